@@ -30,6 +30,7 @@ mod output;
 mod paths;
 #[cfg(unix)]
 mod private_chain;
+mod prometheus;
 mod report;
 #[cfg(unix)]
 mod rpc;

@@ -1,15 +1,19 @@
 //! `braid chain run --metrics`.
 //!
 //! 1. A scrape while the command runs tells what it has executed.
-//! 2. A real Prometheus, where there is one, scrapes it and answers each query of the dashboard.
+//! 2. A real Prometheus, where there is one, scrapes it and answers each query of the dashboard. With
+//!    `BRAID_REQUIRE_FIXTURES=1` it has to be there.
 
-use crate::chain::{Demo, braid, json};
+use crate::{
+    chain::{Demo, braid, json},
+    prometheus::{Chains, Prometheus, are_served, promtool, queries},
+};
 use serde_json::Value;
 use std::{
     env, fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, ChildStdin, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -82,8 +86,8 @@ pub(crate) fn get(address: &str, path: &str) -> Option<String> {
     Some(body.to_owned())
 }
 
-/// The value of a sample without labels.
-fn value(text: &str, name: &str) -> Option<f64> {
+/// The value of a sample: `name` has its labels, if there are any.
+pub(crate) fn value(text: &str, name: &str) -> Option<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map(|value| value.parse().expect("a number"))
 }
@@ -176,110 +180,16 @@ fn an_address_that_is_none_or_is_taken_says_what_to_do() {
     assert_eq!(json(&["run", &folder, &rlp])["blocks"], 1);
 }
 
-/// What `promtool check metrics` has to say, where it is.
-fn promtool(text: &str) -> Option<String> {
-    let mut command = Command::new("promtool");
-    command.args(["check", "metrics"]).stdin(Stdio::piped());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().ok()?;
-    child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("it reads");
-    let output = child.wait_with_output().expect("ends");
-    Some(format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    ))
-}
-
-/// Prometheus, which scrapes one address.
-struct Prometheus {
-    child: Child,
-    address: String,
-}
-
-impl Prometheus {
-    /// `None` where it is not installed.
-    fn new(folder: &Path, target: &str) -> Option<Self> {
-        let config = folder.join("prometheus.yml");
-        let text = format!(
-            "scrape_configs:\n- job_name: braid\n  scrape_interval: 1s\n  static_configs:\n  - targets: ['{target}']\n"
-        );
-        fs::write(&config, text).expect("writes");
-        let port = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = port.local_addr().expect("an address").to_string();
-        drop(port);
-        let mut command = Command::new("prometheus");
-        command.arg(format!("--config.file={}", config.display()));
-        command.arg(format!("--storage.tsdb.path={}", folder.join("data").display()));
-        command.arg(format!("--web.listen-address={address}"));
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        Some(Self { child: command.spawn().ok()?, address })
-    }
-
-    /// The result of a query, if it is one.
-    fn query(&self, query: &str) -> Option<Vec<Value>> {
-        let encoded: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        let answer = get(&self.address, &format!("/api/v1/query?query={encoded}"))?;
-        let answer: Value = serde_json::from_str(&answer).expect("JSON");
-        assert_eq!(answer["status"], "success", "{query}: {answer}");
-        Some(answer["data"]["result"].as_array().expect("a vector").clone())
-    }
-
-    /// The value of a query, as soon as it has `wanted`.
-    fn until(&self, query: &str, wanted: &str) {
-        let begun = Instant::now();
-        loop {
-            let found = self.query(query).unwrap_or_default();
-            if found.first().is_some_and(|it| it["value"][1] == wanted) {
-                return;
-            }
-            assert!(begun.elapsed() < PATIENCE, "{query}: {found:?}");
-            sleep(PAUSE);
-        }
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn dashboard() -> Value {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/dashboard.json");
-    serde_json::from_str(&fs::read_to_string(path).expect("the dashboard")).expect("JSON")
-}
-
-/// Queries of the dashboard, with Grafana's variable for the interval filled in.
-fn queries(dashboard: &Value) -> Vec<String> {
-    let panels = dashboard["panels"].as_array().expect("panels");
-    let targets = panels.iter().flat_map(|it| it["targets"].as_array().expect("targets"));
-    let query =
-        |it: &Value| it["expr"].as_str().expect("a query").replace("$__rate_interval", "1m");
-    targets.map(query).collect()
-}
-
 #[test]
 fn each_metric_of_the_dashboard_is_served() {
     let demo = Demo::new(1);
     let running = Running::new(&demo.begun("chain"));
     let text = get(&running.address, "/metrics").expect("an answer");
-    let queries = queries(&dashboard());
+    let queries = queries(Chains::All);
     assert!(queries.len() >= 10, "{queries:?}");
-    let is_name = |word: &&str| word.starts_with("braid_") || word.starts_with("process_");
-    for query in &queries {
-        let words = query.split(|c: char| !c.is_alphanumeric() && c != '_');
-        let names: Vec<&str> = words.filter(is_name).collect();
-        assert!(!names.is_empty(), "{query}");
-        for name in names {
-            let name = ["_bucket", "_sum", "_count"]
-                .iter()
-                .find_map(|part| name.strip_suffix(part))
-                .unwrap_or(name);
-            assert!(text.contains(&format!("# TYPE {name} ")), "{query}: there is no {name}");
-        }
-    }
+    are_served(&queries, &text);
+    // A chain without clients has no counts of them.
+    assert!(!text.contains("braid_pool_") && !text.contains("braid_rpc_"), "{text}");
     assert_eq!(running.end()["blocks"], 0);
 }
 
@@ -290,25 +200,37 @@ fn a_real_prometheus_scrapes_and_answers() {
     let rlp = fs::read(demo.path("demo/blocks.rlp")).expect("reads");
     let mut running = Running::new(&folder);
     let data = PathBuf::from(demo.path("prometheus"));
-    fs::create_dir(&data).expect("a folder");
-    let Some(prometheus) = Prometheus::new(&data, &running.address) else {
-        eprintln!("skipped: no prometheus: apt-get install prometheus");
-        return;
-    };
+    let Some(prometheus) = Prometheus::new(&data, &running.address) else { return };
     prometheus.until("braid_blocks_total", "0");
     let text = running.executes(&rlp, 4);
     let transactions = value(&text, "braid_transactions_total").expect("a value");
     prometheus.until("braid_blocks_total", "4");
     prometheus.until("sum(braid_path_transactions_total)", &transactions.to_string());
     prometheus.until("up{job=\"braid\"}", "1");
-    let queries = queries(&dashboard());
-    let begun = Instant::now();
-    // A rate needs two scrapes.
-    for query in &queries {
-        while prometheus.query(query).is_none_or(|found| found.is_empty()) {
-            assert!(begun.elapsed() < PATIENCE, "{query}: no result");
-            sleep(PAUSE);
-        }
-    }
+    prometheus.answers(&queries(Chains::All));
     running.end();
+}
+
+/// A test that needs a program which is not there is no success where all have to be there, as in the CI.
+#[test]
+fn what_is_missing_is_a_failure_where_it_is_required() {
+    for test in [
+        "metrics::a_real_prometheus_scrapes_and_answers",
+        "metrics::a_scrape_tells_what_was_executed",
+        "top::a_terminal_shows_it_until_a_key_ends_it",
+    ] {
+        let run = |required: &str| {
+            let mut command = Command::new(env::current_exe().expect("this program"));
+            command.args([test, "--exact"]).env("PATH", "/nowhere");
+            let output = command.env("BRAID_REQUIRE_FIXTURES", required).output();
+            let output = output.expect("it runs");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(said.contains("1 passed") != said.contains("1 failed"), "{said}");
+            (output.status.success(), said)
+        };
+        let (is_fine, said) = run("0");
+        assert!(is_fine, "{said}");
+        let (is_fine, said) = run("1");
+        assert!(!is_fine && said.contains("BRAID_REQUIRE_FIXTURES=1, but there is no"), "{said}");
+    }
 }

@@ -47,9 +47,11 @@ mod stored;
 #[cfg(test)]
 mod testing;
 mod unread;
+mod usage;
 
 pub use error::{NodeError, ServerError};
 pub use limits::{Limits, NodeConfig};
 pub use node::{Mined, Node, Observer};
 pub use server::Server;
 pub use shared::Shared;
+pub use usage::{Usage, UsageCounts};

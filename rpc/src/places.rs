@@ -4,9 +4,10 @@ use crate::{
     clients::{Client, Taken},
     error::RpcError,
     limits::Limits,
+    usage::Usage,
 };
 use jsonrpsee::server::middleware::rpc::{
-    Batch, MethodResponse, Notification, Request, RpcServiceT,
+    Batch, BatchEntry, MethodResponse, Notification, Request, RpcServiceT,
 };
 use jsonrpsee::types::Id;
 use std::{
@@ -68,6 +69,14 @@ impl<S> Layer<S> for Places {
     }
 }
 
+/// The answer to a request that found no place.
+fn busy(usage: Option<&Usage>, id: Id<'_>, error: RpcError) -> MethodResponse {
+    if let Some(usage) = usage {
+        usage.busy();
+    }
+    MethodResponse::error(id, error)
+}
+
 /// An answer without its request's place, which sending it does not need.
 fn done(mut answer: MethodResponse) -> MethodResponse {
     answer.extensions_mut().remove::<Place>();
@@ -102,6 +111,10 @@ where
     ) -> impl Future<Output = MethodResponse> + Send + 'a {
         let Self { places, inner } = self.clone();
         async move {
+            let usage = request.extensions().get::<Usage>().cloned();
+            if let Some(usage) = &usage {
+                usage.call(request.method_name());
+            }
             let Some(client) = request.extensions().get::<Client>().cloned() else {
                 // A method answers that it has no place.
                 return inner.call(request).await;
@@ -111,7 +124,7 @@ where
                     request.extensions_mut().insert(place);
                     done(inner.call(request).await)
                 }
-                Err(busy) => MethodResponse::error(request.id, busy),
+                Err(error) => busy(usage.as_ref(), request.id, error),
             }
         }
     }
@@ -119,6 +132,12 @@ where
     fn batch<'a>(&self, mut batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let Self { places, inner } = self.clone();
         async move {
+            let usage = batch.extensions().get::<Usage>().cloned();
+            for entry in batch.iter().flatten() {
+                if let (BatchEntry::Call(request), Some(usage)) = (entry, &usage) {
+                    usage.call(request.method_name());
+                }
+            }
             let Some(client) = batch.extensions().get::<Client>().cloned() else {
                 // No entry is a call.
                 return inner.batch(batch).await;
@@ -130,7 +149,7 @@ where
                     }
                     done(inner.batch(batch).await)
                 }
-                Err(busy) => MethodResponse::error(Id::Null, busy),
+                Err(error) => busy(usage.as_ref(), Id::Null, error),
             }
         }
     }

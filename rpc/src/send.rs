@@ -21,6 +21,7 @@ pub(crate) fn send<S: Snapshot>(shared: &Shared<S>, raw: &Bytes) -> Result<B256,
     }
     // They come with a sidecar, in another form.
     if raw.first() == Some(&BLOBS) {
+        shared.usage().refused(&PoolError::Blobs);
         return Err(RpcError::Refused(PoolError::Blobs));
     }
     let mut bytes: &[u8] = raw;

@@ -88,6 +88,7 @@ impl Server {
             .map_err(ServerError::Runtime)?;
         let (stop, handle) = stop_channel();
         let methods = module(Context { shared: Arc::clone(&shared), limits })?;
+        shared.usage().methods(methods.method_names());
         let service = calls(methods, &limits, stop);
         let is_local = bound.ip().to_canonical().is_loopback();
         let client_parts = if is_local { NonZeroUsize::MIN } else { limits.client_parts };
@@ -140,8 +141,11 @@ async fn accept<S: Snapshot>(listener: TcpListener, serving: Arc<Serving<S>>) {
             continue;
         };
         let client = serving.clients.at(peer.ip());
-        if let Some(place) = client.connect() {
-            tokio::spawn(connection(stream, Arc::clone(&serving), client, place));
+        match client.connect() {
+            Some(place) => {
+                tokio::spawn(connection(stream, Arc::clone(&serving), client, place));
+            }
+            None => serving.shared.usage().refused_connection(),
         }
     }
 }
@@ -154,6 +158,7 @@ async fn connection<S: Snapshot>(
     place: Taken,
 ) {
     let time = serving.limits.time;
+    let open = serving.shared.usage().connected();
     // Answers are small, and clients wait for them. A socket that refuses works all the same.
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request| {
@@ -166,7 +171,7 @@ async fn connection<S: Snapshot>(
     let connection = http.serve_connection(TokioIo::new(stream), answer);
     // What is wrong with a connection is its client's matter.
     let _ = timeout(time.saturating_mul(LIFETIME), connection).await;
-    drop(place);
+    drop((place, open));
 }
 
 async fn answer<S: Snapshot>(
@@ -177,6 +182,19 @@ async fn answer<S: Snapshot>(
     if let Some(health) = before::health(&serving.shared, request.method(), request.uri().path()) {
         return health;
     }
+    let usage = serving.shared.usage();
+    request.extensions_mut().insert(usage.clone());
+    let answer = call(serving, client, request).await;
+    usage.answered(answer.status().as_u16());
+    answer
+}
+
+/// The answer to what is no question about the node's health.
+async fn call<S: Snapshot>(
+    serving: &Serving<S>,
+    client: &Client,
+    mut request: Request<Incoming>,
+) -> HttpResponse {
     if serving.is_local && !before::is_local(request.headers()) {
         let why =
             "the Host header must name localhost: JSON-RPC listens on the loopback interface\n";

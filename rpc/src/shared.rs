@@ -1,6 +1,6 @@
 //! What the node tells the interface.
 
-use crate::{history::History, limits::NodeConfig, stored::StoredBlock};
+use crate::{history::History, limits::NodeConfig, stored::StoredBlock, usage::Usage};
 use alloy_primitives::{Address, B256};
 use braid_chain::{
     DurableHead, LayeredState, Rules, Snapshot, StoreError,
@@ -33,6 +33,7 @@ pub struct Shared<S> {
     view: RwLock<Arc<View<S>>>,
     history: RwLock<History>,
     wake: Sender<()>,
+    usage: Usage,
     /// Why the node has stopped.
     stopped: Mutex<Option<String>>,
 }
@@ -74,6 +75,7 @@ impl<S: Snapshot> Shared<S> {
     ) -> Self {
         Self {
             rules,
+            usage: Usage::new(pool.clone()),
             pool,
             durable,
             view: RwLock::new(Arc::new(view)),
@@ -109,8 +111,24 @@ impl<S: Snapshot> Shared<S> {
         write(&self.history).push(block);
     }
 
+    /// What clients have asked for.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.usage.clone()
+    }
+
     /// Adds a transaction to the pool, and wakes the node.
     pub(crate) fn send(&self, signed: SignedTransaction) -> Result<B256, SendError> {
+        let sent = self.admit(signed);
+        match &sent {
+            Ok(_) => self.usage.admitted(),
+            Err(SendError::Pool(why)) => self.usage.refused(why),
+            Err(SendError::State(_)) => {}
+        }
+        sent
+    }
+
+    fn admit(&self, signed: SignedTransaction) -> Result<B256, SendError> {
         // Recovering signatures takes most of the time; it needs no lock.
         let admission = self.view().admission.clone();
         let transaction = PoolTransaction::recover_sender(signed, &admission)?;

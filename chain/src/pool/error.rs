@@ -87,3 +87,69 @@ pub enum PoolError {
         head: u64,
     },
 }
+
+impl PoolError {
+    /// What [`reason`](Self::reason) can be.
+    pub const REASONS: [&'static str; 12] = [
+        "blobs",
+        "contract",
+        "full",
+        "funds",
+        "invalid",
+        "known",
+        "nonce_high",
+        "nonce_low",
+        "oversized",
+        "replacement",
+        "signature",
+        "stale",
+    ];
+
+    /// The reason in a word, for counters.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Blobs => "blobs",
+            Self::Contract(_) => "contract",
+            Self::Full => "full",
+            Self::Funds { .. } => "funds",
+            Self::Invalid(_) => "invalid",
+            Self::Known => "known",
+            Self::NonceHigh { .. } => "nonce_high",
+            Self::NonceLow { .. } => "nonce_low",
+            Self::Oversized { .. } => "oversized",
+            Self::Replacement { .. } => "replacement",
+            Self::Signature => "signature",
+            Self::Stale { .. } => "stale",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_reason_is_listed_once() {
+        let errors = [
+            PoolError::Signature,
+            PoolError::Invalid(InvalidTransaction::LackOfFundForMaxFee {
+                fee: Box::default(),
+                balance: Box::default(),
+            }),
+            PoolError::Blobs,
+            PoolError::Oversized { bytes: 1, limit: 0 },
+            PoolError::Contract(Address::ZERO),
+            PoolError::Known,
+            PoolError::NonceLow { found: 0, next: 1 },
+            PoolError::NonceHigh { found: 1, next: 0, limit: 1 },
+            PoolError::Funds { balance: U256::ZERO, cost: U256::ZERO },
+            PoolError::Replacement { max_fee: 0, tip: 0 },
+            PoolError::Full,
+            PoolError::Stale { at: 0, head: 1 },
+        ];
+        let reasons: BTreeSet<_> = errors.iter().map(PoolError::reason).collect();
+        assert!(reasons.iter().eq(PoolError::REASONS.iter()), "{reasons:?}");
+    }
+}

@@ -6,6 +6,7 @@ mod server;
 mod store;
 mod text;
 mod totals;
+mod usage;
 
 pub use process::{Begun, Took, WorkerClock};
 pub use server::{MetricsAddress, MetricsError, Server};

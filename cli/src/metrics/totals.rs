@@ -5,9 +5,11 @@ use super::{
     process::{Took, process},
     store::StoreTimes,
     text::Text,
+    usage::usage,
 };
 use braid_chain::{CacheUse, DurableHead};
 use braid_evm::{BlockOutput, Stats, Stretch};
+use braid_rpc::Usage;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -57,6 +59,8 @@ pub struct Metrics {
     totals: Mutex<Totals>,
     /// The chain, from when it is open.
     chain: OnceLock<WatchedChain>,
+    /// What clients ask for, if it is one that makes its own blocks.
+    usage: OnceLock<Usage>,
 }
 
 /// A chain whose blocks are counted.
@@ -97,6 +101,11 @@ impl Metrics {
         let _ = self.chain.set(chain);
     }
 
+    /// Clients are served. Only the first call counts.
+    pub fn serve(&self, usage: Usage) {
+        let _ = self.usage.set(usage);
+    }
+
     /// Whether the chain takes blocks: it is open, and what it has executed becomes durable.
     ///
     /// # Errors
@@ -125,6 +134,9 @@ impl Metrics {
         if let Some(chain) = chain {
             // At the time of the scrape: it moves while no block comes.
             write_chain(&mut text, chain);
+        }
+        if let Some(counts) = self.usage.get().map(Usage::read) {
+            usage(&mut text, &counts);
         }
         process(&mut text);
         text.end()

@@ -30,6 +30,8 @@ pub(super) struct RpcNode {
     folder: TempDir,
     child: Option<Child>,
     address: String,
+    /// Address of its metrics, if it has them.
+    metrics: Option<String>,
 }
 
 impl RpcNode {
@@ -47,10 +49,19 @@ impl RpcNode {
         });
         let file = folder.path().join("genesis.json");
         fs::write(&file, genesis.to_string()).expect("written");
-        let mut node = Self { folder, child: None, address: String::new() };
+        let mut node = Self { folder, child: None, address: String::new(), metrics: None };
         chain(&["init", "--genesis", file.to_str().expect("UTF-8"), &node.folder()], 0);
         node.start();
         node
+    }
+
+    /// The same with metrics, whose address it has, too.
+    pub(super) fn watched() -> (Self, String) {
+        let mut node = Self::new();
+        node.end();
+        node.run(&["--metrics", "0"]);
+        let metrics = node.metrics.clone().expect("it is watched");
+        (node, metrics)
     }
 
     pub(super) fn folder(&self) -> String {
@@ -58,18 +69,33 @@ impl RpcNode {
     }
 
     pub(super) fn start(&mut self) {
+        self.run(&[]);
+    }
+
+    /// Starts it with `more` options.
+    fn run(&mut self, more: &[&str]) {
         let folder = self.folder();
-        let mut command =
-            braid(&["chain", "run", "--json", "--rpc", "0", "--interval", "50", &folder]);
+        let command = ["chain", "run", "--json", "--rpc", "0", "--interval", "50", &folder];
+        let mut command = braid(&[&command[..], more].concat());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the tool starts");
+        let mut errors = BufReader::new(child.stderr.take().expect("a pipe"));
         let mut said = String::new();
-        let errors = child.stderr.take().expect("a pipe");
-        BufReader::new(errors).read_line(&mut said).expect("a line");
-        let address =
-            said.trim().strip_prefix("json-rpc: http://").unwrap_or_else(|| panic!("{said}"));
-        assert!(address.starts_with("127.0.0.1:"), "{address}");
-        (self.address, self.child) = (address.to_owned(), Some(child));
+        let mut address = || {
+            said.clear();
+            errors.read_line(&mut said).expect("a line");
+            let (name, address) = said.trim().split_once(": http://").expect("an address");
+            assert!(address.starts_with("127.0.0.1:"), "{said}");
+            (name.to_owned(), address.to_owned())
+        };
+        self.metrics = None;
+        let (mut name, mut found) = address();
+        if name == "metrics" {
+            self.metrics = found.strip_suffix("/metrics").map(str::to_owned);
+            (name, found) = address();
+        }
+        assert_eq!(name, "json-rpc");
+        (self.address, self.child) = (found, Some(child));
     }
 
     pub(super) fn address(&self) -> &str {

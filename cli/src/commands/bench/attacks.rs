@@ -27,8 +27,8 @@ Examples:
                                          hundredth of each, on this machine, which should be idle
   braid bench attacks --memory           bytes that each adds, and the most that it may
 
-Exit code: 0; 1 if a result differs from sequential execution or a wrong access list goes unnoticed; 2 if nothing has
-such a name; with --memory also 1 if a block needs more than it may.";
+Exit code: 0; 1 if a result differs from sequential execution or a wrong access list goes unnoticed;
+2 if nothing has such a name; with --memory also 1 if a block needs more than it may.";
 
 /// Blocks of an attacker, in virtual time or by the clock
 ///

@@ -24,8 +24,8 @@ Examples:
   braid bench search --blocks 300 --below 0.9        the same blocks on every machine; exit code 1 below 0.9
   braid bench slow/                                  what was found, by the clock
 
-Exit code: 0; 1 if a result differs from sequential execution, or a block below --below was found; 2 if a block cannot
-be made.";
+Exit code: 0; 1 if a result differs from sequential execution, or a block below --below was found;
+2 if a block cannot be made.";
 
 /// Search for blocks that Braid is slow on, in virtual time
 ///

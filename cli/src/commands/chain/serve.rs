@@ -65,6 +65,9 @@ pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> 
     let watch = served.map(watch).transpose()?;
     let interrupts = interrupt::listen()?;
     let server = Server::start(address, node.shared(), Limits::default()).map_err(message)?;
+    if let Some(watch) = &watch {
+        watch.serves(node.shared().usage());
+    }
     writeln!(io::stderr(), "json-rpc: http://{}", server.address())?;
     let mut told = Told { watch, json, ..Told::default() };
     let ran = node.run(Duration::from_millis(args.interval), &interrupts, &mut told);

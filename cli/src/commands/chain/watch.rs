@@ -7,6 +7,7 @@ use crate::metrics::{
 };
 use braid_chain::{Chain, EmbeddedStore};
 use braid_evm::BlockOutput;
+use braid_rpc::Usage;
 use std::{
     io::{self, Write},
     sync::Arc,
@@ -54,6 +55,11 @@ impl Watch {
         metrics.open(WatchedChain { head, durable, times, workers });
         writeln!(io::stderr(), "metrics: http://{}/metrics", server.address())?;
         Ok(Self { metrics, clock: WorkerClock::new(workers), store })
+    }
+
+    /// Clients are served.
+    pub(super) fn serves(&self, usage: Usage) {
+        self.metrics.serve(usage);
     }
 
     /// A block begins.
