@@ -47,9 +47,12 @@ pub struct Limits {
     pub connections: usize,
     /// Time for a request's header, which is also that of an idle connection; and for its body and the
     /// answer: a quarter of it for waiting, half of it for the calls. A call looks at the clock
-    /// between its steps, and one run of the EVM, or one block that is searched, is a step. A
-    /// connection is closed after 15 times as long. Default: 20 seconds.
+    /// between its steps, and one run of the EVM, or one block that is searched, is a step.
+    /// Default: 20 seconds.
     pub time: Duration,
+    /// Time after which a connection is closed, whatever it does. An answer that has begun then has
+    /// `time` to end. Default: five minutes.
+    pub connection_time: Duration,
     /// Requests that are worked on at a time, each of them one call after the other; others wait. A
     /// call that has begun keeps the place until it ends, also if its client has gone. Default: 4.
     pub requests_at_once: usize,
@@ -74,6 +77,7 @@ impl Default for Limits {
             batch: 100,
             connections: 128,
             time: Duration::from_secs(20),
+            connection_time: Duration::from_secs(300),
             requests_at_once: 4,
             client_parts: NonZeroUsize::MIN.saturating_add(1),
             call_gas: 50_000_000,

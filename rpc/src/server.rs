@@ -22,6 +22,7 @@ use jsonrpsee::server::{
 use std::{
     convert::Infallible,
     net::{SocketAddr, TcpListener as StdListener},
+    pin::pin,
     sync::Arc,
 };
 use tokio::{
@@ -33,9 +34,6 @@ use tower::{
     Service,
     layer::util::{Identity, Stack},
 };
-
-/// A connection is closed after this many times the time of a request, whatever it does.
-const LIFETIME: u32 = 15;
 
 /// Threads that read requests and write answers. What calls do runs on others.
 const THREADS: usize = 2;
@@ -161,16 +159,20 @@ async fn connection<S: Snapshot>(
     let open = serving.shared.usage().connected();
     // Answers are small, and clients wait for them. A socket that refuses works all the same.
     let _ = stream.set_nodelay(true);
-    let answer = service_fn(move |request| {
+    let answer = service_fn(|request| {
         let (serving, client) = (Arc::clone(&serving), client.clone());
         async move { Ok::<_, Infallible>(answer(&serving, &client, request).await) }
     });
     let mut http = http1::Builder::new();
     // An answer is sent from where it is: a copy would take memory that nothing counts.
     http.timer(TokioTimer::new()).header_read_timeout(time).writev(true);
-    let connection = http.serve_connection(TokioIo::new(stream), answer);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), answer));
     // What is wrong with a connection is its client's matter.
-    let _ = timeout(time.saturating_mul(LIFETIME), connection).await;
+    if timeout(serving.limits.connection_time, connection.as_mut()).await.is_err() {
+        // A client that loses the answer to a transaction would send it again, and hear that it is known.
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(time, connection).await;
+    }
     drop((place, open));
 }
 

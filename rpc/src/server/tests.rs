@@ -5,8 +5,10 @@ use crate::{
     Node, NodeConfig,
     testing::{begun, node},
 };
+use alloy_primitives::Address;
 use braid_chain::MemoryStore;
 use core::time::Duration;
+use serde_json::{Value, json};
 use std::{
     fs,
     io::{ErrorKind, Read, Write},
@@ -104,6 +106,75 @@ fn clients_of_the_loopback_interface_are_not_told_apart() {
     let clients = Clients::of(server.address());
     let open: Vec<_> = (0..20).filter_map(|_| clients.get(1, "/healthz")).collect();
     assert_eq!(open.len(), 6);
+}
+
+/// Calls that answer 16 MiB together: more than a system holds for a client that does not read.
+fn large_request() -> String {
+    let data = format!("0x{}", "00".repeat(2 << 20));
+    let identity = Address::with_last_byte(4);
+    let call = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "eth_call", "params": [{"to": identity, "data": data}],
+    });
+    let body = json!(vec![call; 4]).to_string();
+    let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// What comes in these chunks, to the last one.
+fn joined(mut chunks: &str) -> String {
+    let mut whole = String::new();
+    loop {
+        let (size, rest) = chunks.split_once("\r\n").expect("another chunk");
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        let (chunk, rest) = rest.split_at_checked(size).expect("all of it");
+        if size == 0 {
+            return whole;
+        }
+        whole.push_str(chunk);
+        chunks = rest.strip_prefix("\r\n").expect("its end");
+    }
+}
+
+/// The time of a connection passes while its client reads the answer: it gets the rest, and no other.
+#[test]
+fn an_answer_that_has_begun_ends_after_its_connections_time() {
+    let connection_time = Duration::from_millis(300);
+    let limits = Limits { connection_time, request_bytes: 32 << 20, ..Limits::default() };
+    let (_node, server) = served([127, 0, 0, 1], limits);
+    let clients = Clients::of(server.address());
+    let mut stream = clients.send(1, &large_request()).expect("it listens");
+    let mut begin = [0; 4_096];
+    stream.read_exact(&mut begin).expect("an answer");
+    sleep(2 * connection_time);
+    let mut answer = begin.to_vec();
+    stream.read_to_end(&mut answer).expect("the rest");
+    let answer = String::from_utf8(answer).expect("UTF-8");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let answers: Vec<Value> = serde_json::from_str(&joined(body)).expect("JSON");
+    for answer in answers {
+        let length = answer["result"].as_str().map(str::len);
+        assert_eq!(length, Some(2 + (4 << 20)), "{}", answer["error"]);
+    }
+}
+
+#[test]
+fn a_client_that_reads_too_slowly_loses_its_connection() {
+    let limits = Limits {
+        connections: 1,
+        time: Duration::from_secs(3),
+        connection_time: Duration::from_millis(300),
+        request_bytes: 32 << 20,
+        ..Limits::default()
+    };
+    let (_node, server) = served([127, 0, 0, 1], limits);
+    let clients = Clients::of(server.address());
+    let mut stream = clients.send(1, &large_request()).expect("it listens");
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).expect("an answer");
+    assert_eq!(&status, b"HTTP/1.1 200");
+    assert!(clients.get(1, "/healthz").is_none(), "the only place is taken");
+    clients.until(1, "/healthz", "200");
 }
 
 /// nginx with what docs/CHAIN.md says.
