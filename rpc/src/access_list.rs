@@ -1,11 +1,10 @@
-//! `eth_createAccessList`: the access list of a transaction that does what it did in a run on the
-//! state after the last block. In a chain of declared accesses it declares them all.
+//! `eth_createAccessList`: the access list of a transaction that does what it did in a run. In a chain of
+//! declared accesses it declares them all.
 
 use crate::{
-    call::{self, context, transaction},
+    call::{self, Environment, context, transaction},
     error::RpcError,
     places::Place,
-    shared::View,
 };
 use alloy_primitives::{Address, U256};
 use alloy_rpc_types_eth::{AccessList, AccessListItem, AccessListResult, TransactionRequest};
@@ -83,22 +82,22 @@ impl<DB: Database> Inspector<MainnetContext<DB>> for Watch {
 
 /// The list for `request`, and the gas that it takes with it.
 pub(crate) fn create<S: Snapshot>(
-    view: &View<S>,
+    at: &Environment<S>,
     is_declared: bool,
     request: &TransactionRequest,
     (limit, place): (u64, &Place),
 ) -> Result<AccessListResult, RpcError> {
-    let mut tx = transaction(view, request, call::gas(view, request, limit))?;
+    let mut tx = transaction(at, request, call::gas(at, request, limit))?;
     let mut runs = 0;
     loop {
         place.check()?;
-        let mut evm = context(view, &tx).build_mainnet_with_inspector(Watch::default());
+        let mut evm = context(at, &tx).build_mainnet_with_inspector(Watch::default());
         let result = call::ended(evm.inspect_tx(tx.clone()))?;
         let last = tx.access_list.clone();
         if is_declared {
             Declaration::declare(&mut tx, evm.inspector.seen.iter().copied());
         } else {
-            tx.access_list = listed(&tx, &evm.inspector.seen, view.cfg.spec.into());
+            tx.access_list = listed(&tx, &evm.inspector.seen, at.cfg.spec.into());
         }
         tx.tx_type = tx.tx_type.max(1);
         runs += 1;

@@ -1,27 +1,35 @@
-//! `eth_call`: running a transaction that no block has, on the state after the last block.
+//! `eth_call`: running a transaction that no block has.
 
-use crate::{error::RpcError, shared::View};
+use crate::error::RpcError;
 use alloy_primitives::{Bytes, TxKind};
 use alloy_rpc_types_eth::TransactionRequest;
 use braid_chain::{LayeredState, Snapshot, StoreError};
 use revm::{
     Context, DatabaseRef, ExecuteEvm, MainBuilder, MainContext,
-    context::TxEnv,
+    context::{BlockEnv, CfgEnv, TxEnv},
     context_interface::result::{EVMError, ExecutionResult, ResultAndState},
     database::WrapDatabaseRef,
     handler::MainnetContext,
 };
 
+/// State, rules and block in which a call runs.
+#[derive(Debug)]
+pub(crate) struct Environment<S> {
+    pub(crate) state: LayeredState<S>,
+    pub(crate) cfg: CfgEnv,
+    pub(crate) env: BlockEnv,
+}
+
 /// The transaction that a client describes.
 pub(crate) fn transaction<S: Snapshot>(
-    view: &View<S>,
+    at: &Environment<S>,
     request: &TransactionRequest,
     gas_limit: u64,
 ) -> Result<TxEnv, RpcError> {
     let caller = request.from.unwrap_or_default();
     let nonce = match request.nonce {
         Some(nonce) => nonce,
-        None => view.state.basic_ref(caller)?.map_or(0, |account| account.nonce),
+        None => at.state.basic_ref(caller)?.map_or(0, |account| account.nonce),
     };
     if request.max_fee_per_blob_gas.is_some() || request.blob_versioned_hashes.is_some() {
         return Err(RpcError::Params("blobs are not supported".to_owned()));
@@ -33,7 +41,7 @@ pub(crate) fn transaction<S: Snapshot>(
         .value(request.value.unwrap_or_default())
         .data(request.input.clone().into_input().unwrap_or_default())
         .gas_limit(gas_limit)
-        .chain_id(Some(request.chain_id.unwrap_or(view.cfg.chain_id)))
+        .chain_id(Some(request.chain_id.unwrap_or(at.cfg.chain_id)))
         .gas_price(request.max_fee_per_gas.or(request.gas_price).unwrap_or_default())
         .gas_priority_fee(request.max_priority_fee_per_gas.or_else(|| {
             // A fee of its own says that the transaction is of the type that has a tip.
@@ -45,17 +53,20 @@ pub(crate) fn transaction<S: Snapshot>(
 }
 
 /// Runs `tx`. Without a gas price nothing is paid, and the base fee is zero.
-pub(crate) fn run<S: Snapshot>(view: &View<S>, tx: TxEnv) -> Result<ExecutionResult, RpcError> {
-    let mut evm = context(view, &tx).build_mainnet();
+pub(crate) fn run<S: Snapshot>(
+    at: &Environment<S>,
+    tx: TxEnv,
+) -> Result<ExecutionResult, RpcError> {
+    let mut evm = context(at, &tx).build_mainnet();
     ended(evm.transact(tx))
 }
 
 /// What an EVM runs `tx` in.
 pub(crate) fn context<S: Snapshot>(
-    view: &View<S>,
+    at: &Environment<S>,
     tx: &TxEnv,
 ) -> MainnetContext<WrapDatabaseRef<LayeredState<S>>> {
-    let (mut cfg, mut env) = (view.cfg.clone(), view.env.clone());
+    let (mut cfg, mut env) = (at.cfg.clone(), at.env.clone());
     // It is for transactions in a block.
     cfg.tx_gas_limit_cap = Some(u64::MAX);
     // Wallets ask about transactions that come after others which wait.
@@ -63,7 +74,7 @@ pub(crate) fn context<S: Snapshot>(
     if tx.gas_price == 0 {
         env.basefee = 0;
     }
-    let context = Context::mainnet().with_db(WrapDatabaseRef(view.state.clone()));
+    let context = Context::mainnet().with_db(WrapDatabaseRef(at.state.clone()));
     context.with_cfg(cfg).with_block(env)
 }
 
@@ -89,8 +100,8 @@ pub(crate) fn output(result: ExecutionResult) -> Result<Bytes, RpcError> {
 }
 
 /// Gas for a call: what the client asks for, but no more than `limit` and than a block has.
-pub(crate) fn gas<S>(view: &View<S>, request: &TransactionRequest, limit: u64) -> u64 {
-    request.gas.unwrap_or(limit).min(limit).min(view.env.gas_limit)
+pub(crate) fn gas<S>(at: &Environment<S>, request: &TransactionRequest, limit: u64) -> u64 {
+    request.gas.unwrap_or(limit).min(limit).min(at.env.gas_limit)
 }
 
 #[cfg(test)]
@@ -98,8 +109,10 @@ mod tests {
     use super::*;
     use crate::{
         Limits, NodeConfig,
+        params::environment,
         testing::{begun, node},
     };
+    use alloy_eips::BlockId;
     use std::time::Instant;
 
     /// Initialisation code that gives `input` to the precompile at `address` for ever.
@@ -128,7 +141,7 @@ mod tests {
     #[ignore = "it measures"]
     fn longest_runs() {
         let (node, gas) = (node(&begun(), NodeConfig::default()), Limits::default().call_gas);
-        let view = node.shared().view();
+        let at = environment(&node.shared(), BlockId::latest()).expect("the last block");
         let each =
             |instruction: u8| vec![0x5f, 0x5b, 0x80, instruction, 0x50, 0x60, 1, 1, 0x60, 1, 0x56];
         let codes = [
@@ -143,9 +156,9 @@ mod tests {
         for (name, code) in codes {
             let request =
                 TransactionRequest { input: Bytes::from(code).into(), ..Default::default() };
-            let tx = transaction(&view, &request, gas).expect("a transaction");
+            let tx = transaction(&at, &request, gas).expect("a transaction");
             let begun = Instant::now();
-            let ended = run(&view, tx);
+            let ended = run(&at, tx);
             println!("{name}: {:.2} s", begun.elapsed().as_secs_f64());
             assert!(matches!(ended, Ok(ExecutionResult::Halt { .. })), "{ended:?}");
         }

@@ -1,10 +1,9 @@
 //! `eth_estimateGas`: the least gas limit with which a transaction succeeds, nearly.
 
 use crate::{
-    call::{self, run, transaction},
+    call::{self, Environment, run, transaction},
     error::RpcError,
     places::Place,
-    shared::View,
 };
 use alloy_primitives::U256;
 use alloy_rpc_types_eth::TransactionRequest;
@@ -20,17 +19,17 @@ const EXACT: u64 = 64;
 
 /// Gas limit for `request`.
 pub(crate) fn estimate<S: Snapshot>(
-    view: &View<S>,
+    at: &Environment<S>,
     request: &TransactionRequest,
     limit: u64,
     place: &Place,
 ) -> Result<u64, RpcError> {
     let try_with = |gas| {
         place.check()?;
-        run(view, transaction(view, request, gas)?)
+        run(at, transaction(at, request, gas)?)
     };
-    let most = call::gas(view, request, limit).min(view.cfg.tx_gas_limit_cap());
-    let most = most.min(affordable(view, request)?);
+    let most = call::gas(at, request, limit).min(at.cfg.tx_gas_limit_cap());
+    let most = most.min(affordable(at, request)?);
     let result = try_with(most)?;
     let used = match result {
         ExecutionResult::Success { gas, .. } => gas.total_gas_spent().max(gas.tx_gas_used()),
@@ -57,12 +56,15 @@ pub(crate) fn estimate<S: Snapshot>(
 }
 
 /// Gas that the sender can pay for.
-fn affordable<S: Snapshot>(view: &View<S>, request: &TransactionRequest) -> Result<u64, RpcError> {
+fn affordable<S: Snapshot>(
+    at: &Environment<S>,
+    request: &TransactionRequest,
+) -> Result<u64, RpcError> {
     let price = request.max_fee_per_gas.or(request.gas_price).unwrap_or_default();
     if price == 0 {
         return Ok(u64::MAX);
     }
-    let account = view.state.basic_ref(request.from.unwrap_or_default())?;
+    let account = at.state.basic_ref(request.from.unwrap_or_default())?;
     let balance = account.map_or(U256::ZERO, |account| account.balance);
     let left = balance.saturating_sub(request.value.unwrap_or_default());
     Ok((left / U256::from(price)).saturating_to())

@@ -1,5 +1,6 @@
 //! Headers of blocks that the node makes.
 
+use crate::stored::StoredBlock;
 use alloy_consensus::{
     BlockBody, EMPTY_OMMER_ROOT_HASH, Header, TxReceipt,
     constants::EMPTY_WITHDRAWALS,
@@ -9,43 +10,62 @@ use alloy_eips::eip1559::{BaseFeeParams, INITIAL_BASE_FEE};
 use alloy_primitives::{Address, B256, Bloom, keccak256};
 use braid_chain::{Rules, pool::SignedTransaction};
 use braid_evm::BlockOutput;
-use revm::primitives::hardfork::SpecId;
+use revm::{
+    context::{BlockEnv, CfgEnv},
+    primitives::hardfork::SpecId,
+};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The header after `parent`, with what is known before the block is executed.
-pub(crate) fn next(
-    rules: &Rules,
-    beneficiary: Address,
-    parent: &Header,
-    parent_hash: B256,
-    now: u64,
-) -> Header {
-    let number = parent.number.saturating_add(1);
-    let mut header = Header {
-        parent_hash,
-        ommers_hash: EMPTY_OMMER_ROOT_HASH,
-        beneficiary,
-        difficulty: parent.difficulty,
-        number,
-        gas_limit: parent.gas_limit,
-        timestamp: now.max(parent.timestamp.saturating_add(1)),
-        // Anyone can compute it beforehand: the chain has one producer, and no beacon.
-        mix_hash: keccak256([parent_hash.as_slice(), &number.to_be_bytes()].concat()),
-        ..Header::default()
-    };
-    let spec = rules.spec(&header);
-    let since = |fork| spec.is_enabled_in(fork);
-    header.base_fee_per_gas = since(SpecId::LONDON).then(|| base_fee(parent));
-    header.withdrawals_root = since(SpecId::SHANGHAI).then_some(EMPTY_WITHDRAWALS);
-    if since(SpecId::CANCUN) {
-        header.parent_beacon_block_root = Some(B256::ZERO);
-        header.blob_gas_used = Some(0);
-        // No block has blobs, so what a genesis has in excess goes down.
-        let target = rules.blob_params(spec, header.timestamp);
-        let target = target.map_or(0, |params| params.target_blob_gas_per_block());
-        let excess = parent.excess_blob_gas.unwrap_or_default();
-        header.excess_blob_gas = Some(excess.saturating_sub(target));
+/// What the headers of a chain's blocks follow from, beside their parents.
+#[derive(Debug)]
+pub(crate) struct Producer {
+    pub(crate) rules: Rules,
+    pub(crate) beneficiary: Address,
+}
+
+impl Producer {
+    /// The header after `parent` at the time `now`, with what is known before the block is executed.
+    /// `now`: seconds since 1970; a block is at least a second after its parent.
+    pub(crate) fn next(&self, parent: &StoredBlock, now: u64) -> Header {
+        let (parent_hash, parent) = (parent.hash, &parent.header);
+        let number = parent.number.saturating_add(1);
+        let mut header = Header {
+            parent_hash,
+            ommers_hash: EMPTY_OMMER_ROOT_HASH,
+            beneficiary: self.beneficiary,
+            difficulty: parent.difficulty,
+            number,
+            gas_limit: parent.gas_limit,
+            timestamp: now.max(parent.timestamp.saturating_add(1)),
+            // Anyone can compute it beforehand: the chain has one producer, and no beacon.
+            mix_hash: keccak256([parent_hash.as_slice(), &number.to_be_bytes()].concat()),
+            ..Header::default()
+        };
+        let spec = self.rules.spec(&header);
+        let since = |fork| spec.is_enabled_in(fork);
+        header.base_fee_per_gas = since(SpecId::LONDON).then(|| base_fee(parent));
+        header.withdrawals_root = since(SpecId::SHANGHAI).then_some(EMPTY_WITHDRAWALS);
+        if since(SpecId::CANCUN) {
+            header.parent_beacon_block_root = Some(B256::ZERO);
+            header.blob_gas_used = Some(0);
+            // No block has blobs, so what a genesis has in excess goes down.
+            let target = self.rules.blob_params(spec, header.timestamp);
+            let target = target.map_or(0, |params| params.target_blob_gas_per_block());
+            let excess = parent.excess_blob_gas.unwrap_or_default();
+            header.excess_blob_gas = Some(excess.saturating_sub(target));
+        }
+        header
     }
-    header
+
+    /// Rules and environment of the block after `parent` at the time `now`.
+    pub(crate) fn next_environment(&self, parent: &StoredBlock, now: u64) -> (CfgEnv, BlockEnv) {
+        self.rules.environment(&self.next(parent, now))
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Base fee of the block after `parent` (EIP-1559).

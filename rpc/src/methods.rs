@@ -6,7 +6,8 @@ use crate::{
     estimate::estimate,
     fees,
     limits::Limits,
-    logs, params,
+    logs,
+    params::{self, environment},
     places::Place,
     send::send,
     shared::{Shared, View},
@@ -91,9 +92,9 @@ fn chain<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Register
     add(module, "web3_clientVersion", |_, _| {
         Ok(concat!("braid/", env!("CARGO_PKG_VERSION")).to_owned())
     })?;
-    add(module, "net_version", |it, _| Ok(it.shared.rules.chain_id().to_string()))?;
+    add(module, "net_version", |it, _| Ok(it.shared.producer.rules.chain_id().to_string()))?;
     add(module, "net_listening", |_, _| Ok(true))?;
-    add(module, "eth_chainId", |it, _| Ok(U64::from(it.shared.rules.chain_id())))?;
+    add(module, "eth_chainId", |it, _| Ok(U64::from(it.shared.producer.rules.chain_id())))?;
     add(module, "eth_blockNumber", |it, _| Ok(U64::from(it.shared.view().head.number())))?;
     add(module, "eth_syncing", |_, _| Ok(false))?;
     add(module, "eth_accounts", |_, _| Ok(Vec::<Address>::new()))?;
@@ -210,27 +211,28 @@ fn run<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMe
     })?;
     add(module, "eth_call", |it, args| {
         let request = args.next::<TransactionRequest>()?;
-        let view = params::state(&it.shared, args.maybe()?)?;
+        let at = environment(&it.shared, args.maybe()?.unwrap_or_default())?;
         no_overrides(args)?;
         no_block_overrides(args)?;
-        let gas = call::gas(&view, &request, it.limits.call_gas);
-        let tx = call::transaction(&view, &request, gas)?;
-        Ok(call::output(call::run(&view, tx)?)?)
+        let gas = call::gas(&at, &request, it.limits.call_gas);
+        let tx = call::transaction(&at, &request, gas)?;
+        Ok(call::output(call::run(&at, tx)?)?)
     })?;
     add(module, "eth_estimateGas", |it, args| {
         let request = args.next::<TransactionRequest>()?;
-        let view = params::state(&it.shared, args.maybe()?)?;
+        // The transaction will be in the next block, not in the last one.
+        let at = environment(&it.shared, args.maybe()?.unwrap_or(BlockId::pending()))?;
         no_overrides(args)?;
         no_block_overrides(args)?;
-        Ok(U64::from(estimate(&view, &request, it.limits.call_gas, &args.place)?))
+        Ok(U64::from(estimate(&at, &request, it.limits.call_gas, &args.place)?))
     })?;
     add(module, "eth_createAccessList", |it, args| {
         let request = args.next::<TransactionRequest>()?;
-        let view = params::state(&it.shared, args.maybe()?)?;
+        let at = environment(&it.shared, args.maybe()?.unwrap_or(BlockId::pending()))?;
         no_overrides(args)?;
-        let is_declared = it.shared.rules.are_accesses_declared();
+        let is_declared = it.shared.producer.rules.are_accesses_declared();
         let within = (it.limits.call_gas, &args.place);
-        Ok(access_list::create(&view, is_declared, &request, within)?)
+        Ok(access_list::create(&at, is_declared, &request, within)?)
     })
 }
 

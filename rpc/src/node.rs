@@ -2,7 +2,7 @@
 
 use crate::{
     error::NodeError,
-    header,
+    header::{self, Producer, now},
     limits::NodeConfig,
     restart::kept_blocks,
     shared::{Shared, View},
@@ -12,7 +12,6 @@ use alloy_consensus::{Header, transaction::Recovered};
 use alloy_eips::{
     eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
 };
-use alloy_primitives::Address;
 use alloy_rlp::Encodable;
 use braid_chain::{
     Built, Chain, Head, LayeredState, Rules, Sealed, StateStore, StoreError, genesis, open,
@@ -25,7 +24,7 @@ use std::{
     cell::RefCell,
     convert::Infallible,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 #[cfg(test)]
@@ -58,7 +57,6 @@ impl Observer for () {
 pub struct Node<S: StateStore> {
     chain: Chain<S>,
     pool: Pool,
-    beneficiary: Address,
     /// The last block.
     parent: Arc<StoredBlock>,
     shared: Arc<Shared<S::Snapshot>>,
@@ -88,18 +86,18 @@ impl<S: StateStore> Node<S> {
         let blocks: Vec<_> = blocks.into_iter().map(Arc::new).collect();
         let parent = blocks.last().filter(|block| block.hash == head.hash).map(Arc::clone);
         let parent = parent.ok_or(NodeError::NoBlock { number: head.number })?;
-        let rules = Rules::new(genesis.config);
+        let producer =
+            Producer { rules: Rules::new(genesis.config), beneficiary: genesis.coinbase };
         let (mut keep, history) = (config.chain.keep, config.history_blocks.max(1));
         (keep.receipt_blocks, keep.rlp_blocks) = (history, history);
         let chain = Chain::open_with(store, executor, keep)?;
-        let beneficiary = genesis.coinbase;
-        let view = view(&rules, beneficiary, &parent, chain.state()?)?;
+        let view = view(&producer, &parent, chain.state()?)?;
         let pool = Pool::new(config.pool, head, view.next_base_fee);
         let (wake, woken) = bounded(1);
         let durable = chain.durable_head();
-        let shared = Shared::new(rules, pool.handle(), durable, view, &config, wake);
+        let shared = Shared::new(producer, pool.handle(), durable, view, &config, wake);
         blocks.into_iter().for_each(|block| shared.remember(block));
-        Ok(Self { chain, pool, beneficiary, parent, shared: Arc::new(shared), woken })
+        Ok(Self { chain, pool, parent, shared: Arc::new(shared), woken })
     }
 
     /// What a server needs.
@@ -187,10 +185,9 @@ impl<S: StateStore> Node<S> {
 
     /// Builds the next block from the pool.
     fn build(&mut self, now: u64) -> Result<(Option<StoredBlock>, Built), NodeError> {
-        let rules = &self.shared.rules;
-        let header =
-            header::next(rules, self.beneficiary, &self.parent.header, self.parent.hash, now);
-        let template = template(rules, &header, &self.chain.state()?)?;
+        let producer = &self.shared.producer;
+        let header = producer.next(&self.parent, now);
+        let template = template(&producer.rules, &header, &self.chain.state()?)?;
         let has_requests = template.cfg.spec.is_enabled_in(SpecId::PRAGUE);
         let (handed_out, mut stored) = (RefCell::default(), None);
         let mut source = Recorded { fill: self.pool.fill(), handed_out: &handed_out };
@@ -210,7 +207,7 @@ impl<S: StateStore> Node<S> {
     /// Tells the server and the pool of a block.
     fn publish(&mut self, block: Arc<StoredBlock>, built: &Built) -> Result<(), NodeError> {
         self.parent = Arc::clone(&block);
-        let view = view(&self.shared.rules, self.beneficiary, &block, self.chain.state()?)?;
+        let view = view(&self.shared.producer, &block, self.chain.state()?)?;
         let changed = built.changes.changes.state.keys();
         let changed = changed.map(|it| Ok((*it, SenderAccount::read(&view.state, *it)?)));
         let changed = changed.collect::<Result<Vec<_>, StoreError>>()?;
@@ -251,11 +248,6 @@ fn included(
     recovered.collect()
 }
 
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 /// The block of `header` without transactions.
 fn template<D: DatabaseRef>(rules: &Rules, header: &Header, state: &D) -> Result<Block, NodeError>
 where
@@ -288,18 +280,15 @@ where
 
 /// The chain after `head`.
 fn view<S>(
-    rules: &Rules,
-    beneficiary: Address,
+    producer: &Producer,
     head: &Arc<StoredBlock>,
     state: LayeredState<S>,
 ) -> Result<View<S>, NodeError> {
-    let (cfg, env) = rules.environment(&head.header);
-    let next = header::next(rules, beneficiary, &head.header, head.hash, now());
-    let (next_cfg, next_env) = rules.environment(&next);
-    if next_cfg.spec.is_enabled_in(SpecId::AMSTERDAM) {
+    let (cfg, env) = producer.next_environment(head, now());
+    if cfg.spec.is_enabled_in(SpecId::AMSTERDAM) {
         return Err(NodeError::Amsterdam);
     }
-    let next_base_fee = next.base_fee_per_gas.unwrap_or_default();
-    let admission = Admission::new(next_cfg, next_env);
-    Ok(View { head: Arc::clone(head), state, cfg, env, admission, next_base_fee })
+    let next_base_fee = env.basefee;
+    let admission = Admission::new(cfg, env);
+    Ok(View { head: Arc::clone(head), state, admission, next_base_fee })
 }

@@ -1,7 +1,9 @@
 //! Which block a call asks for.
 
 use crate::{
+    call::Environment,
     error::RpcError,
+    header::now,
     shared::{Shared, View},
     stored::StoredBlock,
 };
@@ -54,4 +56,18 @@ pub(crate) fn state<S: Snapshot>(
         asked if asked > head => Err(RpcError::UnknownBlock(asked.to_string(), head)),
         asked => Err(RpcError::OldState { asked, head }),
     }
+}
+
+/// What a call runs in: "pending" is the block that would be made now, on the state after the last one.
+pub(crate) fn environment<S: Snapshot>(
+    shared: &Shared<S>,
+    id: BlockId,
+) -> Result<Environment<S>, RpcError> {
+    let view = state(shared, Some(id))?;
+    let (producer, head) = (&shared.producer, &view.head);
+    let (cfg, env) = match id.is_pending() {
+        true => producer.next_environment(head, now()),
+        false => producer.rules.environment(&head.header),
+    };
+    Ok(Environment { state: view.state.clone(), cfg, env })
 }

@@ -171,8 +171,10 @@ mod tests {
         estimate::estimate,
         logs::logs,
         methods::{Context, add, module},
+        params::environment,
         testing::{Client as TestClient, begun, node},
     };
+    use alloy_eips::BlockId;
     use alloy_rpc_types_eth::{Filter, TransactionRequest};
     use serde_json::{Value, json};
     use std::sync::{
@@ -265,8 +267,8 @@ mod tests {
         let client = TestClient::new(&shared, limits(Duration::ZERO));
         let asks = Clients::new(limits(Duration::ZERO)).at([10, 0, 0, 1].into());
         let place = client.runtime.block_on(places.take(&asks)).expect("a place is free");
-        let view = shared.view();
-        let estimated = estimate(&view, &TransactionRequest::default(), 100_000, &place);
+        let at = environment(&shared, BlockId::pending()).expect("the next block");
+        let estimated = estimate(&at, &TransactionRequest::default(), 100_000, &place);
         assert!(matches!(estimated, Err(RpcError::Late(_))), "{estimated:?}");
         let found = logs(&shared, &place, 10, &Filter::new());
         assert!(matches!(found, Err(RpcError::Late(_))), "{found:?}");

@@ -1,13 +1,14 @@
 //! What the node tells the interface.
 
-use crate::{history::History, limits::NodeConfig, stored::StoredBlock, usage::Usage};
+use crate::{
+    header::Producer, history::History, limits::NodeConfig, stored::StoredBlock, usage::Usage,
+};
 use alloy_primitives::{Address, B256};
 use braid_chain::{
-    DurableHead, LayeredState, Rules, Snapshot, StoreError,
+    DurableHead, LayeredState, Snapshot, StoreError,
     pool::{Admission, PoolError, PoolHandle, PoolTransaction, SenderAccount, SignedTransaction},
 };
 use crossbeam_channel::Sender;
-use revm::context::{BlockEnv, CfgEnv};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The chain after its last block.
@@ -15,9 +16,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 pub(crate) struct View<S> {
     pub(crate) head: Arc<StoredBlock>,
     pub(crate) state: LayeredState<S>,
-    /// Rules and environment of the last block.
-    pub(crate) cfg: CfgEnv,
-    pub(crate) env: BlockEnv,
     /// What transactions of the next block must obey, and its base fee.
     pub(crate) admission: Admission,
     pub(crate) next_base_fee: u64,
@@ -26,7 +24,7 @@ pub(crate) struct View<S> {
 /// What a [`Node`](crate::Node) tells a [`Server`](crate::Server), which may be on other threads.
 #[derive(Debug)]
 pub struct Shared<S> {
-    pub(crate) rules: Rules,
+    pub(crate) producer: Producer,
     /// After the same block as the view, whose lock is held while the pool is told of a block.
     pool: PoolHandle,
     pub(crate) durable: DurableHead,
@@ -66,7 +64,7 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 
 impl<S: Snapshot> Shared<S> {
     pub(crate) fn new(
-        rules: Rules,
+        producer: Producer,
         pool: PoolHandle,
         durable: DurableHead,
         view: View<S>,
@@ -74,7 +72,7 @@ impl<S: Snapshot> Shared<S> {
         wake: Sender<()>,
     ) -> Self {
         Self {
-            rules,
+            producer,
             usage: Usage::new(pool.clone()),
             pool,
             durable,

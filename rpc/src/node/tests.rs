@@ -7,7 +7,7 @@ use crate::{
 };
 use alloy_consensus::TxEip7702;
 use alloy_eips::eip7702::Authorization;
-use alloy_primitives::U256;
+use alloy_primitives::{Address, U256};
 use braid_chain::{MemoryStore, Table, Writes, pool::PoolError};
 use serde_json::{Value, json};
 use std::thread;
@@ -101,7 +101,7 @@ fn a_transaction_never_disappears_while_its_block_is_published() {
     let (stored, built) = node.build(0).expect("a block");
     let stored = Arc::new(stored.expect("sealed"));
     let state = node.chain.state().expect("a state");
-    let view = view(&shared.rules, node.beneficiary, &stored, state).expect("a view");
+    let view = view(&shared.producer, &stored, state).expect("a view");
     let account = SenderAccount::read(&view.state, address(0)).expect("reads");
     let (head, base_fee) = (built.changes.head, view.next_base_fee);
     let client = &client;
@@ -228,4 +228,44 @@ fn blocks_are_made_until_the_base_fee_lets_a_transaction_in() {
     let mut node = with_blocks(&begun(), NodeConfig::default(), 0);
     node.shared.send(payment(0, 1, 6)).expect("admitted");
     assert!(node.step(0).expect("works").is_none());
+}
+
+/// What `eth_call` answers to the instruction with this code, at a block.
+fn instruction(client: &Client, code: &str, block: &str) -> U256 {
+    let data = format!("0x{code}5f5260205ff3");
+    let request = json!({"from": address(0), "data": data, "gasPrice": "0x2540be400"});
+    let answer = client.result("eth_call", json!([request, block]));
+    answer.as_str().expect("a word").parse().expect("a number")
+}
+
+/// A quiet chain's last block is old: what has to wait for a time would never be sent.
+#[test]
+fn the_next_block_is_what_pending_calls_and_estimates_run_in() {
+    let mut node = with_blocks(&begun(), NodeConfig::default(), 0);
+    let client = client(&node);
+    // Reverts before November 2023.
+    let waits = json!({"from": address(0), "data": "0x636553f1004210600b57005b5f5ffd"});
+    assert_eq!(client.error("eth_call", json!([waits, "latest"])).0, 3);
+    assert_eq!(client.error("eth_estimateGas", json!([waits, "latest"])).0, 3);
+    client.result("eth_call", json!([waits, "pending"]));
+    client.result("eth_estimateGas", json!([waits]));
+    client.result("eth_estimateGas", json!([waits, "pending"]));
+    let list = client.result("eth_createAccessList", json!([waits]));
+    assert!(list.get("error").is_none(), "{list}");
+
+    let (number, timestamp, base_fee) = ("43", "42", "48");
+    let of = |code, block| instruction(&client, code, block);
+    let fees = client.result("eth_feeHistory", json!(["0x1", "latest", []]));
+    for (block, at, fee) in [("latest", 0, 0), ("pending", 1, 1)] {
+        assert_eq!(of(number, block), U256::from(at));
+        let fee = fees["baseFeePerGas"][fee].as_str().expect("a fee");
+        assert_eq!(of(base_fee, block), fee.parse::<U256>().expect("a number"), "{block}");
+    }
+    assert_eq!(of(timestamp, "latest"), U256::ZERO);
+    assert!(of(timestamp, "pending") > U256::from(1_700_000_000));
+    // Time does not go back.
+    node.shared.send(payment(0, 0, PRICE)).expect("admitted");
+    node.step(1 << 40).expect("works").expect("made");
+    assert_eq!(of(timestamp, "latest"), U256::from(1_u64 << 40));
+    assert_eq!(of(timestamp, "pending"), U256::from((1_u64 << 40) + 1));
 }
