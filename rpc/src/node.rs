@@ -15,7 +15,7 @@ use alloy_eips::{
 use alloy_rlp::Encodable;
 use braid_chain::{
     Built, Chain, Head, LayeredState, Rules, Sealed, StateStore, StoreError, genesis, open,
-    pool::{Admission, Fill, Pool, PoolTransaction, SenderAccount, SignedTransaction},
+    pool::{Fill, Pool, PoolTransaction, SenderAccount, SignedTransaction},
 };
 use braid_evm::{Block, ChainRules, Executor, Outcome, Rejection, TransactionPool};
 use crossbeam_channel::{Receiver, after, bounded, select};
@@ -288,7 +288,5 @@ fn view<S>(
     if cfg.spec.is_enabled_in(SpecId::AMSTERDAM) {
         return Err(NodeError::Amsterdam);
     }
-    let next_base_fee = env.basefee;
-    let admission = Admission::new(cfg, env);
-    Ok(View { head: Arc::clone(head), state, admission, next_base_fee })
+    Ok(View { head: Arc::clone(head), state, next_base_fee: env.basefee })
 }

@@ -1,7 +1,11 @@
 //! What the node tells the interface.
 
 use crate::{
-    header::Producer, history::History, limits::NodeConfig, stored::StoredBlock, usage::Usage,
+    header::{Producer, now},
+    history::History,
+    limits::NodeConfig,
+    stored::StoredBlock,
+    usage::Usage,
 };
 use alloy_primitives::{Address, B256};
 use braid_chain::{
@@ -16,8 +20,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 pub(crate) struct View<S> {
     pub(crate) head: Arc<StoredBlock>,
     pub(crate) state: LayeredState<S>,
-    /// What transactions of the next block must obey, and its base fee.
-    pub(crate) admission: Admission,
     pub(crate) next_base_fee: u64,
 }
 
@@ -115,9 +117,16 @@ impl<S: Snapshot> Shared<S> {
         self.usage.clone()
     }
 
+    /// What transactions of the next block must obey if it is made `now`: a fork may begin while there
+    /// is no block.
+    pub(crate) fn admission(&self, now: u64) -> Admission {
+        let (cfg, env) = self.producer.next_environment(&self.view().head, now);
+        Admission::new(cfg, env)
+    }
+
     /// Adds a transaction to the pool, and wakes the node.
     pub(crate) fn send(&self, signed: SignedTransaction) -> Result<B256, SendError> {
-        let sent = self.admit(signed);
+        let sent = self.admit(signed, now());
         match &sent {
             Ok(_) => self.usage.admitted(),
             Err(SendError::Pool(why)) => self.usage.refused(why),
@@ -126,9 +135,10 @@ impl<S: Snapshot> Shared<S> {
         sent
     }
 
-    fn admit(&self, signed: SignedTransaction) -> Result<B256, SendError> {
+    /// Adds a transaction by the rules of a block that is made `now`, in seconds since 1970.
+    pub(crate) fn admit(&self, signed: SignedTransaction, now: u64) -> Result<B256, SendError> {
         // Recovering signatures takes most of the time; it needs no lock.
-        let admission = self.view().admission.clone();
+        let admission = self.admission(now);
         let transaction = PoolTransaction::recover_sender(signed, &admission)?;
         let sender = transaction.sender();
         // Only for what the pool would take are authorities recovered.

@@ -3,11 +3,11 @@
 use super::*;
 use crate::{
     shared::SendError,
-    testing::{CHAIN, Client, SENDERS, address, begun, node, payment, sign, signature},
+    testing::{CHAIN, Client, SENDERS, address, begun, begun_with, node, payment, sign, signature},
 };
-use alloy_consensus::TxEip7702;
+use alloy_consensus::{TxEip7702, TxLegacy};
 use alloy_eips::eip7702::Authorization;
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, TxKind, U256};
 use braid_chain::{MemoryStore, Table, Writes, pool::PoolError};
 use serde_json::{Value, json};
 use std::thread;
@@ -172,21 +172,26 @@ fn fees_of_blocks_that_are_forgotten_are_an_error() {
     assert_ne!(next["baseFeePerGas"], Value::Null);
 }
 
+/// A transaction of `sender` with this many authorizations.
+fn delegations(sender: u8, count: usize) -> SignedTransaction {
+    let authorization = Authorization { chain_id: U256::ZERO, address: address(0), nonce: 0 };
+    let signature = signature(1, authorization.signature_hash());
+    let tx = TxEip7702 {
+        chain_id: CHAIN,
+        gas_limit: 21_000 + count as u64 * 25_000,
+        max_fee_per_gas: PRICE,
+        authorization_list: vec![authorization.into_signed(signature); count],
+        ..TxEip7702::default()
+    };
+    SignedTransaction::Eip7702(sign(sender, tx))
+}
+
 /// Authorities of EIP-7702 are not recovered for an account that cannot pay.
 #[test]
 fn a_sender_without_funds_costs_one_signature() {
     let node = with_blocks(&begun(), NodeConfig::default(), 0);
     let shared = node.shared();
-    let authorization = Authorization { chain_id: U256::ZERO, address: address(0), nonce: 0 };
-    let signature = signature(1, authorization.signature_hash());
-    let tx = TxEip7702 {
-        chain_id: CHAIN,
-        gas_limit: 21_000 + 400 * 25_000,
-        max_fee_per_gas: PRICE,
-        authorization_list: vec![authorization.into_signed(signature); 400],
-        ..TxEip7702::default()
-    };
-    let signed = SignedTransaction::Eip7702(sign(SENDERS, tx));
+    let signed = delegations(SENDERS, 400);
     let least = |act: &dyn Fn()| {
         let times = (0..3).map(|_| {
             let begun = Instant::now();
@@ -199,7 +204,7 @@ fn a_sender_without_funds_costs_one_signature() {
         let sent = shared.send(signed.clone());
         assert!(matches!(sent, Err(SendError::Pool(PoolError::Funds { .. }))), "{sent:?}");
     });
-    let admission = shared.view().admission.clone();
+    let admission = shared.admission(0);
     let recovered = least(&|| {
         PoolTransaction::recover(signed.clone(), &admission).expect("valid");
     });
@@ -268,4 +273,29 @@ fn the_next_block_is_what_pending_calls_and_estimates_run_in() {
     node.step(1 << 40).expect("works").expect("made");
     assert_eq!(of(timestamp, "latest"), U256::from(1_u64 << 40));
     assert_eq!(of(timestamp, "pending"), U256::from((1_u64 << 40) + 1));
+}
+
+/// Without blocks nothing but the time tells that another fork has begun.
+#[test]
+fn a_quiet_chain_takes_transactions_by_the_rules_of_the_present_time() {
+    let (prague, osaka) = (1 << 40, 1 << 41);
+    let store = begun_with(|config| {
+        (config.prague_time, config.osaka_time) = (Some(prague), Some(osaka));
+    });
+    let mut node = node(&store, NodeConfig::default());
+    let shared = node.shared();
+    let large = |sender| {
+        let tx = TxLegacy { gas_limit: 20_000_000, gas_price: PRICE, ..TxLegacy::default() };
+        SignedTransaction::Legacy(sign(sender, TxLegacy { to: TxKind::Call(address(0)), ..tx }))
+    };
+    let early = shared.admit(delegations(2, 1), prague - 1);
+    assert!(matches!(early, Err(SendError::Pool(PoolError::Invalid(_)))), "{early:?}");
+    shared.admit(delegations(2, 1), prague).expect("since Prague");
+    shared.admit(large(3), osaka - 1).expect("before Osaka");
+    let late = shared.admit(large(4), osaka);
+    assert!(matches!(late, Err(SendError::Pool(PoolError::Invalid(_)))), "{late:?}");
+    // What was taken before, and no block can have any more, leaves the pool.
+    let mined = node.step(osaka).expect("works").expect("made");
+    assert_eq!(mined.built.output.receipts.len(), 1);
+    assert_eq!(shared.hold().pool.status().transactions, 0);
 }
