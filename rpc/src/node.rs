@@ -12,14 +12,15 @@ use alloy_consensus::{Header, transaction::Recovered};
 use alloy_eips::{
     eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
 };
+use alloy_primitives::Address;
 use alloy_rlp::Encodable;
 use braid_chain::{
-    Built, Chain, Head, LayeredState, Rules, Sealed, StateStore, StoreError, genesis, open,
-    pool::{Fill, Pool, PoolTransaction, SenderAccount, SignedTransaction},
+    Built, Chain, Head, LayeredState, Rules, Sealed, StateStore, genesis, open,
+    pool::{Fill, Pool, PoolHandle, PoolTransaction, SenderAccount, SignedTransaction},
 };
 use braid_evm::{Block, ChainRules, Executor, Outcome, Rejection, TransactionPool};
 use crossbeam_channel::{Receiver, after, bounded, select};
-use revm::{DatabaseRef, context::TxEnv, primitives::hardfork::SpecId};
+use revm::{DatabaseRef, context::TxEnv, database::BundleState, primitives::hardfork::SpecId};
 use std::{
     cell::RefCell,
     convert::Infallible,
@@ -208,14 +209,25 @@ impl<S: StateStore> Node<S> {
     fn publish(&mut self, block: Arc<StoredBlock>, built: &Built) -> Result<(), NodeError> {
         self.parent = Arc::clone(&block);
         let view = view(&self.shared.producer, &block, self.chain.state()?)?;
-        let changed = built.changes.changes.state.keys();
-        let changed = changed.map(|it| Ok((*it, SenderAccount::read(&view.state, *it)?)));
-        let changed = changed.collect::<Result<Vec<_>, StoreError>>()?;
         let (head, base_fee) = (built.changes.head, view.next_base_fee);
         let Self { pool, shared, .. } = self;
-        shared.publish(view, || pool.applied(head, base_fee, changed));
-        Ok(())
+        shared.publish(view, |state| {
+            let changed = changed_senders(&pool.handle(), state, &built.changes.changes)?;
+            pool.applied(head, base_fee, changed);
+            Ok(())
+        })
     }
+}
+
+/// The accounts after a block of those of the pool's senders that it has changed. Other accounts are not
+/// read: one with code would be read with all of it.
+fn changed_senders<D: DatabaseRef>(
+    pool: &PoolHandle,
+    state: &D,
+    changes: &BundleState,
+) -> Result<Vec<(Address, SenderAccount)>, D::Error> {
+    let senders = pool.senders_among(changes.state.keys()).into_iter();
+    senders.map(|sender| Ok((sender, SenderAccount::read(state, sender)?))).collect()
 }
 
 /// Notes what a pool hands out, for the block's body.

@@ -1,6 +1,7 @@
 //! What the node tells the interface.
 
 use crate::{
+    error::NodeError,
     header::{Producer, now},
     history::History,
     limits::NodeConfig,
@@ -100,11 +101,16 @@ impl<S: Snapshot> Shared<S> {
 
     /// The chain has another block. `apply` tells the pool, while no transaction is admitted. A client
     /// that has seen the block in the history sees the state after it in its next call, which waits.
-    pub(crate) fn publish(&self, view: View<S>, apply: impl FnOnce()) {
+    pub(crate) fn publish(
+        &self,
+        view: View<S>,
+        apply: impl FnOnce(&LayeredState<S>) -> Result<(), NodeError>,
+    ) -> Result<(), NodeError> {
         let mut current = write(&self.view);
         self.remember(Arc::clone(&view.head));
-        apply();
+        apply(&view.state)?;
         *current = Arc::new(view);
+        Ok(())
     }
 
     pub(crate) fn remember(&self, block: Arc<StoredBlock>) {

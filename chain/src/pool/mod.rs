@@ -64,7 +64,8 @@ impl Pool {
     }
 
     /// The chain has the block `head`, and `base_fee` is that of the next one. `changed` are the
-    /// accounts that the block changed: nonce and balance after it. Transactions that are in the
+    /// accounts that the block changed: nonce and balance after it. Accounts without transactions in the
+    /// pool may be left out, if none can be added meanwhile. Transactions that are in the
     /// block, or that their senders can no longer pay for, leave the pool.
     pub fn applied(
         &mut self,
@@ -121,6 +122,16 @@ impl PoolHandle {
     #[must_use]
     pub fn next_nonce(&self, sender: &Address) -> Option<u64> {
         self.lock().next_nonce(sender)
+    }
+
+    /// Those of `accounts` that have transactions in the pool: [`Pool::applied`] has to hear of no others.
+    #[must_use]
+    pub fn senders_among<'a>(
+        &self,
+        accounts: impl IntoIterator<Item = &'a Address>,
+    ) -> Vec<Address> {
+        let queues = self.lock();
+        accounts.into_iter().filter(|it| queues.senders.contains_key(*it)).copied().collect()
     }
 
     /// Whether the next transaction of some sender lacks nothing but the base fee, and pays `least`:

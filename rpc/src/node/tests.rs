@@ -7,8 +7,9 @@ use crate::{
 };
 use alloy_consensus::{TxEip7702, TxLegacy};
 use alloy_eips::eip7702::Authorization;
-use alloy_primitives::{Address, TxKind, U256};
-use braid_chain::{MemoryStore, Table, Writes, pool::PoolError};
+use alloy_primitives::{Address, B256, TxKind, U256};
+use braid_chain::{MemoryStore, StoreError, Table, Writes, pool::PoolError};
+use revm::state::{AccountInfo, Bytecode};
 use serde_json::{Value, json};
 use std::thread;
 
@@ -107,7 +108,7 @@ fn a_transaction_never_disappears_while_its_block_is_published() {
     let client = &client;
     thread::scope(|scope| {
         let mut asking = Vec::new();
-        shared.publish(view, || {
+        let published = shared.publish(view, |_| {
             node.pool.applied(head, base_fee, [(address(0), account)]);
             asking.push(scope.spawn(|| {
                 let found = client.result("eth_getTransactionByHash", json!([hash]));
@@ -123,7 +124,9 @@ fn a_transaction_never_disappears_while_its_block_is_published() {
                 assert!(receipt.is_null() || head == "0x1", "{receipt}, but the head is {head}");
             }));
             thread::sleep(Duration::from_millis(100));
+            Ok(())
         });
+        published.expect("published");
         asking.into_iter().for_each(|it| it.join().expect("as after the block"));
     });
 }
@@ -298,4 +301,41 @@ fn a_quiet_chain_takes_transactions_by_the_rules_of_the_present_time() {
     let mined = node.step(osaka).expect("works").expect("made");
     assert_eq!(mined.built.output.receipts.len(), 1);
     assert_eq!(shared.hold().pool.status().transactions, 0);
+}
+
+/// A state that has one account, and cannot be asked for others.
+struct Only(Address);
+
+impl DatabaseRef for Only {
+    type Error = StoreError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StoreError> {
+        assert_eq!(address, self.0, "only senders of the pool are read");
+        Ok(Some(AccountInfo { nonce: 1, balance: U256::MAX, ..AccountInfo::default() }))
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, StoreError> {
+        panic!("code {hash} is read")
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, StoreError> {
+        panic!("slot {slot} of {address} is read")
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, StoreError> {
+        panic!("the hash of block {number} is read")
+    }
+}
+
+#[test]
+fn of_what_a_block_has_changed_only_senders_with_transactions_are_read() {
+    let mut node = with_blocks(&begun(), NodeConfig::default(), 0);
+    node.shared.send(payment(0, 0, PRICE)).expect("admitted");
+    node.shared.send(payment(0, 1, PRICE)).expect("admitted");
+    let (_, built) = node.build(0).expect("a block");
+    let changes = &built.changes.changes;
+    assert!(changes.state.len() >= 2, "the sender and whom it pays");
+    let read = changed_senders(&node.pool.handle(), &Only(address(0)), changes);
+    let read: Vec<_> = read.expect("reads").into_iter().map(|(it, to)| (it, to.nonce)).collect();
+    assert_eq!(read, [(address(0), 1)]);
 }
