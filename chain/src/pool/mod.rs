@@ -14,6 +14,8 @@ mod config;
 mod error;
 mod fill;
 #[cfg(test)]
+mod filling;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod mutants;

@@ -32,11 +32,13 @@ pub(super) enum Mutant {
     MinedKept,
     /// A transaction that its sender can no longer pay for stays.
     UnpaidKept,
+    /// What a sender has after a transaction that the block was handed is left out of the order by gas limit.
+    GasLimitForgotten,
 }
 
 impl Mutant {
     /// All bugs.
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::StaleTaken,
         Self::OldNonceTaken,
         Self::FarNonceTaken,
@@ -50,5 +52,6 @@ impl Mutant {
         Self::InvalidKept,
         Self::MinedKept,
         Self::UnpaidKept,
+        Self::GasLimitForgotten,
     ];
 }

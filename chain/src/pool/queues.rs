@@ -39,6 +39,8 @@ pub(super) struct Queues {
     by_hash: HashMap<B256, (Address, u64)>,
     /// Senders whose next transaction can be handed out.
     ready: BTreeSet<ReadyKey>,
+    /// The same by gas limit, so that a look knows at once that nothing fits.
+    gas_limits: BTreeSet<(u64, Address)>,
     /// The last transaction of each sender, the least worth first.
     pub(super) tails: BTreeSet<(Worth, Address)>,
     pub(super) bytes: usize,
@@ -49,6 +51,9 @@ pub(super) struct Queues {
     handed: HashMap<Address, u64>,
     #[cfg(test)]
     pub(super) mutant: Mutant,
+    /// Ready senders that looks for a transaction have passed by, as it did not fit.
+    #[cfg(test)]
+    pub(super) passed_by: usize,
 }
 
 impl Queues {
@@ -60,6 +65,7 @@ impl Queues {
             senders: HashMap::new(),
             by_hash: HashMap::new(),
             ready: BTreeSet::new(),
+            gas_limits: BTreeSet::new(),
             tails: BTreeSet::new(),
             bytes: 0,
             arrivals: 0,
@@ -67,6 +73,8 @@ impl Queues {
             handed: HashMap::new(),
             #[cfg(test)]
             mutant: Mutant::None,
+            #[cfg(test)]
+            passed_by: 0,
         }
     }
 
@@ -198,6 +206,7 @@ impl Queues {
         let Some(queue) = self.senders.get_mut(&sender) else { return };
         if let Some(ready) = queue.ready.take() {
             self.ready.remove(&ready);
+            self.gas_limits.remove(&(ready.3, sender));
         }
         if let Some(tail) = queue.tail.take() {
             self.tails.remove(&(tail, sender));
@@ -223,6 +232,9 @@ impl Queues {
         });
         queue.ready = ready;
         self.ready.extend(ready);
+        let forgotten = is_mutant!(self, GasLimitForgotten) && queue.next > queue.account.nonce;
+        let gas_limit = ready.filter(|_| !forgotten).map(|(.., gas)| (gas, sender));
+        self.gas_limits.extend(gas_limit);
     }
 
     /// Begins to hand out transactions for a block.
@@ -243,16 +255,28 @@ impl Queues {
     /// The transaction with the highest tip among each sender's next one that fits into `gas_left`.
     ///
     /// What does not fit stays where it is: a block of small transactions, with limits that
-    /// leave room for one at a time, asks again for each of them.
+    /// leave room for one at a time, asks again for each of them. Where nothing fits, which such a block
+    /// hears as often, a look passes no sender by.
     pub(super) fn next(&mut self, gas_left: u64) -> Option<Arc<PoolTransaction>> {
         let fits = |gas: u64| gas <= gas_left || is_mutant!(self, TooLargeHandedOut);
-        let (.., sender, _) = *self.ready.iter().find(|(.., gas)| fits(*gas))?;
+        self.gas_limits.first().filter(|(least, _)| fits(*least))?;
+        let mut looked = self.ready.iter().enumerate();
+        let (passed_by, &(.., sender, _)) = looked.find(|(_, (.., gas))| fits(*gas))?;
+        self.note_passed_by(passed_by);
         let queue = self.senders.get_mut(&sender)?;
         let tx = Arc::clone(&queue.entries.get(&queue.next)?.tx);
         queue.next = queue.next.saturating_add(1);
         self.refresh(sender);
         Some(tx)
     }
+
+    #[cfg(test)]
+    const fn note_passed_by(&mut self, senders: usize) {
+        self.passed_by = self.passed_by.saturating_add(senders);
+    }
+
+    #[cfg(not(test))]
+    const fn note_passed_by(&self, _: usize) {}
 
     /// The block leaves out `tx`, and whatever its sender has after it. If `tx` is invalid, and not
     /// because one before it was left out, it leaves the pool.
