@@ -1,6 +1,6 @@
 //! The state that a block executes on: the store, and above it the blocks that are not written yet.
 
-use crate::{ExecutedBlock, Snapshot, StateReader, StoreError};
+use crate::{ExecutedBlock, Head, Snapshot, StateReader, StoreError};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::StateSource;
 use braid_evm::ids::WorkerId;
@@ -27,6 +27,26 @@ impl<S: Snapshot> LayeredState<S> {
     /// before the oldest of them, or a later one of them.
     pub(crate) fn new(layers: Arc<[Arc<ExecutedBlock>]>, reader: StateReader<S>) -> Self {
         Self { layers, reader }
+    }
+
+    /// The block after which the state is.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.layers.first().map_or(self.reader.head(), |newest| newest.head)
+    }
+
+    /// The same without the blocks after `number`, where the reader has none of them. Otherwise the reader,
+    /// which is the state after a later block.
+    pub(crate) fn up_to(&self, number: u64) -> Self {
+        let is_in_reader = number <= self.reader.head().number;
+        let kept = |layer: &&Arc<ExecutedBlock>| !is_in_reader && layer.head.number <= number;
+        let layers = self.layers.iter().filter(kept).cloned().collect();
+        Self { layers, reader: self.reader.clone() }
+    }
+
+    /// The state in the store.
+    pub(crate) const fn reader(&self) -> &StateReader<S> {
+        &self.reader
     }
 }
 
@@ -81,7 +101,7 @@ impl<S: Snapshot> DatabaseRef for LayeredState<S> {
 mod tests {
     use super::*;
     use crate::{
-        AccountRecord, DurableBatch, Head, Keep, MemoryStore, StateRoots, commit, create, open,
+        AccountRecord, DurableBatch, Keep, MemoryStore, PastState, StateRoots, commit, create, open,
     };
     use alloy_primitives::{Bytes, KECCAK256_EMPTY, keccak256};
     use proptest::{collection, prelude::*};
@@ -173,7 +193,7 @@ mod tests {
             let genesis = DurableBatch { head: head(0), ..DurableBatch::default() };
             create(&store, b"{}", &genesis, StateRoots::Disabled).unwrap();
             create(&all, b"{}", &genesis, StateRoots::Disabled).unwrap();
-            let mut layers = Vec::new();
+            let (mut layers, mut states) = (Vec::new(), vec![open(&all).unwrap()]);
             for (index, acts) in blocks.iter().enumerate() {
                 let block = executed(index as u64 + 1, acts, &open(&all).unwrap());
                 let batch = DurableBatch::new(block.head, &block.changes);
@@ -186,7 +206,15 @@ mod tests {
                     layers.insert(0, Arc::new(block));
                 }
                 let layered = LayeredState::new(layers.clone().into(), open(&store).unwrap());
+                states.push(open(&all).unwrap());
+                // The last state, and each one before it.
                 prop_assert_eq!(reads(&layered), reads(&open(&all).unwrap()));
+                for (number, state) in (0_u64..).zip(&states) {
+                    let past = PastState::after(&layered, number, |reader, number| {
+                        reader.undo(number).map(|undo| undo.map(Arc::new))
+                    });
+                    prop_assert_eq!(reads(&past.unwrap().unwrap()), reads(state), "{}", number);
+                }
             }
         }
     }

@@ -126,13 +126,32 @@ pub(crate) fn number_256(bytes: &[u8]) -> Result<U256, StoreError> {
 pub struct Undo {
     /// The block before.
     pub parent: Head,
-    /// Accounts as they were; `None` if the account did not exist.
+    /// Accounts as they were, by address; `None` if the account did not exist.
     pub accounts: Vec<(Address, Option<AccountRecord>)>,
-    /// Slots as they were; zero if the slot was not there.
+    /// Slots as they were, by address and number; zero if the slot was not there.
     pub slots: Vec<(Address, U256, U256)>,
 }
 
 impl Undo {
+    /// Memory that its entries take.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        size_of_val(self.accounts.as_slice()).saturating_add(size_of_val(self.slots.as_slice()))
+    }
+
+    /// The account as it was; `None` if the block did not change it.
+    pub(crate) fn account(&self, address: Address) -> Option<Option<AccountRecord>> {
+        let found = self.accounts.binary_search_by_key(&address, |(address, _)| *address);
+        self.accounts.get(found.ok()?).map(|(_, account)| *account)
+    }
+
+    /// The slot as it was; `None` if the block did not change it.
+    pub(crate) fn slot(&self, address: Address, slot: U256) -> Option<U256> {
+        let key = |(address, slot, _): &(Address, U256, U256)| (*address, *slot);
+        let found = self.slots.binary_search_by_key(&(address, slot), key);
+        self.slots.get(found.ok()?).map(|(.., value)| *value)
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = self.parent.encode();
         for (address, account) in &self.accounts {

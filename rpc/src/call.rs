@@ -3,7 +3,7 @@
 use crate::error::RpcError;
 use alloy_primitives::{Bytes, TxKind};
 use alloy_rpc_types_eth::TransactionRequest;
-use braid_chain::{LayeredState, Snapshot, StoreError};
+use braid_chain::{PastState, Snapshot, StoreError};
 use revm::{
     Context, DatabaseRef, ExecuteEvm, MainBuilder, MainContext,
     context::{BlockEnv, CfgEnv, TxEnv},
@@ -15,7 +15,7 @@ use revm::{
 /// State, rules and block in which a call runs.
 #[derive(Debug)]
 pub(crate) struct Environment<S> {
-    pub(crate) state: LayeredState<S>,
+    pub(crate) state: PastState<S>,
     pub(crate) cfg: CfgEnv,
     pub(crate) env: BlockEnv,
 }
@@ -65,7 +65,7 @@ pub(crate) fn run<S: Snapshot>(
 pub(crate) fn context<S: Snapshot>(
     at: &Environment<S>,
     tx: &TxEnv,
-) -> MainnetContext<WrapDatabaseRef<LayeredState<S>>> {
+) -> MainnetContext<WrapDatabaseRef<PastState<S>>> {
     let (mut cfg, mut env) = (at.cfg.clone(), at.env.clone());
     // It is for transactions in a block.
     cfg.tx_gas_limit_cap = Some(u64::MAX);

@@ -72,7 +72,9 @@ pub enum ServerError {
 pub(crate) enum RpcError {
     #[error("{0}")]
     Params(String),
-    #[error("the state after block {asked} is not kept: ask for block {head}, the latest one")]
+    #[error(
+        "the state after block {asked} is not kept: ask for a later block; the latest one is {head}"
+    )]
     OldState { asked: u64, head: u64 },
     #[error("block {0} is not known; the latest one is {1}")]
     UnknownBlock(String, u64),

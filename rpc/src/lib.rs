@@ -2,7 +2,8 @@
 //!
 //! [`Node`] owns a [`Chain`](braid_chain::Chain) and a [`Pool`](braid_chain::pool::Pool): it makes a
 //! block when transactions wait. [`Server`] answers wallets and test tools over HTTP: it reads the
-//! state after the last block, and what [`History`](NodeConfig::history_blocks) keeps of earlier ones.
+//! states after the [last blocks](NodeConfig::state_blocks), and what
+//! [`History`](NodeConfig::history_blocks) keeps of earlier ones.
 //!
 //! ```no_run
 //! use braid_chain::EmbeddedStore;
@@ -36,6 +37,7 @@ mod logs;
 mod methods;
 mod node;
 mod params;
+mod past;
 mod places;
 mod restart;
 mod send;

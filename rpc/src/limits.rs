@@ -17,6 +17,12 @@ pub struct NodeConfig {
     pub history_blocks: u64,
     /// Bytes of blocks and receipts in memory at most: older ones are forgotten. Default: 256 MiB.
     pub history_bytes: usize,
+    /// Blocks after which the state can be read, counted from the last one; at least 1. Those before the
+    /// last one need the chain's undo records ([`Keep::undo_blocks`](braid_chain::Keep::undo_blocks)), and
+    /// their headers in the history. Default: 32.
+    pub state_blocks: u64,
+    /// Bytes of undo records in memory at most. A state that takes more cannot be read. Default: 64 MiB.
+    pub state_bytes: usize,
 }
 
 impl Default for NodeConfig {
@@ -26,6 +32,8 @@ impl Default for NodeConfig {
             pool: PoolConfig::default(),
             history_blocks: 4_096,
             history_bytes: 256 << 20,
+            state_blocks: 32,
+            state_bytes: 64 << 20,
         }
     }
 }

@@ -10,20 +10,20 @@ use crate::{
     params::{self, environment},
     places::Place,
     send::send,
-    shared::{Shared, View},
+    shared::Shared,
 };
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use alloy_rpc_types_eth::{
     BlockTransactionsKind, Filter, TransactionRequest, state::StateOverride,
 };
-use braid_chain::Snapshot;
+use braid_chain::{Snapshot, StoreError};
 use jsonrpsee::{
     Extensions, RpcModule,
     core::RegisterMethodError,
     types::{ErrorObjectOwned, Params, params::ParamsSequence},
 };
-use revm::DatabaseRef;
+use revm::{DatabaseRef, state::AccountInfo};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -112,37 +112,36 @@ fn chain<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Register
 fn state<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMethodError> {
     add(module, "eth_getBalance", |it, args| {
         let (address, id) = (args.next::<Address>()?, args.maybe()?);
-        let view = params::state(&it.shared, id)?;
-        let account = view.state.basic_ref(address).map_err(RpcError::State)?;
+        let account = params::state(&it.shared, id)?.basic_ref(address);
+        let account = account.map_err(RpcError::State)?;
         Ok(account.map_or(U256::ZERO, |account| account.balance))
     })?;
     add(module, "eth_getTransactionCount", |it, args| {
         let (address, id) = (args.next::<Address>()?, args.maybe::<BlockId>()?);
-        let nonce = |view: &View<S>| {
-            let account = view.state.basic_ref(address).map_err(RpcError::State);
-            account.map(|account| account.map_or(0, |account| account.nonce))
+        let nonce = |account: Result<Option<AccountInfo>, StoreError>| {
+            account.map_err(RpcError::State).map(|it| it.map_or(0, |account| account.nonce))
         };
         if id.is_some_and(|id| id.is_pending()) {
             let held = it.shared.hold();
-            let waiting = held.pool.next_nonce(&address);
-            return Ok(U64::from(nonce(&held.view)?.max(waiting.unwrap_or_default())));
+            let waiting = held.pool.next_nonce(&address).unwrap_or_default();
+            return Ok(U64::from(nonce(held.view.state.basic_ref(address))?.max(waiting)));
         }
-        Ok(U64::from(nonce(&*params::state(&it.shared, id)?)?))
+        Ok(U64::from(nonce(params::state(&it.shared, id)?.basic_ref(address))?))
     })?;
     add(module, "eth_getCode", |it, args| {
         let (address, id) = (args.next::<Address>()?, args.maybe()?);
-        let view = params::state(&it.shared, id)?;
-        let account = view.state.basic_ref(address).map_err(RpcError::State)?;
+        let state = params::state(&it.shared, id)?;
+        let account = state.basic_ref(address).map_err(RpcError::State)?;
         let Some(account) = account.filter(|account| !account.is_empty_code_hash()) else {
             return Ok(Bytes::new());
         };
-        let code = view.state.code_by_hash_ref(account.code_hash).map_err(RpcError::State)?;
+        let code = state.code_by_hash_ref(account.code_hash).map_err(RpcError::State)?;
         Ok(code.original_bytes())
     })?;
     add(module, "eth_getStorageAt", |it, args| {
         let (address, slot) = (args.next::<Address>()?, args.next::<U256>()?);
-        let view = params::state(&it.shared, args.maybe()?)?;
-        let value = view.state.storage_ref(address, slot).map_err(RpcError::State)?;
+        let state = params::state(&it.shared, args.maybe()?)?;
+        let value = state.storage_ref(address, slot).map_err(RpcError::State)?;
         Ok(B256::from(value))
     })
 }

@@ -1,14 +1,8 @@
 //! Which block a call asks for.
 
-use crate::{
-    call::Environment,
-    error::RpcError,
-    header::now,
-    shared::{Shared, View},
-    stored::StoredBlock,
-};
+use crate::{call::Environment, error::RpcError, header::now, shared::Shared, stored::StoredBlock};
 use alloy_eips::{BlockId, BlockNumberOrTag};
-use braid_chain::Snapshot;
+use braid_chain::{PastState, Snapshot};
 use std::sync::Arc;
 
 /// The number that a tag stands for, to a call that sees the chain up to `head`: nothing is undone,
@@ -35,27 +29,38 @@ pub(crate) fn block<S: Snapshot>(shared: &Shared<S>, id: BlockId) -> Option<Arc<
     }
 }
 
-/// The view whose state a call asks for, which is that after the last block or none.
-pub(crate) fn state<S: Snapshot>(
+/// The block that a call asks for, and the state after it.
+fn find<S: Snapshot>(
     shared: &Shared<S>,
-    id: Option<BlockId>,
-) -> Result<Arc<View<S>>, RpcError> {
+    id: BlockId,
+) -> Result<(Arc<StoredBlock>, PastState<S>), RpcError> {
     let view = shared.view();
     let head = view.head.number();
-    let asked = match id.unwrap_or_default() {
-        BlockId::Number(BlockNumberOrTag::Latest | BlockNumberOrTag::Pending) => return Ok(view),
-        BlockId::Hash(hash) if hash.block_hash == view.head.hash => return Ok(view),
+    let number = match id {
+        BlockId::Hash(hash) if hash.block_hash == view.head.hash => head,
         BlockId::Hash(hash) => {
             let block = shared.history().by_hash(&hash.block_hash);
             block.ok_or(RpcError::UnknownHash(hash.block_hash))?.number()
         }
         BlockId::Number(tag) => number(shared, head, tag),
     };
-    match asked {
-        asked if asked == head => Ok(view),
-        asked if asked > head => Err(RpcError::UnknownBlock(asked.to_string(), head)),
-        asked => Err(RpcError::OldState { asked, head }),
+    if number > head {
+        return Err(RpcError::UnknownBlock(number.to_string(), head));
     }
+    let block = match number == head {
+        true => Some(Arc::clone(&view.head)),
+        false => shared.history().by_number(number),
+    };
+    let found = block.zip(shared.past.state(&view.state, number)?);
+    found.ok_or(RpcError::OldState { asked: number, head })
+}
+
+/// The state that a call asks for: that after the last block, if it does not say.
+pub(crate) fn state<S: Snapshot>(
+    shared: &Shared<S>,
+    id: Option<BlockId>,
+) -> Result<PastState<S>, RpcError> {
+    find(shared, id.unwrap_or_default()).map(|(_, state)| state)
 }
 
 /// What a call runs in: "pending" is the block that would be made now, on the state after the last one.
@@ -63,11 +68,11 @@ pub(crate) fn environment<S: Snapshot>(
     shared: &Shared<S>,
     id: BlockId,
 ) -> Result<Environment<S>, RpcError> {
-    let view = state(shared, Some(id))?;
-    let (producer, head) = (&shared.producer, &view.head);
+    let (block, state) = find(shared, id)?;
+    let producer = &shared.producer;
     let (cfg, env) = match id.is_pending() {
-        true => producer.next_environment(head, now()),
-        false => producer.rules.environment(&head.header),
+        true => producer.next_environment(&block, now()),
+        false => producer.rules.environment(&block.header),
     };
-    Ok(Environment { state: view.state.clone(), cfg, env })
+    Ok(Environment { state, cfg, env })
 }

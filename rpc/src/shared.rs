@@ -5,6 +5,7 @@ use crate::{
     header::{Producer, now},
     history::History,
     limits::NodeConfig,
+    past::Past,
     stored::StoredBlock,
     usage::Usage,
 };
@@ -33,6 +34,7 @@ pub struct Shared<S> {
     pub(crate) durable: DurableHead,
     view: RwLock<Arc<View<S>>>,
     history: RwLock<History>,
+    pub(crate) past: Past,
     wake: Sender<()>,
     usage: Usage,
     /// Why the node has stopped.
@@ -81,6 +83,7 @@ impl<S: Snapshot> Shared<S> {
             durable,
             view: RwLock::new(Arc::new(view)),
             history: RwLock::new(History::new(config.history_blocks, config.history_bytes)),
+            past: Past::new(config),
             wake,
             stopped: Mutex::new(None),
         }

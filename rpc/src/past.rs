@@ -1,0 +1,260 @@
+//! States after the last blocks, read by the undo records that the store keeps.
+
+use crate::limits::NodeConfig;
+use braid_chain::{LayeredState, PastState, Snapshot, StateReader, StoreError, Undo};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Undo records that calls have asked for, bounded in number and in bytes. The bounds are those of one
+/// call, too: it gets no state that takes more.
+#[derive(Debug)]
+pub(crate) struct Past {
+    blocks: u64,
+    bytes: usize,
+    /// By block number, as nothing is unwound while a node runs.
+    records: Mutex<BTreeMap<u64, Arc<Undo>>>,
+}
+
+impl Past {
+    pub(crate) const fn new(config: &NodeConfig) -> Self {
+        let records = Mutex::new(BTreeMap::new());
+        Self { blocks: config.state_blocks, bytes: config.state_bytes, records }
+    }
+
+    /// The state after block `number`, which is the head of `state` or an earlier one; `None` if it is
+    /// not kept.
+    pub(crate) fn state<S: Snapshot>(
+        &self,
+        state: &LayeredState<S>,
+        number: u64,
+    ) -> Result<Option<PastState<S>>, StoreError> {
+        let head = state.head().number;
+        if number == head {
+            // No block is undone, and no other call is waited for.
+            return PastState::after(state, number, |_, _| Ok(None));
+        }
+        let oldest = head.saturating_add(1).saturating_sub(self.blocks.max(1));
+        if number < oldest {
+            return Ok(None);
+        }
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        *records = records.split_off(&oldest.saturating_add(1));
+        let mut bytes = 0_usize;
+        let past = PastState::after(state, number, |reader, block| {
+            let record = record(&mut records, reader, block)?;
+            bytes = bytes.saturating_add(record.as_ref().map_or(0, |record| record.bytes()));
+            Ok(record.filter(|_| bytes <= self.bytes))
+        });
+        // Those of this call are the newest ones.
+        while records.values().map(|record| record.bytes()).sum::<usize>() > self.bytes {
+            records.pop_first();
+        }
+        past
+    }
+}
+
+/// The undo record of a block, which is kept.
+fn record<S: Snapshot>(
+    records: &mut BTreeMap<u64, Arc<Undo>>,
+    reader: &StateReader<S>,
+    block: u64,
+) -> Result<Option<Arc<Undo>>, StoreError> {
+    if let Some(record) = records.get(&block) {
+        return Ok(Some(Arc::clone(record)));
+    }
+    let record = reader.undo(block)?.map(Arc::new);
+    records.extend(record.iter().map(|record| (block, Arc::clone(record))));
+    Ok(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Limits, Node,
+        testing::{CHAIN, Client, address, begun, node, payment, sign},
+    };
+    use alloy_consensus::TxLegacy;
+    use alloy_primitives::{Address, B256, TxKind, U256, hex};
+    use braid_chain::{
+        Chain, ChainConfig, DurableBatch, EmbeddedStore, Head, Keep, MemoryStore, SlotChange,
+        StateRoots, commit, create, pool::SignedTransaction,
+    };
+    use revm::DatabaseRef;
+    use serde_json::{Value, json};
+    use std::time::Instant;
+
+    /// Gas price of all transactions: above any base fee here.
+    const PRICE: u128 = 10_000_000_000;
+    /// Whom [`payment`] pays a wei.
+    const PAID: Address = Address::repeat_byte(0xbb);
+
+    /// A contract that notes the number of the block that creates it in slot 0. Its code is a zero.
+    fn creation(nonce: u64) -> SignedTransaction {
+        let tx = TxLegacy { nonce, gas_price: PRICE, gas_limit: 200_000, ..TxLegacy::default() };
+        let input = hex!("435f5560015ff3").into();
+        let tx = TxLegacy { chain_id: Some(CHAIN), to: TxKind::Create, input, ..tx };
+        SignedTransaction::Legacy(sign(1, tx))
+    }
+
+    /// Makes a block of a payment and a creation.
+    fn make(node: &mut Node<MemoryStore>, number: u64) {
+        let shared = node.shared();
+        shared.send(payment(0, number - 1, PRICE)).expect("admitted");
+        shared.send(creation(number - 1)).expect("admitted");
+        node.step(number * 100).expect("works").expect("made");
+    }
+
+    /// Compares what calls say of the state after block `number`, by its number and by its hash.
+    fn compare(client: &Client, number: u64) {
+        let tag = format!("{number:#x}");
+        let block = client.result("eth_getBlockByNumber", json!([tag, false]));
+        for id in [json!(tag), json!({"blockHash": block["hash"]})] {
+            let of = |method: &str, address: Address| client.result(method, json!([address, id]));
+            assert_eq!(of("eth_getBalance", PAID), json!(tag), "{id}");
+            assert_eq!(of("eth_getTransactionCount", address(0)), json!(tag), "{id}");
+            for created in number.max(1)..=number + 1 {
+                let contract = address(1).create(created - 1);
+                let (code, slot) = if created <= number { ("0x00", created) } else { ("0x", 0) };
+                assert_eq!(of("eth_getCode", contract), code, "{id}");
+                let found = client.result("eth_getStorageAt", json!([contract, "0x0", id]));
+                assert_eq!(found, json!(B256::from(U256::from(slot))), "{id}");
+            }
+            // Balance, number and time: as the EVM sees them.
+            let (paid, end) = (hex::encode(PAID), "5f5260205ff3");
+            for (code, wanted) in [
+                (format!("73{paid}31{end}"), number),
+                (format!("43{end}"), number),
+                (format!("42{end}"), number * 100),
+            ] {
+                let call = json!([{"data": format!("0x{code}")}, id]);
+                let found = client.result("eth_call", call);
+                assert_eq!(found, json!(B256::from(U256::from(wanted))), "{code} {id}");
+            }
+        }
+    }
+
+    fn is_forgotten(client: &Client, number: u64) {
+        let params: Value = json!([PAID, format!("{number:#x}")]);
+        let (code, message) = client.error("eth_getBalance", params);
+        assert_eq!(code, -32_000, "{message}");
+        assert!(message.contains(&format!("the state after block {number} is not kept")));
+    }
+
+    /// The last states of a node with `config`, and no others, while it makes 6 blocks, when all are
+    /// durable, and after a restart.
+    fn try_all(config: NodeConfig, kept: u64) {
+        let store = begun();
+        let mut made = node(&store, config);
+        let client = Client::new(&made.shared(), Limits::default());
+        let compare_all = |client: &Client, head: u64| {
+            let oldest = (head + 1).saturating_sub(kept);
+            (oldest..=head).for_each(|number| compare(client, number));
+            (0..oldest).for_each(|number| is_forgotten(client, number));
+        };
+        for number in 1..=6 {
+            make(&mut made, number);
+            compare_all(&client, number);
+        }
+        made.chain().flush().expect("durable");
+        compare_all(&client, 6);
+        drop(made);
+        let made = node(&store, config);
+        compare_all(&Client::new(&made.shared(), Limits::default()), 6);
+    }
+
+    fn of(state_blocks: u64, state_bytes: usize) -> NodeConfig {
+        NodeConfig { state_blocks, state_bytes, ..NodeConfig::default() }
+    }
+
+    #[test]
+    fn the_states_after_the_last_blocks_can_be_read() {
+        try_all(of(4, usize::MAX), 4);
+        // The last one always can.
+        try_all(of(0, usize::MAX), 1);
+        let mut few = of(4, usize::MAX);
+        few.chain.keep.undo_blocks = 2;
+        let mut made = node(&begun(), few);
+        (1..=6).for_each(|number| make(&mut made, number));
+        made.chain().flush().expect("durable");
+        let client = Client::new(&made.shared(), Limits::default());
+        (4..=6).for_each(|number| compare(&client, number));
+        (0..4).for_each(|number| is_forgotten(&client, number));
+    }
+
+    #[test]
+    fn undo_records_in_memory_are_bounded() {
+        let mut made = node(&begun(), of(4, usize::MAX));
+        (1..=6).for_each(|number| make(&mut made, number));
+        made.chain().flush().expect("durable");
+        let state = made.chain().state().expect("a state");
+        let held = |past: &Past| {
+            let records = past.records.lock().expect("no panic");
+            records.values().map(|record| record.bytes()).collect::<Vec<_>>()
+        };
+        let past = Past::new(&of(4, usize::MAX));
+        assert!(past.state(&state, 3).expect("reads").is_some());
+        let each = held(&past);
+        assert_eq!(each.len(), 3);
+        let (all, two) = (each.iter().sum::<usize>(), each[1] + each[2]);
+        for (bytes, oldest, kept) in [(all, 3, 3), (all - 1, 4, 2), (two - 1, 5, 1), (0, 6, 0)] {
+            let past = Past::new(&of(4, bytes));
+            // Whichever state is asked for first.
+            for number in [3, 5, 4, 6, 3] {
+                let found = past.state(&state, number).expect("reads");
+                assert_eq!(found.is_some(), number >= oldest, "{bytes} bytes, block {number}");
+                assert!(held(&past).iter().sum::<usize>() <= bytes);
+            }
+            assert_eq!(held(&past).len(), kept);
+        }
+        // A later head: what no state needs any more is forgotten.
+        make(&mut made, 7);
+        made.chain().flush().expect("durable");
+        let state = made.chain().state().expect("a state");
+        assert!(past.state(&state, 6).expect("reads").is_some());
+        assert_eq!(held(&past).len(), 3, "blocks 5 to 7");
+    }
+
+    /// What the oldest state costs where each block has changed as many slots as 60 million gas pay for:
+    /// `cargo test --release -p braid-rpc --lib oldest -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "it measures"]
+    fn oldest_state_after_full_blocks() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = EmbeddedStore::open(folder.path()).expect("a store");
+        let head = |number| Head { number, hash: B256::from(U256::from(number)) };
+        create(&store, b"{}", &DurableBatch::default(), StateRoots::Disabled).expect("created");
+        let slots = |number: u64| {
+            let change = |slot: u64| SlotChange {
+                address: PAID,
+                slot: U256::from(slot),
+                before: U256::from(number - 1),
+                after: U256::from(number),
+            };
+            (0..12_000).map(change).collect()
+        };
+        for number in 1..=32 {
+            let batch =
+                DurableBatch { head: head(number), slots: slots(number), ..Default::default() };
+            commit(&store, &batch, Keep::default()).expect("written");
+        }
+        let chain = Chain::open(store, ChainConfig::default()).expect("a chain");
+        let state = chain.state().expect("a state");
+        let past = Past::new(&NodeConfig::default());
+        for what in ["for the first time", "again"] {
+            let begun = Instant::now();
+            let found = past.state(&state, 1).expect("reads").expect("kept");
+            let opened = begun.elapsed();
+            for slot in 0..12_000 {
+                let value = found.storage_ref(PAID, U256::from(slot)).expect("reads");
+                assert_eq!(value, U256::from(1));
+            }
+            let each = (begun.elapsed() - opened) / 12_000;
+            println!("{what}: {opened:?}, and {each:?} for a slot");
+        }
+        let records = past.records.lock().expect("no panic");
+        println!("{} bytes", records.values().map(|record| record.bytes()).sum::<usize>());
+    }
+}
