@@ -1,9 +1,12 @@
-//! Executes blocks from a tokio runtime: no thread of the runtime waits, and a future that is dropped ends its block.
-//! docs/INTEGRATION.md shows the function `within` as it stands here.
+//! Executes and builds blocks from a tokio runtime: no thread of the runtime waits, and a future that is dropped ends
+//! its block. docs/INTEGRATION.md shows the functions `within` and `build_until` as they stand here.
 //!
 //! `cargo run --example async_execute --features tokio`
 
-use braid_evm::{AsyncExecutor, Block, BlockOutput, Cloned, Config, Executor, StateSource};
+use braid_evm::{
+    AsyncExecutor, Block, BlockOutput, BuiltBlock, CancellationToken, Cloned, Config, Executor,
+    Rejection, StateSource, TransactionPool,
+};
 use core::convert::Infallible;
 use revm::DatabaseRef;
 use revm::bytecode::Bytecode;
@@ -12,7 +15,7 @@ use revm::database::{CacheDB, EmptyDB};
 use revm::primitives::{Address, B256, U256};
 use revm::state::AccountInfo;
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The output of `block`, or `None` if it takes longer than `time`: the block is ended then.
 async fn within<S: StateSource + 'static>(
@@ -25,6 +28,32 @@ async fn within<S: StateSource + 'static>(
     match tokio::time::timeout(time, execution).await {
         Ok(output) => Ok(Some(output?)),
         Err(_) => Ok(None),
+    }
+}
+
+/// A block of what `pool` gives out before `deadline`, and the pool.
+async fn build_until<S: StateSource + 'static, P: TransactionPool + Send + 'static>(
+    deadline: Instant,
+    executor: &AsyncExecutor,
+    template: Block,
+    source: S,
+    pool: P,
+) -> Result<(P, BuiltBlock), Box<dyn Error>> {
+    let token = CancellationToken::when(move || Instant::now() >= deadline);
+    let (pool, built) = executor.block(template).state(source).cancel(token).build(pool).await;
+    Ok((pool, built?))
+}
+
+/// A pool of transactions that are all valid.
+struct Pool(Vec<TxEnv>);
+
+impl TransactionPool for Pool {
+    fn next(&mut self, _: u64) -> Option<TxEnv> {
+        self.0.pop()
+    }
+
+    fn skipped(&mut self, tx: &TxEnv, reason: &Rejection) {
+        println!("{}, nonce {}: {reason}", tx.caller, tx.nonce);
     }
 }
 
@@ -72,6 +101,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let minute = Duration::from_secs(60);
     let output = within(minute, &executor, block.clone(), Cloned(state.clone())).await?;
     println!("{} gas", output.ok_or("it took more than a minute")?.gas_used);
+
+    let pool = Pool((0..100).rev().map(pay).collect());
+    let template = Block { transactions: Vec::new(), ..block.clone() };
+    let (deadline, source) = (Instant::now() + minute, Cloned(state.clone()));
+    let (pool, built) = build_until(deadline, &executor, template, source, pool).await?;
+    assert!(pool.0.is_empty());
+    println!("built of {} transactions", built.block.transactions.len());
+    assert_eq!(built.block.transactions, block.transactions);
+
     let blink = Duration::from_millis(20);
     assert!(within(blink, &executor, block, Cloned(Slow(state))).await?.is_none());
     println!("ended after {blink:?}: the database is slow");

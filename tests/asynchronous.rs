@@ -6,6 +6,8 @@
 //! 4. A database that panics panics in the future; the executor takes the next block.
 //! 5. The thread ends with the last handle.
 
+mod build;
+
 use crate::support::scene::{Scene, pay};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::{AsyncExecutor, BlockErrorKind, BlockOutput, CancellationToken, Config, Executor};

@@ -1,8 +1,9 @@
 //! An executor for asynchronous callers (feature `tokio`).
 
-use super::{Executor, NoState};
+use super::{BlockRequest, Executor, NoState};
 use crate::evm::{
-    Block, BlockError, BlockOutput, CancellationToken, Cloned, Committed, StateSource,
+    Block, BlockError, BlockOutput, BuiltBlock, CancellationToken, Cloned, Committed, StateSource,
+    TransactionPool,
 };
 use core::fmt;
 use core::ops::ControlFlow;
@@ -53,8 +54,8 @@ impl AsyncExecutor {
         Ok(Self { jobs })
     }
 
-    /// Asks for `block`: what goes with it is added, and [`execute`](AsyncRequest::execute) is
-    /// awaited.
+    /// Asks for `block`: what goes with it is added, and [`execute`](AsyncRequest::execute) or
+    /// [`build`](AsyncRequest::build) is awaited.
     ///
     /// ```
     /// # use braid_evm::{AsyncExecutor, Block, Config, Executor};
@@ -77,8 +78,8 @@ impl AsyncExecutor {
         AsyncRequest { executor, block, state: NoState, parent, on_commit, cancel }
     }
 
-    /// Runs `body` on the executor's thread, after what was asked for before: to build a block, or
-    /// to execute several of them with nothing in between.
+    /// Runs `body` on the executor's thread, after what was asked for before: to execute several
+    /// blocks with nothing in between, for example.
     ///
     /// If the future is dropped before its turn comes `body` does not run. Once it runs it comes to
     /// its end: give its blocks a [`CancellationToken`].
@@ -108,9 +109,9 @@ impl AsyncExecutor {
     }
 }
 
-/// A block that is to be executed: see [`AsyncExecutor::block`]. It is a
-/// [`BlockRequest`](crate::BlockRequest) whose parts may go to another thread.
-#[must_use = "nothing runs before `execute` is awaited"]
+/// A block that is to be executed or built: see [`AsyncExecutor::block`]. It is a [`BlockRequest`]
+/// whose parts may go to another thread.
+#[must_use = "nothing runs before `execute` or `build` is awaited"]
 pub struct AsyncRequest<S> {
     executor: AsyncExecutor,
     block: Arc<Block>,
@@ -146,14 +147,14 @@ impl AsyncRequest<NoState> {
 }
 
 impl<S> AsyncRequest<S> {
-    /// As [`BlockRequest::parent`](crate::BlockRequest::parent).
+    /// As [`BlockRequest::parent`].
     pub fn parent(mut self, parent: BundleState) -> Self {
         self.parent = Some(parent);
         self
     }
 
-    /// As [`BlockRequest::on_commit`](crate::BlockRequest::on_commit), on the executor's thread: do
-    /// not block there; a channel whose `send` does not wait leads back into the runtime.
+    /// As [`BlockRequest::on_commit`], on the executor's thread: do not block there; a channel
+    /// whose `send` does not wait leads back into the runtime.
     pub fn on_commit(
         mut self,
         on_commit: impl FnMut(Committed) -> ControlFlow<()> + Send + 'static,
@@ -162,8 +163,8 @@ impl<S> AsyncRequest<S> {
         self
     }
 
-    /// As [`BlockRequest::cancel`](crate::BlockRequest::cancel): for the committed prefix, which is
-    /// lost with a future that is dropped. Such a future cancels `token`.
+    /// As [`BlockRequest::cancel`]: for the committed prefix, which is lost with a future that is
+    /// dropped. Such a future cancels `token`.
     pub fn cancel(mut self, token: CancellationToken) -> Self {
         self.cancel = token;
         self
@@ -175,13 +176,42 @@ impl<S: StateSource + 'static> AsyncRequest<S> {
     /// ends the transaction that it runs, and begins no other one.
     ///
     /// # Errors
-    /// As [`BlockRequest::execute`](crate::BlockRequest::execute).
+    /// As [`BlockRequest::execute`].
     ///
     /// # Panics
-    /// As [`BlockRequest::execute`](crate::BlockRequest::execute).
+    /// As [`BlockRequest::execute`].
     pub async fn execute(
         self,
     ) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
+        self.run(|request| request.execute()).await
+    }
+
+    /// Builds a block from `pool` when it is awaited, and gives the pool back, also beside an
+    /// error. The pool is asked on the executor's thread: it may wait for a lock, but for no task
+    /// of the runtime. If the future is dropped the block ends as in [`execute`](Self::execute),
+    /// and the pool goes with it; a token ends it with the block of what was committed.
+    ///
+    /// # Errors
+    /// As [`BlockRequest::build`].
+    ///
+    /// # Panics
+    /// As [`BlockRequest::build`]. The pool is lost then.
+    pub async fn build<P: TransactionPool + Send + 'static>(
+        self,
+        mut pool: P,
+    ) -> (P, Result<BuiltBlock, BlockError<<S::State as DatabaseRef>::Error>>) {
+        let build = move |request: BlockRequest<'_, S>| {
+            let built = request.build(&mut pool);
+            (pool, built)
+        };
+        self.run(build).await
+    }
+
+    /// Hands the request to `run` on the executor's thread.
+    async fn run<T: Send + 'static>(
+        self,
+        run: impl FnOnce(BlockRequest<'_, S>) -> T + Send + 'static,
+    ) -> T {
         let Self { executor, block, state, parent, on_commit, cancel } = self;
         let mut guard = CancelOnDrop(Some(cancel.clone()));
         let body = move |executor: &mut Executor| {
@@ -189,10 +219,10 @@ impl<S: StateSource + 'static> AsyncRequest<S> {
             if let Some(parent) = parent {
                 request = request.parent(parent);
             }
-            match on_commit {
-                Some(on_commit) => request.on_commit(on_commit).execute(),
-                None => request.execute(),
+            if let Some(on_commit) = on_commit {
+                request = request.on_commit(on_commit);
             }
+            run(request)
         };
         let result = executor.run(body).await;
         guard.0 = None;
