@@ -4,7 +4,7 @@
 
 use alloy_rlp::Encodable as _;
 use braid_evm::{AccessList, Block, BlockError, Config, Executor};
-use braid_testkit::block_file::FileDatabase;
+use braid_testkit::block_file::{FileDatabase, advice};
 use core::{convert::Infallible, num::NonZeroU16};
 use std::{
     fs::{self, File},
@@ -19,6 +19,9 @@ const MAX_BYTES: u64 = 256 << 20;
 
 /// What a list's file name has after the block's name.
 pub const SUFFIX: &str = ".bal.rlp";
+
+/// What to do without a list that can be used.
+const MAKE: &str = "braid run --emit-bal DIR writes the lists of blocks";
 
 /// Why there is no access list of a block.
 #[derive(Debug, Error)]
@@ -90,16 +93,16 @@ pub struct ListFileError {
 #[derive(Debug, Error)]
 pub enum ListFileErrorKind {
     /// It could not be read or written.
-    #[error("expected a file that can be used: {0}")]
+    #[error("expected a file that can be used: {0}; {to_do}", to_do = advice(.0, MAKE))]
     Io(#[from] io::Error),
     /// It is larger than any list.
-    #[error("expected at most {} bytes of an access list, found more", MAX_BYTES)]
+    #[error("expected at most {} bytes of an access list, found more; {}", MAX_BYTES, MAKE)]
     TooLarge,
     /// It holds something else, too little or too much.
-    #[error("expected an access list in RLP (EIP-7928): {0}")]
+    #[error("expected an access list in RLP (EIP-7928): {0}; {to_do}", to_do = MAKE)]
     Rlp(#[from] alloy_rlp::Error),
     /// It is there already.
-    #[error("the file exists and is not overwritten")]
+    #[error("the file exists and is kept; --force overwrites it")]
     Exists,
 }
 

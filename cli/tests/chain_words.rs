@@ -58,13 +58,13 @@ fn blocks_of_another_chain_are_refused_with_both_chain_ids() {
     let text = chain(&["run", &folder, &rlp], 2);
     let transaction = format!(
         "{rlp}: block 1, transaction 0: it is signed for the chain id {id}, this chain has the id \
-         4242\n"
+         4242; blocks up to 0"
     );
     assert!(text.contains(&transaction), "{text}");
     let file = demo.path("1.json");
     files[0].write(Path::new(&file)).expect("writes");
     let refused = chain(&["run", &folder, &file], 2);
-    let block = format!("{file}: the block is of the chain with id {id}, this chain has id 4242\n");
+    let block = format!("{file}: the block is of the chain with id {id}, this chain has id 4242; ");
     assert!(refused.contains(&block), "{refused}");
     for text in [text, refused] {
         let advice = "blocks up to 0 are durable; the input is of another chain: give this chain's";

@@ -17,6 +17,7 @@ mod container;
 mod contention;
 #[cfg(unix)]
 mod documented;
+mod errors;
 mod explain;
 mod fetch;
 mod hostile;

@@ -1,7 +1,7 @@
 //! What people see: tables fit 100 columns, there is no colour where there is no terminal, and an error is one line
 //! with what to do.
 
-use std::{path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 /// Columns of a table.
 const WIDEST: usize = 100;
@@ -98,23 +98,73 @@ fn all_of_an_explanation_fits() {
     assert!(broken > 0, "no sentence was broken");
 }
 
+/// What each command says to what users get wrong: one line with what to do next, and nothing else on that stream.
 #[test]
 fn an_error_is_one_line_with_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("bad.json"), "{}").expect("it is written");
-    for (arguments, part) in [
-        (&["run", "gone.json"][..], "gone.json"),
-        (&["run", "bad.json"], "bad.json"),
-        (&["chain", "verify", "nowhere"], "braid chain init"),
-        (&["trace", "--tx", "1", "gone.json"], "gone.json"),
-        (&["explain", "gone.json"], "gone.json"),
+    let folder = folder.path();
+    for name in ["good.json", "other.json", "good.json.gz"] {
+        let made = ["gen", "--workload", "transfers", "--txs", "3", "--out", name];
+        assert_eq!(braid(folder, &made).1, "");
+    }
+    assert_eq!(braid(folder, &["run", "--rounds=1", "--emit-bal", "lists", "good.json"]).1, "");
+    let packed = fs::read(folder.join("good.json.gz")).expect("it is there");
+    for (name, bytes) in [
+        ("empty.json", &b"{}"[..]),
+        ("text.json", b"index\tfile\n"),
+        ("cut.json.gz", &packed[..packed.len() / 2]),
+        ("text.rlp", b"no list"),
     ] {
-        let (_, errors) = braid(folder.path(), arguments);
-        let lines: Vec<&str> = errors.lines().collect();
-        let error = lines.iter().find(|line| line.starts_with("error: "));
-        let error = error.unwrap_or_else(|| panic!("{arguments:?}: no error in {errors:?}"));
-        assert!(error.contains(part), "{arguments:?}: {error}");
-        assert!(!errors.contains('\u{1b}'), "{arguments:?}: {errors:?}");
-        assert_eq!(lines.iter().filter(|line| line.starts_with("error: ")).count(), 1, "{errors}");
+        fs::write(folder.join(name), bytes).expect("it is written");
+    }
+    fs::create_dir(folder.join("nothing")).expect("it is made");
+    fs::write(folder.join("genesis.json"), "{\"config\": 3}").expect("it is written");
+    let gone = "braid gen and braid fetch write block files";
+    for (arguments, advice) in [
+        ("run gone.json", gone),
+        ("run nothing", "name another folder"),
+        ("run empty.json", "field meta: expected an object, found nothing"),
+        ("run text.json", "braid gen and braid fetch write such files"),
+        ("run cut.json.gz", "copy the file again"),
+        ("run --bal gone.rlp good.json", "braid run --emit-bal DIR writes the lists"),
+        ("run --bal text.rlp good.json", "braid run --emit-bal DIR writes the lists"),
+        ("run --bal text.rlp good.json other.json", "expected one block for this file"),
+        ("run --emit-bal lists good.json", "--force overwrites it"),
+        ("run --emit-bal good.json/lists good.json", "name another folder with --emit-bal"),
+        ("run --emit-bal more --mode build good.json", "expected --mode validate"),
+        ("explain gone.json", gone),
+        ("explain --by time --rounds 0 good.json", "leave out one of them"),
+        ("report gone.json", gone),
+        ("report --out nowhere/page.html good.json", "name another file with --out"),
+        ("compare good.json gone.json", gone),
+        ("survey gone.json", gone),
+        ("lint gone.json", gone),
+        ("lint --abi gone.abi good.json", "name a file that solc or forge has written"),
+        ("lint --abi text.json good.json", "expected JSON, as solc or forge writes it"),
+        ("trace --tx 0 gone.json", gone),
+        ("trace --tx 0 nothing", "name one block file in it"),
+        ("trace --tx 3 good.json", "the block has transactions 0 to 2"),
+        ("shards gone.json", gone),
+        ("gen --workload dex --txs 1 --out block.txt", "ends in .json, .json.gz or .json.zst"),
+        ("gen --workload dex --txs 1 --out nowhere/block.json", "check the path"),
+        ("fetch --rpc nowhere --block latest --out a.json", "http://127.0.0.1:8545"),
+        ("fetch --rpc http://127.0.0.1:1 --attempts 1 --block 1 --out a.json", "check the URL"),
+        ("bench gone.json", "expected a file, a folder or one of the workloads"),
+        ("chain init --genesis gone.json chain", "braid chain demo writes a genesis"),
+        ("chain init --genesis genesis.json chain", "no genesis in geth's format"),
+        ("chain run nowhere good.json", "braid chain init"),
+        ("chain verify nowhere", "braid chain init"),
+        ("top nowhere", "expected a port, or an address such as 127.0.0.1:9184"),
+        ("top 127.0.0.1:1", "braid chain run --metrics"),
+        ("statetest gone.json", "name a test file (.json), a folder of them or an archive"),
+        ("blocktest nothing", "name a test file (.json), a folder of them or an archive"),
+        ("statetest good.json", "braid statetest or braid blocktest"),
+    ] {
+        let words: Vec<&str> = arguments.split(' ').collect();
+        let (_, errors) = braid(folder, &words);
+        assert!(errors.starts_with("error: "), "{arguments}: {errors:?}");
+        assert_eq!(errors.lines().count(), 1, "{arguments}: {errors}");
+        assert!(errors.contains(advice), "{arguments}: {errors}");
+        assert!(!errors.contains('\u{1b}'), "{arguments}: {errors:?}");
     }
 }

@@ -177,8 +177,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<End, Stop> {
 }
 
 fn started(config: Config) -> Result<Executor, Stop> {
-    Executor::new(config)
-        .map_err(|error| Stop::Message(format!("cannot start {} workers: {error}", config.workers)))
+    Executor::new(config).map_err(|error| Stop::threads(config.workers, &error))
 }
 
 /// What an earlier command has printed of one block, if the file holds that.

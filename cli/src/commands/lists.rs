@@ -25,8 +25,10 @@ pub(super) enum Lists {
 impl Lists {
     /// Lists that are written into `folder`, which is made if need be.
     pub(super) fn written(folder: &Path, overwrite: bool) -> Result<Self, Stop> {
-        fs::create_dir_all(folder)
-            .map_err(|error| Stop::Message(format!("{}: {error}", folder.display())))?;
+        fs::create_dir_all(folder).map_err(|error| {
+            let shown = folder.display();
+            Stop::Message(format!("{shown}: {error}; name another folder with --emit-bal"))
+        })?;
         Ok(Self::Written { folder: folder.to_owned(), overwrite })
     }
 

@@ -204,6 +204,13 @@ enum Stop {
     Transition(Failure),
 }
 
+impl Stop {
+    /// An executor got no threads.
+    fn threads(workers: NonZeroU16, error: &io::Error) -> Self {
+        Self::Message(format!("cannot start {workers} workers: {error}; ask for fewer: --workers"))
+    }
+}
+
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         Self::Output(error)

@@ -91,9 +91,7 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     fn new(args: &'a ReportArgs) -> Result<Self, Stop> {
         let start = |config: Config| {
-            Executor::new(config).map_err(|error| {
-                Stop::Message(format!("cannot start {} workers: {error}", config.workers))
-            })
+            Executor::new(config).map_err(|error| Stop::threads(config.workers, &error))
         };
         let config = Config::default();
         let cores = config.workers;

@@ -214,9 +214,8 @@ impl RunArgs {
 /// Runs everything that `args` name.
 pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     let config = args.config();
-    let mut executor = Executor::new(config).map_err(|error| {
-        Stop::Message(format!("cannot start {} workers: {error}", config.workers))
-    })?;
+    let mut executor =
+        Executor::new(config).map_err(|error| Stop::threads(config.workers, &error))?;
     let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
     let lists = args.lists(inputs.len())?;
     let hints = args.hints(inputs.len())?;

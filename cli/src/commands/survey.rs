@@ -172,9 +172,8 @@ struct Whole<'a> {
 pub(super) fn survey(args: &SurveyArgs) -> Result<End, Stop> {
     let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
     let config = Config::default();
-    let mut executor = Executor::new(config).map_err(|error| {
-        Stop::Message(format!("cannot start {} workers: {error}", config.workers))
-    })?;
+    let mut executor =
+        Executor::new(config).map_err(|error| Stop::threads(config.workers, &error))?;
     if let Some(Output { path, .. }) = &args.out {
         check_writable("--out", path)?;
     }

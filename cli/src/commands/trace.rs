@@ -115,8 +115,7 @@ fn trace_of(args: &TraceArgs) -> Result<(Trace, Option<String>), Stop> {
     config.workers = args.workers.unwrap_or(config.workers);
     config.keeps_changes = true;
     let executor = Executor::new(config);
-    let mut executor = executor
-        .map_err(|error| stop(&format_args!("cannot start {} workers: {error}", config.workers)))?;
+    let mut executor = executor.map_err(|error| Stop::threads(config.workers, &error))?;
     let executed = executor.block(Block::from(&block)).database(database.clone()).execute();
     // A transaction that is committed is what it is, whatever comes after it.
     let (output, invalid) = match executed {

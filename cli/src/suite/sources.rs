@@ -1,5 +1,6 @@
 //! Where tests lie: JSON files, folders of them, and archives, which are read without unpacking.
 
+use braid_testkit::block_file::advice;
 use flate2::read::MultiGzDecoder;
 use std::{
     fs,
@@ -21,9 +22,13 @@ pub struct Document {
     pub json: Vec<u8>,
 }
 
+/// What to do without tests.
+const WANTED: &str =
+    "name a test file (.json), a folder of them or an archive (.tar, .tar.gz, .tgz)";
+
 /// A path that cannot be read.
 #[derive(Debug, Error)]
-#[error("{}: {error}", path.display())]
+#[error("{}: {error}; {}", path.display(), advice(error, WANTED))]
 pub struct SourceError {
     /// The path that was asked for, or a file below it.
     pub path: PathBuf,
@@ -66,7 +71,7 @@ fn folder(
     let mut files = Vec::new();
     collect(path, &mut files)?;
     if files.is_empty() {
-        let error = io::Error::other("no JSON file in this folder");
+        let error = io::Error::new(io::ErrorKind::NotFound, "no JSON file in this folder");
         return Err(SourceError { path: path.to_owned(), error });
     }
     for file in files {
@@ -121,7 +126,7 @@ fn archive(
     if any {
         Ok(ControlFlow::Continue(()))
     } else {
-        Err(io::Error::other("no JSON file in this archive"))
+        Err(io::Error::new(io::ErrorKind::NotFound, "no JSON file in this archive"))
     }
 }
 

@@ -7,8 +7,10 @@
 //! 3. Errors name the method and say what to do.
 //! 4. Receipts, state, headers and transactions that do not fit are noticed, each kind by itself.
 //! 5. An access list is recorded if it is what the block does.
-//! 6. The tool: exit codes, messages, and nothing written unless all was right.
+//! 6. Every variant of the errors is made.
+//! 7. The tool: exit codes, messages, and nothing written unless all was right.
 
+mod errors;
 mod node;
 mod tool;
 

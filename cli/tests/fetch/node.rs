@@ -194,6 +194,7 @@ fn list_json(list: &AccessList) -> Value {
 }
 
 /// What is answered in place of an honest result.
+#[derive(Clone)]
 pub(crate) enum Fault {
     Transport(TransportError),
     Rpc(i64, &'static str),

@@ -1,5 +1,5 @@
 //! What can be wrong with a block file. Every message names the file, the field and what was
-//! expected there.
+//! expected there, or what to do next.
 
 use crate::state_root::WitnessError;
 use std::{fmt, io};
@@ -20,13 +20,19 @@ pub struct BlockFileError {
 #[non_exhaustive]
 pub enum BlockFileErrorKind {
     /// The file could not be read or written.
-    #[error("expected a file that can be used: {0}")]
+    #[error(
+        "expected a file that can be used: {0}; {to_do}",
+        to_do = advice(.0, "check the path: braid gen and braid fetch write block files")
+    )]
     Io(#[from] io::Error),
     /// A folder is named in which there is no block file.
-    #[error("expected block files (.json, .json.gz, .json.zst) in this folder, found none")]
+    #[error(
+        "expected block files (.json, .json.gz, .json.zst) in this folder, found none; name another \
+         folder, or fill it with braid gen or braid fetch"
+    )]
     EmptyFolder,
     /// The compressed bytes do not unpack.
-    #[error("expected whole {format} data, which does not unpack: {source}")]
+    #[error("expected whole {format} data, which does not unpack: {source}; copy the file again")]
     Unpack {
         /// `gzip` or `zstd`, told by the first bytes.
         format: &'static str,
@@ -34,13 +40,16 @@ pub enum BlockFileErrorKind {
         source: io::Error,
     },
     /// The file unpacks to more than is accepted.
-    #[error("expected at most {limit} bytes of JSON, found more")]
+    #[error("expected at most {limit} bytes of JSON, found more; name a block file")]
     TooLarge {
         /// The limit in bytes.
         limit: u64,
     },
     /// The text is no JSON.
-    #[error("expected a block file in JSON, plain or packed with gzip or zstd: {0}")]
+    #[error(
+        "expected a block file in JSON, plain or packed with gzip or zstd: {0}; braid gen and braid \
+         fetch write such files"
+    )]
     Syntax(serde_json::Error),
     /// A field has a wrong value.
     #[error(transparent)]
@@ -54,6 +63,18 @@ pub enum BlockFileErrorKind {
     /// The block could not be put into JSON.
     #[error("the block does not serialise: {0}")]
     Serialise(serde_json::Error),
+}
+
+/// What to do about an error of the file system; `missing` where there is no such file.
+#[must_use]
+pub fn advice(error: &io::Error, missing: &'static str) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => missing,
+        io::ErrorKind::PermissionDenied => "give this user access to it",
+        io::ErrorKind::IsADirectory => "name a file in this folder",
+        io::ErrorKind::StorageFull => "free space on the disk",
+        _ => "check the path and the disk",
+    }
 }
 
 /// A field of a block file whose value cannot be used.
@@ -120,5 +141,35 @@ impl BlockFileError {
             BlockFileErrorKind::Field(error) => error.transaction,
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{block_file::BlockFile, errors::Made, state_root::Witness};
+    use std::path::Path;
+
+    const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/block_file/error.rs");
+
+    #[test]
+    fn every_message_says_what_to_do() {
+        let mut made = Made::default();
+        let gone = BlockFile::read(Path::new("gone.json")).expect_err("it is not there");
+        assert!(gone.to_string().starts_with("gone.json: "), "{gone}");
+        made.add(&gone.kind, &["No such file", "braid gen and braid fetch"]);
+        let ending = BlockFile::check_name(Path::new("a.txt")).expect_err("another ending");
+        made.add(&ending.kind, &["ends in .json"]);
+        for (bytes, words) in [
+            (&[0x1f, 0x8b, 8, 0, 1][..], "copy the file again"),
+            (b"index\tfile", "braid gen and braid fetch"),
+            (b"{}", "field meta: expected an object, found nothing"),
+        ] {
+            made.add(&BlockFile::from_bytes(bytes).expect_err("no block file"), &[words]);
+        }
+        let witness = Witness::read(Path::new("gone.json")).expect_err("it is not there");
+        made.add(&BlockFileErrorKind::from(witness), &["the state root is not compared"]);
+        // Of the tool, which reads folders; of a block that has no JSON; of gigabytes.
+        made.has_all_of(SOURCE, "BlockFileErrorKind", &["EmptyFolder", "Serialise", "TooLarge"]);
     }
 }

@@ -81,3 +81,56 @@ impl SkipReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        block::Block,
+        block_file::FileDatabase,
+        errors::Made,
+        faulty::{Fault, Faulty, Place, Unreadable},
+        sequential,
+        workload::{Workload, WorkloadSpec, generate},
+    };
+
+    fn block() -> (Block, FileDatabase) {
+        let file = generate(&WorkloadSpec::new(Workload::Transfers, 3, 0, 1).unsigned());
+        file.expect("it generates").to_block().expect("a block")
+    }
+
+    /// Why the block does not execute that `changed` makes of a good one, on a database with `fault`.
+    fn refused(changed: impl Fn(&mut Block), fault: Fault) -> SequentialError<Unreadable> {
+        let (mut block, database) = block();
+        changed(&mut block);
+        let database = Faulty::new(database, fault);
+        sequential::execute(&block, database).expect_err("it does not execute")
+    }
+
+    #[test]
+    fn every_reason_names_its_place() {
+        let sender = Fault::At(Place::Account(block().0.transactions[1].caller));
+        let mut made = Made::default();
+        let unread = refused(|_| {}, sender);
+        assert!(unread.to_string().starts_with("transaction "), "{unread}");
+        made.add(&unread.kind, &["the database failed"]);
+        let rootless = refused(|block| block.parent_beacon_block_root = None, Fault::Never);
+        assert_eq!(rootless.at, Position::PreBlock);
+        made.add(&rootless.kind, &["beacon"]);
+        let skipped = refused(|block| block.transactions[1].nonce = 77, Fault::Never);
+        assert_eq!(skipped.at, Position::Transaction(1));
+        made.add(&skipped.kind, &["nonce", "77"]);
+        let source = |file: &str| format!("{}/src/sequential/{file}", env!("CARGO_MANIFEST_DIR"));
+        made.has_all_of(&source("error.rs"), "SequentialErrorKind", &[]);
+
+        let mut made = Made::default();
+        let full = refused(|block| block.env.gas_limit = 20_000, Fault::Never);
+        for error in [skipped, full] {
+            match error.kind {
+                SequentialErrorKind::Invalid(reason) => made.add(&reason, &[]),
+                other => panic!("{other}"),
+            }
+        }
+        made.has_all_of(&source("mod.rs"), "SkipReason", &[]);
+    }
+}

@@ -1,6 +1,7 @@
 //! A root from some nodes against the root of the whole state by another library.
 
 use super::*;
+use crate::errors::Made;
 use alloy_primitives::{Address, B256, U256, keccak256, map::HashMap};
 use alloy_rlp::Encodable;
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
@@ -203,4 +204,27 @@ fn code_is_kept_with_the_account() {
     state.apply(&bundle);
     assert_eq!(state.get(&Address::ZERO).map(PlainAccount::code_hash), Some(hash));
     assert_eq!(Witness::new(EMPTY_ROOT_HASH, [[0_u8; 0]; 0]).post_root(&bundle), Ok(state.root()));
+}
+
+#[test]
+fn every_reason_for_which_there_is_no_root() {
+    let source = |file: &str| format!("{}/src/state_root/{file}", env!("CARGO_MANIFEST_DIR"));
+    let (state, root, _) = two_accounts();
+    let bundle = bundle_of(&state, &[(0, (None, false, BTreeMap::new()))].into());
+    let mut made = Made::default();
+    let error = Witness::new(root, [[0_u8; 0]; 0]).post_root(&bundle).expect_err("no nodes");
+    made.add(&error, &["not checkable", "the state trie"]);
+    // Something else than an account is at the end of the way.
+    let account = Address::with_last_byte(0);
+    let (root, nodes) = trie_of([(keccak256(account), alloy_rlp::encode(7_u64))]);
+    let error = Witness::new(root, &nodes).post_root(&bundle).expect_err("no account");
+    made.add(&error, &[&account.to_string()]);
+    made.has_all_of(&source("partial.rs"), "PartialRootError", &[]);
+
+    let mut made = Made::default();
+    let path = std::path::Path::new("gone.witness.json");
+    let help = "without this file the state root is not compared";
+    made.add(&Witness::read(path).expect_err("it is not there"), &["gone.witness.json", help]);
+    made.add(&Witness::from_bytes(b"{}", path).expect_err("no witness"), &["nodes", help]);
+    made.has_all_of(&source("witness.rs"), "WitnessError", &[]);
 }

@@ -16,7 +16,11 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum WitnessError {
     /// It could not be read or unpacked.
-    #[error("{}: expected a witness that can be read: {error}", file.display())]
+    #[error(
+        "{}: expected a witness that can be read: {error}; without this file the state root is not \
+         compared",
+        file.display()
+    )]
     Io {
         /// The file.
         file: PathBuf,
@@ -24,7 +28,11 @@ pub enum WitnessError {
         error: io::Error,
     },
     /// It is no witness.
-    #[error("{}: expected {{parent_state_root, nodes}} in JSON: {error}", file.display())]
+    #[error(
+        "{}: expected {{parent_state_root, nodes}} in JSON: {error}; without this file the state \
+         root is not compared",
+        file.display()
+    )]
     Json {
         /// The file.
         file: PathBuf,

@@ -8,6 +8,7 @@
 //! 6. Blocks of the demo chain fit each other.
 
 use super::*;
+use crate::errors::Made;
 use alloy_consensus::{
     EMPTY_ROOT_HASH, Transaction as _, proofs::calculate_transaction_root,
     transaction::SignerRecoverable,
@@ -105,6 +106,12 @@ fn hot_is_the_share_that_meets() {
 fn a_share_above_the_whole_is_refused() {
     let error = generate(&unsigned(Workload::Dex, 1, 101)).unwrap_err();
     assert!(matches!(error, WorkloadError::HotShare { percent: 101 }), "{error}");
+    let mut made = Made::default();
+    made.add(&error, &["at most 100 percent", "101"]);
+    // The generator's own: no choice of a user makes them.
+    let own = ["Artifact", "Execution", "Key", "Overflow"];
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/workload/mod.rs");
+    made.has_all_of(source, "WorkloadError", &own);
 }
 
 #[test]

@@ -3,14 +3,21 @@
 
 use crate::architecture::{Source, sources};
 
-/// Sources of the crates that users call, and the tests of their errors.
-const CRATES: [(&str, &str); 3] =
-    [("src", "tests"), ("chain/src", "chain/tests"), ("rpc/src", "rpc/src")];
+/// Sources of the crates that users call or run, and the tests of their errors.
+const CRATES: [(&str, &str); 5] = [
+    ("src", "tests"),
+    ("chain/src", "chain/tests"),
+    ("rpc/src", "rpc/src"),
+    ("cli/src", "cli/tests"),
+    ("testkit/src", "testkit/src"),
+];
 
 /// Errors that users do not meet, and why.
-const ELSEWHERE: [(&str, &str); 2] = [
+const ELSEWHERE: [(&str, &str); 4] = [
     ("Invariant", "a rule that is broken: seeded bugs do that"),
     ("SimulationError", "of the feature `testing`"),
+    ("NotReady", "a state that /readyz tells, and passes"),
+    ("SustainError", "of a load that the tool itself makes"),
 ];
 
 /// Public enums that derive `Error`.
@@ -42,7 +49,7 @@ fn each_variant_of_an_error_is_made_by_a_test() {
             }
         }
     }
-    assert!(named.len() > 12, "{named:?}");
+    assert!(named.len() > 30, "{named:?}");
     for (name, why) in ELSEWHERE {
         assert!(named.iter().any(|it| it == name), "no longer an error: {name} ({why})");
     }

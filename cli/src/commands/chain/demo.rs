@@ -90,7 +90,7 @@ pub(super) fn demo(args: &DemoArgs) -> Result<End, Stop> {
 }
 
 fn failed(path: &Path, error: &io::Error) -> Stop {
-    Stop::Message(format!("{}: {error}", path.display()))
+    Stop::Message(format!("{}: {error}; name another folder", path.display()))
 }
 
 fn exists(path: &Path) -> Stop {

@@ -3,6 +3,7 @@
 use super::Stop;
 use crate::chain_input::unpacked;
 use alloy_genesis::{ChainConfig, Genesis};
+use braid_testkit::block_file::advice;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
@@ -15,7 +16,9 @@ pub(super) fn read(path: &Path) -> Result<Genesis, Stop> {
     let failed = |why: String| Stop::Message(format!("{}: {why}", path.display()));
     let mut text = Vec::new();
     let read = File::open(path).and_then(unpacked).and_then(|mut it| it.read_to_end(&mut text));
-    read.map_err(|error| failed(error.to_string()))?;
+    read.map_err(|error| {
+        failed(format!("{error}; {}", advice(&error, "braid chain demo writes a genesis")))
+    })?;
     let mut deserializer = serde_json::Deserializer::from_slice(&text);
     let genesis = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let why = in_config(&text).unwrap_or_else(|| error.to_string());

@@ -102,7 +102,7 @@ impl Refusal {
     fn text(&self, durable: u64) -> String {
         let Self { file, why, cause, .. } = self;
         let place = if file.is_empty() { why.clone() } else { format!("{file}: {why}") };
-        format!("{place}\nblocks up to {durable} are durable{}", cause.advice())
+        format!("{place}; blocks up to {durable} are durable{}", cause.advice())
     }
 
     pub(super) fn end(self, durable: Head) -> Result<End, Stop> {
@@ -162,7 +162,7 @@ mod tests {
             let text = refusal.text(3);
             let is_read = cause == other || matches!(error, ChainError::Number { .. });
             assert_eq!(text.starts_with("blocks.rlp: "), is_read, "{text}");
-            let end = format!("\nblocks up to 3 are durable{}", cause.advice());
+            let end = format!("; blocks up to 3 are durable{}", cause.advice());
             assert!(text.ends_with(&end), "{text}");
         }
     }

@@ -73,7 +73,7 @@ pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> 
     let ran = node.run(Duration::from_millis(args.interval), &interrupts, &mut told);
     let head = ran.map_err(|error| {
         let durable = node.chain().durable().number;
-        message(format!("{error}\nblocks up to {durable} are durable"))
+        message(format!("{error}; blocks up to {durable} are durable"))
     })?;
     let mut out = io::stdout().lock();
     if json {

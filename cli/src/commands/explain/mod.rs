@@ -58,9 +58,8 @@ pub(super) struct ExplainArgs {
 pub(super) fn explain(args: &ExplainArgs) -> Result<End, Stop> {
     let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
     let config = Config::default();
-    let mut executor = Executor::new(config).map_err(|error| {
-        Stop::Message(format!("cannot start {} workers: {error}", config.workers))
-    })?;
+    let mut executor =
+        Executor::new(config).map_err(|error| Stop::threads(config.workers, &error))?;
     let question = args.question.question(&config)?;
     let known = args.question.known()?;
     let is_one = inputs.len() == 1;

@@ -68,8 +68,14 @@ fn run_all<S: Suite>(suite: &mut S, paths: &[PathBuf], settings: &Settings) -> R
     drop(progress);
     if tally.is_empty() {
         return Err(Stop::Message(match tally.passed_over {
-            0 => "found no test, or --filter, --fork and --sample leave none".to_owned(),
-            others => format!("found no test of this kind; of other kinds: {others}"),
+            0 => {
+                "found no test; name a folder of tests, or leave out --filter, --fork and --sample"
+                    .to_owned()
+            }
+            others => format!(
+                "found no test of this kind, {others} of other kinds; run those with braid statetest \
+                 or braid blocktest"
+            ),
         }));
     }
     Ok(tally)

@@ -55,8 +55,7 @@ impl Settings {
         config.policy = self.policy.policy();
         (config.mode, config.access_list) = (mode, lists);
         let workers = config.workers;
-        Executor::new(config)
-            .map_err(|error| Stop::Message(format!("cannot start {workers} workers: {error}")))
+        Executor::new(config).map_err(|error| Stop::threads(workers, &error))
     }
 
     pub(super) fn wants_file(&self, name: &str) -> bool {

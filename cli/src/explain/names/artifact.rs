@@ -36,7 +36,10 @@ pub struct Compiled {
 #[derive(Debug, Error)]
 pub enum NamesError {
     /// It cannot be read.
-    #[error("cannot read {path}: {source}", path = path.display())]
+    #[error(
+        "cannot read {path}: {source}; name a file that solc or forge has written",
+        path = path.display()
+    )]
     Read {
         /// The file.
         path: PathBuf,
