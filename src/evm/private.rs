@@ -10,7 +10,7 @@ use super::block::committed::{OnCommit, lend};
 use super::exec::base::StateSource;
 use super::mutants::is_evm_mutant;
 use super::plan::declared::{Planned, plan_declared};
-use super::plan::pace::Pace;
+use super::plan::pace::{Pace, is_chain};
 use super::plan::partition::plan_round;
 use super::plan::progress::is_cheap;
 use super::session::{Ended, Session};
@@ -147,7 +147,7 @@ impl<S: StateSource> Session<S> {
                     }
                 }
                 Planned::Round(lanes)
-                    if lanes.lanes.is_empty() || (lanes.is_chain() && !is_forced) =>
+                    if lanes.lanes.is_empty() || (is_chain(&lanes) && !is_forced) =>
                 {
                     break;
                 }

@@ -24,12 +24,6 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// Whether most of it belongs together.
-    #[must_use]
-    pub const fn is_chain(&self) -> bool {
-        self.lanes.len() < 2 || self.heaviest > self.total / 4 * 3
-    }
-
     /// Workers that have something to do while one of them runs the heaviest of what belongs
     /// together: more of them would wait for it. One more than that, as nothing divides evenly.
     #[must_use]

@@ -28,6 +28,7 @@ pub enum AccessListError {
 
 /// Where an access list and the execution differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AccessListMismatch {
     /// Block access index: 0 before the transactions, 1 to n the transactions, n + 1 after them.
     /// What is listed and was never accessed is found at n + 1.

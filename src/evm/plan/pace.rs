@@ -1,12 +1,19 @@
 //! How long rounds of batches are, and whether they pay.
 
-use super::thresholds::{COMMITTED_FOR_DISCARDED, FARTHEST_ROUND, IN_A_ROW, SHORT};
+use super::thresholds::{
+    CHAIN_OF_FOUR, COMMITTED_FOR_DISCARDED, FARTHEST_ROUND, IN_A_ROW, SHORT, TIGHT_OF_FOUR,
+};
 use crate::schedule::Lanes;
 
 /// Transactions of a round where rounds are forced, and how many there are in a row: what one
 /// leaves is folded beside the next.
 const FORCED_ROUND: usize = 4;
 const FORCED_ROUNDS: u32 = 2;
+
+/// Whether most of a round belongs together, so that other workers would wait for it.
+pub(in crate::evm) const fn is_chain(round: &Lanes) -> bool {
+    round.lanes.len() < 2 || round.heaviest > round.total / 4 * CHAIN_OF_FOUR
+}
 
 /// How rounds come on.
 #[derive(Debug)]
@@ -92,8 +99,9 @@ impl Pace {
         has_rest: bool,
     ) -> bool {
         let Lanes { heaviest, total, .. } = *lanes;
-        self.is_tight = heaviest.saturating_mul(workers as u64) > total.saturating_add(total / 4);
-        let is_chain = lanes.is_chain();
+        let even = total.saturating_mul(TIGHT_OF_FOUR);
+        self.is_tight = heaviest.saturating_mul(4 * workers as u64) > even;
+        let is_chain = is_chain(lanes);
         if self.forced.is_some() {
             // A single lane would do, but there has to be one.
             self.is_over = lanes.lanes.is_empty();

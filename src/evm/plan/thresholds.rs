@@ -70,6 +70,14 @@ pub(super) const SHORTEST_BATCH: usize = 8;
 /// that come to one slot 250 times in a row, two workers: 1.02 without, 1.7 with it.
 pub(super) const FARTHEST_ROUND: usize = 4_096;
 
+/// Parts of four of a round's weight. Where one batch has more of it the round is a chain, which
+/// other workers would wait for: it does not run as one. By judgement.
+pub(super) const CHAIN_OF_FOUR: u64 = 3;
+
+/// Parts of four of a worker's even share of a round. Where the heaviest batch has more of them the
+/// round is tight: one that looks further ahead is tried. By judgement.
+pub(super) const TIGHT_OF_FOUR: u64 = 5;
+
 /// Parts of ten of the best predicted speed with which a longer round of declared transactions will
 /// do: fewer rounds wait for each other's ends. By judgement.
 pub(super) const NEARLY_OF_TEN: u64 = 9;
