@@ -47,7 +47,7 @@ pub(crate) fn executed(page: &str) -> usize {
 }
 
 /// What a command line prints to the standard output, and after it to the error stream.
-fn run(command: &str, folder: &Path) -> String {
+pub(crate) fn run(command: &str, folder: &Path) -> String {
     let tool = Path::new(env!("CARGO_BIN_EXE_braid")).parent().expect("a folder");
     let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new("sh")

@@ -78,8 +78,8 @@ impl Waits {
             format!("{} min {:02} s", seconds / 60, seconds % 60)
         };
         format!(
-            "On {cores} cores, packages fetched: the first command takes {}, the second {}, and {} when nothing \
-             changed.",
+            "On {cores} cores, with packages fetched, the first command takes {}. The second takes {}, and {} when \
+             nothing changed.",
             minutes(self.first),
             minutes(self.tests),
             minutes(self.again),

@@ -7,6 +7,7 @@ mod imports;
 mod matrix;
 mod pages;
 mod reading;
+mod sentences;
 mod tables;
 mod thresholds;
 mod words;
