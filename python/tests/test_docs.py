@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import doctest
 import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -33,6 +36,17 @@ def test_examples_in_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     runner.run(examples)
     assert runner.tries >= 20 and runner.failures == 0
+
+
+def test_commands_in_the_page(tmp_path: Path) -> None:
+    page = (ROOT / "docs/PYTHON.md").read_text()
+    blocks = [part.split("```")[0] for part in page.split("```sh\n")[1:]]
+    commands = [shlex.split(line) for line in "".join(blocks).splitlines() if line.startswith("python -m braid_evm ")]
+    assert len(commands) == 3
+    for command in commands:
+        # `python` is the one of the environment.
+        run = subprocess.run([sys.executable, *command[1:]], cwd=tmp_path, capture_output=True, text=True)
+        assert run.returncode == 0 and run.stdout, run.stderr
 
 
 def test_the_example_in_the_projects_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
