@@ -35,6 +35,13 @@
 //! | [`StateReader`], [`Head`], [`Undo`], [`digest`], [`verify`], [`export`] | what is read |
 //! | [`pool`] | transactions that wait for a block |
 //! | [`DurableBatch`], [`commit`], [`create`], [`unwind`], [`prune`] | what is written |
+//!
+//! # Stability
+//!
+//! What these rows name follows Semantic Versioning. It shows types of revm and alloy: a new major
+//! version of theirs is a new one of this crate. [`ChainBlock`] and [`DurableBatch`] get new fields:
+//! write `..ChainBlock::default()`. A store with another [`SCHEMA`] is not opened; its blocks are
+//! executed again from the genesis.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

@@ -17,6 +17,12 @@
 //! node.run(std::time::Duration::from_secs(1), &stopped, &mut ())?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Stability
+//!
+//! What this page names follows Semantic Versioning. It shows types of `braid-chain` and alloy: a new
+//! major version of theirs is a new one of this crate. Methods and fields of the JSON-RPC interface
+//! are those of Ethereum's execution APIs; more of them may be answered in any release.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

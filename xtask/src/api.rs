@@ -1,86 +1,70 @@
-//! The interface of the library: a list of it, whose types it shows, and what changed since the last release.
+//! The interfaces of the published libraries: a list of each, whose types it shows, and what changed since the last
+//! release.
 //!
-//! The list is in `docs/API.txt`, so that a change of the interface shows in a review.
+//! The lists are files of the project, so that a change of an interface shows in a review.
 //!
-//! A type of another crate in the interface ties our versions to that crate's. So the crates are
-//! listed here, and one that is not listed fails the recipe. They are found in rustdoc's JSON, as
-//! cargo-public-api does it; that needs a nightly toolchain, and this does not.
+//! A type of another crate in an interface ties our versions to that crate's. So the crates are listed here, and one
+//! that is not listed fails the recipe. They are found in rustdoc's JSON, as cargo-public-api does it; that needs a
+//! nightly toolchain, and this does not.
 
+mod interfaces;
 mod list;
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, is_there, output, target_dir};
+use interfaces::{ALL, Interface};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
-/// Crates whose types and traits the interface may show, by where those are defined. Those of revm and
-/// alloy are its purpose; a new major version of one is a new major version of ours.
-const PUBLIC: [&str; 20] = [
-    "alloc",
-    "alloy_consensus",
-    "alloy_eip7928",
-    "alloy_eips",
-    "alloy_evm",
-    "alloy_primitives",
-    "core",
-    // The channel that `worker::Context` waits on; of the engine, not of the Ethereum layer.
-    "crossbeam_channel",
-    "revm_bytecode",
-    "revm_context",
-    "revm_context_interface",
-    "revm_database",
-    "revm_database_interface",
-    // What an inspector runs in: `ReplayContext`, and the interpreter.
-    "revm_handler",
-    "revm_inspector",
-    "revm_interpreter",
-    "revm_primitives",
-    "revm_state",
-    // The feature `serde`.
-    "serde_core",
-    "std",
-];
+/// What cargo runs in place of rustdoc.
+const RUSTDOC: &str = "xtask/src/api/rustdoc.sh";
 
-/// The list of the interface.
-const LIST: &str = "docs/API.txt";
-
-/// Checks the list and whose types are public; compares with the last release, if there is one. `write`: the list is
+/// Checks the lists and whose types are public; compares with the last release, if there is one. `write`: the lists are
 /// written instead of compared.
 pub(crate) fn api(runner: &mut Runner, write: bool) -> Result<(), Failed> {
-    let mut rustdoc = cargo("rustdoc --locked -p braid-evm --lib --features alloy,serde,tokio --");
-    rustdoc.args(["-Z", "unstable-options", "--output-format", "json"]);
+    ALL.iter().try_for_each(|interface| one(runner, interface, write))?;
+    since_last_release(runner)
+}
+
+fn one(runner: &mut Runner, interface: &Interface, write: bool) -> Result<(), Failed> {
+    let Interface { package, features, .. } = interface;
+    let mut rustdoc = cargo(&format!("rustdoc --locked -p {package} --lib"));
+    if !features.is_empty() {
+        rustdoc.arg("--features").arg(features);
+    }
+    rustdoc.args(["--", "-Z", "unstable-options", "--output-format", "json"]);
     // What is shown of a hidden module by another name would be missing.
     rustdoc.arg("--document-hidden-items");
+    rustdoc.env("RUSTDOC", runner.root().join(RUSTDOC));
+    runner.command(&format!("interface of {package}: read"), rustdoc)?;
+    let json = format!("doc/{}.json", package.replace('-', "_"));
+    let json = target_dir(runner.root()).join(json);
     // The format is not stable; this reads little of it.
-    rustdoc.env("RUSTC_BOOTSTRAP", "1");
-    // A folder of its own: documentation in HTML lies elsewhere.
-    let folder = target_dir(runner.root()).join("api");
-    rustdoc.env("CARGO_TARGET_DIR", &folder);
-    runner.command("interface: read", rustdoc)?;
     let read = || -> Result<Value, String> {
-        let text = fs::read_to_string(folder.join("doc/braid_evm.json"));
-        let text = text.map_err(|error| error.to_string())?;
+        let text = fs::read_to_string(&json).map_err(|error| error.to_string())?;
         serde_json::from_str(&text).map_err(|error| error.to_string())
     };
-    runner.check("interface: crates", |_| judge(&crates(&read()?)?))?;
-    runner.check("interface: list", |root| {
-        let listed = list::list(&read()?)?;
+    runner.check(&format!("interface of {package}: crates"), |_| {
+        judge(&crates(&read()?)?, interface.public)
+    })?;
+    runner.check(&format!("interface of {package}: list"), |root| {
+        let listed = list::list(&read()?, interface.fewest)?;
         if !listed.tuples.is_empty() {
             return Err(format!(
                 "these take a tuple, name its parts: {}",
                 listed.tuples.join(", ")
             ));
         }
-        let (path, text) = (root.join(LIST), listed.lines.join("\n") + "\n");
+        let (path, text) = (root.join(interface.list), listed.lines.join("\n") + "\n");
         if write {
             fs::write(&path, &text).map_err(|error| error.to_string())?;
         }
-        compare(&fs::read_to_string(&path).unwrap_or_default(), &text)?;
+        let file = fs::read_to_string(&path).unwrap_or_default();
+        compare(&file, &text).map_err(|why| format!("{}: {why}", interface.list))?;
         Ok(format!("{} items", listed.lines.len()))
-    })?;
-    since_last_release(runner)
+    })
 }
 
 /// Whether the list in the file is that of the interface.
@@ -94,7 +78,7 @@ fn compare(file: &str, found: &str) -> Result<(), String> {
         return Ok(());
     }
     let changes = changes.join("\n");
-    Err(format!("{LIST} has another interface; cargo xtask api --write writes it:\n{changes}"))
+    Err(format!("another interface; cargo xtask api --write writes it:\n{changes}"))
 }
 
 /// Compares the interface with the last release's, if cargo-semver-checks is installed.
@@ -112,8 +96,10 @@ fn since_last_release(runner: &mut Runner) -> Result<(), Failed> {
         runner.skip("interface: changes", why);
         return Ok(());
     }
-    let check = format!("semver-checks -p braid-evm --baseline-rev {tag}");
-    runner.command("interface: changes", cargo(&check))
+    let mut check = cargo("semver-checks");
+    check.args(ALL.iter().flat_map(|interface| ["-p", interface.package]));
+    check.args(["--baseline-rev", tag]);
+    runner.command("interface: changes", check)
 }
 
 /// Crates by name, each with a path that the interface shows of it.
@@ -165,17 +151,21 @@ fn references(value: &Value, ids: &mut BTreeSet<u64>) {
     }
 }
 
-fn judge(found: &BTreeMap<String, String>) -> Result<String, String> {
-    let listed = |name: &&str| PUBLIC.contains(name);
+fn judge(found: &BTreeMap<String, String>, public: &[&str]) -> Result<String, String> {
+    let listed = |name: &&str| public.contains(name);
     let new: Vec<String> = found
         .iter()
         .filter(|(name, _)| !listed(&name.as_str()))
         .map(|(name, path)| format!("{name} ({path})"))
         .collect();
     if !new.is_empty() {
-        return Err(format!("not listed as public in xtask/src/api.rs: {}", new.join(", ")));
+        return Err(format!(
+            "not listed as public in xtask/src/api/interfaces.rs: {}",
+            new.join(", ")
+        ));
     }
-    let gone: Vec<&str> = PUBLIC.into_iter().filter(|name| !found.contains_key(*name)).collect();
+    let is_gone = |name: &&str| !found.contains_key(*name);
+    let gone: Vec<&str> = public.iter().copied().filter(is_gone).collect();
     if !gone.is_empty() {
         return Err(format!("listed and not public any more: {}", gone.join(", ")));
     }
@@ -215,7 +205,7 @@ mod tests {
         ] {
             let found = crates(&interface(&inner)).expect("it can be read");
             assert_eq!(found.keys().collect::<Vec<_>>(), ["newcomer"], "{inner}");
-            let why = judge(&found).expect_err("it is not listed");
+            let why = judge(&found, &["revm_state"]).expect_err("it is not listed");
             assert!(why.contains("newcomer::Type"), "{why}");
         }
     }
@@ -242,7 +232,7 @@ mod tests {
     #[test]
     fn a_format_that_changed_and_a_listed_crate_that_is_gone_are_noticed() {
         assert!(crates(&json!({"index": {}})).is_err());
-        let why = judge(&BTreeMap::new()).expect_err("nothing is left");
+        let why = judge(&BTreeMap::new(), &["revm_state"]).expect_err("nothing is left");
         assert!(why.contains("revm"), "{why}");
     }
 }

@@ -164,10 +164,10 @@ enum Recipe {
     Licences,
     /// Rebuild the contracts of the generated workloads and compare the artifacts (needs npm)
     Contracts,
-    /// Compare the library's interface with its list, docs/API.txt, check whose types it shows, and what changed since
-    /// the last release
+    /// Compare the interfaces of braid-evm, braid-chain and braid-rpc with their lists (docs/API.txt, chain/API.txt,
+    /// rpc/API.txt), check whose types they show, and what changed since the last release
     Api {
-        /// Write the list instead of comparing it
+        /// Write the lists instead of comparing them
         #[arg(long)]
         write: bool,
     },
@@ -315,7 +315,7 @@ type Part = fn(&mut Runner) -> Result<(), Failed>;
 
 /// The CI, in order: what is cheap comes first. Each kind of check is here, long ones as a sample; `nightly` has the whole
 /// of each.
-const CI: [Part; 23] = [
+const CI: [Part; 25] = [
     |it| recipes::fmt(it, false),
     // Advisories change from day to day; a change of the project must not fail for them.
     licences::licences,
@@ -324,10 +324,13 @@ const CI: [Part; 23] = [
     recipes::msrv,
     |it| recipes::features(it, false),
     recipes::doc,
+    // After the documentation, with which it shares what is built.
+    |it| api::api(it, false),
     book::book,
     |it| recipes::loom(it, None, "loom"),
     recipes::test,
     recipes::own_tests,
+    python::check,
     recipes::examples,
     verify::engine,
     seeded::touched,
@@ -364,7 +367,6 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     runner.part(recipes::stores);
     runner.part(package::package);
     runner.part(|it| python::python(it, true));
-    runner.part(|it| api::api(it, false));
     runner.part(|it| instrumented::tsan(it, true));
     runner.part(instrumented::coverage);
     let long = FuzzArgs { blocks: Some(10_000), seconds: 1_800, ..FuzzArgs::default() };

@@ -25,6 +25,18 @@ const HADOOP: &str = "pyspark==2.4.8";
 const HADOOP_NEEDS: [&str; 2] = ["setuptools==69.5.1", "wheel==0.45.1"];
 const MANIFEST: &str = "python/Cargo.toml";
 
+/// Formatting and lints of the native module, which needs no Python.
+pub(crate) fn check(runner: &mut Runner) -> Result<(), Failed> {
+    runner.check("python: versions of dependencies", same_versions)?;
+    let fmt = format!("fmt --manifest-path {MANIFEST} --check");
+    runner.command("python: formatting", cargo(&fmt))?;
+    let lint = format!("clippy --locked --manifest-path {MANIFEST} --all-targets -- -D warnings");
+    let mut lint = cargo(&lint);
+    // Most of the dependencies are those of the main workspace.
+    lint.env("CARGO_TARGET_DIR", target_dir(runner.root()));
+    runner.command("python: clippy", lint)
+}
+
 /// Lints the package, builds its wheel, and runs its tests where the wheel is installed; those of Spark jobs only with
 /// `spark`.
 pub(crate) fn python(runner: &mut Runner, spark: bool) -> Result<(), Failed> {
@@ -38,11 +50,7 @@ pub(crate) fn python(runner: &mut Runner, spark: bool) -> Result<(), Failed> {
     }
     let target = target_dir(runner.root());
     let folder = target.join("python");
-    runner.check("python: versions of dependencies", same_versions)?;
-    let fmt = format!("fmt --manifest-path {MANIFEST} --check");
-    runner.command("python: formatting", cargo(&fmt))?;
-    let lint = format!("clippy --locked --manifest-path {MANIFEST} --all-targets -- -D warnings");
-    runner.command("python: clippy", cargo(&lint))?;
+    check(runner)?;
 
     let tree = folder.join("tree");
     runner.check("python: clean tree", |root| copy_sources(root, &tree))?;
@@ -269,7 +277,7 @@ mod tests {
         fs::remove_dir_all(tree).unwrap();
     }
 
-    /// The CI does not build the package: a field that Python does not know would be seen by users first.
+    /// The CI runs no Python: a field that Python does not know would be seen by users first.
     #[test]
     fn python_knows_each_field_of_a_line() {
         let read = |path: &str| fs::read_to_string(root().join("python").join(path)).unwrap();
