@@ -194,14 +194,15 @@ mod tests {
     /// A client whose server has `test_wait`, too.
     fn waiting(limits: Limits) -> TestClient {
         let node = node(&begun(), NodeConfig::default());
-        let mut methods = module(Context { shared: node.shared(), limits }).expect("methods");
+        let (shared, usage) = (node.shared(), node.shared().usage());
+        let mut methods = module(Context { shared, limits }).expect("methods");
         add(&mut methods, "test_wait", |_, _| {
             BEGUN.fetch_add(1, Ordering::SeqCst);
             drop(GATE.lock());
             Ok(true)
         })
         .expect("a new name");
-        TestClient::with(methods, limits)
+        TestClient::with(methods, limits, usage)
     }
 
     /// `test_wait` waits until this is dropped. Tests that close it take turns.
@@ -232,6 +233,12 @@ mod tests {
         let answer = client.runtime.block_on(client.send(batch));
         assert_eq!(answer["error"]["code"], -32_005, "{answer}");
         assert_eq!(BEGUN.load(Ordering::SeqCst), 1);
+        // Of the clients that gave up none was told that the server is busy.
+        let counts = client.usage.read();
+        assert_eq!(
+            (counts.busy, counts.calls["eth_chainId"], counts.calls["test_wait"]),
+            (2, 2, 20)
+        );
         drop(closed);
         assert_eq!(client.result("eth_chainId", json!([])), "0x7");
     }

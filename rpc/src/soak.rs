@@ -1,18 +1,19 @@
-//! A pool that is fed while blocks are made: its memory stays, and no transaction is lost.
+//! A full pool that is fed while blocks are made: its memory stays, and no transaction is lost that pays more than others.
 //!
 //! The process that is measured feeds a node from two threads, as fast as they can sign, and asks it
-//! about what was fed. `cargo xtask soak --node` runs it for minutes, the tests for some seconds; there
+//! about what was fed. A third one fills the pool with a crowd's transactions that pay less: some lack one before
+//! them, some pay less than the base fee, some replace others. They give way. `cargo xtask soak --node` runs it for minutes, the tests for some seconds; there
 //! the same with a list that never forgets has to fail.
 
 use crate::{
     Limits, Node, NodeConfig, Shared,
     shared::SendError,
-    testing::{Client, SENDERS, address, begun, node, payment},
+    testing::{CROWD, Client, SENDERS, address, begun, node, payment},
 };
 use alloy_primitives::{Address, B256, Signature, U256};
 use braid_chain::{
-    MemoryStore, Snapshot,
-    pool::{PoolError, PoolStatus, PoolTransaction, SignedTransaction},
+    MemoryStore, Snapshot, StateStore,
+    pool::{PoolError, PoolTransaction, SignedTransaction},
 };
 use revm::DatabaseRef;
 use serde_json::json;
@@ -35,8 +36,15 @@ const LEAK: &str = "BRAID_SOAK_LEAK";
 const INTERVAL: Duration = Duration::from_millis(100);
 /// Blocks in the history.
 const HISTORY: u64 = 16;
-/// Transactions that a sender has in the pool at most.
-const WAITING: u64 = 100;
+/// Transactions in the pool at most.
+const ROOM: usize = 1_000;
+/// Those of a sender that pays most, at most: all of them have room.
+const WAITING: u64 = 50;
+/// What such a sender pays for gas, and what the crowd pays at most.
+const PRICE: u128 = 10_000_000_000;
+const LOW_PRICE: u128 = 8_000_000_000;
+/// Transactions behind a gap, of each sender of the crowd.
+const BEHIND: u64 = 15;
 /// KiB by which memory may grow from the second quarter of the time to the last one.
 const TOLERANCE: u64 = 5 << 10;
 /// Transactions that are fed at least, however slow the machine is: if they are kept, that is 9 MiB in the
@@ -57,6 +65,8 @@ struct Soak<S> {
     senders: Vec<Sent>,
     refused: AtomicU64,
     asked: AtomicU64,
+    /// Transactions of the crowd that were admitted.
+    crowd: AtomicU64,
     is_over: AtomicBool,
     /// What a leak has kept, if there is to be one.
     leak: Option<Mutex<Vec<Arc<PoolTransaction>>>>,
@@ -82,8 +92,8 @@ impl<S: Snapshot> Soak<S> {
                     sleep(Duration::from_millis(1));
                     continue;
                 }
-                let hash = self.shared.send(payment(sender, nonce, 10_u128.pow(10)));
-                let hash = hash.expect("the sender can pay, and there is room");
+                let hash = self.shared.send(payment(sender, nonce, PRICE));
+                let hash = hash.expect("the sender can pay, and others give way");
                 if let Some(leak) = &self.leak {
                     leak.lock().expect("no panic").extend(self.shared.hold().pool.get(&hash));
                 }
@@ -100,9 +110,9 @@ impl<S: Snapshot> Soak<S> {
 
     /// Sends what is refused, or replaces what was sent.
     fn feed_worse(&self, sender: u8, nonce: u64) {
-        let again = self.shared.send(payment(sender, nonce, 10_u128.pow(10)));
-        let far = self.shared.send(payment(sender, nonce + 1_000, 10_u128.pow(10)));
-        let poor = self.shared.send(payment(SENDERS + 1, 0, 10_u128.pow(10)));
+        let again = self.shared.send(payment(sender, nonce, PRICE));
+        let far = self.shared.send(payment(sender, nonce + 1_000, PRICE));
+        let poor = self.shared.send(payment(SENDERS + 1, 0, PRICE));
         let SignedTransaction::Legacy(signed) = payment(sender, nonce, 1) else { return };
         let broken = Signature::new(U256::MAX, U256::MAX, false);
         let broken = alloy_consensus::Signed::new_unhashed(signed.into_parts().0, broken);
@@ -117,6 +127,39 @@ impl<S: Snapshot> Soak<S> {
                 }
                 (at, other) => panic!("case {at}: {other:?}"),
             }
+        }
+    }
+
+    /// Fills what room there is with what blocks cannot have, and now and then lets them have it.
+    fn crowd(&self) {
+        for turn in 0_u64.. {
+            for sender in CROWD {
+                if self.is_over.load(SeqCst) {
+                    return;
+                }
+                let (next, behind) = (self.nonce(sender), 1 + turn % BEHIND);
+                let price = LOW_PRICE / 8 * u128::from(1 + (turn + u64::from(sender)) % 8);
+                let payment = match turn % 4 {
+                    // Below the least base fee.
+                    0 => payment(sender, next, 1),
+                    // It fills the gap, so that a block can have those behind it.
+                    1 if turn % 16 == u64::from(sender) % 16 => payment(sender, next, LOW_PRICE),
+                    // Behind a gap; where there is one already, instead of it, if it pays enough.
+                    _ => payment(sender, next + behind, price),
+                };
+                match self.shared.send(payment) {
+                    Ok(_) => self.crowd.fetch_add(1, SeqCst),
+                    Err(SendError::Pool(
+                        PoolError::Full
+                        | PoolError::Replacement { .. }
+                        | PoolError::Known
+                        | PoolError::NonceLow { .. },
+                    )) => 0,
+                    Err(other) => panic!("{other:?}"),
+                };
+            }
+            // The feeders that pay most are as fast as without it.
+            sleep(Duration::from_millis(5));
         }
     }
 
@@ -160,16 +203,23 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// Makes blocks while the pool is fed. Returns a look at the memory for each of them.
-fn make<S: Snapshot>(node: &mut Node<MemoryStore>, soak: &Soak<S>, end: Instant) -> Vec<u64> {
-    let mut memory = Vec::new();
+/// Makes blocks while the pool is fed. Returns a look at the memory for each of them, and how often the pool was full.
+fn make<S: Snapshot>(
+    node: &mut Node<MemoryStore>,
+    soak: &Soak<S>,
+    end: Instant,
+) -> (Vec<u64>, usize) {
+    let (mut memory, mut full) = (Vec::new(), 0);
     while Instant::now() < end || soak.sent() < LEAST {
         let due = Instant::now() + INTERVAL;
+        let held = soak.shared.hold().pool.status().transactions;
+        assert!(held <= ROOM, "{held} transactions");
+        full += usize::from(held == ROOM);
         node.step(0).expect("works");
         memory.push(resident());
         sleep(due.saturating_duration_since(Instant::now()));
     }
-    memory
+    (memory, full)
 }
 
 fn median(samples: &[u64]) -> u64 {
@@ -178,52 +228,78 @@ fn median(samples: &[u64]) -> u64 {
     samples[samples.len() / 2]
 }
 
-#[test]
-#[ignore = "the process that is measured"]
-fn child() {
-    let Some(seconds) = env::var(SECONDS).ok().and_then(|it| it.parse().ok()) else { return };
-    let config = NodeConfig { history_blocks: HISTORY, ..NodeConfig::default() };
-    let mut node = node(&begun(), config);
+/// A node with a small pool, and those who feed it.
+fn begin() -> (Node<MemoryStore>, Soak<<MemoryStore as StateStore>::Snapshot>) {
+    let mut config = NodeConfig { history_blocks: HISTORY, ..NodeConfig::default() };
+    config.pool.max_transactions = ROOM;
+    let node = node(&begun(), config);
     let soak = Soak {
         shared: node.shared(),
         senders: (0..SENDERS).map(|_| Sent::default()).collect(),
         refused: AtomicU64::new(0),
         asked: AtomicU64::new(0),
+        crowd: AtomicU64::new(0),
         is_over: AtomicBool::new(false),
         leak: env::var_os(LEAK).map(|_| Mutex::default()),
     };
+    (node, soak)
+}
+
+/// Asserts that what was admitted came into blocks, but for what gave way or still waits.
+fn ended<S: Snapshot>(soak: &Soak<S>) {
+    let held = soak.shared.hold();
+    assert_eq!(held.pool.status().ready, 0, "what a block can have came into one");
+    for sender in 0..SENDERS {
+        let nonce = soak.senders[usize::from(sender)].nonce.load(SeqCst);
+        assert_eq!(soak.nonce(sender), nonce, "transactions of sender {sender}");
+        assert_eq!(held.pool.next_nonce(&address(sender)), None);
+    }
+    let crowd: u64 = CROWD.map(|sender| soak.nonce(sender)).sum();
+    let paid = held.view.state.basic_ref(Address::repeat_byte(0xbb)).expect("reads");
+    assert_eq!(paid.expect("it was paid").balance, U256::from(soak.sent() + crowd));
+    let counts = soak.shared.usage().read();
+    let admitted = soak.crowd.load(SeqCst);
+    assert_eq!(counts.admitted, soak.sent() + admitted);
+    let left = counts.pool.transactions as u64;
+    // Some gave way or were replaced, and some found no room.
+    assert!(crowd > 0 && crowd + left < admitted, "{crowd} mined, {left} left of {admitted}");
+    assert!(counts.refused["full"] > 0 && counts.refused["replacement"] > 0, "{counts:?}");
+    println!("crowd: {admitted} admitted, {crowd} in blocks, {left} left, {:?}", counts.refused);
+}
+
+#[test]
+#[ignore = "the process that is measured"]
+fn child() {
+    let Some(seconds) = env::var(SECONDS).ok().and_then(|it| it.parse().ok()) else { return };
+    let (mut node, soak) = begin();
     let client = Client::new(&soak.shared, Limits::default());
     let end = Instant::now() + Duration::from_secs(seconds);
-    let memory = scope(|scope| {
+    let (memory, full) = scope(|scope| {
         for parity in 0..2 {
             let soak = &soak;
             scope.spawn(move || soak.feed(parity));
         }
+        scope.spawn(|| soak.crowd());
         scope.spawn(|| soak.ask(&client));
-        let memory = make(&mut node, &soak, end);
+        let made = make(&mut node, &soak, end);
         soak.is_over.store(true, SeqCst);
-        memory
+        made
     });
-    while node.step(0).expect("works").is_some() {}
-    let held = soak.shared.hold();
-    assert_eq!(held.pool.status(), PoolStatus::default(), "what was admitted came into blocks");
-    for sender in 0..SENDERS {
-        let nonce = soak.senders[usize::from(sender)].nonce.load(SeqCst);
-        assert_eq!(soak.nonce(sender), nonce, "transactions of sender {sender}");
+    while soak.shared.hold().pool.status().ready > 0 {
+        node.step(0).expect("works");
     }
-    let sent = soak.sent();
-    let paid = held.view.state.basic_ref(Address::repeat_byte(0xbb)).expect("reads");
-    assert_eq!(paid.expect("it was paid").balance, U256::from(sent));
+    ended(&soak);
     let quarter = memory.len() / 4;
     let (before, after) =
         (median(&memory[quarter..2 * quarter]), median(&memory[memory.len() - quarter..]));
-    let (blocks, refused) = (held.view.head.number(), soak.refused.load(SeqCst));
-    let asked = soak.asked.load(SeqCst);
+    let (blocks, refused) = (soak.shared.view().head.number(), soak.refused.load(SeqCst));
+    let (sent, asked, looks) = (soak.sent(), soak.asked.load(SeqCst), memory.len());
     println!(
-        "{seconds} s, {blocks} blocks, {sent} transactions, {refused} refused, {asked} asked about: \
-         {before} KiB, later {after} KiB"
+        "{seconds} s, {blocks} blocks, {sent} transactions, {refused} refused, {asked} asked about, the pool full at \
+         {full} of {looks} blocks: {before} KiB, later {after} KiB"
     );
     assert!(blocks > seconds && asked > seconds);
+    assert!(10 * full > looks, "the pool was full at {full} of {looks} blocks");
     assert!(after <= before + TOLERANCE, "memory has grown by {} KiB", after - before);
 }
 

@@ -5,6 +5,7 @@ use crate::{
     clients::Clients,
     methods::{Context, module},
     server::{Calls, calls},
+    usage::Usage,
 };
 use alloy_consensus::{SignableTransaction, Signed, TxLegacy};
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
@@ -12,6 +13,7 @@ use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
 use braid_chain::{
     Head, MemoryStore, Snapshot, StateRoots, create, genesis, pool::SignedTransaction,
 };
+use core::ops::Range;
 use http::Request;
 use http_body_util::BodyExt;
 use jsonrpsee::{
@@ -28,6 +30,8 @@ use tower::Service;
 pub(crate) const CHAIN: u64 = 7;
 /// Senders with funds.
 pub(crate) const SENDERS: u8 = 16;
+/// More of them, for tests that need a crowd.
+pub(crate) const CROWD: Range<u8> = 100..200;
 
 fn key(sender: u8) -> SecretKey {
     SecretKey::from_byte_array(keccak256([sender]).0).expect("a key")
@@ -80,7 +84,8 @@ pub(crate) fn begun_with(change: impl FnOnce(&mut ChainConfig)) -> MemoryStore {
     };
     change(&mut config);
     let funded = GenesisAccount::default().with_balance(U256::from(10_u128.pow(24)));
-    let alloc = (0..SENDERS).map(|sender| (address(sender), funded.clone())).collect();
+    let funded = (0..SENDERS).chain(CROWD).map(|sender| (address(sender), funded.clone()));
+    let alloc = funded.collect();
     let genesis = Genesis { config, gas_limit: 60_000_000, alloc, ..Genesis::default() };
     let store = MemoryStore::new();
     let head = Head { number: 0, hash: genesis::header(&genesis).hash_slow() };
@@ -98,6 +103,7 @@ pub(crate) fn node(store: &MemoryStore, config: NodeConfig) -> Node<MemoryStore>
 pub(crate) struct Client {
     calls: Calls,
     clients: Clients,
+    pub(crate) usage: Usage,
     pub(crate) runtime: Runtime,
     _handle: ServerHandle,
 }
@@ -105,15 +111,20 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new<S: Snapshot>(shared: &Arc<Shared<S>>, limits: Limits) -> Self {
         let context = Context { shared: Arc::clone(shared), limits };
-        Self::with(module(context).expect("methods"), limits)
+        Self::with(module(context).expect("methods"), limits, shared.usage())
     }
 
-    pub(crate) fn with<C: Send + Sync + 'static>(methods: RpcModule<C>, limits: Limits) -> Self {
+    pub(crate) fn with<C: Send + Sync + 'static>(
+        methods: RpcModule<C>,
+        limits: Limits,
+        usage: Usage,
+    ) -> Self {
+        usage.methods(methods.method_names());
         let runtime =
             Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let (stop, handle) = stop_channel();
         let (calls, clients) = (calls(methods, &limits, stop), Clients::new(limits));
-        Self { calls, clients, runtime, _handle: handle }
+        Self { calls, clients, usage, runtime, _handle: handle }
     }
 
     /// The answer to a request from 10.0.0.1.
@@ -125,6 +136,7 @@ impl Client {
     pub(crate) async fn send_from(&self, host: u8, body: Value) -> Value {
         let request = Request::post("/").header("content-type", "application/json");
         let request = request.extension(self.clients.at([10, 0, 0, host].into()));
+        let request = request.extension(self.usage.clone());
         let request = request.body(HttpBody::from(body.to_string())).expect("a request");
         let answer = self.calls.clone().call(request).await.expect("an answer");
         let bytes = answer.into_body().collect().await.expect("bytes").to_bytes();

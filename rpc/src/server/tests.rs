@@ -3,14 +3,14 @@
 use super::*;
 use crate::{
     Node, NodeConfig,
-    testing::{begun, node},
+    testing::{begun, node, payment},
 };
 use alloy_primitives::Address;
 use braid_chain::MemoryStore;
 use core::time::Duration;
 use serde_json::{Value, json};
 use std::{
-    fs,
+    env, fs,
     io::{ErrorKind, Read, Write},
     net::TcpStream as StdStream,
     path::Path,
@@ -62,6 +62,17 @@ impl Clients {
         }
         let status = String::from_utf8_lossy(&status);
         Some((stream, status.strip_prefix("HTTP/1.1 ").expect("HTTP").to_owned()))
+    }
+
+    /// The answer to a request that names `host`.
+    fn post(&self, host: &str, body: &str) -> String {
+        let length = body.len();
+        let head = format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n");
+        let head = format!("{head}Connection: close\r\nContent-Length: {length}\r\n\r\n");
+        let mut stream = self.send(1, &format!("{head}{body}")).expect("it listens");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
     }
 
     /// The status of the answer, as soon as there is the one that is wanted.
@@ -177,6 +188,56 @@ fn a_client_that_reads_too_slowly_loses_its_connection() {
     clients.until(1, "/healthz", "200");
 }
 
+#[test]
+fn what_clients_ask_for_is_counted() {
+    let limits = Limits { connections: 2, ..Limits::default() };
+    let (node, server) = served([127, 0, 0, 1], limits);
+    let (shared, clients) = (node.shared(), Clients::of(server.address()));
+    let call = |method: &str, params: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":[{params}]}}"#)
+    };
+    let until = |wanted: u64| {
+        let begun = Instant::now();
+        while shared.usage().read().connections != wanted {
+            assert!(begun.elapsed() < PATIENCE, "{:?}", shared.usage().read());
+            sleep(Duration::from_millis(5));
+        }
+    };
+    let post = |host: &str, body: &str| {
+        // What was closed is no longer open.
+        until(0);
+        clients.post(host, body)
+    };
+    let id = call("eth_chainId", "");
+    assert!(post("localhost", &id).contains(r#""result":"0x7""#));
+    let batch = format!("[{id},{},{id}]", call("eth_mistake", ""));
+    assert!(post("localhost", &batch).contains("-32601"));
+    assert!(post("evil.example", &id).starts_with("HTTP/1.1 403"));
+    assert!(post("localhost", &call("eth_sendRawTransaction", r#""0x03""#)).contains("blob"));
+    shared.send(payment(0, 0, 10_u128.pow(10))).expect("admitted");
+    shared.send(payment(0, 0, 10_u128.pow(10))).expect_err("known");
+    let counts = shared.usage().read();
+    for (method, count) in
+        [("eth_chainId", 3), ("unknown", 1), ("eth_sendRawTransaction", 1), ("eth_call", 0)]
+    {
+        assert_eq!(counts.calls[method], count, "{method}");
+    }
+    assert_eq!(counts.answers, [(200, 3), (403, 1), (503, 0)].into());
+    assert_eq!((counts.admitted, counts.pool.transactions, counts.pool.ready), (1, 1, 1));
+    for (reason, count) in [("blobs", 1), ("known", 1), ("full", 0)] {
+        assert_eq!(counts.refused[reason], count, "{reason}");
+    }
+    assert_eq!((counts.busy, counts.refused_connections), (0, 0));
+    until(0);
+    let open: Vec<_> = (0..2).filter_map(|_| clients.get(1, "/healthz")).collect();
+    until(2);
+    assert!(clients.get(1, "/healthz").is_none(), "more than all");
+    assert_eq!(shared.usage().read().refused_connections, 1);
+    drop(open);
+    until(0);
+    assert_eq!(shared.usage().read().answers[&200], 3, "questions about its health do not count");
+}
+
 /// nginx with what docs/CHAIN.md says.
 struct Proxy {
     child: Child,
@@ -226,10 +287,26 @@ impl Drop for Proxy {
 }
 
 #[test]
+fn a_proxy_that_is_missing_is_a_failure_where_it_is_required() {
+    let run = |required: &str| {
+        let mut command = Command::new(env::current_exe().expect("this program"));
+        command.args(["server::tests::a_real_proxy_limits_each_client", "--exact"]);
+        let output =
+            command.env("PATH", "/nowhere").env("BRAID_REQUIRE_FIXTURES", required).output();
+        String::from_utf8_lossy(&output.expect("it runs").stdout).into_owned()
+    };
+    let (skipped, failed) = (run("0"), run("1"));
+    assert!(skipped.contains("1 passed"), "{skipped}");
+    assert!(failed.contains("1 failed") && failed.contains("there is no nginx"), "{failed}");
+}
+
+#[test]
 fn a_real_proxy_limits_each_client() {
     let (_node, server) = served([127, 0, 0, 1], Limits::default());
     let folder = tempfile::tempdir().expect("a folder");
     let Some(proxy) = Proxy::new(folder.path(), server.address()) else {
+        let required = env::var_os("BRAID_REQUIRE_FIXTURES").is_some_and(|value| value == "1");
+        assert!(!required, "BRAID_REQUIRE_FIXTURES=1, but there is no nginx");
         eprintln!("skipped: no nginx: apt-get install nginx-light");
         return;
     };
