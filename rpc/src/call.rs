@@ -71,6 +71,8 @@ pub(crate) fn context<S: Snapshot>(
     cfg.tx_gas_limit_cap = Some(u64::MAX);
     // Wallets ask about transactions that come after others which wait.
     cfg.disable_nonce_check = true;
+    // A wallet that is a contract asks what its own calls would do.
+    cfg.disable_eip3607 = true;
     if tx.gas_price == 0 {
         env.basefee = 0;
     }
@@ -110,10 +112,66 @@ mod tests {
     use crate::{
         Limits, NodeConfig,
         params::environment,
-        testing::{begun, node},
+        shared::SendError,
+        testing::{CHAIN, Client, address, begun, begun_with, node, payment},
     };
     use alloy_eips::BlockId;
+    use alloy_primitives::{B256, U256, hex};
+    use braid_chain::{Chain, ChainBlock, ChainConfig, ChainError, pool::PoolError};
+    use braid_evm::{Block, BlockErrorKind, ChainRules, Rejection};
+    use revm::context_interface::result::InvalidTransaction;
+    use serde_json::json;
     use std::time::Instant;
+
+    /// Calls may come from an account with code; a block's transactions may not.
+    #[test]
+    fn an_account_with_code_asks_and_sends_nothing() {
+        let sender = address(0);
+        let store = begun_with(|genesis| {
+            // Returns who calls.
+            let account = genesis.alloc.get_mut(&sender).expect("it has funds");
+            account.code = Some(hex!("335f5260205ff3").into());
+        });
+        let mut made = node(&store, NodeConfig::default());
+        let (shared, head) = (made.shared(), made.chain().head());
+        let client = Client::new(&shared, Limits::default());
+        let request = json!([{"from": sender, "to": sender, "value": "0x1"}]);
+        let caller = B256::left_padding_from(sender.as_slice());
+        assert_eq!(client.result("eth_call", request.clone()), json!(caller));
+        client.result("eth_estimateGas", request.clone());
+        let list = client.result("eth_createAccessList", request);
+        assert!(list.get("error").is_none(), "{list}");
+
+        let sent = shared.send(payment(0, 0, 10_000_000_000));
+        let refused = matches!(sent, Err(SendError::Pool(PoolError::Contract(of))) if of == sender);
+        assert!(refused, "{sent:?}");
+        assert!(made.step(0).expect("works").is_none());
+        // Nor is it taken in a block that comes from elsewhere, where others may send the same.
+        let (cfg, env) = shared.producer.next_environment(&shared.view().head, 1);
+        drop((made, shared, client));
+        let mut chain = Chain::open(store, ChainConfig::default()).expect("a chain");
+        let mut execute = |caller| {
+            let tx =
+                TxEnv::builder().caller(caller).chain_id(Some(CHAIN)).kind(TxKind::Call(sender));
+            let tx = tx.gas_limit(50_000).gas_price(10_000_000_000).value(U256::from(1));
+            let block = Block {
+                cfg: cfg.clone(),
+                env: env.clone(),
+                parent_hash: head.hash,
+                parent_beacon_block_root: Some(B256::ZERO),
+                transactions: vec![tx.build().expect("a transaction")],
+                rules: ChainRules { system_calls: false, ..ChainRules::default() },
+                ..Block::default()
+            };
+            chain.execute(ChainBlock { block, ..ChainBlock::default() })
+        };
+        let Err(ChainError::Block { kind: BlockErrorKind::Invalid(why), .. }) = execute(sender)
+        else {
+            panic!("a sender with code is not refused");
+        };
+        assert_eq!(why, Rejection::Invalid(InvalidTransaction::RejectCallerWithCode));
+        execute(address(1)).expect("a sender without code");
+    }
 
     /// Initialisation code that gives `input` to the precompile at `address` for ever.
     fn calls_of(address: u8, input: &[u8]) -> Vec<u8> {

@@ -72,9 +72,9 @@ pub(crate) fn begun() -> MemoryStore {
     begun_with(|_| ())
 }
 
-/// The same after a change of its rules.
-pub(crate) fn begun_with(change: impl FnOnce(&mut ChainConfig)) -> MemoryStore {
-    let mut config = ChainConfig {
+/// The same after a change of its genesis.
+pub(crate) fn begun_with(change: impl FnOnce(&mut Genesis)) -> MemoryStore {
+    let config = ChainConfig {
         chain_id: CHAIN,
         terminal_total_difficulty: Some(U256::ZERO),
         shanghai_time: Some(0),
@@ -82,11 +82,11 @@ pub(crate) fn begun_with(change: impl FnOnce(&mut ChainConfig)) -> MemoryStore {
         prague_time: Some(0),
         ..ChainConfig::default()
     };
-    change(&mut config);
     let funded = GenesisAccount::default().with_balance(U256::from(10_u128.pow(24)));
     let funded = (0..SENDERS).chain(CROWD).map(|sender| (address(sender), funded.clone()));
     let alloc = funded.collect();
-    let genesis = Genesis { config, gas_limit: 60_000_000, alloc, ..Genesis::default() };
+    let mut genesis = Genesis { config, gas_limit: 60_000_000, alloc, ..Genesis::default() };
+    change(&mut genesis);
     let store = MemoryStore::new();
     let head = Head { number: 0, hash: genesis::header(&genesis).hash_slow() };
     let described = genesis::encode(&genesis).expect("JSON");

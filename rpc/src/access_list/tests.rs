@@ -1,6 +1,6 @@
 use crate::{
     Limits, NodeConfig,
-    testing::{Client, address, begun_with, node},
+    testing::{Client, address, begun, begun_with, node},
 };
 use alloy_primitives::{Address, hex};
 use serde_json::{Value, json};
@@ -10,7 +10,8 @@ const OTHER: Address = Address::repeat_byte(0xbb);
 /// What the method says of a creation whose code reads slot 0, writes slot 2, looks at what `OTHER`
 /// owns and calls a precompile.
 fn listed(is_declared: bool) -> Value {
-    let store = begun_with(|config| {
+    let store = begun_with(|genesis| {
+        let config = &mut genesis.config;
         config.extra_fields.insert(braid_chain::DECLARED_ACCESSES.to_owned(), is_declared.into());
     });
     let node = node(&store, NodeConfig::default());
@@ -56,7 +57,7 @@ fn where_accesses_are_declared_it_says_which_only_read() {
 /// What fails has accessed something, too.
 #[test]
 fn what_fails_has_a_list_and_says_why() {
-    let store = begun_with(|_| ());
+    let store = begun();
     let node = node(&store, NodeConfig::default());
     let client = Client::new(&node.shared(), Limits::default());
     let request = json!([{"from": address(0), "data": "0x5f54505f5ffd"}]);

@@ -49,7 +49,7 @@ fn every_reason_for_which_a_node_does_not_run() {
     made.add(&unread, &["block 1", "run `braid chain verify`"]);
     let missing = spoilt(|it| it.remove(Table::Blocks, first));
     made.add(&missing, &["last block 1", "`braid chain export`"]);
-    let later = begun_with(|config| config.amsterdam_time = Some(0));
+    let later = begun_with(|genesis| genesis.config.amsterdam_time = Some(0));
     made.add(&closed(&later), &["Amsterdam", "leave amsterdamTime out"]);
 
     let store = begun();

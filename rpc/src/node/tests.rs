@@ -282,7 +282,8 @@ fn the_next_block_is_what_pending_calls_and_estimates_run_in() {
 #[test]
 fn a_quiet_chain_takes_transactions_by_the_rules_of_the_present_time() {
     let (prague, osaka) = (1 << 40, 1 << 41);
-    let store = begun_with(|config| {
+    let store = begun_with(|genesis| {
+        let config = &mut genesis.config;
         (config.prague_time, config.osaka_time) = (Some(prague), Some(osaka));
     });
     let mut node = node(&store, NodeConfig::default());
