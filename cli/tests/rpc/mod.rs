@@ -1,8 +1,8 @@
 //! `braid chain run --rpc`.
 //!
-//! 1. A client that is not of this project, viem from npm, deploys a contract, sends, reads logs and
-//!    receipts. Skipped where npm is missing, or cannot fetch it; with `BRAID_REQUIRE_FIXTURES=1` that
-//!    is a failure.
+//! 1. Clients that are not of this project, viem and ethers from npm, deploy a contract, send, read
+//!    logs and receipts. Skipped where npm is missing, or cannot fetch them; with
+//!    `BRAID_REQUIRE_FIXTURES=1` that is a failure.
 //! 2. What a client sends that is wrong has an error with a code, and the node goes on.
 //! 3. Bytes, calls and connections have limits.
 //! 4. With `--metrics` what clients ask for is counted, and a real Prometheus answers the dashboard's queries.
@@ -27,13 +27,13 @@ fn package() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The folder with the client, or `None` after saying plainly that it is not there.
-fn client() -> Option<PathBuf> {
+/// The folder with the clients, or `None` after saying plainly that it is not there.
+fn clients() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rpc-client");
     match installed(&folder) {
         Ok(()) => Some(folder),
         Err(why) => {
-            skipped(&format!("no viem from npm: {why}"));
+            skipped(&format!("nothing comes from npm: {why}"));
             None
         }
     }
@@ -44,7 +44,8 @@ fn installed(folder: &Path) -> Result<(), String> {
     let wanted = package().join("../xtask/rpc-client");
     let lock = "package-lock.json";
     let read = |folder: &Path| fs::read(folder.join(lock)).ok();
-    if folder.join("node_modules/viem").is_dir() && read(&wanted) == read(folder) {
+    let has = |name: &str| folder.join("node_modules").join(name).is_dir();
+    if has("viem") && has("ethers") && read(&wanted) == read(folder) {
         return Ok(());
     }
     fs::create_dir_all(folder).map_err(|error| error.to_string())?;
@@ -63,19 +64,21 @@ fn installed(folder: &Path) -> Result<(), String> {
 }
 
 #[test]
-fn a_client_that_is_not_ours_deploys_sends_and_reads() {
-    let Some(folder) = client() else { return };
-    let mut node = RpcNode::new();
-    let mut script = Command::new("node");
-    script.arg(package().join("tests/rpc/client.mjs")).arg(folder).arg(node.url());
-    script.arg(package().join("../contracts/out/Mint.json"));
-    let output = script.output().expect("node runs");
-    let (said, errors) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}{errors}");
-    assert!(said.starts_with("ok: "), "{said}");
-    let report = node.end();
-    assert_eq!(report["transactions"], 5, "{report}");
+fn clients_that_are_not_ours_deploy_send_and_read() {
+    let Some(folder) = clients() else { return };
+    for name in ["client.mjs", "ethers.mjs"] {
+        let mut node = RpcNode::new();
+        let mut script = Command::new("node");
+        script.arg(package().join("tests/rpc").join(name)).arg(&folder).arg(node.url());
+        script.arg(package().join("../contracts/out/Mint.json"));
+        let output = script.output().expect("node runs");
+        let (said, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{name}: {said}{errors}");
+        assert!(said.starts_with("ok: "), "{name}: {said}");
+        let report = node.end();
+        assert_eq!(report["transactions"], 5, "{name}: {report}");
+    }
 }
 
 #[test]
