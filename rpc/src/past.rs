@@ -181,7 +181,9 @@ mod tests {
         made.chain().flush().expect("durable");
         let client = Client::new(&made.shared(), Limits::default());
         (4..=6).for_each(|number| compare(&client, number));
-        (0..4).for_each(|number| is_forgotten(&client, number));
+        // The last block was published when at most two before it were not durable: where they were not,
+        // their changes lie over the store, which has two more.
+        (0..2).for_each(|number| is_forgotten(&client, number));
     }
 
     #[test]

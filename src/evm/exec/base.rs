@@ -242,8 +242,7 @@ impl<D: DatabaseRef> BlockBase<D> {
     }
 
     fn fetch(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
-        let ahead = self.ahead.clone();
-        let kept = ahead.as_ref().and_then(|ahead| ahead.account(&address));
+        let kept = self.ahead.as_deref().and_then(|ahead| ahead.account(&address));
         if let Some(info) = kept.and_then(OnceLock::get) {
             return Ok(info.clone());
         }
@@ -275,8 +274,7 @@ impl<D: DatabaseRef> BlockBase<D> {
         if let Some(value) = accounts.filter_map(|account| account.storage_slot(slot)).next() {
             return Ok(value);
         }
-        let ahead = self.ahead.clone();
-        let kept = ahead.as_ref().and_then(|ahead| ahead.slot(&address, slot));
+        let kept = self.ahead.as_deref().and_then(|ahead| ahead.slot(&address, slot));
         if let Some(value) = kept.and_then(OnceLock::get) {
             return Ok(*value);
         }
