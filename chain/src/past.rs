@@ -9,7 +9,8 @@ use revm::{
 use std::sync::Arc;
 
 /// The state after an earlier block, read from that after a later one and the undo records of the blocks
-/// between them. It holds no snapshot of its own, so it keeps nothing in the store from being removed.
+/// between them. It has the snapshot of the later state and no other one, so a node that reads many
+/// keeps no more in the store from being removed.
 #[derive(Clone, Debug)]
 pub struct PastState<S> {
     /// The block after which the state is.
@@ -22,7 +23,7 @@ pub struct PastState<S> {
 impl<S: Snapshot> PastState<S> {
     /// The state after block `number`: the head of `state`, or an earlier block. `undo` gives the undo
     /// record of the block with a number, as the reader [has it](StateReader::undo) unless it was kept; it is
-    /// asked for the newest one first. `None` if one of them is not there.
+    /// asked for the newest one first. `None` if one of them is not there, or for a later block.
     ///
     /// # Errors
     /// As `undo`.
@@ -31,6 +32,9 @@ impl<S: Snapshot> PastState<S> {
         number: u64,
         mut undo: impl FnMut(&StateReader<S>, u64) -> Result<Option<Arc<Undo>>, E>,
     ) -> Result<Option<Self>, E> {
+        if number > state.head().number {
+            return Ok(None);
+        }
         let (state, mut undone) = (state.up_to(number), Vec::new());
         let later = number.saturating_add(1)..=state.reader().head().number;
         for number in later.rev() {

@@ -193,6 +193,9 @@ impl Undo {
                 [other] => return Err(StoreError::damaged(format!("undo entry of kind {other}"))),
             }
         }
+        // They may stay in memory, where `bytes` counts.
+        undo.accounts.shrink_to_fit();
+        undo.slots.shrink_to_fit();
         Ok(undo)
     }
 }

@@ -118,8 +118,11 @@ def test_scripts_are_read_by_the_shell(name: str) -> None:
 def test_two_commands_suffice(tmp_path: Path) -> None:
     """Into a folder of the test's, as the second one of a page does: what it needs comes from PyPI."""
     bin, blocks = tmp_path / "bin", tmp_path / "blocks"
-    env = {"PATH": os.environ["PATH"], "BRAID_HOME": str(tmp_path / "home"), "BRAID_BIN": str(bin)}
-    subprocess.run(["sh", FOLDER / "install.sh", os.environ["BRAID_WHEEL"]], check=True, env=env)
+    wheel = os.environ.get("BRAID_WHEEL")
+    if wheel is None:
+        pytest.skip("BRAID_WHEEL does not name the wheel: run cargo xtask python --spark")
+    env = {**os.environ, "BRAID_HOME": str(tmp_path / "home"), "BRAID_BIN": str(bin)}
+    subprocess.run(["sh", FOLDER / "install.sh", wheel], check=True, env=env)
     blocks.mkdir()
     for seed in range(3):
         braid_evm.generate_file(blocks / f"{seed}.json.zst", "erc20", txs=20, seed=seed)

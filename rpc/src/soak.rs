@@ -1,9 +1,9 @@
-//! A full pool that is fed while blocks are made: its memory stays, and no transaction is lost that pays more than others.
+//! A full pool that is fed while blocks are made: its memory stays, and what pays more than others is not lost.
 //!
 //! The process that is measured feeds a node from two threads, as fast as they can sign, and asks it
-//! about what was fed. A third one fills the pool with a crowd's transactions that pay less: some lack one before
-//! them, some pay less than the base fee, some replace others. They give way. `cargo xtask soak --node` runs it for minutes, the tests for some seconds; there
-//! the same with a list that never forgets has to fail.
+//! about what was fed. A third one fills the pool with a crowd's transactions that pay less. Some lack one before
+//! them, some pay less than the base fee, some replace others. They give way. `cargo xtask soak --node` runs it
+//! for minutes, the tests for some seconds; there the same with a list that never forgets has to fail.
 
 use crate::{
     Limits, Node, NodeConfig, Shared,

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Under which name calls of methods that there are not are counted.
+/// The name under which calls of unknown methods are counted.
 const UNKNOWN: &str = "unknown";
 
 /// Counts what is asked of a node since it was opened: its pool, and its JSON-RPC interface. Any thread may

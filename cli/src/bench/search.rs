@@ -17,7 +17,7 @@ const FRESH: u32 = 6;
 /// By what a search finds one block worse than another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum By {
-    /// By the promise of docs/SECURITY.md, on wall or on processor time, that it comes closer to or is further beyond
+    /// By whichever promise of docs/SECURITY.md, on wall or on processor time, it is nearer to breaking or breaks by more
     #[default]
     Promises,
     /// By wall time

@@ -207,7 +207,9 @@ enum Stop {
 impl Stop {
     /// An executor got no threads.
     fn threads(workers: NonZeroU16, error: &io::Error) -> Self {
-        Self::Message(format!("cannot start {workers} workers: {error}; ask for fewer: --workers"))
+        Self::Message(format!(
+            "cannot start {workers} workers: {error}; raise the limit of threads: ulimit -u"
+        ))
     }
 }
 

@@ -41,7 +41,7 @@ fn found(name: &str) -> Option<PathBuf> {
 /// If `BRAID_REQUIRE_FIXTURES=1` demands it.
 pub(crate) fn skipped(why: &str) {
     let required = std::env::var_os("BRAID_REQUIRE_FIXTURES").is_some_and(|value| value == "1");
-    assert!(!required, "BRAID_REQUIRE_FIXTURES=1, but there is {why}");
+    assert!(!required, "BRAID_REQUIRE_FIXTURES=1, but it would be skipped: {why}");
     eprintln!("skipped: {why}");
 }
 
