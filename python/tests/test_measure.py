@@ -76,8 +76,8 @@ def test_the_arithmetic_of_the_page() -> None:
     terabytes = sum(float(it[5]) for it in eras)
     blocks = sum(int(it[0].replace(",", "")) for it in eras)
     assert whole[0] == f"{blocks:,}" and whole[4:] == [f"{hours:.0f}", f"{terabytes:.1f}"]
-    engine = blocks * 0.8e-3 / 3600
-    assert f"{blocks / 1e6:.1f} million x 0.8 ms = {engine:.1f} core hours" in page
+    engine = blocks * 0.9e-3 / 3600
+    assert f"{blocks / 1e6:.1f} million x 0.9 ms = {engine:.1f} core hours" in page
     assert f"the time is {hours + engine:.0f} h / (N c)" in page
     took = (hours + engine) / (10 * 16)
     assert f"ten machines of 16 cores take {took:.1f} h" in page
