@@ -5,9 +5,12 @@ use crate::{
     streams::{begun, block, config},
     support::{Stream, contents},
 };
-use braid_chain::{Chain, ChainBlock, MemoryStore, open, verify};
+use braid_chain::{
+    Chain, ChainBlock, Entry, MemoryStore, Snapshot, StateStore, StoreError, Table, Writes, open,
+    verify,
+};
 use braid_evm::AccessList;
-use std::sync::Arc;
+use std::{panic::resume_unwind, sync::Arc, thread};
 
 /// The access list of each block, by a chain whose blocks have none.
 pub(crate) fn lists(stream: &Stream) -> Vec<AccessList> {
@@ -79,4 +82,66 @@ fn nothing_is_done_ahead_of_a_block_that_is_being_written() {
     drop(permits);
     chain.flush().expect("the roots are the stated ones");
     assert_eq!(chain.durable_head().roots_ahead(), 1);
+}
+
+/// A store that the thread of the trie work cannot read.
+#[derive(Clone, Debug)]
+struct Unread<S> {
+    inner: S,
+    panics: bool,
+}
+
+impl<S> Unread<S> {
+    fn read(&self) -> Result<(), StoreError> {
+        match thread::current().name() {
+            Some("braid-tries") if self.panics => resume_unwind(Box::new("the test asked for it")),
+            Some("braid-tries") => Err(StoreError::Empty),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<S: StateStore> StateStore for Unread<S> {
+    type Snapshot = Unread<S::Snapshot>;
+
+    fn snapshot(&self) -> Result<Self::Snapshot, StoreError> {
+        Ok(Unread { inner: self.inner.snapshot()?, panics: self.panics })
+    }
+
+    fn write(&self, writes: Writes) -> Result<(), StoreError> {
+        self.inner.write(writes)
+    }
+}
+
+impl<S: Snapshot> Snapshot for Unread<S> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read()?;
+        self.inner.get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_> {
+        self.inner.scan(table, prefix)
+    }
+}
+
+/// Whatever becomes of the work beside a block, the block is executed and written.
+#[test]
+fn trie_work_that_fails_fails_no_block() {
+    for panics in [false, true] {
+        let stream = Stream::new(4, 3);
+        let inner = begun(&stream);
+        let store = Unread { inner: inner.clone(), panics };
+        let mut chain = Chain::open(store, config(2)).expect("a chain");
+        for (index, list) in lists(&stream).into_iter().enumerate() {
+            chain.execute(with_list(&stream, index, list)).expect("a right list");
+            chain.flush().expect("the root is the stated one");
+        }
+        assert_eq!(chain.durable_head().roots_ahead(), 0, "nothing came of it");
+        drop(chain);
+        is_state(&inner, &stream, 3);
+    }
 }
