@@ -38,9 +38,9 @@
 //!
 //! # Stability
 //!
-//! What these rows name follows Semantic Versioning. It shows types of revm and alloy: a new major
-//! version of theirs is a new one of this crate. [`ChainBlock`] and [`DurableBatch`] get new fields:
-//! write `..ChainBlock::default()`. A store with another [`SCHEMA`] is not opened; its blocks are
+//! What these rows name follows Semantic Versioning. It shows types of `braid-evm`, revm and alloy: a
+//! new major version of theirs is a new one of this crate. One exception: any release may add fields to
+//! [`ChainBlock`] and [`DurableBatch`], so write `..ChainBlock::default()`. A store with another [`SCHEMA`] is not opened; its blocks are
 //! executed again from the genesis.
 #![forbid(unsafe_code)]
 #![cfg_attr(

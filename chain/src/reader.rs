@@ -139,8 +139,19 @@ impl<S: Snapshot> StateReader<S> {
     /// # Errors
     /// The store failed.
     pub fn undo(&self, number: u64) -> Result<Option<Undo>, StoreError> {
+        self.undo_within(number, usize::MAX)
+    }
+
+    /// The same, if it [takes](Undo::bytes) at most `bytes`. A longer one is not decoded: before
+    /// Cancun a transaction could clear a storage of any size.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn undo_within(&self, number: u64, bytes: usize) -> Result<Option<Undo>, StoreError> {
         let undo = self.snapshot.get(Table::Undo, &number.to_be_bytes())?;
+        let undo = undo.filter(|undo| Undo::least_bytes(undo) <= bytes);
         let undo = undo.map(|undo| Undo::decode(&undo)).transpose();
+        let undo = undo.map(|undo| undo.filter(|undo| undo.bytes() <= bytes));
         undo.map_err(|error| error.of(format!("the undo record of block {number}")))
     }
 

@@ -139,6 +139,11 @@ impl Undo {
         size_of_val(self.accounts.as_slice()).saturating_add(size_of_val(self.slots.as_slice()))
     }
 
+    /// What the record with these bytes takes in memory at least.
+    pub(crate) const fn least_bytes(encoded: &[u8]) -> usize {
+        encoded.len().saturating_sub(HEAD_BYTES)
+    }
+
     /// The account as it was; `None` if the block did not change it.
     pub(crate) fn account(&self, address: Address) -> Option<Option<AccountRecord>> {
         let found = self.accounts.binary_search_by_key(&address, |(address, _)| *address);
@@ -200,6 +205,8 @@ impl Undo {
     }
 }
 
+/// The parent at the beginning of an undo record. Each entry behind it takes more in memory.
+const HEAD_BYTES: usize = 40;
 const ACCOUNT: u8 = 0;
 const SLOT: u8 = 1;
 

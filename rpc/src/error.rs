@@ -64,7 +64,7 @@ pub enum ServerError {
     Runtime(#[source] io::Error),
     /// Two methods have one name.
     #[error("{0}; this is a bug of braid-rpc, report it")]
-    Methods(#[from] jsonrpsee::core::RegisterMethodError),
+    Methods(String),
 }
 
 /// Why a call is not answered.

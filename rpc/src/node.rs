@@ -169,7 +169,8 @@ impl<S: StateStore> Node<S> {
     /// after its parent.
     ///
     /// # Errors
-    /// The block failed.
+    /// The block failed, or the state after it cannot be read. The node is of no further use then:
+    /// drop it and open the store again.
     pub fn step(&mut self, now: u64) -> Result<Option<Mined>, NodeError> {
         let pool = self.pool.handle();
         let waits = || pool.waits_for_base_fee(header::least_base_fee(&self.parent.header));
@@ -211,11 +212,13 @@ impl<S: StateStore> Node<S> {
         let view = view(&self.shared.producer, &block, self.chain.state()?)?;
         let (head, base_fee) = (built.changes.head, view.next_base_fee);
         let Self { pool, shared, .. } = self;
-        shared.publish(view, |state| {
-            let changed = changed_senders(&pool.handle(), state, &built.changes.changes)?;
-            pool.applied(head, base_fee, changed);
-            Ok(())
-        })
+        let handle = pool.handle();
+        shared.publish(
+            view,
+            |state| changed_senders(&handle, state, &built.changes.changes),
+            |changed| pool.applied(head, base_fee, changed),
+        )?;
+        Ok(())
     }
 }
 

@@ -43,9 +43,9 @@ impl Past {
         *records = records.split_off(&oldest.saturating_add(1));
         let mut bytes = 0_usize;
         let past = PastState::after(state, number, |reader, block| {
-            let record = record(&mut records, reader, block)?;
+            let record = record(&mut records, reader, block, self.bytes.saturating_sub(bytes))?;
             bytes = bytes.saturating_add(record.as_ref().map_or(0, |record| record.bytes()));
-            Ok(record.filter(|_| bytes <= self.bytes))
+            Ok(record)
         });
         // Those of this call are the newest ones.
         while records.values().map(|record| record.bytes()).sum::<usize>() > self.bytes {
@@ -55,16 +55,17 @@ impl Past {
     }
 }
 
-/// The undo record of a block, which is kept.
+/// The undo record of a block if it takes at most `bytes`; it is kept.
 fn record<S: Snapshot>(
     records: &mut BTreeMap<u64, Arc<Undo>>,
     reader: &StateReader<S>,
     block: u64,
+    bytes: usize,
 ) -> Result<Option<Arc<Undo>>, StoreError> {
     if let Some(record) = records.get(&block) {
-        return Ok(Some(Arc::clone(record)));
+        return Ok(Some(Arc::clone(record)).filter(|record| record.bytes() <= bytes));
     }
-    let record = reader.undo(block)?.map(Arc::new);
+    let record = reader.undo_within(block, bytes)?.map(Arc::new);
     records.extend(record.iter().map(|record| (block, Arc::clone(record))));
     Ok(record)
 }
@@ -80,7 +81,7 @@ mod tests {
     use alloy_primitives::{Address, B256, TxKind, U256, hex};
     use braid_chain::{
         Chain, ChainConfig, DurableBatch, EmbeddedStore, Head, Keep, MemoryStore, SlotChange,
-        StateRoots, commit, create, pool::SignedTransaction,
+        StateRoots, StateStore, Table, Writes, commit, create, pool::SignedTransaction,
     };
     use revm::DatabaseRef;
     use serde_json::{Value, json};
@@ -188,7 +189,8 @@ mod tests {
 
     #[test]
     fn undo_records_in_memory_are_bounded() {
-        let mut made = node(&begun(), of(4, usize::MAX));
+        let store = begun();
+        let mut made = node(&store, of(4, usize::MAX));
         (1..=6).for_each(|number| make(&mut made, number));
         made.chain().flush().expect("durable");
         let state = made.chain().state().expect("a state");
@@ -210,6 +212,16 @@ mod tests {
                 assert!(held(&past).iter().sum::<usize>() <= bytes);
             }
             assert_eq!(held(&past).len(), kept);
+        }
+        // What takes more is not even decoded, so what is wrong with it is not noticed.
+        let long = |bytes: usize| [&[0; 40][..], &vec![0xff; bytes]].concat();
+        for (length, is_decoded) in [(two, true), (two + 1, false)] {
+            let mut writes = Writes::default();
+            writes.put(Table::Undo, 6_u64.to_be_bytes(), long(length));
+            store.write(writes).expect("written");
+            let state = made.chain().state().expect("a state");
+            let found = Past::new(&of(4, two)).state(&state, 5);
+            assert_eq!(found.is_err(), is_decoded, "{length} bytes");
         }
         // A later head: what no state needs any more is forgotten.
         make(&mut made, 7);

@@ -85,7 +85,8 @@ impl Server {
             .build()
             .map_err(ServerError::Runtime)?;
         let (stop, handle) = stop_channel();
-        let methods = module(Context { shared: Arc::clone(&shared), limits })?;
+        let methods = module(Context { shared: Arc::clone(&shared), limits })
+            .map_err(|error| ServerError::Methods(error.to_string()))?;
         shared.usage().methods(methods.method_names());
         let service = calls(methods, &limits, stop);
         let is_local = bound.ip().to_canonical().is_loopback();

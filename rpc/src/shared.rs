@@ -1,7 +1,6 @@
 //! What the node tells the interface.
 
 use crate::{
-    error::NodeError,
     header::{Producer, now},
     history::History,
     limits::NodeConfig,
@@ -102,16 +101,19 @@ impl<S: Snapshot> Shared<S> {
         read(&self.history)
     }
 
-    /// The chain has another block. `apply` tells the pool, while no transaction is admitted. A client
-    /// that has seen the block in the history sees the state after it in its next call, which waits.
-    pub(crate) fn publish(
+    /// The chain has another block. `apply` tells the pool what `read` has read of the state after it,
+    /// while no transaction is admitted. A client that has seen the block in the history sees the state
+    /// after it in its next call, which waits. If `read` fails, no client sees the block.
+    pub(crate) fn publish<T>(
         &self,
         view: View<S>,
-        apply: impl FnOnce(&LayeredState<S>) -> Result<(), NodeError>,
-    ) -> Result<(), NodeError> {
+        read: impl FnOnce(&LayeredState<S>) -> Result<T, StoreError>,
+        apply: impl FnOnce(T),
+    ) -> Result<(), StoreError> {
         let mut current = write(&self.view);
+        let changed = read(&view.state)?;
         self.remember(Arc::clone(&view.head));
-        apply(&view.state)?;
+        apply(changed);
         *current = Arc::new(view);
         Ok(())
     }

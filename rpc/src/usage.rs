@@ -41,7 +41,7 @@ pub struct UsageCounts {
 
 impl Usage {
     pub(crate) fn new(pool: PoolHandle) -> Self {
-        let refused = PoolError::REASONS.map(|reason| (reason, 0)).into();
+        let refused = PoolError::REASONS.iter().map(|reason| (*reason, 0)).collect();
         let (calls, answers) = ([(UNKNOWN, 0)].into(), [(200, 0), (503, 0)].into());
         let counts = UsageCounts { refused, calls, answers, ..UsageCounts::default() };
         Self { pool, counts: Arc::new(Mutex::new(counts)) }

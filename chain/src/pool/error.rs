@@ -90,7 +90,7 @@ pub enum PoolError {
 
 impl PoolError {
     /// What [`reason`](Self::reason) can be.
-    pub const REASONS: [&'static str; 12] = [
+    pub const REASONS: &'static [&'static str] = &[
         "blobs",
         "contract",
         "full",

@@ -126,7 +126,8 @@ impl PoolHandle {
         self.lock().next_nonce(sender)
     }
 
-    /// Those of `accounts` that have transactions in the pool: [`Pool::applied`] has to hear of no others.
+    /// The accounts among `accounts` that have transactions in the pool. [`Pool::applied`] needs these and
+    /// ignores all others.
     #[must_use]
     pub fn senders_among<'a>(
         &self,

@@ -17,7 +17,7 @@ const FRESH: u32 = 6;
 /// By what a search finds one block worse than another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum By {
-    /// By whichever promise of docs/SECURITY.md, on wall or on processor time, it is nearer to breaking or breaks by more
+    /// By both promises of docs/SECURITY.md, on wall and on processor time: the one that the block is closer to breaking, or breaks by more, decides
     #[default]
     Promises,
     /// By wall time

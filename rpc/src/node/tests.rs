@@ -8,7 +8,7 @@ use crate::{
 use alloy_consensus::{TxEip7702, TxLegacy};
 use alloy_eips::eip7702::Authorization;
 use alloy_primitives::{Address, B256, TxKind, U256};
-use braid_chain::{MemoryStore, StoreError, Table, Writes, pool::PoolError};
+use braid_chain::{LayeredState, MemoryStore, StoreError, Table, Writes, pool::PoolError};
 use revm::state::{AccountInfo, Bytecode};
 use serde_json::{Value, json};
 use std::thread;
@@ -103,12 +103,11 @@ fn a_transaction_never_disappears_while_its_block_is_published() {
     let stored = Arc::new(stored.expect("sealed"));
     let state = node.chain.state().expect("a state");
     let view = view(&shared.producer, &stored, state).expect("a view");
-    let account = SenderAccount::read(&view.state, address(0)).expect("reads");
     let (head, base_fee) = (built.changes.head, view.next_base_fee);
     let client = &client;
     thread::scope(|scope| {
         let mut asking = Vec::new();
-        let published = shared.publish(view, |_| {
+        let apply = |account| {
             node.pool.applied(head, base_fee, [(address(0), account)]);
             asking.push(scope.spawn(|| {
                 let found = client.result("eth_getTransactionByHash", json!([hash]));
@@ -124,9 +123,9 @@ fn a_transaction_never_disappears_while_its_block_is_published() {
                 assert!(receipt.is_null() || head == "0x1", "{receipt}, but the head is {head}");
             }));
             thread::sleep(Duration::from_millis(100));
-            Ok(())
-        });
-        published.expect("published");
+        };
+        let read = |state: &LayeredState<_>| SenderAccount::read(state, address(0));
+        shared.publish(view, read, apply).expect("published");
         asking.into_iter().for_each(|it| it.join().expect("as after the block"));
     });
 }

@@ -86,8 +86,6 @@ const RPC: Interface = Interface {
         "core",
         // What `Node::run` is stopped by.
         "crossbeam_channel",
-        // Why no server starts: a method that cannot be registered.
-        "jsonrpsee_core",
         "std",
     ],
 };

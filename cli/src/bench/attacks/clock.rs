@@ -5,7 +5,7 @@ use crate::bench::{
     figures::{Series, ratio},
     priced::{DESCRIBED, EXECUTIONS, VirtualError},
     rounds::rounds_for,
-    runs::{parallel_until_idle, sequential_until_idle},
+    runs::{parallel_between, sequential_between},
 };
 use braid_evm::{BlockErrorKind, Config, Executor};
 use braid_testkit::{
@@ -102,11 +102,11 @@ pub fn clocked(
         for way in ways {
             let source = database.clone();
             let parallel = |executor: &mut Executor, source: FileDatabase| {
-                parallel_until_idle(executor, &trial.shared, source, pause)
+                parallel_between(executor, &trial.shared, source, (pause, pause))
             };
             let (series, sample) = match way {
                 Way::Sequential => {
-                    (&mut found.sequential, sequential_until_idle(block, source, pause))
+                    (&mut found.sequential, sequential_between(block, source, (pause, pause)))
                 }
                 Way::Fresh => {
                     trial.teach(&mut fresh)?;
