@@ -25,6 +25,8 @@ pub enum Action {
     Cancel,
     /// An idle worker finds that the frontier's job comes no nearer to its end.
     Stall,
+    /// The owner finds that speculation costs more than it saves.
+    GiveUp,
 }
 
 /// All orders of events of some small blocks.
@@ -63,12 +65,12 @@ impl BlockModel {
         &self.serials[state.scenario]
     }
 
-    /// Whether nothing may happen, but for a hint that a job is stalled.
+    /// Whether nothing may happen, but for hints.
     #[must_use]
     pub fn is_terminal(&self, state: &State) -> bool {
         let mut actions = Vec::new();
         self.actions(state, &mut actions);
-        actions.iter().all(|action| *action == Action::Stall)
+        actions.iter().all(|action| matches!(action, Action::Stall | Action::GiveUp))
     }
 }
 
@@ -114,6 +116,9 @@ impl Model for BlockModel {
         if self.scenario(state).stalls && idle && state.here.is_none() && !state.finished {
             actions.push(Action::Stall);
         }
+        if self.scenario(state).gives_up && state.protocol.halt().is_none() && !state.finished {
+            actions.push(Action::GiveUp);
+        }
         if self.scenario(state).may_cancel && !state.cancelled && !state.finished {
             actions.push(Action::Cancel);
         }
@@ -140,6 +145,7 @@ impl Model for BlockModel {
                 state.deliver(report, scenario);
             }
             Action::Stall => state.own(Some(Event::Stalled), scenario),
+            Action::GiveUp => state.own(Some(Event::GivenUp), scenario),
             Action::Cancel => {
                 state.cancelled = true;
                 state.own(Some(Event::Cancelled), scenario);

@@ -103,6 +103,8 @@ pub struct Scenario {
     pub predicts: bool,
     /// Whether the frontier's job may count as stalled at any time.
     pub stalls: bool,
+    /// The owner may give speculation up at any time.
+    pub gives_up: bool,
 }
 
 impl Scenario {
@@ -121,7 +123,7 @@ impl Scenario {
             stride: u32::MAX,
         };
         let (chunk_ends, dependencies, longest, batches) = Default::default();
-        let (grouped, may_cancel, predicts, stalls) = (false, false, false, false);
+        let (grouped, may_cancel, predicts, stalls, gives_up) = Default::default();
         let begun = (0, 0);
         Self {
             txs,
@@ -138,6 +140,7 @@ impl Scenario {
             may_cancel,
             predicts,
             stalls,
+            gives_up,
         }
     }
 

@@ -323,8 +323,8 @@ fn tight() -> Vec<Scenario> {
             scenario.limits.policy = Policy::Alternate;
             scenario.limits.hands_over = Some(Waste::default());
             scenarios.push(scenario.clone());
-            scenario.longest = vec![2];
-            scenarios.push(scenario);
+            scenarios.push(Scenario { longest: vec![2], ..scenario.clone() });
+            scenarios.push(Scenario { gives_up: true, ..scenario });
         }
     }
     scenarios

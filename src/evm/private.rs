@@ -104,7 +104,7 @@ impl<S: StateSource> Session<S> {
             // A batch that begins where all before it is committed runs in order, too.
             let has_held = after.failed > before.failed;
             let held = if has_held { committed.saturating_sub(batched) } else { 0 };
-            let work = self.ledger.work.saturating_sub(work);
+            let work = self.ledger.work.minus(work).in_batches();
             let is_cheap = is_cheap(committed, work, worker_pool.workers());
             pace.ran(committed, discarded, held, is_cheap);
             self.counters.rounds += u64::from(committed > 0);

@@ -9,13 +9,15 @@ use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
+use super::exec::trial::Trial;
 use super::mutants::is_evm_mutant;
 use super::plan::chooser::Totals;
 use super::plan::hinted::Hinted;
 use super::plan::longest::Seen;
+use super::plan::progress::is_mostly_access;
 use super::stretch::{Fold, Folding, How, RunTask, Unpublished};
 use super::worker_pool::{BLOCKING, Scoped, WorkerPool};
-use crate::config::Config;
+use crate::config::{Config, Policy};
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
 use crate::protocol::Waste;
@@ -179,6 +181,11 @@ impl<S: StateSource> Session<S> {
         let setup = match how {
             How::Published => {
                 let waste = (!worker_pool.is_wide()).then(|| Waste::on(worker_pool.workers()));
+                let watches = waste.is_some() && config.policy == Policy::Auto;
+                let activity = &self.workload.activity;
+                let trial =
+                    watches.then(|| Trial::new(is_mostly_access, worker_pool.workers(), activity));
+                self.ledger.trial = trial;
                 self.set_up(end, config, worker_pool.workers(), waste)
             }
             How::InOrder => self.set_up_in_order(end, config),

@@ -142,6 +142,7 @@ impl<S: StateSource> Session<S> {
         let BlockEnd { conflicts, batches, carry, halt, error, broken, counters, longest, .. } =
             end;
         ledger.stream_to(None);
+        ledger.trial = None;
         self.counters.protocol = self.counters.protocol.plus(counters);
         // A caller that cancels hears of it, also if everything was committed by then.
         let all = self.workload.block_context.block.transactions.len();

@@ -35,7 +35,8 @@ impl<L: Location> ReadSet<L> {
     /// An empty set with room for `reads` reads.
     #[must_use]
     pub fn with_capacity(reads: usize) -> Self {
-        Self { records: Vec::with_capacity(reads), index: HashTable::new() }
+        let indexed = if reads > SHORT { reads } else { 0 };
+        Self { records: Vec::with_capacity(reads), index: HashTable::with_capacity(indexed) }
     }
 
     /// The reads, in the order in which they happened.

@@ -204,6 +204,9 @@ pub enum Event {
         /// True if its worker has published nothing of the job, and now never will.
         taken: bool,
     },
+    /// What has committed shows that speculation costs more than it saves. Where the block can be
+    /// [handed over](super::Limits::hands_over) it is.
+    GivenUp,
     /// The caller wants no more.
     Cancelled,
 }

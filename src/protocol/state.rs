@@ -358,6 +358,7 @@ impl Protocol {
                 self.at_frontier.is_stalled = true;
                 Ok(())
             }
+            Event::GivenUp => self.on_given_up(),
             Event::TakenOver { tx, taken } => {
                 self.answer(Awaiting::TakeOver(tx), "TakenOver")?;
                 if taken { self.on_taken_over(tx) } else { Ok(()) }

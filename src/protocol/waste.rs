@@ -84,11 +84,24 @@ impl Protocol {
         if !is_wasteful {
             return;
         }
-        self.counters.in_order_stretches += 1;
-        if self.limits.hands_over.is_some() {
-            self.begin_halt(Halt::HandedOver);
-        } else {
+        if !self.give_up() {
+            self.counters.in_order_stretches += 1;
             self.in_order_until = TxIndex(self.frontier.0.saturating_add(stretch));
         }
+    }
+
+    pub(super) fn on_given_up(&mut self) -> Result<(), Invariant> {
+        self.give_up();
+        Ok(())
+    }
+
+    /// Hands the rest of the block over, if it can be.
+    fn give_up(&mut self) -> bool {
+        let hands_over = self.limits.hands_over.is_some();
+        if hands_over {
+            self.counters.in_order_stretches += 1;
+            self.begin_halt(Halt::HandedOver);
+        }
+        hands_over
     }
 }

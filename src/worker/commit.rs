@@ -53,7 +53,10 @@ where
             self.move_frontier(tx, shared);
         }
         context.tell(Activity::Committed(Chunk { first: tx, end: tx.next() }));
-        Ok(())
+        match self.ledger.gives_up() {
+            true => self.apply(shared, Event::GivenUp),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn skip<X: Context>(

@@ -278,6 +278,10 @@ impl Ledger for Outcomes {
         self.outcomes.push((tx, None));
     }
 
+    fn gives_up(&self) -> bool {
+        false
+    }
+
     fn room(&self) {}
 
     fn admits(&mut self, _: Chunk, _: &TinyGroup) -> bool {

@@ -276,6 +276,9 @@ pub trait Ledger: Send {
     /// `tx` is left out.
     fn skip(&mut self, tx: TxIndex, reason: Self::Rejection);
 
+    /// Whether what has committed shows that speculation costs more than it saves.
+    fn gives_up(&self) -> bool;
+
     /// What there is room for.
     fn room(&self) -> Self::Room;
 

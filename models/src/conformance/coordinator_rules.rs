@@ -209,7 +209,7 @@ impl CoordinatorRules {
                 }
                 _ => Err(format!("{event:?} answers nothing")),
             },
-            Event::Stalled | Event::Withdrawn { .. } => Ok(()),
+            Event::Stalled | Event::GivenUp | Event::Withdrawn { .. } => Ok(()),
             Event::Compared { tx, conflict } => match self.question.take() {
                 Some(Question::Compare(id, asked)) if asked == *tx => {
                     world.batches.compared(id, *tx, *conflict)

@@ -2,7 +2,7 @@
 
 use super::{done, drive, drive_with, limits};
 use braid_evm::protocol::{
-    Failure, Halt, Limits, Plan, Policy, Protocol, RunResult, TxReport, Waste,
+    Event, Failure, Halt, Limits, Plan, Policy, Protocol, RunResult, TxReport, Waste,
 };
 
 /// 30 discarded runs in 32 commits, at most six of them from speculative runs, lead to 64 transactions in order.
@@ -47,6 +47,22 @@ fn waste_ends_a_block_that_is_handed_over() {
             assert_eq!(protocol.halt(), expected, "{wasted} of {most} in {commits}");
             assert_eq!(protocol.frontier().0, if wasted == most { commits } else { 140 });
         }
+    }
+}
+
+/// The owner may know better. Where the block cannot be handed over the hint changes nothing.
+#[test]
+fn speculation_is_given_up_where_the_owner_says_so() {
+    for hands_over in [None, Some(Waste { runs: 30, kept: 6, commits: 32 })] {
+        let limits = Limits { policy: Policy::Auto, hands_over, ..limits() };
+        let mut protocol = Protocol::new(limits, &Plan::singles(20));
+        protocol.apply(Event::GivenUp).expect("a hint");
+        drive(&mut protocol, |_| done());
+        let expected = hands_over.map(|_| Halt::HandedOver);
+        assert_eq!(protocol.halt(), expected);
+        let counters = protocol.counters();
+        assert_eq!(counters.in_order_stretches, u64::from(expected.is_some()));
+        assert_eq!(protocol.frontier().0, if expected.is_some() { 0 } else { 20 });
     }
 }
 

@@ -4,6 +4,7 @@ use super::ledger::EvmLedger;
 use crate::evm::block::gas::BlockGas;
 use crate::evm::block::receipts::OutcomesBuilder;
 use crate::evm::exec::rejection::Rejection;
+use crate::evm::exec::trial::Trial;
 use crate::evm::exec::tx_output::TxOutput;
 use crate::evm::mutants::is_evm_mutant;
 use crate::ids::{Chunk, TxIndex};
@@ -50,6 +51,10 @@ impl Ledger for EvmLedger {
 
     fn skip(&mut self, tx: TxIndex, reason: Rejection) {
         self.push(tx, Err(reason));
+    }
+
+    fn gives_up(&self) -> bool {
+        self.trial.as_ref().is_some_and(Trial::is_lost)
     }
 
     fn room(&self) -> BlockGas {

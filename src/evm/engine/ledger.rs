@@ -12,8 +12,9 @@ use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::{AccountChange, ChangeKind};
 use crate::evm::exec::input::{Block, regular_gas_limit};
 use crate::evm::exec::rejection::Rejection;
+use crate::evm::exec::trial::Trial;
 use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
-use crate::evm::exec::work::LONG;
+use crate::evm::exec::work::{LONG, Work};
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
 use crate::sync::Sender;
@@ -43,7 +44,9 @@ pub(in crate::evm) struct EvmLedger {
     /// To the worker that makes the bundle of what commits, if one does.
     pub(in crate::evm) feed: Option<Feed>,
     /// How much work its transactions were together.
-    pub(in crate::evm) work: u64,
+    pub(in crate::evm) work: Work,
+    /// Whether speculation costs more than it saves, while there is any.
+    pub(in crate::evm) trial: Option<Trial>,
     /// Transactions that took long, and how long: see `work`.
     pub(in crate::evm) long: Vec<(TxIndex, u64)>,
     /// Balances of accounts with code, where the committed prefix has changed them.
@@ -78,7 +81,7 @@ impl EvmLedger {
         let (gas, asked) = Default::default();
         let (first, balances) = (transactions.start, AddressMap::default());
         let (stream, feed, work, long, accesses, marks, output_builder) = Default::default();
-        let undeclared = Vec::new();
+        let (undeclared, trial) = (Vec::new(), None);
         Self {
             block,
             first,
@@ -90,6 +93,7 @@ impl EvmLedger {
             stream,
             feed,
             work,
+            trial,
             long,
             balances,
             accesses,
@@ -220,7 +224,7 @@ impl EvmLedger {
             self.outcomes.append(&mut part.outcomes);
             self.shard_masks.append(&mut part.shard_masks);
         }
-        self.work = self.work.saturating_add(part.work);
+        self.work = self.work.plus(part.work);
         self.long.append(&mut part.long);
         if is_evm_mutant!(self.mutant, ListedOutOfOrder) {
             core::mem::swap(&mut self.accesses, &mut part.accesses);
@@ -351,10 +355,13 @@ impl EvmLedger {
     }
 
     /// Notes how much work `tx` was.
-    pub(in crate::evm) fn note_work(&mut self, tx: TxIndex, work: u64) {
-        self.work = self.work.saturating_add(work);
-        if work >= LONG {
-            self.long.push((tx, work));
+    pub(in crate::evm) fn note_work(&mut self, tx: TxIndex, work: Work) {
+        self.work = self.work.plus(work);
+        if let Some(trial) = &mut self.trial {
+            trial.note(work);
+        }
+        if work.all >= LONG {
+            self.long.push((tx, work.all));
         }
     }
 

@@ -10,7 +10,7 @@ use super::context::{BlockEvm, EvmContext};
 use super::journal::take_changes;
 use super::stopped::ViewStopped;
 use super::window::Window;
-use super::work::gas_for_state;
+use super::work::ForState;
 use crate::evm::bal::accesses::Kept;
 use crate::evm::bal::declaration::Undeclared;
 use crate::evm::bal::mismatch::AccessListMismatch;
@@ -57,7 +57,7 @@ pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
     /// Whether the next transaction may find what this one left in the journal.
     pub(super) goes_on: bool,
     /// Gas that it was charged for the state: see `work`.
-    pub(super) gas_for_state: u64,
+    pub(super) for_state: ForState,
     /// What those before it have changed, if it cannot be taken together with them.
     pub(super) earlier: Vec<AccountChange>,
     /// Where it has tried to create a contract.
@@ -86,7 +86,7 @@ impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
             surcharge: Cell::new(None),
             changes: Vec::new(),
             goes_on: false,
-            gas_for_state: 0,
+            for_state: ForState::default(),
             earlier: Vec::new(),
             creations: SmallVec::new_const(),
             recorder: recorder.map(RefCell::new),
@@ -320,7 +320,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
     ) -> Result<ExecutionResult<HaltReason>, Self::Error> {
         take_error::<Self::Error, _>(evm.ctx.error())?;
         let result = post_execution::output(&mut evm.ctx, result, gas);
-        self.gas_for_state = gas_for_state(&evm.ctx.journaled_state.journal);
+        self.for_state = ForState::of(&evm.ctx.journaled_state.journal);
         self.take(evm)?;
         evm.ctx.journaled_state.commit_tx();
         evm.ctx.local.clear();

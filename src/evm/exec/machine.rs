@@ -15,7 +15,7 @@ use super::rejection::Rejection;
 use super::tx_output::TxOutput;
 use super::view::EvmView;
 use super::window::Window;
-use super::work::{LONG, expected_accounts, work};
+use super::work::{LONG, Work, expected_accounts};
 #[cfg(feature = "alloy")]
 use crate::evm::bal::accesses::{Accesses, Kept};
 use crate::evm::bal::recorder::Recorder;
@@ -275,7 +275,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         changes.iter_mut().for_each(|change| self.view_mut().settle_balance(change));
         let shard_mask = self.block_context.bundle_shards.shard_mask(&changes);
         let precompiles = self.evm.precompiles.gas;
-        let work = work(result.tx_gas_used(), handler.gas_for_state, precompiles);
+        let work = Work::of(result.tx_gas_used(), handler.for_state, precompiles);
         let output = TxOutput { result, changes, shard_mask, deferred, work, kept };
         Ran { result: Ok(output), goes_on, earlier }
     }
@@ -304,7 +304,9 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             let [reward, surcharge] = ran.deferred;
             let (result, shard_mask) =
                 (ran.result, block_context.bundle_shards.shard_mask(&changes));
-            let (deferred, work) = (Deferred::of(reward, surcharge), result.tx_gas_used());
+            let deferred = Deferred::of(reward, surcharge);
+            // What it has loaded is not counted.
+            let work = Work { all: result.tx_gas_used(), accesses: 0 };
             Ok(TxOutput { result, changes, shard_mask, deferred, work, kept })
         });
         Ran { result, goes_on: false, earlier: Vec::new() }

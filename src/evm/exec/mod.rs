@@ -28,6 +28,7 @@ pub(super) mod rejection;
 #[cfg(test)]
 mod second_tests;
 pub(super) mod stopped;
+pub(super) mod trial;
 pub(super) mod tx_output;
 pub(super) mod view;
 pub(super) mod window;

@@ -2,6 +2,7 @@
 
 use super::change::AccountChange;
 use super::rejection::Rejection;
+use super::work::Work;
 use crate::evm::bal::accesses::Kept;
 use crate::evm::fees::deferred::Deferred;
 use revm::context::result::ExecutionResult;
@@ -17,8 +18,8 @@ pub(in crate::evm) struct TxOutput {
     /// What is not in `changes`: it comes before them, where several transactions were taken
     /// together.
     pub(in crate::evm) deferred: Deferred,
-    /// How much work it was, as gas of common instructions: see `work`.
-    pub(in crate::evm) work: u64,
+    /// How much work it was.
+    pub(in crate::evm) work: Work,
     /// What is kept of what it has accessed, until it commits.
     pub(in crate::evm) kept: Kept,
 }
@@ -30,7 +31,14 @@ impl TxOutput {
         shard_mask: u64,
         deferred: Deferred,
     ) -> Self {
-        Self { result: blank(), changes, shard_mask, deferred, work: 0, kept: Kept::default() }
+        Self {
+            result: blank(),
+            changes,
+            shard_mask,
+            deferred,
+            work: Work::default(),
+            kept: Kept::default(),
+        }
     }
 
     /// Takes the result out, unless it is shared.

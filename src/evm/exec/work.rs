@@ -16,34 +16,83 @@ const PRECOMPILE: u64 = 20;
 /// that of common instructions by about this: 0.08 ns for each unit.
 const STATE: u64 = 6;
 
-/// Work of a transaction that has used `gas`, beside `precompiles` more: as gas of common
-/// instructions, half a nanosecond for each unit. `for_state`: see [`gas_for_state`].
-pub(super) fn work(gas: u64, for_state: u64, precompiles: u64) -> u64 {
-    let for_state = for_state.min(gas);
-    let more = precompiles.saturating_mul(PRECOMPILE - 1);
-    (gas - for_state).saturating_add(for_state / STATE).saturating_add(more)
+/// How much work transactions are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::evm) struct Work {
+    /// As gas of common instructions, half a nanosecond for each unit.
+    pub(in crate::evm) all: u64,
+    /// Accounts and slots that they have loaded.
+    pub(in crate::evm) accesses: u64,
 }
 
-/// Gas charged for the transaction itself, and for accesses and changes of the state (EIP-2929,
-/// EIP-2200), as the `entries` of its journal tell them.
-pub(super) fn gas_for_state(entries: &[JournalEntry]) -> u64 {
-    const TRANSACTION: u64 = 21_000;
-    // A slot is charged for when it is loaded and when it is changed first, not each time.
-    let is_load = |entry: &&JournalEntry| matches!(entry, JournalEntry::StorageWarmed { .. });
-    let mut unchanged = entries.iter().filter(is_load).count();
-    let mut changes = |gas| {
-        let is_first = unchanged > 0;
-        unchanged = unchanged.saturating_sub(1);
-        if is_first { gas } else { 100 }
-    };
-    let charged = |entry: &JournalEntry| match entry {
-        JournalEntry::AccountWarmed { .. } => 2_600,
-        JournalEntry::StorageWarmed { .. } => 2_100,
-        JournalEntry::StorageChanged { had_value, .. } if had_value.is_zero() => changes(20_000),
-        JournalEntry::StorageChanged { .. } => changes(2_900),
-        _ => 0,
-    };
-    entries.iter().map(charged).fold(TRANSACTION, u64::saturating_add)
+impl Work {
+    /// Work of a transaction that has used `gas`, beside `precompiles` more.
+    pub(super) fn of(
+        gas: u64,
+        ForState { gas: for_state, accesses }: ForState,
+        precompiles: u64,
+    ) -> Self {
+        let for_state = for_state.min(gas);
+        let more = precompiles.saturating_mul(PRECOMPILE - 1);
+        let all = (gas - for_state).saturating_add(for_state / STATE).saturating_add(more);
+        Self { all, accesses }
+    }
+
+    /// The same in private batches, which share no store.
+    pub(in crate::evm) const fn in_batches(self) -> Self {
+        Self { accesses: 0, ..self }
+    }
+
+    pub(in crate::evm) const fn plus(self, other: Self) -> Self {
+        let all = self.all.saturating_add(other.all);
+        Self { all, accesses: self.accesses.saturating_add(other.accesses) }
+    }
+
+    pub(in crate::evm) const fn minus(self, other: Self) -> Self {
+        let all = self.all.saturating_sub(other.all);
+        Self { all, accesses: self.accesses.saturating_sub(other.accesses) }
+    }
+}
+
+/// What a transaction has done to the state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ForState {
+    /// Gas charged for the transaction itself, and for accesses and changes of the state (EIP-2929,
+    /// EIP-2200).
+    gas: u64,
+    /// Accounts and slots that were loaded.
+    accesses: u64,
+}
+
+impl ForState {
+    /// As the `entries` of its journal tell it.
+    pub(super) fn of(entries: &[JournalEntry]) -> Self {
+        const TRANSACTION: u64 = 21_000;
+        // A slot is charged for when it is loaded and when it is changed first, not each time.
+        let is_load = |entry: &&JournalEntry| matches!(entry, JournalEntry::StorageWarmed { .. });
+        let slots = entries.iter().filter(is_load).count();
+        let mut unchanged = slots;
+        let mut changes = |gas| {
+            let is_first = unchanged > 0;
+            unchanged = unchanged.saturating_sub(1);
+            if is_first { gas } else { 100 }
+        };
+        let mut accounts = 0;
+        let charged = |entry: &JournalEntry| match entry {
+            JournalEntry::AccountWarmed { .. } => {
+                accounts += 1;
+                2_600
+            }
+            JournalEntry::StorageWarmed { .. } => 2_100,
+            JournalEntry::StorageChanged { had_value, .. } if had_value.is_zero() => {
+                changes(20_000)
+            }
+            JournalEntry::StorageChanged { .. } => changes(2_900),
+            _ => 0,
+        };
+        let gas = entries.iter().map(charged).fold(TRANSACTION, u64::saturating_add);
+        Self { gas, accesses: accounts + slots as u64 }
+    }
 }
 
 /// How many accounts `transactions` will probably load: each brings its sender, and a plain payment
@@ -80,9 +129,15 @@ mod tests {
             had_value: U256::from(had_value),
         };
         let warmed = JournalEntry::StorageWarmed { address: Address::ZERO, key: U256::ZERO };
-        assert_eq!(gas_for_state(&[]), 21_000);
+        assert_eq!(ForState::of(&[]), ForState { gas: 21_000, accesses: 0 });
         let entries = [warmed.clone(), slot(0), warmed, slot(7), slot(0), slot(8)];
-        assert_eq!(gas_for_state(&entries), 48_300);
+        assert_eq!(ForState::of(&entries), ForState { gas: 48_300, accesses: 2 });
+        let work = |gas, for_state, precompiles| {
+            let for_state = ForState { gas: for_state, accesses: 3 };
+            let work = Work::of(gas, for_state, precompiles);
+            assert_eq!(work.accesses, 3);
+            work.all
+        };
         // A payment; a token; as many instructions; a precompile; less than was charged.
         assert_eq!(work(21_000, 21_000, 0), 3_500);
         assert_eq!(work(46_000, 46_000, 0), 7_666);

@@ -6,11 +6,12 @@ use super::features::{Features, Setting};
 use super::feedback::{Feedback, StretchFeedback};
 use super::longest::Seen;
 use super::partition::as_cheap;
-use super::progress::{Found, Outcome, Progress, is_cheap};
+use super::progress::{Found, Outcome, Progress, is_cheap, is_mostly_access};
 use super::strategy::{Strategy, Stretch};
-use super::thresholds::{CONTENDED_ONE_IN, WORKERS_THAT_MEET};
+use super::thresholds::{CONTENDED_ONE_IN, SHORT, WORKERS_THAT_MEET};
 use crate::config::Policy;
 use crate::evm::exec::input::Block;
+use crate::evm::exec::work::{LONG, Work};
 use crate::ids::TxIndex;
 use core::ops::Range;
 
@@ -34,7 +35,7 @@ pub(in crate::evm) struct StrategyChooser {
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::evm) struct Totals {
     /// Work of its committed transactions.
-    pub(in crate::evm) work: u64,
+    pub(in crate::evm) work: Work,
     /// Runs that were discarded.
     pub(in crate::evm) discarded: u64,
     /// Whether storage seems to be slow.
@@ -112,15 +113,26 @@ impl StrategyChooser {
 
     /// What the transactions of `stretch` have turned out to be, with which the block has come to
     /// `totals`. Where storage is slow, what runs ahead reads for the others.
-    fn find(&mut self, block: &Block, stretch: Range<usize>, totals: Totals) -> Found {
+    fn find(
+        &mut self,
+        (block, stretch): (&Block, Range<usize>),
+        strategy: Strategy,
+        totals: Totals,
+    ) -> Found {
         let transactions = stretch.len();
         let before = core::mem::replace(&mut self.totals, totals);
         let Setting { workers, is_wide, .. } = self.features.setting;
-        let workers = workers.min(WORKERS_THAT_MEET);
         let discarded = totals.discarded.saturating_sub(before.discarded);
-        let work = totals.work.saturating_sub(before.work);
+        let work = totals.work.minus(before.work);
+        // What runs in order would be shared out speculatively.
+        let is_shared = matches!(strategy, Strategy::Speculative | Strategy::InOrder);
+        let work = if is_shared { work } else { work.in_batches() };
         let is_slow = is_wide || totals.is_slow;
-        let is_cheap = !is_slow && is_cheap(transactions, work, workers);
+        // Fewer tell nothing.
+        let is_cheap =
+            transactions >= SHORT && is_cheap(transactions, work, workers.min(WORKERS_THAT_MEET));
+        let is_access = work.all >= LONG && is_mostly_access(work, workers);
+        let is_cheap = !is_slow && (is_cheap || is_access);
         Found {
             as_cheap: if is_cheap { as_cheap(block, stretch) } else { 0 },
             is_contended: discarded.saturating_mul(CONTENDED_ONE_IN) > transactions as u64,
@@ -141,7 +153,8 @@ impl StrategyChooser {
         outcome: Outcome,
         (least, mut seen, totals): (u32, Seen, Totals),
     ) {
-        let found = self.find(block, outcome.first..outcome.next, totals);
+        let stretch = (block, outcome.first..outcome.next);
+        let found = self.find(stretch, choice.strategy, totals);
         self.progress.learn(self.features.policy, choice, &outcome, found);
         if choice.strategy != Strategy::InOrder {
             self.workers = self.workers.max(choice.workers);
@@ -214,7 +227,10 @@ mod tests {
 
     #[test]
     fn what_was_cheap_runs_in_order_as_far_as_others_look_like_it() {
-        let totals = |work: u64| Totals { work: work * 128, ..Totals::default() };
+        let totals = |each: u64| {
+            let work = Work { all: each * 128, accesses: 0 };
+            Totals { work, ..Totals::default() }
+        };
         let cheap = (Strategy::InOrder, Reason::CheapTransactions);
         // 472 that ask for as much, and five for a hundred times that: eight times what 128 did.
         let (strategy, reason, end) = after_trial(totals(9_000));

@@ -2,9 +2,10 @@
 
 use super::choice::{Choice, Tried};
 use super::strategy::{Reason, Strategy};
-use super::thresholds::{SHARING, SHORT};
+use super::thresholds::{SHARED_ACCESS, SHARING, SHORT, WORKERS_THAT_MEET};
 use super::trials::Trials;
 use crate::config::{Forced, Policy};
+use crate::evm::exec::work::Work;
 
 /// Transactions that run in order between forced batches of neighbours, and between forced rounds.
 const NEIGHBOURS_TURN: usize = 3;
@@ -99,10 +100,9 @@ impl Progress {
             }
             Strategy::AccessList | Strategy::Declared => false,
         };
-        let committed = outcome.next.saturating_sub(outcome.first);
         let is_left = outcome.next < outcome.all;
         let stays = counts && found.as_cheap > 0 && is_left && policy == Policy::Auto;
-        (stays && committed >= SHORT).then_some((found.as_cheap, Reason::CheapTransactions))
+        stays.then_some((found.as_cheap, Reason::CheapTransactions))
     }
 
     /// What runs in order after `choice`. A pool's next transactions are chosen for anew.
@@ -150,12 +150,20 @@ impl Progress {
     }
 }
 
-/// Whether it takes more time to share `transactions` that were so much `work` together out among
+/// Whether it takes more time to share `transactions` that were so much work together out among
 /// `workers` than it saves.
-pub(in crate::evm) const fn is_cheap(transactions: usize, work: u64, workers: usize) -> bool {
-    // So much the others take off the caller, at most, for each part that it runs itself.
-    let saved = work.saturating_mul(workers.saturating_sub(1) as u64);
-    saved < SHARING.saturating_mul(transactions as u64)
+pub(in crate::evm) const fn is_cheap(transactions: usize, work: Work, workers: usize) -> bool {
+    saved(work, workers) < SHARING.saturating_mul(transactions as u64)
+}
+
+/// The same of what they access, which speculation looks up in the store.
+pub(in crate::evm) fn is_mostly_access(work: Work, workers: usize) -> bool {
+    saved(work, workers.min(WORKERS_THAT_MEET)) < SHARED_ACCESS.saturating_mul(work.accesses)
+}
+
+/// So much the other workers take off the caller, at most, for each part that it runs itself.
+const fn saved(work: Work, workers: usize) -> u64 {
+    work.all.saturating_mul(workers.saturating_sub(1) as u64)
 }
 
 /// What follows a stretch if `forced` is the policy.
@@ -166,6 +174,8 @@ fn take_turns(policy: Policy, forced: Forced, turn: usize) -> Option<(usize, Rea
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evm::exec::trial::Trial;
+    use std::sync::Arc;
 
     /// A pool's next transactions may be others.
     #[test]
@@ -184,6 +194,21 @@ mod tests {
         assert_eq!(progress.in_order, Some((64, Reason::Discarded)));
         progress.learn(Policy::Auto, &choice, &outcome(256), Found::default());
         assert_eq!(progress.in_order, None);
+    }
+
+    #[test]
+    fn what_does_little_else_than_access_slots_is_given_up_on_two_workers() {
+        let after = |workers, count, work| {
+            let mut trial = Trial::new(is_mostly_access, workers, &Arc::default());
+            (0..count).for_each(|_| trial.note(work));
+            trial.is_lost()
+        };
+        // A thousand slots, and a loop over them.
+        let reads = Work { all: 390_000, accesses: 1_003 };
+        assert_eq!([1, 2].map(|count| after(2, count, reads)), [false, true]);
+        assert!(!after(3, 2, reads), "there are others to share it with");
+        assert!(!after(2, 100, Work { all: 390_000, accesses: 500 }), "there is much else");
+        assert!(!after(2, 1_000, Work { all: 3_500, accesses: 2 }), "payments");
     }
 
     /// As long as they are cheap they run in order, for longer each time.
@@ -205,8 +230,6 @@ mod tests {
         };
         let cheap = |length| Some((length, Reason::CheapTransactions));
         let mut progress = Progress::new(Policy::Auto, true);
-        // Too few tell nothing.
-        assert_eq!(in_order(&mut progress, &choice, (0, 63), true), None);
         assert_eq!(in_order(&mut progress, &choice, (0, 128), true), cheap(1_024));
         let (strategy, reason) = (Strategy::InOrder, Reason::CheapTransactions);
         let choice = Choice { strategy, reason, ..choice };
@@ -217,10 +240,15 @@ mod tests {
 
     #[test]
     fn the_more_workers_the_cheaper_transactions_are_shared_out() {
-        let least = |workers| (0..20_000).find(|work| !is_cheap(10, work * 10, workers));
+        let of = |all, accesses| Work { all, accesses };
+        let least = |workers| (0..20_000).find(|each| !is_cheap(10, of(each * 10, 0), workers));
         let expected = [Some(16_000), Some(8_000), Some(5_334), Some(2_286)];
         assert_eq!([2, 3, 4, 8].map(least), expected);
-        assert!(is_cheap(10, 1_000_000, 1));
+        assert!(is_cheap(10, of(1_000_000, 0), 1));
+        // Each access takes longer where it is shared.
+        let found = |accesses, workers| is_mostly_access(of(1_000_000, accesses), workers);
+        assert_eq!([0, 1_666, 1_667].map(|it| found(it, 2)), [false, false, true]);
+        assert_eq!([1_667, 3_333, 3_334].map(|it| found(it, 3)), [false, false, true]);
     }
 
     /// Each round of a pool tries them again; a stretch of no transactions would never end.

@@ -71,6 +71,10 @@ impl Ledger for ToyLedger {
         self.outcomes.push((tx, ToyOutcome::Skipped(reason)));
     }
 
+    fn gives_up(&self) -> bool {
+        false
+    }
+
     fn room(&self) -> u64 {
         self.room
     }
