@@ -7,7 +7,7 @@ use crate::bench::{
     rounds::rounds_for,
     runs::{parallel_between, sequential_between},
 };
-use braid_evm::{BlockErrorKind, Config, Executor};
+use braid_evm::{BlockErrorKind, Config, Executor, Policy};
 use braid_testkit::{
     block_file::FileDatabase,
     compare::braid::outputs,
@@ -68,7 +68,7 @@ enum Way {
     Learned,
 }
 
-/// Times the attack, with one in `by` of its transactions, on this number of `workers`: the ways take turns, each
+/// Times the attack, with one in `by` of its transactions, on `workers` that obey a policy: the ways take turns, each
 /// between two pauses. As many rounds as fit its size unless a number of `rounds` is given.
 ///
 /// # Errors
@@ -76,7 +76,7 @@ enum Way {
 pub fn clocked(
     attack: Attack,
     (by, seed): (u32, u64),
-    workers: NonZeroU16,
+    workers: (NonZeroU16, Policy),
     rounds: Option<u32>,
     pause: Duration,
 ) -> Result<Clocked, VirtualError> {
@@ -132,9 +132,13 @@ struct Trial {
 
 impl Trial {
     /// An executor that has executed the block once.
-    fn executor(&self, workers: NonZeroU16, learns: bool) -> Result<Executor, VirtualError> {
+    fn executor(
+        &self,
+        (workers, policy): (NonZeroU16, Policy),
+        learns: bool,
+    ) -> Result<Executor, VirtualError> {
         let mut config = Config::with_workers(workers);
-        config.learn = learns;
+        (config.learn, config.policy) = (learns, policy);
         let mut executor = Executor::new(config).map_err(invalid)?;
         self.run(&mut executor)?;
         Ok(executor)
@@ -205,6 +209,7 @@ mod tests {
     fn each_way_has_a_turn_in_each_round() {
         let workers = NonZeroU16::new(2).unwrap();
         for attack in [Attack::TaughtFree, Attack::LieAll] {
+            let workers = (workers, Policy::Auto);
             let found = clocked(attack, (200, 1), workers, Some(2), Duration::ZERO).unwrap();
             assert!(found.transactions > 1);
             for series in [&found.sequential, &found.fresh, &found.learned] {

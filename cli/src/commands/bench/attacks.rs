@@ -6,7 +6,9 @@ use crate::bench::{
     attacks::{CPU, Extent, WALL, attacked, is_kept, peak},
     priced::{Virtual, VirtualError},
 };
-use crate::commands::{End, Stop, pause_from, print_error, progress::Progress, workers_from};
+use crate::commands::{
+    End, Stop, pause_from, print_error, progress::Progress, run::PolicyArg, workers_from,
+};
 use anstyle::{AnsiColor, Style};
 use braid_testkit::workload::Attack;
 use clap::Args;
@@ -55,6 +57,9 @@ pub(super) struct AttacksArgs {
     /// With --clock: pause before and behind each timed run, with its unit
     #[arg(long, value_name = "TIME", default_value = "5ms", requires = "clock", value_parser = pause_from)]
     pause: Duration,
+    /// With --clock: how transactions run
+    #[arg(long, value_enum, default_value_t, requires = "clock")]
+    policy: PolicyArg,
     /// Measure memory instead, each attack in processes of its own
     #[arg(long)]
     memory: bool,

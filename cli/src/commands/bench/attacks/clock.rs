@@ -37,7 +37,8 @@ pub(super) fn run(args: &AttacksArgs, wanted: &[Attack]) -> Result<End, Stop> {
             wanted.iter().flat_map(|attack| workers.iter().map(move |count| (*attack, *count)))
         {
             progress.begin(&format!("{attack}, part {part}"));
-            let found = clocked(attack, (part, args.seed), workers, args.rounds, args.pause);
+            let on = (workers, args.policy.policy());
+            let found = clocked(attack, (part, args.seed), on, args.rounds, args.pause);
             progress.end();
             match found {
                 Ok(found) => {
