@@ -2,10 +2,11 @@
 //!
 //! `cargo test --profile dist --test blocks -- --ignored --nocapture what_declarations_gain`
 
+use crate::declared::{SHARED, calls};
 use braid_evm::runtime::simulated::{Clock, Options, Schedule};
 use braid_evm::{Block, Cloned, Config, Forced, Policy, SimulatedExecutor, Stats};
-use braid_testkit::block_file::FileDatabase;
-use braid_testkit::plain::declared::declare;
+use braid_testkit::lineup::Copies;
+use braid_testkit::plain::{self, declared::declare};
 use braid_testkit::workload::Preset;
 use std::num::NonZeroU16;
 use std::sync::{Arc, OnceLock};
@@ -20,9 +21,9 @@ fn now() -> u64 {
 }
 
 /// Best virtual time of `block` in nanoseconds, and the statistics of the last run.
-fn time(
+fn time<D: Copies>(
     block: &Arc<Block>,
-    database: &FileDatabase,
+    database: &D,
     (workers, policy): (u16, Policy),
 ) -> (u64, Stats) {
     let schedule = Schedule::Measured(Clock { now, overhead: 30 });
@@ -54,30 +55,38 @@ fn what_declarations_gain() {
     println!("| workload | workers | list | auto | speculation | declared | runs thrown away |");
     for (preset, count) in presets {
         let (block, database) = preset.block(count, 1).expect("a block").to_block().expect("runs");
-        let bare = Block::from(&block);
-        let mut listed = declare(&bare, database.clone());
-        let off = Arc::new(listed.clone());
-        listed.rules.declared_accesses = true;
-        let on = Arc::new(listed);
-        let alone = |block: &Arc<Block>| time(block, &database, (1, Policy::InOrder)).0;
-        let (plain, one) = (alone(&Arc::new(bare)), alone(&off));
-        for workers in [2, 4, 8, 16] {
-            let ratio = |(took, _): (u64, Stats)| one as f64 / took as f64;
-            let auto = time(&off, &database, (workers, Policy::Auto));
-            let forced = Policy::Forced(Forced::Speculative);
-            let speculative = time(&off, &database, (workers, forced));
-            let declared = time(&on, &database, (workers, Policy::Auto));
-            println!(
-                "| {} | {workers} | {:.2} | {:.2} | {:.2} | {:.2} | {} / {} / {} |",
-                preset.name(),
-                plain as f64 / one as f64,
-                ratio(auto),
-                ratio(speculative),
-                ratio(declared),
-                auto.1.discarded,
-                speculative.1.discarded,
-                declared.1.discarded,
-            );
-        }
+        measure(preset.name(), &Block::from(&block), &database);
+    }
+    // All read one slot, and some change it.
+    for every in [8, 32, 128] {
+        let slot = |sender| if sender % every == every - 1 { SHARED } else { sender };
+        let (block, database) = calls(1_000, slot);
+        measure(&format!("a slot, changed by one in {every}"), &plain::bare(&block), &database);
+    }
+}
+
+fn measure<D: Copies>(name: &str, bare: &Block, database: &D) {
+    let mut listed = declare(bare, database.clone());
+    let off = Arc::new(listed.clone());
+    listed.rules.declared_accesses = true;
+    let on = Arc::new(listed);
+    let alone = |block: &Arc<Block>| time(block, database, (1, Policy::InOrder)).0;
+    let (plain, one) = (alone(&Arc::new(bare.clone())), alone(&off));
+    for workers in [2, 4, 8, 16] {
+        let ratio = |(took, _): (u64, Stats)| one as f64 / took as f64;
+        let auto = time(&off, database, (workers, Policy::Auto));
+        let forced = Policy::Forced(Forced::Speculative);
+        let speculative = time(&off, database, (workers, forced));
+        let declared = time(&on, database, (workers, Policy::Auto));
+        println!(
+            "| {name} | {workers} | {:.2} | {:.2} | {:.2} | {:.2} | {} / {} / {} |",
+            plain as f64 / one as f64,
+            ratio(auto),
+            ratio(speculative),
+            ratio(declared),
+            auto.1.discarded,
+            speculative.1.discarded,
+            declared.1.discarded,
+        );
     }
 }

@@ -4,11 +4,15 @@
 //! `BRAID_SEED=n` replays one block and prints it; `BRAID_RANDOM_BLOCKS=n` tries that many, from
 //! that seed on or from 0, and as many of arbitrary bytes.
 
+#[cfg(feature = "mutants")]
+use crate::support::chosen::is_chosen;
 use braid_evm::{Config, Executor, Forced, Mode, Policy};
 use braid_testkit::generate::Case;
+use braid_testkit::hostile::declared::{Declared, honest};
 use braid_testkit::lineup::{Lineup, WORKERS};
 use braid_testkit::oracle::Expected;
 use braid_testkit::sequential::SequentialOutcome;
+use braid_testkit::spoil::Numbers;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestError, TestRunner};
 use revm::context::result::ExecutionResult;
@@ -18,6 +22,9 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 const BLOCKS: u64 = 150;
+/// What docs/data/seeded_bugs.tsv calls these blocks where they declare what they access.
+#[cfg(feature = "mutants")]
+const DECLARED: &str = "random blocks with declarations";
 /// Blocks of arbitrary bytes.
 const ARBITRARY: u64 = 60;
 
@@ -86,6 +93,58 @@ fn random_blocks_equal_sequential_execution() {
     if count >= BLOCKS {
         assert_eq!(seen.0.len(), 12, "{seen:?}");
         assert!(seen.0.values().all(|times| *times > 0), "{seen:?}");
+    }
+}
+
+/// What the transactions of the block of `seed` declare, on all executors of `lineup`: all that they access in every
+/// fourth block, and nothing of that is run twice.
+fn check_declared(seed: u64, lineup: &mut Lineup) -> Result<Declared, String> {
+    let mut numbers = Numbers(seed);
+    let mut draw = |end| numbers.below(end);
+    let (case, declared);
+    if seed.is_multiple_of(4) {
+        case = honest(&mut draw);
+        declared = Declared::honest(&case.block, &case.database());
+    } else {
+        case = Case::from_seed(seed);
+        declared = Declared::spoiled(&case.block, &case.database(), &mut draw);
+    }
+    lineup.compare_declared(&declared, &case.database())?;
+    Ok(declared)
+}
+
+#[test]
+fn declared_blocks_equal_sequential_execution() {
+    let mut lineup = Lineup::new(Policy::Forced(Forced::Declared), Mode::Build);
+    let first = number("BRAID_SEED");
+    let count = number("BRAID_RANDOM_BLOCKS").unwrap_or(if first.is_some() { 1 } else { BLOCKS });
+    let (mut kept, mut left) = (0, 0);
+    for seed in first.unwrap_or(0)..first.unwrap_or(0) + count {
+        let declared = check_declared(seed, &mut lineup)
+            .unwrap_or_else(|difference| panic!("BRAID_SEED={seed}: {difference}"));
+        left += declared.left().len();
+        kept += declared.expected().receipts.len() - declared.left().len();
+    }
+    println!("{kept} kept to what they declare, {left} did not, {} rounds", lineup.rounds);
+    let is_enough = kept > 1_000 && left > 100 && lineup.rounds > 100;
+    assert!(is_enough || count < BLOCKS, "{kept}, {left}, {} rounds", lineup.rounds);
+}
+
+/// Where docs/data/seeded_bugs.tsv says so.
+#[cfg(feature = "mutants")]
+#[test]
+#[ignore = "seeded bugs: cargo xtask mutants"]
+fn seeded_bugs_of_declarations_are_noticed() {
+    let rows = crate::support::evm_rows().into_iter();
+    let named = rows.filter(|(_, killers)| killers.iter().any(|it| it == DECLARED));
+    let bugs: Vec<_> = named.map(|(bug, _)| bug).collect();
+    assert!(bugs.len() > 3, "{bugs:?}");
+    for bug in bugs.into_iter().filter(|bug| is_chosen(&format!("{bug:?}"))) {
+        let lineup = Lineup::new(Policy::Forced(Forced::Declared), Mode::Build);
+        let mut lineup = lineup.with_mutant(bug);
+        let noticed = (0..BLOCKS).find(|seed| check_declared(*seed, &mut lineup).is_err());
+        println!("{bug:?}: seed {noticed:?}");
+        assert!(noticed.is_some(), "{bug:?} survived");
     }
 }
 

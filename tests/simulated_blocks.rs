@@ -9,7 +9,7 @@ use crate::support::chosen::is_chosen;
 use braid_evm::{EvmMutant, mv::StoreMutant, protocol::Mutant};
 use braid_evm::{Forced, Policy, Stats, evm_simulator};
 use braid_testkit::memory::MemoryAccount;
-use braid_testkit::simulation::{Ending, FaultKind, Judged, Scenario, Wishes, judge};
+use braid_testkit::simulation::{DeclaredWish, Ending, FaultKind, Judged, Scenario, Wishes, judge};
 use std::collections::BTreeMap;
 
 /// Seeds of one multiple.
@@ -176,6 +176,37 @@ fn blocks_with_lists_under_random_schedules_equal_sequential_execution() {
     assert!(right > seeds / 20 && wrong > seeds / 10 && parts > seeds / 10, "{lists:?}, {parts}");
 }
 
+/// Blocks whose transactions declare what they access: all of it, or less than that.
+fn declared(seed: u64) -> Scenario {
+    let whole = !seed.is_multiple_of(6);
+    Scenario::new(seed, &Wishes { whole, declared: true, ..Wishes::default() })
+}
+
+#[test]
+fn declared_blocks_under_random_schedules_equal_sequential_execution() {
+    let multiple = std::env::var("BRAID_SIM_RUNS").ok().and_then(|runs| runs.parse::<u64>().ok());
+    let seeds = SEEDS / 2 * multiple.unwrap_or(1);
+    let (mut simulator, mut left, mut honest) = (evm_simulator(), 0, 0);
+    let (mut rounds, mut parts) = (0, 0);
+    for seed in 0..seeds {
+        let scenario = declared(seed);
+        let whole = if scenario.whole { " --whole" } else { "" };
+        let judged = judge(&mut simulator, &scenario);
+        if let Err(wrong) = &judged.verdict {
+            panic!("braid sim --declared{whole} --blocks 1 --seed {seed}: {wrong}\n{scenario}");
+        }
+        left += judged.undeclared;
+        if scenario.declared == Some(DeclaredWish::Honest) {
+            honest += judged.stats.transactions;
+            rounds += judged.stats.lane_rounds;
+            parts += judged.stats.parts;
+        }
+    }
+    println!("{seeds} schedules: {left} left, {honest} honest, {rounds} rounds, {parts} parts");
+    assert!(left as u64 > seeds && honest > 10 * seeds, "{left} left, {honest} honest");
+    assert!(rounds > seeds / 10 && parts > seeds / 10, "{rounds} rounds, {parts} parts");
+}
+
 #[cfg(feature = "mutants")]
 fn any(seed: u64) -> Scenario {
     Scenario::new(seed, &Wishes::default())
@@ -258,6 +289,7 @@ fn seeded_bugs_of_the_ethereum_layer_are_noticed() {
                 "simulated blocks" => any,
                 "simulated blocks with lists" => listed,
                 "simulated blocks of whole executors" => whole,
+                "simulated blocks with declarations" => declared,
                 "simulated blocks with an empty beneficiary" => with_empty_beneficiary,
                 _ => panic!("{bug:?}: there are no {killer}"),
             };

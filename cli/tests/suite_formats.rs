@@ -176,6 +176,22 @@ fn an_amplified_state_test_equals_plain_revm() {
     assert!((16..96).contains(&left_out), "{left_out}: a third cannot be paid");
 }
 
+#[test]
+fn an_amplified_state_test_of_declared_accesses_equals_plain_revm() {
+    let test = state_test::Test::parse("transfer", &state_test().to_string()).expect("parses");
+    let mut config = Config::with_workers(NonZeroU16::new(2).expect("some"));
+    (config.policy, config.mode) = (Policy::Forced(Forced::Declared), Mode::Build);
+    let mut executor = Executor::new(config).expect("threads start");
+    let mut rounds = 0;
+    for seed in 0..16 {
+        test.amplify(&mut executor, seed, &|_| true, &mut |block| {
+            assert_eq!(block.verdict, Verdict::Passed, "seed {}", block.seed);
+            rounds += block.stats.lane_rounds;
+        });
+    }
+    assert!(rounds > 0);
+}
+
 /// What is wrong with the second block of [`chain`], if anything.
 #[derive(Clone, Copy, Default)]
 struct Chain {

@@ -208,6 +208,28 @@ fn amplified_state_tests_equal_sequential_execution() {
     }
 }
 
+/// The same with transactions that declare what they access.
+#[test]
+#[ignore = "official suites: cargo xtask suites"]
+fn amplified_state_tests_that_declare_equal_sequential_execution() {
+    let Some(suites) = suites() else { return };
+    let sample = match size() {
+        Size::Sample => "80",
+        Size::Ci => "8",
+        Size::Whole => "1",
+    };
+    for workers in ["2", "4"] {
+        let with = ["statetest", "--amplify", "1", "--declared", "--workers", workers];
+        let (lines, total) = run(&[&with[..], &["--sample", sample]].concat(), &suites);
+        let failed: Vec<_> = lines.iter().filter(|line| line["status"] == "failed").collect();
+        assert!(failed.is_empty(), "{failed:#?}");
+        let count = |what: &str| total[what].as_u64().unwrap_or_else(|| panic!("{what}: {total}"));
+        let blocks = count("passed");
+        assert!(blocks >= 20 && count("transactions") >= 8 * blocks - blocks, "{total}");
+        assert!(count("rounds of tied transactions") * 4 > blocks, "{total}");
+    }
+}
+
 /// The table of exceptions is read, and says what it should.
 #[test]
 fn the_page_is_read() {

@@ -328,6 +328,10 @@ pub enum EvmMutant {
     /// Who declares that it reads what a lower transaction may change is not tied to that.
     #[cfg(feature = "mutants")]
     DeclaredReadsUntied,
+    /// Who may change what lower ones declare that they read is not in their batch, though others
+    /// of it come after.
+    #[cfg(feature = "mutants")]
+    DeclaredChangesUntied,
 }
 
 #[cfg(feature = "mutants")]

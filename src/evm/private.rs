@@ -9,7 +9,7 @@ use super::bal::ahead::Ahead;
 use super::block::committed::{OnCommit, lend};
 use super::exec::base::StateSource;
 use super::mutants::is_evm_mutant;
-use super::plan::declared::{Planned, plan_declared};
+use super::plan::declared::{Planned, Rounds};
 use super::plan::pace::{Pace, is_chain};
 use super::plan::partition::plan_round;
 use super::plan::progress::is_cheap;
@@ -128,15 +128,15 @@ impl<S: StateSource> Session<S> {
     {
         let mut ended = Ended::default();
         let is_forced = matches!(config.policy, Policy::Forced(_));
+        let mut rounds = Rounds::new(self.workload.block_context.mutant);
         while ended.failure.is_none() && self.left(end) > 0 {
             let first = self.frontier.position();
             let block_context = &self.workload.block_context;
             let used = self.ledger.gas().admitted(&block_context.block);
             let unfolded = self.ledger.output_builder.bundled();
             let begun = unfolded.map_or(0, |from| first.saturating_sub(from));
-            let (block, mutant) = (&*block_context.block, block_context.mutant);
             let on = (worker_pool.workers(), begun);
-            match plan_declared(block, first..end, used, on, (shortest, mutant)) {
+            match rounds.plan(&block_context.block, first..end, used, on, shortest) {
                 Planned::Apart(end) => {
                     let heard = lend(&mut on_commit);
                     ended = self.run_neighbours(end, worker_pool, config, heard, shortest.max(1));

@@ -46,6 +46,18 @@ impl Joined {
         Self { parents: (0..places).collect() }
     }
 
+    /// One more place, by itself.
+    pub fn add(&mut self) -> usize {
+        let place = self.parents.len();
+        self.parents.push(place);
+        place
+    }
+
+    /// Forgets all places; memory stays.
+    pub fn clear(&mut self) {
+        self.parents.clear();
+    }
+
     /// The one that stands for all that belong together with `place`.
     pub fn root(&mut self, mut place: usize) -> usize {
         let parents = &mut self.parents;

@@ -1,5 +1,6 @@
 //! Executors to compare with the sequential one.
 
+use crate::hostile::declared::Declared;
 use crate::oracle::Expected;
 use crate::pace::{Gate, Paced};
 use crate::spoil::{Numbers, scramble};
@@ -131,6 +132,8 @@ pub struct Lineup {
     pub discarded: u64,
     /// Transactions committed from a speculative run, over all executions.
     pub speculative: u64,
+    /// Rounds of tied transactions, over all executions.
+    pub rounds: u64,
     /// The access list that an executor has made last.
     pub access_list: Option<Bal>,
 }
@@ -156,7 +159,8 @@ impl Lineup {
         let executors = executors.enumerate().map(listing).collect();
         let listed = LISTED.map(|(workers, policy)| config(workers, None, policy, mode));
         let listed = listed.into_iter().enumerate().map(listing).collect();
-        Self { executors, listed, mode, met: 0, discarded: 0, speculative: 0, access_list: None }
+        let (met, discarded, speculative, rounds, access_list) = (0, 0, 0, 0, None);
+        Self { executors, listed, mode, met, discarded, speculative, rounds, access_list }
     }
 
     /// The same executors with a seeded bug, for tests of the tests.
@@ -196,6 +200,27 @@ impl Lineup {
         self.compare_listed(block, database, &expected)?;
         self.compare_hinted(block, database, &expected)?;
         Ok(expected)
+    }
+
+    /// Executes a block whose transactions declare what they access with every executor.
+    ///
+    /// # Errors
+    /// What is wrong with what one makes of it, in words.
+    pub fn compare_declared<D: Copies>(
+        &mut self,
+        declared: &Declared,
+        database: &D,
+    ) -> Result<(), String> {
+        for executor in &mut self.executors {
+            let block = Arc::clone(&declared.block);
+            let found = executor.block(block).database(database.clone()).execute();
+            let Config { workers, chunk, policy, .. } = *executor.config();
+            declared.judge(executor.config(), &found).map_err(|difference| {
+                format!("{workers} workers, {policy:?}, chunks {chunk:?}: {difference}")
+            })?;
+            self.rounds += found.map_or(0, |output| output.stats.lane_rounds);
+        }
+        Ok(())
     }
 
     /// The block has the last access list as a hint, which may be that of another block, and the same with other
@@ -320,6 +345,7 @@ impl Lineup {
     fn note(&mut self, policy: Policy, stats: Stats) -> Result<(), String> {
         self.discarded += stats.discarded;
         self.speculative += stats.speculative;
+        self.rounds += stats.lane_rounds;
         // I9: with the default cap of 4 a transaction runs at most 5 times.
         // Where parts are forced up to eight for each worker are wasted for every three that commit.
         let in_parts = if matches!(

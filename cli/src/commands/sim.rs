@@ -18,6 +18,7 @@ Examples:
   braid sim --workers 3 --faults panic,cancel --blocks 10000
   braid sim --whole --blocks 10000                parts, lanes and bundle, too
   braid sim --whole --lists                       blocks with access lists, right and wrong
+  braid sim --whole --declared                    transactions that declare what they access
   braid sim --json | jq 'select(.ok | not)'
 
 Exit code: 0 if every block equals sequential execution; 1 if one does not; 2 if an
@@ -51,6 +52,10 @@ pub(super) struct SimArgs {
     /// wrong then but that a block is cancelled
     #[arg(long)]
     lists: bool,
+    /// Let transactions declare what they access, some of them wrongly. Nothing else goes wrong
+    /// then
+    #[arg(long, conflicts_with = "lists")]
+    declared: bool,
     /// Print every step of the workers
     #[arg(long)]
     steps: bool,
@@ -63,7 +68,8 @@ impl SimArgs {
     fn wishes(&self) -> Wishes {
         let faults =
             if self.faults.is_empty() { FaultKind::ALL.into() } else { self.faults.clone() };
-        Wishes { workers: self.workers, faults, whole: self.whole, lists: self.lists }
+        let (whole, lists, declared) = (self.whole, self.lists, self.declared);
+        Wishes { workers: self.workers, faults, whole, lists, declared }
     }
 
     /// What replays `seed`.
@@ -77,6 +83,9 @@ impl SimArgs {
         }
         if self.lists {
             command += " --lists";
+        }
+        if self.declared {
+            command += " --declared";
         }
         if !self.faults.is_empty() {
             let names = self.faults.iter().filter_map(|kind| kind.to_possible_value());

@@ -125,7 +125,7 @@ impl Row {
     /// Whether it is a bug of the Ethereum layer, which this package builds without.
     pub(crate) fn is_of_ethereum(&self) -> bool {
         let judge = |killer: &String| {
-            let tests = ["hand-made ", "faults ", "simulated blocks"];
+            let tests = ["hand-made ", "faults ", "simulated blocks", "random blocks"];
             let own = ["surcharges", "declared"];
             tests.iter().any(|test| killer.starts_with(test)) || own.contains(&killer.as_str())
         };

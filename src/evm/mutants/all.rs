@@ -103,5 +103,6 @@ impl EvmMutant {
         Self::UndeclaredStays,
         Self::UndeclaredNonceLost,
         Self::DeclaredReadsUntied,
+        Self::DeclaredChangesUntied,
     ];
 }

@@ -2,7 +2,9 @@
 //! batch reads what another one writes, so that no run is thrown away.
 
 use super::partition::weight;
-use super::thresholds::{BATCHES_EACH, FARTHEST_ROUND, FOLD_MICROSECONDS, NEARLY_OF_TEN, SHORT};
+use super::thresholds::{
+    BATCHES_EACH, CHAIN_OF_FOUR, FARTHEST_ROUND, FOLD_MICROSECONDS, ROUND_MICROSECONDS, SHORT,
+};
 use super::tx::may_fit;
 use crate::evm::bal::declaration::{Declaration, Place};
 use crate::evm::exec::input::Block;
@@ -10,42 +12,123 @@ use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::schedule::{Joined, Lanes, Ties, lanes};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+use revm::context::TxEnv;
+use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Transactions, and which of them conflict.
+/// What transactions have declared of a place.
+enum Declared {
+    /// They only read it: the first one, and the others.
+    Read(usize, Vec<usize>),
+    /// The first one that may change it.
+    Changed(usize),
+}
+
+/// The transactions of a round, and which of them are in one batch: any two that conflict.
 ///
-/// One that may change what lower ones only read is not tied to them: they read the state before
-/// the round, and commit before it.
+/// But the last one is not tied to lower ones that only read what it may change. They read the
+/// state before the round and commit first, and no batch has one after it, which would be thrown
+/// away with what it shares a journal with.
 struct Conflicts {
     joined: Joined,
-    /// The first one that may change a place.
-    writers: HashMap<Place, usize, RandomState>,
+    /// Of each batch, at the transaction that stands for it.
+    weights: Vec<u64>,
+    heaviest: u64,
+    total: u64,
+    declared: HashMap<Place, Declared, RandomState>,
+    /// Lower ones that have read what the last one may change.
+    untied: Vec<usize>,
     mutant: EvmMutant,
 }
 
 impl Conflicts {
-    fn of(transactions: usize, mutant: EvmMutant) -> Self {
-        let writers = HashMap::with_capacity_and_hasher(2 * transactions, RandomState::default());
-        Self { joined: Joined::new(transactions), writers, mutant }
+    fn new(mutant: EvmMutant) -> Self {
+        Self {
+            joined: Joined::new(0),
+            weights: Vec::new(),
+            heaviest: 0,
+            total: 0,
+            declared: HashMap::default(),
+            untied: Vec::new(),
+            mutant,
+        }
     }
 
-    /// Whether a transaction that was added may change what `declared` has.
-    fn is_tied(&self, declared: &Declaration) -> bool {
-        declared.places().any(|(place, _)| self.writers.contains_key(&place))
+    /// Forgets all transactions; memory stays.
+    fn clear(&mut self) {
+        self.joined.clear();
+        self.weights.clear();
+        (self.heaviest, self.total) = (0, 0);
+        self.declared.clear();
+        self.untied.clear();
     }
 
-    /// Adds the transaction at `tx`, which comes after all that were added.
-    fn add(&mut self, tx: usize, declared: &Declaration) {
-        let Self { joined, writers, mutant } = self;
+    /// Adds a transaction, which comes after all that were added. Whether one of them may change
+    /// what it declares.
+    fn add(&mut self, weight: u64, declared: &Declaration) -> bool {
+        let tx = self.joined.add();
+        if let Some(last) = tx.checked_sub(1) {
+            let mut untied = core::mem::take(&mut self.untied);
+            if is_evm_mutant!(self.mutant, DeclaredChangesUntied) {
+                untied.clear();
+            }
+            untied.into_iter().for_each(|reader| self.join(reader, last));
+        }
+        self.weights.push(weight);
+        self.total = self.total.saturating_add(weight);
+        self.heaviest = self.heaviest.max(weight);
+        let mut is_tied = false;
         for (place, may_change) in declared.places() {
-            if may_change {
-                joined.join(*writers.entry(place).or_insert(tx), tx);
-            } else if let Some(writer) = writers.get(&place)
-                && !is_evm_mutant!(*mutant, DeclaredReadsUntied)
-            {
-                joined.join(*writer, tx);
+            match self.declared.entry(place) {
+                Entry::Vacant(entry) => {
+                    let (changed, read) = (Declared::Changed(tx), Declared::Read(tx, Vec::new()));
+                    entry.insert(if may_change { changed } else { read });
+                }
+                Entry::Occupied(mut entry) => match entry.get_mut() {
+                    Declared::Changed(writer) => {
+                        let writer = *writer;
+                        is_tied = true;
+                        if may_change || !is_evm_mutant!(self.mutant, DeclaredReadsUntied) {
+                            self.join(writer, tx);
+                        }
+                    }
+                    Declared::Read(_, others) if !may_change => others.push(tx),
+                    Declared::Read(reader, others) => {
+                        self.untied.push(*reader);
+                        self.untied.append(others);
+                        entry.insert(Declared::Changed(tx));
+                    }
+                },
             }
         }
+        is_tied
+    }
+
+    /// How many times as fast as one worker in order `workers` workers are, in thousandths.
+    fn speed(&self, workers: usize) -> u64 {
+        let longest = self.heaviest.max(self.total / workers.max(1) as u64);
+        self.total.saturating_mul(1_000) / longest.saturating_add(ROUND_MICROSECONDS)
+    }
+
+    /// Whether most of them are in one batch.
+    const fn is_chain(&self) -> bool {
+        self.heaviest > self.total / 4 * CHAIN_OF_FOUR
+    }
+
+    fn join(&mut self, one: usize, other: usize) {
+        let roots = [one, other].map(|tx| self.joined.root(tx));
+        let [one, other] = roots;
+        if one == other {
+            return;
+        }
+        self.joined.join(one, other);
+        let weight = |root: usize| self.weights.get(root).copied().unwrap_or_default();
+        let both = weight(one).saturating_add(weight(other));
+        if let Some(weight) = self.weights.get_mut(self.joined.root(one)) {
+            *weight = both;
+        }
+        self.heaviest = self.heaviest.max(both);
     }
 }
 
@@ -58,86 +141,92 @@ pub(in crate::evm) enum Planned {
     Round(Lanes),
 }
 
-/// Plans the next transactions of `left` for `workers` workers, up to the first that alone has no
-/// room in the block, which has used `used` gas so far.
-///
-/// `begun`: number of transactions that one of the workers folds first. `shortest`: transactions of
-/// the shortest batch of neighbours.
-pub(in crate::evm) fn plan_declared(
-    block: &Block,
-    left: Range<usize>,
-    used: u64,
-    (workers, begun): (usize, usize),
-    (shortest, mutant): (usize, EvmMutant),
-) -> Planned {
-    let first = left.start;
-    let room = block.env.gas_limit.saturating_sub(used);
-    let transactions = block.transactions.get(left).unwrap_or_default().iter();
-    let fitting = transactions.take(FARTHEST_ROUND).take_while(|tx| may_fit(block, tx, room));
-    let longest = SHORT * workers;
-    let mut declared = Vec::new();
-    let (mut conflicts, mut apart) = (Conflicts::of(longest, mutant), None);
-    for tx in fitting {
-        let next = Declaration::of(tx);
-        if apart.is_none() && conflicts.is_tied(&next) {
-            apart = Some(declared.len());
-        }
-        if apart.is_some() && declared.len() >= longest {
-            break;
-        }
-        conflicts.add(declared.len(), &next);
-        declared.push((weight(block, tx), next));
-    }
-    let apart = apart.unwrap_or(declared.len());
-    if apart >= BATCHES_EACH * workers * shortest.max(1) {
-        return Planned::Apart(first + apart);
-    }
-    declared.truncate(longest);
-    let length = best_length(&declared, workers, mutant);
-    let declared = declared.get(..length).unwrap_or_default();
-    let mut conflicts = Conflicts::of(length, mutant);
-    (0..).zip(declared).for_each(|(tx, (_, declared))| conflicts.add(tx, declared));
-    let group = |(tx, (weight, _)): (usize, &(u64, Declaration))| Ties {
-        weight: *weight,
-        keys: [Some(conflicts.joined.root(tx) as u64), None, None, None],
-    };
-    let ties: Vec<_> = declared.iter().enumerate().map(group).collect();
-    let mut shared = lanes(&ties, BATCHES_EACH * workers, FOLD_MICROSECONDS * begun as u64);
-    shared.lanes.iter_mut().flatten().for_each(|place| *place += first);
-    Planned::Round(shared)
+/// Plans the transactions of a block, round by round.
+pub(in crate::evm) struct Rounds {
+    /// What transactions declare from `first` on, and how long they will probably take.
+    known: VecDeque<(u64, Declaration)>,
+    first: usize,
+    conflicts: Conflicts,
 }
 
-/// How many of `all` make a round that keeps most of `workers` busy: the more there are the more
-/// belong together by way of others.
-fn best_length(all: &[(u64, Declaration)], workers: usize, mutant: EvmMutant) -> usize {
-    let mut conflicts = Conflicts::of(all.len(), mutant);
-    let (mut best, mut next) = ((0, 0), SHORT);
-    let mut weights: Vec<u64> = Vec::new();
-    for (tx, (_, declared)) in all.iter().enumerate() {
-        conflicts.add(tx, declared);
-        let length = tx + 1;
-        if length != next && length != all.len() {
-            continue;
+impl Rounds {
+    pub(in crate::evm) fn new(mutant: EvmMutant) -> Self {
+        Self { known: VecDeque::new(), first: 0, conflicts: Conflicts::new(mutant) }
+    }
+
+    /// Plans the next transactions of `left` for `workers` workers, up to the first that alone has
+    /// no room in the block, which has used `used` gas so far.
+    ///
+    /// `begun`: number of transactions that one of the workers folds first. `shortest`:
+    /// transactions of the shortest batch of neighbours.
+    pub(in crate::evm) fn plan(
+        &mut self,
+        block: &Block,
+        left: Range<usize>,
+        used: u64,
+        (workers, begun): (usize, usize),
+        shortest: usize,
+    ) -> Planned {
+        let first = left.start;
+        self.known.drain(..first.saturating_sub(self.first).min(self.known.len()));
+        self.first = first;
+        let room = block.env.gas_limit.saturating_sub(used);
+        let transactions = block.transactions.get(left).unwrap_or_default();
+        let fitting = transactions.iter().take(FARTHEST_ROUND);
+        let fitting = fitting.take_while(|tx| may_fit(block, tx, room));
+        let (apart, length) = self.look(fitting, block, workers);
+        if apart >= BATCHES_EACH * workers * shortest.max(1) {
+            return Planned::Apart(first + apart);
         }
-        next = length * 2;
-        weights.clear();
-        weights.resize(length, 0);
-        let (mut heaviest, mut total) = (0_u64, 0_u64);
-        for (tx, (weight, _)) in all.iter().enumerate().take(length) {
-            total = total.saturating_add(*weight);
-            if let Some(group) = weights.get_mut(conflicts.joined.root(tx)) {
-                *group = group.saturating_add(*weight);
-                heaviest = heaviest.max(*group);
+        let conflicts = &mut self.conflicts;
+        if length < conflicts.weights.len() {
+            conflicts.clear();
+            for (weight, declared) in self.known.iter().take(length) {
+                conflicts.add(*weight, declared);
             }
         }
-        // In hundredths of the speed of one worker.
-        let speed = total.saturating_mul(100) / heaviest.max(total / workers.max(1) as u64).max(1);
-        let (best_speed, _) = best;
-        if speed * 10 >= best_speed * NEARLY_OF_TEN {
-            best = (speed.max(best_speed), length);
-        }
+        let round = self.known.iter().take(length).enumerate();
+        let ties = round.map(|(tx, (weight, _))| Ties {
+            weight: *weight,
+            keys: [Some(conflicts.joined.root(tx) as u64), None, None, None],
+        });
+        let ties: Vec<_> = ties.collect();
+        let mut shared = lanes(&ties, BATCHES_EACH * workers, FOLD_MICROSECONDS * begun as u64);
+        shared.lanes.iter_mut().flatten().for_each(|place| *place += first);
+        Planned::Round(shared)
     }
-    best.1
+
+    /// Number of transactions from the first one on that change nothing which a higher one
+    /// declares, and of the round that is fastest.
+    fn look<'b>(
+        &mut self,
+        fitting: impl Iterator<Item = &'b TxEnv>,
+        block: &Block,
+        workers: usize,
+    ) -> (usize, usize) {
+        let longest = SHORT * workers;
+        let (mut apart, mut best, mut length) = (None, (0, 0), 0);
+        self.conflicts.clear();
+        for tx in fitting {
+            if self.known.len() == length {
+                self.known.push_back((weight(block, tx), Declaration::of(tx)));
+            }
+            let Some((weight, declared)) = self.known.get(length) else { break };
+            if self.conflicts.add(*weight, declared) {
+                apart.get_or_insert(length);
+            }
+            length += 1;
+            if length <= longest {
+                best = best.max((self.conflicts.speed(workers), length));
+            }
+            // A chain stays one, as a rule; and a round of this length is not any faster.
+            let is_enough = length >= SHORT && (self.conflicts.is_chain() || length >= 2 * best.1);
+            if apart.is_some() && (is_enough || length >= longest) {
+                break;
+            }
+        }
+        (apart.unwrap_or(length), best.1)
+    }
 }
 
 #[cfg(test)]
@@ -145,7 +234,6 @@ mod tests {
     use super::*;
     use alloy_eips::eip2930::{AccessList, AccessListItem};
     use alloy_primitives::{Address, B256, TxKind};
-    use revm::context::TxEnv;
 
     const CONTRACT: Address = Address::repeat_byte(0xcc);
 
@@ -170,7 +258,7 @@ mod tests {
     fn planned(transactions: Vec<TxEnv>, workers: usize, shortest: usize) -> Planned {
         let block = Block { transactions, ..Block::default() };
         let left = 0..block.transactions.len();
-        plan_declared(&block, left, 0, (workers, 0), (shortest, EvmMutant::None))
+        Rounds::new(EvmMutant::None).plan(&block, left, 0, (workers, 0), shortest)
     }
 
     fn plan(transactions: Vec<TxEnv>, workers: usize) -> Lanes {
@@ -186,21 +274,32 @@ mod tests {
         let mut lanes = plan(reads_one.to_vec(), 2).lanes;
         lanes.sort();
         assert_eq!(lanes, [vec![0, 2], vec![1], vec![3]]);
-        // One that may change what all others read is tied to those after it.
-        let mut writes_it = reads_one.to_vec();
-        writes_it.insert(2, call(5, 9, 8));
-        let mut lanes = plan(writes_it, 2).lanes;
-        lanes.sort();
-        assert_eq!(lanes, [vec![0, 2, 3, 4], vec![1]]);
+    }
+
+    #[test]
+    fn who_changes_what_lower_ones_read_is_in_their_lane_or_the_last() {
+        // Two that read a slot, one that may change it, and many that do neither.
+        let mut few = vec![call(1, 1, 9), call(2, 2, 9), call(3, 9, 8)];
+        few.extend((20..80).map(|of| call(of.into(), of, 8)));
+        let round = plan(few, 2);
+        assert_eq!(round.lanes.iter().flatten().count(), 63);
+        assert!(round.lanes.iter().any(|lane| lane.starts_with(&[0, 1, 2])), "{:?}", round.lanes);
+        // Where many read it the round ends with the one that may change it, and that is not tied.
+        let mut many: Vec<_> = (20..60).map(|of| call(of.into(), of, 9)).collect();
+        many.push(call(1, 9, 8));
+        many.extend((60..100).map(|of| call(of.into(), of, 9)));
+        let Lanes { lanes, heaviest, total } = plan(many, 2);
+        assert_eq!((lanes.iter().flatten().max(), lanes.iter().flatten().count()), (Some(&40), 41));
+        assert_eq!(heaviest * 41, total);
     }
 
     #[test]
     fn a_round_ends_before_groups_grow_together() {
-        // Sixty-four that are apart, and then one that meets all of them.
+        // Sixty-four that are apart, one that may change what they read, and what meets that.
         let mut all: Vec<_> = (0..64).map(|of| call(of.into(), of, 100)).collect();
         all.push(call(100, 100, 101));
         all.extend((0..150).map(|of| call(200 + u64::from(of), 100, of)));
-        assert_eq!(plan(all.clone(), 4).lanes.iter().flatten().count(), 64);
+        assert_eq!(plan(all.clone(), 4).lanes.iter().flatten().count(), 65);
         // Where nothing meets all of them are in one round, or in batches of neighbours.
         let mut apart: Vec<_> = (0..250).map(|of| call(of.into(), of, 255)).collect();
         assert_eq!(plan(apart.clone(), 4).lanes.iter().flatten().count(), 250);

@@ -2,6 +2,7 @@
 //! execution makes of them. They serve tests, the fuzz targets and `braid sim`.
 
 pub mod code;
+pub mod declared;
 pub mod faulty;
 pub mod files;
 pub mod generate;

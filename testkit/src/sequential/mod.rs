@@ -22,7 +22,6 @@ mod traced;
 pub use error::{Position, SequentialError, SequentialErrorKind};
 pub use journal::{Journaled, OneJournal};
 pub use lists::AccessLists;
-#[cfg(feature = "mutants")]
 pub(crate) use lists::Lists;
 pub use parts::{Receipts, envelope, increments};
 pub use plain::Plain;

@@ -1,6 +1,7 @@
 //! Runs a scenario and compares what it came to with sequential execution.
 
-use super::{FaultKind, ListWish, Scenario};
+use super::{DeclaredWish, FaultKind, ListWish, Scenario};
+use crate::hostile::declared::Declared;
 use crate::hostile::faulty::{Fault, Faulty, Unreadable};
 use crate::hostile::listed::Listed;
 use crate::hostile::memory::MemoryDatabase;
@@ -66,6 +67,8 @@ pub struct Judged {
     pub lists: Option<bool>,
     /// Whether the block has a list as a hint.
     pub has_hint: bool,
+    /// Transactions that have left what they declare.
+    pub undeclared: usize,
     /// All steps, if the scenario asks to keep them.
     pub steps: Vec<Step>,
 }
@@ -80,6 +83,7 @@ pub fn judge(simulator: &mut Simulator, scenario: &Scenario) -> Judged {
         faults: 0,
         lists: None,
         has_hint: false,
+        undeclared: 0,
         steps: Vec::new(),
     };
     judged.verdict = run(simulator, scenario, &mut judged);
@@ -91,6 +95,9 @@ fn run(
     scenario: &Scenario,
     judged: &mut Judged,
 ) -> Result<Ending, String> {
+    if let Some(wish) = scenario.declared {
+        return run_declared(simulator, scenario, wish, judged);
+    }
     let Scenario { case, fault, simulation, .. } = scenario;
     let database = Faulty::new(case.database(), fault.clone());
     let source = Cloned(database.clone());
@@ -138,6 +145,41 @@ fn run(
         _ => expected.compare_with_list(&result, simulation.config.access_list)?,
     }
     Ok(ending)
+}
+
+/// Runs a block whose transactions declare what they access.
+fn run_declared(
+    simulator: &mut Simulator,
+    scenario: &Scenario,
+    wish: DeclaredWish,
+    judged: &mut Judged,
+) -> Result<Ending, String> {
+    let Scenario { case, simulation, .. } = scenario;
+    let declared = match wish {
+        DeclaredWish::Honest => Declared::honest(&case.block, &case.database()),
+        DeclaredWish::Spoiled(seed) => {
+            let mut numbers = Numbers(seed);
+            Declared::spoiled(&case.block, &case.database(), &mut |end| numbers.below(end))
+        }
+    };
+    let source = Cloned(Faulty::new(case.database(), Fault::Never));
+    let block = Arc::clone(&declared.block);
+    let simulated = match scenario.whole {
+        false => simulate(simulator, block, source, simulation),
+        true => simulate_whole(block, source, simulation),
+    };
+    let SimulatedBlock { result, step_count, digest, steps, .. } =
+        simulated.map_err(|error| error.to_string())?;
+    (judged.step_count, judged.digest, judged.steps) = (step_count, digest, steps);
+    judged.undeclared = declared.left().len();
+    declared.judge(&simulation.config, &result)?;
+    if let Ok(output) = &result {
+        judged.stats = output.stats;
+        if !scenario.whole {
+            within_work_bound(scenario, output.stats)?;
+        }
+    }
+    Ok(Ending::of(&result))
 }
 
 /// The block of `scenario` with its access list, if it has one.

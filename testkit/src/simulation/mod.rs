@@ -8,4 +8,4 @@ mod judge;
 mod scenario;
 
 pub use judge::{Ending, Judged, judge};
-pub use scenario::{FaultKind, ListWish, Scenario, Wishes};
+pub use scenario::{DeclaredWish, FaultKind, ListWish, Scenario, Wishes};

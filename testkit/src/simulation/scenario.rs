@@ -1,5 +1,6 @@
 //! What a seed stands for.
 
+use crate::hostile::declared::honest;
 use crate::hostile::faulty::{Fault, Faulty, Place};
 use crate::hostile::generate::Case;
 use crate::sequential;
@@ -35,6 +36,17 @@ const LISTED: [Policy; 7] = [
     Policy::Forced(Forced::AccessList),
     Policy::Forced(Forced::AccessList),
     Policy::Forced(Forced::Neighbours),
+    Policy::Forced(Forced::Speculative),
+];
+
+/// Ways in which a whole block may run whose transactions declare what they access.
+const DECLARED: [Policy; 7] = [
+    Policy::Auto,
+    Policy::Auto,
+    Policy::Forced(Forced::Declared),
+    Policy::Forced(Forced::Declared),
+    Policy::Forced(Forced::Declared),
+    Policy::Forced(Forced::Groups),
     Policy::Forced(Forced::Speculative),
 ];
 
@@ -84,11 +96,15 @@ pub struct Wishes {
     /// Whether valid blocks come with their access lists, most of them spoiled. Nothing else goes wrong then but
     /// that the caller cancels a block.
     pub lists: bool,
+    /// Whether transactions declare what they access, some of them wrongly. They are built then, and nothing goes
+    /// wrong. Not beside `lists`.
+    pub declared: bool,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self { workers: None, faults: FaultKind::ALL.into(), whole: false, lists: false }
+        let (workers, faults) = (None, FaultKind::ALL.into());
+        Self { workers, faults, whole: false, lists: false, declared: false }
     }
 }
 
@@ -112,6 +128,17 @@ pub struct Scenario {
     /// A list that a valid block has as a hint, with other indices if that is spoiled: every fourth block that comes
     /// with none has one.
     pub hint: Option<ListWish>,
+    /// See [`Wishes::declared`].
+    pub declared: Option<DeclaredWish>,
+}
+
+/// What transactions declare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeclaredWish {
+    /// All that they access: nothing is run twice.
+    Honest,
+    /// What some of them access, and less than that, as follows from a seed.
+    Spoiled(u64),
 }
 
 /// The access list that a valid block comes with.
@@ -127,7 +154,7 @@ impl Scenario {
     /// The scenario of `seed`, within what `wishes` leave open.
     #[must_use]
     pub fn new(seed: u64, wishes: &Wishes) -> Self {
-        let case = Case::from_seed(seed);
+        let mut case = Case::from_seed(seed);
         let mut random = Random::new(seed);
         let mut simulation = random_choices(&mut random, wishes);
         let mut kind = random_kind(&mut random, &wishes.faults);
@@ -139,8 +166,20 @@ impl Scenario {
                 false => ListWish::Spoiled(random.next_u64()),
             }
         });
+        let declared = (wishes.declared && !wishes.lists).then(|| {
+            (simulation.config.mode, kind) = (Mode::Build, FaultKind::None);
+            if random.chance(1, 3) {
+                case = honest(&mut |end| random.below(end as u64) as usize);
+                return DeclaredWish::Honest;
+            }
+            DeclaredWish::Spoiled(random.next_u64())
+        });
         if wishes.whole {
-            let policies = if wishes.lists { &LISTED } else { &WHOLE };
+            let policies = match (list, declared) {
+                (Some(_), _) => &LISTED,
+                (None, Some(_)) => &DECLARED,
+                (None, None) => &WHOLE,
+            };
             simulation.config.policy = random.pick(policies).copied().unwrap_or_default();
             kind = if kind == FaultKind::Cancel { FaultKind::None } else { kind };
         }
@@ -154,11 +193,13 @@ impl Scenario {
                 random_fault(&mut random, kind, &case, simulation.config.mode)
             }
         };
-        let hint = (list.is_none() && seed % 4 == 1).then_some(match seed % 8 {
+        let may_hint = list.is_none() && declared.is_none();
+        let hint = (may_hint && seed % 4 == 1).then_some(match seed % 8 {
             1 => ListWish::Right,
             _ => ListWish::Spoiled(seed),
         });
-        Self { seed, case, kind, fault, simulation, whole: wishes.whole, list, hint }
+        let whole = wishes.whole;
+        Self { seed, case, kind, fault, simulation, whole, list, hint, declared }
     }
 
     /// The choices of the executor and the schedule that `seed` decides, for any block.
@@ -257,6 +298,9 @@ impl fmt::Display for Scenario {
         }
         if let Some(list) = self.list {
             write!(f, "list {list:?}, ")?;
+        }
+        if let Some(declared) = self.declared {
+            write!(f, "declared {declared:?}, ")?;
         }
         match self.simulation.options.schedule {
             Schedule::VirtualTime(_) => f.write_str("virtual time"),

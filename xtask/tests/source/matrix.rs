@@ -47,6 +47,10 @@ const LISTS_SIMULATED: Place = (
     "tests/simulated_blocks.rs",
     &["blocks_with_lists_under_random_schedules_equal_sequential_execution"],
 );
+const DECLARED_SIMULATED: Place = (
+    "tests/simulated_blocks.rs",
+    &["declared_blocks_under_random_schedules_equal_sequential_execution"],
+);
 const PUBLISHED_EXACT: Place = ("src/mv/check.rs", &["would_hold"]);
 const PRIVATE_EXACT: Place = ("src/mv/conflicts.rs", &["allows"]);
 const RANDOM: Place = ("tests/random_blocks.rs", &["random_blocks_equal_sequential_execution"]);
@@ -103,12 +107,13 @@ const ROWS: [Row; 8] = [
                 ],
             )],
             &[BATCHES, BATCHES_ON_THREADS],
-            &[BATCHES, WHOLE_SIMULATED],
+            &[BATCHES, WHOLE_SIMULATED, DECLARED_SIMULATED],
             &[PRIVATE_EXACT],
             &[
                 ("tests/equivalence/parts.rs", &["what_a_part_reads_was_changed_before_it"]),
                 ("tests/equivalence/lanes.rs", &["what_a_lane_reads_another_one_has_changed"]),
                 RANDOM,
+                ("tests/random_blocks.rs", &["declared_blocks_equal_sequential_execution"]),
                 REAL,
             ],
         ],

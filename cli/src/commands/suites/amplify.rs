@@ -1,20 +1,36 @@
 //! `braid statetest --amplify`.
 
-use super::{Place, Suite, run_all, settings::Settings, statetest::words, tally::Tally};
+use super::{
+    Place, Suite, run_all,
+    settings::{Settings, start},
+    statetest::words,
+    tally::Tally,
+};
 use crate::{
     commands::{End, Stop},
     suite::{Kind, Verdict, state_test::Test},
 };
-use braid_evm::{Executor, Mode};
+use braid_evm::{Executor, Forced, Mode, Policy};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::path::PathBuf;
 
-/// Runs `orders` blocks of each file and fork.
-pub(super) fn amplify(paths: &[PathBuf], settings: &Settings, orders: u64) -> Result<End, Stop> {
-    let (without, listing) =
-        (settings.executor(Mode::Build, false)?, settings.executor(Mode::Build, true)?);
-    let executors = [without, listing];
+/// Runs `orders` blocks of each file and fork. `declared`: their transactions declare what they
+/// access.
+pub(super) fn amplify(
+    paths: &[PathBuf],
+    settings: &Settings,
+    orders: u64,
+    declared: bool,
+) -> Result<End, Stop> {
+    let executor = |lists| {
+        let mut config = settings.config(Mode::Build, lists);
+        if declared {
+            config.policy = Policy::Forced(Forced::Declared);
+        }
+        start(config)
+    };
+    let executors = [executor(false)?, executor(true)?];
     run_all(&mut Amplifier { executors, settings, orders }, paths, settings)?.end()
 }
 
@@ -82,6 +98,7 @@ impl Suite for Amplifier<'_> {
             tally.count("runs", block.stats.incarnations);
             tally.count("runs discarded", block.stats.discarded);
             tally.count("speculative results", block.stats.speculative);
+            tally.count("rounds of tied transactions", block.stats.lane_rounds);
             tally.count("blocks with conflicts", u64::from(block.stats.discarded > 0));
         }
         Ok(())

@@ -45,6 +45,11 @@ pub(super) struct Settings {
 impl Settings {
     /// The executor, whose threads serve all tests. `lists`: it makes access lists.
     pub(super) fn executor(&self, mode: Mode, lists: bool) -> Result<Executor, Stop> {
+        start(self.config(mode, lists))
+    }
+
+    /// Its settings.
+    pub(super) fn config(&self, mode: Mode, lists: bool) -> Config {
         let mut config = Config::default();
         if let Some(workers) = self.workers {
             config.workers = workers;
@@ -54,8 +59,7 @@ impl Settings {
         }
         config.policy = self.policy.policy();
         (config.mode, config.access_list) = (mode, lists);
-        let workers = config.workers;
-        Executor::new(config).map_err(|error| Stop::threads(workers, &error))
+        config
     }
 
     pub(super) fn wants_file(&self, name: &str) -> bool {
@@ -78,4 +82,10 @@ impl Settings {
     pub(super) fn wants_fork(&self, fork: &str) -> bool {
         self.fork.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(fork))
     }
+}
+
+/// An executor with its threads.
+pub(super) fn start(config: Config) -> Result<Executor, Stop> {
+    let workers = config.workers;
+    Executor::new(config).map_err(|error| Stop::threads(workers, &error))
 }

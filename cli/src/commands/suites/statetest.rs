@@ -39,6 +39,10 @@ pub(in crate::commands) struct StateTestArgs {
     /// full with plain revm
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     amplify: Option<u64>,
+    /// Let the transactions of those blocks declare what they access, some of them wrongly, and go
+    /// by that
+    #[arg(long, requires = "amplify", conflicts_with = "policy")]
+    declared: bool,
     #[command(flatten)]
     settings: Settings,
 }
@@ -47,7 +51,7 @@ pub(in crate::commands) struct StateTestArgs {
 pub(in crate::commands) fn statetest(args: &StateTestArgs) -> Result<End, Stop> {
     let settings = &args.settings;
     if let Some(orders) = args.amplify {
-        return amplify::amplify(&args.paths, settings, orders);
+        return amplify::amplify(&args.paths, settings, orders, args.declared);
     }
     let executor = settings.executor(Mode::Validate, false)?;
     run_all(&mut StateTests { executor, settings }, &args.paths, settings)?.end()

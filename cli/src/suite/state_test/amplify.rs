@@ -12,16 +12,18 @@ use crate::suite::{
     network::{self, Rules},
 };
 use alloy_primitives::{Address, B256, TxKind};
-use braid_evm::{Executor, Mode, Stats};
+use braid_evm::{Executor, Forced, Mode, Policy, Stats};
 use braid_testkit::{
     block::{Block, ChainRules},
     compare::braid,
+    hostile::declared::Declared,
     sequential::{self, OnInvalid, Prepared},
     state_root::PlainState,
     workload::random::{self, Random},
 };
 use revm::context::TxEnv;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A file with fewer transactions has some of them several times.
 const FEWEST: usize = 8;
@@ -69,7 +71,8 @@ impl Amplified {
 impl Test {
     /// Makes blocks of each fork's transactions in the order that `seed` decides, runs them with
     /// `executor` and with plain revm, and compares everything. The executor has to be in build
-    /// mode: what is invalid is left out, and that is compared too.
+    /// mode: what is invalid is left out, and that is compared too. If it is forced to go by
+    /// declarations, the transactions declare what they access, some of them wrongly.
     pub fn amplify(
         &self,
         executor: &mut Executor,
@@ -100,7 +103,12 @@ impl Test {
             transactions.extend(more);
             for chunk in transactions.chunks(MOST) {
                 let (block, database) = self.mixed(rules, chunk.to_vec(), &mut choices);
-                let mut amplified = compare(executor, &block, &database);
+                let mut amplified = match executor.config().policy {
+                    Policy::Forced(Forced::Declared) => {
+                        compare_declared(executor, &block, &database, &mut choices)
+                    }
+                    _ => compare(executor, &block, &database),
+                };
                 amplified.fork.clone_from(fork);
                 amplified.seed = seed;
                 each(amplified);
@@ -189,5 +197,26 @@ fn compare(executor: &mut Executor, block: &Block, database: &SuiteDatabase) -> 
     let verdict =
         if lines.is_empty() { Verdict::Passed } else { Verdict::Failed(lines.replace('\n', "; ")) };
     let transactions = block.transactions.len();
+    Amplified { fork: String::new(), seed: 0, transactions, left_out, verdict, stats }
+}
+
+/// The same with transactions that declare what they access, as `choices` decide.
+fn compare_declared(
+    executor: &mut Executor,
+    block: &Block,
+    database: &SuiteDatabase,
+    choices: &mut Random,
+) -> Amplified {
+    let block = braid_evm::Block::from(block);
+    let mut draw = |end: usize| choices.below(end as u64) as usize;
+    let declared = Declared::spoiled(&block, database, &mut draw);
+    let found =
+        executor.block(Arc::clone(&declared.block)).database(Yielding(database.clone())).execute();
+    let stats = found.as_ref().map(|output| output.stats).unwrap_or_default();
+    let verdict = match declared.judge(executor.config(), &found) {
+        Ok(()) => Verdict::Passed,
+        Err(lines) => Verdict::Failed(lines.replace('\n', "; ")),
+    };
+    let (transactions, left_out) = (block.transactions.len(), declared.skipped());
     Amplified { fork: String::new(), seed: 0, transactions, left_out, verdict, stats }
 }

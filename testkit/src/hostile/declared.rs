@@ -1,0 +1,234 @@
+//! Blocks whose transactions declare what they access, and what must become of them.
+
+use super::code::Code;
+use super::generate::Case;
+use super::memory::MemoryAccount;
+use super::spoil::Draw;
+use crate::compare::braid::{ExpectedList, outputs_with_list};
+use crate::plain::{self, declared};
+use crate::sequential::{SequentialOutcome, SequentialOutput};
+use alloy_eips::eip2930::{AccessList, AccessListItem};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use braid_evm::{Block, BlockError, BlockOutput, Config, Stats, Strategy};
+use core::fmt::Display;
+use revm::DatabaseRef;
+use revm::bytecode::opcode;
+use revm::context::{CfgEnv, TxEnv};
+use revm::primitives::hardfork::SpecId;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Differences that are described.
+const DESCRIBED: usize = 5;
+
+/// A block whose transactions declare what they access, with what plain revm makes of it.
+#[derive(Debug)]
+pub struct Declared {
+    /// The block.
+    pub block: Arc<Block>,
+    expected: SequentialOutput,
+    left: Vec<declared::Left>,
+    /// Whether nothing of it may be run twice.
+    runs_once: bool,
+}
+
+impl Declared {
+    /// The transactions of `block` with declarations of what they access. `draw` spoils
+    /// some of them; in an eighth of the blocks none declares anything.
+    pub fn spoiled<D: DatabaseRef>(block: &Block, database: &D, draw: Draw<'_>) -> Self {
+        let mut block = plain::bare(block);
+        if draw(8) > 0 {
+            block = declared::declare(&block, database);
+            spoil(&mut block, draw);
+        }
+        Self::new(block, database, false)
+    }
+
+    /// The transactions of `block` with declarations of all that they access. They are valid, leave the beneficiary
+    /// alone and delete no empty account: nothing of it may be run twice.
+    pub fn honest<D: DatabaseRef>(block: &Block, database: &D) -> Self {
+        Self::new(declared::declare(&plain::bare(block), database), database, true)
+    }
+
+    fn new<D: DatabaseRef>(mut block: Block, database: &D, runs_once: bool) -> Self {
+        block.rules.declared_accesses = true;
+        let (expected, left) = plain::build_declared(&block, database);
+        Self { block: Arc::new(block), expected, left, runs_once }
+    }
+
+    /// What plain revm makes of it.
+    #[must_use]
+    pub const fn expected(&self) -> &SequentialOutput {
+        &self.expected
+    }
+
+    /// The transactions that leave what they declare, and how.
+    #[must_use]
+    pub fn left(&self) -> &[declared::Left] {
+        &self.left
+    }
+
+    /// Transactions that are left out.
+    #[must_use]
+    pub fn skipped(&self) -> usize {
+        let outcomes = self.expected.outcomes.iter();
+        outcomes.filter(|one| matches!(one, SequentialOutcome::Skipped(_))).count()
+    }
+
+    /// Compares what an executor with `config` has made of the block.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn judge<E: Display>(
+        &self,
+        config: &Config,
+        found: &Result<BlockOutput, BlockError<E>>,
+    ) -> Result<(), String> {
+        let found = found.as_ref().map_err(|error| format!("expected success, found {error}"))?;
+        let list = if config.access_list { ExpectedList::Unknown } else { ExpectedList::Absent };
+        let different = outputs_with_list(&self.expected, list, found, DESCRIBED);
+        if !different.is_empty() {
+            return Err(different.to_string());
+        }
+        let left: Vec<declared::Left> = found
+            .undeclared
+            .iter()
+            .map(|(tx, how)| (tx.position(), (how.place.address, how.place.slot), how.is_change))
+            .collect();
+        if left != self.left {
+            return Err(format!("{:?} have left what they declare, found {left:?}", self.left));
+        }
+        let Stats { transactions, incarnations, discarded, .. } = found.stats;
+        let by_declaration = found
+            .path
+            .iter()
+            .all(|it| matches!(it.strategy, Strategy::Declared | Strategy::InOrder));
+        if self.runs_once && by_declaration && (incarnations, discarded) != (transactions, 0) {
+            let runs = format!("{incarnations} runs, and {discarded} were thrown away");
+            return Err(format!("{runs}, of {transactions} transactions: {:?}", found.path));
+        }
+        Ok(())
+    }
+}
+
+/// Takes something out of the declarations of `block`, or says of it that it is only read.
+fn spoil(block: &mut Block, draw: Draw<'_>) {
+    for tx in &mut block.transactions {
+        let items = &mut tx.access_list.0;
+        if items.is_empty() || draw(3) > 0 {
+            continue;
+        }
+        let at = draw(items.len());
+        match draw(4) {
+            0 => drop(items.remove(at)),
+            1 => drop(items[at].storage_keys.pop()),
+            2 => {
+                items.push(AccessListItem { address: tx.caller, storage_keys: Vec::new() });
+            }
+            _ => tx.access_list = AccessList::default(),
+        }
+    }
+}
+
+/// A block of calls that keep to what they declare once they do ([`Declared::honest`]), and leave the beneficiary
+/// alone: each reads some slots and changes one, and a few pay. Some slots are read much more often than they change.
+#[must_use]
+pub fn honest(draw: Draw<'_>) -> Case {
+    let forks = [SpecId::CANCUN, SpecId::BERLIN, SpecId::PRAGUE, SpecId::OSAKA];
+    let spec = forks[draw(forks.len())];
+    let (count, contracts) = (2 + draw(120), 1 + draw(3));
+    let (slots, shared) = (1 + draw(40), draw(4));
+    let changes_shared = 2 + draw(60);
+    let pays = draw(2) > 0;
+    let mut nonces = BTreeMap::<Address, u64>::new();
+    let mut transactions = Vec::new();
+    for number in 0..count {
+        // Now and then one that has sent before sends again.
+        let sender = if draw(8) == 0 { draw(count) } else { number };
+        let caller = Address::left_padding_from(&(0x10_000 + sender as u64).to_be_bytes());
+        let nonce = nonces.entry(caller).or_default();
+        let mut tx = TxEnv {
+            caller,
+            nonce: *nonce,
+            gas_limit: 150_000,
+            gas_price: 1,
+            chain_id: Some(1),
+            ..TxEnv::default()
+        };
+        *nonce += 1;
+        if pays && draw(6) == 0 {
+            (tx.kind, tx.value) = (TxKind::Call(payee(draw(3))), U256::from(1 + draw(3)));
+        } else {
+            tx.kind = TxKind::Call(contract(draw(contracts)));
+            let changed =
+                if draw(changes_shared) == 0 { draw(shared + 1) } else { 8 + draw(slots) };
+            let mut words = vec![U256::from(changed)];
+            words.extend((0..shared).filter(|_| draw(3) > 0).map(U256::from));
+            if draw(8) == 0 {
+                words.push(U256::from(8 + draw(slots)));
+            }
+            let words = words.into_iter().map(B256::from);
+            tx.data = words.flat_map(|word| word.0).collect::<Vec<u8>>().into();
+        }
+        transactions.push(tx);
+    }
+    let rich = MemoryAccount { balance: U256::from(1) << 90, ..MemoryAccount::default() };
+    let mut accounts: BTreeMap<_, _> = nonces.into_keys().map(|at| (at, rich.clone())).collect();
+    // Fees are added to an account that is there.
+    accounts.extend((0..3).map(payee).chain([Address::ZERO]).map(|at| (at, rich.clone())));
+    let adder = MemoryAccount { code: adder(), nonce: 1, ..MemoryAccount::default() };
+    accounts.extend((0..contracts).map(|number| (contract(number), adder.clone())));
+    let mut block = Block { transactions, ..Block::default() };
+    block.cfg = CfgEnv::new_with_spec(spec);
+    block.env.gas_limit = 1 << 40;
+    Case { block, accounts }
+}
+
+const fn contract(number: usize) -> Address {
+    Address::repeat_byte(0xc0 + number as u8)
+}
+
+const fn payee(number: usize) -> Address {
+    Address::repeat_byte(0xe0 + number as u8)
+}
+
+/// Adds one and what the slots hold that the further arguments name to the slot that the first one names.
+fn adder() -> Bytes {
+    // The sum, and the place of the next argument.
+    let mut code = Code::new().push(0).push(32);
+    let next = code.len() as u64;
+    code = code.op(opcode::JUMPDEST).op(opcode::DUP1).op(opcode::CALLDATASIZE).op(opcode::GT);
+    code = code.if_nonzero(|code| {
+        let code = code.op(opcode::DUP1).op(opcode::CALLDATALOAD).op(opcode::SLOAD);
+        let code = code.op(opcode::SWAP1).op(opcode::SWAP2).op(opcode::ADD).op(opcode::SWAP1);
+        code.push(32).op(opcode::ADD).push(next).op(opcode::JUMP)
+    });
+    let argument = |code: Code| code.push(0).op(opcode::CALLDATALOAD);
+    code = argument(code.op(opcode::POP)).op(opcode::SLOAD).op(opcode::ADD);
+    code = argument(code.push(1).op(opcode::ADD)).op(opcode::SSTORE);
+    code.op(opcode::STOP).bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spoil::Numbers;
+
+    #[test]
+    fn honest_blocks_keep_to_what_they_declare() {
+        let (mut all, mut reads) = (0, 0);
+        for seed in 0..20 {
+            let mut numbers = Numbers(seed);
+            let case = honest(&mut |end| numbers.below(end));
+            let declared = Declared::honest(&case.block, &case.database());
+            assert!(declared.left().is_empty() && declared.skipped() == 0, "seed {seed}");
+            let receipts = &declared.expected().receipts;
+            assert!(receipts.iter().all(|receipt| receipt.success), "seed {seed}");
+            all += receipts.len();
+            let items = declared.block.transactions.iter().map(|tx| tx.access_list.0.len());
+            reads += items.filter(|items| *items > 1).count();
+        }
+        // Many declare that they read something.
+        assert!(all > 500 && reads > all / 4, "{all} transactions, {reads} with reads");
+    }
+}
