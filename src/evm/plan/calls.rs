@@ -1,6 +1,7 @@
 //! Which calls need each other, one after the other, as earlier blocks have shown.
 
-use super::thresholds::{IN_A_ROW, KNOWN, LEFT_ALONE, SAMPLED};
+use super::backoff::Backoff;
+use super::thresholds::{FARTHEST, LARGE};
 use super::tx::{Call, weigh};
 use alloy_primitives::Address;
 use core::hash::BuildHasher;
@@ -12,10 +13,8 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug)]
 struct Known {
     call: Call,
-    /// Stretches that were given up, up to [`IN_A_ROW`].
-    given_up: u8,
-    /// Stretches that were not even tried since then.
-    believed: u8,
+    /// When it is shared out again after that was given up.
+    sharing: Backoff,
 }
 
 /// Which calls were given up, in bounded memory: one that comes to the place of another takes it.
@@ -33,7 +32,7 @@ impl Calls {
             if !was_given_up {
                 return;
             }
-            self.known = vec![None; KNOWN];
+            self.known = vec![None; FARTHEST];
         }
         let Some(contract) = contract_of_most(stretch, |_| true) else { return };
         for (call, times) in calls_of(contract, stretch) {
@@ -43,10 +42,10 @@ impl Calls {
                 continue;
             }
             let known = place.filter(|known| known.call == call);
-            let given_up = known.map_or(0, |known| known.given_up);
-            let given_up = if was_given_up { IN_A_ROW.min(given_up + 1) } else { 0 };
-            if given_up > 0 || known.is_some() {
-                *place = Some(Known { call, given_up, believed: 0 });
+            if was_given_up || known.is_some() {
+                let mut sharing = known.map_or_else(Backoff::default, |known| known.sharing);
+                sharing.learn(!was_given_up);
+                *place = Some(Known { call, sharing });
             }
         }
     }
@@ -69,20 +68,15 @@ impl Calls {
         let Some(contract) = self.chain_of(transactions) else { return };
         for (call, _) in calls_of(contract, transactions) {
             let Some(Some(known)) = self.place(&call) else { continue };
-            if known.call != call || known.given_up < IN_A_ROW {
-                continue;
-            }
-            known.believed += 1;
-            if u32::from(known.believed) == LEFT_ALONE {
-                // One more that is given up is enough then.
-                (known.given_up, known.believed) = (IN_A_ROW - 1, 0);
+            if known.call == call {
+                known.sharing.skip();
             }
         }
     }
 
     fn is_chain(&self, call: &Call) -> bool {
         let known = self.known.get(self.index(call)).copied().flatten();
-        known.is_some_and(|known| known.call == *call && known.given_up >= IN_A_ROW)
+        known.is_some_and(|known| known.call == *call && !known.sharing.tries())
     }
 
     fn place(&mut self, call: &Call) -> Option<&mut Option<Known>> {
@@ -91,14 +85,14 @@ impl Calls {
     }
 
     fn index(&self, call: &Call) -> usize {
-        self.hasher.hash_one(call) as usize % KNOWN
+        self.hasher.hash_one(call) as usize % FARTHEST
     }
 }
 
 /// The contract whose calls hold almost all of the gas limits, by a sample. Only calls that
 /// `counts` accepts are considered.
 fn contract_of_most(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> Option<Address> {
-    let step = transactions.len().div_ceil(SAMPLED).max(1);
+    let step = transactions.len().div_ceil(LARGE).max(1);
     let weights = transactions.iter().step_by(step).map(|tx| {
         let call = Call::of(tx).filter(&counts);
         (call.map(|call| call.contract), u128::from(tx.gas_limit))
@@ -118,6 +112,7 @@ fn calls_of(contract: Address, transactions: &[TxEnv]) -> HashMap<Call, usize, R
 
 #[cfg(test)]
 mod tests {
+    use super::super::thresholds::LEFT_ALONE;
     use super::*;
     use alloy_primitives::{Bytes, TxKind};
 
@@ -132,15 +127,13 @@ mod tests {
 
     fn taught(stretch: &[TxEnv]) -> Calls {
         let mut known_calls = Calls::default();
-        for _ in 0..IN_A_ROW {
-            assert!(!known_calls.expects_chain(stretch));
-            known_calls.learn(stretch, true);
-        }
+        assert!(!known_calls.expects_chain(stretch));
+        known_calls.learn(stretch, true);
         known_calls
     }
 
     #[test]
-    fn who_was_given_up_again_and_again_is_not_tried() {
+    fn what_was_given_up_is_not_tried() {
         let stretch = [7, 8, 7, 8, 7].map(|selector| call(1, selector));
         let stretch = [&stretch[..], &[call(2, 7)]].concat();
         let known_calls = taught(&stretch);
@@ -169,19 +162,21 @@ mod tests {
     fn one_stretch_that_goes_through_is_forgiven_all() {
         let stretch = [call(1, 7), call(1, 7)];
         let mut known_calls = taught(&stretch);
+        known_calls.learn(&stretch, true);
         known_calls.learn(&stretch, false);
-        for _ in 1..IN_A_ROW {
-            known_calls.learn(&stretch, true);
-            assert!(!known_calls.expects_chain(&stretch));
-        }
+        assert!(!known_calls.expects_chain(&stretch));
+        known_calls.learn(&stretch, true);
+        assert!(known_calls.expects_chain(&stretch));
+        known_calls.believe(&stretch);
+        assert!(!known_calls.expects_chain(&stretch));
     }
 
     #[test]
-    fn what_was_not_tried_for_long_is_tried_once() {
+    fn what_was_given_up_is_tried_later_and_later() {
         let stretch = [call(1, 7), call(1, 7)];
         let mut known_calls = taught(&stretch);
-        for _ in 0..3 {
-            for _ in 0..LEFT_ALONE {
+        for skips in [1, 3, 7, 15, LEFT_ALONE, LEFT_ALONE] {
+            for _ in 0..skips {
                 assert!(known_calls.expects_chain(&stretch) && known_calls.expects_chain(&stretch));
                 known_calls.believe(&stretch);
             }
@@ -220,7 +215,7 @@ mod tests {
         for contract in 0..20_000 {
             known_calls.learn(&[call(contract, 7), call(contract, 7)], true);
         }
-        assert_eq!(known_calls.known.len(), KNOWN);
-        assert!(known_calls.known.iter().flatten().all(|known| known.given_up == 1));
+        assert_eq!(known_calls.known.len(), FARTHEST);
+        assert!(known_calls.known.iter().flatten().all(|known| !known.sharing.tries()));
     }
 }

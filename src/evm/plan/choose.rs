@@ -5,7 +5,8 @@ use super::features::{Features, ListUse};
 use super::feedback::Feedback;
 use super::progress::Progress;
 use super::strategy::{Reason, Strategy};
-use super::thresholds::{CHEAP, GROUPS, LARGE, WORKERS_IN_ORDER, WORKERS_THAT_MEET};
+use super::thresholds::{FOLDS_MEANWHILE, LARGE, WORKERS_THAT_MEET};
+use super::trials::Trials;
 use crate::config::{Forced, Policy};
 
 /// Transactions of a forced batch, and for each worker of forced batches before a turn in order.
@@ -22,7 +23,8 @@ pub(in crate::evm) fn choose(
     let choice = choose_strategy(features, feedback, progress, rest);
     let transactions = choice.end.saturating_sub(rest.first);
     let most = match choice.strategy {
-        Strategy::InOrder => WORKERS_IN_ORDER,
+        // One folds, and another one does if that is suspended.
+        Strategy::InOrder => FOLDS_MEANWHILE,
         // Where storage is slow, what runs ahead reads for the others.
         _ if features.setting.is_wide => features.setting.workers,
         Strategy::Speculative | Strategy::Groups => WORKERS_THAT_MEET,
@@ -128,8 +130,8 @@ fn by_features(
             let slow = features.setting.is_wide;
             let reason = if slow { Reason::SlowStorage } else { Reason::NothingKnown };
             let choice = rest.choice(Strategy::Speculative, reason);
-            let is_short = rest.left() < GROUPS;
-            rest.up_to(if is_short { rest.left() } else { progress.trials.length() }, choice)
+            let is_long = Trials::is_worthwhile(rest.left());
+            rest.up_to(if is_long { progress.trials.length() } else { rest.left() }, choice)
         }
     };
     Choice { untried, ..choice }
@@ -144,7 +146,8 @@ fn may_group(
     rest: Rest<'_>,
 ) -> bool {
     let have_paid = features.learns && feedback.is_some_and(Feedback::groups_have_paid);
-    let is_enough = rest.left() >= GROUPS && features.mean_gas >= CHEAP;
+    let is_enough =
+        Trials::is_worthwhile(rest.left()) && !Features::are_cheap(features.mean_gas, 1);
     let is_of_use = is_enough && (have_paid || progress.is_contended);
     is_of_use && !progress.tried.groups && features.may_batch()
 }
@@ -313,8 +316,8 @@ mod tests {
             (in_order, Reason::Discarded, 30),
             (speculative, Reason::NothingKnown, 94),
             (in_order, Reason::Discarded, 104),
-            (speculative, Reason::NothingKnown, 616),
-            (in_order, Reason::Discarded, 626),
+            (speculative, Reason::NothingKnown, 1_128),
+            (in_order, Reason::Discarded, 1_138),
         ];
         assert_eq!(path, expected);
     }

@@ -1,11 +1,9 @@
 //! Rounds of transactions that declare what they access. Conflicting ones are in one batch, and no
 //! batch reads what another one writes, so that no run is thrown away.
 
-use super::partition::weight;
-use super::thresholds::{
-    BATCHES_EACH, CHAIN_OF_FOUR, FARTHEST_ROUND, FOLD_MICROSECONDS, ROUND_MICROSECONDS, SHORT,
-};
-use super::tx::may_fit;
+use super::partition::folding;
+use super::thresholds::{BATCHES_EACH, FARTHEST, MILLISECOND_GAS, MOST_OF_FIVE, SHORT};
+use super::tx::{may_fit, probable_gas};
 use crate::evm::bal::declaration::{Declaration, Place};
 use crate::evm::exec::input::Block;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
@@ -108,12 +106,12 @@ impl Conflicts {
     /// How many times as fast as one worker in order `workers` workers are, in thousandths.
     fn speed(&self, workers: usize) -> u64 {
         let longest = self.heaviest.max(self.total / workers.max(1) as u64);
-        self.total.saturating_mul(1_000) / longest.saturating_add(ROUND_MICROSECONDS)
+        self.total.saturating_mul(1_000) / longest.saturating_add(MILLISECOND_GAS)
     }
 
     /// Whether most of them are in one batch.
     const fn is_chain(&self) -> bool {
-        self.heaviest > self.total / 4 * CHAIN_OF_FOUR
+        self.heaviest > self.total / 5 * MOST_OF_FIVE
     }
 
     fn join(&mut self, one: usize, other: usize) {
@@ -172,7 +170,7 @@ impl Rounds {
         self.first = first;
         let room = block.env.gas_limit.saturating_sub(used);
         let transactions = block.transactions.get(left).unwrap_or_default();
-        let fitting = transactions.iter().take(FARTHEST_ROUND);
+        let fitting = transactions.iter().take(FARTHEST);
         let fitting = fitting.take_while(|tx| may_fit(block, tx, room));
         let (apart, length) = self.look(fitting, block, workers);
         if apart >= BATCHES_EACH * workers * shortest.max(1) {
@@ -191,7 +189,7 @@ impl Rounds {
             keys: [Some(conflicts.joined.root(tx) as u64), None, None, None],
         });
         let ties: Vec<_> = ties.collect();
-        let mut shared = lanes(&ties, BATCHES_EACH * workers, FOLD_MICROSECONDS * begun as u64);
+        let mut shared = lanes(&ties, BATCHES_EACH * workers, folding(begun));
         shared.lanes.iter_mut().flatten().for_each(|place| *place += first);
         Planned::Round(shared)
     }
@@ -209,7 +207,7 @@ impl Rounds {
         self.conflicts.clear();
         for tx in fitting {
             if self.known.len() == length {
-                self.known.push_back((weight(block, tx), Declaration::of(tx)));
+                self.known.push_back((probable_gas(block, tx), Declaration::of(tx)));
             }
             let Some((weight, declared)) = self.known.get(length) else { break };
             if self.conflicts.add(*weight, declared) {

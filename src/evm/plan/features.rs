@@ -2,15 +2,15 @@
 
 use super::choice::Choice;
 use super::partition::first_batch;
+use super::progress::is_cheap;
 use super::strategy::{Reason, Strategy};
-use super::thresholds::{
-    BATCHES_EACH, CHEAP, CHEAP_WITH_BUNDLE_THREAD, FOLDS_MEANWHILE, LARGE, MILLISECOND_GAS,
-};
+use super::thresholds::{ASKED_FOR_USED, BATCHES_EACH, FOLDS_MEANWHILE, LARGE, MILLISECOND_GAS};
 use super::tx::{begins_apart, looks_independent, mean_gas, probable_gas, weigh};
 use crate::config::Config;
 use crate::config::{Forced, Policy};
 use crate::evm::exec::input::Block;
 use crate::evm::exec::payees::Payees;
+use crate::evm::exec::work::Work;
 
 /// What the access list is used for that the block comes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +180,13 @@ impl Features {
         self.setting.workers <= FOLDS_MEANWHILE
     }
 
+    /// Whether this number of `transactions`, which ask for this `gas`, is not worth a second
+    /// worker.
+    pub(super) const fn are_cheap(gas: u64, transactions: usize) -> bool {
+        let work = Work { all: gas / ASKED_FOR_USED, accesses: 0 };
+        is_cheap(transactions, work, 2)
+    }
+
     /// Why sharing the transactions out cannot pay, if it cannot.
     fn is_serial(&self) -> Option<Reason> {
         let Setting { workers, is_wide, shares_journals, list, is_pool, .. } = self.setting;
@@ -192,15 +199,10 @@ impl Features {
             ListUse::Compared => return Some(Reason::Listed),
             ListUse::Nothing => {}
         }
-        let cheap = match workers {
-            ..=2 if self.has_bundle_thread() => CHEAP_WITH_BUNDLE_THREAD,
-            _ if workers <= 2 || shares_journals => CHEAP,
-            _ => 0,
-        };
         if self.gas < MILLISECOND_GAS {
             return Some(Reason::TooLittleGas);
         }
-        if self.gas < cheap.saturating_mul(self.transactions as u64) {
+        if (workers <= 2 || shares_journals) && Self::are_cheap(self.gas, self.transactions) {
             return Some(Reason::CheapTransactions);
         }
         self.has_one_sender.then_some(Reason::OneSender)
@@ -271,16 +273,11 @@ mod tests {
             serial(&transactions, workers, has_bundle_thread) == Some(Reason::CheapTransactions)
         };
         // Native transfers; a little more; tokens of two kinds.
-        for (gas, two, two_with_thread, three, three_with_thread) in [
-            (21_000, true, true, true, true),
-            (34_000, true, true, true, true),
-            (40_000, false, true, false, false),
-            (60_000, false, false, false, false),
-        ] {
-            assert_eq!(each(gas, 2, false), two, "{gas}");
-            assert_eq!(each(gas, 2, true), two_with_thread, "{gas}");
-            assert_eq!(each(gas, 3, false), three, "{gas}");
-            assert_eq!(each(gas, 3, true), three_with_thread, "{gas}");
+        for (gas, is_cheap) in [(21_000, true), (34_000, true), (35_000, false), (60_000, false)] {
+            for (workers, has_bundle_thread) in [(2, false), (2, true), (3, false), (3, true)] {
+                let found = each(gas, workers, has_bundle_thread);
+                assert_eq!(found, is_cheap, "{gas}, {workers} workers, {has_bundle_thread}");
+            }
         }
     }
 }

@@ -3,12 +3,12 @@
 //!
 //! What it holds depends on schedules; no result does.
 
+use super::backoff::Backoff;
 use super::calls::Calls;
 use super::choice::Choice;
 use super::longest::{Longest, Seen};
 use super::progress::Outcome;
 use super::strategy::{Reason, Strategy};
-use super::thresholds::LEFT_ALONE;
 use crate::evm::exec::input::Block;
 
 /// What earlier blocks have shown.
@@ -22,33 +22,6 @@ pub(crate) struct Feedback {
     groups: Backoff,
     /// Whether batches of neighbours have.
     neighbours: Backoff,
-}
-
-/// When something is tried again after it has not paid.
-#[derive(Clone, Copy, Debug, Default)]
-struct Backoff {
-    /// Blocks that were left alone last, up to [`LEFT_ALONE`].
-    last: u32,
-    /// Blocks that are left alone yet.
-    skips: u32,
-    /// Whether it has paid when it was tried last.
-    has_paid: bool,
-}
-
-impl Backoff {
-    const fn tries(self) -> bool {
-        self.skips == 0
-    }
-
-    /// A block was not tried.
-    const fn skip(&mut self) {
-        self.skips = self.skips.saturating_sub(1);
-    }
-
-    fn learn(&mut self, has_paid: bool) {
-        let last = if has_paid { 0 } else { LEFT_ALONE.min(2 * self.last + 1) };
-        *self = Self { last, skips: last, has_paid };
-    }
 }
 
 /// What a stretch that has run teaches.
@@ -150,20 +123,5 @@ mod tests {
         let held = [3, 511, 512, 5_000].map(|next| tries(next, false));
         assert_eq!(held, [false, false, true, true]);
         assert!(tries(3, true), "an invalid block tells nothing");
-    }
-
-    #[test]
-    fn what_has_not_paid_is_tried_later_and_later() {
-        let mut backoff = Backoff::default();
-        for skips in [1, 3, 7, 15, 31, LEFT_ALONE, LEFT_ALONE] {
-            assert!(backoff.tries());
-            backoff.learn(false);
-            for _ in 0..skips {
-                assert!(!backoff.tries() && !backoff.tries(), "asking changes nothing");
-                backoff.skip();
-            }
-        }
-        backoff.learn(true);
-        assert!(backoff.tries());
     }
 }

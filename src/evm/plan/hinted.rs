@@ -2,10 +2,10 @@
 //! written. A list that lies makes some transactions wait that need not, or run again; each run is
 //! checked as without it.
 
-use super::thresholds::GAS_OF_A_CHANGE;
 use super::tx::probable_gas;
 use crate::evm::exec::input::Block;
 use crate::ids::TxIndex;
+use alloy_eip7928::constants::ITEM_COST;
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use alloy_primitives::Address;
 use core::iter::Peekable;
@@ -79,7 +79,9 @@ struct Writers {
 
 impl Writers {
     fn new(block: &Block, first: u64) -> Self {
-        let most = block.env.gas_limit / GAS_OF_A_CHANGE;
+        // No change of a right list is cheaper, so all of it is read; one of any length costs next
+        // to nothing.
+        let most = block.env.gas_limit / ITEM_COST as u64;
         Self { needs: Vec::new(), left: usize::try_from(most).unwrap_or(usize::MAX), first }
     }
 
@@ -178,7 +180,7 @@ mod tests {
     fn no_more_is_read_than_a_block_can_pay_for() {
         let mut long = block(&[30_000; 9], &[&[1; 5_000], &[1, 2]]);
         assert_eq!(waits(&long)[1], Some(0));
-        long.env.gas_limit = 5_000 * GAS_OF_A_CHANGE;
+        long.env.gas_limit = 5_000 * ITEM_COST as u64;
         assert_eq!(waits(&long)[1], None);
     }
 

@@ -2,7 +2,7 @@
 //! no worker has to wait for one of them. Earlier blocks tell which they are, or a very large gas
 //! limit.
 
-use super::thresholds::{ASKED_FOR_USED, BEGIN_FIRST_ONE_IN, KNOWN, LEFT_ALONE};
+use super::thresholds::{FARTHEST, LEFT_ALONE, MILLISECOND_GAS, MOST_OF_FIVE};
 use crate::evm::exec::input::{Block, regular_gas_limit};
 use crate::evm::exec::work::LONG;
 use crate::ids::TxIndex;
@@ -20,6 +20,9 @@ pub(in crate::evm) struct Seen {
     /// Transactions that began before their turn, with the number of their runs.
     pub(in crate::evm) began: Vec<(TxIndex, u32)>,
 }
+
+/// Gas that an unknown call asks for, to begin first: most of a millisecond.
+const MUCH: u64 = MILLISECOND_GAS / 5 * MOST_OF_FIVE;
 
 /// What is called: a contract, and which of its functions.
 type Function = (Address, [u8; 4]);
@@ -48,17 +51,12 @@ pub(super) struct Longest {
 }
 
 impl Longest {
-    /// Transactions in `range` predicted to run long, to be dispatched first. Empty if they are
-    /// too many of the range.
+    /// Transactions in `range` predicted to run long, to be dispatched first.
     pub(super) fn of(&self, block: &Block, range: Range<usize>) -> Vec<TxIndex> {
         let transactions = block.transactions.get(range.clone()).unwrap_or_default();
         let indices = range.filter_map(|tx| u32::try_from(tx).ok()).map(TxIndex);
         let long = indices.zip(transactions).filter(|(_, tx)| self.goes_first(block, tx));
-        let mut long: Vec<_> = long.map(|(tx, _)| tx).collect();
-        if long.len() > transactions.len() / BEGIN_FIRST_ONE_IN {
-            long.clear();
-        }
-        long
+        long.map(|(tx, _)| tx).collect()
     }
 
     fn goes_first(&self, block: &Block, tx: &TxEnv) -> bool {
@@ -67,7 +65,7 @@ impl Longest {
             Some(Some(known)) if known.function == function => {
                 known.work >= LONG && known.waits_until <= self.stretches
             }
-            _ => regular_gas_limit(block, tx.gas_limit) / ASKED_FOR_USED >= LONG,
+            _ => regular_gas_limit(block, tx.gas_limit) >= MUCH,
         }
     }
 
@@ -76,7 +74,7 @@ impl Longest {
     pub(super) fn learn(&mut self, block: &Block, frontier: usize, is_new: bool, seen: &Seen) {
         let Seen { long, began } = seen;
         self.stretches += u64::from(is_new);
-        let waits_until = self.stretches + u64::from(LEFT_ALONE);
+        let waits_until = self.stretches + LEFT_ALONE as u64;
         for (tx, runs) in began {
             let is_committed = tx.position() < frontier;
             let was_discarded = *runs > u32::from(is_committed);
@@ -101,7 +99,7 @@ impl Longest {
     fn entry(&mut self, block: &Block, tx: TxIndex) -> Option<&mut Known> {
         let function = function(block.transactions.get(tx.position())?)?;
         if self.known.is_empty() {
-            self.known = vec![None; KNOWN];
+            self.known = vec![None; FARTHEST];
         }
         let index = self.index(&function);
         let place = self.known.get_mut(index)?;
@@ -112,7 +110,7 @@ impl Longest {
     }
 
     fn index(&self, function: &Function) -> usize {
-        self.hasher.hash_one(function) as usize % KNOWN
+        self.hasher.hash_one(function) as usize % FARTHEST
     }
 }
 
@@ -165,7 +163,7 @@ mod tests {
         learn(&mut longest, &block, END, &[(LAST, LONG)], &[]);
         assert_eq!(first(&longest, &block), [LAST]);
         assert_eq!(longest.of(&block, 0..9), [], "not one of these");
-        assert_eq!(longest.of(&block, 8..10), [], "half of them");
+        assert_eq!(longest.of(&block, 8..10), [LAST], "half of them");
         // It did run once, but not for long.
         learn(&mut longest, &block, END, &[], &[(LAST, 1)]);
         assert_eq!(first(&longest, &block), []);
@@ -214,7 +212,7 @@ mod tests {
 
     #[test]
     fn who_asks_for_very_much_is_believed_once() {
-        let (mut longest, block) = (Longest::default(), block(1, ASKED_FOR_USED * LONG));
+        let (mut longest, block) = (Longest::default(), block(1, MUCH));
         assert_eq!(first(&longest, &block), [LAST]);
         learn(&mut longest, &block, END, &[], &[(LAST, 1)]);
         assert_eq!(first(&longest, &block), []);
@@ -236,6 +234,6 @@ mod tests {
         for contract in 0..20_000 {
             learn(&mut longest, &block(contract, 400_000), END, &[(LAST, LONG)], &[]);
         }
-        assert_eq!(longest.known.len(), KNOWN);
+        assert_eq!(longest.known.len(), FARTHEST);
     }
 }

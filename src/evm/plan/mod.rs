@@ -6,6 +6,7 @@
 //! earlier blocks have shown ([`feedback`]). [`partition`] cuts the transactions up for each
 //! strategy. The numbers on which it depends are in [`thresholds`].
 
+mod backoff;
 mod calls;
 pub(super) mod choice;
 mod choose;

@@ -1,8 +1,6 @@
 //! How long rounds of batches are, and whether they pay.
 
-use super::thresholds::{
-    CHAIN_OF_FOUR, COMMITTED_FOR_DISCARDED, FARTHEST_ROUND, IN_A_ROW, SHORT, TIGHT_OF_FOUR,
-};
+use super::thresholds::{FARTHEST, MOST_OF_FIVE, OFTEN_ONE_IN, SHORT, TRIAL_TIMES};
 use crate::schedule::Lanes;
 
 /// Transactions of a round where rounds are forced, and how many there are in a row: what one
@@ -12,7 +10,7 @@ const FORCED_ROUNDS: u32 = 2;
 
 /// Whether most of a round belongs together, so that other workers would wait for it.
 pub(in crate::evm) const fn is_chain(round: &Lanes) -> bool {
-    round.lanes.len() < 2 || round.heaviest > round.total / 4 * CHAIN_OF_FOUR
+    round.lanes.len() < 2 || round.heaviest > round.total / 5 * MOST_OF_FIVE
 }
 
 /// How rounds come on.
@@ -29,8 +27,8 @@ pub(in crate::evm) struct Pace {
     held: usize,
     /// Rounds in which nothing was wasted since one was, and how many there have to be before they
     /// get longer.
-    good: u32,
-    patience: u32,
+    good: usize,
+    patience: usize,
     /// The last round had one that was too long beside all else.
     is_tight: bool,
     /// Rounds that are run, whatever they bring.
@@ -51,7 +49,7 @@ impl Pace {
             discarded: 0,
             held: 0,
             good: 0,
-            patience: IN_A_ROW as u32,
+            patience: TRIAL_TIMES,
             is_tight: false,
             forced: None,
             is_over: false,
@@ -82,8 +80,7 @@ impl Pace {
     /// That much of the shortest round counts as if it had paid. Where many wait for all before
     /// them speculation goes on meanwhile, and rounds do not.
     const fn is_wasteful(&self) -> bool {
-        self.is_too_much(COMMITTED_FOR_DISCARDED / 2, self.held)
-            || self.is_too_much(COMMITTED_FOR_DISCARDED, self.discarded)
+        self.is_too_much(OFTEN_ONE_IN, self.held) || self.is_too_much(SHORT, self.discarded)
     }
 
     const fn is_too_much(&self, committed_for_each: usize, count: usize) -> bool {
@@ -99,8 +96,8 @@ impl Pace {
         has_rest: bool,
     ) -> bool {
         let Lanes { heaviest, total, .. } = *lanes;
-        let even = total.saturating_mul(TIGHT_OF_FOUR);
-        self.is_tight = heaviest.saturating_mul(4 * workers as u64) > even;
+        let most = heaviest.saturating_mul(MOST_OF_FIVE);
+        self.is_tight = most.saturating_mul(workers as u64) > total.saturating_mul(5);
         let is_chain = is_chain(lanes);
         if self.forced.is_some() {
             // A single lane would do, but there has to be one.
@@ -108,8 +105,7 @@ impl Pace {
             return !self.is_over;
         }
         let looks_ahead = self.reach > 0 || (is_chain && self.length == SHORT);
-        if looks_ahead && (is_chain || self.is_tight) && !has_rest && self.length() < FARTHEST_ROUND
-        {
+        if looks_ahead && (is_chain || self.is_tight) && !has_rest && self.length() < FARTHEST {
             self.reach = 2 * self.length();
             return false;
         }
@@ -181,7 +177,7 @@ mod tests {
                 pace.length()
             })
             .collect();
-        assert_eq!(lengths, [64, 64, 128, 128, 128, 128, 128, 128]);
+        assert_eq!(lengths, [64, 128, 128, 128, 128, 128, 128, 128]);
         pace.ran(100, 28, 0, false);
         assert_eq!(pace.length(), 64);
         // One lane that is too long beside the others.
@@ -229,8 +225,8 @@ mod tests {
         // Two groups are all that there is, near or far.
         while !pace.allows(&shared(60, 100), 4, false) {}
         let looks =
-            (0..).take_while(|_| !pace.allows(&shared(80, 100), 4, false) && !pace.is_over());
-        assert_eq!((looks.count(), pace.length()), (6, FARTHEST_ROUND));
+            (0..).take_while(|_| !pace.allows(&shared(85, 100), 4, false) && !pace.is_over());
+        assert_eq!((looks.count(), pace.length()), (6, FARTHEST));
     }
 
     #[test]
@@ -241,7 +237,7 @@ mod tests {
             assert!(!pace.is_over());
         }
         let rounds = (0..1_000).take_while(|_| {
-            pace.ran(40, 24, 0, false);
+            pace.ran(56, 8, 0, false);
             !pace.is_over()
         });
         assert!((5..20).contains(&rounds.count()) && !pace.have_paid());

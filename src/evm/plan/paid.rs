@@ -1,6 +1,6 @@
 //! Who is paid often.
 
-use super::thresholds::{PAID_OFTEN, SAMPLED};
+use super::thresholds::{LARGE, OFTEN_ONE_IN};
 use super::tx::is_payment;
 use crate::evm::exec::input::Block;
 use alloy_primitives::Address;
@@ -13,10 +13,10 @@ use std::collections::HashMap;
 /// What one of them owns shows to those who look at it, so a run that looks waits for all payments
 /// below: a sender would, with each transaction.
 pub(in crate::evm) fn often_paid(block: &Block) -> Vec<Address> {
-    let (least, one_in) = PAID_OFTEN;
-    let step = block.transactions.len().div_ceil(SAMPLED).max(1);
+    let step = block.transactions.len().div_ceil(LARGE).max(1);
     let sample = block.transactions.iter().step_by(step);
-    let least = least.max(sample.len().div_ceil(one_in));
+    // What happens once does not happen often, however short the block.
+    let least = sample.len().div_ceil(OFTEN_ONE_IN).max(2);
     let mut times: HashMap<Address, usize, RandomState> = HashMap::default();
     for payee in sample.filter(|tx| is_payment(tx)).filter_map(|tx| tx.kind.to()) {
         *times.entry(*payee).or_default() += 1;
@@ -60,9 +60,9 @@ mod tests {
         assert!(paid((0..800).map(one_in(17))).is_empty());
         // By a sample of every tenth.
         assert_eq!(paid((0..10_240).map(one_in(10))), [7]);
-        // A few are not many, however short the block.
-        assert!(paid((0..3).map(|tx: u64| pay(1_000 + tx, 7))).is_empty());
-        assert_eq!(paid((0..4).map(|tx: u64| pay(1_000 + tx, 7))), [7]);
+        // Once is not often, however short the block.
+        assert!(paid((0..1).map(|tx: u64| pay(1_000 + tx, 7))).is_empty());
+        assert_eq!(paid((0..2).map(|tx: u64| pay(1_000 + tx, 7))), [7]);
         let two = |tx: u64| pay(1_000 + tx, 7 + tx % 2);
         assert_eq!(paid((0..80).map(two)), [7, 8]);
         assert_eq!(paid((0..80).map(two).chain([pay(8, 9)])), [7]);

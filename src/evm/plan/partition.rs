@@ -2,12 +2,9 @@
 //! batches of tied transactions.
 
 use super::hinted::Hinted;
-use super::thresholds::{
-    BATCHES_EACH, FOLD_MICROSECONDS, GAS_IN_A_MICROSECOND, LONGER_IN_ORDER, MILLISECOND_GAS, SHORT,
-    SHORTEST_BATCH, TRANSFER_MICROSECONDS,
-};
+use super::thresholds::{BATCHES_EACH, LEFT_ALONE, MILLISECOND_GAS, SHORT, SHORTEST_BATCH};
 use super::tx::{may_fit, mean_gas_limit, probable_gas, ties};
-use crate::evm::exec::input::{Block, regular_gas_limit};
+use crate::evm::exec::input::Block;
 use crate::evm::exec::payees::Payees;
 use crate::ids::TxIndex;
 use crate::protocol::Plan;
@@ -60,10 +57,10 @@ pub(in crate::evm) fn first_batch(block: &Block) -> usize {
 pub(super) fn as_cheap(block: &Block, stretch: Range<usize>) -> usize {
     let end = stretch.end;
     let asked = |tx: &TxEnv| probable_gas(block, tx);
-    let most = LONGER_IN_ORDER.saturating_mul(stretch.len());
+    let most = LEFT_ALONE.saturating_mul(stretch.len());
     let transactions = block.transactions.get(stretch).unwrap_or_default().iter();
     let sum = transactions.map(asked).fold(0, u64::saturating_add);
-    let room = sum.saturating_mul(LONGER_IN_ORDER as u64);
+    let room = sum.saturating_mul(LEFT_ALONE as u64);
     let next = block.transactions.get(end..).unwrap_or_default().iter().take(most);
     let sums = next.scan(0_u64, |sum, tx| {
         *sum = sum.saturating_add(asked(tx));
@@ -89,22 +86,19 @@ pub(in crate::evm) fn plan_round(
     let fitting = transactions.take_while(|tx| may_fit(block, tx, room));
     let hasher = RandomState::default();
     let ties: Vec<_> = fitting.map(|tx| tied(block, tx, payees, &hasher)).collect();
-    let mut shared = lanes(&ties, BATCHES_EACH * workers, FOLD_MICROSECONDS * begun as u64);
+    let mut shared = lanes(&ties, BATCHES_EACH * workers, folding(begun));
     shared.lanes.iter_mut().flatten().for_each(|place| *place += first);
     shared
 }
 
-/// What ties a transaction to others, and how long it will probably run.
-fn tied(block: &Block, tx: &TxEnv, payees: &Payees, hasher: &RandomState) -> Ties {
-    Ties { weight: weight(block, tx), keys: ties(tx, payees, hasher) }
+/// Folding what a transaction has left, as gas: it takes about a microsecond.
+pub(super) const fn folding(transactions: usize) -> u64 {
+    MILLISECOND_GAS / 1_000 * transactions as u64
 }
 
-/// Microseconds that a transaction will probably take.
-pub(super) fn weight(block: &Block, tx: &TxEnv) -> u64 {
-    if tx.data.is_empty() {
-        return TRANSFER_MICROSECONDS;
-    }
-    TRANSFER_MICROSECONDS + regular_gas_limit(block, tx.gas_limit) / GAS_IN_A_MICROSECOND
+/// What ties a transaction to others, and how long it will probably run.
+fn tied(block: &Block, tx: &TxEnv, payees: &Payees, hasher: &RandomState) -> Ties {
+    Ties { weight: probable_gas(block, tx), keys: ties(tx, payees, hasher) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How long speculation is tried, and how long it is not where it was wasted.
 
-use super::thresholds::{LONGER_IN_ORDER, SHORT, TRIAL_TIMES};
+use super::thresholds::{LEFT_ALONE, SHORT, TRIAL_TIMES};
 use crate::config::{Forced, Policy};
 
 /// What the block has shown of speculation.
@@ -28,7 +28,7 @@ impl Trials {
     /// `hands_over`: speculation may be given up.
     pub(super) const fn new(policy: Policy, hands_over: bool) -> Self {
         let is_forced = matches!(policy, Policy::Forced(Forced::Alternate));
-        let (shortest, growth) = if is_forced { (3, 1) } else { (SHORT, LONGER_IN_ORDER) };
+        let (shortest, growth) = if is_forced { (3, 1) } else { (SHORT, LEFT_ALONE) };
         let may_end =
             hands_over && matches!(policy, Policy::Auto | Policy::Forced(Forced::Alternate));
         Self {
@@ -36,6 +36,13 @@ impl Trials {
             growth,
             shown: if may_end { Shown::Nothing } else { Shown::Pays(usize::MAX) },
         }
+    }
+
+    /// Whether `left` transactions are enough for a trial, after which as many are left again, or
+    /// for rounds of tied ones: in a shorter block either takes a tenth of the time.
+    pub(super) const fn is_worthwhile(left: usize) -> bool {
+        let trial = TRIAL_TIMES * SHORT;
+        left.saturating_sub(trial) >= trial
     }
 
     /// Speculation was wasted after it had made `committed` of progress. Returns for how long

@@ -1,6 +1,6 @@
 //! What transactions tell before they run.
 
-use super::thresholds::{MOST_OF_FIVE, SAMPLED, TIED_ONE_IN};
+use super::thresholds::{LARGE, MOST_OF_FIVE, SHORT};
 use crate::evm::exec::input::{Block, regular_gas_limit};
 use crate::evm::exec::payees::Payees;
 use alloy_primitives::{Address, U256};
@@ -93,7 +93,7 @@ pub(super) fn looks_independent(transactions: &[TxEnv], payees: &Payees) -> bool
         // All keys are put there, whatever was found of the first.
         let new = ties.iter().flatten().filter(|tie| seen.insert(**tie)).count();
         tied += usize::from(new < ties.iter().flatten().count());
-        tied <= 2 + place / TIED_ONE_IN
+        tied <= 2 + place / SHORT
     })
 }
 
@@ -117,7 +117,7 @@ pub(super) fn mean_gas_limit(block: &Block) -> u64 {
 }
 
 fn mean(block: &Block, gas: impl Fn(&Block, &TxEnv) -> u64) -> u64 {
-    let step = block.transactions.len().div_ceil(SAMPLED).max(1);
+    let step = block.transactions.len().div_ceil(LARGE).max(1);
     let sample = block.transactions.iter().step_by(step);
     let sampled = sample.len() as u64;
     sample.map(|tx| gas(block, tx)).fold(0, u64::saturating_add) / sampled.max(1)
@@ -140,11 +140,12 @@ pub(super) fn weigh<K: PartialEq + Default>(
         }
     }
     // All others together cannot take more of a leader's lead than they have.
-    if lead * 5 < total * (2 * MOST_OF_FIVE - 5) {
+    let most = u128::from(MOST_OF_FIVE);
+    if lead * 5 < total * (2 * most - 5) {
         return (total, None);
     }
     let own: u128 = weights.filter(|(who, _)| *who == leader).map(|(_, weight)| weight).sum();
-    (total, (own * 5 >= total * MOST_OF_FIVE).then_some(leader))
+    (total, (own * 5 >= total * most).then_some(leader))
 }
 
 #[cfg(test)]

@@ -1,0 +1,50 @@
+//! When something is tried again after it has not paid.
+
+use super::thresholds::LEFT_ALONE;
+
+/// When something is tried again after it has not paid.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Backoff {
+    /// Blocks, or stretches, that were left alone last, up to [`LEFT_ALONE`].
+    last: usize,
+    /// How many are left alone yet.
+    skips: usize,
+    /// Whether it has paid when it was tried last.
+    pub(super) has_paid: bool,
+}
+
+impl Backoff {
+    pub(super) const fn tries(self) -> bool {
+        self.skips == 0
+    }
+
+    /// A block, or a stretch, was not tried.
+    pub(super) const fn skip(&mut self) {
+        self.skips = self.skips.saturating_sub(1);
+    }
+
+    pub(super) fn learn(&mut self, has_paid: bool) {
+        let last = if has_paid { 0 } else { LEFT_ALONE.min(2 * self.last + 1) };
+        *self = Self { last, skips: last, has_paid };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_not_paid_is_tried_later_and_later() {
+        let mut backoff = Backoff::default();
+        for skips in [1, 3, 7, 15, LEFT_ALONE, LEFT_ALONE] {
+            assert!(backoff.tries());
+            backoff.learn(false);
+            for _ in 0..skips {
+                assert!(!backoff.tries() && !backoff.tries(), "asking changes nothing");
+                backoff.skip();
+            }
+        }
+        backoff.learn(true);
+        assert!(backoff.tries());
+    }
+}
