@@ -7,5 +7,5 @@ pub mod spec;
 pub mod targets;
 
 pub use braid_testkit::{
-    code, faulty, generate, lineup, listed, memory, oracle, own, pace, plain, spoil,
+    code, faulty, generate, hostile, lineup, listed, memory, oracle, own, pace, plain, spoil,
 };

@@ -9,7 +9,7 @@ use braid_evm::EvmMutant;
 use braid_evm::mv::StoreMutant;
 use braid_evm::protocol::Mutant;
 use braid_fuzz::targets::{
-    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, Bugs, FEES, FORKS, JOURNALS, LISTS,
+    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, Bugs, DECLARED, FEES, FORKS, JOURNALS, LISTS,
     PROTOCOL_EVENTS, STRATEGIES, TARGETS, Target, VERSION_CHAIN,
 };
 use std::path::{Path, PathBuf};
@@ -82,6 +82,11 @@ fn lists_are_right() {
 }
 
 #[test]
+fn declared_accesses_are_right() {
+    replay(DECLARED);
+}
+
+#[test]
 fn arbitrary_bytecode_is_right() {
     replay(BYTECODE);
 }
@@ -150,6 +155,13 @@ fn of_family(name: &str) -> &'static [EvmMutant] {
             EvmMutant::ClaimMissed,
             EvmMutant::ListUnvalidated,
             EvmMutant::EndUncompared,
+        ],
+        "declared" => &[
+            EvmMutant::UndeclaredChangePasses,
+            EvmMutant::UndeclaredStays,
+            EvmMutant::UndeclaredNonceLost,
+            EvmMutant::DeclaredReadsUntied,
+            EvmMutant::DeclaredChangesUntied,
         ],
         _ => &[],
     }

@@ -1,11 +1,13 @@
-//! The corpus of the six families reaches every strategy and every change from one to another. The test
+//! The corpus of the seven families reaches every strategy and every change from one to another. The test
 //! is alone in its program, as the counts are those of a process.
 
-use braid_fuzz::targets::{BUNDLE, Bugs, FEES, FORKS, JOURNALS, LISTS, STRATEGIES, reached};
+use braid_fuzz::targets::{
+    BUNDLE, Bugs, DECLARED, FEES, FORKS, JOURNALS, LISTS, STRATEGIES, reached,
+};
 use std::path::Path;
 
 /// What some input has to reach.
-const WANTED: [&str; 63] = [
+const WANTED: [&str; 68] = [
     "Forced(Alternate), a run is discarded",
     "Forced(Alternate), speculation is committed",
     "Forced(Alternate), speculation is given up",
@@ -24,8 +26,13 @@ const WANTED: [&str; 63] = [
     "Forced(Speculative), speculation is committed",
     "InOrder, in order on one thread",
     "Forced(AccessList), parts",
+    "Forced(Declared), lanes",
+    "Forced(Declared), parts",
     "Forced(Groups), lanes",
     "Forced(Neighbours), parts",
+    "declared, all of it",
+    "declared, and kept to",
+    "declared, less than that",
     "ending, complete",
     "ending, list",
     "ending, invalid",
@@ -73,7 +80,7 @@ const WANTED: [&str; 63] = [
 
 #[test]
 fn every_strategy_and_transition_is_reached() {
-    for target in [STRATEGIES, FEES, FORKS, JOURNALS, BUNDLE, LISTS] {
+    for target in [STRATEGIES, FEES, FORKS, JOURNALS, BUNDLE, LISTS, DECLARED] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
         for entry in std::fs::read_dir(folder).expect("the folder can be read") {
             let path = entry.expect("the folder can be read").path();

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Targets of the fuzzer; each has a folder in `fuzz/corpus`.
-pub(crate) const TARGETS: [&str; 10] = [
+pub(crate) const TARGETS: [&str; 11] = [
     "strategies",
     "fees",
     "forks",
     "journals",
     "bundle",
     "lists",
+    "declared",
     "bytecode",
     "block_file",
     "version_chain",
@@ -24,9 +25,9 @@ pub(crate) const TARGETS: [&str; 10] = [
 ];
 
 /// Tests replay these inputs in every way, which takes too long for the fuzzer: it starts from them with the
-/// first six targets.
+/// first seven targets.
 const REPLAYED: &str = "block_equivalence";
-const FROM_REPLAYED: usize = 6;
+const FROM_REPLAYED: usize = 7;
 
 /// Random blocks, where nothing else is asked for.
 const BLOCKS: u64 = 500;

@@ -47,7 +47,7 @@ pub struct Target {
 type Check = fn(&[u8], Bugs) -> Result<(), String>;
 
 /// Random hostile blocks in every way, against sequential execution. It takes a third of a second an input,
-/// so the fuzzer uses the six targets that follow.
+/// so the fuzzer uses the seven targets that follow.
 pub const BLOCK_EQUIVALENCE: Target = both("block_equivalence", block_equivalence::check);
 /// Strategies and changes between them, on blocks of up to a thousand transactions.
 pub const STRATEGIES: Target = both("strategies", chosen::strategies);
@@ -61,6 +61,8 @@ pub const JOURNALS: Target = both("journals", chosen::journals);
 pub const BUNDLE: Target = both("bundle", chosen::bundle);
 /// Blocks that come with their access lists, or with lists in which something is wrong.
 pub const LISTS: Target = both("lists", chosen::lists);
+/// Blocks whose transactions declare what they access, all of it or less than that.
+pub const DECLARED: Target = both("declared", chosen::declared);
 /// Contracts of arbitrary bytes against sequential execution.
 pub const BYTECODE: Target =
     Target { name: "bytecode", check: bytecode::check, fuzz: bytecode::fuzz };
@@ -73,7 +75,7 @@ pub const VERSION_CHAIN: Target = both("version_chain", version_chain::check);
 pub const PROTOCOL_EVENTS: Target = both("protocol_events", protocol_events::check);
 
 /// All targets, the one that only tests run first.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     BLOCK_EQUIVALENCE,
     STRATEGIES,
     FEES,
@@ -81,6 +83,7 @@ pub const TARGETS: [Target; 11] = [
     JOURNALS,
     BUNDLE,
     LISTS,
+    DECLARED,
     BYTECODE,
     BLOCK_FILE,
     VERSION_CHAIN,

@@ -3,6 +3,7 @@
 use super::super::{Bugs, reached};
 use super::choices::Choices;
 use super::kept::Make;
+use crate::hostile::declared::Declared;
 use crate::lineup::Copies;
 use crate::listed::Listed;
 use crate::oracle::Expected;
@@ -117,6 +118,30 @@ impl Way {
         reached::note_block(&self.config, &found);
         let judged = listed.judge(&found, database, self.config.access_list);
         judged.map_err(|wrong| format!("{self:?}: {wrong}"))?;
+        if let Running::Threads(make, executor) = running {
+            make.keep(*executor);
+        }
+        Ok(())
+    }
+
+    /// Executes a block whose transactions declare what they access.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub(super) fn check_declared<D: Copies>(
+        &self,
+        declared: &Declared,
+        database: &D,
+        bugs: Bugs,
+    ) -> Result<(), String>
+    where
+        D::Error: core::fmt::Debug,
+    {
+        reached::note(&format!("engine, {:?}", self.engine));
+        let mut running = self.start(bugs)?;
+        let found = running.execute(&declared.block, database)?;
+        reached::note_block(&self.config, &found);
+        declared.judge(&self.config, &found).map_err(|wrong| format!("{self:?}: {wrong}"))?;
         if let Running::Threads(make, executor) = running {
             make.keep(*executor);
         }

@@ -14,6 +14,7 @@ use super::twists::{extras, halved, repeated, unreadable_place};
 use super::{Bugs, reached, ways};
 use crate::faulty::{Fault, Faulty};
 use crate::generate::Case;
+use crate::hostile::declared::{Declared, honest};
 use crate::lineup::Copies;
 use crate::listed::Listed;
 use crate::memory::MemoryDatabase;
@@ -202,6 +203,41 @@ pub(super) fn lists(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
         // It is invalid, and has no list.
         None => way.check(&one(case), bugs),
     }
+}
+
+/// A block whose transactions declare what they access, all of it or less than that.
+pub(super) fn declared(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+    let mut choices = Choices::new(bytes);
+    let policies = [
+        Policy::Forced(Forced::Declared),
+        Policy::Auto,
+        Policy::Forced(Forced::Declared),
+        Policy::InOrder,
+        Policy::Forced(Forced::Neighbours),
+        Policy::Forced(Forced::Groups),
+        Policy::Forced(Forced::Speculative),
+    ];
+    let mut way = Way::draw(&mut choices, [Engine::Fibers, Engine::Threads], policies);
+    way.config.mode = Mode::Build;
+    way.config.access_list = choices.percent(30);
+    if choices.percent(50) {
+        reached::note("declared, all of it");
+        let mut bytes = bytes.iter();
+        // Where the bytes end, zeros follow.
+        let case = honest(&mut |end| usize::from(*bytes.next().unwrap_or(&0)) % end.max(1));
+        let (block, database) = (&case.block, case.database());
+        return way.check_declared(&Declared::honest(block, &database), &database, bugs);
+    }
+    let mut case = Case::from_bytes(bytes);
+    if choices.percent(30) {
+        reached::note(&format!("shape, {}", enlarge(&mut case, &mut choices)));
+    }
+    let mut numbers = Numbers(u64::from(choices.byte()) << 8 | u64::from(choices.byte()));
+    let database = case.database();
+    let declared = Declared::spoiled(&case.block, &database, &mut |end| numbers.below(end));
+    let is_left = !declared.left().is_empty();
+    reached::note(if is_left { "declared, less than that" } else { "declared, and kept to" });
+    way.check_declared(&declared, &database, bugs)
 }
 
 /// A block of any origin, executed as the last of `bytes` choose.
