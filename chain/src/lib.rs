@@ -40,8 +40,8 @@
 //!
 //! What these rows name follows Semantic Versioning. It shows types of `braid-evm`, revm and alloy: a
 //! new major version of theirs is a new one of this crate. One exception: any release may add fields to
-//! [`ChainBlock`] and [`DurableBatch`], so write `..ChainBlock::default()`. A store with another [`SCHEMA`] is not opened; its blocks are
-//! executed again from the genesis.
+//! [`ChainBlock`] and [`DurableBatch`], so write `..ChainBlock::default()`. A store with another
+//! [`SCHEMA`] is not opened; its blocks are executed again from the genesis.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

@@ -21,8 +21,9 @@
 //! # Stability
 //!
 //! What this page names follows Semantic Versioning. It shows types of `braid-chain`, `braid-evm`
-//! and crossbeam-channel: a new major version of theirs is a new one of this crate. Methods and fields of the JSON-RPC interface
-//! are those of Ethereum's execution APIs; more of them may be answered in any release.
+//! and crossbeam-channel: a new major version of theirs is a new one of this crate. Methods and
+//! fields of the JSON-RPC interface are those of Ethereum's execution APIs; more of them may be
+//! answered in any release.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
