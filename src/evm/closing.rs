@@ -2,15 +2,18 @@
 //! bundle, the receipts, and emptying the store for the next block.
 
 use super::block::receipts::OutcomesAndReceipts;
+use super::bundle::assembly::BundleAssembly;
 use super::bundle::block_effects::BlockEffects;
+use super::bundle::bucket::Bucket;
 use super::bundle::builder::BundleBuilder;
+use super::bundle::shares::Folded;
 use super::bundle::undo::put_back;
 use super::closing_task::Closing;
 use super::exec::bundle_shards::BundleShards;
 use super::exec::input::Block;
 use super::exec::location::EvmLocation;
 use super::mutants::is_evm_mutant;
-use super::worker_pool::{BLOCKING, EmptyStore, WorkerPool};
+use super::worker_pool::{EmptyStore, WorkerPool};
 use crate::mv::Store;
 use crate::runtime::{Seat, Task};
 use crate::worker::{Interrupt, Point};
@@ -49,25 +52,19 @@ pub(super) fn close<'env>(
     input: EndInput,
     worker_pool: &mut impl WorkerPool<'env>,
 ) -> (BundleState, OutcomesAndReceipts) {
-    let EndInput { block, effects, builder, shards, parent, reverts, alone, store, spent } = input;
-    let enough = if alone { WORTH_WAKING } else { WORTH_SHARING };
-    let workers = worker_pool.workers().min(1 + effects.outcomes.len() / WORTH_SHARING);
-    let sharing = effects.outcomes.len() >= enough && workers > 1;
-    let shares = match builder {
-        Some(_) => 0,
-        None if sharing => workers * BUCKETS_PER_WORKER,
-        None => 1,
-    };
+    let enough = if input.alone { WORTH_WAKING } else { WORTH_SHARING };
+    let transactions = input.effects.outcomes.len();
+    let workers = worker_pool.workers().min(1 + transactions / WORTH_SHARING);
+    if transactions < enough || workers == 1 {
+        return close_alone(input, worker_pool);
+    }
+    let EndInput { block, effects, builder, shards, parent, reverts, store, spent, .. } = input;
+    let shares = if builder.is_some() { 0 } else { workers * BUCKETS_PER_WORKER };
     let parts = (block, effects, shards);
     // A bundle that grows has it.
     let parent = parent.filter(|_| builder.is_none());
     let (task, done, folding) = Closing::new(parts, parent, shares, Some(store), spent, reverts);
     let task = Arc::new(task);
-    if !sharing {
-        // What they have taken up is room for the bundle.
-        task.empty_store();
-        task.drop_spent();
-    }
     let own = |seat: Seat<'_>| {
         let bundle = match builder {
             Some(mut builder) => {
@@ -86,12 +83,8 @@ pub(super) fn close<'env>(
         task.drop_spent();
         bundle
     };
-    let mut bundle = if sharing {
-        let shared: Arc<dyn Task + 'env> = task.clone();
-        worker_pool.run_on(workers, &shared, own)
-    } else {
-        own(BLOCKING)
-    };
+    let shared: Arc<dyn Task + 'env> = task.clone();
+    let mut bundle = worker_pool.run_on(workers, &shared, own);
     // What was kept while another worker joined the rest.
     let mut joined = task.joined.lock();
     task.join_into(&mut joined);
@@ -107,4 +100,52 @@ pub(super) fn close<'env>(
         worker_pool.keep_store(EmptyStore(store));
     }
     (bundle, task.take_split())
+}
+
+/// The same on the calling thread, for blocks whose rest is not worth a message to another worker.
+fn close_alone<'env>(
+    input: EndInput,
+    worker_pool: &mut impl WorkerPool<'env>,
+) -> (BundleState, OutcomesAndReceipts) {
+    let EndInput { block, effects, builder, shards, parent, reverts, store, spent, .. } = input;
+    // The bundle takes over the memory of both.
+    if let Some(store) = Arc::into_inner(store) {
+        worker_pool.keep_store(EmptyStore(store.emptied()));
+    }
+    drop(spent);
+    let bundle = match builder {
+        Some(mut builder) => {
+            builder.complete(&effects);
+            builder.finish()
+        }
+        None => whole_bundle(&effects, &shards, parent, reverts),
+    };
+    let BlockEffects { split, outcomes, mutant, .. } = effects;
+    (bundle, split.complete(&block, outcomes, mutant))
+}
+
+/// The bundle of a block of which none was made while its transactions ran, on top of `parent`'s.
+fn whole_bundle(
+    effects: &BlockEffects,
+    shards: &BundleShards,
+    parent: Option<Arc<BundleState>>,
+    reverts: bool,
+) -> BundleState {
+    let changes = effects.shard_masks.iter().map(|changed| changed.count_ones() as usize);
+    let accounts = changes.sum::<usize>().min(2 * effects.shard_masks.len());
+    let bucket = Bucket::new(effects, parent.as_deref(), (shards, u64::MAX), accounts);
+    let folds = bucket.run();
+    if parent.is_none() {
+        let mut assembly = BundleAssembly::new(reverts, effects.mutant);
+        assembly.expect(folds.len());
+        assembly.add(folds.finish());
+        return assembly.finish();
+    }
+    // The folds read the parent, so it can only be changed once all of them are finished.
+    let (folded, undone) = Folded::new(u64::MAX, folds, reverts);
+    let parent = parent.map(Arc::unwrap_or_clone).unwrap_or_default();
+    let mut assembly = BundleAssembly::after(parent, reverts, effects.mutant);
+    assembly.add_folded(folded);
+    assembly.keep_reverts(undone);
+    assembly.finish()
 }

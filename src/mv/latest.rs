@@ -37,13 +37,16 @@ const fn version(tx: TxIndex) -> Version {
 #[derive(Clone, Debug)]
 pub struct Latest<L: Location> {
     cells: HashMap<L, Cell<L>, RandomState>,
+    /// Whether any location that has a scope may be in `cells`. Most reads of a sequential run are
+    /// of such locations, and none is written outside the machine's journal before that ends.
+    has_scoped: bool,
     /// By scope: the newest tombstone.
     ended: HashMap<L, TxIndex, RandomState>,
 }
 
 impl<L: Location> Default for Latest<L> {
     fn default() -> Self {
-        Self { cells: HashMap::default(), ended: HashMap::default() }
+        Self { cells: HashMap::default(), has_scoped: false, ended: HashMap::default() }
     }
 }
 
@@ -59,7 +62,8 @@ impl<L: Location> Latest<L> {
         below: impl FnOnce() -> Result<(L::Value, Origin), E>,
     ) -> Result<(L::Value, Origin), E> {
         let ended = self.ended(location);
-        let cell = self.cells.get_mut(location);
+        let is_unknown = !self.has_scoped && ended.is_none() && location.scope().is_some();
+        let cell = if is_unknown { None } else { self.cells.get_mut(location) };
         let Some(cell) = cell.filter(|cell| cell.lives_after(ended)) else {
             return match ended {
                 Some(tx) => Ok((location.destroyed(), Origin::Tombstone(version(tx)))),
@@ -109,6 +113,7 @@ impl<L: Location> Latest<L> {
                 (None, vec![delta])
             }
         };
+        self.has_scoped |= location.scope().is_some();
         self.cells.insert(location, Cell { by: Some(tx), value, deltas });
     }
 
@@ -125,7 +130,7 @@ impl<L: Location> Latest<L> {
     /// All that was put here and still counts, each location once, tombstones before what they do
     /// not end. Deltas to a value that was not read are left out: read it first.
     pub fn into_entries(self) -> impl Iterator<Item = (TxIndex, L, Entry<L>)> {
-        let Self { cells, ended } = self;
+        let Self { cells, ended, .. } = self;
         let tombstone = |(scope, tx): (&L, &TxIndex)| (*tx, scope.clone(), Entry::Tombstone);
         let tombstones: Vec<_> = ended.iter().map(tombstone).collect();
         let entries = cells.into_iter().filter_map(move |(location, cell)| {
@@ -139,11 +144,13 @@ impl<L: Location> Latest<L> {
     /// Forgets everything, and keeps the memory.
     pub fn clear(&mut self) {
         self.cells.clear();
+        self.has_scoped = false;
         self.ended.clear();
     }
 
     /// Remembers the base value of a location that nothing has written.
     pub fn keep_base(&mut self, location: L, value: L::Value) {
+        self.has_scoped |= location.scope().is_some();
         let cell = || Cell { by: None, value: Some(value), deltas: Vec::new() };
         self.cells.entry(location).or_insert_with(cell);
     }

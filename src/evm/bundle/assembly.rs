@@ -44,7 +44,7 @@ impl BundleAssembly {
     }
 
     /// Makes room for `accounts` more accounts: they are large, and growing would move them.
-    pub(super) fn expect(&mut self, accounts: usize) {
+    pub(in crate::evm) fn expect(&mut self, accounts: usize) {
         self.bundle.state.reserve(accounts);
         if let Some(reverts) = &mut self.reverts {
             reverts.reserve(accounts);
@@ -136,6 +136,13 @@ impl BundleAssembly {
             reverts.push((change.address, revert));
         }
         true
+    }
+
+    /// Adds what undoes accounts that were [folded](Self::add_folded) before.
+    pub(in crate::evm) fn keep_reverts(&mut self, more: Vec<AccountReverted>) {
+        if let Some(reverts) = &mut self.reverts {
+            reverts.extend(more);
+        }
     }
 
     /// Whose slots are undone by what is made somewhere else. They are not here any more then.

@@ -197,8 +197,12 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
 
     /// Whether the run is of no use any more. It stops then.
     pub(super) fn is_of_no_use(&mut self) -> bool {
-        self.inner.is_overtaken()
-            || (self.inner.base_mut().is_beyond_wrong() && self.inner.wait_until_final().is_err())
+        self.inner.is_overtaken() || self.reads_wrong_list()
+    }
+
+    /// Whether the run reads values of an access list that turned out to be wrong. It stops then.
+    fn reads_wrong_list(&mut self) -> bool {
+        self.inner.base_mut().is_beyond_wrong() && self.inner.wait_until_final().is_err()
     }
 
     /// The same beside another run of the frontier.

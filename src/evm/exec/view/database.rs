@@ -13,7 +13,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
     type Error = ViewStopped;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
-        if self.is_of_no_use() {
+        if self.reads_wrong_list() {
             return Err(ViewStopped);
         }
         self.note_low(address);
@@ -40,7 +40,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewStopped> {
-        if self.is_of_no_use() {
+        if self.reads_wrong_list() {
             return Err(ViewStopped);
         }
         let location = EvmLocation::Storage(address, slot);
