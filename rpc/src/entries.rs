@@ -4,7 +4,7 @@
 use crate::server::Calls;
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Body;
 use jsonrpsee::server::{HttpBody, HttpResponse, http::response};
 use serde::Deserialize;
@@ -38,8 +38,11 @@ where
         Err(error) if error.is::<LengthLimitError>() => return Ok(response::too_large(limit)),
         Err(error) => return Err(error),
     };
-    let body = refuse(&body).map_or_else(|| body.to_vec(), String::into_bytes);
-    let answer = calls.call(Request::from_parts(parts, HttpBody::from(body))).await?;
+    let body = match refuse(&body) {
+        Some(other) => HttpBody::from(other),
+        None => HttpBody::new(Full::new(body)),
+    };
+    let answer = calls.call(Request::from_parts(parts, body)).await?;
     Ok(match answer.body().size_hint().exact() {
         // No call, batch or failure is answered by as little.
         Some(NOTHING) => {
