@@ -278,6 +278,17 @@ fn what_no_block_could_have_is_refused_before_its_sender_is_recovered() {
     assert!(matches!(recover(70_999), PoolError::Invalid(_)), "{:?}", recover(70_999));
     assert!(matches!(recover(210_001), PoolError::Invalid(_)), "{:?}", recover(210_001));
     assert_eq!(recover(71_000), PoolError::Signature);
+    let delegating = delegating(71_000);
+    let (max_fee, signed) = (delegating.max_fee_per_gas, delegating.into_signed(unsigned));
+    let recover = |least: u64| {
+        let signed = SignedTransaction::Eip7702(signed.clone());
+        let admission = prague().with_least_fee(least);
+        PoolTransaction::recover_sender(signed, &admission).expect_err("no key signed it")
+    };
+    let least = u64::try_from(max_fee).expect("a small fee");
+    assert_eq!(recover(least), PoolError::Signature);
+    let wanted = PoolError::Underpriced { max_fee, least: max_fee + 1 };
+    assert_eq!(recover(least + 1), wanted);
 }
 
 #[test]
@@ -341,7 +352,16 @@ fn every_reason_for_which_a_transaction_is_refused() {
     let refused = |tx, account, at| add(tx, account, at).expect_err("refused");
     let other = PoolTransaction::recover(signed(1, 1, 1), &admission()).expect("valid");
     let another = |account| pool.add(Arc::clone(&other), account, 0).expect_err("refused");
+    let mut config = PoolConfig::default();
+    config.max_per_sender = 1;
+    let full = Pool::new(config, Head::default(), 1).handle();
+    full.add(admitted(payment(1, 1)).expect("valid"), rich, 0).expect("the only one");
+    let second = full.add(admitted(payment(2, 1)).expect("valid"), rich, 0);
+    let least = admission().with_least_fee(u64::MAX);
+    let cheap = PoolTransaction::recover(signed(1, 1, 1), &least).expect_err("refused");
     let made: Vec<(PoolError, &'static [&'static str])> = vec![
+        (second.expect_err("refused"), &["too many pending", "1 of this sender"]),
+        (cheap, &["underpriced", "18446744073709551615", "pay that"]),
         (recover(broken), &["invalid signature"]),
         (recover(blobs), &["sidecars"]),
         (admitted(long).expect_err("refused"), &["200", "131072 at most"]),

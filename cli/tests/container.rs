@@ -326,6 +326,15 @@ fn json_rpc_is_opened_by_a_file_of_its_own_and_to_chosen_pods() {
     assert_eq!(before, json!([{"ports": [{"port": "metrics"}]}]));
     assert_eq!(after[0]["ports"], json!([{"port": "rpc"}]));
     assert!(after[0]["from"][0]["podSelector"]["matchLabels"].is_object(), "{after}");
+    // The node answers requests that name the service, in each way in which a pod can.
+    let service = of_kind("rpc.yaml", "Service")["metadata"].clone();
+    let (name, space) = (text(&service["name"]), text(&service["namespace"]));
+    let mut arguments = list(&container["args"]).iter().map(text);
+    arguments.find(|it| *it == "--rpc-hosts").expect("set");
+    let known: Vec<&str> = arguments.next().expect("hosts").split(',').collect();
+    let named = ["", ".{space}", ".{space}.svc", ".{space}.svc.cluster.local"]
+        .map(|end| format!("{name}{}", end.replace("{space}", space)));
+    assert_eq!(known, named);
 }
 
 #[test]

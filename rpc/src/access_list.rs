@@ -5,6 +5,7 @@ use crate::{
     call::{self, Environment, context, transaction},
     error::RpcError,
     places::Place,
+    words::Fees,
 };
 use alloy_primitives::{Address, U256};
 use alloy_rpc_types_eth::{AccessList, AccessListItem, AccessListResult, TransactionRequest};
@@ -92,7 +93,7 @@ pub(crate) fn create<S: Snapshot>(
     loop {
         place.check()?;
         let mut evm = context(at, &tx).build_mainnet_with_inspector(Watch::default());
-        let result = call::ended(evm.inspect_tx(tx.clone()))?;
+        let result = call::ended(evm.inspect_tx(tx.clone()), Fees::new(at, &tx))?;
         let last = tx.access_list.clone();
         if is_declared {
             Declaration::declare(&mut tx, evm.inspector.seen.iter().copied());
@@ -107,7 +108,7 @@ pub(crate) fn create<S: Snapshot>(
         }
         if tx.access_list == last {
             let gas_used = U256::from(result.tx_gas_used());
-            let error = call::output(result).err().map(|error| error.to_string());
+            let error = call::output(at, &tx, result).err().map(|error| error.to_string());
             return Ok(AccessListResult { access_list: tx.access_list, gas_used, error });
         }
     }

@@ -1,15 +1,21 @@
 //! `eth_call`: running a transaction that no block has.
 
-use crate::error::RpcError;
+use crate::{
+    error::RpcError,
+    words::{self, Fees, Step},
+};
 use alloy_primitives::{Bytes, TxKind};
 use alloy_rpc_types_eth::TransactionRequest;
 use braid_chain::{PastState, Snapshot, StoreError};
 use revm::{
-    Context, DatabaseRef, ExecuteEvm, MainBuilder, MainContext,
+    Context, DatabaseRef, ExecuteEvm, InspectEvm, Inspector, MainBuilder, MainContext,
     context::{BlockEnv, CfgEnv, TxEnv},
     context_interface::result::{EVMError, ExecutionResult, ResultAndState},
     database::WrapDatabaseRef,
     handler::MainnetContext,
+    interpreter::{
+        CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter, interpreter_types::Jumps,
+    },
 };
 
 /// State, rules and block in which a call runs.
@@ -34,12 +40,14 @@ pub(crate) fn transaction<S: Snapshot>(
     if request.max_fee_per_blob_gas.is_some() || request.blob_versioned_hashes.is_some() {
         return Err(RpcError::Params("blobs are not supported".to_owned()));
     }
+    let input = request.input.unique_input();
+    let input = input.map_err(|error| RpcError::Params(error.to_string()))?;
     let builder = TxEnv::builder()
         .caller(caller)
         .nonce(nonce)
         .kind(request.to.unwrap_or(TxKind::Create))
         .value(request.value.unwrap_or_default())
-        .data(request.input.clone().into_input().unwrap_or_default())
+        .data(input.cloned().unwrap_or_default())
         .gas_limit(gas_limit)
         .chain_id(Some(request.chain_id.unwrap_or(at.cfg.chain_id)))
         .gas_price(request.max_fee_per_gas.or(request.gas_price).unwrap_or_default())
@@ -57,8 +65,8 @@ pub(crate) fn run<S: Snapshot>(
     at: &Environment<S>,
     tx: TxEnv,
 ) -> Result<ExecutionResult, RpcError> {
-    let mut evm = context(at, &tx).build_mainnet();
-    ended(evm.transact(tx))
+    let (mut evm, fees) = (context(at, &tx).build_mainnet(), Fees::new(at, &tx));
+    ended(evm.transact(tx), fees)
 }
 
 /// What an EVM runs `tx` in.
@@ -80,24 +88,76 @@ pub(crate) fn context<S: Snapshot>(
     context.with_cfg(cfg).with_block(env)
 }
 
-/// How a transaction has ended, if it could run.
+/// How a transaction that offers `fees` has ended, if it could run.
 pub(crate) fn ended(
     ran: Result<ResultAndState, EVMError<StoreError>>,
+    fees: Fees,
 ) -> Result<ExecutionResult, RpcError> {
     match ran {
         Ok(done) => Ok(done.result),
-        Err(EVMError::Transaction(invalid)) => Err(RpcError::Invalid(invalid)),
+        Err(EVMError::Transaction(invalid)) => {
+            let words = words::invalid(&invalid, fees);
+            Err(RpcError::Invalid(invalid, words))
+        }
         Err(EVMError::Database(error)) => Err(RpcError::State(error)),
         Err(error) => Err(RpcError::Internal(error.to_string())),
     }
 }
 
-/// What a transaction returned, or why it failed.
-pub(crate) fn output(result: ExecutionResult) -> Result<Bytes, RpcError> {
+/// What `tx` returned, or why it failed.
+pub(crate) fn output<S: Snapshot>(
+    at: &Environment<S>,
+    tx: &TxEnv,
+    result: ExecutionResult,
+) -> Result<Bytes, RpcError> {
     match result {
         ExecutionResult::Success { output, .. } => Ok(output.into_data()),
         ExecutionResult::Revert { output, .. } => Err(RpcError::reverted(output)),
-        ExecutionResult::Halt { reason, .. } => Err(RpcError::Halted(reason)),
+        ExecutionResult::Halt { reason, .. } => {
+            let names = words::names_instruction(&reason);
+            let last = if names { last_step(at, tx) } else { None };
+            Err(RpcError::Halted(words::halted(&reason, last)))
+        }
+    }
+}
+
+/// The last instruction of the outermost frame of `tx`, which runs again for it.
+fn last_step<S: Snapshot>(at: &Environment<S>, tx: &TxEnv) -> Option<Step> {
+    let mut evm = context(at, tx).build_mainnet_with_inspector(LastStep::default());
+    evm.inspect_tx(tx.clone()).ok()?;
+    evm.inspector.step
+}
+
+/// Notes each instruction of the outermost frame.
+#[derive(Default)]
+struct LastStep {
+    depth: usize,
+    step: Option<Step>,
+}
+
+impl<CTX> Inspector<CTX> for LastStep {
+    fn step(&mut self, interpreter: &mut Interpreter, _: &mut CTX) {
+        if self.depth == 1 {
+            self.step = Some((interpreter.bytecode.opcode(), interpreter.stack.len()));
+        }
+    }
+
+    fn call(&mut self, _: &mut CTX, _: &mut CallInputs) -> Option<CallOutcome> {
+        self.depth = self.depth.saturating_add(1);
+        None
+    }
+
+    fn call_end(&mut self, _: &mut CTX, _: &CallInputs, _: &mut CallOutcome) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    fn create(&mut self, _: &mut CTX, _: &mut CreateInputs) -> Option<CreateOutcome> {
+        self.depth = self.depth.saturating_add(1);
+        None
+    }
+
+    fn create_end(&mut self, _: &mut CTX, _: &CreateInputs, _: &mut CreateOutcome) {
+        self.depth = self.depth.saturating_sub(1);
     }
 }
 

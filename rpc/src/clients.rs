@@ -5,7 +5,10 @@ use core::{num::NonZeroUsize, time::Duration};
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -16,6 +19,9 @@ use tokio::{
 #[derive(Debug)]
 struct Room {
     connections: Arc<Semaphore>,
+    /// Connections that wait for a place: their number is bounded, and idle connections give way to them.
+    waiting: Arc<Semaphore>,
+    wanted: Wanted,
     requests: Arc<Semaphore>,
     unread: Arc<Semaphore>,
 }
@@ -28,9 +34,43 @@ impl Room {
         };
         Self {
             connections: places(limits.connections),
+            waiting: places(limits.waiting_connections),
+            wanted: Wanted::default(),
             requests: places(limits.requests_at_once.max(1)),
             unread: places(limits.unread_bytes / 1024),
         }
+    }
+}
+
+/// How many connections wait for a place.
+#[derive(Debug, Default)]
+struct Wanted(AtomicUsize);
+
+impl Wanted {
+    fn wait(&self) -> Waits<'_> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Waits(&self.0)
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// A connection waits until this is dropped.
+struct Waits<'w>(&'w AtomicUsize);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Room {
+    /// A place for a connection, when one comes free.
+    async fn connection(&self) -> Option<OwnedSemaphorePermit> {
+        let _waits = self.wanted.wait();
+        Arc::clone(&self.connections).acquire_owned().await.ok()
     }
 }
 
@@ -80,6 +120,22 @@ impl Client {
     /// A place for a connection, if one is free.
     pub(crate) fn connect(&self) -> Option<Taken> {
         self.take_now(1, |room| &room.connections)
+    }
+
+    /// A place among the connections that wait for one.
+    pub(crate) fn queue(&self) -> Option<Taken> {
+        self.take_now(1, |room| &room.waiting)
+    }
+
+    /// A place for a connection, if one comes free in time.
+    pub(crate) async fn connect_in(&self, time: Duration) -> Option<Taken> {
+        let both = async { Some([self.own.connection().await?, self.all.connection().await?]) };
+        timeout(time, both).await.ok().flatten().map(|places| self.taken(places))
+    }
+
+    /// Whether a connection waits for a place that this client could give back.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.own.wanted.is_wanted() || self.all.wanted.is_wanted()
     }
 
     /// Room for the bytes of an answer, if it is free.

@@ -1,9 +1,10 @@
 //! What can go wrong, and the codes under which JSON-RPC tells it.
 
+use crate::words;
 use alloy_primitives::Bytes;
 use braid_chain::{ChainError, StoreError, pool::PoolError};
 use jsonrpsee::types::{ErrorObjectOwned, error::INVALID_PARAMS_CODE};
-use revm::context_interface::result::{HaltReason, InvalidTransaction};
+use revm::context_interface::result::InvalidTransaction;
 use std::{io, net::SocketAddr, time::Duration};
 use thiserror::Error;
 
@@ -82,7 +83,7 @@ pub(crate) enum RpcError {
     UnknownHash(alloy_primitives::B256),
     #[error("blocks {from} to {to}: the oldest one that is kept is {oldest}")]
     OldBlocks { from: u64, to: u64, oldest: u64 },
-    #[error("{0}")]
+    #[error("{}", words::refused(.0))]
     Refused(PoolError),
     #[error("the server is busy with other requests: try again later")]
     Busy,
@@ -92,12 +93,15 @@ pub(crate) enum RpcError {
     Limit { limit: u64, what: &'static str },
     #[error("execution reverted{0}")]
     Reverted(String, Bytes),
-    #[error("execution ended: {0:?}")]
-    Halted(HaltReason),
+    #[error("{0}")]
+    Halted(String),
     #[error("gas required exceeds allowance ({0})")]
     Gas(u64),
+    /// The transaction cannot run: why, and in geth's words.
+    #[error("{1}")]
+    Invalid(InvalidTransaction, String),
     #[error("{0}")]
-    Invalid(InvalidTransaction),
+    Funds(String),
     #[error("the state cannot be read: {0}")]
     State(#[from] StoreError),
     #[error("{0}")]
@@ -111,17 +115,19 @@ impl RpcError {
             Self::Params(_) => INVALID_PARAMS_CODE,
             Self::UnknownBlock(..) | Self::UnknownHash(_) | Self::OldBlocks { .. } => -32_001,
             Self::Late(_) => -32_002,
-            Self::Busy | Self::Refused(PoolError::Full) | Self::Limit { .. } => -32_005,
+            Self::Busy | Self::Limit { .. } => -32_005,
+            Self::Refused(PoolError::Full | PoolError::SenderFull { .. }) => -32_005,
             Self::Refused(_) => -32_003,
             Self::Reverted(..) => 3,
-            Self::OldState { .. } | Self::Halted(_) | Self::Gas(_) | Self::Invalid(_) => -32_000,
+            Self::OldState { .. } | Self::Halted(_) | Self::Gas(_) => -32_000,
+            Self::Invalid(..) | Self::Funds(_) => -32_000,
             Self::State(_) | Self::Internal(_) => -32_603,
         }
     }
 
     /// A call was reverted, and returned this.
     pub(crate) fn reverted(output: Bytes) -> Self {
-        let reason = revert_reason(&output).map(|reason| format!(": {reason}"));
+        let reason = words::reverted(&output).map(|reason| format!(": {reason}"));
         Self::Reverted(reason.unwrap_or_default(), output)
     }
 }
@@ -135,17 +141,4 @@ impl From<RpcError> for ErrorObjectOwned {
         };
         Self::owned(code, message, data)
     }
-}
-
-/// The text of Solidity's `Error(string)`.
-fn revert_reason(output: &[u8]) -> Option<String> {
-    let words = output.strip_prefix(&[0x08, 0xc3, 0x79, 0xa0])?;
-    let length = words.get(32..64)?;
-    let (zeros, length) = length.split_last_chunk::<4>()?;
-    if zeros.iter().any(|byte| *byte != 0) {
-        return None;
-    }
-    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-    let text = words.get(64..)?.get(..length)?;
-    Some(String::from_utf8_lossy(text).into_owned())
 }

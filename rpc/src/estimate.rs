@@ -4,14 +4,15 @@ use crate::{
     call::{self, Environment, run, transaction},
     error::RpcError,
     places::Place,
+    words,
 };
-use alloy_primitives::U256;
+use alloy_primitives::{Address, U256};
 use alloy_rpc_types_eth::TransactionRequest;
 use braid_chain::Snapshot;
 use revm::{
     DatabaseRef,
     context::Cfg,
-    context_interface::result::{ExecutionResult, HaltReason},
+    context_interface::result::{ExecutionResult, HaltReason, InvalidTransaction},
 };
 
 /// The search ends when it knows the answer to one part in this many.
@@ -24,19 +25,33 @@ pub(crate) fn estimate<S: Snapshot>(
     limit: u64,
     place: &Place,
 ) -> Result<u64, RpcError> {
+    let with = |gas| transaction(at, request, gas);
     let try_with = |gas| {
         place.check()?;
-        run(at, transaction(at, request, gas)?)
+        run(at, with(gas)?)
     };
-    let most = call::gas(at, request, limit).min(at.cfg.tx_gas_limit_cap());
-    let most = most.min(affordable(at, request)?);
-    let result = try_with(most)?;
+    let asked = call::gas(at, request, limit).min(at.cfg.tx_gas_limit_cap());
+    let funds = Funds::read(at, request)?;
+    let most = asked.min(funds.gas());
+    let result = match try_with(most) {
+        Err(RpcError::Invalid(why, words)) => {
+            return Err(match least_gas(&why) {
+                Some(least) if most < asked => RpcError::Funds(funds.lack(least)),
+                Some(_) => RpcError::Gas(most),
+                None => RpcError::Invalid(why, words),
+            });
+        }
+        ran => ran?,
+    };
     let used = match result {
         ExecutionResult::Success { gas, .. } => gas.total_gas_spent().max(gas.tx_gas_used()),
         ExecutionResult::Halt { reason: HaltReason::OutOfGas(_), .. } => {
             return Err(RpcError::Gas(most));
         }
-        other => return call::output(other).map(|_| most),
+        other => {
+            place.check()?;
+            return call::output(at, &with(most)?, other).map(|_| most);
+        }
     };
     // A call gets 63 of 64 parts, and may ask for more than it uses.
     let (mut fails, mut succeeds) = (used.saturating_sub(1), most);
@@ -45,7 +60,7 @@ pub(crate) fn estimate<S: Snapshot>(
         match try_with(next) {
             Ok(ExecutionResult::Success { .. }) => succeeds = next,
             // It lacks gas, or does something else with less of it.
-            Ok(_) | Err(RpcError::Invalid(_)) => fails = next,
+            Ok(_) | Err(RpcError::Invalid(..)) => fails = next,
             Err(error) => return Err(error),
         }
         next = fails.midpoint(succeeds);
@@ -55,17 +70,47 @@ pub(crate) fn estimate<S: Snapshot>(
     Ok(if exact { used } else { succeeds })
 }
 
-/// Gas that the sender can pay for.
-fn affordable<S: Snapshot>(
-    at: &Environment<S>,
-    request: &TransactionRequest,
-) -> Result<u64, RpcError> {
-    let price = request.max_fee_per_gas.or(request.gas_price).unwrap_or_default();
-    if price == 0 {
-        return Ok(u64::MAX);
+/// Gas with which a transaction that has too little would begin to run.
+const fn least_gas(why: &InvalidTransaction) -> Option<u64> {
+    match why {
+        InvalidTransaction::CallGasCostMoreThanGasLimit { initial_gas, .. } => Some(*initial_gas),
+        InvalidTransaction::GasFloorMoreThanGasLimit { gas_floor, .. } => Some(*gas_floor),
+        _ => None,
     }
-    let account = at.state.basic_ref(request.from.unwrap_or_default())?;
-    let balance = account.map_or(U256::ZERO, |account| account.balance);
-    let left = balance.saturating_sub(request.value.unwrap_or_default());
-    Ok((left / U256::from(price)).saturating_to())
+}
+
+/// What the sender has, and what it pays.
+struct Funds {
+    sender: Address,
+    balance: U256,
+    value: U256,
+    price: u128,
+}
+
+impl Funds {
+    fn read<S: Snapshot>(
+        at: &Environment<S>,
+        request: &TransactionRequest,
+    ) -> Result<Self, RpcError> {
+        let sender = request.from.unwrap_or_default();
+        let account = at.state.basic_ref(sender)?;
+        Ok(Self {
+            sender,
+            balance: account.map_or(U256::ZERO, |account| account.balance),
+            value: request.value.unwrap_or_default(),
+            price: request.max_fee_per_gas.or(request.gas_price).unwrap_or_default(),
+        })
+    }
+
+    /// Gas that the sender can pay for.
+    fn gas(&self) -> u64 {
+        let left = self.balance.saturating_sub(self.value);
+        left.checked_div(U256::from(self.price)).map_or(u64::MAX, |gas| gas.saturating_to())
+    }
+
+    /// The sender cannot pay for this much gas.
+    fn lack(&self, gas: u64) -> String {
+        let fees = U256::from(gas).saturating_mul(U256::from(self.price));
+        words::funds(self.sender, self.balance, fees.saturating_add(self.value))
+    }
 }

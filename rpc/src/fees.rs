@@ -74,6 +74,9 @@ pub(crate) fn history<S: Snapshot>(
     if percentiles.len() > 100 {
         return Err(RpcError::Limit { limit: 100, what: "percentiles" });
     }
+    if count == 0 {
+        return Ok(FeeHistory::default());
+    }
     let view = shared.view();
     let head = view.head.number();
     let newest = params::number(shared, head, newest);

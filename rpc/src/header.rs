@@ -8,6 +8,7 @@ use alloy_consensus::{
 };
 use alloy_eips::eip1559::{BaseFeeParams, INITIAL_BASE_FEE};
 use alloy_primitives::{Address, B256, Bloom, keccak256};
+use alloy_rlp::Encodable;
 use braid_chain::{Rules, pool::SignedTransaction};
 use braid_evm::BlockOutput;
 use revm::{
@@ -57,6 +58,15 @@ impl Producer {
         header
     }
 
+    /// The block after `parent` that would be made `now` without transactions.
+    pub(crate) fn pending(&self, parent: &StoredBlock, now: u64) -> StoredBlock {
+        let header = self.next(parent, now);
+        let has_requests = self.rules.spec(&header).is_enabled_in(SpecId::PRAGUE);
+        let block = seal(header, &BlockOutput::default(), Vec::new(), has_requests);
+        let (hash, size) = (block.header.hash_slow(), block.length());
+        StoredBlock::new(hash, block.header, Vec::new(), Vec::new(), size)
+    }
+
     /// Rules and environment of the block after `parent` at the time `now`.
     pub(crate) fn next_environment(&self, parent: &StoredBlock, now: u64) -> (CfgEnv, BlockEnv) {
         self.rules.environment(&self.next(parent, now))
@@ -79,9 +89,9 @@ fn base_fee(parent: &Header) -> u64 {
     }
 }
 
-/// The base fee to which empty blocks after `parent` come in the end.
-pub(crate) fn least_base_fee(parent: &Header) -> u64 {
-    let (mut fee, gas_limit) = (base_fee(parent), parent.gas_limit);
+/// The base fee to which empty blocks after `parent` come in the end, if the next one has the fee `next`.
+pub(crate) fn least_base_fee(parent: &Header, next: u64) -> u64 {
+    let (mut fee, gas_limit) = (next, parent.gas_limit);
     loop {
         let empty = Header { base_fee_per_gas: Some(fee), gas_limit, ..Header::default() };
         let next = base_fee(&empty);

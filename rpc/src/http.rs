@@ -13,15 +13,46 @@ pub(crate) fn text(status: StatusCode, words: &str) -> HttpResponse {
     response
 }
 
-/// Whether a request names this machine's loopback interface as its host. A page in a browser on this
-/// machine could have its own name point to it, and name that.
-pub(crate) fn is_local(headers: &HeaderMap) -> bool {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
-    let name = name.map_or(host, |(name, _)| name);
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost")
-        || address.is_ok_and(|address| address.to_canonical().is_loopback())
+/// The hosts that requests may name. A page in a browser can have its own name point to a node that the
+/// browser reaches, and its requests name that: so a name has to be known.
+#[derive(Clone, Debug)]
+pub(crate) struct Hosts {
+    names: Vec<String>,
+    /// Whether only the loopback interface is listened on.
+    is_local: bool,
+}
+
+impl Hosts {
+    pub(crate) fn new(names: &[String], is_local: bool) -> Self {
+        Self { names: names.to_vec(), is_local }
+    }
+
+    /// Whether a request may name the host that it names.
+    ///
+    /// # Errors
+    /// What it should name.
+    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), &'static str> {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+        let name = name.map_or(host, |(name, _)| name);
+        let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        // An address is no name that a page could have.
+        let is_address =
+            address.is_ok_and(|address| !self.is_local || address.to_canonical().is_loopback());
+        let is_named =
+            |known: &String| known == "*" || (!name.is_empty() && name.eq_ignore_ascii_case(known));
+        match name.eq_ignore_ascii_case("localhost")
+            || is_address
+            || self.names.iter().any(is_named)
+        {
+            true => Ok(()),
+            false if self.is_local => {
+                Err("the Host header must name localhost, or a host that the node was told of\n")
+            }
+            false => Err("the Host header must name an IP address, localhost, or a host that the \
+                 node was told of\n"),
+        }
+    }
 }
 
 /// The answer to a program that watches over this one: `/healthz` says whether the process answers,
@@ -48,9 +79,7 @@ mod tests {
 
     #[test]
     fn only_names_of_the_loopback_interface_are_local() {
-        let of = |host: &'static str| {
-            is_local(&HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]))
-        };
+        let of = |host: &'static str| may(&[], true, host);
         for host in [
             "localhost",
             "LocalHost:8545",
@@ -71,6 +100,37 @@ mod tests {
         ] {
             assert!(!of(host), "{host}");
         }
-        assert!(!is_local(&HeaderMap::new()));
+        assert!(Hosts::new(&[], true).check(&HeaderMap::new()).is_err());
+    }
+
+    fn may(names: &[&str], is_local: bool, host: &'static str) -> bool {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
+        Hosts::new(&names, is_local).check(&headers).is_ok()
+    }
+
+    #[test]
+    fn elsewhere_addresses_are_hosts_and_names_are_not() {
+        for host in ["10.0.0.1:8545", "0.0.0.0:80", "[2001:db8::1]:8545", "localhost", "127.0.0.1"]
+        {
+            assert!(may(&[], false, host), "{host}");
+        }
+        for host in ["evil.example", "evil.example:8545", "10.0.0.1.evil.example", "", ":8545"] {
+            assert!(!may(&[], false, host), "{host}");
+        }
+    }
+
+    #[test]
+    fn hosts_that_the_node_was_told_of_may_be_named() {
+        for is_local in [true, false] {
+            let of = |host| may(&["node.example", "braid-rpc"], is_local, host);
+            for host in ["node.example", "NODE.example:8545", "braid-rpc:1", "localhost"] {
+                assert!(of(host), "{host}");
+            }
+            for host in ["evil.example", "a.node.example", "node.example.evil", "*", ""] {
+                assert!(!of(host), "{host}");
+            }
+            assert!(may(&["*"], is_local, "evil.example"));
+        }
     }
 }

@@ -33,6 +33,7 @@
 mod access_list;
 mod call;
 mod clients;
+mod entries;
 mod error;
 mod estimate;
 mod fees;
@@ -57,6 +58,7 @@ mod stored;
 mod testing;
 mod unread;
 mod usage;
+mod words;
 
 pub use error::{NodeError, ServerError};
 pub use limits::{Limits, NodeConfig};

@@ -51,8 +51,11 @@ pub struct Limits {
     pub unread_bytes: usize,
     /// Calls in one request. Default: 100.
     pub batch: u32,
-    /// Open connections. Further ones are closed at once. Default: 128.
+    /// Open connections. Further ones wait for a quarter of `time`, and are refused then (HTTP status 503).
+    /// One that has been idle for a twentieth of `time` gives way to them. Default: 128.
     pub connections: usize,
+    /// Connections that wait for a place at most. Further ones are refused at once. Default: 256.
+    pub waiting_connections: usize,
     /// Time for a request's header, which is also that of an idle connection; and for its body and the
     /// answer: a quarter of it for waiting, half of it for the calls. A call looks at the clock
     /// between its steps, and one run of the EVM, or one block that is searched, is a step.
@@ -64,7 +67,8 @@ pub struct Limits {
     /// Requests that are worked on at a time, each of them one call after the other; others wait. A
     /// call that has begun keeps the place until it ends, also if its client has gone. Default: 4.
     pub requests_at_once: usize,
-    /// A client takes one of this many parts of `connections`, `requests_at_once` and `unread_bytes` at most, rounded up.
+    /// A client takes one of this many parts of `connections`, `waiting_connections`, `requests_at_once` and
+    /// `unread_bytes` at most, rounded up.
     /// A client is an IPv4 address or an IPv6 network of 64 bits. A server on the loopback interface
     /// takes all for one client, which has all: there each has the same address. Default: 2.
     pub client_parts: NonZeroUsize,
@@ -84,6 +88,7 @@ impl Default for Limits {
             unread_bytes: 128 << 20,
             batch: 100,
             connections: 128,
+            waiting_connections: 256,
             time: Duration::from_secs(20),
             connection_time: Duration::from_secs(300),
             requests_at_once: 4,

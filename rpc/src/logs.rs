@@ -46,7 +46,7 @@ pub(crate) fn logs<S: Snapshot>(
     Ok(found)
 }
 
-/// The blocks from `from` to `to`, or to `head`, which is the last one.
+/// The blocks from `from` to `to`. The last one of the chain is `head`.
 fn range<S: Snapshot>(
     shared: &Shared<S>,
     from: u64,
@@ -56,12 +56,17 @@ fn range<S: Snapshot>(
     if from > to {
         return Err(RpcError::Params(format!("fromBlock {from} is after toBlock {to}")));
     }
+    if to > head {
+        // geth's words. Logs of blocks that are not there yet would be missed.
+        let words = "block range extends beyond current head block";
+        return Err(RpcError::Params(format!("{words}: the latest one is {head}")));
+    }
     let history = shared.history();
     let oldest = history.oldest().unwrap_or_default();
     if from < oldest {
         return Err(RpcError::OldBlocks { from, to, oldest });
     }
-    Ok((from..=to.min(head)).filter_map(|number| history.by_number(number)).collect())
+    Ok((from..=to).filter_map(|number| history.by_number(number)).collect())
 }
 
 /// Whether the block's bloom filter rules out that it has such a log.

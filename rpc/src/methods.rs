@@ -11,13 +11,15 @@ use crate::{
     places::Place,
     send::send,
     shared::Shared,
+    stored::{RpcTransaction, StoredBlock},
 };
+use alloy_consensus::transaction::{Recovered, TransactionInfo};
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use alloy_rpc_types_eth::{
     BlockTransactionsKind, Filter, TransactionRequest, state::StateOverride,
 };
-use braid_chain::{Snapshot, StoreError};
+use braid_chain::{Snapshot, StoreError, pool::SignedTransaction};
 use jsonrpsee::{
     Extensions, RpcModule,
     core::RegisterMethodError,
@@ -79,6 +81,7 @@ pub(crate) fn add<S: Snapshot, T: Serialize + Clone + Send + 'static>(
         place.check()?;
         let work = move || {
             // The place is this call's until it ends, also if its client has gone.
+            context.shared.show();
             let mut args = Args { values: params.sequence(), place };
             method(&context, &mut args)
         };
@@ -124,7 +127,7 @@ fn state<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Register
         if id.is_some_and(|id| id.is_pending()) {
             let held = it.shared.hold();
             let waiting = held.pool.next_nonce(&address).unwrap_or_default();
-            return Ok(U64::from(nonce(held.view.state.basic_ref(address))?.max(waiting)));
+            return Ok(U64::from(nonce(held.view().state.basic_ref(address))?.max(waiting)));
         }
         Ok(U64::from(nonce(params::state(&it.shared, id)?.basic_ref(address))?))
     })?;
@@ -139,9 +142,9 @@ fn state<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Register
         Ok(code.original_bytes())
     })?;
     add(module, "eth_getStorageAt", |it, args| {
-        let (address, slot) = (args.next::<Address>()?, args.next::<U256>()?);
+        let (address, slot) = (args.next::<Address>()?, args.next::<String>()?);
         let state = params::state(&it.shared, args.maybe()?)?;
-        let value = state.storage_ref(address, slot).map_err(RpcError::State)?;
+        let value = state.storage_ref(address, params::slot(&slot)?).map_err(RpcError::State)?;
         Ok(B256::from(value))
     })
 }
@@ -159,12 +162,14 @@ fn blocks<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Registe
     })?;
     add(module, "eth_getTransactionByHash", |it, args| {
         let hash = args.next::<B256>()?;
-        let (mined, waiting) = {
-            let held = it.shared.hold();
-            (it.shared.history().transaction(&hash), held.pool.get(&hash))
+        let held = it.shared.hold();
+        let mined = it.shared.history().transaction(&hash);
+        let waiting = || match held.pool.get(&hash) {
+            Some(tx) => Some(Recovered::new_unchecked(tx.signed().clone(), tx.sender())),
+            None => held.unseen(&hash),
         };
         let mined = mined.and_then(|(block, index)| block.transaction(index));
-        Ok(mined.or_else(|| waiting.map(|waiting| waiting_transaction(&waiting))))
+        Ok(mined.or_else(|| waiting().map(waiting_transaction)))
     })?;
     add(module, "eth_getTransactionReceipt", |it, args| {
         let found = it.shared.history().transaction(&args.next()?);
@@ -172,7 +177,7 @@ fn blocks<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Registe
     })?;
     add(module, "eth_getBlockReceipts", |it, args| {
         let block = params::block(&it.shared, args.next()?);
-        let all = |block: Arc<crate::stored::StoredBlock>| {
+        let all = |block: Arc<StoredBlock>| {
             (0..block.receipts.len()).filter_map(|index| block.receipt(index)).collect::<Vec<_>>()
         };
         Ok(block.map(all))
@@ -195,13 +200,9 @@ fn kind(full: Option<bool>) -> BlockTransactionsKind {
     }
 }
 
-/// A transaction that no block has yet.
-fn waiting_transaction(
-    waiting: &braid_chain::pool::PoolTransaction,
-) -> crate::stored::RpcTransaction {
-    use alloy_consensus::transaction::{Recovered, TransactionInfo};
-    let recovered = Recovered::new_unchecked(waiting.signed().clone(), waiting.sender());
-    alloy_rpc_types_eth::Transaction::from_transaction(recovered, TransactionInfo::default())
+/// A transaction that is in no block that clients see.
+fn waiting_transaction(waiting: Recovered<SignedTransaction>) -> RpcTransaction {
+    RpcTransaction::from_transaction(waiting, TransactionInfo::default())
 }
 
 fn run<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMethodError> {
@@ -215,7 +216,8 @@ fn run<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMe
         no_block_overrides(args)?;
         let gas = call::gas(&at, &request, it.limits.call_gas);
         let tx = call::transaction(&at, &request, gas)?;
-        Ok(call::output(call::run(&at, tx)?)?)
+        let result = call::run(&at, tx.clone())?;
+        Ok(call::output(&at, &tx, result)?)
     })?;
     add(module, "eth_estimateGas", |it, args| {
         let request = args.next::<TransactionRequest>()?;
@@ -254,3 +256,6 @@ fn no_overrides(args: &mut Args<'_>) -> Answer<()> {
         Some(_) | None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

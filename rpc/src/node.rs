@@ -127,6 +127,7 @@ impl<S: StateStore> Node<S> {
     ) -> Result<Head, NodeError> {
         let ran = self.make(interval, stopped, observer);
         let flushed = self.chain.flush().map_err(NodeError::from);
+        self.shared.show();
         let ran = ran.and(flushed);
         self.shared.stop(match &ran {
             Ok(_) => "the node has stopped".to_owned(),
@@ -166,14 +167,14 @@ impl<S: StateStore> Node<S> {
 
     /// Makes a block if transactions wait: an empty one if the base fee has to fall before the first of
     /// them can be in one. `now`: seconds since 1970; a block is at least a second
-    /// after its parent.
+    /// after its parent. Clients see it once it is durable.
     ///
     /// # Errors
     /// The block failed, or the state after it cannot be read. The node is of no further use then:
     /// drop it and open the store again.
     pub fn step(&mut self, now: u64) -> Result<Option<Mined>, NodeError> {
         let pool = self.pool.handle();
-        let waits = || pool.waits_for_base_fee(header::least_base_fee(&self.parent.header));
+        let waits = || pool.waits_for_base_fee(self.shared.made().least_base_fee);
         if pool.status().ready == 0 && !waits() {
             return Ok(None);
         }
@@ -303,5 +304,6 @@ fn view<S>(
     if cfg.spec.is_enabled_in(SpecId::AMSTERDAM) {
         return Err(NodeError::Amsterdam);
     }
-    Ok(View { head: Arc::clone(head), state, next_base_fee: env.basefee })
+    let least_base_fee = header::least_base_fee(&head.header, env.basefee);
+    Ok(View { head: Arc::clone(head), state, next_base_fee: env.basefee, least_base_fee })
 }

@@ -2,6 +2,7 @@
 
 use crate::{call::Environment, error::RpcError, header::now, shared::Shared, stored::StoredBlock};
 use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_primitives::U256;
 use braid_chain::{PastState, Snapshot};
 use std::sync::Arc;
 
@@ -18,10 +19,14 @@ pub(crate) fn number<S: Snapshot>(shared: &Shared<S>, head: u64, tag: BlockNumbe
     }
 }
 
-/// The block that a call asks for, if it is known.
+/// The block that a call asks for, if it is known: "pending" is the one that would be made now, without the
+/// transactions that wait.
 pub(crate) fn block<S: Snapshot>(shared: &Shared<S>, id: BlockId) -> Option<Arc<StoredBlock>> {
     match id {
         BlockId::Hash(hash) => shared.history().by_hash(&hash.block_hash),
+        BlockId::Number(BlockNumberOrTag::Pending) => {
+            Some(Arc::new(shared.producer.pending(&shared.view().head, now())))
+        }
         BlockId::Number(tag) => {
             let number = number(shared, shared.view().head.number(), tag);
             shared.history().by_number(number)
@@ -61,6 +66,18 @@ pub(crate) fn state<S: Snapshot>(
     id: Option<BlockId>,
 ) -> Result<PastState<S>, RpcError> {
     find(shared, id.unwrap_or_default()).map(|(_, state)| state)
+}
+
+/// A slot: up to 64 hexadecimal digits behind 0x.
+pub(crate) fn slot(text: &str) -> Result<U256, RpcError> {
+    let digits = text.strip_prefix("0x").filter(|digits| {
+        digits.len() <= 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+    });
+    let slot = digits.map(|digits| U256::from_str_radix(digits, 16));
+    slot.and_then(Result::ok).ok_or_else(|| {
+        let expected = "expected 0x and 64 hexadecimal digits at most";
+        RpcError::Params(format!("invalid hex in storage key: {text:?}: {expected}"))
+    })
 }
 
 /// What a call runs in: "pending" is the block that would be made now, on the state after the last one.

@@ -106,6 +106,8 @@ mod tests {
         shared.send(payment(0, number - 1, PRICE)).expect("admitted");
         shared.send(creation(number - 1)).expect("admitted");
         node.step(number * 100).expect("works").expect("made");
+        // Clients see it then. The state that they read is as it was before.
+        node.chain().flush().expect("durable");
     }
 
     /// Compares what calls say of the state after block `number`, by its number and by its hash.

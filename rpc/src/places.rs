@@ -7,9 +7,12 @@ use crate::{
     usage::Usage,
 };
 use jsonrpsee::server::middleware::rpc::{
-    Batch, BatchEntry, MethodResponse, Notification, Request, RpcServiceT,
+    Batch, BatchEntry, BatchEntryErr, MethodResponse, Notification, Request, RpcServiceT,
 };
-use jsonrpsee::types::Id;
+use jsonrpsee::{
+    server::Methods,
+    types::{ErrorObjectOwned, Id, error::METHOD_NOT_FOUND_CODE},
+};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -17,11 +20,12 @@ use std::{
 use tower::Layer;
 
 /// Gives requests places, which their clients have.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Places {
     /// How long a request waits for a place, and how long its calls may take.
     wait: Duration,
     work: Duration,
+    methods: Methods,
 }
 
 /// The place of one request. The calls of the request have clones, so the place comes free only
@@ -35,12 +39,21 @@ pub(crate) struct Place {
 
 impl Places {
     /// A quarter of a request's time is for waiting, half of it for work: the rest is for reading its body.
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self { wait: limits.time / 4, work: limits.time / 2 }
+    pub(crate) fn new(limits: &Limits, methods: Methods) -> Self {
+        Self { wait: limits.time / 4, work: limits.time / 2, methods }
+    }
+
+    /// What a call of `method` is answered if there is none: clients look for the words, which are geth's.
+    fn unknown(&self, method: &str) -> Option<ErrorObjectOwned> {
+        let error = || {
+            let words = format!("the method {method} does not exist/is not available");
+            ErrorObjectOwned::owned(METHOD_NOT_FOUND_CODE, words, None::<()>)
+        };
+        self.methods.method(method).is_none().then(error)
     }
 
     /// A place, or an error if none comes free in time. A client that gives up waits no longer.
-    pub(crate) async fn take(self, client: &Client) -> Result<Place, RpcError> {
+    pub(crate) async fn take(&self, client: &Client) -> Result<Place, RpcError> {
         let taken = client.request(self.wait).await.ok_or(RpcError::Busy)?;
         let now = Instant::now();
         let deadline = now.checked_add(self.work).unwrap_or(now);
@@ -65,7 +78,7 @@ impl<S> Layer<S> for Places {
     type Service = Placed<S>;
 
     fn layer(&self, inner: S) -> Placed<S> {
-        Placed { places: *self, inner }
+        Placed { places: self.clone(), inner }
     }
 }
 
@@ -115,6 +128,9 @@ where
             if let Some(usage) = &usage {
                 usage.call(request.method_name());
             }
+            if let Some(error) = places.unknown(request.method_name()) {
+                return MethodResponse::error(request.id, error);
+            }
             let Some(client) = request.extensions().get::<Client>().cloned() else {
                 // A method answers that it has no place.
                 return inner.call(request).await;
@@ -133,9 +149,13 @@ where
         let Self { places, inner } = self.clone();
         async move {
             let usage = batch.extensions().get::<Usage>().cloned();
-            for entry in batch.iter().flatten() {
-                if let (BatchEntry::Call(request), Some(usage)) = (entry, &usage) {
+            for entry in batch.iter_mut() {
+                let Ok(BatchEntry::Call(request)) = entry else { continue };
+                if let Some(usage) = &usage {
                     usage.call(request.method_name());
+                }
+                if let Some(error) = places.unknown(request.method_name()) {
+                    *entry = Err(BatchEntryErr::new(request.id.clone(), error));
                 }
             }
             let Some(client) = batch.extensions().get::<Client>().cloned() else {
@@ -266,11 +286,30 @@ mod tests {
         assert_eq!(client.result("eth_chainId", json!([])), "0x7");
     }
 
+    /// ethers asks for logs itself where these words say that there are no filters.
+    #[test]
+    fn unknown_methods_are_named() {
+        let client = waiting(limits(Duration::from_secs(2)));
+        let words = "the method eth_newFilter does not exist/is not available";
+        let closed = closed();
+        let wait = client.send(call("test_wait"));
+        let moment = Duration::from_millis(200);
+        let gave_up = client.runtime.block_on(async { timeout(moment, wait).await });
+        gave_up.expect_err("the gate is closed");
+        // It needs no place.
+        assert_eq!(client.error("eth_newFilter", json!([])), (-32_601, words.to_owned()));
+        drop(closed);
+        let batch = json!([call("eth_newFilter"), call("eth_chainId")]);
+        let answers = client.runtime.block_on(client.send(batch));
+        assert_eq!(answers[0]["error"]["message"], words, "{answers}");
+        assert_eq!((&answers[0]["id"], &answers[1]["result"]), (&json!(1), &json!("0x7")));
+    }
+
     #[test]
     fn calls_end_when_their_time_has_passed() {
         let mut node = node(&begun(), NodeConfig::default());
         let shared = node.shared();
-        let places = Places::new(&limits(Duration::ZERO));
+        let places = Places::new(&limits(Duration::ZERO), Methods::new());
         let client = TestClient::new(&shared, limits(Duration::ZERO));
         let asks = Clients::new(limits(Duration::ZERO)).at([10, 0, 0, 1].into());
         let place = client.runtime.block_on(places.take(&asks)).expect("a place is free");

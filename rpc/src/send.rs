@@ -36,3 +36,6 @@ pub(crate) fn send<S: Snapshot>(shared: &Shared<S>, raw: &Bytes) -> Result<B256,
         SendError::State(error) => RpcError::State(error),
     })
 }
+
+#[cfg(test)]
+mod tests;

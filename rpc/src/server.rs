@@ -2,8 +2,9 @@
 
 use crate::{
     clients::{Client, Clients, Taken},
+    entries,
     error::ServerError,
-    http as before,
+    http::{self as before, Hosts},
     limits::Limits,
     methods::{Context, module},
     places::Places,
@@ -21,19 +22,26 @@ use jsonrpsee::server::{
 };
 use std::{
     convert::Infallible,
+    io,
     net::{SocketAddr, TcpListener as StdListener},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
     time::{sleep, timeout},
 };
-use tower::{
-    Service,
-    layer::util::{Identity, Stack},
-};
+use tower::layer::util::{Identity, Stack};
+
+/// A connection gives way to another one if it is idle for longer than a part of a request's time.
+const IDLE_PART: u32 = 20;
+/// The answer to a connection that finds no place.
+const BUSY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nRetry-After: 1\r\n\
+    Connection: close\r\nContent-Length: 21\r\n\r\ntoo many connections\n";
 
 /// Threads that read requests and write answers. What calls do runs on others.
 const THREADS: usize = 2;
@@ -56,12 +64,12 @@ struct Serving<S> {
     limits: Limits,
     service: Calls,
     clients: Clients,
-    /// Whether only requests that name the loopback interface are answered.
-    is_local: bool,
+    hosts: Hosts,
 }
 
 impl Server {
-    /// Listens on `address`, and answers from what the node shares.
+    /// Listens on `address`, and answers from what the node shares. Requests have to name the loopback
+    /// interface as their host or, where it listens on another one, an IP address.
     ///
     /// # Errors
     /// The address is taken, or the system has no more files for the runtime.
@@ -69,6 +77,22 @@ impl Server {
     /// # Panics
     /// The system refused to start the runtime's threads.
     pub fn start<S: Snapshot>(
+        address: SocketAddr,
+        shared: Arc<Shared<S>>,
+        limits: Limits,
+    ) -> Result<Self, ServerError> {
+        Self::start_for(&[], address, shared, limits)
+    }
+
+    /// As [`start`](Self::start). Requests may name `hosts` as well; `*` stands for any.
+    ///
+    /// # Errors
+    /// The address is taken, or the system has no more files for the runtime.
+    ///
+    /// # Panics
+    /// The system refused to start the runtime's threads.
+    pub fn start_for<S: Snapshot>(
+        hosts: &[String],
         address: SocketAddr,
         shared: Arc<Shared<S>>,
         limits: Limits,
@@ -92,7 +116,8 @@ impl Server {
         let is_local = bound.ip().to_canonical().is_loopback();
         let client_parts = if is_local { NonZeroUsize::MIN } else { limits.client_parts };
         let clients = Clients::new(Limits { client_parts, ..limits });
-        let serving = Arc::new(Serving { shared, limits, service, clients, is_local });
+        let hosts = Hosts::new(hosts, is_local);
+        let serving = Arc::new(Serving { shared, limits, service, clients, hosts });
         let listener = {
             let _inside = runtime.enter();
             TcpListener::from_std(listener).map_err(failed)?
@@ -119,6 +144,7 @@ impl Drop for Server {
 
 /// Answers calls of `methods`.
 pub(crate) fn calls(methods: impl Into<Methods>, limits: &Limits, stop: StopHandle) -> Calls {
+    let methods = methods.into();
     let config = ServerConfig::builder()
         .http_only()
         .max_request_body_size(limits.request_bytes)
@@ -127,11 +153,11 @@ pub(crate) fn calls(methods: impl Into<Methods>, limits: &Limits, stop: StopHand
         .set_batch_request_config(BatchRequestConfig::Limit(limits.batch))
         .build();
     let builder = JsonRpc::builder().set_config(config).to_service_builder();
-    let places = RpcServiceBuilder::new().layer(Places::new(limits));
+    let places = RpcServiceBuilder::new().layer(Places::new(limits, methods.clone()));
     builder.set_rpc_middleware(places).build(methods, stop)
 }
 
-/// Takes connections. One too many, of all or of its client, is closed at once.
+/// Takes connections. One too many, of all or of its client, waits for a place.
 async fn accept<S: Snapshot>(listener: TcpListener, serving: Arc<Serving<S>>) {
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
@@ -140,13 +166,39 @@ async fn accept<S: Snapshot>(listener: TcpListener, serving: Arc<Serving<S>>) {
             continue;
         };
         let client = serving.clients.at(peer.ip());
-        match client.connect() {
-            Some(place) => {
-                tokio::spawn(connection(stream, Arc::clone(&serving), client, place));
-            }
-            None => serving.shared.usage().refused_connection(),
+        if let Some(place) = client.connect() {
+            tokio::spawn(connection(stream, Arc::clone(&serving), client, place));
+        } else if let Some(queued) = client.queue() {
+            tokio::spawn(waiting(stream, Arc::clone(&serving), client, queued));
+        } else {
+            serving.shared.usage().refused_connection();
+            let _ = stream.try_write(BUSY);
         }
     }
+}
+
+/// Answers a connection when it has a place, or refuses it.
+async fn waiting<S: Snapshot>(
+    mut stream: TcpStream,
+    serving: Arc<Serving<S>>,
+    client: Client,
+    queued: Taken,
+) {
+    let time = serving.limits.time;
+    if let Some(place) = client.connect_in(time / 4).await {
+        drop(queued);
+        return connection(stream, serving, client, place).await;
+    }
+    serving.shared.usage().refused_connection();
+    let refuse = async {
+        stream.write_all(BUSY).await?;
+        stream.shutdown().await?;
+        // A client that is still sending would lose the answer if its bytes were not read.
+        let mut bytes = [0; 1_024];
+        while stream.read(&mut bytes).await? > 0 {}
+        Ok::<_, io::Error>(())
+    };
+    let _ = timeout(time / IDLE_PART, refuse).await;
 }
 
 /// Answers the requests of one connection.
@@ -160,21 +212,74 @@ async fn connection<S: Snapshot>(
     let open = serving.shared.usage().connected();
     // Answers are small, and clients wait for them. A socket that refuses works all the same.
     let _ = stream.set_nodelay(true);
+    let idle = Idle::default();
     let answer = service_fn(|request| {
-        let (serving, client) = (Arc::clone(&serving), client.clone());
-        async move { Ok::<_, Infallible>(answer(&serving, &client, request).await) }
+        let (serving, client, busy) = (Arc::clone(&serving), client.clone(), idle.begin());
+        async move {
+            let answer = answer(&serving, &client, request).await;
+            drop(busy);
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut http = http1::Builder::new();
     // An answer is sent from where it is: a copy would take memory that nothing counts.
     http.timer(TokioTimer::new()).header_read_timeout(time).writev(true);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), answer));
     // What is wrong with a connection is its client's matter.
-    if timeout(serving.limits.connection_time, connection.as_mut()).await.is_err() {
+    let mut end = pin!(sleep(serving.limits.connection_time));
+    let is_done = loop {
+        tokio::select! {
+            _ = connection.as_mut() => break true,
+            () = end.as_mut() => break false,
+            () = sleep(time / IDLE_PART) => {
+                if client.is_wanted() && idle.lasts(time / IDLE_PART) {
+                    break false;
+                }
+            }
+        }
+    };
+    if !is_done {
         // A client that loses the answer to a transaction would send it again, and hear that it is known.
         connection.as_mut().graceful_shutdown();
         let _ = timeout(time, connection).await;
     }
     drop((place, open));
+}
+
+/// Since when a connection is idle; `None` while a request is answered.
+#[derive(Clone)]
+struct Idle(Arc<Mutex<Option<Instant>>>);
+
+impl Default for Idle {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Some(Instant::now()))))
+    }
+}
+
+impl Idle {
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// A request begins, and ends when the value is dropped.
+    fn begin(&self) -> Busy {
+        self.set(None);
+        Busy(self.clone())
+    }
+
+    fn lasts(&self, time: Duration) -> bool {
+        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() >= time)
+    }
+}
+
+/// A request on a connection.
+struct Busy(Idle);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.set(Some(Instant::now()));
+    }
 }
 
 async fn answer<S: Snapshot>(
@@ -198,14 +303,13 @@ async fn call<S: Snapshot>(
     client: &Client,
     mut request: Request<Incoming>,
 ) -> HttpResponse {
-    if serving.is_local && !before::is_local(request.headers()) {
-        let why =
-            "the Host header must name localhost: JSON-RPC listens on the loopback interface\n";
+    if let Err(why) = serving.hosts.check(request.headers()) {
         return before::text(StatusCode::FORBIDDEN, why);
     }
     request.extensions_mut().insert(client.clone());
     let mut service = serving.service.clone();
-    match timeout(serving.limits.time, service.call(request)).await {
+    let answered = entries::answer(&mut service, serving.limits.request_bytes, request);
+    match timeout(serving.limits.time, answered).await {
         Ok(Ok(response)) => hold(client, response).unwrap_or_else(|| {
             before::text(StatusCode::SERVICE_UNAVAILABLE, "too many answers are not read yet\n")
         }),

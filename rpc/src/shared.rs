@@ -8,13 +8,17 @@ use crate::{
     stored::StoredBlock,
     usage::Usage,
 };
+use alloy_consensus::transaction::Recovered;
 use alloy_primitives::{Address, B256};
 use braid_chain::{
     DurableHead, LayeredState, Snapshot, StoreError,
     pool::{Admission, PoolError, PoolHandle, PoolTransaction, SenderAccount, SignedTransaction},
 };
 use crossbeam_channel::Sender;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
 
 /// The chain after its last block.
 #[derive(Debug)]
@@ -22,15 +26,19 @@ pub(crate) struct View<S> {
     pub(crate) head: Arc<StoredBlock>,
     pub(crate) state: LayeredState<S>,
     pub(crate) next_base_fee: u64,
+    /// The least base fee that blocks after this one can have.
+    pub(crate) least_base_fee: u64,
 }
 
 /// What a [`Node`](crate::Node) tells a [`Server`](crate::Server), which may be on other threads.
 #[derive(Debug)]
 pub struct Shared<S> {
     pub(crate) producer: Producer,
-    /// After the same block as the view, whose lock is held while the pool is told of a block.
+    /// After the last block that was made, whose lock is held while the pool is told of a block.
     pool: PoolHandle,
     pub(crate) durable: DurableHead,
+    made: RwLock<Made<S>>,
+    /// After the last block that clients see, which is durable.
     view: RwLock<Arc<View<S>>>,
     history: RwLock<History>,
     pub(crate) past: Past,
@@ -40,21 +48,44 @@ pub struct Shared<S> {
     stopped: Mutex<Option<String>>,
 }
 
-/// View and pool after one block, and so is the history.
+/// Blocks that were made. A receipt that a client has seen is in the chain for good, so clients see a block
+/// when it is durable; the next one does not wait for that.
+#[derive(Debug)]
+struct Made<S> {
+    /// After the last one.
+    view: Arc<View<S>>,
+    /// Those that clients do not see yet, oldest first.
+    unseen: VecDeque<Arc<View<S>>>,
+}
+
+/// The chain and the pool after the last block that was made: none is made, and clients see no other ones,
+/// while this is held.
 pub(crate) struct Held<'s, S> {
-    pub(crate) view: RwLockReadGuard<'s, Arc<View<S>>>,
+    made: RwLockReadGuard<'s, Made<S>>,
     pub(crate) pool: &'s PoolHandle,
 }
 
 impl<S: Snapshot> Held<'_, S> {
+    /// The chain after the last block that was made.
+    pub(crate) fn view(&self) -> &View<S> {
+        &self.made.view
+    }
+
+    /// A transaction of a block that clients do not see yet.
+    pub(crate) fn unseen(&self, hash: &B256) -> Option<Recovered<SignedTransaction>> {
+        let transactions = self.made.unseen.iter().flat_map(|view| &view.head.transactions);
+        transactions.into_iter().find(|it| it.hash() == hash).cloned()
+    }
+
     /// Tells the pool of the account of `sender` after the block.
     fn tell<T>(
         &self,
         sender: Address,
         tell: impl FnOnce(&PoolHandle, SenderAccount, u64) -> Result<T, PoolError>,
     ) -> Result<T, SendError> {
-        let account = SenderAccount::read(&self.view.state, sender)?;
-        Ok(tell(self.pool, account, self.view.head.number())?)
+        let view = self.view();
+        let account = SenderAccount::read(&view.state, sender)?;
+        Ok(tell(self.pool, account, view.head.number())?)
     }
 }
 
@@ -75,12 +106,15 @@ impl<S: Snapshot> Shared<S> {
         config: &NodeConfig,
         wake: Sender<()>,
     ) -> Self {
+        let view = Arc::new(view);
+        let made = Made { view: Arc::clone(&view), unseen: VecDeque::new() };
         Self {
             producer,
             usage: Usage::new(pool.clone()),
             pool,
             durable,
-            view: RwLock::new(Arc::new(view)),
+            made: RwLock::new(made),
+            view: RwLock::new(view),
             history: RwLock::new(History::new(config.history_blocks, config.history_bytes)),
             past: Past::new(config),
             wake,
@@ -88,13 +122,32 @@ impl<S: Snapshot> Shared<S> {
         }
     }
 
+    /// The chain as clients see it.
     pub(crate) fn view(&self) -> Arc<View<S>> {
         Arc::clone(&read(&self.view))
     }
 
-    /// View, history and pool after one block: while this is held, none is published.
+    /// The chain after the last block that was made, which may not be durable.
+    pub(crate) fn made(&self) -> Arc<View<S>> {
+        Arc::clone(&read(&self.made).view)
+    }
+
     pub(crate) fn hold(&self) -> Held<'_, S> {
-        Held { view: read(&self.view), pool: &self.pool }
+        Held { made: read(&self.made), pool: &self.pool }
+    }
+
+    /// Lets clients see the blocks that have become durable. Each call begins with this.
+    pub(crate) fn show(&self) {
+        let durable = self.durable.get().number;
+        let is_durable = |view: &Arc<View<S>>| view.head.number() <= durable;
+        if !read(&self.made).unseen.front().is_some_and(is_durable) {
+            return;
+        }
+        let mut made = write(&self.made);
+        while let Some(view) = made.unseen.pop_front_if(|view| is_durable(view)) {
+            self.remember(Arc::clone(&view.head));
+            *write(&self.view) = view;
+        }
     }
 
     pub(crate) fn history(&self) -> RwLockReadGuard<'_, History> {
@@ -102,19 +155,21 @@ impl<S: Snapshot> Shared<S> {
     }
 
     /// The chain has another block. `apply` tells the pool what `read` has read of the state after it,
-    /// while no transaction is admitted. A client that has seen the block in the history sees the state
-    /// after it in its next call, which waits. If `read` fails, no client sees the block.
+    /// while no transaction is admitted. If `read` fails, no client sees the block.
     pub(crate) fn publish<T>(
         &self,
         view: View<S>,
         read: impl FnOnce(&LayeredState<S>) -> Result<T, StoreError>,
         apply: impl FnOnce(T),
     ) -> Result<(), StoreError> {
-        let mut current = write(&self.view);
+        let mut made = write(&self.made);
         let changed = read(&view.state)?;
-        self.remember(Arc::clone(&view.head));
         apply(changed);
-        *current = Arc::new(view);
+        made.view = Arc::new(view);
+        let unseen = Arc::clone(&made.view);
+        made.unseen.push_back(unseen);
+        drop(made);
+        self.show();
         Ok(())
     }
 
@@ -131,8 +186,9 @@ impl<S: Snapshot> Shared<S> {
     /// What transactions of the next block must obey if it is made `now`: a fork may begin while there
     /// is no block.
     pub(crate) fn admission(&self, now: u64) -> Admission {
-        let (cfg, env) = self.producer.next_environment(&self.view().head, now);
-        Admission::new(cfg, env)
+        let view = self.made();
+        let (cfg, env) = self.producer.next_environment(&view.head, now);
+        Admission::new(cfg, env).with_least_fee(view.least_base_fee)
     }
 
     /// Adds a transaction to the pool, and wakes the node.
@@ -181,3 +237,6 @@ pub(crate) enum SendError {
     #[error(transparent)]
     State(#[from] StoreError),
 }
+
+#[cfg(test)]
+mod tests;

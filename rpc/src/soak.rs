@@ -74,7 +74,7 @@ struct Soak<S> {
 
 impl<S: Snapshot> Soak<S> {
     fn nonce(&self, sender: u8) -> u64 {
-        let account = self.shared.view().state.basic_ref(address(sender)).expect("reads");
+        let account = self.shared.made().state.basic_ref(address(sender)).expect("reads");
         account.map_or(0, |account| account.nonce)
     }
 
@@ -97,7 +97,7 @@ impl<S: Snapshot> Soak<S> {
                 if let Some(leak) = &self.leak {
                     leak.lock().expect("no panic").extend(self.shared.hold().pool.get(&hash));
                 }
-                let head = self.shared.view().head.number();
+                let head = self.shared.made().head.number();
                 // In this order: a reader may take a nonce for sent too late, but not too early.
                 *sent.last.lock().expect("no panic") = Some((hash, head));
                 sent.nonce.store(nonce + 1, SeqCst);
@@ -113,7 +113,7 @@ impl<S: Snapshot> Soak<S> {
         let again = self.shared.send(payment(sender, nonce, PRICE));
         let far = self.shared.send(payment(sender, nonce + 1_000, PRICE));
         let poor = self.shared.send(payment(SENDERS + 1, 0, PRICE));
-        let SignedTransaction::Legacy(signed) = payment(sender, nonce, 1) else { return };
+        let SignedTransaction::Legacy(signed) = payment(sender, nonce, PRICE) else { return };
         let broken = Signature::new(U256::MAX, U256::MAX, false);
         let broken = alloy_consensus::Signed::new_unhashed(signed.into_parts().0, broken);
         let broken = self.shared.send(SignedTransaction::Legacy(broken));
@@ -140,8 +140,8 @@ impl<S: Snapshot> Soak<S> {
                 let (next, behind) = (self.nonce(sender), 1 + turn % BEHIND);
                 let price = LOW_PRICE / 8 * u128::from(1 + (turn + u64::from(sender)) % 8);
                 let payment = match turn % 4 {
-                    // Below the least base fee.
-                    0 => payment(sender, next, 1),
+                    // The least base fee, which full blocks do not have.
+                    0 => payment(sender, next, 7),
                     // It fills the gap, so that a block can have those behind it.
                     1 if turn % 16 == u64::from(sender) % 16 => payment(sender, next, LOW_PRICE),
                     // Behind a gap; where there is one already, instead of it, if it pays enough.
@@ -255,7 +255,7 @@ fn ended<S: Snapshot>(soak: &Soak<S>) {
         assert_eq!(held.pool.next_nonce(&address(sender)), None);
     }
     let crowd: u64 = CROWD.map(|sender| soak.nonce(sender)).sum();
-    let paid = held.view.state.basic_ref(Address::repeat_byte(0xbb)).expect("reads");
+    let paid = held.view().state.basic_ref(Address::repeat_byte(0xbb)).expect("reads");
     assert_eq!(paid.expect("it was paid").balance, U256::from(soak.sent() + crowd));
     let counts = soak.shared.usage().read();
     let admitted = soak.crowd.load(SeqCst);
@@ -292,7 +292,7 @@ fn child() {
     let quarter = memory.len() / 4;
     let (before, after) =
         (median(&memory[quarter..2 * quarter]), median(&memory[memory.len() - quarter..]));
-    let (blocks, refused) = (soak.shared.view().head.number(), soak.refused.load(SeqCst));
+    let (blocks, refused) = (soak.shared.made().head.number(), soak.refused.load(SeqCst));
     let (sent, asked, looks) = (soak.sent(), soak.asked.load(SeqCst), memory.len());
     println!(
         "{seconds} s, {blocks} blocks, {sent} transactions, {refused} refused, {asked} asked about, the pool full at \

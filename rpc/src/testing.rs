@@ -3,6 +3,7 @@
 use crate::{
     Limits, Node, NodeConfig, Shared,
     clients::Clients,
+    entries,
     methods::{Context, module},
     server::{Calls, calls},
     usage::Usage,
@@ -24,7 +25,6 @@ use secp256k1::{Message, SECP256K1, SecretKey};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
-use tower::Service;
 
 /// EIP-155 chain id.
 pub(crate) const CHAIN: u64 = 7;
@@ -103,6 +103,7 @@ pub(crate) fn node(store: &MemoryStore, config: NodeConfig) -> Node<MemoryStore>
 pub(crate) struct Client {
     calls: Calls,
     clients: Clients,
+    request_bytes: u32,
     pub(crate) usage: Usage,
     pub(crate) runtime: Runtime,
     _handle: ServerHandle,
@@ -124,7 +125,8 @@ impl Client {
             Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let (stop, handle) = stop_channel();
         let (calls, clients) = (calls(methods, &limits, stop), Clients::new(limits));
-        Self { calls, clients, usage, runtime, _handle: handle }
+        let request_bytes = limits.request_bytes;
+        Self { calls, clients, request_bytes, usage, runtime, _handle: handle }
     }
 
     /// The answer to a request from 10.0.0.1.
@@ -134,13 +136,21 @@ impl Client {
 
     /// The answer to a request from 10.0.0.`host`.
     pub(crate) async fn send_from(&self, host: u8, body: Value) -> Value {
+        let (_, answer) = self.post(host, body.to_string()).await;
+        serde_json::from_str(&answer).expect("JSON")
+    }
+
+    /// Status and body of the answer to a request from 10.0.0.`host`.
+    pub(crate) async fn post(&self, host: u8, body: String) -> (u16, String) {
         let request = Request::post("/").header("content-type", "application/json");
         let request = request.extension(self.clients.at([10, 0, 0, host].into()));
         let request = request.extension(self.usage.clone());
-        let request = request.body(HttpBody::from(body.to_string())).expect("a request");
-        let answer = self.calls.clone().call(request).await.expect("an answer");
+        let request = request.body(HttpBody::from(body)).expect("a request");
+        let (mut calls, limit) = (self.calls.clone(), self.request_bytes);
+        let answer = entries::answer(&mut calls, limit, request).await.expect("an answer");
+        let status = answer.status().as_u16();
         let bytes = answer.into_body().collect().await.expect("bytes").to_bytes();
-        serde_json::from_slice(&bytes).expect("JSON")
+        (status, String::from_utf8(bytes.to_vec()).expect("UTF-8"))
     }
 
     pub(crate) async fn call(&self, method: &str, params: Value) -> Value {

@@ -35,7 +35,7 @@ pub struct UsageCounts {
     pub answers: BTreeMap<u16, u64>,
     /// Open connections.
     pub connections: u64,
-    /// Connections that were closed at once, as there were too many.
+    /// Connections that were refused, as there were too many.
     pub refused_connections: u64,
 }
 
@@ -95,7 +95,7 @@ impl Usage {
         add(self.lock().answers.entry(status).or_default());
     }
 
-    /// A connection was closed at once.
+    /// A connection was refused.
     pub(crate) fn refused_connection(&self) {
         add(&mut self.lock().refused_connections);
     }

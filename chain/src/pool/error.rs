@@ -54,6 +54,26 @@ pub enum PoolError {
         /// [`max_per_sender`](crate::pool::PoolConfig::max_per_sender).
         limit: u64,
     },
+    /// The pool has as many transactions of its sender as it keeps.
+    #[error(
+        "too many pending transactions: {limit} of this sender wait already; wait until a block has \
+         some of them"
+    )]
+    SenderFull {
+        /// [`max_per_sender`](crate::pool::PoolConfig::max_per_sender).
+        limit: u64,
+    },
+    /// It pays less than any block asks.
+    #[error(
+        "transaction underpriced: it pays {max_fee} per gas at most, and the base fee does not fall \
+         below {least}; pay that at least"
+    )]
+    Underpriced {
+        /// Highest fee per gas that it pays.
+        max_fee: u128,
+        /// Least fee per gas.
+        least: u128,
+    },
     /// The sender cannot pay for all that it has in the pool.
     #[error(
         "insufficient funds for gas * price + value: balance {balance}, this transaction and those \
@@ -101,8 +121,10 @@ impl PoolError {
         "nonce_low",
         "oversized",
         "replacement",
+        "sender_full",
         "signature",
         "stale",
+        "underpriced",
     ];
 
     /// The reason in a word, for counters.
@@ -119,8 +141,10 @@ impl PoolError {
             Self::NonceLow { .. } => "nonce_low",
             Self::Oversized { .. } => "oversized",
             Self::Replacement { .. } => "replacement",
+            Self::SenderFull { .. } => "sender_full",
             Self::Signature => "signature",
             Self::Stale { .. } => "stale",
+            Self::Underpriced { .. } => "underpriced",
         }
     }
 }
@@ -144,6 +168,8 @@ mod tests {
             PoolError::Known,
             PoolError::NonceLow { found: 0, next: 1 },
             PoolError::NonceHigh { found: 1, next: 0, limit: 1 },
+            PoolError::SenderFull { limit: 1 },
+            PoolError::Underpriced { max_fee: 0, least: 1 },
             PoolError::Funds { balance: U256::ZERO, cost: U256::ZERO },
             PoolError::Replacement { max_fee: 0, tip: 0 },
             PoolError::Full,

@@ -179,6 +179,9 @@ impl Plain {
             return Err(PoolError::NonceLow { found, next });
         }
         if found >= next + limits.max_per_sender {
+            if (next..found).take(4).all(|nonce| self.has(sender, nonce)) {
+                return Err(PoolError::SenderFull { limit: limits.max_per_sender });
+            }
             return Err(PoolError::NonceHigh { found, next, limit: limits.max_per_sender });
         }
         let mut after = self.clone();

@@ -12,6 +12,8 @@ pub(super) enum Mutant {
     OldNonceTaken,
     /// A transaction however far ahead is taken.
     FarNonceTaken,
+    /// A sender with as many transactions as the pool keeps hears that one is missing.
+    FullQueueUntold,
     /// What the sender's other transactions cost does not count.
     OthersFree,
     /// A transaction is replaced by one that pays less.
@@ -38,10 +40,11 @@ pub(super) enum Mutant {
 
 impl Mutant {
     /// All bugs.
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::StaleTaken,
         Self::OldNonceTaken,
         Self::FarNonceTaken,
+        Self::FullQueueUntold,
         Self::OthersFree,
         Self::ReplacedForLess,
         Self::WorthIgnored,

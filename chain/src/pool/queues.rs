@@ -147,7 +147,11 @@ impl Queues {
         let limit = self.config.max_per_sender;
         // So a queue has no more transactions than that, either.
         if found.saturating_sub(next) >= limit && !is_mutant!(self, FarNonceTaken) {
-            return Err(PoolError::NonceHigh { found, next, limit });
+            let is_full = queue.entries.len() as u64 >= limit;
+            return Err(match is_full && !is_mutant!(self, FullQueueUntold) {
+                true => PoolError::SenderFull { limit },
+                false => PoolError::NonceHigh { found, next, limit },
+            });
         }
         let old = queue.entries.get(&found).map(|old| &old.tx);
         if let Some(old) = old {

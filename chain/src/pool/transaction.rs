@@ -32,6 +32,7 @@ const OVERHEAD: usize = 2_048;
 pub struct Admission {
     cfg: CfgEnv,
     env: BlockEnv,
+    least_fee: u128,
 }
 
 impl Admission {
@@ -39,7 +40,15 @@ impl Admission {
     /// a transaction that pays less waits.
     #[must_use]
     pub fn new(cfg: CfgEnv, env: BlockEnv) -> Self {
-        Self { cfg, env: BlockEnv { basefee: 0, ..env } }
+        Self { cfg, env: BlockEnv { basefee: 0, ..env }, least_fee: 0 }
+    }
+
+    /// The same rules for a chain whose base fee does not fall below `fee`: a transaction that pays
+    /// less would wait for ever.
+    #[must_use]
+    pub const fn with_least_fee(mut self, fee: u64) -> Self {
+        self.least_fee = fee as u128;
+        self
     }
 
     /// As the EVM checks it before it looks at the state.
@@ -106,6 +115,10 @@ impl PoolTransaction {
         }
         let env = env_of(&signed, sender);
         admission.check(&env).map_err(PoolError::Invalid)?;
+        let (max_fee, least) = (env.gas_price, admission.least_fee);
+        if max_fee < least {
+            return Err(PoolError::Underpriced { max_fee, least });
+        }
         let fees = U256::from(env.gas_price).saturating_mul(U256::from(env.gas_limit));
         let cost = fees.saturating_add(env.value);
         let bytes = encoded.saturating_mul(2).saturating_add(OVERHEAD);

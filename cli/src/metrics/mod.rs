@@ -1,5 +1,6 @@
 //! Counters of executed blocks for Prometheus: what `--metrics ADDR` serves.
 
+mod connections;
 mod histogram;
 mod process;
 mod server;

@@ -1,9 +1,12 @@
 //! A server of metrics over HTTP.
 
-use super::Metrics;
+use super::{
+    Metrics,
+    connections::{Connections, Open},
+};
 use std::{
     io::{self, Read, Write},
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     str::FromStr,
     sync::Arc,
     thread,
@@ -56,7 +59,7 @@ pub enum MetricsError {
     },
 }
 
-/// Serves metrics until the process ends, one request after the other.
+/// Serves metrics until the process ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -73,15 +76,20 @@ impl Server {
         let listener = TcpListener::bind(address).map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
         let serve = move || {
-            // A connection that fails is the client's matter.
+            let connections = Arc::<Connections>::default();
             for stream in listener.incoming() {
-                match stream {
-                    Ok(stream) => drop(answer(stream, &metrics)),
-                    Err(_) => thread::sleep(PAUSE),
-                }
+                let Ok(stream) = stream else {
+                    thread::sleep(PAUSE);
+                    continue;
+                };
+                let (open, metrics) = (connections.open(stream), Arc::clone(&metrics));
+                // A connection that fails is the client's matter.
+                let answer = move || drop(answer(open, &metrics));
+                // Where the system refuses a thread, the connection is closed.
+                let _ = new_thread().spawn(answer);
             }
         };
-        thread::Builder::new().name("braid-metrics".to_owned()).spawn(serve).map_err(failed)?;
+        new_thread().spawn(serve).map_err(failed)?;
         Ok(Self { address: bound })
     }
 
@@ -92,9 +100,13 @@ impl Server {
     }
 }
 
+fn new_thread() -> thread::Builder {
+    thread::Builder::new().name("braid-metrics".to_owned())
+}
+
 /// A connection that has until `end`, however few bytes each of its reads and writes moves.
 struct Timed {
-    stream: TcpStream,
+    open: Open,
     end: Instant,
 }
 
@@ -107,24 +119,26 @@ impl Timed {
 
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(self.left()?)?;
-        self.stream.read(buffer)
+        let mut stream = self.open.stream();
+        stream.set_read_timeout(self.left()?)?;
+        stream.read(buffer)
     }
 }
 
 impl Write for Timed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(self.left()?)?;
-        self.stream.write(bytes)
+        let mut stream = self.open.stream();
+        stream.set_write_timeout(self.left()?)?;
+        stream.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
+        self.open.stream().flush()
     }
 }
 
-fn answer(stream: TcpStream, metrics: &Metrics) -> io::Result<()> {
-    let mut stream = Timed { stream, end: Instant::now() + PATIENCE };
+fn answer(open: Open, metrics: &Metrics) -> io::Result<()> {
+    let mut stream = Timed { open, end: Instant::now() + PATIENCE };
     let request = head(&mut stream)?;
     let line = request.lines().next().unwrap_or_default();
     let (status, kind, body) = match line.split_whitespace().collect::<Vec<_>>()[..] {
@@ -161,12 +175,13 @@ fn head(stream: &mut impl Read) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::{Metrics, MetricsAddress, Server};
+    use crate::metrics::connections::MOST;
     use std::{
         io::{Read, Write},
         net::TcpStream,
         sync::Arc,
         thread,
-        time::Duration,
+        time::{Duration, Instant},
     };
 
     fn ask(server: Server, request: &str) -> String {
@@ -186,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_answered_one_after_the_other() {
+    fn requests_are_answered() {
         let metrics = Arc::new(Metrics::default());
         let server = Server::start("0".parse().unwrap(), metrics).unwrap();
         assert!(server.address().ip().is_loopback());
@@ -217,6 +232,21 @@ mod tests {
         let answer = ask(server, "GET /metrics HTTP/1.1\r\n\r\n");
         assert!(answer.contains("braid_blocks_total 0\n"), "{answer}");
         drop(silent);
+    }
+
+    /// A probe of Kubernetes has five seconds.
+    #[test]
+    fn a_probe_does_not_wait_for_idle_connections() {
+        let server = Server::start("0".parse().unwrap(), Arc::default()).unwrap();
+        let connect = |_| TcpStream::connect(server.address()).unwrap();
+        // Few, and more than are open at a time.
+        for count in [10, 2 * MOST] {
+            let idle: Vec<_> = (0..count).map(connect).collect();
+            let begun = Instant::now();
+            assert!(ask(server, "GET /healthz HTTP/1.1\r\n\r\n").ends_with("ok\n"));
+            assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+            drop(idle);
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) fn usage(text: &mut Text, counts: &UsageCounts) {
         (
             "braid_rpc_refused_connections_total",
             "counter",
-            "Connections that were closed at once, as there were too many.",
+            "Connections that were refused, as there were too many.",
             counts.refused_connections,
         ),
     ] {

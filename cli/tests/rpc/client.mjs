@@ -100,6 +100,7 @@ await fails('NonceTooLowError', wallet.sendTransaction({ to, value, nonce: 0, ga
 const poor = privateKeyToAccount(`0x${'22'.repeat(32)}`)
 const empty = createWalletClient({ account: poor, chain, transport: http() })
 await fails('InsufficientFundsError', empty.sendTransaction({ to, value, gas: 21_000n }))
+await fails('InsufficientFundsError', empty.sendTransaction({ to, value }))
 await fails(
   'ContractFunctionExecutionError',
   reader.readContract({ address, abi, functionName: 'ownerOf', args: [0n], blockNumber: 0n }),

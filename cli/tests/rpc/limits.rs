@@ -2,7 +2,7 @@
 
 use super::node::RpcNode;
 use serde_json::{Value, json};
-use std::net::TcpStream;
+use std::{io::Write, net::TcpStream};
 
 #[test]
 fn bytes_and_calls_of_a_request_are_limited() {
@@ -27,12 +27,18 @@ fn bytes_and_calls_of_a_request_are_limited() {
 
 #[test]
 fn hosts_are_local_and_health_is_told() {
-    let node = RpcNode::new();
+    let mut node = RpcNode::new();
     let head =
         |host: &str| format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json");
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}).to_string();
     assert!(node.http(&head("evil.example"), &body).0.contains(" 403 "));
     assert!(node.http(&head("localhost:1"), &body).0.contains(" 200 "));
+    assert!(node.http(&head("node.example"), &body).0.contains(" 403 "));
+    node.end();
+    node.run(&["--rpc-hosts", "other.example,node.example"]);
+    for (host, status) in [("node.example:80", " 200 "), ("evil.example", " 403 ")] {
+        assert!(node.http(&head(host), &body).0.contains(status), "{host}");
+    }
     // A page in a browser may send this without asking.
     let plain = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain";
     assert!(node.http(plain, &body).0.contains(" 415 "));
@@ -44,19 +50,27 @@ fn hosts_are_local_and_health_is_told() {
 
 #[test]
 fn connections_are_limited_and_come_free() {
-    let node = RpcNode::new();
-    let open: Vec<_> =
-        (0..128).map(|_| TcpStream::connect(node.address()).expect("connects")).collect();
-    // All places may be taken only a moment later; then one more is closed without an answer.
-    let is_refused = (0..200).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        node.http("GET /healthz HTTP/1.1\r\nHost: localhost", "").0.is_empty()
+    let mut node = RpcNode::new();
+    let health = |node: &RpcNode| node.http("GET /healthz HTTP/1.1\r\nHost: localhost", "").0;
+    let connect = |node: &RpcNode| TcpStream::connect(node.address()).expect("connects");
+    // Idle ones give way.
+    let idle: Vec<_> = (0..128).map(|_| connect(&node)).collect();
+    assert!(health(&node).contains(" 200 "));
+    drop(idle);
+    node.end();
+    node.run(&["--rpc-connections", "2", "--rpc-requests", "1"]);
+    let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    let begun = format!("{head}Content-Length: 9\r\n\r\n");
+    let open = [(); 2].map(|()| {
+        let mut stream = connect(&node);
+        stream.write_all(begun.as_bytes()).expect("sent");
+        stream
     });
-    assert!(is_refused, "a connection beyond the limit was answered");
+    assert!(health(&node).contains(" 503 "), "a connection beyond the limit was answered");
     drop(open);
     let is_answered = (0..200).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(20));
-        node.http("GET /healthz HTTP/1.1\r\nHost: localhost", "").0.contains(" 200 ")
+        health(&node).contains(" 200 ")
     });
     assert!(is_answered, "no place has come free");
 }

@@ -73,7 +73,7 @@ impl RpcNode {
     }
 
     /// Starts it with `more` options.
-    fn run(&mut self, more: &[&str]) {
+    pub(super) fn run(&mut self, more: &[&str]) {
         let folder = self.folder();
         let command = ["chain", "run", "--json", "--rpc", "0", "--interval", "50", &folder];
         let mut command = braid(&[&command[..], more].concat());

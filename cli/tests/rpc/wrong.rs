@@ -18,7 +18,7 @@ fn what_is_wrong_has_a_code_and_the_node_goes_on() {
         (send(raw(0, 1, 7_008, 17_000_000)), -32003, "gas"),
         (send(raw(256, 1, 7_008, 21_000)), -32003, "nonce too high"),
         (send("0xzz".into()), -32602, ""),
-        (node.error("eth_nothing", json!([])), -32601, ""),
+        (node.error("eth_nothing", json!([])), -32601, "the method eth_nothing does not exist"),
         (node.error("eth_getBalance", json!([])), -32602, ""),
         (node.error("eth_getBalance", json!(["0x12"])), -32602, ""),
         (node.error("eth_getBalance", json!([SENDER, "0x1"])), -32001, "block 1 is not known"),
@@ -31,8 +31,12 @@ fn what_is_wrong_has_a_code_and_the_node_goes_on() {
         (node.error("eth_feeHistory", json!(["0x1", "latest", [9, 1]])), -32602, "must rise"),
         (node.error("eth_feeHistory", json!(["0x1", "0x9", []])), -32001, "block 9 is not known"),
         (node.error("eth_call", json!([{"from": SENDER, "data": "0x5f5ffd"}])), 3, "reverted"),
-        (node.error("eth_call", json!([{"data": "0xfe"}])), -32000, "ended"),
-        (node.error("eth_call", json!([{"to": SENDER, "value": "0x1"}])), -32000, "lack of funds"),
+        (node.error("eth_call", json!([{"data": "0xfe"}])), -32000, "invalid opcode: INVALID"),
+        (
+            node.error("eth_call", json!([{"to": SENDER, "value": "0x1"}])),
+            -32000,
+            "insufficient funds",
+        ),
         (node.error("eth_estimateGas", json!([{"data": "0x5b5f56"}])), -32000, "exceeds allowance"),
         (
             node.error("eth_call", json!([{}, "latest", {SENDER: {"nonce": "0x1"}}])),

@@ -23,6 +23,7 @@ fn with_blocks(store: &MemoryStore, config: NodeConfig, blocks: u64) -> Node<Mem
         node.shared.send(payment(0, nonce, PRICE)).expect("admitted");
         node.step(0).expect("a block").expect("made");
     }
+    node.chain.flush().expect("durable");
     node
 }
 
@@ -75,6 +76,7 @@ fn no_block_is_published_while_a_call_holds_the_view() {
     let shared = node.shared();
     let hash = shared.send(payment(0, 0, PRICE)).expect("admitted");
     let (stored, built) = node.build(0).expect("a block");
+    node.chain.flush().expect("durable");
     let stored = Arc::new(stored.expect("sealed"));
     let held = shared.hold();
     thread::scope(|scope| {
@@ -83,14 +85,14 @@ fn no_block_is_published_while_a_call_holds_the_view() {
             thread::sleep(Duration::from_millis(5));
             assert!(shared.history().transaction(&hash).is_none(), "the history is ahead");
             assert!(held.pool.get(&hash).is_some(), "the pool is ahead");
-            assert_eq!(held.view.head.number(), 0);
+            assert_eq!(held.view().head.number(), 0);
         }
         drop(held);
         publishing.join().expect("no panic").expect("published");
     });
     let held = shared.hold();
     assert!(shared.history().transaction(&hash).is_some() && held.pool.get(&hash).is_none());
-    assert_eq!(held.view.head.number(), 1);
+    assert_eq!((held.view().head.number(), shared.view().head.number()), (1, 1));
 }
 
 /// Calls that come while a block is being published, when it is half told, answer as after it.
@@ -100,6 +102,7 @@ fn a_transaction_never_disappears_while_its_block_is_published() {
     let (shared, client) = (node.shared(), client(&node));
     let hash = shared.send(payment(0, 0, PRICE)).expect("admitted");
     let (stored, built) = node.build(0).expect("a block");
+    node.chain.flush().expect("durable");
     let stored = Arc::new(stored.expect("sealed"));
     let state = node.chain.state().expect("a state");
     let view = view(&shared.producer, &stored, state).expect("a view");
@@ -226,14 +229,16 @@ fn blocks_are_made_until_the_base_fee_lets_a_transaction_in() {
     // Each is an eighth cheaper: 0.77, 0.67.
     assert_eq!(gas, [0, 0, 0, 21_000]);
     // The least is 7: an eighth of it is nothing.
-    node.shared.send(payment(1, 0, 6)).expect("admitted");
+    let refused = node.shared.send(payment(1, 0, 6));
+    let wanted = PoolError::Underpriced { max_fee: 6, least: 7 };
+    assert!(matches!(&refused, Err(SendError::Pool(why)) if *why == wanted), "{refused:?}");
     assert!(node.step(0).expect("works").is_none());
     node.shared.send(payment(2, 0, 7)).expect("admitted");
     let blocks = (0..1_000).take_while(|_| node.step(0).expect("works").is_some()).count();
     assert!((100..400).contains(&blocks), "{blocks}");
     // A transaction that is missing is not waited for, either.
     let mut node = with_blocks(&begun(), NodeConfig::default(), 0);
-    node.shared.send(payment(0, 1, 6)).expect("admitted");
+    node.shared.send(payment(0, 1, 7)).expect("admitted");
     assert!(node.step(0).expect("works").is_none());
 }
 
@@ -273,6 +278,7 @@ fn the_next_block_is_what_pending_calls_and_estimates_run_in() {
     // Time does not go back.
     node.shared.send(payment(0, 0, PRICE)).expect("admitted");
     node.step(1 << 40).expect("works").expect("made");
+    node.chain.flush().expect("durable");
     assert_eq!(of(timestamp, "latest"), U256::from(1_u64 << 40));
     assert_eq!(of(timestamp, "pending"), U256::from((1_u64 << 40) + 1));
 }

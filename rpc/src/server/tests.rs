@@ -20,6 +20,8 @@ use std::{
 };
 use tokio::net::TcpSocket;
 
+mod crowd;
+
 /// Time after which something that should happen will not.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -64,6 +66,16 @@ impl Clients {
         Some((stream, status.strip_prefix("HTTP/1.1 ").expect("HTTP").to_owned()))
     }
 
+    /// A request that does not come to its end: its connection is in use.
+    fn busy(&self, from: u8) -> StdStream {
+        let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+        self.send(from, &format!("{head}Content-Length: 9\r\n\r\n")).expect("it listens")
+    }
+
+    fn status(&self, from: u8) -> String {
+        self.get(from, "/healthz").expect("an answer").1
+    }
+
     /// The answer to a request that names `host`.
     fn post(&self, host: &str, body: &str) -> String {
         let length = body.len();
@@ -97,26 +109,31 @@ fn served(address: [u8; 4], limits: Limits) -> (Node<MemoryStore>, Server) {
 
 #[test]
 fn a_client_that_takes_all_it_can_leaves_connections_for_others() {
-    let limits = Limits { connections: 6, ..Limits::default() };
-    let (_node, server) = served([0, 0, 0, 0], limits);
+    let (_node, server) = served([0, 0, 0, 0], six());
     let clients = Clients::of(([127, 0, 0, 1], server.address().port()).into());
-    let open: Vec<_> = (0..20).filter_map(|_| clients.get(2, "/healthz")).collect();
-    assert_eq!(open.len(), 3, "half of them");
-    let others: Vec<_> = (0..20).filter_map(|_| clients.get(3, "/healthz")).collect();
-    assert_eq!(others.len(), 3);
-    assert!(clients.get(4, "/healthz").is_none(), "more than all");
-    drop(open);
+    let half: Vec<_> = (0..3).map(|_| clients.busy(2)).collect();
+    assert_eq!(clients.status(2), "503", "more than half");
+    let others: Vec<_> = (0..3).map(|_| clients.busy(3)).collect();
+    assert_eq!(clients.status(4), "503", "more than all");
+    drop(half);
     clients.until(4, "/healthz", "200");
     clients.until(2, "/healthz", "200");
+    drop(others);
+}
+
+/// Six connections. Further ones wait for three seconds.
+fn six() -> Limits {
+    Limits { connections: 6, time: Duration::from_secs(12), ..Limits::default() }
 }
 
 #[test]
 fn clients_of_the_loopback_interface_are_not_told_apart() {
-    let limits = Limits { connections: 6, ..Limits::default() };
-    let (_node, server) = served([127, 0, 0, 1], limits);
+    let (_node, server) = served([127, 0, 0, 1], six());
     let clients = Clients::of(server.address());
-    let open: Vec<_> = (0..20).filter_map(|_| clients.get(1, "/healthz")).collect();
-    assert_eq!(open.len(), 6);
+    let _five: Vec<_> = (0..5).map(|_| clients.busy(1)).collect();
+    assert_eq!(clients.status(1), "200");
+    let _sixth = clients.busy(1);
+    assert_eq!(clients.status(1), "503");
 }
 
 /// Calls that answer 16 MiB together: more than a system holds for a client that does not read.
@@ -173,7 +190,7 @@ fn an_answer_that_has_begun_ends_after_its_connections_time() {
 fn a_client_that_reads_too_slowly_loses_its_connection() {
     let limits = Limits {
         connections: 1,
-        time: Duration::from_secs(8),
+        time: Duration::from_secs(16),
         connection_time: Duration::from_millis(300),
         request_bytes: 32 << 20,
         ..Limits::default()
@@ -184,13 +201,13 @@ fn a_client_that_reads_too_slowly_loses_its_connection() {
     let mut status = [0; 12];
     stream.read_exact(&mut status).expect("an answer");
     assert_eq!(&status, b"HTTP/1.1 200");
-    assert!(clients.get(1, "/healthz").is_none(), "the only place is taken");
+    assert_eq!(clients.status(1), "503", "the only place is taken");
     clients.until(1, "/healthz", "200");
 }
 
 #[test]
 fn what_clients_ask_for_is_counted() {
-    let limits = Limits { connections: 2, ..Limits::default() };
+    let limits = Limits { connections: 2, time: Duration::from_secs(8), ..Limits::default() };
     let (node, server) = served([127, 0, 0, 1], limits);
     let (shared, clients) = (node.shared(), Clients::of(server.address()));
     let call = |method: &str, params: &str| {
@@ -229,9 +246,9 @@ fn what_clients_ask_for_is_counted() {
     }
     assert_eq!((counts.busy, counts.refused_connections), (0, 0));
     until(0);
-    let open: Vec<_> = (0..2).filter_map(|_| clients.get(1, "/healthz")).collect();
+    let open: Vec<_> = (0..2).map(|_| clients.busy(1)).collect();
     until(2);
-    assert!(clients.get(1, "/healthz").is_none(), "more than all");
+    assert_eq!(clients.status(1), "503", "more than all");
     assert_eq!(shared.usage().read().refused_connections, 1);
     drop(open);
     until(0);

@@ -33,6 +33,23 @@ pub(super) struct ServeArgs {
         value_parser = clap::value_parser!(u64).range(1..)
     )]
     history: u64,
+    /// With --rpc: hosts that requests may name in their Host header, beside those of the loopback interface and,
+    /// where ADDR is another one, IP addresses; * for any
+    #[arg(long, value_name = "HOST,...", value_delimiter = ',', requires = "rpc")]
+    rpc_hosts: Vec<String>,
+    /// With --rpc: open connections at most; idle ones give way to new ones
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections, requires = "rpc", value_parser = count_from)]
+    rpc_connections: usize,
+    /// With --rpc: requests that are worked on at the same time
+    #[arg(long, value_name = "N", default_value_t = Limits::default().requests_at_once, requires = "rpc", value_parser = count_from)]
+    rpc_requests: usize,
+}
+
+fn count_from(text: &str) -> Result<usize, String> {
+    match text.parse::<u32>() {
+        Ok(count @ 1..) => usize::try_from(count).map_err(|error| error.to_string()),
+        _ => Err(format!("expected a number from 1 on, found {text:?}")),
+    }
 }
 
 /// What the other options say.
@@ -64,7 +81,10 @@ pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> 
     let watch = |served| Watch::start(served, (node.chain(), store, workers));
     let watch = served.map(watch).transpose()?;
     let interrupts = interrupt::listen()?;
-    let server = Server::start(address, node.shared(), Limits::default()).map_err(message)?;
+    let mut limits = Limits::default();
+    (limits.connections, limits.requests_at_once) = (args.rpc_connections, args.rpc_requests);
+    let server = Server::start_for(&args.rpc_hosts, address, node.shared(), limits);
+    let server = server.map_err(message)?;
     if let Some(watch) = &watch {
         watch.serves(node.shared().usage());
     }
