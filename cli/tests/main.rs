@@ -39,6 +39,7 @@ mod shards;
 mod shell;
 mod sim;
 mod state_roots;
+mod suite_ends;
 mod suite_formats;
 mod suite_lists;
 mod suites;
