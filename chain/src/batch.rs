@@ -49,6 +49,9 @@ pub struct DurableBatch {
     pub receipts: Arc<[EthereumReceipt]>,
     /// The block in RLP, with its transactions, which is written if [`Keep`](crate::Keep) says so.
     pub rlp: Bytes,
+    /// The block's header in RLP, which is kept as long as the block is the last one; empty if it is
+    /// not known.
+    pub header: Bytes,
 }
 
 impl DurableBatch {

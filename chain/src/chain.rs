@@ -29,6 +29,9 @@ pub struct ChainBlock {
     pub hash: B256,
     /// What its header says of the execution.
     pub expected: Expected,
+    /// Its header in RLP, which the store keeps as long as the block is the last one, for
+    /// [`export`](crate::export). Empty if it is not known.
+    pub header: Bytes,
 }
 
 /// A block that was built: its hash, and the block in RLP for a chain that
@@ -39,11 +42,13 @@ pub struct Sealed {
     pub hash: B256,
     /// Header and transactions; empty if the block is not to be kept.
     pub rlp: Bytes,
+    /// The header alone in RLP, as [`ChainBlock::header`]. It may be empty where `rlp` is kept.
+    pub header: Bytes,
 }
 
 impl From<B256> for Sealed {
     fn from(hash: B256) -> Self {
-        Self { hash, rlp: Bytes::new() }
+        Self { hash, ..Self::default() }
     }
 }
 
@@ -148,7 +153,7 @@ impl<S: StateStore> Chain<S> {
     /// # Panics
     /// As `BlockRequest::execute` of braid-evm: with the payload of a panic in a precompile.
     pub fn execute(&mut self, block: impl Into<ChainBlock>) -> Result<Executed, ChainError> {
-        let ChainBlock { block, hash, expected } = block.into();
+        let ChainBlock { block, hash, expected, header } = block.into();
         self.writer.check()?;
         let head = self.follows(&block, hash)?;
         let state = self.state().map_err(|error| error.before(head.number))?;
@@ -162,7 +167,8 @@ impl<S: StateStore> Chain<S> {
         if let Some(trie_task) = trie_task {
             self.writer.go_on_with(trie_task);
         }
-        let changes = self.changes(head, &mut output, expected.state_root);
+        let changes =
+            ExecutedBlock { header, ..self.changes(head, &mut output, expected.state_root) };
         let changes = self.write(changes)?;
         Ok(Executed { output, changes })
     }
@@ -203,9 +209,9 @@ impl<S: StateStore> Chain<S> {
         let state = self.state().map_err(|error| error.before(head.number))?;
         let built = self.executor.block(template).state(state).build(pool);
         let mut built = built.map_err(|error| ChainError::block(head.number, error))?;
-        let Sealed { hash, rlp } = seal(&built).into();
+        let Sealed { hash, rlp, header } = seal(&built).into();
         head.hash = hash;
-        let changes = ExecutedBlock { rlp, ..self.changes(head, &mut built.output, None) };
+        let changes = ExecutedBlock { rlp, header, ..self.changes(head, &mut built.output, None) };
         let changes = self.write(changes)?;
         Ok(Built { block: built.block, output: built.output, changes })
     }
@@ -239,6 +245,7 @@ impl<S: StateStore> Chain<S> {
             state_root,
             receipts,
             rlp: Bytes::new(),
+            header: Bytes::new(),
         }
     }
 

@@ -5,7 +5,10 @@ use crate::{
     StoreError, Table, Undo, Writes,
     ahead::{Ahead, TrieTask},
     open,
-    record::{GENESIS_KEY, HEAD_KEY, SCHEMA_KEY, STATE_ROOT_KEY, slot_key, slot_value},
+    record::{
+        FIRST_KEY, FirstBlock, GENESIS_KEY, HEAD_KEY, HEADER_KEY, SCHEMA_KEY, STATE_ROOT_KEY,
+        slot_key, slot_value,
+    },
     trie::{CacheCounts, CachedNodes, NodeCache, update_state},
 };
 use alloy_primitives::{Address, B256, U256};
@@ -96,9 +99,14 @@ pub fn create<S: StateStore>(
     writes.put(Table::Meta, SCHEMA_KEY, SCHEMA.to_be_bytes());
     writes.put(Table::Meta, GENESIS_KEY, genesis);
     put_state(&mut writes, batch, &BTreeMap::new());
-    if roots == StateRoots::Computed {
-        put_root(&store.snapshot()?, &mut writes, batch, Keep::default().root_threads)?;
-    }
+    let state_root = match roots {
+        StateRoots::Computed => {
+            let threads = Keep::default().root_threads;
+            Some(put_root(&store.snapshot()?, &mut writes, batch, threads)?)
+        }
+        StateRoots::Disabled => batch.state_root,
+    };
+    writes.put(Table::Meta, FIRST_KEY, FirstBlock { head: batch.head, state_root }.encode());
     store.write(writes)
 }
 
@@ -216,8 +224,13 @@ fn writes_of<S: Snapshot>(
                 writes.0.extend(nodes.0);
                 put_found(&mut writes, batch, root)?;
             }
-            None => put_root(reader.snapshot(), &mut writes, batch, keep.root_threads)?,
+            None => {
+                put_root(reader.snapshot(), &mut writes, batch, keep.root_threads)?;
+            }
         }
+    }
+    if !batch.header.is_empty() {
+        writes.put(Table::Meta, HEADER_KEY, batch.header.as_ref());
     }
     if keep.undo_blocks > 0 {
         let undo = undo(reader, batch, &cleared)?.encode();
@@ -257,15 +270,16 @@ fn remove_old<S: Snapshot>(
     Ok(())
 }
 
-/// Changes the tries, and compares the state root with the one that the batch states.
+/// Changes the tries, compares the state root with the one that the batch states, and returns it.
 pub(crate) fn put_root<S: Snapshot>(
     snapshot: &S,
     writes: &mut Writes,
     batch: &DurableBatch,
     threads: NonZeroUsize,
-) -> Result<(), StoreError> {
+) -> Result<B256, StoreError> {
     let found = update_state(snapshot, batch, threads, writes)?;
-    put_found(writes, batch, found)
+    put_found(writes, batch, found)?;
+    Ok(found)
 }
 
 fn put_found(writes: &mut Writes, batch: &DurableBatch, found: B256) -> Result<(), StoreError> {

@@ -89,6 +89,17 @@ pub enum StoreError {
         /// Blocks that can be unwound.
         kept: u64,
     },
+    /// The parts of a batch do not fit together, so that its state root would be a wrong one.
+    #[error(
+        "the batch of block {number} cannot be written: {why}; list each account once, by address, and each slot \
+         once, by address and number, with its account"
+    )]
+    Batch {
+        /// Number of the block.
+        number: u64,
+        /// What does not fit.
+        why: String,
+    },
     /// A batch does not continue the chain in the store.
     #[error(
         "block {number} does not follow block {head}, the last one in the store; commit block {} next",

@@ -1,6 +1,7 @@
 //! Writing the state as a genesis file in geth's format.
 
 use crate::{AccountRecord, Snapshot, StateReader, StoreError, genesis};
+use alloy_genesis::Genesis;
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, hex};
 use std::io::{self, Write};
 use thiserror::Error;
@@ -21,6 +22,16 @@ pub enum ExportError {
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The header of the last block is unknown, and with it the number and time from which the rules of
+    /// the state follow.
+    #[error(
+        "the chain does not hold the header of its last block {number}, whose number, time and base fee belong into \
+         the file; execute one more block, or run `braid chain unwind` to the first block"
+    )]
+    NoHeader {
+        /// Number of the block.
+        number: u64,
+    },
     /// The output takes no more.
     #[error(
         "the output cannot be written: {0}; what is there is no genesis file: free space, or choose another place"
@@ -28,22 +39,23 @@ pub enum ExportError {
     Output(#[from] io::Error),
 }
 
-/// Writes the state of `reader` as a genesis file in geth's format: configuration and header fields
-/// of the genesis that the chain began with, and as `alloc` the accounts as they are now. A chain
-/// that begins with this file has the same state and state root. Its first block is another one
-/// than the block of `reader`, whose header is not in the store.
+/// Writes the state of `reader` as a genesis file in geth's format: the configuration that the chain
+/// began with, and as `alloc` the accounts as they are now. Number, time, base fee, gas limit and
+/// difficulty are those of the last block, so that a chain that begins with this file goes on under
+/// the same rules. It has the same state and state root; its first block is another one than the
+/// block of `reader`.
 ///
 /// One account is in memory at a time, and one slot. `progress` is called after each.
 ///
 /// # Errors
-/// The store or the output failed. What was written until then is no genesis file.
+/// The header of the last block is unknown, or the store or the output failed. What was written until
+/// then is no genesis file.
 pub fn export<S: Snapshot>(
     reader: &StateReader<S>,
     out: &mut impl Write,
     progress: impl FnMut(Exported),
 ) -> Result<Exported, ExportError> {
-    let genesis = genesis::decode(&reader.genesis()?)?;
-    let fields = genesis::encode(&genesis)?;
+    let fields = genesis::encode(&after(reader)?)?;
     // The accounts are not among the fields, and `alloc` is there without any.
     let fields: serde_json::Map<_, _> = serde_json::from_slice(&fields).map_err(io::Error::from)?;
     out.write_all(b"{\n")?;
@@ -58,6 +70,32 @@ pub fn export<S: Snapshot>(
     }
     alloc.out.write_all(b"\n}\n}\n")?;
     Ok(alloc.exported)
+}
+
+/// The genesis of the chain, with the header fields of its last block.
+fn after<S: Snapshot>(reader: &StateReader<S>) -> Result<Genesis, ExportError> {
+    let genesis = genesis::decode(&reader.genesis()?)?;
+    let head = reader.head();
+    let is_first = match reader.first_block()? {
+        Some(first) => first.head == head,
+        None => genesis::header(&genesis).number == head.number,
+    };
+    if is_first {
+        return Ok(genesis);
+    }
+    let header = reader.header()?.ok_or(ExportError::NoHeader { number: head.number })?;
+    Ok(Genesis {
+        number: Some(header.number),
+        timestamp: header.timestamp,
+        parent_hash: Some(header.parent_hash),
+        gas_limit: header.gas_limit,
+        difficulty: header.difficulty,
+        mix_hash: header.mix_hash,
+        base_fee_per_gas: header.base_fee_per_gas.map(u128::from),
+        blob_gas_used: header.blob_gas_used,
+        excess_blob_gas: header.excess_blob_gas,
+        ..genesis
+    })
 }
 
 /// The accounts, while they are written.

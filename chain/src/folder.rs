@@ -26,13 +26,16 @@ pub struct ChainFolder {
 pub enum FolderError {
     /// Another process uses the folder.
     #[error(
-        "{folder} is in use by process {process}; wait until it ends, or stop it: kill {process}"
+        "{folder} is in use by process {process}; {}wait until it ends, or stop it: kill {process}",
+        ask(.answers)
     )]
     InUse {
         /// The folder.
         folder: PathBuf,
         /// Process id, as the lock file has it.
         process: u32,
+        /// Where the process answers JSON-RPC, if it has [said so](ChainFolder::answers_at).
+        answers: Option<String>,
     },
     /// Another process uses the folder and has not said which one it is.
     #[error("{folder} is in use by another process; wait until it ends")]
@@ -71,6 +74,14 @@ pub enum FolderError {
     },
 }
 
+/// What to do while a node uses a folder.
+fn ask(answers: &Option<String>) -> String {
+    let at = answers.as_ref();
+    at.map_or_else(String::new, |at| {
+        format!("ask it at {at} (eth_getBalance, eth_getCode, eth_getStorageAt), or ")
+    })
+}
+
 impl ChainFolder {
     /// Makes `folder`, unless it is there, and takes it for this process.
     ///
@@ -94,6 +105,33 @@ impl ChainFolder {
             return Err(FolderError::Missing { folder: folder.to_owned() });
         }
         Self::lock(folder)
+    }
+
+    /// As [`open`](Self::open) where nothing can be written: several processes may read then. The store
+    /// does not open there, as it writes when it opens; a copy of it does.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_to_read(folder: &Path) -> Result<Self, FolderError> {
+        if !folder.join(STATE).is_dir() {
+            return Err(FolderError::Missing { folder: folder.to_owned() });
+        }
+        let path = folder.join(LOCK);
+        let mut file = File::open(&path).map_err(failed(&path))?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Self { path: folder.to_owned(), lock: file }),
+            Err(TryLockError::WouldBlock) => Err(in_use(folder, &mut file)),
+            Err(TryLockError::Error(error)) => Err(failed(&path)(error)),
+        }
+    }
+
+    /// Tells other processes, which cannot use the folder now, where this one answers JSON-RPC.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub fn answers_at(&mut self, url: &str) -> Result<(), FolderError> {
+        let path = self.path.join(LOCK);
+        write!(self.lock, "\n{url}").map_err(failed(&path))
     }
 
     fn lock(folder: &Path) -> Result<Self, FolderError> {
@@ -151,9 +189,12 @@ fn write_process(file: &mut File) -> io::Result<()> {
 fn in_use(folder: &Path, file: &mut File) -> FolderError {
     let folder = folder.to_owned();
     let mut text = String::new();
-    let process = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+    let read = file.read_to_string(&mut text).is_ok();
+    let mut lines = text.lines().filter(|_| read);
+    let process = lines.next().and_then(|line| line.trim().parse().ok());
+    let answers = lines.next().map(str::to_owned);
     match process {
-        Some(process) => FolderError::InUse { folder, process },
+        Some(process) => FolderError::InUse { folder, process, answers },
         None => FolderError::InUseByUnknown { folder },
     }
 }

@@ -1,8 +1,8 @@
 //! geth's genesis file: the state that a chain begins with, and its first header.
 
 use crate::{
-    AccountChange, AccountRecord, DurableBatch, Head, Rules, SlotChange, StoreError,
-    rules::DECLARED_ACCESSES,
+    AccountChange, AccountRecord, DECLARED_ACCESSES, DurableBatch, FIXED_BASE_FEE, Head, Rules,
+    SlotChange, StoreError, ZERO_BASE_FEE,
 };
 use alloy_consensus::{
     EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, constants::EMPTY_WITHDRAWALS,
@@ -12,6 +12,12 @@ use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use alloy_trie::root::state_root_ref_unhashed;
 use revm::primitives::hardfork::SpecId;
+use thiserror::Error;
+
+/// Fields of the configuration that are no forks and that switch a rule on.
+const FLAGS: [&str; 3] = [DECLARED_ACCESSES, ZERO_BASE_FEE, FIXED_BASE_FEE];
+/// Besu's fields for rules that no block here obeys.
+const FOREIGN_RULES: [&str; 3] = ["contractSizeLimit", "evmStackSize", "ecCurve"];
 
 /// Gas limit and base fee of a genesis that states none, as geth has them.
 const GAS_LIMIT: u64 = 4_712_388;
@@ -78,14 +84,129 @@ fn add(batch: &mut DurableBatch, address: Address, account: &GenesisAccount) {
     batch.codes.extend(code.map(|(code, hash)| (hash, code.clone())));
 }
 
+/// Why no chain begins with a genesis.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GenesisError {
+    /// A rule of the chain is switched on by another type than it has to be.
+    #[error("config.{field} is {value}; write true or false")]
+    Flag {
+        /// The field.
+        field: &'static str,
+        /// What it is.
+        value: String,
+    },
+    /// A field for a fork or a rule that no block here obeys.
+    #[error(
+        "config.{field} asks for rules that are not known here, so blocks would obey others without a word; leave it \
+         out if those are the ones you want"
+    )]
+    Unknown {
+        /// The field.
+        field: String,
+    },
+    /// A fork begins before one that has to come first.
+    #[error("config.{later} is {at}, before config.{earlier}; forks begin one after the other")]
+    Order {
+        /// The fork that has to come first.
+        earlier: &'static str,
+        /// The fork that begins before it.
+        later: &'static str,
+        /// Where it begins.
+        at: u64,
+    },
+    /// No number or time is left for a next block.
+    #[error("{field} is {value:#x}, after which no block can come; state a smaller one")]
+    Last {
+        /// The field.
+        field: &'static str,
+        /// What it is.
+        value: u64,
+    },
+}
+
+/// Whether a chain that begins with `genesis` obeys all of its configuration.
+///
+/// # Errors
+/// The first thing in it that blocks would not obey, or that leaves no room for blocks.
+pub fn check(genesis: &Genesis) -> Result<(), GenesisError> {
+    flags(genesis)?;
+    let config = &genesis.config;
+    let of_fork = |field: &str| {
+        let field = field.to_ascii_lowercase();
+        field.ends_with("block") || field.ends_with("time")
+    };
+    let mut fields = config.extra_fields.iter().filter(|(_, value)| !value.is_null());
+    let unknown = fields.find(|(field, _)| of_fork(field) || FOREIGN_RULES.contains(&&***field));
+    let unknown = unknown.map(|(field, _)| field.clone());
+    let unknown = unknown.or(config.bogota_time.map(|_| "bogotaTime".to_owned()));
+    if let Some(field) = unknown {
+        return Err(GenesisError::Unknown { field });
+    }
+    in_order(&[
+        ("homesteadBlock", config.homestead_block),
+        ("eip150Block", config.eip150_block),
+        ("eip158Block", config.eip158_block),
+        ("byzantiumBlock", config.byzantium_block),
+        ("constantinopleBlock", config.constantinople_block),
+        ("petersburgBlock", config.petersburg_block),
+        ("istanbulBlock", config.istanbul_block),
+        ("berlinBlock", config.berlin_block),
+        ("londonBlock", config.london_block),
+    ])?;
+    in_order(&[
+        ("shanghaiTime", config.shanghai_time),
+        ("cancunTime", config.cancun_time),
+        ("pragueTime", config.prague_time),
+        ("osakaTime", config.osaka_time),
+        ("amsterdamTime", config.amsterdam_time),
+    ])?;
+    let number = genesis.number.unwrap_or_default();
+    for (field, value) in [("timestamp", genesis.timestamp), ("number", number)] {
+        if value == u64::MAX {
+            return Err(GenesisError::Last { field, value });
+        }
+    }
+    Ok(())
+}
+
+/// Forks that are left out count as active with the next one that is there.
+fn in_order(forks: &[(&'static str, Option<u64>)]) -> Result<(), GenesisError> {
+    let mut before: Option<(&'static str, u64)> = None;
+    for (later, at) in forks.iter().filter_map(|(name, since)| Some((*name, (*since)?))) {
+        if let Some((earlier, _)) = before.filter(|(_, since)| *since > at) {
+            return Err(GenesisError::Order { earlier, later, at });
+        }
+        before = Some((later, at));
+    }
+    Ok(())
+}
+
+/// A node that took another type for no rule would leave the others.
+fn flags(genesis: &Genesis) -> Result<(), GenesisError> {
+    for field in FLAGS {
+        if let Some(value) = genesis.config.extra_fields.get(field).filter(|it| !it.is_boolean()) {
+            return Err(GenesisError::Flag { field, value: value.to_string() });
+        }
+    }
+    Ok(())
+}
+
 /// What the store keeps of a genesis: all but the accounts, which are in its tables.
 ///
 /// # Errors
 /// A rule of the chain is of another type than it has to be.
 pub fn encode(genesis: &Genesis) -> Result<Vec<u8>, StoreError> {
-    check(genesis)?;
-    let without_accounts = Genesis { alloc: Default::default(), ..genesis.clone() };
-    serde_json::to_vec(&without_accounts).map_err(StoreError::backend)
+    stored_flags(genesis)?;
+    let mut kept = Genesis { alloc: Default::default(), ..genesis.clone() };
+    // alloy writes it as a number, which it does not read again if that is above 64 bits.
+    let total = kept.config.terminal_total_difficulty.filter(|it| *it > U256::from(u64::MAX));
+    if let Some(total) = total {
+        let text = format!("{total:#x}").into();
+        kept.config.terminal_total_difficulty = None;
+        kept.config.extra_fields.insert("terminalTotalDifficulty".to_owned(), text);
+    }
+    serde_json::to_vec(&kept).map_err(StoreError::backend)
 }
 
 /// The genesis as the store keeps it.
@@ -95,19 +216,13 @@ pub fn encode(genesis: &Genesis) -> Result<Vec<u8>, StoreError> {
 pub fn decode(bytes: &[u8]) -> Result<Genesis, StoreError> {
     let genesis = serde_json::from_slice(bytes)
         .map_err(|error| StoreError::Damaged { what: format!("the genesis: {error}") })?;
-    check(&genesis)?;
+    stored_flags(&genesis)?;
     Ok(genesis)
 }
 
-/// A node that took another type for no rule would leave the others.
-fn check(genesis: &Genesis) -> Result<(), StoreError> {
-    match genesis.config.extra_fields.get(DECLARED_ACCESSES) {
-        Some(value) if !value.is_boolean() => {
-            let what = format!("the genesis: {DECLARED_ACCESSES} is {value}, not true or false");
-            Err(StoreError::Damaged { what })
-        }
-        _ => Ok(()),
-    }
+fn stored_flags(genesis: &Genesis) -> Result<(), StoreError> {
+    let what = |error| StoreError::Damaged { what: format!("the genesis: {error}") };
+    flags(genesis).map_err(what)
 }
 
 #[cfg(test)]
@@ -117,14 +232,63 @@ mod tests {
 
     #[test]
     fn a_rule_of_another_type_is_an_error() {
-        for (value, is_right) in
-            [(json!(true), true), (json!(false), true), (json!("true"), false), (json!(1), false)]
+        for field in FLAGS {
+            for (value, is_right) in [
+                (json!(true), true),
+                (json!(false), true),
+                (json!("true"), false),
+                (json!(1), false),
+            ] {
+                let mut genesis = Genesis::default();
+                genesis.config.extra_fields.insert(field.to_owned(), value.clone());
+                assert_eq!(encode(&genesis).is_ok(), is_right, "{value}");
+                assert_eq!(check(&genesis).is_ok(), is_right, "{value}");
+                let bytes = serde_json::to_vec(&genesis).expect("JSON");
+                assert_eq!(decode(&bytes).is_ok(), is_right, "{value}");
+            }
+        }
+    }
+
+    /// What a genesis file's configuration says, and the error for it.
+    fn error(config: serde_json::Value, fields: serde_json::Value) -> Option<GenesisError> {
+        let mut genesis: Genesis = serde_json::from_value(fields).expect("header fields");
+        genesis.config = serde_json::from_value(config).expect("a configuration");
+        check(&genesis).err()
+    }
+
+    #[test]
+    fn what_blocks_would_not_obey_is_an_error() {
+        let unknown = |field: &str| Some(GenesisError::Unknown { field: field.to_owned() });
+        for field in
+            ["bogotaTime", "verkletime", "ecip1017Block", "contractSizeLimit", "evmStackSize"]
         {
+            assert_eq!(error(json!({field: 7}), json!({})), unknown(field));
+            assert_eq!(error(json!({field: null}), json!({})), None);
+        }
+        assert_eq!(error(json!({"eip150Hash": "0x00", "qbft": {}}), json!({})), None);
+        let order = |earlier, later, at| Some(GenesisError::Order { earlier, later, at });
+        let times = |cancun, prague| json!({"cancunTime": cancun, "pragueTime": prague});
+        assert_eq!(error(times(8, 7), json!({})), order("cancunTime", "pragueTime", 7));
+        assert_eq!(error(times(7, 7), json!({})), None);
+        let blocks = json!({"eip150Block": 9, "londonBlock": 3});
+        assert_eq!(error(blocks, json!({})), order("eip150Block", "londonBlock", 3));
+        // Forks that are left out are active with the next one.
+        assert_eq!(error(json!({"osakaTime": 5, "londonBlock": 0}), json!({})), None);
+        for field in ["timestamp", "number"] {
+            let last = GenesisError::Last { field, value: u64::MAX };
+            assert_eq!(error(json!({}), json!({field: "0xffffffffffffffff"})), Some(last));
+            assert_eq!(error(json!({}), json!({field: "0xfffffffffffffffe"})), None);
+        }
+    }
+
+    #[test]
+    fn any_total_difficulty_can_be_read_again() {
+        let mainnet = U256::from(58_750_000_000_000_000_000_000_u128);
+        for total in [U256::ZERO, U256::from(u64::MAX), U256::from(1) << 65, mainnet, U256::MAX] {
             let mut genesis = Genesis::default();
-            genesis.config.extra_fields.insert(DECLARED_ACCESSES.to_owned(), value.clone());
-            assert_eq!(encode(&genesis).is_ok(), is_right, "{value}");
-            let bytes = serde_json::to_vec(&genesis).expect("JSON");
-            assert_eq!(decode(&bytes).is_ok(), is_right, "{value}");
+            genesis.config.terminal_total_difficulty = Some(total);
+            let read = decode(&encode(&genesis).expect("JSON")).expect("it is read");
+            assert_eq!(read.config.terminal_total_difficulty, Some(total));
         }
     }
 }

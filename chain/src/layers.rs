@@ -167,6 +167,7 @@ mod tests {
             state_root: None,
             receipts: Arc::default(),
             rlp: Bytes::new(),
+            header: Bytes::new(),
         }
     }
 

@@ -32,7 +32,7 @@
 //! | [`ChainFolder`] | a folder that one process at a time uses |
 //! | [`genesis`], [`rlp`], [`Rules`] | geth's genesis file, its exported blocks, and its forks |
 //! | [`StateStore`], [`MemoryStore`], [`EmbeddedStore`] | where the bytes are (`RocksStore` with `--cfg braid_rocksdb`) |
-//! | [`StateReader`], [`Head`], [`Undo`], [`digest`], [`verify`], [`export`] | what is read |
+//! | [`StateReader`], [`Head`], [`FirstBlock`], [`Undo`], [`digest`], [`verify`], [`export`] | what is read |
 //! | [`pool`] | transactions that wait for a block |
 //! | [`DurableBatch`], [`commit`], [`create`], [`unwind`], [`prune`] | what is written |
 //!
@@ -85,8 +85,8 @@ pub use layers::LayeredState;
 pub use past::PastState;
 pub use prune::{Pruned, prune};
 pub use reader::{StateReader, open};
-pub use record::{AccountRecord, Head, SCHEMA, Undo};
-pub use rules::{DECLARED_ACCESSES, Rules};
+pub use record::{AccountRecord, FirstBlock, Head, SCHEMA, Undo};
+pub use rules::{DECLARED_ACCESSES, FIXED_BASE_FEE, Rules, ZERO_BASE_FEE};
 pub use store::{
     CACHE_BYTES, EmbeddedSnapshot, EmbeddedStore, Entry, MemorySnapshot, MemoryStore, Snapshot,
     StateStore, TABLE_BYTES, Table, Write, Writes,

@@ -24,7 +24,8 @@ pub struct Pruned {
 
 /// Removes the undo records of all but the last `undo_blocks` blocks, and the block hashes that no
 /// block can ask for any more, not even after these blocks have been unwound; and the receipts of all
-/// but the last `receipt_blocks` blocks, unless `None`. The oldest records go first, a thousand in one
+/// but the last `receipt_blocks` blocks, unless `None`; those of the last block stay where the block
+/// itself is kept. The oldest records go first, a thousand in one
 /// transaction.
 ///
 /// # Errors
@@ -46,6 +47,9 @@ pub fn prune<S: StateStore>(
         |table, below| remove(store, reader.snapshot(), table, below, &mut pruned.bytes);
     pruned.undo_blocks = remove(Table::Undo, first_undo)?;
     if let Some(blocks) = receipt_blocks {
+        // A block that is kept as the last one is what a node answers from: its receipts stay.
+        let is_kept = reader.block(reader.head().number)?.is_some();
+        let blocks = blocks.max(u64::from(is_kept));
         pruned.receipt_blocks = remove(Table::Receipts, first(blocks))?;
     }
     // It is the next block once all that can be unwound have been.

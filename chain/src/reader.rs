@@ -1,12 +1,14 @@
 //! Reading Ethereum's state from a snapshot.
 
 use crate::{
-    AccountRecord, Head, SCHEMA, Snapshot, StateStore, StoreError, Table, Undo,
+    AccountRecord, FirstBlock, Head, SCHEMA, Snapshot, StateStore, StoreError, Table, Undo,
     record::{
-        GENESIS_KEY, HEAD_KEY, SCHEMA_KEY, STATE_ROOT_KEY, number_256, slot_key, slot_of_key,
+        FIRST_KEY, GENESIS_KEY, HEAD_KEY, HEADER_KEY, SCHEMA_KEY, STATE_ROOT_KEY, number_256,
+        slot_key, slot_of_key,
     },
+    rlp::header_of,
 };
-use alloy_consensus::EthereumReceipt;
+use alloy_consensus::{EthereumReceipt, Header};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use alloy_rlp::Decodable;
 use revm::{
@@ -61,6 +63,32 @@ impl<S: Snapshot> StateReader<S> {
     pub fn genesis(&self) -> Result<Vec<u8>, StoreError> {
         let genesis = self.snapshot.get(Table::Meta, GENESIS_KEY)?;
         genesis.ok_or_else(|| StoreError::damaged("the genesis is missing"))
+    }
+
+    /// The block that the chain began with; `None` if an earlier version of this crate created it.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn first_block(&self) -> Result<Option<FirstBlock>, StoreError> {
+        let first = self.snapshot.get(Table::Meta, FIRST_KEY)?;
+        let first = first.map(|first| FirstBlock::decode(&first)).transpose();
+        first.map_err(|error| error.of("the first block"))
+    }
+
+    /// Header of the last block, if that was written with it. That of a chain's first block follows
+    /// from the genesis.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn header(&self) -> Result<Option<Header>, StoreError> {
+        let kept = self.snapshot.get(Table::Meta, HEADER_KEY)?;
+        let of_head = |header: &Header| header.hash_slow() == self.head.hash;
+        let header = kept.and_then(|kept| Header::decode(&mut &*kept).ok()).filter(of_head);
+        if header.is_some() {
+            return Ok(header);
+        }
+        let block = self.block(self.head.number)?;
+        Ok(block.and_then(|block| header_of(&block).ok()).filter(of_head))
     }
 
     /// The state root, if the chain has state roots.

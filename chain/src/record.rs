@@ -11,6 +11,10 @@ pub(crate) const SCHEMA_KEY: &[u8] = b"schema";
 pub(crate) const HEAD_KEY: &[u8] = b"head";
 pub(crate) const GENESIS_KEY: &[u8] = b"genesis";
 pub(crate) const STATE_ROOT_KEY: &[u8] = b"state-root";
+/// The block that the chain began with. Folders of earlier versions lack it.
+pub(crate) const FIRST_KEY: &[u8] = b"first";
+/// Header of the last block in RLP, unless a later block was written without its header.
+pub(crate) const HEADER_KEY: &[u8] = b"header";
 
 /// A block by number and hash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -30,6 +34,29 @@ impl Head {
         let mut fields = Fields(bytes);
         let head = Self { number: fields.number()?, hash: fields.hash()? };
         fields.end(head)
+    }
+}
+
+/// The block that a chain began with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstBlock {
+    /// The block.
+    pub head: Head,
+    /// The state root after it, if it was stated or computed.
+    pub state_root: Option<B256>,
+}
+
+impl FirstBlock {
+    pub(crate) fn encode(self) -> Vec<u8> {
+        let root = self.state_root.map(|root| root.to_vec()).unwrap_or_default();
+        [self.head.encode(), root].concat()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let mut fields = Fields(bytes);
+        let head = Head { number: fields.number()?, hash: fields.hash()? };
+        let state_root = (!fields.0.is_empty()).then(|| fields.hash()).transpose()?;
+        fields.end(Self { head, state_root })
     }
 }
 

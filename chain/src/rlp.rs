@@ -132,10 +132,15 @@ fn extend(input: &mut impl Read, item: &mut Vec<u8>, count: usize) -> io::Result
 ///
 /// # Errors
 /// The bytes are no list that begins with a header.
-pub fn decode_head(mut bytes: &[u8]) -> Result<Head, RlpError> {
-    let mut fields = RlpHeader::decode_bytes(&mut bytes, true)?;
-    let header = Header::decode(&mut fields)?;
+pub fn decode_head(bytes: &[u8]) -> Result<Head, RlpError> {
+    let header = header_of(bytes)?;
     Ok(Head { number: header.number, hash: header.hash_slow() })
+}
+
+/// Header of a block.
+pub(crate) fn header_of(mut bytes: &[u8]) -> Result<Header, alloy_rlp::Error> {
+    let mut fields = RlpHeader::decode_bytes(&mut bytes, true)?;
+    Header::decode(&mut fields)
 }
 
 /// Decodes a block, recovers its senders on `threads` threads, and compares the body with the header.
@@ -177,7 +182,8 @@ pub fn decode_block(
         access_list_hint: None,
     };
     let expected = Expected::of(&header, spec.is_enabled_in(SpecId::BYZANTIUM));
-    Ok(ChainBlock { block, hash, expected })
+    let header = alloy_rlp::encode(&header).into();
+    Ok(ChainBlock { block, hash, expected, header })
 }
 
 /// Recovers the senders of signed transactions on `threads` threads. `homestead`: whether EIP-2

@@ -16,6 +16,10 @@ const MAINNET: u64 = 1;
 const MAINNET_DEPOSITS: Address = address!("00000000219ab540356cbb839cbe05303d7705fa");
 /// The field of the configuration that says that transactions declare what they access.
 pub const DECLARED_ACCESSES: &str = "declaredAccesses";
+/// Besu's field for a chain without fees: the base fee of every block is zero.
+pub const ZERO_BASE_FEE: &str = "zeroBaseFee";
+/// Besu's field for a base fee that stays that of the first block.
+pub const FIXED_BASE_FEE: &str = "fixedBaseFee";
 
 /// The rules of a chain, by block number and time.
 #[derive(Clone, Debug)]
@@ -36,8 +40,31 @@ impl Rules {
     /// configuration, in all blocks of the chain. See [`Declaration`](braid_evm::Declaration).
     #[must_use]
     pub fn are_accesses_declared(&self) -> bool {
-        let field = self.config.extra_fields.get(DECLARED_ACCESSES);
-        field.is_some_and(|value| value.as_bool() == Some(true))
+        self.flag(DECLARED_ACCESSES)
+    }
+
+    /// Whether every block has the base fee zero: the field [`ZERO_BASE_FEE`] of the configuration.
+    #[must_use]
+    pub fn is_base_fee_zero(&self) -> bool {
+        self.flag(ZERO_BASE_FEE)
+    }
+
+    /// Whether every block has its parent's base fee: the field [`FIXED_BASE_FEE`] of the
+    /// configuration.
+    #[must_use]
+    pub fn is_base_fee_fixed(&self) -> bool {
+        self.flag(FIXED_BASE_FEE)
+    }
+
+    fn flag(&self, field: &str) -> bool {
+        let value = self.config.extra_fields.get(field);
+        value.is_some_and(|value| value.as_bool() == Some(true))
+    }
+
+    /// Whether Amsterdam begins at some time.
+    #[must_use]
+    pub const fn has_amsterdam(&self) -> bool {
+        self.config.amsterdam_time.is_some()
     }
 
     /// EIP-155 chain id.
@@ -64,21 +91,40 @@ impl Rules {
         newest(&self.by_time(), header.timestamp).unwrap_or_else(|| self.spec(header))
     }
 
+    /// Whether the block after `parent` is one without proof of work. A fork that begins at a time
+    /// says so, whatever difficulty `parent` has: Besu's files for QBFT and IBFT state 1.
+    #[must_use]
+    pub fn is_merged_after(&self, parent: &Header) -> bool {
+        let config = &self.config;
+        let reached = |total: U256| total <= parent.difficulty;
+        parent.difficulty.is_zero()
+            || config.merge_netsplit_block.is_some_and(|since| since <= parent.number)
+            || config.terminal_total_difficulty.is_some_and(reached)
+            || self.by_time().iter().any(|(since, _)| since.is_some())
+    }
+
     /// The newest fork that is active in the block of `header`. Forks that the configuration
     /// leaves out below it count as active.
     #[must_use]
     pub fn spec(&self, header: &Header) -> SpecId {
         let (config, by_time) = (&self.config, self.by_time());
-        let merged = header.difficulty.is_zero()
+        // Where consensus is another one, a block may have a difficulty and the fields of later forks.
+        let has_later_fields =
+            header.withdrawals_root.is_some() || header.excess_blob_gas.is_some();
+        let merged = (header.difficulty.is_zero() || has_later_fields)
             && (config.terminal_total_difficulty.is_some()
                 || config.merge_netsplit_block.is_some()
                 || by_time.iter().any(|(since, _)| since.is_some()));
+        // revm knows no Constantinople without Petersburg. The two differ in what writing a slot costs.
+        let petersburg = match (config.constantinople_block, config.petersburg_block) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
         let by_number = [
             (config.london_block, SpecId::LONDON),
             (config.berlin_block, SpecId::BERLIN),
             (config.istanbul_block, SpecId::ISTANBUL),
-            // revm knows no Constantinople without Petersburg; mainnet had both at once.
-            (config.petersburg_block.or(config.constantinople_block), SpecId::PETERSBURG),
+            (petersburg, SpecId::PETERSBURG),
             (config.byzantium_block, SpecId::BYZANTIUM),
             (config.eip158_block.or(config.eip155_block), SpecId::SPURIOUS_DRAGON),
             (config.eip150_block, SpecId::TANGERINE),

@@ -32,6 +32,8 @@ pub struct ExecutedBlock {
     pub receipts: Arc<[EthereumReceipt]>,
     /// The block in RLP, with its transactions; empty if the chain keeps none.
     pub rlp: Bytes,
+    /// Its header in RLP; empty if it is not known.
+    pub header: Bytes,
 }
 
 impl Named for Arc<ExecutedBlock> {
@@ -229,6 +231,7 @@ fn write_all<S: StateStore>(store: &S, shared: &Shared) {
         batch.state_root = block.state_root;
         batch.receipts = Arc::clone(&block.receipts);
         batch.rlp = block.rlp.clone();
+        batch.header = block.header.clone();
         let written = shared.committer.commit(store, &batch);
         shared.change(|blocks| match written {
             Ok(()) => blocks.written(),

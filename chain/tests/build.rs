@@ -110,6 +110,7 @@ fn blocks_that_were_executed_elsewhere_are_appended() {
                     state_root: Some(stream.states[index + 1].root()),
                     receipts: Arc::default(),
                     rlp: Default::default(),
+                    header: Default::default(),
                 };
                 if index + 1 < stream.blocks.len() {
                     let early = chain.append(executed(index + 1)).expect_err("one is missing");

@@ -9,8 +9,8 @@ use crate::{
 use alloy_primitives::{Address, B256, U256};
 use braid_chain::{
     Chain, ChainError, ChainFolder, DurableBatch, EmbeddedStore, ExportError, FolderError, Head,
-    Keep, MemoryStore, StateRoots, StateStore, StoreError, Table, Writes, commit, create, export,
-    open,
+    Keep, MemoryStore, SlotChange, StateRoots, StateStore, StoreError, Table, Writes, commit,
+    create, export, open,
     rlp::{RlpError, RlpItems},
     unwind,
 };
@@ -68,6 +68,10 @@ fn errors_of_the_store() {
     rooted.state_root = Some(B256::ZERO);
     let root = commit(&store, &rooted, Keep::default());
     let first = unwind(&store, 1, NonZeroUsize::MIN);
+    let mut orphan = batch(1);
+    let (address, slot) = (SPOILT, U256::ONE);
+    orphan.slots = vec![SlotChange { address, slot, before: U256::ZERO, after: slot }];
+    let orphan = commit(&store, &orphan, Keep::default());
 
     let spoilt = empty_chain();
     put(&spoilt, Table::Accounts, SPOILT, &[1]);
@@ -103,6 +107,7 @@ fn errors_of_the_store() {
             (error(root), &["state root 0x0000"]),
             (error(first.map(|_| ())), &["block 0 has no undo record"]),
             (error(late), &["block 2", "commit block 1 next"]),
+            (error(orphan), &["block 1", "a slot of 0x5a5A5a", "with its account"]),
         ],
     );
 }
@@ -249,12 +254,19 @@ fn errors_of_rlp_and_of_an_export() {
     let full = export(&open(&store).expect("a chain"), &mut Full, |_| ());
     put(&store, Table::Accounts, SPOILT, &[1]);
     let spoilt = export(&open(&store).expect("a chain"), &mut io::sink(), |_| ());
+    let store = empty_chain();
+    commit(&store, &batch(1), Keep::default()).expect("it follows");
+    let bare = export(&open(&store).expect("a chain"), &mut io::sink(), |_| ());
     let error = |it: Result<_, ExportError>| -> Box<dyn Error> {
         it.map(|_: braid_chain::Exported| ()).expect_err("it fails").into()
     };
     all_help(
         "src/export.rs",
         "ExportError",
-        vec![(error(full), &["no space"]), (error(spoilt), &["account 0x5a5A5a"])],
+        vec![
+            (error(full), &["no space"]),
+            (error(spoilt), &["account 0x5a5A5a"]),
+            (error(bare), &["last block 1", "execute one more block"]),
+        ],
     );
 }

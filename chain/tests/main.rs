@@ -6,6 +6,7 @@ mod disk;
 mod errors;
 mod execution_faults;
 mod export;
+mod first;
 mod flips;
 mod kill;
 mod leaks;

@@ -44,6 +44,43 @@ fn a_fork_by_time_means_that_the_chain_is_merged() {
     assert_eq!(Rules::new(ChainConfig::default()).spec(&Header::default()), SpecId::FRONTIER);
 }
 
+/// A block by the number `number` under a configuration with these two forks.
+fn between(constantinople: Option<u64>, petersburg: Option<u64>, number: u64) -> SpecId {
+    let config = ChainConfig {
+        byzantium_block: Some(9),
+        constantinople_block: constantinople,
+        petersburg_block: petersburg,
+        istanbul_block: Some(18),
+        ..ChainConfig::default()
+    };
+    Rules::new(config).spec(&Header { number, difficulty: U256::ONE, ..Header::default() })
+}
+
+#[test]
+fn constantinople_begins_where_it_says() {
+    let (before, since) = (SpecId::BYZANTIUM, SpecId::PETERSBURG);
+    for (one, other) in
+        [(Some(12), Some(15)), (Some(12), None), (None, Some(12)), (Some(12), Some(12))]
+    {
+        let found = [11, 12, 15, 17].map(|number| between(one, other, number));
+        assert_eq!(found, [before, since, since, since], "{one:?} {other:?}");
+    }
+    assert_eq!(between(None, None, 17), before);
+}
+
+/// Besu's blocks for QBFT have the difficulty 1, and the fields of all forks.
+#[test]
+fn a_block_with_the_fields_of_a_fork_has_its_rules() {
+    let rules = Rules::new(only(SpecId::CANCUN));
+    let header = Header { difficulty: U256::ONE, excess_blob_gas: Some(0), ..Header::default() };
+    assert_eq!(rules.spec(&header), SpecId::CANCUN);
+    assert!(rules.is_merged_after(&header));
+    // Without a fork that begins at a time there is none of which they could be.
+    let rules = Rules::new(ChainConfig { london_block: Some(0), ..ChainConfig::default() });
+    assert_eq!(rules.spec(&header), SpecId::LONDON);
+    assert!(!rules.is_merged_after(&header));
+}
+
 /// The genesis header of the Hoodi network. Its accounts are left out: the state root is given.
 #[test]
 fn the_header_of_hoodi_has_its_hash() {

@@ -7,6 +7,9 @@ mod bench;
 mod chain;
 #[cfg(unix)]
 mod chain_faults;
+#[cfg(unix)]
+mod chain_folder;
+mod chain_genesis;
 #[cfg(target_os = "linux")]
 mod chain_interrupt;
 mod chain_state;
@@ -39,6 +42,7 @@ mod shards;
 mod shell;
 mod sim;
 mod state_roots;
+mod suite_ends;
 mod suite_formats;
 mod suite_lists;
 mod suites;

@@ -23,8 +23,9 @@ pub enum NodeError {
     Store(#[from] StoreError),
     /// The header of the last block is unknown.
     #[error(
-        "the chain does not keep its last block {number}, which the next one continues; export the state with \
-         `braid chain export` and begin a chain with it"
+        "the folder does not hold the last block {number} with its transactions, which the next one continues: that was \
+         imported, or `--history` has removed it. Begin a chain with the state after it (`braid chain export`, then \
+         `braid chain init`), or go back to the chain's first block (`braid chain unwind`)"
     )]
     NoBlock {
         /// Its number.
@@ -40,7 +41,8 @@ pub enum NodeError {
     },
     /// Blocks of this fork have fields that are not made here.
     #[error(
-        "blocks with Amsterdam's rules are not made here; leave amsterdamTime out of the genesis"
+        "blocks with Amsterdam's rules are not made here, and the chain's genesis says when they begin; create the \
+         chain again and leave amsterdamTime out of the genesis"
     )]
     Amsterdam,
 }

@@ -7,7 +7,7 @@ use alloy_consensus::{
     proofs::{calculate_receipt_root, calculate_transaction_root},
 };
 use alloy_eips::eip1559::{BaseFeeParams, INITIAL_BASE_FEE};
-use alloy_primitives::{Address, B256, Bloom, keccak256};
+use alloy_primitives::{Address, B256, Bloom, U256, keccak256};
 use alloy_rlp::Encodable;
 use braid_chain::{Rules, pool::SignedTransaction};
 use braid_evm::BlockOutput;
@@ -15,7 +15,7 @@ use revm::{
     context::{BlockEnv, CfgEnv},
     primitives::hardfork::SpecId,
 };
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What the headers of a chain's blocks follow from, beside their parents.
 #[derive(Debug)]
@@ -34,7 +34,12 @@ impl Producer {
             parent_hash,
             ommers_hash: EMPTY_OMMER_ROOT_HASH,
             beneficiary: self.beneficiary,
-            difficulty: parent.difficulty,
+            // It is computed after the block is sealed.
+            state_root: B256::ZERO,
+            difficulty: match self.rules.is_merged_after(parent) {
+                true => U256::ZERO,
+                false => parent.difficulty,
+            },
             number,
             gas_limit: parent.gas_limit,
             timestamp: now.max(parent.timestamp.saturating_add(1)),
@@ -44,15 +49,16 @@ impl Producer {
         };
         let spec = self.rules.spec(&header);
         let since = |fork| spec.is_enabled_in(fork);
-        header.base_fee_per_gas = since(SpecId::LONDON).then(|| base_fee(parent));
+        header.base_fee_per_gas = since(SpecId::LONDON).then(|| base_fee(&self.rules, parent));
         header.withdrawals_root = since(SpecId::SHANGHAI).then_some(EMPTY_WITHDRAWALS);
         if since(SpecId::CANCUN) {
             header.parent_beacon_block_root = Some(B256::ZERO);
             header.blob_gas_used = Some(0);
-            // No block has blobs, so what a genesis has in excess goes down.
+            // No block has blobs, so what the first one has in excess goes down.
             let target = self.rules.blob_params(spec, header.timestamp);
             let target = target.map_or(0, |params| params.target_blob_gas_per_block());
             let excess = parent.excess_blob_gas.unwrap_or_default();
+            let excess = excess.saturating_add(parent.blob_gas_used.unwrap_or_default());
             header.excess_blob_gas = Some(excess.saturating_sub(target));
         }
         header
@@ -78,10 +84,20 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Base fee of the block after `parent` (EIP-1559).
-fn base_fee(parent: &Header) -> u64 {
+/// Time until the clock is past the time of `parent`; none if it is already.
+pub(crate) fn until_after(parent: &Header) -> Duration {
+    let next = Duration::from_secs(parent.timestamp.saturating_add(1));
+    next.saturating_sub(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// Base fee of the block after `parent` (EIP-1559). One of zero stays: it is that of a chain without
+/// fees, as no other chain's falls so low.
+fn base_fee(rules: &Rules, parent: &Header) -> u64 {
     let params = BaseFeeParams::ethereum();
     match parent.base_fee_per_gas {
+        _ if rules.is_base_fee_zero() => 0,
+        Some(0) => 0,
+        Some(fee) if rules.is_base_fee_fixed() => fee,
         // Where the target is no gas at all, the rule would divide by it.
         Some(fee) if u128::from(parent.gas_limit) < params.elasticity_multiplier => fee,
         Some(fee) => params.next_block_base_fee(parent.gas_used, parent.gas_limit, fee),
@@ -90,11 +106,11 @@ fn base_fee(parent: &Header) -> u64 {
 }
 
 /// The base fee to which empty blocks after `parent` come in the end, if the next one has the fee `next`.
-pub(crate) fn least_base_fee(parent: &Header, next: u64) -> u64 {
+pub(crate) fn least_base_fee(rules: &Rules, parent: &Header, next: u64) -> u64 {
     let (mut fee, gas_limit) = (next, parent.gas_limit);
     loop {
         let empty = Header { base_fee_per_gas: Some(fee), gas_limit, ..Header::default() };
-        let next = base_fee(&empty);
+        let next = base_fee(rules, &empty);
         if next >= fee {
             return fee;
         }

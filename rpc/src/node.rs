@@ -29,7 +29,12 @@ use std::{
 };
 
 #[cfg(test)]
+mod made;
+#[cfg(test)]
 mod tests;
+
+/// Time after which a node that waits looks at the clock again, which may have been set.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A block that the node has made.
 #[derive(Debug)]
@@ -83,16 +88,20 @@ impl<S: StateStore> Node<S> {
     pub fn open_with(store: S, executor: Executor, config: NodeConfig) -> Result<Self, NodeError> {
         let reader = open(&store)?;
         let (head, genesis) = (reader.head(), genesis::decode(&reader.genesis()?)?);
+        let producer =
+            Producer { rules: Rules::new(genesis.config.clone()), beneficiary: genesis.coinbase };
+        // Before it begins: the node could not go on then, and would not start again.
+        if producer.rules.has_amsterdam() {
+            return Err(NodeError::Amsterdam);
+        }
         let blocks = kept_blocks(&reader, &genesis, &config)?;
         let blocks: Vec<_> = blocks.into_iter().map(Arc::new).collect();
         let parent = blocks.last().filter(|block| block.hash == head.hash).map(Arc::clone);
         let parent = parent.ok_or(NodeError::NoBlock { number: head.number })?;
-        let producer =
-            Producer { rules: Rules::new(genesis.config), beneficiary: genesis.coinbase };
         let (mut keep, history) = (config.chain.keep, config.history_blocks.max(1));
         (keep.receipt_blocks, keep.rlp_blocks) = (history, history);
         let chain = Chain::open_with(store, executor, keep)?;
-        let view = view(&producer, &parent, chain.state()?)?;
+        let view = view(&producer, &parent, chain.state()?);
         let pool = Pool::new(config.pool, head, view.next_base_fee);
         let (wake, woken) = bounded(1);
         let durable = chain.durable_head();
@@ -113,8 +122,15 @@ impl<S: StateStore> Node<S> {
         &self.chain
     }
 
-    /// Makes blocks when transactions wait, one in each `interval` at most, until `stopped` is
-    /// disconnected. Then all blocks are durable. `observer` hears of each block.
+    /// Seconds by which the last block's time is ahead of this machine's clock: no block is
+    /// [made](Self::run) until then.
+    #[must_use]
+    pub fn seconds_ahead(&self) -> u64 {
+        self.parent.header.timestamp.saturating_sub(now())
+    }
+
+    /// Makes blocks when transactions wait, one in each `interval` at most and one in each second of
+    /// the clock, until `stopped` is disconnected. Then all blocks are durable. `observer` hears of each block.
     ///
     /// # Errors
     /// A block failed: the server's clients are told, and blocks that were made before are durable
@@ -144,10 +160,15 @@ impl<S: StateStore> Node<S> {
     ) -> Result<(), NodeError> {
         let mut due = Instant::now();
         loop {
+            // A block's time is the clock's, and later than its parent's.
             let wait = due.saturating_duration_since(Instant::now());
+            let wait = wait.max(header::until_after(&self.parent.header));
             select! {
                 recv(stopped) -> _ => return Ok(()),
-                recv(after(wait)) -> _ => {}
+                recv(after(wait.min(LOOK))) -> _ => {}
+            }
+            if wait > LOOK {
+                continue;
             }
             let begun = Instant::now();
             observer.begin();
@@ -202,7 +223,7 @@ impl<S: StateStore> Node<S> {
             let (hash, size) = (block.header.hash_slow(), block.length());
             let receipts = built.output.receipts.clone();
             stored = Some(StoredBlock::new(hash, block.header, included, receipts, size));
-            Sealed { hash, rlp: rlp.into() }
+            Sealed { hash, rlp: rlp.into(), ..Sealed::default() }
         })?;
         Ok((stored, built))
     }
@@ -210,7 +231,7 @@ impl<S: StateStore> Node<S> {
     /// Tells the server and the pool of a block.
     fn publish(&mut self, block: Arc<StoredBlock>, built: &Built) -> Result<(), NodeError> {
         self.parent = Arc::clone(&block);
-        let view = view(&self.shared.producer, &block, self.chain.state()?)?;
+        let view = view(&self.shared.producer, &block, self.chain.state()?);
         let (head, base_fee) = (built.changes.head, view.next_base_fee);
         let Self { pool, shared, .. } = self;
         let handle = pool.handle();
@@ -265,14 +286,8 @@ fn included(
 }
 
 /// The block of `header` without transactions.
-fn template<D: DatabaseRef>(rules: &Rules, header: &Header, state: &D) -> Result<Block, NodeError>
-where
-    NodeError: From<D::Error>,
-{
+fn template<D: DatabaseRef>(rules: &Rules, header: &Header, state: &D) -> Result<Block, D::Error> {
     let (cfg, env) = rules.environment(header);
-    if cfg.spec.is_enabled_in(SpecId::AMSTERDAM) {
-        return Err(NodeError::Amsterdam);
-    }
     // From Prague a block needs both contracts; a private chain may have none of the system's.
     let mut system_calls = true;
     if cfg.spec.is_enabled_in(SpecId::PRAGUE) {
@@ -295,15 +310,8 @@ where
 }
 
 /// The chain after `head`.
-fn view<S>(
-    producer: &Producer,
-    head: &Arc<StoredBlock>,
-    state: LayeredState<S>,
-) -> Result<View<S>, NodeError> {
-    let (cfg, env) = producer.next_environment(head, now());
-    if cfg.spec.is_enabled_in(SpecId::AMSTERDAM) {
-        return Err(NodeError::Amsterdam);
-    }
-    let least_base_fee = header::least_base_fee(&head.header, env.basefee);
-    Ok(View { head: Arc::clone(head), state, next_base_fee: env.basefee, least_base_fee })
+fn view<S>(producer: &Producer, head: &Arc<StoredBlock>, state: LayeredState<S>) -> View<S> {
+    let (_, env) = producer.next_environment(head, now());
+    let least_base_fee = header::least_base_fee(&producer.rules, &head.header, env.basefee);
+    View { head: Arc::clone(head), state, next_base_fee: env.basefee, least_base_fee }
 }

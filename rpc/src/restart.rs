@@ -5,7 +5,9 @@ use alloy_consensus::{Block, BlockBody, EthereumReceipt, transaction::Recovered}
 use alloy_genesis::Genesis;
 use alloy_primitives::B256;
 use alloy_rlp::{Decodable, Encodable};
-use braid_chain::{Snapshot, StateReader, genesis, pool::SignedTransaction, rlp::recover_senders};
+use braid_chain::{
+    Head, Snapshot, StateReader, genesis, pool::SignedTransaction, rlp::recover_senders,
+};
 use std::{num::NonZeroUsize, thread::available_parallelism};
 
 /// A block as the store keeps it, without senders.
@@ -28,13 +30,15 @@ pub(crate) fn kept_blocks<S: Snapshot>(
     // The last block is the parent of the next one.
     let oldest = head.saturating_sub(config.history_blocks.max(1) - 1);
     let first = genesis::header(genesis).number;
-    let (mut kept, mut bytes) = (Vec::new(), 0_usize);
+    let (mut kept, mut bytes, mut hash) = (Vec::new(), 0_usize, reader.head().hash);
     for number in (oldest.max(first)..=head).rev() {
+        // Each block names its parent. `braid chain prune` removes old hashes, and no blocks.
         let block = match number == first {
-            true => Some(first_block(reader, genesis)?),
-            false => kept_block(reader, number)?,
+            true => Some(first_block(reader, genesis, hash)?),
+            false => kept_block(reader, Head { number, hash })?,
         };
         let Some(block) = block else { break };
+        hash = block.block.header.parent_hash;
         let transactions = block.block.body.transactions.len();
         bytes =
             bytes.saturating_add(StoredBlock::memory(block.size, transactions, &block.receipts));
@@ -76,35 +80,36 @@ fn damaged(number: u64, why: impl ToString) -> NodeError {
     NodeError::Damaged { number, why: why.to_string() }
 }
 
-/// The block that the chain began with. The store has its accounts as they are now, so its state root
-/// is known only as long as it is the last block.
+/// The block that the chain began with. The store has its accounts as they are now, and its state root
+/// as it was, unless an earlier version created the chain: it is zero then.
 fn first_block<S: Snapshot>(
     reader: &StateReader<S>,
     genesis: &Genesis,
+    hash: B256,
 ) -> Result<KeptBlock, NodeError> {
     let mut header = genesis::header(genesis);
-    let is_head = reader.head().number == header.number;
-    let root = reader.state_root()?.filter(|_| is_head);
-    header.state_root = root.unwrap_or(B256::ZERO);
-    let hash = reader.block_hash(header.number)?.unwrap_or_default();
+    let first = reader.first_block()?;
+    header.state_root = first.and_then(|first| first.state_root).unwrap_or(B256::ZERO);
     let size = header.length();
     let block = Block { header, body: BlockBody::default() };
     Ok(KeptBlock { hash, block, receipts: Vec::new(), size })
 }
 
-/// A block that the store keeps with its receipts.
+/// A block that the store keeps with its receipts. The last one does without them, if
+/// `braid chain prune` has removed them: the next block continues it.
 fn kept_block<S: Snapshot>(
     reader: &StateReader<S>,
-    number: u64,
+    Head { number, hash }: Head,
 ) -> Result<Option<KeptBlock>, NodeError> {
-    let kept = reader.block(number)?.zip(reader.receipts(number)?);
-    let Some((rlp, receipts)) = kept else { return Ok(None) };
+    let receipts = reader.receipts(number)?;
+    let is_bare = receipts.is_none() && number == reader.head().number;
+    let receipts = receipts.or(is_bare.then(Vec::new));
+    let Some((rlp, receipts)) = reader.block(number)?.zip(receipts) else { return Ok(None) };
     let block = Block::<SignedTransaction>::decode(&mut &*rlp);
     let block = block.map_err(|error| damaged(number, error))?;
-    if receipts.len() != block.body.transactions.len() {
+    if !is_bare && receipts.len() != block.body.transactions.len() {
         return Err(damaged(number, "it has another number of receipts than transactions"));
     }
-    let hash = block.header.hash_slow();
-    let is_of_chain = reader.block_hash(number)? == Some(hash);
+    let is_of_chain = block.header.hash_slow() == hash;
     Ok(is_of_chain.then_some(KeptBlock { hash, block, receipts, size: rlp.len() }))
 }

@@ -74,6 +74,11 @@ pub(crate) fn begun() -> MemoryStore {
 
 /// The same after a change of its genesis.
 pub(crate) fn begun_with(change: impl FnOnce(&mut Genesis)) -> MemoryStore {
+    begun_as(StateRoots::Disabled, change)
+}
+
+/// The same with state roots or without.
+pub(crate) fn begun_as(roots: StateRoots, change: impl FnOnce(&mut Genesis)) -> MemoryStore {
     let config = ChainConfig {
         chain_id: CHAIN,
         terminal_total_difficulty: Some(U256::ZERO),
@@ -90,8 +95,7 @@ pub(crate) fn begun_with(change: impl FnOnce(&mut Genesis)) -> MemoryStore {
     let store = MemoryStore::new();
     let head = Head { number: 0, hash: genesis::header(&genesis).hash_slow() };
     let described = genesis::encode(&genesis).expect("JSON");
-    create(&store, &described, &genesis::batch(&genesis, head), StateRoots::Disabled)
-        .expect("created");
+    create(&store, &described, &genesis::batch(&genesis, head), roots).expect("created");
     store
 }
 

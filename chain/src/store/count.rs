@@ -6,9 +6,10 @@
 //! file is behind the tables or equal, unless they have lost transactions.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Seek, Write},
     path::Path,
+    sync::Arc,
 };
 
 /// Name of the file.
@@ -17,7 +18,7 @@ const NAME: &str = "transactions";
 /// The file, and the count of transactions that the tables hold.
 #[derive(Debug)]
 pub(super) struct Count {
-    file: File,
+    file: Arc<File>,
     /// Transactions in the tables.
     pub(super) count: u64,
 }
@@ -37,18 +38,33 @@ pub(super) fn least(folder: &Path) -> io::Result<u64> {
     })
 }
 
+/// Takes the store in `folder` for this value, and creates the folder and the file. To be had before any
+/// other file is looked at: what a store mends when it opens is another store's that is at work.
+pub(super) fn hold(folder: &Path) -> io::Result<Arc<File>> {
+    fs::create_dir_all(folder)?;
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).open(folder.join(NAME))?;
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => io::Error::new(
+            ErrorKind::WouldBlock,
+            "another store of this or of another process is open there; use that one, or wait until it is closed",
+        ),
+        TryLockError::Error(error) => error,
+    })?;
+    Ok(Arc::new(file))
+}
+
 impl Count {
-    /// Opens the file in `folder`, or creates it. `count`: transactions in the tables.
-    pub(super) fn open(folder: &Path, count: u64) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).open(folder.join(NAME))?;
-        Ok(Self { file, count })
+    /// `file`: as [`hold`] gives it. `count`: transactions in the tables.
+    pub(super) fn new(file: &Arc<File>, count: u64) -> Self {
+        Self { file: Arc::clone(file), count }
     }
 
     /// One transaction more is in the tables.
     pub(super) fn add(&mut self) -> io::Result<()> {
         self.count = self.count.saturating_add(1);
-        self.file.rewind()?;
-        self.file.write_all(&[self.count.to_be_bytes(), (!self.count).to_be_bytes()].concat())
+        let mut file = &*self.file;
+        file.rewind()?;
+        file.write_all(&[self.count.to_be_bytes(), (!self.count).to_be_bytes()].concat())
     }
 }

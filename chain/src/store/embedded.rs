@@ -2,7 +2,7 @@
 
 use super::{
     Entry, Snapshot, StateStore, Table, Writes,
-    count::{Count, least},
+    count::{Count, hold, least},
     journal::{self, COUNT, Found},
     torn::{self, Copied},
 };
@@ -12,6 +12,7 @@ use fjall::{
 };
 use std::{
     any::Any,
+    fs::File,
     panic::catch_unwind,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -109,6 +110,8 @@ impl EmbeddedStore {
     /// As [`open`](Self::open).
     pub fn open_with_sizes(folder: &Path, cache: u64, table: u64) -> Result<Self, StoreError> {
         let refused = |why| StoreError::Open { folder: folder.to_owned(), why };
+        let held = hold(folder).map_err(|error| refused(error.to_string()))?;
+        let sizes = (cache, table);
         let found = torn::put_back(folder).and_then(|()| journal::check(folder, least(folder)?));
         let copied = match found.map_err(|error| refused(error.to_string()))? {
             Found::All => None,
@@ -119,24 +122,28 @@ impl EmbeddedStore {
             }
             Found::Unreadable(journal) => Some(Copied::of(journal).map_err(StoreError::backend)?),
         };
-        let opened = Self::open_guarded(folder, cache, table);
+        let opened = Self::open_guarded(folder, sizes, &held);
         let mut opened = settled(opened, copied)?;
         if matches!(opened, Err(Why { journal: true, .. }))
             && let Some(cut) = torn::cut(folder).map_err(StoreError::backend)?
-            && let Ok(store) = settled(Self::open_guarded(folder, cache, table), Some(cut))?
+            && let Ok(store) = settled(Self::open_guarded(folder, sizes, &held), Some(cut))?
         {
             opened = Ok(store);
         }
         opened.map_err(|why| refused(why.text))
     }
 
-    fn open_guarded(folder: &Path, cache: u64, table: u64) -> Result<Self, Why> {
+    fn open_guarded(folder: &Path, sizes: (u64, u64), held: &Arc<File>) -> Result<Self, Why> {
         // Where a file is damaged fjall panics now and then, instead of returning an error.
-        let opened = catch_unwind(|| Self::open_unguarded(folder, cache, table));
+        let opened = catch_unwind(|| Self::open_unguarded(folder, sizes, held));
         opened.unwrap_or_else(|panic| Err(Why { text: message_of(&*panic), journal: false }))
     }
 
-    fn open_unguarded(folder: &Path, cache: u64, bytes: u64) -> Result<Self, Why> {
+    fn open_unguarded(
+        folder: &Path,
+        (cache, bytes): (u64, u64),
+        held: &Arc<File>,
+    ) -> Result<Self, Why> {
         // One thread for compaction: executing blocks needs the other cores.
         let builder = Database::builder(folder).cache_size(cache).worker_threads(1);
         // Also if another crate of the program switches on fjall's compression: `journal.rs`.
@@ -151,7 +158,7 @@ impl EmbeddedStore {
         let found = count.get(COUNT)?;
         let found = found.map_or(Ok([0; 8]), |found| found.as_ref().try_into());
         let found = found.map_err(|_| StoreError::damaged("the count of transactions"))?;
-        let file = counted(folder, u64::from_be_bytes(found))?;
+        let file = counted(folder, held, u64::from_be_bytes(found))?;
         let tables = Tables { keyspaces, folder: folder.into() };
         Ok(Self { database, tables, count, file: Arc::new(Mutex::new(file)), bytes })
     }
@@ -214,12 +221,12 @@ fn settled<T, E>(opened: Result<T, E>, copied: Option<Copied>) -> Result<Result<
 }
 
 /// Compares the number of transactions in the tables with the one in the file.
-fn counted(folder: &Path, count: u64) -> Result<Count, StoreError> {
+fn counted(folder: &Path, held: &Arc<File>, count: u64) -> Result<Count, StoreError> {
     let least = least(folder).map_err(StoreError::backend)?;
     if count < least {
         return Err(StoreError::backend(Failed::Lost { least, count }));
     }
-    Count::open(folder, count).map_err(StoreError::backend)
+    Ok(Count::new(held, count))
 }
 
 impl StateStore for EmbeddedStore {

@@ -33,7 +33,7 @@ pub(crate) fn update_state<S: Snapshot>(
     threads: NonZeroUsize,
     writes: &mut Writes,
 ) -> Result<B256, StoreError> {
-    let jobs = storage_jobs(batch);
+    let jobs = storage_jobs(batch)?;
     let slots = batch.slots.len();
     let storage = in_parallel(threads, slots, jobs, |job| storage_trie(snapshot, job))?;
     let mut roots = AddressMap::default();
@@ -64,12 +64,23 @@ struct StorageJob<'b> {
 }
 
 /// One for each account whose storage changes.
-fn storage_jobs(batch: &DurableBatch) -> Vec<StorageJob<'_>> {
+///
+/// # Errors
+/// A slot is not where its account would be looked for: it would be missing from the root.
+fn storage_jobs(batch: &DurableBatch) -> Result<Vec<StorageJob<'_>>, StoreError> {
+    let refused = |why| StoreError::Batch { number: batch.head.number, why };
+    if !batch.accounts.is_sorted_by(|one, next| one.address < next.address) {
+        return Err(refused("its accounts are in another order, or one is there twice".to_owned()));
+    }
+    let key = |change: &crate::SlotChange| (change.address, change.slot);
+    if !batch.slots.is_sorted_by(|one, next| key(one) < key(next)) {
+        return Err(refused("its slots are in another order, or one is there twice".to_owned()));
+    }
     let groups = batch.slots.chunk_by(|one, other| one.address == other.address);
     let mut groups = groups.peekable();
     let mut jobs = Vec::new();
     for change in &batch.accounts {
-        // Both are sorted by address, and an account with changed slots is among the accounts.
+        // Both are sorted by address.
         let of_account = |slots: &&[crate::SlotChange]| {
             slots.first().is_some_and(|slot| slot.address == change.address)
         };
@@ -78,7 +89,11 @@ fn storage_jobs(batch: &DurableBatch) -> Vec<StorageJob<'_>> {
             jobs.push(StorageJob { address: change.address, cleared: change.cleared, slots });
         }
     }
-    jobs
+    // The first group without an account has held up all behind it.
+    if let Some(slot) = groups.next().and_then(<[_]>::first) {
+        return Err(refused(format!("a slot of {} is there, and not the account", slot.address)));
+    }
+    Ok(jobs)
 }
 
 type StorageResult<'s, S> = (Address, B256, Nodes<'s, S>);

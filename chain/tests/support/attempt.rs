@@ -224,6 +224,7 @@ impl Subject<'_> {
                     state_root: None,
                     receipts,
                     rlp: Default::default(),
+                    header: Default::default(),
                 };
                 let appended = chain.append(executed);
                 appended.map_or_else(Attempt::Refused, |()| Attempt::Executed(output.stats))

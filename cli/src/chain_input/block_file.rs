@@ -21,7 +21,8 @@ pub fn chain_block(file: &BlockFile, threads: NonZeroUsize) -> Result<ChainBlock
     check_senders(file, spec.is_enabled_in(SpecId::HOMESTEAD), threads)?;
     let header = &file.block.header;
     let expected = Expected::of(&header.inner, spec.is_enabled_in(SpecId::BYZANTIUM));
-    Ok(ChainBlock { block: (&block).into(), hash: header.hash, expected })
+    let (hash, header) = (header.hash, alloy_rlp::encode(&header.inner).into());
+    Ok(ChainBlock { block: (&block).into(), hash, expected, header })
 }
 
 /// Compares the file's hash with the header's, and the header's roots with the body's.

@@ -44,6 +44,32 @@ pub(super) fn state(accounts: &Accounts) -> PlainState {
     state
 }
 
+/// The first account of `listed` that `state` has otherwise. Slots that are not listed are not compared.
+pub(super) fn difference(listed: &Accounts, state: &PlainState) -> Option<String> {
+    let none = PlainAccount::default();
+    let wanted = self::state(listed);
+    // An account that is empty need not be there.
+    listed.keys().find_map(|address| {
+        let (wanted, found) = (wanted.get(address)?, state.get(address).unwrap_or(&none));
+        let of = |what: &str| Some(format!("{what} of {address}"));
+        if wanted.balance != found.balance {
+            return of("balance");
+        }
+        if wanted.nonce != found.nonce {
+            return of("nonce");
+        }
+        if wanted.code_hash() != found.code_hash() {
+            return of("code");
+        }
+        let listed = listed.get(address)?.storage.iter();
+        let is_same = |(slot, value): &&(U256, U256)| {
+            *value == found.storage.get(slot).copied().unwrap_or_default()
+        };
+        let slot = listed.filter(|it| !is_same(it)).map(|(slot, _)| *slot).next()?;
+        of(&format!("slot {slot:#x}"))
+    })
+}
+
 /// A whole state and the hashes of earlier blocks, shared by cloning.
 pub type SuiteDatabase = StateDatabase<SuiteHashes>;
 

@@ -9,7 +9,7 @@
 //! 5. After a restart, also after `kill -9`, the chain has its blocks, receipts and logs.
 
 mod limits;
-mod node;
+pub(crate) mod node;
 mod watched;
 mod wrong;
 

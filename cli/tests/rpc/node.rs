@@ -10,7 +10,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    process::{Child, Stdio},
+    process::{Child, ChildStderr, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -19,16 +19,18 @@ use tempfile::TempDir;
 /// EIP-155 chain id.
 const CHAIN: u64 = 7_008;
 /// The account of the secret key of 32 bytes 0x11.
-pub(super) const SENDER: &str = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a";
+pub(crate) const SENDER: &str = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a";
 /// Whom [`RpcNode::transfer`] pays.
-pub(super) const PAID: Address = address!("0x00000000000000000000000000000000000000bb");
+pub(crate) const PAID: Address = address!("0x00000000000000000000000000000000000000bb");
 /// Time after which something that should happen will not.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `braid chain run --rpc` on a folder of its own.
-pub(super) struct RpcNode {
+pub(crate) struct RpcNode {
     folder: TempDir,
     child: Option<Child>,
+    /// What it says on its standard error stream.
+    errors: Option<BufReader<ChildStderr>>,
     address: String,
     /// Address of its metrics, if it has them.
     metrics: Option<String>,
@@ -36,7 +38,7 @@ pub(super) struct RpcNode {
 
 impl RpcNode {
     /// A new chain, on which one account has 1,000 ether.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let genesis = json!({
             "config": {
@@ -49,14 +51,15 @@ impl RpcNode {
         });
         let file = folder.path().join("genesis.json");
         fs::write(&file, genesis.to_string()).expect("written");
-        let mut node = Self { folder, child: None, address: String::new(), metrics: None };
+        let (child, errors, metrics) = (None, None, None);
+        let mut node = Self { folder, child, errors, address: String::new(), metrics };
         chain(&["init", "--genesis", file.to_str().expect("UTF-8"), &node.folder()], 0);
         node.start();
         node
     }
 
     /// The same with metrics, whose address it has, too.
-    pub(super) fn watched() -> (Self, String) {
+    pub(crate) fn watched() -> (Self, String) {
         let mut node = Self::new();
         node.end();
         node.run(&["--metrics", "0"]);
@@ -64,11 +67,11 @@ impl RpcNode {
         (node, metrics)
     }
 
-    pub(super) fn folder(&self) -> String {
+    pub(crate) fn folder(&self) -> String {
         self.folder.path().join("chain").to_str().expect("UTF-8").to_owned()
     }
 
-    pub(super) fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.run(&[]);
     }
 
@@ -95,26 +98,31 @@ impl RpcNode {
             (name, found) = address();
         }
         assert_eq!(name, "json-rpc");
-        (self.address, self.child) = (found, Some(child));
+        (self.address, self.child, self.errors) = (found, Some(child), Some(errors));
     }
 
-    pub(super) fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Ends the process at once.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
         child.kill().expect("killed");
         child.wait().expect("ended");
     }
 
     /// Interrupts it, and returns its report.
-    pub(super) fn end(&mut self) -> Value {
+    pub(crate) fn end(&mut self) -> Value {
+        self.end_saying().0
+    }
+
+    /// The same with what it says on its standard error stream.
+    pub(crate) fn end_saying(&mut self) -> (Value, String) {
         let mut child = self.child.take().expect("it runs");
         let id = child.id().to_string();
         let told = std::process::Command::new("kill").args(["-INT", &id]).status();
@@ -122,11 +130,14 @@ impl RpcNode {
         let mut text = String::new();
         child.stdout.take().expect("a pipe").read_to_string(&mut text).expect("text");
         assert!(child.wait().expect("ends").success());
-        serde_json::from_str(&text).expect("one JSON object")
+        let mut said = String::new();
+        let errors = self.errors.take().expect("a pipe");
+        { errors }.read_to_string(&mut said).expect("text");
+        (serde_json::from_str(&text).expect("one JSON object"), said)
     }
 
     /// Status line and body of the answer to a request with these headers and this body.
-    pub(super) fn http(&self, head: &str, body: &str) -> (String, String) {
+    pub(crate) fn http(&self, head: &str, body: &str) -> (String, String) {
         let mut stream = TcpStream::connect(&self.address).expect("connects");
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         let length = body.len();
@@ -141,7 +152,7 @@ impl RpcNode {
     }
 
     /// The answer to a JSON-RPC request.
-    pub(super) fn post(&self, body: &str) -> (String, String) {
+    pub(crate) fn post(&self, body: &str) -> (String, String) {
         let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
         self.http(head, body)
     }
@@ -153,14 +164,14 @@ impl RpcNode {
     }
 
     /// The result of a call.
-    pub(super) fn call(&self, method: &str, params: Value) -> Value {
+    pub(crate) fn call(&self, method: &str, params: Value) -> Value {
         let answer = self.answer(method, &params);
         assert!(answer.get("error").is_none(), "{method} {params}: {answer}");
         answer["result"].clone()
     }
 
     /// Code and message of a call that fails.
-    pub(super) fn error(&self, method: &str, params: Value) -> (i64, String) {
+    pub(crate) fn error(&self, method: &str, params: Value) -> (i64, String) {
         let answer = self.answer(method, &params);
         let error = &answer["error"];
         let code = error["code"].as_i64().unwrap_or_else(|| panic!("{method} {params}: {answer}"));
@@ -168,13 +179,13 @@ impl RpcNode {
     }
 
     /// Sends some wei; returns the transaction's hash.
-    pub(super) fn transfer(&self, nonce: u64, value: u64) -> String {
+    pub(crate) fn transfer(&self, nonce: u64, value: u64) -> String {
         let sent = self.call("eth_sendRawTransaction", json!([raw(nonce, value, CHAIN, 21_000)]));
         sent.as_str().expect("a hash").to_owned()
     }
 
     /// The receipt of a transaction, when there is one.
-    pub(super) fn receipt(&self, hash: &str) -> Value {
+    pub(crate) fn receipt(&self, hash: &str) -> Value {
         let begun = Instant::now();
         loop {
             let receipt = self.call("eth_getTransactionReceipt", json!([hash]));
@@ -196,7 +207,7 @@ impl Drop for RpcNode {
 }
 
 /// A signed transfer.
-pub(super) fn raw(nonce: u64, value: u64, chain: u64, gas_limit: u64) -> String {
+pub(crate) fn raw(nonce: u64, value: u64, chain: u64, gas_limit: u64) -> String {
     let tx = TxLegacy {
         chain_id: Some(chain),
         nonce,

@@ -21,6 +21,16 @@ pub(crate) fn suites() -> Option<PathBuf> {
     found("ethereum-tests.tar.gz")
 }
 
+/// The file or folder of this name among the vectors, or `None` after saying plainly that it is not
+/// there.
+///
+/// # Panics
+/// If it is not there although `BRAID_REQUIRE_FIXTURES=1` demands it.
+#[allow(dead_code, reason = "not every test needs it")]
+pub(crate) fn vectors(name: &str) -> Option<PathBuf> {
+    found(&format!("vectors/{name}"))
+}
+
 fn found(name: &str) -> Option<PathBuf> {
     // The package, which is the workspace's root or a folder of it.
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));

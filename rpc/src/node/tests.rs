@@ -105,7 +105,7 @@ fn a_transaction_never_disappears_while_its_block_is_published() {
     node.chain.flush().expect("durable");
     let stored = Arc::new(stored.expect("sealed"));
     let state = node.chain.state().expect("a state");
-    let view = view(&shared.producer, &stored, state).expect("a view");
+    let view = view(&shared.producer, &stored, state);
     let (head, base_fee) = (built.changes.head, view.next_base_fee);
     let client = &client;
     thread::scope(|scope| {

@@ -4,7 +4,7 @@ use super::{load::Load, rules};
 use alloy_consensus::{Header, TxReceipt, proofs::calculate_receipt_root};
 use alloy_primitives::{B256, Bloom};
 use braid_chain::{
-    Built, Chain, Head, Keep, StateRoots, StateStore, StoreError, create, genesis, open,
+    Built, Chain, Head, Keep, Sealed, StateRoots, StateStore, StoreError, create, genesis, open,
 };
 use braid_evm::{BlockOutput, Executor};
 use std::error::Error;
@@ -56,17 +56,21 @@ impl<S: StateStore> Node<S> {
         };
         let mut load = Load::new(&self.chain.state()?, seed, number, transactions)?;
         let template = rules::template(&header);
-        let built = self.chain.build(template, &mut load, |built| hash(header, &built.output))?;
+        let built = self.chain.build(template, &mut load, |built| seal(header, &built.output))?;
         Ok((built, load.left_out))
     }
 }
 
-/// The block's hash: that of its header, without the roots of the state, which is computed later, and
-/// of the transactions, which have no signatures.
-fn hash(mut header: Header, output: &BlockOutput) -> B256 {
+/// The block's header and its hash, without the roots of the state, which is computed later, and of the
+/// transactions, which have no signatures.
+fn seal(mut header: Header, output: &BlockOutput) -> Sealed {
     let receipts: Vec<_> = output.receipts.iter().map(TxReceipt::with_bloom_ref).collect();
     header.gas_used = output.gas_used;
     header.receipts_root = calculate_receipt_root(&receipts);
     header.logs_bloom = receipts.iter().fold(Bloom::ZERO, |all, one| all | one.logs_bloom);
-    header.hash_slow()
+    Sealed {
+        hash: header.hash_slow(),
+        header: alloy_rlp::encode(&header).into(),
+        ..Sealed::default()
+    }
 }

@@ -247,6 +247,7 @@ impl<S: StateStore> Run<S> {
             state_root: None,
             receipts,
             rlp: Default::default(),
+            header: Default::default(),
         })?;
         Ok(made)
     }

@@ -1,6 +1,6 @@
 //! `braid chain export`: writes the state as a genesis file.
 
-use super::{End, Stop, count, message, open};
+use super::{End, Stop, count, message, open_to_read};
 use crate::commands::progress::Progress;
 use braid_chain::{
     EmbeddedSnapshot, ExportError, Exported, StateReader, export as export_state,
@@ -25,10 +25,10 @@ Exit code: 0 if the whole state was written; 2 if not, or if the file exists.";
 
 /// Write the state after the last durable block as a genesis file: the state, not the blocks
 ///
-/// A folder holds no blocks, so none are exported. The file has geth's format: configuration and header
-/// fields of the genesis that the chain began with, and in `alloc` all accounts as they are now. A chain
-/// that `init` creates from it has the same state and state root; it begins with a block of its own, which
-/// the blocks of this chain do not follow.
+/// A folder holds no blocks, so none are exported. The file has geth's format: the configuration that the
+/// chain began with, number, time, base fee, gas limit and difficulty of the last block, and in `alloc` all
+/// accounts as they are now. A chain that `init` creates from it goes on under the same rules, and has the
+/// same state and state root; it begins with a block of its own, which the blocks of this chain do not follow.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ExportArgs {
@@ -52,8 +52,18 @@ const STEP: u64 = 1_000;
 /// zstd's own choice.
 const ZSTD_LEVEL: i32 = 0;
 
+/// Names of files that are packed in a way that this command does not know.
+const OTHER_PACKING: [&str; 9] = ["bz2", "xz", "lzma", "lz4", "br", "7z", "zip", "zstd", "tgz"];
+
 pub(super) fn export(args: &ExportArgs) -> Result<End, Stop> {
-    let (_folder, store) = open(&args.folder, None)?;
+    let extension = args.file.extension().and_then(|it| it.to_str()).unwrap_or_default();
+    if OTHER_PACKING.iter().any(|other| other.eq_ignore_ascii_case(extension)) {
+        let file = args.file.display();
+        return Err(message(format!(
+            "{file}: the file would not be packed as its name says; choose a name that ends with .gz or .zst, or with neither"
+        )));
+    }
+    let (_folder, store) = open_to_read(&args.folder)?;
     let reader = open_chain(&store).map_err(message)?;
     if args.file.as_os_str() == "-" {
         let mut out = BufWriter::new(io::stdout().lock());

@@ -98,16 +98,20 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
     Ok(End::Right)
 }
 
-/// Leaves the chain that is there, if it began with this genesis. Its first block's hash, which tells the accounts, is
-/// compared as long as the chain keeps it.
+/// Leaves the chain that is there, if it began with this genesis: the hash of its first block tells the accounts.
 fn kept<S: Snapshot>(
     args: &InitArgs,
     reader: &StateReader<S>,
-    (genesis, first): (&[u8], Head),
+    (encoded, first): (&[u8], Head),
 ) -> Result<End, Stop> {
-    let known = reader.block_hash(first.number).map_err(message)?;
+    let known = match reader.first_block().map_err(message)? {
+        Some(known) => Some(known.head.hash),
+        None => reader.block_hash(first.number).map_err(message)?,
+    };
     let folder = args.folder.display();
-    if reader.genesis().map_err(message)? != genesis || known.is_some_and(|it| it != first.hash) {
+    let there = reader.genesis().and_then(|bytes| genesis::decode(&bytes)).map_err(message)?;
+    let given = genesis::decode(encoded).map_err(message)?;
+    if there != given || known.is_some_and(|it| it != first.hash) {
         let file = args.genesis.display();
         return Err(Stop::Message(format!(
             "{folder} holds a chain that began with another genesis than {file}; take that one, or another folder"

@@ -1,6 +1,6 @@
 //! `braid chain inspect`: what a chain's state holds.
 
-use super::{End, Stop, message, open, working};
+use super::{End, Stop, message, open_to_read, working};
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, hex};
 use braid_chain::{EmbeddedSnapshot, StateReader, digest, genesis, open as open_chain};
 use clap::{Args, Subcommand};
@@ -68,7 +68,7 @@ enum What {
 }
 
 pub(super) fn inspect(args: &InspectArgs) -> Result<End, Stop> {
-    let (_folder, store) = open(&args.folder, None)?;
+    let (_folder, store) = open_to_read(&args.folder)?;
     let reader = open_chain(&store).map_err(message)?;
     let found = match &args.what {
         None | Some(What::Head) => head(&reader)?,

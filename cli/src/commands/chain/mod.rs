@@ -13,12 +13,16 @@ mod run;
 mod serve;
 mod unwind;
 mod verify;
+mod view;
 mod watch;
 
 use super::{End, Stop, progress::working};
-use braid_chain::{ChainFolder, EmbeddedStore};
+use braid_chain::{ChainFolder, EmbeddedStore, FolderError};
 use clap::{Args, Subcommand};
-use std::path::Path;
+use std::{
+    io::{self, ErrorKind, Write},
+    path::Path,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -82,6 +86,37 @@ fn open(folder: &Path, cache_mib: Option<u64>) -> Result<(ChainFolder, EmbeddedS
     Ok((folder, store.map_err(message)?))
 }
 
+/// Opens the chain in a folder to read it, also where nothing can be written. The store is there as long
+/// as the guard is.
+fn open_to_read(folder: &Path) -> Result<(Reading, EmbeddedStore), Stop> {
+    let error = match ChainFolder::open(folder) {
+        Ok(folder) => {
+            let store = working("opening the store", || EmbeddedStore::open(&folder.store()));
+            return Ok((Reading { _folder: folder, _copy: None }, store.map_err(message)?));
+        }
+        Err(error) => error,
+    };
+    let FolderError::Io { error: why, .. } = &error else { return Err(message(error)) };
+    if !matches!(why.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) {
+        return Err(message(error));
+    }
+    let held = ChainFolder::open_to_read(folder).map_err(message)?;
+    let copy = view::copied(&held.store()).map_err(|error| {
+        message(format!(
+            "{} cannot be written, and its store cannot be copied to be read: {error}; TMPDIR names a folder for the copy",
+            folder.display()
+        ))
+    })?;
+    let store = working("opening the store", || EmbeddedStore::open(copy.path()));
+    Ok((Reading { _folder: held, _copy: Some(copy) }, store.map_err(message)?))
+}
+
+/// A folder that is read.
+struct Reading {
+    _folder: ChainFolder,
+    _copy: Option<tempfile::TempDir>,
+}
+
 /// A number of things, in words. `what` is one of them.
 fn count(number: u64, what: &str) -> String {
     let end = match number {
@@ -90,6 +125,11 @@ fn count(number: u64, what: &str) -> String {
         _ => "s",
     };
     format!("{number} {what}{end}")
+}
+
+/// Says something on the standard error stream. Where that is closed, nobody listens.
+fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 pub(super) fn message(error: impl std::fmt::Display) -> Stop {

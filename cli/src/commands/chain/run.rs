@@ -86,14 +86,14 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     // First: opening a chain takes a while after a kill.
     let served = args.metrics.map(Served::start).transpose()?;
-    let (_folder, store) = open(&args.folder, Some(args.cache))?;
+    let (folder, store) = open(&args.folder, Some(args.cache))?;
     let mut config = ChainConfig::default();
     config.executor.workers = args.workers.unwrap_or(config.executor.workers);
     config.executor.policy = args.policy.policy();
     config.keep = Keep::blocks(args.undo_blocks);
     config.keep.receipt_blocks = args.receipts;
     if let Some(address) = args.serve.rpc {
-        let serving = Serving { store, chain: config, served, json: args.json };
+        let serving = Serving { folder, store, chain: config, served, json: args.json };
         return serve(address, &args.serve, serving);
     }
     let reader = open_chain(&store).map_err(message)?;

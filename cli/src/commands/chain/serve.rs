@@ -3,11 +3,11 @@
 use super::{
     End, Stop, count,
     interrupt::{self},
-    message,
+    message, say,
     watch::{Served, Watch},
 };
 use crate::metrics::{Begun, WatchedStore};
-use braid_chain::{ChainConfig, EmbeddedStore};
+use braid_chain::{ChainConfig, ChainFolder, EmbeddedStore, genesis, open as open_chain};
 use braid_rpc::{Limits, Mined, Node, NodeConfig, Observer, Server};
 use clap::Args;
 use serde_json::json;
@@ -54,6 +54,8 @@ fn count_from(text: &str) -> Result<usize, String> {
 
 /// What the other options say.
 pub(super) struct Serving {
+    /// In use as long as the node runs.
+    pub(super) folder: ChainFolder,
     pub(super) store: EmbeddedStore,
     pub(super) chain: ChainConfig,
     pub(super) served: Option<Served>,
@@ -71,13 +73,21 @@ fn address_from(text: &str) -> Result<SocketAddr, String> {
 
 /// Makes blocks until Ctrl-C.
 pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> Result<End, Stop> {
-    let Serving { store, chain, served, json } = serving;
+    let Serving { mut folder, store, chain, served, json } = serving;
+    warn_of_chain(&store, args.history)?;
     let workers = chain.executor.workers.get();
     let mut config = NodeConfig::default();
     config.chain = chain;
     config.history_blocks = args.history;
     let watched = WatchedStore::new(store.clone(), served.as_ref().map(Served::times));
     let mut node = Node::open(watched, config).map_err(message)?;
+    let ahead = node.seconds_ahead();
+    if ahead > 0 {
+        let seconds = count(ahead, "second");
+        say(format!(
+            "warning: the last block is {seconds} ahead of this machine's clock: the next one is made then"
+        ));
+    }
     let watch = |served| Watch::start(served, (node.chain(), store, workers));
     let watch = served.map(watch).transpose()?;
     let interrupts = interrupt::listen()?;
@@ -88,13 +98,20 @@ pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> 
     if let Some(watch) = &watch {
         watch.serves(node.shared().usage());
     }
-    writeln!(io::stderr(), "json-rpc: http://{}", server.address())?;
+    let url = format!("http://{}", server.address());
+    folder.answers_at(&url).map_err(message)?;
+    writeln!(io::stderr(), "json-rpc: {url}")?;
     let mut told = Told { watch, json, ..Told::default() };
     let ran = node.run(Duration::from_millis(args.interval), &interrupts, &mut told);
     let head = ran.map_err(|error| {
         let durable = node.chain().durable().number;
         message(format!("{error}; blocks up to {durable} are durable"))
     })?;
+    let dropped = node.shared().usage().read().pool.transactions as u64;
+    if dropped > 0 {
+        let transactions = count(dropped, "transaction");
+        say(format!("{transactions} dropped that waited in the pool: it is empty after a restart"));
+    }
     let mut out = io::stdout().lock();
     if json {
         let report = json!({
@@ -110,6 +127,29 @@ pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> 
         writeln!(out, "{blocks}, {transactions}\nhead {} {}, durable", head.number, head.hash)?;
     }
     Ok(End::Right)
+}
+
+/// Chain id of Ethereum's main network.
+const MAINNET: u64 = 1;
+
+/// Warns of what cannot be undone: blocks that are removed, and signatures that hold elsewhere.
+fn warn_of_chain(store: &EmbeddedStore, history: u64) -> Result<(), Stop> {
+    let reader = open_chain(store).map_err(message)?;
+    let chain = genesis::decode(&reader.genesis().map_err(message)?).map_err(message)?;
+    if chain.config.chain_id == MAINNET {
+        say(
+            "warning: this chain has the chain id of Ethereum's main network: transactions that are sent here are valid \
+             there, too",
+        );
+    }
+    let Some(last) = reader.head().number.checked_sub(history) else { return Ok(()) };
+    if reader.block(last).map_err(message)?.is_some() {
+        say(format!(
+            "warning: the folder holds more blocks than --history {history} keeps: with the next block, block {last} and \
+             those before it are removed for good"
+        ));
+    }
+    Ok(())
 }
 
 /// Tells of each block, and counts them.

@@ -1,6 +1,6 @@
 //! `braid chain verify`: recomputes and checks all roots and hashes.
 
-use super::{End, Stop, count, message, open, working};
+use super::{End, Stop, count, message, open_to_read, working};
 use braid_chain::{StoreError, open as open_chain, verify as verify_chain};
 use clap::Args;
 use serde_json::json;
@@ -35,7 +35,7 @@ pub(super) struct VerifyArgs {
 }
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<End, Stop> {
-    let (_folder, store) = open(&args.folder, None)?;
+    let (_folder, store) = open_to_read(&args.folder)?;
     let reader = open_chain(&store).map_err(message)?;
     let verified = match working("verifying every record", || verify_chain(&reader)) {
         Ok(verified) => verified,
