@@ -1,14 +1,16 @@
-//! Comparing what an execution gave with what the block's header says.
+//! Comparing what an execution gave with what the block's header and its file say.
 
 use alloy_consensus::{EthereumReceipt, TxReceipt, proofs::calculate_receipt_root};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::Bloom;
 use braid_evm::AccessList;
 use braid_testkit::{
+    block::Block,
     block_file::BlockFile,
+    sequential::{self, SequentialError, SequentialOutput},
     state_root::{PartialRootError, Witness},
 };
-use revm::{database::BundleState, primitives::hardfork::SpecId};
+use revm::{DatabaseRef, database::BundleState, primitives::hardfork::SpecId};
 use std::fmt;
 
 /// What of an execution the header speaks about.
@@ -20,6 +22,13 @@ pub struct Results<'a> {
     pub receipts: &'a [EthereumReceipt],
     /// EIP-7685 requests.
     pub requests: &'a Requests,
+}
+
+impl<'a> From<&'a SequentialOutput> for Results<'a> {
+    fn from(output: &'a SequentialOutput) -> Self {
+        let SequentialOutput { gas_used, receipts, requests, .. } = output;
+        Self { gas_used: *gas_used, receipts, requests }
+    }
 }
 
 /// Something a header says about the execution of its block.
@@ -66,6 +75,14 @@ pub struct CheckResult {
     pub mismatch: Option<String>,
 }
 
+impl CheckResult {
+    /// The line of a report about a mismatch.
+    #[must_use]
+    pub fn difference(&self) -> Option<String> {
+        self.mismatch.is_some().then(|| format!("block file: {self}"))
+    }
+}
+
 impl fmt::Display for CheckResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.mismatch {
@@ -75,27 +92,46 @@ impl fmt::Display for CheckResult {
     }
 }
 
-/// Makes every check that the fork `spec` allows.
+/// What differs first between a sequential run of the block of `file`, on `database`, and what header and file say.
+///
+/// # Errors
+/// Those of the run.
+pub fn of_file<D: DatabaseRef>(
+    file: &BlockFile,
+    block: &Block,
+    database: D,
+) -> Result<Option<String>, SequentialError<D::Error>> {
+    let output = sequential::execute(block, database)?;
+    Ok(first_mismatch(file, block.cfg.spec, Results::from(&output)))
+}
+
+/// What differs first between `results` and what header and file say, in the words of `braid run`.
 #[must_use]
-pub fn against_header(file: &BlockFile, spec: SpecId, results: Results<'_>) -> Vec<CheckResult> {
-    let header = &file.block.header.inner;
-    let mut checks = vec![compare(Check::GasUsed, &header.gas_used, &results.gas_used)];
+pub fn first_mismatch(file: &BlockFile, spec: SpecId, results: Results<'_>) -> Option<String> {
+    against_file(file, spec, results).iter().find_map(CheckResult::difference)
+}
+
+/// Makes every check that the fork `spec` allows: against the header, and against what else the file expects.
+#[must_use]
+pub fn against_file(file: &BlockFile, spec: SpecId, results: Results<'_>) -> Vec<CheckResult> {
+    let (header, told) = (&file.block.header.inner, &file.expected);
+    let mut checks =
+        vec![compare(Check::GasUsed, [Some(header.gas_used), told.gas_used], &results.gas_used)];
     let blooms: Vec<_> = results.receipts.iter().map(TxReceipt::with_bloom_ref).collect();
     if spec.is_enabled_in(SpecId::BYZANTIUM) {
-        let root = calculate_receipt_root(&blooms);
-        checks.push(compare(Check::ReceiptsRoot, &header.receipts_root, &root));
+        let expected = [Some(header.receipts_root), told.receipts_root];
+        checks.push(compare(Check::ReceiptsRoot, expected, &calculate_receipt_root(&blooms)));
     }
     let bloom = blooms.iter().fold(Bloom::ZERO, |all, receipt| all | receipt.logs_bloom);
+    let is_other =
+        [Some(header.logs_bloom), told.logs_bloom].iter().flatten().any(|it| *it != bloom);
     checks.push(CheckResult {
         check: Check::LogsBloom,
-        mismatch: (bloom != header.logs_bloom)
-            .then(|| "expected the header's bloom filter, found another".to_owned()),
+        mismatch: is_other.then(|| "expected the header's bloom filter, found another".to_owned()),
     });
-    if let Some(expected) = header.requests_hash
-        && spec.is_enabled_in(SpecId::PRAGUE)
-    {
-        let found = results.requests.requests_hash();
-        checks.push(compare(Check::RequestsHash, &expected, &found));
+    if header.requests_hash.is_some() && spec.is_enabled_in(SpecId::PRAGUE) {
+        let expected = [header.requests_hash, told.requests_hash];
+        checks.push(compare(Check::RequestsHash, expected, &results.requests.requests_hash()));
     }
     if let Some(check) = transactions(file, results.receipts) {
         checks.push(check);
@@ -113,18 +149,25 @@ pub fn state_root(
     bundle: &BundleState,
 ) -> Result<CheckResult, PartialRootError> {
     let found = witness.post_root(bundle)?;
-    Ok(compare(Check::StateRoot, &file.block.header.inner.state_root, &found))
+    Ok(compare(Check::StateRoot, [Some(file.block.header.inner.state_root), None], &found))
 }
 
 /// Compares the hash of the block's access list with the header's, if the header has one.
 #[must_use]
 pub fn access_list(file: &BlockFile, list: &AccessList) -> Option<CheckResult> {
-    let expected = file.block.header.inner.block_access_list_hash?;
-    Some(compare(Check::AccessListHash, &expected, &list.compute_hash()))
+    let expected = file.block.header.inner.block_access_list_hash;
+    expected?;
+    Some(compare(Check::AccessListHash, [expected, None], &list.compute_hash()))
 }
 
-fn compare<T: PartialEq + fmt::Display>(check: Check, expected: &T, found: &T) -> CheckResult {
-    let mismatch = (expected != found).then(|| format!("expected {expected}, found {found}"));
+/// Compares `found` with what the header and the file expect.
+fn compare<T: PartialEq + fmt::Display>(
+    check: Check,
+    expected: [Option<T>; 2],
+    found: &T,
+) -> CheckResult {
+    let other = expected.into_iter().flatten().find(|expected| expected != found);
+    let mismatch = other.map(|expected| format!("expected {expected}, found {found}"));
     CheckResult { check, mismatch }
 }
 

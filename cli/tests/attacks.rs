@@ -1,4 +1,4 @@
-//! Blocks of an attacker: none takes longer than is promised, except the ones named here and in
+//! Blocks of an attacker: none takes longer than is aimed at, except the ones named here and in
 //! docs/SECURITY.md, and none needs more memory than its formula says.
 
 use braid_cli::bench::{
@@ -13,7 +13,7 @@ use std::{num::NonZeroU16, process::Command};
 const PART: u32 = 4;
 const WORKERS: [u16; 2] = [2, 8];
 
-/// Attacks for which the promise does not hold: what they have to reach of sequential time, and the most processor time,
+/// Attacks that miss the aims: what they have to reach of sequential time, and the most processor time,
 /// on either number of workers. All are chains that nothing tells: what it takes to find that out weighs four times as
 /// much in a fourth of a block.
 const BELOW: [(Attack, f64, f64); 3] = [
@@ -23,7 +23,7 @@ const BELOW: [(Attack, f64, f64); 3] = [
 ];
 
 #[test]
-fn no_attack_takes_longer_than_is_promised() {
+fn no_attack_takes_longer_than_is_aimed_at() {
     let workers = WORKERS.map(|count| NonZeroU16::new(count).expect("not zero"));
     let mut wrong = Vec::new();
     for attack in Attack::ALL {

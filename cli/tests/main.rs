@@ -28,6 +28,7 @@ mod invoke;
 mod lint;
 mod metrics;
 mod odd;
+mod one_check;
 mod oracle;
 mod output;
 #[cfg(unix)]

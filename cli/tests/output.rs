@@ -146,7 +146,7 @@ fn an_error_is_one_line_with_what_to_do() {
         ("trace --tx 3 good.json", "the block has transactions 0 to 2"),
         ("shards gone.json", gone),
         ("gen --workload dex --txs 1 --out block.txt", "ends in .json, .json.gz or .json.zst"),
-        ("gen --workload dex --txs 1 --out nowhere/block.json", "check the path"),
+        ("gen --workload dex --txs 1 --out nowhere/block.json", "the folder nowhere is missing"),
         ("fetch --rpc nowhere --block latest --out a.json", "http://127.0.0.1:8545"),
         ("fetch --rpc http://127.0.0.1:1 --attempts 1 --block 1 --out a.json", "check the URL"),
         ("bench gone.json", "expected a file, a folder or one of the workloads"),

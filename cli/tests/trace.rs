@@ -79,5 +79,8 @@ fn a_block_with_other_gas_than_its_file_says_ends_with_1() {
     assert_eq!(output.status.code(), Some(1));
     serde_json::from_slice::<Value>(&output.stdout).expect("the trace is there all the same");
     let why = text(&output.stderr);
-    assert!(why.contains("Do not trust the rest") && why.contains("the file says 1"), "{why}");
+    assert!(
+        why.contains("Do not trust the rest") && why.contains("gasUsed: expected 1, found"),
+        "{why}"
+    );
 }

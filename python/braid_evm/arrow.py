@@ -1,7 +1,8 @@
 """Arrow tables of many blocks, a row each. Needs `pip install braid-evm[arrow]`.
 
 A block that gives no result is a row, too: `error` says why, `error_kind` is the class of the exception. So is one with
-a number that no column has room for.
+a number that no column has room for. Of a block that differs from the sequential run or from its header `error` has the
+`differences`, and `error_kind` is null: there was no exception.
 
 >>> import braid_evm, braid_evm.arrow
 >>> blocks = [braid_evm.generate("transfers", txs=2), b"no block"]
@@ -287,6 +288,9 @@ class Lines:
         if self._verify is not None:
             read = _read(verified, map(_of_line, VERIFY))
             columns |= {it.name: _column(read[it.name], it.type) for it in VERIFY}
+            differences = pc.binary_join(columns["differences"], "; ")
+            found = pc.if_else(columns["ok"], pa.scalar(None, pa.string()), differences)
+            columns["error"] = pc.coalesce(columns["error"], found)
         return pa.table([columns[name] for name in schema.names], schema=schema)
 
 

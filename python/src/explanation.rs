@@ -7,6 +7,7 @@ use crate::{
     state,
     verification::{self, How},
 };
+use braid_cli::checks;
 use braid_cli::explain::{
     self, Axis, Location, Question, RecordError, Target, WhatIf, json::BlockFields,
 };
@@ -110,6 +111,8 @@ pub(crate) fn explain(
             None => Failure::Invalid { file, reason: error.to_string(), transaction, which },
         }
     })?;
+    let compared = checks::of_file(&file, &block, &state);
+    let mut error = compared.map_err(|error| Failure::sequential(name, which(&file), &error))?;
     let question = Question {
         what_if: asked.what_if.clone(),
         workers: asked.workers,
@@ -118,10 +121,6 @@ pub(crate) fn explain(
         top: asked.top,
     };
     let explanation = explain::explain(&recording, &question);
-    let gas: u64 = recording.transactions.iter().map(|it| it.gas).sum();
-    let expected = file.expected.gas_used.filter(|expected| *expected != gas);
-    let mut error =
-        expected.map(|expected| format!("the run used {gas} gas, the file says {expected}"));
     let mut measured = None;
     if asked.rounds > 0 {
         let how = How {

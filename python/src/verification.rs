@@ -281,20 +281,14 @@ pub(crate) fn run(
     ran.skipped = expected.outcomes.len().saturating_sub(expected.receipts.len());
     // A header says nothing of a block with transactions left out.
     if ran.skipped == 0 {
-        let results = Results {
-            gas_used: expected.gas_used,
-            receipts: &expected.receipts,
-            requests: &expected.requests,
-        };
-        ran.checks = checks::against_header(file, block.cfg.spec, results);
+        ran.checks = checks::against_file(file, block.cfg.spec, Results::from(&expected));
         match state_root {
             Some(Ok(check)) => ran.checks.push(check),
             Some(Err(error)) => ran.not_checkable = Some(error.to_string()),
             None => {}
         }
     }
-    let wrong = ran.checks.iter().filter(|check| check.mismatch.is_some());
-    ran.differences.extend(wrong.map(|check| format!("header: {check}")));
+    ran.differences.extend(ran.checks.iter().filter_map(CheckResult::difference));
     Ok(ran)
 }
 

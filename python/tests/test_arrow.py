@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from conftest import Tool, block, calling, without_funds
+from conftest import Tool, block, calling, of_line, other_gas, without_funds
 
 import braid_evm
 from braid_evm import arrow
@@ -19,7 +19,7 @@ def test_a_row_for_each_block_as_the_tool_has_it(tool: Tool, blocks: Path) -> No
     assert table.schema == arrow.VERIFY
     _, [*lines, _] = tool("run", "--json", "--rounds", "1", blocks)
     for name in ("file", "block", "txs", "ok", "gas", "error", "transaction", "skipped"):
-        assert table[name].to_pylist() == [line.get(name) for line in lines], name
+        assert table[name].to_pylist() == [of_line(line, name) for line in lines], name
     checks = [None if it is None else dict(it) for it in table["checks"].to_pylist()]
     assert checks == [line.get("checks") for line in lines]
 
@@ -36,6 +36,14 @@ def test_all_kinds_of_failures_are_rows() -> None:
         assert table["ok"].to_pylist() == [False, False, False, True]
         assert table["transaction"].to_pylist() == [None, 2, 3, None]
         assert table["file"].to_pylist() == ["<bytes>[0]", "<dict>[1]", "<dict>[2]", "<bytes>[3]"]
+
+
+def test_a_row_that_differs_says_where() -> None:
+    table = arrow.verify([other_gas(), braid_evm.generate("transfers", txs=2)])
+    [differences, none] = table["differences"].to_pylist()
+    assert "gasUsed: expected 1, found" in differences[0] and not none
+    assert table["error"].to_pylist() == ["; ".join(differences), None]
+    assert table["error_kind"].to_pylist() == [None, None]
 
 
 def test_a_number_without_room_is_a_row() -> None:

@@ -115,6 +115,10 @@ def test_scripts_are_read_by_the_shell(name: str) -> None:
         subprocess.run(["shellcheck", str(FOLDER / name)], check=True)
 
 
+def rows(output: Path) -> int:
+    return sum(pq.read_table(it).num_rows for it in output.glob("part=*/*.parquet"))
+
+
 def test_two_commands_suffice(tmp_path: Path) -> None:
     """Into a folder of the test's, as the second one of a page does: what it needs comes from PyPI."""
     bin, blocks = tmp_path / "bin", tmp_path / "blocks"
@@ -122,12 +126,21 @@ def test_two_commands_suffice(tmp_path: Path) -> None:
     if wheel is None:
         pytest.skip("BRAID_WHEEL does not name the wheel: run cargo xtask python --spark")
     env = {**os.environ, "BRAID_HOME": str(tmp_path / "home"), "BRAID_BIN": str(bin)}
-    subprocess.run(["sh", FOLDER / "install.sh", wheel], check=True, env=env)
+    done = subprocess.run(["sh", FOLDER / "install.sh", wheel], check=True, env=env, capture_output=True, text=True)
+    for what in ("an environment of Python", "PySpark", "braid-spark and spark-submit", "braid-spark is there"):
+        assert what in done.stdout, done.stdout
+    assert {it.name for it in bin.iterdir()} == {"braid-spark", "spark-submit"}
     blocks.mkdir()
     for seed in range(3):
         braid_evm.generate_file(blocks / f"{seed}.json.zst", "erc20", txs=20, seed=seed)
     subprocess.run([bin / "braid-spark", "verify", blocks, tmp_path / "out"], check=True, env=env)
-    assert sum(pq.read_table(it).num_rows for it in (tmp_path / "out").glob("part=*/*.parquet")) == 3
+    assert rows(tmp_path / "out") == 3
+    # Not where this script's environment has a Spark of its own to be found.
+    bare = {**env, "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    bare.pop("PYSPARK_PYTHON", None)
+    submit = [bin / "spark-submit", "--master", "local[2]", tmp_path / "home/submit.py"]
+    subprocess.run([*submit, "verify", blocks, tmp_path / "submitted"], check=True, env=bare)
+    assert rows(tmp_path / "submitted") == 3
 
 
 def test_the_container_recipe_has_no_lint() -> None:

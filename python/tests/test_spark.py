@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from cluster import kill_session
@@ -82,8 +83,8 @@ def test_the_documented_command_on_real_blocks(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs/SPARK.md").read_text()
-    [documented] = [line for line in page.splitlines() if line.startswith("braid-spark verify ../shared")]
-    arguments = shlex.split(documented.replace("../shared/blocks", str(real_blocks)))
+    [documented] = [line for line in page.splitlines() if line.startswith("braid-spark verify blocks ")]
+    arguments = shlex.split(documented.replace(" blocks ", f" {real_blocks} "))
     command = [str(Path(sys.executable).parent / arguments[0]), *arguments[1:]]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -244,8 +245,8 @@ def test_a_block_with_the_largest_numbers_is_a_row(spark: SparkSession, tmp_path
         run(Job(command, str(source), str(output), partitions=1, rounds=0), spark)
         found = table(output)
         assert found["error_kind"].to_pylist() == [None, None, "UnreadableBlock"]
-        # `explain` does not compare with the header.
-        assert found["ok"].to_pylist() == [command == "explain", True, False]
+        assert found["ok"].to_pylist() == [False, True, False]
+        assert f"gasUsed: expected {2**64 - 1}, found" in found["error"].to_pylist()[0]
 
 
 def test_names_of_files_that_are_not_plain(spark: SparkSession, blocks: Path, tmp_path: Path) -> None:
@@ -284,6 +285,9 @@ def test_the_command(blocks: Path, tool: Tool, tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert done.stdout.endswith("8 rows, 4 of them not ok\n")
     found = table(tmp_path / "out")
+    wrong = found.filter(pc.invert(found["ok"]))
+    for file, error in zip(wrong["file"].to_pylist(), wrong["error"].to_pylist(), strict=True):
+        assert f"{file}: {error}" in done.stderr.splitlines(), done.stderr
     compare(tool, blocks, found)
     assert {it for it in found["workers"].to_pylist() if it} == {2}
     again = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)

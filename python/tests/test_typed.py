@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import braid_evm
@@ -31,6 +34,31 @@ def test_the_stub_says_what_the_native_module_has() -> None:
 def test_the_package_says_that_it_is_typed() -> None:
     folder = Path(braid_evm.__file__).parent
     assert (folder / "py.typed").exists() and (folder / "_native.pyi").exists()
+
+
+def imported(file: Path) -> set[str]:
+    """Packages that `file` imports and that are neither Python's nor this one."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name.split(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module.split(".")[0])
+    return found - sys.stdlib_module_names - {"braid_evm"}
+
+
+def test_extras_name_what_the_package_imports() -> None:
+    """A package that comes only because another one needs it is gone with the next release of that one."""
+    extras: dict[str, set[str]] = {"": set(), "arrow": set(), "spark": set()}
+    for requirement in metadata.requires("braid-evm") or []:
+        name, _, marker = requirement.partition(";")
+        extra = marker.split("==")[-1].strip(" '\"") if "extra" in marker else ""
+        extras[extra].add(re.split(r"[^\w-]", name.strip())[0])
+    assert extras["arrow"] and extras["spark"], extras
+    folder = Path(braid_evm.__file__).parent
+    for file in folder.rglob("*.py"):
+        extra = "spark" if file.parent.name == "spark" else "arrow" if file.name == "arrow.py" else ""
+        assert imported(file) <= extras[extra], f"{file.name} needs what [{extra}] does not name"
 
 
 def test_what_users_write_is_checked(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from braid_evm.spark.job import Job, run
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-BLOCKS = Path(os.environ.get("BRAID_BLOCKS", "../shared/blocks"))
+BLOCKS = Path(os.environ.get("BRAID_BLOCKS", "blocks"))
 OUT = Path(os.environ.get("BRAID_TUTORIAL", "tutorial"))
 OUT.mkdir(parents=True, exist_ok=True)
 

@@ -366,6 +366,8 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     runner.part(|it| chain::chain(it, &chain::NIGHTLY));
     runner.part(recipes::stores);
     runner.part(package::package);
+    // Each extra of the package alone, with the newest versions that it allows.
+    runner.part(|it| python::python(it, false));
     runner.part(|it| python::python(it, true));
     runner.part(|it| instrumented::tsan(it, true));
     runner.part(instrumented::coverage);

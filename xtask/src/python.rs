@@ -37,8 +37,8 @@ pub(crate) fn check(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("python: clippy", lint)
 }
 
-/// Lints the package, builds its wheel, and runs its tests where the wheel is installed; those of Spark jobs only with
-/// `spark`.
+/// Builds the package's wheel and runs its tests where the wheel is installed; those of Spark jobs only with `spark`. Then
+/// lints it, builds the tool, and runs the tests that compare with the tool: a package that does not work is told first.
 pub(crate) fn python(runner: &mut Runner, spark: bool) -> Result<(), Failed> {
     if spark {
         runner.check("python: Java", |_| match is_there("java", &["-version"]) {
@@ -50,8 +50,6 @@ pub(crate) fn python(runner: &mut Runner, spark: bool) -> Result<(), Failed> {
     }
     let target = target_dir(runner.root());
     let folder = target.join("python");
-    check(runner)?;
-
     let tree = folder.join("tree");
     runner.check("python: clean tree", |root| copy_sources(root, &tree))?;
     let tools = folder.join("tools");
@@ -75,26 +73,32 @@ pub(crate) fn python(runner: &mut Runner, spark: bool) -> Result<(), Failed> {
     if spark {
         hadoop_of_tests(runner, &hadoop)?;
     }
-    runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;
-    let mut tests = Command::new(fresh.join("bin/pytest"));
-    tests.arg("-q").arg("-c").arg(tree.join("python/pyproject.toml"));
-    tests.arg("--rootdir").arg(tree.join("python")).arg(tree.join("python/tests"));
-    // Not in the tree: there lies the package's source, which has no native module.
-    tests.current_dir(&folder);
-    tests.env("BRAID_TOOL", target.join("release/braid")).env("BRAID_ROOT", &tree);
-    tests.env("BRAID_WHEEL", &wheel);
+    let mut settings = vec![("BRAID_ROOT", tree.clone()), ("BRAID_WHEEL", wheel)];
     if let Some(jars) = hadoop_jars(&hadoop).filter(|_| spark) {
-        tests.env("BRAID_HADOOP_JARS", jars);
+        settings.push(("BRAID_HADOOP_JARS", jars));
     }
     match fixtures(runner.root()) {
         Ok(Some(blocks)) => {
             let blocks = fs::canonicalize(blocks).unwrap_or_default();
-            tests.env("BRAID_FIXTURES", blocks.parent().unwrap_or(&blocks));
+            settings.push(("BRAID_FIXTURES", blocks.parent().unwrap_or(&blocks).to_owned()));
         }
         Ok(None) => runner.skip("python: real blocks", "no fixtures: set BRAID_FIXTURES"),
         Err(why) => return runner.check("python: real blocks", |_| Err(why)),
     }
-    runner.command("python: tests", tests)
+    let tests = |which: &str| {
+        let mut tests = Command::new(fresh.join("bin/pytest"));
+        tests.arg("-q").arg("-c").arg(tree.join("python/pyproject.toml")).args(["-m", which]);
+        tests.arg("--rootdir").arg(tree.join("python")).arg(tree.join("python/tests"));
+        // Not in the tree: there lies the package's source, which has no native module.
+        tests.current_dir(&folder).envs(settings.iter().map(|(name, value)| (name, value)));
+        tests
+    };
+    runner.command("python: tests", tests("not tool"))?;
+    check(runner)?;
+    runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;
+    let mut compared = tests("tool");
+    compared.env("BRAID_TOOL", target.join("release/braid"));
+    runner.command("python: tests that compare with the tool", compared)
 }
 
 /// Makes an environment with the jars of a Hadoop, unless it is there: it is large.

@@ -8,14 +8,17 @@ use std::path::Path;
 use std::process::Command;
 
 /// Folders, each with how the package that lies there is linted. The last one is the root itself.
-const LINTS: [(&str, &str); 12] = [
+const LINTS: [(&str, &str); 14] = [
     ("benches/", "-p braid-benches --all-targets"),
     ("chain/examples/private_chain/", "-p private-chain --all-targets"),
     ("chain/", "-p braid-chain --all-targets"),
     ("cli/", "-p braid-cli --all-targets"),
     ("fuzz/", "-p braid-fuzz --all-targets"),
     ("models/", "-p braid-models --all-targets"),
+    // A workspace of its own, whose dependencies are those of the main one.
+    ("python/", "--manifest-path python/Cargo.toml --target-dir target --all-targets"),
     ("rpc/", "-p braid-rpc --all-targets"),
+    ("shards/", "-p braid-shards --all-targets"),
     ("testkit/toy/", "-p braid-toy --all-targets"),
     ("testkit/", "-p braid-testkit --all-targets"),
     ("xtask/", "-p xtask --all-targets"),
@@ -69,6 +72,8 @@ fn lints<'p>(paths: impl Iterator<Item = &'p str>) -> BTreeSet<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::lints;
+    use crate::workspace::{output, root};
+    use std::process::Command;
 
     #[test]
     fn a_change_is_linted_where_it_is() {
@@ -80,5 +85,17 @@ mod tests {
             Some("-p braid-evm --tests --examples --all-features")
         );
         assert_eq!(one("README.md"), None);
+    }
+
+    #[test]
+    fn each_package_is_linted_as_itself() {
+        let one = |path: &str| lints([path].into_iter()).into_iter().next();
+        let mut git = Command::new("git");
+        git.args(["ls-files", "*/Cargo.toml"]).current_dir(root());
+        let manifests = output(git).unwrap();
+        let engine = one("tests/any.rs");
+        let others: Vec<&str> = manifests.lines().filter(|path| one(path) == engine).collect();
+        assert_eq!(others, Vec::<&str>::new(), "linted as the engine's tests");
+        assert!(manifests.lines().count() > 10, "{manifests}");
     }
 }

@@ -15,27 +15,33 @@
     const measured = block.measured;
     const simulated = block.speedups.find((it) => it.workers === block.workers);
     const figure = (value, text) => el("div", { class: "figure" }, el("b", {}, value), el("span", {}, text));
+    const busy = Boolean(measured && measured.busy_share !== null && measured.busy_share !== undefined);
+    const here = measured ? figure(Braid.times(measured.speedup), `measured here on ${Braid.plural(measured.workers, "worker")}${busy ? " while the machine was busy: it says little" : ""}`) : null;
     return [
       figure(Braid.count(block.txs), `transactions, ${Braid.gas(block.gas.work)}`),
-      measured ? figure(Braid.times(measured.speedup), `measured here on ${Braid.plural(measured.workers, "worker")}`) : null,
+      busy ? null : here,
       simulated && simulated.simulated !== null ? figure(Braid.times(simulated.simulated), `in virtual time on ${Braid.plural(block.workers, "worker")}`) : null,
-      figure(Braid.times(Braid.ratio(costs.work, costs.chain)), "at most, if what conflicts runs one after the other"),
+      figure(Braid.times(Braid.ratio(costs.work, costs.chain)), "at most for an engine that runs conflicting transactions one after the other"),
       figure(Braid.times(Braid.ratio(costs.work, costs.longest)), "at most, without any conflict"),
+      busy ? here : null,
     ];
   };
+  /* Whether a transaction of the chain waits for nothing but ether. */
+  const credits = (costs) => costs.critical_path.some((step) => step.waited_for.length > 0 && step.waited_for.every((place) => place.endsWith(".balance")));
   const plain = (block) => {
     const costs = Braid.costs(block);
     const count = costs.critical_path.length;
-    if (count < 2) return "No transaction waits for another one: only the longest transaction and the number of workers limit this block.";
+    if (count < 2) return `${block.conflicts.length === 0 && block.other_conflicts === 0 ? "No transaction waits for another one" : "No chain of transactions that wait for each other costs more than the longest transaction"}: only that one and the number of workers limit this block.`;
     const share = (100 * costs.chain) / Math.max(1, costs.work);
     const first = block.conflicts.find((it) => it.waits > 0);
     const what = first ? ` Most of it waits at one place: ${Braid.shorter(first.words)} (${first.waits} of ${count - 1} waits).` : "";
-    return `The longest chain of transactions that wait for each other has ${count} of ${Braid.count(block.txs)} transactions and ${share.toFixed(0)} % of the work (${Braid.cost(block, costs.chain)} of ${Braid.cost(block, costs.work)}). However many workers there are, they cannot be faster than that chain.${what}`;
+    return `The longest chain of transactions that wait for each other has ${count} of ${Braid.count(block.txs)} transactions and ${share.toFixed(0)} % of the work (${Braid.cost(block, costs.chain)} of ${Braid.cost(block, costs.work)}). An engine that runs conflicting transactions one after the other cannot be faster than that chain, however many workers it has.${credits(costs) ? " Braid can: it adds payments of ether to an account without reading its balance." : ""}${what}`;
   };
   const way = (block) => {
     const costs = Braid.costs(block);
     const of = (gain) => `${Braid.cost(block, costs.chain)} to ${Braid.cost(block, gain.chain)}`;
-    byId("way-note").textContent = block.conflicts.length === 0 ? "Nothing: no transaction waits for another one."
+    byId("way-note").textContent = block.conflicts.length === 0 && block.other_conflicts === 0 ? "Nothing: no transaction waits for another one."
+      : costs.critical_path.length < 2 ? "Nothing: no chain of transactions that wait for each other costs more than the longest transaction. Shorter chains wait at these places."
       : `Places at which transactions wait, in order of what that costs on the critical path of ${Braid.cost(block, costs.chain)}.` +
         (block.other_conflicts ? ` There ${block.other_conflicts === 1 ? "is one more" : `are ${Braid.count(block.other_conflicts)} more`}: see the table of places.` : "");
     return block.conflicts.map((it) => {
@@ -179,14 +185,14 @@
       const simulated = block.speedups.find((it) => it.workers === block.workers);
       const first = block.conflicts.find((it) => it.waits > 0);
       return { index, txs: block.txs, work: costs.work, by: block, none: Braid.ratio(costs.work, costs.longest), late: Braid.ratio(costs.work, costs.late_read), chain: Braid.ratio(costs.work, costs.chain),
-        simulated: simulated ? simulated.simulated : null, measured: block.measured ? block.measured.speedup : null, first: first ? first.words : null, workers: block.workers };
+        simulated: simulated ? simulated.simulated : null, measured: block.measured ? block.measured.speedup : null, busy: Boolean(block.measured && block.measured.busy_share), first: first ? first.words : null, workers: block.workers };
     });
     const times = (name, key) => ({ name, number: true, of: (row) => row[key], show: Braid.times });
     Braid.table(byId("overview-table"), {
       caption: "How many times faster the blocks can be, and what Braid reaches", rows,
       columns: [{ name: "block", of: (row) => nameOf(row.index), show: (value, row) => el("button", { type: "button", class: "link", on: { click: () => { byId("block").value = row.index; show(row.index); byId("title").scrollIntoView(); } } }, value) },
         { name: "transactions", number: true, of: (row) => row.txs }, { name: "work", number: true, of: (row) => row.work, show: (value, row) => Braid.cost(row.by, value) },
-        times("no conflicts", "none"), times("late read", "late"), times("conflict chain", "chain"), times(`virtual, ${rows[0].workers} workers`, "simulated"), times("measured", "measured"),
+        times("no conflicts", "none"), times("late read", "late"), times("conflict chain", "chain"), times(`virtual, ${rows[0].workers} workers`, "simulated"), { ...times("measured", "measured"), show: (value, row) => (row.busy ? `${Braid.times(value)}, busy` : Braid.times(value)) },
         { name: "the chain waits for", wide: true, of: (row) => row.first, show: Braid.shorter }],
     });
   };

@@ -18,18 +18,19 @@
     const figure = (value, text) => el("div", { class: "figure" }, el("b", {}, value), el("span", {}, text));
     return [
       figure(Braid.count(group.blocks), `${group.blocks === 1 ? "block" : "blocks"}, ${Braid.plural(group.txs, "transaction")}, ${Braid.gas(group.gas)}`),
-      figure(Braid.times(median(group, "chain")), "at most in the median, if what conflicts runs one after the other"),
+      figure(Braid.times(median(group, "chain")), "at most in the median for an engine that runs conflicting transactions one after the other"),
       figure(Braid.times(median(group, "no_conflicts")), "at most in the median, without any conflict"),
       group.speedups.virtual ? figure(Braid.times(median(group, "virtual")), `Braid in virtual time on ${Braid.plural(workers, "worker")}, median`) : null,
-      group.speedups.measured ? figure(Braid.times(median(group, "measured")), "Braid measured here, median") : null,
+      group.speedups.measured ? figure(Braid.times(median(group, "measured")), `Braid measured here, median${group.busy ? `; the machine was busy in ${Braid.plural(group.busy, "block")}: it says little` : ""}`) : null,
     ];
   };
 
   const plain = (group) => {
     const said = group.limits.filter((it) => it.blocks > 0).map((it) => `${{ conflicts: "conflicts", longest: "the longest transaction", workers: "the number of workers" }[it.limit]} in ${Braid.count(it.blocks)}`);
     const first = group.kinds[0];
-    const waits = first ? ` Of the gas of all conflict chains, ${share(first.serialises, group.chain)} is of transactions that wait for ${first.kind === "same_sender" ? "an earlier one of the same sender" : `a ${first.kind.replaceAll("_", " ")}`}.` : " No transaction waits for another one.";
-    return `What limits these blocks on ${Braid.plural(workers, "worker")}: ${said.join(", ")}.${waits}`;
+    const waits = first ? ` Of the gas of all conflict chains, ${share(first.serialises, group.chain)} is of transactions that wait for ${first.kind === "same_sender" ? "an earlier one of the same sender" : `a ${first.kind.replaceAll("_", " ")}`}.` : " No chain of transactions that wait for each other costs more than the longest transaction of its block.";
+    const passed = group.passed === 0 ? "" : ` In ${Braid.plural(group.passed, "block")} Braid is faster than the conflict chain: it adds payments of ether without reading the balance.`;
+    return `What limits these blocks on ${Braid.plural(workers, "worker")}: ${said.join(", ")}.${waits}${passed}`;
   };
 
   const kinds = (group) => group.kinds.map((it) => {
@@ -41,7 +42,7 @@
 
   const accounts = (group) => Braid.table(byId("account-table"), {
     caption: group.other_accounts ? `The first ${Braid.count(group.accounts.length)}; there are ${Braid.count(group.other_accounts)} more` : "Accounts",
-    rows: group.accounts, sort: [2, true], page: 20, empty: "No transaction waits for another one.",
+    rows: group.accounts, sort: [2, true], page: 20, empty: "No conflict chain waits anywhere.",
     columns: [
       { name: "account", mono: true, of: (row) => row.account, show: Braid.short, title: (row) => row.account },
       { name: "is a", of: (row) => row.role },
@@ -95,7 +96,7 @@
     byId("title").textContent = group.fork === null ? source.dataset.name : `${source.dataset.name}: ${readable(group.fork)}`;
     Braid.fill(byId("figures"), figures(group));
     byId("plain").textContent = plain(group);
-    byId("kinds-note").textContent = group.kinds.length === 0 ? "Nothing: no transaction waits for another one."
+    byId("kinds-note").textContent = group.kinds.length === 0 ? "Nothing: no conflict chain costs more than the longest transaction of its block."
       : `The conflict chains cost ${Braid.gas(group.chain)} of ${Braid.gas(group.gas)}. A transaction of a chain can wait at places of several kinds, so that the shares overlap.`;
     Braid.fill(byId("kinds"), kinds(group));
     byId("accounts-note").textContent = `By the gas of the transactions of conflict chains that wait there, of ${Braid.gas(group.chain)} in all. "Nowhere else": transactions that wait at no other account.`;

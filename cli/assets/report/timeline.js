@@ -47,7 +47,10 @@ Braid.timeline = (block) => {
   const highest = (list) => list.reduce((most, it) => Math.max(most, it.worker), 0);
   const used = 1 + Math.max(highest(timeline.runs), highest(busy.filter((span) => span.end - span.begin > timeline.end / 200)));
   const idle = timeline.workers - used;
-  if (idle > 0) note.textContent += ` ${idle === 1 ? "One worker has" : `${idle} workers have`} nothing to do here and ${idle === 1 ? "is" : "are"} left out.`;
+  /* Workers that run transactions which may meet, at most: WORKERS_THAT_MEET. */
+  const meet = 8;
+  const why = used === meet ? `: Braid lets at most ${meet} workers run transactions that may meet` : "";
+  if (idle > 0) note.textContent += ` ${idle === 1 ? "One worker runs nothing and is" : `${idle} workers run nothing and are`} left out${why}.`;
   const all = [...timeline.runs.map(ofRun), ...busy.map(ofSpan), ...waits.map((span) => ({ ...ofSpan(span), colour: "paper" }))];
   const items = all.filter((item) => item.lane < used);
   const lanes = Braid.lanes(byId("timeline"), {

@@ -20,12 +20,12 @@ use braid_testkit::{
 use core::num::NonZeroU16;
 use std::sync::Arc;
 
-/// Wall time that a block takes at most, in sequential time.
+/// Wall time that a block should take at most, in sequential time.
 pub const WALL: f64 = 1.15;
-/// Processor time that the runs of its transactions take at most, in sequential time.
+/// Processor time that the runs of its transactions should take at most, in sequential time.
 pub const CPU: f64 = 2.0;
 
-/// Whether a block takes no more than is promised.
+/// Whether a block takes no more than is aimed at.
 #[must_use]
 pub fn is_kept(found: &Virtual) -> bool {
     found.slower() * WALL >= 1.0 && found.runs <= CPU

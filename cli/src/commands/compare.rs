@@ -6,6 +6,7 @@ use super::{
     inputs,
     json::write_line,
     names::Known,
+    print_error,
     progress::Progress,
 };
 use crate::explain::{Axis, Question, ratio, words::cost};
@@ -26,7 +27,7 @@ Examples:
   braid compare four.json block.json              two settings, or two builds: one of them saved
   braid compare --json one.json.zst other.json.zst | jq '.figures[] | select(.name == \"conflict chain, gas\")'
 
-Exit code: 0; 1 if a block does not use the gas that its file says, or Braid's result differs from the
+Exit code: 0; 1 if a block does not come out as its header and file say, or Braid's result differs from the
 sequential one; 2 if a file cannot be used or a block is invalid.";
 
 /// Places that are compared, at most.
@@ -60,6 +61,9 @@ struct Side {
     block: u64,
     txs: usize,
     ok: bool,
+    /// What is wrong, if anything is.
+    #[serde(default)]
+    error: Option<String>,
     by: String,
     gas: Costs,
     time_ns: Option<Costs>,
@@ -96,6 +100,9 @@ struct Measured {
     speedup: f64,
     seq_ms: f64,
     par_ms: f64,
+    /// Lines of earlier builds have none.
+    #[serde(default)]
+    busy_share: Option<f64>,
 }
 
 /// Something of both sides.
@@ -155,6 +162,11 @@ pub(super) fn compare(args: &CompareArgs) -> Result<End, Stop> {
     };
     let (one, other) = (next(&args.one)?, next(&args.other)?);
     drop(progress);
+    for side in [&one, &other] {
+        if let Some(error) = &side.error {
+            print_error(&format!("Do not trust the rest: {}: {error}", side.file));
+        }
+    }
     if one.by != other.by {
         return Err(Stop::Message(format!(
             "places of {} cost {}, those of {} {}: explain both with the same --by",
@@ -282,6 +294,10 @@ fn places(one: &Side, other: &Side) -> Vec<Shared> {
     places
 }
 
+fn is_busy(side: &Side) -> bool {
+    side.measured.as_ref().is_some_and(|it| it.busy_share.is_some())
+}
+
 fn write(out: &mut impl Write, sides: [&Side; 2], line: &Line<'_>) -> io::Result<()> {
     let axis = if line.by == "gas" { Axis::Gas } else { Axis::Time };
     let title = |side: &Side| format!("{} ({})", inputs::short(&side.file), side.block);
@@ -296,6 +312,9 @@ fn write(out: &mut impl Write, sides: [&Side; 2], line: &Line<'_>) -> io::Result
             _ => String::new(),
         };
         writeln!(out, "{name:<NAME$}{a:>FIGURE$}  {b:>FIGURE$}{change}")?;
+    }
+    for side in sides.iter().filter(|it| is_busy(it)) {
+        writeln!(out, "The machine was busy while {} was measured.", inputs::short(&side.file))?;
     }
     if !line.places.is_empty() {
         writeln!(out, "Costs at the places of both, on the conflict chain:")?;

@@ -2,7 +2,7 @@
 
 use super::{End, Stop, progress::working};
 use braid_testkit::{
-    block_file::STANDARD_STREAM,
+    block_file::{BlockFile, STANDARD_STREAM},
     workload::{self, Workload, WorkloadSpec},
 };
 use clap::Args;
@@ -46,6 +46,10 @@ pub(super) struct GenerateArgs {
 
 /// Generates and writes the block that `args` describe.
 pub(super) fn generate(args: &GenerateArgs) -> Result<End, Stop> {
+    let is_stream = args.out == Path::new(STANDARD_STREAM);
+    if !is_stream {
+        BlockFile::check_name(&args.out).map_err(|error| Stop::Message(error.to_string()))?;
+    }
     let mut spec = WorkloadSpec::new(args.workload, args.txs, args.hot, args.seed);
     if args.no_signatures {
         spec = spec.unsigned();
@@ -53,7 +57,7 @@ pub(super) fn generate(args: &GenerateArgs) -> Result<End, Stop> {
     let what = format!("generating {} transactions", args.txs);
     let generated = working(&what, || workload::generate(&spec));
     let file = generated.map_err(|error| Stop::Message(error.to_string()))?;
-    if args.out == Path::new(STANDARD_STREAM) {
+    if is_stream {
         let out = io::BufWriter::new(io::stdout().lock());
         let written = file.write_json(out).and_then(|mut out| Ok(out.flush()?));
         return match written {

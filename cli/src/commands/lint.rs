@@ -2,7 +2,7 @@
 
 use super::{
     End, Stop,
-    explain::{Unusable, other_gas},
+    explain::{Unusable, record},
     inputs,
     json::write_line,
     names::{Known, LinesArgs, NamesArgs},
@@ -10,12 +10,9 @@ use super::{
     print_error,
     progress::Progress,
 };
-use crate::{
-    explain,
-    lint::{Finding, Lint, Subject, sarif, words},
-};
+use crate::lint::{Finding, Lint, Subject, sarif, words};
 use alloy_primitives::{Address, KECCAK256_EMPTY};
-use braid_testkit::block_file::{BlockFile, BlockFileError, BlockFileErrorKind};
+use braid_testkit::block_file::BlockFile;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::{
@@ -34,7 +31,7 @@ Examples:
   braid lint --contract 0xA0b8...eB48 --fail-on conflict --sarif lint.sarif blocks/
   braid fetch --rpc http://localhost:8545 --block 7 --out - | braid lint -    of a local node
 
-Exit code: 0; 1 if a block does not use the gas that its file says, or with --fail-on conflict if there is a
+Exit code: 0; 1 if a block does not come out as its header and file say, or with --fail-on conflict if there is a
 conflict; 2 if a file cannot be used, a block is invalid, or no transaction touches a --contract.";
 
 /// Tell which functions of contracts conflict, and at which variable
@@ -178,7 +175,7 @@ fn warn(message: &str) -> io::Result<()> {
     writeln!(anstream::stderr().lock(), "warning: {message}")
 }
 
-/// Looks at a block. Returns what is wrong with its gas, if anything is.
+/// Looks at a block. Returns what of it is not as its file says, if anything is.
 fn look(
     known: &mut Known,
     lint: &mut Lint,
@@ -186,11 +183,7 @@ fn look(
 ) -> Result<Option<String>, Unusable> {
     let name = input.name();
     let file = input.load()?;
-    let (block, database) = file
-        .to_block()
-        .map_err(|error| BlockFileError::new(name.clone(), BlockFileErrorKind::Field(error)))?;
-    let recorded = explain::record(&block, &database, 0);
-    let mut recording = recorded.map_err(|error| Unusable::Block { file: name.clone(), error })?;
+    let (mut recording, wrong) = record(&name, &file, 0)?;
     recording.names = known.of(&file);
     known.note(&file, &recording);
     lint.add(&Subject {
@@ -200,8 +193,7 @@ fn look(
         contracts: &contracts(&file),
         beneficiary: file.block.header.inner.beneficiary,
     });
-    let gas = recording.transactions.iter().map(|it| it.gas).sum();
-    Ok(other_gas(&file, gas))
+    Ok(wrong)
 }
 
 /// Accounts that have code before the block.

@@ -191,12 +191,8 @@ impl Bench<'_> {
         let skipped = expected.outcomes.len().saturating_sub(expected.receipts.len());
         // A header speaks of its whole block; it says nothing of one with transactions left out.
         if skipped == 0 {
-            let results = Results {
-                gas_used: expected.gas_used,
-                receipts: &expected.receipts,
-                requests: &expected.requests,
-            };
-            report.checks = checks::against_header(subject.file, self.block.cfg.spec, results);
+            let results = Results::from(expected);
+            report.checks = checks::against_file(subject.file, self.block.cfg.spec, results);
             match state_root {
                 Some(Ok(check)) => report.checks.push(check),
                 Some(Err(error)) => report.not_checkable = Some(error.to_string()),
@@ -206,8 +202,7 @@ impl Bench<'_> {
             let hash = list.and_then(|list| checks::access_list(subject.file, list));
             report.checks.extend(hash);
         }
-        let wrong = report.checks.iter().filter(|check| check.mismatch.is_some());
-        differences.extend(wrong.map(|check| format!("header: {check}")));
+        differences.extend(report.checks.iter().filter_map(CheckResult::difference));
         if !differences.is_empty() {
             report.verdict = Verdict::Mismatch(differences);
             made = None;

@@ -14,7 +14,7 @@ use crate::{
     page::{self, BlockPage, Timeline},
 };
 use braid_evm::{Config, Executor};
-use braid_testkit::block_file::{BlockFile, STANDARD_STREAM};
+use braid_testkit::block_file::{BlockFile, STANDARD_STREAM, missing_folder};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -36,8 +36,8 @@ Examples:
   braid report --trace trace.json block.json      the timeline for https://ui.perfetto.dev, too
   braid report --json block.json | jq '.timeline.end'
 
-Exit code: 0; 1 if a block does not use the gas that its file says, or Braid's result differs from the
-sequential one or from the header; 2 if a file cannot be used or a block is invalid.";
+Exit code: 0; 1 if a block does not come out as its header and file say, or Braid's result differs from the
+sequential one; 2 if a file cannot be used or a block is invalid.";
 
 /// Name of the page if none is given.
 const PAGE: &str = "report.html";
@@ -282,9 +282,16 @@ pub(super) fn check_writable(option: &str, path: &Path) -> Result<(), Stop> {
     Ok(())
 }
 
-fn cannot_write(option: &str, path: &Path, error: &io::Error) -> Stop {
+/// Why the file that `option` names cannot be written, and what to do.
+pub(super) fn cannot_write(option: &str, path: &Path, error: &io::Error) -> Stop {
     let shown = path.display();
-    Stop::Message(format!("cannot write {shown}: {error}; name another file with {option}"))
+    Stop::Message(match missing_folder(path) {
+        Some(folder) => format!(
+            "cannot write {shown}: the folder {} is missing; make it, or name another file with {option}",
+            folder.display()
+        ),
+        None => format!("cannot write {shown}: {error}; name another file with {option}"),
+    })
 }
 
 /// Writes `bytes` where `option` says.

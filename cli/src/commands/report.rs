@@ -171,10 +171,18 @@ impl Totals {
         self.unusable = self.unusable.saturating_add(1);
     }
 
-    /// What came of it in one sentence; `None` if nothing was measured.
+    /// What came of it in one sentence; `None` if nothing was measured. Where something differs, no time counts.
     pub(super) fn sentence(&self) -> Option<String> {
+        if self.mismatches > 0 {
+            let blocks = self.files().saturating_sub(self.unusable);
+            return Some(format!(
+                "MISMATCH in {} of {blocks} block{}: the lines above say what differs, and the times mean nothing.",
+                self.mismatches,
+                if blocks == 1 { "" } else { "s" },
+            ));
+        }
         let speedup = self.measured.speedup()?;
-        let blocks = self.right.saturating_add(self.mismatches);
+        let blocks = self.right;
         let in_order: u64 = self.in_order.values().sum();
         let why = self.in_order.iter().max_by_key(|(reason, count)| (**count, reason.to_string()));
         let how = match why {
@@ -234,5 +242,8 @@ mod tests {
                      most of what ran ahead had to be discarded; try braid explain.";
         assert_eq!(says(&totals), mixed);
         assert_eq!(Totals::default().sentence(), None);
+        totals.mismatches = 1;
+        let wrong = "MISMATCH in 1 of 7 blocks: the lines above say what differs, and the times mean nothing.";
+        assert_eq!(says(&totals), wrong);
     }
 }

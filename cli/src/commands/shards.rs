@@ -6,6 +6,7 @@ use super::{
     print_error,
     progress::Progress,
 };
+use crate::checks::{Results, first_mismatch};
 use braid_shards::{
     Agreed, Figures, Options, Placement, Traffic,
     evm::{EvmKey, compare, hash, record},
@@ -33,8 +34,8 @@ Examples:
   braid shards --seeds 100 --first-seed 1000      more runs with faults, other seeds
   braid shards --json | jq 'select(.ok | not)'
 
-Exit code: 0 if every run equals sequential execution; 1 if one does not; 2 if an input
-cannot be used.";
+Exit code: 0 if every run equals sequential execution; 1 if one does not, or if a block does not come out
+as its header and file say; 2 if an input cannot be used.";
 
 /// Execute blocks on shards of accounts over a simulated network, and count what crosses shards
 ///
@@ -157,9 +158,10 @@ pub(super) fn shards(args: &ShardsArgs) -> Result<End, Stop> {
         progress.begin(&input.name());
         let subject = match subject(input) {
             Ok(subject) => subject,
-            Err(why) => {
+            Err((code, why)) => {
+                progress.end();
                 progress.aside(|| print_error(&why));
-                end = end.max(End::BadInput);
+                end = end.max(code);
                 continue;
             }
         };
@@ -211,16 +213,18 @@ fn report(line: &Line) {
     }
 }
 
-/// Reads a block and runs it in sequence.
-fn subject(input: Input) -> Result<Subject, String> {
+/// Reads a block and runs it in sequence. An error comes with how the command ends.
+fn subject(input: Input) -> Result<Subject, (End, String)> {
     let name = input.name();
-    let named = |why: String| format!("{name}: {why}");
-    let file = input.load().map_err(|error| error.to_string())?;
-    let (block, database) = file.to_block().map_err(|error| named(error.to_string()))?;
-    let expected = sequential::execute(&block, &database);
-    let expected = expected.map_err(|error| named(error.to_string()))?;
+    let bad = |why: &dyn std::fmt::Display| (End::BadInput, format!("{name}: {why}"));
+    let file = input.load().map_err(|error| (End::BadInput, error.to_string()))?;
+    let (block, database) = file.to_block().map_err(|error| bad(&error))?;
+    let expected = sequential::execute(&block, &database).map_err(|error| bad(&error))?;
+    if let Some(wrong) = first_mismatch(&file, block.cfg.spec, Results::from(&expected)) {
+        return Err((End::Mismatch, format!("{name}: {wrong}")));
+    }
     let recorded = record(&block, &database, 1, |_| braid_shards::ShardId(0));
-    let groups = recorded.map_err(|error| named(error.to_string()))?.accounts();
+    let groups = recorded.map_err(|error| bad(&error))?.accounts();
     Ok(Subject { name, block, database, expected, groups })
 }
 

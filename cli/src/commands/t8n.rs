@@ -3,6 +3,7 @@
 use super::{End, Stop, run::PolicyArg};
 use crate::t8n::{Failure, FailureKind, Input, Options, fork, to_json, transition};
 use braid_evm::Config;
+use braid_testkit::block_file::missing_folder;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::{
@@ -180,7 +181,13 @@ fn parse(name: &str, text: &str) -> Result<Value, Failure> {
 }
 
 fn write_file(path: &Path, value: &Value) -> Result<(), Failure> {
-    fs::write(path, format!("{value:#}")).map_err(|error| failed(path, &error))
+    fs::write(path, format!("{value:#}")).map_err(|error| match missing_folder(path) {
+        Some(folder) => {
+            let (path, folder) = (path.display(), folder.display());
+            Failure::new(FailureKind::Io, format!("{path}: the folder {folder} is missing"))
+        }
+        None => failed(path, &error),
+    })
 }
 
 fn print(mut out: impl Write, object: Map<String, Value>) -> Result<(), Failure> {

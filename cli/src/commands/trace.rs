@@ -1,8 +1,9 @@
 //! `braid trace`: what one transaction of a block did, in geth's formats.
 
-use super::{End, Stop, explain::other_gas, inputs, print_error, progress::working, workers_from};
+use super::{End, Stop, inputs, print_error, progress::working, workers_from};
+use crate::checks::{Results, first_mismatch};
 use alloy_rpc_types_trace::geth::{CallFrame, DefaultFrame, PreStateFrame};
-use braid_evm::{Block, Config, Executor, TxIndex};
+use braid_evm::{Block, BlockOutput, Config, Executor, TxIndex};
 use braid_testkit::block_file::STANDARD_STREAM;
 use braid_testkit::sequential::{Trace, Tracer};
 use clap::{Args, ValueEnum};
@@ -21,7 +22,7 @@ Examples:
   braid trace --tx 3 --json block.json | jq .gasUsed     as geth's debug_traceTransaction prints it
   braid fetch --rpc URL --block 12345678 --out - | braid trace --tx 0 -
 
-Exit code: 0; 1 if the block does not use the gas that its file says; 2 if the file cannot be used, the block is invalid or has no such transaction.";
+Exit code: 0; 1 if the block does not come out as its header and file say; 2 if the file cannot be used, the block is invalid or has no such transaction.";
 
 /// Tell what one transaction of a block did
 ///
@@ -91,7 +92,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<End, Stop> {
     Ok(end)
 }
 
-/// The trace, and what is wrong with the gas of the block, if anything is.
+/// The trace, and what of the block is not as its file says, if anything is.
 fn trace_of(args: &TraceArgs) -> Result<(Trace, Option<String>), Stop> {
     let stop = |error: &dyn core::fmt::Display| Stop::Message(error.to_string());
     if args.path.as_os_str() != STANDARD_STREAM && args.path.is_dir() {
@@ -125,7 +126,9 @@ fn trace_of(args: &TraceArgs) -> Result<(Trace, Option<String>), Stop> {
             (*error.committed, Some(why))
         }
     };
-    let wrong = other_gas(&file, output.gas_used).filter(|_| invalid.is_none());
+    let BlockOutput { gas_used, ref receipts, ref requests, .. } = output;
+    let results = Results { gas_used, receipts, requests };
+    let wrong = first_mismatch(&file, block.cfg.spec, results).filter(|_| invalid.is_none());
     let (tracer, tx) = (Tracer::from(args.tracer), TxIndex(args.tx));
     let source = braid_evm::Cloned(database);
     let again = output.replay(tx, &source, tracer.inspector());

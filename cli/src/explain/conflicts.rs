@@ -82,6 +82,14 @@ pub struct Conflicts {
     pub others: usize,
 }
 
+impl Conflicts {
+    /// Whether no transaction waits anywhere.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.others == 0
+    }
+}
+
 /// What is known of a place before it is decoded.
 #[derive(Default)]
 struct Found {

@@ -3,7 +3,7 @@
 use super::{
     bounds::{Axis, Bounds, Graph, Step},
     conflicts::{Conflicts, conflicts},
-    location::Target,
+    location::{Location, Target},
     record::Recording,
     what_if::WhatIf,
 };
@@ -66,6 +66,17 @@ pub struct Changed {
     pub gas: Costs,
     /// In nanoseconds; `None` if nothing was timed.
     pub time: Option<Costs>,
+}
+
+impl Costs {
+    /// Whether a transaction of the conflict chain waits for nothing but ether. Braid records a payment as a delta where
+    /// the balance is not read, so the chain is no bound of it.
+    #[must_use]
+    pub fn has_credits(&self) -> bool {
+        let is_balance = |location: &Location| matches!(location, Location::Balance(_));
+        let waits = self.critical_path.iter().map(|step| &step.waited_for);
+        waits.filter(|it| !it.is_empty()).any(|it| it.iter().all(is_balance))
+    }
 }
 
 impl Explanation {

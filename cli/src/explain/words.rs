@@ -13,6 +13,10 @@ const NAMED: usize = 12;
 /// Functions and contracts that are named, at most.
 const CALLS: usize = 3;
 
+/// What is said of a chain on which a transaction waits for nothing but a balance.
+const PASSABLE: &str = "It bounds engines that run conflicting transactions one after the other. Braid can be faster: it adds \
+                        payments of ether to an account without reading its balance.";
+
 /// Costs as people read them.
 #[must_use]
 pub fn cost(axis: Axis, cost: u64) -> String {
@@ -48,7 +52,7 @@ fn bounds(text: &mut String, explanation: &Explanation, question: &Question) -> 
         table(text, axis, &costs.bounds)?;
     }
     let (axis, costs) = explanation.ordered_by(question.axis);
-    path(text, axis, costs)?;
+    path(text, axis, costs, explanation.conflicts.is_empty())?;
     if let Some(changed) = &explanation.changed {
         change(text, explanation, changed, question)?;
     }
@@ -92,17 +96,30 @@ fn table(text: &mut String, axis: Axis, bounds: &Bounds) -> std::fmt::Result {
     Ok(())
 }
 
-fn path(text: &mut String, axis: Axis, costs: &Costs) -> std::fmt::Result {
+fn path(text: &mut String, axis: Axis, costs: &Costs, is_free: bool) -> std::fmt::Result {
     let steps: Vec<usize> = costs.critical_path.iter().map(|step| step.transaction).collect();
     match steps.len() {
-        0 | 1 => writeln!(text, "No transaction waits for another one."),
-        count => writeln!(
+        0 | 1 if is_free => {
+            writeln!(text, "No transaction waits for another one.")
+        }
+        0 | 1 => writeln!(
             text,
-            "The longest conflict chain has {count} transactions and costs {} of {}: {}.",
-            cost(axis, costs.bounds.chain),
-            cost(axis, costs.bounds.work),
-            listed(&steps, " -> ")
+            "Nothing is in the way: no chain of transactions that wait for each other costs more than the longest \
+             transaction."
         ),
+        count => {
+            writeln!(
+                text,
+                "The longest conflict chain has {count} transactions and costs {} of {}: {}.",
+                cost(axis, costs.bounds.chain),
+                cost(axis, costs.bounds.work),
+                listed(&steps, " -> ")
+            )?;
+            if costs.has_credits() {
+                writeln!(text, "{PASSABLE}")?;
+            }
+            Ok(())
+        }
     }
 }
 
@@ -163,7 +180,10 @@ fn in_the_way(
     if first.is_empty() {
         return Ok(());
     }
-    writeln!(text, "What is in the way:")?;
+    match costs.critical_path.len() {
+        0 | 1 => writeln!(text, "Where transactions wait, on shorter chains:")?,
+        _ => writeln!(text, "What is in the way:")?,
+    }
     for (index, conflict) in first.iter().enumerate() {
         writeln!(text, "{:>2}. {} ({})", index + 1, conflict.words, conflict.kind)?;
         writeln!(text, "    {}", place_line(axis, conflict))?;

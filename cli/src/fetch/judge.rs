@@ -35,12 +35,7 @@ pub(super) fn execution(
     let (block, database) = file.to_block().map_err(FetchError::Field)?;
     let output = sequential::execute(&block, database)
         .map_err(|error| FetchError::Execution(error.to_string()))?;
-    let results = Results {
-        gas_used: output.gas_used,
-        receipts: &output.receipts,
-        requests: &output.requests,
-    };
-    let made = checks::against_header(file, spec, results);
+    let made = checks::against_file(file, spec, Results::from(&output));
     let wrong = made.iter().filter(|check| check.mismatch.is_some()).map(ToString::to_string);
     let mut wrong: Vec<String> = wrong.collect();
     wrong.extend(logs(receipts, &output.receipts));

@@ -32,7 +32,7 @@ macro_rules! columns {
 }
 
 /// All columns, as docs/SURVEY.md lists them.
-pub const COLUMNS: [Column; 21] = columns![
+pub const COLUMNS: [Column; 22] = columns![
     file: |row| Cell::Text(Some(match row {
         Row::Block(row) => row.file.clone(),
         Row::Failed(row) => row.file.clone(),
@@ -59,6 +59,7 @@ pub const COLUMNS: [Column; 21] = columns![
     virtual_speedup: |row| Cell::Real(row.block().and_then(|row| row.virtual_speedup)),
     measured_speedup: |row| Cell::Real(row.block().and_then(|row| row.measured_speedup)),
     measured_workers: |row| count(row, |row| row.measured_workers),
+    busy_share: |row| Cell::Real(row.block().and_then(|row| row.busy_share)),
     first: |row| Cell::Text(row.block().and_then(|row| row.first.clone())),
 ];
 
@@ -117,7 +118,7 @@ mod tests {
         assert_eq!(lines.next().map(|it| it.split(',').count()), Some(COLUMNS.len()));
         assert_eq!(
             lines.next(),
-            Some(&*format!("\"a,b.json\",false,\"found \"\"x\"\"\"{}", ",".repeat(18)))
+            Some(&*format!("\"a,b.json\",false,\"found \"\"x\"\"\"{}", ",".repeat(19)))
         );
         assert_eq!((lines.next(), lines.next()), (Some(""), None));
     }

@@ -31,6 +31,11 @@ pub struct Group {
     pub chain: u64,
     /// How many times faster the blocks could be, and are.
     pub speedups: Speedups,
+    /// Blocks that Braid executes faster, in virtual time, than their conflict chain allows an engine that runs
+    /// conflicting transactions one after the other.
+    pub passed: usize,
+    /// Blocks that were measured while the machine was busy.
+    pub busy: usize,
     /// What limits the blocks.
     pub limits: Vec<LimitRow>,
     /// What the conflict chains wait for, the most expensive first.
@@ -210,6 +215,8 @@ impl Group {
             late_read: rows().map(|row| row.late_read).sum(),
             chain: rows().map(|row| row.chain).sum(),
             speedups: speedups(blocks),
+            busy: rows().filter(|row| row.busy_share.is_some()).count(),
+            passed: rows().filter(|row| row.passes_the_chain()).count(),
             limits: limits(blocks),
             kinds: kinds(blocks),
             accounts,

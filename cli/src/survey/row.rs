@@ -56,6 +56,8 @@ pub struct BlockRow {
     pub measured_speedup: Option<f64>,
     /// Workers that this was measured with.
     pub measured_workers: Option<usize>,
+    /// Share of a core that the sequential runs had meanwhile; null unless the machine was busy.
+    pub busy_share: Option<f64>,
     /// What costs most on the conflict chain, in words; null if nothing waits.
     pub first: Option<String>,
 }
@@ -87,7 +89,7 @@ impl Limit {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Conflicts, Self::Longest, Self::Workers];
 
-    /// What is left of a block on any schedule: of three lower bounds the greatest one.
+    /// The greatest of three lower bounds on the time of an engine that runs conflicting transactions one after the other.
     #[must_use]
     pub fn of(bounds: &Bounds, workers: usize) -> Self {
         let share = bounds.work / u64::try_from(workers.max(1)).unwrap_or(u64::MAX);
@@ -119,6 +121,8 @@ pub struct Reached {
     pub simulated: Option<f64>,
     /// On this machine: workers and speed-up.
     pub measured: Option<(usize, f64)>,
+    /// Share of a core that the sequential runs had, if the machine was busy.
+    pub busy_share: Option<f64>,
 }
 
 impl Row {
@@ -188,6 +192,7 @@ impl BlockRow {
             virtual_speedup: reached.simulated,
             measured_speedup: reached.measured.map(|(_, speedup)| speedup),
             measured_workers: reached.measured.map(|(workers, _)| workers),
+            busy_share: reached.busy_share,
             first,
         }
     }
@@ -195,6 +200,11 @@ impl BlockRow {
     /// The fork, with its place in time.
     pub(super) fn fork_in_order(&self) -> (u8, &str) {
         (fork::parse(&self.fork).map_or(u8::MAX, |spec| spec as u8), &self.fork)
+    }
+
+    /// Whether Braid, in virtual time, is faster than the conflict chain allows.
+    pub(super) fn passes_the_chain(&self) -> bool {
+        self.virtual_speedup.is_some_and(|reached| reached > self.speedup(self.chain))
     }
 
     /// How many times faster than one transaction after the other a block is that costs `span` from start to end.

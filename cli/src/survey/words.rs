@@ -77,7 +77,26 @@ pub fn reached(groups: &[Group], workers: usize) -> String {
         rows.push([fork, blocks, spread(it.simulated), spread(it.measured)]);
     }
     let title = "Times as fast as one transaction after the other, Braid: median (first - third quartile)\n";
-    title.to_owned() + &aligned([Left, Right, Left, Left], &rows)
+    let count = |count: usize| match count {
+        1 => "one block".to_owned(),
+        count => format!("{count} blocks"),
+    };
+    let (passed, busy) = groups.first().map_or((0, 0), |all| (all.passed, all.busy));
+    let mut note = String::new();
+    if passed > 0 {
+        note += &format!(
+            "Faster than the conflict chain in {}: Braid adds payments of ether without reading the balance.\n",
+            count(passed)
+        );
+    }
+    if busy > 0 {
+        note += &format!(
+            "The machine was busy while {} were measured: these times say little.\n",
+            count(busy)
+        )
+        .replace("block were", "block was");
+    }
+    title.to_owned() + &aligned([Left, Right, Left, Left], &rows) + &note
 }
 
 fn spread(spread: Option<Spread>) -> String {
@@ -121,7 +140,9 @@ pub fn kinds(group: &Group) -> String {
         "What the conflict chains wait for, by gas that waits there ({of} on all chains)\n"
     );
     let nothing = match group.kinds[..] {
-        [] => "nothing: no transaction waits for another one\n",
+        [] => {
+            "nothing: no chain of conflicts costs more than the longest transaction of its block\n"
+        }
         _ => "",
     };
     title + &aligned([Left, Right, Right, Left, Right, Right], &rows) + nothing

@@ -1,5 +1,6 @@
 //! Two sides.
 
+use crate::invoke::sealed;
 use braid_testkit::workload::Preset;
 use serde_json::{Value, json};
 use std::{
@@ -29,7 +30,7 @@ fn two_blocks_stand_side_by_side() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     for (name, preset) in [("hot", Preset::Erc20Hot), ("cold", Preset::Erc20)] {
-        let file = preset.block(30, 1).expect("generates");
+        let file = sealed(preset.block(30, 1).expect("generates"));
         file.write(&folder.join(format!("{name}.json.zst"))).expect("writes");
     }
     let explain = |name: &str| -> Value {
@@ -65,7 +66,7 @@ fn two_blocks_stand_side_by_side() {
 fn a_side_may_be_what_was_printed_before() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
-    let file = Preset::Mainnet.block(60, 1).expect("generates");
+    let file = sealed(Preset::Mainnet.block(60, 1).expect("generates"));
     file.write(&folder.join("block.json")).expect("writes");
     for command in ["explain", "report"] {
         let saved = braid(folder, &[command, "--rounds", "0", "--json", "block.json"], 0);

@@ -148,6 +148,51 @@ fn many_blocks_add_up() {
 }
 
 #[test]
+fn nothing_is_in_the_way_of_a_block_whose_longest_transaction_costs_more_than_any_chain() {
+    let spins = bytes!("5b5a6103e81060005700");
+    let code = [(contract(), spins)];
+    let pair = vec![call(1, 0, contract(), 0), call(2, 0, sender(9), 1), call(2, 1, sender(8), 1)];
+    let question = |top| Question {
+        what_if: WhatIf::NOTHING,
+        workers: 16,
+        also: vec![],
+        axis: Axis::Gas,
+        top,
+    };
+    let recording = recorded(pair, &code);
+    for top in [0, 5] {
+        let question = question(top);
+        let text = words::block(&explain(&recording, &question), &question);
+        assert!(text.contains("Nothing is in the way: no chain"), "{text}");
+        assert!(
+            !text.contains("No transaction waits") && !text.contains("What is in the way"),
+            "{text}"
+        );
+        assert_eq!(text.contains("Where transactions wait, on shorter chains:"), top > 0, "{text}");
+    }
+    let recording = recorded(vec![call(1, 0, sender(7), 1), call(2, 0, sender(8), 1)], &[]);
+    let text = words::block(&explain(&recording, &question(5)), &question(5));
+    assert!(text.contains("No transaction waits for another one."), "{text}");
+    assert!(!text.contains("wait, on shorter chains"), "{text}");
+}
+
+#[test]
+fn a_chain_of_payments_is_no_bound_of_braid() {
+    let question =
+        Question { what_if: WhatIf::NOTHING, workers: 16, also: vec![], axis: Axis::Gas, top: 5 };
+    let payments = recorded((0..5).map(|from| call(from, 0, sender(9), 1)).collect(), &[]);
+    let text = words::block(&explain(&payments, &question), &question);
+    assert!(text.contains("Braid can be faster: it adds payments of ether"), "{text}");
+    // One sender, whose nonce nothing but its own transactions can tell.
+    let nonces = recorded((0..5).map(|nonce| call(1, nonce, sender(9), 1)).collect(), &[]);
+    let text = words::block(&explain(&nonces, &question), &question);
+    assert!(
+        text.contains("The longest conflict chain has 5") && !text.contains("Braid can"),
+        "{text}"
+    );
+}
+
+#[test]
 fn words_say_what_a_change_frees_and_why_nothing_changes() {
     let [most, few] = [0xc1, 0xc3].map(Address::repeat_byte);
     let recording = counters(&[(few, 2), (most, 4)], &COUNTER);

@@ -1,5 +1,6 @@
 //! What the tool prints.
 
+use crate::invoke::sealed;
 use braid_testkit::{
     block_file::BlockFile,
     hostile::files::good_file,
@@ -127,7 +128,7 @@ fn the_demo_chain_is_explained_in_gas_and_in_time() {
 
 #[test]
 fn a_block_from_standard_input_is_explained_with_and_without_its_chain() {
-    let file = Preset::Payout.block(20, 1).expect("generates");
+    let file = sealed(Preset::Payout.block(20, 1).expect("generates"));
     let text = piped(&file, &["--rounds", "0", "--json"], 0);
     let block = &lines(&text)[0];
     assert_eq!(block["gas"]["chain"], block["gas"]["work"]);
@@ -262,10 +263,10 @@ fn a_folder_is_a_line_for_each_block_and_a_total() {
 
 #[test]
 fn a_file_that_promises_other_gas_is_a_mismatch() {
-    let mut file = Preset::Raw.block(5, 1).expect("generates");
+    let mut file = sealed(Preset::Raw.block(5, 1).expect("generates"));
     file.expected.gas_used = Some(1);
     let text = piped(&file, &["--rounds", "0"], 1);
-    assert!(text.contains("the run used 105000 gas, the file says 1"), "{text}");
+    assert!(text.contains("block file: gasUsed: expected 1, found 105000"), "{text}");
     let block = &lines(&piped(&file, &["--rounds", "0", "--json"], 1))[0];
     assert_eq!(block["ok"], false);
 }

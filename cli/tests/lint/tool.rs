@@ -235,7 +235,10 @@ fn a_file_that_names_nothing_is_told_and_a_block_with_other_gas_too() {
     file.expected.gas_used = Some(1);
     file.write(&folder.path().join("wrong.json")).expect("writes");
     let wrong = lint(&["wrong.json"], 1);
-    assert!(wrong.contains("Do not trust the rest: wrong.json: the run used"), "{wrong}");
+    assert!(
+        wrong.contains("Do not trust the rest: wrong.json: block file: gasUsed: expected 1, found"),
+        "{wrong}"
+    );
     let wrong = lint(&["--json", "wrong.json"], 1);
     let line: Value = serde_json::from_str(wrong.lines().next().expect("a line")).expect("JSON");
     assert_eq!((&line["ok"], &line["file"]), (&json!(false), &json!("wrong.json")));

@@ -1,6 +1,6 @@
 //! The page, its data and the trace, as the tool writes them.
 
-use crate::invoke::tool as run;
+use crate::invoke::{sealed, tool as run};
 use braid_testkit::{
     hostile::files::good_file,
     workload::{Preset, Workload},
@@ -25,7 +25,7 @@ fn lines(text: &str) -> Vec<Value> {
 
 fn in_folder(preset: Preset, transactions: u32) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = preset.block(transactions, 1).expect("generates");
+    let file = sealed(preset.block(transactions, 1).expect("generates"));
     file.write(&folder.path().join("block.json")).expect("writes");
     folder
 }
@@ -138,7 +138,7 @@ fn speedups_are_measured_here_too() {
 fn a_name_cannot_leave_its_place_on_the_page() {
     let folder = tempfile::tempdir().expect("a folder");
     let name = "<img src=x onerror=alert(1)>&\"'{{script}}.json";
-    let file = Preset::Raw.block(3, 1).expect("generates");
+    let file = sealed(Preset::Raw.block(3, 1).expect("generates"));
     file.write(&folder.path().join(name)).expect("writes");
     run(folder.path(), &["report", "--rounds", "0", name], 0);
     let page = fs::read_to_string(folder.path().join("report.html")).expect("a page");

@@ -1,6 +1,9 @@
 //! What the tool prints and writes.
 
-use crate::invoke::tool as run;
+use crate::{
+    invoke::{sealed, tool as run},
+    support::fixtures,
+};
 use braid_testkit::{
     block_file::BlockFile,
     hostile::files::good_file,
@@ -22,7 +25,7 @@ fn folder() -> tempfile::TempDir {
     write(&good_file(Workload::Erc20, 40, 60).expect("generates"), "new.json.zst");
     let mut old = Preset::Payout.block(20, 1).expect("generates");
     old.meta.fork = "PRAGUE".to_owned();
-    write(&old, "old.json");
+    write(&sealed(old), "old.json");
     fs::write(folder.path().join("bad.json"), "{").expect("writes");
     folder
 }
@@ -149,13 +152,13 @@ fn tables_and_files_say_the_same() {
 #[test]
 fn a_block_that_uses_other_gas_is_no_row_of_the_sums() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut file = Preset::Raw.block(5, 1).expect("generates");
+    let mut file = sealed(Preset::Raw.block(5, 1).expect("generates"));
     file.expected.gas_used = Some(1);
     file.write(&folder.path().join("block.json")).expect("writes");
     let arguments = ["survey", "--rounds", "0", "--json", "block.json"];
     let rows = lines(&run(folder.path(), &arguments, 1));
     assert_eq!(rows[0]["ok"], false);
-    assert_eq!(rows[0]["error"], "the run used 105000 gas, the file says 1");
+    assert_eq!(rows[0]["error"], "block file: gasUsed: expected 1, found 105000");
     assert_eq!(rows[1]["groups"][0]["blocks"], 0);
     let measured = ["survey", "--rounds", "1", "--pause", "0", "--json"];
     let rows = lines(&run(folder.path(), &measured, 0));
@@ -176,12 +179,47 @@ fn a_fork_without_a_block_is_told_and_what_cannot_be_written_is_found_first() {
 }
 
 #[test]
+fn nothing_is_written_where_no_file_gave_a_block() {
+    let folder = folder();
+    for name in ["s.html", "s.json", "s.csv"] {
+        for file in ["missing.json", "bad.json"] {
+            let said = run(folder.path(), &["survey", "--rounds", "0", file, "--out", name], 2);
+            assert!(said.contains("error:") && !said.contains("Wrote"), "{said}");
+            assert!(!folder.path().join(name).exists(), "{name} of {file}");
+        }
+    }
+}
+
+#[test]
+fn a_block_whose_chain_braid_passes_is_counted() {
+    let Some(blocks) = fixtures() else { return };
+    let names = ["mainnet-13217637", "mainnet-15538827", "mainnet-17666333"];
+    let paths = names.map(|name| blocks.join(format!("{name}.json.zst")).display().to_string());
+    let paths = paths.each_ref().map(String::as_str);
+    let arguments = [&["survey", "--rounds", "0", "--json"][..], &paths].concat();
+    let rows = lines(&run(&blocks, &arguments, 0));
+    for row in &rows[..3] {
+        let number = |name: &str| row[name].as_f64().expect("a number");
+        assert!(number("virtual_speedup") > number("gas") / number("chain"), "{row}");
+    }
+    assert_eq!(rows[3]["groups"][0]["passed"], 3);
+    let table =
+        run(&blocks, &[&["survey", "--rounds", "0", "--table", "reached"][..], &paths].concat(), 0);
+    assert!(table.contains("Faster than the conflict chain in 3 blocks: "), "{table}");
+    for path in paths {
+        let words = run(&blocks, &["explain", "--rounds", "0", path], 0);
+        assert!(words.contains("It bounds engines that run conflicting transactions"), "{words}");
+    }
+}
+
+#[test]
 fn blocks_without_transactions_are_counted_apart() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path();
     let generate = ["gen", "--workload", "transfers", "--txs", "0", "--out", "empty.json"];
     run(path, &generate, 0);
-    Preset::Raw.block(5, 1).expect("generates").write(&path.join("block.json")).expect("writes");
+    let file = sealed(Preset::Raw.block(5, 1).expect("generates"));
+    file.write(&path.join("block.json")).expect("writes");
     let rows = lines(&run(path, &["survey", "--rounds", "0", "--json", "."], 0));
     assert_eq!((rows.len(), &rows[1]["txs"], &rows[2]["empty"]), (3, &json!(0), &json!(1)));
     let group = &rows[2]["groups"][0];

@@ -105,6 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{report.blocks} blocks, {report.failures} without a result, {report.gas / 1e6:.1f} Mgas "
         f"in {report.partitions - report.skipped} partitions, {seconds:.1f} s"
     )
+    for file, reason in report.first_wrong:
+        print(f"{file}: {reason}", file=sys.stderr)
+    if report.wrong > len(report.first_wrong):
+        print(f"and {report.wrong - len(report.first_wrong)} more: rows where ok is false", file=sys.stderr)
     print(f"{args.output}: {report.rows} rows, {report.wrong} of them not ok")
     return WRONG if report.wrong else RIGHT
 

@@ -23,6 +23,9 @@ _PATTERN = frozenset("{}[]*?\\")
 #: Bytes that Spark hands to a worker at once: a block may have many megabytes.
 _BATCH_BYTES = 16 << 20
 
+#: Rows that are not ok and are named with their reason.
+_NAMED = 5
+
 #: Seconds between two lines about progress.
 _EVERY = 5.0
 
@@ -62,6 +65,8 @@ class Report:
     #: Rows of the whole output, and how many of them are not ok.
     rows: int
     wrong: int
+    #: The first of these: file and reason.
+    first_wrong: tuple[tuple[str, str], ...]
 
 
 def run(job: Job, spark: SparkSession, say: Callable[[str], None] = lambda _: None) -> Report:
@@ -187,6 +192,7 @@ def _report(job: Job, spark: SparkSession, plan: Plan, missing: list[int], folde
     if any(sums[part].blocks != len(names) for part, names in enumerate(plan.partitions)):
         raise JobError(f"{job.input}: has changed since the job was begun: choose another output")
     done = [sums[part] for part in missing]
+    wrong = sum(it.wrong for it in sums.values())
     return Report(
         partitions=len(plan.partitions),
         skipped=len(plan.partitions) - len(missing),
@@ -194,7 +200,8 @@ def _report(job: Job, spark: SparkSession, plan: Plan, missing: list[int], folde
         failures=sum(it.failures for it in done),
         gas=sum(it.gas for it in done),
         rows=sum(it.blocks for it in sums.values()),
-        wrong=sum(it.wrong for it in sums.values()),
+        wrong=wrong,
+        first_wrong=tuple(output.first_wrong(spark, folder, _NAMED)) if wrong else (),
     )
 
 

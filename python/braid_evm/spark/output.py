@@ -50,6 +50,12 @@ def finished(spark: SparkSession, files: Files, folder: str) -> set[int]:
     return set(found)
 
 
+def first_wrong(spark: SparkSession, folder: str, most: int) -> list[tuple[str, str]]:
+    """The first rows of the output that are not ok, at most `most`: file and reason."""
+    rows = spark.read.parquet(folder).where(~F.col("ok")).select("file", "error")
+    return [(row.file, row.error) for row in rows.orderBy("file").limit(most).collect()]
+
+
 def sums(spark: SparkSession, folder: str) -> Mapping[int, Sums]:
     """What is in the output, for each partition."""
     table = spark.read.parquet(folder)

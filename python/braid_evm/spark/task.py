@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -91,7 +90,7 @@ def _rows(
     add("blocks", table.num_rows)
     add("failures", table.num_rows - table["error_kind"].null_count)
     add("gas", pc.sum(gas).as_py() or 0)
-    parts = pa.array(np.full(table.num_rows, part, np.int32))
+    parts = pa.repeat(pa.scalar(part, pa.int32()), table.num_rows)
     [batch] = table.add_column(0, "part", parts).combine_chunks().cast(schema(work)).to_batches()
     return batch
 

@@ -2,7 +2,10 @@
 //! expected there, or what to do next.
 
 use crate::state_root::WitnessError;
-use std::{fmt, io};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 use thiserror::Error;
 
 /// A block file that could not be used, with its name.
@@ -57,6 +60,9 @@ pub enum BlockFileErrorKind {
     /// The name to write to does not say in which format.
     #[error("expected a file name that ends in .json, .json.gz or .json.zst")]
     Extension,
+    /// The file cannot be written, as its folder is missing.
+    #[error("the folder {} is missing; make it, or name another file", .0.display())]
+    NoFolder(PathBuf),
     /// The state witness beside the file cannot be used.
     #[error(transparent)]
     Witness(#[from] WitnessError),
@@ -75,6 +81,12 @@ pub fn advice(error: &io::Error, missing: &'static str) -> &'static str {
         io::ErrorKind::StorageFull => "free space on the disk",
         _ => "check the path and the disk",
     }
+}
+
+/// The folder of `path` if it is missing: no file of that name can be written.
+#[must_use]
+pub fn missing_folder(path: &Path) -> Option<&Path> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
 }
 
 /// A field of a block file whose value cannot be used.
@@ -148,7 +160,6 @@ impl BlockFileError {
 mod tests {
     use super::*;
     use crate::{block_file::BlockFile, errors::Made, state_root::Witness};
-    use std::path::Path;
 
     const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/block_file/error.rs");
 
@@ -160,6 +171,8 @@ mod tests {
         made.add(&gone.kind, &["No such file", "braid gen and braid fetch"]);
         let ending = BlockFile::check_name(Path::new("a.txt")).expect_err("another ending");
         made.add(&ending.kind, &["ends in .json"]);
+        let folder = BlockFile::check_name(Path::new("gone/a.json")).expect_err("no folder");
+        made.add(&folder.kind, &["the folder gone is missing"]);
         for (bytes, words) in [
             (&[0x1f, 0x8b, 8, 0, 1][..], "copy the file again"),
             (b"index\tfile", "braid gen and braid fetch"),

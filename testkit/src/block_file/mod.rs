@@ -17,7 +17,7 @@ mod signatures;
 mod write;
 
 pub use database::FileDatabase;
-pub use error::{BlockFileError, BlockFileErrorKind, FieldError, advice};
+pub use error::{BlockFileError, BlockFileErrorKind, FieldError, advice, missing_folder};
 pub(crate) use read::{GZIP_MAGIC, ZSTD_MAGIC};
 pub use read::{MAX_UNPACKED_BYTES, is_block_file_name};
 

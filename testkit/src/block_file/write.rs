@@ -1,6 +1,6 @@
 //! Writing block files.
 
-use super::{BlockFile, BlockFileError, BlockFileErrorKind};
+use super::{BlockFile, BlockFileError, BlockFileErrorKind, missing_folder};
 use flate2::{Compression, write::GzEncoder};
 use std::{
     fs::{self, File},
@@ -16,19 +16,23 @@ impl BlockFile {
     /// `.json.zst`. What was there before stays until all has been written beside it.
     ///
     /// # Errors
-    /// Another ending, or an error of the file system; both name the file.
+    /// Another ending, a folder that is missing, or an error of the file system; all name the file.
     pub fn write(&self, path: &Path) -> Result<(), BlockFileError> {
+        Self::check_name(path)?;
         self.write_packed(path)
             .map_err(|kind| BlockFileError::new(path.display().to_string(), kind))
     }
 
-    /// Whether [`write`](Self::write) knows the ending of this name, for those who have much to do
-    /// before they write.
+    /// Whether [`write`](Self::write) knows the ending of this name and finds its folder, for those who have much to
+    /// do before they write.
     ///
     /// # Errors
-    /// Another ending.
+    /// Another ending, or a folder that is missing.
     pub fn check_name(path: &Path) -> Result<(), BlockFileError> {
-        let known = Pack::of(path).map(|_| ());
+        let known = Pack::of(path).and_then(|_| match missing_folder(path) {
+            Some(folder) => Err(BlockFileErrorKind::NoFolder(folder.to_owned())),
+            None => Ok(()),
+        });
         known.map_err(|kind| BlockFileError::new(path.display().to_string(), kind))
     }
 

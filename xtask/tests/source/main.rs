@@ -2,6 +2,7 @@
 
 mod architecture;
 mod circles;
+mod claims;
 mod errors;
 mod imports;
 mod matrix;

@@ -59,6 +59,16 @@ fn the_page_has_every_threshold() {
 }
 
 #[test]
+fn the_page_tells_how_many_numbers_stand_elsewhere() {
+    let is_number = |value: &str| value.starts_with(|first: char| first.is_ascii_digit());
+    let sources = sources("src");
+    let others = sources.iter().filter(|it| it.path.starts_with("evm/") && it.path != TABLE);
+    let found = others.filter(|it| !it.is_test()).flat_map(|it| constants(it.shipped()));
+    let count = found.filter(|(_, value, _)| is_number(value)).count();
+    assert!((41..=59).contains(&count), "{PAGE} says more than forty: there are {count}");
+}
+
+#[test]
 fn no_number_steers_from_elsewhere() {
     let is_driver = |path: &str| {
         let below = path.strip_prefix("evm/");

@@ -52,7 +52,7 @@ impl Clocked {
         ratio(self.fresh.cpu().max(self.learned.cpu()), self.sequential.cpu())
     }
 
-    /// Whether it takes no more than is promised.
+    /// Whether it takes no more than is aimed at.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         let most = self.sequential.wall().mul_f64(WALL).saturating_add(BESIDE);

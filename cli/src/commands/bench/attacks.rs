@@ -35,7 +35,7 @@ Exit code: 0; 1 if a result differs from sequential execution or a wrong access 
 /// Blocks of an attacker, in virtual time or by the clock
 ///
 /// What a sender or a producer can put into a block so that it takes long: docs/SECURITY.md says what each costs and
-/// what is promised. A run of a transaction takes as long as its gas, so the figures are the same on every machine;
+/// what is aimed at. A run of a transaction takes as long as its gas, so the figures are the same on every machine;
 /// with --clock it takes as long as it takes here.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -103,7 +103,7 @@ pub(super) fn run(args: &AttacksArgs) -> Result<End, Stop> {
         writeln!(out, "simulated workers: a run takes as long as its gas")?;
         writeln!(
             out,
-            "promised: at least {:.2} of sequential, runs of at most {CPU:.1} times",
+            "aim: at least {:.2} of sequential, runs of at most {CPU:.1} times",
             1.0 / WALL
         )?;
         let bold = Style::new().bold();

@@ -9,7 +9,7 @@ use crate::bench::{
     BenchError, Bounded, Timing,
     contention::{Cell, Plane, QUICK_SLOTS, SLOTS, Sweep, planes, whole},
 };
-use crate::commands::{print_error, progress::Progress};
+use crate::commands::{page::cannot_write, print_error, progress::Progress};
 use anstyle::{AnsiColor, Style};
 use braid_evm::{Config, Strategy};
 use braid_testkit::workload::Contention;
@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 use std::{
     collections::HashMap,
     io::{self, Write},
-    path::Path,
 };
 
 /// Share of the bound that a cell should reach.
@@ -41,7 +40,7 @@ pub(super) fn contention(args: &BenchArgs, conditions: Conditions) -> Result<End
     let workers = if args.workers.is_empty() { &default[..] } else { &args.workers };
     if let Some(file) = &args.svg {
         // Before minutes of measuring, not after them.
-        std::fs::write(file, "").map_err(|error| unwritable(file, &error))?;
+        std::fs::write(file, "").map_err(|error| cannot_write("--svg", file, &error))?;
     }
     let mut end = End::Right;
     for workers in workers {
@@ -81,13 +80,9 @@ fn sweep(args: &BenchArgs, conditions: Conditions, workers: NonZeroU16) -> Resul
     if let Some(file) = &args.svg {
         let title = format!("Share of the bound reached on {workers} workers");
         let drawn = heat_map(&title, &planes, |it| cells.get(it).map(|cell| cell.measured.share()));
-        std::fs::write(file, drawn).map_err(|error| unwritable(file, &error))?;
+        std::fs::write(file, drawn).map_err(|error| cannot_write("--svg", file, &error))?;
     }
     Ok(End::Right)
-}
-
-fn unwritable(file: &Path, error: &io::Error) -> Stop {
-    Stop::Message(format!("cannot write {}: {error}; name another file with --svg", file.display()))
 }
 
 /// Each cell once, in the order of the planes.

@@ -6,6 +6,7 @@ use braid_chain::{
     EmbeddedSnapshot, ExportError, Exported, StateReader, export as export_state,
     open as open_chain,
 };
+use braid_testkit::block_file::missing_folder;
 use clap::Args;
 use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
@@ -129,7 +130,14 @@ fn target(path: &Path, force: bool) -> Result<Target, Stop> {
     let failed = |error: io::Error| message(format!("{}: {error}", path.display()));
     let found = match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Ok(Target::File(path.to_owned()));
+            return match missing_folder(path) {
+                Some(folder) => Err(message(format!(
+                    "{}: the folder {} is missing; make it, or name another file",
+                    path.display(),
+                    folder.display()
+                ))),
+                None => Ok(Target::File(path.to_owned())),
+            };
         }
         other => other.map_err(failed)?,
     };

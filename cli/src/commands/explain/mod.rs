@@ -5,7 +5,7 @@ mod subject;
 
 pub(super) use print::{block_line, whole};
 pub(super) use subject::{
-    ClockArgs, Explained, QuestionArgs, Reached, Unusable, explain_file, measure, other_gas,
+    ClockArgs, Explained, QuestionArgs, Reached, Unusable, explain_file, measure, record,
 };
 
 use super::{End, Stop, inputs, names::Known, progress::Progress};
@@ -26,8 +26,8 @@ Examples:
   braid explain --layout out.json --abi out.json block.json    names of variables and functions: LINT.md
   braid explain --json blocks/ | jq '.gas.work / .gas.chain'
 
-Exit code: 0; 1 if a block does not use the gas that its file says, or Braid's result differs from the
-sequential one or from the header; 2 if a file cannot be used or a block is invalid.";
+Exit code: 0; 1 if a block does not come out as its header and file say, or Braid's result differs from the
+sequential one; 2 if a file cannot be used or a block is invalid.";
 
 /// Tell why a block does not run in parallel
 ///
@@ -102,4 +102,49 @@ fn explain_input(
 ) -> Result<Explained, Unusable> {
     let name = input.name();
     explain_file(args.clock, asked, executor, name, &input.load()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain::{Axis, Recording, WhatIf, explain};
+    use std::time::Duration;
+
+    #[test]
+    fn a_busy_machine_is_told_beside_what_was_measured_there() {
+        let question = Question {
+            what_if: WhatIf::NOTHING,
+            workers: 2,
+            also: Vec::new(),
+            axis: Axis::Gas,
+            top: 5,
+        };
+        let recording = Recording::default();
+        let said = |busy_share| {
+            let explained = Explained {
+                name: "block.json".to_owned(),
+                number: 1,
+                explanation: explain(&recording, &question),
+                recording: recording.clone(),
+                reached: Some(Reached {
+                    workers: 2,
+                    speedup: 0.78,
+                    sequential: Duration::from_millis(78),
+                    parallel: Duration::from_millis(100),
+                    busy_share,
+                    path: Vec::new(),
+                }),
+                wrong: None,
+            };
+            let mut text = Vec::new();
+            whole(&mut text, &explained, &question).expect("memory takes everything");
+            let line = serde_json::to_value(block_line(&explained, &question)).expect("JSON");
+            (String::from_utf8(text).expect("text"), line["measured"]["busy_share"].clone())
+        };
+        let (busy, share) = said(Some(0.5));
+        assert!(busy.contains("had 50 % of a core, so the times say little"), "{busy}");
+        assert_eq!(share, 0.5);
+        let (calm, share) = said(None);
+        assert!(!calm.contains("busy") && share.is_null(), "{calm}");
+    }
 }

@@ -71,6 +71,8 @@ struct MeasuredFields {
     speedup: f64,
     seq_ms: f64,
     par_ms: f64,
+    /// Share of a core that the sequential runs had; null unless the machine was busy.
+    busy_share: Option<f64>,
     path: Vec<StretchLine>,
 }
 
@@ -105,6 +107,7 @@ pub(in crate::commands) fn block_line<'a>(
         speedup: reached.speedup,
         seq_ms: reached.sequential.as_secs_f64() * 1e3,
         par_ms: reached.parallel.as_secs_f64() * 1e3,
+        busy_share: reached.busy_share,
         path: reached.path.iter().map(StretchLine::from).collect(),
     });
     BlockLine {
@@ -201,7 +204,7 @@ impl Printer for Whole {
 
 /// The speed-up reached beside the bounds, and how the transactions ran.
 fn write_reached(out: &mut impl Write, it: &Explained, reached: &Reached) -> io::Result<()> {
-    let Reached { workers, speedup, sequential, parallel, path } = reached;
+    let Reached { workers, speedup, sequential, parallel, path, .. } = reached;
     let milliseconds = |time: &std::time::Duration| time.as_secs_f64() * 1e3;
     writeln!(
         out,
@@ -210,6 +213,9 @@ fn write_reached(out: &mut impl Write, it: &Explained, reached: &Reached) -> io:
         milliseconds(parallel),
         milliseconds(sequential)
     )?;
+    if let Some(warning) = reached.warning() {
+        writeln!(out, "  {warning}")?;
+    }
     let (axis, costs) = it.explanation.ordered_by(Axis::Time);
     let rows = &costs.bounds.workers;
     if let Some(on) = rows.iter().find(|on| on.workers == *workers) {
@@ -281,6 +287,9 @@ impl Printer for Lines {
         )?;
         if let Some(first) = first.filter(|it| it.waits > 0) {
             write!(out, "{}", wrapped(&format!("    waits for {}", first.words)))?;
+        }
+        if let Some(warning) = measured.and_then(Reached::warning) {
+            write!(out, "{}", wrapped(&format!("    {warning}")))?;
         }
         if let Some(wrong) = &explained.wrong {
             let line = format!("    do not trust this line: {wrong}");

@@ -2,15 +2,14 @@
 
 use crate::{
     bench::Timing,
+    checks,
     commands::{
         Stop,
         measure::{Subject, run_block},
         names::{Known, LinesArgs, NamesArgs},
         report::Verdict,
     },
-    explain::{
-        self, Axis, Explanation, Location, Question, RecordError, Recording, Target, WhatIf,
-    },
+    explain::{self, Axis, Explanation, Location, Question, Recording, Target, WhatIf},
 };
 use braid_evm::{Config, Executor, Stretch};
 use braid_testkit::block_file::{BlockFile, BlockFileError, BlockFileErrorKind, FieldError};
@@ -70,7 +69,7 @@ pub(in crate::commands) enum Unusable {
     File(#[from] BlockFileError),
     /// The block cannot be run.
     #[error("{file}: {error}; check the block with: braid run {file}")]
-    Block { file: String, error: RecordError },
+    Block { file: String, error: String },
 }
 
 impl Unusable {
@@ -102,7 +101,19 @@ pub(in crate::commands) struct Reached {
     pub(in crate::commands) speedup: f64,
     pub(in crate::commands) sequential: Duration,
     pub(in crate::commands) parallel: Duration,
+    /// Share of a core that the sequential runs had, if the machine computed something else meanwhile.
+    pub(in crate::commands) busy_share: Option<f64>,
     pub(in crate::commands) path: Vec<Stretch>,
+}
+
+impl Reached {
+    /// What the measured times are worth, if the machine was busy.
+    pub(in crate::commands) fn warning(&self) -> Option<String> {
+        let share = self.busy_share? * 100.0;
+        Some(format!(
+            "The machine was busy: the sequential runs had {share:.0} % of a core, so the times say little."
+        ))
+    }
 }
 
 impl QuestionArgs {
@@ -138,11 +149,9 @@ pub(in crate::commands) fn explain_file(
     name: String,
     file: &BlockFile,
 ) -> Result<Explained, Unusable> {
-    let mut recording = record(&name, file, args.rounds)?;
+    let (mut recording, mut wrong) = record(&name, file, args.rounds)?;
     recording.names = known.of(file);
     let explanation = explain::explain(&recording, question);
-    let gas: u64 = recording.transactions.iter().map(|it| it.gas).sum();
-    let mut wrong = other_gas(file, gas);
     let mut reached = None;
     if args.rounds > 0 {
         match measure(args, executor, &name, file)? {
@@ -154,16 +163,20 @@ pub(in crate::commands) fn explain_file(
     Ok(Explained { name, number, recording, explanation, reached, wrong })
 }
 
-/// What is wrong with a run that used `gas`, if the file says something else.
-pub(in crate::commands) fn other_gas(file: &BlockFile, gas: u64) -> Option<String> {
-    let expected = file.expected.gas_used.filter(|expected| *expected != gas)?;
-    Some(format!("the run used {gas} gas, the file says {expected}"))
-}
-
-fn record(name: &str, file: &BlockFile, rounds: u32) -> Result<Recording, Unusable> {
+/// Records the block of `file`. Also tells what of it is not as the file says, if anything is.
+pub(in crate::commands) fn record(
+    name: &str,
+    file: &BlockFile,
+    rounds: u32,
+) -> Result<(Recording, Option<String>), Unusable> {
     let (block, database) = file.to_block().map_err(|error| field(name, error))?;
-    explain::record(&block, &database, rounds)
-        .map_err(|error| Unusable::Block { file: name.to_owned(), error })
+    let invalid = |error: &dyn std::fmt::Display| Unusable::Block {
+        file: name.to_owned(),
+        error: error.to_string(),
+    };
+    let recording = explain::record(&block, &database, rounds).map_err(|error| invalid(&error))?;
+    let wrong = checks::of_file(file, &block, &database).map_err(|error| invalid(&error))?;
+    Ok((recording, wrong))
 }
 
 fn field(name: &str, error: FieldError) -> Unusable {
@@ -190,6 +203,7 @@ pub(in crate::commands) fn measure(
     Ok(Ok(measured.and_then(|measured| {
         let speedup = measured.speedup()?;
         let (sequential, parallel) = (measured.sequential.wall, measured.parallel.wall);
-        Some(Reached { workers, speedup, sequential, parallel, path: report.path })
+        let busy_share = measured.busy_share();
+        Some(Reached { workers, speedup, sequential, parallel, busy_share, path: report.path })
     })))
 }

@@ -57,7 +57,7 @@ fn begin() -> io::Result<()> {
     writeln!(out, "build profile {}; part N: one in N of the transactions", profile::PROFILE)?;
     writeln!(
         out,
-        "promised: at most {WALL:.2} of sequential wall time and {:.1} ms, {CPU:.1} times its processor time",
+        "aim: at most {WALL:.2} of sequential wall time and {:.1} ms, {CPU:.1} times its processor time",
         BESIDE.as_secs_f64() * 1e3
     )?;
     let bold = Style::new().bold();

@@ -1,0 +1,84 @@
+//! Every command that reads a block file tells, as `braid run` does, where the block is not what header and file say.
+
+use crate::invoke::tool;
+use braid_testkit::{block_file::BlockFile, hostile::files::good_file, workload::Workload};
+use serde_json::{Value, json};
+use std::fs;
+
+/// What each command is called with on `block.json`.
+const COMMANDS: [&[&str]; 12] = [
+    &["run", "--rounds", "1"],
+    &["explain", "--rounds", "0"],
+    &["explain", "--rounds", "0", "--json"],
+    &["explain", "--rounds", "1", "--pause", "0"],
+    &["report", "--rounds", "0", "--json"],
+    &["survey", "--rounds", "0"],
+    &["survey", "--rounds", "0", "--table", "limits"],
+    &["survey", "--rounds", "1", "--pause", "0", "--table", "limits"],
+    &["survey", "--rounds", "1", "--pause", "0", "--json"],
+    &["lint"],
+    &["trace", "--tx", "0"],
+    &["shards", "--shards", "2"],
+];
+
+/// The block, with what `spoil` makes of its file.
+fn spoiled(file: &BlockFile, spoil: impl Fn(&mut Value)) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut value = serde_json::to_value(file).expect("serialises");
+    spoil(&mut value);
+    fs::write(folder.path().join("block.json"), value.to_string()).expect("writes");
+    folder
+}
+
+/// Another hex number of the same length.
+fn other(value: &Value) -> Value {
+    let text = value.as_str().expect("hex");
+    let (head, last) = text.split_at(text.len() - 1);
+    json!(format!("{head}{}", if last == "1" { "2" } else { "1" }))
+}
+
+#[test]
+fn every_command_compares_with_header_and_file() {
+    let file = good_file(Workload::Transfers, 8, 0).expect("generates");
+    for field in ["gasUsed", "receiptsRoot", "logsBloom", "requestsHash"] {
+        let folder = spoiled(&file, |it| it["block"][field] = other(&it["block"][field]));
+        for command in COMMANDS {
+            let said = tool(folder.path(), &[command, &["block.json"]].concat(), 1);
+            assert!(said.contains(&format!("block file: {field}: ")), "{command:?}: {said}");
+        }
+        let both = ["compare", "--rounds", "0", "block.json", "block.json"];
+        let said = tool(folder.path(), &both, 1);
+        assert!(said.contains(&format!("block file: {field}: ")), "{said}");
+    }
+    let told =
+        [("gasUsed", json!(1)), ("txGasUsed", json!([21_000])), ("txSuccess", json!([false]))];
+    for (field, value) in told {
+        let folder = spoiled(&file, |it| it["expected"] = json!({ field: value }));
+        for command in COMMANDS {
+            let said = tool(folder.path(), &[command, &["block.json"]].concat(), 1);
+            assert!(said.contains("block file: "), "{field}, {command:?}: {said}");
+        }
+    }
+    let folder = spoiled(&file, |_| {});
+    for command in COMMANDS {
+        tool(folder.path(), &[command, &["block.json"]].concat(), 0);
+    }
+}
+
+#[test]
+fn a_missing_folder_is_named() {
+    let folder = spoiled(&good_file(Workload::Transfers, 8, 0).expect("generates"), |_| {});
+    let fetched = ["fetch", "--rpc", "http://127.0.0.1:1", "--block", "1", "--out", "gone/x.json"];
+    for command in [
+        &["gen", "--workload", "dex", "--txs", "5", "--out", "gone/x.json"][..],
+        &fetched,
+        &["report", "--rounds", "0", "block.json", "--out", "gone/x.html"],
+        &["report", "--rounds", "0", "block.json", "--trace", "gone/x.json"],
+        &["survey", "--rounds", "0", "block.json", "--out", "gone/x.html"],
+        &["lint", "block.json", "--sarif", "gone/x.sarif"],
+    ] {
+        let said = tool(folder.path(), command, 2);
+        assert!(said.contains("the folder gone is missing; make it"), "{command:?}: {said}");
+        assert!(!said.contains("braid fetch"), "{command:?}: {said}");
+    }
+}

@@ -1,0 +1,53 @@
+//! Claims of pages that count something: the pages say what there is.
+
+use crate::reading::pages;
+use crate::root;
+use crate::tables::rows;
+
+const NUMBERS: [&str; 15] = [
+    "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+    "twelve", "thirteen", "fourteen",
+];
+
+fn read(path: &str) -> String {
+    let text = std::fs::read_to_string(root().join(path));
+    text.unwrap_or_else(|error| panic!("{path}: {error}")).replace('\n', " ")
+}
+
+#[test]
+fn the_pages_count_the_targets_of_the_fuzzer() {
+    let folder = std::fs::read_dir(root().join("fuzz/fuzz_targets")).expect("the targets");
+    let count = NUMBERS[folder.count()];
+    assert!(read("docs/CHECKS.md").contains(&format!("| {count} targets: ")), "{count}");
+    assert!(read("docs/TESTING.md").contains(&format!("of the {count} fuzz targets")), "{count}");
+}
+
+#[test]
+fn the_security_page_counts_the_attacks_that_miss_its_aims() {
+    let page = read("docs/SECURITY.md");
+    for (table, place) in
+        [("attacks", "In virtual time"), ("attacks_clock", "By the clock, on two cores,")]
+    {
+        let rows = rows(table);
+        let missed = rows.iter().filter(|row| row.last().is_none_or(|it| it != "yes")).count();
+        let said = format!("{place} {} of the {}", NUMBERS[missed], NUMBERS[rows.len()]);
+        assert!(page.contains(&said), "{table}: the page does not say: {said}");
+    }
+}
+
+/// Where real blocks lie is known to who works on the project, and to nobody else.
+#[test]
+fn pages_of_users_name_no_folder_that_users_lack() {
+    for (page, text) in pages().into_iter().filter(|(page, _)| !page.ends_with("TESTING.md")) {
+        assert!(!text.contains("../shared"), "{page}: say where block files come from");
+    }
+}
+
+#[test]
+fn the_timeline_tells_how_many_workers_may_run_what_may_meet() {
+    let numbers = read("src/evm/plan/thresholds.rs");
+    let (_, after) = numbers.split_once("const WORKERS_THAT_MEET: usize = ").expect("it is there");
+    let (value, _) = after.split_once(';').expect("its end");
+    let script = read("cli/assets/report/timeline.js");
+    assert!(script.contains(&format!("const meet = {value};")), "the script does not say {value}");
+}
