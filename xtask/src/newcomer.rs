@@ -3,6 +3,7 @@
 use crate::readme;
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, shell};
+use std::fmt::{self, Display};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::Command;
@@ -19,11 +20,18 @@ impl Drop for Scratch {
     }
 }
 
+/// How long a newcomer waits for a command.
+struct Wait {
+    clock: Duration,
+    /// Processor time of the command and all that it started, where the system tells.
+    processor: Option<Duration>,
+}
+
 /// How long a newcomer waits.
 struct Waits {
-    first: Duration,
-    tests: Duration,
-    again: Duration,
+    first: Wait,
+    tests: Wait,
+    again: Wait,
 }
 
 /// Clones `HEAD` into an empty folder and times the README's first two commands there, without fixtures; the second
@@ -50,8 +58,12 @@ pub(crate) fn newcomer(runner: &mut Runner, write: bool) -> Result<(), Failed> {
     };
     runner.command("newcomer: fetch packages", bare(cargo("fetch --locked")))?;
     let mut timed = |name: &str, line: &str| {
+        let before = of_children();
         runner.command(&format!("newcomer: {name}"), bare(shell(line)))?;
-        Ok(runner.last())
+        let used = before.zip(of_children()).map(|(before, now)| now.saturating_sub(before));
+        let wait = Wait { clock: runner.last(), processor: used };
+        println!("    {name}: {wait}");
+        Ok(wait)
     };
     let waits = Waits {
         first: timed("first command", &commands.main_job)?,
@@ -73,16 +85,58 @@ pub(crate) fn newcomer(runner: &mut Runner, write: bool) -> Result<(), Failed> {
 impl Waits {
     fn in_words(&self) -> String {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let minutes = |time: Duration| {
-            let seconds = time.as_secs_f64().round() as u64;
-            format!("{} min {:02} s", seconds / 60, seconds % 60)
-        };
         format!(
             "On {cores} cores, with packages fetched, the first command takes {}. The second takes {}, and {} when \
              nothing changed.",
-            minutes(self.first),
-            minutes(self.tests),
-            minutes(self.again),
+            self.first, self.tests, self.again,
         )
+    }
+}
+
+impl Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |time: Duration| time.as_secs_f64().round() as u64;
+        let clock = seconds(self.clock);
+        write!(f, "{} min {:02} s", clock / 60, clock % 60)?;
+        self.processor.map_or(Ok(()), |it| write!(f, " ({} s of processor time)", seconds(it)))
+    }
+}
+
+/// Processor time of all that this process has waited for, if this is Linux.
+fn of_children() -> Option<Duration> {
+    children_in(&fs::read_to_string("/proc/self/stat").ok()?)
+}
+
+/// User and system time of children in a line of `/proc/PID/stat`, in which a second has 100 ticks on every platform. The
+/// program's name, in brackets, may have spaces.
+fn children_in(stat: &str) -> Option<Duration> {
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    let mut ticks = behind_name.split_whitespace().skip(13).map(str::parse::<u64>);
+    let (user, system) = (ticks.next()?.ok()?, ticks.next()?.ok()?);
+    Some(Duration::from_millis(10 * (user + system)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_of_children_is_read() {
+        let stat = "7 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 11 12 1500 250 20 0 1 0 99";
+        assert_eq!(children_in(stat), Some(Duration::from_millis(17_500)));
+        assert_eq!(children_in("7 (a) S 1 2"), None);
+        let spent = |processor| Wait { clock: Duration::from_secs(282), processor }.to_string();
+        assert_eq!(spent(None), "4 min 42 s");
+        let some = spent(Some(Duration::from_millis(501_700)));
+        assert_eq!(some, "4 min 42 s (502 s of processor time)");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_child_that_computes_counts() {
+        let before = of_children().expect("it is there");
+        let line = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+        assert!(shell(line).status().expect("it starts").success());
+        assert!(of_children().expect("it is there") > before);
     }
 }
