@@ -4,6 +4,7 @@ mod anvil;
 mod api;
 mod book;
 mod chain;
+mod compare_builds;
 mod container;
 mod fuzzing;
 mod instructions;
@@ -28,7 +29,9 @@ mod workspace;
 
 use chain::ChainArgs;
 use clap::{Parser, Subcommand};
+use compare_builds::CompareArgs;
 use fuzzing::FuzzArgs;
+use instructions::InstructionsArgs;
 use runner::{Failed, Runner};
 use soak::SoakArgs;
 use std::process::ExitCode;
@@ -138,12 +141,12 @@ enum Recipe {
     Soak(SoakArgs),
     /// Measure which lines the inputs of the fuzzer reach
     Coverage,
-    /// Count the instructions of five small blocks on one worker and compare with the record
-    Instructions {
-        /// Record them instead; the reason belongs into CHANGELOG.md
-        #[arg(long)]
-        update: bool,
-    },
+    /// Count the instructions of sequential revm and of Braid on one worker, on real and generated blocks, and compare
+    /// their ratios with the record
+    Instructions(InstructionsArgs),
+    /// Build a revision and the working tree for measuring, and let both measure the shared real blocks by turns; fails if
+    /// the working tree's build is slower beyond doubt
+    CompareBuilds(CompareArgs),
     /// Draw the ratios of docs/BENCHMARKS.md
     Plot,
     /// Build the pages as a book, target/book/html, and check its links; installs mdbook if it is not there
@@ -284,7 +287,8 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Fuzz(args) => fuzzing::fuzz(runner, args),
         Recipe::Soak(args) => soak::soak(runner, args),
         Recipe::Coverage => instrumented::coverage(runner),
-        Recipe::Instructions { update } => instructions::instructions(runner, *update),
+        Recipe::Instructions(args) => instructions::instructions(runner, args),
+        Recipe::CompareBuilds(args) => compare_builds::compare_builds(runner, args),
         Recipe::Plot => runner.check("plot", plot::plot),
         Recipe::Pages => recipes::pages(runner),
         Recipe::Book => book::book(runner),
@@ -315,7 +319,7 @@ type Part = fn(&mut Runner) -> Result<(), Failed>;
 
 /// The CI, in order: what is cheap comes first. Each kind of check is here, long ones as a sample; `nightly` has the whole
 /// of each.
-const CI: [Part; 25] = [
+const CI: [Part; 26] = [
     |it| recipes::fmt(it, false),
     // Advisories change from day to day; a change of the project must not fail for them.
     licences::licences,
@@ -343,6 +347,7 @@ const CI: [Part; 25] = [
     report::report,
     |it| container::container(it, "release", true),
     fuzzing::replay,
+    |it| instructions::instructions(it, &InstructionsArgs::sample()),
 ];
 
 fn ci(runner: &mut Runner) -> Result<(), Failed> {
@@ -359,7 +364,7 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     runner.part(|it| recipes::sim(it, LONG * LONG, None));
     runner.part(seeded::all);
     runner.part(|it| recipes::blocks(it, true));
-    runner.part(|it| instructions::instructions(it, false));
+    runner.part(|it| instructions::instructions(it, &InstructionsArgs::default()));
     runner.part(|it| spec::spec(it, 500, 1_000));
     runner.part(|it| anvil::anvil(it, 60));
     runner.part(|it| suites::suites(it, Size::Whole));

@@ -1,0 +1,65 @@
+//! The two builds. They are kept below the target folder: a revision's under its name, the working tree's as `tree`.
+
+use super::args::CompareArgs;
+use crate::runner::{Failed, Runner};
+use crate::workspace::{cargo, output, target_dir};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Paths of the tool.
+pub(super) struct Tools {
+    pub(super) old: PathBuf,
+    pub(super) new: PathBuf,
+}
+
+/// Builds what `args` do not name.
+pub(super) fn tools(runner: &mut Runner, args: &CompareArgs) -> Result<Tools, Failed> {
+    let folder = target_dir(runner.root()).join("builds");
+    let old = match (&args.old_tool, &args.rev) {
+        (Some(tool), _) => tool.clone(),
+        (None, rev) => of_revision(runner, &folder, rev.as_deref().unwrap_or("HEAD"))?,
+    };
+    let new = match &args.new_tool {
+        Some(tool) => tool.clone(),
+        None => build(runner, None, &folder.join("tree"))?,
+    };
+    Ok(Tools { old, new })
+}
+
+/// The build of a revision; made only once.
+fn of_revision(runner: &mut Runner, folder: &Path, rev: &str) -> Result<PathBuf, Failed> {
+    let mut name = String::new();
+    runner.check("builds: revision", |root| {
+        let mut git = Command::new("git");
+        git.current_dir(root).args(["rev-parse", "--short", "--verify"]);
+        git.arg(format!("{rev}^{{commit}}"));
+        name = output(git)?.trim().to_owned();
+        Ok(name.clone())
+    })?;
+    let (source, target) = (folder.join(format!("{name}-source")), folder.join(&name));
+    let built = target.join("dist/braid");
+    if built.is_file() {
+        return Ok(built);
+    }
+    if !source.is_dir() {
+        let mut git = Command::new("git");
+        git.args(["worktree", "add", "--quiet", "--force", "--detach"]).arg(&source).arg(&name);
+        runner.command("builds: worktree", git)?;
+    }
+    let built = build(runner, Some(&source), &target)?;
+    let mut git = Command::new("git");
+    git.args(["worktree", "remove", "--force"]).arg(&source);
+    runner.command("builds: worktree, not needed any more", git)?;
+    Ok(built)
+}
+
+/// Builds what lies in `source`, or the working tree, into `target`.
+fn build(runner: &mut Runner, source: Option<&Path>, target: &Path) -> Result<PathBuf, Failed> {
+    let mut build = cargo("build --locked --profile dist -p braid-cli");
+    build.env("CARGO_TARGET_DIR", target);
+    if let Some(source) = source {
+        build.current_dir(source);
+    }
+    runner.command("builds: tool", build)?;
+    Ok(target.join("dist/braid"))
+}

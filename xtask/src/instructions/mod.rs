@@ -1,0 +1,260 @@
+//! Instruction counts of sequential revm and of Braid on the same blocks, on one worker: the guard against what makes the
+//! engine slower without a check that notices.
+//!
+//! callgrind counts, in one process for each block, the functions of the tool in which the one and the other execute it;
+//! reading and preparing the block and taking results apart lie outside of them. No clock is involved, so the ratios
+//! repeat to a fraction of a percent on any machine. What a seeded hash map does from run to run is the rest.
+
+mod profile;
+mod record;
+
+use crate::runner::{Failed, Runner};
+use crate::workspace::{cargo, fixtures, is_there, output, target_dir};
+use clap::Args;
+use record::{Count, compare, listed, parse, table, text};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+
+/// Where the recorded counts lie, below the workspace's root.
+const RECORD: &str = "xtask/instructions.txt";
+/// Workloads, with the number of transactions of each. With one worker a block runs in order; forced to speculate it goes
+/// through protocol and store.
+const WORKLOADS: [(&str, u32); 11] = [
+    ("a_raw", 1_000),
+    ("c_erc20", 600),
+    ("e_uni", 300),
+    ("m_mainnet", 300),
+    ("nft-game", 300),
+    ("supply-chain", 300),
+    ("c_erc20 --policy=force-speculative", 600),
+    ("e_uni --policy=force-speculative", 300),
+    ("m_mainnet --policy=force-speculative", 300),
+    ("nft-game --policy=force-speculative", 300),
+    ("supply-chain --policy=force-speculative", 300),
+];
+/// Shared real blocks from Frontier to Osaka, of 1 to 1,414 transactions. Ten take less than a millisecond.
+const BLOCKS: [&str; 20] = [
+    "mainnet-930196",
+    "mainnet-1920000",
+    "mainnet-2641321",
+    "mainnet-3138943",
+    "mainnet-3932759",
+    "mainnet-5891667",
+    "mainnet-8889776",
+    "mainnet-9068998",
+    "mainnet-10760440",
+    "mainnet-11814555",
+    "mainnet-12459406",
+    "mainnet-13287210",
+    "mainnet-15537394",
+    "mainnet-18884981",
+    "mainnet-19933122",
+    "mainnet-21077746",
+    "holesky-2971845",
+    "mainnet-22615247",
+    "mainnet-23588347",
+    "mainnet-24628607",
+];
+/// What the CI counts.
+const SAMPLE: [&str; 8] = [
+    "a_raw",
+    "nft-game",
+    "nft-game --policy=force-speculative",
+    "mainnet-930196",
+    "mainnet-3138943",
+    "mainnet-11814555",
+    "mainnet-19933122",
+    "mainnet-23588347",
+];
+/// Executions that are counted in each process. Their mean is taken.
+const TIMES: u64 = 3;
+
+/// What is counted.
+#[derive(Args, Debug, Default)]
+pub(crate) struct InstructionsArgs {
+    /// Only rows whose names contain one of these words
+    words: Vec<String>,
+    /// Record the counts instead of comparing them; the reason belongs into CHANGELOG.md
+    #[arg(long, conflicts_with_all = ["words", "sample", "tool"])]
+    update: bool,
+    /// Only the rows that the CI counts, in two minutes
+    #[arg(long)]
+    sample: bool,
+    /// Count this build of the tool, and compare with no record
+    #[arg(long, value_name = "PATH")]
+    tool: Option<PathBuf>,
+    /// Write the counts into this file, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+impl InstructionsArgs {
+    /// What the CI counts.
+    pub(crate) fn sample() -> Self {
+        Self { sample: true, ..Self::default() }
+    }
+}
+
+/// A block to be counted.
+#[derive(Clone, Debug)]
+struct Row {
+    name: String,
+    /// The tool's arguments.
+    arguments: Vec<String>,
+}
+
+/// Prints the counts, and compares them with the recorded ones or records them.
+pub(crate) fn instructions(runner: &mut Runner, args: &InstructionsArgs) -> Result<(), Failed> {
+    if !is_there("valgrind", &["--version"]) {
+        runner.skip("instruction counts", "no valgrind");
+        return Ok(());
+    }
+    let mut rustc = Command::new("rustc");
+    rustc.arg("--version").current_dir(runner.root());
+    let compiler = match output(rustc) {
+        Ok(version) => version.trim().to_owned(),
+        Err(why) => return runner.check("instruction counts", |_| Err(why)),
+    };
+    let real = fixtures(runner.root()).unwrap_or_default();
+    if real.is_none() {
+        runner.skip("instruction counts: real blocks", "there are none here (BRAID_FIXTURES)");
+    }
+    let tool = match &args.tool {
+        Some(tool) => tool.clone(),
+        None => {
+            // Cut into many codegen units, what is inlined - and the counts, by up to 15 % - depends on where the
+            // cuts happen to fall.
+            let build = cargo("build --locked --profile dist -p braid-cli");
+            runner.command("tool: build", build)?;
+            target_dir(runner.root()).join("dist/braid")
+        }
+    };
+    let rows = rows(real.as_deref(), args);
+    runner.check("instruction counts", |root| {
+        let counts = counted(&tool, &target_dir(root), rows)?;
+        print!("{}", table(&counts));
+        if let Some(file) = &args.json {
+            fs::write(file, record::json(&counts))
+                .map_err(|error| format!("{}: {error}", file.display()))?;
+        }
+        judge(&root.join(RECORD), args, &compiler, &counts)
+    })
+}
+
+/// All rows that `args` name.
+fn rows(real: Option<&Path>, args: &InstructionsArgs) -> Vec<Row> {
+    let workload = |(name, transactions): &(&str, u32)| {
+        let mut arguments: Vec<String> = name.split(' ').map(str::to_owned).collect();
+        arguments.push(format!("--txs={transactions}"));
+        Row { name: (*name).to_owned(), arguments }
+    };
+    let block = |folder: &Path, name: &str| {
+        let file = folder.join(format!("{name}.json.zst"));
+        Row { name: name.to_owned(), arguments: vec![file.display().to_string()] }
+    };
+    let real = real.into_iter().flat_map(|folder| BLOCKS.iter().map(move |it| block(folder, it)));
+    let named = |row: &Row| {
+        (!args.sample || SAMPLE.contains(&row.name.as_str()))
+            && (args.words.is_empty() || args.words.iter().any(|word| row.name.contains(word)))
+    };
+    WORKLOADS.iter().map(workload).chain(real).filter(named).collect()
+}
+
+/// Counts each row, as many at once as there are cores.
+fn counted(tool: &Path, folder: &Path, rows: Vec<Row>) -> Result<Vec<Count>, String> {
+    let total = rows.len();
+    let left = Mutex::new(rows.into_iter().enumerate());
+    let next = || left.lock().ok()?.next();
+    let work = || -> Result<Vec<(usize, Count)>, String> {
+        let mut mine = Vec::new();
+        while let Some((index, row)) = next() {
+            mine.push((index, count(tool, folder, index, &row)?));
+        }
+        Ok(mine)
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let all: Result<Vec<_>, String> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .map(|it| it.join().unwrap_or_else(|_| Err("a thread panicked".to_owned())))
+            .collect()
+    });
+    let mut all = all?.concat();
+    all.sort_by_key(|(index, _)| *index);
+    if all.is_empty() {
+        return Err(format!("nothing is counted of {total} rows: no row has such a name"));
+    }
+    Ok(all.into_iter().map(|(_, count)| count).collect())
+}
+
+/// Counts one row.
+fn count(tool: &Path, folder: &Path, index: usize, row: &Row) -> Result<Count, String> {
+    let out = folder.join(format!("callgrind.{index}"));
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--quiet"]);
+    command.arg(format!("--callgrind-out-file={}", out.display()));
+    command.arg(tool).arg("bench").args(&row.arguments);
+    command.args(["--workers=1", "--brief"]).arg(format!("--count={TIMES}"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let run = command.output().map_err(|error| format!("valgrind: {error}"))?;
+    if !run.status.success() {
+        let said = String::from_utf8_lossy(&run.stderr);
+        return Err(format!("valgrind {}: {}: {said}", row.name, run.status));
+    }
+    let profile = fs::read_to_string(&out).map_err(|error| error.to_string())?;
+    let _ = fs::remove_file(&out);
+    let of = |function: &str| {
+        let (calls, instructions) = profile::inclusive(&profile, function);
+        if calls == TIMES {
+            return Ok(instructions / TIMES);
+        }
+        Err(format!("{}: {calls} calls of {function} in the profile, not {TIMES}", row.name))
+    };
+    let (sequential, braid) = (of("counted_sequential")?, of("counted_braid")?);
+    Ok(Count { name: row.name.clone(), sequential, braid })
+}
+
+/// Compares the counts with the record, or writes it.
+fn judge(
+    path: &Path,
+    args: &InstructionsArgs,
+    compiler: &str,
+    counts: &[Count],
+) -> Result<String, String> {
+    if args.update {
+        fs::write(path, text(compiler, counts)).map_err(|error| error.to_string())?;
+        return Ok(format!("recorded in {RECORD}"));
+    }
+    if args.tool.is_some() {
+        return Ok(listed(counts));
+    }
+    let record = fs::read_to_string(path).unwrap_or_default();
+    let (recorded_with, recorded) = parse(&record);
+    if recorded_with != compiler {
+        // Another compiler makes other code of the same source.
+        return Ok(format!(
+            "{}; not compared: recorded with {recorded_with:?}, this is {compiler:?}",
+            listed(counts)
+        ));
+    }
+    compare(&recorded, counts).map(|()| listed(counts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_ci_counts_is_counted() {
+        assert_eq!(
+            rows(Some(Path::new("blocks")), &InstructionsArgs::sample()).len(),
+            SAMPLE.len()
+        );
+        let all = rows(Some(Path::new("blocks")), &InstructionsArgs::default());
+        assert_eq!(all.len(), WORKLOADS.len() + BLOCKS.len());
+    }
+}

@@ -1,0 +1,170 @@
+//! Counts, as they are printed, recorded and compared.
+
+use serde_json::json;
+use std::fmt::Write as _;
+
+/// How far a ratio may be from its record, in thousandths.
+const IN_ORDER: f64 = 10.0;
+/// The same where speculation is forced: what is allocated when depends on more hash maps.
+const FORCED: f64 = 30.0;
+
+/// Instructions of one execution of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) name: String,
+    pub(super) sequential: u64,
+    pub(super) braid: u64,
+}
+
+impl Count {
+    /// Braid's over sequential instructions; below 1 are fewer.
+    fn ratio(&self) -> f64 {
+        self.braid as f64 / self.sequential.max(1) as f64
+    }
+
+    fn is_forced(&self) -> bool {
+        self.name.contains("--policy")
+    }
+
+    fn tolerance(&self) -> f64 {
+        if self.is_forced() { FORCED } else { IN_ORDER }
+    }
+}
+
+/// The compiler and the counts of a record.
+pub(super) fn parse(record: &str) -> (String, Vec<Count>) {
+    let mut lines = record.lines().filter(|line| !line.starts_with('#'));
+    let compiler = lines.next().unwrap_or_default().to_owned();
+    let counts = lines.filter_map(|line| {
+        let mut words = line.rsplitn(4, ' ');
+        let (_ratio, braid, sequential) = (words.next()?, words.next()?, words.next()?);
+        let name = words.next()?.to_owned();
+        Some(Count { name, sequential: sequential.parse().ok()?, braid: braid.parse().ok()? })
+    });
+    (compiler, counts.collect())
+}
+
+pub(super) fn text(compiler: &str, counts: &[Count]) -> String {
+    let mut text = String::from(
+        "# Instructions of one execution on one worker: sequential revm, Braid, Braid over sequential. Written by\n\
+         # `cargo xtask instructions --update`; a change needs its reason in CHANGELOG.md.\n",
+    );
+    let _ = writeln!(text, "{compiler}");
+    for count @ Count { name, sequential, braid } in counts {
+        let _ = writeln!(text, "{name} {sequential} {braid} {:.3}", count.ratio());
+    }
+    text
+}
+
+/// One object, with an entry for each row.
+pub(super) fn json(counts: &[Count]) -> String {
+    let row = |count: &Count| {
+        let Count { name, sequential, braid } = count;
+        let (forced, ratio) = (count.is_forced(), count.ratio());
+        json!({ "name": name, "sequential": sequential, "braid": braid, "ratio": ratio, "forced": forced })
+    };
+    let rows: Vec<_> = counts.iter().map(row).collect();
+    let [in_order, forced] = [false, true].map(|forced| {
+        summary(counts, forced).map(|(median, worst)| json!({ "median": median, "worst": worst }))
+    });
+    format!("{}\n", json!({ "rows": rows, "in_order": in_order, "forced": forced }))
+}
+
+/// A line for each row.
+pub(super) fn table(counts: &[Count]) -> String {
+    let mut table =
+        format!("{:<40} {:>13} {:>13} {:>7}\n", "instructions", "sequential", "braid", "ratio");
+    for count @ Count { name, sequential, braid } in counts {
+        let _ = writeln!(table, "{name:<40} {sequential:>13} {braid:>13} {:>7.3}", count.ratio());
+    }
+    table
+}
+
+/// Median and worst ratio of the rows that run in order, or that are forced to speculate.
+fn summary(counts: &[Count], forced: bool) -> Option<(f64, f64)> {
+    let rows = counts.iter().filter(|count| count.is_forced() == forced);
+    let mut ratios: Vec<f64> = rows.map(Count::ratio).collect();
+    ratios.sort_by(f64::total_cmp);
+    let upper = *ratios.get(ratios.len() / 2)?;
+    let lower = *ratios.get(ratios.len().saturating_sub(1) / 2)?;
+    Some(((lower + upper) / 2.0, *ratios.last()?))
+}
+
+/// The summaries, in words.
+pub(super) fn listed(counts: &[Count]) -> String {
+    let words = [(false, "in order"), (true, "forced to speculate")].into_iter();
+    let words = words.filter_map(|(forced, words)| {
+        let (median, worst) = summary(counts, forced)?;
+        Some(format!("{words}: median {median:.3}, worst {worst:.3}"))
+    });
+    words.collect::<Vec<_>>().join("; ")
+}
+
+/// Whether every ratio is close to its record; says which are not. Fewer instructions count too: a
+/// record that is too high would hide the next loss.
+pub(super) fn compare(recorded: &[Count], found: &[Count]) -> Result<(), String> {
+    let mut wrong = Vec::new();
+    for count in found {
+        let (name, now) = (&count.name, count.ratio());
+        let known = recorded.iter().find(|known| known.name == *name).map(Count::ratio);
+        let Some(known) = known else {
+            wrong.push(format!("{name}: no record, found {now:.3}"));
+            continue;
+        };
+        let change = now * 1_000.0 / known.max(f64::MIN_POSITIVE) - 1_000.0;
+        if change.abs() > count.tolerance() {
+            wrong.push(format!("{name}: {known:.3} -> {now:.3} ({:+.1} %)", change / 10.0));
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "{}; if that is meant: cargo xtask instructions --update, and the reason in CHANGELOG.md",
+        wrong.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of two rows: one in order, one forced.
+    fn counts([one, other]: [u64; 2]) -> Vec<Count> {
+        let count = |name: &str, braid| Count { name: name.to_owned(), sequential: 10_000, braid };
+        vec![count("one", one), count("other --policy=force-speculative", other)]
+    }
+
+    #[test]
+    fn a_ratio_that_moves_fails() {
+        let recorded = counts([10_000, 12_000]);
+        assert_eq!(compare(&recorded, &counts([10_090, 12_340])), Ok(()));
+        for (found, change) in [([10_110, 12_000], "+1.1 %"), ([9_890, 12_000], "-1.1 %")] {
+            let why = compare(&recorded, &counts(found)).unwrap_err();
+            assert!(why.contains("one: 1.000") && why.contains(change), "{why}");
+            assert!(!why.contains("other"), "{why}");
+        }
+        let why = compare(&recorded, &counts([10_000, 12_400])).unwrap_err();
+        assert!(why.contains("other --policy=force-speculative: 1.200 -> 1.240 (+3.3 %)"), "{why}");
+        let why = compare(&recorded[..1], &recorded).unwrap_err();
+        assert!(why.contains("other --policy=force-speculative: no record"), "{why}");
+    }
+
+    #[test]
+    fn a_record_reads_back() {
+        let recorded = counts([7, 8]);
+        let (compiler, read) = parse(&text("rustc 1.95.0 (abc)", &recorded));
+        assert_eq!((compiler.as_str(), read), ("rustc 1.95.0 (abc)", recorded));
+        assert_eq!(parse(""), (String::new(), Vec::new()));
+    }
+
+    #[test]
+    fn medians_are_of_rows_of_one_kind() {
+        let mut all = counts([10_000, 13_000]);
+        all.push(Count { name: "third".to_owned(), sequential: 10, braid: 12 });
+        assert_eq!(
+            listed(&all),
+            "in order: median 1.100, worst 1.200; forced to speculate: median 1.300, worst 1.300"
+        );
+    }
+}
