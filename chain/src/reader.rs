@@ -3,10 +3,9 @@
 use crate::{
     AccountRecord, FirstBlock, Head, SCHEMA, Snapshot, StateStore, StoreError, Table, Undo,
     record::{
-        FIRST_KEY, GENESIS_KEY, HEAD_KEY, HEADER_KEY, SCHEMA_KEY, STATE_ROOT_KEY, number_256,
-        slot_key, slot_of_key,
+        FIRST_KEY, GENESIS_KEY, HEAD_KEY, HEADER_KEY, SCHEMA_KEY, STATE_ROOT_KEY, header_of,
+        number_256, slot_key, slot_of_key,
     },
-    rlp::header_of,
 };
 use alloy_consensus::{EthereumReceipt, Header};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};

@@ -1,7 +1,9 @@
 //! How records are written: fixed fields big-endian, so that keys sort by number.
 
 use crate::StoreError;
+use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use alloy_rlp::{Decodable, Header as RlpHeader};
 use revm::state::AccountInfo;
 
 /// Version of the layout of all tables. A store with another version is not opened.
@@ -15,6 +17,12 @@ pub(crate) const STATE_ROOT_KEY: &[u8] = b"state-root";
 pub(crate) const FIRST_KEY: &[u8] = b"first";
 /// Header of the last block in RLP, unless a later block was written without its header.
 pub(crate) const HEADER_KEY: &[u8] = b"header";
+
+/// Header of a block in RLP, of which nothing else is decoded.
+pub(crate) fn header_of(mut block: &[u8]) -> Result<Header, alloy_rlp::Error> {
+    let mut fields = RlpHeader::decode_bytes(&mut block, true)?;
+    Header::decode(&mut fields)
+}
 
 /// A block by number and hash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

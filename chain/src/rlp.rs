@@ -1,6 +1,6 @@
 //! Blocks as geth's `export` writes them: one RLP list after the other.
 
-use crate::{ChainBlock, Expected, Head, Rules};
+use crate::{ChainBlock, Expected, Head, Rules, record::header_of};
 use alloy_consensus::{
     Block as RlpBlock, EthereumTxEnvelope, Header, TxEip4844,
     proofs::{calculate_ommers_root, calculate_transaction_root, calculate_withdrawals_root},
@@ -135,12 +135,6 @@ fn extend(input: &mut impl Read, item: &mut Vec<u8>, count: usize) -> io::Result
 pub fn decode_head(bytes: &[u8]) -> Result<Head, RlpError> {
     let header = header_of(bytes)?;
     Ok(Head { number: header.number, hash: header.hash_slow() })
-}
-
-/// Header of a block.
-pub(crate) fn header_of(mut bytes: &[u8]) -> Result<Header, alloy_rlp::Error> {
-    let mut fields = RlpHeader::decode_bytes(&mut bytes, true)?;
-    Header::decode(&mut fields)
 }
 
 /// Decodes a block, recovers its senders on `threads` threads, and compares the body with the header.

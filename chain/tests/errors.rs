@@ -10,7 +10,7 @@ use alloy_primitives::{Address, B256, U256};
 use braid_chain::{
     Chain, ChainError, ChainFolder, DurableBatch, EmbeddedStore, ExportError, FolderError, Head,
     Keep, MemoryStore, SlotChange, StateRoots, StateStore, StoreError, Table, Writes, commit,
-    create, export, open,
+    create, export, genesis, open,
     rlp::{RlpError, RlpItems},
     unwind,
 };
@@ -269,4 +269,26 @@ fn errors_of_rlp_and_of_an_export() {
             (error(bare), &["last block 1", "execute one more block"]),
         ],
     );
+}
+
+#[test]
+fn every_refusal_of_a_genesis_helps() {
+    let refused = |config: &str, timestamp: &str| -> Box<dyn Error> {
+        let text = format!(
+            r#"{{"config": {{"chainId": 7, {config}}}, "timestamp": "{timestamp}", "alloc": {{}}, "difficulty": "0x0",
+            "gasLimit": "0x1000000"}}"#
+        );
+        let genesis = serde_json::from_str(&text).expect("a genesis file");
+        genesis::check(&genesis).expect_err("refused").into()
+    };
+    let made: Vec<Made> = vec![
+        (refused(r#""zeroBaseFee": 3"#, "0x0"), &["config.zeroBaseFee", "3"]),
+        (refused(r#""contractSizeLimit": 3"#, "0x0"), &["config.contractSizeLimit"]),
+        (
+            refused(r#""byzantiumBlock": 9, "constantinopleBlock": 5"#, "0x0"),
+            &["config.byzantiumBlock", "config.constantinopleBlock", "5"],
+        ),
+        (refused(r#""homesteadBlock": 0"#, "0xffffffffffffffff"), &["timestamp"]),
+    ];
+    all_help("src/genesis.rs", "GenesisError", made);
 }

@@ -1,4 +1,4 @@
-//! Genesis files as other tools write them, and those that `braid chain export` writes.
+//! Genesis files of other tools, and the files that `braid chain export` writes.
 //!
 //! 1. A chain of the execution APIs' tests, whose forks begin one after the other, has the head of its file.
 //! 2. A chain that begins with an exported state goes on under the rules that the state had.
