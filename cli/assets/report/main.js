@@ -26,7 +26,7 @@
       busy ? here : null,
     ];
   };
-  /* Whether a transaction of the chain waits for nothing but ether. */
+  /* Whether a transaction of the chain waits for ether alone. */
   const credits = (costs) => costs.critical_path.some((step) => step.waited_for.length > 0 && step.waited_for.every((place) => place.endsWith(".balance")));
   const plain = (block) => {
     const costs = Braid.costs(block);

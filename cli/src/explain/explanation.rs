@@ -69,7 +69,7 @@ pub struct Changed {
 }
 
 impl Costs {
-    /// Whether a transaction of the conflict chain waits for nothing but ether. Braid records a payment as a delta where
+    /// Whether a transaction of the conflict chain waits for ether alone. Braid records a payment as a delta where
     /// the balance is not read, so the chain is no bound of it.
     #[must_use]
     pub fn has_credits(&self) -> bool {

@@ -13,7 +13,7 @@ const NAMED: usize = 12;
 /// Functions and contracts that are named, at most.
 const CALLS: usize = 3;
 
-/// What is said of a chain on which a transaction waits for nothing but a balance.
+/// What is said of a chain on which a transaction waits for a balance alone.
 const PASSABLE: &str = "It bounds engines that run conflicting transactions one after the other. Braid can be faster: it adds \
                         payments of ether to an account without reading its balance.";
 

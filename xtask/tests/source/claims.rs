@@ -35,7 +35,7 @@ fn the_security_page_counts_the_attacks_that_miss_its_aims() {
     }
 }
 
-/// Where real blocks lie is known to who works on the project, and to nobody else.
+/// Contributors have a folder of real blocks beside the project, users do not.
 #[test]
 fn pages_of_users_name_no_folder_that_users_lack() {
     for (page, text) in pages().into_iter().filter(|(page, _)| !page.ends_with("TESTING.md")) {
