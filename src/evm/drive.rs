@@ -113,7 +113,6 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
     // The token ends the filling of the block, and what has run is a whole block. A stream that is
     // not wanted any more ends the block itself.
     if session.workload.is_cancelled()
-        && !commit_recorder.has_ended()
         && failure.take_if(|(_, why)| matches!(why, BlockErrorKind::Cancelled)).is_some()
     {
         session.leave_rest();

@@ -31,7 +31,6 @@ mod dispatch;
 mod events;
 mod frontier;
 mod groups;
-mod halt;
 mod help;
 mod mutants;
 mod plan;

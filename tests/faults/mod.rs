@@ -6,7 +6,6 @@ mod errors;
 mod panics;
 mod parent;
 mod pull;
-mod settled;
 mod slow;
 mod sources;
 mod stream;

@@ -1,10 +1,9 @@
 //! More workers than usual while most of them wait for the database.
 
-use crate::support::scene::{Scene, call, pay};
+use crate::support::scene::{Scene, pay};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::ids::WorkerId;
 use braid_evm::{Block, Forced, Mode, Policy, StateSource};
-use braid_testkit::code::Code;
 use braid_testkit::generate::Case;
 use braid_testkit::lineup::executor;
 use braid_testkit::memory::MemoryDatabase;
@@ -117,33 +116,6 @@ fn more_workers_wait_where_storage_is_slow() {
     };
     let workers: Vec<u64> = std::iter::repeat_with(fast).take(3).collect();
     assert_eq!(workers.last(), Some(&2), "{workers:?}");
-}
-
-/// 400 calls; as many contracts count them, or one.
-fn counters(contracts: u64) -> (Arc<Block>, MemoryDatabase) {
-    let mut scene = Scene::on(SpecId::OSAKA);
-    let contracts: Vec<Address> =
-        (0..contracts).map(|at| scene.contract(at, Code::new().increment(0, 1))).collect();
-    for (index, contract) in (0..400).zip(contracts.iter().cycle()) {
-        let sender = scene.sender(index);
-        scene.send(sender, call(*contract));
-    }
-    (Arc::new(scene.block.clone()), scene.database())
-}
-
-/// What runs ahead reads for the others, however often it is discarded.
-#[test]
-fn speculation_is_not_given_up_where_storage_is_slow() {
-    let mut executor = executor(2, Policy::Auto, Mode::Validate);
-    let mut run = |contracts| {
-        let (block, database) = counters(contracts);
-        let waiting = Waiting { database, inside: Arc::default() };
-        let found = executor.block(block).database(waiting).execute();
-        found.expect("a valid block").stats
-    };
-    (run(400), run(400));
-    let stats = run(1);
-    assert_eq!((stats.workers, stats.in_order_stretches), (16, 0), "{stats:?}");
 }
 
 /// No more than eight of twelve workers run transactions that may meet: if those wait, that counts.
