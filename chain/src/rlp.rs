@@ -8,7 +8,7 @@ use alloy_consensus::{
 };
 use alloy_evm::FromRecoveredTx;
 use alloy_primitives::Address;
-use alloy_rlp::{Decodable, Header as RlpHeader};
+use alloy_rlp::Header as RlpHeader;
 use braid_evm::{Block, Ommer};
 use revm::{context::TxEnv, primitives::hardfork::SpecId};
 use std::{
