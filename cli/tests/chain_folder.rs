@@ -18,7 +18,7 @@ use std::{
 };
 
 /// A user that owns nothing.
-const NOBODY: u32 = 65_534;
+const UNPRIVILEGED: u32 = 65_534;
 
 /// What the tool prints to a user who may read `folder` and all in it, and write nothing there.
 fn as_reader(folder: &str, arguments: &[&str]) -> (Option<i32>, String) {
@@ -26,7 +26,7 @@ fn as_reader(folder: &str, arguments: &[&str]) -> (Option<i32>, String) {
     fs::set_permissions(parent, fs::Permissions::from_mode(0o755)).expect("it is ours");
     let mut command = braid(arguments);
     if fs::metadata("/proc/self").is_ok_and(|it| it.uid() == 0) {
-        command.uid(NOBODY).gid(NOBODY);
+        command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
     } else {
         let told = Command::new("chmod").args(["-R", "a-w", folder]).status();
         assert!(told.expect("chmod runs").success());
