@@ -18,7 +18,7 @@ pub(crate) const FIRST_KEY: &[u8] = b"first";
 /// Header of the last block in RLP, unless a later block was written without its header.
 pub(crate) const HEADER_KEY: &[u8] = b"header";
 
-/// Header of a block in RLP, of which nothing else is decoded.
+/// Decodes the header of a block in RLP, and nothing else of it.
 pub(crate) fn header_of(mut block: &[u8]) -> Result<Header, alloy_rlp::Error> {
     let mut fields = RlpHeader::decode_bytes(&mut block, true)?;
     Header::decode(&mut fields)

@@ -75,7 +75,7 @@ fn a_block_with_the_fields_of_a_fork_has_its_rules() {
     let header = Header { difficulty: U256::ONE, excess_blob_gas: Some(0), ..Header::default() };
     assert_eq!(rules.spec(&header), SpecId::CANCUN);
     assert!(rules.is_merged_after(&header));
-    // Without a fork that begins at a time there is none of which they could be.
+    // Without a fork that begins at a time there is no fork that they could belong to.
     let rules = Rules::new(ChainConfig { london_block: Some(0), ..ChainConfig::default() });
     assert_eq!(rules.spec(&header), SpecId::LONDON);
     assert!(!rules.is_merged_after(&header));

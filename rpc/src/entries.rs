@@ -1,5 +1,5 @@
-//! Calls and notifications in the body of a request, as far as jsonrpsee takes one for the other: a call
-//! whose id it cannot hold would be a notification, without an answer.
+//! Tells calls from notifications in the body of a request. jsonrpsee takes a call whose id it cannot hold for a
+//! notification, which has no answer.
 
 use crate::server::Calls;
 use bytes::Bytes;

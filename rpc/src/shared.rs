@@ -52,9 +52,9 @@ pub struct Shared<S> {
 /// when it is durable; the next one does not wait for that.
 #[derive(Debug)]
 struct Made<S> {
-    /// After the last one.
+    /// The chain after the last block.
     view: Arc<View<S>>,
-    /// Those that clients do not see yet, oldest first.
+    /// Blocks that clients do not see yet, oldest first.
     unseen: VecDeque<Arc<View<S>>>,
 }
 

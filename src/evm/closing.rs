@@ -124,7 +124,7 @@ fn close_alone<'env>(
     (bundle, split.complete(&block, outcomes, mutant))
 }
 
-/// The bundle of a block of which none was made while its transactions ran, on top of `parent`'s.
+/// Builds the whole bundle of a block at its end, on top of `parent`'s.
 fn whole_bundle(
     effects: &BlockEffects,
     shards: &BundleShards,

@@ -127,7 +127,7 @@ fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{end}")
 }
 
-/// Says something on the standard error stream. Where that is closed, nobody listens.
+/// Says something on the standard error stream. A closed stream is no error.
 fn say(text: impl std::fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
