@@ -89,11 +89,11 @@ fn state_roots_of_headers_are_the_same_after_a_restart() {
         let root = open(&store).expect("a chain").state_root().expect("reads");
         assert_eq!(first["stateRoot"], json!(root.unwrap_or(B256::ZERO)));
         make(&mut made, 0);
+        made.chain.flush().expect("durable");
         let second = stated(&made, 1);
         // It is computed after the block is sealed.
         assert_eq!(second["stateRoot"], json!(B256::ZERO));
         assert_eq!(second["parentHash"], first["hash"]);
-        made.chain.flush().expect("durable");
         drop(made);
         let again = node(&store, NodeConfig::default());
         assert_eq!((stated(&again, 0), stated(&again, 1)), (first, second), "{roots:?}");
