@@ -95,7 +95,7 @@ impl fmt::Display for CheckResult {
 /// What differs first between a sequential run of the block of `file`, on `database`, and what header and file say.
 ///
 /// # Errors
-/// Those of the run.
+/// The sequential run fails.
 pub fn of_file<D: DatabaseRef>(
     file: &BlockFile,
     block: &Block,

@@ -89,7 +89,7 @@ fn a_chain_whose_last_block_was_imported_is_not_served() {
     assert!(text.contains("chain export") && text.contains("chain unwind"), "{text}");
 }
 
-/// As Besu's documentation has it for QBFT.
+/// The QBFT genesis of Besu's documentation.
 const BESU: &str = r#"{
   "config": {
     "chainId": 1337, "berlinBlock": 0, "londonBlock": 0, "cancunTime": 0,

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Connections at most. One more closes the oldest: a scrape or a probe takes a moment, so that the
-/// oldest ones are those of clients that say nothing.
+/// oldest ones belong to clients that send no request.
 pub(super) const MOST: usize = 64;
 
 /// Open connections, oldest first.
