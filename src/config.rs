@@ -200,6 +200,22 @@ impl Config {
         Self { workers, ..Self::default() }
     }
 
+    /// The same choices, with the nearest allowed number for each one that is out of bounds.
+    #[cfg(feature = "evm")]
+    pub(crate) fn within_bounds(self) -> Self {
+        let most = |most: u16| NonZeroU16::new(most).unwrap_or(NonZeroU16::MAX);
+        let workers = self.workers.min(most(Self::MOST_WORKERS));
+        let io_workers =
+            self.io_workers.map(|count| count.clamp(workers, most(Self::MOST_IO_WORKERS)));
+        Self {
+            workers,
+            io_workers,
+            max_speculative_runs: self.max_speculative_runs.max(1),
+            window_per_worker: self.window_per_worker.clamp(1, Self::MOST_WINDOW),
+            ..self
+        }
+    }
+
     /// Workers where storage is slow.
     #[cfg(feature = "evm")]
     pub(crate) fn most_workers(&self) -> u16 {
@@ -252,6 +268,29 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "evm")]
+    #[test]
+    fn the_nearest_number_that_is_allowed_counts() {
+        let count = |count| NonZeroU16::new(count).expect("not 0");
+        let config = |workers, io_workers, each| Config {
+            io_workers: Some(count(io_workers)),
+            max_speculative_runs: each,
+            window_per_worker: each,
+            ..Config::with_workers(count(workers))
+        };
+        for (given, allowed) in [
+            (config(1_500, 9_000, 0), config(1_024, 8_192, 1)),
+            (config(8, 3, 7), config(8, 8, 7)),
+            (config(1, 1, 1), config(1, 1, 1)),
+        ] {
+            assert_eq!(given.within_bounds(), allowed);
+        }
+        let wide = Config { window_per_worker: u32::MAX, ..Config::default() };
+        assert_eq!(wide.within_bounds().window_per_worker, Config::MOST_WINDOW);
+        assert_eq!(Config::with_workers(count(u16::MAX)).within_bounds().most_workers(), 8_192);
+        assert_eq!(Config::default().within_bounds(), Config::default());
+    }
 
     #[test]
     fn the_window_grows_for_two_workers_and_where_storage_is_slow() {

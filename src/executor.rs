@@ -37,6 +37,7 @@ impl Executor {
     /// # Errors
     /// The system refused to start a thread.
     pub fn new(config: Config) -> std::io::Result<Self> {
+        let config = config.within_bounds();
         let workers = (config.workers.get(), config.most_workers());
         let team = ThreadPool::new(workers, config.spread_workers)?;
         Ok(Self { config, team, extensions: Extensions::default(), mutant: EvmMutant::None })
@@ -87,7 +88,7 @@ impl Executor {
         self
     }
 
-    /// The choices that it was made with.
+    /// The choices that it was made with, each within its bounds.
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
@@ -156,6 +157,7 @@ fn run_scoped(
     block: Arc<Block>,
     source: AnySource<'_>,
 ) -> Result<BlockOutput, BlockError<ErasedError>> {
+    let config = config.within_bounds();
     let (extensions, mutant) = (Extensions::default(), EvmMutant::None);
     let options =
         Options { config, extensions, parent: None, on_commit: None, cancel: None, mutant };

@@ -87,8 +87,8 @@ pub use evm::{
     Block, BlockError, BlockErrorKind, BlockOutput, BuiltBlock, ChainRules, ChangeKind, Cloned,
     Committed, DaoFork, Declaration, Executed, ExecutedStatus, Ommer, Outcome, Place, Precompile,
     PrecompileCall, PrecompileEnd, PrecompileState, Reason, Rejection, ReplayBase, ReplayContext,
-    ReplayError, Replayed, SlotChange, StateSource, StateUnavailable, Stats, Strategy, Stretch,
-    Surcharge, TransactionPool, Undeclared,
+    ReplayError, Replayed, ReplayedNext, Replays, SlotChange, StateSource, StateUnavailable, Stats,
+    Strategy, Stretch, Surcharge, TransactionPool, Undeclared,
 };
 #[cfg(all(feature = "evm", feature = "testing"))]
 pub use evm::{

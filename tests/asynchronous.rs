@@ -21,7 +21,7 @@ use revm::bytecode::Bytecode;
 use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
@@ -264,6 +264,35 @@ fn a_panic_is_the_futures_and_the_executor_goes_on() {
         assert!(error.is_panic());
         let output = handle.block(scene.block.clone()).database(scene.database()).execute().await;
         assert_eq!(output.expect("it is valid").receipts.len(), PAYMENTS);
+    });
+}
+
+/// A payload that panics while it is dropped.
+struct Explosive;
+
+impl Drop for Explosive {
+    fn drop(&mut self) {
+        std::panic::panic_any(Self);
+    }
+}
+
+/// What no future waits for any more is dropped on the executor's thread, which outlives it.
+#[test]
+fn a_payload_that_panics_when_it_is_dropped_ends_no_thread() {
+    on_both(|| async {
+        let executor = executor();
+        let ((begin, begun), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel::<()>());
+        let body = move |_: &mut Executor| {
+            begin.send(()).expect("the test listens");
+            goes_on.recv().expect("the test goes on");
+            std::panic::panic_any(Explosive);
+        };
+        let running = executor.run::<()>(body);
+        let ended = tokio::time::timeout(Duration::from_millis(50), running).await;
+        assert!(ended.is_err(), "it waits");
+        begun.recv().expect("it has begun");
+        go_on.send(()).expect("it listens");
+        assert_eq!(executor.run(|_| 7).await, 7);
     });
 }
 

@@ -107,3 +107,17 @@ fn without_the_rule_blobs_are_not_counted() {
         executor(2, Mode::Validate).block(block).database(database).execute().expect("is executed");
     assert_eq!(output.blob_gas_used, 12 * BLOB);
 }
+
+/// Only a transaction of EIP-4844 carries blobs: what others name there is not looked at.
+#[test]
+fn blobs_of_another_type_are_not_counted() {
+    let (mut block, database) = block(&[6, 6]);
+    block.rules.max_blob_gas = Some(6 * BLOB);
+    let first = block.transactions.first_mut().expect("there are two");
+    first.tx_type = 2;
+    for mode in [Mode::Validate, Mode::Build] {
+        let request = executor(2, mode).block(block.clone()).database(database.clone()).execute();
+        let output = request.expect("both have room");
+        assert_eq!((output.receipts.len(), output.blob_gas_used), (2, 6 * BLOB), "{mode:?}");
+    }
+}

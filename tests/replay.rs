@@ -78,6 +78,18 @@ where
             assert_eq!(trace.expect("it was read"), expected.trace, "{tx}");
             replayed += 1;
         }
+        let mut replays = output.replays(&source).expect("it was kept");
+        for expected in &traced {
+            let again = replays.replay_next(tracer.inspector()).expect("it is committed");
+            let again = again.unwrap_or_else(|error| panic!("{}: {error}", expected.tx));
+            assert_eq!(again.tx.position(), expected.tx);
+            assert_eq!(again.result, expected.ran.result, "{}", again.tx);
+            assert_eq!(loaded(&again.state), loaded(&expected.ran.state), "{}", again.tx);
+            let ran = ResultAndState { result: again.result, state: again.state };
+            let trace = tracer.trace(again.inspector, &ran, &*again.before);
+            assert_eq!(trace.expect("it was read"), expected.trace, "{}", again.tx);
+        }
+        assert!(replays.replay_next(tracer.inspector()).is_none(), "{tracer:?}");
     }
     replayed
 }

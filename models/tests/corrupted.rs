@@ -49,7 +49,7 @@ fn kind(event: &One) -> &'static str {
             Event::Claimed { .. } | Event::TakenOver { .. } => "claimed",
             Event::Withdrawn { .. } => "withdrawn",
             Event::Compared { .. } | Event::Published { .. } => "of a batch",
-            Event::Cancelled | Event::GivenUp | Event::Stalled => "cancelled",
+            Event::Cancelled | Event::Broken | Event::GivenUp | Event::Stalled => "cancelled",
         },
         Engine(Told(command)) => match command {
             Command::Dispatch(_) => "dispatch",

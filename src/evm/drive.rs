@@ -113,6 +113,7 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
     // The token ends the filling of the block, and what has run is a whole block. A stream that is
     // not wanted any more ends the block itself.
     if session.workload.is_cancelled()
+        && !commit_recorder.has_ended()
         && failure.take_if(|(_, why)| matches!(why, BlockErrorKind::Cancelled)).is_some()
     {
         session.leave_rest();
@@ -197,7 +198,7 @@ impl<S: StateSource> Session<S> {
         let first = self.frontier.position();
         let is_most_left = first == 0 || self.left(all) > all / 2;
         match features.makes_bundle(choice) {
-            Some(true) if is_most_left && !self.ledger.output_builder.has_bundle() => {
+            Some(true) if is_most_left && self.ledger.output_builder.may_begin(first) => {
                 self.make_bundle_meanwhile(effects, config);
             }
             // What is left is put into the bundle by all workers at the end.

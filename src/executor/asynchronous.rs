@@ -5,6 +5,7 @@ use crate::evm::{
     Block, BlockError, BlockOutput, BuiltBlock, CancellationToken, Cloned, Committed, StateSource,
     TransactionPool,
 };
+use core::any::Any;
 use core::fmt;
 use core::ops::ControlFlow;
 use revm::DatabaseRef;
@@ -19,6 +20,14 @@ type OnCommit = Box<dyn FnMut(Committed) -> ControlFlow<()> + Send>;
 
 /// Requests that may wait for the executor before a caller waits to hand one in.
 const WAITING: usize = 16;
+
+/// Drops the payload of a panic that no caller waits for. Its own drop may panic, too: the second
+/// payload is leaked, or the thread would end with it.
+fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        core::mem::forget(second);
+    }
+}
 
 /// A handle of an [`Executor`] that lives on a thread of its own, for asynchronous callers (feature
 /// `tokio`). Its clones are one executor.
@@ -47,7 +56,9 @@ impl AsyncExecutor {
         let body = move || {
             while let Some(job) = todo.blocking_recv() {
                 // A job whose future is gone may panic while it is taken apart.
-                let _ = catch_unwind(AssertUnwindSafe(|| job(&mut executor)));
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| job(&mut executor))) {
+                    discard(payload);
+                }
             }
         };
         std::thread::Builder::new().name("braid-executor".to_owned()).spawn(body)?;

@@ -96,7 +96,8 @@ impl<'r, S> BlockRequest<'r, S> {
     }
 
     /// Lets `token` end the block from any thread. Each worker ends the transaction that it runs,
-    /// and begins no other one.
+    /// and begins no other one. Results that are there by then are committed, up to the first
+    /// transaction without one.
     ///
     /// [`execute`](Self::execute) ends with [`Cancelled`](crate::BlockErrorKind::Cancelled) and the
     /// committed prefix then, unless all transactions were committed.

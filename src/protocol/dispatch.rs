@@ -24,6 +24,7 @@ impl Protocol {
                 return Ok(Some(Command::StopWork));
             }
             Phase::Halting { stop_sent: true } => return Ok(self.finish_when_idle()),
+            Phase::Settling { stop_sent } => return self.poll_settling(stop_sent),
             Phase::Running => {}
         }
         if let Some(publish) = self.publish_before() {
@@ -69,8 +70,8 @@ impl Protocol {
     pub(super) fn in_order(&self) -> bool {
         match self.limits.policy {
             Policy::InOrder => true,
-            Policy::ForceSpeculative => false,
-            Policy::Auto | Policy::Alternate => self.frontier < self.in_order_until,
+            Policy::Auto | Policy::ForceSpeculative => false,
+            Policy::Alternate => self.frontier < self.in_order_until,
         }
     }
 

@@ -207,8 +207,10 @@ pub enum Event {
     /// What has committed shows that speculation costs more than it saves. Where the block can be
     /// [handed over](super::Limits::hands_over) it is.
     GivenUp,
-    /// The caller wants no more.
+    /// The caller wants no more. No further transaction runs; results that still hold are committed.
     Cancelled,
+    /// The owner has found a rule broken. Nothing is committed from now on.
+    Broken,
 }
 
 /// Output of the protocol: what its owner has to do next.

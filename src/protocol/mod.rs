@@ -31,6 +31,7 @@ mod dispatch;
 mod events;
 mod frontier;
 mod groups;
+mod halt;
 mod help;
 mod mutants;
 mod plan;

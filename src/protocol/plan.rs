@@ -6,7 +6,7 @@ use crate::ids::{Chunk, TxIndex};
 /// How eagerly to speculate. It may change speed, never a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Policy {
-    /// Speculate, and run stretches in order where speculation was mostly wasted.
+    /// Speculate; end where that was mostly wasted, if [`Limits::hands_over`] says so.
     #[default]
     Auto,
     /// Always speculate. For tests that must see the parallel path.
@@ -34,8 +34,7 @@ pub struct Limits {
     /// Transactions of one chunk share a journal, so that each depends on all before it (I14).
     pub shared_chunks: bool,
     /// Where that much was wasted the block ends ([`Halt::HandedOver`](super::Halt::HandedOver)):
-    /// its owner goes on by other means. Without it speculation gives way to a stretch in order,
-    /// and goes on after that.
+    /// its owner goes on by other means. Without it speculation is never given up.
     pub hands_over: Option<Waste>,
     /// The block ends ([`Halt::HandedOver`](super::Halt::HandedOver)) where the rest of a private
     /// batch may not go on: its owner makes another plan. Without it the rest runs again on a later

@@ -40,7 +40,13 @@ pub(super) enum Awaiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     Running,
-    Halting { stop_sent: bool },
+    /// Cancelled: what has run is committed, as far as it goes.
+    Settling {
+        stop_sent: bool,
+    },
+    Halting {
+        stop_sent: bool,
+    },
     Finished,
 }
 
@@ -313,16 +319,6 @@ impl Protocol {
         Ok(())
     }
 
-    pub(super) fn begin_halt(&mut self, halt: Halt) {
-        if self.phase == Phase::Running {
-            self.phase = Phase::Halting { stop_sent: false };
-            self.halt = Some(halt);
-            self.awaiting = None;
-            self.discards.clear();
-            self.rechecks.clear();
-        }
-    }
-
     /// The job for `chunk`; its first transaction decides the incarnation.
     pub(super) fn job(&self, chunk: Chunk, mode: super::RunMode) -> Result<Job, Invariant> {
         let incarnation = Incarnation(self.slot(chunk.first)?.runs);
@@ -335,12 +331,17 @@ impl Protocol {
     /// [`Invariant`] if the event answers no command or breaks a rule. The owner then ends the
     /// block; the state of the protocol is of no further use than to drain jobs.
     pub fn apply(&mut self, event: Event) -> Result<(), Invariant> {
-        if self.phase != Phase::Running && !matches!(event, Event::Reported(_)) {
+        let is_over = matches!(self.phase, Phase::Halting { .. } | Phase::Finished);
+        if is_over && !matches!(event, Event::Reported(_)) {
             return Ok(());
         }
         match event {
             Event::Reported(report) => self.on_report(report),
             Event::Cancelled => {
+                self.on_cancelled();
+                Ok(())
+            }
+            Event::Broken => {
                 self.begin_halt(Halt::Cancelled);
                 Ok(())
             }

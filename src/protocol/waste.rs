@@ -3,12 +3,10 @@
 use super::mutants::is_mutant;
 use super::plan::{Policy, Waste};
 use super::slot::Status;
-use super::state::{Halt, Protocol, Recent};
+use super::state::{Halt, Phase, Protocol, Recent};
 use crate::error::Invariant;
 use crate::ids::TxIndex;
 
-/// Transactions that run in order after a wasteful span.
-const IN_ORDER_STRETCH: u32 = 64;
 /// Transactions of a turn where speculation and order alternate.
 const TURN: u32 = 2;
 
@@ -68,13 +66,18 @@ impl Protocol {
         Ok(())
     }
 
-    /// Speculation that is mostly thrown away gives way to a stretch in order.
+    /// Speculation that is mostly thrown away is handed over, if it can be; by policy it gives way to
+    /// a stretch in order.
     pub(super) fn watch_discard_rate(&mut self, commits: u32) {
-        let (waste, stretch) = match self.limits.policy {
-            Policy::Auto => (self.limits.hands_over.unwrap_or_default(), IN_ORDER_STRETCH),
-            Policy::Alternate => (Waste { runs: 0, kept: u32::MAX, commits: TURN }, TURN),
-            Policy::ForceSpeculative | Policy::InOrder => return,
+        if self.phase != Phase::Running {
+            return;
+        }
+        let waste = match self.limits.policy {
+            Policy::Auto => self.limits.hands_over,
+            Policy::Alternate => Some(Waste { runs: 0, kept: u32::MAX, commits: TURN }),
+            Policy::ForceSpeculative | Policy::InOrder => None,
         };
+        let Some(waste) = waste else { return };
         self.recent.commits += commits;
         if self.recent.commits < waste.commits {
             return;
@@ -86,7 +89,7 @@ impl Protocol {
         }
         if !self.give_up() {
             self.counters.in_order_stretches += 1;
-            self.in_order_until = TxIndex(self.frontier.0.saturating_add(stretch));
+            self.in_order_until = TxIndex(self.frontier.0.saturating_add(TURN));
         }
     }
 
@@ -97,7 +100,7 @@ impl Protocol {
 
     /// Hands the rest of the block over, if it can be.
     fn give_up(&mut self) -> bool {
-        let hands_over = self.limits.hands_over.is_some();
+        let hands_over = self.limits.hands_over.is_some() && self.phase == Phase::Running;
         if hands_over {
             self.counters.in_order_stretches += 1;
             self.begin_halt(Halt::HandedOver);

@@ -11,10 +11,12 @@ use super::watch::Watch;
 use super::{Activity, Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
-use crate::mv::ReadSet;
+use crate::mv::{Location, ReadSet};
 use crate::protocol::{Failure, Job, JobReport, RunMode, RunResult, TxReport};
 use crate::spans::span;
 use crate::sync::SeqCst;
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Works on the block until it is over. Each worker of the block calls this once, on its thread.
@@ -59,6 +61,14 @@ where
         context.yield_at(Point::Between);
         here = coordinate(shared, context, None);
     }
+}
+
+/// Locations of `previous` that are not in `written`.
+fn leftovers<'p, L: Location>(previous: &'p [L], written: &[L]) -> Vec<&'p L> {
+    // Most runs have no earlier one.
+    let written = if previous.is_empty() { &[] } else { written };
+    let written: HashSet<&L, RandomState> = written.iter().collect();
+    previous.iter().filter(|location| !written.contains(location)).collect()
 }
 
 /// A worker that is lost to a panic of our own must not leave the others waiting.
@@ -337,9 +347,8 @@ where
         if written.iter().any(|location| store.has_unknown_readers(location)) {
             stale_readers.extend(self.readers_above(version.tx));
         }
-        let stays =
-            |location| written.contains(location) || is_worker_mutant!(mutant, LeftoversKept);
-        for location in previous.iter().filter(|location| !stays(location)) {
+        let has_leftovers = !is_worker_mutant!(mutant, LeftoversKept);
+        for location in leftovers(previous, &written).into_iter().filter(|_| has_leftovers) {
             self.context.yield_at(Point::Publish);
             store.withdraw(version, location, &mut stale_readers);
         }

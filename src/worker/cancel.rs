@@ -8,8 +8,8 @@ use std::sync::Arc;
 /// Ends blocks early, from any thread or on a condition. Its clones are one token; a token that was
 /// cancelled stays so.
 ///
-/// Each worker ends the transaction that it runs, and begins no other one. What was committed by
-/// then is returned.
+/// Each worker ends the transaction that it runs, and begins no other one. Results that are there by
+/// then are committed up to the first transaction without one, and returned.
 #[derive(Clone)]
 pub struct CancellationToken(Arc<Inner>);
 

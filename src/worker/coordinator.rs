@@ -83,7 +83,9 @@ impl<W: Workload, G> Coordinator<W, G> {
         let mut counters = self.protocol.counters();
         counters.helped_batches = self.batches.helped;
         (counters.reports, counters.ahead) = (self.lag.reports, self.lag.ahead);
-        if halt == Some(Halt::HandedOver) && !is_worker_mutant!(mutant, SpeculationStays) {
+        // A cancelled block may be finished: what follows its transactions reads the store.
+        let is_read = matches!(halt, Some(Halt::HandedOver | Halt::Cancelled));
+        if is_read && !is_worker_mutant!(mutant, SpeculationStays) {
             counters.discarded_given_up = self.withdraw_speculation(&store);
             counters.discarded += counters.discarded_given_up;
         }
@@ -150,8 +152,10 @@ where
         self.take_fault(shared);
         self.jobs.as_ref()?;
         loop {
-            if shared.is_cancelled() {
-                let cancelled = self.apply(shared, Event::Cancelled);
+            let is_broken = self.broken.is_some();
+            if is_broken || shared.is_cancelled() {
+                let event = if is_broken { Event::Broken } else { Event::Cancelled };
+                let cancelled = self.apply(shared, event);
                 self.note(shared, cancelled);
             }
             while let Ok(report) = shared.reports.try_recv() {
@@ -263,7 +267,8 @@ where
                 if carry.is_none() && continues {
                     return Err(Invariant::MissingResult { tx: job.chunk.first });
                 }
-                Some(InOrder { carry, room: self.ledger.room() })
+                let skips_rejected = self.protocol.limits().skip_rejected;
+                Some(InOrder { carry, room: self.ledger.room(), skips_rejected })
             }
             RunMode::Private { .. } | RunMode::Speculative | RunMode::Frontier => None,
         };

@@ -118,6 +118,9 @@ pub struct InOrder<C, R> {
     pub carry: Option<C>,
     /// What the block has room for.
     pub room: R,
+    /// Invalid transactions are skipped: the run may skip one by itself, as a member of its group
+    /// that leaves nothing, and go on. All that it has seen is final.
+    pub skips_rejected: bool,
 }
 
 /// What a run of a private batch leaves.

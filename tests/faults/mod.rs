@@ -6,6 +6,7 @@ mod errors;
 mod panics;
 mod parent;
 mod pull;
+mod settled;
 mod slow;
 mod sources;
 mod stream;

@@ -1,16 +1,17 @@
 //! More workers than usual while most of them wait for the database.
 
-use crate::support::scene::{Scene, pay};
+use crate::support::scene::{Scene, call_with, pay};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::ids::WorkerId;
 use braid_evm::{Block, Forced, Mode, Policy, StateSource};
+use braid_testkit::code::Code;
 use braid_testkit::generate::Case;
 use braid_testkit::lineup::executor;
 use braid_testkit::memory::MemoryDatabase;
 use braid_testkit::oracle::Expected;
 use core::convert::Infallible;
 use revm::DatabaseRef;
-use revm::bytecode::Bytecode;
+use revm::bytecode::{Bytecode, opcode};
 use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
 use std::collections::BTreeSet;
@@ -116,6 +117,35 @@ fn more_workers_wait_where_storage_is_slow() {
     };
     let workers: Vec<u64> = std::iter::repeat_with(fast).take(3).collect();
     assert_eq!(workers.last(), Some(&2), "{workers:?}");
+}
+
+/// 400 calls of a contract that counts them, each in a slot of its own or all in one.
+fn counted(slot: fn(u64) -> u64) -> (Arc<Block>, MemoryDatabase) {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let named = |code: Code| code.push(0).op(opcode::CALLDATALOAD);
+    let code = named(Code::new()).op(opcode::SLOAD).push(1).op(opcode::ADD);
+    let counter = scene.contract(0, named(code).op(opcode::SSTORE));
+    for index in 0..400 {
+        let sender = scene.sender(index);
+        scene.send(sender, call_with(counter, slot(index)));
+    }
+    (Arc::new(scene.block.clone()), scene.database())
+}
+
+/// What runs ahead reads for the others, however often it is discarded.
+#[test]
+fn speculation_is_not_given_up_where_storage_is_slow() {
+    let mut executor = executor(2, Policy::Auto, Mode::Validate);
+    let mut run = |slot| {
+        let (block, database) = counted(slot);
+        let waiting = Waiting { database, inside: Arc::default() };
+        let found = executor.block(block).database(waiting).execute();
+        found.expect("a valid block").stats
+    };
+    let (own, one) = (|index| index, |_| 0);
+    (run(own), run(own));
+    let stats = run(one);
+    assert_eq!((stats.workers, stats.in_order_stretches), (16, 0), "{stats:?}");
 }
 
 /// No more than eight of twelve workers run transactions that may meet: if those wait, that counts.

@@ -308,7 +308,7 @@ impl Played {
     }
 }
 
-fn numbered(kind: u8, index: u64) -> Address {
+pub(crate) fn numbered(kind: u8, index: u64) -> Address {
     let mut address = Address::repeat_byte(kind);
     address.0[12..].copy_from_slice(&index.to_be_bytes());
     address

@@ -37,6 +37,12 @@ impl CoordinatorRules {
         self.taken_over += 1;
     }
 
+    /// Runs of the first transaction of `job` in a report of it that the protocol has not heard.
+    pub(super) fn told_of_first(&self, job: Job) -> u32 {
+        let sent = self.sent.iter().find(|sent| sent.job == job);
+        sent.and_then(|sent| sent.results.first()).map_or(0, |first| first.runs)
+    }
+
     /// Whether the report answers a job that was taken over.
     ///
     /// # Errors

@@ -52,6 +52,7 @@ pub struct CoordinatorRules {
     pub(super) taken_over: u32,
     performing: Option<Performing>,
     cancelled: bool,
+    broken: bool,
     pub(super) stopped: bool,
     finished: bool,
     /// Another round goes on from the frontier: what was published above it goes.
@@ -79,6 +80,7 @@ impl CoordinatorRules {
             taken_over: 0,
             performing: None,
             cancelled: false,
+            broken: false,
             stopped: false,
             finished: false,
             handed_over: false,
@@ -102,7 +104,7 @@ impl CoordinatorRules {
     /// round that is handed over.
     #[must_use]
     pub fn withdraws(&self, tx: TxIndex) -> bool {
-        let is_above = self.finished && self.handed_over && tx >= self.frontier;
+        let is_above = self.finished && (self.handed_over || self.cancelled) && tx >= self.frontier;
         is_above || self.performing == Some(Performing::Skip(tx))
     }
 
@@ -143,9 +145,12 @@ impl CoordinatorRules {
     }
 
     pub(super) fn at_frontier(&self, tx: TxIndex) -> Result<(), Why> {
-        ensure(tx == self.frontier && !self.stopped, || {
+        ensure(tx == self.frontier, || {
             format!("I2: {tx} is not the frontier, which is {}", self.frontier)
-        })
+        })?;
+        // What has run is committed before a cancelled block ends.
+        let goes_on = !self.stopped || (self.cancelled && !self.broken);
+        ensure(goes_on, || format!("{tx} is looked at after the end"))
     }
 
     pub(super) fn advance_to(&mut self, frontier: TxIndex) {
@@ -224,6 +229,10 @@ impl CoordinatorRules {
                 self.cancelled = true;
                 Ok(())
             }
+            Event::Broken => {
+                self.broken = true;
+                Ok(())
+            }
         }
     }
 
@@ -232,8 +241,10 @@ impl CoordinatorRules {
         if private(job).is_some() {
             return world.batches.take_back(job);
         }
+        // A worker that has no result to publish may have told so before its job was taken over.
+        let told = self.told_of_first(job);
         let runs = world.runs.get_mut(job.chunk.first.position());
-        runs.into_iter().for_each(|runs| runs.leave_behind(job));
+        runs.into_iter().for_each(|runs| runs.leave_behind(job, told));
         Ok(())
     }
 
@@ -319,7 +330,7 @@ impl CoordinatorRules {
         let hands_over = hands_over.is_some() || (hands_over_rest && is_stuck);
         self.handed_over = hands_over;
         let failed = self.failed.or(world.batches.failure_in_order(self.frontier));
-        let ends = self.cancelled || refused || failed.is_some();
+        let ends = self.cancelled || self.broken || refused || failed.is_some();
         world.batches.seen.handed_over += u64::from(hands_over && !ends);
         ensure(ends || hands_over, || {
             format!("I12: the block ends at {} without a reason", self.frontier)
@@ -328,6 +339,7 @@ impl CoordinatorRules {
 
     fn run_here<L: Location>(&mut self, job: Job, world: &mut World<L>) -> Result<(), Why> {
         self.at_frontier(job.chunk.first)?;
+        ensure(!self.stopped, || format!("{job:?} runs after the end"))?;
         ensure(self.here.replace(job).is_none(), || "two jobs outside the channel".to_owned())?;
         if private(job).is_some() {
             return world.batches.ask(job, self.frontier, self.limits.max_speculative_runs);

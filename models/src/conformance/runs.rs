@@ -93,8 +93,9 @@ impl<L: Location> Runs<L> {
         Ok(())
     }
 
-    /// Its job was taken over: what the worker does with it from here on does not count.
-    pub fn leave_behind(&mut self, job: Job) {
+    /// Its job was taken over: what the worker does with it from here on does not count. `told`: runs in a report of
+    /// the job that was sent and not heard.
+    pub fn leave_behind(&mut self, job: Job, told: u32) {
         let runs = core::mem::take(&mut self.since_report);
         let (running, looks, check) = (self.running, self.looks.clone(), self.check.take());
         let (end, verdict) = (self.end.take(), self.verdict.take());
@@ -102,7 +103,7 @@ impl<L: Location> Runs<L> {
             Self { since_report: runs, running, looks, end, check, verdict, ..Self::default() };
         self.behind = Some((job, Box::new(behind)));
         // However often it has run, it counts once.
-        self.count = self.count + 1 - runs;
+        self.count = self.count + 1 - runs - told;
         self.running = false;
         self.looks.clear();
         self.named.clear();
@@ -392,5 +393,39 @@ impl<L: Location> Runs<L> {
         ensure(self.check.is_none(), || format!("I2: {tx} is committed as it is checked"))?;
         let stale = self.reads().find(|read| !holds(cells, tx, *read, true));
         ensure(stale.is_none(), || format!("I3: {tx} is committed after reading {stale:?}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use braid_evm::ids::Chunk;
+    use braid_evm::protocol::RunMode;
+    use braid_toy::ToyLocation;
+
+    /// A job that is taken over counts as one run, wherever its worker was.
+    #[test]
+    fn a_job_that_is_taken_over_counts_once() {
+        let tx = TxIndex(1);
+        let chunk = Chunk { first: tx, end: tx.next() };
+        let job = Job { chunk, incarnation: Incarnation(0), mode: RunMode::Speculative };
+        let report = TxReport { runs: 1, result: RunResult::TooEarly };
+        for reached in 0..=3 {
+            let mut runs = Runs::<ToyLocation>::default();
+            let mut told = 0;
+            if reached >= 1 {
+                runs.begin(tx, 3).unwrap();
+            }
+            if reached >= 2 {
+                runs.end(tx, &RunEnd::TooEarly).unwrap();
+            }
+            if reached >= 3 {
+                runs.sent(Ticket::default(), (tx, &report), &Reference::default()).unwrap();
+                told = report.runs;
+            }
+            runs.leave_behind(job, told);
+            runs.ran_second(tx, &RunEnd::Failed, 3).unwrap();
+            assert_eq!(runs.version(tx).incarnation, Incarnation(1), "after {reached} steps");
+        }
     }
 }

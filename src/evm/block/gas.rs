@@ -2,6 +2,8 @@
 
 use crate::evm::exec::input::Block;
 use revm::context::TxEnv;
+use revm::context::result::ResultGas;
+use revm::context_interface::transaction::TransactionType;
 
 /// Gas of the committed prefix.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,6 +16,16 @@ pub(in crate::evm) struct BlockGas {
 }
 
 impl BlockGas {
+    /// Gas of `tx`, which has used `gas`.
+    pub(in crate::evm) fn of(tx: Option<&TxEnv>, gas: &ResultGas) -> Self {
+        Self {
+            cumulative: gas.tx_gas_used(),
+            regular: gas.block_regular_gas_used(),
+            state: gas.block_state_gas_used(),
+            blob: tx.map_or(0, blob_gas),
+        }
+    }
+
     pub(in crate::evm) const fn plus(self, more: Self) -> Self {
         Self {
             cumulative: self.cumulative.saturating_add(more.cumulative),
@@ -38,7 +50,10 @@ impl BlockGas {
     }
 }
 
-/// Blob gas of a transaction.
+/// Blob gas of a transaction. Only one of EIP-4844 carries blobs, whatever others name.
 pub(in crate::evm) fn blob_gas(tx: &TxEnv) -> u64 {
+    if tx.tx_type != TransactionType::Eip4844 as u8 {
+        return 0;
+    }
     (tx.blob_hashes.len() as u64).saturating_mul(alloy_eips::eip4844::DATA_GAS_PER_BLOB)
 }

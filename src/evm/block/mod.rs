@@ -7,5 +7,7 @@ pub(super) mod gas;
 pub(super) mod output;
 pub(super) mod receipts;
 pub(super) mod replay;
+pub(super) mod replay_evm;
+pub(super) mod replays;
 pub(super) mod requests;
 pub(super) mod system;

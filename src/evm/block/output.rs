@@ -1,7 +1,10 @@
 //! The result of a block.
 
-use super::replay::{Replay, ReplayContext, ReplayError, Replayed};
+use super::replay::{Replay, ReplayError, Replayed};
+use super::replay_evm::ReplayContext;
+use super::replays::Replays;
 use crate::evm::bal::declaration::Undeclared;
+use crate::evm::exec::any::AnySource;
 use crate::evm::exec::base::{DbError, StateSource};
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::plan::{Reason, Strategy, Stretch};
@@ -163,6 +166,42 @@ impl BlockOutput {
         DbError<S>: core::error::Error + Send + Sync + 'static,
     {
         self.replay.as_ref().ok_or(ReplayError::NotKept)?.inspect(tx, source, inspector)
+    }
+
+    /// Runs all committed transactions again, one after the other, each with an inspector of its
+    /// own. [`replay`](Self::replay) puts together the state before its transaction anew; here each
+    /// one goes on from the state before the last one, so a whole block takes time in proportion to
+    /// its length.
+    ///
+    /// ```
+    /// # use braid_evm::{Block, Cloned, Config, Executor};
+    /// # use revm::database::{CacheDB, EmptyDB};
+    /// # use revm::inspector::NoOpInspector;
+    /// # use revm::primitives::B256;
+    /// # let block = Block { parent_beacon_block_root: Some(B256::ZERO), ..Block::default() };
+    /// # let config = Config::builder().keeps_changes(true).build()?;
+    /// # let (mut executor, database) = (Executor::new(config)?, CacheDB::new(EmptyDB::new()));
+    /// # let output = executor.block(block).database(database.clone()).execute()?;
+    /// let mut replays = output.replays(Cloned(database))?;
+    /// while let Some(replayed) = replays.replay_next(NoOpInspector) {
+    ///     let replayed = replayed?;
+    ///     println!("{}: {:?}", replayed.tx, replayed.result);
+    /// }
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ReplayError::NotKept`], or [`ReplayError::Base`] if the database cannot be opened.
+    pub fn replays<'s, S>(
+        &self,
+        source: S,
+    ) -> Result<Replays<'_, 's, DbError<S>>, ReplayError<DbError<S>>>
+    where
+        S: StateSource + 's,
+        DbError<S>: core::error::Error + Send + Sync + 'static,
+    {
+        let replay = self.replay.as_ref().ok_or(ReplayError::NotKept)?;
+        Replays::new(replay, &AnySource::new(source))
     }
 }
 

@@ -9,7 +9,8 @@
 
 use super::commit::{Codes, add_reward};
 use super::committed::{Committed, OnCommit};
-use crate::evm::exec::any::{AnySource, AnyState};
+use super::replay_evm::{ReplayBase, ReplayContext, ReplayHandler};
+use crate::evm::exec::any::AnySource;
 use crate::evm::exec::base::{BlockBase, DbError, Overlay, StateSource};
 use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::extensions::Extensions;
@@ -18,27 +19,20 @@ use crate::evm::exec::precompile::BlockPrecompiles;
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::{TxIndex, WorkerId};
-use alloy_primitives::{Address, B256, U256};
 use core::cell::RefCell;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::ControlFlow;
-use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction};
-use revm::context::{Cfg, Context, ContextTr, Evm, JournalTr};
-use revm::context_interface::journaled_state::account::JournaledAccountTr;
+use revm::context::result::{EVMError, ExecutionResult, InvalidTransaction};
+use revm::context::{Context, ContextTr, Evm, JournalTr};
 use revm::database::State;
 use revm::database_interface::ErasedError;
 use revm::database_interface::bal::EvmDatabaseError;
-use revm::handler::instructions::EthInstructions;
-use revm::handler::{
-    EthFrame, FrameResult, Handler, MainBuilder, MainContext, MainnetContext, post_execution,
-    pre_execution,
-};
+use revm::handler::{MainBuilder, MainContext};
 use revm::inspector::InspectorHandler;
-use revm::interpreter::InitialAndFloorGas;
 use revm::interpreter::interpreter::EthInterpreter;
-use revm::state::{AccountInfo, Bytecode, EvmState};
-use revm::{Database, DatabaseCommit, DatabaseRef, Inspector};
+use revm::state::EvmState;
+use revm::{Database, DatabaseCommit, Inspector};
 use std::sync::Arc;
 
 /// What is kept of a block to run its transactions again.
@@ -58,18 +52,6 @@ impl fmt::Debug for Replay {
         f.debug_struct("Replay").field("transactions", &kept).finish_non_exhaustive()
     }
 }
-
-/// The state before a block, as a replay reads it.
-pub struct ReplayBase<'s>(RefCell<BlockBase<AnyState<'s>>>);
-
-impl fmt::Debug for ReplayBase<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplayBase").finish_non_exhaustive()
-    }
-}
-
-/// revm's context in a replay: what an inspector is asked to inspect.
-pub type ReplayContext<'s> = MainnetContext<State<ReplayBase<'s>>>;
 
 /// A transaction that ran again.
 #[derive(Debug)]
@@ -149,6 +131,16 @@ impl<E> ReplayError<E> {
     }
 }
 
+impl ReplayError<ErasedError> {
+    /// The same with the error of the database in its own type.
+    pub(super) fn typed<E: core::error::Error + Send + Sync + 'static>(self) -> ReplayError<E> {
+        self.map(|error| match error.into_inner().downcast() {
+            Ok(error) => *error,
+            Err(_) => unreachable!("a replay reads from one source"),
+        })
+    }
+}
+
 impl Replay {
     /// See [`BlockOutput::replay`](crate::BlockOutput::replay).
     pub(super) fn inspect<'s, S, I>(
@@ -163,12 +155,7 @@ impl Replay {
         DbError<S>: core::error::Error + Send + Sync + 'static,
     {
         let replayed = self.run(tx, &AnySource::new(source), inspector);
-        replayed.map_err(|error| {
-            error.map(|error| match error.into_inner().downcast() {
-                Ok(error) => *error,
-                Err(_) => unreachable!("a replay reads from one source"),
-            })
-        })
+        replayed.map_err(ReplayError::typed)
     }
 
     fn run<'s, I>(
@@ -181,79 +168,125 @@ impl Replay {
         I: Inspector<ReplayContext<'s>, EthInterpreter>,
     {
         let known = self.committed.len();
-        let transaction = self.block.transactions.get(tx.position());
-        let transaction = transaction.filter(|_| tx.position() <= known);
-        let transaction = transaction.ok_or(ReplayError::Unknown { tx, known })?;
-        if let Some(reason) = self.committed.get(tx.position()).and_then(Committed::rejection) {
+        if tx.position() > known || tx.position() >= self.block.transactions.len() {
+            return Err(ReplayError::Unknown { tx, known });
+        }
+        if let Some(reason) = self.rejection(tx) {
             return Err(ReplayError::Skipped { tx, reason: reason.clone() });
         }
+        let (mut before, mut codes) = (self.first_state(source)?, Codes::default());
+        for earlier in (0..tx.0).map(TxIndex) {
+            self.apply(earlier, &mut before, &mut codes).map_err(|error| failed(tx, error))?;
+        }
+        let (before, ran) = self.run_on(tx, before, inspector);
+        let Ran { result, state, inspector } = ran?;
+        Ok(Replayed { result, state, before, inspector })
+    }
+
+    /// Number of transactions whose outcome is known.
+    pub(super) fn known(&self) -> usize {
+        self.committed.len()
+    }
+
+    /// Why `tx` was left out, if it was.
+    pub(super) fn rejection(&self, tx: TxIndex) -> Option<&Rejection> {
+        self.committed.get(tx.position()).and_then(Committed::rejection)
+    }
+
+    /// The state that the first transaction saw.
+    pub(super) fn first_state<'s>(
+        &self,
+        source: &AnySource<'s>,
+    ) -> Result<State<ReplayBase<'s>>, ReplayError<ErasedError>> {
         let state = source.open(WorkerId(0)).map_err(ReplayError::Base)?;
-        let before = self.before(tx, state).map_err(|error| failed(tx, error))?;
-        let Block { cfg, env, .. } = &*self.block;
+        let base = BlockBase::new(state, Arc::clone(&self.overlay));
+        Ok(State::builder().with_database(ReplayBase(RefCell::new(base))).build())
+    }
+
+    /// Runs `tx` on the state that it saw, which is returned with it.
+    pub(super) fn run_on<'s, I>(
+        &self,
+        tx: TxIndex,
+        before: State<ReplayBase<'s>>,
+        inspector: I,
+    ) -> (State<ReplayBase<'s>>, Result<Ran<I>, ReplayError<ErasedError>>)
+    where
+        I: Inspector<ReplayContext<'s>, EthInterpreter>,
+    {
+        let Block { cfg, env, transactions, .. } = &*self.block;
         let own = Arc::clone(&self.extensions.precompiles);
         let context: ReplayContext<'s> = Context::mainnet().with_db(before);
         let mut evm = context
             .with_block(env.clone())
             .with_cfg(cfg.clone())
-            .with_tx(transaction.clone())
+            .with_tx(transactions.get(tx.position()).cloned().unwrap_or_default())
             .build_mainnet_with_inspector(inspector)
             .with_precompiles(BlockPrecompiles::new(cfg.spec, own));
         let mut handler = ReplayHandler { extensions: &self.extensions, marker: PhantomData };
         let ran = handler.inspect_run(&mut evm);
         let state = evm.ctx.journal_mut().finalize();
-        let result = ran.map_err(|error| match error {
+        let Evm { ctx, inspector, .. } = evm;
+        let ran = ran.map(|result| Ran { result, state, inspector }).map_err(|error| match error {
             EVMError::Database(error) => failed(tx, error),
             EVMError::Transaction(reason) => ReplayError::Invalid { tx, reason },
             other => ReplayError::Failed { tx, message: other.to_string() },
-        })?;
-        let Evm { ctx, inspector, .. } = evm;
-        Ok(Replayed { result, state, before: ctx.journaled_state.database, inspector })
+        });
+        (ctx.journaled_state.database, ran)
     }
 
-    /// The state that `tx` saw.
-    fn before<'s>(
+    /// Applies to `state` what the committed `tx` has changed.
+    pub(super) fn apply(
         &self,
         tx: TxIndex,
-        state: AnyState<'s>,
-    ) -> Result<State<ReplayBase<'s>>, EvmDatabaseError<ErasedError>> {
-        let base = BlockBase::new(state, Arc::clone(&self.overlay));
-        let base = ReplayBase(RefCell::new(base));
-        let mut state = State::builder().with_database(base).build();
-        let (mut codes, spec) = (Codes::default(), self.block.cfg.spec);
+        state: &mut State<ReplayBase<'_>>,
+        codes: &mut Codes,
+    ) -> Result<(), EvmDatabaseError<ErasedError>> {
+        let Some(committed) = self.committed.get(tx.position()) else { return Ok(()) };
         let vault = self.extensions.surcharge.as_ref().map(|surcharge| surcharge.receiver());
         let beneficiary = Some(self.block.env.beneficiary);
-        for committed in self.committed.iter().take(tx.position()) {
-            let mut changes = codes.state_of(committed, |address| state.basic(address))?;
-            for (receiver, amount) in
-                [(vault, committed.surcharge()), (beneficiary, committed.reward())]
-            {
-                let is_lost = is_evm_mutant!(self.mutant, ReplayWithoutCredits);
-                let amount = amount.filter(|_| !is_lost);
-                let (Some(receiver), Some(amount)) = (receiver, amount) else { continue };
-                let now = state.basic(receiver)?;
-                add_reward(&mut changes, receiver, amount, now, spec);
-            }
-            state.commit(changes);
+        let mut changes = codes.state_of(committed, |address| state.basic(address))?;
+        for (receiver, amount) in
+            [(vault, committed.surcharge()), (beneficiary, committed.reward())]
+        {
+            let is_lost = is_evm_mutant!(self.mutant, ReplayWithoutCredits);
+            let amount = amount.filter(|_| !is_lost);
+            let (Some(receiver), Some(amount)) = (receiver, amount) else { continue };
+            let now = state.basic(receiver)?;
+            add_reward(&mut changes, receiver, amount, now, self.block.cfg.spec);
         }
-        Ok(state)
+        state.commit(changes);
+        Ok(())
     }
 }
 
+/// A run of a transaction on a state that is kept somewhere else.
+pub(super) struct Ran<I> {
+    pub(super) result: ExecutionResult,
+    pub(super) state: EvmState,
+    pub(super) inspector: I,
+}
+
 /// The state could not be read.
-fn failed(tx: TxIndex, error: EvmDatabaseError<ErasedError>) -> ReplayError<ErasedError> {
+pub(super) fn failed(
+    tx: TxIndex,
+    error: EvmDatabaseError<ErasedError>,
+) -> ReplayError<ErasedError> {
     match error {
         EvmDatabaseError::Database(error) => ReplayError::Base(error),
         EvmDatabaseError::Bal(error) => ReplayError::Failed { tx, message: error.to_string() },
     }
 }
 
-/// Keeps what commits, for replays.
-pub(in crate::evm) struct CommitRecorder(Option<Vec<Committed>>);
+/// Hears what commits: keeps it for replays, and whether the caller has ended its stream.
+pub(in crate::evm) struct CommitRecorder {
+    kept: Option<Vec<Committed>>,
+    has_ended: bool,
+}
 
 impl CommitRecorder {
     /// `keeps`: nothing is kept otherwise.
     pub(in crate::evm) fn new(keeps: bool) -> Self {
-        Self(keeps.then(Vec::new))
+        Self { kept: keeps.then(Vec::new), has_ended: false }
     }
 
     /// Runs `transactions` with what hears of each commit: `on_commit` after the recorder.
@@ -262,12 +295,24 @@ impl CommitRecorder {
         on_commit: Option<OnCommit<'_>>,
         transactions: impl FnOnce(Option<OnCommit<'_>>) -> R,
     ) -> R {
-        let Some(kept) = &mut self.0 else { return transactions(on_commit) };
+        let Self { kept, has_ended } = self;
+        if kept.is_none() && on_commit.is_none() {
+            return transactions(None);
+        }
         let mut on_commit = on_commit;
         transactions(Some(&mut |committed: Committed| {
-            kept.push(committed.clone());
-            on_commit.as_mut().map_or(ControlFlow::Continue(()), |on_commit| on_commit(committed))
+            if let Some(kept) = kept {
+                kept.push(committed.clone());
+            }
+            let flow = on_commit.as_mut().map(|on_commit| on_commit(committed));
+            *has_ended |= flow == Some(ControlFlow::Break(()));
+            flow.unwrap_or(ControlFlow::Continue(()))
         }))
+    }
+
+    /// Whether the caller has ended its stream.
+    pub(in crate::evm) const fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     /// What it has kept of a block by `block_context` over `overlay`.
@@ -276,112 +321,10 @@ impl CommitRecorder {
         block_context: &BlockContext,
         overlay: &Arc<Overlay>,
     ) -> Option<Replay> {
-        let committed = self.0.filter(|_| !block_context.extensions.has_own_evm())?;
+        let committed = self.kept.filter(|_| !block_context.extensions.has_own_evm())?;
         let (block, extensions) =
             (Arc::clone(&block_context.block), block_context.extensions.clone());
         let (overlay, mutant) = (Arc::clone(overlay), block_context.mutant);
         Some(Replay { block, extensions, overlay, committed, mutant })
-    }
-}
-
-/// revm's handler, and the surcharge.
-struct ReplayHandler<'r, 's, I> {
-    extensions: &'r Extensions,
-    marker: PhantomData<(&'s (), I)>,
-}
-
-type ReplayEvm<'s, I> = Evm<
-    ReplayContext<'s>,
-    I,
-    EthInstructions<EthInterpreter, ReplayContext<'s>>,
-    BlockPrecompiles,
-    EthFrame<EthInterpreter>,
->;
-
-impl<'s, I> Handler for ReplayHandler<'_, 's, I> {
-    type Evm = ReplayEvm<'s, I>;
-    type Error = EVMError<EvmDatabaseError<ErasedError>>;
-    type HaltReason = HaltReason;
-
-    fn validate_against_state_and_deduct_caller(
-        &self,
-        evm: &mut Self::Evm,
-        _: &mut InitialAndFloorGas,
-    ) -> Result<(), Self::Error> {
-        if let Some(amount) = self.amount(evm) {
-            let sender = evm.ctx.tx.caller;
-            let mut sender = evm.ctx.journal_mut().load_account_mut(sender)?.data;
-            if !sender.decr_balance(amount) {
-                let (fee, balance) = (Box::new(amount), Box::new(*sender.balance()));
-                return Err(InvalidTransaction::LackOfFundForMaxFee { fee, balance }.into());
-            }
-        }
-        pre_execution::validate_against_state_and_deduct_caller(&mut evm.ctx)
-    }
-
-    fn reward_beneficiary(
-        &self,
-        evm: &mut Self::Evm,
-        result: &mut FrameResult,
-    ) -> Result<(), Self::Error> {
-        if let (Some(amount), Some(surcharge)) = (self.amount(evm), &self.extensions.surcharge) {
-            let receiver = surcharge.receiver();
-            evm.ctx.journal_mut().load_account_mut(receiver)?.incr_balance(amount);
-        }
-        Ok(post_execution::reward_beneficiary(&mut evm.ctx, result.gas())?)
-    }
-}
-
-impl<'s, I: Inspector<ReplayContext<'s>, EthInterpreter>> InspectorHandler
-    for ReplayHandler<'_, 's, I>
-{
-    type IT = EthInterpreter;
-}
-
-impl<'s, I> ReplayHandler<'_, 's, I> {
-    /// What the transaction pays on top of its gas, if anything.
-    fn amount(&self, evm: &ReplayEvm<'s, I>) -> Option<U256> {
-        let amount = self.extensions.surcharge.as_ref()?.amount(&evm.ctx.tx);
-        (!amount.is_zero() && !evm.ctx.cfg.is_fee_charge_disabled()).then_some(amount)
-    }
-}
-
-impl Database for ReplayBase<'_> {
-    type Error = ErasedError;
-
-    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ErasedError> {
-        self.0.get_mut().basic(address)
-    }
-
-    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, ErasedError> {
-        self.0.get_mut().code_by_hash(hash)
-    }
-
-    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ErasedError> {
-        self.0.get_mut().storage(address, slot)
-    }
-
-    fn block_hash(&mut self, number: u64) -> Result<B256, ErasedError> {
-        Database::block_hash(self.0.get_mut(), number)
-    }
-}
-
-impl DatabaseRef for ReplayBase<'_> {
-    type Error = ErasedError;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, ErasedError> {
-        self.0.borrow_mut().basic(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, ErasedError> {
-        self.0.borrow_mut().code_by_hash(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, ErasedError> {
-        self.0.borrow_mut().storage(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, ErasedError> {
-        Database::block_hash(&mut *self.0.borrow_mut(), number)
     }
 }

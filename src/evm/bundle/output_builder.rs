@@ -13,6 +13,8 @@ use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 pub(in crate::evm) struct OutputBuilder {
     pub(in crate::evm) bundle: Option<BundleBuilder>,
     pub(in crate::evm) split: OutcomesBuilder,
+    /// Transactions that were committed when a bundle was begun last.
+    begun_at: usize,
     mutant: EvmMutant,
 }
 
@@ -37,11 +39,15 @@ impl OutputBuilder {
             self.split = OutcomesBuilder::with_capacity(0, transactions);
         }
         bundle.extend(outcomes);
+        self.begun_at = outcomes.len();
         (self.bundle, self.mutant) = (Some(bundle), effects.mutant);
     }
 
-    pub(in crate::evm) const fn has_bundle(&self) -> bool {
-        self.bundle.is_some()
+    /// Whether a bundle may be begun when `transactions` have been committed. Each beginning takes up
+    /// all of these: where bundles are given up again and again, only ever later beginnings keep the
+    /// whole linear.
+    pub(in crate::evm) const fn may_begin(&self, transactions: usize) -> bool {
+        self.bundle.is_none() && transactions >= 2 * self.begun_at
     }
 
     /// The bundle is made when all have run.
@@ -68,7 +74,7 @@ impl OutputBuilder {
         first: usize,
         outcomes: &mut [TxOutcome],
     ) {
-        let Self { bundle, split, mutant } = self;
+        let Self { bundle, split, mutant, .. } = self;
         if let Some(bundle) = bundle {
             let known = bundle.transactions().saturating_sub(first);
             if is_evm_mutant!(*mutant, LaneUnfolded) {

@@ -44,6 +44,7 @@ enum Open {
         ledger: Box<EvmLedger>,
         first: TxIndex,
         carried: TxIndex,
+        skips_rejected: bool,
     },
     Scattered {
         groups: Vec<(Chunk, BatchGroup)>,
@@ -137,6 +138,31 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         Ok(())
     }
 
+    /// Runs the next one of a stretch in order. One that is invalid is skipped, if that is wanted:
+    /// the run goes on with the journal and the room that it has.
+    fn run_in_order(
+        runner: &mut Runner<'a, D>,
+        (ledger, skips_rejected): (&mut EvmLedger, bool),
+        tx: TxIndex,
+    ) -> Result<(), Wait<D::Error>> {
+        if !skips_rejected {
+            return Self::run_neighbour(runner, ledger, tx);
+        }
+        let reason = match ledger.admit(tx) {
+            Err(reason) => reason,
+            Ok(()) => match Self::run_neighbour(runner, ledger, tx) {
+                Err(MustWait { error: Some(TxError::Rejected(reason)) })
+                    if EvmMachine::<'a, D>::may_skip(&reason) =>
+                {
+                    reason
+                }
+                ran => return ran,
+            },
+        };
+        runner.skip(tx, reason, ledger);
+        Ok(())
+    }
+
     /// Runs the next one by itself.
     fn run_single(&mut self, tx: TxIndex) -> Result<(), Wait<D::Error>> {
         let Self { runner, used, is_second, open, .. } = self;
@@ -157,7 +183,8 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         };
         // That of a run beside another one is the same gas.
         if !*is_second {
-            used.add(output.result.tx_gas_used());
+            let gas = BlockGas::of(None, output.result.gas());
+            used.add(gas.admitted(&block_context.block));
         }
         let txs = Chunk { first: tx, end: tx.next() };
         if let Some(log) = machine.view_mut().log_mut() {
@@ -220,14 +247,15 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
         self.is_second = is_second;
         let (runner, first) = (&mut self.runner, txs.first);
         let range: Range<usize> = first.position()..txs.end.position();
-        if let Some(InOrder { carry, room }) = in_order {
+        if let Some(InOrder { carry, room, skips_rejected }) = in_order {
             let ledger = Box::new(EvmLedger::of_part(runner.block_context, range.clone(), room));
             let carry = carry.unwrap_or_else(|| {
                 let mut carry = Carry::from(first);
                 carry.keep_receivers(runner.block_context, self.store);
                 carry
             });
-            self.open = Open::InOrder { ledger, first, carried: carry.first };
+            let carried = carry.first;
+            self.open = Open::InOrder { ledger, first, carried, skips_rejected };
             return runner.begin_in_order(range, carry, log);
         }
         // What the list tells others cannot change, whatever they commit.
@@ -250,8 +278,8 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
     fn run(&mut self, tx: TxIndex) -> Result<(), Wait<D::Error>> {
         let claims = self.runner.block_context.told_claims();
         let ran = match &mut self.open {
-            Open::InOrder { ledger, .. } => {
-                return Self::run_neighbour(&mut self.runner, ledger, tx);
+            Open::InOrder { ledger, skips_rejected, .. } => {
+                return Self::run_in_order(&mut self.runner, (ledger, *skips_rejected), tx);
             }
             _ if self.used.exceeds(self.runner.block_context.block.env.gas_limit)
                 || claims.is_some_and(|claims| claims.is_beyond_wrong(index_of(tx))) =>
@@ -274,7 +302,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
         let Self { runner, used, streams, is_second, open, .. } = self;
         let empty = Open::Scattered { groups: Vec::new(), in_journal: 0 };
         let groups = match core::mem::replace(open, empty) {
-            Open::InOrder { mut ledger, first, carried } => {
+            Open::InOrder { mut ledger, first, carried, .. } => {
                 runner.settle(&mut ledger);
                 let carry = Some(runner.end_in_order(carried, &ledger));
                 let groups = Self::end_neighbours(runner, *ledger, first, *streams);

@@ -373,11 +373,7 @@ impl EvmLedger {
     }
 
     pub(super) fn add_gas(&mut self, tx: TxIndex, gas: &ResultGas) {
-        self.gas = self.gas.plus(BlockGas {
-            cumulative: gas.tx_gas_used(),
-            regular: gas.block_regular_gas_used(),
-            state: gas.block_state_gas_used(),
-            blob: self.block.transactions.get(tx.position()).map_or(0, blob_gas),
-        });
+        let tx = self.block.transactions.get(tx.position());
+        self.gas = self.gas.plus(BlockGas::of(tx, gas));
     }
 }

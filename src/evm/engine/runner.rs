@@ -171,6 +171,14 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         }
     }
 
+    /// Skips `tx`, which is invalid or has no room.
+    pub(in crate::evm) fn skip(&mut self, tx: TxIndex, reason: Rejection, ledger: &mut EvmLedger) {
+        if !self.is_streamed {
+            self.split.add_skipped(reason.clone(), self.block_context.mutant);
+        }
+        ledger.skip(tx, reason);
+    }
+
     /// A read of `tx` had no answer.
     fn stopped(
         &mut self,

@@ -139,7 +139,7 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
         self.end = txs.first;
         self.in_order = None;
         self.view.base_mut().told = None;
-        let Some(InOrder { carry, room }) = in_order else {
+        let Some(InOrder { carry, room, .. }) = in_order else {
             self.tells = self.workload.claims().is_some();
             let (snapshot, log) = match self.tells {
                 true => (TxIndex(0), log.map(AccessLog::of_writes)),

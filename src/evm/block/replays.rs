@@ -1,0 +1,114 @@
+//! The transactions of an executed block once more, one after the other, with inspectors.
+
+use super::commit::Codes;
+use super::replay::{Ran, Replay, ReplayError, failed};
+use super::replay_evm::{ReplayBase, ReplayContext};
+use crate::evm::exec::any::AnySource;
+use crate::ids::TxIndex;
+use core::fmt;
+use core::marker::PhantomData;
+use revm::Inspector;
+use revm::context::result::ExecutionResult;
+use revm::database::State;
+use revm::database_interface::ErasedError;
+use revm::interpreter::interpreter::EthInterpreter;
+use revm::state::EvmState;
+
+/// Replays the committed transactions of a block in order: see
+/// [`BlockOutput::replays`](crate::BlockOutput::replays). `E` is the error of the database.
+pub struct Replays<'o, 's, E> {
+    replay: &'o Replay,
+    /// The state that `next` sees. Gone once an inspector has panicked.
+    before: Option<State<ReplayBase<'s>>>,
+    codes: Codes,
+    /// The transaction to replay next, if it is not a skipped one.
+    next: TxIndex,
+    /// Everything below is applied to `before`.
+    applied: TxIndex,
+    error: PhantomData<fn() -> E>,
+}
+
+impl<E> fmt::Debug for Replays<'_, '_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replays").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+/// A transaction that [`Replays`] has run again.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ReplayedNext<'r, 's, I> {
+    /// Which one.
+    pub tx: TxIndex,
+    /// How it ended: see [`Replayed::result`](crate::Replayed::result).
+    pub result: ExecutionResult,
+    /// All that it has loaded, with what it has changed; not committed anywhere.
+    pub state: EvmState,
+    /// The state that it saw.
+    pub before: &'r mut State<ReplayBase<'s>>,
+    /// The inspector, with what it has recorded.
+    pub inspector: I,
+}
+
+impl<'o, 's, E: core::error::Error + Send + Sync + 'static> Replays<'o, 's, E> {
+    pub(super) fn new(replay: &'o Replay, source: &AnySource<'s>) -> Result<Self, ReplayError<E>> {
+        let before = Some(replay.first_state(source).map_err(ReplayError::typed)?);
+        let (codes, next, error) = (Codes::default(), TxIndex(0), PhantomData);
+        Ok(Self { replay, before, codes, next, applied: next, error })
+    }
+
+    /// Replays the next transaction that is in the block; `None` after the last committed one.
+    ///
+    /// # Errors
+    /// [`ReplayError`]. The next call goes on with the transaction after that one, unless the
+    /// database has failed: it tries the same one again then.
+    pub fn replay_next<I>(
+        &mut self,
+        inspector: I,
+    ) -> Option<Result<ReplayedNext<'_, 's, I>, ReplayError<E>>>
+    where
+        I: Inspector<ReplayContext<'s>, EthInterpreter>,
+    {
+        while self.replay.rejection(self.next).is_some() {
+            self.next = self.next.next();
+        }
+        if self.next.position() >= self.replay.known() {
+            return None;
+        }
+        let tx = self.next;
+        let mut before = self.before.take()?;
+        let ran = match self.catch_up(&mut before) {
+            Ok(()) => {
+                let (after, ran) = self.replay.run_on(tx, before, inspector);
+                before = after;
+                ran
+            }
+            Err(error) => Err(error),
+        };
+        if !matches!(ran, Err(ReplayError::Base(_))) {
+            self.next = tx.next();
+        }
+        let before = self.before.insert(before);
+        let replayed = ran.map(|Ran { result, state, inspector }| ReplayedNext {
+            tx,
+            result,
+            state,
+            before,
+            inspector,
+        });
+        Some(replayed.map_err(ReplayError::typed))
+    }
+
+    /// Applies what the transactions below the next one have changed.
+    fn catch_up(
+        &mut self,
+        before: &mut State<ReplayBase<'s>>,
+    ) -> Result<(), ReplayError<ErasedError>> {
+        while self.applied < self.next {
+            let applied = self.replay.apply(self.applied, before, &mut self.codes);
+            applied.map_err(|error| failed(self.next, error))?;
+            self.applied = self.applied.next();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! How a block ends early. A cancelled one first commits the results that still hold.
+
+use super::events::{Command, Failure};
+use super::private::{BatchState, Polled};
+use super::slot::Status;
+use super::state::{Halt, Phase, Protocol};
+use crate::error::Invariant;
+use crate::ids::TxIndex;
+
+impl Protocol {
+    /// No command but [`Command::StopWork`] and, once all jobs are reported, [`Command::Finish`]
+    /// follows.
+    pub(super) fn begin_halt(&mut self, halt: Halt) {
+        let stop_sent = match self.phase {
+            Phase::Running => false,
+            Phase::Settling { stop_sent } => stop_sent,
+            Phase::Halting { .. } | Phase::Finished => return,
+        };
+        self.phase = Phase::Halting { stop_sent };
+        // A cancelled block ends as such.
+        self.halt.get_or_insert(halt);
+        self.awaiting = None;
+        self.discards.clear();
+        self.rechecks.clear();
+    }
+
+    /// No further transaction runs. The block ends at the first one without a result that can be
+    /// committed.
+    pub(super) fn on_cancelled(&mut self) {
+        if self.phase == Phase::Running {
+            self.phase = Phase::Settling { stop_sent: false };
+            self.halt = Some(Halt::Cancelled);
+            self.rechecks.clear();
+        }
+    }
+
+    /// The next command of a cancelled block. Once all jobs have been reported, it commits from the
+    /// frontier on without running anything.
+    pub(super) fn poll_settling(&mut self, stop_sent: bool) -> Polled {
+        if !stop_sent {
+            self.phase = Phase::Settling { stop_sent: true };
+            return Ok(Some(Command::StopWork));
+        }
+        if self.in_flight() > 0 {
+            return Ok(None);
+        }
+        if self.frontier.0 >= self.len() {
+            // It came too late: nothing is missing.
+            self.halt = None;
+            return self.poll_frontier();
+        }
+        if self.has_result(self.frontier)? {
+            return self.poll_frontier();
+        }
+        self.begin_halt(Halt::Cancelled);
+        self.poll()
+    }
+
+    /// Whether `tx`, the frontier, can become final without a run: it has been executed, or it is
+    /// invalid and may be skipped.
+    fn has_result(&self, tx: TxIndex) -> Result<bool, Invariant> {
+        let failure = self.at_frontier.failure;
+        let may_skip = |failure| self.limits.skip_rejected && failure == Some(Failure::Rejected);
+        let Some(id) = self.private.head(tx) else {
+            return Ok(self.slot(tx)?.status == Status::Executed || may_skip(failure));
+        };
+        let batch = self.private.batch(id).ok_or(Invariant::MissingResult { tx })?;
+        Ok(match &batch.state {
+            BatchState::Ended(ended) if ended.held == Some(tx) => {
+                self.at_frontier.has_run || may_skip(failure.or(ended.failure))
+            }
+            BatchState::Ended(ended) => !ended.groups.is_empty(),
+            BatchState::Waiting | BatchState::InFlight(_) | BatchState::Over => false,
+        })
+    }
+}

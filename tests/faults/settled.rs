@@ -1,0 +1,274 @@
+//! A token loses nothing that has run: what was executed before it was cancelled is committed, as far as it follows
+//! without a gap.
+
+use crate::support::scene::{SEEDED, Scene, call, numbered, pay};
+use alloy_eips::eip4895::Withdrawal;
+use alloy_primitives::{Address, B256, U256};
+use braid_evm::{
+    At, BlockErrorKind, BlockOutput, CancellationToken, Cloned, Config, Executor, Forced, Mode,
+    Policy, Rejection, TransactionPool,
+};
+use braid_testkit::code::Code;
+use braid_testkit::memory::MemoryDatabase;
+use braid_testkit::oracle::{Expected, compare_prefix};
+use core::ops::ControlFlow;
+use revm::DatabaseRef;
+use revm::context::TxEnv;
+use revm::primitives::hardfork::SpecId;
+use revm::state::{AccountInfo, Bytecode};
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+
+const POLICIES: [Policy; 6] = [
+    Policy::InOrder,
+    Policy::Auto,
+    Policy::Forced(Forced::Speculative),
+    Policy::Forced(Forced::Alternate),
+    Policy::Forced(Forced::Neighbours),
+    Policy::Forced(Forced::Groups),
+];
+
+/// Whether each result is kept until it is committed. Speculation that is given up, as it is by turns here, leaves
+/// nothing, and a token may be met before the same transactions have run again. Of two workers that run the same batch
+/// one tells its results, which may be fewer.
+fn keeps_results(policy: Policy, output: &BlockOutput) -> bool {
+    policy != Policy::Forced(Forced::Alternate) && output.stats.helped_batches == 0
+}
+
+fn executor(workers: u16, policy: Policy) -> Executor {
+    let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
+    config.policy = policy;
+    Executor::new(config).expect("threads start").with_mutant(SEEDED.get())
+}
+
+/// Payments by senders of their own to accounts of their own.
+fn payments(count: u64) -> Scene {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    for tx in 0..count {
+        let sender = scene.sender(tx);
+        scene.send(sender, pay(numbered(0xd0, tx), 1));
+    }
+    scene
+}
+
+/// Cancels when one sender is read, and notes which senders were read at all.
+#[derive(Clone, Debug)]
+struct Noting {
+    inner: MemoryDatabase,
+    last: Address,
+    token: CancellationToken,
+    read: Arc<BTreeMap<Address, AtomicBool>>,
+}
+
+impl Noting {
+    fn of(scene: &Scene, last: usize) -> Self {
+        let senders = scene.block.transactions.iter().map(|tx| tx.caller);
+        Self {
+            inner: scene.database(),
+            last: scene.block.transactions[last].caller,
+            token: CancellationToken::new(),
+            read: Arc::new(senders.map(|sender| (sender, AtomicBool::new(false))).collect()),
+        }
+    }
+
+    /// Transactions from the first one on that have begun without a gap.
+    fn begun(&self, transactions: &[TxEnv]) -> usize {
+        let is_begun = |tx: &&TxEnv| self.read[&tx.caller].load(SeqCst);
+        transactions.iter().take_while(is_begun).count()
+    }
+}
+
+impl DatabaseRef for Noting {
+    type Error = <MemoryDatabase as DatabaseRef>::Error;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
+        if let Some(read) = self.read.get(&address) {
+            read.store(true, SeqCst);
+        }
+        if address == self.last {
+            self.token.cancel();
+        }
+        self.inner.basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Self::Error> {
+        self.inner.code_by_hash_ref(hash)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Self::Error> {
+        self.inner.storage_ref(address, slot)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Self::Error> {
+        self.inner.block_hash_ref(number)
+    }
+}
+
+/// Each worker ends the transaction that it runs: all that have begun without a gap are committed.
+#[test]
+pub(crate) fn what_has_begun_is_committed() {
+    for (workers, policy, count) in POLICIES
+        .iter()
+        .flat_map(|policy| [1, 2, 8].map(|workers| (workers, *policy)))
+        .flat_map(|(workers, policy)| [20, 100, 400].map(|count| (workers, policy, count)))
+        .chain([(1, Policy::InOrder, 1_000), (1, Policy::Auto, 1_000)])
+    {
+        let scene = payments(count);
+        let block = Arc::new(scene.block.clone());
+        let mut executor = executor(workers, policy);
+        for last in [count as usize / 2, count as usize - 1] {
+            let database = Noting::of(&scene, last);
+            let request = executor.block(Arc::clone(&block)).database(database.clone());
+            let found = request.cancel(database.token.clone()).execute();
+            let what = format!("{policy:?}, {workers} workers, {last} of {count}");
+            let begun = database.begun(&block.transactions);
+            let output = match found {
+                Ok(output) => output,
+                Err(error) => {
+                    assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{what}: {error}");
+                    assert_ne!(error.at, At::PostBlock, "{what}");
+                    *error.committed
+                }
+            };
+            let committed = output.outcomes.len();
+            let has_all = committed >= begun || !keeps_results(policy, &output);
+            assert!(has_all, "{what}: {committed} of {begun} that had begun");
+            assert!(workers > 1 || committed == last + 1, "{what}: {committed}");
+            compare_prefix(&block, Mode::Validate, &scene.database(), &output, false)
+                .unwrap_or_else(|wrong| panic!("{what}: {wrong}"));
+        }
+    }
+}
+
+/// Conflicts, invalid transactions and one sender's own: what commits is a prefix, and a whole block.
+#[test]
+fn what_is_committed_is_what_sequential_execution_gives() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let counter = scene.contract(0, Code::new().increment(0, 1));
+    for tx in 0..200 {
+        let sender = scene.sender(tx % 150);
+        let to = if tx % 5 == 0 { call(counter) } else { pay(numbered(0xd0, tx), 1) };
+        scene.send(sender, to);
+        if tx % 17 == 3 {
+            scene.block.transactions.last_mut().expect("one was sent").nonce += 7;
+        }
+    }
+    let mut config = Config::with_workers(NonZeroU16::new(3).expect("not 0"));
+    config.mode = Mode::Build;
+    for policy in POLICIES {
+        config.policy = policy;
+        let mut executor = Executor::new(config).expect("threads start");
+        for last in (0..150).step_by(7) {
+            let database = Noting::of(&scene, last);
+            let request = executor.block(scene.block.clone()).database(database.clone());
+            let found = request.cancel(database.token.clone()).execute();
+            let output = found.unwrap_or_else(|error| *error.committed);
+            compare_prefix(&scene.block, Mode::Build, &scene.database(), &output, false)
+                .unwrap_or_else(|wrong| panic!("{policy:?}, {last}: {wrong}"));
+        }
+    }
+}
+
+/// A condition that holds late, whenever that is, is no error once all transactions are committed.
+#[test]
+fn a_token_that_comes_too_late_is_no_error() {
+    let scene = payments(3);
+    let block = Arc::new(scene.block.clone());
+    for policy in POLICIES {
+        for workers in [1, 2, 8] {
+            let mut executor = executor(workers, policy);
+            let mut whole = 0;
+            for at in 0..200 {
+                let asked = AtomicU64::new(0);
+                let token = CancellationToken::when(move || asked.fetch_add(1, SeqCst) == at);
+                let request = executor.block(Arc::clone(&block)).database(scene.database());
+                match request.cancel(token).execute() {
+                    Ok(output) => {
+                        assert_eq!(output.outcomes.len(), 3);
+                        whole += 1;
+                    }
+                    Err(error) => {
+                        let committed = error.committed.outcomes.len();
+                        assert!(committed < 3, "{policy:?}, {workers} workers, at {at}: {error}");
+                    }
+                }
+            }
+            assert!(whole > 0, "{policy:?}, {workers} workers");
+        }
+    }
+}
+
+/// Hands out transactions in order.
+struct Waiting(std::vec::IntoIter<TxEnv>);
+
+impl TransactionPool for Waiting {
+    fn next(&mut self, _: u64) -> Option<TxEnv> {
+        self.0.next()
+    }
+
+    fn skipped(&mut self, tx: &TxEnv, reason: &Rejection) {
+        panic!("{tx:?}: {reason}");
+    }
+}
+
+/// The block of what has run by then. What has run above it is not there: not for the withdrawals, which credit the
+/// accounts that it pays.
+#[test]
+fn a_builder_gets_what_has_run() {
+    let mut scene = payments(600);
+    let transactions = core::mem::take(&mut scene.block.transactions);
+    let withdrawal = |(index, tx): (u64, &TxEnv)| Withdrawal {
+        index,
+        address: tx.kind.to().copied().expect("a payment"),
+        amount: 5,
+        validator_index: index,
+    };
+    scene.block.withdrawals = Some((0..).zip(&transactions).map(withdrawal).collect());
+    for policy in POLICIES {
+        for workers in [1, 2, 8] {
+            for last in [0, 40, 300, 599] {
+                let mut whole = scene.clone();
+                whole.block.transactions = transactions.clone();
+                let database = Noting::of(&whole, last);
+                let mut executor = executor(workers, policy);
+                let mut pool = Waiting(transactions.clone().into_iter());
+                let request = executor.block(scene.block.clone()).state(Cloned(database.clone()));
+                let built = request.cancel(database.token.clone()).build(&mut pool);
+                let built = built.unwrap_or_else(|error| panic!("{policy:?}: {error}"));
+                let what = format!("{policy:?}, {workers} workers, {last}");
+                let (count, begun) =
+                    (built.block.transactions.len(), database.begun(&transactions));
+                let has_all = count >= begun || !keeps_results(policy, &built.output);
+                assert!(has_all, "{what}: {count} of {begun}");
+                let expected = Expected::new(&built.block, Mode::Build, &scene.database());
+                let found = expected.compare(&Ok(built.output));
+                found.unwrap_or_else(|wrong| panic!("{what}: {wrong}"));
+            }
+        }
+    }
+}
+
+/// A stream that is not wanted any more ends the block, whatever the token says.
+#[test]
+fn a_stream_that_has_ended_is_an_error_beside_a_token() {
+    let mut scene = payments(100);
+    let transactions = core::mem::take(&mut scene.block.transactions);
+    for policy in POLICIES {
+        for workers in [1, 2] {
+            let (token, mut executor) = (CancellationToken::new(), executor(workers, policy));
+            let mut pool = Waiting(transactions.clone().into_iter());
+            let request = executor.block(scene.block.clone()).database(scene.database());
+            let request = request.cancel(token.clone()).on_commit(|committed| {
+                if committed.tx.position() < 3 {
+                    return ControlFlow::Continue(());
+                }
+                token.cancel();
+                ControlFlow::Break(())
+            });
+            let error = request.build(&mut pool).expect_err("the caller wants no more");
+            assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{policy:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Growth: twice as much of anything takes at most 2.3 times the work, in every strategy.
+//!
+//! Work is what the program allocates, which is nearly the same in each run. What allocates nothing shows in processor
+//! time, which has the noise of other programs and of threads that look for work: there 3 is allowed, and 4 would be
+//! quadratic. A program of its own, as both are counted for the whole process: the tests take turns.
+
+mod measured;
+mod scenes;
+
+use braid_evm::{
+    BlockErrorKind, CancellationToken, Cloned, Config, Executor, Forced, Mode, Policy, TxIndex,
+};
+use core::num::NonZeroU16;
+use measured::{Work, measure};
+use revm::inspector::NoOpInspector;
+use scenes::{Growing, LEAST};
+use std::sync::Arc;
+use std::sync::Mutex;
+
+/// Work for twice as much, at most: what is allocated, and the time that it takes.
+const MOST: (f64, f64) = (2.3, 3.0);
+
+/// Workers, and how transactions run.
+const STRATEGIES: [(u16, Policy); 7] = [
+    (1, Policy::InOrder),
+    (2, Policy::InOrder),
+    (2, Policy::Auto),
+    (2, Policy::Forced(Forced::Speculative)),
+    (2, Policy::Forced(Forced::Alternate)),
+    (2, Policy::Forced(Forced::Neighbours)),
+    (2, Policy::Forced(Forced::Groups)),
+];
+/// The same for transactions that need each other: how many runs two workers discard is chance.
+const CONTENDED: [(u16, Policy); 7] = [
+    (1, Policy::InOrder),
+    (2, Policy::InOrder),
+    (2, Policy::Auto),
+    (1, Policy::Forced(Forced::Speculative)),
+    (1, Policy::Forced(Forced::Alternate)),
+    (2, Policy::Forced(Forced::Neighbours)),
+    (2, Policy::Forced(Forced::Groups)),
+];
+/// For what does not depend on how transactions run.
+const ONE: [(u16, Policy); 1] = [(2, Policy::Auto)];
+const SPECULATIVE: [(u16, Policy); 1] = [(2, Policy::Forced(Forced::Speculative))];
+const LISTED: [(u16, Policy); 2] = [(1, Policy::Auto), (2, Policy::Forced(Forced::AccessList))];
+
+static TURN: Mutex<()> = Mutex::new(());
+
+fn executor((workers, policy): (u16, Policy), mode: Mode) -> Executor {
+    let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
+    (config.policy, config.mode, config.learn) = (policy, mode, false);
+    config.io_workers = Some(config.workers);
+    Executor::new(config).expect("threads start")
+}
+
+/// What is done with a block.
+type Run = fn(&mut Executor, &Growing);
+
+fn execute(executor: &mut Executor, scene: &Growing) {
+    let request = executor.block(Arc::clone(&scene.block)).database(scene.database.clone());
+    let output = request.execute().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(output.outcomes.len(), scene.block.transactions.len());
+}
+
+/// Fails if the work of `run` grows faster than it may on blocks of `scene`.
+fn grows(
+    name: &str,
+    mode: Mode,
+    strategies: &[(u16, Policy)],
+    scene: fn(u64) -> Growing,
+    run: Run,
+) {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let scenes = [LEAST, 2 * LEAST, 4 * LEAST].map(scene);
+    for strategy in strategies {
+        let mut least = [Work::MOST; 3];
+        // What else the machine does can only add to the time.
+        let is_slow = (0..6).all(|_| {
+            for (scene, least) in scenes.iter().zip(&mut least) {
+                let mut executor = executor(*strategy, mode);
+                *least = least.least(measure(|| run(&mut executor, scene)));
+            }
+            least[2].exceeds(least[0], (MOST.0 * MOST.0, MOST.1 * MOST.1))
+        });
+        println!("{name}, {strategy:?}: {least:?}");
+        assert!(!is_slow, "{name}, {strategy:?}: {least:?}");
+    }
+}
+
+#[test]
+fn payments() {
+    grows("payments", Mode::Validate, &STRATEGIES, scenes::payments, execute);
+}
+
+#[test]
+fn rejected_transactions() {
+    grows("rejected", Mode::Build, &STRATEGIES, scenes::rejected, execute);
+}
+
+#[test]
+fn transactions_without_room() {
+    grows("without room", Mode::Build, &STRATEGIES, scenes::without_room, execute);
+}
+
+#[test]
+fn credited_accounts() {
+    grows("credited", Mode::Validate, &CONTENDED, scenes::credited, execute);
+}
+
+#[test]
+fn created_contracts() {
+    grows("created", Mode::Validate, &STRATEGIES, scenes::created, execute);
+}
+
+#[test]
+fn destroyed_contracts() {
+    grows("destroyed", Mode::Validate, &STRATEGIES, scenes::destroyed, execute);
+}
+
+#[test]
+fn authorised_transactions() {
+    grows("authorised", Mode::Validate, &STRATEGIES, scenes::authorised, execute);
+}
+
+#[test]
+fn log_topics() {
+    grows("log topics", Mode::Validate, &STRATEGIES, scenes::log_topics, execute);
+}
+
+#[test]
+fn calls_of_one_counter() {
+    grows("counter", Mode::Validate, &CONTENDED, scenes::counter, execute);
+}
+
+#[test]
+fn access_list_entries() {
+    grows("access-list entries", Mode::Validate, &STRATEGIES, scenes::access_list_entries, execute);
+}
+
+#[test]
+fn a_write_set_that_is_published_again() {
+    grows("republished", Mode::Validate, &SPECULATIVE, scenes::republished, execute);
+}
+
+#[test]
+fn withdrawals() {
+    grows("withdrawals", Mode::Validate, &ONE, scenes::withdrawals, execute);
+}
+
+#[test]
+fn ommers() {
+    grows("ommers", Mode::Validate, &ONE, scenes::ommers, execute);
+}
+
+#[test]
+fn requests() {
+    grows("requests", Mode::Validate, &ONE, scenes::requests, execute);
+}
+
+#[test]
+fn listed_transactions() {
+    grows("listed", Mode::Validate, &LISTED, scenes::listed, execute);
+}
+
+#[test]
+fn cancelled_transactions() {
+    grows("cancelled", Mode::Validate, &STRATEGIES, scenes::payments, |executor, scene| {
+        let (token, all) = (CancellationToken::new(), scene.block.transactions.len());
+        let last = scene.block.transactions[all - 1].caller;
+        let database = scene.database.clone().cancelling(last, token.clone());
+        let request = executor.block(Arc::clone(&scene.block)).database(database);
+        match request.cancel(token).execute() {
+            Ok(output) => assert_eq!(output.outcomes.len(), all),
+            Err(error) => assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{error}"),
+        }
+    });
+}
+
+#[test]
+fn replayed_transactions() {
+    grows("replayed", Mode::Validate, &ONE, scenes::payments, |_, scene| {
+        let mut config = Config::with_workers(NonZeroU16::MIN);
+        config.keeps_changes = true;
+        let mut executor = Executor::new(config).expect("no threads");
+        let request = executor.block(Arc::clone(&scene.block)).database(scene.database.clone());
+        let output = request.execute().unwrap_or_else(|error| panic!("{error}"));
+        let mut replays = output.replays(Cloned(scene.database.clone())).expect("it was kept");
+        let mut replayed = 0;
+        while let Some(again) = replays.replay_next(NoOpInspector) {
+            let again = again.unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(again.tx, TxIndex(replayed));
+            replayed += 1;
+        }
+        assert_eq!(replayed as usize, scene.block.transactions.len());
+    });
+}
