@@ -56,6 +56,8 @@ pub(crate) use block::committed::OnCommit;
 pub use block::error::{At, BlockError, BlockErrorKind};
 pub use block::output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
 pub use block::replay::{ReplayBase, ReplayContext, ReplayError, Replayed};
+#[cfg(feature = "alloy")]
+pub(crate) use block::requests::{no_code, push_deposits};
 pub(crate) use drive::{Options, build, execute};
 pub(crate) use exec::any::AnySource;
 pub use exec::base::{Cloned, StateSource};

@@ -5,6 +5,7 @@ use super::{
     SequentialOutput, SkipReason,
     any::{AnyDatabase, any},
     database::Reads,
+    finish::before_requests,
     lists::{AccessLists, Lists},
     parts::{Receipts, deposits, envelope, own_rewards, without_logs},
 };
@@ -197,11 +198,16 @@ impl Frame {
         let fork = self.cfg.spec;
         let spec = ForkSpec::new(fork, &self.rules, number).for_executor(&self.rules);
         let own_rewards = own_rewards(&self.rules, self.env.beneficiary, number, &self.ommers);
+        let has_requests = self.rules.system_calls && fork.is_enabled_in(SpecId::PRAGUE);
+        let (paid_first, paid_last) = match has_requests {
+            true => (self.withdrawals, None),
+            false => (None, self.withdrawals),
+        };
         let ctx = EthBlockExecutionCtx {
             parent_hash: self.parent_hash,
             parent_beacon_block_root: self.parent_beacon_block_root,
             ommers: &self.ommers,
-            withdrawals: self.withdrawals.map(Cow::Owned),
+            withdrawals: paid_last.map(Cow::Owned),
             extra_data: Bytes::new(),
             tx_count_hint: Some(count),
             slot_number: Some(self.env.slot_num),
@@ -218,6 +224,10 @@ impl Frame {
             executor.apply_pre_execution_changes().map_err(|error| (Position::PreBlock, error))?;
         }
         let outcomes = transactions(&mut executor)?;
+        if has_requests {
+            before_requests(executor.evm.db_mut(), fork, paid_first.as_deref())
+                .map_err(|error| (Position::PostBlock, error))?;
+        }
         let finished = executor.finish();
         let (evm, mut result) = finished.map_err(|error| (Position::PostBlock, error))?;
         if !self.rules.system_calls && fork.is_enabled_in(SpecId::PRAGUE) {
