@@ -89,3 +89,23 @@ impl Engine {
         Ok(result)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::NonZeroU16;
+    use std::sync::Barrier;
+
+    #[test]
+    fn threads_of_few_executors_wait_for_blocks() {
+        let engine = Engine::new(Config::with_workers(NonZeroU16::MIN));
+        let all = Barrier::new(16);
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| engine.with((0, false), |_| all.wait()).expect("it starts"));
+            }
+        });
+        assert_eq!(engine.shared.idle.lock().len(), IDLE_EXECUTORS);
+        assert_eq!(engine.shared.blocks.load(SeqCst), 16);
+    }
+}

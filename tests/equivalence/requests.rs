@@ -1,6 +1,7 @@
 //! The end of a block from Prague on, as the executable specification has it.
 
 use crate::support::scene::{Scene, contract, pay};
+use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
 use alloy_primitives::U256;
@@ -57,5 +58,25 @@ fn a_withdrawal_of_nothing_is_a_touch_before_the_calls() {
         scene.block.withdrawals = Some(vec![withdrawal]);
         scene.send(alice, pay(bob, 1));
         assert_eq!(scene.play().balance(empty), None, "{spec:?}");
+    }
+}
+
+/// A private chain without them asks none, and calls the contracts before the transactions all the same.
+#[test]
+fn a_chain_may_have_no_contracts_for_requests() {
+    for spec in SPECS {
+        let mut scene = Scene::on(spec);
+        let [alice, bob] = scene.senders();
+        request_contracts(spec).into_iter().for_each(|contract| scene.remove(contract));
+        let keeps = Code::new().push(0).op(opcode::CALLDATALOAD).sstore_top(0).op(opcode::STOP);
+        scene.put(HISTORY_STORAGE_ADDRESS, contract(keeps));
+        let withdrawal = Withdrawal { address: bob, amount: 1, ..Withdrawal::default() };
+        scene.block.withdrawals = Some(vec![withdrawal]);
+        scene.send(alice, pay(bob, 1));
+        scene.block.rules.requests = false;
+        let parent = U256::from_be_bytes(scene.block.parent_hash.0);
+        assert_eq!(scene.play().slot(HISTORY_STORAGE_ADDRESS, 0), Some(parent), "{spec:?}");
+        scene.block.rules.requests = true;
+        assert_eq!(scene.fail().at, Position::PostBlock, "{spec:?}");
     }
 }

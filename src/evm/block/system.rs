@@ -126,7 +126,8 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
     /// Whether system contracts are called after the transactions.
     pub(in crate::evm) fn has_calls_after(&self) -> bool {
         let block = self.block();
-        block.rules.system_calls && block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
+        let asked = block.rules.system_calls && block.rules.requests;
+        asked && block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
     }
 
     /// Pays the withdrawals (EIP-4895) and collects the requests of system contracts (EIP-7002,

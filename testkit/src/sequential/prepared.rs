@@ -198,7 +198,8 @@ impl Frame {
         let fork = self.cfg.spec;
         let spec = ForkSpec::new(fork, &self.rules, number).for_executor(&self.rules);
         let own_rewards = own_rewards(&self.rules, self.env.beneficiary, number, &self.ommers);
-        let has_requests = self.rules.system_calls && fork.is_enabled_in(SpecId::PRAGUE);
+        let is_asked = self.rules.system_calls && self.rules.requests;
+        let has_requests = is_asked && fork.is_enabled_in(SpecId::PRAGUE);
         let (paid_first, paid_last) = match has_requests {
             true => (self.withdrawals, None),
             false => (None, self.withdrawals),
@@ -227,10 +228,12 @@ impl Frame {
         if has_requests {
             before_requests(executor.evm.db_mut(), fork, paid_first.as_deref())
                 .map_err(|error| (Position::PostBlock, error))?;
+        } else {
+            executor.spec = spec.without_requests();
         }
         let finished = executor.finish();
         let (evm, mut result) = finished.map_err(|error| (Position::PostBlock, error))?;
-        if !self.rules.system_calls && fork.is_enabled_in(SpecId::PRAGUE) {
+        if !has_requests && fork.is_enabled_in(SpecId::PRAGUE) {
             let deposits = deposits(&spec, &result.receipts);
             result.requests = deposits.map_err(|error| (Position::PostBlock, error))?;
         }

@@ -120,10 +120,10 @@ fn what_one_call_changes_another_one_looks_at() {
     assert_eq!(balances(listed(&played, OTHER)), [(2, U256::from(5))]);
 }
 
-/// A contract that is called after the transactions creates one that destroys itself; who is there gets ether later, by
-/// another call or by a withdrawal.
+/// A contract that is called after the transactions creates one that destroys itself; who is there gets ether before it, by
+/// a withdrawal, or after it, by another call.
 #[test]
-fn what_a_call_has_destroyed_is_paid_later() {
+fn what_a_call_destroys_is_paid_before_or_later() {
     let dies = Code::new().sstore(1, 1).sload(2).op(opcode::POP).selfdestruct(OTHER).bytes();
     let creates = || contract(Code::new().create(&dies, 0).op(opcode::STOP));
     let first = eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
@@ -139,15 +139,17 @@ fn what_a_call_has_destroyed_is_paid_later() {
         let later = MemoryAccount { balance: U256::from(9), ..contract(later) };
         scene.put(eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, later);
         scene.send(alice, pay(bob, 1));
-        let mut wei = 7;
         if !by_call {
             let withdrawal = Withdrawal { address: paid, amount: 1, ..Withdrawal::default() };
-            (scene.block.withdrawals, wei) = (Some(vec![withdrawal]), 1_000_000_000);
+            scene.block.withdrawals = Some(vec![withdrawal]);
         }
         let played = scene.play();
-        assert_eq!(played.balance(paid), Some(U256::from(wei)));
+        // Withdrawals are paid before the calls, so that one goes to `OTHER`.
+        let wei = by_call.then_some(U256::from(7));
+        assert_eq!(played.balance(paid), wei);
+        assert_eq!(played.balance(OTHER), (!by_call).then_some(U256::from(1_000_000_000)));
         let account = listed(&played, paid);
-        assert_eq!(balances(account), [(2, U256::from(wei))], "{by_call}");
+        assert_eq!(balances(account), Vec::from_iter(wei.map(|wei| (2, wei))), "{by_call}");
         assert!(nonces(account).is_empty());
         assert_eq!((reads(account), writes(account)), (vec![1, 2], vec![]));
     }
