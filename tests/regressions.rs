@@ -108,6 +108,49 @@ fn slots_of_a_contract_of_this_block_are_not_asked_of_the_database() {
     assert_eq!((expected, found), (Ok(()), Ok(())));
 }
 
+/// An account that only has a balance and, in the database, a slot, becomes an account by a delegation of this block: from
+/// then on its slots are zero, whatever the database holds.
+#[test]
+fn slots_of_an_account_of_this_block_are_not_asked_of_the_database() {
+    for spec in [SpecId::PRAGUE, SpecId::AMSTERDAM] {
+        let mut scene = Scene::on(spec);
+        let [alice, bob] = scene.senders();
+        let odd = Address::repeat_byte(0x77);
+        let (balance, storage) = (U256::ONE, storage([(0, 7)]));
+        scene.put(odd, MemoryAccount { balance, storage, ..MemoryAccount::default() });
+        let sum = Code::new().sload(0).push(100).op(opcode::ADD).sstore_top(1);
+        let target = scene.contract(0, sum.op(opcode::STOP));
+        scene.send(alice, delegate(vec![authorization(odd, target, 0)], bob));
+        scene.send(bob, call(odd));
+        let [expected, found] = without(&scene, Ask::Slot(odd, U256::ZERO));
+        assert_eq!((expected, found), (Ok(()), Ok(())), "{spec:?}");
+        assert_eq!(scene.play().slot(odd, 1), Some(U256::from(100)), "{spec:?}");
+    }
+}
+
+/// A database that panics at what sequential execution never asks for, in each strategy.
+#[test]
+fn who_is_paid_nothing_is_not_looked_at() {
+    let hook: Hook = Arc::new(|ask| match ask {
+        Ask::Account(BENEFICIARY) => panic!("nothing pays the beneficiary"),
+        Ask::Account(_) | Ask::Slot(..) => Ok(()),
+    });
+    for spec in [SpecId::SHANGHAI, SpecId::OSAKA, SpecId::AMSTERDAM] {
+        let scene = Scene::on(spec);
+        let database = Hooked { inner: scene.database(), hook: Arc::clone(&hook) };
+        sequential::execute(&(&scene.block).into(), database.clone()).expect("a valid block");
+        for workers in [1, 2] {
+            for policy in [Policy::Auto, Policy::InOrder, Policy::Forced(Forced::Speculative)] {
+                let mut config = speculative(workers);
+                config.policy = policy;
+                let mut executor = Executor::new(config).expect("threads start");
+                let request = executor.block(scene.block.clone()).database(database.clone());
+                request.execute().expect("a valid block");
+            }
+        }
+    }
+}
+
 /// Lets one thread wait for another, but not for ever.
 #[derive(Default)]
 struct Gate(Mutex<bool>, Condvar);

@@ -288,14 +288,14 @@ fn included(
 /// The block of `header` without transactions.
 fn template<D: DatabaseRef>(rules: &Rules, header: &Header, state: &D) -> Result<Block, D::Error> {
     let (cfg, env) = rules.environment(header);
-    // From Prague a block needs both contracts; a private chain may have none of the system's.
-    let mut system_calls = true;
+    // A private chain may have no contracts for requests.
+    let mut requests = true;
     if cfg.spec.is_enabled_in(SpecId::PRAGUE) {
         for address in
             [WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS]
         {
             let info = state.basic_ref(address)?;
-            system_calls &= info.is_some_and(|info| !info.is_empty_code_hash());
+            requests &= info.is_some_and(|info| !info.is_empty_code_hash());
         }
     }
     Ok(Block {
@@ -304,7 +304,7 @@ fn template<D: DatabaseRef>(rules: &Rules, header: &Header, state: &D) -> Result
         parent_hash: header.parent_hash,
         parent_beacon_block_root: header.parent_beacon_block_root,
         withdrawals: header.withdrawals_root.map(|_| Vec::new()),
-        rules: ChainRules { system_calls, ..rules.chain_rules(header) },
+        rules: ChainRules { requests, ..rules.chain_rules(header) },
         ..Block::default()
     })
 }

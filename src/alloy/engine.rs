@@ -6,6 +6,10 @@ use crate::executor::Executor;
 use crate::sync::{AtomicU64, Mutex, SeqCst};
 use std::sync::Arc;
 
+/// Most executors that wait for a block with their threads. More blocks at once get executors whose
+/// threads end with them.
+const IDLE_EXECUTORS: usize = 2;
+
 /// What the executors of a factory share, and those of its clones.
 #[derive(Clone)]
 pub(super) struct Engine {
@@ -74,7 +78,34 @@ impl Engine {
         let result = run(&mut executor);
         self.shared.blocks.fetch_add(1, SeqCst);
         self.shared.transactions.fetch_add(transactions as u64, SeqCst);
-        self.shared.idle.lock().push(executor);
+        let mut idle = self.shared.idle.lock();
+        if idle.len() < IDLE_EXECUTORS {
+            idle.push(executor);
+        } else {
+            // Its threads are waited for.
+            drop(idle);
+            drop(executor);
+        }
         Ok(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::NonZeroU16;
+    use std::sync::Barrier;
+
+    #[test]
+    fn threads_of_few_executors_wait_for_blocks() {
+        let engine = Engine::new(Config::with_workers(NonZeroU16::MIN));
+        let all = Barrier::new(16);
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| engine.with((0, false), |_| all.wait()).expect("it starts"));
+            }
+        });
+        assert_eq!(engine.shared.idle.lock().len(), IDLE_EXECUTORS);
+        assert_eq!(engine.shared.blocks.load(SeqCst), 16);
     }
 }

@@ -1,6 +1,7 @@
 //! One block.
 
 use super::engine::Engine;
+use super::finish::finish;
 use super::lists::{ListDatabase, Lists};
 use super::served::{ServedError, serve, served};
 use crate::evm::{
@@ -18,7 +19,7 @@ use alloy_evm::eth::receipt_builder::ReceiptBuilder;
 use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_evm::eth::{EthBlockExecutor, EthTxResult};
 use alloy_evm::{Evm, FromRecoveredTx, FromTxWithEncoded, RecoveredTx};
-use alloy_primitives::{B256, Log};
+use alloy_primitives::{B256, Log, TxKind};
 use core::fmt;
 use core::ops::ControlFlow;
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, ResultAndState};
@@ -34,6 +35,9 @@ pub struct BraidBlockExecutor<'a, E, Spec, R: ReceiptBuilder> {
     /// Where the database keeps its access lists.
     lists: Option<fn(&mut E) -> &mut BalState>,
 }
+
+/// Gas limit that a transfer of nothing to oneself needs at most.
+const TRANSFER_GAS: u64 = 21_000;
 
 type DbError<E> = <<E as Evm>::DB as Database>::Error;
 
@@ -106,7 +110,7 @@ where
         let count = block.transactions.len();
         let workers = usize::from(self.engine.config().workers.get());
         let database = self.ethereum.evm.db_mut();
-        self.engine.with((count, lists), |executor| {
+        let ran = self.engine.with((count, lists), |executor| {
             let (source, questions) = served(workers);
             std::thread::scope(|scope| {
                 let mut committed = Vec::with_capacity(count);
@@ -122,14 +126,27 @@ where
                         };
                     Ran { committed, access_list, ended }
                 };
-                let running = scope.spawn(body);
+                let running = std::thread::Builder::new().spawn_scoped(scope, body)?;
                 serve(database, &questions);
                 match running.join() {
-                    Ok(ran) => ran,
+                    Ok(ran) => Ok(ran),
                     Err(payload) => std::panic::resume_unwind(payload),
                 }
             })
-        })
+        });
+        ran.flatten()
+    }
+
+    /// Makes precompiles warm for the calls after the transactions: revm does so with the first
+    /// transaction of an EVM, and the ones of this block ran in others. It is run on the state
+    /// before the block, in which the first transaction is valid, and nothing of it is committed.
+    fn warm_precompiles(&mut self, first: &TxEnv) {
+        let TxEnv { caller, nonce, gas_price, chain_id, .. } = *first;
+        let (kind, gas_limit) = (TxKind::Call(caller), first.gas_limit.min(TRANSFER_GAS));
+        let nothing =
+            TxEnv { caller, nonce, gas_price, chain_id, kind, gas_limit, ..TxEnv::default() };
+        // If it fails, precompiles that no system contract of Ethereum calls stay cold.
+        let _ = self.ethereum.evm.transact_raw(nothing);
     }
 
     /// Commits what the transactions have left, in order.
@@ -230,7 +247,7 @@ where
     }
 
     fn finish(self) -> Result<(E, BlockExecutionResult<R::Receipt>), BlockExecutionError> {
-        self.ethereum.finish()
+        finish(self.ethereum)
     }
 
     fn evm_mut(&mut self) -> &mut E {
@@ -265,7 +282,11 @@ where
             let list = lists.begin_transactions(of(&mut self.ethereum.evm));
             block.access_list = list.map_err(BlockValidationError::other)?;
         }
+        let first = block.transactions.first().cloned();
         let ran = self.run(block, lists.is_needed()).map_err(BlockExecutionError::other)?;
+        if let Some(first) = first.filter(|_| ran.ended.is_ok()) {
+            self.warm_precompiles(&first);
+        }
         self.commit(ran.committed, &recovered)?;
         if let Some(of) = lists_of {
             lists.end_transactions(of(&mut self.ethereum.evm), ran.access_list, count);

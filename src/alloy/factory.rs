@@ -25,8 +25,9 @@ use std::sync::Arc;
 
 /// A block executor factory whose executors run whole blocks on many cores.
 ///
-/// Threads are started when the first block is executed and kept. As many as blocks are executed at
-/// the same time have threads of their own. Clones share them, and what is counted.
+/// Threads are started when the first block is executed, and those of two blocks are kept. Blocks
+/// executed at the same time have threads of their own; beyond two, these end with their block.
+/// Clones share threads, and what is counted.
 ///
 /// With [`new`](Self::new) the workers run Braid's own EVM, which is the fastest; with
 /// [`with_evm_factory`](BraidExecutorFactory::with_evm_factory) they run EVMs of the factory `F`.

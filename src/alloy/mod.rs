@@ -35,6 +35,7 @@ mod custom_evm;
 mod engine;
 mod executor;
 mod factory;
+mod finish;
 mod input;
 mod lists;
 mod served;

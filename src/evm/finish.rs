@@ -7,7 +7,7 @@ use super::block::error::{At, BlockError, BlockErrorKind, Failure};
 use super::block::output::{BlockOutput, Stats};
 use super::block::replay::Replay;
 use super::block::requests::push_deposits;
-use super::block::system::{SystemCalls, SystemError, balance_increments};
+use super::block::system::{SystemCalls, SystemError, balance_increments, rewards};
 use super::bundle::block_effects::BlockEffects;
 use super::closing::{EndInput, close};
 use super::engine::carry::Pending;
@@ -110,7 +110,7 @@ where
     }
 }
 
-/// Post-block calls and balance changes, on the state that all transactions leave. A journal that
+/// Withdrawals, post-block calls and rewards, on the state that all transactions leave. A journal that
 /// is not needed any more is left in `spent`: taking it apart takes time.
 fn after_transactions<S: StateSource>(
     session: &mut Session<S>,
@@ -183,12 +183,15 @@ fn after_transactions<S: StateSource>(
     }
 }
 
+/// Looks at the accounts that are paid when all calls are made.
 fn balance_changes<DB: revm::Database>(
     block: &Block,
     calls: &mut SystemCalls<'_, DB>,
     effects: &mut BlockEffects,
 ) -> Result<(), EvmDatabaseError<DB::Error>> {
-    let mut increments = balance_increments(block);
+    // Before calls at the end withdrawals are paid already.
+    let paid_first = calls.has_calls_after();
+    let mut increments = if paid_first { rewards(block) } else { balance_increments(block) };
     if let Some(dao) = &block.rules.dao_fork {
         let mut sum: u128 = 0;
         for address in &dao.drained {

@@ -19,11 +19,13 @@ use super::plan::often_paid;
 use crate::config::{Config, Mode};
 use crate::ids::WorkerId;
 use alloy_eip7928::BlockAccessIndex;
+use alloy_primitives::Address;
 use revm::DatabaseRef;
 use revm::database::BundleState;
 use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Runs what comes before the transactions.
@@ -97,12 +99,13 @@ fn prepare<S: StateSource>(
     let overlay = Arc::new(overlay);
     let mut base = BlockBase::new(state, Arc::clone(&overlay));
     let beneficiary = block.env.beneficiary;
-    // If it cannot be read, that is the error of the first transaction that reads it, if any does.
-    if let Ok(info) = base.account(beneficiary) {
+    // A block without transactions does not ask for it; a pool's come later.
+    let is_paid = config.mode == Mode::Build || !block.transactions.is_empty();
+    if is_paid && let Some(info) = look(&mut base, beneficiary) {
         // EIP-161 deletes an empty account that is touched, and with it what it may have stored: a
         // reward is no plain addition then. Once the first transaction has paid, it is not empty.
-        let is_paid = effects.touch_creates || block_context.first_pays(config.mode);
-        let is_addition = |info: &AccountInfo| is_paid || !info.is_empty();
+        let stays = effects.touch_creates || block_context.first_pays(config.mode);
+        let is_addition = |info: &AccountInfo| stays || !info.is_empty();
         // What the list says of it is compared transaction by transaction.
         block_context.defers = !has_list
             && block_context.extensions.can_defer()
@@ -111,7 +114,8 @@ fn prepare<S: StateSource>(
     }
     if let Some(surcharge) = &block_context.extensions.surcharge
         && surcharge.receiver() != beneficiary
-        && let Ok(info) = base.account(surcharge.receiver())
+        && is_paid
+        && let Some(info) = look(&mut base, surcharge.receiver())
     {
         let is_addition =
             effects.touch_creates || info.as_ref().is_none_or(|info| !info.is_empty());
@@ -132,6 +136,12 @@ fn prepare<S: StateSource>(
     Ok((block_context, overlay))
 }
 
+/// The account before the block, looked at before a transaction asks for it. If it cannot be read,
+/// or the database panics, that is found by the transaction that reads it, if any does.
+fn look<D: DatabaseRef>(base: &mut BlockBase<D>, address: Address) -> Option<Option<AccountInfo>> {
+    catch_unwind(AssertUnwindSafe(|| base.account(address))).ok()?.ok()
+}
+
 /// Looks at other accounts that may be paid unseen: where whatever looks at a balance says so, and
 /// no list tells it.
 fn find_paid<D: DatabaseRef>(
@@ -144,8 +154,7 @@ fn find_paid<D: DatabaseRef>(
     }
     let known = [block_context.block.env.beneficiary, effects.surcharged.0];
     for address in often_paid(&block_context.block).into_iter().filter(|it| !known.contains(it)) {
-        // If it cannot be read, that is the error of the transaction that pays it.
-        if let Ok(info) = base.account(address) {
+        if let Some(info) = look(base, address) {
             effects.paid.push((address, info));
         }
     }

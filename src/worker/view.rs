@@ -176,6 +176,19 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         Stopped
     }
 
+    /// Takes back the error of the base state that stopped the run, if one did: the read that found
+    /// it need not be made.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) fn take_failure(&mut self) -> Option<B::Error> {
+        match self.stop.take() {
+            Some(Stop::Base(error)) => Some(error),
+            other => {
+                self.stop = other;
+                None
+            }
+        }
+    }
+
     /// Goes on only if everything below the reader was final when it began. If not, the transaction
     /// waits for the frontier.
     ///

@@ -49,11 +49,19 @@ pub struct ChainRules {
     pub block_reward: Option<u128>,
     /// Whether system contracts are called before and after the transactions.
     pub system_calls: bool,
+    /// Whether those that collect requests are among them.
+    pub requests: bool,
 }
 
 impl Default for ChainRules {
     fn default() -> Self {
-        Self { deposit_contract: None, dao_fork: false, block_reward: None, system_calls: true }
+        Self {
+            deposit_contract: None,
+            dao_fork: false,
+            block_reward: None,
+            system_calls: true,
+            requests: true,
+        }
     }
 }
 
@@ -76,6 +84,7 @@ impl From<&Block> for braid_evm::Block {
                 dao_fork: block.rules.dao_fork.then(mainnet_dao_fork),
                 block_reward: block.rules.block_reward,
                 system_calls: block.rules.system_calls,
+                requests: block.rules.requests,
                 max_blob_gas: None,
                 declared_accesses: false,
             },
@@ -105,6 +114,7 @@ impl From<&braid_evm::Block> for Block {
                 dao_fork: block.rules.dao_fork.is_some(),
                 block_reward: block.rules.block_reward,
                 system_calls: block.rules.system_calls,
+                requests: block.rules.requests,
             },
         }
     }

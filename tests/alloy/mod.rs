@@ -8,9 +8,11 @@
 //! 5. Transactions of `execute_block` do run at the same time, seen from outside.
 //! 6. Which entry was used is counted.
 //! 7. Access lists: see `lists`.
-//! 8. A fee of a chain's own, and EVMs of others: see `surcharge` and `custom_evm`.
+//! 8. The end of a block, where alloy-evm does not follow the specification: see `ends`.
+//! 9. A fee of a chain's own, and EVMs of others: see `surcharge` and `custom_evm`.
 
 mod custom_evm;
+mod ends;
 mod lists;
 mod running;
 mod surcharge;

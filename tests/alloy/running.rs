@@ -2,19 +2,40 @@
 
 use super::{Left, Transactions, context};
 use alloy_consensus::{EthereumReceipt, TxEnvelope};
-use alloy_evm::block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory};
-use alloy_evm::eth::EthBlockExecutionCtx;
-use alloy_evm::{EvmEnv, EvmFactory};
+use alloy_evm::block::{
+    BlockExecutionError, BlockExecutionResult, BlockExecutor, BlockExecutorFactory, StateDB,
+};
+use alloy_evm::eth::eip6110::parse_deposits_from_receipts;
+use alloy_evm::eth::{EthBlockExecutionCtx, EthBlockExecutorFactory};
+use alloy_evm::{Evm, EvmEnv, EvmFactory};
+use braid_evm::alloy::BraidExecutorFactory;
 use braid_testkit::block::Block;
+use braid_testkit::sequential::before_requests;
 use revm::DatabaseRef;
 use revm::context::{BlockEnv, TxEnv};
 use revm::database::states::bundle_state::BundleRetention;
 use revm::database::{BundleState, State, WrapDatabaseRef};
+use revm::inspector::NoOpInspector;
 use revm::primitives::hardfork::SpecId;
+
+/// Which of the two a factory is.
+pub(crate) trait Compared {
+    /// alloy-evm's own, which does the end of a block in another order than the specification.
+    const IS_REFERENCE: bool;
+}
+
+impl<R, Spec, F> Compared for EthBlockExecutorFactory<R, Spec, F> {
+    const IS_REFERENCE: bool = true;
+}
+
+impl<R, Spec, F> Compared for BraidExecutorFactory<R, Spec, F> {
+    const IS_REFERENCE: bool = false;
+}
 
 /// The factories that are compared.
 pub(crate) trait Factory:
-    for<'a> BlockExecutorFactory<
+    Compared
+    + for<'a> BlockExecutorFactory<
         EvmFactory: EvmFactory<Spec = SpecId, BlockEnv = BlockEnv, Tx = TxEnv>,
         Transaction = TxEnvelope,
         Receipt = EthereumReceipt,
@@ -24,7 +45,8 @@ pub(crate) trait Factory:
 }
 
 impl<F> Factory for F where
-    F: for<'a> BlockExecutorFactory<
+    F: Compared
+        + for<'a> BlockExecutorFactory<
             EvmFactory: EvmFactory<Spec = SpecId, BlockEnv = BlockEnv, Tx = TxEnv>,
             Transaction = TxEnvelope,
             Receipt = EthereumReceipt,
@@ -32,6 +54,8 @@ impl<F> Factory for F where
         >
 {
 }
+
+type EvmOf<F, DB> = <<F as BlockExecutorFactory>::EvmFactory as EvmFactory>::Evm<DB, NoOpInspector>;
 
 pub(crate) fn state_over<D: DatabaseRef>(database: D) -> State<WrapDatabaseRef<D>> {
     State::builder().with_database(WrapDatabaseRef(database)).with_bundle_update().build()
@@ -65,8 +89,7 @@ where
     for (block, transactions) in blocks {
         let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
         let evm = factory.evm_factory().create_evm(&mut state, env);
-        let executor = factory.create_executor(evm, context(block));
-        let result = executor.execute_block(transactions.iter().cloned());
+        let result = execute(factory, evm, block, transactions);
         state.merge_transitions(BundleRetention::Reverts);
         results.push(result.map_err(|error| error.to_string()));
         if results.last().is_some_and(Result::is_err) {
@@ -74,6 +97,30 @@ where
         }
     }
     (results, state.take_bundle())
+}
+
+/// Executes a block, with its end as the specification has it.
+fn execute<'a, F: Factory, DB: StateDB>(
+    factory: &'a F,
+    evm: EvmOf<F, DB>,
+    block: &'a Block,
+    transactions: &Transactions,
+) -> Result<BlockExecutionResult<EthereumReceipt>, BlockExecutionError> {
+    let spec = block.cfg.spec;
+    if !F::IS_REFERENCE || !spec.is_enabled_in(SpecId::PRAGUE) {
+        let executor = factory.create_executor(evm, context(block));
+        return executor.execute_block(transactions.iter().cloned());
+    }
+    let paid_first = EthBlockExecutionCtx { withdrawals: None, ..context(block) };
+    let mut executor = factory.create_executor(evm, paid_first);
+    executor.apply_pre_execution_changes()?;
+    for transaction in transactions.iter().cloned() {
+        executor.execute_transaction(transaction)?;
+    }
+    parse_deposits_from_receipts(super::spec(block), executor.receipts())?;
+    let withdrawals = block.withdrawals.as_deref();
+    before_requests(executor.evm_mut().db_mut(), spec, withdrawals)?;
+    executor.apply_post_execution_changes()
 }
 
 /// The same by calls for single transactions; all are valid.

@@ -27,6 +27,7 @@ mod parents;
 mod parts;
 mod payments;
 mod reads;
+mod requests;
 mod system;
 mod turns;
 #[cfg(feature = "testing")]

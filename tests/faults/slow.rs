@@ -143,7 +143,8 @@ fn speculation_is_not_given_up_where_storage_is_slow() {
         found.expect("a valid block").stats
     };
     let (own, one) = (|index| index, |_| 0);
-    (run(own), run(own));
+    run(own);
+    run(own);
     let stats = run(one);
     assert_eq!((stats.workers, stats.in_order_stretches), (16, 0), "{stats:?}");
 }

@@ -6,6 +6,7 @@ use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address};
 use braid_evm::{Block, CancellationToken, Cloned, Config, Executor, Ommer};
 use braid_testkit::code::{Code, deploying};
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
+use braid_testkit::sequential::request_contracts;
 use core::convert::Infallible;
 use core::num::NonZeroU16;
 use core::time::Duration;
@@ -120,6 +121,7 @@ fn growing(spec: SpecId, transactions: Vec<TxEnv>, code: Code) -> Growing {
     let mut accounts: BTreeMap<_, _> = senders.collect();
     let contract = MemoryAccount { nonce: 1, code: code.bytes(), ..MemoryAccount::default() };
     accounts.insert(CONTRACT, contract);
+    accounts.extend(ending(spec));
     let block = Block {
         cfg: CfgEnv::new_with_spec(spec),
         env,
@@ -130,6 +132,13 @@ fn growing(spec: SpecId, transactions: Vec<TxEnv>, code: Code) -> Growing {
     };
     let inner = Arc::new(MemoryDatabase::new(accounts));
     Growing { block: Arc::new(block), database: Watched { inner, cancels: None } }
+}
+
+/// The contracts for requests, which end at once.
+fn ending(spec: SpecId) -> impl Iterator<Item = (Address, MemoryAccount)> {
+    let code = Code::new().op(opcode::STOP).bytes();
+    let contract = MemoryAccount { nonce: 1, code, ..MemoryAccount::default() };
+    request_contracts(spec).into_iter().map(move |address| (address, contract.clone()))
 }
 
 /// The same with a change of the block.
@@ -252,7 +261,7 @@ pub(crate) fn requests(count: u64) -> Growing {
     let contract = MemoryAccount { nonce: 1, code, ..MemoryAccount::default() };
     let rich = MemoryAccount { balance: U256::from(10_u64.pow(19)), ..MemoryAccount::default() };
     let senders = (0..64).map(|index| (sender(index), rich.clone()));
-    let accounts = senders.chain([(REQUESTS, contract)]).collect();
+    let accounts = senders.chain(ending(SpecId::PRAGUE)).chain([(REQUESTS, contract)]).collect();
     scene.database.inner = Arc::new(MemoryDatabase::new(accounts));
     scene
 }

@@ -8,10 +8,13 @@ use braid_evm::{Block, EvmMutant, Forced, Mode, Policy};
 use braid_testkit::code::Code;
 use braid_testkit::lineup::Lineup;
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
-use braid_testkit::sequential::{SequentialError, SequentialOutcome, SequentialOutput, SkipReason};
+use braid_testkit::sequential::{
+    SequentialError, SequentialOutcome, SequentialOutput, SkipReason, request_contracts,
+};
 #[cfg(feature = "testing")]
 use braid_testkit::simulation::{Scenario, Wishes, judge};
 use core::convert::Infallible;
+use revm::bytecode::opcode;
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::context_interface::either::Either;
@@ -78,7 +81,17 @@ impl Scene {
             withdrawals: since(SpecId::SHANGHAI).then(Vec::new),
             ..Block::default()
         };
-        Self { block, accounts: BTreeMap::new(), nonces: BTreeMap::new() }
+        let mut scene = Self { block, accounts: BTreeMap::new(), nonces: BTreeMap::new() };
+        // Without these the block is invalid.
+        for contract in request_contracts(spec) {
+            scene.put(contract, self::contract(Code::new().op(opcode::STOP)));
+        }
+        scene
+    }
+
+    /// Takes an account out of the state before the block.
+    pub(crate) fn remove(&mut self, address: Address) {
+        self.accounts.remove(&address);
     }
 
     /// Puts an account into the state before the block.

@@ -272,10 +272,12 @@ fn calls(block: &Block) -> (Calls, Calls) {
     let spec = block.cfg.spec;
     if spec.is_enabled_in(SpecId::PRAGUE) {
         before.push((eip2935::HISTORY_STORAGE_ADDRESS, block.parent_hash.0.into()));
+    }
+    if block.rules.requests && spec.is_enabled_in(SpecId::PRAGUE) {
         after.push((eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, Bytes::new()));
         after.push((eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, Bytes::new()));
     }
-    if spec.is_enabled_in(SpecId::AMSTERDAM) {
+    if block.rules.requests && spec.is_enabled_in(SpecId::AMSTERDAM) {
         after.extend(BUILDER_REQUESTS.map(|contract| (contract, Bytes::new())));
     }
     if let Some(root) =

@@ -1,6 +1,7 @@
 //! What happens before the first and after the last transaction: system contracts, rewards,
 //! withdrawals, and the irregular state change of the DAO fork.
 
+use super::requests::{BUILDER_DEPOSITS, BUILDER_EXITS, no_code};
 use crate::evm::bal::outside::Outside;
 use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::{AccountChange, all_changes};
@@ -8,22 +9,16 @@ use crate::evm::exec::input::Block;
 use crate::evm::exec::precompile::BlockPrecompiles;
 use alloy_eips::eip7685::Requests;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
-use alloy_primitives::{Address, Bytes, U256, address, map::AddressMap};
+use alloy_primitives::{Address, Bytes, U256, map::AddressMap};
 use revm::context::result::{EVMError, ExecutionResult};
 use revm::context_interface::JournalTr;
 use revm::database::states::bundle_state::BundleRetention;
 use revm::database::{BundleState, State};
 use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
-use revm::state::AccountInfo;
+use revm::state::{Account, AccountInfo, EvmState, TransactionId};
 use revm::{Context, Database, DatabaseCommit, MainBuilder, MainContext, SystemCallEvm};
 use std::sync::Arc;
-
-/// Predeploys of EIP-8282 with their request types, in the order in which they are called.
-const BUILDER_REQUESTS: [(Address, u8); 2] = [
-    (address!("0000BFF46984E3725691FA540A8C7589300D8282"), 0x03),
-    (address!("000064D678505AD48F8CCB093BC65613800E8282"), 0x04),
-];
 
 /// A step outside the transactions failed.
 #[derive(Debug)]
@@ -128,21 +123,36 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         Ok(())
     }
 
-    /// Collects the requests of system contracts (EIP-7002, EIP-7251, EIP-8282).
+    /// Whether system contracts are called after the transactions.
+    pub(in crate::evm) fn has_calls_after(&self) -> bool {
+        let block = self.block();
+        let asked = block.rules.system_calls && block.rules.requests;
+        asked && block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
+    }
+
+    /// Pays the withdrawals (EIP-4895) and collects the requests of system contracts (EIP-7002,
+    /// EIP-7251, EIP-8282). The executable specification pays first, and the contracts may look at
+    /// balances.
+    ///
+    /// # Errors
+    /// A contract without code, or one that does not succeed, makes the block invalid.
     pub(in crate::evm) fn after_transactions(
         &mut self,
         requests: &mut Requests,
     ) -> Result<(), SystemError<DB::Error>> {
-        let spec = self.block().cfg.spec;
-        if !self.block().rules.system_calls || !spec.is_enabled_in(SpecId::PRAGUE) {
+        if !self.has_calls_after() {
             return Ok(());
         }
+        let spec = self.block().cfg.spec;
+        self.pay(withdrawals(self.block())).map_err(SystemError::Database)?;
         let prague = [
             (eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, eip7002::WITHDRAWAL_REQUEST_TYPE),
             (eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, eip7251::CONSOLIDATION_REQUEST_TYPE),
         ];
-        let amsterdam = BUILDER_REQUESTS.iter().filter(|_| spec.is_enabled_in(SpecId::AMSTERDAM));
+        let amsterdam = [BUILDER_DEPOSITS, BUILDER_EXITS];
+        let amsterdam = amsterdam.iter().filter(|_| spec.is_enabled_in(SpecId::AMSTERDAM));
         for (contract, kind) in prague.iter().chain(amsterdam) {
+            self.require_code(*contract)?;
             let output = match self.call(*contract, Bytes::new())? {
                 ExecutionResult::Success { output, .. } => output.into_data(),
                 failed => {
@@ -155,6 +165,44 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             }
         }
         Ok(())
+    }
+
+    /// Adds `increments`, in wei, to balances.
+    fn pay(&mut self, increments: AddressMap<u128>) -> Result<(), EvmDatabaseError<DB::Error>> {
+        let mut paid = EvmState::default();
+        for (address, amount) in increments {
+            let mut account = match self.account(address)? {
+                Some(info) => Account::from(info),
+                None => Account::new_not_existing(TransactionId::ZERO),
+            };
+            let balance = &mut account.info.balance;
+            *balance = balance.saturating_add(U256::from(amount));
+            account.mark_touch();
+            paid.insert(address, account);
+        }
+        self.keep(paid);
+        Ok(())
+    }
+
+    /// Checks that `contract` has code.
+    fn require_code(&mut self, contract: Address) -> Result<(), SystemError<DB::Error>> {
+        let info = self.account(contract).map_err(SystemError::Database)?;
+        let has_code = |info: &AccountInfo| !info.is_empty_code_hash() && !info.code_hash.is_zero();
+        if info.as_ref().is_some_and(has_code) {
+            return Ok(());
+        }
+        Err(SystemError::Contract(no_code(contract)))
+    }
+
+    /// Keeps what a step has left.
+    fn keep(&mut self, left: EvmState) {
+        if self.block_context.uses_list() {
+            self.outside.add_call(&left, self.block_context.mutant);
+        }
+        self.effects.extend(all_changes(left.clone()));
+        if let Below::State(state) = &mut self.below {
+            state.commit(left);
+        }
     }
 
     fn call(
@@ -185,37 +233,50 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             EVMError::Database(error) => SystemError::Database(error),
             other => SystemError::Contract(format!("contract {contract}: {other}")),
         })?;
-        if self.block_context.uses_list() {
-            self.outside.add_call(&called.state, self.block_context.mutant);
-        }
-        self.effects.extend(all_changes(called.state.clone()));
-        state.commit(called.state);
+        self.keep(called.state);
         Ok(called.result)
     }
 }
 
-/// Wei that the end of the block adds: block and ommer rewards before the merge, withdrawals
-/// (EIP-4895) from Shanghai. Adding nothing is a touch all the same.
+/// Wei that the end of the block adds: rewards and withdrawals. Adding nothing is a touch all the
+/// same.
 pub(in crate::evm) fn balance_increments(block: &Block) -> AddressMap<u128> {
-    let mut increments = AddressMap::default();
-    let mut add = |address: Address, amount: u128| {
-        let sum: &mut u128 = increments.entry(address).or_default();
-        *sum = sum.saturating_add(amount);
-    };
+    let mut increments = rewards(block);
+    for (address, amount) in withdrawals(block) {
+        add(&mut increments, address, amount);
+    }
+    increments
+}
+
+/// Block and ommer rewards, in wei; none by fork after the merge.
+pub(in crate::evm) fn rewards(block: &Block) -> AddressMap<u128> {
+    let mut rewards = AddressMap::default();
     let reward = block.rules.block_reward.unwrap_or_else(|| reward_by_fork(block.cfg.spec));
     if reward > 0 {
         for ommer in &block.ommers {
-            add(ommer.beneficiary, ommer_reward(reward, block.env.number, ommer.number));
+            let share = ommer_reward(reward, block.env.number, ommer.number);
+            add(&mut rewards, ommer.beneficiary, share);
         }
         let inclusion = (reward / 32).saturating_mul(block.ommers.len() as u128);
-        add(block.env.beneficiary, reward.saturating_add(inclusion));
+        add(&mut rewards, block.env.beneficiary, reward.saturating_add(inclusion));
     }
+    rewards
+}
+
+/// Withdrawals (EIP-4895) from Shanghai, in wei.
+fn withdrawals(block: &Block) -> AddressMap<u128> {
+    let mut withdrawals = AddressMap::default();
     if block.cfg.spec.is_enabled_in(SpecId::SHANGHAI) {
         for withdrawal in block.withdrawals.iter().flatten() {
-            add(withdrawal.address, withdrawal.amount_wei().saturating_to());
+            add(&mut withdrawals, withdrawal.address, withdrawal.amount_wei().saturating_to());
         }
     }
-    increments
+    withdrawals
+}
+
+fn add(increments: &mut AddressMap<u128>, address: Address, amount: u128) {
+    let sum = increments.entry(address).or_default();
+    *sum = sum.saturating_add(amount);
 }
 
 /// Yellow Paper section 11.3, EIP-649, EIP-1234, EIP-3675.

@@ -17,7 +17,8 @@ use std::sync::{Arc, OnceLock};
 /// Gives each worker a handle of its own onto the state before the block: a clone, or a read
 /// transaction of a store that wants one per thread.
 pub trait StateSource: Send + Sync {
-    /// A worker's handle. It is used on one thread only.
+    /// A worker's handle. It is used on one thread only. Where an account comes with its code, that
+    /// is the code of the account's hash: code beside the hash of the empty code is not looked at.
     type State: DatabaseRef;
 
     /// Opens the handle of `worker`, on its thread. All handles see the same state. A block may
@@ -96,6 +97,8 @@ pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
     /// The account read last: its halves are asked for one after the other.
     last: Option<(Address, Option<AccountInfo>)>,
     codes: B256Map<Bytecode>,
+    /// An account whose slots are zero, whatever `state` has there: it is not asked.
+    slotless: Option<Address>,
     /// The list that the block comes with, if it tells the state, and below which index it does.
     claims: Option<Arc<Claims>>,
     below: Option<BlockAccessIndex>,
@@ -119,6 +122,7 @@ impl<D: DatabaseRef> BlockBase<D> {
             overlay,
             last: None,
             codes: B256Map::default(),
+            slotless: None,
             claims: None,
             below: None,
             tells: false,
@@ -170,6 +174,11 @@ impl<D: DatabaseRef> BlockBase<D> {
     pub(super) fn set_telling(&mut self, tells: bool) -> bool {
         self.tells = tells && self.claims.is_some();
         self.tells
+    }
+
+    /// Slots of `account`, and of no other, are zero for what comes next.
+    pub(super) const fn set_slotless(&mut self, account: Option<Address>) {
+        self.slotless = account;
     }
 
     /// `reader` reads next.
@@ -273,6 +282,9 @@ impl<D: DatabaseRef> BlockBase<D> {
         let accounts = self.overlay.layers.iter().filter_map(|layer| layer.account(&address));
         if let Some(value) = accounts.filter_map(|account| account.storage_slot(slot)).next() {
             return Ok(value);
+        }
+        if self.slotless == Some(address) {
+            return Ok(U256::ZERO);
         }
         let kept = self.ahead.as_deref().and_then(|ahead| ahead.slot(&address, slot));
         if let Some(value) = kept.and_then(OnceLock::get) {

@@ -43,6 +43,12 @@ impl Extensions {
         true
     }
 
+    /// Whether what is read stays in a database that outlives the block, revm's `State`: there,
+    /// what sequential execution does not read must not be read.
+    pub(in crate::evm) const fn reads_stay(&self) -> bool {
+        !self.compares_surroundings()
+    }
+
     /// Whether only instructions and the handler look at balances: precompiles read what
     /// they like.
     pub(in crate::evm) fn is_announced(&self) -> bool {

@@ -20,6 +20,16 @@ mod database;
 mod low;
 mod payees;
 
+/// Whether unwritten slots of an account hold what the database has there.
+enum BaseSlots {
+    /// It has nonce or code before the block.
+    Always,
+    /// It has neither, and no transaction below has touched it.
+    SoFar,
+    /// There is no such account, or a transaction below has touched it.
+    Never,
+}
+
 /// The state below one transaction, as revm asks for it.
 pub(in crate::evm) struct EvmView<'a, D: DatabaseRef>
 where
@@ -39,6 +49,8 @@ where
     low: Option<Vec<Address>>,
     /// Whether precompiles may live anywhere.
     has_own_precompiles: bool,
+    /// Whether what is read stays in the caller's database.
+    reads_stay: bool,
     mutant: EvmMutant,
 }
 
@@ -115,6 +127,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
             payees: &block_context.payees,
             low: block_context.records_accesses().then(Vec::new),
             has_own_precompiles: !block_context.extensions.precompiles.is_empty(),
+            reads_stay: block_context.extensions.reads_stay(),
             mutant: block_context.mutant,
         }
     }
@@ -311,8 +324,21 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         slot: U256,
         value: U256,
     ) -> Result<U256, ViewStopped> {
+        match self.has_base_slots(address)? {
+            BaseSlots::Always => Ok(value),
+            BaseSlots::SoFar => {
+                self.remembered.push((address, slot, value));
+                Ok(value)
+            }
+            BaseSlots::Never => Ok(U256::ZERO),
+        }
+    }
+
+    /// Whether slots of the account that nothing in this block has written hold what the database
+    /// has there. If the answer may change, it is given where all of the state below is final.
+    fn has_base_slots(&mut self, address: Address) -> Result<BaseSlots, ViewStopped> {
         if self.solid.contains(&address) {
-            return Ok(value);
+            return Ok(BaseSlots::Always);
         }
         let location = EvmLocation::Account(address);
         let before = match self.inner.known_base(&location) {
@@ -321,7 +347,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         };
         if before.is_some_and(|before| !before.is_blank()) {
             self.solid.insert(address);
-            return Ok(value);
+            return Ok(BaseSlots::Always);
         }
         let (account, from) = self.account_from(address)?;
         // Who only touches it leaves that beside it.
@@ -331,14 +357,19 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         let is_base = from == Origin::Base && touched == Origin::Base;
         if is_base && account.is_none() {
             // There is no account, whatever the database holds for its storage.
-            return Ok(U256::ZERO);
+            return Ok(BaseSlots::Never);
         }
         self.inner.wait_until_final()?;
-        if is_base {
-            self.remembered.push((address, slot, value));
-            return Ok(value);
+        Ok(if is_base { BaseSlots::SoFar } else { BaseSlots::Never })
+    }
+
+    /// The database has failed at a slot that nothing in this block has written: sequential
+    /// execution asks only if the account has base slots.
+    fn failed_slot(&mut self, address: Address, error: D::Error) -> Result<U256, ViewStopped> {
+        match self.has_base_slots(address)? {
+            BaseSlots::Always | BaseSlots::SoFar => Err(self.inner.fail(error).into()),
+            BaseSlots::Never => Ok(U256::ZERO),
         }
-        Ok(U256::ZERO)
     }
 
     fn base_account(&mut self, address: Address) -> Result<Option<Account>, ViewStopped> {

@@ -44,7 +44,8 @@ impl Prefix {
         if cut.rules.system_calls != calls && has_code(&BEFORE) {
             return None;
         }
-        let with_bundle = at != Position::PreBlock && !(cut.rules.system_calls && has_code(&AFTER));
+        let asks = cut.rules.system_calls && cut.rules.requests;
+        let with_bundle = at != Position::PreBlock && !(asks && has_code(&AFTER));
         // The database may panic at what only the calls at the end ask for.
         let output = catch_unwind(AssertUnwindSafe(|| run(&cut, mode, database))).ok()?.ok()?;
         let output = SequentialOutput { requests: Requests::default(), ..output };
@@ -189,15 +190,17 @@ pub fn compare_prefix<D: DatabaseRef>(
 /// The block up to `at`, without what follows its transactions.
 fn prefix_of(block: &Block, at: Position) -> Block {
     let mut cut = block.clone();
+    let ChainRules { system_calls, requests, .. } = block.rules;
     let (count, system_calls) = match at {
         Position::PreBlock => (0, false),
-        Position::Transaction(index) => (index, block.rules.system_calls),
+        Position::Transaction(index) => (index, system_calls),
         Position::PostBlock => (block.transactions.len(), false),
     };
     cut.transactions.truncate(count);
     cut.withdrawals = None;
     cut.ommers.clear();
-    cut.rules = ChainRules { block_reward: Some(0), system_calls, ..ChainRules::default() };
+    cut.rules =
+        ChainRules { block_reward: Some(0), system_calls, requests, ..ChainRules::default() };
     cut
 }
 

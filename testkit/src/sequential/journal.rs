@@ -42,6 +42,8 @@ impl OneJournal {
         let spec = block.cfg.spec;
         if block.rules.system_calls && spec.is_enabled_in(SpecId::PRAGUE) {
             before.push((HISTORY_STORAGE_ADDRESS, block.parent_hash.0.into()));
+        }
+        if block.rules.system_calls && block.rules.requests && spec.is_enabled_in(SpecId::PRAGUE) {
             after.push((WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, Bytes::new()));
             after.push((CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, Bytes::new()));
         }

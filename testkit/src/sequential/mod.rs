@@ -2,6 +2,7 @@
 //!
 //! Plain revm, driven transaction by transaction by alloy-evm's Ethereum block executor over a
 //! [`State`](revm::database::State) that keeps a bundle with reverts, as a node does it today.
+//! `before_requests` has what the executable specification does otherwise at the end of a block.
 //! Nothing here calls Braid's execution; only the type of the input is shared.
 //!
 //! [`execute`] rejects a block with an invalid transaction, [`build`] leaves such transactions
@@ -11,6 +12,7 @@
 mod any;
 mod database;
 mod error;
+mod finish;
 mod journal;
 mod lists;
 mod parts;
@@ -20,6 +22,7 @@ mod spec;
 mod traced;
 
 pub use error::{Position, SequentialError, SequentialErrorKind};
+pub use finish::{before_requests, request_contracts};
 pub use journal::{Journaled, OneJournal};
 pub use lists::AccessLists;
 pub(crate) use lists::Lists;

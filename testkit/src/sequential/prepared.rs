@@ -5,6 +5,7 @@ use super::{
     SequentialOutput, SkipReason,
     any::{AnyDatabase, any},
     database::Reads,
+    finish::before_requests,
     lists::{AccessLists, Lists},
     parts::{Receipts, deposits, envelope, own_rewards, without_logs},
 };
@@ -197,11 +198,17 @@ impl Frame {
         let fork = self.cfg.spec;
         let spec = ForkSpec::new(fork, &self.rules, number).for_executor(&self.rules);
         let own_rewards = own_rewards(&self.rules, self.env.beneficiary, number, &self.ommers);
+        let is_asked = self.rules.system_calls && self.rules.requests;
+        let has_requests = is_asked && fork.is_enabled_in(SpecId::PRAGUE);
+        let (paid_first, paid_last) = match has_requests {
+            true => (self.withdrawals, None),
+            false => (None, self.withdrawals),
+        };
         let ctx = EthBlockExecutionCtx {
             parent_hash: self.parent_hash,
             parent_beacon_block_root: self.parent_beacon_block_root,
             ommers: &self.ommers,
-            withdrawals: self.withdrawals.map(Cow::Owned),
+            withdrawals: paid_last.map(Cow::Owned),
             extra_data: Bytes::new(),
             tx_count_hint: Some(count),
             slot_number: Some(self.env.slot_num),
@@ -218,9 +225,17 @@ impl Frame {
             executor.apply_pre_execution_changes().map_err(|error| (Position::PreBlock, error))?;
         }
         let outcomes = transactions(&mut executor)?;
+        if has_requests {
+            let parsed = deposits(&spec, &executor.receipts);
+            parsed.map_err(|error| (Position::PostBlock, error))?;
+            before_requests(executor.evm.db_mut(), fork, paid_first.as_deref())
+                .map_err(|error| (Position::PostBlock, error))?;
+        } else {
+            executor.spec = spec.without_requests();
+        }
         let finished = executor.finish();
         let (evm, mut result) = finished.map_err(|error| (Position::PostBlock, error))?;
-        if !self.rules.system_calls && fork.is_enabled_in(SpecId::PRAGUE) {
+        if !has_requests && fork.is_enabled_in(SpecId::PRAGUE) {
             let deposits = deposits(&spec, &result.receipts);
             result.requests = deposits.map_err(|error| (Position::PostBlock, error))?;
         }

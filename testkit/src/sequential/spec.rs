@@ -17,7 +17,7 @@ pub struct ForkSpec {
     deposit_contract: Option<Address>,
     dao_block: Option<u64>,
     own_reward: bool,
-    system_calls: bool,
+    requests: bool,
 }
 
 impl ForkSpec {
@@ -29,16 +29,21 @@ impl ForkSpec {
             deposit_contract: rules.deposit_contract,
             dao_block: rules.dao_fork.then_some(number),
             own_reward: false,
-            system_calls: true,
+            requests: true,
         }
     }
 
     /// The same chain as the block executor is shown it: without the reward of the fork if the
-    /// rules set one of their own, without requests if they forbid system calls (deposits are read
-    /// apart then).
+    /// rules set one of their own.
     pub(super) fn for_executor(mut self, rules: &ChainRules) -> Self {
         self.own_reward = rules.block_reward.is_some();
-        self.system_calls = rules.system_calls;
+        self
+    }
+
+    /// The same chain as the block executor is shown it at the end of a block that asks no contract
+    /// for requests. Deposits are read apart then.
+    pub(super) fn without_requests(mut self) -> Self {
+        self.requests = false;
         self
     }
 }
@@ -80,7 +85,7 @@ impl EthereumHardforks for ForkSpec {
             ),
             EthereumHardfork::Shanghai => (SpecId::SHANGHAI, ForkCondition::ZERO_TIMESTAMP),
             EthereumHardfork::Cancun => (SpecId::CANCUN, ForkCondition::ZERO_TIMESTAMP),
-            EthereumHardfork::Prague if !self.system_calls => return ForkCondition::Never,
+            EthereumHardfork::Prague if !self.requests => return ForkCondition::Never,
             EthereumHardfork::Prague => (SpecId::PRAGUE, ForkCondition::ZERO_TIMESTAMP),
             EthereumHardfork::Osaka => (SpecId::OSAKA, ForkCondition::ZERO_TIMESTAMP),
             EthereumHardfork::Amsterdam => (SpecId::AMSTERDAM, ForkCondition::ZERO_TIMESTAMP),

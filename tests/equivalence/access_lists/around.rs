@@ -120,37 +120,26 @@ fn what_one_call_changes_another_one_looks_at() {
     assert_eq!(balances(listed(&played, OTHER)), [(2, U256::from(5))]);
 }
 
-/// A contract that is called after the transactions creates one that destroys itself; who is there gets ether later, by
-/// another call or by a withdrawal.
+/// A contract that is called after the transactions creates one that destroys itself; another call pays who is there.
 #[test]
 fn what_a_call_has_destroyed_is_paid_later() {
     let dies = Code::new().sstore(1, 1).sload(2).op(opcode::POP).selfdestruct(OTHER).bytes();
-    let creates = || contract(Code::new().create(&dies, 0).op(opcode::STOP));
+    let creates = contract(Code::new().create(&dies, 0).op(opcode::STOP));
     let first = eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
     let paid = first.create(1);
-    for by_call in [false, true] {
-        let mut scene = Scene::on(SpecId::PRAGUE);
-        let [alice, bob] = scene.senders();
-        scene.put(first, creates());
-        let later = match by_call {
-            true => Code::new().call(paid, 7, 0).op(opcode::STOP),
-            false => Code::new().op(opcode::STOP),
-        };
-        let later = MemoryAccount { balance: U256::from(9), ..contract(later) };
-        scene.put(eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, later);
-        scene.send(alice, pay(bob, 1));
-        let mut wei = 7;
-        if !by_call {
-            let withdrawal = Withdrawal { address: paid, amount: 1, ..Withdrawal::default() };
-            (scene.block.withdrawals, wei) = (Some(vec![withdrawal]), 1_000_000_000);
-        }
-        let played = scene.play();
-        assert_eq!(played.balance(paid), Some(U256::from(wei)));
-        let account = listed(&played, paid);
-        assert_eq!(balances(account), [(2, U256::from(wei))], "{by_call}");
-        assert!(nonces(account).is_empty());
-        assert_eq!((reads(account), writes(account)), (vec![1, 2], vec![]));
-    }
+    let mut scene = Scene::on(SpecId::PRAGUE);
+    let [alice, bob] = scene.senders();
+    scene.put(first, creates);
+    let later = Code::new().call(paid, 7, 0).op(opcode::STOP);
+    let later = MemoryAccount { balance: U256::from(9), ..contract(later) };
+    scene.put(eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, later);
+    scene.send(alice, pay(bob, 1));
+    let (played, wei) = (scene.play(), U256::from(7));
+    assert_eq!(played.balance(paid), Some(wei));
+    let account = listed(&played, paid);
+    assert_eq!(balances(account), [(2, wei)]);
+    assert!(nonces(account).is_empty());
+    assert_eq!((reads(account), writes(account)), (vec![1, 2], vec![]));
 }
 
 /// Where each commit is told to the caller, transactions in order and in batches run by themselves.

@@ -44,9 +44,6 @@ const SYNC_EXCEPTIONS: [(&str, &str); 1] =
 /// Files that may name revm and alloy.
 const ETHEREUM: [&str; 4] = ["evm/", "executor.rs", "executor/", "alloy/"];
 
-const LONGEST_FILE: usize = 400;
-const LONGEST_FUNCTION: usize = 70;
-
 pub(crate) struct Source {
     /// Its path below its root, with slashes.
     pub(crate) path: String,
@@ -205,60 +202,6 @@ const ROOTS: [&str; 12] = [
 ];
 
 #[test]
-fn files_and_functions_are_short() {
-    for root in ROOTS {
-        for source in sources(root) {
-            if source.path.starts_with("target/") {
-                continue;
-            }
-            let lines = source.text.lines().count();
-            assert!(lines <= LONGEST_FILE, "{root}/{}: {lines} lines", source.path);
-            for (number, length) in functions(&source.text) {
-                assert!(
-                    length <= LONGEST_FUNCTION,
-                    "{root}/{}:{number}: a function of {length} lines",
-                    source.path
-                );
-            }
-        }
-    }
-}
-
-/// First line and length of each function. With rustfmt, a function ends at the first brace that
-/// is indented as its beginning is.
-fn functions(text: &str) -> Vec<(usize, usize)> {
-    let lines: Vec<&str> = text.lines().collect();
-    let mut found = Vec::new();
-    for (start, line) in lines.iter().enumerate() {
-        let code = line.trim_start();
-        let indent = line.len() - code.len();
-        let before_name = code.split_once("fn ").map(|(before, _)| before);
-        let qualifiers =
-            ["pub", "pub(crate)", "pub(super)", "pub(in", "crate::evm)", "const", "async"];
-        let is_function = before_name
-            .is_some_and(|before| before.split_whitespace().all(|word| qualifiers.contains(&word)));
-        if !is_function || code.ends_with(';') || code.ends_with('}') {
-            continue;
-        }
-        let mut beside = lines[start..].iter().enumerate().skip(1).filter(|(_, line)| {
-            line.len() - line.trim_start().len() == indent
-                && line.trim_start().starts_with(['}', ')'])
-        });
-        // A trait's method without a body ends with its parameters.
-        let has_body = |(_, line): &(usize, &&str)| {
-            let line = line.trim_start();
-            if line.starts_with('}') { Some(true) } else { line.ends_with(';').then_some(false) }
-        };
-        let end = beside.find(|at| has_body(at).is_some());
-        let end = end.filter(|at| has_body(at) == Some(true)).map(|(end, _)| end);
-        if let Some(length) = end {
-            found.push((start + 1, length + 1));
-        }
-    }
-    found
-}
-
-#[test]
 fn the_source_is_ascii() {
     for root in ROOTS {
         for source in sources(root) {
@@ -295,9 +238,5 @@ fn the_checks_see_what_they_are_for() {
     let named: Vec<&str> =
         named_modules("use crate::mv::{A}; $crate::evm::B; crate::worker").collect();
     assert_eq!(named, ["mv", "worker"]);
-    assert_eq!(
-        functions("fn a() {\n    1\n}\n    pub(crate) fn b(\n    ) {\n        2;\n    }\n"),
-        [(1, 3), (4, 4)]
-    );
     assert_eq!(code_lines("// no\nyes // no").collect::<Vec<_>>(), [(2, "yes // no")]);
 }

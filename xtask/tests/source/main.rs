@@ -8,10 +8,8 @@ mod imports;
 mod matrix;
 mod pages;
 mod reading;
-mod sentences;
 mod tables;
 mod thresholds;
-mod words;
 
 /// The root of the workspace.
 fn root() -> std::path::PathBuf {

@@ -1,27 +1,9 @@
-//! All pages as a reader has them: their lengths, their links, and the names in code style, which exist.
+//! All pages as a reader has them: their links lead somewhere, and the names in code style exist.
 
 use crate::pages::quoted;
 use crate::root;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-
-/// Pages and their greatest number of lines; lines of rendered tables do not count where the third field is true. A page answers one question; what does not fit belongs onto another page or into the history.
-const LENGTHS: [(&str, usize, bool); 8] = [
-    ("docs/ARCHITECTURE.md", 150, false),
-    ("docs/BENCHMARKS.md", 80, true),
-    ("docs/DESIGN.md", 150, false),
-    ("docs/GLOSSARY.md", 27, false),
-    ("docs/PATHS.md", 70, false),
-    ("docs/PROTOCOL.md", 200, false),
-    ("docs/SEEDED_BUGS.md", 50, true),
-    ("docs/TESTING.md", 150, false),
-];
-
-/// Columns of a line of prose on these pages: else a length says nothing.
-const WIDEST: usize = 165;
-
-/// Most words with a meaning of their own.
-const WORDS: usize = 20;
 
 /// Folders in which a page's paths may begin.
 const BEGINNINGS: [&str; 5] = ["", "src", "docs", "python", "chain/src"];
@@ -70,36 +52,6 @@ pub(crate) fn pages() -> Vec<(String, String)> {
         (page, text)
     };
     found.into_iter().map(read).collect()
-}
-
-/// The lines that a person has written: without blank ones, headings and tables that are rendered.
-fn prose(text: &str) -> Vec<&str> {
-    let mut is_rendered = false;
-    let mut lines = Vec::new();
-    for line in text.lines() {
-        if line.starts_with("<!-- ") {
-            is_rendered = line.ends_with(": begin -->");
-        } else if !is_rendered && !line.trim().is_empty() && !line.starts_with('#') {
-            lines.push(line);
-        }
-    }
-    lines
-}
-
-#[test]
-fn pages_keep_to_their_lengths() {
-    let pages = pages();
-    for (page, most, only_prose) in LENGTHS {
-        let (_, text) = pages.iter().find(|(name, _)| name == page).expect(page);
-        let lines = if only_prose { prose(text).len() } else { text.lines().count() };
-        assert!(lines <= most, "{page}: {lines} lines, at most {most}: shorten it by choosing");
-        let is_table = |line: &&str| line.starts_with('|');
-        let wide = prose(text).into_iter().find(|line| line.len() > WIDEST && !is_table(line));
-        assert_eq!(wide, None, "{page}: a line of more than {WIDEST} columns");
-    }
-    let (_, glossary) = pages.iter().find(|(name, _)| name == "docs/GLOSSARY.md").expect("it");
-    let words = glossary.lines().filter(|line| line.starts_with("| ")).count() - 1;
-    assert!((1..=WORDS).contains(&words), "{words} words of our own");
 }
 
 /// A heading as a link names it.
@@ -151,9 +103,6 @@ fn no_link_is_dead() {
 /// Endings of files in whose text a name may stand.
 const SOURCES: [&str; 10] = ["rs", "py", "pyi", "sol", "toml", "sh", "c", "mjs", "json", "txt"];
 
-/// Endings of other files that hold sentences.
-const PROSE: [&str; 6] = ["md", "tsv", "js", "css", "html", "yaml"];
-
 /// Folders that hold nothing of ours.
 const NOT_OURS: [&str; 6] = ["target", "node_modules", ".git", ".venv", "mutants.out", "artifacts"];
 
@@ -180,23 +129,6 @@ fn files(skipped: &[&str]) -> Vec<PathBuf> {
 
 fn has_ending(path: &Path, endings: &[&str]) -> bool {
     path.extension().is_some_and(|it| endings.iter().any(|ending| it == *ending))
-}
-
-/// Everything that a person has written, pages included: paths below the root, with their text.
-pub(crate) fn texts() -> Vec<(String, String)> {
-    let endings: Vec<&str> = SOURCES.iter().copied().chain(PROSE).collect();
-    let folders: Vec<&str> = NOT_OURS.iter().copied().chain(DATA).collect();
-    let mut texts: Vec<(String, String)> = Vec::new();
-    for path in files(&folders) {
-        let is_script = path.ends_with(".ci/run");
-        let is_written = has_ending(&path, &endings) && !path.ends_with("package-lock.json");
-        if is_script || is_written {
-            let text = std::fs::read_to_string(&path).expect("the file can be read");
-            let path = path.strip_prefix(root()).expect("it is below the root");
-            texts.push((path.to_string_lossy().into_owned(), text));
-        }
-    }
-    texts
 }
 
 /// What the source has: words of files, and the files' own names.
@@ -268,7 +200,6 @@ fn what_is_wrong_with_a_page_is_found() {
     assert!(is_dead("docs/SHARDS.md", "GONE.md").is_some());
     assert!(is_dead("docs/SHARDS.md", "SEEDED_BUGS.md#gone").is_some());
     assert_eq!(is_dead("docs/SHARDS.md", "SEEDED_BUGS.md#the-shards"), None);
-    assert_eq!(prose("# A\n\nb\n<!-- t: begin -->\n| c |\n<!-- t: end -->\nd\n"), ["b", "d"]);
     let words = ["Protocol", "poll", "db_latency"].map(str::to_owned).into();
     for name in ["Protocol::poll", "--db-latency", "--db-latency=20us", "src/mv", "mv/chain.rs"] {
         assert_eq!(missing(name, &words), None, "{name}");

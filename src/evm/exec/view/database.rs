@@ -1,6 +1,6 @@
 //! The view as revm's database.
 
-use super::EvmView;
+use super::{BaseSlots, EvmView};
 use crate::evm::exec::location::{Code, EvmLocation, EvmValue};
 use crate::evm::exec::stopped::ViewStopped;
 use crate::evm::mutants::is_evm_mutant;
@@ -43,9 +43,20 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
         if self.reads_wrong_list() {
             return Err(ViewStopped);
         }
+        if self.reads_stay && !self.inner.base_mut().is_told(address, slot) {
+            let has_base_slots = !matches!(self.has_base_slots(address)?, BaseSlots::Never);
+            self.inner.base_mut().set_slotless((!has_base_slots).then_some(address));
+        }
         let location = EvmLocation::Storage(address, slot);
-        let (EvmValue::Slot(value), origin) = self.inner.read_from(&location)? else {
-            return Err(ViewStopped);
+        let had_stopped = self.inner.has_stopped();
+        let (value, origin) = match self.inner.read_from(&location) {
+            Ok((EvmValue::Slot(value), origin)) => (value, origin),
+            Ok(_) => return Err(ViewStopped),
+            Err(stopped) if had_stopped => return Err(stopped.into()),
+            Err(stopped) => {
+                let error = self.inner.take_failure().ok_or(stopped)?;
+                return self.failed_slot(address, error);
+            }
         };
         let may_be_base = !value.is_zero() && origin == Origin::Base;
         if may_be_base && !self.inner.base_mut().is_told(address, slot) {

@@ -4,8 +4,10 @@ use super::Features;
 use super::draw::Draw;
 use super::program::{self, init_code};
 use crate::hostile::memory::MemoryAccount;
+use crate::sequential::request_contracts;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
 use std::collections::BTreeMap;
 
@@ -99,6 +101,11 @@ impl Cast {
                 _ => odd,
             };
             accounts.insert(*other, account);
+        }
+        // Without these a block is invalid.
+        for contract in request_contracts(spec) {
+            let code = Bytes::from_static(&[opcode::STOP]);
+            accounts.insert(contract, MemoryAccount { nonce: 1, code, ..Default::default() });
         }
         if features.system_contracts {
             let builder = alloy_primitives::address!("0000BFF46984E3725691FA540A8C7589300D8282");

@@ -5,9 +5,7 @@ mod members;
 use super::{Stop, say};
 use crate::chain_input::unpacked;
 use alloy_eips::{
-    eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS,
-    eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
-    eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+    eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
 };
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::Address;
@@ -118,23 +116,22 @@ pub(super) fn read(path: &Path) -> Result<Genesis, Stop> {
     }
     if let Some(missing) = missing_contract(&genesis) {
         say(format!(
-            "warning: {}: alloc has system contracts, and not {missing}: `braid chain run --rpc` calls none from Prague on",
+            "warning: {}: alloc has one contract for requests, and not {missing}: `braid chain run --rpc` asks none",
             path.display()
         ));
     }
     Ok(genesis)
 }
 
-/// A system contract without which no other is called, if there are others.
+/// The contract for requests that is missing, if the other one is there.
 fn missing_contract(genesis: &Genesis) -> Option<Address> {
     let is_there = |address: &Address| {
         genesis.alloc.get(address).is_some_and(|account| account.non_empty_code().is_some())
     };
     let config = &genesis.config;
     let begins = [config.prague_time, config.osaka_time].iter().any(Option::is_some);
-    let others = [HISTORY_STORAGE_ADDRESS, BEACON_ROOTS_ADDRESS];
     let needed = [WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS];
-    let is_asked = begins && others.iter().chain(&needed).any(is_there);
+    let is_asked = begins && needed.iter().any(is_there);
     needed.into_iter().find(|address| is_asked && !is_there(address))
 }
 
