@@ -61,6 +61,7 @@ mod executor;
 pub mod ids;
 #[cfg_attr(not(feature = "engine"), doc(hidden))]
 pub mod mv;
+pub(crate) mod panics;
 #[cfg_attr(not(feature = "engine"), doc(hidden))]
 pub mod protocol;
 #[cfg_attr(not(feature = "engine"), doc(hidden))]

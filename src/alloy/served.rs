@@ -2,13 +2,13 @@
 
 use crate::evm::StateSource;
 use crate::ids::WorkerId;
+use crate::panics::caught;
 use crate::sync::{Receiver, Sender, bounded};
 use alloy_primitives::{Address, B256, U256};
 use core::fmt;
 use revm::DatabaseRef;
 use revm::context::DBErrorMarker;
 use revm::state::{AccountInfo, Bytecode};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Why a worker has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -71,12 +71,12 @@ pub(super) fn serve<D: revm::Database>(database: &mut D, questions: &Receiver<Re
         if panicked.is_some() {
             continue;
         }
-        let answered = catch_unwind(AssertUnwindSafe(|| match question {
+        let answered = caught(|| match question {
             Question::Account(address) => database.basic(address).map(Answer::Account),
             Question::Code(hash) => database.code_by_hash(hash).map(Answer::Code),
             Question::Slot(address, slot) => database.storage(address, slot).map(Answer::Slot),
             Question::BlockHash(number) => database.block_hash(number).map(Answer::BlockHash),
-        }));
+        });
         match answered {
             // The asker waits for it, unless it panicked.
             Ok(answer) => drop(reply.send(answer)),
@@ -84,7 +84,7 @@ pub(super) fn serve<D: revm::Database>(database: &mut D, questions: &Receiver<Re
         }
     }
     if let Some(payload) = panicked {
-        resume_unwind(payload);
+        payload.resume();
     }
 }
 

@@ -18,6 +18,7 @@ use super::mutants::EvmMutant;
 use super::plan::often_paid;
 use crate::config::{Config, Mode};
 use crate::ids::WorkerId;
+use crate::panics::caught;
 use alloy_eip7928::BlockAccessIndex;
 use alloy_primitives::Address;
 use revm::DatabaseRef;
@@ -25,7 +26,6 @@ use revm::database::BundleState;
 use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Runs what comes before the transactions.
@@ -139,7 +139,7 @@ fn prepare<S: StateSource>(
 /// The account before the block, looked at before a transaction asks for it. If it cannot be read,
 /// or the database panics, that is found by the transaction that reads it, if any does.
 fn look<D: DatabaseRef>(base: &mut BlockBase<D>, address: Address) -> Option<Option<AccountInfo>> {
-    catch_unwind(AssertUnwindSafe(|| base.account(address))).ok()?.ok()
+    caught(|| base.account(address)).ok()?.ok()
 }
 
 /// Looks at other accounts that may be paid unseen: where whatever looks at a balance says so, and

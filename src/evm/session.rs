@@ -20,13 +20,13 @@ use super::worker_pool::{BLOCKING, Scoped, WorkerPool};
 use crate::config::{Config, Policy};
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
+use crate::panics::caught;
 use crate::protocol::Waste;
 use crate::runtime::{Caller, Seat, Task};
 use crate::sync::{Mutex, bounded};
 use crate::worker::{Shared, work};
 use core::num::NonZeroU16;
 use core::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 /// Outcomes that a stretch in order may be ahead of the caller.
@@ -135,7 +135,7 @@ impl<S: StateSource> Session<S> {
                     if ended {
                         return;
                     }
-                    match catch_unwind(AssertUnwindSafe(|| on_commit(committed))) {
+                    match caught(|| on_commit(committed)) {
                         Ok(ControlFlow::Continue(())) => return,
                         Ok(ControlFlow::Break(())) => {}
                         Err(payload) => panicked = Some(payload),
@@ -162,7 +162,7 @@ impl<S: StateSource> Session<S> {
             worker_pool.run(&others, own);
         }
         if let Some(payload) = panicked {
-            resume_unwind(payload);
+            payload.resume();
         }
         self.after_task(&task, ended)
     }

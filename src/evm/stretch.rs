@@ -10,12 +10,12 @@ use super::exec::tx_output::{TxOutcome, TxOutput};
 use super::mutants::is_evm_mutant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{Entry, Latest};
+use crate::panics::caught;
 use crate::protocol::Batch;
 use crate::runtime::{Seat, Task};
 use crate::sync::{AtomicU64, Mutex, SeqCst};
 use crate::worker::{Interrupt, Point, Shared, work};
 use core::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// How transactions are shared out among workers.
@@ -105,7 +105,7 @@ impl<S: StateSource> RunTask<S> {
             && let Some(item) = ahead.next()
         {
             // A panic of the database is met again where a transaction reads.
-            if catch_unwind(AssertUnwindSafe(|| base.read_ahead(item))).is_err() {
+            if caught(|| base.read_ahead(item)).is_err() {
                 return;
             }
         }

@@ -5,12 +5,11 @@ use crate::evm::{
     Block, BlockError, BlockOutput, BuiltBlock, CancellationToken, Cloned, Committed, StateSource,
     TransactionPool,
 };
-use core::any::Any;
+use crate::panics::caught;
 use core::fmt;
 use core::ops::ControlFlow;
 use revm::DatabaseRef;
 use revm::database::BundleState;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,14 +19,6 @@ type OnCommit = Box<dyn FnMut(Committed) -> ControlFlow<()> + Send>;
 
 /// Requests that may wait for the executor before a caller waits to hand one in.
 const WAITING: usize = 16;
-
-/// Drops the payload of a panic that no caller waits for. Its own drop may panic, too: the second
-/// payload is leaked, or the thread would end with it.
-fn discard(payload: Box<dyn Any + Send>) {
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        core::mem::forget(second);
-    }
-}
 
 /// A handle of an [`Executor`] that lives on a thread of its own, for asynchronous callers (feature
 /// `tokio`). Its clones are one executor.
@@ -56,9 +47,7 @@ impl AsyncExecutor {
         let body = move || {
             while let Some(job) = todo.blocking_recv() {
                 // A job whose future is gone may panic while it is taken apart.
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| job(&mut executor))) {
-                    discard(payload);
-                }
+                let _ = caught(|| job(&mut executor));
             }
         };
         std::thread::Builder::new().name("braid-executor".to_owned()).spawn(body)?;
@@ -104,7 +93,7 @@ impl AsyncExecutor {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |executor| {
             if !reply.is_closed() {
-                let ran = catch_unwind(AssertUnwindSafe(|| body(executor)));
+                let ran = caught(|| body(executor));
                 // The future may have been dropped meanwhile.
                 let _ = reply.send(ran);
             }
@@ -114,7 +103,7 @@ impl AsyncExecutor {
         }
         match answer.await {
             Ok(Ok(value)) => value,
-            Ok(Err(payload)) => resume_unwind(payload),
+            Ok(Err(payload)) => payload.resume(),
             Err(_) => unreachable!("a job that began is answered"),
         }
     }

@@ -7,9 +7,9 @@ use super::placement::Place;
 use super::seat::Seat;
 use super::threads::Threads;
 use crate::ids::WorkerId;
+use crate::panics::caught;
 use crate::sync::{Receiver, Sender, bounded};
 use crate::worker::Context;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -59,7 +59,7 @@ impl Pool {
                 while let Some(task) = threads.recv(&theirs) {
                     // A panic that gets here is a bug of ours; the task's own guard frees the
                     // others, and this thread stays of use.
-                    let _ = catch_unwind(AssertUnwindSafe(|| task.run(WorkerId(worker), seat)));
+                    let _ = caught(|| task.run(WorkerId(worker), seat));
                 }
             };
             let handle = std::thread::Builder::new().name(format!("braid-{worker}")).spawn(body)?;
@@ -122,9 +122,9 @@ impl Pool {
             // no part.
             let _ = tasks.try_send(Arc::clone(task));
         }
-        let result = catch_unwind(AssertUnwindSafe(|| own(Seat::Thread(&self.threads))));
+        let result = caught(|| own(Seat::Thread(&self.threads)));
         woken.for_each(|member| drop(member.inbox.try_recv()));
-        result.unwrap_or_else(|payload| resume_unwind(payload))
+        result.unwrap_or_else(|payload| payload.resume())
     }
 
     /// Waits until no thread holds a task any more.

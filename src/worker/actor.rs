@@ -12,12 +12,12 @@ use super::{Activity, Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{Location, ReadSet};
+use crate::panics::caught;
 use crate::protocol::{Failure, Job, JobReport, RunMode, RunResult, TxReport};
 use crate::spans::span;
 use crate::sync::SeqCst;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Works on the block until it is over. Each worker of the block calls this once, on its thread.
 pub fn work<W, G, X>(shared: &Shared<W, G>, worker: WorkerId, context: &X)
@@ -262,7 +262,7 @@ where
             Some(machine) => machine,
             empty => {
                 let build = || shared.workload.machine(*worker, &shared.store, *context);
-                match catch_unwind(AssertUnwindSafe(build)) {
+                match caught(build) {
                     Ok(Ok(machine)) => empty.insert(machine),
                     Ok(Err(error)) => {
                         return Ran::Failed(ReadSet::default(), TxError::Base(error));
@@ -274,7 +274,7 @@ where
             }
         };
         begin(machine, tx);
-        let result = catch_unwind(AssertUnwindSafe(|| machine.run(tx)));
+        let result = caught(|| machine.run(tx));
         let result = match result {
             Ok(result) => result,
             Err(payload) => {

@@ -9,9 +9,9 @@ use super::message::{JobMessage, ReportMessage};
 use super::mutants::is_worker_mutant;
 use super::{Activity, Context, Point};
 use crate::ids::{BatchId, TxIndex};
+use crate::panics::caught;
 use crate::protocol::{BatchReport, Job, JobReport};
 use crate::spans::span;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl<'a, W, G, X> Actor<'a, W, G, X>
 where
@@ -124,7 +124,7 @@ where
                 break;
             }
             let _span = span!(TRACE, "run", tx = tx.0);
-            match catch_unwind(AssertUnwindSafe(|| machine.run(tx))) {
+            match caught(|| machine.run(tx)) {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) if is_worker_mutant!(shared.mutant, BatchGoesOn) => {}
                 Ok(Err(MustWait { error })) => {
@@ -146,7 +146,7 @@ where
         }
         let Self { shared, worker, context, .. } = *self;
         let build = || shared.workload.batches(worker, &shared.store, context);
-        catch_unwind(AssertUnwindSafe(build)).map_err(TxError::Panicked)?.map_err(TxError::Base)
+        caught(build).map_err(TxError::Panicked)?.map_err(TxError::Base)
     }
 }
 

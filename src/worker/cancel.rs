@@ -1,8 +1,8 @@
 //! Ending a block from any thread.
 
+use crate::panics::caught;
 use crate::sync::{AtomicBool, SeqCst};
 use core::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Ends blocks early, from any thread or on a condition. Its clones are one token; a token that was
@@ -59,7 +59,7 @@ impl CancellationToken {
         }
         let Some(condition) = &self.0.condition else { return false };
         // A worker that is lost to a panic would end the block as a broken invariant.
-        let holds = catch_unwind(AssertUnwindSafe(condition)).unwrap_or(true);
+        let holds = caught(condition).unwrap_or(true);
         if holds {
             // All who ask later see the same.
             self.cancel();

@@ -3,6 +3,8 @@
 use super::machine::{LedgerOf, Workload};
 use crate::ids::{Chunk, Incarnation, TxIndex, Version};
 use crate::mv::Entry;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 
 /// Each entry that transactions of `txs` have left which were committed by group.
 pub(super) fn for_each_entry<W: Workload, G: LedgerOf<W>>(
@@ -20,10 +22,14 @@ pub(super) fn for_each_entry<W: Workload, G: LedgerOf<W>>(
         });
         // What several transactions of a group credit to one location is told with the last of
         // them: each gets a version.
-        for (place, (location, delta)) in deltas.iter().enumerate() {
-            let later = deltas.iter().skip(place + 1).filter(|(at, _)| at == location).count();
-            let back = u32::try_from(later).unwrap_or(u32::MAX);
-            let version = Version { tx: TxIndex(tx.0.saturating_sub(back)), incarnation };
+        let mut later: HashMap<&W::Location, u32, RandomState> = HashMap::default();
+        let mut versions = Vec::with_capacity(deltas.len());
+        for (location, _) in deltas.iter().rev() {
+            let later = later.entry(location).or_default();
+            versions.push(Version { tx: TxIndex(tx.0.saturating_sub(*later)), incarnation });
+            *later += 1;
+        }
+        for ((location, delta), version) in deltas.iter().zip(versions.into_iter().rev()) {
             each(version, location.clone(), Entry::Delta(delta.clone()));
         }
     }

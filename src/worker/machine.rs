@@ -5,8 +5,8 @@ use super::Context;
 use super::stop::Stop;
 use crate::ids::{Chunk, TxIndex, Version, WorkerId};
 use crate::mv::{AccessLog, Entry, Location, ReadSet, Store};
+use crate::panics::Payload;
 use crate::protocol::Batch;
-use core::any::Any;
 use core::fmt::Debug;
 
 /// The state before the block, as one worker reads it.
@@ -328,7 +328,7 @@ pub enum TxError<R, E> {
     /// The base state could not be read.
     Base(E),
     /// The machine panicked, with this payload.
-    Panicked(Box<dyn Any + Send>),
+    Panicked(Payload),
 }
 
 impl<R: Debug, E: Debug> Debug for TxError<R, E> {

@@ -39,6 +39,7 @@ mod stop;
 mod view;
 mod watch;
 
+pub use crate::panics::Payload;
 pub use actor::work;
 pub use cancel::CancellationToken;
 pub use events::{EngineEvent, RunEnd, TraceEvent};

@@ -31,7 +31,7 @@ enum Habit {
     PanicsAt(u64),
     /// It makes something up when it cannot read it: against its contract.
     MakesUp,
-    /// It panics when it cannot read it.
+    /// It panics when it cannot read it, and so does the payload where it is dropped.
     PanicsIfRefused,
 }
 
@@ -53,6 +53,15 @@ impl Reader {
 #[derive(Debug, PartialEq, Eq)]
 struct Payload(u64);
 
+/// A payload that panics when it is dropped.
+struct PanicsAgain;
+
+impl Drop for PanicsAgain {
+    fn drop(&mut self) {
+        panic!("a payload was dropped");
+    }
+}
+
 impl Precompile for Reader {
     fn address(&self) -> Address {
         PLACE
@@ -70,7 +79,7 @@ impl Precompile for Reader {
             }
             (Ok(value), _) => value,
             (Err(_), Habit::MakesUp) => U256::from(12_345),
-            (Err(_), Habit::PanicsIfRefused) => std::panic::panic_any(Payload(0)),
+            (Err(_), Habit::PanicsIfRefused) => std::panic::panic_any(PanicsAgain),
             (Err(unavailable), _) => return Err(unavailable),
         };
         let output = Bytes::copy_from_slice(&value.to_be_bytes::<32>());

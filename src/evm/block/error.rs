@@ -10,7 +10,6 @@ use crate::protocol::Halt;
 use crate::worker::TxError;
 use core::fmt;
 use revm::database_interface::ErasedError;
-use std::panic::resume_unwind;
 
 /// Where in the block something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -148,7 +147,7 @@ pub(in crate::evm) fn failure<E>(
             }
             TxError::Rejected(rejection) => (tx, BlockErrorKind::Invalid(rejection)),
             TxError::Base(error) => (tx, BlockErrorKind::Base(error)),
-            TxError::Panicked(payload) => resume_unwind(payload),
+            TxError::Panicked(payload) => payload.resume(),
         },
         (Halt::Failed(tx, _) | Halt::NoRoom(tx), None) => {
             (tx, BlockErrorKind::Internal(Invariant::MissingResult { tx }))

@@ -16,11 +16,11 @@ use crate::evm::fees::deferred::Deferred;
 use crate::evm::mutants::is_evm_mutant;
 use crate::ids::TxIndex;
 use crate::mv::{AccessLog, Entry, Latest};
+use crate::panics::caught;
 use crate::worker::{Ledger, Machine, Stop, TxError};
 use core::ops::Range;
 use revm::DatabaseRef;
 use revm::state::EvmState;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Why a transaction has not run.
@@ -136,7 +136,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         self.machine.view_mut().set_complete(is_complete);
         self.machine.begin(tx);
         let window = self.window.as_mut();
-        let ran = match catch_unwind(AssertUnwindSafe(|| self.machine.run_tx(tx, window))) {
+        let ran = match caught(|| self.machine.run_tx(tx, window)) {
             Ok(ran) => ran,
             Err(payload) => {
                 let earlier = self.machine.undo(self.window.as_mut());

@@ -5,36 +5,36 @@
 //! 2. Only `sync` and the files listed in [`SYNC_EXCEPTIONS`] name locks, atomics, channels and
 //!    loom.
 //! 3. Only the Ethereum layer names revm and alloy.
-//! 4. No file is longer than 400 lines, no function longer than 70.
-//! 5. The source is ASCII.
-//! 6. No clock, no environment variable and no randomness of the standard library in the library.
-//! 7. Files do not import each other in a circle, and the rooms of `evm` go one way (`imports`):
+//! 4. The source is ASCII.
+//! 5. No clock, no environment variable and no randomness of the standard library in the library.
+//! 6. Files do not import each other in a circle, and the rooms of `evm` go one way (`imports`):
 //!    `mutants <- fees <- bal <- exec <- plan <- block <- bundle <- engine <- drivers`.
 
 use std::path::PathBuf;
 
 /// Modules of the library, each with what it may import from the others.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("ids", &[]),
     ("error", &["ids"]),
     ("sync", &[]),
     ("spans", &[]),
+    ("panics", &[]),
     ("protocol", &["ids", "error"]),
     ("trace", &["sync"]),
     ("mv", &["ids", "sync", "trace"]),
-    ("worker", &["ids", "error", "sync", "spans", "trace", "mv", "protocol"]),
-    ("runtime", &["ids", "error", "sync", "mv", "protocol", "worker"]),
+    ("worker", &["ids", "error", "sync", "spans", "panics", "trace", "mv", "protocol"]),
+    ("runtime", &["ids", "error", "sync", "panics", "mv", "protocol", "worker"]),
     ("schedule", &["ids", "protocol"]),
     ("config", &["protocol"]),
     (
         "evm",
         &[
-            "ids", "error", "sync", "spans", "mv", "protocol", "worker", "runtime", "schedule",
-            "config",
+            "ids", "error", "sync", "spans", "panics", "mv", "protocol", "worker", "runtime",
+            "schedule", "config",
         ],
     ),
-    ("executor", &["config", "evm", "runtime"]),
-    ("alloy", &["ids", "sync", "config", "evm", "executor"]),
+    ("executor", &["panics", "config", "evm", "runtime"]),
+    ("alloy", &["ids", "sync", "panics", "config", "evm", "executor"]),
 ];
 
 /// Where the primitives of `sync` are named outside of it, and why.

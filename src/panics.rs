@@ -1,0 +1,70 @@
+//! Panics of what users bring: databases, precompiles, conditions, callbacks.
+
+use core::any::Any;
+use core::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// The payload of a panic that was caught.
+///
+/// Dropping a payload may panic as well, on whichever thread drops it: that second panic ends here,
+/// and its payload is leaked.
+pub struct Payload(Option<Box<dyn Any + Send>>);
+
+impl Payload {
+    /// The payload as a `T`, if it is one.
+    #[must_use]
+    pub fn downcast_ref<T: Any>(&self) -> Option<&T> {
+        self.0.as_ref()?.downcast_ref()
+    }
+
+    /// Goes on panicking.
+    pub(crate) fn resume(mut self) -> ! {
+        resume_unwind(self.0.take().unwrap_or_else(|| Box::new(())))
+    }
+}
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        let payload = self.0.take();
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            core::mem::forget(second);
+        }
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payload").finish_non_exhaustive()
+    }
+}
+
+/// What `run` returns, or the payload of its panic.
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Payload> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| Payload(Some(payload)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Panics when it is dropped, `0` times more.
+    struct Again(u32);
+
+    impl Drop for Again {
+        fn drop(&mut self) {
+            std::panic::panic_any(self.0.checked_sub(1).map(Again));
+        }
+    }
+
+    #[test]
+    fn a_payload_that_panics_is_dropped_all_the_same() {
+        for times in 0..3 {
+            let caught = caught(|| std::panic::panic_any(Again(times)));
+            drop(caught.expect_err("it panicked"));
+        }
+        let payload = caught(|| panic!("at {}", 7)).expect_err("it panicked");
+        assert_eq!(payload.downcast_ref::<String>().map(String::as_str), Some("at 7"));
+        let again = catch_unwind(AssertUnwindSafe(|| payload.resume())).expect_err("it goes on");
+        assert_eq!(again.downcast_ref::<String>().map(String::as_str), Some("at 7"));
+    }
+}
