@@ -37,6 +37,7 @@ mod session;
 mod set_up;
 #[cfg(feature = "testing")]
 mod simulate;
+mod straight;
 mod stretch;
 #[cfg(feature = "testing")]
 mod virtual_time;

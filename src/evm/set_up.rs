@@ -80,16 +80,19 @@ impl<S: StateSource> Session<S> {
         end: usize,
         config: &Config,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
-        let stride = match &self.ledger.feed {
-            // A caller that hears of each commit hears of it before the next one.
-            _ if self.workload.streams => 1,
-            Some(feed) => u32::try_from(feed.batch).unwrap_or(u32::MAX),
-            None => u32::MAX,
-        };
+        // A caller that hears of each commit hears of it before the next one.
+        let stride = if self.workload.streams { 1 } else { self.stride() };
         let limits = Limits { policy: Policy::InOrder, stride, ..config.limits(1, true, None) };
         let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
         let private = vec![Batch::Range(Chunk { first: self.frontier, end })];
         self.lend(config, limits, Plan { private, ..Plan::default() })
+    }
+
+    /// Transactions that run in order before they are committed: a worker that makes the bundle gets
+    /// them bit by bit.
+    pub(super) fn stride(&self) -> u32 {
+        let feed = self.ledger.feed.as_ref();
+        feed.map_or(u32::MAX, |feed| u32::try_from(feed.batch).unwrap_or(u32::MAX))
     }
 
     /// What private batches have left and is pending is taken over from the ledger, which has it

@@ -1,0 +1,72 @@
+//! Transactions in order on the calling thread, where no other worker takes part.
+//!
+//! All that lies below each of them is final. So nothing is published, validated or waited for, and
+//! neither protocol nor workers are needed. Where a transaction has no result, or the block is
+//! cancelled, the engine goes on, and finds out why.
+
+use super::exec::base::StateSource;
+use super::mutants::is_evm_mutant;
+use super::session::Session;
+use crate::config::{Config, Mode};
+use crate::ids::{Chunk, TxIndex, WorkerId};
+use crate::panics::caught;
+use crate::protocol::Batch;
+use crate::runtime::Threads;
+use crate::spans::span;
+use crate::worker::{BatchMachine, BatchStart, InOrder, Ledger, RanBatch, Workload};
+use std::sync::Arc;
+
+impl<S: StateSource> Session<S> {
+    /// Runs and commits what has not run of the transactions below `end`, up to the first one
+    /// without a result.
+    pub(super) fn run_straight(&mut self, end: usize, config: &Config) {
+        self.take_over_batches();
+        let has_feed = self.ledger.feed.is_some();
+        let stride = self.stride();
+        let workload = Arc::make_mut(&mut self.workload);
+        (workload.streams, workload.has_bundle_thread) = (false, has_feed);
+        let (workload, store) = (Arc::clone(&self.workload), Arc::clone(&self.store));
+        let made = caught(|| workload.batches(WorkerId(0), &store, &Threads::BLOCKING));
+        let Ok(Ok(mut machine)) = made else { return };
+        let is_unheard = is_evm_mutant!(workload.block_context.mutant, TokenUnheard);
+        let is_cancelled = || workload.is_cancelled() && !is_unheard;
+        let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
+        let mut goes_on = true;
+        while goes_on && self.frontier < end {
+            let first = self.frontier;
+            let last = TxIndex(first.0.saturating_add(stride)).min(end);
+            let txs = Chunk { first, end: last };
+            let (carry, room) = (self.carry.take(), self.ledger.room());
+            let skips_rejected = config.mode == Mode::Build;
+            machine.begin(BatchStart {
+                batch: &Batch::Range(txs),
+                txs,
+                snapshot: first,
+                log: None,
+                in_order: Some(InOrder { carry, room, skips_rejected }),
+                is_second: false,
+            });
+            let mut runs = 0;
+            for tx in txs.indices() {
+                goes_on = !is_cancelled() && {
+                    let _span = span!(TRACE, "run", tx = tx.0);
+                    runs += 1;
+                    matches!(caught(|| machine.run(tx)), Ok(Ok(())))
+                };
+                if !goes_on {
+                    break;
+                }
+            }
+            let RanBatch { groups, carry, .. } = machine.end();
+            self.carry = carry;
+            for (group, left) in groups {
+                let _span = span!(TRACE, "commit", first = group.first.0, end = group.end.0);
+                self.ledger.commit_group(group, left);
+                self.frontier = group.end;
+                self.store.set_frontier(group.end);
+            }
+            self.counters.protocol.runs += runs;
+            self.counters.protocol.reports += 1;
+        }
+    }
+}
