@@ -239,7 +239,7 @@ impl Config {
         let job_capacity = workers.saturating_mul(2);
         let each = self.window_per_worker.max(1);
         let all = each.saturating_mul(workers);
-        // On slow storage speculation pauses, but goes on, so the window is as wide as possible: it
+        // On slow storage speculation is never given up, and the window is as wide as possible: it
         // is what hides latency.
         let waits = hands_over.is_none();
         // With fewer transactions than that some workers would have no job, however short.

@@ -227,8 +227,7 @@ fn system_contracts_that_are_not_called_are_named() {
             |address: &&str| ((*address).to_owned(), value!({"balance": 0, "code": "0x00"}));
         let alloc: serde_json::Map<_, _> = there.iter().map(contract).collect();
         let said = folder.init(with(value!({}), value!({"alloc": alloc})), 0);
-        let told = missing
-            .is_some_and(|it| said.contains(&format!("contract for requests, and not {it}")));
+        let told = missing.is_some_and(|it| said.contains(&format!("request contracts ({it}")));
         assert!(
             said.contains("warning") == missing.is_some() && told == missing.is_some(),
             "{said}"

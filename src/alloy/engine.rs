@@ -67,7 +67,7 @@ impl Engine {
     pub(super) fn with<T>(
         &self,
         (transactions, lists): (usize, bool),
-        run: impl FnOnce(&mut Executor) -> T,
+        run: impl FnOnce(&mut Executor) -> std::io::Result<T>,
     ) -> std::io::Result<T> {
         let idle = self.shared.idle.lock().pop();
         let mut executor = match idle {
@@ -76,8 +76,10 @@ impl Engine {
         };
         executor.set_access_list(lists);
         let result = run(&mut executor);
-        self.shared.blocks.fetch_add(1, SeqCst);
-        self.shared.transactions.fetch_add(transactions as u64, SeqCst);
+        if result.is_ok() {
+            self.shared.blocks.fetch_add(1, SeqCst);
+            self.shared.transactions.fetch_add(transactions as u64, SeqCst);
+        }
         let mut idle = self.shared.idle.lock();
         if idle.len() < IDLE_EXECUTORS {
             idle.push(executor);
@@ -86,7 +88,7 @@ impl Engine {
             drop(idle);
             drop(executor);
         }
-        Ok(result)
+        result
     }
 }
 
@@ -102,7 +104,7 @@ mod tests {
         let all = Barrier::new(16);
         std::thread::scope(|scope| {
             for _ in 0..16 {
-                scope.spawn(|| engine.with((0, false), |_| all.wait()).expect("it starts"));
+                scope.spawn(|| engine.with((0, false), |_| Ok(all.wait())).expect("it starts"));
             }
         });
         assert_eq!(engine.shared.idle.lock().len(), IDLE_EXECUTORS);

@@ -110,7 +110,7 @@ where
         let count = block.transactions.len();
         let workers = usize::from(self.engine.config().workers.get());
         let database = self.ethereum.evm.db_mut();
-        let ran = self.engine.with((count, lists), |executor| {
+        self.engine.with((count, lists), |executor| {
             let (source, questions) = served(workers);
             std::thread::scope(|scope| {
                 let mut committed = Vec::with_capacity(count);
@@ -133,13 +133,27 @@ where
                     Err(payload) => std::panic::resume_unwind(payload),
                 }
             })
-        });
-        ran.flatten()
+        })
+    }
+
+    /// The first transaction of a block with calls after its transactions, from a sender without
+    /// code.
+    fn first_plain(&mut self, block: &Block) -> Option<TxEnv> {
+        let transactions = &block.transactions;
+        let transactions =
+            transactions.iter().filter(|_| block.cfg.spec.is_enabled_in(SpecId::PRAGUE));
+        let database = self.ethereum.evm.db_mut();
+        let mut has_no_code = |tx: &&TxEnv| {
+            let info = database.basic(tx.caller);
+            matches!(info, Ok(Some(info)) if info.is_empty_code_hash())
+        };
+        transactions.into_iter().find(|tx| has_no_code(tx)).cloned()
     }
 
     /// Makes precompiles warm for the calls after the transactions: revm does so with the first
     /// transaction of an EVM, and the ones of this block ran in others. It is run on the state
-    /// before the block, in which the first transaction is valid, and nothing of it is committed.
+    /// before the block, in which `first` is valid, calls a sender without code, and nothing of it
+    /// is committed.
     fn warm_precompiles(&mut self, first: &TxEnv) {
         let TxEnv { caller, nonce, gas_price, chain_id, .. } = *first;
         let (kind, gas_limit) = (TxKind::Call(caller), first.gas_limit.min(TRANSFER_GAS));
@@ -282,7 +296,7 @@ where
             let list = lists.begin_transactions(of(&mut self.ethereum.evm));
             block.access_list = list.map_err(BlockValidationError::other)?;
         }
-        let first = block.transactions.first().cloned();
+        let first = self.first_plain(&block);
         let ran = self.run(block, lists.is_needed()).map_err(BlockExecutionError::other)?;
         if let Some(first) = first.filter(|_| ran.ended.is_ok()) {
             self.warm_precompiles(&first);

@@ -103,10 +103,11 @@ impl<S: StateSource> Session<S> {
         on_commit: Option<OnCommit<'_>>,
     ) -> Ended<S> {
         if on_commit.is_none() {
-            self.run_straight(end, config);
-            if self.left(end) == 0 {
+            let failure = self.run_straight(end, config);
+            if failure.is_some() || self.left(end) == 0 {
                 let long = core::mem::take(&mut self.ledger.long);
-                return Ended { seen: Seen { long, ..Seen::default() }, ..Ended::default() };
+                let seen = Seen { long, ..Seen::default() };
+                return Ended { failure, seen, ..Ended::default() };
             }
         }
         let no_others = &mut Scoped(NonZeroU16::MIN);
@@ -139,7 +140,7 @@ impl<S: StateSource> Session<S> {
         let own = |seat: Seat<'_>| match on_commit {
             Some(on_commit) => {
                 let deliver = |committed| {
-                    if ended {
+                    if panicked.is_some() {
                         return;
                     }
                     match caught(|| on_commit(committed)) {

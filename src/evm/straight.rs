@@ -1,25 +1,28 @@
 //! Transactions in order on the calling thread, where no other worker takes part.
 //!
 //! All that lies below each of them is final. So nothing is published, validated or waited for, and
-//! neither protocol nor workers are needed. Where a transaction has no result, or the block is
-//! cancelled, the engine goes on, and finds out why.
+//! neither protocol nor workers are needed. The engine goes on where a transaction has no room, asks
+//! for what only the engine knows, or the block is cancelled.
 
+use super::block::error::{Failure, failure};
 use super::exec::base::StateSource;
 use super::mutants::is_evm_mutant;
 use super::session::Session;
 use crate::config::{Config, Mode};
 use crate::ids::{Chunk, TxIndex, WorkerId};
 use crate::panics::caught;
-use crate::protocol::Batch;
+use crate::protocol::{self, Batch, Halt};
 use crate::runtime::Threads;
 use crate::spans::span;
-use crate::worker::{BatchMachine, BatchStart, InOrder, Ledger, RanBatch, Workload};
+use crate::worker::{
+    BatchMachine, BatchStart, InOrder, Ledger, MustWait, RanBatch, TxError, Workload,
+};
 use std::sync::Arc;
 
 impl<S: StateSource> Session<S> {
     /// Runs and commits what has not run of the transactions below `end`, up to the first one
-    /// without a result.
-    pub(super) fn run_straight(&mut self, end: usize, config: &Config) {
+    /// without a result. The error of that one, if it has one, is final: all below it is.
+    pub(super) fn run_straight(&mut self, end: usize, config: &Config) -> Option<Failure<S>> {
         self.take_over_batches();
         let has_feed = self.ledger.feed.is_some();
         let stride = self.stride();
@@ -27,11 +30,11 @@ impl<S: StateSource> Session<S> {
         (workload.streams, workload.has_bundle_thread) = (false, has_feed);
         let (workload, store) = (Arc::clone(&self.workload), Arc::clone(&self.store));
         let made = caught(|| workload.batches(WorkerId(0), &store, &Threads::BLOCKING));
-        let Ok(Ok(mut machine)) = made else { return };
+        let Ok(Ok(mut machine)) = made else { return None };
         let is_unheard = is_evm_mutant!(workload.block_context.mutant, TokenUnheard);
         let is_cancelled = || workload.is_cancelled() && !is_unheard;
         let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
-        let mut goes_on = true;
+        let (mut goes_on, mut error) = (true, None);
         while goes_on && self.frontier < end {
             let first = self.frontier;
             let last = TxIndex(first.0.saturating_add(stride)).min(end);
@@ -46,16 +49,19 @@ impl<S: StateSource> Session<S> {
                 in_order: Some(InOrder { carry, room, skips_rejected }),
                 is_second: false,
             });
-            let mut runs = 0;
             for tx in txs.indices() {
-                goes_on = !is_cancelled() && {
-                    let _span = span!(TRACE, "run", tx = tx.0);
-                    runs += 1;
-                    matches!(caught(|| machine.run(tx)), Ok(Ok(())))
-                };
+                goes_on = !is_cancelled();
                 if !goes_on {
                     break;
                 }
+                let _span = span!(TRACE, "run", tx = tx.0);
+                match caught(|| machine.run(tx)) {
+                    Ok(Ok(())) => continue,
+                    Ok(Err(MustWait { error: why })) => error = why,
+                    Err(payload) => error = Some(TxError::Panicked(payload)),
+                }
+                goes_on = false;
+                break;
             }
             let RanBatch { groups, carry, .. } = machine.end();
             self.carry = carry;
@@ -64,9 +70,17 @@ impl<S: StateSource> Session<S> {
                 self.ledger.commit_group(group, left);
                 self.frontier = group.end;
                 self.store.set_frontier(group.end);
+                self.counters.protocol.runs += group.len() as u64;
             }
-            self.counters.protocol.runs += runs;
             self.counters.protocol.reports += 1;
         }
+        let at = self.frontier;
+        if error.is_some() {
+            // The worker that makes the bundle comes to its end, also where a panic goes on here.
+            self.ledger.feed = None;
+        }
+        self.counters.protocol.runs += u64::from(error.is_some());
+        let halt = Halt::Failed(at, protocol::Failure::Fatal);
+        error.and_then(|error| failure(at, Some(halt), Some(error), None))
     }
 }

@@ -86,7 +86,8 @@ impl<'r, S> BlockRequest<'r, S> {
 
     /// Hands each transaction's outcome to `on_commit` as soon as it is committed, in order, on the
     /// calling thread, with no lock held, while later ones still run. [`ControlFlow::Break`] ends
-    /// the block with [`Cancelled`](crate::BlockErrorKind::Cancelled).
+    /// the block with [`Cancelled`](crate::BlockErrorKind::Cancelled): what has run by then is
+    /// committed, and `on_commit` does not hear of it.
     ///
     /// A block that is rejected later has already streamed what was committed before. Private
     /// batches keep the changes of each transaction apart then, and so gain less.

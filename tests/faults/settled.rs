@@ -31,8 +31,8 @@ const POLICIES: [Policy; 6] = [
 ];
 
 /// Whether each result is kept until it is committed. Speculation that is given up, as it is by turns here, leaves
-/// nothing, and a token may be met before the same transactions have run again. Of two workers that run the same batch
-/// one tells its results, which may be fewer.
+/// nothing, and a token may be met before the same transactions have run again. Where two workers
+/// run the same batch, only the first report counts, which may have fewer results.
 fn keeps_results(policy: Policy, output: &BlockOutput) -> bool {
     policy != Policy::Forced(Forced::Alternate) && output.stats.helped_batches == 0
 }
@@ -125,7 +125,10 @@ pub(crate) fn what_has_begun_is_committed() {
             let what = format!("{policy:?}, {workers} workers, {last} of {count}");
             let begun = database.begun(&block.transactions);
             let output = match found {
-                Ok(output) => output,
+                Ok(output) => {
+                    assert_eq!(output.outcomes.len(), block.transactions.len(), "{what}");
+                    output
+                }
                 Err(error) => {
                     assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{what}: {error}");
                     assert_ne!(error.at, At::PostBlock, "{what}");
@@ -164,7 +167,10 @@ fn what_is_committed_is_what_sequential_execution_gives() {
             let database = Noting::of(&scene, last);
             let request = executor.block(scene.block.clone()).database(database.clone());
             let found = request.cancel(database.token.clone()).execute();
-            let output = found.unwrap_or_else(|error| *error.committed);
+            let output = found.unwrap_or_else(|error| {
+                assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{policy:?}: {error}");
+                *error.committed
+            });
             compare_prefix(&scene.block, Mode::Build, &scene.database(), &output, false)
                 .unwrap_or_else(|wrong| panic!("{policy:?}, {last}: {wrong}"));
         }

@@ -140,7 +140,11 @@ fn access_list_entries() {
 
 #[test]
 fn a_write_set_that_is_published_again() {
-    grows("republished", Mode::Validate, &SPECULATIVE, scenes::republished, execute);
+    grows("republished", Mode::Validate, &SPECULATIVE, scenes::republished, |executor, scene| {
+        let request = executor.block(Arc::clone(&scene.block)).database(scene.database.clone());
+        let output = request.execute().unwrap_or_else(|error| panic!("{error}"));
+        assert!(output.stats.incarnations > 2, "nothing was published again: {:?}", output.stats);
+    });
 }
 
 #[test]

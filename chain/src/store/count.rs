@@ -15,10 +15,22 @@ use std::{
 /// Name of the file.
 const NAME: &str = "transactions";
 
+/// The file of a store that is open: while this lives no other store opens there.
+#[derive(Debug)]
+pub(super) struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that this one starts has the file for a moment.
+        // If this fails, the system releases the lock when the last of them has closed it.
+        let _ = self.0.unlock();
+    }
+}
+
 /// The file, and the count of transactions that the tables hold.
 #[derive(Debug)]
 pub(super) struct Count {
-    file: Arc<File>,
+    file: Arc<Held>,
     /// Transactions in the tables.
     pub(super) count: u64,
 }
@@ -40,7 +52,7 @@ pub(super) fn least(folder: &Path) -> io::Result<u64> {
 
 /// Takes the store in `folder` for this value, and creates the folder and the file. To be had before any
 /// other file is looked at: what a store mends when it opens is another store's that is at work.
-pub(super) fn hold(folder: &Path) -> io::Result<Arc<File>> {
+pub(super) fn hold(folder: &Path) -> io::Result<Arc<Held>> {
     fs::create_dir_all(folder)?;
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(false).open(folder.join(NAME))?;
@@ -51,20 +63,39 @@ pub(super) fn hold(folder: &Path) -> io::Result<Arc<File>> {
         ),
         TryLockError::Error(error) => error,
     })?;
-    Ok(Arc::new(file))
+    Ok(Arc::new(Held(file)))
 }
 
 impl Count {
     /// `file`: as [`hold`] gives it. `count`: transactions in the tables.
-    pub(super) fn new(file: &Arc<File>, count: u64) -> Self {
+    pub(super) fn new(file: &Arc<Held>, count: u64) -> Self {
         Self { file: Arc::clone(file), count }
     }
 
     /// One transaction more is in the tables.
     pub(super) fn add(&mut self) -> io::Result<()> {
         self.count = self.count.saturating_add(1);
-        let mut file = &*self.file;
+        let mut file = &self.file.0;
         file.rewind()?;
         file.write_all(&[self.count.to_be_bytes(), (!self.count).to_be_bytes()].concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A process that is being started has all files of this one, as a duplicate has.
+    #[test]
+    fn what_a_duplicate_keeps_open_is_not_locked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let held = hold(folder.path()).expect("no other store");
+        assert_eq!(
+            hold(folder.path()).map_err(|error| error.kind()).err(),
+            Some(ErrorKind::WouldBlock)
+        );
+        let _duplicate = held.0.try_clone().expect("a duplicate");
+        drop(held);
+        hold(folder.path()).expect("it was closed");
     }
 }

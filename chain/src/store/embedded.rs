@@ -2,7 +2,7 @@
 
 use super::{
     Entry, Snapshot, StateStore, Table, Writes,
-    count::{Count, hold, least},
+    count::{Count, Held, hold, least},
     journal::{self, COUNT, Found},
     torn::{self, Copied},
 };
@@ -12,7 +12,6 @@ use fjall::{
 };
 use std::{
     any::Any,
-    fs::File,
     panic::catch_unwind,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -133,7 +132,7 @@ impl EmbeddedStore {
         opened.map_err(|why| refused(why.text))
     }
 
-    fn open_guarded(folder: &Path, sizes: (u64, u64), held: &Arc<File>) -> Result<Self, Why> {
+    fn open_guarded(folder: &Path, sizes: (u64, u64), held: &Arc<Held>) -> Result<Self, Why> {
         // Where a file is damaged fjall panics now and then, instead of returning an error.
         let opened = catch_unwind(|| Self::open_unguarded(folder, sizes, held));
         opened.unwrap_or_else(|panic| Err(Why { text: message_of(&*panic), journal: false }))
@@ -142,7 +141,7 @@ impl EmbeddedStore {
     fn open_unguarded(
         folder: &Path,
         (cache, bytes): (u64, u64),
-        held: &Arc<File>,
+        held: &Arc<Held>,
     ) -> Result<Self, Why> {
         // One thread for compaction: executing blocks needs the other cores.
         let builder = Database::builder(folder).cache_size(cache).worker_threads(1);
@@ -221,7 +220,7 @@ fn settled<T, E>(opened: Result<T, E>, copied: Option<Copied>) -> Result<Result<
 }
 
 /// Compares the number of transactions in the tables with the one in the file.
-fn counted(folder: &Path, held: &Arc<File>, count: u64) -> Result<Count, StoreError> {
+fn counted(folder: &Path, held: &Arc<Held>, count: u64) -> Result<Count, StoreError> {
     let least = least(folder).map_err(StoreError::backend)?;
     if count < least {
         return Err(StoreError::backend(Failed::Lost { least, count }));

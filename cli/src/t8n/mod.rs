@@ -35,7 +35,11 @@ use alloy_consensus::Header;
 use alloy_evm::{EvmEnv, FromRecoveredTx};
 use alloy_primitives::{Address, B256, Bytes, U256, address};
 use braid_evm::{At, Block, BlockErrorKind, BlockOutput, Cloned, Config, Executor, Mode};
-use braid_testkit::{block::ChainRules, sequential::ForkSpec, state_root::PlainState};
+use braid_testkit::{
+    block::ChainRules,
+    sequential::ForkSpec,
+    state_root::{PlainAccount, PlainState},
+};
 use database::{AllocDatabase, GivenHashes, MissingBlockHash};
 use env::{Derived, Env};
 use fork::Fork;
@@ -217,7 +221,7 @@ impl Prepared<'_> {
             })
             .execute();
         match result {
-            Ok(output) => Ok(Ran { output, roots, exception: None }),
+            Ok(output) => Ok(Ran { output, roots, exception: self.missing_contract() }),
             Err(error) => match (error.at, error.kind) {
                 (At::PostBlock, BlockErrorKind::SystemCall(message)) => {
                     let exception = Some(format!("system call failed to execute: {message}"));
@@ -232,6 +236,22 @@ impl Prepared<'_> {
         }
     }
 
+    /// EIP-7002 and EIP-7251: a block is invalid if their contracts are not there.
+    fn missing_contract(&self) -> Option<String> {
+        if !self.since(SpecId::PRAGUE) || self.options.state_test {
+            return None;
+        }
+        let contracts = [
+            alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+            alloy_eips::eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+        ];
+        let has_code = |account: &PlainAccount| !account.code.is_empty();
+        let missing = contracts
+            .into_iter()
+            .find(|contract| !self.alloc.get(contract).is_some_and(has_code))?;
+        Some(format!("System contract address {missing:?} does not contain code"))
+    }
+
     /// Brings the state up to date.
     fn settle(&mut self, ran: &Ran) {
         self.alloc.apply(&ran.output.bundle);
@@ -239,8 +259,8 @@ impl Prepared<'_> {
         if !self.since(SpecId::MERGE) && !self.options.state_test {
             self.pay_rewards();
         }
-        // The output of an invalid block ends before its withdrawals are paid.
-        if ran.exception.is_some() {
+        // An invalid block ends before its withdrawals are paid.
+        if ran.exception.as_ref().is_some_and(|why| why.starts_with("system call")) {
             for withdrawal in self.derived.withdrawals.clone().unwrap_or_default() {
                 alloc::pay(&mut self.alloc, withdrawal.address, withdrawal.amount_wei(), clears);
             }

@@ -304,8 +304,12 @@ impl CommitRecorder {
             if let Some(kept) = kept {
                 kept.push(committed.clone());
             }
+            if *has_ended {
+                // What has run is committed all the same, and the caller wants no more of it.
+                return ControlFlow::Break(());
+            }
             let flow = on_commit.as_mut().map(|on_commit| on_commit(committed));
-            *has_ended |= flow == Some(ControlFlow::Break(()));
+            *has_ended = flow == Some(ControlFlow::Break(()));
             flow.unwrap_or(ControlFlow::Continue(()))
         }))
     }

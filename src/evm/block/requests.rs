@@ -13,11 +13,6 @@ pub(crate) const BUILDER_DEPOSITS: (Address, u8) =
 pub(crate) const BUILDER_EXITS: (Address, u8) =
     (address!("000064D678505AD48F8CCB093BC65613800E8282"), 0x04);
 
-/// Why a block is invalid whose system contract for requests is missing.
-pub(crate) fn no_code(contract: Address) -> String {
-    format!("system contract {contract} does not contain code")
-}
-
 /// First topic of `DepositEvent(bytes,bytes,bytes,bytes,bytes)`.
 const DEPOSIT_EVENT: B256 =
     b256!("649bbc62d0e31342afea4e5cd82d4049e7e1ee912fc0889aa790803be39038c5");

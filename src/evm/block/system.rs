@@ -1,7 +1,7 @@
 //! What happens before the first and after the last transaction: system contracts, rewards,
 //! withdrawals, and the irregular state change of the DAO fork.
 
-use super::requests::{BUILDER_DEPOSITS, BUILDER_EXITS, no_code};
+use super::requests::{BUILDER_DEPOSITS, BUILDER_EXITS};
 use crate::evm::bal::outside::Outside;
 use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::{AccountChange, all_changes};
@@ -135,7 +135,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
     /// balances.
     ///
     /// # Errors
-    /// A contract without code, or one that does not succeed, makes the block invalid.
+    /// A contract that does not succeed makes the block invalid.
     pub(in crate::evm) fn after_transactions(
         &mut self,
         requests: &mut Requests,
@@ -152,7 +152,6 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         let amsterdam = [BUILDER_DEPOSITS, BUILDER_EXITS];
         let amsterdam = amsterdam.iter().filter(|_| spec.is_enabled_in(SpecId::AMSTERDAM));
         for (contract, kind) in prague.iter().chain(amsterdam) {
-            self.require_code(*contract)?;
             let output = match self.call(*contract, Bytes::new())? {
                 ExecutionResult::Success { output, .. } => output.into_data(),
                 failed => {
@@ -182,16 +181,6 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         }
         self.keep(paid);
         Ok(())
-    }
-
-    /// Checks that `contract` has code.
-    fn require_code(&mut self, contract: Address) -> Result<(), SystemError<DB::Error>> {
-        let info = self.account(contract).map_err(SystemError::Database)?;
-        let has_code = |info: &AccountInfo| !info.is_empty_code_hash() && !info.code_hash.is_zero();
-        if info.as_ref().is_some_and(has_code) {
-            return Ok(());
-        }
-        Err(SystemError::Contract(no_code(contract)))
     }
 
     /// Keeps what a step has left.

@@ -157,7 +157,9 @@ mod tests {
         for balance in [0_u64, 1, 1_000_000] {
             let before =
                 AccountInfo { nonce: 1, balance: U256::from(balance), ..Default::default() };
-            let block = Block { parent_beacon_block_root: Some(B256::ZERO), ..Block::default() };
+            let transactions = vec![revm::context::TxEnv::default()];
+            let parent_beacon_block_root = Some(B256::ZERO);
+            let block = Block { transactions, parent_beacon_block_root, ..Block::default() };
             let address = block.env.beneficiary;
             let mut state = CacheDB::new(EmptyDB::new());
             state.insert_account_info(address, before.clone());

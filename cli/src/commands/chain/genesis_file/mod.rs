@@ -116,7 +116,7 @@ pub(super) fn read(path: &Path) -> Result<Genesis, Stop> {
     }
     if let Some(missing) = missing_contract(&genesis) {
         say(format!(
-            "warning: {}: alloc has one contract for requests, and not {missing}: `braid chain run --rpc` asks none",
+            "warning: {}: alloc has only one of the two request contracts ({missing} is missing), so `braid chain run --rpc` makes no request calls",
             path.display()
         ));
     }
