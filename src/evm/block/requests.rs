@@ -1,5 +1,5 @@
-//! Requests to the consensus layer: the ones that transactions make by logs (EIP-6110), and what
-//! both entry points say of the contracts that make others.
+//! Requests to the consensus layer that transactions make by logs (EIP-6110), and the contracts of
+//! EIP-8282.
 
 use alloy_eips::eip6110::DEPOSIT_REQUEST_TYPE;
 use alloy_eips::eip7685::Requests;
