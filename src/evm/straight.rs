@@ -34,8 +34,8 @@ impl<S: StateSource> Session<S> {
         let is_unheard = is_evm_mutant!(workload.block_context.mutant, TokenUnheard);
         let is_cancelled = || workload.is_cancelled() && !is_unheard;
         let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
-        let (mut goes_on, mut error) = (true, None);
-        while goes_on && self.frontier < end {
+        let mut ran = Ok(());
+        while ran.is_ok() && self.frontier < end {
             let first = self.frontier;
             let last = TxIndex(first.0.saturating_add(stride)).min(end);
             let txs = Chunk { first, end: last };
@@ -49,20 +49,7 @@ impl<S: StateSource> Session<S> {
                 in_order: Some(InOrder { carry, room, skips_rejected }),
                 is_second: false,
             });
-            for tx in txs.indices() {
-                goes_on = !is_cancelled();
-                if !goes_on {
-                    break;
-                }
-                let _span = span!(TRACE, "run", tx = tx.0);
-                match caught(|| machine.run(tx)) {
-                    Ok(Ok(())) => continue,
-                    Ok(Err(MustWait { error: why })) => error = why,
-                    Err(payload) => error = Some(TxError::Panicked(payload)),
-                }
-                goes_on = false;
-                break;
-            }
+            ran = run_range(&mut machine, txs, is_cancelled);
             let RanBatch { groups, carry, .. } = machine.end();
             self.carry = carry;
             for (group, left) in groups {
@@ -75,6 +62,7 @@ impl<S: StateSource> Session<S> {
             self.counters.protocol.reports += 1;
         }
         let at = self.frontier;
+        let error = ran.err().and_then(|it| it.error);
         if error.is_some() {
             // The worker that makes the bundle comes to its end, also where a panic goes on here.
             self.ledger.feed = None;
@@ -83,4 +71,25 @@ impl<S: StateSource> Session<S> {
         let halt = Halt::Failed(at, protocol::Failure::Fatal);
         error.and_then(|error| failure(at, Some(halt), Some(error), None))
     }
+}
+
+/// # Errors
+/// [`MustWait`] for the first of `txs` that has not run; of a cancelled block with no reason.
+fn run_range<M: BatchMachine>(
+    machine: &mut M,
+    txs: Chunk,
+    is_cancelled: impl Fn() -> bool,
+) -> Result<(), MustWait<M::Rejection, M::BaseError>> {
+    let _span = span!(TRACE, "batch", first = txs.first.0, end = txs.end.0);
+    for tx in txs.indices() {
+        if is_cancelled() {
+            return Err(MustWait::UNKNOWN);
+        }
+        let _span = span!(TRACE, "run", tx = tx.0);
+        match caught(|| machine.run(tx)) {
+            Ok(ran) => ran?,
+            Err(payload) => return Err(MustWait { error: Some(TxError::Panicked(payload)) }),
+        }
+    }
+    Ok(())
 }
