@@ -4,7 +4,7 @@ use crate::Scenario;
 use crate::state::{Report, State};
 use braid_evm::error::Invariant;
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{Command, Event, Job, JobReport, RunMode, TxReport, Verdict};
+use braid_evm::protocol::{Command, Event, Halt, Job, JobReport, RunMode, TxReport, Verdict};
 
 impl State {
     /// Takes one event in and performs commands until there are no more.
@@ -162,12 +162,14 @@ impl State {
         self.protocol.apply(Event::Checked { tx, verdict })
     }
 
-    /// I2: each index once and in order.
+    /// I2: each index once and in order. I13: once work was stopped, only what had run in a block that was
+    /// cancelled, and after all jobs were reported.
     pub(crate) fn settle(&mut self, tx: TxIndex, outcome: Option<u8>) {
         if tx.position() != self.outcomes.len() {
             self.violation = Some("I2: an outcome out of order");
         }
-        if self.stopped {
+        let is_cancelled = self.protocol.halt() == Some(Halt::Cancelled);
+        if self.stopped && (!is_cancelled || self.protocol.in_flight() > 0) {
             self.violation = Some("an outcome after work was stopped");
         }
         self.outcomes.push(outcome);

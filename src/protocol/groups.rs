@@ -34,10 +34,11 @@ impl Protocol {
     pub(super) fn poll_batch(&mut self, id: BatchId, tx: TxIndex) -> Polled {
         let cap = self.limits.max_speculative_runs;
         let in_order = self.in_order();
+        let has_run = self.at_frontier.has_run || self.at_frontier.failure.is_some();
         let batch = self.private.batch_mut(id, tx)?;
         match &batch.state {
+            BatchState::Waiting if has_run || batch.runs >= cap && !in_order => self.poll_held(tx),
             BatchState::Waiting if in_order => self.run_in_order(id, tx),
-            BatchState::Waiting if batch.runs >= cap => self.poll_held(tx),
             BatchState::Waiting => match self.publish_for(id) {
                 Some(publish) => Ok(Some(publish)),
                 None => {

@@ -65,12 +65,15 @@ impl Protocol {
             return Ok(self.slot(tx)?.status == Status::Executed || may_skip(failure));
         };
         let batch = self.private.batch(id).ok_or(Invariant::MissingResult { tx })?;
+        // It has run by itself, held or in a batch that has used up its runs.
+        let has_run = self.at_frontier.has_run || may_skip(failure);
         Ok(match &batch.state {
             BatchState::Ended(ended) if ended.held == Some(tx) => {
-                self.at_frontier.has_run || may_skip(failure.or(ended.failure))
+                has_run || may_skip(failure.or(ended.failure))
             }
             BatchState::Ended(ended) => !ended.groups.is_empty(),
-            BatchState::Waiting | BatchState::InFlight(_) | BatchState::Over => false,
+            BatchState::Waiting => has_run,
+            BatchState::InFlight(_) | BatchState::Over => false,
         })
     }
 }

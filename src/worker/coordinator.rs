@@ -127,7 +127,9 @@ impl<W: Workload, G> Coordinator<W, G> {
     /// incarnation. Returns the number of results that are of no use now.
     fn withdraw_speculation(&mut self, store: &Store<W::Location>) -> u64 {
         let mut results = 0;
-        for (tx, record) in self.records.iter_mut() {
+        // A member of a private batch that has run by itself has published at the frontier.
+        let held = [(self.protocol.frontier(), &mut self.held)];
+        for (tx, record) in self.records.iter_mut().chain(held) {
             results += u64::from(record.output.is_some());
             let version = Version { tx, incarnation: Incarnation(u32::MAX) };
             for location in &record.written {

@@ -57,6 +57,8 @@ pub struct CoordinatorRules {
     finished: bool,
     /// Another round goes on from the frontier: what was published above it goes.
     handed_over: bool,
+    /// The block had been cancelled when work was stopped: what was published above the frontier goes.
+    settles: bool,
 }
 
 impl CoordinatorRules {
@@ -84,6 +86,7 @@ impl CoordinatorRules {
             stopped: false,
             finished: false,
             handed_over: false,
+            settles: false,
         }
     }
 
@@ -325,6 +328,7 @@ impl CoordinatorRules {
         let refused = self.admitted == Some(false);
         let first = !core::mem::replace(&mut self.stopped, true);
         ensure(first, || "work is stopped twice".to_owned())?;
+        self.settles = self.cancelled;
         let Limits { hands_over, hands_over_rest, max_speculative_runs, .. } = self.limits;
         let is_stuck = world.batches.is_stuck(self.frontier, max_speculative_runs);
         let hands_over = hands_over.is_some() || (hands_over_rest && is_stuck);
@@ -391,8 +395,13 @@ impl CoordinatorRules {
     /// The trace is over.
     ///
     /// # Errors
-    /// The block is not.
-    pub fn over(&self) -> Result<(), Why> {
-        ensure(self.finished, || "the trace stops before the block does".to_owned())
+    /// The block is not, or something is left in the `store` above the frontier of a cancelled one.
+    pub fn over<L: Location>(&self, store: &StoreRules<L>) -> Result<(), Why> {
+        ensure(self.finished, || "the trace stops before the block does".to_owned())?;
+        let above = (self.frontier.0..self.transactions).filter(|_| self.settles);
+        match above.flat_map(|tx| store.cells.entries_of(TxIndex(tx))).next() {
+            Some((location, ..)) => Err(format!("{location:?} is left above {}", self.frontier)),
+            None => Ok(()),
+        }
     }
 }

@@ -190,7 +190,8 @@ impl<L: Location> Replay<L> {
             judged.map_err(|why| Rejected { at, why })?;
             seen.note(event);
         }
-        replay.coordinator.over().map_err(|why| Rejected { at: trace.len(), why })
+        let over = replay.coordinator.over(&replay.world.store);
+        over.map_err(|why| Rejected { at: trace.len(), why })
     }
 }
 
