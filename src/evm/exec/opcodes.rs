@@ -191,24 +191,32 @@ fn go_on<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult
     if context.host.journaled_state.db_mut().is_of_no_use() { end(context) } else { Ok(()) }
 }
 
+fn go_on_at_jump<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
+    let view = context.host.journaled_state.db_mut();
+    if view.is_of_no_use_at_jump() { end(context) } else { Ok(()) }
+}
+
 /// Instructions of revm, before which a run ends that is of no use any more.
 mod or_end {
     use super::*;
 
     macro_rules! instructions {
-        ($($name:ident: $instruction:expr),* $(,)?) => {
+        ($go_on:ident: $($name:ident: $instruction:expr),* $(,)?) => {
             $(pub(super) fn $name<D: DatabaseRef>(
                 mut context: Call<'_, '_, D>,
             ) -> InstructionExecResult {
-                go_on(&mut context)?;
+                $go_on(&mut context)?;
                 $instruction(context)
             })*
         };
     }
 
-    instructions! {
+    instructions! { go_on_at_jump:
         jump: control::jump,
         jumpi: control::jumpi,
+    }
+
+    instructions! { go_on:
         remembered: keccak,
         keccak256: system::keccak256,
         // As without a list: they tell whose balance they look at.

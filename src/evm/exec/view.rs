@@ -20,6 +20,9 @@ mod database;
 mod low;
 mod payees;
 
+/// Jumps between two looks at whether a run is still of use: a microsecond or less.
+const JUMPS_PER_LOOK: u32 = 32;
+
 /// Whether unwritten slots of an account hold what the database has there.
 enum BaseSlots {
     /// It has nonce or code before the block.
@@ -51,6 +54,8 @@ where
     has_own_precompiles: bool,
     /// Whether what is read stays in the caller's database.
     reads_stay: bool,
+    /// Jumps of runs that may turn out to be of no use.
+    jumps: u32,
     mutant: EvmMutant,
 }
 
@@ -128,6 +133,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
             low: block_context.records_accesses().then(Vec::new),
             has_own_precompiles: !block_context.extensions.precompiles.is_empty(),
             reads_stay: block_context.extensions.reads_stay(),
+            jumps: 0,
             mutant: block_context.mutant,
         }
     }
@@ -211,6 +217,12 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     /// Whether the run is of no use any more. It stops then.
     pub(super) fn is_of_no_use(&mut self) -> bool {
         self.inner.is_overtaken() || self.reads_wrong_list()
+    }
+
+    /// The same, asked at each jump, which looks only now and then: no loop goes on for long.
+    pub(super) fn is_of_no_use_at_jump(&mut self) -> bool {
+        self.jumps = self.jumps.wrapping_add(1);
+        self.jumps.is_multiple_of(JUMPS_PER_LOOK) && self.is_of_no_use()
     }
 
     /// Whether the run reads values of an access list that turned out to be wrong. It stops then.

@@ -2,15 +2,13 @@
 
 use super::choice::Choice;
 use super::partition::first_batch;
-use super::progress::is_cheap;
 use super::strategy::{Reason, Strategy};
-use super::thresholds::{ASKED_FOR_USED, BATCHES_EACH, FOLDS_MEANWHILE, LARGE, MILLISECOND_GAS};
+use super::thresholds::{BATCHES_EACH, CHEAP_LIMIT, FOLDS_MEANWHILE, LARGE, MILLISECOND_GAS};
 use super::tx::{begins_apart, looks_independent, mean_gas, probable_gas, weigh};
 use crate::config::Config;
 use crate::config::{Forced, Policy};
 use crate::evm::exec::input::Block;
 use crate::evm::exec::payees::Payees;
-use crate::evm::exec::work::Work;
 
 /// What the access list is used for that the block comes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,8 +181,7 @@ impl Features {
     /// Whether this number of `transactions`, which ask for this `gas`, is not worth a second
     /// worker.
     pub(super) const fn are_cheap(gas: u64, transactions: usize) -> bool {
-        let work = Work { all: gas / ASKED_FOR_USED, accesses: 0 };
-        is_cheap(transactions, work, 2)
+        gas < CHEAP_LIMIT.saturating_mul(transactions as u64)
     }
 
     /// Why sharing the transactions out cannot pay, if it cannot.

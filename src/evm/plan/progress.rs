@@ -242,7 +242,7 @@ mod tests {
     fn the_more_workers_the_cheaper_transactions_are_shared_out() {
         let of = |all, accesses| Work { all, accesses };
         let least = |workers| (0..20_000).find(|each| !is_cheap(10, of(each * 10, 0), workers));
-        let expected = [Some(17_500), Some(8_750), Some(5_834), Some(2_500)];
+        let expected = [Some(11_000), Some(5_500), Some(3_667), Some(1_572)];
         assert_eq!([2, 3, 4, 8].map(least), expected);
         assert!(is_cheap(10, of(1_000_000, 0), 1));
         // Each access takes longer where it is shared.
