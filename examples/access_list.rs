@@ -3,11 +3,11 @@
 //!
 //! `cargo run --example access_list`
 
-use braid_evm::{AccessList, Block, BlockErrorKind, Config, Executor};
+use braid_evm::{AccessList, Block, BlockErrorKind, ChainRules, Config, Executor};
 use revm::bytecode::Bytecode;
 use revm::context::TxEnv;
 use revm::database::{CacheDB, EmptyDB};
-use revm::primitives::{Address, B256, U256, hex};
+use revm::primitives::{Address, U256, hex};
 use revm::state::AccountInfo;
 use std::error::Error;
 use std::sync::Arc;
@@ -31,7 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         |number| TxEnv::builder().caller(payer(number)).to(COUNTER).gas_limit(50_000).build_fill();
     let block = Block {
         transactions: (0..PAYERS).map(call).collect(),
-        parent_beacon_block_root: Some(B256::ZERO),
+        // This state has no system contracts.
+        rules: ChainRules { system_calls: false, ..ChainRules::default() },
         ..Block::default()
     };
 

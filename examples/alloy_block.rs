@@ -13,7 +13,7 @@ use revm::database::{CacheDB, EmptyDB};
 use revm::state::AccountInfo;
 use std::error::Error;
 
-/// Executes `block` of mainnet, whose time is in Prague.
+/// Executes `block` of mainnet, whose time is in Cancun.
 fn execute<S: StateSource + 'static>(
     executor: &mut Executor,
     block: AlloyBlock<TxEnvelope>,
@@ -21,7 +21,7 @@ fn execute<S: StateSource + 'static>(
 ) -> Result<BlockOutput, Box<dyn Error>> {
     let recovered: AlloyBlock<Recovered<TxEnvelope>> =
         block.try_map_transactions(SignerRecoverable::try_into_recovered)?;
-    let block = Block::from_alloy(&recovered, &EthSpec::mainnet(), 1, Some(BlobParams::prague()));
+    let block = Block::from_alloy(&recovered, &EthSpec::mainnet(), 1, Some(BlobParams::cancun()));
     Ok(executor.block(block).state(source).execute()?)
 }
 
@@ -39,8 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let signed: TxEnvelope = Signed::new_unhashed(pay, signature).into();
     let sender = signed.recover_signer()?;
     let header = Header {
-        number: 22_500_000,
-        timestamp: 1_747_500_000,
+        number: 20_000_000,
+        timestamp: 1_717_281_407,
         gas_limit: 36_000_000,
         base_fee_per_gas: Some(0),
         excess_blob_gas: Some(0),

@@ -4,8 +4,8 @@
 //! `cargo run --example async_execute --features tokio`
 
 use braid_evm::{
-    AsyncExecutor, Block, BlockOutput, BuiltBlock, CancellationToken, Cloned, Config, Executor,
-    Rejection, StateSource, TransactionPool,
+    AsyncExecutor, Block, BlockOutput, BuiltBlock, CancellationToken, ChainRules, Cloned, Config,
+    Executor, Rejection, StateSource, TransactionPool,
 };
 use core::convert::Infallible;
 use revm::DatabaseRef;
@@ -93,7 +93,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let block = Block {
         transactions: (0..100).map(pay).collect(),
-        parent_beacon_block_root: Some(B256::ZERO),
+        // This state has no system contracts.
+        rules: ChainRules { system_calls: false, ..ChainRules::default() },
         ..Block::default()
     };
     // Its thread and its workers are made once; clones of the handle are one executor.

@@ -3,11 +3,13 @@
 //!
 //! `cargo run --example build_block`
 
-use braid_evm::{At, Block, BlockErrorKind, Config, Executor, Mode, Outcome, Rejection, TxIndex};
+use braid_evm::{
+    At, Block, BlockErrorKind, ChainRules, Config, Executor, Mode, Outcome, Rejection, TxIndex,
+};
 use revm::context::result::InvalidTransaction;
 use revm::context::{BlockEnv, TxEnv};
 use revm::database::{CacheDB, EmptyDB};
-use revm::primitives::{Address, B256, U256};
+use revm::primitives::{Address, U256};
 use revm::state::AccountInfo;
 use std::error::Error;
 
@@ -38,7 +40,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             pay(0, 1, 10),
             pay(3, 1, 10), // the block is full
         ],
-        parent_beacon_block_root: Some(B256::ZERO),
+        // This state has no system contracts.
+        rules: ChainRules { system_calls: false, ..ChainRules::default() },
         ..Block::default()
     };
 

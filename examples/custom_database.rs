@@ -7,7 +7,7 @@
 //! `cargo run --example custom_database`
 
 use braid_evm::ids::WorkerId;
-use braid_evm::{At, Block, BlockErrorKind, Config, Executor, StateSource, TxIndex};
+use braid_evm::{At, Block, BlockErrorKind, ChainRules, Config, Executor, StateSource, TxIndex};
 use revm::DatabaseRef;
 use revm::context::TxEnv;
 use revm::database_interface::DBErrorMarker;
@@ -87,7 +87,9 @@ fn block() -> Block {
         builder.value(U256::from(10)).gas_limit(21_000).build_fill()
     };
     let transactions = (0..500).map(pay).collect();
-    Block { transactions, parent_beacon_block_root: Some(B256::ZERO), ..Block::default() }
+    // The store has no system contracts.
+    let rules = ChainRules { system_calls: false, ..ChainRules::default() };
+    Block { transactions, rules, ..Block::default() }
 }
 
 fn disk(bad: Option<Address>) -> Arc<Disk> {

@@ -6,12 +6,12 @@
 //! `cargo run --example custom_precompile`
 
 use braid_evm::{
-    Block, Config, Executed, ExecutedStatus, Executor, Outcome, Precompile, PrecompileCall,
-    PrecompileEnd, PrecompileState, StateUnavailable,
+    Block, ChainRules, Config, Executed, ExecutedStatus, Executor, Outcome, Precompile,
+    PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable,
 };
 use revm::context::TxEnv;
 use revm::database::{CacheDB, EmptyDB};
-use revm::primitives::{Address, B256, U256};
+use revm::primitives::{Address, U256};
 use revm::state::AccountInfo;
 use std::error::Error;
 use std::sync::Arc;
@@ -63,7 +63,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let block = Block {
         transactions: (0..200).map(transaction).collect(),
-        parent_beacon_block_root: Some(B256::ZERO),
+        // This state has no system contracts.
+        rules: ChainRules { system_calls: false, ..ChainRules::default() },
         ..Block::default()
     };
 

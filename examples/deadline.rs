@@ -2,10 +2,12 @@
 //!
 //! `cargo run --example deadline`
 
-use braid_evm::{Block, CancellationToken, Config, Executor, Rejection, TransactionPool};
+use braid_evm::{
+    Block, CancellationToken, ChainRules, Config, Executor, Rejection, TransactionPool,
+};
 use revm::context::TxEnv;
 use revm::database::{CacheDB, EmptyDB};
-use revm::primitives::{Address, B256, U256};
+use revm::primitives::{Address, U256};
 use revm::state::AccountInfo;
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -39,7 +41,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for number in 0..PAYERS {
         state.insert_account_info(payer(number), AccountInfo::from_balance(U256::from(100)));
     }
-    let mut template = Block { parent_beacon_block_root: Some(B256::ZERO), ..Block::default() };
+    // This state has no system contracts.
+    let rules = ChainRules { system_calls: false, ..ChainRules::default() };
+    let mut template = Block { rules, ..Block::default() };
     template.env.gas_limit = u64::MAX;
 
     let mut executor = Executor::new(Config::default())?;

@@ -2,10 +2,10 @@
 //!
 //! `cargo run --example execute_block`
 
-use braid_evm::{Block, Config, Executor, Outcome};
+use braid_evm::{Block, ChainRules, Config, Executor, Outcome};
 use revm::context::TxEnv;
 use revm::database::{CacheDB, EmptyDB};
-use revm::primitives::{Address, B256, U256};
+use revm::primitives::{Address, U256};
 use revm::state::AccountInfo;
 use std::error::Error;
 
@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let block = Block {
         transactions: (0..PAYERS).map(pay).collect(),
-        parent_beacon_block_root: Some(B256::ZERO),
+        // This state has no system contracts.
+        rules: ChainRules { system_calls: false, ..ChainRules::default() },
         ..Block::default()
     };
 

@@ -2,11 +2,11 @@
 //!
 //! `cargo run --example parent_bundle`
 
-use braid_evm::{Block, CancellationToken, Config, Executor};
+use braid_evm::{Block, CancellationToken, ChainRules, Config, Executor};
 use core::ops::ControlFlow;
 use revm::context::TxEnv;
 use revm::database::{BundleState, CacheDB, EmptyDB};
-use revm::primitives::{Address, B256, U256};
+use revm::primitives::{Address, U256};
 use revm::state::AccountInfo;
 use std::error::Error;
 
@@ -23,8 +23,9 @@ fn block(number: u64) -> Block {
         builder.value(U256::from(2)).gas_limit(21_000).build_fill()
     };
     let transactions = (0..100).map(pay).collect();
-    let mut block = Block { transactions, ..Block::default() };
-    block.parent_beacon_block_root = Some(B256::ZERO);
+    // This state has no system contracts.
+    let rules = ChainRules { system_calls: false, ..ChainRules::default() };
+    let mut block = Block { transactions, rules, ..Block::default() };
     block.env.number = U256::from(number);
     block
 }

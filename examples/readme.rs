@@ -2,10 +2,10 @@
 //!
 //! `cargo run --example readme`
 
-use braid_evm::{Block, Config, Executor};
+use braid_evm::{Block, ChainRules, Config, Executor};
 use revm::context::TxEnv;
 use revm::database::{CacheDB, EmptyDB};
-use revm::primitives::{Address, B256, U256};
+use revm::primitives::{Address, U256};
 use revm::state::AccountInfo;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,8 +16,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let builder = TxEnv::builder().caller(alice).to(bob).nonce(nonce);
         builder.value(U256::from(3)).gas_limit(21_000).build_fill()
     };
-    let (transactions, root) = (vec![pay(0), pay(1)], Some(B256::ZERO));
-    let block = Block { transactions, parent_beacon_block_root: root, ..Block::default() };
+    let transactions = vec![pay(0), pay(1)];
+    // This state has no system contracts.
+    let rules = ChainRules { system_calls: false, ..ChainRules::default() };
+    let block = Block { transactions, rules, ..Block::default() };
 
     let mut executor = Executor::new(Config::default())?; // its threads outlive the block
     let output = executor.block(block).database(state).execute()?;

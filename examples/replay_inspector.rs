@@ -2,14 +2,14 @@
 //!
 //! `cargo run --example replay_inspector`
 
-use braid_evm::{Block, Cloned, Config, Executor, TxIndex};
+use braid_evm::{Block, ChainRules, Cloned, Config, Executor, TxIndex};
 use revm::Inspector;
 use revm::bytecode::{Bytecode, opcode};
 use revm::context::TxEnv;
 use revm::database::{CacheDB, EmptyDB};
 use revm::interpreter::interpreter_types::Jumps;
 use revm::interpreter::{CallInputs, CallOutcome, Interpreter};
-use revm::primitives::{Address, B256, U256, hex};
+use revm::primitives::{Address, U256, hex};
 use revm::state::AccountInfo;
 use std::error::Error;
 
@@ -50,7 +50,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         |number| TxEnv::builder().caller(payer(number)).to(COUNTER).gas_limit(50_000).build_fill();
     let block = Block {
         transactions: (0..PAYERS).map(call).collect(),
-        parent_beacon_block_root: Some(B256::ZERO),
+        // This state has no system contracts.
+        rules: ChainRules { system_calls: false, ..ChainRules::default() },
         ..Block::default()
     };
 

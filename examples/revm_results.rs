@@ -5,12 +5,12 @@
 
 use alloy_consensus::ReceiptEnvelope;
 use alloy_consensus::proofs::calculate_receipt_root;
-use braid_evm::{Block, Config, Executor};
+use braid_evm::{Block, ChainRules, Config, Executor};
 use revm::bytecode::Bytecode;
 use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
 use revm::database::{CacheDB, EmptyDB};
-use revm::primitives::{Address, B256, U256, hex};
+use revm::primitives::{Address, U256, hex};
 use revm::state::AccountInfo;
 use std::error::Error;
 
@@ -32,7 +32,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let block = Block {
         transactions: vec![call(LOGGER, 0), call(REFUSER, 1)],
-        parent_beacon_block_root: Some(B256::ZERO),
+        // This state has no system contracts.
+        rules: ChainRules { system_calls: false, ..ChainRules::default() },
         ..Block::default()
     };
     let output = Executor::new(Config::default())?.block(block).database(state).execute()?;

@@ -3,10 +3,10 @@
 //!
 //! `cargo run --example rollup_fee`
 
-use braid_evm::{Block, Config, Executor, Surcharge};
+use braid_evm::{Block, ChainRules, Config, Executor, Surcharge};
 use revm::context::TxEnv;
 use revm::database::{CacheDB, EmptyDB};
-use revm::primitives::{Address, B256, U256};
+use revm::primitives::{Address, U256};
 use revm::state::AccountInfo;
 use std::error::Error;
 use std::sync::Arc;
@@ -46,7 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let block = Block {
         transactions: (0..200).map(transaction).collect(),
-        parent_beacon_block_root: Some(B256::ZERO),
+        // This state has no system contracts.
+        rules: ChainRules { system_calls: false, ..ChainRules::default() },
         ..Block::default()
     };
 

@@ -3,11 +3,11 @@
 //!
 //! `cargo run --example stream_commits`
 
-use braid_evm::{At, Block, BlockErrorKind, Cloned, Config, Executor, TxIndex};
+use braid_evm::{At, Block, BlockErrorKind, ChainRules, Cloned, Config, Executor, TxIndex};
 use core::ops::ControlFlow;
 use revm::context::TxEnv;
 use revm::database::{CacheDB, EmptyDB};
-use revm::primitives::{Address, B256, U256};
+use revm::primitives::{Address, U256};
 use revm::state::AccountInfo;
 use std::error::Error;
 use std::sync::Arc;
@@ -26,8 +26,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         builder.value(U256::from(2)).gas_limit(21_000).build_fill()
     };
     let transactions = (0..300).map(pay).collect();
-    let parent_beacon_block_root = Some(B256::ZERO);
-    let block = Arc::new(Block { transactions, parent_beacon_block_root, ..Block::default() });
+    // This state has no system contracts.
+    let rules = ChainRules { system_calls: false, ..ChainRules::default() };
+    let block = Arc::new(Block { transactions, rules, ..Block::default() });
     let mut executor = Executor::new(Config::default())?;
 
     // The callback runs on this thread, with no lock held. It sees the outcome and what

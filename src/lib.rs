@@ -4,10 +4,10 @@
 //!
 //! ```
 //! # #[cfg(feature = "evm")] {
-//! use braid_evm::{Block, Config, Executor};
+//! use braid_evm::{Block, ChainRules, Config, Executor};
 //! use revm::context::TxEnv;
 //! use revm::database::{CacheDB, EmptyDB};
-//! use revm::primitives::{Address, B256, U256};
+//! use revm::primitives::{Address, U256};
 //! use revm::state::AccountInfo;
 //!
 //! let (alice, bob) = (Address::repeat_byte(0xa1), Address::repeat_byte(0xb0));
@@ -17,8 +17,10 @@
 //!     let builder = TxEnv::builder().caller(alice).to(bob).nonce(nonce);
 //!     builder.value(U256::from(3)).gas_limit(21_000).build_fill()
 //! };
-//! let (transactions, root) = (vec![pay(0), pay(1)], Some(B256::ZERO));
-//! let block = Block { transactions, parent_beacon_block_root: root, ..Block::default() };
+//! let transactions = vec![pay(0), pay(1)];
+//! // This state has no system contracts.
+//! let rules = ChainRules { system_calls: false, ..ChainRules::default() };
+//! let block = Block { transactions, rules, ..Block::default() };
 //! let mut executor = Executor::new(Config::default()).unwrap(); // its threads outlive the block
 //! let output = executor.block(block).database(state).execute().unwrap();
 //! assert_eq!((output.receipts.len(), output.gas_used), (2, 42_000));

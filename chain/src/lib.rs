@@ -9,15 +9,16 @@
 //! use braid_chain::{
 //!     Chain, ChainBlock, ChainConfig, DurableBatch, Head, MemoryStore, StateRoots, create,
 //! };
-//! use braid_evm::Block;
+//! use braid_evm::{Block, ChainRules};
 //! use revm::{context::BlockEnv, primitives::{B256, U256}};
 //!
 //! let store = MemoryStore::new(); // or `EmbeddedStore`, in a folder
 //! create(&store, b"{}", &DurableBatch::default(), StateRoots::Computed)?;
 //! let mut chain = Chain::open(store.clone(), ChainConfig::default())?;
 //! let env = BlockEnv { number: U256::from(1), ..BlockEnv::default() };
-//! let parent_beacon_block_root = Some(B256::ZERO);
-//! let block = Block { env, parent_beacon_block_root, ..Block::default() };
+//! // This chain has no system contracts.
+//! let rules = ChainRules { system_calls: false, ..ChainRules::default() };
+//! let block = Block { env, rules, ..Block::default() };
 //! let hash = B256::repeat_byte(1);
 //! chain.execute(ChainBlock { block, hash, ..ChainBlock::default() })?;
 //! assert_eq!(chain.flush()?, Head { number: 1, hash });

@@ -38,7 +38,7 @@ fn refused(block: &Block<TxEnvelope>, rules: &Rules) -> String {
 /// `block` with two signatures that no key has made.
 pub(crate) fn unsigned(block: &Block<TxEnvelope>) -> Block<TxEnvelope> {
     let mut unsigned = block.clone();
-    for index in [390, 77] {
+    for index in [180, 77] {
         let signature = Signature::new(U256::ZERO, U256::ONE, false);
         let transaction = &mut unsigned.body.transactions[index];
         *transaction = match transaction.clone() {

@@ -101,11 +101,15 @@ fn every_form_of_input_gives_the_state_of_the_last_header() {
     let demo = Demo::new(3);
     let (_, files) = demo_chain(1, 3, braid_chain::genesis::header).expect("generates");
     let last = &files[2].block.header;
+    let counts = files.iter().map(|file| file.block.transactions.len()).collect::<Vec<_>>();
     let rlp = demo.path("demo/blocks.rlp");
 
     let once = demo.begun("once");
     let report = json(&["run", &once, &rlp]);
-    assert_eq!((&report["blocks"], &report["transactions"]), (&3.into(), &1200.into()));
+    assert_eq!(
+        (&report["blocks"], &report["transactions"]),
+        (&3.into(), &counts.iter().sum::<usize>().into())
+    );
     assert_eq!(report["head"]["hash"], last.hash.to_string());
     assert_eq!(state_root(&once), last.inner.state_root);
     let verified = json(&["verify", &once]);
@@ -121,10 +125,10 @@ fn every_form_of_input_gives_the_state_of_the_last_header() {
     let by_file = demo.begun("by-file");
     chain(&["run", "--workers", "3", "--receipts", "2", &by_file, &demo.path("files")], 0);
     let receipts = &json(&["inspect", &by_file, "receipts", "3"])["receipts"];
-    let used = receipts[399]["cumulativeGasUsed"].as_str().expect("a number");
+    let used = receipts[counts[2] - 1]["cumulativeGasUsed"].as_str().expect("a number");
     assert_eq!(used, format!("{:#x}", last.gas_used));
     let text = chain(&["inspect", &by_file, "receipts", "2"], 0);
-    assert!(text.starts_with("receipts 400\n{"), "{text}");
+    assert!(text.starts_with(&format!("receipts {}\n{{", counts[1])), "{text}");
     let text = chain(&["inspect", &by_file, "receipts", "1"], 2);
     assert!(text.contains("the receipts of block 1 are not kept"), "{text}");
     assert_eq!(demo.digest("by-file"), expected);

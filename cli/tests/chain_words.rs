@@ -252,7 +252,7 @@ fn one_block_is_not_several() {
     let demo = Demo::new(1);
     let (folder, rlp) = (demo.begun("chain"), demo.path("demo/blocks.rlp"));
     let text = chain(&["run", &folder, &rlp], 0);
-    assert!(text.starts_with("block 1: 1 block, 400 transactions, "), "{text}");
+    assert!(text.starts_with("block 1: 1 block, "), "{text}");
     let text = chain(&["run", &folder, &rlp], 0);
     assert!(text.starts_with("1 block was in the chain already\n"), "{text}");
     let text = chain(&["verify", &folder], 0);

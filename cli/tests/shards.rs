@@ -19,8 +19,9 @@ fn figures_add_up_and_a_better_placement_crosses_less() {
     for block in &blocks {
         let at = |name: &str| block[name].as_u64().unwrap_or_else(|| panic!("{name}: {block}"));
         assert_eq!(block["ok"], true, "{block}");
-        // Three system calls, 400 transactions, two calls after them, and withdrawals.
-        assert_eq!((at("txs"), at("entries")), (400, 405), "{block}");
+        // Two system calls, the transactions, two calls after them, and withdrawals.
+        assert!((185..=250).contains(&at("txs")), "{block}");
+        assert_eq!(at("entries"), at("txs") + 5, "{block}");
         assert!(at("crossing") > 0 && at("crossing") <= at("entries"), "{block}");
         assert!(at("taking_part") >= at("runs") && at("runs") >= at("most_runs"), "{block}");
         assert!(at("rounds") > 0 && at("two_phase_rounds") > at("rounds"), "{block}");

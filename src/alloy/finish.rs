@@ -1,13 +1,16 @@
 //! What follows the transactions, as the executable specification has it where alloy-evm 0.39 has
 //! it otherwise: withdrawals are paid before the contracts for requests are called, and a block is
-//! invalid if a deposit event has another layout.
+//! invalid if such a contract has no code or a deposit event has another layout.
 
-use crate::evm::push_deposits;
+use crate::evm::{no_code, push_deposits};
 use alloy_consensus::{Transaction, TransactionEnvelope, TxReceipt};
+use alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
+use alloy_eips::eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS;
 use alloy_eips::eip7685::Requests;
 use alloy_eips::{Encodable2718, eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS};
 use alloy_evm::block::state_changes::post_block_withdrawals_balance_increments;
 use alloy_evm::block::{
+    BUILDER_DEPOSIT_REQUEST_PREDEPLOY_ADDRESS, BUILDER_EXIT_REQUEST_PREDEPLOY_ADDRESS,
     BlockExecutionError, BlockExecutionResult, BlockExecutor, BlockValidationError, StateDB,
 };
 use alloy_evm::eth::EthBlockExecutor;
@@ -15,7 +18,8 @@ use alloy_evm::eth::eip6110::parse_deposits_from_receipts;
 use alloy_evm::eth::receipt_builder::ReceiptBuilder;
 use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_evm::{Evm, FromRecoveredTx, FromTxWithEncoded};
-use alloy_primitives::Log;
+use alloy_primitives::{Address, Log};
+use revm::Database;
 use revm::context::{Block as _, TxEnv};
 use revm::database_interface::DatabaseCommitExt;
 use revm::primitives::hardfork::SpecId;
@@ -41,6 +45,17 @@ where
         let paid = ethereum.evm.db_mut().increment_balances(paid);
         paid.map_err(|_| BlockValidationError::IncrementBalanceFailed)?;
     }
+    let has_builders = ethereum.spec.is_amsterdam_active_at_timestamp(time);
+    let builders =
+        [BUILDER_DEPOSIT_REQUEST_PREDEPLOY_ADDRESS, BUILDER_EXIT_REQUEST_PREDEPLOY_ADDRESS];
+    let builders = builders.into_iter().filter(|_| has_builders);
+    let prague = [WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS];
+    for contract in prague.into_iter().chain(builders) {
+        let info = ethereum.evm.db_mut().basic(contract).map_err(BlockExecutionError::other)?;
+        if info.is_none_or(|info| info.is_empty_code_hash() || info.code_hash.is_zero()) {
+            return Err(missing(contract).into());
+        }
+    }
     ethereum.finish()
 }
 
@@ -57,4 +72,21 @@ fn check_deposits<R: TxReceipt<Log = Log>>(
             Err(error) => error,
         }
     })
+}
+
+/// The error of a block whose `contract` for requests has no code.
+fn missing(contract: Address) -> BlockValidationError {
+    let message = no_code(contract);
+    match contract {
+        WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS => {
+            BlockValidationError::WithdrawalRequestsContractCall { message }
+        }
+        CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS => {
+            BlockValidationError::ConsolidationRequestsContractCall { message }
+        }
+        BUILDER_DEPOSIT_REQUEST_PREDEPLOY_ADDRESS => {
+            BlockValidationError::BuilderDepositRequestsContractCall { message }
+        }
+        _ => BlockValidationError::BuilderExitRequestsContractCall { message },
+    }
 }

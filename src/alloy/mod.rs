@@ -9,7 +9,9 @@
 //! [`BraidExecutorFactory`] stands where alloy-evm's `EthBlockExecutorFactory` stands. Whatever is
 //! not the execution of transactions is that executor's own code: system calls, receipts, gas,
 //! requests, rewards, and the commits into the caller's database. So the database, which needs
-//! neither `Sync` nor `Clone`, ends up with the same changes in the same order.
+//! neither `Sync` nor `Clone`, ends up with the same changes in the same order. From Prague on the
+//! end of a block follows the specification where that executor does not: withdrawals are paid
+//! before requests are collected, and a block is invalid without the contracts for them.
 //!
 //! [`execute_block`](alloy_evm::block::BlockExecutor::execute_block) is the only entry that runs in
 //! parallel. The calls for single transactions are the sequential executor's; [`Executions`] counts

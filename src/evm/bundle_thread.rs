@@ -113,10 +113,10 @@ mod tests {
     use crate::evm::exec::any::AnySource;
     use crate::evm::exec::base::Cloned;
     use crate::evm::exec::extensions::Extensions;
-    use crate::evm::exec::input::Block;
+    use crate::evm::exec::input::{Block, ChainRules};
     use crate::evm::mutants::EvmMutant;
     use crate::evm::worker_pool::BLOCKING;
-    use alloy_primitives::{Address, B256, TxKind};
+    use alloy_primitives::{Address, TxKind};
     use core::ops::ControlFlow;
     use revm::context::TxEnv;
     use revm::database::{BundleState, CacheDB, EmptyDB};
@@ -170,8 +170,8 @@ mod tests {
             ..TxEnv::default()
         };
         let transactions = (0..count).map(pay).collect();
-        let parent_beacon_block_root = Some(B256::ZERO);
-        Block { transactions, parent_beacon_block_root, ..Block::default() }
+        let rules = ChainRules { system_calls: false, ..ChainRules::default() };
+        Block { transactions, rules, ..Block::default() }
     }
 
     fn run(

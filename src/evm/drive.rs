@@ -297,7 +297,7 @@ mod tests {
             ..TxEnv::default()
         };
         let mut block = Block { transactions: (0..calls).map(call).collect(), ..Block::default() };
-        block.parent_beacon_block_root = Some(alloy_primitives::B256::ZERO);
+        block.rules.system_calls = false;
         (block, Cloned(state))
     }
 

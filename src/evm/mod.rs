@@ -60,7 +60,7 @@ pub use block::replay::{ReplayError, Replayed};
 pub use block::replay_evm::{ReplayBase, ReplayContext};
 pub use block::replays::{ReplayedNext, Replays};
 #[cfg(feature = "alloy")]
-pub(crate) use block::requests::push_deposits;
+pub(crate) use block::requests::{no_code, push_deposits};
 pub(crate) use drive::{Options, build, execute};
 pub(crate) use exec::any::AnySource;
 pub use exec::base::{Cloned, StateSource};

@@ -249,7 +249,7 @@ mod tests {
             ..TxEnv::default()
         };
         let mut block = Block { transactions: (0..300).map(call).collect(), ..Block::default() };
-        block.parent_beacon_block_root = Some(alloy_primitives::B256::ZERO);
+        block.rules.system_calls = false;
         let mut worker_pool = Noted(ThreadPool::new((8, 8), true).expect("threads"), Vec::new());
         worker_pool.feedback().expect("a team remembers").rounds_have_paid();
         let config = Config::with_workers(NonZeroU16::new(8).expect("not zero"));

@@ -58,11 +58,11 @@ impl AsyncExecutor {
     /// [`build`](AsyncRequest::build) is awaited.
     ///
     /// ```
-    /// # use braid_evm::{AsyncExecutor, Block, Config, Executor};
+    /// # use braid_evm::{AsyncExecutor, Block, ChainRules, Config, Executor};
     /// # use revm::database::{CacheDB, EmptyDB};
-    /// # use revm::primitives::B256;
     /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    /// # let block = Block { parent_beacon_block_root: Some(B256::ZERO), ..Block::default() };
+    /// # let rules = ChainRules { system_calls: false, ..ChainRules::default() };
+    /// # let block = Block { rules, ..Block::default() };
     /// # let database = CacheDB::new(EmptyDB::new());
     /// # runtime.block_on(async move {
     /// let executor = AsyncExecutor::new(Executor::new(Config::default())?)?;

@@ -40,11 +40,11 @@ impl Executor {
     /// [`build`](BlockRequest::build) runs it.
     ///
     /// ```
-    /// # use braid_evm::{Block, CancellationToken, Config, Executor};
+    /// # use braid_evm::{Block, ChainRules, CancellationToken, Config, Executor};
     /// # use revm::database::{BundleState, CacheDB, EmptyDB};
-    /// # use revm::primitives::B256;
     /// # use std::ops::ControlFlow;
-    /// # let block = Block { parent_beacon_block_root: Some(B256::ZERO), ..Block::default() };
+    /// # let rules = ChainRules { system_calls: false, ..ChainRules::default() };
+    /// # let block = Block { rules, ..Block::default() };
     /// # let (database, parent) = (CacheDB::new(EmptyDB::new()), BundleState::default());
     /// let mut executor = Executor::new(Config::default())?;
     /// let token = CancellationToken::new();

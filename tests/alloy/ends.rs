@@ -10,6 +10,7 @@ use alloy_primitives::{Address, Bytes, U256, keccak256};
 use braid_testkit::block::Block;
 use braid_testkit::code::Code;
 use braid_testkit::memory::MemoryAccount;
+use braid_testkit::sequential::request_contracts;
 use revm::bytecode::opcode;
 use revm::database::BundleState;
 use revm::primitives::hardfork::SpecId;
@@ -42,6 +43,28 @@ fn payment(spec: SpecId) -> Scene {
     let [alice, bob] = scene.senders();
     scene.send(alice, pay(bob, 1));
     scene
+}
+
+#[test]
+fn a_contract_for_requests_without_code_makes_the_block_invalid() {
+    for spec in SPECS {
+        for missing in request_contracts(spec) {
+            for wei in [None, Some(5)] {
+                let mut scene = payment(spec);
+                scene.remove(missing);
+                if let Some(wei) = wei {
+                    scene.fund(missing, wei);
+                }
+                for workers in WORKERS {
+                    for (result, _) in left(&scene, workers) {
+                        let error = result.expect_err("the block is invalid");
+                        let named = format!("{missing} does not contain code");
+                        assert!(error.contains(&named), "{spec:?}: {error}");
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn execute<'a, F: Factory, DB: StateDB>(
     }
     parse_deposits_from_receipts(super::spec(block), executor.receipts())?;
     let withdrawals = block.withdrawals.as_deref();
-    before_requests(executor.evm_mut().db_mut(), withdrawals)?;
+    before_requests(executor.evm_mut().db_mut(), spec, withdrawals)?;
     executor.apply_post_execution_changes()
 }
 

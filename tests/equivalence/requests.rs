@@ -7,11 +7,33 @@ use alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
 use alloy_primitives::U256;
 use braid_testkit::code::Code;
 use braid_testkit::memory::MemoryAccount;
-use braid_testkit::sequential::request_contracts;
+use braid_testkit::sequential::{Position, request_contracts};
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
 
 const SPECS: [SpecId; 3] = [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM];
+
+#[test]
+fn a_contract_for_requests_without_code_makes_the_block_invalid() {
+    for spec in SPECS {
+        for missing in request_contracts(spec) {
+            for wei in [None, Some(5)] {
+                let mut scene = Scene::on(spec);
+                let [alice, bob] = scene.senders();
+                scene.remove(missing);
+                if let Some(wei) = wei {
+                    scene.fund(missing, wei);
+                }
+                scene.send(alice, pay(bob, 1));
+                let error = scene.fail();
+                assert_eq!(error.at, Position::PostBlock, "{spec:?}");
+                assert!(error.to_string().contains("does not contain code"), "{error}");
+                scene.block.rules.system_calls = false;
+                scene.play();
+            }
+        }
+    }
+}
 
 #[test]
 fn withdrawals_are_paid_before_the_calls() {
@@ -55,6 +77,6 @@ fn a_chain_may_have_no_contracts_for_requests() {
         let parent = U256::from_be_bytes(scene.block.parent_hash.0);
         assert_eq!(scene.play().slot(HISTORY_STORAGE_ADDRESS, 0), Some(parent), "{spec:?}");
         scene.block.rules.requests = true;
-        assert_eq!(scene.play().slot(HISTORY_STORAGE_ADDRESS, 0), Some(parent), "{spec:?}");
+        assert_eq!(scene.fail().at, Position::PostBlock, "{spec:?}");
     }
 }

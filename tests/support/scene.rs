@@ -82,7 +82,7 @@ impl Scene {
             ..Block::default()
         };
         let mut scene = Self { block, accounts: BTreeMap::new(), nonces: BTreeMap::new() };
-        // Without these a block of a real chain is invalid.
+        // Without these the block is invalid.
         for contract in request_contracts(spec) {
             scene.put(contract, self::contract(Code::new().op(opcode::STOP)));
         }

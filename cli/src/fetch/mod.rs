@@ -30,7 +30,7 @@ use braid_testkit::{
 };
 use prestate::Prestate;
 use receipts::NodeReceipt;
-use revm::primitives::hardfork::SpecId;
+use revm::{DatabaseRef, primitives::hardfork::SpecId};
 use state::NodeState;
 use std::collections::BTreeMap;
 
@@ -162,6 +162,16 @@ fn empty_file<T: Transport>(
     }
 }
 
+/// Whether a contract is missing on the node's chain without which a block would be invalid. Test
+/// nodes have none and call none.
+fn lacks_request_contracts<T: Transport>(state: &NodeState<'_, T>, spec: SpecId) -> bool {
+    let contracts = sequential::request_contracts(spec);
+    // A read that fails is seen again where the block is executed.
+    contracts.into_iter().any(|contract| {
+        state.basic_ref(contract).is_ok_and(|it| it.is_none_or(|it| it.is_empty_code_hash()))
+    })
+}
+
 /// Executes the block of `file` over the node's state and puts all that was read into the file.
 fn read_state<T: Transport>(
     client: &Client<T>,
@@ -169,8 +179,11 @@ fn read_state<T: Transport>(
     prestate: &Prestate,
     file: &mut BlockFile,
 ) -> Result<(), FetchError> {
-    let (block, _) = file.to_block().map_err(FetchError::Field)?;
     let state = NodeState::new(client, found, prestate);
+    if lacks_request_contracts(&state, file.spec().map_err(FetchError::Field)?) {
+        file.meta.without_requests = true;
+    }
+    let (block, _) = file.to_block().map_err(FetchError::Field)?;
     match sequential::execute(&block, &state) {
         Ok(_) => {}
         Err(error) => return Err(FetchError::execution(error)),

@@ -37,8 +37,8 @@ use alloy_primitives::{Address, B256, Bytes, U256, address};
 use braid_evm::{At, Block, BlockErrorKind, BlockOutput, Cloned, Config, Executor, Mode};
 use braid_testkit::{
     block::ChainRules,
-    sequential::ForkSpec,
-    state_root::{PlainAccount, PlainState},
+    sequential::{ForkSpec, request_contracts},
+    state_root::PlainState,
 };
 use database::{AllocDatabase, GivenHashes, MissingBlockHash};
 use env::{Derived, Env};
@@ -221,10 +221,11 @@ impl Prepared<'_> {
             })
             .execute();
         match result {
-            Ok(output) => Ok(Ran { output, roots, exception: self.missing_contract() }),
+            Ok(output) => Ok(Ran { output, roots, exception: None }),
             Err(error) => match (error.at, error.kind) {
                 (At::PostBlock, BlockErrorKind::SystemCall(message)) => {
-                    let exception = Some(format!("system call failed to execute: {message}"));
+                    let called = || format!("system call failed to execute: {message}");
+                    let exception = Some(self.missing_contract(&message).unwrap_or_else(called));
                     Ok(Ran { output: *error.committed, roots, exception })
                 }
                 (_, BlockErrorKind::Base(MissingBlockHash(number))) => Err(Failure::new(
@@ -236,20 +237,13 @@ impl Prepared<'_> {
         }
     }
 
-    /// EIP-7002 and EIP-7251: a block is invalid if their contracts are not there.
-    fn missing_contract(&self) -> Option<String> {
-        if !self.since(SpecId::PRAGUE) || self.options.state_test {
-            return None;
-        }
-        let contracts = [
-            alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
-            alloy_eips::eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
-        ];
-        let has_code = |account: &PlainAccount| !account.code.is_empty();
-        let missing = contracts
-            .into_iter()
-            .find(|contract| !self.alloc.get(contract).is_some_and(has_code))?;
-        Some(format!("System contract address {missing:?} does not contain code"))
+    /// The specification's words for `message`, if that says that a contract for requests has no
+    /// code.
+    fn missing_contract(&self, message: &str) -> Option<String> {
+        let contracts = request_contracts(self.fork.spec);
+        let missing = contracts.into_iter().find(|it| message.contains(&it.to_string()))?;
+        let has_code = self.alloc.get(&missing).is_some_and(|account| !account.code.is_empty());
+        (!has_code).then(|| format!("System contract address {missing:?} does not contain code"))
     }
 
     /// Brings the state up to date.
@@ -259,8 +253,8 @@ impl Prepared<'_> {
         if !self.since(SpecId::MERGE) && !self.options.state_test {
             self.pay_rewards();
         }
-        // An invalid block ends before its withdrawals are paid.
-        if ran.exception.as_ref().is_some_and(|why| why.starts_with("system call")) {
+        // The output of an invalid block ends before its withdrawals are paid.
+        if ran.exception.is_some() {
             for withdrawal in self.derived.withdrawals.clone().unwrap_or_default() {
                 alloc::pay(&mut self.alloc, withdrawal.address, withdrawal.amount_wei(), clears);
             }

@@ -72,10 +72,9 @@ fn the_demo_chain_is_explained_in_gas_and_in_time() {
     let mut blocks = lines(&run(&["--json", "--rounds", "1", "--pause", "0"], 0));
     let total = blocks.pop().expect("a total");
     assert_eq!(blocks.len(), 6);
-    assert_eq!(
-        (&total["total"], &total["blocks"], &total["txs"]),
-        (&json!(true), &json!(6), &json!(2_400))
-    );
+    assert_eq!((&total["total"], &total["blocks"]), (&json!(true), &json!(6)));
+    let txs = blocks.iter().map(|it| it["txs"].as_u64().expect("a number")).sum::<u64>();
+    assert_eq!(total["txs"], txs);
     let sum = |name: &str| {
         blocks.iter().map(|it| it["gas"][name].as_u64().expect("a number")).sum::<u64>()
     };
@@ -92,7 +91,7 @@ fn the_demo_chain_is_explained_in_gas_and_in_time() {
     );
     for (index, block) in blocks.iter().enumerate() {
         assert_eq!(block["file"], format!("demo-{}", index + 1));
-        assert_eq!((&block["ok"], &block["txs"]), (&json!(true), &json!(400)));
+        assert_eq!(block["ok"], true);
         for axis in ["gas", "time_ns"] {
             let bounds = &block[axis];
             let number = |name: &str| bounds[name].as_u64().expect("a number");

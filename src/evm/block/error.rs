@@ -45,8 +45,8 @@ pub enum BlockErrorKind<E> {
     /// The block's access list (EIP-7928) is not that of the block.
     #[error("{0}; refuse the block")]
     AccessList(AccessListError),
-    /// A system contract did not do its part (EIP-2935, EIP-4788, EIP-7002, EIP-7251, EIP-8282),
-    /// or a deposit log is malformed (EIP-6110).
+    /// A system contract did not succeed (EIP-2935, EIP-4788, EIP-7002, EIP-7251, EIP-8282), one
+    /// for requests has no code, or a deposit log is malformed (EIP-6110).
     #[error("system call: {0}; refuse the block, or correct `Block` and `ChainRules`")]
     SystemCall(String),
     /// The caller wanted no more.

@@ -120,11 +120,11 @@ impl BlockOutput {
     /// the receipts root before.
     ///
     /// ```
-    /// # use braid_evm::{Block, Config, Executor, Rejection};
+    /// # use braid_evm::{Block, ChainRules, Config, Executor, Rejection};
     /// # use revm::context::result::ExecutionResult;
     /// # use revm::database::{CacheDB, EmptyDB};
-    /// # use revm::primitives::B256;
-    /// # let block = Block { parent_beacon_block_root: Some(B256::ZERO), ..Block::default() };
+    /// # let rules = ChainRules { system_calls: false, ..ChainRules::default() };
+    /// # let block = Block { rules, ..Block::default() };
     /// # let mut executor = Executor::new(Config::default())?;
     /// # let request = executor.block(block).database(CacheDB::new(EmptyDB::new()));
     /// let mut output = request.execute()?;
@@ -174,11 +174,11 @@ impl BlockOutput {
     /// its length.
     ///
     /// ```
-    /// # use braid_evm::{Block, Cloned, Config, Executor};
+    /// # use braid_evm::{Block, ChainRules, Cloned, Config, Executor};
     /// # use revm::database::{CacheDB, EmptyDB};
     /// # use revm::inspector::NoOpInspector;
-    /// # use revm::primitives::B256;
-    /// # let block = Block { parent_beacon_block_root: Some(B256::ZERO), ..Block::default() };
+    /// # let rules = ChainRules { system_calls: false, ..ChainRules::default() };
+    /// # let block = Block { rules, ..Block::default() };
     /// # let config = Config::builder().keeps_changes(true).build()?;
     /// # let (mut executor, database) = (Executor::new(config)?, CacheDB::new(EmptyDB::new()));
     /// # let output = executor.block(block).database(database.clone()).execute()?;

@@ -1,17 +1,13 @@
-//! Requests to the consensus layer that transactions make by logs (EIP-6110), and the contracts of
-//! EIP-8282.
+//! Requests to the consensus layer that transactions make by logs (EIP-6110).
 
 use alloy_eips::eip6110::DEPOSIT_REQUEST_TYPE;
 use alloy_eips::eip7685::Requests;
-use alloy_primitives::{Address, B256, Bytes, Log, address, b256};
+use alloy_primitives::{Address, B256, Bytes, Log, b256};
 
-/// Contract and type of builders' deposit requests (EIP-8282).
-pub(crate) const BUILDER_DEPOSITS: (Address, u8) =
-    (address!("0000BFF46984E3725691FA540A8C7589300D8282"), 0x03);
-
-/// Contract and type of builders' exit requests (EIP-8282).
-pub(crate) const BUILDER_EXITS: (Address, u8) =
-    (address!("000064D678505AD48F8CCB093BC65613800E8282"), 0x04);
+/// Message for a block whose `contract` for requests has no code.
+pub(crate) fn no_code(contract: Address) -> String {
+    format!("system contract {contract} does not contain code")
+}
 
 /// First topic of `DepositEvent(bytes,bytes,bytes,bytes,bytes)`.
 const DEPOSIT_EVENT: B256 =

@@ -1,7 +1,7 @@
 //! What happens before the first and after the last transaction: system contracts, rewards,
 //! withdrawals, and the irregular state change of the DAO fork.
 
-use super::requests::{BUILDER_DEPOSITS, BUILDER_EXITS};
+use super::requests::no_code;
 use crate::evm::bal::outside::Outside;
 use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::{AccountChange, all_changes};
@@ -9,7 +9,7 @@ use crate::evm::exec::input::Block;
 use crate::evm::exec::precompile::BlockPrecompiles;
 use alloy_eips::eip7685::Requests;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
-use alloy_primitives::{Address, Bytes, U256, map::AddressMap};
+use alloy_primitives::{Address, Bytes, U256, address, map::AddressMap};
 use revm::context::result::{EVMError, ExecutionResult};
 use revm::context_interface::JournalTr;
 use revm::database::states::bundle_state::BundleRetention;
@@ -19,6 +19,13 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::{Account, AccountInfo, EvmState, TransactionId};
 use revm::{Context, Database, DatabaseCommit, MainBuilder, MainContext, SystemCallEvm};
 use std::sync::Arc;
+
+/// Contract and type of builders' deposit requests (EIP-8282).
+const BUILDER_DEPOSITS: (Address, u8) =
+    (address!("0000BFF46984E3725691FA540A8C7589300D8282"), 0x03);
+
+/// Contract and type of builders' exit requests (EIP-8282).
+const BUILDER_EXITS: (Address, u8) = (address!("000064D678505AD48F8CCB093BC65613800E8282"), 0x04);
 
 /// A step outside the transactions failed.
 #[derive(Debug)]
@@ -135,7 +142,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
     /// balances.
     ///
     /// # Errors
-    /// A contract that does not succeed makes the block invalid.
+    /// A contract without code, or one that does not succeed, makes the block invalid.
     pub(in crate::evm) fn after_transactions(
         &mut self,
         requests: &mut Requests,
@@ -151,7 +158,11 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         ];
         let amsterdam = [BUILDER_DEPOSITS, BUILDER_EXITS];
         let amsterdam = amsterdam.iter().filter(|_| spec.is_enabled_in(SpecId::AMSTERDAM));
-        for (contract, kind) in prague.iter().chain(amsterdam) {
+        let contracts = prague.iter().chain(amsterdam);
+        for (contract, _) in contracts.clone() {
+            self.require_code(*contract)?;
+        }
+        for (contract, kind) in contracts {
             let output = match self.call(*contract, Bytes::new())? {
                 ExecutionResult::Success { output, .. } => output.into_data(),
                 failed => {
@@ -181,6 +192,16 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         }
         self.keep(paid);
         Ok(())
+    }
+
+    /// Checks that `contract` has code.
+    fn require_code(&mut self, contract: Address) -> Result<(), SystemError<DB::Error>> {
+        let info = self.account(contract).map_err(SystemError::Database)?;
+        let has_code = |info: &AccountInfo| !info.is_empty_code_hash() && !info.code_hash.is_zero();
+        if info.as_ref().is_some_and(has_code) {
+            return Ok(());
+        }
+        Err(SystemError::Contract(no_code(contract)))
     }
 
     /// Keeps what a step has left.

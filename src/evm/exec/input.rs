@@ -63,8 +63,9 @@ pub struct ChainRules {
     /// Whether the system contracts are called before and after the transactions (EIP-2935,
     /// EIP-4788, EIP-7002, EIP-7251, EIP-8282), each where the fork has it.
     pub system_calls: bool,
-    /// Whether those after the transactions are, which collect requests (EIP-7002, EIP-7251,
-    /// EIP-8282). Of no effect without [`system_calls`](Self::system_calls).
+    /// Whether the contracts for requests are called after the transactions (EIP-7002, EIP-7251,
+    /// EIP-8282): a block is invalid then if one of them has no code. `false` is for private chains
+    /// without them. Of no effect without [`system_calls`](Self::system_calls).
     pub requests: bool,
     /// Blob gas that the block has room for (EIP-4844): a transaction that does not fit is
     /// rejected. `None` leaves the check to the caller, as alloy-evm's `EthBlockExecutor` does.

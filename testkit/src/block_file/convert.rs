@@ -33,6 +33,7 @@ impl BlockFile {
         let rules = ChainRules {
             deposit_contract: deposit_contract(chain_id),
             dao_fork: chain_id == fork::MAINNET && header.number == DAO_BLOCK,
+            requests: !self.meta.without_requests,
             ..ChainRules::default()
         };
         self.check_dao_balances(&rules)?;

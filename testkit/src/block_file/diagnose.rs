@@ -81,6 +81,7 @@ const META: &[Field] = &[
     ("absent_codes", HASHES, Optional),
     ("witness", TRUTH, Optional),
     ("verified", TEXTS, Optional),
+    ("without_requests", TRUTH, Optional),
 ];
 
 const HEADER: &[Field] = &[

@@ -78,6 +78,9 @@ pub struct Meta {
     /// What the maker of the file checked.
     #[serde(default)]
     pub verified: Vec<String>,
+    /// Whether the chain has no contracts for requests (EIP-7002, EIP-7251): none is called.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub without_requests: bool,
 }
 
 /// An account before the block.

@@ -1,5 +1,5 @@
 //! The end of a block as the executable specification has it where alloy-evm 0.39 has it otherwise:
-//! withdrawals are paid before the contracts for requests are called.
+//! withdrawals are paid before the contracts for requests are called, which must have code.
 
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::{
@@ -24,12 +24,14 @@ pub fn request_contracts(spec: SpecId) -> Vec<Address> {
 }
 
 /// What comes between the transactions and the calls that collect requests: pays `withdrawals` into
-/// `state`. An executor of alloy-evm does the rest, without withdrawals.
+/// `state`, and looks for the contracts. An executor of alloy-evm does the rest, without
+/// withdrawals.
 ///
 /// # Errors
 /// The block is invalid, or the state cannot be read.
 pub fn before_requests(
     state: &mut impl StateDB,
+    spec: SpecId,
     withdrawals: Option<&[Withdrawal]>,
 ) -> Result<(), BlockExecutionError> {
     let mut paid: AddressMap<u128> = AddressMap::default();
@@ -38,5 +40,27 @@ pub fn before_requests(
     }
     let failed = |_| BlockExecutionError::from(BlockValidationError::IncrementBalanceFailed);
     state.increment_balances(paid).map_err(failed)?;
+    for contract in request_contracts(spec) {
+        let info = state.basic(contract).map_err(|_| no_code(contract))?;
+        if info.is_none_or(|info| info.is_empty_code_hash() || info.code_hash.is_zero()) {
+            return Err(no_code(contract).into());
+        }
+    }
     Ok(())
+}
+
+fn no_code(contract: Address) -> BlockValidationError {
+    let message = format!("system contract {contract} does not contain code");
+    match contract {
+        WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS => {
+            BlockValidationError::WithdrawalRequestsContractCall { message }
+        }
+        CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS => {
+            BlockValidationError::ConsolidationRequestsContractCall { message }
+        }
+        BUILDER_DEPOSIT_REQUEST_PREDEPLOY_ADDRESS => {
+            BlockValidationError::BuilderDepositRequestsContractCall { message }
+        }
+        _ => BlockValidationError::BuilderExitRequestsContractCall { message },
+    }
 }

@@ -228,7 +228,7 @@ impl Frame {
         if has_requests {
             let parsed = deposits(&spec, &executor.receipts);
             parsed.map_err(|error| (Position::PostBlock, error))?;
-            before_requests(executor.evm.db_mut(), paid_first.as_deref())
+            before_requests(executor.evm.db_mut(), fork, paid_first.as_deref())
                 .map_err(|error| (Position::PostBlock, error))?;
         } else {
             executor.spec = spec.without_requests();
