@@ -14,10 +14,6 @@
 /// 0.58 and 0.74 with it, 0.74, 0.54 and 0.69 with twice as much.
 pub(super) const MILLISECOND_GAS: u64 = 2_000_000;
 
-/// Gas that is asked for, for each gas that is used, where nothing is known: wallets ask for more
-/// than is used. By judgement.
-pub(super) const ASKED_FOR_USED: u64 = 2;
-
 /// Work of handing a transaction to another worker, as gas of common instructions, some 6 us:
 /// publishing, checking, committing, waiting for each other, colder caches. What takes less is
 /// cheap: more is lost by sharing it out than one more worker saves. Two workers by the clock, with
