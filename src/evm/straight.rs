@@ -64,7 +64,7 @@ impl<S: StateSource> Session<S> {
         let at = self.frontier;
         let error = ran.err().and_then(|it| it.error);
         if error.is_some() {
-            // The worker that makes the bundle comes to its end, also where a panic goes on here.
+            // Lets the worker that makes the bundle end, even if a panic is resumed here.
             self.ledger.feed = None;
         }
         self.counters.protocol.runs += u64::from(error.is_some());
@@ -74,7 +74,7 @@ impl<S: StateSource> Session<S> {
 }
 
 /// # Errors
-/// [`MustWait`] for the first of `txs` that has not run; of a cancelled block with no reason.
+/// [`MustWait`] at the first of `txs` that has not run; without a reason if the block is cancelled.
 fn run_range<M: BatchMachine>(
     machine: &mut M,
     txs: Chunk,

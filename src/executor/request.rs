@@ -40,7 +40,7 @@ impl Executor {
     /// [`build`](BlockRequest::build) runs it.
     ///
     /// ```
-    /// # use braid_evm::{Block, ChainRules, CancellationToken, Config, Executor};
+    /// # use braid_evm::{Block, CancellationToken, ChainRules, Config, Executor};
     /// # use revm::database::{BundleState, CacheDB, EmptyDB};
     /// # use std::ops::ControlFlow;
     /// # let rules = ChainRules { system_calls: false, ..ChainRules::default() };

@@ -10,7 +10,7 @@ pub struct Counters {
     /// Those of them that private batches had made: another one, or a skip, changed what they had
     /// read.
     pub discarded_in_batches: u64,
-    /// Those of them whose results were there when speculation was given up, or the block cancelled.
+    /// Those of them that had results when speculation was given up or the block was cancelled.
     pub discarded_given_up: u64,
     /// Runs that met an estimate.
     pub blocked: u64,

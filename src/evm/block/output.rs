@@ -221,7 +221,7 @@ pub struct Stats {
     pub discarded: u64,
     /// Discarded runs of private batches: another batch had written what they read.
     pub discarded_in_batches: u64,
-    /// Discarded runs whose results were there when speculation was given up, or the block cancelled.
+    /// Discarded runs that had results when speculation was given up or the block was cancelled.
     pub discarded_given_up: u64,
     /// Discarded runs that met an estimate of a lower transaction. What is left of `discarded` had
     /// read a value that changed.

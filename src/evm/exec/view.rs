@@ -54,7 +54,7 @@ where
     has_own_precompiles: bool,
     /// Whether what is read stays in the caller's database.
     reads_stay: bool,
-    /// Jumps of runs that may turn out to be of no use.
+    /// Jumps so far of runs that can be abandoned.
     jumps: u32,
     mutant: EvmMutant,
 }
@@ -219,7 +219,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         self.inner.is_overtaken() || self.reads_wrong_list()
     }
 
-    /// The same, asked at each jump, which looks only now and then: no loop goes on for long.
+    /// The same, asked at each jump. It looks at one in `JUMPS_PER_LOOK`: a loop ends soon enough.
     pub(super) fn is_of_no_use_at_jump(&mut self) -> bool {
         self.jumps = self.jumps.wrapping_add(1);
         self.jumps.is_multiple_of(JUMPS_PER_LOOK) && self.is_of_no_use()

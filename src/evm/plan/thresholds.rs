@@ -21,7 +21,7 @@ pub(super) const MILLISECOND_GAS: u64 = 2_000_000;
 /// `lending` 1.09, 1.34, 1.08; payments to one account 0.97, 0.89, 0.60.
 pub(super) const SHARING: u64 = 11_000;
 
-/// Gas that transactions ask for in the mean, below which they count as cheap before any has run:
+/// Mean gas limit of transactions below which they count as cheap before any has run:
 /// between native and token transfers. The real blocks that ask for 26,000 to 34,000: 0.3 to 1.1 on
 /// eight cores, 0.7 to 1.3 in order.
 pub(super) const CHEAP_LIMIT: u64 = 35_000;

@@ -36,7 +36,8 @@ const MIX: [u64; 4] = [22, 38, 8, 4];
 
 /// A chain of six blocks that look like mainnet's: native transfers among a thousand accounts, a
 /// fourth of them to four hubs; transfers of twelve tokens and swaps on thirty pools, a few of each
-/// popular; payouts of one token to ten recipients each; and batches that rollups post. Each block begins with the state that the one before leaves.
+/// popular; payouts of one token to ten recipients each; and batches that rollups post. Each block
+/// begins with the state that the one before leaves.
 ///
 /// # Errors
 /// None, unless the generator itself is at fault.

@@ -21,8 +21,8 @@ Examples:
 /// Write a generated chain: genesis.json, and blocks.rlp as geth export writes it
 ///
 /// Each block has 185 to 250 signed transactions: payments, token transfers, swaps, payouts and
-/// batches of rollups. Headers are complete, state roots included. The same arguments give the same bytes. A file
-/// that exists is not overwritten.
+/// batches of rollups. Headers are complete, state roots included. The same arguments give the same
+/// bytes. A file that exists is not overwritten.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct DemoArgs {
