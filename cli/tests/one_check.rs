@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 use std::fs;
 
 /// What each command is called with on `block.json`.
-const COMMANDS: [&[&str]; 12] = [
+const COMMANDS: [&[&str]; 13] = [
     &["run", "--rounds", "1"],
     &["explain", "--rounds", "0"],
     &["explain", "--rounds", "0", "--json"],
     &["explain", "--rounds", "1", "--pause", "0"],
+    &["report", "--rounds", "0"],
     &["report", "--rounds", "0", "--json"],
     &["survey", "--rounds", "0"],
     &["survey", "--rounds", "0", "--table", "limits"],
@@ -60,6 +61,13 @@ fn every_command_compares_with_header_and_file() {
         }
     }
     let folder = spoiled(&file, |_| {});
+    let bad = spoiled(&file, |it| it["block"]["gasUsed"] = json!("0x1"));
+    fs::rename(bad.path().join("block.json"), folder.path().join("bad.json")).expect("moves");
+    for command in [&["report", "--rounds", "0"][..], &["explain", "--rounds", "0"]] {
+        let said = tool(folder.path(), &[command, &["block.json", "bad.json"]].concat(), 1);
+        let named = said.split("block file: gasUsed: ").next().expect("a beginning");
+        assert!(named.contains("bad.json") && named != said, "{command:?}: {said}");
+    }
     for command in COMMANDS {
         tool(folder.path(), &[command, &["block.json"]].concat(), 0);
     }

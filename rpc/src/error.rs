@@ -85,6 +85,11 @@ pub(crate) enum RpcError {
     UnknownHash(alloy_primitives::B256),
     #[error("blocks {from} to {to}: the oldest one that is kept is {oldest}")]
     OldBlocks { from: u64, to: u64, oldest: u64 },
+    /// geth's words.
+    #[error(
+        "pruned history unavailable: the receipts of block {0} have been removed (`braid chain prune --receipts`)"
+    )]
+    OldReceipts(u64),
     #[error("{}", words::refused(.0))]
     Refused(PoolError),
     #[error("the server is busy with other requests: try again later")]
@@ -116,6 +121,8 @@ impl RpcError {
         match self {
             Self::Params(_) => INVALID_PARAMS_CODE,
             Self::UnknownBlock(..) | Self::UnknownHash(_) | Self::OldBlocks { .. } => -32_001,
+            // As geth and the execution APIs have it.
+            Self::OldReceipts(_) => 4_444,
             Self::Late(_) => -32_002,
             Self::Busy | Self::Limit { .. } => -32_005,
             Self::Refused(PoolError::Full | PoolError::SenderFull { .. }) => -32_005,

@@ -20,8 +20,9 @@ pub(crate) fn tip<S: Snapshot>(shared: &Shared<S>) -> u128 {
         let numbers = head.saturating_sub(BLOCKS - 1)..=head;
         numbers.filter_map(|number| history.by_number(number)).collect()
     };
-    let tips = blocks.iter().flat_map(|block| tips(block)).map(|(tip, _)| tip);
-    let mut tips: Vec<u128> = tips.collect();
+    // Of blocks without receipts nobody knows what they paid.
+    let tips = blocks.iter().filter_map(|block| tips(block).ok()).flatten();
+    let mut tips: Vec<u128> = tips.map(|(tip, _)| tip).collect();
     tips.sort_unstable();
     tips.get(tips.len() / 2).copied().unwrap_or(LEAST_TIP).max(LEAST_TIP)
 }
@@ -32,20 +33,23 @@ pub(crate) fn price<S: Snapshot>(shared: &Shared<S>) -> u128 {
 }
 
 /// Tip and gas used of each transaction.
-fn tips(block: &StoredBlock) -> Vec<(u128, u64)> {
+fn tips(block: &StoredBlock) -> Result<Vec<(u128, u64)>, RpcError> {
     let base_fee = block.header.base_fee_per_gas.unwrap_or_default();
     let mut before = 0;
-    let each = block.transactions.iter().zip(&block.receipts).map(|(tx, receipt)| {
+    let each = block.transactions.iter().zip(block.receipts()?).map(|(tx, receipt)| {
         let used = receipt.cumulative_gas_used.saturating_sub(before);
         before = receipt.cumulative_gas_used;
         (tx.effective_tip_per_gas(base_fee).unwrap_or_default(), used)
     });
-    each.collect()
+    Ok(each.collect())
 }
 
 /// Tips below which these percentages of a block's gas were used.
-fn rewards(block: &StoredBlock, percentiles: &[f64]) -> Vec<u128> {
-    let mut tips = tips(block);
+fn rewards(block: &StoredBlock, percentiles: &[f64]) -> Result<Vec<u128>, RpcError> {
+    if percentiles.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut tips = tips(block)?;
     tips.sort_unstable();
     let of = |percentile: &f64| {
         let wanted = block.header.gas_used as f64 * percentile / 100.0;
@@ -56,7 +60,7 @@ fn rewards(block: &StoredBlock, percentiles: &[f64]) -> Vec<u128> {
         });
         reached.or(tips.last()).map_or(0, |(tip, _)| *tip)
     };
-    percentiles.iter().map(of).collect()
+    Ok(percentiles.iter().map(of).collect())
 }
 
 /// Base fees, how full blocks were, and what their transactions have paid.
@@ -101,7 +105,7 @@ pub(crate) fn history<S: Snapshot>(
         let header = &block.header;
         answer.base_fee_per_gas.push(u128::from(header.base_fee_per_gas.unwrap_or_default()));
         answer.gas_used_ratio.push(header.gas_used as f64 / header.gas_limit.max(1) as f64);
-        rewards_of.push(rewards(block, percentiles));
+        rewards_of.push(rewards(block, percentiles)?);
     }
     // One more: the base fee of the block after them.
     let after =

@@ -70,7 +70,7 @@ impl Producer {
         let has_requests = self.rules.spec(&header).is_enabled_in(SpecId::PRAGUE);
         let block = seal(header, &BlockOutput::default(), Vec::new(), has_requests);
         let (hash, size) = (block.header.hash_slow(), block.length());
-        StoredBlock::new(hash, block.header, Vec::new(), Vec::new(), size)
+        StoredBlock::new(hash, block.header, Vec::new(), Some(Vec::new()), size)
     }
 
     /// Rules and environment of the block after `parent` at the time `now`.

@@ -20,8 +20,7 @@ pub(crate) fn logs<S: Snapshot>(
         if !may_have(block, filter) {
             return Ok(());
         }
-        let logs = (0..block.receipts.len()).flat_map(|index| block.logs(index));
-        found.extend(logs.filter(|log| filter.matches(&log.inner)));
+        found.extend(block.logs()?.filter(|log| filter.matches(&log.inner)));
         match found.len() > limit {
             true => Err(RpcError::Limit { limit: limit as u64, what: "logs" }),
             false => Ok(()),
@@ -72,6 +71,9 @@ fn range<S: Snapshot>(
 /// Whether the block's bloom filter rules out that it has such a log.
 fn may_have(block: &StoredBlock, filter: &Filter) -> bool {
     let bloom = block.header.logs_bloom;
+    if bloom.is_zero() {
+        return false;
+    }
     let has = |value: &[u8]| bloom.contains_input(BloomInput::Raw(value));
     let address = filter.address.is_empty() || filter.address.iter().any(|it| has(it.as_slice()));
     let topics = filter.topics.iter();

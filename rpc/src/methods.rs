@@ -173,14 +173,16 @@ fn blocks<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Registe
     })?;
     add(module, "eth_getTransactionReceipt", |it, args| {
         let found = it.shared.history().transaction(&args.next()?);
-        Ok(found.and_then(|(block, index)| block.receipt(index)))
+        Ok(found.map(|(block, index)| block.receipt(index)).transpose()?.flatten())
     })?;
     add(module, "eth_getBlockReceipts", |it, args| {
         let block = params::block(&it.shared, args.next()?);
         let all = |block: Arc<StoredBlock>| {
-            (0..block.receipts.len()).filter_map(|index| block.receipt(index)).collect::<Vec<_>>()
+            let each = 0..block.transactions.len();
+            let each = each.filter_map(|index| block.receipt(index).transpose());
+            each.collect::<Result<Vec<_>, _>>()
         };
-        Ok(block.map(all))
+        Ok(block.map(all).transpose()?)
     })?;
     add(module, "eth_getBlockTransactionCountByNumber", |it, args| {
         let block = params::block(&it.shared, args.next::<BlockNumberOrTag>()?.into());

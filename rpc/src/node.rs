@@ -222,7 +222,7 @@ impl<S: StateStore> Node<S> {
             let rlp = alloy_rlp::encode(&block);
             let (hash, size) = (block.header.hash_slow(), block.length());
             let receipts = built.output.receipts.clone();
-            stored = Some(StoredBlock::new(hash, block.header, included, receipts, size));
+            stored = Some(StoredBlock::new(hash, block.header, included, Some(receipts), size));
             Sealed { hash, rlp: rlp.into(), ..Sealed::default() }
         })?;
         Ok((stored, built))

@@ -15,7 +15,7 @@ use std::{num::NonZeroUsize, thread::available_parallelism};
 struct KeptBlock {
     hash: B256,
     block: Block<SignedTransaction>,
-    receipts: Vec<EthereumReceipt>,
+    receipts: Option<Vec<EthereumReceipt>>,
     size: usize,
 }
 
@@ -40,8 +40,8 @@ pub(crate) fn kept_blocks<S: Snapshot>(
         let Some(block) = block else { break };
         hash = block.block.header.parent_hash;
         let transactions = block.block.body.transactions.len();
-        bytes =
-            bytes.saturating_add(StoredBlock::memory(block.size, transactions, &block.receipts));
+        let receipts = block.receipts.as_deref();
+        bytes = bytes.saturating_add(StoredBlock::memory(block.size, transactions, receipts));
         if bytes > config.history_bytes && !kept.is_empty() {
             break;
         }
@@ -92,22 +92,20 @@ fn first_block<S: Snapshot>(
     header.state_root = first.and_then(|first| first.state_root).unwrap_or(B256::ZERO);
     let size = header.length();
     let block = Block { header, body: BlockBody::default() };
-    Ok(KeptBlock { hash, block, receipts: Vec::new(), size })
+    Ok(KeptBlock { hash, block, receipts: Some(Vec::new()), size })
 }
 
-/// A block that the store keeps with its receipts. The last one does without them, if
-/// `braid chain prune` has removed them: the next block continues it.
+/// A block that the store keeps. `braid chain prune` may have removed its receipts.
 fn kept_block<S: Snapshot>(
     reader: &StateReader<S>,
     Head { number, hash }: Head,
 ) -> Result<Option<KeptBlock>, NodeError> {
+    let Some(rlp) = reader.block(number)? else { return Ok(None) };
     let receipts = reader.receipts(number)?;
-    let is_bare = receipts.is_none() && number == reader.head().number;
-    let receipts = receipts.or(is_bare.then(Vec::new));
-    let Some((rlp, receipts)) = reader.block(number)?.zip(receipts) else { return Ok(None) };
     let block = Block::<SignedTransaction>::decode(&mut &*rlp);
     let block = block.map_err(|error| damaged(number, error))?;
-    if !is_bare && receipts.len() != block.body.transactions.len() {
+    let transactions = block.body.transactions.len();
+    if receipts.as_ref().is_some_and(|receipts| receipts.len() != transactions) {
         return Err(damaged(number, "it has another number of receipts than transactions"));
     }
     let is_of_chain = block.header.hash_slow() == hash;

@@ -1,5 +1,6 @@
 //! A block with its transactions and receipts.
 
+use crate::error::RpcError;
 use alloy_consensus::{
     EthereumReceipt, Header, ReceiptEnvelope, Sealed, Transaction as _, TxReceipt,
     transaction::{Recovered, TransactionInfo},
@@ -17,7 +18,8 @@ pub(crate) struct StoredBlock {
     pub(crate) hash: B256,
     pub(crate) header: Header,
     pub(crate) transactions: Vec<Recovered<SignedTransaction>>,
-    pub(crate) receipts: Vec<EthereumReceipt>,
+    /// `None` if `braid chain prune` has removed them.
+    receipts: Option<Vec<EthereumReceipt>>,
     /// Index of the first log of each receipt.
     first_logs: Vec<u64>,
     /// Length of the block in RLP.
@@ -34,11 +36,11 @@ impl StoredBlock {
         hash: B256,
         header: Header,
         transactions: Vec<Recovered<SignedTransaction>>,
-        receipts: Vec<EthereumReceipt>,
+        receipts: Option<Vec<EthereumReceipt>>,
         size: usize,
     ) -> Self {
         let mut logs = 0_u64;
-        let first_logs = receipts.iter().map(|receipt| {
+        let first_logs = receipts.iter().flatten().map(|receipt| {
             let first = logs;
             logs = logs.saturating_add(receipt.logs.len() as u64);
             first
@@ -53,13 +55,25 @@ impl StoredBlock {
 
     /// Memory that it takes.
     pub(crate) fn bytes(&self) -> usize {
-        Self::memory(self.size, self.transactions.len(), &self.receipts)
+        Self::memory(self.size, self.transactions.len(), self.receipts.as_deref())
+    }
+
+    /// Its receipts.
+    ///
+    /// # Errors
+    /// They have been removed.
+    pub(crate) fn receipts(&self) -> Result<&[EthereumReceipt], RpcError> {
+        self.receipts.as_deref().ok_or(RpcError::OldReceipts(self.number()))
     }
 
     /// Memory that a block of `size` bytes takes, roughly: transactions and receipts have fields beside
     /// their bytes.
-    pub(crate) fn memory(size: usize, transactions: usize, receipts: &[EthereumReceipt]) -> usize {
-        let logs = receipts.iter().flat_map(|receipt| &receipt.logs);
+    pub(crate) fn memory(
+        size: usize,
+        transactions: usize,
+        receipts: Option<&[EthereumReceipt]>,
+    ) -> usize {
+        let logs = receipts.into_iter().flatten().flat_map(|receipt| &receipt.logs);
         let logs = logs.map(|log| log.data.data.len().saturating_add(256)).sum::<usize>();
         let transactions = transactions.saturating_mul(1_024);
         size.saturating_mul(2).saturating_add(logs).saturating_add(transactions)
@@ -99,14 +113,19 @@ impl StoredBlock {
         Block { header, uncles: Vec::new(), transactions, withdrawals }
     }
 
-    /// Logs of one transaction.
-    pub(crate) fn logs(&self, index: usize) -> Vec<Log> {
-        let (Some(receipt), Some(first)) = (self.receipts.get(index), self.first_logs.get(index))
-        else {
-            return Vec::new();
-        };
+    /// Logs of all transactions.
+    ///
+    /// # Errors
+    /// The receipts have been removed.
+    pub(crate) fn logs(&self) -> Result<impl Iterator<Item = Log>, RpcError> {
+        let receipts = self.receipts()?.iter().enumerate();
+        Ok(receipts.flat_map(|(index, receipt)| self.logs_of(index, receipt)))
+    }
+
+    fn logs_of(&self, index: usize, receipt: &EthereumReceipt) -> Vec<Log> {
+        let first = self.first_logs.get(index).copied().unwrap_or_default();
         let hash = self.transactions.get(index).map(|it| *it.hash());
-        let logs = receipt.logs.iter().zip(*first..).map(|(log, at)| Log {
+        let logs = receipt.logs.iter().zip(first..).map(|(log, at)| Log {
             inner: log.clone(),
             block_hash: Some(self.hash),
             block_number: Some(self.header.number),
@@ -119,15 +138,31 @@ impl StoredBlock {
         logs.collect()
     }
 
-    pub(crate) fn receipt(&self, index: usize) -> Option<TransactionReceipt> {
-        let (transaction, receipt) = (self.transactions.get(index)?, self.receipts.get(index)?);
-        let before = index.checked_sub(1).and_then(|before| self.receipts.get(before));
+    /// The receipt of one transaction, if there is such a transaction.
+    ///
+    /// # Errors
+    /// The receipts have been removed.
+    pub(crate) fn receipt(&self, index: usize) -> Result<Option<TransactionReceipt>, RpcError> {
+        let receipts = self.receipts()?;
+        let found = self.transactions.get(index).zip(receipts.get(index));
+        Ok(found.map(|(transaction, receipt)| {
+            let before = index.checked_sub(1).and_then(|before| receipts.get(before));
+            self.receipt_of((index, transaction), receipt, before)
+        }))
+    }
+
+    fn receipt_of(
+        &self,
+        (index, transaction): (usize, &Recovered<SignedTransaction>),
+        receipt: &EthereumReceipt,
+        before: Option<&EthereumReceipt>,
+    ) -> TransactionReceipt {
         let before = before.map_or(0, |receipt| receipt.cumulative_gas_used);
         let envelope: ReceiptEnvelope = receipt.clone().into();
-        let mut logs = self.logs(index).into_iter();
+        let mut logs = self.logs_of(index, receipt).into_iter();
         let (from, to) = (transaction.signer(), transaction.to());
         let creates = transaction.kind() == TxKind::Create;
-        Some(TransactionReceipt {
+        TransactionReceipt {
             inner: envelope
                 .map_logs(|inner| logs.next().unwrap_or_else(|| Log { inner, ..Log::default() })),
             transaction_hash: *transaction.hash(),
@@ -141,6 +176,6 @@ impl StoredBlock {
             from,
             to,
             contract_address: creates.then(|| from.create(transaction.nonce())),
-        })
+        }
     }
 }

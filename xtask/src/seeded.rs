@@ -1,7 +1,7 @@
 //! Seeded bugs: which of them a change concerns, and what tries them.
 //!
 //! `docs/data/seeded_bugs.tsv` has the table. A bug belongs to the files of `src` that name it. The CI tries those whose files
-//! the change touches and a tenth of the others, which rotates with the commit; `cargo xtask mutants` tries all.
+//! the change touches, or [`MOST`] of them, others for each commit. `cargo xtask mutants` tries all.
 
 use crate::recipes::loom;
 use crate::runner::{Failed, Runner};
@@ -19,8 +19,8 @@ const TABLE: &str = "docs/data/seeded_bugs.tsv";
 const BASE: &str = "BRAID_CI_BASE";
 /// Without [`BASE`], the commits of the last days before `HEAD` are the change.
 const DAYS: u64 = 2;
-/// Of the untouched bugs, the share that is tried: one in ten.
-const ROTATION: usize = 10;
+/// A change that touches more bugs than these has as many of them tried: the CI has an end.
+const MOST: usize = 48;
 
 /// Tries every seeded bug.
 pub(crate) fn all(runner: &mut Runner) -> Result<(), Failed> {
@@ -28,21 +28,17 @@ pub(crate) fn all(runner: &mut Runner) -> Result<(), Failed> {
     loom(runner, None, "loom_catches")
 }
 
-/// Tries the seeded bugs that the change concerns and a tenth of the others.
+/// Tries the seeded bugs that the change concerns.
 pub(crate) fn touched(runner: &mut Runner) -> Result<(), Failed> {
     let mut chosen = String::new();
     runner.check("seeded bugs: choice", |root| {
-        let choice = choose(root)?;
-        chosen = choice.names.join(",");
-        Ok(format!(
-            "{} of {}: {} touched since {}, {} by rotation",
-            choice.names.len(),
-            choice.all,
-            choice.touched,
-            choice.base,
-            choice.names.len() - choice.touched,
-        ))
+        let Choice { names, touched, all, base } = choose(root)?;
+        chosen = names.join(",");
+        Ok(format!("{} of {touched} that are touched since {base}, of {all}", names.len()))
     })?;
+    if chosen.is_empty() {
+        return Ok(());
+    }
     run(runner, Some(&chosen))
 }
 
@@ -118,18 +114,24 @@ fn choose(root: &Path) -> Result<Choice, String> {
     let words = changed.lines().filter(|path| !path.ends_with("mutants.rs")).map(read);
     let words: Vec<String> = words.collect();
     let words: BTreeSet<&str> = words.iter().flat_map(|text| words_of(text)).collect();
-    let bugs = bugs(&read(TABLE));
-    let turn = turn(&head);
+    let mut names = bugs(&read(TABLE));
     // Without history nothing tells what the change is.
     let is_shallow = git(&["rev-parse", "--is-shallow-repository"])? == "true";
     let is_unknown = is_shallow && env::var_os(BASE).is_none();
-    let is_touched = |name: &String| is_unknown || words.contains(switch(name));
-    let touched = bugs.iter().filter(|name| is_touched(name)).count();
-    let all = bugs.len();
-    let names = bugs.into_iter().enumerate();
-    let names = names.filter(|(row, name)| is_touched(name) || row % ROTATION == turn);
+    let all = names.len();
+    names.retain(|name| is_unknown || words.contains(switch(name)));
+    let touched = names.len();
     let base = base.chars().take(10).collect();
-    Ok(Choice { names: names.map(|(_, name)| name).collect(), touched, all, base })
+    Ok(Choice { names: at_most(names, seed(&head)), touched, all, base })
+}
+
+/// At most [`MOST`] of `bugs`, others for each `seed`.
+fn at_most(mut bugs: Vec<String>, seed: usize) -> Vec<String> {
+    if let Some(start) = seed.checked_rem(bugs.len()) {
+        bugs.rotate_left(start);
+    }
+    bugs.truncate(MOST);
+    bugs
 }
 
 /// The newest commit that is more than [`DAYS`] older than `HEAD`, or the first one.
@@ -145,10 +147,10 @@ fn base(git: &impl Fn(&[&str]) -> Result<String, String>) -> Result<String, Stri
     Ok(first.lines().next().unwrap_or("HEAD").to_owned())
 }
 
-/// Which tenth is tried: it follows from the commit.
-fn turn(head: &str) -> usize {
+/// A number that follows from the commit.
+fn seed(head: &str) -> usize {
     let digits = head.get(..8).unwrap_or_default();
-    usize::from_str_radix(digits, 16).unwrap_or_default() % ROTATION
+    usize::from_str_radix(digits, 16).unwrap_or_default()
 }
 
 /// Names of the bugs in the rows of the table.
@@ -163,7 +165,7 @@ fn words_of(text: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ROTATION, TABLE, bugs, choose, switch, turn, words_of};
+    use super::{MOST, TABLE, at_most, bugs, switch, words_of};
     use crate::workspace::root;
 
     #[test]
@@ -195,18 +197,16 @@ mod tests {
     }
 
     #[test]
-    fn every_bug_has_its_turn() {
-        let turns: std::collections::BTreeSet<usize> =
-            (0_u32..200).map(|head| turn(&format!("{head:08x}"))).collect();
-        assert_eq!(turns.len(), ROTATION);
-    }
-
-    #[test]
-    fn something_is_chosen_in_a_checkout() {
-        // An archive has no history.
-        if root().join(".git").exists() {
-            let choice = choose(&root()).unwrap();
-            assert!(choice.names.len() >= choice.all / ROTATION, "{:?}", choice.names);
+    fn a_large_change_has_as_many_bugs_tried_as_there_is_time_for() {
+        let touched: Vec<String> = (0..130).map(|bug| bug.to_string()).collect();
+        let mut tried = std::collections::BTreeSet::new();
+        for seed in 0..130 {
+            let chosen = at_most(touched.clone(), seed);
+            assert_eq!(chosen.len(), MOST);
+            tried.extend(chosen);
         }
+        assert_eq!(tried.len(), touched.len());
+        assert_eq!(at_most(touched[..9].to_vec(), 77).len(), 9);
+        assert!(at_most(Vec::new(), 77).is_empty());
     }
 }

@@ -190,11 +190,11 @@ pub(super) fn report(args: &ReportArgs) -> Result<End, Stop> {
         progress.aside(|| -> io::Result<()> {
             match result {
                 Ok((block, explained)) => {
-                    if explained.wrong.is_some() {
-                        end = end.max(End::Mismatch);
-                    }
-                    if args.json {
-                        write_line(&block)?;
+                    end = end.max(explained.wrong.as_ref().map_or(End::Right, |_| End::Mismatch));
+                    match &explained.wrong {
+                        _ if args.json => write_line(&block)?,
+                        Some(wrong) => print_error(&format!("{}: {wrong}", explained.name)),
+                        None => (),
                     }
                     blocks.push((name(&explained.name), block));
                 }

@@ -123,6 +123,25 @@ fn a_node_goes_on_after_its_folder_was_pruned() {
     let again = node(&store, NodeConfig::default());
     let receipts = client(&again).result("eth_getBlockReceipts", json!(["latest"]));
     assert_eq!(receipts.as_array().map(Vec::len), Some(1));
+    // The others' blocks stay without them.
+    assert_eq!(client(&again).result("eth_getBlockByNumber", json!(["0x1", false])), block);
+    assert!(client(&again).result("eth_getBlockByNumber", json!(["0x0", false])).is_object());
+    let hash = &block["transactions"][0];
+    let sent = client(&again).result("eth_getTransactionByHash", json!([hash]));
+    assert_eq!(sent["blockNumber"], "0x1");
+    for (method, params) in [
+        ("eth_getTransactionReceipt", json!([hash])),
+        ("eth_getBlockReceipts", json!(["0x1"])),
+        ("eth_feeHistory", json!(["0x1", "0x1", [50.0]])),
+    ] {
+        let (code, message) = client(&again).error(method, params);
+        assert!(code == 4_444 && message.starts_with("pruned history unavailable"), "{message}");
+    }
+    let fees = client(&again).result("eth_feeHistory", json!(["0x1", "0x1", []]));
+    assert_eq!(fees["oldestBlock"], "0x1");
+    // No transaction of this block has logs, as its header says.
+    let logs = json!([{ "fromBlock": "0x1", "toBlock": "0x1" }]);
+    assert_eq!(client(&again).result("eth_getLogs", logs), json!([]));
     drop(again);
     // An earlier version has removed them, too.
     let mut writes = Writes::default();
