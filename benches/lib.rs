@@ -1,1 +1,1 @@
-//! `workloads.rs` is all of this package.
+//! The programs in `examples` are all of this package.

@@ -40,7 +40,7 @@ pub use latency::{Latency, ReadCounter, SlowDatabase, Waiting};
 pub use load::{Load, compute};
 pub use memory::peak_of;
 pub use rounds::{BenchError, Subject, Timing, measure, rounds_for};
-pub use runs::{Sample, journal, parallel, sequential};
+pub use runs::{Sample, parallel};
 pub use simulate::{Bounds, Simulated, bounds, virtual_times};
 pub use stages::{StageTimes, stages};
 #[cfg(feature = "redb")]

@@ -47,7 +47,7 @@ pub(super) fn processor_time() -> Duration {
 }
 
 /// Times the baseline, [`Plain`], after a pause.
-pub fn sequential<D: DatabaseRef>(block: &Block, database: D, pause: Duration) -> Sample {
+pub(super) fn sequential<D: DatabaseRef>(block: &Block, database: D, pause: Duration) -> Sample {
     sequential_between(block, database, (pause, Duration::ZERO))
 }
 
@@ -62,7 +62,7 @@ pub(super) fn sequential_between<D: DatabaseRef>(
 }
 
 /// Times one journal for the block, [`OneJournal`], after a pause.
-pub fn journal<D: DatabaseRef>(block: &Block, database: D, pause: Duration) -> Sample {
+pub(super) fn journal<D: DatabaseRef>(block: &Block, database: D, pause: Duration) -> Sample {
     let journal = OneJournal::new(block);
     between((pause, Duration::ZERO), || journal.run_keeping(database))
 }
