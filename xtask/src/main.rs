@@ -12,7 +12,6 @@ mod instrumented;
 mod licences;
 mod newcomer;
 mod package;
-mod plot;
 mod python;
 mod quick;
 mod readme;
@@ -147,8 +146,6 @@ enum Recipe {
     /// Build a revision and the working tree for measuring, and let both measure the shared real blocks by turns; fails if
     /// the working tree's build is slower beyond doubt
     CompareBuilds(CompareArgs),
-    /// Draw the ratios of docs/BENCHMARKS.md
-    Plot,
     /// Build the pages as a book, target/book/html, and check its links; installs mdbook if it is not there
     Book,
     /// Write the tables of docs/data, and the tables that the source holds, into the pages
@@ -289,7 +286,6 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Coverage => instrumented::coverage(runner),
         Recipe::Instructions(args) => instructions::instructions(runner, args),
         Recipe::CompareBuilds(args) => compare_builds::compare_builds(runner, args),
-        Recipe::Plot => runner.check("plot", plot::plot),
         Recipe::Pages => recipes::pages(runner),
         Recipe::Book => book::book(runner),
         Recipe::Tsan { whole } => instrumented::tsan(runner, *whole),
