@@ -20,7 +20,9 @@ say() { lscpu 2>/dev/null | sed -n "s/^$1: *//p" | head -n 1; }
   echo
   echo "## Built-in workloads, workers $WORKERS, $rounds rounds"
   echo
-  ./braid bench --workers "$WORKERS" --brief --rounds "$rounds" --simulate "$WORKERS" --markdown 2>/dev/null
+  echo '```'
+  ./braid bench --workers "$WORKERS" --brief --rounds "$rounds" --simulate "$WORKERS" 2>/dev/null
+  echo '```'
   echo
   if [ -d blocks ]; then
     echo "## Block files"

@@ -20,7 +20,6 @@ Examples:
   braid bench blocks/ --bal-hint              the same, as a hint that may be wrong
   braid bench blocks/ --busy                  while something else computes on every core
   braid bench blocks/ --against before.json   what is slower than in that output of --json
-  braid bench --markdown                      the tables of docs/BENCHMARKS.md
   braid bench --contention --svg sweep.svg    where contention costs time, with a picture
   braid bench odd                             odd databases, rules and shapes, and usual ones
   braid bench sustain native                  a minute of blocks, one after the other, on a chain
@@ -135,7 +134,7 @@ pub(in crate::commands) struct BenchArgs {
     /// Sweep over contention: blocks of calls that increment one of 1 to 1,000 slots, in planes of order, what the slot
     /// can be told from, when in a call, and size; each with its bounds
     #[arg(long, conflicts_with_all = [
-        "what", "bal", "against", "markdown", "execute", "simulate", "priced", "policy", "scale", "db_latency", "db_waits", "no_learn",
+        "what", "bal", "against", "execute", "simulate", "priced", "policy", "scale", "db_latency", "db_waits", "no_learn",
         "no_keccak_cache", "brief",
     ])]
     pub(super) contention: bool,
@@ -151,12 +150,9 @@ pub(in crate::commands) struct BenchArgs {
     /// Print one JSON object per line: one for each workload and number of workers
     #[arg(long)]
     pub(super) json: bool,
-    /// Print the tables of docs/BENCHMARKS.md
-    #[arg(long, conflicts_with = "json")]
-    pub(super) markdown: bool,
     /// Compare with an earlier measurement, which braid bench --json has printed: tells which blocks take longer, in
     /// sequential time, than then, and ends with 1 if one does beyond the noise
-    #[arg(long, value_name = "FILE", conflicts_with = "markdown")]
+    #[arg(long, value_name = "FILE")]
     pub(super) against: Option<PathBuf>,
     /// Percent by which a block may become slower with --against: all of its interval of 95 % has to be above
     #[arg(long, value_name = "PERCENT", default_value_t = 3.0, value_parser = percent_from)]
@@ -175,7 +171,7 @@ pub(in crate::commands) struct BenchArgs {
     pub(super) simulate: Vec<NonZeroU16>,
     /// Only simulate, on these numbers of workers, and let a run take as long as its gas
     #[arg(long = "virtual", value_name = "LIST", value_delimiter = ',', value_parser = workers_from, conflicts_with_all = [
-        "workers", "policy", "rounds", "busy", "db_latency", "markdown", "against", "brief", "no_learn", "no_keccak_cache",
+        "workers", "policy", "rounds", "busy", "db_latency", "against", "brief", "no_learn", "no_keccak_cache",
         "simulate", "execute", "emit_bal",
     ])]
     pub(super) priced: Vec<NonZeroU16>,

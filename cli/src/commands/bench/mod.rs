@@ -8,7 +8,6 @@ mod energy;
 mod extras;
 mod heat_map;
 mod items;
-mod markdown;
 mod odd;
 mod offload;
 mod priced;
@@ -34,7 +33,6 @@ use braid_testkit::{
     block_file::{BlockFile, BlockFileErrorKind, FileDatabase},
 };
 use items::{Item, Unmeasured, items};
-use markdown::Markdown;
 use report::{Conditions, Json, ListsInUse, Report, Table};
 use revm::DatabaseRef;
 use std::{
@@ -76,8 +74,6 @@ fn blocks(args: &BenchArgs) -> Result<End, Stop> {
     let items = items(&args.what)?;
     let mut report: Box<dyn Report> = if args.json {
         Box::new(Json::new(conditions))
-    } else if args.markdown {
-        Box::new(Markdown::new(conditions))
     } else {
         Box::new(Table::new(conditions))
     };

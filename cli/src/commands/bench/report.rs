@@ -169,7 +169,7 @@ impl Report for Table {
 }
 
 /// Microseconds for each transaction in each stage, in the order of the work.
-pub(super) fn stages(figures: &Figures) -> Option<[(&'static str, f64); 8]> {
+fn stages(figures: &Figures) -> Option<[(&'static str, f64); 8]> {
     let stages = figures.stages?;
     let each = |micros: f64| micros / figures.transactions.max(1) as f64;
     Some([
