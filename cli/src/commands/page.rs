@@ -283,7 +283,7 @@ pub(super) fn check_writable(option: &str, path: &Path) -> Result<(), Stop> {
 }
 
 /// Why the file that `option` names cannot be written, and what to do.
-pub(super) fn cannot_write(option: &str, path: &Path, error: &io::Error) -> Stop {
+fn cannot_write(option: &str, path: &Path, error: &io::Error) -> Stop {
     let shown = path.display();
     Stop::Message(match missing_folder(path) {
         Some(folder) => format!(

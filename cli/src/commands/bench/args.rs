@@ -20,7 +20,7 @@ Examples:
   braid bench blocks/ --bal-hint              the same, as a hint that may be wrong
   braid bench blocks/ --busy                  while something else computes on every core
   braid bench blocks/ --against before.json   what is slower than in that output of --json
-  braid bench --contention --svg sweep.svg    where contention costs time, with a picture
+  braid bench --contention                    where contention costs time
   braid bench odd                             odd databases, rules and shapes, and usual ones
   braid bench sustain native                  a minute of blocks, one after the other, on a chain
 
@@ -144,9 +144,6 @@ pub(in crate::commands) struct BenchArgs {
     /// All 1,440 combinations, for --json; the planes are printed
     #[arg(long, requires = "contention", conflicts_with_all = ["quick", "what"])]
     pub(super) whole: bool,
-    /// Draw the planes into this file
-    #[arg(long, value_name = "FILE", requires = "contention", conflicts_with = "what")]
-    pub(super) svg: Option<PathBuf>,
     /// Print one JSON object per line: one for each workload and number of workers
     #[arg(long)]
     pub(super) json: bool,

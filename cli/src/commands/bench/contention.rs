@@ -2,14 +2,13 @@
 
 use super::{
     BenchArgs, End, Stop,
-    heat_map::heat_map,
     report::{Conditions, optional},
 };
 use crate::bench::{
     BenchError, Bounded, Timing,
     contention::{Cell, Plane, QUICK_SLOTS, SLOTS, Sweep, planes, whole},
 };
-use crate::commands::{page::cannot_write, print_error, progress::Progress};
+use crate::commands::{print_error, progress::Progress};
 use anstyle::{AnsiColor, Style};
 use braid_evm::{Config, Strategy};
 use braid_testkit::workload::Contention;
@@ -38,10 +37,6 @@ type Cells = HashMap<Contention, Cell>;
 pub(super) fn contention(args: &BenchArgs, conditions: Conditions) -> Result<End, Stop> {
     let default = [Config::default().workers];
     let workers = if args.workers.is_empty() { &default[..] } else { &args.workers };
-    if let Some(file) = &args.svg {
-        // Before minutes of measuring, not after them.
-        std::fs::write(file, "").map_err(|error| cannot_write("--svg", file, &error))?;
-    }
     let mut end = End::Right;
     for workers in workers {
         end = end.max(sweep(args, conditions, *workers)?);
@@ -76,11 +71,6 @@ fn sweep(args: &BenchArgs, conditions: Conditions, workers: NonZeroU16) -> Resul
     drop(progress);
     if !args.json {
         print(&planes, &cells, workers, conditions)?;
-    }
-    if let Some(file) = &args.svg {
-        let title = format!("Share of the bound reached on {workers} workers");
-        let drawn = heat_map(&title, &planes, |it| cells.get(it).map(|cell| cell.measured.share()));
-        std::fs::write(file, drawn).map_err(|error| cannot_write("--svg", file, &error))?;
     }
     Ok(End::Right)
 }

@@ -6,7 +6,6 @@ mod attacks;
 mod contention;
 mod energy;
 mod extras;
-mod heat_map;
 mod items;
 mod odd;
 mod offload;
@@ -72,11 +71,8 @@ fn blocks(args: &BenchArgs) -> Result<End, Stop> {
     let mut against = earlier.transpose()?;
     let mut executors = executors(args)?;
     let items = items(&args.what)?;
-    let mut report: Box<dyn Report> = if args.json {
-        Box::new(Json::new(conditions))
-    } else {
-        Box::new(Table::new(conditions))
-    };
+    let mut report: Box<dyn Report> =
+        if args.json { Box::new(Json::new(conditions)) } else { Box::new(Table::new(conditions)) };
     if let Some(who) = args.probe {
         return probe(args, who, items, &mut executors);
     }
