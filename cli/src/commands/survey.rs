@@ -84,9 +84,6 @@ pub(super) struct SurveyArgs {
     json: bool,
 }
 
-#[cfg(feature = "parquet")]
-const FORMATS: &str = "FILE.html|FILE.json|FILE.csv|FILE.parquet";
-#[cfg(not(feature = "parquet"))]
 const FORMATS: &str = "FILE.html|FILE.json|FILE.csv";
 
 /// A table that is printed.
@@ -116,8 +113,6 @@ enum Format {
     Html,
     Json,
     Csv,
-    #[cfg(feature = "parquet")]
-    Parquet,
 }
 
 impl Output {
@@ -127,16 +122,6 @@ impl Output {
             Some("html" | "htm") => Format::Html,
             Some("json") => Format::Json,
             Some("csv") => Format::Csv,
-            #[cfg(feature = "parquet")]
-            Some("parquet") => Format::Parquet,
-            #[cfg(not(feature = "parquet"))]
-            Some("parquet") => {
-                return Err(
-                    "this braid is built without Parquet: build it with --features parquet, \
-                            or write a .csv file"
-                        .to_owned(),
-                );
-            }
             _ => return Err(format!("expected {FORMATS}")),
         };
         Ok(Self { path, format })
@@ -378,9 +363,6 @@ fn write_out(args: &SurveyArgs, survey: &Survey) -> Result<(), Stop> {
         }
         Format::Json => serde_json::to_vec(&whole).map_err(io::Error::from)?,
         Format::Csv => csv(&survey.blocks).into_bytes(),
-        #[cfg(feature = "parquet")]
-        Format::Parquet => crate::survey::parquet(&survey.blocks)
-            .map_err(|error| Stop::Message(format!("cannot make the Parquet file: {error}")))?,
     };
     write("--out", path, &bytes)?;
     if !args.json && path != Path::new(STANDARD_STREAM) {

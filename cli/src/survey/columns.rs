@@ -1,28 +1,21 @@
-//! The rows of a survey as a table: for CSV and Parquet.
+//! The rows of a survey as a table: for CSV.
 
 use super::row::{BlockRow, Row};
 use std::fmt::Write;
 
 /// What stands in a column of a row.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cell {
-    /// True or false.
+enum Cell {
     Flag(bool),
-    /// A text.
     Text(Option<String>),
-    /// A whole number.
     Whole(Option<u64>),
-    /// Any number.
     Real(Option<f64>),
 }
 
 /// A column of the table.
-#[derive(Clone, Copy, Debug)]
-pub struct Column {
-    /// Its name.
-    pub name: &'static str,
-    /// What a row has there.
-    pub of: fn(&Row) -> Cell,
+#[derive(Clone, Copy)]
+struct Column {
+    name: &'static str,
+    of: fn(&Row) -> Cell,
 }
 
 macro_rules! columns {
@@ -32,7 +25,7 @@ macro_rules! columns {
 }
 
 /// All columns, as docs/SURVEY.md lists them.
-pub const COLUMNS: [Column; 22] = columns![
+const COLUMNS: [Column; 22] = columns![
     file: |row| Cell::Text(Some(match row {
         Row::Block(row) => row.file.clone(),
         Row::Failed(row) => row.file.clone(),

@@ -4,16 +4,12 @@
 mod chain;
 mod columns;
 mod group;
-#[cfg(feature = "parquet")]
-mod parquet;
 mod row;
 pub mod words;
 
 pub use chain::{ChainStep, Role, Visit, steps};
-pub use columns::{COLUMNS, Cell, Column, csv};
+pub use columns::csv;
 pub use group::{ContractRow, Function, Group, KindRow, LimitRow, Speedups, Spread};
-#[cfg(feature = "parquet")]
-pub use parquet::parquet;
 pub use row::{BlockRow, FailedRow, Limit, Origin, Reached, Row};
 
 use serde::Serialize;

@@ -43,11 +43,6 @@ fn help_has_examples_and_what_cannot_be_written_is_refused() {
         run(folder.path(), &[&["survey"], arguments].concat(), 2);
     }
     assert!(run(folder.path(), &["survey", "--out", "x"], 2).contains(".csv"));
-    #[cfg(not(feature = "parquet"))]
-    {
-        let refused = run(folder.path(), &["survey", "--out", "x.parquet"], 2);
-        assert!(refused.contains("--features parquet"), "{refused}");
-    }
     let refused =
         run(folder.path(), &["survey", "--rounds", "0", "--out", "no/where.csv", "old.json"], 2);
     assert!(refused.contains("no/where.csv") && refused.contains("--out"), "{refused}");
