@@ -315,7 +315,7 @@ type Part = fn(&mut Runner) -> Result<(), Failed>;
 
 /// The CI, in order: what is cheap comes first. What takes minutes and guards little is left to `nightly`, which has the
 /// whole of each check, too.
-const CI: [Part; 20] = [
+const CI: [Part; 21] = [
     |it| recipes::fmt(it, false),
     // Advisories change from day to day; a change of the project must not fail for them.
     licences::licences,
@@ -331,6 +331,7 @@ const CI: [Part; 20] = [
     verify::engine,
     seeded::touched,
     |it| verify::models(it, Blocks::Sample),
+    |it| instructions::instructions(it, &InstructionsArgs::sample()),
     recipes::demo,
     |it| recipes::blocks(it, false),
     |it| suites::suites(it, Size::Sample),

@@ -13,7 +13,6 @@ mod against;
 pub mod attacks;
 mod bounded;
 pub mod contention;
-mod counted;
 pub mod energy;
 mod figures;
 mod halves;
@@ -33,7 +32,6 @@ pub mod sustain;
 
 pub use against::{Change, FEWEST, Round, Verdict};
 pub use bounded::Bounded;
-pub use counted::counted;
 pub use figures::{Figures, Series};
 pub use halves::{Half, Means};
 pub use latency::{Latency, ReadCounter, SlowDatabase, Waiting};

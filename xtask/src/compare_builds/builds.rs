@@ -1,4 +1,4 @@
-//! The two builds. They are kept below the target folder: a revision's under its name, the working tree's as `tree`.
+//! The two builds. A revision's is kept below the target folder, under its name; the working tree's is where cargo puts it.
 
 use super::args::CompareArgs;
 use crate::runner::{Failed, Runner};
@@ -14,14 +14,16 @@ pub(super) struct Tools {
 
 /// Builds what `args` do not name.
 pub(super) fn tools(runner: &mut Runner, args: &CompareArgs) -> Result<Tools, Failed> {
-    let folder = target_dir(runner.root()).join("builds");
+    let target = target_dir(runner.root());
     let old = match (&args.old_tool, &args.rev) {
         (Some(tool), _) => tool.clone(),
-        (None, rev) => of_revision(runner, &folder, rev.as_deref().unwrap_or("HEAD"))?,
+        (None, rev) => {
+            of_revision(runner, &target.join("builds"), rev.as_deref().unwrap_or("HEAD"))?
+        }
     };
     let new = match &args.new_tool {
         Some(tool) => tool.clone(),
-        None => build(runner, None, &folder.join("tree"))?,
+        None => build(runner, None, &target)?,
     };
     Ok(Tools { old, new })
 }

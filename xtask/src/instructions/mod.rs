@@ -1,8 +1,8 @@
 //! Instruction counts of sequential revm and of Braid on the same blocks, on one worker: the guard against what makes the
 //! engine slower without a check that notices.
 //!
-//! callgrind counts, in one process for each block, the functions of the tool in which the one and the other execute it;
-//! reading and preparing the block and taking results apart lie outside of them. No clock is involved, so the ratios
+//! callgrind counts, in one process for each block, the functions of `testkit/examples/count.rs` in which the one and the
+//! other execute it; reading and preparing the block and taking results apart lie outside of them. No clock is involved, so the ratios
 //! repeat to a fraction of a percent on any machine. What a seeded hash map does from run to run is the rest.
 
 mod profile;
@@ -29,11 +29,11 @@ const WORKLOADS: [(&str, u32); 11] = [
     ("m_mainnet", 300),
     ("nft-game", 300),
     ("supply-chain", 300),
-    ("c_erc20 --policy=force-speculative", 600),
-    ("e_uni --policy=force-speculative", 300),
-    ("m_mainnet --policy=force-speculative", 300),
-    ("nft-game --policy=force-speculative", 300),
-    ("supply-chain --policy=force-speculative", 300),
+    ("c_erc20 speculative", 600),
+    ("e_uni speculative", 300),
+    ("m_mainnet speculative", 300),
+    ("nft-game speculative", 300),
+    ("supply-chain speculative", 300),
 ];
 /// Shared real blocks from Frontier to Osaka, of 1 to 1,414 transactions. Ten take less than a millisecond.
 const BLOCKS: [&str; 20] = [
@@ -62,7 +62,7 @@ const BLOCKS: [&str; 20] = [
 const SAMPLE: [&str; 8] = [
     "a_raw",
     "nft-game",
-    "nft-game --policy=force-speculative",
+    "nft-game speculative",
     "mainnet-930196",
     "mainnet-3138943",
     "mainnet-11814555",
@@ -83,7 +83,7 @@ pub(crate) struct InstructionsArgs {
     /// Only a sample of the rows, in two minutes
     #[arg(long)]
     sample: bool,
-    /// Count this build of the tool, and compare with no record
+    /// Count this build of the example `count` of braid-testkit, and compare with no record
     #[arg(long, value_name = "PATH")]
     tool: Option<PathBuf>,
     /// Write the counts into this file, too
@@ -91,11 +91,18 @@ pub(crate) struct InstructionsArgs {
     json: Option<PathBuf>,
 }
 
+impl InstructionsArgs {
+    /// What the CI counts.
+    pub(crate) fn sample() -> Self {
+        Self { sample: true, ..Self::default() }
+    }
+}
+
 /// A block to be counted.
 #[derive(Clone, Debug)]
 struct Row {
     name: String,
-    /// The tool's arguments.
+    /// The program's arguments after the number of executions.
     arguments: Vec<String>,
 }
 
@@ -120,9 +127,9 @@ pub(crate) fn instructions(runner: &mut Runner, args: &InstructionsArgs) -> Resu
         None => {
             // Cut into many codegen units, what is inlined - and the counts, by up to 15 % - depends on where the
             // cuts happen to fall.
-            let build = cargo("build --locked --profile dist -p braid-cli");
-            runner.command("tool: build", build)?;
-            target_dir(runner.root()).join("dist/braid")
+            let build = cargo("build --locked --profile dist -p braid-testkit --example count");
+            runner.command("instruction counts: build", build)?;
+            target_dir(runner.root()).join("dist/examples/count")
         }
     };
     let rows = rows(real.as_deref(), args);
@@ -141,7 +148,7 @@ pub(crate) fn instructions(runner: &mut Runner, args: &InstructionsArgs) -> Resu
 fn rows(real: Option<&Path>, args: &InstructionsArgs) -> Vec<Row> {
     let workload = |(name, transactions): &(&str, u32)| {
         let mut arguments: Vec<String> = name.split(' ').map(str::to_owned).collect();
-        arguments.push(format!("--txs={transactions}"));
+        arguments.insert(1, transactions.to_string());
         Row { name: (*name).to_owned(), arguments }
     };
     let block = |folder: &Path, name: &str| {
@@ -190,8 +197,7 @@ fn count(tool: &Path, folder: &Path, index: usize, row: &Row) -> Result<Count, S
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--quiet"]);
     command.arg(format!("--callgrind-out-file={}", out.display()));
-    command.arg(tool).arg("bench").args(&row.arguments);
-    command.args(["--workers=1", "--brief"]).arg(format!("--count={TIMES}"));
+    command.arg(tool).arg(TIMES.to_string()).args(&row.arguments);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let run = command.output().map_err(|error| format!("valgrind: {error}"))?;
     if !run.status.success() {
@@ -243,14 +249,8 @@ mod tests {
 
     #[test]
     fn what_the_ci_counts_is_counted() {
-        assert_eq!(
-            rows(
-                Some(Path::new("blocks")),
-                &InstructionsArgs { sample: true, ..Default::default() }
-            )
-            .len(),
-            SAMPLE.len()
-        );
+        let sample = rows(Some(Path::new("blocks")), &InstructionsArgs::sample());
+        assert_eq!(sample.len(), SAMPLE.len());
         let all = rows(Some(Path::new("blocks")), &InstructionsArgs::default());
         assert_eq!(all.len(), WORKLOADS.len() + BLOCKS.len());
     }

@@ -23,7 +23,7 @@ impl Count {
     }
 
     fn is_forced(&self) -> bool {
-        self.name.contains("--policy")
+        self.name.ends_with(" speculative")
     }
 
     fn tolerance(&self) -> f64 {
@@ -132,7 +132,7 @@ mod tests {
     /// Of two rows: one in order, one forced.
     fn counts([one, other]: [u64; 2]) -> Vec<Count> {
         let count = |name: &str, braid| Count { name: name.to_owned(), sequential: 10_000, braid };
-        vec![count("one", one), count("other --policy=force-speculative", other)]
+        vec![count("one", one), count("other speculative", other)]
     }
 
     #[test]
@@ -145,9 +145,9 @@ mod tests {
             assert!(!why.contains("other"), "{why}");
         }
         let why = compare(&recorded, &counts([10_000, 12_400])).unwrap_err();
-        assert!(why.contains("other --policy=force-speculative: 1.200 -> 1.240 (+3.3 %)"), "{why}");
+        assert!(why.contains("other speculative: 1.200 -> 1.240 (+3.3 %)"), "{why}");
         let why = compare(&recorded[..1], &recorded).unwrap_err();
-        assert!(why.contains("other --policy=force-speculative: no record"), "{why}");
+        assert!(why.contains("other speculative: no record"), "{why}");
     }
 
     #[test]

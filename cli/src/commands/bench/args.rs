@@ -181,9 +181,6 @@ pub(in crate::commands) struct BenchArgs {
     /// Execute each block N times and measure nothing, for a profiler
     #[arg(long, value_name = "N")]
     pub(super) execute: Option<u32>,
-    /// Execute each block N times in sequence and with Braid, for `cargo xtask instructions`
-    #[arg(long, value_name = "N", hide = true, conflicts_with = "execute")]
-    pub(super) count: Option<u32>,
 }
 
 /// Measurements of another kind.

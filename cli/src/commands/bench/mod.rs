@@ -182,12 +182,6 @@ fn measure(
         }
         return Ok(Vec::new());
     }
-    if let Some(times) = args.count {
-        for executor in executors {
-            bench::counted(executor, &block, &shared, &database, times)?;
-        }
-        return Ok(Vec::new());
-    }
     #[cfg(any(feature = "redb", braid_rocksdb))]
     if let Some(store) = args.store {
         return match store {
