@@ -200,9 +200,12 @@ mod tests {
 
     #[test]
     fn another_worker_follows_and_without_it_the_caller_does_all() {
-        for (policy, count, follows) in
-            [(Policy::Auto, 1_200, true), (Policy::InOrder, 5, true), (Policy::Auto, 900, false)]
-        {
+        for (policy, count, follows) in [
+            (Policy::Auto, 1_200, true),
+            (Policy::InOrder, 1_200, true),
+            (Policy::Auto, 900, false),
+            (Policy::InOrder, 900, false),
+        ] {
             let mut worker_pool = Watched { comes: true, waited: Vec::new() };
             let with = run(&mut worker_pool, policy, count, None, false);
             // Many of them pay an account that others pay: they are not even tried in parts.

@@ -168,9 +168,7 @@ impl Features {
 
     /// Whether another worker folds what the caller runs in order.
     pub(in crate::evm) const fn has_bundle_thread(&self) -> bool {
-        // Where order is asked for all other workers are free for it.
-        let is_enough = self.transactions >= LARGE || matches!(self.policy, Policy::InOrder);
-        self.setting.workers > 1 && is_enough
+        self.setting.workers > 1 && self.transactions >= LARGE
     }
 
     /// Whether a worker also folds what batches of neighbours leave.
