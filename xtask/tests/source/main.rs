@@ -9,7 +9,6 @@ mod matrix;
 mod pages;
 mod reading;
 mod tables;
-mod thresholds;
 
 /// The root of the workspace.
 fn root() -> std::path::PathBuf {

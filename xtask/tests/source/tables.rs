@@ -71,7 +71,7 @@ fn page_of(name: &str) -> String {
 #[test]
 fn each_table_is_on_its_page() {
     let files = files();
-    assert!(files.len() > 10, "{files:?}");
+    assert!(!files.is_empty());
     for file in files {
         assert!(file.extension().is_some_and(|ending| ending == "tsv"), "{}", file.display());
         let text = std::fs::read_to_string(&file).expect("the table can be read");
