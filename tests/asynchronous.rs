@@ -9,17 +9,14 @@
 mod build;
 
 use crate::support::scene::{Scene, pay};
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, U256};
 use braid_evm::{AsyncExecutor, BlockErrorKind, BlockOutput, CancellationToken, Config, Executor};
-use braid_testkit::faulty::{Fault, Faulty, Place};
+use braid_testkit::faulty::Fault;
 use braid_testkit::generate::Case;
+use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::memory::MemoryDatabase;
-use core::convert::Infallible;
 use core::ops::ControlFlow;
-use revm::DatabaseRef;
-use revm::bytecode::Bytecode;
 use revm::primitives::hardfork::SpecId;
-use revm::state::AccountInfo;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
@@ -100,13 +97,6 @@ fn many_tasks_get_what_the_executor_gives() {
     });
 }
 
-/// A database whose first read tells that it has begun, and waits until the gate is open.
-#[derive(Clone)]
-struct Gated {
-    inner: MemoryDatabase,
-    gate: Arc<Gate>,
-}
-
 #[derive(Default)]
 struct Gate {
     begun: Notify,
@@ -128,27 +118,6 @@ impl Gate {
     }
 }
 
-impl DatabaseRef for Gated {
-    type Error = Infallible;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        self.gate.pass();
-        self.inner.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
-        self.inner.code_by_hash_ref(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
-        self.inner.storage_ref(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
-        self.inner.block_hash_ref(number)
-    }
-}
-
 const PAYMENTS: usize = 500;
 
 fn payments() -> Scene {
@@ -161,16 +130,23 @@ fn payments() -> Scene {
     scene
 }
 
-fn gated(scene: &Scene) -> Gated {
-    Gated { inner: scene.database(), gate: Arc::default() }
+/// A database whose first read of an account tells that it has begun, and waits until the gate is open.
+fn gated(scene: &Scene) -> (Hooked<MemoryDatabase>, Arc<Gate>) {
+    let gate = Arc::new(Gate::default());
+    let passed = Arc::clone(&gate);
+    let database = Hooked::watched(scene.database(), move |read| {
+        if matches!(read, Read::Account(_)) {
+            passed.pass();
+        }
+    });
+    (database, gate)
 }
 
 #[test]
 fn the_runtime_goes_on_while_a_block_runs() {
     on_both(|| async {
         let (scene, handle) = (payments(), executor());
-        let database = gated(&scene);
-        let gate = Arc::clone(&database.gate);
+        let (database, gate) = gated(&scene);
         let block = handle.block(scene.block.clone()).database(database).execute();
         // It opens once the block has begun, in a task that a blocked runtime would never run.
         let opener = async {
@@ -187,8 +163,8 @@ fn the_runtime_goes_on_while_a_block_runs() {
 fn a_future_that_is_dropped_ends_its_block() {
     on_both(|| async {
         let (scene, handle) = (payments(), executor());
-        let database = gated(&scene);
-        let (gate, commits) = (Arc::clone(&database.gate), Arc::new(AtomicUsize::new(0)));
+        let (database, gate) = gated(&scene);
+        let commits = Arc::new(AtomicUsize::new(0));
         let (token, counted) = (CancellationToken::new(), Arc::clone(&commits));
         let on_commit = move |_| {
             counted.fetch_add(1, Ordering::SeqCst);
@@ -215,8 +191,7 @@ fn a_future_that_is_dropped_ends_its_block() {
 fn a_future_that_is_dropped_in_the_queue_never_runs() {
     on_both(|| async {
         let (scene, handle, ran) = (payments(), executor(), Arc::new(AtomicBool::new(false)));
-        let database = gated(&scene);
-        let gate = Arc::clone(&database.gate);
+        let (database, gate) = gated(&scene);
         let first = tokio::spawn({
             let request = handle.block(scene.block.clone()).database(database);
             async move { request.execute().await.expect("it is valid").receipts.len() }
@@ -256,8 +231,8 @@ fn a_token_gives_the_committed_prefix() {
 fn a_panic_is_the_futures_and_the_executor_goes_on() {
     on_both(|| async {
         let (scene, handle) = (payments(), executor());
-        let place = Place::Account(scene.block.transactions[0].caller);
-        let database = Faulty::new(scene.database(), Fault::PanicAt(place));
+        let place = Read::Account(scene.block.transactions[0].caller);
+        let database = Fault::PanicAt(place).of(scene.database());
         let request = handle.block(scene.block.clone()).database(database);
         let task = tokio::spawn(async move { request.execute().await.is_ok() });
         let error = task.await.expect_err("it panics");

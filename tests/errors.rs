@@ -10,7 +10,8 @@ use braid_evm::{
 };
 use braid_testkit::code::Code;
 use braid_testkit::errors::Made;
-use braid_testkit::faulty::{Fault, Faulty, Place};
+use braid_testkit::faulty::{Fault, Faulty};
+use braid_testkit::hooked::Read;
 use braid_testkit::memory::MemoryDatabase;
 use revm::context_interface::result::InvalidHeader;
 use revm::database_interface::DBErrorMarker;
@@ -43,8 +44,8 @@ fn payments(spec: SpecId) -> Scene {
     scene
 }
 
-fn faulty(scene: &Scene, place: Place) -> Faulty<MemoryDatabase> {
-    Faulty::new(scene.database(), Fault::At(place))
+fn faulty(scene: &Scene, place: Read) -> Faulty<MemoryDatabase> {
+    Fault::At(place).of(scene.database())
 }
 
 #[test]
@@ -52,7 +53,7 @@ fn every_way_in_which_a_block_ends_early() {
     let mut made = Made::default();
     let scene = payments(SpecId::OSAKA);
     let receiver = scene.block.transactions[0].kind.to().copied().expect("a payment");
-    let database = faulty(&scene, Place::Account(receiver));
+    let database = faulty(&scene, Read::Account(receiver));
     let failed = executor(Mode::Validate).block(scene.block.clone()).database(database).execute();
     let failed = failed.expect_err("the database fails");
     let place = format!("{receiver:?}");
@@ -179,7 +180,7 @@ fn every_way_in_which_a_transaction_cannot_run_again() {
     assert!(matches!(output.outcomes[2], Outcome::Skipped(_)));
     made.add(&again(&output, 2, scene.database()), &["transaction 2", "nonce", "another one"]);
     made.add(&again(&output, 9, scene.database()), &["transaction 9", "3 transactions"]);
-    let database = faulty(&scene, Place::Account(receiver));
+    let database = faulty(&scene, Read::Account(receiver));
     made.add(&again(&output, 0, database), &["the database failed", "replay again"]);
 
     let committed = run(&scene).expect_err("the nonce is wrong").committed;
@@ -200,7 +201,7 @@ fn a_slot_that_cannot_be_read_is_named() {
     let contract = scene.contract(3, Code::new().sload(5).sstore_top(6));
     scene.send(alice, pay(Address::repeat_byte(0x70), 1));
     scene.send(alice, call(contract));
-    let database = faulty(&scene, Place::Slot(contract, U256::from(5)));
+    let database = faulty(&scene, Read::Slot(contract, U256::from(5)));
     let error = executor(Mode::Validate).block(scene.block.clone()).database(database).execute();
     let message = error.expect_err("the database fails").to_string();
     for word in ["transaction 1", &format!("{contract:?}"), "Slot", "5"] {

@@ -9,7 +9,7 @@ use braid_evm::{Block, Forced, Mode, Policy};
 use braid_testkit::block_file::BlockFile;
 use braid_testkit::lineup::{Lineup, executor};
 use braid_testkit::oracle::Expected;
-use braid_testkit::pace::{Gate, Paced};
+use braid_testkit::pace::Gate;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,10 +70,7 @@ fn real_conflicts_are_found_out() {
         let expected = Expected::new(&block, Mode::Validate, &database);
         // Some pairs are in one chunk and never meet.
         let gate = Arc::new(Gate::pairs(&block, index, Duration::from_millis(1)));
-        let found = executor
-            .block(Arc::clone(&block))
-            .database(Paced::new(database, Arc::clone(&gate)))
-            .execute();
+        let found = executor.block(Arc::clone(&block)).database(gate.guard(database)).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{path:?}: {difference}"));
         met += gate.met();
         discarded += found.map_or(0, |output| output.stats.discarded);

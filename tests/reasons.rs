@@ -2,15 +2,12 @@
 //! the state: a block for each.
 
 use crate::support::scene::{Scene, authorization, call_with, delegate};
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::Address;
 use braid_evm::{Block, BlockOutput, Config, Executor, Reason, Strategy};
 use braid_testkit::code::Code;
-use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
-use core::convert::Infallible;
-use revm::DatabaseRef;
-use revm::bytecode::Bytecode;
+use braid_testkit::hooked::Hooked;
+use braid_testkit::memory::MemoryAccount;
 use revm::primitives::hardfork::SpecId;
-use revm::state::AccountInfo;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,38 +71,10 @@ fn a_transaction_does_something_else() {
 }
 
 /// Each read takes a while.
-#[derive(Clone)]
-struct Slow(MemoryDatabase);
-
-impl Slow {
-    fn wait(&self) -> &MemoryDatabase {
-        std::thread::sleep(Duration::from_micros(200));
-        &self.0
-    }
-}
-
-impl DatabaseRef for Slow {
-    type Error = Infallible;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        self.wait().basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
-        self.wait().code_by_hash_ref(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
-        self.wait().storage_ref(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
-        self.wait().block_hash_ref(number)
-    }
-}
-
 fn run_slowly(executor: &mut Executor, scene: &Scene) -> BlockOutput {
-    let request = executor.block(scene.block.clone()).database(Slow(scene.database()));
+    let wait = |_| std::thread::sleep(Duration::from_micros(200));
+    let database = Hooked::watched(scene.database(), wait);
+    let request = executor.block(scene.block.clone()).database(database);
     request.execute().expect("a valid block")
 }
 

@@ -8,6 +8,8 @@ use braid_evm::{
     Block, BlockErrorKind, BlockOutput, Cloned, Committed, Config, Executor, Forced, Policy,
 };
 use braid_testkit::code::{Code, deploying};
+use braid_testkit::faulty::Fault;
+use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use braid_testkit::sequential;
 use core::ops::ControlFlow;
@@ -19,50 +21,6 @@ use std::num::NonZeroU16;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-/// What the executor asks of the database.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Ask {
-    Account(Address),
-    Slot(Address, U256),
-}
-
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("no witness")]
-struct NoWitness;
-
-impl revm::database_interface::DBErrorMarker for NoWitness {}
-
-type Hook = Arc<dyn Fn(Ask) -> Result<(), NoWitness> + Send + Sync>;
-
-/// A database that looks at each question first.
-#[derive(Clone)]
-struct Hooked {
-    inner: MemoryDatabase,
-    hook: Hook,
-}
-
-impl DatabaseRef for Hooked {
-    type Error = NoWitness;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, NoWitness> {
-        (self.hook)(Ask::Account(address))?;
-        Ok(self.inner.basic_ref(address).unwrap())
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, NoWitness> {
-        Ok(self.inner.code_by_hash_ref(hash).unwrap())
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, NoWitness> {
-        (self.hook)(Ask::Slot(address, slot))?;
-        Ok(self.inner.storage_ref(address, slot).unwrap())
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, NoWitness> {
-        Ok(self.inner.block_hash_ref(number).unwrap())
-    }
-}
-
 fn speculative(workers: u16) -> Config {
     let mut config = Config::with_workers(NonZeroU16::new(workers).unwrap());
     config.policy = Policy::Forced(Forced::Speculative);
@@ -70,9 +28,8 @@ fn speculative(workers: u16) -> Config {
 }
 
 /// Without an answer to `refused`: what sequential execution says, and what Braid says.
-fn without(scene: &Scene, refused: Ask) -> [Result<(), String>; 2] {
-    let hook: Hook = Arc::new(move |ask| if ask == refused { Err(NoWitness) } else { Ok(()) });
-    let database = Hooked { inner: scene.database(), hook };
+fn without(scene: &Scene, refused: Read) -> [Result<(), String>; 2] {
+    let database = Fault::At(refused).of(scene.database());
     let expected = sequential::execute(&(&scene.block).into(), database.clone());
     let found = Executor::new(speculative(2))
         .unwrap()
@@ -88,12 +45,12 @@ fn without(scene: &Scene, refused: Ask) -> [Result<(), String>; 2] {
 #[test]
 fn a_beneficiary_that_is_never_read_may_be_unreadable() {
     let mut scene = Scene::on(SpecId::SHANGHAI);
-    let [expected, found] = without(&scene, Ask::Account(BENEFICIARY));
+    let [expected, found] = without(&scene, Read::Account(BENEFICIARY));
     assert_eq!((expected, found), (Ok(()), Ok(())), "an empty block");
     let [alice] = scene.senders();
     scene.set_nonce(alice, 9);
     scene.send(alice, pay(alice, 1));
-    let [expected, found] = without(&scene, Ask::Account(BENEFICIARY));
+    let [expected, found] = without(&scene, Read::Account(BENEFICIARY));
     assert_eq!(expected, found, "an invalid first transaction");
 }
 
@@ -104,7 +61,7 @@ fn slots_of_a_contract_of_this_block_are_not_asked_of_the_database() {
     let new = alice.create(0);
     scene.send(alice, create(deploying(Code::new().sload(7).sstore_top(2))));
     scene.send(bob, call(new));
-    let [expected, found] = without(&scene, Ask::Slot(new, U256::from(7)));
+    let [expected, found] = without(&scene, Read::Slot(new, U256::from(7)));
     assert_eq!((expected, found), (Ok(()), Ok(())));
 }
 
@@ -122,7 +79,7 @@ fn slots_of_an_account_of_this_block_are_not_asked_of_the_database() {
         let target = scene.contract(0, sum.op(opcode::STOP));
         scene.send(alice, delegate(vec![authorization(odd, target, 0)], bob));
         scene.send(bob, call(odd));
-        let [expected, found] = without(&scene, Ask::Slot(odd, U256::ZERO));
+        let [expected, found] = without(&scene, Read::Slot(odd, U256::ZERO));
         assert_eq!((expected, found), (Ok(()), Ok(())), "{spec:?}");
         assert_eq!(scene.play().slot(odd, 1), Some(U256::from(100)), "{spec:?}");
     }
@@ -131,13 +88,11 @@ fn slots_of_an_account_of_this_block_are_not_asked_of_the_database() {
 /// A database that panics at what sequential execution never asks for, in each strategy.
 #[test]
 fn who_is_paid_nothing_is_not_looked_at() {
-    let hook: Hook = Arc::new(|ask| match ask {
-        Ask::Account(BENEFICIARY) => panic!("nothing pays the beneficiary"),
-        Ask::Account(_) | Ask::Slot(..) => Ok(()),
-    });
     for spec in [SpecId::SHANGHAI, SpecId::OSAKA, SpecId::AMSTERDAM] {
         let scene = Scene::on(spec);
-        let database = Hooked { inner: scene.database(), hook: Arc::clone(&hook) };
+        let database = Hooked::watched(scene.database(), |read| {
+            assert_ne!(read, Read::Account(BENEFICIARY), "nothing pays the beneficiary");
+        });
         sequential::execute(&(&scene.block).into(), database.clone()).expect("a valid block");
         for workers in [1, 2] {
             for policy in [Policy::Auto, Policy::InOrder, Policy::Forced(Forced::Speculative)] {
@@ -185,16 +140,12 @@ fn a_touch_that_changes_no_value_is_seen() {
     scene.send(bob, delegate(vec![authorization(odd, target, 0)], odd));
     let (read, committed) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
     let (has_read, is_committed) = (Arc::clone(&read), Arc::clone(&committed));
-    let hook: Hook = Arc::new(move |ask| {
-        match ask {
-            Ask::Account(address) if address == alice => read.wait(),
-            Ask::Slot(address, slot) if address == odd && slot.is_zero() => has_read.open(),
-            Ask::Account(address) if address == late => committed.wait(),
-            Ask::Account(_) | Ask::Slot(..) => {}
-        }
-        Ok(())
+    let database = Hooked::watched(scene.database(), move |asked| match asked {
+        Read::Account(address) if address == alice => read.wait(),
+        Read::Slot(address, slot) if address == odd && slot.is_zero() => has_read.open(),
+        Read::Account(address) if address == late => committed.wait(),
+        _ => {}
     });
-    let database = Hooked { inner: scene.database(), hook };
     let block = Arc::new(scene.block.clone());
     let mut config = speculative(2);
     config.max_speculative_runs = 1;

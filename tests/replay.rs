@@ -11,8 +11,9 @@ use braid_evm::{
 use braid_testkit::block::Block as PlainBlock;
 use braid_testkit::block_file::BlockFile;
 use braid_testkit::code::Code;
-use braid_testkit::faulty::{Fault, Faulty, Place};
+use braid_testkit::faulty::Fault;
 use braid_testkit::generate::Case;
+use braid_testkit::hooked::Read;
 use braid_testkit::own::{Publishing, Teller};
 use braid_testkit::plain::bare;
 use braid_testkit::sequential::{Tracer, trace_all};
@@ -250,8 +251,8 @@ fn a_database_that_fails() {
     let mut executor = executor(Policy::Auto, Mode::Validate);
     let output =
         executor.block(scene.block.clone()).database(scene.database()).execute().expect("valid");
-    let place = Place::Account(alice);
-    let source = Cloned(Faulty::new(scene.database(), Fault::At(place)));
+    let place = Read::Account(alice);
+    let source = Cloned(Fault::At(place).of(scene.database()));
     let error = output.replay(TxIndex(0), &source, NoOpInspector).map(|_| ());
     assert!(matches!(error, Err(ReplayError::Base(_))), "{error:?}");
 }

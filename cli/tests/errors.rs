@@ -20,7 +20,8 @@ use braid_testkit::{
     block::Block,
     block_file::FileDatabase,
     errors::Made,
-    faulty::{Fault, Faulty, Place},
+    faulty::Fault,
+    hooked::Read,
     workload::{Workload, WorkloadSpec, demo_chain, generate},
 };
 use core::num::{NonZeroU16, NonZeroUsize};
@@ -138,7 +139,7 @@ fn every_reason_for_which_a_block_is_not_explained() {
     let mut made = Made::default();
     let (block, database) = block();
     let contract = alloy_eips::eip4788::BEACON_ROOTS_ADDRESS;
-    let unread = Faulty::new(database, Fault::At(Place::Account(contract)));
+    let unread = Fault::At(Read::Account(contract)).of(database);
     let error = record(&block, &unread, 0).expect_err("a contract cannot be read");
     made.add(&error, &["before the first transaction"]);
     let (block, database) = invalid();

@@ -7,5 +7,6 @@ pub mod spec;
 pub mod targets;
 
 pub use braid_testkit::{
-    code, faulty, generate, hostile, lineup, listed, memory, oracle, own, pace, plain, spoil,
+    code, faulty, generate, hooked, hostile, lineup, listed, memory, oracle, own, pace, plain,
+    spoil,
 };

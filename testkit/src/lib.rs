@@ -10,6 +10,7 @@ pub mod compare;
 pub mod database;
 pub mod errors;
 pub mod fork;
+pub mod hooked;
 pub mod hostile;
 #[cfg(feature = "mutants")]
 pub mod lineup;

@@ -2,7 +2,7 @@
 
 use crate::hostile::declared::Declared;
 use crate::oracle::Expected;
-use crate::pace::{Gate, Paced};
+use crate::pace::Gate;
 use crate::spoil::{Numbers, scramble};
 use alloy_eip7928::bal::Bal;
 use braid_evm::ids::WorkerId;
@@ -303,7 +303,7 @@ impl Lineup {
         for (index, workers) in WORKERS.into_iter().enumerate().skip(1) {
             for offset in [0, 1] {
                 let gate = Arc::new(Gate::pairs(block, offset, PATIENCE));
-                let paced = Paced::new(database.clone(), Arc::clone(&gate));
+                let paced = gate.guard(database.clone());
                 self.run(index, block, paced, &expected).map_err(|difference| {
                     format!("{workers} workers, pairs from {offset}: {difference}")
                 })?;

@@ -6,11 +6,10 @@
 //! lower one goes on. So a wrong answer gets every chance to show, and two transactions that
 //! meet this way prove from outside that they ran at the same time.
 
-use alloy_primitives::{Address, B256, U256};
+use crate::hooked::{Hooked, Read};
+use alloy_primitives::Address;
 use braid_evm::Block;
 use revm::DatabaseRef;
-use revm::bytecode::Bytecode;
-use revm::state::AccountInfo;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -86,6 +85,16 @@ impl Gate {
         self.waits_for.len()
     }
 
+    /// `inner`, whose accounts pass this gate, which is for one execution of one block.
+    pub fn guard<D: DatabaseRef>(self: &Arc<Self>, inner: D) -> Hooked<D, D::Error> {
+        let gate = Arc::clone(self);
+        Hooked::watched(inner, move |read| {
+            if let Read::Account(address) = read {
+                gate.pass(address);
+            }
+        })
+    }
+
     fn pass(&self, address: Address) {
         let Ok(mut come) = self.come.lock() else { return };
         if !come.insert(address) {
@@ -110,38 +119,3 @@ impl Gate {
 
 /// How long the higher transaction of a pair runs before the lower one goes on.
 const HEAD_START: Duration = Duration::from_micros(150);
-
-/// A database behind a gate.
-#[derive(Clone, Debug)]
-pub struct Paced<D> {
-    inner: D,
-    gate: Arc<Gate>,
-}
-
-impl<D> Paced<D> {
-    /// `inner` behind `gate`, which is for one execution of one block.
-    pub const fn new(inner: D, gate: Arc<Gate>) -> Self {
-        Self { inner, gate }
-    }
-}
-
-impl<D: DatabaseRef> DatabaseRef for Paced<D> {
-    type Error = D::Error;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
-        self.gate.pass(address);
-        self.inner.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, D::Error> {
-        self.inner.code_by_hash_ref(code_hash)
-    }
-
-    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, D::Error> {
-        self.inner.storage_ref(address, index)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, D::Error> {
-        self.inner.block_hash_ref(number)
-    }
-}

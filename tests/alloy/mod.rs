@@ -32,14 +32,14 @@ use braid_evm::{
 use braid_testkit::block::{Block, ChainRules};
 use braid_testkit::block_file::{BlockFile, FileDatabase};
 use braid_testkit::compare::{Execution, differences};
+use braid_testkit::faulty::{Fault, Unreadable};
 use braid_testkit::generate::Case;
+use braid_testkit::hooked::Read;
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use braid_testkit::sequential::{ForkSpec, Receipts, envelope};
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 use revm::database::BundleState;
 use revm::primitives::hardfork::SpecId;
-use revm::state::{AccountInfo, Bytecode};
-use revm::{DatabaseRef, context::DBErrorMarker};
 use running::{run, run_one_by_one, run_upon_each_other};
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -223,46 +223,6 @@ fn calls(to: impl Fn(u8) -> Address) -> (Block, MemoryDatabase) {
     (block, MemoryDatabase::new((0..8).map(|index| (sender(index), rich.clone())).collect()))
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trap {
-    Fails,
-    Panics,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("out of order")]
-struct OutOfOrder;
-
-impl DBErrorMarker for OutOfOrder {}
-
-/// A database with an account that cannot be read.
-#[derive(Clone, Debug)]
-struct Trapped(MemoryDatabase, Address, Trap);
-
-impl DatabaseRef for Trapped {
-    type Error = OutOfOrder;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, OutOfOrder> {
-        match self.2 {
-            Trap::Fails if address == self.1 => Err(OutOfOrder),
-            Trap::Panics if address == self.1 => panic!("trapped"),
-            _ => self.0.basic_ref(address).map_err(|never| match never {}),
-        }
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, OutOfOrder> {
-        self.0.code_by_hash_ref(hash).map_err(|never| match never {})
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, OutOfOrder> {
-        self.0.storage_ref(address, slot).map_err(|never| match never {})
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, OutOfOrder> {
-        self.0.block_hash_ref(number).map_err(|never| match never {})
-    }
-}
-
 #[test]
 fn a_database_that_fails_or_panics_ends_one_block() {
     let target = |index: u8| Address::repeat_byte(0x70 + index);
@@ -270,8 +230,9 @@ fn a_database_that_fails_or_panics_ends_one_block() {
     let transactions = shells(&block.transactions);
     for workers in WORKERS {
         let factory = ours(&block, workers);
-        for trap in [Trap::Fails, Trap::Panics, Trap::Fails] {
-            let trapped = || Trapped(database.clone(), target(5), trap);
+        let place = Read::Account(target(5));
+        for fault in [Fault::At(place), Fault::PanicAt(place), Fault::At(place)] {
+            let trapped = || fault.clone().of(database.clone());
             let expected = catch_unwind(AssertUnwindSafe(|| {
                 run(&theirs(&block), &block, &transactions, trapped())
             }));
@@ -279,12 +240,12 @@ fn a_database_that_fails_or_panics_ends_one_block() {
                 catch_unwind(AssertUnwindSafe(|| run(&factory, &block, &transactions, trapped())));
             match (expected, found) {
                 (Ok(expected), Ok(found)) => {
-                    assert_eq!(trap, Trap::Fails);
+                    assert!(matches!(fault, Fault::At(_)));
                     assert!(expected.0.is_err());
                     assert_equal(&expected, &found, &format!("{workers} workers"));
                 }
                 (Err(_), Err(payload)) => {
-                    assert_eq!(payload.downcast_ref::<&str>(), Some(&"trapped"));
+                    assert_eq!(payload.downcast_ref::<Unreadable>(), Some(&Unreadable(place)));
                 }
                 (expected, found) => panic!("{:?} {:?}", expected.is_ok(), found.is_ok()),
             }

@@ -7,7 +7,8 @@ use alloy_primitives::Address;
 use braid_evm::{
     BlockErrorKind, CancellationToken, Config, Executor, Mode, Rejection, TransactionPool,
 };
-use braid_testkit::faulty::{Fault, Faulty, Place};
+use braid_testkit::faulty::Fault;
+use braid_testkit::hooked::Read;
 use braid_testkit::oracle::Expected;
 use core::ops::ControlFlow;
 use revm::context::TxEnv;
@@ -79,7 +80,7 @@ fn a_pool_comes_back_beside_an_error() {
         let (mut scene, mut pool) = offers();
         let unread = scene.put(Address::repeat_byte(0x77), rich());
         pool.waiting.push_front(TxEnv { caller: unread, nonce: 0, ..pay(unread, 1) });
-        let database = Faulty::new(scene.database(), Fault::At(Place::Account(unread)));
+        let database = Fault::At(Read::Account(unread)).of(scene.database());
         let handle = executor();
         let (back, built) = handle.block(scene.block.clone()).database(database).build(pool).await;
         let error = built.expect_err("the sender cannot be read");
@@ -131,8 +132,8 @@ fn a_token_gives_the_block_that_there_is() {
 fn a_future_that_is_dropped_ends_its_block_and_drops_the_pool() {
     on_both(|| async {
         let ((scene, pool), handle) = (offers(), executor());
-        let (database, held) = (gated(&scene), Arc::clone(&pool.held));
-        let (gate, token) = (Arc::clone(&database.gate), CancellationToken::new());
+        let ((database, gate), held) = (gated(&scene), Arc::clone(&pool.held));
+        let token = CancellationToken::new();
         let request = handle.block(scene.block.clone()).database(database).cancel(token.clone());
         tokio::select! {
             _ = request.build(pool) => panic!("the gate is closed"),

@@ -3,24 +3,21 @@
 
 use super::parts::{payments, receiver, run, seeded, send};
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, Bytes, U256};
 use braid_evm::runtime::simulated::{Costs, Options, Schedule};
 use braid_evm::{Cloned, Config, Forced, Mode, Policy, Reason, SimulatedExecutor, Strategy};
 use braid_testkit::code::{Code, deploying};
+use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::lineup::executor;
 use braid_testkit::memory::MemoryDatabase;
 use braid_testkit::oracle::Expected;
-use core::convert::Infallible;
 use core::ops::ControlFlow;
-use revm::DatabaseRef;
-use revm::bytecode::Bytecode;
 use revm::bytecode::opcode::{
     ADD, BALANCE, CALLDATALOAD, CALLER, DUP1, EXTCODESIZE, INVALID, LOG1, SELFDESTRUCT, SLOAD,
     SSTORE, SWAP1,
 };
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
-use revm::state::AccountInfo;
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 use std::sync::{Arc, Condvar, Mutex};
@@ -315,41 +312,20 @@ fn many_of_its_transactions_conflict() {
     assert_eq!(begin(10)[0], speculative);
 }
 
-/// Waits until two threads are inside.
-#[derive(Clone)]
-struct Meeting {
-    database: MemoryDatabase,
-    at: Arc<Vec<Address>>,
-    come: Arc<(Mutex<BTreeSet<String>>, Condvar)>,
-}
-
-impl DatabaseRef for Meeting {
-    type Error = Infallible;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        if self.at.contains(&address) {
-            let mut come = self.come.0.lock().expect("no thread panics");
+/// A reader of one of the accounts `at` waits until two threads have read some.
+fn meeting(database: MemoryDatabase, at: Vec<Address>) -> Hooked<MemoryDatabase> {
+    let (come, one_came) = (Mutex::new(BTreeSet::new()), Condvar::new());
+    Hooked::watched(database, move |read| {
+        if matches!(read, Read::Account(address) if at.contains(&address)) {
+            let mut come = come.lock().expect("no thread panics");
             let me: ThreadId = std::thread::current().id();
             come.insert(format!("{me:?}"));
-            self.come.1.notify_all();
+            one_came.notify_all();
             let patience = Duration::from_secs(5);
-            let waited = self.come.1.wait_timeout_while(come, patience, |come| come.len() < 2);
+            let waited = one_came.wait_timeout_while(come, patience, |come| come.len() < 2);
             assert!(waited.is_ok_and(|(_, end)| !end.timed_out()), "no other worker runs anything");
         }
-        self.database.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
-        self.database.code_by_hash_ref(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
-        self.database.storage_ref(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
-        self.database.block_hash_ref(number)
-    }
+    })
 }
 
 /// Two lanes at once, as the database sees it.
@@ -357,10 +333,8 @@ impl DatabaseRef for Meeting {
 fn lanes_run_at_the_same_time() {
     let scene = markets(300);
     let at: Vec<_> = scene.block.transactions.iter().map(|tx| tx.caller).collect();
-    let at = Arc::new(at);
     for workers in [2, 3] {
-        let (database, at) = (scene.database(), Arc::clone(&at));
-        let meeting = Meeting { database, at, come: Arc::default() };
+        let meeting = meeting(scene.database(), at.clone());
         let policy = Policy::Forced(Forced::Groups);
         let stats = run(&mut seeded(workers, policy), &scene, meeting);
         assert!(stats.lane_rounds > 1 && stats.discarded == 0, "{workers}: {stats:?}");

@@ -1,18 +1,15 @@
 //! Transactions that take much longer than others begin before their turn, once blocks have shown which they are.
 
 use crate::support::scene::{Scene, call};
-use alloy_primitives::{Address, B256, U256, address};
+use alloy_primitives::{Address, address};
 use braid_evm::{Config, Executor, Mode, Stats};
 use braid_testkit::code::Code;
+use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::memory::MemoryDatabase;
 use braid_testkit::oracle::Expected;
-use core::convert::Infallible;
-use revm::DatabaseRef;
-use revm::bytecode::Bytecode;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
-use revm::state::AccountInfo;
 use std::num::NonZeroU16;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -25,45 +22,21 @@ const LAST: usize = TRANSACTIONS as usize - 1;
 /// Long enough for any machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A reader of the storage of some contracts waits until that of the slow one was read.
-#[derive(Clone)]
-struct Held {
-    database: MemoryDatabase,
-    slow: Address,
-    waiting: Vec<Address>,
-    came: Arc<(Mutex<bool>, Condvar)>,
-}
-
-impl DatabaseRef for Held {
-    type Error = Infallible;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        self.database.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
-        self.database.code_by_hash_ref(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
-        let (came, one_came) = &*self.came;
+/// A reader of the storage of one of the `waiting` contracts waits until that of the slow one was read.
+fn held(database: MemoryDatabase, slow: Address, waiting: Vec<Address>) -> Hooked<MemoryDatabase> {
+    let (came, one_came) = (Mutex::new(false), Condvar::new());
+    Hooked::watched(database, move |read| {
+        let Read::Slot(address, _) = read else { return };
         let mut came = came.lock().expect("no thread panics");
-        if address == self.slow {
+        if address == slow {
             *came = true;
             one_came.notify_all();
-        } else if self.waiting.contains(&address) {
+        } else if waiting.contains(&address) {
             let waited = one_came.wait_timeout_while(came, PATIENCE, |came| !*came);
-            assert!(
-                !waited.expect("no thread panics").1.timed_out(),
-                "no worker began the slow one"
-            );
+            let is_late = waited.expect("no thread panics").1.timed_out();
+            assert!(!is_late, "no worker began the slow one");
         }
-        self.database.storage_ref(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
-        self.database.block_hash_ref(number)
-    }
+    })
 }
 
 /// Every call counts in one of many contracts; the last one counts in `counts_in`, if that is one of them, and in a
@@ -98,15 +71,15 @@ fn executor(workers: u16) -> Executor {
     Executor::new(config).expect("threads start")
 }
 
-/// Executes the block and compares it. `held`: nothing can go on in its second half before the slow call has begun.
-fn play(executor: &mut Executor, (scene, slow): &(Scene, Address), held: bool) -> Stats {
+/// Executes the block and compares it. `is_held`: nothing can go on in its second half before the slow call has begun.
+fn play(executor: &mut Executor, (scene, slow): &(Scene, Address), is_held: bool) -> Stats {
     let block = Arc::new(scene.block.clone());
     let database = scene.database();
     let expected = Expected::new(&block, Mode::Validate, &database);
     // Not the one after the tenth: the slow call may have to do with it.
-    let later = scene.block.transactions.iter().skip(12).take(8).filter(|_| held);
+    let later = scene.block.transactions.iter().skip(12).take(8).filter(|_| is_held);
     let waiting = later.filter_map(|tx| tx.kind.to().copied()).collect();
-    let database = Held { database, slow: *slow, waiting, came: Arc::default() };
+    let database = held(database, *slow, waiting);
     let found = executor.block(Arc::clone(&block)).database(database).execute();
     expected.compare(&found).expect("equal");
     found.expect("a valid block").stats

@@ -5,7 +5,7 @@ use crate::support::scene::{Scene, call, pay};
 use braid_evm::{Forced, Mode, Policy};
 use braid_testkit::code::Code;
 use braid_testkit::lineup::{Lineup, executor};
-use braid_testkit::pace::{Gate, Paced};
+use braid_testkit::pace::Gate;
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn two_transactions_are_in_progress_at_once() {
         let mut executor = executor(workers, Policy::Forced(Forced::Speculative), Mode::Validate);
         for _ in 0..20 {
             let gate = Arc::new(Gate::meeting(&block, PATIENCE));
-            let database = Paced::new(scene.database(), Arc::clone(&gate));
+            let database = gate.guard(scene.database());
             executor.block(Arc::clone(&block)).database(database).execute().expect("a valid block");
             assert_eq!(gate.met(), 1, "{workers} workers");
         }

@@ -2,22 +2,18 @@
 //! rest counts, and nothing else.
 
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, U256};
 use braid_evm::{Config, Executor, Forced, Mode, Policy, Stats};
 use braid_testkit::code::{Code, deploying};
+use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::lineup::{Copies, executor};
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use braid_testkit::oracle::Expected;
-use core::convert::Infallible;
-use revm::DatabaseRef;
-use revm::bytecode::Bytecode;
 use revm::bytecode::opcode::{BALANCE, SELFBALANCE, SSTORE};
 use revm::context::{CfgEnv, TxEnv};
 use revm::primitives::hardfork::SpecId;
-use revm::state::AccountInfo;
 use std::num::NonZeroU16;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread::ThreadId;
 use std::time::Duration;
 
 pub(crate) fn receiver(number: u64) -> Address {
@@ -313,17 +309,6 @@ fn parts_without_reverts() {
     assert_eq!(found.bundle.state, expected.bundle.state);
 }
 
-/// The caller begins its first part once another worker has begun one, and that one goes on once the caller
-/// has come to its third part or so.
-#[derive(Clone)]
-struct Held {
-    database: MemoryDatabase,
-    caller: ThreadId,
-    first: Vec<Address>,
-    awaited: Vec<Address>,
-    come: Arc<(Mutex<Come>, Condvar)>,
-}
-
 /// Who has come.
 #[derive(Default)]
 struct Come {
@@ -331,43 +316,32 @@ struct Come {
     caller: bool,
 }
 
-impl Held {
-    /// Waits for the others; whether they have come.
-    fn wait(&self, come: MutexGuard<'_, Come>, is_there: fn(&Come) -> bool) -> bool {
-        let patience = Duration::from_secs(5);
-        let waited = self.come.1.wait_timeout_while(come, patience, |come| !is_there(come));
-        waited.is_ok_and(|(_, end)| !end.timed_out())
-    }
-}
-
-impl DatabaseRef for Held {
-    type Error = Infallible;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        let mut come = self.come.0.lock().expect("no thread panics");
-        let is_caller = std::thread::current().id() == self.caller;
+/// The caller begins its first part once another worker has begun one, and that one goes on once the caller
+/// has come to its third part or so.
+fn held(scene: &Scene) -> Hooked<MemoryDatabase> {
+    let senders: Vec<Address> = scene.block.transactions.iter().map(|tx| tx.caller).collect();
+    let first: Vec<Address> = senders.iter().step_by(64).copied().collect();
+    let caller = std::thread::current().id();
+    let (come, one_came) = (Mutex::new(Come::default()), Condvar::new());
+    Hooked::watched(scene.database(), move |read| {
+        let Read::Account(address) = read else { return };
+        // Waits for the others; whether they have come.
+        let wait = |come: MutexGuard<'_, Come>, is_there: fn(&Come) -> bool| {
+            let patience = Duration::from_secs(5);
+            let waited = one_came.wait_timeout_while(come, patience, |come| !is_there(come));
+            waited.is_ok_and(|(_, end)| !end.timed_out())
+        };
+        let mut come = come.lock().expect("no thread panics");
+        let is_caller = std::thread::current().id() == caller;
         come.others |= !is_caller;
-        come.caller |= is_caller && self.awaited.contains(&address);
-        self.come.1.notify_all();
+        come.caller |= is_caller && senders[3 * 64..].contains(&address);
+        one_came.notify_all();
         if !is_caller {
-            assert!(self.wait(come, |come| come.caller), "the caller does not go on");
-        } else if self.first.contains(&address) {
-            assert!(self.wait(come, |come| come.others), "no other worker runs anything");
+            assert!(wait(come, |come| come.caller), "the caller does not go on");
+        } else if first.contains(&address) {
+            assert!(wait(come, |come| come.others), "no other worker runs anything");
         }
-        self.database.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
-        self.database.code_by_hash_ref(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
-        self.database.storage_ref(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
-        self.database.block_hash_ref(number)
-    }
+    })
 }
 
 /// The beneficiary exists and is empty: the first fee makes it an account like any other.
@@ -385,16 +359,8 @@ fn an_empty_beneficiary_holds_nothing_up() {
 #[test]
 pub(crate) fn a_later_part_ends_first() {
     let scene = payments(1_100);
-    let senders: Vec<Address> = scene.block.transactions.iter().map(|tx| tx.caller).collect();
     for workers in [2, 3] {
-        let held = Held {
-            database: scene.database(),
-            caller: std::thread::current().id(),
-            first: senders.iter().step_by(64).copied().collect(),
-            awaited: senders[3 * 64..].to_vec(),
-            come: Arc::default(),
-        };
-        let stats = run(&mut seeded(workers, Policy::Auto), &scene, held);
+        let stats = run(&mut seeded(workers, Policy::Auto), &scene, held(&scene));
         assert!(stats.speculative >= 1_000 && stats.discarded == 0, "{workers}: {stats:?}");
     }
 }

@@ -10,7 +10,7 @@ use braid_testkit::code::Code;
 use braid_testkit::lineup::{Lineup, chunked};
 use braid_testkit::memory::MemoryAccount;
 use braid_testkit::oracle::Expected;
-use braid_testkit::pace::{Gate, Paced};
+use braid_testkit::pace::Gate;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::context_interface::either::Either;
@@ -205,7 +205,7 @@ pub(crate) fn it_gets_code_and_owns_what_it_owned() {
         // waits begins at all depends on who comes first.
         let waits = [(called, asked), (asked, senders[3])];
         let gate = Arc::new(Gate::until(waits, Duration::from_secs(20)));
-        let database = Paced::new(scene.database(), Arc::clone(&gate));
+        let database = gate.guard(scene.database());
         let mut executor =
             chunked(2, NonZeroU32::new(3), Policy::Forced(Forced::Speculative), Mode::Validate)
                 .with_mutant(SEEDED.get());

@@ -2,18 +2,15 @@
 //! guessed is left, where one takes over from the other.
 
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, pay};
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::Address;
 use braid_evm::{Forced, Mode, Policy};
 use braid_testkit::code::Code;
+use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::lineup::executor;
 use braid_testkit::memory::MemoryDatabase;
 use braid_testkit::oracle::Expected;
-use core::convert::Infallible;
-use revm::DatabaseRef;
-use revm::bytecode::Bytecode;
 use revm::bytecode::opcode::{ADD, BALANCE, CALLER, SSTORE};
 use revm::primitives::hardfork::SpecId;
-use revm::state::AccountInfo;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -46,40 +43,18 @@ fn scene() -> (Scene, [Address; 2]) {
 
 /// The first sender is not there before a later one has been asked for: what lies between has run on a
 /// wrong guess then.
-#[derive(Clone)]
-struct Held {
-    database: MemoryDatabase,
-    senders: [Address; 2],
-    come: Arc<(Mutex<bool>, Condvar)>,
-}
-
-impl DatabaseRef for Held {
-    type Error = Infallible;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        let (come, one_came) = &*self.come;
-        if address == self.senders[1] {
+fn held(database: MemoryDatabase, [waiting, awaited]: [Address; 2]) -> Hooked<MemoryDatabase> {
+    let (come, one_came) = (Mutex::new(false), Condvar::new());
+    Hooked::watched(database, move |read| {
+        if read == Read::Account(awaited) {
             *come.lock().expect("no thread panics") = true;
             one_came.notify_all();
-        } else if address == self.senders[0] {
+        } else if read == Read::Account(waiting) {
             let come = come.lock().expect("no thread panics");
             let patience = Duration::from_millis(200);
             drop(one_came.wait_timeout_while(come, patience, |come| !*come));
         }
-        self.database.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
-        self.database.code_by_hash_ref(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
-        self.database.storage_ref(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
-        self.database.block_hash_ref(number)
-    }
+    })
 }
 
 #[test]
@@ -92,7 +67,7 @@ pub(crate) fn taking_turns() {
         let mut executor = executor.with_mutant(SEEDED.get());
         let (mut discarded, mut turns) = (0, 0);
         for _ in 0..5 {
-            let database = Held { database: scene.database(), senders, come: Arc::default() };
+            let database = held(scene.database(), senders);
             let found = executor.block(Arc::clone(&block)).database(database).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{workers}: {difference}"));
             let stats = found.expect("a valid block").stats;

@@ -2,19 +2,18 @@
 //! executor goes on.
 
 use crate::support::scene::{SEEDED, Scene, call, pay};
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::Address;
 use braid_evm::{
     At, BlockErrorKind, CancellationToken, Cloned, Config, Executor, Forced, Mode, Policy,
     Rejection, TransactionPool, TxIndex,
 };
 use braid_testkit::code::Code;
-use braid_testkit::memory::MemoryDatabase;
+use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::oracle::{Expected, compare_prefix};
 use core::ops::ControlFlow;
 use revm::context::TxEnv;
+use revm::primitives::Bytes;
 use revm::primitives::hardfork::SpecId;
-use revm::state::{AccountInfo, Bytecode};
-use revm::{DatabaseRef, primitives::Bytes};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -49,42 +48,6 @@ fn executor(workers: u16, policy: Policy, mode: Mode) -> Executor {
     Executor::new(config).expect("threads start").with_mutant(SEEDED.get())
 }
 
-/// Cancels when the sender of a transaction is read first, and counts the senders that are read from then on.
-#[derive(Clone, Debug)]
-struct Cancelling {
-    inner: MemoryDatabase,
-    sender: Address,
-    token: CancellationToken,
-    senders: Arc<Vec<Address>>,
-    late: Arc<AtomicU64>,
-}
-
-impl DatabaseRef for Cancelling {
-    type Error = <MemoryDatabase as DatabaseRef>::Error;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
-        if self.token.is_cancelled() && self.senders.contains(&address) {
-            self.late.fetch_add(1, SeqCst);
-        }
-        if address == self.sender {
-            self.token.cancel();
-        }
-        self.inner.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Self::Error> {
-        self.inner.code_by_hash_ref(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Self::Error> {
-        self.inner.storage_ref(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Self::Error> {
-        self.inner.block_hash_ref(number)
-    }
-}
-
 #[test]
 pub(crate) fn workers_end_within_a_transaction() {
     let scene = scene();
@@ -97,13 +60,19 @@ pub(crate) fn workers_end_within_a_transaction() {
             let mut executor = executor(workers, policy, Mode::Validate);
             for at in [0, 1, 17, 100, 200] {
                 let (token, late) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
-                let database = Cancelling {
-                    inner: scene.database(),
-                    sender: senders[at],
-                    token: token.clone(),
-                    senders: Arc::clone(&senders),
-                    late: Arc::clone(&late),
-                };
+                let (cancels, senders, counted) =
+                    (token.clone(), Arc::clone(&senders), Arc::clone(&late));
+                // It cancels when the sender of a transaction is read first, and counts the senders that are read from
+                // then on.
+                let database = Hooked::watched(scene.database(), move |read| {
+                    let Read::Account(address) = read else { return };
+                    if cancels.is_cancelled() && senders.contains(&address) {
+                        counted.fetch_add(1, SeqCst);
+                    }
+                    if address == senders[at] {
+                        cancels.cancel();
+                    }
+                });
                 let request = executor.block(Arc::clone(&block)).database(database);
                 let error = request.cancel(token).execute().expect_err("it is cancelled");
                 let what = format!("{policy:?}, {workers} workers, at {at}");

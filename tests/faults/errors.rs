@@ -5,21 +5,22 @@ use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, U256};
 use braid_evm::{At, BlockErrorKind, Forced, Mode, Policy};
 use braid_testkit::code::Code;
-use braid_testkit::faulty::{Fault, Faulty, Place};
+use braid_testkit::faulty::{Fault, Faults};
 use braid_testkit::generate::Case;
+use braid_testkit::hooked::Read;
 use braid_testkit::lineup::{Lineup, SETTINGS, WORKERS, executor};
 use braid_testkit::oracle::{Expected, compare_prefix};
-use braid_testkit::pace::{Gate, Paced};
+use braid_testkit::pace::Gate;
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that sequential execution asks for.
-fn places(case: &Case, mode: Mode) -> Vec<Place> {
-    let database = Faulty::new(case.database(), Fault::Never);
-    let _ = Expected::new(&case.block, mode, &database);
-    database.asked().into_iter().collect()
+fn places(case: &Case, mode: Mode) -> Vec<Read> {
+    let reads = Faults::new(Fault::Never);
+    let _ = Expected::new(&case.block, mode, &reads.of(case.database()));
+    reads.asked().into_iter().collect()
 }
 
 #[test]
@@ -34,7 +35,7 @@ fn an_unreadable_place_gives_the_error_of_sequential_execution() {
             let places = places(&case, *mode);
             let step = 1 + places.len() / 8;
             for place in places.into_iter().skip(seed as usize % step).step_by(step) {
-                let database = Faulty::new(case.database(), Fault::At(place));
+                let database = Fault::At(place).of(case.database());
                 let expected = lineup.compare(&block, &database);
                 let expected = expected.unwrap_or_else(|difference| {
                     panic!("seed {seed}, {mode:?}, {place:?}: {difference}")
@@ -71,14 +72,15 @@ fn an_error_that_only_a_wrong_guess_meets_does_not_surface() {
     for workers in &WORKERS[1..] {
         let mut executor = executor(*workers, Policy::Forced(Forced::Speculative), Mode::Validate);
         for _ in 0..30 {
-            let faulty = Faulty::new(scene.database(), Fault::At(Place::Account(place)));
+            let fault = Faults::new(Fault::At(Read::Account(place)));
+            let faulty = fault.of(scene.database());
             let gate = Arc::new(Gate::pairs(&block, 0, Duration::from_millis(50)));
-            let database = Paced::new(faulty.clone(), gate);
+            let database = gate.guard(faulty.clone());
             let found = executor.block(Arc::clone(&block)).database(database).execute();
             let expected = Expected::new(&block, Mode::Validate, &faulty);
             assert!(expected.output().is_some());
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
-            faults += faulty.faults();
+            faults += fault.count();
         }
     }
     assert!(faults > 0, "no transaction ever went the wrong way");
@@ -94,13 +96,14 @@ fn a_database_that_breaks_down_leaves_a_valid_prefix() {
             for seed in 0..25 {
                 let case = Case::from_seed(seed);
                 let block = Arc::new(case.block.clone());
-                let whole = Faulty::new(case.database(), Fault::Never);
+                let log = Faults::new(Fault::Never);
+                let whole = log.of(case.database());
                 let expected = Expected::new(&block, mode, &whole);
-                let reads = whole.reads();
+                let reads = log.reads();
                 for first in (0..reads).step_by(1 + reads as usize / 6) {
                     for fault in [Fault::From(first), Fault::Once(first)] {
                         let text = format!("seed {seed}, {workers} workers, {fault:?}");
-                        let database = Faulty::new(case.database(), fault);
+                        let database = fault.of(case.database());
                         match executor.block(Arc::clone(&block)).database(database).execute() {
                             Err(error) if matches!(error.kind, BlockErrorKind::Base(_)) => {
                                 let committed = &error.committed;
@@ -146,10 +149,10 @@ fn an_error_is_forgotten_once_it_is_gone() {
     }
     let block = Arc::new(scene.block.clone());
     let mut executor = executor(3, Policy::Forced(Forced::Speculative), Mode::Validate);
-    let good = Faulty::new(scene.database(), Fault::Never);
+    let good = Fault::Never.of(scene.database());
     let expected = Expected::new(&block, Mode::Validate, &good);
     for place in senders {
-        let bad = Faulty::new(scene.database(), Fault::At(Place::Account(place)));
+        let bad = Fault::At(Read::Account(place)).of(scene.database());
         let error =
             executor.block(Arc::clone(&block)).database(bad).execute().expect_err("unreadable");
         assert!(matches!(error.kind, BlockErrorKind::Base(_)), "{error}");
@@ -171,8 +174,8 @@ fn hashes_and_codes_that_cannot_be_read() {
     let block = Arc::new(scene.block.clone());
     let mut lineup = Lineup::new(Policy::Forced(Forced::Speculative), Mode::Validate);
     let hash = alloy_primitives::keccak256(code.bytes());
-    for place in [Place::BlockHash(990), Place::Code(hash), Place::Slot(asks, U256::ZERO)] {
-        let database = Faulty::new(scene.database(), Fault::At(place));
+    for place in [Read::BlockHash(990), Read::Code(hash), Read::Slot(asks, U256::ZERO)] {
+        let database = Fault::At(place).of(scene.database());
         let expected = lineup.compare(&block, &database).unwrap_or_else(|text| panic!("{text}"));
         assert!(expected.error().is_some(), "{place:?}");
     }

@@ -7,11 +7,12 @@ use braid_evm::{
     PrecompileEnd, PrecompileState, StateUnavailable,
 };
 use braid_testkit::code::Code;
-use braid_testkit::faulty::{Fault, Faulty, Place, Unreadable};
+use braid_testkit::faulty::{Fault, Unreadable};
+use braid_testkit::hooked::Read;
 use braid_testkit::lineup::{SETTINGS, executor};
 use braid_testkit::memory::MemoryAccount;
 use braid_testkit::oracle::Expected;
-use braid_testkit::pace::{Gate, Paced};
+use braid_testkit::pace::Gate;
 use core::ops::ControlFlow;
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
@@ -111,7 +112,7 @@ fn check_counts(executor: &mut Executor, scene: &Scene, counter: Address, sender
     let block = Arc::new(scene.block.clone());
     for offset in [0, 1] {
         let gate = Arc::new(Gate::pairs(&block, offset, Duration::from_millis(20)));
-        let database = Paced::new(scene.database(), gate);
+        let database = gate.guard(scene.database());
         let output =
             executor.block(Arc::clone(&block)).database(database).execute().expect("a valid block");
         let account = output.bundle.account(&counter).expect("it counted");
@@ -156,8 +157,8 @@ fn a_database_error_surfaces_though_a_precompile_swallows_it() {
     scene.send(carol, call(ask));
     let precompile = Reader::new(read, Habit::MakesUp);
     for setting in SETTINGS {
-        let place = Place::Slot(read, U256::ZERO);
-        let database = Faulty::new(scene.database(), Fault::At(place));
+        let place = Read::Slot(read, U256::ZERO);
+        let database = Fault::At(place).of(scene.database());
         let error = with(setting, &precompile)
             .block(scene.block.clone())
             .database(database)
@@ -186,7 +187,7 @@ fn a_panic_on_a_wrong_guess_is_dropped() {
         let mut executor = with(setting, &precompile);
         for _ in 0..20 {
             let gate = Arc::new(Gate::pairs(&block, 0, Duration::from_millis(20)));
-            let database = Paced::new(scene.database(), gate);
+            let database = gate.guard(scene.database());
             let output = executor
                 .block(Arc::clone(&block))
                 .database(database)
@@ -330,13 +331,13 @@ fn a_panic_of_the_database_is_raised_where_sequential_execution_meets_it() {
     for (workers, policy) in SETTINGS {
         let mut executor = executor(workers, policy, Mode::Validate);
         for _ in 0..10 {
-            let place = Place::Account(stranger);
-            let database = Faulty::new(scene.database(), Fault::PanicAt(place));
+            let place = Read::Account(stranger);
+            let database = Fault::PanicAt(place).of(scene.database());
             let run = || executor.block(Arc::clone(&block)).database(database).execute();
             let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("it panics");
             assert_eq!(payload.downcast_ref::<Unreadable>(), Some(&Unreadable(place)));
         }
-        let database = Faulty::new(scene.database(), Fault::Never);
+        let database = Fault::Never.of(scene.database());
         let expected = Expected::new(&block, Mode::Validate, &database);
         let found = executor.block(Arc::clone(&block)).database(database).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
@@ -354,8 +355,8 @@ fn panics_outside_the_transactions_are_raised() {
     let before = alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
     let after = alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
     let mut executor = executor(3, Policy::Forced(Forced::Speculative), Mode::Validate);
-    for place in [before, after].map(Place::Account) {
-        let database = Faulty::new(scene.database(), Fault::PanicAt(place));
+    for place in [before, after].map(Read::Account) {
+        let database = Fault::PanicAt(place).of(scene.database());
         let run = || executor.block(Arc::clone(&block)).database(database).execute();
         let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("it panics");
         assert_eq!(payload.downcast_ref::<Unreadable>(), Some(&Unreadable(place)));

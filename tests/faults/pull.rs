@@ -3,8 +3,9 @@
 use crate::support::scene::{Scene, pay};
 use alloy_primitives::Address;
 use braid_evm::{At, BlockErrorKind, Cloned, Mode, Outcome, Policy, Rejection, TransactionPool};
-use braid_testkit::faulty::{Fault, Faulty, Place};
+use braid_testkit::faulty::Fault;
 use braid_testkit::generate::Case;
+use braid_testkit::hooked::Read;
 use braid_testkit::lineup::{SETTINGS, executor};
 use braid_testkit::oracle::Expected;
 use revm::context::TxEnv;
@@ -146,7 +147,7 @@ fn a_database_that_fails_in_the_third_round() {
         let at = queue.waiting.len() - 20;
         queue.waiting[at] = TxEnv { caller: last, nonce: 0, ..queue.waiting[at].clone() };
         let mut executor = executor(workers, policy, Mode::Build);
-        let database = Faulty::new(scene.database(), Fault::At(Place::Account(last)));
+        let database = Fault::At(Read::Account(last)).of(scene.database());
         let error = executor.block(scene.block.clone()).state(Cloned(database)).build(&mut queue);
         let error = error.expect_err("the sender cannot be read");
         let At::Transaction(tx) = error.at else { panic!("{error}") };

@@ -3,19 +3,18 @@
 
 use crate::support::scene::{SEEDED, Scene, call, numbered, pay};
 use alloy_eips::eip4895::Withdrawal;
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::Address;
 use braid_evm::{
     At, BlockErrorKind, BlockOutput, CancellationToken, Cloned, Config, Executor, Forced, Mode,
     Policy, Rejection, TransactionPool,
 };
 use braid_testkit::code::Code;
+use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::memory::MemoryDatabase;
 use braid_testkit::oracle::{Expected, compare_prefix};
 use core::ops::ControlFlow;
-use revm::DatabaseRef;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
-use revm::state::{AccountInfo, Bytecode};
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -54,10 +53,8 @@ fn payments(count: u64) -> Scene {
 }
 
 /// Cancels when one sender is read, and notes which senders were read at all.
-#[derive(Clone, Debug)]
 struct Noting {
-    inner: MemoryDatabase,
-    last: Address,
+    database: Hooked<MemoryDatabase>,
     token: CancellationToken,
     read: Arc<BTreeMap<Address, AtomicBool>>,
 }
@@ -65,44 +62,26 @@ struct Noting {
 impl Noting {
     fn of(scene: &Scene, last: usize) -> Self {
         let senders = scene.block.transactions.iter().map(|tx| tx.caller);
-        Self {
-            inner: scene.database(),
-            last: scene.block.transactions[last].caller,
-            token: CancellationToken::new(),
-            read: Arc::new(senders.map(|sender| (sender, AtomicBool::new(false))).collect()),
-        }
+        let read: BTreeMap<_, _> = senders.map(|it| (it, AtomicBool::new(false))).collect();
+        let (read, token) = (Arc::new(read), CancellationToken::new());
+        let (notes, cancels) = (Arc::clone(&read), token.clone());
+        let last = scene.block.transactions[last].caller;
+        let database = Hooked::watched(scene.database(), move |read| {
+            let Read::Account(address) = read else { return };
+            if let Some(is_read) = notes.get(&address) {
+                is_read.store(true, SeqCst);
+            }
+            if address == last {
+                cancels.cancel();
+            }
+        });
+        Self { database, token, read }
     }
 
     /// Transactions from the first one on that have begun without a gap.
     fn begun(&self, transactions: &[TxEnv]) -> usize {
         let is_begun = |tx: &&TxEnv| self.read[&tx.caller].load(SeqCst);
         transactions.iter().take_while(is_begun).count()
-    }
-}
-
-impl DatabaseRef for Noting {
-    type Error = <MemoryDatabase as DatabaseRef>::Error;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
-        if let Some(read) = self.read.get(&address) {
-            read.store(true, SeqCst);
-        }
-        if address == self.last {
-            self.token.cancel();
-        }
-        self.inner.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Self::Error> {
-        self.inner.code_by_hash_ref(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Self::Error> {
-        self.inner.storage_ref(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Self::Error> {
-        self.inner.block_hash_ref(number)
     }
 }
 
@@ -119,11 +98,11 @@ pub(crate) fn what_has_begun_is_committed() {
         let block = Arc::new(scene.block.clone());
         let mut executor = executor(workers, policy);
         for last in [count as usize / 2, count as usize - 1] {
-            let database = Noting::of(&scene, last);
-            let request = executor.block(Arc::clone(&block)).database(database.clone());
-            let found = request.cancel(database.token.clone()).execute();
+            let noting = Noting::of(&scene, last);
+            let request = executor.block(Arc::clone(&block)).database(noting.database.clone());
+            let found = request.cancel(noting.token.clone()).execute();
             let what = format!("{policy:?}, {workers} workers, {last} of {count}");
-            let begun = database.begun(&block.transactions);
+            let begun = noting.begun(&block.transactions);
             let output = match found {
                 Ok(output) => {
                     assert_eq!(output.outcomes.len(), block.transactions.len(), "{what}");
@@ -164,9 +143,9 @@ fn what_is_committed_is_what_sequential_execution_gives() {
         config.policy = policy;
         let mut executor = Executor::new(config).expect("threads start");
         for last in (0..150).step_by(7) {
-            let database = Noting::of(&scene, last);
-            let request = executor.block(scene.block.clone()).database(database.clone());
-            let found = request.cancel(database.token.clone()).execute();
+            let noting = Noting::of(&scene, last);
+            let request = executor.block(scene.block.clone()).database(noting.database.clone());
+            let found = request.cancel(noting.token.clone()).execute();
             let output = found.unwrap_or_else(|error| {
                 assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{policy:?}: {error}");
                 *error.committed
@@ -237,15 +216,15 @@ fn a_builder_gets_what_has_run() {
             for last in [0, 40, 300, 599] {
                 let mut whole = scene.clone();
                 whole.block.transactions = transactions.clone();
-                let database = Noting::of(&whole, last);
+                let noting = Noting::of(&whole, last);
                 let mut executor = executor(workers, policy);
                 let mut pool = Waiting(transactions.clone().into_iter());
-                let request = executor.block(scene.block.clone()).state(Cloned(database.clone()));
-                let built = request.cancel(database.token.clone()).build(&mut pool);
+                let request =
+                    executor.block(scene.block.clone()).state(Cloned(noting.database.clone()));
+                let built = request.cancel(noting.token.clone()).build(&mut pool);
                 let built = built.unwrap_or_else(|error| panic!("{policy:?}: {error}"));
                 let what = format!("{policy:?}, {workers} workers, {last}");
-                let (count, begun) =
-                    (built.block.transactions.len(), database.begun(&transactions));
+                let (count, begun) = (built.block.transactions.len(), noting.begun(&transactions));
                 let has_all = count >= begun || !keeps_results(policy, &built.output);
                 assert!(has_all, "{what}: {count} of {begun}");
                 let expected = Expected::new(&built.block, Mode::Build, &scene.database());

@@ -1,61 +1,42 @@
 //! More workers than usual while most of them wait for the database.
 
 use crate::support::scene::{Scene, call_with, pay};
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::Address;
 use braid_evm::ids::WorkerId;
 use braid_evm::{Block, Forced, Mode, Policy, StateSource};
 use braid_testkit::code::Code;
 use braid_testkit::generate::Case;
+use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::lineup::executor;
 use braid_testkit::memory::MemoryDatabase;
 use braid_testkit::oracle::Expected;
 use core::convert::Infallible;
-use revm::DatabaseRef;
-use revm::bytecode::{Bytecode, opcode};
+use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
-use revm::state::AccountInfo;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Counts who is inside it at a time, and takes its time.
-#[derive(Clone, Debug)]
-struct Waiting {
-    database: MemoryDatabase,
-    /// Now, and the most so far.
-    inside: Arc<(AtomicUsize, AtomicUsize)>,
+type Waiting = Hooked<MemoryDatabase>;
+
+/// Readers that are inside the database: now, and the most so far.
+type Inside = Arc<(AtomicUsize, AtomicUsize)>;
+
+/// Counts in `inside` who is inside it at a time, and takes its time.
+fn counting(database: &MemoryDatabase, inside: Inside) -> Waiting {
+    Hooked::watched(database.clone(), move |read| {
+        if matches!(read, Read::Account(_) | Read::Slot(..)) {
+            let (now, most) = &*inside;
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_micros(300));
+            now.fetch_sub(1, Ordering::SeqCst);
+        }
+    })
 }
 
-impl Waiting {
-    fn wait(&self) {
-        let (now, most) = &*self.inside;
-        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        std::thread::sleep(Duration::from_micros(300));
-        now.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl DatabaseRef for Waiting {
-    type Error = Infallible;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        self.wait();
-        self.database.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
-        self.database.code_by_hash_ref(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
-        self.wait();
-        self.database.storage_ref(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
-        self.database.block_hash_ref(number)
-    }
+fn waiting(database: &MemoryDatabase) -> Waiting {
+    counting(database, Inside::default())
 }
 
 /// Handles that wait for one another.
@@ -89,14 +70,14 @@ fn more_workers_wait_where_storage_is_slow() {
     let mut executor = executor(2, Policy::Forced(Forced::Speculative), Mode::Validate);
     // No two can be inside at once: that is no reason for more.
     for _ in 0..2 {
-        let source = OneAtATime(Waiting { database: database.clone(), inside: Arc::default() });
+        let source = OneAtATime(waiting(&database));
         let output = executor.block(block.clone()).state(source).execute().expect("a valid block");
         assert_eq!(output.stats.workers, 2);
     }
     let mut run = || {
-        let inside = Arc::default();
-        let waiting = Waiting { database: database.clone(), inside: Arc::clone(&inside) };
-        let found = executor.block(block.clone()).database(waiting).execute();
+        let inside = Inside::default();
+        let database = counting(&database, Arc::clone(&inside));
+        let found = executor.block(block.clone()).database(database).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         (found.expect("a valid block").stats.workers, inside.1.load(Ordering::SeqCst))
     };
@@ -138,8 +119,7 @@ fn speculation_is_not_given_up_where_storage_is_slow() {
     let mut executor = executor(2, Policy::Auto, Mode::Validate);
     let mut run = |slot| {
         let (block, database) = counted(slot);
-        let waiting = Waiting { database, inside: Arc::default() };
-        let found = executor.block(block).database(waiting).execute();
+        let found = executor.block(block).database(waiting(&database)).execute();
         found.expect("a valid block").stats
     };
     let (own, one) = (|index| index, |_| 0);
@@ -155,10 +135,9 @@ fn more_workers_wait_also_where_not_all_had_something_to_do() {
     let (block, database) = payments(400);
     let mut executor = executor(12, Policy::Forced(Forced::Speculative), Mode::Validate);
     let mut run = || {
-        let waiting = Waiting { database: database.clone(), inside: Arc::default() };
         executor
             .block(block.clone())
-            .database(waiting)
+            .database(waiting(&database))
             .execute()
             .expect("a valid block")
             .stats
@@ -193,14 +172,14 @@ fn a_block_in_order_does_not_ask_for_more_workers() {
 #[test]
 fn how_many_workers_there_are_changes_no_result() {
     let (block, database) = payments(160);
-    let slow =
-        |database: &MemoryDatabase| Waiting { database: database.clone(), inside: Arc::default() };
     let mut widths = BTreeSet::new();
     for policy in [Policy::Forced(Forced::Speculative), Policy::Auto] {
         let mut executor = executor(2, policy, Mode::Build);
         for seed in 0..40_u64 {
             let told = match seed % 4 {
-                0 => Some(executor.block(Arc::clone(&block)).database(slow(&database)).execute()),
+                0 => {
+                    Some(executor.block(Arc::clone(&block)).database(waiting(&database)).execute())
+                }
                 2 => Some(executor.block(Arc::clone(&block)).database(database.clone()).execute()),
                 _ => None,
             };
@@ -209,7 +188,7 @@ fn how_many_workers_there_are_changes_no_result() {
             let expected = Expected::new(&case.block, Mode::Build, &case.database());
             let block = Arc::new(case.block.clone());
             let found = match seed % 3 {
-                0 => executor.block(block).database(slow(&case.database())).execute(),
+                0 => executor.block(block).database(waiting(&case.database())).execute(),
                 _ => executor.block(block).database(case.database()).execute(),
             };
             expected.compare(&found).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));

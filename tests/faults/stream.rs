@@ -1,19 +1,16 @@
 //! Hearing of commits while the block runs, and ending it from there.
 
 use crate::support::scene::{Scene, call, pay};
-use alloy_primitives::{Address, B256, U256};
 use braid_evm::ids::TxIndex;
 use braid_evm::{At, BlockErrorKind, Cloned, Committed, Executor, Forced, Mode, Policy};
 use braid_testkit::code::Code;
 use braid_testkit::generate::Case;
+use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::lineup::{SETTINGS, executor};
 use braid_testkit::oracle::{Expected, compare_prefix};
 use core::convert::Infallible;
 use core::ops::ControlFlow;
-use revm::DatabaseRef;
-use revm::bytecode::Bytecode;
 use revm::primitives::hardfork::SpecId;
-use revm::state::AccountInfo;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -207,46 +204,6 @@ impl Progress {
     }
 }
 
-/// A database where the first sender waits for the second, and the second until the caller has
-/// heard of the first transaction.
-#[derive(Clone, Debug)]
-struct Waiting<D> {
-    inner: D,
-    senders: [Address; 2],
-    progress: Arc<Progress>,
-    heard_in_time: Arc<AtomicU64>,
-}
-
-impl<D: DatabaseRef<Error = Infallible>> DatabaseRef for Waiting<D> {
-    type Error = Infallible;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        if address == self.senders[0] {
-            self.progress.wait(|(begun, _)| !begun);
-        } else if address == self.senders[1] {
-            self.progress.change(|(begun, _)| *begun = true);
-            // The calling thread cannot wait for itself.
-            let elsewhere = std::thread::current().id() != self.progress.caller;
-            if elsewhere && self.progress.wait(|(_, heard)| !heard) {
-                self.heard_in_time.fetch_add(1, Ordering::SeqCst);
-            }
-        }
-        self.inner.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, Infallible> {
-        self.inner.code_by_hash_ref(code_hash)
-    }
-
-    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, Infallible> {
-        self.inner.storage_ref(address, index)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
-        self.inner.block_hash_ref(number)
-    }
-}
-
 /// The second transaction is still running when the caller hears of the first.
 #[test]
 fn commits_are_heard_of_while_others_still_run() {
@@ -260,16 +217,23 @@ fn commits_are_heard_of_while_others_still_run() {
         let caller = std::thread::current().id();
         let progress = Progress { caller, state: Mutex::default(), changed: Condvar::new() };
         let progress = Arc::new(progress);
-        let database = Waiting {
-            inner: scene.database(),
-            senders: [alice, bob],
-            progress: Arc::clone(&progress),
-            heard_in_time: Arc::clone(&heard_in_time),
-        };
-        let source = Cloned(database);
+        let (meets, in_time) = (Arc::clone(&progress), Arc::clone(&heard_in_time));
+        // The first sender waits for the second, and that one until the caller has heard of the first transaction.
+        let database = Hooked::watched(scene.database(), move |read| {
+            if read == Read::Account(alice) {
+                meets.wait(|(begun, _)| !begun);
+            } else if read == Read::Account(bob) {
+                meets.change(|(begun, _)| *begun = true);
+                // The calling thread cannot wait for itself.
+                let elsewhere = std::thread::current().id() != meets.caller;
+                if elsewhere && meets.wait(|(_, heard)| !heard) {
+                    in_time.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        });
         let output = executor
             .block(scene.block.clone())
-            .state(source)
+            .state(Cloned(database))
             .on_commit(|_| {
                 progress.change(|(_, heard)| *heard = true);
                 ControlFlow::Continue(())

@@ -172,7 +172,7 @@ fn cancelled_transactions() {
     grows("cancelled", Mode::Validate, &STRATEGIES, scenes::payments, |executor, scene| {
         let (token, all) = (CancellationToken::new(), scene.block.transactions.len());
         let last = scene.block.transactions[all - 1].caller;
-        let database = scene.database.clone().cancelling(last, token.clone());
+        let database = scene.cancelling(last, token.clone());
         let request = executor.block(Arc::clone(&scene.block)).database(database);
         match request.cancel(token).execute() {
             Ok(output) => assert_eq!(output.outcomes.len(), all),

@@ -5,12 +5,11 @@ use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address};
 use braid_evm::{Block, CancellationToken, Cloned, Config, Executor, Ommer};
 use braid_testkit::code::{Code, deploying};
+use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use braid_testkit::sequential::request_contracts;
-use core::convert::Infallible;
 use core::num::NonZeroU16;
 use core::time::Duration;
-use revm::DatabaseRef;
 use revm::bytecode::opcode;
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
@@ -19,7 +18,6 @@ use revm::context_interface::transaction::{
     Authorization, RecoveredAuthority, RecoveredAuthorization,
 };
 use revm::primitives::hardfork::SpecId;
-use revm::state::{AccountInfo, Bytecode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -38,45 +36,26 @@ pub(crate) struct Growing {
     pub(crate) database: Watched,
 }
 
-/// A state that may cancel a block when an account is read.
-#[derive(Clone, Debug)]
-pub(crate) struct Watched {
-    inner: Arc<MemoryDatabase>,
-    cancels: Option<(Address, CancellationToken)>,
-}
-
-impl Watched {
-    /// The same; a read of `last` cancels `token`.
-    pub(crate) fn cancelling(mut self, last: Address, token: CancellationToken) -> Self {
-        self.cancels = Some((last, token));
-        self
+impl Growing {
+    /// Its state; a read of `last` cancels `token`.
+    pub(crate) fn cancelling(&self, last: Address, token: CancellationToken) -> Hooked<Watched> {
+        Hooked::watched(self.database.clone(), move |read| {
+            if read == Read::Account(last) {
+                token.cancel();
+            }
+        })
     }
 }
 
-impl DatabaseRef for Watched {
-    type Error = Infallible;
+type Watched = Hooked<Arc<MemoryDatabase>>;
 
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        if let Some((_, token)) = self.cancels.as_ref().filter(|(last, _)| *last == address) {
-            token.cancel();
-        }
-        self.inner.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
-        self.inner.code_by_hash_ref(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
-        if slot == U256::from(SLOW) {
+/// A state of `accounts` in which reads of the slot [`SLOW`] take long.
+fn watched(accounts: BTreeMap<Address, MemoryAccount>) -> Watched {
+    Hooked::watched(Arc::new(MemoryDatabase::new(accounts)), |read| {
+        if matches!(read, Read::Slot(_, slot) if slot == U256::from(SLOW)) {
             std::thread::sleep(Duration::from_millis(600));
         }
-        self.inner.storage_ref(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
-        self.inner.block_hash_ref(number)
-    }
+    })
 }
 
 fn numbered(kind: u8, index: u64) -> Address {
@@ -130,8 +109,7 @@ fn growing(spec: SpecId, transactions: Vec<TxEnv>, code: Code) -> Growing {
         withdrawals: since(SpecId::SHANGHAI).then(Vec::new),
         ..Block::default()
     };
-    let inner = Arc::new(MemoryDatabase::new(accounts));
-    Growing { block: Arc::new(block), database: Watched { inner, cancels: None } }
+    Growing { block: Arc::new(block), database: watched(accounts) }
 }
 
 /// The contracts for requests, which end at once.
@@ -262,7 +240,7 @@ pub(crate) fn requests(count: u64) -> Growing {
     let rich = MemoryAccount { balance: U256::from(10_u64.pow(19)), ..MemoryAccount::default() };
     let senders = (0..64).map(|index| (sender(index), rich.clone()));
     let accounts = senders.chain(ending(SpecId::PRAGUE)).chain([(REQUESTS, contract)]).collect();
-    scene.database.inner = Arc::new(MemoryDatabase::new(accounts));
+    scene.database = watched(accounts);
     scene
 }
 

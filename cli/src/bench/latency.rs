@@ -1,11 +1,8 @@
 //! A database that takes its time.
 
-use alloy_primitives::{Address, B256, U256};
+use braid_testkit::hooked::Hooked;
 use core::{fmt, str::FromStr};
-use revm::{
-    DatabaseRef,
-    state::{AccountInfo, Bytecode},
-};
+use revm::DatabaseRef;
 use std::{
     sync::{
         Arc,
@@ -67,67 +64,33 @@ impl ReadCounter {
     }
 }
 
-/// Passes reads on after a wait, and counts them. Clones count together.
-#[derive(Clone, Debug)]
-pub struct SlowDatabase<D> {
+/// `inner`, each of whose reads takes at least `latency` longer, with the number of reads. Clones count together.
+pub fn slowed<D: DatabaseRef>(
     inner: D,
-    latency: Duration,
+    Latency(latency): Latency,
     waiting: Waiting,
-    reads: Arc<AtomicU64>,
-}
-
-impl<D> SlowDatabase<D> {
-    /// `inner`, each of whose reads takes at least `latency` longer.
-    pub fn new(inner: D, latency: Latency, waiting: Waiting) -> Self {
-        Self { inner, latency: latency.0, waiting, reads: Arc::default() }
-    }
-
-    /// The number of reads so far.
-    pub fn counter(&self) -> ReadCounter {
-        ReadCounter(Arc::clone(&self.reads))
-    }
-
-    fn wait(&self) {
-        self.reads.fetch_add(1, Relaxed);
-        match self.waiting {
-            Waiting::Sleep => thread::sleep(self.latency),
+) -> (Hooked<D, D::Error>, ReadCounter) {
+    let reads = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&reads);
+    let wait = move |_| {
+        counted.fetch_add(1, Relaxed);
+        match waiting {
+            Waiting::Sleep => thread::sleep(latency),
             Waiting::Spin => {
                 let start = Instant::now();
-                while start.elapsed() < self.latency {
+                while start.elapsed() < latency {
                     core::hint::spin_loop();
                 }
             }
         }
-    }
-}
-
-impl<D: DatabaseRef> DatabaseRef for SlowDatabase<D> {
-    type Error = D::Error;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
-        self.wait();
-        self.inner.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, Self::Error> {
-        self.wait();
-        self.inner.code_by_hash_ref(code_hash)
-    }
-
-    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, Self::Error> {
-        self.wait();
-        self.inner.storage_ref(address, index)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Self::Error> {
-        self.wait();
-        self.inner.block_hash_ref(number)
-    }
+    };
+    (Hooked::watched(inner, wait), ReadCounter(reads))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy_primitives::{Address, U256};
     use revm::database::EmptyDB;
 
     #[test]
@@ -142,13 +105,12 @@ mod tests {
     fn every_read_waits_and_counts() {
         for waiting in [Waiting::Sleep, Waiting::Spin] {
             let latency = Latency(Duration::from_millis(2));
-            let slow = SlowDatabase::new(EmptyDB::default(), latency, waiting);
+            let (slow, counter) = slowed(EmptyDB::default(), latency, waiting);
             let start = Instant::now();
             let clone = slow.clone();
             clone.basic_ref(Address::ZERO).unwrap();
             slow.storage_ref(Address::ZERO, U256::ZERO).unwrap();
             assert!(start.elapsed() >= 2 * latency.0, "{waiting:?}");
-            let counter = slow.counter();
             assert_eq!((counter.take(), counter.take()), (2, 0));
         }
     }

@@ -34,7 +34,7 @@ pub use against::{Change, FEWEST, Round, Verdict};
 pub use bounded::Bounded;
 pub use figures::{Figures, Series};
 pub use halves::{Half, Means};
-pub use latency::{Latency, ReadCounter, SlowDatabase, Waiting};
+pub use latency::{Latency, ReadCounter, Waiting, slowed};
 pub use load::{Load, compute};
 pub use memory::peak_of;
 pub use rounds::{BenchError, Subject, Timing, measure, rounds_for};

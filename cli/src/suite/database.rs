@@ -3,11 +3,9 @@
 use super::read::{self, Number};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use braid_testkit::database::{BlockHashes, StateDatabase};
+use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::state_root::{PlainAccount, PlainState};
-use revm::{
-    DatabaseRef,
-    state::{AccountInfo, Bytecode},
-};
+use revm::state::Bytecode;
 use serde::Deserialize;
 use std::{collections::BTreeMap, convert::Infallible, thread};
 
@@ -93,29 +91,12 @@ impl BlockHashes for SuiteHashes {
     }
 }
 
-/// A database that yields to other threads at every read of an account or slot. Transactions then overlap, also where
+/// `database`, which yields to other threads at every read of an account or slot. Transactions then overlap, also where
 /// there are fewer cores than workers.
-#[derive(Clone, Debug)]
-pub(super) struct Yielding(pub(super) SuiteDatabase);
-
-impl DatabaseRef for Yielding {
-    type Error = Infallible;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        thread::yield_now();
-        self.0.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, Infallible> {
-        self.0.code_by_hash_ref(code_hash)
-    }
-
-    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, Infallible> {
-        thread::yield_now();
-        self.0.storage_ref(address, index)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
-        self.0.block_hash_ref(number)
-    }
+pub(super) fn yielding(database: &SuiteDatabase) -> Hooked<SuiteDatabase> {
+    Hooked::watched(database.clone(), |read| {
+        if matches!(read, Read::Account(_) | Read::Slot(..)) {
+            thread::yield_now();
+        }
+    })
 }

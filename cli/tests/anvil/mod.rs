@@ -8,7 +8,7 @@ mod code;
 mod node;
 mod traffic;
 
-use braid_cli::bench::{Latency, SlowDatabase, Waiting};
+use braid_cli::bench::{Latency, Waiting, slowed};
 use braid_evm::{Config, Executor, Forced, Policy, Stats};
 use braid_testkit::block_file::BlockFile;
 use node::Anvil;
@@ -52,7 +52,8 @@ fn different_receipt(
 ) -> Result<Stats, String> {
     let (block, database) = file.to_block().map_err(|error| error.to_string())?;
     // Who sleeps lets others run, however busy the machine is.
-    let database = SlowDatabase::new(database, Latency(Duration::from_micros(20)), Waiting::Sleep);
+    let latency = Latency(Duration::from_micros(20));
+    let (database, _) = slowed(database, latency, Waiting::Sleep);
     let output =
         executor.block(Arc::new(braid_evm::Block::from(&block))).database(database).execute();
     let output = output.map_err(|error| error.to_string())?;

@@ -2,7 +2,8 @@
 //! the chain's own, databases that fail. The last two bytes of an input choose.
 
 use super::Bugs;
-use crate::faulty::{Fault, Faulty, Place, Unreadable};
+use crate::faulty::{Fault, Faults, Faulty, Unreadable};
+use crate::hooked::Read;
 use crate::lineup::{SETTINGS, listing};
 use crate::memory::MemoryDatabase;
 use crate::oracle::{Expected, compare_prefix};
@@ -52,7 +53,7 @@ fn unreadable(
 ) -> Result<(), String> {
     let mode = if choice.is_multiple_of(2) { Mode::Validate } else { Mode::Build };
     let Some(at) = unreadable_place(block, mode, database, choice / 2) else { return Ok(()) };
-    let faulty = Faulty::new(database.clone(), Fault::At(at));
+    let faulty = Fault::At(at).of(database.clone());
     let expected = Expected::new(block, mode, &faulty);
     WAYS.into_iter().try_for_each(|way| {
         let found =
@@ -67,10 +68,10 @@ pub(super) fn unreadable_place(
     mode: Mode,
     database: &MemoryDatabase,
     choice: u8,
-) -> Option<Place> {
-    let asked = Faulty::new(database.clone(), Fault::Never);
-    drop(Expected::new(block, mode, &asked));
-    let asked: Vec<Place> = asked.asked().into_iter().collect();
+) -> Option<Read> {
+    let reads = Faults::new(Fault::Never);
+    drop(Expected::new(block, mode, &reads.of(database.clone())));
+    let asked: Vec<Read> = reads.asked().into_iter().collect();
     asked.get(usize::from(choice) % asked.len().max(1)).copied()
 }
 
@@ -87,8 +88,8 @@ impl StateSource for Opens {
     fn open(&self, _: WorkerId) -> Result<Self::State, Unreadable> {
         let take = |left: u64| left.checked_sub(1);
         let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
-        left.map_err(|_| Unreadable(Place::BlockHash(0)))?;
-        Ok(Faulty::new(self.database.clone(), Fault::Never))
+        left.map_err(|_| Unreadable(Read::BlockHash(0)))?;
+        Ok(Fault::Never.of(self.database.clone()))
     }
 }
 
@@ -101,7 +102,7 @@ fn unopened(
     bugs: Bugs,
 ) -> Result<(), String> {
     let opens = u64::from(choice % 5);
-    let expected = Expected::new(block, Mode::Build, &Faulty::new(database.clone(), Fault::Never));
+    let expected = Expected::new(block, Mode::Build, &Fault::Never.of(database.clone()));
     WAYS.into_iter().try_for_each(|way| {
         let source = Opens { database: database.clone(), left: AtomicU64::new(opens) };
         let found =

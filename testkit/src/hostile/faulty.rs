@@ -1,32 +1,26 @@
 //! Databases that fail, or that panic.
 
-use alloy_primitives::{Address, B256, U256};
-use revm::DatabaseRef;
-use revm::bytecode::Bytecode;
-use revm::state::AccountInfo;
+use crate::hooked::{Hooked, Read};
+use core::convert::Infallible;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Something that a database is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// An account, without its code.
-    Account(Address),
-    /// A code, by its hash.
-    Code(B256),
-    /// A storage slot.
-    Slot(Address, U256),
-    /// The hash of the block with this number.
-    BlockHash(u64),
-}
-
-/// A database that could not answer.
+/// A database could not answer this read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} cannot be read")]
-pub struct Unreadable(pub Place);
+pub struct Unreadable(pub Read);
 
 impl revm::database_interface::DBErrorMarker for Unreadable {}
+
+impl From<Infallible> for Unreadable {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// A database that fails as a [`Fault`] says.
+pub type Faulty<D> = Hooked<D, Unreadable>;
 
 /// When a database fails.
 #[derive(Clone, Debug)]
@@ -34,95 +28,87 @@ pub enum Fault {
     /// It does not.
     Never,
     /// Whenever it is asked for this.
-    At(Place),
+    At(Read),
     /// By a panic, whenever it is asked for this.
-    PanicAt(Place),
+    PanicAt(Read),
     /// From this read on.
     From(u64),
     /// At this read alone.
     Once(u64),
 }
 
-/// A database that notes what it is asked for, and fails.
-#[derive(Clone, Debug)]
-pub struct Faulty<D> {
-    inner: D,
-    fault: Fault,
-    reads: Arc<AtomicU64>,
-    faults: Arc<AtomicU64>,
-    asked: Arc<Mutex<BTreeSet<Place>>>,
+impl Fault {
+    /// `inner`, with this fault.
+    pub fn of<D>(self, inner: D) -> Faulty<D> {
+        Faults::new(self).of(inner)
+    }
 }
 
-impl<D> Faulty<D> {
-    /// `inner`, with this fault.
+/// A fault, and the reads of the database that has it. Clones count together.
+#[derive(Clone, Debug)]
+pub struct Faults(Arc<Log>);
+
+#[derive(Debug)]
+struct Log {
+    fault: Fault,
+    reads: AtomicU64,
+    faults: AtomicU64,
+    asked: Mutex<BTreeSet<Read>>,
+}
+
+impl Faults {
+    /// No read yet.
     #[must_use]
-    pub fn new(inner: D, fault: Fault) -> Self {
-        let (reads, faults) = (Arc::default(), Arc::default());
-        Self { inner, fault, reads, faults, asked: Arc::default() }
+    pub fn new(fault: Fault) -> Self {
+        let (reads, faults, asked) = Default::default();
+        Self(Arc::new(Log { fault, reads, faults, asked }))
     }
 
-    /// How often it failed.
-    pub fn faults(&self) -> u64 {
-        self.faults.load(Ordering::SeqCst)
+    /// `inner`, with this fault.
+    pub fn of<D>(&self, inner: D) -> Faulty<D> {
+        let log = Arc::clone(&self.0);
+        Hooked::failing(inner, move |read| log.ask(read))
     }
 
-    /// How often it was asked.
+    /// Number of reads that failed.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.faults.load(Ordering::SeqCst)
+    }
+
+    /// Number of reads.
+    #[must_use]
     pub fn reads(&self) -> u64 {
-        self.reads.load(Ordering::SeqCst)
+        self.0.reads.load(Ordering::SeqCst)
     }
 
-    /// Everything that it was asked for.
+    /// Everything that was read.
     ///
     /// # Panics
     /// If a thread panicked while it noted something, which none does.
-    pub fn asked(&self) -> BTreeSet<Place> {
-        self.asked.lock().expect("no panic holds it").clone()
+    #[must_use]
+    pub fn asked(&self) -> BTreeSet<Read> {
+        self.0.asked.lock().expect("no panic holds it").clone()
     }
+}
 
-    fn ask(&self, place: Place) -> Result<(), Unreadable> {
-        let read = self.reads.fetch_add(1, Ordering::SeqCst);
-        self.asked.lock().expect("no panic holds it").insert(place);
+impl Log {
+    fn ask(&self, read: Read) -> Result<(), Unreadable> {
+        let number = self.reads.fetch_add(1, Ordering::SeqCst);
+        self.asked.lock().expect("no panic holds it").insert(read);
         let fails = match self.fault {
             Fault::Never => false,
-            Fault::At(at) | Fault::PanicAt(at) => at == place,
-            Fault::From(first) => read >= first,
-            Fault::Once(only) => read == only,
+            Fault::At(at) | Fault::PanicAt(at) => at == read,
+            Fault::From(first) => number >= first,
+            Fault::Once(only) => number == only,
         };
         if !fails {
             return Ok(());
         }
         self.faults.fetch_add(1, Ordering::SeqCst);
         if matches!(self.fault, Fault::PanicAt(_)) {
-            std::panic::resume_unwind(Box::new(Unreadable(place)));
+            std::panic::resume_unwind(Box::new(Unreadable(read)));
         }
-        Err(Unreadable(place))
-    }
-}
-
-impl<D: DatabaseRef<Error = core::convert::Infallible>> DatabaseRef for Faulty<D> {
-    type Error = Unreadable;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Unreadable> {
-        self.ask(Place::Account(address))?;
-        let Ok(account) = self.inner.basic_ref(address);
-        Ok(account)
-    }
-
-    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, Unreadable> {
-        self.ask(Place::Code(code_hash))?;
-        let Ok(code) = self.inner.code_by_hash_ref(code_hash);
-        Ok(code)
-    }
-
-    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, Unreadable> {
-        self.ask(Place::Slot(address, index))?;
-        let Ok(value) = self.inner.storage_ref(address, index);
-        Ok(value)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Unreadable> {
-        self.ask(Place::BlockHash(number))?;
-        let Ok(hash) = self.inner.block_hash_ref(number);
-        Ok(hash)
+        Err(Unreadable(read))
     }
 }

@@ -89,7 +89,8 @@ mod tests {
         block::Block,
         block_file::FileDatabase,
         errors::Made,
-        faulty::{Fault, Faulty, Place, Unreadable},
+        faulty::{Fault, Unreadable},
+        hooked::Read,
         sequential,
         workload::{Workload, WorkloadSpec, generate},
     };
@@ -103,13 +104,13 @@ mod tests {
     fn refused(changed: impl Fn(&mut Block), fault: Fault) -> SequentialError<Unreadable> {
         let (mut block, database) = block();
         changed(&mut block);
-        let database = Faulty::new(database, fault);
+        let database = fault.of(database);
         sequential::execute(&block, database).expect_err("it does not execute")
     }
 
     #[test]
     fn every_reason_names_its_place() {
-        let sender = Fault::At(Place::Account(block().0.transactions[1].caller));
+        let sender = Fault::At(Read::Account(block().0.transactions[1].caller));
         let mut made = Made::default();
         let unread = refused(|_| {}, sender);
         assert!(unread.to_string().starts_with("transaction "), "{unread}");

@@ -2,7 +2,7 @@
 
 use super::{DeclaredWish, FaultKind, ListWish, Scenario};
 use crate::hostile::declared::Declared;
-use crate::hostile::faulty::{Fault, Faulty, Unreadable};
+use crate::hostile::faulty::{Fault, Faults, Faulty, Unreadable};
 use crate::hostile::listed::Listed;
 use crate::hostile::memory::MemoryDatabase;
 use crate::hostile::oracle::{Expected, compare_prefix};
@@ -99,7 +99,8 @@ fn run(
         return run_declared(simulator, scenario, wish, judged);
     }
     let Scenario { case, fault, simulation, .. } = scenario;
-    let database = Faulty::new(case.database(), fault.clone());
+    let faults = Faults::new(fault.clone());
+    let database = faults.of(case.database());
     let source = Cloned(database.clone());
     let listed = listed(scenario)?;
     let block = match &listed {
@@ -115,7 +116,7 @@ fn run(
         Ok(simulated) => Ok(simulated.map_err(|error| error.to_string())?),
         Err(payload) => Err(payload),
     };
-    judged.faults = database.faults();
+    judged.faults = faults.count();
     let (expected, simulated) = match (expected(scenario), simulated) {
         (Ok(expected), Ok(simulated)) => (expected, simulated),
         (expected, simulated) => {
@@ -162,7 +163,7 @@ fn run_declared(
             Declared::spoiled(&case.block, &case.database(), &mut |end| numbers.below(end))
         }
     };
-    let source = Cloned(Faulty::new(case.database(), Fault::Never));
+    let source = Cloned(Fault::Never.of(case.database()));
     let block = Arc::clone(&declared.block);
     let simulated = match scenario.whole {
         false => simulate(simulator, block, source, simulation),
@@ -184,7 +185,7 @@ fn run_declared(
 
 /// The block of `scenario` with its access list, if it has one.
 fn listed(scenario: &Scenario) -> Result<Option<Listed<Unreadable>>, String> {
-    let database = Faulty::new(scenario.case.database(), Fault::Never);
+    let database = Fault::Never.of(scenario.case.database());
     let block = &scenario.case.block;
     match scenario.list {
         None => Ok(None),
@@ -230,7 +231,7 @@ fn expected(scenario: &Scenario) -> Result<Expected<Unreadable>, Payload> {
         FaultKind::ReadOnce | FaultKind::Cancel => Fault::Never,
         FaultKind::None | FaultKind::Read | FaultKind::Panic => scenario.fault.clone(),
     };
-    let database = Faulty::new(scenario.case.database(), fault);
+    let database = fault.of(scenario.case.database());
     let mode = scenario.simulation.config.mode;
     catch_unwind(AssertUnwindSafe(|| Expected::new(&scenario.case.block, mode, &database)))
 }

@@ -1,7 +1,8 @@
 //! What a seed stands for.
 
+use crate::hooked::Read;
 use crate::hostile::declared::honest;
-use crate::hostile::faulty::{Fault, Faulty, Place};
+use crate::hostile::faulty::{Fault, Faults};
 use crate::hostile::generate::Case;
 use crate::sequential;
 use braid_evm::runtime::simulated::Random;
@@ -261,22 +262,23 @@ fn random_options(random: &mut Random, workers: u16) -> Options {
 
 /// A fault that most likely strikes: sequential execution meets it, or might.
 fn random_fault(random: &mut Random, kind: FaultKind, case: &Case, mode: Mode) -> Fault {
-    let sound = Faulty::new(case.database(), Fault::Never);
+    let reads = Faults::new(Fault::Never);
+    let sound = reads.of(case.database());
     // What it comes to does not matter here, only what it reads.
     let _ = catch_unwind(AssertUnwindSafe(|| match mode {
         Mode::Validate => sequential::execute(&(&case.block).into(), &sound).is_ok(),
         Mode::Build => sequential::build(&(&case.block).into(), &sound).is_ok(),
     }));
     if kind == FaultKind::ReadOnce {
-        let read = random.below(sound.reads() + 4);
+        let read = random.below(reads.reads() + 4);
         return if random.chance(1, 2) { Fault::Once(read) } else { Fault::From(read) };
     }
-    let mut places: Vec<Place> = sound.asked().into_iter().collect();
+    let mut places: Vec<Read> = reads.asked().into_iter().collect();
     // Speculation may ask for what the real order never does, and no result may show it.
-    places.extend(case.accounts.keys().map(|address| Place::Account(*address)));
+    places.extend(case.accounts.keys().map(|address| Read::Account(*address)));
     // Braid looks at the beneficiary in any case; sequential execution may not get to it.
     places.retain(|place| {
-        kind != FaultKind::Panic || *place != Place::Account(case.block.env.beneficiary)
+        kind != FaultKind::Panic || *place != Read::Account(case.block.env.beneficiary)
     });
     match (random.pick(&places).copied(), kind) {
         (Some(place), FaultKind::Panic) => Fault::PanicAt(place),

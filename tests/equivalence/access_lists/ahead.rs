@@ -5,13 +5,12 @@ use super::bound::{reader_scene, right_list};
 use crate::support::scene::{SEEDED, Scene};
 use alloy_eip7928::bal::Bal;
 use alloy_eip7928::{AccountChanges, BlockAccessIndex, StorageChange};
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, U256};
 use braid_evm::{Block, BlockErrorKind, BlockOutput, Cloned, Config, Executor};
+use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::memory::MemoryDatabase;
-use core::convert::Infallible;
 use revm::DatabaseRef;
 use revm::database::BundleState;
-use revm::state::{AccountInfo, Bytecode};
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,21 +21,27 @@ use std::time::Duration;
 const WIDE: u16 = 12;
 
 /// A state that counts who is inside, and how often each slot is read, and takes its time.
-#[derive(Clone)]
 struct Slow {
-    state: MemoryDatabase,
-    inside: Arc<AtomicUsize>,
-    most: Arc<AtomicUsize>,
-    reads: Arc<Mutex<BTreeMap<(Address, U256), usize>>>,
+    state: Hooked<MemoryDatabase>,
+    seen: Arc<Seen>,
 }
 
-impl Slow {
-    fn of(scene: &Scene) -> Self {
-        let (inside, most, reads) = Default::default();
-        Self { state: scene.database(), inside, most, reads }
-    }
+#[derive(Default)]
+struct Seen {
+    inside: AtomicUsize,
+    most: AtomicUsize,
+    reads: Mutex<BTreeMap<(Address, U256), usize>>,
+}
 
-    fn wait(&self) {
+impl Seen {
+    fn see(&self, read: Read) {
+        match read {
+            Read::Account(_) | Read::Code(_) => {}
+            Read::Slot(address, slot) => {
+                *self.reads.lock().expect("no panic").entry((address, slot)).or_default() += 1;
+            }
+            Read::BlockHash(_) => return,
+        }
         let inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(inside, Ordering::SeqCst);
         std::thread::sleep(Duration::from_micros(300));
@@ -44,27 +49,11 @@ impl Slow {
     }
 }
 
-impl DatabaseRef for Slow {
-    type Error = Infallible;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        self.wait();
-        self.state.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
-        self.wait();
-        self.state.code_by_hash_ref(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
-        *self.reads.lock().expect("no panic").entry((address, slot)).or_default() += 1;
-        self.wait();
-        self.state.storage_ref(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
-        self.state.block_hash_ref(number)
+impl Slow {
+    fn of(scene: &Scene) -> Self {
+        let seen = Arc::new(Seen::default());
+        let sees = Arc::clone(&seen);
+        Self { state: Hooked::watched(scene.database(), move |read| sees.see(read)), seen }
     }
 }
 
@@ -74,7 +63,7 @@ fn wide(scene: &Scene) -> Executor {
     config.io_workers = NonZeroU16::new(WIDE);
     let mut executor = Executor::new(config).expect("threads start").with_mutant(SEEDED.get());
     for _ in 0..20 {
-        let output = executor.block(scene.block.clone()).database(Slow::of(scene)).execute();
+        let output = executor.block(scene.block.clone()).database(Slow::of(scene).state).execute();
         if output.expect("a valid block").stats.workers == u64::from(WIDE) {
             return executor;
         }
@@ -106,10 +95,11 @@ pub(in crate::equivalence) fn one_long_call_does_not_wait_for_each_read() {
     let (scene, reader) = reader_scene(1, 300);
     let slow = Slow::of(&scene);
     let block = with_list(&scene, right_list(&scene));
-    let output = executor.block(block).database(slow.clone()).execute().expect("it is right");
+    let output = executor.block(block).database(slow.state.clone()).execute().expect("it is right");
     let expected = in_order(&scene, None);
     assert_eq!((output.outcomes, output.bundle), (expected.outcomes, expected.bundle));
-    let (most, reads) = (slow.most.load(Ordering::SeqCst), slow.reads.lock().expect("no panic"));
+    let (most, reads) =
+        (slow.seen.most.load(Ordering::SeqCst), slow.seen.reads.lock().expect("no panic"));
     assert!(most >= usize::from(WIDE) / 2, "{most} reads at a time");
     assert!(most <= usize::from(WIDE), "{most} reads at a time");
     let slots = reads.iter().filter(|((address, _), _)| *address == reader);
@@ -136,10 +126,10 @@ fn what_is_read_ahead_lies_under_the_parent() {
     let list = expected.access_list.expect("a list").iter().cloned().collect();
     let slow = Slow::of(&scene);
     let request =
-        executor.block(with_list(&scene, list)).state(Cloned(slow.clone())).parent(parent);
+        executor.block(with_list(&scene, list)).state(Cloned(slow.state.clone())).parent(parent);
     let output = request.execute().expect("it is right");
     assert_eq!((output.outcomes, output.bundle), (expected.outcomes, expected.bundle));
-    assert!(slow.most.load(Ordering::SeqCst) > 2, "nothing was read ahead");
+    assert!(slow.seen.most.load(Ordering::SeqCst) > 2, "nothing was read ahead");
 }
 
 /// Reading ahead holds up no transaction, and ends with the block: a list that names far too much is refused where it is
@@ -156,9 +146,9 @@ fn a_list_that_names_too_much_is_not_read_to_its_end() {
         .storage_reads
         .extend((0..50_000u64).map(|slot| (U256::from(1) << 200) + U256::from(slot)));
     let slow = Slow::of(&scene);
-    let output = executor.block(with_list(&scene, list)).database(slow.clone()).execute();
+    let output = executor.block(with_list(&scene, list)).database(slow.state.clone()).execute();
     let error = output.expect_err("it is wrong");
     assert!(matches!(error.kind, BlockErrorKind::AccessList(_)), "{}", error.kind);
-    let reads = slow.reads.lock().expect("no panic").len();
+    let reads = slow.seen.reads.lock().expect("no panic").len();
     assert!(reads < 25_000, "{reads} slots were read");
 }

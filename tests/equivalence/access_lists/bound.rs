@@ -10,12 +10,10 @@ use braid_evm::{
     AccessListError, At, Block, BlockError, BlockErrorKind, Cloned, Config, Executor,
     SimulatedExecutor, Strategy, Stretch, TxIndex,
 };
+use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
-use core::convert::Infallible;
-use revm::DatabaseRef;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
-use revm::state::{AccountInfo, Bytecode};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,16 +65,22 @@ pub(super) fn right_list(scene: &Scene) -> Vec<AccountChanges> {
     output.expect("a valid block").access_list.expect("a list").iter().cloned().collect()
 }
 
-/// A state that counts reads.
-#[derive(Clone)]
+/// A state that counts reads of accounts and slots.
 struct Counting {
-    state: MemoryDatabase,
+    state: Hooked<MemoryDatabase>,
     reads: Arc<AtomicU64>,
 }
 
 impl Counting {
     fn of(scene: &Scene) -> Self {
-        Self { state: scene.database(), reads: Arc::default() }
+        let reads = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&reads);
+        let state = Hooked::watched(scene.database(), move |read| {
+            if matches!(read, Read::Account(_) | Read::Slot(..)) {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Self { state, reads }
     }
 
     fn count(&self) -> u64 {
@@ -84,33 +88,11 @@ impl Counting {
     }
 }
 
-impl DatabaseRef for Counting {
-    type Error = Infallible;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        self.state.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
-        self.state.code_by_hash_ref(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        self.state.storage_ref(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
-        self.state.block_hash_ref(number)
-    }
-}
-
 /// What the reads of the block take in order, without a list.
 fn time_in_order(scene: &Scene) -> u64 {
     let state = Counting::of(scene);
     let mut executor = Executor::new(Config::with_workers(NonZeroU16::MIN)).expect("it starts");
-    let output = executor.block(scene.block.clone()).database(state.clone()).execute();
+    let output = executor.block(scene.block.clone()).database(state.state.clone()).execute();
     output.expect("a valid block");
     state.count() * COSTS.base_read
 }
@@ -123,7 +105,7 @@ fn time(state: &Counting, block: Block, workers: u16) -> (u64, Option<At>) {
     let mut options = Options::new(workers.get(), 0);
     options.schedule = Schedule::VirtualTime(COSTS);
     let mut executor = SimulatedExecutor::new(config, options).with_mutant(SEEDED.get());
-    let ran = executor.execute(block, Cloned(state.clone())).expect("it ends");
+    let ran = executor.execute(block, Cloned(state.state.clone())).expect("it ends");
     let (output, wrong) = match ran.result {
         Ok(output) => (output, None),
         Err(BlockError { at, kind, committed, .. }) => {

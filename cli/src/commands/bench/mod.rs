@@ -19,7 +19,7 @@ pub(super) use args::BenchArgs;
 use super::{End, Stop, print_error, progress::Progress};
 use crate::{
     access_list,
-    bench::{self, BenchError, Figures, Latency, SlowDatabase, Subject, Timing},
+    bench::{self, BenchError, Figures, Latency, Subject, Timing},
     profile,
 };
 use against::Against;
@@ -199,10 +199,10 @@ fn measure(
             Subject { name, block: &block, shared: &shared, database: &clone, reads: None };
         return measured(args, executors, &subject);
     };
-    let slow = SlowDatabase::new(database, latency, args.db_waits);
-    let reads = Some(slow.counter());
+    let (slow, reads) = bench::slowed(database, latency, args.db_waits);
     let clone = || slow.clone();
-    let subject = Subject { name, block: &block, shared: &shared, database: &clone, reads };
+    let subject =
+        Subject { name, block: &block, shared: &shared, database: &clone, reads: Some(reads) };
     measured(args, executors, &subject)
 }
 

@@ -8,7 +8,7 @@
 use super::{Test, model::Indexes};
 use crate::suite::{
     Verdict,
-    database::{SuiteDatabase, SuiteHashes, Yielding},
+    database::{SuiteDatabase, SuiteHashes, yielding},
     network::{self, Rules},
 };
 use alloy_primitives::{Address, B256, TxKind};
@@ -176,10 +176,8 @@ fn compare(executor: &mut Executor, block: &Block, database: &SuiteDatabase) -> 
     let makes_list = executor.config().access_list;
     let prepared = if makes_list { prepared.with_access_lists() } else { prepared };
     let expected = prepared.run(database.clone(), OnInvalid::Skip);
-    let found = executor
-        .block(braid_evm::Block::from(block))
-        .database(Yielding(database.clone()))
-        .execute();
+    let found =
+        executor.block(braid_evm::Block::from(block)).database(yielding(database)).execute();
     let stats = found.as_ref().map(|output| output.stats).unwrap_or_default();
     let mut left_out = 0;
     let lines = match (&expected, &found) {
@@ -210,8 +208,7 @@ fn compare_declared(
     let block = braid_evm::Block::from(block);
     let mut draw = |end: usize| choices.below(end as u64) as usize;
     let declared = Declared::spoiled(&block, database, &mut draw);
-    let found =
-        executor.block(Arc::clone(&declared.block)).database(Yielding(database.clone())).execute();
+    let found = executor.block(Arc::clone(&declared.block)).database(yielding(database)).execute();
     let stats = found.as_ref().map(|output| output.stats).unwrap_or_default();
     let verdict = match declared.judge(executor.config(), &found) {
         Ok(()) => Verdict::Passed,

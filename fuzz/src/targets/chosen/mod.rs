@@ -12,7 +12,7 @@ mod shapes;
 
 use super::twists::{extras, halved, repeated, unreadable_place};
 use super::{Bugs, reached, ways};
-use crate::faulty::{Fault, Faulty};
+use crate::faulty::Fault;
 use crate::generate::Case;
 use crate::hostile::declared::{Declared, honest};
 use crate::lineup::Copies;
@@ -124,7 +124,7 @@ pub(super) fn journals(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     match at {
         None => way.check(&one(case), bugs),
         Some(at) => {
-            let database = Faulty::new(case.database(), Fault::At(at));
+            let database = Fault::At(at).of(case.database());
             way.check(&[(Arc::new(case.block), database)], bugs)
         }
     }
