@@ -18,7 +18,7 @@ use braid_testkit::hostile::declared::{Declared, honest};
 use braid_testkit::lineup::Copies;
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use braid_testkit::plain::{self, compare};
-use braid_testkit::spoil::Numbers;
+use braid_testkit::spoil::draws;
 use braid_testkit::workload::Preset;
 use core::cell::Cell;
 use core::convert::Infallible;
@@ -71,9 +71,9 @@ fn judged<D: Copies>(
 
 /// Executes the block of `seed` sequentially and with Braid.
 fn check(seed: u64) -> Result<Seen, String> {
-    let (case, mut numbers) = (Case::from_seed(seed), Numbers(seed));
+    let case = Case::from_seed(seed);
     let database = case.database();
-    let declared = Declared::spoiled(&case.block, &database, &mut |end| numbers.below(end));
+    let declared = Declared::spoiled(&case.block, &database, &mut draws(seed));
     let way = (WORKERS[seed as usize % 6], POLICIES[(seed / 6) as usize % 6]);
     let spec = declared.block.cfg.spec;
     judged(way, &declared, &database).map_err(|why| format!("{spec:?}, {way:?}: {why}"))?;
@@ -215,8 +215,7 @@ fn nothing_honest_is_ever_thrown_away() {
 }
 
 fn honest_runs_once(seed: u64) -> Result<(), String> {
-    let mut numbers = Numbers(seed);
-    let case = honest(&mut |end| numbers.below(end));
+    let case = honest(&mut draws(seed));
     let (database, policy) = (case.database(), POLICIES[seed as usize % 2]);
     let declared = Declared::honest(&case.block, &database);
     [1, 2, 3, 8].into_iter().try_for_each(|workers| judged((workers, policy), &declared, &database))

@@ -9,7 +9,7 @@ use braid_evm::{
     At, Block, BlockError, BlockErrorKind, BlockOutput, Config, Executor, Forced, Mode, Policy,
 };
 use braid_testkit::generate::Case;
-use braid_testkit::spoil::{Numbers, spoil};
+use braid_testkit::spoil::{draws, spoil};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
@@ -69,9 +69,8 @@ fn a_wrong_list_never_changes_a_result() {
         let list = right.access_list.clone().expect("it was asked for");
         for round in 0..LISTS {
             let mut spoiled = list.iter().cloned().collect();
-            let mut numbers = Numbers(seed * LISTS + round);
-            let mut draw = |end| numbers.below(end);
-            spoil(&mut spoiled, case.block.transactions.len(), &mut draw);
+            let draw = &mut draws(seed * LISTS + round);
+            spoil(&mut spoiled, case.block.transactions.len(), draw);
             let is_right = spoiled == list.as_slice();
             let access_list = Some(Arc::new(Bal::new(spoiled)));
             let block = Arc::new(Block { access_list, ..case.block.clone() });

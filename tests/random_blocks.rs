@@ -12,7 +12,7 @@ use braid_testkit::hostile::declared::{Declared, honest};
 use braid_testkit::lineup::{Lineup, WORKERS};
 use braid_testkit::oracle::Expected;
 use braid_testkit::sequential::SequentialOutcome;
-use braid_testkit::spoil::Numbers;
+use braid_testkit::spoil::draws;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestError, TestRunner};
 use revm::context::result::ExecutionResult;
@@ -99,8 +99,7 @@ fn random_blocks_equal_sequential_execution() {
 /// What the transactions of the block of `seed` declare, on all executors of `lineup`: all that they access in every
 /// fourth block, and nothing of that is run twice.
 fn check_declared(seed: u64, lineup: &mut Lineup) -> Result<Declared, String> {
-    let mut numbers = Numbers(seed);
-    let mut draw = |end| numbers.below(end);
+    let mut draw = draws(seed);
     let (case, declared);
     if seed.is_multiple_of(4) {
         case = honest(&mut draw);

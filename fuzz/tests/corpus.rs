@@ -8,6 +8,7 @@
 use braid_evm::EvmMutant;
 use braid_evm::mv::StoreMutant;
 use braid_evm::protocol::Mutant;
+use braid_evm::runtime::simulated::Random;
 use braid_fuzz::targets::{
     BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, Bugs, DECLARED, FEES, FORKS, JOURNALS, LISTS,
     PROTOCOL_EVENTS, STRATEGIES, TARGETS, Target, VERSION_CHAIN,
@@ -248,14 +249,8 @@ const ALWAYS: u32 = 40;
 #[test]
 #[ignore = "writes into the corpus"]
 fn inputs_are_found_for_bugs_that_survive() {
-    let mut random = 1_u64;
-    let mut next = || {
-        // Steele, Lea and Flood's SplitMix64.
-        random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    };
+    let mut random = Random::new(1);
+    let mut next = || random.next_u64();
     for target in TARGETS {
         let inputs = inputs(&here("corpus"), target);
         let noticed =

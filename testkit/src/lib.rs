@@ -21,6 +21,7 @@ pub mod plain;
 pub mod sequential;
 pub mod simulation;
 pub mod state_root;
+pub mod statistics;
 pub mod workload;
 
 pub use hostile::{code, faulty, generate, listed, memory, oracle, spoil};

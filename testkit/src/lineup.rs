@@ -3,7 +3,7 @@
 use crate::hostile::declared::Declared;
 use crate::oracle::Expected;
 use crate::pace::Gate;
-use crate::spoil::{Numbers, scramble};
+use crate::spoil::{draws, scramble};
 use alloy_eip7928::bal::Bal;
 use braid_evm::ids::WorkerId;
 use braid_evm::{
@@ -234,7 +234,7 @@ impl Lineup {
         let Some(right) = &self.access_list else { return Ok(()) };
         let mut list: Vec<_> = right.iter().cloned().collect();
         let transactions = block.transactions.len();
-        scramble(&mut list, transactions, &mut Numbers(transactions as u64));
+        scramble(&mut list, transactions, &mut draws(transactions as u64));
         let hints = [right.clone(), Bal::new(list)].map(Arc::new);
         for (hint, index) in hints.iter().zip([1, 2]).chain(hints.iter().zip([WORKERS.len(), 1])) {
             let access_list_hint = Some(Arc::clone(hint));

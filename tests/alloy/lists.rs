@@ -27,7 +27,7 @@ use braid_evm::{AccessListError, AccessListMismatch, Forced, Policy};
 use braid_testkit::block::Block;
 use braid_testkit::generate::Case;
 use braid_testkit::sequential::{OnInvalid, Prepared, Receipts};
-use braid_testkit::spoil::{Numbers, spoil};
+use braid_testkit::spoil::{draws, spoil};
 use revm::DatabaseRef;
 use revm::database::states::bundle_state::BundleRetention;
 use revm::database::{State, WrapDatabaseRef};
@@ -226,8 +226,7 @@ fn a_wrong_list_is_an_error_and_never_a_result() {
         }
         for round in 0..4 {
             let mut spoiled = right.1.clone();
-            let mut numbers = Numbers(seed * 4 + round);
-            spoil(&mut spoiled, transactions.len(), &mut |end| numbers.below(end));
+            spoil(&mut spoiled, transactions.len(), &mut draws(seed * 4 + round));
             // What revm's type keeps of it: no order, and no account twice.
             let Ok(kept) = Bal::try_from(spoiled.clone()) else { continue };
             let is_right = kept.into_alloy_bal() == right.1;

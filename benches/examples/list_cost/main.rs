@@ -4,6 +4,7 @@
 
 use braid_evm::{Block, Config, Executor, Mode};
 use braid_testkit::block_file::{BlockFile, FileDatabase};
+use braid_testkit::statistics::median_time;
 use braid_testkit::workload::Preset;
 use mimalloc::MiMalloc;
 use std::error::Error;
@@ -63,9 +64,8 @@ fn executor(workers: u16, access_list: bool) -> Result<Executor, Box<dyn Error>>
     Ok(Executor::new(config)?)
 }
 
-fn median(times: &mut [Duration]) -> f64 {
-    times.sort_unstable();
-    times[times.len() / 2].as_secs_f64() * 1e6
+fn median(times: Vec<Duration>) -> f64 {
+    median_time(times.into_iter()).as_secs_f64() * 1e6
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -95,7 +95,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     }
                 }
             }
-            let [without, with] = times.map(|mut times| median(&mut times));
+            let [without, with] = times.map(median);
             logs += (with / without).ln();
             println!(
                 "{workers} workers, {name}: {without:.0} us without, {with:.0} us with: {:.3}; \

@@ -2,6 +2,7 @@
 
 use alloy_primitives::{U256, keccak256};
 use braid_chain::{Snapshot, Table, Writes};
+use braid_evm::runtime::simulated::Random;
 
 const ACCOUNTS_CHANGED: u64 = 10_000;
 const SLOTS_CHANGED: u64 = 2_000;
@@ -86,10 +87,7 @@ fn record(number: u64) -> Vec<u8> {
     [&[0][..], &number.to_be_bytes(), &random(number).to_be_bytes()[..7]].concat()
 }
 
-/// A number that looks random: `SplitMix64`, after Steele, Lea and Flood.
+/// A number that looks random.
 fn random(seed: u64) -> u64 {
-    let state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+    Random::new(seed).next_u64()
 }

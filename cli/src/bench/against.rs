@@ -1,6 +1,7 @@
 //! Two measurements of the same block: whether one is slower than the other beyond the noise.
 
 use braid_evm::runtime::simulated::Random;
+use braid_testkit::statistics::{median, quantiles};
 
 /// Rounds that a measurement must have: of fewer no interval can be told.
 pub const FEWEST: usize = 5;
@@ -51,12 +52,9 @@ impl Change {
                 .collect();
             relative(&drawn)
         };
-        let mut factors: Vec<f64> =
-            (0..RESAMPLES).map(|_| resampled(now) / resampled(before)).collect();
-        factors.sort_unstable_by(f64::total_cmp);
-        let at = |share: usize| factors[(RESAMPLES * share / 1_000).min(RESAMPLES - 1)];
-        let factor = relative(now) / relative(before);
-        Some(Self { factor, low: at(25), high: at(975) })
+        let factors = (0..RESAMPLES).map(|_| resampled(now) / resampled(before)).collect();
+        let [low, high] = quantiles(factors, [0.025, 0.975])?;
+        Some(Self { factor: relative(now) / relative(before), low, high })
     }
 
     /// Slower or faster by more than `tolerance`, a share as 0.03, whatever the noise.
@@ -74,12 +72,8 @@ impl Change {
 
 /// Braid's median time over the sequential one.
 fn relative(rounds: &[Round]) -> f64 {
-    let median = |of: fn(&Round) -> f64| {
-        let mut times: Vec<f64> = rounds.iter().map(of).collect();
-        times.sort_unstable_by(f64::total_cmp);
-        let (upper, lower) = (times[times.len() / 2], times[(times.len() - 1) / 2]);
-        f64::midpoint(lower, upper)
-    };
+    let median =
+        |of: fn(&Round) -> f64| median(rounds.iter().map(of).collect()).expect("there are rounds");
     median(|round| round.1) / median(|round| round.0)
 }
 

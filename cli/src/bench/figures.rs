@@ -6,6 +6,7 @@ use super::{
     stages::StageTimes,
 };
 use braid_evm::Stats;
+use braid_testkit::statistics::median_time;
 use std::time::Duration;
 
 /// All times of one way of executing a block.
@@ -19,13 +20,13 @@ impl Series {
     /// Median time on the clock.
     #[must_use]
     pub fn wall(&self) -> Duration {
-        median(self.samples.iter().map(|sample| sample.wall))
+        median_time(self.samples.iter().map(|sample| sample.wall))
     }
 
     /// Median processor time.
     #[must_use]
     pub fn cpu(&self) -> Duration {
-        median(self.samples.iter().map(|sample| sample.cpu))
+        median_time(self.samples.iter().map(|sample| sample.cpu))
     }
 
     /// (Slowest - fastest) / median, of times on the clock.
@@ -36,18 +37,6 @@ impl Series {
         let range = slowest.zip(fastest).map(|(slowest, fastest)| slowest.saturating_sub(fastest));
         ratio(range.unwrap_or_default(), self.wall())
     }
-}
-
-/// Median; of an even number the mean of the two in the middle.
-fn median(times: impl Iterator<Item = Duration>) -> Duration {
-    let mut times: Vec<Duration> = times.collect();
-    times.sort_unstable();
-    let upper = times.get(times.len() / 2).copied().unwrap_or_default();
-    if times.len().is_multiple_of(2) {
-        let lower = times.get((times.len() / 2).saturating_sub(1)).copied().unwrap_or_default();
-        return lower.saturating_add(upper) / 2;
-    }
-    upper
 }
 
 /// One over the other; 0 if there is nothing to divide by.

@@ -15,6 +15,7 @@ use braid_testkit::{
     compare::{Differences, braid},
     sequential::{OnInvalid, Position, Prepared, SequentialError, SequentialOutput},
     state_root::{PartialRootError, Witness},
+    statistics::median_time,
 };
 use cpu_time::ProcessTime;
 use std::{
@@ -271,15 +272,11 @@ fn timed<T, L>(pause: Duration, work: impl FnOnce() -> (T, L)) -> (T, Times) {
     (result, Times { wall, cpu })
 }
 
-/// Median of wall and CPU times, each on its own; the lower one of an even number.
+/// Median of wall and CPU times, each on its own.
 fn median(times: impl Iterator<Item = Times> + Clone) -> Times {
-    let middle = |mut values: Vec<Duration>| {
-        values.sort_unstable();
-        values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or_default()
-    };
     Times {
-        wall: middle(times.clone().map(|times| times.wall).collect()),
-        cpu: middle(times.map(|times| times.cpu).collect()),
+        wall: median_time(times.clone().map(|times| times.wall)),
+        cpu: median_time(times.map(|times| times.cpu)),
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::explain::{Kind, function_name};
 use alloy_primitives::{Address, hex};
+use braid_testkit::statistics::quantiles;
 use serde::{Serialize, Serializer};
 use std::{
     cmp::Reverse,
@@ -82,22 +83,10 @@ pub struct Spread {
 impl Spread {
     /// Of `numbers`; `None` if there are none. Between two numbers it goes in a straight line.
     #[must_use]
-    pub fn of(mut numbers: Vec<f64>) -> Option<Self> {
-        numbers.sort_by(f64::total_cmp);
-        let last = numbers.len().checked_sub(1)?;
-        let at = |quarters: usize| {
-            let (whole, rest) = (last * quarters / 4, last * quarters % 4);
-            let (low, high) = (numbers[whole], numbers[(whole + 1).min(last)]);
-            let share = [0.0, 0.25, 0.5, 0.75][rest];
-            low + (high - low) * share
-        };
-        Some(Self {
-            lowest: at(0),
-            first_quartile: at(1),
-            median: at(2),
-            third_quartile: at(3),
-            highest: at(4),
-        })
+    pub fn of(numbers: Vec<f64>) -> Option<Self> {
+        let [lowest, first_quartile, median, third_quartile, highest] =
+            quantiles(numbers, [0.0, 0.25, 0.5, 0.75, 1.0])?;
+        Some(Self { lowest, first_quartile, median, third_quartile, highest })
     }
 }
 

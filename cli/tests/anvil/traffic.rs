@@ -6,6 +6,7 @@ use super::{
 };
 use alloy_eips::eip7702::Authorization;
 use alloy_primitives::{Address, Bytes, U256, keccak256};
+use braid_evm::runtime::simulated::Random;
 use secp256k1::{Message, SECP256K1, SecretKey};
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ struct Authority {
 
 pub(crate) struct Traffic<'a> {
     node: &'a Anvil,
-    chance: u64,
+    chance: Random,
     delegates: bool,
     accounts: Vec<Address>,
     tokens: Vec<Address>,
@@ -47,7 +48,7 @@ impl<'a> Traffic<'a> {
         assert_eq!(accounts.len(), ACCOUNTS);
         let mut traffic = Self {
             node,
-            chance: seed,
+            chance: Random::new(seed),
             delegates,
             tokens: Vec::new(),
             owners: Vec::new(),
@@ -95,12 +96,7 @@ impl<'a> Traffic<'a> {
     }
 
     fn draw(&mut self, below: usize) -> usize {
-        // SplitMix64; the remainder is even enough.
-        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut drawn = self.chance;
-        drawn = (drawn ^ (drawn >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        drawn = (drawn ^ (drawn >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((drawn ^ (drawn >> 31)) % below as u64).expect("below a usize")
+        usize::try_from(self.chance.below(below as u64)).expect("below a usize")
     }
 
     fn account(&mut self) -> Address {

@@ -212,14 +212,13 @@ fn adder() -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spoil::Numbers;
+    use crate::spoil::draws;
 
     #[test]
     fn honest_blocks_keep_to_what_they_declare() {
         let (mut all, mut reads) = (0, 0);
         for seed in 0..20 {
-            let mut numbers = Numbers(seed);
-            let case = honest(&mut |end| numbers.below(end));
+            let case = honest(&mut draws(seed));
             let declared = Declared::honest(&case.block, &case.database());
             assert!(declared.left().is_empty() && declared.skipped() == 0, "seed {seed}");
             let receipts = &declared.expected().receipts;

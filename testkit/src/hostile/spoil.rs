@@ -5,22 +5,15 @@ use alloy_eip7928::{
     StorageChange,
 };
 use alloy_primitives::{Address, Bytes, U256};
+use braid_evm::runtime::simulated::Random;
 
 /// Draws a number below another one; 0 below 0.
 pub type Draw<'d> = &'d mut dyn FnMut(usize) -> usize;
 
-/// Numbers that follow from a seed (SplitMix64).
-#[derive(Clone, Copy, Debug)]
-pub struct Numbers(pub u64);
-
-impl Numbers {
-    /// One below `end`; 0 if that is 0.
-    pub fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % end.max(1) as u64) as usize
-    }
+/// Draws that follow from `seed`.
+pub fn draws(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut random = Random::new(seed);
+    move |end| random.below(end as u64) as usize
 }
 
 fn pick<'l, T>(all: &'l mut [T], draw: Draw<'_>) -> Option<&'l mut T> {
@@ -35,8 +28,8 @@ fn remove<T>(all: &mut Vec<T>, draw: Draw<'_>) {
 }
 
 /// Gives every change of `list` another index, in no order: of a block with as many transactions, or of none.
-pub fn scramble(list: &mut [AccountChanges], transactions: usize, numbers: &mut Numbers) {
-    let mut index = || BlockAccessIndex::new(numbers.below(transactions + 3) as u64);
+pub fn scramble(list: &mut [AccountChanges], transactions: usize, draw: Draw<'_>) {
+    let mut index = || BlockAccessIndex::new(draw(transactions + 3) as u64);
     for account in list {
         let slots = account.storage_changes.iter_mut().flat_map(|slot| &mut slot.changes);
         slots.for_each(|change| change.block_access_index = index());

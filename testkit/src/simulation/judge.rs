@@ -6,7 +6,7 @@ use crate::hostile::faulty::{Fault, Faults, Faulty, Unreadable};
 use crate::hostile::listed::Listed;
 use crate::hostile::memory::MemoryDatabase;
 use crate::hostile::oracle::{Expected, compare_prefix};
-use crate::hostile::spoil::{Numbers, scramble};
+use crate::hostile::spoil::{draws, scramble};
 use braid_evm::runtime::simulated::{SimulationError, Simulator, Step};
 use braid_evm::{
     AccessList, At, Block, BlockError, BlockErrorKind, BlockOutput, Cloned, SimulatedBlock,
@@ -159,8 +159,7 @@ fn run_declared(
     let declared = match wish {
         DeclaredWish::Honest => Declared::honest(&case.block, &case.database()),
         DeclaredWish::Spoiled(seed) => {
-            let mut numbers = Numbers(seed);
-            Declared::spoiled(&case.block, &case.database(), &mut |end| numbers.below(end))
+            Declared::spoiled(&case.block, &case.database(), &mut draws(seed))
         }
     };
     let source = Cloned(Fault::Never.of(case.database()));
@@ -190,10 +189,7 @@ fn listed(scenario: &Scenario) -> Result<Option<Listed<Unreadable>>, String> {
     match scenario.list {
         None => Ok(None),
         Some(ListWish::Right) => Listed::new(block, &database, None),
-        Some(ListWish::Spoiled(seed)) => {
-            let mut numbers = Numbers(seed);
-            Listed::new(block, &database, Some(&mut |end| numbers.below(end)))
-        }
+        Some(ListWish::Spoiled(seed)) => Listed::new(block, &database, Some(&mut draws(seed))),
     }
 }
 
@@ -207,7 +203,7 @@ fn hint(scenario: &Scenario) -> Result<Option<Arc<AccessList>>, String> {
     };
     let ListWish::Spoiled(seed) = wish else { return Ok(Some(list)) };
     let mut list: Vec<_> = list.iter().cloned().collect();
-    scramble(&mut list, block.transactions.len(), &mut Numbers(seed));
+    scramble(&mut list, block.transactions.len(), &mut draws(seed));
     Ok(Some(Arc::new(AccessList::new(list))))
 }
 

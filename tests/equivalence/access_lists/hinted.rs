@@ -8,7 +8,7 @@ use braid_evm::runtime::simulated::{Costs, Options, Schedule};
 use braid_evm::{Block, Cloned, Config, Forced, Mode, Policy, SimulatedExecutor, Stats};
 use braid_testkit::code::Code;
 use braid_testkit::oracle::Expected;
-use braid_testkit::spoil::{Numbers, scramble};
+use braid_testkit::spoil::{draws, scramble};
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
 use std::num::NonZeroU16;
@@ -35,10 +35,10 @@ fn scene() -> Scene {
             scene.contract(of, (100..120).fold(Code::new(), read).increment(0, 1))
         })
         .collect();
-    let mut numbers = Numbers(7);
+    let mut draw = draws(7);
     for index in 0..40 {
         let sender = scene.sender(index);
-        scene.send(sender, call(counters[numbers.below(counters.len())]));
+        scene.send(sender, call(counters[draw(counters.len())]));
     }
     scene
 }
@@ -75,7 +75,7 @@ fn a_hint_that_lies_changes_no_result() {
     let scene = scene();
     for seed in 0..20 {
         let mut list = right_list(&scene);
-        scramble(&mut list, scene.block.transactions.len(), &mut Numbers(seed));
+        scramble(&mut list, scene.block.transactions.len(), &mut draws(seed));
         for workers in [1, 2, 8] {
             let stats = run(&scene, Some(list.clone()), workers);
             assert_eq!(stats.transactions, 40, "{stats:?}");

@@ -6,6 +6,7 @@ use crate::commands::{End, Stop, print_error, progress::Progress};
 use crate::profile;
 use alloy_primitives::Address;
 use anstyle::Style;
+use braid_testkit::statistics::quantiles;
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -113,16 +114,13 @@ pub(super) fn run(args: &OffloadArgs) -> Result<End, Stop> {
         line(&name(*address), &sum, *part)?;
     }
     line("all of it", &sum, sum.all())?;
-    limits.sort_by(f64::total_cmp);
-    let at = |share: usize| limits.get((limits.len() - 1) * share / 100).copied().unwrap_or(1.0);
     let count = limits.len();
-    writeln!(
-        io::stdout().lock(),
-        "{count} blocks, limits: median {:.2}, nine of ten below {:.2}, most {:.2}",
-        at(50),
-        at(90),
-        at(100)
-    )?;
+    if let Some([median, most_of_ten, most]) = quantiles(limits, [0.5, 0.9, 1.0]) {
+        writeln!(
+            io::stdout().lock(),
+            "{count} blocks, limits: median {median:.2}, nine of ten below {most_of_ten:.2}, most {most:.2}",
+        )?;
+    }
     Ok(end)
 }
 

@@ -5,6 +5,7 @@ use crate::{
     profile::PROFILE,
 };
 use anstyle::Style;
+use braid_testkit::statistics::quantiles;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -142,25 +143,20 @@ impl Report for Table {
         workers.dedup();
         for workers in workers {
             let mine = self.ratios.iter().filter(|(of, _)| *of == workers);
-            let mut ratios: Vec<f64> = mine.map(|(_, ratio)| *ratio).collect();
+            let ratios: Vec<f64> = mine.map(|(_, ratio)| *ratio).collect();
             if ratios.len() < 8 {
                 continue;
             }
-            ratios.sort_by(f64::total_cmp);
-            let at = |share: usize| {
-                ratios.get((ratios.len() - 1) * share / 4).copied().unwrap_or_default()
+            let (count, below) =
+                (ratios.len(), ratios.iter().filter(|ratio| **ratio < 0.97).count());
+            let parts = [0.0, 0.25, 0.5, 0.75, 1.0];
+            let Some([lowest, first, median, third, highest]) = quantiles(ratios, parts) else {
+                continue;
             };
             writeln!(
                 anstream::stdout().lock(),
-                "{} blocks on {workers} workers: lowest {:.2}, quartiles {:.2} {:.2} {:.2}, \
-                 highest {:.2}; {} below 0.97",
-                ratios.len(),
-                at(0),
-                at(1),
-                at(2),
-                at(3),
-                at(4),
-                ratios.iter().filter(|ratio| **ratio < 0.97).count(),
+                "{count} blocks on {workers} workers: lowest {lowest:.2}, quartiles {first:.2} \
+                 {median:.2} {third:.2}, highest {highest:.2}; {below} below 0.97",
             )?;
         }
         let mut out = anstream::stdout().lock();

@@ -19,7 +19,7 @@ use crate::lineup::Copies;
 use crate::listed::Listed;
 use crate::memory::MemoryDatabase;
 use crate::plain::{self, Own};
-use crate::spoil::{Draw, Numbers};
+use crate::spoil::{Draw, draws};
 use alloy_primitives::Address;
 use braid_evm::{Block, Cloned, Forced, Mode, Policy};
 use braid_testkit::fork::FORKS;
@@ -192,11 +192,10 @@ pub(super) fn lists(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     way.config.mode = Mode::Validate;
     way.config.access_list = choices.percent(70);
     let spoils = choices.percent(75);
-    let mut numbers = Numbers(u64::from(choices.byte()) << 8 | u64::from(choices.byte()));
+    let mut draw = draws(u64::from(choices.byte()) << 8 | u64::from(choices.byte()));
     if choices.percent(30) {
         reached::note(&format!("shape, {}", enlarge(&mut case, &mut choices)));
     }
-    let mut draw = |end: usize| numbers.below(end);
     let draw: Option<Draw<'_>> = if spoils { Some(&mut draw) } else { None };
     match Listed::new(&case.block, &case.database(), draw)? {
         Some(listed) => way.check_listed(&listed, &case.database(), bugs),
@@ -232,9 +231,9 @@ pub(super) fn declared(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     if choices.percent(30) {
         reached::note(&format!("shape, {}", enlarge(&mut case, &mut choices)));
     }
-    let mut numbers = Numbers(u64::from(choices.byte()) << 8 | u64::from(choices.byte()));
+    let mut draw = draws(u64::from(choices.byte()) << 8 | u64::from(choices.byte()));
     let database = case.database();
-    let declared = Declared::spoiled(&case.block, &database, &mut |end| numbers.below(end));
+    let declared = Declared::spoiled(&case.block, &database, &mut draw);
     let is_left = !declared.left().is_empty();
     reached::note(if is_left { "declared, less than that" } else { "declared, and kept to" });
     way.check_declared(&declared, &database, bugs)

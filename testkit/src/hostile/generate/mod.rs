@@ -16,6 +16,7 @@ use crate::hostile::memory::{MemoryAccount, MemoryDatabase};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{Address, B256, U256};
 use arbitrary::Unstructured;
+use braid_evm::runtime::simulated::Random;
 use braid_evm::{Block, Ommer};
 use cast::{Cast, MOST_SENDERS};
 use draw::Draw;
@@ -156,15 +157,10 @@ fn withdrawals(draw: &mut Draw<'_, '_>, cast: &Cast) -> Vec<Withdrawal> {
     (0..count).map(withdrawal).collect()
 }
 
-/// `length` bytes that depend on `seed` alone: `SplitMix64`, after Steele, Lea and Flood.
+/// `length` bytes that depend on `seed` alone.
 #[must_use]
 pub fn bytes_of_seed(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed;
-    let word = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)).to_le_bytes()
-    };
+    let mut random = Random::new(seed);
+    let word = || random.next_u64().to_le_bytes();
     core::iter::repeat_with(word).flatten().take(length).collect()
 }
