@@ -9,12 +9,14 @@ use braid_chain::Snapshot;
 /// Blocks from whose tips the one that is advised is taken.
 const BLOCKS: u64 = 20;
 
-/// Tip that is advised if no block tells of one: the least.
+/// Tip that is advised if no block tells of one: the least. A chain without fees asks for none.
 const LEAST_TIP: u128 = 1;
 
 /// The median of what the last blocks' transactions have paid.
 pub(crate) fn tip<S: Snapshot>(shared: &Shared<S>) -> u128 {
-    let head = shared.view().head.number();
+    let view = shared.view();
+    let head = view.head.number();
+    let has_fees = view.head.header.base_fee_per_gas != Some(0);
     let blocks: Vec<_> = {
         let history = shared.history();
         let numbers = head.saturating_sub(BLOCKS - 1)..=head;
@@ -24,7 +26,8 @@ pub(crate) fn tip<S: Snapshot>(shared: &Shared<S>) -> u128 {
     let tips = blocks.iter().filter_map(|block| tips(block).ok()).flatten();
     let mut tips: Vec<u128> = tips.map(|(tip, _)| tip).collect();
     tips.sort_unstable();
-    tips.get(tips.len() / 2).copied().unwrap_or(LEAST_TIP).max(LEAST_TIP)
+    let least = if has_fees { LEAST_TIP } else { 0 };
+    tips.get(tips.len() / 2).copied().unwrap_or(least).max(least)
 }
 
 /// A price with which a transaction comes into the next block.

@@ -130,7 +130,12 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
 
     /// Whether all that it is over is final.
     pub(crate) const fn is_over_final(&self) -> bool {
-        self.is_final || matches!(self.below, Below::Final { .. })
+        self.is_final || self.is_in_order()
+    }
+
+    /// Whether it is the view of a stretch in order: each of its transactions is over what is final.
+    pub(crate) const fn is_in_order(&self) -> bool {
+        matches!(self.below, Below::Final { .. })
     }
 
     /// Forgets the last incarnation and looks at the state below `reader` from now on.

@@ -331,7 +331,7 @@ const CI: [Part; 21] = [
     verify::engine,
     seeded::touched,
     |it| verify::models(it, Blocks::Sample),
-    |it| instructions::instructions(it, &InstructionsArgs::sample()),
+    |it| instructions::instructions(it, &InstructionsArgs::default()),
     recipes::demo,
     |it| recipes::blocks(it, false),
     |it| suites::suites(it, Size::Sample),
@@ -359,7 +359,6 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     runner.part(|it| recipes::sim(it, LONG * LONG, None));
     runner.part(seeded::all);
     runner.part(|it| recipes::blocks(it, true));
-    runner.part(|it| instructions::instructions(it, &InstructionsArgs::default()));
     runner.part(|it| spec::spec(it, 500, 1_000));
     runner.part(|it| anvil::anvil(it, 60));
     runner.part(|it| suites::suites(it, Size::Whole));

@@ -48,6 +48,13 @@ fn a_chain_without_fees_stays_one() {
     };
     assert_eq!(base_fees(0, |genesis| genesis.base_fee_per_gas = Some(0)), [Some(0); 2]);
     assert_eq!(base_fees(0, flag(ZERO_BASE_FEE)), [Some(0); 2]);
+    let store = begun_with(flag(ZERO_BASE_FEE));
+    let mut node = node(&store, NodeConfig::default());
+    node.shared.send(payment(0, 0, 0)).expect("admitted");
+    node.step(0).expect("a block").expect("made");
+    for method in ["eth_gasPrice", "eth_maxPriorityFeePerGas"] {
+        assert_eq!(client(&node).result(method, json!([])), "0x0");
+    }
     assert_eq!(base_fees(PRICE, flag(FIXED_BASE_FEE)), [Some(1_000_000_000); 2]);
     // In place of 875,000,000, to which an empty block leads: the blocks were full.
     assert_eq!(base_fees(PRICE, |_| ()), [Some(984_375_000), Some(1_107_421_875)]);

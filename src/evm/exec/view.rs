@@ -43,6 +43,8 @@ where
     remembered: Vec<(Address, U256, U256)>,
     /// Accounts that have a nonce or code before the block, as most have whose slots are read.
     solid: AddressSet,
+    /// The last one of them: a contract reads several slots in a row.
+    last_solid: Option<Address>,
     balances: Balances,
     moved: &'a Moved,
     /// Who is credited as transactions commit.
@@ -126,6 +128,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
             inner,
             remembered: Vec::new(),
             solid: AddressSet::default(),
+            last_solid: None,
             balances: Balances::default(),
             moved: &block_context.moved,
             credited: block_context.receivers().collect(),
@@ -154,7 +157,8 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
 
     /// The transaction is about to look at the balance of `address`, or to change it.
     pub(super) fn count_balance(&mut self, address: Address) {
-        if is_evm_mutant!(self.mutant, BalanceUncounted) {
+        // Nothing goes unseen there.
+        if self.inner.is_in_order() || is_evm_mutant!(self.mutant, BalanceUncounted) {
             return;
         }
         if self.payees.contains(address) {
@@ -349,7 +353,11 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     /// Whether slots of the account that nothing in this block has written hold what the database
     /// has there. If the answer may change, it is given where all of the state below is final.
     fn has_base_slots(&mut self, address: Address) -> Result<BaseSlots, ViewStopped> {
+        if self.last_solid == Some(address) {
+            return Ok(BaseSlots::Always);
+        }
         if self.solid.contains(&address) {
+            self.last_solid = Some(address);
             return Ok(BaseSlots::Always);
         }
         let location = EvmLocation::Account(address);
@@ -359,6 +367,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         };
         if before.is_some_and(|before| !before.is_blank()) {
             self.solid.insert(address);
+            self.last_solid = Some(address);
             return Ok(BaseSlots::Always);
         }
         let (account, from) = self.account_from(address)?;

@@ -4,8 +4,7 @@ use super::thresholds::{LARGE, OFTEN_ONE_IN};
 use super::tx::is_payment;
 use crate::evm::exec::input::Block;
 use alloy_primitives::Address;
-use foldhash::fast::RandomState;
-use std::collections::HashMap;
+use alloy_primitives::map::AddressMap;
 
 /// Accounts to which many transactions of `block` are payments, and that send none: as a rule those
 /// to which an exchange's customers pay. By a sample.
@@ -17,8 +16,10 @@ pub(in crate::evm) fn often_paid(block: &Block) -> Vec<Address> {
     let sample = block.transactions.iter().step_by(step);
     // What happens once does not happen often, however short the block.
     let least = sample.len().div_ceil(OFTEN_ONE_IN).max(2);
-    let mut times: HashMap<Address, usize, RandomState> = HashMap::default();
-    for payee in sample.filter(|tx| is_payment(tx)).filter_map(|tx| tx.kind.to()) {
+    let payees = sample.filter(|tx| is_payment(tx)).filter_map(|tx| tx.kind.to());
+    let mut times = AddressMap::<usize>::default();
+    times.reserve(payees.clone().count());
+    for payee in payees {
         *times.entry(*payee).or_default() += 1;
     }
     let mut often: Vec<_> = times.into_iter().filter(|(_, times)| *times >= least).collect();

@@ -31,25 +31,25 @@ impl Count {
     }
 }
 
-/// The compiler and the counts of a record.
+/// What a record was made with, and its counts.
 pub(super) fn parse(record: &str) -> (String, Vec<Count>) {
     let mut lines = record.lines().filter(|line| !line.starts_with('#'));
-    let compiler = lines.next().unwrap_or_default().to_owned();
+    let setting = lines.next().unwrap_or_default().to_owned();
     let counts = lines.filter_map(|line| {
         let mut words = line.rsplitn(4, ' ');
         let (_ratio, braid, sequential) = (words.next()?, words.next()?, words.next()?);
         let name = words.next()?.to_owned();
         Some(Count { name, sequential: sequential.parse().ok()?, braid: braid.parse().ok()? })
     });
-    (compiler, counts.collect())
+    (setting, counts.collect())
 }
 
-pub(super) fn text(compiler: &str, counts: &[Count]) -> String {
+pub(super) fn text(setting: &str, counts: &[Count]) -> String {
     let mut text = String::from(
         "# Instructions of one execution on one worker: sequential revm, Braid, Braid over sequential. Written by\n\
          # `cargo xtask instructions --update`; a change needs its reason in CHANGELOG.md.\n",
     );
-    let _ = writeln!(text, "{compiler}");
+    let _ = writeln!(text, "{setting}");
     for count @ Count { name, sequential, braid } in counts {
         let _ = writeln!(text, "{name} {sequential} {braid} {:.3}", count.ratio());
     }
@@ -153,8 +153,8 @@ mod tests {
     #[test]
     fn a_record_reads_back() {
         let recorded = counts([7, 8]);
-        let (compiler, read) = parse(&text("rustc 1.95.0 (abc)", &recorded));
-        assert_eq!((compiler.as_str(), read), ("rustc 1.95.0 (abc)", recorded));
+        let (setting, read) = parse(&text("rustc 1.95.0 (abc)", &recorded));
+        assert_eq!((setting.as_str(), read), ("rustc 1.95.0 (abc)", recorded));
         assert_eq!(parse(""), (String::new(), Vec::new()));
     }
 

@@ -29,6 +29,9 @@ impl<D: DatabaseRef> EvmView<'_, D> {
 
     /// The transaction is about to pay `amount` to `address`. More than there is shows.
     pub(in crate::evm::exec) fn count_payment(&mut self, address: Address, amount: U256) {
+        if self.inner.is_in_order() {
+            return;
+        }
         if !self.payees.contains(address) || amount > MOST_PAID {
             self.count_balance(address);
         }
@@ -54,6 +57,9 @@ impl<D: DatabaseRef> EvmView<'_, D> {
     /// none of its `changes` any more.
     pub(in crate::evm) fn take_payments(&mut self, changes: &mut Vec<AccountChange>) -> Payments {
         let mut payments = Payments::new();
+        if self.inner.is_in_order() {
+            return payments;
+        }
         for payee in self.payees.iter().filter(|payee| self.is_unseen(*payee)) {
             let at = changes.iter().position(|change| change.address == payee);
             let Some(AccountChange { before, after, .. }) = at.map(|at| changes.swap_remove(at))
@@ -83,8 +89,11 @@ impl<D: DatabaseRef> EvmView<'_, D> {
         &mut self,
         address: Address,
     ) -> Result<Option<AccountInfo>, ViewStopped> {
+        if self.inner.is_over_final() {
+            return Ok(None);
+        }
         let Some(first) = self.payees.get(address) else { return Ok(None) };
-        if self.inner.is_over_final() || !self.balances.may_go_unseen(address) {
+        if !self.balances.may_go_unseen(address) {
             return Ok(None);
         }
         let location = EvmLocation::Balance(address);
