@@ -112,7 +112,9 @@ fn more_workers_than_cores_are_simulated() {
     assert!(line["work_over_chain"].as_f64() > Some(2.0), "{line}");
     let page = bench(&[&arguments[..], &["--simulate", "4"]].concat(), 0).stdout;
     let page = String::from_utf8(page).expect("text");
-    assert!(page.contains("\ne_uni ") && page.contains("simulated ratio at workers"), "{page}");
+    let row = page.lines().find(|line| line.starts_with("e_uni ")).expect("a row");
+    assert_eq!(row.split_whitespace().nth(1), Some("2"), "{page}");
+    assert!(page.contains("simulated ratio at workers"), "{page}");
 }
 
 #[test]

@@ -177,7 +177,7 @@ fn loom_rows_have_a_story() {
 #[test]
 #[ignore = "seeded bugs: cargo xtask mutants"]
 fn nothing_is_wrong_with_the_shipped_engine() {
-    // The CI, which chooses, has compared thousands of its blocks by then.
+    // Where bugs are chosen, the other tests have compared thousands of its blocks.
     if !chosen::is_chosen("") {
         return;
     }

@@ -5,11 +5,12 @@ use alloy_consensus::Transaction;
 use alloy_eips::BlockNumberOrTag;
 use alloy_rpc_types_eth::FeeHistory;
 use braid_chain::Snapshot;
+use std::sync::Arc;
 
 /// Blocks from whose tips the one that is advised is taken.
 const BLOCKS: u64 = 20;
 
-/// Tip that is advised if no block tells of one: the least. A chain without fees asks for none.
+/// Minimum suggested tip, in wei; 0 on a chain without fees.
 const LEAST_TIP: u128 = 1;
 
 /// The median of what the last blocks' transactions have paid.
@@ -22,7 +23,7 @@ pub(crate) fn tip<S: Snapshot>(shared: &Shared<S>) -> u128 {
         let numbers = head.saturating_sub(BLOCKS - 1)..=head;
         numbers.filter_map(|number| history.by_number(number)).collect()
     };
-    // Of blocks without receipts nobody knows what they paid.
+    // Blocks whose receipts were pruned are left out.
     let tips = blocks.iter().filter_map(|block| tips(block).ok()).flatten();
     let mut tips: Vec<u128> = tips.map(|(tip, _)| tip).collect();
     tips.sort_unstable();
@@ -66,6 +67,22 @@ fn rewards(block: &StoredBlock, percentiles: &[f64]) -> Result<Vec<u128>, RpcErr
     Ok(percentiles.iter().map(of).collect())
 }
 
+/// The last blocks of a range that begins at `first` and whose rewards are asked for: those after
+/// the last one whose receipts were pruned, or all if that is the newest one.
+fn with_receipts(
+    first: u64,
+    mut blocks: Vec<Arc<StoredBlock>>,
+    percentiles: &[f64],
+) -> (u64, Vec<Arc<StoredBlock>>) {
+    let pruned = blocks.iter().rposition(|block| block.receipts().is_err());
+    let skipped = pruned.map_or(0, |last| last + 1);
+    if percentiles.is_empty() || skipped == blocks.len() {
+        return (first, blocks);
+    }
+    blocks.drain(..skipped);
+    (first.saturating_add(skipped as u64), blocks)
+}
+
 /// Base fees, how full blocks were, and what their transactions have paid.
 pub(crate) fn history<S: Snapshot>(
     shared: &Shared<S>,
@@ -101,6 +118,7 @@ pub(crate) fn history<S: Snapshot>(
         let after = history.by_number(newest.saturating_add(1)).filter(|_| newest < head);
         (first, blocks.collect::<Vec<_>>(), after)
     };
+    let (first, blocks) = with_receipts(first, blocks, percentiles);
     let mut answer = FeeHistory { oldest_block: first, ..FeeHistory::default() };
     let mut rewards_of = Vec::new();
     for block in &blocks {

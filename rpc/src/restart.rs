@@ -101,10 +101,12 @@ fn kept_block<S: Snapshot>(
     Head { number, hash }: Head,
 ) -> Result<Option<KeptBlock>, NodeError> {
     let Some(rlp) = reader.block(number)? else { return Ok(None) };
-    let receipts = reader.receipts(number)?;
+    let kept = reader.receipts(number)?;
     let block = Block::<SignedTransaction>::decode(&mut &*rlp);
     let block = block.map_err(|error| damaged(number, error))?;
     let transactions = block.body.transactions.len();
+    // From an empty block nothing can have been removed.
+    let receipts = kept.or_else(|| (transactions == 0).then(Vec::new));
     if receipts.as_ref().is_some_and(|receipts| receipts.len() != transactions) {
         return Err(damaged(number, "it has another number of receipts than transactions"));
     }

@@ -1,4 +1,4 @@
-//! Figures that stand for many numbers.
+//! Medians and quantiles.
 
 use core::time::Duration;
 

@@ -11,7 +11,7 @@ use std::{env, fs};
 const VERSION: &str = "0.4.52";
 /// Pages beside those of `docs`.
 const OTHERS: [&str; 4] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
-/// Set where nothing may be skipped, as in the CI.
+/// Set where nothing may be skipped.
 const STRICT: &str = "BRAID_REQUIRE_FIXTURES";
 
 /// Builds the book into `book/html` of the target folder, and checks that no link in it is dead. mdbook is installed

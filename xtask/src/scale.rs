@@ -73,8 +73,10 @@ fn is_whole(table: &str) -> Result<String, String> {
     }
     // A workload's name and a number of workers begin each row.
     let workloads = table.split("## ").find(|part| part.starts_with("Built-in workloads"));
+    // Details are indented.
     let is_row = |line: &&str| {
-        line.split_whitespace().nth(1).is_some_and(|workers| workers.parse::<u16>().is_ok())
+        line.starts_with(char::is_alphanumeric)
+            && line.split_whitespace().nth(1).is_some_and(|workers| workers.parse::<u16>().is_ok())
     };
     let rows = workloads.unwrap_or_default().lines().filter(is_row).count();
     if rows < 19 { Err(format!("{rows} rows of workloads")) } else { Ok(format!("{rows} rows")) }
@@ -86,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_table_without_a_part_is_not_whole() {
-        let rows = "a_raw   1   1.2\n  simulated ratio at workers 1: 1.2\n".repeat(19);
+        let rows = "a_raw   1   1.2\n  reads: 1234 in sequence\n".repeat(19);
         let whole = format!(
             "# On 4 cores\n## Built-in workloads\n{rows}## Contention\ncontention, 2 workers\n"
         );

@@ -1,7 +1,7 @@
 //! Seeded bugs: which of them a change concerns, and what tries them.
 //!
 //! `docs/data/seeded_bugs.tsv` has the table. A bug belongs to the files of `src` that name it. The CI tries those whose files
-//! the change touches, or [`MOST`] of them, others for each commit. `cargo xtask mutants` tries all.
+//! the change touches, at most [`MOST`] of them, chosen by the commit. `cargo xtask mutants` tries all.
 
 use crate::recipes::loom;
 use crate::runner::{Failed, Runner};
@@ -19,7 +19,7 @@ const TABLE: &str = "docs/data/seeded_bugs.tsv";
 const BASE: &str = "BRAID_CI_BASE";
 /// Without [`BASE`], the commits of the last days before `HEAD` are the change.
 const DAYS: u64 = 2;
-/// A change that touches more bugs than these has as many of them tried: the CI has an end.
+/// Maximum number of seeded bugs that one CI run tries.
 const MOST: usize = 48;
 
 /// Tries every seeded bug.
@@ -109,12 +109,8 @@ fn choose(root: &Path) -> Result<Choice, String> {
         Ok(base) => base,
         Err(_) => base(&git)?,
     };
-    let changed = git(&["diff", "--name-only", &base, "--", "src"])?;
-    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
-    let words = changed.lines().filter(|path| !path.ends_with("mutants.rs")).map(read);
-    let words: Vec<String> = words.collect();
-    let words: BTreeSet<&str> = words.iter().flat_map(|text| words_of(text)).collect();
-    let mut names = bugs(&read(TABLE));
+    let words = changed_words(root, &base)?;
+    let mut names = bugs(&fs::read_to_string(root.join(TABLE)).unwrap_or_default());
     // Without history nothing tells what the change is.
     let is_shallow = git(&["rev-parse", "--is-shallow-repository"])? == "true";
     let is_unknown = is_shallow && env::var_os(BASE).is_none();
@@ -125,13 +121,25 @@ fn choose(root: &Path) -> Result<Choice, String> {
     Ok(Choice { names: at_most(names, seed(&head)), touched, all, base })
 }
 
-/// At most [`MOST`] of `bugs`, others for each `seed`.
+/// At most [`MOST`] of `bugs`, at equal distances, as the table has them by layer; others for each
+/// `seed`.
 fn at_most(mut bugs: Vec<String>, seed: usize) -> Vec<String> {
     if let Some(start) = seed.checked_rem(bugs.len()) {
         bugs.rotate_left(start);
     }
-    bugs.truncate(MOST);
-    bugs
+    let total = bugs.len().max(MOST);
+    let is_taken = |place: usize| place * MOST % total < MOST;
+    bugs.into_iter().enumerate().filter(|(place, _)| is_taken(*place)).map(|(_, bug)| bug).collect()
+}
+
+/// The words of all files of `src` that differ from `base`, except the lists of bugs.
+fn changed_words(root: &Path, base: &str) -> Result<BTreeSet<String>, String> {
+    let mut git = Command::new("git");
+    git.args(["diff", "--name-only", base, "--", "src"]).current_dir(root);
+    let changed = output(git)?;
+    let changed = changed.lines().filter(|path| !path.ends_with("mutants.rs"));
+    let texts = changed.map(|path| fs::read_to_string(root.join(path)).unwrap_or_default());
+    Ok(texts.flat_map(|text| words_of(&text).map(str::to_owned).collect::<Vec<_>>()).collect())
 }
 
 /// The newest commit that is more than [`DAYS`] older than `HEAD`, or the first one.
@@ -165,7 +173,7 @@ fn words_of(text: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST, TABLE, at_most, bugs, switch, words_of};
+    use super::{MOST, TABLE, at_most, bugs, changed_words, switch, words_of};
     use crate::workspace::root;
 
     #[test]
@@ -206,7 +214,29 @@ mod tests {
             tried.extend(chosen);
         }
         assert_eq!(tried.len(), touched.len());
+        // From all layers of the table.
+        let chosen = at_most(touched.clone(), 0);
+        assert!(chosen.contains(&"0".to_owned()) && chosen.iter().any(|bug| bug.len() == 3));
         assert_eq!(at_most(touched[..9].to_vec(), 77).len(), 9);
         assert!(at_most(Vec::new(), 77).is_empty());
+    }
+
+    #[test]
+    fn a_change_of_everything_touches_every_bug() {
+        let git = |arguments: &[&str]| {
+            let mut command = std::process::Command::new("git");
+            command.args(arguments).current_dir(root());
+            crate::workspace::output(command).map(|text| text.trim().to_owned())
+        };
+        // An archive has no history.
+        if git(&["rev-parse", "--is-shallow-repository"]).as_deref() != Ok("false") {
+            return;
+        }
+        let empty = git(&["hash-object", "-t", "tree", "/dev/null"]).unwrap();
+        let words = changed_words(&root(), &empty).unwrap();
+        let table = std::fs::read_to_string(root().join(TABLE)).unwrap();
+        let missed: Vec<_> =
+            bugs(&table).into_iter().filter(|bug| !words.contains(switch(bug))).collect();
+        assert_eq!(missed, Vec::<String>::new());
     }
 }

@@ -59,8 +59,9 @@ fn bounds(text: &mut String, explanation: &Explanation, question: &Question) -> 
     if !explanation.reads_fees.is_empty() {
         writeln!(
             text,
-            "{} look at the beneficiary's balance, and with it at the fees of all before them; the bounds leave that out.",
-            transactions(&explanation.reads_fees)
+            "{} {} the beneficiary's balance, and with it the fees of all transactions before; the bounds leave that out.",
+            transactions(&explanation.reads_fees),
+            if explanation.reads_fees.len() == 1 { "reads" } else { "read" },
         )?;
     }
     Ok(())

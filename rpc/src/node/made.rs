@@ -144,8 +144,11 @@ fn a_node_goes_on_after_its_folder_was_pruned() {
         let (code, message) = client(&again).error(method, params);
         assert!(code == 4_444 && message.starts_with("pruned history unavailable"), "{message}");
     }
-    let fees = client(&again).result("eth_feeHistory", json!(["0x1", "0x1", []]));
-    assert_eq!(fees["oldestBlock"], "0x1");
+    for (range, oldest) in
+        [(json!(["0x1", "0x1", []]), "0x1"), (json!(["0xa", "latest", [50.0]]), "0x12d")]
+    {
+        assert_eq!(client(&again).result("eth_feeHistory", range)["oldestBlock"], oldest);
+    }
     // No transaction of this block has logs, as its header says.
     let logs = json!([{ "fromBlock": "0x1", "toBlock": "0x1" }]);
     assert_eq!(client(&again).result("eth_getLogs", logs), json!([]));

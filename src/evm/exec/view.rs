@@ -43,7 +43,7 @@ where
     remembered: Vec<(Address, U256, U256)>,
     /// Accounts that have a nonce or code before the block, as most have whose slots are read.
     solid: AddressSet,
-    /// The last one of them: a contract reads several slots in a row.
+    /// Account that `has_base_slots` found in `solid` last: saves the look-up for consecutive slots.
     last_solid: Option<Address>,
     balances: Balances,
     moved: &'a Moved,
@@ -157,7 +157,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
 
     /// The transaction is about to look at the balance of `address`, or to change it.
     pub(super) fn count_balance(&mut self, address: Address) {
-        // Nothing goes unseen there.
+        // In a sequential stretch every balance is read when it is loaded.
         if self.inner.is_in_order() || is_evm_mutant!(self.mutant, BalanceUncounted) {
             return;
         }

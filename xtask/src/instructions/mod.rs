@@ -95,7 +95,10 @@ pub(crate) fn instructions(runner: &mut Runner, args: &InstructionsArgs) -> Resu
         Ok(setting) => setting,
         Err(why) => return runner.check("instruction counts", |_| Err(why)),
     };
-    let real = fixtures(runner.root()).unwrap_or_default();
+    let real = match fixtures(runner.root()) {
+        Ok(real) => real,
+        Err(why) => return runner.check("instruction counts", |_| Err(why)),
+    };
     if real.is_none() {
         runner.skip("instruction counts: real blocks", "there are none here (BRAID_FIXTURES)");
     }
@@ -110,22 +113,43 @@ pub(crate) fn instructions(runner: &mut Runner, args: &InstructionsArgs) -> Resu
         }
     };
     let rows = rows(real.as_deref(), args);
+    let mut counts = Vec::new();
     runner.check("instruction counts", |root| {
-        let counts = counted(&tool, &target_dir(root), rows)?;
+        counts = counted(&tool, &target_dir(root), rows)?;
         print!("{}", table(&counts));
         if let Some(file) = &args.json {
             fs::write(file, record::json(&counts))
                 .map_err(|error| format!("{}: {error}", file.display()))?;
         }
-        judge(&root.join(RECORD), args, &setting, &counts)
+        Ok(listed(&counts))
+    })?;
+    if args.tool.is_some() {
+        return Ok(());
+    }
+    let path = runner.root().join(RECORD);
+    if args.update {
+        return runner.check("instruction counts: record", |_| {
+            fs::write(path, text(&setting, &counts)).map_err(|error| error.to_string())?;
+            Ok(format!("written to {RECORD}"))
+        });
+    }
+    let (recorded_with, recorded) = parse(&fs::read_to_string(path).unwrap_or_default());
+    if recorded_with != setting {
+        let why = format!("recorded with {recorded_with:?}, this is {setting:?}");
+        runner.skip("instruction counts: comparison", &why);
+        return Ok(());
+    }
+    let is_whole = args.words.is_empty() && real.is_some();
+    runner.check("instruction counts: comparison", |_| {
+        compare(&recorded, &counts, is_whole)?;
+        Ok(format!("{} ratios are those of {RECORD}", counts.len()))
     })
 }
 
 /// Instructions of processors for which the C library has a `memcpy` of its own.
 const COPIES: [&str; 4] = ["avx2", "avx512vl", "erms", "fsrm"];
 
-/// On what the counts of one source depend: another compiler makes other code, and how many
-/// instructions a copy takes is the C library's and the processor's.
+/// Compiler, valgrind, C library and processor: counts compare only where all are equal.
 fn setting(root: &Path) -> Result<String, String> {
     let first_line = |program: &str| {
         let mut command = Command::new(program);
@@ -209,31 +233,6 @@ fn count(tool: &Path, folder: &Path, index: usize, row: &Row) -> Result<Count, S
     };
     let (sequential, braid) = (of("counted_sequential")?, of("counted_braid")?);
     Ok(Count { name: row.name.clone(), sequential, braid })
-}
-
-/// Compares the counts with the record, or writes it.
-fn judge(
-    path: &Path,
-    args: &InstructionsArgs,
-    setting: &str,
-    counts: &[Count],
-) -> Result<String, String> {
-    if args.update {
-        fs::write(path, text(setting, counts)).map_err(|error| error.to_string())?;
-        return Ok(format!("recorded in {RECORD}"));
-    }
-    if args.tool.is_some() {
-        return Ok(listed(counts));
-    }
-    let record = fs::read_to_string(path).unwrap_or_default();
-    let (recorded_with, recorded) = parse(&record);
-    if recorded_with != setting {
-        return Ok(format!(
-            "{}; not compared: recorded with {recorded_with:?}, this is {setting:?}",
-            listed(counts)
-        ));
-    }
-    compare(&recorded, counts).map(|()| listed(counts))
 }
 
 #[cfg(test)]

@@ -101,9 +101,13 @@ pub(super) fn listed(counts: &[Count]) -> String {
 }
 
 /// Whether every ratio is close to its record; says which are not. Fewer instructions count too: a
-/// record that is too high would hide the next loss.
-pub(super) fn compare(recorded: &[Count], found: &[Count]) -> Result<(), String> {
+/// record that is too high would hide the next loss. `is_whole`: every row of the record was
+/// counted.
+pub(super) fn compare(recorded: &[Count], found: &[Count], is_whole: bool) -> Result<(), String> {
     let mut wrong = Vec::new();
+    let is_lost = |known: &&Count| !found.iter().any(|count| count.name == known.name);
+    let lost = recorded.iter().filter(|known| is_whole && is_lost(known));
+    wrong.extend(lost.map(|known| format!("{}: not counted any more", known.name)));
     for count in found {
         let (name, now) = (&count.name, count.ratio());
         let known = recorded.iter().find(|known| known.name == *name).map(Count::ratio);
@@ -138,16 +142,19 @@ mod tests {
     #[test]
     fn a_ratio_that_moves_fails() {
         let recorded = counts([10_000, 12_000]);
-        assert_eq!(compare(&recorded, &counts([10_090, 12_340])), Ok(()));
+        assert_eq!(compare(&recorded, &counts([10_090, 12_340]), true), Ok(()));
         for (found, change) in [([10_110, 12_000], "+1.1 %"), ([9_890, 12_000], "-1.1 %")] {
-            let why = compare(&recorded, &counts(found)).unwrap_err();
+            let why = compare(&recorded, &counts(found), true).unwrap_err();
             assert!(why.contains("one: 1.000") && why.contains(change), "{why}");
             assert!(!why.contains("other"), "{why}");
         }
-        let why = compare(&recorded, &counts([10_000, 12_400])).unwrap_err();
+        let why = compare(&recorded, &counts([10_000, 12_400]), true).unwrap_err();
         assert!(why.contains("other speculative: 1.200 -> 1.240 (+3.3 %)"), "{why}");
-        let why = compare(&recorded[..1], &recorded).unwrap_err();
+        let why = compare(&recorded[..1], &recorded, true).unwrap_err();
         assert!(why.contains("other speculative: no record"), "{why}");
+        let why = compare(&recorded, &recorded[..1], true).unwrap_err();
+        assert!(why.contains("other speculative: not counted any more"), "{why}");
+        assert_eq!(compare(&recorded, &recorded[..1], false), Ok(()));
     }
 
     #[test]

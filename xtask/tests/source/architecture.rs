@@ -133,7 +133,7 @@ fn imports_go_one_way() {
             }
         }
     }
-    assert!(checked > 0, "no import was seen");
+    assert!(checked > 100, "only {checked} imports were seen");
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn each_variant_of_an_error_is_made_by_a_test() {
             }
         }
     }
-    assert!(!named.is_empty(), "no error was seen");
+    assert!(named.len() > 20, "only {named:?} were seen");
     for (name, why) in ELSEWHERE {
         assert!(named.iter().any(|it| it == name), "no longer an error: {name} ({why})");
     }
