@@ -3,7 +3,7 @@
 
 pub(crate) mod chosen;
 pub(crate) mod fees;
-#[path = "../../cli/tests/support/mod.rs"]
+#[path = "../../crates/cli/tests/support/mod.rs"]
 pub(crate) mod fixtures;
 pub(crate) mod scene;
 

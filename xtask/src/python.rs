@@ -23,7 +23,7 @@ const SPARK_NEEDS: [&str; 5] = [
 /// cannot read its settings.
 const HADOOP: &str = "pyspark==2.4.8";
 const HADOOP_NEEDS: [&str; 2] = ["setuptools==69.5.1", "wheel==0.45.1"];
-const MANIFEST: &str = "python/Cargo.toml";
+const MANIFEST: &str = "crates/python/Cargo.toml";
 
 /// Formatting and lints of the native module, which needs no Python.
 pub(crate) fn check(runner: &mut Runner) -> Result<(), Failed> {
@@ -87,8 +87,15 @@ pub(crate) fn python(runner: &mut Runner, spark: bool) -> Result<(), Failed> {
     }
     let tests = |which: &str| {
         let mut tests = Command::new(fresh.join("bin/pytest"));
-        tests.arg("-q").arg("-c").arg(tree.join("python/pyproject.toml")).args(["-m", which]);
-        tests.arg("--rootdir").arg(tree.join("python")).arg(tree.join("python/tests"));
+        tests
+            .arg("-q")
+            .arg("-c")
+            .arg(tree.join("crates/python/pyproject.toml"))
+            .args(["-m", which]);
+        tests
+            .arg("--rootdir")
+            .arg(tree.join("crates/python"))
+            .arg(tree.join("crates/python/tests"));
         // Not in the tree: there lies the package's source, which has no native module.
         tests.current_dir(&folder).envs(settings.iter().map(|(name, value)| (name, value)));
         tests
@@ -232,7 +239,7 @@ fn same_versions(root: &Path) -> Result<String, String> {
     let read = |path: &str| {
         fs::read_to_string(root.join(path)).map_err(|error| format!("{path}: {error}"))
     };
-    let (main, own) = (read("Cargo.lock")?, read("python/Cargo.lock")?);
+    let (main, own) = (read("Cargo.lock")?, read("crates/python/Cargo.lock")?);
     let (main, own) = (locked(&main), locked(&own));
     let shared = own.iter().filter_map(|(name, versions)| Some((name, versions, main.get(name)?)));
     let wrong: Vec<&str> = shared
@@ -244,7 +251,7 @@ fn same_versions(root: &Path) -> Result<String, String> {
         return Ok(format!("{} packages as in the main workspace", shared.count()));
     }
     Err(format!(
-        "other versions in python/Cargo.lock of {}: cp Cargo.lock python/Cargo.lock && cargo metadata \
+        "other versions in crates/python/Cargo.lock of {}: cp Cargo.lock crates/python/Cargo.lock && cargo metadata \
          --format-version 1 --manifest-path {MANIFEST} > /dev/null",
         wrong.join(", ")
     ))
@@ -275,7 +282,9 @@ mod tests {
         fs::create_dir_all(tree.join("target")).unwrap();
         fs::write(tree.join("target/left"), "").unwrap();
         copy_sources(&root(), &tree).unwrap();
-        assert!(tree.join("python/Cargo.toml").exists() && !tree.join("target/left").exists());
+        assert!(
+            tree.join("crates/python/Cargo.toml").exists() && !tree.join("target/left").exists()
+        );
         let again = copy_sources(&root(), &tree).unwrap();
         assert!(again.ends_with(" 0 copied"), "{again}");
         fs::remove_dir_all(tree).unwrap();
@@ -284,7 +293,8 @@ mod tests {
     /// The CI runs no Python: a field that Python does not know would be seen by users first.
     #[test]
     fn python_knows_each_field_of_a_line() {
-        let read = |path: &str| fs::read_to_string(root().join("python").join(path)).unwrap();
+        let read =
+            |path: &str| fs::read_to_string(root().join("crates/python").join(path)).unwrap();
         let (lines, results) = (read("src/verification.rs"), read("braid_evm/results.py"));
         let mut count = 0;
         for begin in ["struct BlockLine<'a> {", "struct MeasuredLine {"] {

@@ -9,18 +9,21 @@ use std::process::Command;
 
 /// Folders, each with how the package that lies there is linted. The last one is the root itself.
 const LINTS: [(&str, &str); 14] = [
-    ("benches/", "-p braid-benches --all-targets"),
-    ("chain/examples/private_chain/", "-p private-chain --all-targets"),
-    ("chain/", "-p braid-chain --all-targets"),
-    ("cli/", "-p braid-cli --all-targets"),
+    ("lab/benches/", "-p braid-benches --all-targets"),
+    ("crates/chain/examples/private_chain/", "-p private-chain --all-targets"),
+    ("crates/chain/", "-p braid-chain --all-targets"),
+    ("crates/cli/", "-p braid-cli --all-targets"),
     ("fuzz/", "-p braid-fuzz --all-targets"),
     ("models/", "-p braid-models --all-targets"),
     // A workspace of its own, whose dependencies are those of the main one.
-    ("python/", "--manifest-path python/Cargo.toml --target-dir target --all-targets"),
-    ("rpc/", "-p braid-rpc --all-targets"),
-    ("shards/", "-p braid-shards --all-targets"),
-    ("testkit/toy/", "-p braid-toy --all-targets"),
-    ("testkit/", "-p braid-testkit --all-targets"),
+    (
+        "crates/python/",
+        "--manifest-path crates/python/Cargo.toml --target-dir target --all-targets",
+    ),
+    ("crates/node/", "-p braid-rpc --all-targets"),
+    ("lab/shards/", "-p braid-shards --all-targets"),
+    ("lab/testkit/toy/", "-p braid-toy --all-targets"),
+    ("lab/testkit/", "-p braid-testkit --all-targets"),
     ("xtask/", "-p xtask --all-targets"),
     ("src/", "-p braid-evm --lib --all-features"),
     ("", "-p braid-evm --tests --examples --all-features"),
@@ -79,7 +82,7 @@ mod tests {
     fn a_change_is_linted_where_it_is() {
         let one = |path| lints([path].into_iter()).into_iter().next();
         assert_eq!(one("src/evm/drive.rs"), Some("-p braid-evm --lib --all-features"));
-        assert_eq!(one("cli/src/lib.rs"), Some("-p braid-cli --all-targets"));
+        assert_eq!(one("crates/cli/src/lib.rs"), Some("-p braid-cli --all-targets"));
         assert_eq!(
             one("tests/faults/slow.rs"),
             Some("-p braid-evm --tests --examples --all-features")

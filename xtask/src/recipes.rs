@@ -271,7 +271,7 @@ pub(crate) fn deny(runner: &mut Runner) -> Result<(), Failed> {
 
 /// The committed artifacts are what the sources compile to.
 pub(crate) fn contracts(runner: &mut Runner) -> Result<(), Failed> {
-    let folder = runner.root().join("contracts");
+    let folder = runner.root().join("lab/contracts");
     let within = |folder: &Path, line: &str| {
         let mut command = shell(line);
         command.current_dir(folder);

@@ -52,7 +52,7 @@ const EVM: Interface = Interface {
 const CHAIN: Interface = Interface {
     package: "braid-chain",
     features: "",
-    list: "chain/API.txt",
+    list: "crates/chain/API.txt",
     fewest: 100,
     public: &[
         "alloc",
@@ -77,7 +77,7 @@ const CHAIN: Interface = Interface {
 const RPC: Interface = Interface {
     package: "braid-rpc",
     features: "",
-    list: "rpc/API.txt",
+    list: "crates/node/API.txt",
     fewest: 20,
     public: &[
         "alloc",

@@ -1,7 +1,7 @@
 //! Instruction counts of sequential revm and of Braid on the same blocks, on one worker: the guard against what makes the
 //! engine slower without a check that notices.
 //!
-//! callgrind counts, in one process for each block, the functions of `testkit/examples/count.rs` in which the one and the
+//! callgrind counts, in one process for each block, the functions of `lab/testkit/examples/count.rs` in which the one and the
 //! other execute it; reading and preparing the block and taking results apart lie outside of them. No clock is involved, so the ratios
 //! repeat to a fraction of a percent on any machine. What a seeded hash map does from run to run is the rest.
 

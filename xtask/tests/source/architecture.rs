@@ -186,20 +186,7 @@ fn only_the_ethereum_layer_knows_ethereum() {
 }
 
 /// Folders of everything that is written in Rust.
-const ROOTS: [&str; 12] = [
-    "src",
-    "tests",
-    "chain",
-    "cli",
-    "testkit",
-    "models",
-    "rpc",
-    "shards",
-    "fuzz",
-    "xtask",
-    "examples",
-    "python/src",
-];
+const ROOTS: [&str; 8] = ["src", "tests", "crates", "examples", "fuzz", "lab", "models", "xtask"];
 
 #[test]
 fn the_source_is_ascii() {

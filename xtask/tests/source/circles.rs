@@ -8,37 +8,37 @@ pub(crate) const CIRCLES: [(&str, &[&str], &str); 14] = [
         "what workers share holds the coordinator, who works on what they share",
     ),
     (
-        "chain/src",
+        "crates/chain/src",
         &["pipeline/model.rs", "pipeline/mod.rs", "pipeline/mutants.rs", "pipeline/properties.rs"],
         "a model, its properties and its seeded bugs",
     ),
     (
-        "chain/src",
+        "crates/chain/src",
         &["trie/mod.rs", "trie/update.rs"],
         "what a trie is defined with is what an update takes",
     ),
     (
-        "cli/src",
+        "crates/cli/src",
         &["bench/sustain/figures.rs", "bench/sustain/mod.rs", "bench/sustain/supply.rs"],
         "the options of the load are defined beside what drives it",
     ),
     (
-        "cli/src",
+        "crates/cli/src",
         &["commands/human.rs", "commands/json.rs", "commands/run.rs"],
         "options are defined beside the first command that took them",
     ),
     (
-        "cli/src",
+        "crates/cli/src",
         &["commands/suites/amplify.rs", "commands/suites/statetest.rs"],
         "a case is read by one and run by the other",
     ),
     (
-        "cli/src",
+        "crates/cli/src",
         &["fetch/mod.rs", "fetch/prestate.rs", "fetch/state.rs"],
         "a client is defined beside what it fetches",
     ),
     (
-        "cli/src",
+        "crates/cli/src",
         &["suite/block_test/import.rs", "suite/block_test/mod.rs"],
         "a test is defined beside what imports its blocks",
     ),
@@ -53,7 +53,7 @@ pub(crate) const CIRCLES: [(&str, &[&str], &str); 14] = [
         "suites share the small blocks that they are made of",
     ),
     (
-        "testkit/src",
+        "lab/testkit/src",
         &[
             "block_file/diagnose.rs",
             "block_file/error.rs",
@@ -63,17 +63,17 @@ pub(crate) const CIRCLES: [(&str, &[&str], &str); 14] = [
         "an error of a file names what was being read",
     ),
     (
-        "testkit/src",
+        "lab/testkit/src",
         &["hostile/generate/cast.rs", "hostile/generate/mod.rs", "hostile/generate/program.rs"],
         "who takes part is drawn with what they do",
     ),
     (
-        "testkit/src",
+        "lab/testkit/src",
         &["workload/mod.rs", "workload/wallet.rs", "workload/world.rs"],
         "a workload is defined beside the world that it needs",
     ),
     (
-        "testkit/toy/src",
+        "lab/testkit/toy/src",
         &["store/mod.rs", "store/world.rs"],
         "scripts are defined beside what plays them",
     ),

@@ -40,6 +40,6 @@ fn the_timeline_tells_how_many_workers_may_run_what_may_meet() {
     let numbers = read("src/evm/plan/thresholds.rs");
     let (_, after) = numbers.split_once("const WORKERS_THAT_MEET: usize = ").expect("it is there");
     let (value, _) = after.split_once(';').expect("its end");
-    let script = read("cli/assets/report/timeline.js");
+    let script = read("crates/cli/assets/report/timeline.js");
     assert!(script.contains(&format!("const meet = {value};")), "the script does not say {value}");
 }

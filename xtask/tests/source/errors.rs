@@ -6,10 +6,10 @@ use crate::architecture::{Source, sources};
 /// Sources of the crates that users call or run, and the tests of their errors.
 const CRATES: [(&str, &str); 5] = [
     ("src", "tests"),
-    ("chain/src", "chain/tests"),
-    ("rpc/src", "rpc/src"),
-    ("cli/src", "cli/tests"),
-    ("testkit/src", "testkit/src"),
+    ("crates/chain/src", "crates/chain/tests"),
+    ("crates/node/src", "crates/node/src"),
+    ("crates/cli/src", "crates/cli/tests"),
+    ("lab/testkit/src", "lab/testkit/src"),
 ];
 
 /// Errors that users do not meet, and why.

@@ -21,14 +21,14 @@ const ROOMS: [(&str, &[&str]); 8] = [
 /// Where Rust of this workspace lies. Each is a crate: its files import each other in no circle.
 const CRATES: [&str; 10] = [
     "src",
-    "chain/src",
-    "cli/src",
+    "crates/chain/src",
+    "crates/cli/src",
     "fuzz/src",
     "models/src",
-    "shards/src",
-    "testkit/src",
-    "python/src",
-    "testkit/toy/src",
+    "lab/shards/src",
+    "lab/testkit/src",
+    "crates/python/src",
+    "lab/testkit/toy/src",
     "xtask/src",
 ];
 

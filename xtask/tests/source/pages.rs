@@ -141,7 +141,7 @@ fn every_seeded_bug_breaks_a_rule_of_the_page() {
 /// The table of the chain's pipeline has each of its seeded bugs once, with consecutive numbers.
 #[test]
 fn the_pipelines_seeded_bugs_are_listed() {
-    let source = read("chain/src/pipeline/mutants.rs");
+    let source = read("crates/chain/src/pipeline/mutants.rs");
     let listed = numbered("pipeline_bugs");
     let bugs = source.split("(Self::").skip(1).filter_map(|bug| bug.split(',').next());
     let bugs = bugs.zip(1..).map(|(bug, number)| format!("P{number} `{bug}`"));
@@ -152,7 +152,7 @@ fn the_pipelines_seeded_bugs_are_listed() {
 /// The table of the pool has each of its seeded bugs once, with consecutive numbers.
 #[test]
 fn the_pools_seeded_bugs_are_listed() {
-    let source = read("chain/src/pool/mutants.rs");
+    let source = read("crates/chain/src/pool/mutants.rs");
     let listed = numbered("pool_bugs");
     let bugs = source.split(" Self::").skip(1).filter_map(|bug| bug.split(',').next());
     let bugs = bugs.zip(1..).map(|(bug, number)| format!("A{number} `{bug}`"));
@@ -163,7 +163,8 @@ fn the_pools_seeded_bugs_are_listed() {
 /// The table of the shards has each of their seeded bugs once, with consecutive numbers.
 #[test]
 fn the_shards_seeded_bugs_are_listed() {
-    let (listed, bugs) = (numbered("shard_bugs"), variants("shards/src/mutants.rs", "ShardMutant"));
+    let (listed, bugs) =
+        (numbered("shard_bugs"), variants("lab/shards/src/mutants.rs", "ShardMutant"));
     let bugs = bugs.iter().filter(|bug| *bug != "None").zip(1..);
     let bugs = bugs.map(|(bug, number)| format!("S{number} `{bug}`"));
     assert_eq!(listed, bugs.collect::<Vec<_>>());
@@ -192,16 +193,16 @@ fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
     after.map(str::trim_end).collect()
 }
 
-/// Languages of blocks that no compiler takes, and of blocks that tests run: `cli/tests/documented.rs`, `python/tests`.
+/// Languages of blocks that no compiler takes, and of blocks that tests run: `crates/cli/tests/documented.rs`, `crates/python/tests`.
 const OTHERS: [&str; 6] = ["", "sh", "bash", "text", "toml", "yaml"];
 
 /// All code that a page shows is compiled as it stands: Rust in an example that the CI runs, Solidity in a contract.
-/// Python is run by `python/tests`, and nginx takes its configuration in `rpc/src/server/tests.rs`.
+/// Python is run by `crates/python/tests`, and nginx takes its configuration in `crates/node/src/server/tests.rs`.
 #[test]
 fn the_code_in_the_pages_is_in_an_example() {
-    let examples = files(&["examples", "chain/examples"]);
+    let examples = files(&["examples", "crates/chain/examples"]);
     let contracts =
-        std::fs::read_dir(root().join("contracts/src")).expect("the folder can be read");
+        std::fs::read_dir(root().join("lab/contracts/src")).expect("the folder can be read");
     let contracts = contracts.map(|file| file.expect("it can be read").path());
     let contracts: Vec<String> =
         contracts.map(|path| std::fs::read_to_string(path).expect("a contract")).collect();

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Folders in which a page's paths may begin.
-const BEGINNINGS: [&str; 5] = ["", "src", "docs", "python", "chain/src"];
+const BEGINNINGS: [&str; 5] = ["", "src", "docs", "crates/python", "crates/chain/src"];
 
 /// Names of others, or of what a command makes. [`CONFORMANCE`] is not looked at: it lists tests of others.
 const FOREIGN: [&str; 12] = [
@@ -32,8 +32,8 @@ const OUTSIDE_DOCS: [&str; 6] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
-    "contracts/README.md",
-    "python/README.md",
+    "lab/contracts/README.md",
+    "crates/python/README.md",
 ];
 
 /// README, the other pages outside of `docs`, and those of `docs`.
