@@ -138,7 +138,7 @@ def test_two_commands_suffice(tmp_path: Path) -> None:
     # Not where this script's environment has a Spark of its own to be found.
     bare = {**env, "PATH": "/usr/local/bin:/usr/bin:/bin"}
     bare.pop("PYSPARK_PYTHON", None)
-    submit = [bin / "spark-submit", "--master", "local[2]", tmp_path / "home/submit.py"]
+    submit: list[str | Path] = [bin / "spark-submit", "--master", "local[2]", tmp_path / "home/submit.py"]
     subprocess.run([*submit, "verify", blocks, tmp_path / "submitted"], check=True, env=bare)
     assert rows(tmp_path / "submitted") == 3
 
