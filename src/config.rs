@@ -257,6 +257,16 @@ impl Config {
         }
     }
 
+    /// Whether transactions may run before their turn. If not, the whole block runs in order.
+    #[cfg(feature = "evm")]
+    pub(crate) fn may_run_ahead(&self) -> bool {
+        match self.policy {
+            Policy::Auto => self.most_workers() > 1,
+            Policy::InOrder => false,
+            Policy::Forced(_) => true,
+        }
+    }
+
     /// Number of shards of the store: enough that workers seldom meet in one, and few for a small
     /// block.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]

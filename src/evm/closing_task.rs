@@ -270,7 +270,7 @@ impl Closing {
                 let effects = self.effects();
                 let folds = self.folds(&effects, None, shards);
                 expect(assembly, shards, folds.len());
-                assembly.add(folds.finish());
+                folds.finish_into(assembly);
                 jobs.end(job);
             }
             Some(Job::Undo(large)) => jobs.take(job, self.undo(large, &self.effects())),

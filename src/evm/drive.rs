@@ -208,12 +208,14 @@ impl<S: StateSource> Session<S> {
         if features.needs_store(choice) && !core::mem::replace(&mut chooser.has_store, true) {
             let room = if features.setting.is_pool { ROUND } else { all };
             let mutant = self.workload.block_context.mutant;
-            let store = seeded(empty_store(worker_pool, config, room, choice.is_rest), mutant);
+            // For what runs alone the empty one will do.
+            if !choice.is_rest {
+                self.store = Arc::new(seeded(empty_store(worker_pool, config, room), mutant));
+            }
             if !is_evm_mutant!(mutant, NewStoreUntold) {
                 // Neighbours have committed before there was a store.
-                store.set_frontier(self.frontier);
+                self.store.set_frontier(self.frontier);
             }
-            self.store = Arc::new(store);
             self.seed(effects);
         }
         if choice.strategy == Strategy::Speculative {

@@ -122,7 +122,9 @@ fn prepare<S: StateSource>(
         block_context.defers_surcharge = !has_list && is_addition;
         effects.surcharged = (surcharge.receiver(), info);
     }
-    find_paid(&block_context, &mut base, effects);
+    if config.may_run_ahead() {
+        find_paid(&block_context, &mut base, effects);
+    }
     let (base, changes) = run_calls(&block_context, base, effects)?;
     drop(base);
     let mut overlay = Arc::into_inner(overlay).unwrap_or_default();

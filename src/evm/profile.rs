@@ -18,6 +18,7 @@ use super::session::{Ended, Session};
 use super::worker_pool::{Scoped, empty_store};
 use crate::config::Config;
 use crate::ids::WorkerId;
+use crate::mv::Store;
 use crate::runtime::Threads;
 use crate::sync::Receiver;
 use crate::worker::{Context, Interrupt, Point, Shared, work};
@@ -109,7 +110,10 @@ fn watch(
     let transactions = block_context.block.transactions.len();
     let workload = EvmWorkload::new(block_context, source, overlay, Arc::default());
     let worker_pool = &mut Scoped(config.workers);
-    let store = empty_store(worker_pool, &config, transactions, alone.is_some());
+    let store = match alone {
+        Some(_) => Store::new(1),
+        None => empty_store(worker_pool, &config, transactions),
+    };
     let mut session = Session::new(workload, store);
     let (ended, strategy) = if alone.is_some() {
         if features.has_bundle_thread() {

@@ -125,7 +125,7 @@ fn run(
         Err(error) => return Ok(SimulatedBlock::before_transactions(error)),
     };
     let transactions = block_context.block.transactions.len();
-    let store = empty_store(&mut Scoped(workers), config, transactions, false);
+    let store = empty_store(&mut Scoped(workers), config, transactions);
     let store = simulation.store(store);
     let workload = EvmWorkload::new(block_context, source, overlay, Arc::default());
     let mut session = Session::new(workload, store);

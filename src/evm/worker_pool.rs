@@ -221,16 +221,12 @@ impl<'env> WorkerPool<'env> for Scoped {
 /// Locations of a plain transfer; the store grows where there are more.
 const LOCATIONS_PER_TRANSACTION: usize = 4;
 
-/// An empty store for a block of about `transactions`; one that runs alone needs none.
+/// An empty store for a block of about `transactions`.
 pub(super) fn empty_store<'env>(
     worker_pool: &mut impl WorkerPool<'env>,
     config: &Config,
     transactions: usize,
-    alone: bool,
 ) -> Store<EvmLocation> {
-    if alone {
-        return Store::new(1);
-    }
     let shards = config.shards(worker_pool.workers(), transactions);
     let store =
         worker_pool.take_store().map(|spare| spare.0).filter(|store| store.shards() >= shards);

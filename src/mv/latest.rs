@@ -40,13 +40,20 @@ pub struct Latest<L: Location> {
     /// Whether any location that has a scope may be in `cells`. Most reads of a sequential run are
     /// of such locations, and none is written outside the machine's journal before that ends.
     has_scoped: bool,
+    /// Whether any value or tombstone was put here.
+    has_values: bool,
     /// By scope: the newest tombstone.
     ended: HashMap<L, TxIndex, RandomState>,
 }
 
 impl<L: Location> Default for Latest<L> {
     fn default() -> Self {
-        Self { cells: HashMap::default(), has_scoped: false, ended: HashMap::default() }
+        Self {
+            cells: HashMap::default(),
+            has_scoped: false,
+            has_values: false,
+            ended: HashMap::default(),
+        }
     }
 }
 
@@ -79,6 +86,12 @@ impl<L: Location> Latest<L> {
         Ok((value, cell.origin()))
     }
 
+    /// Whether any value or tombstone was put here. If not, a location without deltas has its base
+    /// value.
+    pub(crate) const fn has_values(&self) -> bool {
+        self.has_values
+    }
+
     fn ended(&self, location: &L) -> Option<TxIndex> {
         if self.ended.is_empty() {
             return None;
@@ -94,6 +107,7 @@ impl<L: Location> Latest<L> {
     pub fn put(&mut self, tx: TxIndex, location: L, entry: Entry<L>) {
         let (value, deltas) = match entry {
             Entry::Tombstone if location.is_scope() => {
+                self.has_values = true;
                 self.ended.insert(location, tx);
                 return;
             }
@@ -114,6 +128,7 @@ impl<L: Location> Latest<L> {
             }
         };
         self.has_scoped |= location.scope().is_some();
+        self.has_values |= value.is_some();
         self.cells.insert(location, Cell { by: Some(tx), value, deltas });
     }
 
@@ -144,8 +159,13 @@ impl<L: Location> Latest<L> {
     /// Forgets everything, and keeps the memory.
     pub fn clear(&mut self) {
         self.cells.clear();
-        self.has_scoped = false;
+        (self.has_scoped, self.has_values) = (false, false);
         self.ended.clear();
+    }
+
+    /// Makes room for `more` locations.
+    pub fn reserve(&mut self, more: usize) {
+        self.cells.reserve(more);
     }
 
     /// Remembers the base value of a location that nothing has written.

@@ -128,6 +128,20 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         }
     }
 
+    /// The base state, if it answers every read of a location without deltas: in a sequential run
+    /// whose writes are all in the machine's journal still.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) fn unwritten_base(&mut self) -> Option<&mut B> {
+        match &self.below {
+            Below::Final { latest, under: None, log: None, .. }
+                if !latest.has_values() && self.stop.is_none() =>
+            {
+                Some(&mut self.base)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether all that it is over is final.
     pub(crate) const fn is_over_final(&self) -> bool {
         self.is_final || self.is_in_order()

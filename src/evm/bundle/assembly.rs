@@ -78,19 +78,17 @@ impl BundleAssembly {
         }
     }
 
-    /// Adds accounts that the block has not put there yet.
-    pub(in crate::evm) fn add(&mut self, accounts: impl Iterator<Item = (Address, FoldedAccount)>) {
-        for (address, folded) in accounts {
-            let is_reverted = folded.is_reverted();
-            let FoldedAccount { account, revert, contract, is_undone_apart } = folded;
-            self.put(address, account);
-            let Self { bundle, reverts, apart, .. } = self;
-            apart.extend(is_undone_apart.then_some(address));
-            bundle.contracts.extend(contract);
-            if let Some(reverts) = reverts.as_mut().filter(|_| is_reverted) {
-                bundle.reverts_size += revert.size_hint();
-                reverts.push((address, revert));
-            }
+    /// Adds an account that the block has not put there yet.
+    pub(super) fn add(&mut self, address: Address, folded: FoldedAccount) {
+        let is_reverted = folded.is_reverted();
+        let FoldedAccount { account, revert, contract, is_undone_apart } = folded;
+        self.put(address, account);
+        let Self { bundle, reverts, apart, .. } = self;
+        apart.extend(is_undone_apart.then_some(address));
+        bundle.contracts.extend(contract);
+        if let Some(reverts) = reverts.as_mut().filter(|_| is_reverted) {
+            bundle.reverts_size += revert.size_hint();
+            reverts.push((address, revert));
         }
     }
 

@@ -4,6 +4,7 @@
 //! takes more than half of a plain transfer's time. Accounts do not depend on each other here,
 //! so the workers share them out by hash and fold each account's effects in block order.
 
+use super::assembly::BundleAssembly;
 use super::block_effects::BlockEffects;
 use super::fold::AccountFold;
 use super::folded::FoldedAccount;
@@ -188,6 +189,18 @@ impl Fold<'_> {
     }
 }
 
+impl Fold<'_> {
+    /// The account's entry in the bundle. `is_large`: another job makes the reverts of its slots.
+    fn finish(self, is_large: bool, mutant: EvmMutant) -> Option<FoldedAccount> {
+        match self {
+            Self::Once(change) => FoldedAccount::plain(change)
+                .or_else(|| AccountFold::after(change, mutant).finish(is_large)),
+            Self::Often(fold) => fold.finish(is_large),
+            Self::Continued(fold, parent) => fold.finish_after(parent),
+        }
+    }
+}
+
 /// Accounts with all that happened to them.
 pub(in crate::evm) struct Folds<'a> {
     accounts: Vec<(Address, Fold<'a>)>,
@@ -202,18 +215,28 @@ impl Folds<'_> {
     }
 
     /// What they come to in the bundle.
-    pub(in crate::evm) fn finish(self) -> impl Iterator<Item = (Address, FoldedAccount)> {
+    pub(super) fn finish(self) -> impl Iterator<Item = (Address, FoldedAccount)> {
         let Self { accounts, large, mutant } = self;
-        let finish = move |address, fold: Fold<'_>| {
-            let is_large = || large.iter().any(|large| large.address == address);
-            match fold {
-                Fold::Once(change) => FoldedAccount::plain(change)
-                    .or_else(|| AccountFold::after(change, mutant).finish(is_large())),
-                Fold::Often(fold) => fold.finish(is_large()),
-                Fold::Continued(fold, parent) => fold.finish_after(parent),
+        let is_large = |address| large.iter().any(|large| large.address == address);
+        accounts.into_iter().filter_map(move |(address, fold)| {
+            Some((address, fold.finish(is_large(address), mutant)?))
+        })
+    }
+
+    /// Adds the finished accounts to `assembly`.
+    pub(in crate::evm) fn finish_into(self, assembly: &mut BundleAssembly) {
+        let Self { accounts, large, mutant } = self;
+        let is_large = |address| large.iter().any(|large| large.address == address);
+        for (address, fold) in accounts {
+            // The common case is built in place: a finished account has some 600 bytes.
+            if let Fold::Once(change) = &fold
+                && assembly.add_plain(change)
+            {
+                continue;
             }
-        };
-        let finished = move |(address, fold)| Some((address, finish(address, fold)?));
-        accounts.into_iter().filter_map(finished)
+            if let Some(folded) = fold.finish(is_large(address), mutant) {
+                assembly.add(address, folded);
+            }
+        }
     }
 }

@@ -66,7 +66,7 @@ impl Accounts {
         if let Some((hash, code)) = folded.contract.take() {
             self.codes.entry(hash).or_insert((0, code)).0 += 1;
         }
-        self.finished.add(core::iter::once((address, folded)));
+        self.finished.add(address, folded);
     }
 
     /// The account, to which something else happens than a change, and which is as in `before` if
@@ -92,14 +92,15 @@ impl Accounts {
             assembly.forget_reverts(|address| open.contains_key(address));
         }
         assembly.expect(open.len());
-        let finish = |(address, fold): (Address, Box<AccountFold>)| {
+        for (address, fold) in open {
             let folded = match parent.as_ref().and_then(|parent| parent.account(&address)) {
                 Some(parent) => fold.finish_after(parent),
                 None => fold.finish(false),
             };
-            Some((address, folded?))
-        };
-        assembly.add(open.into_iter().filter_map(finish));
+            if let Some(folded) = folded {
+                assembly.add(address, folded);
+            }
+        }
         match parent {
             Some(parent) => assembly.onto(Arc::unwrap_or_clone(parent)).finish(),
             None => assembly.finish(),

@@ -31,7 +31,6 @@ use crate::worker::{
 };
 use core::ops::Range;
 use revm::DatabaseRef;
-use std::sync::Arc;
 
 /// A batch that runs.
 enum Open {
@@ -191,7 +190,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
             for_each_write(&output.changes, block_context, |location, _| log.write(&location));
             log.end_group(txs);
         }
-        groups.push((txs, BatchGroup::One(Arc::new(output))));
+        groups.push((txs, BatchGroup::One(output)));
         if !goes_on {
             machine.clear_journal();
             let Some(latest) = machine.view_mut().latest_mut() else {

@@ -338,19 +338,12 @@ impl EvmLedger {
         *last = Some(Arc::new(left));
     }
 
-    /// Commits `tx`, which is next, whose result is somewhere else, with what it has left by
-    /// itself.
-    pub(in crate::evm) fn commit_left(
-        &mut self,
-        tx: TxIndex,
-        gas: &ResultGas,
-        left: Option<TxOutput>,
-    ) {
-        self.add_gas(tx, gas);
-        let left = left.map(|mut left| {
+    /// Commits `tx`, which is next, whose result and gas are somewhere else, with what it has left
+    /// by itself.
+    pub(in crate::evm) fn commit_left(&mut self, tx: TxIndex, mut left: Option<Arc<TxOutput>>) {
+        if let Some(left) = left.as_mut().and_then(Arc::get_mut) {
             self.fill_in(&mut left.changes);
-            Arc::new(left)
-        });
+        }
         self.push(tx, Ok(left));
     }
 

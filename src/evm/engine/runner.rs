@@ -202,24 +202,26 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     }
 
     /// Commits `tx`.
-    fn commit(&mut self, tx: TxIndex, output: TxOutput, ledger: &mut EvmLedger) {
+    fn commit(&mut self, tx: TxIndex, mut output: Arc<TxOutput>, ledger: &mut EvmLedger) {
         if self.is_streamed {
-            return ledger.commit(tx, Arc::new(output));
+            return ledger.commit(tx, output);
         }
-        let TxOutput { result, changes, shard_mask, deferred, work, kept } = output;
+        if let Some(only) = Arc::get_mut(&mut output) {
+            ledger.keep(tx, core::mem::take(&mut only.kept));
+        }
+        ledger.note_work(tx, output.work);
+        ledger.add_gas(tx, output.result.gas());
+        if let Some(tx) = self.block_context.block.transactions.get(tx.position()) {
+            self.split.add_executed(tx, TxOutput::take_result(&mut output));
+        }
         let left = if self.is_settled() {
-            Some(TxOutput::left(changes, shard_mask, deferred))
+            Some(output)
         } else {
             // It is in the window.
-            self.deferred.append(&deferred);
+            self.deferred.append(&output.deferred);
             None
         };
-        ledger.note_work(tx, work);
-        ledger.keep(tx, kept);
-        ledger.commit_left(tx, result.gas(), left);
-        if let Some(tx) = self.block_context.block.transactions.get(tx.position()) {
-            self.split.add_executed(tx, result);
-        }
+        ledger.commit_left(tx, left);
     }
 
     pub(in crate::evm) fn latest(&mut self) -> &mut Latest<EvmLocation> {
@@ -296,6 +298,8 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
 impl Latest<EvmLocation> {
     /// Slots that were read and not written: no run has to ask the database for them again.
     fn keep_slots(&mut self, journal: &EvmState) {
+        let slots = journal.values().map(|account| account.storage.len()).sum();
+        self.reserve(slots);
         let lasting =
             |account: &revm::state::Account| !account.is_created() && !account.is_selfdestructed();
         for (address, account) in journal.iter().filter(|(_, account)| lasting(account)) {

@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 /// What a run of a transaction came to.
 pub(in crate::evm) struct Ran {
-    pub(in crate::evm) result: Result<TxOutput, Rejection>,
+    pub(in crate::evm) result: Result<Arc<TxOutput>, Rejection>,
     /// Whether the next transaction may find what is in the journal.
     pub(in crate::evm) goes_on: bool,
     /// What transactions before it have changed that it could not be taken together with.
@@ -223,8 +223,6 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
     }
 
     /// Runs `tx`, to which the view points: together with what is in `window`, if there is one.
-    // What it returns is large, and taken to pieces at once.
-    #[inline]
     pub(in crate::evm) fn run_tx(&mut self, index: TxIndex, window: Option<&mut Window>) -> Ran {
         if let Some(tx) = self.block_context.block.transactions.get(index.position()) {
             #[cfg(feature = "alloy")]
@@ -277,7 +275,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         let precompiles = self.evm.precompiles.gas;
         let work = Work::of(result.tx_gas_used(), handler.for_state, precompiles);
         let output = TxOutput { result, changes, shard_mask, deferred, work, kept };
-        Ran { result: Ok(output), goes_on, earlier }
+        Ran { result: Ok(Arc::new(output)), goes_on, earlier }
     }
 
     /// The same with a custom EVM, which has a journal of its own for each transaction.
@@ -307,7 +305,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             let deferred = Deferred::of(reward, surcharge);
             // What it has loaded is not counted.
             let work = Work { all: result.tx_gas_used(), accesses: 0 };
-            Ok(TxOutput { result, changes, shard_mask, deferred, work, kept })
+            Ok(Arc::new(TxOutput { result, changes, shard_mask, deferred, work, kept }))
         });
         Ran { result, goes_on: false, earlier: Vec::new() }
     }
@@ -353,7 +351,7 @@ impl<D: DatabaseRef> Machine for EvmMachine<'_, D> {
         let output = result?;
         let writes = self.writes_of(&output);
         let cost = output.result.tx_gas_used();
-        Ok(Effects { writes, output: Arc::new(output), cost })
+        Ok(Effects { writes, output, cost })
     }
 
     /// Only the transaction's own faults: a block environment that lacks something, or a

@@ -154,7 +154,10 @@ impl StrategyChooser {
         (least, mut seen, totals): (u32, Seen, Totals),
     ) {
         let stretch = (block, outcome.first..outcome.next);
-        let found = self.find(stretch, choice.strategy, totals);
+        let found = match self.features.policy {
+            Policy::Auto | Policy::InOrder if !self.features.decides() => Found::default(),
+            _ => self.find(stretch, choice.strategy, totals),
+        };
         self.progress.learn(self.features.policy, choice, &outcome, found);
         if choice.strategy != Strategy::InOrder {
             self.workers = self.workers.max(choice.workers);

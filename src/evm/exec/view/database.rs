@@ -17,6 +17,14 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
             return Err(ViewStopped);
         }
         self.note_low(address);
+        if !self.credited.contains(&address)
+            && let Some(base) = self.inner.unwritten_base()
+        {
+            return match base.account(address) {
+                Ok(info) => Ok(info.map(as_loaded)),
+                Err(error) => Err(self.inner.fail(error).into()),
+            };
+        }
         if let Some(payee) = self.unseen_payee(address)? {
             return Ok(Some(payee));
         }
@@ -69,4 +77,10 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
         let hash = self.inner.base_mut().block_hash(number);
         hash.map_err(|error| self.inner.fail(error).into())
     }
+}
+
+/// An account as each transaction finds it: see [`Account::has_code`](super::super::location::Account).
+fn as_loaded(info: AccountInfo) -> AccountInfo {
+    let code = if info.is_empty_code_hash() { None } else { info.code };
+    AccountInfo { code, account_id: None, ..info }
 }
