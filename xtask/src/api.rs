@@ -47,7 +47,7 @@ fn one(runner: &mut Runner, interface: &Interface, write: bool) -> Result<(), Fa
         serde_json::from_str(&text).map_err(|error| error.to_string())
     };
     runner.check(&format!("interface of {package}: crates"), |_| {
-        judge(&crates(&read()?)?, interface.public)
+        judge(&crates(&read()?, interface.tool)?, interface.public)
     })?;
     runner.check(&format!("interface of {package}: list"), |root| {
         let listed = list::list(&read()?, interface.fewest)?;
@@ -102,15 +102,20 @@ fn since_last_release(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("interface: changes", check)
 }
 
-/// Crates by name, each with a path that the interface shows of it.
-fn crates(json: &Value) -> Result<BTreeMap<String, String>, String> {
+/// Crates by name, each with a path that the interface shows of it. What files in folders of `tool` show is left out.
+fn crates(json: &Value, tool: &[&str]) -> Result<BTreeMap<String, String>, String> {
     let part = |name: &str| {
         let part = json[name].as_object();
         part.ok_or_else(|| format!("rustdoc's JSON has no {name}: its format has changed"))
     };
     let (index, paths, names) = (part("index")?, part("paths")?, part("external_crates")?);
     let mut ids = BTreeSet::new();
-    for item in index.values().filter(|item| item["crate_id"] == 0 && is_ours(&item["inner"])) {
+    let is_shown = |item: &&Value| {
+        let file = item["span"]["filename"].as_str().unwrap_or_default();
+        let is_of_tool = tool.iter().any(|folder| file.contains(&format!("/src/{folder}/")));
+        item["crate_id"] == 0 && is_ours(&item["inner"]) && !is_of_tool
+    };
+    for item in index.values().filter(is_shown) {
         references(&item["inner"], &mut ids);
     }
     let mut found = BTreeMap::new();
@@ -203,11 +208,20 @@ mod tests {
             json!({"impl": {"trait": path, "blanket_impl": null, "is_synthetic": false}}),
             json!({"use": {"source": "newcomer::Type", "name": "Type", "id": 7}}),
         ] {
-            let found = crates(&interface(&inner)).expect("it can be read");
+            let found = crates(&interface(&inner), &[]).expect("it can be read");
             assert_eq!(found.keys().collect::<Vec<_>>(), ["newcomer"], "{inner}");
             let why = judge(&found, &["revm_state"]).expect_err("it is not listed");
             assert!(why.contains("newcomer::Type"), "{why}");
         }
+    }
+
+    #[test]
+    fn a_tool_beside_the_library_shows_what_it_likes() {
+        let mut json =
+            interface(&json!({"struct_field": {"resolved_path": {"path": "Type", "id": 7}}}));
+        json["index"]["1"]["span"] = json!({"filename": "crates/node/src/top/draw.rs"});
+        assert!(crates(&json, &["top"]).expect("it can be read").is_empty());
+        assert_eq!(crates(&json, &["metrics"]).expect("it can be read").len(), 1);
     }
 
     #[test]
@@ -218,7 +232,7 @@ mod tests {
             json!({"impl": {"trait": path, "blanket_impl": null, "is_synthetic": true}}),
             json!({"struct_field": {"resolved_path": {"path": "Own", "id": 9}}}),
         ] {
-            assert!(crates(&interface(&inner)).expect("it can be read").is_empty(), "{inner}");
+            assert!(crates(&interface(&inner), &[]).expect("it can be read").is_empty(), "{inner}");
         }
     }
 
@@ -231,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_format_that_changed_and_a_listed_crate_that_is_gone_are_noticed() {
-        assert!(crates(&json!({"index": {}})).is_err());
+        assert!(crates(&json!({"index": {}}), &[]).is_err());
         let why = judge(&BTreeMap::new(), &["revm_state"]).expect_err("nothing is left");
         assert!(why.contains("revm"), "{why}");
     }

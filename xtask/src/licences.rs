@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// The package whose dependencies are shipped.
-const SHIPPED: &str = "braid-cli";
+/// The packages whose dependencies are shipped.
+const SHIPPED: [&str; 2] = ["braid-cli", "braid-node"];
 
 /// Checks licences and sources of all dependencies, and writes the bill of materials into the target folder.
 pub(crate) fn licences(runner: &mut Runner) -> Result<(), Failed> {
@@ -20,7 +20,7 @@ pub(crate) fn licences(runner: &mut Runner) -> Result<(), Failed> {
         judge(&packages, &Rules::read(&rules))
     })?;
     runner.check("bill of materials", |root| {
-        let packages = packages(root, &format!("-p {SHIPPED} -e normal,build"))?;
+        let packages = packages(root, &format!("-p {} -e normal,build", SHIPPED.join(" -p ")))?;
         let path = target_dir(root).join("sbom.cdx.json");
         let text = serde_json::to_string_pretty(&bill(&packages));
         let text = text.map_err(|error| error.to_string())?;
@@ -177,7 +177,7 @@ impl<'a> Expression<'a> {
 fn bill(packages: &BTreeSet<Package>) -> Value {
     let component = |Package { name, version, licence, .. }: &Package| {
         json!({
-            "type": if name == SHIPPED { "application" } else { "library" },
+            "type": if SHIPPED.contains(&name.as_str()) { "application" } else { "library" },
             "name": name,
             "version": version,
             "purl": format!("pkg:cargo/{name}@{version}"),

@@ -67,8 +67,8 @@ enum Recipe {
     Test,
     /// Build the documentation; warnings are errors
     Doc,
-    /// Build every combination of features; the engine must not need revm, nor the tool have
-    /// seeded bugs
+    /// Build every combination of features; the engine must not need revm, no tool may have seeded bugs, and `braid`
+    /// must not need what only nodes need
     Features,
     /// Check that this toolchain is the oldest promised one and that nothing newer is used
     Msrv,
@@ -164,7 +164,7 @@ enum Recipe {
     Licences,
     /// Rebuild the contracts of the generated workloads and compare the artifacts (needs npm)
     Contracts,
-    /// Compare the interfaces of braid-evm, braid-chain and braid-rpc with their lists (docs/API.txt, crates/chain/API.txt,
+    /// Compare the interfaces of braid-evm, braid-chain and braid-node with their lists (docs/API.txt, crates/chain/API.txt,
     /// crates/node/API.txt), check whose types they show, and what changed since the last release
     Api {
         /// Write the lists instead of comparing them

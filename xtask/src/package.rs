@@ -3,8 +3,8 @@
 use crate::runner::{Failed, Runner};
 use crate::workspace::cargo;
 
-/// Packages library and tool and builds both out of their packages.
+/// Packages libraries and tools and builds them out of their packages.
 pub(crate) fn package(runner: &mut Runner) -> Result<(), Failed> {
-    let publish = "publish --dry-run --locked --allow-dirty -p braid-evm -p braid-chain -p braid-testkit -p braid-shards -p braid-rpc -p braid-cli";
+    let publish = "publish --dry-run --locked --allow-dirty -p braid-evm -p braid-chain -p braid-testkit -p braid-shards -p braid-terminal -p braid-node -p braid-cli";
     runner.command("package", cargo(publish))
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Folders, each with how the package that lies there is linted. The last one is the root itself.
-const LINTS: [(&str, &str); 14] = [
+const LINTS: [(&str, &str); 15] = [
     ("lab/benches/", "-p braid-benches --all-targets"),
     ("crates/chain/examples/private_chain/", "-p private-chain --all-targets"),
     ("crates/chain/", "-p braid-chain --all-targets"),
@@ -20,7 +20,8 @@ const LINTS: [(&str, &str); 14] = [
         "crates/python/",
         "--manifest-path crates/python/Cargo.toml --target-dir target --all-targets",
     ),
-    ("crates/node/", "-p braid-rpc --all-targets"),
+    ("crates/node/", "-p braid-node --all-targets"),
+    ("crates/terminal/", "-p braid-terminal --all-targets"),
     ("lab/shards/", "-p braid-shards --all-targets"),
     ("lab/testkit/toy/", "-p braid-toy --all-targets"),
     ("lab/testkit/", "-p braid-testkit --all-targets"),

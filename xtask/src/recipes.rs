@@ -61,8 +61,35 @@ pub(crate) fn doc(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("documentation as docs.rs has it", command)
 }
 
-/// The engine needs no revm, the tool has no seeded bugs, and the library builds with each feature alone and with all of
-/// them, or with `all` in every combination.
+/// The tools that are shipped.
+const TOOLS: [&str; 2] = ["braid-cli", "braid-node"];
+
+/// Families of packages that a node needs, and no other tool.
+const OF_NODES: [&str; 5] = ["hyper", "jsonrpsee", "ratatui", "tokio", "tower"];
+
+/// Says which features of the library `tool` has: no seeded bugs and no traces.
+fn shipped(root: &Path, tool: &str) -> Result<String, String> {
+    let mut tree =
+        cargo(&format!("tree --locked -p {tool} -e no-dev --prefix none -f {{p}}|{{f}}"));
+    tree.current_dir(root);
+    let tree = output(tree)?;
+    let library = tree.lines().find(|line| line.starts_with("braid-evm "));
+    let features = library.and_then(|line| line.split_once('|')).map(|(_, features)| features);
+    let shards = tree.lines().find(|line| line.starts_with("braid-shards "));
+    if let Some(line) = shards.filter(|line| line.contains("mutants")) {
+        return Err(format!("it has seeded bugs: {line}"));
+    }
+    match features {
+        Some(features) if !features.split(',').any(|one| ["mutants", "trace"].contains(&one)) => {
+            Ok(format!("features of the library: {features}"))
+        }
+        Some(features) => Err(format!("it has the features {features}")),
+        None => Err("the tool does not depend on the library".to_owned()),
+    }
+}
+
+/// The engine needs no revm, no tool has seeded bugs, `braid` needs nothing of a node, and the library builds with each
+/// feature alone and with all of them, or with `all` in every combination.
 pub(crate) fn features(runner: &mut Runner, all: bool) -> Result<(), Failed> {
     runner.check("engine without revm", |root| {
         let mut tree =
@@ -75,24 +102,23 @@ pub(crate) fn features(runner: &mut Runner, all: bool) -> Result<(), Failed> {
             None => Ok(format!("{} packages, none of revm or alloy", tree.lines().count())),
         }
     })?;
-    runner.check("tool without seeded bugs and traces", |root| {
-        let mut tree = cargo("tree --locked -p braid-cli -e no-dev --prefix none -f {p}|{f}");
+    for tool in TOOLS {
+        runner
+            .check(&format!("{tool} without seeded bugs and traces"), |root| shipped(root, tool))?;
+    }
+    runner.check("braid without what only nodes need", |root| {
+        let mut tree = cargo("tree --locked -p braid-cli -e normal --prefix none");
         tree.current_dir(root);
         let tree = output(tree)?;
-        let library = tree.lines().find(|line| line.starts_with("braid-evm "));
-        let features = library.and_then(|line| line.split_once('|')).map(|(_, features)| features);
-        let shards = tree.lines().find(|line| line.starts_with("braid-shards "));
-        if let Some(line) = shards.filter(|line| line.contains("mutants")) {
-            return Err(format!("it has seeded bugs: {line}"));
-        }
-        match features {
-            Some(features)
-                if !features.split(',').any(|one| ["mutants", "trace"].contains(&one)) =>
-            {
-                Ok(format!("features of the library: {features}"))
+        let is_of_nodes = |line: &&str| {
+            let family = line.split([' ', '-']).next().unwrap_or_default();
+            OF_NODES.contains(&family)
+        };
+        match tree.lines().find(is_of_nodes) {
+            Some(line) => Err(format!("it depends on {line}")),
+            None => {
+                Ok(format!("{} packages, none of {}", tree.lines().count(), OF_NODES.join(", ")))
             }
-            Some(features) => Err(format!("it has the features {features}")),
-            None => Err("the tool does not depend on the library".to_owned()),
         }
     })?;
     let sets = 0_u32..1 << FEATURES.len();

@@ -55,10 +55,10 @@ pub(crate) fn soak(runner: &mut Runner, args: &SoakArgs) -> Result<(), Failed> {
     }
 }
 
-/// The test of `braid-rpc` that feeds a pool, for `minutes`.
+/// The test of `braid-node` that feeds a pool, for `minutes`.
 fn node(runner: &mut Runner, minutes: u64) -> Result<(), Failed> {
     let mut command =
-        cargo("test --locked --release -p braid-rpc --lib soak::a_pool -- --nocapture");
+        cargo("test --locked --release -p braid-node --lib soak::a_pool -- --nocapture");
     command.env("BRAID_SOAK_SECONDS", (60 * minutes).to_string());
     runner.command("a pool that is fed", command)
 }

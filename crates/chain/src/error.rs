@@ -44,7 +44,7 @@ pub enum StoreError {
         what: String,
     },
     /// The store holds no chain.
-    #[error("the store holds no chain; create one with `braid chain init`")]
+    #[error("the store holds no chain; create one with `braid-node init`")]
     Empty,
     /// The store holds a chain already.
     #[error(

@@ -26,7 +26,7 @@ pub enum ExportError {
     /// the state follow.
     #[error(
         "the chain does not hold the header of its last block {number}, whose number, time and base fee belong into \
-         the file; execute one more block, or run `braid chain unwind` to the first block"
+         the file; execute one more block, or run `braid-node unwind` to the first block"
     )]
     NoHeader {
         /// Number of the block.

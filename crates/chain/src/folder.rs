@@ -45,7 +45,7 @@ pub enum FolderError {
     },
     /// No chain was created there.
     #[error(
-        "{folder} holds no chain; create one with: braid chain init --genesis genesis.json {folder}"
+        "{folder} holds no chain; create one with: braid-node init --genesis genesis.json {folder}"
     )]
     Missing {
         /// The folder.

@@ -101,7 +101,7 @@ fn errors_of_the_store() {
             (account.into(), &["account 0x5a5A5a", "restore the folder"]),
             (slot.into(), &["slot 0x70707", "of 0x5a5A5a", "restore the folder"]),
             (code.into(), &["the code 0x0909", "restore the folder"]),
-            (error(open(&MemoryStore::new()).map(|_| ())), &["braid chain init"]),
+            (error(open(&MemoryStore::new()).map(|_| ())), &["braid-node init"]),
             (error(again), &["at block 0", "choose an empty folder"]),
             (error(schema), &["99", "open it with the version that wrote it"]),
             (error(root), &["state root 0x0000"]),
@@ -157,7 +157,7 @@ fn errors_of_the_chain() {
         (chain_id, &["block 1000, transaction 0", "chain id 77"]),
         (nonce, &["block 1000, transaction 0", "nonce"]),
         (header, &["block 1000", "gas used 1"]),
-        (store.into(), &["braid chain init"]),
+        (store.into(), &["braid-node init"]),
         (unwritten(&stream, Kind::WriteFails), &["block 1000", "open the chain again"]),
         (unwritten(&stream, Kind::WritePanics), &["block 1000", "execute from block 1000 on"]),
     ];
@@ -207,7 +207,7 @@ fn errors_of_the_folder() {
         vec![
             (error(in_use), &["chain", "stop it: kill"]),
             (error(unknown), &["wait until it ends"]),
-            (error(missing), &["braid chain init"]),
+            (error(missing), &["braid-node init"]),
             (error(foreign), &["choose an empty folder"]),
             (error(below), &["file", "choose a folder"]),
         ],

@@ -3,16 +3,13 @@
 
 pub mod access_list;
 pub mod bench;
-pub mod chain_input;
 pub mod checks;
 pub mod commands;
 pub mod explain;
 pub mod fetch;
 pub mod lint;
-pub mod metrics;
 pub mod page;
 pub mod profile;
 pub mod suite;
 pub mod survey;
 pub mod t8n;
-pub mod top;

@@ -1,10 +1,6 @@
 //! The cargo profile that the tool is built with.
 
-/// Name of the profile, as its folder below `target` has it: `debug`, `release`, `dist`.
-pub const PROFILE: &str = env!("BRAID_PROFILE");
-
-/// The profile for figures and packages: thin LTO, one codegen unit.
-pub const DIST: &str = "dist";
+pub use braid_terminal::{DIST, PROFILE};
 
 /// Why figures of this build are not those of the project, if they are not.
 #[must_use]

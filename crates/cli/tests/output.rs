@@ -118,7 +118,6 @@ fn an_error_is_one_line_with_what_to_do() {
         fs::write(folder.join(name), bytes).expect("it is written");
     }
     fs::create_dir(folder.join("nothing")).expect("it is made");
-    fs::write(folder.join("genesis.json"), "{\"config\": 3}").expect("it is written");
     let gone = "braid gen and braid fetch write block files";
     for (arguments, advice) in [
         ("run gone.json", gone),
@@ -150,12 +149,6 @@ fn an_error_is_one_line_with_what_to_do() {
         ("fetch --rpc nowhere --block latest --out a.json", "http://127.0.0.1:8545"),
         ("fetch --rpc http://127.0.0.1:1 --attempts 1 --block 1 --out a.json", "check the URL"),
         ("bench gone.json", "expected a file, a folder or one of the workloads"),
-        ("chain init --genesis gone.json chain", "braid chain demo writes a genesis"),
-        ("chain init --genesis genesis.json chain", "no genesis in geth's format"),
-        ("chain run nowhere good.json", "braid chain init"),
-        ("chain verify nowhere", "braid chain init"),
-        ("top nowhere", "expected a port, or an address such as 127.0.0.1:9184"),
-        ("top 127.0.0.1:1", "braid chain run --metrics"),
         ("statetest gone.json", "name a test file (.json), a folder of them or an archive"),
         ("blocktest nothing", "name a test file (.json), a folder of them or an archive"),
         ("statetest good.json", "braid statetest or braid blocktest"),

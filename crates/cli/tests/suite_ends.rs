@@ -1,8 +1,8 @@
 //! The state that a block test ends with: what it lists is compared, and nothing else.
 
-use crate::{chain::braid, support::vectors};
+use crate::support::vectors;
 use serde_json::{Value, json};
-use std::fs;
+use std::{fs, process::Command};
 
 /// Code and output of `braid blocktest` on a test of one block that ends as `post` says.
 fn ended(test: &Value, post: Value) -> (Option<i32>, String) {
@@ -13,7 +13,8 @@ fn ended(test: &Value, post: Value) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("test.json");
     fs::write(&file, tests.to_string()).expect("written");
-    let output = braid(&["blocktest", file.to_str().expect("UTF-8")]).output().expect("it starts");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+    let output = command.arg("blocktest").arg(&file).output().expect("it starts");
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(text).expect("text"))
 }

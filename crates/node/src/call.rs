@@ -253,7 +253,7 @@ mod tests {
         [vec![0x11; 32], recovery_id, vec![0x22; 32], vec![0x33; 32]].concat()
     }
 
-    /// What 50 million gas buy at most: `cargo test --release -p braid-rpc --lib longest -- --ignored
+    /// What 50 million gas buy at most: `cargo test --release -p braid-node --lib longest -- --ignored
     /// --nocapture`.
     #[test]
     #[ignore = "it measures"]

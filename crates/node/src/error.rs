@@ -24,15 +24,15 @@ pub enum NodeError {
     /// The header of the last block is unknown.
     #[error(
         "the folder does not hold the last block {number} with its transactions, which the next one continues: that was \
-         imported, or `--history` has removed it. Begin a chain with the state after it (`braid chain export`, then \
-         `braid chain init`), or go back to the chain's first block (`braid chain unwind`)"
+         imported, or `--history` has removed it. Begin a chain with the state after it (`braid-node export`, then \
+         `braid-node init`), or go back to the chain's first block (`braid-node unwind`)"
     )]
     NoBlock {
         /// Its number.
         number: u64,
     },
     /// A block that is kept cannot be read.
-    #[error("block {number} cannot be read: {why}; run `braid chain verify`")]
+    #[error("block {number} cannot be read: {why}; run `braid-node verify`")]
     Damaged {
         /// Its number.
         number: u64,
@@ -66,7 +66,7 @@ pub enum ServerError {
     )]
     Runtime(#[source] io::Error),
     /// Two methods have one name.
-    #[error("{0}; this is a bug of braid-rpc, report it")]
+    #[error("{0}; this is a bug of braid-node, report it")]
     Methods(String),
 }
 
@@ -87,7 +87,7 @@ pub(crate) enum RpcError {
     OldBlocks { from: u64, to: u64, oldest: u64 },
     /// geth's words.
     #[error(
-        "pruned history unavailable: the receipts of block {0} have been removed (`braid chain prune --receipts`)"
+        "pruned history unavailable: the receipts of block {0} have been removed (`braid-node prune --receipts`)"
     )]
     OldReceipts(u64),
     #[error("{}", words::refused(.0))]

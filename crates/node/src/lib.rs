@@ -7,7 +7,7 @@
 //!
 //! ```no_run
 //! use braid_chain::EmbeddedStore;
-//! use braid_rpc::{Limits, Node, NodeConfig, Server};
+//! use braid_node::{Limits, Node, NodeConfig, Server};
 //!
 //! let store = EmbeddedStore::open("chain/state".as_ref())?;
 //! let mut node = Node::open(store, NodeConfig::default())?;
@@ -17,6 +17,9 @@
 //! node.run(std::time::Duration::from_secs(1), &stopped, &mut ())?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The tool `braid-node` is built from the same package: `docs/CHAIN.md`. Its modules are public for
+//! its tests alone.
 //!
 //! # Stability
 //!
@@ -32,7 +35,11 @@
 
 mod access_list;
 mod call;
+#[doc(hidden)]
+pub mod chain_input;
 mod clients;
+#[doc(hidden)]
+pub mod commands;
 mod entries;
 mod error;
 mod estimate;
@@ -43,6 +50,8 @@ mod http;
 mod limits;
 mod logs;
 mod methods;
+#[doc(hidden)]
+pub mod metrics;
 mod node;
 mod params;
 mod past;
@@ -56,6 +65,8 @@ mod soak;
 mod stored;
 #[cfg(test)]
 mod testing;
+#[doc(hidden)]
+pub mod top;
 mod unread;
 mod usage;
 mod words;

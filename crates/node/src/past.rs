@@ -234,7 +234,7 @@ mod tests {
     }
 
     /// What the oldest state costs where each block has changed as many slots as 60 million gas pay for:
-    /// `cargo test --release -p braid-rpc --lib oldest -- --ignored --nocapture`.
+    /// `cargo test --release -p braid-node --lib oldest -- --ignored --nocapture`.
     #[test]
     #[ignore = "it measures"]
     fn oldest_state_after_full_blocks() {

@@ -32,7 +32,7 @@ pub(crate) fn kept_blocks<S: Snapshot>(
     let first = genesis::header(genesis).number;
     let (mut kept, mut bytes, mut hash) = (Vec::new(), 0_usize, reader.head().hash);
     for number in (oldest.max(first)..=head).rev() {
-        // Each block names its parent. `braid chain prune` removes old hashes, and no blocks.
+        // Each block names its parent. `braid-node prune` removes old hashes, and no blocks.
         let block = match number == first {
             true => Some(first_block(reader, genesis, hash)?),
             false => kept_block(reader, Head { number, hash })?,
@@ -95,7 +95,7 @@ fn first_block<S: Snapshot>(
     Ok(KeptBlock { hash, block, receipts: Some(Vec::new()), size })
 }
 
-/// A block that the store keeps. `braid chain prune` may have removed its receipts.
+/// A block that the store keeps. `braid-node prune` may have removed its receipts.
 fn kept_block<S: Snapshot>(
     reader: &StateReader<S>,
     Head { number, hash }: Head,

@@ -18,7 +18,7 @@ pub(crate) struct StoredBlock {
     pub(crate) hash: B256,
     pub(crate) header: Header,
     pub(crate) transactions: Vec<Recovered<SignedTransaction>>,
-    /// `None` if `braid chain prune` has removed them.
+    /// `None` if `braid-node prune` has removed them.
     receipts: Option<Vec<EthereumReceipt>>,
     /// Index of the first log of each receipt.
     first_logs: Vec<u64>,

@@ -122,7 +122,7 @@ def test_all_commands_are_there(tool_path: str) -> None:
     _, manual = both(tool_path, "man")
     commands = [line.split("\\-", 1)[1] for line in manual.decode().splitlines() if line.startswith("braid\\-")]
     names = [name.split("(")[0].replace("\\-", "-") for name in commands]
-    assert {"run", "explain", "survey", "trace", "chain", "fetch", "t8n"} < set(names)
+    assert {"run", "explain", "survey", "trace", "fetch", "t8n"} < set(names)
     for name in set(names) - {"help"}:
         code, output = python(name, "--help")
         assert code == 0 and f"Usage: python -m braid_evm {name}".encode() in output, name

@@ -13,9 +13,11 @@ pub(super) struct Interface {
     /// Crates whose types and traits the interface may show, by where those are defined. Those of revm and alloy are
     /// its purpose; a new major version of one is a new major version of ours.
     pub(super) public: &'static [&'static str],
+    /// Folders of its source with hidden modules: a tool that is built from the same package.
+    pub(super) tool: &'static [&'static str],
 }
 
-pub(super) const ALL: [Interface; 3] = [EVM, CHAIN, RPC];
+pub(super) const ALL: [Interface; 3] = [EVM, CHAIN, NODE];
 
 const EVM: Interface = Interface {
     package: "braid-evm",
@@ -47,6 +49,7 @@ const EVM: Interface = Interface {
         "serde_core",
         "std",
     ],
+    tool: &[],
 };
 
 const CHAIN: Interface = Interface {
@@ -72,10 +75,11 @@ const CHAIN: Interface = Interface {
         "revm_state",
         "std",
     ],
+    tool: &[],
 };
 
-const RPC: Interface = Interface {
-    package: "braid-rpc",
+const NODE: Interface = Interface {
+    package: "braid-node",
     features: "",
     list: "crates/node/API.txt",
     fewest: 20,
@@ -88,4 +92,5 @@ const RPC: Interface = Interface {
         "crossbeam_channel",
         "std",
     ],
+    tool: &["chain_input", "commands", "metrics", "top"],
 };

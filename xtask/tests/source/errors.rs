@@ -7,7 +7,8 @@ use crate::architecture::{Source, sources};
 const CRATES: [(&str, &str); 5] = [
     ("src", "tests"),
     ("crates/chain/src", "crates/chain/tests"),
-    ("crates/node/src", "crates/node/src"),
+    // Those of the library are made beside it, those of the tool in its tests.
+    ("crates/node/src", "crates/node"),
     ("crates/cli/src", "crates/cli/tests"),
     ("lab/testkit/src", "lab/testkit/src"),
 ];

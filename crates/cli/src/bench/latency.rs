@@ -1,5 +1,6 @@
 //! A database that takes its time.
 
+use braid_terminal::time_from;
 use braid_testkit::hooked::Hooked;
 use core::{fmt, str::FromStr};
 use revm::DatabaseRef;
@@ -35,14 +36,7 @@ impl FromStr for Latency {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let units = [("us", 1_000), ("ms", 1_000_000), ("ns", 1), ("s", 1_000_000_000)];
-        let found = units.iter().find_map(|(unit, nanos)| {
-            let number: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;
-            number.checked_mul(*nanos)
-        });
-        found
-            .map(|nanos| Self(Duration::from_nanos(nanos)))
-            .ok_or_else(|| format!("expected a time such as 20us or 1ms, found {text:?}"))
+        time_from(text).map(Self)
     }
 }
 

@@ -1,16 +1,14 @@
 //! `braid compare`: two explanations side by side.
 
 use super::{
-    End, Stop,
     explain::{QuestionArgs, Unusable, block_line, explain_file},
     inputs,
     json::write_line,
     names::Known,
-    print_error,
-    progress::Progress,
 };
 use crate::explain::{Axis, Question, ratio, words::cost};
 use braid_evm::{Config, Executor};
+use braid_terminal::{End, Progress, Stop, print_error};
 use braid_testkit::block_file::BlockFile;
 use clap::Args;
 use serde::{Deserialize, Serialize};

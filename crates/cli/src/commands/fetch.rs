@@ -1,10 +1,11 @@
 //! `braid fetch`: record a block of a node.
 
-use super::{End, Stop, inputs, print_error, progress::Progress};
+use super::inputs;
 use crate::{
     access_list,
     fetch::{self, Client, FetchError, Http, Patience, Recording, Tracer, Wanted},
 };
+use braid_terminal::{End, Progress, Stop, print_error};
 use braid_testkit::{
     block_file::{BlockFile, BlockFileErrorKind, STANDARD_STREAM},
     fork,

@@ -1,6 +1,6 @@
 //! `braid gen`: write a generated block.
 
-use super::{End, Stop, progress::working};
+use braid_terminal::{End, Stop, working};
 use braid_testkit::{
     block_file::{BlockFile, STANDARD_STREAM},
     workload::{self, Workload, WorkloadSpec},

@@ -1,12 +1,13 @@
 //! Reports as a table for people.
 
 use super::{
-    inputs, print_error,
+    inputs,
     report::{BlockReport, Measured, Totals, Verdict},
     run::{Reporter, Setting, Unusable},
 };
-use crate::profile::{self, PROFILE};
+use crate::profile;
 use anstyle::{AnsiColor, Style};
+use braid_terminal::{PROFILE, print_error};
 use std::{
     cmp::Reverse,
     io::{self, Write},

@@ -4,9 +4,10 @@ use super::{
     report::{BlockReport, ListReport, Measured, Times, Totals, Verdict},
     run::{Reporter, Setting, Unusable},
 };
-use crate::{checks::Check, profile::PROFILE};
+use crate::checks::Check;
 use alloy_primitives::{Address, U256};
 use braid_evm::{Access, AccessListError, AccountField, Stretch};
+use braid_terminal::PROFILE;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,

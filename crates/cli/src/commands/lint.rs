@@ -1,17 +1,15 @@
 //! `braid lint`: which functions of contracts conflict.
 
 use super::{
-    End, Stop,
     explain::{Unusable, record},
     inputs,
     json::write_line,
     names::{Known, LinesArgs, NamesArgs},
     page::write,
-    print_error,
-    progress::Progress,
 };
 use crate::lint::{Finding, Lint, Subject, sarif, words};
 use alloy_primitives::{Address, KECCAK256_EMPTY};
+use braid_terminal::{End, Progress, Stop, print_error};
 use braid_testkit::block_file::BlockFile;
 use clap::{Args, ValueEnum};
 use serde_json::json;

@@ -1,8 +1,9 @@
 //! Access lists that `braid run` reads or writes.
 
-use super::{Stop, inputs, report::ListReport};
+use super::{inputs, report::ListReport};
 use crate::access_list::{self, ListFileError};
 use braid_evm::{AccessList, AccessListError};
+use braid_terminal::Stop;
 use braid_testkit::block_file::STANDARD_STREAM;
 use std::{
     fs,

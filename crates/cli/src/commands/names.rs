@@ -1,11 +1,11 @@
 //! Files with names from compilers, as options give them.
 
-use super::Stop;
 use crate::explain::{
     Recording,
     names::{Compiled, Names, read},
 };
 use alloy_primitives::Address;
+use braid_terminal::Stop;
 use braid_testkit::block_file::BlockFile;
 use clap::Args;
 use std::{

@@ -1,19 +1,17 @@
 //! `braid report`: what limits a block, as a page to look at.
 
 use super::{
-    End, Stop,
     explain::{Explained, QuestionArgs, Unusable, block_line, explain_file, measure, whole},
     inputs,
     json::write_line,
     names::Known,
-    print_error,
-    progress::Progress,
 };
 use crate::{
     explain::{Graph, Question, WORKERS, WhatIf},
     page::{self, BlockPage, Timeline},
 };
 use braid_evm::{Config, Executor};
+use braid_terminal::{End, Progress, Stop, print_error};
 use braid_testkit::block_file::{BlockFile, STANDARD_STREAM, missing_folder};
 use clap::Args;
 use serde::Serialize;

@@ -1,8 +1,8 @@
 //! What is reported of a block, and of all blocks together.
 
-use super::End;
 use crate::checks::{Check, CheckResult};
 use braid_evm::{AccessListError, Reason, Stats, Strategy, Stretch};
+use braid_terminal::End;
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 /// Time that something took.

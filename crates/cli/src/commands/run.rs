@@ -1,17 +1,16 @@
 //! `braid run`: execute blocks both ways and compare everything.
 
 use super::{
-    End, Stop,
     human::Human,
     inputs,
     json::Json,
     lists::Lists,
     measure::{Ran, Subject, run_block},
-    progress::Progress,
     report::{BlockReport, Totals},
 };
 use crate::{access_list::ListFileError, bench::Timing};
-use braid_evm::{Config, Executor, Forced, Mode, Policy};
+use braid_evm::{Config, Executor, Mode};
+use braid_terminal::{End, PolicyArg, Progress, Stop};
 use braid_testkit::block_file::{BlockFileError, BlockFileErrorKind};
 use clap::{Args, ValueEnum};
 use std::{io, num::NonZeroU16, path::PathBuf, sync::Arc, time::Duration};
@@ -48,7 +47,7 @@ pub(super) struct RunArgs {
     #[arg(value_name = "FILE|DIR|-")]
     paths: Vec<PathBuf>,
     /// Workers that execute transactions [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = super::workers_from)]
+    #[arg(long, value_name = "N", value_parser = braid_terminal::workers_from)]
     workers: Option<NonZeroU16>,
     /// What an invalid transaction does
     #[arg(long, value_enum, default_value_t)]
@@ -63,7 +62,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Pause before each timed run, as a node has it between two blocks; 0 for none
-    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = super::pause_from)]
+    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = braid_terminal::pause_from)]
     pause: Duration,
     /// Write the access list of each block that everything agrees on into this folder, as
     /// NAME.bal.rlp; making it is part of the times
@@ -90,34 +89,6 @@ enum ModeArg {
     Validate,
     /// It is left out, and the rest goes on
     Build,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub(super) enum PolicyArg {
-    /// Speculate where it pays
-    #[default]
-    Auto,
-    /// Always speculate
-    ForceSpeculative,
-    /// Parts of a few transactions, each on the state before all of them, and order by turns
-    Parts,
-    /// A few transactions in lanes, those together that share a sender or a call, and order by turns
-    Lanes,
-    /// One transaction after the other
-    InOrder,
-}
-
-impl PolicyArg {
-    /// The library's choice.
-    pub(super) const fn policy(self) -> Policy {
-        match self {
-            Self::Auto => Policy::Auto,
-            Self::ForceSpeculative => Policy::Forced(Forced::Speculative),
-            Self::Parts => Policy::Forced(Forced::Neighbours),
-            Self::Lanes => Policy::Forced(Forced::Groups),
-            Self::InOrder => Policy::InOrder,
-        }
-    }
 }
 
 /// What all reports of one call have in common.

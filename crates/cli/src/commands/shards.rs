@@ -1,17 +1,13 @@
 //! `braid shards`: blocks on shards of accounts over a simulated network, with what crosses shards.
 
-use super::{
-    End, Stop,
-    inputs::{self, Input},
-    print_error,
-    progress::Progress,
-};
+use super::inputs::{self, Input};
 use crate::checks::{Results, first_mismatch};
 use braid_shards::{
     Agreed, Figures, Options, Placement, Traffic,
     evm::{EvmKey, compare, hash, record},
     simulate,
 };
+use braid_terminal::{End, Progress, Stop, print_error};
 use braid_testkit::{
     block::Block,
     block_file::FileDatabase,

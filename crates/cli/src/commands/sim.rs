@@ -1,7 +1,7 @@
 //! `braid sim`: random blocks on simulated workers, in an order that a seed decides.
 
-use super::{End, Stop, progress::Progress};
 use braid_evm::evm_simulator;
+use braid_terminal::{End, Progress, Stop};
 use braid_testkit::simulation::{Ending, FaultKind, Judged, Scenario, Wishes, judge};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -39,7 +39,7 @@ pub(super) struct SimArgs {
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
     blocks: u64,
     /// Simulated workers [default: 1 to 8, as the seed decides]
-    #[arg(long, value_name = "W", value_parser = super::workers_from)]
+    #[arg(long, value_name = "W", value_parser = braid_terminal::workers_from)]
     workers: Option<NonZeroU16>,
     /// What may go wrong; several kinds with commas [default: every kind]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]

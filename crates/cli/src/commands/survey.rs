@@ -1,14 +1,11 @@
 //! `braid survey`: what limits many blocks.
 
 use super::{
-    End, Stop,
     explain::{ClockArgs, Explained, Unusable, explain_file},
     inputs,
     json::write_line,
     names::Known,
     page::{check_writable, write},
-    print_error,
-    progress::Progress,
 };
 use crate::{
     explain::{Axis, Graph, Question, WhatIf},
@@ -18,6 +15,7 @@ use crate::{
     },
 };
 use braid_evm::{Config, Executor};
+use braid_terminal::{End, Progress, Stop, print_error};
 use braid_testkit::{
     block_file::{BlockFile, STANDARD_STREAM},
     fork,

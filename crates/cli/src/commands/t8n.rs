@@ -1,8 +1,8 @@
 //! `braid t8n`: a stateless transition between files or streams.
 
-use super::{End, Stop, run::PolicyArg};
 use crate::t8n::{Failure, FailureKind, Input, Options, fork, to_json, transition};
 use braid_evm::Config;
+use braid_terminal::{End, PolicyArg, Stop};
 use braid_testkit::block_file::missing_folder;
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -77,7 +77,7 @@ pub(super) struct T8nArgs {
     #[arg(long)]
     state_test: bool,
     /// Workers that execute transactions [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = super::workers_from)]
+    #[arg(long, value_name = "N", value_parser = braid_terminal::workers_from)]
     workers: Option<NonZeroU16>,
     /// How eagerly to speculate; results never depend on it
     #[arg(long, value_enum, default_value_t)]
@@ -93,7 +93,8 @@ fn long_help() -> String {
 
 /// Reads, executes, writes.
 pub(super) fn t8n(args: &T8nArgs) -> Result<End, Stop> {
-    run(args).map_err(Stop::Transition)
+    run(args)
+        .map_err(|failure| Stop::WithCode { message: failure.to_string(), code: failure.code() })
 }
 
 fn run(args: &T8nArgs) -> Result<End, Failure> {

@@ -1,9 +1,10 @@
 //! `braid trace`: what one transaction of a block did, in geth's formats.
 
-use super::{End, Stop, inputs, print_error, progress::working, workers_from};
+use super::inputs;
 use crate::checks::{Results, first_mismatch};
 use alloy_rpc_types_trace::geth::{CallFrame, DefaultFrame, PreStateFrame};
 use braid_evm::{Block, BlockOutput, Config, Executor, TxIndex};
+use braid_terminal::{End, Stop, print_error, workers_from, working};
 use braid_testkit::block_file::STANDARD_STREAM;
 use braid_testkit::sequential::{Trace, Tracer};
 use clap::{Args, ValueEnum};

@@ -32,9 +32,10 @@ pub(crate) fn vectors(name: &str) -> Option<PathBuf> {
 }
 
 fn found(name: &str) -> Option<PathBuf> {
-    // The package, which is the workspace's root or a folder of it.
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let workspace = if package.ends_with("cli") { package.join("../..") } else { package.into() };
+    // The package is the workspace's root or lies below it.
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let workspace = folders.find(|folder| folder.join("Cargo.lock").exists());
+    let workspace = workspace.expect("the workspace");
     let root = std::env::var_os("BRAID_FIXTURES")
         .map_or_else(|| workspace.join("../shared"), PathBuf::from);
     let path = root.join(name);

@@ -44,11 +44,11 @@ fn spoilt(change: impl FnOnce(&mut Writes)) -> NodeError {
 fn every_reason_for_which_a_node_does_not_run() {
     let mut made = Made::default();
     let first = 1_u64.to_be_bytes();
-    made.add(&closed(&MemoryStore::new()), &["braid chain init"]);
+    made.add(&closed(&MemoryStore::new()), &["braid-node init"]);
     let unread = spoilt(|it| it.put(Table::Blocks, first, [0xff]));
-    made.add(&unread, &["block 1", "run `braid chain verify`"]);
+    made.add(&unread, &["block 1", "run `braid-node verify`"]);
     let missing = spoilt(|it| it.remove(Table::Blocks, first));
-    made.add(&missing, &["last block 1", "`braid chain export`"]);
+    made.add(&missing, &["last block 1", "`braid-node export`"]);
     let later = begun_with(|genesis| genesis.config.amsterdam_time = Some(0));
     made.add(&closed(&later), &["Amsterdam", "leave amsterdamTime out"]);
 

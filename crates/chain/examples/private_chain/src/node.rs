@@ -24,7 +24,7 @@ impl<S: StateStore> Node<S> {
         let config = genesis::encode(&genesis)?;
         match open(&store) {
             Ok(chain) => {
-                // `braid chain prune` may have removed the first hash.
+                // `braid-node prune` may have removed the first hash.
                 let first = chain.block_hash(head.number)?;
                 let is_other = first.is_some_and(|hash| hash != head.hash);
                 if is_other || chain.genesis()? != config {

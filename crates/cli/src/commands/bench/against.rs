@@ -1,14 +1,11 @@
 //! `braid bench --against`: what became slower since an earlier measurement.
 
-use super::{
-    End, Stop,
-    report::{Conditions, ListsInUse},
-};
+use super::report::{Conditions, ListsInUse};
 use crate::{
     bench::{Change, FEWEST, Figures, Round, Verdict},
     commands::json::write_line,
-    profile::PROFILE,
 };
+use braid_terminal::{End, PROFILE, Stop};
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,

@@ -1,9 +1,7 @@
 //! What `braid bench` can be asked for.
 
-use crate::{
-    bench::{Latency, Waiting},
-    commands::{pause_from, run::PolicyArg, workers_from},
-};
+use crate::bench::{Latency, Waiting};
+use braid_terminal::{PolicyArg, pause_from, workers_from};
 use clap::{Args, Subcommand, ValueEnum};
 use std::{num::NonZeroU16, path::PathBuf, time::Duration};
 

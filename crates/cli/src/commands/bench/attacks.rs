@@ -6,10 +6,8 @@ use crate::bench::{
     attacks::{CPU, Extent, WALL, attacked, is_kept, peak},
     priced::{Virtual, VirtualError},
 };
-use crate::commands::{
-    End, Stop, pause_from, print_error, progress::Progress, run::PolicyArg, workers_from,
-};
 use anstyle::{AnsiColor, Style};
+use braid_terminal::{End, PolicyArg, Progress, Stop, pause_from, print_error, workers_from};
 use braid_testkit::workload::Attack;
 use clap::Args;
 use core::num::NonZeroU16;

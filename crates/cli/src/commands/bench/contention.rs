@@ -1,16 +1,16 @@
 //! `braid bench --contention`: a sweep over contention.
 
 use super::{
-    BenchArgs, End, Stop,
+    BenchArgs,
     report::{Conditions, optional},
 };
 use crate::bench::{
     BenchError, Bounded, Timing,
     contention::{Cell, Plane, QUICK_SLOTS, SLOTS, Sweep, planes, whole},
 };
-use crate::commands::{print_error, progress::Progress};
 use anstyle::{AnsiColor, Style};
 use braid_evm::{Config, Strategy};
+use braid_terminal::{End, Progress, Stop, print_error};
 use braid_testkit::workload::Contention;
 use core::num::NonZeroU16;
 use serde_json::{Value, json};

@@ -2,10 +2,10 @@
 
 use super::items::{Item, items};
 use crate::bench::energy::{Cost, EnergyError, Meter, Ways};
-use crate::commands::{End, Stop, print_error, progress::Progress, workers_from};
 use crate::profile;
 use anstyle::Style;
 use braid_evm::Config;
+use braid_terminal::{End, Progress, Stop, print_error, workers_from};
 use clap::Args;
 use core::num::NonZeroU16;
 use serde_json::{Value, json};

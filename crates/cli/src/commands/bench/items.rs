@@ -2,8 +2,9 @@
 
 use crate::{
     bench::{BenchError, Latency},
-    commands::{End, Stop, inputs},
+    commands::inputs,
 };
+use braid_terminal::{End, Stop};
 use braid_testkit::{
     block_file::{BlockFile, BlockFileError},
     workload::Preset,

@@ -16,7 +16,6 @@ mod sustain;
 
 pub(super) use args::BenchArgs;
 
-use super::{End, Stop, print_error, progress::Progress};
 use crate::{
     access_list,
     bench::{self, BenchError, Figures, Latency, Subject, Timing},
@@ -27,6 +26,7 @@ use args::Probed;
 #[cfg(any(feature = "redb", braid_rocksdb))]
 use args::StoreArg;
 use braid_evm::{Config, Executor};
+use braid_terminal::{End, Progress, Stop, print_error};
 use braid_testkit::{
     block::Block,
     block_file::{BlockFile, BlockFileErrorKind, FileDatabase},

@@ -1,16 +1,13 @@
 //! `braid bench odd`: blocks with one odd property each.
 
-use super::{
-    End, Stop,
-    report::{Conditions, ListsInUse, optional},
-};
+use super::report::{Conditions, ListsInUse, optional};
 use crate::bench::{
     BenchError, Bounded, Timing,
     priced::{Virtual, VirtualError, virtual_ratios},
 };
-use crate::commands::{pause_from, print_error, progress::Progress, workers_from};
 use anstyle::{AnsiColor, Style};
 use braid_evm::Config;
+use braid_terminal::{End, Progress, Stop, pause_from, print_error, workers_from};
 use braid_testkit::{block::Block, block_file::FileDatabase, workload::Odd};
 use clap::Args;
 use core::num::NonZeroU16;

@@ -2,10 +2,10 @@
 
 use super::items::{Item, items};
 use crate::bench::offload::{Offload, Part, offload};
-use crate::commands::{End, Stop, print_error, progress::Progress};
 use crate::profile;
 use alloy_primitives::Address;
 use anstyle::Style;
+use braid_terminal::{End, Progress, Stop, print_error};
 use braid_testkit::statistics::quantiles;
 use clap::Args;
 use serde_json::{Value, json};

@@ -1,13 +1,13 @@
 //! `braid bench --virtual`: blocks in virtual time where a run takes as long as its gas.
 
 use super::items::{Item, Unmeasured, items};
-use super::{BenchArgs, End, Stop, report::NAME, shared};
+use super::{BenchArgs, report::NAME, shared};
 use crate::bench::{
     BenchError, Half, Means,
     priced::{Virtual, VirtualError, virtual_ratios_of},
 };
-use crate::commands::{print_error, progress::Progress};
 use anstyle::Style;
+use braid_terminal::{End, Progress, Stop, print_error};
 use core::num::NonZeroU16;
 use serde_json::json;
 use std::io::{self, Write};

@@ -1,10 +1,8 @@
 //! Figures as a table, or as JSON.
 
-use crate::{
-    bench::{Figures, Half, Means, Series, Simulated},
-    profile::PROFILE,
-};
+use crate::bench::{Figures, Half, Means, Series, Simulated};
 use anstyle::Style;
+use braid_terminal::PROFILE;
 use braid_testkit::statistics::quantiles;
 use serde::Serialize;
 use std::{

@@ -1,11 +1,10 @@
 //! `braid bench search`: looks for blocks that Braid is slow on.
 
-use super::{End, Stop};
 use crate::bench::{
     priced::VirtualError,
     search::{By, Found, Search, SearchError, Worst},
 };
-use crate::commands::{print_error, progress::Progress, workers_from};
+use braid_terminal::{End, Progress, Stop, print_error, workers_from};
 use clap::Args;
 use serde_json::{Value, json};
 use std::{

@@ -1,13 +1,8 @@
 //! `braid bench sustain`: blocks one after the other, through a chain, for a minute.
 
-use super::{End, Stop};
 use crate::bench::sustain::{Engine, Second, StageSeconds, Sustain, SustainFigures, sustain};
-use crate::commands::{
-    chain::{MIB, message},
-    run::PolicyArg,
-    workers_from,
-};
 use braid_evm::Config;
+use braid_terminal::{End, PolicyArg, Stop, message, workers_from};
 use braid_testkit::workload::Load;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -17,6 +12,9 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
+
+/// Bytes in one mebibyte.
+const MIB: u64 = 1 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -143,7 +141,7 @@ pub(super) fn run(args: &SustainArgs) -> Result<End, Stop> {
     }
     match same {
         Some(None) => {
-            crate::commands::print_error(&"the blocks are not those of sequential execution");
+            braid_terminal::print_error(&"the blocks are not those of sequential execution");
             Ok(End::Mismatch)
         }
         _ => Ok(End::Right),

@@ -8,9 +8,10 @@ pub(super) use subject::{
     ClockArgs, Explained, QuestionArgs, Reached, Unusable, explain_file, measure, record,
 };
 
-use super::{End, Stop, inputs, names::Known, progress::Progress};
+use super::{inputs, names::Known};
 use crate::explain::{Question, Totals};
 use braid_evm::{Config, Executor};
+use braid_terminal::{End, Progress, Stop};
 use clap::Args;
 use print::{Json, Lines, Printer, Whole};
 use std::path::PathBuf;

@@ -4,13 +4,12 @@ use super::{Explained, Reached, Unusable};
 use crate::commands::{
     inputs,
     json::{StretchLine, write_line},
-    print_error,
-    wrapped::wrapped,
 };
 use crate::explain::{
     Axis, Costly, OnWorkers, Question, Totals, json::BlockFields, json::CostlyFields, ratio, words,
 };
 use anstyle::Style;
+use braid_terminal::{print_error, wrapped};
 use braid_testkit::block_file::STANDARD_STREAM;
 use serde::Serialize;
 use std::io::{self, Write};

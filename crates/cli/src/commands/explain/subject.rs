@@ -4,7 +4,6 @@ use crate::{
     bench::Timing,
     checks,
     commands::{
-        Stop,
         measure::{Subject, run_block},
         names::{Known, LinesArgs, NamesArgs},
         report::Verdict,
@@ -12,6 +11,7 @@ use crate::{
     explain::{self, Axis, Explanation, Location, Question, Recording, Target, WhatIf},
 };
 use braid_evm::{Config, Executor, Stretch};
+use braid_terminal::Stop;
 use braid_testkit::block_file::{BlockFile, BlockFileError, BlockFileErrorKind, FieldError};
 use clap::{Args, ValueEnum};
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub(in crate::commands) struct ClockArgs {
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(in crate::commands) rounds: u32,
     /// Pause before each run whose speed-up is measured, as a node has it between two blocks; 0 for none
-    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = crate::commands::pause_from)]
+    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = braid_terminal::pause_from)]
     pub(in crate::commands) pause: Duration,
 }
 

@@ -6,11 +6,9 @@ use super::{
     statetest::words,
     tally::Tally,
 };
-use crate::{
-    commands::{End, Stop},
-    suite::{Kind, Verdict, state_test::Test},
-};
+use crate::suite::{Kind, Verdict, state_test::Test};
 use braid_evm::{Executor, Forced, Mode, Policy};
+use braid_terminal::{End, Stop};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::path::PathBuf;

@@ -1,14 +1,12 @@
 //! `braid blocktest`.
 
 use super::{Place, Suite, run_all, settings::Settings, statetest::words, tally::Tally};
-use crate::{
-    commands::{End, Stop},
-    suite::{
-        Kind, Verdict,
-        block_test::{Chain, Test},
-    },
+use crate::suite::{
+    Kind, Verdict,
+    block_test::{Chain, Test},
 };
 use braid_evm::{Executor, Mode, Stats};
+use braid_terminal::{End, Stop};
 use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -9,11 +9,11 @@ mod tally;
 pub(super) use blocktest::{BlockTestArgs, blocktest};
 pub(super) use statetest::{StateTestArgs, statetest};
 
-use super::{Stop, progress::Progress};
 use crate::suite::{
     self, Kind,
     sources::{self, Document},
 };
+use braid_terminal::{Progress, Stop};
 use serde_json::value::RawValue;
 use settings::Settings;
 use std::{ops::ControlFlow, path::PathBuf};

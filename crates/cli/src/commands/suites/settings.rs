@@ -1,9 +1,8 @@
 //! What both commands can be told.
 
-use super::super::{Stop, workers_from};
-use crate::commands::run::PolicyArg;
 use alloy_primitives::keccak256;
 use braid_evm::{Config, Executor, Mode};
+use braid_terminal::{PolicyArg, Stop, workers_from};
 use clap::Args;
 use std::num::NonZeroU16;
 

@@ -1,15 +1,13 @@
 //! `braid statetest`.
 
 use super::{Place, Suite, amplify, run_all, settings::Settings, tally::Tally};
-use crate::{
-    commands::{End, Stop},
-    suite::{
-        Kind, Verdict,
-        state_test::{Case, Test},
-    },
+use crate::suite::{
+    Kind, Verdict,
+    state_test::{Case, Test},
 };
 use alloy_primitives::B256;
 use braid_evm::{Executor, Mode};
+use braid_terminal::{End, Stop};
 use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;

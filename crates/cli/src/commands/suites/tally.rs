@@ -1,11 +1,9 @@
 //! Counting and printing what becomes of tests.
 
 use super::settings::Settings;
-use crate::{
-    commands::{End, Stop},
-    suite::{Kind, Verdict},
-};
+use crate::suite::{Kind, Verdict};
 use anstyle::{AnsiColor, Style};
+use braid_terminal::{End, Stop};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,

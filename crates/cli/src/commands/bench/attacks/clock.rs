@@ -1,11 +1,11 @@
 //! `braid bench attacks --clock`.
 
-use super::{AttacksArgs, End, Stop, failed};
+use super::{AttacksArgs, failed};
 use crate::bench::attacks::{BESIDE, CPU, Clocked, WALL, clocked};
-use crate::commands::progress::Progress;
 use crate::profile;
 use anstyle::{AnsiColor, Style};
 use braid_evm::Config;
+use braid_terminal::{End, Progress, Stop};
 use braid_testkit::workload::Attack;
 use core::num::NonZeroU16;
 use serde_json::json;

@@ -1,0 +1,190 @@
+//! `braid-node run --rpc`: makes blocks of the transactions that clients send.
+
+use super::{
+    count, interrupt, say,
+    watch::{Served, Watch},
+};
+use crate::{
+    Limits, Mined, Node, NodeConfig, Observer, Server,
+    metrics::{Begun, WatchedStore},
+};
+use braid_chain::{ChainConfig, ChainFolder, EmbeddedStore, genesis, open as open_chain};
+use braid_terminal::{End, Stop, message};
+use clap::Args;
+use serde_json::json;
+use std::{
+    io::{self, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+/// Options of a chain that makes its own blocks.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Serve JSON-RPC at http://ADDR and make blocks of the transactions that come: a port, which is one of the
+    /// loopback interface, or an address with a port
+    #[arg(long, value_name = "ADDR", value_parser = address_from, conflicts_with_all = ["inputs", "receipts"])]
+    pub(super) rpc: Option<SocketAddr>,
+    /// With --rpc: milliseconds from one block to the next, at least; without transactions there is no block
+    #[arg(long, value_name = "MS", default_value_t = 1_000, requires = "rpc")]
+    interval: u64,
+    /// With --rpc: blocks that are kept with transactions, receipts and logs, counted from the last one
+    #[arg(
+        long, value_name = "N", default_value_t = 4_096, requires = "rpc",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    history: u64,
+    /// With --rpc: hosts that requests may name in their Host header, beside those of the loopback interface and,
+    /// where ADDR is another one, IP addresses; * for any
+    #[arg(long, value_name = "HOST,...", value_delimiter = ',', requires = "rpc")]
+    rpc_hosts: Vec<String>,
+    /// With --rpc: open connections at most; idle ones give way to new ones
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections, requires = "rpc", value_parser = count_from)]
+    rpc_connections: usize,
+    /// With --rpc: requests that are worked on at the same time
+    #[arg(long, value_name = "N", default_value_t = Limits::default().requests_at_once, requires = "rpc", value_parser = count_from)]
+    rpc_requests: usize,
+}
+
+fn count_from(text: &str) -> Result<usize, String> {
+    match text.parse::<u32>() {
+        Ok(count @ 1..) => usize::try_from(count).map_err(|error| error.to_string()),
+        _ => Err(format!("expected a number from 1 on, found {text:?}")),
+    }
+}
+
+/// What the other options say.
+pub(super) struct Serving {
+    /// In use as long as the node runs.
+    pub(super) folder: ChainFolder,
+    pub(super) store: EmbeddedStore,
+    pub(super) chain: ChainConfig,
+    pub(super) served: Option<Served>,
+    pub(super) json: bool,
+}
+
+fn address_from(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse() {
+        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    }
+    let expected =
+        || format!("expected a port, or an address such as 127.0.0.1:8545, found {text:?}");
+    text.parse().map_err(|_| expected())
+}
+
+/// Makes blocks until Ctrl-C.
+pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> Result<End, Stop> {
+    let Serving { mut folder, store, chain, served, json } = serving;
+    warn_of_chain(&store, args.history)?;
+    let workers = chain.executor.workers.get();
+    let config = NodeConfig { chain, history_blocks: args.history, ..NodeConfig::default() };
+    let watched = WatchedStore::new(store.clone(), served.as_ref().map(Served::times));
+    let mut node = Node::open(watched, config).map_err(message)?;
+    let ahead = node.seconds_ahead();
+    if ahead > 0 {
+        let seconds = count(ahead, "second");
+        say(format!(
+            "warning: the last block is {seconds} ahead of this machine's clock: the next one is made then"
+        ));
+    }
+    let watch = |served| Watch::start(served, (node.chain(), store, workers));
+    let watch = served.map(watch).transpose()?;
+    let interrupts = interrupt::listen()?;
+    let mut limits = Limits::default();
+    (limits.connections, limits.requests_at_once) = (args.rpc_connections, args.rpc_requests);
+    let server = Server::start_for(&args.rpc_hosts, address, node.shared(), limits);
+    let server = server.map_err(message)?;
+    if let Some(watch) = &watch {
+        watch.serves(node.shared().usage());
+    }
+    let url = format!("http://{}", server.address());
+    folder.answers_at(&url).map_err(message)?;
+    writeln!(io::stderr(), "json-rpc: {url}")?;
+    let mut told = Told { watch, json, ..Told::default() };
+    let ran = node.run(Duration::from_millis(args.interval), &interrupts, &mut told);
+    let head = ran.map_err(|error| {
+        let durable = node.chain().durable().number;
+        message(format!("{error}; blocks up to {durable} are durable"))
+    })?;
+    let dropped = node.shared().usage().read().pool.transactions as u64;
+    if dropped > 0 {
+        let transactions = count(dropped, "transaction");
+        say(format!("{transactions} dropped that waited in the pool: it is empty after a restart"));
+    }
+    let mut out = io::stdout().lock();
+    if json {
+        let report = json!({
+            "blocks": told.blocks,
+            "transactions": told.transactions,
+            "gas": told.gas,
+            "head": {"number": head.number, "hash": head.hash},
+        });
+        writeln!(out, "{report}")?;
+    } else {
+        let (blocks, transactions) =
+            (count(told.blocks, "block"), count(told.transactions, "transaction"));
+        writeln!(out, "{blocks}, {transactions}\nhead {} {}, durable", head.number, head.hash)?;
+    }
+    Ok(End::Right)
+}
+
+/// Chain id of Ethereum's main network.
+const MAINNET: u64 = 1;
+
+/// Warns of what cannot be undone: blocks that are removed, and signatures that hold elsewhere.
+fn warn_of_chain(store: &EmbeddedStore, history: u64) -> Result<(), Stop> {
+    let reader = open_chain(store).map_err(message)?;
+    let chain = genesis::decode(&reader.genesis().map_err(message)?).map_err(message)?;
+    if chain.config.chain_id == MAINNET {
+        say(
+            "warning: this chain has the chain id of Ethereum's main network: transactions that are sent here are valid \
+             there, too",
+        );
+    }
+    let Some(last) = reader.head().number.checked_sub(history) else { return Ok(()) };
+    if reader.block(last).map_err(message)?.is_some() {
+        say(format!(
+            "warning: the folder holds more blocks than --history {history} keeps: with the next block, block {last} and \
+             those before it are removed for good"
+        ));
+    }
+    Ok(())
+}
+
+/// Tells of each block, and counts them.
+#[derive(Default)]
+struct Told {
+    watch: Option<Watch>,
+    begun: Option<Begun>,
+    json: bool,
+    blocks: u64,
+    transactions: u64,
+    gas: u64,
+}
+
+impl Observer for Told {
+    fn begin(&mut self) {
+        self.begun = self.watch.as_mut().map(Watch::begin);
+    }
+
+    fn mined(&mut self, mined: &Mined) {
+        let (output, number) = (&mined.built.output, mined.built.changes.head.number);
+        if let Some((watch, begun)) = self.watch.as_ref().zip(self.begun.take()) {
+            watch.end(begun, number, output);
+        }
+        let transactions = output.receipts.len() as u64;
+        self.blocks = self.blocks.saturating_add(1);
+        self.transactions = self.transactions.saturating_add(transactions);
+        self.gas = self.gas.saturating_add(output.gas_used);
+        if !self.json {
+            let time = mined.time.as_secs_f64() * 1e3;
+            let transactions = count(transactions, "transaction");
+            let gas = output.gas_used;
+            // Where the output is closed, blocks go on.
+            let _ = writeln!(
+                io::stdout().lock(),
+                "block {number}: {transactions}, {gas} gas, {time:.1} ms"
+            );
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! What is counted.
+
+use super::{
+    histogram::{Histogram, SECONDS},
+    process::{Took, process},
+    store::StoreTimes,
+    text::Text,
+    usage::usage,
+};
+use crate::Usage;
+use braid_chain::{CacheUse, DurableHead};
+use braid_evm::{BlockOutput, Stats, Stretch};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+use thiserror::Error;
+
+/// Upper bounds of the buckets for the length of a stretch, in transactions.
+const LENGTHS: [f64; 9] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0];
+
+/// Time that an executed block may take to become durable. Writing one takes milliseconds; a disk that is busy with
+/// other work may take seconds.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a chain takes no blocks at the moment.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum NotReady {
+    /// After a kill the store's journals are read again.
+    #[error("the chain is being opened")]
+    Opening,
+    /// The store does not write.
+    #[error("block {number} was executed {seconds} s ago and is not durable")]
+    NotDurable {
+        /// Number of the last executed block.
+        number: u64,
+        /// Time since then.
+        seconds: u64,
+    },
+}
+
+/// A block that was executed.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched<'a> {
+    /// What executing it gave.
+    pub output: &'a BlockOutput,
+    /// From handing it over until its result could be used.
+    pub took: Took,
+    /// The store's read cache, since the store was opened.
+    pub cache: CacheUse,
+    /// Its number.
+    pub number: u64,
+}
+
+/// Counters of executed blocks; any thread may read them.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    totals: Mutex<Totals>,
+    /// The chain, from when it is open.
+    chain: OnceLock<WatchedChain>,
+    /// What clients ask for, if it is one that makes its own blocks.
+    usage: OnceLock<Usage>,
+}
+
+/// A chain whose blocks are counted.
+#[derive(Clone, Debug)]
+pub struct WatchedChain {
+    /// Number of its last block.
+    pub head: u64,
+    /// Its last durable block, and the cache of its writer.
+    pub durable: DurableHead,
+    /// What its store takes.
+    pub times: Arc<StoreTimes>,
+    /// Its workers, the calling thread included.
+    pub workers: u16,
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    blocks: u64,
+    gas: u64,
+    stats: Stats,
+    /// Stretches and their transactions, by strategy and reason.
+    stretches: BTreeMap<(String, String), (u64, u64)>,
+    time: Histogram<{ SECONDS.len() }>,
+    length: Histogram<{ LENGTHS.len() }>,
+    /// The last executed block, and when this process had executed it.
+    number: u64,
+    executed: Option<Instant>,
+    /// What workers were given while blocks executed, and what they have used.
+    given: Duration,
+    busy: Duration,
+    cache: CacheUse,
+}
+
+impl Metrics {
+    /// The chain is open. Only the first call counts.
+    pub fn open(&self, chain: WatchedChain) {
+        self.lock().number = chain.head;
+        let _ = self.chain.set(chain);
+    }
+
+    /// Clients are served. Only the first call counts.
+    pub fn serve(&self, usage: Usage) {
+        let _ = self.usage.set(usage);
+    }
+
+    /// Whether the chain takes blocks: it is open, and what it has executed becomes durable.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn ready(&self) -> Result<(), NotReady> {
+        let chain = self.chain.get().ok_or(NotReady::Opening)?;
+        let (number, executed) = {
+            let totals = self.lock();
+            (totals.number, totals.executed)
+        };
+        let waited = executed.map_or(Duration::ZERO, |executed| executed.elapsed());
+        becomes_durable(number, chain.durable.get().number, waited)
+    }
+
+    /// Counts a block.
+    pub fn block(&self, watched: Watched<'_>) {
+        self.lock().block(watched);
+    }
+
+    /// Everything in the text format of Prometheus, version 0.0.4.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = Text::default();
+        let chain = self.chain.get();
+        self.lock().write(&mut text, chain);
+        if let Some(chain) = chain {
+            // At the time of the scrape: it moves while no block comes.
+            write_chain(&mut text, chain);
+        }
+        if let Some(counts) = self.usage.get().map(Usage::read) {
+            usage(&mut text, &counts);
+        }
+        process(&mut text);
+        text.end()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Totals> {
+        // Counters are whole after each statement.
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Totals {
+    fn block(&mut self, watched: Watched<'_>) {
+        let Watched { output, took, number, cache } = watched;
+        let Took { time, busy, given } = took;
+        if let Some(busy) = busy {
+            self.busy = self.busy.saturating_add(busy);
+            self.given = self.given.saturating_add(given.max(busy));
+        }
+        self.cache = cache;
+        self.blocks = self.blocks.saturating_add(1);
+        self.gas = self.gas.saturating_add(output.gas_used);
+        self.number = number;
+        self.executed = Some(Instant::now());
+        self.time.add(&SECONDS, time.as_secs_f64());
+        add(&mut self.stats, &output.stats);
+        for stretch in &output.path {
+            self.stretch(stretch);
+        }
+    }
+
+    fn stretch(&mut self, stretch: &Stretch) {
+        let length = u64::from(stretch.end.saturating_sub(stretch.first));
+        let name = (format!("{:?}", stretch.strategy), format!("{:?}", stretch.reason));
+        let (stretches, transactions) = self.stretches.entry(name).or_default();
+        *stretches = stretches.saturating_add(1);
+        *transactions = transactions.saturating_add(length);
+        self.length.add(&LENGTHS, length as f64);
+    }
+
+    fn write(&self, text: &mut Text, chain: Option<&WatchedChain>) {
+        self.write_counters(text);
+        self.write_discards(text);
+        self.write_paths(text);
+        let help = "Time to execute a block, until its result could be used.";
+        self.time.write(text, "braid_block_seconds", help, &SECONDS);
+        let help = "Transactions of a stretch that ran in one way.";
+        self.length.write(text, "braid_stretch_transactions", help, &LENGTHS);
+        let idle = self.given.saturating_sub(self.busy);
+        for (name, help, time) in [
+            (
+                "braid_busy_seconds_total",
+                "Processor time of the workers while blocks executed.",
+                self.busy,
+            ),
+            (
+                "braid_idle_seconds_total",
+                "Time in which workers did not run while blocks executed.",
+                idle,
+            ),
+        ] {
+            text.family(name, "counter", help);
+            text.sample(name, &[], time.as_secs_f64());
+        }
+        if chain.is_some() {
+            let name = "braid_head_block";
+            text.family(name, "gauge", "Number of the last block that was executed.");
+            text.sample(name, &[], self.number);
+        }
+        let nodes = chain.map_or_else(CacheUse::default, |chain| chain.durable.node_cache());
+        write_caches(text, &[("store_blocks", self.cache), ("trie_nodes", nodes)]);
+    }
+
+    fn write_counters(&self, text: &mut Text) {
+        let stats = &self.stats;
+        for (name, help, value) in [
+            ("braid_blocks_total", "Blocks that were executed.", self.blocks),
+            ("braid_gas_total", "Gas that they used.", self.gas),
+            (
+                "braid_transactions_total",
+                "Transactions that were committed or skipped.",
+                stats.transactions,
+            ),
+            (
+                "braid_runs_total",
+                "Runs of transactions, discarded ones included.",
+                stats.incarnations,
+            ),
+            (
+                "braid_speculative_transactions_total",
+                "Transactions whose result comes from a run ahead of their turn.",
+                stats.speculative,
+            ),
+            (
+                "braid_given_up_stretches_total",
+                "Stretches that ran in order because speculation was mostly wasted.",
+                stats.in_order_stretches,
+            ),
+            (
+                "braid_predicted_stretches_total",
+                "Stretches that ran in order because of what earlier blocks have shown.",
+                stats.predicted_stretches,
+            ),
+            (
+                "braid_taken_over_total",
+                "Transactions and batches that the calling thread took over from a suspended worker.",
+                stats.taken_over.saturating_add(stats.helped_batches),
+            ),
+            ("braid_batches_total", "Private batches that committed a transaction.", stats.batches),
+            ("braid_rounds_total", "Rounds of private batches.", stats.lane_rounds),
+            ("braid_reports_total", "Jobs that workers reported.", stats.reports),
+            (
+                "braid_frontier_lag_total",
+                "Sum over reported jobs of the transactions below them that had not committed.",
+                stats.ahead,
+            ),
+        ] {
+            text.family(name, "counter", help);
+            text.sample(name, &[], value);
+        }
+    }
+
+    /// What was discarded, and why.
+    fn write_discards(&self, text: &mut Text) {
+        let Stats { discarded, discarded_in_batches, discarded_given_up, blocked, .. } = self.stats;
+        let known = discarded_in_batches.saturating_add(discarded_given_up);
+        let known = known.saturating_add(blocked);
+        let name = "braid_discarded_runs_total";
+        text.family(name, "counter", "Runs that were discarded, by cause.");
+        for (cause, count) in [
+            ("blocked", blocked),
+            ("changed_read", discarded.saturating_sub(known)),
+            ("conflicting_batch", discarded_in_batches),
+            ("given_up", discarded_given_up),
+        ] {
+            text.sample(name, &[("cause", cause)], count);
+        }
+    }
+
+    /// How transactions ran, and why.
+    fn write_paths(&self, text: &mut Text) {
+        let kinds = [
+            ("braid_path_transactions_total", "Transactions by how they ran, and why."),
+            ("braid_path_stretches_total", "Stretches of transactions by how they ran, and why."),
+        ];
+        for (name, help) in kinds {
+            text.family(name, "counter", help);
+            for ((strategy, reason), (stretches, transactions)) in &self.stretches {
+                let labels = [("strategy", strategy.as_str()), ("reason", reason.as_str())];
+                let value = if name.contains("stretches") { stretches } else { transactions };
+                text.sample(name, &labels, *value);
+            }
+        }
+    }
+}
+
+/// Whether the last executed block is durable, or may still become so in time. While blocks are executed the writer gets
+/// on, because execution waits for it.
+fn becomes_durable(number: u64, durable: u64, waited: Duration) -> Result<(), NotReady> {
+    if number <= durable || waited < WRITE_LIMIT {
+        return Ok(());
+    }
+    Err(NotReady::NotDurable { number, seconds: waited.as_secs() })
+}
+
+/// What moves without blocks.
+fn write_chain(text: &mut Text, chain: &WatchedChain) {
+    for (name, help, value) in [
+        (
+            "braid_durable_block",
+            "Number of the last block that is durable.",
+            chain.durable.get().number,
+        ),
+        ("braid_workers", "Workers, the calling thread included.", u64::from(chain.workers)),
+    ] {
+        text.family(name, "gauge", help);
+        text.sample(name, &[], value);
+    }
+    chain.times.write(text);
+}
+
+/// How often caches had what they were asked for.
+fn write_caches(text: &mut Text, caches: &[(&str, CacheUse)]) {
+    /// A metric, its help, and its value.
+    type Family = (&'static str, &'static str, fn(&CacheUse) -> u64);
+    let families: [Family; 2] = [
+        ("braid_cache_hits_total", "Reads that a cache answered.", |it| it.hits),
+        ("braid_cache_misses_total", "Reads that a cache did not answer.", |it| it.misses),
+    ];
+    for (name, help, value) in families {
+        text.family(name, "counter", help);
+        for (cache, used) in caches {
+            text.sample(name, &[("cache", cache)], value(used));
+        }
+    }
+}
+
+fn add(total: &mut Stats, block: &Stats) {
+    for (total, block) in [
+        (&mut total.transactions, block.transactions),
+        (&mut total.incarnations, block.incarnations),
+        (&mut total.discarded, block.discarded),
+        (&mut total.blocked, block.blocked),
+        (&mut total.speculative, block.speculative),
+        (&mut total.in_order_stretches, block.in_order_stretches),
+        (&mut total.predicted_stretches, block.predicted_stretches),
+        (&mut total.taken_over, block.taken_over),
+        (&mut total.helped_batches, block.helped_batches),
+        (&mut total.parts, block.parts),
+        (&mut total.lane_rounds, block.lane_rounds),
+        (&mut total.discarded_in_batches, block.discarded_in_batches),
+        (&mut total.discarded_given_up, block.discarded_given_up),
+        (&mut total.batches, block.batches),
+        (&mut total.reports, block.reports),
+        (&mut total.ahead, block.ahead),
+    ] {
+        *total = total.saturating_add(block);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Metrics, NotReady, WRITE_LIMIT, becomes_durable};
+    use std::time::Duration;
+
+    #[test]
+    fn everything_is_there_before_the_first_block() {
+        let text = Metrics::default().text();
+        for name in ["braid_blocks_total 0", "braid_block_seconds_count 0"] {
+            assert!(text.lines().any(|line| line == name), "{name}: {text}");
+        }
+        assert!(text.contains("process_cpu_seconds_total ") && text.contains("braid_build_info{"));
+    }
+
+    #[test]
+    fn a_block_that_does_not_become_durable_in_time_is_told() {
+        let soon = WRITE_LIMIT - Duration::from_millis(1);
+        assert_eq!(becomes_durable(7, 7, 9 * WRITE_LIMIT), Ok(()));
+        assert_eq!(becomes_durable(7, 5, soon), Ok(()));
+        let late = becomes_durable(7, 5, WRITE_LIMIT).unwrap_err();
+        assert_eq!(late, NotReady::NotDurable { number: 7, seconds: WRITE_LIMIT.as_secs() });
+        assert!(late.to_string().contains("block 7 was executed 10 s ago"), "{late}");
+        assert_eq!(Metrics::default().ready(), Err(NotReady::Opening));
+    }
+}

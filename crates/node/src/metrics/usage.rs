@@ -1,0 +1,62 @@
+//! What clients ask of a chain that makes its own blocks.
+
+use super::text::Text;
+use crate::UsageCounts;
+
+/// Writes the counts of its pool and of its JSON-RPC interface.
+pub(super) fn usage(text: &mut Text, counts: &UsageCounts) {
+    pool(text, counts);
+    let name = "braid_rpc_calls_total";
+    text.family(name, "counter", "Calls by method, those of a batch one by one.");
+    for (method, count) in &counts.calls {
+        text.sample(name, &[("method", method)], *count);
+    }
+    let name = "braid_rpc_answers_total";
+    text.family(name, "counter", "HTTP answers by status, without those about health.");
+    for (status, count) in &counts.answers {
+        text.sample(name, &[("status", &status.to_string())], *count);
+    }
+    for (name, kind, help, value) in [
+        (
+            "braid_rpc_busy_total",
+            "counter",
+            "Requests that were refused because all places were taken.",
+            counts.busy,
+        ),
+        ("braid_rpc_connections", "gauge", "Open connections.", counts.connections),
+        (
+            "braid_rpc_refused_connections_total",
+            "counter",
+            "Connections that were refused, as there were too many.",
+            counts.refused_connections,
+        ),
+    ] {
+        text.family(name, kind, help);
+        text.sample(name, &[], value);
+    }
+}
+
+fn pool(text: &mut Text, counts: &UsageCounts) {
+    let status = counts.pool;
+    for (name, help, value) in [
+        ("braid_pool_transactions", "Transactions in the pool.", status.transactions),
+        ("braid_pool_bytes", "Memory that they count for.", status.bytes),
+        ("braid_pool_senders", "Senders with transactions in the pool.", status.senders),
+        (
+            "braid_pool_ready_senders",
+            "Senders whose next transaction can go into the next block.",
+            status.ready,
+        ),
+    ] {
+        text.family(name, "gauge", help);
+        text.sample(name, &[], value);
+    }
+    let name = "braid_pool_admitted_total";
+    text.family(name, "counter", "Transactions that the pool has taken.");
+    text.sample(name, &[], counts.admitted);
+    let name = "braid_pool_refused_total";
+    text.family(name, "counter", "Transactions that the pool has not taken, by reason.");
+    for (reason, count) in &counts.refused {
+        text.sample(name, &[("reason", reason)], *count);
+    }
+}

@@ -1,0 +1,85 @@
+//! `braid-node export` and `braid-node prune` from outside.
+//!
+//! 1. A chain that begins with an exported file has the same state and the same state root, however the file is
+//!    packed; and what cannot be written leaves no file.
+//! 2. After pruning the folder verifies, the blocks that are kept can be unwound and executed again, and no
+//!    block before them.
+
+use crate::chain::{Demo, braid_node, chain, json};
+use serde_json::Value;
+use std::{fs, process::Output};
+
+#[test]
+fn an_exported_file_begins_a_chain_with_the_same_state() {
+    let demo = Demo::new(2);
+    let folder = demo.begun("chain");
+    chain(&["run", &folder, &demo.path("demo/blocks.rlp")], 0);
+    let inspected = json(&["inspect", &folder, "digest"]);
+    for (name, magic) in [("plain", "{\n"), ("packed.gz", "\u{1f}"), ("packed.zst", "(")] {
+        let file = demo.path(name);
+        let report = json(&["export", &folder, &file]);
+        for field in ["number", "hash", "state_root", "accounts", "slots"] {
+            assert_eq!(report[field], inspected[field], "{field}");
+        }
+        assert!(fs::read(&file).expect("it is there").starts_with(magic.as_bytes()), "{name}");
+        is_the_same(&demo, name, &inspected);
+    }
+    // To the standard output stream; the summary goes to the other one.
+    let Output { status, stdout, stderr } =
+        braid_node(&["export", &folder, "--json"]).output().expect("the tool starts");
+    assert!(status.success());
+    fs::write(demo.path("piped"), stdout).expect("writes");
+    is_the_same(&demo, "piped", &inspected);
+    let report: Value = serde_json::from_slice(&stderr).expect("one JSON object");
+    assert_eq!(report["accounts"], inspected["accounts"]);
+}
+
+fn is_the_same(demo: &Demo, file: &str, inspected: &Value) {
+    let folder = demo.path(&format!("from-{file}"));
+    let begun = json(&["init", "--genesis", &demo.path(file), &folder]);
+    assert_eq!(begun["state_root"], inspected["state_root"], "{file}");
+    let copy = json(&["inspect", &folder, "digest"]);
+    assert_eq!(copy["digest"], inspected["digest"], "{file}");
+    assert_eq!(copy["state_root"], inspected["state_root"], "{file}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_named() {
+    let demo = Demo::new(1);
+    let folder = demo.begun("chain");
+    let file = demo.path("nowhere/state.json");
+    assert!(chain(&["export", &folder, &file], 2).contains(&file));
+    let taken = demo.path("taken");
+    fs::create_dir(&taken).expect("a folder");
+    assert!(chain(&["export", &folder, &taken], 2).contains(&taken));
+    let left = fs::read_dir(demo.path("")).expect("a folder").map(|it| it.expect("reads"));
+    assert!(!left.into_iter().any(|it| it.file_name().to_string_lossy().contains("partial")));
+}
+
+#[test]
+fn a_pruned_chain_can_be_unwound_as_far_as_it_says() {
+    let demo = Demo::new(5);
+    let (folder, rlp) = (demo.begun("chain"), demo.path("demo/blocks.rlp"));
+    chain(&["run", &folder, &rlp], 0);
+    let expected = json(&["inspect", &folder, "digest"]);
+    let pruned = json(&["prune", "--undo-blocks", "2", &folder]);
+    assert_eq!(
+        (&pruned["removed_undo_records"], &pruned["removed_block_hashes"]),
+        (&3.into(), &0.into())
+    );
+    assert!(pruned["removed_bytes"].as_u64() > Some(1_000), "{pruned}");
+    let text = chain(&["prune", "--undo-blocks", "2", &folder], 0);
+    assert!(
+        text.contains("removed: 0 undo records, receipts of 0 blocks, 0 block hashes, 0 bytes"),
+        "{text}"
+    );
+    assert_eq!(json(&["verify", &folder])["undo_blocks"], 2);
+    let text = chain(&["unwind", &folder, "3"], 2);
+    assert!(text.contains("block 3 has no undo record: 2 blocks can be unwound"), "{text}");
+    let text = chain(&["inspect", &folder, "receipts", "17"], 2);
+    assert!(text.contains("there is no block 17: the last one is 5"), "{text}");
+    assert_eq!(json(&["unwind", &folder, "2"])["number"], 3);
+    chain(&["verify", &folder], 0);
+    chain(&["run", &folder, &rlp], 0);
+    assert_eq!(json(&["inspect", &folder, "digest"]), expected);
+}

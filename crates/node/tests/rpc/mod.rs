@@ -1,0 +1,110 @@
+//! `braid-node run --rpc`.
+//!
+//! 1. Clients that are not of this project, viem and ethers from npm, deploy a contract, send, read
+//!    logs and receipts. Skipped where npm is missing, or cannot fetch them; with
+//!    `BRAID_REQUIRE_FIXTURES=1` that is a failure.
+//! 2. What a client sends that is wrong has an error with a code, and the node goes on.
+//! 3. Bytes, calls and connections have limits.
+//! 4. With `--metrics` what clients ask for is counted, and a real Prometheus answers the dashboard's queries.
+//! 5. After a restart, also after `kill -9`, the chain has its blocks, receipts and logs.
+
+mod limits;
+pub(crate) mod node;
+mod watched;
+mod wrong;
+
+use crate::support::skipped;
+use node::RpcNode;
+use serde_json::json;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The folder of this package.
+fn package() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folder with the clients, or `None` after saying plainly that it is not there.
+fn clients() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rpc-client");
+    match installed(&folder) {
+        Ok(()) => Some(folder),
+        Err(why) => {
+            skipped(&format!("nothing comes from npm: {why}"));
+            None
+        }
+    }
+}
+
+/// Installs what the lock file names, unless the very same is there.
+fn installed(folder: &Path) -> Result<(), String> {
+    let wanted = package().join("../../xtask/rpc-client");
+    let lock = "package-lock.json";
+    let read = |folder: &Path| fs::read(folder.join(lock)).ok();
+    let has = |name: &str| folder.join("node_modules").join(name).is_dir();
+    if has("viem") && has("ethers") && read(&wanted) == read(folder) {
+        return Ok(());
+    }
+    fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+    for file in ["package.json", lock] {
+        let copied = fs::copy(wanted.join(file), folder.join(file));
+        copied.map_err(|error| error.to_string())?;
+    }
+    // No script has to run.
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
+    let output = npm.output().map_err(|error| format!("npm does not run: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+#[test]
+fn clients_that_are_not_ours_deploy_send_and_read() {
+    let Some(folder) = clients() else { return };
+    for (name, transactions) in [("client.mjs", 5), ("ethers.mjs", 6)] {
+        let mut node = RpcNode::new();
+        let mut script = Command::new("node");
+        script.arg(package().join("tests/rpc").join(name)).arg(&folder).arg(node.url());
+        script.arg(package().join("../../lab/contracts/out/Mint.json"));
+        let output = script.output().expect("node runs");
+        let (said, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{name}: {said}{errors}");
+        assert!(said.starts_with("ok: "), "{name}: {said}");
+        let report = node.end();
+        assert_eq!(report["transactions"], transactions, "{name}: {report}");
+    }
+}
+
+#[test]
+fn after_a_restart_the_chain_has_its_blocks() {
+    let mut node = RpcNode::new();
+    let hash = node.transfer(0, 7);
+    let receipt = node.receipt(&hash);
+    let block = node.call("eth_getBlockByNumber", json!(["0x1", true]));
+    assert_eq!(block["transactions"][0]["hash"], json!(hash));
+    node.kill();
+    node.start();
+    let found = node.call("eth_getTransactionReceipt", json!([hash]));
+    assert_eq!(found, receipt);
+    assert_eq!(node.call("eth_getBlockByNumber", json!(["0x1", true])), block);
+    // What a client has a receipt of is durable, however soon the process ends.
+    for nonce in 1..6 {
+        let hash = node.transfer(nonce, 1);
+        let receipt = node.receipt(&hash);
+        node.kill();
+        node.start();
+        assert_eq!(node.call("eth_getTransactionReceipt", json!([hash])), receipt, "{nonce}");
+    }
+    let balance = node.call("eth_getBalance", json!([node::PAID, "latest"]));
+    assert_eq!(balance, "0xc");
+    let folder = node.folder();
+    node.end();
+    let verified = crate::chain::json(&["verify", &folder]);
+    assert_eq!(verified["state_root_compared"], true, "{verified}");
+}

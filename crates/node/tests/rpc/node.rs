@@ -1,0 +1,226 @@
+//! A node of the tool, and a client that sends plain HTTP.
+
+use crate::chain::{braid_node, chain};
+use alloy_consensus::{SignableTransaction, TxLegacy};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_primitives::{Address, Signature, TxKind, U256, address, hex};
+use secp256k1::{Message, SECP256K1, SecretKey};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, ChildStderr, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// EIP-155 chain id.
+const CHAIN: u64 = 7_008;
+/// The account of the secret key of 32 bytes 0x11.
+pub(crate) const SENDER: &str = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a";
+/// Whom [`RpcNode::transfer`] pays.
+pub(crate) const PAID: Address = address!("0x00000000000000000000000000000000000000bb");
+/// Time after which something that should happen will not.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `braid-node run --rpc` on a folder of its own.
+pub(crate) struct RpcNode {
+    folder: TempDir,
+    child: Option<Child>,
+    /// What it says on its standard error stream.
+    errors: Option<BufReader<ChildStderr>>,
+    address: String,
+    /// Address of its metrics, if it has them.
+    metrics: Option<String>,
+}
+
+impl RpcNode {
+    /// A new chain, on which one account has 1,000 ether.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let genesis = json!({
+            "config": {
+                "chainId": CHAIN, "terminalTotalDifficulty": 0, "shanghaiTime": 0, "cancunTime": 0,
+                "pragueTime": 0, "osakaTime": 0,
+            },
+            "difficulty": "0x0",
+            "gasLimit": "0x1c9c380",
+            "alloc": { SENDER: { "balance": "0x3635c9adc5dea00000" } },
+        });
+        let file = folder.path().join("genesis.json");
+        fs::write(&file, genesis.to_string()).expect("written");
+        let (child, errors, metrics) = (None, None, None);
+        let mut node = Self { folder, child, errors, address: String::new(), metrics };
+        chain(&["init", "--genesis", file.to_str().expect("UTF-8"), &node.folder()], 0);
+        node.start();
+        node
+    }
+
+    /// The same with metrics, whose address it has, too.
+    pub(crate) fn watched() -> (Self, String) {
+        let mut node = Self::new();
+        node.end();
+        node.run(&["--metrics", "0"]);
+        let metrics = node.metrics.clone().expect("it is watched");
+        (node, metrics)
+    }
+
+    pub(crate) fn folder(&self) -> String {
+        self.folder.path().join("chain").to_str().expect("UTF-8").to_owned()
+    }
+
+    pub(crate) fn start(&mut self) {
+        self.run(&[]);
+    }
+
+    /// Starts it with `more` options.
+    pub(super) fn run(&mut self, more: &[&str]) {
+        let folder = self.folder();
+        let command = ["run", "--json", "--rpc", "0", "--interval", "50", &folder];
+        let mut command = braid_node(&[&command[..], more].concat());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the tool starts");
+        let mut errors = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut said = String::new();
+        let mut address = || {
+            said.clear();
+            errors.read_line(&mut said).expect("a line");
+            let (name, address) = said.trim().split_once(": http://").expect("an address");
+            assert!(address.starts_with("127.0.0.1:"), "{said}");
+            (name.to_owned(), address.to_owned())
+        };
+        self.metrics = None;
+        let (mut name, mut found) = address();
+        if name == "metrics" {
+            self.metrics = found.strip_suffix("/metrics").map(str::to_owned);
+            (name, found) = address();
+        }
+        assert_eq!(name, "json-rpc");
+        (self.address, self.child, self.errors) = (found, Some(child), Some(errors));
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Ends the process at once.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+    }
+
+    /// Interrupts it, and returns its report.
+    pub(crate) fn end(&mut self) -> Value {
+        self.end_saying().0
+    }
+
+    /// The same with what it says on its standard error stream.
+    pub(crate) fn end_saying(&mut self) -> (Value, String) {
+        let mut child = self.child.take().expect("it runs");
+        let id = child.id().to_string();
+        let told = std::process::Command::new("kill").args(["-INT", &id]).status();
+        assert!(told.expect("kill runs").success());
+        let mut text = String::new();
+        child.stdout.take().expect("a pipe").read_to_string(&mut text).expect("text");
+        assert!(child.wait().expect("ends").success());
+        let mut said = String::new();
+        let errors = self.errors.take().expect("a pipe");
+        { errors }.read_to_string(&mut said).expect("text");
+        (serde_json::from_str(&text).expect("one JSON object"), said)
+    }
+
+    /// Status line and body of the answer to a request with these headers and this body.
+    pub(crate) fn http(&self, head: &str, body: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(&self.address).expect("connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        let length = body.len();
+        let end = format!("Connection: close\r\nContent-Length: {length}\r\n\r\n");
+        // A server that has seen enough does not read to the end.
+        let _ = write!(stream, "{head}\r\n{end}{body}");
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+    }
+
+    /// The answer to a JSON-RPC request.
+    pub(crate) fn post(&self, body: &str) -> (String, String) {
+        let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
+        self.http(head, body)
+    }
+
+    fn answer(&self, method: &str, params: &Value) -> Value {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let (status, text) = self.post(&body.to_string());
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} {text}"))
+    }
+
+    /// The result of a call.
+    pub(crate) fn call(&self, method: &str, params: Value) -> Value {
+        let answer = self.answer(method, &params);
+        assert!(answer.get("error").is_none(), "{method} {params}: {answer}");
+        answer["result"].clone()
+    }
+
+    /// Code and message of a call that fails.
+    pub(crate) fn error(&self, method: &str, params: Value) -> (i64, String) {
+        let answer = self.answer(method, &params);
+        let error = &answer["error"];
+        let code = error["code"].as_i64().unwrap_or_else(|| panic!("{method} {params}: {answer}"));
+        (code, error["message"].as_str().expect("text").to_owned())
+    }
+
+    /// Sends some wei; returns the transaction's hash.
+    pub(crate) fn transfer(&self, nonce: u64, value: u64) -> String {
+        let sent = self.call("eth_sendRawTransaction", json!([raw(nonce, value, CHAIN, 21_000)]));
+        sent.as_str().expect("a hash").to_owned()
+    }
+
+    /// The receipt of a transaction, when there is one.
+    pub(crate) fn receipt(&self, hash: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let receipt = self.call("eth_getTransactionReceipt", json!([hash]));
+            if !receipt.is_null() {
+                return receipt;
+            }
+            assert!(begun.elapsed() < PATIENCE, "no receipt of {hash}");
+            sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for RpcNode {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            self.kill();
+        }
+    }
+}
+
+/// A signed transfer.
+pub(crate) fn raw(nonce: u64, value: u64, chain: u64, gas_limit: u64) -> String {
+    let tx = TxLegacy {
+        chain_id: Some(chain),
+        nonce,
+        gas_price: 10_000_000_000,
+        gas_limit,
+        to: TxKind::Call(PAID),
+        value: U256::from(value),
+        ..TxLegacy::default()
+    };
+    let key = SecretKey::from_byte_array([0x11; 32]).expect("a key");
+    let message = Message::from_digest(tx.signature_hash().0);
+    let (id, bytes) = SECP256K1.sign_ecdsa_recoverable(message, &key).serialize_compact();
+    let signature = Signature::from_bytes_and_parity(&bytes, i32::from(id) == 1);
+    let signed = alloy_consensus::TxEnvelope::Legacy(tx.into_signed(signature));
+    hex::encode_prefixed(signed.encoded_2718())
+}

@@ -1,0 +1,24 @@
+//! Completions and the manual page name every command, and each command's help fits a terminal.
+
+use crate::help::{commands, help_fits, print, texts};
+
+const TOOL: &str = env!("CARGO_BIN_EXE_braid-node");
+
+#[test]
+fn every_help_fits_a_terminal() {
+    let checked = help_fits(TOOL, &[]);
+    assert!(checked > 10, "only {checked} commands");
+}
+
+#[test]
+fn every_command_is_named() {
+    let help = print(TOOL, &["--help"]);
+    let commands = commands(&help);
+    assert!(commands.contains(&"run") && commands.contains(&"top"), "{commands:?}");
+    for text in texts(TOOL) {
+        for command in &commands {
+            assert!(text.contains(command), "{command}: {}", &text[..80]);
+        }
+        assert!(text.contains("receipts"), "{}", &text[..80]);
+    }
+}

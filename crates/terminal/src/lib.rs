@@ -1,0 +1,18 @@
+//! What Braid's command-line tools share: how a command ends, what it says meanwhile, and options that
+//! several commands have.
+//!
+//! It belongs to the tools `braid` and `braid-node` and changes with them: no interface for others.
+
+mod end;
+mod options;
+mod profile;
+mod progress;
+mod shell;
+mod wrapped;
+
+pub use end::{End, INTERRUPTED, Stop, exit_code, message, parse, print_error};
+pub use options::{PolicyArg, pause_from, time_from, workers_from};
+pub use profile::{DIST, PROFILE};
+pub use progress::{Progress, working};
+pub use shell::{CompletionsArgs, completions, man};
+pub use wrapped::{COLUMNS, wrapped};

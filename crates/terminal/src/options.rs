@@ -1,0 +1,67 @@
+//! Options that several commands have.
+
+use braid_evm::{Forced, Policy};
+use clap::ValueEnum;
+use std::{num::NonZeroU16, time::Duration};
+
+/// Reads a number of workers.
+///
+/// # Errors
+/// The text is no number from 1 to 65535.
+pub fn workers_from(text: &str) -> Result<NonZeroU16, &'static str> {
+    text.parse().map_err(|_| "expected a number from 1 to 65535")
+}
+
+/// Reads a time with its unit: `20us`, `1ms`.
+///
+/// # Errors
+/// The text is no whole number with one of the units `s`, `ms`, `us` and `ns`, or the time is longer than
+/// 2^64 ns.
+pub fn time_from(text: &str) -> Result<Duration, String> {
+    let units = [("us", 1_000), ("ms", 1_000_000), ("ns", 1), ("s", 1_000_000_000)];
+    let found = units.iter().find_map(|(unit, nanos)| {
+        let number: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+        number.checked_mul(*nanos)
+    });
+    found
+        .map(Duration::from_nanos)
+        .ok_or_else(|| format!("expected a time such as 20us or 1ms, found {text:?}"))
+}
+
+/// Reads a pause: a time with its unit, or 0.
+///
+/// # Errors
+/// As [`time_from`].
+pub fn pause_from(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { time_from(text) }
+}
+
+/// How eagerly to speculate.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum PolicyArg {
+    /// Speculate where it pays
+    #[default]
+    Auto,
+    /// Always speculate
+    ForceSpeculative,
+    /// Parts of a few transactions, each on the state before all of them, and order by turns
+    Parts,
+    /// A few transactions in lanes, those together that share a sender or a call, and order by turns
+    Lanes,
+    /// One transaction after the other
+    InOrder,
+}
+
+impl PolicyArg {
+    /// The library's choice.
+    #[must_use]
+    pub const fn policy(self) -> Policy {
+        match self {
+            Self::Auto => Policy::Auto,
+            Self::ForceSpeculative => Policy::Forced(Forced::Speculative),
+            Self::Parts => Policy::Forced(Forced::Neighbours),
+            Self::Lanes => Policy::Forced(Forced::Groups),
+            Self::InOrder => Policy::InOrder,
+        }
+    }
+}
