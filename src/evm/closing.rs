@@ -138,7 +138,7 @@ fn whole_bundle(
     if parent.is_none() {
         let mut assembly = BundleAssembly::new(reverts, effects.mutant);
         assembly.expect(folds.len());
-        folds.finish_into(&mut assembly);
+        assembly.add_folds(folds);
         return assembly.finish();
     }
     // The folds read the parent, so it can only be changed once all of them are finished.

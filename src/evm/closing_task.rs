@@ -270,7 +270,7 @@ impl Closing {
                 let effects = self.effects();
                 let folds = self.folds(&effects, None, shards);
                 expect(assembly, shards, folds.len());
-                folds.finish_into(assembly);
+                assembly.add_folds(folds);
                 jobs.end(job);
             }
             Some(Job::Undo(large)) => jobs.take(job, self.undo(large, &self.effects())),

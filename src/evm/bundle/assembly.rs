@@ -1,5 +1,6 @@
 //! Puts accounts into a block's bundle.
 
+use super::bucket::{Fold, Folds};
 use super::folded::{AccountReverted, FoldedAccount, keeps_slots};
 use super::shares::Folded;
 use crate::evm::exec::bundle_shards::BUNDLE_SHARDS;
@@ -89,6 +90,22 @@ impl BundleAssembly {
         if let Some(reverts) = reverts.as_mut().filter(|_| is_reverted) {
             bundle.reverts_size += revert.size_hint();
             reverts.push((address, revert));
+        }
+    }
+
+    /// Adds the accounts of a bucket, which the block has not put there yet.
+    pub(in crate::evm) fn add_folds(&mut self, folds: Folds<'_>) {
+        let Folds { accounts, large, mutant } = folds;
+        for (address, fold) in accounts {
+            // The common case is built in place: a finished account has some 600 bytes.
+            if let Fold::Once(change) = &fold
+                && self.add_plain(change)
+            {
+                continue;
+            }
+            if let Some(folded) = fold.finish(address, large, mutant) {
+                self.add(address, folded);
+            }
         }
     }
 

@@ -4,7 +4,6 @@
 //! takes more than half of a plain transfer's time. Accounts do not depend on each other here,
 //! so the workers share them out by hash and fold each account's effects in block order.
 
-use super::assembly::BundleAssembly;
 use super::block_effects::BlockEffects;
 use super::fold::AccountFold;
 use super::folded::FoldedAccount;
@@ -190,12 +189,19 @@ impl Fold<'_> {
 }
 
 impl Fold<'_> {
-    /// The account's entry in the bundle. `is_large`: another job makes the reverts of its slots.
-    fn finish(self, is_large: bool, mutant: EvmMutant) -> Option<FoldedAccount> {
+    /// The entry of the account at `address` in the bundle. Another job makes the reverts of the
+    /// slots of `large` accounts.
+    pub(super) fn finish(
+        self,
+        address: Address,
+        large: &[Large],
+        mutant: EvmMutant,
+    ) -> Option<FoldedAccount> {
+        let is_large = || large.iter().any(|large| large.address == address);
         match self {
             Self::Once(change) => FoldedAccount::plain(change)
-                .or_else(|| AccountFold::after(change, mutant).finish(is_large)),
-            Self::Often(fold) => fold.finish(is_large),
+                .or_else(|| AccountFold::after(change, mutant).finish(is_large())),
+            Self::Often(fold) => fold.finish(is_large()),
             Self::Continued(fold, parent) => fold.finish_after(parent),
         }
     }
@@ -203,9 +209,9 @@ impl Fold<'_> {
 
 /// Accounts with all that happened to them.
 pub(in crate::evm) struct Folds<'a> {
-    accounts: Vec<(Address, Fold<'a>)>,
-    large: &'a [Large],
-    mutant: EvmMutant,
+    pub(super) accounts: Vec<(Address, Fold<'a>)>,
+    pub(super) large: &'a [Large],
+    pub(super) mutant: EvmMutant,
 }
 
 impl Folds<'_> {
@@ -214,29 +220,12 @@ impl Folds<'_> {
         self.accounts.len()
     }
 
-    /// What they come to in the bundle.
+    /// The accounts' entries in the bundle.
     pub(super) fn finish(self) -> impl Iterator<Item = (Address, FoldedAccount)> {
         let Self { accounts, large, mutant } = self;
-        let is_large = |address| large.iter().any(|large| large.address == address);
-        accounts.into_iter().filter_map(move |(address, fold)| {
-            Some((address, fold.finish(is_large(address), mutant)?))
-        })
-    }
-
-    /// Adds the finished accounts to `assembly`.
-    pub(in crate::evm) fn finish_into(self, assembly: &mut BundleAssembly) {
-        let Self { accounts, large, mutant } = self;
-        let is_large = |address| large.iter().any(|large| large.address == address);
-        for (address, fold) in accounts {
-            // The common case is built in place: a finished account has some 600 bytes.
-            if let Fold::Once(change) = &fold
-                && assembly.add_plain(change)
-            {
-                continue;
-            }
-            if let Some(folded) = fold.finish(is_large(address), mutant) {
-                assembly.add(address, folded);
-            }
-        }
+        let finish = move |(address, fold): (_, Fold<'_>)| {
+            Some((address, fold.finish(address, large, mutant)?))
+        };
+        accounts.into_iter().filter_map(finish)
     }
 }
