@@ -173,6 +173,10 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
 
     /// The reads since `begin`, and what stopped them, if anything did.
     pub fn end(&mut self) -> (ReadSet<L>, Option<Stop<B::Error>>) {
+        if !matches!(self.below, Below::Versions(_)) {
+            // Reads of a prefix are not recorded here.
+            return (ReadSet::default(), self.stop.take());
+        }
         // The next incarnation is likely to read about as much.
         let next = ReadSet::with_capacity(self.reads.records().len());
         (core::mem::replace(&mut self.reads, next), self.stop.take())

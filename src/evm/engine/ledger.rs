@@ -359,7 +359,8 @@ impl EvmLedger {
     }
 
     /// Keeps what `tx` has accessed, which commits next.
-    pub(super) fn keep(&mut self, tx: TxIndex, kept: Kept) {
+    pub(super) fn keep(&mut self, tx: TxIndex, kept: Option<Box<Kept>>) {
+        let Some(kept) = kept else { return };
         self.accesses.extend(kept.accesses);
         self.marks.extend(kept.marks);
         self.undeclared.extend(kept.undeclared.map(|how| (tx, *how)));

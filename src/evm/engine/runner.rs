@@ -271,8 +271,10 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
 
     /// Gives the changes of several transactions to the last one of them.
     fn give(&mut self, mut changes: Vec<AccountChange>, ledger: &mut EvmLedger) {
-        let paid = self.machine.view_mut().take_payments(&mut changes);
-        self.deferred.pay(paid, self.block_context.block.env.beneficiary);
+        if !changes.is_empty() {
+            let paid = self.machine.view_mut().take_payments(&mut changes);
+            self.deferred.pay(paid, self.block_context.block.env.beneficiary);
+        }
         if changes.is_empty() && (self.deferred.is_empty() || !self.is_settled()) {
             return;
         }

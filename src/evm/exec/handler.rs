@@ -64,7 +64,7 @@ pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
     creations: SmallVec<[Address; 2]>,
     /// Records what it accesses, if an access list is asked for.
     pub(super) recorder: Option<RefCell<Recorder>>,
-    kept: Kept,
+    kept: Option<Box<Kept>>,
     /// How it has left what it declares.
     undeclared: Option<Box<Undeclared>>,
     tx: TxIndex,
@@ -90,7 +90,7 @@ impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
             earlier: Vec::new(),
             creations: SmallVec::new_const(),
             recorder: recorder.map(RefCell::new),
-            kept: Kept::default(),
+            kept: None,
             undeclared: None,
             tx,
             mismatch: None,
@@ -131,34 +131,42 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         Ok(())
     }
 
-    /// As in revm. Where a creation begins, that is noted: revm forgets the code there. Returns
-    /// what a frame that does not begin has come to.
+    /// As in revm, which forgets the code where a creation begins: the address is noted. Returns the
+    /// result of a frame that does not begin.
+    #[inline]
     fn init_frame(
         &mut self,
         evm: &mut BlockEvm<'a, D>,
         init: FrameInit,
-    ) -> Result<Option<FrameResult>, EVMError<ViewStopped>> {
-        let accounts = evm.ctx.journaled_state.evm_state();
-        let creation = match &init.frame_input {
-            FrameInput::Create(inputs) => {
-                let creator = accounts.get(&inputs.caller());
-                creator.map(|creator| inputs.created_address(creator.info.nonce))
-            }
-            FrameInput::Call(_) | FrameInput::Empty => None,
-        };
-        if let Some(address) = creation {
-            // What is there before a contract comes about is seen.
+    ) -> Result<ItemOrResult<(), FrameResult>, EVMError<ViewStopped>> {
+        if let FrameInput::Create(inputs) = &init.frame_input {
+            let creator = evm.ctx.journaled_state.evm_state().get(&inputs.caller());
+            let address = creator.map(|creator| inputs.created_address(creator.info.nonce));
+            return self.init_creation(evm, address, init);
+        }
+        Ok(evm.frame_init(init)?.map_item(|_| ()))
+    }
+
+    /// The same for a creation at `address`, if there is a creator.
+    fn init_creation(
+        &mut self,
+        evm: &mut BlockEvm<'a, D>,
+        address: Option<Address>,
+        init: FrameInit,
+    ) -> Result<ItemOrResult<(), FrameResult>, EVMError<ViewStopped>> {
+        if let Some(address) = address {
+            // A creation reads the account that it may replace.
             evm.ctx.journaled_state.db_mut().count_creation(address);
         }
-        let ended = match evm.frame_init(init)? {
-            ItemOrResult::Item(_) => None,
-            ItemOrResult::Result(result) => Some(result),
+        let begun = evm.frame_init(init)?.map_item(|_| ());
+        let has_begun = match &begun {
+            ItemOrResult::Item(()) => true,
+            ItemOrResult::Result(result) => {
+                result.interpreter_result().result == InstructionResult::OverflowPayment
+            }
         };
-        let has_begun = ended.as_ref().is_none_or(|result| {
-            result.interpreter_result().result == InstructionResult::OverflowPayment
-        });
-        self.creations.extend(creation.filter(|_| has_begun));
-        Ok(ended)
+        self.creations.extend(address.filter(|_| has_begun));
+        Ok(begun)
     }
 
     /// Notes what the entries of the journal have accessed: revm reverts some of them before
@@ -207,14 +215,14 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         evm: &mut BlockEvm<'a, D>,
         first_frame_input: FrameInit,
     ) -> Result<FrameResult, EVMError<ViewStopped>> {
-        if let Some(result) = self.init_frame(evm, first_frame_input)? {
+        if let ItemOrResult::Result(result) = self.init_frame(evm, first_frame_input)? {
             return Ok(result);
         }
         loop {
             let result = match self.run_frame(evm)? {
                 ItemOrResult::Item(init) => match self.init_frame(evm, init)? {
-                    None => continue,
-                    Some(result) => result,
+                    ItemOrResult::Item(()) => continue,
+                    ItemOrResult::Result(result) => result,
                 },
                 ItemOrResult::Result(result) => result,
             };
@@ -225,14 +233,15 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     }
 
     /// What it has accessed. These amounts were deferred.
-    pub(super) fn take_kept(&mut self, deferred: [Option<U256>; 2]) -> Kept {
-        self.kept.set_credits(deferred);
-        core::mem::take(&mut self.kept)
+    pub(super) fn take_kept(&mut self, deferred: [Option<U256>; 2]) -> Option<Box<Kept>> {
+        let mut kept = self.kept.take()?;
+        kept.set_credits(deferred);
+        Some(kept)
     }
 
     /// It has paid the beneficiary unseen: that is deferred, and its balance is not known.
     pub(super) fn forget_payee(&mut self) {
-        if let Some(accesses) = &mut self.kept.accesses
+        if let Some(accesses) = self.kept.as_mut().and_then(|kept| kept.accesses.as_mut())
             && !is_evm_mutant!(self.block_context.mutant, PaymentListedTwice)
         {
             accesses.forget_balance(self.block_context.block.env.beneficiary);

@@ -17,7 +17,7 @@ use super::view::EvmView;
 use super::window::Window;
 use super::work::{LONG, Work, expected_accounts};
 #[cfg(feature = "alloy")]
-use crate::evm::bal::accesses::{Accesses, Kept};
+use crate::evm::bal::accesses::Accesses;
 use crate::evm::bal::recorder::Recorder;
 use crate::evm::fees::deferred::Deferred;
 use crate::evm::mutants::is_evm_mutant;
@@ -292,11 +292,12 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         let deferred = [beneficiary, vault.map(|vault| vault.receiver())];
         let ran = evm.run(self.view_mut(), &block_context.block, tx, deferred);
         let result = ran.and_then(|ran| {
-            let mut kept = Kept::default();
+            let mut kept = None;
             if block_context.records_accesses() {
                 let compared = block_context.compared(index, &Accesses::of_state(&ran.state));
-                kept = compared.map_err(Rejection::AccessList)?;
-                kept.set_credits(ran.deferred);
+                let mut all = Box::new(compared.map_err(Rejection::AccessList)?);
+                all.set_credits(ran.deferred);
+                kept = Some(all);
             }
             let changes = all_changes(ran.state);
             let [reward, surcharge] = ran.deferred;

@@ -21,7 +21,7 @@ pub(in crate::evm) struct TxOutput {
     /// How much work it was.
     pub(in crate::evm) work: Work,
     /// What is kept of what it has accessed, until it commits.
-    pub(in crate::evm) kept: Kept,
+    pub(in crate::evm) kept: Option<Box<Kept>>,
 }
 
 impl TxOutput {
@@ -31,14 +31,7 @@ impl TxOutput {
         shard_mask: u64,
         deferred: Deferred,
     ) -> Self {
-        Self {
-            result: blank(),
-            changes,
-            shard_mask,
-            deferred,
-            work: Work::default(),
-            kept: Kept::default(),
-        }
+        Self { result: blank(), changes, shard_mask, deferred, work: Work::default(), kept: None }
     }
 
     /// Takes the result out, unless it is shared.

@@ -53,7 +53,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             if is_used {
                 let accesses = recorder.take(&mut journal.inner, journal.database.low_accounts());
                 match self.block_context.compared(self.tx, accesses) {
-                    Ok(kept) => self.kept = kept,
+                    Ok(kept) => self.kept = Some(Box::new(kept)),
                     Err(wrong) => {
                         self.mismatch = Some(wrong);
                         return Err(EVMError::Custom("the access list is wrong".to_owned()));
@@ -62,7 +62,9 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             }
             journal.database.forget_low_accounts();
         }
-        self.kept.undeclared = self.undeclared.take();
+        if let Some(undeclared) = self.undeclared.take() {
+            self.kept.get_or_insert_default().undeclared = Some(undeclared);
+        }
         Ok(())
     }
 
