@@ -63,8 +63,7 @@ pub enum BlockErrorKind<E> {
 /// Advice for a transaction that makes the block invalid.
 fn next(rejection: &Rejection) -> &'static str {
     match rejection {
-        // The messages of the first two contain advice; that of a precompile is its author's
-        // concern.
+        // These messages already say what to do, or it is for their author to say.
         Rejection::Header(_) | Rejection::AccessList(_) | Rejection::Custom(_) => "",
         Rejection::Invalid(_) | Rejection::BlockGas { .. } | Rejection::BlobGas { .. } => {
             "; refuse the block, or leave the transaction out (`Mode::Build`)"
