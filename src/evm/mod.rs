@@ -3,7 +3,7 @@
 //! ```text
 //!  Block --plan--> Shared<EvmWorkload, EvmLedger> --work on each worker--> outcomes, in order
 //!    |                 EvmMachine: revm over EvmView over the store over the base state
-//!    |                 EvmBatches: private batches, and stretches in order, over one journal each
+//!    |                 EvmBatches: private batches and sequential stretches, one journal each
 //!    +-- system: pre-block calls, post-block calls, withdrawals, rewards, requests
 //!    +-- bundle: effects folded by account, in parallel, into revm's BundleState
 //! ```
