@@ -69,7 +69,7 @@ pub(super) fn access_list(
     let mut list = ListBuilder::new(receivers, effects.touch_creates, effects.mutant, room);
     let [before, _] = &effects.outside;
     list.add(&before.accesses());
-    // Each element is freed before the list needs more memory.
+    // The list reuses the memory that each element frees.
     accesses.for_each(|accesses| list.add(&accesses));
     if let Some(after) = after {
         list.add(after);

@@ -21,7 +21,7 @@ use revm::database::BundleState;
 use revm::state::EvmState;
 use std::sync::Arc;
 
-/// Transactions per worker, below which a worker is not worth a message.
+/// Transactions per additional worker, below which that worker is not worth a message.
 const WORTH_SHARING: usize = 32;
 /// Transactions of a block below which no sleeping worker is woken.
 const WORTH_WAKING: usize = 1_000;

@@ -98,7 +98,7 @@ where
     (effects.outcomes, effects.shard_masks) = (ledger.outcomes, ledger.shard_masks);
     let (builder, shards) =
         (ledger.output_builder.into_bundle(), workload.block_context.bundle_shards.clone());
-    // No more reads: from here on, the workers' views do not share the parent.
+    // No reads follow: from here on, the workers' views no longer share the parent.
     drop(workload);
     let parent = effects.parent.take();
     let (reverts, alone) = (config.reverts, slept);

@@ -145,7 +145,7 @@ fn look<D: DatabaseRef>(base: &mut BlockBase<D>, address: Address) -> Option<Opt
 }
 
 /// Reads other accounts that may be credited blindly. Requires that every instruction that reads a
-/// balance announces it, and that no access list is built or checked.
+/// balance announces it, and that accesses are not recorded.
 fn find_paid<D: DatabaseRef>(
     block_context: &BlockContext,
     base: &mut BlockBase<D>,

@@ -55,9 +55,9 @@ impl WorkerPool<'static> for FiberPool {
 ///
 /// With [`Schedule::Measured`](simulated::Schedule::Measured), it estimates how long a block takes
 /// on workers with a core each: every step takes its real time, measured alone on this thread, and
-/// the worker that is furthest behind runs next. The estimate ignores shared caches, memory
-/// bandwidth and the cost of waking threads. Transactions that run alone are not interrupted, so a
-/// worker that folds them receives all of them at once.
+/// the worker that is furthest behind runs next. The estimate ignores shared caches, shared memory
+/// and the cost of waking threads. Transactions that run alone are not interrupted, so a worker
+/// that folds them receives all of them at once.
 #[derive(Debug)]
 pub struct SimulatedExecutor {
     config: Config,

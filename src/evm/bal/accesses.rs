@@ -13,8 +13,8 @@ use revm::state::{Account, AccountInfo, EvmStorageSlot};
 /// Index into [`Accesses::accounts`].
 pub(super) type AccountIndex = u32;
 
-/// How many of the last accounts are searched for the account of a slot: calls leave a contract and
-/// return to it.
+/// Number of most recent accounts searched for the account of a slot. More than one, because calls
+/// leave a contract and return to it.
 const FEW: usize = 4;
 
 /// Accounts and slots that a transaction accessed, each at least once, with its final values where

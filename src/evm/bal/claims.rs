@@ -210,8 +210,7 @@ impl Claims {
     }
 
     /// The difference found by an execution of `index`, if no lower index has one. It is final once
-    /// everything below `index` is known to match the list, because the values it read were then
-    /// right.
+    /// everything below `index` is known to match the list, as the values it read were then right.
     pub(in crate::evm) fn wrong_at(&self, index: BlockAccessIndex) -> Option<AccessListMismatch> {
         self.wrong.at(index)
     }

@@ -198,7 +198,8 @@ impl EvmLedger {
         let Self { block, gas, .. } = self;
         let limit = block.env.gas_limit;
         let room = block.rules.max_blob_gas.unwrap_or(u64::MAX);
-        // No sum overflows, or its transaction would not have been admitted to the part.
+        // Each sum fits into the limit by itself, or its transaction would not have been admitted
+        // to the part.
         let fits = |used: u64, asked, room: u64| asked <= room.saturating_sub(used);
         fits(gas.admitted(block), part.asked.regular, limit)
             && (!block.cfg.enable_amsterdam_eip8037 || fits(gas.state, part.asked.state, limit))
