@@ -1,5 +1,4 @@
-//! The access list of a block that has run, or of its committed prefix, and the one that it comes
-//! with.
+//! Builds the access list of a block, or of its committed prefix, and checks the block's own list.
 
 use super::bal::accesses::Accesses;
 use super::bal::list::{ListBuilder, Receiver};
@@ -14,7 +13,7 @@ use alloy_primitives::Address;
 use alloy_primitives::map::AddressSet;
 use revm::state::AccountInfo;
 
-/// What is accessed after the transactions, by calls and by balances that change.
+/// Accesses after the transactions, by system calls and balance changes.
 pub(super) fn accesses_after(block_context: &BlockContext, effects: &mut BlockEffects) -> Accesses {
     let [_, after] = &mut effects.outside;
     for (address, info) in &effects.drained {
@@ -29,8 +28,8 @@ pub(super) fn accesses_after(block_context: &BlockContext, effects: &mut BlockEf
     after.accesses()
 }
 
-/// Compares with the list that the block comes with what follows the transactions, and whether
-/// all that the list has was accessed. `marks`: of the transactions, which were compared.
+/// Compares the steps after the transactions with the block's own access list, and checks that the
+/// whole list was accessed. `marks` are those of the transactions, which have been compared.
 pub(super) fn compare_end(
     block_context: &BlockContext,
     effects: &BlockEffects,
@@ -48,9 +47,9 @@ pub(super) fn compare_end(
     claims.compare_all(before.into_iter().chain(marks).chain(after))
 }
 
-/// What the block has accessed, if that is asked for: its calls before the transactions as they
-/// are in `effects`, `accesses` of the executed transactions, and what came `after` them, unless
-/// the block ended early.
+/// Builds the block's access list, if wanted: pre-block calls from `effects`, `accesses` of the
+/// executed transactions, and `after` for the steps after them, which is `None` if the block ended
+/// early.
 pub(super) fn access_list(
     block_context: &BlockContext,
     effects: &BlockEffects,
@@ -65,12 +64,12 @@ pub(super) fn access_list(
         balance: info.as_ref().map(|info| info.balance),
     };
     let receivers = [&effects.beneficiary, &effects.surcharged].map(receiver);
-    // Most transactions have an account that no other has: their sender.
+    // Most transactions access an account that no other does: their sender.
     let room = accesses.size_hint().0;
     let mut list = ListBuilder::new(receivers, effects.touch_creates, effects.mutant, room);
     let [before, _] = &effects.outside;
     list.add(&before.accesses());
-    // Memory that one leaves is there for the list.
+    // The list reuses the memory that each element frees.
     accesses.for_each(|accesses| list.add(&accesses));
     if let Some(after) = after {
         list.add(after);
@@ -78,8 +77,8 @@ pub(super) fn access_list(
     Some(list.build())
 }
 
-/// Accounts that the end of the block accesses also if they get nothing: all but receivers of
-/// rewards, as that of an ommer which is too old.
+/// Accounts that the end of the block accesses even for an amount of zero: all but the receivers of
+/// rewards, such as the beneficiary of an ommer that is too old.
 fn accessed_at_end(block: &Block) -> AddressSet {
     let withdrawals = block.withdrawals.iter().flatten().map(|withdrawal| withdrawal.address);
     withdrawals.chain(block.rules.dao_fork.as_ref().map(|dao| dao.beneficiary)).collect()

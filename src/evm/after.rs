@@ -1,4 +1,4 @@
-//! The state after the last transaction, as what follows the transactions reads it.
+//! The state after the last transaction, as the post-block steps read it.
 
 use super::engine::carry::Pending;
 use super::exec::location::EvmLocation;
@@ -9,20 +9,20 @@ use alloy_primitives::{Address, B256, U256};
 use revm::state::{Account, AccountInfo, Bytecode};
 use revm::{Database, DatabaseRef};
 
-/// The state after the last transaction: what is pending, over all that is not.
+/// The state after the last transaction: pending writes over the view below.
 pub(super) struct AfterLast<'a, D: DatabaseRef> {
     pub(super) pending: Pending,
     pub(super) below: EvmView<'a, D>,
-    /// An account that was not answered, because private batches have changed it.
+    /// An account whose read was refused because private batches have changed it.
     pub(super) refused: Option<Address>,
-    /// Accounts that may have been credited.
+    /// Accounts that may have received blind credits.
     pub(super) receivers: Vec<Address>,
     pub(super) mutant: EvmMutant,
 }
 
 impl<D: DatabaseRef> AfterLast<'_, D> {
-    /// What the journal has of `address`. Refuses an answer if a batch has changed one of
-    /// `locations`, unless that is known.
+    /// Returns the journal's account at `address`. Refuses the read if a batch has changed one of
+    /// `locations` and its value has not been taken over.
     fn account<const N: usize>(
         &mut self,
         address: Address,

@@ -1,5 +1,4 @@
-//! Where transactions run one after the other, another worker makes the bundle of what they have
-//! left while the caller runs on.
+//! Builds the bundle on another worker while the caller runs transactions sequentially.
 
 use super::block::committed::OnCommit;
 use super::bundle::block_effects::BlockEffects;
@@ -15,12 +14,12 @@ use crate::sync::{Mutex, Receiver, Sender, bounded};
 use crate::worker::Context;
 use std::sync::Arc;
 
-/// Batches of most blocks: for each one a worker is woken, and the last one is waited for.
+/// Batches per block: each may wake a worker, and the last one is waited for.
 const BATCHES: usize = 16;
-/// The most transactions that are handed over at once.
+/// Maximum number of transactions per batch.
 const LARGEST: usize = 4_096;
 
-/// The part of the others: one of them does it.
+/// The task of the other workers; one of them runs it.
 struct BundleThread {
     bundle: Mutex<Option<BundleBuilder>>,
     batches: Receiver<Fed>,
@@ -28,8 +27,8 @@ struct BundleThread {
 }
 
 impl BundleThread {
-    /// The bundle, once all transactions are in it; `None` if it comes no nearer to that, as its
-    /// worker is suspended.
+    /// Waits for the bundle with all transactions; returns `None` if its worker makes no progress
+    /// because it is preempted.
     fn wait(
         &self,
         seat: Seat<'_>,
@@ -49,11 +48,11 @@ impl BundleThread {
 impl Task for BundleThread {
     fn run(&self, _: WorkerId, seat: Seat<'_>) {
         let Some(mut bundle) = self.bundle.lock().take() else { return };
-        // Between batches the core is free for others.
+        // Waiting for a batch frees the core for other threads.
         while let Some(Fed { left, end }) = seat.patient().recv(&self.batches) {
             bundle.extend_up_to(end, left.iter().map(|(place, output)| (*place, &**output)));
         }
-        // It is not received if it comes too late.
+        // A bundle that is sent too late is not received.
         let _ = self.done.try_send(bundle);
     }
 }
@@ -67,8 +66,8 @@ impl<S: StateSource> Session<S> {
         self.ledger.output_builder.begin_bundle(effects, transactions, config.reverts, ran);
     }
 
-    /// Runs what has not run of the transactions below `end` in order, and lets another worker make
-    /// the bundle of what they leave, if that is set.
+    /// Runs the uncommitted transactions below `end` sequentially. If a bundle is growing, another
+    /// worker continues it meanwhile.
     pub(super) fn run_with_bundle_thread<'env, C: WorkerPool<'env>>(
         &mut self,
         end: usize,
@@ -93,11 +92,11 @@ impl<S: StateSource> Session<S> {
         let task: Arc<dyn Task + 'env> = bundle_thread.clone();
         worker_pool.run(&task, |seat| {
             let ended = self.run_in_order(end, config, on_commit);
-            // That is all: the worker that follows comes to an end.
+            // Closes the channel: the other worker finishes.
             self.ledger.feed = None;
-            // Unless another worker has begun.
+            // Runs the task here if no other worker has started it.
             bundle_thread.run(WorkerId(0), seat);
-            // Without it the bundle is made at the end of the block.
+            // Without a bundle here, it is built at the end of the block.
             self.ledger.output_builder.bundle = bundle_thread.wait(seat, &finished, batch);
             ended
         })
@@ -124,8 +123,8 @@ mod tests {
     use std::sync::mpsc::{RecvTimeoutError, channel};
     use std::time::Duration;
 
-    /// Two workers; the second one comes before the caller begins, or does not come at all. Records
-    /// each time whether it found anything to wait for.
+    /// Two workers. If `comes` is set, the second one starts before the caller; otherwise it never
+    /// runs. `waited` records, for each task, whether the second worker found anything to wait for.
     struct Watched {
         comes: bool,
         waited: Vec<bool>,
@@ -151,7 +150,7 @@ mod tests {
                     task.run(WorkerId(1), BLOCKING);
                     ended.send(()).expect("the receiver is there");
                 });
-                // Who finds nothing to do is back at once.
+                // A worker without work returns at once.
                 let early = end.recv_timeout(Duration::from_millis(200));
                 self.waited.push(early == Err(RecvTimeoutError::Timeout));
                 own(BLOCKING)
@@ -159,7 +158,7 @@ mod tests {
         }
     }
 
-    /// Payments of nothing, among few.
+    /// Payments of zero wei among few accounts.
     fn payments(count: u64) -> Block {
         let address = |number: u64| Address::left_padding_from(&(number + 1_000).to_be_bytes());
         let pay = |number: u64| TxEnv {
@@ -208,7 +207,7 @@ mod tests {
         ] {
             let mut worker_pool = Watched { comes: true, waited: Vec::new() };
             let with = run(&mut worker_pool, policy, count, None, false);
-            // Many of them pay an account that others pay: they are not even tried in parts.
+            // Many transactions pay the same accounts, so contiguous batches are not even tried.
             let stats = (with.stats.parts, with.stats.speculative, with.stats.alone);
             assert_eq!(stats, (0, 0, true), "{policy:?}, {count}");
             assert_eq!(worker_pool.waited.first() == Some(&true), follows, "{policy:?}, {count}");
@@ -217,7 +216,7 @@ mod tests {
             assert_eq!(with.outcomes.len() as u64, count);
             assert_eq!((&with.outcomes, &with.receipts), (&without.outcomes, &without.receipts));
             assert_eq!(with.bundle, without.bundle);
-            // The same on top of a bundle, and where each commit is told.
+            // Same on top of a parent bundle, and with streamed commits.
             let below = BundleState::default();
             for (parent, hears) in [(Some(&below), false), (None, true), (Some(&below), true)] {
                 let mut worker_pool = Watched { comes: true, waited: Vec::new() };

@@ -1,5 +1,5 @@
-//! What is left to do when all transactions are committed, shared out among the workers: the
-//! bundle, the receipts, and emptying the store for the next block.
+//! Work after the last commit, shared by all workers: the bundle, the receipts, and emptying the
+//! store for the next block.
 
 use super::block::receipts::OutcomesAndReceipts;
 use super::bundle::assembly::BundleAssembly;
@@ -21,33 +21,33 @@ use revm::database::BundleState;
 use revm::state::EvmState;
 use std::sync::Arc;
 
-/// Transactions for each worker but the caller: for fewer none is worth a message.
+/// Transactions per additional worker, below which that worker is not worth a message.
 const WORTH_SHARING: usize = 32;
-/// Transactions of a block below which no worker is woken that has slept meanwhile.
+/// Transactions of a block below which no sleeping worker is woken.
 const WORTH_WAKING: usize = 1_000;
 /// Buckets per worker, so that an uneven split costs little.
 const BUCKETS_PER_WORKER: usize = 4;
 
-/// What the end of a block is made of.
+/// Inputs for the end of a block.
 pub(super) struct EndInput {
     pub(super) block: Arc<Block>,
     pub(super) effects: BlockEffects,
-    /// What is in the bundle already.
+    /// The bundle built so far, if one is growing.
     pub(super) builder: Option<BundleBuilder>,
     pub(super) shards: BundleShards,
     /// The bundle to continue.
     pub(super) parent: Option<Arc<BundleState>>,
-    /// Whether the bundle gets what is needed to undo the block.
+    /// Whether the bundle contains reverts.
     pub(super) reverts: bool,
-    /// Whether only the caller has run transactions.
+    /// Whether only the calling thread has run transactions.
     pub(super) alone: bool,
-    /// What is in it is not needed.
+    /// The store, whose contents are no longer needed.
     pub(super) store: Arc<Store<EvmLocation>>,
-    /// Nor this.
+    /// A journal that is no longer needed.
     pub(super) spent: EvmState,
 }
 
-/// The bundle of a block, with one entry of reverts for the block, its outcomes and its receipts.
+/// Builds the bundle of a block, with one entry of reverts, its outcomes and its receipts.
 pub(super) fn close<'env>(
     input: EndInput,
     worker_pool: &mut impl WorkerPool<'env>,
@@ -61,7 +61,7 @@ pub(super) fn close<'env>(
     let EndInput { block, effects, builder, shards, parent, reverts, store, spent, .. } = input;
     let shares = if builder.is_some() { 0 } else { workers * BUCKETS_PER_WORKER };
     let parts = (block, effects, shards);
-    // A bundle that grows has it.
+    // A growing bundle contains the parent already.
     let parent = parent.filter(|_| builder.is_none());
     let (task, done, folding) = Closing::new(parts, parent, shares, Some(store), spent, reverts);
     let task = Arc::new(task);
@@ -69,14 +69,14 @@ pub(super) fn close<'env>(
         let bundle = match builder {
             Some(mut builder) => {
                 builder.complete(&task.effects());
-                // The others go on to the receipts.
+                // Lets the other workers start on the receipts.
                 drop(folding);
                 seat.yield_at(Point::Between);
                 builder.finish()
             }
             None => task.close(seat, &done, folding),
         };
-        // Unless other workers have come.
+        // Whatever no other worker has started is done here.
         task.split();
         task.join_reverts();
         task.empty_store();
@@ -85,7 +85,7 @@ pub(super) fn close<'env>(
     };
     let shared: Arc<dyn Task + 'env> = task.clone();
     let mut bundle = worker_pool.run_on(workers, &shared, own);
-    // What was kept while another worker joined the rest.
+    // Reverts that were added while another worker joined the rest.
     let mut joined = task.joined.lock();
     task.join_into(&mut joined);
     let reverts = core::mem::take(&mut *joined);
@@ -102,13 +102,14 @@ pub(super) fn close<'env>(
     (bundle, task.take_split())
 }
 
-/// The same on the calling thread, for blocks whose rest is not worth a message to another worker.
+/// Same as [`close`] on the calling thread, for blocks whose end is not worth a message to other
+/// workers.
 fn close_alone<'env>(
     input: EndInput,
     worker_pool: &mut impl WorkerPool<'env>,
 ) -> (BundleState, OutcomesAndReceipts) {
     let EndInput { block, effects, builder, shards, parent, reverts, store, spent, .. } = input;
-    // The bundle takes over the memory of both.
+    // The bundle can reuse the memory of both.
     if let Some(store) = Arc::into_inner(store) {
         worker_pool.keep_store(EmptyStore(store.emptied()));
     }
@@ -124,7 +125,7 @@ fn close_alone<'env>(
     (bundle, split.complete(&block, outcomes, mutant))
 }
 
-/// Builds the whole bundle of a block at its end, on top of `parent`'s.
+/// Builds the whole bundle of a block at its end, on top of the parent's.
 fn whole_bundle(
     effects: &BlockEffects,
     shards: &BundleShards,
@@ -141,7 +142,7 @@ fn whole_bundle(
         assembly.add_folds(folds);
         return assembly.finish();
     }
-    // The folds read the parent, so it can only be changed once all of them are finished.
+    // The folds borrow the parent, so it can be changed only once all of them are finished.
     let (folded, undone) = Folded::new(u64::MAX, folds, reverts);
     let parent = parent.map(Arc::unwrap_or_clone).unwrap_or_default();
     let mut assembly = BundleAssembly::after(parent, reverts, effects.mutant);

@@ -1,4 +1,4 @@
-//! What all workers do together at the end of a block.
+//! The task that all workers share at the end of a block.
 
 use super::block::receipts::OutcomesAndReceipts;
 use super::bundle::assembly::{BundleAssembly, expect};
@@ -22,43 +22,45 @@ use revm::database::BundleState;
 use revm::state::EvmState;
 use std::sync::Arc;
 
-/// Accounts are folded in buckets, which the caller puts into the bundle, and what undoes very many
-/// slots is made beside that. Once all is done another worker makes the receipts meanwhile.
+/// Builds bundle and receipts at the end of a block. Workers fold accounts in buckets, which the
+/// caller puts into the bundle, and compute the slot reverts of very large accounts separately.
+/// Once all jobs are done, another worker builds the receipts while the caller finishes.
 ///
-/// A job changes nothing: the caller does what another worker has begun and does not bring, and of
-/// two results the first counts.
+/// Jobs have no side effects. If a worker starts a job and does not deliver it, the caller runs it
+/// again, and the first of two results counts.
 pub(super) struct Closing {
     block: Arc<Block>,
-    /// Each worker that folds holds them. When all jobs are done one worker takes them apart.
+    /// Held by each worker that folds. When all jobs are done, one worker takes them apart.
     effects: Mutex<Option<Arc<BlockEffects>>>,
-    /// The bundle to continue: it is read until every job is done.
+    /// The bundle to continue; jobs read it until all of them are done.
     parent: Mutex<Option<Arc<BundleState>>>,
     bundle_shards: BundleShards,
     jobs: Vec<Job>,
     next: AtomicU64,
-    /// Accounts whose reverts of slots are made in a job of their own.
+    /// Accounts whose slot reverts are computed in separate jobs.
     large: Vec<Large>,
     done: Sender<(usize, Done)>,
-    /// Ends when all jobs are done.
+    /// Disconnects when all jobs are done.
     all_folded: Receiver<()>,
-    /// The worker that makes them holds the lock.
+    /// Locked by the worker that builds them.
     split: Mutex<Option<OutcomesAndReceipts>>,
     store: Mutex<Option<Arc<Store<EvmLocation>>>>,
     pub(super) emptied: Mutex<Option<Store<EvmLocation>>>,
-    /// Taking it apart takes time.
+    /// Dropped by a worker, because that takes time.
     spent: Mutex<EvmState>,
-    /// Of each bucket, where they are wanted: the caller puts accounts into the bundle, and need
-    /// not see them.
+    /// Reverts of each bucket, if they are wanted: the caller assembles accounts and need not see
+    /// them.
     reverts: Option<Mutex<Vec<Vec<AccountReverted>>>>,
     pub(super) joined: Mutex<Vec<AccountReverted>>,
-    /// Accounts whose slots are undone apart, and by what; only what the caller was told of.
+    /// Accounts whose slot reverts are computed separately, and the reverts that the caller
+    /// received.
     pub(super) apart: Mutex<(Vec<Address>, AddressMap<UndoneSlots>)>,
     pub(super) mutant: EvmMutant,
 }
 
 impl Closing {
-    /// What closes a block in up to `shares` buckets, the end of it that hears of jobs, and the one
-    /// that tells of their end when it is dropped.
+    /// Creates the task that closes a block in up to `shares` buckets, the receiver of finished
+    /// jobs, and the sender whose drop announces the end of all jobs.
     pub(super) fn new(
         (block, effects, bundle_shards): (Arc<Block>, BlockEffects, BundleShards),
         parent: Option<Arc<BundleState>>,
@@ -98,7 +100,7 @@ impl Closing {
         (closing, inbox, folding)
     }
 
-    /// The next job that no worker has begun, if there is one.
+    /// Claims the next job, if there is one.
     fn next_job(&self) -> Option<usize> {
         let next = self.next.fetch_add(1, SeqCst) as usize;
         (next < self.jobs.len()).then_some(next)
@@ -128,7 +130,7 @@ impl Closing {
         parent: Option<&'e BundleState>,
         shards: u64,
     ) -> Folds<'e> {
-        // An account that is changed again and again is counted as often: hence a limit.
+        // An account that changes many times is counted as often; hence a limit.
         let changes =
             effects.shard_masks.iter().map(|changed| (changed & shards).count_ones() as usize);
         let limit = 2 * effects.shard_masks.len() / self.jobs.len();
@@ -139,7 +141,7 @@ impl Closing {
 
     /// Folds the accounts of a bucket.
     fn fold(&self, shards: u64, effects: &BlockEffects) -> Done {
-        // If this worker was suspended it may be gone, and what comes of this is not taken.
+        // If this worker was preempted the parent may be gone; the result is ignored then.
         let parent = self.parent.lock().clone();
         let folds = self.folds(effects, parent.as_deref(), shards);
         let (folded, reverts) = Folded::new(shards, folds, self.reverts.is_some());
@@ -153,7 +155,7 @@ impl Closing {
         }
     }
 
-    /// Puts together what there is to undo the block, unless another worker does just that.
+    /// Joins the reverts of the block, unless another worker is doing so.
     pub(super) fn join_reverts(&self) {
         if let Some(mut joined) = self.joined.try_lock() {
             self.join_into(&mut joined);
@@ -166,7 +168,7 @@ impl Closing {
         join(joined, parts);
     }
 
-    /// Makes the receipts, if they are not there and no worker makes them. All jobs must be done.
+    /// Builds the receipts, unless they exist or another worker builds them. All jobs must be done.
     pub(super) fn split(&self) {
         if let Some(mut split) = self.split.try_lock() {
             self.split_once(&mut split);
@@ -175,7 +177,7 @@ impl Closing {
 
     fn split_once(&self, split: &mut Option<OutcomesAndReceipts>) {
         if let Some(effects) = self.effects.lock().take() {
-            // A worker that was suspended may still hold them.
+            // A preempted worker may still hold the effects.
             let (first, outcomes, mutant) = match Arc::try_unwrap(effects) {
                 Ok(BlockEffects { split, outcomes, mutant, .. }) => (split, outcomes, mutant),
                 Err(held) => (held.split.clone(), held.outcomes.clone(), held.mutant),
@@ -184,18 +186,19 @@ impl Closing {
         }
     }
 
-    /// The receipts. Waits for the worker that makes them: what it works on is not there twice.
+    /// Returns the receipts. Waits for the worker that builds them, because there is only one copy
+    /// of their input.
     pub(super) fn take_split(&self) -> OutcomesAndReceipts {
         let mut split = self.split.lock();
         self.split_once(&mut split);
         match split.take() {
             Some(split) => split,
-            // Better than a block without receipts.
+            // Panicking is better than a block without receipts.
             None => unreachable!("the receipts are made once and taken once"),
         }
     }
 
-    /// Empties the store, if no worker has begun with it or holds it.
+    /// Empties the store, unless another worker is doing so or still holds it.
     pub(super) fn empty_store(&self) {
         let full = self.store.lock().take();
         if let Some(full) = full.and_then(Arc::into_inner) {
@@ -203,12 +206,13 @@ impl Closing {
         }
     }
 
-    /// Takes apart what is not needed any more, if no worker has begun with it.
+    /// Drops the spent journal, unless another worker is doing so.
     pub(super) fn drop_spent(&self) {
         let _spent = core::mem::take(&mut *self.spent.lock());
     }
 
-    /// The caller's part; `done` are the jobs of others and `folding` tells them of the end.
+    /// The caller's part of the task. `done` receives the jobs of other workers; dropping `folding`
+    /// announces the end of all jobs.
     pub(super) fn close(
         &self,
         seat: Seat<'_>,
@@ -224,7 +228,7 @@ impl Closing {
                 jobs.take(job, theirs);
             }
             self.keep_reverts(jobs.reverts.drain(..));
-            // Only the caller can put into the bundle what others have folded: that comes first.
+            // Folded buckets come first, because only the caller can put them into the bundle.
             let folded = if has_parent { None } else { jobs.folded.pop() };
             if let Some(folded) = folded {
                 expect(&mut assembly, folded.shards, folded.accounts.len());
@@ -238,7 +242,7 @@ impl Closing {
                 }
             } else {
                 self.keep_reverts([assembly.take_reverts()]);
-                // The others go on to receipts and reverts.
+                // The other workers continue with receipts and reverts.
                 drop(folding);
                 if let Some(parent) = self.parent.lock().take() {
                     let parent = Arc::unwrap_or_clone(parent);
@@ -251,18 +255,18 @@ impl Closing {
         }
     }
 
-    /// The next job that another worker has done; `None` if a worker that runs would have brought
-    /// it by now.
+    /// Waits for a job of another worker; returns `None` after a time in which a running worker
+    /// would have delivered it.
     fn wait(&self, seat: Seat<'_>, done: &Receiver<(usize, Done)>) -> Option<(usize, Done)> {
         let transactions = self.effects().outcomes.len();
         let share = transactions / self.jobs.len().max(1);
         (0..=share / IN_TIME).find_map(|_| seat.recv_soon(done))
     }
 
-    /// The caller does a job, and puts what it comes to into the bundle at once.
+    /// Runs a job on the calling thread and puts its result into the bundle at once.
     fn run_here(&self, job: usize, jobs: &mut Jobs, assembly: &mut BundleAssembly) {
         match self.jobs.get(job).copied() {
-            // Until all is folded nothing is added to a parent's bundle.
+            // Nothing is added to a parent's bundle until all accounts are folded.
             Some(fold @ Job::Fold(_)) if self.parent.lock().is_some() => {
                 jobs.take(job, self.run_job(fold, &self.effects()));
             }
@@ -283,19 +287,20 @@ impl Task for Closing {
     fn run(&self, _: WorkerId, seat: Seat<'_>) {
         while let Some(next) = self.next_job() {
             let Some(job) = self.jobs.get(next) else { break };
-            // If this worker was suspended the caller has done the job, and taken the effects
+            // If this worker was preempted, the caller may have run the job and taken the effects
             // apart.
             let Some(effects) = self.effects.lock().clone() else { break };
             let done = self.run_job(*job, &effects);
             drop(effects);
-            // There is room for every job. The caller does it if this worker does not bring it.
+            // The channel has room for every job. If this worker does not deliver the job, the
+            // caller runs it.
             let _ = self.done.try_send((next, done));
             seat.yield_at(Point::Between);
         }
         self.empty_store();
         self.drop_spent();
         self.join_reverts();
-        // Nothing is sent: it ends when the sender is gone.
+        // Nothing is ever sent: the receive ends when the sender is dropped.
         let _ = seat.recv(&self.all_folded);
         self.split();
         self.join_reverts();
@@ -315,7 +320,7 @@ mod tests {
         AccountInfo::from_balance(U256::from(account))
     }
 
-    /// Payments in `shares` buckets, to accounts that are not there, or as `parent` has left them.
+    /// Payments in `shares` buckets, to accounts that do not exist, or that `parent` contains.
     fn closing(
         shares: usize,
         parent: Option<&Arc<BundleState>>,
@@ -335,7 +340,7 @@ mod tests {
         Closing::new(parts, parent.cloned(), shares, None, EvmState::default(), true)
     }
 
-    /// A bundle of the accounts above 150, each with a slot.
+    /// A bundle with the accounts above 150, each with one slot.
     fn parent() -> Arc<BundleState> {
         let slot = (U256::ONE, (U256::ZERO, U256::from(9)));
         let accounts = (151..=250).map(|account| {
@@ -355,23 +360,23 @@ mod tests {
             assert_eq!(expected.reverts.len(), 1 + usize::from(parent.is_some()));
             for shares in [2, 3, 8] {
                 let (task, done, folding) = closing(shares, parent.as_ref());
-                // One is never brought, and one is folded by another worker.
+                // One job is never delivered, and one is run by another worker.
                 let late = task.next_job().expect("there are two or more");
                 let job = task.next_job().expect("there are two or more");
-                // Twice: one of the two had been done by a worker that was suspended.
+                // Deliver it twice, as if a preempted worker had finished it late.
                 for _ in 0..2 {
                     let brought = task.run_job(task.jobs[job], &task.effects());
                     task.done.try_send((job, brought)).expect("there is room");
                 }
                 let found = task.close(BLOCKING, &done, folding);
-                // It comes too late.
+                // The missing job is delivered too late.
                 let late_result = task.run_job(task.jobs[late], &task.effects());
                 task.done.try_send((late, late_result)).expect("there is room");
                 assert_eq!(found.state, expected.state);
                 assert_eq!(found.state_size, expected.state_size);
                 task.join_reverts();
                 assert_eq!(task.joined.lock().len(), 200);
-                // The others hear of it.
+                // The other workers learn that all jobs are done.
                 assert_eq!(task.all_folded.try_recv(), Err(TryRecvError::Disconnected));
             }
         }

@@ -35,17 +35,17 @@ use revm::database_interface::ErasedError;
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 
-/// What a call of the executor takes beside the block and the source of state.
+/// Arguments of an execution besides the block and the source of state.
 pub(crate) struct Options<'f> {
     pub(crate) config: Config,
     pub(crate) extensions: Extensions,
-    /// State changes of blocks before this one that the source does not have yet.
+    /// State changes of earlier blocks that the source does not have yet.
     pub(crate) parent: Option<Arc<BundleState>>,
-    /// `None` has no cost.
+    /// Callback after each commit; `None` costs nothing.
     pub(crate) on_commit: Option<OnCommit<'f>>,
-    /// Ends the block early.
+    /// Ends the block early when cancelled.
     pub(crate) cancel: Option<CancellationToken>,
-    /// A bug to seed, for tests of the tests.
+    /// Seeded bug, for testing the tests.
     pub(crate) mutant: EvmMutant,
 }
 
@@ -80,9 +80,8 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     finish(worker_pool, session, failure, around)
 }
 
-/// Builds a block from transactions that `pool` hands out, in rounds of a fixed size, so that the
-/// result does not depend on the workers. See
-/// [`BlockRequest::build`](crate::BlockRequest::build).
+/// Builds a block from transactions of `pool`, in rounds of a fixed size so that the result does
+/// not depend on the number of workers. See [`BlockRequest::build`](crate::BlockRequest::build).
 pub(crate) fn build<'env, C: WorkerPool<'env>>(
     worker_pool: &mut C,
     block: Block,
@@ -95,7 +94,7 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
     config.mode = Mode::Build;
     let (context, effects, overlay) =
         begin(block.into(), &source, extensions, parent, (&config, mutant))?;
-    // What the pool will hand out is not known.
+    // The pool's transactions are not known yet.
     let mut chooser = StrategyChooser::new(features(&context, &config, worker_pool, true));
     let alone = chooser.features.runs_in_order().is_some();
     let activity = activity(&source, worker_pool.workers(), alone);
@@ -110,8 +109,8 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
         failure = commit_recorder.listen(hears, |hears| run(worker_pool, &mut session, way, hears));
         session.tell(first, pool);
     }
-    // The token ends the filling of the block, and what has run is a whole block. A stream that is
-    // not wanted any more ends the block itself.
+    // The token stops filling the block, and what has run is a complete block. A caller that breaks
+    // off its stream ends the block itself.
     if session.workload.is_cancelled()
         && !commit_recorder.has_ended()
         && failure.take_if(|(_, why)| matches!(why, BlockErrorKind::Cancelled)).is_some()
@@ -125,14 +124,14 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
     Ok(BuiltBlock { block, output })
 }
 
-/// What is known of a block before it runs.
+/// Collects what is known of a block before it runs.
 fn features<'env>(
     context: &BlockContext,
     config: &Config,
     worker_pool: &impl WorkerPool<'env>,
     is_pool: bool,
 ) -> Features {
-    // Before EIP-6780 a transaction may clear storage that no list names.
+    // Before EIP-6780, a transaction may clear storage that no list names.
     let names_all = context.block.cfg.spec.is_enabled_in(SpecId::CANCUN)
         || is_evm_mutant!(context.mutant, ToldBeforeCancun);
     let list = match &context.claims {
@@ -146,7 +145,7 @@ fn features<'env>(
     Features::of((&context.block, context.paid_in_batches()), config, setting)
 }
 
-/// Runs all transactions that have not run, stretch by stretch.
+/// Runs all uncommitted transactions, stretch by stretch.
 fn run<'env, S: StateSource + 'env>(
     worker_pool: &mut impl WorkerPool<'env>,
     session: &mut Session<S>,
@@ -185,7 +184,8 @@ fn run<'env, S: StateSource + 'env>(
 }
 
 impl<S: StateSource> Session<S> {
-    /// Prepares a stretch: the bundle that is made meanwhile, the store, who begins first.
+    /// Prepares a stretch: the bundle built meanwhile, the store, and the transactions to start
+    /// first.
     fn begin_stretch<'env>(
         &mut self,
         worker_pool: &mut impl WorkerPool<'env>,
@@ -201,19 +201,19 @@ impl<S: StateSource> Session<S> {
             Some(true) if is_most_left && self.ledger.output_builder.may_begin(first) => {
                 self.make_bundle_meanwhile(effects, config);
             }
-            // What is left is put into the bundle by all workers at the end.
+            // All workers build the bundle at the end.
             Some(false) => self.ledger.output_builder.give_up_bundle(),
             _ => {}
         }
         if features.needs_store(choice) && !core::mem::replace(&mut chooser.has_store, true) {
             let room = if features.setting.is_pool { ROUND } else { all };
             let mutant = self.workload.block_context.mutant;
-            // For what runs alone the empty one will do.
+            // A stretch that runs alone to the end can use the empty store.
             if !choice.is_rest {
                 self.store = Arc::new(seeded(empty_store(worker_pool, config, room), mutant));
             }
             if !is_evm_mutant!(mutant, NewStoreUntold) {
-                // Neighbours have committed before there was a store.
+                // Contiguous batches may have committed before there was a store.
                 self.store.set_frontier(self.frontier);
             }
             self.seed(effects);
@@ -242,7 +242,7 @@ impl<S: StateSource> Session<S> {
     {
         let Choice { end, shortest, .. } = *choice;
         match choice.strategy {
-            // A policy that takes turns has the shortest stretches followed, too.
+            // A policy that alternates uses the bundle thread for the shortest stretches, too.
             Strategy::InOrder if choice.is_rest || choice.reason == Reason::Policy => {
                 self.run_with_bundle_thread(end, worker_pool, config, on_commit)
             }
@@ -263,7 +263,7 @@ impl<S: StateSource> Session<S> {
     }
 }
 
-/// Counts who is inside the database, where that can tell anything.
+/// Tracks which workers are inside the database, if that can show anything.
 fn activity(source: &impl StateSource, workers: usize, alone: bool) -> Arc<DatabaseActivity> {
     let counts = !alone && source.reads_overlap();
     Arc::new(DatabaseActivity::new(if counts { workers } else { 0 }))
@@ -285,7 +285,7 @@ mod tests {
 
     const COUNTER: Address = Address::repeat_byte(0xcc);
 
-    /// Calls of one contract, which counts them: each needs the one before.
+    /// Calls of one contract that counts them: each depends on the one before.
     fn chain(calls: u64) -> (Block, Cloned<CacheDB<EmptyDB>>) {
         let mut state = CacheDB::new(EmptyDB::new());
         let code = Bytecode::new_raw(hex!("600054600101600055").into());
@@ -340,7 +340,7 @@ mod tests {
         let first = run(&mut team, config, 60);
         assert!(!first.stats.alone && first.stats.predicted_stretches == 0);
         taught(&mut team, &chain(60).0.transactions);
-        // A policy that says how to run, and who does not want to learn, are not overruled.
+        // Neither a forced policy nor `learn: false` is overruled.
         for policy in [Policy::Forced(Forced::Speculative), Policy::Forced(Forced::Alternate)] {
             let config = Config { policy, ..config };
             assert_eq!(run(&mut team, config, 60).stats.predicted_stretches, 0);
@@ -352,12 +352,12 @@ mod tests {
         assert_same(&later, &first, 60);
     }
 
-    /// Stretches that are too short to be given up tell nothing.
+    /// Stretches that are too short to fall back teach nothing.
     #[test]
     fn a_short_stretch_forgives_nothing() {
         let (mut team, config) = team();
         taught(&mut team, &chain(60).0.transactions);
-        // As calls of that contract are too few of them, the block is shared out, all of it.
+        // Too few calls go to that contract, so the whole block is shared.
         let (mut block, state) = chain(31);
         block.transactions.iter_mut().skip(20).for_each(|tx| tx.gas_limit = 1_000_000);
         block.transactions.iter_mut().skip(20).for_each(|tx| tx.data = Bytes::from([8; 4]));
@@ -378,7 +378,7 @@ mod tests {
         }
     }
 
-    /// The first round is tried, whatever it brings; the later ones go on from where it ended.
+    /// The first round is always tried; later rounds continue from its result.
     #[test]
     fn what_was_learned_holds_for_the_later_rounds_of_a_pool() {
         let calls = 600;
@@ -394,8 +394,7 @@ mod tests {
             let output = built.expect("a block").output;
             assert!(!output.stats.alone, "{:?}", output.stats);
             assert_same(&output, &expected, calls);
-            // Where the other worker came late, on a machine that has much to do, little
-            // speculation was wasted.
+            // Little speculation was wasted if the other worker came late, on a busy machine.
             output.stats.predicted_stretches >= 1
         };
         assert!((0..100).any(is_predicted), "no other worker has come in a hundred blocks");

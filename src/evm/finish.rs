@@ -1,4 +1,4 @@
-//! What follows the transactions: post-block calls, balance changes, receipts, bundle.
+//! Steps after the transactions: post-block calls, balance changes, receipts, bundle.
 
 use super::access_list::{access_list, accesses_after, compare_end};
 use super::after::AfterLast;
@@ -27,18 +27,18 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::EvmState;
 use std::sync::Arc;
 
-/// What the end of a block needs beside what its transactions left.
+/// What the end of a block needs besides the session.
 pub(super) struct Surroundings {
-    /// What the pre-block calls changed.
+    /// Effects of the pre-block calls.
     pub(super) effects: BlockEffects,
     pub(super) config: Config,
     /// How the transactions ran.
     pub(super) ran: HasRun,
-    /// What is kept to run them again.
+    /// Data for replaying the transactions, if kept.
     pub(super) replay: Option<Replay>,
 }
 
-/// Runs what follows the transactions and builds the output.
+/// Runs the steps after the transactions and builds the output.
 pub(super) fn finish<'env, S, C>(
     worker_pool: &mut C,
     mut session: Session<S>,
@@ -50,7 +50,7 @@ where
     C: WorkerPool<'env>,
 {
     let Surroundings { mut effects, config, ran: HasRun { path, workers, alone }, replay } = around;
-    // Where the caller runs transactions alone the others have nothing to do, or little.
+    // While the caller runs transactions alone, the other workers have little or nothing to do.
     let slept = session.carry.as_ref().is_some_and(|carry| carry.has_run(session.frontier));
     worker_pool.hear(&session.workload.activity, workers);
     let gas = session.ledger.gas();
@@ -89,7 +89,7 @@ where
     output.access_list = access_list(&context, &effects, accesses.into_iter(), after.as_ref());
     drop(context);
     if failure.is_some() {
-        // The committed prefix is what the transactions left, no more.
+        // The committed prefix contains the transactions' changes and no more.
         effects.after.clear();
         effects.increments.clear();
         effects.drained.clear();
@@ -98,7 +98,7 @@ where
     (effects.outcomes, effects.shard_masks) = (ledger.outcomes, ledger.shard_masks);
     let (builder, shards) =
         (ledger.output_builder.into_bundle(), workload.block_context.bundle_shards.clone());
-    // No read comes any more: the parent is not shared with the workers' views from here on.
+    // No reads follow: from here on, the workers' views no longer share the parent.
     drop(workload);
     let parent = effects.parent.take();
     let (reverts, alone) = (config.reverts, slept);
@@ -110,8 +110,8 @@ where
     }
 }
 
-/// Withdrawals, post-block calls and rewards, on the state that all transactions leave. A journal that
-/// is not needed any more is left in `spent`: taking it apart takes time.
+/// Runs withdrawals, post-block calls and rewards on the state after the last transaction. Leaves a
+/// journal that is no longer needed in `spent`, because dropping it takes time.
 fn after_transactions<S: StateSource>(
     session: &mut Session<S>,
     effects: &mut BlockEffects,
@@ -162,8 +162,8 @@ fn after_transactions<S: StateSource>(
         }
         return match (called, below.end().1) {
             (_, Some(Stop::TooEarly)) => {
-                // They asked for what private batches have changed, or who has written what, and
-                // some of that is pending.
+                // The calls read a change of a private batch, or asked which transaction wrote a
+                // value, and some writes are still pending.
                 let (Some(carry), Some(latest)) = (&mut carry, below.latest_mut()) else {
                     return Err(BlockErrorKind::Internal(Invariant::ValueKind));
                 };
@@ -183,13 +183,13 @@ fn after_transactions<S: StateSource>(
     }
 }
 
-/// Looks at the accounts that are paid when all calls are made.
+/// Reads the accounts that are paid after all calls.
 fn balance_changes<DB: revm::Database>(
     block: &Block,
     calls: &mut SystemCalls<'_, DB>,
     effects: &mut BlockEffects,
 ) -> Result<(), EvmDatabaseError<DB::Error>> {
-    // Before calls at the end withdrawals are paid already.
+    // Withdrawals are paid before the post-block calls, if there are any.
     let paid_first = calls.has_calls_after();
     let mut increments = if paid_first { rewards(block) } else { balance_increments(block) };
     if let Some(dao) = &block.rules.dao_fork {

@@ -3,15 +3,16 @@
 //! ```text
 //!  Block --plan--> Shared<EvmWorkload, EvmLedger> --work on each worker--> outcomes, in order
 //!    |                 EvmMachine: revm over EvmView over the store over the base state
-//!    |                 EvmBatches: private batches, and stretches in order, over one journal each
+//!    |                 EvmBatches: private batches and sequential stretches, one journal each
 //!    +-- system: pre-block calls, post-block calls, withdrawals, rewards, requests
 //!    +-- bundle: effects folded by account, in parallel, into revm's BundleState
 //! ```
 //!
-//! The modules; each imports only the ones before it: [`mutants`] (seeded bugs), [`fees`],
-//! [`bal`] (block access lists), [`exec`] (one run of a transaction), [`block`] (what a block adds
-//! to its transactions), [`bundle`] (state changes), [`engine`] (what the engine asks of Ethereum).
-//! Every other file here drives a block through them and may import them all.
+//! The modules, each of which imports only the ones before it: [`mutants`] (seeded bugs), [`fees`]
+//! (blind credits), [`bal`] (block access lists), [`exec`] (one run of a transaction), [`plan`]
+//! (which strategy runs next), [`block`] (what a block adds to its transactions), [`bundle`] (state
+//! changes), [`engine`] (the engine's traits). Every other file here drives a block through these
+//! modules and may import them all.
 
 mod access_list;
 mod after;

@@ -1,5 +1,5 @@
-//! What comes before the transactions: the list that the block comes with, pre-block calls, a look
-//! at the beneficiary.
+//! Steps before the transactions: validation of the block's own access list, pre-block calls, and
+//! reading the beneficiary.
 
 use super::bal::claims::Claims;
 use super::bal::mismatch::AccessListError;
@@ -28,7 +28,7 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
 use std::sync::Arc;
 
-/// Runs what comes before the transactions.
+/// Runs the steps before the transactions.
 pub(super) fn begin<S: StateSource>(
     block: Arc<Block>,
     source: &S,
@@ -51,7 +51,7 @@ pub(super) fn begin<S: StateSource>(
     Ok((block_context, effects, Arc::new(overlay)))
 }
 
-/// The list that the block comes with, unless its builder is at work.
+/// Validates the block's own access list; ignores it in build mode.
 fn claims_of(
     block: &Block,
     config: &Config,
@@ -65,7 +65,7 @@ fn claims_of(
     Ok(Some(Arc::new(claims)))
 }
 
-/// Runs the pre-block calls and looks at the beneficiary.
+/// Runs the pre-block calls and reads the beneficiary.
 fn prepare<S: StateSource>(
     block: &Arc<Block>,
     source: &S,
@@ -99,14 +99,14 @@ fn prepare<S: StateSource>(
     let overlay = Arc::new(overlay);
     let mut base = BlockBase::new(state, Arc::clone(&overlay));
     let beneficiary = block.env.beneficiary;
-    // A block without transactions does not ask for it; a pool's come later.
+    // A block without transactions does not read it; a pool's transactions come later.
     let is_paid = config.mode == Mode::Build || !block.transactions.is_empty();
     if is_paid && let Some(info) = look(&mut base, beneficiary) {
-        // EIP-161 deletes an empty account that is touched, and with it what it may have stored: a
-        // reward is no plain addition then. Once the first transaction has paid, it is not empty.
+        // EIP-161 deletes a touched empty account together with any storage, so crediting one is
+        // not a plain addition. Once the first transaction has paid, the account is not empty.
         let stays = effects.touch_creates || block_context.first_pays(config.mode);
         let is_addition = |info: &AccountInfo| stays || !info.is_empty();
-        // What the list says of it is compared transaction by transaction.
+        // The list's balances of the beneficiary are compared transaction by transaction.
         block_context.defers = !has_list
             && block_context.extensions.can_defer()
             && info.as_ref().is_none_or(is_addition);
@@ -131,21 +131,21 @@ fn prepare<S: StateSource>(
     overlay.push(Arc::new(changes));
     let deferred = Some(&effects.beneficiary).filter(|_| block_context.defers);
     for (address, info) in deferred.into_iter().chain(&effects.paid) {
-        // The pre-block calls may have changed it.
+        // The pre-block calls may have changed the account.
         let changed = overlay.account(address).map(|account| account.info.as_ref());
         block_context.payees.add(*address, changed.unwrap_or(info.as_ref()));
     }
     Ok((block_context, overlay))
 }
 
-/// The account before the block, looked at before a transaction asks for it. If it cannot be read,
-/// or the database panics, that is found by the transaction that reads it, if any does.
+/// Reads an account before the block, ahead of any transaction. Errors and panics are ignored here:
+/// a transaction that reads the account meets them again.
 fn look<D: DatabaseRef>(base: &mut BlockBase<D>, address: Address) -> Option<Option<AccountInfo>> {
     caught(|| base.account(address)).ok()?.ok()
 }
 
-/// Looks at other accounts that may be paid unseen: where whatever looks at a balance says so, and
-/// no list tells it.
+/// Reads other accounts that may be credited blindly. Requires that every instruction that reads a
+/// balance announces it, and that accesses are not recorded.
 fn find_paid<D: DatabaseRef>(
     block_context: &BlockContext,
     base: &mut BlockBase<D>,
@@ -162,7 +162,7 @@ fn find_paid<D: DatabaseRef>(
     }
 }
 
-/// Runs the pre-block calls. Returns what they have changed.
+/// Runs the pre-block calls; returns their changes.
 fn run_calls<D: DatabaseRef>(
     block_context: &BlockContext,
     base: BlockBase<D>,

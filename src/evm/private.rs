@@ -1,9 +1,9 @@
-//! Stretches of private batches: of neighbours, up to the first that may not go on, and in rounds
-//! of transactions that are tied to each other.
+//! Stretches of private batches: contiguous ones, up to the first that may not continue, and rounds
+//! of transactions that are predicted to conflict.
 //!
-//! Where a bundle thread would do it if the rest ran in order, what a round leaves is folded into
-//! the bundle while the next one runs, by the worker that begins first: its memory is of use again
-//! soon, and little is left to do at the end.
+//! If a bundle thread would be used for a sequential rest, the changes of a round are folded into
+//! the bundle while the next round runs, by the first worker to start. Their memory is reused soon,
+//! and little is left for the end of the block.
 
 use super::bal::ahead::Ahead;
 use super::block::committed::{OnCommit, lend};
@@ -28,8 +28,8 @@ fn at(place: usize) -> TxIndex {
 }
 
 impl<S: StateSource> Session<S> {
-    /// Runs what has not run of the transactions below `end` in private batches of neighbours, of
-    /// `shortest` transactions or more, up to the first that may not go on.
+    /// Runs the uncommitted transactions below `end` in contiguous batches of at least `shortest`
+    /// transactions, up to the first batch that may not continue.
     pub(super) fn run_neighbours<'env, C: WorkerPool<'env>>(
         &mut self,
         end: usize,
@@ -53,8 +53,8 @@ impl<S: StateSource> Session<S> {
         self.run_shared(end, worker_pool, config, on_commit, How::Private(Box::new(stretch)))
     }
 
-    /// Where storage is slow, workers that cores are not there for read what the block's list names
-    /// ahead, and all of them share what was read.
+    /// With slow storage, lets the extra workers prefetch the state that the block's access list
+    /// names, and shares it among all workers.
     fn share_reads<'env>(&mut self, worker_pool: &impl WorkerPool<'env>, config: &Config) {
         let usual = usize::from(config.workers.get());
         let is_of_use =
@@ -67,7 +67,7 @@ impl<S: StateSource> Session<S> {
         }
     }
 
-    /// Runs transactions below `end` in rounds for as long as `pace` says that this pays.
+    /// Runs transactions below `end` in rounds, as long as `pace` finds that this pays.
     pub(super) fn run_groups<'env, C: WorkerPool<'env>>(
         &mut self,
         end: usize,
@@ -101,7 +101,7 @@ impl<S: StateSource> Session<S> {
             let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
             let discarded = count(after.discarded - before.discarded);
             let batched = count(after.speculative_commits - before.speculative_commits);
-            // A batch that begins where all before it is committed runs in order, too.
+            // A batch that starts at the frontier is not speculative.
             let has_held = after.failed > before.failed;
             let held = if has_held { committed.saturating_sub(batched) } else { 0 };
             let work = self.ledger.work.minus(work).in_batches();
@@ -113,8 +113,8 @@ impl<S: StateSource> Session<S> {
         ended
     }
 
-    /// Runs transactions below `end` as they declare what they access, for as long as most of them
-    /// do not conflict: in rounds, and in batches of `shortest` neighbours or more.
+    /// Runs transactions below `end` by their declared accesses, as long as most of them do not
+    /// conflict: in rounds, and in contiguous batches of at least `shortest` transactions.
     pub(super) fn run_declared<'env, C: WorkerPool<'env>>(
         &mut self,
         end: usize,
@@ -142,7 +142,7 @@ impl<S: StateSource> Session<S> {
                     ended = self.run_neighbours(end, worker_pool, config, heard, shortest.max(1));
                     self.counters.parts += ended.batches;
                     if self.frontier.position() < end {
-                        // A transaction that is invalid, or reads the fees.
+                        // A transaction is invalid, or reads the fees.
                         break;
                     }
                 }
@@ -207,7 +207,7 @@ mod tests {
     use revm::state::AccountInfo;
     use std::num::NonZeroU16;
 
-    /// A team that notes how many of its workers are asked for.
+    /// A pool that records how many workers are used.
     struct Noted(ThreadPool, Vec<usize>);
 
     impl WorkerPool<'static> for Noted {
@@ -230,11 +230,11 @@ mod tests {
         }
     }
 
-    /// Half of the calls name one slot, and each of the others one of its own.
+    /// Half of the calls write one common slot; every other call writes a slot of its own.
     #[test]
     fn a_round_wakes_whom_its_heaviest_lane_leaves_work_for() {
         let contract = Address::repeat_byte(0xcc);
-        // It counts in the slot that the first argument names.
+        // The contract counts in the slot given by the first argument.
         let code = Bytecode::new_raw(hex!("600435805460010190550000").into());
         let mut state = CacheDB::new(EmptyDB::new());
         state.insert_account_info(contract, AccountInfo::default().with_code(code));

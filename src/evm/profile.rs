@@ -1,5 +1,5 @@
-//! A block on real threads under an observer's eyes: where its time goes. The observer brings the
-//! clock; the library has none.
+//! Observes where the time of a block goes, on real threads. The observer brings the clock; the
+//! library has none.
 
 use super::block::error::BlockError;
 use super::block::output::BlockOutput;
@@ -25,27 +25,27 @@ use crate::worker::{Context, Interrupt, Point, Shared, work};
 use revm::database_interface::ErasedError;
 use std::sync::Arc;
 
-/// What a worker begins to do. It lasts until the same worker begins something else.
+/// What a worker is doing, until it begins another stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
-    /// The caller: pre-block calls.
+    /// The caller runs the pre-block calls.
     PreBlock,
-    /// The caller: cutting the block up, setting up store and channels.
+    /// The caller partitions the block and sets up store and channels.
     Plan,
-    /// Something of the transactions.
+    /// A point in the execution of transactions.
     At(Point),
     /// Waiting for a message.
     Wait,
-    /// The caller: post-block calls, receipts, bundle.
+    /// The caller runs the post-block calls and builds receipts and bundle.
     Finish,
-    /// Nothing more.
+    /// The worker is done.
     End,
 }
 
-/// Hears what the workers do.
+/// Receives the stages of workers.
 pub trait Observer: Sync {
-    /// `worker` begins `stage`. Called on its thread, many times for each transaction.
+    /// Called when `worker` begins `stage`, on its thread, many times per transaction.
     fn begins(&self, worker: WorkerId, stage: Stage);
 }
 
@@ -70,9 +70,9 @@ impl Context for Observed<'_> {
     }
 }
 
-/// Executes `block` on `source` as an executor with threads of its own would, and tells `observer`
-/// what each worker does. It tries neither parts nor lanes: those have no stages that could be
-/// told.
+/// Executes `block` on `source` as an executor with its own threads would, and reports the stages
+/// of each worker to `observer`. Contiguous batches and lanes are not used, because they have no
+/// stages to report.
 ///
 /// # Errors
 /// As [`BlockRequest::execute`](crate::BlockRequest::execute).
@@ -135,7 +135,7 @@ fn watch(
     result
 }
 
-/// Runs the transactions on threads of their own.
+/// Runs the transactions on new threads.
 fn run<'a>(
     session: &mut Session<AnySource<'a>>,
     config: Config,

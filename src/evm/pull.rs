@@ -1,4 +1,4 @@
-//! Building a block from a pool that is asked for transactions while the block fills.
+//! Builds a block from a pool that hands out transactions while the block fills.
 
 use super::block::output::BlockOutput;
 use super::exec::base::StateSource;
@@ -11,26 +11,27 @@ use crate::worker::CancellationToken;
 use revm::context::TxEnv;
 use std::sync::Arc;
 
-/// Transactions that are asked for at a time. It is part of what decides the block, so it does
-/// not depend on the number of workers.
+/// Number of transactions pulled per round. The round size influences the block, so it does not
+/// depend on the number of workers.
 pub(super) const ROUND: usize = 256;
 
-/// Gas of the cheapest transaction: with less left the block is full (EIP-2; EIP-2780 lowers it
-/// from Amsterdam, by less than this matters).
+/// Gas of the cheapest transaction: with less gas left the block is full (EIP-2; from Amsterdam,
+/// EIP-2780 lowers it, by too little to matter here).
 const CHEAPEST: u64 = 21_000;
 
-/// Where a builder's transactions come from.
+/// Source of transactions for a block builder.
 ///
-/// It is asked for up to 256 transactions at a time; they run as if one after the other, and
-/// then it hears which of them were left out.
+/// The builder pulls up to 256 transactions at a time, executes them as if one after the other, and
+/// then reports those that it skipped.
 pub trait TransactionPool {
-    /// The next transaction, or `None` if there is none worth trying; every pool comes to that end.
-    /// `gas_left` is what the block has room for if those before it in this round use all of
-    /// their limits.
+    /// Returns the next transaction, or `None` if no other is worth trying; every pool must reach
+    /// that end. `gas_left` is the gas left in the block if the transactions before it in this
+    /// round use their whole gas limits.
     fn next(&mut self, gas_left: u64) -> Option<TxEnv>;
 
-    /// `tx` was left out. After [`Rejection::Invalid`] the rest of its sender is probably of no
-    /// use either; after [`Rejection::BlockGas`] the block is too full for it.
+    /// Reports that `tx` was skipped. After [`Rejection::Invalid`], later transactions of the same
+    /// sender are probably invalid, too; after [`Rejection::BlockGas`], the block is too full for
+    /// `tx`.
     fn skipped(&mut self, tx: &TxEnv, reason: &Rejection);
 }
 
@@ -38,18 +39,18 @@ pub trait TransactionPool {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BuiltBlock {
-    /// The block with all transactions that were pulled, in order, skipped ones
-    /// included: [`BlockOutput::outcomes`] tells which. Where a token has ended the filling, what
-    /// was pulled and has not run is not there.
+    /// The block with all pulled transactions in order, including skipped ones: see
+    /// [`BlockOutput::outcomes`]. Transactions that had not run when a token stopped the building
+    /// are not included.
     pub block: Arc<Block>,
-    /// The result.
+    /// The result of the block.
     pub output: BlockOutput,
 }
 
 impl<S: StateSource> Session<S> {
-    /// Asks `pool` for a round of transactions; `false` if there is nothing to run.
+    /// Pulls a round of transactions from `pool`; returns `false` if there is nothing to run.
     pub(super) fn pull(&mut self, pool: &mut dyn TransactionPool) -> bool {
-        // The ledger lets go of the block, so that it is extended in place.
+        // Drop the ledger's reference, so that the block is extended in place.
         self.ledger.set_block(Arc::default());
         let workload = Arc::make_mut(&mut self.workload);
         let cancel = workload.cancel.clone();
@@ -70,7 +71,7 @@ impl<S: StateSource> Session<S> {
         waiting
     }
 
-    /// The block has no transactions but the ones that have run.
+    /// Removes the transactions that have not run from the block.
     pub(super) fn leave_rest(&mut self) {
         let keeps = is_evm_mutant!(self.workload.block_context.mutant, RestOfPoolKept);
         self.ledger.set_block(Arc::default());
@@ -82,7 +83,7 @@ impl<S: StateSource> Session<S> {
         self.ledger.set_block(Arc::clone(&self.workload.block_context.block));
     }
 
-    /// Tells `pool` what was left out from `first` on.
+    /// Reports the skipped transactions from `first` on to `pool`.
     pub(super) fn tell(&self, first: TxIndex, pool: &mut dyn TransactionPool) {
         let transactions = &self.workload.block_context.block.transactions;
         let outcomes = transactions.iter().zip(&self.ledger.outcomes).skip(first.position());

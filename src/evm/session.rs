@@ -1,4 +1,4 @@
-//! A block in the middle: what its transactions have left so far, and how the next ones run.
+//! State of a block between two stretches, and how the next transactions run.
 
 use super::block::committed::OnCommit;
 use super::block::error::Failure;
@@ -29,10 +29,11 @@ use core::num::NonZeroU16;
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
-/// Outcomes that a stretch in order may be ahead of the caller.
+/// Capacity of the caller's stream in a sequential stretch, in outcomes.
 const IN_ORDER_AHEAD: usize = 16;
 
-/// A block between two rounds of transactions. A block that is given whole has one round.
+/// A partly executed block. A block built from a pool receives its transactions in rounds, any
+/// other block all at once.
 pub(super) struct Session<S: StateSource> {
     pub(super) workload: Arc<EvmWorkload<S>>,
     pub(super) ledger: EvmLedger,
@@ -40,20 +41,21 @@ pub(super) struct Session<S: StateSource> {
     pub(super) counters: BlockCounters,
     /// Everything below is committed.
     pub(super) frontier: TxIndex,
-    /// What the last transactions have left that is not in the store.
+    /// Writes of the last transactions that are not in the store yet.
     pub(super) carry: Option<Carry>,
-    /// Those of the next stretch that begin before their turn.
+    /// Transactions of the next stretch that start before their turn.
     pub(super) longest: Vec<TxIndex>,
-    /// What a list that is not trusted says, once transactions are to run ahead.
+    /// Dependencies predicted from an untrusted access list; read once transactions run
+    /// speculatively.
     pub(super) hinted: Option<Box<Hinted>>,
 }
 
-/// How a stretch has ended.
+/// How a stretch ended.
 pub(super) struct Ended<S: StateSource> {
     pub(super) failure: Option<Failure<S>>,
-    /// Speculation was given up, as most of it was discarded.
+    /// Whether speculation fell back because most of it was aborted.
     pub(super) was_given_up: bool,
-    /// Private batches that have committed.
+    /// Private batches that committed.
     pub(super) batches: u64,
     pub(super) seen: Seen,
     pub(super) rounds_paid: bool,
@@ -67,7 +69,7 @@ impl<S: StateSource> Default for Ended<S> {
 }
 
 impl<S: StateSource> Session<S> {
-    /// A block that has not begun to run, with an empty store.
+    /// Creates a session of a block that has not started, with an empty store.
     pub(super) fn new(workload: EvmWorkload<S>, store: Store<EvmLocation>) -> Self {
         Self {
             carry: None,
@@ -81,12 +83,12 @@ impl<S: StateSource> Session<S> {
         }
     }
 
-    /// Gives the store what is known of those for whom something may be deferred.
+    /// Seeds the store with the accounts that may receive blind credits.
     pub(super) fn seed(&self, effects: &BlockEffects) {
         for receiver in self.workload.block_context.receivers() {
             let mut known = effects.paid.iter().chain([&effects.beneficiary, &effects.surcharged]);
             if let Some((_, info)) = known.find(|(address, _)| *address == receiver) {
-                // The pre-block calls may have changed it.
+                // The pre-block calls may have changed the account.
                 let over = self.workload.overlay.account(&receiver);
                 let info = over.map_or(info, |account| &account.info);
                 let value = EvmValue::Account(info.as_ref().map(Account::of));
@@ -95,7 +97,7 @@ impl<S: StateSource> Session<S> {
         }
     }
 
-    /// Runs what has not run of the transactions below `end` in order, on the calling thread.
+    /// Runs the uncommitted transactions below `end` sequentially, on the calling thread.
     pub(super) fn run_in_order(
         &mut self,
         end: usize,
@@ -114,8 +116,8 @@ impl<S: StateSource> Session<S> {
         self.run_shared(end, no_others, config, on_commit, How::InOrder)
     }
 
-    /// Runs the transactions below `end` on all workers, the caller being one of them, until all
-    /// have run or speculation turns out to be wasted.
+    /// Runs the transactions below `end` on all workers, including the caller, until all have run
+    /// or speculation proves wasteful.
     pub(super) fn run_shared<'env, C: WorkerPool<'env>>(
         &mut self,
         end: usize,
@@ -129,8 +131,8 @@ impl<S: StateSource> Session<S> {
     {
         let left = self.left(end);
         let alone = worker_pool.workers() == 1 || left < 2;
-        // Each outcome is sent once, so sending never waits; in order the caller takes one before
-        // the next is there.
+        // Sending never blocks: each outcome is sent once, and in a sequential stretch the caller
+        // takes one before the next exists.
         let most = if matches!(how, How::InOrder) { IN_ORDER_AHEAD } else { left.max(1) };
         let (sender, stream) = bounded(if on_commit.is_some() { most } else { 1 });
         Arc::make_mut(&mut self.workload).streams = on_commit.is_some();
@@ -175,7 +177,7 @@ impl<S: StateSource> Session<S> {
         self.after_task(&task, ended)
     }
 
-    /// What all workers run.
+    /// Creates the task that all workers run.
     fn task<'env>(
         &mut self,
         end: usize,
@@ -212,8 +214,8 @@ impl<S: StateSource> Session<S> {
         RunTask { shared, fold, unpublished }
     }
 
-    /// Takes over what the caller's part of `task` has left. Other workers may still hold the task,
-    /// with nothing that is needed.
+    /// Takes over the results of the caller's part of `task`. Other workers may still hold the
+    /// task, but nothing in it is needed.
     fn after_task(&mut self, task: &RunTask<S>, ended: bool) -> Ended<S> {
         let Some(mut end) = task.shared.end() else {
             unreachable!("only the caller takes the end of the block")
@@ -229,7 +231,7 @@ impl<S: StateSource> Session<S> {
         ended
     }
 
-    /// What the block has come to so far.
+    /// Totals of the block so far.
     pub(super) fn totals(&self) -> Totals {
         Totals {
             work: self.ledger.work,
@@ -238,7 +240,7 @@ impl<S: StateSource> Session<S> {
         }
     }
 
-    /// Number of transactions below `end` that have not run.
+    /// Number of uncommitted transactions below `end`.
     pub(super) const fn left(&self, end: usize) -> usize {
         end.saturating_sub(self.frontier.position())
     }

@@ -1,4 +1,4 @@
-//! A stretch of transactions as the engine is given it, and the session after it.
+//! Sets up a stretch for the engine, and takes over its results.
 
 use super::bal::claims::index_of;
 use super::block::error::{Failure, cancelled, failure};
@@ -20,8 +20,8 @@ use crate::worker::{BlockEnd, Ledger, Setup, TxError};
 use std::sync::Arc;
 
 impl<S: StateSource> Session<S> {
-    /// Reads the list that is not trusted, if there is one, once; what was pulled since waits for
-    /// what it says, too.
+    /// Reads the untrusted access list once, if there is one. Extends its predictions to
+    /// transactions pulled since.
     fn read_hint(&mut self) {
         let block_context = &self.workload.block_context;
         let is_unread = is_evm_mutant!(block_context.mutant, HintUnread);
@@ -35,8 +35,8 @@ impl<S: StateSource> Session<S> {
         }
     }
 
-    /// Makes what has not run of the transactions below `end` ready for workers, in chunks.
-    /// `hands_over`: how much waste ends the stretch, if any does.
+    /// Sets up the uncommitted transactions below `end` for workers, in chunks. `hands_over`: the
+    /// waste that ends the stretch, if any.
     pub(super) fn set_up(
         &mut self,
         end: usize,
@@ -54,7 +54,7 @@ impl<S: StateSource> Session<S> {
         self.lend(config, limits, Plan { longest, ..plan })
     }
 
-    /// The same in private batches.
+    /// Sets up a stretch of private batches.
     pub(super) fn set_up_private(
         &mut self,
         config: &Config,
@@ -64,7 +64,7 @@ impl<S: StateSource> Session<S> {
         let PrivateStretch { batches: private, hands_over_rest, .. } = stretch;
         self.workload.used.set(self.ledger.gas().admitted(&self.workload.block_context.block));
         let limits = Limits {
-            // What runs ahead is bounded by the batches of the stretch.
+            // The batches themselves bound how far workers run ahead.
             window: u32::MAX,
             policy: Policy::ForceSpeculative,
             hands_over_rest,
@@ -73,14 +73,13 @@ impl<S: StateSource> Session<S> {
         self.lend(config, limits, Plan { private, ..Plan::default() })
     }
 
-    /// The same one after the other: one private batch, that runs where everything below it is
-    /// final.
+    /// Sets up a sequential stretch: one private batch at the frontier.
     pub(super) fn set_up_in_order(
         &mut self,
         end: usize,
         config: &Config,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
-        // A caller that hears of each commit hears of it before the next one.
+        // A caller that streams commits receives each one before the next transaction runs.
         let stride = if self.workload.streams { 1 } else { self.stride() };
         let limits = Limits { policy: Policy::InOrder, stride, ..config.limits(1, true, None) };
         let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
@@ -88,15 +87,14 @@ impl<S: StateSource> Session<S> {
         self.lend(config, limits, Plan { private, ..Plan::default() })
     }
 
-    /// Transactions that run in order before they are committed: a worker that makes the bundle gets
-    /// them bit by bit.
+    /// Number of sequential transactions per commit: a worker that builds the bundle receives them
+    /// in batches.
     pub(super) fn stride(&self) -> u32 {
         let feed = self.ledger.feed.as_ref();
         feed.map_or(u32::MAX, |feed| u32::try_from(feed.batch).unwrap_or(u32::MAX))
     }
 
-    /// What private batches have left and is pending is taken over from the ledger, which has it
-    /// now.
+    /// Takes over pending changes of private batches from the ledger, which has them by now.
     pub(super) fn take_over_batches(&mut self) {
         if let Some(carry) = &mut self.carry
             && matches!(carry.pending, Pending::Batches { .. })
@@ -105,7 +103,7 @@ impl<S: StateSource> Session<S> {
         }
     }
 
-    /// Lends the engine what it changes: the ledger, and what the last stretch has left.
+    /// Lends the ledger and the carried writes to the engine.
     fn lend(
         &mut self,
         config: &Config,
@@ -122,9 +120,10 @@ impl<S: StateSource> Session<S> {
         Setup { workload, ledger, store, limits, plan, carry, patience: config.patience }
     }
 
-    /// The error of the block's list, if the transaction at the frontier has found one: everything
-    /// below it is as the list says, so what its run has read is right, and it need not run again.
-    /// What the block has no room for runs in order, which says what is missing.
+    /// Returns the error of the block's access list, if the transaction at the frontier found one.
+    /// Everything below it matches the list, so the values it read are right and it need not run
+    /// again. A transaction that does not fit into the block runs sequentially instead, which
+    /// reports what is missing.
     fn wrong_list(&self, frontier: TxIndex, ledger: &mut EvmLedger) -> Option<Failure<S>> {
         let block_context = &self.workload.block_context;
         let wrong = block_context.told_claims()?.wrong_at(index_of(frontier))?;
@@ -135,7 +134,7 @@ impl<S: StateSource> Session<S> {
         (has_room && is_found).then(|| failure(frontier, Some(halt), Some(error), None)).flatten()
     }
 
-    /// Takes over what a stretch has left.
+    /// Takes over the results of a stretch.
     pub(super) fn after(
         &mut self,
         end: BlockEnd<EvmWorkload<S>, EvmLedger>,
@@ -147,7 +146,7 @@ impl<S: StateSource> Session<S> {
         ledger.stream_to(None);
         ledger.trial = None;
         self.counters.protocol = self.counters.protocol.plus(counters);
-        // A caller that cancels hears of it, also if everything was committed by then.
+        // Report a cancellation by the caller even if everything had committed by then.
         let all = self.workload.block_context.block.transactions.len();
         let gone = was_cancelled.then(|| cancelled(frontier, all));
         let failure = match (halt, &broken) {

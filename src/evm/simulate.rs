@@ -1,5 +1,5 @@
-//! Blocks in the simulated runtime: the Ethereum layer as it ships, one step at a time, in an
-//! order that a seed decides.
+//! Executes blocks in the simulated runtime: the Ethereum layer as shipped, one step at a time, in
+//! an order given by a seed.
 
 use super::block::error::BlockError;
 use super::block::gas::BlockGas;
@@ -37,28 +37,28 @@ use revm::DatabaseRef;
 use revm::database_interface::ErasedError;
 use std::sync::Arc;
 
-/// Stack of a fiber that runs an EVM, in bytes. Pages that are not used cost nothing.
+/// Stack of a fiber that runs an EVM, in bytes. Unused pages cost nothing.
 const EVM_STACK: usize = 2 << 20;
 
-/// A simulator whose fibers have room for an EVM.
+/// Creates a simulator whose fibers have enough stack for an EVM.
 #[must_use]
 pub fn evm_simulator() -> Simulator {
     Simulator::with_stack_size(EVM_STACK)
 }
 
-/// How a block is simulated.
+/// Settings of a simulated block.
 #[derive(Clone, Debug)]
 pub struct Simulation {
-    /// Choices of the executor; the number of workers is that of `options`.
+    /// Configuration of the executor; the number of workers is taken from `options`.
     pub config: Config,
     /// Workers and their schedule.
     pub options: Options,
-    /// Bugs to seed, for tests of the tests.
+    /// Seeded bugs, for testing the tests.
     pub bugs: (Mutant, StoreMutant, EvmMutant),
 }
 
 impl Simulation {
-    /// The shipped engine.
+    /// Creates a simulation of the engine as shipped, without seeded bugs.
     #[must_use]
     pub fn new(config: Config, options: Options) -> Self {
         Self { config, options, bugs: Default::default() }
@@ -77,28 +77,28 @@ impl Simulation {
     }
 }
 
-/// What a simulated block came to.
+/// Result of a simulated block.
 #[derive(Debug)]
 pub struct SimulatedBlock<E> {
-    /// What an [`Executor`](crate::Executor) would return.
+    /// The result that an [`Executor`](crate::Executor) would return.
     pub result: Result<BlockOutput, BlockError<E>>,
-    /// Number of steps of the transactions. Calls before and after them take none.
+    /// Number of steps of the transactions. System calls before and after them take no steps.
     pub step_count: u64,
-    /// The same for equal sequences of steps.
+    /// Digest of the steps: equal for equal sequences.
     pub digest: u64,
-    /// All steps, if they were asked for.
+    /// All steps, if the options request them.
     pub steps: Vec<Step>,
-    /// Virtual time at which the last worker ended.
+    /// Virtual time at which the last worker finished.
     pub makespan: u64,
 }
 
 /// Executes `block` on `source` as an executor would, on simulated workers.
 ///
 /// # Errors
-/// The block came to no end. That is always a bug of ours.
+/// Returns an error if the block does not terminate, which is always a bug in Braid.
 ///
 /// # Panics
-/// With the payload of a panic in the database that recurs on the real state.
+/// Re-raises a panic of the database that recurs on the real state.
 pub fn simulate<S: StateSource + 'static>(
     simulator: &mut Simulator,
     block: impl Into<Arc<Block>>,
@@ -142,7 +142,7 @@ fn run(
     let (end, strategy) = (session.frontier.0, Strategy::Speculative);
     let path = vec![Stretch { first: 0, end, strategy, reason: Reason::NothingKnown }];
     let ran = HasRun { path, workers: workers.get().into(), alone: false };
-    // The bundle is folded without the engine: there is nothing to interrupt.
+    // The bundle is built without the engine: there is nothing to interleave.
     let rest = Surroundings { effects, config: *config, ran, replay: None };
     let result = finish(&mut Scoped(workers), session, failure, rest);
     Ok(SimulatedBlock { result, step_count, digest, steps, makespan })
@@ -154,9 +154,9 @@ impl<E> SimulatedBlock<E> {
     }
 }
 
-/// The block with every write set in the order of its locations. Where no journal is shared revm
-/// hands changes over in the order of a hash map, which differs from run to run; a seed must replay
-/// what is published between two reads.
+/// A workload whose write sets are sorted by location. Without a shared journal, revm returns
+/// changes in the order of a hash map, which differs from run to run, while a seed must replay what
+/// is published between two reads.
 struct Ordered<S>(Arc<EvmWorkload<S>>);
 
 impl<S: StateSource> Workload for Ordered<S> {

@@ -1,8 +1,9 @@
-//! Transactions in order on the calling thread, where no other worker takes part.
+//! Sequential execution on the calling thread, without other workers.
 //!
-//! All that lies below each of them is final. So nothing is published, validated or waited for, and
-//! neither protocol nor workers are needed. The engine goes on where a transaction has no room, asks
-//! for what only the engine knows, or the block is cancelled.
+//! Everything below a running transaction is final, so nothing is published, validated or waited
+//! for, and neither the protocol nor workers are needed. The engine takes over when a transaction
+//! does not fit into the block or needs an answer that only the engine has, or when the block is
+//! cancelled.
 
 use super::block::error::{Failure, failure};
 use super::exec::base::StateSource;
@@ -20,8 +21,8 @@ use crate::worker::{
 use std::sync::Arc;
 
 impl<S: StateSource> Session<S> {
-    /// Runs and commits what has not run of the transactions below `end`, up to the first one
-    /// without a result. The error of that one, if it has one, is final: all below it is.
+    /// Runs and commits the uncommitted transactions below `end`, up to the first one without a
+    /// result. Its error, if any, is final, because everything below it is.
     pub(super) fn run_straight(&mut self, end: usize, config: &Config) -> Option<Failure<S>> {
         self.take_over_batches();
         let has_feed = self.ledger.feed.is_some();
@@ -64,7 +65,7 @@ impl<S: StateSource> Session<S> {
         let at = self.frontier;
         let error = ran.err().and_then(|it| it.error);
         if error.is_some() {
-            // Lets the worker that makes the bundle end, even if a panic is resumed here.
+            // Ends the worker that builds the bundle, even if a panic is resumed here.
             self.ledger.feed = None;
         }
         self.counters.protocol.runs += u64::from(error.is_some());

@@ -18,59 +18,60 @@ use crate::worker::{Interrupt, Point, Shared, work};
 use core::convert::Infallible;
 use std::sync::Arc;
 
-/// How transactions are shared out among workers.
+/// How transactions are divided among workers.
 pub(super) enum How {
     /// In chunks whose writes others may read before they commit.
     Published,
     /// In private batches.
     Private(Box<PrivateStretch>),
-    /// One after the other, on the calling thread.
+    /// Sequentially, on the calling thread.
     InOrder,
 }
 
-/// Private batches, which hold all transactions of a stretch.
+/// The private batches of a stretch, which hold all of its transactions.
 pub(super) struct PrivateStretch {
     pub(super) batches: Vec<Batch>,
-    /// The stretch ends where the rest of a batch may not go on.
+    /// Whether the stretch ends when the rest of a batch may not continue.
     pub(super) hands_over_rest: bool,
-    /// What the batches have left is in the store at the end: others will read it there.
+    /// Whether the batches' writes are put into the store at the end, where later stretches read
+    /// them.
     pub(super) publishes: bool,
-    /// What one of the workers puts into the bundle before it runs a batch.
+    /// Bundle work that one worker does before it runs a batch.
     pub(super) folding: Option<Folding>,
 }
 
-/// A bundle, and what became of transactions that are committed and not in it.
+/// A bundle, and outcomes of committed transactions to be added to it.
 pub(super) struct Folding {
     pub(super) output_builder: OutputBuilder,
-    /// The first of them.
+    /// First transaction to add.
     pub(super) from: usize,
-    /// The ledger's, which gets it back.
+    /// Outcomes lent by the ledger, which gets them back.
     pub(super) lent: Vec<TxOutcome>,
 }
 
-/// A bundle before and after one of the workers has put those transactions into it.
+/// The bundle, before and after a worker has added the outcomes.
 pub(super) enum Fold {
     Waiting(Folding),
     Done(Folding),
 }
 
-/// The part of the other workers.
+/// The task of the workers in a stretch.
 pub(super) struct RunTask<S: StateSource> {
     pub(super) shared: Shared<EvmWorkload<S>, EvmLedger>,
-    /// The bundle that is made meanwhile, if one is. The worker that makes it holds the lock.
+    /// The bundle to fold meanwhile, if any; locked by the worker that folds it.
     pub(super) fold: Option<Mutex<Option<Fold>>>,
-    /// What is to be put into the store once all have run, if anything is.
+    /// Writes to put into the store once all transactions have run, if any.
     pub(super) unpublished: Option<Unpublished>,
 }
 
-/// What a transaction has left.
+/// A transaction with its output.
 type Left = (TxIndex, Arc<TxOutput>);
 
-/// What private batches have left, shared out among the workers.
+/// Writes of private batches, divided among the workers that publish them.
 pub(super) struct Unpublished {
     left: Mutex<Option<Arc<[Left]>>>,
     next: AtomicU64,
-    /// One for each worker, which holds it from a claim until what it has claimed is published.
+    /// One lock per worker, held from claiming writes until they are published.
     publishing: Box<[Mutex<()>]>,
 }
 
@@ -81,11 +82,11 @@ impl Unpublished {
     }
 }
 
-/// Transactions whose entries a worker publishes at a time.
+/// Transactions whose writes a worker publishes per claim.
 const PUBLISHED_TOGETHER: usize = 8;
 
 impl<S: StateSource> RunTask<S> {
-    /// Puts into the bundle what is not there, if no worker has begun with that.
+    /// Adds the lent outcomes to the bundle, unless a worker has started to.
     pub(super) fn fold(&self, seat: Seat<'_>) {
         let fold = self.fold.as_ref().and_then(Mutex::try_lock);
         if fold.is_some_and(|mut fold| self.fold_if_waiting(&mut fold)) {
@@ -93,8 +94,8 @@ impl<S: StateSource> RunTask<S> {
         }
     }
 
-    /// Reads what the block's list names until all of it is read or the block is over, if `worker`
-    /// is one of those who do.
+    /// Prefetches what the block's access list names, until all of it is read or the block is over,
+    /// if `worker` is one of the prefetching workers.
     fn read_ahead(&self, worker: WorkerId) {
         let workload = self.shared.workload();
         let Some(ahead) = workload.ahead.as_ref().filter(|ahead| ahead.has_reader(worker)) else {
@@ -104,7 +105,7 @@ impl<S: StateSource> RunTask<S> {
         while !self.shared.is_over()
             && let Some(item) = ahead.next()
         {
-            // A panic of the database is met again where a transaction reads.
+            // A transaction that reads the same state meets the database's panic again.
             if caught(|| base.read_ahead(item)).is_err() {
                 return;
             }
@@ -126,27 +127,25 @@ impl<S: StateSource> RunTask<S> {
         true
     }
 
-    /// The bundle that was made, and of what, if one was. Waits for the worker that makes it: what
-    /// it works on is not there twice.
+    /// Returns the folded bundle and the lent outcomes, if there are any. Waits for the worker that
+    /// folds, because there is only one copy of its input.
     pub(super) fn folded(&self) -> Option<Folding> {
         match self.fold.as_ref()?.lock().take() {
             Some(Fold::Done(folding)) => Some(folding),
-            // Better than a block without receipts.
+            // Panicking is better than a block without receipts.
             Some(Fold::Waiting(_)) | None => {
                 unreachable!("the caller folds if no other worker does")
             }
         }
     }
 
-    /// Waits until everything that a worker has begun to publish is published: what comes next
-    /// reads it.
+    /// Waits until every claimed write is published, because the next stretch reads them.
     pub(super) fn wait_published(&self) {
         let publishing = self.unpublished.iter().flat_map(|unpublished| &unpublished.publishing);
         publishing.for_each(|publishing| drop(publishing.lock()));
     }
 
-    /// Puts part of what the batches have left into the store, until nothing is left to be put
-    /// there.
+    /// Publishes writes of the batches to the store, claim by claim, until none are left.
     pub(super) fn publish(&self, worker: WorkerId, seat: Seat<'_>) {
         let Some(Unpublished { left, next, publishing }) = &self.unpublished else { return };
         let Some(publishing) = publishing.get(usize::from(worker.0)) else { return };
@@ -166,8 +165,8 @@ impl<S: StateSource> RunTask<S> {
         }
     }
 
-    /// Sums up what is credited: many deltas at one location would be folded again and again.
-    /// Returns what else is to be published.
+    /// Publishes one sum per account for all blind credits, because many deltas at one location
+    /// would be folded at every read. Returns the other writes to publish.
     fn publish_credits(&self) -> Arc<[Left]> {
         let (store, block_context) = (self.shared.store(), &self.shared.workload().block_context);
         let (first, left) = self.shared.unpublished();

@@ -1,5 +1,5 @@
-//! An executor on fibers: all that ships, from the pre-block calls to the bundle, one step at a
-//! time on the calling thread, in an order that a seed or a clock decides.
+//! An executor on fibers: everything that ships, from the pre-block calls to the bundle, one step
+//! at a time on the calling thread, in an order given by a seed or a clock.
 
 use super::block::error::BlockError;
 use super::block::output::BlockOutput;
@@ -19,14 +19,14 @@ use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-/// Workers on fibers, which remember as lasting threads do.
+/// Workers on fibers, with the same memory between blocks as persistent threads.
 #[derive(Debug)]
 struct FiberPool {
     fibers: Fibers,
     memory: Memory,
 }
 
-/// What a panic carries if a task on fibers comes to no end.
+/// Panic payload for a task on fibers that does not terminate.
 struct Endless(SimulationError);
 
 impl WorkerPool<'static> for FiberPool {
@@ -53,11 +53,11 @@ impl WorkerPool<'static> for FiberPool {
 
 /// An [`Executor`](crate::Executor) on simulated workers.
 ///
-/// With [`Schedule::Measured`](simulated::Schedule::Measured) it tells how long a block takes on
-/// workers that have a core each: what one of them does takes as long as it really does, alone on
-/// this thread, and the worker that is furthest behind goes next. Caches and memory that cores
-/// share are not seen, nor what it takes to wake a thread; and a transaction that runs alone is not
-/// interrupted, so the worker that folds has all of them at once.
+/// With [`Schedule::Measured`](simulated::Schedule::Measured), it estimates how long a block takes
+/// on workers with a core each: every step takes its real time, measured alone on this thread, and
+/// the worker that is furthest behind runs next. The estimate ignores shared caches, shared memory
+/// and the cost of waking threads. Transactions that run alone are not interrupted, so a worker
+/// that folds them receives all of them at once.
 #[derive(Debug)]
 pub struct SimulatedExecutor {
     config: Config,
@@ -65,25 +65,25 @@ pub struct SimulatedExecutor {
     mutant: EvmMutant,
 }
 
-/// What a block came to on a [`SimulatedExecutor`].
+/// Result of a block on a [`SimulatedExecutor`].
 #[derive(Debug)]
 pub struct VirtualRun<E> {
-    /// What an [`Executor`](crate::Executor) would return.
+    /// The result that an [`Executor`](crate::Executor) would return.
     pub result: Result<BlockOutput, BlockError<E>>,
-    /// Virtual time of the whole block, in nanoseconds where a clock measures.
+    /// Virtual time of the whole block; in nanoseconds if the schedule measures time.
     pub makespan: u64,
-    /// Virtual time for which workers were busy, added up.
+    /// Total virtual time for which workers were busy.
     pub busy: u64,
-    /// Steps of all tasks. What the caller does between them takes none.
+    /// Number of steps of all tasks. The caller's work between tasks takes no steps.
     pub step_count: u64,
-    /// What the workers did, if the options ask for it.
+    /// Record of the workers' steps, if the options request it.
     pub record: Record,
 }
 
 impl SimulatedExecutor {
-    /// An executor whose workers go on in the order that `options` say; their number is that of
-    /// `config`. No block is cancelled, no steps are kept, and the limit of steps is that of each
-    /// task.
+    /// Creates an executor whose workers run in the order given by `options`; their number is taken
+    /// from `config`. Blocks are never cancelled, steps are not kept, and the step limit applies to
+    /// each task.
     #[must_use]
     pub fn new(config: Config, options: simulated::Options) -> Self {
         let options = simulated::Options { workers: config.workers.get(), ..options };
@@ -92,7 +92,7 @@ impl SimulatedExecutor {
         Self { config, team, mutant: EvmMutant::None }
     }
 
-    /// The same executor with a seeded bug, for tests of the tests.
+    /// Adds a seeded bug, for testing the tests.
     #[must_use]
     pub const fn with_mutant(mut self, mutant: EvmMutant) -> Self {
         self.mutant = mutant;
@@ -108,10 +108,10 @@ impl SimulatedExecutor {
     /// Executes `block` on the state of `source`.
     ///
     /// # Errors
-    /// The block came to no end. That is always a bug of ours.
+    /// Returns an error if the block does not terminate, which is always a bug in Braid.
     ///
     /// # Panics
-    /// With the payload of a panic in the database that recurs on the real state.
+    /// Re-raises a panic of the database that recurs on the real state.
     pub fn execute<S: StateSource + 'static>(
         &mut self,
         block: impl Into<Arc<Block>>,
@@ -138,7 +138,7 @@ impl SimulatedExecutor {
         let took = self.team.fibers.now().saturating_sub(begun);
         let record = self.team.fibers.take_record();
         let tasks = self.team.fibers.take_totals();
-        // What the caller does between two tasks is shared by no worker.
+        // Work of the caller between two tasks counts in full, because no worker shares it.
         let between = took.saturating_sub(tasks.took);
         let (makespan, busy) = (between + tasks.makespan, between + tasks.busy);
         match run {

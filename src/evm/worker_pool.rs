@@ -1,4 +1,4 @@
-//! Who lends the threads: a lasting pool, or threads for one call.
+//! Worker pools: a persistent thread pool, or threads for a single task.
 
 use super::exec::activity::DatabaseActivity;
 use super::exec::location::EvmLocation;
@@ -11,67 +11,67 @@ use crate::runtime::{Pool, Seat, Task, Threads};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-/// Transactions that a running worker has surely folded within the time that is waited for a
-/// message.
+/// Number of transactions that a running worker certainly folds within one wait for a message.
 pub(super) const IN_TIME: usize = 500;
 
-/// An empty store: the memory of one block's, for the next one's.
+/// An empty store whose memory is reused by the next block.
 #[derive(Debug)]
 pub(crate) struct EmptyStore(pub(super) Store<EvmLocation>);
 
-/// What blocks leave for those after them.
+/// What is kept from block to block.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     store: Option<EmptyStore>,
     feedback: Feedback,
 }
 
-/// Threads that take part in a task together with the caller, who is worker 0.
+/// Threads that run a task together with the caller, who is worker 0.
 pub(crate) trait WorkerPool<'env> {
-    /// Number of workers, the caller included.
+    /// Number of workers, including the caller.
     fn workers(&self) -> usize;
 
-    /// Whether there are more of them than usual, because storage is slow.
+    /// Whether there are more workers than usual because storage is slow.
     fn is_wide(&self) -> bool {
         false
     }
 
-    /// A block that has run on `workers` workers has shown who waits for storage: that may change
-    /// their number.
+    /// Reports the database activity of a block on `workers` workers, which may change the number
+    /// of workers.
     fn hear(&mut self, activity: &DatabaseActivity, workers: usize) {
         let _ = (activity, workers);
     }
 
-    /// What is kept from block to block, where anything is.
+    /// State kept from block to block, if any.
     fn memory(&mut self) -> Option<&mut Memory> {
         None
     }
 
-    /// What earlier blocks have shown, where it is remembered.
+    /// Feedback from earlier blocks, if it is kept.
     fn feedback(&mut self) -> Option<&mut Feedback> {
         self.memory().map(|memory| &mut memory.feedback)
     }
 
-    /// What an earlier block has left, if it is there.
+    /// Takes the store left by an earlier block, if there is one.
     fn take_store(&mut self) -> Option<EmptyStore> {
         self.memory()?.store.take()
     }
 
-    /// Keeps it for the next block.
+    /// Keeps a store for the next block.
     fn keep_store(&mut self, store: EmptyStore) {
         if let Some(memory) = self.memory() {
-            // The store of a block that ran alone has no memory worth keeping, and has taken none.
+            // A block that ran alone took no store from here, and its own has no memory worth
+            // keeping.
             memory.store.get_or_insert(store);
         }
     }
 
-    /// Runs `task` on all other workers and `own` here, and returns when `own` does. A worker that
-    /// has not begun by then is left out. One that has may still hold the task.
+    /// Runs `task` on all other workers and `own` on this thread, and returns when `own` returns. A
+    /// worker that has not started by then is left out; one that has may still hold the task.
     fn run<R>(&mut self, task: &Arc<dyn Task + 'env>, own: impl FnOnce(Seat<'_>) -> R) -> R {
         self.run_on(self.workers(), task, own)
     }
 
-    /// The same on no more than this number of workers, the caller included.
+    /// Same as [`run`](Self::run) on at most `workers` workers, including the caller.
     fn run_on<R>(
         &mut self,
         workers: usize,
@@ -80,7 +80,7 @@ pub(crate) trait WorkerPool<'env> {
     ) -> R;
 }
 
-/// No more than some of a pool's workers: the others are not woken.
+/// A view of a pool with at most `most` workers; the others are not woken.
 pub(super) struct Fewer<'c, C> {
     pub(super) worker_pool: &'c mut C,
     pub(super) most: usize,
@@ -105,12 +105,12 @@ impl<'env, C: WorkerPool<'env>> WorkerPool<'env> for Fewer<'_, C> {
     }
 }
 
-/// Lasting threads: as many as there are workers, and more for as long as those have to wait for
+/// A persistent thread pool with one thread per worker, and more while workers wait for slow
 /// storage.
 #[derive(Debug)]
 pub(crate) struct ThreadPool {
     usual: Pool,
-    /// Started when they are needed first.
+    /// Started on first use.
     wide: Option<Pool>,
     most: u16,
     is_wide: bool,
@@ -124,18 +124,18 @@ fn pool(workers: u16, spreads: bool) -> std::io::Result<Pool> {
 }
 
 impl ThreadPool {
-    /// Threads for `workers` workers, and for `most` where storage is slow; if they are to spread,
-    /// not on the processor of the caller.
+    /// Creates a pool for `workers` workers, or `most` when storage is slow. If `spreads` is set,
+    /// threads avoid the caller's processor.
     ///
     /// # Errors
-    /// The system refused to start a thread.
+    /// Returns an error if the system refuses to start a thread.
     pub(crate) fn new((workers, most): (u16, u16), spreads: bool) -> std::io::Result<Self> {
         let usual = pool(workers, spreads)?;
         let memory = Memory::default();
         Ok(Self { usual, wide: None, most, is_wide: false, spreads, memory })
     }
 
-    /// Waits until no thread holds anything of a block any more.
+    /// Waits until no thread holds any part of a block.
     pub(crate) fn wait_idle(&self) {
         core::iter::once(&self.usual).chain(&self.wide).for_each(Pool::wait_idle);
     }
@@ -156,13 +156,13 @@ impl WorkerPool<'static> for ThreadPool {
 
     fn hear(&mut self, activity: &DatabaseActivity, workers: usize) {
         if workers < 2 {
-            // One that reads in order is always inside when it looks: that tells nothing.
+            // A single worker is always inside the database when it samples, which shows nothing.
             return;
         }
         let usual = workers.min(self.usual.workers());
         let Some(is_slow) = activity.is_slow(usual) else { return };
         if is_slow && self.wide.is_none() && usize::from(self.most) > self.usual.workers() {
-            // Without them blocks are slower, not wrong.
+            // Without the additional threads, blocks are slower but correct.
             self.wide = pool(self.most, self.spreads).ok();
         }
         self.is_wide = is_slow && self.wide.is_some();
@@ -186,7 +186,7 @@ impl WorkerPool<'static> for ThreadPool {
 /// A seat for a worker that no other worker ever wakes.
 pub(super) const BLOCKING: Seat<'static> = Seat::Thread(&Threads::BLOCKING);
 
-/// Threads that are started for each task and end with it, so the task may borrow.
+/// Threads that start and end with each task, so the task may borrow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scoped(pub(crate) NonZeroU16);
 
@@ -208,7 +208,7 @@ impl<'env> WorkerPool<'env> for Scoped {
                     task.run(WorkerId(worker), BLOCKING);
                     drop(task);
                 };
-                // Fewer threads are slower, not wrong: the block needs only the caller.
+                // Fewer threads are slower but correct: the block needs only the caller.
                 let _ = std::thread::Builder::new()
                     .name(format!("braid-scoped-{worker}"))
                     .spawn_scoped(scope, body);
@@ -218,10 +218,10 @@ impl<'env> WorkerPool<'env> for Scoped {
     }
 }
 
-/// Locations of a plain transfer; the store grows where there are more.
+/// Locations of a plain transfer; the store grows if there are more.
 const LOCATIONS_PER_TRANSACTION: usize = 4;
 
-/// An empty store for a block of about `transactions`.
+/// Returns an empty store for a block of about `transactions` transactions.
 pub(super) fn empty_store<'env>(
     worker_pool: &mut impl WorkerPool<'env>,
     config: &Config,
@@ -232,12 +232,12 @@ pub(super) fn empty_store<'env>(
         worker_pool.take_store().map(|spare| spare.0).filter(|store| store.shards() >= shards);
     let store = store
         .unwrap_or_else(|| Store::with_capacity(shards, LOCATIONS_PER_TRANSACTION * transactions));
-    // Where storage is slow a worker that waits for one that will probably write reads nothing
-    // ahead meanwhile.
+    // With slow storage, a worker that waits for a predicted write would prefetch nothing in the
+    // meantime.
     store.with_workers(if worker_pool.is_wide() { 0 } else { worker_pool.workers() })
 }
 
-/// The store, with the bug that is to be seeded.
+/// Adds the seeded bug, if any, to the store.
 pub(super) fn seeded(store: Store<EvmLocation>, mutant: EvmMutant) -> Store<EvmLocation> {
     #[cfg(feature = "mutants")]
     let store = store.with_mutant(mutant.of_store());

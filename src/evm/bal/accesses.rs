@@ -1,4 +1,4 @@
-//! What one transaction has accessed, and what it has changed there.
+//! Accesses of one transaction: what it read, and the values it wrote.
 
 #[cfg(feature = "alloy")]
 use super::changes::at_index;
@@ -10,16 +10,15 @@ use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use revm::bytecode::Bytecode;
 use revm::state::{Account, AccountInfo, EvmStorageSlot};
 
-/// A place in [`Accesses::accounts`].
+/// Index into [`Accesses::accounts`].
 pub(super) type AccountIndex = u32;
 
-/// Accounts that are looked at for the one that a slot belongs to: calls go out of a contract and
-/// come back.
+/// Number of most recent accounts searched for the account of a slot. More than one, because calls
+/// leave a contract and return to it.
 const FEW: usize = 4;
 
-/// Accounts and slots that one transaction has accessed, each at least once, with the values that
-/// it left where they differ from those before it. They are kept until the block ends, so their
-/// size counts.
+/// Accounts and slots that a transaction accessed, each at least once, with its final values where
+/// they differ from the values before. Kept until the block ends, so their size matters.
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct Accesses {
     pub(super) accounts: Vec<Address>,
@@ -28,25 +27,25 @@ pub(in crate::evm) struct Accesses {
     pub(super) codes: Vec<(AccountIndex, Bytes)>,
     pub(super) reads: Vec<(AccountIndex, U256)>,
     pub(super) writes: Vec<(AccountIndex, U256, U256)>,
-    /// Wei that were deferred for the beneficiary and for the receiver of surcharges. They are
-    /// accessed, also if that is nothing.
+    /// Wei credited blindly to the beneficiary and to the surcharge receiver. The receiver counts
+    /// as accessed even if the credit is zero.
     pub(super) credits: [Option<U256>; 2],
 }
 
-/// What is kept of what a transaction has accessed, until its block ends.
+/// Records of a transaction's accesses, kept until its block ends.
 #[derive(Debug, Default)]
 pub(in crate::evm) struct Kept {
-    /// All of it, if an access list is asked for.
+    /// All accesses, if an access list is being built.
     pub(in crate::evm) accesses: Option<Box<Accesses>>,
-    /// Accounts and slots that it has accessed, and that the list which the block comes with has
-    /// without any change, as places in that list.
+    /// Unchanged accounts and slots that the transaction accessed, as mark numbers of the block's
+    /// own access list.
     pub(in crate::evm) marks: Box<[u32]>,
-    /// How it has left what it declares, if it has.
+    /// The transaction's access outside its declaration, if any.
     pub(in crate::evm) undeclared: Option<Box<Undeclared>>,
 }
 
 impl Kept {
-    /// The transaction has deferred these amounts.
+    /// Sets the transaction's blind credits.
     pub(in crate::evm) fn set_credits(&mut self, credits: [Option<U256>; 2]) {
         if let Some(accesses) = &mut self.accesses {
             accesses.credits = credits;
@@ -54,7 +53,7 @@ impl Kept {
     }
 }
 
-/// What of an account is compared, as it was before the transaction.
+/// The compared fields of an account, as they were before the transaction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Original {
     pub(super) balance: U256,
@@ -73,7 +72,7 @@ impl Original {
         Self { balance: info.balance, nonce: info.nonce, code_hash: info.code_hash }
     }
 
-    /// The account before the transaction that has left it like this.
+    /// Fields of `account` before the transaction that left it in this state.
     pub(super) fn at(account: &Account) -> Self {
         match account.is_changed() {
             true => Self::of(&account.original_info()),
@@ -83,7 +82,7 @@ impl Original {
 }
 
 impl Accesses {
-    /// Begins anew, with the same room.
+    /// Clears the accesses and keeps the allocations.
     pub(super) fn restart(&mut self) {
         let Self { accounts, balances, nonces, codes, reads, writes, credits } = self;
         accounts.clear();
@@ -99,20 +98,20 @@ impl Accesses {
         AccountIndex::try_from(self.accounts.len()).unwrap_or(AccountIndex::MAX)
     }
 
-    /// The place of an account that has probably been added just now.
+    /// Index of an account that was probably added among the last.
     fn place_of_last(&mut self, address: Address) -> AccountIndex {
         let mut last = self.accounts.iter().rev().take(FEW);
         if let Some(back) = last.position(|account| *account == address) {
             return AccountIndex::try_from(self.accounts.len() - 1 - back)
                 .unwrap_or(AccountIndex::MAX);
         }
-        // Once more is shorter than to look for it.
+        // Adding the account again is cheaper than a longer search.
         let place = self.next_place();
         self.accounts.push(address);
         place
     }
 
-    /// The accesses of a transaction, or of a system call, that had `state` for itself.
+    /// Accesses of a transaction, or of a system call, that had a journal `state` of its own.
     #[cfg(feature = "alloy")]
     pub(in crate::evm) fn of_state(state: &revm::state::EvmState) -> Self {
         let mut accesses = Self::default();
@@ -125,7 +124,7 @@ impl Accesses {
         accesses
     }
 
-    /// What `list` has at `index`, and all that it has without an index: accounts, slots.
+    /// Entries of `list` at `index`, plus its accounts and slots, which have no index.
     #[cfg(feature = "alloy")]
     pub(in crate::evm) fn at(list: &[AccountChanges], index: BlockAccessIndex) -> Self {
         let mut accesses = Self::default();
@@ -151,8 +150,9 @@ impl Accesses {
 
     /// Adds an account, which was `before` the transaction.
     pub(super) fn add_account(&mut self, address: Address, account: &Account, before: Original) {
-        // Only what is touched counts: revm does not give back an amount that overflows a balance.
-        // What it gets after its end goes with it.
+        // An untouched account counts as unchanged: revm does not restore the sender's balance
+        // after a transfer that overflows the recipient's. Ether that an account receives after its
+        // destruction is destroyed with it.
         let (after, code) = match account.is_selfdestructed_locally() {
             _ if !account.is_touched() => (before, None),
             true => (Original::default(), None),
@@ -161,7 +161,7 @@ impl Accesses {
         self.add_change(address, before, after, code);
     }
 
-    /// Adds an account with what it is before and after; `code` is the one after, if it has any.
+    /// Adds an account with its fields before and after; `code` is its new code, if it has any.
     pub(super) fn add_change(
         &mut self,
         address: Address,
@@ -197,7 +197,7 @@ impl Accesses {
         self.add_values(place, slot, value.original_value, after);
     }
 
-    /// Adds a slot of the account at `place` with its values.
+    /// Adds a slot, with its values, of the account at `place`.
     pub(super) fn add_values(
         &mut self,
         place: AccountIndex,
@@ -212,13 +212,14 @@ impl Accesses {
         }
     }
 
-    /// The balance of `address` is not known: what the transaction has paid to it is a credit.
+    /// Removes the balance change of `address`: the balance is unknown, and the payment is a
+    /// credit.
     pub(in crate::evm) fn forget_balance(&mut self, address: Address) {
         let accounts = &self.accounts;
         self.balances.retain(|(place, _)| accounts.get(*place as usize) != Some(&address));
     }
 
-    /// The first of them that `declared` does not have.
+    /// The first access that `declared` does not contain, in order of address and slot.
     pub(in crate::evm) fn first_undeclared(
         &self,
         declared: &Declaration,

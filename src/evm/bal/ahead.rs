@@ -1,5 +1,5 @@
-//! What the list that a block comes with names, read before a transaction asks for it: storage that
-//! is slow answers many questions at once, and a transaction asks one after the other.
+//! Prefetches the state that a block's own access list names. Slow storage answers many reads at
+//! once, while a transaction reads one value after the other.
 
 use crate::ids::WorkerId;
 use crate::sync::{AtomicU64, Mutex, SeqCst};
@@ -10,23 +10,23 @@ use alloy_primitives::{Address, B256, U256};
 use revm::state::{AccountInfo, Bytecode};
 use std::sync::{Arc, OnceLock};
 
-/// The state before the block at all that its list names, once it was read.
+/// Prefetched state before the block, for the accounts and slots in the block's access list.
 #[derive(Debug)]
 pub(in crate::evm) struct Ahead {
     list: Arc<Bal>,
-    /// Workers from this one on read ahead before they run transactions; those below run
-    /// transactions at once, so that a list which names too much holds up none of them.
+    /// Workers from this one on prefetch before they run transactions. Lower workers run
+    /// transactions at once, so a list that names too much delays none of them.
     first_reader: WorkerId,
-    /// The number of each account's item. Those of its slots follow.
+    /// Item number of each account; the items of its slots follow.
     first: Vec<usize>,
     accounts: Box<[OnceLock<Option<AccountInfo>>]>,
     slots: Box<[OnceLock<U256>]>,
     codes: Mutex<B256Map<Bytecode>>,
-    /// The next item that no worker has begun to read.
+    /// The next item that no worker has claimed.
     next: AtomicU64,
 }
 
-/// An item of the list.
+/// An item of the list to prefetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evm) enum Item {
     Account(Address),
@@ -53,12 +53,12 @@ impl Ahead {
         }
     }
 
-    /// Whether `worker` reads ahead before it runs transactions.
+    /// Whether `worker` prefetches before it runs transactions.
     pub(in crate::evm) fn has_reader(&self, worker: WorkerId) -> bool {
         worker >= self.first_reader
     }
 
-    /// The next item, which no other worker gets.
+    /// Claims the next item; no other worker gets it.
     pub(in crate::evm) fn next(&self) -> Option<Item> {
         let item = usize::try_from(self.next.fetch_add(1, SeqCst)).unwrap_or(usize::MAX);
         let place = self.first.partition_point(|first| *first <= item).checked_sub(1)?;
@@ -79,7 +79,7 @@ impl Ahead {
         Some((place, self.list.get(place)?))
     }
 
-    /// Where the account before the block is kept, if the list names it.
+    /// Cell for the account before the block, if the list names it.
     pub(in crate::evm) fn account(
         &self,
         address: &Address,
@@ -87,7 +87,7 @@ impl Ahead {
         self.accounts.get(self.account_at(address)?.0)
     }
 
-    /// Where the slot's value before the block is kept, if the list names it.
+    /// Cell for the slot's value before the block, if the list names it.
     pub(in crate::evm) fn slot(&self, address: &Address, slot: U256) -> Option<&OnceLock<U256>> {
         let (place, account) = self.account_at(address)?;
         let changes = &account.storage_changes;
@@ -95,7 +95,7 @@ impl Ahead {
             Ok(nth) => nth,
             Err(_) => changes.len() + account.storage_reads.binary_search(&slot).ok()?,
         };
-        // Each account up to this one has an item that is no slot.
+        // Each account up to this one has one item that is not a slot.
         self.slots.get(self.first.get(place)? - place + nth)
     }
 

@@ -1,4 +1,4 @@
-//! A list that a block comes with, for a caller that does what surrounds the transactions.
+//! Checks a block's own access list for a caller that runs the pre- and post-block steps itself.
 
 use super::accesses::Accesses;
 use super::claims::Claims;
@@ -8,14 +8,14 @@ use alloy_eip7928::bal::Bal;
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use std::sync::Arc;
 
-/// A well-formed list that a block comes with: what surrounds the transactions is compared with it.
+/// A well-formed access list of a block, to be compared with the steps around its transactions.
 pub(crate) struct GivenList {
     claims: Claims,
     transactions: u64,
 }
 
 impl GivenList {
-    /// `gas`: the gas limit of the block, if that limits the list.
+    /// Validates `list`; `gas` is the block's gas limit, if it bounds the length of the list.
     pub(crate) fn new(
         list: &Arc<Bal>,
         transactions: usize,
@@ -25,15 +25,16 @@ impl GivenList {
         Ok(Self { claims, transactions: transactions as u64 })
     }
 
-    /// Compares with `built`, the list of what was accessed before the transactions.
+    /// Compares the list with `built`, the access list of everything before the transactions.
     pub(crate) fn compare_before(&self, built: &[AccountChanges]) -> Result<(), AccessListError> {
         let index = BlockAccessIndex::PRE_EXECUTION;
         let compared = self.claims.compare(index, &Accesses::at(built, index));
         compared.map(drop).map_err(AccessListError::Mismatch)
     }
 
-    /// Compares what follows the transactions with `built`, the list of all that was accessed, and
-    /// whether that is all that the list has. The transactions were compared.
+    /// Compares the list with `built`, the complete access list, at the index after the
+    /// transactions, and checks that the list has no unused entries. The transactions must have
+    /// been compared before.
     pub(crate) fn compare_end(&self, built: &[AccountChanges]) -> Result<(), AccessListError> {
         let index = BlockAccessIndex::from_tx_index(self.transactions);
         let marks = self.claims.compare(index, &Accesses::at(built, index));

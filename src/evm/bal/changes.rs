@@ -1,9 +1,9 @@
-//! Looking up changes in a list, which is in order.
+//! Look-ups in the sorted change lists of an access list.
 
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use alloy_primitives::U256;
 
-/// Where `account` has the changes of `slot`.
+/// Index of `slot` in the storage changes of `account`.
 pub(super) fn slot_place(account: &AccountChanges, slot: U256) -> Option<usize> {
     account.storage_changes.binary_search_by_key(&slot, |it| it.slot).ok()
 }
@@ -17,7 +17,7 @@ pub(super) fn at_index<C>(
     changes.get(changes.binary_search_by_key(&index, of).ok()?)
 }
 
-/// How many changes there are below `index`.
+/// Number of changes below `index`.
 pub(super) fn count_below<C>(
     changes: &[C],
     index: BlockAccessIndex,

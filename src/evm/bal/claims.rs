@@ -1,8 +1,8 @@
-//! A list that a block comes with: what each of its indices is compared with, and what the state is
-//! below an index if the list is right.
+//! Claims of a block's own access list: compares each index with the list, and answers reads below
+//! an index from the list.
 //!
-//! By induction: if what each index below has done is what the list says, then so is the state that
-//! an index finds, whether it was read there or taken from the list.
+//! Correctness is by induction. If every lower index did what the list says, then the state below
+//! an index is what the list says, whether it is read from the store or from the list.
 
 use super::accesses::Accesses;
 use super::changes::{at_index, below, count_below, slot_place};
@@ -18,24 +18,24 @@ use revm::state::{AccountInfo, Bytecode};
 use smallvec::SmallVec;
 use std::sync::{Arc, OnceLock};
 
-/// A well-formed list, prepared for comparisons and for reads.
+/// A well-formed access list, prepared for comparisons and reads.
 #[derive(Debug)]
 pub(in crate::evm) struct Claims {
     list: Arc<Bal>,
     places: AddressMap<u32>,
-    /// How many changes the list has at each index.
+    /// Number of changes in the list at each index.
     changes: Vec<u32>,
-    /// The number of each account's first mark: see [`Kept`](super::accesses::Kept).
+    /// First mark number of each account: see [`Kept`](super::accesses::Kept).
     first_mark: Vec<u32>,
-    /// The codes of each account that changes its code, with their hashes once they are read: a
-    /// list may have more code than the block can pay for.
+    /// Codes of each account that changes its code. Hashes are computed on first read, because a
+    /// list may contain more code than the block can pay for.
     codes: AddressMap<Vec<OnceLock<(B256, Bytecode)>>>,
     wrong: FirstWrong,
     mutant: EvmMutant,
 }
 
-/// A change that the list has: the account's place, and which of its changes at the index. One
-/// number, as many of them are sorted.
+/// A change in the list: the account's place in the high half, and the number of the change in the
+/// low half. A single number sorts faster.
 type Claimed = u64;
 
 fn claimed(place: u32, which: u32) -> Claimed {
@@ -45,12 +45,12 @@ fn claimed(place: u32, which: u32) -> Claimed {
 const BALANCE: u32 = 0;
 const NONCE: u32 = 1;
 const CODE: u32 = 2;
-/// And from here on its slots, in the order of the list.
+/// Slots are numbered from here on, in the order of the list.
 const SLOTS: u32 = 3;
 
 impl Claims {
-    /// The claims of `list`, if a block with as many transactions may have such a list at all.
-    /// `gas`: the gas limit of the block, if that limits the list.
+    /// Validates `list` for a block of `transactions` transactions; `gas` is the block's gas limit,
+    /// if it bounds the length of the list.
     pub(in crate::evm) fn new(
         list: &Arc<Bal>,
         transactions: usize,
@@ -92,7 +92,7 @@ impl Claims {
         Ok(claims)
     }
 
-    /// The list itself.
+    /// The access list.
     pub(in crate::evm) const fn list(&self) -> &Arc<Bal> {
         &self.list
     }
@@ -102,9 +102,9 @@ impl Claims {
         Some((place, self.list.get(place as usize)?))
     }
 
-    /// Compares what `index` has accessed and changed with what the list says of it. Returns the
-    /// marks of what the list has without any change: accounts without any other entry, and
-    /// slots. What has a change is known to be accessed once that is compared.
+    /// Compares the accesses and changes of `index` with the list. Returns the marks of listed
+    /// items that have no changes: accounts without other entries, and slots that are only read.
+    /// Items with changes are known to be accessed once their changes have been compared.
     pub(in crate::evm) fn compare(
         &self,
         index: BlockAccessIndex,
@@ -117,7 +117,8 @@ impl Claims {
         }
     }
 
-    /// The marks of `accesses`, if they are what the list says, which has `listed` changes there.
+    /// Returns the marks of `accesses`, or `None` if they differ from the list, which has `listed`
+    /// changes at `index`.
     fn marks(&self, index: BlockAccessIndex, accesses: &Accesses, listed: u32) -> Option<Vec<u32>> {
         let mut marks = Vec::new();
         let mut changed = SmallVec::<[Claimed; 16]>::new();
@@ -166,8 +167,8 @@ impl Claims {
         is_all.then_some(marks)
     }
 
-    /// Looks whether all that the list has was accessed, if `marks` are those of all indices. What
-    /// has a change was.
+    /// Checks that every listed item was accessed, given the `marks` of all indices. Items with
+    /// changes have been checked by [`compare`](Self::compare).
     pub(in crate::evm) fn compare_all(
         &self,
         marks: impl Iterator<Item = u32>,
@@ -197,24 +198,24 @@ impl Claims {
         Ok(())
     }
 
-    /// A run of `index` on what the list tells has found this difference.
+    /// Records a difference found by an execution of `index` that read from the list.
     pub(in crate::evm) fn note_wrong(&self, index: BlockAccessIndex, wrong: &AccessListMismatch) {
         self.wrong.note(index, wrong);
     }
 
-    /// Whether a run of a lower index on what the list tells has differed from it: what `index`
-    /// is told may be wrong, and no result of it counts.
+    /// Whether an execution of a lower index differed from the list. Then what the list says below
+    /// `index` may be wrong, and no result of `index` counts.
     pub(in crate::evm) fn is_beyond_wrong(&self, index: BlockAccessIndex) -> bool {
         self.wrong.is_below(index) && !is_evm_mutant!(self.mutant, RunsBeyondWrong)
     }
 
-    /// The difference that a run of `index` has found, if no lower one has found any. It is final
-    /// if everything below `index` is as the list says: then so is what the run has read.
+    /// The difference found by an execution of `index`, if no lower index has one. It is final once
+    /// everything below `index` is known to match the list, as the values it read were then right.
     pub(in crate::evm) fn wrong_at(&self, index: BlockAccessIndex) -> Option<AccessListMismatch> {
         self.wrong.at(index)
     }
 
-    /// Below which index the state is told.
+    /// The index below which the list answers reads.
     fn told(&self, mut index: BlockAccessIndex) -> BlockAccessIndex {
         if is_evm_mutant!(self.mutant, ClaimOfIndexItself) {
             index.increment();
@@ -222,7 +223,7 @@ impl Claims {
         index
     }
 
-    /// The account below `index`, where it is `before` the block.
+    /// The account below `index`, given the account `before` the block.
     pub(in crate::evm) fn account_below(
         &self,
         index: BlockAccessIndex,
@@ -251,11 +252,11 @@ impl Claims {
         if let Some((hash, code)) = code {
             (info.code_hash, info.code) = (*hash, Some(code.clone()));
         }
-        // EIP-161: what is changed and is empty then is not there any more.
+        // EIP-161: a changed account that is empty does not exist.
         (!info.is_empty()).then_some(info)
     }
 
-    /// What a slot holds below `index`, if the block has written it by then.
+    /// The value of a slot below `index`, if the block writes the slot by then.
     pub(in crate::evm) fn slot_below(
         &self,
         index: BlockAccessIndex,
@@ -269,14 +270,14 @@ impl Claims {
     }
 }
 
-/// The code of a list with its hash.
+/// Returns a code of the list with its hash.
 pub(crate) fn code_of(bytes: &Bytes) -> (B256, Bytecode) {
-    // No code that a transaction leaves is malformed.
+    // Code left by a transaction is never malformed.
     let code = Bytecode::new_raw_checked(bytes.clone());
     (keccak256(bytes), code.unwrap_or_else(|_| Bytecode::new_legacy(bytes.clone())))
 }
 
-/// The index of a transaction.
+/// Block access index of a transaction.
 pub(in crate::evm) const fn index_of(tx: TxIndex) -> BlockAccessIndex {
     BlockAccessIndex::from_tx_index(tx.0 as u64)
 }

@@ -1,8 +1,9 @@
-//! Transactions that declare what they access, in the way of Solana's Sealevel.
+//! Declared accesses of transactions, as in Solana's Sealevel.
 //!
-//! The carrier is the list of EIP-2930, as wallets sign it. It does not tell reads from writes, and
-//! all calls of a contract would exclude each other if each counted as a write of it. So its order
-//! says the rest; see [`Declaration::of`].
+//! Declarations travel in the EIP-2930 access list, which wallets already sign. That list does not
+//! distinguish reads from writes, and if every entry counted as a write, all calls of a contract
+//! would exclude each other. The order of the list supplies the distinction; see
+//! [`Declaration::of`].
 
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_primitives::{Address, B256, U256};
@@ -10,8 +11,8 @@ use core::fmt;
 use revm::context::TxEnv;
 use revm::context_interface::transaction::AuthorizationTr;
 
-/// A part of the state that is declared as a whole: an account, which is its balance, nonce and
-/// code, or one of its slots.
+/// A unit of state that is declared as a whole: an account (balance, nonce and code), or one of its
+/// storage slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The account.
@@ -20,22 +21,22 @@ pub struct Place {
     pub slot: Option<U256>,
 }
 
-/// What a transaction declares that it reads and writes, in a chain with
+/// The state that a transaction declares to read and write, on a chain with
 /// [`ChainRules::declared_accesses`](crate::ChainRules::declared_accesses).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Declaration {
-    /// In order, each once, and whether it may change. An account stands before its slots.
+    /// Sorted and unique places, with whether each may change. An account precedes its slots.
     places: Vec<(Place, bool)>,
 }
 
-/// What a transaction has done that it had not declared. Of several, the first place in the order
-/// of addresses and slots.
+/// An access of a transaction outside its declaration. If there are several, the first in order of
+/// address and slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Undeclared {
-    /// What it has accessed.
+    /// The accessed place.
     pub place: Place,
-    /// It was declared, but not as something that may change, and has changed.
+    /// True if the place was declared as read only and has changed; false if it was not declared.
     pub is_change: bool,
 }
 
@@ -63,16 +64,17 @@ const fn account(address: Address) -> Place {
 }
 
 impl Declaration {
-    /// What `tx` declares.
+    /// Returns the declaration of `tx`.
     ///
-    /// - The sender, the address of a contract that it creates and the signers of its
-    ///   authorizations may change. The callee is read; with a value above zero it may change.
-    /// - An entry of its access list with slots declares that the account is read and that these
+    /// - The sender, the address of a contract that it creates, and the signers of its
+    ///   authorizations may change. The callee is read; it may change if the transaction transfers
+    ///   value.
+    /// - An entry of the access list with slots declares that the account is read and that these
     ///   slots may change. An entry without slots declares that the account may change.
-    /// - What stands before the first entry of the sender without slots is only read.
+    /// - Everything before the sender's first entry without slots is only read.
     ///
-    /// The fee is no access: a transaction that looks at the beneficiary or pays it declares it
-    /// like any other account. So are precompiles declared.
+    /// The fee is not an access. A transaction that reads or pays the beneficiary must declare it
+    /// like any other account, and likewise every precompile it calls.
     #[must_use]
     pub fn of(tx: &TxEnv) -> Self {
         let items = &tx.access_list.0;
@@ -99,19 +101,19 @@ impl Declaration {
 
     fn new(mut places: Vec<(Place, bool)>) -> Self {
         places.sort_unstable();
-        // What may change stands last of those of one place.
+        // Of equal places, the one that may change sorts last and must survive.
         places.reverse();
         places.dedup_by_key(|(place, _)| *place);
         places.reverse();
         Self { places }
     }
 
-    /// Each place that is declared, in order, and whether it may change.
+    /// Declared places, sorted, with whether each may change.
     pub fn places(&self) -> impl Iterator<Item = (Place, bool)> + '_ {
         self.places.iter().copied()
     }
 
-    /// Whether one of the two may change what the other declares.
+    /// Whether one transaction may change a place that the other declares.
     #[must_use]
     pub fn conflicts(&self, other: &Self) -> bool {
         self.places.iter().any(|(place, may_change)| {
@@ -119,13 +121,14 @@ impl Declaration {
         })
     }
 
-    /// Whether `place` may change, if it is declared.
+    /// Whether `place` may change; `None` if it is not declared.
     pub(super) fn find(&self, place: Place) -> Option<bool> {
         let found = self.places.binary_search_by_key(&place, |(place, _)| *place).ok()?;
         self.places.get(found).map(|(_, may_change)| *may_change)
     }
 
-    /// Makes `tx` declare all that it reads and writes, beside what it declares without a list.
+    /// Rewrites the access list of `tx` so that it declares `all`, besides what it declares by
+    /// rule.
     pub fn declare(tx: &mut TxEnv, all: impl IntoIterator<Item = (Place, bool)>) {
         tx.access_list = AccessList::default();
         let rule = Self::of(tx);
@@ -133,7 +136,7 @@ impl Declaration {
         let (mut reads, mut writes) = (Vec::new(), Vec::new());
         let mut places = all.places.into_iter().peekable();
         while let Some((place, may_change)) = places.next() {
-            // Where a slot is declared its account is read.
+            // Declaring a slot declares a read of its account.
             let of_slot = |(next, _): &(Place, bool)| next.address == place.address;
             let is_known = rule.find(place).is_some_and(|may| may || !may_change)
                 || (place.slot.is_none() && !may_change && places.peek().is_some_and(of_slot));
@@ -152,7 +155,7 @@ impl Declaration {
     }
 }
 
-/// Adds `place`, which comes after the ones that are there, to a list.
+/// Appends `place`, which sorts after the existing entries, to a list.
 fn add(list: &mut Vec<AccessListItem>, Place { address, slot }: Place) {
     let Some(slot) = slot.map(B256::from) else {
         return list.push(AccessListItem { address, storage_keys: Vec::new() });
@@ -221,7 +224,7 @@ mod tests {
             (account(OTHER), false),
         ];
         assert_eq!(places(&some), expected);
-        // Slots of the sender's own do not divide the list.
+        // Entries of the sender with slots do not divide the list.
         let own = call(&[(OTHER, &[]), (SENDER, &[1])]);
         assert!(places(&own).contains(&(account(OTHER), true)));
     }
@@ -240,7 +243,7 @@ mod tests {
         let mut tx = call(&[(OTHER, &[9])]);
         Declaration::declare(&mut tx, all);
         assert_eq!(places(&tx), all);
-        // What is declared without a list is not in it.
+        // Places declared by rule are left out.
         Declaration::declare(&mut tx, [(account(SENDER), true), (account(CALLEE), false)]);
         assert!(tx.access_list.0.is_empty());
     }

@@ -1,16 +1,16 @@
-//! The lowest index that was seen to differ from the list, by runs on what the list tells.
+//! Tracks the lowest index at which an execution on listed values differed from the list.
 //!
-//! Such a run depends on nothing but the list and the state before the block, so each run of an
-//! index finds the same.
+//! Such an execution depends only on the list and on the state before the block, so every execution
+//! of an index finds the same difference.
 
 use super::mismatch::AccessListMismatch;
 use crate::sync::{AtomicU64, Mutex, SeqCst};
 use alloy_eip7928::BlockAccessIndex;
 
-/// The lowest index that is known to differ.
+/// The lowest index known to differ.
 #[derive(Debug)]
 pub(super) struct FirstWrong {
-    /// The same index, for those who only compare with it.
+    /// The same index, for comparisons without the lock.
     lowest: AtomicU64,
     found: Mutex<Option<AccessListMismatch>>,
 }
@@ -30,7 +30,7 @@ impl FirstWrong {
         }
     }
 
-    /// Whether a lower index than `index` differs.
+    /// Whether an index below `index` differs.
     pub(super) fn is_below(&self, index: BlockAccessIndex) -> bool {
         self.lowest.load(SeqCst) < index.get()
     }

@@ -1,4 +1,4 @@
-//! Puts together what all of a block has accessed: the list in its canonical order.
+//! Builds a block's access list, in canonical order, from the accesses of each index.
 
 use super::accesses::{Accesses, AccountIndex};
 use crate::evm::fees::reward::Reward;
@@ -12,16 +12,16 @@ use alloy_primitives::map::{AddressMap, HashMap};
 use alloy_primitives::{Address, U256};
 use core::hash::{Hash, Hasher};
 
-/// An account for which something may be deferred.
+/// An account that may receive blind credits.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::evm) struct Receiver {
     pub(in crate::evm) address: Address,
-    /// What it owns so far; `None` if there is no account.
+    /// The balance so far; `None` if the account does not exist.
     pub(in crate::evm) balance: Option<U256>,
 }
 
-/// A slot of the account at a place. As numbers, which are hashed in a fraction of the time that
-/// bytes take.
+/// A slot of the account at a place. Hashed as numbers, which takes a fraction of the time of
+/// bytes.
 #[derive(Debug, PartialEq, Eq)]
 struct SlotKey {
     account: usize,
@@ -35,28 +35,28 @@ impl Hash for SlotKey {
     }
 }
 
-/// A list that grows index by index.
+/// An access list under construction, extended index by index.
 #[derive(Debug)]
 pub(in crate::evm) struct ListBuilder {
-    /// Places of accounts in `list`.
+    /// Positions of accounts in `list`.
     places: AddressMap<usize>,
-    /// Accounts in the order in which they are found, and so are their slots: until the end slots
-    /// that were only read are among the changed ones.
+    /// Accounts, and their slots, in the order of first access. Until `build`, slots that were only
+    /// read are among the changed ones.
     list: Vec<AccountChanges>,
-    /// Places of slots in their accounts.
+    /// Positions of slots in their accounts.
     slot_places: HashMap<SlotKey, usize>,
     /// The receivers of rewards and of surcharges.
     receivers: [Receiver; 2],
     touch_creates: bool,
     next: BlockAccessIndex,
     mutant: EvmMutant,
-    /// Places of the accounts of the accesses in hand.
+    /// Positions of the accounts of the accesses being added.
     found: Vec<usize>,
 }
 
 impl ListBuilder {
-    /// An empty list, with room for as many accounts. `touch_creates`: a touch alone creates an
-    /// account, before EIP-161.
+    /// Creates an empty list with room for `room` accounts. `touch_creates`: whether touching an
+    /// account creates it (before EIP-161).
     pub(in crate::evm) fn new(
         receivers: [Receiver; 2],
         touch_creates: bool,
@@ -75,7 +75,7 @@ impl ListBuilder {
         }
     }
 
-    /// Adds what the next index has accessed.
+    /// Adds the accesses of the next index.
     pub(in crate::evm) fn add(&mut self, accesses: &Accesses) {
         let index = self.next;
         self.next.increment();
@@ -120,7 +120,7 @@ impl ListBuilder {
         }
     }
 
-    /// Adds to a receiver what a transaction has deferred for it.
+    /// Adds a transaction's blind credit to a receiver.
     fn credit(&mut self, index: BlockAccessIndex, which: usize, amount: U256) {
         let (touch_creates, mutant) = (self.touch_creates, self.mutant);
         let Some(receiver) = self.receivers.get_mut(which) else { return };
@@ -146,7 +146,7 @@ impl ListBuilder {
         }
     }
 
-    /// The place of an account in the list, which has it from then on.
+    /// Position of an account in the list; adds the account if it is missing.
     fn place(&mut self, address: Address) -> usize {
         let next = self.list.len();
         let place = *self.places.entry(address).or_insert(next);
@@ -169,7 +169,7 @@ impl ListBuilder {
         place
     }
 
-    /// The list of all that was added.
+    /// Returns the list in canonical order.
     pub(in crate::evm) fn build(self) -> Bal {
         let Self { mut list, .. } = self;
         for account in &mut list {
@@ -179,7 +179,7 @@ impl ListBuilder {
             account.storage_reads.extend(read.map(|slot| slot.slot));
             slots.retain(|slot| !slot.changes.is_empty());
         }
-        // Accounts are large, and are moved once.
+        // Sort indices instead of accounts: an account is large and should be moved only once.
         let mut order: Vec<(Address, usize)> =
             (0..list.len()).zip(&list).map(|(place, account)| (account.address, place)).collect();
         order.sort_unstable();
@@ -188,12 +188,12 @@ impl ListBuilder {
     }
 }
 
-/// Adds a change, or replaces one with the same index.
+/// Adds a change, or replaces the one with the same index.
 fn set<C>(changes: &mut Vec<C>, change: C, index: impl Fn(&C) -> BlockAccessIndex) {
     match changes.last_mut() {
         Some(last) if index(last) == index(&change) => *last = change,
         Some(_) => changes.push(change),
-        // Most change once: a vector that grows makes room for four.
+        // Most items change once, and a growing vector would allocate room for four.
         None => *changes = vec![change],
     }
 }

@@ -1,4 +1,4 @@
-//! How a list that a block comes with differs from what the block does.
+//! Differences between a block's own access list and its execution.
 
 use super::accesses::Accesses;
 use super::changes::{at_index, slot_place};
@@ -13,66 +13,67 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccessListError {
-    /// Order, duplicates, empty entries, or indices that the block does not have. No transaction
-    /// was executed.
+    /// Wrong order, duplicates, empty entries, or indices that the block does not have. No
+    /// transaction was executed.
     #[error("the access list is malformed: {0}")]
     Malformed(BlockAccessListValidationError),
-    /// It has more items than the gas limit of the block allows (from Amsterdam). No transaction
+    /// The list has more items than the block's gas limit allows (from Amsterdam). No transaction
     /// was executed.
     #[error("the access list is too long: {0}")]
     TooLong(BlockAccessListGasError),
-    /// The block does something else: the lowest index that differs, there the lowest address.
+    /// The execution differs from the list. Reports the lowest differing index, and there the
+    /// lowest address.
     #[error("the access list is wrong: {0}")]
     Mismatch(Box<AccessListMismatch>),
 }
 
-/// Where an access list and the execution differ.
+/// A difference between an access list and the execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccessListMismatch {
-    /// Block access index: 0 before the transactions, 1 to n the transactions, n + 1 after them.
-    /// What is listed and was never accessed is found at n + 1.
+    /// Block access index: 0 before the transactions, 1 to n for the transactions, n + 1 after
+    /// them. A listed item that was never accessed is reported at n + 1.
     pub index: u64,
-    /// The account.
+    /// The account that differs.
     pub address: Address,
-    /// What of the account.
+    /// The part of the account that differs.
     pub field: AccountField,
-    /// What the list says; `None` if it does not have the account, the slot or the change.
+    /// The listed access; `None` if the list lacks the account, the slot or the change.
     pub listed: Option<Access>,
-    /// What the execution did; `None` if it did not access it, or did not change it.
+    /// The executed access; `None` if the item was not accessed, or not changed.
     pub executed: Option<Access>,
 }
 
-/// A part of an account that an access list has.
+/// A part of an account in an access list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum AccountField {
-    /// The account itself, whatever was changed in it.
+    /// The account itself, whichever part changed.
     Account,
-    /// Its balance in wei.
+    /// The balance in wei.
     Balance,
-    /// Its nonce.
+    /// The nonce.
     Nonce,
-    /// Its code.
+    /// The code.
     Code,
-    /// A slot of its storage.
+    /// A storage slot.
     Slot(U256),
 }
 
-/// What happens to a part of an account at an index.
+/// An access to a part of an account at one index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access {
-    /// It is accessed without a change.
+    /// Accessed without a change.
     Unchanged,
-    /// Balance, nonce or slot are changed to this value.
+    /// Balance, nonce or slot changed to this value.
     Value(U256),
-    /// The code is changed to this.
+    /// The code changed to these bytes.
     Code(Bytes),
 }
 
 impl AccessListMismatch {
-    /// The list has an account, or a slot of it, that nothing has accessed.
+    /// Difference for a listed account, or slot, that nothing accessed.
     pub(super) const fn unused(end: u32, address: Address, slot: Option<U256>) -> Self {
         let field = match slot {
             Some(slot) => AccountField::Slot(slot),
@@ -120,10 +121,10 @@ impl fmt::Display for Access {
     }
 }
 
-/// What happens at one index.
+/// The accesses at one index.
 type Step = BTreeMap<(Address, AccountField), Access>;
 
-/// The lowest part in which `list` and `accesses` differ at `index`. One must.
+/// The lowest difference between `list` and `accesses` at `index`. There must be one.
 pub(super) fn first_difference(
     list: &[AccountChanges],
     index: BlockAccessIndex,
@@ -132,7 +133,7 @@ pub(super) fn first_difference(
     let (executed, claimed) = (executed(accesses), claimed(list, index));
     let says = |key: &(Address, AccountField)| {
         let (address, field) = *key;
-        // Accounts and slots may be accessed at any index: the list does not say at which.
+        // Accounts and slots without a change have no index in the list: any index may access them.
         let has_no_index = matches!(field, AccountField::Account | AccountField::Slot(_));
         let is_accessed = executed.contains_key(key) && has_no_index;
         let elsewhere = is_accessed && is_listed(list, address, field);
@@ -170,7 +171,7 @@ fn executed(accesses: &Accesses) -> Step {
     step
 }
 
-/// The changes that `list` has at `index`.
+/// Changes in `list` at `index`.
 fn claimed(list: &[AccountChanges], index: BlockAccessIndex) -> Step {
     let mut step = Step::new();
     for account in list {
@@ -191,7 +192,7 @@ fn claimed(list: &[AccountChanges], index: BlockAccessIndex) -> Step {
     step
 }
 
-/// Whether `list` has the account, or the slot, at all.
+/// Whether `list` contains the account, or the slot, at any index.
 fn is_listed(list: &[AccountChanges], address: Address, field: AccountField) -> bool {
     let account = list.binary_search_by_key(&address, |it| it.address).ok();
     let Some(account) = account.and_then(|place| list.get(place)) else { return false };

@@ -1,11 +1,12 @@
-//! Block access lists (EIP-7928): what each transaction of a block has accessed, with the values
-//! that it left.
+//! Block access lists (EIP-7928): the accesses of each transaction of a block, with the values it
+//! wrote.
 //!
-//! [`recorder`] takes the accesses of a transaction from revm's journal, [`accesses`] holds them,
-//! [`outside`] has those of the calls around the transactions, and [`list`] puts all of them
-//! together, in block order. [`claims`] compares them with a list that the block comes with, and
-//! [`mismatch`] says where they differ. [`declaration`] is what a transaction declares of them.
-//! Nothing here is made unless there is a list, or one is asked for, or declarations count.
+//! [`recorder`] extracts a transaction's accesses from revm's journal, [`accesses`] stores them,
+//! [`outside`] stores the accesses of the steps around the transactions, and [`list`] builds the
+//! list in canonical order. [`claims`] compares accesses with the block's own list, and
+//! [`mismatch`] describes a difference. [`declaration`] covers accesses that transactions declare.
+//! All of this is idle unless the block has a list, a list is being built, or declarations are
+//! enforced.
 
 pub(super) mod accesses;
 pub(super) mod ahead;

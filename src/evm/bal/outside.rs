@@ -1,5 +1,5 @@
-//! What is accessed before the first and after the last transaction: by system calls, withdrawals,
-//! rewards of the block. Each side has one index, whatever it consists of.
+//! Accesses before the first and after the last transaction: system calls, withdrawals, block
+//! rewards. Each side has a single index, whatever it consists of.
 
 use super::accesses::{Accesses, Original};
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
@@ -8,16 +8,16 @@ use alloy_primitives::{Address, U256};
 use revm::bytecode::Bytecode;
 use revm::state::{AccountInfo, EvmState};
 
-/// What the steps on one side of the transactions have accessed, taken together.
+/// Combined accesses of all steps on one side of the transactions.
 #[derive(Debug, Default)]
 pub(in crate::evm) struct Outside(AddressMap<Span>);
 
-/// An account before the first step that accesses it, and after the last one.
+/// An account before the first step that accesses it, and after the last.
 #[derive(Debug)]
 struct Span {
     before: Original,
     after: Original,
-    /// The code that it has got, if that is not empty.
+    /// The account's new code, unless empty.
     code: Option<Bytecode>,
     /// Slots with their values before and after.
     slots: HashMap<U256, (U256, U256)>,
@@ -30,7 +30,8 @@ impl Span {
 }
 
 impl Outside {
-    /// A system call has left `state`. What it has destroyed may come back later.
+    /// Adds a system call that ended with `state`. A later call may recreate an account that this
+    /// one destroyed.
     pub(in crate::evm) fn add_call(&mut self, state: &EvmState, mutant: EvmMutant) {
         if is_evm_mutant!(mutant, SecondCallUnlisted) && !self.0.is_empty() {
             return;
@@ -54,7 +55,7 @@ impl Outside {
         }
     }
 
-    /// The account, which is `info` after the calls, gets `amount` wei.
+    /// Adds `amount` wei to the account, which is `info` after the calls.
     pub(in crate::evm) fn add_balance(
         &mut self,
         address: Address,
@@ -65,7 +66,7 @@ impl Outside {
         *balance = balance.saturating_add(U256::from(amount));
     }
 
-    /// The account, which is `info` after the calls, loses its balance.
+    /// Sets the balance of the account, which is `info` after the calls, to zero.
     pub(in crate::evm) fn drain(&mut self, address: Address, info: Option<&AccountInfo>) {
         self.span(address, info).after.balance = U256::ZERO;
     }

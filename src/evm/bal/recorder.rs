@@ -1,9 +1,9 @@
-//! Takes what a transaction has accessed from a journal that others may have used before it.
+//! Extracts one transaction's accesses from a journal that earlier transactions may have used.
 //!
-//! revm notes each access: an account or slot that a transaction meets for the first time has an
-//! entry in the journal. Where a call fails its entries are reverted, but what was accessed stays
-//! accessed; so they are noted here before that. What is warm from the beginning has no entry when
-//! it is loaded; there revm has marked the account or slot itself with the transaction.
+//! revm journals accesses: the first time a transaction meets an account or slot, it adds an entry.
+//! When a call fails, its entries are reverted although the accesses still count, so the recorder
+//! notes them before the revert. Accounts and slots that are warm from the beginning get no entry
+//! when loaded; revm marks them with the transaction's id instead.
 
 use super::accesses::{Accesses, Original};
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
@@ -13,18 +13,18 @@ use revm::context::journal::JournalInner;
 use revm::state::{Account, EvmState, TransactionId};
 use smallvec::SmallVec;
 
-/// An access.
+/// An accessed account, or a slot of it.
 type Access = (Address, Option<U256>);
 
-/// Records what one transaction accesses.
+/// Records the accesses of one transaction.
 #[derive(Debug)]
 pub(in crate::evm) struct Recorder {
-    /// What was or may be reverted, and what may have been accessed.
+    /// Accesses that were or may be reverted, and possible accesses.
     noted: SmallVec<[Access; 2]>,
-    /// Number of the journal's first entries that are in `noted`. Without it a frame that ends
-    /// within others would be noted once for each of them.
+    /// Number of leading journal entries already in `noted`. Without it, entries in nested frames
+    /// would be noted once per enclosing frame.
     noted_to: usize,
-    /// What the last transaction has accessed: its room is used again.
+    /// Accesses of the last transaction; the allocation is reused.
     accesses: Accesses,
     mutant: EvmMutant,
 }
@@ -35,19 +35,19 @@ impl Recorder {
         Self { noted: SmallVec::new_const(), noted_to: 0, accesses, mutant }
     }
 
-    /// A transaction begins.
+    /// Starts a transaction.
     pub(in crate::evm) fn begin(&mut self) {
         self.noted.clear();
         self.noted_to = 0;
     }
 
-    /// Notes what may have been accessed: it counts if revm has marked it.
+    /// Notes a possible access; it counts if revm marked it with the transaction.
     pub(in crate::evm) fn note(&mut self, address: Address, slot: Option<U256>) {
         self.noted.push((address, slot));
     }
 
-    /// Notes what the entries of `journal` have accessed, as the last ones may be reverted now.
-    /// Those of frames around them are noted, too, so that each is noted once.
+    /// Notes the accesses in the entries of `journal`, because the last of them may be reverted
+    /// next. Entries of enclosing frames are included, so that each entry is noted only once.
     pub(in crate::evm) fn note_entries(&mut self, journal: &JournalInner<JournalEntry>) {
         if is_evm_mutant!(self.mutant, RevertedAccessLost) {
             return;
@@ -57,14 +57,14 @@ impl Recorder {
         self.noted_to = journal.journal.len();
     }
 
-    /// Has to be told of the entries that are left in `journal` before others follow them, once
-    /// some that were noted may have been reverted.
+    /// Must be called with the number of entries `left` in the journal after a possible revert of
+    /// noted entries, before new entries follow.
     pub(in crate::evm) fn keep_entries(&mut self, left: usize) {
         self.noted_to = self.noted_to.min(left);
     }
 
-    /// What the transaction in hand has accessed, which is over. `precompiles`: all of them that
-    /// it has brought into `journal`, and maybe others.
+    /// Returns the accesses of the current transaction, and ends it. `precompiles` must contain
+    /// every precompile that the transaction loaded into `journal`, and may contain others.
     pub(in crate::evm) fn take(
         &mut self,
         journal: &mut JournalInner<JournalEntry>,
@@ -75,7 +75,7 @@ impl Recorder {
         &self.accesses
     }
 
-    /// What the transaction in hand has accessed so far.
+    /// Returns the accesses of the current transaction so far.
     pub(in crate::evm) fn look(
         &mut self,
         journal: &mut JournalInner<JournalEntry>,
@@ -111,7 +111,7 @@ fn access(entry: &JournalEntry) -> Option<Access> {
     }
 }
 
-/// Accesses that are looked up in the journal.
+/// Looks up accesses in the journal.
 struct Taking<'j> {
     state: &'j mut EvmState,
     transaction: TransactionId,
@@ -119,7 +119,7 @@ struct Taking<'j> {
 }
 
 impl Taking<'_> {
-    /// Adds those of `all` that the transaction has accessed. Often the next one is of the same
+    /// Adds those of `all` that the transaction accessed. Consecutive accesses often share an
     /// account.
     fn add(&mut self, all: impl Iterator<Item = Access>) {
         let Self { state, transaction, accesses } = self;
@@ -151,7 +151,7 @@ fn add_account(accesses: &mut Accesses, address: Address, account: &mut Account)
         accesses.accounts.push(address);
         return;
     }
-    // A copy of it would count its code, in one place for all cores.
+    // Cloning the account would change its code's reference count, which all cores share.
     let before = match account.is_changed() {
         true => Original::of(account.original_info_mut()),
         false => Original::of(&account.info),
@@ -179,7 +179,7 @@ mod tests {
         }
     }
 
-    /// Forty constructors end one within the other, and each notes what it may lose.
+    /// Forty nested constructors end one after the other; each notes the entries it may lose.
     #[test]
     fn what_the_innermost_frame_accesses_is_noted_once() {
         let mut journal = JournalInner::new();
@@ -190,7 +190,7 @@ mod tests {
             recorder.keep_entries(journal.journal.len());
         }
         assert_eq!(recorder.noted.len(), 1_001);
-        // The last one fails, and what follows it is accessed as well.
+        // The last constructor fails, and later accesses are recorded as well.
         journal.journal.truncate(1);
         recorder.keep_entries(1);
         read(&mut journal, 1_000..1_010);

@@ -1,4 +1,4 @@
-//! From what Braid says of a transaction to what a database commits.
+//! Converts a committed transaction into the state that a database commits.
 
 use super::committed::Committed;
 use crate::evm::exec::change::{AccountChange, ChangeKind};
@@ -6,18 +6,18 @@ use alloy_primitives::{Address, KECCAK256_EMPTY, U256, map::B256Map};
 use revm::primitives::hardfork::SpecId;
 use revm::state::{Account, AccountInfo, Bytecode, EvmState, EvmStorageSlot, TransactionId};
 
-/// Codes that the transactions of a block have deployed so far. A database that commits them one by
-/// one has them with the accounts; later transactions of Braid name them by their hashes.
+/// Codes deployed by the block's transactions so far. Later changes name a code by its hash, while
+/// a database that commits transactions one by one expects it in the account.
 #[derive(Debug, Default)]
 pub(crate) struct Codes(B256Map<Bytecode>);
 
 impl Codes {
-    /// The changes of a transaction, the reward that lies apart left out. `now` is what the
-    /// database says of an account: it may have a code beside it that it knows nowhere else, of an
-    /// earlier block that is not written yet.
+    /// Returns the transaction's changes, without a separate reward. `now` reads an account from
+    /// the database, which may hold a code only in the account: that of an earlier block that is
+    /// not written yet.
     ///
     /// # Errors
-    /// Those of `now`.
+    /// Returns any error of `now`.
     pub(crate) fn state_of<E>(
         &mut self,
         committed: &Committed,
@@ -31,9 +31,9 @@ impl Codes {
         accounts.collect()
     }
 
-    /// Gives `info`, which `change` leaves, its code, if it is known. The empty code stands beside
-    /// it as in revm, where it shows in the bundle: if the transaction has loaded it, or stays as
-    /// it is; not where a creation has failed.
+    /// Sets the code of `info`, the account after `change`, if the code is known. The empty code is
+    /// set where revm sets it, because the bundle shows it: if the transaction loaded the code, or
+    /// the account had it before; not after a failed creation.
     fn complete<E>(
         &mut self,
         info: &mut AccountInfo,
@@ -63,8 +63,9 @@ impl Codes {
     }
 }
 
-/// Adds a reward to what a transaction changed. `now` is its receiver before the transaction's
-/// commit; a receiver that the transaction loaded gets its reward there.
+/// Adds a reward to the changes of a transaction. `now` is the receiver's account before the
+/// transaction commits; a receiver that the transaction loaded has the reward in its change
+/// already.
 pub(crate) fn add_reward(
     state: &mut EvmState,
     receiver: Address,
@@ -73,7 +74,7 @@ pub(crate) fn add_reward(
     spec: SpecId,
 ) {
     let mut account = loaded(now.as_ref());
-    // As revm has it, a reward that does not fit is dropped; the account is touched all the same.
+    // Like revm, drop a reward that would overflow, but touch the account.
     if let Some(sum) = account.info.balance.checked_add(amount) {
         account.info.balance = sum;
     }
@@ -81,14 +82,14 @@ pub(crate) fn add_reward(
         if now.is_some() {
             return;
         }
-        // Before EIP-161 touching an account creates it.
+        // Before EIP-161, touching an account creates it.
         account.mark_created();
     }
     account.mark_touch();
     state.insert(receiver, account);
 }
 
-/// The account as it was before a transaction.
+/// Returns the account as it was before the transaction.
 fn loaded(before: Option<&AccountInfo>) -> Account {
     match before {
         Some(info) => Account::from(info.clone()),
@@ -131,7 +132,7 @@ mod tests {
         knows_balance: true,
     };
 
-    /// The bundle of the caller's `State` lists the empty code where it stands beside an account.
+    /// The bundle of the caller's `State` lists the empty code if the account holds it.
     #[test]
     fn the_empty_code_is_beside_an_account_where_revm_has_it() {
         let (with, without) = (AccountInfo::default(), AccountInfo::default().without_code());
@@ -150,7 +151,7 @@ mod tests {
         }
     }
 
-    /// As that of an account which an earlier block, not written yet, has delegated.
+    /// For instance the code of an account delegated by an earlier block that is not written yet.
     #[test]
     fn a_code_that_only_the_account_knows_stays_beside_it() {
         let code = Bytecode::new_legacy([0x60, 0x00].into());

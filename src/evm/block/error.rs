@@ -1,4 +1,4 @@
-//! Why a block, or a transaction of it, is not executed.
+//! Why a block, or one of its transactions, cannot be executed.
 
 use super::output::BlockOutput;
 use crate::error::Invariant;
@@ -11,7 +11,7 @@ use crate::worker::TxError;
 use core::fmt;
 use revm::database_interface::ErasedError;
 
-/// Where in the block something happened.
+/// Position in a block at which execution ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum At {
     /// Before the first transaction.
@@ -42,14 +42,14 @@ pub enum BlockErrorKind<E> {
     /// The transaction is invalid (validate mode only).
     #[error("{0}{next}", next = next(.0))]
     Invalid(Rejection),
-    /// The block's access list (EIP-7928) is not that of the block.
+    /// The block's access list (EIP-7928) differs from what the block does.
     #[error("{0}; refuse the block")]
     AccessList(AccessListError),
-    /// A system contract did not succeed (EIP-2935, EIP-4788, EIP-7002, EIP-7251, EIP-8282), one
-    /// for requests has no code, or a deposit log is malformed (EIP-6110).
+    /// A system contract failed (EIP-2935, EIP-4788, EIP-7002, EIP-7251, EIP-8282), a request
+    /// contract has no code, or a deposit log is malformed (EIP-6110).
     #[error("system call: {0}; refuse the block, or correct `Block` and `ChainRules`")]
     SystemCall(String),
-    /// The caller wanted no more.
+    /// The caller cancelled the block.
     #[error("cancelled; `committed` has what was done, and the executor is ready")]
     Cancelled,
     /// A bug in Braid.
@@ -60,10 +60,10 @@ pub enum BlockErrorKind<E> {
     Internal(Invariant),
 }
 
-/// What to do about a transaction that makes the block invalid.
+/// Advice for a transaction that makes the block invalid.
 fn next(rejection: &Rejection) -> &'static str {
     match rejection {
-        // These say it themselves, or it is for their author to say.
+        // These messages already say what to do, or it is for their author to say.
         Rejection::Header(_) | Rejection::AccessList(_) | Rejection::Custom(_) => "",
         Rejection::Invalid(_) | Rejection::BlockGas { .. } | Rejection::BlobGas { .. } => {
             "; refuse the block, or leave the transaction out (`Mode::Build`)"
@@ -71,15 +71,15 @@ fn next(rejection: &Rejection) -> &'static str {
     }
 }
 
-/// The block ended early. What was committed before is in it and stays valid.
+/// A block that ended early, with the result of its committed prefix, which stays valid.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BlockError<E> {
     /// Where sequential execution would have ended.
     pub at: At,
-    /// Why.
+    /// Why the block ended.
     pub kind: BlockErrorKind<E>,
-    /// Outcomes and state of the committed prefix.
+    /// Result of the committed prefix.
     pub committed: Box<BlockOutput>,
 }
 
@@ -96,7 +96,7 @@ impl<E: core::error::Error + 'static> core::error::Error for BlockError<E> {
 }
 
 impl BlockError<ErasedError> {
-    /// The same with the error of the database in its own type.
+    /// Converts the error into the database's own error type.
     pub(crate) fn typed<E: core::error::Error + Send + Sync + 'static>(self) -> BlockError<E> {
         let Self { at, kind, committed } = self;
         BlockError { at, kind: kind.typed(), committed }
@@ -122,13 +122,14 @@ impl BlockErrorKind<ErasedError> {
 /// Where and why the transactions ended early.
 pub(in crate::evm) type Failure<S> = (At, BlockErrorKind<DbError<S>>);
 
-/// The caller wanted no more, when all below `frontier` was committed, of `all`.
+/// Error of a block of `all` transactions, cancelled when everything below `frontier` was
+/// committed.
 pub(in crate::evm) fn cancelled<E>(frontier: TxIndex, all: usize) -> (At, BlockErrorKind<E>) {
     let at = if all <= frontier.position() { At::PostBlock } else { At::Transaction(frontier) };
     (at, BlockErrorKind::Cancelled)
 }
 
-/// Why the transactions did not all commit, if so. Re-raises the panic of user code.
+/// Why not all transactions committed, or `None`. Re-raises the panic of user code.
 pub(in crate::evm) fn failure<E>(
     frontier: TxIndex,
     halt: Option<Halt>,

@@ -1,4 +1,4 @@
-//! Gas of a block.
+//! Gas accounting of a block.
 
 use crate::evm::exec::input::Block;
 use revm::context::TxEnv;
@@ -8,7 +8,7 @@ use revm::context_interface::transaction::TransactionType;
 /// Gas of the committed prefix.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::evm) struct BlockGas {
-    /// After refunds: what receipts add up.
+    /// After refunds: the receipts' cumulative gas.
     pub(in crate::evm) cumulative: u64,
     pub(in crate::evm) regular: u64,
     pub(in crate::evm) state: u64,
@@ -16,7 +16,7 @@ pub(in crate::evm) struct BlockGas {
 }
 
 impl BlockGas {
-    /// Gas of `tx`, which has used `gas`.
+    /// Gas of `tx`, whose execution used `gas`.
     pub(in crate::evm) fn of(tx: Option<&TxEnv>, gas: &ResultGas) -> Self {
         Self {
             cumulative: gas.tx_gas_used(),
@@ -35,7 +35,7 @@ impl BlockGas {
         }
     }
 
-    /// Gas used as the header counts it (EIP-8037 from Amsterdam).
+    /// Gas used, as the header counts it (EIP-8037 from Amsterdam).
     pub(in crate::evm) fn used(&self, block: &Block) -> u64 {
         if block.cfg.enable_amsterdam_eip8037 {
             self.regular.max(self.state)
@@ -44,13 +44,13 @@ impl BlockGas {
         }
     }
 
-    /// Gas that counts against the limit when the next transaction is admitted.
+    /// Gas that counts against the block's limit when the next transaction is admitted.
     pub(in crate::evm) fn admitted(&self, block: &Block) -> u64 {
         if block.cfg.enable_amsterdam_eip8037 { self.regular } else { self.cumulative }
     }
 }
 
-/// Blob gas of a transaction. Only one of EIP-4844 carries blobs, whatever others name.
+/// Blob gas of a transaction. Only EIP-4844 transactions carry blobs, whatever hashes others list.
 pub(in crate::evm) fn blob_gas(tx: &TxEnv) -> u64 {
     if tx.tx_type != TransactionType::Eip4844 as u8 {
         return 0;

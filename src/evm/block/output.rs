@@ -19,40 +19,41 @@ use revm::context::result::{ExecutionResult, HaltReason, Output, ResultGas, Succ
 use revm::database::BundleState;
 use revm::interpreter::interpreter::EthInterpreter;
 
-/// How an executed transaction ended. Its logs are in its receipt.
+/// How an executed transaction ended. The transaction's logs are in its receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExecutedStatus {
-    /// It succeeded.
+    /// The transaction succeeded.
     Success {
         /// The opcode that ended it.
         reason: SuccessReason,
-        /// Returned data, or the address of the created contract with its code.
+        /// Return data, or the address and code of the created contract.
         output: Output,
     },
-    /// It reverted; the gas that was left went back.
+    /// The transaction reverted; unused gas was refunded.
     Revert {
-        /// Returned data.
+        /// Return data.
         output: Bytes,
     },
-    /// It failed and used up its gas.
+    /// The transaction failed and consumed all its gas.
     Halt {
-        /// Why.
+        /// Why the transaction halted.
         reason: HaltReason,
     },
 }
 
-/// What an executed transaction left beside its receipt.
+/// Result of an executed transaction, without its logs, which are in its receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Executed {
-    /// How it ended.
+    /// How the transaction ended.
     pub status: ExecutedStatus,
-    /// Its gas, before and after refunds.
+    /// Gas of the transaction, before and after refunds.
     pub gas: ResultGas,
 }
 
 impl Executed {
-    /// The same in revm's type. Nothing is copied. `logs` are those of the transaction's receipt.
+    /// Converts into revm's [`ExecutionResult`] without copying. `logs` are the logs of the
+    /// transaction's receipt.
     #[must_use]
     pub fn into_result(self, logs: Vec<Log>) -> ExecutionResult {
         let gas = self.gas;
@@ -66,12 +67,12 @@ impl Executed {
     }
 }
 
-/// What became of a transaction.
+/// Outcome of a transaction: executed, or skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is in the block.
+    /// The transaction is in the block.
     Executed(Executed),
-    /// It is left out (build mode only).
+    /// The transaction was left out of the block (build mode only).
     Skipped(Rejection),
 }
 
@@ -79,45 +80,45 @@ pub enum Outcome {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct BlockOutput {
-    /// One for each transaction, in order.
+    /// One outcome per transaction, in block order.
     pub outcomes: Vec<Outcome>,
-    /// Receipts of the executed transactions, in order. Each converts into alloy's
-    /// `ReceiptEnvelope`, which has the bloom, with [`From`]; its logs are moved.
+    /// Receipts of the executed transactions, in block order. Each converts with [`From`] into
+    /// alloy's `ReceiptEnvelope`, which has the bloom; the logs are moved, not copied.
     pub receipts: Vec<EthereumReceipt>,
-    /// Requests to the consensus layer (EIP-7685), from Prague.
+    /// Requests to the consensus layer (EIP-7685); empty before Prague.
     pub requests: Requests,
-    /// Gas used by the block as its header counts it: after refunds; from Amsterdam the larger of
-    /// regular and state gas.
+    /// Gas used as the block header counts it: after refunds; from Amsterdam, the larger of regular
+    /// and state gas.
     pub gas_used: u64,
     /// Blob gas of the executed transactions (EIP-4844).
     pub blob_gas_used: u64,
-    /// All state changes with their reverts, system calls and rewards included.
+    /// All state changes with their reverts, including system calls and rewards.
     pub bundle: BundleState,
-    /// What the block accesses and changes (EIP-7928), in canonical order, if
-    /// [`Config::access_list`](crate::Config::access_list) asks for it; `compute_hash` gives the
-    /// hash for the header. Index 0 are the calls before the transactions, 1 to n the executed
-    /// transactions - skipped ones have no index -, and n + 1 withdrawals, rewards of the block and
-    /// the calls after the transactions. Of a block that ends with an error it has the committed
-    /// prefix, and `None` if that is nothing.
+    /// Block access list (EIP-7928) in canonical order, if enabled by
+    /// [`Config::access_list`](crate::Config::access_list); `compute_hash` returns the hash for the
+    /// header. Index 0 holds the system calls before the transactions, indices 1 to n the executed
+    /// transactions (skipped ones have no index), and index n + 1 withdrawals, block rewards and
+    /// the system calls after the transactions. If the block ended with an error, the list covers
+    /// the committed prefix, and is `None` if nothing was committed.
     pub access_list: Option<Bal>,
-    /// Transactions that have left what they declare, in order, if the chain's rules say that they
-    /// declare it ([`ChainRules::declared_accesses`](crate::ChainRules::declared_accesses)). They
-    /// halted.
+    /// Transactions that halted because they accessed state outside their declaration, in block
+    /// order. Empty unless [`ChainRules::declared_accesses`](crate::ChainRules::declared_accesses)
+    /// is set.
     pub undeclared: Vec<(TxIndex, Undeclared)>,
-    /// What [`replay`](Self::replay) needs, if
-    /// [`Config::keeps_changes`](crate::Config::keeps_changes) asks for it.
+    /// Data for [`replay`](Self::replay), if
+    /// [`Config::keeps_changes`](crate::Config::keeps_changes) is set.
     pub(in crate::evm) replay: Option<Replay>,
-    /// How its transactions ran, stretch by stretch, and why; a trial that committed nothing is not
-    /// there. This and `stats` are the only parts that may differ from run to run.
+    /// How the transactions ran and why, stretch by stretch; a trial that committed nothing is
+    /// omitted. Only `path` and `stats` may differ from run to run.
     pub path: Vec<Stretch>,
-    /// How it was executed, in numbers.
+    /// Execution statistics.
     pub stats: Stats,
 }
 
 impl BlockOutput {
-    /// Moves the outcomes out, in revm's type: one for each transaction, in order. Nothing is
-    /// copied: the logs are moved out of the receipts, which keep everything else. Take blooms and
-    /// the receipts root before.
+    /// Moves the outcomes out as revm results, one per transaction, in block order. Nothing is
+    /// copied: the logs are moved out of the receipts, which keep everything else, so compute
+    /// blooms and the receipts root first.
     ///
     /// ```
     /// # use braid_evm::{Block, ChainRules, Config, Executor, Rejection};
@@ -144,16 +145,17 @@ impl BlockOutput {
         })
     }
 
-    /// Runs `tx` again, alone, on the state that it saw, with `inspector`. `source` is the state
-    /// before the block, as the block was given it; a parent's bundle is kept.
+    /// Replays `tx` alone, with `inspector`, on the state that the transaction read in the block.
+    /// `source` must provide the state before the block, as it did when the block was executed; a
+    /// parent bundle given to that execution is kept and need not be given again.
     ///
-    /// It takes [`Config::keeps_changes`](crate::Config::keeps_changes), and keeps nothing where an
-    /// EVM of the caller's runs the transactions. The state is put together
-    /// from what the transactions below `tx` have changed: nothing else runs again. Of a block that
-    /// ends with an error the committed output also runs the transaction that is to blame.
+    /// Requires [`Config::keeps_changes`](crate::Config::keeps_changes), and is not available for
+    /// blocks executed with the caller's own EVM. No other transaction runs again: the state is
+    /// rebuilt from the recorded changes of the transactions below `tx`. If the block ended with an
+    /// error, the committed output can also replay the transaction that caused it.
     ///
     /// # Errors
-    /// [`ReplayError`].
+    /// Returns a [`ReplayError`] if the transaction cannot be replayed.
     pub fn replay<'s, S, I>(
         &self,
         tx: TxIndex,
@@ -168,10 +170,9 @@ impl BlockOutput {
         self.replay.as_ref().ok_or(ReplayError::NotKept)?.inspect(tx, source, inspector)
     }
 
-    /// Runs all committed transactions again, one after the other, each with an inspector of its
-    /// own. [`replay`](Self::replay) puts together the state before its transaction anew; here each
-    /// one goes on from the state before the last one, so a whole block takes time in proportion to
-    /// its length.
+    /// Replays all committed transactions in block order, each with its own inspector. Where
+    /// [`replay`](Self::replay) rebuilds the state for every call, this iterator advances one state
+    /// from transaction to transaction, so replaying a whole block takes time linear in its length.
     ///
     /// ```
     /// # use braid_evm::{Block, ChainRules, Cloned, Config, Executor};
@@ -205,88 +206,89 @@ impl BlockOutput {
     }
 }
 
-/// How a block was executed. No result depends on it.
+/// Statistics of a block's execution. No result depends on them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Workers that ran transactions together, at most, the calling thread included.
+    /// Maximum number of workers that ran transactions at the same time, including the calling
+    /// thread.
     pub workers: u64,
-    /// Whether the transactions ran one after the other on the calling thread, without speculation.
+    /// Whether all transactions ran sequentially on the calling thread, without speculation.
     pub alone: bool,
-    /// Transactions that are committed or skipped.
+    /// Transactions that were committed or skipped.
     pub transactions: u64,
-    /// Runs of transactions, all incarnations.
+    /// Executions of transactions, counting every incarnation.
     pub incarnations: u64,
-    /// Runs whose result was thrown away.
+    /// Executions whose result was thrown away (aborts).
     pub discarded: u64,
-    /// Discarded runs of private batches: another batch had written what they read.
+    /// Aborted executions of private batches: another batch had written what they read.
     pub discarded_in_batches: u64,
-    /// Discarded runs that had results when speculation was given up or the block was cancelled.
+    /// Aborted executions that already had results when the block was cancelled or fell back to
+    /// sequential execution.
     pub discarded_given_up: u64,
-    /// Discarded runs that met an estimate of a lower transaction. What is left of `discarded` had
-    /// read a value that changed.
+    /// Aborted executions that read an estimate of a lower transaction. The aborts in `discarded`
+    /// that no other counter covers had read a value that changed.
     pub blocked: u64,
-    /// Transactions whose committed result comes from a speculative job: one that was begun above
-    /// the frontier, on a guess.
+    /// Transactions whose committed result was computed speculatively, by a job started above the
+    /// frontier.
     pub speculative: u64,
-    /// Jobs taken back from the channel because the frontier had reached them.
+    /// Jobs the coordinator took back from the channel because the frontier had reached them.
     #[cfg_attr(not(feature = "engine"), doc(hidden))]
     pub claims: u64,
-    /// Stretches that ran in order because speculation was mostly wasted.
+    /// Stretches that ran sequentially because most speculation was wasted.
     pub in_order_stretches: u64,
-    /// Stretches that ran in order without a trial, because speculation on such calls was given up
-    /// before: see [`Config::learn`](crate::Config::learn).
+    /// Stretches that ran sequentially without trying speculation, because speculation on the same
+    /// calls failed in earlier blocks: see [`Config::learn`](crate::Config::learn).
     pub predicted_stretches: u64,
-    /// Transactions that were to begin before their turn, because they probably take much longer
-    /// than others: see [`Config::learn`](crate::Config::learn). Once for each stretch that is
-    /// shared out.
+    /// Transactions scheduled before their turn because they are predicted to run much longer than
+    /// others: see [`Config::learn`](crate::Config::learn). A transaction counts once per stretch
+    /// that workers share.
     pub begun_first: u64,
-    /// Transactions that the calling thread took over from a worker which the system seemed to have
-    /// suspended.
+    /// Transactions that the calling thread took over from a worker that seemed to be preempted.
     pub taken_over: u64,
-    /// Private batches that the calling thread ran beside such a worker, and ended first.
+    /// Private batches that the calling thread also ran, beside such a worker, and finished first.
     pub helped_batches: u64,
-    /// Parts of the block that workers ran by themselves, each on the state before all of them, and
-    /// that were committed: nothing that they had read was changed by those before them.
+    /// Committed private batches of contiguous transactions: no earlier batch had changed what they
+    /// read.
     pub parts: u64,
-    /// Rounds of transactions that ran in lanes: each worker ran transactions that have something
-    /// to do with each other one after the other, on the state before the round.
+    /// Rounds of transactions that ran in lanes. In a round, each worker runs related transactions
+    /// one after the other, on the state before the round.
     pub lane_rounds: u64,
-    /// Private batches that committed at least one transaction, in parts and lanes.
+    /// Private batches, contiguous or in lanes, that committed at least one transaction.
     pub batches: u64,
-    /// Jobs - a few transactions, or a batch - that workers reported.
+    /// Jobs that workers reported; a job is a few transactions, or a batch.
     #[cfg_attr(not(feature = "engine"), doc(hidden))]
     pub reports: u64,
-    /// Sum over those jobs of the transactions that were not committed below them at that time. By
-    /// job it is how far workers are ahead of the frontier.
+    /// Sum, over the reported jobs, of the number of uncommitted transactions below each. Divided
+    /// by `reports`, it is the mean distance of workers from the frontier.
     #[cfg_attr(not(feature = "engine"), doc(hidden))]
     pub ahead: u64,
 }
 
-/// What was counted so far, for the block's statistics.
+/// Counters of a block so far, from which its [`Stats`] are made.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::evm) struct BlockCounters {
     pub(in crate::evm) protocol: Counters,
-    /// Stretches that ran in order because of what earlier blocks have shown.
+    /// Stretches that ran sequentially because of what earlier blocks had shown.
     pub(in crate::evm) predicted_stretches: u64,
-    /// Transactions that were to begin before their turn.
+    /// Transactions scheduled before their turn.
     pub(in crate::evm) begun_first: u64,
-    /// Parts of the block that were committed.
+    /// Committed contiguous batches.
     pub(in crate::evm) parts: u64,
     /// Rounds of transactions that ran in lanes.
     pub(in crate::evm) rounds: u64,
-    /// Private batches that have committed, but for stretches in order.
+    /// Private batches that committed, except in sequential stretches.
     pub(in crate::evm) batches: u64,
 }
 
 impl BlockCounters {
-    /// A stretch has committed this number of private batches.
+    /// Counts a stretch that committed `batches` private batches.
     pub(in crate::evm) fn count(&mut self, (strategy, reason): (Strategy, Reason), batches: u64) {
         self.predicted_stretches += u64::from(reason == Reason::KnownChain);
         if !matches!(strategy, Strategy::InOrder) {
             self.batches += batches;
         }
-        // Rounds are counted, not their batches.
+        // Lanes are counted by round, not by batch.
         if matches!(strategy, Strategy::Neighbours | Strategy::AccessList) {
             self.parts += batches;
         }
@@ -327,7 +329,7 @@ impl Stats {
         }
     }
 
-    /// Share of the transactions whose result was computed speculatively, from 0 to 1.
+    /// Share of transactions whose committed result was computed speculatively, from 0 to 1.
     #[must_use]
     pub fn speculative_share(&self) -> f64 {
         if self.transactions == 0 {

@@ -1,4 +1,4 @@
-//! Splits what became of the transactions into outcomes and receipts.
+//! Splits results of transactions into outcomes and receipts.
 
 use super::output::{Executed, ExecutedStatus, Outcome};
 use crate::evm::exec::balances::Moved;
@@ -11,13 +11,13 @@ use alloy_primitives::{Address, Log};
 use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
 
-/// Outcomes of all transactions, receipts of the executed ones.
+/// Outcomes of all transactions, and receipts of the executed ones.
 pub(in crate::evm) type OutcomesAndReceipts = (Vec<Outcome>, Vec<EthereumReceipt>);
 
-/// Outcomes and receipts of the first transactions of a block, or of others that follow each other.
+/// Collects outcomes and receipts of a contiguous range of a block's transactions.
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct OutcomesBuilder {
-    /// Whose outcome is the first one.
+    /// Index of the first transaction in `outcomes`.
     first: usize,
     outcomes: Vec<Outcome>,
     receipts: Vec<EthereumReceipt>,
@@ -25,7 +25,7 @@ pub(in crate::evm) struct OutcomesBuilder {
     loggers: Loggers,
 }
 
-/// Whose logs there are, and others that fall into the same places, which are those of [`Moved`].
+/// Bloom filter of the addresses that emitted logs, with the bits of [`Moved`].
 #[derive(Clone, Copy, Debug, Default)]
 struct Loggers([u64; Moved::WORDS]);
 
@@ -48,7 +48,7 @@ impl Loggers {
 }
 
 impl OutcomesBuilder {
-    /// No results yet; reserves room for those of `transactions` transactions from `first` on.
+    /// An empty builder for transactions from `first` on, with room for `transactions` of them.
     pub(in crate::evm) fn with_capacity(first: usize, transactions: usize) -> Self {
         Self {
             first,
@@ -58,15 +58,14 @@ impl OutcomesBuilder {
         }
     }
 
-    /// Makes room for those below `end`.
+    /// Reserves room for the transactions below `end`.
     pub(in crate::evm) fn expect(&mut self, end: usize) {
         let more = end.saturating_sub(self.end());
         self.outcomes.reserve(more);
         self.receipts.reserve(more);
     }
 
-    /// Adds what became of `tx`, which is the next one. Its result is not in `outcome` any more
-    /// then.
+    /// Adds the outcome of the next transaction, `tx`. Moves the result out of `outcome`.
     pub(in crate::evm) fn take(&mut self, tx: &TxEnv, outcome: &mut TxOutcome, mutant: EvmMutant) {
         match outcome {
             Ok(Some(output)) => self.add_executed(tx, TxOutput::take_result(output)),
@@ -75,7 +74,7 @@ impl OutcomesBuilder {
         }
     }
 
-    /// Adds a transaction that was left out.
+    /// Adds a skipped transaction.
     pub(in crate::evm) fn add_skipped(&mut self, rejection: Rejection, mutant: EvmMutant) {
         if is_evm_mutant!(mutant, SkipReceiptKept) {
             let cumulative_gas_used = self.cumulative_gas_used;
@@ -84,7 +83,7 @@ impl OutcomesBuilder {
         self.outcomes.push(Outcome::Skipped(rejection));
     }
 
-    /// Adds the result of `tx`, which is the next one.
+    /// Adds the result of the next transaction, `tx`.
     pub(in crate::evm) fn add_executed(&mut self, tx: &TxEnv, result: ExecutionResult) {
         let Self { outcomes, receipts, cumulative_gas_used, loggers, .. } = self;
         *cumulative_gas_used = cumulative_gas_used.saturating_add(result.tx_gas_used());
@@ -100,7 +99,7 @@ impl OutcomesBuilder {
                 (ExecutedStatus::Halt { reason }, gas, logs)
             }
         };
-        // They are in the cache here.
+        // The logs are in the processor's cache at this point.
         logs.iter().for_each(|log| loggers.add(log.address));
         let tx_type = TxType::try_from(tx.tx_type).unwrap_or_default();
         let cumulative_gas_used = *cumulative_gas_used;
@@ -108,9 +107,9 @@ impl OutcomesBuilder {
         outcomes.push(Outcome::Executed(Executed { status, gas }));
     }
 
-    /// Adds the outcomes and receipts that come next.
+    /// Appends the outcomes and receipts of the transactions that follow.
     pub(in crate::evm) fn append(&mut self, mut later: Self) {
-        // Better than room for both.
+        // Taking over the other builder is cheaper than growing this one.
         let is_first = self.end() == 0 && later.first == 0;
         if is_first && self.outcomes.capacity() < later.outcomes.len() {
             *self = later;
@@ -126,23 +125,23 @@ impl OutcomesBuilder {
         self.receipts.append(&mut later.receipts);
     }
 
-    /// The first transaction.
+    /// Index of the first transaction.
     pub(in crate::evm) const fn first(&self) -> usize {
         self.first
     }
 
-    /// The transaction after the last one.
+    /// Index after the last transaction.
     pub(in crate::evm) const fn end(&self) -> usize {
         self.first + self.outcomes.len()
     }
 
-    /// The logs of all of them, in order, if any may be of `address`.
+    /// Logs of all transactions in order, or none if no log can be from `address`.
     pub(in crate::evm) fn logs_with(&self, address: Address) -> impl Iterator<Item = &Log> {
         let receipts = self.loggers.may_have(address).then_some(&self.receipts);
         receipts.into_iter().flatten().flat_map(|receipt| &receipt.logs)
     }
 
-    /// Adds those of `results`, which are of all transactions of `block`, that it does not have.
+    /// Adds the transactions missing so far. `results` holds all transactions of `block`.
     pub(in crate::evm) fn complete(
         mut self,
         block: &Block,

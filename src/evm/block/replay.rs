@@ -1,9 +1,9 @@
-//! A transaction of an executed block once more, alone, with an inspector.
+//! Replays one transaction of an executed block, alone, with an inspector.
 //!
-//! What each transaction has changed is kept as it commits, if [`Config::keeps_changes`] asks for
-//! it. The state that a transaction saw is the state before the block, what the pre-block calls
-//! have changed, and what the transactions below it have changed: that is put together here, and
-//! plain revm runs the transaction on it.
+//! With [`Config::keeps_changes`] set, the changes of each transaction are kept as it commits. The
+//! state a transaction read consists of the state before the block, the changes of the pre-block
+//! calls, and the changes of the transactions below it. A replay rebuilds that state and runs the
+//! transaction on it with plain revm.
 //!
 //! [`Config::keeps_changes`]: crate::Config::keeps_changes
 
@@ -35,12 +35,12 @@ use revm::state::EvmState;
 use revm::{Database, DatabaseCommit, Inspector};
 use std::sync::Arc;
 
-/// What is kept of a block to run its transactions again.
+/// Data kept of a block for replaying its transactions.
 #[derive(Clone)]
 pub(in crate::evm) struct Replay {
     block: Arc<Block>,
     extensions: Extensions,
-    /// The parent's bundle, and what the pre-block calls have changed.
+    /// The parent's bundle and the changes of the pre-block calls.
     overlay: Arc<Overlay>,
     committed: Vec<Committed>,
     mutant: EvmMutant,
@@ -53,67 +53,68 @@ impl fmt::Debug for Replay {
     }
 }
 
-/// A transaction that ran again.
+/// A replayed transaction.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Replayed<'s, I> {
-    /// How it ended: as in the block, unless the inspector has interfered. One that left what it
-    /// declares (`BlockOutput::undeclared`) halted in the block, and goes on here.
+    /// Same result as in the block, unless the inspector interfered. A transaction that halted in
+    /// the block for an undeclared access (`BlockOutput::undeclared`) continues here.
     pub result: ExecutionResult,
-    /// All that it has loaded, with what it has changed; not committed anywhere.
+    /// Accounts and slots that the transaction loaded, with its changes; not committed anywhere.
     pub state: EvmState,
-    /// The state that it saw.
+    /// The state before the transaction.
     pub before: State<ReplayBase<'s>>,
-    /// The inspector, with what it has recorded.
+    /// The inspector, with what it recorded.
     pub inspector: I,
 }
 
-/// Why a transaction cannot run again.
+/// Why a transaction cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError<E> {
-    /// Nothing was kept: it was not asked for, or an EVM of the caller's ran the block.
+    /// Nothing was kept: `Config::keeps_changes` was not set, or the caller's own EVM ran the
+    /// block.
     #[error(
         "nothing was kept of the block: set `Config::keeps_changes` and execute it again, not with \
          an EVM of your own"
     )]
     NotKept,
-    /// The block ended before it, or has no such transaction.
+    /// The block ended before this transaction, or has no such transaction.
     #[error(
         "transaction {tx} cannot run again: {known} transactions of the block are committed; \
          choose one of these, or the one after them"
     )]
     Unknown {
-        /// Which one.
+        /// The requested transaction.
         tx: TxIndex,
-        /// Number of transactions that were committed, or left out.
+        /// Number of transactions that were committed or skipped.
         known: usize,
     },
-    /// It is not in the block (build mode only).
+    /// The transaction is not in the block (build mode only).
     #[error("transaction {tx} was left out of the block, choose another one: {reason}")]
     Skipped {
-        /// Which one.
+        /// The requested transaction.
         tx: TxIndex,
-        /// Why.
+        /// Why it was skipped.
         reason: Rejection,
     },
-    /// It is the one for which the block is invalid.
+    /// The transaction is invalid, and so is its block.
     #[error("transaction {tx} is invalid: {reason}")]
     Invalid {
-        /// Which one.
+        /// The requested transaction.
         tx: TxIndex,
-        /// Why.
+        /// Why it is invalid.
         reason: InvalidTransaction,
     },
     /// The state before the block could not be read.
     #[error("the database failed: {0}; once it can be read, replay again")]
     Base(E),
-    /// A precompile or the block's environment is to blame.
+    /// A precompile failed, or the block's environment is invalid.
     #[error("transaction {tx} cannot run again: {message}; correct the block or the precompile")]
     Failed {
-        /// Which one.
+        /// The requested transaction.
         tx: TxIndex,
-        /// Why.
+        /// Message of the failure.
         message: String,
     },
 }
@@ -132,7 +133,7 @@ impl<E> ReplayError<E> {
 }
 
 impl ReplayError<ErasedError> {
-    /// The same with the error of the database in its own type.
+    /// Converts the error into the database's own error type.
     pub(super) fn typed<E: core::error::Error + Send + Sync + 'static>(self) -> ReplayError<E> {
         self.map(|error| match error.into_inner().downcast() {
             Ok(error) => *error,
@@ -188,12 +189,12 @@ impl Replay {
         self.committed.len()
     }
 
-    /// Why `tx` was left out, if it was.
+    /// Why `tx` was skipped, or `None`.
     pub(super) fn rejection(&self, tx: TxIndex) -> Option<&Rejection> {
         self.committed.get(tx.position()).and_then(Committed::rejection)
     }
 
-    /// The state that the first transaction saw.
+    /// The state before the first transaction.
     pub(super) fn first_state<'s>(
         &self,
         source: &AnySource<'s>,
@@ -203,7 +204,7 @@ impl Replay {
         Ok(State::builder().with_database(ReplayBase(RefCell::new(base))).build())
     }
 
-    /// Runs `tx` on the state that it saw, which is returned with it.
+    /// Runs `tx` on `before`, the state before it, and returns that state with the result.
     pub(super) fn run_on<'s, I>(
         &self,
         tx: TxIndex,
@@ -234,7 +235,7 @@ impl Replay {
         (ctx.journaled_state.database, ran)
     }
 
-    /// Applies to `state` what the committed `tx` has changed.
+    /// Applies the changes of the committed `tx` to `state`.
     pub(super) fn apply(
         &self,
         tx: TxIndex,
@@ -259,14 +260,14 @@ impl Replay {
     }
 }
 
-/// A run of a transaction on a state that is kept somewhere else.
+/// Result of a replay whose state is kept elsewhere.
 pub(super) struct Ran<I> {
     pub(super) result: ExecutionResult,
     pub(super) state: EvmState,
     pub(super) inspector: I,
 }
 
-/// The state could not be read.
+/// Converts an error of the state before the block.
 pub(super) fn failed(
     tx: TxIndex,
     error: EvmDatabaseError<ErasedError>,
@@ -277,19 +278,20 @@ pub(super) fn failed(
     }
 }
 
-/// Hears what commits: keeps it for replays, and whether the caller has ended its stream.
+/// Observes commits: keeps them for replays, and notes whether the caller ended its stream.
 pub(in crate::evm) struct CommitRecorder {
     kept: Option<Vec<Committed>>,
     has_ended: bool,
 }
 
 impl CommitRecorder {
-    /// `keeps`: nothing is kept otherwise.
+    /// Creates a recorder that keeps the commits if `keeps` is set.
     pub(in crate::evm) fn new(keeps: bool) -> Self {
         Self { kept: keeps.then(Vec::new), has_ended: false }
     }
 
-    /// Runs `transactions` with what hears of each commit: `on_commit` after the recorder.
+    /// Runs `transactions` with a callback for each commit, which records it and then calls
+    /// `on_commit`.
     pub(in crate::evm) fn listen<R>(
         &mut self,
         on_commit: Option<OnCommit<'_>>,
@@ -305,7 +307,8 @@ impl CommitRecorder {
                 kept.push(committed.clone());
             }
             if *has_ended {
-                // What has run is committed all the same, and the caller wants no more of it.
+                // Transactions that have run commit all the same, but the caller wants no more of
+                // them.
                 return ControlFlow::Break(());
             }
             let flow = on_commit.as_mut().map(|on_commit| on_commit(committed));
@@ -319,7 +322,7 @@ impl CommitRecorder {
         self.has_ended
     }
 
-    /// What it has kept of a block by `block_context` over `overlay`.
+    /// Returns the commits kept of the block of `block_context` over `overlay`.
     pub(in crate::evm) fn end(
         self,
         block_context: &BlockContext,

@@ -1,4 +1,4 @@
-//! revm's EVM as a replay runs it: the state below, and the handler with the surcharge.
+//! revm's EVM for replays: the database of a replay, and the handler with the surcharge.
 
 use crate::evm::exec::any::AnyState;
 use crate::evm::exec::base::BlockBase;
@@ -24,7 +24,7 @@ use revm::interpreter::interpreter::EthInterpreter;
 use revm::state::{AccountInfo, Bytecode};
 use revm::{Database, DatabaseRef, Inspector};
 
-/// The state before a block, as a replay reads it.
+/// Database of a replay: the state before the block.
 pub struct ReplayBase<'s>(pub(super) RefCell<BlockBase<AnyState<'s>>>);
 
 impl fmt::Debug for ReplayBase<'_> {
@@ -33,10 +33,10 @@ impl fmt::Debug for ReplayBase<'_> {
     }
 }
 
-/// revm's context in a replay: what an inspector is asked to inspect.
+/// revm's context in a replay, as inspectors receive it.
 pub type ReplayContext<'s> = MainnetContext<State<ReplayBase<'s>>>;
 
-/// revm's handler, and the surcharge.
+/// revm's mainnet handler, extended by the surcharge.
 pub(super) struct ReplayHandler<'r, 's, I> {
     pub(super) extensions: &'r Extensions,
     pub(super) marker: PhantomData<(&'s (), I)>,
@@ -91,7 +91,7 @@ impl<'s, I: Inspector<ReplayContext<'s>, EthInterpreter>> InspectorHandler
 }
 
 impl<'s, I> ReplayHandler<'_, 's, I> {
-    /// What the transaction pays on top of its gas, if anything.
+    /// The surcharge of the transaction, unless it is zero or fees are disabled.
     fn amount(&self, evm: &ReplayEvm<'s, I>) -> Option<U256> {
         let amount = self.extensions.surcharge.as_ref()?.amount(&evm.ctx.tx);
         (!amount.is_zero() && !evm.ctx.cfg.is_fee_charge_disabled()).then_some(amount)

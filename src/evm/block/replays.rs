@@ -1,4 +1,4 @@
-//! The transactions of an executed block once more, one after the other, with inspectors.
+//! Replays all transactions of an executed block in order, with inspectors.
 
 use super::commit::Codes;
 use super::replay::{Ran, Replay, ReplayError, failed};
@@ -15,15 +15,15 @@ use revm::interpreter::interpreter::EthInterpreter;
 use revm::state::EvmState;
 
 /// Replays the committed transactions of a block in order: see
-/// [`BlockOutput::replays`](crate::BlockOutput::replays). `E` is the error of the database.
+/// [`BlockOutput::replays`](crate::BlockOutput::replays). `E` is the database's error type.
 pub struct Replays<'o, 's, E> {
     replay: &'o Replay,
-    /// The state that `next` sees. Gone once an inspector has panicked.
+    /// The state before `next`; `None` after an inspector panicked.
     before: Option<State<ReplayBase<'s>>>,
     codes: Codes,
-    /// The transaction to replay next, if it is not a skipped one.
+    /// The transaction to replay next, unless it was skipped.
     next: TxIndex,
-    /// Everything below is applied to `before`.
+    /// Transactions below this one are applied to `before`.
     applied: TxIndex,
     error: PhantomData<fn() -> E>,
 }
@@ -34,19 +34,19 @@ impl<E> fmt::Debug for Replays<'_, '_, E> {
     }
 }
 
-/// A transaction that [`Replays`] has run again.
+/// A transaction replayed by [`Replays`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ReplayedNext<'r, 's, I> {
-    /// Which one.
+    /// The transaction's index in the block.
     pub tx: TxIndex,
-    /// How it ended: see [`Replayed::result`](crate::Replayed::result).
+    /// Result of the execution: see [`Replayed::result`](crate::Replayed::result).
     pub result: ExecutionResult,
-    /// All that it has loaded, with what it has changed; not committed anywhere.
+    /// Accounts and slots that the transaction loaded, with its changes; not committed anywhere.
     pub state: EvmState,
-    /// The state that it saw.
+    /// The state before the transaction.
     pub before: &'r mut State<ReplayBase<'s>>,
-    /// The inspector, with what it has recorded.
+    /// The inspector, with what it recorded.
     pub inspector: I,
 }
 
@@ -57,11 +57,11 @@ impl<'o, 's, E: core::error::Error + Send + Sync + 'static> Replays<'o, 's, E> {
         Ok(Self { replay, before, codes, next, applied: next, error })
     }
 
-    /// Replays the next transaction that is in the block; `None` after the last committed one.
+    /// Replays the next executed transaction; returns `None` after the last committed one.
     ///
     /// # Errors
-    /// [`ReplayError`]. The next call goes on with the transaction after that one, unless the
-    /// database has failed: it tries the same one again then.
+    /// Returns a [`ReplayError`]. The next call continues with the following transaction; after a
+    /// database error it retries the same one.
     pub fn replay_next<I>(
         &mut self,
         inspector: I,
@@ -99,7 +99,7 @@ impl<'o, 's, E: core::error::Error + Send + Sync + 'static> Replays<'o, 's, E> {
         Some(replayed.map_err(ReplayError::typed))
     }
 
-    /// Applies what the transactions below the next one have changed.
+    /// Applies the changes of the transactions below the next one.
     fn catch_up(
         &mut self,
         before: &mut State<ReplayBase<'s>>,

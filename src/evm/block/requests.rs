@@ -1,10 +1,10 @@
-//! Requests to the consensus layer that transactions make by logs (EIP-6110).
+//! Requests to the consensus layer that transactions make through logs (EIP-6110).
 
 use alloy_eips::eip6110::DEPOSIT_REQUEST_TYPE;
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{Address, B256, Bytes, Log, b256};
 
-/// Message for a block whose `contract` for requests has no code.
+/// Error message for a block whose request contract `contract` has no code.
 pub(crate) fn no_code(contract: Address) -> String {
     format!("system contract {contract} does not contain code")
 }
@@ -13,16 +13,16 @@ pub(crate) fn no_code(contract: Address) -> String {
 const DEPOSIT_EVENT: B256 =
     b256!("649bbc62d0e31342afea4e5cd82d4049e7e1ee912fc0889aa790803be39038c5");
 
-/// Where the EIP says that each field lies in the event's data: (offset of its length, length).
+/// Layout of the event's data as the EIP fixes it: (offset of the length word, length) per field.
 const FIELDS: [(usize, usize); 5] = [(160, 48), (256, 32), (320, 8), (384, 96), (512, 8)];
 
 /// Length of the event's data.
 const EVENT_LENGTH: usize = 576;
 
-/// Adds the deposit request of all `logs`, if there are deposits.
+/// Appends one deposit request with all deposits found in `logs`; none if there are no deposits.
 ///
 /// # Errors
-/// A deposit event whose data is not laid out as the EIP says: the block is invalid.
+/// Returns a message if a deposit event does not have the layout of the EIP: the block is invalid.
 pub(crate) fn push_deposits<'a>(
     requests: &mut Requests,
     contract: Address,
@@ -43,7 +43,7 @@ pub(crate) fn push_deposits<'a>(
     Ok(())
 }
 
-/// Appends the fields of one event; `false` if it is not laid out as it must be.
+/// Appends the fields of one event; returns `false` if its layout is not that of the EIP.
 fn append_deposit(data: &[u8], deposits: &mut Vec<u8>) -> bool {
     if data.len() != EVENT_LENGTH {
         return false;
@@ -60,7 +60,7 @@ fn append_deposit(data: &[u8], deposits: &mut Vec<u8>) -> bool {
     true
 }
 
-/// The 32-byte number at `offset`, if it is small.
+/// The 32-byte number at `offset`, if it fits into 64 bits.
 fn word(data: &[u8], offset: usize) -> Option<usize> {
     let word = data.get(offset..offset + 32)?;
     let (high, low) = word.split_at(24);

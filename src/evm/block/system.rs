@@ -1,5 +1,5 @@
-//! What happens before the first and after the last transaction: system contracts, rewards,
-//! withdrawals, and the irregular state change of the DAO fork.
+//! Steps before the first and after the last transaction: system calls, rewards, withdrawals, and
+//! the irregular state change of the DAO fork.
 
 use super::requests::no_code;
 use crate::evm::bal::outside::Outside;
@@ -27,34 +27,34 @@ const BUILDER_DEPOSITS: (Address, u8) =
 /// Contract and type of builders' exit requests (EIP-8282).
 const BUILDER_EXITS: (Address, u8) = (address!("000064D678505AD48F8CCB093BC65613800E8282"), 0x04);
 
-/// A step outside the transactions failed.
+/// Failure of a step outside the transactions.
 #[derive(Debug)]
 pub(in crate::evm) enum SystemError<E> {
     /// The state could not be read.
     Database(EvmDatabaseError<E>),
-    /// A system contract did not do its part.
+    /// A system contract is missing, or failed.
     Contract(String),
 }
 
-/// What system contracts are called on.
+/// State on which system contracts are called.
 enum Below<DB: Database> {
-    /// The block calls none, and making revm's `State` costs some 15,000 instructions, as much as a
-    /// transfer.
+    /// The bare database, for a block without system calls: creating revm's `State` costs some
+    /// 15,000 instructions, as much as a transfer.
     Database(DB),
-    /// What the calls so far have left is in it.
+    /// Contains the changes of the calls so far.
     State(Box<State<DB>>),
 }
 
-/// Calls system contracts over a database and keeps what each call left.
+/// Calls system contracts over a database and keeps the changes of each call.
 pub(in crate::evm) struct SystemCalls<'a, DB: Database> {
     block_context: &'a BlockContext,
     below: Below<DB>,
     pub(in crate::evm) effects: Vec<AccountChange>,
-    /// What the calls have accessed, if an access list is asked for.
+    /// Accesses of the calls, if an access list is being built or checked.
     pub(in crate::evm) outside: Outside,
-    /// Whether precompiles are warm. revm warms them for the first transaction of an EVM, so after
-    /// it they are, and before it they are not: real system contracts call none, but equality has
-    /// no exceptions.
+    /// Whether precompiles are warm. revm warms them at the first transaction of an EVM, so they
+    /// are cold before the transactions and warm after them. No real system contract calls one, but
+    /// results must be equal in every case.
     pub(in crate::evm) warm_precompiles: bool,
 }
 
@@ -72,7 +72,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         Self { block_context, below, effects, outside, warm_precompiles: false }
     }
 
-    /// The account after the calls so far.
+    /// Returns the account after the calls so far.
     pub(in crate::evm) fn account(
         &mut self,
         address: Address,
@@ -85,14 +85,14 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         }
     }
 
-    /// What the calls since the last question have changed of the database.
+    /// Takes the changes made by the calls since the last take.
     pub(in crate::evm) fn take_changes(&mut self) -> BundleState {
         let Below::State(state) = &mut self.below else { return BundleState::default() };
         state.merge_transitions(BundleRetention::PlainState);
         state.take_bundle()
     }
 
-    /// The database, what each call left, and what all have accessed.
+    /// Returns the database, the changes of each call, and the accesses of all calls.
     pub(in crate::evm) fn into_parts(self) -> (DB, Vec<AccountChange>, Outside) {
         let database = match self.below {
             Below::Database(database) => database,
@@ -137,12 +137,12 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         asked && block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
     }
 
-    /// Pays the withdrawals (EIP-4895) and collects the requests of system contracts (EIP-7002,
-    /// EIP-7251, EIP-8282). The executable specification pays first, and the contracts may look at
-    /// balances.
+    /// Pays the withdrawals (EIP-4895), then collects the requests of system contracts (EIP-7002,
+    /// EIP-7251, EIP-8282). The order is that of the executable specification; the contracts may
+    /// read balances.
     ///
     /// # Errors
-    /// A contract without code, or one that does not succeed, makes the block invalid.
+    /// A contract without code, or a failing call, makes the block invalid.
     pub(in crate::evm) fn after_transactions(
         &mut self,
         requests: &mut Requests,
@@ -194,7 +194,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         Ok(())
     }
 
-    /// Checks that `contract` has code.
+    /// Returns an error if `contract` has no code.
     fn require_code(&mut self, contract: Address) -> Result<(), SystemError<DB::Error>> {
         let info = self.account(contract).map_err(SystemError::Database)?;
         let has_code = |info: &AccountInfo| !info.is_empty_code_hash() && !info.code_hash.is_zero();
@@ -204,7 +204,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         Err(SystemError::Contract(no_code(contract)))
     }
 
-    /// Keeps what a step has left.
+    /// Keeps the changes of a step.
     fn keep(&mut self, left: EvmState) {
         if self.block_context.uses_list() {
             self.outside.add_call(&left, self.block_context.mutant);
@@ -248,8 +248,8 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
     }
 }
 
-/// Wei that the end of the block adds: rewards and withdrawals. Adding nothing is a touch all the
-/// same.
+/// Balance increments at the end of the block, in wei: rewards and withdrawals. An increment of
+/// zero still touches the account.
 pub(in crate::evm) fn balance_increments(block: &Block) -> AddressMap<u128> {
     let mut increments = rewards(block);
     for (address, amount) in withdrawals(block) {
@@ -258,7 +258,7 @@ pub(in crate::evm) fn balance_increments(block: &Block) -> AddressMap<u128> {
     increments
 }
 
-/// Block and ommer rewards, in wei; none by fork after the merge.
+/// Block and ommer rewards, in wei; by default none after the merge.
 pub(in crate::evm) fn rewards(block: &Block) -> AddressMap<u128> {
     let mut rewards = AddressMap::default();
     let reward = block.rules.block_reward.unwrap_or_else(|| reward_by_fork(block.cfg.spec));
@@ -289,7 +289,7 @@ fn add(increments: &mut AddressMap<u128>, address: Address, amount: u128) {
     *sum = sum.saturating_add(amount);
 }
 
-/// Yellow Paper section 11.3, EIP-649, EIP-1234, EIP-3675.
+/// Default block reward of a fork, in wei (Yellow Paper section 11.3, EIP-649, EIP-1234, EIP-3675).
 fn reward_by_fork(spec: SpecId) -> u128 {
     const ETHER: u128 = 1_000_000_000_000_000_000;
     if spec.is_enabled_in(SpecId::MERGE) {
@@ -303,7 +303,7 @@ fn reward_by_fork(spec: SpecId) -> u128 {
     }
 }
 
-/// Yellow Paper section 11.3: an eighth less for each generation.
+/// Reward of an ommer, an eighth less for each generation (Yellow Paper section 11.3).
 fn ommer_reward(reward: u128, block: U256, ommer: u64) -> u128 {
     let block: u64 = block.saturating_to();
     let share = ommer.saturating_add(8).saturating_sub(block);

@@ -1,4 +1,4 @@
-//! Puts accounts into a block's bundle.
+//! Assembles accounts into a block's bundle.
 
 use super::bucket::{Fold, Folds};
 use super::folded::{AccountReverted, FoldedAccount, keeps_slots};
@@ -11,15 +11,15 @@ use alloy_primitives::{Address, B256};
 use revm::bytecode::Bytecode;
 use revm::database::{BundleAccount, BundleState};
 
-/// Room for more accounts than the first bucket suggests: one more for each `MARGIN` of them.
+/// Safety margin for the estimated number of accounts: one extra per `MARGIN` accounts.
 const MARGIN: usize = 8;
 
-/// A bundle that is put together.
+/// A bundle under construction.
 pub(in crate::evm) struct BundleAssembly {
     bundle: BundleState,
-    /// What is needed to undo the block, if it is wanted.
+    /// Reverts of the block, if they are wanted.
     reverts: Option<Vec<AccountReverted>>,
-    /// Whose slots are undone by what is made somewhere else.
+    /// Accounts whose slot reverts are computed separately.
     apart: Vec<Address>,
     mutant: EvmMutant,
 }
@@ -29,7 +29,7 @@ impl BundleAssembly {
         Self::after(BundleState::default(), reverts, mutant)
     }
 
-    /// Continues `parent`.
+    /// Creates a bundle that continues `parent`.
     pub(in crate::evm) fn after(parent: BundleState, reverts: bool, mutant: EvmMutant) -> Self {
         Self { bundle: parent, reverts: reverts.then(Vec::new), apart: Vec::new(), mutant }
     }
@@ -38,13 +38,13 @@ impl BundleAssembly {
         self.bundle.state.is_empty()
     }
 
-    /// How many accounts there is room for.
+    /// Number of accounts the bundle can hold without growing.
     pub(super) fn room(&self) -> usize {
         let reverts = self.reverts.as_ref().map_or(usize::MAX, Vec::capacity);
         self.bundle.state.capacity().min(reverts)
     }
 
-    /// Makes room for `accounts` more accounts: they are large, and growing would move them.
+    /// Reserves room for `accounts` more accounts: they are large, and growing would move them.
     pub(in crate::evm) fn expect(&mut self, accounts: usize) {
         self.bundle.state.reserve(accounts);
         if let Some(reverts) = &mut self.reverts {
@@ -52,8 +52,8 @@ impl BundleAssembly {
         }
     }
 
-    /// Puts in what the block has made of an account. Slots that a parent has left there stay, if
-    /// the account [keeps](keeps_slots) them.
+    /// Inserts an account as the block left it. Slots that a parent bundle has for the account
+    /// stay, if the account [keeps](keeps_slots) them.
     fn put(&mut self, address: Address, account: BundleAccount) {
         let BundleState { state, state_size, .. } = &mut self.bundle;
         match state.entry(address) {
@@ -79,7 +79,7 @@ impl BundleAssembly {
         }
     }
 
-    /// Adds an account that the block has not put there yet.
+    /// Adds an account that the block has not added yet.
     pub(super) fn add(&mut self, address: Address, folded: FoldedAccount) {
         let is_reverted = folded.is_reverted();
         let FoldedAccount { account, revert, contract, is_undone_apart } = folded;
@@ -93,11 +93,11 @@ impl BundleAssembly {
         }
     }
 
-    /// Adds the accounts of a bucket, which the block has not put there yet.
+    /// Adds the accounts of a bucket, which the block has not added yet.
     pub(in crate::evm) fn add_folds(&mut self, folds: Folds<'_>) {
         let Folds { accounts, large, mutant } = folds;
         for (address, fold) in accounts {
-            // The common case is built in place: a finished account has some 600 bytes.
+            // Build the common case in place: a finished account takes some 600 bytes.
             if let Fold::Once(change) = &fold
                 && self.add_plain(change)
             {
@@ -109,7 +109,7 @@ impl BundleAssembly {
         }
     }
 
-    /// Adds what others have folded; what undoes it is with them.
+    /// Adds accounts folded by other workers, which keep the reverts.
     pub(in crate::evm) fn add_folded(&mut self, folded: Folded) {
         let Folded { accounts, contracts, reverts_size, apart, .. } = folded;
         self.bundle.state.reserve(accounts.len());
@@ -119,7 +119,7 @@ impl BundleAssembly {
         self.bundle.reverts_size += reverts_size;
     }
 
-    /// The same on top of `parent`.
+    /// Returns this bundle on top of `parent`.
     pub(super) fn onto(self, parent: BundleState) -> Self {
         let Self { bundle: own, .. } = self;
         let mut joined = Self { bundle: parent, ..self };
@@ -130,14 +130,13 @@ impl BundleAssembly {
         joined
     }
 
-    /// What undoes the accounts so far, without the accounts that others have folded. It is not
-    /// here any more then.
+    /// Moves the reverts out, except those of accounts that other workers folded.
     pub(in crate::evm) fn take_reverts(&mut self) -> Vec<AccountReverted> {
         self.reverts.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
-    /// Adds an account that the bundle does not have yet, if its change is of the plainest kind.
-    /// Returns whether it was added.
+    /// Adds an account that the bundle does not have yet, if its change is a plain one. Returns
+    /// whether it was added.
     pub(super) fn add_plain(&mut self, change: &AccountChange) -> bool {
         let Self { bundle, reverts, .. } = self;
         let Entry::Vacant(place) = bundle.state.entry(change.address) else { return false };
@@ -153,26 +152,26 @@ impl BundleAssembly {
         true
     }
 
-    /// Adds what undoes accounts that were [folded](Self::add_folded) before.
+    /// Adds reverts of accounts that were [folded](Self::add_folded) before.
     pub(in crate::evm) fn keep_reverts(&mut self, more: Vec<AccountReverted>) {
         if let Some(reverts) = &mut self.reverts {
             reverts.extend(more);
         }
     }
 
-    /// Whose slots are undone by what is made somewhere else. They are not here any more then.
+    /// Moves out the addresses of accounts whose slot reverts are computed separately.
     pub(in crate::evm) fn take_apart(&mut self) -> Vec<Address> {
         core::mem::take(&mut self.apart)
     }
 
-    /// Takes out an account; its revert stays.
+    /// Removes an account; its revert stays.
     pub(super) fn take(&mut self, address: &Address) -> Option<BundleAccount> {
         let account = self.bundle.state.remove(address)?;
         self.bundle.state_size -= account.size_hint();
         Some(account)
     }
 
-    /// Takes out the reverts of accounts that are `gone`.
+    /// Removes the reverts of accounts that are `gone`.
     pub(super) fn forget_reverts(&mut self, gone: impl Fn(&Address) -> bool) {
         let Self { bundle, reverts, .. } = self;
         if let Some(reverts) = reverts {
@@ -191,12 +190,12 @@ impl BundleAssembly {
         self.bundle.contracts.extend(codes);
     }
 
-    /// How many accounts it has.
+    /// Number of accounts in the bundle.
     pub(super) fn len(&self) -> usize {
         self.bundle.state.len()
     }
 
-    /// The bundle, with one entry of reverts for the block.
+    /// Finishes the bundle, with one entry of reverts for the block.
     pub(in crate::evm) fn finish(self) -> BundleState {
         let Self { mut bundle, reverts, .. } = self;
         bundle.reverts.push(reverts.unwrap_or_default());
@@ -204,7 +203,8 @@ impl BundleAssembly {
     }
 }
 
-/// Makes room for all accounts when the first bucket is there, `shards` with `accounts` in them.
+/// When the first bucket arrives, reserves room for all accounts, extrapolated from its `shards`
+/// and `accounts`.
 pub(in crate::evm) fn expect(assembly: &mut BundleAssembly, shards: u64, accounts: usize) {
     if !assembly.is_empty() {
         return;

@@ -1,8 +1,8 @@
-//! Builds the block's bundle straight from what the transactions left, account by account.
+//! Builds the bundle directly from the changes of transactions, account by account.
 //!
-//! revm's `State` commits one transaction after the other into a cache, on one thread, and that
-//! takes more than half of a plain transfer's time. Accounts do not depend on each other here,
-//! so the workers share them out by hash and fold each account's effects in block order.
+//! revm's `State` commits one transaction after the other into a cache, on one thread, which takes
+//! more than half the time of a plain transfer. Accounts are independent of each other here, so
+//! workers divide them by hash and fold each account's changes in block order.
 
 use super::block_effects::BlockEffects;
 use super::fold::AccountFold;
@@ -17,24 +17,24 @@ use alloy_primitives::{Address, U256, map::AddressMap};
 use revm::database::{BundleAccount, BundleState};
 use revm::state::AccountInfo;
 
-/// Folds one bucket's accounts.
+/// Folds the accounts of one bucket.
 pub(in crate::evm) struct Bucket<'a> {
     effects: &'a BlockEffects,
     parent: Option<&'a BundleState>,
     bundle_shards: &'a BundleShards,
-    /// Its shards.
+    /// Shards of this bucket.
     shard_mask: u64,
-    /// Where each account lies in `folds`.
+    /// Index of each account in `folds`.
     places: AddressMap<u32>,
     folds: Vec<(Address, Fold<'a>)>,
-    /// How many transactions were looked at.
+    /// Number of transactions processed so far.
     seen: usize,
-    /// Accounts whose reverts of slots are made in a job of their own.
+    /// Accounts whose slot reverts are computed in separate jobs.
     large: &'a [Large],
 }
 
 impl<'a> Bucket<'a> {
-    /// An empty one, with room for `accounts`.
+    /// Creates an empty bucket with room for `accounts` accounts.
     pub(in crate::evm) fn new(
         effects: &'a BlockEffects,
         parent: Option<&'a BundleState>,
@@ -46,7 +46,7 @@ impl<'a> Bucket<'a> {
         Self { effects, parent, bundle_shards, shard_mask, places, folds, seen: 0, large: &[] }
     }
 
-    /// The same, where what undoes the slots of `large` accounts is made apart.
+    /// Leaves the slot reverts of `large` accounts to separate jobs.
     pub(in crate::evm) const fn without_undoing(mut self, large: &'a [Large]) -> Self {
         self.large = large;
         self
@@ -56,13 +56,13 @@ impl<'a> Bucket<'a> {
         self.shard_mask == u64::MAX || self.shard_mask & self.bundle_shards.shard(address) != 0
     }
 
-    /// What has become of the account, and whether `first` was put there because nothing had.
+    /// Returns the fold of an account, and whether it is `first`, inserted because there was none.
     fn fold(
         &mut self,
         address: Address,
         first: impl FnOnce() -> Fold<'a>,
     ) -> (&mut Fold<'a>, bool) {
-        // There are fewer accounts than addresses of them fit into memory.
+        // Memory holds fewer accounts than a `u32` can number.
         let next = u32::try_from(self.folds.len()).unwrap_or(u32::MAX);
         let place = *self.places.entry(address).or_insert(next);
         let mut is_first = false;
@@ -79,8 +79,8 @@ impl<'a> Bucket<'a> {
         }
     }
 
-    /// The account, to which something else happens than a change, and which is as in `before` if
-    /// that is the first thing.
+    /// Returns the fold of an account for an effect other than a change. `before` is the account
+    /// before the block, used if this is its first effect.
     fn account(&mut self, address: Address, before: &Option<AccountInfo>) -> &mut AccountFold {
         let mutant = self.effects.mutant;
         let begun = || AccountFold::before(before.clone()).with_mutant(mutant);
@@ -103,7 +103,7 @@ impl<'a> Bucket<'a> {
         }
     }
 
-    /// Credits `receiver` with what transactions have deferred for it.
+    /// Adds blind credits of transactions to `receiver`.
     fn pay(&mut self, receiver: &(Address, Option<AccountInfo>), amounts: &[U256]) {
         let (address, before) = receiver;
         if !amounts.is_empty() && self.is_mine(address) {
@@ -166,17 +166,17 @@ impl<'a> Bucket<'a> {
     }
 }
 
-/// What happened to an account. Most are changed once, and a fold is large: it is made where it is
-/// finished.
+/// Effects on one account. Most accounts change once, and a fold is large, so it is created only
+/// when needed.
 pub(super) enum Fold<'a> {
     Once(&'a AccountChange),
     Often(Box<AccountFold>),
-    /// To an account that the parent's bundle has.
+    /// An account that the parent's bundle contains.
     Continued(Box<AccountFold>, &'a BundleAccount),
 }
 
 impl Fold<'_> {
-    /// The account in hand, for what happens next.
+    /// Returns the fold to which the next effect is applied.
     fn often(&mut self, mutant: EvmMutant) -> &mut AccountFold {
         if let Self::Once(change) = *self {
             *self = Self::Often(Box::new(AccountFold::after(change, mutant)));
@@ -189,8 +189,7 @@ impl Fold<'_> {
 }
 
 impl Fold<'_> {
-    /// The entry of the account at `address` in the bundle. Another job makes the reverts of the
-    /// slots of `large` accounts.
+    /// Returns the account's bundle entry. Other jobs compute the slot reverts of `large` accounts.
     pub(super) fn finish(
         self,
         address: Address,
@@ -207,7 +206,7 @@ impl Fold<'_> {
     }
 }
 
-/// Accounts with all that happened to them.
+/// The accounts of a bucket with all effects on them.
 pub(in crate::evm) struct Folds<'a> {
     pub(super) accounts: Vec<(Address, Fold<'a>)>,
     pub(super) large: &'a [Large],
@@ -215,12 +214,12 @@ pub(in crate::evm) struct Folds<'a> {
 }
 
 impl Folds<'_> {
-    /// How many accounts there are.
+    /// Number of accounts.
     pub(in crate::evm) const fn len(&self) -> usize {
         self.accounts.len()
     }
 
-    /// The accounts' entries in the bundle.
+    /// Finishes all accounts into bundle entries.
     pub(super) fn finish(self) -> impl Iterator<Item = (Address, FoldedAccount)> {
         let Self { accounts, large, mutant } = self;
         let finish = move |(address, fold): (_, Fold<'_>)| {

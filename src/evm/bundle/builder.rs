@@ -1,4 +1,4 @@
-//! The bundle of a block that goes on: accounts are put into it as transactions commit.
+//! Incremental bundle: accounts enter it while the block's transactions commit.
 
 use super::assembly::BundleAssembly;
 use super::block_effects::BlockEffects;
@@ -16,16 +16,17 @@ use revm::database::BundleState;
 use revm::state::AccountInfo;
 use std::sync::Arc;
 
-/// Accounts of a block that goes on. An account that has changed once is finished at once, as if
-/// nothing else happened to it.
+/// Accounts of a running block. An account that changed once is finished at once, as if nothing
+/// else would happen to it.
 struct Accounts {
     finished: BundleAssembly,
-    /// New codes of the finished ones, and how many of them have each: one that is replaced later
-    /// does not get into the bundle.
+    /// New codes of finished accounts, with the number of accounts that have each: a code that is
+    /// replaced later must not enter the bundle.
     codes: B256Map<(usize, Bytecode)>,
-    /// To which more has happened, or whose part of the bundle does not tell what has.
+    /// Accounts that changed more than once, or whose finished entry would not show what happened
+    /// so far.
     open: AddressMap<Box<AccountFold>>,
-    /// The bundle to continue: what it has of an account stays `open`.
+    /// The bundle to continue; accounts in it stay `open`.
     parent: Option<Arc<BundleState>>,
     mutant: EvmMutant,
 }
@@ -40,7 +41,7 @@ impl Accounts {
             fold.apply(change);
             self.open.insert(address, fold);
         } else if self.finished.add_plain(change) {
-            // As most are.
+            // The most common case.
         } else if let Some(mut fold) =
             resume(&mut self.finished, &mut self.codes, &address, self.mutant)
         {
@@ -56,7 +57,7 @@ impl Accounts {
         }
     }
 
-    /// The account as the parent's bundle has it, if it does.
+    /// Returns a fold of the account as the parent's bundle has it, if it does.
     fn continued(&self, address: &Address) -> Option<Box<AccountFold>> {
         let parent = self.parent.as_ref()?.account(address)?;
         Some(Box::new(AccountFold::after_parent(parent).with_mutant(self.mutant)))
@@ -69,8 +70,8 @@ impl Accounts {
         self.finished.add(address, folded);
     }
 
-    /// The account, to which something else happens than a change, and which is as in `before` if
-    /// that is the first thing.
+    /// Returns the fold of an account for an effect other than a change. `before` is the account
+    /// before the block, used if this is its first effect.
     fn open(&mut self, address: Address, before: &Option<AccountInfo>) -> &mut AccountFold {
         let continued =
             if self.open.contains_key(&address) { None } else { self.continued(&address) };
@@ -108,7 +109,7 @@ impl Accounts {
     }
 }
 
-/// Takes back what was finished of an account, if anything was.
+/// Reopens a finished account, if there is one.
 fn resume(
     finished: &mut BundleAssembly,
     codes: &mut B256Map<(usize, Bytecode)>,
@@ -127,17 +128,17 @@ fn resume(
 /// A bundle that grows as transactions commit.
 pub(in crate::evm) struct BundleBuilder {
     accounts: Accounts,
-    /// Who is paid what transactions have deferred, as they are before the block.
+    /// Receivers of blind credits, as they are before the block.
     beneficiary: (Address, Option<AccountInfo>),
     surcharged: (Address, Option<AccountInfo>),
     paid: Vec<(Address, Option<AccountInfo>)>,
     touch_creates: bool,
-    /// How many transactions it has in it, of how many.
+    /// Number of transactions in the bundle, and of all transactions.
     progress: (usize, usize),
 }
 
 impl BundleBuilder {
-    /// Starts from the pre-block changes, with room for `transactions` transactions.
+    /// Creates a bundle with the pre-block changes and room for `transactions` transactions.
     pub(super) fn new(effects: &BlockEffects, transactions: usize, reverts: bool) -> Self {
         let (finished, open) =
             (BundleAssembly::new(reverts, effects.mutant), AddressMap::default());
@@ -159,7 +160,7 @@ impl BundleBuilder {
         builder
     }
 
-    /// Adds what the next transactions have left.
+    /// Adds the changes of the next transactions.
     pub(super) fn extend(&mut self, outcomes: &[TxOutcome]) {
         let first = self.progress.0;
         let left = (first..).zip(outcomes).filter_map(|(place, outcome)| match outcome {
@@ -169,7 +170,7 @@ impl BundleBuilder {
         self.extend_up_to(first + outcomes.len(), left);
     }
 
-    /// Adds what the next transactions up to `end` have left; each with its place.
+    /// Adds the changes of the next transactions, below `end`; each output comes with its index.
     pub(in crate::evm) fn extend_up_to<'o>(
         &mut self,
         end: usize,
@@ -182,7 +183,7 @@ impl BundleBuilder {
         self.progress.0 = end;
     }
 
-    /// How many transactions it has.
+    /// Number of transactions in the bundle.
     pub(in crate::evm) const fn transactions(&self) -> usize {
         self.progress.0
     }
@@ -198,7 +199,7 @@ impl BundleBuilder {
         }
     }
 
-    /// Adds to the bundle what it does not have of the effects of a whole block.
+    /// Adds the effects of a whole block that the bundle does not contain yet.
     pub(in crate::evm) fn complete(&mut self, effects: &BlockEffects) {
         let rest = effects.outcomes.get(self.progress.0..).unwrap_or_default();
         let lost = is_evm_mutant!(effects.mutant, TailLost);
@@ -213,7 +214,7 @@ impl BundleBuilder {
         }
     }
 
-    /// The bundle of the block.
+    /// Finishes the bundle of the block.
     pub(in crate::evm) fn finish(self) -> BundleState {
         self.accounts.finish()
     }
@@ -225,8 +226,8 @@ impl BundleBuilder {
         }
     }
 
-    /// Makes room for `more` accounts, and for the accounts to come if the rest of the block is as
-    /// what has been seen of it.
+    /// Reserves room for `more` accounts, and for later accounts by extrapolating from the part of
+    /// the block seen so far.
     fn expect(&mut self, more: usize) {
         let Self { accounts: Accounts { finished, .. }, progress: (seen, all), .. } = self;
         let accounts = finished.len();
@@ -237,7 +238,7 @@ impl BundleBuilder {
         }
     }
 
-    /// What transactions have deferred.
+    /// Applies blind credits of transactions.
     fn pay(&mut self, deferred: &Deferred) {
         let Self { accounts, beneficiary, surcharged, paid: payees, touch_creates, .. } = self;
         let (touch_creates, mutant) = (*touch_creates, accounts.mutant);

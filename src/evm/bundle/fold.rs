@@ -1,8 +1,7 @@
-//! One account through a block: the effects of all transactions folded into what revm's bundle
-//! keeps of it.
+//! Folds all effects of a block on one account into the account's entry in revm's bundle.
 //!
-//! The steps are those of revm's `CacheState::apply_account_state` and
-//! `TransitionAccount::update`, for one account, without a cache of its plain state.
+//! Follows revm's `CacheState::apply_account_state` and `TransitionAccount::update`, for one
+//! account and without a cache of plain state.
 
 use super::folded::{FoldedAccount, keeps_slots, new_code};
 use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside, SlotChange};
@@ -16,14 +15,14 @@ use revm::primitives::StorageKeyMap;
 use revm::state::{AccountInfo, Bytecode};
 use std::collections::hash_map::Entry;
 
-/// Slots of one account from which on it pays to guess how many there will be.
+/// Number of slots of one account above which its final number of slots is extrapolated.
 const MANY_SLOTS: usize = 64;
 
 /// An account in the middle of a block.
 pub(super) struct AccountFold {
     status: AccountStatus,
     info: Option<AccountInfo>,
-    /// As it was before the first change; `None` if there was no change.
+    /// Status and info before the first change; `None` if there was no change.
     previous: Option<(AccountStatus, Option<AccountInfo>)>,
     storage: StorageKeyMap<StorageSlot>,
     storage_was_destroyed: bool,
@@ -31,7 +30,7 @@ pub(super) struct AccountFold {
 }
 
 impl AccountFold {
-    /// The account as it is before the block.
+    /// Creates a fold of an account as it is before the block.
     pub(super) fn before(info: Option<AccountInfo>) -> Self {
         let status = match &info {
             None => AccountStatus::LoadedNotExisting,
@@ -41,12 +40,12 @@ impl AccountFold {
         Self::loaded(status, info)
     }
 
-    /// The account as a parent's bundle leaves it.
+    /// Creates a fold of an account as a parent's bundle leaves it.
     pub(super) fn after_parent(parent: &BundleAccount) -> Self {
         Self::loaded(parent.status, parent.info.clone())
     }
 
-    /// The account after its first change.
+    /// Creates a fold of an account after its first change.
     pub(super) fn after(change: &AccountChange, mutant: EvmMutant) -> Self {
         let mut fold = Self::before(change.before.clone()).with_mutant(mutant);
         fold.reserve_slots(change.slots.len());
@@ -54,7 +53,7 @@ impl AccountFold {
         fold
     }
 
-    /// The account that [`finish_early`](Self::finish_early) has made `account` of.
+    /// Reopens an account that [`finish_early`](Self::finish_early) finished as `account`.
     pub(super) fn resumed(account: BundleAccount, mutant: EvmMutant) -> Self {
         let BundleAccount { info, original_info, storage, status } = account;
         let before = Self::before(original_info).with_mutant(mutant);
@@ -68,19 +67,19 @@ impl AccountFold {
         Self { status, info, previous: None, storage, storage_was_destroyed: false, mutant }
     }
 
-    /// The same with a seeded bug.
+    /// Sets a seeded bug.
     pub(super) fn with_mutant(mut self, mutant: EvmMutant) -> Self {
         self.mutant = mutant;
         self
     }
 
-    /// Makes room for `slots` slots.
+    /// Reserves room for `slots` slots.
     pub(super) fn reserve_slots(&mut self, slots: usize) {
         self.storage.reserve(slots);
     }
 
-    /// Makes room for `more` slots; where there are many, also for the slots to come if the rest of
-    /// the block is like what was `seen` of `all` its transactions: growing moves all of them.
+    /// Reserves room for `more` slots. If the account has many, also reserves room for later ones,
+    /// extrapolated from `seen` of `all` transactions: growing moves every slot.
     pub(super) fn expect_slots(&mut self, more: usize, (seen, all): (usize, usize)) {
         let slots = self.storage.len();
         if slots >= MANY_SLOTS && slots + more > self.storage.capacity() {
@@ -89,7 +88,7 @@ impl AccountFold {
         }
     }
 
-    /// What a transaction, or a system call, changed.
+    /// Applies a change of a transaction or system call.
     pub(super) fn apply(&mut self, change: &AccountChange) {
         match (change.kind, &change.after) {
             (ChangeKind::Changed, Some(info)) => self.change_from(change, info.clone()),
@@ -104,13 +103,13 @@ impl AccountFold {
         }
     }
 
-    /// A transaction's reward that was deferred: the beneficiary is touched, with or without
-    /// an amount.
+    /// Applies a deferred reward of a transaction. The account is touched even if the amount is
+    /// zero.
     pub(super) fn reward(&mut self, reward: Reward) {
         let Some(info) = &mut self.info else {
             if let Some(balance) = reward.apply(None) {
                 let info = AccountInfo::from_balance(balance);
-                // Before EIP-161 revm's journal marks an empty account as created.
+                // Before EIP-161, revm's journal marks an empty account as created.
                 if balance.is_zero() {
                     self.put(self.status.on_created(), info, &[]);
                 } else {
@@ -120,12 +119,12 @@ impl AccountFold {
             return;
         };
         let balance = reward.apply(Some(info.balance)).unwrap_or(info.balance);
-        // Only before EIP-161: an empty account that exists keeps existing.
+        // Only before EIP-161: an existing empty account continues to exist.
         if balance.is_zero() && info.is_empty() {
             return;
         }
         if self.previous.is_some() {
-            // Every transaction of the block comes by here.
+            // Fast path: every transaction of the block takes it for the beneficiary.
             info.balance = balance;
             self.status = self.status.on_changed(info.has_no_code_and_nonce());
         } else {
@@ -134,21 +133,21 @@ impl AccountFold {
         }
     }
 
-    /// A balance that the end of the block adds: withdrawals, block rewards.
+    /// Adds `amount` wei at the end of the block: withdrawals and block rewards.
     pub(super) fn increment(&mut self, amount: u128) {
         let mut info = self.info.clone().unwrap_or_default();
         info.balance = info.balance.saturating_add(U256::from(amount));
         self.settle(info);
     }
 
-    /// The DAO fork takes the whole balance.
+    /// Sets the balance to zero (DAO fork).
     pub(super) fn drain(&mut self) {
         let mut info = self.info.clone().unwrap_or_default();
         info.balance = U256::ZERO;
         self.settle(info);
     }
 
-    /// A change from outside the EVM: revm deletes what is left empty, on any fork.
+    /// Applies a change from outside the EVM: revm deletes an account left empty, on any fork.
     fn settle(&mut self, info: AccountInfo) {
         if info.is_empty() {
             self.touch_empty();
@@ -167,7 +166,8 @@ impl AccountFold {
         self.remove(self.status.on_touched_empty_post_eip161(), gone);
     }
 
-    /// A change comes without a code that it did not change, unless that was forgotten.
+    /// Applies a change. A change omits unchanged code, which is taken from the fold unless revm
+    /// forgot it.
     fn change_from(&mut self, change: &AccountChange, mut info: AccountInfo) {
         let forgotten = change.before.as_ref().is_some_and(|before| before.code.is_some());
         let is_first = self.previous.is_none();
@@ -175,9 +175,9 @@ impl AccountFold {
             && info.code.is_none()
             && info.code_hash == old.code_hash
         {
-            // What is replaced needs no code; what the bundle reverts to does.
+            // A replaced info needs no code; the info that the bundle reverts to does.
             info.code = if is_first { old.code.clone() } else { old.code.take() };
-            // Of an account that had no code before the block the bundle does not tell it.
+            // The bundle does not list the code of an account that had no code before the block.
             let is_told = |(_, first): &(_, Option<AccountInfo>)| {
                 first.as_ref().is_none_or(|first| !first.is_empty_code_hash())
             };
@@ -206,7 +206,7 @@ impl AccountFold {
                 Entry::Occupied(entry) if is_evm_mutant!(self.mutant, RevertOfSecond) => {
                     *entry.into_mut() = StorageSlot::new_changed(*before, *after);
                 }
-                // Back to what it was before the block: no change at all.
+                // Back to the value before the block: not a change.
                 Entry::Occupied(entry) if entry.get().original_value() == *after => {
                     entry.remove();
                 }
@@ -229,7 +229,7 @@ impl AccountFold {
         self.storage_was_destroyed = true;
     }
 
-    /// Moves on to `info` and `status`.
+    /// Advances to `info` and `status`.
     fn step(&mut self, info: Option<AccountInfo>, status: AccountStatus) {
         let old_info = core::mem::replace(&mut self.info, info);
         let old_status = core::mem::replace(&mut self.status, status);
@@ -238,7 +238,7 @@ impl AccountFold {
         }
     }
 
-    /// All of the block's changes to the account, in revm's type.
+    /// Converts into revm's type for all of the block's changes to the account.
     fn into_transition(self) -> Option<TransitionAccount> {
         let Self { status, info, previous, storage, storage_was_destroyed, .. } = self;
         let (previous_status, previous_info) = previous?;
@@ -253,8 +253,8 @@ impl AccountFold {
         Some(account)
     }
 
-    /// The account's part of a new bundle; `None` if nothing happened to it. `apart`: what undoes
-    /// its slots is made apart, if they have only changed.
+    /// Returns the account's entry in a new bundle; `None` if nothing happened to the account.
+    /// `apart`: the slot reverts are computed separately, if slots only changed.
     pub(super) fn finish(self, apart: bool) -> Option<FoldedAccount> {
         if self.is_plain() {
             return self.finish_changed(apart);
@@ -267,8 +267,8 @@ impl AccountFold {
         Some(FoldedAccount { account, revert, contract, is_undone_apart: false })
     }
 
-    /// The account's part of a bundle that has it already, as `parent`; `None` if nothing happened
-    /// to it. Its slots are only the block's, if [`keeps_slots`] says so.
+    /// Returns the account's entry for a bundle that contains the account as `parent`; `None` if
+    /// nothing happened to it. The entry has only the block's slots, if [`keeps_slots`] holds.
     pub(super) fn finish_after(self, parent: &BundleAccount) -> Option<FoldedAccount> {
         let transition = self.into_transition()?;
         let contract = transition.has_new_contract();
@@ -284,11 +284,11 @@ impl AccountFold {
         Some(FoldedAccount { account, revert, contract, is_undone_apart: false })
     }
 
-    /// The same as `finish` for an account to which more may happen, if what it comes to tells what
-    /// has happened so far.
+    /// Like `finish`, for an account to which more may happen, if the entry shows what has happened
+    /// so far.
     ///
     /// # Errors
-    /// The account itself, if it does not.
+    /// Returns the account itself, if it does not.
     pub(super) fn finish_early(self) -> Result<FoldedAccount, Box<Self>> {
         let is_changed = self.previous.as_ref().is_some_and(|(_, info)| *info != self.info)
             || self.storage.values().any(StorageSlot::is_changed);
@@ -301,7 +301,7 @@ impl AccountFold {
         }
     }
 
-    /// Whether it was loaded and changed, as almost all are.
+    /// Whether the account was loaded and changed, as nearly all are.
     fn is_plain(&self) -> bool {
         matches!(
             (self.status, self.previous.as_ref().map(|(status, _)| *status)),
@@ -317,8 +317,8 @@ impl AccountFold {
         )
     }
 
-    /// What `BundleAccount::update_and_create_revert` comes to for a plain account, without copying
-    /// its slots.
+    /// Same result as `BundleAccount::update_and_create_revert` for a plain account, without
+    /// copying its slots.
     fn finish_changed(self, apart: bool) -> Option<FoldedAccount> {
         let Self { status, info, previous, storage, .. } = self;
         let (previous_status, original_info) = previous?;

@@ -1,4 +1,4 @@
-//! What an account comes to in the bundle of a block.
+//! Bundle entries of single accounts.
 
 use crate::evm::exec::change::{AccountChange, ChangeKind};
 use alloy_primitives::{Address, B256};
@@ -8,28 +8,28 @@ use revm::database::{AccountRevert, AccountStatus, BundleAccount};
 use revm::primitives::StorageKeyMap;
 use revm::state::AccountInfo;
 
-/// What undoes the block's changes to an account.
+/// An account, and the revert of the block's changes to it.
 pub(in crate::evm) type AccountReverted = (Address, AccountRevert);
 
-/// An account's part of the bundle.
+/// An account's entry in the bundle.
 pub(in crate::evm) struct FoldedAccount {
     pub(super) account: BundleAccount,
-    /// Empty if there is nothing to undo, or if that is made apart.
+    /// Empty if there is nothing to revert, or if the revert is computed separately.
     pub(super) revert: AccountRevert,
     pub(super) contract: Option<(B256, Bytecode)>,
-    /// What undoes its slots is not there: it is made apart.
+    /// Whether the slot reverts are missing because they are computed separately.
     pub(super) is_undone_apart: bool,
 }
 
 impl FoldedAccount {
-    /// Whether the reverts of the block name it.
+    /// Whether the block's reverts contain the account.
     pub(super) fn is_reverted(&self) -> bool {
         self.is_undone_apart || !self.revert.is_empty()
     }
 
-    /// What comes of `change` if nothing else happens to the account and the change is as plain as
-    /// most are: neither slots nor code. The same as by way of an
-    /// [`AccountFold`](super::fold::AccountFold), which is large, and moved about.
+    /// Returns the entry for an account whose only effect is `change`, if the change is a plain
+    /// one, as most are: neither slots nor code. The result equals that of an
+    /// [`AccountFold`](super::fold::AccountFold), which is large and costly to move.
     #[inline]
     pub(super) fn plain(change: &AccountChange) -> Option<Self> {
         let (ChangeKind::Changed, Some(info), []) = (change.kind, &change.after, &*change.slots)
@@ -60,13 +60,13 @@ impl FoldedAccount {
     }
 }
 
-/// Whether an account of this status has the slots that it had before the block, and the block's
-/// on top. Of all others the storage was destroyed.
+/// Whether an account of this status keeps its slots from before the block, with the block's on
+/// top. For all other statuses the storage was destroyed.
 pub(super) const fn keeps_slots(status: AccountStatus) -> bool {
     matches!(status, AccountStatus::Changed | AccountStatus::InMemoryChange)
 }
 
-/// The code of `info`, if it is there and another one than before.
+/// The code of `info`, if it is present and differs from the code before.
 pub(super) fn new_code<'a>(
     info: Option<&'a AccountInfo>,
     before: Option<&AccountInfo>,
@@ -94,7 +94,7 @@ mod tests {
             .map(|info| info.and_then(|info| info.code.as_ref()))
     }
 
-    /// Whatever is taken for plain comes to the same as by way of a fold.
+    /// Plain changes give the same entries as folds.
     #[test]
     fn plain_changes_come_to_the_same_as_all_others() {
         let info = |balance: u64, nonce, code: Option<Bytecode>| {
@@ -135,7 +135,7 @@ mod tests {
                     let fold = || AccountFold::after(&change, EvmMutant::None);
                     for expected in [fold().finish(false), fold().finish_early().ok()] {
                         let expected = expected.expect("something has changed");
-                        // Equal infos may have their codes or not.
+                        // Equal infos may differ in whether they hold their code.
                         assert_eq!(codes(&found), codes(&expected), "{change:?}");
                         assert_eq!(found.account, expected.account, "{change:?}");
                         assert_eq!(found.revert, expected.revert, "{change:?}");

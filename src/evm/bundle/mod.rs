@@ -1,5 +1,5 @@
-//! State changes folded by account into revm's `BundleState`: while transactions commit, or at the
-//! end of the block by several workers.
+//! Folds state changes by account into revm's `BundleState`: while transactions commit, or at the
+//! end of the block on several workers.
 
 pub(super) mod assembly;
 pub(super) mod block_effects;

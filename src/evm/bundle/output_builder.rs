@@ -1,4 +1,4 @@
-//! What is made of committed transactions while others run, or at once.
+//! Builds outcomes, receipts and bundle of committed transactions while others still run.
 
 use super::block_effects::BlockEffects;
 use super::builder::BundleBuilder;
@@ -7,13 +7,13 @@ use crate::evm::exec::input::Block;
 use crate::evm::exec::tx_output::TxOutcome;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 
-/// Outcomes and receipts of the first transactions of a block, and the bundle of what they have
-/// left, unless that is made when all have run.
+/// Outcomes and receipts of the first transactions of a block, and their bundle unless it is built
+/// at the end of the block.
 #[derive(Default)]
 pub(in crate::evm) struct OutputBuilder {
     pub(in crate::evm) bundle: Option<BundleBuilder>,
     pub(in crate::evm) split: OutcomesBuilder,
-    /// Transactions that were committed when a bundle was begun last.
+    /// Number of committed transactions when the last bundle was begun.
     begun_at: usize,
     mutant: EvmMutant,
 }
@@ -25,8 +25,8 @@ impl core::fmt::Debug for OutputBuilder {
 }
 
 impl OutputBuilder {
-    /// Starts the bundle from the pre-block changes and the `outcomes` committed so far; reserves
-    /// room for `transactions`.
+    /// Starts a bundle from the pre-block changes and the `outcomes` committed so far, with room
+    /// for `transactions` transactions.
     pub(in crate::evm) fn begin_bundle(
         &mut self,
         effects: &BlockEffects,
@@ -43,31 +43,31 @@ impl OutputBuilder {
         (self.bundle, self.mutant) = (Some(bundle), effects.mutant);
     }
 
-    /// Whether a bundle may be begun when `transactions` have been committed. Each beginning takes up
-    /// all of these: where bundles are given up again and again, only ever later beginnings keep the
-    /// whole linear.
+    /// Whether a bundle may be begun after `transactions` have committed. Each start processes all
+    /// of them again, so a start must come at twice the length of the last one to keep the total
+    /// linear.
     pub(in crate::evm) const fn may_begin(&self, transactions: usize) -> bool {
         self.bundle.is_none() && transactions >= 2 * self.begun_at
     }
 
-    /// The bundle is made when all have run.
+    /// Drops the bundle; it is built at the end of the block.
     pub(in crate::evm) fn give_up_bundle(&mut self) {
         self.bundle = None;
     }
 
-    /// How many transactions are in the bundle, if it has one.
+    /// Number of transactions in the bundle, if there is one.
     pub(in crate::evm) fn bundled(&self) -> Option<usize> {
         self.bundle.as_ref().map(BundleBuilder::transactions)
     }
 
-    /// The first transaction that is not in the bundle, or whose result is not there. `None` if
-    /// there is no bundle.
+    /// First transaction that is missing from the bundle or from the outcomes; `None` without a
+    /// bundle.
     pub(in crate::evm) fn complete_up_to(&self) -> Option<usize> {
         self.bundled().map(|bundled| bundled.min(self.split.end()))
     }
 
-    /// Adds what became of transactions of `block` from `first` on, if it is not there. Their
-    /// results are not in `outcomes` any more then.
+    /// Adds `outcomes`, those of `block` from `first` on, except transactions added before. Their
+    /// results are moved out of `outcomes`.
     pub(in crate::evm) fn extend(
         &mut self,
         block: &Block,
@@ -89,15 +89,16 @@ impl OutputBuilder {
         transactions.zip(outcomes).for_each(|(tx, outcome)| split.take(tx, outcome, *mutant));
     }
 
-    /// Puts into the bundle what became of those of `outcomes` that are not there.
+    /// Adds the transactions of `outcomes` that the bundle does not contain yet.
     pub(in crate::evm) fn bundle_up_to(&mut self, outcomes: &[TxOutcome]) {
         if let Some(bundle) = &mut self.bundle {
             bundle.extend(outcomes.get(bundle.transactions()..).unwrap_or_default());
         }
     }
 
-    /// Adds the next transactions: what became of them, but for the results, which are in `split`.
-    /// If others before them are not in the bundle yet, these are added with them.
+    /// Adds the next transactions: `outcomes` without results, and the results in `split`. If the
+    /// bundle lacks earlier transactions, it does not take these; a later call of `bundle_up_to`
+    /// adds all.
     pub(in crate::evm) fn append(&mut self, outcomes: &[TxOutcome], split: OutcomesBuilder) {
         let is_next = |bundle: &&mut BundleBuilder| bundle.transactions() == split.first();
         if let Some(bundle) = self.bundle.as_mut().filter(is_next) {
@@ -106,7 +107,7 @@ impl OutputBuilder {
         self.split.append(split);
     }
 
-    /// The outcomes and receipts: what comes next is added to them somewhere else, and given back.
+    /// Moves out the outcomes and receipts, so that another builder can extend and return them.
     pub(in crate::evm) fn take_split(&mut self) -> OutcomesBuilder {
         core::mem::take(&mut self.split)
     }

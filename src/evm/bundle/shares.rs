@@ -1,4 +1,4 @@
-//! How the accounts of a block are shared out among those who fold them, and what comes back.
+//! Divides a block's accounts into jobs for the workers that fold them, and collects the results.
 
 use super::block_effects::BlockEffects;
 use super::bucket::Folds;
@@ -10,42 +10,42 @@ use core::cmp::Reverse;
 use revm::bytecode::Bytecode;
 use revm::database::BundleAccount;
 
-/// A share of the work, which one worker does by itself.
+/// A job of building the bundle, done by one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evm) enum Job {
-    /// Folds the accounts of a bucket: those in these shards.
+    /// Folds the accounts of a bucket, given by its shards.
     Fold(u64),
-    /// Makes what undoes the slots of an account that has very many.
+    /// Computes the slot reverts of an account with very many slots.
     Undo(Large),
 }
 
-/// What that comes to.
+/// Result of a [`Job`].
 pub(in crate::evm) enum Done {
-    /// A bucket, and what undoes it.
+    /// A bucket and its reverts.
     Folded(Folded, Vec<AccountReverted>),
     Undone(Address, Option<UndoneSlots>),
 }
 
-/// One bucket's part of the bundle, but for what undoes it.
+/// One bucket's part of the bundle, without reverts.
 pub(in crate::evm) struct Folded {
     pub(in crate::evm) shards: u64,
     pub(in crate::evm) accounts: Vec<(Address, BundleAccount)>,
     /// New codes.
     pub(super) contracts: Vec<(B256, Bytecode)>,
-    /// Accounts whose reverts of slots are made in a job of their own.
+    /// Accounts whose slot reverts are computed in separate jobs.
     pub(super) apart: Vec<Address>,
-    /// What the bundle counts the reverts as.
+    /// Size of the reverts, as the bundle counts it.
     pub(super) reverts_size: usize,
 }
 
 impl Folded {
-    /// What `folds` come to, and what undoes that, if it is `wanted`.
+    /// Finishes `folds`; returns their reverts too, if `wanted`.
     pub(in crate::evm) fn new(
         shards: u64,
         folds: Folds<'_>,
         wanted: bool,
     ) -> (Self, Vec<AccountReverted>) {
-        // Nearly all come to something; they are large, and growing would move them.
+        // Nearly every account has an entry. Entries are large, and growing would move them.
         let accounts = Vec::with_capacity(folds.len());
         let mut reverts = Vec::with_capacity(if wanted { folds.len() } else { 0 });
         let (contracts, apart) = Default::default();
@@ -65,7 +65,7 @@ impl Folded {
     }
 }
 
-/// Adds `parts` to what was joined before.
+/// Appends `parts` to `joined`.
 pub(in crate::evm) fn join(joined: &mut Vec<AccountReverted>, parts: Vec<Vec<AccountReverted>>) {
     let mut parts = parts.into_iter();
     if joined.is_empty() {
@@ -75,11 +75,11 @@ pub(in crate::evm) fn join(joined: &mut Vec<AccountReverted>, parts: Vec<Vec<Acc
     parts.for_each(|mut part| joined.append(&mut part));
 }
 
-/// What the caller knows about the jobs.
+/// The caller's state of the jobs.
 pub(in crate::evm) struct Jobs {
-    /// Which are at their end.
+    /// Which jobs are done.
     ended: Vec<bool>,
-    /// By others, and not in the bundle yet.
+    /// Parts folded by other workers that are not in the bundle yet.
     pub(in crate::evm) folded: Vec<Folded>,
     pub(in crate::evm) reverts: Vec<Vec<AccountReverted>>,
     pub(in crate::evm) undone: AddressMap<UndoneSlots>,
@@ -91,13 +91,13 @@ impl Jobs {
         Self { ended: vec![false; jobs], folded, reverts, undone }
     }
 
-    /// The first job that is not at its end.
+    /// The first job that is not done.
     pub(in crate::evm) fn first_left(&self) -> Option<usize> {
         self.ended.iter().position(|ended| !ended)
     }
 
-    /// The job has come to its end. Tells whether this is the first time: a worker that was put
-    /// suspended may do what the caller has done meanwhile.
+    /// Marks a job as done. Returns false if it was already done: a preempted worker may finish a
+    /// job that the caller has done in the meantime.
     pub(in crate::evm) fn end(&mut self, job: usize) -> bool {
         self.ended.get_mut(job).is_some_and(|ended| !core::mem::replace(ended, true))
     }
@@ -118,9 +118,9 @@ impl Jobs {
     }
 }
 
-/// Shares the shards out among up to `shares` buckets. Those with the most changes come first: an
-/// account that all transactions change keeps one worker busy for as long as many others do. So
-/// does one with very many slots, of `large`, whose part in the reverts is a job of its own.
+/// Divides the shards into up to `shares` buckets, those with the most changes first: an account
+/// that every transaction changes keeps one worker busy for as long as many accounts do. The same
+/// holds for the `large` accounts with very many slots, whose slot reverts are jobs of their own.
 pub(in crate::evm) fn shared_out(
     effects: &BlockEffects,
     bundle_shards: &BundleShards,
@@ -151,7 +151,7 @@ pub(in crate::evm) fn shared_out(
     let mut buckets: Vec<(Reverse<usize>, u64)> = (0..shares).map(weigh).collect();
     buckets.sort_unstable();
     let mut jobs: Vec<_> = buckets.into_iter().map(|(_, shards)| Job::Fold(shards)).collect();
-    // The bucket of the largest comes first.
+    // The bucket with the most changes stays first.
     jobs.splice(1..1, large.iter().copied().map(Job::Undo));
     jobs
 }

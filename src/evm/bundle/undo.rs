@@ -1,5 +1,5 @@
-//! What undoes the slots of an account that has very many of them: while one worker folds what has
-//! become of them another one makes this.
+//! Reverts of the slots of an account with very many slots: one worker computes them while another
+//! folds the account.
 
 use super::block_effects::BlockEffects;
 use crate::evm::exec::bundle_shards::BundleShards;
@@ -10,28 +10,28 @@ use revm::database::{BundleState, RevertToSlot};
 use revm::primitives::StorageKeyMap;
 use std::collections::hash_map::Entry;
 
-/// Slots from which on two workers are faster than one.
+/// Number of slots above which two workers are faster than one.
 const MANY: usize = 4_096;
-/// Slots for which there is room from the start at most, whatever the sample says.
+/// Maximum initial capacity in slots, whatever the sample suggests.
 const MOST_SLOT_ROOM: usize = 16 * MANY;
-/// Transactions that tell which accounts have as many, and how many of them have to say so: one
-/// alone may be the only one of its kind.
+/// Number of transactions in the sample, and how many of them must change an account for an
+/// estimate: a single one may be the only one of its kind.
 const SAMPLE: usize = 32;
 const FEWEST_IN_SAMPLE: usize = 4;
-/// Slots of each that are looked at: where most are the same there are few.
+/// Slots sampled from each transaction: if most are equal, the account has few distinct slots.
 const LOOKED_AT: usize = 16;
 
-/// What an account's slots go back to.
+/// Values that an account's slots revert to.
 pub(in crate::evm) type UndoneSlots = StorageKeyMap<RevertToSlot>;
 
-/// An account, and about how many slots of it have changed.
+/// An account with an estimate of how many of its slots changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evm) struct Large {
     pub(in crate::evm) address: Address,
     pub(super) slots: usize,
 }
 
-/// What a sample shows of an account.
+/// Sample of one account's changes.
 #[derive(Default)]
 struct Sampled {
     transactions: usize,
@@ -46,7 +46,7 @@ impl Sampled {
         self.some.extend(change.slots.iter().take(LOOKED_AT).map(|slot| slot.slot));
     }
 
-    /// About how many slots there are in all, one of `step` transactions having been looked at.
+    /// Estimates the number of changed slots, where every `step`-th transaction was sampled.
     fn estimate(mut self, step: usize) -> usize {
         let looked_at = self.some.len();
         self.some.sort_unstable();
@@ -58,13 +58,13 @@ impl Sampled {
     }
 }
 
-/// Accounts with very many slots that `parent` does not have, by a sample of the transactions.
+/// Finds accounts that change very many slots and are not in `parent`, by sampling transactions.
 pub(in crate::evm) fn large_accounts(
     effects: &BlockEffects,
     parent: Option<&BundleState>,
 ) -> Vec<Large> {
     let BlockEffects { shard_masks, outcomes, .. } = effects;
-    // What has changed nothing need not be looked at.
+    // Skip transactions that changed nothing.
     let changed = || shard_masks.iter().zip(outcomes).filter(|(shard_mask, _)| **shard_mask != 0);
     let step = changed().count().div_ceil(SAMPLE).max(1);
     let mut accounts = AddressMap::<Sampled>::default();
@@ -83,8 +83,8 @@ pub(in crate::evm) fn large_accounts(
     large
 }
 
-/// What the slots of an account go back to, whose life neither began nor ended in the block. `None`
-/// if it did, as what counts of them depends on that.
+/// Computes the slot reverts of an account; returns `None` if the account was created or destroyed
+/// in the block, as its reverts then depend on when.
 pub(in crate::evm) fn undone_slots(
     effects: &BlockEffects,
     bundle_shards: &BundleShards,
@@ -108,7 +108,7 @@ pub(in crate::evm) fn undone_slots(
                 Entry::Vacant(entry) => {
                     entry.insert(RevertToSlot::Some(slot.before));
                 }
-                // Back to what it was before the block.
+                // Back to the value before the block.
                 Entry::Occupied(entry) if *entry.get() == RevertToSlot::Some(slot.after) => {
                     entry.remove();
                 }
@@ -122,8 +122,8 @@ pub(in crate::evm) fn undone_slots(
     Some(undone)
 }
 
-/// Puts what undoes its slots to the accounts of `apart`, which have gone without. What is not made
-/// yet is made here.
+/// Puts the slot reverts into the accounts of `apart`, which were added without them. Missing ones
+/// are computed from the bundle.
 pub(in crate::evm) fn put_back(
     bundle: &mut BundleState,
     apart: Vec<Address>,
@@ -181,7 +181,7 @@ mod tests {
         undone_slots(&effects, &BundleShards::default(), account)
     }
 
-    /// The same slots again and again are few; so are those of an account that has come once.
+    /// Repeated slots count once, and an account that is sampled too rarely counts as small.
     #[test]
     fn a_sample_tells_many_slots_from_many_changes() {
         let estimate = |transactions: u64, distinct: bool| {
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!((estimate(3, true), estimate(32, false)), (0, 0));
     }
 
-    /// As if one had done both.
+    /// The result is the same as when one worker does both.
     #[test]
     fn slots_are_undone_as_they_are_folded() {
         let steps = [
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(undone(vec![steps[0].clone(), ends]), None);
     }
 
-    /// What was left out is made of the bundle.
+    /// Slot reverts that no job computed are taken from the bundle.
     #[test]
     fn what_is_not_made_yet_is_made_at_the_end() {
         let steps = [change(ChangeKind::Changed, &[(1, 0, 5), (2, 6, 0)])];

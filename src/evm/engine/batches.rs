@@ -1,15 +1,16 @@
-//! Private batches of Ethereum transactions: one after the other over one journal, on a snapshot.
+//! Private batches of Ethereum transactions, run one after the other with one journal on a
+//! snapshot.
 //!
-//! A range of neighbours is one group: its changes are taken together, window by window, and its
-//! results are outcomes and receipts already. Where transactions of others lie between, or each
-//! commit is streamed, each transaction is a group with an output of its own.
+//! A contiguous batch is one group: its changes are combined, window by window, and its results are
+//! split into outcomes and receipts as they arise. If transactions of other batches lie between, or
+//! each commit is streamed, every transaction is a group with an output of its own.
 //!
-//! In a stretch in order everything below is final: what is read is not logged, rewards are seen,
-//! and the next run goes on from the journal of the one before.
+//! In a sequential stretch, everything below a transaction is final: reads are not logged, rewards
+//! are visible, and each run continues from the journal of the one before.
 //!
-//! Above the frontier, what cannot be settled privately makes a transaction wait for the frontier:
-//! accounts that are credited as transactions commit, slots of blank accounts, transactions that
-//! are invalid or cannot be run.
+//! Above the frontier, a transaction that cannot be settled privately waits for the frontier: one
+//! that reads accounts with blind credits or slots of blank accounts, or one that is invalid or
+//! cannot run.
 
 use super::carry::Carry;
 use super::group::{BatchGroup, Neighbours};
@@ -32,13 +33,13 @@ use crate::worker::{
 use core::ops::Range;
 use revm::DatabaseRef;
 
-/// A batch that runs.
+/// A running batch.
 enum Open {
     Neighbours {
         ledger: Box<EvmLedger>,
         first: TxIndex,
     },
-    /// Of a stretch in order, which has what was left from `carried` on in its own hands.
+    /// A sequential stretch. It holds the writes of transactions from `carried` on itself.
     InOrder {
         ledger: Box<EvmLedger>,
         first: TxIndex,
@@ -51,13 +52,13 @@ enum Open {
     },
 }
 
-/// Why a transaction has no result.
+/// Why a transaction has no result yet.
 type Wait<E> = MustWait<Rejection, E>;
 
-/// Gas that private batches of a stretch have used, and what the block used before.
+/// Gas used by the private batches of a stretch, plus the gas that the block used before.
 ///
-/// If there is no room for what has run, what follows is wasted, whichever of it commits: no more
-/// runs than would fit into the block, beside one transaction on each worker (I9).
+/// If what has run exceeds the block's gas, everything after it is wasted, whichever transactions
+/// commit. So, beyond one transaction per worker, no more is run than fits into the block (I9).
 #[derive(Debug, Default)]
 pub(in crate::evm) struct UsedGas(AtomicU64);
 
@@ -90,15 +91,16 @@ pub(in crate::evm) struct EvmBatches<'a, D: DatabaseRef> {
     runner: Runner<'a, D>,
     store: &'a Store<EvmLocation>,
     used: &'a UsedGas,
-    /// Each commit is streamed to the caller.
+    /// Whether each commit is streamed to the caller.
     streams: bool,
-    /// Another worker runs the same batch.
+    /// Whether another worker runs the same batch already, and this one helps.
     is_second: bool,
     open: Open,
 }
 
 impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
-    /// Over `machine`, whose view is one of private batches over `store`.
+    /// Creates a runner of private batches on `machine`, whose view reads private batches over
+    /// `store`.
     pub(in crate::evm) fn new(
         machine: EvmMachine<'a, D>,
         store: &'a Store<EvmLocation>,
@@ -111,13 +113,13 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         Self { runner, store, used, streams, is_second: false, open }
     }
 
-    /// Runs the next one of neighbours, whose changes are taken together.
+    /// Runs the next transaction of a contiguous batch, whose changes are combined.
     fn run_neighbour(
         runner: &mut Runner<'a, D>,
         ledger: &mut EvmLedger,
         tx: TxIndex,
     ) -> Result<(), Wait<D::Error>> {
-        // What a batch alone has no room for the block has not either.
+        // A transaction without room in the batch alone has no room in the block either.
         if ledger.admit(tx).is_err() {
             return Err(MustWait::UNKNOWN);
         }
@@ -132,13 +134,13 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
                 NotRun::Error(error) => MustWait { error: Some(error) },
             }
         })?;
-        // One without a result commits by itself, and has to find room then.
+        // A transaction without a result commits on its own, and is admitted then.
         ledger.asked = asked;
         Ok(())
     }
 
-    /// Runs the next one of a stretch in order. One that is invalid is skipped, if that is wanted:
-    /// the run goes on with the journal and the room that it has.
+    /// Runs the next transaction of a sequential stretch. If `skips_rejected` is set, an invalid
+    /// transaction is skipped, and the run continues with the same journal and room.
     fn run_in_order(
         runner: &mut Runner<'a, D>,
         (ledger, skips_rejected): (&mut EvmLedger, bool),
@@ -162,7 +164,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         Ok(())
     }
 
-    /// Runs the next one by itself.
+    /// Runs the next transaction as a group of its own.
     fn run_single(&mut self, tx: TxIndex) -> Result<(), Wait<D::Error>> {
         let Self { runner, used, is_second, open, .. } = self;
         let Open::Scattered { groups, in_journal } = open else { return Err(MustWait::UNKNOWN) };
@@ -180,7 +182,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
                 return Err(MustWait::UNKNOWN);
             }
         };
-        // That of a run beside another one is the same gas.
+        // A helper's run uses the same gas as the run it helps.
         if !*is_second {
             let gas = BlockGas::of(None, output.result.gas());
             used.add(gas.admitted(&block_context.block));
@@ -207,7 +209,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         Ok(())
     }
 
-    /// What neighbours have left, if any of them has run.
+    /// Ends a contiguous batch; returns its group if any transaction has run.
     fn end_neighbours(
         runner: &mut Runner<'a, D>,
         ledger: EvmLedger,
@@ -257,7 +259,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
             self.open = Open::InOrder { ledger, first, carried, skips_rejected };
             return runner.begin_in_order(range, carry, log);
         }
-        // What the list tells others cannot change, whatever they commit.
+        // Values read from the access list cannot change, whatever other batches commit.
         let logs = is_evm_mutant!(runner.block_context.mutant, ToldReadsLogged);
         let is_told = runner.block_context.reads_claims && !logs;
         let log = log.map(|log| if is_told { log.of_writes() } else { log });
@@ -317,7 +319,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
             }
             Open::Scattered { groups, .. } => groups,
         };
-        // The groups have all that is in it.
+        // The groups contain all changes in the journal.
         if !is_evm_mutant!(self.runner.block_context.mutant, BatchJournalKept) {
             self.runner.machine.clear_journal();
         }

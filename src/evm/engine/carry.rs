@@ -1,5 +1,4 @@
-//! What transactions that ran in order have left for the run that goes on from them, while it is in
-//! no store.
+//! Writes of a sequential run that the next run needs and that are not in the store yet.
 
 use super::ledger::EvmLedger;
 use crate::evm::exec::block_context::BlockContext;
@@ -18,45 +17,45 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(in crate::evm) struct Journal {
     pub(in crate::evm) state: EvmState,
-    /// What of it counts as warm depends on it.
+    /// Transaction id of the journal; it determines what counts as warm.
     pub(in crate::evm) transaction: TransactionId,
 }
 
-/// Where transactions have left what is not in `latest` yet.
+/// Where changes are that are not in `latest` yet.
 #[derive(Debug, Default)]
 pub(in crate::evm) enum Pending {
     #[default]
     Nothing,
-    /// In the journal of the EVM that has run them.
+    /// In the journal of the EVM that ran the transactions.
     Journal(Journal),
-    /// Private batches have changed these locations: only the ledger has the values, and what is
-    /// credited, but for those of accounts that are `known`.
+    /// Private batches changed these locations. Only the ledger has the values and the blind
+    /// credits, except those of accounts in `known`, which have been taken over.
     Batches { changed: ConflictIndex<EvmLocation>, known: AddressSet },
 }
 
-/// The state that transactions have left which is in no store.
+/// Writes of transactions that are not in the store yet.
 #[derive(Debug, Default)]
 pub(in crate::evm) struct Carry {
-    /// All that has left the journal.
+    /// Writes that have left the journal.
     pub(in crate::evm) latest: Latest<EvmLocation>,
-    /// What has not.
+    /// Writes that have not.
     pub(in crate::evm) pending: Pending,
-    /// The lowest transaction that may have something pending.
+    /// The lowest transaction that may have pending writes.
     pub(in crate::evm) first_pending: usize,
-    /// What those have left whose changes may be in the journal alone.
+    /// Outputs of transactions whose changes may be only in the journal.
     pub(in crate::evm) left: Vec<(TxIndex, Arc<TxOutput>)>,
-    /// The first of them: what others have left before is in the store.
+    /// The first transaction whose writes are carried; earlier writes are in the store.
     pub(in crate::evm) first: TxIndex,
 }
 
 impl Carry {
-    /// Nothing yet: those from `first` on are to run in order.
+    /// An empty carry for a sequential run that starts at `first`.
     pub(in crate::evm) fn from(first: TxIndex) -> Self {
         Self { first_pending: first.position(), first, ..Self::default() }
     }
 
-    /// What private batches have left from `first` on, which is not in the store; they have written
-    /// what is in `changed`.
+    /// Carries the writes of private batches from `first` on, which are not in the store; `changed`
+    /// has the locations written.
     pub(in crate::evm) fn after_batches(
         changed: ConflictIndex<EvmLocation>,
         first: TxIndex,
@@ -65,17 +64,17 @@ impl Carry {
         Self { pending, ..Self::from(first) }
     }
 
-    /// Whether it holds what a transaction below `frontier`, the lowest one that is left, has done.
+    /// Whether it holds writes of a transaction below `frontier`, the lowest uncommitted one.
     pub(in crate::evm) fn has_run(&self, frontier: TxIndex) -> bool {
         self.first != frontier
     }
 
-    /// Whether nothing is pending of what transactions below `end` have changed.
+    /// Whether no write of a transaction below `end` is pending.
     pub(in crate::evm) const fn is_complete(&self, end: usize) -> bool {
         self.first_pending >= end
     }
 
-    /// Takes over what is pending.
+    /// Takes over all pending writes.
     pub(in crate::evm) fn complete(&mut self, ledger: &EvmLedger, block_context: &BlockContext) {
         let pending = core::mem::take(&mut self.pending);
         let end = ledger.outcomes.len();
@@ -89,9 +88,9 @@ impl Carry {
         }
     }
 
-    /// Takes over what private batches have changed of `asked`, which a system call needs, and of
-    /// `others`, which it will need. The second time, or if what it needs is not known, all that is
-    /// pending is taken over.
+    /// Takes over the pending changes of private batches to `asked`, an account that a system call
+    /// needs, and to `others`, which it will need. On the second call, or without `asked`, takes
+    /// over everything pending.
     pub(in crate::evm) fn complete_for(
         &mut self,
         (asked, others): (Option<Address>, impl IntoIterator<Item = Address>),
@@ -99,7 +98,7 @@ impl Carry {
         block_context: &BlockContext,
     ) {
         match (asked, &mut self.pending) {
-            // The first time: nothing has been taken over yet.
+            // The first call: nothing has been taken over yet.
             (Some(asked), Pending::Batches { known, .. }) if known.is_empty() => {
                 known.insert(asked);
                 known.extend(others);
@@ -113,8 +112,8 @@ impl Carry {
         }
     }
 
-    /// Remembers, if the block begins with it, what is credited later: each credit is added at once
-    /// then.
+    /// At the start of a block, caches the accounts that receive blind credits, so that each credit
+    /// is added at once.
     pub(in crate::evm) fn keep_receivers(
         &mut self,
         block_context: &BlockContext,
@@ -129,12 +128,12 @@ impl Carry {
         }
     }
 
-    /// Whether nothing of this block lies under it.
+    /// Whether no write of this block lies below the carry.
     pub(in crate::evm) const fn is_bottom(&self) -> bool {
         self.first.0 == 0
     }
 
-    /// Each entry that is not in `store` yet, one for each location.
+    /// Calls `each` with every entry that is not in `store` yet, one per location.
     pub(in crate::evm) fn into_entries(
         mut self,
         block_context: &BlockContext,
@@ -157,8 +156,8 @@ impl Carry {
     }
 }
 
-/// Takes over into `latest` what transactions have `left`, in order, of the accounts that `counts`
-/// says yes to.
+/// Takes over the changes of transactions in `left`, which is in order, into `latest`; only those
+/// of accounts for which `counts` returns true.
 pub(in crate::evm) fn take_over<'a>(
     latest: &mut Latest<EvmLocation>,
     left: impl Iterator<Item = (TxIndex, &'a Arc<TxOutput>)>,
@@ -178,7 +177,7 @@ pub(in crate::evm) fn take_over<'a>(
     }
 }
 
-/// Takes over into `latest` what transactions that have `left` something have credited.
+/// Takes over the blind credits of the transactions in `left` into `latest`.
 pub(in crate::evm) fn take_over_credits<'a>(
     latest: &mut Latest<EvmLocation>,
     left: impl Iterator<Item = (TxIndex, &'a Arc<TxOutput>)>,

@@ -1,31 +1,30 @@
-//! Hands what transactions in order have left to the worker that makes the bundle.
+//! Hands the changes of sequential transactions to the worker that builds the bundle.
 
 use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
 use crate::sync::Sender;
 use std::sync::Arc;
 
-/// What the next transactions have left.
+/// Changes of the next transactions.
 #[derive(Debug)]
 pub(in crate::evm) struct Fed {
-    /// With the places of those who have left anything.
+    /// Outputs with their indices; transactions without changes are left out.
     pub(in crate::evm) left: Vec<(usize, Arc<TxOutput>)>,
-    /// The transaction after the last one.
+    /// Index after the last transaction.
     pub(in crate::evm) end: usize,
 }
 
-/// Hands over what is settled.
+/// Sending side, held by the ledger.
 #[derive(Debug)]
 pub(in crate::evm) struct Feed {
     pub(in crate::evm) batches: Sender<Fed>,
-    /// Everything below was handed over.
+    /// Transactions below this index were sent.
     pub(in crate::evm) end: usize,
-    /// Transactions that are handed over at once.
+    /// Minimum number of transactions per message.
     pub(in crate::evm) batch: usize,
 }
 
 impl Feed {
-    /// Hands over what has become of transactions, if there are enough of them. Nothing that they
-    /// have changed may be missing.
+    /// Sends the new outcomes, once there are enough of them. Their changes must be complete.
     pub(in crate::evm) fn send(&mut self, outcomes: &[TxOutcome]) {
         let end = outcomes.len();
         if end >= self.end.saturating_add(self.batch) {
@@ -35,8 +34,8 @@ impl Feed {
             };
             let left = new.filter_map(left).collect();
             self.end = end;
-            // There is room for all of them. Who is not there any more has panicked, and that is
-            // found out.
+            // The channel has room for every batch. If the receiver is gone its worker has
+            // panicked, which is detected elsewhere.
             let _ = self.batches.try_send(Fed { left, end });
         }
     }

@@ -1,4 +1,4 @@
-//! What commits together, and how the ledger takes it.
+//! Groups of transactions that commit together, and how the ledger commits them.
 
 use super::ledger::EvmLedger;
 use crate::evm::block::gas::BlockGas;
@@ -11,19 +11,19 @@ use crate::ids::{Chunk, TxIndex};
 use crate::worker::Ledger;
 use std::sync::Arc;
 
-/// What a group of transactions leaves.
+/// Result of a group of transactions.
 pub(in crate::evm) enum BatchGroup {
     /// One transaction.
     One(Arc<TxOutput>),
-    /// Neighbours.
+    /// Contiguous transactions.
     Many(Box<Neighbours>),
 }
 
-/// What neighbours leave together.
+/// Combined result of contiguous transactions.
 pub(in crate::evm) struct Neighbours {
-    /// Without results, if they are in `split`.
+    /// Outcomes; without results if these are in `split`.
     pub(in crate::evm) ledger: EvmLedger,
-    /// Unless commits are streamed: then the ledger has them.
+    /// Outcomes and receipts, unless commits are streamed: then the ledger has the results.
     pub(in crate::evm) split: Option<OutcomesBuilder>,
 }
 
@@ -77,7 +77,7 @@ impl Ledger for EvmLedger {
                 let Neighbours { ledger, split } = *neighbours;
                 if let Some(split) = split {
                     let mut output_builder = core::mem::take(&mut self.output_builder);
-                    // Those before it may have none yet.
+                    // Earlier transactions may not have been split yet.
                     self.split_into(&mut output_builder.split);
                     output_builder.append(&ledger.outcomes, split);
                     self.output_builder = output_builder;

@@ -1,4 +1,5 @@
-//! Keeps the outcomes: block-gas admission, cumulative gas, the stream to the caller.
+//! Ledger of committed transactions: block gas admission, cumulative gas, outcomes, and the stream
+//! to the caller.
 
 use super::feed::Feed;
 use super::stream::Stream;
@@ -23,42 +24,44 @@ use core::ops::Range;
 use revm::context::result::ResultGas;
 use std::sync::Arc;
 
-/// The outcomes of the committed prefix.
+/// Outcomes of the committed prefix, or of one batch.
 #[derive(Debug)]
 pub(in crate::evm) struct EvmLedger {
     block: Arc<Block>,
-    /// Whose outcome is the first one: not that of the block's first transaction in one of a part.
+    /// Index of the first transaction in `outcomes`; non-zero in a batch's ledger.
     first: usize,
-    /// Gas of those before the first one.
+    /// Gas used by the transactions before the first one.
     before: BlockGas,
     gas: BlockGas,
-    /// Room that its transactions need to be admitted, if the block has not admitted them yet.
+    /// Gas for which the block must have room to admit these transactions; tracked only if the
+    /// block has not admitted them yet.
     pub(super) asked: BlockGas,
-    /// What several have left together lies with the last of them; what was lent to a worker that
-    /// folds beside a round is not here during it. The results of the first ones may be somewhere
-    /// else: see [`split_into`](Self::split_into).
+    /// Outcomes of the transactions. Combined changes of several transactions are stored with the
+    /// last of them, and outcomes lent to a worker that folds during a round are missing until it
+    /// ends. Results of the first transactions may have been moved out: see
+    /// [`split_into`](Self::split_into).
     pub(in crate::evm) outcomes: Vec<TxOutcome>,
-    /// Shards of the changes of each: see `bundle_shards`.
+    /// Shard mask of each transaction's changes: see `bundle_shards`.
     pub(in crate::evm) shard_masks: Vec<u64>,
     stream: Stream,
-    /// To the worker that makes the bundle of what commits, if one does.
+    /// Channel to the worker that builds the bundle meanwhile, if one does.
     pub(in crate::evm) feed: Option<Feed>,
-    /// How much work its transactions were together.
+    /// Total work of the transactions.
     pub(in crate::evm) work: Work,
-    /// Whether speculation costs more than it saves, while there is any.
+    /// Decides, during speculation, whether it costs more than it saves.
     pub(in crate::evm) trial: Option<Trial>,
-    /// Transactions that took long, and how long: see `work`.
+    /// Transactions that ran long, with their work: see `work`.
     pub(in crate::evm) long: Vec<(TxIndex, u64)>,
-    /// Balances of accounts with code, where the committed prefix has changed them.
+    /// Balances of accounts with code that the committed prefix has changed.
     balances: AddressMap<U256>,
-    /// What its executed transactions have accessed, if an access list is asked for.
+    /// Accesses of the executed transactions, if an access list is being built.
     #[expect(clippy::vec_box, reason = "they come boxed, and are not moved for each list of them")]
     pub(in crate::evm) accesses: Vec<Box<Accesses>>,
-    /// What they have accessed of the list that the block comes with: see [`Kept`].
+    /// Marks of the block's own access list that the transactions accessed: see [`Kept`].
     pub(in crate::evm) marks: Vec<u32>,
-    /// Transactions that have left what they declare, and how.
+    /// Transactions that accessed undeclared state, with the access.
     pub(in crate::evm) undeclared: Vec<(TxIndex, Undeclared)>,
-    /// What was made of committed transactions.
+    /// Outcomes, receipts and bundle built so far.
     pub(in crate::evm) output_builder: OutputBuilder,
     pub(super) mutant: EvmMutant,
 }
@@ -69,7 +72,7 @@ impl EvmLedger {
         Self { stream: Stream::new(block_context), ..part }
     }
 
-    /// The ledger of a part of a block, where those before it have used that much gas.
+    /// Creates the ledger of a part of a block, before which the block has used `before`.
     pub(in crate::evm) fn of_part(
         block_context: &BlockContext,
         transactions: Range<usize>,
@@ -104,8 +107,8 @@ impl EvmLedger {
         }
     }
 
-    /// What those of `transactions` have left that it knows of. Most have nothing: what they have
-    /// changed was taken together with others.
+    /// Outputs of those of `transactions` that the ledger has. Most have none, because their
+    /// changes were combined with those of others.
     pub(in crate::evm) fn left_of(
         &self,
         transactions: Range<usize>,
@@ -114,7 +117,7 @@ impl EvmLedger {
         outcomes.filter_map(|(tx, outcome)| Some((tx, outcome.as_ref().ok()?.as_ref()?)))
     }
 
-    /// What became of those of `transactions` that it knows of.
+    /// Outcomes of those of `transactions` that the ledger has.
     fn outcomes_of(
         &self,
         transactions: Range<usize>,
@@ -126,8 +129,7 @@ impl EvmLedger {
         known.map(|(tx, outcome)| (TxIndex(u32::try_from(tx).unwrap_or(u32::MAX)), outcome))
     }
 
-    /// Adds to `split`, which has them of those before, the results of the last transactions. They
-    /// are not here any more then.
+    /// Moves the results of the transactions after those in `split` into `split`.
     pub(in crate::evm) fn split_into(&mut self, split: &mut OutcomesBuilder) {
         let Self { block, first, outcomes, mutant, .. } = self;
         let transactions = block.transactions.iter().skip(split.end());
@@ -137,16 +139,15 @@ impl EvmLedger {
         }
     }
 
-    /// What became of those from `from` on, which is not here until it is [taken
-    /// back](Self::take_back).
+    /// Moves the outcomes from `from` on out, until they are [taken back](Self::take_back).
     pub(in crate::evm) fn lend(&mut self, from: usize) -> Vec<TxOutcome> {
         let take =
             |outcome: &mut TxOutcome| outcome.as_mut().map(Option::take).map_err(|why| why.clone());
         self.outcomes.iter_mut().skip(from.saturating_sub(self.first)).map(take).collect()
     }
 
-    /// What became of those from `from` on, which was [lent](Self::lend): a bundle that was made of
-    /// it may be lost with the worker that goes on with it.
+    /// Restores the outcomes from `from` on that were [lent](Self::lend). They are needed again: a
+    /// bundle made from them may be lost with the worker that continues it.
     pub(in crate::evm) fn take_back(&mut self, from: usize, lent: Vec<TxOutcome>) {
         if is_evm_mutant!(self.mutant, LentLost) {
             return;
@@ -155,7 +156,7 @@ impl EvmLedger {
         own.zip(lent).for_each(|(own, lent)| *own = lent);
     }
 
-    /// Room that its transactions and `tx`, which runs next, need to be admitted.
+    /// Returns the gas needed to admit the ledger's transactions and `tx`, which runs next.
     pub(super) fn asked_with(&self, tx: TxIndex) -> BlockGas {
         let (block, gas, mut asked) = (&self.block, &self.gas, self.asked);
         let Some(tx) = block.transactions.get(tx.position()) else { return asked };
@@ -166,9 +167,10 @@ impl EvmLedger {
         asked
     }
 
-    /// Whether the block has room for `tx`, which comes next.
+    /// Checks that the block has room for `tx`, the next transaction.
     ///
-    /// As alloy-evm's `EthBlockExecutor` does it: before the transaction's own checks.
+    /// Like alloy-evm's `EthBlockExecutor`, the check comes before the transaction's own
+    /// validation.
     pub(super) fn check_room(&self, tx: TxIndex) -> Result<(), Rejection> {
         let Some(tx) = self.block.transactions.get(tx.position()) else { return Ok(()) };
         let amsterdam = self.block.cfg.enable_amsterdam_eip8037;
@@ -196,7 +198,8 @@ impl EvmLedger {
         let Self { block, gas, .. } = self;
         let limit = block.env.gas_limit;
         let room = block.rules.max_blob_gas.unwrap_or(u64::MAX);
-        // Each sum fits by itself, or its transaction would not have been admitted to the part.
+        // Each sum fits into the limit by itself, or its transaction would not have been admitted
+        // to the part.
         let fits = |used: u64, asked, room: u64| asked <= room.saturating_sub(used);
         fits(gas.admitted(block), part.asked.regular, limit)
             && (!block.cfg.enable_amsterdam_eip8037 || fits(gas.state, part.asked.state, limit))
@@ -204,7 +207,7 @@ impl EvmLedger {
             || is_evm_mutant!(self.mutant, PartNotAdmitted)
     }
 
-    /// Adds `part`, which comes next.
+    /// Appends `part`, which comes next.
     pub(super) fn append(&mut self, mut part: Self) {
         let mut cumulative = self.gas.cumulative;
         for (tx, outcome) in part.outcomes_of(part.first..usize::MAX) {
@@ -217,7 +220,7 @@ impl EvmLedger {
         }
         self.gas = self.gas.plus(part.gas);
         if self.outcomes.capacity() == 0 && part.outcomes.len() == self.block.transactions.len() {
-            // Better than room for both.
+            // Taking the part's vectors is cheaper than copying into new ones.
             (self.outcomes, self.shard_masks) = (part.outcomes, part.shard_masks);
         } else {
             self.make_room();
@@ -237,7 +240,7 @@ impl EvmLedger {
         }
     }
 
-    /// Room for all transactions of the block, once it is clear that they do not come together.
+    /// Reserves room for all transactions of the block, once they do not come in a single part.
     fn make_room(&mut self) {
         if self.outcomes.capacity() == 0 {
             self.outcomes.reserve_exact(self.block.transactions.len());
@@ -245,8 +248,8 @@ impl EvmLedger {
         }
     }
 
-    /// Outcomes and receipts of all that are committed are made; and what they have left is in the
-    /// bundle, if one grows.
+    /// Builds the outcomes and receipts of all committed transactions, and adds their changes to
+    /// the bundle if one is growing.
     pub(in crate::evm) fn catch_up(&mut self) {
         let mut output_builder = core::mem::take(&mut self.output_builder);
         output_builder.bundle_up_to(&self.outcomes);
@@ -254,12 +257,12 @@ impl EvmLedger {
         self.output_builder = output_builder;
     }
 
-    /// Sends what commits from now on to `stream`.
+    /// Sends every further commit to `stream`.
     pub(in crate::evm) fn stream_to(&mut self, stream: Option<Sender<Committed>>) {
         self.stream.set(stream);
     }
 
-    /// The block with more transactions.
+    /// Replaces the block by one with more transactions.
     pub(in crate::evm) fn set_block(&mut self, block: Arc<Block>) {
         self.block = block;
     }
@@ -279,7 +282,7 @@ impl EvmLedger {
         self.before.plus(self.gas).admitted(&self.block)
     }
 
-    /// Adds what became of `tx`, which comes next.
+    /// Appends the outcome of the next transaction, `tx`.
     pub(super) fn push(&mut self, tx: TxIndex, outcome: TxOutcome) {
         if self.stream.is_heard()
             && let Some(outcome) = outcome.clone().transpose()
@@ -297,14 +300,14 @@ impl EvmLedger {
 }
 
 impl EvmLedger {
-    /// Puts in the balances at which the transaction that is next has not looked: what lies below
-    /// it is final.
+    /// Fills in the balances that the next transaction did not read. Everything below it is final.
     pub(super) fn fill_in(&mut self, changes: &mut [AccountChange]) {
         for change in changes {
             if change.kind != ChangeKind::Changed
                 && !is_evm_mutant!(self.mutant, BalanceOfEarlierLife)
             {
-                // One that is destroyed and created again may look as it did before the block.
+                // An account that is destroyed and created again may look as it did before the
+                // block.
                 let balance = change.after.as_ref().map_or(U256::ZERO, |after| after.balance);
                 self.balances.insert(change.address, balance);
             }
@@ -325,7 +328,7 @@ impl EvmLedger {
         }
     }
 
-    /// Gives the last transaction that was executed what it and others have left together.
+    /// Stores combined changes of several transactions with the last executed one.
     pub(in crate::evm) fn give(&mut self, mut left: TxOutput) {
         self.fill_in(&mut left.changes);
         let kept = self.outcomes.iter_mut().zip(&mut self.shard_masks).rev();
@@ -338,8 +341,8 @@ impl EvmLedger {
         *last = Some(Arc::new(left));
     }
 
-    /// Commits `tx`, which is next, whose result and gas are somewhere else, with what it has left
-    /// by itself.
+    /// Commits the next transaction, `tx`, whose result and gas are recorded elsewhere. `left` has
+    /// its own changes, if they are not combined with others.
     pub(in crate::evm) fn commit_left(&mut self, tx: TxIndex, mut left: Option<Arc<TxOutput>>) {
         if let Some(left) = left.as_mut().and_then(Arc::get_mut) {
             self.fill_in(&mut left.changes);
@@ -347,7 +350,7 @@ impl EvmLedger {
         self.push(tx, Ok(left));
     }
 
-    /// Notes how much work `tx` was.
+    /// Records the work of `tx`.
     pub(in crate::evm) fn note_work(&mut self, tx: TxIndex, work: Work) {
         self.work = self.work.plus(work);
         if let Some(trial) = &mut self.trial {
@@ -358,7 +361,7 @@ impl EvmLedger {
         }
     }
 
-    /// Keeps what `tx` has accessed, which commits next.
+    /// Records the accesses of `tx`, which commits next.
     pub(super) fn keep(&mut self, tx: TxIndex, kept: Option<Box<Kept>>) {
         let Some(kept) = kept else { return };
         self.accesses.extend(kept.accesses);

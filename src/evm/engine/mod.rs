@@ -1,5 +1,5 @@
-//! What the engine asks of Ethereum: the transactions of a block as a workload, machines for
-//! private batches and for stretches in order, and the ledger of what is committed.
+//! The EVM layer's implementation of the engine's traits: a block's transactions as a workload,
+//! machines for private batches and sequential stretches, and the ledger of committed transactions.
 
 pub(super) mod batches;
 pub(super) mod carry;

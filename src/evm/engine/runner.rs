@@ -1,5 +1,5 @@
-//! An EVM that runs transactions one after the other, keeping revm's journal for as long as its
-//! rules allow (see `journal`).
+//! Runs transactions one after the other, keeping revm's journal for as long as its rules allow
+//! (see `journal`).
 
 use super::carry::{Carry, Journal, Pending, take_over};
 use super::ledger::EvmLedger;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 /// Why a transaction has not run.
 pub(in crate::evm) enum NotRun<E> {
-    /// Not everything below it is final.
+    /// Not everything below the transaction is final.
     TooEarly,
     Error(TxError<Rejection, E>),
 }
@@ -35,29 +35,29 @@ pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
     pub(in crate::evm) machine: EvmMachine<'a, D>,
     pub(in crate::evm) block_context: &'a BlockContext,
     /// The lowest transaction whose changes may not be in `latest` yet: they are in the journal, or
-    /// with the ledger alone.
+    /// only in the ledger.
     first_pending: usize,
-    /// What those below the ledger's first have left whose changes may be in the journal alone.
+    /// Outputs of transactions below the ledger's first whose changes may be only in the journal.
     left: Vec<(TxIndex, Arc<TxOutput>)>,
-    /// Whether nothing of this block lies under it.
+    /// Whether no write of this block lies below the run.
     is_bottom: bool,
-    /// Takes together what transactions change, if they share a journal and commits are not
-    /// streamed.
+    /// Combines the changes of transactions, if they share a journal and commits are not streamed.
     window: Option<Window>,
-    /// A worker folds what commits, and does not share accounts out.
+    /// Whether another worker folds commits into the bundle, so that accounts are not divided by
+    /// shard.
     has_bundle_thread: bool,
-    /// Outcomes and receipts of those before the next one, unless commits are streamed.
+    /// Outcomes and receipts of the transactions so far, unless commits are streamed.
     pub(in crate::evm) split: OutcomesBuilder,
     is_streamed: bool,
-    /// What it leaves is kept with the groups of a private batch, which reads nothing that is
-    /// credited.
+    /// Whether this is a private batch: its writes stay with its groups, and it reads no blind
+    /// credits.
     is_private: bool,
-    /// What the transactions that were taken together have deferred.
+    /// Blind credits of the transactions whose changes are being combined.
     deferred: Deferred,
 }
 
 impl<'a, D: DatabaseRef> Runner<'a, D> {
-    /// Runs transactions on `machine`.
+    /// Creates a runner on `machine`.
     pub(in crate::evm) fn new(
         machine: EvmMachine<'a, D>,
         block_context: &'a BlockContext,
@@ -80,13 +80,13 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         }
     }
 
-    /// Transactions of a private batch come next, on a snapshot.
+    /// Begins the transactions of a private batch, on a snapshot.
     pub(in crate::evm) fn begin_private(&mut self, txs: Range<usize>) {
         (self.first_pending, self.is_bottom, self.is_private) = (txs.start, false, true);
         self.begin(txs);
     }
 
-    /// Transactions of a stretch in order come next, which goes on from `carry`.
+    /// Begins transactions of a sequential stretch, which continues from `carry`.
     pub(in crate::evm) fn begin_in_order(
         &mut self,
         txs: Range<usize>,
@@ -113,8 +113,8 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         self.machine.expect(txs);
     }
 
-    /// What the next run of the stretch in order goes on from, which began with `first`. What
-    /// `ledger` has is committed meanwhile.
+    /// Ends a run of a sequential stretch that began with `first`, and returns the carry for the
+    /// next run. The contents of `ledger` commit in between.
     pub(in crate::evm) fn end_in_order(&mut self, first: TxIndex, ledger: &EvmLedger) -> Carry {
         let mut left = core::mem::take(&mut self.left);
         let pending = ledger.left_of(self.first_pending..usize::MAX);
@@ -125,7 +125,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         Carry { latest, pending, first_pending: self.first_pending, left, first }
     }
 
-    /// Runs `tx` and keeps what it leaves.
+    /// Runs `tx` and keeps its writes.
     pub(in crate::evm) fn run(
         &mut self,
         tx: TxIndex,
@@ -148,7 +148,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             }
         };
         self.give(ran.earlier, ledger);
-        // The latch counts, whatever the EVM made of it.
+        // A latched stop overrides the EVM's result.
         if let Some(stop) = self.machine.end().1 {
             return self.stopped(tx, stop, is_complete, ledger);
         }
@@ -171,7 +171,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         }
     }
 
-    /// Skips `tx`, which is invalid or has no room.
+    /// Skips `tx`, which is invalid or does not fit into the block.
     pub(in crate::evm) fn skip(&mut self, tx: TxIndex, reason: Rejection, ledger: &mut EvmLedger) {
         if !self.is_streamed {
             self.split.add_skipped(reason.clone(), self.block_context.mutant);
@@ -179,7 +179,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         ledger.skip(tx, reason);
     }
 
-    /// A read of `tx` had no answer.
+    /// Handles a read of `tx` that could not be answered.
     fn stopped(
         &mut self,
         tx: TxIndex,
@@ -189,11 +189,12 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     ) -> Result<(), NotRun<D::Error>> {
         match stop {
             Stop::Base(error) => Err(NotRun::Error(TxError::Base(error))),
-            // Of a private batch nothing is final, wherever it lies.
+            // Nothing is final in a private batch, whatever its position.
             Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken
                 if !is_complete && !self.is_private =>
             {
-                // It asked who has written what, and part of that is in the journal.
+                // The read asked which transaction wrote a value, and some writes are only in the
+                // journal.
                 self.leave_journal(tx.position(), ledger);
                 self.run(tx, ledger)
             }
@@ -201,7 +202,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         }
     }
 
-    /// Commits `tx`.
+    /// Commits `tx` to the ledger.
     fn commit(&mut self, tx: TxIndex, mut output: Arc<TxOutput>, ledger: &mut EvmLedger) {
         if self.is_streamed {
             return ledger.commit(tx, output);
@@ -217,7 +218,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         let left = if self.is_settled() {
             Some(output)
         } else {
-            // It is in the window.
+            // The window has the changes.
             self.deferred.append(&output.deferred);
             None
         };
@@ -231,7 +232,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         latest
     }
 
-    /// Keeps what lies outside the journal.
+    /// Keeps the writes that are not in the journal.
     fn keep(&mut self, tx: TxIndex, output: &TxOutput) {
         let mut writes = Vec::new();
         remember(&mut writes, &output.changes, self.machine.view_mut().remembered());
@@ -245,8 +246,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         }
     }
 
-    /// Ends the journal, in which there is what transactions below `end` have left, and takes that
-    /// over.
+    /// Ends the journal, which holds the changes of transactions below `end`, and takes over those.
     pub(in crate::evm) fn leave_journal(&mut self, end: usize, ledger: &mut EvmLedger) {
         self.settle(ledger);
         let journal = self.machine.end_journal();
@@ -261,7 +261,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         }
     }
 
-    /// Takes together what the last transactions have changed.
+    /// Combines the changes of the transactions in the window.
     pub(in crate::evm) fn settle(&mut self, ledger: &mut EvmLedger) {
         if let Some(window) = self.window.as_mut().filter(|window| window.len() > 0) {
             let changes = window.take(self.machine.journal());
@@ -269,7 +269,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         }
     }
 
-    /// Gives the changes of several transactions to the last one of them.
+    /// Stores combined changes of several transactions with the last of them.
     fn give(&mut self, mut changes: Vec<AccountChange>, ledger: &mut EvmLedger) {
         if !changes.is_empty() {
             let paid = self.machine.view_mut().take_payments(&mut changes);
@@ -282,7 +282,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         if is_evm_mutant!(self.block_context.mutant, DeferredLost) {
             deferred = Deferred::default();
         }
-        // The worker that folds does not share accounts out.
+        // A worker that folds commits does not divide accounts by shard.
         let shard_mask = if self.has_bundle_thread {
             u64::MAX
         } else {
@@ -291,14 +291,15 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         ledger.give(TxOutput::left(changes, shard_mask, deferred));
     }
 
-    /// Whether it is known what all of them have changed.
+    /// Whether the changes of all transactions so far are known.
     fn is_settled(&self) -> bool {
         self.window.as_ref().is_none_or(|window| window.len() == 0)
     }
 }
 
 impl Latest<EvmLocation> {
-    /// Slots that were read and not written: no run has to ask the database for them again.
+    /// Keeps slots that were read and not written, so that no later run reads them from the
+    /// database.
     fn keep_slots(&mut self, journal: &EvmState) {
         let slots = journal.values().map(|account| account.storage.len()).sum();
         self.reserve(slots);

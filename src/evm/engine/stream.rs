@@ -1,4 +1,4 @@
-//! Tells the caller what commits.
+//! Streams commits to the caller.
 
 use crate::evm::block::committed::Committed;
 use crate::evm::exec::block_context::BlockContext;
@@ -12,25 +12,25 @@ use alloy_primitives::map::AddressMap;
 use revm::state::AccountInfo;
 use std::sync::Arc;
 
-/// The caller that hears of each commit, if one does.
+/// The channel to the caller, if commits are streamed.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     to: Option<Sender<Committed>>,
-    /// Accounts that are paid without a look at their balances, as they are by now: the caller is
-    /// told what each payment changes.
+    /// Current accounts of payees that are credited blindly: the stream turns each payment into a
+    /// change.
     payees: AddressMap<AccountInfo>,
     mutant: EvmMutant,
 }
 
 impl Stream {
-    /// No one hears yet.
+    /// Creates a stream without a receiver.
     pub(super) fn new(block_context: &BlockContext) -> Self {
         let payee = |payee| Some((payee, block_context.payees.account(payee)?));
         let payees = block_context.other_payees().filter_map(payee).collect();
         Self { to: None, payees, mutant: block_context.mutant }
     }
 
-    /// Who hears from now on.
+    /// Sets the receiver of further commits.
     pub(super) fn set(&mut self, to: Option<Sender<Committed>>) {
         self.to = to;
     }
@@ -39,7 +39,7 @@ impl Stream {
         self.to.is_some()
     }
 
-    /// Sends what became of `tx`, which commits next.
+    /// Sends the outcome of `tx`, which commits next.
     pub(super) fn send(
         &mut self,
         tx: TxIndex,
@@ -55,7 +55,7 @@ impl Stream {
     }
 }
 
-/// `output` with its deferred payments as changes of the `payees`.
+/// Returns `output` with its deferred payments as changes of the `payees`.
 fn with_payments(
     payees: &mut AddressMap<AccountInfo>,
     output: Arc<TxOutput>,
@@ -79,7 +79,7 @@ fn with_payments(
     for (address, paid) in told.deferred.payments.drain(..) {
         let Some(payee) = payees.get_mut(&address) else { continue };
         let before = Some(payee.clone());
-        // It fits: see `MOST_PAID`.
+        // The sum does not overflow: see `MOST_PAID`.
         payee.balance = payee.balance.saturating_add(paid);
         told.changes.push(AccountChange {
             address,

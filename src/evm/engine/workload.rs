@@ -1,4 +1,4 @@
-//! The block as the engine sees it.
+//! A block's transactions as a workload of the engine.
 
 use super::batches::{EvmBatches, UsedGas};
 use super::carry::Carry;
@@ -22,23 +22,22 @@ use crate::worker::{CancellationToken, Context, Workload};
 use revm::DatabaseRef;
 use std::sync::Arc;
 
-/// The transactions of a block over a source of state. A copy costs little: what is large is
-/// shared.
+/// The transactions of a block over a source of state. Cloning is cheap: large parts are shared.
 pub(in crate::evm) struct EvmWorkload<S> {
     pub(in crate::evm) block_context: Arc<BlockContext>,
     pub(in crate::evm) source: Arc<S>,
     pub(in crate::evm) overlay: Arc<Overlay>,
-    /// What the block's list names, if that is read ahead.
+    /// Prefetched state that the block's access list names, if it is prefetched.
     pub(in crate::evm) ahead: Option<Arc<Ahead>>,
-    /// Who is inside the database.
+    /// Tracks which workers are inside the database.
     pub(in crate::evm) activity: Arc<DatabaseActivity>,
-    /// Gas that private batches have used.
+    /// Gas used by private batches.
     pub(in crate::evm) used: UsedGas,
-    /// Each commit is streamed to the caller.
+    /// Whether each commit is streamed to the caller.
     pub(in crate::evm) streams: bool,
-    /// A worker makes the bundle of what commits meanwhile.
+    /// Whether another worker builds the bundle while transactions commit.
     pub(in crate::evm) has_bundle_thread: bool,
-    /// Ends the block early.
+    /// Ends the block early when cancelled.
     pub(in crate::evm) cancel: Option<CancellationToken>,
 }
 
@@ -64,18 +63,17 @@ impl<S: StateSource> EvmWorkload<S> {
         }
     }
 
-    /// Whether the caller wants no more.
+    /// Whether the caller has cancelled the block.
     pub(in crate::evm) fn is_cancelled(&self) -> bool {
         self.cancel.as_ref().is_some_and(CancellationToken::is_cancelled)
     }
 
-    /// The block context, to be changed: a copy, if a worker that was suspended still holds this
-    /// one.
+    /// Mutable access to the block context, which is cloned if a preempted worker still holds it.
     pub(in crate::evm) fn block_context_mut(&mut self) -> &mut BlockContext {
         Arc::make_mut(&mut self.block_context)
     }
 
-    /// A worker's base state.
+    /// Opens the base state of a worker.
     pub(in crate::evm) fn base(
         &self,
         worker: WorkerId,
@@ -154,8 +152,8 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         carry.into_entries(&self.block_context, store, each);
     }
 
-    /// What was deferred. Every transaction pays the beneficiary: published with the rest, rewards
-    /// would make one location the business of all workers all the time.
+    /// Passes the transaction's blind credits to `credit`. Every transaction pays the beneficiary:
+    /// if rewards were published with the other writes, all workers would contend for one location.
     fn credits(&self, output: &Arc<TxOutput>, mut credit: impl FnMut(EvmLocation, Reward)) {
         let unseen = is_evm_mutant!(self.block_context.mutant, RewardUnseen);
         for (to, reward) in self.block_context.rewards(output).filter(|_| !unseen) {

@@ -1,24 +1,24 @@
-//! What transactions have deferred for accounts that they have not read.
+//! Blind credits: amounts that transactions add to balances without reading them.
 
 use alloy_primitives::{Address, U256};
 use smallvec::SmallVec;
 
-/// Amounts in wei, one for each transaction. Each is added by itself, as one that does not fit is
-/// dropped.
+/// Blind credits in wei, one entry per transaction. Each is applied by itself, because a credit
+/// that would overflow the balance is dropped.
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct Deferred {
-    /// Rewards of the beneficiary, and payments to it without a look at its balance, that no
-    /// transaction's changes contain yet.
+    /// Credits to the beneficiary, fee rewards and payments, that are in no transaction's changes
+    /// yet.
     pub(in crate::evm) rewards: SmallVec<[U256; 1]>,
-    /// What was paid on top of the gas, where no transaction's changes contain it yet.
+    /// Surcharges that are in no transaction's changes yet.
     pub(in crate::evm) surcharges: Vec<U256>,
-    /// What other accounts were paid without a look at their balances, and that no transaction's
-    /// changes contain yet.
+    /// Payments to other accounts whose balances were not read, and that are in no transaction's
+    /// changes yet.
     pub(in crate::evm) payments: Vec<(Address, U256)>,
 }
 
 impl Deferred {
-    /// What one transaction has deferred.
+    /// Blind credits of one transaction.
     pub(in crate::evm) fn of(reward: Option<U256>, surcharge: Option<U256>) -> Self {
         let mut deferred = Self::default();
         if let Some(reward) = reward {
@@ -28,7 +28,7 @@ impl Deferred {
         deferred
     }
 
-    /// Adds what transactions have paid without a look.
+    /// Adds payments that transactions made without reading the payee's balance.
     pub(in crate::evm) fn pay(
         &mut self,
         payments: impl IntoIterator<Item = (Address, U256)>,
@@ -37,7 +37,8 @@ impl Deferred {
         for (payee, paid) in payments {
             match self.rewards.last_mut() {
                 _ if payee != beneficiary => self.payments.push((payee, paid)),
-                // No more amounts than transactions: in the store each has the version of one.
+                // Never more entries than transactions: in the store, each has the version of a
+                // transaction.
                 Some(reward) => *reward = reward.saturating_add(paid),
                 None => self.rewards.push(paid),
             }
@@ -48,7 +49,7 @@ impl Deferred {
         self.rewards.is_empty() && self.surcharges.is_empty() && self.payments.is_empty()
     }
 
-    /// Adds what later transactions have deferred.
+    /// Appends the credits of later transactions.
     pub(in crate::evm) fn append(&mut self, later: &Self) {
         self.rewards.extend_from_slice(&later.rewards);
         self.surcharges.extend_from_slice(&later.surcharges);
@@ -60,7 +61,7 @@ impl Deferred {
 mod tests {
     use super::*;
 
-    /// As many as transactions at most, whatever they have paid.
+    /// There are never more rewards than transactions, whatever they pay.
     #[test]
     fn a_payment_to_the_beneficiary_is_part_of_a_reward() {
         let [beneficiary, other] = [1, 2].map(Address::repeat_byte);

@@ -1,4 +1,5 @@
-//! What transactions pay to accounts that they do not read: fees of the beneficiary, surcharges.
+//! Blind credits (deltas): what transactions pay to accounts that they do not read, as fees of the
+//! beneficiary and surcharges.
 
 pub(super) mod deferred;
 pub(super) mod reward;

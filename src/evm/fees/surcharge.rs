@@ -1,25 +1,25 @@
-//! A fee of a chain's own, beside that of Ethereum.
+//! A chain's own fee on top of Ethereum's.
 
 use alloy_primitives::{Address, U256};
 use core::fmt::Debug;
 use revm::context::TxEnv;
 
-/// A fee that every transaction pays on top of its gas, as rollups charge for publishing it.
+/// A fee that every transaction pays on top of gas, such as a rollup's charge for publishing data.
 ///
-/// The sender pays it before anything else happens, also if the transaction reverts; who cannot
-/// is rejected for lack of funds, before nonce and gas are looked at. The receiver has it after the
-/// execution, before the beneficiary has its reward, so that the transaction itself does not see it
-/// there. What a transaction that is left out would have paid is not taken.
+/// The sender pays before anything else happens, even if the transaction reverts. A sender without
+/// sufficient balance is rejected for lack of funds before nonce and gas are checked. The receiver
+/// is credited after the execution and before the beneficiary's reward, so the transaction itself
+/// does not see the credit. A skipped transaction pays nothing.
 ///
-/// What the receiver gets is deferred like the beneficiary's reward, so that transactions do not
-/// depend on each other through it, unless the receiver is the beneficiary.
+/// Credits to the receiver are deferred like the beneficiary's reward, so transactions do not
+/// conflict on the receiver's balance, unless the receiver is the beneficiary.
 pub trait Surcharge: Debug + Send + Sync {
-    /// Who gets it.
+    /// The account that receives the fee.
     fn receiver(&self) -> Address;
 
-    /// Wei that `tx` pays; no account is touched if that is zero.
+    /// The fee of `tx` in wei; no account is touched if it is zero.
     ///
-    /// It is asked several times, on several threads, and must be a function of the transaction
-    /// alone: what it needs of the chain (the price of data) has to be known before the block.
+    /// Called several times and on several threads, it must be a function of the transaction alone.
+    /// Anything it needs from the chain, such as the price of data, must be known before the block.
     fn amount(&self, tx: &TxEnv) -> U256;
 }
