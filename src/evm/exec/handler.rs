@@ -1,6 +1,6 @@
 //! revm's handler with eight changes: the beneficiary's reward is deferred; the transaction's
 //! changes are taken before the journal drops them; earlier changes in the window are taken before
-//! an error reverts them; codes that revm drops are restored; a surcharge is charged if there is
+//! an error reverts them; codes that revm drops are remembered; a surcharge is charged if there is
 //! one; accesses are recorded if a list is requested; a transaction halts on an undeclared access;
 //! and its gas for state is summed up.
 
@@ -249,11 +249,11 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         }
     }
 
-    /// Restores empty codes that revm has dropped in failed creations. If the call around the
-    /// creation fails as well, revm also drops its record of the code before the transaction, and
-    /// the changes would not show that the code was dropped. It is restored for touched accounts,
-    /// and for accounts that do not exist, which have no code for the next transaction; of other
-    /// untouched accounts there is no change to report.
+    /// Remembers empty codes that revm has dropped in failed creations. If the call around the
+    /// creation fails as well, revm also drops its record of the account before the transaction,
+    /// and the changes would not show that the code was dropped: for touched accounts that record
+    /// is restored. An untouched account has no changes to report; one that does not exist has no
+    /// code for the next transaction, and gets that recorded.
     fn remember_codes(&mut self, journal: &mut EvmState) {
         let keeps = !is_evm_mutant!(self.block_context.mutant, CodeForgottenTwice);
         for address in self.creations.drain(..).filter(|_| keeps) {
