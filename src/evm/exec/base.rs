@@ -170,7 +170,8 @@ impl<D: DatabaseRef> BlockBase<D> {
         }
     }
 
-    /// Sets whether the next transactions read from the list. Returns false if there is no list.
+    /// Sets whether the next transactions read from the list, if there is one. Returns whether they
+    /// do.
     pub(super) fn set_telling(&mut self, tells: bool) -> bool {
         self.tells = tells && self.claims.is_some();
         self.tells

@@ -101,8 +101,8 @@ impl BlockContext {
         self.claims.as_deref().filter(|_| self.reads_claims)
     }
 
-    /// Compares the accesses of `tx` with the block's list. Returns all of them if an access list
-    /// was requested, otherwise only what must be kept.
+    /// Compares the accesses of `tx` with the block's list. Returns the marks for the comparison at
+    /// the end of the block and, if a list was requested, all accesses.
     pub(in crate::evm) fn compared(
         &self,
         tx: TxIndex,

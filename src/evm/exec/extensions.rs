@@ -12,8 +12,8 @@ pub(crate) struct Extensions {
     /// Custom EVM that runs the transactions instead of ours; it knows nothing of the other rules.
     #[cfg(feature = "alloy")]
     pub(crate) evm: Option<Arc<dyn super::custom_evm::CustomEvm>>,
-    /// Whether the caller executes what surrounds the transactions, and compares that with the
-    /// list.
+    /// Whether the caller itself executes the steps before and after the transactions, and compares
+    /// them with the list.
     #[cfg(feature = "alloy")]
     pub(crate) is_surrounded: bool,
 }
@@ -36,7 +36,8 @@ impl Extensions {
         false
     }
 
-    /// Whether what surrounds the transactions is compared with the block's access list.
+    /// Whether the steps before and after the transactions are compared with the block's access
+    /// list.
     pub(in crate::evm) const fn compares_surroundings(&self) -> bool {
         #[cfg(feature = "alloy")]
         return !self.is_surrounded;

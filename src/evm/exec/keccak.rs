@@ -58,7 +58,7 @@ impl KeccakCache {
         if self.places.is_empty() {
             self.places = vec![CacheEntry::EMPTY; CACHED_INPUTS];
         }
-        // An attacker who finds inputs that share one entry only makes them as slow as without the
+        // Inputs that an attacker has chosen to share one entry only cost as much as without the
         // cache.
         let at = FixedState::default().hash_one(input) % CACHED_INPUTS as u64;
         let Some(place) = self.places.get_mut(at as usize) else { return keccak256(input) };

@@ -108,7 +108,7 @@ impl<C: ContextTr> PrecompileState for JournalState<'_, C> {
     }
 
     fn slot(&mut self, address: Address, slot: U256) -> Result<U256, StateUnavailable> {
-        // The journal wants an account to be loaded before its slots.
+        // The journal requires the account to be loaded before its slots.
         self.balance(address)?;
         self.reads.push((address, Some(slot)));
         let journal = self.context.journal_mut();

@@ -56,7 +56,7 @@ where
     low: Option<Vec<Address>>,
     /// Whether there are user-defined precompiles, which may have any address.
     has_own_precompiles: bool,
-    /// Whether the caller's database caches what is read.
+    /// Whether the caller's database caches reads beyond the block.
     reads_stay: bool,
     /// Jumps so far in abandonable runs.
     jumps: u32,

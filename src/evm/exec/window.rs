@@ -17,8 +17,8 @@ use revm::state::{Account, AccountInfo, AccountStatus, Bytecode, EvmState, EvmSt
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
-/// Maximum number of transactions that are combined: what they have touched is then still in the
-/// processor's cache.
+/// Maximum number of combined transactions: the accounts and slots that they have touched are then
+/// still in the processor's cache.
 const MOST_TAKEN_TOGETHER: usize = 128;
 
 /// Accounts and slots that the last transactions have touched.

@@ -39,7 +39,8 @@ impl Calls {
         for (call, times) in calls_of(contract, stretch) {
             let Some(place) = self.place(&call) else { continue };
             if was_given_up && times < 2 {
-                // A single call is of no use to later blocks, and there may be hundreds.
+                // A call that occurs once does not help later blocks, and there may be hundreds of
+                // them.
                 continue;
             }
             let known = place.filter(|known| known.call == call);

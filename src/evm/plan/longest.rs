@@ -202,7 +202,7 @@ mod tests {
         let began: Vec<_> = calls.iter().map(|tx| (*tx, 1)).collect();
         learn(&mut longest, &block, TxIndex(40), &long[3..4], &began);
         assert_eq!(longest.of(&block, 0..40), calls);
-        // One was discarded.
+        // One was aborted.
         learn(&mut longest, &block, TxIndex(40), &long, &[(calls[3], 2)]);
         for _ in 0..LEFT_ALONE {
             assert_eq!(longest.of(&block, 0..40), []);

@@ -30,8 +30,8 @@ pub(in crate::evm) struct Outcome {
 /// Findings about the transactions of a stretch.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
-    /// Number of following transactions that are probably too cheap to share, as those of the
-    /// stretch were; zero if those were not.
+    /// Number of following transactions that are probably too cheap to share, like those of the
+    /// stretch; zero if those were worth sharing.
     pub(super) as_cheap: usize,
     /// Whether many of their runs were aborted.
     pub(super) is_contended: bool,
