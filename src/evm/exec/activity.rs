@@ -1,38 +1,38 @@
-//! How many workers are inside the database at a time. Where most are, cores are idle, and more
-//! workers are of use than there are cores. It is counted, not timed: no clock is read.
+//! Measures how many workers are inside the database at a time. If most of them are, cores are idle
+//! and more workers than cores pay off. Workers are counted, not timed: no clock is read.
 
 use crate::ids::WorkerId;
 use crate::sync::{AtomicBool, AtomicU32, SeqCst};
 
-/// Reads between two looks at what other workers do.
+/// Reads between two samples of the other workers' state.
 const READS_PER_LOOK: u32 = 16;
-/// Looks below which a block tells nothing.
+/// Minimum number of samples for a verdict.
 const FEWEST_LOOKS: u32 = 8;
 
-/// Where one worker says what it does, apart from the others' lines of cache.
+/// State of one worker, on separate cache lines.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct PerWorker {
     is_inside: AtomicBool,
-    /// How often it has looked at the others.
+    /// Samples it has taken.
     looks: AtomicU32,
-    /// Sum over its looks of the others that were inside.
+    /// Sum over its samples of the number of other workers inside the database.
     others: AtomicU32,
 }
 
-/// Who is inside the database, while a block runs.
+/// Which workers are inside the database while a block runs.
 #[derive(Debug, Default)]
 pub(crate) struct DatabaseActivity {
     seats: Box<[PerWorker]>,
 }
 
 impl DatabaseActivity {
-    /// For this number of workers; with 0 nothing is counted.
+    /// Counters for this number of workers; with 0, nothing is counted.
     pub(in crate::evm) fn new(workers: usize) -> Self {
         Self { seats: (0..workers).map(|_| PerWorker::default()).collect() }
     }
 
-    /// Does a read of `worker`, who has done `reads` so far.
+    /// Performs `read` for `worker` and counts it; `reads` is the worker's number of reads so far.
     pub(super) fn read<R>(&self, worker: WorkerId, reads: &mut u32, read: impl FnOnce() -> R) -> R {
         let Some(seat) = self.seats.get(usize::from(worker.0)) else { return read() };
         *reads = reads.wrapping_add(1);
@@ -41,19 +41,20 @@ impl DatabaseActivity {
             seat.looks.fetch_add(1, SeqCst);
             seat.others.fetch_add(u32::try_from(inside).unwrap_or(u32::MAX), SeqCst);
         }
-        // A panic in the database leaves it set; the worker's next read does not mind.
+        // A panic in the database leaves the flag set; the worker's next read resets it.
         seat.is_inside.store(true, SeqCst);
         let result = read();
         seat.is_inside.store(false, SeqCst);
         result
     }
 
-    /// Whether it has shown so far that more workers are of use.
+    /// Whether the database has turned out slow enough so far for more workers to pay off.
     pub(in crate::evm) fn seems_slow(&self) -> bool {
         self.is_slow(self.seats.len()) == Some(true)
     }
 
-    /// Whether this block shows that more than `usual` workers are of use.
+    /// Whether this block shows that more than `usual` workers pay off; `None` if there are too few
+    /// samples.
     pub(in crate::evm) fn is_slow(&self, usual: usize) -> Option<bool> {
         let sum =
             |of: fn(&PerWorker) -> u32| self.seats.iter().map(|seat| u64::from(of(seat))).sum();
@@ -62,7 +63,7 @@ impl DatabaseActivity {
         if looks < u64::from(FEWEST_LOOKS) || self.seats.len() < 2 {
             return None;
         }
-        // With the one who looks, at least three of four cores' worth of workers wait.
+        // Including the sampling worker, at least three quarters of `usual` workers wait.
         let inside = (looks + others) as f64 / looks as f64;
         Some(inside >= 0.75 * usual as f64)
     }

@@ -1,7 +1,7 @@
-//! State of any type, so that the executor is compiled once and not for each type of database.
+//! Type-erased state sources, so that the executor is compiled once and not per database type.
 //!
-//! A read that misses the journal and the store costs one call through a table more; an error keeps
-//! its type in a box and has it again when it leaves the executor.
+//! A read that misses both the journal and the store costs one extra virtual call. An error is
+//! boxed, and gets its type back when it leaves the executor.
 
 use super::base::StateSource;
 use crate::ids::WorkerId;
@@ -11,10 +11,10 @@ use revm::DatabaseRef;
 use revm::database_interface::ErasedError;
 use revm::state::{AccountInfo, Bytecode};
 
-/// A worker's handle of any type.
+/// A worker's type-erased state handle.
 pub(crate) type AnyState<'a> = Box<dyn DatabaseRef<Error = ErasedError> + 'a>;
 
-/// A source of any type.
+/// A type-erased state source.
 pub(crate) struct AnySource<'a>(Box<dyn Open<'a> + 'a>);
 
 impl<'a> AnySource<'a> {
@@ -29,7 +29,7 @@ impl fmt::Debug for AnySource<'_> {
     }
 }
 
-/// [`StateSource`] as a table of functions.
+/// Object-safe version of [`StateSource`].
 trait Open<'a>: Send + Sync {
     fn open(&self, worker: WorkerId) -> Result<AnyState<'a>, ErasedError>;
     fn reads_overlap(&self) -> bool;
@@ -60,7 +60,7 @@ impl<'a> StateSource for AnySource<'a> {
     }
 }
 
-/// A handle whose errors are in boxes.
+/// A state handle with boxed errors.
 struct Erased<D>(D);
 
 impl<D: DatabaseRef> DatabaseRef for Erased<D> {

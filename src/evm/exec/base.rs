@@ -1,4 +1,4 @@
-//! The state before the transactions: overlays over a database.
+//! The state before the transactions: a database with overlays.
 
 use super::activity::DatabaseActivity;
 use super::location::{Account, Code, EvmLocation, EvmValue};
@@ -14,24 +14,23 @@ use revm::database::{BundleAccount, BundleState};
 use revm::state::{AccountInfo, Bytecode};
 use std::sync::{Arc, OnceLock};
 
-/// Gives each worker a handle of its own onto the state before the block: a clone, or a read
-/// transaction of a store that wants one per thread.
+/// Opens one handle per worker onto the state before the block: a clone, or a read transaction of a
+/// store that requires one per thread.
 pub trait StateSource: Send + Sync {
-    /// A worker's handle. It is used on one thread only. Where an account comes with its code, that
-    /// is the code of the account's hash: code beside the hash of the empty code is not looked at.
+    /// A worker's handle, used on one thread only. If it returns an account with its code, the code
+    /// must match the account's code hash; code next to the hash of the empty code is ignored.
     type State: DatabaseRef;
 
-    /// Opens the handle of `worker`, on its thread. All handles see the same state. A block may
-    /// open several for a worker, one after the other.
+    /// Opens a handle for `worker`, on the worker's thread. All handles must see the same state. A
+    /// block may open several handles for a worker, one after the other.
     ///
     /// # Errors
-    /// The state cannot be opened. The transaction that the worker was about to run fails with
-    /// this error, if it recurs when the transaction is the lowest one left.
+    /// The state cannot be opened. The transaction that the worker was about to run fails with this
+    /// error if the error recurs when the transaction is the lowest uncommitted one.
     fn open(&self, worker: WorkerId) -> Result<Self::State, <Self::State as DatabaseRef>::Error>;
 
-    /// Whether reads through several handles are under way at once. If they wait for one another,
-    /// more workers do not help while reads take long: see
-    /// [`io_workers`](crate::Config::io_workers).
+    /// Whether reads through different handles overlap in time. If they wait for one another, more
+    /// workers do not help when reads take long: see [`io_workers`](crate::Config::io_workers).
     fn reads_overlap(&self) -> bool {
         true
     }
@@ -49,10 +48,10 @@ impl<S: StateSource + ?Sized> StateSource for &S {
     }
 }
 
-/// Why the state of `S` could not be read.
+/// Error of reading the state of `S`.
 pub(in crate::evm) type DbError<S> = <<S as StateSource>::State as DatabaseRef>::Error;
 
-/// A source whose handles are clones.
+/// A source that clones its state for each handle.
 #[derive(Clone, Copy, Debug)]
 pub struct Cloned<D>(pub D);
 
@@ -64,22 +63,22 @@ impl<D: DatabaseRef + Clone + Send + Sync> StateSource for Cloned<D> {
     }
 }
 
-/// State changes that lie over the database: of the pre-block calls, and of a parent block that
-/// is not written yet. The newest comes first.
+/// State changes on top of the database: those of the pre-block calls, and those of a parent block
+/// that is not written yet. The newest layer comes first.
 #[derive(Debug, Default)]
 pub(in crate::evm) struct Overlay {
     layers: Vec<Arc<BundleState>>,
 }
 
 impl Overlay {
-    /// Puts `layer` over what is there.
+    /// Adds `layer` as the newest one.
     pub(in crate::evm) fn push(&mut self, layer: Arc<BundleState>) {
         if !layer.is_empty() || !layer.contracts.is_empty() {
             self.layers.insert(0, layer);
         }
     }
 
-    /// The account as the newest layer that has it leaves it.
+    /// The account in the newest layer that contains it.
     pub(in crate::evm) fn account(&self, address: &Address) -> Option<&BundleAccount> {
         self.layers.iter().find_map(|layer| layer.account(address))
     }
@@ -94,19 +93,20 @@ pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
     /// Reads of `state` so far.
     reads: u32,
     overlay: Arc<Overlay>,
-    /// The account read last: its halves are asked for one after the other.
+    /// The account read last: its parts are read one after the other.
     last: Option<(Address, Option<AccountInfo>)>,
     codes: B256Map<Bytecode>,
-    /// An account whose slots are zero, whatever `state` has there: it is not asked.
+    /// An account whose slots are all zero, whatever `state` contains: `state` is not read for
+    /// them.
     slotless: Option<Address>,
-    /// The list that the block comes with, if it tells the state, and below which index it does.
+    /// The block's access list, if the state is read from it, and the index below which it is read.
     claims: Option<Arc<Claims>>,
     below: Option<BlockAccessIndex>,
-    /// Whether it does so for what comes next.
+    /// Whether the next transactions read from the list.
     tells: bool,
-    /// What the list names, if that is read ahead.
+    /// Accounts and slots of the list, if they are read ahead.
     ahead: Option<Arc<Ahead>>,
-    /// What the seeded bug `FailureCached` takes for absent; `None` where it is not at work.
+    /// Accounts that the seeded bug `FailureCached` takes for absent; `None` if it is not active.
     #[cfg(feature = "mutants")]
     failed: Option<alloy_primitives::map::AddressSet>,
 }
@@ -132,7 +132,7 @@ impl<D: DatabaseRef> BlockBase<D> {
         }
     }
 
-    /// The same with a seeded bug.
+    /// Adds a seeded bug.
     #[cfg(feature = "mutants")]
     pub(in crate::evm) fn with_mutant(mut self, mutant: crate::evm::mutants::EvmMutant) -> Self {
         self.failed =
@@ -140,20 +140,20 @@ impl<D: DatabaseRef> BlockBase<D> {
         self
     }
 
-    /// The same with a list that tells the state below each transaction.
+    /// Adds an access list from which the state below each transaction is read.
     pub(in crate::evm) fn with_claims(mut self, claims: Option<&Arc<Claims>>) -> Self {
         self.claims = claims.cloned();
         self
     }
 
-    /// The same where all workers share what the list names.
+    /// Adds read-ahead values that all workers share.
     pub(in crate::evm) fn with_ahead(mut self, ahead: Option<&Arc<Ahead>>) -> Self {
         self.ahead = ahead.cloned();
         self
     }
 
-    /// Reads `item`, so that no transaction has to wait for it. An error is none of the block's:
-    /// it is found when a transaction reads.
+    /// Reads `item` so that no transaction has to wait for it. An error is ignored: it matters only
+    /// if a transaction reads the item.
     pub(in crate::evm) fn read_ahead(&mut self, item: Item) {
         match item {
             Item::Account(address) if self.overlay.account(&address).is_none() => {
@@ -170,18 +170,19 @@ impl<D: DatabaseRef> BlockBase<D> {
         }
     }
 
-    /// What comes next reads what the list tells, if there is one and `tells`. Returns whether.
+    /// Sets whether the next transactions read from the list, if there is one. Returns whether they
+    /// do.
     pub(super) fn set_telling(&mut self, tells: bool) -> bool {
         self.tells = tells && self.claims.is_some();
         self.tells
     }
 
-    /// Slots of `account`, and of no other, are zero for what comes next.
+    /// Treats all slots of `account`, and of no other account, as zero from now on.
     pub(super) const fn set_slotless(&mut self, account: Option<Address>) {
         self.slotless = account;
     }
 
-    /// `reader` reads next.
+    /// Sets the next reader.
     pub(super) fn tell_below(&mut self, reader: TxIndex) {
         let below = self.tells.then(|| index_of(reader));
         if below != self.below {
@@ -189,28 +190,28 @@ impl<D: DatabaseRef> BlockBase<D> {
         }
     }
 
-    /// Whether the list tells the state.
+    /// Whether the state is read from the list.
     pub(super) const fn tells(&self) -> bool {
         self.below.is_some()
     }
 
-    /// Whether what the list tells may be wrong: a lower index has differed from it.
+    /// Whether the list may be wrong for the current reader: a lower index has differed from it.
     pub(super) fn is_beyond_wrong(&self) -> bool {
         self.told().is_some_and(|(claims, below)| claims.is_beyond_wrong(below))
     }
 
-    /// The list, if it tells the state, and below which index it does.
+    /// The list and the index below which it is read, if the state is read from it.
     fn told(&self) -> Option<(&Claims, BlockAccessIndex)> {
         Some((self.claims.as_deref()?, self.below?))
     }
 
-    /// Whether the list tells what the slot holds: the block has written it.
+    /// Whether the slot is read from the list: the block has written it.
     pub(super) fn is_told(&self, address: Address, slot: U256) -> bool {
         self.told()
             .is_some_and(|(claims, below)| claims.slot_below(below, &address, slot).is_some())
     }
 
-    /// The account before the transactions, whatever the list tells.
+    /// The account before the transactions, ignoring the list.
     pub(super) fn account_before(
         &mut self,
         address: Address,
@@ -222,7 +223,7 @@ impl<D: DatabaseRef> BlockBase<D> {
         before
     }
 
-    /// The same, where it is counted who is inside the database.
+    /// Counts the reads of `worker` in `activity`.
     pub(in crate::evm) fn counted(self, worker: WorkerId, activity: Arc<DatabaseActivity>) -> Self {
         Self { worker, activity, ..self }
     }
@@ -257,7 +258,8 @@ impl<D: DatabaseRef> BlockBase<D> {
         }
         let read = || self.state.basic_ref(address);
         let mut info = self.activity.read(self.worker, &mut self.reads, read);
-        // As in revm's `State`: an empty account has no code, also if its hash is said to be zero.
+        // As in revm's `State`, an empty account has no code, even if the database reports a hash
+        // of zero.
         if let Ok(Some(info)) = &mut info
             && info.is_empty()
         {
@@ -296,7 +298,8 @@ impl<D: DatabaseRef> BlockBase<D> {
             let _ = kept.set(*value);
         }
         value.or_else(|error| match self.account(address) {
-            // An account of this block: sequential execution would not have asked.
+            // The account was created in this block: sequential execution would not have read the
+            // slot.
             Ok(None) => Ok(U256::ZERO),
             _ => Err(error),
         })

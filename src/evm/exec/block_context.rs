@@ -1,4 +1,4 @@
-//! What every worker of a block needs to build its EVM.
+//! Everything that the workers of a block need to build their EVMs.
 
 use super::balances::Moved;
 use super::bundle_shards::BundleShards;
@@ -20,55 +20,56 @@ use revm::context_interface::Transaction;
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 
-/// What all workers of a block need to build their EVM.
+/// Everything that the workers of a block need to build their EVMs.
 #[derive(Clone, Debug)]
 pub(in crate::evm) struct BlockContext {
     pub(in crate::evm) block: Arc<Block>,
     pub(in crate::evm) extensions: Extensions,
-    /// Whether rewards are deferred.
+    /// Whether rewards of the beneficiary are deferred.
     pub(in crate::evm) defers: bool,
-    /// Accounts that transactions can pay without a look at their balances.
+    /// Accounts that transactions can pay without reading their balances.
     pub(in crate::evm) payees: Payees,
-    /// Whether surcharges are.
+    /// Whether surcharges are deferred.
     pub(in crate::evm) defers_surcharge: bool,
     /// Whether the transactions of a chunk share a journal.
     pub(in crate::evm) shares: bool,
-    /// Whether KECCAK256 remembers.
+    /// Whether KECCAK256 uses a cache.
     pub(in crate::evm) caches_keccak: bool,
-    /// Whether an access list is asked for.
+    /// Whether the caller has requested an access list.
     pub(in crate::evm) lists: bool,
-    /// The list that the block comes with.
+    /// The block's access list.
     pub(in crate::evm) claims: Option<Arc<Claims>>,
-    /// Whether private batches read what the list says of the state below each transaction.
+    /// Whether private batches read the state below each transaction from the block's list.
     pub(in crate::evm) reads_claims: bool,
-    /// How accounts are shared out when the bundle is built.
+    /// Assignment of accounts to shards for building the bundle.
     pub(in crate::evm) bundle_shards: BundleShards,
-    /// Whose balance transactions of the block have changed, of accounts with code.
+    /// Accounts with code whose balances transactions of the block have changed.
     pub(in crate::evm) moved: Arc<Moved>,
-    /// The transaction that the EVM holds before its first one.
+    /// Placeholder transaction that the EVM holds before its first one.
     pub(in crate::evm) blank: TxEnv,
-    /// A bug to seed, for tests of the tests.
+    /// A seeded bug, for tests of the tests.
     pub(in crate::evm) mutant: EvmMutant,
 }
 
 impl BlockContext {
-    /// Whether transactions of private batches pay without a look, too: whatever looks says so, and
-    /// no list tells the balances.
+    /// Whether transactions of private batches, too, pay without reading balances: each balance
+    /// read is announced, and accesses are not recorded.
     pub(in crate::evm) fn pays_unseen_in_batches(&self) -> bool {
         !self.payees.is_empty() && self.extensions.is_announced() && !self.records_accesses()
     }
 
-    /// Whom private batches pay like that.
+    /// Accounts that private batches pay without reading their balances.
     pub(in crate::evm) fn paid_in_batches(&self) -> &Payees {
         if self.pays_unseen_in_batches() { &self.payees } else { Payees::NONE }
     }
 
-    /// Those of the payees that are not the beneficiary.
+    /// The payees other than the beneficiary.
     pub(in crate::evm) fn other_payees(&self) -> impl Iterator<Item = Address> {
         self.payees.iter().filter(|payee| *payee != self.block.env.beneficiary)
     }
 
-    /// Whether the first transaction pays the beneficiary a fee, or the block is invalid.
+    /// Whether the first transaction is certain to pay a fee to the beneficiary unless the block is
+    /// invalid.
     pub(in crate::evm) fn first_pays(&self, mode: Mode) -> bool {
         let Self { block, extensions, .. } = self;
         let is_burnt = block.cfg.spec.is_enabled_in(SpecId::LONDON);
@@ -80,28 +81,28 @@ impl BlockContext {
         is_fee && mode == Mode::Validate && !extensions.has_own_evm()
     }
 
-    /// Whether transactions declare what they access.
+    /// Whether transactions declare their accesses.
     pub(in crate::evm) fn is_declared(&self) -> bool {
         self.block.rules.declared_accesses
     }
 
-    /// Whether it is recorded what transactions access.
+    /// Whether the accesses of transactions are recorded.
     pub(in crate::evm) fn records_accesses(&self) -> bool {
         self.uses_list() || self.is_declared()
     }
 
-    /// Whether the block's access list is asked for, or it comes with one.
+    /// Whether the caller has requested an access list, or the block comes with one.
     pub(in crate::evm) const fn uses_list(&self) -> bool {
         self.lists || self.claims.is_some()
     }
 
-    /// The list that the block comes with, if it tells private batches the state.
+    /// The block's access list, if private batches read their state from it.
     pub(in crate::evm) fn told_claims(&self) -> Option<&Claims> {
         self.claims.as_deref().filter(|_| self.reads_claims)
     }
 
-    /// What `tx` has accessed, if that is what the block's list says of it: all of it if an access
-    /// list is asked for, else what has to be kept.
+    /// Compares the accesses of `tx` with the block's list. Returns the marks for the comparison at
+    /// the end of the block and, if a list was requested, all accesses.
     pub(in crate::evm) fn compared(
         &self,
         tx: TxIndex,
@@ -116,7 +117,7 @@ impl BlockContext {
         Ok(Kept { accesses, marks: marks.into(), undeclared: None })
     }
 
-    /// Accounts for which something may be deferred. They are known before the block.
+    /// Accounts that may receive deferred credits. They are known before the block runs.
     pub(in crate::evm) fn receivers(&self) -> impl Iterator<Item = Address> {
         let beneficiary = Some(self.block.env.beneficiary).filter(|_| self.defers);
         let surcharge = self.extensions.surcharge.as_ref().filter(|_| self.defers_surcharge);
@@ -124,7 +125,7 @@ impl BlockContext {
         [beneficiary, surcharge].into_iter().flatten().chain(self.other_payees())
     }
 
-    /// What `output` has deferred, and for whom: no account twice.
+    /// Deferred credits of `output` with their recipients, each account at most once.
     pub(in crate::evm) fn rewards(
         &self,
         output: &TxOutput,

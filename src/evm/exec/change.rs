@@ -1,7 +1,7 @@
-//! What one transaction changed, in compact form.
+//! State changes of one transaction, in compact form.
 //!
-//! revm's `EvmState` holds every account and slot that was loaded; only the changes matter once
-//! the transaction is done. They are kept until the bundle is built, so their size counts.
+//! revm's `EvmState` holds every loaded account and slot; after the transaction only the changes
+//! matter. They are kept until the bundle is built, so their size counts.
 
 use alloy_primitives::{Address, U256};
 use revm::state::{Account, AccountInfo, EvmState};
@@ -12,11 +12,11 @@ use revm::state::{Account, AccountInfo, EvmState};
 pub enum ChangeKind {
     /// Touched; balance, nonce, code or slots may differ.
     Changed,
-    /// Created: whatever its storage held before is gone.
+    /// Created: its previous storage is gone.
     Created,
     /// Destroyed by `SELFDESTRUCT`.
     Destroyed,
-    /// Touched while empty, and so deleted (EIP-161).
+    /// Touched while empty, and therefore deleted (EIP-161).
     Emptied,
 }
 
@@ -24,11 +24,11 @@ pub enum ChangeKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SlotChange {
-    /// Which slot.
+    /// The slot's key.
     pub slot: U256,
-    /// Its content before the transaction.
+    /// Value before the transaction.
     pub before: U256,
-    /// Its content after the transaction.
+    /// Value after the transaction.
     pub after: U256,
 }
 
@@ -36,38 +36,40 @@ pub struct SlotChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccountChange {
-    /// Which account.
+    /// The account's address.
     pub address: Address,
-    /// How.
+    /// The kind of change.
     pub kind: ChangeKind,
-    /// The account before the transaction, without its code as a rule; `None` if there was none.
+    /// The account before the transaction, usually without its code; `None` if it did not exist.
     pub before: Option<AccountInfo>,
-    /// The account after the transaction; `None` if there is none. It has its code where the
-    /// transaction changed that.
+    /// The account after the transaction; `None` if it does not exist. Contains the code if the
+    /// transaction changed it.
     pub after: Option<AccountInfo>,
-    /// Slots that differ. Of a created account all others are zero.
+    /// Changed slots. All other slots of a created account are zero.
     pub slots: Vec<SlotChange>,
-    /// Whether its code stood beside the account, also if `after` goes without.
+    /// Whether revm had loaded the code, even if `after` omits it.
     pub(in crate::evm) code: CodeBeside,
-    /// Whether the balances are those of the transaction, not of before the block: see `balances`.
+    /// Whether the balances are the transaction's own; if false, they are from before the block:
+    /// see `balances`.
     pub(in crate::evm) knows_balance: bool,
 }
 
-/// Whether revm had the code beside the account when the transaction was done. The bundle lists the
-/// empty code where it stands beside an account that has come about in the block.
+/// Whether revm had the account's code loaded when the transaction ended. The bundle lists the
+/// empty code of an account created in the block only if it was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evm) enum CodeBeside {
-    /// It had not. Where it was there before, `before` has it: see [`info_before`].
+    /// Not loaded. If it was loaded before the transaction, `before` contains it: see
+    /// [`info_before`].
     Unsaid,
-    /// It had, as before.
+    /// Loaded, before and after.
     Known,
-    /// It had, and not before: the transaction has loaded it.
+    /// Loaded by the transaction.
     Learnt,
 }
 
 impl CodeBeside {
-    /// What it is for a loaded account that has `existed` before. Of one that has not revm knows
-    /// that there is no code.
+    /// State of the code of a loaded account. `existed`: the account existed before the
+    /// transaction; of one that did not, revm knows that there is no code.
     pub(super) fn of(account: &mut Account, existed: bool) -> Self {
         if account.info.code.is_none() {
             return Self::Unsaid;
@@ -78,7 +80,7 @@ impl CodeBeside {
         }
     }
 
-    /// What it is after a second transaction, if no transaction has forgotten it.
+    /// State after a second transaction, unless a transaction has dropped the code.
     pub(super) const fn and(self, next: Self) -> Self {
         match (self, next) {
             (Self::Learnt, _) | (_, Self::Learnt) => Self::Learnt,
@@ -87,16 +89,16 @@ impl CodeBeside {
         }
     }
 
-    /// Whether it stood there.
+    /// Whether the code was loaded.
     pub(in crate::evm) const fn is_known(self) -> bool {
         !matches!(self, Self::Unsaid)
     }
 }
 
-/// The accounts of `state` that its transaction touched.
+/// Changes of the accounts in `state` that the transaction touched.
 ///
-/// revm's journal has prepared `state`: before EIP-161 an empty account is marked as created, or
-/// no longer touched.
+/// revm's journal has prepared `state`: before EIP-161, an empty account is marked as created, or
+/// as no longer touched.
 pub(in crate::evm) fn all_changes(state: EvmState) -> Vec<AccountChange> {
     let mut changes = Vec::with_capacity(state.len());
     changes.extend(state.into_iter().filter_map(|(address, account)| change(address, account)));
@@ -104,7 +106,7 @@ pub(in crate::evm) fn all_changes(state: EvmState) -> Vec<AccountChange> {
 }
 
 impl ChangeKind {
-    /// How a touched account was changed by the transaction that has loaded it.
+    /// Kind of change of a touched account by the transaction that loaded it.
     pub(super) fn of(account: &Account) -> Self {
         if account.is_selfdestructed() {
             Self::Destroyed
@@ -141,16 +143,16 @@ fn change(address: Address, mut account: Account) -> Option<AccountChange> {
     Some(AccountChange { address, kind, before, after, slots, code, knows_balance })
 }
 
-/// The account before a transaction, without its code - but where revm has forgotten that: it does
-/// so with the empty code when a creation at the address fails, and the bundle shows it.
+/// The account before a transaction, without its code unless revm has dropped that code: revm drops
+/// the empty code when a creation at the address fails, and this shows in the bundle.
 pub(super) fn info_before(original: &AccountInfo, code: CodeBeside) -> AccountInfo {
     let forgotten = original.code.is_some() && code == CodeBeside::Unsaid;
     if forgotten { original.clone() } else { original.copy_without_code() }
 }
 
-/// The account after a transaction, with its code where that is new and nowhere else: each copy of
-/// a code is counted in one place by all cores. A creation leaves no code where there was the empty
-/// one, and that shows in the bundle.
+/// The account after a transaction, with its code only if the code is new. Cloning code touches one
+/// reference count shared by all cores, so known code is left out. A creation over an empty code
+/// leaves no code, and this shows in the bundle.
 pub(super) fn info_after(
     kind: ChangeKind,
     info: &AccountInfo,

@@ -1,4 +1,4 @@
-//! The types of revm's EVM in a worker.
+//! Types of a worker's revm instance.
 
 use super::keccak::KeccakCache;
 use super::precompile::BlockPrecompiles;
@@ -9,7 +9,7 @@ use revm::handler::EthFrame;
 use revm::handler::instructions::EthInstructions;
 use revm::interpreter::interpreter::EthInterpreter;
 
-/// revm's context over a worker's view. The transaction is borrowed from the block.
+/// revm's context over a worker's view. It borrows the transaction from the block.
 pub(super) type EvmContext<'a, D> =
     Context<&'a BlockEnv, &'a TxEnv, CfgEnv, EvmView<'a, D>, Journal<EvmView<'a, D>>, KeccakCache>;
 

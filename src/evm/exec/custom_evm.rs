@@ -1,4 +1,4 @@
-//! A custom EVM in the workers.
+//! A custom EVM that runs in the workers.
 
 use super::input::Block;
 use super::rejection::Rejection;
@@ -10,17 +10,16 @@ use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
 use revm::state::EvmState;
 
-/// An EVM that runs whole transactions over any database.
+/// An EVM that runs whole transactions against any database.
 pub(crate) trait CustomEvm: Debug + Send + Sync {
-    /// Whether it ever defers anything.
+    /// Whether it may defer credits.
     fn can_defer(&self) -> bool;
 
-    /// Runs `tx` of `block` on the state that `view` shows. What it adds to the balances of the
-    /// accounts `deferred` it may defer, if it has not read them.
+    /// Runs `tx` of `block` on the state behind `view`. Credits to the accounts in `deferred` may
+    /// be deferred if their balances have not been read.
     ///
     /// # Errors
-    /// The transaction is invalid, or the EVM gives up. If `view` has stopped, the error is not
-    /// looked at.
+    /// The transaction is invalid, or the EVM fails. If `view` has stopped, the error is ignored.
     fn run(
         &self,
         view: &mut dyn Database<Error = ViewStopped>,
@@ -30,12 +29,13 @@ pub(crate) trait CustomEvm: Debug + Send + Sync {
     ) -> Result<CustomRun, Rejection>;
 }
 
-/// What a custom EVM made of a transaction.
+/// Result of a transaction that ran in a custom EVM.
 #[derive(Debug)]
 pub(crate) struct CustomRun {
     pub(crate) result: ExecutionResult,
-    /// Every account that was loaded, as revm's journal leaves it.
+    /// Every loaded account, as revm's journal leaves it.
     pub(crate) state: EvmState,
-    /// Wei that were deferred for those who might have them so, and that `state` does not have.
+    /// Deferred credits in wei, in the order of the accounts passed to [`CustomEvm::run`]; not
+    /// contained in `state`.
     pub(crate) deferred: [Option<U256>; 2],
 }

@@ -1,4 +1,4 @@
-//! Turns what a transaction changed into a write set.
+//! Turns a transaction's changes into a write set.
 
 use super::block_context::BlockContext;
 use super::change::{AccountChange, ChangeKind};
@@ -8,11 +8,11 @@ use crate::mv::Entry;
 use alloy_primitives::{Address, U256};
 use revm::state::AccountInfo;
 
-/// Entries of one transaction.
+/// Write set of one transaction.
 pub(super) type Writes = Vec<(EvmLocation, Entry<EvmLocation>)>;
 
-/// What the next transaction would read otherwise than this one did, by the rules of revm's
-/// `State::commit`.
+/// Locations that the next transaction would read differently because of `changes`, by the rules of
+/// revm's `State::commit`.
 pub(super) fn write_set(changes: &[AccountChange], block_context: &BlockContext) -> Writes {
     let slots: usize = changes.iter().map(|change| change.slots.len()).sum();
     let mut writes = Vec::with_capacity(2 * changes.len() + slots);
@@ -20,7 +20,7 @@ pub(super) fn write_set(changes: &[AccountChange], block_context: &BlockContext)
     writes
 }
 
-/// The same, one by one: each location at most once.
+/// Calls `each` for every write of `changes`, at most once per location.
 pub(in crate::evm) fn for_each_write(
     changes: &[AccountChange],
     block_context: &BlockContext,
@@ -37,7 +37,8 @@ pub(in crate::evm) fn for_each_write(
             (ChangeKind::Emptied, None) => {}
             (ChangeKind::Emptied | ChangeKind::Destroyed, before) => {
                 destroy(change.address, before.is_some(), &mut put);
-                // A later transaction must not pay unseen what is gone: see `write`.
+                // A later transaction must not pay a deleted account with a blind credit: see
+                // `write`.
                 if block_context.payees.contains(change.address)
                     && !is_evm_mutant!(block_context.mutant, GonePayeeUnmarked)
                 {
@@ -53,8 +54,8 @@ pub(in crate::evm) fn for_each_write(
     }
 }
 
-/// Adds slots that were only read, and that later transactions must find as they were seen. Of an
-/// account that was created or destroyed nothing is remembered.
+/// Adds `slots` that were only read and that later transactions must see with the same values.
+/// Slots of accounts that were created or destroyed are left out.
 pub(in crate::evm) fn remember(
     writes: &mut Writes,
     changes: &[AccountChange],
@@ -72,7 +73,8 @@ pub(in crate::evm) fn remember(
     }
 }
 
-/// `existed`: an account that comes and goes within one transaction has no storage to end.
+/// Writes the deletion of an account. `existed`: an account that is created and deleted within one
+/// transaction has no storage to delete.
 fn destroy(address: Address, existed: bool, put: &mut impl FnMut(EvmLocation, Entry<EvmLocation>)) {
     if existed {
         put(EvmLocation::Lifecycle(address), Entry::Tombstone);
@@ -80,8 +82,10 @@ fn destroy(address: Address, existed: bool, put: &mut impl FnMut(EvmLocation, En
     put(EvmLocation::Account(address), Entry::Value(EvmValue::Account(None)));
 }
 
-/// An account that is created where there was none needs no tombstone: nothing of this block wrote
-/// its storage since it was destroyed last, and what the base state may hold there is taken for
+/// Writes a changed or created account.
+///
+/// An account created where none existed needs no tombstone: nothing in this block has written its
+/// storage since it was last destroyed, and whatever storage the base state may have there reads as
 /// zero (see `view`).
 fn write(
     change: &AccountChange,
@@ -109,12 +113,12 @@ fn write(
         let value = EvmValue::Account(Some(account));
         put(EvmLocation::Account(change.address), Entry::Value(value));
     }
-    // That such an account was touched at all changes how its storage is read: see `view`.
+    // Touching such an account at all changes how its storage is read: see `view`.
     let is_touched_only = is_same && before.is_some_and(AccountInfo::has_no_code_and_nonce);
     let moves_out = is_apart && !(keeps_balance && old.is_some_and(|old| old.has_code));
-    // A transaction that pays it unseen looks here, and at which transaction has written it. As
-    // values are compared at the frontier, what is written must be none that is there before: what
-    // it owns may be what it owned.
+    // A transaction that pays a payee with a blind credit reads this location and which transaction
+    // wrote it. Reads are compared by value at the frontier, so the written value must differ from
+    // any value before: the new balance may equal the old one.
     let is_payee = block_context.payees.contains(change.address);
     let is_special = is_payee && !account.is_plain();
     let stays_payable = is_evm_mutant!(block_context.mutant, PayeeStaysPlain);
@@ -124,7 +128,7 @@ fn write(
         let value = if is_special && !by_balance { U256::MAX } else { account.balance };
         put(EvmLocation::Balance(change.address), Entry::Value(EvmValue::Balance(value)));
     }
-    // Where there is none no read looks for it.
+    // Without code no read looks for this location.
     if account.has_code && (created || code_before != code) {
         put(EvmLocation::Code(change.address), Entry::Value(EvmValue::Code(code)));
     }
@@ -149,8 +153,8 @@ mod tests {
     use revm::database::{CacheDB, EmptyDB};
     use std::num::NonZeroU16;
 
-    /// A run that has paid it unseen has read the value of before the block, and is compared by
-    /// value at the frontier.
+    /// A run that has paid the beneficiary with a blind credit has read the value from before the
+    /// block, and that read is compared by value at the frontier.
     #[test]
     fn a_beneficiary_that_gets_code_never_looks_as_it_did_before() {
         let one = NonZeroU16::MIN;

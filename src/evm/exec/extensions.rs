@@ -1,24 +1,25 @@
-//! Rules of the user's own, beside those of Ethereum.
+//! User-defined rules, in addition to Ethereum's.
 
 use super::precompile::Precompile;
 use crate::evm::fees::surcharge::Surcharge;
 use std::sync::Arc;
 
-/// Rules of the user's own.
+/// User-defined rules.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extensions {
     pub(crate) precompiles: Arc<[Arc<dyn Precompile>]>,
     pub(crate) surcharge: Option<Arc<dyn Surcharge>>,
-    /// Runs the transactions instead of ours; knows nothing of the other rules.
+    /// Custom EVM that runs the transactions instead of ours; it knows nothing of the other rules.
     #[cfg(feature = "alloy")]
     pub(crate) evm: Option<Arc<dyn super::custom_evm::CustomEvm>>,
-    /// The caller does what surrounds the transactions, and compares that with the list.
+    /// Whether the caller itself executes the steps before and after the transactions, and compares
+    /// them with the list.
     #[cfg(feature = "alloy")]
     pub(crate) is_surrounded: bool,
 }
 
 impl Extensions {
-    /// Whether what transactions pay can be deferred.
+    /// Whether payments of transactions can be deferred.
     pub(in crate::evm) fn can_defer(&self) -> bool {
         #[cfg(feature = "alloy")]
         if let Some(evm) = &self.evm {
@@ -27,7 +28,7 @@ impl Extensions {
         true
     }
 
-    /// Whether an EVM of the chain's own runs the transactions, whose rules are not known.
+    /// Whether a custom EVM, whose rules are not known, runs the transactions.
     pub(in crate::evm) fn has_own_evm(&self) -> bool {
         #[cfg(feature = "alloy")]
         return self.evm.is_some();
@@ -35,7 +36,8 @@ impl Extensions {
         false
     }
 
-    /// Whether what surrounds the transactions is compared with a list that the block comes with.
+    /// Whether the steps before and after the transactions are compared with the block's access
+    /// list.
     pub(in crate::evm) const fn compares_surroundings(&self) -> bool {
         #[cfg(feature = "alloy")]
         return !self.is_surrounded;
@@ -43,14 +45,14 @@ impl Extensions {
         true
     }
 
-    /// Whether what is read stays in a database that outlives the block, revm's `State`: there,
-    /// what sequential execution does not read must not be read.
+    /// Whether reads are cached in a database that outlives the block, revm's `State`. What
+    /// sequential execution does not read must then not be read.
     pub(in crate::evm) const fn reads_stay(&self) -> bool {
         !self.compares_surroundings()
     }
 
-    /// Whether only instructions and the handler look at balances: precompiles read what
-    /// they like.
+    /// Whether all balance reads are announced: instructions and the handler announce theirs,
+    /// user-defined precompiles read without notice.
     pub(in crate::evm) fn is_announced(&self) -> bool {
         !self.has_own_evm() && self.precompiles.is_empty()
     }

@@ -1,8 +1,8 @@
-//! revm's handler with eight changes: the beneficiary's reward is deferred, what the transaction
-//! changed is taken before the journal forgets it, what was changed before it is taken before an
-//! error undoes it, codes that revm forgets are remembered, a surcharge is taken if there is one,
-//! what the transaction accesses is recorded if a list is asked for, it halts if it accesses what
-//! it does not declare, and what it is charged for the state is summed up.
+//! revm's handler with eight changes: the beneficiary's reward is deferred; the transaction's
+//! changes are taken before the journal drops them; earlier changes in the window are taken before
+//! an error reverts them; codes that revm drops are remembered; a surcharge is charged if there is
+//! one; accesses are recorded if a list is requested; a transaction halts on an undeclared access;
+//! and its gas for state is summed up.
 
 use super::block_context::BlockContext;
 use super::change::AccountChange;
@@ -42,33 +42,33 @@ use smallvec::SmallVec;
 mod declared;
 mod payments;
 
-/// Runs one transaction as revm's own handler does, except that the reward does not touch the
-/// beneficiary's account unless the transaction has done so itself.
+/// Runs one transaction like revm's own handler, except that the reward does not touch the
+/// beneficiary's account unless the transaction itself has done so.
 pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
     block_context: &'r BlockContext,
-    /// Takes what it changed together with what came before it, if it can.
+    /// Combines the transaction's changes with earlier ones where possible.
     window: Option<&'r mut Window>,
-    /// The reward that was deferred.
+    /// The deferred reward.
     pub(super) reward: Cell<Option<U256>>,
-    /// What the sender has paid on top of the gas and is not credited yet.
+    /// The surcharge that the sender has paid and that is not credited yet.
     pub(super) surcharge: Cell<Option<U256>>,
-    /// What the transaction changed, if journals are shared.
+    /// The transaction's changes, if journals are shared.
     pub(super) changes: Vec<AccountChange>,
-    /// Whether the next transaction may find what this one left in the journal.
+    /// Whether the next transaction may share the journal.
     pub(super) goes_on: bool,
-    /// Gas that it was charged for the state: see `work`.
+    /// Gas and accesses for state: see `work`.
     pub(super) for_state: ForState,
-    /// What those before it have changed, if it cannot be taken together with them.
+    /// Changes of earlier transactions in the window, if this one cannot be combined with them.
     pub(super) earlier: Vec<AccountChange>,
-    /// Where it has tried to create a contract.
+    /// Addresses at which the transaction has tried to create a contract.
     creations: SmallVec<[Address; 2]>,
-    /// Records what it accesses, if an access list is asked for.
+    /// Recorder of the transaction's accesses, if they are recorded.
     pub(super) recorder: Option<RefCell<Recorder>>,
     kept: Option<Box<Kept>>,
-    /// How it has left what it declares.
+    /// The transaction's undeclared access.
     undeclared: Option<Box<Undeclared>>,
     tx: TxIndex,
-    /// Where it is not what the block's list says.
+    /// The transaction's difference from the block's list.
     pub(super) mismatch: Option<Box<AccessListMismatch>>,
     marker: PhantomData<(&'a (), D)>,
 }
@@ -100,7 +100,7 @@ impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
 }
 
 impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
-    /// Takes what the transaction in hand changed, before the journal forgets it.
+    /// Takes the current transaction's changes before the journal drops them.
     fn take(&mut self, evm: &mut BlockEvm<'a, D>) -> Result<(), EVMError<ViewStopped>> {
         let mutant = self.block_context.mutant;
         let journal = &mut evm.ctx.journaled_state;
@@ -108,7 +108,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             && journal.db().inner.has_stopped()
             && !is_evm_mutant!(mutant, StoppedStays)
         {
-            // Whichever code swallowed it, it leaves nothing.
+            // The stopped view's error may have been swallowed on the way; the run has no output.
             return Err(EVMError::Database(ViewStopped));
         }
         if self.recorder.is_some() {
@@ -131,8 +131,8 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         Ok(())
     }
 
-    /// As in revm, which forgets the code where a creation begins: the address is noted. Returns the
-    /// result of a frame that does not begin.
+    /// Begins a frame like revm. A creation's address is recorded, as revm drops the code there.
+    /// Returns the result of a frame that ends before it begins.
     #[inline]
     fn init_frame(
         &mut self,
@@ -147,7 +147,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         Ok(evm.frame_init(init)?.map_item(|_| ()))
     }
 
-    /// The same for a creation at `address`, if there is a creator.
+    /// Begins a creation at `address`, which is `None` if there is no creator.
     fn init_creation(
         &mut self,
         evm: &mut BlockEvm<'a, D>,
@@ -155,7 +155,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         init: FrameInit,
     ) -> Result<ItemOrResult<(), FrameResult>, EVMError<ViewStopped>> {
         if let Some(address) = address {
-            // A creation reads the account that it may replace.
+            // A creation reads the account at its address.
             evm.ctx.journaled_state.db_mut().count_creation(address);
         }
         let begun = evm.frame_init(init)?.map_item(|_| ());
@@ -169,8 +169,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         Ok(begun)
     }
 
-    /// Notes what the entries of the journal have accessed: revm reverts some of them before
-    /// anything else is done.
+    /// Records the accesses in the journal's entries before revm reverts some of them.
     fn note_entries(&self, context: &EvmContext<'a, D>) {
         if is_evm_mutant!(self.block_context.mutant, FirstAccessLost) {
             return;
@@ -181,7 +180,8 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         }
     }
 
-    /// As in revm. Where it reverts what the frame has done, that is noted first.
+    /// Runs a frame like revm. If revm reverts the frame's effects, its accesses are recorded
+    /// first.
     fn run_frame(
         &mut self,
         evm: &mut BlockEvm<'a, D>,
@@ -194,7 +194,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         let (table, gas) = (instruction.instruction_table(), instruction.gas_table());
         let action = frame.interpreter.run_plain(table, gas, ctx);
         if let InterpreterAction::Return(result) = &action {
-            // A creation that has ended well may still fail.
+            // A successful creation may still fail afterwards.
             let stays = result.is_ok() && matches!(frame.data, FrameData::Call(_));
             if !stays {
                 recorder.note_entries(&ctx.journaled_state);
@@ -209,7 +209,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         Ok(next)
     }
 
-    /// Runs frames until the first one has ended.
+    /// Runs frames until the outermost one has ended.
     fn run_frames(
         &mut self,
         evm: &mut BlockEvm<'a, D>,
@@ -232,14 +232,15 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         }
     }
 
-    /// What it has accessed. These amounts were deferred.
+    /// Takes the recorded accesses. `deferred`: the deferred reward and surcharge.
     pub(super) fn take_kept(&mut self, deferred: [Option<U256>; 2]) -> Option<Box<Kept>> {
         let mut kept = self.kept.take()?;
         kept.set_credits(deferred);
         Some(kept)
     }
 
-    /// It has paid the beneficiary unseen: that is deferred, and its balance is not known.
+    /// Removes the beneficiary's balance from the accesses: the transaction has paid it with a
+    /// blind credit, so the balance is not known.
     pub(super) fn forget_payee(&mut self) {
         if let Some(accesses) = self.kept.as_mut().and_then(|kept| kept.accesses.as_mut())
             && !is_evm_mutant!(self.block_context.mutant, PaymentListedTwice)
@@ -248,10 +249,11 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         }
     }
 
-    /// revm forgets an empty code where a creation fails, and where the call around it fails, too,
-    /// what it has noted of the account before the transaction: the changes would not tell that it
-    /// has. Of an account that is not touched it does not tell, and one that is not there has no
-    /// code for the next transaction.
+    /// Remembers empty codes that revm has dropped in failed creations. If the call around the
+    /// creation fails as well, revm also drops its record of the account before the transaction,
+    /// and the changes would not show that the code was dropped: for touched accounts that record
+    /// is restored. An untouched account has no changes to report; one that does not exist has no
+    /// code for the next transaction, and gets that recorded.
     fn remember_codes(&mut self, journal: &mut EvmState) {
         let keeps = !is_evm_mutant!(self.block_context.mutant, CodeForgottenTwice);
         for address in self.creations.drain(..).filter(|_| keeps) {
@@ -271,7 +273,8 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
     type Error = EVMError<ViewStopped>;
     type HaltReason = HaltReason;
 
-    /// As in revm. What is undone may leave traces in the journal: a code that revm has forgotten.
+    /// As in revm. A revert may leave traces in the journal, namely codes that revm has dropped, so
+    /// earlier changes are taken first.
     fn run(&mut self, evm: &mut Self::Evm) -> Result<ExecutionResult<HaltReason>, Self::Error> {
         self.run_without_catch_error(evm).or_else(|error| {
             if let Some(window) = &mut self.window {
@@ -281,7 +284,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         })
     }
 
-    /// As in revm; if it runs out of gas there, what it has done is reverted.
+    /// As in revm. If the gas runs out here, revm reverts the accesses, so they are recorded first.
     fn apply_eip7702_auth_list(
         &self,
         evm: &mut Self::Evm,
@@ -294,7 +297,8 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         Ok(refund)
     }
 
-    /// As in revm; if it runs out of gas there, what was done so far is reverted.
+    /// As in revm. If the gas runs out here, revm reverts the accesses so far, so they are recorded
+    /// first.
     fn first_frame_input(
         &mut self,
         evm: &mut Self::Evm,
@@ -308,7 +312,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         Ok(first)
     }
 
-    /// As in revm, unless the transaction declares what it accesses.
+    /// As in revm, unless the transaction declares its accesses.
     fn run_exec_loop(
         &mut self,
         evm: &mut Self::Evm,
@@ -320,7 +324,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         self.run_frames(evm, first_frame_input)
     }
 
-    /// As in revm; before the journal forgets the transaction, what it left there is taken.
+    /// As in revm; takes the transaction's changes before the journal drops them.
     fn execution_result(
         &mut self,
         evm: &mut Self::Evm,
@@ -355,8 +359,8 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         let context = &mut evm.ctx;
         self.credit_surcharge(context)?;
         let beneficiary: Address = context.block.beneficiary();
-        // An account in the journal was read, and that read is recorded: nothing to gain. Unless
-        // only paid.
+        // The journal's account has been read, and that read is recorded, so deferring gains
+        // nothing - unless the account was only paid.
         let journal = &context.journaled_state;
         let is_loaded = journal.evm_state().contains_key(&beneficiary)
             && !journal.db().is_unseen(beneficiary)
@@ -369,7 +373,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         if context.cfg.is_fee_charge_disabled() {
             return Ok(());
         }
-        // The same sum as in revm's `post_execution::reward_beneficiary`.
+        // The same amount as in revm's `post_execution::reward_beneficiary`.
         let base_fee = u128::from(context.block.basefee());
         let mut price = context.tx.effective_gas_price(base_fee);
         if context.cfg.spec.is_enabled_in(SpecId::LONDON) {

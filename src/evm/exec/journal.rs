@@ -1,9 +1,9 @@
-//! What one transaction changed, taken from a journal that several transactions share.
+//! Extracts one transaction's changes from a journal that several transactions share.
 //!
 //! revm's journal keeps accounts and slots from one transaction to the next, so a transaction that
-//! calls the same contract as the one before it finds it loaded. The journal's state then says
-//! nothing of who changed what: only the entries of the transaction in hand do. They are what revm
-//! would revert by, so each change has one, and what was reverted has none left.
+//! calls the same contract as the previous one finds it loaded. The journal's state then does not
+//! tell which transaction changed what; only the journal entries of the current transaction do.
+//! They are revm's undo log: each change has an entry, and a reverted change has none left.
 
 use super::change::{AccountChange, ChangeKind, CodeBeside, SlotChange, info_after, info_before};
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
@@ -17,11 +17,12 @@ use smallvec::SmallVec;
 /// rule (Yellow Paper, appendix K.1).
 pub(super) const KEPT_TOUCHED: Address = address!("0000000000000000000000000000000000000003");
 
-/// What the transaction in hand changed, by address and slot, and whether the journal can be shared
-/// with the next one. The accounts in the journal are left as if they had been loaded after it.
+/// Returns the current transaction's changes, by address and slot, and whether the next transaction
+/// can share the journal. Leaves the journal's accounts as if they had been loaded after the
+/// transaction.
 ///
-/// It ends with an account that was created, destroyed or left empty: what revm does with one that
-/// an *earlier* transaction of the same journal left so is not what it does with one that it reads
+/// Sharing ends when an account was created, destroyed or left empty: revm treats an account that
+/// an *earlier* transaction of the same journal left like this differently from one that it reads
 /// from the state.
 pub(super) fn take_changes(
     journal: &mut JournalInner<JournalEntry>,
@@ -59,7 +60,8 @@ pub(super) fn take_changes(
         let change = take_change(address, account, slots);
         goes_on &= match change.kind {
             ChangeKind::Changed => true,
-            // A touch of nothing leaves nothing: precompiles are called like this all the time.
+            // Touching an account that does not exist changes nothing; calls of precompiles do so
+            // all the time.
             ChangeKind::Emptied => {
                 change.before.is_none() || is_evm_mutant!(mutant, JournalOutlivesEmptied)
             }

@@ -1,4 +1,4 @@
-//! The locations of Ethereum's state and what they hold.
+//! Locations of Ethereum's state and their values.
 
 use crate::evm::fees::reward::Reward;
 use crate::mv::Location;
@@ -6,25 +6,27 @@ use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use core::hash::{Hash, Hasher};
 use revm::state::{AccountInfo, Bytecode};
 
-/// One addressable piece of Ethereum's state. Code is apart: few accounts have any, and nonce
-/// and balance of those change without it.
+/// One addressable piece of Ethereum's state. Code has its own location: few accounts have any, and
+/// the nonce and balance of those change without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::evm) enum EvmLocation {
     /// Whether the account exists, its balance and nonce, and whether it has code.
     Account(Address),
-    /// Code hash and code of an account that has code.
+    /// Code hash and code, of an account that has code.
     Code(Address),
-    /// Balance of an account that has code: most who call a contract neither ask for it nor change
-    /// it. That of an account to which something is credited lies with the account; if the
-    /// beneficiary has anything here, it [cannot be paid unseen](Account::is_plain) any more.
+    /// Balance of an account that has code: most callers of a contract neither read nor change it.
+    /// The balance of an account that receives deferred credits stays in
+    /// [`Account`](Self::Account); for the beneficiary, any value here means that it can no longer
+    /// be paid with a [blind credit](Account::is_plain).
     Balance(Address),
     /// One storage slot.
     Storage(Address, U256),
-    /// Tombstones of the account: they end the life of its storage.
+    /// Tombstones of the account, each of which deletes its storage.
     Lifecycle(Address),
 }
 
-// The derived one hashes byte slices with their lengths; whole words cost a third of that.
+// The derived implementation hashes byte slices with their lengths; hashing whole words costs a
+// third of that.
 impl Hash for EvmLocation {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (kind, address, slot) = match self {
@@ -46,33 +48,33 @@ impl Hash for EvmLocation {
     }
 }
 
-/// What a location holds.
+/// Value of a location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::evm) enum EvmValue {
-    /// `None` where there is no account: absent, empty and zero differ.
+    /// An account; `None` if it does not exist. Absent, empty and zero are different values.
     Account(Option<Account>),
-    /// An account's code.
+    /// Code of an account.
     Code(Code),
-    /// An account's balance, in wei.
+    /// Balance of an account, in wei.
     Balance(U256),
-    /// Content of a slot.
+    /// Value of a storage slot.
     Slot(U256),
-    /// A lifecycle has no value: only its tombstones count.
+    /// Placeholder of a lifecycle, which has no value: only its tombstones count.
     Life,
 }
 
-/// Most that a transaction pays to an account without looking at its balance, in wei, and most that
-/// such an account owns: thus the payments of a block, which are less than 2^32, always fit.
+/// Maximum of a blind credit, in wei, and maximum balance of an account that receives one. The
+/// payments of a block are fewer than 2^32, so their sum never overflows.
 pub(super) const MOST_PAID: U256 = U256::from_limbs([u64::MAX, u64::MAX, 0, 0]);
 
 /// An account without its code.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::evm) struct Account {
-    /// In wei. Where there is code it is that before the block: see [`EvmLocation::Balance`].
+    /// In wei. The balance before the block if the account has code: see [`EvmLocation::Balance`].
     pub(super) balance: U256,
     pub(super) nonce: u64,
-    /// Whether it has code, at [`EvmLocation::Code`]. Whether revm has the empty code beside it no
-    /// location says: each transaction finds it without, and the bundle is told what it comes to.
+    /// Whether it has code, at [`EvmLocation::Code`]. No location records whether revm has loaded
+    /// the empty code: each transaction starts without it, and the outcome is passed to the bundle.
     pub(super) has_code: bool,
 }
 
@@ -92,25 +94,26 @@ impl Account {
         Self { balance: info.balance, nonce: info.nonce, has_code }
     }
 
-    /// The whole account, if it has no code.
+    /// The complete account info; `None` if the account has code.
     pub(super) fn without_code(self) -> Option<AccountInfo> {
         let Self { balance, nonce, has_code } = self;
         let (code_hash, code) = (KECCAK256_EMPTY, None);
         (!has_code).then_some(AccountInfo { balance, nonce, code_hash, code, account_id: None })
     }
 
-    /// Whether it can be paid by who does not know what it owns: nothing runs there, it is not
-    /// deleted for being empty, and there is room for what a block can pay.
+    /// Whether a transfer to it can be recorded as a balance delta, without reading the balance: it
+    /// has no code to run, is not deleted as empty, and its balance leaves room for all payments of
+    /// a block.
     pub(super) fn is_plain(self) -> bool {
         !self.has_code && !self.is_empty() && self.balance <= MOST_PAID
     }
 
-    /// As EIP-161 has it.
+    /// Whether it is empty as defined by EIP-161.
     pub(super) fn is_empty(self) -> bool {
         self.is_blank() && self.balance.is_zero()
     }
 
-    /// Neither nonce nor code, as `AccountInfo::has_no_code_and_nonce` has it.
+    /// Whether it has neither nonce nor code, like `AccountInfo::has_no_code_and_nonce`.
     pub(super) const fn is_blank(self) -> bool {
         self.nonce == 0 && !self.has_code
     }
@@ -120,13 +123,13 @@ impl Account {
 #[derive(Clone, Debug)]
 pub(in crate::evm) struct Code {
     pub(super) hash: B256,
-    /// Wherever it is known: a hash once seen never lacks its code.
+    /// The code, wherever it is known: once a hash has been read with its code, it never lacks it.
     pub(super) code: Option<Bytecode>,
 }
 
 impl PartialEq for Code {
     fn eq(&self, other: &Self) -> bool {
-        // The hash stands for the code.
+        // The hash identifies the code.
         self.hash == other.hash
     }
 }
@@ -135,7 +138,7 @@ impl Eq for Code {}
 
 impl Default for Code {
     fn default() -> Self {
-        // As in revm's `AccountInfo::default`: the empty code is known.
+        // As in revm's `AccountInfo::default`, the empty code counts as known.
         Self { hash: KECCAK256_EMPTY, code: Some(Bytecode::default()) }
     }
 }
@@ -184,7 +187,7 @@ mod tests {
     use super::*;
     use crate::mv::Store;
 
-    /// Shards of the stores, and locations for each of them.
+    /// Shards of the stores, and locations per shard.
     const SHARDS: usize = 64;
     const EACH: u64 = 128;
 
@@ -194,7 +197,7 @@ mod tests {
         Address::from(bytes)
     }
 
-    /// Keys that an attacker chooses, who does not know the store's seed: alike but for a few bits,
+    /// Keys chosen by an attacker who does not know the store's seed: equal except for a few bits,
     /// wherever those are.
     #[test]
     fn alike_keys_spread_over_the_shards_and_elsewhere_in_each_store() {
@@ -224,7 +227,7 @@ mod tests {
                     (counts[0][found[0] as usize] + 1, counts[1][found[1] as usize] + 1);
             }
             let most = counts.iter().flatten().max().copied();
-            // Throws as fair as a hash of a few multiplications makes them.
+            // A hash of a few multiplications is not perfectly uniform.
             assert!(most < Some(4 * EACH), "{name}: {counts:?}");
             assert!(same < EACH * SHARDS as u64 / 4, "{name}: {same} lie where they lie in both");
         }

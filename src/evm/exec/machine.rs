@@ -1,4 +1,4 @@
-//! One worker's EVM: runs a transaction, hands over its write set and its outcome.
+//! One worker's EVM: runs a transaction and returns its write set and its output.
 
 use super::balances::Announced;
 use super::base::BlockBase;
@@ -36,32 +36,32 @@ use revm::{Context as RevmContext, DatabaseRef};
 use std::cell::RefCell;
 use std::sync::Arc;
 
-/// What a run of a transaction came to.
+/// Result of one run of a transaction.
 pub(in crate::evm) struct Ran {
     pub(in crate::evm) result: Result<Arc<TxOutput>, Rejection>,
-    /// Whether the next transaction may find what is in the journal.
+    /// Whether the next transaction may share the journal.
     pub(in crate::evm) goes_on: bool,
-    /// What transactions before it have changed that it could not be taken together with.
+    /// Changes of earlier transactions in the window that this one could not be combined with.
     pub(in crate::evm) earlier: Vec<AccountChange>,
 }
 
-/// Accounts for which a journal that was emptied keeps its room, at most.
+/// Maximum capacity, in accounts, that a cleared journal keeps.
 const MOST_ACCOUNT_ROOM: usize = 256;
 
 /// A worker's EVM over its view.
 pub(in crate::evm) struct EvmMachine<'a, D: DatabaseRef> {
     evm: BlockEvm<'a, D>,
     block_context: &'a BlockContext,
-    /// The usual instructions, while those of a run beside another one are in their place.
+    /// The default instructions, while abandonable ones are in use.
     usual: Option<EthInstructions<EthInterpreter, EvmContext<'a, D>>>,
-    /// What has recorded the accesses of the last transaction: its room is used again.
+    /// The recorder of the last transaction, kept to reuse its memory.
     recorder: Option<Recorder>,
-    /// The seeded bug `JournalOutlivesError` is at work.
+    /// Whether the seeded bug `JournalOutlivesError` is active.
     #[cfg(feature = "mutants")]
     outlived: bool,
 }
 
-/// revm's EVM for the block, over `view`.
+/// Builds revm's EVM for the block, over `view`.
 pub(super) fn build_evm<'a, D: DatabaseRef>(
     block_context: &'a BlockContext,
     view: EvmView<'a, D>,
@@ -96,7 +96,8 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         Self::announced(block_context, view.with_announced_balances(Announced::All))
     }
 
-    /// For private batches, over a view of them. The balances of contracts count as read there.
+    /// A machine for private batches. Balances of contracts count as read there as soon as the
+    /// account is loaded.
     pub(in crate::evm) fn of_batches(
         block_context: &'a BlockContext,
         view: EvmView<'a, D>,
@@ -113,7 +114,8 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         machine
     }
 
-    /// An EVM over `view`, which is one of a block by `block_context`.
+    /// A machine over `view`, with the default instructions. `view` must belong to a block with
+    /// this `block_context`.
     pub(in crate::evm) fn over(block_context: &'a BlockContext, view: EvmView<'a, D>) -> Self {
         Self {
             evm: build_evm(block_context, view),
@@ -125,20 +127,20 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         }
     }
 
-    /// What records the accesses of the next transaction, if they are of use.
+    /// Prepares the recorder for the next transaction; `None` if accesses are not recorded.
     fn begin_recording(&mut self) -> Option<Recorder> {
         if !self.block_context.records_accesses() {
             return None;
         }
-        // It is lost where a transaction panics.
+        // A panic of the transaction loses the recorder.
         let recorder = self.recorder.take();
         let mut recorder = recorder.unwrap_or_else(|| Recorder::new(self.block_context.mutant));
         recorder.begin();
         Some(recorder)
     }
 
-    /// A run beside another one, or on what a list tells, can be abandoned; so can a speculative
-    /// one that may be long.
+    /// Selects abandonable instructions for runs that may become useless: helper runs, runs on an
+    /// access list, and speculative runs that may take long.
     fn choose_instructions(&mut self, tx: TxIndex) {
         let tx = self.block_context.block.transactions.get(tx.position());
         let view = self.evm.ctx.journaled_state.db_mut();
@@ -162,12 +164,12 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         self.block_context
     }
 
-    /// The state as the EVM sees it.
+    /// The EVM's view of the state.
     pub(in crate::evm) fn view_mut(&mut self) -> &mut EvmView<'a, D> {
         self.evm.ctx.journaled_state.db_mut()
     }
 
-    /// Makes room in the journal for the accounts of these transactions.
+    /// Reserves capacity in the journal for the accounts of these transactions.
     pub(in crate::evm) fn expect(&mut self, transactions: Range<usize>) {
         let transactions =
             self.block_context.block.transactions.get(transactions).unwrap_or_default();
@@ -177,42 +179,42 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         }
     }
 
-    /// What is in the journal.
+    /// The state in the journal.
     pub(in crate::evm) fn journal(&self) -> &EvmState {
         &self.evm.ctx.journaled_state.state
     }
 
-    /// Ends the journal: what follows reads from the view again. Returns what was in it.
+    /// Ends the journal and returns its state. Later transactions read from the view again.
     pub(in crate::evm) fn end_journal(&mut self) -> EvmState {
         self.view_mut().end_journal();
         self.evm.ctx.journaled_state.finalize()
     }
 
-    /// Takes the journal out between two transactions: what follows reads from the view again.
+    /// Takes the journal out between two transactions. Later transactions read from the view again.
     pub(in crate::evm) fn take_journal(&mut self) -> (EvmState, TransactionId) {
         self.view_mut().end_journal();
         let journal = &mut self.evm.ctx.journaled_state.inner;
         (core::mem::take(&mut journal.state), journal.transaction_id)
     }
 
-    /// Goes on with a journal that was taken out.
+    /// Restores a journal that [`take_journal`](Self::take_journal) has taken out.
     pub(in crate::evm) fn put_journal(&mut self, state: EvmState, transaction: TransactionId) {
         let journal = &mut self.evm.ctx.journaled_state;
         (journal.inner.state, journal.inner.transaction_id) = (state, transaction);
     }
 
-    /// Ends the journal, and forgets what was in it.
+    /// Ends the journal and drops its state.
     pub(in crate::evm) fn clear_journal(&mut self) {
         let mut state = self.end_journal();
-        // The next chunk's will be about as large. Clearing takes time for room that is not used,
-        // too.
+        // The next chunk's journal will be about as large. Clearing takes time for unused capacity
+        // as well.
         if state.capacity() <= MOST_ACCOUNT_ROOM {
             state.clear();
             self.evm.ctx.journaled_state.state = state;
         }
     }
 
-    /// Forgets the run that a panic has ended. Returns what is in `window`.
+    /// Discards a run that ended with a panic. Returns the changes in `window`.
     pub(in crate::evm) fn undo(&mut self, window: Option<&mut Window>) -> Vec<AccountChange> {
         let journal = &mut self.evm.ctx.journaled_state;
         let earlier = window.map(|window| window.take_before_last(journal));
@@ -222,7 +224,8 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         earlier.unwrap_or_default()
     }
 
-    /// Runs `tx`, to which the view points: together with what is in `window`, if there is one.
+    /// Runs the transaction at `index`, for which the view must have begun, and adds it to `window`
+    /// if there is one.
     pub(in crate::evm) fn run_tx(&mut self, index: TxIndex, window: Option<&mut Window>) -> Ran {
         if let Some(tx) = self.block_context.block.transactions.get(index.position()) {
             #[cfg(feature = "alloy")]
@@ -236,8 +239,8 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         let mut handler = BlockHandler::new((self.block_context, index), window, recorder);
         let result = handler.run(&mut self.evm);
         self.recorder = handler.recorder.take().map(RefCell::into_inner);
-        // revm keeps an error of the outermost call here, and forgets to take it if the reward
-        // fails after it; the next transaction would be blamed for it.
+        // revm keeps an error of the outermost call here and does not clear it if the reward then
+        // fails; the next transaction would be blamed for it.
         if !is_evm_mutant!(self.block_context.mutant, ErrorKept) {
             self.evm.ctx.error = Ok(());
         }
@@ -278,7 +281,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         Ran { result: Ok(Arc::new(output)), goes_on, earlier }
     }
 
-    /// The same with a custom EVM, which has a journal of its own for each transaction.
+    /// Runs a transaction in a custom EVM, which has a separate journal for each transaction.
     #[cfg(feature = "alloy")]
     fn run_custom(
         &mut self,
@@ -304,14 +307,14 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             let (result, shard_mask) =
                 (ran.result, block_context.bundle_shards.shard_mask(&changes));
             let deferred = Deferred::of(reward, surcharge);
-            // What it has loaded is not counted.
+            // Loaded accounts and slots are not counted.
             let work = Work { all: result.tx_gas_used(), accesses: 0 };
             Ok(Arc::new(TxOutput { result, changes, shard_mask, deferred, work, kept }))
         });
         Ran { result, goes_on: false, earlier: Vec::new() }
     }
 
-    /// The write set of the transaction that has just run.
+    /// Write set of the transaction that has just run.
     pub(super) fn writes_of(&mut self, output: &TxOutput) -> Writes {
         let mut writes = write_set(&output.changes, self.block_context);
         remember(&mut writes, &output.changes, self.view_mut().remembered());
@@ -345,7 +348,7 @@ impl<D: DatabaseRef> Machine for EvmMachine<'_, D> {
 
     fn run(&mut self, tx: TxIndex) -> Result<Effects<EvmLocation, Arc<TxOutput>>, Rejection> {
         let Ran { result, goes_on, .. } = self.run_tx(tx, None);
-        // Also after an error: revm leaves loaded accounts in the journal.
+        // After an error, too: revm leaves loaded accounts in the journal.
         if !goes_on {
             self.clear_journal();
         }
@@ -355,8 +358,8 @@ impl<D: DatabaseRef> Machine for EvmMachine<'_, D> {
         Ok(Effects { writes, output, cost })
     }
 
-    /// Only the transaction's own faults: a block environment that lacks something, or a
-    /// precompile that gives up, is no reason to leave a transaction out.
+    /// Only faults of the transaction itself: an incomplete block environment or a failing
+    /// precompile is no reason to skip a transaction.
     fn may_skip(reason: &Rejection) -> bool {
         matches!(
             reason,
@@ -369,7 +372,8 @@ impl<D: DatabaseRef> Machine for EvmMachine<'_, D> {
     }
 }
 
-/// A database error never gets here: the view's latch is looked at first.
+/// Turns an error of the EVM into a rejection. Database errors never get here: the view's latch is
+/// checked first.
 fn rejection<E: core::fmt::Display>(error: EVMError<E>) -> Rejection {
     match error {
         EVMError::Transaction(invalid) => Rejection::Invalid(invalid),

@@ -1,7 +1,7 @@
-//! One run of a transaction: what it sees of the state, how revm runs it, and what it leaves.
+//! Execution of one transaction: the state view it reads through, its run in revm, and its outputs.
 //!
-//! Whatever the EVM sees of the state passes through [`view`], which records it; whatever it
-//! leaves passes through [`effects`], which turns it into a write set.
+//! Every read of the EVM goes through [`view`], which records it. [`effects`] turns the changes
+//! into a write set.
 
 pub(super) mod activity;
 pub(super) mod any;

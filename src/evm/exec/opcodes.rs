@@ -1,6 +1,6 @@
-//! Instructions that differ from those of revm: one that may look at a balance first says whose,
-//! KECCAK256 remembers short inputs, and jumps end a run that is of no use any more, where that may
-//! happen: beside another run, on what a list tells, or in a long speculative one.
+//! Instructions that differ from revm's. Those that may read a balance announce it first. KECCAK256
+//! caches hashes of short inputs. Where a run may become useless - a helper run, a run on an access
+//! list, a long speculative run - jumps end it.
 
 use super::context::EvmContext;
 use super::keccak::LONGEST_INPUT;
@@ -25,7 +25,7 @@ use revm::interpreter::{
 
 type Call<'c, 'a, D> = InstructionContext<'c, EvmContext<'a, D>, EthInterpreter>;
 
-/// The same instructions, with those announced that may look at balances.
+/// Replaces the instructions that may read balances by ones that announce it.
 pub(super) fn announced<'a, D: DatabaseRef>(
     mut instructions: EthInstructions<EthInterpreter, EvmContext<'a, D>>,
 ) -> EthInstructions<EthInterpreter, EvmContext<'a, D>> {
@@ -46,7 +46,8 @@ pub(super) fn announced<'a, D: DatabaseRef>(
     instructions
 }
 
-/// The `n`-th word of the stack from above. What is not there the instruction itself will miss.
+/// The `n`-th word of the stack from the top. A missing word reads as zero; the instruction itself
+/// will fail.
 fn word<D: DatabaseRef>(context: &Call<'_, '_, D>, n: usize) -> U256 {
     let stack = context.interpreter.stack.data();
     stack.iter().nth_back(n).copied().unwrap_or_default()
@@ -56,14 +57,15 @@ fn address<D: DatabaseRef>(context: &Call<'_, '_, D>, n: usize) -> Address {
     Address::from_word(word(context, n).into())
 }
 
-/// The instruction looks at what `address` owns. The run ends where the view cannot answer.
+/// Announces that the instruction reads the balance of `address`. Ends the run if the view cannot
+/// answer.
 fn count<D: DatabaseRef>(context: &mut Call<'_, '_, D>, address: Address) -> InstructionExecResult {
     let view = context.host.journaled_state.db_mut();
     view.count_balance(address);
     if view.inner.has_stopped() { end(context) } else { Ok(()) }
 }
 
-/// The same for who gets ether.
+/// Same, for the recipient of a value transfer.
 fn count_payment<D: DatabaseRef>(
     context: &mut Call<'_, '_, D>,
     to: Address,
@@ -79,9 +81,9 @@ fn count_own<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecRe
     count(context, own)
 }
 
-/// Ends the run: nothing of it is of use.
+/// Ends a useless run.
 fn end<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
-    // revm takes a fatal end for a failed read, and panics where none has failed.
+    // revm expects a failed read behind a fatal error and panics without one.
     context.host.error = Err(ContextError::Db(ViewStopped));
     Err(InstructionResult::FatalExternalError)
 }
@@ -126,7 +128,7 @@ fn self_destruct<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExe
     host::selfdestruct(context)
 }
 
-/// The same instructions, with a KECCAK256 that remembers.
+/// Replaces KECCAK256 by one with a cache.
 pub(super) fn remembering<'a, D: DatabaseRef>(
     mut instructions: EthInstructions<EthInterpreter, EvmContext<'a, D>>,
 ) -> EthInstructions<EthInterpreter, EvmContext<'a, D>> {
@@ -137,8 +139,8 @@ pub(super) fn remembering<'a, D: DatabaseRef>(
     instructions
 }
 
-/// KECCAK256 of what memory holds already, and is short; whatever else there is about it, revm
-/// knows.
+/// KECCAK256 of a short input within the current memory, from the cache; all other cases are left
+/// to revm.
 fn keccak<D: DatabaseRef>(context: Call<'_, '_, D>) -> InstructionExecResult {
     let interpreter = &mut *context.interpreter;
     if let [.., length, offset] = interpreter.stack.data()[..]
@@ -155,9 +157,9 @@ fn keccak<D: DatabaseRef>(context: Call<'_, '_, D>) -> InstructionExecResult {
     system::keccak256(context)
 }
 
-/// The same instructions for a run that may turn out to be of no use: its loops end then, and in
-/// blocks that come with a list (`told`, from Cancun) also code without loops before what may take
-/// long. A precompile that has begun ends by itself.
+/// Replaces instructions so that a useless run ends: at jumps, and in blocks with an access list
+/// (`told`, from Cancun) also before instructions that may take long, as code without loops may be
+/// long, too. A precompile that has begun runs to its end.
 pub(super) fn abandonable<'a, D: DatabaseRef>(
     mut instructions: EthInstructions<EthInterpreter, EvmContext<'a, D>>,
     (told, remembers): (bool, bool),
@@ -196,7 +198,7 @@ fn go_on_at_jump<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionEx
     if view.is_of_no_use_at_jump() { end(context) } else { Ok(()) }
 }
 
-/// Instructions of revm, before which a run ends that is of no use any more.
+/// revm's instructions, each preceded by a check that ends a useless run.
 mod or_end {
     use super::*;
 
@@ -219,7 +221,7 @@ mod or_end {
     instructions! { go_on:
         remembered: keccak,
         keccak256: system::keccak256,
-        // As without a list: they tell whose balance they look at.
+        // As without a list, calls announce the balances they read.
         call: super::call::<CALL, _>,
         callcode: super::call::<CALLCODE, _>,
         delegatecall: contract::call::<DELEGATECALL, _, _>,

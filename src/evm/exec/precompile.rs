@@ -1,4 +1,4 @@
-//! Precompiles of the user's own, beside Ethereum's.
+//! User-defined precompiles, next to Ethereum's.
 
 use alloy_primitives::{Address, Bytes, U256, map::AddressSet};
 use core::fmt::Debug;
@@ -10,17 +10,17 @@ use revm::precompile::{PrecompileHalt, PrecompileOutput};
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 
-/// A contract that is Rust code.
+/// A contract implemented in Rust.
 ///
 /// # Contract
 ///
-/// A call may run several times, on several threads at once, on states that never come about;
-/// only one run's result counts. So it must be a pure function of its input and of what it reads
-/// through [`PrecompileState`], without effects of its own and without memory between calls, and
-/// it must return when a read fails. It may panic: a panic on a state that never comes about is
+/// A call may run several times, on several threads at once, and on states that never become real;
+/// only one run's result counts. It must therefore be a pure function of its input and of what it
+/// reads through [`PrecompileState`], without side effects and without memory between calls, and it
+/// must return when a read fails. It may panic: a panic on a state that never becomes real is
 /// dropped, and one that recurs on the real state is re-raised on the calling thread.
 pub trait Precompile: Debug + Send + Sync {
-    /// Where it lives. An address of Ethereum's own precompiles is overridden.
+    /// Its address, which may be one of Ethereum's precompiles: that one is then overridden.
     fn address(&self) -> Address;
 
     /// Runs one call.
@@ -40,11 +40,11 @@ pub trait Precompile: Debug + Send + Sync {
 pub struct PrecompileCall<'a> {
     /// Call data.
     pub input: &'a [u8],
-    /// Gas that may be used.
+    /// Maximum gas.
     pub gas_limit: u64,
     /// The caller.
     pub caller: Address,
-    /// Wei sent along, already moved.
+    /// Value of the call in wei, already transferred.
     pub value: U256,
     /// Whether state changes are forbidden (a static call).
     pub is_static: bool,
@@ -54,45 +54,46 @@ pub struct PrecompileCall<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PrecompileEnd {
-    /// It succeeded.
+    /// The call succeeded.
     Success {
         /// Gas used.
         gas_used: u64,
         /// Returned data.
         output: Bytes,
     },
-    /// It reverted; the rest of the gas goes back.
+    /// The call reverted; the unused gas is returned.
     Revert {
         /// Gas used.
         gas_used: u64,
         /// Returned data.
         output: Bytes,
     },
-    /// It failed, and all gas of the call is gone.
+    /// The call failed and used all its gas.
     Failure,
 }
 
-/// A read failed or has to wait for another transaction: give up, the call will be repeated.
+/// A read failed or must wait for another transaction: return this error, the call will be
+/// repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the state is not available; the call will be repeated")]
 pub struct StateUnavailable;
 
-/// The state as a precompile may read it. Reads are recorded and cost no gas by themselves.
+/// The state that a precompile can read. Reads are recorded; they cost no gas by themselves.
 pub trait PrecompileState {
-    /// Balance in wei; zero where there is no account.
+    /// Balance in wei; zero if the account does not exist.
     ///
     /// # Errors
     /// [`StateUnavailable`]: return it.
     fn balance(&mut self, address: Address) -> Result<U256, StateUnavailable>;
 
-    /// Content of a storage slot.
+    /// Value of a storage slot.
     ///
     /// # Errors
     /// [`StateUnavailable`]: return it.
     fn slot(&mut self, address: Address, slot: U256) -> Result<U256, StateUnavailable>;
 }
 
-/// The journal, and what is read there.
+/// The journal, with a record of the reads.
 struct JournalState<'c, C> {
     context: &'c mut C,
     reads: &'c mut Vec<(Address, Option<U256>)>,
@@ -107,7 +108,7 @@ impl<C: ContextTr> PrecompileState for JournalState<'_, C> {
     }
 
     fn slot(&mut self, address: Address, slot: U256) -> Result<U256, StateUnavailable> {
-        // The journal wants an account to be loaded before its slots.
+        // The journal requires the account to be loaded before its slots.
         self.balance(address)?;
         self.reads.push((address, Some(slot)));
         let journal = self.context.journal_mut();
@@ -116,16 +117,16 @@ impl<C: ContextTr> PrecompileState for JournalState<'_, C> {
     }
 }
 
-/// Ethereum's precompiles of the fork, and the user's own.
+/// The fork's precompiles and the user's own.
 #[derive(Clone, Debug)]
 pub(in crate::evm) struct BlockPrecompiles {
     ethereum: EthPrecompiles,
     own: Arc<[Arc<dyn Precompile>]>,
-    /// Addresses of both, where there are own ones.
+    /// Addresses of all precompiles; empty if the user has none.
     warm: AddressSet,
-    /// Gas that the transaction in hand has used in Ethereum's.
+    /// Gas that the current transaction has used in Ethereum's precompiles.
     pub(super) gas: u64,
-    /// What it has read in the user's own.
+    /// Reads of the current transaction in the user's precompiles.
     pub(super) reads: Vec<(Address, Option<U256>)>,
 }
 
@@ -140,13 +141,13 @@ impl BlockPrecompiles {
         Self { ethereum, own, warm, gas: 0, reads: Vec::new() }
     }
 
-    /// A transaction comes.
+    /// Resets the record for the next transaction.
     pub(super) fn begin(&mut self) {
         self.gas = 0;
         self.reads.clear();
     }
 
-    /// Where they all live.
+    /// Addresses of all precompiles.
     pub(in crate::evm) fn addresses(&self) -> &AddressSet {
         if self.own.is_empty() { self.ethereum.warm_addresses() } else { &self.warm }
     }
@@ -169,7 +170,7 @@ impl<C: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<C> for BlockPreco
         let own = self.own.iter().find(|own| own.address() == inputs.bytecode_address);
         let Some(own) = own else {
             let result = PrecompileProvider::<C>::run(&mut self.ethereum, context, inputs)?;
-            // One that fails uses up its gas, and no time.
+            // A failed call uses up its gas but takes no time.
             let ran = result.as_ref().filter(|result| result.is_ok());
             let used = ran.map_or(0, |result| result.gas.total_gas_spent());
             self.gas = self.gas.saturating_add(used);

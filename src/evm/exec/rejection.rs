@@ -7,10 +7,10 @@ use revm::context::result::{InvalidHeader, InvalidTransaction};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// The EVM finds it invalid: nonce, funds, fees, signature fields, gas.
+    /// The EVM rejects it: nonce, funds, fees, signature fields, gas.
     #[error("invalid transaction: {0}")]
     Invalid(InvalidTransaction),
-    /// The block environment lacks what the fork needs.
+    /// The block environment lacks a field that the fork requires.
     #[error("invalid block environment: {0}; set it in `Block::env`")]
     Header(InvalidHeader),
     /// The block has no room for its gas limit.
@@ -30,11 +30,11 @@ pub enum Rejection {
         /// Blob gas left in the block before it.
         available: u64,
     },
-    /// It is not what the block's access list says: see
+    /// The execution differs from the block's access list: see
     /// [`Block::access_list`](crate::Block::access_list).
     #[error("the access list is wrong: {0}")]
     AccessList(Box<AccessListMismatch>),
-    /// A precompile ended the execution with this message.
+    /// A precompile aborted the execution with this message.
     #[error("execution failed: {0}")]
     Custom(String),
 }

@@ -1,5 +1,5 @@
-//! A run that is of no use any more ends, also within code that reads nothing: one beside another
-//! once the frontier has moved on, and one on what a list tells once a lower one differs from it.
+//! Useless runs end, even within code that reads nothing: a helper run once the frontier has moved
+//! on, and a run on an access list once a lower transaction has differed from the list.
 
 use super::base::BlockBase;
 use super::block_context::BlockContext;
@@ -26,10 +26,10 @@ use std::sync::Arc;
 const LOOPS: Address = Address::repeat_byte(0xaa);
 const GAS: u64 = 1_000_000;
 
-/// Reads a slot, then loops until the gas is spent: with JUMP, then with JUMPI.
+/// Code that reads a slot, then loops until the gas is used up: with JUMP, then with JUMPI.
 const CODES: [&[u8]; 2] = [&hex!("600054505b600456"), &hex!("600054505b6001600457")];
 
-/// A state with one contract, in which something happens as soon as its slot is read.
+/// A state with one contract, which calls `at_read` when a slot is read.
 struct State<F> {
     code: Bytecode,
     at_read: F,
@@ -70,7 +70,7 @@ fn block_context() -> BlockContext {
     BlockContext {
         block: Arc::new(block),
         extensions: Extensions::default(),
-        // Paying the beneficiary would read it, and a read ends the run, too.
+        // Paying the beneficiary would read it, and a read ends the run as well.
         defers: true,
         payees: Payees::default(),
         defers_surcharge: false,
@@ -86,7 +86,7 @@ fn block_context() -> BlockContext {
     }
 }
 
-/// A second run of a private batch ends, too, and the usual one of the same machine does not.
+/// A helper run of a private batch ends as well; the usual run of the same machine does not.
 #[test]
 fn loops_of_a_batch_beside_another_one_end_once_the_frontier_has_moved_on() {
     let block_context = block_context();
@@ -119,7 +119,7 @@ fn loops_of_a_run_beside_another_one_end_once_the_frontier_has_moved_on() {
         let ran = machine.run(TxIndex(0));
         assert!(ran.is_err(), "it ended by itself: {ran:?}");
         assert!(matches!(machine.end().1, Some(Stop::TooEarly)));
-        // The usual run of the same machine is not concerned.
+        // The usual run of the same machine is not affected.
         machine.begin(TxIndex(0));
         let usual = machine.run(TxIndex(0)).expect("it runs out of gas");
         assert_eq!(usual.cost, GAS);
@@ -127,7 +127,7 @@ fn loops_of_a_run_beside_another_one_end_once_the_frontier_has_moved_on() {
     }
 }
 
-/// To be named is not enough: something must have changed where the run has read.
+/// Being named as possibly stale is not enough: something that the run has read must have changed.
 #[test]
 fn loops_of_a_run_end_once_something_has_changed_that_it_has_read() {
     let block_context = block_context();
@@ -141,7 +141,7 @@ fn loops_of_a_run_end_once_something_has_changed_that_it_has_read() {
                     let entry = Entry::Value(EvmValue::Account(None));
                     store.publish(version, location, entry, &mut Vec::new());
                 }
-                // Running transactions are named for whatever reason.
+                // Running transactions may be named for any reason.
                 assert!(store.name_running(TxIndex(1)));
             });
             let base = BlockBase::new(state, Arc::default());
@@ -155,7 +155,7 @@ fn loops_of_a_run_end_once_something_has_changed_that_it_has_read() {
     }
 }
 
-/// Without loops: hashes and copies until the gas is spent. With them: jumps.
+/// Code with loops ends at jumps, code without them at hashes, copies and calls.
 #[test]
 fn runs_beyond_one_that_differs_from_the_list_end() {
     let list = Arc::new(Bal::default());
@@ -172,7 +172,7 @@ fn runs_beyond_one_that_differs_from_the_list_end() {
                 ..block_context()
             };
             block_context.reads_claims = true;
-            // The transaction below is known to differ from the list from then on.
+            // From here on the lower transaction is known to differ from the list.
             let differs = State::new(&code, || {
                 let index = index_of(TxIndex(0));
                 let wrong = AccessListMismatch {

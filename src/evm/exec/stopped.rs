@@ -1,8 +1,8 @@
-//! How revm hears that a view gives no more answers.
+//! The database error that tells revm to stop when its view has stopped.
 
 use crate::worker::Stopped;
 
-/// The view gives no more answers; the reason is latched in the view.
+/// The view answers no more reads; it has latched the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the view of the state has stopped")]
 pub(crate) struct ViewStopped;

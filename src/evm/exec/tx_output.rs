@@ -1,4 +1,4 @@
-//! What one transaction left.
+//! Output of one transaction.
 
 use super::change::AccountChange;
 use super::rejection::Rejection;
@@ -8,24 +8,24 @@ use crate::evm::fees::deferred::Deferred;
 use revm::context::result::ExecutionResult;
 use std::sync::Arc;
 
-/// What one transaction left: kept until the block's bundle is built.
+/// Output of one transaction, kept until the block's bundle is built.
 #[derive(Debug)]
 pub(in crate::evm) struct TxOutput {
     pub(in crate::evm) result: ExecutionResult,
     pub(in crate::evm) changes: Vec<AccountChange>,
-    /// Shards of the changes: see `bundle_shards`.
+    /// Bit mask of the shards of `changes`: see `bundle_shards`.
     pub(in crate::evm) shard_mask: u64,
-    /// What is not in `changes`: it comes before them, where several transactions were taken
-    /// together.
+    /// Deferred credits, which `changes` does not contain. In an output of several transactions
+    /// they apply before the changes.
     pub(in crate::evm) deferred: Deferred,
-    /// How much work it was.
+    /// Work of the transaction.
     pub(in crate::evm) work: Work,
-    /// What is kept of what it has accessed, until it commits.
+    /// Records of its accesses, kept until it commits.
     pub(in crate::evm) kept: Option<Box<Kept>>,
 }
 
 impl TxOutput {
-    /// What transactions have left, whose results are somewhere else.
+    /// Combined output of transactions whose results are stored elsewhere.
     pub(in crate::evm) fn left(
         changes: Vec<AccountChange>,
         shard_mask: u64,
@@ -34,7 +34,7 @@ impl TxOutput {
         Self { result: blank(), changes, shard_mask, deferred, work: Work::default(), kept: None }
     }
 
-    /// Takes the result out, unless it is shared.
+    /// Takes the result out of the output, or clones it if the output is shared.
     pub(in crate::evm) fn take_result(output: &mut Arc<Self>) -> ExecutionResult {
         match Arc::get_mut(output) {
             Some(output) => core::mem::replace(&mut output.result, blank()),
@@ -43,12 +43,12 @@ impl TxOutput {
     }
 }
 
-/// Stands for a result that is not there any more.
+/// Placeholder for a result that was taken out.
 fn blank() -> ExecutionResult {
     let (gas, logs, output) = Default::default();
     ExecutionResult::Revert { gas, logs, output }
 }
 
-/// What became of a transaction: what it has left, if that is not somewhere else, or why it was
-/// left out.
+/// Outcome of a transaction: its output, `None` if that is stored elsewhere, or the reason for its
+/// rejection.
 pub(in crate::evm) type TxOutcome = Result<Option<Arc<TxOutput>>, Rejection>;

@@ -1,5 +1,5 @@
-//! revm's database: what one transaction sees. All that it can have seen is recorded; a balance
-//! that lies in the journal and that no instruction looks at is not (see `balances`).
+//! The view of one transaction, which is revm's database. It records every read, except balances
+//! that are loaded into the journal and that no instruction reads (see `balances`).
 
 use super::balances::{Announced, Balances, Moved};
 use super::base::BlockBase;
@@ -20,49 +20,51 @@ mod database;
 mod low;
 mod payees;
 
-/// Jumps between two looks at whether a run is still of use: a microsecond or less.
+/// Jumps between two checks whether a run is still useful: a microsecond or less.
 const JUMPS_PER_LOOK: u32 = 32;
 
-/// Whether unwritten slots of an account hold what the database has there.
+/// Whether unwritten slots of an account have their base values.
 enum BaseSlots {
-    /// It has nonce or code before the block.
+    /// The account has a nonce or code before the block.
     Always,
-    /// It has neither, and no transaction below has touched it.
+    /// It has neither, and no lower transaction has touched it.
     SoFar,
-    /// There is no such account, or a transaction below has touched it.
+    /// The account does not exist, or a lower transaction has touched it.
     Never,
 }
 
-/// The state below one transaction, as revm asks for it.
+/// View of the state below one transaction, for revm.
 pub(in crate::evm) struct EvmView<'a, D: DatabaseRef>
 where
     BlockBase<D>: crate::worker::Base<EvmLocation, Error = D::Error>,
 {
     pub(super) inner: View<'a, EvmLocation, BlockBase<D>, AnyInterrupt<'a>>,
-    /// Slots of untouched accounts without nonce and code, as this incarnation has seen them.
+    /// Slots of untouched accounts without nonce and code, as this incarnation has read them.
     remembered: Vec<(Address, U256, U256)>,
-    /// Accounts that have a nonce or code before the block, as most have whose slots are read.
+    /// Accounts with a nonce or code before the block; most accounts whose slots are read are of
+    /// this kind.
     solid: AddressSet,
-    /// Account that `has_base_slots` found in `solid` last: saves the look-up for consecutive slots.
+    /// Account that `has_base_slots` found in `solid` last; saves the look-up for consecutive
+    /// slots.
     last_solid: Option<Address>,
     balances: Balances,
     moved: &'a Moved,
-    /// Who is credited as transactions commit.
+    /// Accounts that are credited as transactions commit.
     credited: SmallVec<[Address; 2]>,
     payees: &'a Payees,
-    /// Accounts in the journal that may be precompiles, if it is recorded what transactions access.
+    /// Accounts in the journal that may be precompiles; `None` if accesses are not recorded.
     low: Option<Vec<Address>>,
-    /// Whether precompiles may live anywhere.
+    /// Whether there are user-defined precompiles, which may have any address.
     has_own_precompiles: bool,
-    /// Whether what is read stays in the caller's database.
+    /// Whether the caller's database caches reads beyond the block.
     reads_stay: bool,
-    /// Jumps so far of runs that can be abandoned.
+    /// Jumps so far in abandonable runs.
     jumps: u32,
     mutant: EvmMutant,
 }
 
 impl<'a, D: DatabaseRef> EvmView<'a, D> {
-    /// A view over `store` in a block by `block_context`.
+    /// Creates a view over `store` for a block with this `block_context`.
     pub(in crate::evm) fn new(
         block_context: &'a BlockContext,
         store: &'a Store<EvmLocation>,
@@ -72,12 +74,12 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         Self::over(block_context, View::new(store, base, context))
     }
 
-    /// The same view, of `worker`: see [`View::of_worker`].
+    /// Returns the view as one of `worker`: see [`View::of_worker`].
     pub(in crate::evm) fn of_worker(self, worker: WorkerId) -> Self {
         Self { inner: self.inner.of_worker(worker), ..self }
     }
 
-    /// A view for private batches, over snapshots of `store`.
+    /// Creates a view for private batches, over snapshots of `store`.
     pub(in crate::evm) fn of_batches(
         block_context: &'a BlockContext,
         store: &'a Store<EvmLocation>,
@@ -87,19 +89,19 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         Self::over(block_context, View::of_batches(store, base, context))
     }
 
-    /// A private batch begins at `first`, on the committed prefix below `snapshot`.
+    /// Begins a private batch at `first`, on the committed prefix below `snapshot`.
     pub(in crate::evm) fn begin_batch(
         &mut self,
         (first, snapshot, is_second): (TxIndex, TxIndex, bool),
         log: Option<AccessLog<EvmLocation>>,
     ) {
-        // What the block has written the list tells: it is not looked for in the store.
+        // The list provides what the block has written: the store is not searched for it.
         let is_told = self.inner.base_mut().set_telling(true);
         let snapshot = if is_told { TxIndex(0) } else { snapshot };
         self.inner.begin_batch(first, snapshot, log, is_second);
     }
 
-    /// A stretch in order begins, on `latest`, and that on what lies in the store below `first`.
+    /// Begins a sequential run on `latest`, over the entries of the store below `first`.
     pub(in crate::evm) fn begin_in_order(
         &mut self,
         latest: Latest<EvmLocation>,
@@ -110,12 +112,12 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         self.inner.begin_in_order(latest, first, log);
     }
 
-    /// What the private batch has accessed so far.
+    /// Access log of the current private batch.
     pub(in crate::evm) fn log_mut(&mut self) -> Option<&mut AccessLog<EvmLocation>> {
         self.inner.log_mut()
     }
 
-    /// What the private batch has accessed, which is over.
+    /// Ends the private batch and returns its access log.
     pub(in crate::evm) fn end_batch(&mut self) -> Option<AccessLog<EvmLocation>> {
         self.inner.end_batch()
     }
@@ -141,13 +143,13 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
     }
 
-    /// The same, where each instruction that looks at one of these balances says so first.
+    /// Sets the accounts whose balance reads are announced by the instructions.
     pub(super) const fn with_announced_balances(mut self, announced: Announced) -> Self {
         self.balances.set_announced(announced);
         self
     }
 
-    /// The journal that was filled from here is at an end.
+    /// Resets the records at the end of the journal that was filled from this view.
     pub(super) fn end_journal(&mut self) {
         self.balances.clear();
         if let Some(low) = &mut self.low {
@@ -155,7 +157,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
     }
 
-    /// The transaction is about to look at the balance of `address`, or to change it.
+    /// Counts the balance of `address` as read; called before the transaction reads or changes it.
     pub(super) fn count_balance(&mut self, address: Address) {
         // In a sequential stretch every balance is read when it is loaded.
         if self.inner.is_in_order() || is_evm_mutant!(self.mutant, BalanceUncounted) {
@@ -170,7 +172,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         let Some(unseen) = self.balances.count(address) else { return };
         let location = EvmLocation::Balance(address);
         self.inner.know_base(&location, EvmValue::Balance(unseen.base));
-        // What the journal holds is not recorded.
+        // The journal's value was loaded without a recorded read.
         if let Ok((balance, from)) = self.inner.read_from(&location)
             && balance != EvmValue::Balance(unseen.loaded)
         {
@@ -178,13 +180,13 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
     }
 
-    /// Whether the journal has the account, and no instruction has looked at its balance.
+    /// Whether the journal holds the account and no instruction has read its balance.
     pub(super) fn is_unseen(&self, address: Address) -> bool {
         self.balances.unseen(address).is_some()
     }
 
-    /// A balance that the transaction has not looked at is the one before the block: what it is by
-    /// then is known when the transaction commits.
+    /// Replaces a balance that the transaction has not read by the one before the block; the actual
+    /// balance is known when the transaction commits.
     pub(super) fn settle_balance(&mut self, change: &mut AccountChange) {
         let Some(unseen) = self.balances.unseen(change.address) else { return };
         match (&mut change.before, &mut change.after) {
@@ -192,22 +194,23 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
                 (before.balance, after.balance) = (unseen.base, unseen.base);
                 change.knows_balance = false;
             }
-            // Without code the balance lies with the account.
+            // Without code the balance is part of the account.
             _ => self.count_balance(change.address),
         }
     }
 
-    /// Whether all that the block has written is in what the view is over.
+    /// Sets whether the view is over everything that the block has written.
     pub(in crate::evm) fn set_complete(&mut self, complete: bool) {
         self.inner.set_complete(complete);
     }
 
-    /// Refuses an answer unless the view is over all of it: for reads beside the view.
+    /// Fails unless the view is over everything that the block has written; for reads that bypass
+    /// the view.
     pub(in crate::evm) fn require_complete(&mut self) -> Result<(), ViewStopped> {
         Ok(self.inner.wait_until_final()?)
     }
 
-    /// What the block has written, if all of it is final, or what its batch has.
+    /// Latest values of the block if all of them are final, or those of the private batch.
     pub(in crate::evm) fn latest_mut(&mut self) -> Option<&mut Latest<EvmLocation>> {
         self.inner.latest_mut()
     }
@@ -218,29 +221,31 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         self.remembered.clear();
     }
 
-    /// Whether the run is of no use any more. It stops then.
+    /// Whether the run has become useless. If so, it stops.
     pub(super) fn is_of_no_use(&mut self) -> bool {
         self.inner.is_overtaken() || self.reads_wrong_list()
     }
 
-    /// The same, asked at each jump. It looks at one in `JUMPS_PER_LOOK`: a loop ends soon enough.
+    /// Like [`is_of_no_use`](Self::is_of_no_use), for jumps: checks one jump in `JUMPS_PER_LOOK`,
+    /// which ends a loop soon enough.
     pub(super) fn is_of_no_use_at_jump(&mut self) -> bool {
         self.jumps = self.jumps.wrapping_add(1);
         self.jumps.is_multiple_of(JUMPS_PER_LOOK) && self.is_of_no_use()
     }
 
-    /// Whether the run reads values of an access list that turned out to be wrong. It stops then.
+    /// Whether the run reads values of an access list that has turned out to be wrong. If so, it
+    /// stops.
     fn reads_wrong_list(&mut self) -> bool {
         self.inner.base_mut().is_beyond_wrong() && self.inner.wait_until_final().is_err()
     }
 
-    /// The same beside another run of the frontier.
+    /// Begins a helper run of the frontier, beside another worker's run.
     pub(super) fn begin_second(&mut self, reader: TxIndex) {
         self.inner.begin_second(reader);
         self.remembered.clear();
     }
 
-    /// Slots that later transactions must find as this one has seen them: see `base_slot`.
+    /// Slots that later transactions must see with the same values: see `base_slot`.
     pub(in crate::evm) fn remembered(&self) -> &[(Address, U256, U256)] {
         &self.remembered
     }
@@ -262,8 +267,9 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         else {
             return Err(ViewStopped);
         };
-        // An account that is there and empty is gone once a transaction has touched it. No list
-        // says that, and a delegation is refunded by it: it is read where what is below is final.
+        // An existing empty account is deleted once a transaction has touched it. Lists do not
+        // contain that, and it affects the refund of a delegation: the account is read when
+        // everything below is final.
         let may_be_gone = from == Origin::Base && account.is_some_and(Account::is_empty);
         if may_be_gone && self.inner.base_mut().tells() && !is_evm_mutant!(self.mutant, EmptyTold) {
             self.inner.wait_until_final()?;
@@ -278,7 +284,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
     }
 
-    /// The balance of an account with code.
+    /// Reads the balance of an account with code.
     fn balance(&mut self, address: Address) -> Result<U256, ViewStopped> {
         match self.inner.read(&EvmLocation::Balance(address))? {
             EvmValue::Balance(balance) => Ok(balance),
@@ -286,10 +292,11 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
     }
 
-    /// The same, to be put into a journal, where it may stay unread. `account` comes `from` there.
+    /// Reads the balance of an account with code for the journal, where it may stay unread.
+    /// `account` was read `from` this origin.
     ///
-    /// A transaction may commit with a balance unseen although the account is not that of the base
-    /// state any more, if it equals that: the ledger knows the balance then.
+    /// A transaction with an unread balance may commit even if the account no longer comes from the
+    /// base state, provided that it is equal: the ledger then knows the balance.
     fn loaded_balance(
         &mut self,
         address: Address,
@@ -305,8 +312,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         if is_base && !has_moved && self.inner.is_over_final() {
             return Ok(base);
         }
-        // revm takes an account with a hash of zero for one without code, and so looks at its
-        // balance.
+        // revm treats a code hash of zero as no code and therefore reads the balance.
         let may_go_unseen = self.balances.are_all_announced()
             && !code_hash.is_zero()
             && self.balances.may_go_unseen(address);
@@ -325,15 +331,16 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         Ok(loaded)
     }
 
-    /// A slot that nothing in this block has written, with this base value, which is not zero.
+    /// Value of a slot that nothing in this block has written. `value`: its base value, which is
+    /// not zero.
     ///
-    /// revm's `State` takes what it has not read of an account's storage for zero once the account
-    /// was touched, if it had neither nonce nor code before the block; what it has read by then, it
-    /// remembers. For every account that came about on a chain the storage is zero anyway; test
-    /// suites have made-up accounts, and equality has no exceptions.
+    /// If an account had neither nonce nor code before the block, revm's `State` reads all of its
+    /// storage as zero once the account has been touched, except for slots that it has cached by
+    /// then. On a real chain the storage of every such account is zero anyway; test suites have
+    /// artificial accounts, and equality has no exceptions.
     ///
-    /// So the answer depends on what lower transactions did, not only on what they left, and no
-    /// comparison of values can confirm it: such a slot is read where all of that is final.
+    /// The answer thus depends on what lower transactions did, not only on what they wrote, and
+    /// comparing values cannot validate it: such a slot is read when everything below is final.
     fn base_slot(
         &mut self,
         address: Address,
@@ -350,8 +357,8 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
     }
 
-    /// Whether slots of the account that nothing in this block has written hold what the database
-    /// has there. If the answer may change, it is given where all of the state below is final.
+    /// Whether unwritten slots of the account have their base values. If the answer may still
+    /// change, the transaction waits until all of the state below is final.
     fn has_base_slots(&mut self, address: Address) -> Result<BaseSlots, ViewStopped> {
         if self.last_solid == Some(address) {
             return Ok(BaseSlots::Always);
@@ -371,21 +378,21 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
             return Ok(BaseSlots::Always);
         }
         let (account, from) = self.account_from(address)?;
-        // Who only touches it leaves that beside it.
+        // A transaction that only touches the account writes a mark at the balance.
         let balance = before.map_or(U256::ZERO, |before| before.balance);
         self.inner.know_base(&EvmLocation::Balance(address), EvmValue::Balance(balance));
         let (_, touched) = self.inner.read_from(&EvmLocation::Balance(address))?;
         let is_base = from == Origin::Base && touched == Origin::Base;
         if is_base && account.is_none() {
-            // There is no account, whatever the database holds for its storage.
+            // The account does not exist, whatever storage the database has for it.
             return Ok(BaseSlots::Never);
         }
         self.inner.wait_until_final()?;
         Ok(if is_base { BaseSlots::SoFar } else { BaseSlots::Never })
     }
 
-    /// The database has failed at a slot that nothing in this block has written: sequential
-    /// execution asks only if the account has base slots.
+    /// Handles a database error at a slot that nothing in this block has written: sequential
+    /// execution reads the slot only if the account has base slots.
     fn failed_slot(&mut self, address: Address, error: D::Error) -> Result<U256, ViewStopped> {
         match self.has_base_slots(address)? {
             BaseSlots::Always | BaseSlots::SoFar => Err(self.inner.fail(error).into()),

@@ -1,8 +1,8 @@
-//! What several transactions of one journal changed, taken together.
+//! Combined changes of several transactions of one journal.
 //!
-//! Where transactions run one after the other and the changes of each are not needed, it is enough
-//! to compare what the journal holds after some of them with what it held before: a contract that
-//! is called a hundred times is one change then, and not a hundred.
+//! When transactions run sequentially and their individual changes are not needed, it is enough to
+//! compare the journal after several transactions with its state before them: a contract that is
+//! called a hundred times is then one change instead of a hundred.
 
 use super::change::{AccountChange, ChangeKind, CodeBeside, SlotChange, info_after, info_before};
 use super::journal::KEPT_TOUCHED;
@@ -17,17 +17,18 @@ use revm::state::{Account, AccountInfo, AccountStatus, Bytecode, EvmState, EvmSt
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
-/// Transactions that are taken together at most: what they have touched is still in the cache then.
+/// Maximum number of combined transactions: the accounts and slots that they have touched are then
+/// still in the processor's cache.
 const MOST_TAKEN_TOGETHER: usize = 128;
 
-/// What the last transactions have touched.
+/// Accounts and slots that the last transactions have touched.
 #[derive(Debug, Default)]
 pub(in crate::evm) struct Window {
-    /// Accounts, each with its place in `before`.
+    /// Touched accounts, each with its index in `before`.
     touched: AddressMap<usize>,
     before: Vec<Before>,
     written: HashSet<EvmLocation, RandomState>,
-    /// What is `written`, with the value before.
+    /// The slots in `written`, with their values before the window.
     slots: Vec<(Address, U256, U256)>,
     transactions: usize,
     mutant: EvmMutant,
@@ -38,21 +39,21 @@ pub(in crate::evm) struct Window {
 struct Before {
     address: Address,
     info: Option<AccountInfo>,
-    /// Whether its code was there when it was touched: revm forgets the empty one where a creation
+    /// Whether its code was loaded when it was touched: revm drops the empty code where a creation
     /// fails, and that is not a change.
     code: CodeBeside,
 }
 
-/// An account that the transaction in hand has touched, as it was before it was taken.
+/// An account touched by the current transaction, as it was before it was added to the window.
 struct Taken {
     address: Address,
     status: AccountStatus,
     was: AccountBefore,
 }
 
-/// What the window knew of an account.
+/// The window's record of an account before [`touch`](Window::touch).
 enum AccountBefore {
-    /// Nothing, and it does not either now.
+    /// No record, neither before nor after.
     Nothing,
     New,
     Known {
@@ -62,24 +63,24 @@ enum AccountBefore {
 }
 
 impl Window {
-    /// The same with a seeded bug.
+    /// Creates an empty window with a seeded bug.
     pub(in crate::evm) fn with_mutant(mutant: EvmMutant) -> Self {
         Self { mutant, ..Self::default() }
     }
 
-    /// Transactions in it.
+    /// Number of transactions in the window.
     pub(in crate::evm) const fn len(&self) -> usize {
         self.transactions
     }
 
-    /// Whether it should be taken.
+    /// Whether its changes should be taken now.
     pub(in crate::evm) const fn is_full(&self) -> bool {
         self.transactions >= MOST_TAKEN_TOGETHER
     }
 
-    /// Adds the transaction in hand, if it has only changed accounts. One that has created,
-    /// destroyed or emptied any is left out, and nothing has happened: what revm's bundle tells of
-    /// such an account depends on what came before.
+    /// Adds the current transaction if it has only changed accounts, and returns whether it has
+    /// been added. A transaction that has created, destroyed or emptied an account is refused and
+    /// leaves the window unchanged: revm's bundle for such an account depends on its history.
     pub(super) fn add(&mut self, journal: &mut JournalInner<JournalEntry>) -> bool {
         let JournalInner { state, journal: entries, .. } = journal;
         let keeps_lives = is_evm_mutant!(self.mutant, WindowKeepsLives);
@@ -96,7 +97,7 @@ impl Window {
         });
         let mut taken: SmallVec<[Taken; 8]> = SmallVec::new();
         for address in touched.chain([KEPT_TOUCHED]) {
-            // Twice, if it is the one that stays touched.
+            // The account that stays touched may come twice.
             let account = state.get_mut(&address).filter(|account| account.is_touched());
             let Some(account) = account else { continue };
             if !keeps_lives && !is_plain(account) {
@@ -138,13 +139,13 @@ impl Window {
         }
     }
 
-    /// The account is left as if it had been loaded after the transaction.
+    /// Records a touched account, and leaves it as if it had been loaded after the transaction.
     fn touch(&mut self, address: Address, account: &mut Account) -> Taken {
         let status = account.status;
         let existed = !account.is_loaded_as_not_existing();
         account.status -= AccountStatus::Touched;
         if account.is_empty() && !existed {
-            // A touch of nothing leaves nothing.
+            // Touching an account that does not exist changes nothing.
             return Taken { address, status, was: AccountBefore::Nothing };
         }
         account.status -= AccountStatus::LoadedAsNotExisting;
@@ -163,19 +164,20 @@ impl Window {
         Taken { address, status, was }
     }
 
-    /// What its transactions have changed, the last of them being the last one in `journal`.
-    /// Nothing is in it afterwards.
+    /// Takes the changes of the window's transactions and empties the window. The last transaction
+    /// in `journal` must be the window's last one.
     pub(in crate::evm) fn take(&mut self, journal: &EvmState) -> Vec<AccountChange> {
         self.take_as(journal, |account| Cow::Borrowed(&account.info), |slot| slot.present_value)
     }
 
-    /// The same before the transaction in hand, which is in the journal and not in the window.
+    /// Like [`take`](Self::take), when `journal` also contains the current transaction, which is
+    /// not in the window.
     pub(super) fn take_before_last(
         &mut self,
         journal: &JournalInner<JournalEntry>,
     ) -> Vec<AccountChange> {
-        // Whatever revm loads, or finds loaded, it notes the transaction and what was there before
-        // it.
+        // When revm loads an account or slot, or finds it loaded, it records the transaction and
+        // the value before it.
         let in_hand = journal.transaction_id;
         self.take_as(
             &journal.state,
@@ -232,14 +234,14 @@ impl Window {
     }
 }
 
-/// Whether the transaction in hand has changed the account, if at all, as any number of others may
-/// have done before it.
+/// Whether the current transaction has left the account unchanged, or changed it in a way that can
+/// be combined with any number of earlier changes.
 fn is_plain(account: &mut Account) -> bool {
     if !account.is_touched() {
         return true;
     }
     match ChangeKind::of(account) {
-        // But for a code that revm has forgotten: see `info_before`.
+        // Except where revm has dropped a code: see `info_before`.
         ChangeKind::Changed => {
             account.info.code.is_some() || account.original_info_mut().code.is_none()
         }

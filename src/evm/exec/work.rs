@@ -1,32 +1,32 @@
-//! Estimates of how much work transactions are.
+//! Estimates of the work of transactions.
 
 use revm::context::TxEnv;
 use revm::context_interface::journaled_state::entry::JournalEntry;
 
-/// Work from which on a transaction begins before its turn, as gas of common instructions: a fifth
-/// of a millisecond. Of real blocks on two workers with 0.5, 0.2 and 0.1 ms: 1.45, 1.51 and 1.46 in
-/// the median, 1.35 without.
+/// Work from which a transaction is started ahead of its turn, in gas of common instructions: 0.2
+/// ms. Median speed-up of real blocks on two workers with 0.5, 0.2 and 0.1 ms: 1.45, 1.51 and 1.46;
+/// 1.35 without starting any ahead.
 pub(in crate::evm) const LONG: u64 = 400_000;
 
-/// Gas of precompiles takes longer than that of common instructions by about this: pairings,
-/// signatures and proofs take 8 to 16 ns for each unit, common instructions 0.5 ns.
+/// Time of a unit of precompile gas relative to common instructions: pairings, signatures and
+/// proofs take 8 to 16 ns per unit, common instructions 0.5 ns.
 const PRECOMPILE: u64 = 20;
 
-/// Gas of the transaction itself, and of accesses and changes of the state, takes less time than
-/// that of common instructions by about this: 0.08 ns for each unit.
+/// Time of a unit of common instructions relative to gas for the transaction itself and for state
+/// accesses and changes, which takes 0.08 ns per unit.
 const STATE: u64 = 6;
 
-/// How much work transactions are.
+/// Work of one or more transactions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::evm) struct Work {
-    /// As gas of common instructions, half a nanosecond for each unit.
+    /// In gas of common instructions; one unit takes half a nanosecond.
     pub(in crate::evm) all: u64,
-    /// Accounts and slots that they have loaded.
+    /// Loaded accounts and slots.
     pub(in crate::evm) accesses: u64,
 }
 
 impl Work {
-    /// Work of a transaction that has used `gas`, beside `precompiles` more.
+    /// Work of a transaction that has used `gas`, of which `precompiles` in precompiles.
     pub(super) fn of(
         gas: u64,
         ForState { gas: for_state, accesses }: ForState,
@@ -38,7 +38,7 @@ impl Work {
         Self { all, accesses }
     }
 
-    /// The same in private batches, which share no store.
+    /// The same work in a private batch, where accesses do not go through the shared store.
     pub(in crate::evm) const fn in_batches(self) -> Self {
         Self { accesses: 0, ..self }
     }
@@ -54,21 +54,21 @@ impl Work {
     }
 }
 
-/// What a transaction has done to the state.
+/// Gas and accesses of a transaction that are due to state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ForState {
-    /// Gas charged for the transaction itself, and for accesses and changes of the state (EIP-2929,
+    /// Gas charged for the transaction itself and for state accesses and changes (EIP-2929,
     /// EIP-2200).
     gas: u64,
-    /// Accounts and slots that were loaded.
+    /// Loaded accounts and slots.
     accesses: u64,
 }
 
 impl ForState {
-    /// As the `entries` of its journal tell it.
+    /// Sums up the journal `entries` of one transaction.
     pub(super) fn of(entries: &[JournalEntry]) -> Self {
         const TRANSACTION: u64 = 21_000;
-        // A slot is charged for when it is loaded and when it is changed first, not each time.
+        // A slot is charged when it is loaded and when it first changes, not each time.
         let is_load = |entry: &&JournalEntry| matches!(entry, JournalEntry::StorageWarmed { .. });
         let slots = entries.iter().filter(is_load).count();
         let mut unchanged = slots;
@@ -95,9 +95,9 @@ impl ForState {
     }
 }
 
-/// How many accounts `transactions` will probably load: each brings its sender, and a plain payment
-/// its receiver; contracts are often the same. So are senders, in some blocks: room that is not
-/// used costs more than growing does.
+/// Estimates how many accounts `transactions` will load: each loads its sender, and a plain payment
+/// its recipient; contracts are often the same. The estimate samples the senders, as many
+/// transactions may share one: unused capacity costs more than growing.
 pub(super) fn expected_accounts(transactions: &[TxEnv]) -> usize {
     const SAMPLE: usize = 256;
     let most = transactions.iter().map(|tx| 1 + usize::from(tx.data.is_empty())).sum();
@@ -109,7 +109,7 @@ pub(super) fn expected_accounts(transactions: &[TxEnv]) -> usize {
     let sampled = senders.len();
     senders.sort_unstable();
     senders.dedup();
-    // Of n senders that are equally likely, s samples meet s * s / 2n times.
+    // With n equally likely senders, s samples are expected to collide s * s / 2n times.
     match sampled - senders.len() {
         0 => most,
         met => most.min(sampled * sampled / met),
@@ -138,7 +138,8 @@ mod tests {
             assert_eq!(work.accesses, 3);
             work.all
         };
-        // A payment; a token; as many instructions; a precompile; less than was charged.
+        // A payment; a token transfer; the same gas in instructions; a precompile; less gas than
+        // was charged for state.
         assert_eq!(work(21_000, 21_000, 0), 3_500);
         assert_eq!(work(46_000, 46_000, 0), 7_666);
         assert_eq!(work(46_000, 21_000, 0), 28_500);
@@ -155,9 +156,9 @@ mod tests {
             };
             expected_accounts(&(0..count).map(pay).collect::<Vec<_>>())
         };
-        // Each has a receiver, too.
+        // Each payment also has a recipient.
         assert_eq!((expected(50_000, 50_000), expected(0, 1)), (100_000, 0));
-        // A few too many do no harm, as many as there are transactions would.
+        // A few too many do no harm; one per transaction would.
         assert!((20..500).contains(&expected(50_000, 20)));
         // Too few to be sampled.
         assert_eq!(expected(1_000, 20), 2_000);

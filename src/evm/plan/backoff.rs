@@ -1,15 +1,15 @@
-//! When something is tried again after it has not paid.
+//! Back-off for attempts that have not paid.
 
 use super::thresholds::LEFT_ALONE;
 
-/// When something is tried again after it has not paid.
+/// Back-off for attempts that have not paid.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Backoff {
-    /// Blocks, or stretches, that were left alone last, up to [`LEFT_ALONE`].
+    /// Length of the last back-off in blocks or stretches, at most [`LEFT_ALONE`].
     last: usize,
-    /// How many are left alone yet.
+    /// Blocks or stretches left to skip.
     skips: usize,
-    /// Whether it has paid when it was tried last.
+    /// Whether the last attempt has paid.
     pub(super) has_paid: bool,
 }
 
@@ -18,7 +18,7 @@ impl Backoff {
         self.skips == 0
     }
 
-    /// A block, or a stretch, was not tried.
+    /// Records that a block or a stretch was skipped.
     pub(super) const fn skip(&mut self) {
         self.skips = self.skips.saturating_sub(1);
     }

@@ -1,4 +1,4 @@
-//! Which calls need each other, one after the other, as earlier blocks have shown.
+//! Memory of calls that depended on each other, one after the other, in earlier blocks.
 
 use super::backoff::Backoff;
 use super::thresholds::{FARTHEST, LARGE};
@@ -9,24 +9,25 @@ use foldhash::fast::RandomState;
 use revm::context::TxEnv;
 use std::collections::HashMap;
 
-/// What is known of a call.
+/// Entry of a call.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     call: Call,
-    /// When it is shared out again after that was given up.
+    /// When the call runs speculatively again after speculation has failed.
     sharing: Backoff,
 }
 
-/// Which calls were given up, in bounded memory: one that comes to the place of another takes it.
+/// Memory of calls whose speculation failed, bounded in size: a call replaces another one with the
+/// same place.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    /// By hash; empty until there is something to remember.
+    /// Indexed by hash; empty until there is something to remember.
     known: Vec<Option<Known>>,
     hasher: RandomState,
 }
 
 impl Calls {
-    /// Remembers that `stretch` was shared out, and whether that was given up.
+    /// Learns that `stretch` ran speculatively, and whether speculation fell back to sequential.
     pub(super) fn learn(&mut self, stretch: &[TxEnv], was_given_up: bool) {
         if self.known.is_empty() {
             if !was_given_up {
@@ -38,7 +39,8 @@ impl Calls {
         for (call, times) in calls_of(contract, stretch) {
             let Some(place) = self.place(&call) else { continue };
             if was_given_up && times < 2 {
-                // No later block needs it; and there may be hundreds of such.
+                // A call that occurs once does not help later blocks, and there may be hundreds of
+                // them.
                 continue;
             }
             let known = place.filter(|known| known.call == call);
@@ -50,8 +52,8 @@ impl Calls {
         }
     }
 
-    /// Whether `transactions` are known for giving up: almost all that they may do is calls of one
-    /// contract that need each other.
+    /// Whether speculation on `transactions` is expected to fail: most of their gas limits belong
+    /// to calls of one contract that depend on each other.
     pub(super) fn expects_chain(&self, transactions: &[TxEnv]) -> bool {
         self.chain_of(transactions).is_some()
     }
@@ -63,7 +65,7 @@ impl Calls {
         contract_of_most(transactions, |call| self.is_chain(call))
     }
 
-    /// Remembers that `transactions` ran in order because a chain was predicted.
+    /// Records that `transactions` ran sequentially because a chain was predicted.
     pub(super) fn believe(&mut self, transactions: &[TxEnv]) {
         let Some(contract) = self.chain_of(transactions) else { return };
         for (call, _) in calls_of(contract, transactions) {
@@ -89,8 +91,8 @@ impl Calls {
     }
 }
 
-/// The contract whose calls hold almost all of the gas limits, by a sample. Only calls that
-/// `counts` accepts are considered.
+/// The contract whose calls have most of the gas limits, by a sample. Only calls that `counts`
+/// accepts are considered.
 fn contract_of_most(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> Option<Address> {
     let step = transactions.len().div_ceil(LARGE).max(1);
     let weights = transactions.iter().step_by(step).map(|tx| {
@@ -100,7 +102,7 @@ fn contract_of_most(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> O
     weigh(weights).1.flatten()
 }
 
-/// How `contract` is called, and how often.
+/// The calls of `contract` among `transactions`, with their numbers.
 fn calls_of(contract: Address, transactions: &[TxEnv]) -> HashMap<Call, usize, RandomState> {
     let mut calls = HashMap::default();
     let all = transactions.iter().filter_map(Call::of);
@@ -138,7 +140,8 @@ mod tests {
         let stretch = [&stretch[..], &[call(2, 7)]].concat();
         let known_calls = taught(&stretch);
         assert!(known_calls.expects_chain(&stretch));
-        // The same contract's other function, another contract, both mixed, and another argument.
+        // Another function of the same contract, another contract, both mixed, and another
+        // argument.
         let elsewhere = TxEnv { data: Bytes::from([[7; 18], [1; 18]].concat()), ..call(1, 7) };
         for others in [
             [call(1, 9), call(1, 9)],
@@ -149,7 +152,7 @@ mod tests {
             assert!(!known_calls.expects_chain(&others));
         }
         assert!(!known_calls.expects_chain(&stretch[..1]), "one has no other to wait for");
-        // What follows the first argument does not count, and where there is none it is zero.
+        // Data after the first argument does not count; a missing argument is zero.
         let longer = TxEnv { data: Bytes::from([7; 60].as_slice()), ..call(1, 7) };
         assert!(known_calls.expects_chain(&[longer.clone(), call(1, 7), longer]));
         let short = |input: &'static [u8]| TxEnv { data: Bytes::from(input), ..call(1, 7) };
@@ -195,7 +198,7 @@ mod tests {
         }
     }
 
-    /// Arguments that come once do not drive out what is known.
+    /// Arguments that occur once do not evict what is known.
     #[test]
     fn calls_that_are_not_repeated_are_not_remembered() {
         let stretch = [call(1, 7), call(1, 7)];

@@ -1,33 +1,34 @@
-//! How the next transactions of a block run.
+//! The choice of a strategy for the next transactions of a block.
 
 use super::strategy::{Reason, Strategy};
 use revm::context::TxEnv;
 
-/// How the next transactions run.
+/// The strategy of the next transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evm) struct Choice {
     pub(in crate::evm) strategy: Strategy,
     pub(in crate::evm) reason: Reason,
-    /// The first transaction that is not among them.
+    /// End of the range of transactions, exclusive.
     pub(in crate::evm) end: usize,
-    /// Workers that take part, the caller included.
+    /// Number of workers, including the caller.
     pub(in crate::evm) workers: usize,
-    /// Transactions of the shortest batch of neighbours.
+    /// Transactions of the shortest contiguous batch.
     pub(in crate::evm) shortest: usize,
-    /// The rest of the block runs in order, and another worker may fold what it leaves.
+    /// Whether the rest of the block runs sequentially, so that another worker may fold its
+    /// changes.
     pub(in crate::evm) is_rest: bool,
-    /// What is not tried because it has not paid in earlier blocks.
+    /// Strategies that are skipped because they have not paid in earlier blocks.
     pub(super) untried: Tried,
 }
 
-/// Strategies that a block is tried with once.
+/// Strategies that are tried at most once per block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::evm) struct Tried {
     pub(super) neighbours: bool,
     pub(super) groups: bool,
 }
 
-/// A block whose first transactions have run.
+/// The transactions of a block from `first` on.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::evm) struct Rest<'a> {
     pub(in crate::evm) all: &'a [TxEnv],
@@ -49,12 +50,12 @@ impl Rest<'_> {
         Choice { strategy, reason, end, workers, shortest, is_rest, untried }
     }
 
-    /// All that is left runs in order.
+    /// Runs all remaining transactions sequentially.
     pub(super) const fn in_order(&self, reason: Reason) -> Choice {
         Choice { is_rest: true, ..self.choice(Strategy::InOrder, reason) }
     }
 
-    /// The choice for no more than `length` transactions.
+    /// Limits the choice to at most `length` transactions.
     pub(super) fn up_to(&self, length: usize, choice: Choice) -> Choice {
         Choice { end: choice.end.min(self.first.saturating_add(length)), ..choice }
     }

@@ -1,4 +1,4 @@
-//! Which strategy the next transactions of a block get.
+//! Choice of the strategy for the next transactions of a block.
 
 use super::choice::{Choice, Rest, Tried};
 use super::features::{Features, ListUse};
@@ -9,11 +9,13 @@ use super::thresholds::{FOLDS_MEANWHILE, LARGE, WORKERS_THAT_MEET};
 use super::trials::Trials;
 use crate::config::{Forced, Policy};
 
-/// Transactions of a forced batch, and for each worker of forced batches before a turn in order.
+/// Transactions of a forced batch, and transactions per worker that run in forced batches before a
+/// sequential turn.
 const FORCED: usize = 2;
 const FORCED_TOGETHER: usize = 8;
 
-/// Chooses how the next transactions run. `feedback`: of an executor that lasts.
+/// Chooses the strategy for the next transactions. `feedback`: `None` if the executor does not
+/// outlive the block.
 pub(in crate::evm) fn choose(
     features: &Features,
     feedback: Option<&Feedback>,
@@ -23,12 +25,12 @@ pub(in crate::evm) fn choose(
     let choice = choose_strategy(features, feedback, progress, rest);
     let transactions = choice.end.saturating_sub(rest.first);
     let most = match choice.strategy {
-        // One folds, and another one does if that is suspended.
+        // One worker folds, and another one takes over if it is preempted.
         Strategy::InOrder => FOLDS_MEANWHILE,
-        // Where storage is slow, what runs ahead reads for the others.
+        // If storage is slow, speculative runs fetch values for the others.
         _ if features.setting.is_wide => features.setting.workers,
         Strategy::Speculative | Strategy::Groups => WORKERS_THAT_MEET,
-        // None of them meet.
+        // Transactions of different batches do not conflict.
         Strategy::Declared => features.setting.workers,
         Strategy::Neighbours | Strategy::AccessList => {
             transactions.div_ceil(choice.shortest.max(1))
@@ -83,7 +85,8 @@ fn by_features(
     let serial = features.runs_in_order();
     if features.reads_list() {
         let choice = rest.choice(Strategy::AccessList, Reason::Listed);
-        // Batches of one: 1.12, 1.13 and 1.18 times as fast as of four on 2, 8 and 16 cores.
+        // Batches of one transaction are 1.12, 1.13 and 1.18 times as fast as batches of four on 2,
+        // 8 and 16 cores.
         return Choice { shortest: 1, ..choice };
     }
     if features.setting.is_declared {
@@ -102,8 +105,8 @@ fn by_features(
     }
     let mut untried = Tried::default();
     if let (false, Some(reason)) = (progress.tried.neighbours, features.neighbours) {
-        // An executor that does not last cannot remember that they did not hold: it tries them
-        // where there is most to gain.
+        // Without feedback an executor cannot remember that batches did not hold: it tries them
+        // only in large blocks, where there is most to gain.
         let tries = match feedback {
             Some(feedback) => !features.learns || feedback.tries_neighbours(),
             None => features.transactions >= LARGE,
@@ -115,7 +118,7 @@ fn by_features(
         untried.neighbours = true;
     }
     if may_group(features, feedback, progress, rest) {
-        // An executor that does not last cannot remember that they did not hold.
+        // Without feedback an executor cannot remember that rounds did not hold.
         if feedback.is_some_and(|it| !features.learns || it.tries_groups()) {
             return Choice { untried, ..rest.choice(Strategy::Groups, Reason::Contended) };
         }
@@ -137,8 +140,8 @@ fn by_features(
     Choice { untried, ..choice }
 }
 
-/// Whether rounds of tied transactions may help: where transactions of this block turned out to
-/// need each other, or rounds have paid in the last one.
+/// Whether rounds of transactions with predicted dependencies may help: transactions of this block
+/// have conflicted, or rounds have paid in the last block.
 fn may_group(
     features: &Features,
     feedback: Option<&Feedback>,
@@ -178,7 +181,7 @@ mod tests {
         Address::left_padding_from(&(number as u64 + 1).to_be_bytes())
     }
 
-    /// Calls of one contract, each by a sender of its own, which ask for this much gas.
+    /// Calls of one contract with this gas limit, each by a different sender.
     fn calls(count: usize, gas_limit: u64, argument: impl Fn(usize) -> usize) -> Block {
         let call = |number: usize| TxEnv {
             caller: address(1_000 + number),
@@ -190,7 +193,7 @@ mod tests {
         Block { transactions: (0..count).map(call).collect(), ..Block::default() }
     }
 
-    /// Payments, each between two accounts that no other pays or is paid by.
+    /// Payments, each between two accounts that no other payment uses.
     fn payments(count: usize) -> Block {
         let pay = |number: usize| TxEnv {
             caller: address(2 * number),
@@ -207,7 +210,7 @@ mod tests {
         Features::of((block, Payees::NONE), &config, setting)
     }
 
-    /// What `block` gets first, of an executor that has executed none.
+    /// First choice for `block` by an executor that has executed no block yet.
     fn first(block: &Block, policy: Policy, setting: Setting) -> (Strategy, Reason) {
         let (features, progress) = (features(block, policy, setting), Progress::new(policy, true));
         let rest = Rest { all: &block.transactions, first: 0 };
@@ -243,7 +246,8 @@ mod tests {
             (hundred(19_000), declared, in_order, Reason::TooLittleGas),
             (hundred(90_000), listed(ListUse::Compared), in_order, Reason::Listed),
             (hundred(19_000), listed(ListUse::Read), in_order, Reason::TooLittleGas),
-            // Each needs what the one before has paid, so no batch of others holds.
+            // Each transaction needs the fee that the previous one has paid, so no other batch
+            // holds.
             (calls(300, 90_000, each), listed(ListUse::Compared), in_order, Reason::Listed),
         ] {
             let found = auto(&block, setting);
@@ -288,7 +292,7 @@ mod tests {
         assert_eq!((workers(&calls(300), compared), workers(&calls(300), wide)), (3, 16));
     }
 
-    /// Every strategy in turn, as none of them holds.
+    /// Tries every strategy in turn, as none of them holds.
     #[test]
     fn what_does_not_hold_is_tried_once() {
         let block = calls(1_200, 90_000, |number| number);
@@ -322,7 +326,7 @@ mod tests {
         assert_eq!(path, expected);
     }
 
-    /// What conflicts runs in rounds; where they have paid, the next block begins with them.
+    /// Conflicting transactions run in rounds; if those have paid, the next block starts with them.
     #[test]
     fn rounds_follow_discards_or_begin_where_they_have_paid() {
         let block = calls(600, 90_000, |_| 0);
@@ -341,7 +345,7 @@ mod tests {
             progress.learn(Policy::Auto, &trial, &outcome, found);
             let next = choose(&features, Some(&feedback), &progress, rest(128));
             assert_eq!((next.strategy, next.end), (strategy, end));
-            // Nothing is tried in what is left of a short block.
+            // Nothing is tried in the rest of a short block.
             let short = choose(&features, Some(&feedback), &progress, rest(400));
             assert_eq!(short.strategy, Strategy::Speculative);
         }
@@ -354,7 +358,8 @@ mod tests {
         assert_eq!((first.strategy, first.reason), (Strategy::Groups, Reason::Contended));
     }
 
-    /// An executor whose threads do not last remembers nothing, and tries nothing that may fail.
+    /// An executor whose threads do not outlive the block remembers nothing, and tries nothing that
+    /// may fail.
     #[test]
     fn what_is_not_remembered_is_not_tried() {
         let progress = Progress::new(Policy::Auto, true);

@@ -1,4 +1,4 @@
-//! A block on its way: what it tells, what it has shown, and how it has run so far.
+//! The planner's state for one block: its features, its progress, and its path so far.
 
 use super::choice::{Choice, Rest};
 use super::choose::choose;
@@ -15,46 +15,46 @@ use crate::evm::exec::work::{LONG, Work};
 use crate::ids::TxIndex;
 use core::ops::Range;
 
-/// What decides about one block.
+/// Chooses the strategies of one block.
 #[derive(Debug)]
 pub(in crate::evm) struct StrategyChooser {
     pub(in crate::evm) features: Features,
     progress: Progress,
-    /// How it has run so far. What committed nothing is not there.
+    /// Stretches so far. A stretch without commits is left out.
     path: Vec<Stretch>,
-    /// The most workers that have run transactions together.
+    /// Maximum number of workers that have run transactions together.
     workers: usize,
     totals: Totals,
-    /// What was chosen for the first stretch, until that begins.
+    /// Choice for the first stretch, until that begins.
     first: Option<Choice>,
-    /// Whether it has a store with room for what transactions leave.
+    /// Whether the block has a store with room for the writes of its transactions.
     pub(in crate::evm) has_store: bool,
 }
 
-/// What a block has come to so far.
+/// Totals of a block so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::evm) struct Totals {
-    /// Work of its committed transactions.
+    /// Work of the committed transactions.
     pub(in crate::evm) work: Work,
-    /// Runs that were discarded.
+    /// Aborted runs.
     pub(in crate::evm) discarded: u64,
-    /// Whether storage seems to be slow.
+    /// Whether storage seems slow.
     pub(in crate::evm) is_slow: bool,
 }
 
-/// How a block has run.
+/// Summary of how a block has run.
 #[derive(Debug)]
 pub(in crate::evm) struct HasRun {
     pub(in crate::evm) path: Vec<Stretch>,
-    /// The most workers that have run transactions together.
+    /// Maximum number of workers that have run transactions together.
     pub(in crate::evm) workers: usize,
-    /// Whether the caller has run them all, in order.
+    /// Whether the caller has run all transactions sequentially.
     pub(in crate::evm) alone: bool,
 }
 
 impl StrategyChooser {
     pub(in crate::evm) fn new(features: Features) -> Self {
-        // Where storage is slow speculation is never given up: what runs ahead reads for the
+        // On slow storage speculation never falls back to sequential: it fetches values for the
         // others.
         let progress = Progress::new(features.policy, !features.setting.is_wide);
         let path = Vec::new();
@@ -69,7 +69,7 @@ impl StrategyChooser {
         }
     }
 
-    /// How the first transactions of `block` will run.
+    /// Chooses how the first transactions of `block` run.
     pub(in crate::evm) fn choose_first(
         &mut self,
         feedback: Option<&mut Feedback>,
@@ -79,7 +79,7 @@ impl StrategyChooser {
         *self.first.insert(first)
     }
 
-    /// How the transactions of `block` from `first` on run next.
+    /// Chooses how the transactions of `block` from `first` on run next.
     pub(in crate::evm) fn choose(
         &mut self,
         feedback: Option<&mut Feedback>,
@@ -91,7 +91,7 @@ impl StrategyChooser {
         choice.unwrap_or_else(|| choose(&self.features, feedback.as_deref(), &self.progress, rest))
     }
 
-    /// How the block has run.
+    /// Returns how the block has run.
     pub(in crate::evm) fn end(self) -> HasRun {
         let is_in_order = |stretch: &Stretch| stretch.strategy == Strategy::InOrder;
         let would = !self.path.is_empty() || self.features.runs_in_order().is_some();
@@ -99,7 +99,7 @@ impl StrategyChooser {
         HasRun { path: self.path, workers: self.workers, alone }
     }
 
-    /// Transactions that begin before their turn in a stretch from `first` on.
+    /// Transactions that start ahead of their turn in a stretch from `first` on.
     pub(in crate::evm) fn longest(
         &self,
         feedback: Option<&mut Feedback>,
@@ -111,8 +111,8 @@ impl StrategyChooser {
         feedback.map(|it| it.longest.of(block, first..choice.end)).unwrap_or_default()
     }
 
-    /// What the transactions of `stretch` have turned out to be, with which the block has come to
-    /// `totals`. Where storage is slow, what runs ahead reads for the others.
+    /// Evaluates the transactions of `stretch`, after which the block has these `totals`. On slow
+    /// storage nothing is cheap, as speculative runs fetch values for the others.
     fn find(
         &mut self,
         (block, stretch): (&Block, Range<usize>),
@@ -124,11 +124,11 @@ impl StrategyChooser {
         let Setting { workers, is_wide, .. } = self.features.setting;
         let discarded = totals.discarded.saturating_sub(before.discarded);
         let work = totals.work.minus(before.work);
-        // What runs in order would be shared out speculatively.
+        // A sequential stretch would be shared speculatively.
         let is_shared = matches!(strategy, Strategy::Speculative | Strategy::InOrder);
         let work = if is_shared { work } else { work.in_batches() };
         let is_slow = is_wide || totals.is_slow;
-        // Fewer tell nothing.
+        // Fewer transactions are no evidence.
         let is_cheap =
             transactions >= SHORT && is_cheap(transactions, work, workers.min(WORKERS_THAT_MEET));
         let is_access = work.all >= LONG && is_mostly_access(work, workers);
@@ -139,12 +139,13 @@ impl StrategyChooser {
         }
     }
 
-    /// Whether what earlier blocks have shown counts, and this one will.
+    /// Whether feedback from earlier blocks is used, and this block adds to it.
     const fn learns(&self) -> bool {
         self.features.learns && matches!(self.features.policy, Policy::Auto)
     }
 
-    /// Learns from a stretch. `least`: commits with which speculation may be given up at all.
+    /// Learns from a stretch. `least`: minimum number of commits before speculation may fall back
+    /// to sequential.
     pub(in crate::evm) fn learn(
         &mut self,
         feedback: Option<&mut Feedback>,
@@ -198,7 +199,7 @@ mod tests {
     use revm::context::TxEnv;
     use std::num::NonZeroU16;
 
-    /// Calls of one contract. The first 600 ask for little, the others for much.
+    /// Calls of one contract. The first 600 have a small gas limit, the others a large one.
     fn block() -> Block {
         let call = |number: u64| TxEnv {
             caller: Address::left_padding_from(&(number + 1_000).to_be_bytes()),
@@ -210,7 +211,7 @@ mod tests {
         Block { transactions: (0..900).map(call).collect(), ..Block::default() }
     }
 
-    /// What follows the first 128 calls, which have come to `totals`: a strategy, up to where.
+    /// The choice after the first 128 calls, which have these `totals`: strategy, reason and end.
     fn after_trial(totals: Totals) -> (Strategy, Reason, usize) {
         let (block, list) = (block(), ListUse::Nothing);
         let (is_wide, is_pool, shares_journals, is_declared) = (false, false, true, false);
@@ -235,12 +236,13 @@ mod tests {
             Totals { work, ..Totals::default() }
         };
         let cheap = (Strategy::InOrder, Reason::CheapTransactions);
-        // 472 that ask for as much, and 15 for a hundred times that: sixteen times what 128 did.
+        // 472 calls with the same gas limit and 15 with a hundred times that: sixteen times the gas
+        // of the 128.
         let (strategy, reason, end) = after_trial(totals(9_000));
         assert_eq!((strategy, reason, end), (cheap.0, cheap.1, 615));
         let shared = (Strategy::Speculative, Reason::NothingKnown, 900);
         assert_eq!(after_trial(totals(30_000)), shared);
-        // What runs ahead reads for the others.
+        // Speculative runs fetch values for the others.
         assert_eq!(after_trial(Totals { is_slow: true, ..totals(9_000) }), shared);
     }
 }

@@ -1,5 +1,5 @@
-//! Rounds of transactions that declare what they access. Conflicting ones are in one batch, and no
-//! batch reads what another one writes, so that no run is thrown away.
+//! Rounds of transactions that declare their accesses. Conflicting transactions are in one batch
+//! and no batch reads another's writes, so no run is aborted.
 
 use super::partition::folding;
 use super::thresholds::{BATCHES_EACH, FARTHEST, MILLISECOND_GAS, MOST_OF_FIVE, SHORT};
@@ -15,27 +15,27 @@ use revm::context::TxEnv;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// What transactions have declared of a place.
+/// Declarations of one place so far.
 enum Declared {
-    /// They only read it: the first one, and the others.
+    /// Only reads: the first reader, and the others.
     Read(usize, Vec<usize>),
-    /// The first one that may change it.
+    /// The first transaction that may change it.
     Changed(usize),
 }
 
-/// The transactions of a round, and which of them are in one batch: any two that conflict.
+/// Groups the transactions of a round into batches: any two that conflict are in one batch.
 ///
-/// But the last one is not tied to lower ones that only read what it may change. They read the
-/// state before the round and commit first, and no batch has one after it, which would be thrown
-/// away with what it shares a journal with.
+/// Exception: the last transaction is not joined with lower ones that only read what it may change.
+/// Those read the state before the round and commit first. No batch has a transaction after the
+/// last one, which an abort would discard because it shares a journal with it.
 struct Conflicts {
     joined: Joined,
-    /// Of each batch, at the transaction that stands for it.
+    /// Weight of each batch, at the root transaction of the batch.
     weights: Vec<u64>,
     heaviest: u64,
     total: u64,
     declared: HashMap<Place, Declared, RandomState>,
-    /// Lower ones that have read what the last one may change.
+    /// Lower transactions that only read what the last one may change.
     untied: Vec<usize>,
     mutant: EvmMutant,
 }
@@ -53,7 +53,7 @@ impl Conflicts {
         }
     }
 
-    /// Forgets all transactions; memory stays.
+    /// Removes all transactions and keeps the memory.
     fn clear(&mut self) {
         self.joined.clear();
         self.weights.clear();
@@ -62,8 +62,8 @@ impl Conflicts {
         self.untied.clear();
     }
 
-    /// Adds a transaction, which comes after all that were added. Whether one of them may change
-    /// what it declares.
+    /// Adds a transaction, which must be higher than all added before. Returns whether one of those
+    /// may change a place that it declares.
     fn add(&mut self, weight: u64, declared: &Declaration) -> bool {
         let tx = self.joined.add();
         if let Some(last) = tx.checked_sub(1) {
@@ -103,13 +103,13 @@ impl Conflicts {
         is_tied
     }
 
-    /// How many times as fast as one worker in order `workers` workers are, in thousandths.
+    /// Speed-up of `workers` workers over one sequential worker, in thousandths.
     fn speed(&self, workers: usize) -> u64 {
         let longest = self.heaviest.max(self.total / workers.max(1) as u64);
         self.total.saturating_mul(1_000) / longest.saturating_add(MILLISECOND_GAS)
     }
 
-    /// Whether most of them are in one batch.
+    /// Whether most of the weight is in one batch.
     const fn is_chain(&self) -> bool {
         self.heaviest > self.total / 5 * MOST_OF_FIVE
     }
@@ -130,18 +130,18 @@ impl Conflicts {
     }
 }
 
-/// How the next transactions run.
+/// Plan for the next transactions.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::evm) enum Planned {
-    /// None of them conflict, up to this place: in batches of neighbours.
+    /// No conflicts up to this transaction: run in contiguous batches.
     Apart(usize),
-    /// In lanes.
+    /// Run a round in lanes.
     Round(Lanes),
 }
 
 /// Plans the transactions of a block, round by round.
 pub(in crate::evm) struct Rounds {
-    /// What transactions declare from `first` on, and how long they will probably take.
+    /// Probable gas and declarations of the transactions from `first` on.
     known: VecDeque<(u64, Declaration)>,
     first: usize,
     conflicts: Conflicts,
@@ -152,11 +152,11 @@ impl Rounds {
         Self { known: VecDeque::new(), first: 0, conflicts: Conflicts::new(mutant) }
     }
 
-    /// Plans the next transactions of `left` for `workers` workers, up to the first that alone has
-    /// no room in the block, which has used `used` gas so far.
+    /// Plans the next transactions of `left` for `workers` workers, up to the first one whose gas
+    /// limit alone exceeds the block's remaining gas; the block has used `used` gas so far.
     ///
-    /// `begun`: number of transactions that one of the workers folds first. `shortest`:
-    /// transactions of the shortest batch of neighbours.
+    /// `begun`: number of transactions that one of the workers folds first. `shortest`: length of
+    /// the shortest contiguous batch.
     pub(in crate::evm) fn plan(
         &mut self,
         block: &Block,
@@ -194,8 +194,8 @@ impl Rounds {
         Planned::Round(shared)
     }
 
-    /// Number of transactions from the first one on that change nothing which a higher one
-    /// declares, and of the round that is fastest.
+    /// Returns the number of leading transactions that change nothing a higher one declares, and
+    /// the length of the round with the highest speed-up.
     fn look<'b>(
         &mut self,
         fitting: impl Iterator<Item = &'b TxEnv>,
@@ -217,7 +217,7 @@ impl Rounds {
             if length <= longest {
                 best = best.max((self.conflicts.speed(workers), length));
             }
-            // A chain stays one, as a rule; and a round of this length is not any faster.
+            // A chain usually remains one; and a round of this length is not faster.
             let is_enough = length >= SHORT && (self.conflicts.is_chain() || length >= 2 * best.1);
             if apart.is_some() && (is_enough || length >= longest) {
                 break;
@@ -276,13 +276,14 @@ mod tests {
 
     #[test]
     fn who_changes_what_lower_ones_read_is_in_their_lane_or_the_last() {
-        // Two that read a slot, one that may change it, and many that do neither.
+        // Two transactions that read a slot, one that may change it, and many that do neither.
         let mut few = vec![call(1, 1, 9), call(2, 2, 9), call(3, 9, 8)];
         few.extend((20..80).map(|of| call(of.into(), of, 8)));
         let round = plan(few, 2);
         assert_eq!(round.lanes.iter().flatten().count(), 63);
         assert!(round.lanes.iter().any(|lane| lane.starts_with(&[0, 1, 2])), "{:?}", round.lanes);
-        // Where many read it the round ends with the one that may change it, and that is not tied.
+        // If many read it, the round ends with the transaction that may change it, which is not
+        // joined with them.
         let mut many: Vec<_> = (20..60).map(|of| call(of.into(), of, 9)).collect();
         many.push(call(1, 9, 8));
         many.extend((60..100).map(|of| call(of.into(), of, 9)));
@@ -293,18 +294,19 @@ mod tests {
 
     #[test]
     fn a_round_ends_before_groups_grow_together() {
-        // Sixty-four that are apart, one that may change what they read, and what meets that.
+        // Sixty-four independent transactions, one that may change what they read, and some that
+        // conflict with that one.
         let mut all: Vec<_> = (0..64).map(|of| call(of.into(), of, 100)).collect();
         all.push(call(100, 100, 101));
         all.extend((0..150).map(|of| call(200 + u64::from(of), 100, of)));
         assert_eq!(plan(all.clone(), 4).lanes.iter().flatten().count(), 65);
-        // Where nothing meets all of them are in one round, or in batches of neighbours.
+        // Without conflicts, all of them are in one round or in contiguous batches.
         let mut apart: Vec<_> = (0..250).map(|of| call(of.into(), of, 255)).collect();
         assert_eq!(plan(apart.clone(), 4).lanes.iter().flatten().count(), 250);
         assert_eq!(planned(apart.clone(), 4, 16), Planned::Apart(250));
         apart[200] = call(900, 7, 255);
         assert_eq!(planned(apart, 4, 16), Planned::Apart(200));
-        // And where everything does there is one lane.
+        // If everything conflicts, there is one lane.
         let chain: Vec<_> = (0..250).map(|of| call(of.into(), 3, of)).collect();
         assert_eq!(plan(chain, 4).lanes.len(), 1);
     }

@@ -1,4 +1,4 @@
-//! What a block, its executor and its caller tell before anything runs.
+//! Information about a block, its executor and its caller before anything runs.
 
 use super::choice::Choice;
 use super::partition::first_batch;
@@ -10,54 +10,54 @@ use crate::config::{Forced, Policy};
 use crate::evm::exec::input::Block;
 use crate::evm::exec::payees::Payees;
 
-/// What the access list is used for that the block comes with.
+/// Use of the block's access list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evm) enum ListUse {
-    /// It has none.
+    /// The block has no list.
     Nothing,
-    /// What each transaction does is compared with it.
+    /// Each transaction is compared with the list.
     Compared,
-    /// Transactions read it, too.
+    /// Transactions are compared with the list and read from it.
     Read,
 }
 
-/// What the executor and the caller tell.
+/// Settings of the executor and the caller.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::evm) struct Setting {
     pub(in crate::evm) workers: usize,
-    /// Storage is slow: there are more workers than cores.
+    /// Whether storage is slow and there are more workers than cores.
     pub(in crate::evm) is_wide: bool,
-    /// Transactions of a private batch can share a journal.
+    /// Whether transactions of a private batch can share a journal.
     pub(in crate::evm) shares_journals: bool,
     pub(in crate::evm) list: ListUse,
-    /// The transactions are not known: a pool will bring them, round by round.
+    /// Whether a pool provides the transactions, round by round, so that they are not known yet.
     pub(in crate::evm) is_pool: bool,
-    /// Transactions declare what they access.
+    /// Whether transactions declare their accesses.
     pub(in crate::evm) is_declared: bool,
 }
 
-/// What is known of a block before it runs.
+/// Features of a block before it runs.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::evm) struct Features {
     pub(in crate::evm) policy: Policy,
     pub(in crate::evm) setting: Setting,
-    /// Whether what earlier blocks have shown counts.
+    /// Whether feedback from earlier blocks is used.
     pub(in crate::evm) learns: bool,
     pub(in crate::evm) transactions: usize,
-    /// Gas that they probably take, together and in the mean.
+    /// Probable gas, in total and per transaction.
     pub(in crate::evm) gas: u64,
     pub(in crate::evm) mean_gas: u64,
-    /// Whether one sender has most of it.
+    /// Whether one sender has most of the gas.
     pub(in crate::evm) has_one_sender: bool,
-    /// Transactions of a first batch of neighbours.
+    /// Length of a first contiguous batch.
     pub(in crate::evm) first_batch: usize,
-    /// Why batches of neighbours would hold, if they look like that.
+    /// Reason to expect that contiguous batches hold, if there is one.
     pub(in crate::evm) neighbours: Option<Reason>,
 }
 
 impl Features {
-    /// The features of `block`, where `payees` are paid unseen. Where the policy, or one worker,
-    /// leaves nothing to decide, what its transactions tell is not computed.
+    /// Computes the features of `block`; payments to `payees` are blind credits. If the policy or a
+    /// single worker leaves nothing to decide, features of the transactions are not computed.
     pub(in crate::evm) fn of(
         (block, payees): (&Block, &Payees),
         config: &Config,
@@ -90,13 +90,13 @@ impl Features {
         features
     }
 
-    /// Whether there is anything to decide.
+    /// Whether there is a choice of strategy.
     pub(super) const fn decides(&self) -> bool {
         matches!(self.policy, Policy::Auto) && self.setting.workers > 1
     }
 
-    /// Whether private batches are tried that nothing tells of. Where storage is slow there are
-    /// more workers than cores, and one that waits for another is not in the way.
+    /// Whether private batches may be tried without a list or declarations. Not on slow storage:
+    /// there are more workers than cores, and a worker that waits for another blocks no core.
     pub(super) const fn may_batch(&self) -> bool {
         let Setting { is_wide, shares_journals, is_pool, list, is_declared, .. } = self.setting;
         let is_listed = !matches!(list, ListUse::Nothing) || is_declared;
@@ -114,13 +114,13 @@ impl Features {
         }
     }
 
-    /// Whether transactions read the list that the block comes with.
+    /// Whether transactions read from the block's access list.
     pub(in crate::evm) fn reads_list(&self) -> bool {
         let may = matches!(self.policy, Policy::Auto | Policy::Forced(Forced::AccessList));
         may && self.setting.list == ListUse::Read && self.runs_in_order().is_none()
     }
 
-    /// Why all transactions run in order that do not run in private batches, if they do.
+    /// Reason for running all transactions outside private batches sequentially, if there is one.
     pub(in crate::evm) fn runs_in_order(&self) -> Option<Reason> {
         match self.policy {
             Policy::InOrder => Some(Reason::Policy),
@@ -130,7 +130,7 @@ impl Features {
         }
     }
 
-    /// Whether batches and order take turns, whatever pays.
+    /// Whether the policy forces batches and sequential stretches to alternate.
     const fn takes_turns(&self) -> bool {
         matches!(
             self.policy,
@@ -138,15 +138,15 @@ impl Features {
         )
     }
 
-    /// Whether the bundle is made while transactions run as `choice` says; `None` if that stays as
-    /// it is.
+    /// Whether the bundle is built while transactions run as in `choice`; `None` leaves that
+    /// unchanged.
     pub(in crate::evm) fn makes_bundle(&self, choice: &Choice) -> Option<bool> {
         match choice.strategy {
             _ if self.takes_turns() => self.folds_meanwhile().then_some(true),
             Strategy::Neighbours | Strategy::AccessList => self.folds_meanwhile().then_some(true),
             Strategy::InOrder if !choice.is_rest => None,
             Strategy::Speculative => Some(false),
-            // What does not run in batches will run in order.
+            // Transactions outside batches will run sequentially.
             Strategy::InOrder | Strategy::Groups | Strategy::Declared => {
                 let will = choice.is_rest || self.runs_in_order().is_some();
                 Some(will && self.has_bundle_thread())
@@ -154,7 +154,7 @@ impl Features {
         }
     }
 
-    /// Whether what runs as `choice` says, or after it, needs a store.
+    /// Whether transactions that run as in `choice`, or after it, need a store.
     pub(in crate::evm) fn needs_store(&self, choice: &Choice) -> bool {
         match choice.strategy {
             Strategy::Neighbours | Strategy::AccessList => self.takes_turns(),
@@ -166,31 +166,31 @@ impl Features {
         }
     }
 
-    /// Whether another worker folds what the caller runs in order.
+    /// Whether another worker folds the changes of transactions that the caller runs sequentially.
     pub(in crate::evm) const fn has_bundle_thread(&self) -> bool {
         self.setting.workers > 1 && self.transactions >= LARGE
     }
 
-    /// Whether a worker also folds what batches of neighbours leave.
+    /// Whether a worker also folds the changes of contiguous batches.
     const fn folds_meanwhile(&self) -> bool {
         self.setting.workers <= FOLDS_MEANWHILE
     }
 
-    /// Whether this number of `transactions`, which ask for this `gas`, is not worth a second
-    /// worker.
+    /// Whether this number of `transactions`, with this total `gas`, is not worth a second worker.
     pub(super) const fn are_cheap(gas: u64, transactions: usize) -> bool {
         gas < CHEAP_LIMIT.saturating_mul(transactions as u64)
     }
 
-    /// Why sharing the transactions out cannot pay, if it cannot.
+    /// Reason why sharing the transactions cannot pay, if there is one.
     fn is_serial(&self) -> Option<Reason> {
         let Setting { workers, is_wide, shares_journals, list, is_pool, .. } = self.setting;
         match list {
             _ if is_pool => return None,
             ListUse::Read => return (self.gas < MILLISECOND_GAS).then_some(Reason::TooLittleGas),
-            // Where reads are slow, what runs ahead reads for the others.
+            // On slow storage, speculative runs fetch values for the others.
             _ if is_wide => return None,
-            // Each needs what the one before has paid to the beneficiary: it is compared.
+            // Each transaction needs the fees that earlier ones have paid to the beneficiary: its
+            // balance is compared.
             ListUse::Compared => return Some(Reason::Listed),
             ListUse::Nothing => {}
         }
@@ -211,7 +211,7 @@ mod tests {
     use revm::context::TxEnv;
     use std::num::NonZeroU16;
 
-    /// Why calls of these senders, with this gas, are serial on two workers.
+    /// Reason why calls of these senders, with this gas, are serial.
     fn serial(
         gas_by_sender: &[(u8, u64)],
         workers: usize,
@@ -255,7 +255,7 @@ mod tests {
     fn a_block_of_little_gas_is_serial() {
         assert_eq!(serial(&[(1, 21_000), (2, 21_000)], 2, false), Some(Reason::TooLittleGas));
         assert_eq!(serial(&[], 2, false), Some(Reason::TooLittleGas));
-        // A hundred payments, whatever they ask for.
+        // Ninety payments take little gas, whatever their gas limits.
         let wallet = TxEnv { gas_limit: 250_000, ..TxEnv::default() };
         let block = Block { transactions: vec![wallet; 90], ..Block::default() };
         assert_eq!(features(block, 2).is_serial(), Some(Reason::TooLittleGas));
@@ -267,7 +267,7 @@ mod tests {
             let transactions: Vec<_> = (0..200).map(|sender| (sender, gas)).collect();
             serial(&transactions, workers, has_bundle_thread) == Some(Reason::CheapTransactions)
         };
-        // Native transfers; a little more; tokens of two kinds.
+        // Native transfers; a little more; token transfers of two kinds.
         for (gas, is_cheap) in [(21_000, true), (34_000, true), (35_000, false), (60_000, false)] {
             for (workers, has_bundle_thread) in [(2, false), (2, true), (3, false), (3, true)] {
                 let found = each(gas, workers, has_bundle_thread);

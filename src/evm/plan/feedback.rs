@@ -1,7 +1,7 @@
-//! What earlier blocks have shown, in bounded memory. Questions do not change it: it learns at the
-//! end of a stretch, and only from what became of it.
+//! Memory of earlier blocks, bounded in size. Queries do not change it: it learns only at the end
+//! of a stretch, from the stretch's outcome.
 //!
-//! What it holds depends on schedules; no result does.
+//! Its contents depend on schedules; results do not.
 
 use super::backoff::Backoff;
 use super::calls::Calls;
@@ -11,27 +11,27 @@ use super::progress::Outcome;
 use super::strategy::{Reason, Strategy};
 use crate::evm::exec::input::Block;
 
-/// What earlier blocks have shown.
+/// Memory of earlier blocks.
 #[derive(Debug, Default)]
 pub(crate) struct Feedback {
-    /// Which calls need each other.
+    /// Calls that depend on each other.
     pub(super) calls: Calls,
-    /// Which calls take long.
+    /// Calls that take long.
     pub(super) longest: Longest,
-    /// Whether batches of tied transactions have paid.
+    /// Whether groups (rounds of private batches) have paid.
     groups: Backoff,
-    /// Whether batches of neighbours have.
+    /// Whether contiguous batches have paid.
     neighbours: Backoff,
 }
 
-/// What a stretch that has run teaches.
+/// A finished stretch, to learn from.
 pub(in crate::evm) struct StretchFeedback<'a> {
     pub(in crate::evm) block: &'a Block,
     pub(in crate::evm) choice: &'a Choice,
     pub(in crate::evm) outcome: Outcome,
-    /// Commits with which speculation may be given up at all.
+    /// Minimum number of commits before speculation may fall back to sequential.
     pub(in crate::evm) least: usize,
-    /// Whether it may be.
+    /// Whether speculation may fall back to sequential.
     pub(in crate::evm) gives_up: bool,
     pub(in crate::evm) seen: &'a Seen,
 }
@@ -41,7 +41,7 @@ impl Feedback {
         self.groups.tries()
     }
 
-    /// Whether they have paid in the last block that was tried.
+    /// Whether groups have paid in the last block that tried them.
     pub(super) const fn groups_have_paid(&self) -> bool {
         self.groups.has_paid
     }
@@ -62,8 +62,8 @@ impl Feedback {
         let committed = outcome.next - outcome.first;
         match choice.strategy {
             Strategy::Groups => self.groups.learn(outcome.rounds_paid),
-            // Each worker has begun with a batch, and perhaps thrown it away. An error that ends
-            // the block tells nothing.
+            // Each worker has started a batch, which may have been aborted. An error that ends the
+            // block says nothing about batches.
             Strategy::Neighbours if !outcome.has_failed => {
                 self.neighbours.learn(committed >= choice.workers * choice.shortest);
             }
@@ -77,24 +77,25 @@ impl Feedback {
             self.calls.believe(of(choice.end));
         }
         let is_speculative = choice.strategy == Strategy::Speculative;
-        // Less than that is never given up, whatever it is.
+        // With fewer commits it never falls back, whatever the transactions are.
         let tells = !outcome.has_failed && committed >= least;
         if is_speculative && tells {
             self.calls.learn(of(outcome.next), outcome.was_given_up);
         }
-        // What runs in private batches, or in order from the start, teaches nothing of long calls.
+        // Private batches, and stretches that are sequential from the start, say nothing about long
+        // calls.
         if is_speculative || (choice.strategy == Strategy::InOrder && !choice.is_rest) {
             self.longest.learn(block, outcome.next, is_speculative, seen);
         }
     }
 
-    /// For tests: rounds have paid.
+    /// For tests: records that rounds have paid.
     #[cfg(test)]
     pub(in crate::evm) fn rounds_have_paid(&mut self) {
         self.groups.learn(true);
     }
 
-    /// For tests: `transactions` were given up.
+    /// For tests: records that speculation on `transactions` fell back to sequential.
     #[cfg(test)]
     pub(in crate::evm) fn give_up(&mut self, transactions: &[revm::context::TxEnv]) {
         self.calls.learn(transactions, true);

@@ -1,6 +1,6 @@
-//! What an access list tells that is not trusted: which transactions write what others have
-//! written. A list that lies makes some transactions wait that need not, or run again; each run is
-//! checked as without it.
+//! Predicted dependencies from an untrusted access list: transactions that write the same location.
+//! A wrong list makes some transactions wait or run again needlessly; each run is validated as
+//! without a list.
 
 use super::tx::probable_gas;
 use crate::evm::exec::input::Block;
@@ -11,22 +11,24 @@ use alloy_primitives::Address;
 use core::iter::Peekable;
 use std::vec;
 
-/// A transaction, and a lower one that has written something which it writes as well.
+/// A transaction, and a lower one that writes the same location.
 type Need = (u32, u32);
 
-/// For each transaction of a block, the lower one that it waits for.
+/// Per transaction of a block, the lower transaction that it waits for.
 #[derive(Debug)]
 pub(in crate::evm) struct Hinted {
     waits_for: Vec<Option<TxIndex>>,
-    /// When each of them will be done, if all wait like that and there are workers enough.
+    /// Predicted completion time of each transaction, as gas, with all these waits and enough
+    /// workers.
     done: Vec<u64>,
-    /// What those need that the block does not have yet, in order.
+    /// Dependencies of transactions that the block does not have yet, sorted.
     needs: Peekable<vec::IntoIter<Need>>,
 }
 
 impl Hinted {
-    /// What the hint of `block` says, also of transactions that will be added to it. `receivers`:
-    /// accounts for which fees are deferred. `first`: the index of the first transaction.
+    /// Evaluates the hint of `block`, including transactions that will be added to it. `receivers`:
+    /// accounts for which fees are deferred. `first`: the access list index of the first
+    /// transaction.
     pub(in crate::evm) fn of(
         block: &Block,
         receivers: impl Iterator<Item = Address>,
@@ -46,8 +48,8 @@ impl Hinted {
         Some(hinted)
     }
 
-    /// `block` has more transactions than before. Each of them waits for the one of those it needs
-    /// that will be done last.
+    /// Adds the new transactions of `block`. Each waits for the one of its dependencies that
+    /// completes last.
     pub(in crate::evm) fn extend(&mut self, block: &Block) {
         let known = self.done.len();
         for (place, tx) in (0..).zip(&block.transactions).skip(known) {
@@ -62,35 +64,36 @@ impl Hinted {
         }
     }
 
-    /// The lower transaction that `tx` waits for, if that is not below `first`.
+    /// The lower transaction that `tx` waits for, if it is not below `first`.
     pub(super) fn waits_for(&self, tx: TxIndex, first: TxIndex) -> Option<TxIndex> {
         self.waits_for.get(tx.position()).copied().flatten().filter(|on| *on >= first)
     }
 }
 
-/// Collects which transactions write a location that a lower one has written, as a list tells.
+/// Collects which transactions write a location that a lower one has written, according to a list.
 struct Writers {
     needs: Vec<Need>,
-    /// Changes that are looked at at most: a list that is not trusted may be of any length.
+    /// Maximum number of changes still to be read: an untrusted list may have any length.
     left: usize,
-    /// The index of the first one.
+    /// Access list index of the first transaction.
     first: u64,
 }
 
 impl Writers {
     fn new(block: &Block, first: u64) -> Self {
-        // No change of a right list is cheaper, so all of it is read; one of any length costs next
-        // to nothing.
+        // No change of a correct list is cheaper, so all of that is read; an endless list costs
+        // next to nothing.
         let most = block.env.gas_limit / ITEM_COST as u64;
         Self { needs: Vec::new(), left: usize::try_from(most).unwrap_or(usize::MAX), first }
     }
 
-    /// What of `account` is written more than once. What is deferred for it needs nothing.
+    /// Adds the locations of `account` that are written more than once. Deferred credits cause no
+    /// dependency.
     fn add_account(&mut self, account: &AccountChanges, is_receiver: bool) {
         for slot in &account.storage_changes {
             self.add(slot.changes.iter().map(|it| it.block_access_index));
         }
-        // What is paid to a contract needs its balance only where code looks at it.
+        // A payment to a contract depends on its balance only if code reads that.
         let is_contract = !account.storage_changes.is_empty() || !account.storage_reads.is_empty();
         if !is_receiver && !is_contract {
             self.add(account.balance_changes.iter().map(|it| it.block_access_index));
@@ -99,7 +102,7 @@ impl Writers {
         self.add(account.code_changes.iter().map(|it| it.block_access_index));
     }
 
-    /// One location, written at these indices.
+    /// Adds one location, written at these indices.
     fn add(&mut self, indices: impl ExactSizeIterator<Item = BlockAccessIndex>) {
         let count = indices.len().min(self.left);
         self.left -= count;
@@ -122,8 +125,8 @@ mod tests {
     use revm::context::TxEnv;
     use std::sync::Arc;
 
-    /// A block of transactions that ask for this much gas, and the hint that each of `slots` is
-    /// written at these indices.
+    /// A block of transactions with these gas limits, and the hint that each of `slots` is written
+    /// at these indices.
     fn block(gas: &[u64], slots: &[&[u64]]) -> Block {
         let call = |gas: &u64| TxEnv { gas_limit: *gas, data: vec![7].into(), ..TxEnv::default() };
         let change = |index: &u64| StorageChange::new(BlockAccessIndex::new(*index), U256::ONE);

@@ -1,6 +1,6 @@
-//! Transactions that take much longer than others: they begin before their turn, so that in the end
-//! no worker has to wait for one of them. Earlier blocks tell which they are, or a very large gas
-//! limit.
+//! Prediction of transactions that take much longer than others. They start ahead of their turn, so
+//! that no worker has to wait for one of them in the end. They are known from earlier blocks or by
+//! a very large gas limit.
 
 use super::thresholds::{FARTHEST, LEFT_ALONE, MILLISECOND_GAS, MOST_OF_FIVE};
 use crate::evm::exec::input::{Block, regular_gas_limit};
@@ -12,19 +12,19 @@ use core::ops::Range;
 use foldhash::fast::RandomState;
 use revm::context::TxEnv;
 
-/// What a stretch has shown of transactions that take long.
+/// Observations of a stretch about long transactions.
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct Seen {
-    /// Transactions that took long, with their cost.
+    /// Transactions that took long, with their work.
     pub(in crate::evm) long: Vec<(TxIndex, u64)>,
-    /// Transactions that began before their turn, with the number of their runs.
+    /// Transactions that started ahead of their turn, with the number of their runs.
     pub(in crate::evm) began: Vec<(TxIndex, u32)>,
 }
 
-/// Gas that an unknown call asks for, to begin first: most of a millisecond.
+/// Gas limit from which an unknown call starts first: most of a millisecond.
 const MUCH: u64 = MILLISECOND_GAS / 5 * MOST_OF_FIVE;
 
-/// What is called: a contract, and which of its functions.
+/// The called contract and function selector.
 type Function = (Address, [u8; 4]);
 
 fn function(tx: &TxEnv) -> Option<Function> {
@@ -34,19 +34,19 @@ fn function(tx: &TxEnv) -> Option<Function> {
 #[derive(Clone, Copy, Debug)]
 struct Known {
     function: Function,
-    /// How long it took last.
+    /// Work of its last long run; zero if the last run was short.
     work: u64,
-    /// The last stretch in which it waits for its turn.
+    /// The stretch, by number, up to which it waits for its turn.
     waits_until: u64,
 }
 
-/// What earlier blocks have shown of functions that take long, in bounded memory.
+/// Memory of functions that take long, bounded in size.
 #[derive(Debug, Default)]
 pub(super) struct Longest {
-    /// By hash; empty until there is something to remember.
+    /// Indexed by hash; empty until there is something to remember.
     known: Vec<Option<Known>>,
     hasher: RandomState,
-    /// Stretches so far.
+    /// Number of stretches so far.
     stretches: u64,
 }
 
@@ -69,8 +69,8 @@ impl Longest {
         }
     }
 
-    /// Remembers the cost of long transactions below `frontier`, and the runs of transactions that
-    /// began first. `is_new`: this is the first report of the stretch.
+    /// Learns from a stretch: the work of long transactions below `frontier`, and the runs of
+    /// transactions that started first. `is_new`: this is the first report of the stretch.
     pub(super) fn learn(&mut self, block: &Block, frontier: usize, is_new: bool, seen: &Seen) {
         let Seen { long, began } = seen;
         self.stretches += u64::from(is_new);
@@ -78,7 +78,8 @@ impl Longest {
         for (tx, runs) in began {
             let is_committed = tx.position() < frontier;
             let was_discarded = *runs > u32::from(is_committed);
-            // It takes less than it asks for, or than it took.
+            // The prediction was wrong: its work is less than its gas limit or its last run
+            // suggested.
             let is_short = is_committed && long.binary_search_by_key(tx, |(tx, _)| *tx).is_err();
             if !was_discarded && !is_short {
                 continue;
@@ -87,7 +88,7 @@ impl Longest {
             known.work = if is_short { 0 } else { known.work };
             known.waits_until = if was_discarded { waits_until } else { known.waits_until };
         }
-        // A function that takes long now and then begins first.
+        // A function that takes long only now and then starts first as well.
         for (tx, work) in long {
             if let Some(known) = self.entry(block, *tx) {
                 known.work = *work;
@@ -95,7 +96,7 @@ impl Longest {
         }
     }
 
-    /// What is known of the function that `tx` calls: nothing so far, if it is new.
+    /// Entry of the function that `tx` calls, cleared if it belonged to another function.
     fn entry(&mut self, block: &Block, tx: TxIndex) -> Option<&mut Known> {
         let function = function(block.transactions.get(tx.position())?)?;
         if self.known.is_empty() {
@@ -128,7 +129,7 @@ mod tests {
         }
     }
 
-    /// Nine small ones, and one of this contract that asks for so much gas.
+    /// A block of nine small calls and one of `contract` with this gas limit.
     fn block(contract: u16, gas_limit: u64) -> Block {
         let small = (100..109).map(|contract| call(contract, 100_000));
         Block {
@@ -144,7 +145,7 @@ mod tests {
         longest.of(block, 0..10)
     }
 
-    /// A stretch in which these took long and these began first.
+    /// Learns a stretch with these long transactions and these that started first.
     fn learn(
         longest: &mut Longest,
         block: &Block,
@@ -164,7 +165,7 @@ mod tests {
         assert_eq!(first(&longest, &block), [LAST]);
         assert_eq!(longest.of(&block, 0..9), [], "not one of these");
         assert_eq!(longest.of(&block, 8..10), [LAST], "half of them");
-        // It did run once, but not for long.
+        // It ran once, but not for long.
         learn(&mut longest, &block, END, &[], &[(LAST, 1)]);
         assert_eq!(first(&longest, &block), []);
     }
@@ -174,7 +175,7 @@ mod tests {
         let (mut longest, block) = (Longest::default(), block(1, 400_000));
         learn(&mut longest, &block, END, &[(LAST, LONG)], &[]);
         assert_eq!(first(&longest, &block), [LAST]);
-        // It ran twice; it ran, and speculation was given up before its turn.
+        // It ran twice; or it ran, and speculation fell back before its turn.
         for (frontier, long, runs) in [(END, &[(LAST, LONG)][..], 2), (LAST, &[], 1)] {
             learn(&mut longest, &block, frontier, long, &[(LAST, runs)]);
             for _ in 0..LEFT_ALONE {
@@ -183,7 +184,7 @@ mod tests {
             }
             assert_eq!(first(&longest, &block), [LAST]);
         }
-        // No worker got to it.
+        // No worker has run it.
         learn(&mut longest, &block, LAST, &[], &[(LAST, 0)]);
         assert_eq!(first(&longest, &block), [LAST]);
     }
@@ -201,7 +202,7 @@ mod tests {
         let began: Vec<_> = calls.iter().map(|tx| (*tx, 1)).collect();
         learn(&mut longest, &block, TxIndex(40), &long[3..4], &began);
         assert_eq!(longest.of(&block, 0..40), calls);
-        // One was discarded.
+        // One was aborted.
         learn(&mut longest, &block, TxIndex(40), &long, &[(calls[3], 2)]);
         for _ in 0..LEFT_ALONE {
             assert_eq!(longest.of(&block, 0..40), []);
@@ -216,7 +217,7 @@ mod tests {
         assert_eq!(first(&longest, &block), [LAST]);
         learn(&mut longest, &block, END, &[], &[(LAST, 1)]);
         assert_eq!(first(&longest, &block), []);
-        // A payment, a creation.
+        // A payment; a creation.
         for tx in [
             TxEnv { data: Bytes::new(), ..call(2, 9 * LONG) },
             TxEnv { kind: TxKind::Create, ..call(2, 9 * LONG) },

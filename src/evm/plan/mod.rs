@@ -1,10 +1,10 @@
-//! What decides how a block runs, and nothing else: nothing here runs a transaction or starts a
-//! thread, and no result depends on it.
+//! Planning: decides how a block runs. Nothing here runs a transaction or starts a thread, and no
+//! result depends on it.
 //!
-//! [`choose`](choose::choose) says which [`Strategy`] the next transactions get and why, from what
-//! the block tells before it runs ([`features`]), what it has shown so far ([`progress`]) and what
-//! earlier blocks have shown ([`feedback`]). [`partition`] cuts the transactions up for each
-//! strategy. The numbers on which it depends are in [`thresholds`].
+//! [`choose`](choose::choose) returns the [`Strategy`] of the next transactions, with a reason,
+//! from what the block shows before it runs ([`features`]), what it has shown so far ([`progress`])
+//! and what earlier blocks have shown ([`feedback`]). [`partition`] cuts the transactions up for
+//! each strategy. All thresholds are in [`thresholds`].
 
 mod backoff;
 mod calls;

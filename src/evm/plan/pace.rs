@@ -1,45 +1,46 @@
-//! How long rounds of batches are, and whether they pay.
+//! Length of rounds of batches, and whether they pay.
 
 use super::thresholds::{FARTHEST, MOST_OF_FIVE, OFTEN_ONE_IN, SHORT, TRIAL_TIMES};
 use crate::schedule::Lanes;
 
-/// Transactions of a round where rounds are forced, and how many there are in a row: what one
-/// leaves is folded beside the next.
+/// Transactions of a forced round, and forced rounds in a row: the changes of one are folded while
+/// the next one runs.
 const FORCED_ROUND: usize = 4;
 const FORCED_ROUNDS: u32 = 2;
 
-/// Whether most of a round belongs together, so that other workers would wait for it.
+/// Whether most of a round is one group of dependent transactions, for which other workers would
+/// wait.
 pub(in crate::evm) const fn is_chain(round: &Lanes) -> bool {
     round.lanes.len() < 2 || round.heaviest > round.total / 5 * MOST_OF_FIVE
 }
 
-/// How rounds come on.
+/// Progress of the rounds of a stretch.
 #[derive(Debug)]
 pub(in crate::evm) struct Pace {
     length: usize,
     longest: usize,
-    /// Transactions of the next round where those of `length` turned out to be one group's, else 0.
+    /// Length of the next round if a round of `length` turned out to be one group; otherwise 0.
     reach: usize,
     batched: usize,
     discarded: usize,
-    /// Transactions that waited until all before them were committed, as one of their batch had
-    /// to.
+    /// Transactions that waited until everything before them had committed, because a transaction
+    /// of their batch had to.
     held: usize,
-    /// Rounds in which nothing was wasted since one was, and how many there have to be before they
-    /// get longer.
+    /// Rounds without waste since the last one with waste, and the number of them that it takes to
+    /// make rounds longer.
     good: usize,
     patience: usize,
-    /// The last round had one that was too long beside all else.
+    /// Whether the last round had a group that was too heavy compared with all others.
     is_tight: bool,
-    /// Rounds that are run, whatever they bring.
+    /// Forced rounds left, which run whatever their outcome; `None` if rounds are not forced.
     forced: Option<u32>,
     is_over: bool,
-    /// The last one was not worth other workers.
+    /// Whether the transactions of the last round were too cheap to share.
     is_cheap: bool,
 }
 
 impl Pace {
-    /// Rounds for `workers` workers.
+    /// Creates the pace of rounds for `workers` workers.
     pub(in crate::evm) const fn new(workers: usize) -> Self {
         Self {
             length: SHORT,
@@ -57,28 +58,28 @@ impl Pace {
         }
     }
 
-    /// A few rounds, whatever they bring.
+    /// Creates the pace of a few forced rounds, which run whatever their outcome.
     pub(in crate::evm) const fn forced() -> Self {
         Self { length: FORCED_ROUND, forced: Some(FORCED_ROUNDS), ..Self::new(1) }
     }
 
-    /// Transactions of the next round.
+    /// Length of the next round.
     pub(in crate::evm) const fn length(&self) -> usize {
         if self.reach > self.length { self.reach } else { self.length }
     }
 
-    /// Whether no more rounds are to be run.
+    /// Whether the rounds of this stretch are over.
     pub(in crate::evm) const fn is_over(&self) -> bool {
         self.is_over
     }
 
-    /// Whether they were of use.
+    /// Whether the rounds have paid.
     pub(in crate::evm) const fn have_paid(&self) -> bool {
         self.batched > 0 && !self.is_wasteful() && !self.is_cheap
     }
 
-    /// That much of the shortest round counts as if it had paid. Where many wait for all before
-    /// them speculation goes on meanwhile, and rounds do not.
+    /// Whether too many transactions have waited or were aborted, beyond an allowance of [`SHORT`]
+    /// of either kind. Waiting counts because speculation, unlike rounds, continues meanwhile.
     const fn is_wasteful(&self) -> bool {
         self.is_too_much(OFTEN_ONE_IN, self.held) || self.is_too_much(SHORT, self.discarded)
     }
@@ -87,8 +88,9 @@ impl Pace {
         committed_for_each * count > self.batched + committed_for_each * SHORT
     }
 
-    /// Whether a round in these `lanes` can pay for `workers` workers. If not, another one may: a
-    /// shorter one, or one that looks further ahead, unless it `has_rest`, all that is left.
+    /// Whether a round in these `lanes` can pay for `workers` workers. If not, a shorter one may,
+    /// or a longer one that looks further ahead, unless the round `has_rest`: it contains all
+    /// remaining transactions.
     pub(in crate::evm) const fn allows(
         &mut self,
         lanes: &Lanes,
@@ -100,7 +102,7 @@ impl Pace {
         self.is_tight = most.saturating_mul(workers as u64) > total.saturating_mul(5);
         let is_chain = is_chain(lanes);
         if self.forced.is_some() {
-            // A single lane would do, but there has to be one.
+            // A single lane is enough, but there must be one.
             self.is_over = lanes.lanes.is_empty();
             return !self.is_over;
         }
@@ -121,9 +123,9 @@ impl Pace {
         self.length = if half > SHORT { half } else { SHORT };
     }
 
-    /// A round has committed `batched` transactions and discarded `discarded` runs. `held` of the
-    /// committed ones waited until all before them were committed.
-    /// `is_cheap`: they are not worth other workers.
+    /// Records a round that has committed `batched` transactions and aborted `discarded` runs.
+    /// `held`: committed transactions that waited until everything before them had committed.
+    /// `is_cheap`: the transactions were too cheap to share.
     pub(in crate::evm) const fn ran(
         &mut self,
         batched: usize,
@@ -141,7 +143,7 @@ impl Pace {
         }
         let has_reached = core::mem::replace(&mut self.reach, 0) > 0;
         if discarded > 0 {
-            // The longer a round the more meet in it: it grows again, but later.
+            // The longer a round, the more conflicts it has: it grows again, but later.
             self.shorten();
             (self.good, self.patience) = (0, self.patience.saturating_mul(2));
         } else if self.is_tight {
@@ -180,7 +182,7 @@ mod tests {
         assert_eq!(lengths, [64, 128, 128, 128, 128, 128, 128, 128]);
         pace.ran(100, 28, 0, false);
         assert_eq!(pace.length(), 64);
-        // One lane that is too long beside the others.
+        // One lane is too heavy compared with the others.
         (0..9).for_each(|_| pace.ran(64, 0, 0, false));
         assert_eq!(pace.length(), 128);
         assert!(pace.allows(&shared(70, 100), 2, false));
@@ -205,7 +207,7 @@ mod tests {
         (0..3).for_each(|_| pace.ran(64, 0, 0, false));
         assert!(!pace.allows(&shared(90, 100), 2, true) && !pace.is_over() && pace.length() == 64);
         assert!(!pace.allows(&shared(90, 100), 2, true) && pace.is_over());
-        // What was done before has paid.
+        // Earlier rounds have paid.
         assert!(pace.have_paid());
         assert!(!Pace::new(2).have_paid());
     }
@@ -213,16 +215,16 @@ mod tests {
     #[test]
     fn a_worker_looks_ahead_where_one_group_has_a_round() {
         let mut pace = Pace::new(4);
-        // A chain at first, then two groups, which is less than four workers can run, then five.
+        // At first a chain, then two groups, which is fewer than four workers can run, then five.
         for (heaviest, total, length) in [(64, 64, 128), (128, 128, 256), (150, 256, 512)] {
             assert!(!pace.allows(&shared(heaviest, total), 4, false) && !pace.is_over());
             assert_eq!(pace.length(), length);
         }
         assert!(pace.allows(&shared(150, 512), 4, false));
-        // The next round begins near again.
+        // The next round looks only at the nearest transactions again.
         pace.ran(512, 0, 0, false);
         assert_eq!(pace.length(), 64);
-        // Two groups are all that there is, near or far.
+        // There are only two groups, near or far.
         while !pace.allows(&shared(60, 100), 4, false) {}
         let looks =
             (0..).take_while(|_| !pace.allows(&shared(85, 100), 4, false) && !pace.is_over());
@@ -250,7 +252,7 @@ mod tests {
         assert!(!pace.is_over());
         pace.ran(64, 0, 16, false);
         assert!(pace.is_over() && !pace.have_paid());
-        // One in a round that waits, with what follows it, now and then.
+        // Now and then one transaction of a round waits, with those that follow it.
         let mut pace = Pace::new(2);
         for round in 0..100 {
             pace.ran(128, 0, if round % 4 == 0 { 32 } else { 0 }, false);

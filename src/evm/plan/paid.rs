@@ -1,4 +1,4 @@
-//! Who is paid often.
+//! Accounts that are paid often.
 
 use super::thresholds::{LARGE, OFTEN_ONE_IN};
 use super::tx::is_payment;
@@ -6,15 +6,15 @@ use crate::evm::exec::input::Block;
 use alloy_primitives::Address;
 use alloy_primitives::map::AddressMap;
 
-/// Accounts to which many transactions of `block` are payments, and that send none: as a rule those
-/// to which an exchange's customers pay. By a sample.
+/// Accounts that are the recipients of many payments in `block` and send no transaction, usually
+/// the deposit address of an exchange. Judged by a sample.
 ///
-/// What one of them owns shows to those who look at it, so a run that looks waits for all payments
-/// below: a sender would, with each transaction.
+/// A run that reads the balance of such an account waits for all payments below it. A sender would
+/// do so with each of its transactions.
 pub(in crate::evm) fn often_paid(block: &Block) -> Vec<Address> {
     let step = block.transactions.len().div_ceil(LARGE).max(1);
     let sample = block.transactions.iter().step_by(step);
-    // What happens once does not happen often, however short the block.
+    // A single payment is not frequent, however short the block.
     let least = sample.len().div_ceil(OFTEN_ONE_IN).max(2);
     let payees = sample.filter(|tx| is_payment(tx)).filter_map(|tx| tx.kind.to());
     let mut times = AddressMap::<usize>::default();
@@ -28,7 +28,7 @@ pub(in crate::evm) fn often_paid(block: &Block) -> Vec<Address> {
             often.retain(|(payee, _)| *payee != tx.caller);
         }
     }
-    // The same block is executed the same way each time.
+    // Sorted, so that the same block runs the same way each time.
     let mut often: Vec<Address> = often.into_iter().map(|(payee, _)| payee).collect();
     often.sort_unstable();
     often
@@ -59,9 +59,9 @@ mod tests {
         };
         assert_eq!(paid((0..800).map(one_in(16))), [7]);
         assert!(paid((0..800).map(one_in(17))).is_empty());
-        // By a sample of every tenth.
+        // By a sample of every tenth transaction.
         assert_eq!(paid((0..10_240).map(one_in(10))), [7]);
-        // Once is not often, however short the block.
+        // A single payment is not frequent, however short the block.
         assert!(paid((0..1).map(|tx: u64| pay(1_000 + tx, 7))).is_empty());
         assert_eq!(paid((0..2).map(|tx: u64| pay(1_000 + tx, 7))), [7]);
         let two = |tx: u64| pay(1_000 + tx, 7 + tx % 2);

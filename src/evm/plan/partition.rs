@@ -1,5 +1,5 @@
-//! How the transactions of a block are cut up for workers: chunks, batches of neighbours, rounds of
-//! batches of tied transactions.
+//! Partition of a block's transactions among workers: chunks, contiguous batches, and rounds of
+//! batches by predicted dependencies.
 
 use super::hinted::Hinted;
 use super::thresholds::{BATCHES_EACH, LEFT_ALONE, MILLISECOND_GAS, SHORT, SHORTEST_BATCH};
@@ -34,26 +34,26 @@ pub(in crate::evm) fn plan_block(
         Some(chunk) => Grain { transactions: chunk.get(), cost: u64::MAX },
         None => Grain::for_block(transactions.len(), workers),
     };
-    // First all that has to be fetched from memory, transaction by transaction; then the map of
-    // senders.
+    // All data from memory is fetched first, transaction by transaction; the map of senders comes
+    // after.
     let hints: Vec<_> = transactions.iter().map(hint).collect();
     let mut plan = plan(first, &hints, grain);
     if let Some(hinted) = hinted {
         let indices = plan.chunks.iter().flat_map(|chunk| chunk.indices());
-        // The last one counts of two that a transaction waits for: the list knows its sender, too.
+        // If a transaction waits for two, the later entry counts; the list knows its sender, too.
         plan.dependencies.extend(indices.filter_map(|tx| Some((tx, hinted.waits_for(tx, first)?))));
     }
     plan
 }
 
-/// Transactions of the first batches of neighbours in `block`.
+/// Length of the first contiguous batches in `block`.
 pub(in crate::evm) fn first_batch(block: &Block) -> usize {
     usize::try_from(MILLISECOND_GAS / mean_gas_limit(block).max(1))
         .map_or(SHORT, |fit| fit.clamp(SHORTEST_BATCH, SHORT))
 }
 
-/// How many transactions after `stretch` are as cheap, by what they ask for: a multiple of its
-/// number at most, which asks for no more than that multiple of its gas.
+/// Number of transactions after `stretch` that are as cheap, by probable gas: at most a multiple of
+/// its length, with at most that multiple of its gas.
 pub(super) fn as_cheap(block: &Block, stretch: Range<usize>) -> usize {
     let end = stretch.end;
     let asked = |tx: &TxEnv| probable_gas(block, tx);
@@ -69,11 +69,11 @@ pub(super) fn as_cheap(block: &Block, stretch: Range<usize>) -> usize {
     sums.take_while(|sum| *sum <= room).count()
 }
 
-/// Shares the transactions of `round` out among lanes, up to the first that alone has no room in
-/// the block, which has used `used` gas so far.
+/// Distributes the transactions of `round` among lanes, up to the first one whose gas limit alone
+/// exceeds the block's remaining gas; the block has used `used` gas so far.
 ///
-/// `payees`: who is paid unseen. `begun`: number of transactions that one of the `workers` folds
-/// first.
+/// `payees`: accounts that are paid with blind credits. `begun`: number of transactions that one of
+/// the `workers` folds first.
 pub(in crate::evm) fn plan_round(
     (block, payees): (&Block, &Payees),
     round: Range<usize>,
@@ -91,12 +91,12 @@ pub(in crate::evm) fn plan_round(
     shared
 }
 
-/// Folding what a transaction has left, as gas: it takes about a microsecond.
+/// Cost of folding the changes of `transactions`, as gas: about a microsecond per transaction.
 pub(super) const fn folding(transactions: usize) -> u64 {
     MILLISECOND_GAS / 1_000 * transactions as u64
 }
 
-/// What ties a transaction to others, and how long it will probably run.
+/// Keys of the transaction's predicted dependencies, and its weight.
 fn tied(block: &Block, tx: &TxEnv, payees: &Payees, hasher: &RandomState) -> Ties {
     Ties { weight: probable_gas(block, tx), keys: ties(tx, payees, hasher) }
 }

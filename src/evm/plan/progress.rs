@@ -1,4 +1,4 @@
-//! What a block has shown so far.
+//! Observations of a block so far.
 
 use super::choice::{Choice, Tried};
 use super::strategy::{Reason, Strategy};
@@ -7,53 +7,54 @@ use super::trials::Trials;
 use crate::config::{Forced, Policy};
 use crate::evm::exec::work::Work;
 
-/// Transactions that run in order between forced batches of neighbours, and between forced rounds.
+/// Transactions that run sequentially between forced contiguous batches, and between forced rounds.
 const NEIGHBOURS_TURN: usize = 3;
 const GROUPS_TURN: usize = 2;
 
-/// What became of a stretch.
+/// Outcome of a stretch.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::evm) struct Outcome {
-    /// Its first transaction, and the first one that has not committed.
+    /// First transaction of the stretch, and the first one that has not committed.
     pub(in crate::evm) first: usize,
     pub(in crate::evm) next: usize,
-    /// The end of the block; of a pool, of the transactions that were pulled.
+    /// End of the block; of a pool, end of the transactions pulled so far.
     pub(in crate::evm) all: usize,
-    /// Speculation was given up, as most of it was discarded.
+    /// Whether speculation fell back to sequential because most of it was aborted.
     pub(in crate::evm) was_given_up: bool,
-    /// It ended with an error.
+    /// Whether the stretch ended with an error.
     pub(in crate::evm) has_failed: bool,
-    /// What became of rounds of tied transactions.
+    /// Whether rounds of private batches have paid.
     pub(in crate::evm) rounds_paid: bool,
 }
 
-/// What a stretch's transactions have turned out to be.
+/// Findings about the transactions of a stretch.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
-    /// Sharing them out takes more time than it saves, and so it does for this number of the next
-    /// ones.
+    /// Number of following transactions that are probably too cheap to share, like those of the
+    /// stretch; zero if those were worth sharing.
     pub(super) as_cheap: usize,
-    /// Many runs of them were discarded.
+    /// Whether many of their runs were aborted.
     pub(super) is_contended: bool,
 }
 
-/// What a block has shown so far. It lasts over the rounds of a pool.
+/// Observations of a block so far. They persist over the rounds of a pool.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::evm) struct Progress {
-    /// What was tried, or would have been, but for what earlier blocks have shown.
+    /// Strategies that were tried, or were skipped because of earlier blocks.
     pub(super) tried: Tried,
     pub(super) trials: Trials,
-    /// Whether neighbours needed each other, or speculation has discarded much.
+    /// Whether contiguous batches conflicted, or many speculative runs were aborted.
     pub(super) is_contended: bool,
-    /// Transactions that run in order next, and why.
+    /// Number of transactions that run sequentially next, and the reason.
     pub(super) in_order: Option<(usize, Reason)>,
-    /// The stretch in order that came last where the block's list told too little, or most
-    /// declarations conflict.
+    /// Length of the last sequential stretch that followed an insufficient access list or mostly
+    /// conflicting declarations.
     unexpected: usize,
 }
 
 impl Progress {
-    /// Progress of a block that has not begun. `gives_up`: speculation may be given up.
+    /// Progress of a block that has not started. `gives_up`: speculation may fall back to
+    /// sequential.
     pub(in crate::evm) const fn new(policy: Policy, gives_up: bool) -> Self {
         Self {
             tried: Tried { neighbours: false, groups: false },
@@ -64,7 +65,7 @@ impl Progress {
         }
     }
 
-    /// Remembers what became of `choice`. `found`: of its transactions.
+    /// Records the outcome of `choice`. `found`: findings about its transactions.
     pub(super) fn learn(
         &mut self,
         policy: Policy,
@@ -76,7 +77,7 @@ impl Progress {
         self.tried.groups |= choice.untried.groups;
         match choice.strategy {
             Strategy::Speculative => self.is_contended = found.is_contended,
-            // They end where one needs another one, as a rule.
+            // Contiguous batches usually end because one depends on another.
             Strategy::Neighbours => self.is_contended = true,
             _ => {}
         }
@@ -85,8 +86,8 @@ impl Progress {
         self.in_order = cheap.or(next);
     }
 
-    /// What runs in order after transactions that were too cheap to be shared out. A list, and
-    /// declarations, make sharing cheaper.
+    /// Sequential stretch after transactions that were too cheap to share. It does not follow
+    /// access lists and declarations, which make sharing cheaper.
     fn cheap_in_order(
         policy: Policy,
         choice: &Choice,
@@ -105,7 +106,8 @@ impl Progress {
         stays.then_some((found.as_cheap, Reason::CheapTransactions))
     }
 
-    /// What runs in order after `choice`. A pool's next transactions are chosen for anew.
+    /// Sequential stretch after `choice`. At the end of a pool's round there is none: the next
+    /// transactions get a new choice.
     fn then_in_order(
         &mut self,
         policy: Policy,
@@ -124,14 +126,14 @@ impl Progress {
                 take_turns(policy, Forced::Groups, GROUPS_TURN)
             }
             Strategy::AccessList => {
-                // The more often batches end early the more runs in order, so that what is thrown
-                // away is bounded.
+                // The sequential stretch grows each time batches end early, so that wasted work is
+                // bounded.
                 let longer = self.unexpected.saturating_mul(2);
                 self.unexpected = if committed > self.unexpected { 1 } else { longer };
                 Some((self.unexpected, Reason::Unexpected))
             }
             Strategy::Declared => {
-                // The longer most of them conflict the more rarely is looked.
+                // The longer most of them conflict, the more rarely rounds are tried.
                 let longer = self.unexpected.saturating_mul(2);
                 self.unexpected = if committed > 0 { 1 } else { longer };
                 Some((SHORT.saturating_mul(self.unexpected), choice.reason))
@@ -150,23 +152,25 @@ impl Progress {
     }
 }
 
-/// Whether it takes more time to share `transactions` that were so much work together out among
-/// `workers` than it saves.
+/// Whether sharing this number of `transactions`, with this total `work`, among `workers` costs
+/// more than it saves.
 pub(in crate::evm) const fn is_cheap(transactions: usize, work: Work, workers: usize) -> bool {
     saved(work, workers) < SHARING.saturating_mul(transactions as u64)
 }
 
-/// The same of what they access, which speculation looks up in the store.
+/// Whether sharing the accesses in `work` costs more than it saves, as speculation looks each of
+/// them up in the store.
 pub(in crate::evm) fn is_mostly_access(work: Work, workers: usize) -> bool {
     saved(work, workers.min(WORKERS_THAT_MEET)) < SHARED_ACCESS.saturating_mul(work.accesses)
 }
 
-/// So much the other workers take off the caller, at most, for each part that it runs itself.
+/// Upper bound of the work that the other workers take off the caller, per part that the caller
+/// runs itself.
 const fn saved(work: Work, workers: usize) -> u64 {
     work.all.saturating_mul(workers.saturating_sub(1) as u64)
 }
 
-/// What follows a stretch if `forced` is the policy.
+/// Sequential turn after a stretch if `forced` is the policy.
 fn take_turns(policy: Policy, forced: Forced, turn: usize) -> Option<(usize, Reason)> {
     (policy == Policy::Forced(forced)).then_some((turn, Reason::Policy))
 }
@@ -177,7 +181,7 @@ mod tests {
     use crate::evm::exec::trial::Trial;
     use std::sync::Arc;
 
-    /// A pool's next transactions may be others.
+    /// The next transactions of a pool may be different ones.
     #[test]
     fn nothing_is_left_to_run_in_order_at_the_end_of_a_round() {
         let (strategy, reason) = (Strategy::Speculative, Reason::NothingKnown);
@@ -203,7 +207,7 @@ mod tests {
             (0..count).for_each(|_| trial.note(work));
             trial.is_lost()
         };
-        // A thousand slots, and a loop over them.
+        // A thousand slots and a loop over them.
         let reads = Work { all: 390_000, accesses: 1_003 };
         assert_eq!([1, 2].map(|count| after(2, count, reads)), [false, true]);
         assert!(!after(3, 2, reads), "there are others to share it with");
@@ -211,7 +215,7 @@ mod tests {
         assert!(!after(2, 1_000, Work { all: 3_500, accesses: 2 }), "payments");
     }
 
-    /// As long as they are cheap they run in order, for longer each time.
+    /// While transactions are cheap they run sequentially, in stretches that grow.
     #[test]
     fn cheap_transactions_run_in_order_until_others_come() {
         let untried = Tried { neighbours: false, groups: false };
@@ -245,13 +249,13 @@ mod tests {
         let expected = [Some(11_000), Some(5_500), Some(3_667), Some(1_572)];
         assert_eq!([2, 3, 4, 8].map(least), expected);
         assert!(is_cheap(10, of(1_000_000, 0), 1));
-        // Each access takes longer where it is shared.
+        // Each access takes longer when it is shared.
         let found = |accesses, workers| is_mostly_access(of(1_000_000, accesses), workers);
         assert_eq!([0, 1_666, 1_667].map(|it| found(it, 2)), [false, false, true]);
         assert_eq!([1_667, 3_333, 3_334].map(|it| found(it, 3)), [false, false, true]);
     }
 
-    /// Each round of a pool tries them again; a stretch of no transactions would never end.
+    /// Each round of a pool tries again; an empty stretch would never end.
     #[test]
     fn stretches_in_order_get_longer_and_never_empty() {
         for (strategy, reason) in

@@ -1,67 +1,69 @@
-//! How transactions can run, and why they do: what the executor tells of it.
+//! Strategies and the reasons for them, as the executor reports them.
 
 use core::fmt;
 
-/// How transactions run. No result depends on it.
+/// How transactions run. Results do not depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Strategy {
-    /// One after the other, on the calling thread.
+    /// Sequentially, on the calling thread.
     InOrder,
-    /// In chunks on all workers, which read what lower transactions have left before that commits:
-    /// what has read too early runs again (Block-STM).
+    /// In chunks on all workers. Transactions read what lower ones have written before it commits;
+    /// one that has read too early is aborted and runs again (Block-STM).
     Speculative,
-    /// In private batches of neighbours.
+    /// In contiguous private batches.
     Neighbours,
-    /// In rounds of private batches: transactions that share a sender, a call or a payee are in
-    /// one batch.
+    /// In rounds of private batches. Transactions with the same sender, call or payee are in one
+    /// batch.
     Groups,
-    /// In private batches of neighbours that read what the block's access list says (EIP-7928).
+    /// In contiguous private batches that read the block's access list (EIP-7928).
     AccessList,
-    /// In rounds of private batches: transactions whose declarations conflict are in one batch
+    /// In rounds of private batches. Transactions whose declarations conflict are in one batch
     /// ([`Declaration`](crate::Declaration)).
     Declared,
 }
 
-/// Why transactions run as they do.
+/// Why a strategy was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// [`Config::policy`](crate::Config::policy) asks for it.
+    /// Forced by [`Config::policy`](crate::Config::policy).
     Policy,
     /// There is one worker.
     OneWorker,
-    /// The block takes too little gas to wake other workers for.
+    /// The block has too little gas to be worth waking other workers.
     TooLittleGas,
-    /// Handing a transaction to another worker costs more time than it saves, in the mean: by gas
-    /// limits at first, then by what has run.
+    /// The transactions are too short to share: on average, handing one to another worker costs
+    /// more than it saves. Judged by gas limits at first, then by the transactions that have run.
     CheapTransactions,
-    /// One sender has most of the gas: its transactions depend on each other by their nonces.
+    /// One sender has most of the gas; its transactions depend on each other by their nonces.
     OneSender,
-    /// Most of the gas goes to calls that had to run one after the other in earlier blocks.
+    /// Most of the gas goes to calls that depended on each other in earlier blocks.
     KnownChain,
-    /// Most of what ran ahead had to be discarded.
+    /// Most speculative runs were aborted.
     Discarded,
-    /// A transaction did something else than was expected of it, and runs by itself.
+    /// A transaction did something unexpected and runs by itself.
     Unexpected,
-    /// No account that pays or is paid is in both of the first two batches.
+    /// The first two batches have no paying or paid account in common.
     BeginsApart,
-    /// Next to no transaction shares a sender, a call or a payee with an earlier one.
+    /// Few predicted conflicts: hardly any transaction shares a sender, a call or a payee with an
+    /// earlier one.
     Independent,
-    /// Neighbours turned out to need each other, or many speculative runs were discarded; or such
-    /// batches have paid in the last block that tried them.
+    /// Contiguous batches conflicted, many speculative runs were aborted, or rounds of batches paid
+    /// in the last block that tried them.
     Contended,
     /// The block comes with its access list.
     Listed,
-    /// Transactions declare what they access. In order, if most of them conflict.
+    /// Transactions declare their accesses. With [`Strategy::InOrder`]: most of the declarations
+    /// conflict.
     Declared,
-    /// Storage is slow: what runs ahead reads for the others.
+    /// Storage is slow: speculative runs fetch values for the others.
     SlowStorage,
-    /// Nothing is known that speaks against it.
+    /// The default.
     NothingKnown,
 }
 
-/// A stretch of a block: transactions that ran in one way.
+/// A stretch of a block: consecutive transactions that ran with one strategy for one reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Stretch {
@@ -69,9 +71,9 @@ pub struct Stretch {
     pub first: u32,
     /// The first transaction after it.
     pub end: u32,
-    /// How they ran.
+    /// Their strategy.
     pub strategy: Strategy,
-    /// Why.
+    /// The reason for it.
     pub reason: Reason,
 }
 

@@ -1,104 +1,118 @@
-//! The numbers on which it depends how a block runs. Each says its unit, what it means and what set
-//! it; "by judgement" says that no measurement of its own has. Elsewhere are those of other layers:
-//! what is a long call (`exec/work`), what is slow storage (`exec/activity`), how chunks and
-//! batches are cut (`schedule`), the engine's window (`config`), when speculation is given up
-//! (`protocol`).
+//! Thresholds of the planner. Each states its unit, its meaning and its source; "by judgement"
+//! means that no dedicated measurement backs it. Bare factors such as 1.33 are speed-ups.
+//! Thresholds of other layers are elsewhere: what a long call is (`exec/work`), what slow storage
+//! is (`exec/activity`), how chunks and batches are cut (`schedule`), the engine's window
+//! (`config`), when speculation falls back to sequential (`protocol`).
 
-/// Gas that takes about a millisecond. A whole block that asks for less runs in order: other
-/// workers cost more to wake than they can save. The transactions of a first batch ask for no more:
-/// if it does not hold, not more was wasted. A call that nothing is known about begins before its
-/// turn if it asks for most of it. To fold what a transaction has left takes a thousandth of it. By
-/// judgement. As gas limits predict it, it is what a round of declared transactions takes beside
-/// them: it is planned, and workers wait for each other. Calls of 3 us, where one in 8, 32 and 128
-/// changes what all read, eight workers in virtual time: 0.25, 0.50 and 0.54 with 0.08 of it, 0.72,
-/// 0.58 and 0.74 with it, 0.74, 0.54 and 0.69 with twice as much.
+/// Gas that takes about a millisecond.
+///
+/// - A block with less gas runs sequentially: waking other workers costs more than they can save.
+/// - The transactions of a first batch have at most this gas limit in total, which bounds the waste
+///   if the batch does not hold.
+/// - An unknown call starts ahead of its turn if its gas limit is most of this.
+/// - Folding the changes of one transaction takes a thousandth of it.
+/// - Overhead of a round of declared transactions, in predicted gas: the round is planned, and
+///   workers wait for each other.
+///
+/// By judgement, except for the last use. Calls of 3 us, of which one in 8, 32 and 128 changes what
+/// all read, on eight workers in virtual time: 0.25, 0.50 and 0.54 with 0.08 of this value; 0.72,
+/// 0.58 and 0.74 with this value; 0.74, 0.54 and 0.69 with twice this value.
 pub(super) const MILLISECOND_GAS: u64 = 2_000_000;
 
-/// Work of handing a transaction to another worker, as gas of common instructions, some 6 us:
-/// publishing, checking, committing, waiting for each other, colder caches. What takes less is
-/// cheap: more is lost by sharing it out than one more worker saves. Two workers by the clock, with
-/// 17,500, with this and with 7,000: `nft-game` 1.05, 1.33, 1.36; `supply-chain` 0.92, 1.07, 1.07;
-/// `lending` 1.09, 1.34, 1.08; payments to one account 0.97, 0.89, 0.60.
+/// Cost of handing a transaction to another worker, in gas of common instructions (about 6 us):
+/// publishing, checking, committing, waiting for each other, colder caches. A transaction with less
+/// work is cheap: sharing it costs more than one more worker saves. Two workers, wall-clock time,
+/// with 17,500, with this value and with 7,000: `nft-game` 1.05, 1.33, 1.36; `supply-chain` 0.92,
+/// 1.07, 1.07; `lending` 1.09, 1.34, 1.08; payments to one account 0.97, 0.89, 0.60.
 pub(super) const SHARING: u64 = 11_000;
 
-/// Mean gas limit of transactions below which they count as cheap before any has run:
-/// between native and token transfers. The real blocks that ask for 26,000 to 34,000: 0.3 to 1.1 on
-/// eight cores, 0.7 to 1.3 in order.
+/// Mean gas limit, per transaction, below which transactions count as cheap before any has run:
+/// between a native and a token transfer. Real blocks with mean gas limits of 26,000 to 34,000: 0.3
+/// to 1.1 on eight cores, 0.7 to 1.3 sequentially.
 pub(super) const CHEAP_LIMIT: u64 = 35_000;
 
-/// Work of sharing an access, as gas of common instructions, some 0.3 us: looking the place up in
-/// the store, remembering the reader, comparing. Two workers, a thousand slots read by each
-/// transaction: 75 us in order, 200 alone and 400 beside another one that reads the same.
+/// Cost of sharing one access, in gas of common instructions (about 0.3 us): looking the location
+/// up in the store, recording the reader, comparing. Two workers, transactions that each read a
+/// thousand slots: 75 us sequentially, 200 us speculatively, 400 us next to another transaction
+/// that reads the same slots.
 pub(super) const SHARED_ACCESS: u64 = 600;
 
-/// Parts of five that are most of it: of a block's gas, where one sender, or one contract, makes
-/// the block a chain; of a round's weight, where one batch makes the round a chain, which does not
-/// run as one; of the heaviest batch, where an even share of a round is less and one that looks
-/// further ahead is tried. By judgement.
+/// Number of fifths that count as most of a total. It applies to a block's gas, if one sender or
+/// one contract has most of it and makes the block a chain; to a round's weight, if one batch has
+/// most of it and makes the round a chain, which does not run as a round; and to the heaviest
+/// batch, if an even share of the round is less than most of it, so that a round that looks further
+/// ahead is tried. By judgement.
 pub(super) const MOST_OF_FIVE: u64 = 4;
 
-/// Transactions that commit in speculation for each run that is discarded, at most, where rounds of
-/// tied transactions are tried. By judgement: most real blocks discard one in ten to twenty, and
-/// rounds took up to twice as long on those of hundreds of transactions, as a round waits for its
-/// heaviest batch.
+/// Commits per aborted run. If speculation commits fewer than this per abort, it is contended, and
+/// rounds of transactions with predicted dependencies are tried. By judgement: most real blocks
+/// abort one run in ten to twenty, and rounds took up to twice as long on real blocks of hundreds
+/// of transactions, as a round waits for its heaviest batch.
 pub(super) const CONTENDED_ONE_IN: u64 = 4;
 
-/// Transactions for each one of what happens often, at most: of the sample for each payment to one
-/// account, which is paid unseen then, and there are no more than sixteen such accounts, so that
-/// each is compared where one is loaded; of rounds for each one that waits until all before it are
-/// committed, as one of its batch reads the fees, where speculation goes on meanwhile. By
-/// judgement. Where the producer sends one in ten calls of 20 us: 1.27 on two workers and 2.87 on
-/// eight in rounds, 1.61 and 4.32 now, in virtual time.
+/// Number of transactions of which one makes an event frequent. Two uses:
+///
+/// - An account to which at least one in this many sampled transactions is a payment is paid with
+///   blind credits. There are then at most sixteen such accounts, so a loaded account can be
+///   compared with each of them.
+/// - Rounds end if more than one in this many transactions waits until everything before it has
+///   committed because a transaction of its batch reads the fees; speculation continues meanwhile.
+///
+/// By judgement. If the block producer sends one in ten calls of 20 us, virtual time: 1.27 on two
+/// workers and 2.87 on eight in rounds; 1.61 and 4.32 with this threshold.
 pub(super) const OFTEN_ONE_IN: usize = 16;
 
-/// Workers. As many are woken where transactions run in order: one folds, and another one does if
-/// that is suspended. Up to as many one of them also folds what batches of neighbours leave;
-/// beyond, all fold at the end. By judgement.
+/// Number of workers, with two uses. A sequential stretch wakes this many: one folds changes for
+/// the bundle, and another one takes over if it is preempted. With at most this many workers, one
+/// of them also folds the changes of contiguous batches; with more, all fold at the end. By
+/// judgement.
 pub(super) const FOLDS_MEANWHILE: usize = 3;
 
-/// Transactions of a large block. From as many on it is tried in batches of neighbours if it begins
-/// apart, another worker folds what the caller runs in order, and means come from a sample; a
-/// shorter one has to look independent as a whole, and is not worth waking the other for. By
-/// judgement; token transfers in blocks of 200, 400 and 800 gain (DESIGN).
+/// Transactions of a large block. A large block is tried in contiguous batches if its first two
+/// batches share no account, another worker folds the changes of sequential runs, and means are
+/// taken from a sample. A shorter block must look independent as a whole to be tried in batches,
+/// and is not worth waking another worker for folding. By judgement; token transfers in blocks of
+/// 200, 400 and 800 gain (DESIGN).
 pub(super) const LARGE: usize = 1_000;
 
-/// Batches for each worker: of a round of tied transactions, where a worker that is done takes the
-/// next one, and of the shortest kind in a block that is not large. With three, and rounds twice as
-/// long, 98 of 400 runs of `m_mainnet` were discarded instead of 14 (DESIGN).
+/// Batches per worker: of a round of transactions with predicted dependencies, where a worker that
+/// has finished takes the next batch; and of contiguous batches of minimum length in a block that
+/// is not large. With three, and rounds twice as long, 98 of 400 runs of `m_mainnet` were aborted
+/// instead of 14 (DESIGN).
 pub(super) const BATCHES_EACH: usize = 2;
 
-/// Transactions that are risked until more is known: of the shortest round, of the longest one
-/// for each worker ([`WORKERS_THAT_MEET`] count at most), of the longest first batch, and of the
-/// first stretch in order after speculation was given up; and that have to run before they count as
-/// cheap. Rounds of 32 for each worker lost with 8 to 64 of them (DESIGN). Also transactions for
-/// each one of a few: that may be tied to an earlier one in a block that looks independent, beside
-/// two in the beginning; that rounds discard, where more are speculation discards fewer.
+/// Transactions to risk until more is known: length of the shortest round, of the longest round per
+/// worker ([`WORKERS_THAT_MEET`] count at most), of the longest first batch, and of the first
+/// sequential stretch after speculation has failed; and number of transactions that must have run
+/// before they count as cheap. Rounds of 32 per worker lost with 8 to 64 of them (DESIGN).
+///
+/// Also a ratio, one in this many: transactions with a predicted dependency in a block that looks
+/// independent, beyond the first two; and aborts in rounds, above which speculation aborts less.
 pub(super) const SHORT: usize = 64;
 
 /// Transactions of the shortest first batch. By judgement.
 pub(super) const SHORTEST_BATCH: usize = 8;
 
-/// Places, at most: transactions that a worker looks ahead where one group has most of a round, for
-/// others to run beside it; calls that are remembered for a chain, a quarter of a megabyte, and
-/// functions for long calls, 192 KiB. By judgement: to look takes a tenth of a microsecond for a
-/// transaction. Calls that come to one slot 250 times in a row, two workers: 1.02 without, 1.7 with
-/// it.
+/// Maximum number of entries: transactions that a worker looks ahead when one group has most of a
+/// round, to find others to run beside it; calls remembered for chains, a quarter of a megabyte;
+/// and functions remembered for long calls, 192 KiB. By judgement: looking ahead takes a tenth of a
+/// microsecond per transaction. Calls that access one slot 250 times in a row, on two workers: 1.02
+/// without, 1.7 with it.
 pub(super) const FARTHEST: usize = 4_096;
 
-/// Times that the shortest is tried: transactions of a trial of speculation, for each one of the
-/// first stretch in order; rounds in a row without a discard, before the next one is longer. By
-/// judgement: with one such round `rollup-batch` and `governance` lose 6 % on four workers.
+/// Multiple of the minimum: transactions of a speculative trial per transaction of the first
+/// sequential stretch, and rounds in a row without an abort before the next one is longer. By
+/// judgement: with one such round, `rollup-batch` and `governance` lose 6 % on four workers.
 pub(super) const TRIAL_TIMES: usize = 2;
 
-/// Times, at most, that something is left alone which has not paid: blocks that are not tried in a
-/// way, and stretches of a contract's calls that run in order (one, three, seven and so on);
-/// stretches in which a function's calls wait for their turn. Also how many times longer the next
-/// stretch is: in order, each time speculation is given up or transactions are cheap; of
-/// speculation that pays, until it is looked at again. A block of 20,000 dependent transfers has
-/// four trials.
+/// Maximum back-off, in attempts: blocks that are not tried with a strategy; stretches of a
+/// contract's calls that run sequentially (one, three, seven and so on); stretches in which a
+/// function's calls wait for their turn. Also the factor by which the next stretch is longer: of a
+/// sequential one, each time speculation has failed or transactions are cheap; of speculation that
+/// pays, until it is checked again. A block of 20,000 dependent transfers has four trials.
 pub(super) const LEFT_ALONE: usize = 16;
 
-/// Workers that run transactions which may meet, at most: the more run at once the more often they
-/// do. Sixteen cores, 35 real blocks: 1.71 on 8, 1.63 on 16 in the geometric mean; `nft-game`: 2.1
-/// and 0.95, at 2.9 and 9.5 times the processor time.
+/// Maximum number of workers for transactions that may conflict: the more run at once, the more
+/// often they do. Sixteen cores, geometric mean of 35 real blocks: 1.71 on 8 workers, 1.63 on 16;
+/// `nft-game`: 2.1 and 0.95, at 2.9 and 9.5 times the processor time.
 pub(super) const WORKERS_THAT_MEET: usize = 8;

@@ -1,31 +1,32 @@
-//! How long speculation is tried, and how long it is not where it was wasted.
+//! How many transactions to speculate on, and how many to run sequentially after speculation
+//! failed.
 
 use super::thresholds::{LEFT_ALONE, SHORT, TRIAL_TIMES};
 use crate::config::{Forced, Policy};
 
-/// What the block has shown of speculation.
+/// Observations of speculation in a block.
 #[derive(Clone, Copy, Debug)]
 enum Shown {
     Nothing,
-    /// It is tried for this number of transactions, `usize::MAX` for all.
+    /// It pays: the next trial has this number of transactions, `usize::MAX` for all.
     Pays(usize),
-    /// It was wasted: this number of transactions ran one after the other then.
+    /// It failed: this number of transactions ran sequentially afterwards.
     Wasted(usize),
 }
 
-/// How long speculation is tried, and how long transactions run one after the other where it was
-/// wasted.
+/// Lengths of speculative trials, and of the sequential stretches after failed ones.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trials {
-    /// Transactions of the first stretch in order.
+    /// Length of the first sequential stretch.
     shortest: usize,
-    /// How much longer the next one is where speculation was wasted at once.
+    /// Factor by which the next sequential stretch is longer if speculation fails at once.
     growth: usize,
     shown: Shown,
 }
 
 impl Trials {
-    /// `hands_over`: speculation may be given up.
+    /// Trials of a block that has not started. `hands_over`: speculation may fall back to
+    /// sequential.
     pub(super) const fn new(policy: Policy, hands_over: bool) -> Self {
         let is_forced = matches!(policy, Policy::Forced(Forced::Alternate));
         let (shortest, growth) = if is_forced { (3, 1) } else { (SHORT, LEFT_ALONE) };
@@ -38,15 +39,15 @@ impl Trials {
         }
     }
 
-    /// Whether `left` transactions are enough for a trial, after which as many are left again, or
-    /// for rounds of tied ones: in a shorter block either takes a tenth of the time.
+    /// Whether `left` transactions are enough for a trial with at least as many after it, or for
+    /// rounds of private batches: in a shorter block either takes a tenth of the time.
     pub(super) const fn is_worthwhile(left: usize) -> bool {
         let trial = TRIAL_TIMES * SHORT;
         left.saturating_sub(trial) >= trial
     }
 
-    /// Speculation was wasted after it had made `committed` of progress. Returns for how long
-    /// transactions run in order: trying again costs, so that is done later and later.
+    /// Records that speculation failed after it had committed `committed` transactions. Returns the
+    /// length of the next sequential stretch, which grows because each retry costs time.
     pub(super) fn wasted(&mut self, committed: usize) -> usize {
         let stretch = match self.shown {
             Shown::Wasted(last) if committed < 2 * self.shortest => {
@@ -58,13 +59,13 @@ impl Trials {
         stretch
     }
 
-    /// Speculation was not wasted: the longer it pays the more rarely is looked.
+    /// Records that speculation paid: the longer it does, the more rarely it is checked.
     pub(super) const fn paid(&mut self) {
         self.shown = Shown::Pays(self.length().saturating_mul(self.growth));
     }
 
-    /// Transactions of a trial of speculation. It is short, as setting up a trial that fails costs
-    /// time, too.
+    /// Length of a speculative trial. It is short, as setting up a trial that fails costs time,
+    /// too.
     pub(super) const fn length(&self) -> usize {
         match self.shown {
             Shown::Pays(length) => length,

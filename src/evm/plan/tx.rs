@@ -1,4 +1,4 @@
-//! What transactions tell before they run.
+//! Properties of transactions before they run.
 
 use super::thresholds::{LARGE, MOST_OF_FIVE, SHORT};
 use crate::evm::exec::input::{Block, regular_gas_limit};
@@ -9,12 +9,11 @@ use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 use revm::context::TxEnv;
 
-/// Gas of a plain payment, whatever its limit says (EIP-2).
+/// Gas of a plain payment, whatever its gas limit (EIP-2).
 const PAYMENT_GAS: u64 = 21_000;
 
-/// What is called: a contract, which of its functions, and the first argument. Calls of one router
-/// have as much to do with each other as the pools that they name, transfers of one token as much
-/// as those who receive them.
+/// The called contract and function, with the first argument. Calls of one router are related if
+/// they name the same pool, transfers of one token if they have the same recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Call {
     pub(super) contract: Address,
@@ -29,8 +28,8 @@ impl Call {
         Some(Self { contract: *tx.kind.to()?, selector: *selector, argument })
     }
 
-    /// The account that the first argument names, if it looks like one: a word of twenty bytes
-    /// that is no small number.
+    /// The account named by the first argument, if it looks like one: a word of twenty bytes that
+    /// is not a small number.
     fn named(&self) -> Option<Address> {
         let (padding, account) = self.argument.split_first_chunk::<12>()?;
         let (high, _) = account.split_first_chunk::<8>()?;
@@ -38,30 +37,31 @@ impl Call {
     }
 }
 
-/// Gas that `tx` probably takes, at most: wallets ask for any amount of it for a plain payment, and
-/// where there is no data few contracts do much.
+/// Estimate of the gas that `tx` takes: its gas limit, except for plain payments, for which wallets
+/// set any limit; few contracts do much without call data.
 pub(super) fn probable_gas(block: &Block, tx: &TxEnv) -> u64 {
     let limit = regular_gas_limit(block, tx.gas_limit);
     if is_payment(tx) { limit.min(PAYMENT_GAS) } else { limit }
 }
 
-/// Whether `tx` is a plain payment, if it pays an account without code.
+/// Whether `tx` is a plain payment, provided that the recipient has no code.
 pub(super) fn is_payment(tx: &TxEnv) -> bool {
     tx.data.is_empty() && tx.kind.is_call() && tx.authorization_list.is_empty()
 }
 
-/// Whether `tx` can be admitted where `room` gas is left. If not, running it early is wasted, and
-/// its gas may be absurd (I9).
+/// Whether `tx` can be admitted with `room` gas left. If not, running it speculatively is wasted,
+/// and its gas limit may be absurd (I9).
 pub(super) fn may_fit(block: &Block, tx: &TxEnv, room: u64) -> bool {
     let bounded = !block.cfg.enable_amsterdam_eip8037 || tx.gas_limit <= room;
     bounded && regular_gas_limit(block, tx.gas_limit) <= room
 }
 
-/// What ties `tx` to others that have the same: its sender, what it calls, whom it pays, and its
-/// sender as one that the contract knows. Calls of one function with the same first argument
-/// probably have to do with each other. A call that names an account is tied to all other calls of
-/// the contract that name it, and to the account's own calls: that is the pool of a router, the
-/// holder of a token. A payment to one of the `payees` is no tie.
+/// Keys of the predicted dependencies of `tx`; transactions that share a key probably conflict. The
+/// keys are its sender, its call, the account it pays, and its sender as an account of the called
+/// contract. Calls of one function with the same first argument are probably related. A call that
+/// names an account, such as the pool of a router or the holder of a token, is related to all other
+/// calls of the contract that name it, and to the account's own calls. A payment to one of the
+/// `payees` has no key.
 pub(super) fn ties(tx: &TxEnv, payees: &Payees, hasher: &RandomState) -> [Option<u64>; 4] {
     let account = |address: Address| Some(hasher.hash_one(address));
     let known = |contract: Address, account: Address| hasher.hash_one((contract, account));
@@ -71,34 +71,34 @@ pub(super) fn ties(tx: &TxEnv, payees: &Payees, hasher: &RandomState) -> [Option
         None => hasher.hash_one(call),
     });
     let own = call.map(|call| known(call.contract, tx.caller));
-    // Who names himself is tied to no other by that.
+    // A sender that names itself gets no second key for that.
     let own = own.filter(|own| named != Some(*own));
     [account(tx.caller), named, paid(tx, payees).and_then(account), own]
 }
 
-/// Whom `tx` pays, with a look at what he owns.
+/// The account that `tx` pays, unless the payment is a blind credit.
 fn paid(tx: &TxEnv, payees: &Payees) -> Option<Address> {
     let to = tx.kind.to().copied();
     let to = to.filter(|_| tx.value > U256::ZERO || tx.data.is_empty());
     to.filter(|to| !payees.contains(*to))
 }
 
-/// Whether next to none of `transactions` is tied to an earlier one.
+/// Whether few of the `transactions` have a predicted dependency on an earlier one.
 pub(super) fn looks_independent(transactions: &[TxEnv], payees: &Payees) -> bool {
     let hasher = RandomState::default();
     let mut seen = HashSet::with_capacity_and_hasher(2 * transactions.len(), hasher.clone());
     let mut tied = 0;
     transactions.iter().enumerate().all(|(place, tx)| {
         let ties = ties(tx, payees, &hasher);
-        // All keys are put there, whatever was found of the first.
+        // All keys are inserted, whatever was found for the first.
         let new = ties.iter().flatten().filter(|tie| seen.insert(**tie)).count();
         tied += usize::from(new < ties.iter().flatten().count());
         tied <= 2 + place / SHORT
     })
 }
 
-/// Whether no account that pays or is paid in the first `length` of `transactions` does so in the
-/// `length` after them.
+/// Whether no account pays or is paid in both the first `length` of `transactions` and the `length`
+/// after them.
 pub(super) fn begins_apart(transactions: &[TxEnv], payees: &Payees, length: usize) -> bool {
     let (first, rest) = transactions.split_at(length.min(transactions.len()));
     let accounts = |tx: &TxEnv| [Some(tx.caller), paid(tx, payees)].into_iter().flatten();
@@ -106,12 +106,12 @@ pub(super) fn begins_apart(transactions: &[TxEnv], payees: &Payees, length: usiz
     !rest.iter().take(length).flat_map(accounts).any(|account| known.contains(&account))
 }
 
-/// Probable gas of the mean transaction, by a sample.
+/// Mean probable gas per transaction, by a sample.
 pub(super) fn mean_gas(block: &Block) -> u64 {
     mean(block, probable_gas)
 }
 
-/// Gas limit of the mean transaction, by a sample.
+/// Mean gas limit per transaction, by a sample.
 pub(super) fn mean_gas_limit(block: &Block) -> u64 {
     mean(block, |block, tx| regular_gas_limit(block, tx.gas_limit))
 }
@@ -123,11 +123,11 @@ fn mean(block: &Block, gas: impl Fn(&Block, &TxEnv) -> u64) -> u64 {
     sample.map(|tx| gas(block, tx)).fold(0, u64::saturating_add) / sampled.max(1)
 }
 
-/// All weight together, and the key that has at least four fifths of it, if one has.
+/// Total weight, and the key that has at least four fifths of it, if there is one.
 pub(super) fn weigh<K: PartialEq + Default>(
     weights: impl Iterator<Item = (K, u128)> + Clone,
 ) -> (u128, Option<K>) {
-    // A key with more than half of it is left over by a majority vote (Boyer and Moore).
+    // A majority vote (Boyer and Moore) leaves the key that has more than half of the weight.
     let (mut leader, mut lead, mut total) = (K::default(), 0, 0);
     for (who, weight) in weights.clone() {
         total += weight;
@@ -139,7 +139,7 @@ pub(super) fn weigh<K: PartialEq + Default>(
             (leader, lead) = (who, weight - lead);
         }
     }
-    // All others together cannot take more of a leader's lead than they have.
+    // All other keys together cannot take more of the leader's lead than they have.
     let most = u128::from(MOST_OF_FIVE);
     if lead * 5 < total * (2 * most - 5) {
         return (total, None);
@@ -167,12 +167,12 @@ mod tests {
             looks_independent(&(0..300).map(tx).collect::<Vec<_>>(), Payees::NONE)
         };
         assert!(looks(&|number| pay(1_000 + number, 2_000 + number)));
-        // One contract, with another argument each time.
+        // One contract, with a different argument each time.
         assert!(looks_independent(
             &(0..200).map(|of| call(1_000 + u64::from(of), of)).collect::<Vec<_>>(),
             Payees::NONE
         ));
-        // Each names itself.
+        // Each sender names itself.
         let address = |number: u64| Address::left_padding_from(&(number + (1 << 40)).to_be_bytes());
         let itself = |number: u64| {
             let account = Address::repeat_byte(7).create(number);
@@ -180,12 +180,12 @@ mod tests {
             TxEnv { caller: account, kind: TxKind::Call(address(0)), data, ..TxEnv::default() }
         };
         assert!(looks(&itself));
-        // What one names sends the next call.
+        // The account that one call names sends the next call.
         assert!(!looks(&|number| {
             let named = if number % 2 == 0 { itself(number + 1) } else { itself(number) };
             TxEnv { caller: itself(number).caller, ..named }
         }));
-        // A few that are tied do no harm.
+        // A few dependencies do no harm.
         assert!(looks(&|number| pay(1_000 + number, 2_000 + number - number % 100 / 99)));
         assert!(!looks(&|number| pay(1_000 + number, 2_000 + number / 8 * 8)));
         assert!(!looks(&|number| pay(1_000, 2_000 + number)));
@@ -212,7 +212,7 @@ mod tests {
         };
         let mut transactions: Vec<_> = (0..30).map(|number| pay(number, 100 + number)).collect();
         assert!(begins_apart(&transactions, Payees::NONE, 10));
-        // Within a part, and beyond the two, it does not matter.
+        // Accounts shared within a part, or beyond the two, do not matter.
         transactions[1] = pay(0, 100);
         transactions[25] = pay(0, 100);
         assert!(
@@ -223,7 +223,7 @@ mod tests {
             transactions[15] = meets;
             assert!(!begins_apart(&transactions, Payees::NONE, 10));
         }
-        // A call that pays nothing may have nothing to do with others.
+        // A call that pays nothing may be unrelated to the others.
         transactions[15] = TxEnv { data: vec![0].into(), ..pay(900, 100) };
         assert!(
             begins_apart(&transactions, Payees::NONE, 10) && begins_apart(&[], Payees::NONE, 10)

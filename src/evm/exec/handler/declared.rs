@@ -1,5 +1,5 @@
-//! What a transaction has accessed: compared with what it declares, where the chain says that it
-//! declares it, and taken for the block's access list.
+//! Accesses of a transaction: compared with its declaration, if the chain has declared accesses,
+//! and collected for the block's access list.
 
 use super::BlockHandler;
 use crate::evm::bal::declaration::{Declaration, Undeclared};
@@ -19,8 +19,8 @@ use revm::interpreter::InstructionResult;
 use revm::interpreter::interpreter_action::FrameInit;
 
 impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
-    /// Notes what was accessed if revm has marked it: what is warm from the beginning has no entry
-    /// when it is loaded.
+    /// Records accesses that revm's journal has no entry for: accounts that are warm from the
+    /// beginning, and reads of user-defined precompiles.
     fn note_warm(&mut self, evm: &mut BlockEvm<'a, D>) {
         let mutant = self.block_context.mutant;
         let Some(recorder) = self.recorder.as_mut().map(RefCell::get_mut) else {
@@ -39,7 +39,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         }
     }
 
-    /// Takes what the transaction in hand has accessed, and compares it with the block's list.
+    /// Takes the accesses of the current transaction and compares them with the block's list.
     pub(super) fn take_accesses(
         &mut self,
         evm: &mut BlockEvm<'a, D>,
@@ -68,8 +68,8 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         Ok(())
     }
 
-    /// Runs the frames of a transaction that declares what it accesses. If it leaves that, whatever
-    /// the frames have done is undone, and it halts.
+    /// Runs the frames of a transaction with declared accesses. If it makes an undeclared access,
+    /// all effects of the frames are reverted and the transaction halts.
     pub(super) fn run_declared(
         &mut self,
         evm: &mut BlockEvm<'a, D>,
@@ -90,7 +90,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         if let Some(kept) = journal.get_mut(&KEPT_TOUCHED).filter(|_| !is_kept) {
             kept.unmark_touch();
         }
-        // Nor does it undo that revm forgets an empty code where a creation begins.
+        // The revert does not restore an empty code that revm drops when a creation begins.
         for address in &self.creations {
             let account = journal.get_mut(address).filter(|it| !it.is_touched());
             if let Some(account) = account.filter(|it| it.info.is_empty_code_hash()) {
@@ -98,7 +98,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             }
         }
         if evm.ctx.tx.kind().is_create() && !is_evm_mutant!(mutant, UndeclaredNonceLost) {
-            // The frame has done that, and it was undone.
+            // The frame had raised the nonce, and the revert has undone it.
             let caller = evm.ctx.tx.caller();
             evm.ctx.journaled_state.load_account_mut(caller)?.bump_nonce();
         }
@@ -115,13 +115,13 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     }
 }
 
-/// Whether the account is touched that stays so when all else is undone.
+/// Whether [`KEPT_TOUCHED`] is touched, which stays so when everything else is reverted.
 fn is_kept_touched<D: DatabaseRef>(evm: &BlockEvm<'_, D>) -> bool {
     let journal = &evm.ctx.journaled_state.inner.state;
     journal.get(&KEPT_TOUCHED).is_some_and(revm::state::Account::is_touched)
 }
 
-/// The outermost frame has halted: what is done next uses up its gas.
+/// Turns `result` of the outermost frame into a halt; the next step uses up its gas.
 fn halt(result: &mut FrameResult) {
     if let FrameResult::Create(created) = result {
         created.address = None;

@@ -1,4 +1,4 @@
-//! What a transaction pays: balances that it looks at, and surcharges.
+//! Payments of a transaction: the balances that it reads, and surcharges.
 
 use super::BlockHandler;
 use crate::evm::exec::context::EvmContext;
@@ -13,7 +13,7 @@ use revm::context_interface::either::Either;
 use revm::context_interface::journaled_state::account::JournaledAccountTr;
 
 impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
-    /// The balances that the transaction itself looks at, or changes.
+    /// Announces the balances that the transaction itself reads or changes.
     pub(super) fn announce(&self, context: &mut EvmContext<'a, D>) {
         let tx = context.tx;
         let view = context.journaled_state.db_mut();
@@ -23,7 +23,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         {
             view.count_payment(to, tx.value());
         }
-        // Any account may have signed until that is recovered.
+        // An authorization that is not recovered yet may be signed by any account.
         for authorization in &tx.authorization_list {
             view.count_payees(|payee| match authorization {
                 Either::Left(_) => true,
@@ -32,7 +32,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         }
     }
 
-    /// Takes the surcharge from the sender, if there is one.
+    /// Deducts the surcharge, if any, from the sender.
     pub(super) fn charge(
         &self,
         context: &mut EvmContext<'a, D>,
@@ -53,7 +53,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         Ok(())
     }
 
-    /// Gives the surcharge to its receiver, unless it is deferred.
+    /// Credits the surcharge to its receiver, unless the credit is deferred.
     pub(super) fn credit_surcharge(
         &self,
         context: &mut EvmContext<'a, D>,

@@ -1,4 +1,4 @@
-//! The view as revm's database.
+//! Implementation of revm's `Database` for the view.
 
 use super::{BaseSlots, EvmView};
 use crate::evm::exec::location::{Code, EvmLocation, EvmValue};
@@ -42,7 +42,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, ViewStopped> {
-        // Code of this block travels with its account, so this is code of the base state.
+        // Code written in this block comes with its account, so this is code of the base state.
         let code = self.inner.base_mut().code(hash);
         code.map_err(|error| self.inner.fail(error).into())
     }
@@ -79,7 +79,8 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
     }
 }
 
-/// An account as each transaction finds it: see [`Account::has_code`](super::super::location::Account).
+/// The account as each transaction loads it: see
+/// [`Account::has_code`](super::super::location::Account).
 fn as_loaded(info: AccountInfo) -> AccountInfo {
     let code = if info.is_empty_code_hash() { None } else { info.code };
     AccountInfo { code, account_id: None, ..info }

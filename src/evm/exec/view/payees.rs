@@ -1,4 +1,4 @@
-//! Payments to accounts whose balances the transaction does not know.
+//! Payments to accounts whose balances the transaction has not read (blind credits).
 
 use super::EvmView;
 use crate::evm::exec::change::AccountChange;
@@ -11,15 +11,15 @@ use revm::DatabaseRef;
 use revm::state::AccountInfo;
 use smallvec::SmallVec;
 
-/// Who was paid how much, in wei.
+/// Blind credits: recipients and amounts in wei.
 pub(in crate::evm) type Payments = SmallVec<[(Address, U256); 1]>;
 
 impl<D: DatabaseRef> EvmView<'_, D> {
-    /// The transaction is about to look at what a payee owns, or to change it.
+    /// Counts the balance of a payee as read; called before the transaction reads or changes it.
     pub(super) fn count_payee(&mut self, payee: Address) {
         if self.is_unseen(payee) && !is_evm_mutant!(self.mutant, PaymentLookedAt) {
             self.inner.give_up(Origin::Base);
-            // It stays unseen: what earlier transactions of the journal have paid is taken later.
+            // It stays unread: the payments of earlier transactions in the journal are taken later.
             if !is_evm_mutant!(self.mutant, LookForgetsPayment) {
                 return;
             }
@@ -27,7 +27,8 @@ impl<D: DatabaseRef> EvmView<'_, D> {
         self.balances.count(payee);
     }
 
-    /// The transaction is about to pay `amount` to `address`. More than there is shows.
+    /// Announces a payment of `amount` to `address`. An amount above [`MOST_PAID`] counts as a read
+    /// of the balance.
     pub(in crate::evm::exec) fn count_payment(&mut self, address: Address, amount: U256) {
         if self.inner.is_in_order() {
             return;
@@ -37,8 +38,8 @@ impl<D: DatabaseRef> EvmView<'_, D> {
         }
     }
 
-    /// A transaction comes that changes nonce and code of an account: if it `may_be` a payee, that
-    /// is no payment.
+    /// Counts the balance of each payee for which `may_be` holds as read: the transaction may
+    /// change its nonce and code, and that is no blind credit.
     pub(in crate::evm::exec) fn count_payees(&mut self, may_be: impl Fn(Address) -> bool) {
         let is_missed = is_evm_mutant!(self.mutant, PayeeUncounted);
         for payee in self.payees.iter().filter(|payee| may_be(*payee) && !is_missed) {
@@ -46,15 +47,14 @@ impl<D: DatabaseRef> EvmView<'_, D> {
         }
     }
 
-    /// A contract is about to be created at `address`: a payee without nonce does not prevent that.
+    /// Announces a creation at `address`: a payee without a nonce does not prevent it.
     pub(in crate::evm::exec) fn count_creation(&mut self, address: Address) {
         if self.payees.contains(address) && !is_evm_mutant!(self.mutant, CreationUncounted) {
             self.count_balance(address);
         }
     }
 
-    /// What was paid to accounts at whose balances no transaction of the journal has looked: it is
-    /// none of its `changes` any more.
+    /// Moves blind credits out of `changes` and returns them.
     pub(in crate::evm) fn take_payments(&mut self, changes: &mut Vec<AccountChange>) -> Payments {
         let mut payments = Payments::new();
         if self.inner.is_in_order() {
@@ -67,7 +67,7 @@ impl<D: DatabaseRef> EvmView<'_, D> {
                 continue;
             };
             let [before, after] = [before, after].map(|info| info.map(|info| info.balance));
-            // It has only been paid: whatever takes from it looks first.
+            // The balance has only grown: every deduction reads it first.
             let paid = after.unwrap_or_default().saturating_sub(before.unwrap_or_default());
             if !is_evm_mutant!(self.mutant, PaymentLost) {
                 payments.push((payee, paid));
@@ -76,15 +76,17 @@ impl<D: DatabaseRef> EvmView<'_, D> {
         payments
     }
 
-    /// One transaction has paid this, in several calls perhaps. More than there is shows.
+    /// Stops the run if the `payments` of one transaction to an account add up to more than
+    /// [`MOST_PAID`].
     pub(in crate::evm::exec) fn check_payments(&mut self, payments: &Payments) {
         if payments.iter().any(|(_, paid)| *paid > MOST_PAID) {
             self.inner.give_up(Origin::Base);
         }
     }
 
-    /// A payee for a transaction that only pays it, or asks for its code: as it is before the first
-    /// transaction, but for what it owns by now. `None` if that cannot be told.
+    /// Loads a payee for a transaction that only pays it or reads its code: the account as before
+    /// the first transaction, whatever its balance is by now. `None` if the account must be read as
+    /// usual.
     pub(super) fn unseen_payee(
         &mut self,
         address: Address,
