@@ -1,7 +1,7 @@
-//! The trie work of a block beside its execution.
+//! Computation of a block's trie nodes while the block executes.
 //!
-//! A block's access list (EIP-7928) names the values after the block before the block is executed.
-//! What is computed from them is used only if the executed block changes exactly that.
+//! A block's access list (EIP-7928) states the values after the block before the block is executed.
+//! The nodes computed from them are used only if the executed block makes exactly those changes.
 
 use crate::{
     AccountChange, AccountRecord, DurableBatch, Entry, Head, SlotChange, Snapshot, StateReader,
@@ -16,7 +16,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// What a block does to the tries, if its access list is right.
+/// Trie nodes and state root of a block, computed from its access list.
 #[derive(Debug)]
 pub(crate) struct Ahead {
     parent: Head,
@@ -26,8 +26,8 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
-    /// Computes it on the state of `snapshot`. `None` if the chain has no state roots, the store
-    /// failed, or it was cancelled.
+    /// Computes nodes and root on the state of `snapshot`. Returns `None` if the chain has no state
+    /// roots, the store failed, or the work was cancelled.
     pub(crate) fn compute<S: Snapshot>(
         snapshot: S,
         list: &AccessList,
@@ -43,8 +43,9 @@ impl Ahead {
         Some(Self { parent: reader.head(), batch, nodes, root })
     }
 
-    /// The changed nodes and the state root, if they are those of `batch` on the state after
-    /// `parent`. A list does not say which storage was cleared.
+    /// Returns the changed nodes and the state root, if `parent` is the block they were computed on
+    /// and `batch` makes the same changes. A batch that clears a storage is never the same: a list
+    /// does not say which storage was cleared.
     pub(crate) fn if_same(self, parent: Head, batch: &DurableBatch) -> Option<(Writes, B256)> {
         let is_same = self.parent == parent
             && !batch.accounts.iter().any(|change| change.cleared)
@@ -65,7 +66,7 @@ fn values(batch: &DurableBatch) -> impl Iterator<Item = (Address, U256, U256)> +
     batch.slots.iter().map(|change| (change.address, change.slot, change.after))
 }
 
-/// The changes that `list` names, without what is as before the block.
+/// Collects the changes that `list` states, without values that are the same as before the block.
 fn batch<S: Snapshot>(
     reader: &StateReader<S>,
     list: &AccessList,
@@ -103,11 +104,11 @@ fn batch<S: Snapshot>(
     Ok(batch)
 }
 
-/// Name of the thread that does a block's trie work beside its execution.
+/// Name of the thread that computes a block's trie nodes while the block executes.
 const THREAD: &str = "braid-tries";
 
-/// The trie work of a block, while it goes on. Dropping it cancels the work and waits for its end, so
-/// that nothing of the chain is left that uses the store.
+/// Trie work of a block, running on its own thread. Dropping it cancels the work and waits for the
+/// thread to end, so that no thread of a dropped chain still uses the store.
 #[derive(Debug)]
 pub(crate) struct TrieTask {
     cancel: CancellationToken,
@@ -115,7 +116,7 @@ pub(crate) struct TrieTask {
 }
 
 impl TrieTask {
-    /// Starts a thread for it.
+    /// Starts a thread that runs `compute`.
     pub(crate) fn start(
         compute: impl FnOnce(&CancellationToken) -> Option<Ahead> + Send + 'static,
     ) -> io::Result<Self> {
@@ -128,9 +129,9 @@ impl TrieTask {
         Ok(Self { cancel, thread: Some(thread) })
     }
 
-    /// Waits for what comes of it.
+    /// Waits for the work to end, and returns its result.
     pub(crate) fn join(mut self) -> Option<Ahead> {
-        // A panic of the store recurs on the writer's thread.
+        // A panic of the store will recur on the writer's thread.
         self.thread.take()?.join().ok().flatten()
     }
 }
@@ -139,13 +140,13 @@ impl Drop for TrieTask {
     fn drop(&mut self) {
         self.cancel.cancel();
         if let Some(thread) = self.thread.take() {
-            // Nothing of it is of use.
+            // The work was cancelled, so its result is not used.
             let _ = thread.join();
         }
     }
 }
 
-/// A snapshot that cannot be read once the work is cancelled.
+/// A snapshot whose reads fail once the work is cancelled.
 #[derive(Clone, Debug)]
 struct Cancellable<S> {
     snapshot: S,
@@ -185,7 +186,7 @@ mod tests {
         Head { number, hash: B256::with_last_byte(number as u8) }
     }
 
-    /// One account with another balance, and with another value in slot 1.
+    /// An account whose balance changes, and whose slot 1 changes.
     fn changes(balance: u64, value: u64) -> DurableBatch {
         let after = Some(AccountRecord { balance: U256::from(balance), ..AccountRecord::empty() });
         let account = AccountChange { address: ADDRESS, before: None, after, cleared: false };
@@ -212,7 +213,7 @@ mod tests {
         assert!(!found(head(3), &cleared), "storage that the list cannot tell");
     }
 
-    /// Else a store that is opened again may find it still there.
+    /// Otherwise, reopening the store could fail because it is still in use.
     #[test]
     fn what_is_dropped_stops_and_has_ended() {
         let ended = Arc::new(AtomicBool::new(false));

@@ -1,4 +1,4 @@
-//! What a block changes.
+//! The changes of a block.
 
 use crate::{AccountRecord, Head};
 use alloy_consensus::EthereumReceipt;
@@ -15,11 +15,11 @@ pub struct AccountChange {
     pub before: Option<AccountRecord>,
     /// The account after the block; `None` if it does not exist.
     pub after: Option<AccountRecord>,
-    /// Whether the block cleared the storage, by destroying the account.
+    /// Whether the block cleared the account's storage by destroying the account.
     pub cleared: bool,
 }
 
-/// A slot before and after a block. The slots of a cleared account count as zero before.
+/// A slot before and after a block. For a cleared account, `before` is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotChange {
     /// Address of the account.
@@ -32,30 +32,32 @@ pub struct SlotChange {
     pub after: U256,
 }
 
-/// All that a block changes. [`commit`](crate::commit) writes it as one transaction of the store.
+/// All changes of a block. [`commit`](crate::commit) writes them in one transaction of the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DurableBatch {
     /// The block.
     pub head: Head,
-    /// Accounts that the block touched, each once, by address.
+    /// Accounts that the block touched, sorted by address, each once.
     pub accounts: Vec<AccountChange>,
-    /// Slots with another value than before, each once, by address and slot.
+    /// Slots whose value changed, sorted by address and slot number, each once.
     pub slots: Vec<SlotChange>,
-    /// Codes that the block created, by hash.
+    /// Codes that the block created, with their hashes.
     pub codes: Vec<(B256, Bytes)>,
-    /// The state root after the block, as its header states it.
+    /// State root after the block, as its header states it.
     pub state_root: Option<B256>,
-    /// The block's receipts, which are written if [`Keep`](crate::Keep) says so.
+    /// Receipts of the block. They are written if [`Keep`](crate::Keep) says so.
     pub receipts: Arc<[EthereumReceipt]>,
-    /// The block in RLP, with its transactions, which is written if [`Keep`](crate::Keep) says so.
+    /// The block in RLP, including its transactions. It is written if [`Keep`](crate::Keep) says
+    /// so.
     pub rlp: Bytes,
-    /// The block's header in RLP, which is kept as long as the block is the last one; empty if it is
-    /// not known.
+    /// Header of the block in RLP; empty if unknown. The store keeps it while the block is the last
+    /// one.
     pub header: Bytes,
 }
 
 impl DurableBatch {
-    /// The changes that `bundle` holds, of the block `head` and no other.
+    /// Collects the changes of the block `head` from `bundle`, which must hold no other block's
+    /// changes.
     #[must_use]
     pub fn new(head: Head, bundle: &BundleState) -> Self {
         let mut batch = Self { head, ..Self::default() };
@@ -63,7 +65,7 @@ impl DurableBatch {
         for (address, account) in &bundle.state {
             batch.add(*address, account);
         }
-        // In order of keys, a tree finds neighbours in its cache.
+        // Writing in key order lets a tree find neighbouring keys in its cache.
         batch.accounts.sort_unstable_by_key(|change| change.address);
         batch.slots.sort_unstable_by_key(|change| (change.address, change.slot));
         let codes = bundle.contracts.iter().filter(|(hash, _)| **hash != KECCAK256_EMPTY);

@@ -1,4 +1,4 @@
-//! Blocks one after the other.
+//! Execution of a chain's blocks, one after the other.
 
 use crate::{
     ChainError, DurableHead, ExecutedBlock, Expected, Head, Keep, LayeredState, StateReader,
@@ -10,39 +10,38 @@ use braid_evm::{
 };
 use std::{mem, sync::Arc};
 
-/// Choices of a chain.
+/// Configuration of a [`Chain`].
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ChainConfig {
-    /// Choices of the executor.
+    /// Configuration of the executor.
     pub executor: Config,
-    /// What the store keeps beside the state.
+    /// What the store keeps in addition to the state.
     pub keep: Keep,
 }
 
-/// A block that is to be executed.
+/// A block to execute, and what its header claims.
 #[derive(Clone, Debug, Default)]
 pub struct ChainBlock {
     /// The block.
     pub block: Block,
-    /// Its hash.
+    /// Hash of the block.
     pub hash: B256,
-    /// What its header says of the execution.
+    /// Results that the header claims; the execution is compared with them.
     pub expected: Expected,
-    /// Its header in RLP, which the store keeps as long as the block is the last one, for
-    /// [`export`](crate::export). Empty if it is not known.
+    /// Header of the block in RLP; empty if unknown. The store keeps it while the block is the last
+    /// one, for [`export`](crate::export).
     pub header: Bytes,
 }
 
-/// A block that was built: its hash, and the block in RLP for a chain that
-/// [keeps](Keep::rlp_blocks) blocks.
+/// Hash of a block that was built, and its RLP for a chain that [keeps](Keep::rlp_blocks) blocks.
 #[derive(Clone, Debug, Default)]
 pub struct Sealed {
-    /// Its hash.
+    /// Hash of the block.
     pub hash: B256,
-    /// Header and transactions; empty if the block is not to be kept.
+    /// Header and transactions in RLP; empty if the block is not kept.
     pub rlp: Bytes,
-    /// The header alone in RLP, as [`ChainBlock::header`]. It may be empty where `rlp` is kept.
+    /// The header alone in RLP, as in [`ChainBlock::header`]. It may be empty even if `rlp` is not.
     pub header: Bytes,
 }
 
@@ -52,29 +51,30 @@ impl From<B256> for Sealed {
     }
 }
 
-/// What executing a block gave.
+/// Result of executing a block.
 #[derive(Clone, Debug)]
 pub struct Executed {
-    /// Outcomes, receipts, requests and gas. The bundle has moved to [`changes`](Self::changes).
+    /// Outcomes, receipts, requests and gas. The bundle was moved to [`changes`](Self::changes).
     pub output: BlockOutput,
-    /// The block with its state changes, which the writer shares.
+    /// The block with its state changes, shared with the writer.
     pub changes: Arc<ExecutedBlock>,
 }
 
-/// What building a block gave.
+/// Result of building a block.
 #[derive(Clone, Debug)]
 pub struct Built {
-    /// The block with all transactions that the pool handed out; its outcomes tell which are in it.
+    /// The block with every transaction that the pool handed out; `output.outcomes` says which of
+    /// them are included.
     pub block: Arc<Block>,
-    /// Outcomes, receipts, requests and gas. The bundle has moved to [`changes`](Self::changes).
+    /// Outcomes, receipts, requests and gas. The bundle was moved to [`changes`](Self::changes).
     pub output: BlockOutput,
-    /// The block with its state changes, which the writer shares.
+    /// The block with its state changes, shared with the writer.
     pub changes: Arc<ExecutedBlock>,
 }
 
-/// A chain: executes blocks on the last one's state, while one thread writes to the store.
+/// Executes blocks on the state of the last one, while a thread writes to the store.
 ///
-/// Each block executes on the store plus at most two blocks that are not yet durable. Dropping the
+/// Each block executes on the store plus at most two blocks that are not durable yet. Dropping the
 /// chain waits until all of them are durable.
 pub struct Chain<S: StateStore> {
     store: Arc<S>,
@@ -100,8 +100,8 @@ impl<S: StateStore> Chain<S> {
         Self::open_with(store, executor, config.keep)
     }
 
-    /// Opens the chain in `store` with an executor of the caller's, for example one with
-    /// [precompiles](Executor::with_precompiles) beside Ethereum's. Starts the writer.
+    /// Opens the chain in `store` with the caller's executor, for example one with additional
+    /// [precompiles](Executor::with_precompiles). Starts the writer.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -114,51 +114,52 @@ impl<S: StateStore> Chain<S> {
         Ok(Self { store, executor, writer, head, keeps_receipts })
     }
 
-    /// The last executed block. It may not be durable yet.
+    /// Returns the last executed block, which may not be durable yet.
     #[must_use]
     pub const fn head(&self) -> Head {
         self.head
     }
 
-    /// The last durable block: reopening the store finds this one or a later one.
+    /// Returns the last durable block: reopening the store finds this block or a later one.
     #[must_use]
     pub fn durable(&self) -> Head {
         self.writer.durable()
     }
 
-    /// Tells other threads what [`durable`](Self::durable) is.
+    /// Returns a handle from which other threads can read [`durable`](Self::durable).
     #[must_use]
     pub fn durable_head(&self) -> DurableHead {
         self.writer.durable_head()
     }
 
-    /// The state after the last executed block.
+    /// Returns the state after the last executed block.
     ///
     /// # Errors
     /// The store failed.
     pub fn state(&self) -> Result<LayeredState<S::Snapshot>, ChainError> {
-        // In this order: what is written between the two is in both.
+        // Layers first, store second: a block written in between is then in both, not in neither.
         let layers = self.writer.pending();
         let reader = StateReader::new(self.store.snapshot()?)?;
         Ok(LayeredState::new(layers, reader))
     }
 
-    /// Executes a block and hands its changes to the writer. Waits while two blocks are ahead of the
-    /// durable one. A block that fails leaves the chain as it was.
+    /// Executes a block and hands its changes to the writer. Blocks while two executed blocks are
+    /// not durable yet. If the block fails, the chain is unchanged.
     ///
     /// # Errors
-    /// The block does not follow the head, is invalid, or is not what its header says; the store
-    /// failed for this block or an earlier one, or an earlier one has another state root.
+    /// The block does not follow the head, is invalid, or differs from its header; the store failed
+    /// for this block or an earlier one; or an earlier block has a different state root than its
+    /// header.
     ///
     /// # Panics
-    /// As `BlockRequest::execute` of braid-evm: with the payload of a panic in a precompile.
+    /// Like `BlockRequest::execute` of braid-evm: with the payload of a panic in a precompile.
     pub fn execute(&mut self, block: impl Into<ChainBlock>) -> Result<Executed, ChainError> {
         let ChainBlock { block, hash, expected, header } = block.into();
         self.writer.check()?;
         let head = self.follows(&block, hash)?;
         let state = self.state().map_err(|error| error.before(head.number))?;
         let block = Arc::new(block);
-        // It is cancelled if the block fails.
+        // The task is dropped, and so cancelled, if the block fails.
         let list = self.list_ahead(&block);
         let trie_task = list.and_then(|list| self.writer.start_trie_task(&self.store, list));
         let output = self.executor.block(Arc::clone(&block)).state(state).execute();
@@ -173,8 +174,9 @@ impl<S: StateStore> Chain<S> {
         Ok(Executed { output, changes })
     }
 
-    /// The access list from which trie work can be done beside the execution of `block`: execution
-    /// compares it, it is no longer than the block's gas allows, and no block is still to be written.
+    /// Returns the access list from which to compute trie nodes while `block` executes. Returns
+    /// `None` unless the execution verifies the list, the list is well-formed and fits into the
+    /// block's gas limit, and all earlier blocks are written.
     fn list_ahead<'b>(&self, block: &'b Block) -> Option<&'b Arc<AccessList>> {
         let is_compared = self.executor.config().mode == Mode::Validate;
         let list = block.access_list.as_ref().filter(|_| is_compared)?;
@@ -186,18 +188,17 @@ impl<S: StateStore> Chain<S> {
         Some(list)
     }
 
-    /// Builds the next block from transactions that `pool` hands out, and hands its changes to the
-    /// writer, as [`execute`](Self::execute) does. `template` is the block without its transactions
-    /// (`BlockRequest::build` of braid-evm). `seal` is given the executed block and returns its hash, or a
-    /// [`Sealed`] block that the store keeps. The hash cannot
-    /// commit to the state root, which is not known then: the writer computes it afterwards, if the
-    /// chain has state roots.
+    /// Builds the next block from transactions that `pool` hands out, and passes its changes to the
+    /// writer, as [`execute`](Self::execute) does. `template` is the block without transactions
+    /// (see `BlockRequest::build` of braid-evm). `seal` receives the executed block and returns its
+    /// hash, or a [`Sealed`] block for the store to keep. The hash cannot commit to the state root,
+    /// which the writer computes later, if the chain has state roots.
     ///
     /// # Errors
-    /// As [`execute`](Self::execute); invalid transactions are left out.
+    /// As for [`execute`](Self::execute), but invalid transactions are left out.
     ///
     /// # Panics
-    /// As [`execute`](Self::execute), or with the payload of `pool` or `seal`.
+    /// As for [`execute`](Self::execute), or with the payload of a panic in `pool` or `seal`.
     pub fn build<T: Into<Sealed>>(
         &mut self,
         template: Block,
@@ -216,12 +217,12 @@ impl<S: StateStore> Chain<S> {
         Ok(Built { block: built.block, output: built.output, changes })
     }
 
-    /// Hands over the changes of a block that was executed elsewhere, on [`state`](Self::state).
-    /// Waits while two blocks are ahead of the durable one.
+    /// Appends a block that was executed elsewhere on [`state`](Self::state), and passes its
+    /// changes to the writer. Blocks while two executed blocks are not durable yet.
     ///
     /// # Errors
-    /// The block's number does not follow the head's; the store failed for an earlier block, or one
-    /// has another state root.
+    /// The block's number does not follow the head's; the store failed for an earlier block; or an
+    /// earlier block has a different state root than its header.
     pub fn append(&mut self, executed: ExecutedBlock) -> Result<(), ChainError> {
         let (number, head) = (executed.head.number, self.head.number);
         if head.checked_add(1) != Some(number) {
@@ -230,7 +231,7 @@ impl<S: StateStore> Chain<S> {
         self.write(executed).map(drop)
     }
 
-    /// What the writer gets of `output`.
+    /// Moves the bundle out of `output`, into the block for the writer.
     fn changes(
         &self,
         head: Head,
@@ -268,10 +269,10 @@ impl<S: StateStore> Chain<S> {
         Ok(Head { number, hash })
     }
 
-    /// Waits until all executed blocks are durable, and returns the last one.
+    /// Waits until all executed blocks are durable, and returns the last of them.
     ///
     /// # Errors
-    /// The writer has failed.
+    /// The writer failed.
     pub fn flush(&self) -> Result<Head, ChainError> {
         self.writer.flush()
     }

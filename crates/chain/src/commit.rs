@@ -1,4 +1,4 @@
-//! Writing a block, or the state that a chain begins with, as one transaction of the store.
+//! Writing a block, or a chain's initial state, in one transaction of the store.
 
 use crate::{
     AccountChange, AccountRecord, DurableBatch, Head, SCHEMA, Snapshot, StateReader, StateStore,
@@ -24,42 +24,44 @@ use std::{
     },
 };
 
-/// What the store keeps beside the state, and how.
+/// What the store keeps in addition to the state, and how the writer computes state roots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Keep {
-    /// Blocks that can be unwound, counted from the head. Default: 128.
+    /// Number of blocks that can be unwound, counted from the head. Default: 128.
     pub undo_blocks: u64,
-    /// Blocks whose receipts are kept, counted from the head. With 0 none are added, and receipts
-    /// in the store stay; they also stay where they lie before a block without receipts, until
-    /// [`prune`](crate::prune) removes them. Default: 0.
+    /// Number of blocks whose receipts are kept, counted from the head. With 0, no receipts are
+    /// written, and receipts in the store stay. Receipts older than a block without receipts also
+    /// stay, until [`prune`](crate::prune) removes them. Default: 0.
     pub receipt_blocks: u64,
-    /// Blocks that are kept with their transactions, counted from the head, if they come with their
-    /// RLP. Otherwise as `receipt_blocks`. Default: 0.
+    /// Number of blocks that are kept with their transactions, counted from the head, if they come
+    /// with their RLP. Otherwise like `receipt_blocks`. Default: 0.
     pub rlp_blocks: u64,
-    /// Threads that compute a block's state root, if the chain has state roots and the block changes
-    /// much. Default: one for each core.
+    /// Number of threads that compute a block's state root, if the chain has state roots and the
+    /// block changes many entries. Default: one per core.
     pub root_threads: NonZeroUsize,
-    /// Bytes of trie nodes that the writer keeps in memory, if the chain has state roots.
-    /// Default: [`NODE_CACHE_BYTES`].
+    /// Size of the writer's cache of trie nodes in bytes, if the chain has state roots. Default:
+    /// [`NODE_CACHE_BYTES`].
     pub node_cache: u64,
 }
 
-/// Bytes of trie nodes that a chain's writer keeps in memory, by default.
+/// Default size of the cache of trie nodes, in bytes.
 pub const NODE_CACHE_BYTES: u64 = 128 << 20;
 
 /// Whether a chain has state roots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateRoots {
-    /// The nodes of all tries are in the store, and each block's state root is computed before the
+    /// The store holds the nodes of all tries, and each block's state root is computed before the
     /// block is written.
     Computed,
-    /// None: a block costs less, and its header's state root is not compared.
+    /// No state roots are computed: a block costs less, but its header's state root is not
+    /// verified.
     Disabled,
 }
 
 impl Keep {
-    /// Keeps the undo records of the last `undo_blocks` blocks.
+    /// Keeps the undo records of the last `undo_blocks` blocks; all other fields have their
+    /// defaults.
     #[must_use]
     pub fn blocks(undo_blocks: u64) -> Self {
         Self { undo_blocks, ..Self::default() }
@@ -79,11 +81,11 @@ impl Default for Keep {
     }
 }
 
-/// Writes the state that a chain begins with into a store without one. `genesis` describes the
-/// chain; [`StateReader::genesis`] returns it.
+/// Writes the initial state of a chain into an empty store. `genesis` describes the chain;
+/// [`StateReader::genesis`] returns it.
 ///
 /// # Errors
-/// The store holds a chain already, or failed.
+/// The store already holds a chain, or it failed.
 pub fn create<S: StateStore>(
     store: &S,
     genesis: &[u8],
@@ -110,28 +112,29 @@ pub fn create<S: StateStore>(
     store.write(writes)
 }
 
-/// Writes what a block has changed: state, codes, block hash, undo record, and the head that names it;
-/// and before that its state root, if the chain has them. The block is durable when this
-/// returns.
+/// Writes all changes of a block in one transaction: state, codes, block hash, undo record, and the
+/// head that names it. If the chain has state roots, computes the block's state root first. The
+/// block is durable when this function returns.
 ///
 /// # Errors
-/// The block does not follow the head or has another state root, or the store failed.
+/// The block does not follow the head, its state root differs from the batch's, or the store
+/// failed.
 pub fn commit<S: StateStore>(
     store: &S,
     batch: &DurableBatch,
     keep: Keep,
 ) -> Result<(), StoreError> {
-    // Nothing comes after it.
+    // No cache, as no further block is committed.
     Committer::new(Keep { node_cache: 0, ..keep }).commit(store, batch)
 }
 
-/// Commits the blocks of one store, which nothing else writes to, one after the other. Trie nodes
-/// stay in memory from one to the next.
+/// Commits blocks to a store that nothing else writes to, one after the other, and caches trie
+/// nodes between them.
 #[derive(Debug)]
 pub(crate) struct Committer {
     keep: Keep,
     nodes: Arc<NodeCache>,
-    /// The trie work of the block that is committed next, if that came with an access list.
+    /// Trie work of the next block to commit, if the block came with an access list.
     trie_task: Mutex<Option<TrieTask>>,
     roots_ahead: AtomicU64,
 }
@@ -146,9 +149,9 @@ impl Committer {
         }
     }
 
-    /// Starts the trie work of a block with this access list, on the last committed block. Nothing
-    /// may be committed meanwhile: a node that was read before would come into the cache after it.
-    /// `None` if there is no thread for it.
+    /// Starts the trie work of a block with this access list, on the state after the last committed
+    /// block. Nothing may be committed until the work ends: otherwise it could put an outdated node
+    /// into the cache. Returns `None` if no thread can be started.
     pub(crate) fn start_trie_task<S: StateStore>(
         &self,
         store: &Arc<S>,
@@ -163,8 +166,8 @@ impl Committer {
         TrieTask::start(compute).ok()
     }
 
-    /// The next commit waits for it, and takes what it has come to if that is what its block does.
-    /// What was there is cancelled.
+    /// Sets the trie work of the next block to commit. That commit waits for the work, and uses its
+    /// result if the block makes the same changes. The previous task, if any, is cancelled.
     pub(crate) fn set_trie_task(&self, trie_task: Option<TrieTask>) {
         let before = mem::replace(&mut *self.trie_task(), trie_task);
         drop(before);
@@ -174,17 +177,17 @@ impl Committer {
         self.trie_task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Blocks whose trie work was done beside their execution.
+    /// Number of blocks whose trie nodes were computed while they executed.
     pub(crate) fn roots_ahead(&self) -> u64 {
         self.roots_ahead.load(SeqCst)
     }
 
-    /// How often the nodes of tries were in memory.
+    /// Counters of the trie-node cache.
     pub(crate) fn cache(&self) -> Arc<CacheCounts> {
         self.nodes.counts()
     }
 
-    /// As [`commit`]. After an error it commits nothing more.
+    /// Commits a block like [`commit`]. After an error, nothing more may be committed.
     pub(crate) fn commit<S: StateStore>(
         &self,
         store: &S,
@@ -204,7 +207,7 @@ impl Committer {
     }
 }
 
-/// What makes `batch` durable, on the state of `reader`.
+/// Returns the writes that make `batch` durable on the state of `reader`.
 fn writes_of<S: Snapshot>(
     reader: &StateReader<S>,
     batch: &DurableBatch,
@@ -251,8 +254,8 @@ fn writes_of<S: Snapshot>(
     Ok(writes)
 }
 
-/// Removes what `table` has of the block `old` and of those before it: of more than one, where more
-/// blocks were kept until now.
+/// Removes the records in `table` of the block `old` and of all blocks directly before it. There
+/// are several if more blocks were kept until now.
 fn remove_old<S: Snapshot>(
     reader: &StateReader<S>,
     writes: &mut Writes,
@@ -270,7 +273,7 @@ fn remove_old<S: Snapshot>(
     Ok(())
 }
 
-/// Changes the tries, compares the state root with the one that the batch states, and returns it.
+/// Updates the tries, compares the state root with the one in `batch`, and returns it.
 pub(crate) fn put_root<S: Snapshot>(
     snapshot: &S,
     writes: &mut Writes,
@@ -290,7 +293,7 @@ fn put_found(writes: &mut Writes, batch: &DurableBatch, found: B256) -> Result<(
     Ok(())
 }
 
-/// Slots of accounts that the block cleared, with their values before it.
+/// Slots of accounts that the block cleared, with their values before the block.
 type Cleared = BTreeMap<(Address, U256), U256>;
 
 fn cleared_slots<S: Snapshot>(
@@ -307,7 +310,8 @@ fn cleared_slots<S: Snapshot>(
     Ok(slots)
 }
 
-/// Each key is written once: a transaction has no order within.
+/// Writes the state of `batch`. Each key is written once, as the writes of a transaction are not
+/// ordered.
 pub(crate) fn put_state(writes: &mut Writes, batch: &DurableBatch, cleared: &Cleared) {
     for AccountChange { address, before, after, .. } in &batch.accounts {
         match after {
@@ -355,7 +359,7 @@ fn undo<S: Snapshot>(
         }
         let found = batch.accounts.binary_search_by_key(&change.address, |it| it.address);
         let account = found.ok().and_then(|at| batch.accounts.get(at));
-        // revm takes the slots of an account without nonce and code for zero, also where a genesis has
+        // revm reads the slots of an account without nonce and code as zero, even if a genesis has
         // set them.
         let blank =
             account.is_none_or(|account| account.before.is_none_or(AccountRecord::is_blank));

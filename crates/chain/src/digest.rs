@@ -1,21 +1,21 @@
-//! A digest of a whole state.
+//! A digest of an entire state.
 
 use crate::{Snapshot, StateReader, StoreError};
 use alloy_primitives::{B256, Keccak256};
 
-/// What a state holds.
+/// Digest of a state, with the number of accounts and slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Digest {
     /// Number of accounts.
     pub accounts: u64,
     /// Number of slots that are not zero.
     pub slots: u64,
-    /// Keccak-256 hash over all accounts with their slots, by address and slot number. Two states
-    /// have the same one if they are equal. It is no state root.
+    /// Keccak-256 hash over all accounts and their slots, in order of address and slot number.
+    /// Equal states have equal hashes. It is not a state root.
     pub hash: B256,
 }
 
-/// Reads all accounts and slots, in time proportional to the state.
+/// Computes the digest from all accounts and slots, in time proportional to the state.
 ///
 /// # Errors
 /// The store failed.
@@ -36,7 +36,7 @@ pub fn digest<S: Snapshot>(reader: &StateReader<S>) -> Result<Digest, StoreError
             hasher.update(slot.to_be_bytes::<32>());
             hasher.update(value.to_be_bytes::<32>());
         }
-        // The number of slots keeps one account's slots apart from the next account.
+        // The number of slots separates an account's slots from the next account.
         hasher.update(slots.to_be_bytes());
         digest.slots = digest.slots.saturating_add(slots);
     }

@@ -1,4 +1,4 @@
-//! Why the store cannot answer, and why a chain does not go on.
+//! Errors of stores and chains.
 
 use alloy_primitives::B256;
 use braid_evm::{At, Block, BlockError, BlockErrorKind, Rejection};
@@ -6,25 +6,25 @@ use revm::{context::DBErrorMarker, context_interface::result::InvalidTransaction
 use std::{error::Error, io, path::PathBuf, sync::Arc};
 use thiserror::Error;
 
-/// The store cannot be read or written. Clones share the cause.
+/// Error of a store that cannot be read or written. Clones share the cause.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The store's own error: the file system, or data that fails its checksum.
+    /// The storage backend failed: an error of the file system, or data that fails its checksum.
     #[error(
         "the store failed: {0}; look at the disk and its free space, and open the chain again, which goes on \
          after its last durable block"
     )]
     Backend(Arc<dyn Error + Send + Sync>),
-    /// One record cannot be read.
+    /// A single record cannot be read.
     #[error("{what} cannot be read: {error}")]
     Read {
-        /// The account, slot, code or block that was asked for.
+        /// The account, slot, code or block that was requested.
         what: String,
-        /// Why.
+        /// Why it cannot be read.
         error: Box<Self>,
     },
-    /// The folder cannot be opened: it is damaged, or the file system refuses.
+    /// The folder cannot be opened: it is damaged, or the file system refused.
     #[error(
         "the store in {folder} cannot be opened: {why}; if a file is damaged, restore the folder \
          from a copy, or create the chain again and import its blocks"
@@ -32,10 +32,10 @@ pub enum StoreError {
     Open {
         /// The folder.
         folder: PathBuf,
-        /// What the store says.
+        /// Message of the storage backend.
         why: String,
     },
-    /// A record has another form than this version writes.
+    /// A record does not have the format that this version writes.
     #[error(
         "the store is damaged: {what}; restore the folder from a copy, or import the chain again"
     )]
@@ -46,7 +46,7 @@ pub enum StoreError {
     /// The store holds no chain.
     #[error("the store holds no chain; create one with `braid-node init`")]
     Empty,
-    /// The store holds a chain already.
+    /// The store already holds a chain.
     #[error(
         "the store holds a chain already, at block {number}; choose an empty folder, or delete \
          this one first"
@@ -55,29 +55,29 @@ pub enum StoreError {
         /// Number of the last block.
         number: u64,
     },
-    /// The store was written by a version with another layout.
+    /// The store was written by a version with a different layout.
     #[error(
         "the store has schema version {found}, this version of Braid reads {expected}; open it \
          with the version that wrote it, or create the folder again and import the blocks"
     )]
     Schema {
-        /// Version in the store.
+        /// Schema version of the store.
         found: u32,
-        /// Version that this crate reads.
+        /// Schema version that this crate reads.
         expected: u32,
     },
-    /// A block's state root is another one than its header states.
+    /// The state root computed after a block differs from the one in its header.
     #[error(
         "the header states the state root {stated}, the state has {found}; the block is wrong, or the chain began \
          with another genesis or has other fork rules than the header's chain"
     )]
     StateRoot {
-        /// The header's state root.
+        /// State root in the header.
         stated: B256,
-        /// The root of the state after the block.
+        /// State root computed after the block.
         found: B256,
     },
-    /// A block cannot be unwound.
+    /// A block cannot be unwound, as its undo record is missing.
     #[error(
         "block {number} has no undo record: {} can be unwound. The first block has none, and only those \
          of the last blocks are kept",
@@ -86,10 +86,10 @@ pub enum StoreError {
     NoUndo {
         /// Number of the block.
         number: u64,
-        /// Blocks that can be unwound.
+        /// Number of blocks that can be unwound.
         kept: u64,
     },
-    /// The parts of a batch do not fit together, so that its state root would be a wrong one.
+    /// The parts of a batch are inconsistent, so the computed state root would be wrong.
     #[error(
         "the batch of block {number} cannot be written: {why}; list each account once, by address, and each slot \
          once, by address and number, with its account"
@@ -97,10 +97,10 @@ pub enum StoreError {
     Batch {
         /// Number of the block.
         number: u64,
-        /// What does not fit.
+        /// The inconsistency.
         why: String,
     },
-    /// A batch does not continue the chain in the store.
+    /// A batch does not follow the last block in the store.
     #[error(
         "block {number} does not follow block {head}, the last one in the store; commit block {} next",
         head.saturating_add(1)
@@ -115,18 +115,18 @@ pub enum StoreError {
 
 impl DBErrorMarker for StoreError {}
 
-/// A number of blocks, in words.
+/// Formats a number of blocks, as "1 block" or "2 blocks".
 fn blocks(count: u64) -> String {
     format!("{count} block{}", if count == 1 { "" } else { "s" })
 }
 
 impl StoreError {
-    /// Wraps the error of a storage backend.
+    /// Wraps an error of a storage backend.
     pub fn backend(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Backend(Arc::new(error))
     }
 
-    /// The error apart from the record that it concerns.
+    /// Returns the underlying error, without the records that [`Read`](Self::Read) adds.
     #[must_use]
     pub fn root(&self) -> &Self {
         match self {
@@ -135,22 +135,22 @@ impl StoreError {
         }
     }
 
-    /// The same error of the record `what`.
+    /// Adds the record `what` to the error.
     pub(crate) fn of(self, what: impl Into<String>) -> Self {
         Self::Read { what: what.into(), error: Box::new(self) }
     }
 
-    /// A record that cannot be decoded.
+    /// Error for a record that cannot be decoded.
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged { what: what.into() }
     }
 }
 
-/// Why a chain does not go on.
+/// Error that stops a chain from executing or writing a block.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ChainError {
-    /// The block has another number than the one after the head.
+    /// The block's number is not the one after the head.
     #[error(
         "block {number} does not follow block {head}, the last one of the chain; execute block {} next, or unwind \
          blocks first",
@@ -162,7 +162,7 @@ pub enum ChainError {
         /// Number of the last block.
         head: u64,
     },
-    /// The block names another parent than the head.
+    /// The block names a parent that is not the head.
     #[error(
         "block {number}: its parent is {found}, the last block of the chain is {head}; unwind to the block that both \
          branches have, and execute the branch from there"
@@ -175,7 +175,7 @@ pub enum ChainError {
         /// Hash of the last block.
         head: B256,
     },
-    /// A transaction is signed for another chain.
+    /// A transaction is signed for a different chain.
     #[error(
         "block {number}, transaction {index}: it is signed for the chain id {found}, this chain has \
          the id {chain}; give this chain's blocks, or set `Block::cfg` and the genesis to the other id"
@@ -185,7 +185,7 @@ pub enum ChainError {
         number: u64,
         /// Index of the transaction.
         index: usize,
-        /// Chain id that the transaction names.
+        /// Chain id in the transaction.
         found: u64,
         /// Chain id of the block's configuration.
         chain: u64,
@@ -195,12 +195,12 @@ pub enum ChainError {
     Block {
         /// Number of the block.
         number: u64,
-        /// Where in the block.
+        /// Where in the block execution failed.
         at: At,
-        /// Why.
+        /// Why it failed.
         kind: BlockErrorKind<StoreError>,
     },
-    /// The execution gave something else than the header says.
+    /// A result of the execution differs from the header.
     #[error(
         "block {number}: the header states {field} {stated}, the execution gave {found}; the block is wrong, or its \
          fork rules are not those of the header's chain"
@@ -208,31 +208,32 @@ pub enum ChainError {
     Header {
         /// Number of the block.
         number: u64,
-        /// The header's field.
+        /// Name of the header's field.
         field: &'static str,
-        /// What the header states.
+        /// Value in the header.
         stated: String,
-        /// What the execution gave.
+        /// Value that the execution computed.
         found: String,
     },
-    /// The store cannot be read or opened.
+    /// The store cannot be opened or read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A block could not be written. Neither this block nor any later one is durable.
+    /// A block was executed, but could not be written. Neither this block nor a later one is
+    /// durable.
     #[error("block {number} was executed and could not be written: {error}")]
     Writer {
         /// Number of the block.
         number: u64,
-        /// Why.
+        /// Error of the store.
         error: StoreError,
     },
-    /// The writer's thread ended by a panic, or was ended.
+    /// The writer's thread panicked or was terminated.
     #[error(
         "the writer's thread ended before block {number} was durable; a panic above is a bug to report; open the \
          chain again and execute from block {number} on"
     )]
     WriterEnded {
-        /// The first block that is not durable.
+        /// Number of the first block that is not durable.
         number: u64,
     },
     /// The system refused to start a thread.
@@ -243,10 +244,10 @@ pub enum ChainError {
 }
 
 impl ChainError {
-    /// The executor's error for `block`.
+    /// Converts the executor's error for `block`.
     pub(crate) fn of_block(block: &Block, error: BlockError<StoreError>) -> Self {
         let number = block.env.number.saturating_to();
-        // revm names neither chain id.
+        // revm's error has neither chain id.
         if let At::Transaction(index) = error.at
             && let BlockErrorKind::Invalid(Rejection::Invalid(why)) = &error.kind
             && *why == InvalidTransaction::InvalidChainId
@@ -258,13 +259,13 @@ impl ChainError {
         Self::block(number, error)
     }
 
-    /// The executor's error, with the number of the block.
+    /// Adds the block's number to the executor's error.
     pub(crate) fn block(number: u64, error: BlockError<StoreError>) -> Self {
         let BlockError { at, kind, .. } = error;
         Self::Block { number, at, kind }
     }
 
-    /// The state before a block cannot be read: the same error with the number of the block.
+    /// Adds a block's number to the error of a read of the state before that block.
     pub(crate) fn before(self, number: u64) -> Self {
         match self {
             Self::Store(error) => {

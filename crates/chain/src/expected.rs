@@ -1,27 +1,28 @@
-//! What a header says of the execution of its block.
+//! Results of a block's execution as its header claims them.
 
 use crate::ChainError;
 use alloy_consensus::{Header, TxReceipt, proofs::calculate_receipt_root};
 use alloy_primitives::{B256, Bloom};
 use braid_evm::BlockOutput;
 
-/// What a header says of the execution of its block. What is `None` is not compared.
+/// Results of a block's execution as its header claims them. `None` is not compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
     /// Gas used by the block.
     pub gas_used: Option<u64>,
-    /// Root of the receipts. Before Byzantium receipts hold state roots, which Braid does not make.
+    /// Root of the receipts. Before Byzantium, receipts contain state roots, which Braid does not
+    /// compute.
     pub receipts_root: Option<B256>,
     /// Bloom filter of all logs.
     pub logs_bloom: Option<Bloom>,
     /// Hash of the requests (EIP-7685).
     pub requests_hash: Option<B256>,
-    /// State root after the block. It is compared by the writer, if the chain has state roots.
+    /// State root after the block. The writer compares it, if the chain has state roots.
     pub state_root: Option<B256>,
 }
 
 impl Expected {
-    /// What `header` says. `byzantium`: whether that fork is active.
+    /// Takes the claims of `header`. `byzantium` says whether that fork is active.
     #[must_use]
     pub fn of(header: &Header, byzantium: bool) -> Self {
         Self {
@@ -33,7 +34,7 @@ impl Expected {
         }
     }
 
-    /// Compares all that is stated with `output`.
+    /// Compares each claim, except the state root, with `output`.
     pub(crate) fn check(&self, number: u64, output: &BlockOutput) -> Result<(), ChainError> {
         same(number, "gas used", self.gas_used, || output.gas_used)?;
         let receipts = || output.receipts.iter().map(TxReceipt::with_bloom_ref);

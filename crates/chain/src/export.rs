@@ -1,4 +1,4 @@
-//! Writing the state as a genesis file in geth's format.
+//! Export of the state as a genesis file in geth's format.
 
 use crate::{AccountRecord, Snapshot, StateReader, StoreError, genesis};
 use alloy_genesis::Genesis;
@@ -6,24 +6,24 @@ use alloy_primitives::{Address, B256, KECCAK256_EMPTY, hex};
 use std::io::{self, Write};
 use thiserror::Error;
 
-/// What was written so far.
+/// Progress of an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exported {
-    /// Number of accounts.
+    /// Number of accounts written.
     pub accounts: u64,
-    /// Number of slots that are not zero.
+    /// Number of slots written; zero slots are not stored.
     pub slots: u64,
 }
 
-/// Why the state was not written.
+/// Reason why the state could not be exported.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ExportError {
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The header of the last block is unknown, and with it the number and time from which the rules of
-    /// the state follow.
+    /// The header of the last block is unknown, and so are the number and time that determine the
+    /// rules of the next block.
     #[error(
         "the chain does not hold the header of its last block {number}, whose number, time and base fee belong into \
          the file; execute one more block, or run `braid-node unwind` to the first block"
@@ -32,31 +32,31 @@ pub enum ExportError {
         /// Number of the block.
         number: u64,
     },
-    /// The output takes no more.
+    /// The output returned an error.
     #[error(
         "the output cannot be written: {0}; what is there is no genesis file: free space, or choose another place"
     )]
     Output(#[from] io::Error),
 }
 
-/// Writes the state of `reader` as a genesis file in geth's format: the configuration that the chain
-/// began with, and as `alloc` the accounts as they are now. Number, time, base fee, gas limit and
-/// difficulty are those of the last block, so that a chain that begins with this file goes on under
-/// the same rules. It has the same state and state root; its first block is another one than the
-/// block of `reader`.
+/// Writes the state of `reader` as a genesis file in geth's format: the configuration that the
+/// chain began with, and the current accounts as `alloc`. Number, time, base fee, gas limit and
+/// difficulty are those of the last block, so a chain that begins with this file continues under
+/// the same rules. It has the same state and state root, but its first block is not the last block
+/// of `reader`.
 ///
-/// One account is in memory at a time, and one slot. `progress` is called after each.
+/// Only one account and one slot are in memory at a time; `progress` is called after each of them.
 ///
 /// # Errors
-/// The header of the last block is unknown, or the store or the output failed. What was written until
-/// then is no genesis file.
+/// The header of the last block is unknown, or the store or the output failed. The output is then
+/// no valid genesis file.
 pub fn export<S: Snapshot>(
     reader: &StateReader<S>,
     out: &mut impl Write,
     progress: impl FnMut(Exported),
 ) -> Result<Exported, ExportError> {
     let fields = genesis::encode(&after(reader)?)?;
-    // The accounts are not among the fields, and `alloc` is there without any.
+    // The stored genesis has no accounts, and an empty `alloc`, which is skipped below.
     let fields: serde_json::Map<_, _> = serde_json::from_slice(&fields).map_err(io::Error::from)?;
     out.write_all(b"{\n")?;
     for (name, value) in fields.iter().filter(|(name, _)| *name != "alloc") {
@@ -72,7 +72,7 @@ pub fn export<S: Snapshot>(
     Ok(alloc.exported)
 }
 
-/// The genesis of the chain, with the header fields of its last block.
+/// Returns the genesis of the chain, with the header fields of its last block.
 fn after<S: Snapshot>(reader: &StateReader<S>) -> Result<Genesis, ExportError> {
     let genesis = genesis::decode(&reader.genesis()?)?;
     let head = reader.head();
@@ -98,7 +98,7 @@ fn after<S: Snapshot>(reader: &StateReader<S>) -> Result<Genesis, ExportError> {
     })
 }
 
-/// The accounts, while they are written.
+/// Writes the accounts.
 struct Alloc<'a, S, W, P> {
     reader: &'a StateReader<S>,
     out: &'a mut W,

@@ -1,4 +1,4 @@
-//! A folder that one process at a time uses.
+//! A chain's folder, locked so that only one process uses it.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -7,20 +7,20 @@ use std::{
 };
 use thiserror::Error;
 
-/// Name of the file that the process which uses the folder keeps locked. It holds that process's id.
+/// Name of the file that is locked while a process uses the folder. It holds the process id.
 const LOCK: &str = "lock";
-/// Name of the folder in which the store lies.
+/// Name of the subfolder with the store.
 const STATE: &str = "state";
 
-/// A chain's folder, in use by this process until the value is dropped. The system releases it
-/// when the process ends, however that happens.
+/// A chain's folder, which this process uses until the value is dropped. The system releases it
+/// when the process ends, however it ends.
 #[derive(Debug)]
 pub struct ChainFolder {
     path: PathBuf,
     lock: File,
 }
 
-/// The folder cannot be used.
+/// Reason why a folder cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FolderError {
@@ -32,18 +32,19 @@ pub enum FolderError {
     InUse {
         /// The folder.
         folder: PathBuf,
-        /// Process id, as the lock file has it.
+        /// Id of the process, from the lock file.
         process: u32,
-        /// Where the process answers JSON-RPC, if it has [said so](ChainFolder::answers_at).
+        /// URL at which the process answers JSON-RPC, if it has [announced
+        /// one](ChainFolder::answers_at).
         answers: Option<String>,
     },
-    /// Another process uses the folder and has not said which one it is.
+    /// Another process uses the folder, and its id is unknown.
     #[error("{folder} is in use by another process; wait until it ends")]
     InUseByUnknown {
         /// The folder.
         folder: PathBuf,
     },
-    /// No chain was created there.
+    /// The folder holds no chain.
     #[error(
         "{folder} holds no chain; create one with: braid-node init --genesis genesis.json {folder}"
     )]
@@ -51,7 +52,7 @@ pub enum FolderError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The folder holds other things than a chain.
+    /// The folder holds files that belong to no chain.
     #[error(
         "{folder} holds other things, {entry} for example; choose an empty folder, or a name that \
          is not there yet"
@@ -59,22 +60,22 @@ pub enum FolderError {
     Foreign {
         /// The folder.
         folder: PathBuf,
-        /// Name of one of the things.
+        /// Name of one of them.
         entry: String,
     },
-    /// The file system refused.
+    /// The file system returned an error.
     #[error(
         "{path}: {error}; choose a folder that exists or can be made, and that this user may write"
     )]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the file system says.
+        /// Error of the file system.
         error: io::Error,
     },
 }
 
-/// What to do while a node uses a folder.
+/// Advises to query the node that uses the folder, for the error message.
 fn ask(answers: &Option<String>) -> String {
     let at = answers.as_ref();
     at.map_or_else(String::new, |at| {
@@ -83,11 +84,11 @@ fn ask(answers: &Option<String>) -> String {
 }
 
 impl ChainFolder {
-    /// Makes `folder`, unless it is there, and takes it for this process.
+    /// Creates `folder` if it does not exist, and locks it for this process.
     ///
     /// # Errors
-    /// The folder holds other things and no chain, which is left as it is; another process uses the
-    /// folder, or the file system refuses.
+    /// The folder holds other files and no chain, and is left unchanged; another process uses the
+    /// folder; or the file system returned an error.
     pub fn create(folder: &Path) -> Result<Self, FolderError> {
         fs::create_dir_all(folder).map_err(failed(folder))?;
         if let Some(entry) = foreign(folder).map_err(failed(folder))? {
@@ -96,10 +97,10 @@ impl ChainFolder {
         Self::lock(folder)
     }
 
-    /// Takes `folder`, in which a chain was created, for this process.
+    /// Locks `folder`, which must hold a chain, for this process.
     ///
     /// # Errors
-    /// As [`create`](Self::create), or no chain was created there.
+    /// As for [`create`](Self::create), or the folder holds no chain.
     pub fn open(folder: &Path) -> Result<Self, FolderError> {
         if !folder.join(STATE).is_dir() {
             return Err(FolderError::Missing { folder: folder.to_owned() });
@@ -107,8 +108,8 @@ impl ChainFolder {
         Self::lock(folder)
     }
 
-    /// As [`open`](Self::open) where nothing can be written: several processes may read then. The store
-    /// does not open there, as it writes when it opens; a copy of it does.
+    /// Opens a folder that cannot be written, like [`open`](Self::open). Several processes may read
+    /// it. The store itself does not open there, as opening writes; a copy of the store does.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -125,10 +126,11 @@ impl ChainFolder {
         }
     }
 
-    /// Tells other processes, which cannot use the folder now, where this one answers JSON-RPC.
+    /// Announces the URL at which this process answers JSON-RPC to processes that find the folder
+    /// in use.
     ///
     /// # Errors
-    /// The file system refuses.
+    /// The file system returned an error.
     pub fn answers_at(&mut self, url: &str) -> Result<(), FolderError> {
         let path = self.path.join(LOCK);
         write!(self.lock, "\n{url}").map_err(failed(&path))
@@ -137,7 +139,8 @@ impl ChainFolder {
     fn lock(folder: &Path) -> Result<Self, FolderError> {
         let path = folder.join(LOCK);
         let mut options = OpenOptions::new();
-        // The file may hold another process's id: it is emptied once the lock is held.
+        // Not truncated: another process may hold the lock, and the file has its id. It is emptied
+        // once the lock is held.
         options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(&path).map_err(failed(&path))?;
         match file.try_lock() {
@@ -149,7 +152,7 @@ impl ChainFolder {
         Ok(Self { path: folder.to_owned(), lock: file })
     }
 
-    /// The folder in which the store lies.
+    /// Returns the path of the subfolder with the store.
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.path.join(STATE)
@@ -158,14 +161,15 @@ impl ChainFolder {
 
 impl Drop for ChainFolder {
     fn drop(&mut self) {
-        // Closing the file is not enough: a process that this one starts has the file for a moment.
-        // If this fails, the system releases the lock when the last of them has closed it.
+        // Closing the file is not enough: a child process being started shares the file for a
+        // moment. If unlocking fails, the system releases the lock when the last process has closed
+        // the file.
         let _ = self.lock.unlock();
     }
 }
 
-/// Name of something in `folder`, the first by name, that no chain has put there. In the folder of a
-/// chain there may be anything.
+/// Returns the first name, alphabetically, of an entry of `folder` that does not belong to a chain.
+/// The folder of a chain may hold any other files.
 fn foreign(folder: &Path) -> io::Result<Option<String>> {
     if folder.join(LOCK).is_file() && folder.join(STATE).is_dir() {
         return Ok(None);

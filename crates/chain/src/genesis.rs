@@ -1,4 +1,4 @@
-//! geth's genesis file: the state that a chain begins with, and its first header.
+//! Genesis files in geth's format: a chain's initial state and first header.
 
 use crate::{
     AccountChange, AccountRecord, DECLARED_ACCESSES, DurableBatch, FIXED_BASE_FEE, Head, Rules,
@@ -14,17 +14,17 @@ use alloy_trie::root::state_root_ref_unhashed;
 use revm::primitives::hardfork::SpecId;
 use thiserror::Error;
 
-/// Fields of the configuration that are no forks and that switch a rule on.
+/// Fields of the configuration that switch a rule on or off and are not forks.
 const FLAGS: [&str; 3] = [DECLARED_ACCESSES, ZERO_BASE_FEE, FIXED_BASE_FEE];
-/// Besu's fields for rules that no block here obeys.
+/// Besu's fields for rules that are not supported.
 const FOREIGN_RULES: [&str; 3] = ["contractSizeLimit", "evmStackSize", "ecCurve"];
 
-/// Gas limit and base fee of a genesis that states none, as geth has them.
+/// Gas limit and base fee of a genesis that states none, as in geth.
 const GAS_LIMIT: u64 = 4_712_388;
 const BASE_FEE: u64 = 1_000_000_000;
 
-/// Header of the first block: its state root is computed from the accounts, the fields of later
-/// forks are there if the configuration has them active.
+/// Returns the header of the first block. Its state root is computed from the accounts; fields of
+/// later forks are present if the configuration activates the fork.
 #[must_use]
 pub fn header(genesis: &Genesis) -> Header {
     let mut header = Header {
@@ -57,7 +57,7 @@ pub fn header(genesis: &Genesis) -> Header {
     header
 }
 
-/// The state that `genesis` describes, at the block `head`.
+/// Returns the state that `genesis` describes, as a batch for the block `head`.
 #[must_use]
 pub fn batch(genesis: &Genesis, head: Head) -> DurableBatch {
     let mut batch = DurableBatch { head, ..DurableBatch::default() };
@@ -84,51 +84,51 @@ fn add(batch: &mut DurableBatch, address: Address, account: &GenesisAccount) {
     batch.codes.extend(code.map(|(code, hash)| (hash, code.clone())));
 }
 
-/// Why no chain begins with a genesis.
+/// Reason why a chain cannot begin with a genesis.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GenesisError {
-    /// A rule of the chain is switched on by another type than it has to be.
+    /// A field that switches a rule is not a boolean.
     #[error("config.{field} is {value}; write true or false")]
     Flag {
-        /// The field.
+        /// Name of the field.
         field: &'static str,
-        /// What it is.
+        /// Its value.
         value: String,
     },
-    /// A field for a fork or a rule that no block here obeys.
+    /// A field stands for a fork or a rule that is not supported.
     #[error(
         "config.{field} asks for rules that are not known here, so blocks would obey others without a word; leave it \
          out if those are the ones you want"
     )]
     Unknown {
-        /// The field.
+        /// Name of the field.
         field: String,
     },
-    /// A fork begins before one that has to come first.
+    /// A fork begins before one that must precede it.
     #[error("config.{later} is {at}, before config.{earlier}; forks begin one after the other")]
     Order {
-        /// The fork that has to come first.
+        /// The fork that must come first.
         earlier: &'static str,
         /// The fork that begins before it.
         later: &'static str,
-        /// Where it begins.
+        /// Block number or time at which `later` begins.
         at: u64,
     },
-    /// No number or time is left for a next block.
+    /// The genesis has the maximum number or time, so no block can follow.
     #[error("{field} is {value:#x}, after which no block can come; state a smaller one")]
     Last {
-        /// The field.
+        /// Name of the field.
         field: &'static str,
-        /// What it is.
+        /// Its value.
         value: u64,
     },
 }
 
-/// Whether a chain that begins with `genesis` obeys all of its configuration.
+/// Checks that a chain that begins with `genesis` obeys its whole configuration.
 ///
 /// # Errors
-/// The first thing in it that blocks would not obey, or that leaves no room for blocks.
+/// Returns the first field that blocks would not obey, or that leaves no room for blocks.
 pub fn check(genesis: &Genesis) -> Result<(), GenesisError> {
     flags(genesis)?;
     let config = &genesis.config;
@@ -170,7 +170,8 @@ pub fn check(genesis: &Genesis) -> Result<(), GenesisError> {
     Ok(())
 }
 
-/// Forks that are left out count as active with the next one that is there.
+/// Checks that `forks` begin in order. An omitted fork is activated by the next one that is
+/// present.
 fn in_order(forks: &[(&'static str, Option<u64>)]) -> Result<(), GenesisError> {
     let mut before: Option<(&'static str, u64)> = None;
     for (later, at) in forks.iter().filter_map(|(name, since)| Some((*name, (*since)?))) {
@@ -182,7 +183,8 @@ fn in_order(forks: &[(&'static str, Option<u64>)]) -> Result<(), GenesisError> {
     Ok(())
 }
 
-/// A node that took another type for no rule would leave the others.
+/// Checks the types of [`FLAGS`]. A node that read a wrong type as "off" would silently diverge
+/// from nodes that read it as "on".
 fn flags(genesis: &Genesis) -> Result<(), GenesisError> {
     for field in FLAGS {
         if let Some(value) = genesis.config.extra_fields.get(field).filter(|it| !it.is_boolean()) {
@@ -192,14 +194,14 @@ fn flags(genesis: &Genesis) -> Result<(), GenesisError> {
     Ok(())
 }
 
-/// What the store keeps of a genesis: all but the accounts, which are in its tables.
+/// Encodes a genesis for the store: everything except the accounts, which are in its tables.
 ///
 /// # Errors
-/// A rule of the chain is of another type than it has to be.
+/// A field that switches a rule is not a boolean.
 pub fn encode(genesis: &Genesis) -> Result<Vec<u8>, StoreError> {
     stored_flags(genesis)?;
     let mut kept = Genesis { alloc: Default::default(), ..genesis.clone() };
-    // alloy writes it as a number, which it does not read again if that is above 64 bits.
+    // alloy writes it as a JSON number, and cannot read it back if it exceeds 64 bits.
     let total = kept.config.terminal_total_difficulty.filter(|it| *it > U256::from(u64::MAX));
     if let Some(total) = total {
         let text = format!("{total:#x}").into();
@@ -209,10 +211,10 @@ pub fn encode(genesis: &Genesis) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(&kept).map_err(StoreError::backend)
 }
 
-/// The genesis as the store keeps it.
+/// Decodes a genesis that [`encode`] has written.
 ///
 /// # Errors
-/// The bytes are not what [`encode`] gives.
+/// The bytes were not written by [`encode`].
 pub fn decode(bytes: &[u8]) -> Result<Genesis, StoreError> {
     let genesis = serde_json::from_slice(bytes)
         .map_err(|error| StoreError::Damaged { what: format!("the genesis: {error}") })?;
@@ -249,7 +251,7 @@ mod tests {
         }
     }
 
-    /// What a genesis file's configuration says, and the error for it.
+    /// Checks a genesis with this `config` and these header `fields`, and returns the error.
     fn error(config: serde_json::Value, fields: serde_json::Value) -> Option<GenesisError> {
         let mut genesis: Genesis = serde_json::from_value(fields).expect("header fields");
         genesis.config = serde_json::from_value(config).expect("a configuration");
@@ -272,7 +274,7 @@ mod tests {
         assert_eq!(error(times(7, 7), json!({})), None);
         let blocks = json!({"eip150Block": 9, "londonBlock": 3});
         assert_eq!(error(blocks, json!({})), order("eip150Block", "londonBlock", 3));
-        // Forks that are left out are active with the next one.
+        // An omitted fork is activated by the next one that is present.
         assert_eq!(error(json!({"osakaTime": 5, "londonBlock": 0}), json!({})), None);
         for field in ["timestamp", "number"] {
             let last = GenesisError::Last { field, value: u64::MAX };

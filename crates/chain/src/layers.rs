@@ -1,4 +1,4 @@
-//! The state that a block executes on: the store, and above it the blocks that are not written yet.
+//! The state that a block executes on: the store, overlaid with the blocks not written yet.
 
 use crate::{ExecutedBlock, Head, Snapshot, StateReader, StoreError};
 use alloy_primitives::{Address, B256, U256};
@@ -10,11 +10,11 @@ use revm::{
 };
 use std::sync::Arc;
 
-/// The changes of blocks that are not written yet, over the state in the store. Clones share both;
-/// each worker has one.
+/// Changes of blocks that are not written yet, layered over the state in the store. Each worker has
+/// a clone; clones share layers and snapshot.
 ///
-/// The store may already hold some of the blocks in `layers`: a block's changes read the same from
-/// either.
+/// The store may already hold some of the blocks in `layers`: reading a block's changes from its
+/// layer or from the store gives the same values.
 #[derive(Clone, Debug)]
 pub struct LayeredState<S> {
     /// Newest first.
@@ -23,20 +23,20 @@ pub struct LayeredState<S> {
 }
 
 impl<S: Snapshot> LayeredState<S> {
-    /// Puts `layers`, newest first, over the state of `reader`, which must be that after the block
-    /// before the oldest of them, or a later one of them.
+    /// Layers `layers`, newest first, over the state of `reader`. That must be the state after the
+    /// parent of the oldest layer, or after one of the layers.
     pub(crate) fn new(layers: Arc<[Arc<ExecutedBlock>]>, reader: StateReader<S>) -> Self {
         Self { layers, reader }
     }
 
-    /// The block after which the state is.
+    /// Returns the last block that the state includes.
     #[must_use]
     pub fn head(&self) -> Head {
         self.layers.first().map_or(self.reader.head(), |newest| newest.head)
     }
 
-    /// The same without the blocks after `number`, where the reader has none of them. Otherwise the reader,
-    /// which is the state after a later block.
+    /// Returns the state without the layers after block `number`. If the reader's state already
+    /// includes that block, returns the reader without layers, which may include later blocks.
     pub(crate) fn up_to(&self, number: u64) -> Self {
         let is_in_reader = number <= self.reader.head().number;
         let kept = |layer: &&Arc<ExecutedBlock>| !is_in_reader && layer.head.number <= number;
@@ -44,7 +44,7 @@ impl<S: Snapshot> LayeredState<S> {
         Self { layers, reader: self.reader.clone() }
     }
 
-    /// The state in the store.
+    /// Returns the reader of the state in the store.
     pub(crate) const fn reader(&self) -> &StateReader<S> {
         &self.reader
     }
@@ -80,8 +80,8 @@ impl<S: Snapshot> DatabaseRef for LayeredState<S> {
             if let Some(slot) = account.storage.get(&index) {
                 return Ok(slot.present_value);
             }
-            // A block that created the account does not say that older slots are zero: a genesis may
-            // have slots where no account is.
+            // A block that created an account does not imply that its other slots are zero: a
+            // genesis may set slots at an address without an account.
             if account.was_destroyed() {
                 return Ok(U256::ZERO);
             }
@@ -108,10 +108,10 @@ mod tests {
     use revm::database::{AccountStatus, BundleAccount, BundleState, states::StorageSlot};
     use std::collections::BTreeMap;
 
-    /// What a block does to an account: clears it first or not, leaves it with a nonce or not, and
-    /// writes slots.
+    /// What a block does to an account: whether it clears the account first, the nonce afterwards
+    /// (`None` destroys the account), and the slots it writes.
     type Act = (bool, Option<u64>, BTreeMap<u64, u64>);
-    /// Account `i` of a block.
+    /// Acts of a block, by account.
     type Acts = BTreeMap<u8, Act>;
 
     fn acts() -> impl Strategy<Value = Vec<Acts>> {
@@ -133,13 +133,13 @@ mod tests {
         Bytecode::new_raw(if nonce == 0 { Vec::new() } else { vec![nonce as u8] }.into())
     }
 
-    /// The block with these acts, on the state of `before`.
+    /// Makes the block with these acts on the state `before`.
     fn executed(number: u64, acts: &Acts, before: &impl DatabaseRef) -> ExecutedBlock {
         let mut changes = BundleState::default();
         for (index, (cleared, nonce, slots)) in acts {
             let address = Address::repeat_byte(*index);
             let original_info = before.basic_ref(address).ok().flatten();
-            // An account that ends is cleared.
+            // Destroying an account clears it.
             let cleared = *cleared || nonce.is_none();
             let slot = |(slot, value): (&u64, &u64)| {
                 let (slot, value) = (U256::from(*slot), U256::from(*value));
@@ -171,7 +171,7 @@ mod tests {
         }
     }
 
-    /// All reads that a block could do.
+    /// Reads everything that a block could read.
     fn reads(state: &impl DatabaseRef<Error = StoreError>) -> Vec<String> {
         let mut found = Vec::new();
         for index in 0..3 {
@@ -202,13 +202,13 @@ mod tests {
                 if index < written {
                     commit(&store, &batch, Keep::default()).unwrap();
                 }
-                // The oldest layer may be in the store, too.
+                // The oldest layer may also be in the store.
                 if index + 1 >= written {
                     layers.insert(0, Arc::new(block));
                 }
                 let layered = LayeredState::new(layers.clone().into(), open(&store).unwrap());
                 states.push(open(&all).unwrap());
-                // The last state, and each one before it.
+                // Compare the last state, and each earlier one.
                 prop_assert_eq!(reads(&layered), reads(&open(&all).unwrap()));
                 for (number, state) in (0_u64..).zip(&states) {
                     let past = PastState::after(&layered, number, |reader, number| {

@@ -1,9 +1,9 @@
-//! Executes EVM blocks one after the other, on a state that an embedded store keeps.
+//! Executes EVM blocks one after the other on a state kept in an embedded store.
 //!
-//! A [`StateStore`] keeps bytes; [`StateReader`] reads Ethereum's state from it, as a revm
-//! [`DatabaseRef`](revm::DatabaseRef); [`DurableBatch`] is what one block changes, written as one
-//! transaction of the store. A block is durable once the store's head names it. [`Chain`] executes
-//! a block while the ones before it are being written.
+//! A [`StateStore`] stores bytes; a [`StateReader`] reads Ethereum's state from it, as a revm
+//! [`DatabaseRef`](revm::DatabaseRef). A [`DurableBatch`] holds the changes of one block and is
+//! written in one transaction of the store. A block is durable once the store's head names it.
+//! [`Chain`] executes a block while the blocks before it are being written.
 //!
 //! ```
 //! use braid_chain::{
@@ -16,7 +16,7 @@
 //! create(&store, b"{}", &DurableBatch::default(), StateRoots::Computed)?;
 //! let mut chain = Chain::open(store.clone(), ChainConfig::default())?;
 //! let env = BlockEnv { number: U256::from(1), ..BlockEnv::default() };
-//! // This chain has no system contracts.
+//! This chain has no system contracts.
 //! let rules = ChainRules { system_calls: false, ..ChainRules::default() };
 //! let block = Block { env, rules, ..Block::default() };
 //! let hash = B256::repeat_byte(1);
@@ -39,10 +39,11 @@
 //!
 //! # Stability
 //!
-//! What these rows name follows Semantic Versioning. It shows types of `braid-evm`, revm and alloy: a
-//! new major version of theirs is a new one of this crate. One exception: any release may add fields to
-//! [`ChainBlock`] and [`DurableBatch`], so write `..ChainBlock::default()`. A store with another
-//! [`SCHEMA`] is not opened; its blocks are executed again from the genesis.
+//! The items in this table follow Semantic Versioning. They expose types of `braid-evm`, revm and
+//! alloy, so a new major version of one of those crates is a new major version of this crate. There
+//! is one exception: any release may add fields to [`ChainBlock`] and [`DurableBatch`], so write
+//! `..ChainBlock::default()`. A store with a different [`SCHEMA`] is not opened; its blocks must be
+//! executed again from the genesis.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

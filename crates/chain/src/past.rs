@@ -8,25 +8,26 @@ use revm::{
 };
 use std::sync::Arc;
 
-/// The state after an earlier block, read from that after a later one and the undo records of the blocks
-/// between them. It has the snapshot of the later state and no other one, so a node that reads many
-/// keeps no more in the store from being removed.
+/// The state after an earlier block, read from a later state and the undo records of the blocks in
+/// between. It holds only the snapshot of the later state, so reading many past states does not
+/// keep more old data in the store alive.
 #[derive(Clone, Debug)]
 pub struct PastState<S> {
-    /// The block after which the state is.
+    /// Number of the last block that the state includes.
     number: u64,
-    /// Undo records of later blocks, oldest first. Where there are any, `state` has no layers.
+    /// Undo records of later blocks, oldest first. If there are any, `state` has no layers.
     undone: Arc<[Arc<Undo>]>,
     state: LayeredState<S>,
 }
 
 impl<S: Snapshot> PastState<S> {
-    /// The state after block `number`: the head of `state`, or an earlier block. `undo` gives the undo
-    /// record of the block with a number, as the reader [has it](StateReader::undo) unless it was kept; it is
-    /// asked for the newest one first. `None` if one of them is not there, or for a later block.
+    /// Returns the state after block `number`, which is the head of `state` or earlier. `undo`
+    /// returns the undo record of a block by its number, from a cache or from the
+    /// [reader](StateReader::undo); it is called for the newest block first. Returns `None` if an
+    /// undo record is missing, or if the block is later than the head of `state`.
     ///
     /// # Errors
-    /// As `undo`.
+    /// Returns the errors of `undo`.
     pub fn after<E>(
         state: &LayeredState<S>,
         number: u64,
@@ -57,7 +58,7 @@ impl<S: Snapshot> DatabaseRef for PastState<S> {
     }
 
     fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, StoreError> {
-        // A code stays in the store.
+        // Codes are never removed from the store.
         self.state.code_by_hash_ref(code_hash)
     }
 

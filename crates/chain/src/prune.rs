@@ -1,42 +1,42 @@
-//! Removing old undo records, receipts and block hashes.
+//! Pruning of old undo records, receipts and block hashes.
 
 use crate::{Snapshot, StateStore, StoreError, Table, Writes, open};
 use std::mem;
 
-/// Hashes of earlier blocks that a block can ask for, by `BLOCKHASH`.
+/// Number of earlier blocks whose hash the `BLOCKHASH` opcode can read.
 const REACH: u64 = 256;
 
-/// Records that one transaction of the store removes.
+/// Number of records that one transaction of the store removes.
 const AT_ONCE: usize = 1_000;
 
-/// What was removed.
+/// What was pruned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Number of undo records removed.
+    /// Number of removed undo records.
     pub undo_blocks: u64,
     /// Number of blocks whose receipts were removed.
     pub receipt_blocks: u64,
-    /// Number of block hashes.
+    /// Number of removed block hashes.
     pub block_hashes: u64,
-    /// Bytes of these records, keys included.
+    /// Total size of the removed records, including keys.
     pub bytes: u64,
 }
 
-/// Removes the undo records of all but the last `undo_blocks` blocks, and the block hashes that no
-/// block can ask for any more, not even after these blocks have been unwound; and the receipts of all
-/// but the last `receipt_blocks` blocks, unless `None`; those of the last block stay where the block
-/// itself is kept. The oldest records go first, a thousand in one
-/// transaction.
+/// Removes the undo records of all but the last `undo_blocks` blocks, and block hashes that no
+/// block can read any more, not even after those blocks are unwound. Unless `receipt_blocks` is
+/// `None`, also removes the receipts of all but the last `receipt_blocks` blocks, but never those
+/// of the last block if the store keeps that block. Oldest records are removed first, a thousand
+/// per transaction.
 ///
 /// # Errors
-/// The store failed. What was removed before stays so, and the rest can be removed later.
+/// The store failed. Records already removed stay removed; the rest can be removed later.
 pub fn prune<S: StateStore>(
     store: &S,
     undo_blocks: u64,
     receipt_blocks: Option<u64>,
 ) -> Result<Pruned, StoreError> {
     let reader = open(store)?;
-    // The first of the last blocks.
+    // Number of the first of the last `blocks` blocks.
     let first = |blocks: u64| {
         let before = reader.head().number.saturating_sub(blocks);
         before.saturating_add(1)
@@ -47,17 +47,18 @@ pub fn prune<S: StateStore>(
         |table, below| remove(store, reader.snapshot(), table, below, &mut pruned.bytes);
     pruned.undo_blocks = remove(Table::Undo, first_undo)?;
     if let Some(blocks) = receipt_blocks {
-        // A block that is kept as the last one is what a node answers from: its receipts stay.
+        // A node answers requests from the last block if the store keeps it, so its receipts stay.
         let is_kept = reader.block(reader.head().number)?.is_some();
         let blocks = blocks.max(u64::from(is_kept));
         pruned.receipt_blocks = remove(Table::Receipts, first(blocks))?;
     }
-    // It is the next block once all that can be unwound have been.
+    // The block that reaches back furthest is `first_undo`: it is the next one after unwinding all
+    // blocks that can be unwound.
     pruned.block_hashes = remove(Table::BlockHashes, first_undo.saturating_sub(REACH))?;
     Ok(pruned)
 }
 
-/// Removes the records of blocks below `below`, and returns their number.
+/// Removes the records of all blocks below `below`, and returns their number.
 fn remove<S: StateStore>(
     store: &S,
     snapshot: &S::Snapshot,

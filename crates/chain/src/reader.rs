@@ -15,10 +15,10 @@ use revm::{
     state::{AccountInfo, Bytecode},
 };
 
-/// Opens the chain in `store` and returns a reader of its state at the head.
+/// Opens the chain in `store`, and returns a reader of the state at its head.
 ///
 /// # Errors
-/// The store holds no chain, or one that another version wrote.
+/// The store holds no chain, or one written with a different schema version.
 pub fn open<S: StateStore>(store: &S) -> Result<StateReader<S::Snapshot>, StoreError> {
     let snapshot = store.snapshot()?;
     let Some(schema) = snapshot.get(Table::Meta, SCHEMA_KEY)? else {
@@ -32,7 +32,8 @@ pub fn open<S: StateStore>(store: &S) -> Result<StateReader<S::Snapshot>, StoreE
     StateReader::new(snapshot)
 }
 
-/// The state after one block. Clones share the snapshot; each worker has one.
+/// Reads the state after a block from a snapshot. Each worker has a clone; clones share the
+/// snapshot.
 #[derive(Clone, Debug)]
 pub struct StateReader<S> {
     snapshot: S,
@@ -40,7 +41,7 @@ pub struct StateReader<S> {
 }
 
 impl<S: Snapshot> StateReader<S> {
-    /// Reads the state that `snapshot` holds.
+    /// Creates a reader of the state in `snapshot`.
     ///
     /// # Errors
     /// The snapshot holds no chain.
@@ -49,13 +50,13 @@ impl<S: Snapshot> StateReader<S> {
         Ok(Self { head: Head::decode(&head)?, snapshot })
     }
 
-    /// The block after which the state is.
+    /// Returns the last block that the state includes.
     #[must_use]
     pub const fn head(&self) -> Head {
         self.head
     }
 
-    /// The bytes that describe the chain, as [`create`](crate::create) was given them.
+    /// Returns the description of the chain that was passed to [`create`](crate::create).
     ///
     /// # Errors
     /// The store failed.
@@ -64,7 +65,8 @@ impl<S: Snapshot> StateReader<S> {
         genesis.ok_or_else(|| StoreError::damaged("the genesis is missing"))
     }
 
-    /// The block that the chain began with; `None` if an earlier version of this crate created it.
+    /// Returns the block that the chain began with; `None` if an earlier version of this crate
+    /// created the chain.
     ///
     /// # Errors
     /// The store failed.
@@ -74,8 +76,8 @@ impl<S: Snapshot> StateReader<S> {
         first.map_err(|error| error.of("the first block"))
     }
 
-    /// Header of the last block, if that was written with it. That of a chain's first block follows
-    /// from the genesis.
+    /// Returns the header of the last block, if the block was written with it. The header of a
+    /// chain's first block is not stored, as it follows from the genesis.
     ///
     /// # Errors
     /// The store failed.
@@ -90,7 +92,7 @@ impl<S: Snapshot> StateReader<S> {
         Ok(block.and_then(|block| header_of(&block).ok()).filter(of_head))
     }
 
-    /// The state root, if the chain has state roots.
+    /// Returns the state root; `None` if the chain has no state roots.
     ///
     /// # Errors
     /// The store failed.
@@ -100,12 +102,12 @@ impl<S: Snapshot> StateReader<S> {
         root.map_err(|_| StoreError::damaged("the state root"))
     }
 
-    /// The tables that are read.
+    /// Returns the snapshot that is read.
     pub(crate) const fn snapshot(&self) -> &S {
         &self.snapshot
     }
 
-    /// The account at `address`.
+    /// Returns the account at `address`; `None` if it does not exist.
     ///
     /// # Errors
     /// The store failed.
@@ -116,10 +118,10 @@ impl<S: Snapshot> StateReader<S> {
         record.and_then(decode).map_err(|error| error.of(format!("account {address}")))
     }
 
-    /// The code with this hash.
+    /// Returns the code with this hash.
     ///
     /// # Errors
-    /// The store failed, or no code has this hash.
+    /// The store failed, or it has no code with this hash.
     pub fn code(&self, hash: B256) -> Result<Vec<u8>, StoreError> {
         if hash == KECCAK256_EMPTY || hash.is_zero() {
             return Ok(Vec::new());
@@ -129,7 +131,8 @@ impl<S: Snapshot> StateReader<S> {
         code.ok_or_else(|| StoreError::damaged(format!("the code {hash} is missing")))
     }
 
-    /// Receipts of the block with this number, if they are kept: see [`Keep`](crate::Keep).
+    /// Returns the receipts of the block with this number, if they are kept: see
+    /// [`Keep`](crate::Keep).
     ///
     /// # Errors
     /// The store failed.
@@ -140,7 +143,7 @@ impl<S: Snapshot> StateReader<S> {
         receipts.map_err(|_| StoreError::damaged(format!("the receipts of block {number}")))
     }
 
-    /// The block with this number in RLP, with its transactions, if it is kept: see
+    /// Returns the block with this number in RLP, including its transactions, if it is kept: see
     /// [`Keep`](crate::Keep).
     ///
     /// # Errors
@@ -149,7 +152,7 @@ impl<S: Snapshot> StateReader<S> {
         self.snapshot.get(Table::Blocks, &number.to_be_bytes())
     }
 
-    /// Hash of the block with this number, if it is in the store.
+    /// Returns the hash of the block with this number, if it is in the store.
     ///
     /// # Errors
     /// The store failed.
@@ -161,7 +164,7 @@ impl<S: Snapshot> StateReader<S> {
         hash.map_err(|_| StoreError::damaged(format!("the hash of block {number}")))
     }
 
-    /// The undo record of the block with this number, if that is kept.
+    /// Returns the undo record of the block with this number, if it is kept.
     ///
     /// # Errors
     /// The store failed.
@@ -169,8 +172,9 @@ impl<S: Snapshot> StateReader<S> {
         self.undo_within(number, usize::MAX)
     }
 
-    /// The same, if it [takes](Undo::bytes) at most `bytes`. A longer one is not decoded: before
-    /// Cancun a transaction could clear a storage of any size.
+    /// Returns the undo record if it [takes](Undo::bytes) at most `bytes` of memory. A record that
+    /// is certain to take more is not even decoded: before Cancun, a transaction could clear a
+    /// storage of any size.
     ///
     /// # Errors
     /// The store failed.
@@ -182,7 +186,7 @@ impl<S: Snapshot> StateReader<S> {
         undo.map_err(|error| error.of(format!("the undo record of block {number}")))
     }
 
-    /// All accounts, by address.
+    /// Iterates over all accounts, in order of address.
     pub fn accounts(
         &self,
     ) -> impl Iterator<Item = Result<(Address, AccountRecord), StoreError>> + '_ {
@@ -195,7 +199,7 @@ impl<S: Snapshot> StateReader<S> {
         })
     }
 
-    /// All slots that are not zero, by address and number.
+    /// Iterates over all slots that are not zero, in order of address and slot number.
     pub fn all_slots(
         &self,
     ) -> impl Iterator<Item = Result<(Address, U256, U256), StoreError>> + '_ {
@@ -211,7 +215,7 @@ impl<S: Snapshot> StateReader<S> {
         })
     }
 
-    /// The slots of `address` that are not zero, by number.
+    /// Iterates over the slots of `address` that are not zero, in order of slot number.
     pub fn slots(
         &self,
         address: Address,
@@ -233,7 +237,8 @@ impl<S: Snapshot> DatabaseRef for StateReader<S> {
 
     fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, StoreError> {
         let code = Bytes::from(self.code(code_hash)?);
-        // Until London contracts may begin with the bytes of a delegation, 0xef01, and be none.
+        // Before London a contract's code could begin with 0xef01, like an EIP-7702 delegation,
+        // without being one.
         let checked = Bytecode::new_raw_checked(code.clone());
         Ok(checked.unwrap_or_else(|_| Bytecode::new_legacy(code)))
     }

@@ -1,4 +1,4 @@
-//! How records are written: fixed fields big-endian, so that keys sort by number.
+//! Encoding of the store's records. Fixed fields are big-endian, so that keys sort by number.
 
 use crate::StoreError;
 use alloy_consensus::Header;
@@ -6,25 +6,26 @@ use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use alloy_rlp::{Decodable, Header as RlpHeader};
 use revm::state::AccountInfo;
 
-/// Version of the layout of all tables. A store with another version is not opened.
+/// Version of the layout of all tables. A store with a different version is not opened.
 pub const SCHEMA: u32 = 2;
 
 pub(crate) const SCHEMA_KEY: &[u8] = b"schema";
 pub(crate) const HEAD_KEY: &[u8] = b"head";
 pub(crate) const GENESIS_KEY: &[u8] = b"genesis";
 pub(crate) const STATE_ROOT_KEY: &[u8] = b"state-root";
-/// The block that the chain began with. Folders of earlier versions lack it.
+/// Key of the block that the chain began with; missing in folders of earlier versions.
 pub(crate) const FIRST_KEY: &[u8] = b"first";
-/// Header of the last block in RLP, unless a later block was written without its header.
+/// Key of the last block's header in RLP. If a later block was written without its header, the
+/// record is that of an earlier block.
 pub(crate) const HEADER_KEY: &[u8] = b"header";
 
-/// Decodes the header of a block in RLP, and nothing else of it.
+/// Decodes only the header of a block in RLP.
 pub(crate) fn header_of(mut block: &[u8]) -> Result<Header, alloy_rlp::Error> {
     let mut fields = RlpHeader::decode_bytes(&mut block, true)?;
     Header::decode(&mut fields)
 }
 
-/// A block by number and hash.
+/// Number and hash of a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Head {
     /// Number of the block.
@@ -50,7 +51,7 @@ impl Head {
 pub struct FirstBlock {
     /// The block.
     pub head: Head,
-    /// The state root after it, if it was stated or computed.
+    /// State root after the block, if it was given or computed.
     pub state_root: Option<B256>,
 }
 
@@ -68,20 +69,20 @@ impl FirstBlock {
     }
 }
 
-/// An account without its storage; its code is kept by hash.
+/// An account without its storage. The code is stored separately, by hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountRecord {
-    /// Number of transactions sent, or for a contract of contracts created plus one.
+    /// Number of transactions sent; for a contract, one plus the number of contracts it created.
     pub nonce: u64,
     /// Balance in wei.
     pub balance: U256,
-    /// Keccak-256 hash of the code; that of no bytes if there is none.
+    /// Keccak-256 hash of the code; the hash of no bytes if there is no code.
     pub code_hash: B256,
 }
 
 impl From<&AccountInfo> for AccountRecord {
     fn from(info: &AccountInfo) -> Self {
-        // revm writes either hash for an account without code.
+        // revm uses either hash for an account without code.
         let code_hash = if info.code_hash.is_zero() { KECCAK256_EMPTY } else { info.code_hash };
         Self { nonce: info.nonce, balance: info.balance, code_hash }
     }
@@ -100,12 +101,12 @@ impl From<AccountRecord> for AccountInfo {
 }
 
 impl AccountRecord {
-    /// One that does not exist reads like this.
+    /// The record as which a missing account reads.
     pub(crate) const fn empty() -> Self {
         Self { nonce: 0, balance: U256::ZERO, code_hash: KECCAK256_EMPTY }
     }
 
-    /// Whether it has neither nonce nor code, so that a contract may be created there.
+    /// Whether nonce and code are empty, so that a contract may be created at the address.
     pub(crate) fn is_blank(self) -> bool {
         self.nonce == 0 && self.code_hash == KECCAK256_EMPTY
     }
@@ -135,7 +136,7 @@ impl AccountRecord {
     }
 }
 
-/// Key of a slot.
+/// Key of a slot in its table.
 pub(crate) fn slot_key(address: Address, slot: U256) -> Vec<u8> {
     [address.as_slice(), &slot.to_be_bytes::<32>()].concat()
 }
@@ -146,46 +147,46 @@ pub(crate) fn slot_of_key(key: &[u8]) -> Result<(Address, U256), StoreError> {
     fields.end(of)
 }
 
-/// Value of a slot, without leading zeros.
+/// Encodes a slot's value without leading zeros.
 pub(crate) fn slot_value(value: U256) -> Vec<u8> {
     value.to_be_bytes_trimmed_vec()
 }
 
-/// A number of at most 32 bytes.
+/// Decodes a number of at most 32 bytes.
 pub(crate) fn number_256(bytes: &[u8]) -> Result<U256, StoreError> {
     U256::try_from_be_slice(bytes).ok_or_else(|| StoreError::damaged("a number above 256 bits"))
 }
 
-/// Undo record of a block: values before it.
+/// Undo record of a block: the values before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Undo {
-    /// The block before.
+    /// The block's parent.
     pub parent: Head,
-    /// Accounts as they were, by address; `None` if the account did not exist.
+    /// Accounts before the block, sorted by address; `None` if the account did not exist.
     pub accounts: Vec<(Address, Option<AccountRecord>)>,
-    /// Slots as they were, by address and number; zero if the slot was not there.
+    /// Slots before the block, sorted by address and slot number; zero if the slot was not set.
     pub slots: Vec<(Address, U256, U256)>,
 }
 
 impl Undo {
-    /// Memory that its entries take.
+    /// Memory that the entries take, in bytes.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         size_of_val(self.accounts.as_slice()).saturating_add(size_of_val(self.slots.as_slice()))
     }
 
-    /// What the record with these bytes takes in memory at least.
+    /// Lower bound of [`bytes`](Self::bytes) for an encoded record, without decoding it.
     pub(crate) const fn least_bytes(encoded: &[u8]) -> usize {
         encoded.len().saturating_sub(HEAD_BYTES)
     }
 
-    /// The account as it was; `None` if the block did not change it.
+    /// Returns the account before the block; `None` if the block did not change it.
     pub(crate) fn account(&self, address: Address) -> Option<Option<AccountRecord>> {
         let found = self.accounts.binary_search_by_key(&address, |(address, _)| *address);
         self.accounts.get(found.ok()?).map(|(_, account)| *account)
     }
 
-    /// The slot as it was; `None` if the block did not change it.
+    /// Returns the slot's value before the block; `None` if the block did not change it.
     pub(crate) fn slot(&self, address: Address, slot: U256) -> Option<U256> {
         let key = |(address, slot, _): &(Address, U256, U256)| (*address, *slot);
         let found = self.slots.binary_search_by_key(&(address, slot), key);
@@ -198,7 +199,7 @@ impl Undo {
             let record = account.map(AccountRecord::encode).unwrap_or_default();
             bytes.push(ACCOUNT);
             bytes.extend(address);
-            // An account takes 73 bytes at most, and 9 at least.
+            // An account's record has 9 to 73 bytes.
             bytes.push(u8::try_from(record.len()).unwrap_or(u8::MAX));
             bytes.extend(record);
         }
@@ -233,19 +234,20 @@ impl Undo {
                 [other] => return Err(StoreError::damaged(format!("undo entry of kind {other}"))),
             }
         }
-        // They may stay in memory, where `bytes` counts.
+        // Records may be cached, and `bytes` does not count spare capacity.
         undo.accounts.shrink_to_fit();
         undo.slots.shrink_to_fit();
         Ok(undo)
     }
 }
 
-/// The parent at the beginning of an undo record. Each entry behind it takes more in memory.
+/// Length of the parent at the beginning of an undo record. Each entry after it takes more bytes in
+/// memory than encoded.
 const HEAD_BYTES: usize = 40;
 const ACCOUNT: u8 = 0;
 const SLOT: u8 = 1;
 
-/// Fields of a record, taken from the front.
+/// The remaining bytes of a record. Fields are taken from the front.
 struct Fields<'b>(&'b [u8]);
 
 impl<'b> Fields<'b> {
@@ -273,7 +275,7 @@ impl<'b> Fields<'b> {
         self.take().map(U256::from_be_bytes::<32>)
     }
 
-    /// As many bytes as the first one says.
+    /// Takes a length byte, and as many bytes as it says.
     fn counted(&mut self) -> Result<&'b [u8], StoreError> {
         let [count] = self.take::<1>()?;
         let bytes: &'b [u8] = self.0;

@@ -1,4 +1,4 @@
-//! Blocks as geth's `export` writes them: one RLP list after the other.
+//! Blocks as `geth export` writes them: a sequence of RLP lists.
 
 use crate::{ChainBlock, Expected, Head, Rules, record::header_of};
 use alloy_consensus::{
@@ -19,7 +19,7 @@ use std::{
 };
 use thiserror::Error;
 
-/// A block of more bytes than this is taken for something else than a block.
+/// Longer items are rejected, as they cannot be blocks.
 const MAX_BLOCK_BYTES: usize = 64 << 20;
 
 /// With fewer transactions than this, starting threads costs more than it saves.
@@ -27,20 +27,20 @@ const TRANSACTIONS_FOR_A_THREAD: usize = 32;
 
 type Envelope = EthereumTxEnvelope<TxEip4844>;
 
-/// Why no block could be taken from RLP.
+/// Reason why a block could not be decoded.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RlpError {
-    /// The input failed, or ends within a block.
+    /// The input returned an error, or ended within a block.
     #[error("the input cannot be read: {0}; if it ends within a block, export it again")]
     Io(#[from] io::Error),
-    /// The bytes are not a block.
+    /// The bytes are not a block in RLP.
     #[error("no block in RLP: {0}; give blocks as `geth export` writes them")]
     Rlp(#[from] alloy_rlp::Error),
-    /// A block of an impossible length.
+    /// A list is too long to be a block.
     #[error("no block in RLP: a list of {0} bytes; give blocks as `geth export` writes them")]
     Length(usize),
-    /// No key gives the signature of a transaction.
+    /// No public key can be recovered from a transaction's signature.
     #[error(
         "block {number}, transaction {index}: its signature is invalid; fetch the block again from another source"
     )]
@@ -50,38 +50,38 @@ pub enum RlpError {
         /// Index of the transaction.
         index: usize,
     },
-    /// The header states another body.
+    /// The body does not match the header.
     #[error(
         "block {number}: the header states another {field} than the body has; fetch the block again from another source"
     )]
     Body {
         /// Number of the block.
         number: u64,
-        /// The header's field.
+        /// Name of the header's field that does not match.
         field: &'static str,
     },
 }
 
-/// Bytes of one RLP item after the other.
+/// Reads RLP items one by one, as bytes.
 #[derive(Debug)]
 pub struct RlpItems<R> {
     input: R,
 }
 
 impl<R: Read> RlpItems<R> {
-    /// Takes items from `input`, which should be buffered.
+    /// Creates a reader of items from `input`, which should be buffered.
     pub const fn new(input: R) -> Self {
         Self { input }
     }
 
-    /// The next item with its header; `None` at the end of the input.
+    /// Reads the next item, including its RLP header; `None` at the end of the input.
     fn item(&mut self) -> Result<Option<Vec<u8>>, RlpError> {
         let mut item = vec![0];
         if read_or_end(&mut self.input, &mut item)? == 0 {
             return Ok(None);
         }
         let first = usize::from(item.first().copied().unwrap_or_default());
-        // 0xc0 to 0xf7: a list of up to 55 bytes; above: as many bytes of length follow.
+        // 0xc0 to 0xf7: a list of up to 55 bytes. Above: one to eight bytes with the length follow.
         let length_bytes = first.saturating_sub(0xf7);
         extend(&mut self.input, &mut item, length_bytes)?;
         let payload = match (first, length_bytes) {
@@ -128,19 +128,20 @@ fn extend(input: &mut impl Read, item: &mut Vec<u8>, count: usize) -> io::Result
     Ok(())
 }
 
-/// Number and hash of a block. Only its header is decoded.
+/// Decodes number and hash of a block, without decoding its body.
 ///
 /// # Errors
-/// The bytes are no list that begins with a header.
+/// The bytes are not a list that begins with a header.
 pub fn decode_head(bytes: &[u8]) -> Result<Head, RlpError> {
     let header = header_of(bytes)?;
     Ok(Head { number: header.number, hash: header.hash_slow() })
 }
 
-/// Decodes a block, recovers its senders on `threads` threads, and compares the body with the header.
+/// Decodes a block, recovers the senders of its transactions on `threads` threads, and compares the
+/// body with the header.
 ///
 /// # Errors
-/// The bytes are no block, a signature is invalid, or the header states another body.
+/// The bytes are not a block, a signature is invalid, or the body does not match the header.
 pub fn decode_block(
     mut bytes: &[u8],
     rules: &Rules,
@@ -180,11 +181,11 @@ pub fn decode_block(
     Ok(ChainBlock { block, hash, expected, header })
 }
 
-/// Recovers the senders of signed transactions on `threads` threads. `homestead`: whether EIP-2
+/// Recovers the senders of signed transactions on `threads` threads. `homestead` says whether EIP-2
 /// forbids large values of `s`.
 ///
 /// # Errors
-/// The index of the first transaction whose signature is invalid.
+/// Returns the index of the first transaction whose signature is invalid.
 pub fn recover_senders<T: SignerRecoverable + Sync>(
     transactions: &[&T],
     homestead: bool,

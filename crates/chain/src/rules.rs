@@ -1,4 +1,4 @@
-//! Which rules a block obeys, from geth's chain configuration.
+//! Rules that a block obeys, derived from geth's chain configuration.
 
 use alloy_consensus::Header;
 use alloy_eips::{eip7840::BlobParams, eip7892::BlobScheduleBlobParams};
@@ -11,14 +11,14 @@ use revm::{
     primitives::hardfork::SpecId,
 };
 
-/// Chain id of Ethereum mainnet, whose deposit contract configurations leave out.
+/// Chain id of Ethereum mainnet. Its configurations omit the deposit contract.
 const MAINNET: u64 = 1;
 const MAINNET_DEPOSITS: Address = address!("00000000219ab540356cbb839cbe05303d7705fa");
-/// The field of the configuration that says that transactions declare what they access.
+/// Name of the configuration's field that says that transactions declare what they access.
 pub const DECLARED_ACCESSES: &str = "declaredAccesses";
-/// Besu's field for a chain without fees: the base fee of every block is zero.
+/// Besu's field for a chain without fees: every block has a base fee of zero.
 pub const ZERO_BASE_FEE: &str = "zeroBaseFee";
-/// Besu's field for a base fee that stays that of the first block.
+/// Besu's field for a constant base fee: every block has the base fee of the first block.
 pub const FIXED_BASE_FEE: &str = "fixedBaseFee";
 
 /// The rules of a chain, by block number and time.
@@ -29,28 +29,27 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules of a chain with this configuration.
+    /// Creates the rules of a chain with this configuration.
     #[must_use]
     pub fn new(config: ChainConfig) -> Self {
         let blobs = config.blob_schedule_blob_params();
         Self { config, blobs }
     }
 
-    /// Whether transactions declare what they access: the field [`DECLARED_ACCESSES`] of the
-    /// configuration, in all blocks of the chain. See [`Declaration`](braid_evm::Declaration).
+    /// Whether transactions in all blocks of the chain declare what they access: the
+    /// configuration's field [`DECLARED_ACCESSES`]. See [`Declaration`](braid_evm::Declaration).
     #[must_use]
     pub fn are_accesses_declared(&self) -> bool {
         self.flag(DECLARED_ACCESSES)
     }
 
-    /// Whether every block has the base fee zero: the field [`ZERO_BASE_FEE`] of the configuration.
+    /// Whether every block has a base fee of zero: the configuration's field [`ZERO_BASE_FEE`].
     #[must_use]
     pub fn is_base_fee_zero(&self) -> bool {
         self.flag(ZERO_BASE_FEE)
     }
 
-    /// Whether every block has its parent's base fee: the field [`FIXED_BASE_FEE`] of the
-    /// configuration.
+    /// Whether every block has its parent's base fee: the configuration's field [`FIXED_BASE_FEE`].
     #[must_use]
     pub fn is_base_fee_fixed(&self) -> bool {
         self.flag(FIXED_BASE_FEE)
@@ -61,7 +60,7 @@ impl Rules {
         value.is_some_and(|value| value.as_bool() == Some(true))
     }
 
-    /// Whether Amsterdam begins at some time.
+    /// Whether the configuration schedules Amsterdam.
     #[must_use]
     pub const fn has_amsterdam(&self) -> bool {
         self.config.amsterdam_time.is_some()
@@ -73,7 +72,7 @@ impl Rules {
         self.config.chain_id
     }
 
-    /// Forks that begin at a time, newest first.
+    /// Forks that are activated by time, newest first.
     const fn by_time(&self) -> [(Option<u64>, SpecId); 5] {
         let config = &self.config;
         [
@@ -85,14 +84,15 @@ impl Rules {
         ]
     }
 
-    /// The newest fork whose fields a genesis header has. Unlike [`spec`](Self::spec) it does not
-    /// depend on the difficulty: Hoodi has Cancun at time 0, and difficulty 1 in its genesis.
+    /// Returns the newest fork whose fields a genesis header has. Unlike [`spec`](Self::spec), it
+    /// does not depend on the difficulty: Hoodi has Cancun at time 0, but difficulty 1 in its
+    /// genesis.
     pub(crate) fn genesis_spec(&self, header: &Header) -> SpecId {
         newest(&self.by_time(), header.timestamp).unwrap_or_else(|| self.spec(header))
     }
 
-    /// Whether the block after `parent` is one without proof of work. A fork that begins at a time
-    /// says so, whatever difficulty `parent` has: Besu's files for QBFT and IBFT state 1.
+    /// Whether the block after `parent` has no proof of work. If any fork is activated by time, it
+    /// has none, whatever the difficulty of `parent`: Besu's files for QBFT and IBFT state 1.
     #[must_use]
     pub fn is_merged_after(&self, parent: &Header) -> bool {
         let config = &self.config;
@@ -103,19 +103,19 @@ impl Rules {
             || self.by_time().iter().any(|(since, _)| since.is_some())
     }
 
-    /// The newest fork that is active in the block of `header`. Forks that the configuration
-    /// leaves out below it count as active.
+    /// Returns the newest fork that is active in the block of `header`. Earlier forks that the
+    /// configuration omits count as active.
     #[must_use]
     pub fn spec(&self, header: &Header) -> SpecId {
         let (config, by_time) = (&self.config, self.by_time());
-        // Where consensus is another one, a block may have a difficulty and the fields of later forks.
+        // Under other consensus rules a block may have a difficulty and the fields of later forks.
         let has_later_fields =
             header.withdrawals_root.is_some() || header.excess_blob_gas.is_some();
         let merged = (header.difficulty.is_zero() || has_later_fields)
             && (config.terminal_total_difficulty.is_some()
                 || config.merge_netsplit_block.is_some()
                 || by_time.iter().any(|(since, _)| since.is_some()));
-        // revm knows no Constantinople without Petersburg. The two differ in what writing a slot costs.
+        // revm has no Constantinople without Petersburg. The two differ in the gas cost of SSTORE.
         let petersburg = match (config.constantinople_block, config.petersburg_block) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
@@ -134,7 +134,7 @@ impl Rules {
         spec.or_else(|| newest(&by_number, header.number)).unwrap_or(SpecId::FRONTIER)
     }
 
-    /// Limits and price of blobs at `timestamp` under `spec`; `None` before Cancun.
+    /// Returns limits and price of blobs at `timestamp` under `spec`; `None` before Cancun.
     #[must_use]
     pub fn blob_params(&self, spec: SpecId, timestamp: u64) -> Option<BlobParams> {
         if !spec.is_enabled_in(SpecId::CANCUN) {
@@ -152,7 +152,7 @@ impl Rules {
         })
     }
 
-    /// Fork, limits and header of a block as the EVM sees them.
+    /// Returns fork, limits and header of a block as the EVM's environment.
     #[must_use]
     pub fn environment(&self, header: &Header) -> (CfgEnv, BlockEnv) {
         let spec = self.spec(header);
@@ -180,7 +180,7 @@ impl Rules {
         (cfg, env)
     }
 
-    /// What differs between chains of the same fork, for the block of `header`.
+    /// Returns the rules, for the block of `header`, that differ between chains on the same fork.
     #[must_use]
     pub fn chain_rules(&self, header: &Header) -> ChainRules {
         let config = &self.config;
@@ -197,7 +197,7 @@ impl Rules {
     }
 }
 
-/// The first of `forks` that is active at block or time `at`.
+/// Returns the first of `forks` that is active at block number or time `at`.
 fn newest(forks: &[(Option<u64>, SpecId)], at: u64) -> Option<SpecId> {
     let active = |(since, _): &&(Option<u64>, SpecId)| since.is_some_and(|it| it <= at);
     forks.iter().find(active).map(|(_, spec)| *spec)

@@ -1,4 +1,4 @@
-//! Unwinding blocks.
+//! Unwinding of blocks.
 
 use crate::{
     AccountChange, DurableBatch, Head, SlotChange, Snapshot, StateReader, StateStore, StoreError,
@@ -7,13 +7,13 @@ use crate::{
 };
 use std::{collections::BTreeMap, num::NonZeroUsize};
 
-/// Unwinds the last `blocks` blocks, each in a transaction of its own, and returns the block that is the
-/// last one then. `root_threads` threads compute each state root: see
+/// Unwinds the last `blocks` blocks, each in its own transaction, and returns the new last block.
+/// State roots are computed on `root_threads` threads: see
 /// [`Keep::root_threads`](crate::Keep::root_threads).
 ///
 /// # Errors
-/// The undo record of one of the blocks is not kept: no block is unwound then. Or the store failed:
-/// blocks that were unwound before stay so.
+/// The undo record of one of the blocks is missing: then no block is unwound. Or the store failed:
+/// then blocks already unwound stay so.
 pub fn unwind<S: StateStore>(
     store: &S,
     blocks: u64,
@@ -50,7 +50,7 @@ fn unwind_one<S: StateStore>(store: &S, root_threads: NonZeroUsize) -> Result<()
     store.write(writes)
 }
 
-/// The changes that lead from the reader's state to the one that `undo` holds.
+/// Returns the changes that lead from the reader's state back to the state in `undo`.
 fn inverse<S: Snapshot>(reader: &StateReader<S>, undo: Undo) -> Result<DurableBatch, StoreError> {
     let mut batch = DurableBatch { head: undo.parent, ..DurableBatch::default() };
     for (address, after) in undo.accounts {
@@ -62,7 +62,7 @@ fn inverse<S: Snapshot>(reader: &StateReader<S>, undo: Undo) -> Result<DurableBa
         let before = reader.storage_ref(address, slot)?;
         batch.slots.push(SlotChange { address, slot, before, after });
     }
-    // An account whose slots alone have changed has another storage root.
+    // An account also changes if only its slots do: its storage root differs.
     for slot in &batch.slots {
         let found = batch.accounts.binary_search_by_key(&slot.address, |change| change.address);
         if let Err(at) = found {

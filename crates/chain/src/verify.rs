@@ -1,4 +1,4 @@
-//! Recomputes every root and hash in the store and compares it with what is stored.
+//! Verification of a store: recomputes every root and hash, and compares it with the stored one.
 
 use crate::{
     Snapshot, StateReader, StoreError, Table,
@@ -9,35 +9,37 @@ use alloy_primitives::{Address, B256, KECCAK256_EMPTY, keccak256};
 use alloy_trie::{HashBuilder, Nibbles, root::storage_root_unhashed};
 use std::collections::BTreeSet;
 
-/// What was verified.
+/// Summary of a verification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
     /// Number of accounts.
     pub accounts: u64,
     /// Number of slots that are not zero.
     pub slots: u64,
-    /// Number of codes that accounts have, each counted once.
+    /// Number of codes of accounts, each counted once.
     pub codes: u64,
-    /// Number of blocks whose hash is there, without a gap up to the head.
+    /// Number of blocks whose hash is stored, without a gap up to the head.
     pub block_hashes: u64,
     /// Number of undo records.
     pub undo_blocks: u64,
-    /// Number of blocks whose receipts are there.
+    /// Number of blocks whose receipts are stored.
     pub receipt_blocks: u64,
-    /// Number of trie nodes; none if the chain has no state roots.
+    /// Number of trie nodes; zero if the chain has no state roots.
     pub nodes: u64,
     /// The state root, computed from all accounts and slots.
     pub state_root: B256,
-    /// Whether the store has a state root, which is the same. It has none if the chain has no state roots.
+    /// Whether the computed root was compared with a stored one, and is equal. False if the chain
+    /// has no state roots.
     pub is_compared: bool,
 }
 
-/// Computes the state root from all accounts and slots, and compares it with the stored one; compares
-/// the hash of each trie node with its parent's, and of each code with its accounts'. Takes time
-/// and memory in proportion to the number of accounts.
+/// Computes the state root from all accounts and slots, and compares it with the stored one. Also
+/// compares the hash of each trie node with the one in its parent, and of each code with the one in
+/// its accounts. Takes time proportional to the state, and memory proportional to the number of
+/// accounts.
 ///
 /// # Errors
-/// The first thing that is not as it must be.
+/// Returns the first inconsistency, or an error of the store.
 pub fn verify<S: Snapshot>(reader: &StateReader<S>) -> Result<Verified, StoreError> {
     let mut verified = Verified::default();
     let stored = reader.state_root()?;
@@ -85,7 +87,7 @@ pub fn verify<S: Snapshot>(reader: &StateReader<S>) -> Result<Verified, StoreErr
     Ok(verified)
 }
 
-/// Root of one account's slots.
+/// Computes the storage root of an account from its slots, and counts them.
 fn storage<S: Snapshot>(
     reader: &StateReader<S>,
     address: Address,
@@ -102,7 +104,8 @@ fn storage<S: Snapshot>(
     Ok(storage_root_unhashed(slots.into_iter().map(|(slot, value)| (B256::from(slot), value))))
 }
 
-/// Block hashes without a gap down from the head, and the undo records of the last blocks.
+/// Checks that block hashes have no gap down from the head, and that undo records name the right
+/// parents.
 fn blocks<S: Snapshot>(reader: &StateReader<S>, verified: &mut Verified) -> Result<(), StoreError> {
     let head = reader.head();
     if reader.block_hash(head.number)? != Some(head.hash) {
@@ -127,8 +130,8 @@ fn blocks<S: Snapshot>(reader: &StateReader<S>, verified: &mut Verified) -> Resu
     Ok(())
 }
 
-/// Each block that is kept has the hash and the number that the chain knows it by, unless `prune` has
-/// removed that hash.
+/// Checks that each stored block has the number and the hash that the chain records for it. A hash
+/// that `prune` removed is not compared.
 fn kept_blocks<S: Snapshot>(reader: &StateReader<S>) -> Result<(), StoreError> {
     for entry in reader.snapshot().scan(Table::Blocks, &[]) {
         let (key, rlp) = entry?;
@@ -142,7 +145,7 @@ fn kept_blocks<S: Snapshot>(reader: &StateReader<S>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Number of blocks whose receipts are there.
+/// Counts the blocks whose receipts are stored, and checks that they can be decoded.
 fn receipts<S: Snapshot>(reader: &StateReader<S>) -> Result<u64, StoreError> {
     let mut blocks = 0_u64;
     for entry in reader.snapshot().scan(Table::Receipts, &[]) {

@@ -1,4 +1,4 @@
-//! The thread that owns the store: it writes executed blocks, one transaction each.
+//! The thread that writes executed blocks to the store, one transaction per block.
 
 use crate::{
     CacheUse, ChainError, DurableBatch, Head, Keep, StateStore, StoreError,
@@ -19,20 +19,20 @@ use std::{
 /// Name of the thread on which a [`Chain`](crate::Chain) writes to its store.
 pub const WRITER_THREAD: &str = "braid-writer";
 
-/// A block that was executed, with all that it changes.
+/// A block that was executed, with all its changes.
 #[derive(Debug)]
 pub struct ExecutedBlock {
     /// The block.
     pub head: Head,
-    /// Its state changes.
+    /// State changes of the block.
     pub changes: BundleState,
-    /// The state root after it, as its header states it.
+    /// State root after the block, as its header states it.
     pub state_root: Option<B256>,
-    /// Its receipts. They may be left out where the chain keeps none.
+    /// Receipts of the block. May be empty if the chain keeps no receipts.
     pub receipts: Arc<[EthereumReceipt]>,
-    /// The block in RLP, with its transactions; empty if the chain keeps none.
+    /// The block in RLP, including its transactions; empty if the chain keeps no blocks.
     pub rlp: Bytes,
-    /// Its header in RLP; empty if it is not known.
+    /// Header of the block in RLP; empty if unknown.
     pub header: Bytes,
 }
 
@@ -46,7 +46,7 @@ impl Named for Arc<ExecutedBlock> {
 
 type Blocks = Pipeline<Arc<ExecutedBlock>, StoreError>;
 
-/// What the writer and the thread that executes blocks both know.
+/// State shared between the writer's thread and the thread that executes blocks.
 #[derive(Debug)]
 struct Shared {
     blocks: Mutex<Blocks>,
@@ -56,11 +56,11 @@ struct Shared {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Blocks> {
-        // Each critical section leaves the fields consistent.
+        // A poisoned lock is usable: each critical section leaves the fields consistent.
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a change.
+    /// Changes the pipeline, and wakes waiting threads if needed.
     fn change<T>(&self, change: impl FnOnce(&mut Blocks) -> T) -> T {
         let mut blocks = self.lock();
         let answer = change(&mut blocks);
@@ -68,7 +68,7 @@ impl Shared {
         answer
     }
 
-    /// Waits until `ask` has an answer, which may be a change.
+    /// Blocks until `ask`, which may change the pipeline, returns an answer.
     fn wait_for<T>(&self, mut ask: impl FnMut(&mut Blocks) -> Option<T>) -> T {
         let mut blocks = self.lock();
         loop {
@@ -82,7 +82,7 @@ impl Shared {
         }
     }
 
-    /// Wakes the threads that sleep, if the pipeline says so: the one place that does.
+    /// Wakes waiting threads if the pipeline requests it. No other function wakes them.
     fn wake(&self, blocks: &mut Blocks) {
         if blocks.take_wake() {
             self.changed.notify_all();
@@ -90,25 +90,27 @@ impl Shared {
     }
 }
 
-/// Tells the last durable block of a [`Chain`](crate::Chain), on any thread and also after the chain.
+/// Handle to read the last durable block of a [`Chain`](crate::Chain), from any thread and even
+/// after the chain was dropped.
 #[derive(Clone, Debug)]
 pub struct DurableHead(Arc<Shared>);
 
 impl DurableHead {
-    /// Reopening the store finds this block or a later one.
+    /// Returns the last durable block: reopening the store finds this block or a later one.
     #[must_use]
     pub fn get(&self) -> Head {
         self.0.lock().durable()
     }
 
-    /// How often the writer has found nodes of tries in memory.
+    /// Returns the hits and misses of the writer's trie-node cache.
     #[must_use]
     pub fn node_cache(&self) -> CacheUse {
         self.0.committer.cache().get()
     }
 
-    /// Number of blocks since the chain was opened whose trie work was done beside their execution:
-    /// they came with an access list, and no earlier block had to be written.
+    /// Returns the number of blocks since the chain was opened whose trie nodes were computed while
+    /// they executed. Such a block has an access list, and no earlier block was waiting for the
+    /// writer.
     #[must_use]
     pub fn roots_ahead(&self) -> u64 {
         self.0.committer.roots_ahead()
@@ -138,8 +140,8 @@ impl Writer {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Starts the trie work of a block with this access list beside its execution. All blocks before
-    /// it have to be [written](Self::has_written_all).
+    /// Starts the trie work of a block with this access list while the block executes. All earlier
+    /// blocks must be [written](Self::has_written_all).
     pub(crate) fn start_trie_task<S: StateStore>(
         &self,
         store: &Arc<S>,
@@ -148,43 +150,43 @@ impl Writer {
         self.shared.committer.start_trie_task(store, list)
     }
 
-    /// The block that is handed over next is the one of this trie work.
+    /// Sets the trie work of the next block that is handed over.
     pub(crate) fn go_on_with(&self, trie_task: TrieTask) {
         self.shared.committer.set_trie_task(Some(trie_task));
     }
 
-    /// Whether no block is on its way.
+    /// Whether no block waits for the writer.
     pub(crate) fn has_written_all(&self) -> bool {
         self.shared.lock().layers().next().is_none()
     }
 
-    /// Blocks that are not durable yet, newest first.
+    /// Returns the blocks that are not durable yet, newest first.
     pub(crate) fn pending(&self) -> Arc<[Arc<ExecutedBlock>]> {
         self.shared.lock().layers().cloned().collect()
     }
 
-    /// The last block that is durable.
+    /// Returns the last durable block.
     pub(crate) fn durable(&self) -> Head {
         self.shared.lock().durable()
     }
 
-    /// The same for other threads.
+    /// Returns a handle from which other threads can read the last durable block.
     pub(crate) fn durable_head(&self) -> DurableHead {
         DurableHead(Arc::clone(&self.shared))
     }
 
-    /// Whether the writer is still there.
+    /// Returns an error if the writer has ended.
     pub(crate) fn check(&self) -> Result<(), ChainError> {
         let checked = self.shared.lock().check();
         checked.map_err(|end| self.error(end))
     }
 
-    /// Hands over a block. Waits while two are ahead of the durable one.
+    /// Hands a block to the writer. Blocks while two executed blocks are not durable yet.
     pub(crate) fn write(&self, block: &Arc<ExecutedBlock>) -> Result<(), ChainError> {
         self.shared.wait_for(|blocks| blocks.offer(block)).map_err(|end| self.error(end))
     }
 
-    /// Waits until all blocks are durable.
+    /// Waits until all blocks are durable, and returns the last of them.
     pub(crate) fn flush(&self) -> Result<Head, ChainError> {
         let flushed = self.shared.wait_for(|blocks| blocks.flushed());
         flushed.map_err(|end| self.error(end))
@@ -204,15 +206,15 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.change(Pipeline::close);
         if let Some(thread) = self.thread.take() {
-            // A panic was reported on its own thread, and by `check` to each later call.
+            // A panic was reported on the writer's thread, and by `check` to each later call.
             let _ = thread.join();
         }
-        // Of a block that was never taken.
+        // Drop the task of a block that the writer never took.
         self.shared.committer.set_trie_task(None);
     }
 }
 
-/// Says that the writer has ended, also if it ends by a panic.
+/// Marks the writer as ended when it is dropped, even by a panic.
 struct EndGuard(Arc<Shared>);
 
 impl Drop for EndGuard {
