@@ -1,5 +1,6 @@
-//! What decides between the thread that executes blocks and the one that writes them: no threads,
-//! no locks, no store. `writer.rs` puts it behind a lock; `model.rs` explores it.
+//! Synchronization between the thread that executes blocks and the thread that writes them, as a
+//! state machine without threads, locks or a store. `writer.rs` puts it behind a lock; `model.rs`
+//! explores its states.
 
 #[cfg(test)]
 mod model;
@@ -12,10 +13,10 @@ mod properties;
 use mutants::Mutant;
 use std::{collections::VecDeque, fmt::Debug, hash::Hash};
 
-/// Blocks that may be executed and not durable while the next one executes.
+/// Maximum number of executed blocks that are not durable while the next one executes.
 pub(crate) const AHEAD: usize = 2;
 
-/// Whether the seeded bug is at work: never, except in tests.
+/// Whether a seeded bug is active; always false outside of tests.
 macro_rules! is_mutant {
     ($pipeline:expr, $bug:ident) => {{
         #[cfg(test)]
@@ -26,49 +27,49 @@ macro_rules! is_mutant {
     }};
 }
 
-/// A block that says which one it is.
+/// A block that can be identified.
 pub(crate) trait Named {
-    /// What names a block.
+    /// Identifier of a block.
     type Name: Copy + Debug + Eq + Hash;
 
     fn name(&self) -> Self::Name;
 }
 
-/// Why nothing is written any more. `N` names a block.
+/// Reason why no more blocks are written. `N` identifies a block.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum WriterEnded<N, E> {
-    /// This block could not be written.
+    /// The block could not be written.
     Failed(N, E),
-    /// The writer is gone: by a panic, or because it was told to end.
+    /// The writer's thread has ended: it panicked, or was asked to end.
     Gone,
 }
 
-/// The end of a pipeline of blocks `B`.
+/// Reason why no more blocks of type `B` are written.
 pub(crate) type WriterEndedFor<B, E> = WriterEnded<<B as Named>::Name, E>;
 
-/// Executed blocks `B` on their way to the store. `E` says why one could not be written.
+/// Executed blocks `B` on their way to the store. `E` is the error of a write.
 ///
-/// A thread that is told `None` sleeps and asks again after it was woken. Whatever is called, a
-/// thread that sleeps is to be woken afterwards if [`take_wake`](Self::take_wake) says so.
+/// If a method returns `None`, the calling thread must sleep, and call it again when it is woken.
+/// After each call, sleeping threads must be woken if [`take_wake`](Self::take_wake) returns true.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pipeline<B: Named, E> {
-    /// Executed blocks that are not durable, oldest first.
+    /// Executed blocks that are not durable yet, oldest first.
     pending: VecDeque<B>,
-    /// Whether the writer has the oldest of them.
+    /// Whether the writer has taken the oldest of them.
     is_writing: bool,
     /// The last durable block.
     durable: B::Name,
     end: Option<WriterEndedFor<B, E>>,
-    /// No block comes any more: the writer ends once all are durable.
+    /// Whether no more blocks will come: the writer ends once all blocks are durable.
     is_closed: bool,
-    /// Something has changed for which a thread may sleep.
+    /// Whether something has changed that a thread may be waiting for.
     wakes: bool,
     #[cfg(test)]
     mutant: Mutant,
 }
 
 impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
-    /// Nothing is on its way; the store ends with `durable`.
+    /// Creates a pipeline without blocks, for a store whose last block is `durable`.
     pub(crate) const fn new(durable: B::Name) -> Self {
         Self {
             pending: VecDeque::new(),
@@ -82,18 +83,18 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
         }
     }
 
-    /// The last durable block.
+    /// Returns the last durable block.
     pub(crate) const fn durable(&self) -> B::Name {
         self.durable
     }
 
-    /// Whether the threads that sleep are to be woken. Says so once for each change.
+    /// Whether sleeping threads must be woken. Returns true once per change.
     pub(crate) const fn take_wake(&mut self) -> bool {
         core::mem::replace(&mut self.wakes, false)
     }
 
-    /// Blocks that a reader has to put over the store, newest first. The store may hold the oldest
-    /// of them already.
+    /// Returns the blocks that a reader must layer over the store, newest first. The store may
+    /// already hold the oldest of them.
     pub(crate) fn layers(&self) -> impl Iterator<Item = &B> {
         let newest = usize::from(is_mutant!(self, NewestMissing));
         let reversed = is_mutant!(self, LayersReversed);
@@ -105,7 +106,7 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
         })
     }
 
-    /// Whether blocks are still written.
+    /// Returns an error if no more blocks are written.
     pub(crate) fn check(&self) -> Result<(), WriterEndedFor<B, E>> {
         match &self.end {
             Some(WriterEnded::Failed(..)) if is_mutant!(self, FailureUntold) => Ok(()),
@@ -114,8 +115,8 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
         }
     }
 
-    /// Takes an executed block, or says why no block is written any more: then this one never
-    /// was. `None`: there is no room yet.
+    /// Adds an executed block, or returns the reason why no more blocks are written; then the block
+    /// is not part of the chain. `None` means that there is no room yet.
     pub(crate) fn offer(&mut self, block: &B) -> Option<Result<(), WriterEndedFor<B, E>>> {
         if let Err(end) = self.check() {
             if is_mutant!(self, RefusedStays) {
@@ -132,8 +133,8 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
         Some(Ok(()))
     }
 
-    /// The block that the writer writes next; the inner `None`: it ends. The outer `None`: there
-    /// is nothing to write yet.
+    /// Returns the next block to write. The inner `None` tells the writer to end; the outer `None`
+    /// means that there is nothing to write yet.
     pub(crate) fn take(&mut self) -> Option<Option<B>> {
         if self.end.is_some() && !is_mutant!(self, GoesOnAfterFailure) {
             return Some(None);
@@ -153,12 +154,12 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
         Some(Some(block))
     }
 
-    /// The block that the writer took, which is on its way no longer.
+    /// Removes the block that the writer took, and returns it.
     fn taken(&mut self) -> Option<B> {
         if core::mem::take(&mut self.is_writing) { self.pending.pop_front() } else { None }
     }
 
-    /// The block that the writer took is durable.
+    /// Records that the block which the writer took is durable.
     pub(crate) fn written(&mut self) {
         if let Some(block) = self.taken() {
             self.durable = block.name();
@@ -166,7 +167,7 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
         self.wakes |= !is_mutant!(self, RoomUnheard);
     }
 
-    /// The block that the writer took could not be written: nothing after it is.
+    /// Records that the block which the writer took could not be written, nor any block after it.
     pub(crate) fn failed(&mut self, error: E) {
         let newest = is_mutant!(self, NewestBlamed);
         let block = if newest { self.pending.back() } else { self.pending.front() };
@@ -178,7 +179,7 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
         self.wakes |= !is_mutant!(self, EndUnheard);
     }
 
-    /// The writer is gone.
+    /// Records that the writer's thread has ended.
     pub(crate) fn gone(&mut self) {
         if !is_mutant!(self, EndUntold) {
             self.end.get_or_insert(WriterEnded::Gone);
@@ -186,13 +187,14 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
         self.wakes |= !is_mutant!(self, EndUnheard);
     }
 
-    /// No block comes any more.
+    /// Records that no more blocks will come.
     pub(crate) fn close(&mut self) {
         self.is_closed = true;
         self.wakes |= !is_mutant!(self, CloseUnheard);
     }
 
-    /// Whether all blocks are durable: the last of them, or why one never will be. `None`: not yet.
+    /// Returns the last block once all blocks are durable, or the reason why some never will be.
+    /// `None` means that the writer is not done yet.
     pub(crate) fn flushed(&self) -> Option<Result<B::Name, WriterEndedFor<B, E>>> {
         if let Err(end) = self.check() {
             return Some(Err(end));

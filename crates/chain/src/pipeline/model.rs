@@ -1,8 +1,8 @@
-//! All interleavings of the thread that executes, the writer and the store: blocks in flight,
-//! refusals, the writer's failure and panic, sleeping and waking, drop, kill and reopen.
+//! Exploration of all interleavings of the executing thread, the writer and the store: blocks in
+//! flight, refusals, failure and panic of the writer, sleeping and waking, drop, kill and reopen.
 //!
-//! A block is a number, and so is the store: the last block in it. Layers over the store are a
-//! state; a rule says whether it is the one after the head.
+//! A block is a number, and the store is the number of its last block. Layers over the store form a
+//! state; a rule says whether it is the state after the head.
 
 use super::{
     Named, Pipeline, WriterEnded, WriterEndedFor,
@@ -11,9 +11,9 @@ use super::{
 };
 use stateright::{Checker, Model, Property};
 
-/// Blocks that are executed.
+/// Number of blocks to execute.
 const BLOCKS: u8 = 6;
-/// Times that a block is rejected, that a write goes wrong, and that the process is killed.
+/// Maximum numbers of rejected blocks, of failed writes, and of kills of the process.
 const REJECTS: u8 = 1;
 const FAULTS: u8 = 2;
 const KILLS: u8 = 2;
@@ -28,24 +28,24 @@ impl Named for u8 {
     }
 }
 
-/// Why no further block is executed.
+/// Reason why no further block is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Ending {
     /// All blocks are durable.
     Flushed,
-    /// The thread was told that no block is written any more.
+    /// The thread was told that no more blocks are written.
     Refused,
-    /// The caller leaves it at that.
+    /// The caller stops early.
     Left,
 }
 
-/// What the thread that executes blocks does.
+/// State of the thread that executes blocks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Executing {
     Idle,
-    /// Has asked for the layers, and will ask for the store.
+    /// Has read the layers, and will read the store.
     HasLayers(Vec<u8>),
-    /// Has executed the next block, and hands it over.
+    /// Has executed the next block, and hands it to the writer.
     HasBlock,
     /// Waits until all blocks are durable.
     Flushes,
@@ -54,18 +54,18 @@ pub(super) enum Executing {
     Dropped(Ending),
 }
 
-/// What the writer does.
+/// State of the writer's thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Writing {
     Idle,
     /// Has taken a block.
     Taken(u8),
-    /// The store holds it.
+    /// The store holds the block.
     Stored(u8),
     Gone,
 }
 
-/// How a write goes wrong.
+/// How a write fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Fault {
     Error,
@@ -77,24 +77,24 @@ pub(super) struct State {
     pub(super) pipe: Pipe,
     /// The last block in the store.
     pub(super) store: u8,
-    /// The chain's last block: that was handed over.
+    /// The chain's last block, which was handed to the writer.
     pub(super) head: u8,
     pub(super) executing: Executing,
-    /// The thread was told nothing, and has not been woken since.
+    /// The thread got no answer, and has not been woken since.
     pub(super) executor_sleeps: bool,
     pub(super) writing: Writing,
     pub(super) writer_sleeps: bool,
-    /// What went wrong since the store was opened, and with which block.
+    /// The failure since the store was opened, with its block.
     pub(super) fault: Option<(u8, Fault)>,
-    /// The highest block that was told to be durable, also before a kill.
+    /// The last block that was reported durable, including reports before a kill.
     pub(super) told: u8,
-    /// Blocks that were rejected or cancelled, writes that went wrong, and kills so far.
+    /// Numbers of rejected or cancelled blocks, of failed writes, and of kills so far.
     pub(super) rejected: u8,
     pub(super) faults: u8,
     pub(super) kills: u8,
-    /// A kill came between a write and its acknowledgement.
+    /// Whether a kill came between a write and its acknowledgement.
     pub(super) killed_stored: bool,
-    /// A rule that an action has broken.
+    /// A rule that an action has violated.
     pub(super) broken: Option<&'static str>,
 }
 
@@ -111,7 +111,7 @@ pub(super) enum Action {
     Take,
     Store,
     Acknowledge,
-    /// The store fails or panics: it may hold the block or not, as the writer stands.
+    /// The store fails or panics. It may hold the block or not, depending on the writer's state.
     GoWrong(Fault),
     Kill,
 }
@@ -141,7 +141,7 @@ impl State {
         }
     }
 
-    /// The threads and the machine are gone, the store is not; it is opened again.
+    /// Ends the threads and the pipeline, but not the store, and reopens the store.
     fn kill(self) -> Self {
         let opened = Self::opened(self.pipe.mutant, self.store);
         Self {
@@ -155,7 +155,7 @@ impl State {
         }
     }
 
-    /// As `Shared` in writer.rs: asks the machine, and wakes if the machine says so.
+    /// Calls the pipeline, and wakes threads if it says so, like `Shared` in `writer.rs`.
     fn ask<T>(&mut self, ask: impl FnOnce(&mut Pipe) -> T) -> T {
         let answer = ask(&mut self.pipe);
         if self.pipe.take_wake() {
@@ -169,14 +169,14 @@ impl State {
         matches!(self.executing, Executing::Dropped(_)) && self.writing == Writing::Gone
     }
 
-    /// Whether a thread can do something, without help from outside.
+    /// Whether some thread can act without an outside event.
     pub(super) fn has_step(&self) -> bool {
         let mut actions = Vec::new();
         self.steps(&mut actions);
         !actions.is_empty()
     }
 
-    /// Whether `layers`, newest first, over the store are the state after the head.
+    /// Whether `layers`, newest first, over the store form the state after the head.
     fn is_after_head(&self, layers: &[u8]) -> bool {
         let newest_first = layers.windows(2).all(|pair| pair[0] > pair[1]);
         let has_all = (1..=self.head).all(|block| block <= self.store || layers.contains(&block));
@@ -184,7 +184,7 @@ impl State {
         newest_first && has_all && last == self.head
     }
 
-    /// What the threads can do.
+    /// Collects the actions that the threads can take.
     fn steps(&self, actions: &mut Vec<Action>) {
         match &self.executing {
             _ if self.executor_sleeps => {}
@@ -253,7 +253,7 @@ impl State {
         match self.ask(Pipe::take) {
             Some(Some(block)) => self.writing = Writing::Taken(block),
             Some(None) => {
-                // The thread's guard says so.
+                // The drop guard of the writer's thread reports this.
                 self.ask(Pipe::gone);
                 self.writing = Writing::Gone;
             }
@@ -350,7 +350,7 @@ impl Model for Explored {
     }
 }
 
-/// Fewer states than there are: below, the model has lost some of them.
+/// Lower bound of the number of states: with fewer, the model has lost some.
 const LEAST_STATES: usize = 10_000;
 
 #[test]

@@ -1,53 +1,53 @@
-//! Bugs that are seeded into the pipeline, to see whether the model notices them.
+//! Seeded bugs of the pipeline, which the model must detect.
 
 use super::properties::{
     AFTER_FAILURE, AHEAD_AT_MOST, DROPPED, DURABLE, NAMED, ORDER, PARENT, REFUSED, WAITS,
 };
 
-/// A bug of [`Pipeline`](super::Pipeline).
+/// A seeded bug of [`Pipeline`](super::Pipeline).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) enum Mutant {
-    /// None.
+    /// No bug.
     #[default]
     None,
-    /// Three blocks wait for the writer.
+    /// Lets three blocks wait for the writer.
     ThreeAhead,
-    /// A block is no layer any more while it is being written.
+    /// Drops a block from the layers while it is being written.
     DroppedEarly,
-    /// The newest block is no layer.
+    /// Omits the newest block from the layers.
     NewestMissing,
-    /// The oldest layer is read first.
+    /// Returns the oldest layer first.
     LayersReversed,
-    /// The writer goes on after a block that it could not write.
+    /// Goes on writing after a block that could not be written.
     GoesOnAfterFailure,
-    /// A failure is not told.
+    /// Does not report a failure.
     FailureUntold,
-    /// A block that was refused is a layer.
+    /// Keeps a refused block as a layer.
     RefusedStays,
-    /// That the writer is gone is not told.
+    /// Does not report that the writer's thread has ended.
     EndUntold,
-    /// Blocks count as durable while the last one is being written.
+    /// Reports all blocks as durable while the last one is being written.
     FlushedEarly,
-    /// The writer is given the newest block first.
+    /// Gives the newest block to the writer first.
     NewestFirst,
-    /// A block counts as durable once the writer has taken it.
+    /// Reports a block as durable once the writer has taken it.
     DurableEarly,
-    /// The newest block is named as the one that could not be written.
+    /// Blames the newest block for a failed write.
     NewestBlamed,
-    /// The writer ends when the chain is dropped, whatever is left to be written.
+    /// Ends the writer when the chain is dropped, even if blocks are left to write.
     ClosedEarly,
-    /// The writer sleeps on although a block was handed over.
+    /// Does not wake the writer when a block is added.
     BlockUnheard,
-    /// A thread that waits for a block to be written sleeps on.
+    /// Does not wake a thread that waits until a block is written.
     RoomUnheard,
-    /// A thread that waits sleeps on although the writer has failed or is gone.
+    /// Does not wake waiting threads when the writer fails or ends.
     EndUnheard,
-    /// The writer sleeps on although the chain is dropped.
+    /// Does not wake the writer when the chain is dropped.
     CloseUnheard,
 }
 
 impl Mutant {
-    /// All bugs, each with the property of the model that notices it.
+    /// All bugs, each with the property of the model that detects it.
     pub(super) const ALL: [(Self, &'static str); 17] = [
         (Self::ThreeAhead, AHEAD_AT_MOST),
         (Self::DroppedEarly, PARENT),

@@ -1,4 +1,4 @@
-//! What must hold in each state of the model, and what must occur in one.
+//! Properties of the model: what must hold in every state, and what must occur in some state.
 
 use super::{
     AHEAD, WriterEnded,
@@ -17,7 +17,8 @@ pub(super) const AFTER_FAILURE: &str = "nothing is stored or told to be durable 
 pub(super) const DROPPED: &str = "dropping the chain writes all blocks that no failure stops";
 pub(super) const WAITS: &str = "no thread waits for ever";
 
-/// The rules; of the model without a seeded bug also what must occur, so that no rule is empty.
+/// Returns the rules. For the model without a seeded bug, also returns situations that must occur,
+/// so that no rule holds only because its situation is never reached.
 pub(super) fn properties(mutant: Mutant) -> Vec<Property<Explored>> {
     let mut properties = rules();
     if mutant == Mutant::None {
@@ -41,19 +42,19 @@ fn rules() -> Vec<Property<Explored>> {
         }),
         Property::always(AFTER_FAILURE, |_, state: &State| {
             state.fault.is_none_or(|(block, _)| {
-                // Its own write may have reached the store before it failed.
+                // The failed write itself may have reached the store.
                 state.store <= block && state.pipe.durable() < block
             })
         }),
         Property::always(DROPPED, |_, state: &State| {
             !state.is_over() || state.fault.is_some() || state.store == state.head
         }),
-        // Each step but a second `flush` leads to a new state, so that no path goes on for ever.
+        // Every step except a second `flush` leads to a new state, so no path is infinite.
         Property::always(WAITS, |_, state: &State| state.is_over() || state.has_step()),
     ]
 }
 
-/// What must occur from one opening of the store to the next.
+/// Situations that must occur between one opening of the store and the next.
 fn in_one_run() -> Vec<Property<Explored>> {
     vec![
         Property::sometimes("two blocks are ahead", |_, state: &State| {
@@ -62,7 +63,7 @@ fn in_one_run() -> Vec<Property<Explored>> {
         Property::sometimes("a block waits for room", |_, state: &State| {
             state.executor_sleeps && state.executing == Executing::HasBlock
         }),
-        // It was woken: the refused block is on its way back.
+        // The executing thread was woken, and the block is about to be refused.
         Property::sometimes("a write fails while a block waits for room", |_, state: &State| {
             matches!(state.fault, Some((_, Fault::Error)))
                 && state.writing == Writing::Idle
@@ -97,7 +98,7 @@ fn in_one_run() -> Vec<Property<Explored>> {
     ]
 }
 
-/// What must occur after the store was opened again.
+/// Situations that must occur after the store was reopened.
 fn in_several_runs() -> Vec<Property<Explored>> {
     fn is_whole(state: &State) -> bool {
         state.executing == Executing::Dropped(Ending::Flushed) && state.is_over()

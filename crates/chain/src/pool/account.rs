@@ -1,21 +1,22 @@
-//! What admission knows of a sender.
+//! Account data of a sender that admission needs.
 
 use alloy_primitives::{Address, KECCAK256_EMPTY, U256};
 use revm::{DatabaseRef, state::AccountInfo};
 
-/// The account of a sender.
+/// The account of a transaction's sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SenderAccount {
-    /// Nonce of its next transaction.
+    /// Nonce of the account's next transaction.
     pub nonce: u64,
     /// Balance in wei.
     pub balance: U256,
-    /// Whether it has code that is no EIP-7702 delegation, so that it can send nothing (EIP-3607).
+    /// Whether the account has code that is not an EIP-7702 delegation, and so cannot send
+    /// transactions (EIP-3607).
     pub is_contract: bool,
 }
 
 impl SenderAccount {
-    /// The account of `address` in `state`.
+    /// Reads the account of `address` from `state`; a missing account has nonce and balance 0.
     ///
     /// # Errors
     /// The state cannot be read.

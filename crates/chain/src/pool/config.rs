@@ -1,18 +1,19 @@
-//! Limits of a pool, and how much it holds.
+//! Limits and size of a pool.
 
 /// Limits of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolConfig {
-    /// Transactions at most. Default: 16,384.
+    /// Maximum number of transactions. Default: 16,384.
     pub max_transactions: usize,
-    /// [Bytes](super::PoolTransaction::bytes) of all transactions at most. Default: 64 MiB.
+    /// Maximum total [size](super::PoolTransaction::bytes) of all transactions, in bytes. Default:
+    /// 64 MiB.
     pub max_bytes: usize,
-    /// Transactions of one sender at most, and how far beyond its account's nonce they may be.
-    /// Default: 256.
+    /// Maximum number of transactions of one sender, and also the limit for the distance of a
+    /// transaction's nonce from the account's nonce. Default: 256.
     pub max_per_sender: u64,
-    /// Percentage by which a transaction must pay more than the one with the same sender and
-    /// nonce that it replaces. Default: 10.
+    /// Percentage by which fee and tip of a replacement must exceed those of the transaction with
+    /// the same sender and nonce. Default: 10.
     pub replacement_percent: u8,
 }
 
@@ -27,15 +28,15 @@ impl Default for PoolConfig {
     }
 }
 
-/// How much a pool holds.
+/// Current size of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolStatus {
     /// Number of transactions.
     pub transactions: usize,
-    /// Their [bytes](super::PoolTransaction::bytes).
+    /// Total [size](super::PoolTransaction::bytes) of the transactions, in bytes.
     pub bytes: usize,
     /// Number of senders.
     pub senders: usize,
-    /// Number of senders whose next transaction can go into the next block.
+    /// Number of senders whose next transaction can be included in the next block.
     pub ready: usize,
 }

@@ -1,37 +1,37 @@
-//! Why a transaction is not admitted.
+//! Reasons why a transaction is not admitted.
 
 use alloy_primitives::{Address, U256};
 use revm::context_interface::result::InvalidTransaction;
 use thiserror::Error;
 
-/// Why a transaction is not admitted to a pool.
+/// Reason why a transaction is not admitted to a pool.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PoolError {
-    /// No key gives its signature.
+    /// The sender cannot be recovered from the signature.
     #[error("invalid signature; sign the transaction again")]
     Signature,
-    /// No block could have it, whatever the state.
+    /// No block could include the transaction, whatever the state.
     #[error("invalid transaction: {0}; correct it and sign it again")]
     Invalid(InvalidTransaction),
-    /// It carries blobs.
+    /// The transaction carries blobs.
     #[error("blob transactions are not taken: this pool keeps no sidecars; send the data as input")]
     Blobs,
-    /// It is too long.
+    /// The encoded transaction is too long.
     #[error("oversized data: {bytes} bytes, {limit} at most; split the transaction")]
     Oversized {
-        /// Its length.
+        /// Length in bytes.
         bytes: usize,
-        /// The limit.
+        /// Maximum length in bytes.
         limit: usize,
     },
-    /// Its sender has code.
+    /// The sender has code.
     #[error("sender {0} has code; send from an account without")]
     Contract(Address),
-    /// The pool has it.
+    /// The pool already has the transaction.
     #[error("already known; wait until it is in a block")]
     Known,
-    /// A transaction with this nonce is in a block.
+    /// A transaction with this nonce is already in a block.
     #[error(
         "nonce too low: transaction has {found}, the account's next one is {next}; send it with that"
     )]
@@ -41,7 +41,7 @@ pub enum PoolError {
         /// Nonce of the account.
         next: u64,
     },
-    /// Its nonce is too far ahead.
+    /// The nonce is too far ahead of the account's nonce.
     #[error(
         "nonce too high: transaction has {found}, the account's next one is {next}, and {limit} are \
          kept at most; send the ones before it first"
@@ -54,7 +54,7 @@ pub enum PoolError {
         /// [`max_per_sender`](crate::pool::PoolConfig::max_per_sender).
         limit: u64,
     },
-    /// The pool has as many transactions of its sender as it keeps.
+    /// The pool already has the maximum number of transactions of this sender.
     #[error(
         "too many pending transactions: {limit} of this sender wait already; wait until a block has \
          some of them"
@@ -63,18 +63,18 @@ pub enum PoolError {
         /// [`max_per_sender`](crate::pool::PoolConfig::max_per_sender).
         limit: u64,
     },
-    /// It pays less than any block asks.
+    /// The fee is below the lowest base fee that the chain can have.
     #[error(
         "transaction underpriced: it pays {max_fee} per gas at most, and the base fee does not fall \
          below {least}; pay that at least"
     )]
     Underpriced {
-        /// Highest fee per gas that it pays.
+        /// Maximum fee per gas that the transaction pays.
         max_fee: u128,
-        /// Least fee per gas.
+        /// Lowest base fee per gas.
         least: u128,
     },
-    /// The sender cannot pay for all that it has in the pool.
+    /// The sender's balance does not cover all of its transactions in the pool.
     #[error(
         "insufficient funds for gas * price + value: balance {balance}, this transaction and those \
          of the same sender in the pool cost {cost}; send less, or wait for the next block"
@@ -82,34 +82,34 @@ pub enum PoolError {
     Funds {
         /// Balance of the sender.
         balance: U256,
-        /// What all of its transactions cost at most, this one included.
+        /// Maximum cost of all its transactions, including this one.
         cost: U256,
     },
-    /// It does not pay enough to replace the one with the same nonce.
+    /// The transaction does not pay enough to replace the one with the same nonce.
     #[error(
         "replacement transaction underpriced; pay a fee of {max_fee} and a tip of {tip} at least"
     )]
     Replacement {
-        /// Least fee per gas.
+        /// Fee per gas that a replacement must pay.
         max_fee: u128,
-        /// Least tip per gas.
+        /// Tip per gas that a replacement must pay.
         tip: u128,
     },
-    /// The pool is full, and it does not pay more than what is there.
+    /// The pool is full, and the transaction is not worth more than the ones it would evict.
     #[error("transaction underpriced: the pool is full; pay a higher tip, or try again later")]
     Full,
-    /// The account is that after another block than the pool's last one.
+    /// The account was read after a different block than the pool's last one.
     #[error("the account was read after block {at}, the pool is after block {head}; read it again")]
     Stale {
         /// Block after which the account was read.
         at: u64,
-        /// The pool's last block.
+        /// Number of the pool's last block.
         head: u64,
     },
 }
 
 impl PoolError {
-    /// What [`reason`](Self::reason) can be.
+    /// All values that [`reason`](Self::reason) returns.
     pub const REASONS: &'static [&'static str] = &[
         "blobs",
         "contract",
@@ -127,7 +127,7 @@ impl PoolError {
         "underpriced",
     ];
 
-    /// The reason in a word, for counters.
+    /// Returns the reason as one word, for counters.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {

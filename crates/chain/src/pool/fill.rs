@@ -5,13 +5,13 @@ use braid_evm::{Rejection, TransactionPool};
 use revm::context::TxEnv;
 use std::{collections::HashMap, sync::Arc};
 
-/// Hands out transactions for one block. Dropping it leaves the pool as it is: transactions of the
-/// block leave with [`Pool::applied`](super::Pool::applied).
+/// Hands out transactions for one block. Dropping it removes nothing from the pool: the block's
+/// transactions are removed by [`Pool::applied`](super::Pool::applied).
 #[derive(Debug)]
 pub struct Fill<'p> {
     pool: &'p PoolHandle,
     handed_out: Vec<Arc<PoolTransaction>>,
-    /// Place in `handed_out` by sender and nonce.
+    /// Index in `handed_out`, by sender and nonce.
     places: HashMap<(alloy_primitives::Address, u64), usize>,
 }
 
@@ -20,7 +20,8 @@ impl<'p> Fill<'p> {
         Self { pool, handed_out: Vec::new(), places: HashMap::new() }
     }
 
-    /// What was handed out, in the order of the block's transactions. The block may lack the last ones.
+    /// Returns the transactions handed out so far, in the order of the block. The block may not
+    /// include the last ones.
     #[must_use]
     pub fn handed_out(&self) -> &[Arc<PoolTransaction>] {
         &self.handed_out

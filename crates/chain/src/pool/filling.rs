@@ -1,4 +1,4 @@
-//! How much work it is to fill a block from a pool of thousands of senders.
+//! Work of filling a block from a pool with thousands of senders.
 
 use super::{
     account::SenderAccount,
@@ -14,17 +14,17 @@ use revm::{
 };
 
 const SENDERS: u64 = 4_096;
-/// Gas of a block, and what each transaction uses of it, whatever its limit is.
+/// Gas limit of a block, and gas that each transaction uses, whatever its limit.
 const BLOCK: u64 = 30_000_000;
 const USED: u64 = 21_000;
-/// More than half of a block.
+/// Gas limit above half of a block's.
 const LARGE: u64 = 16_000_000;
 
 fn address(sender: u64) -> Address {
     Address::from_word(U256::from(sender + 1).into())
 }
 
-/// A pool with a transaction of each sender, which has the gas limit and the price that `asks` tells.
+/// Makes a pool with one transaction per sender, whose gas limit and price `asks` returns.
 fn filled(asks: impl Fn(u64) -> (u64, u128)) -> Queues {
     let mut pool = Queues::new(PoolConfig::default(), 1, 0);
     let admission = Admission::new(CfgEnv::new_with_spec(SpecId::PRAGUE), BlockEnv::default());
@@ -44,8 +44,8 @@ fn filled(asks: impl Fn(u64) -> (u64, u128)) -> Queues {
     pool
 }
 
-/// Fills a block as the builder does: it asks until nothing fits, runs what it has, and asks again with the
-/// gas that was not used. Returns the number of transactions and of looks for one.
+/// Fills a block like the builder: takes transactions until none fits, runs them, and continues
+/// with the gas that they did not use. Returns the number of transactions and of searches for one.
 fn fill(pool: &mut Queues) -> (u64, u64) {
     pool.begin();
     let (mut transactions, mut looks) = (0, 0);
@@ -64,7 +64,7 @@ fn fill(pool: &mut Queues) -> (u64, u64) {
     }
 }
 
-/// Each asks for more than half of a block, so that it has room for one at a time.
+/// Each gas limit exceeds half of a block's, so that only one transaction fits at a time.
 #[test]
 fn a_block_that_has_room_for_one_at_a_time_passes_no_sender_by() {
     let mut pool = filled(|_| (LARGE, 1));
@@ -74,8 +74,8 @@ fn a_block_that_has_room_for_one_at_a_time_passes_no_sender_by() {
     assert_eq!(pool.passed_by, 0);
 }
 
-/// Half of the senders pay more and ask for more than is left, so that those of the other half are behind
-/// them.
+/// Half of the senders pay more, and have gas limits that exceed the remaining gas. In the order of
+/// tips, they precede the other half.
 #[test]
 fn a_look_passes_a_sender_by_only_for_a_transaction_that_fits() {
     let larger = SENDERS / 2;
@@ -84,7 +84,7 @@ fn a_look_passes_a_sender_by_only_for_a_transaction_that_fits() {
         false => (USED, 1),
     });
     let (transactions, _) = fill(&mut pool);
-    // A large one, and as many small ones as there is room for beside it, in each turn.
+    // Each turn takes one large transaction, and as many small ones as fit beside it.
     assert!(transactions > 1_000, "{transactions}");
     let most = usize::try_from(transactions * larger).expect("it fits");
     assert!(pool.passed_by > 0 && pool.passed_by <= most, "{} of {most}", pool.passed_by);

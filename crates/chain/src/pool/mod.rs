@@ -1,12 +1,13 @@
 //! A pool of signed transactions, from which blocks are built.
 //!
-//! Any thread [adds](PoolHandle::add) transactions, also while a block is being built. The thread
-//! that builds owns the [`Pool`]: it [fills](Pool::fill) a block from it, and tells it
-//! [what the block changed](Pool::applied).
+//! Any thread can [add](PoolHandle::add) transactions, even while a block is being built. The
+//! thread that builds blocks owns the [`Pool`]: it [fills](Pool::fill) a block from the pool, and
+//! then reports to the pool [what the block changed](Pool::applied).
 //!
-//! Each sender has a queue, ordered by nonce. A queue never costs more than its sender's balance.
-//! Blocks take the transaction that pays the highest tip first, of those whose nonce is next.
-//! Both the number of transactions and their bytes are bounded: a full pool gives up the last
+//! Each sender has a queue, ordered by nonce. The transactions in a queue never cost more than the
+//! sender's balance. A block takes, among the next transactions of all senders, the one with the
+//! highest tip. The number of transactions and their total size are both bounded: a full pool
+//! evicts the last transaction of a queue to admit one that pays more in the next block.
 //! transaction of a queue for one that pays more in the next block.
 
 mod account;
@@ -35,40 +36,42 @@ use alloy_primitives::{Address, B256};
 use queues::Queues;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A pool, owned by the thread that builds blocks.
+/// A pool of transactions, owned by the thread that builds blocks.
 #[derive(Debug)]
 pub struct Pool {
     handle: PoolHandle,
 }
 
-/// Adds transactions to a [`Pool`] and asks about them, on any thread.
+/// Handle to add transactions to a [`Pool`] and to query it, from any thread.
 #[derive(Clone, Debug)]
 pub struct PoolHandle(Arc<Mutex<Queues>>);
 
 impl Pool {
-    /// An empty pool. Accounts are those after the block `head`, and `base_fee` is that of the next one.
+    /// Creates an empty pool for a chain whose last block is `head`. `base_fee` is the base fee of
+    /// the next block.
     #[must_use]
     pub fn new(config: PoolConfig, head: Head, base_fee: u64) -> Self {
         let queues = Queues::new(config, head.number, u128::from(base_fee));
         Self { handle: PoolHandle(Arc::new(Mutex::new(queues))) }
     }
 
-    /// A handle for other threads.
+    /// Returns a handle for other threads.
     #[must_use]
     pub fn handle(&self) -> PoolHandle {
         self.handle.clone()
     }
 
-    /// Begins to fill the next block. What is added meanwhile is handed out, too.
+    /// Begins to fill the next block. Transactions added while it is filled can also be handed out.
     pub fn fill(&mut self) -> Fill<'_> {
         self.handle.lock().begin();
         Fill::new(&self.handle)
     }
 
-    /// The chain has the block `head`, and `base_fee` is that of the next one. `changed` are the
-    /// accounts that the block changed: nonce and balance after it. Accounts without transactions in the
-    /// pool may be left out, if none can be added meanwhile. Transactions that are in the
-    /// block, or that their senders can no longer pay for, leave the pool.
+    /// Updates the pool after the chain's new block `head`. `base_fee` is the base fee of the next
+    /// block. `changed` are the accounts that the block changed, with nonce and balance after it.
+    /// Accounts without transactions in the pool may be omitted, if none can be added meanwhile.
+    /// Removes transactions that are in the block, and transactions that their senders can no
+    /// longer pay for.
     pub fn applied(
         &mut self,
         head: Head,
@@ -81,14 +84,14 @@ impl Pool {
 
 impl PoolHandle {
     fn lock(&self) -> MutexGuard<'_, Queues> {
-        // No call of foreign code happens while it is held.
+        // The lock is never held during foreign code, so it is not poisoned by a panic there.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a transaction. `account` is its sender after the block with the number `at`.
+    /// Adds a transaction. `account` is its sender's account after the block with number `at`.
     ///
     /// # Errors
-    /// The transaction is not admitted; the pool is as it was.
+    /// The transaction is not admitted; the pool is unchanged.
     pub fn add(
         &self,
         transaction: Arc<PoolTransaction>,
@@ -100,10 +103,11 @@ impl PoolHandle {
         Ok(hash)
     }
 
-    /// Whether [`add`](Self::add) would take `transaction` now: before its authorities are recovered.
+    /// Checks whether [`add`](Self::add) would admit `transaction` now, to avoid recovering its
+    /// authorities otherwise.
     ///
     /// # Errors
-    /// As `add`.
+    /// As for [`add`](Self::add).
     pub fn check(
         &self,
         transaction: &Arc<PoolTransaction>,
@@ -113,21 +117,21 @@ impl PoolHandle {
         self.lock().would_add(transaction, account, at)
     }
 
-    /// The transaction with this hash, if it is in the pool.
+    /// Returns the transaction with this hash, if it is in the pool.
     #[must_use]
     pub fn get(&self, hash: &B256) -> Option<Arc<PoolTransaction>> {
         self.lock().get(hash)
     }
 
-    /// The first nonce from its account's on that `sender` has no transaction with; `None` if it
-    /// has none at all.
+    /// Returns the first nonce, from the account's nonce on, for which the pool has no transaction
+    /// of `sender`; `None` if the pool has no transactions of `sender`.
     #[must_use]
     pub fn next_nonce(&self, sender: &Address) -> Option<u64> {
         self.lock().next_nonce(sender)
     }
 
-    /// The accounts among `accounts` that have transactions in the pool. [`Pool::applied`] needs these and
-    /// ignores all others.
+    /// Returns those of `accounts` that have transactions in the pool. [`Pool::applied`] needs only
+    /// these, and ignores all others.
     #[must_use]
     pub fn senders_among<'a>(
         &self,
@@ -137,15 +141,15 @@ impl PoolHandle {
         accounts.into_iter().filter(|it| queues.senders.contains_key(*it)).copied().collect()
     }
 
-    /// Whether the next transaction of some sender lacks nothing but the base fee, and pays `least`:
-    /// it can go into a block once the fee has fallen to that, as it does with each empty block
-    /// (EIP-1559).
+    /// Whether the base fee alone keeps some sender's next transaction out of the next block, and
+    /// the transaction pays `least`: it can be included once the base fee has fallen to `least`.
+    /// With EIP-1559, each empty block lowers the base fee.
     #[must_use]
     pub fn waits_for_base_fee(&self, least: u64) -> bool {
         self.lock().waits_for_base_fee(least.into())
     }
 
-    /// How much the pool holds.
+    /// Returns the current size of the pool.
     #[must_use]
     pub fn status(&self) -> PoolStatus {
         self.lock().status()

@@ -1,7 +1,7 @@
-//! A pool against a plain one: a list that is searched anew each time.
+//! Compares the pool with a plain one: a list that is searched each time.
 //!
-//! Both are given the same transactions, blocks and questions, and must answer the same, hold the
-//! same, and stay within their limits. Each seeded bug must be noticed.
+//! Both receive the same transactions, blocks and queries, and must return the same answers, hold
+//! the same transactions, and stay within their limits. Each seeded bug must be detected.
 
 use super::{
     account::SenderAccount,
@@ -39,7 +39,7 @@ fn address(sender: u8) -> Address {
     Address::repeat_byte(sender + 1)
 }
 
-/// A transaction in short.
+/// A transaction in a few numbers.
 #[derive(Clone, Copy, Debug)]
 struct Short {
     sender: u8,
@@ -72,7 +72,7 @@ impl Short {
     }
 }
 
-/// An account in short: nonce, and balance in units of the dearest transaction's hundredth.
+/// An account: nonce, and balance in hundredths of the cost of the most expensive transaction.
 type Account = (u64, u64);
 
 fn account((nonce, balance): Account) -> SenderAccount {
@@ -82,10 +82,10 @@ fn account((nonce, balance): Account) -> SenderAccount {
 
 #[derive(Clone, Debug)]
 enum Act {
-    /// A transaction comes; its sender's account is as stated, unless the pool knows it. It was read
-    /// after the pool's last block, or after the one before.
+    /// Adds a transaction. The account is the sender's, unless the pool already knows it. The flag
+    /// says whether it was read before the pool's last block.
     Add(Short, Account, bool),
-    /// A block is begun.
+    /// Begins to fill a block.
     Begin,
     /// The block asks for a transaction: with this much less gas than before, or with more. What it
     /// gets is left out: as invalid (`Some(true)`), for want of room (`Some(false)`), or not.
@@ -125,15 +125,15 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     collection::vec(act, 1..40)
 }
 
-/// The plain pool.
+/// A pool without any index.
 #[derive(Clone, Debug, Default)]
 struct Plain {
-    /// With their order of arrival.
+    /// Transactions, each with its position in the order of arrival.
     held: Vec<(u64, Arc<PoolTransaction>)>,
     accounts: BTreeMap<Address, SenderAccount>,
     arrivals: u64,
     base_fee: u128,
-    /// Next nonce to hand out, and whether the block leaves the sender out.
+    /// Next nonce to hand out, by sender.
     handed: BTreeMap<Address, u64>,
     left_out: Vec<Address>,
 }
@@ -260,7 +260,7 @@ impl Plain {
     }
 }
 
-/// Both pools.
+/// The pool, and the plain pool that it is compared with.
 struct Both {
     pool: Queues,
     plain: Plain,
@@ -357,13 +357,13 @@ fn seeded_bugs_are_noticed() {
     }
 }
 
-/// Adds a transaction of a sender who can pay for it.
+/// Adds a transaction of a sender with sufficient balance.
 fn add(pool: &mut Queues, sender: u8, nonce: u64, (max_fee, tip): (u128, u128)) {
     let tx = Short { sender, nonce, max_fee, tip, gas: 0, value: 0, input: 0 }.transaction();
     pool.add(tx, account((0, 1_000)), 1).expect("room");
 }
 
-/// A block has a transaction that gave way to others and came again: it is not handed out twice.
+/// A transaction of the block is evicted and added again: it must not be handed out twice.
 #[test]
 fn what_a_block_has_is_not_handed_out_again() {
     let mut pool = Queues::new(limits(), 1, 0);
@@ -384,12 +384,12 @@ fn what_a_block_has_is_not_handed_out_again() {
     assert_eq!(next(&mut pool), Some((address(0), 0)));
 }
 
-/// Senders fill a pool with what pays more than others, but not the base fee: it gives way.
+/// Transactions that pay more than others, but less than the base fee, fill a pool and are evicted.
 #[test]
 fn what_no_block_can_have_gives_way() {
     let mut pool = Queues::new(limits(), 1, 10);
     for nonce in 0..3 {
-        // The second sender's first one is what the others wait for.
+        // The sender's other transactions wait for its first one.
         add(&mut pool, 0, nonce, (9, 9));
         add(&mut pool, 1, nonce, (if nonce == 0 { 9 } else { 29 }, 9));
     }

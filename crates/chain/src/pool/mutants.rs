@@ -1,45 +1,46 @@
-//! Bugs that are seeded into a pool, to see whether the tests against a plain model notice them.
+//! Seeded bugs of a pool, which the tests against a plain model must detect.
 
-/// A bug of a pool.
+/// A seeded bug of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Mutant {
-    /// None.
+    /// No bug.
     #[default]
     None,
-    /// An account that was read after another block is taken.
+    /// Admits a transaction although the account was read after a different block.
     StaleTaken,
-    /// A transaction with a nonce of the past is taken.
+    /// Admits a transaction with a past nonce.
     OldNonceTaken,
-    /// A transaction however far ahead is taken.
+    /// Admits a transaction however far ahead its nonce is.
     FarNonceTaken,
-    /// A sender with as many transactions as the pool keeps hears that one is missing.
+    /// Reports a nonce gap although the sender has the maximum number of transactions.
     FullQueueUntold,
-    /// What the sender's other transactions cost does not count.
+    /// Ignores the cost of the sender's other transactions.
     OthersFree,
-    /// A transaction is replaced by one that pays less.
+    /// Admits a replacement that pays less.
     ReplacedForLess,
-    /// A full pool gives up what is worth more than the newcomer.
+    /// Evicts transactions that are worth more than the new one.
     WorthIgnored,
-    /// What a transaction is worth does not depend on the base fee.
+    /// Values transactions without regard to the base fee.
     BaseFeeIgnored,
-    /// A sender that has no transaction left is still known.
+    /// Keeps a sender without transactions.
     SenderKept,
-    /// The bytes of a transaction that has left still count.
+    /// Still counts the bytes of a removed transaction.
     BytesKept,
-    /// A transaction that the block has no room for is handed out.
+    /// Hands out a transaction that does not fit into the block.
     TooLargeHandedOut,
-    /// An invalid transaction stays.
+    /// Keeps an invalid transaction.
     InvalidKept,
-    /// A transaction that is in a block stays.
+    /// Keeps a transaction that is in a block.
     MinedKept,
-    /// A transaction that its sender can no longer pay for stays.
+    /// Keeps a transaction that its sender can no longer pay for.
     UnpaidKept,
-    /// What a sender has after a transaction that the block was handed is left out of the order by gas limit.
+    /// Omits a sender from the order by gas limit once the block was handed one of its
+    /// transactions.
     GasLimitForgotten,
 }
 
 impl Mutant {
-    /// All bugs.
+    /// All seeded bugs.
     pub(super) const ALL: [Self; 15] = [
         Self::StaleTaken,
         Self::OldNonceTaken,

@@ -1,4 +1,4 @@
-//! The queues of all senders, in the orders in which transactions are handed out and given up.
+//! The queues of all senders, ordered for handing out and for eviction.
 
 #[cfg(test)]
 use super::mutants::Mutant;
@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-/// Whether a bug is at work: never, but in the tests that look for it.
+/// Whether a seeded bug is active; always false outside of tests.
 macro_rules! is_mutant {
     ($queues:expr, $bug:ident) => {{
         #[cfg(test)]
@@ -31,7 +31,7 @@ macro_rules! is_mutant {
 #[derive(Debug)]
 pub(super) struct Queues {
     pub(super) config: PoolConfig,
-    /// Number of the block after which all accounts are.
+    /// Number of the block after which the accounts were read.
     head: u64,
     /// Base fee of the next block.
     base_fee: u128,
@@ -39,19 +39,20 @@ pub(super) struct Queues {
     by_hash: HashMap<B256, (Address, u64)>,
     /// Senders whose next transaction can be handed out.
     ready: BTreeSet<ReadyKey>,
-    /// The same by gas limit, so that a look knows at once that nothing fits.
+    /// The same senders by gas limit, to know at once that no transaction fits.
     gas_limits: BTreeSet<(u64, Address)>,
-    /// The last transaction of each sender, the least worth first.
+    /// The last transaction of each sender, least valuable first.
     pub(super) tails: BTreeSet<(Worth, Address)>,
     pub(super) bytes: usize,
     arrivals: u64,
-    /// Senders whose transactions this block leaves out.
+    /// Senders whose transactions are left out of the block being filled.
     left_out: HashSet<Address>,
-    /// Nonce after what this block was handed, of senders that have nothing in the pool since.
+    /// Next nonce of senders that were handed out in this block and whose queue was empty
+    /// afterwards.
     handed: HashMap<Address, u64>,
     #[cfg(test)]
     pub(super) mutant: Mutant,
-    /// Ready senders that looks for a transaction have passed by, as it did not fit.
+    /// Number of ready senders that searches skipped because their transaction did not fit.
     #[cfg(test)]
     pub(super) passed_by: usize,
 }
@@ -102,7 +103,7 @@ impl Queues {
         Ok(())
     }
 
-    /// Whether `tx` would be added now.
+    /// Checks whether `tx` would be added now.
     pub(super) fn would_add(
         &self,
         tx: &Arc<PoolTransaction>,
@@ -113,7 +114,8 @@ impl Queues {
         self.check(&entry, account, at).map(drop)
     }
 
-    /// Whether `entry` may be added, and what the pool gives up for it: by sender and nonce.
+    /// Checks whether `entry` may be added, and returns the transactions to evict, by sender and
+    /// nonce.
     fn check(
         &self,
         entry: &Entry,
@@ -127,7 +129,7 @@ impl Queues {
         if self.by_hash.contains_key(&tx.hash()) {
             return Err(PoolError::Known);
         }
-        // The pool knows the account if it has transactions of the sender.
+        // For a sender with transactions, the pool's own record of the account is used.
         let fresh = Queue::new(account);
         let queue = self.senders.get(&tx.sender()).unwrap_or(&fresh);
         self.check_queue(queue, tx)?;
@@ -135,7 +137,7 @@ impl Queues {
         self.room(queue, entry, old).ok_or(PoolError::Full)
     }
 
-    /// Whether `queue` may have `tx`, but for room in the pool.
+    /// Checks whether `queue` may take `tx`, except for the pool's total size.
     fn check_queue(&self, queue: &Queue, tx: &PoolTransaction) -> Result<(), PoolError> {
         let (found, next) = (tx.nonce(), queue.account.nonce);
         if queue.account.is_contract {
@@ -145,7 +147,7 @@ impl Queues {
             return Err(PoolError::NonceLow { found, next });
         }
         let limit = self.config.max_per_sender;
-        // So a queue has no more transactions than that, either.
+        // This also limits the number of transactions in a queue.
         if found.saturating_sub(next) >= limit && !is_mutant!(self, FarNonceTaken) {
             let is_full = queue.entries.len() as u64 >= limit;
             return Err(match is_full && !is_mutant!(self, FullQueueUntold) {
@@ -172,7 +174,7 @@ impl Queues {
         tx: &PoolTransaction,
     ) -> Result<(), PoolError> {
         let percent = u128::from(self.config.replacement_percent);
-        // More than before, and by this percentage, rounded up.
+        // At least one more, and at least this percentage more, rounded up.
         let raised = |fee: u128| {
             let by = fee.saturating_mul(percent).div_ceil(100).max(1);
             fee.saturating_add(by)
@@ -186,7 +188,7 @@ impl Queues {
         }
     }
 
-    /// Removes a transaction.
+    /// Removes a transaction from the pool.
     pub(super) fn remove(&mut self, sender: Address, nonce: u64) {
         let removed = self.senders.get_mut(&sender).and_then(|queue| queue.remove(nonce));
         if let Some(entry) = removed {
@@ -195,7 +197,7 @@ impl Queues {
         self.refresh(sender);
     }
 
-    /// Forgets a transaction that has left its queue.
+    /// Removes a transaction that has left its queue from the other maps.
     fn forget(&mut self, entry: &Entry) {
         self.by_hash.remove(&entry.tx.hash());
         if !is_mutant!(self, BytesKept) {
@@ -203,7 +205,8 @@ impl Queues {
         }
     }
 
-    /// Puts a sender where it belongs after its queue, or what is handed out of it, has changed.
+    /// Updates the entries of a sender in the orders, after a change of its queue or of the
+    /// transaction to hand out next.
     fn refresh(&mut self, sender: Address) {
         let base_fee = self.base_fee_of_worth();
         let is_sender_kept = is_mutant!(self, SenderKept);
@@ -256,11 +259,12 @@ impl Queues {
         senders.into_iter().for_each(|sender| self.refresh(sender));
     }
 
-    /// The transaction with the highest tip among each sender's next one that fits into `gas_left`.
+    /// Returns the transaction with the highest tip, among each sender's next one, whose gas limit
+    /// is at most `gas_left`.
     ///
-    /// What does not fit stays where it is: a block of small transactions, with limits that
-    /// leave room for one at a time, asks again for each of them. Where nothing fits, which such a block
-    /// hears as often, a look passes no sender by.
+    /// Transactions that do not fit keep their place in the order. This matters for a block of
+    /// transactions with high limits and low gas use: only one fits at a time, and the builder asks
+    /// again after each. The answer that nothing fits, which it gets as often, skips no sender.
     pub(super) fn next(&mut self, gas_left: u64) -> Option<Arc<PoolTransaction>> {
         let fits = |gas: u64| gas <= gas_left || is_mutant!(self, TooLargeHandedOut);
         self.gas_limits.first().filter(|(least, _)| fits(*least))?;
@@ -282,8 +286,8 @@ impl Queues {
     #[cfg(not(test))]
     const fn note_passed_by(&self, _: usize) {}
 
-    /// The block leaves out `tx`, and whatever its sender has after it. If `tx` is invalid, and not
-    /// because one before it was left out, it leaves the pool.
+    /// Leaves `tx`, and all later transactions of its sender, out of the block. Removes `tx` from
+    /// the pool if it is invalid by itself, and not only because an earlier one was left out.
     pub(super) fn skipped(&mut self, tx: &PoolTransaction, is_invalid: bool) {
         let sender = tx.sender();
         let is_first = self.left_out.insert(sender);
@@ -295,7 +299,7 @@ impl Queues {
         }
     }
 
-    /// The chain has the block `head`; `changed` are accounts after it.
+    /// Updates the pool after the new block `head`; `changed` are accounts after it.
     pub(super) fn applied(
         &mut self,
         head: u64,
@@ -314,7 +318,8 @@ impl Queues {
         self.begin();
     }
 
-    /// Nonce of a transaction that is in a block, or that its sender cannot pay for.
+    /// Returns the nonce of a transaction that is in a block, or that its sender cannot send or pay
+    /// for any more.
     fn unfit(&self, sender: &Address) -> Option<u64> {
         let queue = self.senders.get(sender)?;
         let (first, last) = (queue.entries.first_key_value(), queue.entries.last_key_value());
@@ -328,17 +333,17 @@ impl Queues {
         last.map(|(nonce, _)| *nonce).filter(|_| unfit)
     }
 
-    /// Base fee by which the worth of transactions is told.
+    /// Base fee at which transactions are valued.
     pub(super) fn base_fee_of_worth(&self) -> u128 {
         if is_mutant!(self, BaseFeeIgnored) { 0 } else { self.base_fee }
     }
 
-    /// Whether a full pool gives up what is worth `least` for what is worth `newcomer`.
+    /// Whether a full pool evicts a transaction worth `least` for one worth `newcomer`.
     pub(super) fn is_given_up(&self, least: Worth, newcomer: Worth) -> bool {
         least < newcomer || is_mutant!(self, WorthIgnored)
     }
 
-    /// Number of transactions.
+    /// Number of transactions in the pool.
     pub(super) fn len(&self) -> usize {
         self.by_hash.len()
     }
@@ -353,7 +358,8 @@ impl Queues {
         self.senders.get(sender).map(Queue::gap)
     }
 
-    /// Whether some sender's next transaction lacks nothing but the base fee, and pays `least`.
+    /// Whether the base fee alone keeps some sender's next transaction out of the next block, and
+    /// the transaction pays `least`.
     pub(super) fn waits_for_base_fee(&self, least: u128) -> bool {
         let priced_out = |queue: &Queue| {
             let next = queue.entries.get(&queue.account.nonce);

@@ -1,4 +1,4 @@
-//! Room for a transaction: what a full pool gives up for it.
+//! Eviction of transactions from a full pool.
 
 use super::{
     queue::{Entry, Queue, Worth},
@@ -8,9 +8,10 @@ use alloy_primitives::Address;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Queues {
-    /// What to give up so that there is room for `entry` in `queue`, where it replaces `old` bytes:
-    /// transactions by sender and nonce, the least worth first. `None` if one of them would be worth
-    /// as much as `entry`. Its sender's own ones stay.
+    /// Chooses the transactions to evict so that `entry` fits into `queue`, by sender and nonce,
+    /// least valuable first. `old` is the size of the transaction that `entry` replaces, if any.
+    /// Returns `None` if a chosen transaction would be worth as much as `entry`. Transactions of
+    /// the same sender are never evicted.
     pub(super) fn room(
         &self,
         queue: &Queue,
@@ -24,7 +25,8 @@ impl Queues {
         let base_fee = self.base_fee_of_worth();
         let worth = queue.worth(nonce, entry, base_fee);
         let mut given_up = Vec::new();
-        // Queues that lose more than one: nonces that are left, and where they stand now.
+        // Queues that lose more than one transaction: their last remaining nonce, and its place in
+        // the order.
         let mut shortened: BTreeMap<Address, u64> = BTreeMap::new();
         let mut again: BTreeSet<(Worth, Address)> = BTreeSet::new();
         let mut tails = self.tails.iter().peekable();

@@ -17,17 +17,17 @@ use revm::{
 };
 use std::{convert::Infallible, mem, num::NonZeroUsize, sync::Arc};
 
-/// A signed transaction, without the sidecar of one with blobs.
+/// A signed transaction, without the sidecar of a blob transaction.
 pub type SignedTransaction = EthereumTxEnvelope<TxEip4844>;
 
-/// Bytes of an encoded transaction at most, as geth has it.
+/// Maximum length of an encoded transaction in bytes, as in geth.
 const MAX_ENCODED: usize = 128 << 10;
 
-/// Bytes that a transaction takes in a pool beside its encoding: its fields twice, signed and as the
-/// EVM takes it, and its places in the pool's maps.
+/// Memory of a transaction in a pool in addition to its encoding, in bytes: its fields twice, once
+/// signed and once for the EVM, and its entries in the pool's maps.
 const OVERHEAD: usize = 2_048;
 
-/// The rules that a transaction must obey whatever the state is.
+/// Rules that a transaction must obey whatever the state.
 #[derive(Clone, Debug)]
 pub struct Admission {
     cfg: CfgEnv,
@@ -36,22 +36,22 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// The rules of the block with this configuration and environment. Its base fee does not matter:
-    /// a transaction that pays less waits.
+    /// Creates the rules of a block with this configuration and environment. Its base fee is
+    /// ignored: a transaction that pays less waits for a lower base fee.
     #[must_use]
     pub fn new(cfg: CfgEnv, env: BlockEnv) -> Self {
         Self { cfg, env: BlockEnv { basefee: 0, ..env }, least_fee: 0 }
     }
 
-    /// The same rules for a chain whose base fee does not fall below `fee`: a transaction that pays
-    /// less would wait for ever.
+    /// Rejects transactions that pay less than `fee`, the lowest base fee that the chain can have:
+    /// they would wait for ever.
     #[must_use]
     pub const fn with_least_fee(mut self, fee: u64) -> Self {
         self.least_fee = fee as u128;
         self
     }
 
-    /// As the EVM checks it before it looks at the state.
+    /// Runs the checks that the EVM does before it reads the state.
     fn check(&self, tx: &TxEnv) -> Result<(), InvalidTransaction> {
         type Error = EVMError<Infallible, InvalidTransaction>;
         let context = Context::mainnet().with_db(EmptyDB::new());
@@ -62,13 +62,13 @@ impl Admission {
         let checked = checked.and_then(|()| handler.validate_initial_tx_gas(&mut evm));
         match checked {
             Err(EVMError::Transaction(invalid)) => Err(invalid),
-            // An environment that lacks a field fails the block, not this transaction.
+            // An environment with a missing field makes the block fail, not this transaction.
             Err(_) | Ok(_) => Ok(()),
         }
     }
 }
 
-/// `signed` as the EVM takes it, but for the authorities of EIP-7702: they are not recovered.
+/// Converts `signed` for the EVM, without recovering the authorities of EIP-7702.
 fn env_of(signed: &SignedTransaction, sender: Address) -> TxEnv {
     let SignedTransaction::Eip7702(signed) = signed else {
         return TxEnv::from_recovered_tx(signed, sender);
@@ -79,7 +79,7 @@ fn env_of(signed: &SignedTransaction, sender: Address) -> TxEnv {
     TxEnv { authorization_list: authorizations.into_iter().map(Either::Left).collect(), ..env }
 }
 
-/// A transaction that a pool can take.
+/// A transaction that has passed all checks that need no state, ready for a pool.
 #[derive(Clone, Debug)]
 pub struct PoolTransaction {
     signed: SignedTransaction,
@@ -89,10 +89,10 @@ pub struct PoolTransaction {
 }
 
 impl PoolTransaction {
-    /// Checks `signed` against all rules that need no state. `sender` is who signed it.
+    /// Checks `signed` against all rules that need no state. `sender` must be its signer.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Returns the rule that the transaction violates.
     pub fn new(
         signed: SignedTransaction,
         sender: Address,
@@ -125,11 +125,11 @@ impl PoolTransaction {
         Ok(Self { signed, env, cost, bytes })
     }
 
-    /// As [`new`](Self::new), and recovers the sender of `signed` once it has passed the checks, as
-    /// that takes longer. Authorities of EIP-7702 are not recovered.
+    /// Checks `signed` like [`new`](Self::new), and then recovers its sender, which takes longer
+    /// than the checks. Does not recover the authorities of EIP-7702.
     ///
     /// # Errors
-    /// The signature is invalid, or as [`new`](Self::new).
+    /// The signature is invalid, or as for [`new`](Self::new).
     pub fn recover_sender(
         signed: SignedTransaction,
         admission: &Admission,
@@ -140,8 +140,8 @@ impl PoolTransaction {
         Ok(Arc::new(checked))
     }
 
-    /// The same transaction with its authorities of EIP-7702 recovered: hundreds of signatures, which
-    /// the EVM would recover in each run.
+    /// Recovers the transaction's authorities of EIP-7702. There can be hundreds of signatures,
+    /// which the EVM would otherwise recover in each execution.
     #[must_use]
     pub fn with_authorities(self: Arc<Self>) -> Arc<Self> {
         if !self.signed.is_eip7702() {
@@ -152,10 +152,11 @@ impl PoolTransaction {
         Arc::new(Self { signed, env, cost, bytes })
     }
 
-    /// Does as [`recover_sender`](Self::recover_sender) and [`with_authorities`](Self::with_authorities).
+    /// Runs [`recover_sender`](Self::recover_sender) and
+    /// [`with_authorities`](Self::with_authorities).
     ///
     /// # Errors
-    /// As [`recover_sender`](Self::recover_sender).
+    /// As for [`recover_sender`](Self::recover_sender).
     pub fn recover(
         signed: SignedTransaction,
         admission: &Admission,
@@ -163,62 +164,64 @@ impl PoolTransaction {
         Self::recover_sender(signed, admission).map(Self::with_authorities)
     }
 
-    /// Its hash.
+    /// Returns the transaction's hash.
     #[must_use]
     pub fn hash(&self) -> B256 {
         *self.signed.hash()
     }
 
-    /// As it was signed.
+    /// Returns the signed transaction.
     #[must_use]
     pub const fn signed(&self) -> &SignedTransaction {
         &self.signed
     }
 
-    /// As the EVM takes it.
+    /// Returns the transaction as the EVM takes it.
     #[must_use]
     pub const fn env(&self) -> &TxEnv {
         &self.env
     }
 
-    /// Who signed it.
+    /// Returns the signer of the transaction.
     #[must_use]
     pub const fn sender(&self) -> Address {
         self.env.caller
     }
 
-    /// Nonce of its sender.
+    /// Returns the nonce.
     #[must_use]
     pub const fn nonce(&self) -> u64 {
         self.env.nonce
     }
 
-    /// What it takes from its sender at most: gas limit times fee, and value.
+    /// Returns the maximum that the transaction can cost its sender: gas limit times fee, plus
+    /// value.
     #[must_use]
     pub const fn cost(&self) -> U256 {
         self.cost
     }
 
-    /// Memory that it counts for: twice its encoding, and 2 KiB.
+    /// Returns the size that counts towards the pool's limit: twice the encoding, plus 2 KiB.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Highest fee per gas that it pays.
+    /// Returns the maximum fee per gas.
     #[must_use]
     pub const fn max_fee(&self) -> u128 {
         self.env.gas_price
     }
 
-    /// Highest tip per gas that it pays: its fee if it has no tip of its own.
+    /// Returns the maximum tip per gas: the maximum fee if the transaction has no separate tip.
     #[must_use]
     pub fn max_tip(&self) -> u128 {
         let tip = self.signed.max_priority_fee_per_gas();
         tip.unwrap_or(self.env.gas_price).min(self.env.gas_price)
     }
 
-    /// Tip per gas that it pays in a block with this base fee; `None` if it cannot be in it.
+    /// Returns the tip per gas in a block with this base fee; `None` if the transaction does not
+    /// pay that.
     #[must_use]
     pub fn tip(&self, base_fee: u128) -> Option<u128> {
         self.max_fee().checked_sub(base_fee).map(|most| most.min(self.max_tip()))

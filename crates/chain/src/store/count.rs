@@ -1,9 +1,10 @@
-//! The number of transactions that a store has carried out, in a file beside its tables.
+//! The number of committed transactions of a store, in a file beside its tables.
 //!
-//! fjall takes a journal that is damaged in the middle for one whose end was torn off, and drops
-//! the rest: the tables are whole, after an earlier block. The tables hold a count of the
-//! transactions, and the file holds it too, written after each transaction and never synced. So the
-//! file is behind the tables or equal, unless they have lost transactions.
+//! If a journal is damaged in the middle, fjall treats the damage as a torn end and drops the rest:
+//! the tables are then consistent, but after an earlier block. To detect this, the tables hold a
+//! count of transactions, and so does this file, which is written after each transaction and never
+//! synced. The file's count is therefore at most the tables' count, unless the tables have lost
+//! transactions.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -15,27 +16,28 @@ use std::{
 /// Name of the file.
 const NAME: &str = "transactions";
 
-/// The file of a store that is open: while this lives no other store opens there.
+/// The locked file of an open store. While the value exists, no other store opens in the folder.
 #[derive(Debug)]
 pub(super) struct Held(File);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Closing the file is not enough: a process that this one starts has the file for a moment.
-        // If this fails, the system releases the lock when the last of them has closed it.
+        // Closing the file is not enough: a child process being started shares the file for a
+        // moment. If unlocking fails, the system releases the lock when the last process has closed
+        // the file.
         let _ = self.0.unlock();
     }
 }
 
-/// The file, and the count of transactions that the tables hold.
+/// Count of transactions in the tables, and the file that holds a copy of it.
 #[derive(Debug)]
 pub(super) struct Count {
     file: Arc<Held>,
-    /// Transactions in the tables.
+    /// Number of transactions in the tables.
     pub(super) count: u64,
 }
 
-/// The count in the file in `folder`: the tables must hold as many transactions, or more.
+/// Returns the count in the file in `folder`: the tables must hold at least this many transactions.
 pub(super) fn least(folder: &Path) -> io::Result<u64> {
     let bytes = match fs::read(folder.join(NAME)) {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
@@ -43,15 +45,17 @@ pub(super) fn least(folder: &Path) -> io::Result<u64> {
     };
     let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).ok();
     let found = bytes.split_at_checked(8).map(|(count, check)| (number(count), number(check)));
-    // A machine that loses power can leave part of the count: that says nothing.
+    // Not an error: a machine that loses power can leave the count incomplete, and then nothing is
+    // known.
     Ok(match found {
         Some((Some(count), Some(check))) if check == !count => count,
         _ => 0,
     })
 }
 
-/// Takes the store in `folder` for this value, and creates the folder and the file. To be had before any
-/// other file is looked at: what a store mends when it opens is another store's that is at work.
+/// Locks the store in `folder`, and creates folder and file if needed. Must be called before any
+/// other file is read: opening a store repairs files, and could otherwise change those of a store
+/// in use.
 pub(super) fn hold(folder: &Path) -> io::Result<Arc<Held>> {
     fs::create_dir_all(folder)?;
     let mut options = OpenOptions::new();
@@ -67,12 +71,13 @@ pub(super) fn hold(folder: &Path) -> io::Result<Arc<Held>> {
 }
 
 impl Count {
-    /// `file`: as [`hold`] gives it. `count`: transactions in the tables.
+    /// Creates a counter on the `file` that [`hold`] returned, with `count` transactions in the
+    /// tables.
     pub(super) fn new(file: &Arc<Held>, count: u64) -> Self {
         Self { file: Arc::clone(file), count }
     }
 
-    /// One transaction more is in the tables.
+    /// Counts one more transaction, and writes the count to the file.
     pub(super) fn add(&mut self) -> io::Result<()> {
         self.count = self.count.saturating_add(1);
         let mut file = &self.file.0;
@@ -85,7 +90,7 @@ impl Count {
 mod tests {
     use super::*;
 
-    /// A process that is being started has all files of this one, as a duplicate has.
+    /// A child process being started has all files of this process open, as a duplicate has.
     #[test]
     fn what_a_duplicate_keeps_open_is_not_locked() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! Tables in a folder: fjall, a log-structured merge tree in pure Rust.
+//! Tables in a folder, stored by fjall, a log-structured merge tree in pure Rust.
 
 use super::{
     Entry, Snapshot, StateStore, Table, Writes,
@@ -20,37 +20,37 @@ use std::{
 };
 use thiserror::Error;
 
-/// Bytes of blocks that the store keeps in memory, by default.
+/// Default size of the read cache, in bytes.
 pub const CACHE_BYTES: u64 = 256 << 20;
 
-/// Bytes of changes that each table keeps in memory, by default, before it writes them to a file.
+/// Default size of a table's changes in memory, in bytes, before they are written to a file.
 pub const TABLE_BYTES: u64 = 64 << 20;
 
-/// Time between two looks at how far fjall's worker is.
+/// Interval at which a write checks whether fjall's worker has caught up.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Tables in a folder. Clones share the folder.
+/// A store in a folder, based on fjall. Clones share the folder.
 #[derive(Clone)]
 pub struct EmbeddedStore {
     database: Database,
     tables: Tables,
     count: Keyspace,
     file: Arc<Mutex<Count>>,
-    /// Bytes of changes that each table keeps in memory.
+    /// Size of a table's changes in memory, in bytes, before they are written to a file.
     bytes: u64,
 }
 
-/// The tables, and the folder in which they are.
+/// The tables, and the folder that contains them.
 #[derive(Clone)]
 struct Tables {
     keyspaces: Arc<[Keyspace]>,
     folder: Arc<Path>,
 }
 
-/// Why a folder does not open.
+/// Reason why a folder does not open.
 struct Why {
     text: String,
-    /// Whether it is because a journal is damaged.
+    /// Whether the reason is a damaged journal.
     journal: bool,
 }
 
@@ -67,7 +67,7 @@ impl From<StoreError> for Why {
     }
 }
 
-/// fjall's error and the folder it concerns.
+/// Error of fjall, or a loss of transactions, with the folder if it is known.
 #[derive(Debug, Error)]
 enum Failed {
     #[error("{folder}: {error}")]
@@ -85,28 +85,28 @@ impl core::fmt::Debug for EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Opens the store in `folder` with a read cache of [`CACHE_BYTES`], or creates it there.
+    /// Opens the store in `folder`, or creates it, with a read cache of [`CACHE_BYTES`].
     ///
     /// # Errors
-    /// The folder cannot be used, or its data fails a checksum.
+    /// The folder cannot be used, or data in it fails a checksum.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         Self::open_with_cache(folder, CACHE_BYTES)
     }
 
-    /// Opens the store in `folder` with a read cache of `cache` bytes, or creates it there.
+    /// Opens the store in `folder`, or creates it, with a read cache of `cache` bytes.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As for [`open`](Self::open).
     pub fn open_with_cache(folder: &Path, cache: u64) -> Result<Self, StoreError> {
         Self::open_with_sizes(folder, cache, TABLE_BYTES)
     }
 
-    /// Opens the store in `folder` with a read cache of `cache` bytes, or creates it there. Each
-    /// table keeps about `table` bytes of changes in memory before it writes them to a file of its
-    /// own; until then they are in the journal alone.
+    /// Opens the store in `folder`, or creates it, with a read cache of `cache` bytes. Each table
+    /// keeps about `table` bytes of changes in memory before it writes them to a file of its own;
+    /// until then they are only in the journal.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As for [`open`](Self::open).
     pub fn open_with_sizes(folder: &Path, cache: u64, table: u64) -> Result<Self, StoreError> {
         let refused = |why| StoreError::Open { folder: folder.to_owned(), why };
         let held = hold(folder).map_err(|error| refused(error.to_string()))?;
@@ -133,7 +133,7 @@ impl EmbeddedStore {
     }
 
     fn open_guarded(folder: &Path, sizes: (u64, u64), held: &Arc<Held>) -> Result<Self, Why> {
-        // Where a file is damaged fjall panics now and then, instead of returning an error.
+        // fjall sometimes panics on a damaged file instead of returning an error.
         let opened = catch_unwind(|| Self::open_unguarded(folder, sizes, held));
         opened.unwrap_or_else(|panic| Err(Why { text: message_of(&*panic), journal: false }))
     }
@@ -143,12 +143,13 @@ impl EmbeddedStore {
         (cache, bytes): (u64, u64),
         held: &Arc<Held>,
     ) -> Result<Self, Why> {
-        // One thread for compaction: executing blocks needs the other cores.
+        // Only one thread for compaction, as executing blocks needs the other cores.
         let builder = Database::builder(folder).cache_size(cache).worker_threads(1);
-        // Also if another crate of the program switches on fjall's compression: `journal.rs`.
+        // Explicit, as another crate may enable fjall's compression, which `journal.rs` cannot
+        // read.
         let builder = builder.journal_compression(CompressionType::None);
         let database = builder.open()?;
-        // The store itself says when memory is to be written: see `seal`.
+        // `seal` decides when memory is written to files, not fjall.
         let options = || KeyspaceCreateOptions::default().max_memtable_size(u64::MAX);
         let open = |table: Table| database.keyspace(table.name(), options);
         let keyspaces: Result<Vec<_>, _> = Table::ALL.into_iter().map(open).collect();
@@ -163,13 +164,14 @@ impl EmbeddedStore {
     }
 }
 
-/// Whether the worker is so far behind with `table` that fjall may wait for it within `commit`: for
-/// 4 sealed memtables to be fewer, or for 30 runs. The sealed ones may be written as runs meanwhile.
+/// Whether fjall's worker is so far behind with `table` that `commit` may wait for it. fjall waits
+/// while a table has 4 sealed memtables, or 30 runs; the sealed memtables may become runs
+/// meanwhile.
 fn is_behind(table: &Keyspace) -> bool {
     table.sealed_memtable_count() >= 2 || table.tree.l0_run_count() >= 26
 }
 
-/// The message of a panic.
+/// Returns the message of a panic.
 fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
@@ -177,7 +179,7 @@ fn message_of(panic: &(dyn Any + Send)) -> String {
 }
 
 impl EmbeddedStore {
-    /// How often blocks of its files were in the read cache.
+    /// Returns how often blocks of the store's files were found in the read cache.
     #[must_use]
     pub fn cache_use(&self) -> CacheUse {
         let sum = |of: fn(&Keyspace) -> usize| self.all().map(of).sum::<usize>() as u64;
@@ -187,24 +189,24 @@ impl EmbeddedStore {
         }
     }
 
-    /// Every table, that of the count included.
+    /// Iterates over all tables, including the one with the count.
     fn all(&self) -> impl Iterator<Item = &Keyspace> {
         self.tables.keyspaces.iter().chain([&self.count])
     }
 
-    /// Hands the memory of tables that is full to fjall's worker. Left to itself fjall asks the
-    /// worker for that, once for each transaction; the worker asks itself to write what it has
-    /// sealed, and waits for ever where 1,000 messages wait for it (fjall-rs/fjall#323).
+    /// Hands full memtables to fjall's worker. fjall itself would send the worker a message for
+    /// each transaction; the worker sends itself messages to write what it has sealed, and
+    /// deadlocks when 1,000 messages are queued (fjall-rs/fjall#323).
     fn seal(&self) -> Result<(), fjall::Error> {
         let is_full = |table: &&Keyspace| table.tree.active_memtable().size() > self.bytes;
         self.all().filter(is_full).try_for_each(|table| table.rotate_memtable().map(|_| ()))
     }
 
-    /// Waits while fjall's worker is behind. fjall does so within `commit`, too, but for ever if the
-    /// worker has ended, as it does on a full disk.
+    /// Waits while fjall's worker is behind. fjall also waits within `commit`, but for ever if the
+    /// worker has ended, as it does when the disk is full.
     fn wait_for_worker(&self) -> Result<(), fjall::Error> {
         while self.all().any(is_behind) {
-            // Writes nothing, and is an error once the worker has failed.
+            // Writes nothing, but returns an error once the worker has failed.
             self.database.persist(PersistMode::Buffer)?;
             thread::sleep(PAUSE);
         }
@@ -212,14 +214,14 @@ impl EmbeddedStore {
     }
 }
 
-/// Removes the copy of a journal if `opened` is a store, and restores the journal if not.
+/// Removes the copy of a journal if `opened` is a store; otherwise restores the journal from it.
 fn settled<T, E>(opened: Result<T, E>, copied: Option<Copied>) -> Result<Result<T, E>, StoreError> {
     let settle = if opened.is_ok() { Copied::remove } else { Copied::put_back };
     copied.map_or(Ok(()), settle).map_err(StoreError::backend)?;
     Ok(opened)
 }
 
-/// Compares the number of transactions in the tables with the one in the file.
+/// Checks that the tables hold at least as many transactions as the file in `folder` says.
 fn counted(folder: &Path, held: &Arc<Held>, count: u64) -> Result<Count, StoreError> {
     let least = least(folder).map_err(StoreError::backend)?;
     if count < least {
@@ -246,7 +248,7 @@ impl StateStore for EmbeddedStore {
                 None => batch.remove(table, write.key),
             }
         }
-        // A count is as good as the one before it.
+        // A panic cannot leave the count inconsistent, so a poisoned lock is usable.
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         batch.insert(&self.count, COUNT, file.count.saturating_add(1).to_be_bytes());
         batch.commit().map_err(|error| self.tables.failed(error))?;
@@ -255,7 +257,7 @@ impl StateStore for EmbeddedStore {
     }
 }
 
-/// The tables of an [`EmbeddedStore`] after some transaction.
+/// The tables of an [`EmbeddedStore`] after a transaction.
 #[derive(Clone)]
 pub struct EmbeddedSnapshot {
     view: Arc<fjall::Snapshot>,
@@ -292,7 +294,7 @@ impl Snapshot for EmbeddedSnapshot {
 
 impl Tables {
     fn of(&self, table: Table) -> Result<&Keyspace, StoreError> {
-        // `Table::ALL` is in the order of its discriminants.
+        // The order of `Table::ALL` is the order of the discriminants.
         let found = self.keyspaces.get(table as usize);
         found.ok_or_else(|| StoreError::damaged(format!("table {table:?}")))
     }

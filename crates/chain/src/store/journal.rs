@@ -1,8 +1,8 @@
-//! The journals of a store, as fjall 3 writes them, read before fjall opens them.
+//! The journals of a store in the format of fjall 3, checked before fjall opens them.
 //!
-//! Where fjall cannot read on, it truncates the journal and goes on with the next one: it takes
-//! damage for a transaction that a power failure has torn. Each of our transactions counts one more
-//! than the one before it, so missing transactions show as a gap.
+//! Where fjall cannot read on, it truncates the journal and continues with the next one, as it
+//! takes damage for a transaction torn by a power failure. Each transaction of the store contains a
+//! count that is one higher than in the transaction before, so missing transactions show as a gap.
 
 use std::{
     fs::{self, File},
@@ -13,22 +13,23 @@ use std::{
 /// Extension of a journal's file name.
 pub(super) const EXTENSION: &str = "jnl";
 
-/// Name and only key of the table that counts transactions.
+/// Name, and only key, of the table that counts transactions.
 pub(super) const COUNT: &str = "transactions";
 
-/// What the journals hold of the store's transactions.
+/// Result of checking the journals.
 #[derive(Debug)]
 pub(super) enum Found {
     /// No durable transaction is missing.
     All,
-    /// A part of this journal cannot be read, and durable transactions are missing.
+    /// Part of this journal cannot be read, and durable transactions are missing.
     Damaged(PathBuf),
-    /// No transaction can be read in this journal, the only one. Whether its first one was durable,
-    /// the tables say.
+    /// No transaction can be read in this journal, which is the only one. Only the tables show
+    /// whether its first transaction was durable.
     Unreadable(PathBuf),
 }
 
-/// Reads the journals in `folder`, in which there must be the transaction number `least`.
+/// Checks the journals in `folder`, which must contain transaction number `least`, unless there are
+/// no journals or none of their transactions can be read.
 pub(super) fn check(folder: &Path, least: u64) -> io::Result<Found> {
     let paths = all(folder)?;
     let (Some(mut place), Some(newest)) = (paths.first(), paths.last()) else {
@@ -39,11 +40,12 @@ pub(super) fn check(folder: &Path, least: u64) -> io::Result<Found> {
         let mut journal = Journal::open(path)?;
         let mut is_empty = true;
         while let Some(count) = journal.transaction()? {
-            // Something was written after a transaction that does not fit, so that one was durable.
+            // A later transaction exists, so the one that does not fit was durable.
             if let Some(damaged) = unfit {
                 return Ok(Found::Damaged(damaged));
             }
-            // A gap before a journal's first transaction is at the end of the journal before.
+            // A gap before a journal's first transaction is located at the end of the previous
+            // journal.
             let damaged = if is_empty { place } else { path };
             if count.is_some() && last.is_none_or(|last| count == last.checked_add(1)) {
                 last = count;
@@ -52,7 +54,7 @@ pub(super) fn check(folder: &Path, least: u64) -> io::Result<Found> {
             }
             is_empty = false;
         }
-        // fjall begins a new journal when one has 64 MB.
+        // fjall begins a new journal only when one reaches 64 MB, so only the newest can be empty.
         if is_empty && path != newest {
             return Ok(Found::Damaged(path.clone()));
         }
@@ -69,7 +71,8 @@ pub(super) fn check(folder: &Path, least: u64) -> io::Result<Found> {
     })
 }
 
-/// Where the last transaction begins in `journal`, whole or not.
+/// Returns the position at which the last transaction in `journal` begins, even if it is
+/// incomplete.
 pub(super) fn last_transaction(journal: &Path) -> io::Result<Option<u64>> {
     let (mut journal, mut begin) = (Journal::open(journal)?, None);
     loop {
@@ -82,7 +85,7 @@ pub(super) fn last_transaction(journal: &Path) -> io::Result<Option<u64>> {
     }
 }
 
-/// Whether the file holds zeros alone: fjall creates journals of 64 MiB.
+/// Whether the file contains only zeros: fjall creates journals with 64 MiB of zeros.
 fn is_blank(path: &Path) -> io::Result<bool> {
     let mut file = BufReader::new(File::open(path)?);
     loop {
@@ -95,7 +98,7 @@ fn is_blank(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// The journals in `folder`, oldest first.
+/// Returns the paths of the journals in `folder`, oldest first.
 pub(super) fn all(folder: &Path) -> io::Result<Vec<PathBuf>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -111,7 +114,7 @@ pub(super) fn all(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-/// An entry of a journal. A transaction is a start, items and clears, and an end.
+/// An entry of a journal. A transaction consists of a start, items and clears, and an end.
 enum Entry {
     Start { items: u32 },
     Item { count: Option<u64> },
@@ -119,7 +122,7 @@ enum Entry {
     End,
 }
 
-/// What an end closes with.
+/// Last bytes of an [`End`](Entry::End) entry.
 const TRAILER: [u8; 4] = *b"FJL\x03";
 
 struct Journal {
@@ -135,8 +138,9 @@ impl Journal {
         Ok(Self { file: BufReader::new(file), length, at: 0 })
     }
 
-    /// The count in the next transaction, if that is whole and has one. Checksums are not compared:
-    /// fjall refuses a journal in which one is wrong.
+    /// Reads the next transaction, and returns the count in it, if it has one; the outer `None`
+    /// means that there is no further complete transaction. Checksums are not verified: fjall
+    /// refuses a journal with a wrong checksum.
     fn transaction(&mut self) -> io::Result<Option<Option<u64>>> {
         until_the_end(self.whole())
     }
@@ -155,14 +159,16 @@ impl Journal {
         Ok(count)
     }
 
+    /// Reads the next entry.
+    ///
     /// # Errors
-    /// `InvalidData`: there is no entry; `UnexpectedEof`: it is not whole.
+    /// `InvalidData` if the bytes are not an entry; `UnexpectedEof` if the entry is incomplete.
     fn entry(&mut self) -> io::Result<Entry> {
         let [tag] = self.take::<1>()?;
         match tag {
             1 => {
                 let items = u32::from_le_bytes(self.take()?);
-                // Its number.
+                // Sequence number.
                 self.skip(8)?;
                 Ok(Entry::Start { items })
             }
@@ -215,7 +221,7 @@ fn no_entry() -> io::Error {
     ErrorKind::InvalidData.into()
 }
 
-/// `None` where fjall takes the journal for ended.
+/// Returns `None` for errors at which fjall considers the journal ended.
 fn until_the_end<T>(read: io::Result<T>) -> io::Result<Option<T>> {
     match read {
         Ok(read) => Ok(Some(read)),

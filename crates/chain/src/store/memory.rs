@@ -1,4 +1,4 @@
-//! Tables in memory, for tests and for chains that need not last.
+//! Tables in memory, for tests and for chains that need not be persistent.
 
 use super::{Entry, Snapshot, StateStore, Table, Writes};
 use crate::StoreError;
@@ -9,15 +9,16 @@ use std::{
 
 type Tables = BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>;
 
-/// Tables in memory. A snapshot copies them all when the next transaction begins, so large states
-/// belong into [`EmbeddedStore`](super::EmbeddedStore). Clones share the tables.
+/// A store in memory. If a snapshot exists when a transaction begins, the transaction copies all
+/// tables, so use [`EmbeddedStore`](super::EmbeddedStore) for large states. Clones share the
+/// tables.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     tables: Arc<RwLock<Arc<Tables>>>,
 }
 
 impl MemoryStore {
-    /// A store without any key.
+    /// Creates an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -46,7 +47,7 @@ impl StateStore for MemoryStore {
     }
 }
 
-/// The tables of a [`MemoryStore`] after some transaction.
+/// The tables of a [`MemoryStore`] after a transaction.
 #[derive(Clone, Debug)]
 pub struct MemorySnapshot(Arc<Tables>);
 

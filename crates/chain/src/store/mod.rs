@@ -1,4 +1,4 @@
-//! Where the bytes are: ordered tables that are written in transactions.
+//! Storage backends: ordered tables of byte strings, written in transactions.
 
 mod count;
 mod embedded;
@@ -15,24 +15,24 @@ pub use rocks::{RocksSnapshot, RocksStore};
 
 use crate::StoreError;
 
-/// A table: byte strings by byte strings, ordered by key.
+/// A table, which maps byte strings to byte strings, ordered by key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
-    /// Schema version, genesis and head.
+    /// Schema version, genesis, head and other single records.
     Meta,
-    /// Accounts by address.
+    /// Accounts, by address.
     Accounts,
     /// Slots that are not zero, by address and slot number.
     Slots,
-    /// Codes by hash.
+    /// Codes, by hash.
     Codes,
-    /// Block hashes by number.
+    /// Block hashes, by number.
     BlockHashes,
     /// Undo records, by block number.
     Undo,
-    /// Nodes of tries, by trie and path.
+    /// Trie nodes, by trie and path.
     Nodes,
-    /// Receipts of a block, by number.
+    /// Receipts of a block, by block number.
     Receipts,
     /// Blocks with their transactions, by number.
     Blocks,
@@ -52,7 +52,7 @@ impl Table {
         Self::Blocks,
     ];
 
-    /// Its name on disk.
+    /// Returns the table's name on disk.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -69,7 +69,7 @@ impl Table {
     }
 }
 
-/// One change of a table.
+/// A change of one key in a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
     /// The table.
@@ -96,38 +96,39 @@ impl Writes {
     }
 }
 
-/// A key with its value.
+/// A key and its value.
 pub type Entry = (Vec<u8>, Vec<u8>);
 
-/// Keeps tables. Clones of a snapshot may be read on several threads at once while one thread
-/// writes; only one thread writes at a time.
+/// A storage backend. Several threads may read clones of a snapshot while one thread writes; only
+/// one thread writes at a time.
 pub trait StateStore: Send + Sync + 'static {
-    /// A view of all tables after some transaction. Later transactions do not change it.
+    /// A view of all tables after a transaction. Later transactions do not change it.
     type Snapshot: Snapshot;
 
-    /// A snapshot after the last transaction.
+    /// Takes a snapshot of the state after the last transaction.
     ///
     /// # Errors
     /// The backend failed.
     fn snapshot(&self) -> Result<Self::Snapshot, StoreError>;
 
-    /// Carries out all of `writes` or none, and returns once they survive the end of the process
-    /// and of the machine.
+    /// Executes `writes` atomically, and returns once they survive a crash of the process and of
+    /// the machine.
     ///
     /// # Errors
-    /// The backend failed. The store may then hold all or none of `writes`; open it again.
+    /// The backend failed. The store then holds either all or none of `writes`; it must be opened
+    /// again.
     fn write(&self, writes: Writes) -> Result<(), StoreError>;
 }
 
-/// Reads tables as they were when the snapshot was taken.
+/// Reads all tables as they were when the snapshot was taken.
 pub trait Snapshot: Clone + Send + Sync + 'static {
-    /// The value of `key`; `None` if there is none.
+    /// Returns the value of `key`; `None` if the table does not have the key.
     ///
     /// # Errors
     /// The backend failed.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Entries whose keys begin with `prefix`, in order of their keys.
+    /// Iterates over the entries whose keys begin with `prefix`, in key order.
     fn scan(
         &self,
         table: Table,

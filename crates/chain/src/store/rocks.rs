@@ -1,4 +1,4 @@
-//! Tables in a RocksDB database, for nodes that run on it.
+//! Tables in a RocksDB database, for nodes that use RocksDB.
 
 use super::{Entry, Snapshot, StateStore, Table, Writes};
 use crate::StoreError;
@@ -13,13 +13,13 @@ use std::{
 };
 use thiserror::Error;
 
-/// Tables in a folder, each a column family of one RocksDB database. Exists where this crate is
-/// built with `--cfg braid_rocksdb`, which takes a C++ compiler and libclang. Clones share the
-/// database.
+/// A store in a folder: one RocksDB database with a column family for each table. Only available if
+/// this crate is built with `--cfg braid_rocksdb`, which requires a C++ compiler and libclang.
+/// Clones share the database.
 #[derive(Clone)]
 pub struct RocksStore(Arc<DB>);
 
-/// What RocksDB says, and where.
+/// Error of RocksDB, with the folder of the database.
 #[derive(Debug, Error)]
 #[error("{folder}: {error}")]
 struct Failed {
@@ -34,10 +34,10 @@ impl core::fmt::Debug for RocksStore {
 }
 
 impl RocksStore {
-    /// Opens the database in `folder` with a read cache of `cache` bytes, or creates it there.
+    /// Opens the database in `folder`, or creates it, with a read cache of `cache` bytes.
     ///
     /// # Errors
-    /// The folder cannot be used, or its data fails a checksum.
+    /// The folder cannot be used, or data in it fails a checksum.
     pub fn open(folder: &Path, cache: u64) -> Result<Self, StoreError> {
         let mut blocks = BlockBasedOptions::default();
         let cache = usize::try_from(cache).unwrap_or(usize::MAX);
@@ -46,8 +46,8 @@ impl RocksStore {
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         options.set_block_based_table_factory(&blocks);
-        // The last transaction may be torn. A log that is damaged before it is an error: the default
-        // would silently drop the durable blocks behind the damage.
+        // The last transaction may be torn. Damage before it is an error: in the default mode,
+        // RocksDB would silently drop the durable blocks after the damage.
         options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
         let families = Table::ALL.map(|table| (table.name(), options.clone()));
         let opened = DB::open_cf_with_opts(&options, folder, families);
@@ -92,7 +92,7 @@ impl StateStore for RocksStore {
 type Taken<'database> = rocksdb::Snapshot<'database>;
 
 self_cell!(
-    /// A snapshot with the database from which it was taken.
+    /// A snapshot together with the database that it borrows.
     struct View {
         owner: Arc<DB>,
         #[covariant]
@@ -100,7 +100,7 @@ self_cell!(
     }
 );
 
-/// The tables of a [`RocksStore`] after some transaction.
+/// The tables of a [`RocksStore`] after a transaction.
 #[derive(Clone)]
 pub struct RocksSnapshot(Arc<View>);
 

@@ -1,8 +1,9 @@
-//! Drops the journal's last transaction if a power failure left it incomplete.
+//! Removal of a journal's last transaction if a power failure left it incomplete.
 //!
-//! fjall drops a transaction whose end is missing. Where the end has reached the disk and a page in
-//! the middle has not, it refuses the whole journal. That transaction was never reported durable,
-//! so it is cut off here. Whether it was, the count of transactions says: see `count.rs`.
+//! fjall drops a transaction whose end is missing. But if the end has reached the disk and a page
+//! before it has not, fjall refuses the whole journal. Such a transaction was never reported
+//! durable, so it is cut off here. The count of transactions shows if it was durable after all: see
+//! `count.rs`.
 
 use super::journal::{self, EXTENSION, last_transaction};
 use std::{
@@ -11,10 +12,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Extension of a copy. fjall takes no notice of it.
+/// Extension of a journal's copy. fjall ignores such files.
 const COPY: &str = "torn";
 
-/// Restores the journal from the copy that an interrupted process left.
+/// Restores the journal from the copy that an interrupted process left behind.
 pub(super) fn put_back(folder: &Path) -> io::Result<()> {
     if !folder.is_dir() {
         return Ok(());
@@ -28,14 +29,15 @@ pub(super) fn put_back(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A journal that fjall may truncate, and a copy of the whole.
+/// A journal that fjall may truncate, and a complete copy of it.
 #[derive(Debug)]
 pub(super) struct Copied {
     journal: PathBuf,
     copy: PathBuf,
 }
 
-/// Cuts the last transaction off the newest journal in `folder`, if there is one.
+/// Cuts the last transaction off the newest journal in `folder`. Returns `None` if there is no
+/// journal or no transaction.
 pub(super) fn cut(folder: &Path) -> io::Result<Option<Copied>> {
     let Some(journal) = journal::all(folder)?.pop() else { return Ok(None) };
     let Some(length) = last_transaction(&journal)? else { return Ok(None) };
@@ -45,7 +47,7 @@ pub(super) fn cut(folder: &Path) -> io::Result<Option<Copied>> {
 }
 
 impl Copied {
-    /// Copies `journal`. A copy that is there is whole.
+    /// Copies `journal`. The copy gets its final name only once it is complete.
     pub(super) fn of(journal: PathBuf) -> io::Result<Self> {
         let (copy, part) = (journal.with_extension(COPY), journal.with_extension("part"));
         fs::copy(&journal, &part)?;
@@ -54,12 +56,12 @@ impl Copied {
         Ok(Self { journal, copy })
     }
 
-    /// Nothing that was durable is missing: the copy is removed.
+    /// Removes the copy. To be called when no durable transaction is missing.
     pub(super) fn remove(self) -> io::Result<()> {
         fs::remove_file(self.copy)
     }
 
-    /// The journal is again what it was.
+    /// Restores the journal from the copy.
     pub(super) fn put_back(self) -> io::Result<()> {
         fs::rename(self.copy, self.journal)
     }

@@ -1,7 +1,7 @@
-//! Trie nodes that the writer has read or written lately.
+//! A cache of trie nodes that the writer has recently read or written.
 //!
-//! Each block changes the nodes near the root again, and reads the leaves of accounts that are busy
-//! again. In the store each read is a search through several tables.
+//! Each block changes the nodes near the root, and often reads the leaves of the same busy
+//! accounts. In the store, each read searches several tables.
 
 use crate::{Entry, Snapshot, StoreError, Table, Writes};
 use quick_cache::{Weighter, sync::Cache};
@@ -10,22 +10,22 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// Bytes that an entry takes beside its key and its node.
+/// Size of a cache entry in bytes, in addition to key and node.
 const OVERHEAD: u64 = 96;
 
-/// The key of a node in the store, and the node.
+/// The key of a node in the store, and the node; `None` if it was removed.
 type Written = (Vec<u8>, Option<Arc<[u8]>>);
 
-/// How often a cache had what it was asked for.
+/// Hits and misses of a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheUse {
-    /// It had it.
+    /// Number of requests that the cache answered.
     pub hits: u64,
-    /// It was read from below.
+    /// Number of requests that were read from the store or from a file.
     pub misses: u64,
 }
 
-/// The same while it is counted.
+/// Counters behind a [`CacheUse`].
 #[derive(Debug, Default)]
 pub(crate) struct CacheCounts {
     hits: AtomicU64,
@@ -38,7 +38,8 @@ impl CacheCounts {
     }
 }
 
-/// Nodes as the store has them, by their keys there; `None` where it has none.
+/// Cache of encoded nodes, by their keys in the store; `None` if the store has no node with the
+/// key.
 #[derive(Debug)]
 pub(crate) struct NodeCache {
     nodes: Cache<Vec<u8>, Option<Arc<[u8]>>, Weight>,
@@ -56,26 +57,26 @@ impl Weighter<Vec<u8>, Option<Arc<[u8]>>> for Weight {
 }
 
 impl NodeCache {
-    /// A cache of about `bytes` bytes.
+    /// Creates a cache of about `bytes` bytes.
     pub(crate) fn new(bytes: u64) -> Self {
-        // A node has some 200 bytes, between a leaf's 100 and a branch's 500.
+        // A node has about 200 bytes, a leaf about 100 and a branch about 500.
         let entries = usize::try_from(bytes / 300).unwrap_or(usize::MAX);
         Self { nodes: Cache::with_weighter(entries, bytes, Weight), counts: Arc::default() }
     }
 
-    /// How often a node was there.
+    /// Returns the counters of hits and misses.
     pub(crate) fn counts(&self) -> Arc<CacheCounts> {
         Arc::clone(&self.counts)
     }
 
-    /// The store has carried out `writes`.
+    /// Adds nodes that the store has written.
     pub(crate) fn note(&self, writes: Vec<Written>) {
         for (key, node) in writes {
             self.nodes.insert(key, node);
         }
     }
 
-    /// What `writes` does to nodes.
+    /// Returns the changes of nodes among `writes`.
     pub(crate) fn nodes_of(writes: &Writes) -> Vec<Written> {
         let nodes = writes.0.iter().filter(|write| write.table == Table::Nodes);
         nodes.map(|write| (write.key.clone(), write.value.as_deref().map(Arc::from))).collect()

@@ -1,8 +1,8 @@
-//! The state trie and the storage tries. A block changes a few of their nodes.
+//! The state trie and the storage tries, updated block by block.
 //!
-//! A node lies in the store under its trie and its path, one byte for each nibble, in the form that is
-//! hashed. An update goes from the root down to the changed entries and puts the nodes on the way
-//! back; a block costs what it changes, not what there is.
+//! The store holds each node under its trie and its path, one byte per nibble, in the encoding that
+//! is hashed. An update descends from the root to the changed entries, and writes the nodes on the
+//! way back, so its cost depends on the changes and not on the size of the state.
 
 mod cache;
 mod node;
@@ -26,7 +26,7 @@ use update::{Change, Value, apply, collapse, update};
 /// With fewer changed entries than this, starting a thread costs more than it saves.
 const ENTRIES_FOR_A_THREAD: usize = 128;
 
-/// Changes all tries as `batch` says, adds the changed nodes to `writes`, and returns the state root.
+/// Applies `batch` to all tries, adds the changed nodes to `writes`, and returns the state root.
 pub(crate) fn update_state<S: Snapshot>(
     snapshot: &S,
     batch: &DurableBatch,
@@ -56,17 +56,17 @@ pub(crate) fn update_state<S: Snapshot>(
     Ok(root)
 }
 
-/// What a block does to one account's storage.
+/// Changes of one account's storage.
 struct StorageJob<'b> {
     address: Address,
     cleared: bool,
     slots: &'b [crate::SlotChange],
 }
 
-/// One for each account whose storage changes.
+/// Returns one job for each account whose storage changes.
 ///
 /// # Errors
-/// A slot is not where its account would be looked for: it would be missing from the root.
+/// Accounts or slots are not in order, or a slot has no account: the computed root would be wrong.
 fn storage_jobs(batch: &DurableBatch) -> Result<Vec<StorageJob<'_>>, StoreError> {
     let refused = |why| StoreError::Batch { number: batch.head.number, why };
     if !batch.accounts.is_sorted_by(|one, next| one.address < next.address) {
@@ -80,7 +80,7 @@ fn storage_jobs(batch: &DurableBatch) -> Result<Vec<StorageJob<'_>>, StoreError>
     let mut groups = groups.peekable();
     let mut jobs = Vec::new();
     for change in &batch.accounts {
-        // Both are sorted by address.
+        // Accounts and slots are both sorted by address.
         let of_account = |slots: &&[crate::SlotChange]| {
             slots.first().is_some_and(|slot| slot.address == change.address)
         };
@@ -89,7 +89,7 @@ fn storage_jobs(batch: &DurableBatch) -> Result<Vec<StorageJob<'_>>, StoreError>
             jobs.push(StorageJob { address: change.address, cleared: change.cleared, slots });
         }
     }
-    // The first group without an account has held up all behind it.
+    // A group without an account is never taken, so it is the first one that remains.
     if let Some(slot) = groups.next().and_then(<[_]>::first) {
         return Err(refused(format!("a slot of {} is there, and not the account", slot.address)));
     }
@@ -116,7 +116,7 @@ fn storage_trie<'s, S: Snapshot>(
     Ok((job.address, nodes.root()?, nodes))
 }
 
-/// The entry of an account in the state trie. `root`: of its storage, if that has changed.
+/// Makes the state trie's entry of an account. `root` is its storage root, if the storage changed.
 fn leaf(address: Address, after: Option<AccountRecord>, root: Option<B256>) -> Change {
     let value = |account| match root {
         Some(root) => Value::Bytes(encode_account(account, root)),
@@ -125,7 +125,7 @@ fn leaf(address: Address, after: Option<AccountRecord>, root: Option<B256>) -> C
     (hashed(address), after.map(value))
 }
 
-/// An account as the state trie has it.
+/// Encodes an account as a value of the state trie.
 pub(crate) fn encode_account(account: AccountRecord, storage_root: B256) -> Vec<u8> {
     let AccountRecord { nonce, balance, code_hash } = account;
     let mut bytes = Vec::new();
@@ -137,7 +137,7 @@ fn hashed(key: impl AsRef<[u8]>) -> Nibbles {
     Nibbles::unpack(keccak256(key))
 }
 
-/// As [`update`], where the children of the root are changed on several threads.
+/// Like [`update`], but updates the children of the root on several threads.
 fn update_wide<S: Snapshot>(
     nodes: &mut Nodes<'_, S>,
     changes: &[Change],
@@ -170,7 +170,8 @@ fn update_wide<S: Snapshot>(
     Ok(())
 }
 
-/// What `run` makes of each job, in the order of the jobs, on several threads if there are many `entries`.
+/// Runs `run` for each job, on several threads if there are many `entries`. Results are in the
+/// order of the jobs.
 fn in_parallel<J: Send, T: Send>(
     threads: NonZeroUsize,
     entries: usize,
@@ -196,7 +197,7 @@ fn in_parallel<J: Send, T: Send>(
         let last = all(mine);
         let mut found = Vec::new();
         for other in others {
-            // A panic of the backend goes on on this thread.
+            // Propagate a panic of the backend to this thread.
             found.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
         }
         found.extend(last?);
@@ -204,7 +205,7 @@ fn in_parallel<J: Send, T: Send>(
     })
 }
 
-/// Root of the storage of the account whose address has this hash.
+/// Returns the storage root of the account whose address has this hash.
 pub(crate) fn storage_root<S: Snapshot>(snapshot: &S, hash: B256) -> Result<B256, StoreError> {
     Nodes::new(snapshot, Owner::Storage(hash)).root()
 }

@@ -1,4 +1,4 @@
-//! A node of a Merkle Patricia trie.
+//! Nodes of a Merkle Patricia trie.
 
 use crate::StoreError;
 use alloy_rlp::{Decodable, Encodable};
@@ -7,24 +7,24 @@ use alloy_trie::{
     nodes::{BranchNode, ExtensionNode, LeafNode, RlpNode, TrieNode},
 };
 
-/// A node. Keys are what is left of the path below the node.
+/// A node of a trie. Its key is the part of the path below the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Node {
-    /// The only entry below its path.
+    /// The only entry below this node's path.
     Leaf {
-        /// The rest of the entry's key.
+        /// Remaining part of the entry's key.
         key: Nibbles,
         /// The entry's value.
         value: Vec<u8>,
     },
-    /// A branch further down is all that is below its path.
+    /// The only node below this path is a branch further down.
     Extension {
-        /// From here to the branch.
+        /// Path from this node to the branch.
         key: Nibbles,
-        /// The branch.
+        /// Reference to the branch.
         child: RlpNode,
     },
-    /// Entries that differ in the next nibble.
+    /// Entries below this path differ in the next nibble.
     Branch(Box<Children>),
 }
 
@@ -32,7 +32,7 @@ pub(super) enum Node {
 pub(super) type Children = [Option<RlpNode>; 16];
 
 impl Node {
-    /// The node as the store has it: as the trie's hash takes it.
+    /// Encodes the node as it is hashed, and as the store holds it.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self {

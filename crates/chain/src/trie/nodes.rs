@@ -1,4 +1,4 @@
-//! Nodes of one trie: the store's, and above them the nodes that an update has changed.
+//! Nodes of one trie: those in the store, overlaid with the changes of an update.
 
 use super::node::Node;
 use crate::{Snapshot, StoreError, Table, Writes};
@@ -6,17 +6,17 @@ use alloy_primitives::{B256, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, nodes::RlpNode};
 use std::collections::BTreeMap;
 
-/// Which trie: that of all accounts, or the storage of one.
+/// Identifies a trie: the state trie, or the storage trie of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// The accounts.
+    /// The state trie, which contains all accounts.
     State,
-    /// The storage of the account whose address has this hash.
+    /// The storage trie of the account whose address has this hash.
     Storage(B256),
 }
 
 impl Owner {
-    /// What the keys of all nodes of the trie begin with.
+    /// Returns the prefix of the keys of all nodes of the trie.
     pub(super) fn prefix(self) -> Vec<u8> {
         match self {
             Self::State => vec![0],
@@ -24,7 +24,7 @@ impl Owner {
         }
     }
 
-    /// The key of the node at `path`.
+    /// Returns the key of the node at `path`.
     fn key(self, path: &Nibbles) -> Vec<u8> {
         let mut key = self.prefix();
         key.extend(path.iter());
@@ -32,14 +32,14 @@ impl Owner {
     }
 }
 
-/// The nodes of one trie.
+/// The nodes of one trie, with changes that are not written yet.
 #[derive(Debug)]
 pub(super) struct Nodes<'s, S> {
     snapshot: &'s S,
     owner: Owner,
-    /// Changed nodes by path; `None` where a node has gone.
+    /// Changed nodes by path; `None` for a removed node.
     changed: BTreeMap<Nibbles, Option<Vec<u8>>>,
-    /// Whether the nodes in the store have all gone.
+    /// Whether all nodes in the store are removed.
     cleared: bool,
 }
 
@@ -48,7 +48,7 @@ impl<'s, S: Snapshot> Nodes<'s, S> {
         Self { snapshot, owner, changed: BTreeMap::new(), cleared: false }
     }
 
-    /// The same trie, where other nodes are changed.
+    /// Returns the same trie without changes, to make changes on another thread.
     pub(super) fn beside(&self) -> Self {
         Self { changed: BTreeMap::new(), ..*self }
     }
@@ -68,7 +68,7 @@ impl<'s, S: Snapshot> Nodes<'s, S> {
         Ok(())
     }
 
-    /// The bytes of the node at `path`.
+    /// Returns the encoded node at `path`.
     fn bytes(&self, path: &Nibbles) -> Result<Option<Vec<u8>>, StoreError> {
         if let Some(changed) = self.changed.get(path) {
             return Ok(changed.clone());
@@ -79,12 +79,12 @@ impl<'s, S: Snapshot> Nodes<'s, S> {
         self.snapshot.get(Table::Nodes, &self.owner.key(path))
     }
 
-    /// The node at `path`.
+    /// Returns the node at `path`; `None` if there is none.
     pub(super) fn get(&self, path: &Nibbles) -> Result<Option<Node>, StoreError> {
         self.bytes(path)?.map(|bytes| Node::decode(&bytes)).transpose()
     }
 
-    /// Puts the node at `path`, or takes it away, and returns what its parent holds of it.
+    /// Sets or removes the node at `path`, and returns the reference to it for its parent.
     pub(super) fn put(&mut self, path: &Nibbles, node: Option<&Node>) -> Option<RlpNode> {
         let bytes = node.map(Node::encode);
         let reference = bytes.as_deref().map(RlpNode::from_rlp);
@@ -92,18 +92,18 @@ impl<'s, S: Snapshot> Nodes<'s, S> {
         reference
     }
 
-    /// Adds what was changed in `other`, elsewhere in the same trie.
+    /// Adds the changes of `other`, made in another part of the same trie.
     pub(super) fn merge(&mut self, other: Self) {
         self.changed.extend(other.changed);
     }
 
-    /// The hash of the whole trie.
+    /// Returns the root hash of the trie.
     pub(super) fn root(&self) -> Result<B256, StoreError> {
         let root = self.bytes(&Nibbles::default())?;
         Ok(root.map_or(EMPTY_ROOT_HASH, keccak256))
     }
 
-    /// Writes all changes.
+    /// Adds all changes to `writes`.
     pub(super) fn write(self, writes: &mut Writes) {
         for (path, bytes) in self.changed {
             let key = self.owner.key(&path);

@@ -1,4 +1,4 @@
-//! Every state that is reached by updates has the root of a full computation.
+//! Checks that the root after each update equals the root of a full computation.
 
 use super::*;
 use crate::{MemoryStore, SlotChange, StateStore};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 type Accounts = BTreeMap<Address, (u64, BTreeMap<U256, U256>)>;
 
-/// The root of a full computation by a library.
+/// Computes the root of the whole state with alloy's implementation.
 fn full_root(accounts: &Accounts) -> B256 {
     state_root_unhashed(accounts.iter().map(|(address, (nonce, slots))| {
         let slots = slots.iter().map(|(slot, value)| (B256::from(*slot), *value));
@@ -27,7 +27,8 @@ fn record(nonce: u64) -> AccountRecord {
     AccountRecord { nonce, balance: U256::from(nonce), code_hash: KECCAK256_EMPTY }
 }
 
-/// A block that leads from one state to another; accounts in `cleared` lose their storage on the way.
+/// Returns the batch that leads from one state to another. The storage of accounts in `cleared` is
+/// cleared.
 fn batch(before: &Accounts, after: &Accounts, cleared: &[Address]) -> DurableBatch {
     let mut batch = DurableBatch::default();
     let mut addresses: Vec<_> = before.keys().chain(after.keys()).copied().collect();
@@ -58,7 +59,7 @@ fn batch(before: &Accounts, after: &Accounts, cleared: &[Address]) -> DurableBat
     batch
 }
 
-/// Goes from state to state by updates.
+/// Updates a trie from state to state, and checks the root after each.
 fn follow(states: &[(Accounts, Vec<Address>)], threads: usize) -> Result<(), TestCaseError> {
     let store = MemoryStore::new();
     let mut before = Accounts::new();
@@ -73,7 +74,7 @@ fn follow(states: &[(Accounts, Vec<Address>)], threads: usize) -> Result<(), Tes
         prop_assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "a node is written twice");
         store.write(writes).unwrap();
         prop_assert_eq!(root, full_root(after));
-        // No node is left behind, and each has the hash that its parent says.
+        // No obsolete node remains, and each node has the hash that its parent states.
         let hashes = after.keys().map(|address| Ok(keccak256(address)));
         prop_assert!(walk(&store.snapshot().unwrap(), hashes).is_ok());
         before = after.clone();
@@ -104,7 +105,8 @@ fn each_state_has_the_root_of_a_full_computation() {
     check(12, 1_000, 3, 3);
 }
 
-/// The root's children change on several threads, and then the root is no branch any more.
+/// The children of the root are updated on several threads, and then the root is no longer a
+/// branch.
 #[test]
 fn a_wide_trie_shrinks_to_one_entry_and_to_none() {
     let address = |index: u64| Address::left_padding_from(&index.to_be_bytes());

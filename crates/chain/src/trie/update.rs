@@ -1,4 +1,4 @@
-//! Changing entries of a trie, from the root down to the changed entries and back.
+//! Updates of a trie, from the root down to the changed entries and back.
 
 use super::{EMPTY_ROOT, encode_account};
 use super::{
@@ -9,21 +9,21 @@ use crate::{AccountRecord, Snapshot, StoreError};
 use alloy_rlp::Decodable;
 use alloy_trie::{Nibbles, TrieAccount};
 
-/// An entry's whole key, and its new value; `None` removes the entry.
+/// Full key of an entry, and its new value; `None` removes the entry.
 pub(super) type Change = (Nibbles, Option<Value>);
 
-/// The new value of an entry.
+/// New value of an entry.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
-    /// These bytes.
+    /// The encoded value.
     Bytes(Vec<u8>),
-    /// An account whose storage stays as it is. The entry before holds the root of that, so that the
-    /// storage trie need not be read.
+    /// An account whose storage is unchanged. Its storage root is taken from the previous entry, so
+    /// that the storage trie need not be read.
     Account(AccountRecord),
 }
 
 impl Value {
-    /// The bytes of the entry. `before`: those of the entry that it replaces.
+    /// Returns the encoded value. `before` is the value that it replaces.
     fn over(&self, before: Option<&[u8]>) -> Result<Vec<u8>, StoreError> {
         match (self, before) {
             (Self::Bytes(bytes), _) => Ok(bytes.clone()),
@@ -37,7 +37,7 @@ impl Value {
     }
 }
 
-/// Makes `changes`, which are sorted by key with each key once, in the whole trie.
+/// Applies `changes` to the whole trie. They must be sorted by key, without duplicates.
 pub(super) fn update<S: Snapshot>(
     nodes: &mut Nodes<'_, S>,
     changes: &[Change],
@@ -52,8 +52,8 @@ pub(super) fn update<S: Snapshot>(
     Ok(())
 }
 
-/// The node at `path` after `changes`, which all lie below it. Every node further down is put in its
-/// place; the caller puts the one that is returned.
+/// Returns the node at `path` after `changes`, which must all lie below it. Nodes further down are
+/// written to `nodes`; the caller must write the returned node.
 pub(super) fn apply<S: Snapshot>(
     nodes: &mut Nodes<'_, S>,
     path: &Nibbles,
@@ -80,7 +80,7 @@ pub(super) fn apply<S: Snapshot>(
     }
 }
 
-/// The node at `path` where nothing was below.
+/// Builds the node at `path`, below which there were no entries.
 fn build<S: Snapshot>(
     nodes: &mut Nodes<'_, S>,
     path: &Nibbles,
@@ -92,7 +92,7 @@ fn build<S: Snapshot>(
         let key = first.slice(path.len()..);
         return Ok(Some(Node::Leaf { key, value: value.over(None)? }));
     };
-    // Sorted: what the first and the last one share all of them share.
+    // Keys are sorted, so the common prefix of the first and the last is common to all.
     let shared = first.slice(..first.common_prefix_length(last));
     let node = branch(nodes, &shared, Box::default(), changes)?;
     prefixed(nodes, path, shared.slice(path.len()..), node)
@@ -119,7 +119,7 @@ fn extension<S: Snapshot>(
         let node = apply(nodes, &below, node, &inside)?;
         return prefixed(nodes, path, key, node);
     }
-    // Some entry leaves the extension's key after `shared` nibbles: a branch takes its place there.
+    // Some entry leaves the extension's key after `shared` nibbles: a branch splits it there.
     let split = below.slice(..shared);
     let rest = below.slice(shared.saturating_add(1)..);
     let mut children = Box::<Children>::default();
@@ -137,7 +137,8 @@ fn extension<S: Snapshot>(
     prefixed(nodes, path, split.slice(path.len()..), node)
 }
 
-/// Changes below a branch. A change that does not begin with `path` removes nothing that is there.
+/// Returns the node at `path`, a branch with these `children`, after `changes`. Changes outside
+/// `path` are ignored: they only remove entries that do not exist.
 fn branch<S: Snapshot>(
     nodes: &mut Nodes<'_, S>,
     path: &Nibbles,
@@ -145,7 +146,7 @@ fn branch<S: Snapshot>(
     changes: &[Change],
 ) -> Result<Option<Node>, StoreError> {
     let depth = path.len();
-    // Sorted by key: those below `path` stand together.
+    // Changes are sorted by key, so those below `path` are contiguous.
     let first = changes.partition_point(|(key, _)| key < path);
     let changes = changes.get(first..).unwrap_or_default();
     let inside = changes.partition_point(|(key, _)| key.starts_with(path));
@@ -164,7 +165,7 @@ fn branch<S: Snapshot>(
     collapse(nodes, path, children)
 }
 
-/// A branch with one child is no branch, and one without is nothing.
+/// Replaces a branch that has only one child, or none.
 pub(super) fn collapse<S: Snapshot>(
     nodes: &mut Nodes<'_, S>,
     path: &Nibbles,
@@ -183,7 +184,7 @@ pub(super) fn collapse<S: Snapshot>(
     }
 }
 
-/// The node at `path` above `node`, which is `key` further down and all that is there.
+/// Returns the node at `path` if the only node below it is `node`, at `path` extended by `key`.
 fn prefixed<S: Snapshot>(
     nodes: &mut Nodes<'_, S>,
     path: &Nibbles,

@@ -1,4 +1,4 @@
-//! Visiting every node of all tries.
+//! Verification of every node of all tries.
 
 use super::{
     node::Node,
@@ -8,7 +8,7 @@ use crate::{Snapshot, StoreError, Table};
 use alloy_primitives::B256;
 use alloy_trie::{Nibbles, nodes::RlpNode};
 
-/// Checks that each node of the trie of `owner` has the hash by which its parent knows it, and returns
+/// Checks that each node in the trie of `owner` has the hash that its parent states, and returns
 /// the number of nodes.
 fn walk_trie<S: Snapshot>(snapshot: &S, owner: Owner) -> Result<u64, StoreError> {
     let nodes = Nodes::new(snapshot, owner);
@@ -40,8 +40,9 @@ fn walk_trie<S: Snapshot>(snapshot: &S, owner: Owner) -> Result<u64, StoreError>
     Ok(count)
 }
 
-/// Checks every node of the state trie and of the storage tries of `accounts`, by the hashes of their
-/// addresses, and that there are no others.
+/// Checks every node of the state trie and of the accounts' storage tries, and that the store has
+/// no other nodes. `accounts` are the hashes of the accounts' addresses. Returns the number of
+/// nodes.
 pub(crate) fn walk<S: Snapshot>(
     snapshot: &S,
     accounts: impl Iterator<Item = Result<B256, StoreError>>,
