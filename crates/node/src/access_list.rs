@@ -1,5 +1,5 @@
-//! `eth_createAccessList`: the access list of a transaction that does what it did in a run. In a chain of
-//! declared accesses it declares them all.
+//! `eth_createAccessList`: the access list with the accounts and slots that a transaction accesses.
+//! On a chain of declared accesses, the list declares all of them.
 
 use crate::{
     call::{self, Environment, context, transaction},
@@ -20,13 +20,14 @@ use revm::{
     state::EvmState,
 };
 
-/// Runs at most: a list changes what gas there is, and so what a transaction does.
+/// Maximum number of runs: a list changes the remaining gas, and so may change what a transaction
+/// does.
 const RUNS: usize = 4;
 
-/// An account or a slot, and whether it has changed.
+/// An account or a slot, and whether it was changed.
 type Accessed = (braid_evm::Place, bool);
 
-/// Looks at the journal when the outermost frame ends: what comes then are fees.
+/// Reads the journal when the outermost frame ends: later changes are fees.
 #[derive(Default)]
 struct Watch {
     depth: usize,
@@ -81,7 +82,7 @@ impl<DB: Database> Inspector<MainnetContext<DB>> for Watch {
     }
 }
 
-/// The list for `request`, and the gas that it takes with it.
+/// Returns the list for `request`, and the gas that the transaction uses with it.
 pub(crate) fn create<S: Snapshot>(
     at: &Environment<S>,
     is_declared: bool,
@@ -114,7 +115,8 @@ pub(crate) fn create<S: Snapshot>(
     }
 }
 
-/// What of `seen` costs less with a list: no account that is warm from the beginning.
+/// Returns the entries of `seen` that cost less gas if listed, so without accounts that are warm
+/// anyway.
 fn listed(tx: &TxEnv, seen: &[Accessed], precompiles: PrecompileSpecId) -> AccessList {
     let precompiles = Precompiles::new(precompiles);
     let created = tx.kind.is_create().then(|| tx.caller.create(tx.nonce));

@@ -1,4 +1,4 @@
-//! `eth_call`: running a transaction that no block has.
+//! `eth_call`: executing a transaction that is in no block.
 
 use crate::{
     error::RpcError,
@@ -18,7 +18,7 @@ use revm::{
     },
 };
 
-/// State, rules and block in which a call runs.
+/// State, rules and block environment of a call.
 #[derive(Debug)]
 pub(crate) struct Environment<S> {
     pub(crate) state: PastState<S>,
@@ -26,7 +26,7 @@ pub(crate) struct Environment<S> {
     pub(crate) env: BlockEnv,
 }
 
-/// The transaction that a client describes.
+/// Makes the transaction that a client describes.
 pub(crate) fn transaction<S: Snapshot>(
     at: &Environment<S>,
     request: &TransactionRequest,
@@ -52,7 +52,7 @@ pub(crate) fn transaction<S: Snapshot>(
         .chain_id(Some(request.chain_id.unwrap_or(at.cfg.chain_id)))
         .gas_price(request.max_fee_per_gas.or(request.gas_price).unwrap_or_default())
         .gas_priority_fee(request.max_priority_fee_per_gas.or_else(|| {
-            // A fee of its own says that the transaction is of the type that has a tip.
+            // A maximum fee implies the transaction type with a tip.
             request.max_fee_per_gas.map(|_| 0)
         }))
         .access_list(request.access_list.clone().unwrap_or_default())
@@ -60,7 +60,7 @@ pub(crate) fn transaction<S: Snapshot>(
     builder.build().map_err(|error| RpcError::Params(format!("no transaction: {error:?}")))
 }
 
-/// Runs `tx`. Without a gas price nothing is paid, and the base fee is zero.
+/// Executes `tx`. Without a gas price, no fees are paid, and the base fee is zero.
 pub(crate) fn run<S: Snapshot>(
     at: &Environment<S>,
     tx: TxEnv,
@@ -69,17 +69,17 @@ pub(crate) fn run<S: Snapshot>(
     ended(evm.transact(tx), fees)
 }
 
-/// What an EVM runs `tx` in.
+/// Makes the EVM context to execute `tx`.
 pub(crate) fn context<S: Snapshot>(
     at: &Environment<S>,
     tx: &TxEnv,
 ) -> MainnetContext<WrapDatabaseRef<PastState<S>>> {
     let (mut cfg, mut env) = (at.cfg.clone(), at.env.clone());
-    // It is for transactions in a block.
+    // The cap applies only to transactions in a block.
     cfg.tx_gas_limit_cap = Some(u64::MAX);
-    // Wallets ask about transactions that come after others which wait.
+    // Wallets ask about transactions that follow others which still wait.
     cfg.disable_nonce_check = true;
-    // A wallet that is a contract asks what its own calls would do.
+    // A wallet that is a contract asks about its own calls.
     cfg.disable_eip3607 = true;
     if tx.gas_price == 0 {
         env.basefee = 0;
@@ -88,7 +88,7 @@ pub(crate) fn context<S: Snapshot>(
     context.with_cfg(cfg).with_block(env)
 }
 
-/// How a transaction that offers `fees` has ended, if it could run.
+/// Converts the result of a transaction that offers `fees`; fails if it could not be executed.
 pub(crate) fn ended(
     ran: Result<ResultAndState, EVMError<StoreError>>,
     fees: Fees,
@@ -104,7 +104,7 @@ pub(crate) fn ended(
     }
 }
 
-/// What `tx` returned, or why it failed.
+/// Returns the output of `tx`, or the reason why it failed.
 pub(crate) fn output<S: Snapshot>(
     at: &Environment<S>,
     tx: &TxEnv,
@@ -121,14 +121,14 @@ pub(crate) fn output<S: Snapshot>(
     }
 }
 
-/// The last instruction of the outermost frame of `tx`, which runs again for it.
+/// Returns the last instruction in the outermost frame of `tx`, by executing it again.
 fn last_step<S: Snapshot>(at: &Environment<S>, tx: &TxEnv) -> Option<Step> {
     let mut evm = context(at, tx).build_mainnet_with_inspector(LastStep::default());
     evm.inspect_tx(tx.clone()).ok()?;
     evm.inspector.step
 }
 
-/// Notes each instruction of the outermost frame.
+/// Records the last instruction of the outermost frame.
 #[derive(Default)]
 struct LastStep {
     depth: usize,
@@ -161,7 +161,7 @@ impl<CTX> Inspector<CTX> for LastStep {
     }
 }
 
-/// Gas for a call: what the client asks for, but no more than `limit` and than a block has.
+/// Gas limit of a call: what the client requests, but at most `limit` and the block's gas limit.
 pub(crate) fn gas<S>(at: &Environment<S>, request: &TransactionRequest, limit: u64) -> u64 {
     request.gas.unwrap_or(limit).min(limit).min(at.env.gas_limit)
 }
@@ -183,12 +183,12 @@ mod tests {
     use serde_json::json;
     use std::time::Instant;
 
-    /// Calls may come from an account with code; a block's transactions may not.
+    /// Calls may come from an account with code; transactions of a block may not.
     #[test]
     fn an_account_with_code_asks_and_sends_nothing() {
         let sender = address(0);
         let store = begun_with(|genesis| {
-            // Returns who calls.
+            // Returns the address of its caller.
             let account = genesis.alloc.get_mut(&sender).expect("it has funds");
             account.code = Some(hex!("335f5260205ff3").into());
         });
@@ -206,7 +206,8 @@ mod tests {
         let refused = matches!(sent, Err(SendError::Pool(PoolError::Contract(of))) if of == sender);
         assert!(refused, "{sent:?}");
         assert!(made.step(0).expect("works").is_none());
-        // Nor is it taken in a block that comes from elsewhere, where others may send the same.
+        // A block from elsewhere is refused for the same reason, although others may send the same
+        // call.
         let (cfg, env) = shared.producer.next_environment(&shared.view().head, 1);
         drop((made, shared, client));
         let mut chain = Chain::open(store, ChainConfig::default()).expect("a chain");
@@ -233,7 +234,7 @@ mod tests {
         execute(address(1)).expect("a sender without code");
     }
 
-    /// Initialisation code that gives `input` to the precompile at `address` for ever.
+    /// Makes init code that calls the precompile at `address` with `input` for ever.
     fn calls_of(address: u8, input: &[u8]) -> Vec<u8> {
         let length = u8::try_from(input.len()).expect("short");
         let begin = [0x60, length, 0x60, 20, 0x5f, 0x39, 0x5b];
@@ -241,20 +242,20 @@ mod tests {
         [&begin, call.as_slice(), input].concat()
     }
 
-    /// 8 bytes to the power of 81 bytes, modulo 8 bytes.
+    /// Input of the modexp precompile: 8 bytes to the power of 81 bytes, modulo 8 bytes.
     fn power() -> Vec<u8> {
         let lengths = [8_u8, 81, 8].map(|length| [[0; 31].as_slice(), &[length]].concat());
         [lengths.concat(), vec![0xff; 8 + 81 + 8]].concat()
     }
 
-    /// A hash, and a signature that some key gives.
+    /// A hash, and a signature from which a public key can be recovered.
     fn signature() -> Vec<u8> {
         let recovery_id = [[0; 31].as_slice(), &[27]].concat();
         [vec![0x11; 32], recovery_id, vec![0x22; 32], vec![0x33; 32]].concat()
     }
 
-    /// What 50 million gas buy at most: `cargo test --release -p braid-node --lib longest -- --ignored
-    /// --nocapture`.
+    /// Measures how long 50 million gas can run: `cargo test --release -p braid-node --lib longest
+    /// -- --ignored --nocapture`.
     #[test]
     #[ignore = "it measures"]
     fn longest_runs() {

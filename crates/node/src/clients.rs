@@ -1,4 +1,4 @@
-//! Clients, told apart by their addresses: none takes more than its part of what all share.
+//! Clients, identified by their addresses. None takes more than its share of the common places.
 
 use crate::limits::Limits;
 use core::{num::NonZeroUsize, time::Duration};
@@ -15,11 +15,12 @@ use tokio::{
     time::timeout,
 };
 
-/// Places of connections, of requests that are worked on, and of KiB of answers that are not sent.
+/// Places for connections, for requests that run, and for responses that are not sent yet, in KiB.
 #[derive(Debug)]
 struct Room {
     connections: Arc<Semaphore>,
-    /// Connections that wait for a place: their number is bounded, and idle connections give way to them.
+    /// Places for connections that wait. Their number is bounded, and idle connections are closed
+    /// for them.
     waiting: Arc<Semaphore>,
     wanted: Wanted,
     requests: Arc<Semaphore>,
@@ -27,7 +28,7 @@ struct Room {
 }
 
 impl Room {
-    /// One of `parts` of what the limits allow, rounded up.
+    /// Creates the places for one of `parts` equal shares of the limits, rounded up.
     fn new(limits: &Limits, parts: NonZeroUsize) -> Self {
         let places = |all: usize| {
             Arc::new(Semaphore::new(all.div_ceil(parts.get()).min(Semaphore::MAX_PERMITS)))
@@ -42,7 +43,7 @@ impl Room {
     }
 }
 
-/// How many connections wait for a place.
+/// Number of connections that wait for a place.
 #[derive(Debug, Default)]
 struct Wanted(AtomicUsize);
 
@@ -57,7 +58,7 @@ impl Wanted {
     }
 }
 
-/// A connection waits until this is dropped.
+/// Counts as a waiting connection until it is dropped.
 struct Waits<'w>(&'w AtomicUsize);
 
 impl Drop for Waits<'_> {
@@ -67,14 +68,14 @@ impl Drop for Waits<'_> {
 }
 
 impl Room {
-    /// A place for a connection, when one comes free.
+    /// Waits for a place for a connection.
     async fn connection(&self) -> Option<OwnedSemaphorePermit> {
         let _waits = self.wanted.wait();
         Arc::clone(&self.connections).acquire_owned().await.ok()
     }
 }
 
-/// Clients that have a connection, or have left something behind that still takes a place.
+/// Clients that have a connection, or a call or response that still takes a place.
 #[derive(Debug)]
 pub(crate) struct Clients {
     limits: Limits,
@@ -82,14 +83,15 @@ pub(crate) struct Clients {
     known: Mutex<HashMap<IpAddr, Weak<Room>>>,
 }
 
-/// A client. It shares `all` with others, and takes its own part of it at most.
+/// A client. It shares `all` with other clients, and `own` is the most that it may take.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     own: Arc<Room>,
     all: Arc<Room>,
 }
 
-/// Places that are taken until this is dropped. A client that comes back meets what it has not given back.
+/// Places that are taken until the value is dropped. A client that reconnects still has the places
+/// it has not freed.
 #[derive(Debug)]
 pub(crate) struct Taken {
     _places: [OwnedSemaphorePermit; 2],
@@ -102,7 +104,7 @@ impl Clients {
         Self { limits, all, known: Mutex::default() }
     }
 
-    /// The client at an address.
+    /// Returns the client at an address.
     pub(crate) fn at(&self, address: IpAddr) -> Client {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (address, all) = (network(address), Arc::clone(&self.all));
@@ -117,36 +119,37 @@ impl Clients {
 }
 
 impl Client {
-    /// A place for a connection, if one is free.
+    /// Takes a place for a connection, if one is free.
     pub(crate) fn connect(&self) -> Option<Taken> {
         self.take_now(1, |room| &room.connections)
     }
 
-    /// A place among the connections that wait for one.
+    /// Takes a place for a connection that waits, if one is free.
     pub(crate) fn queue(&self) -> Option<Taken> {
         self.take_now(1, |room| &room.waiting)
     }
 
-    /// A place for a connection, if one comes free in time.
+    /// Waits for a place for a connection, for at most `time`.
     pub(crate) async fn connect_in(&self, time: Duration) -> Option<Taken> {
         let both = async { Some([self.own.connection().await?, self.all.connection().await?]) };
         timeout(time, both).await.ok().flatten().map(|places| self.taken(places))
     }
 
-    /// Whether a connection waits for a place that this client could give back.
+    /// Whether a connection waits for a place that this client could free.
     pub(crate) fn is_wanted(&self) -> bool {
         self.own.wanted.is_wanted() || self.all.wanted.is_wanted()
     }
 
-    /// Room for the bytes of an answer, if it is free.
+    /// Reserves space for the bytes of a response, if it is available.
     pub(crate) fn hold(&self, bytes: u64) -> Option<Taken> {
         self.take_now(u32::try_from(bytes / 1024 + 1).ok()?, |room| &room.unread)
     }
 
-    /// A place for a request, if one comes free in time.
+    /// Waits for a place for a request, for at most `wait`.
     pub(crate) async fn request(&self, wait: Duration) -> Option<Taken> {
         let take = |room: &Room| Arc::clone(&room.requests).acquire_owned();
-        // Its own first: what waits for another client's place is no more than its part, too.
+        // The client's own place first: requests that wait for the common places are then within
+        // its share, too.
         let both = async { Some([take(&self.own).await.ok()?, take(&self.all).await.ok()?]) };
         timeout(wait, both).await.ok().flatten().map(|places| self.taken(places))
     }
@@ -161,7 +164,8 @@ impl Client {
     }
 }
 
-/// The addresses that one client can have: of IPv6, a network of 64 bits is given out as a whole.
+/// Returns the address range that identifies a client: networks of IPv6 with 64 bits are assigned
+/// as a whole.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -231,7 +235,7 @@ mod tests {
         let clients = clients();
         let left: Vec<_> = from_fn(|| at(&clients, "10.0.0.1").connect()).collect();
         assert_eq!(left.len(), 3);
-        // The same with IPv4 in IPv6.
+        // The IPv4 address mapped to IPv6 is the same client.
         assert!(at(&clients, "::ffff:10.0.0.1").connect().is_none());
         drop(left);
         for last in 0..200_u8 {

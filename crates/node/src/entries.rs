@@ -1,5 +1,5 @@
-//! Tells calls from notifications in the body of a request. jsonrpsee takes a call whose id it cannot hold for a
-//! notification, which has no answer.
+//! Refuses calls with ids that jsonrpsee cannot represent. It would treat them as notifications,
+//! which have no response.
 
 use crate::server::Calls;
 use bytes::Bytes;
@@ -14,12 +14,12 @@ use tower::Service;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What stands for a call that is refused: jsonrpsee answers it with -32600 and the id null.
+/// Replaces a refused call: jsonrpsee answers it with -32600 and the id null.
 const REFUSED: &str = r#"{"id":null}"#;
-/// The body with which jsonrpsee answers notifications.
+/// Length of the body with which jsonrpsee answers notifications.
 const NOTHING: u64 = 4;
 
-/// The answer of `calls` to a request of `limit` bytes at most.
+/// Returns the response of `calls` to a request whose body has at most `limit` bytes.
 ///
 /// # Errors
 /// The body cannot be read.
@@ -44,7 +44,7 @@ where
     };
     let answer = calls.call(Request::from_parts(parts, body)).await?;
     Ok(match answer.body().size_hint().exact() {
-        // No call, batch or failure is answered by as little.
+        // No other response is as short.
         Some(NOTHING) => {
             let mut nothing = HttpResponse::new(HttpBody::empty());
             *nothing.status_mut() = StatusCode::NO_CONTENT;
@@ -54,7 +54,8 @@ where
     })
 }
 
-/// The body without the calls whose ids cannot be answered. `None` if there are none, or if it is no JSON.
+/// Replaces the calls in a body whose ids cannot be represented. Returns `None` if there are none,
+/// or if the body is not JSON.
 fn refuse(body: &[u8]) -> Option<String> {
     let is_batch = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     if !is_batch {
@@ -80,7 +81,8 @@ struct Entry<'a> {
     _method: Cow<'a, str>,
 }
 
-/// Whether an entry is a call with an id that is no text, null, or whole number of 64 bits.
+/// Whether an entry is a call whose id is neither a string, nor null, nor an unsigned 64-bit
+/// integer.
 fn has_bad_id(entry: &RawValue) -> bool {
     let entry: Option<Entry<'_>> = serde_json::from_str(entry.get()).ok();
     let id = entry.and_then(|entry| entry.id);
@@ -99,7 +101,7 @@ mod tests {
         Client::new(&node(&begun(), NodeConfig::default()).shared(), Limits::default())
     }
 
-    /// Status and body of the answer to this text.
+    /// Sends this body, and returns status and body of the response.
     fn post(client: &Client, body: &str) -> (u16, String) {
         client.runtime.block_on(client.post(1, body.to_owned()))
     }
@@ -108,7 +110,7 @@ mod tests {
         format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_chainId","params":[]}}"#)
     }
 
-    /// Each id of the JSON-RPC specification comes back, or the call is refused.
+    /// Each id that the JSON-RPC specification allows is returned, or the call is refused.
     #[test]
     fn a_call_is_answered_whatever_its_id_is() {
         let client = client();

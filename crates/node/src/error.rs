@@ -1,4 +1,4 @@
-//! What can go wrong, and the codes under which JSON-RPC tells it.
+//! Errors of the node and its server, and their JSON-RPC error codes.
 
 use crate::words;
 use alloy_primitives::Bytes;
@@ -11,7 +11,7 @@ use thiserror::Error;
 #[cfg(test)]
 mod tests;
 
-/// Why a node does not start, or has stopped.
+/// Reason why a node could not be opened, or stopped.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum NodeError {
@@ -21,25 +21,25 @@ pub enum NodeError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The header of the last block is unknown.
+    /// The folder does not hold the last block, which the next block would continue.
     #[error(
         "the folder does not hold the last block {number} with its transactions, which the next one continues: that was \
          imported, or `--history` has removed it. Begin a chain with the state after it (`braid-node export`, then \
          `braid-node init`), or go back to the chain's first block (`braid-node unwind`)"
     )]
     NoBlock {
-        /// Its number.
+        /// Number of the block.
         number: u64,
     },
-    /// A block that is kept cannot be read.
+    /// A stored block cannot be read.
     #[error("block {number} cannot be read: {why}; run `braid-node verify`")]
     Damaged {
-        /// Its number.
+        /// Number of the block.
         number: u64,
-        /// What is wrong.
+        /// Description of the damage.
         why: String,
     },
-    /// Blocks of this fork have fields that are not made here.
+    /// The chain's genesis schedules Amsterdam; the node does not make blocks of that fork.
     #[error(
         "blocks with Amsterdam's rules are not made here, and the chain's genesis says when they begin; create the \
          chain again and leave amsterdamTime out of the genesis"
@@ -47,30 +47,30 @@ pub enum NodeError {
     Amsterdam,
 }
 
-/// Why nothing is served.
+/// Reason why a server could not be started.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// The address cannot be listened on.
+    /// The server cannot listen on the address.
     #[error("cannot serve JSON-RPC on {address}: {error}; choose another port, or 0 for any")]
     Bind {
-        /// The address.
+        /// Address to listen on.
         address: SocketAddr,
-        /// What the system says.
+        /// Error of the system.
         error: io::Error,
     },
-    /// The system refused what the runtime waits with.
+    /// The system refused resources for the async runtime.
     #[error(
         "cannot start the runtime that serves JSON-RPC: {0}; allow the process more open files \
          (ulimit -n)"
     )]
     Runtime(#[source] io::Error),
-    /// Two methods have one name.
+    /// Two methods have the same name.
     #[error("{0}; this is a bug of braid-node, report it")]
     Methods(String),
 }
 
-/// Why a call is not answered.
+/// Reason why a call fails.
 #[derive(Debug, Error)]
 pub(crate) enum RpcError {
     #[error("{0}")]
@@ -85,7 +85,7 @@ pub(crate) enum RpcError {
     UnknownHash(alloy_primitives::B256),
     #[error("blocks {from} to {to}: the oldest one that is kept is {oldest}")]
     OldBlocks { from: u64, to: u64, oldest: u64 },
-    /// geth's words.
+    /// The message begins with geth's words.
     #[error(
         "pruned history unavailable: the receipts of block {0} have been removed (`braid-node prune --receipts`)"
     )]
@@ -104,7 +104,7 @@ pub(crate) enum RpcError {
     Halted(String),
     #[error("gas required exceeds allowance ({0})")]
     Gas(u64),
-    /// The transaction cannot run: why, and in geth's words.
+    /// The transaction cannot be executed: the reason, and its description in geth's words.
     #[error("{1}")]
     Invalid(InvalidTransaction, String),
     #[error("{0}")]
@@ -116,12 +116,12 @@ pub(crate) enum RpcError {
 }
 
 impl RpcError {
-    /// Codes of EIP-1474, and 3 as geth has it for a revert.
+    /// Returns the error code: from EIP-1474, or 3 for a revert, as in geth.
     fn code(&self) -> i32 {
         match self {
             Self::Params(_) => INVALID_PARAMS_CODE,
             Self::UnknownBlock(..) | Self::UnknownHash(_) | Self::OldBlocks { .. } => -32_001,
-            // As geth and the execution APIs have it.
+            // As in geth and in the execution APIs.
             Self::OldReceipts(_) => 4_444,
             Self::Late(_) => -32_002,
             Self::Busy | Self::Limit { .. } => -32_005,
@@ -134,7 +134,7 @@ impl RpcError {
         }
     }
 
-    /// A call was reverted, and returned this.
+    /// Error for a call that reverted with this output.
     pub(crate) fn reverted(output: Bytes) -> Self {
         let reason = words::reverted(&output).map(|reason| format!(": {reason}"));
         Self::Reverted(reason.unwrap_or_default(), output)

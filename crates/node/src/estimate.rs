@@ -1,4 +1,4 @@
-//! `eth_estimateGas`: the least gas limit with which a transaction succeeds, nearly.
+//! `eth_estimateGas`: approximately the lowest gas limit with which a transaction succeeds.
 
 use crate::{
     call::{self, Environment, run, transaction},
@@ -15,10 +15,10 @@ use revm::{
     context_interface::result::{ExecutionResult, HaltReason, InvalidTransaction},
 };
 
-/// The search ends when it knows the answer to one part in this many.
+/// The search ends when the result is exact to one part in this many.
 const EXACT: u64 = 64;
 
-/// Gas limit for `request`.
+/// Estimates the gas limit for `request`.
 pub(crate) fn estimate<S: Snapshot>(
     at: &Environment<S>,
     request: &TransactionRequest,
@@ -53,24 +53,24 @@ pub(crate) fn estimate<S: Snapshot>(
             return call::output(at, &with(most)?, other).map(|_| most);
         }
     };
-    // A call gets 63 of 64 parts, and may ask for more than it uses.
+    // First guess: a call passes on at most 63/64 of the gas, and may require more than it uses.
     let (mut fails, mut succeeds) = (used.saturating_sub(1), most);
     let mut next = used.saturating_add(used / 63).saturating_add(2_300).min(most);
     while succeeds.saturating_sub(fails) > (succeeds / EXACT).max(1) {
         match try_with(next) {
             Ok(ExecutionResult::Success { .. }) => succeeds = next,
-            // It lacks gas, or does something else with less of it.
+            // The transaction lacks gas, or does something else with less gas.
             Ok(_) | Err(RpcError::Invalid(..)) => fails = next,
             Err(error) => return Err(error),
         }
         next = fails.midpoint(succeeds);
     }
-    // A transfer takes what it takes.
+    // The gas used is often exactly sufficient, as for a transfer.
     let exact = used == succeeds || try_with(used).is_ok_and(|it| it.is_success());
     Ok(if exact { used } else { succeeds })
 }
 
-/// Gas with which a transaction that has too little would begin to run.
+/// Returns the gas with which a transaction that has too little would begin to run.
 const fn least_gas(why: &InvalidTransaction) -> Option<u64> {
     match why {
         InvalidTransaction::CallGasCostMoreThanGasLimit { initial_gas, .. } => Some(*initial_gas),
@@ -79,7 +79,7 @@ const fn least_gas(why: &InvalidTransaction) -> Option<u64> {
     }
 }
 
-/// What the sender has, and what it pays.
+/// Balance of the sender, and what the transaction costs it.
 struct Funds {
     sender: Address,
     balance: U256,
@@ -108,7 +108,7 @@ impl Funds {
         left.checked_div(U256::from(self.price)).map_or(u64::MAX, |gas| gas.saturating_to())
     }
 
-    /// The sender cannot pay for this much gas.
+    /// Message that the sender cannot pay for this much gas.
     fn lack(&self, gas: u64) -> String {
         let fees = U256::from(gas).saturating_mul(U256::from(self.price));
         words::funds(self.sender, self.balance, fees.saturating_add(self.value))

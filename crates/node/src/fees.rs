@@ -1,4 +1,4 @@
-//! What transactions pay: `eth_gasPrice`, `eth_maxPriorityFeePerGas`, `eth_feeHistory`.
+//! Fees that transactions pay: `eth_gasPrice`, `eth_maxPriorityFeePerGas`, `eth_feeHistory`.
 
 use crate::{error::RpcError, params, places::Place, shared::Shared, stored::StoredBlock};
 use alloy_consensus::Transaction;
@@ -7,13 +7,13 @@ use alloy_rpc_types_eth::FeeHistory;
 use braid_chain::Snapshot;
 use std::sync::Arc;
 
-/// Blocks from whose tips the one that is advised is taken.
+/// Number of blocks from whose tips the suggested tip is computed.
 const BLOCKS: u64 = 20;
 
 /// Minimum suggested tip, in wei; 0 on a chain without fees.
 const LEAST_TIP: u128 = 1;
 
-/// The median of what the last blocks' transactions have paid.
+/// Returns the suggested tip: the median of the tips in the last blocks.
 pub(crate) fn tip<S: Snapshot>(shared: &Shared<S>) -> u128 {
     let view = shared.view();
     let head = view.head.number();
@@ -23,7 +23,7 @@ pub(crate) fn tip<S: Snapshot>(shared: &Shared<S>) -> u128 {
         let numbers = head.saturating_sub(BLOCKS - 1)..=head;
         numbers.filter_map(|number| history.by_number(number)).collect()
     };
-    // Blocks whose receipts were pruned are left out.
+    // Blocks whose receipts were pruned are skipped.
     let tips = blocks.iter().filter_map(|block| tips(block).ok()).flatten();
     let mut tips: Vec<u128> = tips.map(|(tip, _)| tip).collect();
     tips.sort_unstable();
@@ -31,12 +31,12 @@ pub(crate) fn tip<S: Snapshot>(shared: &Shared<S>) -> u128 {
     tips.get(tips.len() / 2).copied().unwrap_or(least).max(least)
 }
 
-/// A price with which a transaction comes into the next block.
+/// Returns a gas price with which a transaction can be included in the next block.
 pub(crate) fn price<S: Snapshot>(shared: &Shared<S>) -> u128 {
     u128::from(shared.view().next_base_fee).saturating_add(tip(shared))
 }
 
-/// Tip and gas used of each transaction.
+/// Returns the tip and the gas used of each transaction.
 fn tips(block: &StoredBlock) -> Result<Vec<(u128, u64)>, RpcError> {
     let base_fee = block.header.base_fee_per_gas.unwrap_or_default();
     let mut before = 0;
@@ -48,7 +48,8 @@ fn tips(block: &StoredBlock) -> Result<Vec<(u128, u64)>, RpcError> {
     Ok(each.collect())
 }
 
-/// Tips below which these percentages of a block's gas were used.
+/// For each percentile, returns the tip at which transactions, in order of tips, have used this
+/// percentage of the block's gas.
 fn rewards(block: &StoredBlock, percentiles: &[f64]) -> Result<Vec<u128>, RpcError> {
     if percentiles.is_empty() {
         return Ok(Vec::new());
@@ -67,8 +68,8 @@ fn rewards(block: &StoredBlock, percentiles: &[f64]) -> Result<Vec<u128>, RpcErr
     Ok(percentiles.iter().map(of).collect())
 }
 
-/// The last blocks of a range that begins at `first` and whose rewards are asked for: those after
-/// the last one whose receipts were pruned, or all if that is the newest one.
+/// For a request with percentiles, drops the blocks of a range that begins at `first` up to the
+/// last one whose receipts were pruned; keeps all blocks if that is the newest one.
 fn with_receipts(
     first: u64,
     mut blocks: Vec<Arc<StoredBlock>>,
@@ -83,7 +84,7 @@ fn with_receipts(
     (first.saturating_add(skipped as u64), blocks)
 }
 
-/// Base fees, how full blocks were, and what their transactions have paid.
+/// Implements `eth_feeHistory`: base fees, gas used ratios, and tips.
 pub(crate) fn history<S: Snapshot>(
     shared: &Shared<S>,
     place: &Place,
@@ -128,7 +129,7 @@ pub(crate) fn history<S: Snapshot>(
         answer.gas_used_ratio.push(header.gas_used as f64 / header.gas_limit.max(1) as f64);
         rewards_of.push(rewards(block, percentiles)?);
     }
-    // One more: the base fee of the block after them.
+    // One more entry: the base fee of the block after the range.
     let after =
         after.map_or(view.next_base_fee, |block| block.header.base_fee_per_gas.unwrap_or_default());
     answer.base_fee_per_gas.push(u128::from(after));

@@ -1,4 +1,4 @@
-//! Headers of blocks that the node makes.
+//! Headers of the blocks that the node makes.
 
 use crate::stored::StoredBlock;
 use alloy_consensus::{
@@ -17,7 +17,7 @@ use revm::{
 };
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What the headers of a chain's blocks follow from, beside their parents.
+/// Configuration from which, with the parent, the header of a block follows.
 #[derive(Debug)]
 pub(crate) struct Producer {
     pub(crate) rules: Rules,
@@ -25,8 +25,9 @@ pub(crate) struct Producer {
 }
 
 impl Producer {
-    /// The header after `parent` at the time `now`, with what is known before the block is executed.
-    /// `now`: seconds since 1970; a block is at least a second after its parent.
+    /// Returns the header after `parent` at the time `now`, with the fields known before the block
+    /// is executed. `now` is in seconds since 1970; a block is at least one second later than its
+    /// parent.
     pub(crate) fn next(&self, parent: &StoredBlock, now: u64) -> Header {
         let (parent_hash, parent) = (parent.hash, &parent.header);
         let number = parent.number.saturating_add(1);
@@ -34,7 +35,7 @@ impl Producer {
             parent_hash,
             ommers_hash: EMPTY_OMMER_ROOT_HASH,
             beneficiary: self.beneficiary,
-            // It is computed after the block is sealed.
+            // Computed after the block is sealed.
             state_root: B256::ZERO,
             difficulty: match self.rules.is_merged_after(parent) {
                 true => U256::ZERO,
@@ -43,7 +44,7 @@ impl Producer {
             number,
             gas_limit: parent.gas_limit,
             timestamp: now.max(parent.timestamp.saturating_add(1)),
-            // Anyone can compute it beforehand: the chain has one producer, and no beacon.
+            // Predictable for everyone: the chain has one producer, and no beacon chain.
             mix_hash: keccak256([parent_hash.as_slice(), &number.to_be_bytes()].concat()),
             ..Header::default()
         };
@@ -54,7 +55,7 @@ impl Producer {
         if since(SpecId::CANCUN) {
             header.parent_beacon_block_root = Some(B256::ZERO);
             header.blob_gas_used = Some(0);
-            // No block has blobs, so what the first one has in excess goes down.
+            // No block has blobs, so the excess of the first block decreases.
             let target = self.rules.blob_params(spec, header.timestamp);
             let target = target.map_or(0, |params| params.target_blob_gas_per_block());
             let excess = parent.excess_blob_gas.unwrap_or_default();
@@ -64,7 +65,7 @@ impl Producer {
         header
     }
 
-    /// The block after `parent` that would be made `now` without transactions.
+    /// Returns the block after `parent` that would be made `now`, without transactions.
     pub(crate) fn pending(&self, parent: &StoredBlock, now: u64) -> StoredBlock {
         let header = self.next(parent, now);
         let has_requests = self.rules.spec(&header).is_enabled_in(SpecId::PRAGUE);
@@ -73,39 +74,40 @@ impl Producer {
         StoredBlock::new(hash, block.header, Vec::new(), Some(Vec::new()), size)
     }
 
-    /// Rules and environment of the block after `parent` at the time `now`.
+    /// Returns rules and environment of the block after `parent` at the time `now`.
     pub(crate) fn next_environment(&self, parent: &StoredBlock, now: u64) -> (CfgEnv, BlockEnv) {
         self.rules.environment(&self.next(parent, now))
     }
 }
 
-/// Seconds since 1970.
+/// Returns the current time in seconds since 1970.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Time until the clock is past the time of `parent`; none if it is already.
+/// Returns the time until the clock is past the time of `parent`; zero if it already is.
 pub(crate) fn until_after(parent: &Header) -> Duration {
     let next = Duration::from_secs(parent.timestamp.saturating_add(1));
     next.saturating_sub(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// Base fee of the block after `parent` (EIP-1559). One of zero stays: it is that of a chain without
-/// fees, as no other chain's falls so low.
+/// Returns the base fee of the block after `parent` (EIP-1559). A base fee of zero stays zero: only
+/// a chain without fees has it, as no other base fee falls so low.
 fn base_fee(rules: &Rules, parent: &Header) -> u64 {
     let params = BaseFeeParams::ethereum();
     match parent.base_fee_per_gas {
         _ if rules.is_base_fee_zero() => 0,
         Some(0) => 0,
         Some(fee) if rules.is_base_fee_fixed() => fee,
-        // Where the target is no gas at all, the rule would divide by it.
+        // With a target of zero gas, the rule would divide by zero.
         Some(fee) if u128::from(parent.gas_limit) < params.elasticity_multiplier => fee,
         Some(fee) => params.next_block_base_fee(parent.gas_used, parent.gas_limit, fee),
         None => INITIAL_BASE_FEE,
     }
 }
 
-/// The base fee to which empty blocks after `parent` come in the end, if the next one has the fee `next`.
+/// Returns the base fee that empty blocks after `parent` converge to, if the next block has the
+/// base fee `next`.
 pub(crate) fn least_base_fee(rules: &Rules, parent: &Header, next: u64) -> u64 {
     let (mut fee, gas_limit) = (next, parent.gas_limit);
     loop {
@@ -118,7 +120,7 @@ pub(crate) fn least_base_fee(rules: &Rules, parent: &Header, next: u64) -> u64 {
     }
 }
 
-/// Fills in what the execution gave. The state root stays zero: it is computed afterwards.
+/// Adds the results of the execution to `header`. The state root stays zero: it is computed later.
 pub(crate) fn seal(
     mut header: Header,
     output: &BlockOutput,

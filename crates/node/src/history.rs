@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-/// The last blocks, without a gap; bounded in number and in bytes.
+/// The last blocks, without a gap, bounded by their number and by their size.
 #[derive(Debug)]
 pub(crate) struct History {
     blocks: VecDeque<Arc<StoredBlock>>,
@@ -25,13 +25,13 @@ impl History {
             by_hash: HashMap::new(),
             transactions: HashMap::new(),
             bytes: 0,
-            // The last block always stays.
+            // The last block is always kept.
             max_blocks: usize::try_from(max_blocks).unwrap_or(usize::MAX).max(1),
             max_bytes,
         }
     }
 
-    /// Adds the next block, and forgets the oldest ones if there are too many.
+    /// Adds the next block, and removes the oldest ones while there are too many.
     pub(crate) fn push(&mut self, block: Arc<StoredBlock>) {
         let number = block.number();
         if self.blocks.back().is_some_and(|last| last.number().checked_add(1) != Some(number)) {
@@ -54,7 +54,7 @@ impl History {
         }
     }
 
-    /// Number of the oldest block.
+    /// Returns the number of the oldest block.
     pub(crate) fn oldest(&self) -> Option<u64> {
         self.blocks.front().map(|block| block.number())
     }
@@ -68,7 +68,7 @@ impl History {
         self.by_number(*self.by_hash.get(hash)?)
     }
 
-    /// The block of a transaction, and its index there.
+    /// Returns the block that contains a transaction, and the transaction's index in it.
     pub(crate) fn transaction(&self, hash: &B256) -> Option<(Arc<StoredBlock>, usize)> {
         let (number, index) = self.transactions.get(hash)?;
         Some((self.by_number(*number)?, *index))

@@ -1,4 +1,4 @@
-//! What comes before JSON-RPC: which host a request names, and whether the node is well.
+//! Checks before JSON-RPC: the Host header of a request, and health checks.
 
 use crate::shared::Shared;
 use braid_chain::Snapshot;
@@ -6,19 +6,20 @@ use http::{HeaderMap, Method, StatusCode, header::HOST};
 use jsonrpsee::server::{HttpBody, HttpResponse};
 use std::net::IpAddr;
 
-/// An answer in plain text.
+/// Makes a response in plain text.
 pub(crate) fn text(status: StatusCode, words: &str) -> HttpResponse {
     let mut response = HttpResponse::new(HttpBody::from(words.to_owned()));
     *response.status_mut() = status;
     response
 }
 
-/// The hosts that requests may name. A page in a browser can have its own name point to a node that the
-/// browser reaches, and its requests name that: so a name has to be known.
+/// Host names that requests may use. A website can make its own domain name resolve to a node that
+/// the browser can reach; its requests then carry that name. So names are refused unless they are
+/// known.
 #[derive(Clone, Debug)]
 pub(crate) struct Hosts {
     names: Vec<String>,
-    /// Whether only the loopback interface is listened on.
+    /// Whether the server listens only on the loopback interface.
     is_local: bool,
 }
 
@@ -27,16 +28,16 @@ impl Hosts {
         Self { names: names.to_vec(), is_local }
     }
 
-    /// Whether a request may name the host that it names.
+    /// Checks the Host header of a request.
     ///
     /// # Errors
-    /// What it should name.
+    /// Returns the message with the permitted hosts.
     pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), &'static str> {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
         let name = name.map_or(host, |(name, _)| name);
         let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        // An address is no name that a page could have.
+        // No website has an IP address as its domain name.
         let is_address =
             address.is_ok_and(|address| !self.is_local || address.to_canonical().is_loopback());
         let is_named =
@@ -55,8 +56,8 @@ impl Hosts {
     }
 }
 
-/// The answer to a program that watches over this one: `/healthz` says whether the process answers,
-/// `/readyz` whether it makes blocks.
+/// Answers a health check: `/healthz` says whether the process responds, `/readyz` whether the node
+/// makes blocks. Returns `None` for other requests.
 pub(crate) fn health<S: Snapshot>(
     shared: &Shared<S>,
     method: &Method,

@@ -1,9 +1,9 @@
 //! A node that makes its own blocks, and its JSON-RPC interface.
 //!
-//! [`Node`] owns a [`Chain`](braid_chain::Chain) and a [`Pool`](braid_chain::pool::Pool): it makes a
-//! block when transactions wait. [`Server`] answers wallets and test tools over HTTP: it reads the
-//! states after the [last blocks](NodeConfig::state_blocks), and what
-//! [`History`](NodeConfig::history_blocks) keeps of earlier ones.
+//! A [`Node`] owns a [`Chain`](braid_chain::Chain) and a [`Pool`](braid_chain::pool::Pool), and
+//! makes blocks from the transactions in the pool. A [`Server`] answers wallets and test tools over
+//! HTTP. It reads the states after the [last blocks](NodeConfig::state_blocks), and earlier blocks
+//! from the [history](NodeConfig::history_blocks).
 //!
 //! ```no_run
 //! use braid_chain::EmbeddedStore;
@@ -18,15 +18,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The tool `braid-node` is built from the same package: `docs/CHAIN.md`. Its modules are public for
-//! its tests alone.
+//! The same package contains the tool `braid-node`: see `docs/CHAIN.md`. The modules of the tool
+//! are public only for its tests.
 //!
 //! # Stability
 //!
-//! What this page names follows Semantic Versioning. It shows types of `braid-chain`, `braid-evm`
-//! and crossbeam-channel: a new major version of theirs is a new one of this crate. Methods and
-//! fields of the JSON-RPC interface are those of Ethereum's execution APIs; more of them may be
-//! answered in any release.
+//! The items on this page follow Semantic Versioning. They expose types of `braid-chain`,
+//! `braid-evm` and crossbeam-channel, so a new major version of one of those crates is a new major
+//! version of this crate. Methods and fields of the JSON-RPC interface follow Ethereum's execution
+//! APIs; any release may add more of them.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

@@ -1,27 +1,30 @@
-//! Limits of a node and of its interface.
+//! Limits of a node and of its JSON-RPC interface.
 
 use braid_chain::{ChainConfig, pool::PoolConfig};
 use core::num::NonZeroUsize;
 use std::time::Duration;
 
-/// Choices of a node.
+/// Configuration of a node.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct NodeConfig {
-    /// Choices of its chain. What it keeps of blocks and receipts follows from `history_blocks`.
+    /// Configuration of the chain. `history_blocks` determines which blocks and receipts it keeps.
     pub chain: ChainConfig,
-    /// Limits of its pool.
+    /// Limits of the pool.
     pub pool: PoolConfig,
-    /// Blocks that are kept with transactions and receipts, in the store and in memory, at most and
-    /// counted from the last one; at least 1. Default: 4,096.
+    /// Maximum number of blocks kept with transactions and receipts, in the store and in memory,
+    /// counted from the last one. At least 1. Default: 4,096.
     pub history_blocks: u64,
-    /// Bytes of blocks and receipts in memory at most: older ones are forgotten. Default: 256 MiB.
+    /// Maximum size of blocks and receipts in memory, in bytes; older ones are dropped. Default:
+    /// 256 MiB.
     pub history_bytes: usize,
-    /// Blocks after which the state can be read, counted from the last one; at least 1. Those before the
-    /// last one need the chain's undo records ([`Keep::undo_blocks`](braid_chain::Keep::undo_blocks)), and
-    /// their headers in the history. Default: 32.
+    /// Number of blocks after which the state can be read, counted from the last one. At least 1.
+    /// States before the last one require the chain's undo records
+    /// ([`Keep::undo_blocks`](braid_chain::Keep::undo_blocks)), and the headers of their blocks in
+    /// the history. Default: 32.
     pub state_blocks: u64,
-    /// Bytes of undo records in memory at most. A state that takes more cannot be read. Default: 64 MiB.
+    /// Maximum size of undo records in memory, in bytes. A state that needs more cannot be read.
+    /// Default: 64 MiB.
     pub state_bytes: usize,
 }
 
@@ -38,45 +41,48 @@ impl Default for NodeConfig {
     }
 }
 
-/// Limits of the interface.
+/// Limits of the JSON-RPC interface.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of a request. Default: 1 MiB.
+    /// Maximum size of a request in bytes. Default: 1 MiB.
     pub request_bytes: u32,
-    /// Bytes of an answer. Default: 32 MiB.
+    /// Maximum size of a response in bytes. Default: 32 MiB.
     pub response_bytes: u32,
-    /// Bytes of all answers above 64 KiB that are not sent yet, as their clients do not read them.
-    /// Further ones are refused (HTTP status 503). Default: 128 MiB.
+    /// Maximum total size, in bytes, of responses above 64 KiB that are not sent yet because their
+    /// clients do not read them. Further ones are refused (HTTP status 503). Default: 128 MiB.
     pub unread_bytes: usize,
-    /// Calls in one request. Default: 100.
+    /// Maximum number of calls in one request. Default: 100.
     pub batch: u32,
-    /// Open connections. Further ones wait for a quarter of `time`, and are refused then (HTTP status 503).
-    /// One that has been idle for a twentieth of `time` gives way to them. Default: 128.
+    /// Maximum number of open connections. Further ones wait for up to a quarter of `time`, and are
+    /// then refused (HTTP status 503). A connection that is idle for a twentieth of `time` is
+    /// closed for them. Default: 128.
     pub connections: usize,
-    /// Connections that wait for a place at most. Further ones are refused at once. Default: 256.
+    /// Maximum number of connections that wait. Further ones are refused at once. Default: 256.
     pub waiting_connections: usize,
-    /// Time for a request's header, which is also that of an idle connection; and for its body and the
-    /// answer: a quarter of it for waiting, half of it for the calls. A call looks at the clock
-    /// between its steps, and one run of the EVM, or one block that is searched, is a step.
+    /// Time for a request's header, which also limits an idle connection; and time for its body and
+    /// the response, of which a quarter is for waiting and half is for the calls. A call checks the
+    /// time between its steps; one execution in the EVM, or the search of one block, is a step.
     /// Default: 20 seconds.
     pub time: Duration,
-    /// Time after which a connection is closed, whatever it does. An answer that has begun then has
-    /// `time` to end. Default: five minutes.
+    /// Time after which a connection is closed, whatever it does. A response that has begun by then
+    /// has another `time` to finish. Default: five minutes.
     pub connection_time: Duration,
-    /// Requests that are worked on at a time, each of them one call after the other; others wait. A
-    /// call that has begun keeps the place until it ends, also if its client has gone. Default: 4.
+    /// Maximum number of requests that run at once; others wait. The calls of one request run in
+    /// sequence. A call that has begun keeps its place until it ends, even if its client has
+    /// disconnected. Default: 4.
     pub requests_at_once: usize,
-    /// A client takes one of this many parts of `connections`, `waiting_connections`, `requests_at_once` and
-    /// `unread_bytes` at most, rounded up.
-    /// A client is an IPv4 address or an IPv6 network of 64 bits. A server on the loopback interface
-    /// takes all for one client, which has all: there each has the same address. Default: 2.
+    /// Divisor of `connections`, `waiting_connections`, `requests_at_once` and `unread_bytes` that
+    /// gives the maximum for one client, rounded up. A client is an IPv4 address or an IPv6 network
+    /// of 64 bits. A server on the loopback interface treats all clients as one, without this
+    /// limit, as all have the same address there. Default: 2.
     pub client_parts: NonZeroUsize,
-    /// Gas of `eth_call`, `eth_estimateGas` and `eth_createAccessList`. Default: 50 million; never more than a block has.
+    /// Maximum gas of `eth_call`, `eth_estimateGas` and `eth_createAccessList`; never more than the
+    /// block's gas limit. Default: 50 million.
     pub call_gas: u64,
-    /// Logs in one answer. Default: 10,000.
+    /// Maximum number of logs in one response. Default: 10,000.
     pub logs: usize,
-    /// Blocks that `eth_feeHistory` tells of. Default: 1,024.
+    /// Maximum number of blocks in a response to `eth_feeHistory`. Default: 1,024.
     pub fee_blocks: u64,
 }
 

@@ -7,7 +7,7 @@ use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
 use braid_chain::Snapshot;
 use std::sync::Arc;
 
-/// The logs that `filter` lets through, `limit` at most.
+/// Returns the logs that match `filter`; fails if there are more than `limit`.
 pub(crate) fn logs<S: Snapshot>(
     shared: &Shared<S>,
     place: &Place,
@@ -45,7 +45,7 @@ pub(crate) fn logs<S: Snapshot>(
     Ok(found)
 }
 
-/// The blocks from `from` to `to`. The last one of the chain is `head`.
+/// Returns the blocks from `from` to `to`. `head` is the last block of the chain.
 fn range<S: Snapshot>(
     shared: &Shared<S>,
     from: u64,
@@ -56,7 +56,7 @@ fn range<S: Snapshot>(
         return Err(RpcError::Params(format!("fromBlock {from} is after toBlock {to}")));
     }
     if to > head {
-        // geth's words. Logs of blocks that are not there yet would be missed.
+        // geth's words. Otherwise, a client could miss the logs of blocks that do not exist yet.
         let words = "block range extends beyond current head block";
         return Err(RpcError::Params(format!("{words}: the latest one is {head}")));
     }
@@ -68,7 +68,7 @@ fn range<S: Snapshot>(
     Ok((from..=to).filter_map(|number| history.by_number(number)).collect())
 }
 
-/// Whether the block's bloom filter rules out that it has such a log.
+/// Whether the block may have a matching log, according to its bloom filter.
 fn may_have(block: &StoredBlock, filter: &Filter) -> bool {
     let bloom = block.header.logs_bloom;
     if bloom.is_zero() {

@@ -1,9 +1,9 @@
-//! The `braid-node` tool. Everything it does is in the library `braid_node`.
+//! The `braid-node` tool, which only calls the library `braid_node`.
 
 use std::process::ExitCode;
 
-// The workers of a block give each other memory all the time; the system's allocator makes them
-// wait for each other.
+// The workers of a block constantly pass memory to each other; with the system's allocator they
+// would contend for its locks.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

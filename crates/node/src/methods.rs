@@ -1,4 +1,4 @@
-//! The methods, by name.
+//! The JSON-RPC methods, by name.
 
 use crate::{
     access_list, call,
@@ -31,7 +31,7 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
-/// What a call needs.
+/// State and limits that a call needs.
 #[derive(Debug)]
 pub(crate) struct Context<S> {
     pub(crate) shared: Arc<Shared<S>>,
@@ -56,7 +56,7 @@ impl Args<'_> {
     }
 }
 
-/// All methods.
+/// Registers all methods.
 pub(crate) fn module<S: Snapshot>(
     context: Context<S>,
 ) -> Result<RpcModule<Context<S>>, RegisterMethodError> {
@@ -68,7 +68,7 @@ pub(crate) fn module<S: Snapshot>(
     Ok(module)
 }
 
-/// Adds a method, which runs on a thread where it may wait.
+/// Registers a method, which runs on a thread where it may block.
 pub(crate) fn add<S: Snapshot, T: Serialize + Clone + Send + 'static>(
     module: &mut RpcModule<Context<S>>,
     name: &'static str,
@@ -80,7 +80,7 @@ pub(crate) fn add<S: Snapshot, T: Serialize + Clone + Send + 'static>(
         let place = place.ok_or_else(|| RpcError::Internal("it has no place".to_owned()))?;
         place.check()?;
         let work = move || {
-            // The place is this call's until it ends, also if its client has gone.
+            // The call owns the place until it ends, even if its client has disconnected.
             context.shared.show();
             let mut args = Args { values: params.sequence(), place };
             method(&context, &mut args)
@@ -105,7 +105,7 @@ fn chain<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Register
     add(module, "eth_maxPriorityFeePerGas", |it, _| Ok(U256::from(fees::tip(&it.shared))))?;
     add(module, "eth_feeHistory", |it, args| {
         let (count, newest) = (args.next::<U64>()?.to(), args.next::<BlockNumberOrTag>()?);
-        // As many as there are, and as are allowed.
+        // Limited silently: a client gets fewer blocks than it asks for.
         let count = it.limits.fee_blocks.min(count);
         let percentiles: Vec<f64> = args.maybe()?.unwrap_or_default();
         Ok(fees::history(&it.shared, &args.place, count, newest, &percentiles)?)
@@ -194,7 +194,7 @@ fn blocks<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Registe
     })
 }
 
-/// Whether a block is asked for with its transactions.
+/// How a block's transactions are returned: in full, or as hashes.
 fn kind(full: Option<bool>) -> BlockTransactionsKind {
     match full {
         Some(true) => BlockTransactionsKind::Full,
@@ -202,7 +202,7 @@ fn kind(full: Option<bool>) -> BlockTransactionsKind {
     }
 }
 
-/// A transaction that is in no block that clients see.
+/// Makes the response for a transaction that is in no block visible to clients.
 fn waiting_transaction(waiting: Recovered<SignedTransaction>) -> RpcTransaction {
     RpcTransaction::from_transaction(waiting, TransactionInfo::default())
 }
@@ -223,7 +223,7 @@ fn run<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMe
     })?;
     add(module, "eth_estimateGas", |it, args| {
         let request = args.next::<TransactionRequest>()?;
-        // The transaction will be in the next block, not in the last one.
+        // Default: the transaction will be in the next block, not in the last one.
         let at = environment(&it.shared, args.maybe()?.unwrap_or(BlockId::pending()))?;
         no_overrides(args)?;
         no_block_overrides(args)?;
@@ -239,7 +239,7 @@ fn run<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMe
     })
 }
 
-/// Refuses a call in a block that is not the chain's.
+/// Refuses a call that overrides fields of the block.
 fn no_block_overrides(args: &mut Args<'_>) -> Answer<()> {
     match args.maybe::<serde_json::Map<String, serde_json::Value>>()? {
         Some(overrides) if !overrides.is_empty() => {
@@ -249,7 +249,7 @@ fn no_block_overrides(args: &mut Args<'_>) -> Answer<()> {
     }
 }
 
-/// Refuses a call on a state that is not the chain's.
+/// Refuses a call that overrides the state.
 fn no_overrides(args: &mut Args<'_>) -> Answer<()> {
     match args.maybe::<StateOverride>()? {
         Some(overrides) if !overrides.is_empty() => {

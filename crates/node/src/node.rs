@@ -1,4 +1,4 @@
-//! A node that makes blocks of the transactions in its pool.
+//! A node that makes blocks from the transactions in its pool.
 
 use crate::{
     error::NodeError,
@@ -33,24 +33,24 @@ mod made;
 #[cfg(test)]
 mod tests;
 
-/// Time after which a node that waits looks at the clock again, which may have been set.
+/// Maximum time to wait without checking the clock again, which may have been set.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A block that the node has made.
 #[derive(Debug)]
 pub struct Mined {
-    /// What building it gave.
+    /// Result of building the block.
     pub built: Built,
-    /// Time that it took.
+    /// Time spent on making the block.
     pub time: Duration,
 }
 
-/// Hears of the blocks that a node makes.
+/// Receives notifications about the blocks that a node makes.
 pub trait Observer {
-    /// A block begins, or it turns out that there is nothing to make one of.
+    /// Called before the node makes a block, or finds that there is nothing to include in one.
     fn begin(&mut self) {}
 
-    /// A block was made.
+    /// Called after a block was made.
     fn mined(&mut self, mined: &Mined);
 }
 
@@ -58,7 +58,7 @@ impl Observer for () {
     fn mined(&mut self, _: &Mined) {}
 }
 
-/// A chain that makes its own blocks, with its pool.
+/// A chain that makes its own blocks, with its pool of transactions.
 #[derive(Debug)]
 pub struct Node<S: StateStore> {
     chain: Chain<S>,
@@ -73,24 +73,25 @@ impl<S: StateStore> Node<S> {
     /// Opens the chain in `store`.
     ///
     /// # Errors
-    /// The store holds no chain, or not the last block, which the next one continues; or the system
-    /// refused to start threads.
+    /// The store holds no chain, or not its last block, which the next block would continue; or the
+    /// system refused to start threads.
     pub fn open(store: S, config: NodeConfig) -> Result<Self, NodeError> {
         let executor = Executor::new(config.chain.executor);
         let executor = executor.map_err(braid_chain::ChainError::Thread)?;
         Self::open_with(store, executor, config)
     }
 
-    /// Opens the chain in `store` with an executor of the caller's.
+    /// Opens the chain in `store` with the caller's executor.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As for [`open`](Self::open).
     pub fn open_with(store: S, executor: Executor, config: NodeConfig) -> Result<Self, NodeError> {
         let reader = open(&store)?;
         let (head, genesis) = (reader.head(), genesis::decode(&reader.genesis()?)?);
         let producer =
             Producer { rules: Rules::new(genesis.config.clone()), beneficiary: genesis.coinbase };
-        // Before it begins: the node could not go on then, and would not start again.
+        // Refused even before the fork begins: otherwise the node would stop at that time, and not
+        // start again.
         if producer.rules.has_amsterdam() {
             return Err(NodeError::Amsterdam);
         }
@@ -110,31 +111,32 @@ impl<S: StateStore> Node<S> {
         Ok(Self { chain, pool, parent, shared: Arc::new(shared), woken })
     }
 
-    /// What a server needs.
+    /// Returns the state that a server shares with the node.
     #[must_use]
     pub fn shared(&self) -> Arc<Shared<S::Snapshot>> {
         Arc::clone(&self.shared)
     }
 
-    /// The chain.
+    /// Returns the node's chain.
     #[must_use]
     pub const fn chain(&self) -> &Chain<S> {
         &self.chain
     }
 
-    /// Seconds by which the last block's time is ahead of this machine's clock: no block is
-    /// [made](Self::run) until then.
+    /// Returns the number of seconds by which the last block's time is ahead of the clock. Until
+    /// the clock has caught up, no block is [made](Self::run).
     #[must_use]
     pub fn seconds_ahead(&self) -> u64 {
         self.parent.header.timestamp.saturating_sub(now())
     }
 
-    /// Makes blocks when transactions wait, one in each `interval` at most and one in each second of
-    /// the clock, until `stopped` is disconnected. Then all blocks are durable. `observer` hears of each block.
+    /// Makes blocks while transactions wait, until `stopped` is disconnected; all blocks are
+    /// durable when it returns. Makes at most one block per `interval`, and at most one per second
+    /// of the clock. `observer` is notified of each block.
     ///
     /// # Errors
-    /// A block failed: the server's clients are told, and blocks that were made before are durable
-    /// unless the store has failed.
+    /// A block failed. Clients of the server receive the error; the blocks made before are durable,
+    /// unless the store failed.
     pub fn run(
         &mut self,
         interval: Duration,
@@ -160,7 +162,7 @@ impl<S: StateStore> Node<S> {
     ) -> Result<(), NodeError> {
         let mut due = Instant::now();
         loop {
-            // A block's time is the clock's, and later than its parent's.
+            // A block has the clock's time, and a later time than its parent.
             let wait = due.saturating_duration_since(Instant::now());
             let wait = wait.max(header::until_after(&self.parent.header));
             select! {
@@ -177,7 +179,8 @@ impl<S: StateStore> Node<S> {
                     observer.mined(&mined);
                     due = begun.checked_add(interval).unwrap_or(begun);
                 }
-                // Without transactions that it can have, now or soon, there is no block.
+                // No block is made unless it can include a transaction, or lowers the base fee for
+                // one.
                 None => select! {
                     recv(stopped) -> _ => return Ok(()),
                     recv(self.woken) -> _ => {}
@@ -186,13 +189,13 @@ impl<S: StateStore> Node<S> {
         }
     }
 
-    /// Makes a block if transactions wait: an empty one if the base fee has to fall before the first of
-    /// them can be in one. `now`: seconds since 1970; a block is at least a second
-    /// after its parent. Clients see it once it is durable.
+    /// Makes a block if transactions wait. The block is empty if the base fee must fall before the
+    /// first transaction can be included. `now` is in seconds since 1970; a block is at least one
+    /// second later than its parent. Clients see the block once it is durable.
     ///
     /// # Errors
-    /// The block failed, or the state after it cannot be read. The node is of no further use then:
-    /// drop it and open the store again.
+    /// The block failed, or the state after it cannot be read. The node is then unusable: drop it,
+    /// and open the store again.
     pub fn step(&mut self, now: u64) -> Result<Option<Mined>, NodeError> {
         let pool = self.pool.handle();
         let waits = || pool.waits_for_base_fee(self.shared.made().least_base_fee);
@@ -228,7 +231,7 @@ impl<S: StateStore> Node<S> {
         Ok((stored, built))
     }
 
-    /// Tells the server and the pool of a block.
+    /// Publishes a block to the server and to the pool.
     fn publish(&mut self, block: Arc<StoredBlock>, built: &Built) -> Result<(), NodeError> {
         self.parent = Arc::clone(&block);
         let view = view(&self.shared.producer, &block, self.chain.state()?);
@@ -244,8 +247,8 @@ impl<S: StateStore> Node<S> {
     }
 }
 
-/// The accounts after a block of those of the pool's senders that it has changed. Other accounts are not
-/// read: one with code would be read with all of it.
+/// Reads the accounts of those of the pool's senders that a block has changed. Other accounts are
+/// not read: reading an account with code would read the whole code.
 fn changed_senders<D: DatabaseRef>(
     pool: &PoolHandle,
     state: &D,
@@ -255,7 +258,7 @@ fn changed_senders<D: DatabaseRef>(
     senders.map(|sender| Ok((sender, SenderAccount::read(state, sender)?))).collect()
 }
 
-/// Notes what a pool hands out, for the block's body.
+/// Records which transactions a pool hands out, for the body of the block.
 struct Recorded<'p> {
     fill: Fill<'p>,
     handed_out: &'p RefCell<Vec<Arc<PoolTransaction>>>,
@@ -273,7 +276,7 @@ impl TransactionPool for Recorded<'_> {
     }
 }
 
-/// Those of the pool's transactions that came into the block.
+/// Returns the transactions of the pool that the block includes.
 fn included(
     handed_out: &[Arc<PoolTransaction>],
     outcomes: &[Outcome],
@@ -285,10 +288,10 @@ fn included(
     recovered.collect()
 }
 
-/// The block of `header` without transactions.
+/// Returns the block with this `header`, without transactions.
 fn template<D: DatabaseRef>(rules: &Rules, header: &Header, state: &D) -> Result<Block, D::Error> {
     let (cfg, env) = rules.environment(header);
-    // A private chain may have no contracts for requests.
+    // A private chain may lack the contracts for requests.
     let mut requests = true;
     if cfg.spec.is_enabled_in(SpecId::PRAGUE) {
         for address in
@@ -309,7 +312,7 @@ fn template<D: DatabaseRef>(rules: &Rules, header: &Header, state: &D) -> Result
     })
 }
 
-/// The chain after `head`.
+/// Makes the view of the chain after `head`.
 fn view<S>(producer: &Producer, head: &Arc<StoredBlock>, state: LayeredState<S>) -> View<S> {
     let (_, env) = producer.next_environment(head, now());
     let least_base_fee = header::least_base_fee(&producer.rules, &head.header, env.basefee);

@@ -1,4 +1,4 @@
-//! Which block a call asks for.
+//! Parameters of calls: blocks, states and slots.
 
 use crate::{call::Environment, error::RpcError, header::now, shared::Shared, stored::StoredBlock};
 use alloy_eips::{BlockId, BlockNumberOrTag};
@@ -6,8 +6,8 @@ use alloy_primitives::U256;
 use braid_chain::{PastState, Snapshot};
 use std::sync::Arc;
 
-/// The number that a tag stands for, to a call that sees the chain up to `head`: nothing is undone,
-/// so what is durable is final. A block may be durable a moment before calls see it.
+/// Returns the block number that a tag means for a call that sees the chain up to `head`. No block
+/// is unwound, so a durable block is final. A block may be durable a moment before calls see it.
 pub(crate) fn number<S: Snapshot>(shared: &Shared<S>, head: u64, tag: BlockNumberOrTag) -> u64 {
     match tag {
         BlockNumberOrTag::Number(number) => number,
@@ -19,8 +19,8 @@ pub(crate) fn number<S: Snapshot>(shared: &Shared<S>, head: u64, tag: BlockNumbe
     }
 }
 
-/// The block that a call asks for, if it is known: "pending" is the one that would be made now, without the
-/// transactions that wait.
+/// Returns the requested block, if it is known. "pending" is the block that would be made now,
+/// without the transactions that wait.
 pub(crate) fn block<S: Snapshot>(shared: &Shared<S>, id: BlockId) -> Option<Arc<StoredBlock>> {
     match id {
         BlockId::Hash(hash) => shared.history().by_hash(&hash.block_hash),
@@ -34,7 +34,7 @@ pub(crate) fn block<S: Snapshot>(shared: &Shared<S>, id: BlockId) -> Option<Arc<
     }
 }
 
-/// The block that a call asks for, and the state after it.
+/// Returns the requested block, and the state after it.
 fn find<S: Snapshot>(
     shared: &Shared<S>,
     id: BlockId,
@@ -60,7 +60,7 @@ fn find<S: Snapshot>(
     found.ok_or(RpcError::OldState { asked: number, head })
 }
 
-/// The state that a call asks for: that after the last block, if it does not say.
+/// Returns the requested state; without an `id`, the state after the last block.
 pub(crate) fn state<S: Snapshot>(
     shared: &Shared<S>,
     id: Option<BlockId>,
@@ -68,7 +68,7 @@ pub(crate) fn state<S: Snapshot>(
     find(shared, id.unwrap_or_default()).map(|(_, state)| state)
 }
 
-/// A slot: up to 64 hexadecimal digits behind 0x.
+/// Parses a slot: up to 64 hexadecimal digits after 0x.
 pub(crate) fn slot(text: &str) -> Result<U256, RpcError> {
     let digits = text.strip_prefix("0x").filter(|digits| {
         digits.len() <= 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
@@ -80,7 +80,8 @@ pub(crate) fn slot(text: &str) -> Result<U256, RpcError> {
     })
 }
 
-/// What a call runs in: "pending" is the block that would be made now, on the state after the last one.
+/// Returns the environment of a call. "pending" is the block that would be made now, on the state
+/// after the last one.
 pub(crate) fn environment<S: Snapshot>(
     shared: &Shared<S>,
     id: BlockId,

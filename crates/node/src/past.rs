@@ -1,4 +1,4 @@
-//! States after the last blocks, read by the undo records that the store keeps.
+//! States after the last blocks, read with undo records from the store.
 
 use crate::limits::NodeConfig;
 use braid_chain::{LayeredState, PastState, Snapshot, StateReader, StoreError, Undo};
@@ -7,13 +7,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Undo records that calls have asked for, bounded in number and in bytes. The bounds are those of one
-/// call, too: it gets no state that takes more.
+/// Cache of undo records, bounded by number and by size. The bounds also apply to each call: a
+/// state that needs more undo records cannot be read.
 #[derive(Debug)]
 pub(crate) struct Past {
     blocks: u64,
     bytes: usize,
-    /// By block number, as nothing is unwound while a node runs.
+    /// By block number, as no block is unwound while a node runs.
     records: Mutex<BTreeMap<u64, Arc<Undo>>>,
 }
 
@@ -23,8 +23,8 @@ impl Past {
         Self { blocks: config.state_blocks, bytes: config.state_bytes, records }
     }
 
-    /// The state after block `number`, which is the head of `state` or an earlier one; `None` if it is
-    /// not kept.
+    /// Returns the state after block `number`, which is the head of `state` or earlier; `None` if
+    /// that state is not kept.
     pub(crate) fn state<S: Snapshot>(
         &self,
         state: &LayeredState<S>,
@@ -32,7 +32,7 @@ impl Past {
     ) -> Result<Option<PastState<S>>, StoreError> {
         let head = state.head().number;
         if number == head {
-            // No block is undone, and no other call is waited for.
+            // The head needs no undo records, and so no lock on the cache.
             return PastState::after(state, number, |_, _| Ok(None));
         }
         let oldest = head.saturating_add(1).saturating_sub(self.blocks.max(1));
@@ -47,7 +47,7 @@ impl Past {
             bytes = bytes.saturating_add(record.as_ref().map_or(0, |record| record.bytes()));
             Ok(record)
         });
-        // Those of this call are the newest ones.
+        // The records that this call needs are the newest ones.
         while records.values().map(|record| record.bytes()).sum::<usize>() > self.bytes {
             records.pop_first();
         }
@@ -55,7 +55,7 @@ impl Past {
     }
 }
 
-/// The undo record of a block if it takes at most `bytes`; it is kept.
+/// Returns the undo record of a block, if it takes at most `bytes`, and caches it.
 fn record<S: Snapshot>(
     records: &mut BTreeMap<u64, Arc<Undo>>,
     reader: &StateReader<S>,
@@ -87,12 +87,13 @@ mod tests {
     use serde_json::{Value, json};
     use std::time::Instant;
 
-    /// Gas price of all transactions: above any base fee here.
+    /// Gas price of all transactions, which exceeds every base fee in these tests.
     const PRICE: u128 = 10_000_000_000;
-    /// Whom [`payment`] pays a wei.
+    /// Account that [`payment`] pays one wei to.
     const PAID: Address = Address::repeat_byte(0xbb);
 
-    /// A contract that notes the number of the block that creates it in slot 0. Its code is a zero.
+    /// Creates a contract that stores the number of the current block in slot 0. Its code is a zero
+    /// byte.
     fn creation(nonce: u64) -> SignedTransaction {
         let tx = TxLegacy { nonce, gas_price: PRICE, gas_limit: 200_000, ..TxLegacy::default() };
         let input = hex!("435f5560015ff3").into();
@@ -100,17 +101,17 @@ mod tests {
         SignedTransaction::Legacy(sign(1, tx))
     }
 
-    /// Makes a block of a payment and a creation.
+    /// Makes a block with a payment and a creation.
     fn make(node: &mut Node<MemoryStore>, number: u64) {
         let shared = node.shared();
         shared.send(payment(0, number - 1, PRICE)).expect("admitted");
         shared.send(creation(number - 1)).expect("admitted");
         node.step(number * 100).expect("works").expect("made");
-        // Clients see it then. The state that they read is as it was before.
+        // Makes the block visible to clients; does not change the state that they read.
         node.chain().flush().expect("durable");
     }
 
-    /// Compares what calls say of the state after block `number`, by its number and by its hash.
+    /// Checks the state after block `number` that calls return, by number and by hash.
     fn compare(client: &Client, number: u64) {
         let tag = format!("{number:#x}");
         let block = client.result("eth_getBlockByNumber", json!([tag, false]));
@@ -125,7 +126,7 @@ mod tests {
                 let found = client.result("eth_getStorageAt", json!([contract, "0x0", id]));
                 assert_eq!(found, json!(B256::from(U256::from(slot))), "{id}");
             }
-            // Balance, number and time: as the EVM sees them.
+            // Balance, number and time as the EVM sees them.
             let (paid, end) = (hex::encode(PAID), "5f5260205ff3");
             for (code, wanted) in [
                 (format!("73{paid}31{end}"), number),
@@ -146,8 +147,8 @@ mod tests {
         assert!(message.contains(&format!("the state after block {number} is not kept")));
     }
 
-    /// The last states of a node with `config`, and no others, while it makes 6 blocks, when all are
-    /// durable, and after a restart.
+    /// Checks that exactly the last `kept` states of a node with `config` can be read: while it
+    /// makes 6 blocks, when all are durable, and after a restart.
     fn try_all(config: NodeConfig, kept: u64) {
         let store = begun();
         let mut made = node(&store, config);
@@ -175,7 +176,7 @@ mod tests {
     #[test]
     fn the_states_after_the_last_blocks_can_be_read() {
         try_all(of(4, usize::MAX), 4);
-        // The last one always can.
+        // The last state can always be read.
         try_all(of(0, usize::MAX), 1);
         let mut few = of(4, usize::MAX);
         few.chain.keep.undo_blocks = 2;
@@ -184,8 +185,8 @@ mod tests {
         made.chain().flush().expect("durable");
         let client = Client::new(&made.shared(), Limits::default());
         (4..=6).for_each(|number| compare(&client, number));
-        // The last block was published when at most two before it were not durable: where they were not,
-        // their changes lie over the store, which has two more.
+        // When the last block was published, up to two earlier blocks may not have been durable.
+        // Their changes were then layered over the store, which had two more undo records.
         (0..2).for_each(|number| is_forgotten(&client, number));
     }
 
@@ -207,7 +208,7 @@ mod tests {
         let (all, two) = (each.iter().sum::<usize>(), each[1] + each[2]);
         for (bytes, oldest, kept) in [(all, 3, 3), (all - 1, 4, 2), (two - 1, 5, 1), (0, 6, 0)] {
             let past = Past::new(&of(4, bytes));
-            // Whichever state is asked for first.
+            // The order of requests does not matter.
             for number in [3, 5, 4, 6, 3] {
                 let found = past.state(&state, number).expect("reads");
                 assert_eq!(found.is_some(), number >= oldest, "{bytes} bytes, block {number}");
@@ -215,7 +216,7 @@ mod tests {
             }
             assert_eq!(held(&past).len(), kept);
         }
-        // What takes more is not even decoded, so what is wrong with it is not noticed.
+        // A record that is too long is not decoded, so damage in it is not noticed.
         let long = |bytes: usize| [&[0; 40][..], &vec![0xff; bytes]].concat();
         for (length, is_decoded) in [(two, true), (two + 1, false)] {
             let mut writes = Writes::default();
@@ -225,7 +226,7 @@ mod tests {
             let found = Past::new(&of(4, two)).state(&state, 5);
             assert_eq!(found.is_err(), is_decoded, "{length} bytes");
         }
-        // A later head: what no state needs any more is forgotten.
+        // With a later head, records that no state needs any more are dropped.
         make(&mut made, 7);
         made.chain().flush().expect("durable");
         let state = made.chain().state().expect("a state");
@@ -233,8 +234,8 @@ mod tests {
         assert_eq!(held(&past).len(), 3, "blocks 5 to 7");
     }
 
-    /// What the oldest state costs where each block has changed as many slots as 60 million gas pay for:
-    /// `cargo test --release -p braid-node --lib oldest -- --ignored --nocapture`.
+    /// Measures reading the oldest state if each block has changed as many slots as 60 million gas
+    /// pay for: `cargo test --release -p braid-node --lib oldest -- --ignored --nocapture`.
     #[test]
     #[ignore = "it measures"]
     fn oldest_state_after_full_blocks() {

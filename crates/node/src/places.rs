@@ -1,4 +1,4 @@
-//! Which requests are worked on: a few at a time, and each for a limited time.
+//! Limits on requests: only a few run at once, and each for a limited time.
 
 use crate::{
     clients::{Client, Taken},
@@ -19,17 +19,17 @@ use std::{
 };
 use tower::Layer;
 
-/// Gives requests places, which their clients have.
+/// Assigns places to requests. Each client has a limited number of places.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
-    /// How long a request waits for a place, and how long its calls may take.
+    /// How long a request waits for a place; `work` is how long its calls may take.
     wait: Duration,
     work: Duration,
     methods: Methods,
 }
 
-/// The place of one request. The calls of the request have clones, so the place comes free only
-/// when the last of them has ended, whether its client waits or not.
+/// The place of one request. Each call of the request has a clone, so the place is free again only
+/// when the last call has ended, even if the client has disconnected.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     deadline: Instant,
@@ -38,12 +38,14 @@ pub(crate) struct Place {
 }
 
 impl Places {
-    /// A quarter of a request's time is for waiting, half of it for work: the rest is for reading its body.
+    /// Reserves a quarter of a request's time for waiting, and half of it for work; the rest is for
+    /// reading its body.
     pub(crate) fn new(limits: &Limits, methods: Methods) -> Self {
         Self { wait: limits.time / 4, work: limits.time / 2, methods }
     }
 
-    /// What a call of `method` is answered if there is none: clients look for the words, which are geth's.
+    /// Returns the error for a call of `method` if there is no such method. Clients look for geth's
+    /// words in it.
     fn unknown(&self, method: &str) -> Option<ErrorObjectOwned> {
         let error = || {
             let words = format!("the method {method} does not exist/is not available");
@@ -52,7 +54,7 @@ impl Places {
         self.methods.method(method).is_none().then(error)
     }
 
-    /// A place, or an error if none comes free in time. A client that gives up waits no longer.
+    /// Waits for a place; fails if none is free in time. A client that disconnects stops waiting.
     pub(crate) async fn take(&self, client: &Client) -> Result<Place, RpcError> {
         let taken = client.request(self.wait).await.ok_or(RpcError::Busy)?;
         let now = Instant::now();
@@ -62,7 +64,7 @@ impl Places {
 }
 
 impl Place {
-    /// What a call asks between its steps.
+    /// Checks the deadline. Called by a call between its steps.
     ///
     /// # Errors
     /// The request has taken too long.
@@ -82,7 +84,7 @@ impl<S> Layer<S> for Places {
     }
 }
 
-/// The answer to a request that found no place.
+/// Returns the response to a request that got no place, and counts the request.
 fn busy(usage: Option<&Usage>, id: Id<'_>, error: RpcError) -> MethodResponse {
     if let Some(usage) = usage {
         usage.busy();
@@ -90,13 +92,13 @@ fn busy(usage: Option<&Usage>, id: Id<'_>, error: RpcError) -> MethodResponse {
     MethodResponse::error(id, error)
 }
 
-/// An answer without its request's place, which sending it does not need.
+/// Removes the request's place from a response, which can be sent without it.
 fn done(mut answer: MethodResponse) -> MethodResponse {
     answer.extensions_mut().remove::<Place>();
     answer
 }
 
-/// Gives each request a place before `inner` sees it.
+/// Gives each request a place before it passes the request to `inner`.
 #[derive(Clone, Debug)]
 pub(crate) struct Placed<S> {
     places: Places,
@@ -132,7 +134,7 @@ where
                 return MethodResponse::error(request.id, error);
             }
             let Some(client) = request.extensions().get::<Client>().cloned() else {
-                // A method answers that it has no place.
+                // A method without a place returns an error.
                 return inner.call(request).await;
             };
             match places.take(&client).await {
@@ -203,7 +205,7 @@ mod tests {
     };
     use tokio::time::timeout;
 
-    /// What `test_wait` waits for, and how often it has begun.
+    /// `test_wait` waits for this lock, and counts how often it has begun.
     static GATE: Mutex<()> = Mutex::new(());
     static BEGUN: AtomicUsize = AtomicUsize::new(0);
 
@@ -211,7 +213,7 @@ mod tests {
         Limits { time, requests_at_once: 1, ..Limits::default() }
     }
 
-    /// A client whose server has `test_wait`, too.
+    /// Makes a client whose server also has the method `test_wait`.
     fn waiting(limits: Limits) -> TestClient {
         let node = node(&begun(), NodeConfig::default());
         let (shared, usage) = (node.shared(), node.shared().usage());
@@ -225,7 +227,8 @@ mod tests {
         TestClient::with(methods, limits, usage)
     }
 
-    /// `test_wait` waits until this is dropped. Tests that close it take turns.
+    /// Makes `test_wait` block until the returned guard is dropped. Tests that do so run one after
+    /// the other.
     fn closed() -> MutexGuard<'static, ()> {
         let closed = GATE.lock().expect("no panic");
         BEGUN.store(0, Ordering::SeqCst);
@@ -236,7 +239,7 @@ mod tests {
         json!({"jsonrpc": "2.0", "id": 1, "method": method})
     }
 
-    /// Clients give up again and again: only one call is there, and it keeps the only place.
+    /// Clients disconnect again and again: only one call has begun, and it keeps the only place.
     #[test]
     fn a_call_keeps_its_place_until_it_ends() {
         let client = waiting(limits(Duration::from_secs(2)));
@@ -253,7 +256,7 @@ mod tests {
         let answer = client.runtime.block_on(client.send(batch));
         assert_eq!(answer["error"]["code"], -32_005, "{answer}");
         assert_eq!(BEGUN.load(Ordering::SeqCst), 1);
-        // Of the clients that gave up none was told that the server is busy.
+        // None of the disconnected clients was told that the server is busy.
         let counts = client.usage.read();
         assert_eq!(
             (counts.busy, counts.calls["eth_chainId"], counts.calls["test_wait"]),
@@ -263,7 +266,7 @@ mod tests {
         assert_eq!(client.result("eth_chainId", json!([])), "0x7");
     }
 
-    /// A client asks for as much as it can, and has half of the places.
+    /// A client that sends as many requests as it can gets half of the places.
     #[test]
     fn a_client_leaves_places_for_others() {
         let limits = Limits { requests_at_once: 4, ..limits(Duration::from_secs(2)) };
@@ -286,7 +289,7 @@ mod tests {
         assert_eq!(client.result("eth_chainId", json!([])), "0x7");
     }
 
-    /// ethers asks for logs itself where these words say that there are no filters.
+    /// ethers polls for logs itself if an error with these words says that there are no filters.
     #[test]
     fn unknown_methods_are_named() {
         let client = waiting(limits(Duration::from_secs(2)));
@@ -296,7 +299,7 @@ mod tests {
         let moment = Duration::from_millis(200);
         let gave_up = client.runtime.block_on(async { timeout(moment, wait).await });
         gave_up.expect_err("the gate is closed");
-        // It needs no place.
+        // The error needs no place.
         assert_eq!(client.error("eth_newFilter", json!([])), (-32_601, words.to_owned()));
         drop(closed);
         let batch = json!([call("eth_newFilter"), call("eth_chainId")]);

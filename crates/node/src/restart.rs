@@ -1,4 +1,4 @@
-//! What a node knows of its chain when it starts.
+//! Reading the last blocks from the store when a node starts.
 
 use crate::{error::NodeError, limits::NodeConfig, stored::StoredBlock};
 use alloy_consensus::{Block, BlockBody, EthereumReceipt, transaction::Recovered};
@@ -10,7 +10,7 @@ use braid_chain::{
 };
 use std::{num::NonZeroUsize, thread::available_parallelism};
 
-/// A block as the store keeps it, without senders.
+/// A block from the store, without the senders of its transactions.
 #[derive(Debug)]
 struct KeptBlock {
     hash: B256,
@@ -19,20 +19,21 @@ struct KeptBlock {
     size: usize,
 }
 
-/// The last blocks that the store keeps, oldest first: as many as `config` has memory for. Older ones
-/// are not read.
+/// Returns the last blocks in the store, oldest first, as many as `config` allows. Older blocks are
+/// not read.
 pub(crate) fn kept_blocks<S: Snapshot>(
     reader: &StateReader<S>,
     genesis: &Genesis,
     config: &NodeConfig,
 ) -> Result<Vec<StoredBlock>, NodeError> {
     let head = reader.head().number;
-    // The last block is the parent of the next one.
+    // The last block is needed in any case, as the parent of the next block.
     let oldest = head.saturating_sub(config.history_blocks.max(1) - 1);
     let first = genesis::header(genesis).number;
     let (mut kept, mut bytes, mut hash) = (Vec::new(), 0_usize, reader.head().hash);
     for number in (oldest.max(first)..=head).rev() {
-        // Each block names its parent. `braid-node prune` removes old hashes, and no blocks.
+        // Each block names its parent. Stored hashes are not used, as `braid-node prune` removes
+        // old hashes, but no blocks.
         let block = match number == first {
             true => Some(first_block(reader, genesis, hash)?),
             false => kept_block(reader, Head { number, hash })?,
@@ -67,7 +68,7 @@ fn with_senders(kept: Vec<KeptBlock>) -> Result<Vec<StoredBlock>, NodeError> {
     Ok(blocks.collect())
 }
 
-/// The transaction with this index among those of all blocks has no sender.
+/// Error for the transaction with this index, counted over all blocks, whose signature is invalid.
 fn without_sender(kept: &[KeptBlock], index: usize) -> NodeError {
     let mut numbers = kept.iter().flat_map(|it| {
         std::iter::repeat_n(it.block.header.number, it.block.body.transactions.len())
@@ -80,8 +81,9 @@ fn damaged(number: u64, why: impl ToString) -> NodeError {
     NodeError::Damaged { number, why: why.to_string() }
 }
 
-/// The block that the chain began with. The store has its accounts as they are now, and its state root
-/// as it was, unless an earlier version created the chain: it is zero then.
+/// Returns the block that the chain began with. The store holds the current accounts, and not those
+/// of this block, but it holds the block's state root; the root is zero if an earlier version
+/// created the chain.
 fn first_block<S: Snapshot>(
     reader: &StateReader<S>,
     genesis: &Genesis,
@@ -95,7 +97,7 @@ fn first_block<S: Snapshot>(
     Ok(KeptBlock { hash, block, receipts: Some(Vec::new()), size })
 }
 
-/// A block that the store keeps. `braid-node prune` may have removed its receipts.
+/// Reads a block from the store. `braid-node prune` may have removed its receipts.
 fn kept_block<S: Snapshot>(
     reader: &StateReader<S>,
     Head { number, hash }: Head,
@@ -105,7 +107,7 @@ fn kept_block<S: Snapshot>(
     let block = Block::<SignedTransaction>::decode(&mut &*rlp);
     let block = block.map_err(|error| damaged(number, error))?;
     let transactions = block.body.transactions.len();
-    // From an empty block nothing can have been removed.
+    // An empty block has no receipts that could have been removed.
     let receipts = kept.or_else(|| (transactions == 0).then(Vec::new));
     if receipts.as_ref().is_some_and(|receipts| receipts.len() != transactions) {
         return Err(damaged(number, "it has another number of receipts than transactions"));

@@ -11,7 +11,7 @@ use braid_chain::{
     pool::{PoolError, SignedTransaction},
 };
 
-/// EIP-2718 type of transactions with blobs.
+/// EIP-2718 type of blob transactions.
 const BLOBS: u8 = 3;
 
 /// Adds a signed transaction to the pool.
@@ -19,7 +19,7 @@ pub(crate) fn send<S: Snapshot>(shared: &Shared<S>, raw: &Bytes) -> Result<B256,
     if let Some(why) = shared.stopped() {
         return Err(RpcError::Internal(format!("no more blocks are made: {why}")));
     }
-    // They come with a sidecar, in another form.
+    // Blob transactions come with a sidecar, in a different encoding.
     if raw.first() == Some(&BLOBS) {
         shared.usage().refused(&PoolError::Blobs);
         return Err(RpcError::Refused(PoolError::Blobs));

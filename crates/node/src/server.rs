@@ -1,4 +1,4 @@
-//! HTTP: connections with limits on number, time and bytes.
+//! The HTTP server, with limits on the number of connections, on time and on bytes.
 
 use crate::{
     clients::{Client, Clients, Taken},
@@ -36,29 +36,30 @@ use tokio::{
 };
 use tower::layer::util::{Identity, Stack};
 
-/// A connection gives way to another one if it is idle for longer than a part of a request's time.
+/// A connection is closed in favour of a waiting one if it is idle for longer than this fraction of
+/// a request's time.
 const IDLE_PART: u32 = 20;
-/// The answer to a connection that finds no place.
+/// The response to a connection that got no place.
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nRetry-After: 1\r\n\
     Connection: close\r\nContent-Length: 21\r\n\r\ntoo many connections\n";
 
-/// Threads that read requests and write answers. What calls do runs on others.
+/// Number of threads that read requests and write responses. Calls run on other threads.
 const THREADS: usize = 2;
 
-/// Serves JSON-RPC over HTTP until it is dropped.
+/// A JSON-RPC server over HTTP, which runs until it is dropped.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
     runtime: Option<Runtime>,
-    /// While it is there, jsonrpsee answers.
+    /// jsonrpsee answers requests as long as the handle exists.
     _handle: ServerHandle,
 }
 
-/// Answers JSON-RPC.
+/// The service that answers JSON-RPC requests.
 pub(crate) type Calls = TowerService<Stack<Places, Identity>, Identity>;
 
-/// What every connection shares.
+/// State shared by all connections.
 struct Serving<S> {
     shared: Arc<Shared<S>>,
     limits: Limits,
@@ -68,11 +69,12 @@ struct Serving<S> {
 }
 
 impl Server {
-    /// Listens on `address`, and answers from what the node shares. Requests have to name the loopback
-    /// interface as their host or, where it listens on another one, an IP address.
+    /// Listens on `address`, and answers from the state that the node shares. The Host header of a
+    /// request must name the loopback interface or, if the server listens on another interface, any
+    /// IP address or localhost.
     ///
     /// # Errors
-    /// The address is taken, or the system has no more files for the runtime.
+    /// The address is in use, or the system has no file descriptors left for the runtime.
     ///
     /// # Panics
     /// The system refused to start the runtime's threads.
@@ -84,10 +86,10 @@ impl Server {
         Self::start_for(&[], address, shared, limits)
     }
 
-    /// As [`start`](Self::start). Requests may name `hosts` as well; `*` stands for any.
+    /// Like [`start`](Self::start), but requests may also name `hosts`; `*` allows any host.
     ///
     /// # Errors
-    /// The address is taken, or the system has no more files for the runtime.
+    /// The address is in use, or the system has no file descriptors left for the runtime.
     ///
     /// # Panics
     /// The system refused to start the runtime's threads.
@@ -126,7 +128,7 @@ impl Server {
         Ok(Self { address: bound, runtime: Some(runtime), _handle: handle })
     }
 
-    /// Where it listens.
+    /// Returns the address on which the server listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -136,13 +138,13 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // A call that runs is not waited for.
+            // Does not wait for running calls.
             runtime.shutdown_background();
         }
     }
 }
 
-/// Answers calls of `methods`.
+/// Makes the service that answers calls of `methods`.
 pub(crate) fn calls(methods: impl Into<Methods>, limits: &Limits, stop: StopHandle) -> Calls {
     let methods = methods.into();
     let config = ServerConfig::builder()
@@ -157,11 +159,11 @@ pub(crate) fn calls(methods: impl Into<Methods>, limits: &Limits, stop: StopHand
     builder.set_rpc_middleware(places).build(methods, stop)
 }
 
-/// Takes connections. One too many, of all or of its client, waits for a place.
+/// Accepts connections. If all places, or all places of the client, are taken, a connection waits.
 async fn accept<S: Snapshot>(listener: TcpListener, serving: Arc<Serving<S>>) {
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
-            // The system has no more descriptors: connections that end give some back.
+            // The system has no file descriptors left; connections that end free some.
             sleep(serving.limits.time / 100).await;
             continue;
         };
@@ -177,7 +179,7 @@ async fn accept<S: Snapshot>(listener: TcpListener, serving: Arc<Serving<S>>) {
     }
 }
 
-/// Answers a connection when it has a place, or refuses it.
+/// Serves a connection once it has a place, or refuses it.
 async fn waiting<S: Snapshot>(
     mut stream: TcpStream,
     serving: Arc<Serving<S>>,
@@ -193,7 +195,7 @@ async fn waiting<S: Snapshot>(
     let refuse = async {
         stream.write_all(BUSY).await?;
         stream.shutdown().await?;
-        // A client that is still sending would lose the answer if its bytes were not read.
+        // A client that is still sending would lose the response if its bytes were not read.
         let mut bytes = [0; 1_024];
         while stream.read(&mut bytes).await? > 0 {}
         Ok::<_, io::Error>(())
@@ -201,7 +203,7 @@ async fn waiting<S: Snapshot>(
     let _ = timeout(time / IDLE_PART, refuse).await;
 }
 
-/// Answers the requests of one connection.
+/// Serves the requests of one connection.
 async fn connection<S: Snapshot>(
     stream: TcpStream,
     serving: Arc<Serving<S>>,
@@ -210,7 +212,8 @@ async fn connection<S: Snapshot>(
 ) {
     let time = serving.limits.time;
     let open = serving.shared.usage().connected();
-    // Answers are small, and clients wait for them. A socket that refuses works all the same.
+    // Responses are small, and clients wait for them. If the option cannot be set, the connection
+    // still works.
     let _ = stream.set_nodelay(true);
     let idle = Idle::default();
     let answer = service_fn(|request| {
@@ -222,10 +225,10 @@ async fn connection<S: Snapshot>(
         }
     });
     let mut http = http1::Builder::new();
-    // An answer is sent from where it is: a copy would take memory that nothing counts.
+    // Send responses without copying them: the memory of a copy would not be limited.
     http.timer(TokioTimer::new()).header_read_timeout(time).writev(true);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), answer));
-    // What is wrong with a connection is its client's matter.
+    // Errors of a connection concern only its client.
     let mut end = pin!(sleep(serving.limits.connection_time));
     let is_done = loop {
         tokio::select! {
@@ -239,14 +242,15 @@ async fn connection<S: Snapshot>(
         }
     };
     if !is_done {
-        // A client that loses the answer to a transaction would send it again, and hear that it is known.
+        // Close only after the current response: a client that loses the response to a transaction
+        // would send it again, and be told that it is already known.
         connection.as_mut().graceful_shutdown();
         let _ = timeout(time, connection).await;
     }
     drop((place, open));
 }
 
-/// Since when a connection is idle; `None` while a request is answered.
+/// Time since which a connection is idle; `None` while a request is being answered.
 #[derive(Clone)]
 struct Idle(Arc<Mutex<Option<Instant>>>);
 
@@ -261,7 +265,7 @@ impl Idle {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 
-    /// A request begins, and ends when the value is dropped.
+    /// Begins a request, which ends when the returned value is dropped.
     fn begin(&self) -> Busy {
         self.set(None);
         Busy(self.clone())
@@ -273,7 +277,7 @@ impl Idle {
     }
 }
 
-/// A request on a connection.
+/// A request that is being answered on a connection.
 struct Busy(Idle);
 
 impl Drop for Busy {
@@ -297,7 +301,7 @@ async fn answer<S: Snapshot>(
     answer
 }
 
-/// The answer to what is no question about the node's health.
+/// Answers a request that is not a health check.
 async fn call<S: Snapshot>(
     serving: &Serving<S>,
     client: &Client,

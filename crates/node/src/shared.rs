@@ -1,4 +1,4 @@
-//! What the node tells the interface.
+//! State that the node shares with the JSON-RPC interface.
 
 use crate::{
     header::{Producer, now},
@@ -20,64 +20,67 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-/// The chain after its last block.
+/// The chain after a block.
 #[derive(Debug)]
 pub(crate) struct View<S> {
     pub(crate) head: Arc<StoredBlock>,
     pub(crate) state: LayeredState<S>,
     pub(crate) next_base_fee: u64,
-    /// The least base fee that blocks after this one can have.
+    /// Lowest base fee that later blocks can have.
     pub(crate) least_base_fee: u64,
 }
 
-/// What a [`Node`](crate::Node) tells a [`Server`](crate::Server), which may be on other threads.
+/// State that a [`Node`](crate::Node) shares with a [`Server`](crate::Server), which may run on
+/// other threads.
 #[derive(Debug)]
 pub struct Shared<S> {
     pub(crate) producer: Producer,
-    /// After the last block that was made, whose lock is held while the pool is told of a block.
+    /// The pool after the last block that was made. The lock of `made` is held while a block is
+    /// applied to it.
     pool: PoolHandle,
     pub(crate) durable: DurableHead,
     made: RwLock<Made<S>>,
-    /// After the last block that clients see, which is durable.
+    /// The chain after the last block that clients see, which is durable.
     view: RwLock<Arc<View<S>>>,
     history: RwLock<History>,
     pub(crate) past: Past,
     wake: Sender<()>,
     usage: Usage,
-    /// Why the node has stopped.
+    /// Reason why the node has stopped.
     stopped: Mutex<Option<String>>,
 }
 
-/// Blocks that were made. A receipt that a client has seen is in the chain for good, so clients see a block
-/// when it is durable; the next one does not wait for that.
+/// Blocks that were made. A receipt that a client has seen must stay in the chain, so clients see a
+/// block only once it is durable; making the next block does not wait for that.
 #[derive(Debug)]
 struct Made<S> {
-    /// The chain after the last block.
+    /// The chain after the last block that was made.
     view: Arc<View<S>>,
     /// Blocks that clients do not see yet, oldest first.
     unseen: VecDeque<Arc<View<S>>>,
 }
 
-/// The chain and the pool after the last block that was made: none is made, and clients see no other ones,
-/// while this is held.
+/// The chain and the pool after the last block that was made. While it is held, no block is
+/// published, and no further block becomes visible to clients.
 pub(crate) struct Held<'s, S> {
     made: RwLockReadGuard<'s, Made<S>>,
     pub(crate) pool: &'s PoolHandle,
 }
 
 impl<S: Snapshot> Held<'_, S> {
-    /// The chain after the last block that was made.
+    /// Returns the chain after the last block that was made.
     pub(crate) fn view(&self) -> &View<S> {
         &self.made.view
     }
 
-    /// A transaction of a block that clients do not see yet.
+    /// Returns a transaction by its hash from the blocks that clients do not see yet.
     pub(crate) fn unseen(&self, hash: &B256) -> Option<Recovered<SignedTransaction>> {
         let transactions = self.made.unseen.iter().flat_map(|view| &view.head.transactions);
         transactions.into_iter().find(|it| it.hash() == hash).cloned()
     }
 
-    /// Tells the pool of the account of `sender` after the block.
+    /// Calls `tell` with the pool, the account of `sender` after the last block, and the block's
+    /// number.
     fn tell<T>(
         &self,
         sender: Address,
@@ -122,12 +125,12 @@ impl<S: Snapshot> Shared<S> {
         }
     }
 
-    /// The chain as clients see it.
+    /// Returns the chain as clients see it.
     pub(crate) fn view(&self) -> Arc<View<S>> {
         Arc::clone(&read(&self.view))
     }
 
-    /// The chain after the last block that was made, which may not be durable.
+    /// Returns the chain after the last block that was made, which may not be durable yet.
     pub(crate) fn made(&self) -> Arc<View<S>> {
         Arc::clone(&read(&self.made).view)
     }
@@ -136,7 +139,7 @@ impl<S: Snapshot> Shared<S> {
         Held { made: read(&self.made), pool: &self.pool }
     }
 
-    /// Lets clients see the blocks that have become durable. Each call begins with this.
+    /// Makes the blocks visible to clients that have become durable. Each call begins with this.
     pub(crate) fn show(&self) {
         let durable = self.durable.get().number;
         let is_durable = |view: &Arc<View<S>>| view.head.number() <= durable;
@@ -154,8 +157,9 @@ impl<S: Snapshot> Shared<S> {
         read(&self.history)
     }
 
-    /// The chain has another block. `apply` tells the pool what `read` has read of the state after it,
-    /// while no transaction is admitted. If `read` fails, no client sees the block.
+    /// Publishes a new block. `read` reads the state after the block, and `apply` passes the result
+    /// to the pool; no transaction is admitted meanwhile. If `read` fails, the block never becomes
+    /// visible to clients.
     pub(crate) fn publish<T>(
         &self,
         view: View<S>,
@@ -177,21 +181,21 @@ impl<S: Snapshot> Shared<S> {
         write(&self.history).push(block);
     }
 
-    /// What clients have asked for.
+    /// Returns the counters of client requests.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.usage.clone()
     }
 
-    /// What transactions of the next block must obey if it is made `now`: a fork may begin while there
-    /// is no block.
+    /// Returns the rules for transactions of a block that is made `now`. They depend on the time: a
+    /// fork may begin while no block is made.
     pub(crate) fn admission(&self, now: u64) -> Admission {
         let view = self.made();
         let (cfg, env) = self.producer.next_environment(&view.head, now);
         Admission::new(cfg, env).with_least_fee(view.least_base_fee)
     }
 
-    /// Adds a transaction to the pool, and wakes the node.
+    /// Adds a transaction to the pool, counts it, and wakes the node.
     pub(crate) fn send(&self, signed: SignedTransaction) -> Result<B256, SendError> {
         let sent = self.admit(signed, now());
         match &sent {
@@ -204,32 +208,32 @@ impl<S: Snapshot> Shared<S> {
 
     /// Adds a transaction by the rules of a block that is made `now`, in seconds since 1970.
     pub(crate) fn admit(&self, signed: SignedTransaction, now: u64) -> Result<B256, SendError> {
-        // Recovering signatures takes most of the time; it needs no lock.
+        // Recovering signatures takes most of the time, and needs no lock.
         let admission = self.admission(now);
         let transaction = PoolTransaction::recover_sender(signed, &admission)?;
         let sender = transaction.sender();
-        // Only for what the pool would take are authorities recovered.
+        // Authorities are recovered only if the pool would admit the transaction.
         self.hold().tell(sender, |pool, account, at| pool.check(&transaction, account, at))?;
         let transaction = transaction.with_authorities();
         let add = |pool: &PoolHandle, account, at| pool.add(transaction, account, at);
         let hash = self.hold().tell(sender, add)?;
-        // If the channel is full, the node is about to look.
+        // If the channel is full, the node is going to check the pool anyway.
         let _ = self.wake.try_send(());
         Ok(hash)
     }
 
-    /// Says why the node has stopped.
+    /// Records why the node has stopped.
     pub(crate) fn stop(&self, why: String) {
         *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
-    /// Why the node has stopped, if it has.
+    /// Returns the reason why the node has stopped; `None` if it runs.
     pub(crate) fn stopped(&self) -> Option<String> {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Why a transaction was not taken.
+/// Reason why a transaction was not added to the pool.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
     #[error(transparent)]

@@ -1,9 +1,11 @@
-//! A full pool that is fed while blocks are made: its memory stays, and what pays more than others is not lost.
+//! A load test of a full pool while blocks are made: its memory does not grow, and transactions
+//! that pay more than others are not lost.
 //!
-//! The process that is measured feeds a node from two threads, as fast as they can sign, and asks it
-//! about what was fed. A third one fills the pool with a crowd's transactions that pay less. Some lack one before
-//! them, some pay less than the base fee, some replace others. They give way. `cargo xtask soak --node` runs it
-//! for minutes, the tests for some seconds; there the same with a list that never forgets has to fail.
+//! The measured process feeds a node from two threads, as fast as they can sign, and queries it for
+//! the transactions sent. A third thread fills the pool with transactions of a crowd that pay less:
+//! some have a nonce gap before them, some pay less than the base fee, some replace others. They
+//! are evicted. `cargo xtask soak --node` runs the test for minutes; as a unit test it takes some
+//! seconds, and also checks that it fails if every transaction is kept.
 
 use crate::{
     Limits, Node, NodeConfig, Shared,
@@ -28,47 +30,48 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Set for the process that is measured: seconds for which the pool is fed.
+/// Environment variable of the measured process: number of seconds for which the pool is fed.
 const SECONDS: &str = "BRAID_SOAK_SECONDS";
-/// Set if that process keeps every transaction that the pool has had.
+/// Environment variable of the measured process, set if it must keep every transaction of the pool.
 const LEAK: &str = "BRAID_SOAK_LEAK";
-/// Time from one block to the next.
+/// Time between two blocks.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// Blocks in the history.
+/// Number of blocks in the history.
 const HISTORY: u64 = 16;
-/// Transactions in the pool at most.
+/// Maximum number of transactions in the pool.
 const ROOM: usize = 1_000;
-/// Those of a sender that pays most, at most: all of them have room.
+/// Maximum number of waiting transactions of a sender that pays most. All of them fit into the
+/// pool.
 const WAITING: u64 = 50;
-/// What such a sender pays for gas, and what the crowd pays at most.
+/// Gas price of such a sender; `LOW_PRICE` is the maximum of the crowd.
 const PRICE: u128 = 10_000_000_000;
 const LOW_PRICE: u128 = 8_000_000_000;
-/// Transactions behind a gap, of each sender of the crowd.
+/// Number of transactions after a nonce gap, for each sender of the crowd.
 const BEHIND: u64 = 15;
-/// KiB by which memory may grow from the second quarter of the time to the last one.
+/// KiB by which memory may grow between the second and the last quarter of the time.
 const TOLERANCE: u64 = 5 << 10;
-/// Transactions that are fed at least, however slow the machine is: if they are kept, that is 9 MiB in the
-/// time in which memory is compared.
+/// Minimum number of transactions to feed, however slow the machine: if they were kept, that would
+/// be 9 MiB in the time in which memory is compared.
 const LEAST: u64 = 30_000;
 
-/// What the feeders have sent of one sender.
+/// Transactions of one sender that the feeders have sent.
 #[derive(Default)]
 struct Sent {
     nonce: AtomicU64,
-    /// The last transaction, and the head when it was admitted.
+    /// Hash of the last transaction, and number of the head when it was admitted.
     last: Mutex<Option<(B256, u64)>>,
 }
 
-/// What feeders, readers and the node share.
+/// State shared by the feeders, the readers and the node.
 struct Soak<S> {
     shared: Arc<Shared<S>>,
     senders: Vec<Sent>,
     refused: AtomicU64,
     asked: AtomicU64,
-    /// Transactions of the crowd that were admitted.
+    /// Number of the crowd's transactions that were admitted.
     crowd: AtomicU64,
     is_over: AtomicBool,
-    /// What a leak has kept, if there is to be one.
+    /// Transactions kept by the simulated leak, if enabled.
     leak: Option<Mutex<Vec<Arc<PoolTransaction>>>>,
 }
 
@@ -82,7 +85,7 @@ impl<S: Snapshot> Soak<S> {
         self.senders.iter().map(|sent| sent.nonce.load(SeqCst)).sum()
     }
 
-    /// Sends the next payments of every other sender, and what has to be refused.
+    /// Sends the next payments of every other sender, and some transactions that must be refused.
     fn feed(&self, parity: u8) {
         while !self.is_over.load(SeqCst) {
             for sender in (parity..SENDERS).step_by(2) {
@@ -98,7 +101,7 @@ impl<S: Snapshot> Soak<S> {
                     leak.lock().expect("no panic").extend(self.shared.hold().pool.get(&hash));
                 }
                 let head = self.shared.made().head.number();
-                // In this order: a reader may take a nonce for sent too late, but not too early.
+                // In this order, a reader may see a nonce as sent too late, but not too early.
                 *sent.last.lock().expect("no panic") = Some((hash, head));
                 sent.nonce.store(nonce + 1, SeqCst);
                 if nonce.is_multiple_of(8) {
@@ -108,7 +111,7 @@ impl<S: Snapshot> Soak<S> {
         }
     }
 
-    /// Sends what is refused, or replaces what was sent.
+    /// Sends transactions that must be refused.
     fn feed_worse(&self, sender: u8, nonce: u64) {
         let again = self.shared.send(payment(sender, nonce, PRICE));
         let far = self.shared.send(payment(sender, nonce + 1_000, PRICE));
@@ -130,7 +133,8 @@ impl<S: Snapshot> Soak<S> {
         }
     }
 
-    /// Fills what room there is with what blocks cannot have, and now and then lets them have it.
+    /// Fills the remaining space with transactions that blocks cannot include, and sometimes makes
+    /// them includable.
     fn crowd(&self) {
         for turn in 0_u64.. {
             for sender in CROWD {
@@ -140,11 +144,12 @@ impl<S: Snapshot> Soak<S> {
                 let (next, behind) = (self.nonce(sender), 1 + turn % BEHIND);
                 let price = LOW_PRICE / 8 * u128::from(1 + (turn + u64::from(sender)) % 8);
                 let payment = match turn % 4 {
-                    // The least base fee, which full blocks do not have.
+                    // The lowest base fee, which the chain does not have while its blocks are full.
                     0 => payment(sender, next, 7),
-                    // It fills the gap, so that a block can have those behind it.
+                    // Fills the gap, so that a block can include the transactions after it.
                     1 if turn % 16 == u64::from(sender) % 16 => payment(sender, next, LOW_PRICE),
-                    // Behind a gap; where there is one already, instead of it, if it pays enough.
+                    // After a gap. If there is a transaction with this nonce, replaces it if it
+                    // pays enough.
                     _ => payment(sender, next + behind, price),
                 };
                 match self.shared.send(payment) {
@@ -158,12 +163,13 @@ impl<S: Snapshot> Soak<S> {
                     Err(other) => panic!("{other:?}"),
                 };
             }
-            // The feeders that pay most are as fast as without it.
+            // Leaves most of the time to the feeders that pay most.
             sleep(Duration::from_millis(5));
         }
     }
 
-    /// Asks about what was sent last: no call forgets it, and none is behind another.
+    /// Queries the last transactions sent: none is missing, and no response is older than an
+    /// earlier one.
     fn ask(&self, client: &Client) {
         for turn in 0_u64.. {
             if self.is_over.load(SeqCst) {
@@ -196,14 +202,15 @@ fn number(quantity: &serde_json::Value) -> u64 {
     u64::from_str_radix(digits, 16).expect("a number")
 }
 
-/// KiB of memory that this process holds.
+/// Returns the resident memory of this process in KiB.
 fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// Makes blocks while the pool is fed. Returns a look at the memory for each of them, and how often the pool was full.
+/// Makes blocks while the pool is fed. Returns the memory at each block, and how often the pool was
+/// full.
 fn make<S: Snapshot>(
     node: &mut Node<MemoryStore>,
     soak: &Soak<S>,
@@ -228,7 +235,7 @@ fn median(samples: &[u64]) -> u64 {
     samples[samples.len() / 2]
 }
 
-/// A node with a small pool, and those who feed it.
+/// Makes a node with a small pool, and the state of the feeders.
 fn begin() -> (Node<MemoryStore>, Soak<<MemoryStore as StateStore>::Snapshot>) {
     let mut config = NodeConfig { history_blocks: HISTORY, ..NodeConfig::default() };
     config.pool.max_transactions = ROOM;
@@ -245,7 +252,8 @@ fn begin() -> (Node<MemoryStore>, Soak<<MemoryStore as StateStore>::Snapshot>) {
     (node, soak)
 }
 
-/// Asserts that what was admitted came into blocks, but for what gave way or still waits.
+/// Asserts that all admitted transactions are in blocks, except those that were evicted, replaced
+/// or still wait.
 fn ended<S: Snapshot>(soak: &Soak<S>) {
     let held = soak.shared.hold();
     assert_eq!(held.pool.status().ready, 0, "what a block can have came into one");
@@ -261,7 +269,7 @@ fn ended<S: Snapshot>(soak: &Soak<S>) {
     let admitted = soak.crowd.load(SeqCst);
     assert_eq!(counts.admitted, soak.sent() + admitted);
     let left = counts.pool.transactions as u64;
-    // Some gave way or were replaced, and some found no room.
+    // Some were evicted or replaced, and some were refused as the pool was full.
     assert!(crowd > 0 && crowd + left < admitted, "{crowd} mined, {left} left of {admitted}");
     assert!(counts.refused["full"] > 0 && counts.refused["replacement"] > 0, "{counts:?}");
     println!("crowd: {admitted} admitted, {crowd} in blocks, {left} left, {:?}", counts.refused);
@@ -303,11 +311,11 @@ fn child() {
     assert!(after <= before + TOLERANCE, "memory has grown by {} KiB", after - before);
 }
 
-/// Runs [`child`].
+/// Runs [`child`] in a separate process.
 fn run(seconds: u64, is_leaking: bool) -> Output {
     let mut command = Command::new(env::current_exe().expect("this program"));
     command.args(["soak::child", "--exact", "--ignored", "--nocapture"]);
-    // With an arena for each thread, what is free in one counts as held.
+    // With one arena per thread, memory that is free in an arena would count as resident.
     command.env(SECONDS, seconds.to_string()).env("MALLOC_ARENA_MAX", "1");
     if is_leaking {
         command.env(LEAK, "1");

@@ -12,7 +12,7 @@ use alloy_rpc_types_eth::{
 };
 use braid_chain::pool::SignedTransaction;
 
-/// A block of the chain.
+/// A block of the chain, with transactions and receipts.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredBlock {
     pub(crate) hash: B256,
@@ -20,15 +20,15 @@ pub(crate) struct StoredBlock {
     pub(crate) transactions: Vec<Recovered<SignedTransaction>>,
     /// `None` if `braid-node prune` has removed them.
     receipts: Option<Vec<EthereumReceipt>>,
-    /// Index of the first log of each receipt.
+    /// Index of the first log of each receipt, counted over the block.
     first_logs: Vec<u64>,
     /// Length of the block in RLP.
     size: usize,
 }
 
-/// A transaction as it is answered.
+/// A transaction in a JSON-RPC response.
 pub(crate) type RpcTransaction = Transaction<SignedTransaction>;
-/// A block as it is answered.
+/// A block in a JSON-RPC response.
 pub(crate) type RpcBlock = Block<RpcTransaction>;
 
 impl StoredBlock {
@@ -53,21 +53,21 @@ impl StoredBlock {
         self.header.number
     }
 
-    /// Memory that it takes.
+    /// Memory that the block takes, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         Self::memory(self.size, self.transactions.len(), self.receipts.as_deref())
     }
 
-    /// Its receipts.
+    /// Returns the receipts of the block.
     ///
     /// # Errors
-    /// They have been removed.
+    /// The receipts have been removed.
     pub(crate) fn receipts(&self) -> Result<&[EthereumReceipt], RpcError> {
         self.receipts.as_deref().ok_or(RpcError::OldReceipts(self.number()))
     }
 
-    /// Memory that a block of `size` bytes takes, roughly: transactions and receipts have fields beside
-    /// their bytes.
+    /// Estimates the memory of a block of `size` bytes: transactions and receipts have fields in
+    /// addition to their encoded bytes.
     pub(crate) fn memory(
         size: usize,
         transactions: usize,
@@ -95,7 +95,7 @@ impl StoredBlock {
         Some(Transaction::from_transaction(transaction, self.info(index)))
     }
 
-    /// The block, with its transactions or with their hashes.
+    /// Returns the block for a response, with its transactions or with their hashes.
     pub(crate) fn block(&self, kind: BlockTransactionsKind) -> RpcBlock {
         let transactions = match kind {
             BlockTransactionsKind::Full => {
@@ -113,7 +113,7 @@ impl StoredBlock {
         Block { header, uncles: Vec::new(), transactions, withdrawals }
     }
 
-    /// Logs of all transactions.
+    /// Iterates over the logs of all transactions.
     ///
     /// # Errors
     /// The receipts have been removed.
@@ -138,7 +138,7 @@ impl StoredBlock {
         logs.collect()
     }
 
-    /// The receipt of one transaction, if there is such a transaction.
+    /// Returns the receipt of the transaction with this index, if there is such a transaction.
     ///
     /// # Errors
     /// The receipts have been removed.

@@ -28,9 +28,9 @@ use tokio::runtime::{Builder, Runtime};
 
 /// EIP-155 chain id.
 pub(crate) const CHAIN: u64 = 7;
-/// Senders with funds.
+/// Number of senders with funds.
 pub(crate) const SENDERS: u8 = 16;
-/// More of them, for tests that need a crowd.
+/// Further senders with funds, for tests that need many.
 pub(crate) const CROWD: Range<u8> = 100..200;
 
 fn key(sender: u8) -> SecretKey {
@@ -41,7 +41,7 @@ pub(crate) fn address(sender: u8) -> Address {
     Address::from_raw_public_key(&key(sender).public_key(SECP256K1).serialize_uncompressed()[1..])
 }
 
-/// `tx` with the signature of `sender`.
+/// Signs `tx` as `sender`.
 pub(crate) fn sign<T: SignableTransaction<Signature>>(sender: u8, tx: T) -> Signed<T> {
     let signature = signature(sender, tx.signature_hash());
     tx.into_signed(signature)
@@ -53,7 +53,7 @@ pub(crate) fn signature(signer: u8, hash: B256) -> Signature {
     Signature::from_bytes_and_parity(&bytes, i32::from(id) == 1)
 }
 
-/// A payment of one wei.
+/// Makes a signed payment of one wei.
 pub(crate) fn payment(sender: u8, nonce: u64, gas_price: u128) -> SignedTransaction {
     let tx = TxLegacy {
         chain_id: Some(CHAIN),
@@ -67,17 +67,17 @@ pub(crate) fn payment(sender: u8, nonce: u64, gas_price: u128) -> SignedTransact
     SignedTransaction::Legacy(sign(sender, tx))
 }
 
-/// A new chain with Prague's rules.
+/// Makes a new chain with the rules of Prague.
 pub(crate) fn begun() -> MemoryStore {
     begun_with(|_| ())
 }
 
-/// The same after a change of its genesis.
+/// Makes a new chain with a modified genesis.
 pub(crate) fn begun_with(change: impl FnOnce(&mut Genesis)) -> MemoryStore {
     begun_as(StateRoots::Disabled, change)
 }
 
-/// The same with state roots or without.
+/// Makes a new chain with a modified genesis, with or without state roots.
 pub(crate) fn begun_as(roots: StateRoots, change: impl FnOnce(&mut Genesis)) -> MemoryStore {
     let config = ChainConfig {
         chain_id: CHAIN,
@@ -103,7 +103,7 @@ pub(crate) fn node(store: &MemoryStore, config: NodeConfig) -> Node<MemoryStore>
     Node::open(store.clone(), config).expect("a node")
 }
 
-/// Asks, and waits for the answer. Any thread may.
+/// A client that sends requests and waits for responses. It can be used on any thread.
 pub(crate) struct Client {
     calls: Calls,
     clients: Clients,
@@ -133,18 +133,18 @@ impl Client {
         Self { calls, clients, request_bytes, usage, runtime, _handle: handle }
     }
 
-    /// The answer to a request from 10.0.0.1.
+    /// Returns the response to a request from 10.0.0.1.
     pub(crate) async fn send(&self, body: Value) -> Value {
         self.send_from(1, body).await
     }
 
-    /// The answer to a request from 10.0.0.`host`.
+    /// Returns the response to a request from 10.0.0.`host`.
     pub(crate) async fn send_from(&self, host: u8, body: Value) -> Value {
         let (_, answer) = self.post(host, body.to_string()).await;
         serde_json::from_str(&answer).expect("JSON")
     }
 
-    /// Status and body of the answer to a request from 10.0.0.`host`.
+    /// Returns status and body of the response to a request from 10.0.0.`host`.
     pub(crate) async fn post(&self, host: u8, body: String) -> (u16, String) {
         let request = Request::post("/").header("content-type", "application/json");
         let request = request.extension(self.clients.at([10, 0, 0, host].into()));
@@ -161,14 +161,14 @@ impl Client {
         self.send(json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})).await
     }
 
-    /// The result of a call.
+    /// Returns the result of a successful call.
     pub(crate) fn result(&self, method: &str, params: Value) -> Value {
         let answer = self.runtime.block_on(self.call(method, params.clone()));
         assert!(answer.get("error").is_none(), "{method} {params}: {answer}");
         answer["result"].clone()
     }
 
-    /// Code and message of a call that fails.
+    /// Returns code and message of a failed call.
     pub(crate) fn error(&self, method: &str, params: Value) -> (i64, String) {
         let answer = self.runtime.block_on(self.call(method, params.clone()));
         let error = &answer["error"];

@@ -1,4 +1,4 @@
-//! Memory of answers that clients do not read.
+//! Memory limit for responses that clients do not read.
 
 use crate::clients::{Client, Taken};
 use bytes::Bytes;
@@ -7,10 +7,10 @@ use hyper::body::Body;
 use jsonrpsee::server::{HttpBody, HttpResponse};
 use std::sync::Arc;
 
-/// Answers of up to this many bytes are held without asking: connections are limited, too.
+/// Responses of up to this many bytes are not counted: the number of connections limits them.
 const SMALL: u64 = 64 << 10;
 
-/// Bytes that take room until they are sent.
+/// Bytes that take space of the client until they are sent.
 struct Held {
     bytes: Bytes,
     _room: Arc<Taken>,
@@ -22,14 +22,16 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// The same answer, which takes room of its client until its bytes are sent or dropped. `None` if there is none.
+/// Reserves space of the client for a response until its bytes are sent or dropped. Returns `None`
+/// if there is not enough space.
 pub(crate) fn hold(client: &Client, answer: HttpResponse) -> Option<HttpResponse> {
     let length = answer.body().size_hint().upper().unwrap_or(u64::MAX);
     if length <= SMALL {
         return Some(answer);
     }
     let room = Arc::new(client.hold(length)?);
-    // The body is dropped as soon as its bytes wait for the socket, so they hold the room.
+    // The body is dropped as soon as its bytes wait for the socket, so the bytes themselves hold
+    // the reservation.
     Some(answer.map(|body| {
         HttpBody::new(body.map_frame(move |frame| {
             let _room = Arc::clone(&room);
@@ -50,7 +52,7 @@ mod tests {
 
     #[test]
     fn answers_have_room_until_their_bytes_are_sent() {
-        // A client has half of it.
+        // A client may use half of it.
         let clients = Clients::new(Limits { unread_bytes: 2 << 20, ..Limits::default() });
         let client = clients.at([10, 0, 0, 1].into());
         let mut first = hold(&client, answer(700)).expect("room");

@@ -1,4 +1,4 @@
-//! What clients ask a node for, counted.
+//! Counters of client requests.
 
 use braid_chain::pool::{PoolError, PoolHandle, PoolStatus};
 use std::{
@@ -6,36 +6,37 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// The name under which calls of unknown methods are counted.
+/// Name under which calls of unknown methods are counted.
 const UNKNOWN: &str = "unknown";
 
-/// Counts what is asked of a node since it was opened: its pool, and its JSON-RPC interface. Any thread may
-/// [read](Self::read) it, also once the node has stopped.
+/// Counters of the requests to a node since it was opened: of its pool, and of its JSON-RPC
+/// interface. Any thread may [read](Self::read) them, even after the node has stopped.
 #[derive(Clone, Debug)]
 pub struct Usage {
     pool: PoolHandle,
     counts: Arc<Mutex<UsageCounts>>,
 }
 
-/// What was asked of a node, and what is in use.
+/// Numbers of requests to a node, and current usage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsageCounts {
-    /// What the pool holds.
+    /// Current size of the pool.
     pub pool: PoolStatus,
-    /// Transactions that the pool has taken.
+    /// Number of transactions that the pool has admitted.
     pub admitted: u64,
-    /// Transactions that it has not, by [reason](PoolError::reason).
+    /// Number of transactions that the pool has refused, by [reason](PoolError::reason).
     pub refused: BTreeMap<&'static str, u64>,
-    /// Calls by method, those of a batch one by one; `unknown` for methods that there are not.
+    /// Number of calls by method, counting each call of a batch; `unknown` counts methods that do
+    /// not exist.
     pub calls: BTreeMap<&'static str, u64>,
-    /// Requests that were refused because all places were taken (-32005).
+    /// Number of requests refused because all places were taken (-32005).
     pub busy: u64,
-    /// HTTP answers by status, without those of `/healthz` and `/readyz`.
+    /// Number of HTTP responses by status, without `/healthz` and `/readyz`.
     pub answers: BTreeMap<u16, u64>,
-    /// Open connections.
+    /// Number of open connections.
     pub connections: u64,
-    /// Connections that were refused, as there were too many.
+    /// Number of connections that were refused because there were too many.
     pub refused_connections: u64,
 }
 
@@ -47,18 +48,18 @@ impl Usage {
         Self { pool, counts: Arc::new(Mutex::new(counts)) }
     }
 
-    /// The counts now.
+    /// Returns the current counts.
     #[must_use]
     pub fn read(&self) -> UsageCounts {
         UsageCounts { pool: self.pool.status(), ..self.lock().clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, UsageCounts> {
-        // Counts are whole after each statement.
+        // A poisoned lock is usable: the counts are consistent after each statement.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// These methods are answered.
+    /// Adds counters for the methods with these names.
     pub(crate) fn methods(&self, names: impl Iterator<Item = &'static str>) {
         let mut counts = self.lock();
         for name in names {
@@ -66,7 +67,7 @@ impl Usage {
         }
     }
 
-    /// A call came.
+    /// Counts a call.
     pub(crate) fn call(&self, method: &str) {
         let calls = &mut self.lock().calls;
         let name = if calls.contains_key(method) { method } else { UNKNOWN };
@@ -75,32 +76,32 @@ impl Usage {
         }
     }
 
-    /// A request found no place.
+    /// Counts a request that got no place.
     pub(crate) fn busy(&self) {
         add(&mut self.lock().busy);
     }
 
-    /// The pool took a transaction.
+    /// Counts a transaction that the pool admitted.
     pub(crate) fn admitted(&self) {
         add(&mut self.lock().admitted);
     }
 
-    /// The pool did not take a transaction.
+    /// Counts a transaction that the pool refused.
     pub(crate) fn refused(&self, why: &PoolError) {
         add(self.lock().refused.entry(why.reason()).or_default());
     }
 
-    /// A request was answered.
+    /// Counts a response.
     pub(crate) fn answered(&self, status: u16) {
         add(self.lock().answers.entry(status).or_default());
     }
 
-    /// A connection was refused.
+    /// Counts a refused connection.
     pub(crate) fn refused_connection(&self) {
         add(&mut self.lock().refused_connections);
     }
 
-    /// A connection is open for as long as this is there.
+    /// Counts a connection as open until the returned value is dropped.
     pub(crate) fn connected(&self) -> Connected {
         add(&mut self.lock().connections);
         Connected(self.clone())

@@ -1,4 +1,4 @@
-//! Errors in the words of geth: wallets and libraries search messages for them.
+//! Errors in the words of geth, as wallets and libraries search messages for them.
 
 use crate::call::Environment;
 use alloy_primitives::{Address, U256};
@@ -12,10 +12,10 @@ use revm::{
 #[cfg(test)]
 mod tests;
 
-/// Items on the EVM's stack at most.
+/// Maximum number of items on the EVM's stack.
 const STACK_LIMIT: i32 = 1_024;
 
-/// What a transaction offers for its gas, and what its block asks.
+/// Fees that a transaction offers, and the base fee of its block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fees {
     sender: Address,
@@ -32,14 +32,14 @@ impl Fees {
     }
 }
 
-/// The sender of a call lacks funds.
+/// Message for a call whose sender has insufficient funds.
 pub(crate) fn funds(sender: Address, balance: U256, cost: U256) -> String {
     format!(
         "insufficient funds for gas * price + value: address {sender} have {balance} want {cost}"
     )
 }
 
-/// Why a call cannot run.
+/// Message for a call that cannot be executed.
 pub(crate) fn invalid(why: &InvalidTransaction, fees: Fees) -> String {
     let Fees { sender, max_fee, tip, base_fee } = fees;
     match why {
@@ -58,7 +58,7 @@ pub(crate) fn invalid(why: &InvalidTransaction, fees: Fees) -> String {
     }
 }
 
-/// Why a transaction cannot run, without what is known of its sender.
+/// Message for a transaction that cannot be executed, without details of its fees.
 fn invalid_alone(why: &InvalidTransaction) -> String {
     match why {
         InvalidTransaction::PriorityFeeGreaterThanMaxFee => {
@@ -82,7 +82,7 @@ fn invalid_alone(why: &InvalidTransaction) -> String {
     }
 }
 
-/// Why the pool does not take a transaction.
+/// Message for a transaction that the pool refuses.
 pub(crate) fn refused(why: &PoolError) -> String {
     match why {
         PoolError::Invalid(why) => format!("{}; correct it and sign it again", invalid_alone(why)),
@@ -90,10 +90,10 @@ pub(crate) fn refused(why: &PoolError) -> String {
     }
 }
 
-/// An instruction that could not run: its code, and the number of items on the stack.
+/// An instruction that could not be executed: its opcode, and the number of items on the stack.
 pub(crate) type Step = (u8, usize);
 
-/// Whether [`halted`] says more if it knows the last instruction.
+/// Whether [`halted`] returns more details if it knows the last instruction.
 pub(crate) const fn names_instruction(reason: &HaltReason) -> bool {
     matches!(
         reason,
@@ -104,7 +104,7 @@ pub(crate) const fn names_instruction(reason: &HaltReason) -> bool {
     )
 }
 
-/// Why a call has ended without a revert. `last` is its last instruction.
+/// Message for a call that halted. `last` is its last instruction.
 pub(crate) fn halted(reason: &HaltReason, last: Option<Step>) -> String {
     let words = match reason {
         HaltReason::OutOfGas(_) => "out of gas",
@@ -134,7 +134,7 @@ pub(crate) fn halted(reason: &HaltReason, last: Option<Step>) -> String {
     words.to_owned()
 }
 
-/// The instruction of a step, as it comes after "invalid opcode".
+/// Formats the opcode of a step, to follow "invalid opcode".
 fn name((code, _): Step) -> String {
     match OpCode::new(code) {
         Some(known) => format!(": {known}"),
@@ -142,7 +142,8 @@ fn name((code, _): Step) -> String {
     }
 }
 
-/// What is wrong with the stack: the EVM calls it an overflow, too, if there is nothing to duplicate.
+/// Describes the error of the stack. revm also reports an overflow if there is no item to
+/// duplicate.
 fn stack((code, items): (OpCode, usize)) -> String {
     let needed = code.inputs();
     if items < usize::from(needed) {
@@ -151,7 +152,7 @@ fn stack((code, items): (OpCode, usize)) -> String {
     format!("stack limit reached {items} ({})", STACK_LIMIT - i32::from(code.io_diff()))
 }
 
-/// What a contract says of its revert: Solidity's `Error(string)` or `Panic(uint256)`.
+/// Decodes the reason of a revert: Solidity's `Error(string)` or `Panic(uint256)`.
 pub(crate) fn reverted(output: &[u8]) -> Option<String> {
     let (selector, words) = output.split_first_chunk::<4>()?;
     match selector {
@@ -169,7 +170,7 @@ pub(crate) fn reverted(output: &[u8]) -> Option<String> {
     }
 }
 
-/// What a code of Solidity's `Panic(uint256)` means.
+/// Returns the meaning of a code of Solidity's `Panic(uint256)`.
 const fn panicked(code: u64) -> Option<&'static str> {
     Some(match code {
         0x00 => "generic panic",

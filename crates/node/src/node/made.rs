@@ -1,4 +1,4 @@
-//! Headers of the blocks that a node makes, and what it finds of them after a restart.
+//! Tests of the headers of blocks that a node makes, and of the blocks it finds after a restart.
 
 use super::*;
 use crate::testing::{CROWD, Client, begun, begun_as, begun_with, node, payment};
@@ -8,10 +8,10 @@ use alloy_primitives::{B256, Bytes, U256, hex};
 use braid_chain::{FIXED_BASE_FEE, MemoryStore, StateRoots, Table, Writes, ZERO_BASE_FEE, prune};
 use serde_json::json;
 
-/// Gas price of all transactions: above any base fee here.
+/// Gas price of all transactions, which exceeds every base fee in these tests.
 const PRICE: u128 = 10_000_000_000;
 
-/// Makes a block of a payment of sender 0.
+/// Makes a block with a payment from sender 0.
 fn make(node: &mut Node<MemoryStore>, nonce: u64) {
     node.shared.send(payment(0, nonce, PRICE)).expect("admitted");
     node.step(0).expect("a block").expect("made");
@@ -21,7 +21,7 @@ fn client(node: &Node<MemoryStore>) -> Client {
     Client::new(&node.shared, crate::Limits::default())
 }
 
-/// Base fees of two blocks after a full one, whose transactions pay `price`.
+/// Returns the base fees of the blocks after two full ones, whose transactions pay `price`.
 fn base_fees(price: u128, change: impl FnOnce(&mut Genesis)) -> [Option<u64>; 2] {
     let store = begun_with(|genesis| {
         genesis.gas_limit = 84_000;
@@ -56,7 +56,8 @@ fn a_chain_without_fees_stays_one() {
         assert_eq!(client(&node).result(method, json!([])), "0x0");
     }
     assert_eq!(base_fees(PRICE, flag(FIXED_BASE_FEE)), [Some(1_000_000_000); 2]);
-    // In place of 875,000,000, to which an empty block leads: the blocks were full.
+    // The base fee falls from 1 Gwei to 875,000,000 after an empty block, so these blocks were
+    // full.
     assert_eq!(base_fees(PRICE, |_| ()), [Some(984_375_000), Some(1_107_421_875)]);
 }
 
@@ -98,7 +99,7 @@ fn state_roots_of_headers_are_the_same_after_a_restart() {
         make(&mut made, 0);
         made.chain.flush().expect("durable");
         let second = stated(&made, 1);
-        // It is computed after the block is sealed.
+        // The state root is computed after the block is sealed.
         assert_eq!(second["stateRoot"], json!(B256::ZERO));
         assert_eq!(second["parentHash"], first["hash"]);
         drop(made);
@@ -114,7 +115,7 @@ fn a_node_goes_on_after_its_folder_was_pruned() {
     (0..300).for_each(|nonce| make(&mut made, nonce));
     made.chain.flush().expect("durable");
     drop(made);
-    // Hashes of the first blocks go, and no blocks.
+    // Hashes of the first blocks are removed, but no blocks.
     let pruned = prune(&store, 2, None).expect("pruned");
     assert_eq!((pruned.block_hashes, pruned.receipt_blocks), (43, 0));
     let mut again = node(&store, NodeConfig::default());
@@ -125,12 +126,12 @@ fn a_node_goes_on_after_its_folder_was_pruned() {
     make(&mut again, 300);
     again.chain.flush().expect("durable");
     drop(again);
-    // The last block's receipts stay, as its block does.
+    // The last block's receipts stay, as does its block.
     assert_eq!(prune(&store, 16, Some(0)).expect("pruned").receipt_blocks, 300);
     let again = node(&store, NodeConfig::default());
     let receipts = client(&again).result("eth_getBlockReceipts", json!(["latest"]));
     assert_eq!(receipts.as_array().map(Vec::len), Some(1));
-    // The others' blocks stay without them.
+    // Earlier blocks stay, without their receipts.
     assert_eq!(client(&again).result("eth_getBlockByNumber", json!(["0x1", false])), block);
     assert!(client(&again).result("eth_getBlockByNumber", json!(["0x0", false])).is_object());
     let hash = &block["transactions"][0];
@@ -149,11 +150,11 @@ fn a_node_goes_on_after_its_folder_was_pruned() {
     {
         assert_eq!(client(&again).result("eth_feeHistory", range)["oldestBlock"], oldest);
     }
-    // No transaction of this block has logs, as its header says.
+    // The header's bloom filter shows that no transaction of this block has logs.
     let logs = json!([{ "fromBlock": "0x1", "toBlock": "0x1" }]);
     assert_eq!(client(&again).result("eth_getLogs", logs), json!([]));
     drop(again);
-    // An earlier version has removed them, too.
+    // Earlier versions of `prune` also removed the last block's receipts.
     let mut writes = Writes::default();
     writes.remove(Table::Receipts, 301_u64.to_be_bytes());
     store.write(writes).expect("written");
@@ -166,19 +167,19 @@ fn a_node_goes_on_after_its_folder_was_pruned() {
     make(&mut again, 301);
 }
 
-/// A contract that keeps what it is called with.
+/// Account of a contract that stores its input.
 fn keeps() -> GenesisAccount {
     let code = Bytes::from(hex!("5f355f5500"));
     GenesisAccount { code: Some(code), nonce: Some(1), ..GenesisAccount::default() }
 }
 
-/// A contract that does nothing.
+/// Account of a contract that does nothing.
 fn ends() -> GenesisAccount {
     let code = Bytes::from(hex!("00"));
     GenesisAccount { code: Some(code), nonce: Some(1), ..GenesisAccount::default() }
 }
 
-/// Those that collect requests may be missing, one or both: then none of these two is asked.
+/// The contracts that collect requests may be missing. If either is missing, neither is called.
 #[test]
 fn system_contracts_that_the_genesis_has_are_called() {
     let requests = [WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS];
@@ -197,10 +198,10 @@ fn system_contracts_that_the_genesis_has_are_called() {
     }
 }
 
-/// However many blocks there could be, the chain's time is the clock's.
+/// However many blocks could be made, the time of the last one is not ahead of the clock.
 #[test]
 fn time_does_not_run_ahead_of_the_clock() {
-    /// Ends the node after two blocks, and notes how far ahead each was.
+    /// Stops the node after its third block, and records how far each block was ahead of the clock.
     struct Ahead(Vec<u64>, Option<crossbeam_channel::Sender<Infallible>>);
     impl Observer for Ahead {
         fn mined(&mut self, mined: &Mined) {
@@ -211,7 +212,7 @@ fn time_does_not_run_ahead_of_the_clock() {
             }
         }
     }
-    // A node whose transactions do not fit into one block.
+    // The transactions do not fit into one block.
     let store = begun_with(|genesis| genesis.gas_limit = 42_000);
     let mut node = node(&store, NodeConfig::default());
     for sender in CROWD {
