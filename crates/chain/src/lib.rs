@@ -16,7 +16,7 @@
 //! create(&store, b"{}", &DurableBatch::default(), StateRoots::Computed)?;
 //! let mut chain = Chain::open(store.clone(), ChainConfig::default())?;
 //! let env = BlockEnv { number: U256::from(1), ..BlockEnv::default() };
-//! This chain has no system contracts.
+//! // This chain has no system contracts.
 //! let rules = ChainRules { system_calls: false, ..ChainRules::default() };
 //! let block = Block { env, rules, ..Block::default() };
 //! let hash = B256::repeat_byte(1);

@@ -1,10 +1,10 @@
-//! How a command ends.
+//! Results and exit codes of commands.
 //!
-//! Every command ends with one of three codes: 0 if all was right, 1 if something did not come out
-//! as it must (a difference from sequential execution or from a header), 2 if an input could not be
-//! used (a bad file, an invalid block, a wrong option). 1 outranks 2. A command that the user has
-//! interrupted ends with 130, as shells report it. Commands that stand in for another tool have that
-//! tool's codes.
+//! Every command ends with one of three codes: 0 if all was right, 1 if a result differs from what
+//! it must be (from sequential execution or from a header), 2 if an input could not be used (a bad
+//! file, an invalid block, a wrong option). 1 outranks 2. A command that the user has interrupted
+//! ends with 130, as shells report it. Commands that stand in for another tool have that tool's
+//! codes.
 
 use clap::Parser;
 use std::{
@@ -14,25 +14,25 @@ use std::{
     num::NonZeroU16,
 };
 
-/// How a command ended; the greater, the more it matters.
+/// Result of a command, in ascending order of severity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
     /// All was right.
     #[default]
     Right,
-    /// The user has interrupted the command, which has kept what it had done.
+    /// The user interrupted the command, which kept its results so far.
     Interrupted,
     /// An input could not be used.
     BadInput,
-    /// Something did not come out as it must.
+    /// A result differs from what it must be.
     Mismatch,
 }
 
-/// Exit code of an interrupted command: 128 and the number of the signal that Ctrl-C sends.
+/// Exit code of an interrupted command: 128 plus the number of the signal that Ctrl-C sends.
 pub const INTERRUPTED: u8 = 130;
 
 impl End {
-    /// The exit code.
+    /// Returns the exit code.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -44,16 +44,16 @@ impl End {
     }
 }
 
-/// Why a command could not go on.
+/// Reason why a command could not continue.
 #[derive(Debug)]
 pub enum Stop {
-    /// The output takes no more.
+    /// The output returned an error.
     Output(io::Error),
-    /// Anything that the user can do something about.
+    /// An error with a message that tells the user what to do.
     Message(String),
-    /// The same, in a command that has the exit codes of another tool.
+    /// An error with a message, in a command with the exit codes of another tool.
     WithCode {
-        /// What the user is told.
+        /// Message for the user.
         message: String,
         /// The exit code.
         code: u8,
@@ -61,7 +61,7 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// An executor got no threads.
+    /// Error for an executor whose threads could not be started.
     #[must_use]
     pub fn threads(workers: NonZeroU16, error: &io::Error) -> Self {
         Self::Message(format!(
@@ -85,34 +85,34 @@ impl fmt::Display for Stop {
     }
 }
 
-/// Stops with an error that the user can do something about.
+/// Makes an error with a message that tells the user what to do.
 pub fn message(error: impl fmt::Display) -> Stop {
     Stop::Message(error.to_string())
 }
 
-/// Reads the arguments of a tool, which begin with the name that its help shows.
+/// Parses the arguments of a tool. The first one is the name that its help shows.
 ///
 /// # Errors
-/// There is no command to run: help was asked for, or an argument is wrong. What there is to say is said; the exit code is
-/// left.
+/// There is no command to run, because help was requested or an argument is wrong. The text is
+/// already printed; the error is the exit code.
 pub fn parse<C: Parser>(arguments: Vec<OsString>) -> Result<C, u8> {
     C::try_parse_from(arguments).map_err(|error| {
-        // Its reader may be gone; the exit code still tells.
+        // The reader of the output may be gone; the exit code still reports the result.
         let _ = error.print();
         let end = if error.use_stderr() { End::BadInput } else { End::Right };
         end.code()
     })
 }
 
-/// The exit code of a command that has ended, after its output is written out and its error is said.
+/// Returns the exit code of a command, after flushing its output and printing its error.
 #[must_use]
 pub fn exit_code(ended: Result<End, Stop>) -> u8 {
-    // A caller that is no Rust program does not do so at its end.
+    // Explicit flush: a caller that is not a Rust program does not flush at its exit.
     let ended = ended.and_then(|end| Ok(io::stdout().flush().map(|()| end)?));
     match ended {
         Ok(end) => end.code(),
         Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            // The reader had enough, as `head` has; that is no failure of ours.
+            // The reader has read enough, like `head`; that is not a failure.
             End::Right.code()
         }
         Err(stop) => {
@@ -125,9 +125,9 @@ pub fn exit_code(ended: Result<End, Stop>) -> u8 {
     }
 }
 
-/// Writes an error to the standard error stream, in colour if that is a terminal.
+/// Prints an error to standard error, in colour if that is a terminal.
 pub fn print_error(message: &dyn fmt::Display) {
     let red = anstyle::AnsiColor::Red.on_default().bold();
-    // If the standard error stream is closed there is nowhere left to say so.
+    // If standard error is closed, there is nowhere to report that.
     let _ = writeln!(anstream::stderr().lock(), "{red}error:{red:#} {message}");
 }

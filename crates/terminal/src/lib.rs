@@ -1,7 +1,8 @@
-//! What Braid's command-line tools share: how a command ends, what it says meanwhile, and options that
-//! several commands have.
+//! Common code of Braid's command-line tools: results of commands, progress bars, completions, and
+//! shared options.
 //!
-//! It belongs to the tools `braid` and `braid-node` and changes with them: no interface for others.
+//! The crate belongs to the tools `braid` and `braid-node`, and changes with them. It is not a
+//! stable interface.
 
 mod end;
 mod options;

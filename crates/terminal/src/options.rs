@@ -4,18 +4,18 @@ use braid_evm::{Forced, Policy};
 use clap::ValueEnum;
 use std::{num::NonZeroU16, time::Duration};
 
-/// Reads a number of workers.
+/// Parses a number of workers.
 ///
 /// # Errors
-/// The text is no number from 1 to 65535.
+/// The text is not a number from 1 to 65535.
 pub fn workers_from(text: &str) -> Result<NonZeroU16, &'static str> {
     text.parse().map_err(|_| "expected a number from 1 to 65535")
 }
 
-/// Reads a time with its unit: `20us`, `1ms`.
+/// Parses a time with its unit: `20us`, `1ms`.
 ///
 /// # Errors
-/// The text is no whole number with one of the units `s`, `ms`, `us` and `ns`, or the time is longer than
+/// The text is not an integer with one of the units `s`, `ms`, `us` and `ns`, or the time exceeds
 /// 2^64 ns.
 pub fn time_from(text: &str) -> Result<Duration, String> {
     let units = [("us", 1_000), ("ms", 1_000_000), ("ns", 1), ("s", 1_000_000_000)];
@@ -28,10 +28,10 @@ pub fn time_from(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("expected a time such as 20us or 1ms, found {text:?}"))
 }
 
-/// Reads a pause: a time with its unit, or 0.
+/// Parses a pause: a time with its unit, or 0.
 ///
 /// # Errors
-/// As [`time_from`].
+/// As for [`time_from`].
 pub fn pause_from(text: &str) -> Result<Duration, String> {
     if text == "0" { Ok(Duration::ZERO) } else { time_from(text) }
 }
@@ -53,7 +53,7 @@ pub enum PolicyArg {
 }
 
 impl PolicyArg {
-    /// The library's choice.
+    /// Converts the option into the library's policy.
     #[must_use]
     pub const fn policy(self) -> Policy {
         match self {

@@ -1,7 +1,7 @@
-//! The cargo profile that a tool is built with.
+//! The cargo profile with which a tool is built.
 
-/// Name of the profile, as its folder below `target` has it: `debug`, `release`, `dist`.
+/// Name of the profile, as its folder in `target` is named: `debug`, `release`, `dist`.
 pub const PROFILE: &str = env!("BRAID_PROFILE");
 
-/// The profile for figures and packages: thin LTO, one codegen unit.
+/// Name of the profile for benchmarks and packages: thin LTO, one codegen unit.
 pub const DIST: &str = "dist";

@@ -1,4 +1,4 @@
-//! A progress bar on the standard error stream, for work that takes a while, on a terminal only.
+//! A progress bar on standard error, shown only on a terminal and only for work that takes a while.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
@@ -11,23 +11,23 @@ use std::{
     time::Duration,
 };
 
-/// Work that is done sooner needs no bar.
+/// Time after which the bar is shown.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A bar that is shown is drawn anew this often, so that it moves within a long step.
+/// Interval at which the bar is redrawn, so that it moves during a long step.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Progress over steps.
+/// Progress over a number of steps.
 #[derive(Debug)]
 pub struct Progress {
     shown: Arc<Mutex<Shown>>,
-    /// Shows the bar after [`PATIENCE`]. `None` where there is no terminal.
+    /// Shows the bar after [`PATIENCE`]. `None` if there is no terminal.
     watcher: Option<(SyncSender<()>, JoinHandle<()>)>,
 }
 
 #[derive(Debug)]
 struct Shown {
-    /// `None` if their number is unknown.
+    /// Number of steps; `None` if it is unknown.
     steps: Option<u64>,
     done: u64,
     step: String,
@@ -61,13 +61,13 @@ fn lock(shown: &Mutex<Shown>) -> MutexGuard<'_, Shown> {
 }
 
 impl Progress {
-    /// Progress over this many steps.
+    /// Creates a progress over this number of steps.
     #[must_use]
     pub fn new(steps: usize) -> Self {
         Self::of(Some(u64::try_from(steps).unwrap_or(u64::MAX)), io::stderr().is_terminal())
     }
 
-    /// Progress over steps that are not counted beforehand.
+    /// Creates a progress over an unknown number of steps.
     #[must_use]
     pub fn open_ended() -> Self {
         Self::of(None, io::stderr().is_terminal())
@@ -80,7 +80,7 @@ impl Progress {
         Self { shown, watcher }
     }
 
-    /// Names the step that begins.
+    /// Sets the name of the current step.
     pub fn begin(&mut self, step: &str) {
         let mut shown = lock(&self.shown);
         step.clone_into(&mut shown.step);
@@ -93,7 +93,7 @@ impl Progress {
         shown.done = shown.done.saturating_add(1);
     }
 
-    /// Runs `print` while the bar is out of the way.
+    /// Runs `print` while the bar is hidden.
     pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         match &lock(&self.shown).bar {
             Some(bar) => bar.suspend(print),
@@ -102,7 +102,7 @@ impl Progress {
     }
 }
 
-/// Shows the bar once the work has taken a while. Without a thread for it there is no bar.
+/// Shows the bar once the work has taken a while. If no thread can be started, there is no bar.
 fn watch(shown: &Arc<Mutex<Shown>>) -> Option<(SyncSender<()>, JoinHandle<()>)> {
     let (ends, ended) = sync_channel(0);
     let shown = Arc::clone(shown);
@@ -118,7 +118,7 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if let Some((ends, watcher)) = self.watcher.take() {
             drop(ends);
-            // It shows a bar, and can panic by nothing else.
+            // The thread only shows the bar; a panic in it does not matter.
             let _ = watcher.join();
         }
         if let Some(bar) = &lock(&self.shown).bar {
@@ -127,7 +127,7 @@ impl Drop for Progress {
     }
 }
 
-/// Does `work`; if it takes a while, a terminal shows `what`.
+/// Runs `work`, and shows `what` on a terminal if it takes a while.
 pub fn working<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let mut progress = Progress::open_ended();
     progress.begin(what);

@@ -1,4 +1,4 @@
-//! Completions and the manual page: what a shell and a manual want to know of a tool.
+//! Shell completions and the manual page of a tool.
 
 use crate::{End, Stop};
 use clap::{Args, Command};
@@ -16,7 +16,7 @@ pub struct CompletionsArgs {
 /// Writes completions for `tool` to standard output.
 ///
 /// # Errors
-/// The output takes no more.
+/// The output returned an error.
 pub fn completions(mut tool: Command, args: &CompletionsArgs) -> Result<End, Stop> {
     let name = tool.get_name().to_owned();
     let mut script = Vec::new();
@@ -25,10 +25,10 @@ pub fn completions(mut tool: Command, args: &CompletionsArgs) -> Result<End, Sto
     Ok(End::Right)
 }
 
-/// Writes the manual page to standard output: that of `tool`, then one section for each command.
+/// Writes the manual page to standard output: the page of `tool`, then a section for each command.
 ///
 /// # Errors
-/// The output takes no more.
+/// The output returned an error.
 pub fn man(mut tool: Command) -> Result<End, Stop> {
     tool.build();
     let title = tool.get_name().to_uppercase();

@@ -1,12 +1,12 @@
-//! Sentences for people: lines that fit a terminal.
+//! Wrapping of text for a terminal.
 
 use textwrap::{Options, WordSeparator, WordSplitter};
 
-/// Columns of a line.
+/// Maximum length of a line, in columns.
 pub const COLUMNS: usize = 100;
 
-/// `text` with longer lines than [`COLUMNS`] broken between words. The rest of a line has its indent
-/// and two columns more.
+/// Breaks lines of `text` that are longer than [`COLUMNS`] between words. Continuation lines have
+/// the line's indent plus two columns.
 #[must_use]
 pub fn wrapped(text: &str) -> String {
     let mut lines = String::new();
@@ -20,7 +20,7 @@ pub fn wrapped(text: &str) -> String {
             .break_words(false)
             .word_separator(WordSeparator::AsciiSpace)
             .word_splitter(WordSplitter::NoHyphenation);
-        // An empty line is one, too.
+        // An empty line stays one line.
         for line in textwrap::wrap(words, options) {
             lines += &line;
             lines.push('\n');
@@ -44,7 +44,7 @@ mod tests {
         assert!(lines[0].starts_with("    0x00") && lines[1].starts_with("      "), "{found}");
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words(&found), words(&sentence));
-        // What has no blank in it cannot be broken without harm.
+        // A word without blanks is not broken.
         let hash = format!("{}\n", "a".repeat(120));
         assert_eq!(wrapped(&hash), hash);
     }

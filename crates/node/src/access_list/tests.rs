@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 const OTHER: Address = Address::repeat_byte(0xbb);
 
-/// What the method says of a creation whose code reads slot 0, writes slot 2, looks at what `OTHER`
-/// owns and calls a precompile.
+/// Returns the result for a creation whose code reads slot 0, writes slot 2, reads the balance of
+/// `OTHER` and calls a precompile.
 fn listed(is_declared: bool) -> Value {
     let store = begun_with(|genesis| {
         let config = &mut genesis.config;
@@ -54,7 +54,7 @@ fn where_accesses_are_declared_it_says_which_only_read() {
     assert_eq!(list[divider + 1..], [entry(created, &[2])]);
 }
 
-/// What fails has accessed something, too.
+/// A failed transaction has accessed state, too.
 #[test]
 fn what_fails_has_a_list_and_says_why() {
     let store = begun();

@@ -1,4 +1,4 @@
-//! Inputs that are read while earlier blocks execute.
+//! Reading inputs ahead, while earlier blocks execute.
 
 use super::{InputError, Inputs, SizedBlock};
 use crossbeam_channel::{Receiver, Select, bounded};
@@ -9,29 +9,30 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// Blocks that are read and decoded before they are asked for, at most.
+/// Maximum number of blocks that are read and decoded ahead.
 const AHEAD: usize = 4;
 
-/// Blocks of [`Inputs`] that a thread of their own reads and decodes.
+/// Reads and decodes the blocks of [`Inputs`] on a separate thread.
 #[derive(Debug)]
 pub struct Ahead {
     blocks: Receiver<Result<SizedBlock, InputError>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What [`Ahead::next_or_stop`] waited for.
+/// Result of [`Ahead::next_or_stop`].
 #[derive(Debug)]
 pub enum Next {
-    /// The next block, or why there is none.
+    /// The next block, or the reason why it cannot be used.
     Block(Result<SizedBlock, InputError>),
-    /// The inputs have ended.
+    /// There are no more blocks.
     End,
-    /// The caller asked to stop.
+    /// The caller requested to stop.
     Stopped,
 }
 
 impl Ahead {
-    /// Starts the thread. It ends with the inputs, or once the value is dropped and a block is read.
+    /// Starts the thread. It ends with the inputs, or after the next block once the value is
+    /// dropped.
     ///
     /// # Errors
     /// The system refused to start a thread.
@@ -48,8 +49,8 @@ impl Ahead {
         Ok(Self { blocks, thread: Some(thread) })
     }
 
-    /// Waits for the next block, or until `stop` is disconnected, also where an input gives nothing.
-    /// Returns [`Next::Stopped`] if both are there.
+    /// Waits for the next block, or until `stop` is disconnected, even while an input delivers
+    /// nothing. Returns [`Next::Stopped`] if both occur.
     pub fn next_or_stop(&mut self, stop: &Receiver<Infallible>) -> Next {
         let mut either = Select::new_biased();
         let stopped = either.recv(stop);
@@ -69,7 +70,7 @@ impl Iterator for Ahead {
         if block.is_none()
             && let Some(thread) = self.thread.take()
         {
-            // A panic is no end of the inputs.
+            // Propagate a panic, which must not look like the end of the inputs.
             thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         }
         block

@@ -1,4 +1,4 @@
-//! A block file, as a chain takes it: checked as a block in RLP is.
+//! Block files as blocks of a chain, with the same checks as blocks in RLP.
 
 use alloy_consensus::proofs::{
     calculate_ommers_root, calculate_transaction_root, calculate_withdrawals_root,
@@ -9,11 +9,11 @@ use braid_testkit::block_file::{BlockFile, FieldError};
 use revm::primitives::hardfork::SpecId;
 use std::num::NonZeroUsize;
 
-/// The block of a block file, as a chain takes it. `threads` threads recover its senders.
+/// Converts a block file into a block for a chain, recovering senders on `threads` threads.
 ///
 /// # Errors
-/// As [`BlockFile::to_block`]; or the file's hash is not its header's, the header states another
-/// body, or a signature is invalid or gives another sender.
+/// As for [`BlockFile::to_block`]; or the file's hash is not the hash of its header, the header
+/// does not match the body, a signature is invalid, or a sender does not match its signature.
 pub fn chain_block(file: &BlockFile, threads: NonZeroUsize) -> Result<ChainBlock, FieldError> {
     let (block, _) = file.to_block()?;
     let spec = block.cfg.spec;
@@ -25,7 +25,7 @@ pub fn chain_block(file: &BlockFile, threads: NonZeroUsize) -> Result<ChainBlock
     Ok(ChainBlock { block: (&block).into(), hash, expected, header })
 }
 
-/// Compares the file's hash with the header's, and the header's roots with the body's.
+/// Compares the file's hash with the hash of the header, and the header's roots with the body.
 fn check_header(file: &BlockFile) -> Result<(), FieldError> {
     let (block, header) = (&file.block, &file.block.header.inner);
     let signed: Vec<_> = file.transactions()?.iter().map(|one| one.inner.inner()).collect();
@@ -65,7 +65,7 @@ fn same(
     Err(FieldError::new(field, format!("{what}, {}", text(found)), text(stated)))
 }
 
-/// Compares the senders that the file names with the ones that the signatures give.
+/// Compares the senders in the file with the ones recovered from the signatures.
 fn check_senders(
     file: &BlockFile,
     homestead: bool,

@@ -1,40 +1,40 @@
-//! Why an input gives no block.
+//! Errors of inputs.
 
 use braid_chain::rlp::RlpError;
 use braid_testkit::block_file::BlockFileError;
 use std::io;
 use thiserror::Error;
 
-/// Why an input gives no block.
+/// Reason why an input cannot be used.
 #[derive(Debug, Error)]
 pub enum InputError {
-    /// A block file that cannot be used.
+    /// A block file cannot be used.
     #[error(transparent)]
     BlockFile(#[from] BlockFileError),
-    /// A block of a chain with another chain id.
+    /// A block belongs to a chain with a different chain id.
     #[error("{file}: the block is of the chain with id {found}, this chain has id {chain}")]
     ChainId {
-        /// The file.
+        /// Name of the file.
         file: String,
-        /// Chain id that the file states.
+        /// Chain id in the file.
         found: u64,
-        /// Id of the chain that should execute the block.
+        /// Chain id of the chain that should execute the block.
         chain: u64,
     },
-    /// RLP that cannot be used.
+    /// Blocks in RLP cannot be used.
     #[error("{file}: {error}")]
     Rlp {
-        /// The file.
+        /// Name of the file.
         file: String,
-        /// What is wrong.
+        /// Error of decoding.
         error: RlpError,
     },
-    /// The file system refused.
+    /// The file system returned an error.
     #[error("{file}: {error}")]
     Io {
-        /// The file.
+        /// Name of the file.
         file: String,
-        /// What the system says.
+        /// Error of the system.
         error: io::Error,
     },
 }

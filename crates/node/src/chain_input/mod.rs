@@ -1,5 +1,5 @@
-//! The blocks that a chain is given: block files, folders of them, RLP as geth's `export` writes it,
-//! and standard input.
+//! Inputs of a chain: block files, folders of block files, RLP as `geth export` writes it, and
+//! standard input.
 
 mod ahead;
 mod block_file;

@@ -1,4 +1,4 @@
-//! Bytes that may be packed with gzip or zstd, as their first bytes tell.
+//! Inputs that may be compressed with gzip or zstd, detected by their first bytes.
 
 use flate2::bufread::MultiGzDecoder;
 use std::{
@@ -9,13 +9,13 @@ use std::{
     },
 };
 
-/// Bytes of files that the blocks so far were made of, for progress.
+/// Number of bytes of files that the blocks so far consumed, for the progress.
 pub(super) type Taken = Arc<AtomicU64>;
 
-/// Unpacked bytes.
+/// Decompressed input.
 pub type Input = Box<dyn BufRead + Send>;
 
-/// What an input is.
+/// Format of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// A block file.
@@ -24,18 +24,18 @@ pub(super) enum Format {
     Rlp,
 }
 
-/// Unpacks `input` and tells what is in it.
+/// Decompresses `input`, and detects its format.
 pub(super) fn unpack(
     input: impl Read + Send + 'static,
     taken: Taken,
 ) -> io::Result<(Format, Input)> {
     let mut unpacked = unpacked_from(Counted { input: buffered(input), taken })?;
-    // A list in RLP begins with a byte that no JSON begins with.
+    // The first byte of an RLP list is never the first byte of JSON.
     let is_rlp = unpacked.fill_buf()?.first().is_none_or(|first| *first >= 0xc0);
     Ok((if is_rlp { Format::Rlp } else { Format::Json }, unpacked))
 }
 
-/// Unpacks `input`.
+/// Decompresses `input`.
 ///
 /// # Errors
 /// The input cannot be read.
@@ -57,7 +57,8 @@ fn unpacked_from(mut packed: impl BufRead + Send + 'static) -> io::Result<Input>
     })
 }
 
-/// Counts bytes when they are consumed: a buffer holds more than the next block.
+/// Counts bytes when they are consumed, not when they are buffered: a buffer holds more than the
+/// next block.
 struct Counted<R> {
     input: R,
     taken: Taken,

@@ -1,4 +1,4 @@
-//! Blocks out of files, one after the other.
+//! Reading blocks from files, one after the other.
 
 use super::{
     InputError, chain_block,
@@ -20,31 +20,31 @@ use std::{
     sync::atomic::Ordering,
 };
 
-/// A block of an input.
+/// A block from an input.
 #[derive(Debug)]
 pub enum InputBlock {
-    /// A block after the last one of the chain, with every check that needs no state done.
+    /// A block after the chain's last one. It has passed all checks that need no state.
     New(Box<ChainBlock>),
-    /// A block whose number is not above that of the chain's last one. Its body is not looked at.
+    /// A block whose number is not above that of the chain's last block. Its body was not checked.
     Old(Head),
 }
 
-/// A block, and how far the inputs are read with it.
+/// A block, and the progress of reading the inputs.
 #[derive(Debug)]
 pub struct SizedBlock {
     /// The block.
     pub block: InputBlock,
-    /// The input that it comes from.
+    /// Name of the input that contains the block.
     pub file: String,
-    /// Bytes of all files up to the end of the block; of packed files a little more.
+    /// Number of bytes of all files up to the end of the block; slightly more for compressed files.
     pub read: u64,
 }
 
-/// Blocks of several inputs, in order.
+/// Reads the blocks of several inputs, in order.
 pub struct Inputs {
     files: VecDeque<PathBuf>,
     rules: Rules,
-    /// Number of the last block that the chain has.
+    /// Number of the chain's last block.
     head: u64,
     open: Option<(String, RlpItems<Input>)>,
     taken: Taken,
@@ -59,12 +59,12 @@ impl core::fmt::Debug for Inputs {
 }
 
 impl Inputs {
-    /// The blocks of `paths`: files, folders of block files, and `-` for standard input. Blocks in
-    /// RLP obey `rules`, a block file names its fork. `threads` threads recover senders, of blocks
-    /// after number `head`.
+    /// Creates a reader of the blocks in `paths`: files, folders of block files, and `-` for
+    /// standard input. Blocks in RLP obey `rules`; a block file names its own fork. Senders of
+    /// blocks after number `head` are recovered on `threads` threads.
     ///
     /// # Errors
-    /// A path that is not there, or a folder without block files.
+    /// A path does not exist, or a folder contains no block files.
     pub fn new(
         paths: &[PathBuf],
         rules: Rules,
@@ -89,7 +89,7 @@ impl Inputs {
         Ok(Self { files, rules, head, open: None, taken: Taken::default(), bytes, threads })
     }
 
-    /// Bytes of all files; `None` if standard input is among them.
+    /// Returns the total size of all files in bytes; `None` if standard input is among them.
     #[must_use]
     pub const fn bytes(&self) -> Option<u64> {
         self.bytes
@@ -170,7 +170,7 @@ impl Iterator for Inputs {
     }
 }
 
-/// The block files in a folder, sorted by name.
+/// Returns the paths of the block files in a folder, sorted by name.
 fn folder(path: &Path) -> Result<Vec<PathBuf>, InputError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(path).map_err(failed(path))? {

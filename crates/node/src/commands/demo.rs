@@ -1,4 +1,4 @@
-//! `braid-node demo`: a genesis and blocks to try a chain with.
+//! `braid-node demo`: writes a genesis and blocks to try a chain with.
 
 use super::count;
 use alloy_consensus::{Block, BlockBody, TxEnvelope};
@@ -47,7 +47,7 @@ const BLOCKS: &str = "blocks.rlp";
 
 pub(super) fn demo(args: &DemoArgs) -> Result<End, Stop> {
     let paths = [GENESIS, BLOCKS].map(|name| args.folder.join(name));
-    // Before the blocks are made, and before the first file is written.
+    // Checked before the blocks are generated and the first file is written.
     for path in &paths {
         if path.try_exists().map_err(|error| failed(path, &error))? {
             return Err(exists(path));
@@ -98,7 +98,7 @@ fn exists(path: &Path) -> Stop {
     Stop::Message(format!("{} exists; choose another folder", path.display()))
 }
 
-/// The block as the wire has it.
+/// Converts a block file into the block as it is encoded in RLP.
 fn rlp_block(file: &BlockFile) -> Result<Block<TxEnvelope>, braid_testkit::block_file::FieldError> {
     let transactions = file.transactions()?.iter();
     let transactions = transactions.map(|transaction| transaction.inner.inner().clone()).collect();

@@ -47,13 +47,13 @@ pub(super) struct ExportArgs {
     json: bool,
 }
 
-/// Steps of the progress are this many accounts and slots.
+/// Number of accounts and slots per step of the progress.
 const STEP: u64 = 1_000;
 
-/// zstd's own choice.
+/// zstd's default.
 const ZSTD_LEVEL: i32 = 0;
 
-/// Names of files that are packed in a way that this command does not know.
+/// Extensions of compression formats that this command does not support.
 const OTHER_PACKING: [&str; 9] = ["bz2", "xz", "lzma", "lz4", "br", "7z", "zip", "zstd", "tgz"];
 
 pub(super) fn export(args: &ExportArgs) -> Result<End, Stop> {
@@ -76,7 +76,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<End, Stop> {
             ExportError::Output(error) => Stop::Output(error),
             other => message(other),
         })?;
-        // The state is on the standard output stream.
+        // Standard output holds the state, so the report goes to standard error.
         return report(args, &reader, exported, &mut io::stderr().lock());
     }
     let file = args.file.display();
@@ -117,15 +117,16 @@ fn report(
     Ok(End::Right)
 }
 
-/// What the state is written to.
+/// Output of the state.
 enum Target {
-    /// A file, which is replaced once all has been written beside it.
+    /// A file, which is replaced once everything is written to a temporary file beside it.
     File(PathBuf),
-    /// A pipe or a device, which nothing can replace.
+    /// A pipe or a device, which cannot be replaced.
     Stream,
 }
 
-/// Looks at what there is at `path`. A link is followed: what it names is replaced, and not the link.
+/// Determines the kind of output at `path`. A link is followed: its target is replaced, not the
+/// link.
 fn target(path: &Path, force: bool) -> Result<Target, Stop> {
     let failed = |error: io::Error| message(format!("{}: {error}", path.display()));
     let found = match fs::metadata(path) {
@@ -154,7 +155,7 @@ fn target(path: &Path, force: bool) -> Result<Target, Stop> {
     path.canonicalize().map(Target::File).map_err(failed)
 }
 
-/// Writes the state to `path`. What was there before stays until all has been written beside it.
+/// Writes the state to `path`. An existing file stays until everything is written beside it.
 fn write_file(
     reader: &StateReader<EmbeddedSnapshot>,
     path: &Path,
@@ -164,13 +165,13 @@ fn write_file(
     let written = write_packed(reader, path, &partial)
         .and_then(|exported| Ok(fs::rename(&partial, path).map(|()| exported)?));
     if written.is_err() {
-        // The error is what the user should hear of; there may be nothing to remove.
+        // The original error matters, not this one; there may be nothing to remove.
         let _ = fs::remove_file(&partial);
     }
     written
 }
 
-/// Writes the state to `path`, packed as the name of `named` says.
+/// Writes the state to `path`, compressed according to the extension of `named`.
 fn write_packed(
     reader: &StateReader<EmbeddedSnapshot>,
     named: &Path,
@@ -193,7 +194,7 @@ fn write_packed(
         _ => write(reader, &mut out)?,
     };
     let file = out.into_inner().map_err(io::Error::from)?;
-    // A pipe or a device has nothing to bring to a disk, and may refuse to.
+    // A pipe or a device has nothing to sync, and may refuse to.
     if file.metadata()?.is_file() {
         file.sync_all()?;
     }

@@ -1,4 +1,4 @@
-//! `braid-node init`: the state that a chain begins with.
+//! `braid-node init`: creates a chain from a genesis.
 
 use super::{count, genesis_file};
 use braid_chain::{
@@ -99,7 +99,8 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
     Ok(End::Right)
 }
 
-/// Leaves the chain that is there, if it began with this genesis: the hash of its first block tells the accounts.
+/// Keeps an existing chain if it began with this genesis. The hash of its first block covers the
+/// accounts.
 fn kept<S: Snapshot>(
     args: &InitArgs,
     reader: &StateReader<S>,

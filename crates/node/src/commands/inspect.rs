@@ -1,4 +1,4 @@
-//! `braid-node inspect`: what a chain's state holds.
+//! `braid-node inspect`: shows parts of a chain's state.
 
 use super::open_to_read;
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, hex};

@@ -1,4 +1,5 @@
-//! Ctrl-C: the first one ends a command after the current block, the second one at once.
+//! Handling of Ctrl-C: the first one ends a command after the current block, the second one at
+//! once.
 
 use braid_chain::Head;
 use braid_terminal::{INTERRUPTED, Stop, message};
@@ -9,13 +10,13 @@ use std::{
     process,
 };
 
-/// Disconnected once the user has interrupted the command.
+/// A channel that is disconnected once the user has interrupted the command.
 pub(super) type Interrupts = Receiver<Infallible>;
 
-/// Tells on the standard error stream what an interrupted command has left.
+/// Reports on standard error how far an interrupted command came.
 pub(super) fn say(durable: Head) {
     let number = durable.number;
-    // If the standard error stream is closed there is nowhere left to say so.
+    // If standard error is closed, there is nowhere to report that.
     let _ = writeln!(
         io::stderr().lock(),
         "interrupted: blocks up to {number} are durable; run the same command again to go on after \
@@ -23,7 +24,7 @@ pub(super) fn say(durable: Head) {
     );
 }
 
-/// Listens to the signals of Ctrl-C, `kill` and a terminal that closes.
+/// Handles the signals of Ctrl-C, `kill` and a closed terminal.
 ///
 /// # Errors
 /// The system refused to start a thread or to report signals.

@@ -96,10 +96,10 @@ pub fn main() -> ExitCode {
 /// Bytes in one mebibyte.
 const MIB: u64 = 1 << 20;
 
-/// Opens the chain in a folder for this process alone.
+/// Opens the chain in a folder for this process only.
 fn open(folder: &Path, cache_mib: Option<u64>) -> Result<(ChainFolder, EmbeddedStore), Stop> {
     let folder = ChainFolder::open(folder).map_err(message)?;
-    // After a kill its journals are read again.
+    // Slow after a kill, as the journals are read.
     let store = working("opening the store", || match cache_mib {
         Some(cache) => EmbeddedStore::open_with_cache(&folder.store(), cache.saturating_mul(MIB)),
         None => EmbeddedStore::open(&folder.store()),
@@ -107,8 +107,8 @@ fn open(folder: &Path, cache_mib: Option<u64>) -> Result<(ChainFolder, EmbeddedS
     Ok((folder, store.map_err(message)?))
 }
 
-/// Opens the chain in a folder to read it, also where nothing can be written. The store is there as long
-/// as the guard is.
+/// Opens the chain in a folder for reading, even if the folder cannot be written. The returned
+/// guard must outlive the store.
 fn open_to_read(folder: &Path) -> Result<(Reading, EmbeddedStore), Stop> {
     let error = match ChainFolder::open(folder) {
         Ok(folder) => {
@@ -132,13 +132,13 @@ fn open_to_read(folder: &Path) -> Result<(Reading, EmbeddedStore), Stop> {
     Ok((Reading { _folder: held, _copy: Some(copy) }, store.map_err(message)?))
 }
 
-/// A folder that is read.
+/// Guard of a folder that is read, and of the copy of its store, if any.
 struct Reading {
     _folder: ChainFolder,
     _copy: Option<tempfile::TempDir>,
 }
 
-/// A number of things, in words. `what` is one of them.
+/// Formats a number of things, where `what` is the singular.
 fn count(number: u64, what: &str) -> String {
     let end = match number {
         1 => "",
@@ -148,7 +148,7 @@ fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{end}")
 }
 
-/// Says something on the standard error stream. A closed stream is no error.
+/// Prints a line to standard error, even if the stream is closed.
 fn say(text: impl std::fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! How fast blocks go by: a line on a terminal, and the sum at the end.
+//! Rates of executed blocks: a progress line on a terminal, and the totals at the end.
 
 use super::count;
 use braid_evm::BlockOutput;
@@ -9,23 +9,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The line is written anew this often.
+/// Interval between two updates of the line.
 const EACH: Duration = Duration::from_millis(200);
 
-/// Counts blocks, and shows how fast they go by where the standard error stream is a terminal.
+/// Counts blocks, and shows their rates if standard error is a terminal.
 #[derive(Debug)]
 pub(super) struct Pace {
     tally: Tally,
     started: Instant,
-    /// Bytes of the inputs before the first executed block.
+    /// Number of bytes of the inputs before the first executed block.
     before: u64,
-    /// Bytes of all inputs, if that is known.
+    /// Total size of the inputs in bytes, if known.
     bytes: Option<u64>,
     shown: Instant,
     bar: ProgressBar,
 }
 
-/// What was executed.
+/// Totals of executed blocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
     pub(super) blocks: u64,
@@ -35,7 +35,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// `count` for each second.
+    /// Returns the rate of `count` per second.
     pub(super) fn per_second(&self, count: u64) -> f64 {
         if self.seconds > 0.0 { count as f64 / self.seconds } else { 0.0 }
     }
@@ -65,7 +65,7 @@ impl fmt::Display for Tally {
 }
 
 impl Pace {
-    /// `bytes`: of all inputs, if that is known.
+    /// Starts counting. `bytes` is the total size of the inputs, if known.
     pub(super) fn new(bytes: Option<u64>) -> Self {
         let (bar, template) = match bytes {
             _ if !io::stderr().is_terminal() => (ProgressBar::hidden(), ""),
@@ -81,7 +81,7 @@ impl Pace {
         Self { tally: Tally::default(), started: now, before: 0, bytes, shown: now, bar }
     }
 
-    /// A block was executed; `read`: bytes of all inputs up to its end.
+    /// Counts an executed block. `read` is the number of bytes of the inputs up to its end.
     pub(super) fn block(&mut self, number: u64, output: &BlockOutput, read: u64) {
         self.tally.blocks = self.tally.blocks.saturating_add(1);
         self.tally.gas = self.tally.gas.saturating_add(output.gas_used);
@@ -96,9 +96,10 @@ impl Pace {
         self.show(read, |tally| format!("block {number}, {}{eta}", tally.rates()));
     }
 
-    /// The chain has had a block already; `read`: bytes of all inputs up to its end.
+    /// Shows a block that the chain already had. `read` is the number of bytes of the inputs up to
+    /// its end.
     pub(super) fn passed_over(&mut self, number: u64, read: u64) {
-        // Rates are those of blocks that are executed.
+        // Rates count only executed blocks, from the first one on.
         if self.tally.blocks == 0 {
             self.started = Instant::now();
             self.before = read;
@@ -114,7 +115,7 @@ impl Pace {
         }
     }
 
-    /// Clears the line and returns the sum; writing the last blocks counts, too.
+    /// Clears the line and returns the totals, including the time to write the last blocks.
     pub(super) fn end(mut self) -> Tally {
         self.bar.finish_and_clear();
         self.tally.seconds = self.started.elapsed().as_secs_f64();
@@ -122,7 +123,8 @@ impl Pace {
     }
 }
 
-/// How long `left` bytes take if `done` bytes took this long. Blocks that were passed over are in neither.
+/// Extrapolates the time for the `left` bytes, if `done` bytes took `took`. Blocks that were passed
+/// over are in neither.
 fn time_left(took: Duration, done: u64, left: u64) -> Option<Duration> {
     let times = left as f64 / done as f64;
     Duration::try_from_secs_f64(took.as_secs_f64() * times).ok()

@@ -1,11 +1,11 @@
-//! Why an import ended early, and what to do about it.
+//! Errors of an import, with advice.
 
 use crate::chain_input::InputError;
 use braid_chain::{ChainError, Head, StoreError};
 use braid_evm::BlockErrorKind;
 use braid_terminal::{End, Stop};
 
-/// Why the import ended before the last block.
+/// Reason why an import ended before the last block.
 pub(super) struct Refusal {
     file: String,
     why: String,
@@ -13,20 +13,20 @@ pub(super) struct Refusal {
     cause: Cause,
 }
 
-/// What has to be put right.
+/// Cause of the error, which determines the advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
-    /// The blocks that were given.
+    /// The given blocks are wrong.
     Input,
-    /// The blocks that were given, which are of another chain.
+    /// The given blocks belong to a different chain.
     OtherChain,
-    /// The disk.
+    /// The disk failed.
     Disk,
-    /// Braid, whose writer has panicked.
+    /// A bug in Braid: the writer has panicked.
     Panic,
-    /// Braid.
+    /// A bug in Braid.
     Bug,
-    /// The error says what to do.
+    /// The message of the error already contains advice.
     Stated,
 }
 
@@ -48,7 +48,7 @@ impl Cause {
         }
     }
 
-    /// What to do, after the number of the last durable block.
+    /// Returns the advice, which follows the number of the last durable block.
     const fn advice(self) -> &'static str {
         match self {
             Self::Input => {
@@ -72,18 +72,19 @@ impl Cause {
 impl Refusal {
     pub(super) fn new(file: String, error: &ChainError) -> Self {
         let cause = Cause::of(error);
-        // The input is not to blame for a block that the writer names: it is an earlier one.
+        // An error of the writer concerns an earlier block, which may be from an earlier input.
         let is_earlier = matches!(error, ChainError::Writer { .. });
         let is_input = matches!(cause, Cause::Input | Cause::OtherChain);
         let file = if is_input && !is_earlier { file } else { String::new() };
-        // Where the advice below says more than the error's own, that goes.
+        // Unless the advice of the error itself is used, remove it from the message.
         let why = error.to_string();
         let stated = why.split_once("; ").map_or(&*why, |(stated, _)| stated);
         let why = if cause == Cause::Stated { why } else { stated.to_owned() };
         Self { file, why, end: end_of(error), cause }
     }
 
-    /// An input that cannot be read, or holds no block of this chain. The error names the file.
+    /// Makes the refusal of an input that cannot be read or has a different chain id. The error
+    /// names the file.
     pub(super) fn of_input(error: InputError) -> Self {
         let cause = match error {
             InputError::ChainId { .. } => Cause::OtherChain,
@@ -92,7 +93,7 @@ impl Refusal {
         Self { file: String::new(), why: error.to_string(), end: End::BadInput, cause }
     }
 
-    /// A block of `file` that another chain has in place of this chain's.
+    /// Makes the refusal of a block of `file` that differs from the chain's block.
     pub(super) fn of_other_chain(file: String, why: String) -> Self {
         Self { file, why, end: End::BadInput, cause: Cause::OtherChain }
     }
@@ -115,7 +116,7 @@ impl Refusal {
     }
 }
 
-/// How the command ends by this error: a block that is not what its header says is a mismatch.
+/// Returns the result of the command: a block that differs from its header is a mismatch.
 const fn end_of(error: &ChainError) -> End {
     match error {
         ChainError::Header { .. }

@@ -84,7 +84,7 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
-    // First: opening a chain takes a while after a kill.
+    // The counters are served first, as opening a chain is slow after a kill.
     let served = args.metrics.map(Served::start).transpose()?;
     let (folder, store) = open(&args.folder, Some(args.cache))?;
     let mut config = ChainConfig::default();
@@ -117,7 +117,7 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     let tally = pace.end();
     match &durable {
         Ok(head) => import.report(args, *head, &tally, matches!(ended, Ok(End::Interrupted)))?,
-        // If the run ended by the same error, that is the one to be told.
+        // If the run already failed, its own error is reported.
         Err(error) if ended.is_ok() => ended = Err(Refusal::new(String::new(), error)),
         Err(_) => {}
     }
@@ -136,14 +136,14 @@ struct Import {
     chain: RunChain,
     /// Number of the first executed block.
     first: Option<u64>,
-    /// Blocks of the input that the chain had already.
+    /// Number of input blocks that the chain already had.
     passed_over: u64,
     /// Counters that are served while the command runs.
     metrics: Option<Watch>,
 }
 
 impl Import {
-    /// Executes blocks until the inputs end, or the user has interrupted the command.
+    /// Executes blocks until the inputs end, or the user interrupts the command.
     fn all(
         &mut self,
         mut inputs: Ahead,
@@ -172,7 +172,7 @@ impl Import {
         };
         let number = block.block.env.number.saturating_to::<u64>();
         if number <= self.chain.head().number {
-            // An earlier input had it.
+            // An earlier input contained this block.
             return self.pass_over(Head { number, hash: block.hash }, &file);
         }
         let begun = self.metrics.as_mut().map(Watch::begin);
@@ -185,7 +185,7 @@ impl Import {
         Ok(())
     }
 
-    /// Counts a block that the chain has, if it is the same one.
+    /// Counts a block that the chain already has, after checking that it is the same one.
     fn pass_over(&mut self, old: Head, file: &str) -> Result<(), Refusal> {
         let Head { number, hash } = old;
         let known = self.known(number).map_err(|error| Refusal::new(file.to_owned(), &error))?;
@@ -199,7 +199,7 @@ impl Import {
         Ok(())
     }
 
-    /// Hash of a block of this chain, if the store has it.
+    /// Returns the hash of a block of this chain, if the store has it.
     fn known(&self, number: u64) -> Result<Option<alloy_primitives::B256>, ChainError> {
         use revm::DatabaseRef;
         let hash = self.chain.state()?.block_hash_ref(number)?;

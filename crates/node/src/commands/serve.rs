@@ -1,4 +1,4 @@
-//! `braid-node run --rpc`: makes blocks of the transactions that clients send.
+//! `braid-node run --rpc`: makes blocks from the transactions that clients send.
 
 use super::{
     count, interrupt, say,
@@ -53,9 +53,9 @@ fn count_from(text: &str) -> Result<usize, String> {
     }
 }
 
-/// What the other options say.
+/// Values of the command's other options.
 pub(super) struct Serving {
-    /// In use as long as the node runs.
+    /// The folder, locked while the node runs.
     pub(super) folder: ChainFolder,
     pub(super) store: EmbeddedStore,
     pub(super) chain: ChainConfig,
@@ -128,10 +128,11 @@ pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> 
     Ok(End::Right)
 }
 
-/// Chain id of Ethereum's main network.
+/// Chain id of Ethereum mainnet.
 const MAINNET: u64 = 1;
 
-/// Warns of what cannot be undone: blocks that are removed, and signatures that hold elsewhere.
+/// Warns of things that cannot be undone: removed blocks, and transactions that are valid on
+/// mainnet.
 fn warn_of_chain(store: &EmbeddedStore, history: u64) -> Result<(), Stop> {
     let reader = open_chain(store).map_err(message)?;
     let chain = genesis::decode(&reader.genesis().map_err(message)?).map_err(message)?;
@@ -151,7 +152,7 @@ fn warn_of_chain(store: &EmbeddedStore, history: u64) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Tells of each block, and counts them.
+/// Prints a line for each block, and counts blocks.
 #[derive(Default)]
 struct Told {
     watch: Option<Watch>,
@@ -180,7 +181,7 @@ impl Observer for Told {
             let time = mined.time.as_secs_f64() * 1e3;
             let transactions = count(transactions, "transaction");
             let gas = output.gas_used;
-            // Where the output is closed, blocks go on.
+            // If standard output is closed, the node continues.
             let _ = writeln!(
                 io::stdout().lock(),
                 "block {number}: {transactions}, {gas} gas, {time:.1} ms"

@@ -1,4 +1,4 @@
-//! `braid-node top`: a running chain on a terminal.
+//! `braid-node top`: shows a running chain on a terminal.
 
 use crate::top::{Figures, Scrape, ScrapeError, Source, View, draw};
 use braid_terminal::{End, Stop, message, pause_from};
@@ -43,7 +43,7 @@ pub(super) struct TopArgs {
     json: bool,
 }
 
-/// No interval is shorter: a look takes about a millisecond of the chain's process.
+/// Shortest permitted interval: a scrape takes about a millisecond of the chain's process.
 const SHORTEST: Duration = Duration::from_millis(100);
 
 fn interval_from(text: &str) -> Result<Duration, String> {
@@ -53,14 +53,14 @@ fn interval_from(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Looks at a chain, one look after the other.
+/// Scrapes a chain repeatedly.
 struct Looks {
     source: Source,
     before: Option<(Scrape, Instant)>,
 }
 
 impl Looks {
-    /// Looks again. `None` for the first time: figures lie between two looks.
+    /// Scrapes again. Returns `None` the first time, as figures need two scrapes.
     fn next(&mut self) -> Result<Option<Figures>, ScrapeError> {
         let scrape = self.source.look()?;
         let now = Instant::now();
@@ -75,7 +75,7 @@ impl Looks {
 pub(super) fn top(args: &TopArgs) -> Result<End, Stop> {
     let source = Source::new(&args.address).map_err(message)?;
     let mut looks = Looks { source, before: None };
-    // A wrong address is told before anything is drawn.
+    // A wrong address is reported before anything is drawn.
     looks.next().map_err(message)?;
     if args.json || args.once || !io::stdout().is_terminal() {
         return print(args, &mut looks);
@@ -111,7 +111,7 @@ fn print(args: &TopArgs, looks: &mut Looks) -> Result<End, Stop> {
     }
 }
 
-/// Draws until a key ends it.
+/// Draws until a key ends the command.
 fn watch(
     terminal: &mut ratatui::DefaultTerminal,
     looks: &mut Looks,

@@ -1,13 +1,13 @@
-//! A store that can be opened, of one in a folder that cannot be written.
+//! Copies of stores in folders that cannot be written.
 
 use std::{fs, io, path::Path};
 use tempfile::TempDir;
 
-/// Name of the folders with a store's tables: files that are written once. They are most of the store.
+/// Name of the folders with a store's tables: immutable files, which are most of the store.
 const TABLES: &str = "tables";
 
-/// A copy of the store in `folder`, which nothing writes meanwhile. Its tables are links to those in
-/// `folder`.
+/// Copies the store in `folder`, which nothing may write meanwhile. The tables are not copied, but
+/// linked.
 pub(super) fn copied(folder: &Path) -> io::Result<TempDir> {
     let copy = tempfile::tempdir()?;
     copy_into(&fs::canonicalize(folder)?, copy.path())?;
@@ -25,7 +25,7 @@ fn copy_into(from: &Path, to: &Path) -> io::Result<()> {
         } else if is_tables {
             link(&source, &target)?;
         } else {
-            // Not its permissions: the store writes to the copy.
+            // Permissions are not copied: the store must be able to write to the copy.
             let named = |error: io::Error| {
                 io::Error::new(error.kind(), format!("{}: {error}", source.display()))
             };

@@ -1,4 +1,4 @@
-//! Metrics while a chain runs: `--metrics ADDR`.
+//! Metrics of a running chain: `--metrics ADDR`.
 
 use crate::Usage;
 use crate::metrics::{
@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-/// A chain whose store is watched.
+/// A chain whose store is measured.
 pub(super) type RunChain = Chain<WatchedStore<EmbeddedStore>>;
 
 /// Counters that are served from the start of the command, before its chain is open.
@@ -24,20 +24,20 @@ pub(super) struct Served {
 }
 
 impl Served {
-    /// Starts to serve.
+    /// Starts the server.
     pub(super) fn start(address: MetricsAddress) -> Result<Self, Stop> {
         let metrics = Arc::<Metrics>::default();
         let server = Server::start(address, Arc::clone(&metrics)).map_err(message)?;
         Ok(Self { metrics, server, times: Arc::default() })
     }
 
-    /// What the store's accesses take is added up there.
+    /// Returns the record for the store's times.
     pub(super) fn times(&self) -> Arc<StoreTimes> {
         Arc::clone(&self.times)
     }
 }
 
-/// What is counted while the command runs.
+/// Counts blocks while the command runs.
 pub(super) struct Watch {
     metrics: Arc<Metrics>,
     clock: WorkerClock,
@@ -45,7 +45,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// The chain is open: says where its counters are served.
+    /// Adds the open chain to the counters, and prints the URL at which they are served.
     pub(super) fn start(
         served: Served,
         (chain, store, workers): (&RunChain, EmbeddedStore, u16),
@@ -57,17 +57,17 @@ impl Watch {
         Ok(Self { metrics, clock: WorkerClock::new(workers), store })
     }
 
-    /// Clients are served.
+    /// Adds the counters of client requests.
     pub(super) fn serves(&self, usage: Usage) {
         self.metrics.serve(usage);
     }
 
-    /// A block begins.
+    /// Starts measuring a block.
     pub(super) fn begin(&mut self) -> Begun {
         self.clock.begin()
     }
 
-    /// The block with this number has ended.
+    /// Counts the block with this number.
     pub(super) fn end(&self, begun: Begun, number: u64, output: &BlockOutput) {
         let (took, cache) = (self.clock.end(begun), self.store.cache_use());
         self.metrics.block(Watched { output, took, number, cache });

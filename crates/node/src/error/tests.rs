@@ -1,4 +1,4 @@
-//! Every variant of the public errors is made here, and each message says what to do next.
+//! Provokes every variant of the public errors, and checks that each message says what to do next.
 
 use super::{NodeError, ServerError};
 use crate::{
@@ -23,12 +23,12 @@ fn write(store: &MemoryStore, change: impl FnOnce(&mut Writes)) {
     store.write(writes).expect("written");
 }
 
-/// Why no node opens.
+/// Returns the error of opening a node.
 fn closed(store: &MemoryStore) -> NodeError {
     Node::open(store.clone(), NodeConfig::default()).map(|_| ()).expect_err("it does not open")
 }
 
-/// A chain after one block, and why no node opens it after `change`.
+/// Makes a chain with one block, and returns the error of opening a node after `change`.
 fn spoilt(change: impl FnOnce(&mut Writes)) -> NodeError {
     let store = begun();
     let mut node = node(&store, NodeConfig::default());
@@ -61,7 +61,7 @@ fn every_reason_for_which_a_node_does_not_run() {
     made.has_all_of(SOURCE, "NodeError", &[]);
 }
 
-/// Serves a new node on `address`.
+/// Starts a server for a new node on `address`.
 fn serve(address: SocketAddr) -> Result<Server, ServerError> {
     Server::start(address, node(&begun(), NodeConfig::default()).shared(), Limits::default())
 }
@@ -82,7 +82,7 @@ fn every_reason_for_which_nothing_is_served() {
     made.has_all_of(SOURCE, "ServerError", &["Runtime"]);
 }
 
-/// A process that may have few files open is refused what the runtime waits with.
+/// A process with a low limit of open files cannot start the runtime.
 #[cfg(unix)]
 #[test]
 fn a_runtime_that_the_system_refuses() {
@@ -99,7 +99,7 @@ fn a_runtime_that_the_system_refuses() {
 fn child_with_few_files() {
     let mut files: Vec<_> = (0..64).map_while(|_| File::open("/dev/null").ok()).collect();
     assert!(files.len() < 64, "started without a limit");
-    // The listener has it.
+    // The listener uses this descriptor.
     files.pop();
     let refused = serve(([127, 0, 0, 1], 0).into()).map(|_| ()).expect_err("no file is left");
     assert!(matches!(refused, ServerError::Runtime(_)), "{refused}");

@@ -1,4 +1,4 @@
-//! Arguments at their limits, and what "pending" means.
+//! Tests of arguments at their limits, and of the meaning of "pending".
 
 use crate::{
     Limits, Node, NodeConfig,
@@ -8,10 +8,10 @@ use alloy_primitives::{B256, U256};
 use braid_chain::MemoryStore;
 use serde_json::{Value, json};
 
-/// Gas price of all transactions: above any base fee here.
+/// Gas price of all transactions, which exceeds every base fee in these tests.
 const PRICE: u128 = 10_000_000_000;
 
-/// A node after two blocks, and a client of it.
+/// Makes a node after two blocks, and a client of it.
 fn two_blocks() -> (Node<MemoryStore>, Client) {
     let mut node = node(&begun(), NodeConfig::default());
     for nonce in 0..2 {
@@ -23,7 +23,7 @@ fn two_blocks() -> (Node<MemoryStore>, Client) {
     (node, client)
 }
 
-/// What a call of code that returns the instruction with this code answers at "pending".
+/// Calls code at "pending" that returns the result of this instruction.
 fn pending(client: &Client, instruction: &str) -> U256 {
     let data = format!("0x{instruction}5f5260205ff3");
     let request = json!({"from": address(0), "data": data, "gasPrice": "0x2540be400"});
@@ -46,14 +46,14 @@ fn the_pending_block_is_the_one_that_pending_calls_run_in() {
     }
     let least = quantity(&head["timestamp"]) + U256::from(1);
     assert!(quantity(&block["timestamp"]) >= least && pending(&client, "42") >= least);
-    // What waits is not in it.
+    // Waiting transactions are not part of the pending block.
     node.shared().send(payment(0, 2, PRICE)).expect("admitted");
     let block = client.result("eth_getBlockByNumber", json!(["pending", true]));
     assert_eq!((&block["transactions"], &block["gasUsed"]), (&json!([]), &json!("0x0")));
     let count = client.result("eth_getBlockTransactionCountByNumber", json!(["pending"]));
     assert_eq!(count, "0x0");
     assert_eq!(client.result("eth_getBlockReceipts", json!(["pending"])), json!([]));
-    // The next block has the same header fields, where no transaction decides.
+    // The next block has the same fields, except those that depend on transactions.
     let next = client.result("eth_getBlockByNumber", json!(["pending", false]));
     for field in ["requestsHash", "withdrawalsRoot", "parentBeaconBlockRoot", "blobGasUsed"] {
         assert_eq!(next[field], head[field], "{field}");

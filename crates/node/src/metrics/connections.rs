@@ -1,4 +1,4 @@
-//! Connections that are answered at the same time.
+//! Open connections of the metrics server.
 
 use std::{
     collections::VecDeque,
@@ -6,15 +6,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Connections at most. One more closes the oldest: a scrape or a probe takes a moment, so that the
-/// oldest ones belong to clients that send no request.
+/// Maximum number of open connections. One more closes the oldest: a scrape or a probe takes only a
+/// moment, so the oldest connections belong to clients that send no request.
 pub(super) const MOST: usize = 64;
 
 /// Open connections, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Connections(Mutex<VecDeque<Arc<TcpStream>>>);
 
-/// A connection, until it is dropped.
+/// A connection that counts as open until it is dropped.
 #[derive(Debug)]
 pub(super) struct Open {
     stream: Arc<TcpStream>,
@@ -23,7 +23,7 @@ pub(super) struct Open {
 
 impl Connections {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<TcpStream>>> {
-        // The list is whole after each statement.
+        // A poisoned lock is usable: the list is consistent after each statement.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -35,7 +35,7 @@ impl Connections {
         if all.len() > MOST
             && let Some(oldest) = all.pop_front()
         {
-            // Its thread hears of it, and ends.
+            // The connection's thread gets an error, and ends.
             let _ = oldest.shutdown(Shutdown::Both);
         }
         drop(all);

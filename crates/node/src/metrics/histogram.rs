@@ -1,14 +1,14 @@
-//! Counts of values by size.
+//! Histograms.
 
 use super::text::Text;
 
 /// Upper bounds of the buckets for times, in seconds.
 pub(super) const SECONDS: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-/// Counts of values up to each bound.
+/// A histogram with `N` buckets. The caller supplies their upper bounds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Histogram<const N: usize> {
-    /// Values up to a bound and above the one before.
+    /// Number of values up to each bound and above the previous one.
     counts: [u64; N],
     count: u64,
     sum: f64,

@@ -1,4 +1,4 @@
-//! Counters of executed blocks for Prometheus: what `--metrics ADDR` serves.
+//! Counters of executed blocks for Prometheus, served by `--metrics ADDR`.
 
 mod connections;
 mod histogram;

@@ -1,4 +1,4 @@
-//! The process: what it uses, and what its workers do while a block executes.
+//! Metrics of the process, and CPU time of its workers while a block executes.
 
 use super::text::Text;
 use braid_terminal::PROFILE;
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What Prometheus expects of every process, and the build.
+/// Writes the metrics that Prometheus expects of every process, and information on the build.
 pub(super) fn process(text: &mut Text) {
     if let Ok(time) = ProcessTime::try_now() {
         let name = "process_cpu_seconds_total";
@@ -26,7 +26,7 @@ pub(super) fn process(text: &mut Text) {
     text.sample(name, &[("version", env!("CARGO_PKG_VERSION")), ("profile", PROFILE)], 1);
 }
 
-/// `None` where the system does not tell.
+/// Returns the resident memory in bytes; `None` if the system does not report it.
 fn resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -34,42 +34,43 @@ fn resident_bytes() -> Option<u64> {
     kilobytes.checked_mul(1024)
 }
 
-/// Processor time of the workers of an executor: the calling thread and the threads that the
-/// executor has started.
+/// Measures the CPU time of an executor's workers: of the calling thread, and of the threads that
+/// the executor has started.
 #[derive(Debug)]
 pub struct WorkerClock {
     workers: u16,
-    /// What the system tells of each started thread, once it has its name.
+    /// The system's statistics of each started thread, once the thread has its name.
     threads: Vec<File>,
 }
 
-/// When a block began.
+/// Start of a block's execution.
 #[derive(Clone, Copy, Debug)]
 pub struct Begun {
     at: Instant,
-    /// Processor time until then, where the system tells.
+    /// CPU time of the workers at the start; `None` if the system does not report it.
     busy: Option<Duration>,
 }
 
-/// How long a block took.
+/// Duration of a block's execution.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Took {
-    /// By the clock.
+    /// Wall-clock time.
     pub time: Duration,
-    /// Processor time of its workers. `None` where the system does not tell.
+    /// CPU time of the workers; `None` if the system does not report it.
     pub busy: Option<Duration>,
-    /// What all workers together were given: `time`, once for each.
+    /// Wall-clock time available to all workers: `time` multiplied by their number.
     pub given: Duration,
 }
 
 impl WorkerClock {
-    /// The clock of an executor with this number of workers, which are threads of this process.
+    /// Creates the clock of an executor with this number of workers, which are threads of this
+    /// process.
     #[must_use]
     pub fn new(workers: u16) -> Self {
         Self { workers, threads: Vec::new() }
     }
 
-    /// A block begins on the calling thread.
+    /// Starts measuring a block, which executes on the calling thread.
     pub fn begin(&mut self) -> Begun {
         if self.threads.len() + 1 < usize::from(self.workers) {
             self.threads = started();
@@ -77,7 +78,7 @@ impl WorkerClock {
         Begun { at: Instant::now(), busy: self.busy() }
     }
 
-    /// It has ended.
+    /// Returns the measurements at the end of the block.
     #[must_use]
     pub fn end(&self, begun: Begun) -> Took {
         let time = begun.at.elapsed();
@@ -95,7 +96,8 @@ impl WorkerClock {
     }
 }
 
-/// Of each thread that an executor of this process has started. Empty where the system does not tell.
+/// Opens the statistics of each thread that an executor of this process has started. Empty if the
+/// system does not report them.
 fn started() -> Vec<File> {
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let is_worker = |name: &str| {
@@ -109,7 +111,7 @@ fn started() -> Vec<File> {
         .collect()
 }
 
-/// Time that a thread has run. Linux brings it up to date when the thread stops running.
+/// Returns the time for which a thread has run. Linux updates it when the thread stops running.
 fn run_time(mut schedstat: &File) -> Option<Duration> {
     let mut text = String::new();
     schedstat.rewind().ok()?;
@@ -149,7 +151,7 @@ mod tests {
         go.send(()).unwrap();
         wait.recv().unwrap();
         other.unwrap().join().unwrap();
-        // Now the worker sleeps, and its time is known.
+        // The worker sleeps now, so its run time is up to date.
         let took = clock.end(begun);
         drop(go);
         worker.join().unwrap();

@@ -1,4 +1,4 @@
-//! A server of metrics over HTTP.
+//! The HTTP server for metrics.
 
 use super::{
     Metrics,
@@ -14,18 +14,19 @@ use std::{
 };
 use thiserror::Error;
 
-/// Bytes of a request that are read; a scrape has a few hundred.
+/// Maximum number of bytes of a request to read; a scrape has a few hundred.
 const MAX_REQUEST: usize = 8 * 1024;
-/// Time for a connection, from its acceptance to the end of the answer.
+/// Time limit of a connection, from its acceptance to the end of the response.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Time until the next try where no connection can be accepted, as with no file descriptor left.
+/// Time until the next attempt if no connection can be accepted, for example without a free file
+/// descriptor.
 const PAUSE: Duration = Duration::from_millis(100);
 
 const OK: &str = "200 OK";
 const PLAIN: &str = "text/plain";
 const PATHS: &str = "ask for /metrics, /healthz or /readyz\n";
 
-/// Where metrics are served. A port alone is one of the loopback interface.
+/// Address of the metrics server. A port without a host is a port of the loopback interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricsAddress(SocketAddr);
 
@@ -40,26 +41,26 @@ impl FromStr for MetricsAddress {
     }
 }
 
-/// Why no metrics are served.
+/// Reason why metrics cannot be served.
 #[derive(Debug, Error)]
 pub enum MetricsError {
-    /// The text is no address.
+    /// The text is not an address.
     #[error("expected a port, or an address such as 127.0.0.1:9184, found {text:?}")]
     Address {
-        /// The text.
+        /// The text that was given.
         text: String,
     },
-    /// The address cannot be listened on.
+    /// The server cannot listen on the address.
     #[error("cannot serve metrics on {address}: {error}: choose another port, or 0 for any")]
     Bind {
-        /// The address.
+        /// Address to listen on.
         address: SocketAddr,
-        /// What the system says.
+        /// Error of the system.
         error: io::Error,
     },
 }
 
-/// Serves metrics until the process ends.
+/// A server of metrics, which runs until the process ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -69,7 +70,7 @@ impl Server {
     /// Starts a thread that answers `GET /metrics`, `GET /healthz` and `GET /readyz`.
     ///
     /// # Errors
-    /// [`MetricsError::Bind`].
+    /// Returns [`MetricsError::Bind`] if the server cannot listen on `address`.
     pub fn start(address: MetricsAddress, metrics: Arc<Metrics>) -> Result<Self, MetricsError> {
         let MetricsAddress(address) = address;
         let failed = |error| MetricsError::Bind { address, error };
@@ -83,9 +84,9 @@ impl Server {
                     continue;
                 };
                 let (open, metrics) = (connections.open(stream), Arc::clone(&metrics));
-                // A connection that fails is the client's matter.
+                // Errors of a connection concern only its client.
                 let answer = move || drop(answer(open, &metrics));
-                // Where the system refuses a thread, the connection is closed.
+                // If the system refuses a thread, the connection is closed.
                 let _ = new_thread().spawn(answer);
             }
         };
@@ -93,7 +94,7 @@ impl Server {
         Ok(Self { address: bound })
     }
 
-    /// Where it listens.
+    /// Returns the address on which the server listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -104,7 +105,7 @@ fn new_thread() -> thread::Builder {
     thread::Builder::new().name("braid-metrics".to_owned())
 }
 
-/// A connection that has until `end`, however few bytes each of its reads and writes moves.
+/// A connection with the deadline `end`, which applies however few bytes each read and write moves.
 struct Timed {
     open: Open,
     end: Instant,
@@ -158,7 +159,7 @@ fn answer(open: Open, metrics: &Metrics) -> io::Result<()> {
     stream.write_all(answer.as_bytes())
 }
 
-/// The head of a request; what is longer than a scrape's is cut off.
+/// Reads the head of a request, up to the maximum length.
 fn head(stream: &mut impl Read) -> io::Result<String> {
     let mut read = Vec::new();
     let mut buffer = [0; 1024];
@@ -208,7 +209,7 @@ mod tests {
         for (request, status) in [
             ("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "200 OK"),
             ("GET /healthz HTTP/1.0\r\n\r\n", "200 OK"),
-            // There is no chain yet.
+            // No chain is open yet.
             ("GET /readyz HTTP/1.1\r\n\r\n", "503 Service Unavailable"),
             ("GET / HTTP/1.1\r\n\r\n", "404 Not Found"),
             ("POST /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed"),
@@ -234,12 +235,12 @@ mod tests {
         drop(silent);
     }
 
-    /// A probe of Kubernetes has five seconds.
+    /// A probe of Kubernetes times out after five seconds.
     #[test]
     fn a_probe_does_not_wait_for_idle_connections() {
         let server = Server::start("0".parse().unwrap(), Arc::default()).unwrap();
         let connect = |_| TcpStream::connect(server.address()).unwrap();
-        // Few, and more than are open at a time.
+        // With few idle connections, and with more than can be open.
         for count in [10, 2 * MOST] {
             let idle: Vec<_> = (0..count).map(connect).collect();
             let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! A store that tells how long it takes.
+//! A store wrapper that measures the time of reads and writes.
 
 use super::{
     histogram::{Histogram, SECONDS},
@@ -13,10 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a chain's store takes. Any thread may add and read.
+/// Measured times of a chain's store. Any thread may add to them and read them.
 #[derive(Debug, Default)]
 pub struct StoreTimes {
-    /// Reads of single values, and their nanoseconds.
+    /// Number of reads of single values; `reading` is their total time in nanoseconds.
     reads: AtomicU64,
     reading: AtomicU64,
     written: Mutex<Written>,
@@ -24,11 +24,11 @@ pub struct StoreTimes {
 
 #[derive(Debug, Default)]
 struct Written {
-    /// When the writer began with a block.
+    /// Time at which the writer began with the current block.
     begun: Option<Instant>,
-    /// Of each block: finding what it changes, its state root included.
+    /// Time per block to find its changes in the store, including the state root.
     preparing: Histogram<{ SECONDS.len() }>,
-    /// Of each block: the store's transaction.
+    /// Time per block of the store's transaction.
     storing: Histogram<{ SECONDS.len() }>,
 }
 
@@ -53,7 +53,7 @@ impl StoreTimes {
     }
 }
 
-/// A store whose times are noted, if that is asked for.
+/// A store whose reads and writes are measured, if enabled.
 #[derive(Debug)]
 pub struct WatchedStore<S> {
     inner: S,
@@ -61,7 +61,7 @@ pub struct WatchedStore<S> {
 }
 
 impl<S> WatchedStore<S> {
-    /// `times`: where they are noted. `None` costs one look for each read.
+    /// Wraps `inner`. Times are recorded in `times`; with `None`, a read only costs the check.
     pub fn new(inner: S, times: Option<Arc<StoreTimes>>) -> Self {
         Self { inner, times }
     }
@@ -71,7 +71,7 @@ impl<S: StateStore> StateStore for WatchedStore<S> {
     type Snapshot = WatchedSnapshot<S::Snapshot>;
 
     fn snapshot(&self) -> Result<Self::Snapshot, StoreError> {
-        // The writer opens a snapshot for each block, as its first step.
+        // The writer's first step for each block is to take a snapshot.
         let is_writer = || std::thread::current().name() == Some(WRITER_THREAD);
         if let Some(times) = self.times.as_ref().filter(|_| is_writer()) {
             let mut written = times.written.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,7 +94,7 @@ impl<S: StateStore> StateStore for WatchedStore<S> {
     }
 }
 
-/// A snapshot whose reads are timed, if that is asked for.
+/// A snapshot whose reads are measured, if enabled.
 #[derive(Clone, Debug)]
 pub struct WatchedSnapshot<S> {
     inner: S,

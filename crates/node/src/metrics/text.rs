@@ -1,19 +1,19 @@
-//! The text format of Prometheus.
+//! Prometheus' text format.
 
 use std::fmt::{Display, Write};
 
-/// Metrics, as text.
+/// Metrics in the text format.
 #[derive(Debug, Default)]
 pub(super) struct Text(String);
 
 impl Text {
-    /// Begins the samples of a metric.
+    /// Writes the header of a metric, before its samples.
     pub(super) fn family(&mut self, name: &str, kind: &str, help: &str) {
         self.line(format_args!("# HELP {name} {help}"));
         self.line(format_args!("# TYPE {name} {kind}"));
     }
 
-    /// A value. Labels must not need escaping: names of this project's own.
+    /// Writes a sample. Label values are names from this project, which need no escaping.
     pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         let labels: Vec<String> =
             labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();

@@ -1,4 +1,4 @@
-//! What is counted.
+//! Counters, and their output.
 
 use super::{
     histogram::{Histogram, SECONDS},
@@ -20,36 +20,37 @@ use thiserror::Error;
 /// Upper bounds of the buckets for the length of a stretch, in transactions.
 const LENGTHS: [f64; 9] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0];
 
-/// Time that an executed block may take to become durable. Writing one takes milliseconds; a disk that is busy with
-/// other work may take seconds.
+/// Maximum time for an executed block to become durable. Writing a block takes milliseconds; on a
+/// busy disk it may take seconds.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Why a chain takes no blocks at the moment.
+/// Reason why a chain does not accept blocks at the moment.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum NotReady {
-    /// After a kill the store's journals are read again.
+    /// The chain is not open yet. After a kill, opening takes longer, as the store's journals are
+    /// read.
     #[error("the chain is being opened")]
     Opening,
-    /// The store does not write.
+    /// An executed block has not become durable in time.
     #[error("block {number} was executed {seconds} s ago and is not durable")]
     NotDurable {
         /// Number of the last executed block.
         number: u64,
-        /// Time since then.
+        /// Seconds since it was executed.
         seconds: u64,
     },
 }
 
-/// A block that was executed.
+/// A block that was executed, with its measurements.
 #[derive(Clone, Copy, Debug)]
 pub struct Watched<'a> {
-    /// What executing it gave.
+    /// Result of executing the block.
     pub output: &'a BlockOutput,
-    /// From handing it over until its result could be used.
+    /// Time from passing the block to the chain until its result could be used.
     pub took: Took,
-    /// The store's read cache, since the store was opened.
+    /// Hits and misses of the store's read cache since the store was opened.
     pub cache: CacheUse,
-    /// Its number.
+    /// Number of the block.
     pub number: u64,
 }
 
@@ -57,22 +58,22 @@ pub struct Watched<'a> {
 #[derive(Debug, Default)]
 pub struct Metrics {
     totals: Mutex<Totals>,
-    /// The chain, from when it is open.
+    /// The chain, once it is open.
     chain: OnceLock<WatchedChain>,
-    /// What clients ask for, if it is one that makes its own blocks.
+    /// Counters of client requests, if the chain makes its own blocks.
     usage: OnceLock<Usage>,
 }
 
 /// A chain whose blocks are counted.
 #[derive(Clone, Debug)]
 pub struct WatchedChain {
-    /// Number of its last block.
+    /// Number of the chain's last block.
     pub head: u64,
-    /// Its last durable block, and the cache of its writer.
+    /// Handle to read the chain's last durable block, and its writer's cache counters.
     pub durable: DurableHead,
-    /// What its store takes.
+    /// Measured times of the chain's store.
     pub times: Arc<StoreTimes>,
-    /// Its workers, the calling thread included.
+    /// Number of workers, including the calling thread.
     pub workers: u16,
 }
 
@@ -81,35 +82,35 @@ struct Totals {
     blocks: u64,
     gas: u64,
     stats: Stats,
-    /// Stretches and their transactions, by strategy and reason.
+    /// Number of stretches and of their transactions, by strategy and reason.
     stretches: BTreeMap<(String, String), (u64, u64)>,
     time: Histogram<{ SECONDS.len() }>,
     length: Histogram<{ LENGTHS.len() }>,
-    /// The last executed block, and when this process had executed it.
+    /// Number of the last executed block, and the time at which it was executed.
     number: u64,
     executed: Option<Instant>,
-    /// What workers were given while blocks executed, and what they have used.
+    /// Time available to the workers while blocks executed, and the CPU time that they used.
     given: Duration,
     busy: Duration,
     cache: CacheUse,
 }
 
 impl Metrics {
-    /// The chain is open. Only the first call counts.
+    /// Sets the chain once it is open. Only the first call has an effect.
     pub fn open(&self, chain: WatchedChain) {
         self.lock().number = chain.head;
         let _ = self.chain.set(chain);
     }
 
-    /// Clients are served. Only the first call counts.
+    /// Sets the counters of client requests. Only the first call has an effect.
     pub fn serve(&self, usage: Usage) {
         let _ = self.usage.set(usage);
     }
 
-    /// Whether the chain takes blocks: it is open, and what it has executed becomes durable.
+    /// Checks that the chain is open, and that executed blocks become durable.
     ///
     /// # Errors
-    /// It does not.
+    /// Returns the reason why it is not ready.
     pub fn ready(&self) -> Result<(), NotReady> {
         let chain = self.chain.get().ok_or(NotReady::Opening)?;
         let (number, executed) = {
@@ -125,14 +126,14 @@ impl Metrics {
         self.lock().block(watched);
     }
 
-    /// Everything in the text format of Prometheus, version 0.0.4.
+    /// Returns all metrics in Prometheus' text format, version 0.0.4.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = Text::default();
         let chain = self.chain.get();
         self.lock().write(&mut text, chain);
         if let Some(chain) = chain {
-            // At the time of the scrape: it moves while no block comes.
+            // Read at the time of the scrape, as it also changes without new blocks.
             write_chain(&mut text, chain);
         }
         if let Some(counts) = self.usage.get().map(Usage::read) {
@@ -143,7 +144,7 @@ impl Metrics {
     }
 
     fn lock(&self) -> MutexGuard<'_, Totals> {
-        // Counters are whole after each statement.
+        // A poisoned lock is usable: the counters are consistent after each statement.
         self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -259,7 +260,7 @@ impl Totals {
         }
     }
 
-    /// What was discarded, and why.
+    /// Writes the aborted executions, by cause.
     fn write_discards(&self, text: &mut Text) {
         let Stats { discarded, discarded_in_batches, discarded_given_up, blocked, .. } = self.stats;
         let known = discarded_in_batches.saturating_add(discarded_given_up);
@@ -276,7 +277,7 @@ impl Totals {
         }
     }
 
-    /// How transactions ran, and why.
+    /// Writes transactions and stretches, by strategy and reason.
     fn write_paths(&self, text: &mut Text) {
         let kinds = [
             ("braid_path_transactions_total", "Transactions by how they ran, and why."),
@@ -293,8 +294,8 @@ impl Totals {
     }
 }
 
-/// Whether the last executed block is durable, or may still become so in time. While blocks are executed the writer gets
-/// on, because execution waits for it.
+/// Checks that the last executed block is durable, or still has time to become so. While blocks
+/// execute, the writer makes progress, as execution waits for it.
 fn becomes_durable(number: u64, durable: u64, waited: Duration) -> Result<(), NotReady> {
     if number <= durable || waited < WRITE_LIMIT {
         return Ok(());
@@ -302,7 +303,7 @@ fn becomes_durable(number: u64, durable: u64, waited: Duration) -> Result<(), No
     Err(NotReady::NotDurable { number, seconds: waited.as_secs() })
 }
 
-/// What moves without blocks.
+/// Writes the metrics that also change without new blocks.
 fn write_chain(text: &mut Text, chain: &WatchedChain) {
     for (name, help, value) in [
         (
@@ -318,9 +319,9 @@ fn write_chain(text: &mut Text, chain: &WatchedChain) {
     chain.times.write(text);
 }
 
-/// How often caches had what they were asked for.
+/// Writes hits and misses of the caches.
 fn write_caches(text: &mut Text, caches: &[(&str, CacheUse)]) {
-    /// A metric, its help, and its value.
+    /// Name of a metric, its help, and its value.
     type Family = (&'static str, &'static str, fn(&CacheUse) -> u64);
     let families: [Family; 2] = [
         ("braid_cache_hits_total", "Reads that a cache answered.", |it| it.hits),

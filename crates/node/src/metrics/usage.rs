@@ -1,9 +1,9 @@
-//! What clients ask of a chain that makes its own blocks.
+//! Metrics of client requests, for a chain that makes its own blocks.
 
 use super::text::Text;
 use crate::UsageCounts;
 
-/// Writes the counts of its pool and of its JSON-RPC interface.
+/// Writes the counters of the pool and of the JSON-RPC interface.
 pub(super) fn usage(text: &mut Text, counts: &UsageCounts) {
     pool(text, counts);
     let name = "braid_rpc_calls_total";

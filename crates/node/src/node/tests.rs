@@ -1,4 +1,4 @@
-//! What calls see while blocks are made, and after a restart.
+//! Tests of what calls see while blocks are made, and after a restart.
 
 use super::*;
 use crate::{
@@ -13,10 +13,10 @@ use revm::state::{AccountInfo, Bytecode};
 use serde_json::{Value, json};
 use std::thread;
 
-/// Gas price of all transactions: above any base fee here.
+/// Gas price of all transactions, which exceeds every base fee in these tests.
 const PRICE: u128 = 10_000_000_000;
 
-/// A node that has made as many blocks of one payment each.
+/// Makes a node with this number of blocks, each with one payment.
 fn with_blocks(store: &MemoryStore, config: NodeConfig, blocks: u64) -> Node<MemoryStore> {
     let mut node = node(store, config);
     for nonce in 0..blocks {
@@ -38,7 +38,7 @@ fn a_restart_reads_no_more_blocks_than_it_keeps() {
     node.chain.flush().expect("durable");
     let one = node.parent.bytes();
     drop(node);
-    // If it is read, that is an error.
+    // Reading this block would be an error.
     let mut writes = Writes::default();
     writes.put(Table::Blocks, 1_u64.to_be_bytes(), [0xff]);
     store.write(writes).expect("written");
@@ -69,7 +69,7 @@ fn a_block_with_a_broken_signature_is_named_at_a_restart() {
     assert!(matches!(opened, Err(NodeError::Damaged { number: 2, .. })), "{opened:?}");
 }
 
-/// While a call holds the view, history and pool are those after the same block.
+/// While a call holds the view, history and pool are in the state after the same block.
 #[test]
 fn no_block_is_published_while_a_call_holds_the_view() {
     let mut node = with_blocks(&begun(), NodeConfig::default(), 0);
@@ -95,7 +95,7 @@ fn no_block_is_published_while_a_call_holds_the_view() {
     assert_eq!((held.view().head.number(), shared.view().head.number()), (1, 1));
 }
 
-/// Calls that come while a block is being published, when it is half told, answer as after it.
+/// Calls during the publication of a block get the same answer as after it.
 #[test]
 fn a_transaction_never_disappears_while_its_block_is_published() {
     let mut node = with_blocks(&begun(), NodeConfig::default(), 0);
@@ -177,7 +177,7 @@ fn fees_of_blocks_that_are_forgotten_are_an_error() {
     assert_ne!(next["baseFeePerGas"], Value::Null);
 }
 
-/// A transaction of `sender` with this many authorizations.
+/// Makes a transaction of `sender` with this number of authorizations.
 fn delegations(sender: u8, count: usize) -> SignedTransaction {
     let authorization = Authorization { chain_id: U256::ZERO, address: address(0), nonce: 0 };
     let signature = signature(1, authorization.signature_hash());
@@ -216,7 +216,7 @@ fn a_sender_without_funds_costs_one_signature() {
     assert!(4 * refused < recovered, "{refused:?} to refuse it, {recovered:?} to recover all");
 }
 
-/// On a quiet chain nothing else would make the base fee fall.
+/// On a quiet chain, only empty blocks lower the base fee.
 #[test]
 fn blocks_are_made_until_the_base_fee_lets_a_transaction_in() {
     let mut node = with_blocks(&begun(), NodeConfig::default(), 0);
@@ -226,9 +226,9 @@ fn blocks_are_made_until_the_base_fee_lets_a_transaction_in() {
     while let Some(mined) = node.step(0).expect("works") {
         gas.push(mined.built.output.gas_used);
     }
-    // Each is an eighth cheaper: 0.77, 0.67.
+    // Each empty block lowers the base fee by an eighth: 0.77, 0.67.
     assert_eq!(gas, [0, 0, 0, 21_000]);
-    // The least is 7: an eighth of it is nothing.
+    // The lowest base fee is 7, as an eighth of it rounds to zero.
     let refused = node.shared.send(payment(1, 0, 6));
     let wanted = PoolError::Underpriced { max_fee: 6, least: 7 };
     assert!(matches!(&refused, Err(SendError::Pool(why)) if *why == wanted), "{refused:?}");
@@ -236,13 +236,13 @@ fn blocks_are_made_until_the_base_fee_lets_a_transaction_in() {
     node.shared.send(payment(2, 0, 7)).expect("admitted");
     let blocks = (0..1_000).take_while(|_| node.step(0).expect("works").is_some()).count();
     assert!((100..400).contains(&blocks), "{blocks}");
-    // A transaction that is missing is not waited for, either.
+    // Transactions after a nonce gap are not waited for, either.
     let mut node = with_blocks(&begun(), NodeConfig::default(), 0);
     node.shared.send(payment(0, 1, 7)).expect("admitted");
     assert!(node.step(0).expect("works").is_none());
 }
 
-/// What `eth_call` answers to the instruction with this code, at a block.
+/// Returns the result of `eth_call` for an instruction at a block.
 fn instruction(client: &Client, code: &str, block: &str) -> U256 {
     let data = format!("0x{code}5f5260205ff3");
     let request = json!({"from": address(0), "data": data, "gasPrice": "0x2540be400"});
@@ -250,7 +250,8 @@ fn instruction(client: &Client, code: &str, block: &str) -> U256 {
     answer.as_str().expect("a word").parse().expect("a number")
 }
 
-/// A quiet chain's last block is old: what has to wait for a time would never be sent.
+/// The last block of a quiet chain is old: a transaction that depends on time could never be
+/// estimated on it.
 #[test]
 fn the_next_block_is_what_pending_calls_and_estimates_run_in() {
     let mut node = with_blocks(&begun(), NodeConfig::default(), 0);
@@ -275,7 +276,7 @@ fn the_next_block_is_what_pending_calls_and_estimates_run_in() {
     }
     assert_eq!(of(timestamp, "latest"), U256::ZERO);
     assert!(of(timestamp, "pending") > U256::from(1_700_000_000));
-    // Time does not go back.
+    // Time never decreases.
     node.shared.send(payment(0, 0, PRICE)).expect("admitted");
     node.step(1 << 40).expect("works").expect("made");
     node.chain.flush().expect("durable");
@@ -283,7 +284,7 @@ fn the_next_block_is_what_pending_calls_and_estimates_run_in() {
     assert_eq!(of(timestamp, "pending"), U256::from((1_u64 << 40) + 1));
 }
 
-/// Without blocks nothing but the time tells that another fork has begun.
+/// On a quiet chain without blocks, only the time shows that a fork has begun.
 #[test]
 fn a_quiet_chain_takes_transactions_by_the_rules_of_the_present_time() {
     let (prague, osaka) = (1 << 40, 1 << 41);
@@ -303,13 +304,13 @@ fn a_quiet_chain_takes_transactions_by_the_rules_of_the_present_time() {
     shared.admit(large(3), osaka - 1).expect("before Osaka");
     let late = shared.admit(large(4), osaka);
     assert!(matches!(late, Err(SendError::Pool(PoolError::Invalid(_)))), "{late:?}");
-    // What was taken before, and no block can have any more, leaves the pool.
+    // A transaction admitted earlier that no block can include any more is removed from the pool.
     let mined = node.step(osaka).expect("works").expect("made");
     assert_eq!(mined.built.output.receipts.len(), 1);
     assert_eq!(shared.hold().pool.status().transactions, 0);
 }
 
-/// A state that has one account, and cannot be asked for others.
+/// A state with one account, which fails for all others.
 struct Only(Address);
 
 impl DatabaseRef for Only {

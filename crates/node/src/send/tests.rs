@@ -1,4 +1,4 @@
-//! Transactions that the pool does not take.
+//! Tests of transactions that the pool refuses.
 
 use crate::{
     Limits, Node, NodeConfig,
@@ -11,14 +11,14 @@ use alloy_primitives::{TxKind, hex};
 use braid_chain::{MemoryStore, pool::SignedTransaction};
 use serde_json::{Value, json};
 
-/// Gas price above any base fee here.
+/// Gas price that exceeds every base fee in these tests.
 const PRICE: u128 = 10_000_000_000;
 
 fn client(node: &Node<MemoryStore>) -> Client {
     Client::new(&node.shared(), Limits::default())
 }
 
-/// A transaction below the least base fee would wait for ever.
+/// A transaction below the lowest base fee would wait for ever.
 #[test]
 fn what_pays_less_than_any_block_asks_is_underpriced() {
     let made = node(&begun(), NodeConfig::default());
@@ -33,7 +33,7 @@ fn what_pays_less_than_any_block_asks_is_underpriced() {
     let dynamic =
         SignedTransaction::Eip1559(sign(0, TxEip1559 { to: TxKind::Call(address(1)), ..dynamic }));
     assert!(client(&made).error("eth_sendRawTransaction", raw(dynamic)).1.contains("underpriced"));
-    // Where the base fee is zero it stays so; before London there is none.
+    // A base fee of zero stays zero; before London there is none.
     for change in [(|genesis| genesis.base_fee_per_gas = Some(0)) as fn(&mut Genesis), |genesis| {
         genesis.config = ChainConfig { chain_id: CHAIN, ..ChainConfig::default() }
     }] {

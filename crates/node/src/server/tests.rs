@@ -1,4 +1,4 @@
-//! Clients with addresses of their own: Linux has the whole of 127.0.0.0/8.
+//! Tests with clients at different addresses: on Linux, all of 127.0.0.0/8 is local.
 
 use super::*;
 use crate::{
@@ -22,10 +22,10 @@ use tokio::net::TcpSocket;
 
 mod crowd;
 
-/// Time after which something that should happen will not.
+/// Time after which an expected event counts as missing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What sends requests from some addresses.
+/// Sends requests from several addresses.
 struct Clients {
     runtime: Runtime,
     to: SocketAddr,
@@ -37,7 +37,7 @@ impl Clients {
         Self { runtime, to }
     }
 
-    /// A connection from 127.0.0.`from`, on which this was sent. `None` where nothing listens.
+    /// Opens a connection from 127.0.0.`from`, and sends `text`. Returns `None` if nothing listens.
     fn send(&self, from: u8, text: &str) -> Option<StdStream> {
         let connect = async {
             let socket = TcpSocket::new_v4().expect("a socket");
@@ -48,12 +48,12 @@ impl Clients {
         let mut stream = stream.into_std().expect("a stream");
         stream.set_nonblocking(false).expect("set");
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
-        // A server that has closed it already does not read.
+        // A server that has already closed the connection does not read.
         let _ = stream.write_all(text.as_bytes());
         Some(stream)
     }
 
-    /// A connection that is still open, with the status of the answer on it.
+    /// Sends a request, and returns the connection, still open, with the status of the response.
     fn get(&self, from: u8, path: &str) -> Option<(StdStream, String)> {
         let mut stream = self.send(from, &format!("GET {path} HTTP/1.1\r\nHost: any\r\n\r\n"))?;
         let mut status = [0; 12];
@@ -66,7 +66,7 @@ impl Clients {
         Some((stream, status.strip_prefix("HTTP/1.1 ").expect("HTTP").to_owned()))
     }
 
-    /// A request that does not come to its end: its connection is in use.
+    /// Sends an incomplete request, so that its connection stays in use.
     fn busy(&self, from: u8) -> StdStream {
         let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
         self.send(from, &format!("{head}Content-Length: 9\r\n\r\n")).expect("it listens")
@@ -76,7 +76,7 @@ impl Clients {
         self.get(from, "/healthz").expect("an answer").1
     }
 
-    /// The answer to a request that names `host`.
+    /// Returns the response to a request that names `host`.
     fn post(&self, host: &str, body: &str) -> String {
         let length = body.len();
         let head = format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n");
@@ -87,7 +87,7 @@ impl Clients {
         answer
     }
 
-    /// The status of the answer, as soon as there is the one that is wanted.
+    /// Repeats a request until its response has the `wanted` status.
     fn until(&self, from: u8, path: &str, wanted: &str) {
         let begun = Instant::now();
         loop {
@@ -121,7 +121,7 @@ fn a_client_that_takes_all_it_can_leaves_connections_for_others() {
     drop(others);
 }
 
-/// Six connections. Further ones wait for three seconds.
+/// Limits with six connections. Further ones wait for three seconds.
 fn six() -> Limits {
     Limits { connections: 6, time: Duration::from_secs(12), ..Limits::default() }
 }
@@ -133,12 +133,13 @@ fn clients_of_the_loopback_interface_are_not_told_apart() {
     let _five: Vec<_> = (0..5).map(|_| clients.busy(1)).collect();
     assert_eq!(clients.status(1), "200");
     let _sixth = clients.busy(1);
-    // Until the server has seen the connection before it end, the sixth waits, and the next may
+    // Until the server has seen the previous connection end, the sixth one waits, and the next may
     // overtake it.
     clients.until(1, "/healthz", "503");
 }
 
-/// Calls that answer 16 MiB together: more than a system holds for a client that does not read.
+/// Makes calls with responses of 16 MiB in total, more than a system buffers for a client that does
+/// not read.
 fn large_request() -> String {
     let data = format!("0x{}", "00".repeat(2 << 20));
     let identity = Address::with_last_byte(4);
@@ -150,7 +151,7 @@ fn large_request() -> String {
     format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// What comes in these chunks, to the last one.
+/// Joins the chunks of a response.
 fn joined(mut chunks: &str) -> String {
     let mut whole = String::new();
     loop {
@@ -165,7 +166,8 @@ fn joined(mut chunks: &str) -> String {
     }
 }
 
-/// The time of a connection passes while its client reads the answer: it gets the rest, and no other.
+/// The time limit of a connection passes while its client reads the response: it gets the rest, and
+/// no further response.
 #[test]
 fn an_answer_that_has_begun_ends_after_its_connections_time() {
     let connection_time = Duration::from_millis(300);
@@ -223,7 +225,7 @@ fn what_clients_ask_for_is_counted() {
         }
     };
     let post = |host: &str, body: &str| {
-        // What was closed is no longer open.
+        // Closed connections are no longer counted as open.
         until(0);
         clients.post(host, body)
     };
@@ -257,14 +259,14 @@ fn what_clients_ask_for_is_counted() {
     assert_eq!(shared.usage().read().answers[&200], 3, "questions about its health do not count");
 }
 
-/// nginx with what docs/CHAIN.md says.
+/// nginx with the configuration in docs/CHAIN.md.
 struct Proxy {
     child: Child,
     address: SocketAddr,
 }
 
 impl Proxy {
-    /// `None` where it is not installed.
+    /// Returns `None` if nginx is not installed.
     fn new(folder: &Path, node: SocketAddr) -> Option<Self> {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/CHAIN.md");
         let page = fs::read_to_string(page).expect("the page");
@@ -334,7 +336,7 @@ fn a_real_proxy_limits_each_client() {
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#;
     let head = "POST / HTTP/1.1\r\nHost: node.example\r\nContent-Type: application/json\r\n";
     let head = format!("{head}Connection: close\r\nContent-Length: {}\r\n\r\n", body.len());
-    // Requests that do not come to their end.
+    // Incomplete requests.
     let slow: Vec<_> = (0..2).filter_map(|_| clients.send(2, &head)).collect();
     assert_eq!(slow.len(), 2);
     clients.until(2, "/readyz", "503");
@@ -344,7 +346,7 @@ fn a_real_proxy_limits_each_client() {
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""result":"0x7""#), "{answer}");
     drop(slow);
     clients.until(2, "/readyz", "200");
-    // As many requests as are free at once, and some.
+    // More requests than nginx allows at once.
     let refused = (0..60).filter_map(|_| clients.get(4, "/readyz"));
     assert!(refused.filter(|(_, status)| status == "503").count() > 0);
     clients.until(4, "/readyz", "200");

@@ -1,4 +1,5 @@
-//! Clients see blocks when they are durable, and the node does not wait for that.
+//! Tests that clients see a block only once it is durable, and that the node does not wait for
+//! that.
 
 use crate::{
     Limits, Node, NodeConfig,
@@ -12,10 +13,10 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-/// Gas price above any base fee here.
+/// Gas price that exceeds every base fee in these tests.
 const PRICE: u128 = 10_000_000_000;
 
-/// A store whose writes wait for the gate.
+/// A store whose writes wait for a gate.
 #[derive(Clone)]
 struct Gated {
     store: MemoryStore,
@@ -69,7 +70,7 @@ fn a_block_is_seen_when_it_is_durable_and_the_next_ones_do_not_wait() {
         assert_eq!(found["hash"], json!(hash), "it is not lost on its way");
         assert!(found["blockNumber"].is_null(), "{found}");
     }
-    // The pool is after the last block that was made.
+    // The pool is in the state after the last block that was made.
     shared.send(payment(0, 1, PRICE)).expect_err("a block has it");
     shared.send(payment(0, 2, PRICE)).expect("admitted");
     assert_eq!(counts(), ["0x0", "0x3"]);

@@ -9,44 +9,44 @@ use ratatui::{
     widgets::{Block, Gauge, Paragraph, Row, Sparkline, Table},
 };
 
-/// Looks that the line of the past keeps: as many as the widest terminals have columns.
+/// Maximum number of samples in the chart: the widest terminals have about as many columns.
 const PAST: usize = 512;
 
-/// What is shown.
+/// State of the display.
 #[derive(Debug, Default)]
 pub struct View {
-    /// Where the metrics come from.
+    /// URL of the metrics.
     pub url: String,
     figures: Option<Figures>,
-    /// Gas for each second so far, in thousands, the newest last.
+    /// Gas per second, in thousands, one value per sample, oldest first.
     past: Vec<u64>,
-    /// Why the last look failed.
+    /// Error of the last scrape, if it failed.
     failed: Option<String>,
 }
 
 impl View {
-    /// A view of nothing yet.
+    /// Creates a display without figures.
     #[must_use]
     pub fn new(url: String) -> Self {
         Self { url, ..Self::default() }
     }
 
-    /// The newest look.
+    /// Shows new figures.
     pub fn show(&mut self, figures: Figures) {
-        // Below zero there is nothing, and above this no machine.
+        // Saturating the conversion is harmless: rates are neither negative nor that high.
         self.past.push((1e3 * figures.mgas_per_second) as u64);
         let old = self.past.len().saturating_sub(PAST);
         self.past.drain(..old);
         (self.figures, self.failed) = (Some(figures), None);
     }
 
-    /// The newest look failed; the one before is still shown.
+    /// Shows an error of the last scrape; the previous figures stay.
     pub fn fail(&mut self, why: String) {
         self.failed = Some(why);
     }
 }
 
-/// Draws a view on all of a frame.
+/// Draws the display on the whole frame.
 pub fn draw(frame: &mut Frame<'_>, view: &View) {
     let rows = [Constraint::Length(1), Constraint::Length(6), Constraint::Min(4)];
     let [head, past, rest] = Layout::vertical(rows).areas(frame.area());
@@ -79,7 +79,7 @@ fn draw_past(frame: &mut Frame<'_>, area: Rect, view: &View) {
     frame.render_widget(line.block(block), area);
 }
 
-/// A bar for each share, as many as there is room for.
+/// Draws a bar for each share, as many as fit.
 fn draw_shares(frame: &mut Frame<'_>, area: Rect, title: &str, shares: &[Share]) {
     let block = Block::bordered().title(title.to_owned());
     let inner = block.inner(area);

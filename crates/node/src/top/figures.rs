@@ -1,4 +1,4 @@
-//! What two looks at a chain's metrics say of the time between them.
+//! Figures for the time between two scrapes of a chain's metrics.
 
 use super::Scrape;
 use serde::Serialize;
@@ -7,76 +7,77 @@ use std::{collections::BTreeMap, time::Duration};
 /// A part of a whole, from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Share {
-    /// What it is.
+    /// Name of the part.
     pub name: String,
-    /// How much of the whole.
+    /// Share of the whole.
     pub share: f64,
 }
 
-/// A chain between two looks. What was not there, or nothing was divided by, is `None`.
+/// Figures for the time between two scrapes. `None` if a metric is missing, or if the figure would
+/// be divided by zero.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Figures {
     /// Number of the last executed block.
     pub head: Option<f64>,
     /// Number of the last durable block.
     pub durable: Option<f64>,
-    /// Blocks since the command began.
+    /// Number of blocks since the command began.
     pub blocks: f64,
-    /// Workers, the calling thread included.
+    /// Number of workers, including the calling thread.
     pub workers: Option<f64>,
-    /// Bytes of memory of the process.
+    /// Memory of the process, in bytes.
     pub memory_bytes: Option<f64>,
-    /// Executed blocks for each second.
+    /// Executed blocks per second.
     pub blocks_per_second: f64,
-    /// Their transactions.
+    /// Executed transactions per second.
     pub transactions_per_second: f64,
-    /// Their gas, in millions.
+    /// Gas used per second, in millions.
     pub mgas_per_second: f64,
-    /// Mean time of a block, in seconds.
+    /// Mean time per block, in seconds.
     pub block_seconds: Option<f64>,
-    /// Time below which 99 of 100 blocks lie, in seconds: the upper bound of a bucket.
+    /// 99th percentile of the time per block, in seconds: the upper bound of a bucket.
     pub block_seconds_99: Option<f64>,
     /// Share of the workers' time, while blocks executed, in which they did not run.
     pub idle: Option<f64>,
-    /// Processor seconds of the workers for each million of gas.
+    /// CPU seconds of the workers per million gas.
     pub worker_seconds_per_mgas: Option<f64>,
-    /// Processor seconds of the process for each million of gas.
+    /// CPU seconds of the process per million gas.
     pub cpu_seconds_per_mgas: Option<f64>,
-    /// Transactions between the frontier and what workers report, on average.
+    /// Mean number of uncommitted transactions below the jobs that workers report.
     pub frontier_lag: Option<f64>,
     /// Mean length of private batches, in transactions.
     pub batch_length: Option<f64>,
-    /// Runs of transactions for each transaction.
+    /// Executions per transaction.
     pub runs: Option<f64>,
-    /// Discarded runs for each run, by cause.
+    /// Share of executions that were aborted, by cause.
     pub discards: Vec<Share>,
-    /// How transactions ran.
+    /// Share of transactions, by strategy.
     pub strategies: Vec<Share>,
-    /// Why they ran so.
+    /// Share of transactions, by the reason for their strategy.
     pub reasons: Vec<Share>,
     /// Mean time of a read from the store, in seconds.
     pub read_seconds: Option<f64>,
-    /// Mean time to find what a block changes, its state root included, in seconds.
+    /// Mean time to find a block's changes in the store, including the state root, in seconds.
     pub prepare_seconds: Option<f64>,
     /// Mean time until a block is durable, in seconds.
     pub write_seconds: Option<f64>,
-    /// Reads that caches answered.
+    /// Share of reads that were answered from the cache, by cache.
     pub cache_hits: Vec<Share>,
 }
 
-/// Strategies of private batches.
+/// Names of the strategies with private batches.
 const BATCHED: [&str; 3] = ["Neighbours", "AccessList", "Groups"];
 
-/// Two looks.
+/// Two scrapes, older first.
 struct Between<'s>(&'s Scrape, &'s Scrape);
 
 impl Between<'_> {
-    /// What a counter has grown by. After a restart it begins anew.
+    /// Returns the increase of a counter. After a restart of the process, a counter begins at zero.
     fn grown(&self, name: &str) -> Option<f64> {
         Some(since(self.0.value(name).unwrap_or(0.0), self.1.value(name)?))
     }
 
-    /// The same for each value of a label, summed over the others.
+    /// Returns the increase for each value of a label, summed over the other labels.
     fn by(&self, name: &str, label: &str) -> BTreeMap<String, f64> {
         let mut grown = BTreeMap::new();
         for sample in self.1.all(name) {
@@ -88,13 +89,13 @@ impl Between<'_> {
         grown
     }
 
-    /// Mean of a histogram or summary.
+    /// Returns the mean of a histogram or summary.
     fn mean(&self, name: &str) -> Option<f64> {
         let (sum, count) = (format!("{name}_sum"), format!("{name}_count"));
         ratio(self.grown(&sum)?, self.grown(&count)?)
     }
 
-    /// The bound of a histogram's bucket up to which a share of the values lies.
+    /// Returns the lowest bucket bound of a histogram up to which a `share` of the values lies.
     fn quantile(&self, name: &str, share: f64) -> Option<f64> {
         let buckets = self.by(&format!("{name}_bucket"), "le");
         let all = *buckets.get("+Inf").filter(|all| **all > 0.0)?;
@@ -111,7 +112,7 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
 }
 
-/// Parts of `whole`, the largest first; those of nothing are left out.
+/// Returns the parts of `whole` as shares, largest first, without zero shares.
 fn shares(parts: BTreeMap<String, f64>, whole: f64) -> Vec<Share> {
     let share = |(name, part)| Some(Share { name, share: ratio(part, whole)? });
     let mut all: Vec<Share> = parts.into_iter().filter_map(share).collect();
@@ -121,7 +122,7 @@ fn shares(parts: BTreeMap<String, f64>, whole: f64) -> Vec<Share> {
 }
 
 impl Figures {
-    /// What happened between two looks, `time` apart.
+    /// Computes the figures between two scrapes, `time` apart.
     #[must_use]
     pub fn between(before: &Scrape, after: &Scrape, time: Duration) -> Self {
         let between = Between(before, after);
@@ -170,7 +171,7 @@ impl Figures {
         }
     }
 
-    /// Names with values, as a table for people shows them.
+    /// Returns names and formatted values, for a table.
     #[must_use]
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         let plain = |value: Option<f64>| value.map_or("-".to_owned(), |it| format!("{it:.0}"));
@@ -209,7 +210,7 @@ impl Figures {
     }
 }
 
-/// A time with the unit that suits it.
+/// Formats a time with a suitable unit.
 fn time(seconds: Option<f64>) -> String {
     match seconds {
         None => "-".to_owned(),

@@ -1,4 +1,4 @@
-//! A running chain, as its metrics show it: what `braid-node top` draws.
+//! The state of a running chain, from its metrics, as `braid-node top` shows it.
 
 mod draw;
 mod figures;

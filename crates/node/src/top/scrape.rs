@@ -1,27 +1,28 @@
-//! One look at the metrics of a chain.
+//! A scrape of a chain's metrics.
 
 use std::{io::Read, time::Duration};
 use thiserror::Error;
 use ureq::Agent;
 
-/// Time for an answer.
+/// Time limit of a scrape.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Bytes of an answer: hundreds of times as many as there are.
+/// Maximum size of a response in bytes, hundreds of times the normal size.
 const MOST: u64 = 4 << 20;
 
-/// A value with its name and labels.
+/// A value, with the name and labels of its metric.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// Name of the metric, with the suffix of its part.
+    /// Name of the metric, with its suffix.
     pub name: String,
-    /// Labels with their values.
+    /// Labels, with their values.
     pub labels: Vec<(String, String)>,
     /// The value.
     pub value: f64,
 }
 
 impl Sample {
-    /// A line of Prometheus' text format. Label values are names of this project's own, without escapes.
+    /// Parses a line of Prometheus' text format. Label values are names from this project, without
+    /// escapes.
     fn parse(line: &str) -> Option<Self> {
         let (left, value) = line.rsplit_once(' ')?;
         let value = value.parse().ok()?;
@@ -36,22 +37,23 @@ impl Sample {
         Some(Self { name: name.to_owned(), labels, value })
     }
 
-    /// The value of a label.
+    /// Returns the value of a label.
     #[must_use]
     pub fn label(&self, name: &str) -> Option<&str> {
         self.labels.iter().find(|(label, _)| label == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// All samples at one time.
+/// All samples of one scrape.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scrape(pub Vec<Sample>);
 
 impl Scrape {
-    /// Reads Prometheus' text format, version 0.0.4.
+    /// Parses Prometheus' text format, version 0.0.4.
     ///
     /// # Errors
-    /// [`ScrapeError::Line`], or [`ScrapeError::OtherServer`] if nothing of a chain is in it.
+    /// Returns [`ScrapeError::Line`], or [`ScrapeError::OtherServer`] if no metric of a chain is
+    /// found.
     pub fn parse(text: &str) -> Result<Self, ScrapeError> {
         let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
         let sample = |line: &str| {
@@ -64,49 +66,49 @@ impl Scrape {
         }
     }
 
-    /// The value of a sample without labels.
+    /// Returns the value of a sample without labels.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<f64> {
         let found = self.0.iter().find(|it| it.name == name && it.labels.is_empty());
         found.map(|sample| sample.value)
     }
 
-    /// Samples of this name.
+    /// Returns the samples with this name.
     pub fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Sample> {
         self.0.iter().filter(move |sample| sample.name == name)
     }
 }
 
-/// Why there are no samples.
+/// Reason why a scrape failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ScrapeError {
-    /// The address is none.
+    /// The text is not an address.
     #[error("expected a port, or an address such as 127.0.0.1:9184, found {text:?}")]
     Address {
-        /// The text.
+        /// The text that was given.
         text: String,
     },
-    /// No answer came.
+    /// The server did not respond.
     #[error("{url}: {error}; is `braid-node run --metrics ADDR` running?")]
     Unreachable {
-        /// Where it was asked.
+        /// URL of the metrics.
         url: String,
-        /// Why.
+        /// Error of the request.
         error: String,
     },
-    /// The answer is not in the text format.
+    /// The response is not in the text format.
     #[error("expected a metric with its value, found {line:?}: is this the address of --metrics?")]
     Line {
-        /// What was found.
+        /// The line that cannot be parsed.
         line: String,
     },
-    /// The answer has metrics of something else.
+    /// The metrics are not those of a chain.
     #[error("there are metrics, but not those of `braid-node run --metrics`: take its address")]
     OtherServer,
 }
 
-/// Where metrics are served.
+/// A server of metrics.
 #[derive(Debug)]
 pub struct Source {
     agent: Agent,
@@ -114,10 +116,10 @@ pub struct Source {
 }
 
 impl Source {
-    /// `address`: a port of this machine, a host with a port, or a URL.
+    /// Creates a source. `address` is a port of this machine, a host with a port, or a URL.
     ///
     /// # Errors
-    /// [`ScrapeError::Address`].
+    /// Returns [`ScrapeError::Address`] if `address` has none of these forms.
     pub fn new(address: &str) -> Result<Self, ScrapeError> {
         let host = address.strip_prefix("http://").unwrap_or(address);
         let host = host.strip_suffix("/metrics").unwrap_or(host).trim_end_matches('/');
@@ -133,16 +135,16 @@ impl Source {
         Ok(Self { agent, url: format!("http://{host}/metrics") })
     }
 
-    /// Where it asks.
+    /// Returns the URL of the metrics.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Looks once.
+    /// Scrapes the metrics.
     ///
     /// # Errors
-    /// [`ScrapeError`].
+    /// Returns a [`ScrapeError`] if the server does not respond, or the metrics cannot be used.
     pub fn look(&self) -> Result<Scrape, ScrapeError> {
         let unreachable = |error: String| ScrapeError::Unreachable { url: self.url.clone(), error };
         let answer = self.agent.get(&self.url).call();

@@ -1,5 +1,5 @@
-//! What clients read of calls that fail: the words that geth has, as ethers, viem, web3.py and cast look for
-//! them.
+//! Tests of error messages: they have geth's words, which ethers, viem, web3.py and cast search
+//! for.
 
 use crate::{
     Limits, NodeConfig,
@@ -15,7 +15,7 @@ fn client() -> Client {
     Client::new(&node(&begun(), NodeConfig::default()).shared(), Limits::default())
 }
 
-/// Code, message and data of the error that `method` gives.
+/// Returns code, message and data of the error that `method` returns.
 fn error(client: &Client, method: &str, params: &Value) -> (i64, String, Value) {
     let answer = client.runtime.block_on(client.call(method, params.clone()));
     let error = &answer["error"];
@@ -46,13 +46,13 @@ fn an_account_without_ether_has_insufficient_funds() {
         assert_eq!((code, &message), (-32_000, &wanted), "{request}");
         for method in ["eth_call", "eth_createAccessList"] {
             let mut request = request.clone();
-            // Both run with what they are given, not with what a transfer takes.
+            // Both methods run with the given gas, not with the gas that a transfer needs.
             request["gas"] = json!("0x5208");
             let (code, message, _) = error(&client, method, &json!([request, "latest"]));
             assert_eq!((code, &message), (-32_000, &wanted), "{method} {request}");
         }
     }
-    // What has some ether, but too little.
+    // An account with too little ether.
     let request = json!({"from": address(0), "to": to, "value": "0xd3c21bcecceda1000000", "gasPrice": "0x3b9aca00"});
     let (_, message, _) = error(&client, "eth_estimateGas", &json!([request]));
     assert!(message.starts_with("insufficient funds for gas * price + value: "), "{message}");
@@ -90,7 +90,7 @@ fn what_ends_a_call_is_named() {
     }
 }
 
-/// Initialisation code that reverts with what follows it.
+/// Makes init code that reverts with `data`.
 fn reverts(data: &[u8]) -> String {
     let length = u8::try_from(data.len()).expect("short");
     let code = [&[0x60, length, 0x60, 10, 0x5f, 0x39, 0x60, length, 0x5f, 0xfd], data].concat();

@@ -1,4 +1,4 @@
-//! Members of a JSON object as the text has them.
+//! Members of a JSON object as they appear in the text.
 
 use serde::{
     Deserialize, Deserializer,
@@ -11,7 +11,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt};
 #[derive(Deserialize)]
 pub(super) struct Name<'t>(#[serde(borrow)] pub(super) Cow<'t, str>);
 
-/// All members of an object in the order of the text, also those whose name was there before.
+/// All members of an object in the order of the text, including those with a repeated name.
 pub(super) struct Members<'t>(pub(super) Vec<(Name<'t>, &'t RawValue)>);
 
 impl<'t> Deserialize<'t> for Members<'t> {
@@ -38,17 +38,17 @@ impl<'t> Visitor<'t> for All {
     }
 }
 
-/// The members of an object that are known by name, and the names of the others.
+/// Members of an object with known names, and all other members.
 pub(super) struct Known<'t> {
     pub(super) fields: Vec<(&'static str, &'t RawValue)>,
     pub(super) others: BTreeMap<String, &'t RawValue>,
 }
 
 impl<'t> Known<'t> {
-    /// Looks for `names`. As in geth, capital letters do not matter.
+    /// Looks up `names`, ignoring ASCII case, as geth does.
     ///
     /// # Errors
-    /// A member is there twice, which one of the two is meant no reader can know.
+    /// A member occurs twice, so its value is ambiguous.
     pub(super) fn among(members: Members<'t>, names: &[&'static str]) -> Result<Self, String> {
         let mut known = Self { fields: Vec::new(), others: BTreeMap::new() };
         for (Name(name), value) in members.0 {
@@ -74,10 +74,10 @@ impl<'t> Known<'t> {
         self.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| *value)
     }
 
-    /// The object with these members alone, as JSON.
+    /// Returns the object with only these members, as JSON.
     pub(super) fn json(fields: impl IntoIterator<Item = (impl AsRef<str>, String)>) -> String {
         let fields = fields.into_iter().map(|(name, value)| {
-            // A name may hold what a string in JSON must not.
+            // The name may contain characters that must be escaped in JSON.
             let name = serde_json::Value::from(name.as_ref());
             format!("{name}:{value}")
         });
@@ -85,8 +85,8 @@ impl<'t> Known<'t> {
     }
 }
 
-/// The value as serde reads it: a number above 64 bits becomes a string, as it would become a
-/// floating point number.
+/// Returns the value as it is passed to serde. An integer above 64 bits is quoted, as serde would
+/// convert it to a floating-point number.
 pub(super) fn exact(value: &RawValue) -> String {
     let text = value.get();
     let is_long = text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u64>().is_err();

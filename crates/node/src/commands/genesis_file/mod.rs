@@ -22,7 +22,7 @@ use std::{
     path::Path,
 };
 
-/// Fields of a genesis beside its configuration and its accounts.
+/// Fields of a genesis other than its configuration and its accounts.
 const FIELDS: [&str; 13] = [
     "nonce",
     "timestamp",
@@ -42,7 +42,7 @@ const CONFIG: &str = "config";
 const ALLOC: &str = "alloc";
 const CHAIN_ID: &str = "chainId";
 
-/// Fields of the configuration that change a rule, or that say nothing which is not said elsewhere.
+/// Fields of the configuration that change a rule, or that are redundant.
 const CONFIG_FIELDS: [&str; 39] = [
     CHAIN_ID,
     "homesteadBlock",
@@ -87,11 +87,11 @@ const CONFIG_FIELDS: [&str; 39] = [
 
 const ACCOUNT_FIELDS: [&str; 5] = ["nonce", "balance", "code", "storage", "secretKey"];
 
-/// Reads a genesis, plain or packed. Warns of what it does not use.
+/// Reads a genesis, plain or compressed. Warns of fields that have no effect.
 ///
 /// # Errors
-/// The file cannot be read; a field cannot be used, and the error names it and its line; or blocks
-/// would not obey what the genesis asks for.
+/// The file cannot be read; a field cannot be used, and the error names the field and its line; or
+/// blocks would not obey the configuration.
 pub(super) fn read(path: &Path) -> Result<Genesis, Stop> {
     let failed = |why: String| Stop::Message(format!("{}: {why}", path.display()));
     let mut text = Vec::new();
@@ -124,7 +124,7 @@ pub(super) fn read(path: &Path) -> Result<Genesis, Stop> {
     Ok(genesis)
 }
 
-/// The contract for requests that is missing, if the other one is there.
+/// Returns the contract for requests that is missing, if the other one is present.
 fn missing_contract(genesis: &Genesis) -> Option<Address> {
     let is_there = |address: &Address| {
         genesis.alloc.get(address).is_some_and(|account| account.non_empty_code().is_some())
@@ -136,7 +136,7 @@ fn missing_contract(genesis: &Genesis) -> Option<Address> {
     needed.into_iter().find(|address| is_asked && !is_there(address))
 }
 
-/// The genesis, and the names of members that are not used.
+/// Parses the genesis, and returns it with the names of unused members.
 fn parse(text: &str) -> Result<(Genesis, BTreeSet<String>), String> {
     let members: Members<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let known = Known::among(members, &[&FIELDS[..], &[CONFIG, ALLOC]].concat())?;
@@ -151,7 +151,7 @@ fn parse(text: &str) -> Result<(Genesis, BTreeSet<String>), String> {
     Ok((genesis, unused))
 }
 
-/// Why an object without configuration or without accounts is no genesis.
+/// Error message for an object without configuration or without accounts.
 fn other_format(known: &Known<'_>) -> String {
     let missing = [CONFIG, ALLOC].into_iter().filter(|name| known.get(name).is_none());
     let missing = missing.collect::<Vec<_>>().join(" and no ");
@@ -200,7 +200,7 @@ fn accounts(
         let address = name
             .parse::<Address>()
             .map_err(|error| format!("{ALLOC}.{name}: {error} at line {}", line_of(text, &name)))?;
-        // The quick way: all members are known, and as they should be.
+        // Fast path: all members are known and valid.
         let account = match serde_json::from_str(value.get()) {
             Ok(account) => account,
             Err(_) => account(text, &format!("{ALLOC}.{name}"), value, unused)?,
@@ -226,7 +226,7 @@ fn account(
     }
     let mut account = GenesisAccount::default();
     for (field, value) in known.fields {
-        // Read one by one, with a balance, which none may be without.
+        // Fields are read one by one, each with a balance, which is mandatory.
         let mut read: GenesisAccount = match field {
             "balance" => object(text, &format!("{name}."), [(field, value)])?,
             _ => field_with_balance(text, name, (field, value))?,
@@ -251,12 +251,13 @@ fn field_with_balance(
     serde_json::from_str(&json).map_err(|error| at(text, &format!("{name}.{field}"), value, &error))
 }
 
-/// The members of an object that is a member itself.
+/// Returns the members of an object that is itself a member.
 fn members<'t>(text: &str, name: &str, value: &'t RawValue) -> Result<Members<'t>, String> {
     serde_json::from_str(value.get()).map_err(|error| at(text, name, value, &error))
 }
 
-/// The object with these fields. An error names the first one that cannot be used, with its line.
+/// Returns the object with these fields. An error names the first field that cannot be used, and
+/// its line.
 fn object<'t, T: DeserializeOwned>(
     text: &str,
     prefix: &str,
@@ -275,16 +276,16 @@ fn object<'t, T: DeserializeOwned>(
     })
 }
 
-/// The error of a value that was read by itself, with its line in the whole text.
+/// Formats the error of a value that was parsed separately, with its line in the whole text.
 fn at(text: &str, name: &str, value: &RawValue, error: &serde_json::Error) -> String {
     let why = error.to_string();
-    // The place in the text of one value says nothing.
+    // The position within the value is meaningless.
     let why = why.split(" at line ").next().unwrap_or_default();
     let line = line_of(text, value.get()).saturating_add(error.line().saturating_sub(1));
     format!("{name}: {why} at line {line}")
 }
 
-/// Number of the line on which `part` of `text` begins, from 1.
+/// Returns the line number, from 1, on which `part` of `text` begins.
 fn line_of(text: &str, part: &str) -> usize {
     let offset = part.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
     let before = text.as_bytes().get(..offset).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! More connections than there are places, and requests that name other hosts.
+//! Tests with more connections than places, and with requests that name other hosts.
 
 use super::*;
 
@@ -6,7 +6,7 @@ use super::*;
 fn idle_connections_give_way() {
     let (_node, server) = served([127, 0, 0, 1], six());
     let clients = Clients::of(server.address());
-    // Some have never sent anything, some had an answer.
+    // Some connections have never sent anything, and some have had a response.
     let mut idle: Vec<_> = (0..6).map(|_| clients.send(1, "").expect("it listens")).collect();
     for _ in 0..9 {
         let (stream, status) = clients.get(1, "/healthz").expect("an answer");
@@ -15,7 +15,7 @@ fn idle_connections_give_way() {
     }
 }
 
-/// More connections at once than there are places: they wait for each other.
+/// More parallel connections than places: they wait for each other.
 #[test]
 fn parallel_requests_are_all_answered() {
     let limits = Limits { connections: 4, ..Limits::default() };
@@ -46,7 +46,7 @@ fn what_finds_no_place_is_told() {
     let expected = std::str::from_utf8(BUSY).expect("ASCII");
     let (head, body) = expected.split_once("\r\n\r\n").expect("a head");
     assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
-    // It waits in the only place for that; a second one does not wait.
+    // It takes the only place for waiting connections; a second one does not wait.
     let waits = clients.send(1, "GET /healthz HTTP/1.1\r\nHost: any\r\n\r\n");
     assert_eq!(ask("").1, expected);
     let mut answer = String::new();
