@@ -143,8 +143,8 @@ impl<S: StateStore> Chain<S> {
         Ok(LayeredState::new(layers, reader))
     }
 
-    /// Executes a block and hands its changes to the writer. Blocks while two executed blocks are
-    /// not durable yet. If the block fails, the chain is unchanged.
+    /// Executes a block and hands its changes to the writer. Waits while two executed blocks are not
+    /// durable yet. If the block fails, the chain is unchanged.
     ///
     /// # Errors
     /// The block does not follow the head, is invalid, or differs from its header; the store failed
@@ -218,7 +218,7 @@ impl<S: StateStore> Chain<S> {
     }
 
     /// Appends a block that was executed elsewhere on [`state`](Self::state), and passes its
-    /// changes to the writer. Blocks while two executed blocks are not durable yet.
+    /// changes to the writer. Waits while two executed blocks are not durable yet.
     ///
     /// # Errors
     /// The block's number does not follow the head's; the store failed for an earlier block; or an

@@ -49,7 +49,7 @@ pub enum ExportError {
 ///
 /// # Errors
 /// The header of the last block is unknown, or the store or the output failed. The output is then
-/// no valid genesis file.
+/// not a valid genesis file.
 pub fn export<S: Snapshot>(
     reader: &StateReader<S>,
     out: &mut impl Write,

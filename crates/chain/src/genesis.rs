@@ -214,7 +214,7 @@ pub fn encode(genesis: &Genesis) -> Result<Vec<u8>, StoreError> {
 /// Decodes a genesis that [`encode`] has written.
 ///
 /// # Errors
-/// The bytes were not written by [`encode`].
+/// The bytes are not an encoded genesis, or a field that switches a rule is not a boolean.
 pub fn decode(bytes: &[u8]) -> Result<Genesis, StoreError> {
     let genesis = serde_json::from_slice(bytes)
         .map_err(|error| StoreError::Damaged { what: format!("the genesis: {error}") })?;

@@ -23,7 +23,7 @@ pub struct LayeredState<S> {
 }
 
 impl<S: Snapshot> LayeredState<S> {
-    /// Layers `layers`, newest first, over the state of `reader`. That must be the state after the
+    /// Puts `layers`, newest first, over the state of `reader`. That must be the state after the
     /// parent of the oldest layer, or after one of the layers.
     pub(crate) fn new(layers: Arc<[Arc<ExecutedBlock>]>, reader: StateReader<S>) -> Self {
         Self { layers, reader }

@@ -181,7 +181,7 @@ impl Writer {
         checked.map_err(|end| self.error(end))
     }
 
-    /// Hands a block to the writer. Blocks while two executed blocks are not durable yet.
+    /// Hands a block to the writer. Waits while two executed blocks are not durable yet.
     pub(crate) fn write(&self, block: &Arc<ExecutedBlock>) -> Result<(), ChainError> {
         self.shared.wait_for(|blocks| blocks.offer(block)).map_err(|end| self.error(end))
     }

@@ -36,8 +36,8 @@ use tokio::{
 };
 use tower::layer::util::{Identity, Stack};
 
-/// A connection is closed in favour of a waiting one if it is idle for longer than this fraction of
-/// a request's time.
+/// Divisor of a request's time. A connection that is idle for the result is closed in favour of a
+/// waiting one.
 const IDLE_PART: u32 = 20;
 /// The response to a connection that got no place.
 const BUSY: &[u8] =

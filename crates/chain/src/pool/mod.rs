@@ -8,7 +8,6 @@
 //! sender's balance. A block takes, among the next transactions of all senders, the one with the
 //! highest tip. The number of transactions and their total size are both bounded: a full pool
 //! evicts the last transaction of a queue to admit one that pays more in the next block.
-//! transaction of a queue for one that pays more in the next block.
 
 mod account;
 mod config;

@@ -87,10 +87,11 @@ enum Act {
     Add(Short, Account, bool),
     /// Begins to fill a block.
     Begin,
-    /// The block asks for a transaction: with this much less gas than before, or with more. What it
-    /// gets is left out: as invalid (`Some(true)`), for want of room (`Some(false)`), or not.
+    /// Takes a transaction for the block. The remaining gas decreases by the number, in units of
+    /// 60,000 gas, or is reset if the flag is set. The transaction is then left out of the block: as
+    /// invalid (`Some(true)`), for lack of room (`Some(false)`), or not at all (`None`).
     Next(u64, bool, Option<bool>),
-    /// The chain has another block, with this base fee, which changed these accounts.
+    /// Adds a block to the chain, which changed these accounts. The next block has this base fee.
     Applied(u128, BTreeMap<u8, Account>),
 }
 
@@ -110,7 +111,7 @@ fn short() -> impl Strategy<Value = Short> {
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
-    // Three of four accounts pay for whatever they send.
+    // Three of four accounts can pay for all their transactions.
     let balance = prop_oneof![3 => Just(1_000_u64), 1 => 0_u64..300];
     let account = (0_u64..4, balance);
     let add = (short(), account.clone(), prop::bool::weighted(0.05));
@@ -377,7 +378,8 @@ fn what_a_block_has_is_not_handed_out_again() {
     assert_eq!(pool.next_nonce(&address(0)), None, "it gave way");
     (0..2).for_each(|nonce| add(&mut pool, 0, nonce, (29, 29)));
     assert_eq!(next(&mut pool), Some((address(0), 1)));
-    // The next block has neither of them. What does not fit stays where it is: to look is cheap.
+    // The next block has neither transaction. A search that finds nothing that fits removes nothing
+    // from the order.
     pool.begin();
     let ready = pool.status().ready;
     assert!(ready > 0 && pool.next(1).is_none() && pool.status().ready == ready);

@@ -66,7 +66,8 @@ struct StorageJob<'b> {
 /// Returns one job for each account whose storage changes.
 ///
 /// # Errors
-/// Accounts or slots are not in order, or a slot has no account: the computed root would be wrong.
+/// Accounts or slots are not in strictly ascending order, or a slot has no account: the computed
+/// root would be wrong.
 fn storage_jobs(batch: &DurableBatch) -> Result<Vec<StorageJob<'_>>, StoreError> {
     let refused = |why| StoreError::Batch { number: batch.head.number, why };
     if !batch.accounts.is_sorted_by(|one, next| one.address < next.address) {

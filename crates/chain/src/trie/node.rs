@@ -17,7 +17,7 @@ pub(super) enum Node {
         /// The entry's value.
         value: Vec<u8>,
     },
-    /// The only node below this path is a branch further down.
+    /// All entries below this path are below one branch further down.
     Extension {
         /// Path from this node to the branch.
         key: Nibbles,

@@ -99,7 +99,7 @@ fn a_runtime_that_the_system_refuses() {
 fn child_with_few_files() {
     let mut files: Vec<_> = (0..64).map_while(|_| File::open("/dev/null").ok()).collect();
     assert!(files.len() < 64, "started without a limit");
-    // The listener uses this descriptor.
+    // Free a descriptor for the listener.
     files.pop();
     let refused = serve(([127, 0, 0, 1], 0).into()).map(|_| ()).expect_err("no file is left");
     assert!(matches!(refused, ServerError::Runtime(_)), "{refused}");
