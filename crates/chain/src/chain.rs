@@ -143,8 +143,8 @@ impl<S: StateStore> Chain<S> {
         Ok(LayeredState::new(layers, reader))
     }
 
-    /// Executes a block and hands its changes to the writer. Waits while two executed blocks are not
-    /// durable yet. If the block fails, the chain is unchanged.
+    /// Executes a block and hands its changes to the writer. Waits while two executed blocks are
+    /// not durable yet. If the block fails, the chain is unchanged.
     ///
     /// # Errors
     /// The block does not follow the head, is invalid, or differs from its header; the store failed

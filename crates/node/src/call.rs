@@ -206,8 +206,8 @@ mod tests {
         let refused = matches!(sent, Err(SendError::Pool(PoolError::Contract(of))) if of == sender);
         assert!(refused, "{sent:?}");
         assert!(made.step(0).expect("works").is_none());
-        // A block from elsewhere is refused, too, if the sender has code. Another sender may send the
-        // same transaction.
+        // A block from elsewhere is refused, too, if the sender has code. Another sender may send
+        // the same transaction.
         let (cfg, env) = shared.producer.next_environment(&shared.view().head, 1);
         drop((made, shared, client));
         let mut chain = Chain::open(store, ChainConfig::default()).expect("a chain");

@@ -88,8 +88,8 @@ enum Act {
     /// Begins to fill a block.
     Begin,
     /// Takes a transaction for the block. The remaining gas decreases by the number, in units of
-    /// 60,000 gas, or is reset if the flag is set. The transaction is then left out of the block: as
-    /// invalid (`Some(true)`), for lack of room (`Some(false)`), or not at all (`None`).
+    /// 60,000 gas, or is reset if the flag is set. The transaction is then left out of the block:
+    /// as invalid (`Some(true)`), for lack of room (`Some(false)`), or not at all (`None`).
     Next(u64, bool, Option<bool>),
     /// Adds a block to the chain, which changed these accounts. The next block has this base fee.
     Applied(u128, BTreeMap<u8, Account>),

@@ -248,7 +248,7 @@ impl StateStore for EmbeddedStore {
                 None => batch.remove(table, write.key),
             }
         }
-        // A panic cannot leave the count inconsistent, so a poisoned lock is usable.
+        // A count is as good as the one before it.
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         batch.insert(&self.count, COUNT, file.count.saturating_add(1).to_be_bytes());
         batch.commit().map_err(|error| self.tables.failed(error))?;
