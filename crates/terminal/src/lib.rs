@@ -1,7 +1,7 @@
 //! What Braid's command-line tools share: how a command ends, what it says meanwhile, and options that
 //! several commands have.
 //!
-//! It belongs to the tools `braid` and `braid-node` and changes with them: no interface for others.
+//! It belongs to the tools `braid`, `braid-node` and `braid-lab` and changes with them: no interface for others.
 
 mod end;
 mod options;
