@@ -8,7 +8,7 @@ use super::versioned_lock::Stamp;
 use crate::ids::{TxIndex, Version};
 use smallvec::SmallVec;
 
-/// Number of deltas from which on their sum is kept in a checkpoint.
+/// Number of final deltas above which their sum is kept in a checkpoint.
 const LONG_FOLD: usize = 16;
 /// Number of readers at which a chain first drops those below the frontier.
 const MANY_READERS: u32 = 64;
