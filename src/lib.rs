@@ -33,7 +33,7 @@
 //! | | |
 //! |---|---|
 //! | [`Executor`], [`Block`], [`BlockOutput`], [`BlockError`] | execute, stream or build a block |
-//! | `AsyncExecutor` | the same for asynchronous callers (feature `tokio`) |
+//! | `AsyncExecutor` | the executor for asynchronous callers (feature `tokio`) |
 //! | [`Config`], [`Mode`], [`Policy`] | configuration; only a few settings change results |
 //! | [`StateSource`], [`Precompile`], [`Surcharge`], [`TransactionPool`] | traits to implement |
 //!

@@ -268,8 +268,8 @@ pub enum Command {
     Publish {
         /// The transactions.
         txs: Chunk,
-        /// Whether the carry of the last sequential run has all of these writes, one per location.
-        /// No run continues from the carry after this.
+        /// Whether these writes are exactly the pending writes of the last sequential run, one per
+        /// location. No run continues from them after this.
         carried: bool,
     },
     /// Drop the remaining results of a private batch. No answer.

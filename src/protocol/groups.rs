@@ -198,8 +198,8 @@ impl Protocol {
         ended.failure.filter(|_| ended.held == Some(tx))
     }
 
-    /// Drops the carry of the last sequential run, if it includes results from the frontier on,
-    /// which are aborted.
+    /// Drops the pending writes of the last sequential run, if they include results from the
+    /// frontier on, which are aborted.
     fn forget_carried(&mut self) {
         let frontier = self.frontier;
         let has_more = self.private.carried.take_if(|carried| *carried > frontier).is_some();

@@ -90,9 +90,9 @@ impl Default for Waste {
 pub struct Plan {
     /// Everything below this index is already final: 0, or the end of an earlier round.
     pub first: TxIndex,
-    /// Writes of final transactions from this index on are not in the store: the owner has them as
-    /// a carry, and passes it to a sequential run that begins the plan. `None` if all of them are
-    /// in the store.
+    /// Writes of final transactions from this index on are pending: the owner keeps them outside
+    /// the store, and passes them to a sequential run that begins the plan. `None` if all writes
+    /// are in the store.
     pub carried: Option<TxIndex>,
     /// Ranges of the transactions that are in no private batch, from `first` on; each range is
     /// dispatched together.

@@ -25,8 +25,8 @@ pub(super) struct Private {
     pub(super) published: TxIndex,
     /// Whether published transactions exist beside the batches and may read their commits.
     pub(super) is_mixed: bool,
-    /// End of the last sequential run, if none of it was aborted: the state below that index is its
-    /// carry.
+    /// End of the last sequential run, if none of it was aborted. With the pending writes of that
+    /// run, the state below this index is complete.
     pub(super) carried: Option<TxIndex>,
     /// Whether the state that the plan started with must be published first.
     pub(super) owes: bool,

@@ -137,7 +137,7 @@ impl Protocol {
             }
         }
         let mut private = Private::new(plan);
-        // A sequential stretch continues from the carry; no other run can.
+        // A sequential stretch continues from the pending writes; no other run can.
         let is_in_order = limits.policy == Policy::InOrder && private.head(plan.first).is_some();
         private.owes &= !is_in_order || private.is_mixed;
         let mut waiters: BTreeMap<TxIndex, Vec<TxIndex>> = BTreeMap::new();

@@ -65,7 +65,8 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// Threads that sleep as soon as there is nothing to do: for pools with more threads than cores.
+    /// Threads that sleep as soon as they have nothing to do, for pools with more threads than
+    /// cores.
     pub const BLOCKING: Self = Self { looks: 0 };
     /// Threads that poll for a message for a while before they sleep.
     pub const SPINNING: Self = Self { looks: LOOKS };
