@@ -39,11 +39,11 @@
 //!
 //! # Stability
 //!
-//! The items in this table follow Semantic Versioning. `Block` and `ChainRules` gain fields in
-//! minor releases: write `..Block::default()`. The engine, that is the modules `protocol` (the
-//! commit protocol), `mv` (the multi-version store), `worker`, `runtime`, `schedule` and `trace`,
-//! is documented with the feature `engine`. It serves tests, models and machines other than the
-//! EVM, builds without revm, and may change in any release. So may the items added by the features
+//! The items in this table follow Semantic Versioning. `Block` and `ChainRules` gain fields over
+//! time: write `..Block::default()`. The engine, that is the modules `protocol` (the commit
+//! protocol), `mv` (the multi-version store), `worker`, `runtime`, `schedule` and `trace`, is
+//! documented with the feature `engine`. It serves tests, models and machines other than the EVM,
+//! builds without revm, and may change in any release. So may the items added by the features
 //! `testing`, `mutants` and `trace`, which exist for this project's own tests.
 #![forbid(unsafe_code)]
 #![cfg_attr(
