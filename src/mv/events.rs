@@ -27,11 +27,11 @@ impl From<Trace> for At {
 /// Change of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<L: Location> {
-    /// It was published.
+    /// The entry was published.
     Put(Entry<L>),
-    /// It was removed.
+    /// The entry was removed.
     Remove,
-    /// It became an estimate.
+    /// The entry became an estimate.
     Estimate,
 }
 

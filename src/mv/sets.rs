@@ -32,7 +32,7 @@ impl<L: Location> Default for ReadSet<L> {
 }
 
 impl<L: Location> ReadSet<L> {
-    /// An empty set with room for `reads` reads.
+    /// Creates an empty set with room for `reads` reads.
     #[must_use]
     pub fn with_capacity(reads: usize) -> Self {
         let indexed = if reads > SHORT { reads } else { 0 };

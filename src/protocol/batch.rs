@@ -19,7 +19,7 @@ impl Batch {
         self.from(TxIndex(0)).next()
     }
 
-    /// One past the highest transaction.
+    /// Returns one past the highest transaction.
     #[must_use]
     pub fn end(&self) -> TxIndex {
         match self {

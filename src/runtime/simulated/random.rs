@@ -1,6 +1,6 @@
 //! A small seeded random number generator: the same seed always yields the same numbers.
 
-/// `SplitMix64`, after Steele, Lea and Flood.
+/// The generator `SplitMix64`, after Steele, Lea and Flood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Random(u64);
 
