@@ -1,4 +1,4 @@
-//! Choices of an executor.
+//! Configuration of an executor.
 
 mod builder;
 
@@ -7,57 +7,60 @@ pub use builder::{ConfigBuilder, ConfigError};
 use crate::protocol::{self, Limits, Waste};
 use std::num::{NonZeroU16, NonZeroU32};
 
-/// What an invalid transaction does.
+/// How execution treats an invalid transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Mode {
-    /// It makes the block invalid: execution ends with an error that names it.
+    /// An invalid transaction makes the block invalid: execution fails with an error that names it.
     #[default]
     Validate,
-    /// It is left out, and the rest goes on: for builders.
+    /// Invalid transactions are skipped and the others run: for block builders.
     Build,
 }
 
-/// How the transactions of a block run. It may change speed, never a result.
+/// Which strategies the transactions of a block may use. It changes speed, never a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Policy {
-    /// As is probably fastest: [`BlockOutput::path`](crate::BlockOutput::path) says how, and why.
+    /// Chooses the probably fastest strategy. [`BlockOutput::path`](crate::BlockOutput::path)
+    /// reports the strategies and the reasons for them.
     #[default]
     Auto,
-    /// One after the other, on the calling thread.
+    /// Runs all transactions sequentially, on the calling thread.
     InOrder,
-    /// In one way, whether it pays or not: for tests (feature `testing`).
+    /// Forces one strategy, whether it pays or not: for tests (feature `testing`).
     #[doc(hidden)]
     #[cfg_attr(all(feature = "serde", not(feature = "testing")), serde(skip))]
     Forced(Forced),
 }
 
-/// A way in which tests force transactions to run.
+/// A strategy that tests force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Forced {
-    /// Speculatively, always.
+    /// All transactions run speculatively.
     Speculative,
-    /// Speculatively and in order by turns of a few transactions.
+    /// Speculative and sequential segments of a few transactions alternate.
     Alternate,
-    /// In private batches of a few neighbours, and a few in order, by turns.
+    /// Private batches of a few neighbours alternate with a few sequential transactions.
     Neighbours,
-    /// In short rounds of batches by sender and call, and a few in order, by turns.
+    /// Short rounds of batches, grouped by sender and call, alternate with a few sequential
+    /// transactions.
     Groups,
-    /// In private batches of a few neighbours that read the block's access list, and in order what
-    /// cannot be told from it; without a list in order.
+    /// Private batches of a few neighbours read the block's access list. Transactions that the list
+    /// does not cover run sequentially, as does a block without a list.
     AccessList,
-    /// In rounds of batches by what transactions declare; in order if they declare nothing.
+    /// Rounds of batches follow what the transactions declare. A block without declarations runs
+    /// sequentially.
     Declared,
 }
 
 impl Policy {
-    /// What it is for the engine, where transactions run speculatively.
+    /// Returns the protocol's policy for stretches that run speculatively.
     const fn of_protocol(self) -> protocol::Policy {
         match self {
             Self::Auto => protocol::Policy::Auto,
@@ -68,14 +71,13 @@ impl Policy {
     }
 }
 
-/// Choices of an executor. No choice but [`mode`](Self::mode), [`reverts`](Self::reverts) and
-/// [`access_list`](Self::access_list) changes a result.
+/// Configuration of an executor. Only [`mode`](Self::mode), [`reverts`](Self::reverts) and
+/// [`access_list`](Self::access_list) change results.
 ///
-/// [`builder`](Self::builder) checks what it is given; [`default`](Self::default) and an assignment
-/// to a field do for a program's own constants, and a number out of bounds then counts as the
-/// nearest one that is allowed. With the feature `serde` a configuration can be read from a file
-/// and written: fields that are left out have their default, the others are checked in the same
-/// way.
+/// [`builder`](Self::builder) checks each value. For constants in a program, assign to the fields
+/// of [`default`](Self::default); an executor then clamps values that are out of bounds. With the
+/// feature `serde` a configuration can be read from a file and written to one. Missing fields have
+/// their defaults, and the others are checked as in the builder.
 ///
 /// ```
 /// use braid_evm::{Config, Mode};
@@ -91,65 +93,67 @@ impl Policy {
 #[cfg_attr(feature = "serde", serde(try_from = "ConfigBuilder", into = "ConfigBuilder"))]
 #[non_exhaustive]
 pub struct Config {
-    /// Workers, the calling thread included. Default: one for each core. No more of them run than
-    /// have something to do, and of transactions that may meet no more than eight at a time.
+    /// Number of workers, including the calling thread. Default: one per core. Fewer run if there
+    /// is not enough work, and at most eight run transactions that may conflict.
     pub workers: NonZeroU16,
-    /// Workers while most of them wait for the database, as the last block has shown, so that
-    /// others run meanwhile. Default (`None`): eight times [`workers`](Self::workers); one worker
-    /// stays alone. As many as `workers`: never more, for a database that answers one at a time (or
-    /// see [`reads_overlap`](crate::StateSource::reads_overlap)).
-    /// [`execute_scoped`](crate::execute_scoped) has no last block and takes no more than usual.
+    /// Number of workers while most of them wait for the database, judged by the last block;
+    /// additional workers run while others wait. Default (`None`): eight times
+    /// [`workers`](Self::workers), or one if `workers` is one. Set it to the value of `workers` for
+    /// a database that answers one request at a time (or see
+    /// [`reads_overlap`](crate::StateSource::reads_overlap)).
+    /// [`execute_scoped`](crate::execute_scoped) has no last block and always uses `workers`.
     pub io_workers: Option<NonZeroU16>,
-    /// What an invalid transaction does.
+    /// How execution treats an invalid transaction.
     pub mode: Mode,
-    /// Whether to record what the block accesses, in
+    /// Whether to record the block's accesses in
     /// [`BlockOutput::access_list`](crate::BlockOutput::access_list) (EIP-7928). Default: no.
     pub access_list: bool,
-    /// Whether to keep what each transaction changes, so that
-    /// [`BlockOutput::replay`](crate::BlockOutput::replay) can run one again with an inspector.
-    /// Default: no. It costs what
-    /// [`on_commit`](crate::BlockRequest::on_commit) costs, and the memory of all
-    /// changes for as long as the output lives.
+    /// Whether to keep the changes of each transaction, so that
+    /// [`BlockOutput::replay`](crate::BlockOutput::replay) can replay one with an inspector.
+    /// Default: no. It costs as much time as [`on_commit`](crate::BlockRequest::on_commit), and the
+    /// memory of all changes while the output exists.
     pub keeps_changes: bool,
-    /// How transactions run.
+    /// Which strategies the transactions may use.
     pub policy: Policy,
-    /// Whether the bundle keeps what is needed to undo the block. Default: yes.
+    /// Whether the bundle keeps the reverts that undo the block. Default: yes.
     pub reverts: bool,
-    /// Runs of one transaction before it has to wait until everything below it is committed.
+    /// Maximum number of executions of a transaction before it has to wait until every lower
+    /// transaction has committed.
     pub max_speculative_runs: u32,
-    /// Transactions that may be dispatched ahead of the lowest uncommitted one, for each of the
-    /// first two workers, or for each of all workers where storage is slow: the bound on memory for
-    /// results that wait. There are at least two for each worker.
+    /// Number of transactions that may be dispatched ahead of the frontier, the lowest uncommitted
+    /// transaction, per worker. It counts for the first two workers, or for all workers if storage
+    /// is slow, and allows at least two transactions per worker. It bounds the memory for results
+    /// that are not committed yet.
     pub window_per_worker: u32,
-    /// Transactions that are dispatched together, at most; `None`: chosen from the size of the
+    /// Maximum number of transactions dispatched together; `None` derives it from the size of the
     /// block.
     pub chunk: Option<NonZeroU32>,
-    /// Whether transactions that are dispatched together share a journal, so that what one of them
-    /// has read the next one finds. Default: yes; never before Spurious Dragon.
+    /// Whether transactions that are dispatched together share a journal, so that each finds what
+    /// earlier ones have read. Default: yes. Journals are never shared before Spurious Dragon.
     pub share_journals: bool,
-    /// Whether a worker's EVM remembers up to 256 inputs of KECCAK256, of those of up to 95 bytes,
-    /// and their hashes, for a stretch of the block at most: 32 KiB. Default: yes; no where
-    /// [`keccak256`](alloy_primitives::keccak256) remembers by itself (alloy-primitives' feature
-    /// `keccak-cache-global`).
+    /// Whether each worker's EVM caches up to 256 KECCAK256 hashes of inputs of up to 95 bytes. The
+    /// cache takes 32 KiB and lasts for one stretch of the block at most. Default: yes; set it to
+    /// no if [`keccak256`](alloy_primitives::keccak256) has its own cache (feature
+    /// `keccak-cache-global` of alloy-primitives).
     pub cache_keccak: bool,
-    /// Whether an executor remembers calls - contract, function and first argument - whose
-    /// speculation was given up, and runs blocks of such calls, or the rest of one, in order from
-    /// the start; and functions that took long, whose calls it begins before their turn, as it does
-    /// with unknown ones that ask for very much gas. Default: yes; no where one executor serves
-    /// chains that have nothing to do with each other, or measurements in which no block may know
-    /// of another.
+    /// Whether an executor learns from earlier blocks. It remembers calls (contract, function and
+    /// first argument) on which speculation failed, and runs blocks of such calls, or the rest of a
+    /// block, sequentially from the start. It also remembers functions that ran long, and begins
+    /// their calls early, as it does unknown calls with a very high gas limit. Default: yes. Set it
+    /// to no if one executor serves unrelated chains, or in measurements whose blocks must be
+    /// independent.
     pub learn: bool,
-    /// Whether the threads of an executor that has no more of them than there are cores keep off
-    /// the core that the calling thread is on when it hands out work (on Linux). Default: yes.
-    /// Virtual machines' systems wake threads on the core of their waker, although others are idle;
-    /// there they wait until their waker has nothing to do. What else they may run on is asked
-    /// once, when they start.
+    /// Whether threads avoid the core that the calling thread uses when it hands out work (Linux
+    /// only, and only if the executor has no more threads than there are cores). Default: yes. In
+    /// virtual machines, Linux tends to wake a thread on the core of its waker although other cores
+    /// are idle, where it waits until the waker blocks. The set of allowed cores is read once, when
+    /// the threads start.
     pub spread_workers: bool,
-    /// Gas of a chunk's transactions from which on it ends early if it holds the frontier up.
+    /// Gas after which a chunk ends early, between two transactions, if it holds up the frontier.
     pub patience: u64,
 }
 
-/// Workers for each usual one while reads take long.
+/// Number of workers per configured worker while reads are slow.
 #[cfg(feature = "evm")]
 const IO_WORKERS_EACH: u16 = 8;
 
@@ -177,30 +181,30 @@ impl Default for Config {
     }
 }
 
-/// Workers for which the window grows. The further ahead a guess is the more often it is wrong,
-/// with any number of workers.
+/// Number of workers for which the window grows. The further ahead a transaction runs, the more
+/// often it conflicts, whatever the number of workers.
 const WINDOW_FOR: u32 = 2;
 
 impl Config {
-    /// Most workers that [`builder`](Self::builder) allows.
+    /// Maximum of `workers` in [`builder`](Self::builder).
     pub(crate) const MOST_WORKERS: u16 = 1_024;
-    /// Most workers on slow storage that it allows.
+    /// Maximum of `io_workers` in [`builder`](Self::builder).
     pub(crate) const MOST_IO_WORKERS: u16 = 8_192;
-    /// Widest window for each worker that it allows.
+    /// Maximum of `window_per_worker` in [`builder`](Self::builder).
     pub(crate) const MOST_WINDOW: u32 = 65_536;
 
-    /// Choices that are checked when all of them are made.
+    /// Returns a builder that checks all values in [`build`](ConfigBuilder::build).
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder::default()
     }
 
-    /// The default with this number of workers.
+    /// Returns the default configuration with `workers` workers.
     #[must_use]
     pub fn with_workers(workers: NonZeroU16) -> Self {
         Self { workers, ..Self::default() }
     }
 
-    /// The same choices, with the nearest allowed number for each one that is out of bounds.
+    /// Returns the configuration with each value clamped to its bounds.
     #[cfg(feature = "evm")]
     pub(crate) fn within_bounds(self) -> Self {
         let most = |most: u16| NonZeroU16::new(most).unwrap_or(NonZeroU16::MAX);
@@ -216,7 +220,7 @@ impl Config {
         }
     }
 
-    /// Workers where storage is slow.
+    /// Returns the number of workers for slow storage.
     #[cfg(feature = "evm")]
     pub(crate) fn most_workers(&self) -> u16 {
         match (self.workers.get(), self.io_workers) {
@@ -226,8 +230,9 @@ impl Config {
         }
     }
 
-    /// Bounds of the protocol for `workers` workers. `alone`: there is no other worker to speculate
-    /// with. `hands_over`: the caller goes on by other means where that much was wasted.
+    /// Returns the protocol's limits for `workers` workers. `alone` means that there is no other
+    /// worker to speculate with. `hands_over` is the amount of waste at which the protocol stops
+    /// speculating and the caller runs the rest by other means.
     #[cfg_attr(
         not(any(feature = "evm", test)),
         expect(dead_code, reason = "used by the Ethereum layer")
@@ -235,14 +240,14 @@ impl Config {
     pub(crate) fn limits(&self, workers: usize, alone: bool, hands_over: Option<Waste>) -> Limits {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
         let in_order = alone && self.policy != Policy::Forced(Forced::Speculative);
-        // One job on each worker and one waiting for it.
+        // One job running on each worker and one waiting for it.
         let job_capacity = workers.saturating_mul(2);
         let each = self.window_per_worker.max(1);
         let all = each.saturating_mul(workers);
-        // On slow storage speculation is never given up, and the window is as wide as possible: it
-        // is what hides latency.
+        // On slow storage speculation never ends early, and the window is as wide as possible,
+        // because it hides the latency.
         let waits = hands_over.is_none();
-        // With fewer transactions than that some workers would have no job, however short.
+        // A smaller window would leave some workers without a job.
         let most = each.saturating_mul(WINDOW_FOR).max(job_capacity);
         Limits {
             window: if waits { all } else { all.min(most) },
@@ -257,7 +262,8 @@ impl Config {
         }
     }
 
-    /// Whether transactions may run before their turn. If not, the whole block runs in order.
+    /// Returns whether transactions may run ahead of the frontier. If not, the whole block runs
+    /// sequentially.
     #[cfg(feature = "evm")]
     pub(crate) fn may_run_ahead(&self) -> bool {
         match self.policy {
@@ -267,8 +273,8 @@ impl Config {
         }
     }
 
-    /// Number of shards of the store: enough that workers seldom meet in one, and few for a small
-    /// block.
+    /// Returns the number of store shards: enough that workers rarely contend for one, and few for
+    /// a small block.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn shards(&self, workers: usize, transactions: usize) -> usize {
         transactions.clamp(1, workers.saturating_mul(16))

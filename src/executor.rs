@@ -1,4 +1,4 @@
-//! The entry points.
+//! Entry points: the executor, its requests, and one-off execution.
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
@@ -19,10 +19,11 @@ use revm::database::BundleState;
 use revm::database_interface::ErasedError;
 use std::sync::Arc;
 
-/// Executes blocks on threads that outlive them.
+/// Executes blocks on a pool of threads that outlives them.
 ///
-/// The calling thread is one of the workers. One block is executed at a time; what a block leaves
-/// behind is nothing but idle threads and memory for the next one, whatever happened in it.
+/// The calling thread is one of the workers, and one block is executed at a time. Whatever happens
+/// in a block, only idle threads and reusable memory remain afterwards, so the executor stays
+/// usable.
 #[derive(Debug)]
 pub struct Executor {
     config: Config,
@@ -32,10 +33,10 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// An executor with its threads: one fewer than workers.
+    /// Creates an executor and starts its threads, one fewer than there are workers.
     ///
     /// # Errors
-    /// The system refused to start a thread.
+    /// Returns an error if the system refuses to start a thread.
     pub fn new(config: Config) -> std::io::Result<Self> {
         let config = config.within_bounds();
         let workers = (config.workers.get(), config.most_workers());
@@ -43,21 +44,21 @@ impl Executor {
         Ok(Self { config, team, extensions: Extensions::default(), mutant: EvmMutant::None })
     }
 
-    /// The same executor with precompiles beside Ethereum's.
+    /// Adds precompiles to Ethereum's.
     #[must_use]
     pub fn with_precompiles(mut self, precompiles: Vec<Arc<dyn Precompile>>) -> Self {
         self.extensions.precompiles = precompiles.into();
         self
     }
 
-    /// The same executor with a fee that every transaction pays on top of its gas.
+    /// Adds a fee that every transaction pays on top of its gas.
     #[must_use]
     pub fn with_surcharge(mut self, surcharge: Arc<dyn Surcharge>) -> Self {
         self.extensions.surcharge = Some(surcharge);
         self
     }
 
-    /// The same executor with a custom EVM. Precompiles and surcharge are not asked then.
+    /// Runs transactions with a custom EVM, which ignores the precompiles and the surcharge.
     #[cfg(feature = "alloy")]
     #[must_use]
     pub(crate) fn with_evm(mut self, evm: Arc<dyn crate::evm::CustomEvm>) -> Self {
@@ -65,8 +66,8 @@ impl Executor {
         self
     }
 
-    /// The same executor for blocks whose caller does what surrounds the transactions: of a list
-    /// only what it says of them is compared.
+    /// Leaves the calls before and after the transactions to the caller; an access list is then
+    /// compared with the transactions only.
     #[cfg(feature = "alloy")]
     #[must_use]
     pub(crate) const fn with_surroundings_apart(mut self) -> Self {
@@ -74,13 +75,13 @@ impl Executor {
         self
     }
 
-    /// Whether the next blocks yield access lists.
+    /// Sets whether the next blocks return access lists.
     #[cfg(feature = "alloy")]
     pub(crate) const fn set_access_list(&mut self, is_asked_for: bool) {
         self.config.access_list = is_asked_for;
     }
 
-    /// The same executor with a seeded bug, for tests of the tests.
+    /// Seeds a bug, to test that the tests find it.
     #[cfg(feature = "mutants")]
     #[must_use]
     pub const fn with_mutant(mut self, mutant: EvmMutant) -> Self {
@@ -88,7 +89,7 @@ impl Executor {
         self
     }
 
-    /// The choices that it was made with, each within its bounds.
+    /// Returns the configuration, with each value clamped to its bounds.
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
@@ -96,14 +97,14 @@ impl Executor {
 
     /// Waits until no worker holds a block or a database any more.
     ///
-    /// A block does not wait for workers that it does not need: one that the system has suspended,
-    /// on a busy machine, may hold the block and its handle of the database for some milliseconds
-    /// after the result is there.
+    /// A block returns without waiting for workers that it no longer needs. On a busy machine, a
+    /// preempted worker may hold the block and its database handle for some milliseconds after the
+    /// result is returned.
     pub fn wait_idle(&mut self) {
         self.team.wait_idle();
     }
 
-    // What follows is compiled here, once: it has no type of the caller's.
+    // The methods below are not generic, so they are compiled once, in this crate.
 
     fn run(
         &mut self,
@@ -132,11 +133,11 @@ impl Executor {
     }
 }
 
-/// What goes with a block beside its state.
+/// Parent bundle, commit callback and cancellation token of a request.
 type RequestParts<'f> = (Option<Arc<BundleState>>, Option<OnCommit<'f>>, Option<CancellationToken>);
 
-/// Executes `block` on a borrowed database, on threads that are started for this call and end
-/// with it. Starting them costs about 50 microseconds for two workers; an [`Executor`] keeps its
+/// Executes `block` on a borrowed database, on threads that are started for this call and end with
+/// it. Starting the threads costs about 50 microseconds for two workers; an [`Executor`] keeps its
 /// threads.
 ///
 /// # Errors

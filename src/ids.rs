@@ -1,20 +1,20 @@
-//! The numbers of the protocol, each a type of its own so that no two can be swapped.
+//! Numbers of the protocol, each with its own type so that they cannot be confused.
 
 use core::fmt;
 
-/// Position of a transaction in its block, from 0. It fixes the serial order.
+/// Position of a transaction in its block, from 0. Positions define the sequential order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TxIndex(pub u32);
 
 impl TxIndex {
-    /// The next higher index.
+    /// Returns the next higher index.
     #[cfg_attr(not(feature = "engine"), doc(hidden))]
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// The index as a slice position.
+    /// Returns the index as a slice position.
     #[must_use]
     pub const fn position(self) -> usize {
         self.0 as usize
@@ -27,24 +27,24 @@ impl fmt::Display for TxIndex {
     }
 }
 
-/// The n-th run of one transaction, from 0. Runs that were blocked or failed count too.
+/// Number of an execution of a transaction, from 0. Blocked and failed executions count, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u32);
 
 impl Incarnation {
-    /// The incarnation after this one.
+    /// Returns the next incarnation.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 }
 
-/// The run of a transaction that produced an entry.
+/// The transaction and incarnation that wrote an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     /// The transaction.
     pub tx: TxIndex,
-    /// Its run.
+    /// The incarnation of that transaction.
     pub incarnation: Incarnation,
 }
 
@@ -54,48 +54,48 @@ impl fmt::Display for Version {
     }
 }
 
-/// One worker of a block, from 0. Worker 0 is the calling thread.
+/// Number of a worker in a block, from 0. Worker 0 is the calling thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub u16);
 
 impl WorkerId {
-    /// The thread that waits for the block's end.
+    /// The calling thread, which waits for the end of the block.
     pub const CALLER: Self = Self(0);
 }
 
-/// One private batch of a stretch, by its place in the plan.
+/// Number of a private batch in its stretch: its position in the plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId(pub u32);
 
-/// A contiguous range of transactions that one worker runs in order: the unit of dispatch.
+/// A contiguous range of transactions that one worker runs in block order: the unit of dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Chunk {
-    /// Its lowest transaction.
+    /// The lowest transaction.
     pub first: TxIndex,
-    /// One past its highest transaction; greater than `first`.
+    /// One past the highest transaction; greater than `first`.
     pub end: TxIndex,
 }
 
 impl Chunk {
-    /// Number of transactions.
+    /// Returns the number of transactions.
     #[must_use]
     pub const fn len(self) -> u32 {
         self.end.0.saturating_sub(self.first.0)
     }
 
-    /// Whether the range has no transaction.
+    /// Returns whether the range has no transaction.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.len() == 0
     }
 
-    /// The transactions of the chunk, lowest first.
+    /// Iterates over the transactions of the chunk, lowest first.
     pub fn indices(self) -> impl DoubleEndedIterator<Item = TxIndex> {
         (self.first.0..self.end.0).map(TxIndex)
     }
 }
 
-/// Something for each of consecutive transactions.
+/// One item for each of a range of consecutive transactions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PerTx<T> {
     first: TxIndex,
@@ -103,12 +103,12 @@ pub(crate) struct PerTx<T> {
 }
 
 impl<T> PerTx<T> {
-    /// `items` in order, the first of them that of transaction `first`.
+    /// Creates a table of `items`, the first of which belongs to transaction `first`.
     pub(crate) fn new(first: TxIndex, items: impl IntoIterator<Item = T>) -> Self {
         Self { first, items: items.into_iter().collect() }
     }
 
-    /// Place of `tx`; one below the first has a place that is out of reach.
+    /// Returns the position of `tx` in `items`; out of range for a transaction below `first`.
     const fn place(&self, tx: TxIndex) -> usize {
         tx.position().wrapping_sub(self.first.position())
     }
@@ -122,18 +122,18 @@ impl<T> PerTx<T> {
         self.items.get_mut(place)
     }
 
-    /// The first transaction that there is something for.
+    /// Returns the first transaction of the range.
     pub(crate) const fn first(&self) -> TxIndex {
         self.first
     }
 
-    /// One past the last.
+    /// Returns one past the last transaction of the range.
     pub(crate) fn end(&self) -> TxIndex {
         let len = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
         TxIndex(self.first.0.saturating_add(len))
     }
 
-    /// Each with its transaction.
+    /// Iterates over the items, each with its transaction.
     pub(crate) fn iter_mut(
         &mut self,
     ) -> impl DoubleEndedIterator<Item = (TxIndex, &mut T)> + ExactSizeIterator {

@@ -1,6 +1,7 @@
-//! Braid executes the transactions of an EVM block on many cores and returns exactly what
+//! Braid executes the transactions of an EVM block on several cores and returns exactly what
 //! executing them one by one would return: outcomes, gas, logs, receipts, requests, and the state
-//! changes with their reverts. On any number of workers, under any schedule, and it terminates.
+//! changes with their reverts. This holds for any number of workers and any schedule, and every
+//! block terminates.
 //!
 //! ```
 //! # #[cfg(feature = "evm")] {
@@ -31,19 +32,19 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Executor`], [`Block`], [`BlockOutput`], [`BlockError`] | for nodes: execute, stream, build |
-//! | `AsyncExecutor` | the same for asynchronous callers (feature `tokio`) |
-//! | [`Config`], [`Mode`], [`Policy`] | choices; none but the mode changes a result |
-//! | [`StateSource`], [`Precompile`], [`Surcharge`], [`TransactionPool`] | what a user may bring |
+//! | [`Executor`], [`Block`], [`BlockOutput`], [`BlockError`] | execute, stream or build a block |
+//! | `AsyncExecutor` | the executor for asynchronous callers (feature `tokio`) |
+//! | [`Config`], [`Mode`], [`Policy`] | configuration; only a few settings change results |
+//! | [`StateSource`], [`Precompile`], [`Surcharge`], [`TransactionPool`] | traits to implement |
 //!
 //! # Stability
 //!
-//! What these rows name follows Semantic Versioning. `Block` and `ChainRules` get new fields: write
-//! `..Block::default()`. The engine - modules `protocol` (the commit protocol), `mv` (the
-//! multi-version store), `worker`, `runtime`, `schedule`, `trace` - is documented with the feature
-//! `engine`; it is for tests, models and other machines than the EVM, builds without revm, and may
-//! change in any release. So may what the features `testing`, `mutants` and `trace` add, which are
-//! for this project's own tests.
+//! The items in this table follow Semantic Versioning. `Block` and `ChainRules` gain fields over
+//! time: write `..Block::default()`. The engine, that is the modules `protocol` (the commit
+//! protocol), `mv` (the multi-version store), `worker`, `runtime`, `schedule` and `trace`, is
+//! documented with the feature `engine`. It serves tests, models and machines other than the EVM,
+//! builds without revm, and may change in any release. So may the items added by the features
+//! `testing`, `mutants` and `trace`, which exist for this project's own tests.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

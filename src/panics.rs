@@ -1,23 +1,23 @@
-//! Panics of what users bring: databases, precompiles, conditions, callbacks.
+//! Catching panics in the caller's code: databases, precompiles, conditions, callbacks.
 
 use core::any::Any;
 use core::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// The payload of a panic that was caught.
+/// The payload of a caught panic.
 ///
-/// Dropping a payload may panic as well, on whichever thread drops it: that second panic ends here,
-/// and its payload is leaked.
+/// Dropping a payload may panic again, on whichever thread drops it. That second panic is caught,
+/// too, and its payload is leaked.
 pub struct Payload(Option<Box<dyn Any + Send>>);
 
 impl Payload {
-    /// The payload as a `T`, if it is one.
+    /// Returns the payload as a `T`, if it is one.
     #[must_use]
     pub fn downcast_ref<T: Any>(&self) -> Option<&T> {
         self.0.as_ref()?.downcast_ref()
     }
 
-    /// Goes on panicking.
+    /// Resumes the panic.
     pub(crate) fn resume(mut self) -> ! {
         resume_unwind(self.0.take().unwrap_or_else(|| Box::new(())))
     }
@@ -38,7 +38,7 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// What `run` returns, or the payload of its panic.
+/// Runs `run` and returns its result, or the payload of its panic.
 pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Payload> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|payload| Payload(Some(payload)))
 }
@@ -47,7 +47,7 @@ pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Payload> {
 mod tests {
     use super::*;
 
-    /// Panics when it is dropped, `0` times more.
+    /// Panics when it is dropped, with a payload that does the same `0` times more.
     struct Again(u32);
 
     impl Drop for Again {

@@ -1,6 +1,6 @@
 //! Spans of [`tracing`](https://docs.rs/tracing), compiled in with the feature `tracing`.
 //!
-//! Without the feature a span has no size and nothing to drop, and its fields are not computed.
+//! Without the feature, a span has no size and no destructor, and its fields are not computed.
 
 /// Opens a span that lasts as long as the value: `let _span = span!(TRACE, "run", tx = tx.0)`.
 macro_rules! span {
@@ -17,18 +17,18 @@ macro_rules! span {
 }
 pub(crate) use span;
 
-/// A span where none are compiled in.
+/// A span in a build without the feature.
 #[cfg(not(feature = "tracing"))]
 pub(crate) struct Off;
 
-/// The span of the thread that sets a block up: those of all its workers lie in it.
+/// The span of the thread that sets up a block; the spans of all workers are its children.
 pub(crate) struct Parent {
     #[cfg(feature = "tracing")]
     span: tracing::Span,
 }
 
 impl Parent {
-    /// The span in which the calling thread is.
+    /// Returns the current span of the calling thread.
     pub(crate) fn current() -> Self {
         Self {
             #[cfg(feature = "tracing")]
@@ -36,13 +36,13 @@ impl Parent {
         }
     }
 
-    /// Enters it on another thread, as long as the value lasts.
+    /// Enters the span on another thread, until the returned guard is dropped.
     #[cfg(feature = "tracing")]
     pub(crate) fn enter(&self) -> tracing::span::Entered<'_> {
         self.span.enter()
     }
 
-    /// Nothing.
+    /// Does nothing.
     #[cfg(not(feature = "tracing"))]
     #[expect(clippy::unused_self, reason = "with the feature it is used")]
     pub(crate) const fn enter(&self) -> Off {
@@ -50,7 +50,7 @@ impl Parent {
     }
 }
 
-/// What a build without the feature pays.
+/// A build without the feature pays nothing.
 #[cfg(not(feature = "tracing"))]
 const _: () = {
     assert!(size_of::<Off>() == 0 && size_of::<Parent>() == 0);

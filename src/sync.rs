@@ -1,8 +1,8 @@
-//! The one place that chooses between std with crossbeam and loom.
+//! Synchronization primitives: std and crossbeam, or loom in builds with `--cfg braid_loom`.
 //!
-//! Everything that two threads share goes through these names, so that loom sees it when the
-//! crate is built with `--cfg braid_loom`. A panic never happens under one of these locks
-//! except through a bug of ours, so poisoning is not passed on: [`Mutex::lock`] returns the data.
+//! Everything that threads share goes through these names, so that loom can observe it. Only a bug
+//! in Braid could panic under one of these locks, so poisoning is ignored: [`Mutex::lock`] returns
+//! the data.
 
 #[cfg(not(braid_loom))]
 mod real {
@@ -36,7 +36,7 @@ pub(crate) use crossbeam_channel::TryRecvError;
 use real::fence;
 pub(crate) use real::{AtomicBool, AtomicU32, AtomicU64, MutexGuard, Receiver, Sender, bounded};
 use std::sync::TryLockError;
-/// For hints, by which nothing is ordered, so that loom need not see them.
+/// For hints, which order nothing, so that loom need not observe them.
 pub(crate) use std::sync::atomic::AtomicU32 as HintU32;
 pub(crate) use std::sync::atomic::Ordering::SeqCst;
 
@@ -61,11 +61,11 @@ impl<T> Mutex<T> {
         self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The lock, unless another thread holds it.
+    /// Acquires the lock, unless another thread holds it.
     ///
     /// A thread that posts something and then fails here may rely on the holder, if the holder
-    /// looks again after dropping the guard: either the post is seen by that look, or the lock is
-    /// seen free here. That is a store followed by a load on both sides, which only fences order.
+    /// looks again after dropping the guard: either that look sees the post, or this call finds the
+    /// lock free. Both sides store first and load afterwards, which only fences order.
     pub(crate) fn try_lock(&self) -> Option<TryGuard<'_, T>> {
         fence(SeqCst);
         #[cfg(braid_loom)]
@@ -88,13 +88,13 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Holds a lock that was free when it was tried.
+/// Guard of a lock that was acquired with [`Mutex::try_lock`].
 #[derive(Debug)]
 pub(crate) struct TryGuard<'a, T> {
     guard: MutexGuard<'a, T>,
     #[cfg(braid_loom)]
     _held: loom_held::Held<'a>,
-    /// Declared last, so it is dropped last: the fence comes after the unlocking.
+    /// Declared last, so that it is dropped last: the fence must follow the unlock.
     _then: FenceOnDrop,
 }
 

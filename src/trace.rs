@@ -1,7 +1,7 @@
-//! A log of what happens in a block, in order, for those who replay it.
+//! A log of the events of a block, in order, for replays in tests.
 //!
-//! It is compiled in with the feature `trace` and kept only where the caller asked for it. Without
-//! the feature a log is nothing, its tickets are nothing, and what would be noted is not made.
+//! It is compiled in with the feature `trace` and records only if the caller switches it on.
+//! Without the feature, logs and tickets have no size and events are not constructed.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -9,11 +9,11 @@ use core::marker::PhantomData;
 #[cfg(all(feature = "trace", not(braid_loom)))]
 use crate::sync::{AtomicU64, Mutex, SeqCst};
 
-/// Tickets of all logs of the process: what two logs noted can be put into one order.
+/// Next ticket, shared by all logs of the process, so that the events of two logs can be ordered.
 #[cfg(all(feature = "trace", not(braid_loom)))]
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// When something was noted. Later notes have higher tickets, also in other logs.
+/// Sequence number of a recorded event. Later events have higher tickets, across logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket {
     #[cfg(all(feature = "trace", not(braid_loom)))]
@@ -21,7 +21,7 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Before everything that is noted from here on.
+    /// Returns a ticket that is not higher than that of any later event.
     pub(crate) fn now() -> Self {
         Self {
             #[cfg(all(feature = "trace", not(braid_loom)))]
@@ -35,7 +35,7 @@ impl Ticket {
     }
 }
 
-/// Events with their tickets.
+/// A log of events with their tickets.
 pub struct Log<E> {
     #[cfg(all(feature = "trace", not(braid_loom)))]
     events: Option<Mutex<Vec<(Ticket, E)>>>,
@@ -43,7 +43,7 @@ pub struct Log<E> {
 }
 
 impl<E> Log<E> {
-    /// A log that keeps nothing.
+    /// Creates a log that records nothing.
     pub(crate) const fn off() -> Self {
         Self {
             #[cfg(all(feature = "trace", not(braid_loom)))]
@@ -52,7 +52,7 @@ impl<E> Log<E> {
         }
     }
 
-    /// A log that keeps everything, if the feature is there.
+    /// Creates a log that records everything, if the feature is enabled.
     #[must_use]
     pub fn on() -> Self {
         Self {
@@ -62,7 +62,7 @@ impl<E> Log<E> {
         }
     }
 
-    /// Whether anything is kept.
+    /// Returns whether the log records.
     pub(crate) const fn is_on(&self) -> bool {
         #[cfg(all(feature = "trace", not(braid_loom)))]
         let on = self.events.is_some();
@@ -71,8 +71,8 @@ impl<E> Log<E> {
         on
     }
 
-    /// Notes an event, which is made only if it is kept. What is noted under a lock is in the
-    /// order of that lock.
+    /// Records an event, which is constructed only if the log records. Events noted under a lock
+    /// are in the order of that lock.
     #[inline]
     pub(crate) fn note(&self, event: impl FnOnce() -> E) -> Ticket {
         #[cfg(all(feature = "trace", not(braid_loom)))]
@@ -87,7 +87,7 @@ impl<E> Log<E> {
         Ticket::default()
     }
 
-    /// The same log with all that was kept; nothing is left here.
+    /// Moves the recorded events into a new log, and leaves this one empty.
     pub(crate) fn take(&self) -> Self {
         #[cfg(all(feature = "trace", not(braid_loom)))]
         if let Some(events) = &self.events {
@@ -97,7 +97,7 @@ impl<E> Log<E> {
         Self::off()
     }
 
-    /// What was kept, in order.
+    /// Returns the recorded events, in order.
     #[must_use]
     pub fn into_events(self) -> Vec<(Ticket, E)> {
         #[cfg(all(feature = "trace", not(braid_loom)))]
@@ -114,6 +114,6 @@ impl<E> fmt::Debug for Log<E> {
     }
 }
 
-/// What a build without the feature pays.
+/// A build without the feature pays nothing.
 #[cfg(not(feature = "trace"))]
 const _: () = assert!(size_of::<Log<String>>() == 0 && size_of::<Ticket>() == 0);

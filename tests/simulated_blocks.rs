@@ -1,7 +1,7 @@
 //! Random hostile blocks under seeded schedules of the simulated runtime, with the real EVM and
 //! with faults, against sequential execution.
 //!
-//! A failure prints its seed. `braid sim --blocks 1 --seed <seed>` replays it; `BRAID_SIM_RUNS=10` runs ten
+//! A failure prints its seed. `braid-lab sim --blocks 1 --seed <seed>` replays it; `BRAID_SIM_RUNS=10` runs ten
 //! times as many.
 
 use crate::support::chosen::is_chosen;
@@ -55,7 +55,7 @@ fn blocks_under_random_schedules_equal_sequential_execution() {
         let judged = judge(&mut simulator, &scenario);
         match &judged.verdict {
             Ok(ending) => seen.note(*ending, &judged),
-            Err(wrong) => panic!("braid sim --blocks 1 --seed {seed}: {wrong}\n{scenario}"),
+            Err(wrong) => panic!("braid-lab sim --blocks 1 --seed {seed}: {wrong}\n{scenario}"),
         }
     }
     println!("{seeds} schedules: {seen:?}");
@@ -122,7 +122,9 @@ fn whole_blocks_under_random_schedules_equal_sequential_execution() {
         let judged = judge(&mut simulator, &scenario);
         match &judged.verdict {
             Ok(ending) => *endings.entry(*ending).or_insert(0) += 1,
-            Err(wrong) => panic!("braid sim --whole --blocks 1 --seed {seed}: {wrong}\n{scenario}"),
+            Err(wrong) => {
+                panic!("braid-lab sim --whole --blocks 1 --seed {seed}: {wrong}\n{scenario}")
+            }
         }
         let Stats { parts: of_parts, lane_rounds, helped_batches, .. } = judged.stats;
         parts += of_parts;
@@ -160,7 +162,7 @@ fn blocks_with_lists_under_random_schedules_equal_sequential_execution() {
         match &judged.verdict {
             Ok(ending) => *endings.entry(*ending).or_insert(0) += 1,
             Err(wrong) => {
-                panic!("braid sim --lists{whole} --blocks 1 --seed {seed}: {wrong}\n{scenario}")
+                panic!("braid-lab sim --lists{whole} --blocks 1 --seed {seed}: {wrong}\n{scenario}")
             }
         }
         *lists.entry(judged.lists).or_insert(0) += 1;
@@ -193,7 +195,7 @@ fn declared_blocks_under_random_schedules_equal_sequential_execution() {
         let whole = if scenario.whole { " --whole" } else { "" };
         let judged = judge(&mut simulator, &scenario);
         if let Err(wrong) = &judged.verdict {
-            panic!("braid sim --declared{whole} --blocks 1 --seed {seed}: {wrong}\n{scenario}");
+            panic!("braid-lab sim --declared{whole} --blocks 1 --seed {seed}: {wrong}\n{scenario}");
         }
         left += judged.undeclared;
         if scenario.declared == Some(DeclaredWish::Honest) {

@@ -1,10 +1,10 @@
-//! The EVM of an `EvmFactory` in the workers.
+//! Adapter that runs the EVMs of an `EvmFactory` on the workers.
 //!
-//! Such an EVM pays fees as it likes: it loads the beneficiary and adds to its balance. Recorded,
-//! that would make each transaction depend on the one before it. But what is loaded only when the
-//! outermost call has ended can no longer be seen by the code of the transaction. So a balance that
-//! is loaded then, of an account that gets fees, is not read: the EVM is shown a made-up account,
-//! and what it has added to that is the fee.
+//! Such an EVM pays fees in its own way: it loads the beneficiary and adds to its balance. If that
+//! load were recorded, each transaction would depend on the one before it. But the code of a
+//! transaction cannot see anything that is loaded after its outermost call has ended. So if a fee
+//! account is loaded then, its balance is not read: the EVM is given a made-up account, and the
+//! amount it adds to the made-up balance is the fee.
 
 use crate::evm::{Block, CustomEvm, CustomRun, Rejection, Surcharge, ViewStopped};
 use alloy_evm::{Evm, EvmEnv, EvmError, EvmFactory, InvalidTxError};
@@ -18,29 +18,29 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::{Account, AccountInfo, Bytecode, EvmState};
 use revm::{Database, Inspector};
 
-/// How the EVM of a factory pays fees.
+/// How the EVMs of a factory pay fees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fees {
-    /// In whatever way. Each transaction is taken to depend on all before it that paid a fee to the
-    /// same account, so hardly any two of them run at the same time.
+    /// In any way. Each transaction depends on every earlier transaction that paid a fee to the
+    /// same account, so transactions hardly ever run in parallel.
     Recorded,
-    /// By additions only: once the outermost call of a transaction has ended, the EVM does nothing
-    /// with the beneficiary and the vault but add to their balances, as revm's journal does it (a
-    /// sum that does not fit is dropped), and nothing that it does depends on these two accounts.
-    /// Frames are reported to the inspector, as revm's `InspectorHandler` does it; with an
-    /// inspector it executes as without one.
+    /// By additions only. After the outermost call of a transaction has ended, the EVM does nothing
+    /// with the beneficiary and the vault but add to their balances, in the way of revm's journal
+    /// (an addition that overflows is dropped), and nothing else it does depends on these two
+    /// accounts. Frames are reported to the inspector, as revm's `InspectorHandler` does, and the
+    /// inspector does not change the execution.
     ///
-    /// What other than an addition can be seen in the result makes the transaction run again with
-    /// every read recorded. An amount that depends on the balance cannot be seen: results are wrong
-    /// then.
+    /// If the result shows any change other than an addition, the transaction runs again with every
+    /// read recorded. An amount that depends on the balance cannot be detected; results are then
+    /// wrong.
     Deferred {
-        /// A second account that every transaction pays, such as that of a rollup's fees.
+        /// A second account that every transaction pays, such as the fee vault of a rollup.
         vault: Option<Address>,
     },
 }
 
-/// Who gets the EVM's own second fee. How much it is the EVM says.
+/// Receiver of an EVM's own second fee. The EVM itself determines the amount.
 #[derive(Debug)]
 pub(super) struct Vault(pub(super) Address);
 
@@ -49,13 +49,13 @@ impl Surcharge for Vault {
         self.0
     }
 
-    /// Ours is not asked.
+    /// Never called: the EVM determines the amount.
     fn amount(&self, _: &TxEnv) -> U256 {
         U256::ZERO
     }
 }
 
-/// The EVMs of `F` as the workers use them.
+/// Runs EVMs of the factory `F` on the workers.
 pub(super) struct FactoryEvm<F> {
     pub(super) factory: F,
     pub(super) fees: Fees,
@@ -90,7 +90,8 @@ where
             let shown = Shown { view, watch: Some(&watch) };
             let mut evm = self.factory.create_evm_with_inspector(shown, env(), Frames(&watch));
             evm.set_inspector_enabled(true);
-            // An error may come of an account that was made up.
+            // After an error the transaction runs again: a made-up account may have caused the
+            // error.
             if let Ok(ResultAndState { result, mut state }) = evm.transact_raw(tx.clone())
                 && let Some(deferred) = watch.take(&mut state)
             {
@@ -120,7 +121,8 @@ fn rejection<E: EvmError>(error: E) -> Rejection {
     }
 }
 
-/// Watches one transaction: where its outermost call ends, and which fee accounts are loaded later.
+/// Observes one transaction: when its outermost call ends, and which fee accounts are loaded after
+/// that.
 #[derive(Debug)]
 struct Watch {
     deferred: [Option<Address>; 2],
@@ -128,7 +130,7 @@ struct Watch {
     /// Calls and creations that have begun and not ended.
     open: Cell<u64>,
     has_ended: Cell<bool>,
-    /// Something happened that is no addition to a balance.
+    /// Whether anything happened other than an addition to a balance.
     is_broken: Cell<bool>,
 }
 
@@ -149,7 +151,7 @@ impl Watch {
     }
 
     fn begin(&self) {
-        // What is made up must not be seen by code.
+        // Code must never run after a made-up account was loaded.
         let seen = self.loaded.iter().any(Cell::get);
         self.is_broken.set(self.is_broken.get() || seen);
         self.has_ended.set(false);
@@ -162,7 +164,8 @@ impl Watch {
         self.has_ended.set(open == 0);
     }
 
-    /// Takes what was added to made-up accounts out of `state`; `None` if it was not only added.
+    /// Removes the made-up accounts from `state` and returns the amounts added to them; `None` if
+    /// anything else happened to them.
     fn take(&self, state: &mut EvmState) -> Option<[Option<U256>; 2]> {
         let mut amounts = [None; 2];
         for ((address, loaded), amount) in self.deferred.iter().zip(&self.loaded).zip(&mut amounts)
@@ -176,13 +179,13 @@ impl Watch {
     }
 }
 
-/// An account that is shown instead of one that is not read. Neither what is added nor what is
-/// taken away fits badly.
+/// Returns the account that is shown in place of a fee account. Its balance leaves room for
+/// additions and for subtractions.
 fn made_up() -> AccountInfo {
     AccountInfo { balance: U256::ONE << 255, nonce: 1, ..AccountInfo::default() }
 }
 
-/// What was added to the balance of a made-up account, if that is all.
+/// Returns the amount added to a made-up account's balance; `None` if anything else changed.
 fn added(account: &Account) -> Option<U256> {
     let before = made_up();
     let same = account.info.nonce == before.nonce
@@ -193,7 +196,7 @@ fn added(account: &Account) -> Option<U256> {
     account.info.balance.checked_sub(before.balance).filter(|_| same)
 }
 
-/// The state as it is shown to the EVM.
+/// The database that the EVM sees: the view, with made-up fee accounts.
 struct Shown<'a> {
     view: &'a mut dyn Database<Error = ViewStopped>,
     watch: Option<&'a Watch>,
@@ -237,7 +240,7 @@ impl Database for Shown<'_> {
     }
 }
 
-/// Tells `Watch` of frames.
+/// Inspector that reports frames to `Watch`.
 struct Frames<'a>(&'a Watch);
 
 impl<CTX, T: InterpreterTypes, I, R> Inspector<CTX, T, I, R> for Frames<'_> {

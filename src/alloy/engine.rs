@@ -1,4 +1,4 @@
-//! What the executors of a factory share.
+//! The threads and settings shared by the executors of a factory.
 
 use crate::config::{Config, Mode};
 use crate::evm::{CustomEvm, Precompile, Surcharge};
@@ -6,11 +6,11 @@ use crate::executor::Executor;
 use crate::sync::{AtomicU64, Mutex, SeqCst};
 use std::sync::Arc;
 
-/// Most executors that wait for a block with their threads. More blocks at once get executors whose
-/// threads end with them.
+/// Maximum number of idle executors whose threads are kept for later blocks. The threads of any
+/// others end with their block.
 const IDLE_EXECUTORS: usize = 2;
 
-/// What the executors of a factory share, and those of its clones.
+/// Settings and threads shared by the executors of a factory and of its clones.
 #[derive(Clone)]
 pub(super) struct Engine {
     pub(super) config: Config,
@@ -20,7 +20,7 @@ pub(super) struct Engine {
     pub(super) shared: Arc<Shared>,
 }
 
-/// Threads that are free, and what has been counted.
+/// Idle executors, and the counters.
 #[derive(Default)]
 pub(super) struct Shared {
     idle: Mutex<Vec<Executor>>,
@@ -40,7 +40,7 @@ impl Engine {
         }
     }
 
-    /// Whether transactions pay a fee that their own `Evm` knows nothing of.
+    /// Returns whether transactions pay a surcharge that their own `Evm` does not know.
     pub(super) const fn takes_surcharge(&self) -> bool {
         self.surcharge.is_some() && self.evm.is_none()
     }
@@ -62,8 +62,8 @@ impl Engine {
         })
     }
 
-    /// Lends an executor to `run`. It is not lent again if `run` panics. `lists`: it yields access
-    /// lists.
+    /// Lends an executor to `run`, which makes it record access lists if `lists` is set. The
+    /// executor is dropped if `run` panics.
     pub(super) fn with<T>(
         &self,
         (transactions, lists): (usize, bool),
@@ -84,7 +84,7 @@ impl Engine {
         if idle.len() < IDLE_EXECUTORS {
             idle.push(executor);
         } else {
-            // Its threads are waited for.
+            // Dropping waits for the threads, so it happens without the lock.
             drop(idle);
             drop(executor);
         }

@@ -1,4 +1,4 @@
-//! One block.
+//! Execution of one block.
 
 use super::engine::Engine;
 use super::finish::finish;
@@ -28,23 +28,23 @@ use revm::database_interface::bal::BalState;
 use revm::primitives::hardfork::SpecId;
 use revm::{Database, context::Block as _};
 
-/// Executes one block: whole, on many cores, or one transaction at a time, in sequence.
+/// Executes one block: either whole and in parallel, or one transaction at a time, sequentially.
 pub struct BraidBlockExecutor<'a, E, Spec, R: ReceiptBuilder> {
     ethereum: EthBlockExecutor<'a, E, Spec, R>,
     engine: &'a Engine,
-    /// Where the database keeps its access lists.
+    /// Returns the access lists kept by the database.
     lists: Option<fn(&mut E) -> &mut BalState>,
 }
 
-/// Gas limit that a transfer of nothing to oneself needs at most.
+/// Upper bound on the gas that an empty transfer to its own sender needs.
 const TRANSFER_GAS: u64 = 21_000;
 
 type DbError<E> = <<E as Evm>::DB as Database>::Error;
 
-/// What running the transactions came to.
+/// Result of running the transactions.
 struct Ran<E: Evm> {
     committed: Vec<Committed>,
-    /// What they have accessed, if that was asked for.
+    /// The accesses of the transactions, if they were to be recorded.
     access_list: Option<AccessList>,
     ended: Result<(), BlockError<ServedError<DbError<E>>>>,
 }
@@ -69,15 +69,16 @@ where
     E: Evm<DB: ListDatabase>,
     R: ReceiptBuilder,
 {
-    /// The same executor with access lists (EIP-7928), for a block that is executed whole.
+    /// Enables access lists (EIP-7928) for a block that is executed whole.
     ///
-    /// - If the database builds a list (`with_bal_builder`), that is the list of the block, each
-    ///   change at its index: 0 before the transactions, 1 to n the transactions, n + 1 after them.
+    /// - If the database builds a list (`with_bal_builder`), it becomes the list of the block, with
+    ///   each change at its index: 0 before the transactions, 1 to n for the transactions, n + 1
+    ///   after them.
     /// - If the database has a list (`with_bal`), the block is executed with it as with
-    ///   [`Block::access_list`](crate::Block::access_list). A list that is not that of the block is
-    ///   an error: `BlockValidationError::Other` with an
-    ///   [`AccessListError`](crate::AccessListError). The list is taken out of the database. One
-    ///   with `allow_db_fallback` need not be that of the block: it is not looked at.
+    ///   [`Block::access_list`](crate::Block::access_list), and the list is taken out of the
+    ///   database. A list that does not match the block causes `BlockValidationError::Other` with
+    ///   an [`AccessListError`](crate::AccessListError). A list with `allow_db_fallback` need not
+    ///   match the block, and is ignored.
     #[must_use]
     pub fn with_access_lists(mut self) -> Self {
         self.lists = Some(|evm| evm.db_mut().bal_state_mut());
@@ -90,7 +91,8 @@ where
     E: Evm<DB: StateDB, Spec = SpecId, BlockEnv = BlockEnv, HaltReason = HaltReason, Tx = TxEnv>,
     R: ReceiptBuilder,
 {
-    /// The transactions alone: what surrounds them is the Ethereum executor's.
+    /// Returns a block of the transactions alone; the Ethereum executor does what precedes and
+    /// follows them.
     fn block(&self, transactions: Vec<TxEnv>) -> Block {
         Block {
             cfg: self.ethereum.evm.cfg_env().clone(),
@@ -105,7 +107,7 @@ where
         }
     }
 
-    /// Runs the transactions on all workers while this thread reads the database for them.
+    /// Runs the transactions on all workers while this thread reads the database on their behalf.
     fn run(&mut self, block: Block, lists: bool) -> std::io::Result<Ran<E>> {
         let count = block.transactions.len();
         let workers = usize::from(self.engine.config().workers.get());
@@ -136,8 +138,8 @@ where
         })
     }
 
-    /// The first transaction of a block with calls after its transactions, from a sender without
-    /// code.
+    /// Returns the first transaction whose sender has no code, if the block has system calls after
+    /// its transactions.
     fn first_plain(&mut self, block: &Block) -> Option<TxEnv> {
         let transactions = &block.transactions;
         let transactions =
@@ -150,20 +152,20 @@ where
         transactions.into_iter().find(|tx| has_no_code(tx)).cloned()
     }
 
-    /// Makes precompiles warm for the calls after the transactions: revm does so with the first
-    /// transaction of an EVM, and the ones of this block ran in others. It is run on the state
-    /// before the block, in which `first` is valid, calls a sender without code, and nothing of it
-    /// is committed.
+    /// Makes precompiles warm for the system calls after the transactions. revm does so with the
+    /// first transaction of an EVM, and the transactions of this block ran in other EVMs. So this
+    /// runs a call to the sender of `first`, on the state before the block, where `first` is valid
+    /// and its sender has no code, and does not commit it.
     fn warm_precompiles(&mut self, first: &TxEnv) {
         let TxEnv { caller, nonce, gas_price, chain_id, .. } = *first;
         let (kind, gas_limit) = (TxKind::Call(caller), first.gas_limit.min(TRANSFER_GAS));
         let nothing =
             TxEnv { caller, nonce, gas_price, chain_id, kind, gas_limit, ..TxEnv::default() };
-        // If it fails, precompiles that no system contract of Ethereum calls stay cold.
+        // If it fails, precompiles stay cold; Ethereum's system contracts call none of them.
         let _ = self.ethereum.evm.transact_raw(nothing);
     }
 
-    /// Commits what the transactions have left, in order.
+    /// Commits the state changes of the transactions, in block order.
     fn commit(
         &mut self,
         committed: Vec<Committed>,
@@ -201,7 +203,7 @@ where
         Ok(())
     }
 
-    /// The error that the Ethereum executor gives for it.
+    /// Converts `error` into the error that the Ethereum executor would return.
     fn error(
         &self,
         error: BlockError<ServedError<DbError<E>>>,

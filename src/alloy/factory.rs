@@ -1,4 +1,4 @@
-//! Makes executors that share threads.
+//! A factory of block executors that share threads.
 
 use super::custom_evm::{FactoryEvm, Fees, Vault};
 use super::engine::{Engine, Shared};
@@ -23,13 +23,13 @@ use revm::context::{BlockEnv, TxEnv};
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 
-/// A block executor factory whose executors run whole blocks on many cores.
+/// A block executor factory whose executors run whole blocks in parallel.
 ///
-/// Threads are started when the first block is executed, and those of two blocks are kept. Blocks
-/// executed at the same time have threads of their own; beyond two, these end with their block.
-/// Clones share threads, and what is counted.
+/// Threads start with the first block. Blocks executed at the same time have separate threads; the
+/// threads of up to two blocks are kept for later blocks, and any others end with their block.
+/// Clones share the threads and the counters.
 ///
-/// With [`new`](Self::new) the workers run Braid's own EVM, which is the fastest; with
+/// With [`new`](Self::new) the workers run Braid's own EVM, which is the fastest. With
 /// [`with_evm_factory`](BraidExecutorFactory::with_evm_factory) they run EVMs of the factory `F`.
 #[derive(Clone)]
 pub struct BraidExecutorFactory<R = AlloyReceiptBuilder, Spec = EthSpec, F = EthEvmFactory> {
@@ -37,15 +37,15 @@ pub struct BraidExecutorFactory<R = AlloyReceiptBuilder, Spec = EthSpec, F = Eth
     engine: Engine,
 }
 
-/// How often which entry was used.
+/// Counts of the blocks and transactions executed through each entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Executions {
     /// Blocks that were executed whole, by Braid.
     pub blocks: u64,
-    /// Their transactions.
+    /// Transactions of those blocks.
     pub transactions: u64,
-    /// Transactions that were executed one at a time, in sequence on the calling thread.
+    /// Transactions that were executed one at a time, sequentially on the calling thread.
     pub sequential: u64,
 }
 
@@ -59,26 +59,26 @@ impl<R, Spec, F> fmt::Debug for BraidExecutorFactory<R, Spec, F> {
 }
 
 impl<R, Spec> BraidExecutorFactory<R, Spec> {
-    /// A factory for blocks of the chain `spec`. Of `config` the mode does not matter, because
-    /// alloy-evm's `execute_block` validates, nor does `access_list`: see
-    /// [`with_access_lists`](super::BraidBlockExecutor::with_access_lists).
+    /// Creates a factory for blocks of the chain `spec`. Two fields of `config` are ignored: the
+    /// mode, because alloy-evm's `execute_block` always validates, and `access_list`, which
+    /// [`with_access_lists`](super::BraidBlockExecutor::with_access_lists) replaces.
     pub fn new(receipt_builder: R, spec: Spec, config: Config) -> Self {
         let ethereum =
             EthBlockExecutorFactory::new(receipt_builder, spec, EthEvmFactory::default());
         Self { ethereum, engine: Engine::new(config) }
     }
 
-    /// The same factory with precompiles beside Ethereum's, for blocks that are executed whole. The
-    /// calls for single transactions use those of their `Evm`.
+    /// Adds precompiles to Ethereum's, for blocks that are executed whole. Calls for single
+    /// transactions use the precompiles of their `Evm`.
     #[must_use]
     pub fn with_precompiles(mut self, precompiles: Vec<Arc<dyn Precompile>>) -> Self {
-        // What clones share was made without them.
+        // The shared executors were made without these precompiles.
         self.engine = Engine { precompiles, shared: Arc::default(), ..self.engine };
         self
     }
 
-    /// The same factory with a fee that every transaction pays on top of its gas, for blocks that
-    /// are executed whole. The calls for single transactions know nothing of it, and so they fail.
+    /// Adds a fee that every transaction pays on top of its gas, for blocks that are executed
+    /// whole. Calls for single transactions then fail, because they cannot charge it.
     #[must_use]
     pub fn with_surcharge(mut self, surcharge: Arc<dyn Surcharge>) -> Self {
         let surcharge = Some(surcharge);
@@ -95,11 +95,12 @@ where
         + Sync
         + 'static,
 {
-    /// A factory whose workers run EVMs of `evm_factory`, with their precompiles and their rules of
-    /// gas and fees, one for each transaction. It must say how they pay `fees`.
+    /// Creates a factory whose workers run EVMs of `evm_factory`, with their own precompiles and
+    /// rules for gas and fees, one EVM per transaction. `fees` must state how these EVMs pay fees.
     ///
-    /// What a worker runs may run again, at the same time, on states that never come about: the
-    /// EVM must be a function of the transaction and of what it reads from its database.
+    /// A worker may run a transaction several times, concurrently, and on states that never occur
+    /// in the block. So an EVM must be a function of the transaction and of its reads from the
+    /// database.
     pub fn with_evm_factory(
         receipt_builder: R,
         spec: Spec,
@@ -118,7 +119,7 @@ where
 }
 
 impl<R, Spec, F> BraidExecutorFactory<R, Spec, F> {
-    /// How often which entry has been used so far.
+    /// Returns the counts so far.
     #[must_use]
     pub fn executions(&self) -> Executions {
         let Shared { blocks, transactions, sequential, .. } = &*self.engine.shared;

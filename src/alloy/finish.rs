@@ -1,6 +1,6 @@
-//! What follows the transactions, as the executable specification has it where alloy-evm 0.39 has
-//! it otherwise: withdrawals are paid before the contracts for requests are called, and a block is
-//! invalid if such a contract has no code or a deposit event has another layout.
+//! The end of a block, corrected where alloy-evm 0.39 deviates from the executable specification:
+//! withdrawals are paid before the request contracts are called, and a block is invalid if a
+//! request contract has no code or if a deposit event has the wrong layout.
 
 use crate::evm::{no_code, push_deposits};
 use alloy_consensus::{Transaction, TransactionEnvelope, TxReceipt};
@@ -59,7 +59,8 @@ where
     ethereum.finish()
 }
 
-/// Checks the layout of deposit events (EIP-6110), where alloy-evm takes any that its decoder does.
+/// Checks the layout of deposit events (EIP-6110); alloy-evm accepts every layout that it can
+/// decode.
 fn check_deposits<R: TxReceipt<Log = Log>>(
     spec: &impl EthExecutorSpec,
     receipts: &[R],
@@ -74,7 +75,7 @@ fn check_deposits<R: TxReceipt<Log = Log>>(
     })
 }
 
-/// The error of a block whose `contract` for requests has no code.
+/// Returns the error of a block whose request `contract` has no code.
 fn missing(contract: Address) -> BlockValidationError {
     let message = no_code(contract);
     match contract {

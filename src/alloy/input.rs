@@ -1,4 +1,4 @@
-//! Alloy's blocks and recovered transactions as the input of the executor.
+//! Conversion of alloy's blocks and recovered transactions into the executor's input.
 
 use crate::evm::{Block, ChainRules, DaoFork, Ommer};
 use alloy_consensus::BlockHeader;
@@ -10,10 +10,9 @@ use alloy_evm::{EvmEnv, FromRecoveredTx};
 use alloy_hardforks::EthereumHardfork;
 use revm::context::TxEnv;
 
-/// Transactions with their senders, as [`Block::transactions`] takes them. Input data is shared,
-/// not copied.
+/// Converts recovered transactions for [`Block::transactions`]. Input data is shared, not copied.
 ///
-/// `recovered` may hold transactions or references to them (`Recovered::as_recovered_ref`).
+/// `recovered` may yield transactions or references to them (`Recovered::as_recovered_ref`).
 pub fn transactions<T>(recovered: impl IntoIterator<Item = Recovered<T>>) -> Vec<TxEnv>
 where
     TxEnv: FromRecoveredTx<T>,
@@ -29,12 +28,12 @@ where
 }
 
 impl Block {
-    /// Alloy's `block`, whose senders are recovered, on the chain `spec` (feature `alloy`): its
-    /// environment, transactions, withdrawals, ommers and the rules of its chain. `blobs` are the
-    /// limits and the price of blobs at its time, from Cancun.
+    /// Converts alloy's `block` with recovered senders, on the chain `spec` (feature `alloy`): its
+    /// environment, transactions, withdrawals, ommers and chain rules. `blobs` are the limits and
+    /// the price of blobs at the block's time, from Cancun.
     ///
-    /// The header is believed: what it says of gas used, roots and hashes is for the caller to
-    /// compare. A block access list comes apart from the block: set
+    /// The header is trusted: the caller must compare its gas used, roots and hashes with the
+    /// result. An access list is not part of alloy's block; set it in
     /// [`access_list`](Self::access_list).
     ///
     /// ```
@@ -86,7 +85,7 @@ impl Block {
     }
 }
 
-/// The balances that the fork moves; alloy-evm moves these on every chain.
+/// Returns the balances that the DAO fork moves; alloy-evm uses the same accounts on every chain.
 fn dao_fork() -> DaoFork {
     DaoFork { drained: DAO_HARDFORK_ACCOUNTS.to_vec(), beneficiary: DAO_HARDFORK_BENEFICIARY }
 }

@@ -1,5 +1,5 @@
-//! Block access lists (EIP-7928) of blocks that are executed whole: into the `State` that is asked
-//! to build one, and out of the `State` that has one.
+//! Block access lists (EIP-7928) of blocks that are executed whole: built into the caller's
+//! `State`, or taken out of it for comparison.
 
 use crate::evm::{AccessList, AccessListError, GivenList, code_of};
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
@@ -11,9 +11,9 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::bal::{AccountBal, AccountInfoBal, Bal, BalWrites, StorageBal};
 use std::sync::Arc;
 
-/// A database that may build an access list, or have one: revm's [`State`] and [`BalDatabase`].
+/// A database that may build or hold an access list: revm's [`State`] and [`BalDatabase`].
 pub trait ListDatabase {
-    /// The list that it builds, the list that it has, and the index of what comes next.
+    /// Returns the list being built, the list given, and the current index.
     fn bal_state_mut(&mut self) -> &mut BalState;
 }
 
@@ -35,14 +35,14 @@ impl<T: ListDatabase + ?Sized> ListDatabase for &mut T {
     }
 }
 
-/// The lists of one block.
+/// The access lists of one block.
 #[derive(Default)]
 pub(super) struct Lists {
-    /// The list that the database has, until it is with the engine's block.
+    /// The list that the database came with.
     given: Option<(Arc<AccessList>, GivenList)>,
-    /// What was accessed before the transactions.
+    /// Accesses before the transactions.
     before: Bal,
-    /// The database was asked to build a list.
+    /// Whether the database was asked to build a list.
     builds: bool,
 }
 
@@ -53,11 +53,10 @@ impl fmt::Debug for Lists {
 }
 
 impl Lists {
-    /// A block begins: what is committed from now on has index 0. The list that the database has
-    /// is taken out of it.
+    /// Starts a block: commits now have index 0. The given list is taken out of the database.
     ///
     /// # Errors
-    /// No block with as many transactions has such a list.
+    /// Returns an error if the list cannot belong to any block with this number of transactions.
     pub(super) fn begin(
         state: &mut BalState,
         (cfg, env): (&CfgEnv, &BlockEnv),
@@ -65,7 +64,7 @@ impl Lists {
     ) -> Result<Self, AccessListError> {
         let mut lists = Self { builds: state.bal_builder.is_some(), ..Self::default() };
         state.reset_bal_index();
-        // A list that the database may fall back from is none of this block.
+        // A list with a fallback to the database need not be that of this block.
         if let Some(list) = state.bal.take().filter(|_| !state.allow_db_fallback) {
             let list = Arc::new(AccessList::new(Arc::unwrap_or_clone(list).into_alloy_bal()));
             let is_limited = cfg.spec.is_enabled_in(SpecId::AMSTERDAM);
@@ -77,16 +76,16 @@ impl Lists {
         Ok(lists)
     }
 
-    /// Whether there is anything to build or to compare.
+    /// Returns whether there is a list to build or to compare.
     pub(super) const fn is_needed(&self) -> bool {
         self.builds || self.given.is_some()
     }
 
-    /// The transactions begin. Returns the list that they are executed with. What they access the
-    /// engine records: the database builds nothing until they have ended.
+    /// Starts the transactions, and returns the list they are executed with. The engine records the
+    /// accesses of the transactions; the database builds nothing until they have ended.
     ///
     /// # Errors
-    /// The list says something else of what came before them.
+    /// Returns an error if the list differs from the accesses before the transactions.
     pub(super) fn begin_transactions(
         &mut self,
         state: &mut BalState,
@@ -98,8 +97,8 @@ impl Lists {
         Ok(self.given.as_ref().map(|(list, _)| Arc::clone(list)))
     }
 
-    /// The transactions have ended, and `accessed` what is listed. What is committed from now on
-    /// has the index after the last one.
+    /// Ends the transactions, whose recorded accesses are `accessed`. Commits now have the index
+    /// after the last transaction.
     pub(super) fn end_transactions(
         &mut self,
         state: &mut BalState,
@@ -120,10 +119,10 @@ impl Lists {
         state.bal_index = BlockAccessIndex::from_tx_index(transactions as u64);
     }
 
-    /// The block has ended. The list that it was not asked for is taken out of the database.
+    /// Ends the block. A list that was built only for the comparison is taken out of the database.
     ///
     /// # Errors
-    /// The list that the block came with says something else.
+    /// Returns an error if the given list differs from the accesses after the transactions.
     pub(super) fn end(self, state: &mut BalState) -> Result<(), AccessListError> {
         let compared = match &self.given {
             Some((_, given)) => given.compare_end(&built(state)),
@@ -140,7 +139,7 @@ fn built(state: &BalState) -> Vec<AccountChanges> {
     state.bal_builder().unwrap_or_default().into_alloy_bal()
 }
 
-/// An account of a list as revm's builder holds it.
+/// Converts an account of a list into the form of revm's builder.
 fn of_account(account: &AccountChanges) -> AccountBal {
     let codes = account.code_changes.iter();
     let codes = codes.map(|change| (change.block_access_index, code_of(&change.new_code)));

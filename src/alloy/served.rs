@@ -1,4 +1,4 @@
-//! A database of one thread as the base state of all workers.
+//! Serves a single-threaded database to all workers.
 
 use crate::evm::StateSource;
 use crate::ids::WorkerId;
@@ -10,13 +10,13 @@ use revm::DatabaseRef;
 use revm::context::DBErrorMarker;
 use revm::state::{AccountInfo, Bytecode};
 
-/// Why a worker has no answer.
+/// Reason why a read of a worker failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServedError<E> {
     /// The database failed.
     #[error(transparent)]
     Base(E),
-    /// The thread of the database panicked and answers no more.
+    /// The thread of the database panicked and no longer answers.
     #[error("the thread of the database is gone")]
     Gone,
 }
@@ -38,33 +38,33 @@ enum Answer {
     BlockHash(B256),
 }
 
-/// A question with the way back.
+/// A question with its reply channel.
 pub(super) struct Request<E> {
     question: Question,
     reply: Sender<Result<Answer, E>>,
 }
 
-/// Gives each worker a handle that asks the thread of the database.
+/// A state source whose handles send their reads to the database's thread.
 pub(super) struct Served<E> {
     requests: Sender<Request<E>>,
 }
 
-/// One worker's handle.
+/// The handle of one worker.
 pub(super) struct Asking<E> {
     requests: Sender<Request<E>>,
 }
 
-/// A source for `workers` workers, and where their questions arrive.
+/// Creates a source for `workers` workers, and the receiver of their requests.
 pub(super) fn served<E>(workers: usize) -> (Served<E>, Receiver<Request<E>>) {
     let (requests, questions) = bounded(workers.max(1));
     (Served { requests }, questions)
 }
 
-/// Answers questions out of `database` until all askers are gone. If it panics, no more
-/// questions are answered, but all are taken: one that stayed in the channel would be waited for.
+/// Answers requests from `database` until all handles are dropped. After a panic no request is
+/// answered, but all are still received, because their senders would wait for them.
 ///
 /// # Panics
-/// With the payload of `database`, once all askers are gone.
+/// Panics with the payload of a panic in `database`, once all handles are dropped.
 pub(super) fn serve<D: revm::Database>(database: &mut D, questions: &Receiver<Request<D::Error>>) {
     let mut panicked = None;
     while let Ok(Request { question, reply }) = questions.recv() {
@@ -78,7 +78,7 @@ pub(super) fn serve<D: revm::Database>(database: &mut D, questions: &Receiver<Re
             Question::BlockHash(number) => database.block_hash(number).map(Answer::BlockHash),
         });
         match answered {
-            // The asker waits for it, unless it panicked.
+            // The worker is waiting for it, unless it panicked.
             Ok(answer) => drop(reply.send(answer)),
             Err(payload) => panicked = Some(payload),
         }
@@ -101,7 +101,7 @@ impl<E: core::error::Error + Send + Sync + 'static> StateSource for Served<E> {
         Ok(Asking { requests: self.requests.clone() })
     }
 
-    /// One thread answers.
+    /// Always false: one thread answers.
     fn reads_overlap(&self) -> bool {
         false
     }
@@ -109,7 +109,7 @@ impl<E: core::error::Error + Send + Sync + 'static> StateSource for Served<E> {
 
 impl<E> Asking<E> {
     fn ask(&self, question: Question) -> Result<Answer, ServedError<E>> {
-        // Only the question holds the way back: if it is dropped unanswered, waiting ends.
+        // Only the request holds the sender: if it is dropped unanswered, the wait ends.
         let (reply, replies) = bounded(1);
         let asked = self.requests.send(Request { question, reply });
         asked.map_err(|_| ServedError::Gone)?;

@@ -1,23 +1,23 @@
-//! Choices that are checked before an executor is made with them.
+//! A builder that checks a configuration.
 
 use super::{Config, Mode, Policy};
 use std::num::{NonZeroU16, NonZeroU32};
 
-/// A choice that is not allowed. It names the field and says what is.
+/// A configuration value that is out of bounds, with its field and the allowed values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {value} is not allowed: set {allowed}")]
 #[non_exhaustive]
 pub struct ConfigError {
-    /// The field of [`Config`], which is also its name in a file.
+    /// The field of [`Config`], which is also its name in a configuration file.
     pub field: &'static str,
-    /// What it was set to.
+    /// The rejected value.
     pub value: u32,
-    /// What it may be set to.
+    /// The allowed values.
     pub allowed: String,
 }
 
-/// Sets the fields of a [`Config`] by plain numbers and checks them in [`build`](Self::build). What
-/// is not set has its default.
+/// Sets the fields of a [`Config`] from plain numbers and checks them in [`build`](Self::build).
+/// Fields that are not set have their defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -78,7 +78,7 @@ impl TryFrom<ConfigBuilder> for Config {
     }
 }
 
-/// Each sets the field of [`Config`] of its name.
+/// Each method sets the field of [`Config`] with the same name.
 #[expect(missing_docs, reason = "the fields of Config are documented")]
 impl ConfigBuilder {
     pub const fn workers(mut self, workers: u32) -> Self {
@@ -158,10 +158,10 @@ impl ConfigBuilder {
 }
 
 impl ConfigBuilder {
-    /// The choices, if all of them are allowed.
+    /// Returns the configuration if all values are allowed.
     ///
     /// # Errors
-    /// The first field, in the order of [`Config`], that is out of bounds.
+    /// Returns an error for the first field, in the order of [`Config`], that is out of bounds.
     pub fn build(self) -> Result<Config, ConfigError> {
         let default = Config::default();
         let most = u32::from(Config::MOST_WORKERS);

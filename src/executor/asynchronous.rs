@@ -13,19 +13,19 @@ use revm::database::BundleState;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// Something that the executor's thread does.
+/// A closure to run on the executor's thread.
 type Job = Box<dyn FnOnce(&mut Executor) + Send>;
 type OnCommit = Box<dyn FnMut(Committed) -> ControlFlow<()> + Send>;
 
-/// Requests that may wait for the executor before a caller waits to hand one in.
+/// Capacity of the job queue; when it is full, callers wait to submit a request.
 const WAITING: usize = 16;
 
-/// A handle of an [`Executor`] that lives on a thread of its own, for asynchronous callers (feature
-/// `tokio`). Its clones are one executor.
+/// Handle of an [`Executor`] that runs on its own thread, for asynchronous callers (feature
+/// `tokio`). Clones share one executor.
 ///
-/// Awaiting a block takes no thread of the runtime: the executor's thread is worker 0, and its pool
-/// has the others. Blocks are executed one after the other, in the order in which they were asked
-/// for. The thread ends with the last handle.
+/// Awaiting a block occupies no thread of the runtime: the executor's thread is worker 0, and the
+/// other workers run in its pool. Blocks are executed one at a time, in the order of the requests.
+/// The thread ends when the last handle is dropped.
 #[derive(Clone)]
 pub struct AsyncExecutor {
     jobs: mpsc::Sender<Job>,
@@ -38,15 +38,15 @@ impl fmt::Debug for AsyncExecutor {
 }
 
 impl AsyncExecutor {
-    /// Gives `executor` a thread.
+    /// Moves `executor` to a new thread.
     ///
     /// # Errors
-    /// The system refused to start it.
+    /// Returns an error if the system refuses to start the thread.
     pub fn new(mut executor: Executor) -> std::io::Result<Self> {
         let (jobs, mut todo) = mpsc::channel::<Job>(WAITING);
         let body = move || {
             while let Some(job) = todo.blocking_recv() {
-                // A job whose future is gone may panic while it is taken apart.
+                // A job whose future was dropped may panic while its parts are dropped.
                 let _ = caught(|| job(&mut executor));
             }
         };
@@ -54,8 +54,8 @@ impl AsyncExecutor {
         Ok(Self { jobs })
     }
 
-    /// Asks for `block`: what goes with it is added, and [`execute`](AsyncRequest::execute) or
-    /// [`build`](AsyncRequest::build) is awaited.
+    /// Starts a request for `block`. Add the state and options, then await
+    /// [`execute`](AsyncRequest::execute) or [`build`](AsyncRequest::build).
     ///
     /// ```
     /// # use braid_evm::{AsyncExecutor, Block, ChainRules, Config, Executor};
@@ -78,14 +78,15 @@ impl AsyncExecutor {
         AsyncRequest { executor, block, state: NoState, parent, on_commit, cancel }
     }
 
-    /// Runs `body` on the executor's thread, after what was asked for before: to execute several
-    /// blocks with nothing in between, for example.
+    /// Runs `body` on the executor's thread, after all earlier requests. This allows executing
+    /// several blocks with nothing in between, for example.
     ///
-    /// If the future is dropped before its turn comes `body` does not run. Once it runs it comes to
-    /// its end: give its blocks a [`CancellationToken`].
+    /// If the future is dropped before its turn, `body` does not run. Once started, `body` runs to
+    /// its end even if the future is dropped; to stop its blocks, give them a
+    /// [`CancellationToken`].
     ///
     /// # Panics
-    /// With the payload of a panic in `body`. The executor stays usable.
+    /// Panics with the payload of a panic in `body`. The executor stays usable.
     pub async fn run<T: Send + 'static>(
         &self,
         body: impl FnOnce(&mut Executor) -> T + Send + 'static,
@@ -94,7 +95,7 @@ impl AsyncExecutor {
         let job: Job = Box::new(move |executor| {
             if !reply.is_closed() {
                 let ran = caught(|| body(executor));
-                // The future may have been dropped meanwhile.
+                // The future may have been dropped in the meantime.
                 let _ = reply.send(ran);
             }
         });
@@ -109,8 +110,8 @@ impl AsyncExecutor {
     }
 }
 
-/// A block that is to be executed or built: see [`AsyncExecutor::block`]. It is a [`BlockRequest`]
-/// whose parts may go to another thread.
+/// A block to be executed or built: see [`AsyncExecutor::block`]. Like a [`BlockRequest`], but its
+/// parts can be sent to another thread.
 #[must_use = "nothing runs before `execute` or `build` is awaited"]
 pub struct AsyncRequest<S> {
     executor: AsyncExecutor,
@@ -131,13 +132,13 @@ impl<S: fmt::Debug> fmt::Debug for AsyncRequest<S> {
 }
 
 impl AsyncRequest<NoState> {
-    /// The state before the block; each worker opens a handle of it.
+    /// Sets the state before the block; each worker opens its own handle of `source`.
     pub fn state<S: StateSource + 'static>(self, source: S) -> AsyncRequest<S> {
         let Self { executor, block, state: NoState, parent, on_commit, cancel } = self;
         AsyncRequest { executor, block, state: source, parent, on_commit, cancel }
     }
 
-    /// The state before the block, as a database that is cloned for each worker.
+    /// Sets the state before the block to a database, which is cloned for each worker.
     pub fn database<D>(self, database: D) -> AsyncRequest<Cloned<D>>
     where
         D: DatabaseRef + Clone + Send + Sync + 'static,
@@ -153,8 +154,8 @@ impl<S> AsyncRequest<S> {
         self
     }
 
-    /// As [`BlockRequest::on_commit`], on the executor's thread: do not block there; a channel
-    /// whose `send` does not wait leads back into the runtime.
+    /// As [`BlockRequest::on_commit`], but called on the executor's thread. The callback must not
+    /// block; to return to the runtime, use a channel whose `send` does not wait.
     pub fn on_commit(
         mut self,
         on_commit: impl FnMut(Committed) -> ControlFlow<()> + Send + 'static,
@@ -163,8 +164,8 @@ impl<S> AsyncRequest<S> {
         self
     }
 
-    /// As [`BlockRequest::cancel`]: for the committed prefix, which is lost with a future that is
-    /// dropped. Such a future cancels `token`.
+    /// As [`BlockRequest::cancel`]. Cancelling returns the committed prefix, which dropping the
+    /// future loses. Dropping the future cancels `token`, too.
     pub fn cancel(mut self, token: CancellationToken) -> Self {
         self.cancel = token;
         self
@@ -172,8 +173,8 @@ impl<S> AsyncRequest<S> {
 }
 
 impl<S: StateSource + 'static> AsyncRequest<S> {
-    /// Executes the block when it is awaited. If the future is dropped the block ends: each worker
-    /// ends the transaction that it runs, and begins no other one.
+    /// Executes the block. If the future is dropped, the block ends: each worker finishes its
+    /// current transaction and starts no other.
     ///
     /// # Errors
     /// As [`BlockRequest::execute`].
@@ -186,16 +187,17 @@ impl<S: StateSource + 'static> AsyncRequest<S> {
         self.run(|request| request.execute()).await
     }
 
-    /// Builds a block from `pool` when it is awaited, and gives the pool back, also beside an
-    /// error. The pool is asked on the executor's thread: it may wait for a lock, but for no task
-    /// of the runtime. If the future is dropped the block ends as in [`execute`](Self::execute),
-    /// and the pool goes with it; a token ends it with the block of what was committed.
+    /// Builds a block from `pool`, and returns the pool with the result, whether the build succeeds
+    /// or fails. The pool is called on the executor's thread, so it may wait for a lock, but not
+    /// for a task of the runtime. If the future is dropped, the block ends as in
+    /// [`execute`](Self::execute) and the pool is dropped; after a cancellation by token, the
+    /// committed transactions are returned as a block.
     ///
     /// # Errors
     /// As [`BlockRequest::build`].
     ///
     /// # Panics
-    /// As [`BlockRequest::build`]. The pool is lost then.
+    /// As [`BlockRequest::build`]. The pool is then lost.
     pub async fn build<P: TransactionPool + Send + 'static>(
         self,
         mut pool: P,
@@ -207,7 +209,7 @@ impl<S: StateSource + 'static> AsyncRequest<S> {
         self.run(build).await
     }
 
-    /// Hands the request to `run` on the executor's thread.
+    /// Calls `run` with the request on the executor's thread.
     async fn run<T: Send + 'static>(
         self,
         run: impl FnOnce(BlockRequest<'_, S>) -> T + Send + 'static,
@@ -230,12 +232,12 @@ impl<S: StateSource + 'static> AsyncRequest<S> {
     }
 }
 
-/// Cancels the token of a block whose future is dropped.
+/// Cancels a block's token when the block's future is dropped.
 struct CancelOnDrop(Option<CancellationToken>);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        // A panic that goes on in the caller is no dropped future.
+        // Unwinding after a panic of the block is not a dropped future.
         if let Some(token) = self.0.as_ref().filter(|_| !std::thread::panicking()) {
             token.cancel();
         }

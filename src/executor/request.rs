@@ -1,4 +1,4 @@
-//! A block, and what goes with it.
+//! A block to execute or build, with its state and options.
 
 use super::Executor;
 use crate::evm::{
@@ -11,7 +11,8 @@ use revm::DatabaseRef;
 use revm::database::BundleState;
 use std::sync::Arc;
 
-/// A block that is to be executed or built: see [`Executor::block`]. `S` is the state before it.
+/// A block to be executed or built: see [`Executor::block`]. `S` is the source of the state before
+/// the block.
 #[must_use = "nothing runs before `execute` or `build`"]
 pub struct BlockRequest<'r, S> {
     executor: &'r mut Executor,
@@ -22,7 +23,7 @@ pub struct BlockRequest<'r, S> {
     cancel: Option<CancellationToken>,
 }
 
-/// A [`BlockRequest`] has no state yet.
+/// State parameter of a [`BlockRequest`] that has no state source yet.
 #[derive(Clone, Copy, Debug)]
 pub struct NoState;
 
@@ -36,8 +37,8 @@ impl<S: fmt::Debug> fmt::Debug for BlockRequest<'_, S> {
 }
 
 impl Executor {
-    /// Asks for `block`: what goes with it is added, and [`execute`](BlockRequest::execute) or
-    /// [`build`](BlockRequest::build) runs it.
+    /// Starts a request for `block`. Add the state and options, then run it with
+    /// [`execute`](BlockRequest::execute) or [`build`](BlockRequest::build).
     ///
     /// ```
     /// # use braid_evm::{Block, CancellationToken, ChainRules, Config, Executor};
@@ -61,13 +62,13 @@ impl Executor {
 }
 
 impl<'r> BlockRequest<'r, NoState> {
-    /// The state before the block; each worker opens a handle of it.
+    /// Sets the state before the block; each worker opens its own handle of `source`.
     pub fn state<S: StateSource + 'static>(self, source: S) -> BlockRequest<'r, S> {
         let Self { executor, block, state: NoState, parent, on_commit, cancel } = self;
         BlockRequest { executor, block, state: source, parent, on_commit, cancel }
     }
 
-    /// The state before the block, as a database that is cloned for each worker.
+    /// Sets the state before the block to a database, which is cloned for each worker.
     pub fn database<D>(self, database: D) -> BlockRequest<'r, Cloned<D>>
     where
         D: DatabaseRef + Clone + Send + Sync + 'static,
@@ -77,33 +78,34 @@ impl<'r> BlockRequest<'r, NoState> {
 }
 
 impl<'r, S> BlockRequest<'r, S> {
-    /// The bundle of blocks before this one that the state does not have yet. The output's bundle
-    /// is `parent` continued.
+    /// Sets the bundle of preceding blocks whose changes the state does not contain yet. The
+    /// output's bundle continues `parent`.
     pub fn parent(mut self, parent: BundleState) -> Self {
         self.parent = Some(parent);
         self
     }
 
-    /// Hands each transaction's outcome to `on_commit` as soon as it is committed, in order, on the
-    /// calling thread, with no lock held, while later ones still run. [`ControlFlow::Break`] ends
-    /// the block with [`Cancelled`](crate::BlockErrorKind::Cancelled): what has run by then is
-    /// committed, and `on_commit` does not hear of it.
+    /// Calls `on_commit` with each transaction's outcome as soon as the transaction commits: in
+    /// block order, on the calling thread, with no lock held, while later transactions still run.
+    /// [`ControlFlow::Break`] ends the block with [`Cancelled`](crate::BlockErrorKind::Cancelled);
+    /// transactions that have run by then are committed without a call to `on_commit`.
     ///
-    /// A block that is rejected later has already streamed what was committed before. Private
-    /// batches keep the changes of each transaction apart then, and so gain less.
+    /// If the block is rejected later, the commits before the rejection have already been streamed.
+    /// With a callback, private batches keep the changes of each transaction apart, which reduces
+    /// their gain.
     pub fn on_commit(mut self, on_commit: impl FnMut(Committed) -> ControlFlow<()> + 'r) -> Self {
         self.on_commit = Some(Box::new(on_commit));
         self
     }
 
-    /// Lets `token` end the block from any thread. Each worker ends the transaction that it runs,
-    /// and begins no other one. Results that are there by then are committed, up to the first
+    /// Lets `token` end the block from any thread. Each worker finishes its current transaction and
+    /// starts no other. Results that are complete by then are committed, up to the first
     /// transaction without one.
     ///
-    /// [`execute`](Self::execute) ends with [`Cancelled`](crate::BlockErrorKind::Cancelled) and the
-    /// committed prefix then, unless all transactions were committed.
-    /// [`build`](Self::build) ends with the block of the transactions that were committed:
-    /// post-block calls are made, so it is whole.
+    /// After a cancellation, [`execute`](Self::execute) fails with
+    /// [`Cancelled`](crate::BlockErrorKind::Cancelled) and the committed prefix, unless all
+    /// transactions were committed. [`build`](Self::build) returns a complete block of the
+    /// committed transactions, including the post-block calls.
     pub fn cancel(mut self, token: CancellationToken) -> Self {
         self.cancel = Some(token);
         self
@@ -114,13 +116,13 @@ impl<S: StateSource + 'static> BlockRequest<'_, S> {
     /// Executes the block.
     ///
     /// # Errors
-    /// [`BlockError`], with what was committed before: the database failed, (in validate mode) a
-    /// transaction is invalid, or the block was cancelled. It names the transaction that sequential
-    /// execution would name.
+    /// Returns a [`BlockError`], with the committed prefix, if the database fails, if a transaction
+    /// is invalid (in validate mode), or if the block is cancelled. The error names the same
+    /// transaction that sequential execution would name.
     ///
     /// # Panics
-    /// With the payload of a panic in the database or a precompile that recurs on the real state,
-    /// or of `on_commit`. The executor stays usable.
+    /// Panics with the payload of a panic in the database or in a precompile that recurs on the
+    /// real state, or with that of a panic in `on_commit`. The executor stays usable.
     pub fn execute(self) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
         let Self { executor, block, state, parent, mut on_commit, cancel } = self;
         let on_commit = on_commit.as_mut().map(|on_commit| &mut **on_commit as _);
@@ -128,15 +130,15 @@ impl<S: StateSource + 'static> BlockRequest<'_, S> {
         executor.run(block, AnySource::new(state), around).map_err(BlockError::typed)
     }
 
-    /// Builds a block from transactions that `pool` hands out while the block fills. Invalid ones
-    /// are left out, whatever the configured mode. The block that was asked for is the one without,
-    /// or with the first of, its transactions.
+    /// Builds a block from transactions that `pool` hands out while the block fills. Invalid
+    /// transactions are skipped, whatever the configured mode. Transactions that the requested
+    /// block already has come first.
     ///
-    /// The result depends on the pool and the state, not on the number of workers; with a token
-    /// also on when it was cancelled.
+    /// The result depends on the pool and the state, and with a token on the moment of the
+    /// cancellation, but not on the number of workers.
     ///
     /// # Errors
-    /// As [`execute`](Self::execute), but for the token, which is no error here.
+    /// As [`execute`](Self::execute), except that a cancellation is not an error.
     ///
     /// # Panics
     /// As [`execute`](Self::execute).

@@ -1,4 +1,5 @@
-//! What a private batch has read from its snapshot and written: the left side of the commit rule.
+//! Access log of a private batch: its reads from the snapshot and its writes, which the commit rule
+//! compares with the conflict index.
 
 use super::exact::ExactLog;
 use super::location::Location;
@@ -9,13 +10,13 @@ use core::ops::Range;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-/// The access set of a private batch, by hash, in the order in which its transactions ran.
+/// The accesses of a private batch, by hash, in the order in which its transactions ran.
 ///
-/// Transactions are committed in groups of neighbours: usually of one, of many where a batch takes
-/// what neighbours leave together. Two locations with one hash count as one, which may discard a
-/// result and never commits a wrong one.
+/// Transactions commit in groups of neighbours: usually groups of one, or larger groups where a
+/// batch combines the writes of neighbours. Two locations with the same hash count as one, which
+/// may abort a result but never commits a wrong one.
 ///
-/// A location that has a scope counts together with it: a tombstone at the scope changes the
+/// An access to a scoped location includes its scope, because a tombstone at the scope changes the
 /// location.
 #[derive(Clone, Debug)]
 pub struct AccessLog<L: Location> {
@@ -23,22 +24,22 @@ pub struct AccessLog<L: Location> {
     reads: Vec<u64>,
     writes: Vec<u64>,
     groups: Vec<GroupEnd>,
-    /// The scope that was added last: neighbours share it.
+    /// The scope added last; consecutive accesses often share it.
     last_scope: Option<L>,
     exact: ExactLog<L>,
-    /// Only what is written is kept: what is read others cannot change.
+    /// Only writes are recorded, because other transactions cannot change the reads of this batch.
     of_writes: bool,
     mutant: StoreMutant,
 }
 
-/// How much of an access log there was at some time.
+/// A position in an access log.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     hashes: (usize, usize),
     exact: (usize, usize),
 }
 
-/// A group of transactions, and how much of the log there was when it ended.
+/// A group of transactions, with the positions in the log where the group ended.
 #[derive(Clone, Copy, Debug)]
 struct GroupEnd {
     txs: Chunk,
@@ -47,7 +48,7 @@ struct GroupEnd {
 }
 
 impl<L: Location> AccessLog<L> {
-    /// Nothing, to be compared with what shares this hasher.
+    /// Creates an empty log for comparison with an index that has the same hasher.
     pub(super) fn new(hasher: RandomState, mutant: StoreMutant) -> Self {
         Self {
             hasher,
@@ -61,20 +62,20 @@ impl<L: Location> AccessLog<L> {
         }
     }
 
-    /// The same of a batch that knows what it reads, and by itself sees to it that it is right:
-    /// nothing that others commit forbids it to commit.
+    /// Makes the log record writes only: for a batch that already knows the values it reads and
+    /// checks them itself, so that no commit of another batch can conflict with it.
     #[must_use]
     pub fn of_writes(mut self) -> Self {
         self.of_writes = true;
         self
     }
 
-    /// Whether nothing that others commit forbids the batch to commit.
+    /// Returns whether no commit of another batch can conflict with this one.
     pub(super) const fn is_of_writes(&self) -> bool {
         self.of_writes
     }
 
-    /// `location` was read from the snapshot, and `value` was found there.
+    /// Records that `value` was read at `location` from the snapshot.
     pub fn read(&mut self, location: &L, value: &L::Value) {
         if self.of_writes {
             return;
@@ -84,8 +85,9 @@ impl<L: Location> AccessLog<L> {
         self.exact.read(location, Some(value));
     }
 
-    /// The answer at `location` came from a tombstone of this batch, which stands for a write of
-    /// everything in its scope: that others write `location` meanwhile must not go unnoticed.
+    /// Records a read of `location` that a tombstone of this batch answered. A tombstone counts as
+    /// a write of every location in its scope, so a concurrent write of `location` by another batch
+    /// must be detected.
     pub fn read_ended(&mut self, location: &L) {
         if self.of_writes {
             return;
@@ -94,7 +96,7 @@ impl<L: Location> AccessLog<L> {
         self.exact.read(location, None);
     }
 
-    /// The transaction that runs writes `location`.
+    /// Records a write of `location` by the current transaction.
     pub fn write(&mut self, location: &L) {
         self.writes.push(self.hasher.hash_one(location));
         self.add_scope(location);
@@ -110,48 +112,49 @@ impl<L: Location> AccessLog<L> {
         }
     }
 
-    /// Makes room for as many writes as there are reads: most of what is written was read.
+    /// Reserves room for as many writes as there are reads: most written locations were read.
     pub fn expect_writes(&mut self) {
         self.writes.reserve(self.reads.len());
     }
 
-    /// `txs`, which have run last, are a group: they commit together.
+    /// Ends a group of the transactions `txs`, which ran since the last group. The group commits as
+    /// a whole.
     pub fn end_group(&mut self, txs: Chunk) {
         let (reads, writes) = (self.reads.len(), self.writes.len());
-        // `writes_of` searches by halves.
+        // `writes_of` uses binary search.
         debug_assert!(self.groups.last().is_none_or(|last| last.txs.first < txs.first));
         self.groups.push(GroupEnd { txs, reads, writes });
         self.exact.end_group(txs);
     }
 
-    /// How much there is.
+    /// Returns the current position in the log.
     #[must_use]
     pub fn mark(&self) -> Mark {
         Mark { hashes: (self.reads.len(), self.writes.len()), exact: self.exact.open() }
     }
 
-    /// Forgets what was read and written since `mark`.
+    /// Drops all accesses since `mark`.
     pub fn forget_since(&mut self, mark: Mark) {
         let Mark { hashes: (reads, writes), exact } = mark;
         self.reads.truncate(reads);
         self.writes.truncate(writes);
         self.exact.forget_since(exact);
-        // Its scope may be among what was forgotten.
+        // The scope may be among the dropped accesses.
         self.last_scope = None;
     }
 
-    /// Forgets what was read and written since the last group ended.
+    /// Drops all accesses since the last group ended.
     pub fn forget_rest(&mut self) {
         let hashes = self.groups.last().map_or((0, 0), |end| (end.reads, end.writes));
         self.forget_since(Mark { hashes, exact: (0, 0) });
     }
 
-    /// The groups, in order.
+    /// Iterates over the groups, in order.
     pub fn groups(&self) -> impl Iterator<Item = Chunk> + '_ {
         self.groups.iter().map(|group| group.txs)
     }
 
-    /// The exact locations, in builds that keep them.
+    /// Returns the exact locations; empty in builds that do not keep them.
     #[must_use]
     pub const fn exact(&self) -> &ExactLog<L> {
         &self.exact
@@ -161,9 +164,9 @@ impl<L: Location> AccessLog<L> {
         &self.hasher
     }
 
-    /// Hashes of what the group that begins with `first` has written.
+    /// Returns the hashes of the locations that the group starting with `first` has written.
     pub(super) fn writes_of(&self, first: TxIndex) -> &[u64] {
-        // Transactions of a batch run in the order of the block.
+        // The transactions of a batch run in block order.
         let Ok(place) = self.groups.binary_search_by_key(&first, |group| group.txs.first) else {
             return &[];
         };
@@ -172,8 +175,8 @@ impl<L: Location> AccessLog<L> {
         self.writes.get(from.map_or(0, |group| group.writes)..end).unwrap_or_default()
     }
 
-    /// The first transaction whose group has accessed, by then, something that `is_conflict` says
-    /// yes to.
+    /// Returns the first transaction of the lowest group that made an access for which
+    /// `is_conflict` returns true.
     pub(super) fn first_where(
         &self,
         reads_only: bool,
@@ -191,7 +194,7 @@ impl<L: Location> AccessLog<L> {
         self.groups.get(group).map(|group| group.txs.first)
     }
 
-    /// Whether transactions of others lie between those of this batch.
+    /// Returns whether transactions of other batches lie between those of this batch.
     #[must_use]
     pub fn has_gaps(&self) -> bool {
         self.groups
@@ -199,7 +202,7 @@ impl<L: Location> AccessLog<L> {
             .any(|pair| matches!(pair, [one, next] if one.txs.end != next.txs.first))
     }
 
-    /// Each access with the first transaction of the group that made it.
+    /// Iterates over the accesses, each with the first transaction of its group.
     fn accesses(&self) -> impl Iterator<Item = (u64, TxIndex)> + '_ {
         let mut from = (0, 0);
         self.groups.iter().flat_map(move |group| {
@@ -212,7 +215,8 @@ impl<L: Location> AccessLog<L> {
         })
     }
 
-    /// The same, to be asked for each write that others commit from now on.
+    /// Returns the accesses as a [`Watch`], which tracks conflicts with later commits of other
+    /// batches.
     #[must_use]
     pub fn watch(&self) -> Watch {
         let mut first = HashTable::with_capacity(self.reads.len() + self.writes.len());
@@ -223,23 +227,23 @@ impl<L: Location> AccessLog<L> {
                 access.insert((hash, tx));
                 continue;
             }
-            // The first access counts.
+            // Keep the first access.
             access.or_insert((hash, tx));
         }
         Watch { first, bound: None }
     }
 }
 
-/// The access set of a batch whose results wait to be committed, by hash.
+/// The accesses of a batch that waits to commit, by hash.
 #[derive(Clone, Debug)]
 pub struct Watch {
     first: HashTable<(u64, TxIndex)>,
-    /// The lowest transaction that may not commit any more.
+    /// The lowest transaction that has become invalid and must not commit.
     bound: Option<TxIndex>,
 }
 
 impl Watch {
-    /// An outsider commits these writes.
+    /// Checks `writes`, which a transaction outside the batch commits.
     pub fn note(&mut self, writes: &[u64]) {
         for hash in writes {
             if let Some((_, tx)) = self.first.find(*hash, |(other, _)| other == hash) {
@@ -248,13 +252,14 @@ impl Watch {
         }
     }
 
-    /// `tx` and those after it may not commit, if there is one.
+    /// Forbids `tx` and all later transactions of the batch to commit; `None` does nothing.
     pub fn forbid(&mut self, tx: Option<TxIndex>) {
         self.bound = [self.bound, tx].into_iter().flatten().min();
     }
 
-    /// The lowest transaction that may not commit, as what others have committed meanwhile is among
-    /// what it or one before it has accessed.
+    /// Returns the lowest transaction that must not commit, because it or an earlier one of the
+    /// batch has accessed a location that another transaction has committed a write to in the
+    /// meantime.
     #[must_use]
     pub const fn bound(&self) -> Option<TxIndex> {
         self.bound

@@ -1,18 +1,18 @@
-//! Whether runs come nearer to their end.
+//! Progress signals of running transactions.
 
 use crate::ids::TxIndex;
 use crate::sync::{HintU32, SeqCst};
 
-/// Runs at a time whose beats do not meet. Where two meet, a stalled run looks as if it went on.
+/// Number of progress counters. Two runs that share a counter may hide a stalled run.
 const BEATS: usize = 16;
 
-/// Apart from what others change.
+/// A counter in its own cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Place(HintU32);
 
-/// What a run of a transaction has shown of itself so far. It stays the same while the run does
-/// nothing that shows.
+/// Progress of a run of a transaction. The value changes every few reads; while it stays the
+/// same, the run may be stalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Beat(u32);
 
@@ -20,16 +20,16 @@ impl Beat {
     const IN_BASE: u32 = 1;
     const NEXT: u32 = 2;
 
-    /// Whether the run waits for the base state: for as long as it takes, and another run would
-    /// wait, too.
+    /// Returns whether the run waits for the base state. Such a wait takes as long as the database
+    /// does, and a second run would wait, too.
     #[must_use]
     pub const fn is_in_base(self) -> bool {
         self.0 & Self::IN_BASE != 0
     }
 }
 
-/// The beats of the runs of a block. They are hints: nothing is ordered by them, and a lost one
-/// shows next time.
+/// Progress counters of the transactions of a block. They are hints: they order nothing, and a lost
+/// update is made up for by the next one.
 #[derive(Debug, Default)]
 pub(super) struct Beats([Place; BEATS]);
 

@@ -1,4 +1,4 @@
-//! One version chain: all entries of a location, ordered by transaction index.
+//! A version chain: all entries of one location, ordered by transaction index.
 
 use super::location::{Entry, Location};
 use super::mutants::{StoreMutant, is_store_mutant};
@@ -8,15 +8,15 @@ use super::versioned_lock::Stamp;
 use crate::ids::{TxIndex, Version};
 use smallvec::SmallVec;
 
-/// Deltas that are folded again and again before their sum is kept.
+/// Number of final deltas above which their sum is kept in a checkpoint.
 const LONG_FOLD: usize = 16;
-/// Readers that a chain remembers before it forgets those below the frontier.
+/// Number of readers at which a chain first drops those below the frontier.
 const MANY_READERS: u32 = 64;
 
 #[derive(Clone, Debug)]
 pub(super) enum Kind<L: Location> {
     Written(Entry<L>),
-    /// Left by a discarded incarnation: will probably be written again.
+    /// The entry of an aborted incarnation, which will probably be written again.
     Estimate,
 }
 
@@ -42,7 +42,7 @@ impl<L: Location> Item<L> {
     }
 }
 
-/// Below what a reader need not look, because the life of the location began there.
+/// The point below which a reader need not look, because the location's life began there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Floor {
     /// The location has no scope, or its life has not ended below the reader.
@@ -54,7 +54,7 @@ pub enum Floor {
 }
 
 impl Floor {
-    /// The lowest index whose entries count.
+    /// Returns the lowest index whose entries count.
     const fn first(self) -> TxIndex {
         match self {
             Self::Base => TxIndex(0),
@@ -64,43 +64,43 @@ impl Floor {
     }
 }
 
-/// What lies below a reader in one chain.
+/// What a reader finds in one chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found<L: Location> {
-    /// An answer, and where it comes from.
+    /// A value, with the entry that it comes from.
     Seen(Origin, L::Value),
     /// An estimate of this transaction.
     Blocked(TxIndex),
-    /// Nothing but the base value, which is not known yet.
+    /// No entry, and a base value that is not known yet.
     UnknownBase,
 }
 
-/// What a reader wants to know of a chain.
+/// What a reader needs from a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interest {
     /// The value of the location.
     Value,
-    /// Where the life of the locations in its scope began; values do not hide that.
+    /// The point where the life of the locations in its scope began; values do not hide it.
     Life,
 }
 
-/// A transaction that a change may concern.
+/// A reader that a change may make stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reader {
     pub(super) tx: TxIndex,
     pub(super) interest: Interest,
 }
 
-/// From where a reader looks at a chain.
+/// Position and bounds of a read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
     pub(super) reader: TxIndex,
-    /// Everything below it is final, and was so when `floor` was looked up.
+    /// Everything below this index is final, and already was when `floor` was looked up.
     pub(super) frontier: TxIndex,
     pub(super) floor: Floor,
 }
 
-/// The sum of everything below an index, all of it final.
+/// The value after all entries below an index, all of which are final.
 #[derive(Clone, Debug)]
 struct Checkpoint<L: Location> {
     /// One past the last index in the sum.
@@ -118,19 +118,20 @@ impl<L: Location> Checkpoint<L> {
 pub(super) struct Chain<L: Location> {
     pub(super) location: L,
     pub(super) hash: LocationHash,
-    /// When it changed last.
+    /// Stamp of the last change.
     pub(super) stamp: Stamp,
     base: Option<L::Value>,
-    // Most have one entry: it lies where the chain does.
+    // Inline, because most chains have one entry.
     items: SmallVec<[Item<L>; 1]>,
-    /// Transactions that read it and have not been named since. None that a change concerns may be
-    /// missing: a transaction that was never named commits without validation.
+    /// Transactions that have read the location and have not been named as stale since. The list
+    /// must not miss any reader that a change affects: a transaction that was never named commits
+    /// without validation.
     readers: SmallVec<[Reader; 2]>,
     prune_at: u32,
-    /// Reads of transactions, and transactions that wrote: whether who reads it writes it, too.
+    /// Counts of reads and of writing transactions, which show whether readers usually write, too.
     reads: u16,
     writes: u16,
-    // Few chains have one, and a chain should be small.
+    // Boxed, because few chains have one and a chain should be small.
     checkpoint: Option<Box<Checkpoint<L>>>,
 }
 
@@ -154,7 +155,7 @@ impl<L: Location> Chain<L> {
         self.base.as_ref()
     }
 
-    /// Keeps the base value, unless one is there: a location has one base value (I5).
+    /// Sets the base value, unless it is known: a location has one base value (I5).
     pub(super) fn set_base(&mut self, value: L::Value, mutant: StoreMutant) {
         if self.base.is_none() || is_store_mutant!(mutant, BaseReplaced) {
             self.base = Some(value);
@@ -162,7 +163,7 @@ impl<L: Location> Chain<L> {
     }
 
     pub(super) fn add_reader(&mut self, reader: Reader, frontier: TxIndex) {
-        // The slots of one account ask for its life one after the other.
+        // Reads of several slots of one account look up the account's life repeatedly.
         if self.readers.last() == Some(&reader) {
             return;
         }
@@ -175,23 +176,23 @@ impl<L: Location> Chain<L> {
         self.readers.push(reader);
     }
 
-    /// The highest of the `running` transactions below `reader` that has read this and will
-    /// probably write it, where no transaction between the two has written it: about half of its
-    /// readers have written it, or more.
+    /// Returns the highest of the `running` transactions below `reader` that has read this location
+    /// and will probably write it, provided that no transaction in between has written it. A write
+    /// is probable if about half of the readers, or more, have written.
     pub(super) fn likely_writer(
         &self,
         reader: TxIndex,
         running: impl Iterator<Item = TxIndex>,
         mutant: StoreMutant,
     ) -> Option<TxIndex> {
-        // Running transactions have not written yet.
+        // A running transaction has not written yet.
         if self.writes == 0 || self.reads > self.writes.saturating_mul(2).saturating_add(2) {
             return None;
         }
         let newest = self.below(reader, mutant).last().map(|newest| newest.version.tx);
         let is_lower = |tx: &TxIndex| *tx < reader || is_store_mutant!(mutant, PredictsHigher);
         let is_newer = |tx: &TxIndex| newest.is_none_or(|newest| newest < *tx);
-        // Who runs has come lately.
+        // The reads of running transactions are recent.
         let has_read = |tx: &TxIndex| {
             self.readers.iter().rev().take(MANY_READERS as usize).any(|reader| reader.tx == *tx)
         };
@@ -207,7 +208,7 @@ impl<L: Location> Chain<L> {
         self.items.get(..end).unwrap_or_default()
     }
 
-    /// Where the life of the locations in this scope began, for `reader`.
+    /// Returns where the life of the locations in this scope began, for `reader`.
     pub(super) fn floor(&self, reader: TxIndex, mutant: StoreMutant) -> Floor {
         let newest = self.below(reader, mutant).iter().rfind(|item| item.ends_life());
         newest.map_or(Floor::Base, |item| match item.kind {
@@ -216,7 +217,7 @@ impl<L: Location> Chain<L> {
         })
     }
 
-    /// The newest state below the reader.
+    /// Returns the newest state below the reader.
     pub(super) fn find(&mut self, look: Look, mutant: StoreMutant) -> Found<L> {
         let newest = self.below(look.reader, mutant).last();
         let Some(newest) = newest.filter(|item| item.version.tx >= look.floor.first()) else {
@@ -235,7 +236,7 @@ impl<L: Location> Chain<L> {
         }
     }
 
-    /// What a reader sees with no entry in the way.
+    /// Returns what a reader sees if no entry applies.
     fn find_floor(&self, floor: Floor) -> Found<L> {
         match (floor, &self.base) {
             (Floor::Base, Some(base)) => Found::Seen(Origin::Base, base.clone()),
@@ -252,7 +253,7 @@ impl<L: Location> Chain<L> {
         let Look { reader, frontier, floor } = look;
         let past = is_store_mutant!(mutant, FoldPastValue);
         let past_end = is_store_mutant!(mutant, FoldPastTombstone);
-        // A checkpoint sums up a life that began at the base, and serves readers above its end.
+        // A checkpoint covers a life that began at the base, and serves readers above its end.
         let may_keep = floor == Floor::Base;
         let kept = self.checkpoint.as_deref().filter(|kept| may_keep && kept.end <= reader);
         let from = kept.map_or(floor.first(), |kept| kept.end);
@@ -284,16 +285,17 @@ impl<L: Location> Chain<L> {
             .filter(|_| may_keep && settled.len() > LONG_FOLD)
             .map(|last| Box::new(Checkpoint { end: last.version.tx.next(), value: value.clone() }));
         open.iter().for_each(|item| item.fold_into(&mut value));
-        // A reader from below the kept end leaves a shorter sum: that is no gain.
+        // A reader from below the kept end yields a shorter sum, which is worth less.
         if sum.as_deref().map(Checkpoint::end) > self.checkpoint.as_deref().map(Checkpoint::end) {
             self.checkpoint = sum;
         }
         Found::Seen(Origin::Folded(top), value)
     }
 
-    /// Puts an entry, unless a newer incarnation has (I7). Tells whether the chain changed.
+    /// Inserts or replaces an entry, unless a newer incarnation has written one (I7). Returns
+    /// whether the chain changed.
     pub(super) fn put(&mut self, version: Version, kind: Kind<L>, mutant: StoreMutant) -> bool {
-        // Most come in order.
+        // Most writes arrive in block order.
         if self.items.last().is_none_or(|last| last.version.tx < version.tx) {
             self.writes = self.writes.saturating_add(1);
             self.items.push(Item { version, kind });
@@ -316,7 +318,7 @@ impl<L: Location> Chain<L> {
         true
     }
 
-    /// Removes what `version` or an older incarnation left. Tells whether the chain changed.
+    /// Removes the entry of `version` or an older incarnation. Returns whether the chain changed.
     pub(super) fn remove(&mut self, version: Version) -> bool {
         let at = self.items.partition_point(|item| item.version.tx < version.tx);
         let ours = self.items.get(at).is_some_and(|item| {
@@ -328,9 +330,9 @@ impl<L: Location> Chain<L> {
         ours
     }
 
-    /// Turns what `version` left into an estimate. Tells whether the chain changed. It is asked
-    /// for what this very incarnation wrote: by then an older one's entry here has been
-    /// overwritten, and a newer one's entry is not to be touched (I7).
+    /// Turns the entry of `version` into an estimate. Returns whether the chain changed. The caller
+    /// names only locations that this very incarnation wrote: an older entry there has been
+    /// overwritten, and a newer one must stay (I7).
     pub(super) fn estimate(&mut self, version: Version) -> bool {
         let at = self.items.partition_point(|item| item.version.tx < version.tx);
         match self.items.get_mut(at) {
@@ -342,8 +344,8 @@ impl<L: Location> Chain<L> {
         }
     }
 
-    /// Forgets and returns the readers that a change by `writer` may concern: those above it, up
-    /// to the next transaction whose entry hides what lies below from them.
+    /// Removes and returns the readers that a change by `writer` may affect: readers above the
+    /// writer, up to the next transaction whose entry hides the change.
     pub(super) fn take_stale_readers(&mut self, writer: TxIndex, stale: &mut Vec<TxIndex>) {
         let from = self.items.partition_point(|item| item.version.tx <= writer);
         let above = self.items.get(from..).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Comparing what was read with what would be read now: hints and validation.
+//! Comparing recorded reads with current reads: hints and validation.
 
 use super::events::StoreEvent;
 use super::location::Location;
@@ -10,8 +10,8 @@ use crate::ids::TxIndex;
 use crate::sync::SeqCst;
 
 impl<L: Location> Store<L> {
-    /// Whether what `scope` says is as it was. The argument for the flag is that for the stamp
-    /// below: it is raised under no lock, but before the entry at the scope is published.
+    /// Returns whether the scope is unchanged. For the flag the argument is the same as for the
+    /// stamp below: it is set without a lock, but before the entry at the scope is published.
     fn is_scope_unchanged(&self, scope: ScopeTrace) -> bool {
         match scope {
             ScopeTrace::Unscoped => true,
@@ -20,18 +20,18 @@ impl<L: Location> Store<L> {
         }
     }
 
-    /// Whether the chain behind `trace` is as it was when the trace was taken.
+    /// Returns whether the chain of `trace` is unchanged since the trace was taken.
     fn is_unchanged(&self, trace: Trace) -> bool {
         let Some(lock) = self.shards.get(trace.chain.shard as usize) else { return false };
-        // Right without the lock. The trace pairs the data with the stamp that was in force under
-        // the lock, and each publication draws the next stamp under the lock before it touches
-        // the data: if the load returns the stamp of the trace, then in the order in which this
-        // one atomic changed no publication lies between the trace and the load. A publication
-        // that is just beginning may be missed, as it may be by a check that ends just before it;
-        // above the frontier that is a hint that comes late, and its writer names the reader.
-        // At the frontier none is missed: whatever a lower transaction published happened before
-        // its report was taken from the channel under the coordinator lock, that happened before
-        // this load, and a load never returns a stamp older than one that happened before it.
+        // No lock is needed. The trace pairs the data with the stamp that was current under the
+        // lock, and each publication draws the next stamp under the lock before it changes the
+        // data. So if the load returns the stamp of the trace, no publication lies between the two
+        // in the modification order of this atomic. A publication that has just begun may be
+        // missed, as it may by a check that ends just before it; above the frontier the check is a
+        // hint that then comes late, and the writer names the reader. At the frontier none is
+        // missed: every publication of a lower transaction happened before its report was received
+        // under the coordinator lock, which happened before this load, and a load never returns a
+        // stamp older than one that happened before it.
         if lock.stamp() == trace.stamp {
             return true;
         }
@@ -40,26 +40,26 @@ impl<L: Location> Store<L> {
         chain.is_some_and(|chain| chain.stamp <= trace.stamp)
     }
 
-    /// Whether each recorded read of `reader` still resolves to the same version; a hint.
+    /// Returns whether each read of `reader` still resolves to the same version; a hint.
     #[must_use]
     pub fn is_current(&self, reads: &ReadSet<L>, reader: TxIndex) -> bool {
         self.check(reads, reader, false)
     }
 
-    /// Whether each recorded read of `reader` still resolves to the same version or to an
-    /// exactly equal value. With authority, if everything below `reader` is final (I3).
+    /// Returns whether each read of `reader` still resolves to the same version or to an exactly
+    /// equal value. The answer is authoritative if everything below `reader` is final (I3).
     #[must_use]
     pub fn validate(&self, reads: &ReadSet<L>, reader: TxIndex) -> bool {
         self.check(reads, reader, true)
     }
 
-    /// The same for those who check the rules: where a log is kept, which would show it, the replay
-    /// of the log does that, and this says yes.
+    /// As [`validate`](Self::validate), for checks of the rules. With a log it returns true: the
+    /// check would appear in the log, and the replay of the log checks the same.
     pub(crate) fn would_hold(&self, reads: &ReadSet<L>, reader: TxIndex) -> bool {
         self.log.is_on() || self.all_hold(reads, reader, true)
     }
 
-    /// Whether nothing has changed where `reads` were made, by whatever transaction; a hint.
+    /// Returns whether no transaction has changed any location or scope of `reads`; a hint.
     pub(super) fn is_untouched(&self, reads: &ReadSet<L>) -> bool {
         let is_untouched =
             |seen: &Resolved<L>| self.is_unchanged(seen.own) && self.is_scope_unchanged(seen.scope);
@@ -88,7 +88,7 @@ impl<L: Location> Store<L> {
             let Resolution::Resolved(now) = now else {
                 return false;
             };
-            // A fold has no single version: its value is what counts.
+            // A fold has no single version, so its value is compared.
             let folded = matches!(seen.origin, Origin::Folded(_));
             let same = now.origin == seen.origin && !folded;
             let equal = now.value == seen.value || self.is_mistaken(&now.value, &seen.value);
@@ -96,7 +96,7 @@ impl<L: Location> Store<L> {
         })
     }
 
-    /// Seeded bugs: whether two values that differ pass for equal.
+    /// Returns whether a seeded bug takes two different values for equal.
     fn is_mistaken(&self, one: &L::Value, other: &L::Value) -> bool {
         #[cfg(feature = "mutants")]
         if is_store_mutant!(self.mutant, AbsentEqualsZero) {

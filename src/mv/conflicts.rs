@@ -1,5 +1,5 @@
-//! The conflict index: what was committed in a stretch of a block, and by whom. It gives the
-//! verdict of the commit rule for private batches (`docs/PROTOCOL.md`).
+//! The conflict index: which transactions and batches committed which writes in a stretch of a
+//! block. It decides the commit rule for private batches (`docs/PROTOCOL.md`).
 
 use super::access::{AccessLog, Watch};
 use super::exact::ExactIndex;
@@ -14,11 +14,11 @@ use hashbrown::HashTable;
 #[derive(Clone, Copy, Debug)]
 struct Writers {
     hash: u64,
-    /// The last one.
+    /// The last writer.
     last: TxIndex,
-    /// Its batch, if it is one's.
+    /// The batch of the last writer, if it belongs to one.
     batch: Option<BatchId>,
-    /// The last one that is none of that batch.
+    /// The last writer outside that batch.
     other: Option<TxIndex>,
 }
 
@@ -43,20 +43,21 @@ impl<L: Location> Default for ConflictIndex<L> {
 }
 
 impl<L: Location> ConflictIndex<L> {
-    /// The same with a seeded bug.
+    /// Seeds a bug.
     #[must_use]
     pub const fn with_mutant(mut self, mutant: StoreMutant) -> Self {
         self.mutant = mutant;
         self
     }
 
-    /// An empty access log, to be compared with this index.
+    /// Creates an empty access log for comparison with this index.
     #[must_use]
     pub fn log(&self) -> AccessLog<L> {
         AccessLog::new(self.hasher.clone(), self.mutant)
     }
 
-    /// Commits the group of `log` that begins with `first`; those who wait are told.
+    /// Commits the group of `log` that starts with `first`, and updates the watches of waiting
+    /// batches.
     pub fn commit_group<'w>(
         &mut self,
         batch: BatchId,
@@ -76,7 +77,8 @@ impl<L: Location> ConflictIndex<L> {
         }
     }
 
-    /// Commits the writes of `tx`, which is none of a private batch; those who wait are told.
+    /// Commits the writes of `tx`, which belongs to no private batch, and updates the watches of
+    /// waiting batches.
     pub fn commit_single<'w>(
         &mut self,
         tx: TxIndex,
@@ -109,9 +111,10 @@ impl<L: Location> ConflictIndex<L> {
         }
     }
 
-    /// The lowest transaction of `batch`, which ran on `snapshot` and left `log`, that may not
-    /// commit if nothing else is committed before it: an outsider has written, from the snapshot
-    /// on, what it or one before it has accessed.
+    /// Returns the lowest transaction of `batch` that must not commit, assuming no further commits
+    /// in between: since the snapshot, a transaction outside the batch has written a location that
+    /// this transaction or an earlier one of the batch has accessed. `batch` ran on `snapshot` and
+    /// recorded `log`.
     #[must_use]
     pub fn first_conflict(
         &self,
@@ -136,8 +139,8 @@ impl<L: Location> ConflictIndex<L> {
         })
     }
 
-    /// The same for one group, by exact comparison: whether the one that begins with `first` may
-    /// commit now. Builds without debug assertions say yes.
+    /// Compares exactly whether the group that starts with `first` may commit now. Always true in
+    /// builds without debug assertions.
     #[must_use]
     pub fn allows(
         &self,
@@ -150,7 +153,7 @@ impl<L: Location> ConflictIndex<L> {
         log.is_of_writes() || self.exact.allows(batch, log.exact(), first, snapshot)
     }
 
-    /// Whether `location`, or one with the same hash, was written.
+    /// Returns whether `location`, or one with the same hash, was written.
     #[must_use]
     pub fn has(&self, location: &L) -> bool {
         let hash = self.hasher.hash_one(location);
@@ -164,8 +167,8 @@ mod tests {
     use crate::ids::Chunk;
     use core::hash::{Hash, Hasher};
 
-    /// A place, in the scope of the place 0 if its number is above 9. All have the same hash, if
-    /// `COLLIDES`.
+    /// A location, in the scope of location 0 if its number is above 9. With `COLLIDES`, all
+    /// locations have the same hash.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     struct Place<const COLLIDES: bool>(u32);
 
@@ -205,7 +208,7 @@ mod tests {
         Chunk { first: TxIndex(tx), end: TxIndex(tx + 1) }
     }
 
-    /// The log of a batch whose transactions have each read one place, or written it.
+    /// Returns the log of a batch whose transactions have each read or written one location.
     fn log<const COLLIDES: bool>(
         index: &ConflictIndex<Place<COLLIDES>>,
         accesses: &[(u32, Result<u32, u32>)],
@@ -225,8 +228,8 @@ mod tests {
         core::iter::empty()
     }
 
-    /// Transaction 2 reads what transaction 1 of another batch has written after 0 and before 3 of
-    /// its own.
+    /// Transaction 2 reads a location that transactions 0 and 3 of its batch and transaction 1 of
+    /// another batch write.
     fn own_write_above_an_outsiders<const COLLIDES: bool>(mutant: StoreMutant) -> Option<TxIndex> {
         let mut index = ConflictIndex::<Place<COLLIDES>>::default().with_mutant(mutant);
         let own = log(&index, &[(0, Err(1)), (2, Ok(1)), (3, Err(1))]);
@@ -266,8 +269,8 @@ mod tests {
         assert!(index.has(&Place(2)) && !index.has(&Place(3)));
     }
 
-    /// A tombstone at the scope changes what lies in it; a new value in the scope is no concern of
-    /// others there.
+    /// A tombstone at the scope changes the locations in the scope; a new value at one of them does
+    /// not affect the others.
     #[test]
     fn a_scope_counts_with_what_lies_in_it() {
         let mut index = ConflictIndex::<Place<false>>::default();
@@ -278,7 +281,7 @@ mod tests {
         assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), Some(TxIndex(1)));
     }
 
-    /// A watch hears of each write that others commit: the first access of a place counts.
+    /// A watch sees each write of another batch; the first access of a location counts.
     #[test]
     fn a_watch_says_what_a_new_comparison_would() {
         let mut index = ConflictIndex::<Place<false>>::default();
@@ -294,18 +297,19 @@ mod tests {
         assert_eq!(watch.bound(), Some(TxIndex(0)));
     }
 
-    /// Places with one hash are one: a result may be thrown away, and never commits that must not.
+    /// Colliding locations count as one: a valid result may be aborted, an invalid one never
+    /// commits.
     #[test]
     fn places_with_one_hash_forbid_more_and_never_less() {
         let mut index = ConflictIndex::<Place<true>>::default();
         let own = log(&index, &[(0, Ok(5)), (2, Ok(1)), (4, Ok(2))]);
         let mut watch = own.watch();
         index.commit_single(TxIndex(1), &[Place(3)], core::iter::once(&mut watch));
-        // A false alarm.
+        // A false conflict.
         assert!(index.allows(&own, OWN, TxIndex(4), TxIndex(0)));
         assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), Some(TxIndex(0)));
         assert_eq!(watch.bound(), Some(TxIndex(0)));
-        // And what it stands for.
+        // And a real one.
         index.commit_single(TxIndex(3), &[Place(2)], core::iter::once(&mut watch));
         assert!(!IS_EXACT || !index.allows(&own, OWN, TxIndex(4), TxIndex(0)));
         assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), Some(TxIndex(0)));

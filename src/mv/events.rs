@@ -1,4 +1,4 @@
-//! What the store does, for those who replay a block: see [`Log`](crate::trace::Log).
+//! Events of the store, for replays: see [`Log`](crate::trace::Log).
 
 use super::chain::{Floor, Found};
 use super::location::{Entry, Location};
@@ -6,10 +6,10 @@ use super::resolve::Trace;
 use crate::ids::{TxIndex, Version};
 use crate::trace::Ticket;
 
-/// Where something was done, and under which stamp: both under one lock.
+/// Place of an event and the stamp there, both taken under one lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct At {
-    /// The shard, whose lock orders all that is done there.
+    /// The shard, whose lock orders all events in it.
     pub shard: u32,
     /// The chain in the shard.
     pub chain: u32,
@@ -24,36 +24,36 @@ impl From<Trace> for At {
     }
 }
 
-/// How an entry changed.
+/// Change of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<L: Location> {
-    /// It was published.
+    /// The entry was published.
     Put(Entry<L>),
-    /// It was removed.
+    /// The entry was removed.
     Remove,
-    /// It became an estimate.
+    /// The entry became an estimate.
     Estimate,
 }
 
-/// One thing that the store did.
+/// An event of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreEvent<L: Location> {
-    /// A base value was handed in; the first one stays.
+    /// A base value was supplied; the first one is kept.
     Base {
-        /// Of what.
+        /// The location.
         location: L,
         /// The value.
         value: L::Value,
     },
-    /// A reader looked where the life of a scope began.
+    /// A reader looked up where the life of a scope began.
     Life {
         /// The reader.
         reader: TxIndex,
         /// The scope.
         scope: L,
-        /// Where and when.
+        /// Place and stamp.
         at: At,
-        /// What it found.
+        /// The point that it found.
         floor: Floor,
     },
     /// A reader looked at a location.
@@ -62,57 +62,58 @@ pub enum StoreEvent<L: Location> {
         reader: TxIndex,
         /// The location.
         location: L,
-        /// Where and when.
+        /// Place and stamp.
         at: At,
-        /// Before anything was done for this look.
+        /// Ticket from before the lookup.
         began: Ticket,
-        /// The look at the scope that belongs to it. None: it has no scope, or no scope was used.
+        /// Ticket of the lookup in the scope. `None` if the location has no scope, or no scope was
+        /// used.
         life: Option<Ticket>,
         /// What it found.
         found: Found<L>,
     },
-    /// A reader is to wait for a transaction that runs and will probably write here.
+    /// A reader has to wait for a running transaction that will probably write the location.
     Predicted {
         /// The reader.
         reader: TxIndex,
         /// The location.
         location: L,
-        /// Before anything was done for this look.
+        /// Ticket from before the lookup.
         began: Ticket,
-        /// The look at the scope before, if there was one.
+        /// Ticket of the preceding lookup in the scope, if there was one.
         life: Option<Ticket>,
-        /// Whom it waits for.
+        /// The transaction that it waits for.
         on: TxIndex,
     },
-    /// An entry changed, or was to change.
+    /// An entry changed, or an attempt to change it had no effect.
     Changed {
-        /// By whom.
+        /// The incarnation that changed it.
         version: Version,
-        /// Where.
+        /// The location.
         location: L,
-        /// How.
+        /// The change.
         change: Change<L>,
-        /// Where and when.
+        /// Place and stamp.
         at: At,
-        /// Whether anything changed.
+        /// Whether the change took effect.
         took: bool,
-        /// The readers that were named.
+        /// The readers named as possibly stale.
         stale: Vec<TxIndex>,
     },
-    /// Everything below is final from now on.
+    /// Everything below this index is now final.
     Frontier(TxIndex),
-    /// The reads of a transaction are compared.
+    /// A comparison of a transaction's reads began.
     CheckBegan {
         /// The transaction.
         reader: TxIndex,
-        /// By value too: at the frontier, where it counts.
+        /// Whether equal values are accepted: true at the frontier, where the result is binding.
         by_value: bool,
     },
-    /// They were compared.
+    /// A comparison of a transaction's reads ended.
     CheckEnded {
         /// The transaction.
         reader: TxIndex,
-        /// Whether all of them hold.
+        /// Whether all reads hold.
         holds: bool,
     },
 }

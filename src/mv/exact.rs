@@ -1,25 +1,25 @@
-//! Locations beside their hashes, in builds with debug assertions and in traces: those check each
-//! commit of a private batch once more, by exact comparison. Other builds keep nothing.
+//! Exact locations in addition to hashes, in builds with debug assertions or traces. They check
+//! each commit of a private batch once more, by exact comparison. Other builds keep nothing.
 
 use super::location::Location;
 use crate::ids::{BatchId, Chunk, TxIndex};
 
-/// Locations that were read from a snapshot, with what was found; without it where only the
-/// location counts.
+/// Locations read from a snapshot, with the values found; without a value if only the location
+/// counts.
 pub type ExactReads<L> = Vec<(L, Option<<L as Location>::Value>)>;
 
-/// What one group of a private batch has accessed.
+/// Accesses of one group of a private batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExactGroup<L: Location> {
     /// Its transactions.
     pub txs: Chunk,
-    /// What was read from the snapshot.
+    /// Reads from the snapshot.
     pub reads: ExactReads<L>,
-    /// What was written.
+    /// Written locations.
     pub writes: Vec<L>,
 }
 
-/// Exact access set of a batch, by group.
+/// Exact accesses of a batch, by group.
 #[derive(Clone, Debug)]
 pub struct ExactLog<L: Location> {
     #[cfg(any(debug_assertions, feature = "trace"))]
@@ -31,7 +31,7 @@ pub struct ExactLog<L: Location> {
     nothing: core::marker::PhantomData<L>,
 }
 
-/// Who has written which location last, exactly.
+/// All committed writers of each location.
 #[derive(Clone, Debug)]
 pub(super) struct ExactIndex<L: Location> {
     #[cfg(any(debug_assertions, feature = "trace"))]
@@ -62,7 +62,7 @@ impl<L: Location> ExactLog<L> {
         self.groups.push(ExactGroup { txs, reads, writes });
     }
 
-    /// How much there is since the last group ended.
+    /// Returns the number of reads and writes since the last group ended.
     pub(super) const fn open(&self) -> (usize, usize) {
         (self.open.0.len(), self.open.1.len())
     }
@@ -72,7 +72,7 @@ impl<L: Location> ExactLog<L> {
         self.open.1.truncate(writes);
     }
 
-    /// The groups, in order.
+    /// Returns the groups, in order.
     #[must_use]
     pub fn groups(&self) -> &[ExactGroup<L>] {
         &self.groups
@@ -99,7 +99,7 @@ impl<L: Location> ExactIndex<L> {
         }
     }
 
-    /// Commits the group of `log` that begins with `first`.
+    /// Commits the group of `log` that starts with `first`.
     pub(super) fn commit_group(&mut self, batch: BatchId, log: &ExactLog<L>, first: TxIndex) {
         let groups = log.groups.iter().filter(|group| group.txs.first == first);
         for group in groups {
@@ -107,8 +107,8 @@ impl<L: Location> ExactIndex<L> {
         }
     }
 
-    /// Whether no transaction outside `batch` has committed, from `snapshot` on, a write of what
-    /// its groups up to the one that begins with `first` have accessed.
+    /// Returns whether no transaction outside `batch` has committed, since `snapshot`, a write to a
+    /// location accessed by the batch's groups up to the one that starts with `first`.
     pub(super) fn allows(
         &self,
         batch: BatchId,
@@ -147,7 +147,7 @@ impl<L: Location> ExactLog<L> {
 
     pub(super) const fn forget_since(&mut self, _: (usize, usize)) {}
 
-    /// None in this build.
+    /// Always empty in this build.
     #[must_use]
     pub const fn groups(&self) -> &[ExactGroup<L>] {
         &[]

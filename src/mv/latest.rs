@@ -1,4 +1,4 @@
-//! One version of each location: enough where everything below the reader is final.
+//! A store of only the newest version of each location, sufficient for readers above all writers.
 
 use super::location::{Entry, Location};
 use super::resolve::Origin;
@@ -6,14 +6,14 @@ use crate::ids::{Incarnation, TxIndex, Version};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-/// What is known of one location.
+/// State of one location.
 #[derive(Clone, Debug)]
 struct Cell<L: Location> {
     /// The transaction that wrote it last; `None` if this is the base value.
     by: Option<TxIndex>,
-    /// Unknown where only deltas were published so far.
+    /// `None` if only deltas were published so far.
     value: Option<L::Value>,
-    /// Not in the value yet.
+    /// Deltas that are not in `value` yet.
     deltas: Vec<L::Delta>,
 }
 
@@ -22,7 +22,8 @@ impl<L: Location> Cell<L> {
         self.by.map_or(Origin::Base, |tx| Origin::Value(version(tx)))
     }
 
-    /// Whether it is newer than the tombstone; at one version that lies below the writes.
+    /// Returns whether the entry is newer than the tombstone; at the same version, the tombstone
+    /// lies below the writes.
     fn lives_after(&self, tombstone: Option<TxIndex>) -> bool {
         tombstone.is_none_or(|end| self.by >= Some(end))
     }
@@ -32,17 +33,17 @@ const fn version(tx: TxIndex) -> Version {
     Version { tx, incarnation: Incarnation(0) }
 }
 
-/// The newest state of everything that a block has written, where transactions run one after the
-/// other. It answers as a [`Store`](super::Store) answers a reader above all that was published.
+/// The newest version of everything that a sequential run has written. It answers reads as a
+/// [`Store`](super::Store) answers a reader above all publications.
 #[derive(Clone, Debug)]
 pub struct Latest<L: Location> {
     cells: HashMap<L, Cell<L>, RandomState>,
-    /// Whether any location that has a scope may be in `cells`. Most reads of a sequential run are
-    /// of such locations, and none is written outside the machine's journal before that ends.
+    /// Whether `cells` may contain locations that have a scope. Most reads of a sequential run are
+    /// of such locations, and the machine's journal holds all writes to them until it ends.
     has_scoped: bool,
-    /// Whether any value or tombstone was put here.
+    /// Whether any value or tombstone was written.
     has_values: bool,
-    /// By scope: the newest tombstone.
+    /// Newest tombstone of each scope.
     ended: HashMap<L, TxIndex, RandomState>,
 }
 
@@ -58,11 +59,11 @@ impl<L: Location> Default for Latest<L> {
 }
 
 impl<L: Location> Latest<L> {
-    /// What the next transaction sees at `location`, and where it comes from. `below` is asked for
-    /// what was there before, if that matters.
+    /// Returns the value that the next transaction sees at `location`, and its origin. `below`
+    /// returns the state before, and is called only if needed.
     ///
     /// # Errors
-    /// Those of `below`.
+    /// Returns the errors of `below`.
     pub fn read<E>(
         &mut self,
         location: &L,
@@ -86,8 +87,8 @@ impl<L: Location> Latest<L> {
         Ok((value, cell.origin()))
     }
 
-    /// Whether any value or tombstone was put here. If not, a location without deltas has its base
-    /// value.
+    /// Returns whether any value or tombstone was written. If not, locations without deltas have
+    /// their base values.
     pub(crate) const fn has_values(&self) -> bool {
         self.has_values
     }
@@ -102,8 +103,8 @@ impl<L: Location> Latest<L> {
         self.ended.get(&location.scope()?).copied()
     }
 
-    /// What `tx` leaves at `location`. Transactions come in order, and the tombstones of one before
-    /// its deltas.
+    /// Writes an entry of `tx` at `location`. Transactions must come in order, and the tombstones
+    /// of a transaction before its deltas.
     pub fn put(&mut self, tx: TxIndex, location: L, entry: Entry<L>) {
         let (value, deltas) = match entry {
             Entry::Tombstone if location.is_scope() => {
@@ -132,7 +133,7 @@ impl<L: Location> Latest<L> {
         self.cells.insert(location, Cell { by: Some(tx), value, deltas });
     }
 
-    /// Adds the deltas that came later to values which it does not know.
+    /// Appends the deltas of `later`, at locations where `later` does not know the value.
     pub fn add_deltas(&mut self, later: Self) {
         for (location, cell) in later.cells.into_iter().filter(|(_, cell)| cell.value.is_none()) {
             for delta in cell.deltas {
@@ -142,8 +143,8 @@ impl<L: Location> Latest<L> {
         }
     }
 
-    /// All that was put here and still counts, each location once, tombstones before what they do
-    /// not end. Deltas to a value that was not read are left out: read it first.
+    /// Returns the effective entries, one per location, tombstones first. Deltas to a value that
+    /// was not read are left out: read the location first.
     pub fn into_entries(self) -> impl Iterator<Item = (TxIndex, L, Entry<L>)> {
         let Self { cells, ended, .. } = self;
         let tombstone = |(scope, tx): (&L, &TxIndex)| (*tx, scope.clone(), Entry::Tombstone);
@@ -156,19 +157,19 @@ impl<L: Location> Latest<L> {
         tombstones.into_iter().chain(entries)
     }
 
-    /// Forgets everything, and keeps the memory.
+    /// Removes everything, and keeps the memory.
     pub fn clear(&mut self) {
         self.cells.clear();
         (self.has_scoped, self.has_values) = (false, false);
         self.ended.clear();
     }
 
-    /// Makes room for `more` locations.
+    /// Reserves room for `more` locations.
     pub fn reserve(&mut self, more: usize) {
         self.cells.reserve(more);
     }
 
-    /// Remembers the base value of a location that nothing has written.
+    /// Caches the base value of a location that has no entry.
     pub fn keep_base(&mut self, location: L, value: L::Value) {
         self.has_scoped |= location.scope().is_some();
         let cell = || Cell { by: None, value: Some(value), deltas: Vec::new() };
@@ -184,7 +185,7 @@ mod tests {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     struct Balance(u8);
 
-    /// Deltas are digits: their order shows.
+    /// Deltas append digits, so their order is visible.
     impl Location for Balance {
         type Value = u64;
         type Delta = u64;
@@ -225,7 +226,7 @@ mod tests {
             later.put(TxIndex(2), of, Entry::Delta(4));
             later.put(TxIndex(3), of, Entry::Delta(5));
         }
-        // What was written is known otherwise.
+        // Written values are not transferred.
         later.put(TxIndex(2), written, Entry::Value(9));
         before.add_deltas(later);
         let found = [known, unknown, new, written].map(|of| read(&mut before, of));

@@ -1,28 +1,29 @@
-//! What the store is generic over.
+//! The trait of locations, over which the store is generic, and its entries.
 
 use core::fmt::Debug;
 use core::hash::Hash;
 
-/// One addressable piece of state. Keys are exact; a hash only picks the shard.
+/// One addressable piece of state. Keys are exact; a hash only selects the shard.
 pub trait Location: Clone + Eq + Hash + Debug + Send + Sync + 'static {
-    /// What a read of the location gives.
+    /// The value of a location.
     type Value: Clone + Eq + Debug + Send + Sync + 'static;
-    /// A change that can be published without reading.
+    /// A change that can be published without reading the location.
     type Delta: Clone + Eq + Debug + Send + Sync + 'static;
 
-    /// The location whose tombstones end the life of this one, if there is such a one.
+    /// Returns the location whose tombstones end the life of this one, if there is one.
     fn scope(&self) -> Option<Self>;
 
-    /// Whether other locations lie in the scope of this one.
+    /// Returns whether other locations lie in the scope of this one.
     fn is_scope(&self) -> bool;
 
-    /// What a read gives right after a tombstone.
+    /// Returns the value right after a tombstone.
     fn destroyed(&self) -> Self::Value;
 
     /// Applies a delta, in index order.
     fn fold(value: &mut Self::Value, delta: &Self::Delta);
 
-    /// The value that [`AbsentEqualsZero`](super::StoreMutant::AbsentEqualsZero) takes it for.
+    /// Returns the value for which [`AbsentEqualsZero`](super::StoreMutant::AbsentEqualsZero)
+    /// mistakes `value`.
     #[cfg(feature = "mutants")]
     #[must_use]
     fn mistaken(value: &Self::Value) -> Self::Value {
@@ -30,13 +31,13 @@ pub trait Location: Clone + Eq + Hash + Debug + Send + Sync + 'static {
     }
 }
 
-/// What a transaction leaves at a location.
+/// The entry of a transaction at a location.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Entry<L: Location> {
     /// An absolute value.
     Value(L::Value),
-    /// A change to whatever lies below.
+    /// A change to the value below.
     Delta(L::Delta),
-    /// The end of the location's life, and of everything in its scope.
+    /// The end of the life of the location and of everything in its scope.
     Tombstone,
 }

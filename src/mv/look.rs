@@ -1,4 +1,4 @@
-//! Looking into the store: what a reader finds at a location, and who is remembered for it.
+//! Lookups in the store, and the registration of readers.
 
 use super::chain::{Chain, Floor, Found, Interest, Look, Reader};
 use super::events::StoreEvent;
@@ -12,7 +12,7 @@ use crate::ids::TxIndex;
 use crate::sync::SeqCst;
 use crate::trace::Ticket;
 
-/// What a look at the scope of a location came to.
+/// Result of a lookup in the scope of a location.
 #[derive(Clone, Copy)]
 struct LifeLook {
     floor: Floor,
@@ -21,15 +21,15 @@ struct LifeLook {
 }
 
 impl LifeLook {
-    /// Of the look at the scope's chain, if there was one.
+    /// Returns the ticket of the lookup in the scope's chain, if there was one.
     fn ticket(&self) -> Option<Ticket> {
         matches!(self.scope, ScopeTrace::Chain(_)).then_some(self.ticket)
     }
 }
 
 impl<L: Location> Store<L> {
-    /// Sets the base value of `location` that [`Resolution::NeedsBase`] asked `reader` for, and
-    /// resolves again. The first base value stays.
+    /// Sets the base value of `location`, which [`Resolution::NeedsBase`] requested from `reader`,
+    /// and resolves again. If a base value is already known, it stays.
     #[must_use]
     pub fn supply_base(
         &self,
@@ -47,14 +47,14 @@ impl<L: Location> Store<L> {
             let chain = shard.chains.get_mut(id.index as usize)?;
             self.log.note(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
             chain.set_base(value, self.mutant);
-            // Again: since it asked, it may have been named and forgotten.
+            // Again: since the request, the reader may have been named and removed.
             chain.add_reader(Reader { tx: reader, interest: Interest::Value }, frontier);
             let own = Trace { chain: id, stamp };
             Some((chain.hash, self.find(chain, look, own, (began, life)), own))
         });
         match found {
             Some((hash, found, own)) => Self::resolution(hash, found, own, life.scope),
-            // Not a chain of this store.
+            // The id is not from this store.
             None => Resolution::NeedsBase(id),
         }
     }
@@ -74,7 +74,7 @@ impl<L: Location> Store<L> {
         }
     }
 
-    /// The base value of a location, if some read has needed it.
+    /// Returns the base value of a location, if a read has needed it.
     #[must_use]
     pub fn base(&self, location: &L) -> Option<L::Value> {
         let hash = self.hash(location);
@@ -82,12 +82,12 @@ impl<L: Location> Store<L> {
         shard.chain(hash, location).1.base().cloned()
     }
 
-    /// What a reader at index `reader` must see at `location`. The reader is remembered, so that
-    /// a later publication can name it as possibly stale.
+    /// Resolves `location` for a reader at index `reader`. The reader is registered, so that a
+    /// later publication can name it as possibly stale.
     ///
-    /// A scoped location resolves together with its scope: the newer wins, and at one version the
-    /// tombstone lies below the writes. The two are looked up one after the other, each with its
-    /// own stamp; a publication in between shows in the first one's stamp.
+    /// A scoped location resolves together with its scope: the newer entry wins, and at the same
+    /// version the tombstone lies below the writes. The two are looked up in turn, each with its
+    /// own stamp; a publication in between shows in the first stamp.
     #[must_use]
     pub fn resolve(&self, location: &L, reader: TxIndex) -> Resolution<L> {
         self.resolve_hashed(self.hash(location), location, reader)
@@ -104,9 +104,9 @@ impl<L: Location> Store<L> {
         self.resolve_or(hash, location, reader, |_| None)
     }
 
-    /// The same for a run that may be wasted: where a lower transaction that runs at the moment
-    /// will probably write, it is blocked as if that one's estimate were there. What it would see
-    /// now would probably have to be thrown away.
+    /// As [`resolve_hashed`](Self::resolve_hashed), for a speculative run: if a lower transaction
+    /// that is running will probably write the location, the reader is blocked as if by an
+    /// estimate, because a value read now would probably have to be thrown away.
     #[must_use]
     pub fn resolve_ahead(
         &self,
@@ -122,7 +122,7 @@ impl<L: Location> Store<L> {
         })
     }
 
-    /// What `reader` finds, unless `predict` finds a transaction to wait for.
+    /// Resolves `location`, unless `predict` returns a transaction to wait for.
     fn resolve_or(
         &self,
         hash: LocationHash,
@@ -131,14 +131,15 @@ impl<L: Location> Store<L> {
         predict: impl FnOnce(&Chain<L>) -> Option<TxIndex>,
     ) -> Resolution<L> {
         let began = Ticket::now();
-        // Asked before the scope is: what is final now is seen in full there.
+        // Loaded before the scope is looked up: the lookup then sees all that is final by this
+        // frontier.
         let frontier = self.frontier();
         let life = self.look_at_scope(location, reader, frontier);
         let own = Reader { tx: reader, interest: Interest::Value };
         let look = Look { reader, frontier, floor: life.floor };
         let find = |chain: &mut Chain<L>, trace| {
             if let Some(on) = predict(chain) {
-                // Nothing was seen that a change could concern.
+                // No value was read that a change could affect.
                 let life = life.ticket();
                 let location = || chain.location.clone();
                 self.log.note(|| StoreEvent::Predicted {
@@ -157,7 +158,7 @@ impl<L: Location> Store<L> {
         Self::resolution(hash, found, own, life.scope)
     }
 
-    /// What a reader finds in a chain, under its lock.
+    /// Resolves a read in its chain, under the chain's lock.
     fn find(
         &self,
         chain: &mut Chain<L>,
@@ -177,7 +178,7 @@ impl<L: Location> Store<L> {
         found
     }
 
-    /// Where the life of `location` began, for `reader`.
+    /// Returns where the life of `location` began, for `reader`.
     fn look_at_scope(&self, location: &L, reader: TxIndex, frontier: TxIndex) -> LifeLook {
         let unseen = |scope| LifeLook { floor: Floor::Base, scope, ticket: Ticket::default() };
         let Some(scope) = location.scope() else { return unseen(ScopeTrace::Unscoped) };
@@ -196,7 +197,7 @@ impl<L: Location> Store<L> {
         LifeLook { floor, scope: ScopeTrace::Chain(trace), ticket }
     }
 
-    /// Looks at a chain under its lock.
+    /// Runs `find` on the chain of `location`, under the chain's lock.
     pub(super) fn look<R>(
         &self,
         hash: LocationHash,

@@ -1,8 +1,8 @@
-//! Small stories about the store, each under every schedule of its threads.
+//! Small stories about the store, each run under every schedule of its threads.
 //!
-//! A join stands for what the channel of reports and the coordinator do in the engine: whatever the
-//! joined thread published happened before. Run with
-//! `RUSTFLAGS="--cfg braid_loom" cargo test --no-default-features --lib --release loom`.
+//! A join stands for the report channel and the coordinator of the engine: everything that the
+//! joined thread published happened before. Run with `RUSTFLAGS="--cfg braid_loom" cargo test
+//! --no-default-features --lib --release loom`.
 
 use super::versioned_lock::VersionedLock;
 use super::{Entry, Location, Origin, ReadSet, Resolution, Store};
@@ -41,7 +41,7 @@ impl Location for Cell {
     }
 }
 
-/// The stories are short enough to go further than the whole engine can.
+/// The stories are short enough for more preemptions than the whole engine allows.
 const PREEMPTIONS: usize = 4;
 
 /// The base value of each cell.
@@ -55,14 +55,14 @@ fn new_store(shards: usize) -> Arc<Store<Cell>> {
     Arc::new(Store::new(shards))
 }
 
-/// Publishes for transaction `tx`; returns the readers that it names.
+/// Publishes for transaction `tx`, and returns the readers that it names.
 fn publish(store: &Store<Cell>, version: Version, cell: Cell, entry: Entry<Cell>) -> Vec<TxIndex> {
     let mut stale = Vec::new();
     store.publish(version, &cell, entry, &mut stale);
     stale
 }
 
-/// One recorded read, with `base` as the base value if that is asked for.
+/// Records one read, with `base` as the base value if it is needed.
 fn read(store: &Store<Cell>, cell: Cell, reader: u32, base: u32) -> (ReadSet<Cell>, u32, Origin) {
     let reader = TxIndex(reader);
     let mut resolution = store.resolve(&cell, reader);
@@ -103,7 +103,7 @@ fn loom_unchanged_stamp_means_current_data() {
     });
 }
 
-/// A reader beside two publications: valid afterwards if, and only if, it saw the last one.
+/// A reader beside two publications is valid afterwards if, and only if, it saw the last one.
 fn publish_against_validate(new_store: fn() -> Arc<Store<Cell>>) {
     explore("publish_against_validate", PREEMPTIONS, 80, move || {
         let store = new_store();
@@ -127,7 +127,7 @@ fn loom_publish_against_validate() {
     publish_against_validate(|| new_store(1));
 }
 
-/// The seeded bug: a stamp that is drawn before the lock is taken.
+/// Seeded bug: the stamp is drawn before the lock is taken.
 #[cfg(feature = "mutants")]
 #[test]
 #[should_panic(expected = "the verdict on")]
@@ -138,7 +138,7 @@ fn loom_catches_a_stamp_drawn_outside_the_lock() {
     });
 }
 
-/// The seeded bug: a lock that is released between the stamp and the change.
+/// Seeded bug: the lock is released between the stamp and the change.
 #[cfg(feature = "mutants")]
 #[test]
 #[should_panic(expected = "the verdict on")]
@@ -155,7 +155,8 @@ fn loom_chain_is_created_after_a_miss() {
         let store = new_store(1);
         let other = thread::spawn({
             let store = Arc::clone(&store);
-            // Base reads are equal in truth; different ones here tell who came first.
+            // In the engine all base reads are equal; different ones here show which thread was
+            // first.
             move || read(&store, Cell::Balance, 2, BASE + 1)
         });
         let writer = thread::spawn({
@@ -257,7 +258,7 @@ fn loom_fold_beside_a_delta() {
 
 #[test]
 fn loom_checkpoint_beside_a_delta() {
-    // One more than are folded again and again.
+    // One more than the number of deltas that are folded without a checkpoint.
     const FINAL: u32 = 17;
     explore("checkpoint_beside_a_delta", PREEMPTIONS, 1000, || {
         let store = new_store(1);
@@ -287,7 +288,7 @@ fn loom_checkpoint_beside_a_delta() {
     });
 }
 
-/// What a reader of a private batch finds, whose snapshot is `snapshot`.
+/// Returns what a reader of a private batch with snapshot `snapshot` reads.
 fn newest(store: &Store<Cell>, cell: Cell, snapshot: u32) -> u32 {
     let base = || Ok::<u32, core::convert::Infallible>(BASE);
     let Ok((value, _)) = store.newest(&cell, TxIndex(snapshot), base);
@@ -317,7 +318,7 @@ fn loom_snapshot_stays_beside_publications_above_it() {
     });
 }
 
-/// Nothing is known of the place: a chain may be made above the snapshot while the reader asks for
+/// The location has no chain yet: one may be created above the snapshot while the reader fetches
 /// the base value.
 #[test]
 fn loom_snapshot_beside_a_chain_that_is_created_above_it() {

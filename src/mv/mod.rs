@@ -1,15 +1,15 @@
-//! The multi-version store: what each transaction wrote, kept so that each reader finds the
+//! The multi-version store: the writes of all transactions, kept so that each reader finds the
 //! newest entry below itself.
 //!
 //! ```text
 //!  Store -> shards, each under one versioned lock -> a version chain per location -> entries
 //! ```
 //!
-//! Rules that hold here, whatever the callers do:
+//! The store enforces these rules, whatever its callers do:
 //!
 //! - One resolver ([`Store::resolve`]) serves reading and validating (I6).
-//! - A read that finds no chain inserts an empty one, so a chain that is created later cannot go
-//!   unnoticed; value and stamp are taken under one lock.
+//! - A read that finds no chain inserts an empty one, so that a later publication is noticed; a
+//!   value and its stamp are taken under one lock.
 //! - An older incarnation never overwrites or removes what a newer one published (I7).
 //! - A stamp is never reused within a block: each publication into a shard draws the next one.
 //! - A balance read folds every delta since the last absolute value or tombstone (I11).

@@ -1,4 +1,4 @@
-//! Reads without a record of the reader: of what is final, and of what does not matter.
+//! Unregistered reads: of final state, and as hints.
 
 use super::chain::{Chain, Floor, Found, Look};
 use super::location::Location;
@@ -9,14 +9,15 @@ use crate::ids::TxIndex;
 use crate::sync::SeqCst;
 
 impl<L: Location> Store<L> {
-    /// What lies at `location` below `reader`, where everything is final, and where it comes from.
-    /// `base` is asked for the value before the block, if that matters and is not known.
+    /// Returns the newest value of `location` below `reader`, where everything is final, and its
+    /// origin. `base` returns the value before the block, and is called only if that value is
+    /// needed and not known.
     ///
     /// # Errors
-    /// Those of `base`.
+    /// Returns the errors of `base`.
     ///
     /// # Panics
-    /// If an entry below `reader` is an estimate: such are not final.
+    /// Panics if an entry below `reader` is an estimate, which is never final.
     pub fn newest<E>(
         &self,
         location: &L,
@@ -43,15 +44,15 @@ impl<L: Location> Store<L> {
         }
     }
 
-    /// What lies at `location`, whose hash is `hash`, below `reader`, where everything is final. No
-    /// change can concern the reader, so it is not remembered. `base` is asked for the value before
-    /// the block, if that is not known.
+    /// Resolves `location`, whose hash is `hash`, for `reader`, below which everything is final. No
+    /// later change can affect the reader, so it is not registered. `base` returns the value before
+    /// the block, and is called only if that value is not known.
     ///
     /// # Errors
-    /// Those of `base`.
+    /// Returns the errors of `base`.
     ///
     /// # Panics
-    /// If an entry below `reader` is an estimate: such are not final.
+    /// Panics if an entry below `reader` is an estimate, which is never final.
     pub fn resolve_settled<E>(
         &self,
         hash: LocationHash,
@@ -84,8 +85,8 @@ impl<L: Location> Store<L> {
         (floor, ScopeTrace::Chain(trace))
     }
 
-    /// What a reader would find at `location` at the moment, which has no scope. The reader is not
-    /// recorded. `None` where nothing is known of it, or an estimate lies there.
+    /// Returns the value that a reader would find now at `location`, which must have no scope. The
+    /// reader is not registered. Returns `None` if the location is unknown or has an estimate.
     #[must_use]
     pub fn peek(&self, location: &L, reader: TxIndex) -> Option<L::Value> {
         let look = Look { reader, frontier: self.frontier(), floor: Floor::Base };

@@ -1,6 +1,6 @@
-//! Where a location's versions lie in a store.
+//! Position of a location's versions in a store.
 
-/// Hash of a location under the seed of one store.
+/// Hash of a location, under the seed of one store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LocationHash(u64);
 
@@ -14,7 +14,7 @@ impl LocationHash {
     }
 }
 
-/// The place of a chain; it stays the same for the life of the store.
+/// Position of a chain, fixed for the life of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChainId {
     pub(super) shard: u32,

@@ -1,36 +1,36 @@
-//! The one resolver: what a reader at an index must see (I6).
+//! Results of the resolver: what a reader at an index must see (I6).
 
 use super::location::Location;
 use super::place::{ChainId, LocationHash};
 use super::versioned_lock::Stamp;
 use crate::ids::{TxIndex, Version};
 
-/// Which entry answered a read.
+/// The entry that answered a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// The base state.
     Base,
-    /// An absolute value of this version.
+    /// The absolute value of this version.
     Value(Version),
-    /// A tombstone of this version.
+    /// The tombstone of this version.
     Tombstone(Version),
-    /// Several deltas; the version is the newest one's. Such reads are compared by value.
+    /// A sum of deltas, the newest of which is of this version. Such reads are compared by value.
     Folded(Version),
 }
 
-/// Where a read looked, and when: enough to tell cheaply that nothing has changed since.
+/// Chain and stamp of a read: enough to check cheaply that nothing has changed since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Trace {
     pub(super) chain: ChainId,
     pub(super) stamp: Stamp,
 }
 
-/// What a read looked up beside its own chain.
+/// The scope lookup that belongs to a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScopeTrace {
     /// The location has no scope.
     Unscoped,
-    /// Nothing had been published at any scope of the block.
+    /// No scope of the block had been written.
     NoScopeUsed,
     /// The chain of the scope.
     Chain(Trace),
@@ -39,23 +39,23 @@ pub enum ScopeTrace {
 /// The answer to a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved<L: Location> {
-    /// What the reader sees.
+    /// The value.
     pub value: L::Value,
-    /// Which entry it comes from.
+    /// The entry that the value comes from.
     pub origin: Origin,
     pub(super) hash: LocationHash,
     pub(super) own: Trace,
     pub(super) scope: ScopeTrace,
 }
 
-/// What resolving came to.
+/// Result of resolving a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolution<L: Location> {
-    /// An answer.
+    /// A value.
     Resolved(Resolved<L>),
-    /// An estimate of this transaction is in the way.
+    /// The read met an estimate of this transaction.
     Blocked(TxIndex),
-    /// The base value is needed: read it and hand it to [`Store::supply_base`].
+    /// The base value is needed: read it and pass it to [`Store::supply_base`].
     ///
     /// [`Store::supply_base`]: super::Store::supply_base
     NeedsBase(ChainId),

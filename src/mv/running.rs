@@ -1,20 +1,20 @@
-//! What each worker runs at the moment.
+//! The transactions that workers are running.
 
 use crate::ids::{TxIndex, WorkerId};
 use crate::sync::{AtomicU32, SeqCst};
 
-/// Of one worker, apart from what others change.
+/// State of one worker, in its own cache line.
 #[derive(Debug)]
 #[repr(align(128))]
 struct PerWorker(AtomicU32);
 
 impl PerWorker {
     const EMPTY: u32 = !Self::POSSIBLY_STALE;
-    /// The highest bit: the transaction was named as one that has read what has changed.
+    /// The highest bit: the transaction was named as a reader of something that changed.
     const POSSIBLY_STALE: u32 = 1 << 31;
 }
 
-/// What each worker has said that it runs.
+/// The transaction that each worker runs.
 #[derive(Debug, Default)]
 pub(super) struct Running(Box<[PerWorker]>);
 
@@ -23,7 +23,7 @@ impl Running {
         Self((0..workers).map(|_| PerWorker(AtomicU32::new(PerWorker::EMPTY))).collect())
     }
 
-    /// A worker that is alone has no other to wait for.
+    /// Returns whether there are several workers; a single worker has none to wait for.
     pub(super) const fn has_others(&self) -> bool {
         self.0.len() > 1
     }
@@ -40,17 +40,18 @@ impl Running {
         running.filter(|tx| *tx != PerWorker::EMPTY).map(TxIndex)
     }
 
-    /// Names `tx` to the worker that runs it. Tells whether one does that had not heard of it.
+    /// Names `tx` to the worker that runs it. Returns true if a worker runs it and it was not named
+    /// before.
     pub(super) fn name(&self, tx: TxIndex) -> bool {
         let named = tx.0 | PerWorker::POSSIBLY_STALE;
-        // Mostly no worker runs it, and a load leaves the line where it is.
+        // Usually no worker runs it, and a load does not move the cache line.
         let name = |PerWorker(seat): &PerWorker| {
             seat.load(SeqCst) == tx.0 && seat.compare_exchange(tx.0, named, SeqCst, SeqCst).is_ok()
         };
         self.0.iter().any(name)
     }
 
-    /// Whether `tx`, which `worker` runs, was named since it began or since this was asked last.
+    /// Returns whether `tx`, run by `worker`, was named since it began or since the last call.
     pub(super) fn take_name(&self, worker: WorkerId, tx: TxIndex) -> bool {
         let Some(PerWorker(seat)) = self.0.get(usize::from(worker.0)) else { return false };
         let named = tx.0 | PerWorker::POSSIBLY_STALE;

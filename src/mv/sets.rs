@@ -1,27 +1,27 @@
-//! The reads of one incarnation.
+//! The read set of an incarnation.
 
 use super::location::Location;
 use super::place::LocationHash;
 use super::resolve::Resolved;
 use hashbrown::HashTable;
 
-/// Reads up to which a linear search beats an index.
+/// Maximum number of reads for which a linear search beats an index.
 const SHORT: usize = 16;
 
-/// One recorded read: everything that validation needs.
+/// A recorded read, with all that validation needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadRecord<L: Location> {
-    /// What was read.
+    /// The location.
     pub location: L,
-    /// What was seen.
+    /// The value and its origin.
     pub seen: Resolved<L>,
 }
 
-/// All reads of one incarnation, each location once (I5).
+/// All reads of an incarnation, one per location (I5).
 #[derive(Clone, Debug)]
 pub struct ReadSet<L: Location> {
     records: Vec<ReadRecord<L>>,
-    /// Positions of the records by hash, once there are many.
+    /// Positions of the records by hash; empty while there are few.
     index: HashTable<u32>,
 }
 
@@ -32,20 +32,20 @@ impl<L: Location> Default for ReadSet<L> {
 }
 
 impl<L: Location> ReadSet<L> {
-    /// An empty set with room for `reads` reads.
+    /// Creates an empty set with room for `reads` reads.
     #[must_use]
     pub fn with_capacity(reads: usize) -> Self {
         let indexed = if reads > SHORT { reads } else { 0 };
         Self { records: Vec::with_capacity(reads), index: HashTable::with_capacity(indexed) }
     }
 
-    /// The reads, in the order in which they happened.
+    /// Returns the reads, in the order in which they happened.
     #[must_use]
     pub fn records(&self) -> &[ReadRecord<L>] {
         &self.records
     }
 
-    /// What this incarnation has seen at `location`, whose hash is `hash`.
+    /// Returns what this incarnation has read at `location`, whose hash is `hash`.
     #[must_use]
     pub fn seen(&self, hash: LocationHash, location: &L) -> Option<&Resolved<L>> {
         let same =
@@ -59,7 +59,7 @@ impl<L: Location> ReadSet<L> {
         record.map(|record| &record.seen)
     }
 
-    /// Records a first read.
+    /// Records the first read of a location.
     pub fn push(&mut self, location: L, seen: Resolved<L>) {
         self.records.push(ReadRecord { location, seen });
         if self.records.len() <= SHORT {
@@ -74,7 +74,7 @@ impl<L: Location> ReadSet<L> {
         }
     }
 
-    /// Forgets everything, keeping the memory.
+    /// Removes all reads, and keeps the memory.
     pub fn clear(&mut self) {
         self.records.clear();
         self.index.clear();

@@ -1,4 +1,4 @@
-//! One shard of the store: chains, and where each location's lies.
+//! A shard of the store: chains, and an index of their locations.
 
 use super::chain::Chain;
 use super::location::Location;
@@ -12,7 +12,7 @@ pub(super) struct Shard<L: Location> {
 }
 
 impl<L: Location> Shard<L> {
-    /// The same memory with nothing in it, or half as much where most of it was of no use.
+    /// Empties the shard and keeps its memory, or half of it if most was unused.
     pub(super) fn emptied(mut self) -> Self {
         let room = 2 * self.chains.len();
         self.chains.clear();
@@ -32,13 +32,13 @@ impl<L: Location> Shard<L> {
         self.table.find(hash.bits(), same).copied()
     }
 
-    /// The chain of `location`, if there is one.
+    /// Returns the chain of `location`, if there is one.
     pub(super) fn find(&mut self, hash: LocationHash, location: &L) -> Option<&mut Chain<L>> {
         let index = self.index(hash, location)?;
         self.chains.get_mut(index as usize)
     }
 
-    /// The chain of `location`, created empty if there is none.
+    /// Returns the chain of `location`, and creates it if there is none.
     pub(super) fn chain(&mut self, hash: LocationHash, location: &L) -> (u32, &mut Chain<L>) {
         let index = match self.index(hash, location) {
             Some(index) => index,
@@ -52,7 +52,7 @@ impl<L: Location> Shard<L> {
             }
         };
         let position = index as usize;
-        // The index comes from the table or was pushed above, so the slice is never short.
+        // The index comes from the table or was pushed above, so the slice is never empty.
         let [chain, ..] = self.chains.get_mut(position..).unwrap_or_default() else {
             unreachable!("a chain in the table is in the list")
         };

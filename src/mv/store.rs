@@ -29,10 +29,10 @@ use hashbrown::HashTable;
 pub struct Store<L: Location> {
     pub(super) shards: Box<[VersionedLock<Shard<L>>]>,
     hasher: RandomState,
-    /// Whether anything was ever changed at a scope: almost no block ends the life of an
-    /// account, and then no slot needs to look there.
+    /// Whether any scope was ever written. Almost no block ends the life of an account, and then
+    /// slots need not look up their scopes.
     pub(super) scope_used: AtomicBool,
-    /// Everything below is final. It may lag behind.
+    /// Everything below this index is final. It may lag behind the true frontier.
     frontier: AtomicU32,
     pub(super) running: Running,
     beats: Beats,
@@ -41,17 +41,17 @@ pub struct Store<L: Location> {
 }
 
 impl<L: Location> Store<L> {
-    /// An empty store with at least `shards` shards, under a fresh secret hash seed.
+    /// Creates a store with at least `shards` shards and a new secret hash seed.
     #[must_use]
     pub fn new(shards: usize) -> Self {
         Self::with_capacity(shards, 0)
     }
 
-    /// The same with room for about `locations` locations.
+    /// Creates a store with room for about `locations` locations.
     #[must_use]
     pub fn with_capacity(shards: usize, locations: usize) -> Self {
         let shards = shards.clamp(1, 1 << 16).next_power_of_two();
-        // They do not fall evenly.
+        // Hashing does not distribute them evenly.
         let each = locations / shards + locations / shards / 4;
         let shard = |_| {
             let table = HashTable::with_capacity(each);
@@ -69,8 +69,8 @@ impl<L: Location> Store<L> {
         }
     }
 
-    /// The store of another block, in the memory of this one: fresh pages take the time of some
-    /// transactions.
+    /// Empties the store for another block, and keeps the memory: fresh pages cost as much time as
+    /// several transactions.
     #[must_use]
     pub fn emptied(self) -> Self {
         let Self { shards, hasher, mutant, .. } = self;
@@ -82,25 +82,25 @@ impl<L: Location> Store<L> {
         Self { shards: shards.into_iter().map(emptied).collect(), ..Self::new(1) }
     }
 
-    /// The same store with a place for each of `workers` workers, where it tells what it runs.
+    /// Adds a slot for each of `workers` workers, to record the transaction that it runs.
     #[must_use]
     pub fn with_workers(self, workers: usize) -> Self {
         Self { running: Running::new(workers), ..self }
     }
 
-    /// From now on `worker` runs `tx`, or nothing that is worth waiting for.
+    /// Records that `worker` now runs `tx`; `None` if it runs nothing worth waiting for.
     pub fn set_running(&self, worker: WorkerId, tx: Option<TxIndex>) {
         self.running.set(worker, tx);
     }
 
-    /// Tells the worker that runs `tx` that something may have changed which that has read. Returns
-    /// whether one does that had not heard of it.
+    /// Notifies the worker that runs `tx` that a location it has read may have changed. Returns
+    /// true if a worker runs it and was not notified before.
     pub fn name_running(&self, tx: TxIndex) -> bool {
         self.running.has_others() && self.running.name(tx)
     }
 
-    /// Whether something has changed of what the run of `reader` by `worker` has read so far; a
-    /// hint. It costs next to nothing where the run was not named since it was asked last.
+    /// Returns whether a location has changed that `worker` has read so far in its run of `reader`;
+    /// a hint. It is almost free if the run was not named since the last call.
     pub(crate) fn has_overtaken(
         &self,
         worker: WorkerId,
@@ -110,43 +110,44 @@ impl<L: Location> Store<L> {
         self.running.take_name(worker, reader) && !self.is_untouched(reads)
     }
 
-    /// The run of `tx` comes nearer to its end; `in_base`: from now on it waits for the base state.
+    /// Records progress of the run of `tx`. `in_base` means that the run now waits for the base
+    /// state.
     pub fn beat(&self, tx: TxIndex, in_base: bool) {
         self.beats.beat(tx, in_base);
     }
 
-    /// What runs of `tx` have shown so far.
+    /// Returns the progress of the runs of `tx`.
     #[must_use]
     pub fn beat_of(&self, tx: TxIndex) -> Beat {
         self.beats.of(tx)
     }
 
-    /// Number of shards.
+    /// Returns the number of shards.
     #[must_use]
     pub const fn shards(&self) -> usize {
         self.shards.len()
     }
 
-    /// From now on all that it does is noted.
+    /// Starts recording events.
     #[cfg(feature = "trace")]
     pub fn start_trace(&mut self) {
         self.log = Log::on();
     }
 
-    /// All that was noted so far.
+    /// Stops recording, and returns the events so far.
     #[cfg(feature = "trace")]
     #[must_use]
     pub fn take_trace(&mut self) -> Vec<(Ticket, StoreEvent<L>)> {
         core::mem::replace(&mut self.log, Log::off()).into_events()
     }
 
-    /// An empty conflict index for a stretch of the block.
+    /// Creates an empty conflict index for a stretch of the block.
     #[must_use]
     pub fn conflict_index(&self) -> ConflictIndex<L> {
         ConflictIndex::default().with_mutant(self.mutant)
     }
 
-    /// The same store with a seeded bug.
+    /// Seeds a bug.
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn with_mutant(mut self, mutant: StoreMutant) -> Self {
@@ -154,14 +155,14 @@ impl<L: Location> Store<L> {
         self
     }
 
-    /// The hash of `location` in this store.
+    /// Returns the hash of `location` in this store.
     #[must_use]
     pub fn hash(&self, location: &L) -> LocationHash {
         LocationHash::of(self.hasher.hash_one(location))
     }
 
     pub(super) fn shard(&self, hash: LocationHash) -> (u32, &VersionedLock<Shard<L>>) {
-        // The table uses the low and the topmost bits; the shard takes bits between.
+        // The table uses the lowest and the highest bits; the shard index uses bits in between.
         let index = (hash.bits() >> 40) as usize & (self.shards.len() - 1);
         let [shard, ..] = self.shards.get(index..).unwrap_or_default() else {
             unreachable!("the mask keeps the index below the number of shards")
@@ -169,19 +170,19 @@ impl<L: Location> Store<L> {
         (u32::try_from(index).unwrap_or(u32::MAX), shard)
     }
 
-    /// Number of the shard in which `location` lies.
+    /// Returns the index of the shard of `location`.
     #[cfg(all(test, feature = "evm"))]
     pub(crate) fn shard_of(&self, location: &L) -> u32 {
         self.shard(self.hash(location)).0
     }
 
-    /// Tells the store that everything below `frontier` is final.
+    /// Sets the frontier: everything below `frontier` is final.
     pub fn set_frontier(&self, frontier: TxIndex) {
         self.log.note(|| StoreEvent::Frontier(frontier));
         self.frontier.store(frontier.0, SeqCst);
     }
 
-    /// Whether the store has been told that everything below `reader` is final.
+    /// Returns whether everything below `reader` is known to be final.
     #[must_use]
     pub fn is_final_below(&self, reader: TxIndex) -> bool {
         self.frontier() >= reader
@@ -191,7 +192,7 @@ impl<L: Location> Store<L> {
         TxIndex(self.frontier.load(SeqCst))
     }
 
-    /// Sets the base value of a location, unless it has one.
+    /// Sets the base value of a location, unless it is known.
     pub fn seed(&self, location: &L, value: L::Value) {
         let hash = self.hash(location);
         let (mut shard, _) = self.shard(hash).1.read();
@@ -199,15 +200,15 @@ impl<L: Location> Store<L> {
         shard.chain(hash, location).1.set_base(value, self.mutant);
     }
 
-    /// Whether readers that a change at `location` concerns may be unknown here: a slot looks at
-    /// its scope only once some scope was used. Every transaction above that may have read anything
-    /// has to be named then.
+    /// Returns whether a change at `location` may affect readers that are not registered: slots
+    /// look up their scope only once some scope was used. Then every higher transaction that may
+    /// have read anything must be named.
     #[must_use]
     pub fn has_unknown_readers(&self, location: &L) -> bool {
         location.is_scope() && !is_store_mutant!(self.mutant, ScopeSilent)
     }
 
-    /// Publishes one entry. Known readers that it may concern are added to `stale`.
+    /// Publishes an entry, and adds the registered readers that it may affect to `stale`.
     pub fn publish(
         &self,
         version: Version,
@@ -218,13 +219,14 @@ impl<L: Location> Store<L> {
         self.change(version, location, stale, Change::Put(entry));
     }
 
-    /// Removes what `version` or an older incarnation of its transaction left at `location`.
+    /// Removes the entry of `version`, or of an older incarnation of its transaction, at
+    /// `location`.
     pub fn withdraw(&self, version: Version, location: &L, stale: &mut Vec<TxIndex>) {
         self.change(version, location, stale, Change::Remove);
     }
 
-    /// Turns what `version` left at `location` into an estimate. No reader is named: what
-    /// replaces the estimate does that.
+    /// Turns the entry of `version` at `location` into an estimate. No reader is named; the change
+    /// that replaces the estimate names them.
     pub fn mark_estimate(&self, version: Version, location: &L) {
         if !is_store_mutant!(self.mutant, EstimateLost) {
             self.change(version, location, &mut Vec::new(), Change::Estimate);
@@ -233,7 +235,7 @@ impl<L: Location> Store<L> {
 
     fn change(&self, version: Version, location: &L, stale: &mut Vec<TxIndex>, change: Change<L>) {
         if location.is_scope() {
-            // From now on slots have to look at their scopes.
+            // From now on slots must look up their scopes.
             self.scope_used.store(true, SeqCst);
         }
         let hash = self.hash(location);
@@ -261,7 +263,7 @@ impl<L: Location> Store<L> {
         lock.publish(change);
     }
 
-    /// Changes a chain under its lock. Tells whether it did.
+    /// Changes a chain under its lock. Returns whether the change took effect.
     fn apply(
         &self,
         chain: &mut Chain<L>,

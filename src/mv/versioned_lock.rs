@@ -2,15 +2,15 @@
 
 use crate::sync::{AtomicU64, Mutex, MutexGuard, SeqCst};
 
-/// When a publication happened, in the order of one lock. Stamp 0 is before the first.
+/// Sequence number of a publication under one lock. Stamp 0 precedes the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(u64);
 
 impl Stamp {
-    /// After every publication: for the seeded bug [`MissUnnoticed`](super::StoreMutant).
+    /// Later than every publication: for the seeded bug [`MissUnnoticed`](super::StoreMutant).
     pub(super) const LAST: Self = Self(u64::MAX);
 
-    /// Publications before and with it.
+    /// Returns the number of publications up to and including this one.
     pub(super) const fn number(self) -> u64 {
         self.0
     }
@@ -18,9 +18,8 @@ impl Stamp {
 
 /// Data under a lock, with the stamp of the last publication into it.
 ///
-/// The stamp may be looked at without the lock, as TL2 does: an unchanged stamp proves that nothing
-/// was published since. The data is only ever read under the lock. Two of them share no line of
-/// cache.
+/// The stamp may be read without the lock, as in TL2: an unchanged stamp proves that nothing was
+/// published since. The data is only read under the lock. Each lock has its own cache lines.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct VersionedLock<T> {
@@ -37,12 +36,12 @@ impl<T> VersionedLock<T> {
         self.data.into_inner()
     }
 
-    /// Stamp of the last publication.
+    /// Returns the stamp of the last publication.
     pub(crate) fn stamp(&self) -> Stamp {
         Stamp(self.stamp.load(SeqCst))
     }
 
-    /// The data and the stamp that belongs to it.
+    /// Locks the data, and returns it with its stamp.
     pub(crate) fn read(&self) -> (MutexGuard<'_, T>, Stamp) {
         let guard = self.data.lock();
         let stamp = self.stamp();
@@ -52,8 +51,8 @@ impl<T> VersionedLock<T> {
     /// Changes the data under a fresh stamp.
     pub(crate) fn publish<R>(&self, change: impl FnOnce(&mut T, Stamp) -> R) -> R {
         let mut guard = self.data.lock();
-        // The new stamp is drawn under the lock, and before the data changes: a reader that still
-        // sees the old stamp without the lock cannot have seen the new data either.
+        // The new stamp is drawn under the lock, before the data changes: a reader that still sees
+        // the old stamp without the lock cannot have seen the new data either.
         let stamp = Stamp(self.stamp.fetch_add(1, SeqCst) + 1);
         change(&mut guard, stamp)
     }
@@ -77,7 +76,7 @@ impl<T> VersionedLock<T> {
     }
 }
 
-/// Loom does so by itself.
+/// Loom explores such interleavings by itself.
 #[cfg(feature = "mutants")]
 fn give_others_a_chance() {
     #[cfg(not(braid_loom))]

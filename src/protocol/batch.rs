@@ -1,14 +1,14 @@
-//! Private batches: which transactions they hold.
+//! The members of a private batch.
 
 use crate::ids::{Chunk, TxIndex};
 use std::sync::Arc;
 
-/// The transactions of a private batch, lowest first: neighbours, or any.
+/// The transactions of a private batch, lowest first: a contiguous range, or any set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Batch {
-    /// All of a range, which is not empty.
+    /// All transactions of a range, which is not empty.
     Range(Chunk),
-    /// These, in ascending order; at least one.
+    /// These transactions, in ascending order; at least one.
     Members(Arc<[TxIndex]>),
 }
 
@@ -19,7 +19,7 @@ impl Batch {
         self.from(TxIndex(0)).next()
     }
 
-    /// One past the highest transaction.
+    /// Returns one past the highest transaction.
     #[must_use]
     pub fn end(&self) -> TxIndex {
         match self {
@@ -28,7 +28,7 @@ impl Batch {
         }
     }
 
-    /// The transactions from `first` on.
+    /// Iterates over the members from `first` on.
     pub fn from(&self, first: TxIndex) -> impl Iterator<Item = TxIndex> + '_ {
         let (range, members) = match self {
             Self::Range(range) => (range.first.0.max(first.0)..range.end.0, &[] as &[TxIndex]),
@@ -40,7 +40,7 @@ impl Batch {
         range.map(TxIndex).chain(members.iter().copied())
     }
 
-    /// Its transactions from `first` on, one of them, up to the first of others.
+    /// Returns the contiguous members from `first` on. `first` must be a member.
     #[must_use]
     pub fn neighbours_from(&self, first: TxIndex) -> Chunk {
         let end = match self {
@@ -52,7 +52,7 @@ impl Batch {
         Chunk { first, end }
     }
 
-    /// Whether no transaction of others lies between its own.
+    /// Returns whether the members are contiguous.
     #[must_use]
     pub fn is_contiguous(&self) -> bool {
         match self {

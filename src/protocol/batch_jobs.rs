@@ -9,25 +9,25 @@ use crate::error::Invariant;
 use crate::ids::{BatchId, Chunk, Incarnation, TxIndex};
 
 impl Protocol {
-    /// Whether a private batch may still run or commit.
+    /// Returns whether a private batch may still run or commit.
     #[must_use]
     pub fn has_private(&self) -> bool {
         !self.private.is_over()
     }
 
-    /// Whether `tx` is a member of a private batch: no chunk holds it.
+    /// Returns whether `tx` is a member of a private batch, and so in no chunk.
     #[must_use]
     pub fn is_private(&self, tx: TxIndex) -> bool {
         self.slots.get(tx).is_none_or(|slot| slot.chunk_end == TxIndex(0))
     }
 
-    /// The private batches.
+    /// Iterates over the private batches.
     #[must_use]
     pub fn batches(&self) -> impl ExactSizeIterator<Item = &Batch> {
         self.private.batches.iter().map(|batch| &batch.members)
     }
 
-    /// What committed transactions below it have left is in the store.
+    /// Returns the index below which the writes of committed transactions are in the store.
     #[must_use]
     pub fn published(&self) -> TxIndex {
         if self.private.is_mixed || self.slots.first() < self.slots.end() {
@@ -36,14 +36,15 @@ impl Protocol {
         self.private.published()
     }
 
-    /// Up to where the last run in order has come, if all of that is committed and nothing else
-    /// since: what it has handed on is the state below that index.
+    /// Returns the end of the last sequential run, if all of it is committed and nothing after it.
+    /// The state below that index is carried to the next run.
     #[must_use]
     pub fn carried(&self) -> Option<TxIndex> {
         self.private.carried.filter(|carried| *carried == self.frontier)
     }
 
-    /// The lowest private batch above the frontier that waits to run, if it may go out.
+    /// Returns a command for the lowest private batch above the frontier that waits to run, if it
+    /// may be dispatched.
     pub(super) fn next_batch(&mut self) -> Polled {
         let full = self.unanswered() >= self.limits.job_capacity;
         if self.in_order() || (full && !is_mutant!(self.mutant, CapacityIgnored)) {
@@ -57,7 +58,7 @@ impl Protocol {
         let cap = self.limits.max_speculative_runs;
         let is_spent = self.private.batch(id).is_some_and(|batch| batch.runs >= cap);
         if is_spent && !is_mutant!(self.mutant, Uncapped) {
-            // Each of its members waits for the frontier.
+            // Each of its members now waits for the frontier.
             self.private.ready.remove(&first);
             return self.next_batch();
         }
@@ -69,7 +70,8 @@ impl Protocol {
         Ok(Some(Command::Dispatch(job)))
     }
 
-    /// What the plan began with is put into the store, unless a stretch in order goes on from it.
+    /// Publishes the state that the plan started with, unless a sequential stretch continues from
+    /// it.
     pub(super) fn publish_before(&mut self) -> Option<Command> {
         if !core::mem::take(&mut self.private.owes) || is_mutant!(self.mutant, CarriedForgotten) {
             return None;
@@ -77,7 +79,7 @@ impl Protocol {
         self.publish_up_to_frontier()
     }
 
-    /// A run that reads below the frontier finds in the store what private batches have committed.
+    /// Publishes the commits of private batches before a run that reads below the frontier.
     pub(super) fn publish_below(&mut self) -> Option<Command> {
         let is_there = self.private.is_mixed || is_mutant!(self.mutant, PublishForgotten);
         if is_there { None } else { self.publish_up_to_frontier() }
@@ -95,16 +97,15 @@ impl Protocol {
         Some(Command::Publish { txs: Chunk { first, end }, carried })
     }
 
-    /// The same before a run of the batch `id`. The first run takes the snapshot that is there:
-    /// what was committed since is compared. Where that was wasted the next run sees all that is
-    /// committed.
+    /// Publishes before a rerun of the batch `id`. The first run uses the snapshot that is in the
+    /// store, and is compared with later commits; if it was wasted, the next run reads all commits.
     pub(super) fn publish_for(&mut self, id: BatchId) -> Option<Command> {
         let has_run = self.private.batch(id).is_some_and(|batch| batch.runs > 0);
         if has_run { self.publish_below() } else { None }
     }
 
-    /// Dispatches the members of the batch `id` from the frontier `tx` on, up to the first gap
-    /// between them, to run in order.
+    /// Starts a sequential run of the members of the batch `id` from the frontier `tx` on, up to
+    /// the first gap between them.
     pub(super) fn run_in_order(&mut self, id: BatchId, tx: TxIndex) -> Polled {
         let carried = self.private.carried;
         let is_forgotten = is_mutant!(self.mutant, CarryOutdated) && carried.is_some();
@@ -164,8 +165,8 @@ impl Protocol {
         let runs = report.groups.iter().map(|group| group.len()).sum::<u32>();
         self.counters.runs += u64::from(runs);
         if let RunMode::InOrder { continues, .. } = job.mode {
-            // A run that began on the store and came nowhere leaves nothing: all below it is in the
-            // store.
+            // A run that started on the store and ran nothing carries nothing: everything below it
+            // is in the store.
             let start = continues.then_some(tx);
             self.private.carried = report.groups.last().map(|group| group.end).or(start);
         } else {
@@ -179,7 +180,7 @@ impl Protocol {
         let is_empty = report.groups.is_empty() && report.held.is_none();
         let batch = self.private.batch_mut(id, tx)?;
         if is_empty {
-            // It was to stop before it began.
+            // Work was stopped before the run began.
             batch.state = BatchState::Waiting;
             self.private.ready.insert(tx);
         } else {

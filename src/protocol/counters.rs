@@ -1,39 +1,41 @@
-//! What the protocol counts; no result depends on it.
+//! Counters of the protocol; no result depends on them.
 
-/// What the protocol counted.
+/// Counters of the protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Counters {
-    /// Runs of transactions, all incarnations.
+    /// Executions of transactions, counting every incarnation.
     pub runs: u64,
-    /// Incarnations that were published or begun and then thrown away.
+    /// Incarnations that were begun or published and then aborted.
     pub discarded: u64,
-    /// Those of them that private batches had made: another one, or a skip, changed what they had
-    /// read.
+    /// Aborted incarnations of private batches: a commit of another batch, or a skip, changed what
+    /// they had read.
     pub discarded_in_batches: u64,
-    /// Those of them that had results when speculation was given up or the block was cancelled.
+    /// Aborted incarnations that had results when the block was cancelled or speculation was
+    /// stopped.
     pub discarded_given_up: u64,
-    /// Runs that met an estimate.
+    /// Executions that read an estimate.
     pub blocked: u64,
-    /// Speculative runs that failed.
+    /// Speculative executions that failed.
     pub failed: u64,
-    /// Commits of a result that a speculative job computed.
+    /// Committed results that a speculative job had computed.
     pub speculative_commits: u64,
-    /// Jobs taken back from the channel for the frontier.
+    /// Jobs taken back from the channel because the frontier had reached them.
     pub claims: u64,
-    /// Jobs of the frontier that were taken over from a worker which came no nearer to its end.
+    /// Jobs of the frontier that were taken over from a stalled worker.
     pub taken_over: u64,
-    /// Private batches that the caller ran beside such a worker, and ended first.
+    /// Private batches that the caller also ran, beside a stalled worker, and finished first.
     pub helped_batches: u64,
-    /// Stretches that ran in order because speculation was wasted.
+    /// Sequential stretches that ran because speculation was wasted.
     pub in_order_stretches: u64,
-    /// Jobs that workers reported.
+    /// Jobs reported by workers.
     pub reports: u64,
-    /// Sum over them of the transactions between the frontier and the first one of the job.
+    /// Sum, over the reported jobs, of the distance between the frontier and their first
+    /// transaction.
     pub ahead: u64,
 }
 
 impl Counters {
-    /// Both together.
+    /// Adds two sets of counters.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) const fn plus(self, other: Self) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Reports in, jobs out: everything above the frontier.
+//! Dispatch and reports: everything above the frontier.
 
 use super::events::{Command, Job, JobReport, RunMode, RunResult, TxReport};
 use super::mutants::is_mutant;
@@ -9,10 +9,10 @@ use crate::error::Invariant;
 use crate::ids::{Chunk, TxIndex};
 
 impl Protocol {
-    /// The next thing that the owner has to do, or nothing until another event arrives.
+    /// Returns the next command for the owner, or `None` until another event arrives.
     ///
     /// # Errors
-    /// [`Invariant`] if the state contradicts itself.
+    /// Returns an [`Invariant`] if the state contradicts itself.
     pub fn poll(&mut self) -> Result<Option<Command>, Invariant> {
         if self.awaiting.is_some() {
             return Ok(None);
@@ -59,7 +59,7 @@ impl Protocol {
 
     fn next_recheck(&mut self) -> Result<Option<TxIndex>, Invariant> {
         while let Some(tx) = self.rechecks.pop_first() {
-            // The frontier itself is validated with authority instead.
+            // The frontier is validated instead, with a binding result.
             if tx > self.frontier && self.slot(tx)?.status == Status::Executed {
                 return Ok(Some(tx));
             }
@@ -75,14 +75,14 @@ impl Protocol {
         }
     }
 
-    /// The lowest pending transaction above the frontier, with the rest of its chunk; one of the
-    /// longest before all others.
+    /// Returns a job for the lowest pending transaction above the frontier, with the rest of its
+    /// chunk. The plan's longest transactions come before all others.
     fn next_job(&mut self) -> Result<Option<Job>, Invariant> {
         let full = self.unanswered() >= self.limits.job_capacity;
         if self.in_order() || (full && !is_mutant!(self.mutant, CapacityIgnored)) {
             return Ok(None);
         }
-        // The frontier is never dispatched: its owner runs it (I8).
+        // The frontier is never dispatched; the owner runs it (I8).
         let lowest = if is_mutant!(self.mutant, FrontierQueued) {
             self.frontier
         } else {
@@ -109,7 +109,7 @@ impl Protocol {
         self.dispatch(chunk).map(Some)
     }
 
-    /// The lowest of the longest transactions that never ran and can be dispatched.
+    /// Returns the lowest of the longest transactions that never ran and can be dispatched.
     fn next_of_longest(&self, lowest: TxIndex, window_end: TxIndex) -> Option<TxIndex> {
         let limit = if is_mutant!(self.mutant, LongestIgnoreWindow) {
             TxIndex(self.len())
@@ -127,7 +127,7 @@ impl Protocol {
         Ok(job)
     }
 
-    /// `first` and the transactions after it that never ran, within its planned chunk.
+    /// Returns `first` and the following transactions of its planned chunk that never ran.
     pub(super) fn chunk_from(&self, first: TxIndex, limit: TxIndex) -> Result<Chunk, Invariant> {
         let planned_end = self.slot(first)?.chunk_end.min(limit);
         let mut end = first.next();
@@ -135,7 +135,7 @@ impl Protocol {
             let slot = self.slot(end)?;
             let runnable = match slot.status {
                 Status::Pending => true,
-                // It waits for a transaction that this very job runs before it.
+                // It waits for a transaction that this very job runs first.
                 Status::Blocked { on } => on >= first,
                 Status::InFlight
                 | Status::Parked
@@ -169,8 +169,8 @@ impl Protocol {
         if self.is_late(job) {
             return Ok(());
         }
-        // A batch that was taken back runs here as the same job, if nothing was published
-        // meanwhile.
+        // A batch that was taken back runs here as the same job, if nothing was published in
+        // between.
         let was_here = !report.void && self.here.take_if(|here| *here == job).is_some();
         if !was_here {
             self.in_flight = self.in_flight.saturating_sub(1);
@@ -200,9 +200,9 @@ impl Protocol {
         Ok(())
     }
 
-    /// A member of a private batch has run at the frontier.
+    /// Handles the report of a private batch member that ran alone at the frontier.
     fn on_held_report(&mut self, tx: TxIndex, results: Vec<TxReport>) -> Result<(), Invariant> {
-        // Where work was to stop it has not run.
+        // The member has not run if work was stopped.
         let Some(TxReport { runs, result }) = results.into_iter().next() else { return Ok(()) };
         self.counters.runs += u64::from(runs);
         match result {
@@ -275,7 +275,7 @@ impl Protocol {
         }
     }
 
-    /// A report that is older than the publication it waits for must not wait.
+    /// Blocks `tx`, unless the transaction it waits for has published since the run.
     fn on_blocked(&mut self, tx: TxIndex, on: TxIndex) -> Result<(), Invariant> {
         let published = matches!(self.status(on), Some(Status::Executed | Status::Final));
         if published && !is_mutant!(self.mutant, LateBlockedWaits) {

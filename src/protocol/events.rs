@@ -1,38 +1,38 @@
-//! What the protocol hears and what it asks for.
+//! Events and commands of the protocol.
 
 use crate::ids::{BatchId, Chunk, Incarnation, TxIndex};
 
-/// How the transactions of a job run, and what their results are worth.
+/// How the transactions of a job run, and whether their results are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RunMode {
-    /// Some lower transaction may still change; its result waits for the frontier.
+    /// A lower transaction may still change; the result waits for the frontier.
     Speculative,
     /// The first transaction of the chunk is the frontier: its run is final.
     Frontier,
-    /// The members of a private batch from the first transaction of the chunk on, which ends with
-    /// the last one; those of others may lie between them. They run on the committed prefix below
-    /// the snapshot, and no other run reads what they write before it commits.
+    /// The job runs members of a private batch, from the chunk's first transaction to its last;
+    /// other transactions may lie between them. They run on the committed prefix below the
+    /// snapshot, and no other run reads their writes before they commit.
     Private {
         /// The batch.
         batch: BatchId,
-        /// Everything below it is committed and can be read.
+        /// Everything below this index is committed and can be read.
         snapshot: TxIndex,
     },
-    /// A stretch in order: the members of a private batch in the chunk. The first one is the
-    /// frontier. Everything below it is committed, no other batch's transactions lie between, and
-    /// none commits before this run has reported: what it sees is final, an error too.
+    /// A sequential run of the private batch members in the chunk, the first of which is the
+    /// frontier. Everything below is committed, no other transactions lie between the members, and
+    /// none commits before this run has reported: so all reads are final, and errors are, too.
     InOrder {
         /// The batch.
         batch: BatchId,
-        /// The run begins with what the last one in order has left, journal included: all of that
-        /// is committed, and nothing else since. Without it, what lies below is all in the store.
+        /// Whether the run continues from the state after the last sequential run, including its
+        /// journal: all of that run is committed, and nothing after it. If not, all committed
+        /// writes are in the store.
         continues: bool,
     },
 }
 
 impl RunMode {
-    /// The private batch that a job whose first transaction is `first` runs, and the snapshot on
-    /// which it does.
+    /// Returns the private batch and the snapshot of a job whose first transaction is `first`.
     #[must_use]
     pub const fn private(self, first: TxIndex) -> Option<(BatchId, TxIndex)> {
         match self {
@@ -44,104 +44,106 @@ impl RunMode {
 }
 
 impl Job {
-    /// The private batch that it runs, and the snapshot on which it does.
+    /// Returns the private batch and the snapshot of the job.
     #[must_use]
     pub const fn private(&self) -> Option<(BatchId, TxIndex)> {
         self.mode.private(self.chunk.first)
     }
 }
 
-/// Transactions to run, in order, on one worker.
+/// Transactions that one worker runs in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Job {
-    /// Which transactions.
+    /// The transactions.
     pub chunk: Chunk,
-    /// Incarnation of the first transaction's run, or number of earlier runs of the private batch;
-    /// it tells this job from an older one for the same index.
+    /// Incarnation of the first transaction, or number of earlier runs of the private batch. It
+    /// distinguishes this job from older ones for the same index.
     pub incarnation: Incarnation,
-    /// Whether the first run is final.
+    /// The mode, which says whether the first run is final.
     pub mode: RunMode,
 }
 
 /// Why a run has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Failure {
-    /// The transaction is invalid on the state that it saw.
+    /// The transaction is invalid on the state that it read.
     Rejected,
     /// The database failed, or user code panicked.
     Fatal,
 }
 
-/// What became of one transaction of a job.
+/// Result of a transaction in a job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TxReport {
-    /// Runs in this job: 2 after a re-run in place, else 1.
+    /// Executions in this job: 2 if the transaction was rerun at once, otherwise 1.
     pub runs: u32,
-    /// What the last run came to.
+    /// Result of the last execution.
     pub result: RunResult,
 }
 
-/// What one run came to.
+/// Result of an execution.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RunResult {
-    /// It ran and its write set is published.
+    /// The transaction ran, and its write set is published.
     Executed {
-        /// Higher transactions that had read a location which this publication changed.
+        /// Higher transactions that had read a location changed by this publication.
         stale_readers: Vec<TxIndex>,
     },
-    /// It met an estimate of a lower transaction. Nothing is published.
+    /// The execution read an estimate of a lower transaction. Nothing is published.
     Blocked {
-        /// That lower transaction.
+        /// The lower transaction.
         on: TxIndex,
     },
-    /// It asked for something that is settled only once everything below is committed: it waits for
-    /// the frontier. Nothing is published.
+    /// The execution needed a value that is settled only once everything below is committed, so the
+    /// transaction waits for the frontier. Nothing is published.
     TooEarly,
-    /// It has no result. Nothing is published.
+    /// The execution failed. Nothing is published.
     Failed(Failure),
 }
 
-/// The one message that answers a job.
+/// The answer to a job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct JobReport {
     /// The job.
     pub job: Job,
-    /// One entry for each transaction that ran, lowest first. What is missing at the end of the
-    /// chunk was not run. Only the last entry may be other than `Executed`. Empty for a private
+    /// One entry per transaction that ran, lowest first; transactions missing at the end of the
+    /// chunk did not run. Only the last entry may differ from `Executed`. Empty for a private
     /// batch.
     pub results: Vec<TxReport>,
-    /// How far a private batch came.
+    /// Progress of a private batch.
     pub batch: BatchReport,
-    /// The job had been claimed by the owner before a worker took it: it ran elsewhere.
+    /// Whether the owner had taken back the job before a worker received it, so that it ran
+    /// elsewhere.
     pub void: bool,
 }
 
 impl JobReport {
-    /// The report of a job that has run nothing.
+    /// Creates the report of a job that ran nothing.
     #[must_use]
     pub fn unrun(job: Job) -> Self {
         Self { job, results: Vec::new(), batch: BatchReport::default(), void: false }
     }
 }
 
-/// How far a run of a private batch came.
+/// Progress of a run of a private batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct BatchReport {
-    /// Transactions that have run, in order: those of one group are neighbours and commit together.
+    /// Transactions that ran, in order, in groups of neighbours that commit together.
     pub groups: Vec<Chunk>,
-    /// The member after them if it must not run above the frontier: it is invalid or failed on what
-    /// it saw, or asked for what is settled only there. Nothing of it is left.
+    /// The member after the groups, if it must not run above the frontier: it was invalid or failed
+    /// on the state it read, or needed a value that is settled only at the frontier. Its changes
+    /// were dropped.
     pub held: Option<TxIndex>,
-    /// Why it has no result, if that is final: in a stretch in order.
+    /// Why that member has no result, if the reason is final: in a sequential stretch.
     pub failure: Option<Failure>,
 }
 
-/// Verdict of a validation.
+/// Verdict of a validation or a recheck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// Each recorded read still resolves to what was seen.
+    /// Each recorded read still resolves to the same version or value.
     Valid,
-    /// Some read resolves to something else.
+    /// A read resolves to something else.
     Stale,
 }
 
@@ -154,19 +156,18 @@ pub enum Event {
     Checked {
         /// The transaction.
         tx: TxIndex,
-        /// What the check found.
+        /// The verdict.
         verdict: Verdict,
     },
     /// Answer to [`Command::Compare`].
     Compared {
         /// The frontier.
         tx: TxIndex,
-        /// The lowest member of the batch that the commit rule forbids if no outsider commits
-        /// before it; none if it allows all that have run.
+        /// The lowest member of the batch that must not commit if no other transaction commits
+        /// before it; `None` if all members that have run may commit.
         conflict: Option<TxIndex>,
     },
-    /// Answer to [`Command::CommitGroup`] and [`Command::Publish`]: these had read something that
-    /// is there now.
+    /// Answer to [`Command::CommitGroup`] and [`Command::Publish`].
     Published {
         /// The first transaction that was published.
         tx: TxIndex,
@@ -177,43 +178,44 @@ pub enum Event {
     Admitted {
         /// The frontier.
         tx: TxIndex,
-        /// Whether the block has room for it, or for each of the group.
+        /// Whether the block has room for the transaction, or for each of the group.
         fits: bool,
     },
     /// Answer to [`Command::Claim`].
     Claimed {
         /// First transaction of the job.
         tx: TxIndex,
-        /// True if no worker had taken the job, and now none will run it.
+        /// True if no worker had begun the job, and none will.
         claimed: bool,
     },
-    /// Answer to [`Command::Skip`]: these had read something that the skip withdrew.
+    /// Answer to [`Command::Skip`].
     Withdrawn {
         /// The skipped transaction.
         tx: TxIndex,
         /// Higher readers of the withdrawn entries.
         stale_readers: Vec<TxIndex>,
     },
-    /// The frontier's job has come no nearer to its end for a while: the system may have suspended
-    /// its worker. A hint.
+    /// A hint that the frontier's job has made no progress for a while: its worker may be
+    /// preempted.
     Stalled,
     /// Answer to [`Command::TakeOver`].
     TakenOver {
         /// First transaction of the job.
         tx: TxIndex,
-        /// True if its worker has published nothing of the job, and now never will.
+        /// True if the worker has published nothing of the job, and never will.
         taken: bool,
     },
-    /// What has committed shows that speculation costs more than it saves. Where the block can be
-    /// [handed over](super::Limits::hands_over) it is.
+    /// The commits so far show that speculation costs more than it saves. If the limits allow it
+    /// ([`hands_over`](super::Limits::hands_over)), the rest of the block is handed over.
     GivenUp,
-    /// The caller wants no more. No further transaction runs; results that still hold are committed.
+    /// The caller cancelled the block. No further transaction runs; results that still hold are
+    /// committed.
     Cancelled,
-    /// The owner has found a rule broken. Nothing is committed from now on.
+    /// The owner found a broken rule. Nothing more is committed.
     Broken,
 }
 
-/// Output of the protocol: what its owner has to do next.
+/// Output of the protocol: the owner's next task.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Command {
@@ -221,66 +223,64 @@ pub enum Command {
     Dispatch(Job),
     /// Run the job at once, outside the channel. No answer; a report will come.
     RunHere(Job),
-    /// Take the job whose first transaction this is back from the channel, unless a worker has
-    /// begun it. Answer: [`Event::Claimed`].
+    /// Take this job back from the channel, unless a worker has begun it. Answer:
+    /// [`Event::Claimed`].
     Claim(Job),
     /// Take the right to publish the first transaction of this job, the frontier's, from the worker
-    /// that has begun it, unless it has begun to publish. Answer: [`Event::TakenOver`]. The
-    /// worker's report is ignored then, whenever it comes.
+    /// that has begun it, unless it has begun to publish. Answer: [`Event::TakenOver`]. After that,
+    /// the worker's report is ignored.
     TakeOver(Job),
-    /// Compare the reads of an executed transaction, by version; a hint. Answer:
-    /// [`Event::Checked`].
+    /// Compare the reads of an executed transaction by version; a hint. Answer: [`Event::Checked`].
     Recheck(TxIndex),
     /// Turn the entries of a transaction into estimates. No answer.
     Discard(TxIndex),
-    /// Has the block room for the frontier? Answer: [`Event::Admitted`].
+    /// Check whether the block has room for the frontier. Answer: [`Event::Admitted`].
     Admit(TxIndex),
-    /// Compare what a private batch, whose next group begins at the frontier, has accessed with
-    /// what others have committed since its snapshot. Answer: [`Event::Compared`].
+    /// Compare the accesses of a private batch, whose next group begins at the frontier, with the
+    /// commits of other transactions since its snapshot. Answer: [`Event::Compared`].
     Compare {
         /// The batch.
         batch: BatchId,
         /// The frontier.
         tx: TxIndex,
     },
-    /// Has the block room for each transaction of this group of a private batch, which begins at
-    /// the frontier? Answer: [`Event::Admitted`].
+    /// Check whether the block has room for each transaction of this group of a private batch,
+    /// which begins at the frontier. Answer: [`Event::Admitted`].
     AdmitGroup {
         /// The batch.
         batch: BatchId,
         /// The group.
         group: Chunk,
     },
-    /// Hand out the outcomes of this group; they are final. Answer: [`Event::Published`].
+    /// Commit the outcomes of this group, which are final. Answer: [`Event::Published`] if
+    /// `publish` is set, otherwise none.
     CommitGroup {
         /// The batch.
         batch: BatchId,
         /// The group.
         group: Chunk,
-        /// Put what it has left into the store before the frontier moves: there are transactions
-        /// that may read it.
+        /// Publish the group's writes before the frontier moves, because other transactions may
+        /// read them.
         publish: bool,
     },
-    /// Put into the store what committed transactions of private batches have left: a run is about
-    /// to read there. Answer: [`Event::Published`].
+    /// Publish the writes of committed transactions of private batches, because the next run reads
+    /// them. Answer: [`Event::Published`].
     Publish {
-        /// These.
+        /// The transactions.
         txs: Chunk,
-        /// What the last run in order was to hand on is all of it, each location once: no run goes
-        /// on from that now.
+        /// Whether these writes are exactly the pending writes of the last sequential run, one per
+        /// location. No run continues from them after this.
         carried: bool,
     },
-    /// Throw the rest of the results of a private batch away. No answer.
+    /// Drop the remaining results of a private batch. No answer.
     DiscardBatch(BatchId),
-    /// Compare the reads of the frontier, with authority. Answer: [`Event::Checked`].
+    /// Compare the reads of the frontier; the result is binding. Answer: [`Event::Checked`].
     Validate(TxIndex),
-    /// Hand out the outcome of the frontier, after what it credits is published; it is final. No
-    /// answer.
+    /// Commit the outcome of the frontier, which is final, after publishing its credits. No answer.
     Commit(TxIndex),
-    /// The frontier is left out of the block: withdraw all its entries. Answer:
-    /// [`Event::Withdrawn`].
+    /// Skip the frontier: withdraw all its entries. Answer: [`Event::Withdrawn`].
     Skip(TxIndex),
-    /// Let workers return jobs unrun from now on. No answer.
+    /// From now on let workers return jobs without running them. No answer.
     StopWork,
     /// The block is over and no job is in flight. Nothing follows.
     Finish,

@@ -60,7 +60,7 @@ impl Protocol {
         Some(command)
     }
 
-    /// Takes the frontier's job back if no worker has begun it (I8).
+    /// Takes back the frontier's job, if no worker has begun it (I8).
     fn poll_in_flight(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
         let Some(job) = self.slot(tx)?.job else {
             return Err(Invariant::MissingResult { tx });
@@ -71,8 +71,8 @@ impl Protocol {
         if is_mutant!(self.mutant, FrontierQueued) {
             return Ok(None);
         }
-        // A run here is final, so admission comes first. A job for a transaction that the block
-        // has no room for is taken back too: the skip does not wait behind speculation.
+        // A run here is final, so admission comes first. A job is taken back even if the block has
+        // no room for its transaction, so that the skip does not wait behind speculation.
         match self.at_frontier.admitted {
             None => return Ok(self.ask(Awaiting::Admit(tx), Command::Admit(tx))),
             Some(false) if !self.limits.skip_rejected => return self.refuse(tx),
@@ -114,8 +114,9 @@ impl Protocol {
     }
 
     fn poll_executed(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
-        // No location that it has read has changed since if no change has named it: everything
-        // below has reported, and each change names the transactions that had read there before it.
+        // Unless a change has named the transaction, none of its reads has changed: everything
+        // below has reported, and each change names the transactions that read the location before
+        // it.
         let slot = self.slot(tx)?;
         let valid = self.at_frontier.valid || slot.final_run || !slot.possibly_stale;
         if !valid && !is_mutant!(self.mutant, SkipValidation) {
@@ -143,7 +144,7 @@ impl Protocol {
         Ok(self.run_outside(job))
     }
 
-    /// The block has no room for the frontier.
+    /// Handles a frontier transaction for which the block has no room.
     pub(super) fn refuse(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
         if self.limits.skip_rejected {
             return self.skip(tx);
@@ -165,7 +166,8 @@ impl Protocol {
         self.poll()
     }
 
-    /// I15: entries are withdrawn and the chunk's tail is discarded before the frontier moves.
+    /// Skips the frontier. I15: its entries are withdrawn and the tail of its chunk is aborted
+    /// before the frontier moves.
     fn skip(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
         if let Some(rest) = self.discard_rest_of(tx)? {
             return Ok(Some(rest));
@@ -181,7 +183,7 @@ impl Protocol {
         Ok(self.ask(Awaiting::Withdraw(tx), Command::Skip(tx)))
     }
 
-    /// Moves the frontier above `tx`.
+    /// Moves the frontier past `tx`.
     pub(super) fn advance(&mut self, tx: TxIndex) -> Result<(), Invariant> {
         if tx != self.frontier {
             return Err(Invariant::CommitOrder { tx, frontier: self.frontier });
@@ -190,7 +192,7 @@ impl Protocol {
         self.advance_to(Chunk { first: tx, end: tx.next() })
     }
 
-    /// Moves the frontier above `txs`, which are final.
+    /// Moves the frontier past `txs`, which are final.
     pub(super) fn advance_to(&mut self, txs: Chunk) -> Result<(), Invariant> {
         self.at_frontier = FrontierState::default();
         self.frontier = txs.end;

@@ -1,5 +1,4 @@
-//! Groups of private batches at the frontier: comparison, admission, commit, and what becomes of
-//! the rest.
+//! Groups of private batches at the frontier: comparison, admission, commit, and aborts.
 
 use super::events::{BatchReport, Command, Failure, Job, RunMode};
 use super::mutants::is_mutant;
@@ -21,7 +20,8 @@ impl Protocol {
         Ok(())
     }
 
-    /// The batch that ends at `tx`, the frontier, if it has run.
+    /// Returns the results of the batch whose next member is `tx`, the frontier, if the batch has
+    /// run.
     fn ended_at(&mut self, tx: TxIndex) -> Option<&mut Ended> {
         let id = self.private.head(tx)?;
         match &mut self.private.batches.get_mut(id.0 as usize)?.state {
@@ -30,7 +30,7 @@ impl Protocol {
         }
     }
 
-    /// What is next for the frontier `tx`, which is a member of the batch `id`.
+    /// Returns the next command for the frontier `tx`, a member of the batch `id`.
     pub(super) fn poll_batch(&mut self, id: BatchId, tx: TxIndex) -> Polled {
         let cap = self.limits.max_speculative_runs;
         let in_order = self.in_order();
@@ -71,7 +71,7 @@ impl Protocol {
         }
     }
 
-    /// The next group of the batch `id` begins at the frontier.
+    /// Returns the next command for a group of the batch `id` that begins at the frontier.
     fn poll_group(&mut self, id: BatchId, group: Chunk) -> Polled {
         let (tx, frontier) = (group.first, self.frontier);
         let mutant = self.mutant;
@@ -92,7 +92,7 @@ impl Protocol {
             }
             None => Ok(self.ask(Awaiting::Admit(tx), Command::AdmitGroup { batch: id, group })),
             Some(false) if group.len() == 1 => self.refuse(tx),
-            // Which of them has no room shows at the frontier, one by one.
+            // Running the members one by one at the frontier shows which of them has no room.
             Some(false) => {
                 self.at_frontier.admitted = None;
                 let discarded = self.discard_batch(id, tx);
@@ -116,7 +116,7 @@ impl Protocol {
         self.count_kept(speculative, 1);
         let publish = self.private.is_mixed;
         if publish {
-            // Not if the block ends here: then nothing that is answered counts.
+            // Not if the block ends here: answers no longer count then.
             self.awaiting = Some(Awaiting::Publish(tx));
         }
         self.private.advance_group(group);
@@ -127,13 +127,13 @@ impl Protocol {
         Ok(Some(Command::CommitGroup { batch: id, group, publish }))
     }
 
-    /// Throws away what is left of the results of the batch `id`, from the frontier `tx` on.
+    /// Aborts the remaining results of the batch `id`, from the frontier `tx` on.
     pub(super) fn discard_batch(&mut self, id: BatchId, tx: TxIndex) -> Polled {
         let keeps_tail = is_mutant!(self.mutant, BatchTailKept);
         let Some(ended) = self.ended_at(tx) else { return Ok(None) };
         let runs = ended.groups.iter().map(|group| group.len()).sum();
         if keeps_tail && ended.groups.len() > 1 {
-            // The seeded bug runs the first one again at the frontier, and keeps what follows.
+            // The seeded bug reruns the first group at the frontier, and keeps the ones after it.
             ended.groups.pop_front();
             (ended.conflict, ended.held) = (None, Some(tx));
             (ended.compared, ended.own) = (tx.next(), 0);
@@ -157,7 +157,7 @@ impl Protocol {
         if is_next { self.commit_group(id, group).ok()? } else { None }
     }
 
-    /// A member of a private batch that runs at the frontier by itself.
+    /// Returns the next command for a private batch member that runs alone at the frontier.
     fn poll_held(&mut self, tx: TxIndex) -> Polled {
         if self.limits.hands_over_rest {
             self.begin_halt(Halt::HandedOver);
@@ -192,14 +192,14 @@ impl Protocol {
         }
     }
 
-    /// Why `tx`, which a stretch in order has come to, has no result.
+    /// Returns why `tx`, which a sequential stretch has reached, has no result.
     fn failure_in_order(&mut self, tx: TxIndex) -> Option<Failure> {
         let ended = self.ended_at(tx)?;
         ended.failure.filter(|_| ended.held == Some(tx))
     }
 
-    /// Results from the frontier on are thrown away: if the last run in order has left any of them,
-    /// so is what it was to hand on.
+    /// Drops the pending writes of the last sequential run, if they include results from the
+    /// frontier on, which are aborted.
     fn forget_carried(&mut self) {
         let frontier = self.frontier;
         let has_more = self.private.carried.take_if(|carried| *carried > frontier).is_some();
@@ -208,7 +208,8 @@ impl Protocol {
         }
     }
 
-    /// I15: before `tx` is left out, what its batch has computed on top of it goes.
+    /// I15: before `tx` is skipped, aborts the results of its batch that were computed on top of
+    /// it.
     pub(super) fn discard_rest_of(&mut self, tx: TxIndex) -> Polled {
         let (frontier, keeps) = (self.frontier, is_mutant!(self.mutant, SkipKeepsBatch));
         let Some(ended) = self.ended_at(tx) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! How a block ends early. A cancelled one first commits the results that still hold.
+//! Early ends of a block. A cancelled block first commits the results that still hold.
 
 use super::events::{Command, Failure};
 use super::private::{BatchState, Polled};
@@ -8,8 +8,8 @@ use crate::error::Invariant;
 use crate::ids::TxIndex;
 
 impl Protocol {
-    /// No command but [`Command::StopWork`] and, once all jobs are reported, [`Command::Finish`]
-    /// follows.
+    /// Begins the end of the block. The only further commands are [`Command::StopWork`] and, once
+    /// all jobs are reported, [`Command::Finish`].
     pub(super) fn begin_halt(&mut self, halt: Halt) {
         let stop_sent = match self.phase {
             Phase::Running => false,
@@ -17,15 +17,15 @@ impl Protocol {
             Phase::Halting { .. } | Phase::Finished => return,
         };
         self.phase = Phase::Halting { stop_sent };
-        // A cancelled block ends as such.
+        // A cancelled block stays cancelled, whatever follows.
         self.halt.get_or_insert(halt);
         self.awaiting = None;
         self.discards.clear();
         self.rechecks.clear();
     }
 
-    /// No further transaction runs. The block ends at the first one without a result that can be
-    /// committed.
+    /// Cancels the block: no further transaction runs, and the block ends at the first one without
+    /// a result that can be committed.
     pub(super) fn on_cancelled(&mut self) {
         if self.phase == Phase::Running {
             self.phase = Phase::Settling { stop_sent: false };
@@ -34,8 +34,8 @@ impl Protocol {
         }
     }
 
-    /// The next command of a cancelled block. Once all jobs have been reported, it commits from the
-    /// frontier on without running anything.
+    /// Returns the next command of a cancelled block. Once all jobs have been reported, it commits
+    /// from the frontier on without running anything.
     pub(super) fn poll_settling(&mut self, stop_sent: bool) -> Polled {
         if !stop_sent {
             self.phase = Phase::Settling { stop_sent: true };
@@ -45,7 +45,7 @@ impl Protocol {
             return Ok(None);
         }
         if self.frontier.0 >= self.len() {
-            // It came too late: nothing is missing.
+            // The cancellation came too late: nothing is missing.
             self.halt = None;
             return self.poll_frontier();
         }
@@ -56,8 +56,8 @@ impl Protocol {
         self.poll()
     }
 
-    /// Whether `tx`, the frontier, can become final without a run: it has been executed, or it is
-    /// invalid and may be skipped.
+    /// Returns whether `tx`, the frontier, can become final without a run: because it was executed,
+    /// or because it is invalid and may be skipped.
     fn has_result(&self, tx: TxIndex) -> Result<bool, Invariant> {
         let failure = self.at_frontier.failure;
         let may_skip = |failure| self.limits.skip_rejected && failure == Some(Failure::Rejected);
@@ -65,7 +65,7 @@ impl Protocol {
             return Ok(self.slot(tx)?.status == Status::Executed || may_skip(failure));
         };
         let batch = self.private.batch(id).ok_or(Invariant::MissingResult { tx })?;
-        // It has run by itself, held or in a batch that has used up its runs.
+        // The member ran alone: it was held, or its batch had used up its runs.
         let has_run = self.at_frontier.has_run || may_skip(failure);
         Ok(match &batch.state {
             BatchState::Ended(ended) if ended.held == Some(tx) => {

@@ -1,14 +1,14 @@
-//! Helping: the frontier does not wait for a worker that the system has suspended.
+//! Helping: the frontier does not wait for a preempted worker.
 //!
-//! A worker that has begun the frontier's job may come no nearer to its end for milliseconds.
-//! Everything below the frontier is final, so any worker can run it and be right. What two of them
-//! must not do is publish both: the right to publish the first transaction of a job is taken once,
-//! by the worker that runs it or by the coordinator. Nothing of the job is published before that
-//! transaction, so the loser leaves nothing.
+//! A worker that has begun the frontier's job may make no progress for milliseconds. Everything
+//! below the frontier is final, so any worker can run it correctly. But two workers must not both
+//! publish: the right to publish the first transaction of a job is taken once, by the worker that
+//! runs it or by the coordinator. Nothing of the job is published before that transaction, so the
+//! loser leaves nothing behind.
 //!
-//! It is bounded: a transaction is taken over once. Of a private batch nothing is published before
-//! it commits: two workers may run it as the same job, and one of them reports it. The protocol
-//! hears nothing of that.
+//! Helping is bounded: a transaction is taken over once. Nothing of a private batch is published
+//! before it commits, so two workers may run it as the same job, and one of them reports it. The
+//! protocol does not see that.
 
 use super::events::{Command, Job};
 use super::mutants::is_mutant;
@@ -17,15 +17,16 @@ use crate::error::Invariant;
 use crate::ids::TxIndex;
 
 impl Protocol {
-    /// Has `job`, the frontier's, run outside the channel.
+    /// Returns the command that runs `job`, the frontier's, outside the channel.
     pub(super) fn run_outside(&mut self, job: Job) -> Command {
         self.here = Some(job);
-        // A hint was about the job before it.
+        // The hint was about an earlier job.
         self.at_frontier.is_stalled = false;
         Command::RunHere(job)
     }
 
-    /// Asks for `job`, the frontier's, if it is stalled and may be taken over.
+    /// Returns the command that takes over `job`, the frontier's, if it is stalled and may be taken
+    /// over.
     pub(super) fn take_over_if_stalled(&mut self, tx: TxIndex, job: Job) -> Option<Command> {
         if !core::mem::take(&mut self.at_frontier.is_stalled) || !self.may_take_over(tx, job) {
             return None;
@@ -34,25 +35,25 @@ impl Protocol {
     }
 
     fn may_take_over(&self, tx: TxIndex, job: Job) -> bool {
-        // One outside the channel would be one more to be answered than there is room for.
+        // One more job outside the channel would exceed the room for reports.
         let is_full = self.here == Some(job) && self.unanswered() >= self.limits.job_capacity;
         let may = self.slots.get(tx).is_some_and(|slot| !slot.taken_over);
         may && !is_full
     }
 
-    /// Jobs that went through the channel, or were taken over, and are not answered.
+    /// Returns the number of unanswered jobs that went through the channel or were taken over.
     pub(super) fn unanswered(&self) -> u32 {
         let left_behind = u32::try_from(self.left_behind.len()).unwrap_or(u32::MAX);
         self.in_flight.saturating_add(left_behind)
     }
 
-    /// Whether `job` was taken over: its report is ignored.
+    /// Returns whether `job` was taken over, so that its report is ignored.
     #[must_use]
     pub fn is_left_behind(&self, job: Job) -> bool {
         self.left_behind.contains(&job) && !is_mutant!(self.mutant, LateReportCounts)
     }
 
-    /// The worker of the frontier's job publishes nothing of it.
+    /// Handles the takeover of the frontier's job, of which its worker will publish nothing.
     pub(super) fn on_taken_over(&mut self, tx: TxIndex) -> Result<(), Invariant> {
         self.counters.taken_over += 1;
         let Some(job) = self.slot(tx)?.job else { return Err(Invariant::MissingResult { tx }) };
@@ -74,7 +75,7 @@ impl Protocol {
         self.left_behind.push(job);
     }
 
-    /// Whether `job` was left behind and is answered now.
+    /// Returns whether `job` was taken over and is answered now.
     pub(super) fn is_late(&mut self, job: Job) -> bool {
         let at = self.left_behind.iter().position(|other| *other == job);
         at.map(|at| self.left_behind.swap_remove(at)).is_some()

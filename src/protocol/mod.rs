@@ -1,8 +1,8 @@
 //! The commit protocol: a pure state machine with a single owner.
 //!
-//! Events go in ([`Protocol::apply`]), commands come out ([`Protocol::poll`]). It knows indices
-//! only: no state, no threads, no clock, no EVM. The threaded executor, the simulator, loom and
-//! the stateright models drive this very type.
+//! Events go in ([`Protocol::apply`]), commands come out ([`Protocol::poll`]). The protocol knows
+//! indices only: no state, no threads, no clock, no EVM. The threaded executor, the simulator, loom
+//! and the stateright models drive this very type.
 //!
 //! # The life of a transaction
 //!
@@ -15,14 +15,15 @@
 //!     +--- i published            runs at the frontier only
 //! ```
 //!
-//! # What the owner must do with a command
+//! # Obligations of the owner
 //!
-//! [`Command`] says which event answers each one. A command is performed before the next `poll`.
+//! [`Command`] names the event that answers each command. A command must be performed before the
+//! next `poll`.
 //!
-//! The frontier is the lowest index that has not committed. Whatever a transaction does above
-//! it is speculation: a wrong verdict there costs time. At the frontier everything below is
-//! final, so a transaction that has to run there runs once and is right (I8); the owner runs it
-//! itself ([`Command::RunHere`]), so it is never queued behind speculation.
+//! The frontier is the lowest index that has not committed. Everything above it is speculation,
+//! where a wrong verdict only costs time. Below the frontier everything is final, so a transaction
+//! that runs at the frontier runs once, on the right state (I8). The owner runs it itself
+//! ([`Command::RunHere`]), so it is never queued behind speculation.
 
 mod batch;
 mod batch_jobs;

@@ -1,10 +1,10 @@
-//! Private batches: where each one stands. `batch_jobs` has their runs, `groups` what happens at
-//! the frontier.
+//! State of private batches. Their runs are in `batch_jobs`, their commits at the frontier in
+//! `groups`.
 //!
 //! A private batch runs on the committed prefix below its snapshot *s*. Its transaction *f* may
 //! commit once everything below *f* is committed, if no transaction outside the batch has written,
-//! from *s* to *f*, what the batch has accessed up to and including *f*. From the first one that
-//! may not, the rest is discarded. `docs/PROTOCOL.md` has the proof.
+//! from *s* to *f*, a location that the batch has accessed up to and including *f*. From the first
+//! transaction that must not commit, the rest is aborted. `docs/PROTOCOL.md` has the proof.
 
 use super::batch::Batch;
 use super::events::{BatchReport, Command, Failure, Job};
@@ -13,41 +13,40 @@ use crate::error::Invariant;
 use crate::ids::{BatchId, Chunk, TxIndex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What the protocol keeps of the private batches of a stretch.
+/// The private batches of a stretch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Private {
     pub(super) batches: Vec<PrivateBatch>,
-    /// Batches that are not over, by their lowest member that is not final.
+    /// Batches that are not over, by their lowest member that is not final (the head).
     heads: BTreeMap<TxIndex, BatchId>,
-    /// Those heads whose batches wait to run.
+    /// Heads of the batches that wait to run.
     pub(super) ready: BTreeSet<TxIndex>,
-    /// What lies below it is in the store.
+    /// Everything below this index is in the store.
     pub(super) published: TxIndex,
-    /// Whether there are published transactions beside the batches: they may read what a batch has
-    /// committed.
+    /// Whether published transactions exist beside the batches and may read their commits.
     pub(super) is_mixed: bool,
-    /// Up to where the last run in order has come, if nothing of it was thrown away: what it hands
-    /// on is the state below that index.
+    /// End of the last sequential run, if none of it was aborted. With the pending writes of that
+    /// run, the state below this index is complete.
     pub(super) carried: Option<TxIndex>,
-    /// Whether what the plan began with is to be put into the store first.
+    /// Whether the state that the plan started with must be published first.
     pub(super) owes: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PrivateBatch {
     pub(super) members: Batch,
-    /// Runs so far: also the incarnation of the next one.
+    /// Number of runs so far, which is the incarnation of the next one.
     pub(super) runs: u32,
     pub(super) state: BatchState,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum BatchState {
-    /// Its members from the head on wait for a run.
+    /// The members from the head on wait for a run.
     Waiting,
-    /// In a job, perhaps not begun.
+    /// The batch is in a job, which may not have begun.
     InFlight(Job),
-    /// It has run, and some of it waits to be committed.
+    /// The batch has run, and some of its results wait to commit.
     Ended(Ended),
     /// All members are final.
     Over,
@@ -57,17 +56,17 @@ pub(super) enum BatchState {
 pub(super) struct Ended {
     /// Groups that have run and are not committed.
     pub(super) groups: VecDeque<Chunk>,
-    /// The member after them, if it must run at the frontier.
+    /// The member after the groups, if it must run at the frontier.
     pub(super) held: Option<TxIndex>,
-    /// Why that one has no result, if this is final.
+    /// Why that member has no result, if the reason is final.
     pub(super) failure: Option<Failure>,
-    /// The rule allows all groups below `conflict`, or all, if no outsider commits from `compared`
-    /// on.
+    /// Groups below `conflict` (or all, if it is `None`) may commit, provided that no other
+    /// transaction commits from `compared` on.
     pub(super) compared: TxIndex,
     pub(super) conflict: Option<TxIndex>,
-    /// Members that have committed from `compared` on.
+    /// Number of members that have committed from `compared` on.
     pub(super) own: u32,
-    /// Where it began.
+    /// The snapshot on which the run began.
     pub(super) snapshot: TxIndex,
 }
 
@@ -93,7 +92,7 @@ impl Private {
         Self { batches, heads, ready, published, is_mixed, carried, owes }
     }
 
-    /// The batch whose turn it is to commit `tx`.
+    /// Returns the batch whose next transaction to commit is `tx`.
     pub(super) fn head(&self, tx: TxIndex) -> Option<BatchId> {
         self.heads.get(&tx).copied()
     }
@@ -118,16 +117,16 @@ impl Private {
         self.batches.get_mut(id.0 as usize).ok_or(Invariant::MissingResult { tx })
     }
 
-    /// The head `tx` of its batch is final, and everything below `frontier`.
+    /// Advances past `tx`, the head of its batch: everything below `frontier` is final.
     pub(super) fn advance(&mut self, tx: TxIndex, frontier: TxIndex) {
         if self.published == tx || self.is_mixed {
-            // It was run at the frontier, or left out: what it has left is in the store.
+            // It ran at the frontier or was skipped, so its writes are in the store.
             self.published = frontier;
         }
         self.pass(tx, frontier);
     }
 
-    /// The same for a group, which is published later unless a transaction may read it.
+    /// Advances past a group, which is published later unless other transactions may read it.
     pub(super) fn advance_group(&mut self, group: Chunk) {
         if self.is_mixed {
             self.published = group.end;
@@ -135,7 +134,7 @@ impl Private {
         self.pass(group.first, group.end);
     }
 
-    /// For seeded bugs: the next group of the first batch that has ended.
+    /// Returns, for seeded bugs, the next group of the first batch that has ended.
     pub(super) fn first_ended(&self) -> Option<(BatchId, Chunk)> {
         self.heads.values().find_map(|id| match &self.batch(*id)?.state {
             BatchState::Ended(ended) => Some((*id, *ended.groups.front()?)),
@@ -153,7 +152,7 @@ impl Private {
             return;
         };
         self.heads.insert(next, id);
-        // What is left of it after one that ran at the frontier runs on a later snapshot.
+        // After a member that ran at the frontier, the rest runs on a later snapshot.
         let is_rest = |ended: &Ended| ended.groups.is_empty() && ended.held == Some(head);
         if matches!(&batch.state, BatchState::Ended(ended) if is_rest(ended)) {
             batch.state = BatchState::Waiting;
@@ -171,13 +170,13 @@ impl Ended {
         Self { groups: groups.into(), held, failure, compared, conflict, own, snapshot }
     }
 
-    /// Whether all from the snapshot up to `frontier` are members: what is next is valid by
-    /// construction.
+    /// Returns whether all transactions from the snapshot to `frontier` are members, so that the
+    /// next one is valid by construction.
     pub(super) fn is_in_order(&self, frontier: TxIndex) -> bool {
         self.compared == self.snapshot && self.is_current(frontier)
     }
 
-    /// Whether no outsider has committed from `compared` up to `frontier`.
+    /// Returns whether no other transaction has committed from `compared` up to `frontier`.
     pub(super) const fn is_current(&self, frontier: TxIndex) -> bool {
         self.compared.0 + self.own == frontier.0
     }

@@ -1,48 +1,48 @@
-//! One transaction, as the protocol sees it.
+//! The protocol's state of one transaction.
 
 use super::events::Job;
 use crate::ids::TxIndex;
 
-/// Where a transaction stands.
+/// Status of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Waits to be dispatched.
     Pending,
-    /// In a job, perhaps not begun.
+    /// In a job, which may not have begun.
     InFlight,
-    /// Met an estimate of `on`, which has not published since.
+    /// Read an estimate of `on`, which has not published since.
     Blocked {
         /// The lower transaction.
         on: TxIndex,
     },
-    /// Will run at the frontier and not before.
+    /// Runs at the frontier and not before.
     Parked,
     /// Its write set is published.
     Executed,
-    /// Its outcome is out: committed or skipped.
+    /// Committed or skipped.
     Final,
-    /// It is a member of a private batch.
+    /// Member of a private batch.
     Private,
 }
 
-/// What the protocol keeps of one transaction.
+/// The protocol's state of one transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Slot {
     pub(super) status: Status,
-    /// Runs so far: also the incarnation of the next run.
+    /// Number of executions so far, which is the incarnation of the next one.
     pub(super) runs: u32,
     /// The job that ran it last.
     pub(super) job: Option<Job>,
-    /// End of the planned chunk that it lies in.
+    /// End of the planned chunk that contains the transaction.
     pub(super) chunk_end: TxIndex,
-    /// Never runs above the frontier.
+    /// Whether the transaction never runs above the frontier.
     pub(super) frontier_only: bool,
-    /// A lower transaction has changed what this run, or the last one, may have read: it has to be
-    /// looked at before it commits. A transaction that is not named read nothing that has changed
-    /// since.
+    /// Whether a lower transaction has changed a location that this execution, or the last one, may
+    /// have read, so that it must be validated before it commits. None of the reads of a
+    /// transaction that was not named has changed.
     pub(super) possibly_stale: bool,
-    /// Its run began when everything below was final.
+    /// Whether everything below was final when the execution began.
     pub(super) final_run: bool,
-    /// A run of it at the frontier was taken over from its worker; that happens once.
+    /// Whether a run at the frontier was taken over from its worker; that happens once.
     pub(super) taken_over: bool,
 }

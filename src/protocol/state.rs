@@ -1,4 +1,4 @@
-//! The state of the protocol and its small, total transitions.
+//! State of the protocol, with its small, total transitions.
 
 use super::batch::Batch;
 use super::counters::Counters;
@@ -11,20 +11,20 @@ use crate::error::Invariant;
 use crate::ids::{Chunk, Incarnation, PerTx, TxIndex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Why a block ends before its last transaction.
+/// Why a block ended before its last transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Halt {
     /// The transaction failed at the frontier.
     Failed(TxIndex, Failure),
     /// The block has no room for the transaction.
     NoRoom(TxIndex),
-    /// The caller wanted no more.
+    /// The caller cancelled the block.
     Cancelled,
-    /// Speculation was mostly wasted, and the caller goes on from the frontier by other means.
+    /// Speculation was mostly wasted; the caller runs the rest by other means.
     HandedOver,
 }
 
-/// A question to the owner that is not answered yet.
+/// A command that the owner has not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Awaiting {
     Recheck(TxIndex),
@@ -40,7 +40,7 @@ pub(super) enum Awaiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     Running,
-    /// Cancelled: what has run is committed, as far as it goes.
+    /// Cancelled: results are committed up to the first transaction without one.
     Settling {
         stop_sent: bool,
     },
@@ -50,44 +50,44 @@ pub(super) enum Phase {
     Finished,
 }
 
-/// Whether the frontier has passed admission, validation, or failed.
+/// Progress of the frontier: admission, validation, failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct FrontierState {
     pub(super) admitted: Option<bool>,
     pub(super) valid: bool,
     pub(super) failure: Option<Failure>,
     pub(super) claim_asked: Option<Job>,
-    /// Its job comes no nearer to its end.
+    /// Whether its job makes no progress.
     pub(super) is_stalled: bool,
-    /// A member of a private batch has run there by itself.
+    /// Whether a private batch member has run there alone.
     pub(super) has_run: bool,
 }
 
-/// What became of speculation lately.
+/// Outcome of recent speculation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Recent {
     pub(super) commits: u32,
-    /// Runs whose result is of no use.
+    /// Aborted executions.
     pub(super) discarded: u32,
-    /// Commits of speculative runs, the first or second of their transaction.
+    /// Commits of speculative executions that were the first or second of their transaction.
     pub(super) kept: u32,
 }
 
-/// The commit protocol of one block. See the module documentation.
+/// The commit protocol of one block: see the [module documentation](super).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Protocol {
     pub(super) limits: Limits,
     pub(super) mutant: Mutant,
-    /// Of all transactions, where any of them are in no private batch.
+    /// State of all transactions; empty if every one is in a private batch.
     pub(super) slots: PerTx<Slot>,
     /// One past the last transaction.
     pub(super) end: TxIndex,
     pub(super) private: Private,
     pub(super) frontier: TxIndex,
-    /// First index that was not dispatched in order. Below it each pending transaction but the
+    /// First index that was not dispatched in order. Below it, each pending transaction except the
     /// frontier is in `ready`.
     pub(super) fresh: TxIndex,
-    /// Indices that became pending again.
+    /// Transactions that became pending again.
     pub(super) ready: BTreeSet<TxIndex>,
     /// Transactions that are dispatched before their turn.
     pub(super) longest: BTreeSet<TxIndex>,
@@ -96,21 +96,21 @@ pub struct Protocol {
     pub(super) discards: VecDeque<TxIndex>,
     pub(super) in_flight: u32,
     pub(super) here: Option<Job>,
-    /// Jobs that were taken over and are not answered.
+    /// Jobs that were taken over and are not answered yet.
     pub(super) left_behind: Vec<Job>,
     pub(super) awaiting: Option<Awaiting>,
     pub(super) at_frontier: FrontierState,
     pub(super) phase: Phase,
     pub(super) halt: Option<Halt>,
-    /// End of the stretch that runs in order.
+    /// End of the sequential segment.
     pub(super) in_order_until: TxIndex,
-    /// Since the last look at the discard rate.
+    /// Since the last check for waste.
     pub(super) recent: Recent,
     pub(super) counters: Counters,
 }
 
 impl Protocol {
-    /// A block of the transactions of `plan.chunks` and `plan.private`.
+    /// Creates the protocol of a block with the transactions of `plan.chunks` and `plan.private`.
     #[must_use]
     pub fn new(limits: Limits, plan: &Plan) -> Self {
         let chunks_end = plan.chunks.iter().map(|chunk| chunk.end);
@@ -137,7 +137,7 @@ impl Protocol {
             }
         }
         let mut private = Private::new(plan);
-        // A stretch in order goes on from what is carried; no other run can.
+        // A sequential stretch continues from the pending writes; no other run can.
         let is_in_order = limits.policy == Policy::InOrder && private.head(plan.first).is_some();
         private.owes &= !is_in_order || private.is_mixed;
         let mut waiters: BTreeMap<TxIndex, Vec<TxIndex>> = BTreeMap::new();
@@ -179,7 +179,7 @@ impl Protocol {
         }
     }
 
-    /// The same protocol with a seeded bug.
+    /// Seeds a bug.
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn with_mutant(mut self, mutant: Mutant) -> Self {
@@ -187,43 +187,43 @@ impl Protocol {
         self
     }
 
-    /// Whether its owner looks for reports once more after releasing the lock: always, but for
-    /// a seeded bug.
+    /// Returns whether the owner checks for reports again after releasing the lock: always, except
+    /// with a seeded bug.
     pub(crate) fn looks_again(&self) -> bool {
         !is_mutant!(self.mutant, CoordinatorNotLookedAgain)
     }
 
-    /// The bounds that it was made with.
+    /// Returns the limits of the block.
     #[must_use]
     pub const fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Number of transactions, those before the first one of the plan included.
+    /// Returns the number of transactions, including those before the plan's first one.
     #[must_use]
     pub const fn len(&self) -> u32 {
         self.end.0
     }
 
-    /// The indices for which something has to be kept one by one: all, unless every one is in a
+    /// Iterates over the indices that have individual state: all, unless every transaction is in a
     /// private batch.
     pub fn published_range(&self) -> impl Iterator<Item = TxIndex> + use<> {
         (self.slots.first().0..self.slots.end().0).map(TxIndex)
     }
 
-    /// Whether the block has no transaction.
+    /// Returns whether the block has no transaction.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The lowest index that is not committed.
+    /// Returns the lowest index that is not committed.
     #[must_use]
     pub const fn frontier(&self) -> TxIndex {
         self.frontier
     }
 
-    /// Where transaction `tx` stands.
+    /// Returns the status of transaction `tx`.
     #[must_use]
     pub fn status(&self, tx: TxIndex) -> Option<Status> {
         if tx < self.frontier {
@@ -233,36 +233,37 @@ impl Protocol {
         self.slots.get(tx).map(|slot| slot.status).or(private)
     }
 
-    /// Runs of transaction `tx` so far.
+    /// Returns the number of executions of transaction `tx` so far.
     #[must_use]
     pub fn runs(&self, tx: TxIndex) -> u32 {
         self.slots.get(tx).map_or(0, |slot| slot.runs)
     }
 
-    /// The longest transactions, with their runs so far.
+    /// Iterates over the longest transactions, with the number of their executions so far.
     pub fn longest(&self) -> impl Iterator<Item = (TxIndex, u32)> {
         self.longest.iter().map(|tx| (*tx, self.runs(*tx)))
     }
 
-    /// Jobs in the channel or on workers, the one outside the channel included.
+    /// Returns the number of jobs in the channel or on workers, including the one outside the
+    /// channel.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.in_flight + u32::from(self.here.is_some())
     }
 
-    /// Whether the block is over.
+    /// Returns whether the block is over.
     #[must_use]
     pub const fn is_finished(&self) -> bool {
         matches!(self.phase, Phase::Finished)
     }
 
-    /// Why the block ended early, if it did.
+    /// Returns why the block ended early, if it did.
     #[must_use]
     pub const fn halt(&self) -> Option<Halt> {
         self.halt
     }
 
-    /// The counters so far.
+    /// Returns the counters so far.
     #[must_use]
     pub const fn counters(&self) -> Counters {
         self.counters
@@ -276,7 +277,7 @@ impl Protocol {
         self.slots.get_mut(tx).ok_or(Invariant::MissingResult { tx })
     }
 
-    /// Makes `tx` ready to be dispatched, or parks it if it has used up its runs (I9).
+    /// Makes `tx` ready to be dispatched, or parks it if it has used up its executions (I9).
     pub(super) fn make_pending(&mut self, tx: TxIndex) -> Result<(), Invariant> {
         let uncapped = is_mutant!(self.mutant, Uncapped);
         let cap = self.limits.max_speculative_runs;
@@ -303,12 +304,12 @@ impl Protocol {
         Ok(())
     }
 
-    /// Notes that higher transactions may have read something that has changed. It stays noted
-    /// until they run again: a reader is named once and then forgotten by the store.
+    /// Marks higher transactions whose reads may have changed. The mark stays until they run again:
+    /// the store names a reader once and then forgets it.
     pub(super) fn note_stale(&mut self, readers: &[TxIndex]) -> Result<(), Invariant> {
         let lost = is_mutant!(self.mutant, NamingLost);
         for &reader in readers {
-            // Before it was handed over the block may have reached further: who read then runs
+            // Before it was handed over, the block may have reached further; those readers run
             // anew.
             let Some(slot) = self.slots.get_mut(reader) else { continue };
             slot.possibly_stale |= !lost;
@@ -319,17 +320,17 @@ impl Protocol {
         Ok(())
     }
 
-    /// The job for `chunk`; its first transaction decides the incarnation.
+    /// Creates the job for `chunk`; its first transaction determines the incarnation.
     pub(super) fn job(&self, chunk: Chunk, mode: super::RunMode) -> Result<Job, Invariant> {
         let incarnation = Incarnation(self.slot(chunk.first)?.runs);
         Ok(Job { chunk, incarnation, mode })
     }
 
-    /// Takes one event in.
+    /// Applies an event.
     ///
     /// # Errors
-    /// [`Invariant`] if the event answers no command or breaks a rule. The owner then ends the
-    /// block; the state of the protocol is of no further use than to drain jobs.
+    /// Returns an [`Invariant`] if the event answers no command or breaks a rule. The owner then
+    /// ends the block; the protocol can only be used to drain jobs after that.
     pub fn apply(&mut self, event: Event) -> Result<(), Invariant> {
         let is_over = matches!(self.phase, Phase::Halting { .. } | Phase::Finished);
         if is_over && !matches!(event, Event::Reported(_)) {
@@ -368,7 +369,7 @@ impl Protocol {
                 self.answer(Awaiting::Withdraw(tx), "Withdrawn")?;
                 self.note_stale(&stale_readers)?;
                 if self.private.carried == Some(tx) {
-                    // It has left nothing.
+                    // A skipped transaction writes nothing.
                     self.private.carried = Some(tx.next());
                 }
                 self.advance(tx)

@@ -1,4 +1,4 @@
-//! What is thrown away, and what becomes of speculation where it is too much.
+//! Aborts, and stopping speculation when there are too many.
 
 use super::mutants::is_mutant;
 use super::plan::{Policy, Waste};
@@ -7,11 +7,11 @@ use super::state::{Halt, Phase, Protocol, Recent};
 use crate::error::Invariant;
 use crate::ids::TxIndex;
 
-/// Transactions of a turn where speculation and order alternate.
+/// Number of transactions in a segment when speculative and sequential ones alternate.
 const TURN: u32 = 2;
 
 impl Protocol {
-    /// Throws the result of `tx` away, with everything of its chunk that depends on it (I14).
+    /// Aborts the result of `tx`, and everything in its chunk that depends on it (I14).
     pub(super) fn discard(&mut self, tx: TxIndex) -> Result<(), Invariant> {
         self.discard_one(tx)?;
         self.discard_tail(tx)
@@ -26,20 +26,21 @@ impl Protocol {
         self.make_pending(tx)
     }
 
-    /// Counts runs whose result is of no use.
+    /// Counts executions whose result is useless.
     pub(super) fn count_waste(&mut self, runs: u32) {
         self.counters.discarded += u64::from(runs);
         self.recent.discarded = self.recent.discarded.saturating_add(runs);
     }
 
-    /// The same of a private batch.
+    /// Counts aborted executions of a private batch.
     pub(super) fn count_batch_waste(&mut self, runs: u32) {
         self.count_waste(runs);
         self.counters.discarded_in_batches += u64::from(runs);
     }
 
-    /// Counts commits of speculative runs, each the `runs`-th of its transaction. What ran three
-    /// times has waited for others twice, as it would have in order.
+    /// Counts commits of speculative executions, each the `runs`-th of its transaction. A
+    /// transaction that ran three times has waited for others twice, as it would have in sequential
+    /// execution.
     pub(super) const fn count_kept(&mut self, commits: u32, runs: u32) {
         self.counters.speculative_commits += commits as u64;
         if runs <= 2 {
@@ -47,7 +48,7 @@ impl Protocol {
         }
     }
 
-    /// Throws away what shared a journal with `tx` and ran after it.
+    /// Aborts the transactions that ran after `tx` with the same journal.
     pub(super) fn discard_tail(&mut self, tx: TxIndex) -> Result<(), Invariant> {
         if !self.limits.shared_chunks || is_mutant!(self.mutant, TailKept) {
             return Ok(());
@@ -66,8 +67,8 @@ impl Protocol {
         Ok(())
     }
 
-    /// Speculation that is mostly thrown away is handed over, if it can be; by policy it gives way to
-    /// a stretch in order.
+    /// Checks whether most speculation is wasted. If so, hands the rest over, if the limits allow
+    /// it; with [`Policy::Alternate`], a sequential segment follows instead.
     pub(super) fn watch_discard_rate(&mut self, commits: u32) {
         if self.phase != Phase::Running {
             return;
@@ -98,7 +99,7 @@ impl Protocol {
         Ok(())
     }
 
-    /// Hands the rest of the block over, if it can be.
+    /// Hands the rest of the block over, if the limits allow it.
     fn give_up(&mut self) -> bool {
         let hands_over = self.limits.hands_over.is_some() && self.phase == Phase::Running;
         if hands_over {

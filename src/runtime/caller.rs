@@ -1,4 +1,4 @@
-//! The calling thread, which hears of commits while it works.
+//! The calling thread, which delivers commits while it works.
 
 use super::seat::Seat;
 #[cfg(not(braid_loom))]
@@ -13,7 +13,7 @@ use core::cell::RefCell;
 #[cfg(not(braid_loom))]
 use core::time::Duration;
 
-/// The context of the calling thread: a worker that also hands a stream of items to the caller,
+/// Context of the calling thread: a worker that also delivers a stream of items to the caller,
 /// between its jobs and while it waits for one.
 #[derive(Debug)]
 pub struct Caller<'s, T, F> {
@@ -23,20 +23,21 @@ pub struct Caller<'s, T, F> {
 }
 
 impl<'s, T, F: FnMut(T)> Caller<'s, T, F> {
-    /// Items of `stream` go to `deliver`. Waits as the worker at `seat` does.
+    /// Creates the context. Items of `stream` go to `deliver`; it waits as the worker at `seat`
+    /// does.
     pub const fn new(seat: Seat<'s>, stream: Receiver<T>, deliver: F) -> Self {
         Self { seat, stream, deliver: RefCell::new(deliver) }
     }
 
-    /// Delivers what is there.
+    /// Delivers the available items.
     pub fn drain(&self) {
         while let Ok(item) = self.stream.try_recv() {
             (self.deliver.borrow_mut())(item);
         }
     }
 
-    /// Sleeps until a message comes, delivers items, and asks after each `slice` whether the block
-    /// is stalled.
+    /// Sleeps until a message arrives, delivers items, and checks after each `slice` whether the
+    /// block is stalled.
     #[cfg(not(braid_loom))]
     fn sleep<M>(
         &self,
@@ -49,7 +50,7 @@ impl<'s, T, F: FnMut(T)> Caller<'s, T, F> {
                 recv(channel) -> message => return waited(message),
                 recv(self.stream) -> item => match item {
                     Ok(item) => (self.deliver.borrow_mut())(item),
-                    // All senders are gone: only the channel is left to wait for.
+                    // All senders are gone, so only the channel remains.
                     Err(_) => return sleep(channel, slice, is_stalled),
                 },
                 default(slice) => if is_stalled() {
@@ -75,7 +76,7 @@ impl<S, F: FnMut(S)> Interrupt for Caller<'_, S, F> {
 
 impl<S, F: FnMut(S)> Context for Caller<'_, S, F> {
     fn any(&self) -> AnyInterrupt<'_> {
-        // What is there is delivered between two jobs, not within a run.
+        // Items are delivered between jobs, not within a run.
         self.seat.any()
     }
 

@@ -1,4 +1,4 @@
-//! Who runs the actors, and in which order.
+//! Runtimes: what runs the actors, and in which order.
 
 mod caller;
 mod placement;

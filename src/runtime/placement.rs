@@ -1,10 +1,10 @@
-//! On which processors threads may run: a hint to the system, and nothing else depends on it.
+//! Placement of threads on processors: a hint to the system, on which nothing else depends.
 
 #[cfg(all(target_os = "linux", not(braid_loom)))]
 mod system {
     use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
-    /// A thread, and the processors that it may run on.
+    /// A thread, and the processors that it may use.
     #[derive(Debug)]
     pub(in crate::runtime) struct Place {
         thread: Pid,
@@ -13,14 +13,13 @@ mod system {
     }
 
     impl Place {
-        /// Of the calling thread.
+        /// Returns the place of the calling thread.
         pub(in crate::runtime) fn own() -> Option<Self> {
             let allowed = sched_getaffinity(None).ok()?;
             Some(Self { thread: gettid(), allowed, avoided: None })
         }
 
-        /// Keeps the thread off the processor that the calling thread is on, if it may run
-        /// elsewhere.
+        /// Keeps the thread off the caller's current processor, if it may run elsewhere.
         pub(in crate::runtime) fn keep_off_caller(&mut self) {
             let here = sched_getcpu();
             if self.avoided == Some(here) {
@@ -64,12 +63,12 @@ mod system {
 
 #[cfg(not(all(target_os = "linux", not(braid_loom))))]
 mod system {
-    /// The system is not asked for anything.
+    /// Placement is not supported on this system.
     #[derive(Debug)]
     pub(in crate::runtime) enum Place {}
 
     impl Place {
-        /// The place is unknown here.
+        /// Returns `None`: the place is unknown.
         pub(in crate::runtime) const fn own() -> Option<Self> {
             None
         }

@@ -1,7 +1,7 @@
-//! Plain named threads that outlive a block.
+//! A pool of named threads that outlive a block.
 //!
 //! Not a general pool: every thread takes part in every task, and the calling thread is worker 0.
-//! A work-stealing pool would let one transaction's thread pick up another's wait.
+//! In a work-stealing pool, the thread of one transaction could pick up another transaction's wait.
 
 use super::placement::Place;
 use super::seat::Seat;
@@ -13,20 +13,20 @@ use crate::worker::Context;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Work for all threads of a pool at once.
+/// Work for all threads of a pool.
 pub trait Task: Send + Sync {
-    /// The part of one worker; called at most once for each. A worker that has not begun when the
-    /// caller is done is left out. One that has begun may come to its end long after the caller: it
-    /// holds the task until then.
+    /// Runs the part of one worker; called at most once for each. A worker that has not begun when
+    /// the caller ends is left out. One that has begun may end long after the caller, and holds the
+    /// task until then.
     fn run(&self, worker: WorkerId, seat: Seat<'_>);
 }
 
 struct Member {
     tasks: Option<Sender<Arc<dyn Task>>>,
-    /// The thread's end of the channel: a task that the thread has not begun is taken back there.
+    /// The thread's end of the channel, where a task that it has not begun is taken back.
     inbox: Receiver<Arc<dyn Task>>,
     handle: Option<JoinHandle<()>>,
-    /// If the system is to be told where to run it.
+    /// Placement of the thread; `None` if the system is to decide.
     place: Option<Place>,
 }
 
@@ -43,10 +43,10 @@ impl core::fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool for `workers` workers: one fewer threads, as the caller is worker 0.
+    /// Creates a pool for `workers` workers. It starts one thread fewer, as the caller is worker 0.
     ///
     /// # Errors
-    /// The system refused to start a thread.
+    /// Returns an error if the system refuses to start a thread.
     pub fn new(workers: u16) -> std::io::Result<Self> {
         let (mut members, mut places) = (Vec::new(), Vec::new());
         let threads = Threads::for_workers(workers.into());
@@ -57,8 +57,8 @@ impl Pool {
             let body = move || {
                 let (_, seat) = (tell.send(Place::own()), Seat::Thread(&threads));
                 while let Some(task) = threads.recv(&theirs) {
-                    // A panic that gets here is a bug of ours; the task's own guard frees the
-                    // others, and this thread stays of use.
+                    // Only a bug in Braid panics here. The task's own guard frees the other
+                    // workers, and this thread stays usable.
                     let _ = caught(|| task.run(WorkerId(worker), seat));
                 }
             };
@@ -75,34 +75,34 @@ impl Pool {
         Ok(Self { members, threads })
     }
 
-    /// The same pool; its threads run where the system likes.
+    /// Disables the placement of threads.
     #[must_use]
     pub fn anywhere(mut self) -> Self {
         self.members.iter_mut().for_each(|member| member.place = None);
         self
     }
 
-    /// Number of workers, the caller included.
+    /// Returns the number of workers, including the caller.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.members.len() + 1
     }
 
     /// Runs `task` on all threads and `own` on this one, and returns when `own` does. A thread that
-    /// has not begun by then is left out, and the caller does not wait for one that has: on a busy
-    /// machine the system may suspend it for milliseconds. What `own` needs of others it waits
-    /// for itself.
+    /// has not begun by then is left out. The caller does not wait for one that has begun, because
+    /// the system may preempt it for milliseconds on a busy machine; `own` has to wait for what it
+    /// needs from other threads.
     ///
     /// # Panics
-    /// With the payload of `own`, if that panics.
+    /// Panics with the payload of a panic in `own`.
     pub fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce(Seat<'_>) -> R) -> R {
         self.run_on(self.workers(), task, own)
     }
 
-    /// The same on this number of workers, the caller included: no other thread is woken.
+    /// As [`run`](Self::run), on `workers` workers including the caller. No other thread is woken.
     ///
     /// # Panics
-    /// With the payload of `own`, if that panics.
+    /// Panics with the payload of a panic in `own`.
     pub fn run_on<R>(
         &mut self,
         workers: usize,
@@ -110,16 +110,15 @@ impl Pool {
         own: impl FnOnce(Seat<'_>) -> R,
     ) -> R {
         let woken = self.members.len().min(workers.saturating_sub(1));
-        // Systems wake threads where their waker runs, if they take the processors that sleep for
-        // busy ones, as they do in virtual machines; there the thread would have to wait for its
-        // waker.
+        // In virtual machines, the system may take sleeping processors for busy ones, and then
+        // wakes a thread on its waker's processor, where it has to wait for the waker.
         let places = self.members.iter_mut().take(woken);
         let places = places.filter_map(|member| member.place.as_mut());
         places.for_each(Place::keep_off_caller);
         let woken = self.members.iter().take(woken);
         for tasks in woken.clone().filter_map(|member| member.tasks.as_ref()) {
-            // There is room: what was there was taken, or taken back. A thread that is gone takes
-            // no part.
+            // There is room: an earlier task was received or taken back. A thread that is gone
+            // takes no part.
             let _ = tasks.try_send(Arc::clone(task));
         }
         let result = caught(|| own(Seat::Thread(&self.threads)));
@@ -134,17 +133,17 @@ impl Pool {
         let asked = self.members.iter().filter_map(|member| member.tasks.as_ref());
         let asked = asked.filter(|tasks| tasks.send(Arc::clone(&task)).is_ok()).count();
         drop(task);
-        // An error means that a thread is gone, and with it its hold on the task.
+        // An error means that a thread is gone, and no longer holds a task.
         (0..asked).find(|_| self.threads.recv(&ended).is_none());
     }
 }
 
-/// Tells that its thread has come to the end of all tasks before.
+/// Reports that its thread has finished all earlier tasks.
 struct Idle(Sender<()>);
 
 impl Task for Idle {
     fn run(&self, _: WorkerId, _: Seat<'_>) {
-        // There is room for each.
+        // There is room for the message of each thread.
         let _ = self.0.try_send(());
     }
 }
@@ -155,7 +154,7 @@ impl Drop for Pool {
             member.tasks = None;
         }
         for handle in self.members.iter_mut().filter_map(|member| member.handle.take()) {
-            // The thread's body does not panic; no caller is left to tell if it did.
+            // The thread's body does not panic, and no caller is left to inform.
             let _ = handle.join();
         }
     }
@@ -167,7 +166,7 @@ mod tests {
     use crate::sync::Mutex;
     use rustix::thread::sched_getaffinity;
 
-    /// On how many cores each worker may run.
+    /// Records on how many cores each worker may run.
     struct Cores(Mutex<Vec<u32>>);
 
     impl Task for Cores {
@@ -204,7 +203,7 @@ mod tests {
         assert_eq!((cores.0.lock().len(), Arc::strong_count(&cores)), (0, 2));
     }
 
-    /// Holds its thread until it is told to go on.
+    /// Holds its thread until the test releases it.
     struct Suspension {
         begun: Sender<()>,
         goes_on: Receiver<()>,
@@ -219,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_is_suspended_holds_up_neither_this_task_nor_the_next() {
-        // If the test fails the pool is dropped last: it waits for its thread.
+        // If the test fails, the pool is dropped last, because it waits for its thread.
         let mut pool = Pool::new(2).expect("a thread");
         let ((begun, has_begun), (go_on, goes_on)) = (bounded(1), bounded(1));
         let late = Arc::new(Suspension { begun, goes_on });

@@ -1,4 +1,4 @@
-//! Where a worker sits while it takes part in a task.
+//! The thread or fiber on which a worker runs a task.
 
 #[cfg(all(feature = "testing", not(braid_loom)))]
 use super::simulated::Fiber;
@@ -6,18 +6,18 @@ use super::threads::Threads;
 use crate::sync::Receiver;
 use crate::worker::{Activity, AnyInterrupt, Context, Interrupt, Point, Waited};
 
-/// A thread of its own, or a fiber of the simulator.
+/// A thread, or a fiber of the simulator.
 #[derive(Clone, Copy, Debug)]
 pub enum Seat<'a> {
-    /// Nothing interrupts it, and waiting blocks the thread.
+    /// A thread: nothing interrupts the worker, and waiting blocks the thread.
     Thread(&'a Threads),
-    /// One of several fibers on a thread; each goes on when it is told to.
+    /// One of several fibers on a thread, resumed by the simulator.
     #[cfg(all(feature = "testing", not(braid_loom)))]
     Fiber(&'a Fiber<'a>),
 }
 
 impl Seat<'_> {
-    /// How its thread waits, if it is on one of its own.
+    /// Returns how the thread waits, if the worker has one.
     #[cfg(not(braid_loom))]
     pub(super) const fn threads(&self) -> Option<&Threads> {
         match self {
@@ -27,7 +27,7 @@ impl Seat<'_> {
         }
     }
 
-    /// The same, where waiting may last: a thread gives its core away meanwhile.
+    /// Returns the same seat for long waits, during which a thread gives up its core.
     #[must_use]
     pub const fn patient(self) -> Self {
         match self {

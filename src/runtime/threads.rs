@@ -9,26 +9,26 @@ use crate::worker::{AnyInterrupt, Context, Interrupt, Point};
 #[cfg(not(braid_loom))]
 use core::time::Duration;
 
-/// Looks before a thread goes to sleep: for longer than it takes to wake it, some 50 us on a
-/// virtual machine, and for less than a block takes.
+/// Number of polls before a thread sleeps. Polling takes longer than waking a thread, some 50 us on
+/// a virtual machine, and less than a block.
 const LOOKS: u32 = 2_000;
-/// Hints to the processor between two looks. A hint takes 40 to 140 cycles, all looks a tenth to a
-/// third of a millisecond.
+/// Number of spin hints between two polls. A hint takes 40 to 140 cycles, all polls together a
+/// tenth to a third of a millisecond.
 #[cfg(not(braid_loom))]
 const HINTS: u32 = 3;
 
-/// How often the caller of a block looks in full before it sleeps. Where something else computes on
-/// its core, a thread that has slept gets the core back after milliseconds.
+/// Number of full polling rounds before the caller of a block sleeps. If another process uses its
+/// core, a thread that has slept gets the core back only after milliseconds.
 #[cfg(not(braid_loom))]
 const PATIENCE: u32 = 6;
 
-/// Time for which a thread sleeps before it looks whether others come nearer to their ends: a
-/// fraction of that for which the system suspends a thread.
+/// Time that a thread sleeps before it checks whether others make progress: a fraction of a typical
+/// preemption.
 #[cfg(not(braid_loom))]
 pub(super) const SLICE: Duration = Duration::from_micros(500);
 
-/// Time between two looks. The core is not yielded: where something else computes on it, it would
-/// be gone for milliseconds, and the message would wait for that long.
+/// Pauses between two polls. The core is not yielded: another process could keep it for
+/// milliseconds, and the message would wait for as long.
 #[cfg(not(braid_loom))]
 fn pause() {
     for _ in 0..HINTS {
@@ -36,13 +36,13 @@ fn pause() {
     }
 }
 
-/// What came of a wait that found a message or the end of the channel.
+/// Converts the result of a receive that found a message or the end of the channel.
 #[cfg(not(braid_loom))]
 pub(super) fn waited<T, E>(found: Result<T, E>) -> Waited<T> {
     found.map_or(Waited::Closed, Waited::Message)
 }
 
-/// Sleeps until a message comes, and asks after each `slice` whether the block is stalled.
+/// Sleeps until a message arrives, and checks after each `slice` whether the block is stalled.
 #[cfg(not(braid_loom))]
 pub(super) fn sleep<T>(
     channel: &Receiver<T>,
@@ -58,19 +58,20 @@ pub(super) fn sleep<T>(
     }
 }
 
-/// The context of a worker on a thread of its own.
+/// Context of a worker on its own thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Threads {
     looks: u32,
 }
 
 impl Threads {
-    /// Threads that sleep as soon as there is nothing to do: where they are more than cores.
+    /// Threads that sleep as soon as they have nothing to do, for pools with more threads than
+    /// cores.
     pub const BLOCKING: Self = Self { looks: 0 };
-    /// Threads that look for a message for a while before they sleep.
+    /// Threads that poll for a message for a while before they sleep.
     pub const SPINNING: Self = Self { looks: LOOKS };
 
-    /// What suits `workers` threads here.
+    /// Returns the context that suits `workers` threads on this machine.
     #[must_use]
     pub fn for_workers(workers: usize) -> Self {
         let cores = std::thread::available_parallelism();
@@ -81,7 +82,7 @@ impl Threads {
         }
     }
 
-    /// Looks for a message as often as these threads do, doing what there is to do `meanwhile`.
+    /// Polls for a message as often as these threads do, and calls `meanwhile` between polls.
     #[cfg(not(braid_loom))]
     pub(super) fn look<T>(
         self,
@@ -98,8 +99,8 @@ impl Threads {
         Err(TryRecvError::Empty)
     }
 
-    /// Looks in full as often as the caller of a block does, unless these threads never look.
-    /// `None`: it is time to sleep.
+    /// Polls for as many rounds as the caller of a block does, unless these threads never poll.
+    /// `None` means that it is time to sleep.
     #[cfg(not(braid_loom))]
     pub(super) fn look_patiently<T>(
         self,
@@ -118,7 +119,7 @@ impl Threads {
         None
     }
 
-    /// Whether there is a core for each of them.
+    /// Returns whether there is a core for each thread.
     pub(super) const fn have_cores(self) -> bool {
         self.looks > 0
     }
@@ -158,8 +159,8 @@ impl Context for Threads {
 
     #[cfg(not(braid_loom))]
     fn recv_soon<T>(&self, channel: &Receiver<T>) -> Option<T> {
-        // Threads that sleep at once look here, too: a thread that sleeps or yields on a busy core
-        // gets it back after milliseconds.
+        // Threads that otherwise sleep at once poll here, too: on a busy core, a thread that sleeps
+        // or yields gets the core back only after milliseconds.
         Self::SPINNING.look(channel, || ()).ok()
     }
 }

@@ -1,31 +1,31 @@
-//! Sharing transactions out among lanes: groups that look unrelated before they run.
+//! Distributing transactions among lanes: groups that look independent before they run.
 
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 
-/// What ties a transaction to others.
+/// Predicted dependencies of a transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ties {
-    /// How long it will probably run, in any unit.
+    /// Expected run time, in any unit.
     pub weight: u64,
-    /// Who shares one of them belongs together.
+    /// Transactions that share a key belong together.
     pub keys: [Option<u64>; 4],
 }
 
-/// Transactions in lanes, by their places in what was shared out.
+/// Transactions in lanes, by their positions in the input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lanes {
-    /// The heaviest one first; each in order.
+    /// Heaviest lane first; each lane is in order.
     pub lanes: Vec<Vec<usize>>,
-    /// Greatest weight of transactions that belong together.
+    /// Greatest weight of a group of transactions that belong together.
     pub heaviest: u64,
-    /// Of all.
+    /// Total weight of all transactions.
     pub total: u64,
 }
 
 impl Lanes {
-    /// Workers that have something to do while one of them runs the heaviest of what belongs
-    /// together: more of them would wait for it. One more than that, as nothing divides evenly.
+    /// Returns the number of workers that have work while one of them runs the heaviest group, plus
+    /// one, as work never divides evenly. Further workers would only wait.
     #[must_use]
     pub fn workers(&self) -> usize {
         let full = self.total.div_ceil(self.heaviest.max(1));
@@ -33,38 +33,38 @@ impl Lanes {
     }
 }
 
-/// Places, and which of them belong together (union-find).
+/// Disjoint sets of positions (union-find).
 #[derive(Clone, Debug)]
 pub struct Joined {
     parents: Vec<usize>,
 }
 
 impl Joined {
-    /// This number of places, each by itself.
+    /// Creates `places` positions, each in its own set.
     #[must_use]
     pub fn new(places: usize) -> Self {
         Self { parents: (0..places).collect() }
     }
 
-    /// One more place, by itself.
+    /// Adds a position in its own set.
     pub fn add(&mut self) -> usize {
         let place = self.parents.len();
         self.parents.push(place);
         place
     }
 
-    /// Forgets all places; memory stays.
+    /// Removes all positions, and keeps the memory.
     pub fn clear(&mut self) {
         self.parents.clear();
     }
 
-    /// The one that stands for all that belong together with `place`.
+    /// Returns the representative of the set of `place`.
     pub fn root(&mut self, mut place: usize) -> usize {
         let parents = &mut self.parents;
         while let Some(&parent) = parents.get(place).filter(|parent| **parent != place) {
             let above = parents.get(parent).copied().unwrap_or(parent);
             if let Some(own) = parents.get_mut(place) {
-                // Half of the path is as good as all of it.
+                // Path halving works as well as full compression.
                 *own = above;
             }
             place = above;
@@ -72,7 +72,7 @@ impl Joined {
         place
     }
 
-    /// The two belong together, and with them all that do with either.
+    /// Merges the sets of two positions.
     pub fn join(&mut self, one: usize, other: usize) {
         let (one, other) = (self.root(one), self.root(other));
         if let Some(parent) = self.parents.get_mut(one) {
@@ -81,9 +81,9 @@ impl Joined {
     }
 }
 
-/// Shares transactions out among `most` lanes: transactions that belong together, directly or
-/// through others, in one lane, and the lanes about as heavy as each other. The worker of one has
-/// something else to do before, which is as heavy as `begun`: that lane is lighter by that.
+/// Distributes transactions among `most` lanes of about equal weight. Transactions that belong
+/// together, directly or through others, share a lane. The worker of one lane has other work of
+/// weight `begun` to do first, so that lane is lighter by that much.
 #[must_use]
 pub fn lanes(ties: &[Ties], most: usize, begun: u64) -> Lanes {
     let mut joined = Joined::new(ties.len());
@@ -102,7 +102,7 @@ pub fn lanes(ties: &[Ties], most: usize, begun: u64) -> Lanes {
         members.push(place);
     }
     let mut groups: Vec<_> = groups.into_values().collect();
-    // By place where they are equally heavy: the same block is shared out the same way each time.
+    // Ties are broken by position, so the same block is distributed the same way each time.
     groups.sort_unstable_by_key(|(weight, members)| {
         (core::cmp::Reverse(*weight), members.first().copied())
     });
@@ -111,7 +111,7 @@ pub fn lanes(ties: &[Ties], most: usize, begun: u64) -> Lanes {
     let mut lanes = vec![(0, Vec::new()); most.max(1)];
     set_load(&mut lanes, |load| load.saturating_add(begun));
     for (weight, mut members) in groups {
-        // The heaviest first, each to the lane that has least: never much worse than the best.
+        // Heaviest first, each to the lightest lane: never much worse than the optimum.
         if let Some((load, lane)) = lanes.iter_mut().min_by_key(|(load, _)| *load) {
             *load = weight.saturating_add(*load);
             lane.append(&mut members);
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn who_shares_a_key_is_in_one_lane_and_in_order() {
-        // 0, 2 and 5 by way of 2; 1 and 4; 3 by itself.
+        // Transactions 0, 2 and 5 are connected through 2; 1 and 4 share a key; 3 is alone.
         let ties = [
             tie(5, &[1]),
             tie(3, &[7]),
@@ -173,13 +173,14 @@ mod tests {
         assert_eq!(loads.iter().sum::<u64>(), shared.total);
         assert!(loads.iter().max().unwrap() - loads.iter().min().unwrap() <= 17, "{loads:?}");
         assert_eq!(shared, lanes(&ties, 4, 0));
-        // A quarter of all is begun by the worker of the lightest lane, which comes last.
+        // The worker of the lightest lane, which comes last, has a quarter of the total to do
+        // first.
         let begun = shared.total / 4;
         let shared = lanes(&ties, 4, begun);
         let loads: Vec<_> = shared.lanes.iter().map(load).collect();
         let lightest = loads.last().unwrap() + begun;
         assert!(loads[..3].iter().all(|load| load.abs_diff(lightest) <= 17), "{loads:?}");
-        // It may be all that there is to do.
+        // That work may exceed everything else.
         assert_eq!(lanes(&ties, 4, u64::MAX).lanes.len(), 3);
     }
 

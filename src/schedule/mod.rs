@@ -1,6 +1,6 @@
-//! Planning: how a block is cut up and what is known in advance.
+//! Planning: how a block is divided into chunks, and which dependencies are predicted.
 //!
-//! Nothing here can change a result. A wrong hint costs time.
+//! Nothing here can change a result. A wrong hint only costs time.
 
 mod lanes;
 mod parts;
@@ -13,28 +13,29 @@ use crate::protocol::Plan;
 use core::hash::Hash;
 use std::collections::HashMap;
 
-/// What is known of a transaction before it runs.
+/// Advance knowledge about a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hint<K> {
-    /// How much work it is at most, in gas.
+    /// Upper bound on its work, in gas.
     pub cost: u64,
-    /// Transactions with the same key depend on each other in order (same sender).
+    /// Transactions with the same key (the same sender) depend on each other in order.
     pub serial_key: K,
-    /// It must not run above the frontier.
+    /// Whether it must not run above the frontier.
     pub frontier_only: bool,
 }
 
-/// Bounds on a chunk.
+/// Limits of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grain {
-    /// Transactions per chunk, at most; at least 1.
+    /// Maximum number of transactions per chunk; at least 1.
     pub transactions: u32,
-    /// Sum of the hints' costs per chunk from which on it is closed.
+    /// Maximum sum of the hints' costs in a chunk of several transactions.
     pub cost: u64,
 }
 
 impl Grain {
-    /// A grain that gives each of `workers` workers several chunks of a block of `transactions`.
+    /// Returns limits that give each of `workers` workers several chunks of a block of
+    /// `transactions` transactions.
     #[must_use]
     pub fn for_block(transactions: usize, workers: usize) -> Self {
         let share = transactions / (workers * CHUNKS_PER_WORKER).max(1);
@@ -43,18 +44,20 @@ impl Grain {
     }
 }
 
-/// Chunks that each worker should get at least, so that the last one is never long.
+/// Minimum number of chunks per worker, so that the last chunk is never long.
 const CHUNKS_PER_WORKER: usize = 8;
-/// Plain transfers per chunk: enough that a message costs little beside them.
+/// Maximum number of transactions per chunk: enough that a message costs little next to simple
+/// transfers.
 const MOST_TRANSACTIONS: u32 = 16;
-/// Gas per chunk: some fifty microseconds of contract calls. The longer chunks are that run beside
-/// each other, the more their transactions meet: with 400,000, and 2,000,000 for calls of one
-/// contract, 1,000 calls over 40 slots that nothing tells came to 1.37 on two workers and to 3.5 on
-/// eight in virtual time, with chunks of two calls to 1.86 and 5.3. 17 real blocks on two workers:
-/// 1.004 +- 0.010 times as fast, at less processor time.
+/// Maximum gas per chunk: some fifty microseconds of contract calls. The longer concurrent chunks
+/// are, the more often their transactions conflict. With 400,000 gas, and 2,000,000 for calls of
+/// one contract, 1,000 calls over 40 slots without predicted dependencies reached 1.37 times
+/// sequential speed on two workers and 3.5 on eight in virtual time; with chunks of two calls 1.86
+/// and 5.3. 17 real blocks on two workers ran 1.004 +- 0.010 times as fast, with less processor
+/// time.
 const CHUNK_COST: u64 = 150_000;
 
-/// Cuts the transactions from `first` on into chunks and notes which of them wait for which.
+/// Divides the transactions from `first` on into chunks, and records predicted dependencies.
 pub fn plan<K: Eq + Hash>(first: TxIndex, hints: &[Hint<K>], grain: Grain) -> Plan {
     let mut plan = Plan { first, ..Plan::default() };
     let mut last: HashMap<&K, TxIndex, foldhash::fast::RandomState> =

@@ -1,20 +1,20 @@
-//! Cutting transactions into ranges of neighbours for private batches.
+//! Dividing transactions into contiguous ranges for private batches.
 
 use core::ops::Range;
 
-/// Transactions of a part at most, so that wasted work is bounded.
+/// Maximum number of transactions per range, which bounds wasted work.
 const LONGEST: usize = 4_096;
-/// Into how many parts for each worker what is left would be cut if all were as long as the next
-/// one: they get shorter, so that all workers end at about the same time.
+/// Number of ranges per worker into which the remaining transactions would be divided at the length
+/// of the next range: ranges get shorter, so that all workers end at about the same time.
 const ROUNDS: usize = 4;
-/// Parts for each worker that are as short as any: they show whether anything holds at all.
+/// Number of ranges per worker at minimum length, which show whether ranges can commit at all.
 const TRIALS: usize = 2;
-/// Parts are this many times longer once each worker has had one: what is thrown away if one does
-/// not hold is not much more than what has held before.
+/// Factor by which ranges grow once each worker has had one: an aborted range costs not much more
+/// than earlier ranges have gained.
 const GROWTH: usize = 2;
 
-/// `transactions` in ranges for `workers` workers, each of `shortest` transactions at least but the
-/// last one.
+/// Divides `transactions` into ranges for `workers` workers, each of at least `shortest`
+/// transactions except the last one.
 #[must_use]
 pub fn cut(transactions: Range<usize>, workers: usize, shortest: usize) -> Vec<Range<usize>> {
     let Range { mut start, end } = transactions;

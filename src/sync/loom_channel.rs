@@ -1,8 +1,8 @@
-//! A multi-producer multi-consumer channel that loom can see.
+//! A multi-producer, multi-consumer channel that loom can observe.
 //!
-//! It offers the part of `crossbeam_channel` that Braid uses, disconnection included, on one
+//! It implements the part of `crossbeam_channel` that Braid uses, including disconnection, with one
 //! mutex and one condition variable.
-// `Receiver` stands in a public trait, as the one of `crossbeam_channel` does.
+// `Receiver` appears in a public trait, as that of `crossbeam_channel` does.
 #![allow(unreachable_pub)]
 
 use crossbeam_channel::{RecvError, SendError, TryRecvError, TrySendError};
@@ -37,7 +37,7 @@ pub struct Sender<T>(Arc<Shared<T>>);
 #[derive(Debug)]
 pub struct Receiver<T>(Arc<Shared<T>>);
 
-/// A channel for at most `capacity` messages.
+/// Creates a channel for at most `capacity` messages.
 pub(crate) fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let state = State { queue: VecDeque::new(), capacity, senders: 1, receivers: 1 };
     let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });

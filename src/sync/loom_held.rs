@@ -1,12 +1,12 @@
-//! Lets loom see that a lock is held.
+//! Makes held locks visible to loom.
 //!
-//! loom does not switch threads when a lock is given back, so it would never let a try fail
-//! between the holder's last step and the unlocking. A flag beside the lock, with the orderings
-//! of std's own lock word, makes both visible.
+//! loom does not switch threads when a lock is released, so it would never let a try fail between
+//! the holder's last step and the unlock. A flag beside the lock, with the orderings of std's own
+//! lock word, makes both visible.
 
 use loom::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether some thread holds the lock after trying it.
+/// Whether a thread that tried the lock holds it.
 #[derive(Debug, Default)]
 pub(super) struct HeldFlag(AtomicBool);
 
@@ -17,7 +17,7 @@ impl HeldFlag {
     }
 }
 
-/// Until it is dropped, no other thread can hold the flag.
+/// Holds the flag; no other thread can hold it until this value is dropped.
 #[derive(Debug)]
 pub(super) struct Held<'a>(&'a HeldFlag);
 

@@ -1,4 +1,4 @@
-//! How the loom stories are run.
+//! Running the loom stories.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// reach `floor`.
 ///
 /// # Panics
-/// If the story fails under some schedule, or too few were tried.
+/// Panics if the story fails under some schedule, or if too few schedules were tried.
 pub(crate) fn explore(
     name: &str,
     preemptions: usize,
@@ -31,8 +31,8 @@ pub(crate) fn explore(
     assert!(executions >= floor, "{name}: only {executions} executions, expected {floor}");
 }
 
-/// Runs the ignored test `test` of this program in a process of its own, and asserts that it
-/// fails with `message`: loom cannot unwind from a deadlock, it aborts.
+/// Runs the ignored test `test` of this program in a separate process, and asserts that it fails
+/// with `message`: loom cannot unwind from a deadlock, it aborts.
 #[cfg(feature = "mutants")]
 pub(crate) fn assert_fails_alone(test: &str, message: &str) {
     let program = std::env::current_exe().expect("a test knows its program");

@@ -1,4 +1,4 @@
-//! One worker: takes a job, runs it, publishes, reports, and tries to take the coordinator lock.
+//! A worker: takes a job, runs it, publishes, reports, and tries to take the coordinator lock.
 
 use super::coordinate::{coordinate, give_up};
 use super::events::EngineEvent;
@@ -19,7 +19,7 @@ use crate::sync::SeqCst;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
-/// Works on the block until it is over. Each worker of the block calls this once, on its thread.
+/// Works on the block until it is over. Each worker calls this function once, on its own thread.
 pub fn work<W, G, X>(shared: &Shared<W, G>, worker: WorkerId, context: &X)
 where
     W: Workload,
@@ -57,21 +57,22 @@ where
         }
         #[cfg(feature = "mutants")]
         actor.publish_late();
-        // With nothing in hand: a worker that takes time here holds up no other.
+        // Between jobs: a worker that is delayed here holds up no other.
         context.yield_at(Point::Between);
         here = coordinate(shared, context, None);
     }
 }
 
-/// Locations of `previous` that are not in `written`.
+/// Returns the locations of `previous` that are not in `written`.
 fn leftovers<'p, L: Location>(previous: &'p [L], written: &[L]) -> Vec<&'p L> {
-    // Most runs have no earlier one.
+    // Most transactions have no earlier run.
     let written = if previous.is_empty() { &[] } else { written };
     let written: HashSet<&L, RandomState> = written.iter().collect();
     previous.iter().filter(|location| !written.contains(location)).collect()
 }
 
-/// A worker that is lost to a panic of our own must not leave the others waiting.
+/// Ends the block if a worker panics because of a bug in Braid, so that the others do not wait
+/// forever.
 struct LossGuard<'a, W, G>
 where
     W: Workload,
@@ -96,20 +97,20 @@ pub(super) struct Actor<'a, W: Workload, G, X: Context> {
     pub(super) shared: &'a Shared<W, G>,
     pub(super) worker: WorkerId,
     pub(super) context: &'a X,
-    /// Built at the first job, and again after a panic.
+    /// Created for the first job, and again after a panic.
     machine: Option<W::Machine<'a, X>>,
-    /// The same for private batches.
+    /// The machine for private batches.
     pub(super) batches: Option<W::Batches<'a, X>>,
-    /// What it has seen of the frontier while it had nothing to do.
+    /// Observations of the frontier while the worker was idle.
     pub(super) watch: Watch,
-    /// What its own run of the frontier, beside another worker's, came to: the next job takes it.
+    /// Result of helping with the frontier, for the next job to use.
     pub(super) second: Option<(TxIndex, Ran<W>)>,
-    /// What the seeded bug `ReportBeforePublish` has not published yet.
+    /// Writes that the seeded bug `ReportBeforePublish` has not published yet.
     #[cfg(feature = "mutants")]
     late: Vec<Late<W::Location>>,
 }
 
-/// A version, its entries, and where the previous one left some.
+/// A version, its entries, and the locations of the previous version's entries.
 #[cfg(feature = "mutants")]
 type Late<L> = (Version, Vec<(L, crate::mv::Entry<L>)>, Vec<L>);
 
@@ -119,13 +120,13 @@ where
     G: LedgerOf<W>,
     X: Context,
 {
-    /// Answers a job that the owner has taken back.
+    /// Answers a job that the coordinator has taken back.
     fn give_back(&self, message: JobMessage<W>) -> ReportMessage<W> {
         let report = JobReport { void: true, ..JobReport::unrun(message.job) };
         ReportMessage::of(report, Vec::new())
     }
 
-    /// `None` if another worker has reported the job meanwhile.
+    /// Runs a job. Returns `None` if another worker has already reported it.
     fn run_job(&mut self, message: JobMessage<W>) -> Option<ReportMessage<W>> {
         let _span = span!(TRACE, "batch", job = ?message.job);
         if let Some((batch, _)) = message.job.private() {
@@ -161,22 +162,24 @@ where
         Some(ReportMessage::of(report, kept))
     }
 
-    /// A chunk ends early when work is to stop, or when it holds the frontier up for long.
+    /// Returns whether a chunk ends early: because work has to stop, or because the chunk holds up
+    /// the frontier and has used much gas.
     fn ends_early(&self, job: Job, next: TxIndex, cost: u64) -> bool {
         let holds_frontier_up = || self.shared.frontier.load(SeqCst) >= job.chunk.first.0;
         self.shared.is_stopped()
             || (next > job.chunk.first && cost > self.shared.patience && holds_frontier_up())
     }
 
-    /// The result that is in hand of the frontier, if `job` runs that.
+    /// Takes the result of helping with the frontier, if `job` runs the same transaction.
     fn take_second(&mut self, job: Job) -> Option<Ran<W>> {
         let (tx, ran) = self.second.take()?;
         let is_same = job.mode == RunMode::Frontier && job.chunk.first == tx;
         (is_same || is_worker_mutant!(self.shared.mutant, SecondOfAnother)).then_some(ran)
     }
 
-    /// Runs `tx`, unless its result is `in_hand`; once more in place if its reads were overtaken
-    /// while it ran. `None` if the job was taken over meanwhile: nothing of it is published.
+    /// Runs `tx`, unless `in_hand` is its result. Runs it once more at once if its reads changed
+    /// during the run. Returns `None`, and publishes nothing, if the job was taken over in the
+    /// meantime.
     fn run_tx(
         &mut self,
         (job, tx): (Job, TxIndex),
@@ -198,7 +201,7 @@ where
         if may_repeat && matches!(ran, Ran::Overtaken) {
             incarnation = incarnation.next();
             runs += 1;
-            // What it has read is in the machine's hands too.
+            // The machine has cached its reads, too.
             if let Some(machine) = &mut self.machine {
                 machine.begin_chunk();
             }
@@ -210,7 +213,7 @@ where
             Ran::Effects(..) if is_first && !self.shared.may_publish(job) => return None,
             Ran::Effects(reads, effects) => self.publish(version, reads, effects, previous),
             Ran::Blocked(on) => (RunResult::Blocked { on }, Kept::nothing(None), 0),
-            // What is overtaken twice waits for the frontier.
+            // A transaction that is overtaken twice waits for the frontier.
             Ran::TooEarly | Ran::Overtaken => (RunResult::TooEarly, Kept::nothing(None), 0),
             Ran::Failed(_, error) => {
                 (RunResult::Failed(Self::failure(&error)), Kept::nothing(Some(error)), 0)
@@ -226,7 +229,8 @@ where
         }
     }
 
-    /// A run that is not final, and that has read what has changed before its end, has no result.
+    /// Runs `tx` once. A run that is not final returns `Overtaken` if a value that it read has
+    /// changed before its end.
     fn run_once(&mut self, tx: TxIndex, is_final: bool) -> Ran<W> {
         let log = &self.shared.log;
         log.note(|| EngineEvent::RunBegan(tx));
@@ -243,7 +247,7 @@ where
         Ran::Overtaken
     }
 
-    /// Runs `tx`, which another worker runs, without a trace of it.
+    /// Runs `tx`, which another worker is running, without leaving a trace of the run.
     pub(super) fn run_second(&mut self, tx: TxIndex) -> Ran<W> {
         if let Some(machine) = &mut self.machine {
             machine.begin_chunk();
@@ -278,7 +282,7 @@ where
         let result = match result {
             Ok(result) => result,
             Err(payload) => {
-                // Whatever the machine kept in the middle of a run goes with it.
+                // Whatever the machine cached during the run is dropped with it.
                 let (reads, stop) = machine.end();
                 self.machine = None;
                 return match stop {
@@ -287,7 +291,7 @@ where
                 };
             }
         };
-        // The latch counts, whatever the machine made of it.
+        // The latch decides, whatever the machine returned.
         let (reads, mut stop) = machine.end();
         if is_worker_mutant!(shared.mutant, LatchIgnored) && result.is_ok() {
             stop = None;
@@ -310,16 +314,16 @@ where
         }
     }
 
-    /// Transactions above `tx` that may have read something before its tombstones were published:
-    /// all that had been dispatched by then lies within the window above a frontier that was not
-    /// higher than it is now.
+    /// Returns the transactions above `tx` that may have read a location before its scope's
+    /// tombstone was published: every transaction dispatched by then lies within the window above a
+    /// frontier that was not higher than it is now.
     fn readers_above(&self, tx: TxIndex) -> impl Iterator<Item = TxIndex> + use<W, G, X> {
         let frontier = self.shared.frontier.load(SeqCst);
         let end = frontier.saturating_add(self.shared.limits.window);
         (tx.0.saturating_add(1)..end.min(self.shared.transactions)).map(TxIndex)
     }
 
-    /// Makes a write set visible: all of it, before the report.
+    /// Publishes a complete write set, before the report.
     fn publish(
         &mut self,
         version: Version,
@@ -362,7 +366,7 @@ where
         (RunResult::Executed { stale_readers }, kept, cost)
     }
 
-    /// The rest of the seeded bug `ReportBeforePublish`.
+    /// Completes the seeded bug `ReportBeforePublish`.
     #[cfg(feature = "mutants")]
     fn publish_late(&mut self) {
         let store = &self.shared.store;

@@ -1,4 +1,4 @@
-//! A run of a private batch on one worker.
+//! Running a private batch on a worker.
 
 use super::actor::Actor;
 use super::events::EngineEvent;
@@ -19,10 +19,9 @@ where
     G: LedgerOf<W>,
     X: Context,
 {
-    /// Runs the members of a private batch from the first transaction of the job on, until work is
-    /// to stop or one has no result. Whatever prevents that one - it is invalid, storage fails, it
-    /// panics - is found out at the frontier, with authority; in a stretch in order it is there
-    /// already.
+    /// Runs the members of a private batch from the job's first transaction on, until work has to
+    /// stop or a member has no result. Whatever prevented the result (an invalid transaction, a
+    /// database error, a panic) is settled at the frontier; a sequential stretch is already there.
     pub(super) fn run_batch(
         &mut self,
         message: JobMessage<W>,
@@ -42,13 +41,13 @@ where
         self.report_batch(job, ended, false)
     }
 
-    /// Runs the private batch of `job`, which another worker runs, too, on the same snapshot. Both
-    /// come to the same: who ends first reports it.
+    /// Helps with the private batch of `job`: runs it on the same snapshot as the worker that began
+    /// it. Both runs have the same result, and the one that ends first reports it.
     pub(super) fn run_batch_second(&mut self, job: Job) -> Option<ReportMessage<W>> {
         let (id, _) = job.private()?;
         let machine = self.take_batches().ok()?;
         let ended = self.run_on(machine, (job, id), None, true);
-        // The database may answer, and user code may return, when they are asked again.
+        // A repetition might succeed: the database may answer, and user code may return.
         let may_recur = |held: &Held<W>| matches!(held.1, None | Some(TxError::Rejected(_)));
         if ended.held.as_ref().is_none_or(may_recur) {
             self.report_batch(job, ended, true)
@@ -76,12 +75,12 @@ where
         }
         let (held, panicked) = self.run_members(&mut machine, (job, id));
         let ran = machine.end();
-        // Whatever it kept in the middle of a run goes with it.
+        // Whatever the machine cached during the run is dropped with it.
         self.batches = (!panicked).then_some(machine);
         Ended { held, ran: Some(ran) }
     }
 
-    /// The report of a run, unless another worker has reported it.
+    /// Returns the report of a run, unless another worker has already reported the batch.
     fn report_batch(
         &self,
         job: Job,
@@ -110,7 +109,7 @@ where
         Some(ReportMessage { report, kept: Vec::new(), batch: ran, error, is_second })
     }
 
-    /// The member that has no result, if there is one, and whether it panicked.
+    /// Returns the member that has no result, if there is one, and whether it panicked.
     fn run_members(
         &self,
         machine: &mut W::Batches<'a, X>,
@@ -139,7 +138,7 @@ where
         (None, false)
     }
 
-    /// The machine for private batches.
+    /// Takes or creates the machine for private batches.
     fn take_batches(&mut self) -> Result<W::Batches<'a, X>, ErrorOf<W>> {
         if let Some(machine) = self.batches.take() {
             return Ok(machine);
@@ -152,7 +151,7 @@ where
 
 type ErrorOf<W> = TxError<<W as Workload>::Rejection, <W as Workload>::BaseError>;
 
-/// A member that has no result, and why.
+/// A member that has no result, with the reason.
 type Held<W> = (TxIndex, Option<ErrorOf<W>>);
 
 /// How a run of a private batch ended.

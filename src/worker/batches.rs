@@ -1,4 +1,4 @@
-//! What the coordinator keeps of private batches, and how their groups commit.
+//! The coordinator's results of private batches, and the commits of their groups.
 
 use super::machine::{Ledger, RanBatch, Workload};
 use super::mutants::{WorkerMutant, is_worker_mutant};
@@ -7,25 +7,26 @@ use crate::ids::{BatchId, Chunk, TxIndex};
 use crate::mv::{AccessLog, ConflictIndex, Watch};
 use std::collections::VecDeque;
 
-/// Results of the private batches, and what was committed since they began.
+/// Results of the private batches, and an index of everything committed since they began.
 pub(super) struct Batches<W: Workload> {
     kept: Vec<Option<Kept<W>>>,
     pub(super) index: ConflictIndex<W::Location>,
     /// Number of batches that committed at least one transaction.
     pub(super) committed: u64,
-    /// Runs that were reported by a worker that ran them beside the one that had begun them.
+    /// Number of reports by workers that helped with a batch that another worker had begun.
     pub(super) helped: u64,
-    /// What the last run of a stretch in order has left for the next one.
+    /// State after the last sequential run, from which the next one continues.
     pub(super) carry: Option<W::Carry>,
 }
 
-/// What the last run of a batch has left.
+/// Results of the last run of a batch.
 struct Kept<W: Workload> {
     snapshot: TxIndex,
     groups: VecDeque<(Chunk, W::Group)>,
-    /// What they have accessed, where that is compared.
+    /// Accesses of the groups, if they are compared.
     log: Option<AccessLog<W::Location>>,
-    /// From the first comparison on, if others commit between its transactions.
+    /// Tracks conflicts after the first comparison, if other transactions commit between those of
+    /// the batch.
     watch: Option<Watch>,
     has_committed: bool,
 }
@@ -40,7 +41,7 @@ impl<W: Workload> Batches<W> {
         self.kept.get_mut(id.0 as usize)?.as_mut()
     }
 
-    /// Keeps what a run has left.
+    /// Stores the results of a run.
     pub(super) fn keep(
         &mut self,
         id: BatchId,
@@ -49,7 +50,7 @@ impl<W: Workload> Batches<W> {
         mutant: WorkerMutant,
     ) {
         let RanBatch { groups, log, carry } = ran;
-        // A run that is not in order leaves none: that of the last one in order stays.
+        // Only sequential runs have a carry; others leave the last one in place.
         if carry.is_some() || is_worker_mutant!(mutant, CarryReplaced) {
             self.carry = carry;
         }
@@ -68,7 +69,7 @@ impl<W: Workload> Batches<W> {
         }
     }
 
-    /// The lowest member of the batch that may not commit, by what others have committed so far.
+    /// Returns the lowest member of the batch that must not commit because of the commits so far.
     pub(super) fn compare(&mut self, id: BatchId, mutant: WorkerMutant) -> Option<TxIndex> {
         let kept = self.kept.get_mut(id.0 as usize)?.as_mut()?;
         if let Some(watch) = &kept.watch {
@@ -102,7 +103,7 @@ impl<W: Workload> Batches<W> {
         if *txs == group { Ok(ledger.admits(group, left)) } else { Err(missing) }
     }
 
-    /// The next group of the batch is committed: takes out what it has left.
+    /// Commits the next group of the batch and returns its results.
     pub(super) fn commit(
         &mut self,
         id: BatchId,
@@ -130,7 +131,7 @@ impl<W: Workload> Batches<W> {
         Ok(left)
     }
 
-    /// A transaction that is none of a batch, or ran at the frontier, is committed.
+    /// Records the commit of a transaction that ran alone: outside any batch, or at the frontier.
     pub(super) fn commit_single(&mut self, tx: TxIndex, written: &[W::Location]) {
         let Self { kept, index, .. } = self;
         let watches = kept.iter_mut().flatten().filter_map(|kept| kept.watch.as_mut());

@@ -1,15 +1,15 @@
-//! Ending a block from any thread.
+//! Cancellation of blocks from any thread.
 
 use crate::panics::caught;
 use crate::sync::{AtomicBool, SeqCst};
 use core::fmt;
 use std::sync::Arc;
 
-/// Ends blocks early, from any thread or on a condition. Its clones are one token; a token that was
-/// cancelled stays so.
+/// Ends blocks early, from any thread or on a condition. Clones share one state, and a token that
+/// was cancelled stays cancelled.
 ///
-/// Each worker ends the transaction that it runs, and begins no other one. Results that are there by
-/// then are committed up to the first transaction without one, and returned.
+/// Each worker finishes its current transaction and starts no other. Results that are complete by
+/// then are committed, up to the first transaction without one, and returned.
 #[derive(Clone)]
 pub struct CancellationToken(Arc<Inner>);
 
@@ -19,14 +19,14 @@ struct Inner {
 }
 
 impl CancellationToken {
-    /// A token that is not cancelled.
+    /// Creates a token that is not cancelled.
     #[must_use]
     pub fn new() -> Self {
         Self::with(None)
     }
 
-    /// A token that is cancelled as soon as `condition` is seen to hold, or by
-    /// [`cancel`](Self::cancel). The library asks no clock: a deadline is a condition.
+    /// Creates a token that is cancelled as soon as `condition` returns true, or by
+    /// [`cancel`](Self::cancel). The library never reads a clock, so a deadline is a condition:
     ///
     /// ```
     /// # use braid_evm::CancellationToken;
@@ -35,8 +35,8 @@ impl CancellationToken {
     /// let token = CancellationToken::when(move || Instant::now() >= deadline);
     /// ```
     ///
-    /// Each worker asks it before each transaction, several of them at the same time, until it held
-    /// once: it should take tens of nanoseconds. A condition that panics counts as one that holds.
+    /// Each worker calls the condition before each transaction, concurrently with others, until it
+    /// has returned true once; a call should take tens of nanoseconds. A panic counts as true.
     #[must_use]
     pub fn when(condition: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self::with(Some(Box::new(condition)))
@@ -46,22 +46,22 @@ impl CancellationToken {
         Self(Arc::new(Inner { is_cancelled: AtomicBool::new(false), condition }))
     }
 
-    /// Ends the blocks that have this token, now and later.
+    /// Ends all blocks that use this token, now and later.
     pub fn cancel(&self) {
         self.0.is_cancelled.store(true, SeqCst);
     }
 
-    /// Whether [`cancel`](Self::cancel) was called, or the condition holds or was seen to hold.
+    /// Returns whether [`cancel`](Self::cancel) was called or the condition has held.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         if self.0.is_cancelled.load(SeqCst) {
             return true;
         }
         let Some(condition) = &self.0.condition else { return false };
-        // A worker that is lost to a panic would end the block as a broken invariant.
+        // A worker lost to a panic would end the block as a broken invariant.
         let holds = caught(condition).unwrap_or(true);
         if holds {
-            // All who ask later see the same.
+            // Later calls return the same.
             self.cancel();
         }
         holds

@@ -1,4 +1,5 @@
-//! Who runs a job and who publishes it: rights that one worker, or the coordinator, takes once.
+//! The rights to run and to publish a job, each of which is taken once, by a worker or the
+//! coordinator.
 
 use super::claim::{BatchClaim, Stage};
 use super::coordinator::Coordinator;
@@ -12,13 +13,13 @@ use crate::protocol::{Event, Job, JobReport, RunMode};
 use crate::sync::SeqCst;
 
 impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
-    /// Takes the right to run `job`: true for exactly one worker that asks.
+    /// Takes the right to run `job`: true for exactly one worker.
     pub(super) fn claim(&self, job: Job) -> bool {
         let twice = is_worker_mutant!(self.mutant, ClaimedTwice);
         self.enter(job, Stage::Begun).is_some_and(|is_first| is_first || twice)
     }
 
-    /// The coordinator takes `job` back, unless a worker has begun it.
+    /// Takes `job` back for the coordinator, unless a worker has begun it.
     pub(super) fn take_back(&self, job: Job) -> bool {
         let RunMode::Private { batch, snapshot } = job.mode else { return self.claim(job) };
         let is_helped = is_worker_mutant!(self.mutant, TakenBackHelped);
@@ -27,7 +28,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         claim.is_some_and(|claim| claim.enter(job.stage(Stage::Begun), alone))
     }
 
-    /// A worker runs `job`, which did not go through the channel.
+    /// Records that a worker runs `job`, which did not pass through the channel.
     pub(super) fn note_begun(&self, job: Job) {
         let RunMode::Private { batch, snapshot } = job.mode else {
             self.enter(job, Stage::Begun);
@@ -38,10 +39,10 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         }
     }
 
-    /// Takes the right to publish the first transaction of `job`, or to report it if it is a
-    /// private batch, as a worker that runs it.
+    /// Takes the right of a worker to publish the first transaction of `job`, or to report `job` if
+    /// it is a private batch.
     pub(super) fn may_publish(&self, job: Job) -> bool {
-        // A private plan keeps no claim for a single transaction.
+        // A plan of private batches keeps no claim for single transactions.
         let is_late = match job.mode {
             RunMode::Private { .. } => is_worker_mutant!(self.mutant, ReportedTwice),
             _ => is_worker_mutant!(self.mutant, LatePublished),
@@ -49,19 +50,19 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self.enter(job, Stage::Published).is_none_or(|is_first| is_first || is_late)
     }
 
-    /// Takes that right from the worker that runs `job`.
+    /// Takes the right to publish from the worker that runs `job`.
     pub(super) fn take_over(&self, job: Job) -> bool {
         self.enter(job, Stage::Published).unwrap_or_default()
     }
 
-    /// Whether the report of `job`, a private batch, was sent or is about to be.
+    /// Returns whether the report of `job`, a private batch, was sent or is about to be sent.
     pub(super) fn is_reported(&self, (job, batch): (Job, BatchId)) -> bool {
         let claim = self.batch_claims.get(batch.0 as usize);
         claim.is_some_and(|claim| claim.get().0 >= job.stage(Stage::Published))
     }
 
-    /// What a worker runs at the frontier, and has published nothing of. A member of a private
-    /// batch that runs by itself is not helped.
+    /// Returns the transaction or batch that a worker is running at the frontier and has not
+    /// published. A member of a private batch that runs alone is not helped.
     pub(super) fn begun(&self, frontier: TxIndex) -> Option<Begun> {
         let batches = self.batches.iter().zip(&self.batch_claims).zip(0..);
         let mut own = batches
@@ -74,13 +75,15 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
                 (claim % 2 == Stage::Begun as u32).then_some(Begun::Transaction(frontier))?
             }
         };
-        // What has begun commits nothing: the run in hand is the frontier's if that has not moved.
+        // A job that was only begun commits nothing, so this run is the frontier's if the frontier
+        // has not moved.
         let is_still = self.frontier.load(SeqCst) == frontier.0
             || is_worker_mutant!(self.mutant, FrontierReadOnce);
         is_still.then_some(begun)
     }
 
-    /// Notes that `job` has come to `stage`: true if it had not; `None` if that is not kept.
+    /// Enters `stage` of `job`. Returns true if the job had not reached it, and `None` if no claim
+    /// is kept for the job.
     fn enter(&self, job: Job, stage: Stage) -> Option<bool> {
         let stage = job.stage(stage);
         let (batch, snapshot) = match job.mode {
@@ -95,16 +98,16 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     }
 }
 
-/// What a worker has begun at the frontier.
+/// The job that a worker has begun at the frontier.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Begun {
     Transaction(TxIndex),
-    /// A private batch, with all of its run.
+    /// A private batch, with the run to repeat.
     Batch(Job),
 }
 
 impl Begun {
-    /// The frontier, and which run of its batch this is.
+    /// Returns the frontier, and the incarnation of the batch.
     pub(super) const fn run(self) -> (TxIndex, Incarnation) {
         match self {
             Self::Transaction(tx) => (tx, Incarnation(0)),
@@ -118,8 +121,8 @@ where
     W: Workload,
     G: LedgerOf<W>,
 {
-    /// Answers a job that was taken over before its worker began it. A private batch was reported
-    /// by then.
+    /// Answers a job that was taken over before its worker began it. For a private batch there is
+    /// already a report.
     pub(super) fn answer_late(&mut self, late: Option<JobMessage<W>>, shared: &Shared<W, G>) {
         if let Some(JobMessage { job, .. }) = late
             && !matches!(job.mode, RunMode::Private { .. })

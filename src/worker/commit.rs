@@ -1,4 +1,4 @@
-//! The frontier moves: commits of transactions and of groups, and skips.
+//! Moving the frontier: commits of transactions and groups, and skips.
 
 use super::coordinator::Coordinator;
 use super::entries::for_each_entry;
@@ -71,7 +71,7 @@ where
             (Some(refusal), _) | (None, Some(TxError::Rejected(refusal))) => refusal,
             _ => return Err(Invariant::MissingResult { tx }),
         };
-        // Whatever any incarnation has left goes.
+        // Withdraws the entries of all incarnations.
         let version = Version { tx, incarnation: Incarnation(u32::MAX) };
         let written = core::mem::take(&mut record.written);
         let too_early = is_worker_mutant!(shared.mutant, FrontierBeforeWithdrawal);
@@ -126,7 +126,8 @@ where
         Ok(())
     }
 
-    /// Puts into the store what these committed transactions have left. Returns who had read there.
+    /// Publishes the writes of these committed transactions. Returns the readers that it may make
+    /// stale.
     pub(super) fn publish<X: Context>(
         &mut self,
         (txs, carried): (Chunk, bool),
@@ -141,7 +142,7 @@ where
         publish_all(txs.end, (shared, context), each)
     }
 
-    /// The same for what these have left by group.
+    /// Publishes the writes of transactions that were committed in groups.
     fn publish_group<X: Context>(
         &self,
         txs: Chunk,
@@ -157,7 +158,8 @@ where
 
 type Publish<'p, L> = dyn FnMut(Version, L, Entry<L>) + 'p;
 
-/// Publishes each entry of committed transactions below `end`. Returns who had read there.
+/// Publishes all entries of committed transactions below `end`. Returns the readers that they may
+/// make stale.
 fn publish_all<W: Workload, G: LedgerOf<W>, X: Context>(
     end: TxIndex,
     (shared, context): (&Shared<W, G>, &X),

@@ -1,4 +1,4 @@
-//! Who holds the coordinator lock, and for how long.
+//! Acquiring and releasing the coordinator lock.
 
 use super::machine::{LedgerOf, Workload};
 use super::message::JobMessage;
@@ -8,13 +8,13 @@ use crate::error::Invariant;
 use crate::ids::TxIndex;
 use crate::protocol::Event;
 
-/// Takes the coordinator lock if it is free, does what there is to do, and looks again afterwards.
-/// Returns the job that the caller has to run at once, if there is one.
+/// Takes the coordinator lock if it is free, does all pending work, and checks for more after
+/// releasing the lock. Returns a job that the caller has to run at once, if there is one.
 ///
-/// It looks again also with that job in hand: a report that came meanwhile may hold work for
-/// others, who would wait for it as long as the job takes.
+/// The check also happens with such a job in hand: a report that arrived in the meantime may
+/// release work for other workers, which would otherwise wait as long as the job takes.
 ///
-/// `stalled`: the frontier, if its job has come no nearer to its end for a while.
+/// `stalled` is the frontier, if its job has made no progress for a while.
 pub(super) fn coordinate<W, G, X>(
     shared: &Shared<W, G>,
     context: &X,
@@ -28,17 +28,17 @@ where
     let mut here = None;
     loop {
         context.yield_at(Point::Coordinator);
-        // The worker that holds it looks again after giving it back, and finds our report.
+        // The holder checks for reports after releasing the lock, so it finds ours.
         let Some(mut held) = shared.coordinator.try_lock() else { return here };
-        // The block is over, and its end was taken.
+        // The block is over, and its result was taken.
         let Some(coordinator) = &mut *held else { return here };
         let is_running = coordinator.jobs.is_some();
         if is_running && stalled.take() == Some(coordinator.protocol.frontier()) {
             let heard = coordinator.apply(shared, Event::Stalled);
             coordinator.note(shared, heard);
         }
-        // There is one job outside the channel at a time: if this replaces one, that was taken over
-        // meanwhile.
+        // Only one job at a time is outside the channel: a job that is replaced here was taken over
+        // in the meantime.
         if let Some(message) = coordinator.step(shared, context) {
             coordinator.answer_late(here.replace(message), shared);
         }
@@ -51,7 +51,7 @@ where
     }
 }
 
-/// The block cannot go on: a worker is lost, or a report. The worker that holds the coordinator
+/// Ends the block because a worker or a report was lost. The worker that holds the coordinator
 /// lock, or takes it next, ends the block; as with a report, no worker waits for the lock.
 pub(super) fn give_up<W, G>(shared: &Shared<W, G>, broken: Invariant)
 where

@@ -1,4 +1,4 @@
-//! The coordinator: the owner of the protocol.
+//! The coordinator: owner of the protocol.
 
 use super::batches::Batches;
 use super::events::EngineEvent;
@@ -15,38 +15,38 @@ use crate::sync::Sender;
 use crate::trace::Log;
 use std::sync::Arc;
 
-/// What the coordinator knows of one transaction.
+/// State of one transaction.
 pub(super) struct Record<W: Workload> {
     pub(super) reads: ReadSet<W::Location>,
-    /// Where its last published incarnation left entries.
+    /// Locations of the entries of its last published incarnation.
     pub(super) written: Vec<W::Location>,
     pub(super) incarnation: Incarnation,
     pub(super) output: Option<W::Output>,
     pub(super) error: Option<TxError<W::Rejection, W::BaseError>>,
 }
 
-/// The state behind the coordinator.
+/// The state behind the coordinator lock.
 pub(super) struct Coordinator<W: Workload, G> {
     pub(super) protocol: Protocol,
     pub(super) ledger: G,
     records: PerTx<Record<W>>,
-    /// That of a member of a private batch that runs at the frontier.
+    /// Record of the private batch member that runs alone at the frontier.
     held: Record<W>,
     pub(super) batches: Batches<W>,
-    /// Gone once the block is over: that ends the workers.
+    /// Dropped once the block is over, which ends the workers.
     pub(super) jobs: Option<Sender<JobMessage<W>>>,
-    /// Why the frontier was refused by admission.
+    /// Why the frontier was not admitted.
     pub(super) refusal: Option<W::Rejection>,
     broken: Option<Invariant>,
     lag: Lag,
 }
 
-/// How far ahead of the frontier workers are.
+/// Distance of workers from the frontier.
 #[derive(Clone, Copy, Debug, Default)]
 struct Lag {
-    /// Jobs that were reported.
+    /// Number of reported jobs.
     reports: u64,
-    /// Sum over them of the transactions between the frontier and the first one.
+    /// Sum, over those jobs, of the distance between the frontier and their first transaction.
     ahead: u64,
 }
 
@@ -83,7 +83,8 @@ impl<W: Workload, G> Coordinator<W, G> {
         let mut counters = self.protocol.counters();
         counters.helped_batches = self.batches.helped;
         (counters.reports, counters.ahead) = (self.lag.reports, self.lag.ahead);
-        // A cancelled block may be finished: what follows its transactions reads the store.
+        // A cancelled block may still be finished, and the calls after its transactions read the
+        // store.
         let is_read = matches!(halt, Some(Halt::HandedOver | Halt::Cancelled));
         if is_read && !is_worker_mutant!(mutant, SpeculationStays) {
             counters.discarded_given_up = self.withdraw_speculation(&store);
@@ -123,11 +124,11 @@ impl<W: Workload, G> Coordinator<W, G> {
 }
 
 impl<W: Workload, G> Coordinator<W, G> {
-    /// Takes back all that was published above the frontier: it will run again, and not as a later
-    /// incarnation. Returns the number of results that are of no use now.
+    /// Withdraws everything published above the frontier: these transactions will run again, and
+    /// not as later incarnations. Returns the number of results that are lost.
     fn withdraw_speculation(&mut self, store: &Store<W::Location>) -> u64 {
         let mut results = 0;
-        // A member of a private batch that has run by itself has published at the frontier.
+        // A member of a private batch that ran alone has published at the frontier.
         let held = [(self.protocol.frontier(), &mut self.held)];
         for (tx, record) in self.records.iter_mut().chain(held) {
             results += u64::from(record.output.is_some());
@@ -145,7 +146,7 @@ where
     W: Workload,
     G: LedgerOf<W>,
 {
-    /// Feeds all reports to the protocol and performs commands until it has no more.
+    /// Applies all reports to the protocol, and performs commands until there are none.
     pub(super) fn step<X: Context>(
         &mut self,
         shared: &Shared<W, G>,
@@ -175,7 +176,7 @@ where
                         shared.note_begun(job);
                         return Some(message);
                     }
-                    // No worker will report it either.
+                    // No worker will report this job either.
                     Err(broken) => {
                         self.apply(shared, Event::Reported(JobReport::unrun(job))).and(Err(broken))
                     }
@@ -191,8 +192,8 @@ where
         }
     }
 
-    /// Ends the block at once if it cannot go on. Once it is over, late reports are taken, so
-    /// that no worker looks again because of them, and not answered.
+    /// Ends the block at once if it cannot go on. After the end, late reports are received but not
+    /// answered, so that no worker comes back for them.
     pub(super) fn take_fault(&mut self, shared: &Shared<W, G>) {
         if let Some(broken) = shared.take_fault() {
             self.broken.get_or_insert(broken);
@@ -204,7 +205,7 @@ where
         }
     }
 
-    /// A broken rule ends the block as soon as all workers are idle.
+    /// Records a broken rule, which ends the block as soon as all workers are idle.
     pub(super) fn note(&mut self, shared: &Shared<W, G>, result: Result<(), Invariant>) {
         if let Err(broken) = result {
             self.broken.get_or_insert(broken);
@@ -233,7 +234,7 @@ where
         if let (Some((id, snapshot)), Some(ran)) = (job.private(), batch) {
             self.batches.keep(id, snapshot, ran, shared.mutant);
         }
-        // Above the frontier no error is final.
+        // An error is final only at the frontier.
         if matches!(job.mode, RunMode::InOrder { .. }) {
             self.held.error = error;
         }
@@ -251,7 +252,8 @@ where
         self.apply(shared, Event::Reported(report))
     }
 
-    /// What is kept of `tx`; only one member of a private batch has anything at a time.
+    /// Returns the record of `tx`. Members of private batches share one, which only one of them
+    /// uses at a time.
     pub(super) fn record(&mut self, tx: TxIndex) -> Result<&mut Record<W>, Invariant> {
         if self.protocol.is_private(tx) {
             return Ok(&mut self.held);
@@ -261,7 +263,7 @@ where
 
     fn message(&mut self, job: Job) -> Result<JobMessage<W>, Invariant> {
         let record = self.records.get(job.chunk.first);
-        // Copied, not moved: the job may be claimed back and run from here instead.
+        // Cloned, because the job may be claimed back and run here instead.
         let previous = record.map(|record| record.written.clone()).unwrap_or_default();
         let in_order = match job.mode {
             RunMode::InOrder { continues, .. } => {
@@ -325,7 +327,7 @@ where
             }
             Command::AdmitGroup { batch, group } => {
                 let fits = self.batches.admits(batch, group, &mut self.ledger)?;
-                // Only what runs by itself says what is missing.
+                // Only a transaction that runs alone reports why it does not fit.
                 let mut single = || self.ledger.admit(group.first).err();
                 self.refusal = if fits || group.len() > 1 { None } else { single() };
                 self.apply(shared, Event::Admitted { tx: group.first, fits })
@@ -343,7 +345,7 @@ where
                 self.batches.discard(batch);
                 Ok(())
             }
-            // Handled where the lock can be released.
+            // Handled in `step`, where the lock can be released.
             Command::RunHere(_) | Command::Finish => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! What private batches have left, as entries of the store.
+//! The writes of private batches, as entries of the store.
 
 use super::machine::{LedgerOf, Workload};
 use crate::ids::{Chunk, Incarnation, TxIndex, Version};
@@ -6,7 +6,7 @@ use crate::mv::Entry;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-/// Each entry that transactions of `txs` have left which were committed by group.
+/// Calls `each` with every entry of the transactions in `txs` that were committed in groups.
 pub(super) fn for_each_entry<W: Workload, G: LedgerOf<W>>(
     workload: &W,
     ledger: &G,
@@ -20,8 +20,8 @@ pub(super) fn for_each_entry<W: Workload, G: LedgerOf<W>>(
             Entry::Delta(delta) => deltas.push((location, delta)),
             entry => each(Version { tx, incarnation }, location, entry),
         });
-        // What several transactions of a group credit to one location is told with the last of
-        // them: each gets a version.
+        // The ledger stores the credits of a whole group with its last transaction. Each credit to
+        // the same location needs its own version.
         let mut later: HashMap<&W::Location, u32, RandomState> = HashMap::default();
         let mut versions = Vec::with_capacity(deltas.len());
         for (location, _) in deltas.iter().rev() {

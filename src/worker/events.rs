@@ -1,76 +1,75 @@
-//! What workers and the coordinator do, for those who replay a block: see
-//! [`Log`](crate::trace::Log).
+//! Events of workers and the coordinator, for replays: see [`Log`](crate::trace::Log).
 
 use crate::ids::TxIndex;
 use crate::mv::{Entry, ExactGroup, Location, StoreEvent};
 use crate::protocol::{Command, Event, Job, JobReport};
 
-/// What a run came to, before anything of it was published.
+/// How a run of a transaction ended, before anything was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunEnd<L: Location> {
-    /// It has a result.
+    /// The run has a result.
     Effects {
-        /// What it recorded of what it read.
+        /// The recorded reads.
         reads: Vec<(L, L::Value)>,
-        /// The entries that it is going to publish.
+        /// The entries that will be published.
         writes: Vec<(L, Entry<L>)>,
     },
-    /// It met an estimate of this transaction.
+    /// The run read an estimate of this transaction.
     Blocked(TxIndex),
-    /// It asked for what is settled only at the frontier.
+    /// The run needed a value that is settled only at the frontier.
     TooEarly,
-    /// Something that it had read has changed since.
+    /// A value that the run had read has changed.
     Overtaken,
-    /// It has no result.
+    /// The run failed.
     Failed,
 }
 
-/// One thing that a worker or the coordinator did.
+/// An event of a worker or the coordinator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineEvent<L: Location> {
     /// A run of a transaction began.
     RunBegan(TxIndex),
-    /// It ended.
+    /// A run of a transaction ended.
     RunEnded {
         /// The transaction.
         tx: TxIndex,
-        /// What it came to.
+        /// How it ended.
         end: RunEnd<L>,
     },
-    /// A run of the frontier beside another worker's, whose job was taken over, has come to this:
-    /// it counts instead.
+    /// A helper's run of the frontier counts instead of the run of the worker whose job was taken
+    /// over.
     RanSecond {
         /// The transaction.
         tx: TxIndex,
-        /// What it came to.
+        /// How it ended.
         end: RunEnd<L>,
     },
     /// A run of a private batch began.
     BatchBegan(Job),
-    /// It ended.
+    /// A run of a private batch ended.
     BatchEnded {
         /// The job.
         job: Job,
-        /// What its transactions have accessed, exactly.
+        /// The exact accesses of its groups.
         groups: Vec<ExactGroup<L>>,
-        /// The member before which it ended, if that must wait.
+        /// The member before which it ended, if that member has to wait.
         held: Option<TxIndex>,
-        /// A worker has run it beside the one that had begun it, and was the first to end.
+        /// Whether a helper ran it and ended before the worker that had begun it.
         is_second: bool,
     },
     /// A worker sent its report.
     Sent(JobReport),
-    /// The protocol heard of something.
+    /// The protocol received an event.
     Heard(Event),
-    /// The protocol asked for something.
+    /// The protocol issued a command.
     Told(Command),
 }
 
-/// One thing that happened in a block.
+/// An event of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TraceEvent<L: Location> {
-    /// In the store.
+    /// An event of the store.
     Store(StoreEvent<L>),
-    /// Around it.
+    /// An event of a worker or the coordinator.
     Engine(EngineEvent<L>),
 }

@@ -1,15 +1,17 @@
-//! Helping: the caller of a block that has nothing to do runs the frontier, too, if the worker that
-//! runs it seems to be suspended by the system.
+//! Helping: the idle caller of a block also runs the frontier, if the worker that runs it seems to
+//! be preempted.
 //!
-//! Its run goes on beside the other one, sees what is final, and publishes nothing. It asks for the
-//! right to publish with its result in hand: the one that ends first publishes. So a worker that
-//! was merely slow loses nothing, and the block is late by no more than one run.
+//! The helper's run goes on beside the worker's, reads only final state, and publishes nothing.
+//! With the result in hand, the helper asks for the right to publish, so the run that ends first
+//! publishes. A worker that was merely slow loses nothing, and the block is delayed by one run at
+//! most.
 //!
-//! Of a private batch the caller runs all that its worker has begun, on the same snapshot. Both
-//! come to the same, nothing of it is published before it commits, and the first to end reports it.
+//! For a private batch, the helper runs everything that the worker has begun, on the same snapshot.
+//! Both runs have the same result, nothing is published before it commits, and the first to end
+//! reports it.
 //!
-//! Other workers do not help: a block ends when its caller returns, and a caller that is suspended
-//! holds it up anyway.
+//! Only the caller helps: a block ends when its caller returns, so a preempted caller delays the
+//! block anyway.
 
 use super::Context;
 use super::Waited;
@@ -28,7 +30,7 @@ where
     G: LedgerOf<W>,
     X: Context,
 {
-    /// Waits for what is to be done next: `None` once the block is over.
+    /// Waits for the next task. Returns `None` once the block is over.
     pub(super) fn next(&mut self) -> Option<Next<W>> {
         let helps = !is_worker_mutant!(self.shared.mutant, NeverHelps);
         loop {
@@ -62,7 +64,7 @@ where
         }
     }
 
-    /// Waits for a job, until the frontier is stalled.
+    /// Waits for a job, or until the frontier is stalled.
     fn wait_watching(&mut self) -> Result<Option<JobMessage<W>>, Begun> {
         let Self { shared, context, watch, .. } = self;
         let mut stalled = None;
@@ -78,11 +80,11 @@ where
         }
     }
 
-    /// Runs the frontier `tx` beside the worker that runs it. Returns the job to run at once: most
-    /// likely the same transaction, whose result is then at hand.
+    /// Runs the frontier `tx` beside the worker that is running it. Returns a job to run at once:
+    /// usually the same transaction, whose result is then already known.
     fn help(&mut self, tx: TxIndex) -> Option<JobMessage<W>> {
         let ran = self.run_second(tx);
-        // The database may answer, and user code may return, when they are asked again.
+        // A repetition might succeed: the database may answer, and user code may return.
         if !matches!(ran, Ran::Effects(..) | Ran::Failed(_, TxError::Rejected(_))) {
             return None;
         }

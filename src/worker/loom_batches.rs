@@ -11,7 +11,7 @@ use crate::ids::{Chunk, TxIndex};
 use crate::protocol::{Batch, Failure, Halt, Limits, Plan, Policy, Protocol};
 use crate::sync::loom_model::explore;
 
-/// Each transaction published or in a private batch of its own.
+/// Each transaction is published or in a private batch of its own.
 fn plan(is_private: [bool; 2]) -> Plan {
     let mut plan = Plan::default();
     for (tx, is_private) in (0..).zip(is_private) {
@@ -29,7 +29,7 @@ fn two_batches(skip_rejected: bool) -> Protocol {
     protocol_of(&plan([true; 2]), skip_rejected)
 }
 
-/// Reads, and neither writes nor ends otherwise.
+/// Reads, and has no other effect in these stories.
 const READ: Act = Act::RejectOn(9);
 
 fn committed_to(end: &End, expected: &[Option<u32>]) {
@@ -126,12 +126,12 @@ fn loom_batch_above_a_published_writer() {
     assert!(DISCARD.has_happened(), "the batch was never overtaken");
 }
 
-/// In order, with a report after each transaction.
+/// Returns a sequential protocol that reports after each transaction.
 fn in_order(plan: &Plan) -> Protocol {
     Protocol::new(Limits { policy: Policy::InOrder, stride: 1, ..LIMITS }, plan)
 }
 
-/// Both transactions in one batch.
+/// Returns a plan with both transactions in one batch.
 fn one_batch() -> Plan {
     let all = Chunk { first: TxIndex(0), end: TxIndex(2) };
     Plan { private: vec![Batch::Range(all)], ..Plan::default() }
@@ -169,8 +169,8 @@ fn loom_error_in_order_ends_the_block() {
     });
 }
 
-/// The second batch has met a conflict: it goes on in order, on top of what the first one has left
-/// in the hands of the coordinator.
+/// The second batch has met a conflict: it continues sequentially, on the writes of the first one,
+/// which are published before.
 #[test]
 fn loom_rest_of_a_batch_is_handed_over_to_order() {
     static HANDED_OVER: Sometimes = Sometimes::new();
@@ -193,8 +193,8 @@ fn loom_rest_of_a_batch_is_handed_over_to_order() {
     assert!(HANDED_OVER.has_happened(), "no batch met a conflict");
 }
 
-/// The caller runs the batch of the other worker, too, as soon as it has nothing to do: one of them
-/// reports it.
+/// The caller also runs the batch of the other worker as soon as it is idle; one of them reports
+/// it.
 #[test]
 fn loom_batch_is_run_by_two_and_reported_once() {
     static SECOND: Sometimes = Sometimes::new();

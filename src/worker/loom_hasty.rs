@@ -9,7 +9,7 @@ use crate::sync::{Receiver, TryRecvError};
 use loom::sync::Arc;
 use loom::thread;
 
-/// A caller that helps as soon as it has nothing to do.
+/// A caller that helps as soon as it is idle.
 pub(super) struct Hasty;
 
 impl Interrupt for Hasty {
@@ -34,7 +34,7 @@ impl Context for Hasty {
     }
 }
 
-/// Runs a block on this thread, which helps, and one other.
+/// Runs a block on this thread, which helps, and on one other.
 pub(super) fn run_helping(shared: Shared<Tiny, Outcomes>) -> End {
     let shared = Arc::new(shared);
     let other = thread::spawn({

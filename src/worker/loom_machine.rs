@@ -18,10 +18,10 @@ use loom::sync::Arc;
 use loom::thread;
 
 pub(super) const PREEMPTIONS: usize = 2;
-/// Runs of one transaction before it waits for the frontier.
+/// Maximum number of executions of a transaction before it waits for the frontier.
 pub(super) const CAP: u32 = 2;
 
-/// The one location.
+/// The only location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Counter;
 
@@ -46,7 +46,7 @@ impl Location for Counter {
     }
 }
 
-/// The counter before the block, or what a list says that it holds below a transaction.
+/// The counter before the block, or its value below a transaction according to a list.
 pub(super) struct Before(u32);
 
 impl Base<Counter> for Before {
@@ -57,24 +57,24 @@ impl Base<Counter> for Before {
     }
 }
 
-/// What a transaction does with the counter. Its output is what it saw.
+/// The action of a transaction on the counter. Its output is the value that it read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     /// Adds one.
     Increment,
-    /// Is rejected if it sees this.
+    /// Is rejected if it reads this value.
     RejectOn(u32),
-    /// Panics if it sees this.
+    /// Panics if it reads this value.
     PanicOn(u32),
-    /// Adds one when it commits, without a look.
+    /// Adds one at its commit, without a read.
     Tip,
-    /// Looks once all tips below it are there.
+    /// Reads once all tips below are published.
     Look,
 }
 
 pub(super) struct Tiny {
     pub(super) acts: [Act; 2],
-    /// The list that private batches read: what each transaction leaves.
+    /// The list that private batches read: the counter after each transaction.
     pub(super) told: Option<Told>,
 }
 
@@ -106,7 +106,7 @@ impl<X: Context> Machine for TinyMachine<'_, X> {
     }
 }
 
-/// Does `act` on what `view` shows.
+/// Performs `act` on the state of `view`.
 fn run_over<X: Context>(
     act: Act,
     view: &mut View<'_, Counter, Before, &X>,
@@ -120,14 +120,14 @@ fn run_over<X: Context>(
     let writes = match act {
         Act::Increment => vec![(Counter, Entry::Value(output + 1))],
         Act::RejectOn(value) if value == output => return Err(()),
-        // Unwinds without calling the panic hook, which would print for each execution.
+        // Unwinds without the panic hook, which would print for each execution.
         Act::PanicOn(value) if value == output => std::panic::resume_unwind(Box::new("toy")),
         Act::RejectOn(_) | Act::PanicOn(_) | Act::Tip | Act::Look => Vec::new(),
     };
     Ok(Effects { writes, output, cost: 1 })
 }
 
-/// What a transaction of a private batch leaves: its output and its entries.
+/// Result of a private batch transaction: its output and its entries.
 type TinyGroup = (u32, TinyLeft);
 
 type TinyLeft = Vec<(Counter, Entry<Counter>)>;
@@ -223,7 +223,7 @@ impl Workload for Tiny {
         }
     }
 
-    /// Where the first one tips every commit does: no transaction sees the last one's tip.
+    /// If the first transaction tips, every commit does: no transaction reads the last one's tip.
     fn credits(&self, _: &u32, mut credit: impl FnMut(Counter, u32)) {
         if self.acts[0] == Act::Tip {
             credit(Counter, 1);
@@ -250,12 +250,12 @@ impl Workload for Tiny {
     }
 }
 
-/// The outcomes in order: what was seen, or nothing for a skip.
+/// The outcomes in order: the value read, or `None` for a skip.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
-    /// With the transaction that each was said to be of.
+    /// Each with the transaction that it was reported for.
     outcomes: Vec<(TxIndex, Option<u32>)>,
-    /// What groups have left.
+    /// Entries of committed groups.
     left: Vec<(TxIndex, TinyLeft)>,
 }
 
@@ -305,7 +305,7 @@ pub(super) fn new_protocol(skip_rejected: bool) -> Protocol {
     protocol_of(&Plan::singles(2), skip_rejected)
 }
 
-/// The protocol of a block that is cut up by `plan`.
+/// Returns the protocol of a block that is divided by `plan`.
 pub(super) fn protocol_of(plan: &Plan, skip_rejected: bool) -> Protocol {
     Protocol::new(Limits { skip_rejected, ..LIMITS }, plan)
 }
@@ -323,7 +323,7 @@ pub(super) const LIMITS: Limits = Limits {
     stride: u32::MAX,
 };
 
-/// Whether something has happened in at least one execution of a story.
+/// Whether an event happened in at least one execution of a story.
 #[derive(Debug)]
 pub(super) struct Sometimes(std::sync::atomic::AtomicBool);
 
@@ -351,7 +351,8 @@ pub(super) fn new_shared(acts: [Act; 2], protocol: Protocol) -> Shared<Tiny, Out
     )
 }
 
-/// Runs a block on this thread and one other. `cancel`: a third one wants no more, at some point.
+/// Runs a block on this thread and one other. With `cancel`, a third thread cancels it at some
+/// point.
 pub(super) fn run(acts: [Act; 2], protocol: Protocol, cancel: bool) -> End {
     run_shared(new_shared(acts, protocol), cancel)
 }

@@ -37,7 +37,7 @@ fn loom_block_with_a_conflict_ends_as_in_order() {
     assert!(SPECULATIVE.has_happened(), "nothing ran above the frontier");
 }
 
-/// The seeded bug: a worker posts, tries, and none looks again. See the next test.
+/// Seeded bug: a worker posts and tries the lock, and no worker looks again. See the next test.
 #[cfg(feature = "mutants")]
 #[test]
 #[ignore = "deadlocks, as it should"]
@@ -88,7 +88,7 @@ fn loom_credit_is_there_before_the_frontier_moves() {
     assert!(EARLY.has_happened(), "no run had to wait for the credit");
 }
 
-/// The seeded bug. See the next test.
+/// Seeded bug: see the next test.
 #[cfg(feature = "mutants")]
 #[test]
 #[ignore = "fails, as it should"]
@@ -126,7 +126,7 @@ fn loom_cancellation_with_a_job_in_flight() {
         let end = run([Act::Increment; 2], new_protocol(false), true);
         let outcomes = outcomes(&end);
         assert_eq!(outcomes, [Some(0), Some(1)][..outcomes.len()]);
-        // A block that was cancelled just before its last word may be complete.
+        // A block that was cancelled just before its end may be complete.
         let is_complete = end.halt.is_none() && outcomes.len() == 2;
         assert!(is_complete || end.halt == Some(Halt::Cancelled), "{:?}", end.halt);
         ENDED_AT[outcomes.len()].note(true);
@@ -153,9 +153,9 @@ fn loom_speculative_panic_is_dropped() {
     });
 }
 
-/// The fault is a flag beside the lock, so here "post, try, look again" goes over two words.
-/// That this takes the fences of `try_lock` and its guard is an argument and not seen here: a
-/// try that fails always reads the newest state of the lock in loom.
+/// The fault is a flag beside the lock, so here "post, try, look again" uses two words. That this
+/// needs the fences of `try_lock` and its guard is an argument that loom cannot check: in loom, a
+/// failed try always reads the newest state of the lock.
 #[test]
 fn loom_lost_worker_ends_the_block() {
     static BROKEN: Sometimes = Sometimes::new();
@@ -164,7 +164,7 @@ fn loom_lost_worker_ends_the_block() {
         let lost = thread::spawn({
             let shared = Arc::clone(&shared);
             move || {
-                // A real panic would look to loom as if all its threads panicked.
+                // To loom, a real panic would look as if all its threads panicked.
                 if let Some(message) = Threads::BLOCKING.recv(&shared.jobs) {
                     let _ = shared.claim(message.job);
                     give_up(&shared, Invariant::WorkersGone);

@@ -1,5 +1,5 @@
-//! Tiny blocks in private batches that read what a list tells, with the right list and with lists
-//! that lie of one transaction. Run as `loom_tests`.
+//! Tiny blocks in private batches that read an access list: a correct list, and lists that are
+//! wrong for one transaction. Run as `loom_tests`.
 
 use super::loom_hasty::run_helping;
 use super::loom_machine::{
@@ -12,10 +12,10 @@ use crate::protocol::{Batch, Halt, Limits, Plan, Protocol};
 use crate::sync::Mutex;
 use crate::sync::loom_model::explore;
 
-/// A list: what the counter holds after each transaction.
+/// An access list: the counter after each transaction.
 pub(super) struct Told {
     list: [u32; 2],
-    /// The lowest transaction that a run has found to differ from it.
+    /// The lowest transaction that a run found to differ from the list.
     wrong: Mutex<Option<TxIndex>>,
 }
 
@@ -28,7 +28,7 @@ impl Told {
         self.wrong.lock().is_some_and(|wrong| wrong < tx)
     }
 
-    /// Whether `tx` has left something else than the list says: that is noted.
+    /// Returns, and records, whether the writes of `tx` differ from the list.
     pub(super) fn differs(&self, tx: TxIndex, writes: &[(Counter, Entry<Counter>)]) -> bool {
         let differs = writes != [(Counter, Entry::Value(self.list[tx.position()]))];
         if differs {
@@ -39,7 +39,7 @@ impl Told {
     }
 }
 
-/// Two increments, each in a batch of its own.
+/// Two increments, each in its own batch.
 fn told(list: [u32; 2]) -> Shared<Tiny, Outcomes> {
     let mut plan = Plan::default();
     for tx in 0..2 {
@@ -67,7 +67,7 @@ fn loom_told_batches_commit_what_ran_ahead() {
     assert!(SPECULATIVE.has_happened(), "nothing ran above the frontier");
 }
 
-/// What ran above it, on what the list says of it, is dropped.
+/// Results above it, which are based on its entry in the list, are dropped.
 #[test]
 fn loom_the_first_that_differs_ends_the_block() {
     static ABOVE: Sometimes = Sometimes::new();
@@ -94,7 +94,7 @@ fn loom_what_differs_is_known_when_its_turn_comes() {
     });
 }
 
-/// The caller runs the batch of the other worker, too: both find the same.
+/// The caller also runs the batch of the other worker: both have the same result.
 #[test]
 fn loom_told_batch_is_run_by_two() {
     static SECOND: Sometimes = Sometimes::new();

@@ -1,5 +1,5 @@
-//! What the engine asks of a machine that runs transactions, and of a ledger that keeps the
-//! outcomes.
+//! The traits that the engine requires of a machine, which runs transactions, and of a ledger,
+//! which keeps the outcomes.
 
 use super::Context;
 use super::stop::Stop;
@@ -9,32 +9,32 @@ use crate::panics::Payload;
 use crate::protocol::Batch;
 use core::fmt::Debug;
 
-/// The state before the block, as one worker reads it.
+/// The state before the block, as read by one worker.
 pub trait Base<L: Location> {
     /// Why a read failed.
     type Error: Debug + Send;
 
-    /// The value of `location` before the block. Equal calls give equal answers.
+    /// Returns the value of `location` before the block. Equal calls must return equal values.
     ///
     /// # Errors
-    /// Whatever the source of the state reports. It is not cached; the read may be repeated.
+    /// Returns the error of the state's source. Errors are not cached; the read may be repeated.
     fn read(&mut self, location: &L) -> Result<L::Value, Self::Error>;
 }
 
-/// What a run leaves.
+/// The effects of a run.
 #[derive(Debug)]
 pub struct Effects<L: Location, O> {
-    /// Each location at most once.
+    /// Entries, at most one per location.
     pub writes: Vec<(L, Entry<L>)>,
-    /// What the ledger gets when the transaction commits.
+    /// Output for the ledger when the transaction commits.
     pub output: O,
-    /// How much work the run was, in the unit of the plan (gas).
+    /// Cost of the run, in the unit of the plan (gas).
     pub cost: u64,
 }
 
-/// One worker's means to run transactions. It owns its view of the state.
+/// Runs transactions on one worker. It owns the worker's view of the state.
 pub trait Machine {
-    /// Keys of the state.
+    /// Key of a piece of state.
     type Location: Location;
     /// Outcome of a transaction.
     type Output: Send;
@@ -43,136 +43,137 @@ pub trait Machine {
     /// Why the base state could not be read.
     type BaseError: Debug + Send;
 
-    /// What follows shares nothing with what ran before. Within a chunk a transaction may find
-    /// what an earlier one of it has read or written without asking the view again; it is thrown
-    /// away whenever that earlier one is (I14). The limits must say so:
-    /// [`shared_chunks`](crate::protocol::Limits::shared_chunks).
+    /// Starts a chunk, which shares nothing with earlier runs. Within a chunk, a transaction may
+    /// use values that an earlier one of the chunk has read or written without reading them from
+    /// the view; its result is thrown away whenever the result of the earlier one is (I14). This
+    /// requires [`shared_chunks`](crate::protocol::Limits::shared_chunks) in the limits.
     fn begin_chunk(&mut self) {}
 
-    /// Points the view at the state below `tx`.
+    /// Moves the view to the state below `tx`.
     fn begin(&mut self, tx: TxIndex);
 
-    /// The same where `tx` is the frontier and another worker may be running it: see
-    /// [`View::begin_second`].
+    /// As [`begin`](Self::begin), where `tx` is the frontier and another worker may be running it:
+    /// see [`View::begin_second`].
     ///
     /// [`View::begin_second`]: super::View::begin_second
     fn begin_second(&mut self, tx: TxIndex);
 
-    /// Runs `tx`. The same reads give the same result.
+    /// Runs `tx`. Equal reads must lead to equal results.
     ///
     /// # Errors
-    /// The reason why the transaction is invalid on what it saw.
+    /// Returns the reason why the transaction is invalid on the state that it read.
     fn run(
         &mut self,
         tx: TxIndex,
     ) -> Result<Effects<Self::Location, Self::Output>, Self::Rejection>;
 
-    /// Whether the block can go on without a transaction that is refused for `reason`, where the
-    /// caller wants that.
+    /// Returns whether the block can go on without a transaction rejected for `reason`, if the
+    /// caller permits skipping.
     fn may_skip(reason: &Self::Rejection) -> bool {
         let _ = reason;
         true
     }
 
-    /// Takes the reads since `begin`, and what stopped the view.
+    /// Returns the reads since `begin`, and what stopped the view.
     fn end(&mut self) -> (ReadSet<Self::Location>, Option<Stop<Self::BaseError>>);
 }
 
-/// A member of a private batch has no result. Nothing of it is left.
+/// A member of a private batch has no result, and its changes are dropped.
 ///
-/// Above the frontier it waits, whatever the reason: it is invalid or failed on what it saw, or
-/// asked for what is settled only at the frontier. In a stretch in order what it saw is final, and
-/// so is the reason.
+/// Above the frontier it waits, for any reason: it was invalid or failed on the state it read, or
+/// needed a value that is settled only at the frontier. In a sequential stretch the state is final,
+/// and so is the reason.
 #[derive(Debug)]
 pub struct MustWait<R, E> {
-    /// Why, if that is final.
+    /// The reason, if it is final.
     pub error: Option<TxError<R, E>>,
 }
 
 impl<R, E> MustWait<R, E> {
-    /// It will be seen at the frontier.
+    /// The reason will be determined at the frontier.
     pub const UNKNOWN: Self = Self { error: None };
 }
 
-/// Where a run of a private batch begins.
+/// Start of a run of a private batch.
 #[derive(Debug)]
 pub struct BatchStart<'b, L: Location, C, R> {
     /// The batch.
     pub batch: &'b Batch,
-    /// Its members in this range run.
+    /// The members in this range run.
     pub txs: Chunk,
-    /// They run on the committed prefix below this index.
+    /// The members run on the committed prefix below this index.
     pub snapshot: TxIndex,
-    /// Gets what they access, where that is compared.
+    /// Receives the accesses, if they are compared.
     pub log: Option<AccessLog<L>>,
-    /// What a stretch in order begins with: then everything below is final.
+    /// Input of a sequential run, in which everything below is final.
     pub in_order: Option<InOrder<C, R>>,
-    /// Another worker runs the same: this run is remembered nowhere.
+    /// Whether another worker runs the same batch. This run then leaves no trace.
     pub is_second: bool,
 }
 
-/// What a stretch in order begins with.
+/// Input of a sequential run.
 #[derive(Debug)]
 pub struct InOrder<C, R> {
-    /// What the run before it has left; without it all that lies below is in the store.
+    /// State after the preceding sequential run; `None` if everything below is in the store.
     pub carry: Option<C>,
-    /// What the block has room for.
+    /// Room left in the block.
     pub room: R,
-    /// Invalid transactions are skipped: the run may skip one by itself, as a member of its group
-    /// that leaves nothing, and go on. All that it has seen is final.
+    /// Whether invalid transactions are skipped. The run may then skip one on its own, because its
+    /// reads are final: as a member of its group without writes.
     pub skips_rejected: bool,
 }
 
-/// What a run of a private batch leaves.
+/// Results of a run of a private batch.
 #[derive(Debug)]
 pub struct RanBatch<L: Location, G, C> {
-    /// What its transactions leave, by groups of neighbours that commit together.
+    /// Results of its transactions, in groups of neighbours that commit together.
     pub groups: Vec<(Chunk, G)>,
-    /// What they have read from the snapshot and written, with an end for each group.
+    /// Reads from the snapshot and writes, with an end for each group.
     pub log: Option<AccessLog<L>>,
-    /// What the next run goes on from, if this was one of a stretch in order.
+    /// State from which the next run continues, if this was a sequential run.
     pub carry: Option<C>,
 }
 
 impl<L: Location, G, C> RanBatch<L, G, C> {
-    /// What a run leaves that could not begin: what it was to go on from.
+    /// Returns the results of a run that could not begin, which keeps the carry it was given.
     pub(super) const fn nothing(carry: Option<C>) -> Self {
         Self { groups: Vec::new(), log: None, carry }
     }
 }
 
-/// One worker's means to run private batches: transactions one after the other with one journal, on
-/// a snapshot.
+/// Runs private batches on one worker: transactions one after the other with one journal, on a
+/// snapshot.
 pub trait BatchMachine {
-    /// Keys of the state.
+    /// Key of a piece of state.
     type Location: Location;
-    /// What a group of transactions leaves.
+    /// Result of a group of transactions.
     type Group: Send;
-    /// The state after a run of a stretch in order, as the next one goes on from it.
+    /// State after a sequential run, from which the next one continues.
     type Carry: Debug + Send;
-    /// What a block has room for.
+    /// Room left in a block.
     type Room: Send;
     /// Why a transaction is invalid.
     type Rejection: Debug + Send;
     /// Why the base state could not be read.
     type BaseError: Debug + Send;
 
-    /// What follows are transactions of a private batch.
+    /// Starts a private batch.
     fn begin(&mut self, start: BatchStart<'_, Self::Location, Self::Carry, Self::Room>);
 
-    /// Runs `tx`, the next one, and keeps what it leaves. The same reads give the same result.
+    /// Runs `tx`, the next transaction, and keeps its changes. Equal reads must lead to equal
+    /// results.
     ///
     /// # Errors
-    /// [`MustWait`] ends the batch before `tx`.
+    /// Returns [`MustWait`], which ends the batch before `tx`.
     fn run(&mut self, tx: TxIndex) -> Result<(), MustWait<Self::Rejection, Self::BaseError>>;
 
-    /// What the batch has left: also after a panic, of all transactions before that.
+    /// Ends the batch and returns its results; after a panic, those of the transactions before it.
     fn end(&mut self) -> RanBatch<Self::Location, Self::Group, Self::Carry>;
 }
 
-/// The transactions of a block: makes a [`Machine`] for each worker, on its thread.
+/// The transactions of a block. It creates a [`Machine`] for each worker, on the worker's thread.
 pub trait Workload: Sync {
-    /// Keys of the state.
+    /// Key of a piece of state.
     type Location: Location;
     /// Outcome of a transaction.
     type Output: Send;
@@ -189,11 +190,11 @@ pub trait Workload: Sync {
         >
     where
         Self: 'a;
-    /// What a group of transactions of a private batch leaves.
+    /// Result of a group of transactions in a private batch.
     type Group: Send;
-    /// The state after a run of a stretch in order.
+    /// State after a sequential run.
     type Carry: Debug + Send;
-    /// What a block has room for.
+    /// Room left in a block.
     type Room: Send;
     /// A worker's machine for private batches.
     type Batches<'a, X: Context + 'a>: BatchMachine<
@@ -207,15 +208,15 @@ pub trait Workload: Sync {
     where
         Self: 'a;
 
-    /// What a ledger keeps of transactions that were committed by group.
+    /// Record that a ledger keeps of transactions committed in a group.
     type Left: Clone + Send;
 
-    /// The entries of `left`, credited ones included. One location may come more than once
-    /// only if all of it are deltas.
+    /// Calls `each` with the entries of `left`, including credits. Only deltas may repeat a
+    /// location.
     fn entries(&self, left: &Self::Left, each: impl FnMut(Self::Location, Entry<Self::Location>));
 
-    /// The entries of `carry` that are not in `store`: the newest one for each location, tombstones
-    /// first.
+    /// Calls `each` with the entries of `carry` that are not in `store`: the newest one per
+    /// location, tombstones first.
     fn carried(
         &self,
         carry: Self::Carry,
@@ -223,18 +224,19 @@ pub trait Workload: Sync {
         each: impl FnMut(Version, Self::Location, Entry<Self::Location>),
     );
 
-    /// What a transaction with this output adds to locations once it is committed. Such a location
-    /// is read only where everything below the reader is final, so no reader is named.
+    /// Calls `credit` with the deltas that a transaction with this output adds when it commits. The
+    /// locations are read only where everything below the reader is final, so no reader has to be
+    /// named.
     fn credits(
         &self,
         output: &Self::Output,
         credit: impl FnMut(Self::Location, <Self::Location as Location>::Delta),
     );
 
-    /// A machine for `worker`, over `store`.
+    /// Creates a machine for `worker`, over `store`.
     ///
     /// # Errors
-    /// The base state could not be opened.
+    /// Returns an error if the base state could not be opened.
     fn machine<'a, X: Context + 'a>(
         &'a self,
         worker: WorkerId,
@@ -242,10 +244,10 @@ pub trait Workload: Sync {
         context: &'a X,
     ) -> Result<Self::Machine<'a, X>, Self::BaseError>;
 
-    /// A machine of `worker` for private batches, over `store`.
+    /// Creates a machine for private batches of `worker`, over `store`.
     ///
     /// # Errors
-    /// The base state could not be opened.
+    /// Returns an error if the base state could not be opened.
     fn batches<'a, X: Context + 'a>(
         &'a self,
         worker: WorkerId,
@@ -254,45 +256,46 @@ pub trait Workload: Sync {
     ) -> Result<Self::Batches<'a, X>, Self::BaseError>;
 }
 
-/// Keeps the outcomes, in order. It is called at the frontier only, by one thread at a time.
+/// Keeps the outcomes, in block order. Its methods are called at the frontier, by one thread at a
+/// time.
 pub trait Ledger: Send {
     /// Outcome of a transaction.
     type Output;
     /// Why a transaction is not in the block.
     type Rejection;
-    /// What a group of transactions of a private batch leaves.
+    /// Result of a group of transactions in a private batch.
     type Group: Send;
-    /// What is kept of it once it is committed.
+    /// Record of a group that is kept after the commit.
     type Left: Clone + Send;
-    /// What a block has room for.
+    /// Room left in a block.
     type Room: Send;
 
-    /// Has the block room for `tx`?
+    /// Checks that the block has room for `tx`.
     ///
     /// # Errors
-    /// What is missing.
+    /// Returns the reason why `tx` does not fit.
     fn admit(&mut self, tx: TxIndex) -> Result<(), Self::Rejection>;
 
-    /// `tx` is committed.
+    /// Commits `tx`.
     fn commit(&mut self, tx: TxIndex, output: Self::Output);
 
-    /// `tx` is left out.
+    /// Skips `tx`.
     fn skip(&mut self, tx: TxIndex, reason: Self::Rejection);
 
-    /// Whether what has committed shows that speculation costs more than it saves.
+    /// Returns whether the commits so far show that speculation costs more than it saves.
     fn gives_up(&self) -> bool;
 
-    /// What there is room for.
+    /// Returns the room left in the block.
     fn room(&self) -> Self::Room;
 
-    /// Has the block room for each of `txs`, which have left `group`?
+    /// Returns whether the block has room for each of `txs`, whose result is `group`.
     fn admits(&mut self, txs: Chunk, group: &Self::Group) -> bool;
 
-    /// `txs` are committed; they have left `group`.
+    /// Commits `txs`, whose result is `group`.
     fn commit_group(&mut self, txs: Chunk, group: Self::Group);
 
-    /// What those of `txs` have left that were committed by group, in order; that of neighbours may
-    /// be with the last of them.
+    /// Iterates over the records of those of `txs` that were committed in groups, in block order.
+    /// The record of several neighbours may be stored with the last of them.
     fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &Self::Left)>;
 }
 
@@ -323,7 +326,7 @@ where
 
 /// Why a transaction has no result.
 pub enum TxError<R, E> {
-    /// It is invalid.
+    /// The transaction is invalid.
     Rejected(R),
     /// The base state could not be read.
     Base(E),

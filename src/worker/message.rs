@@ -1,30 +1,31 @@
-//! What travels between the coordinator and the workers.
+//! Messages between the coordinator and the workers.
 
 use super::machine::{InOrder, RanBatch, TxError, Workload};
 use crate::mv::ReadSet;
 use crate::protocol::{Job, JobReport};
 
-/// A job, with what the worker needs to know of earlier runs.
+/// A job, with data about earlier runs.
 pub(super) struct JobMessage<W: Workload> {
     pub(super) job: Job,
-    /// What a stretch in order begins with.
+    /// Input of a sequential run.
     pub(super) in_order: Option<InOrder<W::Carry, W::Room>>,
-    /// Locations where the previous incarnation of the first transaction left entries. The
+    /// Locations of the entries left by the previous incarnation of the first transaction. The
     /// others of a chunk have never run.
     pub(super) previous: Vec<W::Location>,
 }
 
-/// What the coordinator keeps of one run, until it commits or is thrown away.
+/// Data of a run that the coordinator keeps until the run commits or is aborted.
 pub(super) struct Kept<W: Workload> {
     pub(super) reads: ReadSet<W::Location>,
-    /// Where it left entries, if it has an output.
+    /// Locations of its entries, if the run has an output.
     pub(super) written: Vec<W::Location>,
     pub(super) output: Option<W::Output>,
     pub(super) error: Option<TxError<W::Rejection, W::BaseError>>,
 }
 
 impl<W: Workload> Kept<W> {
-    /// What a run without a result leaves. Entries of earlier incarnations stay where they are.
+    /// Returns the data of a run without a result. Entries of earlier incarnations stay in the
+    /// store.
     pub(super) fn nothing(error: Option<TxError<W::Rejection, W::BaseError>>) -> Self {
         Self { reads: ReadSet::default(), written: Vec::new(), output: None, error }
     }
@@ -33,28 +34,28 @@ impl<W: Workload> Kept<W> {
 /// The answer to a job.
 pub(super) struct ReportMessage<W: Workload> {
     pub(super) report: JobReport,
-    /// One for each result of the report.
+    /// One item per result of the report.
     pub(super) kept: Vec<Kept<W>>,
-    /// What a private batch leaves.
+    /// Results of a private batch.
     pub(super) batch: Option<RanBatch<W::Location, W::Group, W::Carry>>,
-    /// Why the member after them has no result, if that is final.
+    /// Why the member after the groups has no result, if the reason is final.
     pub(super) error: Option<TxError<W::Rejection, W::BaseError>>,
-    /// From the second run of a private batch that another worker had begun.
+    /// Whether a helper reports a private batch that another worker had begun.
     pub(super) is_second: bool,
 }
 
 impl<W: Workload> ReportMessage<W> {
-    /// Of a job that is none of a private batch, with what is kept of each result.
+    /// Creates the report of a job other than a private batch, with the data of each result.
     pub(super) const fn of(report: JobReport, kept: Vec<Kept<W>>) -> Self {
         Self { report, kept, batch: None, error: None, is_second: false }
     }
 }
 
-/// What a worker does next.
+/// The next task of a worker.
 pub(super) enum Next<W: Workload> {
     Run(JobMessage<W>),
-    /// Its owner has taken it back.
+    /// Return a job that the coordinator has taken back.
     GiveBack(JobMessage<W>),
-    /// It has run a private batch beside another worker, and was the first to end.
+    /// Send the report of a private batch that this worker helped with and ended first.
     Report(Box<ReportMessage<W>>),
 }

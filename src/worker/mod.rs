@@ -1,12 +1,12 @@
-//! The actors: workers that run transactions, and the coordinator lock that they pass around.
+//! Workers that run transactions, and the coordinator lock that they share.
 //!
 //! A worker takes a job from a bounded channel, runs its transactions against a [`View`] of the
 //! store, publishes each write set completely, and only then posts its report. Then it tries to
-//! take the coordinator lock. The worker that holds the coordinator lock feeds reports to the
-//! protocol and performs its commands; it looks again after releasing the lock, so that no report
-//! is left behind.
+//! take the coordinator lock. The worker that holds the lock applies reports to the protocol and
+//! performs the protocol's commands. After releasing the lock it checks for reports again, so that
+//! none is left behind.
 //!
-//! There is no thread that only coordinates, and no worker spins for the lock or waits for it.
+//! No thread only coordinates, and no worker spins on the lock or waits for it.
 
 mod actor;
 mod batch;
@@ -55,7 +55,7 @@ pub use view::View;
 use crate::ids::{Chunk, TxIndex};
 use crate::sync::Receiver;
 
-/// Where an actor may be interrupted: the simulator's choice points, and what they cost.
+/// Points where an actor may be interrupted: choice points of the simulator, each with a cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Point {
@@ -67,11 +67,11 @@ pub enum Point {
     BaseRead,
     /// One entry is published or removed.
     Publish,
-    /// Reads are compared before publishing.
+    /// Reads are compared before publication.
     Check,
     /// A message is sent or received.
     Message,
-    /// A job is reported and the next one is not begun.
+    /// A job was reported and the next one has not begun.
     Between,
     /// The coordinator lock is taken or released.
     Coordinator,
@@ -81,32 +81,33 @@ pub enum Point {
     Commit,
 }
 
-/// What an actor does to transactions, for a runtime that keeps it.
+/// Activity of an actor, reported to its runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Activity {
-    /// It begins a private batch, or a part of a stretch in order: members of this range run one
-    /// after the other.
+    /// The actor begins a private batch or a part of a sequential stretch: members of this range
+    /// run one after the other.
     Batch(Chunk),
-    /// It begins to run a transaction, which lasts until the actor is interrupted outside a read.
+    /// The actor begins to run a transaction. The run lasts until the actor is interrupted outside
+    /// a read.
     Run(TxIndex),
-    /// The last run of the transaction met one that has to end first, or has to wait for its turn.
+    /// The last run of the transaction has to wait for another transaction or for the frontier.
     Blocked(TxIndex),
-    /// It may have changed what the run of this transaction by another actor has read: that run
+    /// The actor may have changed a value read by another actor's run of this transaction; the run
     /// ends if it has.
     Overtook(TxIndex),
-    /// Something has changed that the last run of the transaction had read: it ended then.
+    /// The last run of the transaction ended because a value that it had read has changed.
     Overtaken(TxIndex),
-    /// These are committed.
+    /// These transactions were committed.
     Committed(Chunk),
 }
 
-/// Where an actor may be interrupted.
+/// Interruption points of an actor.
 pub trait Interrupt {
-    /// Offers to be interrupted.
+    /// Allows the runtime to interrupt the actor.
     fn yield_at(&self, point: Point);
 
-    /// Says what the actor does. Threads do not listen.
+    /// Reports the actor's activity. Threads ignore it.
     fn tell(&self, activity: Activity) {
         let _ = activity;
     }
@@ -122,7 +123,7 @@ impl<I: Interrupt> Interrupt for &I {
     }
 }
 
-/// The context of an actor of any type, for machines that are compiled once; `None` if nothing
+/// The interruption points of any actor, for machines that are compiled once; `None` if nothing
 /// interrupts their runs.
 pub type AnyInterrupt<'a> = Option<&'a dyn Interrupt>;
 
@@ -140,20 +141,20 @@ impl Interrupt for AnyInterrupt<'_> {
     }
 }
 
-/// What came of waiting for a message.
+/// Result of waiting for a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited<T> {
-    /// One came.
+    /// A message arrived.
     Message(T),
     /// The channel is closed and empty.
     Closed,
-    /// None comes for the time being, and something else may be done.
+    /// No message arrived for a while, and the caller may do something else.
     Stalled,
 }
 
-/// How an actor meets its runtime: where it may be interrupted, and how it waits.
+/// Connects an actor to its runtime: where it may be interrupted, and how it waits.
 pub trait Context: Interrupt {
-    /// What interrupts the runs of its machine.
+    /// Returns the interruption points for the actor's machine.
     fn any(&self) -> AnyInterrupt<'_>
     where
         Self: Sized,
@@ -161,20 +162,19 @@ pub trait Context: Interrupt {
         Some(self)
     }
 
-    /// Waits for a message; `None` once the channel is closed and empty.
+    /// Waits for a message. Returns `None` once the channel is closed and empty.
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T>;
 
-    /// Waits for a message, and asks now and then, after some time in which none came, whether the
-    /// caller has something else to do: others may be suspended by the system. A runtime need not
-    /// ask.
+    /// Waits for a message. Calls `is_stalled` from time to time while none arrives, and returns
+    /// early if it is true: another worker may be preempted. A runtime need not call it.
     fn recv_unless<T>(&self, channel: &Receiver<T>, is_stalled: impl FnMut() -> bool) -> Waited<T> {
         let _ = is_stalled;
         self.recv(channel).map_or(Waited::Closed, Waited::Message)
     }
 
-    /// Waits for a message from a worker that is probably at work on it, for about as long as it
-    /// takes to wake a thread; `None` also if none came by then. The system may have suspended the
-    /// sender: the caller then does the work again.
+    /// Waits for a message from a worker that is probably working on it, for about as long as it
+    /// takes to wake a thread. Returns `None` also if no message arrived by then: the sender may be
+    /// preempted, and the caller then does the work itself.
     fn recv_soon<T>(&self, channel: &Receiver<T>) -> Option<T> {
         self.recv(channel)
     }

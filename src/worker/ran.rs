@@ -1,4 +1,4 @@
-//! What a run of a transaction came to.
+//! Result of a run of a transaction.
 
 use super::events::RunEnd;
 use super::machine::{Effects, TxError, Workload};
@@ -6,7 +6,7 @@ use super::stop::Stop;
 use crate::ids::TxIndex;
 use crate::mv::{ReadRecord, ReadSet};
 
-/// What one run left in this worker's hands.
+/// Result of a run, before it is published or reported.
 pub(super) enum Ran<W: Workload> {
     Effects(ReadSet<W::Location>, Effects<W::Location, W::Output>),
     Blocked(TxIndex),
@@ -16,7 +16,7 @@ pub(super) enum Ran<W: Workload> {
 }
 
 impl<W: Workload> Ran<W> {
-    /// A run whose view has stopped comes to this, whatever the machine made of it.
+    /// Returns the result of a run whose view has stopped, whatever the machine returned.
     pub(super) fn stopped(stop: Stop<W::BaseError>, reads: ReadSet<W::Location>) -> Self {
         match stop {
             Stop::Blocked(on) => Self::Blocked(on),

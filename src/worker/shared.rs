@@ -1,4 +1,4 @@
-//! What all workers of a block share.
+//! State shared by all workers of a block.
 
 use super::cancel::CancellationToken;
 use super::claim::BatchClaim;
@@ -22,30 +22,29 @@ use crate::trace::Log;
 use crate::trace::Ticket;
 use std::sync::Arc;
 
-/// Everything that a block starts with.
+/// Input of a block.
 #[derive(Debug)]
 pub struct Setup<W: Workload, G> {
     /// The transactions.
     pub workload: Arc<W>,
     /// Keeps the outcomes.
     pub ledger: G,
-    /// An empty store, or one with base values and with what lower transactions have left.
+    /// An empty store, or one with base values and the entries of lower transactions.
     pub store: Arc<Store<W::Location>>,
-    /// Bounds and choices.
+    /// Limits and policies.
     pub limits: Limits,
-    /// How the block is cut up.
+    /// How the block is divided into jobs.
     pub plan: Plan,
-    /// What an earlier stretch in order has left that is not in the store: see [`Plan::carried`].
+    /// State after an earlier sequential stretch that is not in the store: see [`Plan::carried`].
     pub carry: Option<W::Carry>,
-    /// Cost of a chunk's transactions so far from which on it ends early if it holds the
-    /// frontier up.
+    /// Cost after which a chunk ends early if it holds up the frontier.
     pub patience: u64,
 }
 
-/// One block in progress: the store, the channels and the coordinator.
+/// A block in progress: the store, the channels and the coordinator.
 ///
-/// A worker that the system has suspended may still hold it when the block is over. It owns nothing
-/// that is needed then: see [`Shared::end`].
+/// A preempted worker may still hold a reference after the block is over. Nothing in it is needed
+/// then: see [`Shared::end`].
 pub struct Shared<W: Workload, G> {
     pub(super) workload: Arc<W>,
     pub(super) store: Arc<Store<W::Location>>,
@@ -53,37 +52,37 @@ pub struct Shared<W: Workload, G> {
     pub(super) patience: u64,
     /// One past the last transaction.
     pub(super) transactions: u32,
-    /// `None` once the end of the block was taken.
+    /// `None` once the result of the block was taken.
     pub(super) coordinator: Mutex<Option<Coordinator<W, G>>>,
     pub(super) jobs: Receiver<JobMessage<W>>,
     pub(super) report_sender: Sender<ReportMessage<W>>,
     pub(super) reports: Receiver<ReportMessage<W>>,
-    /// For each first transaction of a job: how far the newest job has come, see `claims`.
+    /// Progress of the newest job, for each transaction that starts one: see `claims`.
     pub(super) claims: PerTx<AtomicU32>,
-    /// The same for each private batch.
+    /// Progress of each private batch.
     pub(super) batch_claims: Box<[BatchClaim]>,
     /// The private batches.
     pub(super) batches: Box<[Batch]>,
-    /// Whether what a stretch in order accesses is logged, too: others run beside it, or it is
-    /// checked.
+    /// Whether the accesses of a sequential stretch are logged, too: because batches run beside it,
+    /// or because builds check them.
     pub(super) compares_all: bool,
-    /// Empty access log; cloned for each batch so that all use one hash seed.
+    /// An empty access log, cloned for each batch so that all use the same hash seed.
     pub(super) empty_log: AccessLog<W::Location>,
     pub(super) frontier: AtomicU32,
     stop_work: AtomicBool,
     cancelled: AtomicBool,
     /// Ends the block from outside.
     token: Option<CancellationToken>,
-    /// Why the block cannot go on, until the coordinator has taken notice.
+    /// Why the block cannot go on, until the coordinator has handled it.
     fault: Mutex<Option<Invariant>>,
     has_fault: AtomicBool,
     pub(super) mutant: WorkerMutant,
-    /// The block's, where spans are compiled in.
+    /// Span of the block, in builds with spans.
     pub(super) span: Parent,
     pub(super) log: Log<EngineEvent<W::Location>>,
 }
 
-/// How a block ended.
+/// Result of a block.
 #[derive(Debug)]
 pub struct BlockEnd<W: Workload, G> {
     /// The outcomes of the committed prefix.
@@ -92,34 +91,34 @@ pub struct BlockEnd<W: Workload, G> {
     pub store: Arc<Store<W::Location>>,
     /// The transactions.
     pub workload: Arc<W>,
-    /// One past the last index that is committed.
+    /// The frontier: the lowest transaction that is not committed.
     pub frontier: TxIndex,
-    /// What committed transactions below it have left is in the store; that of the others is with
-    /// the ledger.
+    /// Writes of committed transactions below this index are in the store; later ones are in the
+    /// ledger.
     pub published: TxIndex,
-    /// What private batches and those beside them have committed.
+    /// All writes committed by private batches and by transactions beside them.
     pub conflicts: ConflictIndex<W::Location>,
     /// Number of private batches that committed at least one transaction.
     pub batches: u64,
-    /// What the stretch in order with which it ended has left, beside what is with the ledger: what
-    /// lies below the frontier, from where the stretch has begun.
+    /// State after the sequential stretch at the end of the block, in addition to the ledger: it
+    /// covers the transactions from the start of that stretch to the frontier.
     pub carry: Option<W::Carry>,
-    /// Why it ended early.
+    /// Why the block ended early.
     pub halt: Option<Halt>,
-    /// The error of the transaction that ended it.
+    /// Error of the transaction that ended the block.
     pub error: Option<TxError<W::Rejection, W::BaseError>>,
-    /// A rule that was found broken.
+    /// A broken rule.
     pub broken: Option<Invariant>,
-    /// What the protocol counted.
+    /// Counters of the protocol.
     pub counters: Counters,
-    /// The plan's longest transactions, with their runs.
+    /// The plan's longest transactions, with the number of their runs.
     pub longest: Vec<(TxIndex, u32)>,
-    /// What workers and the coordinator did, if that was asked for.
+    /// Events of workers and the coordinator, if they were recorded.
     pub log: Log<EngineEvent<W::Location>>,
 }
 
 impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
-    /// Sets a block up. Nothing runs before the first call of [`work`](super::work).
+    /// Creates a block. Nothing runs before the first call of [`work`](super::work).
     #[must_use]
     pub fn new(setup: Setup<W, G>) -> Self {
         let Setup { workload, ledger, store, limits, plan, carry, patience } = setup;
@@ -127,7 +126,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         Self::with_protocol(workload, ledger, store, patience, protocol).carrying(carry)
     }
 
-    /// The same block, where a stretch in order has left this: see [`Plan::carried`].
+    /// Sets the state after an earlier sequential stretch: see [`Plan::carried`].
     #[must_use]
     pub fn carrying(self, carry: Option<W::Carry>) -> Self {
         if let Some(coordinator) = &mut *self.coordinator.lock() {
@@ -136,7 +135,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self
     }
 
-    /// The same with a protocol of the caller's making, for tests of seeded bugs.
+    /// Creates a block with a protocol of the caller, for tests of seeded bugs.
     #[must_use]
     pub fn with_protocol(
         workload: impl Into<Arc<W>>,
@@ -149,8 +148,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         let (limits, first) = (protocol.limits(), protocol.frontier());
         let transactions = protocol.len();
         let (job_sender, jobs) = bounded(limits.job_capacity as usize);
-        // Every job in the channel can be answered, and the one outside it too, before the
-        // coordinator looks at a report: a worker never waits to send.
+        // Room for the answers to all jobs in the channel and to the one outside it, so that a
+        // worker never waits to send a report.
         let (report_sender, reports) = bounded(limits.job_capacity as usize + 1);
         let batches: Box<[Batch]> = protocol.batches().cloned().collect();
         let index = store.conflict_index();
@@ -184,14 +183,14 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         }
     }
 
-    /// The same block, which `token` may end early.
+    /// Lets `token` end the block early.
     #[must_use]
     pub fn with_token(mut self, token: Option<CancellationToken>) -> Self {
         self.token = token;
         self
     }
 
-    /// The same block, where all that happens in it is noted: see [`BlockEnd::take_trace`].
+    /// Records all events of the block: see [`BlockEnd::take_trace`].
     #[cfg(feature = "trace")]
     #[must_use]
     pub fn with_trace(mut self) -> Self {
@@ -202,7 +201,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self
     }
 
-    /// The same block with a seeded bug.
+    /// Seeds a bug.
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn with_mutant(mut self, mutant: WorkerMutant) -> Self {
@@ -223,8 +222,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         &self.store
     }
 
-    /// After the block is over: the first transaction whose writes may not be in the store, and
-    /// what the transactions from there on have left, by group.
+    /// Returns, after the block is over, the first transaction whose writes may not be in the
+    /// store, and the records of the groups from there on.
     #[must_use]
     pub fn unpublished(&self) -> (TxIndex, Vec<(TxIndex, W::Left)>) {
         let coordinator = self.coordinator.lock();
@@ -234,7 +233,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         (rest.first, coordinator.ledger.left(rest).map(|(tx, left)| (tx, left.clone())).collect())
     }
 
-    /// The block is to end early. Takes effect when the lock is taken next.
+    /// Ends the block early, as soon as the coordinator lock is taken next.
     pub fn cancel(&self) {
         self.cancelled.store(true, SeqCst);
     }
@@ -248,8 +247,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self.stop_work.store(true, SeqCst);
     }
 
-    /// Tells workers that run one of these transactions that something may have changed which that
-    /// has read.
+    /// Notifies workers that run one of these transactions that a value it has read may have
+    /// changed.
     pub(super) fn overtake<X: Context>(&self, stale_readers: &[TxIndex], context: &X) {
         for tx in stale_readers.iter().filter(|tx| self.store.name_running(**tx)) {
             context.tell(Activity::Overtook(*tx));
@@ -260,13 +259,13 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self.stop_work.load(SeqCst) || self.is_cancelled()
     }
 
-    /// Whether nothing is left to run, or nothing more is to.
+    /// Returns whether nothing is left to run, or work has to stop.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn is_over(&self) -> bool {
         self.is_stopped() || self.frontier.load(SeqCst) >= self.transactions
     }
 
-    /// Leaves word that the block cannot go on.
+    /// Reports that the block cannot go on.
     pub(super) fn post_fault(&self, broken: Invariant) {
         *self.fault.lock() = Some(broken);
         // A swap, as in `take_fault`: loom does not order a plain store against swaps.
@@ -277,13 +276,14 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         if self.has_fault.swap(false, SeqCst) { self.fault.lock().take() } else { None }
     }
 
-    /// Whether there is something for the coordinator to look at.
+    /// Returns whether the coordinator has a report or a fault to handle.
     pub(super) fn has_news(&self) -> bool {
         !self.reports.is_empty() || self.has_fault.load(SeqCst)
     }
 
-    /// How the block ended, after one worker has returned from [`work`](super::work). Others need
-    /// not have: nothing that they do from here on is part of it. `None` if it was taken before.
+    /// Returns the result of the block, after one worker has returned from [`work`](super::work).
+    /// Other workers need not have returned: whatever they still do has no effect. Returns `None`
+    /// if the result was taken before.
     #[must_use]
     pub fn end(&self) -> Option<BlockEnd<W, G>> {
         let coordinator = self.coordinator.lock().take()?;
@@ -293,8 +293,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
 }
 
 impl<W: Workload, G: LedgerOf<W>> BlockEnd<W, G> {
-    /// Puts into the store what private batches have left and is not there yet, for reads on top of
-    /// it.
+    /// Publishes the writes of private batches that are not in the store yet, for later reads.
     pub fn publish_rest(&mut self) {
         let Self { ledger, store, workload, published, frontier, .. } = self;
         let rest = Chunk { first: *published, end: *frontier };
@@ -307,11 +306,11 @@ impl<W: Workload, G: LedgerOf<W>> BlockEnd<W, G> {
 
 #[cfg(feature = "trace")]
 impl<W: Workload, G> BlockEnd<W, G> {
-    /// All that happened in the block, in order, if that was asked for.
+    /// Returns all events of the block in order, if they were recorded.
     pub fn take_trace(&mut self) -> Vec<(Ticket, TraceEvent<W::Location>)> {
         let engine = core::mem::replace(&mut self.log, Log::off()).into_events().into_iter();
         let engine = engine.map(|(at, event)| (at, TraceEvent::Engine(event)));
-        // Once all workers have let go of it.
+        // Possible once all workers have dropped the store.
         let store = Arc::get_mut(&mut self.store).map(Store::take_trace);
         let store = store.into_iter().flatten();
         let store = store.map(|(at, event)| (at, TraceEvent::Store(event)));

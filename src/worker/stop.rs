@@ -1,21 +1,21 @@
-//! Why a view has no answer.
+//! Reasons why a view stops answering.
 
 use crate::ids::TxIndex;
 
 /// Why a view stopped answering.
 #[derive(Debug)]
 pub enum Stop<E> {
-    /// It met an estimate of this lower transaction.
+    /// The view read an estimate of this lower transaction.
     Blocked(TxIndex),
-    /// It was asked for what is settled only where everything below is final.
+    /// The read needs a value that is settled only if everything below is final.
     TooEarly,
-    /// Something that it has read has changed since: the run is wasted.
+    /// A value that the run has read has changed, so the run is wasted.
     Overtaken,
     /// The base state could not be read.
     Base(E),
 }
 
-/// A read was refused because the view has stopped. The cause stays in the view, latched: it is
-/// found there even if the machine swallows this error.
+/// A read was refused because the view has stopped. The view keeps the cause, which counts even if
+/// the machine ignores this error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;

@@ -1,4 +1,4 @@
-//! What one incarnation sees: the store below its index, over the base state.
+//! The state that one incarnation reads: the store below its index, over the base state.
 
 mod prefix;
 mod second;
@@ -9,76 +9,74 @@ use super::{Activity, Interrupt, Point};
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{AccessLog, Latest, Location, Origin, ReadSet, Resolution, Store};
 
-/// Reads of a run between two beats.
+/// Number of reads between two progress signals.
 const READS_EACH: usize = 8;
 
-/// Where a view finds what the block has written.
+/// The source of what the block has written.
 #[derive(Debug)]
 enum Below<'a, L: Location> {
-    /// Any of it may change yet.
+    /// The multi-version store: values may still change.
     Versions(&'a Store<L>),
-    /// All of it is final: nothing has to be recorded unless the accesses of a stretch in order are
+    /// Everything below is final: a sequential run. Nothing is recorded, unless the accesses are
     /// compared.
     Final {
         latest: Latest<L>,
-        /// What was there before, below this index.
+        /// The state before the run: the store below this index.
         under: Option<(&'a Store<L>, TxIndex)>,
-        /// Whether that is all of it.
+        /// Whether `latest` and `under` contain all writes.
         is_complete: bool,
-        /// What the stretch in order has accessed.
+        /// Accesses of the sequential run.
         log: Option<AccessLog<L>>,
     },
-    /// The committed prefix below a snapshot, under what those of the same private batch have
-    /// written.
+    /// The committed prefix below a snapshot, under the writes of the same private batch.
     Snapshot {
         latest: Latest<L>,
         store: &'a Store<L>,
         snapshot: TxIndex,
         /// The first transaction of the run.
         first: TxIndex,
-        /// Another worker runs the same: this run shows nothing of itself, and ends once the
-        /// frontier moves on.
+        /// Whether another worker runs the same batch. This run then signals no progress, and ends
+        /// once the frontier moves.
         is_second: bool,
-        /// What the batch has accessed, while there is one.
+        /// Accesses of the batch, while it runs.
         log: Option<AccessLog<L>>,
     },
 }
 
-/// The state below one transaction, with a record of everything that was seen of it.
+/// The state below one transaction, with a record of all reads.
 #[derive(Debug)]
 pub struct View<'a, L: Location, B: Base<L>, X> {
     below: Below<'a, L>,
-    /// What private batches run on.
+    /// The store that private batches run on.
     store: Option<&'a Store<L>>,
     context: X,
     base: B,
     reader: TxIndex,
     reads: ReadSet<L>,
     stop: Option<Stop<B::Error>>,
-    /// Everything below the reader was final when it began.
+    /// Whether everything below the reader was final when the run began.
     is_final: bool,
-    /// The run is one that goes on beside another of the same transaction: it is remembered
-    /// nowhere.
+    /// Whether the run helps with a transaction that another worker runs: it is registered nowhere.
     is_second: bool,
-    /// Who runs, if speculative runs end once something has changed that they have read.
+    /// The worker, if speculative runs end early once a value that they have read has changed.
     worker: Option<WorkerId>,
 }
 
 impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
-    /// A view over `store`, with misses answered by `base`.
+    /// Creates a view over `store`; `base` answers reads that the store cannot.
     pub fn new(store: &'a Store<L>, base: B, context: X) -> Self {
         Self::over(Below::Versions(store), base, context)
     }
 
-    /// The same view, of `worker`: its speculative runs end once something has changed that they
-    /// have read.
+    /// Assigns the view to `worker`: speculative runs now end once a value that they have read has
+    /// changed.
     #[must_use]
     pub fn of_worker(self, worker: WorkerId) -> Self {
         Self { worker: Some(worker), ..self }
     }
 
-    /// Whether what the block has written is all in what the view is over, if that is final. If
-    /// not, the machine holds the rest and asks for none of it.
+    /// Sets whether the view contains all writes of a sequential run. If not, the machine holds the
+    /// others and does not read them here.
     pub fn set_complete(&mut self, complete: bool) {
         if let Below::Final { is_complete, .. } = &mut self.below {
             *is_complete = complete;
@@ -92,7 +90,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         Self { below, store, context, base, reader, reads, stop, is_final, is_second, worker }
     }
 
-    /// What the block has written, if all of it is final, or what its batch has.
+    /// Returns the writes of a sequential run or of the private batch.
     pub fn latest_mut(&mut self) -> Option<&mut Latest<L>> {
         match &mut self.below {
             Below::Versions(_) => None,
@@ -100,7 +98,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         }
     }
 
-    /// The base value of `location`, if the store has needed it.
+    /// Returns the base value of `location`, if the store has needed it.
     #[must_use]
     pub fn known_base(&self, location: &L) -> Option<L::Value> {
         match self.below {
@@ -109,8 +107,8 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         }
     }
 
-    /// Tells the store the value of `location` before the block, which is known otherwise: no run
-    /// has to ask the base state for it.
+    /// Stores the base value of `location`, known from elsewhere, so that no run has to read it
+    /// from the base state.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn know_base(&self, location: &L, value: L::Value) {
         if let Below::Versions(store) = self.below {
@@ -118,8 +116,8 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         }
     }
 
-    /// What `location`, which has no scope, would be read as at the moment, if this block has left
-    /// something there. It may change unnoticed: only a read counts.
+    /// Returns the current value of `location`, which must have no scope, if the block has written
+    /// it. The value may change unnoticed: only a read is recorded.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn peek(&self, location: &L) -> Option<L::Value> {
         match self.below {
@@ -128,8 +126,8 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         }
     }
 
-    /// The base state, if it answers every read of a location without deltas: in a sequential run
-    /// whose writes are all in the machine's journal still.
+    /// Returns the base state, if it answers every read of a location without deltas. This is so in
+    /// a sequential run whose writes are all still in the machine's journal.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn unwritten_base(&mut self) -> Option<&mut B> {
         match &self.below {
@@ -142,17 +140,18 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         }
     }
 
-    /// Whether all that it is over is final.
+    /// Returns whether everything that the view reads is final.
     pub(crate) const fn is_over_final(&self) -> bool {
         self.is_final || self.is_in_order()
     }
 
-    /// Whether it is the view of a stretch in order: each of its transactions is over what is final.
+    /// Returns whether this is the view of a sequential run, in which each transaction reads final
+    /// state.
     pub(crate) const fn is_in_order(&self) -> bool {
         matches!(self.below, Below::Final { .. })
     }
 
-    /// Forgets the last incarnation and looks at the state below `reader` from now on.
+    /// Drops the last incarnation and moves to the state below `reader`.
     pub fn begin(&mut self, reader: TxIndex) {
         self.context.yield_at(Point::Begin);
         self.context.tell(Activity::Run(reader));
@@ -171,36 +170,36 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         (self.stop, self.is_second) = (None, false);
     }
 
-    /// The reads since `begin`, and what stopped them, if anything did.
+    /// Returns the reads since `begin`, and what stopped the view, if anything.
     pub fn end(&mut self) -> (ReadSet<L>, Option<Stop<B::Error>>) {
         if !matches!(self.below, Below::Versions(_)) {
-            // Reads of a prefix are not recorded here.
+            // Reads of a prefix are logged elsewhere.
             return (ReadSet::default(), self.stop.take());
         }
-        // The next incarnation is likely to read about as much.
+        // The next incarnation will probably make as many reads.
         let next = ReadSet::with_capacity(self.reads.records().len());
         (core::mem::replace(&mut self.reads, next), self.stop.take())
     }
 
-    /// Whether it has refused an answer since `begin`.
+    /// Returns whether the view has stopped since `begin`.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) const fn has_stopped(&self) -> bool {
         self.stop.is_some()
     }
 
-    /// The handle of the base state.
+    /// Returns the handle of the base state.
     pub fn base_mut(&mut self) -> &mut B {
         &mut self.base
     }
 
-    /// Latches an error of the base state that arose outside a recorded read.
+    /// Stops the view because of an error of the base state outside a recorded read.
     pub fn fail(&mut self, error: B::Error) -> Stopped {
         self.stop.get_or_insert(Stop::Base(error));
         Stopped
     }
 
-    /// Takes back the error of the base state that stopped the run, if one did: the read that found
-    /// it need not be made.
+    /// Takes the error of the base state that stopped the run, if one did: the read that met it
+    /// turned out not to be needed.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn take_failure(&mut self) -> Option<B::Error> {
         match self.stop.take() {
@@ -212,11 +211,11 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         }
     }
 
-    /// Goes on only if everything below the reader was final when it began. If not, the transaction
-    /// waits for the frontier.
+    /// Requires that everything below the reader was final when the run began. If not, the
+    /// transaction waits for the frontier.
     ///
     /// # Errors
-    /// [`Stopped`], as from a read that met an estimate.
+    /// Returns [`Stopped`], as from a read that met an estimate.
     pub fn wait_until_final(&mut self) -> Result<(), Stopped> {
         if self.is_final {
             return Ok(());
@@ -225,9 +224,9 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         Err(Stopped)
     }
 
-    /// What was handed out unread is not what lies there, which comes `from` there: the run is
-    /// wasted. The next one may begin once the transaction that wrote it has reported, or else at
-    /// the frontier.
+    /// Stops the view because a value that was handed out without a read is wrong; the right one
+    /// comes `from` another origin. The next run may begin once the transaction that wrote it has
+    /// reported, or else at the frontier.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn give_up(&mut self, from: Origin) {
         self.stop.get_or_insert(match from {
@@ -236,11 +235,12 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         });
     }
 
-    /// The same for a location that is credited as transactions commit (see
-    /// [`credits`](super::Workload::credits)): what is final anyway is at hand.
+    /// As [`wait_until_final`](Self::wait_until_final), for a location that is credited when
+    /// transactions commit (see [`credits`](super::Workload::credits)). Never waits if the view
+    /// reads only final state.
     ///
     /// # Errors
-    /// [`Stopped`], as from a read that met an estimate.
+    /// Returns [`Stopped`], as from a read that met an estimate.
     pub fn wait_for_credits(&mut self) -> Result<(), Stopped> {
         if self.is_over_final() {
             return Ok(());
@@ -248,18 +248,18 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         self.wait_until_final()
     }
 
-    /// What the transaction sees at `location`: the same answer each time (I5).
+    /// Returns the value of `location` for the transaction: the same value each time (I5).
     ///
     /// # Errors
-    /// [`Stopped`] from the first estimate or base error on, until the next `begin`.
+    /// Returns [`Stopped`] from the first estimate or base error on, until the next `begin`.
     pub fn read(&mut self, location: &L) -> Result<L::Value, Stopped> {
         self.read_from(location).map(|(value, _)| value)
     }
 
-    /// The same, and where it comes from.
+    /// As [`read`](Self::read), and also returns the origin of the value.
     ///
     /// # Errors
-    /// [`Stopped`], as from [`read`](Self::read).
+    /// Returns [`Stopped`], as from [`read`](Self::read).
     pub fn read_from(&mut self, location: &L) -> Result<(L::Value, Origin), Stopped> {
         if self.stop.is_some() {
             return Err(Stopped);

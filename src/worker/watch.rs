@@ -1,4 +1,4 @@
-//! Whether the run of the frontier comes nearer to its end, as a worker that waits sees it.
+//! Observation of the frontier's progress by a waiting worker.
 
 use super::claims::Begun;
 use super::machine::{LedgerOf, Workload};
@@ -8,16 +8,16 @@ use crate::ids::{Incarnation, TxIndex};
 use crate::mv::Beat;
 use crate::sync::SeqCst;
 
-/// What a worker that waits has seen of the frontier.
+/// Observations of the frontier by a waiting worker.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Watch {
     last: Option<(TxIndex, Beat)>,
-    /// What it has run beside another worker: it does so once.
+    /// The run that the worker has helped with; it helps with each only once.
     helped: Option<(TxIndex, Incarnation)>,
 }
 
 impl Watch {
-    /// From now on the worker waits.
+    /// Starts waiting.
     pub(super) fn begin<W: Workload, G: LedgerOf<W>>(
         &mut self,
         shared: &Shared<W, G>,
@@ -27,13 +27,13 @@ impl Watch {
         self.stalled(shared, context);
     }
 
-    /// It has run what another worker has `begun`.
+    /// Records that the worker has helped with `begun`.
     pub(super) const fn note_helped(&mut self, begun: Begun) {
         self.helped = Some(begun.run());
     }
 
-    /// What a worker runs at the frontier, if it has come no nearer to its end since the last
-    /// question.
+    /// Returns the job that a worker runs at the frontier, if it has made no progress since the
+    /// last call.
     pub(super) fn stalled<W: Workload, G: LedgerOf<W>>(
         &mut self,
         shared: &Shared<W, G>,
@@ -47,7 +47,7 @@ impl Watch {
         }
         let may_help = |begun: &Begun| self.helped != Some(begun.run());
         shared.begun(frontier).filter(may_help)?;
-        // The system may suspend this worker, too: the look after that counts.
+        // This worker may be preempted here, too: the check after it decides.
         context.yield_at(Point::Coordinator);
         shared.begun(frontier).filter(may_help)
     }

@@ -105,7 +105,7 @@ enum Recipe {
         /// Run ten times as many schedules
         #[arg(long, conflicts_with = "times")]
         long: bool,
-        /// Replay this seed of the toy machines alone (`braid sim` replays those of the EVM)
+        /// Replay this seed of the toy machines alone (`braid-lab sim` replays those of the EVM)
         #[arg(long)]
         seed: Option<u64>,
     },
@@ -189,7 +189,7 @@ enum Recipe {
         #[arg(long)]
         run: bool,
     },
-    /// Compare braid t8n with the executable specification of PyPI on random blocks (needs python3)
+    /// Compare braid-lab t8n with the executable specification of PyPI on random blocks (needs python3)
     Spec {
         /// How many blocks from Berlin on; a sixth as many of older forks come on top
         #[arg(long, default_value_t = 60)]
@@ -208,7 +208,7 @@ enum Recipe {
     /// Draw the pages of `braid report` and `braid survey` and try them in headless Chromium: hover, search, sort,
     /// zoom, dark, print, 360 pixels wide (needs npm and chromium)
     Report,
-    /// Run the official test suites with the tool as it ships: each test once
+    /// Run the official test suites with an optimised `braid-lab`: each test once
     Suites {
         /// All of it, on several numbers of workers
         #[arg(long)]
@@ -315,7 +315,7 @@ type Part = fn(&mut Runner) -> Result<(), Failed>;
 
 /// The CI, in order: what is cheap comes first. Slow checks that rarely fail run in `nightly` only, and so do
 /// the full forms of sampled checks.
-const CI: [Part; 21] = [
+const CI: [Part; 22] = [
     |it| recipes::fmt(it, false),
     // Advisories change from day to day; a change of the project must not fail for them.
     licences::licences,
@@ -326,6 +326,7 @@ const CI: [Part; 21] = [
     |it| recipes::loom(it, None, "loom"),
     recipes::test,
     recipes::own_tests,
+    suites::lab,
     python::check,
     recipes::examples,
     verify::engine,

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Folders, each with how the package that lies there is linted. The last one is the root itself.
-const LINTS: [(&str, &str); 15] = [
+const LINTS: [(&str, &str); 16] = [
     ("lab/benches/", "-p braid-benches --all-targets"),
     ("crates/chain/examples/private_chain/", "-p private-chain --all-targets"),
     ("crates/chain/", "-p braid-chain --all-targets"),
@@ -25,6 +25,7 @@ const LINTS: [(&str, &str); 15] = [
     ("lab/shards/", "-p braid-shards --all-targets"),
     ("lab/testkit/toy/", "-p braid-toy --all-targets"),
     ("lab/testkit/", "-p braid-testkit --all-targets"),
+    ("lab/tool/", "-p braid-lab --all-targets"),
     ("xtask/", "-p xtask --all-targets"),
     ("src/", "-p braid-evm --lib --all-features"),
     ("", "-p braid-evm --tests --examples --all-features"),

@@ -61,8 +61,8 @@ pub(crate) fn doc(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("documentation as docs.rs has it", command)
 }
 
-/// The tools that are shipped.
-const TOOLS: [&str; 2] = ["braid-cli", "braid-node"];
+/// The tools: those that are shipped, and the laboratory, which tests what they ship.
+const TOOLS: [&str; 3] = ["braid-cli", "braid-node", "braid-lab"];
 
 /// Families of packages that a node needs, and no other tool.
 const OF_NODES: [&str; 5] = ["hyper", "jsonrpsee", "ratatui", "tokio", "tower"];

@@ -1,4 +1,4 @@
-//! Random blocks through `braid t8n` and the executable specification.
+//! Random blocks through `braid-lab t8n` and the executable specification.
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, is_there, target_dir};
@@ -20,12 +20,12 @@ pub(crate) fn spec(runner: &mut Runner, cases: u64, first: u64) -> Result<(), Fa
         install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PACKAGE]);
         runner.command("specification: install", install)?;
     }
-    runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;
+    runner.command("tool: build", cargo("build --locked --release -p braid-lab"))?;
     runner.command("specification: build", cargo("build --locked -p braid-fuzz --bin spec"))?;
     let target = target_dir(runner.root());
     let mut run = |name: &str, cases: u64, more: &[&str]| {
         let mut command = Command::new(target.join("debug/spec"));
-        command.arg("--braid").arg(target.join("release/braid")).arg("--python").arg(&python);
+        command.arg("--lab").arg(target.join("release/braid-lab")).arg("--python").arg(&python);
         command.args(["--cases", &cases.to_string(), "--first", &first.to_string()]).args(more);
         runner.command(name, command)
     };

@@ -14,7 +14,16 @@ pub(crate) enum Size {
     Whole,
 }
 
-/// Runs the suites with the tool as it ships.
+/// The tests of the laboratory. They are built together with the fuzz targets, because cargo unites the features of all
+/// packages that it builds: later steps that build the fuzz targets then find their dependencies built.
+const TESTS: &str = "test --locked -p braid-lab -p braid-shards -p braid-fuzz";
+
+/// Runs the tests of `braid-lab`, a sample of the suites among them, and those of the shards.
+pub(crate) fn lab(runner: &mut Runner) -> Result<(), Failed> {
+    runner.command("laboratory: tests", cargo(&format!("{TESTS} --lib --test lab --test shards")))
+}
+
+/// Runs the suites with an optimised `braid-lab`.
 pub(crate) fn suites(runner: &mut Runner, size: Size) -> Result<(), Failed> {
     match suites_archive(runner.root()) {
         Ok(true) => {}
@@ -24,10 +33,10 @@ pub(crate) fn suites(runner: &mut Runner, size: Size) -> Result<(), Failed> {
         }
         Err(why) => return runner.check("official suites", |_| Err(why)),
     }
-    runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;
-    // The tests as they are built for `cargo test`; only the tool is optimised.
-    let mut command = cargo("test --locked --test tool -- suites:: --nocapture");
-    command.env("BRAID_TOOL", target_dir(runner.root()).join("release/braid"));
+    runner.command("tool: build", cargo("build --locked --release -p braid-lab"))?;
+    // Only the tool is optimised, not the tests.
+    let mut command = cargo(&format!("{TESTS} --test lab -- suites:: --nocapture"));
+    command.env("BRAID_TOOL", target_dir(runner.root()).join("release/braid-lab"));
     let (size, name) = match size {
         Size::Sample => ("", "official suites: sample"),
         Size::Ci => ("ci", "official suites"),

@@ -1,5 +1,5 @@
-//! The commands of the `braid` tool, and what only they need: measuring, recording blocks from a node, the
-//! page of a report, the formats of test suites and transition tools.
+//! The commands of the `braid` tool, and what only they need: which inputs they take, measuring, recording
+//! blocks from a node, and the page of a report.
 
 pub mod access_list;
 pub mod bench;
@@ -7,9 +7,8 @@ pub mod checks;
 pub mod commands;
 pub mod explain;
 pub mod fetch;
+pub mod inputs;
 pub mod lint;
 pub mod page;
 pub mod profile;
-pub mod suite;
 pub mod survey;
-pub mod t8n;

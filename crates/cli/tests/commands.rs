@@ -116,7 +116,7 @@ fn wrong_options_are_refused() {
     ] {
         run(arguments, 2);
     }
-    for command in ["run", "bench", "sim", "statetest", "blocktest", "t8n"] {
+    for command in ["run", "bench"] {
         assert!(all(&run(&[command, "--workers", "65536"], 2)).contains("from 1 to 65535"));
     }
 }

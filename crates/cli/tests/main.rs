@@ -23,18 +23,11 @@ mod output;
 #[cfg(unix)]
 mod paths;
 mod report;
-mod shards;
 mod shell;
-mod sim;
 mod state_roots;
-mod suite_ends;
-mod suite_formats;
-mod suite_lists;
-mod suites;
 mod support;
 mod survey;
 mod sustain;
-mod t8n;
 mod trace;
 #[cfg(unix)]
 mod tutorials;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 /// What each command is called with on `block.json`.
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 12] = [
     &["run", "--rounds", "1"],
     &["explain", "--rounds", "0"],
     &["explain", "--rounds", "0", "--json"],
@@ -19,7 +19,6 @@ const COMMANDS: [&[&str]; 13] = [
     &["survey", "--rounds", "1", "--pause", "0", "--json"],
     &["lint"],
     &["trace", "--tx", "0"],
-    &["shards", "--shards", "2"],
 ];
 
 /// The block, with what `spoil` makes of its file.

@@ -143,15 +143,11 @@ fn an_error_is_one_line_with_what_to_do() {
         ("trace --tx 0 gone.json", gone),
         ("trace --tx 0 nothing", "name one block file in it"),
         ("trace --tx 3 good.json", "the block has transactions 0 to 2"),
-        ("shards gone.json", gone),
         ("gen --workload dex --txs 1 --out block.txt", "ends in .json, .json.gz or .json.zst"),
         ("gen --workload dex --txs 1 --out nowhere/block.json", "the folder nowhere is missing"),
         ("fetch --rpc nowhere --block latest --out a.json", "http://127.0.0.1:8545"),
         ("fetch --rpc http://127.0.0.1:1 --attempts 1 --block 1 --out a.json", "check the URL"),
         ("bench gone.json", "expected a file, a folder or one of the workloads"),
-        ("statetest gone.json", "name a test file (.json), a folder of them or an archive"),
-        ("blocktest nothing", "name a test file (.json), a folder of them or an archive"),
-        ("statetest good.json", "braid statetest or braid blocktest"),
     ] {
         let words: Vec<&str> = arguments.split(' ').collect();
         let (_, errors) = braid(folder, &words);

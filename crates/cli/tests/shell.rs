@@ -14,11 +14,11 @@ fn every_help_fits_a_terminal() {
 fn every_command_is_named() {
     let help = print(TOOL, &["--help"]);
     let commands = commands(&help);
-    assert!(commands.contains(&"run") && commands.contains(&"t8n"), "{commands:?}");
+    assert!(commands.contains(&"run") && commands.contains(&"fetch"), "{commands:?}");
     for text in texts(TOOL) {
         for command in &commands {
             assert!(text.contains(command), "{command}: {}", &text[..80]);
         }
-        assert!(text.contains("state.fork"), "{}", &text[..80]);
+        assert!(text.contains("emit-bal"), "{}", &text[..80]);
     }
 }

@@ -122,7 +122,7 @@ def test_all_commands_are_there(tool_path: str) -> None:
     _, manual = both(tool_path, "man")
     commands = [line.split("\\-", 1)[1] for line in manual.decode().splitlines() if line.startswith("braid\\-")]
     names = [name.split("(")[0].replace("\\-", "-") for name in commands]
-    assert {"run", "explain", "survey", "trace", "fetch", "t8n"} < set(names)
+    assert {"run", "explain", "survey", "trace", "lint", "fetch"} < set(names)
     for name in set(names) - {"help"}:
         code, output = python(name, "--help")
         assert code == 0 and f"Usage: python -m braid_evm {name}".encode() in output, name
@@ -137,7 +137,7 @@ def test_commands_print_what_the_tool_prints(tool_path: str, blocks: Path, tmp_p
     code, output = both(tool_path, "trace", "--tx", "3", "--tracer", "struct", "--json", blocks / "b.json.gz")
     assert code == 0 and b"structLogs" in output
     assert both(tool_path, "run", "nowhere.json")[0] == 2
-    assert both(tool_path, "-v")[1].startswith(b"evm version")
+    assert both(tool_path, "--version")[1].startswith(b"braid ")
 
 
 def test_an_interrupt_ends_it() -> None:
@@ -151,8 +151,8 @@ def test_an_interrupt_ends_it() -> None:
 
 def test_an_interrupt_is_python_s_again_afterwards(capfd: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGINT)
-    assert main(["-v"]) == 0 and signal.getsignal(signal.SIGINT) is before
-    assert capfd.readouterr().out.startswith("evm version")
+    assert main(["--version"]) == 0 and signal.getsignal(signal.SIGINT) is before
+    assert capfd.readouterr().out.startswith("braid ")
     found: list[int] = []
     thread = threading.Thread(target=lambda: found.append(main(["run", "--json", "nowhere.json"])))
     thread.start()

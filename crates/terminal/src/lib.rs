@@ -1,8 +1,8 @@
 //! Common code of Braid's command-line tools: results of commands, progress bars, completions, and
 //! shared options.
 //!
-//! The crate belongs to the tools `braid` and `braid-node`, and changes with them. It is not a
-//! stable interface.
+//! The crate belongs to the tools `braid`, `braid-node` and `braid-lab`, and changes with them. It is
+//! not a stable interface.
 
 mod end;
 mod options;

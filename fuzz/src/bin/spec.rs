@@ -1,6 +1,6 @@
-//! Random blocks through `braid t8n` and the executable specification, and everything compared.
+//! Random blocks through `braid-lab t8n` and the executable specification, and everything compared.
 //!
-//! `spec --braid TOOL --python PYTHON [--cases N] [--first SEED] [--old]`. Half of the cases contain a
+//! `spec --lab TOOL --python PYTHON [--cases N] [--first SEED] [--old]`. Half of the cases contain a
 //! transaction that is refused. At the end one input is changed for one of the two, which must be
 //! noticed.
 
@@ -55,7 +55,7 @@ impl Totals {
 }
 
 fn run() -> Result<(), String> {
-    let braid = option("--braid").ok_or("--braid TOOL is missing")?;
+    let lab = option("--lab").ok_or("--lab TOOL is missing")?;
     let python = option("--python").ok_or("--python PYTHON is missing")?;
     let (cases, first) = (number("--cases", 60)?, number("--first", 0)?);
     let old = std::env::args().any(|argument| argument == "--old");
@@ -67,7 +67,7 @@ fn run() -> Result<(), String> {
     for seed in first..first + cases {
         let case = case(seed, forks, &signers, seed % 2 == 1);
         let theirs = specification.run(&case)?;
-        let ours = run_braid(&braid, &case, WORKERS[(seed % 3) as usize])?;
+        let ours = run_lab(&lab, &case, WORKERS[(seed % 3) as usize])?;
         let different = compare(&ours, &theirs);
         if !different.is_empty() {
             failed += 1;
@@ -76,7 +76,7 @@ fn run() -> Result<(), String> {
         }
         totals.add(&case, &ours);
     }
-    control(&braid, &mut specification, forks, first)?;
+    control(&lab, &mut specification, forks, first)?;
     let Totals { transactions, rejected, with_rejected, requests, forks } = totals;
     println!(
         "{cases} cases, {failed} different; {transactions} transactions, {rejected} rejected in \
@@ -111,7 +111,7 @@ fn keep(seed: u64, case: &Case, ours: &Value, theirs: &Value) -> Result<(), Stri
 
 /// One wei more for one of the two: a comparison that does not notice is worth nothing.
 fn control(
-    braid: &str,
+    lab: &str,
     specification: &mut Specification,
     forks: &Forks,
     seed: u64,
@@ -125,7 +125,7 @@ fn control(
     {
         alloc.extend(more.clone());
     }
-    let ours = run_braid(braid, &changed, "2")?;
+    let ours = run_lab(lab, &changed, "2")?;
     if compare(&ours, &theirs).is_empty() {
         return Err("one wei too much was not noticed".to_owned());
     }
@@ -133,9 +133,9 @@ fn control(
     Ok(())
 }
 
-fn run_braid(braid: &str, case: &Case, workers: &str) -> Result<Value, String> {
+fn run_lab(lab: &str, case: &Case, workers: &str) -> Result<Value, String> {
     let reward = case.reward.to_string();
-    let mut child = Command::new(braid)
+    let mut child = Command::new(lab)
         .args(["t8n", "--input.alloc=stdin", "--input.env=stdin", "--input.txs=stdin"])
         .args(["--output.alloc=stdout", "--output.result=stdout", "--output.body=stdout"])
         .args(["--state.fork", case.fork, "--state.chainid", "1", "--state.reward", &reward])
@@ -143,16 +143,16 @@ fn run_braid(braid: &str, case: &Case, workers: &str) -> Result<Value, String> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("{braid}: {error}"))?;
+        .map_err(|error| format!("{lab}: {error}"))?;
     if let Some(mut input) = child.stdin.take() {
         let sent = input.write_all(case.input.to_string().as_bytes());
-        sent.map_err(|error| format!("{braid}: {error}"))?;
+        sent.map_err(|error| format!("{lab}: {error}"))?;
     }
-    let output = child.wait_with_output().map_err(|error| format!("{braid}: {error}"))?;
+    let output = child.wait_with_output().map_err(|error| format!("{lab}: {error}"))?;
     if !output.status.success() {
-        return Err(format!("{braid} t8n on {}: {}", case.fork, output.status));
+        return Err(format!("{lab} t8n on {}: {}", case.fork, output.status));
     }
-    serde_json::from_slice(&output.stdout).map_err(|error| format!("{braid}: {error}"))
+    serde_json::from_slice(&output.stdout).map_err(|error| format!("{lab}: {error}"))
 }
 
 /// The executable specification in a process of its own.

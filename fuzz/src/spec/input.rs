@@ -5,7 +5,7 @@ use crate::generate::{self, bytes_of_seed};
 use crate::memory::{MemoryAccount, MemoryDatabase};
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251, eip7702::Authorization};
 use alloy_primitives::{Address, B256, Bytes, U256, address, keccak256};
-use braid_cli::t8n::sign;
+use braid_lab::t8n::sign;
 use braid_testkit::fork::named;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;

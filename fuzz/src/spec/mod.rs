@@ -1,6 +1,6 @@
 //! Random blocks for transition tools, and the comparison of what two tools say of them.
 //!
-//! One is `braid t8n`, the other the executable specification. Both get the same JSON.
+//! One is `braid-lab t8n`, the other the executable specification. Both get the same JSON.
 
 mod compare;
 mod input;

@@ -1,4 +1,4 @@
-//! Who goes next.
+//! Choice of the next actor.
 
 use super::options::Options;
 use super::random::Random;
@@ -6,14 +6,14 @@ use super::schedule::{Clock, Schedule};
 use crate::ids::TxIndex;
 use crate::worker::{Activity, Point};
 
-/// Within how many steps the changes of priority lie.
+/// Number of steps within which priorities change.
 const CHANGE_SPAN: u64 = 1_500;
 
 pub(super) struct Chooser {
     schedule: Schedule,
     random: Random,
     last: usize,
-    /// Rank of each actor; the highest runs.
+    /// Rank of each actor; the actor with the highest rank runs.
     ranks: Vec<i64>,
     /// Steps at which priorities change, latest first.
     changes: Vec<u64>,
@@ -35,7 +35,7 @@ impl Chooser {
         Self { schedule: options.schedule.clone(), random, last: 0, ranks, changes }
     }
 
-    /// One of `runnable`, given as actor and clock, or nothing if there is none.
+    /// Chooses one of `runnable`, pairs of an actor and its clock; `None` if there is none.
     pub(super) fn choose(&mut self, runnable: &[(usize, u64)], step: u64) -> Option<usize> {
         let rank = |ranks: &[i64], index: usize| ranks.get(index).copied().unwrap_or(i64::MIN);
         let chosen = match self.schedule {
@@ -82,10 +82,10 @@ impl Chooser {
         }
     }
 
-    /// What runs cost beside that.
+    /// Returns the additional cost of runs.
     pub(super) fn price(&self, told: &[Activity]) -> u64 {
         let Schedule::Priced { runs, .. } = &self.schedule else { return 0 };
-        // As its reads count as made when it begins, one that is blocked has not begun.
+        // Reads count as made when the run begins, so a blocked run has not begun.
         let price = |activity: &Activity| match activity {
             Activity::Run(tx) if !told.contains(&Activity::Blocked(*tx)) => {
                 runs.get(tx.position()).copied().unwrap_or_default()
@@ -95,7 +95,7 @@ impl Chooser {
         told.iter().map(price).sum()
     }
 
-    /// The transaction whose run was begun last, if runs have prices.
+    /// Returns the transaction whose run was begun last, if runs have prices.
     pub(super) fn last_priced(&self, told: &[Activity]) -> Option<TxIndex> {
         let Schedule::Priced { .. } = &self.schedule else { return None };
         told.iter().rev().find_map(|activity| match activity {
@@ -104,7 +104,7 @@ impl Chooser {
         })
     }
 
-    /// What measures steps, if anything does.
+    /// Returns the clock that measures steps, if there is one.
     pub(super) const fn clock(&self) -> Option<Clock> {
         self.schedule.clock()
     }

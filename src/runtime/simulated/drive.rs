@@ -1,4 +1,4 @@
-//! Steps: who goes on next, and what that came to.
+//! Execution of steps: which actor goes on, and the result.
 
 use super::chooser::Chooser;
 use super::fiber::{Signals, Suspended};
@@ -10,17 +10,17 @@ use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, ScopedCoroutineRef};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Steps that actors get to end by themselves once their schedule is given up.
+/// Number of steps in which actors may end by themselves after their schedule was abandoned.
 const LAST_STEPS: u64 = 100_000;
 
-/// A while, in virtual time: nanoseconds after which one that waits looks around.
+/// Virtual time, in nanoseconds, after which a waiting actor checks for other work.
 const WHILE: u64 = 200_000;
 
 fn worker_id(index: usize) -> WorkerId {
     WorkerId(u16::try_from(index).unwrap_or(u16::MAX))
 }
 
-/// What can go on to its next point.
+/// A fiber that can be resumed until its next point.
 pub(super) trait Resume {
     fn resume(&mut self) -> CoroutineResult<Suspended, ()>;
 }
@@ -41,8 +41,8 @@ impl Resume for ScopedCoroutineRef<'_, (), Suspended, (), DefaultStack> {
 enum Standing {
     /// Stopped at a point, or about to begin.
     Ready(Option<Point>),
-    /// Found no message. `looked`: since any actor took a step. In virtual time it has waited for a
-    /// while at `until`.
+    /// Found no message. `looked` is set if no actor has acted since the check. In virtual time,
+    /// the actor has waited for a while at `until`.
     Waiting {
         looked: bool,
         until: Option<u64>,
@@ -55,21 +55,22 @@ struct Actor<'f> {
     standing: Standing,
     clock: u64,
     busy: u64,
-    /// The transaction of the run that its last step was, where that has a price.
+    /// The transaction run by the actor's last step, if runs have prices.
     runs: Option<TxIndex>,
-    /// What was taken off the price of that run, as it probably ends before.
+    /// Time deducted from the price of that run, because the run probably ends earlier.
     cut: u64,
 }
 
 impl Actor<'_> {
-    /// What is charged after all for the run that went on: it was not overtaken, as it has `told`.
+    /// Returns the time to charge after all if the run went on: if `told` does not report that it
+    /// was overtaken.
     fn uncut(&mut self, told: &[Activity]) -> u64 {
         let is_overtaken = told.iter().any(|it| matches!(it, Activity::Overtaken(_)));
         core::mem::take(&mut self.cut) * u64::from(!is_overtaken)
     }
 
-    /// When it goes on: one that waits does in a while if `may_wait`, as others may do something by
-    /// then.
+    /// Returns when the actor goes on. A waiting actor goes on after a while if `may_wait`, because
+    /// others may have acted by then.
     const fn goes_on_at(&self, may_wait: bool) -> Option<u64> {
         match self.standing {
             Standing::Ready(_) | Standing::Waiting { looked: false, .. } => Some(self.clock),
@@ -83,7 +84,7 @@ impl Actor<'_> {
     }
 }
 
-/// What a run came to, of whatever it is made.
+/// Result of driving fibers.
 pub(super) struct Driven {
     pub(super) result: Result<(), SimulationError>,
     pub(super) step_count: u64,
@@ -96,8 +97,8 @@ pub(super) struct Driven {
     pub(super) suspended: Option<(WorkerId, Option<Point>)>,
 }
 
-/// Lets `fibers` go on until all have ended. If they come to no end `cancel` is called and they are
-/// given up: who waits hears that there is nothing more to come.
+/// Resumes `fibers` until all have ended. If they do not end, calls `cancel` and abandons the
+/// schedule: waiting actors then learn that no message will arrive.
 pub(super) fn drive(
     fibers: Vec<&mut dyn Resume>,
     options: &Options,
@@ -130,7 +131,7 @@ pub(super) fn drive(
         signals.given_up.set(true);
         cancel();
         run.forget_looks();
-        // A second failure says no more than the first.
+        // A second failure adds nothing to the first.
         let _ = run.go(run.count.saturating_add(LAST_STEPS), || {});
     } else if let Some((worker, message)) = run.panicked.take() {
         result = Err(SimulationError::WorkerPanicked { seed: options.seed, worker, message });
@@ -142,7 +143,7 @@ pub(super) fn drive(
     Driven { result, step_count, digest, steps, record, makespan, busy, ends, suspended }
 }
 
-/// One run in progress.
+/// A simulation in progress.
 struct Run<'o, 'f> {
     actors: Vec<Actor<'f>>,
     chooser: Chooser,
@@ -187,7 +188,7 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Whether the actor that would go on is suspended instead.
+    /// Suspends the actor that would go on, if the options say so. Returns whether it did.
     fn suspends(&mut self, index: usize) -> bool {
         let suspension =
             self.options.suspended.filter(|suspension| suspension.at_step == self.count);
@@ -205,7 +206,7 @@ impl Run<'_, '_> {
         true
     }
 
-    /// Lets the chosen one go on; one that waits has done so for a while. Tells whether it did
+    /// Resumes the chosen actor; a waiting one has waited for a while. Returns whether it did
     /// anything.
     fn go_on(&mut self, index: usize) -> bool {
         if let Some(actor) = self.actors.get_mut(index)
@@ -223,7 +224,7 @@ impl Run<'_, '_> {
         went_on
     }
 
-    /// An actor did something: it may have sent a message.
+    /// Makes waiting actors check again, after an actor acted and may have sent a message.
     fn forget_looks(&mut self) {
         for actor in &mut self.actors {
             if let Standing::Waiting { looked, .. } = &mut actor.standing {
@@ -232,7 +233,7 @@ impl Run<'_, '_> {
         }
     }
 
-    /// In virtual time a message arrives when it is sent, not when an actor looks.
+    /// In virtual time a message arrives when it is sent, not when an actor checks for it.
     fn look_at_once(&mut self, sender: usize) {
         if !self.options.schedule.is_virtual_time() {
             return;
@@ -252,7 +253,7 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Lets one actor go on to its next point. Tells whether it did anything.
+    /// Resumes an actor until its next point. Returns whether it did anything.
     fn step(&mut self, index: usize) -> bool {
         self.count += 1;
         let Some(actor) = self.actors.get_mut(index) else { return false };
@@ -322,9 +323,9 @@ impl Run<'_, '_> {
         !is_idle
     }
 
-    /// The run of `tx` ends at `now`, if it has a price and is going on: in virtual time it made
-    /// all of its reads when it began, and has done nothing since. If its worker finds that it goes
-    /// on it takes its time after all.
+    /// Ends the run of `tx` at `now`, if it has a price and is in progress: in virtual time it made
+    /// all of its reads when it began, and has done nothing since. If its worker finds that the run
+    /// goes on, the time is charged after all.
     fn end_run(&mut self, tx: TxIndex, now: u64) {
         for (index, actor) in self.actors.iter_mut().enumerate() {
             if actor.runs == Some(tx) && actor.clock > now {

@@ -1,4 +1,4 @@
-//! A worker on a fiber.
+//! The context of a worker on a fiber.
 
 use crate::sync::{Receiver, TryRecvError};
 use crate::worker::{Activity, Context, Interrupt, Point, Waited};
@@ -6,26 +6,26 @@ use core::cell::{Cell, RefCell};
 use corosensei::Yielder;
 use std::rc::Rc;
 
-/// Where a fiber stopped.
+/// Why a fiber was suspended.
 pub(super) enum Suspended {
     At(Point),
     NoMessage,
-    /// The same; it looks around when it has waited for a while.
+    /// No message; the fiber checks for other work after a while.
     NoMessageYet,
 }
 
-/// What the driver tells the fibers.
+/// Signals between the driver and the fibers.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
-    /// There is nothing more to come.
+    /// No more messages will arrive.
     pub(super) given_up: Cell<bool>,
-    /// The fiber that goes on has waited for a while.
+    /// The resumed fiber has waited for a while.
     pub(super) has_waited: Cell<bool>,
-    /// What the fiber has said since it went on.
+    /// Activities that the fiber has reported since it was resumed.
     pub(super) told: RefCell<Vec<Activity>>,
 }
 
-/// The context of a worker on a fiber: the driver decides when it goes on.
+/// Context of a worker on a fiber; the driver decides when it goes on.
 pub struct Fiber<'y> {
     pub(super) yielder: &'y Yielder<(), Suspended>,
     pub(super) signals: Rc<Signals>,
@@ -64,7 +64,7 @@ impl Context for Fiber<'_> {
         }
     }
 
-    /// Gives up when it has looked: that what it waits for was suspended is a schedule, too.
+    /// Stops waiting after one check, because a preempted sender is a possible schedule, too.
     fn recv_soon<T>(&self, channel: &Receiver<T>) -> Option<T> {
         match self.recv_unless(channel, || true) {
             Waited::Message(message) => Some(message),

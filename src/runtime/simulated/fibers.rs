@@ -1,4 +1,4 @@
-//! Any task on fibers: what a pool of threads does, one step at a time.
+//! Tasks on fibers: what a pool of threads does, one step at a time.
 
 use super::drive::{Resume, drive};
 use super::fiber::{Fiber, Signals};
@@ -10,34 +10,34 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Workers on fibers of the calling thread, for one task after the other.
+/// Workers on fibers of the calling thread, for a sequence of tasks.
 #[derive(Debug)]
 pub struct Fibers {
     simulator: Simulator,
     options: Options,
     totals: Totals,
-    /// Tasks so far.
+    /// Number of tasks so far.
     tasks: u64,
     record: Record,
 }
 
-/// What tasks came to together.
+/// Totals over several tasks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Totals {
-    /// Virtual time, each from its beginning to its end.
+    /// Virtual time from beginning to end, summed over tasks.
     pub makespan: u64,
-    /// Virtual time for which workers were busy, added up.
+    /// Virtual time for which workers were busy, summed over workers.
     pub busy: u64,
-    /// How long they really took, where a clock measures.
+    /// Real time, if a clock measures steps.
     pub took: u64,
     /// Number of steps.
     pub step_count: u64,
 }
 
 impl Fibers {
-    /// Fibers with the stacks of `simulator`, in the order that `options` say; each task has a seed
-    /// of its own that follows from theirs. No task is cancelled and no steps are kept; the limit
-    /// of steps is that of a task.
+    /// Creates fibers with the stacks of `simulator`, scheduled by `options`. Each task has its own
+    /// seed, derived from that of `options`. No task is cancelled and no steps are kept; the step
+    /// limit applies to each task.
     #[must_use]
     pub const fn new(simulator: Simulator, options: Options) -> Self {
         Self {
@@ -49,28 +49,28 @@ impl Fibers {
         }
     }
 
-    /// Number of workers, the caller included.
+    /// Returns the number of workers, including the caller.
     #[must_use]
     pub const fn workers(&self) -> u16 {
         if self.options.workers == 0 { 1 } else { self.options.workers }
     }
 
-    /// What the clock says that measures steps, if one does.
+    /// Returns the time of the clock that measures steps, or 0 if there is none.
     #[must_use]
     pub fn now(&self) -> u64 {
         self.options.schedule.clock().map_or(0, |clock| (clock.now)())
     }
 
-    /// What the tasks since the last call came to. The next one begins as the first one did.
+    /// Returns the totals since the last call, and starts over: the next task has the same seed as
+    /// the first.
     pub fn take_totals(&mut self) -> Totals {
         self.tasks = 0;
         self.record = Record::default();
         core::mem::take(&mut self.totals)
     }
 
-    /// What workers did in the tasks since the totals were taken, if that was asked for: one task
-    /// after the other, as if nothing lay between them. Transactions that the caller runs alone
-    /// are in no task.
+    /// Returns the record since the totals were last taken, if it was kept: one task after the
+    /// other, without gaps. Transactions that the caller runs alone are in no task.
     pub fn take_record(&mut self) -> Record {
         core::mem::take(&mut self.record)
     }
@@ -78,10 +78,10 @@ impl Fibers {
     /// Runs `task` for all other workers and `own` for the caller. Returns when all have ended.
     ///
     /// # Errors
-    /// They came to no end.
+    /// Returns an error if they do not end.
     ///
     /// # Panics
-    /// With the payload of `own`, if that panics.
+    /// Panics with the payload of a panic in `own`.
     pub fn run<R>(
         &mut self,
         task: &Arc<dyn Task>,
@@ -90,7 +90,7 @@ impl Fibers {
         self.run_on(usize::from(self.workers()), task, own)
     }
 
-    /// The same on this number of workers, the caller included.
+    /// As [`run`](Self::run), on `workers` workers including the caller.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -108,10 +108,10 @@ impl Fibers {
         let signals = Rc::new(Signals::default());
         let reads = self.options.schedule.interrupts_runs();
         let mut result = None;
-        // What a fiber begins with must be small.
+        // Initial data of a fiber must be small.
         let own = Box::new(own);
         let of_caller = Rc::clone(&signals);
-        // It borrows, so it is unwound here and its stack is not kept.
+        // This fiber borrows, so it is unwound here and its stack is not kept.
         let caller = ScopedCoroutine::with_stack(self.simulator.stack()?, |yielder, ()| {
             let fiber = Fiber { yielder, signals: of_caller, reads };
             result = Some(catch_unwind(AssertUnwindSafe(|| own(Seat::Fiber(&fiber)))));

@@ -2,8 +2,8 @@
 //!
 //! Every actor is a fiber on the calling thread that runs [`work`] as a thread would, or its part
 //! of any task ([`Fibers`]). It is suspended at each [`Point`], so that another actor may act
-//! between two reads of one transaction. The same block with the same [`Options`] takes the same
-//! steps each time; whole executors do but for what depends on hashing.
+//! between two reads of a transaction. The same block with the same [`Options`] takes the same
+//! steps each time; whole executors do, too, except for effects of hashing.
 
 mod chooser;
 mod drive;
@@ -30,33 +30,33 @@ use fiber::{Signals, Suspended};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Stack of a fiber, in bytes.
+/// Stack size of a fiber, in bytes.
 const STACK: usize = 256 << 10;
 
-/// What a simulated run came to.
+/// Result of a simulated block.
 #[derive(Debug)]
 pub struct Simulated<W: Workload, G> {
-    /// The end of the block.
+    /// Result of the block.
     pub end: BlockEnd<W, G>,
     /// Number of steps.
     pub step_count: u64,
-    /// The same for equal sequences of steps.
+    /// Equal for equal sequences of steps.
     pub digest: u64,
-    /// All steps, if they were asked for.
+    /// All steps, if they were to be kept.
     pub steps: Vec<Step>,
-    /// What the actors did, if that was asked for.
+    /// Activities of the actors, if they were to be kept.
     pub record: Record,
     /// Virtual time at which the last actor ended, in the unit of [`Costs`].
     pub makespan: u64,
     /// Virtual time for which each actor was busy.
     pub busy: Vec<u64>,
-    /// Virtual time at which each actor ended: the block is over when the first one has.
+    /// Virtual time at which each actor ended; the block is over when the first one has.
     pub ends: Vec<u64>,
-    /// Who was suspended, and where it stood.
+    /// The suspended actor, and the point where it was.
     pub suspended: Option<(WorkerId, Option<Point>)>,
 }
 
-/// Runs blocks; keeps the stacks of its fibers from one to the next.
+/// Runs blocks on fibers, and keeps the fibers' stacks for later blocks.
 pub struct Simulator {
     stacks: Vec<DefaultStack>,
     stack_size: usize,
@@ -75,13 +75,13 @@ impl core::fmt::Debug for Simulator {
 }
 
 impl Simulator {
-    /// A simulator for machines that need little room.
+    /// Creates a simulator for machines with little need for stack.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A simulator whose fibers have stacks of `stack_size` bytes.
+    /// Creates a simulator whose fibers have stacks of `stack_size` bytes.
     #[must_use]
     pub const fn with_stack_size(stack_size: usize) -> Self {
         Self { stacks: Vec::new(), stack_size }
@@ -90,7 +90,7 @@ impl Simulator {
     /// Runs a block to its end.
     ///
     /// # Errors
-    /// If it does not come to one.
+    /// Returns an error if the block does not end.
     pub fn run<W, G>(
         &mut self,
         shared: Shared<W, G>,
@@ -129,7 +129,8 @@ impl Simulator {
             if fiber.done() {
                 self.stacks.push(fiber.into_stack());
             } else {
-                // Unwinding it would run into the guards of the engine; an endless run may leak.
+                // Unwinding the fiber would run the guards of the engine; after an endless run,
+                // leaking is acceptable.
                 core::mem::forget(fiber);
             }
         }

@@ -1,41 +1,42 @@
-//! What a simulated run is told, and why it may have no result.
+//! Options of a simulation, and its errors.
 
 use super::schedule::Schedule;
 use crate::ids::WorkerId;
 use crate::worker::Point;
 
-/// Choices of one simulated run.
+/// Options of a simulation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Number of workers; at least 1.
     pub workers: u16,
-    /// Decides every choice of the schedule.
+    /// Seed of every random choice of the schedule.
     pub seed: u64,
     /// How the next actor is chosen.
     pub schedule: Schedule,
-    /// Cancel the block before this step.
+    /// Step before which the block is cancelled.
     pub cancel_at: Option<u64>,
-    /// Steps after which the run counts as endless.
+    /// Number of steps after which the run counts as endless.
     pub step_limit: u64,
-    /// Keep every step for [`Simulated::steps`](super::Simulated::steps).
+    /// Whether to keep all steps, for [`Simulated::steps`](super::Simulated::steps).
     pub keep_steps: bool,
-    /// Keep what workers do and when, for a [`Record`](super::Record).
+    /// Whether to keep the activities of workers, for a [`Record`](super::Record).
     pub keep_record: bool,
-    /// In virtual time: suspend a worker.
+    /// Suspension of a worker, in virtual time.
     pub suspended: Option<Suspension>,
 }
 
-/// What a busy machine does: the system gives the core of a worker to something else for a while.
+/// A preemption, as on a busy machine: the system gives the core of a worker to another process for
+/// a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspension {
-    /// The worker that would go on at this step is suspended.
+    /// The step at which the worker that would go on is suspended.
     pub at_step: u64,
-    /// For how long, in the unit of [`Costs`](super::Costs).
+    /// Duration, in the unit of [`Costs`](super::Costs).
     pub length: u64,
 }
 
 impl Options {
-    /// A random schedule with a generous limit.
+    /// Creates options for a random schedule with a generous step limit.
     #[must_use]
     pub const fn new(workers: u16, seed: u64) -> Self {
         Self {
@@ -51,24 +52,24 @@ impl Options {
     }
 }
 
-/// One step: this actor went on until its next point.
+/// A step: an actor went on until its next point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The actor.
     pub worker: WorkerId,
-    /// Where it stopped; nothing if it found no message, or ended.
+    /// Where it stopped; `None` if it found no message, or ended.
     pub stopped_at: Option<Point>,
 }
 
-/// Why a simulated run has no result. Each message names the seed that replays it.
+/// Why a simulation has no result. Each message names the seed that reproduces it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SimulationError {
-    /// Every actor that has not ended waits for a message.
+    /// All actors that have not ended wait for a message.
     #[error("seed {seed}: deadlock after {step} steps")]
     Deadlock {
         /// The seed.
         seed: u64,
-        /// Steps so far.
+        /// Number of steps so far.
         step: u64,
     },
     /// The run took too many steps.
@@ -86,19 +87,19 @@ pub enum SimulationError {
         seed: u64,
         /// The actor.
         worker: WorkerId,
-        /// What it said.
+        /// The panic message.
         message: String,
     },
     /// There is no memory for another stack.
     #[error("no stack for a fiber: {message}")]
     NoStack {
-        /// What the system said.
+        /// Message of the system.
         message: String,
     },
 }
 
 impl SimulationError {
-    /// The same, where `seed` is what replays it.
+    /// Replaces the seed by the one that reproduces the error.
     pub(super) fn of_seed(mut self, replays: u64) -> Self {
         if let Self::Deadlock { seed, .. }
         | Self::StepLimit { seed, .. }

@@ -1,46 +1,47 @@
-//! What the workers of a simulated run did, and when.
+//! Record of what the workers of a simulation did, and when.
 
 use crate::ids::WorkerId;
 use crate::worker::{Activity, Point};
 
-/// What workers did, in virtual time.
+/// Activities of workers, in virtual time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// What each worker was busy with, in the order of the steps. In between it waited.
+    /// Busy periods of the workers, in the order of the steps. Between them, a worker waits.
     pub spans: Vec<Span>,
-    /// What they said of transactions, in the same order.
+    /// Activities that workers reported, in the same order.
     pub told: Vec<Told>,
     /// Virtual time at which each task ended.
     pub ends: Vec<u64>,
 }
 
-/// A worker was busy.
+/// A busy period of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The worker.
     pub worker: WorkerId,
-    /// The point that it went on from; `None` at the beginning of a task, and after waiting.
+    /// The point from which the worker went on; `None` at the beginning of a task, and after
+    /// waiting.
     pub after: Option<Point>,
-    /// Virtual time.
+    /// Virtual time of the beginning.
     pub began: u64,
-    /// Virtual time.
+    /// Virtual time of the end.
     pub ended: u64,
 }
 
-/// A worker said something.
+/// An activity that a worker reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The worker.
     pub worker: WorkerId,
-    /// What it said.
+    /// The activity.
     pub activity: Activity,
-    /// Virtual time at the beginning of the step in which it did.
+    /// Virtual time at which the step began.
     pub at: u64,
 }
 
 impl Record {
-    /// A step. One that goes on with what the last step of all did is part of that, unless it began
-    /// a run.
+    /// Adds a step. A step that continues the previous one is merged with it, unless it began a
+    /// run.
     pub(super) fn note(&mut self, step: Span, told: &[Activity]) {
         let Span { worker, after, began, ended } = step;
         self.told.extend(told.iter().map(|activity| Told {
@@ -59,7 +60,7 @@ impl Record {
         }
     }
 
-    /// What `worker` was last busy with until `end` it was busy with until `other`.
+    /// Moves the end of the last span of `worker` from `end` to `other`.
     pub(super) fn end_at(&mut self, worker: WorkerId, end: u64, other: u64) {
         let mut spans = self.spans.iter_mut().rev();
         if let Some(last) = spans.find(|span| span.worker == worker)
@@ -69,7 +70,7 @@ impl Record {
         }
     }
 
-    /// Adds what a later task came to, which took `makespan` from `offset` on.
+    /// Appends the record of a later task, which began at `offset` and took `makespan`.
     pub(super) fn extend(&mut self, later: Self, offset: u64, makespan: u64) {
         let moved = |at: u64| at.saturating_add(offset);
         self.spans.extend(later.spans.into_iter().map(|span| Span {

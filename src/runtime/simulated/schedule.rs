@@ -1,33 +1,33 @@
-//! How it is chosen who goes next, and what virtual time is.
+//! Schedules: how the next actor is chosen, and how virtual time passes.
 
 use crate::worker::Point;
 use std::sync::Arc;
 
-/// Virtual time of what an actor does at each point, in nanoseconds.
+/// Virtual time of an actor's work after each point, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Costs {
     /// Beginning a run.
     pub begin: u64,
-    /// A read that resolves, with the execution up to the next.
+    /// A read, with the execution up to the next one.
     pub read: u64,
     /// A read of the base state.
     pub base_read: u64,
-    /// Publishing or removing one entry.
+    /// Publishing or removing an entry.
     pub publish: u64,
-    /// Comparing reads before publishing.
+    /// Comparing reads before publication.
     pub check: u64,
     /// Sending or receiving a message.
     pub message: u64,
-    /// Taking the coordinator lock or releasing it.
+    /// Acquiring or releasing the coordinator lock.
     pub coordinator: u64,
     /// Validating at the frontier.
     pub validate: u64,
-    /// Committing one outcome.
+    /// Committing an outcome.
     pub commit: u64,
 }
 
 impl Costs {
-    /// The cost of what follows `point`.
+    /// Returns the cost of the work after `point`.
     #[must_use]
     pub const fn of(&self, point: Point) -> u64 {
         match point {
@@ -45,12 +45,12 @@ impl Costs {
     }
 }
 
-/// A clock of the caller's: the library has none.
+/// A clock provided by the caller, as the library has none.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    /// Nanoseconds since any fixed moment.
+    /// Returns nanoseconds since any fixed moment.
     pub now: fn() -> u64,
-    /// Nanoseconds that a step of nothing seems to take by it.
+    /// Nanoseconds that the clock measures for an empty step.
     pub overhead: u64,
 }
 
@@ -65,30 +65,30 @@ impl Eq for Clock {}
 /// How the next actor is chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// Any runnable one, each as likely as the others.
+    /// A random runnable actor.
     Random,
-    /// The same one for about this many steps, then any other.
+    /// The same actor for about this many steps, then any other.
     Bursts(u64),
-    /// The one with the highest priority; at this many random steps the highest becomes the
-    /// lowest (probabilistic concurrency testing, Burckhardt et al.).
+    /// The actor with the highest priority. At this many random steps, the highest priority becomes
+    /// the lowest (probabilistic concurrency testing, Burckhardt et al.).
     Priorities(u32),
-    /// The one that is furthest behind in virtual time.
+    /// The actor that is furthest behind in virtual time.
     VirtualTime(Costs),
-    /// The same, where a step takes as long in virtual time as it really takes by this clock. Reads
-    /// do not interrupt a run then: all of them count as made when it begins.
+    /// As `VirtualTime`, where each step takes its real time, measured by this clock. Reads do not
+    /// interrupt a run; all of them count as made when the run begins.
     Measured(Clock),
-    /// The same, where nothing is measured: a run of a transaction takes as long as `runs` says,
-    /// and what follows a point as `others` says.
+    /// As `Measured`, with fixed times: `runs` for the runs of transactions, and `others` for the
+    /// work after each point.
     Priced {
-        /// For each transaction.
+        /// Time of each transaction, in nanoseconds.
         runs: Arc<[u64]>,
-        /// For everything else.
+        /// Costs of everything else.
         others: Costs,
     },
 }
 
 impl Schedule {
-    /// What measures steps, if anything does.
+    /// Returns the clock that measures steps, if there is one.
     pub(super) const fn clock(&self) -> Option<Clock> {
         match self {
             Self::Measured(clock) => Some(*clock),
@@ -100,7 +100,7 @@ impl Schedule {
         matches!(self, Self::VirtualTime(_) | Self::Measured(_) | Self::Priced { .. })
     }
 
-    /// Whether reads interrupt a run.
+    /// Returns whether reads interrupt a run.
     pub(super) const fn interrupts_runs(&self) -> bool {
         !matches!(self, Self::Measured(_) | Self::Priced { .. })
     }

@@ -1,5 +1,4 @@
-//! The view of transactions that run one after the other: on a snapshot, or where everything below
-//! is final.
+//! Views of transactions that run one after the other: on a snapshot, or in a sequential run.
 
 use super::{Below, Stopped, View};
 use crate::ids::TxIndex;
@@ -8,7 +7,7 @@ use crate::worker::machine::Base;
 use crate::worker::{Interrupt, Point};
 
 impl<'a, L: Location> Below<'a, L> {
-    /// An empty snapshot of `store`.
+    /// Returns an empty snapshot of `store`.
     fn snapshot(store: &'a Store<L>) -> Self {
         let (latest, log) = (Latest::default(), None);
         let (snapshot, first, is_second) = (TxIndex(0), TxIndex(0), false);
@@ -17,15 +16,16 @@ impl<'a, L: Location> Below<'a, L> {
 }
 
 impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
-    /// A view for private batches, over snapshots of `store`, with misses answered by `base`.
+    /// Creates a view for private batches, over snapshots of `store`; `base` answers reads that the
+    /// store cannot.
     pub fn of_batches(store: &'a Store<L>, base: B, context: X) -> Self {
         let mut view = Self::over(Below::snapshot(store), base, context);
         view.store = Some(store);
         view
     }
 
-    /// A private batch begins at `first`, on the committed prefix below `snapshot`; what it reads
-    /// and writes goes into `new`. `is_second`: another worker runs the same.
+    /// Starts a private batch at `first`, on the committed prefix below `snapshot`, and logs its
+    /// accesses in `new`. `is_second` means that another worker runs the same batch.
     pub fn begin_batch(
         &mut self,
         first: TxIndex,
@@ -47,15 +47,15 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         (*at, *begin, *second, *log) = (snapshot, first, is_second, new);
     }
 
-    /// A stretch in order begins, on `latest`, and that on what lies in the store below `first`:
-    /// all of it is final.
+    /// Starts a sequential run on `latest`, over the entries of the store below `first`, all of
+    /// which are final.
     pub fn begin_in_order(&mut self, latest: Latest<L>, first: TxIndex, log: Option<AccessLog<L>>) {
-        // Before the first transaction there is nothing but the base state.
+        // Below the first transaction there is only the base state.
         let under = self.store.filter(|_| first.0 > 0).map(|store| (store, first));
         self.below = Below::Final { latest, under, is_complete: true, log };
     }
 
-    /// What the batch has accessed, up to the end of its last group.
+    /// Returns the accesses of the batch, up to the end of its last group.
     pub fn end_batch(&mut self) -> Option<AccessLog<L>> {
         self.log_mut()?.forget_rest();
         match &mut self.below {
@@ -64,7 +64,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         }
     }
 
-    /// What the private batch has accessed so far, where that is logged.
+    /// Returns the log of the batch's accesses, if there is one.
     pub fn log_mut(&mut self) -> Option<&mut AccessLog<L>> {
         match &mut self.below {
             Below::Snapshot { log, .. } | Below::Final { log, .. } => log.as_mut(),
@@ -72,7 +72,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         }
     }
 
-    /// Transaction `tx` of the private batch leaves `writes`: the next one finds them.
+    /// Keeps the `writes` of transaction `tx` of the batch, for the next one to read.
     pub fn keep(&mut self, tx: TxIndex, writes: &[(L, Entry<L>)]) {
         let (Below::Snapshot { latest, log, .. } | Below::Final { latest, log, .. }) =
             &mut self.below
@@ -87,7 +87,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         }
     }
 
-    /// Reads from the committed prefix below an index, under what is newer.
+    /// Reads from the newer writes, or else from the committed prefix below them.
     pub(super) fn read_prefix(&mut self, location: &L) -> Result<(L::Value, Origin), Stopped> {
         if self.is_overtaken() {
             return Err(Stopped);
@@ -97,7 +97,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
             Below::Versions(_) => return Err(Stopped),
             Below::Final { latest, under, log, .. } => (latest, *under, None, log),
             Below::Snapshot { latest, store, snapshot, first, is_second, log } => {
-                // Before the first transaction there is nothing but the base state.
+                // Below the first transaction there is only the base state.
                 let under = (snapshot.0 > 0).then_some((*store, *snapshot));
                 (latest, under, (!*is_second).then_some((*store, *first)), log)
             }

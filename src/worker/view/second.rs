@@ -1,5 +1,4 @@
-//! Runs that end before they have come to anything: those beside another run of the same
-//! transaction, and those on what has changed.
+//! Runs that may end early: runs of a helper, and runs whose reads have changed.
 
 use super::{Below, Stop, Stopped, View};
 use crate::ids::TxIndex;
@@ -8,9 +7,9 @@ use crate::worker::machine::Base;
 use crate::worker::{Interrupt, Point};
 
 impl<L: Location, B: Base<L>, X: Interrupt> View<'_, L, B, X> {
-    /// Forgets the last incarnation and looks at the state below the frontier `reader`, which
-    /// another worker may be running: all of it is final, and the run stops once the frontier moves
-    /// on.
+    /// Drops the last incarnation and moves to the state below the frontier `reader`, which another
+    /// worker may be running. All of that state is final, and the run stops once the frontier
+    /// moves.
     pub fn begin_second(&mut self, reader: TxIndex) {
         self.begin(reader);
         self.is_second = true;
@@ -19,19 +18,19 @@ impl<L: Location, B: Base<L>, X: Interrupt> View<'_, L, B, X> {
         }
     }
 
-    /// Whether what it reads may change before it is final.
+    /// Returns whether the values that the run reads may still change.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) const fn is_speculative(&self) -> bool {
         matches!(self.below, Below::Versions(_)) && !self.is_final
     }
 
-    /// Whether the run goes on beside another one of the same transaction, or of the same batch.
+    /// Returns whether another worker runs the same transaction or batch.
     pub const fn is_second(&self) -> bool {
         self.is_second || matches!(self.below, Below::Snapshot { is_second: true, .. })
     }
 
-    /// Whether the run is of no use any more: something has changed that it has read, or the
-    /// frontier has moved on from it where it goes on beside another one. It stops.
+    /// Stops the run and returns true if its result would be useless: because a value that it has
+    /// read has changed, or because it is a helper's run and the frontier has moved on.
     pub(crate) fn is_overtaken(&mut self) -> bool {
         if let (Below::Versions(store), Some(worker)) = (&self.below, self.worker)
             && !self.is_final

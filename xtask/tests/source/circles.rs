@@ -28,7 +28,7 @@ pub(crate) const CIRCLES: [(&str, &[&str], &str); 16] = [
         "options are defined beside the first command that took them",
     ),
     (
-        "crates/cli/src",
+        "lab/tool/src",
         &["commands/suites/amplify.rs", "commands/suites/statetest.rs"],
         "a case is read by one and run by the other",
     ),
@@ -38,7 +38,7 @@ pub(crate) const CIRCLES: [(&str, &[&str], &str); 16] = [
         "a client is defined beside what it fetches",
     ),
     (
-        "crates/cli/src",
+        "lab/tool/src",
         &["suite/block_test/import.rs", "suite/block_test/mod.rs"],
         "a test is defined beside what imports its blocks",
     ),

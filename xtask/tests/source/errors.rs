@@ -4,13 +4,14 @@
 use crate::architecture::{Source, sources};
 
 /// Sources of the crates that users call or run, and the tests of their errors.
-const CRATES: [(&str, &str); 5] = [
+const CRATES: [(&str, &str); 6] = [
     ("src", "tests"),
     ("crates/chain/src", "crates/chain/tests"),
     // Those of the library are made beside it, those of the tool in its tests.
     ("crates/node/src", "crates/node"),
     ("crates/cli/src", "crates/cli/tests"),
     ("lab/testkit/src", "lab/testkit/src"),
+    ("lab/tool/src", "lab/tool/tests"),
 ];
 
 /// Errors that users do not meet, and why.

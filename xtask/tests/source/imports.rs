@@ -19,7 +19,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
 ];
 
 /// Where Rust of this workspace lies. Each is a crate: its files import each other in no circle.
-const CRATES: [&str; 11] = [
+const CRATES: [&str; 12] = [
     "src",
     "crates/chain/src",
     "crates/cli/src",
@@ -30,6 +30,7 @@ const CRATES: [&str; 11] = [
     "lab/testkit/src",
     "crates/python/src",
     "lab/testkit/toy/src",
+    "lab/tool/src",
     "xtask/src",
 ];
 

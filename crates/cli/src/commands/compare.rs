@@ -2,11 +2,13 @@
 
 use super::{
     explain::{QuestionArgs, Unusable, block_line, explain_file},
-    inputs,
     json::write_line,
     names::Known,
 };
-use crate::explain::{Axis, Question, ratio, words::cost};
+use crate::{
+    explain::{Axis, Question, ratio, words::cost},
+    inputs,
+};
 use braid_evm::{Config, Executor};
 use braid_terminal::{End, Progress, Stop, print_error};
 use braid_testkit::block_file::BlockFile;

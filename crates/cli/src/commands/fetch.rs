@@ -1,6 +1,6 @@
 //! `braid fetch`: record a block of a node.
 
-use super::inputs;
+use crate::inputs;
 use crate::{
     access_list,
     fetch::{self, Client, FetchError, Http, Patience, Recording, Tracer, Wanted},

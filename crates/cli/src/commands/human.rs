@@ -1,11 +1,10 @@
 //! Reports as a table for people.
 
 use super::{
-    inputs,
     report::{BlockReport, Measured, Totals, Verdict},
     run::{Reporter, Setting, Unusable},
 };
-use crate::profile;
+use crate::{inputs, profile};
 use anstyle::{AnsiColor, Style};
 use braid_terminal::{PROFILE, print_error};
 use std::{

@@ -2,12 +2,14 @@
 
 use super::{
     explain::{Unusable, record},
-    inputs,
     json::write_line,
     names::{Known, LinesArgs, NamesArgs},
     page::write,
 };
-use crate::lint::{Finding, Lint, Subject, sarif, words};
+use crate::{
+    inputs,
+    lint::{Finding, Lint, Subject, sarif, words},
+};
 use alloy_primitives::{Address, KECCAK256_EMPTY};
 use braid_terminal::{End, Progress, Stop, print_error};
 use braid_testkit::block_file::BlockFile;

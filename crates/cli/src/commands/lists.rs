@@ -1,7 +1,10 @@
 //! Access lists that `braid run` reads or writes.
 
-use super::{inputs, report::ListReport};
-use crate::access_list::{self, ListFileError};
+use super::report::ListReport;
+use crate::{
+    access_list::{self, ListFileError},
+    inputs,
+};
 use braid_evm::{AccessList, AccessListError};
 use braid_terminal::Stop;
 use braid_testkit::block_file::STANDARD_STREAM;

@@ -1,6 +1,4 @@
-//! The commands of the `braid` tool.
-//!
-//! `t8n` ends with geth's exit codes, every other command with those of [`End`].
+//! The commands of the `braid` tool. They end with the exit codes of [`End`].
 
 mod bench;
 mod compare;
@@ -8,7 +6,6 @@ mod explain;
 mod fetch;
 mod generate;
 mod human;
-mod inputs;
 mod json;
 mod lint;
 mod lists;
@@ -17,11 +14,7 @@ mod names;
 mod page;
 mod report;
 mod run;
-mod shards;
-mod sim;
-mod suites;
 mod survey;
-mod t8n;
 mod trace;
 
 use braid_terminal::{COLUMNS, CompletionsArgs, End, completions, exit_code, man, parse};
@@ -52,13 +45,6 @@ enum Command {
     Gen(generate::GenerateArgs),
     Fetch(fetch::FetchArgs),
     Bench(bench::BenchArgs),
-    Sim(sim::SimArgs),
-    Shards(shards::ShardsArgs),
-    #[command(visible_alias = "stest")]
-    Statetest(suites::StateTestArgs),
-    #[command(visible_aliases = ["btest", "blockchaintest"])]
-    Blocktest(suites::BlockTestArgs),
-    T8n(Box<t8n::T8nArgs>),
     Completions(CompletionsArgs),
     /// Print the manual page, in roff: braid man > braid.1
     Man,
@@ -85,11 +71,6 @@ pub fn main() -> ExitCode {
 #[must_use]
 pub fn main_of(arguments: Vec<OsString>) -> u8 {
     let given = arguments.get(1..).unwrap_or_default();
-    if given == ["-v"] {
-        // How tools that drive geth's `evm` find out what they have before them.
-        println!("evm version {} (braid)", env!("CARGO_PKG_VERSION"));
-        return End::Right.code();
-    }
     if given.is_empty() && io::stderr().is_terminal() {
         let _ = anstream::stderr().lock().write_all(TRY.as_bytes());
         return End::BadInput.code();
@@ -109,11 +90,6 @@ pub fn main_of(arguments: Vec<OsString>) -> u8 {
         Command::Gen(args) => generate::generate(&args),
         Command::Fetch(args) => fetch::fetch(&args),
         Command::Bench(args) => bench::bench(&args),
-        Command::Sim(args) => sim::simulate(&args),
-        Command::Shards(args) => shards::shards(&args),
-        Command::Statetest(args) => suites::statetest(&args),
-        Command::Blocktest(args) => suites::blocktest(&args),
-        Command::T8n(args) => t8n::t8n(&args),
         Command::Completions(args) => completions(Cli::command(), &args),
         Command::Man => man(Cli::command()),
     };

@@ -2,12 +2,12 @@
 
 use super::{
     explain::{Explained, QuestionArgs, Unusable, block_line, explain_file, measure, whole},
-    inputs,
     json::write_line,
     names::Known,
 };
 use crate::{
     explain::{Graph, Question, WORKERS, WhatIf},
+    inputs,
     page::{self, BlockPage, Timeline},
 };
 use braid_evm::{Config, Executor};

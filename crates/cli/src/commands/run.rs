@@ -2,13 +2,12 @@
 
 use super::{
     human::Human,
-    inputs,
     json::Json,
     lists::Lists,
     measure::{Ran, Subject, run_block},
     report::{BlockReport, Totals},
 };
-use crate::{access_list::ListFileError, bench::Timing};
+use crate::{access_list::ListFileError, bench::Timing, inputs};
 use braid_evm::{Config, Executor, Mode};
 use braid_terminal::{End, PolicyArg, Progress, Stop};
 use braid_testkit::block_file::{BlockFileError, BlockFileErrorKind};

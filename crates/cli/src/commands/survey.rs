@@ -2,14 +2,13 @@
 
 use super::{
     explain::{ClockArgs, Explained, Unusable, explain_file},
-    inputs,
     json::write_line,
     names::Known,
     page::{check_writable, write},
 };
 use crate::{
     explain::{Axis, Graph, Question, WhatIf},
-    page,
+    inputs, page,
     survey::{
         BlockRow, FailedRow, Gathering, Group, Origin, Reached, Row, Survey, csv, steps, words,
     },

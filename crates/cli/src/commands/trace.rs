@@ -1,7 +1,7 @@
 //! `braid trace`: what one transaction of a block did, in geth's formats.
 
-use super::inputs;
 use crate::checks::{Results, first_mismatch};
+use crate::inputs;
 use alloy_rpc_types_trace::geth::{CallFrame, DefaultFrame, PreStateFrame};
 use braid_evm::{Block, BlockOutput, Config, Executor, TxIndex};
 use braid_terminal::{End, Stop, print_error, workers_from, working};

@@ -2,7 +2,7 @@
 
 use crate::{
     bench::{BenchError, Latency},
-    commands::inputs,
+    inputs,
 };
 use braid_terminal::{End, Stop};
 use braid_testkit::{

@@ -8,8 +8,11 @@ pub(super) use subject::{
     ClockArgs, Explained, QuestionArgs, Reached, Unusable, explain_file, measure, record,
 };
 
-use super::{inputs, names::Known};
-use crate::explain::{Question, Totals};
+use super::names::Known;
+use crate::{
+    explain::{Question, Totals},
+    inputs,
+};
 use braid_evm::{Config, Executor};
 use braid_terminal::{End, Progress, Stop};
 use clap::Args;

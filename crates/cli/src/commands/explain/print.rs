@@ -1,12 +1,13 @@
 //! How `braid explain` prints what it found.
 
 use super::{Explained, Reached, Unusable};
-use crate::commands::{
+use crate::{
+    commands::json::{StretchLine, write_line},
+    explain::{
+        Axis, Costly, OnWorkers, Question, Totals, json::BlockFields, json::CostlyFields, ratio,
+        words,
+    },
     inputs,
-    json::{StretchLine, write_line},
-};
-use crate::explain::{
-    Axis, Costly, OnWorkers, Question, Totals, json::BlockFields, json::CostlyFields, ratio, words,
 };
 use anstyle::Style;
 use braid_terminal::{print_error, wrapped};

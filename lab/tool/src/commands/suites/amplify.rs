@@ -1,4 +1,4 @@
-//! `braid statetest --amplify`.
+//! `braid-lab statetest --amplify`.
 
 use super::{
     Place, Suite, run_all,

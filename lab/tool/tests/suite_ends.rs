@@ -4,7 +4,7 @@ use crate::support::vectors;
 use serde_json::{Value, json};
 use std::{fs, process::Command};
 
-/// Code and output of `braid blocktest` on a test of one block that ends as `post` says.
+/// Code and output of `braid-lab blocktest` on a test of one block that ends as `post` says.
 fn ended(test: &Value, post: Value) -> (Option<i32>, String) {
     let mut tests = test.clone();
     for (_, test) in tests.as_object_mut().expect("tests") {
@@ -13,7 +13,7 @@ fn ended(test: &Value, post: Value) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("test.json");
     fs::write(&file, tests.to_string()).expect("written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_braid-lab"));
     let output = command.arg("blocktest").arg(&file).output().expect("it starts");
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(text).expect("text"))

@@ -1,4 +1,4 @@
-//! `braid statetest` and `braid blocktest`: the official suites through the parallel executor.
+//! `braid-lab statetest` and `braid-lab blocktest`: the official suites through the parallel executor.
 
 mod amplify;
 mod blocktest;
@@ -73,8 +73,8 @@ fn run_all<S: Suite>(suite: &mut S, paths: &[PathBuf], settings: &Settings) -> R
                     .to_owned()
             }
             others => format!(
-                "found no test of this kind, {others} of other kinds; run those with braid statetest \
-                 or braid blocktest"
+                "found no test of this kind, {others} of other kinds; run those with braid-lab statetest \
+                 or braid-lab blocktest"
             ),
         }));
     }

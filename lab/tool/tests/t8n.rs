@@ -1,4 +1,4 @@
-//! `braid t8n` from outside.
+//! `braid-lab t8n` from outside.
 //!
 //! 1. Streams and files give the same; numbers of workers and policies make no difference.
 //! 2. Secret keys, signatures and RLP are three ways to say the same.
@@ -52,7 +52,7 @@ fn input(fork: &str) -> Value {
 
 /// Runs the tool on streams.
 fn run(input: &Value, arguments: &[&str]) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_braid"))
+    let mut child = Command::new(env!("CARGO_BIN_EXE_braid-lab"))
         .args(["t8n", "--input.alloc=stdin", "--input.env=stdin", "--input.txs=stdin"])
         .args(["--output.alloc=stdout", "--output.result=stdout", "--output.body=stdout"])
         .args(arguments)
@@ -88,7 +88,7 @@ fn streams_files_workers_and_policies_make_no_difference() {
     for name in ["alloc", "env", "txs"] {
         fs::write(path(&format!("{name}.json")), input[name].to_string()).expect("writes");
     }
-    let status = Command::new(env!("CARGO_BIN_EXE_braid"))
+    let status = Command::new(env!("CARGO_BIN_EXE_braid-lab"))
         .args(["t8n", "--state.fork", "Cancun", "--state.chainid", "1", "--state.reward", "-1"])
         .args(["--input.alloc", &path("alloc.json"), "--input.env", &path("env.json")])
         .args(["--input.txs", &path("txs.json"), "--output.basedir", &path("made/here")])
@@ -196,7 +196,7 @@ fn failures_have_the_exit_codes_of_geth() {
         code(&good, &["--state.fork", "Cancun", "--output.basedir", "/dev/null/x"]),
         Some(11)
     );
-    let missing = Command::new(env!("CARGO_BIN_EXE_braid"))
+    let missing = Command::new(env!("CARGO_BIN_EXE_braid-lab"))
         .args(["t8n", "--input.alloc", "/nowhere/alloc.json"])
         .output()
         .expect("the tool starts");
@@ -259,17 +259,17 @@ fn blob_parameters_can_be_given() {
 
 #[test]
 fn tools_that_drive_geth_recognise_it() {
-    let braid = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_braid")).args(arguments).output();
+    let lab = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_braid-lab")).args(arguments).output();
         let output = output.expect("the tool starts");
         assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}");
         String::from_utf8(output.stdout).expect("text")
     };
-    assert!(braid(&["-v"]).starts_with("evm version "));
-    let help = braid(&["t8n", "--help"]);
+    assert!(lab(&["-v"]).starts_with("evm version "));
+    let help = lab(&["t8n", "--help"]);
     for fork in ["Frontier", "ConstantinopleFix", "Merge", "Shanghai", "Cancun", "Prague", "Osaka"]
     {
         assert!(help.contains(fork), "{fork}");
     }
-    assert!(Path::new(env!("CARGO_BIN_EXE_braid")).exists());
+    assert!(Path::new(env!("CARGO_BIN_EXE_braid-lab")).exists());
 }

@@ -1,7 +1,7 @@
-//! Access lists (EIP-7928) in transition tools and block tests: a block of Amsterdam that `braid t8n` makes, as a block
+//! Access lists (EIP-7928) in transition tools and block tests: a block of Amsterdam that `braid-lab t8n` makes, as a block
 //! test of our own making, because no official one with lists is at hand.
 //!
-//! 1. The list that comes out of `braid t8n` has each change at its index, and the hash that it says.
+//! 1. The list that comes out of `braid-lab t8n` has each change at its index, and the hash that it says.
 //! 2. With its list - field by field, as RLP, in `rlp_decoded`, or not at all - the block passes.
 //! 3. A list that is wrong is refused, by the name that the test has for it.
 
@@ -13,9 +13,9 @@ use alloy_eip7928::{AccountChanges, BlockAccessIndex, NonceChange, bal::Bal};
 use alloy_eips::{eip2935, eip4788, eip4895::Withdrawals, eip7002, eip7251};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, address, b256};
 use alloy_rlp::Decodable;
-use braid_cli::suite::{Verdict, block_test};
-use braid_cli::t8n::{Input, Options, to_json, transition};
 use braid_evm::{Config, Executor, Forced, Policy};
+use braid_lab::suite::{Verdict, block_test};
+use braid_lab::t8n::{Input, Options, to_json, transition};
 use braid_testkit::code::Code;
 use braid_testkit::state_root::{PlainAccount, PlainState};
 use revm::bytecode::{Bytecode, opcode};
@@ -95,7 +95,7 @@ fn genesis() -> Header {
     }
 }
 
-/// What `braid t8n` makes of the calls, in `fork`.
+/// What `braid-lab t8n` makes of the calls, in `fork`.
 fn transitioned(fork: &str) -> Value {
     let transactions: Vec<Envelope> = (0..CALLS).map(call).collect();
     let input = Input {

@@ -1,4 +1,4 @@
-//! `braid t8n`: a stateless transition between files or streams.
+//! `braid-lab t8n`: a stateless transition between files or streams.
 
 use crate::t8n::{Failure, FailureKind, Input, Options, fork, to_json, transition};
 use braid_evm::Config;
@@ -15,9 +15,9 @@ use std::{
 
 const EXAMPLES: &str = "\
 Examples:
-  braid t8n --state.fork Prague --input.alloc alloc.json --input.env env.json --input.txs txs.json
-  braid t8n --state.fork Cancun --input.alloc stdin --input.env stdin --input.txs stdin \\
-            --output.alloc stdout --output.result stdout --output.body stdout < input.json
+  braid-lab t8n --state.fork Prague --input.alloc alloc.json --input.env env.json --input.txs txs.json
+  braid-lab t8n --state.fork Cancun --input.alloc stdin --input.env stdin --input.txs stdin \\
+                --output.alloc stdout --output.result stdout --output.body stdout < input.json
 
 Exit code: 0 with a result, also if transactions were rejected; 2 if execution failed; 3 for an
 unknown fork or an environment that lacks something; 4 if BLOCKHASH asked for a hash that was not

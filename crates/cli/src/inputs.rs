@@ -16,9 +16,9 @@ use std::{
 /// Seed of the built-in demo chain; any other gives a chain as good.
 const DEMO_SEED: u64 = 1;
 
-/// A block that is to be run.
+/// A block to run, named by an argument.
 #[derive(Debug)]
-pub(super) enum Input {
+pub enum Input {
     /// It lies in a file; `-` is standard input.
     File(PathBuf),
     /// It was generated.
@@ -34,7 +34,8 @@ pub(super) enum Input {
 
 impl Input {
     /// The name that reports use.
-    pub(super) fn name(&self) -> String {
+    #[must_use]
+    pub fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Generated { name, .. } => name.clone(),
@@ -43,14 +44,20 @@ impl Input {
     }
 
     /// The state witness beside the block file, if there is one.
-    pub(super) fn witness(&self) -> Result<Option<Witness>, BlockFileError> {
+    ///
+    /// # Errors
+    /// There is one, and it cannot be read.
+    pub fn witness(&self) -> Result<Option<Witness>, BlockFileError> {
         let Self::File(path) = self else { return Ok(None) };
         let witness = state_root::path_beside(path).map(|beside| Witness::read(&beside));
         witness.transpose().map_err(|error| BlockFileError::new(self.name(), error))
     }
 
     /// The block file, read if it has to be.
-    pub(super) fn load(self) -> Result<BlockFile, BlockFileError> {
+    ///
+    /// # Errors
+    /// It cannot be read, or is no block file.
+    pub fn load(self) -> Result<BlockFile, BlockFileError> {
         match self {
             Self::File(path) => BlockFile::read(&path),
             Self::Generated { file, .. } => Ok(*file),
@@ -59,8 +66,9 @@ impl Input {
     }
 }
 
-/// The last part of a path, without what all block files end in.
-pub(super) fn short(file: &str) -> String {
+/// The last part of the path `file`, without the endings of block files.
+#[must_use]
+pub fn short(file: &str) -> String {
     let name = Path::new(file).file_name().map_or(file.into(), |name| name.to_string_lossy());
     let ends = [".json.zst", ".json.gz", ".json"];
     let name = ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
@@ -69,7 +77,10 @@ pub(super) fn short(file: &str) -> String {
 
 /// What `paths` stand for: files as they are, folders as the block files in them, sorted by name;
 /// nothing at all as the demo chain.
-pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<Input>, workload::WorkloadError> {
+///
+/// # Errors
+/// The demo chain cannot be generated. A path that cannot be read is an [`Input::Unreadable`].
+pub fn expand(paths: &[PathBuf]) -> Result<Vec<Input>, workload::WorkloadError> {
     if paths.is_empty() {
         let chain = workload::demo(DEMO_SEED)?;
         let named = chain.into_iter().enumerate().map(|(index, file)| Input::Generated {

@@ -1,17 +1,13 @@
-//! `braid sim` from outside: what it prints, and how it ends.
+//! `braid-lab sim` from outside: what it prints, and how it ends.
 
+use crate::invoke::lab;
 use serde_json::Value;
-use std::process::{Command, Output};
+use std::path::Path;
 
-/// Runs the tool and asserts its exit code.
+/// Runs `braid-lab sim` and asserts its exit code.
 #[track_caller]
 fn sim(arguments: &[&str], code: i32) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
-    let output: Output = command.arg("sim").args(arguments).output().expect("the tool starts");
-    let text = String::from_utf8(output.stdout).expect("text");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}{error}");
-    text + &error
+    lab(Path::new("."), &[&["sim"], arguments].concat(), code)
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `braid blocktest`.
+//! `braid-lab blocktest`.
 
 use super::{Place, Suite, run_all, settings::Settings, statetest::words, tally::Tally};
 use crate::suite::{
@@ -14,9 +14,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
-  braid blocktest tests/BlockchainTests
-  braid blocktest --keep-going --json ethereum-tests.tar.gz | tail -1
-  braid blocktest --workers 3 --policy force-speculative --filter bcStateTests tests.tar.gz
+  braid-lab blocktest tests/BlockchainTests
+  braid-lab blocktest --keep-going --json ethereum-tests.tar.gz | tail -1
+  braid-lab blocktest --workers 3 --policy force-speculative --filter bcStateTests tests.tar.gz
 
 Exit code: 0 if all tests pass, 1 if one fails, 2 if there is none or a file cannot be used.";
 

@@ -1,7 +1,9 @@
-//! `braid shards`: blocks on shards of accounts over a simulated network, with what crosses shards.
+//! `braid-lab shards`: blocks on shards of accounts over a simulated network, with what crosses shards.
 
-use super::inputs::{self, Input};
-use crate::checks::{Results, first_mismatch};
+use braid_cli::{
+    checks::{Results, first_mismatch},
+    inputs::{self, Input},
+};
 use braid_shards::{
     Agreed, Figures, Options, Placement, Traffic,
     evm::{EvmKey, compare, hash, record},
@@ -24,11 +26,11 @@ use std::{
 
 const EXAMPLES: &str = "\
 Examples:
-  braid shards                                    the built-in chain on 2 to 64 shards
-  braid shards blocks/ --shards 4,16              block files of a folder
-  braid shards block.json.zst --placement fitted  accounts placed for this very block
-  braid shards --seeds 100 --first-seed 1000      more runs with faults, other seeds
-  braid shards --json | jq 'select(.ok | not)'
+  braid-lab shards                                    the built-in chain on 2 to 64 shards
+  braid-lab shards blocks/ --shards 4,16              block files of a folder
+  braid-lab shards block.json.zst --placement fitted  accounts placed for this very block
+  braid-lab shards --seeds 100 --first-seed 1000      more runs with faults, other seeds
+  braid-lab shards --json | jq 'select(.ok | not)'
 
 Exit code: 0 if every run equals sequential execution; 1 if one does not, or if a block does not come out
 as its header and file say; 2 if an input cannot be used.";
@@ -255,7 +257,7 @@ fn run(
         let name = placement.to_possible_value()?.get_name().to_owned();
         let (block, window) = (&subject.name, args.window);
         Some(format!(
-            "braid shards {block} --shards {shards} --placement {name} --window {window} \
+            "braid-lab shards {block} --shards {shards} --placement {name} --window {window} \
              --first-seed {} --seeds 1",
             (*seed)?
         ))

@@ -1,4 +1,4 @@
-//! `braid statetest`.
+//! `braid-lab statetest`.
 
 use super::{Place, Suite, amplify, run_all, settings::Settings, tally::Tally};
 use crate::suite::{
@@ -15,10 +15,10 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  braid statetest tests/GeneralStateTests
-  braid statetest --keep-going --json ethereum-tests.tar.gz | tail -1
-  braid statetest --workers 3 --policy force-speculative --fork Cancun tests.tar.gz
-  braid statetest --amplify 4 --sample 20 tests.tar.gz
+  braid-lab statetest tests/GeneralStateTests
+  braid-lab statetest --keep-going --json ethereum-tests.tar.gz | tail -1
+  braid-lab statetest --workers 3 --policy force-speculative --fork Cancun tests.tar.gz
+  braid-lab statetest --amplify 4 --sample 20 tests.tar.gz
 
 Exit code: 0 if all tests pass, 1 if one fails, 2 if there is none or a file cannot be used.";
 

@@ -1,4 +1,4 @@
-//! `braid sim`: random blocks on simulated workers, in an order that a seed decides.
+//! `braid-lab sim`: random blocks on simulated workers, in an order that a seed decides.
 
 use braid_evm::evm_simulator;
 use braid_terminal::{End, Progress, Stop};
@@ -13,13 +13,13 @@ use std::{
 
 const EXAMPLES: &str = "\
 Examples:
-  braid sim                                       2,000 blocks, every kind of fault
-  braid sim --seed 1906 --blocks 1 --steps        replay one, step by step
-  braid sim --workers 3 --faults panic,cancel --blocks 10000
-  braid sim --whole --blocks 10000                parts, lanes and bundle, too
-  braid sim --whole --lists                       blocks with access lists, right and wrong
-  braid sim --whole --declared                    transactions that declare what they access
-  braid sim --json | jq 'select(.ok | not)'
+  braid-lab sim                                       2,000 blocks, every kind of fault
+  braid-lab sim --seed 1906 --blocks 1 --steps        replay one, step by step
+  braid-lab sim --workers 3 --faults panic,cancel --blocks 10000
+  braid-lab sim --whole --blocks 10000                parts, lanes and bundle, too
+  braid-lab sim --whole --lists                       blocks with access lists, right and wrong
+  braid-lab sim --whole --declared                    transactions that declare what they access
+  braid-lab sim --json | jq 'select(.ok | not)'
 
 Exit code: 0 if every block equals sequential execution; 1 if one does not; 2 if an
 option is wrong.";
@@ -74,7 +74,7 @@ impl SimArgs {
 
     /// What replays `seed`.
     fn replay(&self, seed: u64) -> String {
-        let mut command = format!("braid sim --seed {seed} --blocks 1");
+        let mut command = format!("braid-lab sim --seed {seed} --blocks 1");
         if let Some(workers) = self.workers {
             command += &format!(" --workers {workers}");
         }

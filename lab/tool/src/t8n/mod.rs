@@ -1,4 +1,4 @@
-//! `braid t8n`: a stateless transition, as geth's `evm t8n` and the executable specification
+//! `braid-lab t8n`: a stateless transition, as geth's `evm t8n` and the executable specification
 //! (`ethereum-spec-evm t8n`) speak it.
 //!
 //! State, environment and transactions go in as JSON; the state after them and what a header says

@@ -34,7 +34,7 @@ fn size() -> Size {
 
 /// What the tool prints with `--json`: the lines, and the last one.
 fn run(arguments: &[&str], suites: &Path) -> (Vec<Value>, Value) {
-    let tool = std::env::var_os("BRAID_TOOL").unwrap_or(env!("CARGO_BIN_EXE_braid").into());
+    let tool = std::env::var_os("BRAID_TOOL").unwrap_or(env!("CARGO_BIN_EXE_braid-lab").into());
     let mut command = Command::new(tool);
     command.args(arguments).args(["--json", "--keep-going"]).arg(suites);
     let output = command.output().expect("the tool starts");
@@ -46,7 +46,7 @@ fn run(arguments: &[&str], suites: &Path) -> (Vec<Value>, Value) {
     assert_eq!(total["total"], true, "{arguments:?}: {complaint}");
     let code = if total["failed"] == 0 { 0 } else { 1 };
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {complaint}");
-    println!("braid {}: {total}", arguments.join(" "));
+    println!("braid-lab {}: {total}", arguments.join(" "));
     (lines, total)
 }
 

@@ -1,8 +1,9 @@
-//! `braid shards` from outside: what it prints, and how it ends.
+//! `braid-lab shards` from outside: what it prints, and how it ends.
 
-use crate::invoke::tool;
-use serde_json::Value;
-use std::path::Path;
+use crate::invoke::lab;
+use braid_testkit::{hostile::files::good_file, workload::Workload};
+use serde_json::{Value, json};
+use std::{fs, path::Path};
 
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
@@ -11,7 +12,7 @@ fn lines(text: &str) -> Vec<Value> {
 #[test]
 fn figures_add_up_and_a_better_placement_crosses_less() {
     let here = Path::new(".");
-    let text = tool(here, &["shards", "--shards", "2,8", "--seeds", "1", "--json"], 0);
+    let text = lab(here, &["shards", "--shards", "2,8", "--seeds", "1", "--json"], 0);
     let all = lines(&text);
     let (totals, blocks): (Vec<&Value>, Vec<&Value>) =
         all.iter().partition(|line| line["total"] == true);
@@ -40,15 +41,29 @@ fn figures_add_up_and_a_better_placement_crosses_less() {
 fn the_same_call_prints_the_same() {
     let arguments = ["shards", "--shards", "3", "--placement", "hash", "--first-seed", "9"];
     let here = Path::new(".");
-    let text = tool(here, &arguments, 0);
+    let text = lab(here, &arguments, 0);
     assert!(text.ends_with("every run equals sequential execution\n"), "{text}");
-    assert_eq!(text, tool(here, &arguments, 0));
+    assert_eq!(text, lab(here, &arguments, 0));
 }
 
 #[test]
 fn wrong_inputs_end_with_2() {
     let here = Path::new(".");
-    assert!(tool(here, &["shards", "no-such-file.json"], 2).contains("no-such-file.json"));
-    tool(here, &["shards", "--shards", "0"], 2);
-    assert!(tool(here, &["shards", "--help"], 0).contains("Examples:"));
+    assert!(lab(here, &["shards", "no-such-file.json"], 2).contains("no-such-file.json"));
+    lab(here, &["shards", "--shards", "0"], 2);
+    assert!(lab(here, &["shards", "--help"], 0).contains("Examples:"));
+}
+
+#[test]
+fn a_block_that_differs_from_its_file_ends_with_1() {
+    let file = good_file(Workload::Transfers, 8, 0).expect("generates");
+    let folder = tempfile::tempdir().expect("a folder");
+    let good = serde_json::to_value(&file).expect("serialises");
+    let mut told = good.clone();
+    told["expected"] = json!({ "gasUsed": 1 });
+    for (block, code) in [(&good, 0), (&told, 1)] {
+        fs::write(folder.path().join("block.json"), block.to_string()).expect("writes");
+        let said = lab(folder.path(), &["shards", "--shards", "2", "block.json"], code);
+        assert_eq!(said.contains("block file: gasUsed: "), code == 1, "{said}");
+    }
 }

@@ -1,0 +1,16 @@
+//! The tool `braid-lab` from outside and its parts, in one program: each program links revm again.
+
+#[path = "../../../crates/cli/tests/support/help.rs"]
+mod help;
+mod invoke;
+mod output;
+mod shards;
+mod shell;
+mod sim;
+mod suite_ends;
+mod suite_formats;
+mod suite_lists;
+mod suites;
+#[path = "../../../crates/cli/tests/support/mod.rs"]
+mod support;
+mod t8n;
