@@ -7,7 +7,7 @@ const TOOL: &str = env!("CARGO_BIN_EXE_braid");
 #[test]
 fn every_help_fits_a_terminal() {
     let checked = help_fits(TOOL, &[]);
-    assert!(checked > 20, "only {checked} commands");
+    assert!(checked > 15, "only {checked} commands");
 }
 
 #[test]
@@ -19,6 +19,6 @@ fn every_command_is_named() {
         for command in &commands {
             assert!(text.contains(command), "{command}: {}", &text[..80]);
         }
-        assert!(text.contains("emit-bal"), "{}", &text[..80]);
+        assert!(text.contains("sarif"), "{}", &text[..80]);
     }
 }
