@@ -47,6 +47,28 @@ fn the_same_call_prints_the_same() {
 }
 
 #[test]
+fn the_commands_of_the_page_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let blocks = folder.path().join("blocks");
+    let file = good_file(Workload::Transfers, 8, 0).expect("generates");
+    let text = serde_json::to_string(&file).expect("serialises");
+    fs::create_dir(&blocks)
+        .and_then(|()| fs::write(blocks.join("block.json"), text))
+        .expect("writes");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/SHARDS.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let shell = page.split("```sh\n").skip(1).filter_map(|part| part.split("```").next());
+    let commands = shell.flat_map(str::lines).filter_map(|line| line.strip_prefix("braid-lab "));
+    let mut ran = 0;
+    for command in commands.map(|line| line.split('#').next().unwrap_or_default()) {
+        let arguments: Vec<&str> = command.split_whitespace().collect();
+        assert!(!lab(folder.path(), &arguments, 0).trim().is_empty(), "{command}");
+        ran += 1;
+    }
+    assert_eq!(ran, 2);
+}
+
+#[test]
 fn wrong_inputs_end_with_2() {
     let here = Path::new(".");
     assert!(lab(here, &["shards", "no-such-file.json"], 2).contains("no-such-file.json"));
