@@ -41,6 +41,8 @@ pub struct WorkerClock {
     workers: u16,
     /// The system's statistics of each started thread, once the thread has its name.
     threads: Vec<File>,
+    /// The names of the executor's threads are this and a number.
+    prefix: &'static str,
 }
 
 /// Start of a block's execution.
@@ -67,13 +69,13 @@ impl WorkerClock {
     /// process.
     #[must_use]
     pub fn new(workers: u16) -> Self {
-        Self { workers, threads: Vec::new() }
+        Self { workers, threads: Vec::new(), prefix: "braid-" }
     }
 
     /// Starts measuring a block, which executes on the calling thread.
     pub fn begin(&mut self) -> Begun {
         if self.threads.len() + 1 < usize::from(self.workers) {
-            self.threads = started();
+            self.threads = started(self.prefix);
         }
         Begun { at: Instant::now(), busy: self.busy() }
     }
@@ -96,12 +98,12 @@ impl WorkerClock {
     }
 }
 
-/// Opens the statistics of each thread that an executor of this process has started. Empty if the
-/// system does not report them.
-fn started() -> Vec<File> {
+/// Opens the statistics of each thread of this process whose name is `prefix` and a number. Empty if
+/// the system does not report them.
+fn started(prefix: &str) -> Vec<File> {
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let is_worker = |name: &str| {
-        let number = name.trim().strip_prefix("braid-");
+        let number = name.trim().strip_prefix(prefix);
         number.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
     };
     let tasks = tasks.map(|task| task.path());
@@ -143,9 +145,10 @@ mod tests {
             done.send(()).unwrap();
             let _ = gone.recv();
         };
-        let worker = thread::Builder::new().name("braid-61234".to_owned()).spawn(work).unwrap();
+        let worker = thread::Builder::new().name("clock-61234".to_owned()).spawn(work).unwrap();
         wait.recv().unwrap();
-        let mut clock = WorkerClock::new(2);
+        // Executors of other tests have threads in this process, too, which end at any time.
+        let mut clock = WorkerClock { prefix: "clock-", ..WorkerClock::new(2) };
         let begun = clock.begin();
         let other = thread::Builder::new().name("other".to_owned()).spawn(|| spin(3 * WORK));
         go.send(()).unwrap();
