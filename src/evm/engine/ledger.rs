@@ -344,8 +344,11 @@ impl EvmLedger {
     /// Commits the next transaction, `tx`, whose result and gas are recorded elsewhere. `left` has
     /// its own changes, if they are not combined with others.
     pub(in crate::evm) fn commit_left(&mut self, tx: TxIndex, mut left: Option<Arc<TxOutput>>) {
-        if let Some(left) = left.as_mut().and_then(Arc::get_mut) {
-            self.fill_in(&mut left.changes);
+        if let Some(left) = &mut left {
+            let Some(only) = Arc::get_mut(left) else {
+                unreachable!("the output is shared only after its commit")
+            };
+            self.fill_in(&mut only.changes);
         }
         self.push(tx, Ok(left));
     }

@@ -207,9 +207,10 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         if self.is_streamed {
             return ledger.commit(tx, output);
         }
-        if let Some(only) = Arc::get_mut(&mut output) {
-            ledger.keep(tx, core::mem::take(&mut only.kept));
-        }
+        let Some(only) = Arc::get_mut(&mut output) else {
+            unreachable!("the output is shared only after its commit")
+        };
+        ledger.keep(tx, only.kept.take());
         ledger.note_work(tx, output.work);
         ledger.add_gas(tx, output.result.gas());
         if let Some(tx) = self.block_context.block.transactions.get(tx.position()) {

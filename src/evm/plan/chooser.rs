@@ -155,10 +155,9 @@ impl StrategyChooser {
         (least, mut seen, totals): (u32, Seen, Totals),
     ) {
         let stretch = (block, outcome.first..outcome.next);
-        let found = match self.features.policy {
-            Policy::Auto | Policy::InOrder if !self.features.decides() => Found::default(),
-            _ => self.find(stretch, choice.strategy, totals),
-        };
+        let is_asked = self.features.decides() || matches!(self.features.policy, Policy::Forced(_));
+        let found =
+            if is_asked { self.find(stretch, choice.strategy, totals) } else { Found::default() };
         self.progress.learn(self.features.policy, choice, &outcome, found);
         if choice.strategy != Strategy::InOrder {
             self.workers = self.workers.max(choice.workers);
