@@ -247,8 +247,8 @@ impl<S: StateStore> Node<S> {
     }
 }
 
-/// Reads the accounts of those of the pool's senders that a block has changed. Other accounts are
-/// not read: reading an account with code would read the whole code.
+/// Reads the accounts of pool senders that a block has changed. Other accounts are not read:
+/// reading an account with code would read the whole code.
 fn changed_senders<D: DatabaseRef>(
     pool: &PoolHandle,
     state: &D,

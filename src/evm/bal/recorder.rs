@@ -119,7 +119,7 @@ struct Taking<'j> {
 }
 
 impl Taking<'_> {
-    /// Adds those of `all` that the transaction accessed. Consecutive accesses often share an
+    /// Adds the accesses in `all` that the transaction made. Consecutive ones often share an
     /// account.
     fn add(&mut self, all: impl Iterator<Item = Access>) {
         let Self { state, transaction, accesses } = self;

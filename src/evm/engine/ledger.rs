@@ -107,8 +107,8 @@ impl EvmLedger {
         }
     }
 
-    /// Outputs of those of `transactions` that the ledger has. Most have none, because their
-    /// changes were combined with those of others.
+    /// Iterates over the outputs of `transactions` that are in the ledger. Most transactions have
+    /// none, because their changes were combined with later ones.
     pub(in crate::evm) fn left_of(
         &self,
         transactions: Range<usize>,
@@ -117,7 +117,7 @@ impl EvmLedger {
         outcomes.filter_map(|(tx, outcome)| Some((tx, outcome.as_ref().ok()?.as_ref()?)))
     }
 
-    /// Outcomes of those of `transactions` that the ledger has.
+    /// Iterates over the outcomes of `transactions` that are in the ledger.
     fn outcomes_of(
         &self,
         transactions: Range<usize>,

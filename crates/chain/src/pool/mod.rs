@@ -129,8 +129,8 @@ impl PoolHandle {
         self.lock().next_nonce(sender)
     }
 
-    /// Returns those of `accounts` that have transactions in the pool. [`Pool::applied`] needs only
-    /// these, and ignores all others.
+    /// Returns the `accounts` that have transactions in the pool. [`Pool::applied`] needs only these,
+    /// and ignores all others.
     #[must_use]
     pub fn senders_among<'a>(
         &self,

@@ -54,8 +54,7 @@ pub(super) fn least(folder: &Path) -> io::Result<u64> {
 }
 
 /// Locks the store in `folder`, and creates folder and file if needed. Must be called before any
-/// other file is read: opening a store repairs files, and could otherwise change those of a store
-/// in use.
+/// other file is read: opening a store repairs its files, also while another process uses them.
 pub(super) fn hold(folder: &Path) -> io::Result<Arc<Held>> {
     fs::create_dir_all(folder)?;
     let mut options = OpenOptions::new();

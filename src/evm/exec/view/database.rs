@@ -1,7 +1,7 @@
 //! Implementation of revm's `Database` for the view.
 
 use super::{BaseSlots, EvmView};
-use crate::evm::exec::location::{Code, EvmLocation, EvmValue};
+use crate::evm::exec::location::{Account, Code, EvmLocation, EvmValue};
 use crate::evm::exec::stopped::ViewStopped;
 use crate::evm::mutants::is_evm_mutant;
 use crate::mv::Origin;
@@ -79,9 +79,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
     }
 }
 
-/// The account as each transaction loads it: see
-/// [`Account::has_code`](super::super::location::Account).
+/// The account as each transaction loads it: see [`Account::has_code`].
 fn as_loaded(info: AccountInfo) -> AccountInfo {
-    let code = if info.is_empty_code_hash() { None } else { info.code };
-    AccountInfo { code, account_id: None, ..info }
+    Account::of(&info).without_code().unwrap_or(AccountInfo { account_id: None, ..info })
 }
