@@ -294,7 +294,8 @@ pub trait Ledger: Send {
     /// Commits `txs`, whose result is `group`.
     fn commit_group(&mut self, txs: Chunk, group: Self::Group);
 
-    /// Iterates, in block order, over the records of transactions in `txs` that committed in groups.
+    /// Iterates, in block order, over the records of those transactions in `txs` that committed in
+    /// groups.
     /// The record of several neighbours may be stored with the last of them.
     fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &Self::Left)>;
 }
