@@ -358,6 +358,11 @@ fn seeded_bugs_are_noticed() {
     }
 }
 
+/// A transaction of the first sender with this nonce.
+fn short_at(nonce: u64) -> Arc<PoolTransaction> {
+    Short { sender: 0, nonce, max_fee: 9, tip: 9, gas: 0, value: 0, input: 0 }.transaction()
+}
+
 /// Adds a transaction of a sender with sufficient balance.
 fn add(pool: &mut Queues, sender: u8, nonce: u64, (max_fee, tip): (u128, u128)) {
     let tx = Short { sender, nonce, max_fee, tip, gas: 0, value: 0, input: 0 }.transaction();
@@ -384,6 +389,20 @@ fn what_a_block_has_is_not_handed_out_again() {
     let ready = pool.status().ready;
     assert!(ready > 0 && pool.next(1).is_none() && pool.status().ready == ready);
     assert_eq!(next(&mut pool), Some((address(0), 0)));
+}
+
+/// A sender is full if none of its next nonces is missing: after an unwound block, a queue may hold
+/// as many transactions as a sender may have, and lack the first one.
+#[test]
+fn a_queue_that_lacks_its_first_nonce_is_not_full() {
+    let mut pool = Queues::new(limits(), 1, 0);
+    pool.add(short_at(2), account((2, 1_000)), 1).expect("room");
+    (3..6).for_each(|nonce| add(&mut pool, 0, nonce, (9, 9)));
+    let full = pool.would_add(&short_at(6), account((2, 1_000)), 1);
+    assert!(matches!(full, Err(PoolError::SenderFull { .. })), "{full:?}");
+    pool.applied(2, 0, [(address(0), account((0, 1_000)))]);
+    let high = pool.would_add(&short_at(6), account((0, 1_000)), 2);
+    assert!(matches!(high, Err(PoolError::NonceHigh { found: 6, next: 0, .. })), "{high:?}");
 }
 
 /// Transactions that pay more than others, but less than the base fee, fill a pool and are evicted.

@@ -149,7 +149,7 @@ impl Queues {
         let limit = self.config.max_per_sender;
         // This also limits the number of transactions in a queue.
         if found.saturating_sub(next) >= limit && !is_mutant!(self, FarNonceTaken) {
-            let is_full = queue.entries.len() as u64 >= limit;
+            let is_full = queue.gap().saturating_sub(next) >= limit;
             return Err(match is_full && !is_mutant!(self, FullQueueUntold) {
                 true => PoolError::SenderFull { limit },
                 false => PoolError::NonceHigh { found, next, limit },
