@@ -55,9 +55,17 @@ fn of_revision(runner: &mut Runner, folder: &Path, rev: &str) -> Result<PathBuf,
     Ok(built)
 }
 
+/// Both builds have this profile, whatever a revision's manifest says. Older revisions have none of this name.
+const PROFILE: [&str; 3] = [
+    r#"profile.dist.inherits="release""#,
+    r#"profile.dist.lto="thin""#,
+    "profile.dist.codegen-units=1",
+];
+
 /// Builds what lies in `source`, or the working tree, into `target`.
 fn build(runner: &mut Runner, source: Option<&Path>, target: &Path) -> Result<PathBuf, Failed> {
     let mut build = cargo("build --locked --profile dist -p braid-cli");
+    PROFILE.iter().for_each(|setting| _ = build.args(["--config", setting]));
     build.env("CARGO_TARGET_DIR", target);
     if let Some(source) = source {
         build.current_dir(source);
