@@ -1,5 +1,5 @@
-//! Executes a block and takes its access list (EIP-7928), as a node does that builds a block; then
-//! executes it with that list, as a node does that gets both, and with a wrong one.
+//! Executes a block and returns its access list (EIP-7928), as a node does that builds a block;
+//! then executes it with that list, as a node does that receives both, and with a wrong list.
 //!
 //! `cargo run --example access_list`
 
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for number in 0..PAYERS {
         state.insert_account_info(payer(number), AccountInfo::from_balance(U256::from(100)));
     }
-    // It adds one to slot 0.
+    // The code adds one to slot 0.
     let code = Bytecode::new_raw(hex!("600054600101600055").into());
     state.insert_account_info(COUNTER, AccountInfo::default().with_code(code));
     let call =
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let output = Executor::new(config)?.block(block.clone()).database(state.clone()).execute()?;
     let list: AccessList = output.access_list.ok_or("a list was asked for")?;
 
-    // What a builder puts into the header, and what others compare with the one there.
+    // A builder puts this hash into the header, and other nodes compare it with the header's.
     println!("hash {}", list.compute_hash());
     let counter = list.iter().find(|account| account.address == COUNTER).ok_or("it was called")?;
     let [slot] = &counter.storage_changes[..] else { return Err("one slot changes".into()) };
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(slot.changes[0].new_value, U256::ONE);
     println!("{} accounts, slot 0 changes {} times", list.len(), slot.changes.len());
 
-    // Each call needs the one before it, and they run at the same time.
+    // Each call depends on the preceding one, but with the list they run concurrently.
     let mut executor = Executor::new(Config::default())?;
     let with = |list: &AccessList| {
         let access_list = Some(Arc::new(list.clone()));

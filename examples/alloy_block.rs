@@ -1,5 +1,6 @@
-//! Executes a block that a node holds as alloy's block: senders are recovered from the signatures, and the block goes
-//! in as it is. docs/INTEGRATION.md shows the function `execute` as it stands here.
+//! Executes an alloy block, the type in which many nodes hold blocks: senders are recovered from
+//! the signatures, and the block is passed as it is. docs/INTEGRATION.md shows the function
+//! `execute` as it stands here.
 //!
 //! `cargo run --example alloy_block`
 
@@ -34,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         value: U256::from(3),
         ..TxEip1559::default()
     };
-    // These numbers are a signature of some account.
+    // These numbers are a valid signature of some account.
     let signature = Signature::new(U256::ONE, U256::ONE, false);
     let signed: TxEnvelope = Signed::new_unhashed(pay, signature).into();
     let sender = signed.recover_signer()?;

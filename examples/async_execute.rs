@@ -1,5 +1,6 @@
-//! Executes and builds blocks from a tokio runtime: no thread of the runtime waits, and a future that is dropped ends
-//! its block. docs/INTEGRATION.md shows the functions `within` and `build_until` as they stand here.
+//! Executes and builds blocks from a tokio runtime: no thread of the runtime blocks, and dropping a
+//! future cancels its block. docs/INTEGRATION.md shows the functions `within` and `build_until` as
+//! they stand here.
 //!
 //! `cargo run --example async_execute --features tokio`
 
@@ -44,7 +45,7 @@ async fn build_until<S: StateSource + 'static, P: TransactionPool + Send + 'stat
     Ok((pool, built?))
 }
 
-/// A pool of transactions that are all valid.
+/// A pool of valid transactions.
 struct Pool(Vec<TxEnv>);
 
 impl TransactionPool for Pool {
@@ -57,7 +58,7 @@ impl TransactionPool for Pool {
     }
 }
 
-/// A database that takes its time.
+/// A slow database.
 #[derive(Clone)]
 struct Slow(CacheDB<EmptyDB>);
 
@@ -97,7 +98,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         rules: ChainRules { system_calls: false, ..ChainRules::default() },
         ..Block::default()
     };
-    // Its thread and its workers are made once; clones of the handle are one executor.
+    // Creates a thread and the workers once; clones of the handle share the executor.
     let executor = AsyncExecutor::new(Executor::new(Config::default())?)?;
     let minute = Duration::from_secs(60);
     let output = within(minute, &executor, block.clone(), Cloned(state.clone())).await?;

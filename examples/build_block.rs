@@ -1,5 +1,5 @@
-//! Builds a block from transactions, some of them invalid: they are left out, and the rest
-//! goes on as if they had not been there. The same list is rejected when it has to be a block.
+//! Builds a block from transactions, some of them invalid: these are skipped, and the others run as
+//! if they had not been there. In validate mode, the same list of transactions is rejected.
 //!
 //! `cargo run --example build_block`
 
@@ -32,10 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         env: BlockEnv { gas_limit: 5 * 21_000, ..BlockEnv::default() },
         transactions: vec![
             pay(0, 0, 10),
-            pay(1, 1, 10),  // nonce 0 has not come yet
-            pay(2, 0, 500), // more than there is
+            pay(1, 1, 10),  // nonce 0 has not been used yet
+            pay(2, 0, 500), // more than the balance
             pay(1, 0, 10),
-            pay(1, 1, 10), // now its turn has come
+            pay(1, 1, 10), // now the nonce is right
             pay(3, 0, 10),
             pay(0, 1, 10),
             pay(3, 1, 10), // the block is full
@@ -69,7 +69,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(skipped.last(), Some(&(7, full)));
     assert_eq!((output.receipts.len(), output.gas_used), (5, 5 * 21_000));
 
-    // In validate mode, the default, the first of them makes the block invalid.
+    // In validate mode, the default, the first invalid transaction makes the block invalid.
     match Executor::new(Config::default())?.block(block).database(state).execute() {
         Ok(_) => return Err("an invalid block was accepted".into()),
         Err(error) => {

@@ -1,4 +1,4 @@
-//! Makes an executor with choices that come from the command line and from a file.
+//! Configures an executor from the command line and from a file.
 //!
 //! `cargo run --example configure --features serde -- 4`
 

@@ -1,8 +1,8 @@
-//! A database of one's own, with a handle for each worker, and errors of its own.
+//! A custom database, with one handle per worker and its own error type.
 //!
-//! A store like MDBX or RocksDB gives each thread a read transaction: `StateSource::open` is
-//! called on the worker's thread, at its first job. A database that is `Clone + Send + Sync`
-//! needs none of this and goes into `BlockRequest::database` as it is.
+//! A store like MDBX or RocksDB gives each thread a read transaction: `StateSource::open` is called
+//! on the worker's thread, at its first job. A database that is `Clone + Send + Sync` needs none of
+//! this and can be passed to `BlockRequest::database` as it is.
 //!
 //! `cargo run --example custom_database`
 
@@ -18,14 +18,14 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What lies on disk: balances, and a sector that cannot be read.
+/// The data on disk: balances, and a sector that cannot be read.
 struct Disk {
     balances: BTreeMap<Address, U256>,
     bad: Option<Address>,
     opened: AtomicU64,
 }
 
-/// One worker's way to it.
+/// One worker's handle.
 struct Handle(Arc<Disk>);
 
 #[derive(Debug, thiserror::Error)]
@@ -41,12 +41,12 @@ impl DatabaseRef for Handle {
         if self.0.bad == Some(address) {
             return Err(BadSector(address));
         }
-        // `None` says that there is no such account, which is not the same as an empty one.
+        // `None` is an account that does not exist, which differs from an empty one.
         let balance = self.0.balances.get(&address);
         Ok(balance.map(|balance| AccountInfo {
             balance: *balance,
             nonce: 0,
-            // The code itself may stay away: it is asked for by its hash.
+            // The code may be left out: the executor reads it by its hash.
             code_hash: KECCAK_EMPTY,
             code: None,
             account_id: None,
@@ -109,8 +109,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         sound.opened.load(Ordering::Relaxed)
     );
 
-    // The error is the one that a sequential run would meet, at the transaction that it would
-    // meet it in, and what was committed before is there.
+    // The error and its transaction are those of a sequential run, and the error holds the output
+    // that was committed before.
     let error = match executor.block(block()).state(Source(disk(Some(account(123))))).execute() {
         Ok(_) => return Err("the bad sector went unnoticed".into()),
         Err(error) => error,

@@ -1,7 +1,7 @@
-//! A precompile of one's own that reads the state: it tells what an account owns.
+//! A custom precompile that reads the state: it returns the balance of an account.
 //!
-//! Calls run on several threads, and some run more than once or on a state that never comes
-//! about. What counts is that every answer in the result is the one of sequential execution.
+//! Calls run on several threads, and some run more than once or on a state that is later discarded.
+//! The answers in the result are those of sequential execution.
 //!
 //! `cargo run --example custom_precompile`
 
@@ -35,7 +35,8 @@ impl Precompile for BalanceOf {
         if call.input.len() != 20 || call.gas_limit < PRICE {
             return Ok(PrecompileEnd::Failure);
         }
-        // A read that cannot be answered now is passed on: the call will be repeated.
+        // The error of a read must be passed on: if the value is not available yet, the call is
+        // repeated.
         let balance = state.balance(Address::from_slice(call.input))?;
         let output = balance.to_be_bytes::<32>().into();
         Ok(PrecompileEnd::Success { gas_used: PRICE, output })
@@ -52,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for payer in 0..200 {
         state.insert_account_info(account(payer), AccountInfo::from_balance(U256::from(100)));
     }
-    // Payments and questions take turns: question n must see the n payments before it.
+    // Payments and queries alternate: query n must see the n payments before it.
     let transaction = |tx: u64| {
         let builder = TxEnv::builder().caller(account(tx)).gas_limit(50_000);
         if tx.is_multiple_of(2) {

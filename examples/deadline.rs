@@ -1,4 +1,4 @@
-//! Builds a block until a deadline, from a pool that always has one more transaction.
+//! Builds a block until a deadline, from a pool that never runs out of transactions.
 //!
 //! `cargo run --example deadline`
 
@@ -18,7 +18,7 @@ fn payer(number: u64) -> Address {
     Address::from_word(U256::from(0xa000 + number).into())
 }
 
-/// Its payers pay by turns, for ever.
+/// An endless pool, in which the payers pay in turn.
 struct Endless {
     handed_out: u64,
 }
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let token = CancellationToken::when(move || Instant::now() >= deadline);
     let built = executor.block(template).database(state).cancel(token).build(&mut pool)?;
 
-    // What the pool handed out last may not have run: it is not in the block.
+    // The last transactions from the pool may not have run; they are not in the block.
     let transactions = built.block.transactions.len();
     assert_eq!(transactions, built.output.outcomes.len());
     assert!(transactions as u64 <= pool.handed_out);

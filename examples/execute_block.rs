@@ -1,4 +1,4 @@
-//! Executes a block on all cores and looks at what comes out.
+//! Executes a block on all cores and prints the results.
 //!
 //! `cargo run --example execute_block`
 
@@ -21,8 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for payer in 0..PAYERS {
         state.insert_account_info(account(payer), AccountInfo::from_balance(U256::from(100)));
     }
-    // Every account pays the next one, so each transaction but the first touches what the one
-    // before it wrote.
+    // Each account pays the next one, so every transaction but the first depends on the preceding
+    // one.
     let pay = |payer| {
         let to = account((payer + 1) % PAYERS);
         let value = U256::from(payer % 7);
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..Block::default()
     };
 
-    // Its threads outlive the block: keep it for the next one.
+    // The threads outlive the block: keep the executor for the next one.
     let mut executor = Executor::new(Config::default())?;
     let output = executor.block(block).database(state).execute()?;
 

@@ -1,4 +1,4 @@
-//! Executes a block on top of one that is not written yet, and then undoes it.
+//! Executes a block on top of a parent that is not written yet, and then reverts it.
 //!
 //! `cargo run --example parent_bundle`
 
@@ -16,7 +16,7 @@ fn payer(number: u64) -> Address {
     Address::from_word(U256::from(0xa000 + number).into())
 }
 
-/// Each payer pays the shop once more.
+/// Returns a block in which each payer pays the shop once.
 fn block(number: u64) -> Block {
     let pay = |payer_number| {
         let builder = TxEnv::builder().caller(payer(payer_number)).to(SHOP).nonce(number);
@@ -30,7 +30,7 @@ fn block(number: u64) -> Block {
     block
 }
 
-/// What the shop owns after the blocks of `bundle`.
+/// Returns the shop's balance after the blocks of `bundle`.
 fn owned(bundle: &BundleState) -> Option<U256> {
     Some(bundle.account(&SHOP)?.info.as_ref()?.balance)
 }
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut executor = Executor::new(Config::default())?;
     let parent = executor.block(block(0)).database(state.clone()).execute()?.bundle;
 
-    // `state` is still the one before the parent.
+    // `state` is still the state before the parent.
     let (token, mut committed) = (CancellationToken::new(), 0);
     let output = executor
         .block(block(1))
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{committed} payments; the shop owns {:?} wei", owned(&bundle));
     assert_eq!((committed, owned(&bundle)), (100, Some(U256::from(400))));
 
-    // One entry of reverts for each block: the chain goes back by one.
+    // The bundle has reverts for each block, so the last block can be reverted.
     assert_eq!(bundle.reverts.len(), 2);
     bundle.revert(1);
     assert_eq!(owned(&bundle), Some(U256::from(200)));

@@ -1,4 +1,4 @@
-//! Runs a transaction of an executed block again, alone, on the state that it saw, with an inspector.
+//! Runs a transaction of an executed block again, alone, on the state before it, with an inspector.
 //!
 //! `cargo run --example replay_inspector`
 
@@ -16,7 +16,7 @@ use std::error::Error;
 const PAYERS: u64 = 100;
 const COUNTER: Address = Address::repeat_byte(0xc0);
 
-/// Any inspector of revm will do; those of the crate `revm-inspectors` print what geth prints.
+/// Any inspector of revm works; those of the crate `revm-inspectors` produce geth's output.
 #[derive(Default)]
 struct Watch {
     calls: Vec<Address>,
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for number in 0..PAYERS {
         state.insert_account_info(payer(number), AccountInfo::from_balance(U256::from(100)));
     }
-    // It adds one to slot 0.
+    // The code adds one to slot 0.
     let code = Bytecode::new_raw(hex!("600054600101600055").into());
     state.insert_account_info(COUNTER, AccountInfo::default().with_code(code));
     let call =
@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let again = output.replay(TxIndex(42), Cloned(state), Watch::default())?;
     assert_eq!((again.inspector.calls, again.inspector.stores), (vec![COUNTER], 1));
-    // It saw what the 42 transactions before it have left.
+    // The transaction saw the writes of the 42 transactions before it.
     let slot = &again.state[&COUNTER].storage[&U256::ZERO];
     assert_eq!(slot.original_value, U256::from(42));
     println!("transaction 42 {:?}: slot 0 was {}", again.result.gas(), slot.original_value);

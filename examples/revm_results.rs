@@ -1,5 +1,5 @@
-//! Hands what came of a block to code that takes revm's and alloy's types: results, receipts with their blooms, and
-//! the bundle. Neither logs nor output are copied.
+//! Passes the output of a block to code that takes revm's and alloy's types: results, receipts with
+//! their blooms, and the bundle. Neither logs nor output are copied.
 //!
 //! `cargo run --example revm_results`
 
@@ -14,9 +14,9 @@ use revm::primitives::{Address, U256, hex};
 use revm::state::AccountInfo;
 use std::error::Error;
 
-/// It logs once, and returns a word.
+/// A contract that logs once and returns a word.
 const LOGGER: Address = Address::repeat_byte(0xc0);
-/// It reverts.
+/// A contract that reverts.
 const REFUSER: Address = Address::repeat_byte(0xc1);
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -38,7 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let output = Executor::new(Config::default())?.block(block).database(state).execute()?;
 
-    // `take_results` moves the logs out of the receipts. Both are wanted here, so these are a copy.
+    // `take_results` moves the logs out of the receipts. Both are needed here, so the receipts are
+    // copied.
     let receipts = output.receipts.clone();
     let envelopes: Vec<ReceiptEnvelope> = receipts.into_iter().map(Into::into).collect();
     println!("receipts root {}", calculate_receipt_root(&envelopes));

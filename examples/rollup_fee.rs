@@ -1,5 +1,5 @@
-//! A rollup's fee for publishing a transaction, which its sender pays on top of the gas and a vault
-//! gets. The fees of the block meet in one account, and still nothing has to wait for it.
+//! A rollup's fee for publishing a transaction, which its sender pays to a vault on top of the gas.
+//! All fees of the block go to one account without making transactions wait for each other.
 //!
 //! `cargo run --example rollup_fee`
 
@@ -11,10 +11,10 @@ use revm::state::AccountInfo;
 use std::error::Error;
 use std::sync::Arc;
 
-/// Wei for a byte that is zero; others cost four times as much.
+/// Wei per zero byte; other bytes cost four times as much.
 const PER_ZERO: u64 = 10;
 
-/// The fee by the bytes of the call. What a byte costs is known before the block.
+/// A fee by the bytes of the call. The price of a byte is fixed before the block.
 #[derive(Debug)]
 struct PublishingFee {
     per_zero: u64,

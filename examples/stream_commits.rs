@@ -1,5 +1,5 @@
-//! Hears of each transaction as soon as it is committed, in order, while later ones still run,
-//! and ends a block early.
+//! Receives each transaction as soon as it is committed, in order, while later ones still run; then
+//! ends a block early.
 //!
 //! `cargo run --example stream_commits`
 
@@ -31,8 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let block = Arc::new(Block { transactions, rules, ..Block::default() });
     let mut executor = Executor::new(Config::default())?;
 
-    // The callback runs on this thread, with no lock held. It sees the outcome and what
-    // changed: a task that computes the state root could start on it now.
+    // The callback runs on this thread, with no lock held. It receives the outcome and the changes:
+    // a task that computes the state root could already start on them.
     let mut seen = Vec::new();
     let mut received = U256::ZERO;
     let output = executor
@@ -54,8 +54,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(received, U256::from(600));
     assert_eq!(output.receipts.len(), 300);
 
-    // Enough is enough: what was committed stays valid. A commit that was already on its way
-    // may still be in it, so the prefix can be longer than what was heard.
+    // Cancels the block: what was committed stays valid. A commit already in progress may be
+    // included, so the prefix can be longer than what the callback received.
     let stopped = executor
         .block(block)
         .state(Cloned(state))
@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             assert!(matches!(error.at, At::Transaction(tx) if tx.0 >= 50));
             assert!(error.committed.receipts.len() >= 50);
         }
-        // Every transaction may have been committed before the callback was heard.
+        // All transactions may have been committed before the callback cancelled the block.
         Ok(output) => assert_eq!(output.receipts.len(), 300),
     }
     Ok(())

@@ -1,6 +1,6 @@
-//! A node that verifies a block which comes with its access list (EIP-7928), twice: by `Executor`,
-//! and by code that is written against alloy-evm. docs/INTEGRATION.md shows the functions
-//! `verify`, `verify_with_alloy` and `execute_with_alloy` as they stand here.
+//! Verifies a block that comes with its access list (EIP-7928), twice: with `Executor`, and with
+//! code written against alloy-evm. docs/INTEGRATION.md shows the functions `verify`,
+//! `verify_with_alloy` and `execute_with_alloy` as they stand here.
 //!
 //! `cargo run --example verify_block`
 
@@ -83,7 +83,7 @@ fn payer(number: u64) -> Address {
     Address::from_word(U256::from(0xa000 + number).into())
 }
 
-/// A call of the counter as alloy-evm takes it; the signature is not checked here.
+/// Returns a call of the counter in alloy-evm's form; the signature is not checked here.
 fn signed(tx: &TxEnv) -> Recovered<TxEnvelope> {
     let inner =
         TxEip1559 { gas_limit: tx.gas_limit, to: TxKind::Call(COUNTER), ..TxEip1559::default() };
@@ -98,7 +98,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for number in 0..PAYERS {
         state.insert_account_info(payer(number), AccountInfo::from_balance(U256::from(100)));
     }
-    // It adds one to slot 0, so that each call needs the one before it.
+    // The code adds one to slot 0, so that each call depends on the preceding one.
     let code = Bytecode::new_raw(hex!("600054600101600055").into());
     state.insert_account_info(COUNTER, AccountInfo::default().with_code(code));
     let call = |number| {
@@ -149,7 +149,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let without = execute_with_alloy(&factory, input, state.clone())?;
     assert_eq!((without.gas_used, without.receipts), (result.gas_used, result.receipts));
 
-    // Another header's list, and one whose author lies.
+    // A list that does not match the header, and a wrong list.
     println!("{}", with(&list, B256::ZERO).err().ok_or("it is another hash")?);
     let mut wrong: Vec<_> = list.iter().cloned().collect();
     wrong.retain(|account| account.address != COUNTER);

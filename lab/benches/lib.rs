@@ -1,1 +1,1 @@
-//! The programs in `examples` are all of this package.
+//! Empty: this package consists of the programs in `examples`.

@@ -1,6 +1,7 @@
-//! Access lists of blocks (EIP-7928): made by executing the block, and kept in files.
+//! Block access lists (EIP-7928): computed by executing the block, and stored in files.
 //!
-//! A file holds the list in RLP, as the hash in the header is made of it, and nothing else.
+//! A file holds the RLP of the list, the bytes that the hash in the header commits to, and nothing
+//! else.
 
 use alloy_rlp::Encodable as _;
 use braid_evm::{AccessList, Block, BlockError, Config, Executor};
@@ -14,33 +15,33 @@ use std::{
 };
 use thiserror::Error;
 
-/// The most bytes that are read of a file: several times what the gas limit of any block allows.
+/// Maximum size of a list file: several times the list that the gas limit of any block allows.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// What a list's file name has after the block's name.
+/// Suffix of a list's file name, after the name of the block.
 pub const SUFFIX: &str = ".bal.rlp";
 
-/// What to do without a list that can be used.
+/// Advice for a list that is missing or unusable.
 const MAKE: &str = "braid run --emit-bal DIR writes the lists of blocks";
 
-/// Why there is no access list of a block.
+/// Why the access list of a block could not be computed.
 #[derive(Debug, Error)]
 pub enum ListError {
-    /// No executor could be started.
+    /// The executor could not be started.
     #[error("cannot start an executor: {0}")]
     Executor(#[from] io::Error),
-    /// The block does not execute.
+    /// The block is invalid.
     #[error("its access list cannot be made: {0}")]
     Block(#[from] BlockError<Infallible>),
-    /// The executor gave no list although it was asked for one.
+    /// The executor returned no list although one was requested.
     #[error("its access list cannot be made: the executor gives none")]
     Missing,
 }
 
-/// The access list of `block`, which is executed on one worker for that.
+/// Executes `block` on one worker and returns its access list.
 ///
 /// # Errors
-/// [`ListError`]: the block is invalid, most likely.
+/// Returns a [`ListError`]; most likely, the block is invalid.
 pub fn list_of(block: Block, database: FileDatabase) -> Result<AccessList, ListError> {
     let mut config = Config::with_workers(NonZeroU16::MIN);
     config.access_list = true;
@@ -48,7 +49,7 @@ pub fn list_of(block: Block, database: FileDatabase) -> Result<AccessList, ListE
     output.access_list.ok_or(ListError::Missing)
 }
 
-/// `block` with its own access list.
+/// Returns `block` with its own access list.
 ///
 /// # Errors
 /// As [`list_of`].
@@ -57,7 +58,7 @@ pub fn with_its_list(block: Block, database: FileDatabase) -> Result<Block, List
     Ok(Block { access_list: Some(Arc::new(list)), ..block })
 }
 
-/// `block` with its own access list as a hint, which is not trusted.
+/// Returns `block` with its own access list as an untrusted hint.
 ///
 /// # Errors
 /// As [`list_of`].
@@ -66,10 +67,10 @@ pub fn with_its_hint(block: Block, database: FileDatabase) -> Result<Block, List
     Ok(Block { access_list_hint: Some(Arc::new(list)), ..block })
 }
 
-/// Executes `block` with `list` on one worker, to see whether it is the block's.
+/// Executes `block` with `list` on one worker, which verifies the list.
 ///
 /// # Errors
-/// [`ListError::Block`] tells the first index that differs.
+/// Returns [`ListError::Block`] with the first index at which the list is wrong.
 pub fn compare(block: Block, database: FileDatabase, list: AccessList) -> Result<(), ListError> {
     let block = Block { access_list: Some(Arc::new(list)), ..block };
     Executor::new(Config::with_workers(NonZeroU16::MIN))?
@@ -79,29 +80,29 @@ pub fn compare(block: Block, database: FileDatabase, list: AccessList) -> Result
     Ok(())
 }
 
-/// A file of an access list that cannot be used.
+/// An access list file that cannot be used.
 #[derive(Debug, Error)]
 #[error("{}: {kind}", .file.display())]
 pub struct ListFileError {
-    /// The file.
+    /// Path of the file.
     pub file: PathBuf,
-    /// What is wrong with it.
+    /// What is wrong with the file.
     pub kind: ListFileErrorKind,
 }
 
-/// What is wrong with a file of an access list.
+/// What is wrong with an access list file.
 #[derive(Debug, Error)]
 pub enum ListFileErrorKind {
-    /// It could not be read or written.
+    /// The file could not be read or written.
     #[error("expected a file that can be used: {0}; {to_do}", to_do = advice(.0, MAKE))]
     Io(#[from] io::Error),
-    /// It is larger than any list.
+    /// The file is larger than any list.
     #[error("expected at most {} bytes of an access list, found more; {}", MAX_BYTES, MAKE)]
     TooLarge,
-    /// It holds something else, too little or too much.
+    /// The file is not the RLP of exactly one list.
     #[error("expected an access list in RLP (EIP-7928): {0}; {to_do}", to_do = MAKE)]
     Rlp(#[from] alloy_rlp::Error),
-    /// It is there already.
+    /// The file exists already.
     #[error("the file exists and is kept; --force overwrites it")]
     Exists,
 }
@@ -112,10 +113,10 @@ impl ListFileErrorKind {
     }
 }
 
-/// Reads the access list that is the whole of `file`. What it says of a block is not looked at.
+/// Reads an access list from `file`. The list is decoded, but not compared with any block.
 ///
 /// # Errors
-/// [`ListFileError`]: the file cannot be read, or is no list in RLP.
+/// Returns a [`ListFileError`] if the file cannot be read or is not the RLP of a list.
 pub fn read(file: &Path) -> Result<AccessList, ListFileError> {
     let read = || {
         let mut rlp = Vec::new();
@@ -128,10 +129,10 @@ pub fn read(file: &Path) -> Result<AccessList, ListFileError> {
     read().map_err(|kind: ListFileErrorKind| kind.of(file))
 }
 
-/// Writes `list` to `file`; one that exists only if it may be `overwrite`n.
+/// Writes `list` to `file`; an existing file is replaced only if `overwrite` is set.
 ///
 /// # Errors
-/// [`ListFileError`]: the file exists, or cannot be written.
+/// Returns a [`ListFileError`] if the file exists or cannot be written.
 pub fn write(file: &Path, list: &AccessList, overwrite: bool) -> Result<(), ListFileError> {
     let mut rlp = Vec::with_capacity(list.length());
     list.encode(&mut rlp);
@@ -149,10 +150,10 @@ pub fn write(file: &Path, list: &AccessList, overwrite: bool) -> Result<(), List
     })
 }
 
-/// Tells that `file` does not exist, before anything is done that would have to be written there.
+/// Checks that `file` does not exist, so that a command can fail before it does any work.
 ///
 /// # Errors
-/// [`ListFileErrorKind::Exists`], or the system does not tell.
+/// Returns [`ListFileErrorKind::Exists`], or the system's error.
 pub fn check_absent(file: &Path) -> Result<(), ListFileError> {
     match file.try_exists() {
         Ok(false) => Ok(()),

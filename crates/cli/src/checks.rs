@@ -1,4 +1,4 @@
-//! Comparing what an execution gave with what the block's header and its file say.
+//! Compares the results of an execution with the block's header and its file.
 
 use alloy_consensus::{EthereumReceipt, TxReceipt, proofs::calculate_receipt_root};
 use alloy_eips::eip7685::Requests;
@@ -13,12 +13,12 @@ use braid_testkit::{
 use revm::{DatabaseRef, database::BundleState, primitives::hardfork::SpecId};
 use std::fmt;
 
-/// What of an execution the header speaks about.
+/// The results of an execution that a header commits to.
 #[derive(Clone, Copy, Debug)]
 pub struct Results<'a> {
     /// Gas used by the block.
     pub gas_used: u64,
-    /// Receipts in order.
+    /// Receipts, in block order.
     pub receipts: &'a [EthereumReceipt],
     /// EIP-7685 requests.
     pub requests: &'a Requests,
@@ -31,27 +31,27 @@ impl<'a> From<&'a SequentialOutput> for Results<'a> {
     }
 }
 
-/// Something a header says about the execution of its block.
+/// A field of a header, or of the file, that an execution is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
     /// Gas used by the block.
     GasUsed,
-    /// Root of the receipts trie; told from Byzantium on (before, receipts hold state roots).
+    /// Root of the receipts trie; from Byzantium on (earlier receipts contain state roots).
     ReceiptsRoot,
     /// Bloom filter of all logs.
     LogsBloom,
-    /// Hash of the EIP-7685 requests; told from Prague on.
+    /// Hash of the EIP-7685 requests; from Prague on.
     RequestsHash,
-    /// Gas and success of each transaction, as the file (not the header) has them.
+    /// Gas and success of each transaction, as the file (not the header) states them.
     Transactions,
-    /// Hash of the block's access list; told from Amsterdam on, and where there is a list.
+    /// Hash of the block's access list; from Amsterdam on, if there is a list.
     AccessListHash,
-    /// Root of the state after the block; told where a witness lies beside the file.
+    /// Root of the state after the block, if there is a witness beside the file.
     StateRoot,
 }
 
 impl Check {
-    /// The name that reports use.
+    /// Returns the name of the check in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -66,17 +66,17 @@ impl Check {
     }
 }
 
-/// One check that was made.
+/// Result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckResult {
-    /// What was compared.
+    /// The field that was compared.
     pub check: Check,
-    /// `None` if it is as the header says; otherwise what was expected and what was found.
+    /// Expected and actual value if they differ, otherwise `None`.
     pub mismatch: Option<String>,
 }
 
 impl CheckResult {
-    /// The line of a report about a mismatch.
+    /// Returns the line of a report about a mismatch.
     #[must_use]
     pub fn difference(&self) -> Option<String> {
         self.mismatch.is_some().then(|| format!("block file: {self}"))
@@ -92,10 +92,11 @@ impl fmt::Display for CheckResult {
     }
 }
 
-/// What differs first between a sequential run of the block of `file`, on `database`, and what header and file say.
+/// Executes the block of `file` on `database` sequentially and returns the first difference from
+/// header and file.
 ///
 /// # Errors
-/// The sequential run fails.
+/// Returns an error if the block is invalid.
 pub fn of_file<D: DatabaseRef>(
     file: &BlockFile,
     block: &Block,
@@ -105,13 +106,13 @@ pub fn of_file<D: DatabaseRef>(
     Ok(first_mismatch(file, block.cfg.spec, Results::from(&output)))
 }
 
-/// What differs first between `results` and what header and file say, in the words of `braid run`.
+/// Returns the first difference between `results` and header and file, worded as by `braid run`.
 #[must_use]
 pub fn first_mismatch(file: &BlockFile, spec: SpecId, results: Results<'_>) -> Option<String> {
     against_file(file, spec, results).iter().find_map(CheckResult::difference)
 }
 
-/// Makes every check that the fork `spec` allows: against the header, and against what else the file expects.
+/// Makes every check that the fork `spec` allows, against the header and against the file.
 #[must_use]
 pub fn against_file(file: &BlockFile, spec: SpecId, results: Results<'_>) -> Vec<CheckResult> {
     let (header, told) = (&file.block.header.inner, &file.expected);
@@ -139,10 +140,10 @@ pub fn against_file(file: &BlockFile, spec: SpecId, results: Results<'_>) -> Vec
     checks
 }
 
-/// Compares the root of the state after the block that left `bundle` with the header's.
+/// Compares the root of the state after a block whose changes are `bundle` with the header's.
 ///
 /// # Errors
-/// [`PartialRootError`]: `witness` does not tell the root.
+/// Returns a [`PartialRootError`] if `witness` is too small to compute the root.
 pub fn state_root(
     file: &BlockFile,
     witness: &Witness,
@@ -160,7 +161,7 @@ pub fn access_list(file: &BlockFile, list: &AccessList) -> Option<CheckResult> {
     Some(compare(Check::AccessListHash, [expected, None], &list.compute_hash()))
 }
 
-/// Compares `found` with what the header and the file expect.
+/// Compares `found` with the value that header or file expect.
 fn compare<T: PartialEq + fmt::Display>(
     check: Check,
     expected: [Option<T>; 2],
@@ -171,7 +172,7 @@ fn compare<T: PartialEq + fmt::Display>(
     CheckResult { check, mismatch }
 }
 
-/// Compares gas and success of each transaction with the file's, if it has them.
+/// Compares gas and success of each transaction with the file's, if the file has them.
 fn transactions(file: &BlockFile, receipts: &[EthereumReceipt]) -> Option<CheckResult> {
     let expected = &file.expected;
     if expected.tx_gas_used.is_none() && expected.tx_success.is_none() {

@@ -1,4 +1,4 @@
-//! From the arguments of a command to the blocks that are run.
+//! Resolves the arguments of a command to blocks.
 
 use braid_testkit::{
     block_file::{
@@ -13,27 +13,27 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Seed of the built-in demo chain; any other gives a chain as good.
+/// Seed of the built-in demo chain; the choice is arbitrary.
 const DEMO_SEED: u64 = 1;
 
-/// A block to run, named by an argument.
+/// A block named by an argument.
 #[derive(Debug)]
 pub enum Input {
-    /// It lies in a file; `-` is standard input.
+    /// A block in a file; `-` is standard input.
     File(PathBuf),
-    /// It was generated.
+    /// A generated block.
     Generated {
-        /// A name for reports.
+        /// Name in reports.
         name: String,
         /// The block.
         file: Box<BlockFile>,
     },
-    /// There should be one here, but it cannot be read.
+    /// A block file that cannot be read.
     Unreadable(BlockFileError),
 }
 
 impl Input {
-    /// The name that reports use.
+    /// Returns the name in reports.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -43,20 +43,20 @@ impl Input {
         }
     }
 
-    /// The state witness beside the block file, if there is one.
+    /// Returns the state witness beside the block file, if there is one.
     ///
     /// # Errors
-    /// There is one, and it cannot be read.
+    /// Returns an error if the witness exists but cannot be read.
     pub fn witness(&self) -> Result<Option<Witness>, BlockFileError> {
         let Self::File(path) = self else { return Ok(None) };
         let witness = state_root::path_beside(path).map(|beside| Witness::read(&beside));
         witness.transpose().map_err(|error| BlockFileError::new(self.name(), error))
     }
 
-    /// The block file, read if it has to be.
+    /// Returns the block file, reading it if necessary.
     ///
     /// # Errors
-    /// It cannot be read, or is no block file.
+    /// Returns an error if the file cannot be read or is not a block file.
     pub fn load(self) -> Result<BlockFile, BlockFileError> {
         match self {
             Self::File(path) => BlockFile::read(&path),
@@ -66,7 +66,7 @@ impl Input {
     }
 }
 
-/// The last part of the path `file`, without the endings of block files.
+/// Returns the last component of the path `file`, without the suffixes of block files.
 #[must_use]
 pub fn short(file: &str) -> String {
     let name = Path::new(file).file_name().map_or(file.into(), |name| name.to_string_lossy());
@@ -75,11 +75,12 @@ pub fn short(file: &str) -> String {
     if name.is_empty() { file.to_owned() } else { name.to_owned() }
 }
 
-/// What `paths` stand for: files as they are, folders as the block files in them, sorted by name;
-/// nothing at all as the demo chain.
+/// Resolves `paths`: files stay as they are, folders become their block files, sorted by name, and
+/// no paths at all become the demo chain.
 ///
 /// # Errors
-/// The demo chain cannot be generated. A path that cannot be read is an [`Input::Unreadable`].
+/// Returns an error if the demo chain cannot be generated. A path that cannot be read becomes an
+/// [`Input::Unreadable`].
 pub fn expand(paths: &[PathBuf]) -> Result<Vec<Input>, workload::WorkloadError> {
     if paths.is_empty() {
         let chain = workload::demo(DEMO_SEED)?;
@@ -103,8 +104,8 @@ pub fn expand(paths: &[PathBuf]) -> Result<Vec<Input>, workload::WorkloadError> 
     Ok(inputs)
 }
 
-/// The block files in a folder, sorted by name. A folder without any is an error: a user who names it
-/// expects some.
+/// Returns the block files in a folder, sorted by name. A folder without any is an error, because a
+/// user who names it expects some.
 fn folder(path: &Path) -> Result<Vec<PathBuf>, BlockFileError> {
     let named = |error: io::Error| BlockFileError::new(path.display().to_string(), error);
     let mut files = Vec::new();

@@ -1,5 +1,5 @@
-//! The commands of the `braid` tool, and what only they need: which inputs they take, measuring, recording
-//! blocks from a node, and the page of a report.
+//! The commands of the `braid` tool, and the code that only they use: resolving inputs, measuring,
+//! recording blocks from a node, and the pages of reports.
 
 pub mod access_list;
 pub mod bench;

@@ -1,8 +1,8 @@
-//! The cargo profile that the tool is built with.
+//! The cargo profile with which the tool was built.
 
 pub use braid_terminal::{DIST, PROFILE};
 
-/// Why figures of this build are not those of the project, if they are not.
+/// Returns a warning if this build is not the one that the project's figures were measured with.
 #[must_use]
 pub fn warning() -> Option<String> {
     (PROFILE != DIST).then(|| {

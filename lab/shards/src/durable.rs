@@ -1,7 +1,8 @@
-//! What a shard keeps across a restart: how far the order has arrived, what its transactions have left at its own keys,
-//! and their outcomes.
+//! A shard's state that survives a restart: how far the order has arrived, the writes of its
+//! transactions to its own keys, and their outcomes.
 //!
-//! Messages are not kept. What a shard owes to others is a function of this log: the values below a transaction.
+//! Messages are not stored. The values that a shard owes to others are a function of this log: the
+//! values below a transaction.
 
 use crate::machine::{Machine, Outcome, Values, Write, Writes};
 use crate::order::{Agreed, ShardId};
@@ -11,20 +12,22 @@ use std::collections::BTreeMap;
 /// The durable part of a shard.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Durable<M: Machine> {
-    /// Transactions below it have arrived.
+    /// Transactions below this index have arrived.
     pub(crate) arrived: TxIndex,
-    /// Transactions below it are folded into `base`: nothing that this shard owes depends on earlier values.
+    /// Transactions below this index are folded into `base`: no value that this shard owes depends
+    /// on earlier values.
     pub(crate) folded: TxIndex,
     /// Values of the shard's keys below `folded`.
     pub(crate) base: Values<M>,
-    /// What transactions from `folded` on have left at the shard's keys.
+    /// Writes to the shard's keys by transactions from `folded` on.
     pub(crate) log: BTreeMap<TxIndex, Writes<M>>,
-    /// What the transactions that this shard runs came to.
+    /// Outcomes of the transactions that this shard runs.
     pub(crate) outcomes: BTreeMap<TxIndex, Outcome<M>>,
 }
 
 impl<M: Machine> Durable<M> {
-    /// The beginning of `shard`: its part of `base`, the state before the first transaction.
+    /// Creates the initial state of `shard`, with its part of `base`, the state before the first
+    /// transaction.
     #[must_use]
     pub fn new(agreed: &Agreed<M>, shard: ShardId, base: &Values<M>) -> Self {
         let own = base.iter().filter(|(key, _)| agreed.home(key) == Some(shard));
@@ -37,33 +40,33 @@ impl<M: Machine> Durable<M> {
         }
     }
 
-    /// What the transactions came to that this shard runs and has committed.
+    /// Returns the outcomes of the transactions that this shard has run and committed.
     #[must_use]
     pub const fn outcomes(&self) -> &BTreeMap<TxIndex, Outcome<M>> {
         &self.outcomes
     }
 
-    /// Committed transactions that are still in the log.
+    /// Returns the number of committed transactions that are still in the log.
     #[must_use]
     pub fn log_length(&self) -> usize {
         self.log.len()
     }
 
-    /// Whether this shard has run and committed `tx`.
+    /// Returns whether this shard has run and committed `tx`.
     #[must_use]
     pub fn is_committed(&self, tx: TxIndex) -> bool {
         tx < self.folded || self.log.contains_key(&tx)
     }
 
-    /// Every transaction below it that `shard` runs is committed.
+    /// Returns the index below which `shard` has committed every transaction that it runs.
     #[must_use]
     pub fn watermark(&self, agreed: &Agreed<M>, shard: ShardId) -> TxIndex {
         let mut runs = agreed.runs_from(shard, self.folded).iter();
         runs.find(|tx| !self.log.contains_key(tx)).copied().unwrap_or(agreed.end())
     }
 
-    /// The value of one of the shard's keys as transaction `below` is to read it; `None` as long as a transaction that
-    /// decides it has not committed.
+    /// Returns the value of one of the shard's keys as transaction `below` must read it; `None`
+    /// while an earlier writer has not committed.
     #[must_use]
     pub fn value_below(
         &self,
@@ -79,7 +82,7 @@ impl<M: Machine> Durable<M> {
                     break;
                 }
                 Some(Write::Add(delta)) => deltas.push(delta),
-                // It might have written here, and has not.
+                // A declared write that was not made.
                 None => {}
             }
         }
@@ -88,7 +91,7 @@ impl<M: Machine> Durable<M> {
         Some(value)
     }
 
-    /// The values of `keys`, which lie at this shard, as `tx` is to read them.
+    /// Returns the values of `keys`, which belong to this shard, as `tx` must read them.
     pub(crate) fn values_below<'a>(
         &self,
         agreed: &Agreed<M>,
@@ -102,7 +105,7 @@ impl<M: Machine> Durable<M> {
         keys.into_iter().map(value).collect()
     }
 
-    /// Folds what lies below `low` into the base.
+    /// Folds the writes below `low` into the base.
     pub(crate) fn fold(&mut self, low: TxIndex) {
         if low <= self.folded {
             return;
@@ -119,7 +122,8 @@ impl<M: Machine> Durable<M> {
         self.folded = low;
     }
 
-    /// The shard's part of the state after the last transaction; `None` if some are not committed.
+    /// Returns the shard's part of the state after the last transaction; `None` if some
+    /// transactions are not committed.
     #[must_use]
     pub fn state(&self, agreed: &Agreed<M>, shard: ShardId) -> Option<Values<M>> {
         let own = agreed.homes().filter(|(_, home)| *home == shard).map(|(key, _)| key);

@@ -1,19 +1,20 @@
-//! Figures of an order on shards: what crosses shards, and what two ways of agreeing on it cost in rounds.
+//! Figures of an order on shards: the traffic between shards, and the rounds of two ways of
+//! agreeing on it.
 
 use crate::machine::Machine;
 use crate::order::Agreed;
 use std::collections::BTreeMap;
 
-/// Rounds from the locks of a transaction over several shards until the last one is released: ask for the reads, get
-/// them, prepare, vote, commit.
+/// Rounds from the locks of a transaction over several shards until the last one is released:
+/// request the reads, receive them, prepare, vote, commit.
 const TWO_PHASES: u64 = 5;
 
-/// Figures that follow from an order alone.
+/// Figures that follow from the order alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Entries of the order.
     pub entries: u64,
-    /// Those in which several shards take part.
+    /// Entries in which several shards take part.
     pub crossing: u64,
     /// Shards that take part, summed over all entries.
     pub taking_part: u64,
@@ -25,12 +26,13 @@ pub struct Figures {
     pub messages: u64,
     /// Bytes of these values.
     pub bytes: u64,
-    /// Rounds of network delay until all is committed by two-phase commit over two-phase locking: arithmetic.
+    /// Computed rounds of network delay until everything is committed, with two-phase commit over
+    /// two-phase locking.
     pub two_phase_rounds: u64,
 }
 
 impl Figures {
-    /// The figures of `agreed`.
+    /// Computes the figures of `agreed`.
     #[must_use]
     pub fn new<M: Machine>(agreed: &Agreed<M>) -> Self {
         let mut figures = Self { entries: agreed.entries().len() as u64, ..Self::default() };
@@ -53,11 +55,13 @@ impl Figures {
     }
 }
 
-/// When the last lock is released if each transaction takes its locks in the order, at once when they are free.
+/// Returns when the last lock is released, if each transaction takes its locks in the agreed order
+/// as soon as they are free.
 ///
-/// A key that is written and not read is taken for a delta, which needs no lock among deltas: that flatters it.
+/// A key that is written and not read counts as a delta, and deltas do not lock each other out.
+/// This favours two-phase locking.
 fn two_phase_rounds<M: Machine>(agreed: &Agreed<M>) -> u64 {
-    /// When the last reader, the last adder and the last writer of a key have released it.
+    /// When the last reader, the last delta and the last writer of a key have released it.
     #[derive(Clone, Copy, Default)]
     struct Released {
         readers: u64,

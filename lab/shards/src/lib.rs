@@ -1,9 +1,11 @@
-//! Shards of accounts that execute one agreed order of transactions, each on its own accounts, over a network that
-//! delays, loses, doubles and reorders messages and under restarts: a simulation, not a cluster.
+//! Shards of accounts that execute one agreed order of transactions, each on its own accounts, over
+//! a network that delays, loses, duplicates and reorders messages, with restarts: a simulation, not
+//! a cluster.
 //!
-//! The order is agreed before anything runs, as in Calvin. Which shards take part in a transaction follows from its
-//! declared accesses; each shard that may write runs it, on values that the others send unasked; what it writes at
-//! its own keys is kept. There is no second phase: nothing can be refused any more.
+//! The order is agreed on before anything runs, as in Calvin. The declared accesses of a
+//! transaction determine the shards that take part. Each shard that may write runs the transaction,
+//! on values that the other shards push to it, and keeps the writes to its own keys. There is no
+//! second phase, because no transaction can be rejected any more.
 //!
 //! ```text
 //!  Entry ... --> Agreed --> Shard, Shard, ... <--> simulated network
@@ -11,8 +13,9 @@
 //!     '--> reference             '--> outcomes, state: compared with the reference
 //! ```
 //!
-//! The core (`machine`, `order`, `durable`, `shard`) knows neither a machine nor a network. `docs/SHARDS.md` states the
-//! invariants; `braid-models` explores them for two shards over this same core.
+//! The core (`machine`, `order`, `durable`, `shard`) depends on no particular machine and no
+//! network. `docs/SHARDS.md` states the invariants; `braid-models` explores them for two shards
+//! with this same core.
 
 mod durable;
 #[cfg(feature = "evm")]

@@ -1,21 +1,21 @@
-//! What the core asks of a machine that runs transactions.
+//! The trait of a machine that runs transactions.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::hash::Hash;
 
-/// The rules by which transactions run. The type has no data: all that a run depends on is in the transaction and in the
-/// values that it reads.
+/// The rules by which transactions run. The type has no data: a run depends only on the transaction
+/// and the values that it reads.
 pub trait Machine: Copy + Debug + Eq + Hash {
-    /// Names one piece of the state.
+    /// Key of a piece of the state.
     type Key: Clone + Debug + Eq + Hash + Ord;
-    /// What is stored there. The default is that of a key that was never written.
+    /// Value at a key. The default is that of a key that was never written.
     type Value: Clone + Debug + Default + Eq + Hash;
-    /// What is added to a value without reading it.
+    /// A blind delta, added to a value without a read.
     type Delta: Clone + Debug + Eq + Hash;
-    /// What a transaction tells its sender: a receipt.
+    /// Output of a transaction for its sender: a receipt.
     type Output: Clone + Debug + Eq + Hash;
-    /// A transaction with all of its surroundings.
+    /// A transaction with its whole context.
     type Tx: Debug;
 
     /// Adds `delta` to `value`. The order in which deltas are added must not matter.
@@ -24,10 +24,10 @@ pub trait Machine: Copy + Debug + Eq + Hash {
     /// Runs `tx` on `values`, which has exactly the keys that the transaction declares to read.
     ///
     /// # Errors
-    /// The key that it reads and has not declared.
+    /// Returns a key that the transaction reads without having declared it.
     fn run(tx: &Self::Tx, values: &Values<Self>) -> Result<Ran<Self>, Undeclared<Self::Key>>;
 
-    /// Size of a value in a message, in bytes, with its key.
+    /// Returns the size of a value in a message, in bytes, with its key.
     fn size(key: &Self::Key, value: &Self::Value) -> u64;
 }
 
@@ -37,21 +37,21 @@ pub type Values<M> = BTreeMap<<M as Machine>::Key, <M as Machine>::Value>;
 /// Writes by key.
 pub type Writes<M> = BTreeMap<<M as Machine>::Key, Write<M>>;
 
-/// What a transaction leaves at a key.
+/// A write to a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Write<M: Machine> {
-    /// A value.
+    /// Sets a value.
     Set(M::Value),
-    /// A delta on what is there.
+    /// Adds a delta to the current value.
     Add(M::Delta),
 }
 
-/// What a run leaves.
+/// Effects of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ran<M: Machine> {
-    /// What it writes, at all shards.
+    /// Its writes, on all shards.
     pub writes: Writes<M>,
-    /// What it tells.
+    /// Its output.
     pub output: M::Output,
 }
 
@@ -62,5 +62,5 @@ pub struct Ran<M: Machine> {
 )]
 pub struct Undeclared<K: Debug>(pub K);
 
-/// What a transaction came to. One that leaves its declaration changes nothing, at no shard.
+/// Outcome of a transaction. One that leaves its declaration changes nothing on any shard.
 pub type Outcome<M> = Result<<M as Machine>::Output, Undeclared<<M as Machine>::Key>>;

@@ -1,4 +1,4 @@
-//! Bugs that are seeded into the core, to see whether model and simulation notice them.
+//! Bugs that are seeded into the core, to test that model and simulation find them.
 
 /// A bug of [`Shard`](crate::Shard).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -6,29 +6,29 @@ pub enum ShardMutant {
     /// None.
     #[default]
     None,
-    /// A shard that runs a transaction and serves it sends the values after it.
+    /// A shard that both runs and serves a transaction sends the values after it.
     ServesAfterRun,
-    /// A shard sends its newest values, whichever transaction asks.
+    /// A shard sends its newest values, whichever transaction they are for.
     ServesNewest,
-    /// A transaction runs although an earlier one that may write what it reads has not committed.
+    /// A transaction runs although an earlier one that may write its reads has not committed.
     EarlierWriterIgnored,
-    /// A transaction runs as soon as values have come from one other shard.
+    /// A transaction runs as soon as values have arrived from one other shard.
     OneSenderSuffices,
-    /// A transaction counts as finished once its values have come.
+    /// A transaction counts as finished once its values have arrived.
     FinishedEarly,
-    /// An acknowledgement that was overtaken takes back what a later one has said.
+    /// An acknowledgement that was overtaken undoes a later one.
     OldAcknowledgementCounts,
-    /// A restarted shard believes that everything it owed has arrived.
+    /// A restarted shard assumes that everything it owed has arrived.
     RestartOwesNothing,
-    /// A restarted shard goes through the transactions again that its base has already.
+    /// A restarted shard applies transactions again that are already in its base.
     FoldedTwice,
-    /// The timer sends nothing again.
+    /// The timer resends nothing.
     NothingAgain,
-    /// What comes after a transaction has committed is not acknowledged.
+    /// Messages that arrive after a transaction has committed are not acknowledged.
     LateUnacknowledged,
-    /// A shard goes as far ahead as it can.
+    /// A shard runs ahead without limit.
     WindowIgnored,
-    /// Values that another shard has not acknowledged are folded away.
+    /// A shard folds values that another shard has not acknowledged.
     FoldsUnacknowledged,
 }
 

@@ -1,38 +1,40 @@
-//! The simulated network: what may happen to a message and to a shard, decided by a seed.
+//! The simulated network: the faults of messages and shards, which a seed decides.
 
 use braid_evm::runtime::simulated::Random;
 
-/// Ticks of the virtual clock in one round: the delay of a message where nothing goes wrong.
+/// Ticks of the virtual clock in one round, the delay of a message without faults.
 pub const ROUND: u64 = 10;
 
-/// What goes wrong, and how often.
+/// Kinds and frequencies of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Decides everything that is left open here.
+    /// Seed of everything that is random.
     pub seed: u64,
-    /// The longest delay of most messages, in ticks; the shortest is one tick. `None`: exactly one round.
+    /// Maximum delay of most messages, in ticks; the minimum is one tick. `None`: exactly one
+    /// round.
     pub delay: Option<u64>,
-    /// Of a thousand messages: ten times as late.
+    /// Messages per thousand that are ten times as late.
     pub late: u64,
-    /// Of a thousand messages: lost.
+    /// Messages per thousand that are lost.
     pub lost: u64,
-    /// Of a thousand messages: come twice.
+    /// Messages per thousand that are duplicated.
     pub doubled: u64,
-    /// Restarts of shards, all together.
+    /// Total number of restarts of shards.
     pub restarts: u64,
-    /// Ticks after which a shard sends again what is not acknowledged.
+    /// Ticks after which a shard resends what is not acknowledged.
     pub timer: u64,
-    /// Longest time between two parts of the order that arrive at a shard, in ticks. `None`: all of it is there.
+    /// Maximum time between two parts of the order that arrive at a shard, in ticks. `None`: the
+    /// whole order is there from the start.
     pub order: Option<u64>,
-    /// Events after which the simulation gives up.
+    /// Number of events after which the simulation gives up.
     pub most_events: u64,
 }
 
-/// Events after which the simulation gives up: far more than any order needs that ends at all.
+/// Number of events after which the simulation gives up: far more than any terminating order needs.
 const MOST_EVENTS: u64 = 4_000_000;
 
 impl Options {
-    /// Nothing goes wrong and a message takes one round: for figures.
+    /// Returns a network without faults, on which a message takes one round, for figures.
     #[must_use]
     pub const fn calm() -> Self {
         Self {
@@ -48,7 +50,7 @@ impl Options {
         }
     }
 
-    /// Everything may go wrong: how much follows from the seed.
+    /// Returns a network with all kinds of faults, whose frequencies follow from the seed.
     #[must_use]
     pub fn faulty(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x5eed);
@@ -66,7 +68,7 @@ impl Options {
         }
     }
 
-    /// When the copies of a message arrive that leaves at `now`.
+    /// Returns when the copies of a message that is sent at `now` arrive.
     pub(crate) fn arrivals(&self, random: &mut Random, now: u64) -> Vec<u64> {
         let Some(longest) = self.delay else { return vec![now + ROUND] };
         let copies = if random.chance(self.lost, 1_000) {

@@ -1,17 +1,18 @@
-//! The agreed order of transactions, and what follows from it alone: which shard takes part in which transaction,
-//! who runs it, who sends which values to whom. All shards compute the same from it and never ask each other.
+//! The agreed order of transactions, and everything that follows from it alone: which shards take
+//! part in a transaction, which ones run it, and which values they send to each other. All shards
+//! compute the same from it and never ask each other.
 
 use crate::machine::{Machine, Values, Writes};
 use crate::machine::{Outcome, Undeclared};
 use braid_evm::ids::TxIndex;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A shard, counted from 0.
+/// Index of a shard, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u16);
 
 impl ShardId {
-    /// As an index.
+    /// Returns the id as an index.
     #[must_use]
     pub const fn position(self) -> usize {
         self.0 as usize
@@ -29,18 +30,18 @@ pub struct Entry<M: Machine> {
     pub writes: BTreeSet<M::Key>,
 }
 
-/// Who takes part in a transaction.
+/// Shards that take part in a transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roles {
-    /// Shards that run it: every shard with a key that it may write. If there is none, the first one with a key that it
-    /// reads; if there is none either, shard 0.
+    /// Shards that run it: every shard with a key that it may write. Without any, the first shard
+    /// with a key that it reads; without that, shard 0.
     pub active: BTreeSet<ShardId>,
-    /// Shards that have a key that it may read. They send its value to each active shard but themselves.
+    /// Shards with a key that it may read. They send its value to every other active shard.
     pub serving: BTreeSet<ShardId>,
 }
 
 impl Roles {
-    /// The roles in a transaction with these accesses.
+    /// Computes the roles in a transaction with these accesses.
     pub fn new<'a, K: 'a>(
         reads: impl IntoIterator<Item = &'a K>,
         writes: impl IntoIterator<Item = &'a K>,
@@ -54,13 +55,13 @@ impl Roles {
         Self { active, serving }
     }
 
-    /// Number of shards that take part.
+    /// Returns the number of shards that take part.
     #[must_use]
     pub fn shards(&self) -> usize {
         self.active.union(&self.serving).count()
     }
 
-    /// Messages with values that the transaction takes: from whom, to whom.
+    /// Returns sender and receiver of each message with values for the transaction.
     pub fn messages(&self) -> impl Iterator<Item = (ShardId, ShardId)> + '_ {
         let to = |from: ShardId| self.active.iter().map(move |to| (from, *to));
         self.serving.iter().flat_map(move |from| to(*from)).filter(|(from, to)| from != to)
@@ -73,23 +74,23 @@ pub struct Agreed<M: Machine> {
     entries: Vec<Entry<M>>,
     roles: Vec<Roles>,
     homes: BTreeMap<M::Key, ShardId>,
-    /// By transaction and shard: what it reads there.
+    /// By transaction and shard: the keys that it reads there.
     reads: Vec<BTreeMap<ShardId, Vec<M::Key>>>,
-    /// By key: transactions that may write it, in order.
+    /// By key: the transactions that may write it, in order.
     writers: BTreeMap<M::Key, Vec<TxIndex>>,
-    /// By shard: transactions in which it takes part.
+    /// By shard: the transactions in which it takes part.
     parts: Vec<Vec<TxIndex>>,
-    /// By shard: transactions that it runs.
+    /// By shard: the transactions that it runs.
     runs: Vec<Vec<TxIndex>>,
-    /// By sender and receiver: transactions whose values are due.
+    /// By sender and receiver: the transactions whose values are due.
     dues: BTreeMap<(ShardId, ShardId), Vec<TxIndex>>,
     shards: u16,
     window: u32,
 }
 
 impl<M: Machine> Agreed<M> {
-    /// The order `entries` over `shards` shards; `home` says on which shard a key lies. No shard goes further than
-    /// `window` transactions ahead of what it must keep: at least 1.
+    /// Creates the order `entries` over `shards` shards; `home` maps keys to shards. No shard runs
+    /// further than `window` transactions (at least 1) ahead of the first one that it must keep.
     #[must_use]
     pub fn new(
         entries: Vec<Entry<M>>,
@@ -131,58 +132,58 @@ impl<M: Machine> Agreed<M> {
         agreed
     }
 
-    /// Number of shards.
+    /// Returns the number of shards.
     #[must_use]
     pub const fn shards(&self) -> u16 {
         self.shards
     }
 
-    /// All shards.
+    /// Returns all shards.
     pub fn shard_ids(&self) -> impl Iterator<Item = ShardId> + use<M> {
         (0..self.shards).map(ShardId)
     }
 
-    /// How far a shard goes ahead.
+    /// Returns how far a shard may run ahead.
     #[must_use]
     pub const fn window(&self) -> u32 {
         self.window
     }
 
-    /// One more than the last transaction.
+    /// Returns the index after the last transaction.
     #[must_use]
     pub fn end(&self) -> TxIndex {
         TxIndex(u32::try_from(self.entries.len()).unwrap_or(u32::MAX))
     }
 
-    /// The transactions.
+    /// Returns the transactions.
     #[must_use]
     pub fn entries(&self) -> &[Entry<M>] {
         &self.entries
     }
 
-    /// Who takes part in each transaction.
+    /// Returns the roles in each transaction.
     #[must_use]
     pub fn roles(&self) -> &[Roles] {
         &self.roles
     }
 
-    /// Where a key lies that some transaction declares.
+    /// Returns the shard of a key that some transaction declares.
     #[must_use]
     pub fn home(&self, key: &M::Key) -> Option<ShardId> {
         self.homes.get(key).copied()
     }
 
-    /// The declared keys with their homes.
+    /// Returns the declared keys with their shards.
     pub fn homes(&self) -> impl Iterator<Item = (&M::Key, ShardId)> {
         self.homes.iter().map(|(key, home)| (key, *home))
     }
 
-    /// The keys of `shard` that `tx` reads.
+    /// Returns the keys of `shard` that `tx` reads.
     pub(crate) fn reads_at(&self, tx: TxIndex, shard: ShardId) -> &[M::Key] {
         self.reads[tx.position()].get(&shard).map_or(&[], Vec::as_slice)
     }
 
-    /// Transactions below `below` that may write `key`, the last one first.
+    /// Returns the transactions below `below` that may write `key`, the last one first.
     pub(crate) fn writers_below(
         &self,
         key: &M::Key,
@@ -192,28 +193,28 @@ impl<M: Machine> Agreed<M> {
         writers[..writers.partition_point(|tx| *tx < below)].iter().rev().copied()
     }
 
-    /// Transactions from `from` on in which `shard` takes part.
+    /// Returns the transactions from `from` on in which `shard` takes part.
     pub(crate) fn parts_from(&self, shard: ShardId, from: TxIndex) -> &[TxIndex] {
         since(&self.parts[shard.position()], from)
     }
 
-    /// Transactions from `from` on that `shard` runs.
+    /// Returns the transactions from `from` on that `shard` runs.
     pub(crate) fn runs_from(&self, shard: ShardId, from: TxIndex) -> &[TxIndex] {
         since(&self.runs[shard.position()], from)
     }
 
-    /// Transactions from `low` on whose values `from` owes to `to`.
+    /// Returns the transactions from `low` on whose values `from` owes to `to`.
     pub(crate) fn dues_from(&self, from: ShardId, to: ShardId, low: TxIndex) -> &[TxIndex] {
         self.dues.get(&(from, to)).map_or(&[], |dues| since(dues, low))
     }
 
-    /// Shards that owe values of `tx` to `to`.
+    /// Returns the shards that owe values of `tx` to `to`.
     pub(crate) fn senders(&self, tx: TxIndex, to: ShardId) -> impl Iterator<Item = ShardId> + '_ {
         let serving = &self.roles[tx.position()].serving;
         serving.iter().copied().filter(move |from| *from != to)
     }
 
-    /// Runs `tx` on `values`, and takes care that it writes nothing that it has not declared.
+    /// Runs `tx` on `values`, and checks that it writes nothing undeclared.
     pub(crate) fn run(&self, tx: TxIndex, values: &Values<M>) -> (Writes<M>, Outcome<M>) {
         let entry = &self.entries[tx.position()];
         match M::run(&entry.tx, values) {

@@ -1,4 +1,4 @@
-//! Which account lies at which shard.
+//! Placement of accounts on shards.
 
 use crate::order::ShardId;
 use std::collections::BTreeMap;
@@ -11,19 +11,20 @@ pub struct Placement<A> {
     hash: fn(&A) -> u64,
 }
 
-/// A shard gets at most this share of an even load above it, in percent.
+/// Percentage by which the load of a shard may exceed an even load.
 const SLACK: u64 = 20;
 
 impl<A: Clone + Ord> Placement<A> {
-    /// Every account by its hash.
+    /// Places every account by its hash.
     #[must_use]
     pub fn by_hash(shards: u16, hash: fn(&A) -> u64) -> Self {
         Self { shards: shards.max(1), learned: BTreeMap::new(), hash }
     }
 
-    /// Accounts that meet in transactions lie together, if the load allows it: the account that occurs most often is
-    /// placed first, each one at the shard with which it has met most often, among the shards that have room. An
-    /// account that occurs nowhere lies by its hash. `groups` has the accounts of each transaction.
+    /// Places accounts that are used together on the same shard, as far as the load allows. The
+    /// most frequent account is placed first; each one goes to the shard with the most common
+    /// transactions among those with room. An account that does not occur is placed by its hash.
+    /// `groups` has the accounts of each transaction.
     #[must_use]
     pub fn learned<'a>(
         shards: u16,
@@ -56,7 +57,7 @@ impl<A: Clone + Ord> Placement<A> {
                     met[home.position()] += times;
                 }
             }
-            // What has no room anywhere goes where the load is least.
+            // An account that fits nowhere goes to the shard with the lowest load.
             let fits = |shard: &u16| loads[usize::from(*shard)] + weight <= room;
             let least = |shard: u16| (loads[usize::from(shard)], shard);
             let best = (0..placement.shards)
@@ -70,7 +71,7 @@ impl<A: Clone + Ord> Placement<A> {
         placement
     }
 
-    /// Where `account` lies.
+    /// Returns the shard of `account`.
     #[must_use]
     pub fn home(&self, account: &A) -> ShardId {
         let by_hash = || {
@@ -96,14 +97,14 @@ mod tests {
         for [one, other] in groups {
             assert_eq!(placement.home(&one), placement.home(&other), "{one}, {other}");
         }
-        // Both shards are used, and what was not seen lies by its hash.
+        // Both shards are used, and unseen accounts are placed by their hash.
         assert_ne!(placement.home(&0), placement.home(&2));
         assert_eq!((placement.home(&100).0, placement.home(&101).0), (0, 1));
     }
 
     #[test]
     fn one_shard_does_not_get_all() {
-        // One account meets all others.
+        // One account is used together with each other one.
         let groups: Vec<[u64; 2]> = (1..=60).map(|other| [0, other]).collect();
         let placement = Placement::learned(4, hash, groups.iter().map(<[u64; 2]>::as_slice));
         let at = |shard: u16| (0..=60).filter(|it| placement.home(it).0 == shard).count();

@@ -1,14 +1,15 @@
-//! One process: the transactions one after the other over one map. It shares the machine with the shards, and nothing else.
+//! The reference: the transactions one after the other on one map. It shares only the machine with
+//! the shards.
 
 use crate::machine::{Machine, Outcome, Undeclared, Values, Write};
 use crate::order::Entry;
 
-/// What one process comes to.
+/// Results of the reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference<M: Machine> {
-    /// What each transaction came to.
+    /// Outcome of each transaction.
     pub outcomes: Vec<Outcome<M>>,
-    /// The state after the last one.
+    /// The state after the last transaction.
     pub state: Values<M>,
 }
 

@@ -1,12 +1,13 @@
-//! One shard: a pure state machine. Events go in, messages come out; there is no clock, no thread and no disk.
+//! One shard: a pure state machine. Events go in, messages come out; there is no clock, no thread
+//! and no disk.
 //!
-//! A transaction runs at each shard that has a key which it may write, on the same values: a shard sends, unasked,
-//! the values of its keys as they are below the transaction in the order. Values are read from a log of versions, so
-//! that a transaction waits only for earlier writers of what it reads.
+//! A transaction runs on each shard that has a key it may write, on the same values: shards push
+//! the values of their keys, as they are below the transaction in the order. Values are read from a
+//! log of versions, so a transaction waits only for earlier writers of its reads.
 //!
-//! A message is named by its sender and its transaction: a second one with the same name changes nothing. The
-//! acknowledgement says which transactions the receiver has committed, not what it has received: what it has
-//! received is lost when it restarts.
+//! A message is identified by its sender and its transaction: a duplicate changes nothing. An
+//! acknowledgement says which transactions the receiver has committed, not which messages it has
+//! received, because received messages are lost when it restarts.
 
 use crate::durable::Durable;
 use crate::machine::{Machine, Values};
@@ -16,7 +17,7 @@ use crate::order::{Agreed, ShardId};
 use braid_evm::ids::TxIndex;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whether the seeded bug is at work: never, except with the feature `mutants`.
+/// Whether the seeded bug is active: never without the feature `mutants`.
 macro_rules! is_mutant {
     ($shard:expr, $bug:ident) => {{
         #[cfg(feature = "mutants")]
@@ -27,17 +28,17 @@ macro_rules! is_mutant {
     }};
 }
 
-/// From one shard to another.
+/// A message from one shard to another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Message<K, V> {
     /// The values of the sender's keys as `tx` reads them.
     Values {
         /// The transaction.
         tx: TxIndex,
-        /// Its reads that lie at the sender.
+        /// Its reads of the sender's keys.
         values: BTreeMap<K, V>,
     },
-    /// The sender has committed everything below this that it runs.
+    /// The sender has committed every transaction that it runs below an index.
     Committed {
         /// The first transaction that it has not committed.
         below: TxIndex,
@@ -50,14 +51,14 @@ pub type MessageOf<M> = Message<<M as Machine>::Key, <M as Machine>::Value>;
 /// Messages with their receivers.
 pub type Messages<M> = Vec<(ShardId, MessageOf<M>)>;
 
-/// What happens to a shard.
+/// An event at a shard.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event<K, V> {
     /// The order has arrived below this transaction.
     Arrived(TxIndex),
-    /// A message has come from a shard.
+    /// A message has arrived from a shard.
     Received(ShardId, Message<K, V>),
-    /// It is time to send again what is not acknowledged.
+    /// Messages without acknowledgement must be resent.
     Timer,
 }
 
@@ -69,23 +70,24 @@ pub type EventOf<M> = Event<<M as Machine>::Key, <M as Machine>::Value>;
 pub struct Shard<M: Machine> {
     id: ShardId,
     durable: Durable<M>,
-    /// Values that have come for transactions that are not committed, by transaction and sender.
+    /// Values received for transactions that are not committed, by transaction and sender.
     inbox: BTreeMap<TxIndex, BTreeMap<ShardId, Values<M>>>,
-    /// By shard: below this nothing is owed to it, as it has committed.
+    /// By shard: the index below which it has committed, so that nothing is owed to it.
     acknowledged: Vec<TxIndex>,
-    /// By shard: what it was told last about this shard.
+    /// By shard: the last acknowledgement sent to it.
     told: Vec<TxIndex>,
-    /// Values on their way, by transaction and receiver.
+    /// Values in transit, by transaction and receiver.
     sent: BTreeSet<(TxIndex, ShardId)>,
     #[cfg(feature = "mutants")]
     mutant: ShardMutant,
 }
 
 impl<M: Machine> Shard<M> {
-    /// Begins, or goes on after a restart, with what is durable. The timer sends what is owed.
+    /// Starts a shard, or restarts it from its durable part. The timer sends what it owes.
     #[must_use]
     pub fn new(agreed: &Agreed<M>, id: ShardId, durable: Durable<M>) -> Self {
-        // What was acknowledged is lost. Only what all others have acknowledged was ever folded.
+        // Received acknowledgements are lost, but only values that all others had acknowledged were
+        // folded.
         let known = vec![durable.folded; usize::from(agreed.shards())];
         Self {
             id,
@@ -99,7 +101,7 @@ impl<M: Machine> Shard<M> {
         }
     }
 
-    /// The same with a seeded bug.
+    /// Seeds a bug.
     #[cfg(feature = "mutants")]
     #[must_use]
     pub fn with_mutant(mut self, agreed: &Agreed<M>, mutant: ShardMutant) -> Self {
@@ -114,19 +116,19 @@ impl<M: Machine> Shard<M> {
         self
     }
 
-    /// Which one it is.
+    /// Returns the id of the shard.
     #[must_use]
     pub const fn id(&self) -> ShardId {
         self.id
     }
 
-    /// What must be on disk before the messages of the last event leave.
+    /// Returns the part that must be durable before the messages of the last event are sent.
     #[must_use]
     pub const fn durable(&self) -> &Durable<M> {
         &self.durable
     }
 
-    /// Transactions whose values this shard owed to `to` and will not send again.
+    /// Returns the transactions whose values this shard owed to `to` and will not send again.
     pub fn settled<'a>(
         &self,
         agreed: &'a Agreed<M>,
@@ -137,13 +139,14 @@ impl<M: Machine> Shard<M> {
         dues.take_while(move |tx| *tx < acknowledged)
     }
 
-    /// Uncommitted transactions with values that have come.
+    /// Returns the number of uncommitted transactions with received values.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.inbox.len()
     }
 
-    /// The most messages that are kept or on their way, of one pair of shards.
+    /// Returns the maximum number of messages that are stored or in transit, over all pairs of
+    /// shards.
     #[must_use]
     pub fn most_pending(&self, agreed: &Agreed<M>) -> usize {
         let mut from = vec![0_usize; usize::from(agreed.shards())];
@@ -158,7 +161,7 @@ impl<M: Machine> Shard<M> {
         from.into_iter().chain(to).max().unwrap_or(0)
     }
 
-    /// Takes an event and returns the messages that it leads to.
+    /// Handles an event and returns the messages to send.
     pub fn handle(&mut self, agreed: &Agreed<M>, event: EventOf<M>) -> Messages<M> {
         let mut out = Vec::new();
         match event {
@@ -197,13 +200,13 @@ impl<M: Machine> Shard<M> {
                 out.push((from, Message::Committed { below: tx.next() }));
             }
         } else if !is_mutant!(self, LateUnacknowledged) {
-            // The acknowledgement was lost, or is on its way.
+            // The acknowledgement was lost or is in transit.
             let below = self.durable.watermark(agreed, self.id);
             out.push((from, Message::Committed { below }));
         }
     }
 
-    /// Does all that can be done.
+    /// Makes all possible progress.
     fn go_on(&mut self, agreed: &Agreed<M>, out: &mut Messages<M>) {
         loop {
             let low = self.low(agreed);
@@ -228,7 +231,8 @@ impl<M: Machine> Shard<M> {
         self.tell(agreed, out);
     }
 
-    /// The first transaction that this shard has to run or whose values it owes: everything below it can be folded.
+    /// Returns the first transaction that this shard has yet to run or whose values it owes:
+    /// everything below can be folded.
     fn low(&self, agreed: &Agreed<M>) -> TxIndex {
         let owed = agreed.shard_ids().filter_map(|to| {
             agreed.dues_from(self.id, to, self.acknowledged[to.position()]).first().copied()
@@ -240,7 +244,7 @@ impl<M: Machine> Shard<M> {
         owed.fold(own, TxIndex::min)
     }
 
-    /// Runs and commits `tx` if this shard has to and all values are there.
+    /// Runs and commits `tx` if this shard runs it and all values are there.
     fn run(&mut self, agreed: &Agreed<M>, tx: TxIndex) -> bool {
         let is_active = agreed.roles()[tx.position()].active.contains(&self.id);
         if !is_active || self.durable.is_committed(tx) {
@@ -255,11 +259,11 @@ impl<M: Machine> Shard<M> {
         true
     }
 
-    /// All values that `tx` reads, once they are there.
+    /// Returns all values that `tx` reads, once they are there.
     fn values(&self, agreed: &Agreed<M>, tx: TxIndex) -> Option<Values<M>> {
         let entry = &agreed.entries()[tx.position()];
         let received = self.inbox.get(&tx);
-        // The cheaper question first.
+        // The cheaper check first.
         let came = received.map_or(0, BTreeMap::len);
         if came < agreed.senders(tx, self.id).count() && !is_mutant!(self, OneSenderSuffices) {
             return None;
@@ -287,7 +291,7 @@ impl<M: Machine> Shard<M> {
         Some(values)
     }
 
-    /// The values of this shard's keys as `tx` reads them.
+    /// Returns the values of this shard's keys as `tx` reads them.
     fn own_values(&self, agreed: &Agreed<M>, tx: TxIndex) -> Option<Values<M>> {
         let reads = agreed.reads_at(tx, self.id);
         let values = self.durable.values_below(agreed, reads, tx);
@@ -301,7 +305,8 @@ impl<M: Machine> Shard<M> {
         values
     }
 
-    /// Sends the values of this shard's keys to those who run `tx` and have not been sent them.
+    /// Sends the values of this shard's keys to the shards that run `tx` and have not been sent
+    /// them.
     fn serve(&mut self, agreed: &Agreed<M>, tx: TxIndex, out: &mut Messages<M>) {
         let roles = &agreed.roles()[tx.position()];
         if !roles.serving.contains(&self.id) {
@@ -324,7 +329,7 @@ impl<M: Machine> Shard<M> {
         }
     }
 
-    /// What is sent of `tx`.
+    /// Returns the values to send for `tx`.
     fn served(&self, agreed: &Agreed<M>, tx: TxIndex) -> Option<Values<M>> {
         let reads = agreed.reads_at(tx, self.id);
         let at = |below| self.durable.values_below(agreed, reads, below);
@@ -338,7 +343,7 @@ impl<M: Machine> Shard<M> {
         self.own_values(agreed, tx)
     }
 
-    /// Tells those who have sent values how far this shard has committed.
+    /// Tells the senders of values how far this shard has committed.
     fn tell(&mut self, agreed: &Agreed<M>, out: &mut Messages<M>) {
         let below = self.durable.watermark(agreed, self.id);
         for to in agreed.shard_ids() {

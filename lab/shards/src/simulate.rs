@@ -1,4 +1,5 @@
-//! Shards on the simulated network, from the first transaction to the last, with a virtual clock.
+//! Runs shards on the simulated network, from the first transaction to the last, with a virtual
+//! clock.
 
 use crate::durable::Durable;
 use crate::machine::{Machine, Outcome, Values};
@@ -11,10 +12,10 @@ use braid_evm::ids::TxIndex;
 use braid_evm::runtime::simulated::Random;
 use std::collections::BTreeMap;
 
-/// What the network carried and what befell the shards.
+/// Counters of the network and the shards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Messages with values, the ones that were sent again included.
+    /// Messages with values, including resent ones.
     pub values: u64,
     /// Acknowledgements.
     pub acknowledgements: u64,
@@ -22,40 +23,40 @@ pub struct Traffic {
     pub bytes: u64,
     /// Messages that were lost.
     pub lost: u64,
-    /// Messages that came twice.
+    /// Messages that were duplicated.
     pub doubled: u64,
     /// Restarts.
     pub restarts: u64,
-    /// The most messages of one pair of shards that were kept or on their way.
+    /// Maximum number of messages that were stored or in transit for a pair of shards.
     pub most_pending: usize,
-    /// The longest log of a shard.
+    /// Length of the longest log of a shard.
     pub longest_log: usize,
-    /// Runs: each transaction runs at each of its active shards.
+    /// Runs: each transaction runs on each of its active shards.
     pub runs: u64,
-    /// When the last transaction was committed at the last shard, in ticks.
+    /// When the last transaction was committed on the last shard, in ticks.
     pub ticks: u64,
 }
 
 impl Traffic {
-    /// Rounds of network delay until the last transaction was committed.
+    /// Returns the rounds of network delay until the last transaction was committed.
     #[must_use]
     pub const fn rounds(&self) -> u64 {
         self.ticks.div_ceil(ROUND)
     }
 }
 
-/// What the shards come to together.
+/// Combined results of all shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Simulated<M: Machine> {
-    /// What each transaction came to.
+    /// Outcome of each transaction.
     pub outcomes: Vec<Outcome<M>>,
-    /// The state after the last one.
+    /// The state after the last transaction.
     pub state: Values<M>,
-    /// What it took.
+    /// Counters of the simulation.
     pub traffic: Traffic,
 }
 
-/// What went wrong in a simulation. Each is a bug of the shards.
+/// An error in a simulation. Each one is a bug of the shards.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SimulationError {
     /// Two shards disagree about a transaction.
@@ -66,26 +67,26 @@ pub enum SimulationError {
         /// The second of the shards.
         shard: ShardId,
     },
-    /// A bound was passed.
+    /// A bound was exceeded.
     #[error("{pending} messages of one pair of shards and a log of {log}, in a window of {window}")]
     Unbounded {
-        /// Messages of one pair.
+        /// Number of messages of a pair of shards.
         pending: usize,
-        /// Entries of the log.
+        /// Number of entries of the log.
         log: usize,
         /// The bound of both.
         window: u32,
     },
-    /// It does not end.
+    /// The simulation does not terminate.
     #[error("no end after {0} events: a shard waits for something that never comes")]
     Endless(u64),
 }
 
-/// What happens next.
+/// A future event.
 #[derive(Debug)]
 enum Next<M: Machine> {
     Shard(ShardId, EventOf<M>),
-    /// The shard stops; if `torn`, within its next event, after its log was written.
+    /// The shard stops; if `torn`, during its next event, after writing its log.
     Stop {
         shard: ShardId,
         torn: bool,
@@ -106,7 +107,7 @@ struct Simulation<'a, M: Machine> {
     options: Options,
     random: Random,
     seats: Vec<Seat<M>>,
-    /// By time and number.
+    /// Events by time and sequence number.
     queue: BTreeMap<(u64, u64), Next<M>>,
     number: u64,
     traffic: Traffic,
@@ -117,7 +118,7 @@ struct Simulation<'a, M: Machine> {
 /// Executes the order on `base`, the state before the first transaction.
 ///
 /// # Errors
-/// What is wrong with the shards.
+/// Returns an error if the shards have a bug.
 pub fn simulate<M: Machine>(
     agreed: &Agreed<M>,
     base: &Values<M>,
@@ -126,10 +127,10 @@ pub fn simulate<M: Machine>(
     Simulation::new(agreed, base, options).end()
 }
 
-/// The same with a seeded bug.
+/// Same, with a seeded bug.
 ///
 /// # Errors
-/// What is wrong with the shards.
+/// Returns an error if the shards have a bug.
 #[cfg(feature = "mutants")]
 pub fn simulate_mutant<M: Machine>(
     agreed: &Agreed<M>,
@@ -166,7 +167,7 @@ impl<'a, M: Machine> Simulation<'a, M> {
         simulation
     }
 
-    /// Puts in the queue what does not depend on the shards.
+    /// Queues the events that do not depend on the shards.
     fn plan(&mut self) {
         let end = self.agreed.end();
         for shard in self.agreed.shard_ids() {
@@ -184,7 +185,7 @@ impl<'a, M: Machine> Simulation<'a, M> {
             }
             self.put(self.options.timer, Next::Shard(shard, Event::Timer));
         }
-        // Most of an order takes about as many rounds as it has transactions, or fewer.
+        // Most orders take no more rounds than they have transactions.
         let horizon = 1 + u64::from(end.0) * 2 * ROUND;
         for _ in 0..self.options.restarts {
             let shard = self.random.below(self.agreed.shards().into());
@@ -228,7 +229,7 @@ impl<'a, M: Machine> Simulation<'a, M> {
                 let agreed = self.agreed;
                 let seat = &mut self.seats[id.position()];
                 if seat.is_down {
-                    // The order is kept by those who agree on it: it arrives again.
+                    // The order is stored by the parties that agreed on it, so it arrives again.
                     if matches!(event, Event::Arrived(_)) {
                         self.put(now + ROUND, Next::Shard(id, event));
                     }
@@ -256,7 +257,7 @@ impl<'a, M: Machine> Simulation<'a, M> {
         }
     }
 
-    /// Goes on with what is durable, and with nothing else.
+    /// Restarts a shard from its durable part alone.
     fn restart(&mut self, id: ShardId) {
         let agreed = self.agreed;
         let seat = &mut self.seats[id.position()];
@@ -300,7 +301,7 @@ impl<'a, M: Machine> Simulation<'a, M> {
         self.seats.iter().all(done)
     }
 
-    /// Whether `id` keeps within the window.
+    /// Checks that `id` stays within the window.
     fn is_bounded(&mut self, id: ShardId) -> Result<(), SimulationError> {
         let window = self.agreed.window();
         let shard = &self.seats[id.position()].shard;
@@ -314,7 +315,7 @@ impl<'a, M: Machine> Simulation<'a, M> {
         Ok(())
     }
 
-    /// Puts the parts of all shards together.
+    /// Combines the parts of all shards.
     fn result(mut self) -> Result<Simulated<M>, SimulationError> {
         let mut outcomes: BTreeMap<TxIndex, &Outcome<M>> = BTreeMap::new();
         for seat in &self.seats {

@@ -1,5 +1,5 @@
-//! A machine of a few numbers: each transaction mixes all that it reads, and what it writes depends on the mixture. A
-//! wrong, old or missing value shows in its output and in the state.
+//! A machine on a few numbers: each transaction mixes all its reads, and its writes depend on the
+//! mixture. A wrong, stale or missing value shows up in its output and in the state.
 
 use crate::machine::{Machine, Ran, Undeclared, Values, Write};
 use crate::order::Entry;
@@ -10,14 +10,14 @@ use std::collections::BTreeSet;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Toy;
 
-/// What a toy transaction does at a key, if the mixture of its reads allows it.
+/// Action of a toy transaction at a key, which may depend on the mixture of its reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Writes the mixture.
     Mix,
-    /// Writes this.
+    /// Writes this value.
     Set(u64),
-    /// Adds this without reading.
+    /// Adds this without a read.
     Add(u64),
     /// Writes the mixture if it is odd, and nothing otherwise.
     MixIfOdd,
@@ -28,12 +28,12 @@ pub enum Action {
 pub struct ToyTx {
     /// Keys that it reads.
     pub reads: Vec<u16>,
-    /// What it does where.
+    /// Actions by key.
     pub actions: Vec<(u16, Action)>,
 }
 
 impl ToyTx {
-    /// With everything declared.
+    /// Declares all its accesses.
     #[must_use]
     pub fn declared(self) -> Entry<Toy> {
         let reads = self.reads.iter().copied().collect();
@@ -76,7 +76,8 @@ impl Machine for Toy {
     }
 }
 
-/// A random order of toy transactions over `keys` keys, some of them hot. One in thirty leaves its declaration.
+/// Generates a random order of toy transactions over `keys` keys, some of them hot. One in thirty
+/// leaves its declaration.
 #[must_use]
 pub fn random_entries(random: &mut Random, transactions: u64, keys: u16) -> Vec<Entry<Toy>> {
     (0..transactions).map(|_| random_entry(random, keys)).collect()

@@ -1,14 +1,14 @@
 //! The block as the sequential oracle takes it.
 //!
-//! It says the same as [`braid_evm::Block`], into which it converts, and is a type of its own so
-//! that the oracle uses nothing of what it is there to check.
+//! It has the same content as [`braid_evm::Block`], from which it is converted, but is a separate
+//! type so that the oracle shares no code with the executor that it checks.
 
 use alloy_eips::eip4895::Withdrawal;
 use alloy_evm::eth::dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY};
 use alloy_primitives::{Address, B256};
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 
-/// Everything that executing a block needs beside its database.
+/// Everything that executing a block needs besides its database.
 #[derive(Clone, Debug)]
 pub struct Block {
     /// Fork, chain id and limits.
@@ -23,33 +23,33 @@ pub struct Block {
     pub parent_beacon_block_root: Option<B256>,
     /// Withdrawals, from Shanghai on.
     pub withdrawals: Option<Vec<Withdrawal>>,
-    /// Ommers that are paid a reward.
+    /// Ommers that receive a reward.
     pub ommers: Vec<Ommer>,
-    /// Rules that the fork does not decide.
+    /// Rules that do not follow from the fork.
     pub rules: ChainRules,
 }
 
-/// An ommer that is paid a reward.
+/// An ommer that receives a reward.
 #[derive(Clone, Debug)]
 pub struct Ommer {
-    /// Account that is paid.
+    /// Account that receives the reward.
     pub beneficiary: Address,
     /// Number of the ommer block.
     pub number: u64,
 }
 
-/// Rules of a block that its fork does not decide.
+/// Rules of a block that do not follow from its fork.
 #[derive(Clone, Debug)]
 pub struct ChainRules {
     /// Contract whose logs are EIP-6110 deposits.
     pub deposit_contract: Option<Address>,
-    /// Whether this block carries out the DAO fork, as mainnet did.
+    /// Whether this block applies the DAO fork, as mainnet did.
     pub dao_fork: bool,
-    /// Block reward in wei; `None` for that of the fork.
+    /// Block reward in wei; `None` for the fork's.
     pub block_reward: Option<u128>,
     /// Whether system contracts are called before and after the transactions.
     pub system_calls: bool,
-    /// Whether those that collect requests are among them.
+    /// Whether the contracts that collect requests are among them.
     pub requests: bool,
 }
 
@@ -94,7 +94,7 @@ impl From<&Block> for braid_evm::Block {
     }
 }
 
-/// The DAO fork of `block`, if it has one, is taken for mainnet's.
+/// Any DAO fork of `block` is assumed to be mainnet's.
 impl From<&braid_evm::Block> for Block {
     fn from(block: &braid_evm::Block) -> Self {
         let ommer = |ommer: &braid_evm::Ommer| Ommer {
@@ -120,7 +120,7 @@ impl From<&braid_evm::Block> for Block {
     }
 }
 
-/// The DAO fork as mainnet carried it out, and as the oracle does.
+/// Returns mainnet's DAO fork, which the oracle applies too.
 #[must_use]
 pub fn mainnet_dao_fork() -> braid_evm::DaoFork {
     braid_evm::DaoFork {

@@ -1,7 +1,7 @@
 //! A state before a block as a database in memory.
 //!
-//! It answers as a node's database does: accounts come without code, which is asked for by hash. What it does not have
-//! does not exist: a missing account is `None`, a missing slot 0, a missing code empty.
+//! It answers as a node's database does: accounts come without code, which is read by hash. A
+//! missing account is `None`, a missing slot 0, a missing code empty.
 
 use crate::state_root::PlainState;
 use alloy_primitives::{
@@ -16,15 +16,16 @@ use revm::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Hashes of earlier blocks, as `BLOCKHASH` asks for them.
+/// Hashes of earlier blocks, for `BLOCKHASH`.
 pub trait BlockHashes {
-    /// Error for a hash that is not known.
+    /// Error for an unknown hash.
     type Error: DBErrorMarker + core::error::Error + Send + Sync + 'static;
 
-    /// Hash of the block with this number.
+    /// Returns the hash of the block with this number.
     ///
     /// # Errors
-    /// The hash is not known, and the execution must not go on with another one.
+    /// Returns an error if the hash is unknown and the execution must not continue with another
+    /// one.
     fn hash_of(&self, number: u64) -> Result<B256, Self::Error>;
 }
 
@@ -37,10 +38,10 @@ impl BlockHashes for BTreeMap<u64, B256> {
     }
 }
 
-/// A state before a block, read only, shared by cloning.
+/// A read-only state before a block, shared by its clones.
 pub struct StateDatabase<H> {
     state: Arc<State<H>>,
-    /// What it answers where there is no account: it does not exist, or it is empty.
+    /// Answer for an account that does not exist: absent or empty.
     missing: Option<AccountInfo>,
 }
 
@@ -61,7 +62,7 @@ pub(crate) struct Account {
 }
 
 impl<H> StateDatabase<H> {
-    /// A database of these accounts and codes by hash.
+    /// Creates a database from accounts, and codes by hash.
     pub(crate) fn of_parts(
         accounts: AddressMap<Account>,
         codes: B256Map<Bytecode>,
@@ -70,7 +71,7 @@ impl<H> StateDatabase<H> {
         Self { state: Arc::new(State { accounts, codes, block_hashes }), missing: None }
     }
 
-    /// A database of `state`.
+    /// Creates a database of `state`.
     #[must_use]
     pub fn of(state: &PlainState, block_hashes: H) -> Self {
         let mut codes = B256Map::default();
@@ -87,13 +88,14 @@ impl<H> StateDatabase<H> {
         Self::of_parts(accounts, codes, block_hashes)
     }
 
-    /// The same state, but accounts that do not exist are answered as empty ones, as many databases in memory do.
+    /// Returns the same state, but with accounts that do not exist returned as empty ones, as many
+    /// databases in memory do.
     #[must_use]
     pub fn answering_empty(self) -> Self {
         Self { missing: Some(AccountInfo::default().without_code()), ..self }
     }
 
-    /// The account at `address`, to be changed; copies of the database keep theirs.
+    /// Returns the account at `address` for changes; clones of the database keep the old one.
     pub(crate) fn account_mut(&mut self, address: Address) -> Option<&mut Account>
     where
         H: Clone,

@@ -1,19 +1,19 @@
-//! Whether tests make every variant of an error: names are those of the source, so that a new variant without a test
-//! fails.
+//! Checks that tests produce every variant of an error. The names are read from the source, so a
+//! new variant without a test fails.
 
 use core::fmt::{Debug, Display};
 use std::collections::BTreeSet;
 use std::fs;
 
-/// Variants of an error that a test has made.
+/// Variants of an error that a test has produced.
 #[derive(Debug, Default)]
 pub struct Made(BTreeSet<String>);
 
 impl Made {
-    /// Notes the variant of `error`, whose message is one line and has all of `words`.
+    /// Records the variant of `error`, whose message must be one line with all of `words`.
     ///
     /// # Panics
-    /// If it has not.
+    /// Panics if the message is different.
     #[track_caller]
     pub fn add<E: Debug + Display + ?Sized>(&mut self, error: &E, words: &[&str]) {
         let message = error.to_string();
@@ -24,10 +24,11 @@ impl Made {
         self.0.insert(name_of(&format!("{error:?}")));
     }
 
-    /// Checks that of the enum `name` in the source file `path` only `elsewhere` were not made.
+    /// Checks that all variants of the enum `name` in the source file `path` were produced, except
+    /// those in `elsewhere`.
     ///
     /// # Panics
-    /// If others were not, or the file lacks the enum.
+    /// Panics if the exceptions differ, or if the file lacks the enum.
     #[track_caller]
     pub fn has_all_of(&self, path: &str, name: &str, elsewhere: &[&str]) {
         let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -37,7 +38,7 @@ impl Made {
     }
 }
 
-/// Variants of the enum `name` in a source, by their indentation.
+/// Returns the variants of the enum `name` in a source, by their indentation.
 fn variants(source: &str, name: &str) -> Option<BTreeSet<String>> {
     let (_, after) = source.split_once(&format!("pub enum {name}"))?;
     let lines = after.split("\n}").next()?.lines().filter_map(|line| line.strip_prefix("    "));
@@ -45,7 +46,7 @@ fn variants(source: &str, name: &str) -> Option<BTreeSet<String>> {
     Some(named.map(name_of).collect())
 }
 
-/// The name of the variant that `text` begins with.
+/// Returns the name of the variant at the start of `text`.
 fn name_of(text: &str) -> String {
     text.chars().take_while(|it| it.is_alphanumeric()).collect()
 }

@@ -1,5 +1,4 @@
-//! Forks by the names that block files, transition tools and test suites give them, and the blob parameters that belong
-//! to them.
+//! Forks by the names in block files, transition tools and test suites, with their blob parameters.
 
 use alloy_eips::eip7840::BlobParams;
 use alloy_hardforks::ethereum::{
@@ -17,16 +16,17 @@ pub const HOODI: u64 = 560_048;
 /// Chain id of the Sepolia test network.
 pub const SEPOLIA: u64 = 11_155_111;
 
-/// Rules under the names that block files, transition tools and test suites give them.
+/// Rules, with their names in block files, transition tools and test suites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fork {
-    /// Name in block files; `None` if only the difficulty bomb or the blobs differ from another fork.
+    /// Name in block files; `None` if only the difficulty bomb or the blobs differ from another
+    /// fork.
     file_name: Option<&'static str>,
     /// Names in tools and suites; the first one is geth's.
     pub names: &'static [&'static str],
     /// Rules of the EVM.
     pub spec: SpecId,
-    /// Blocks by which the difficulty bomb is delayed.
+    /// Delay of the difficulty bomb in blocks.
     pub bomb_delay: u64,
 }
 
@@ -35,7 +35,7 @@ impl Fork {
         Self { file_name: Some(file_name), names, spec, bomb_delay: 0 }
     }
 
-    /// The rules of `spec` under other names.
+    /// Creates other names for the rules of `spec`.
     const fn like(spec: SpecId, names: &'static [&'static str]) -> Self {
         Self { file_name: None, names, spec, bomb_delay: 0 }
     }
@@ -44,19 +44,19 @@ impl Fork {
         Self { bomb_delay, ..self }
     }
 
-    /// Whether only test suites know it: tools refuse it.
+    /// Returns whether only test suites know the fork, so that tools reject it.
     #[must_use]
     pub fn is_for_suites(&self) -> bool {
         matches!(self.names, ["BPO5"] | ["EIP7928"])
     }
 
-    /// Whether it is the fork that moved the balances of the DAO.
+    /// Returns whether this is the fork that moved the balances of the DAO.
     #[must_use]
     pub fn is_dao(&self) -> bool {
         self.names[0] == "DAOFork"
     }
 
-    /// Blob parameters; `None` before Cancun.
+    /// Returns the blob parameters; `None` before Cancun.
     #[must_use]
     pub fn blobs(&self) -> Option<BlobParams> {
         let only = |target_blob_count, max_blob_count, update_fraction| BlobParams {
@@ -67,7 +67,7 @@ impl Fork {
         };
         Some(match (self.names[0], self.spec) {
             ("BPO1", _) => BlobParams::bpo1(),
-            // Networks for tests have two more, which no public chain has yet.
+            // Test networks have two more parameter sets, which no public chain uses yet.
             ("BPO3", _) => only(21, 32, 20_609_697),
             ("BPO4", _) => only(14, 21, 13_739_630),
             ("BPO2" | "BPO5", _) | (_, SpecId::AMSTERDAM) => BlobParams::bpo2(),
@@ -83,7 +83,7 @@ impl Fork {
 pub const NAMED: [Fork; 25] = [
     Fork::new("FRONTIER", SpecId::FRONTIER, &["Frontier"]),
     Fork::new("HOMESTEAD", SpecId::HOMESTEAD, &["Homestead"]),
-    // It moved balances and changed no rule.
+    // This fork moved balances and changed no rule.
     Fork::like(SpecId::HOMESTEAD, &["DAOFork", "Dao"]),
     Fork::new("TANGERINE", SpecId::TANGERINE, &["EIP150", "TangerineWhistle", "EIP150Fork"]),
     Fork::new("SPURIOUS_DRAGON", SpecId::SPURIOUS_DRAGON, &["EIP158", "SpuriousDragon"]),
@@ -101,7 +101,7 @@ pub const NAMED: [Fork; 25] = [
     Fork::new("CANCUN", SpecId::CANCUN, &["Cancun"]),
     Fork::new("PRAGUE", SpecId::PRAGUE, &["Prague"]),
     Fork::new("OSAKA", SpecId::OSAKA, &["Osaka"]),
-    // These change the number of blobs and nothing else.
+    // These forks change only the number of blobs.
     Fork::like(SpecId::OSAKA, &["BPO1"]),
     Fork::like(SpecId::OSAKA, &["BPO2"]),
     Fork::like(SpecId::OSAKA, &["BPO3"]),
@@ -111,7 +111,7 @@ pub const NAMED: [Fork; 25] = [
     Fork::like(SpecId::AMSTERDAM, &["EIP7928"]),
 ];
 
-/// Every fork a block file may name, oldest first, under the name that files use.
+/// Every fork with its name in block files, oldest first.
 pub const FORKS: [(&str, SpecId); 15] = in_files();
 
 const fn in_files() -> [(&'static str, SpecId); 15] {
@@ -127,17 +127,17 @@ const fn in_files() -> [(&'static str, SpecId); 15] {
     found
 }
 
-/// The fork that a tool or a suite calls `name`, in any mixture of upper and lower case.
+/// Returns the fork that a tool or a suite calls `name`, ignoring case.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Fork> {
     const FORKS: &[Fork] = &NAMED;
     FORKS.iter().find(|fork| fork.names.iter().any(|known| known.eq_ignore_ascii_case(name)))
 }
 
-/// The fork called `name`, in any mixture of upper and lower case; `None` if there is none.
+/// Returns the fork called `name`, ignoring case; `None` if there is none.
 ///
-/// Both the names of [`FORKS`] and the shorter ones that revm prints ("Spurious") are known, and
-/// "Paris", which revm calls the merge.
+/// Known are the names of [`FORKS`], the shorter ones that revm prints ("Spurious"), and "Paris",
+/// which revm calls the merge.
 #[must_use]
 pub fn parse(name: &str) -> Option<SpecId> {
     let upper = name.to_ascii_uppercase();
@@ -149,20 +149,20 @@ pub fn parse(name: &str) -> Option<SpecId> {
     FORKS.iter().find(|(known, _)| *known == wanted).map(|(_, spec)| *spec)
 }
 
-/// The name that block files use for `spec`.
+/// Returns the name of `spec` in block files.
 #[must_use]
 pub fn name(spec: SpecId) -> &'static str {
     FORKS.iter().find(|(_, known)| *known == spec).map_or("UNKNOWN", |(name, _)| name)
 }
 
-/// All known names in one line, for messages.
+/// Returns all known names in one line, for messages.
 #[must_use]
 pub fn known_names() -> String {
     FORKS.map(|(name, _)| name).join(", ")
 }
 
-/// Blob parameters in force under `spec` at `timestamp` (seconds), with the
-/// blob-parameter-only forks of the chain `chain_id`; `None` before Cancun.
+/// Returns the blob parameters of `spec` at `timestamp` (seconds), with the blob-parameter-only
+/// forks of the chain `chain_id`; `None` before Cancun.
 #[must_use]
 pub fn blob_params(spec: SpecId, chain_id: u64, timestamp: u64) -> Option<BlobParams> {
     if !spec.is_enabled_in(SpecId::CANCUN) {

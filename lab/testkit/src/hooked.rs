@@ -1,4 +1,5 @@
-//! A database whose reads a test sees before they are answered: to count, delay, refuse or react to them.
+//! A database with a hook on its reads, with which a test can count, delay, refuse or react to
+//! them.
 
 use alloy_primitives::{Address, B256, U256};
 use core::{convert::Infallible, fmt};
@@ -24,7 +25,8 @@ pub enum Read {
 
 type Hook<E> = dyn Fn(Read) -> Result<(), E> + Send + Sync;
 
-/// A database with a hook: a function that is called before each read, on the thread that reads. Clones share the hook.
+/// A database with a hook, a function that is called before each read on the reading thread. Clones
+/// share the hook.
 pub struct Hooked<D, E = Infallible> {
     inner: D,
     hook: Arc<Hook<E>>,

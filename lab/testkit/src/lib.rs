@@ -1,8 +1,8 @@
-//! What the tool and the tests share: block files, generated workloads, the sequential oracle, comparison of results,
-//! hostile blocks and their simulation.
+//! Shared code of the tool and the tests: block files, generated workloads, the sequential oracle,
+//! comparison of results, hostile blocks and their simulation.
 //!
-//! The feature `mutants`, which the shipped tool never has, adds what selects seeded bugs: line-ups of executors, and
-//! schedules that a database forces.
+//! The feature `mutants`, which the shipped tool never has, adds the code that uses seeded bugs:
+//! line-ups of executors, and schedules that a database forces.
 
 pub mod block;
 pub mod block_file;

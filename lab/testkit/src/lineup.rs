@@ -1,4 +1,4 @@
-//! Executors to compare with the sequential one.
+//! Executors that are compared with sequential execution.
 
 use crate::hostile::declared::Declared;
 use crate::oracle::Expected;
@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-/// Numbers of workers that every block is executed with.
+/// Numbers of workers with which every block is executed.
 pub const WORKERS: [u16; 4] = [1, 2, 3, 8];
 
-/// How blocks meet faults: alone, as one worker runs them by default, forced to speculate, by turns, and
-/// alone with another one that folds.
+/// Settings with which blocks with faults are executed: sequentially, speculatively, alternating
+/// between the two, sequentially with a helper that builds the bundle, and in batches.
 pub const SETTINGS: [(u16, Policy); 9] = [
     (1, Policy::InOrder),
     (1, Policy::Forced(Forced::Speculative)),
@@ -33,8 +33,8 @@ pub const SETTINGS: [(u16, Policy); 9] = [
     (2, Policy::Forced(Forced::Groups)),
 ];
 
-/// The other ways in which every block is executed: without speculation, alone and with others that fold, and in turns
-/// with it.
+/// Further settings with which every block is executed: sequentially with and without helpers that
+/// build the bundle, alternating with speculation, and in batches.
 const OTHERS: [(u16, Policy); 10] = [
     (1, Policy::InOrder),
     (3, Policy::InOrder),
@@ -48,7 +48,7 @@ const OTHERS: [(u16, Policy); 10] = [
     (3, Policy::Forced(Forced::Groups)),
 ];
 
-/// How every valid block is executed once more, with its own access list.
+/// Settings with which every valid block is executed again, with its own access list.
 const LISTED: [(u16, Policy); 4] = [
     (2, Policy::Forced(Forced::AccessList)),
     (3, Policy::Forced(Forced::AccessList)),
@@ -56,22 +56,22 @@ const LISTED: [(u16, Policy); 4] = [
     (2, Policy::Forced(Forced::Speculative)),
 ];
 
-/// Workers, with how many transactions they get at once: those share a journal.
+/// Numbers of workers, with the length of the chunks that share a journal.
 const CHUNKS: [(u16, u32); 4] = [(1, 7), (2, 3), (3, 2), (8, 64)];
 
-/// How long a lower transaction waits for a higher one to begin.
+/// Time that a lower transaction waits for a higher one to begin.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// An executor with its threads.
+/// Creates an executor.
 ///
 /// # Panics
-/// If the system starts no threads, or `workers` is 0.
+/// Panics if the system cannot start threads, or if `workers` is 0.
 #[must_use]
 pub fn executor(workers: u16, policy: Policy, mode: Mode) -> Executor {
     chunked(workers, None, policy, mode)
 }
 
-/// The same in chunks of `chunk` transactions, or as the executor cuts them.
+/// Same, with chunks of `chunk` transactions, or of the executor's own choice.
 ///
 /// # Panics
 /// As [`executor`].
@@ -102,7 +102,7 @@ fn started(config: Config) -> Executor {
     Executor::new(config).expect("threads start")
 }
 
-/// Counts what it is told.
+/// Counts observed events.
 #[derive(Default)]
 struct Counter(AtomicU64);
 
@@ -112,7 +112,7 @@ impl Observer for Counter {
     }
 }
 
-/// A database that is copied for every worker.
+/// A database that is cloned for every worker.
 pub trait Copies: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static {}
 
 impl<D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static> Copies for D {}
@@ -120,29 +120,29 @@ impl<D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static> 
 /// Executors with different numbers of workers.
 #[derive(Debug)]
 pub struct Lineup {
-    /// First those of `WORKERS`, which cut small blocks into single transactions, then those of
+    /// Executors of `WORKERS`, which cut small blocks into single transactions, then those of
     /// `CHUNKS`, then those of `OTHERS`.
     executors: Vec<Executor>,
-    /// Those of `LISTED`.
+    /// Executors of `LISTED`.
     listed: Vec<Executor>,
     mode: Mode,
-    /// How often two transactions were in progress at once, as the database saw it.
+    /// How often two transactions were in progress at once, as observed by the database.
     pub met: u64,
-    /// Runs that were thrown away, over all executions.
+    /// Number of aborted runs, over all executions.
     pub discarded: u64,
-    /// Transactions committed from a speculative run, over all executions.
+    /// Number of transactions committed from a speculative run, over all executions.
     pub speculative: u64,
-    /// Rounds of tied transactions, over all executions.
+    /// Number of rounds of grouped batches, over all executions.
     pub rounds: u64,
-    /// The access list that an executor has made last.
+    /// The access list that an executor has returned last.
     pub access_list: Option<Bal>,
 }
 
 impl Lineup {
-    /// Executors with 1, 2, 3 and 8 workers and chunks of different lengths.
+    /// Creates executors with 1, 2, 3 and 8 workers and chunks of different lengths.
     ///
     /// # Panics
-    /// If the system starts no threads.
+    /// Panics if the system cannot start threads.
     #[must_use]
     pub fn new(policy: Policy, mode: Mode) -> Self {
         let single = WORKERS.map(|workers| config(workers, None, policy, mode));
@@ -150,7 +150,7 @@ impl Lineup {
             config(workers, Some(NonZeroU32::new(length).expect("not 0")), policy, mode)
         });
         let others = OTHERS.map(|(workers, policy)| config(workers, None, policy, mode));
-        // All make access lists, but for every fifth: nothing else may depend on that.
+        // All except every fifth return access lists: nothing else may depend on that.
         let listing = |(place, mut config): (usize, Config)| {
             config.access_list = place % 5 != 4;
             started(config)
@@ -163,7 +163,7 @@ impl Lineup {
         Self { executors, listed, mode, met, discarded, speculative, rounds, access_list }
     }
 
-    /// The same executors with a seeded bug, for tests of the tests.
+    /// Seeds a bug in all executors, for tests of the tests.
     #[must_use]
     pub fn with_mutant(mut self, mutant: EvmMutant) -> Self {
         let seeded = |executor: Executor| executor.with_mutant(mutant);
@@ -172,10 +172,10 @@ impl Lineup {
         self
     }
 
-    /// Executes `block` with every executor as fast as it goes.
+    /// Executes `block` with every executor at full speed.
     ///
     /// # Errors
-    /// Where one differs from sequential execution, in words.
+    /// Returns a description of the first difference from sequential execution.
     pub fn compare<D: Copies>(
         &mut self,
         block: &Arc<Block>,
@@ -202,10 +202,10 @@ impl Lineup {
         Ok(expected)
     }
 
-    /// Executes a block whose transactions declare what they access with every executor.
+    /// Executes a block whose transactions declare their accesses with every executor.
     ///
     /// # Errors
-    /// What is wrong with what one makes of it, in words.
+    /// Returns a description of the first wrong result.
     pub fn compare_declared<D: Copies>(
         &mut self,
         declared: &Declared,
@@ -223,8 +223,8 @@ impl Lineup {
         Ok(())
     }
 
-    /// The block has the last access list as a hint, which may be that of another block, and the same with other
-    /// indices.
+    /// Executes the block with the last access list as a hint, which may be that of another block,
+    /// and with the same list at other indices.
     fn compare_hinted<D: Copies>(
         &mut self,
         block: &Arc<Block>,
@@ -245,7 +245,7 @@ impl Lineup {
         Ok(())
     }
 
-    /// A valid block comes with its own access list, which the first executor makes.
+    /// Executes a valid block with its own access list, which the first executor computes.
     fn compare_listed<D: Copies>(
         &mut self,
         block: &Arc<Block>,
@@ -271,7 +271,7 @@ impl Lineup {
         Ok(())
     }
 
-    /// Threads that tell an observer what they do run the same block.
+    /// Executes the block on threads with an observer.
     fn observed<D: Copies>(
         &mut self,
         block: &Arc<Block>,
@@ -290,10 +290,10 @@ impl Lineup {
         }
     }
 
-    /// The same, and then with higher transactions running first.
+    /// Same, and then again with higher transactions running first.
     ///
     /// # Errors
-    /// Where one differs from sequential execution, in words.
+    /// Returns a description of the first difference from sequential execution.
     pub fn compare_paced<D: Copies>(
         &mut self,
         block: &Arc<Block>,
@@ -346,8 +346,8 @@ impl Lineup {
         self.discarded += stats.discarded;
         self.speculative += stats.speculative;
         self.rounds += stats.lane_rounds;
-        // I9: with the default cap of 4 a transaction runs at most 5 times.
-        // Where parts are forced up to eight for each worker are wasted for every three that commit.
+        // I9: with the default cap of 4, a transaction runs at most 5 times. With forced batches,
+        // up to eight runs per worker are wasted for every three that commit.
         let in_parts = if matches!(
             policy,
             Policy::Forced(Forced::Neighbours) | Policy::Forced(Forced::AccessList)

@@ -1,4 +1,4 @@
-//! A fee and a precompile of a chain's own, as Braid is told of them.
+//! A fee and a precompile of a custom chain, in Braid's form.
 
 use alloy_primitives::{Address, Bytes, U256};
 use braid_evm::{
@@ -6,17 +6,17 @@ use braid_evm::{
 };
 use revm::context::TxEnv;
 
-/// A fee that each sender pays on top of the gas: what a rollup might ask for publishing.
+/// A fee that each sender pays on top of the gas, as a rollup may charge for publishing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Publishing {
-    /// Who gets it.
+    /// Recipient of the fee.
     pub vault: Address,
-    /// Wei for a byte that is not zero.
+    /// Wei per non-zero byte.
     pub per_byte: u64,
 }
 
 impl Publishing {
-    /// What `tx` pays.
+    /// Returns the fee of `tx`.
     #[must_use]
     pub fn price(&self, tx: &TxEnv) -> U256 {
         let bytes: u64 = tx.data.iter().map(|byte| if *byte == 0 { 1 } else { 4 }).sum();
@@ -34,20 +34,19 @@ impl Surcharge for Publishing {
     }
 }
 
-/// A precompile that tells what an account owns and has in slot 0, or refuses to, depending on
-/// both.
+/// A precompile that returns the balance and slot 0 of an account, or fails, depending on both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Teller {
-    /// Where it lives.
+    /// Address of the precompile.
     pub at: Address,
-    /// The account that it tells of; `None` for its caller.
+    /// The account that it reads; `None` for its caller.
     pub of: Option<Address>,
 }
 
-/// How a call of the [`Teller`] ends.
+/// Result of a call of the [`Teller`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// It returns this.
+    /// It returns these bytes.
     This(Bytes),
     /// It reverts.
     Reverted,
@@ -59,7 +58,7 @@ impl Teller {
     /// Gas of a call that does not fail.
     pub const GAS: u64 = 70;
 
-    /// What it says of an account with this balance and this slot 0.
+    /// Returns the result for an account with this balance and this slot 0.
     #[must_use]
     pub fn tell(input: &[u8], balance: U256, slot: U256) -> Told {
         let sum = balance.wrapping_add(slot).wrapping_add(U256::from(input.len()));

@@ -1,10 +1,10 @@
 //! A database that makes higher transactions run first.
 //!
-//! On a small machine a block of short transactions runs nearly in order, whatever the number of
-//! workers. Here the account of one sender answers only once another transaction has asked for
-//! its own sender: that one is in progress then too, and usually reads and publishes before the
-//! lower one goes on. So a wrong answer gets every chance to show, and two transactions that
-//! meet this way prove from outside that they ran at the same time.
+//! On a small machine, a block of short transactions runs nearly in order, whatever the number of
+//! workers. With this database, the read of one sender's account blocks until another transaction
+//! has read its own sender: that transaction is then in progress too, and usually reads and
+//! publishes before the lower one goes on. This maximises the chance that a wrong result shows up,
+//! and two transactions that meet in this way prove from outside that they ran concurrently.
 
 use crate::hooked::{Hooked, Read};
 use alloy_primitives::Address;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-/// Who waits for whom, and who has come.
+/// The pairs of accounts, and which of them have been read.
 #[derive(Debug)]
 pub struct Gate {
     waits_for: BTreeMap<Address, Address>,
@@ -27,8 +27,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate where each sender whose transaction has an index of `offset` modulo 2 waits for the
-    /// sender of the transaction after it, but not longer than `patience`. Only a sender's first
+    /// Creates a gate where each sender whose transaction has an index of `offset` modulo 2 waits
+    /// for the sender of the next transaction, at most `patience`. Only a sender's first
     /// transaction counts.
     #[must_use]
     pub fn pairs(block: &Block, offset: usize, patience: Duration) -> Self {
@@ -51,7 +51,7 @@ impl Gate {
         }
     }
 
-    /// A gate where the senders of the first two transactions wait for each other.
+    /// Creates a gate where the senders of the first two transactions wait for each other.
     #[must_use]
     pub fn meeting(block: &Block, patience: Duration) -> Self {
         let waits_for = match &block.transactions[..] {
@@ -63,29 +63,31 @@ impl Gate {
         Self { waits_for, ..Self::pairs(&Block::default(), 0, patience) }
     }
 
-    /// A gate where the first thread that asks for the one of a pair waits until another asks for the other.
+    /// Creates a gate where the first thread that reads the first account of a pair waits until
+    /// another thread reads the second.
     #[must_use]
     pub fn until<const N: usize>(waits_for: [(Address, Address); N], patience: Duration) -> Self {
         Self { waits_for: waits_for.into(), ..Self::pairs(&Block::default(), 0, patience) }
     }
 
-    /// How often a transaction was in progress while another one began.
+    /// Returns how often a transaction was in progress while another one began.
     pub fn met(&self) -> u64 {
         self.met.load(Ordering::SeqCst)
     }
 
-    /// How often a thread's patience came to an end. If never, each thread that was to wait for another went on after that one
-    /// had come, be it that he had come before.
+    /// Returns how often a wait timed out. If 0, each waiting thread continued after the other
+    /// account had been read, possibly before the wait.
     pub fn in_vain(&self) -> u64 {
         self.in_vain.load(Ordering::SeqCst)
     }
 
-    /// How many senders wait.
+    /// Returns the number of waiting senders.
     pub fn pairs_count(&self) -> usize {
         self.waits_for.len()
     }
 
-    /// `inner`, whose accounts pass this gate, which is for one execution of one block.
+    /// Wraps `inner` so that account reads pass this gate. A gate serves one execution of one
+    /// block.
     pub fn guard<D: DatabaseRef>(self: &Arc<Self>, inner: D) -> Hooked<D, D::Error> {
         let gate = Arc::clone(self);
         Hooked::watched(inner, move |read| {
@@ -109,7 +111,7 @@ impl Gate {
         let waited = self.one_came.wait_timeout_while(come, self.patience, missing);
         if waited.is_ok_and(|(_, end)| !end.timed_out()) {
             self.met.fetch_add(1, Ordering::SeqCst);
-            // The other one gets the time to run to its end.
+            // Gives the other transaction time to finish.
             std::thread::sleep(HEAD_START);
         } else {
             self.in_vain.fetch_add(1, Ordering::SeqCst);
@@ -117,5 +119,5 @@ impl Gate {
     }
 }
 
-/// How long the higher transaction of a pair runs before the lower one goes on.
+/// Head start of the higher transaction of a pair.
 const HEAD_START: Duration = Duration::from_micros(150);

@@ -1,5 +1,6 @@
-//! Plain revm over `State`, one transaction after the other: the oracle for what alloy-evm's block
-//! executor knows nothing of, which is a bundle to continue, a surcharge, a precompile of one's own, declared accesses.
+//! Plain revm over `State`, one transaction after the other: the oracle for features that
+//! alloy-evm's block executor lacks, namely a bundle to continue, a surcharge, a custom precompile,
+//! and declared accesses.
 
 pub mod declared;
 
@@ -32,7 +33,7 @@ use std::marker::PhantomData;
 /// Blob gas of one blob (EIP-4844).
 const GAS_PER_BLOB: u64 = 1 << 17;
 
-/// What a chain has of its own, and what lies below its block.
+/// Features of a custom chain, and the bundle below its block.
 #[derive(Clone, Debug, Default)]
 pub struct Own {
     /// The bundle to continue.
@@ -47,7 +48,7 @@ type PlainState<D> = State<WrapDatabaseRef<D>>;
 type PlainContext<DB> = MainnetContext<DB>;
 type Transacted<D> = Result<ExecutionResult, EVMError<EvmDatabaseError<<D as DatabaseRef>::Error>>>;
 
-/// `block` with nothing but its transactions.
+/// Returns `block` with only its transactions.
 #[must_use]
 pub fn bare(block: &Block) -> Block {
     let mut bare = block.clone();
@@ -57,13 +58,14 @@ pub fn bare(block: &Block) -> Block {
     bare
 }
 
-/// Executes the transactions of a [`bare`] block; invalid ones, and any that the block has no
-/// room for, are left out.
+/// Executes the transactions of a [`bare`] block. Invalid ones, and any that do not fit into the
+/// block, are skipped.
 pub fn build<D: DatabaseRef>(block: &Block, database: D, own: &Own) -> SequentialOutput {
     build_with(block, database, own, |_, tx, state| transact(block, tx, own, state))
 }
 
-/// Executes the transactions of a [`bare`] block, which declare what they access, and says which have left that.
+/// Executes the transactions of a [`bare`] block, which declare their accesses, and returns those
+/// that left their declarations.
 pub fn build_declared<D: DatabaseRef>(
     block: &Block,
     database: D,
@@ -74,7 +76,7 @@ pub fn build_declared<D: DatabaseRef>(
         left.extend(how.map(|(at, is_change)| (place, at, is_change)));
         Ok(result)
     });
-    // What a transaction has accessed that halts by the rule is not in it.
+    // The list would lack the accesses of transactions that halt by the rule.
     output.access_list = None;
     (output, left)
 }
@@ -135,10 +137,10 @@ fn build_with<D: DatabaseRef>(
     output
 }
 
-/// Compares what Braid built with what the oracle did.
+/// Compares Braid's output with the oracle's.
 ///
 /// # Errors
-/// The differences, in words.
+/// Returns the differences in words.
 pub fn compare<E: Display>(
     expected: &SequentialOutput,
     found: &Result<BlockOutput, BlockError<E>>,
@@ -151,22 +153,22 @@ pub fn compare<E: Display>(
 /// Gas of a block so far.
 #[derive(Default)]
 struct Used {
-    /// As receipts count it.
+    /// Gas as counted by receipts.
     all: u64,
-    /// As the block counts it: all of it up to Osaka, and one of two kinds then (EIP-8037).
+    /// Gas as counted by the block: all of it up to Osaka, one of two kinds since (EIP-8037).
     regular: u64,
-    /// The other kind.
+    /// Gas of the second kind, for state.
     state: u64,
 }
 
 impl Used {
-    /// Whether the block has room for `tx`; if not, for how much it has.
+    /// Checks that `tx` fits into the block; the error is the gas that is left.
     fn leaves_room(&self, block: &Block, tx: &TxEnv) -> Result<(), u64> {
         let (limit, cap) = (block.env.gas_limit, block.cfg.tx_gas_limit_cap());
         if tx.gas_limit.min(cap) > limit - self.regular {
             return Err(limit - self.regular);
         }
-        // The cap holds for the regular kind.
+        // The cap applies to the regular kind.
         if tx.gas_limit > limit - self.state && block.cfg.spec.is_enabled_in(SpecId::AMSTERDAM) {
             return Err(limit - self.state);
         }
@@ -219,7 +221,7 @@ type PlainEvm<DB> = Evm<
     EthFrame<EthInterpreter>,
 >;
 
-/// revm's handler, and the fee.
+/// revm's handler with the fee.
 struct Fees<DB>(Option<Publishing>, PhantomData<DB>);
 
 impl<DB: Database> Handler for Fees<DB> {
@@ -261,7 +263,7 @@ impl<DB: Database> Handler for Fees<DB> {
     }
 }
 
-/// Ethereum's precompiles and the chain's own.
+/// Ethereum's precompiles and the custom one.
 struct Precompiles {
     ethereum: EthPrecompiles,
     own: Option<Teller>,
@@ -281,7 +283,7 @@ impl<C: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<C> for Precompile
     type Output = InterpreterResult;
 
     fn set_spec(&mut self, _: SpecId) -> bool {
-        // There is an EVM for each transaction, made for the fork; the addresses are warmed.
+        // Each transaction has an EVM of its own, made for the fork; the addresses are warmed.
         false
     }
 

@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-/// The values below which these parts of `values` lie, each interpolated between the two nearest; `None` without values.
-/// Part 0 is the lowest value, part 1 the highest.
+/// Returns the quantiles of `values` at `parts`, from 0 (minimum) to 1 (maximum), with linear
+/// interpolation; `None` without values.
 #[must_use]
 pub fn quantiles<const N: usize>(mut values: Vec<f64>, parts: [f64; N]) -> Option<[f64; N]> {
     let last = values.len().checked_sub(1)?;
@@ -15,13 +15,13 @@ pub fn quantiles<const N: usize>(mut values: Vec<f64>, parts: [f64; N]) -> Optio
     }))
 }
 
-/// The median; of an even number of values the mean of the two in the middle.
+/// Returns the median; for an even number of values, the mean of the two in the middle.
 #[must_use]
 pub fn median(values: Vec<f64>) -> Option<f64> {
     quantiles(values, [0.5]).map(|[median]| median)
 }
 
-/// The median of `times`; 0 without times.
+/// Returns the median of `times`; 0 without times.
 pub fn median_time(times: impl Iterator<Item = Duration>) -> Duration {
     let seconds = median(times.map(|time| time.as_secs_f64()).collect());
     seconds.map_or(Duration::ZERO, Duration::from_secs_f64)

@@ -1,7 +1,7 @@
-//! The commands of the `braid-lab` tool, with which the project tests itself: official test suites, stateless
-//! transitions in the manner of geth's `evm t8n`, simulated workers, and simulated shards.
+//! The commands of the `braid-lab` tool, with which the project tests itself: official test suites,
+//! stateless transitions like geth's `evm t8n`, simulated workers, and simulated shards.
 //!
-//! It is not published, and may change at any time.
+//! The crate is not published, and may change at any time.
 
 pub mod commands;
 pub mod suite;

@@ -1,9 +1,9 @@
-//! The `braid-lab` tool. Everything it does is in the library `braid_lab`.
+//! The `braid-lab` tool, a thin wrapper around the library `braid_lab`.
 
 use std::process::ExitCode;
 
-// The workers of a block give each other memory all the time; the system's allocator makes them
-// wait for each other. Sequential execution uses the same.
+// Workers constantly free memory that another worker allocated; the system's allocator makes them
+// contend for locks. Sequential execution uses the same allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

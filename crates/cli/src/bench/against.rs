@@ -1,42 +1,44 @@
-//! Two measurements of the same block: whether one is slower than the other beyond the noise.
+//! Compares two measurements of the same block: is one slower than the other beyond the noise?
 
 use braid_evm::runtime::simulated::Random;
 use braid_testkit::statistics::{median, quantiles};
 
-/// Rounds that a measurement must have: of fewer no interval can be told.
+/// Minimum number of rounds of a measurement; fewer give no interval.
 pub const FEWEST: usize = 5;
-/// Resamples of the rounds; the middle 95 % make the interval.
+/// Number of bootstrap resamples. The middle 95 % of them are the interval.
 const RESAMPLES: usize = 4_000;
-/// The same measurements have the same interval.
+/// Fixed seed, so that the same measurements give the same interval.
 const SEED: u64 = 0x6272_6169_6400_0001;
 
-/// Times of one round: of sequential execution and of Braid, in any unit.
+/// Times of one round, of sequential execution and of Braid, in the same unit.
 pub type Round = (f64, f64);
 
-/// How many times as long as before Braid takes, in sequential time of the same machine in the same minutes.
+/// Braid's time relative to its earlier time. Both are in units of the sequential time of the same
+/// rounds, so a slower or busier machine cancels out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Change {
-    /// By the medians.
+    /// Ratio of the medians.
     pub factor: f64,
-    /// Low end of the interval of 95 %.
+    /// Lower end of the 95 % confidence interval.
     pub low: f64,
-    /// Its high end.
+    /// Upper end of the interval.
     pub high: f64,
 }
 
-/// What is said of a change.
+/// Judgement of a [`Change`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The whole interval is above what is tolerated.
+    /// The whole interval is above the tolerance.
     Slower,
-    /// The whole interval is as far below.
+    /// The whole interval is below the inverse of the tolerance.
     Faster,
-    /// Anything else.
+    /// Neither.
     Same,
 }
 
 impl Change {
-    /// From the rounds `before` to those `now`, by a bootstrap over rounds; `None` if there are too few.
+    /// Compares the rounds `now` with those `before`, by a bootstrap over rounds. Returns `None` if
+    /// either has too few.
     #[must_use]
     pub fn of(before: &[Round], now: &[Round]) -> Option<Self> {
         let is_measured = |rounds: &[Round]| {
@@ -57,7 +59,8 @@ impl Change {
         Some(Self { factor: relative(now) / relative(before), low, high })
     }
 
-    /// Slower or faster by more than `tolerance`, a share as 0.03, whatever the noise.
+    /// Judges the change: slower or faster if the whole interval exceeds `tolerance`, a fraction
+    /// such as 0.03.
     #[must_use]
     pub fn verdict(&self, tolerance: f64) -> Verdict {
         if self.low > 1.0 + tolerance {
@@ -70,7 +73,7 @@ impl Change {
     }
 }
 
-/// Braid's median time over the sequential one.
+/// Returns the median of Braid's time over the sequential time.
 fn relative(rounds: &[Round]) -> f64 {
     let median =
         |of: fn(&Round) -> f64| median(rounds.iter().map(of).collect()).expect("there are rounds");
@@ -81,7 +84,7 @@ fn relative(rounds: &[Round]) -> f64 {
 mod tests {
     use super::*;
 
-    /// `count` rounds around these times, with noise of this share.
+    /// Generates `count` rounds around these times; `noise` is a fraction of them.
     fn rounds(count: usize, sequential: f64, parallel: f64, noise: f64, seed: u64) -> Vec<Round> {
         let mut random = Random::new(seed);
         let mut noisy = |time: f64| {
@@ -101,7 +104,7 @@ mod tests {
         assert_eq!(slower.verdict(0.5), Verdict::Same);
         let faster = Change::of(&before, &rounds(15, 10.0, 5.0, 0.02, 3)).unwrap();
         assert_eq!(faster.verdict(0.03), Verdict::Faster);
-        // As much slower, but no round tells it from the others.
+        // The same slow-down, hidden by the noise.
         let noisy = rounds(15, 10.0, 6.0, 0.6, 4);
         let change = Change::of(&noisy, &rounds(15, 10.0, 6.6, 0.6, 5)).unwrap();
         assert_eq!(change.verdict(0.03), Verdict::Same, "{change:?}");
@@ -126,7 +129,7 @@ mod tests {
         assert_eq!(same, Change { factor: 1.0, low: 1.0, high: 1.0 });
     }
 
-    /// Of intervals of 95 % about one in twenty may miss what is true.
+    /// About one in twenty 95 % intervals may miss the true value.
     #[test]
     fn intervals_cover_what_is_true() {
         let missed = (0..100).filter(|seed| {

@@ -1,4 +1,4 @@
-//! Blocks of an attacker in virtual time and by the clock, held against what is promised (docs/SECURITY.md).
+//! Attack blocks in virtual time and on the clock, compared with the limits of docs/SECURITY.md.
 
 mod clock;
 
@@ -20,21 +20,22 @@ use braid_testkit::{
 use core::num::NonZeroU16;
 use std::sync::Arc;
 
-/// Wall time that a block should take at most, in sequential time.
+/// Upper limit of a block's wall time, in units of sequential time.
 pub const WALL: f64 = 1.15;
-/// Processor time that the runs of its transactions should take at most, in sequential time.
+/// Upper limit of the processor time of a block's runs, in units of sequential time.
 pub const CPU: f64 = 2.0;
 
-/// Whether a block takes no more than is aimed at.
+/// Returns whether a block stays within both limits.
 #[must_use]
 pub fn is_kept(found: &Virtual) -> bool {
     found.slower() * WALL >= 1.0 && found.runs <= CPU
 }
 
-/// How the attack, with one in `by` of its transactions, runs on each number of `workers`.
+/// Runs an attack in virtual time on each number of `workers`; one in `by` transactions attacks.
 ///
 /// # Errors
-/// A result is not the sequential one, or a wrong access list was not noticed; the generator is at fault.
+/// Returns an error if a result differs from the sequential one, a wrong access list was accepted,
+/// or the generator failed.
 pub fn attacked(
     attack: Attack,
     (by, seed): (u32, u64),
@@ -51,7 +52,7 @@ pub fn attacked(
     if lie.is_some() { trial.refusals(workers) } else { trial.ratios(workers) }
 }
 
-/// The block as Braid is given it: with its lie, if it has one.
+/// Returns the block as Braid executes it, with a false access list if the attack has one.
 fn shared(staged: &Staged) -> Result<Arc<braid_evm::Block>, VirtualError> {
     let mut shared = braid_evm::Block::from(&staged.block);
     if let Some(lie) = staged.lie {
@@ -60,7 +61,7 @@ fn shared(staged: &Staged) -> Result<Arc<braid_evm::Block>, VirtualError> {
     Ok(Arc::new(shared))
 }
 
-/// The block's access list, with a lie in it.
+/// Returns the block's access list with one false entry.
 fn lying(staged: &Staged, lie: Lie) -> Result<Bal, VirtualError> {
     let list = list_of((&staged.block).into(), staged.database.clone());
     let list = list.map_err(invalid)?;
@@ -70,7 +71,8 @@ fn lying(staged: &Staged, lie: Lie) -> Result<Bal, VirtualError> {
         Lie::Last => {
             let changes = accounts.iter_mut().flat_map(|account| &mut account.storage_changes);
             let changes = changes.flat_map(|slot| &mut slot.changes);
-            // Of the slots that the block's own transactions change; its last index is no transaction's.
+            // Picks a slot that the block's own transactions change; the last index belongs to no
+            // transaction.
             let last = changes.max_by_key(|change| change.block_access_index);
             if let Some(last) = last {
                 last.new_value = last.new_value.wrapping_add(U256::ONE);
@@ -84,33 +86,34 @@ fn invalid(error: impl core::fmt::Display) -> VirtualError {
     VirtualError::Invalid(error.to_string())
 }
 
-/// What the memory of a block depends on.
+/// The quantities that determine the memory use of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// Workers.
+    /// Number of workers.
     pub workers: u16,
-    /// Transactions.
+    /// Number of transactions.
     pub transactions: u64,
-    /// Places that its transactions read or write, each once for each transaction.
+    /// Number of locations that the transactions read or write, counted once per transaction.
     pub accesses: u64,
-    /// Bytes of the codes that it creates, and of what it logs.
+    /// Bytes of created code and of logs.
     pub bytes: u64,
 }
 
-/// Bytes that each worker may need: an EVM with its stack and memory, handles, buffers.
+/// Bytes per worker: an EVM with its stack and memory, handles, buffers.
 const WORKER_BYTES: u64 = 28 << 20;
-/// Bytes for each transaction: its slot, run, receipt, outcome, and its place in the bundle.
+/// Bytes per transaction: its slot, run, receipt, outcome, and its share of the bundle.
 const TRANSACTION_BYTES: u64 = 6 << 10;
-/// Bytes for each access: the read record, the entry in the store and its chain, the change with its revert.
+/// Bytes per access: the read record, the entry in the store and its chain, the change with its
+/// revert.
 const ACCESS_BYTES: u64 = 1 << 10;
-/// Copies of what is created or logged: in a run, in the bundle, in the result, and one on the way.
+/// Copies of created code and logs: in a run, in the bundle, in the result, and one in transit.
 const COPIES: u64 = 4;
 
 impl Extent {
-    /// Of an attack, with one in `by` of its transactions.
+    /// Returns the extent of an attack; one in `by` of its transactions attacks.
     ///
     /// # Errors
-    /// The generator is at fault.
+    /// Returns an error if the generator failed.
     pub fn of(attack: Attack, (by, seed): (u32, u64), workers: u16) -> Result<Self, VirtualError> {
         let Staged { block, database, .. } = attack.stage(by, seed).map_err(invalid)?;
         let recording = explain::record(&block, &database, 0).map_err(invalid)?;
@@ -127,8 +130,9 @@ impl Extent {
         })
     }
 
-    /// Bytes that executing it adds at most, its result included. A run that is discarded leaves nothing behind: of
-    /// each transaction the store has one version, so neither their number nor the order of events is in it.
+    /// Returns the most bytes that executing the block adds, its result included. Aborted runs do
+    /// not count: the store keeps one version of each transaction, so the bound depends neither on
+    /// the number of aborts nor on scheduling.
     #[must_use]
     pub const fn most_bytes(self) -> u64 {
         let Self { workers, transactions, accesses, bytes } = self;
@@ -139,11 +143,12 @@ impl Extent {
     }
 }
 
-/// Bytes by which executing an attack lets this process grow, its result included; on no worker: sequential revm.
-/// `None` where the system does not tell. Call it in a process of its own: see [`peak_of`].
+/// Returns the growth of this process in bytes while it executes an attack, its result included;
+/// with no workers, sequential revm executes it. `None` if the system does not report memory. Call
+/// this in a process of its own: see [`peak_of`].
 ///
 /// # Errors
-/// It does not execute.
+/// Returns an error if the block does not execute.
 pub fn peak(
     attack: Attack,
     (by, seed): (u32, u64),

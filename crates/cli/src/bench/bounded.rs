@@ -1,5 +1,4 @@
-//! A block measured beside its bounds: what Braid reaches of what it could reach, with and without memory of earlier
-//! blocks.
+//! A block measured against its upper bounds, with and without learning from earlier blocks.
 
 use super::{BenchError, Figures, Subject, Timing, measure};
 use crate::explain::{self, Axis, Graph, Recording, WhatIf};
@@ -8,18 +7,18 @@ use braid_testkit::{block::Block, block_file::FileDatabase};
 use core::{fmt::Display, num::NonZeroU16};
 use std::{collections::HashMap, sync::Arc};
 
-/// What a block came to on some number of workers.
+/// Measurement of a block on some number of workers.
 #[derive(Clone, Debug)]
 pub struct Bounded {
-    /// An executor that has seen the block before.
+    /// Figures of an executor that has executed the block before.
     pub learned: Figures,
-    /// One that does not learn.
+    /// Figures of an executor that does not learn.
     pub fresh: Figures,
-    /// How many times faster than in sequence whole runs can be, at best, where each waits for the runs that it needs.
+    /// Best possible speed-up if each transaction waits for the whole runs of those it depends on.
     pub chain_bound: f64,
-    /// The same where it waits at its first read of what they write.
+    /// Best possible speed-up if each transaction waits only at its first dependent read.
     pub late_bound: f64,
-    /// How the one that has learned ran the block.
+    /// How the learned executor ran the block.
     pub path: Vec<Stretch>,
 }
 
@@ -27,7 +26,7 @@ impl Bounded {
     /// Measures `block`.
     ///
     /// # Errors
-    /// Some result is not the sequential one; or the block is not valid.
+    /// Returns an error if the block is invalid or a result differs from the sequential one.
     pub fn measure(
         name: &impl Display,
         block: &Block,
@@ -60,33 +59,33 @@ impl Bounded {
         Ok(Self { learned, fresh, chain_bound, late_bound, path: again.path })
     }
 
-    /// The bound by chains, times what as many cores of this machine as there are workers come to over their number; not
-    /// below 1, as running in order does not wait for another core.
+    /// Returns the chain bound, scaled by the measured efficiency of as many cores of this machine
+    /// as there are workers. At least 1, because sequential execution waits for no other core.
     #[must_use]
     pub fn bound(&self) -> f64 {
         let workers = f64::from(self.learned.workers);
         (self.chain_bound * self.learned.ceiling().unwrap_or(workers) / workers).max(1.0)
     }
 
-    /// What was reached of the bound, by the slower one of both executors.
+    /// Returns the fraction of the bound that the slower executor reached.
     #[must_use]
     pub fn share(&self) -> f64 {
         self.slower() / self.bound().max(f64::MIN_POSITIVE)
     }
 
-    /// The smaller one of both ratios.
+    /// Returns the smaller of the two speed-ups.
     #[must_use]
     pub fn slower(&self) -> f64 {
         self.learned.ratio().min(self.fresh.ratio())
     }
 
-    /// Processor time over that of sequential execution, of both executors the larger one.
+    /// Returns processor time over sequential processor time, for the worse executor.
     #[must_use]
     pub fn cpu(&self) -> f64 {
         self.learned.cpu_ratio().max(self.fresh.cpu_ratio())
     }
 
-    /// How most of its transactions ran.
+    /// Returns the strategy that ran most of the transactions.
     #[must_use]
     pub fn strategy(&self) -> Option<Strategy> {
         let mut counts: HashMap<Strategy, u32> = HashMap::new();
@@ -96,7 +95,7 @@ impl Bounded {
         counts.into_iter().max_by_key(|(_, count)| *count).map(|(strategy, _)| strategy)
     }
 
-    /// The longest stretch of the block and how it ran.
+    /// Returns the longest segment of the block.
     #[must_use]
     pub fn longest(&self) -> Option<&Stretch> {
         self.path.iter().max_by_key(|it| it.end - it.first)
@@ -107,13 +106,13 @@ fn invalid(error: impl Display) -> BenchError {
     BenchError::Invalid(error.to_string())
 }
 
-/// How many times faster than in sequence `workers` can be at best: whole runs, and late reads.
+/// Returns the two bounds on the speed-up with `workers`: whole runs, and late reads.
 fn bounds(
     block: &Block,
     database: &FileDatabase,
     workers: NonZeroU16,
 ) -> Result<(f64, f64), BenchError> {
-    // The fastest round of each transaction counts.
+    // The fastest of three rounds counts, for each transaction.
     let recording: Recording = explain::record(block, database, 3).map_err(invalid)?;
     let graph = Graph::new(&recording, Axis::Time, &WhatIf::NOTHING);
     let bounds = graph.bounds(&[usize::from(workers.get())]);

@@ -1,4 +1,4 @@
-//! A sweep over contention: one family of blocks, from calls that all need each other to calls that hardly meet.
+//! A sweep over contention, from blocks in which all calls conflict to blocks in which few do.
 
 use super::{BenchError, Bounded, Timing};
 use braid_testkit::{
@@ -8,22 +8,22 @@ use braid_testkit::{
 };
 use core::num::NonZeroU16;
 
-/// Numbers of slots: the rows of each plane.
+/// Numbers of slots, the rows of each plane.
 pub const SLOTS: [u32; 8] = [1, 2, 4, 16, 40, 100, 300, 1_000];
-/// The rows of a quick sweep.
+/// Rows of a quick sweep.
 pub const QUICK_SLOTS: [u32; 3] = [1, 40, 300];
 const ORDERS: [Order; 5] =
     [Order::Random, Order::Skewed, Order::InTurn, Order::Runs(2), Order::Runs(250)];
 const TOLD_BY: [ToldBy; 4] = [ToldBy::Callee, ToldBy::Argument, ToldBy::Caller, ToldBy::Nothing];
 
-/// Cells that differ in the number of slots, by row, and in one more parameter, by column.
+/// Cells that differ in the number of slots (rows) and in one other parameter (columns).
 #[derive(Clone, Debug)]
 pub struct Plane {
-    /// What differs by column.
+    /// Name of the parameter that differs by column.
     pub name: &'static str,
-    /// What the columns are called.
+    /// Column headings.
     pub columns: Vec<String>,
-    /// A row for each number of slots.
+    /// Cells, with one row for each number of slots.
     pub rows: Vec<(u32, Vec<Contention>)>,
 }
 
@@ -43,7 +43,8 @@ impl Plane {
     }
 }
 
-/// The planes of a sweep: each parameter with the others as in [`Contention::BASE`].
+/// Returns the planes of a sweep. Each varies the number of slots and one other parameter of
+/// [`Contention::BASE`].
 #[must_use]
 pub fn planes(slots: &[u32]) -> Vec<Plane> {
     let base = Contention::BASE;
@@ -56,7 +57,7 @@ pub fn planes(slots: &[u32]) -> Vec<Plane> {
     ]
 }
 
-/// All 1,440 combinations, a plane of orders for each of the others.
+/// Returns every combination of the values of all parameters, 1,440 cells.
 #[must_use]
 pub fn whole() -> Vec<Contention> {
     let mut all = Vec::new();
@@ -73,25 +74,25 @@ pub fn whole() -> Vec<Contention> {
     all
 }
 
-/// What a cell came to on some number of workers.
+/// Measurement of a cell on some number of workers.
 #[derive(Clone, Debug)]
 pub struct Cell {
-    /// Which one.
+    /// Parameters of the cell.
     pub contention: Contention,
-    /// How it ran, beside its bounds.
+    /// Figures and bounds.
     pub measured: Bounded,
 }
 
-/// How a sweep is made.
+/// Settings of a sweep.
 #[derive(Clone, Copy, Debug)]
 pub struct Sweep {
-    /// Workers of Braid.
+    /// Number of workers.
     pub workers: NonZeroU16,
     /// Rounds and pauses.
     pub timing: Timing,
-    /// Everything that is random follows from this number.
+    /// Seed of everything that is random.
     pub seed: u64,
-    /// Calls of each block, unless each has its own number.
+    /// Number of calls in each block; `None` for the default of each cell.
     pub transactions: Option<u32>,
 }
 
@@ -99,17 +100,17 @@ impl Sweep {
     /// Measures a cell.
     ///
     /// # Errors
-    /// Some result is not the sequential one; or the generator is at fault.
+    /// Returns an error if a result differs from the sequential one or the generator failed.
     pub fn cell(&self, contention: Contention) -> Result<Cell, BenchError> {
         let (block, database) = self.block(contention)?;
         let measured = Bounded::measure(&contention, &block, &database, self.workers, self.timing)?;
         Ok(Cell { contention, measured })
     }
 
-    /// The block of a cell and the state before it.
+    /// Generates the block of a cell and the state before it.
     ///
     /// # Errors
-    /// The generator is at fault.
+    /// Returns an error if the generator failed.
     pub fn block(&self, contention: Contention) -> Result<(Block, FileDatabase), BenchError> {
         let transactions = self.transactions.unwrap_or(contention.transactions());
         let file = contention.block(transactions, self.seed).map_err(invalid)?;
@@ -147,7 +148,7 @@ mod tests {
         let one = sweep.cell(Contention { slots: 1, ..Contention::BASE }).expect("a cell");
         let one = one.measured;
         assert!((one.chain_bound - 1.0).abs() < 1e-9, "{}", one.chain_bound);
-        // Half of each call comes before the slot; what it takes is really measured.
+        // Half of the work of each call precedes the slot, and the bound uses measured times.
         assert!(one.late_bound > 1.02, "{}", one.late_bound);
         let in_turn = Contention { slots: 300, order: Order::InTurn, ..Contention::BASE };
         let many = sweep.cell(in_turn).expect("a cell").measured;

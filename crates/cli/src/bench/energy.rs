@@ -1,4 +1,4 @@
-//! What a block costs: processor time, and the energy that the machine counts, for its gas.
+//! Cost of a block: processor time, and the energy that the machine counts, per gas.
 
 use super::runs::{Sample, parallel, sequential};
 use braid_evm::{Config, Executor};
@@ -16,12 +16,13 @@ use std::{
     time::Duration,
 };
 
-/// Where Linux shows the counters of energy.
+/// Folder in which Linux publishes its energy counters.
 const COUNTERS: &str = "/sys/class/powercap";
-/// Differences that are described.
+/// Maximum number of differences that an error lists.
 const DESCRIBED: usize = 5;
 
-/// The processors' counters of energy (RAPL), where the machine has them and this user may read them.
+/// The processors' energy counters (RAPL), as far as the machine has them and this user may read
+/// them.
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
     packages: Vec<Package>,
@@ -30,18 +31,19 @@ pub struct Meter {
 #[derive(Clone, Debug)]
 struct Package {
     counter: PathBuf,
-    /// Microjoules at which it begins again.
+    /// Value in microjoules at which the counter wraps.
     range: u64,
 }
 
 impl Meter {
-    /// Those of this machine.
+    /// Opens the counters of this machine.
     #[must_use]
     pub fn of_machine() -> Self {
         Self::of(Path::new(COUNTERS))
     }
 
-    /// Those in a folder: one for each socket. A part of a socket has a name with two colons.
+    /// Opens the counters in a folder, one per socket. A zone within a socket has a name with two
+    /// colons and is left out.
     fn of(folder: &Path) -> Self {
         let number = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -49,7 +51,7 @@ impl Meter {
             let name = entry.file_name().to_string_lossy().into_owned();
             let is_package = name.contains("-rapl:") && name.matches(':').count() == 1;
             let counter = entry.path().join("energy_uj");
-            // Since 2020 only root may read it.
+            // Since 2020, only root may read the counters.
             let is_readable = is_package && number(counter.clone()).is_some();
             let range = number(entry.path().join("max_energy_range_uj"))?;
             is_readable.then_some(Package { counter, range })
@@ -57,7 +59,7 @@ impl Meter {
         Self { packages: packages.collect() }
     }
 
-    /// Microjoules so far, by socket. `None` where the machine does not tell.
+    /// Returns the microjoules counted so far, by socket; `None` without counters.
     #[must_use]
     pub fn read(&self) -> Option<Vec<u64>> {
         if self.packages.is_empty() {
@@ -68,7 +70,7 @@ impl Meter {
         self.packages.iter().map(number).collect()
     }
 
-    /// Joules of all sockets between two readings.
+    /// Returns the joules of all sockets between two readings.
     fn between(&self, before: &[u64], after: &[u64]) -> f64 {
         let each = self.packages.iter().zip(before.iter().zip(after));
         let each = each.map(|(package, (before, after))| match after.checked_sub(*before) {
@@ -79,21 +81,21 @@ impl Meter {
     }
 }
 
-/// What executions came to, added up.
+/// Total cost of several executions.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
-    /// On the clock.
+    /// Wall time.
     pub wall: Duration,
-    /// Of all threads.
+    /// Processor time of all threads.
     pub cpu: Duration,
-    /// Of all sockets, with all else that runs on them. `None` where the machine does not tell.
+    /// Energy of all sockets, including that of other processes. `None` without counters.
     pub joules: Option<f64>,
-    /// Gas of the blocks, once for each execution.
+    /// Gas of the blocks, counted once per execution.
     pub gas: u64,
 }
 
 impl Cost {
-    /// Adds what others came to.
+    /// Adds another cost.
     pub fn add(&mut self, other: &Self) {
         let none_yet = self.gas == 0;
         self.wall += other.wall;
@@ -105,58 +107,58 @@ impl Cost {
         self.gas = self.gas.saturating_add(other.gas);
     }
 
-    /// A million gas.
+    /// Returns the gas in millions.
     fn mgas(&self) -> f64 {
         (self.gas as f64 / 1e6).max(f64::MIN_POSITIVE)
     }
 
-    /// Processor seconds for each million of gas.
+    /// Returns processor seconds per million gas.
     #[must_use]
     pub fn cpu_per_mgas(&self) -> f64 {
         self.cpu.as_secs_f64() / self.mgas()
     }
 
-    /// Seconds for each million of gas.
+    /// Returns wall seconds per million gas.
     #[must_use]
     pub fn wall_per_mgas(&self) -> f64 {
         self.wall.as_secs_f64() / self.mgas()
     }
 
-    /// Joules for each million of gas.
+    /// Returns joules per million gas.
     #[must_use]
     pub fn joules_per_mgas(&self) -> Option<f64> {
         self.joules.map(|joules| joules / self.mgas())
     }
 }
 
-/// Why a block has no cost.
+/// Why the cost of a block was not measured.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnergyError {
-    /// It does not execute.
+    /// The block does not execute.
     #[error("{0}")]
     Invalid(String),
-    /// A result is not that of sequential execution.
+    /// A result differs from that of sequential execution.
     #[error("another result than sequential execution\n{0}")]
     Different(String),
 }
 
-/// Ways of executing blocks, and what each has cost.
+/// Ways of executing blocks, with the total cost of each.
 #[derive(Debug)]
 pub struct Ways {
     meter: Meter,
-    /// In sequence.
+    /// Cost of sequential execution.
     pub sequential: Cost,
-    /// On each number of workers.
+    /// Cost on each number of workers.
     pub parallel: Vec<(NonZeroU16, Cost)>,
     executors: Vec<Executor>,
 }
 
 impl Ways {
-    /// Sequential revm, and Braid on each number of `workers`.
+    /// Creates the baseline and an executor for each number of `workers`.
     ///
     /// # Errors
-    /// No threads.
+    /// Returns an error if a thread could not be started.
     pub fn new(workers: &[NonZeroU16], meter: Meter) -> Result<Self, EnergyError> {
         let new = |workers: &NonZeroU16| Executor::new(Config::with_workers(*workers));
         let executors = workers.iter().map(new).collect::<Result<_, _>>();
@@ -165,10 +167,11 @@ impl Ways {
         Ok(Self { meter, sequential: Cost::default(), parallel, executors })
     }
 
-    /// Executes a block in each way, `rounds` times in turn, and adds what it costs. Returns the same for this block.
+    /// Executes a block `rounds` times in each way, in turn, and adds the cost to the totals.
+    /// Returns the cost of this block alone.
     ///
     /// # Errors
-    /// The block is invalid, or a result is not the sequential one.
+    /// Returns an error if the block is invalid or a result differs from the sequential one.
     pub fn execute(
         &mut self,
         block: &Block,
@@ -206,7 +209,7 @@ impl Ways {
     }
 }
 
-/// What one execution costs.
+/// Measures the cost of one execution.
 fn cost(meter: &Meter, gas: u64, run: impl FnOnce() -> Sample) -> Cost {
     let before = meter.read();
     let Sample { wall, cpu } = run();
@@ -230,7 +233,7 @@ mod tests {
             write(name, "energy_uj", count);
             write(name, "max_energy_range_uj", "1000\n");
         }
-        // A part of a socket, and something else.
+        // A zone within a socket, and a device that is no socket.
         write("intel-rapl:0:0", "energy_uj", "7\n");
         write("intel-rapl:0:0", "max_energy_range_uj", "1000\n");
         write("dtpm", "name", "x\n");

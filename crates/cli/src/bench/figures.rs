@@ -1,4 +1,4 @@
-//! What was measured, and the figures that are made of it.
+//! Measured times, and the figures computed from them.
 
 use super::{
     runs::Sample,
@@ -12,24 +12,24 @@ use std::time::Duration;
 /// All times of one way of executing a block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Series {
-    /// One for each round.
+    /// One sample per round.
     pub samples: Vec<Sample>,
 }
 
 impl Series {
-    /// Median time on the clock.
+    /// Returns the median wall time.
     #[must_use]
     pub fn wall(&self) -> Duration {
         median_time(self.samples.iter().map(|sample| sample.wall))
     }
 
-    /// Median processor time.
+    /// Returns the median processor time.
     #[must_use]
     pub fn cpu(&self) -> Duration {
         median_time(self.samples.iter().map(|sample| sample.cpu))
     }
 
-    /// (Slowest - fastest) / median, of times on the clock.
+    /// Returns the spread of the wall times, (slowest - fastest) / median.
     #[must_use]
     pub fn spread(&self) -> f64 {
         let walls = || self.samples.iter().map(|sample| sample.wall);
@@ -39,87 +39,88 @@ impl Series {
     }
 }
 
-/// One over the other; 0 if there is nothing to divide by.
+/// Returns `over / under`, or 0 if `under` is zero.
 pub(super) fn ratio(over: Duration, under: Duration) -> f64 {
     let under = under.as_secs_f64();
     if under > 0.0 { over.as_secs_f64() / under } else { 0.0 }
 }
 
-/// One block on one number of workers.
+/// Measurements of one block on one number of workers.
 #[derive(Clone, Debug)]
 pub struct Figures {
     /// Name of the block.
     pub workload: String,
-    /// Workers of Braid, the calling thread included.
+    /// Number of workers, including the calling thread.
     pub workers: u16,
-    /// Transactions of the block.
+    /// Number of transactions in the block.
     pub transactions: usize,
     /// Gas used by the block.
     pub gas: u64,
-    /// The baseline.
+    /// Times of the baseline.
     pub sequential: Series,
-    /// As many sequential executions at once as there are workers, until all have ended; `None` for one worker, and for
-    /// more than there are cores.
+    /// Times of concurrent sequential executions, one per worker, until all have ended. `None` for
+    /// one worker, and for more workers than cores.
     pub copies: Option<Series>,
-    /// One journal on one thread; `None` where it gives other results than sequential execution.
+    /// Times of one journal on one thread; `None` if its results differ from sequential execution.
     pub journal: Option<Series>,
-    /// Two threads without concurrency control; `None` where the halves cannot run on their own.
+    /// Times of two threads without concurrency control; `None` if the halves cannot run
+    /// independently.
     pub halves: Option<Series>,
-    /// Braid.
+    /// Times of Braid.
     pub parallel: Series,
     /// Counters of Braid's first run.
     pub stats: Stats,
-    /// Reads of the database in one run of the baseline and of Braid, where they were counted.
+    /// Database reads in one run of the baseline and of Braid, if counted.
     pub reads: Option<[u64; 2]>,
     /// Where Braid's time goes.
     pub stages: Option<StageTimes>,
-    /// Bytes that one run of the baseline and of Braid adds to the process, at its highest.
+    /// Peak memory growth in bytes of one run of the baseline and of Braid.
     pub memory: Option<[u64; 2]>,
-    /// More workers in virtual time, and what bounds them.
+    /// Virtual times on more workers, and the bounds on them.
     pub simulated: Option<(Vec<Simulated>, Bounds)>,
 }
 
 impl Figures {
-    /// Sequential over parallel time on the clock; above 1 is faster.
+    /// Returns the speed-up: sequential over parallel wall time.
     #[must_use]
     pub fn ratio(&self) -> f64 {
         ratio(self.sequential.wall(), self.parallel.wall())
     }
 
-    /// Parallel over sequential processor time; above 1 is more work.
+    /// Returns parallel over sequential processor time; above 1 is additional work.
     #[must_use]
     pub fn cpu_ratio(&self) -> f64 {
         ratio(self.parallel.cpu(), self.sequential.cpu())
     }
 
-    /// Time of one journal over parallel time; above 1 is faster.
+    /// Returns the speed-up over one journal.
     #[must_use]
     pub fn journal_ratio(&self) -> Option<f64> {
         self.journal.as_ref().map(|journal| ratio(journal.wall(), self.parallel.wall()))
     }
 
-    /// Sequential time over that of two halves at the same time.
+    /// Returns the speed-up of two concurrent halves over sequential execution.
     #[must_use]
     pub fn bound_ratio(&self) -> Option<f64> {
         self.halves.as_ref().map(|halves| ratio(self.sequential.wall(), halves.wall()))
     }
 
-    /// The work of as many sequential executions at once as there are workers over the time that they take, in
-    /// sequential time: what that many cores of this machine can come to.
+    /// Returns the speed-up that this machine's cores allow: the work of one sequential execution
+    /// per worker, all at once, over the time until all have ended.
     #[must_use]
     pub fn ceiling(&self) -> Option<f64> {
         let copies = self.copies.as_ref()?;
         Some(f64::from(self.workers) * ratio(self.sequential.wall(), copies.wall()))
     }
 
-    /// Processor time over time on the clock of the baseline: well below 1 on a machine that computes something else.
+    /// Returns processor time over wall time of the baseline; well below 1 on a busy machine.
     #[must_use]
     pub fn sequential_share(&self) -> f64 {
         ratio(self.sequential.cpu(), self.sequential.wall())
     }
 
-    /// What simulation says for as many workers on this machine, whose cores slow each other down as that
-    /// number of sequential executions at once has shown.
+    /// Returns the simulated speed-up for this number of workers, corrected for the slow-down of
+    /// this machine's cores that the concurrent sequential executions show.
     #[must_use]
     pub fn simulated_here(&self) -> Option<f64> {
         let (all, _) = self.simulated.as_ref()?;
@@ -127,25 +128,25 @@ impl Figures {
         Some(one.ratio_at(self.ceiling()? / f64::from(self.workers)))
     }
 
-    /// Million gas in a second.
+    /// Returns millions of gas per second.
     #[must_use]
     pub fn mgas_per_second(&self) -> f64 {
         per_second(self.gas as f64 / 1e6, self.parallel.wall())
     }
 
-    /// Transactions in a second.
+    /// Returns transactions per second.
     #[must_use]
     pub fn transactions_per_second(&self) -> f64 {
         per_second(self.transactions as f64, self.parallel.wall())
     }
 
-    /// Microseconds that a transaction takes in sequence.
+    /// Returns the microseconds per transaction in sequential execution.
     #[must_use]
     pub fn sequential_micros(&self) -> f64 {
         self.sequential.wall().as_secs_f64() * 1e6 / self.transactions.max(1) as f64
     }
 
-    /// Share of Braid's runs that were thrown away, from 0 to 1.
+    /// Returns the fraction of Braid's runs that aborted, from 0 to 1.
     #[must_use]
     pub fn discarded_share(&self) -> f64 {
         self.stats.discarded as f64 / self.stats.incarnations.max(1) as f64

@@ -1,5 +1,5 @@
-//! A guard against fitting: blocks fall into two halves by their names. Thresholds are chosen on one, and what they
-//! bring is reported on the other.
+//! A guard against overfitting: blocks are split into two halves by name. Thresholds are chosen on
+//! one half, and their effect is reported on the other.
 
 use alloy_primitives::keccak256;
 use core::fmt;
@@ -9,17 +9,17 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Half {
-    /// Thresholds are chosen on these.
+    /// Blocks on which thresholds are chosen.
     Tuning,
-    /// Thresholds are not chosen on these.
+    /// Blocks on which thresholds are not chosen.
     HeldOut,
 }
 
 impl Half {
-    /// Both.
+    /// Both halves.
     pub const ALL: [Self; 2] = [Self::Tuning, Self::HeldOut];
 
-    /// The half in which the block of this name is, by its hash.
+    /// Returns the half of the block with this name, by a hash of the name.
     #[must_use]
     pub fn of(name: &str) -> Self {
         if keccak256(name).0[0] & 1 == 0 { Self::Tuning } else { Self::HeldOut }
@@ -35,25 +35,26 @@ impl fmt::Display for Half {
     }
 }
 
-/// Ratios of blocks, for the means of both halves.
+/// Speed-ups of blocks, for the means of both halves.
 #[derive(Clone, Debug, Default)]
 pub struct Means {
     ratios: Vec<(u16, Half, f64)>,
 }
 
 impl Means {
-    /// Of no blocks.
+    /// Creates an empty collection.
     #[must_use]
     pub const fn new() -> Self {
         Self { ratios: Vec::new() }
     }
 
-    /// Adds what the block of this `name` came to on some number of `workers`.
+    /// Adds the speed-up of block `name` on `workers`.
     pub fn add(&mut self, name: &str, workers: u16, ratio: f64) {
         self.ratios.push((workers, Half::of(name), ratio));
     }
 
-    /// Geometric means on each number of workers, a line each; none where a half has no block.
+    /// Returns one line per number of workers with the geometric means. A half without blocks has
+    /// no mean.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let mut workers: Vec<u16> = self.ratios.iter().map(|it| it.0).collect();
@@ -76,7 +77,7 @@ impl Means {
     }
 }
 
-/// The geometric mean of `ratios`, and their number; none of none.
+/// Returns the geometric mean of `ratios` and their number; `None` if there are none.
 #[expect(clippy::cast_precision_loss, reason = "a mean for people")]
 fn geometric_mean(ratios: impl Iterator<Item = f64>) -> Option<(f64, usize)> {
     let (sum, count) =

@@ -1,4 +1,4 @@
-//! A database that takes its time.
+//! A database wrapper that delays each read.
 
 use braid_terminal::time_from;
 use braid_testkit::hooked::Hooked;
@@ -13,22 +13,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How a reader spends the time that a read takes.
+/// How a delayed read passes its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Waiting {
-    /// It sleeps, as one that waits for a disk; the system adds some 50 microseconds
+    /// Sleep, as a reader that waits for a disk; the system adds some 50 microseconds
     #[default]
     Sleep,
-    /// It keeps its core busy, as one that decodes; exact
+    /// Keep the core busy, as a reader that decodes; exact
     Spin,
 }
 
-/// Time for which each read of a database waits.
+/// Delay of each read of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latency(pub Duration);
 
 impl Latency {
-    /// What each read waits in the workloads on slow storage.
+    /// Delay of each read in the workloads on slow storage.
     pub const OF_WORKLOADS: Self = Self(Duration::from_micros(20));
 }
 
@@ -51,14 +51,14 @@ impl fmt::Display for Latency {
 pub struct ReadCounter(Arc<AtomicU64>);
 
 impl ReadCounter {
-    /// Reads since the last time it was asked.
+    /// Returns the number of reads since the last call.
     #[must_use]
     pub fn take(&self) -> u64 {
         self.0.swap(0, Relaxed)
     }
 }
 
-/// `inner`, each of whose reads takes at least `latency` longer, with the number of reads. Clones count together.
+/// Delays each read of `inner` by at least `latency`, and returns a counter that clones share.
 pub fn slowed<D: DatabaseRef>(
     inner: D,
     Latency(latency): Latency,

@@ -1,4 +1,4 @@
-//! A busy machine: processes that compute beside what is measured.
+//! A busy machine: processes that compute while something is measured.
 
 use std::{
     io::{self, Read},
@@ -6,24 +6,25 @@ use std::{
     thread,
 };
 
-/// Computing processes, which end with this value.
+/// Computing processes, which are killed when this value is dropped.
 #[derive(Debug)]
 pub struct Load {
     processes: Vec<Child>,
 }
 
 impl Load {
-    /// Starts `each` processes for each core, at the priority of this one. Each runs this program with `arguments`, which
-    /// must come to [`compute`].
+    /// Starts `each` processes per core, at this process's priority. Each runs this program with
+    /// `arguments`, which must call [`compute`].
     ///
     /// # Errors
-    /// The system starts no process.
+    /// Returns an error if the system cannot start a process.
     pub fn start(each: u32, arguments: &[&str]) -> io::Result<Self> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let mut load = Self { processes: Vec::new() };
         for _ in 0..cores * each as usize {
             let mut command = Command::new(std::env::current_exe()?);
-            // The end of the pipe tells them that this process is gone, however it ended.
+            // The pipe is closed when this process ends, however it ends, and the children see
+            // that.
             command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null());
             load.processes.push(command.spawn()?);
         }
@@ -34,7 +35,7 @@ impl Load {
 impl Drop for Load {
     fn drop(&mut self) {
         for process in &mut self.processes {
-            // One that has ended already needs no signal.
+            // A process that has ended already cannot be killed.
             let _ = process.kill();
             let _ = process.wait();
         }

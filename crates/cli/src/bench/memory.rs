@@ -1,13 +1,13 @@
-//! The memory that one execution adds, as the system sees it (Linux).
+//! Memory that one execution adds, as reported by the system (Linux).
 
 use std::fs;
 
-/// Runs `run` and tells by how many bytes the resident memory of this process has grown at its
-/// highest, with the result still there. `None` where the system does not tell.
+/// Runs `run` and returns the peak growth of this process's resident memory in bytes, the result
+/// included. `None` if the system does not report it.
 ///
-/// It says something only where nothing was freed before: an allocator keeps freed pages, and gives
-/// them out again without any growth. So this belongs into a process of its own, with mimalloc told
-/// to keep nothing (`MIMALLOC_PURGE_DELAY=0`).
+/// The figure is meaningful only if nothing was freed before: an allocator keeps freed pages and
+/// hands them out again without growth. Call this in a process of its own, with mimalloc told to
+/// keep nothing (`MIMALLOC_PURGE_DELAY=0`).
 pub fn peak_of<R>(run: impl FnOnce() -> R) -> Option<u64> {
     reset_highest()?;
     let before = status("VmRSS:")?;
@@ -17,17 +17,17 @@ pub fn peak_of<R>(run: impl FnOnce() -> R) -> Option<u64> {
     Some(peak.saturating_sub(before))
 }
 
-/// From here on the highest resident memory is counted anew. `None` where the system cannot do that.
+/// Resets the peak of the resident memory. `None` if the system cannot.
 pub(super) fn reset_highest() -> Option<()> {
     fs::write("/proc/self/clear_refs", "5").ok()
 }
 
-/// Resident memory of this process, in bytes: now, and at its highest so far.
+/// Returns this process's resident memory in bytes: now, and at its peak.
 pub(super) fn resident() -> Option<[u64; 2]> {
     Some([status("VmRSS:")?, status("VmHWM:")?])
 }
 
-/// A line of this process's status, in bytes.
+/// Returns a line of this process's status, in bytes.
 fn status(name: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;

@@ -1,10 +1,10 @@
-//! Measuring a block: sequential revm, its best sequential form, two threads that know of no
-//! conflict, and Braid on any numbers of workers, all in one process.
+//! Measures a block in one process: sequential revm, its fastest sequential form, two threads
+//! without concurrency control, and Braid on any numbers of workers.
 //!
-//! Method: every result is compared in full before anything is timed. In each round every way of executing the block
-//! takes one turn, in random order and after a pause. Wall time ends when the result can be used;
-//! processor time is that of all threads and includes taking everything apart. Inputs are copied
-//! before the clock starts. Figures are medians; all of them are ratios to [`Plain`] in the same
+//! Every result is compared in full before anything is timed. In each round, every way of executing
+//! the block takes one turn, in random order and after a pause. Wall time ends when the result can
+//! be used. Processor time is that of all threads and includes dropping everything. Inputs are
+//! copied before the clock starts. Figures are medians, and ratios are to [`Plain`] in the same
 //! rounds.
 //!
 //! [`Plain`]: braid_testkit::sequential::Plain

@@ -1,9 +1,10 @@
-//! What of a block hardware beside the processor could take over: hashes and precompiles.
+//! The part of a block that hardware other than the processor could compute: hashes and
+//! precompiles.
 //!
-//! The block is executed, and each of its transactions runs again with an inspector that notes the inputs. Then the
-//! same hashes and precompiles are computed by themselves, and the block in sequence, all on the clock. What is left
-//! of the block if they took no time at all is the most that any such hardware can bring, before the time that it
-//! takes to carry inputs there and results back.
+//! The block is executed with an inspector that records the inputs. The same hashes and precompiles
+//! are then timed alone, and so is the block, executed sequentially. The difference is the block's
+//! time if they took no time at all: an upper bound on what any such hardware can save, before the
+//! time that moving inputs and results takes.
 
 use super::runs::sequential;
 use alloy_primitives::{Address, Bytes, keccak256};
@@ -29,16 +30,16 @@ use std::{
 /// Gas of a hash, and of each word of its input.
 const HASH_GAS: [u64; 2] = [30, 6];
 
-/// What some calls come to.
+/// Totals of some calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Part {
-    /// Calls.
+    /// Number of calls.
     pub calls: u64,
     /// Bytes of their inputs.
     pub bytes: u64,
-    /// Gas that they are charged for.
+    /// Gas charged for the calls.
     pub gas: u64,
-    /// Time that they take one after the other.
+    /// Time of the calls in sequence.
     pub time: Duration,
 }
 
@@ -51,21 +52,21 @@ impl Part {
     }
 }
 
-/// What a block, or several, could hand over.
+/// Work that one or several blocks could offload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offload {
     /// Gas of all transactions.
     pub gas: u64,
-    /// Time of the whole in sequence.
+    /// Time of sequential execution.
     pub time: Duration,
-    /// The instruction that hashes.
+    /// The KECCAK256 instruction.
     pub keccak: Part,
-    /// Precompiles by address.
+    /// Precompiles, by address.
     pub precompiles: BTreeMap<Address, Part>,
 }
 
 impl Offload {
-    /// All that could be handed over.
+    /// Returns the total of all work that could be offloaded.
     #[must_use]
     pub fn all(&self) -> Part {
         let mut all = self.keccak;
@@ -83,7 +84,7 @@ impl Offload {
         }
     }
 
-    /// How many times faster the block is at most if `part` takes no time.
+    /// Returns the upper bound on the speed-up if `part` takes no time.
     #[must_use]
     pub fn limit(&self, part: Part) -> f64 {
         let left = self.time.saturating_sub(part.time).as_secs_f64();
@@ -91,14 +92,14 @@ impl Offload {
     }
 }
 
-/// The inputs of hashes and precompiles.
+/// Inputs of hashes and precompiles.
 #[derive(Debug, Default)]
 struct Inputs {
     hashes: Vec<Vec<u8>>,
     calls: Vec<(Address, Bytes, u64)>,
 }
 
-/// Notes them.
+/// Inspector that records the inputs.
 struct Note<'p> {
     precompiles: &'p Precompiles,
     inputs: &'p mut Inputs,
@@ -111,7 +112,7 @@ impl<C: ContextTr> Inspector<C, EthInterpreter> for Note<'_> {
         }
         let word = |index| interpreter.stack.peek(index).unwrap_or_default();
         let (offset, size) = (word(0).saturating_to::<usize>(), word(1).saturating_to::<usize>());
-        // What lies beyond the memory is zero. A size that cannot be paid ends the frame.
+        // Memory beyond the end reads as zero. A size that cannot be paid for ends the frame.
         let held = interpreter.memory.size().saturating_sub(offset).min(size);
         let is_paid = (size as u64 / 32).saturating_mul(HASH_GAS[1]) <= interpreter.gas.remaining();
         if is_paid {
@@ -132,15 +133,15 @@ impl<C: ContextTr> Inspector<C, EthInterpreter> for Note<'_> {
     }
 }
 
-/// Why there is nothing to be measured.
+/// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct OffloadError(String);
 
-/// What `block` could hand over; of each time the shortest of `rounds`.
+/// Measures the work that `block` could offload. Each time is the shortest of `rounds`.
 ///
 /// # Errors
-/// The block does not execute.
+/// Returns an error if the block does not execute.
 pub fn offload(
     block: &Block,
     database: &FileDatabase,
@@ -191,7 +192,7 @@ fn shortest(found: &mut Offload, round: (Part, BTreeMap<Address, Part>)) {
     }
 }
 
-/// Computes all of them once.
+/// Computes all inputs once.
 fn measured(inputs: &Inputs, precompiles: &Precompiles) -> (Part, BTreeMap<Address, Part>) {
     let mut keccak = Part::default();
     let begun = Instant::now();
@@ -226,7 +227,8 @@ mod tests {
     fn hashes_and_precompiles_are_counted() {
         let staged = Attack::Mispriced.stage(100, 1).unwrap();
         let found = offload(&staged.block, &staged.database, 1).unwrap();
-        // Every other one of four transactions multiplies 40 times, 96 bytes at a time, for 6,000 gas each.
+        // Every other one of four transactions multiplies 40 times, 96 bytes at a time, for 6,000
+        // gas each.
         let multiply = Address::with_last_byte(7);
         let part = found.precompiles[&multiply];
         assert_eq!((part.calls, part.bytes, part.gas), (80, 80 * 96, 80 * 6_000));
@@ -236,7 +238,7 @@ mod tests {
 
         let (block, database) = Preset::Erc20.block(10, 1).unwrap().to_block().unwrap();
         let found = offload(&block, &database, 1).unwrap();
-        // Balances of both parties, at least, are found by hashes of two words.
+        // The balance slots of both parties, at least, are hashes of two words.
         assert!(found.keccak.calls >= 20 && found.keccak.bytes >= 20 * 64, "{found:?}");
         assert_eq!(found.keccak.gas, found.keccak.calls * 42, "{found:?}");
         assert!(found.precompiles.is_empty());

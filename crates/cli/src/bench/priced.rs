@@ -1,4 +1,5 @@
-//! Blocks in virtual time where a run takes as long as its gas: the same figures on every machine.
+//! Blocks in virtual time, in which a run takes as long as its gas: the same figures on every
+//! machine.
 
 use crate::{
     explain::{self, Axis, Graph, WhatIf},
@@ -15,28 +16,28 @@ use core::num::NonZeroU16;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// Executions of a block by one executor: the first one has learned nothing, the last one what there is to learn.
+/// Executions of a block by one executor. The first has learned nothing, the last everything.
 pub(super) const EXECUTIONS: usize = 6;
-/// Differences that are described.
+/// Maximum number of differences that an error lists.
 pub(super) const DESCRIBED: usize = 5;
 
-/// How many times faster than in sequence a block is on some number of simulated workers.
+/// Speed-ups of a block on some number of simulated workers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Virtual {
-    /// Of an executor that has seen nothing.
+    /// Speed-up of an executor that has seen nothing.
     pub fresh: f64,
-    /// Of one that has executed the block some times before.
+    /// Speed-up of an executor that has executed the block several times.
     pub learned: f64,
-    /// Time that all runs take together, over sequential time, in the slower one.
+    /// Total time of all runs over sequential time, in the slower of the two executions.
     pub runs: f64,
-    /// What it can be at best where each whole run waits for the runs that it needs.
+    /// Best possible speed-up if each transaction waits for the whole runs of those it depends on.
     pub chain_bound: f64,
-    /// What the longest transaction and the number of workers allow.
+    /// Best possible speed-up given the longest transaction and the number of workers.
     pub longest_bound: f64,
 }
 
 impl Virtual {
-    /// The smaller one of both ratios.
+    /// Returns the smaller of the two speed-ups.
     #[must_use]
     pub const fn slower(&self) -> f64 {
         self.fresh.min(self.learned)
@@ -46,29 +47,29 @@ impl Virtual {
 /// Why a block has no figures.
 #[derive(Debug, Error)]
 pub enum VirtualError {
-    /// It does not execute.
+    /// The block does not execute.
     #[error("{0}")]
     Invalid(String),
-    /// A result is not that of sequential execution.
+    /// A result differs from that of sequential execution.
     #[error("{workers} workers: another result than sequential execution\n{differences}")]
     Different {
-        /// On how many workers.
+        /// Number of workers.
         workers: u16,
-        /// In what it differs, a line each.
+        /// The differences, one per line.
         differences: String,
     },
-    /// A block with a wrong access list was executed.
+    /// A block with a wrong access list was accepted.
     #[error("{workers} workers: its access list is wrong, and it was executed to its end")]
     Accepted {
-        /// On how many workers.
+        /// Number of workers.
         workers: u16,
     },
 }
 
-/// How `block` runs on each number of `workers`.
+/// Runs `block` on each number of `workers`.
 ///
 /// # Errors
-/// [`VirtualError`].
+/// Returns a [`VirtualError`].
 pub fn virtual_ratios(
     block: &Block,
     database: &FileDatabase,
@@ -78,10 +79,11 @@ pub fn virtual_ratios(
     virtual_ratios_of(block, &shared, database, workers)
 }
 
-/// How `block` runs on each number of `workers` if Braid is given it as `shared`, with an access list, say.
+/// Runs `block` on each number of `workers`, where Braid executes it as `shared`, for example with
+/// an access list.
 ///
 /// # Errors
-/// [`VirtualError`].
+/// Returns a [`VirtualError`].
 pub fn virtual_ratios_of(
     block: &Block,
     shared: &Arc<braid_evm::Block>,
@@ -91,29 +93,29 @@ pub fn virtual_ratios_of(
     Trial { block, shared, database, before: None, mispriced: &[] }.ratios(workers)
 }
 
-/// A block that is to run in virtual time.
+/// A block to be run in virtual time.
 #[derive(Clone, Copy, Debug)]
 pub struct Trial<'t> {
     /// The block.
     pub block: &'t Block,
-    /// As Braid is given it.
+    /// The block as Braid executes it.
     pub shared: &'t Arc<braid_evm::Block>,
-    /// The state before it.
+    /// The state before the block.
     pub database: &'t FileDatabase,
-    /// A block that the executor has executed some times before.
+    /// A block that the executor executes several times before.
     pub before: Option<(&'t Arc<braid_evm::Block>, &'t FileDatabase)>,
     /// Transactions that take [`MISPRICED`] times as long as their gas says.
     pub mispriced: &'t [usize],
 }
 
-/// How much longer a transaction may take than its gas says.
+/// Time per gas of a mispriced transaction, relative to the others.
 pub const MISPRICED: u64 = 20;
 
 impl Trial<'_> {
-    /// How it runs on each number of `workers`.
+    /// Runs the block on each number of `workers`.
     ///
     /// # Errors
-    /// [`VirtualError`].
+    /// Returns a [`VirtualError`].
     pub fn ratios(&self, workers: &[NonZeroU16]) -> Result<Vec<Virtual>, VirtualError> {
         let graph = self.graph()?;
         let counts: Vec<usize> = workers.iter().map(|it| usize::from(it.get())).collect();
@@ -141,7 +143,8 @@ impl Trial<'_> {
         Ok(Graph::new(&recording, Axis::Gas, &WhatIf::NOTHING))
     }
 
-    /// Ratios of the first and the last execution, and the time of all runs of the slower one over sequential time.
+    /// Returns the speed-ups of the first and the last execution, and the total time of all runs of
+    /// the slower one over sequential time.
     fn runs(
         &self,
         priced: &Priced,
@@ -178,10 +181,10 @@ impl Trial<'_> {
         Ok([fresh, learned, runs])
     }
 
-    /// The same for a block that Braid has to refuse, as its access list is wrong.
+    /// Same, for a block that Braid must reject because its access list is wrong.
     ///
     /// # Errors
-    /// [`VirtualError::Accepted`], or the block does not execute.
+    /// Returns [`VirtualError::Accepted`], or an error if the block does not execute.
     pub fn refusals(&self, workers: &[NonZeroU16]) -> Result<Vec<Virtual>, VirtualError> {
         let priced = Priced::new(&self.graph()?, Axis::Gas);
         let on = |workers: &NonZeroU16| {

@@ -21,20 +21,20 @@ use std::{
 };
 use thiserror::Error;
 
-/// Differences that are described.
+/// Maximum number of differences that an error lists.
 const DESCRIBED: usize = 5;
 
-/// What is measured: a block with the state before it.
+/// The block to be measured, with the state before it.
 pub struct Subject<'a, D> {
-    /// Its name in reports.
+    /// Name in reports.
     pub name: &'a str,
     /// The block.
     pub block: &'a Block,
-    /// The block as Braid executes it, with its access list if it comes with one.
+    /// The block as Braid executes it, with its access list if it has one.
     pub shared: &'a Arc<braid_evm::Block>,
-    /// The state before it; asked for before each execution.
+    /// Returns the state before the block; called before each execution.
     pub database: &'a dyn Fn() -> D,
-    /// Counts the reads of `database`, if they are counted.
+    /// Counts the reads of `database`, if set.
     pub reads: Option<ReadCounter>,
 }
 
@@ -47,26 +47,26 @@ impl<D> core::fmt::Debug for Subject<'_, D> {
 /// Why a block was not measured.
 #[derive(Debug, Error)]
 pub enum BenchError {
-    /// It is not valid.
+    /// The block is invalid.
     #[error("the block does not execute: {0}")]
     Invalid(String),
     /// A result differs from the sequential one.
     #[error("{who}: another result than sequential execution\n{differences}")]
     Different {
-        /// Whose result it is.
+        /// The way of execution with that result.
         who: String,
-        /// In what it differs, a line each.
+        /// The differences, one per line.
         differences: String,
     },
 }
 
-/// Rounds for a block of this many transactions, unless another number is asked for.
+/// Returns the default number of rounds for a block of this many transactions.
 #[must_use]
 pub const fn rounds_for(transactions: usize) -> u32 {
     if transactions < 1_000 { 28 } else { 7 }
 }
 
-/// What is known before anything is timed.
+/// Facts established before anything is timed.
 struct Verified {
     gas: u64,
     journal: bool,
@@ -75,12 +75,13 @@ struct Verified {
     reads: Option<(u64, Vec<u64>)>,
 }
 
-/// How a block is timed.
+/// Timing settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// Number of rounds.
     pub rounds: u32,
-    /// Pause before each timed run. A node's threads sleep and its caches are cold when a block comes.
+    /// Pause before each timed run. When a node receives a block, its threads sleep and its caches
+    /// are cold.
     pub pause: Duration,
 }
 
@@ -88,7 +89,7 @@ pub struct Timing {
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Sequential,
-    /// As many sequential executions at once.
+    /// This many concurrent sequential executions.
     Copies(u16),
     Journal,
     Halves,
@@ -96,7 +97,7 @@ enum Way {
     Parallel(usize),
 }
 
-/// Puts `ways` into a random order.
+/// Shuffles `ways`.
 fn shuffle(ways: &mut [Way], random: &mut Random) {
     for last in (1..ways.len()).rev() {
         let other = usize::try_from(random.below(last as u64 + 1)).unwrap_or(last);
@@ -104,10 +105,10 @@ fn shuffle(ways: &mut [Way], random: &mut Random) {
     }
 }
 
-/// Compares all results of the block, then times it. One entry for each executor.
+/// Compares all results of the block, then times it. Returns one entry per executor.
 ///
 /// # Errors
-/// The block is invalid, or some result is not the sequential one.
+/// Returns an error if the block is invalid or a result differs from the sequential one.
 pub fn measure<D>(
     subject: &Subject<'_, D>,
     executors: &mut [Executor],
@@ -142,7 +143,7 @@ where
     Ok(figures.collect())
 }
 
-/// Times all rounds. `journal`: one journal for the block gives the right results.
+/// Times all rounds. `journal`: whether one journal for the block gives the right results.
 fn time<D>(
     subject: &Subject<'_, D>,
     executors: &mut [Executor],
@@ -160,7 +161,7 @@ where
     ways.extend(copied(executors).into_iter().map(Way::Copies));
     ways.extend(journal.then_some(Way::Journal));
     ways.extend((0..executors.len()).map(Way::Parallel));
-    // Another order for each block, the same each time.
+    // The order differs between blocks, and is the same each time.
     let seed =
         subject.name.bytes().fold(1, |seed: u64, byte| seed.wrapping_mul(31) ^ u64::from(byte));
     let mut random = Random::new(seed);
@@ -189,7 +190,7 @@ where
     times
 }
 
-/// The numbers of workers of `executors` for which there are cores: each would have one of its own.
+/// Returns the worker counts of `executors` that do not exceed the number of cores.
 fn copied(executors: &[Executor]) -> BTreeSet<u16> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = executors.iter().map(|executor| executor.config().workers.get());
@@ -200,7 +201,7 @@ fn copied(executors: &[Executor]) -> BTreeSet<u16> {
 #[derive(Default)]
 struct Times {
     sequential: Series,
-    /// By the number of sequential executions at once.
+    /// Times by the number of concurrent sequential executions.
     copies: BTreeMap<u16, Series>,
     journal: Series,
     halves: Series,
@@ -217,7 +218,7 @@ impl Series {
     }
 }
 
-/// Executes the block every way and compares the results.
+/// Executes the block in every way and compares the results.
 fn verify<D>(subject: &Subject<'_, D>, executors: &mut [Executor]) -> Result<Verified, BenchError>
 where
     D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
@@ -260,7 +261,7 @@ fn same(who: &str, differences: &braid_testkit::compare::Differences) -> Result<
     Err(BenchError::Different { who: who.to_owned(), differences: differences.to_string() })
 }
 
-/// Whether one journal for all gives the results of sequential execution.
+/// Returns whether one journal for the block gives the results of sequential execution.
 fn agrees(expected: &SequentialOutput, found: &[ExecutionResult]) -> bool {
     let outcomes = expected.outcomes.iter().zip(&expected.receipts);
     expected.outcomes.len() == found.len()
@@ -277,7 +278,8 @@ fn agrees(expected: &SequentialOutput, found: &[ExecutionResult]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    //! A database that changes its mind from its n-th copy on: the executor that gets that copy must be named.
+    //! A database whose values change from its n-th copy on: the error must name the executor that
+    //! got that copy.
 
     use super::*;
     use alloy_primitives::{Address, B256, U256};
@@ -330,7 +332,7 @@ mod tests {
 
         fn storage_ref(&self, address: Address, index: U256) -> Result<U256, Infallible> {
             let value = self.inner.storage_ref(address, index)?;
-            // Of a token: the results of calls differ too.
+            // A slot of a token, so that the results of calls differ too.
             let wrong = self.wrong.contains(&self.copy) && self.spoiled.lock().unwrap().is_none();
             Ok(if wrong { U256::ZERO } else { value })
         }
@@ -340,8 +342,8 @@ mod tests {
         }
     }
 
-    /// Figures of 30 token transfers, where the copies `wrong` of the state differ: in the balance
-    /// of a sender, or (`results`) in all slots.
+    /// Measures 30 token transfers on states of which the copies in `wrong` differ: in a sender's
+    /// balance or, with `results`, in all slots.
     fn figures(wrong: core::ops::Range<u32>, results: bool) -> Result<Vec<Figures>, BenchError> {
         let file = Preset::Erc20.block(30, 1).unwrap();
         let (block, inner) = file.to_block().unwrap();

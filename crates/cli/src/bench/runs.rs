@@ -1,4 +1,4 @@
-//! One execution, timed.
+//! Times one execution.
 
 use braid_evm::Executor;
 use braid_testkit::{
@@ -13,17 +13,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time that one execution took.
+/// Times of one execution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// On the clock, until the result can be used.
+    /// Wall time until the result can be used.
     pub wall: Duration,
-    /// User and system time of all threads, until everything is taken apart.
+    /// User and system time of all threads, until everything is dropped.
     pub cpu: Duration,
 }
 
-/// Times `run`, which returns its result with whatever else it leaves, between two pauses. Processor time ends with the
-/// second one: it has that of workers that look for work before they sleep.
+/// Times `run` between two pauses; it returns its result and everything to be dropped. Processor
+/// time includes the second pause, during which workers poll for work before they sleep.
 fn between<R>((before, behind): (Duration, Duration), run: impl FnOnce() -> R) -> Sample {
     rest(before);
     let (cpu, start) = (processor_time(), Instant::now());
@@ -41,7 +41,8 @@ fn rest(pause: Duration) {
     }
 }
 
-/// User and system time of all threads of this process so far; zero where the system does not tell.
+/// Returns the user and system time of all threads of this process; zero if the system does not
+/// report it.
 pub(super) fn processor_time() -> Duration {
     ProcessTime::try_now().map_or(Duration::ZERO, |time| time.as_duration())
 }
@@ -67,7 +68,7 @@ pub(super) fn journal<D: DatabaseRef>(block: &Block, database: D, pause: Duratio
     between((pause, Duration::ZERO), || journal.run_keeping(database))
 }
 
-/// Times Braid, after a pause.
+/// Times Braid after a pause.
 pub fn parallel<D>(
     executor: &mut Executor,
     block: &Arc<braid_evm::Block>,
@@ -94,10 +95,10 @@ where
     between(pauses, || executor.block(block).database(database).execute())
 }
 
-/// Both halves of a block at the same time, each on a `State` of its own that are not merged: no
-/// concurrency control can be faster on two cores, as long as it makes a `State` per thread.
+/// The two halves of a block, which run concurrently, each on its own `State`, and are not merged.
+/// On two cores, no concurrency control with one `State` per thread can be faster.
 ///
-/// The second half begins on the state before the block, so nonces are not looked at.
+/// The second half starts from the state before the block, so nonces are not checked.
 #[derive(Clone, Debug)]
 pub(super) struct Halves([Block; 2]);
 
@@ -111,7 +112,7 @@ impl Halves {
         Self([first, other])
     }
 
-    /// `None` if a transaction is invalid without those of the other half.
+    /// Returns `None` if a transaction is invalid without the other half.
     pub(super) fn run<D: DatabaseRef + Clone + Send>(
         &self,
         database: &D,
@@ -121,7 +122,8 @@ impl Halves {
     }
 }
 
-/// As many sequential executions of `block` at once: what the cores of this machine leave to each other.
+/// Times `count` concurrent sequential executions of `block`, to see how much the cores of this
+/// machine slow each other down.
 pub(super) fn copies<D: DatabaseRef + Clone + Send>(
     block: &Block,
     count: u16,
@@ -131,7 +133,8 @@ pub(super) fn copies<D: DatabaseRef + Clone + Send>(
     at_once(&vec![block; count.into()], database, pause)
 }
 
-/// All blocks at the same time, a thread each, until all are executed. `None` if one is invalid.
+/// Executes all blocks concurrently, on a thread each, until all are done. `None` if one is
+/// invalid.
 fn at_once<D: DatabaseRef + Clone + Send>(
     blocks: &[&Block],
     database: &D,
@@ -146,7 +149,7 @@ fn at_once<D: DatabaseRef + Clone + Send>(
             let theirs = database.clone();
             scope.spawn(move || one_of_many(block, theirs, barrier))
         });
-        // All start before the first one is waited for.
+        // All threads start before the first is joined.
         let threads: Vec<_> = threads.collect();
         threads.into_iter().map(|thread| thread.join().ok().flatten()).collect()
     });
@@ -156,7 +159,7 @@ fn at_once<D: DatabaseRef + Clone + Send>(
     Some(Sample { wall, cpu: processor_time().saturating_sub(cpu) })
 }
 
-/// Begins when all are ready; tells when it began and ended.
+/// Waits until all threads are ready, then executes; returns when it started and ended.
 fn one_of_many<D: DatabaseRef>(
     block: &Block,
     database: D,
@@ -178,10 +181,10 @@ mod tests {
     use cpu_time::ThreadTime;
     use std::{env, hint::black_box, process::Command};
 
-    /// Processor time that a thread uses after the result is there.
+    /// Processor time that a thread uses after the result is available.
     const WORK: Duration = Duration::from_millis(100);
 
-    /// What a run comes to that leaves such a thread behind.
+    /// Times a run that leaves such a thread running.
     fn left_behind(behind: Duration) -> Sample {
         let work = || {
             let begun = ThreadTime::now();
@@ -189,11 +192,11 @@ mod tests {
                 black_box(0);
             }
         };
-        // The handle is dropped with the result: the thread goes on.
+        // The handle is dropped with the result, and the thread goes on.
         between((Duration::ZERO, behind), || thread::spawn(work))
     }
 
-    /// Processor time is that of a process, so nothing else may run in it.
+    /// Processor time is that of the process, so nothing else may run in it.
     #[test]
     fn processor_time_ends_with_the_pause_behind() {
         let mut child = Command::new(env::current_exe().expect("it"));

@@ -1,5 +1,6 @@
-//! A search for blocks that Braid is slow or wasteful on: it changes one thing of a shape at a time, in virtual time, so that the same
-//! seed finds the same blocks on every machine.
+//! Searches for blocks on which Braid is slow or wasteful. It changes one parameter of a shape at a
+//! time and runs the block in virtual time, so the same seed finds the same blocks on every
+//! machine.
 
 use super::{
     attacks::{CPU, WALL},
@@ -9,26 +10,27 @@ use braid_testkit::workload::{Shape, random::Random};
 use core::num::NonZeroU16;
 use thiserror::Error;
 
-/// Changes without a worse block after which the search begins elsewhere.
+/// Number of changes without a worse block after which the search restarts.
 const PATIENCE: u32 = 25;
-/// Changes of the shape with which it begins again.
+/// Number of changes to the base shape at a restart.
 const FRESH: u32 = 6;
 
-/// By what a search finds one block worse than another.
+/// Criterion of a search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum By {
-    /// By both promises of docs/SECURITY.md, on wall and on processor time: the one that the block is closer to breaking, or breaks by more, decides
+    /// By both promises of docs/SECURITY.md, on wall and on processor time: the promise that is
+    /// closer to being broken, or broken by more, decides
     #[default]
     Promises,
     /// By wall time
     Wall,
-    /// By the time of all runs, discarded ones included
+    /// By the time of all runs, including aborted ones
     Cpu,
 }
 
 impl By {
-    /// How bad a block is that comes to this `ratio` of sequential to wall time, and whose `runs` take so much of
-    /// sequential time. More than 1 is more than is promised.
+    /// Rates a block by its speed-up `ratio` and by `runs`, the time of all runs over sequential
+    /// time. A value above 1 breaks the promise.
     #[must_use]
     pub fn badness(self, ratio: f64, runs: f64) -> f64 {
         let (wall, cpu) = (1.0 / (ratio * WALL).max(f64::MIN_POSITIVE), runs / CPU);
@@ -40,19 +42,18 @@ impl By {
     }
 }
 
-/// How a block runs on simulated workers.
+/// Result of a block on simulated workers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
-    /// The block.
+    /// Shape of the block.
     pub shape: Shape,
-    /// Workers on which it is worst.
+    /// Number of workers on which the block is worst.
     pub workers: u16,
-    /// Sequential over virtual time, of an executor's first and last execution the slower one, on the number of
-    /// workers where that is least.
+    /// Lowest speed-up, over all numbers of workers and an executor's first and last execution.
     pub ratio: f64,
-    /// Time that all runs take together, over sequential time, where that is most.
+    /// Highest total time of all runs, over sequential time.
     pub runs: f64,
-    /// How bad it is: see [`By::badness`].
+    /// Rating of the block: see [`By::badness`].
     pub badness: f64,
 }
 
@@ -60,16 +61,16 @@ pub struct Found {
 #[derive(Debug, Error)]
 #[error("{shape}: {error}")]
 pub struct SearchError {
-    /// Which one.
+    /// The shape.
     pub shape: Shape,
-    /// Why.
+    /// The cause.
     pub error: VirtualError,
 }
 
-/// How `shape` runs on the number of `workers` on which it is worst.
+/// Runs `shape` on each number of workers and returns the worst result.
 ///
 /// # Errors
-/// A result is not the sequential one; the generator is at fault.
+/// Returns an error if a result differs from the sequential one or the generator failed.
 pub fn judge(
     shape: Shape,
     seed: u64,
@@ -96,7 +97,7 @@ pub fn judge(
     Ok(Found { shape, workers: workers.get(), ratio, runs, badness })
 }
 
-/// A search in progress: an iterator over all blocks that it looks at.
+/// A search in progress, as an iterator over all blocks that it tries.
 #[derive(Debug)]
 pub struct Search {
     seed: u64,
@@ -108,7 +109,7 @@ pub struct Search {
 }
 
 impl Search {
-    /// A search on these numbers of `workers`; everything follows from `seed`.
+    /// Creates a search on these numbers of `workers`; the same `seed` gives the same search.
     #[must_use]
     pub fn new(seed: u64, workers: Vec<NonZeroU16>, by: By) -> Self {
         let random = Random::new(seed, "search");
@@ -141,7 +142,7 @@ impl Iterator for Search {
     }
 }
 
-/// The worst blocks that were found, each shape once.
+/// The worst blocks found, each shape once.
 #[derive(Clone, Debug, Default)]
 pub struct Worst {
     most: usize,
@@ -149,13 +150,13 @@ pub struct Worst {
 }
 
 impl Worst {
-    /// Keeps `most` of them.
+    /// Creates a collection that keeps `most` blocks.
     #[must_use]
     pub const fn new(most: usize) -> Self {
         Self { most, found: Vec::new() }
     }
 
-    /// Adds a block. Returns whether no other is worse.
+    /// Adds a block. Returns whether it is the worst so far.
     pub fn add(&mut self, found: Found) -> bool {
         if self.found.iter().any(|other| other.shape == found.shape) {
             return false;
@@ -166,7 +167,7 @@ impl Worst {
         place == 0
     }
 
-    /// All that are kept, the worst first.
+    /// Returns the blocks, the worst first.
     #[must_use]
     pub fn all(&self) -> &[Found] {
         &self.found
@@ -201,7 +202,7 @@ mod tests {
         };
         is(of(1.0 / WALL, CPU / 2.0), [1.0, 0.5, 1.0]);
         is(of(2.0 / WALL, CPU * 1.5), [0.5, 1.5, 1.5]);
-        // A search by one of them does not go on from what is worse by the other.
+        // A search by one criterion does not continue from a block that is worse only by the other.
         let mut worst = Worst::new(3);
         let shape = |transactions| Shape { transactions, ..Shape::BASE };
         for (transactions, ratio, runs) in [(1, 0.5, 1.0), (2, 1.0, 3.0)] {

@@ -1,9 +1,11 @@
 //! A block on more workers than there are cores, in virtual time.
 //!
-//! The shipped executor runs on fibers of one thread, all of it: pre-block calls, parts, lanes, workers that share
-//! a store, bundle. Each step takes as long in virtual time as it really took, and the worker that is furthest behind goes
-//! next. So every worker has a core for itself, with its memory; not seen are caches and memory bandwidth that
-//! cores share, the waking of threads, and reads that come late in a transaction (all count as made when it begins).
+//! The shipped executor runs on fibers of one thread, all of it: pre-block calls, contiguous and
+//! grouped batches, workers that share a store, the bundle. Each step takes as long in virtual time
+//! as it took on the clock, and the worker that is furthest behind runs next. So each worker has a
+//! core of its own, with its memory. Not simulated are caches and memory bandwidth that cores
+//! share, the waking of threads, and reads late in a transaction (all count as made when it
+//! begins).
 
 use super::runs;
 use crate::explain::{self, Axis, Graph, Recording, Rule, WhatIf};
@@ -20,31 +22,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Number of rounds; the shortest run of each counts, as executors have learned by then what a block shows.
+/// Number of rounds. The shortest counts, because executors learn from the first ones.
 const ROUNDS: usize = 6;
 
-/// What a block comes to on some number of simulated workers.
+/// Result of a block on some number of simulated workers.
 #[derive(Clone, Copy, Debug)]
 pub struct Simulated {
-    /// Workers.
+    /// Number of workers.
     pub workers: u16,
     /// Virtual time of the whole block.
     pub time: Duration,
-    /// Virtual time for which workers were busy, added up.
+    /// Virtual time for which workers were busy, summed.
     pub busy: Duration,
-    /// What sequential execution took by turns with it.
+    /// Time of sequential execution, measured in turn with the simulation.
     pub sequential: Duration,
 }
 
 impl Simulated {
-    /// Sequential over virtual time.
+    /// Returns the speed-up: sequential over virtual time.
     #[must_use]
     pub fn ratio(&self) -> f64 {
         self.sequential.as_secs_f64() / self.time.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
-    /// The same where each of the cores goes on at `pace` while all are busy at once: 1 if they have nothing to do with
-    /// each other, 1/n if n of them are one. At any time either one worker is taken to be busy, or all are.
+    /// Returns the speed-up if each core runs at `pace` while all are busy: 1 if cores do not slow
+    /// each other down, 1/n if n of them share one. The estimate assumes that at any time either
+    /// one worker is busy or all are.
     #[must_use]
     pub fn ratio_at(&self, pace: f64) -> f64 {
         let workers = f64::from(self.workers.max(2));
@@ -54,18 +57,18 @@ impl Simulated {
     }
 }
 
-/// What no number of workers can beat, as long as transactions are not split.
+/// Bounds that hold for any number of workers, as long as transactions are not split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Time of all transactions, one after the other, without a bundle.
+    /// Time of all transactions in sequence, without a bundle.
     pub work: Duration,
-    /// The longest chain of transactions in which each reads what an earlier one wrote; fees for the
-    /// beneficiary are left out.
+    /// Time of the longest chain of transactions in which each reads a write of its predecessor.
+    /// Fees for the beneficiary are left out.
     pub chain: Duration,
 }
 
 impl Bounds {
-    /// How much faster than all work on one worker `workers` can be.
+    /// Returns the bound on the speed-up with `workers`.
     #[must_use]
     pub fn ratio(&self, workers: u16) -> f64 {
         let chain = self.chain.as_secs_f64();
@@ -74,14 +77,14 @@ impl Bounds {
     }
 }
 
-/// Nanoseconds since the first call.
+/// Returns nanoseconds since the first call.
 fn now() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     let start = START.get_or_init(Instant::now);
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What two looks at the clock are apart at least.
+/// Returns the smallest difference between two readings of the clock.
 fn clock_overhead() -> u64 {
     let pairs = (0..10_000).map(|_| {
         let before = now();
@@ -92,7 +95,7 @@ fn clock_overhead() -> u64 {
     pairs.get(pairs.len() / 2).copied().unwrap_or_default()
 }
 
-/// Simulates the block on each number of `workers`. `None` if it does not execute.
+/// Simulates the block on each number of `workers`. `None` if the block does not execute.
 pub fn virtual_times<D>(
     block: &Block,
     shared: &Arc<braid_evm::Block>,
@@ -130,7 +133,8 @@ where
     Some(workers.iter().zip(best).map(simulated).collect())
 }
 
-/// Times each transaction in sequence and follows which one read what an earlier one wrote, as `braid explain` does.
+/// Times each transaction sequentially and finds which transactions read a write of an earlier one,
+/// as `braid explain` does.
 pub fn bounds<D: DatabaseRef + Clone>(block: &Block, database: &D) -> Option<Bounds> {
     Some(bounds_of(&explain::record(block, database, 1).ok()?))
 }
@@ -151,7 +155,7 @@ mod tests {
         let (block, database) = file.to_block().unwrap();
         let mut recording = explain::record(&block, &database, 0).unwrap();
         for transaction in &mut recording.transactions {
-            // What each takes really depends on what else the machine does.
+            // Measured times would depend on the load of the machine.
             transaction.time = Duration::from_millis(1);
         }
         bounds_of(&recording)
@@ -175,9 +179,9 @@ mod tests {
         for (pace, expected) in [(1.0, 2.0), (1.2, 2.0), (0.8, 20.0 / 12.0), (0.5, 20.0 / 18.0)] {
             assert!((one.ratio_at(pace) - expected).abs() < 1e-9, "{pace}");
         }
-        // No worker is busy beside the caller.
+        // Only the caller is busy.
         assert!((Simulated { busy: time, ..one }.ratio_at(0.5) - 2.0).abs() < 1e-9);
-        // Four that are busy for 6 of 10 ms and make half of their way in it.
+        // Four workers, busy for 6 of 10 ms, progress at half speed meanwhile.
         let four = Simulated { workers: 4, busy: Duration::from_millis(28), ..one };
         assert!((four.ratio_at(0.5) - 20.0 / 16.0).abs() < 1e-9);
     }
@@ -194,7 +198,7 @@ mod tests {
             all[1].ratio() / all[0].ratio()
         };
         let independent = times(Preset::Swaps);
-        // Wide of the mark on both sides: the steps are really timed.
+        // Wide limits on both sides: the steps are really timed.
         assert!(independent > 1.2, "{independent}");
         let serial = times(Preset::OnePool);
         assert!(serial < 3.0, "{serial}");

@@ -1,4 +1,4 @@
-//! Where the time of one block goes, by what its workers do.
+//! Breaks the time of one block down by what its workers do.
 
 use braid_evm::{Config, Observer, Stage, ids::WorkerId, observe, worker::Point};
 use revm::DatabaseRef;
@@ -9,33 +9,33 @@ use std::{
     time::Instant,
 };
 
-/// Number of runs; the shortest one counts.
+/// Number of runs; the shortest counts.
 const RUNS: usize = 3;
-/// What one worker may be doing.
+/// Number of activities that are told apart.
 const KINDS: usize = 9;
-/// Marks that are timed to tell what a mark costs.
+/// Number of marks that are timed to measure the cost of a mark.
 const CALIBRATION: u32 = 20_000;
 
-/// Microseconds of one block, summed over all workers; what the clock itself takes is subtracted.
+/// Microseconds of one block, summed over all workers, less the cost of reading the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct StageTimes {
-    /// Pre-block calls, cutting the block up, setting the store up.
+    /// Pre-block calls, planning, setting up the store.
     pub plan: f64,
-    /// Running transactions: revm, and reads out of the store and the database.
+    /// Running transactions: revm, and reads from the store and the database.
     pub execute: f64,
     /// Comparing reads, publishing writes, keeping outputs.
     pub publish: f64,
-    /// Coordinating, sending and receiving: the protocol's bookkeeping.
+    /// The protocol's bookkeeping: coordinating, sending and receiving.
     pub coordinate: f64,
     /// Validating at the frontier.
     pub validate: f64,
     /// Committing.
     pub commit: f64,
-    /// Waiting for work, or for the others.
+    /// Waiting for work or for other workers.
     pub wait: f64,
-    /// Post-block calls, receipts, bundle: time on the clock.
+    /// Post-block calls, receipts, bundle: wall time.
     pub bundle: f64,
-    /// The whole block on the clock, with what the observer takes.
+    /// Wall time of the whole block, including the cost of the observer.
     pub observed: f64,
 }
 
@@ -47,7 +47,7 @@ struct Tally {
     marks: [u32; KINDS],
 }
 
-/// Adds up times; each worker has a place of its own.
+/// Sums up times, in one tally per worker.
 #[derive(Debug)]
 struct Watch(Vec<Mutex<Tally>>);
 
@@ -62,7 +62,7 @@ impl Watch {
         Self((0..workers).map(|_| Mutex::new(tally())).collect())
     }
 
-    /// Times by kind, less `overhead` microseconds for each mark.
+    /// Returns times by kind, less `overhead` microseconds per mark.
     fn totals(self, overhead: f64) -> [f64; KINDS] {
         let mut totals = [0.0; KINDS];
         for tally in self.0 {
@@ -75,7 +75,7 @@ impl Watch {
     }
 }
 
-/// Where a stage is added up; nothing for what is not timed.
+/// Returns the index of a stage's total; `None` for a stage that is not timed.
 const fn kind(stage: Stage) -> Option<usize> {
     Some(match stage {
         Stage::PreBlock | Stage::Plan => 0,
@@ -93,7 +93,7 @@ const fn kind(stage: Stage) -> Option<usize> {
 
 impl Observer for Watch {
     fn begins(&self, worker: WorkerId, stage: Stage) {
-        // Reads are part of running; timing each would take longer than they do.
+        // Reads count as running; timing each would take longer than the read.
         if kind(stage).is_none() {
             return;
         }
@@ -114,7 +114,7 @@ impl Observer for Watch {
     }
 }
 
-/// Microseconds that one mark adds.
+/// Returns the microseconds that one mark adds.
 fn overhead() -> f64 {
     let watch = Watch::new(1);
     let start = Instant::now();
@@ -181,7 +181,7 @@ mod tests {
             std::thread::sleep(pause);
         }
         let totals = watch.totals(0.0);
-        // From its beginning to the next mark of the same worker: reads do not count.
+        // A stage lasts until the next mark of the same worker; reads are not marks.
         for (kind, pauses) in [(1, 3), (5, 2), (6, 3)] {
             assert!(totals[kind] >= 4_000.0 * f64::from(pauses), "{kind}: {totals:?}");
         }

@@ -30,22 +30,23 @@ Examples:
 Exit code: 0; 1 if a block does not come out as its header and file say, or Braid's result differs from the
 sequential one; 2 if a file cannot be used or a block is invalid.";
 
-/// Places that are compared, at most.
+/// Maximum number of compared locations.
 const MOST: usize = 12;
-/// Width of the columns with names, and with figures.
+/// Width of the name column.
 const NAME: usize = 34;
 const FIGURE: usize = 18;
 
 /// Compare what limits two blocks, or one block under two settings or builds
 ///
-/// Each side is a block file, which is explained as `braid explain` does it, or a file with what `braid explain --json` or
-/// `braid report --json` has printed: by another build, with other options, on another machine. Figures and places stand side by side.
+/// Each side is a block file, which is explained as by `braid explain`, or a file with the output
+/// of `braid explain --json` or `braid report --json`, possibly from another build, other options,
+/// or another machine. Figures and locations are printed side by side.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct CompareArgs {
-    /// The one: a block file, or what braid explain --json has printed
+    /// First side: a block file, or output of braid explain --json
     one: PathBuf,
-    /// The other
+    /// Second side
     other: PathBuf,
     #[command(flatten)]
     question: QuestionArgs,
@@ -61,7 +62,7 @@ struct Side {
     block: u64,
     txs: usize,
     ok: bool,
-    /// What is wrong, if anything is.
+    /// Description of a mismatch, if there is one.
     #[serde(default)]
     error: Option<String>,
     by: String,
@@ -100,12 +101,12 @@ struct Measured {
     speedup: f64,
     seq_ms: f64,
     par_ms: f64,
-    /// Lines of earlier builds have none.
+    /// Absent in the output of earlier builds.
     #[serde(default)]
     busy_share: Option<f64>,
 }
 
-/// Something of both sides.
+/// A figure of both sides.
 #[derive(Debug, Serialize)]
 struct Figure {
     name: String,
@@ -115,13 +116,14 @@ struct Figure {
     other: Option<f64>,
 }
 
-/// A place at which transactions wait on either side.
+/// A location at which transactions wait, on either side.
 #[derive(Debug, Serialize)]
 struct Shared {
     locations: Vec<String>,
     kind: String,
     words: String,
-    /// Cost of the transactions of the chain that wait there; null if it is not among the places named there.
+    /// Cost of the transactions of the chain that wait there; null if that side does not list the
+    /// location.
     one: Option<u64>,
     other: Option<u64>,
 }
@@ -130,7 +132,7 @@ struct Shared {
 struct Line<'a> {
     one: &'a str,
     other: &'a str,
-    /// Unit of the costs of places: `gas` or `time_ns`.
+    /// Unit of the costs of locations: `gas` or `time_ns`.
     by: &'a str,
     figures: Vec<Figure>,
     places: Vec<Shared>,
@@ -192,7 +194,7 @@ fn started(config: Config) -> Result<Executor, Stop> {
     Executor::new(config).map_err(|error| Stop::threads(config.workers, &error))
 }
 
-/// What an earlier command has printed of one block, if the file holds that.
+/// Reads the output of an earlier command about one block; `None` if the file is something else.
 fn saved(path: &Path) -> Result<Option<Side>, Stop> {
     let Ok(text) = fs::read_to_string(path) else { return Ok(None) };
     let mut lines = text.lines().map(serde_json::from_str::<Side>);
@@ -227,7 +229,7 @@ fn explained(
     Ok(side.map_err(|error| Stop::Output(io::Error::from(error))))
 }
 
-/// Costs on one axis, if the side has them.
+/// Returns a side's costs on one axis, if it has them.
 type OfSide = fn(&Side) -> Option<&Costs>;
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -270,7 +272,7 @@ fn figures(one: &Side, other: &Side) -> Vec<Figure> {
     figures
 }
 
-/// The places of both sides, the most expensive on either side first.
+/// Returns the locations of both sides, those with the highest cost on either side first.
 fn places(one: &Side, other: &Side) -> Vec<Shared> {
     let find = |side: &Side, place: &Place| {
         let mut all = side.conflicts.iter();

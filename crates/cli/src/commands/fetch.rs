@@ -1,4 +1,4 @@
-//! `braid fetch`: record a block of a node.
+//! `braid fetch`: records a block of a node.
 
 use crate::inputs;
 use crate::{
@@ -31,60 +31,61 @@ Exit code: 0 if the block was recorded; 1 if the recording does not execute to w
 the node says, or the node contradicts itself; 2 if the node cannot be used. Nothing
 is written unless the code is 0. https:// needs a build with --features https.";
 
-/// Record a block of a node, with the state it reads, in the format that run reads
+/// Record a block of a node, with the state it reads, as a block file
 ///
-/// Asks for the block, its receipts and what the prestate tracer tells, executes the block
-/// sequentially, asks for whatever else that reads (system contracts, withdrawal recipients, block
-/// hashes), and executes the finished file once more. Gas, receipts, logs and requests must be
-/// those of the header and of the node's receipts, and every account and slot that changed must be
-/// as the node has it after the block. The node has to keep the state of the parent block.
+/// Requests the block, its receipts and the output of the prestate tracer, executes the block
+/// sequentially, requests all other state that the execution reads (system contracts, withdrawal
+/// recipients, block hashes), and executes the finished file once more. Gas, receipts, logs and
+/// requests must match the header and the node's receipts, and every changed account and slot must
+/// match the node's state after the block. The node must have the state of the parent block.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct FetchArgs {
-    /// The node's JSON-RPC interface, http or https
+    /// URL of the node's JSON-RPC interface, http or https
     #[arg(long, value_name = "URL")]
     rpc: String,
     /// Number of the block, decimal or 0x..., or latest
     #[arg(long, value_name = "N|latest", value_parser = block_number)]
     block: Number,
-    /// The file to write: .json, .json.gz, .json.zst, or - for JSON on standard output
+    /// File to write: .json, .json.gz, .json.zst, or - for JSON on standard output
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Record the block's access list (EIP-7928), too: beside FILE, as NAME.bal.rlp for run --bal
+    /// Also record the block's access list (EIP-7928), as NAME.bal.rlp in the same folder, for run
+    /// --bal
     #[arg(long)]
     bal: bool,
-    /// The fork whose rules the block obeys [default: told by chain and header]
+    /// Fork whose rules the block follows [default: according to chain and header]
     #[arg(long, value_name = "NAME", value_parser = fork_name)]
     fork: Option<SpecId>,
-    /// Whether to ask the node's prestate tracer, which saves a call for each account and slot
+    /// Whether to use the node's prestate tracer, which saves a call for each account and slot
     #[arg(long, value_enum, default_value_t)]
     tracer: TracerArg,
     /// Do not compare the state after the block, which takes a call for each changed account
     #[arg(long)]
     skip_state_check: bool,
-    /// Longest time for one call, in seconds
+    /// Timeout of a call, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
-    /// How often a call is made before giving up, with growing pauses
+    /// Attempts per call before giving up, with growing pauses
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=20))]
     attempts: u32,
-    /// Print one JSON object about what was recorded, or why it was not
+    /// Print one JSON object that describes the recording or the error
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum TracerArg {
-    /// If the node has it
+    /// If the node supports it
     #[default]
     Auto,
-    /// A node without it cannot be used
+    /// Fail if the node does not support it
     Always,
-    /// Read everything one call at a time
+    /// Read everything with one call each
     Never,
 }
 
-/// A block number; `None` for the newest.
+/// A block number; `None` for the latest block.
 #[derive(Clone, Copy, Debug)]
 struct Number(Option<u64>);
 
@@ -119,19 +120,19 @@ impl FetchArgs {
         }
     }
 
-    /// The file of the access list, beside that of the block.
+    /// Returns the path of the access list, in the folder of the block file.
     fn list_file(&self) -> PathBuf {
         let block = inputs::short(&self.out.to_string_lossy());
         self.out.with_file_name(format!("{block}{}", access_list::SUFFIX))
     }
 
-    /// Whether the file goes to the standard output, where nothing else may go then.
+    /// Returns whether the block file goes to standard output, which then carries nothing else.
     fn to_stream(&self) -> bool {
         self.out == Path::new(STANDARD_STREAM)
     }
 }
 
-/// Records the block that `args` name and writes it.
+/// Records the requested block and writes it.
 pub(super) fn fetch(args: &FetchArgs) -> Result<End, Stop> {
     if args.json && args.to_stream() {
         let why = "--json and --out - both want the standard output: name a file with --out";
@@ -155,7 +156,7 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<End, Stop> {
         progress.end();
     });
     let recorded = fetch::fetch(&client, &args.wanted());
-    // The progress bar goes with it.
+    // Removes the progress bar.
     drop(client);
     match recorded {
         Ok(recording) => {
@@ -176,7 +177,7 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<End, Stop> {
     }
 }
 
-/// What an error means for the exit code.
+/// Returns the exit code of an error.
 fn end_of(error: &FetchError) -> End {
     match error {
         FetchError::Mismatch(_) | FetchError::Execution(_) | FetchError::Inconsistent { .. } => {

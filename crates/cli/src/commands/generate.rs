@@ -1,4 +1,4 @@
-//! `braid gen`: write a generated block.
+//! `braid gen`: writes a generated block.
 
 use braid_terminal::{End, Stop, working};
 use braid_testkit::{
@@ -17,34 +17,34 @@ Examples:
   braid gen --workload erc20 --txs 5000 --hot 20 --seed 7 --out hot.json.gz
   braid gen --workload dex --txs 500 --out - | braid run -";
 
-/// Generate a block with the state it needs, in the format that run reads
+/// Generate a block with the state it needs, as a block file
 ///
-/// The same arguments give the same bytes, on every machine. The header is filled in from a
+/// The same arguments give the same bytes on every machine. The header is filled in from a
 /// sequential execution.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct GenerateArgs {
-    /// What the transactions do
+    /// Kind of transactions
     #[arg(long, value_enum)]
     workload: Workload,
-    /// How many transactions there are
+    /// Number of transactions
     #[arg(long, value_name = "N", default_value_t = 1000)]
     txs: u32,
-    /// Percent of the transactions that go to one hot recipient or pool
+    /// Percent of the transactions that use one hot recipient or pool
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     hot: u8,
-    /// Everything that is random follows from this number
+    /// Seed of the block
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// Leave the signatures blank; much faster, but run --check-signatures will not accept the file
+    /// Leave the signatures blank: much faster, but run --check-signatures rejects the file
     #[arg(long)]
     no_signatures: bool,
-    /// The file to write: .json, .json.gz, .json.zst, or - for JSON on standard output
+    /// File to write: .json, .json.gz, .json.zst, or - for JSON on standard output
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
 
-/// Generates and writes the block that `args` describe.
+/// Generates and writes the requested block.
 pub(super) fn generate(args: &GenerateArgs) -> Result<End, Stop> {
     let is_stream = args.out == Path::new(STANDARD_STREAM);
     if !is_stream {

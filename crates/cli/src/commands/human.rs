@@ -1,4 +1,4 @@
-//! Reports as a table for people.
+//! Reports as a table.
 
 use super::{
     report::{BlockReport, Measured, Totals, Verdict},
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// Writes a table to the standard output, in colour if that is a terminal.
+/// Writes a table to standard output, in colour on a terminal.
 #[derive(Debug)]
 pub(super) struct Human {
     setting: Setting,
@@ -30,7 +30,7 @@ const YELLOW: Style = AnsiColor::Yellow.on_default();
 const RED: Style = AnsiColor::Red.on_default().bold();
 const BOLD: Style = Style::new().bold();
 
-/// Width of the column with names.
+/// Width of the name column.
 const NAME: usize = 21;
 
 impl Reporter for Human {
@@ -147,7 +147,7 @@ impl Reporter for Human {
     }
 }
 
-/// All columns from the transactions to the speculative share.
+/// Returns all columns from the number of transactions to the speculative share.
 fn columns(transactions: usize, measured: &Measured) -> String {
     let times = |ratio: Option<f64>| ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}x"));
     format!(

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-/// Writes reports as JSON lines to the standard output.
+/// Writes reports as JSON lines to standard output.
 #[derive(Debug)]
 pub(super) struct Json {
     setting: Setting,
@@ -48,22 +48,22 @@ struct SettingLine {
     rounds: u32,
     /// `none`, `written` or `read`.
     access_lists: &'static str,
-    /// Whether each block has a list that may be wrong.
+    /// Whether each block has an access list as an untrusted hint.
     access_list_hint: bool,
     /// Cargo profile of the tool.
     profile: &'static str,
 }
 
-/// One block that was run to its end.
+/// A block that was executed.
 #[derive(Serialize)]
 struct BlockLine<'a> {
     file: &'a str,
     block: u64,
     txs: usize,
     ok: bool,
-    /// Name of the check, and whether it came out right.
+    /// Checks by name, and whether each passed.
     checks: BTreeMap<&'static str, bool>,
-    /// Name of a check that could not be made, and why.
+    /// Checks that could not be made, by name, with the reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     not_checkable: BTreeMap<&'static str, &'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,16 +79,16 @@ struct BlockLine<'a> {
     differences: &'a [String],
 }
 
-/// Transactions that ran in one way.
+/// A range of transactions that ran with the same strategy.
 #[derive(Serialize)]
 pub(super) struct StretchLine {
     first: u32,
-    /// The first transaction after it.
+    /// Index after the last transaction.
     end: u32,
-    /// The names of [`braid_evm::Strategy`] and [`braid_evm::Reason`].
+    /// Variant name of the [`braid_evm::Strategy`]; `reason` is that of the [`braid_evm::Reason`].
     strategy: String,
     reason: String,
-    /// Both in words.
+    /// Strategy and reason in words.
     why: String,
 }
 
@@ -101,16 +101,16 @@ impl From<&Stretch> for StretchLine {
     }
 }
 
-/// The file of an access list.
+/// An access list file.
 #[derive(Serialize)]
 struct ListLine {
     file: String,
-    /// Whether it was written; read otherwise.
+    /// Whether the file was written; otherwise it was read.
     written: bool,
-    /// What is wrong with it, in words.
+    /// Why the file cannot be used, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// Where it differs from what the block does.
+    /// First difference between the list and the block.
     #[serde(skip_serializing_if = "Option::is_none")]
     mismatch: Option<MismatchLine>,
 }
@@ -120,12 +120,12 @@ struct MismatchLine {
     /// Block access index.
     index: u64,
     account: Address,
-    /// `account`, `balance`, `nonce`, `code`, `slot`, or `other` for what a later fork may add.
+    /// `account`, `balance`, `nonce`, `code`, `slot`, or `other` for fields of later forks.
     field: &'static str,
     slot: Option<U256>,
-    /// What the list says: a value, code, `unchanged`, or null if it says nothing.
+    /// The list's entry: a value, code, `unchanged`, or null if there is none.
     listed: Option<String>,
-    /// What the execution did, in the same words.
+    /// The result of the execution, in the same form.
     executed: Option<String>,
 }
 
@@ -171,7 +171,7 @@ struct MeasuredLine {
     seq_cpu_ms: f64,
     par_ms: f64,
     par_cpu_ms: f64,
-    /// Sequential over parallel time on the clock.
+    /// Sequential over parallel wall time.
     speedup: Option<f64>,
     /// Parallel over sequential processor time.
     cpu_ratio: Option<f64>,
@@ -181,7 +181,7 @@ struct MeasuredLine {
     alone: bool,
 }
 
-/// A block that is invalid, or a file that is no block.
+/// An invalid block, or a file that is no block.
 #[derive(Serialize)]
 struct ErrorLine<'a> {
     file: &'a str,
@@ -191,7 +191,7 @@ struct ErrorLine<'a> {
     txs: Option<usize>,
     ok: bool,
     error: String,
-    /// Index of the transaction that is wrong; null if the error belongs to none.
+    /// Index of the invalid transaction; null if the error belongs to none.
     transaction: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
@@ -209,9 +209,9 @@ struct TotalLine {
     rejected: usize,
     unusable: usize,
     txs: usize,
-    /// Blocks whose state root was compared with the header's.
+    /// Number of blocks whose state root was compared with the header's.
     state_roots: usize,
-    /// Blocks with a witness that does not tell the state root.
+    /// Number of blocks whose witness is too small to compute the state root.
     state_roots_not_checkable: usize,
     #[serde(flatten)]
     measured: MeasuredLine,

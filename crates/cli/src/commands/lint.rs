@@ -1,4 +1,4 @@
-//! `braid lint`: which functions of contracts conflict.
+//! `braid lint`: the functions of contracts that conflict.
 
 use super::{
     explain::{Unusable, record},
@@ -34,50 +34,51 @@ Examples:
 Exit code: 0; 1 if a block does not come out as its header and file say, or with --fail-on conflict if there is a
 conflict; 2 if a file cannot be used, a block is invalid, or no transaction touches a --contract.";
 
-/// Tell which functions of contracts conflict, and at which variable
+/// List the functions of contracts that conflict, and the variables at which they do
 ///
-/// Records what each transaction of a block reads and writes, and compares every two transactions of different
-/// senders: they conflict where one of them changes what the other one reads or changes. The conflicts are named by the functions of the contract that
-/// were called and by the variable: a slot, or, with --layout, its name. docs/LINT.md says more, and
-/// has a job for CI. Without an argument it looks at a generated demo chain.
+/// Records what each transaction of a block reads and writes, and compares all pairs of
+/// transactions of different senders. Two transactions conflict where one of them changes what the
+/// other reads or changes. A conflict is named by the called functions of the contract and by the
+/// variable: a slot or, with --layout, its name. docs/LINT.md has details and a CI job. Without
+/// arguments, it checks a generated demo chain.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct LintArgs {
     /// Block files (.json, .json.gz, .json.zst), folders of them, or - for standard input
     #[arg(value_name = "FILE|DIR|-")]
     paths: Vec<PathBuf>,
-    /// Look at variables of this contract alone; may be given several times
+    /// Only check variables of this contract; may be repeated
     #[arg(long = "contract", value_name = "ADDRESS")]
     contracts: Vec<Address>,
     #[command(flatten)]
     names: NamesArgs,
     #[command(flatten)]
     lines: LinesArgs,
-    /// Write the findings as SARIF 2.1.0, too; - for standard output
+    /// Also write the findings as SARIF 2.1.0; - for standard output
     #[arg(long, value_name = "FILE")]
     sarif: Option<PathBuf>,
-    /// What ends with exit code 1
+    /// Findings that cause exit code 1
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     fail_on: FailOn,
     /// Number of findings in the table
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
-    /// Print one JSON object per line: one for each finding, and last the sums
+    /// Print one JSON object per line: one for each finding, and the totals last
     #[arg(long)]
     json: bool,
 }
 
-/// What ends with exit code 1.
+/// Findings that cause exit code 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum FailOn {
-    /// Nothing
+    /// No findings
     #[default]
     Never,
     /// Any conflict
     Conflict,
 }
 
-/// Looks at everything that `args` name.
+/// Checks every requested block.
 pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
     let is_stream = args.sarif.as_deref() == Some("-".as_ref());
     if args.json && is_stream {
@@ -107,7 +108,7 @@ pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
         }))?;
     }
     if blocks == 0 {
-        // A log without results would close what earlier runs have found.
+        // A SARIF log without results would close the findings of earlier runs.
         return Ok(end);
     }
     if !args.json && !is_stream {
@@ -134,7 +135,7 @@ pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
     })
 }
 
-/// Looks at all inputs. Returns how that ended, and the number of inputs that cannot be used.
+/// Checks all inputs. Returns the exit code, and the number of unusable inputs.
 fn gather(
     args: &LintArgs,
     known: &mut Known,
@@ -175,7 +176,7 @@ fn warn(message: &str) -> io::Result<()> {
     writeln!(anstream::stderr().lock(), "warning: {message}")
 }
 
-/// Looks at a block. Returns what of it is not as its file says, if anything is.
+/// Checks a block. Returns the first difference from its file, if there is one.
 fn look(
     known: &mut Known,
     lint: &mut Lint,
@@ -196,7 +197,7 @@ fn look(
     Ok(wrong)
 }
 
-/// Accounts that have code before the block.
+/// Returns the accounts that have code before the block.
 fn contracts(file: &BlockFile) -> BTreeSet<Address> {
     let accounts = file.pre_state.iter();
     let with_code = accounts

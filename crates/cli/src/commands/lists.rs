@@ -13,21 +13,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What happens with access lists.
+/// Use of access lists.
 #[derive(Debug)]
 pub(super) enum Lists {
-    /// Nothing.
+    /// None.
     Ignored,
-    /// Each block's is written into this folder.
+    /// The list of each block is written into this folder.
     Written { folder: PathBuf, overwrite: bool },
-    /// The one block's is read from this file.
+    /// The list of the only block is read from this file.
     InFile(PathBuf),
-    /// Each block's is read from this folder.
+    /// The list of each block is read from this folder.
     InFolder(PathBuf),
 }
 
 impl Lists {
-    /// Lists that are written into `folder`, which is made if need be.
+    /// Returns lists that are written into `folder`, and creates the folder if it does not exist.
     pub(super) fn written(folder: &Path, overwrite: bool) -> Result<Self, Stop> {
         fs::create_dir_all(folder).map_err(|error| {
             let shown = folder.display();
@@ -36,7 +36,8 @@ impl Lists {
         Ok(Self::Written { folder: folder.to_owned(), overwrite })
     }
 
-    /// Lists that are read from `path`, which `option` names: a folder, or a file if there is one block.
+    /// Returns lists that are read from `path`, the value of `option`: a folder, or a file if there
+    /// is only one block.
     pub(super) fn read(path: &Path, blocks: usize, option: &str) -> Result<Self, Stop> {
         if path.is_dir() {
             return Ok(Self::InFolder(path.to_owned()));
@@ -50,7 +51,7 @@ impl Lists {
         Ok(Self::InFile(path.to_owned()))
     }
 
-    /// What reports say of them.
+    /// Returns the name in reports.
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Ignored => "none",
@@ -59,7 +60,7 @@ impl Lists {
         }
     }
 
-    /// The file of the list of the block with this name.
+    /// Returns the path of the list of a block.
     pub(super) fn file(&self, block: &str) -> Option<PathBuf> {
         match self {
             Self::Ignored => None,
@@ -71,7 +72,7 @@ impl Lists {
         }
     }
 
-    /// Before a block is executed: the list in `file`, if lists are read.
+    /// Reads the list of the block in `file` before it is executed, if lists are read.
     pub(super) fn before(&self, file: &Path) -> Result<Option<AccessList>, ListFileError> {
         match self {
             Self::InFile(_) | Self::InFolder(_) => access_list::read(file).map(Some),
@@ -82,8 +83,8 @@ impl Lists {
         }
     }
 
-    /// After a block was executed: writes the list that was `made`, if lists are written, and tells
-    /// of `file`. `wrong`: what is wrong with the list that was read.
+    /// Writes the list `made` after the execution of the block in `file`, if lists are written, and
+    /// returns the report. `wrong` is the error in the list that was read.
     pub(super) fn after(
         &self,
         file: PathBuf,

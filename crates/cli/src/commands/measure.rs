@@ -1,4 +1,4 @@
-//! Running one block both ways and comparing everything.
+//! Runs a block sequentially and with Braid, and compares everything.
 
 use super::report::{BlockReport, Measured, Times, Verdict};
 use crate::{
@@ -25,39 +25,40 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Differences that are described for one block.
+/// Maximum number of differences that are listed for a block.
 const DESCRIBED: usize = 10;
 
 type Sequential = Result<SequentialOutput, SequentialError<Infallible>>;
 type Parallel = Result<BlockOutput, BlockError<Infallible>>;
 
-/// A block with what its result is compared with.
+/// A block, and the values that its result is compared with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject<'a> {
     pub(super) file: &'a BlockFile,
-    /// Nodes of the state trie, if they lie beside the file.
+    /// Nodes of the state trie, if there is a witness file.
     pub(super) witness: Option<&'a Witness>,
-    /// The access list that it is executed with.
+    /// The access list with which the block is executed.
     pub(super) list: Option<&'a Arc<AccessList>>,
-    /// One that may be wrong.
+    /// An access list as an untrusted hint.
     pub(super) hint: Option<&'a Arc<AccessList>>,
 }
 
-/// A block that was run.
+/// An executed block.
 #[derive(Debug)]
 pub(super) struct Ran {
     pub(super) report: BlockReport,
-    /// Its access list, if the executor makes lists and everything agrees.
+    /// The block's access list, if the executor computes lists and there is no difference.
     pub(super) made: Option<AccessList>,
-    /// What is wrong with the list that it was executed with.
+    /// The error in the access list with which the block was executed.
     pub(super) wrong: Option<AccessListError>,
 }
 
-/// Executes the file of `subject` sequentially and with `executor`, once and then as often as `timing` says for the clock,
-/// and compares the first sequential result with every parallel one and with the header.
+/// Executes the file of `subject` sequentially and with `executor`, once to compare and then as
+/// often as `timing` says to measure. Compares the first sequential result with every parallel one
+/// and with the header.
 ///
 /// # Errors
-/// The field of the file that no execution can use.
+/// Returns an error if a field of the file cannot be used by any execution.
 pub(super) fn run_block(
     executor: &mut Executor,
     subject: Subject<'_>,
@@ -101,7 +102,7 @@ pub(super) fn run_block(
     Ok(Ran { report, made, wrong })
 }
 
-/// What is wrong with the access list of the block, if nothing else is.
+/// Returns the error in the block's access list, if that is the cause of `error`.
 fn wrong_list(error: &BlockError<Infallible>) -> Option<AccessListError> {
     match &error.kind {
         BlockErrorKind::AccessList(wrong) => Some(wrong.clone()),
@@ -116,16 +117,16 @@ impl Subject<'_> {
     }
 }
 
-/// One block, ready to be run again and again.
+/// One block, ready to be executed repeatedly.
 struct Bench<'a> {
     on_invalid: OnInvalid,
-    /// Whether the sequential side makes access lists with revm's own builder, too.
+    /// Whether the sequential side also builds access lists, with revm's own builder.
     makes_lists: bool,
     block: Block,
     shared: Arc<braid_evm::Block>,
     database: FileDatabase,
     executor: &'a mut Executor,
-    /// Before each run.
+    /// Pause before each run.
     pause: Duration,
     times: Vec<(Times, Times)>,
 }
@@ -175,12 +176,13 @@ impl Bench<'_> {
             state_root = subject.state_root(&found);
             made = found.access_list;
         }
-        // The first run of a process pays for what it sets up once, as the tables of EIP-4844 do: two
-        // seconds of the block that comes first.
+        // The first run of a process includes one-time setup, such as the tables of EIP-4844: two
+        // seconds in the first block.
         self.times.clear();
         self.makes_lists = false;
         self.pause = timing.pause;
-        // The second run of a round finds warmer caches: a coin decides which way begins, then they alternate.
+        // The second run of a round finds warmer caches: a coin decides the first round's order,
+        // which then alternates.
         let first = Random::new(subject.file.block.header.inner.number).chance(1, 2);
         for round in 0..timing.rounds {
             if !differences.is_empty() {
@@ -190,7 +192,8 @@ impl Bench<'_> {
             differences = difference_lines(expected, &found);
         }
         let skipped = expected.outcomes.len().saturating_sub(expected.receipts.len());
-        // A header speaks of its whole block; it says nothing of one with transactions left out.
+        // A header describes its whole block, so it cannot be compared if transactions were
+        // skipped.
         if skipped == 0 {
             let results = Results::from(expected);
             report.checks = checks::against_file(subject.file, self.block.cfg.spec, results);
@@ -231,7 +234,8 @@ fn lines(differences: &Differences) -> Vec<String> {
     differences.to_string().lines().map(str::to_owned).collect()
 }
 
-/// A block that sequential execution rejects: the parallel one must reject it for the same reason.
+/// Judges a block that sequential execution rejects: the parallel one must reject it for the same
+/// reason.
 fn judge_error(
     mut report: BlockReport,
     expected: &SequentialError<Infallible>,
@@ -255,8 +259,8 @@ fn judge_error(
     report
 }
 
-/// Runs `work` after a pause; it returns its result and what is left to be dropped. Tells how long it took on
-/// the clock until there was a result, and on all processors together until all was dropped.
+/// Times `work`, after a pause. It returns its result and everything to be dropped. Wall time ends
+/// with the result; processor time, of all threads, ends when everything is dropped.
 fn timed<T, L>(pause: Duration, work: impl FnOnce() -> (T, L)) -> (T, Times) {
     if !pause.is_zero() {
         thread::sleep(pause);
@@ -272,7 +276,7 @@ fn timed<T, L>(pause: Duration, work: impl FnOnce() -> (T, L)) -> (T, Times) {
     (result, Times { wall, cpu })
 }
 
-/// Median of wall and CPU times, each on its own.
+/// Returns the medians of wall and CPU times, each on its own.
 fn median(times: impl Iterator<Item = Times> + Clone) -> Times {
     Times {
         wall: median_time(times.clone().map(|times| times.wall)),
@@ -282,13 +286,13 @@ fn median(times: impl Iterator<Item = Times> + Clone) -> Times {
 
 #[cfg(test)]
 mod tests {
-    //! What the parallel side makes of another block must never pass for the same.
+    //! The parallel result of another block must never pass for equal.
 
     use super::*;
     use braid_evm::Config;
     use braid_testkit::workload::{Workload, WorkloadSpec, generate};
 
-    /// Both results of a block of 20 transfers; `spoil` takes the funds of the last sender.
+    /// Returns both results of a block of 20 transfers; `spoil` takes the funds of the last sender.
     fn both(seed: u64, spoil: bool) -> (Sequential, Parallel) {
         let spec = WorkloadSpec::new(Workload::Transfers, 20, 0, seed).unsigned();
         let mut file = generate(&spec).expect("generates");

@@ -1,4 +1,4 @@
-//! The commands of the `braid` tool. They end with the exit codes of [`End`].
+//! The commands of the `braid` tool. Their exit codes are those of [`End`].
 
 mod bench;
 mod compare;
@@ -50,7 +50,7 @@ enum Command {
     Man,
 }
 
-/// What `braid` without arguments shows on a terminal.
+/// Printed by `braid` without arguments on a terminal.
 const TRY: &str = "\
 Executes Ethereum blocks on many cores and compares the result with sequential execution. Try:
 
@@ -67,7 +67,8 @@ pub fn main() -> ExitCode {
     ExitCode::from(main_of(std::env::args_os().collect()))
 }
 
-/// Runs the tool with `arguments`, which begin with the name that its help shows, and returns the exit code.
+/// Runs the tool with `arguments`, the first of which is the program name in its help, and returns
+/// the exit code.
 #[must_use]
 pub fn main_of(arguments: Vec<OsString>) -> u8 {
     let given = arguments.get(1..).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Files with names from compilers, as options give them.
+//! Options that name files with compiler output.
 
 use crate::explain::{
     Recording,
@@ -15,30 +15,31 @@ use std::{
     sync::Arc,
 };
 
-/// Names that solc and forge have written.
+/// Options for the output of solc and forge.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct NamesArgs {
-    /// Name variables, from the output of solc --storage-layout or forge inspect storageLayout; may be given several
-    /// times. Without an address the file must have the contracts' code, too, by which they are found
+    /// Name variables, from the output of solc --storage-layout or forge inspect storageLayout; may
+    /// be repeated. Without an address, the file must also have the code of the contracts, by which
+    /// they are found
     #[arg(long = "layout", value_name = "[ADDRESS=]FILE")]
     layouts: Vec<Named>,
-    /// Name functions, from the output of solc --abi or an artifact of forge; may be given several times
+    /// Name functions, from the output of solc --abi or an artifact of forge; may be repeated
     #[arg(long = "abi", value_name = "FILE")]
     abis: Vec<PathBuf>,
 }
 
-/// Lines of source.
+/// Options for lines of source.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct LinesArgs {
-    /// Name lines of source, for contracts whose code the file has; may be given several times
+    /// Name lines of source, for contracts whose code is in the file; may be repeated
     #[arg(long = "source-map", value_name = "FILE")]
     source_maps: Vec<PathBuf>,
-    /// Folder at which the compiler's paths of sources start
+    /// Folder that the compiler's source paths are relative to
     #[arg(long = "root", value_name = "DIR", default_value = ".")]
     root: PathBuf,
 }
 
-/// A file, and the contract that it is of.
+/// A file, and optionally the contract that it describes.
 #[derive(Clone, Debug)]
 struct Named {
     account: Option<Address>,
@@ -59,22 +60,22 @@ impl FromStr for Named {
     }
 }
 
-/// Names that were read.
+/// The names that were read.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// By address.
+    /// Contracts with a given address.
     named: Vec<(Address, Arc<Compiled>)>,
-    /// By code.
+    /// Contracts to be found by their code.
     layouts: Vec<Arc<Compiled>>,
-    /// By selector.
+    /// ABIs, used by selector.
     abis: Vec<Compiled>,
-    /// By code.
+    /// Source maps, used by code.
     source_maps: Vec<Arc<Compiled>>,
-    /// Options whose file has matched no contract so far.
+    /// Options whose file has not matched any contract yet.
     unmatched: Vec<Given>,
 }
 
-/// An option with a file, and the contracts that it is of.
+/// An option with a file, and the contracts in the file.
 #[derive(Debug)]
 struct Given {
     option: String,
@@ -89,7 +90,7 @@ enum Contracts {
 }
 
 impl Contracts {
-    /// Whether `file` has one of them.
+    /// Returns whether one of the contracts is in `file`.
     fn are_in(&self, file: &BlockFile, recording: &Recording) -> bool {
         match self {
             Self::Account(account) => file.pre_state.contains_key(account),
@@ -107,7 +108,7 @@ impl Contracts {
 }
 
 impl NamesArgs {
-    /// Reads the files; those with lines, too, if there are any.
+    /// Reads the files, including those with lines of source.
     pub(super) fn read(&self, lines: &LinesArgs) -> Result<Known, Stop> {
         let all =
             |path: &Path| read(path, &lines.root).map_err(|error| Stop::Message(error.to_string()));
@@ -146,7 +147,7 @@ impl NamesArgs {
         Ok(known)
     }
 
-    /// Reads the files of variables.
+    /// Reads the storage layouts.
     fn read_layouts(
         &self,
         all: impl Fn(&Path) -> Result<Vec<Compiled>, Stop>,
@@ -193,24 +194,24 @@ impl NamesArgs {
 }
 
 impl LinesArgs {
-    /// The folder of sources, if it is none.
+    /// Returns the source folder if it is not a folder.
     pub(super) fn missing_root(&self) -> Option<&Path> {
         Some(&*self.root).filter(|root| !root.is_dir())
     }
 }
 
 impl Known {
-    /// Notes which options name something in `file`.
+    /// Records which options match a contract in `file`.
     pub(super) fn note(&mut self, file: &BlockFile, recording: &Recording) {
         self.unmatched.retain(|given| !given.contracts.are_in(file, recording));
     }
 
-    /// Options that named nothing in any block that was noted.
+    /// Returns the options that have matched no contract in any recorded block.
     pub(super) fn unmatched(&self) -> impl Iterator<Item = &str> {
         self.unmatched.iter().map(|given| given.option.as_str())
     }
 
-    /// The names of the contracts of `file`.
+    /// Returns the names of the contracts of `file`.
     pub(super) fn of(&self, file: &BlockFile) -> Names {
         let mut names = Names::default();
         for (account, compiled) in &self.named {

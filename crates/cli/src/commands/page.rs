@@ -1,4 +1,4 @@
-//! `braid report`: what limits a block, as a page to look at.
+//! `braid report`: what limits a block, as an HTML page.
 
 use super::{
     explain::{Explained, QuestionArgs, Unusable, block_line, explain_file, measure, whole},
@@ -37,36 +37,37 @@ Examples:
 Exit code: 0; 1 if a block does not come out as its header and file say, or Braid's result differs from the
 sequential one; 2 if a file cannot be used or a block is invalid.";
 
-/// Name of the page if none is given.
+/// Default name of the page.
 const PAGE: &str = "report.html";
 
 /// Draw why a block does not run in parallel, as a page
 ///
-/// Writes one HTML file that needs no network: what `braid explain` says, the speed-up against workers, a timeline of
-/// what each worker does, the graph of transactions that wait for each other, which contracts make which wait,
-/// and tables of places and transactions. Speed-ups are measured on as many workers as there are cores here, and
-/// simulated in virtual time on 1 to 64; the timeline is that of the simulated workers. docs/EXPLAIN.md says what
-/// the page shows. Without an argument it draws a generated demo chain.
+/// Writes one HTML file that needs no network. It has the text of `braid explain`, a chart of the
+/// speed-up by number of workers, a timeline of each worker, the graph of transactions that wait
+/// for each other, a matrix of the contracts that wait for each other, and tables of locations and
+/// transactions. Speed-ups are measured on up to as many workers as there are cores here, and
+/// simulated in virtual time on 1 to 64; the timeline is that of the simulated workers.
+/// docs/EXPLAIN.md describes the page. Without arguments, it draws a generated demo chain.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ReportArgs {
     /// Block files (.json, .json.gz, .json.zst), folders of them, or - for standard input
     #[arg(value_name = "FILE|DIR|-")]
     paths: Vec<PathBuf>,
-    /// Where to write the page; - for standard output [default: report.html, or nowhere with --json]
+    /// File for the page; - for standard output [default: report.html; none with --json]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Write the timeline as trace events, too, for Perfetto or chrome://tracing
+    /// Also write the timeline as trace events, for Perfetto or chrome://tracing
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     #[command(flatten)]
     question: QuestionArgs,
-    /// Print the data of the page: one JSON object per line and block
+    /// Print the data of the page, as one JSON object per line and block
     #[arg(long)]
     json: bool,
 }
 
-/// A block as the page has it: the fields of `braid explain --json`, and what is drawn beside.
+/// A block's data on the page: the fields of `braid explain --json`, and those of the drawings.
 #[derive(Serialize)]
 struct BlockData {
     #[serde(flatten)]
@@ -75,14 +76,14 @@ struct BlockData {
     page: BlockPage,
 }
 
-/// What runs the blocks.
+/// The executors that run the blocks.
 struct Bench<'a> {
     args: &'a ReportArgs,
     question: Question,
     known: Known,
-    /// On as many workers as there are cores.
+    /// An executor with one worker per core.
     executor: Executor,
-    /// On fewer.
+    /// Executors with fewer workers.
     fewer: Vec<Executor>,
 }
 
@@ -134,7 +135,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// The block on simulated workers, by what conflicts are ordered by.
+/// Simulates the block, with costs on the axis by which conflicts are ordered.
 fn simulated(
     explained: &Explained,
     file: &BlockFile,
@@ -151,12 +152,12 @@ fn simulated(
 
 fn words(explained: &Explained, question: &Question) -> String {
     let mut words = Vec::new();
-    // Memory takes everything.
+    // Writing into memory cannot fail.
     let _ = whole(&mut words, explained, question);
     String::from_utf8_lossy(&words).into_owned()
 }
 
-/// Standard output takes one of data, page and trace.
+/// Checks that at most one of data, page and trace goes to standard output.
 fn check_streams(args: &ReportArgs) -> Result<(), Stop> {
     let is_stream = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new(STANDARD_STREAM));
     let asked = [args.json, is_stream(&args.out), is_stream(&args.trace)];
@@ -168,7 +169,7 @@ fn check_streams(args: &ReportArgs) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Draws everything that `args` name.
+/// Draws every requested block.
 pub(super) fn report(args: &ReportArgs) -> Result<End, Stop> {
     check_streams(args)?;
     let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
@@ -217,7 +218,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<End, Stop> {
     Ok(end)
 }
 
-/// A block's name, as people read it.
+/// Returns a block's name for people.
 fn name(file: &str) -> String {
     if file == STANDARD_STREAM { "standard input".to_owned() } else { inputs::short(file) }
 }
@@ -236,7 +237,7 @@ fn write_trace(args: &ReportArgs, blocks: &[(String, BlockData)]) -> Result<(), 
     Ok(())
 }
 
-/// Where the page goes, if there is to be one.
+/// Returns the path of the page, if one is to be written.
 fn page_path(args: &ReportArgs) -> Option<&Path> {
     match &args.out {
         Some(path) => Some(path),
@@ -265,11 +266,12 @@ fn write_page(args: &ReportArgs, blocks: &[(String, BlockData)]) -> Result<(), S
     Ok(())
 }
 
-/// Checks that a file can be written where `option` says, before there is something to write. Leaves no file behind.
+/// Checks that the file named by `option` can be written, before there is anything to write. Leaves
+/// no new file behind.
 pub(super) fn check_writable(option: &str, path: &Path) -> Result<(), Stop> {
     let is_there = path.symlink_metadata().is_ok();
     if path == Path::new(STANDARD_STREAM) || (is_there && !path.is_file() && !path.is_dir()) {
-        // A pipe takes what is written once.
+        // A pipe would be consumed by opening it.
         return Ok(());
     }
     let opened = fs::OpenOptions::new().append(true).create(true).open(path);
@@ -280,7 +282,7 @@ pub(super) fn check_writable(option: &str, path: &Path) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Why the file that `option` names cannot be written, and what to do.
+/// Returns an error that the file named by `option` cannot be written, with advice.
 fn cannot_write(option: &str, path: &Path, error: &io::Error) -> Stop {
     let shown = path.display();
     Stop::Message(match missing_folder(path) {
@@ -292,7 +294,7 @@ fn cannot_write(option: &str, path: &Path, error: &io::Error) -> Stop {
     })
 }
 
-/// Writes `bytes` where `option` says.
+/// Writes `bytes` to the file named by `option`.
 pub(super) fn write(option: &str, path: &Path, bytes: &[u8]) -> Result<(), Stop> {
     if path == Path::new(STANDARD_STREAM) {
         let mut out = io::stdout().lock();

@@ -1,14 +1,14 @@
-//! What is reported of a block, and of all blocks together.
+//! Reports about one block, and about all blocks together.
 
 use crate::checks::{Check, CheckResult};
 use braid_evm::{AccessListError, Reason, Stats, Strategy, Stretch};
 use braid_terminal::End;
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
-/// Time that something took.
+/// Wall and processor time of an execution.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Times {
-    /// On the clock.
+    /// Wall time.
     pub(super) wall: Duration,
     /// User and system time of all threads of the process.
     pub(super) cpu: Duration,
@@ -21,55 +21,55 @@ impl Times {
     }
 }
 
-/// One block that was run, or could not be.
+/// Report about a block that was executed or rejected.
 #[derive(Debug)]
 pub(super) struct BlockReport {
     pub(super) file: String,
     pub(super) block: u64,
     pub(super) transactions: usize,
     pub(super) verdict: Verdict,
-    /// Comparisons with the header that were made.
+    /// Comparisons with the header.
     pub(super) checks: Vec<CheckResult>,
-    /// Why the state root could not be checked although there is a witness.
+    /// Why the state root could not be computed although there is a witness.
     pub(super) not_checkable: Option<String>,
-    /// The file of its access list, if there is one.
+    /// The block's access list file, if there is one.
     pub(super) list: Option<ListReport>,
     /// How the transactions ran in the first round, and why.
     pub(super) path: Vec<Stretch>,
-    /// `None` if there is no result to measure.
+    /// Measurements; `None` if there is no result to measure.
     pub(super) measured: Option<Measured>,
 }
 
-/// The access list of a block, in a file.
+/// A block's access list file.
 #[derive(Debug)]
 pub(super) struct ListReport {
     pub(super) file: PathBuf,
-    /// Whether it was written; read otherwise.
+    /// Whether the file was written; otherwise it was read.
     pub(super) written: bool,
-    /// What is wrong with it.
+    /// The error in the list.
     pub(super) wrong: Option<AccessListError>,
 }
 
-/// What became of a block.
+/// Verdict on a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Everything agrees.
     Right,
-    /// Something does not; one line each.
+    /// There are differences, one per line.
     Mismatch(Vec<String>),
-    /// Both executions reject the block, for the same reason.
+    /// Both executions reject the block for the same reason.
     Rejected { error: String, transaction: Option<usize> },
 }
 
-/// Processor time over time on the clock below which the machine counts as busy.
+/// Processor time over wall time below which the machine counts as busy.
 const BUSY: f64 = 0.8;
 
-/// How both executions of a block went.
+/// Measurements of both executions of a block.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Measured {
     /// Gas used by the block.
     pub(super) gas: u64,
-    /// Transactions that were left out (build mode).
+    /// Number of skipped transactions (build mode).
     pub(super) skipped: usize,
     /// Median over all rounds.
     pub(super) sequential: Times,
@@ -80,19 +80,22 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// Sequential over parallel time on the clock; above 1 is faster. `None` if unmeasurably short.
+    /// Returns sequential over parallel wall time; above 1 is faster. `None` if the time is too
+    /// short to measure.
     pub(super) fn speedup(&self) -> Option<f64> {
         ratio(self.sequential.wall, self.parallel.wall)
     }
 
-    /// Parallel over sequential processor time; above 1 is more work. `None` if unmeasurably short.
+    /// Returns parallel over sequential processor time; above 1 is additional work. `None` if the
+    /// time is too short to measure.
     pub(super) fn cpu_ratio(&self) -> Option<f64> {
         ratio(self.parallel.cpu, self.sequential.cpu)
     }
 
-    /// Share of a core that the sequential runs had, if the machine computed something else meanwhile.
+    /// Returns processor time over wall time of the sequential runs, if the machine was busy
+    /// meanwhile.
     pub(super) fn busy_share(&self) -> Option<f64> {
-        // Below a millisecond the clocks of the system tell nothing.
+        // Below a millisecond, the system's processor times are too coarse.
         let Times { wall, cpu } = self.sequential;
         let share = ratio(cpu, wall).filter(|_| wall > Duration::from_millis(1))?;
         (share < BUSY).then_some(share)
@@ -117,28 +120,29 @@ fn ratio(over: Duration, under: Duration) -> Option<f64> {
     (under > 0.0).then(|| over.as_secs_f64() / under)
 }
 
-/// All blocks together.
+/// Totals over all blocks.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
-    /// Number of blocks with no difference.
+    /// Number of blocks without differences.
     pub(super) right: usize,
     /// Number of blocks with a difference.
     pub(super) mismatches: usize,
-    /// Blocks that both executions reject.
+    /// Number of blocks that both executions reject.
     pub(super) rejected: usize,
-    /// Files that could not be used.
+    /// Number of files that could not be used.
     pub(super) unusable: usize,
-    /// Blocks whose state root was compared with the header's.
+    /// Number of blocks whose state root was compared with the header's.
     pub(super) state_roots: usize,
-    /// Blocks with a witness that does not tell the state root.
+    /// Number of blocks whose witness is too small to compute the state root.
     pub(super) not_checkable: usize,
-    /// Transactions of all blocks that were run to their end.
+    /// Number of transactions of all blocks that were executed.
     pub(super) transactions: usize,
     /// Sums over these blocks.
     pub(super) measured: Measured,
-    /// How many of these transactions ran how, and why.
+    /// Number of transactions by strategy and reason.
     pub(super) ran: HashMap<(Strategy, Reason), u64>,
-    /// Number of blocks that ran in order for more than half, by the most frequent reason.
+    /// Number of blocks of which more than half ran sequentially, by the reason of the longest
+    /// part.
     pub(super) in_order: HashMap<Reason, u64>,
 }
 
@@ -171,7 +175,8 @@ impl Totals {
         self.unusable = self.unusable.saturating_add(1);
     }
 
-    /// What came of it in one sentence; `None` if nothing was measured. Where something differs, no time counts.
+    /// Returns a one-sentence summary; `None` if nothing was measured. Times are left out if there
+    /// are differences.
     pub(super) fn sentence(&self) -> Option<String> {
         if self.mismatches > 0 {
             let blocks = self.files().saturating_sub(self.unusable);
@@ -199,7 +204,7 @@ impl Totals {
         Some(format!("{speedup:.1} times as fast as sequential; {how}."))
     }
 
-    /// How many files there were.
+    /// Returns the number of files.
     pub(super) fn files(&self) -> usize {
         [self.right, self.mismatches, self.rejected, self.unusable].iter().sum()
     }
@@ -215,7 +220,8 @@ impl Totals {
     }
 }
 
-/// Why more than half of a block ran in order, if it did: the reason of the longest part.
+/// Returns why more than half of a block ran sequentially, if it did: the reason of the longest
+/// part.
 fn in_order(report: &BlockReport) -> Option<Reason> {
     let length = |stretch: &Stretch| stretch.end - stretch.first;
     let in_order = report.path.iter().filter(|stretch| stretch.strategy == Strategy::InOrder);

@@ -1,4 +1,4 @@
-//! `braid run`: execute blocks both ways and compare everything.
+//! `braid run`: executes blocks in parallel and sequentially, and compares everything.
 
 use super::{
     human::Human,
@@ -32,48 +32,50 @@ from its header or from its access list; 2 if a file cannot be used or a block i
 
 /// Execute blocks in parallel and sequentially, and compare everything
 ///
-/// Executes each block on several workers and with plain sequential revm; compares outcomes,
-/// receipts, logs, gas, requests and state changes with their reverts; checks gas used, receipts
-/// root, logs bloom and requests hash against the header, and the state root where a witness
-/// (`x.witness.json.zst` beside `x.json.zst`) has the trie nodes for it. Block access lists (EIP-7928) are
-/// files in RLP; one that is written was compared with revm's own, and its hash, as that of one that is
-/// read, is compared with the header's where that has one. Without an argument it runs
-/// a generated demo chain.
+/// Executes each block on several workers and with plain sequential revm. Compares outcomes,
+/// receipts, logs, gas, requests and state changes with their reverts. Checks gas used, receipts
+/// root, logs bloom and requests hash against the header, and the state root if a witness file
+/// (`x.witness.json.zst` beside `x.json.zst`) has the trie nodes for it. Block access lists
+/// (EIP-7928) are RLP files. A list is compared with revm's own before it is written; the hash of
+/// any list is compared with the header's, if the header has one. Without arguments, it runs a
+/// generated demo chain.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct RunArgs {
     /// Block files (.json, .json.gz, .json.zst), folders of them, or - for standard input
     #[arg(value_name = "FILE|DIR|-")]
     paths: Vec<PathBuf>,
-    /// Workers that execute transactions [default: one for each core]
+    /// Workers that execute transactions [default: one per core]
     #[arg(long, value_name = "N", value_parser = braid_terminal::workers_from)]
     workers: Option<NonZeroU16>,
-    /// What an invalid transaction does
+    /// How to treat an invalid transaction
     #[arg(long, value_enum, default_value_t)]
     mode: ModeArg,
-    /// How eagerly to speculate; results never depend on it
+    /// How eagerly to speculate; results do not depend on it
     #[arg(long, value_enum, default_value_t)]
     policy: PolicyArg,
     /// Recover every sender from its signature and compare it with the file
     #[arg(long)]
     check_signatures: bool,
-    /// How often to run each block both ways; times are medians, every result is compared
+    /// Number of runs of each block, parallel and sequential; times are medians, and every result
+    /// is compared
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Pause before each timed run, as a node has it between two blocks; 0 for none
+    /// Pause before each timed run, as in a node between two blocks; 0 for none
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = braid_terminal::pause_from)]
     pause: Duration,
-    /// Write the access list of each block that everything agrees on into this folder, as
-    /// NAME.bal.rlp; making it is part of the times
+    /// Write the access list of each block without differences into this folder, as NAME.bal.rlp;
+    /// times then include computing the list
     #[arg(long, value_name = "DIR")]
     emit_bal: Option<PathBuf>,
-    /// Let --emit-bal overwrite files that exist
+    /// Let --emit-bal overwrite existing files
     #[arg(long, requires = "emit_bal")]
     force: bool,
-    /// Execute with an access list: a file for one block, or a folder with NAME.bal.rlp of each
+    /// Execute with an access list: a file for one block, or a folder with NAME.bal.rlp for each
+    /// block
     #[arg(long, value_name = "FILE|DIR", conflicts_with = "emit_bal")]
     bal: Option<PathBuf>,
-    /// Execute with an access list that may be wrong, given like that of --bal: it only tells what may meet
+    /// As --bal, but as an untrusted hint: the list only predicts conflicts
     #[arg(long, value_name = "FILE|DIR", conflicts_with = "bal")]
     bal_hint: Option<PathBuf>,
     /// Print one JSON object per line: one for each block, then the total
@@ -83,46 +85,46 @@ pub(super) struct RunArgs {
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum ModeArg {
-    /// It makes the block invalid
+    /// Reject the block
     #[default]
     Validate,
-    /// It is left out, and the rest goes on
+    /// Skip the transaction and go on
     Build,
 }
 
-/// What all reports of one call have in common.
+/// Settings that all reports of one call share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setting {
     pub(super) workers: u16,
     pub(super) mode: &'static str,
     pub(super) policy: &'static str,
     pub(super) rounds: u32,
-    /// What happens with access lists.
+    /// Use of access lists.
     pub(super) lists: &'static str,
-    /// Whether each block has a list that may be wrong.
+    /// Whether each block has an access list as an untrusted hint.
     pub(super) hints: bool,
 }
 
-/// Why a block was not run, or its access list not written.
+/// Why a block was not executed, or its access list not written.
 #[derive(Debug, Error)]
 pub(super) enum Unusable {
     /// The block file cannot be used.
     #[error(transparent)]
     Block(#[from] BlockFileError),
-    /// The file of the access list of `block` cannot be used.
+    /// The access list file of `block` cannot be used.
     #[error("{error}")]
     List { block: String, error: ListFileError },
 }
 
-/// A way of writing reports.
+/// A format of reports.
 pub(super) trait Reporter {
-    /// Before the first block.
+    /// Called before the first block.
     fn begin(&mut self) -> io::Result<()>;
-    /// A block that was run.
+    /// Reports a block that was executed or rejected.
     fn block(&mut self, report: &BlockReport) -> io::Result<()>;
-    /// A file that could not be used.
+    /// Reports a file that could not be used.
     fn unusable(&mut self, error: &Unusable) -> io::Result<()>;
-    /// After the last block.
+    /// Called after the last block.
     fn total(&mut self, totals: &Totals) -> io::Result<()>;
 }
 
@@ -141,7 +143,7 @@ impl RunArgs {
         config
     }
 
-    /// What happens with access lists, where there are `blocks` blocks.
+    /// Returns the use of access lists for `blocks` blocks.
     fn lists(&self, blocks: usize) -> Result<Lists, Stop> {
         if matches!(self.mode, ModeArg::Build) && (self.emit_bal.is_some() || self.bal.is_some()) {
             let why = "an access list is that of a whole block: expected --mode validate";
@@ -154,7 +156,7 @@ impl RunArgs {
         }
     }
 
-    /// Lists that are hints.
+    /// Returns the use of access lists as hints.
     fn hints(&self, blocks: usize) -> Result<Lists, Stop> {
         let hints = self.bal_hint.as_deref().map(|path| Lists::read(path, blocks, "--bal-hint"));
         hints.unwrap_or(Ok(Lists::Ignored))
@@ -181,7 +183,7 @@ impl RunArgs {
     }
 }
 
-/// Runs everything that `args` name.
+/// Runs every requested block.
 pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     let config = args.config();
     let mut executor =

@@ -44,61 +44,62 @@ Exit code: 0; 1 if a block does not come out as its header and file say, or Brai
 sequential one; 2 if a file cannot be used or a block is invalid. Such a file is a row with the reason, and
 the others are surveyed.";
 
-/// Accounts in the data of each group.
+/// Maximum number of accounts in the data of each group.
 const ACCOUNTS: usize = 200;
 
-/// Tell what limits many blocks, by fork and by contract
+/// Summarise what limits many blocks, by fork and by contract
 ///
-/// Explains every block as `braid explain` does, by gas, and adds up: how the bounds and Braid's speed-up are spread over
-/// the blocks and by fork, whether conflicts, the longest transaction or the number of workers limit a block,
-/// and at which kinds of places and which contracts the conflict chains wait. docs/SURVEY.md says what each
-/// column means, and what came out on 78 real blocks.
+/// Explains every block as `braid explain` does, with costs in gas, and aggregates: the
+/// distribution of the bounds and of Braid's speed-up over the blocks and by fork; whether
+/// conflicts, the longest transaction or the number of workers limit a block; and the kinds of
+/// locations and the contracts at which the conflict chains wait. docs/SURVEY.md explains each
+/// column, and has the results for 78 real blocks.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct SurveyArgs {
     /// Block files (.json, .json.gz, .json.zst), folders of them, or - for standard input
     #[arg(value_name = "FILE|DIR|-")]
     paths: Vec<PathBuf>,
-    /// Write the survey, in the format that the name ends in
+    /// File for the survey; its suffix selects the format
     #[arg(long, value_name = FORMATS, value_parser = Output::parse)]
     out: Option<Output>,
-    /// Tables to print; all of them if none is named
+    /// Tables to print [default: all]
     #[arg(long = "table", value_name = "TABLE", value_enum)]
     tables: Vec<Table>,
-    /// Workers of the columns that have a number of workers, 1 to 64; they need not exist here
+    /// Number of workers for the columns that depend on it, 1 to 64; may exceed the number of cores
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=64))]
     workers: u8,
-    /// Number of contracts in the table of them
+    /// Number of contracts in their table
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
-    /// Leave out blocks of other forks; may be given several times
+    /// Only blocks of this fork; may be repeated
     #[arg(long = "fork", value_name = "FORK", value_parser = fork_from)]
     forks: Vec<SpecId>,
     #[command(flatten)]
     clock: ClockArgs,
-    /// Print one JSON object per line: one for each file, and last the sums
+    /// Print one JSON object per line: one for each file, and the totals last
     #[arg(long)]
     json: bool,
 }
 
 const FORMATS: &str = "FILE.html|FILE.json|FILE.csv";
 
-/// A table that is printed.
+/// A table to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Table {
-    /// How the bounds are spread, by fork
+    /// Distribution of the bounds, by fork
     Bounds,
-    /// How Braid's speed-up is spread, by fork
+    /// Distribution of Braid's speed-up, by fork
     Reached,
     /// What limits the blocks, by fork
     Limits,
-    /// Kinds of places at which the conflict chains wait
+    /// Kinds of locations at which the conflict chains wait
     Kinds,
-    /// Contracts at which they wait
+    /// Contracts at which the conflict chains wait
     Contracts,
 }
 
-/// A file to write, and how.
+/// A file to write, and its format.
 #[derive(Clone, Debug)]
 struct Output {
     path: PathBuf,
@@ -130,27 +131,27 @@ impl SurveyArgs {
         self.tables.is_empty() || self.tables.contains(&table)
     }
 
-    /// Whether what Braid reaches is shown anywhere.
+    /// Returns whether Braid's speed-up is shown anywhere.
     fn shows_reached(&self) -> bool {
         self.json || self.out.is_some() || self.is_asked(Table::Reached)
     }
 }
 
-/// A fork, as block files name it.
+/// Parses the name of a fork, as block files write it.
 fn fork_from(text: &str) -> Result<SpecId, String> {
     fork::parse(text).ok_or_else(|| format!("expected one of {}", fork::known_names()))
 }
 
-/// The survey as a file has it.
+/// The survey as written to a file.
 #[derive(Serialize)]
 struct Whole<'a> {
-    /// Workers of the columns that have a number of workers.
+    /// Number of workers for the columns that depend on it.
     workers: u8,
     #[serde(flatten)]
     survey: &'a Survey,
 }
 
-/// Surveys everything that `args` name.
+/// Surveys every requested block.
 pub(super) fn survey(args: &SurveyArgs) -> Result<End, Stop> {
     let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
     let config = Config::default();
@@ -205,14 +206,14 @@ pub(super) fn survey(args: &SurveyArgs) -> Result<End, Stop> {
     } else {
         print(args, &survey)?;
     }
-    // What is wrong with each file was said; a page of nothing would hide it.
+    // The error of each file has been reported; an empty page would hide it.
     if survey.blocks.iter().any(|row| row.block().is_some()) {
         write_out(args, &survey)?;
     }
     Ok(end)
 }
 
-/// Why a file gave no row of a block.
+/// Why a file has no row of a block.
 struct Failed {
     end: End,
     reason: String,
@@ -224,10 +225,10 @@ impl From<Unusable> for Failed {
     }
 }
 
-/// What came of a file that can be used.
+/// Result of a file that can be used.
 enum Surveyed {
     Block(Box<BlockRow>, Vec<crate::survey::ChainStep>),
-    /// It is of a fork that was not asked for.
+    /// The block belongs to a fork that was not requested.
     OtherFork(String),
 }
 
@@ -280,7 +281,7 @@ fn survey_input(
     Ok(Surveyed::Block(Box::new(row), steps(&recording, &explanation.gas)))
 }
 
-/// Braid's speed-up in virtual time, where a run takes as long as its gas.
+/// Returns Braid's speed-up in virtual time, with the gas of a run as its time.
 fn simulated(explained: &Explained, file: &BlockFile, workers: usize) -> Option<f64> {
     let (block, database) = file.to_block().ok()?;
     let graph = Graph::new(&explained.recording, Axis::Gas, &WhatIf::NOTHING);
@@ -303,10 +304,10 @@ fn print_row(args: &SurveyArgs, progress: &Progress, row: &Row) -> io::Result<()
     })
 }
 
-/// What makes the text of a table of the sums over all blocks.
+/// Renders a table from the totals over all blocks.
 type Text<'a> = &'a dyn Fn(&Group) -> String;
 
-/// How many files gave a block, and how many none.
+/// Describes how many files have a block and how many have none.
 fn title(survey: &Survey) -> String {
     let count = |count: usize, what: &str| match count {
         1 => format!("one {what}"),

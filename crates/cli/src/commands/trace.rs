@@ -1,4 +1,4 @@
-//! `braid trace`: what one transaction of a block did, in geth's formats.
+//! `braid trace`: traces one transaction of a block, in geth's formats.
 
 use crate::checks::{Results, first_mismatch};
 use crate::inputs;
@@ -25,23 +25,23 @@ Examples:
 
 Exit code: 0; 1 if the block does not come out as its header and file say; 2 if the file cannot be used, the block is invalid or has no such transaction.";
 
-/// Tell what one transaction of a block did
+/// Trace one transaction of a block
 ///
-/// Executes the block on all workers, then runs the transaction again, alone, on the state that it saw, with one of geth's
-/// tracers. What comes out is what a sequential run with that tracer would print.
+/// Executes the block on all workers, then runs the transaction again, alone, on the state before
+/// it, with one of geth's tracers. The output equals that of a sequential run with the tracer.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct TraceArgs {
     /// Block file (.json, .json.gz, .json.zst), or - for standard input
     #[arg(value_name = "FILE|-")]
     path: PathBuf,
-    /// Which transaction; the first one is 0
+    /// Index of the transaction, from 0
     #[arg(long, value_name = "INDEX")]
     tx: u32,
-    /// What to tell of it
+    /// Kind of trace
     #[arg(long, value_enum, default_value_t)]
     tracer: TracerArg,
-    /// Workers that execute the block [default: one for each core]
+    /// Workers that execute the block [default: one per core]
     #[arg(long, value_name = "N", value_parser = workers_from)]
     workers: Option<NonZeroU16>,
     /// Print geth's JSON
@@ -70,7 +70,7 @@ impl From<TracerArg> for Tracer {
     }
 }
 
-/// Traces the transaction that `args` name.
+/// Traces the requested transaction.
 pub(super) fn trace(args: &TraceArgs) -> Result<End, Stop> {
     let what = format!("transaction {} of {}", args.tx, args.path.display());
     let (trace, wrong) = working(&what, || trace_of(args))?;
@@ -93,7 +93,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<End, Stop> {
     Ok(end)
 }
 
-/// The trace, and what of the block is not as its file says, if anything is.
+/// Returns the trace, and the first difference between the block and its file, if there is one.
 fn trace_of(args: &TraceArgs) -> Result<(Trace, Option<String>), Stop> {
     let stop = |error: &dyn core::fmt::Display| Stop::Message(error.to_string());
     if args.path.as_os_str() != STANDARD_STREAM && args.path.is_dir() {
@@ -119,7 +119,7 @@ fn trace_of(args: &TraceArgs) -> Result<(Trace, Option<String>), Stop> {
     let executor = Executor::new(config);
     let mut executor = executor.map_err(|error| Stop::threads(config.workers, &error))?;
     let executed = executor.block(Block::from(&block)).database(database.clone()).execute();
-    // A transaction that is committed is what it is, whatever comes after it.
+    // A committed transaction can be traced even if a later one makes the block invalid.
     let (output, invalid) = match executed {
         Ok(output) => (output, None),
         Err(error) => {
@@ -143,7 +143,7 @@ fn trace_of(args: &TraceArgs) -> Result<(Trace, Option<String>), Stop> {
     Ok((trace, wrong))
 }
 
-/// One line for each call, those within it further to the right.
+/// Prints a line for each call, with nested calls indented.
 fn print_call(out: &mut impl Write, call: &CallFrame, depth: usize) -> io::Result<()> {
     let to = call.to.map_or_else(|| "nothing".to_owned(), |to| to.to_string());
     write!(out, "{:indent$}{} {to}", "", call.typ, indent = 2 * depth)?;
@@ -162,7 +162,7 @@ fn print_call(out: &mut impl Write, call: &CallFrame, depth: usize) -> io::Resul
     call.calls.iter().try_for_each(|call| print_call(out, call, depth + 1))
 }
 
-/// Each account, with its slots below it.
+/// Prints each account, with its slots below it.
 fn print_prestate(out: &mut impl Write, frame: &PreStateFrame) -> io::Result<()> {
     let PreStateFrame::Default(mode) = frame else { return Ok(()) };
     for (address, account) in &mode.0 {
@@ -177,7 +177,7 @@ fn print_prestate(out: &mut impl Write, frame: &PreStateFrame) -> io::Result<()>
     Ok(())
 }
 
-/// One line for each instruction, with the top of the stack before it.
+/// Prints a line for each instruction, with the top of the stack before it.
 fn print_steps(out: &mut impl Write, frame: &DefaultFrame) -> io::Result<()> {
     for step in &frame.struct_logs {
         let top = step.stack.as_ref().and_then(|stack| stack.last());

@@ -1,44 +1,45 @@
-//! How fast a block could run: the four bounds, from one recorded sequential run.
+//! Upper bounds on the speed of a block, from one recorded sequential run.
 //!
-//! All of them are pure arithmetic over costs (gas or nanoseconds) and over which transaction needs which earlier one.
+//! The four bounds are pure arithmetic over the costs of transactions (gas or nanoseconds) and
+//! their dependencies.
 
 use super::{location::Location, record::Recording, what_if::WhatIf};
 use core::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
-/// What a transaction costs.
+/// Unit of the cost of a transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Axis {
     /// Gas used.
     #[default]
     Gas,
-    /// Nanoseconds measured.
+    /// Measured nanoseconds.
     Time,
 }
 
-/// For what a transaction waits.
+/// When a transaction waits for its dependencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// To begin, for the end of all that it needs.
+    /// It begins after the end of every transaction it depends on.
     Whole,
-    /// At its first read of something that an earlier one writes, for the end of that one.
+    /// It waits at its first read of each earlier write, for the end of the writer.
     LateRead,
-    /// No wait at all, as where the block comes with its access list.
+    /// It never waits, as if the block had its access list.
     Nothing,
 }
 
-/// A transaction reads what an earlier one has written.
+/// A dependency: a transaction reads a write of an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Need {
-    /// Index of the last transaction before it that has written the location.
+    /// Index of the last transaction before it that wrote the location.
     pub writer: usize,
-    /// Where.
+    /// The location.
     pub location: Location,
-    /// Cost of the reader up to its first look there.
+    /// Cost of the reader up to its first access to the location.
     pub position: u64,
 }
 
-/// Which transaction needs which, and what each one costs.
+/// Dependencies between transactions, and the cost of each transaction.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     costs: Vec<u64>,
@@ -48,9 +49,10 @@ pub struct Graph {
 /// A transaction on the critical path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Its index.
+    /// Index of the transaction.
     pub transaction: usize,
-    /// What it waited for, of the transaction before it on the path; empty for the first one.
+    /// Locations at which it waited for the preceding transaction on the path; empty for the first
+    /// one.
     pub waited_for: Vec<Location>,
 }
 
@@ -59,20 +61,21 @@ pub struct Step {
 pub struct Bounds {
     /// Cost of all transactions.
     pub work: u64,
-    /// Cost of the most expensive one.
+    /// Cost of the most expensive transaction.
     pub longest: u64,
-    /// The longest chain of transactions that need each other and run one after the other, whole.
+    /// Cost of the longest chain of dependent transactions that run one after the other.
     pub chain: u64,
-    /// The same if each waits only at its first read of what an earlier one writes.
+    /// Same, if each waits only at its first read of an earlier write.
     pub late_read: u64,
-    /// What is left on a number of workers.
+    /// Bounds on each number of workers.
     pub workers: Vec<OnWorkers>,
 }
 
-/// Cost from start to end on a number of workers that take the lowest transaction that is ready.
+/// Cost from start to end on a number of workers, each of which takes the lowest transaction that
+/// is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OnWorkers {
-    /// Workers.
+    /// Number of workers.
     pub workers: usize,
     /// With [`Rule::Whole`].
     pub chain: u64,
@@ -82,7 +85,7 @@ pub struct OnWorkers {
     pub no_conflicts: u64,
 }
 
-/// How many times faster than `work` something is that costs `span`.
+/// Returns the speed-up of an execution that costs `span` over the sequential cost `work`.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
 pub fn ratio(work: u64, span: u64) -> f64 {
@@ -90,7 +93,7 @@ pub fn ratio(work: u64, span: u64) -> f64 {
 }
 
 impl Graph {
-    /// Who needs whom in `recording`, as `what_if` changes it.
+    /// Computes the dependencies in `recording`, as changed by `what_if`.
     #[must_use]
     pub fn new(recording: &Recording, axis: Axis, what_if: &WhatIf) -> Self {
         let nanoseconds = |time: std::time::Duration| u64::try_from(time.as_nanos());
@@ -121,26 +124,26 @@ impl Graph {
     /// Adds a transaction.
     ///
     /// # Panics
-    /// If it needs itself or a later one.
+    /// Panics if the transaction depends on itself or a later one.
     pub fn push(&mut self, cost: u64, needs: Vec<Need>) {
         assert!(needs.iter().all(|need| need.writer < self.costs.len()), "needs point back");
         self.costs.push(cost);
         self.needs.push(needs);
     }
 
-    /// Cost of each transaction.
+    /// Returns the cost of each transaction.
     #[must_use]
     pub fn costs(&self) -> &[u64] {
         &self.costs
     }
 
-    /// What each transaction needs.
+    /// Returns the dependencies of each transaction.
     #[must_use]
     pub fn needs(&self) -> &[Vec<Need>] {
         &self.needs
     }
 
-    /// All four bounds, the last one for each number of `workers`.
+    /// Returns all four bounds, the last one for each number of `workers`.
     #[must_use]
     pub fn bounds(&self, workers: &[usize]) -> Bounds {
         Bounds {
@@ -160,19 +163,19 @@ impl Graph {
         }
     }
 
-    /// Cost of all transactions.
+    /// Returns the cost of all transactions.
     #[must_use]
     pub fn work(&self) -> u64 {
         self.costs.iter().sum()
     }
 
-    /// Cost from start to end on any number of workers.
+    /// Returns the cost from start to end on an unlimited number of workers.
     #[must_use]
     pub fn chain(&self, rule: Rule) -> u64 {
         self.ends(rule).into_iter().max().unwrap_or_default()
     }
 
-    /// When each transaction ends if each begins as soon as `rule` lets it.
+    /// Returns when each transaction ends if each begins as soon as `rule` allows.
     #[must_use]
     pub fn ends(&self, rule: Rule) -> Vec<u64> {
         let mut ends: Vec<u64> = Vec::with_capacity(self.costs.len());
@@ -183,10 +186,10 @@ impl Graph {
         ends
     }
 
-    /// The longest chain of transactions that need each other, whole.
+    /// Returns the longest chain of dependent transactions, with [`Rule::Whole`].
     ///
-    /// Of several that are as long it is the one that ends first; of several transactions that a step waits for
-    /// as long it is the last one.
+    /// Of several chains of equal length, the one that ends first is returned. A step that waits
+    /// equally long for several transactions follows the last of them.
     #[must_use]
     pub fn critical_path(&self) -> Vec<Step> {
         let ends = self.ends(Rule::Whole);
@@ -205,8 +208,8 @@ impl Graph {
         path
     }
 
-    /// Cost from start to end on `workers` workers: list scheduling. Each worker that has nothing to do takes the
-    /// lowest transaction that may begin.
+    /// Returns the cost from start to end on `workers` workers, by list scheduling: each idle
+    /// worker takes the lowest transaction that may begin.
     #[must_use]
     pub fn span(&self, rule: Rule, workers: usize) -> u64 {
         let mut schedule = Schedule::new(self, rule);
@@ -227,7 +230,7 @@ impl Graph {
 }
 
 impl Rule {
-    /// When a reader may begin for the sake of one need, whose writer ends at `end`.
+    /// Returns the earliest start of a reader that depends on a writer that ends at `end`.
     fn begin(self, need: &Need, end: u64) -> u64 {
         match self {
             Self::Whole => end,
@@ -241,15 +244,15 @@ impl Rule {
 struct Schedule<'a> {
     graph: &'a Graph,
     rule: Rule,
-    /// Needs of each transaction whose end is not known yet.
+    /// For each transaction, the number of dependencies whose end is not known yet.
     unknown: Vec<usize>,
-    /// When each transaction may begin, by the ends that are known.
+    /// Earliest start of each transaction, by the known ends.
     ready: Vec<u64>,
     /// Readers of each transaction.
     readers: Vec<Vec<(usize, Need)>>,
-    /// Transactions that may begin at a known time, earliest first.
+    /// Transactions with a known earliest start in the future, the earliest first.
     later: BinaryHeap<Reverse<(u64, usize)>>,
-    /// Transactions that may begin now, lowest first.
+    /// Transactions that may begin now, the lowest first.
     available: BinaryHeap<Reverse<usize>>,
 }
 
@@ -272,7 +275,8 @@ impl<'a> Schedule<'a> {
         Self { graph, rule, unknown, ready, readers, later, available }
     }
 
-    /// The transaction that begins next on a worker that is free from `now` on, and when.
+    /// Returns the transaction that begins next on a worker that is idle from `now` on, and its
+    /// start.
     fn next(&mut self, now: u64) -> Option<(u64, usize)> {
         let mut begins = now;
         loop {
@@ -285,12 +289,12 @@ impl<'a> Schedule<'a> {
             if let Some(Reverse(index)) = self.available.pop() {
                 return Some((begins, index));
             }
-            // All that has begun has an end, so that something is always left to wait for.
+            // Every transaction that has begun has a known end, so there is always one to wait for.
             begins = self.later.peek()?.0.0;
         }
     }
 
-    /// A transaction has begun and will end at `end`.
+    /// Records that a transaction has begun and will end at `end`.
     fn began(&mut self, transaction: usize, end: u64) {
         debug_assert!(transaction < self.graph.costs.len());
         for (reader, need) in std::mem::take(&mut self.readers[transaction]) {

@@ -1,4 +1,4 @@
-//! What is in the way: places at which transactions wait, in order of what that costs.
+//! Locations at which transactions wait, ordered by cost.
 
 use super::{
     bounds::{Axis, Graph, Rule, Step},
@@ -13,16 +13,17 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
-/// Places of one account at which the same transactions wait, and which would have to go together.
+/// Locations of one account at which the same transactions wait, and which would have to be removed
+/// together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// The account that they belong to.
+    /// The account of the locations.
     pub account: Address,
-    /// The places, in order.
+    /// The locations, in order.
     pub locations: Vec<Location>,
-    /// What they are; of several kinds the one that says most.
+    /// Kind of the locations; the most specific one of several.
     pub kind: Kind,
-    /// What they are, in words.
+    /// Description of the locations.
     pub words: String,
     /// Cost of the transactions on the critical path that wait here.
     pub serialises: u64,
@@ -30,24 +31,25 @@ pub struct Conflict {
     pub waits: usize,
     /// Cost of the longest chain if transactions conflicted nowhere else.
     pub own_chain: u64,
-    /// Transactions that write here, or read what an earlier one has written here.
+    /// Transactions that write here, or read an earlier write.
     pub transactions: Vec<usize>,
     /// Functions of the account that these transactions call, the most frequent first.
     pub functions: Vec<Counted<[u8; 4]>>,
-    /// Signatures of those of these functions that are known.
+    /// Known signatures of these functions.
     pub signatures: BTreeMap<[u8; 4], String>,
-    /// What these transactions call to begin with, the most frequent first; `None` creates a contract.
+    /// Accounts that these transactions call at the top level, the most frequent first; `None`
+    /// creates a contract.
     pub callees: Vec<Counted<Option<Address>>>,
     /// The block without conflicts here.
     pub without: Gain,
-    /// The block without conflicts here and at all that costs more.
+    /// The block without conflicts here and at all locations with a higher cost.
     pub without_those_above: Gain,
-    /// The block if each sender had these places for itself; `None` if that is no storage.
+    /// The block if each sender had these locations for itself; `None` if they are not storage.
     pub sharded: Option<Gain>,
 }
 
 impl Conflict {
-    /// A function as people know it, or its selector.
+    /// Returns the signature of a function, or its selector if that is unknown.
     #[must_use]
     pub(super) fn function(&self, selector: [u8; 4]) -> String {
         let known = self.signatures.get(&selector).cloned();
@@ -55,53 +57,53 @@ impl Conflict {
     }
 }
 
-/// Something, and the number of transactions.
+/// A value, and the number of transactions that have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counted<T> {
-    /// What is counted.
+    /// The value.
     pub what: T,
     /// Number of transactions.
     pub transactions: usize,
 }
 
-/// What is left of a block after a change, on the axis that conflicts are ordered by.
+/// Costs of a block after a change, on the axis by which conflicts are ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gain {
     /// Cost of the conflict chain.
     pub chain: u64,
-    /// Cost from start to end on the number of workers that was asked for, with [`Rule::Whole`].
+    /// Cost from start to end on the requested number of workers, with [`Rule::Whole`].
     pub on_workers: u64,
 }
 
-/// Places at which transactions wait.
+/// Locations at which transactions wait.
 #[derive(Clone, Debug, Default)]
 pub struct Conflicts {
-    /// The first ones, in order of cost.
+    /// The first ones, ordered by cost.
     pub first: Vec<Conflict>,
     /// Number of the others.
     pub others: usize,
 }
 
 impl Conflicts {
-    /// Whether no transaction waits anywhere.
+    /// Returns whether no transaction waits anywhere.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.first.is_empty() && self.others == 0
     }
 }
 
-/// What is known of a place before it is decoded.
+/// Facts about a location before it is decoded.
 #[derive(Default)]
 struct Found {
-    /// Transactions that wait here, and the last writer before each.
+    /// Transactions that wait here.
     readers: BTreeSet<usize>,
     writers: BTreeSet<usize>,
-    /// Those of the critical path.
+    /// Those on the critical path.
     on_path: BTreeSet<usize>,
     own_chain: u64,
 }
 
-/// Places that cost the same transactions the same.
+/// Locations at which the same transactions wait, at the same cost.
 struct Group {
     account: Address,
     locations: Vec<Location>,
@@ -110,7 +112,8 @@ struct Group {
     transactions: BTreeSet<usize>,
 }
 
-/// The `top` places that cost most, by `axis`, with what the block would be on `workers` without them.
+/// Returns the `top` most expensive locations by `axis`, with the cost of the block on `workers`
+/// without them.
 #[must_use]
 pub fn conflicts(recording: &Recording, axis: Axis, workers: usize, top: usize) -> Conflicts {
     let graph = Graph::new(recording, axis, &WhatIf::NOTHING);
@@ -171,7 +174,7 @@ fn found(recording: &Recording, graph: &Graph) -> BTreeMap<Location, Found> {
             all.entry(location).or_default().on_path.insert(transaction);
         }
     }
-    // When the last writer of each place ends, if transactions wait nowhere else.
+    // When the last writer of each location ends, if transactions wait nowhere else.
     let mut ends: HashMap<Location, u64> = HashMap::new();
     for (transaction, cost) in recording.transactions.iter().zip(graph.costs()) {
         for access in &transaction.accesses {
@@ -186,7 +189,8 @@ fn found(recording: &Recording, graph: &Graph) -> BTreeMap<Location, Found> {
     all
 }
 
-/// Places of one account at which the same transactions of the path wait, or, off the path, the same transactions.
+/// Groups locations of an account: on the path, those at which the same transactions of the path
+/// wait; off the path, those at which the same transactions wait.
 fn grouped(all: BTreeMap<Location, Found>) -> Vec<Group> {
     let mut groups: BTreeMap<(Address, bool, BTreeSet<usize>), Group> = BTreeMap::new();
     for (location, found) in all {
@@ -213,7 +217,7 @@ fn meaning(recording: &Recording, group: &Group) -> Meaning {
     together(group.account, &group.locations, meanings)
 }
 
-/// Several places of an account as one.
+/// Describes several locations of an account as one.
 pub(super) fn together(
     account: Address,
     locations: &[Location],

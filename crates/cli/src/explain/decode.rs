@@ -1,7 +1,7 @@
-//! What a place of the state is to people: the balance of a holder, a counter, a pool's reserves.
+//! Decodes a location of the state: the balance of a holder, a counter, a pool's reserves.
 //!
-//! A slot is decoded by evidence, not by its number: the way to it by the hashes that the block computed, and changes of
-//! its value that agree with what the contract logged in the same transaction.
+//! A slot is decoded from evidence, not from its number: the hashes of the block that lead to it,
+//! and changes of its value that agree with what the contract logged in the same transaction.
 
 use super::{
     location::Location,
@@ -14,7 +14,7 @@ use alloy_primitives::{Address, B256, U256};
 use serde::Serialize;
 use std::fmt;
 
-/// Kind of a place at which transactions conflict.
+/// Kind of a location at which transactions conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -30,9 +30,9 @@ pub enum Kind {
     TokenBalance,
     /// Owner of one token.
     TokenOwner,
-    /// What a spender may take.
+    /// Amount that a spender may take.
     Allowance,
-    /// Amount of a token that all holders have.
+    /// Total supply of a token.
     TotalSupply,
     /// State of a pool: reserves, price, fees.
     Pool,
@@ -40,15 +40,15 @@ pub enum Kind {
     Vault,
     /// A slot that grows by the same number each time.
     Counter,
-    /// Entry of a mapping about which no more is known.
+    /// Entry of a mapping without further evidence.
     MappingEntry,
     /// Element of an array, or of bytes.
     ArrayElement,
-    /// A slot about which no more is known.
+    /// A slot without further evidence.
     Slot,
 }
 
-/// As JSON has it, with spaces.
+/// Writes the kind as in JSON, with spaces.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -70,16 +70,16 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What is known of a place.
+/// Meaning of a location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meaning {
-    /// Its kind.
+    /// Kind of the location.
     pub kind: Kind,
-    /// What it is, in words.
+    /// Description of the location.
     pub words: String,
 }
 
-/// A write of a place, with what its contract logged in the same transaction.
+/// A write to a location, with the events that its contract logged in the same transaction.
 struct Write {
     before: U256,
     after: U256,
@@ -91,14 +91,14 @@ impl Write {
         self.after.wrapping_sub(self.before)
     }
 
-    /// Whether the value changed by as much as `of` says of the events together, and not by nothing.
+    /// Returns whether the value changed by the sum of `of` over the events, and not by zero.
     fn agrees(&self, of: impl Fn(&Event) -> U256) -> bool {
         let sum = self.events.iter().map(of).fold(U256::ZERO, U256::wrapping_add);
         !sum.is_zero() && sum == self.change()
     }
 }
 
-/// What `location` is in the block of `recording`.
+/// Decodes `location` in the block of `recording`.
 #[must_use]
 pub fn decode(recording: &Recording, location: &Location) -> Meaning {
     let sends = |account: &Address| recording.transactions.iter().any(|it| it.sender == *account);
@@ -165,10 +165,10 @@ fn is_vault(recording: &Recording, contract: &Address) -> bool {
     logs(recording, contract, |event| matches!(event, Event::Vault))
 }
 
-/// A slot with all that is known of it.
+/// A slot with all evidence about it.
 struct Slot<'a> {
     contract: Address,
-    /// Name of the contract; empty if it is not known.
+    /// Name of the contract; empty if unknown.
     name: &'a str,
     /// Variables that a layout names.
     fields: Vec<Field>,
@@ -216,7 +216,7 @@ impl Slot<'_> {
         self.writes.iter().any(which)
     }
 
-    /// A variable without keys.
+    /// Decodes a variable without keys.
     fn variable(&self) -> Option<(Kind, String)> {
         let contract = self.contract;
         if self.any(|write| write.agrees(Event::change_of_supply)) {
@@ -252,7 +252,7 @@ impl Slot<'_> {
         }
     }
 
-    /// An entry of a mapping.
+    /// Decodes an entry of a mapping.
     fn entry(&self, key: U256) -> Option<(Kind, String)> {
         let contract = self.contract;
         let holder = address(key);
@@ -277,7 +277,7 @@ impl Slot<'_> {
         self.any(swapped).then(|| (Kind::Pool, format!("state of pool {key:#x} in {contract}")))
     }
 
-    /// An entry of a mapping in a mapping.
+    /// Decodes an entry of a mapping in a mapping.
     fn entry_of_entry(&self, first: U256, second: U256) -> Option<(Kind, String)> {
         let contract = self.contract;
         let allows = |owner: Address, spender: Address, write: &Write| {
@@ -287,7 +287,7 @@ impl Slot<'_> {
                 }
                 _ => false,
             });
-            // What a spender takes from the owner is what it may take less from then on.
+            // An allowance drops by the amount that the spender takes from the owner.
             set || (write.after < write.before && write.agrees(|event| event.change_for(owner)))
         };
         if let (Some(owner), Some(spender)) = (address(first), address(second))
@@ -315,7 +315,7 @@ impl Slot<'_> {
         None
     }
 
-    /// What is added each time, if it is the same at least twice.
+    /// Returns the increment, if it is the same at least twice.
     fn counts_by(&self) -> Option<U256> {
         let (first, others) = self.writes.split_first()?;
         let by = first.change();
@@ -325,13 +325,13 @@ impl Slot<'_> {
     }
 }
 
-/// The address that a key is, if it looks like one.
+/// Returns the key as an address, if it looks like one.
 fn address(key: U256) -> Option<Address> {
     let is_address = key >> 160 == U256::ZERO && key >> 32 != U256::ZERO;
     is_address.then(|| Address::from_word(B256::from(key)))
 }
 
-/// How a contract gets to a slot, as Solidity would write it.
+/// Formats the path to a slot as Solidity would write it.
 struct Place<'a>(&'a SlotPath);
 
 impl fmt::Display for Place<'_> {

@@ -1,4 +1,4 @@
-//! All that is said of one block.
+//! The explanation of one block.
 
 use super::{
     bounds::{Axis, Bounds, Graph, Step},
@@ -8,21 +8,21 @@ use super::{
     what_if::WhatIf,
 };
 
-/// Numbers of workers that bounds are given for.
+/// Numbers of workers for which bounds are given.
 pub const WORKERS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 
-/// What is asked of a block.
+/// Parameters of an explanation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// A change to compare with the block as it is.
     pub what_if: WhatIf,
-    /// Workers for which gains are given, 1 to 64.
+    /// Number of workers for which gains are given, 1 to 64.
     pub workers: usize,
     /// Further numbers of workers for which bounds are given.
     pub also: Vec<usize>,
-    /// What conflicts are ordered by.
+    /// Costs by which conflicts are ordered.
     pub axis: Axis,
-    /// Number of places that are named.
+    /// Number of locations to list.
     pub top: usize,
 }
 
@@ -31,46 +31,47 @@ pub struct Question {
 pub struct Explanation {
     /// Number of transactions.
     pub transactions: usize,
-    /// As the block is, in gas.
+    /// Costs in gas.
     pub gas: Costs,
-    /// As the block is, in nanoseconds; `None` if nothing was timed.
+    /// Costs in nanoseconds; `None` if nothing was timed.
     pub time: Option<Costs>,
-    /// What is in the way, on the axis that was asked for or, if nothing was timed, in gas.
+    /// Locations at which transactions wait, on the requested axis or, if nothing was timed, in
+    /// gas.
     pub conflicts: Conflicts,
-    /// As the question changes it.
+    /// The block after the change in question.
     pub changed: Option<Changed>,
-    /// Transactions that look at the beneficiary's balance, and with it at the fees of all before them. The bounds do
-    /// not make them wait for those.
+    /// Transactions that read the beneficiary's balance, and thus the fees of all transactions
+    /// before. The bounds do not make them wait for those.
     pub reads_fees: Vec<usize>,
 }
 
-/// Bounds of a block, and what they come from.
+/// Bounds of a block, with the critical path.
 #[derive(Clone, Debug)]
 pub struct Costs {
     /// The bounds.
     pub bounds: Bounds,
-    /// The longest chain of transactions that need each other.
+    /// The longest chain of dependent transactions.
     pub critical_path: Vec<Step>,
     /// Cost of each transaction on it.
     pub path_costs: Vec<u64>,
 }
 
-/// A block with a change.
+/// A block after a change.
 #[derive(Clone, Debug)]
 pub struct Changed {
     /// The change.
     pub what_if: WhatIf,
     /// Parts of the change that no transaction touches.
     pub untouched: Vec<Target>,
-    /// In gas.
+    /// Costs in gas.
     pub gas: Costs,
-    /// In nanoseconds; `None` if nothing was timed.
+    /// Costs in nanoseconds; `None` if nothing was timed.
     pub time: Option<Costs>,
 }
 
 impl Costs {
-    /// Whether a transaction of the conflict chain waits for ether alone. Braid records a payment as a delta where
-    /// the balance is not read, so the chain is no bound of it.
+    /// Returns whether a transaction of the conflict chain waits only for ether. Braid records a
+    /// payment as a blind credit if the balance is not read, so the chain is no bound for it.
     #[must_use]
     pub fn has_credits(&self) -> bool {
         let is_balance = |location: &Location| matches!(location, Location::Balance(_));
@@ -80,7 +81,7 @@ impl Costs {
 }
 
 impl Explanation {
-    /// The costs that `axis` asks for, or those in gas if nothing was timed.
+    /// Returns the costs on `axis`, or in gas if nothing was timed.
     #[must_use]
     pub fn ordered_by(&self, axis: Axis) -> (Axis, &Costs) {
         match &self.time {

@@ -1,4 +1,4 @@
-//! An explanation as JSON: the fields that docs/EXPLAIN.md documents.
+//! An explanation as JSON, with the fields that docs/EXPLAIN.md documents.
 
 use super::{
     bounds::OnWorkers,
@@ -10,22 +10,22 @@ use super::{
 use alloy_primitives::{Address, hex};
 use serde::Serialize;
 
-/// All that is said of a block.
+/// The explanation of a block.
 #[derive(Debug, Serialize)]
 pub struct BlockFields {
-    /// Transactions of the block.
+    /// Number of transactions.
     txs: usize,
     /// Bounds in gas.
     gas: CostFields,
     /// Bounds in nanoseconds; null if nothing was timed.
     time_ns: Option<CostFields>,
-    /// What is in the way, the most expensive first.
+    /// Locations at which transactions wait, the most expensive first.
     conflicts: Vec<ConflictFields>,
-    /// Number of further places at which transactions wait.
+    /// Number of further locations at which transactions wait.
     other_conflicts: usize,
-    /// Transactions that look at the beneficiary's balance.
+    /// Transactions that read the beneficiary's balance.
     reads_fees: Vec<usize>,
-    /// The block with the change that was asked for.
+    /// The block after the requested change.
     #[serde(skip_serializing_if = "Option::is_none")]
     what_if: Option<ChangedFields>,
 }
@@ -52,11 +52,11 @@ struct WorkerFields {
 struct StepFields {
     transaction: usize,
     cost: u64,
-    /// What it waited for, of the transaction before it on the path.
+    /// Locations at which it waited for the preceding transaction on the path.
     waited_for: Vec<String>,
 }
 
-/// Costs are in gas, or in nanoseconds if conflicts are ordered by time.
+/// A conflict. Costs are in gas, or in nanoseconds if conflicts are ordered by time.
 #[derive(Debug, Serialize)]
 struct ConflictFields {
     account: Address,
@@ -74,7 +74,7 @@ struct ConflictFields {
     sharded: Option<GainFields>,
 }
 
-/// What costs most over many blocks.
+/// The most expensive locations over many blocks.
 #[derive(Debug, Serialize)]
 pub struct CostlyFields {
     locations: Vec<String>,
@@ -101,7 +101,7 @@ impl From<&Costly> for CostlyFields {
 #[derive(Debug, Serialize)]
 struct FunctionFields {
     selector: String,
-    /// Null if neither an ABI nor a standard has it.
+    /// Null if the function is in no ABI and no standard.
     signature: Option<String>,
     transactions: usize,
 }
@@ -123,7 +123,7 @@ struct GainFields {
 struct ChangedFields {
     without: Vec<String>,
     sharded: Vec<String>,
-    /// Those of both that no transaction touches.
+    /// Members of `without` and `sharded` that no transaction touches.
     untouched: Vec<String>,
     gas: CostFields,
     time_ns: Option<CostFields>,

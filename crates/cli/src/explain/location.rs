@@ -1,24 +1,25 @@
-//! Places of the state at which transactions can conflict, and how a user names them.
+//! Locations of the state at which transactions can conflict, and their notation on the command
+//! line.
 
 use alloy_primitives::{Address, U256};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// A place of the state.
+/// A location of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Location {
     /// Native balance of an account.
     Balance(Address),
     /// Nonce of an account.
     Nonce(Address),
-    /// Code of an account, or that it has none.
+    /// Code of an account, or its absence.
     Code(Address),
     /// Storage slot of a contract.
     Slot(Address, U256),
 }
 
 impl Location {
-    /// The account that it belongs to.
+    /// Returns the account of the location.
     #[must_use]
     pub const fn account(&self) -> Address {
         match self {
@@ -30,7 +31,8 @@ impl Location {
     }
 }
 
-/// As the command line takes it: `ADDRESS.balance`, `ADDRESS.nonce`, `ADDRESS.code`, `ADDRESS:SLOT`.
+/// Writes the command line's notation: `ADDRESS.balance`, `ADDRESS.nonce`, `ADDRESS.code`,
+/// `ADDRESS:SLOT`.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -42,7 +44,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// A text that names no place of the state.
+/// A text that names no location of the state.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("expected {expected}, found \"{found}\"")]
 pub struct LocationError {
@@ -73,17 +75,17 @@ impl FromStr for Location {
     }
 }
 
-/// What a question leaves out: one place, or all places of a contract or sender.
+/// Target of a question: one location, or all locations of a contract or sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// Everything that belongs to an account.
     Account(Address),
-    /// One place.
+    /// One location.
     Location(Location),
 }
 
 impl Target {
-    /// Whether it is, or has, this place.
+    /// Returns whether the target includes `location`.
     #[must_use]
     pub fn covers(&self, location: &Location) -> bool {
         match self {

@@ -1,6 +1,6 @@
-//! Why a block does not run in parallel: which transactions need which, where, and what that costs.
+//! Why a block does not run in parallel: its dependencies, their locations, and their costs.
 //!
-//! [`record()`] runs a block once in sequence; everything else is arithmetic over what it saw.
+//! [`record()`] runs a block once sequentially; the rest is arithmetic over the recording.
 
 mod bounds;
 mod conflicts;

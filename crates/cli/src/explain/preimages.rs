@@ -1,15 +1,16 @@
-//! From the number of a storage slot to the variable: hashes that contracts compute for mappings and arrays.
+//! Finds the variable of a storage slot through the hashes that contracts compute for mappings and
+//! arrays.
 
 use alloy_primitives::U256;
 use std::collections::BTreeMap;
 
-/// Slots of one member of a mapping, at most: a structure.
+/// Maximum number of slots of a structure in a mapping.
 const LARGEST_STRUCTURE: u64 = 64;
-/// Slots of an array, at most.
+/// Maximum number of slots of an array.
 const LONGEST_ARRAY: u64 = 1 << 16;
-/// Variables of a contract, at most: what is larger is a hash, or no slot.
+/// Maximum number of slots for variables; a larger number is a hash, or no slot.
 const MOST_VARIABLES: u64 = 1 << 16;
-/// Mappings within each other, at most.
+/// Maximum nesting of mappings.
 const DEEPEST: usize = 8;
 
 /// Inputs of the hashes that a block computes, by hash.
@@ -18,37 +19,37 @@ pub struct Preimages {
     inputs: BTreeMap<U256, Vec<u8>>,
 }
 
-/// How a contract gets to a slot: a variable, and what it looks up there.
+/// Path to a slot: a variable, and the look-ups from there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotPath {
-    /// Slot of the variable; a slot as it is, if no hash leads to it.
+    /// Slot of the variable; the slot itself, if no known hash leads to it.
     pub root: U256,
-    /// What is looked up, in order.
+    /// Look-ups, in order.
     pub steps: Vec<Step>,
 }
 
-/// One look-up.
+/// A look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Of a mapping: the key, in 32 bytes.
+    /// In a mapping: the key, as 32 bytes.
     Key(U256),
-    /// Of a mapping with keys of bytes.
+    /// In a mapping with keys of dynamic length.
     Bytes(Vec<u8>),
-    /// Slot of an array, or of bytes.
+    /// In an array or in bytes: the slot, relative to the start.
     Element(u64),
-    /// Slot of a structure, from 1.
+    /// In a structure: the slot, from 1.
     Member(u64),
 }
 
 impl Preimages {
-    /// Remembers that `input` has this hash.
+    /// Records that `input` has this hash.
     pub fn add(&mut self, hash: U256, input: &[u8]) {
         if input.len() >= 32 {
             self.inputs.entry(hash).or_insert_with(|| input.to_vec());
         }
     }
 
-    /// The way to `slot`, up to the first hash that is not known.
+    /// Returns the path to `slot`, as far as its hashes are known.
     #[must_use]
     pub fn path(&self, slot: U256) -> SlotPath {
         let mut steps = Vec::new();
@@ -63,7 +64,7 @@ impl Preimages {
         SlotPath { root, steps }
     }
 
-    /// The slot that `slot` is computed from, and how.
+    /// Returns the slot from which `slot` is computed, and the look-ups in between.
     fn step(&self, slot: U256) -> Option<(U256, Vec<Step>)> {
         if is_variable(slot) {
             return None;
@@ -82,7 +83,8 @@ impl Preimages {
         Some((base, [key].into_iter().chain(member).collect()))
     }
 
-    /// Key and slot of a mapping: Solidity hashes the key first, Vyper the slot.
+    /// Splits a hash input into key and slot of a mapping: Solidity puts the key first, Vyper the
+    /// slot.
     fn split(&self, input: &[u8]) -> Option<(Step, U256)> {
         let (key, base) = input.split_at_checked(input.len().checked_sub(32)?)?;
         let base = U256::from_be_slice(base);
@@ -138,7 +140,7 @@ mod tests {
         assert_eq!(way(array.0 + U256::from(9)), (U256::from(5), vec![Step::Element(9)]));
         let bytes = b"a key that is longer than a word of 32".to_vec();
         assert_eq!(way(text.0), (U256::from(2), vec![Step::Bytes(bytes)]));
-        // A variable, and a hash that is not known.
+        // A variable, and an unknown hash.
         assert_eq!(way(U256::from(4)), (U256::from(4), vec![]));
         let unknown = U256::MAX >> 1;
         assert_eq!(way(unknown), (unknown, vec![]));

@@ -1,8 +1,9 @@
-//! One sequential run of a block with plain revm, and what each transaction read and wrote in it.
+//! Records what each transaction reads and writes in a sequential run with plain revm.
 //!
-//! The run shares no code with the parallel engine. A transaction reads a place of the state if its result depends
-//! on what is there, and writes it if it leaves something else there. Fees for the beneficiary count neither as
-//! written nor, for a transaction that looks at the beneficiary's balance, as read: the engine defers them.
+//! The run shares no code with the parallel engine. A transaction reads a location if its result
+//! depends on the value, and writes it if it changes the value. Fees to the beneficiary do not
+//! count as writes; nor do they count as reads of a transaction that reads the beneficiary's
+//! balance, because the engine defers them.
 
 use super::{
     location::Location,
@@ -29,55 +30,56 @@ use std::{
 };
 use thiserror::Error;
 
-/// A block that was run, and what each transaction read and wrote.
+/// A recorded block.
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
-    /// Transactions in the order of the block.
+    /// Transactions, in block order.
     pub transactions: Vec<Recorded>,
     /// Inputs of the hashes that were computed.
     pub preimages: Preimages,
-    /// Whether times were measured: all times are 0 otherwise.
+    /// Whether times were measured; otherwise all times are 0.
     pub timed: bool,
     /// Names from compilers, if there are any.
     pub names: Names,
 }
 
-/// A transaction.
+/// A recorded transaction.
 #[derive(Clone, Debug, Default)]
 pub struct Recorded {
     /// Account that pays for it.
     pub sender: Address,
     /// Account that it calls; `None` if it creates a contract.
     pub callee: Option<Address>,
-    /// What it calls: the first four bytes of its input, if it has as many.
+    /// First four bytes of its input, if the input has at least four.
     pub selector: Option<[u8; 4]>,
-    /// Gas that it used.
+    /// Gas used.
     pub gas: u64,
-    /// Time that it took, without commit.
+    /// Time of the execution, without commit.
     pub time: Duration,
-    /// Places that it read, or read and wrote, in order of the places.
+    /// Locations that it read or wrote, in order.
     pub accesses: Vec<Access>,
-    /// Contracts that were called on its behalf, with the first four bytes of the input, each once.
+    /// Contracts that were called during the transaction, with the first four bytes of the input;
+    /// without duplicates.
     pub calls: Vec<(Address, [u8; 4])>,
-    /// What it logged.
+    /// Its logs.
     pub logs: Vec<Log>,
-    /// Whether it looked at the beneficiary's balance, and with it at the fees of all before it.
+    /// Whether it read the beneficiary's balance, and thus the fees of all transactions before.
     pub reads_fees: bool,
-    /// Instructions that loaded and stored slots, each once.
+    /// Instructions that loaded or stored slots, without duplicates.
     pub sites: Vec<Site>,
 }
 
-/// A place that a transaction read.
+/// An access of a transaction to a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// The place.
+    /// The location.
     pub location: Location,
-    /// Gas that the transaction's code had spent when it first looked; what a transaction pays before its code begins
-    /// is not counted.
+    /// Gas that the transaction's code had spent before the first access, without the intrinsic
+    /// gas.
     pub gas: u64,
-    /// Time at which it first looked, since it began.
+    /// Time from the start of the transaction to the first access.
     pub time: Duration,
-    /// What it found and left, if that is not the same. Of code: the hash.
+    /// Values before and after, if they differ. For code, the hashes.
     pub written: Option<(U256, U256)>,
 }
 
@@ -87,12 +89,12 @@ pub enum RecordError {
     /// A system call before the first transaction failed.
     #[error("before the first transaction: {0}")]
     PreBlock(String),
-    /// A transaction cannot be part of the block, or its state is missing.
+    /// A transaction is invalid, or its state is missing.
     #[error("transaction {index}: {reason}")]
     Transaction {
-        /// Its index.
+        /// Index of the transaction.
         index: usize,
-        /// What is wrong with it.
+        /// The error.
         reason: String,
     },
 }
@@ -100,11 +102,11 @@ pub enum RecordError {
 type Journaled<D> = Context<BlockEnv, TxEnv, CfgEnv, Tape<D>, Journal<Tape<D>>, ()>;
 type Evm<D> = MainnetEvm<Journaled<D>, Watch>;
 
-/// Runs `block` on `database` once to see what it does, and then `rounds` times for the clock; the fastest round of
-/// each transaction counts.
+/// Runs `block` on `database` once to record the accesses, and then `rounds` times to measure; the
+/// fastest round of each transaction counts.
 ///
 /// # Errors
-/// The block is invalid, or the database fails.
+/// Returns an error if the block is invalid or the database fails.
 pub fn record<D: DatabaseRef + Clone>(
     block: &Block,
     database: &D,
@@ -137,7 +139,7 @@ fn failed(index: usize, reason: &dyn core::fmt::Display) -> RecordError {
     RecordError::Transaction { index, reason: reason.to_string() }
 }
 
-/// The state before the first transaction, and an EVM on it.
+/// Creates the state before the first transaction and an EVM on it.
 fn begin<D: DatabaseRef>(block: &Block, database: D) -> Result<Evm<D>, RecordError> {
     let mut tape = Tape::new(database);
     let fails = |error: String| RecordError::PreBlock(error);
@@ -173,7 +175,7 @@ fn begin<D: DatabaseRef>(block: &Block, database: D) -> Result<Evm<D>, RecordErr
     Ok(evm)
 }
 
-/// The run in which everything but time is seen.
+/// Records everything but times.
 fn seen<D: DatabaseRef>(block: &Block, database: D) -> Result<Recording, RecordError> {
     let mut evm = begin(block, database)?;
     let mut transactions = Vec::with_capacity(block.transactions.len());
@@ -199,7 +201,7 @@ fn seen<D: DatabaseRef>(block: &Block, database: D) -> Result<Recording, RecordE
     Ok(Recording { transactions, preimages, ..Recording::default() })
 }
 
-/// What the database is asked for to look at a location.
+/// A database read: an account, or one of its slots.
 type Place = (Address, Option<U256>);
 
 fn place(location: &Location) -> Place {
@@ -284,7 +286,7 @@ impl Seen<'_> {
                 looked(Location::Slot(*address, *slot), written.then_some(change));
             }
         }
-        // What was not loaded was not looked at: the transaction ran out of gas before.
+        // An account that was not loaded was not read: the transaction ran out of gas before.
         let is_loaded = |address: &&Address| self.state.contains_key(*address);
         for address in self.watch.balances.iter().filter(is_loaded) {
             looked(Location::Balance(*address), None);
@@ -302,7 +304,7 @@ impl Seen<'_> {
         found
     }
 
-    /// What the transaction has changed of an account beside its storage.
+    /// Returns the changes of the transaction to an account, except to its storage.
     fn changes(&self, address: Address, account: &Account) -> Vec<(Location, (U256, U256))> {
         let (mut before, mut after) = (account.original_info(), account.info.clone());
         if account.is_selfdestructed() {
@@ -321,7 +323,7 @@ impl Seen<'_> {
         pairs.into_iter().filter(|(_, (before, after))| before != after).collect()
     }
 
-    /// What the beneficiary gets for the transaction.
+    /// Returns the beneficiary's fee for the transaction.
     fn fee(&self) -> U256 {
         let base_fee = u128::from(self.env.basefee);
         let mut price = self.transaction.effective_gas_price(base_fee);

@@ -1,4 +1,4 @@
-//! Functions and events of the standards that most contracts follow, by their signatures: ERC-20, ERC-721, ERC-1155,
+//! Functions and events of widespread standards, by their signatures: ERC-20, ERC-721, ERC-1155,
 //! ERC-4626, wrapped ether, Uniswap's pools and routers.
 
 use alloy_primitives::{Address, B256, I256, Log, U256, keccak256};
@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::LazyLock};
 
 /// Signatures of functions.
 const FUNCTIONS: [&str; 62] = [
-    // ERC-20, and what many tokens have beside it.
+    // ERC-20, with common extensions.
     "transfer(address,uint256)",
     "transferFrom(address,address,uint256)",
     "approve(address,uint256)",
@@ -79,7 +79,7 @@ const FUNCTIONS: [&str; 62] = [
     "unlock(bytes)",
 ];
 
-/// The function with this selector, if a standard has it.
+/// Returns the signature of the standard function with this selector, if there is one.
 #[must_use]
 pub fn function(selector: [u8; 4]) -> Option<&'static str> {
     static BY_SELECTOR: LazyLock<HashMap<[u8; 4], &str>> = LazyLock::new(|| {
@@ -92,32 +92,32 @@ pub fn function(selector: [u8; 4]) -> Option<&'static str> {
     BY_SELECTOR.get(&selector).copied()
 }
 
-/// An event of a standard, with what says something about a slot.
+/// An event of a standard, with the fields that are evidence about slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// ERC-20, or wrapped ether: an amount went from one holder to another; the zero address is none.
+    /// ERC-20 or wrapped ether: a transfer; the zero address is no holder.
     Moved { from: Address, to: Address, amount: U256 },
-    /// Wrapped ether: an amount came (or went, if not `in`) with ether.
+    /// Wrapped ether: a deposit of ether or, if `into` is false, a withdrawal.
     Wrapped { holder: Address, amount: U256, into: bool },
     /// ERC-721: a token changed its owner.
     Owned { from: Address, to: Address, token: U256 },
     /// ERC-20 or ERC-721: an allowance was set.
     Approved { owner: Address, spender: Address, amount: U256 },
-    /// ERC-1155: an amount of one token.
+    /// ERC-1155: a transfer of an amount of one token.
     MovedOf { token: U256, from: Address, to: Address, amount: U256 },
-    /// ERC-4626: shares for assets, or back.
+    /// ERC-4626: a deposit or a withdrawal.
     Vault,
     /// Uniswap V2: a swap.
     SwapV2,
-    /// Uniswap V2: reserves after it.
+    /// Uniswap V2: reserves after a swap.
     Reserves { one: U256, other: U256 },
     /// Uniswap V3: price and liquidity after a swap.
     SwapV3 { price: U256, liquidity: U256 },
-    /// Uniswap V4: the pool of a swap.
+    /// Uniswap V4: a swap, with its pool.
     SwapV4 { pool: U256 },
 }
 
-/// Events by the hash of their signature and the number of their topics.
+/// Events, by the hash of their signature and their number of topics.
 #[derive(Clone, Copy)]
 enum Name {
     Transfer,
@@ -147,7 +147,7 @@ const EVENTS: [(&str, Name); 11] = [
 ];
 
 impl Event {
-    /// What `log` says, if it is of a standard.
+    /// Decodes `log`, if it is an event of a standard.
     #[must_use]
     pub(super) fn of(log: &Log) -> Option<Self> {
         static BY_TOPIC: LazyLock<HashMap<B256, Name>> = LazyLock::new(|| {
@@ -185,7 +185,8 @@ impl Event {
         })
     }
 
-    /// By how much the amount that `holder` has changes, modulo 2^256. ERC-721 counts tokens.
+    /// Returns the change of the amount that `holder` has, modulo 2^256; for ERC-721, of the number
+    /// of tokens.
     #[must_use]
     pub(super) fn change_for(&self, holder: Address) -> U256 {
         let signed = |is_in: bool, is_out: bool, amount: U256| match (is_in, is_out) {
@@ -205,7 +206,7 @@ impl Event {
         }
     }
 
-    /// By how much the supply changes, modulo 2^256.
+    /// Returns the change of the supply, modulo 2^256.
     #[must_use]
     pub(super) fn change_of_supply(&self) -> U256 {
         match self {
@@ -270,7 +271,7 @@ mod tests {
         assert_eq!(itself.change_for(who(1)), U256::ZERO);
         let out = Event::of(&log("Withdrawal(address,uint256)", &[4], &[50])).unwrap();
         assert_eq!(out.change_for(who(4)), fifty.wrapping_neg());
-        // Another event, and one whose data is cut off.
+        // An unknown event, and one with truncated data.
         assert_eq!(Event::of(&log("Transfer(uint256)", &[1, 2], &[50])), None);
         assert_eq!(Event::of(&log("Transfer(address,address,uint256)", &[1, 2], &[])), None);
         let sync = Event::of(&log("Sync(uint112,uint112)", &[], &[3, 4])).unwrap();

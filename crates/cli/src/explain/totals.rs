@@ -1,4 +1,4 @@
-//! What is in the way over many blocks.
+//! Locations at which transactions wait, over many blocks.
 
 use super::{
     bounds::Axis,
@@ -14,23 +14,23 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
-/// A transaction on the critical path of a block: number of the block and of the transaction.
+/// A transaction on a critical path: index of the block, index of the transaction.
 type Waiting = (usize, usize);
 
-/// Sums over blocks.
+/// Totals over blocks.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
-    /// Blocks.
+    /// Number of blocks.
     pub blocks: usize,
-    /// Transactions.
+    /// Number of transactions.
     pub transactions: usize,
     /// Cost of all transactions.
     pub work: u64,
-    /// Cost of the most expensive transaction of each block.
+    /// Sum of the cost of the most expensive transaction of each block.
     pub longest: u64,
-    /// Cost of the conflict chain of each block.
+    /// Sum of the cost of the conflict chain of each block.
     pub chain: u64,
-    /// Cost of the late-read chain of each block.
+    /// Sum of the cost of the late-read chain of each block.
     pub late_read: u64,
     places: HashMap<Location, Place>,
 }
@@ -42,14 +42,14 @@ struct Place {
     meaning: Meaning,
 }
 
-/// Places of one account at which the same transactions of critical paths wait.
+/// Locations of one account at which the same transactions of critical paths wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Costly {
-    /// The places, in order.
+    /// The locations, in order.
     pub locations: Vec<Location>,
-    /// What they are; of several kinds the one that says most.
+    /// Kind of the locations; the most specific one of several.
     pub kind: Kind,
-    /// What they are, in words.
+    /// Description of the locations.
     pub words: String,
     /// Cost of the transactions on critical paths that wait here.
     pub serialises: u64,
@@ -60,7 +60,7 @@ pub struct Costly {
 }
 
 impl Totals {
-    /// Adds a block, by what its conflicts are ordered by.
+    /// Adds a block, with costs on the axis by which its conflicts are ordered.
     pub fn add(&mut self, recording: &Recording, explanation: &Explanation, axis: Axis) {
         let (_, costs) = explanation.ordered_by(axis);
         let block = self.blocks;
@@ -84,7 +84,7 @@ impl Totals {
         }
     }
 
-    /// The `top` places that cost most, and the number of the others.
+    /// Returns the `top` most expensive locations, and the number of the others.
     #[must_use]
     pub fn costly(&self, top: usize) -> (Vec<Costly>, usize) {
         let mut groups: BTreeMap<(Address, &BTreeSet<Waiting>), Vec<Location>> = BTreeMap::new();

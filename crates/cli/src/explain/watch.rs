@@ -1,5 +1,5 @@
-//! What revm shows of a transaction while it runs: a database that notes the first read of each account
-//! and slot, and an inspector that notes what no database sees.
+//! Observes a transaction in revm: a database that records the first read of each account and slot,
+//! and an inspector that records the accesses that no database sees.
 
 use super::preimages::Preimages;
 use alloy_primitives::{Address, B256, U256};
@@ -17,10 +17,10 @@ use revm::{
 };
 use std::time::{Duration, Instant};
 
-/// Gas that a call with value gives its callee beside what the caller pays.
+/// Gas that a call with value gives its callee on top of the gas that the caller pays.
 const STIPEND: u64 = 2_300;
 
-/// Bytes of the longest input whose hash is remembered: a key of a mapping with the mapping's slot.
+/// Maximum length of a hash input that is recorded: a key of a mapping with the mapping's slot.
 const LONGEST_INPUT: usize = 160;
 
 /// First read of an account (`None`) or of one of its slots.
@@ -28,17 +28,17 @@ const LONGEST_INPUT: usize = 160;
 pub(super) struct Load {
     pub(super) account: Address,
     pub(super) slot: Option<U256>,
-    /// Gas that the transaction's code has spent before it.
+    /// Gas that the transaction's code has spent before.
     pub(super) gas: u64,
-    /// Time since the transaction began.
+    /// Time since the start of the transaction.
     pub(super) time: Duration,
 }
 
-/// The state as the transactions so far have left it; notes what a transaction reads of it.
+/// The state after the preceding transactions; records the reads of a transaction.
 #[derive(Debug)]
 pub(super) struct Tape<D: DatabaseRef> {
     pub(super) state: CacheDB<WrapDatabaseRef<D>>,
-    /// Reads of the current transaction; revm's journal asks once for each account and slot.
+    /// Reads of the current transaction; revm's journal reads each account and slot once.
     pub(super) loads: Vec<Load>,
     /// Gas that the code of the current transaction has spent. Only the inspector advances it.
     gas: u64,
@@ -51,14 +51,14 @@ impl<D: DatabaseRef> Tape<D> {
         Self { state, loads: Vec::new(), gas: 0, began: Instant::now() }
     }
 
-    /// Begins another transaction.
+    /// Starts the next transaction.
     pub(super) fn begin(&mut self) {
         self.loads.clear();
         self.gas = 0;
         self.began = Instant::now();
     }
 
-    /// Time since the transaction began.
+    /// Returns the time since the start of the transaction.
     pub(super) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
@@ -103,43 +103,44 @@ pub struct Site {
     pub contract: Address,
     /// The slot.
     pub slot: U256,
-    /// Function of the contract that was called; `None` without four bytes of input, or while it is created.
+    /// The called function of the contract; `None` if the input has fewer than four bytes, or while
+    /// the contract is created.
     pub function: Option<[u8; 4]>,
-    /// Account whose code it is: another one where a contract runs a library or is a proxy.
+    /// Account whose code runs: a different one if the contract runs a library or is a proxy.
     pub code: Address,
-    /// Place of the instruction in the code.
+    /// Position of the instruction in the code.
     pub counter: usize,
-    /// Whether it stores.
+    /// Whether the instruction stores.
     pub stores: bool,
 }
 
-/// What the inspector has seen of the current transaction.
+/// Inspector's record of the current transaction.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    /// Accounts whose balance the transaction has looked at or moved.
+    /// Accounts whose balance the transaction has read or changed.
     pub(super) balances: Vec<Address>,
     /// Accounts whose nonce it has used.
     pub(super) nonces: Vec<Address>,
-    /// Accounts whose code it has run or looked at.
+    /// Accounts whose code it has run or read.
     pub(super) codes: Vec<Address>,
-    /// Contracts that were called, by what was called: the first four bytes of the input.
+    /// Called contracts, with the first four bytes of the input.
     pub(super) calls: Vec<(Address, [u8; 4])>,
-    /// Inputs of hashes, of the whole block.
+    /// Inputs of hashes of the whole block.
     pub(super) preimages: Preimages,
-    /// Instructions that have loaded and stored slots.
+    /// Instructions that have loaded or stored slots.
     pub(super) sites: Vec<Site>,
-    /// Frames that have begun and not ended: what was called, and whose code runs.
+    /// Open frames: the called function, and the account whose code runs.
     frames: Vec<(Option<[u8; 4]>, Address)>,
-    /// Gas that was spent when each frame began.
+    /// Gas spent at the start of each frame.
     bases: Vec<u64>,
-    /// Gas spent so far, by the last frame that ran.
+    /// Gas spent so far, as of the last instruction.
     spent: u64,
     /// Input of the hash that is being computed.
     hashed: Option<Vec<u8>>,
 }
 
 impl Watch {
-    /// Begins another transaction.
+    /// Starts the next transaction.
     pub(super) fn begin(&mut self) {
         self.balances.clear();
         self.nonces.clear();
@@ -152,16 +153,16 @@ impl Watch {
         self.hashed = None;
     }
 
-    /// Gas spent so far if `interpreter` is the frame that runs.
+    /// Returns the gas spent so far, if `interpreter` is the running frame.
     fn spent_in(&self, interpreter: &Interpreter<EthInterpreter>) -> u64 {
         let base = self.bases.last().copied().unwrap_or_default();
         base.saturating_add(interpreter.gas.limit().saturating_sub(interpreter.gas.remaining()))
     }
 
-    /// A frame begins that may use this much gas; its caller has paid all of it but `given`.
+    /// Opens a frame with this gas limit, all of which the caller has paid except `given`.
     fn enter(&mut self, limit: u64, given: u64) {
         let base = self.spent.saturating_sub(limit.saturating_sub(given));
-        // The transaction's own frame: nothing was spent before it.
+        // The outermost frame: nothing was spent before it.
         self.bases.push(if self.bases.is_empty() { 0 } else { base });
     }
 }
@@ -230,7 +231,8 @@ where
         if let Some(selector) = selector {
             self.calls.push((inputs.target_address, selector));
         }
-        // Code of another account on the contract's own storage is part of the function that was called.
+        // Another account's code that runs on the contract's storage belongs to the called
+        // function.
         let is_own = matches!(inputs.scheme, CallScheme::DelegateCall | CallScheme::CallCode);
         let function = self.frames.last().filter(|_| is_own).map_or(selector, |frame| frame.0);
         self.frames.push((function, inputs.bytecode_address));

@@ -1,28 +1,29 @@
-//! Questions: what would the bounds be without a conflict, or with a location that is split by sender?
+//! Hypothetical changes: a location without conflicts, or a location that is split by sender.
 
 use super::location::{Location, Target};
 use alloy_primitives::Address;
 
-/// What a question changes.
+/// A hypothetical change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WhatIf {
-    /// Places at which no transactions conflict.
+    /// Locations at which no transactions conflict.
     pub without: Vec<Target>,
-    /// Places that are split: each sender gets its own.
+    /// Locations that are split, one for each sender.
     pub sharded: Vec<Location>,
 }
 
 impl WhatIf {
-    /// Nothing is changed.
+    /// No change.
     pub const NOTHING: Self = Self { without: Vec::new(), sharded: Vec::new() };
 
-    /// Whether nothing is changed.
+    /// Returns whether nothing is changed.
     #[must_use]
     pub const fn is_nothing(&self) -> bool {
         self.without.is_empty() && self.sharded.is_empty()
     }
 
-    /// Key of a transaction at `location`; transactions with the same key conflict. `None`: with no other.
+    /// Returns the conflict key of a transaction at `location`: transactions with the same key
+    /// conflict; with `None`, it conflicts with no other.
     pub(super) fn key(
         &self,
         location: &Location,
@@ -35,7 +36,8 @@ impl WhatIf {
         Some((*location, is_sharded.then_some(sender)))
     }
 
-    /// Places and accounts that no access of `recording` touches: a question about them changes nothing.
+    /// Returns the locations and accounts that no access of `recording` touches; changing them has
+    /// no effect.
     #[must_use]
     pub fn untouched(&self, recording: &super::record::Recording) -> Vec<Target> {
         let sharded = self.sharded.iter().map(|location| Target::Location(*location));

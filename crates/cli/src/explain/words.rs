@@ -1,4 +1,4 @@
-//! An explanation in plain words.
+//! An explanation as text.
 
 use super::{
     bounds::{Axis, Bounds, OnWorkers, ratio},
@@ -8,16 +8,16 @@ use super::{
 };
 use std::fmt::Write;
 
-/// Transactions of the critical path that are named, at most.
+/// Maximum number of transactions of the critical path that are listed.
 const NAMED: usize = 12;
-/// Functions and contracts that are named, at most.
+/// Maximum number of functions and contracts that are listed.
 const CALLS: usize = 3;
 
-/// What is said of a chain on which a transaction waits for a balance alone.
+/// Note about a chain on which a transaction waits only for a balance.
 const PASSABLE: &str = "It bounds engines that run conflicting transactions one after the other. Braid can be faster: it adds \
                         payments of ether to an account without reading its balance.";
 
-/// Costs as people read them.
+/// Formats a cost for people.
 #[must_use]
 pub fn cost(axis: Axis, cost: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
@@ -35,11 +35,11 @@ pub fn cost(axis: Axis, cost: u64) -> String {
     format!("{number:.digits$} {unit}")
 }
 
-/// The whole text about one block.
+/// Returns the full text about one block.
 #[must_use]
 pub fn block(explanation: &Explanation, question: &Question) -> String {
     let mut text = String::new();
-    // A text takes everything.
+    // Writing to a string cannot fail.
     let _ = bounds(&mut text, explanation, question);
     let _ = in_the_way(&mut text, explanation, question);
     text
@@ -67,10 +67,10 @@ fn bounds(text: &mut String, explanation: &Explanation, question: &Question) -> 
     Ok(())
 }
 
-/// One bound of a row.
+/// A column of bounds.
 type Column = fn(&OnWorkers) -> u64;
 
-/// The four bounds.
+/// Writes the four bounds.
 fn table(text: &mut String, axis: Axis, bounds: &Bounds) -> std::fmt::Result {
     let Bounds { work, longest, chain, late_read, workers } = bounds;
     let name = match axis {
@@ -149,13 +149,13 @@ fn change(
     Ok(())
 }
 
-/// Chain and span of a block as it is.
+/// Returns chain and span of the unchanged block.
 fn as_it_is(bounds: &Bounds, workers: usize) -> Gain {
     let on = bounds.workers.iter().find(|on| on.workers == workers);
     Gain { chain: bounds.chain, on_workers: on.map_or(bounds.work, |on| on.chain) }
 }
 
-/// What a change frees of a block that has these bounds.
+/// Describes the gain of a change over these bounds.
 fn gain(axis: Axis, bounds: &Bounds, after: Gain, workers: usize) -> String {
     let before = as_it_is(bounds, workers);
     if before == after {
@@ -170,7 +170,7 @@ fn gain(axis: Axis, bounds: &Bounds, after: Gain, workers: usize) -> String {
     )
 }
 
-/// The places that cost most.
+/// Writes the most expensive locations.
 fn in_the_way(
     text: &mut String,
     explanation: &Explanation,
@@ -220,7 +220,7 @@ fn in_the_way(
     }
 }
 
-/// Where it is, and what it costs.
+/// Describes a location and its cost.
 fn place_line(axis: Axis, conflict: &Conflict) -> String {
     let Conflict { locations, serialises, waits, own_chain, .. } = conflict;
     let first = locations.first().map_or_else(String::new, ToString::to_string);
@@ -236,7 +236,7 @@ fn place_line(axis: Axis, conflict: &Conflict) -> String {
     format!("{first}{more}: {costs}")
 }
 
-/// Which transactions, and what they call.
+/// Describes its transactions and the functions that they call.
 fn who_line(conflict: &Conflict) -> String {
     let functions = conflict.functions.iter().take(CALLS);
     let calls: Vec<String> = functions
@@ -260,7 +260,7 @@ fn transactions(indices: &[usize]) -> String {
     format!("{noun} {}", listed(indices, ", "))
 }
 
-/// The first ones, and how many more there are.
+/// Lists the first indices and the number of the others.
 fn listed(indices: &[usize], between: &str) -> String {
     let named: Vec<String> = indices.iter().take(NAMED).map(ToString::to_string).collect();
     let more = indices.len().saturating_sub(NAMED);

@@ -1,4 +1,4 @@
-//! The block's access list (EIP-7928), as the node has it.
+//! The block's access list (EIP-7928) from the node.
 
 use super::{Client, FetchError, Transport, block::Found};
 use crate::access_list::{self, ListError};
@@ -11,7 +11,7 @@ use braid_evm::AccessList;
 use braid_testkit::block_file::BlockFile;
 use serde::Deserialize;
 
-/// An account of the list. A node may leave out what is empty.
+/// An account of the list. A node may leave out empty fields.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Account {
@@ -68,8 +68,8 @@ impl From<Account> for AccountChanges {
     }
 }
 
-/// Asks for the list of the block, which must be the one that the header names, if it names one,
-/// and the one that executing `file` gives.
+/// Requests the list of the block, which must match the header, if the header names one, and the
+/// execution of `file`.
 pub(super) fn of_block<T: Transport>(
     client: &Client<T>,
     found: &Found,

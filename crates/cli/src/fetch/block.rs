@@ -1,4 +1,4 @@
-//! The block itself: asked for, and compared with itself.
+//! Requests a block and checks that it is consistent.
 
 use super::{Client, FetchError, Transport};
 use alloy_consensus::{Header, proofs, transaction::SignerRecoverable};
@@ -11,28 +11,28 @@ use revm::primitives::hardfork::SpecId;
 use serde::Deserialize;
 use std::fmt;
 
-/// A block that the node has, with what is around it.
+/// A block from the node, with its surroundings.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) chain_id: u64,
-    /// What the node says that it is.
+    /// The node's name and version.
     pub(super) software: String,
     pub(super) block: Block,
     pub(super) ommers: Vec<Header>,
 }
 
 impl Found {
-    /// Number of the block.
+    /// Returns the number of the block.
     pub(super) fn number(&self) -> u64 {
         self.block.header.inner.number
     }
 
-    /// The block as calls take it.
+    /// Returns the block's number as a call parameter.
     pub(super) fn tag(&self) -> U64 {
         U64::from(self.number())
     }
 
-    /// The parent block as calls take it.
+    /// Returns the parent's number as a call parameter.
     pub(super) fn parent_tag(&self) -> U64 {
         U64::from(self.number().saturating_sub(1))
     }
@@ -44,7 +44,7 @@ pub(super) struct Hashed {
     pub(super) hash: B256,
 }
 
-/// Asks for the block with this number, or the newest one, and for its parent and ommers.
+/// Requests the block with this number, or the latest, and its parent and ommers.
 pub(super) fn find<T: Transport>(
     client: &Client<T>,
     number: Option<u64>,
@@ -79,7 +79,7 @@ pub(super) fn find<T: Transport>(
     Ok(found)
 }
 
-/// Compares what the block says of itself with what follows from the rest of it.
+/// Checks the hashes and roots in the block's header against its content.
 fn check(block: &Block) -> Result<(), FetchError> {
     let header = &block.header.inner;
     same("the header's hash", &block.header.hash, &header.hash_slow())?;
@@ -114,8 +114,8 @@ fn same<T: PartialEq + fmt::Display>(
     Err(FetchError::Inconsistent { what, expected, found })
 }
 
-/// The forks whose rules the block may obey, newest first: one on a known chain, otherwise every
-/// fork that writes such headers.
+/// Returns the forks whose rules the block may follow, newest first: one on a known chain,
+/// otherwise every fork with such headers.
 pub(super) fn candidate_forks(found: &Found) -> Result<Vec<SpecId>, FetchError> {
     let header = &found.block.header.inner;
     let known = match found.chain_id {

@@ -1,23 +1,23 @@
-//! JSON-RPC: numbered requests, answers, and asking again.
+//! JSON-RPC: numbered requests, responses, and retries.
 
 use super::{RpcError, RpcErrorKind, Transport};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::{cell::Cell, fmt, thread, time::Duration};
 
-/// The error code of a method that the node does not have.
+/// Error code for a method that the node does not have.
 const METHOD_NOT_FOUND: i64 = -32601;
-/// Error codes by which nodes and those who sell access to them ask for patience.
+/// Error codes of nodes and providers for rate limits.
 const LIMITED: [i64; 2] = [-32005, 429];
 
-/// How often, and after which pauses, a request is sent again.
+/// How often, and after which pauses, a request is retried.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// How often a request is sent at most; at least once.
+    /// Maximum number of attempts; at least one is made.
     pub attempts: u32,
     /// Pause before the second attempt; each later pause is twice as long.
     pub first_pause: Duration,
-    /// The longest pause.
+    /// Maximum pause.
     pub longest_pause: Duration,
 }
 
@@ -33,7 +33,7 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// The pause after the attempt with this number, from 1; `None` if it was the last.
+    /// Returns the pause after this attempt, counted from 1; `None` after the last.
     fn pause_after(&self, attempt: u32) -> Option<Duration> {
         if attempt >= self.attempts {
             return None;
@@ -43,10 +43,10 @@ impl Patience {
     }
 }
 
-/// Hears which call is about to be made.
+/// Receives a description of each call.
 type Watcher = Box<dyn Fn(&str)>;
 
-/// Asks one node.
+/// A client of one node.
 pub struct Client<T> {
     transport: T,
     patience: Patience,
@@ -88,32 +88,32 @@ struct NodeError {
 }
 
 impl<T: Transport> Client<T> {
-    /// A client that asks over `transport`.
+    /// Creates a client that uses `transport`.
     pub fn new(transport: T, patience: Patience) -> Self {
         Self { transport, patience, answered: Cell::new(0), watcher: Box::new(|_| {}) }
     }
 
-    /// The same client, which says before each call what it asks for.
+    /// Passes a description of each call to `watcher` before it is made.
     #[must_use]
     pub fn watched(mut self, watcher: impl Fn(&str) + 'static) -> Self {
         self.watcher = Box::new(watcher);
         self
     }
 
-    /// How many calls have been answered.
+    /// Returns the number of answered calls.
     pub fn answered(&self) -> u64 {
         self.answered.get()
     }
 
-    /// Where the node is.
+    /// Returns the node's host.
     pub(super) fn origin(&self) -> &str {
         self.transport.origin()
     }
 
-    /// Calls `method` and parses its result.
+    /// Calls `method` and parses its result. Transient errors are retried.
     ///
     /// # Errors
-    /// [`RpcError`], with the method's name; what may pass was asked for again.
+    /// Returns an [`RpcError`] with the method's name.
     pub(super) fn call<R: DeserializeOwned>(
         &self,
         method: &'static str,
@@ -143,7 +143,7 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Sends the request once and returns the text of the result, empty for null.
+    /// Sends the request once and returns the text of the result, which is empty for null.
     fn attempt(&self, id: u64, request: &[u8], attempts: u32) -> Result<String, RpcErrorKind> {
         let bytes = self
             .transport

@@ -1,4 +1,4 @@
-//! What can go wrong, each with what to do next.
+//! Errors of recording, each with advice.
 
 use super::TransportError;
 use alloy_primitives::B256;
@@ -14,16 +14,16 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The node could not be asked, or did not answer as it must.
+    /// A call failed.
     #[error(transparent)]
     Rpc(#[from] RpcError),
     /// The node has no such block.
     #[error("the node has no block {wanted}: its newest is what --block latest records")]
     NoBlock {
-        /// What was asked for.
+        /// The requested block.
         wanted: String,
     },
-    /// The node has the block and not its access list.
+    /// The node has the block but not its access list.
     #[error(
         "the node has no access list of block {number}: nodes have those of blocks from Amsterdam on, \
          and only of recent ones; braid run --emit-bal makes one of any block"
@@ -32,16 +32,16 @@ pub enum FetchError {
         /// Number of the block.
         number: u64,
     },
-    /// Block 0 is a state and executes nothing.
+    /// Block 0 is a state and has no execution.
     #[error("block 0 is the genesis state, which executes nothing: record a later block")]
     Genesis,
-    /// It is unknown which fork's rules hold.
+    /// The fork is unknown.
     #[error("the header does not tell the fork on chain {chain_id}: name it with --fork")]
     UnknownFork {
         /// EIP-155 id of the chain.
         chain_id: u64,
     },
-    /// Another block took the place of one that had been read.
+    /// The chain was reorganised: a block that had been read was replaced.
     #[error(
         "block {number} is {found}, but its child names {expected}: the chain was reorganised \
          meanwhile; record the block again, or an older one"
@@ -49,22 +49,22 @@ pub enum FetchError {
     Reorganised {
         /// Number of the parent block.
         number: u64,
-        /// What the child names.
+        /// The parent hash in the child.
         expected: B256,
-        /// What the node has now.
+        /// The hash of the node's current block.
         found: B256,
     },
-    /// The block contradicts itself, before anything is executed.
+    /// The header does not match the block's content.
     #[error(
         "{what}: expected {expected}, computed {found}; the block has something that Ethereum's \
          blocks have not, as those of most rollups do, and cannot be executed by these rules"
     )]
     Inconsistent {
-        /// What was compared.
+        /// The compared field.
         what: &'static str,
-        /// What the node says.
+        /// The value in the header.
         expected: String,
-        /// What follows from the rest.
+        /// The value computed from the content.
         found: String,
     },
     /// A field that no execution can use.
@@ -73,7 +73,7 @@ pub enum FetchError {
     /// The block does not execute.
     #[error("the block does not execute: {0}; is --fork right, and is it an Ethereum block?")]
     Execution(String),
-    /// The block executes to something else than the node says.
+    /// The execution does not match the header or the node's data.
     #[error(
         "the recording does not give what the node says: {}; nothing was written. \
          --tracer never reads the state without the node's tracer; --fork names the fork",
@@ -83,7 +83,8 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// Sorts an error of an execution over a node: the node's own come out as they were.
+    /// Converts an error of an execution on a node's state; errors of the node itself are kept as
+    /// they are.
     pub(super) fn execution(error: SequentialError<RpcError>) -> Self {
         match error.kind {
             SequentialErrorKind::Base(rpc) => Self::Rpc(rpc),
@@ -91,7 +92,7 @@ impl FetchError {
         }
     }
 
-    /// The JSON-RPC method that failed, if it was one.
+    /// Returns the JSON-RPC method that failed, if a call failed.
     #[must_use]
     pub fn method(&self) -> Option<&'static str> {
         match self {
@@ -101,54 +102,54 @@ impl FetchError {
     }
 }
 
-/// A call that failed.
+/// A failed call.
 #[derive(Clone, Debug, Error)]
 pub struct RpcError {
     /// The JSON-RPC method.
     pub method: &'static str,
-    /// Where the node is.
+    /// The node's host.
     pub origin: String,
-    /// What went wrong.
+    /// The cause.
     pub kind: RpcErrorKind,
 }
 
 impl DBErrorMarker for RpcError {}
 
-/// What went wrong with a call.
+/// Cause of a failed call.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RpcErrorKind {
-    /// No answer came.
+    /// There was no response.
     #[error("{source} (attempt {attempts}, the last one)")]
     Transport {
-        /// How often the request was sent.
+        /// Number of attempts.
         attempts: u32,
-        /// Why the last one failed.
+        /// Error of the last attempt.
         source: TransportError,
     },
     /// The node does not have the method.
     #[error("the node does not serve this method ({message})")]
     NotServed {
-        /// The node's own words.
+        /// The node's message.
         message: String,
     },
-    /// The node answered with an error.
+    /// The node returned an error.
     #[error("the node says: {message} (code {code})")]
     Node {
         /// JSON-RPC error code.
         code: i64,
-        /// The node's own words.
+        /// The node's message.
         message: String,
-        /// Whether it only asks for patience.
+        /// Whether the error is a rate limit.
         limited: bool,
     },
-    /// The answer is not what the method returns.
+    /// The response is not a result of the method.
     #[error("an answer that this method does not give: {0}")]
     Answer(String),
 }
 
 impl RpcErrorKind {
-    /// Whether the same request may be answered later.
+    /// Returns whether a retry may succeed.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Transport { source, .. } => source.may_pass(),
@@ -159,12 +160,12 @@ impl RpcErrorKind {
 }
 
 impl RpcError {
-    /// Whether the node does not have the method at all.
+    /// Returns whether the node does not have the method.
     pub(super) fn is_not_served(&self) -> bool {
         matches!(self.kind, RpcErrorKind::NotServed { .. })
     }
 
-    /// What the user can do.
+    /// Returns advice for the user.
     #[must_use]
     pub fn advice(&self) -> &'static str {
         match &self.kind {
@@ -197,7 +198,8 @@ impl RpcError {
     }
 }
 
-/// Whether a node's message says that it has thrown the state away; each client has its own words.
+/// Returns whether a node's message says that the state was pruned; the wording depends on the
+/// client.
 fn is_pruned(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     ["missing trie node", "historical state", "pruned", "state not available", "not available"]

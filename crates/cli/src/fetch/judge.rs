@@ -1,4 +1,4 @@
-//! Whether a recording gives what the node says.
+//! Checks a recording against the node.
 
 use super::{Client, FetchError, Transport, block::Found, receipts::NodeReceipt};
 use crate::checks::{self, Results};
@@ -11,7 +11,7 @@ use braid_testkit::{
 use revm::database::{BundleAccount, BundleState};
 use serde::Deserialize;
 
-/// What is checked of every recording, as its file says.
+/// Checks made on every recording, as listed in its file.
 pub(super) const VERIFIED: [&str; 7] = [
     "headerHash",
     "transactionsRoot",
@@ -22,11 +22,11 @@ pub(super) const VERIFIED: [&str; 7] = [
     "codes",
 ];
 
-/// Slots that are asked for with one proof; geth answers at most 1,024.
+/// Number of slots requested in one proof; geth allows at most 1,024.
 const SLOTS_PER_PROOF: usize = 512;
 
-/// Executes the file as its readers will, from its own bytes, and compares the result with the
-/// header and with the node's receipts.
+/// Executes the file from its own bytes, as its readers will, and compares the result with the
+/// header and the node's receipts.
 pub(super) fn execution(
     file: &BlockFile,
     receipts: &[NodeReceipt],
@@ -42,7 +42,8 @@ pub(super) fn execution(
     if wrong.is_empty() { Ok(output) } else { Err(FetchError::Mismatch(wrong)) }
 }
 
-/// The first receipt whose logs are not the node's; status and gas are among the other checks.
+/// Returns the first receipt whose logs differ from the node's; status and gas are compared
+/// elsewhere.
 fn logs(expected: &[NodeReceipt], found: &[EthereumReceipt]) -> Option<String> {
     if expected.len() != found.len() {
         return Some(format!("expected {} receipts, found {}", expected.len(), found.len()));
@@ -54,11 +55,11 @@ fn logs(expected: &[NodeReceipt], found: &[EthereumReceipt]) -> Option<String> {
     Some(format!("transaction {differs}: its logs are not those of the node's receipt"))
 }
 
-/// Whether the state after the block is the node's.
+/// Result of comparing the state after the block.
 pub(super) enum StateCheck {
-    /// It is.
+    /// The state equals the node's.
     Same,
-    /// The node does not tell.
+    /// The node does not serve proofs.
     NotServed(String),
 }
 
@@ -76,7 +77,7 @@ struct Slot {
     value: U256,
 }
 
-/// Compares every account and slot that changed with the node's state after the block.
+/// Compares every changed account and slot with the node's state after the block.
 pub(super) fn state_after<T: Transport>(
     client: &Client<T>,
     found: &Found,
@@ -132,7 +133,7 @@ fn compare<T: Transport>(
 
 fn account_differences(account: &BundleAccount, node: &Proof) -> Vec<String> {
     let info = account.info.clone().unwrap_or_default();
-    // An account that does not exist has hash zero for some nodes, that of no code for others.
+    // For an absent account, some nodes return the zero hash and others the hash of empty code.
     let node_hash = if node.code_hash.is_zero() { KECCAK256_EMPTY } else { node.code_hash };
     let mut wrong = Vec::new();
     if info.balance != node.balance {

@@ -1,12 +1,13 @@
-//! Recording a block of a real node: the block, and the state that executing it reads.
+//! Records a block of a real node, with the state that executing it reads.
 //!
-//! The sequential oracle executes the block over `NodeState`, which answers
-//! each read from what the node's prestate tracer told beforehand, or else asks the node for the
-//! state of the parent block. So system contracts, withdrawal recipients and block hashes are
-//! recorded like everything else, by being read, and a node without a tracer only takes longer.
+//! The sequential oracle executes the block over `NodeState`, which answers each read from the
+//! output of the node's prestate tracer, or else requests the value from the node, in the state of
+//! the parent block. System contracts, withdrawal recipients and block hashes are thus recorded
+//! like everything else, by being read, and recording from a node without a tracer only takes
+//! longer.
 //!
-//! What was recorded is executed once more, from the file alone, and compared with the header,
-//! with the node's receipts and with the node's state after the block.
+//! The recording is executed once more, from the file alone, and compared with the header, the
+//! node's receipts and the node's state after the block.
 
 mod access_list;
 mod block;
@@ -34,29 +35,29 @@ use revm::{DatabaseRef, primitives::hardfork::SpecId};
 use state::NodeState;
 use std::collections::BTreeMap;
 
-/// What is to be recorded, and how.
+/// Parameters of a recording.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// Number of the block; `None` for the newest one.
+    /// Number of the block; `None` for the latest.
     pub number: Option<u64>,
-    /// The fork whose rules the block obeys; `None` to tell it from chain and header.
+    /// Fork whose rules the block follows; `None` to derive it from chain and header.
     pub fork: Option<SpecId>,
-    /// Whether the node's prestate tracer is asked.
+    /// Whether to use the node's prestate tracer.
     pub tracer: Tracer,
-    /// Whether the state after the block is compared with the node's, at the cost of a call for
-    /// each account that changed.
+    /// Whether to compare the state after the block with the node's, at the cost of one call per
+    /// changed account.
     pub check_state: bool,
-    /// Whether the node is asked for the block's access list (EIP-7928), too.
+    /// Whether to request the block's access list (EIP-7928) as well.
     pub access_list: bool,
 }
 
-/// Whether the node's prestate tracer is asked, which saves a call for each account and slot.
+/// Whether to use the node's prestate tracer, which saves a call for each account and slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tracer {
-    /// If the node has it.
+    /// If the node supports it.
     #[default]
     Auto,
-    /// A node without it is an error.
+    /// Fail if the node does not support it.
     Always,
     /// Never.
     Never,
@@ -67,18 +68,19 @@ pub enum Tracer {
 pub struct Recording {
     /// The block with its state.
     pub file: BlockFile,
-    /// Its access list, if one was wanted.
+    /// Its access list, if requested.
     pub access_list: Option<AccessList>,
-    /// What could not be checked or took a way around, in words for the user.
+    /// Checks that could not be made and workarounds that were used, in words for the user.
     pub notes: Vec<String>,
-    /// Calls that the node answered.
+    /// Number of calls that the node answered.
     pub calls: u64,
 }
 
-/// Records the block that `wanted` names.
+/// Records the block that `wanted` describes.
 ///
 /// # Errors
-/// See [`FetchError`]: nothing is returned unless it executes to what the node says.
+/// Returns a [`FetchError`] if a call fails or if the execution of the recording does not match the
+/// node's data.
 pub fn fetch<T: Transport>(client: &Client<T>, wanted: &Wanted) -> Result<Recording, FetchError> {
     let found = block::find(client, wanted.number)?;
     let receipts = receipts::of_block(client, &found)?;
@@ -104,9 +106,9 @@ pub fn fetch<T: Transport>(client: &Client<T>, wanted: &Wanted) -> Result<Record
     Ok(Recording { file, access_list, notes, calls: client.answered() })
 }
 
-/// Records the block under the first of `forks` under which it gives what its header says.
+/// Records the block under the first of `forks` for which the execution matches the header.
 ///
-/// Where the header alone does not tell the fork, the error is that of the newest one.
+/// If several forks are possible and none matches, the error is that of the newest one.
 fn record<T: Transport>(
     client: &Client<T>,
     found: &Found,
@@ -128,7 +130,7 @@ fn record<T: Transport>(
     Err(first.unwrap_or(FetchError::UnknownFork { chain_id: found.chain_id }))
 }
 
-/// The block with what the node says of its execution, and without state.
+/// Returns the block with the node's results of its execution, and without state.
 fn empty_file<T: Transport>(
     client: &Client<T>,
     found: &Found,
@@ -162,17 +164,18 @@ fn empty_file<T: Transport>(
     }
 }
 
-/// Whether a contract is missing on the node's chain without which a block would be invalid. Test
-/// nodes have none and call none.
+/// Returns whether the node's chain lacks a contract without which a block would be invalid. Test
+/// nodes lack such contracts and do not call them.
 fn lacks_request_contracts<T: Transport>(state: &NodeState<'_, T>, spec: SpecId) -> bool {
     let contracts = sequential::request_contracts(spec);
-    // A read that fails is seen again where the block is executed.
+    // A failed read fails again when the block is executed.
     contracts.into_iter().any(|contract| {
         state.basic_ref(contract).is_ok_and(|it| it.is_none_or(|it| it.is_empty_code_hash()))
     })
 }
 
-/// Executes the block of `file` over the node's state and puts all that was read into the file.
+/// Executes the block of `file` over the node's state and adds everything that was read to the
+/// file.
 fn read_state<T: Transport>(
     client: &Client<T>,
     found: &Found,

@@ -1,9 +1,9 @@
-//! The part of the state before a block that the node's prestate tracer shows.
+//! The part of the state before a block that the node's prestate tracer returns.
 //!
-//! The tracer shows, for each transaction, the accounts and slots that it touches, as they were
-//! before that transaction. Whatever a transaction is the first to touch had that value before the
-//! block: no transaction changed it in between. Unless a call before the transactions did, so what those
-//! call is never taken from here.
+//! The tracer returns, for each transaction, the accounts and slots that it touches, with their
+//! values before that transaction. For the first transaction that touches a location, that is the
+//! value before the block, because no earlier transaction has changed it. The calls before the
+//! transactions may have, so the accounts they call are never taken from the tracer.
 
 use super::{Client, FetchError, Tracer, Transport, block::Found};
 use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS};
@@ -12,13 +12,13 @@ use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, btree_map::Entry};
 
-/// Accounts by address, as they were before the block.
+/// Accounts by address, with their values before the block.
 #[derive(Debug, Default)]
 pub(super) struct Prestate {
     pub(super) accounts: BTreeMap<Address, Traced>,
 }
 
-/// An account as the tracer shows it. What is zero or empty may be left out.
+/// An account in the tracer's output. Zero or empty fields may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct Traced {
     #[serde(default)]
@@ -31,7 +31,7 @@ pub(super) struct Traced {
     pub(super) storage: BTreeMap<B256, B256>,
 }
 
-/// geth writes nonces as numbers, others as hex quantities.
+/// Parses a nonce: geth writes numbers, others hex quantities.
 fn nonce<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -45,13 +45,13 @@ fn nonce<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     })
 }
 
-/// What the tracer says of one transaction.
+/// The tracer's output for one transaction.
 #[derive(Debug, Deserialize)]
 struct Trace {
     result: BTreeMap<Address, Traced>,
 }
 
-/// Asks the tracer. Nothing is known afterwards if it is not there and need not be.
+/// Runs the tracer. Returns nothing if the node does not support it and it is optional.
 pub(super) fn of_block<T: Transport>(
     client: &Client<T>,
     found: &Found,
@@ -80,14 +80,15 @@ pub(super) fn of_block<T: Transport>(
     Ok(prestate)
 }
 
-/// Accounts that something may change before the first transaction.
+/// Returns the accounts that may change before the first transaction.
 fn changed_before_transactions() -> impl Iterator<Item = Address> {
     let system = [HISTORY_STORAGE_ADDRESS, BEACON_ROOTS_ADDRESS, DAO_HARDFORK_BENEFICIARY];
     system.into_iter().chain(DAO_HARDFORK_ACCOUNTS)
 }
 
 impl Prestate {
-    /// Adds what the next transaction touches; what an earlier one touched stays as it was.
+    /// Adds the accesses of the next transaction; locations that an earlier one touched keep their
+    /// values.
     fn add(&mut self, touched: BTreeMap<Address, Traced>) {
         for (address, later) in touched {
             match self.accounts.entry(address) {

@@ -4,7 +4,7 @@ use super::{Client, FetchError, Transport, block::Found};
 use alloy_primitives::{Log, U64};
 use serde::Deserialize;
 
-/// What a node's receipt says of the execution.
+/// The fields of a node's receipt that an execution determines.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct NodeReceipt {
@@ -16,18 +16,18 @@ pub(super) struct NodeReceipt {
 }
 
 impl NodeReceipt {
-    /// Whether the transaction succeeded, if the receipt says so.
+    /// Returns whether the transaction succeeded, if the receipt has a status.
     pub(super) fn success(&self) -> Option<bool> {
         self.status.map(|status| !status.is_zero())
     }
 
-    /// Gas that the transaction used.
+    /// Returns the gas used by the transaction.
     pub(super) fn gas_used(&self) -> u64 {
         self.gas_used.to()
     }
 }
 
-/// Asks for all receipts of the block: at once, or one by one if the node cannot do that.
+/// Requests all receipts of the block: at once or, if the node does not support that, one by one.
 pub(super) fn of_block<T: Transport>(
     client: &Client<T>,
     found: &Found,

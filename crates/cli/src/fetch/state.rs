@@ -1,4 +1,4 @@
-//! The state before the block as a database that asks the node and remembers what was read.
+//! The state before the block, as a database that queries the node and records what was read.
 
 use super::{
     Client, RpcError, RpcErrorKind, Transport,
@@ -16,17 +16,17 @@ use std::{cell::RefCell, collections::BTreeMap};
 /// Everything that an execution has read.
 #[derive(Debug, Default)]
 struct Read {
-    /// `None` for an account that does not exist.
+    /// Accounts; `None` for one that does not exist.
     accounts: BTreeMap<Address, Option<PreAccount>>,
     slots: BTreeMap<(Address, U256), U256>,
     codes: BTreeMap<B256, Bytes>,
     block_hashes: BTreeMap<u64, B256>,
 }
 
-/// The state of the parent block: of the tracer, or else asked for.
+/// The state of the parent block: from the tracer's output, otherwise from the node.
 ///
-/// A node does not tell an account that is empty from one that does not exist. Since EIP-161 there
-/// are no empty ones; before, the second is assumed.
+/// A node does not distinguish an empty account from an absent one. Since EIP-161 there are no
+/// empty accounts; before, an account without content is assumed to be absent.
 pub(super) struct NodeState<'a, T> {
     client: &'a Client<T>,
     found: &'a Found,
@@ -39,13 +39,13 @@ impl<'a, T: Transport> NodeState<'a, T> {
         Self { client, found, prestate, read: RefCell::default() }
     }
 
-    /// Puts all that was read into `file`.
+    /// Moves everything that was read into `file`.
     pub(super) fn move_into(self, file: &mut BlockFile) {
         let Read { accounts, slots, codes, block_hashes } = self.read.into_inner();
         let exist = accounts.into_iter().filter_map(|(address, read)| Some((address, read?)));
         file.pre_state = exist.collect();
         for ((address, slot), value) in slots {
-            // A slot that is not listed is zero; one of an account that does not exist is, too.
+            // Slots that are not listed are zero, as are those of an absent account.
             if let Some(account) = file.pre_state.get_mut(&address)
                 && !value.is_zero()
             {
@@ -67,7 +67,7 @@ impl<'a, T: Transport> NodeState<'a, T> {
         })
     }
 
-    /// The account; its code is added to the codes that were read.
+    /// Reads the account and adds its code to the recorded codes.
     fn account(&self, address: Address) -> Result<Option<PreAccount>, RpcError> {
         if let Some(known) = self.read.borrow().accounts.get(&address) {
             return Ok(known.clone());

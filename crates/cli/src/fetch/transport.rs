@@ -1,44 +1,44 @@
-//! Carrying bytes to the node and back.
+//! Carries bytes to the node and back.
 
 use std::{io, time::Duration};
 use thiserror::Error;
 use ureq::Agent;
 
-/// The most bytes that one answer may have; a trace of a full block takes some tens of MiB.
+/// Maximum size of a response; a trace of a full block has some tens of MiB.
 pub const MAX_ANSWER_BYTES: u64 = 1 << 30;
 
-/// Carries a JSON-RPC request to a node and its answer back.
+/// Carries a JSON-RPC request to a node and returns the response.
 pub trait Transport {
-    /// Sends the bytes of one request and returns those of its answer.
+    /// Sends one request and returns the bytes of the response.
     ///
     /// # Errors
-    /// [`TransportError`], if no answer came.
+    /// Returns a [`TransportError`] if there is no response.
     fn exchange(&self, request: &[u8]) -> Result<Vec<u8>, TransportError>;
 
-    /// Where the node is, without anything that should not be shown.
+    /// Returns the node's host, without secrets.
     fn origin(&self) -> &str;
 }
 
-/// Why no answer came.
+/// Why there was no response.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// It took too long.
+    /// The exchange timed out.
     #[error("no answer in time")]
     TimedOut,
     /// The node could not be reached, or the connection broke.
     #[error("{0}")]
     Unreachable(String),
-    /// The server answered with this HTTP status instead.
+    /// The server responded with this HTTP status.
     #[error("HTTP status {0}")]
     Status(u16),
-    /// Asking again would not help: a bad URL, a certificate that does not fit.
+    /// Retrying would not help: for example, a bad URL or an invalid certificate.
     #[error("{0}")]
     Unusable(String),
 }
 
 impl TransportError {
-    /// Whether the same request may be answered later.
+    /// Returns whether a retry may succeed.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
@@ -58,11 +58,11 @@ pub struct Http {
 }
 
 impl Http {
-    /// A transport to the node at `url`; no exchange takes longer than `timeout`.
+    /// Creates a transport to the node at `url` with a `timeout` for each exchange.
     ///
     /// # Errors
-    /// [`TransportError::Unusable`] for what is no URL of HTTP or HTTPS, and for HTTPS in a build without the feature
-    /// `https`.
+    /// Returns [`TransportError::Unusable`] for a URL that is not HTTP or HTTPS, and for HTTPS in a
+    /// build without the feature `https`.
     pub fn new(url: &str, timeout: Duration) -> Result<Self, TransportError> {
         let origin = origin(url).ok_or_else(|| {
             let why = "expected a URL like http://127.0.0.1:8545 or https://host/path";
@@ -98,7 +98,7 @@ impl Transport for Http {
     }
 }
 
-/// Scheme and host of `url`: paths, queries and user names carry the keys of paid nodes.
+/// Returns scheme and host of `url`: paths, queries and user names may contain API keys.
 fn origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     if !["http", "https"].contains(&scheme) {
@@ -121,7 +121,7 @@ fn sorted(error: ureq::Error) -> TransportError {
         }
         ureq::Error::HostNotFound => TransportError::Unusable("no such host".to_owned()),
         ureq::Error::BadUri(_) => TransportError::Unusable("the URL cannot be used".to_owned()),
-        // Protocol and TLS: none of their messages repeats the URL.
+        // Protocol and TLS errors; none of their messages contains the URL.
         other => TransportError::Unusable(other.to_string()),
     }
 }

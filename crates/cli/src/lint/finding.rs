@@ -1,4 +1,4 @@
-//! Two functions and the variable at which they conflict.
+//! A finding: two functions and the variable at which they conflict.
 
 use crate::explain::{Kind, names::Line};
 use alloy_primitives::{Address, hex};
@@ -8,28 +8,28 @@ use std::fmt;
 /// Two functions of a contract that conflict at a variable.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// The contract whose variable it is.
+    /// The contract that has the variable.
     #[serde(serialize_with = "display")]
     pub contract: Address,
-    /// Its name; null if no file tells.
+    /// Name of the contract; null if unknown.
     pub name: Option<String>,
-    /// The variable, for any key: `heroes[*].wins`, or a slot if no layout tells.
+    /// The variable, for any key: `heroes[*].wins`, or a slot without a layout.
     pub variable: String,
-    /// Kind of the place.
+    /// Kind of the location.
     pub kind: Kind,
     /// The two functions, in order; the same one twice if it conflicts with itself.
     pub functions: [Function; 2],
-    /// Pairs of transactions that conflict.
+    /// Number of pairs of transactions that conflict.
     pub pairs: u64,
-    /// Places (of different keys) at which they do.
+    /// Number of locations (different keys) at which they conflict.
     pub places: usize,
-    /// Blocks in which they do.
+    /// Number of blocks in which they conflict.
     pub blocks: usize,
     /// One of these pairs.
     pub example: Example,
-    /// Lines that store the variable, and then lines that load it.
+    /// Lines that store the variable, then lines that load it.
     pub lines: Vec<Place>,
-    /// What could be done.
+    /// How the conflict might be removed.
     pub advice: &'static str,
 }
 
@@ -38,12 +38,12 @@ pub struct Finding {
 pub struct Function {
     /// First four bytes of the input; null for a plain payment.
     pub selector: Option<String>,
-    /// Its signature, as an ABI or a standard has it.
+    /// Signature, from an ABI or a standard.
     pub signature: Option<String>,
 }
 
 impl Function {
-    /// The function with a selector, which may have a name.
+    /// Creates a function with a selector and, if known, a signature.
     #[must_use]
     pub fn new(selector: Option<[u8; 4]>, signature: Option<&str>) -> Self {
         Self {
@@ -66,29 +66,29 @@ impl fmt::Display for Function {
 /// Two transactions that conflict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Example {
-    /// Name of the file.
+    /// Name of the block file.
     pub file: String,
-    /// Its path.
+    /// Path of the block file.
     #[serde(skip)]
     pub path: String,
-    /// The transactions, in order.
+    /// Indices of the transactions, in order.
     pub transactions: [usize; 2],
-    /// Where, as the command line takes it.
+    /// The location, in the command line's notation.
     pub location: String,
-    /// What is there, in words.
+    /// Description of the location.
     pub words: String,
 }
 
 /// A line of source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {
-    /// The file.
+    /// Path of the file.
     pub file: String,
-    /// The line, from 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// The column, from 1, in UTF-16 code units.
+    /// Column, from 1, in UTF-16 code units.
     pub column: usize,
-    /// Whether it stores.
+    /// Whether the line stores.
     pub stores: bool,
 }
 
@@ -107,12 +107,12 @@ impl fmt::Display for Place {
     }
 }
 
-/// As words and places have it: with a checksum.
+/// Serializes an address with its checksum, as in texts.
 fn display<S: serde::Serializer>(address: &Address, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(address)
 }
 
-/// What could be done about conflicts at such a place.
+/// Returns how conflicts at a location of this kind might be removed.
 #[must_use]
 pub(super) const fn advice(kind: Kind) -> &'static str {
     match kind {

@@ -1,4 +1,4 @@
-//! From recordings of blocks to findings.
+//! Derives findings from recordings of blocks.
 
 use super::finding::{Example, Finding, Function, Place, advice};
 use crate::explain::{Kind, Location, Meaning, Recorded, Recording, SlotPath, SlotStep, decode};
@@ -8,22 +8,22 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-/// A block that was recorded.
+/// A recorded block.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
-    /// Name of its file.
+    /// Name of the block file.
     pub file: &'a str,
-    /// Path of its file.
+    /// Path of the block file.
     pub path: &'a str,
-    /// What its transactions did.
+    /// Accesses of its transactions.
     pub recording: &'a Recording,
     /// Accounts that have code before the block.
     pub contracts: &'a BTreeSet<Address>,
-    /// Where its fees go, which are no conflict.
+    /// Recipient of the fees, which are no conflict.
     pub beneficiary: Address,
 }
 
-/// What is the same in all blocks: contract, variable, and two functions.
+/// Identity of a finding in all blocks: contract, variable, and two functions.
 type Key = (Address, String, [Option<[u8; 4]>; 2]);
 
 #[derive(Debug)]
@@ -39,10 +39,10 @@ struct Sum {
     lines: BTreeSet<Place>,
 }
 
-/// What was found in the blocks so far.
+/// Findings of the blocks so far.
 #[derive(Debug, Default)]
 pub struct Lint {
-    /// Variables of these contracts alone are looked at; of all if there are none.
+    /// Contracts whose variables are checked; all if empty.
     only: BTreeSet<Address>,
     /// Contracts of `only` that a transaction has touched.
     touched: BTreeSet<Address>,
@@ -51,49 +51,49 @@ pub struct Lint {
     transactions: usize,
 }
 
-/// A transaction that looks at a place.
+/// A transaction that accesses a location.
 struct Visitor {
     transaction: usize,
     sender: Address,
-    /// Functions through which it comes there, and whether each one writes.
+    /// Functions that access the location, and whether each one writes.
     functions: BTreeMap<Option<[u8; 4]>, bool>,
     writes: bool,
 }
 
-/// Transactions of one sender that come to a place through one function.
+/// Transactions of one sender that access a location through one function.
 #[derive(Default)]
 struct Group {
     visits: u64,
     writes: u64,
-    /// The first one, and the first one that writes.
+    /// The first transaction, and the first one that writes.
     first: Option<usize>,
     writer: Option<usize>,
 }
 
-/// By two functions: pairs of transactions, and one of them.
+/// Number of pairs of transactions, with an example, by two functions.
 type Pairs = BTreeMap<[Option<[u8; 4]>; 2], (u64, [usize; 2])>;
 
 type Groups = BTreeMap<(Option<[u8; 4]>, Address), Group>;
 
 impl Lint {
-    /// Looks at variables of the contracts `only`, or of all if there are none.
+    /// Creates an empty collection that checks the contracts `only`, or all if there are none.
     #[must_use]
     pub fn new(only: impl IntoIterator<Item = Address>) -> Self {
         Self { only: only.into_iter().collect(), ..Self::default() }
     }
 
-    /// Blocks, and their transactions.
+    /// Returns the numbers of blocks and transactions that were checked.
     #[must_use]
     pub const fn looked_at(&self) -> (usize, usize) {
         (self.blocks, self.transactions)
     }
 
-    /// Contracts of those to look at that no transaction has touched.
+    /// Returns the requested contracts that no transaction has touched.
     pub fn untouched(&self) -> impl Iterator<Item = &Address> {
         self.only.difference(&self.touched)
     }
 
-    /// Looks at a block.
+    /// Checks a block.
     pub fn add(&mut self, subject: &Subject<'_>) {
         self.blocks += 1;
         self.transactions += subject.recording.transactions.len();
@@ -165,14 +165,14 @@ impl Lint {
             });
             sum.pairs += count;
             sum.places.insert(*location);
-            // A block counts once, however many places of it there are.
+            // A block counts once per finding, whatever its number of locations.
             sum.blocks += usize::from(sum.last_block != self.blocks);
             sum.last_block = self.blocks;
             sum.lines.extend(lines(subject.recording, location, &functions));
         }
     }
 
-    /// What was found, the most pairs first.
+    /// Returns the findings, those with the most pairs first.
     #[must_use]
     pub fn finish(self) -> Vec<Finding> {
         let finding = |((contract, variable, _), sum): (Key, Sum)| {
@@ -198,7 +198,8 @@ impl Lint {
     }
 }
 
-/// Transactions at each place that is asked for, if there are several and one of them writes.
+/// Returns the transactions at each requested location that several transactions access and one
+/// writes.
 fn visitors(
     recording: &Recording,
     is_asked: impl Fn(&Location) -> bool,
@@ -219,8 +220,9 @@ fn visitors(
     found
 }
 
-/// Functions of its contract through which a transaction came to a place, and whether each one writes there. A
-/// function writes a slot that the transaction `writes` if its own call frames store there.
+/// Returns the functions of the contract through which a transaction accessed a location, and
+/// whether each one writes there. A function writes a slot that the transaction `writes` if its own
+/// call frames store there.
 fn functions(
     transaction: &Recorded,
     location: &Location,
@@ -240,7 +242,7 @@ fn functions(
     if found.is_empty() { BTreeMap::from([(None, writes)]) } else { found }
 }
 
-/// Pairs of transactions of different senders, by their functions, with one of them.
+/// Counts pairs of transactions of different senders by their functions, with an example of each.
 fn pairs(groups: &Groups) -> Pairs {
     let mut found = Pairs::new();
     let all: Vec<_> = groups.iter().collect();
@@ -265,7 +267,7 @@ fn pairs(groups: &Groups) -> Pairs {
     found
 }
 
-/// The variable at `location` for any key, and what is there.
+/// Returns the variable at `location` for any key, and the meaning of the location.
 fn variable(recording: &Recording, location: &Location) -> (String, Meaning) {
     let meaning = decode(recording, location);
     let Location::Slot(contract, slot) = location else {
@@ -278,7 +280,7 @@ fn variable(recording: &Recording, location: &Location) -> (String, Meaning) {
     };
     let path = recording.preimages.path(*slot);
     let fields = recording.names.fields(contract, &path);
-    // Of variables that share a slot those whose bytes change.
+    // Of variables that share a slot, only those whose bytes change count.
     let written = recording.transactions.iter().filter_map(|it| {
         let at = it.accesses.binary_search_by_key(location, |access| access.location).ok()?;
         it.accesses[at].written
@@ -292,7 +294,7 @@ fn variable(recording: &Recording, location: &Location) -> (String, Meaning) {
     if changed.is_empty() { (pattern(&path), meaning) } else { (changed.join(", "), meaning) }
 }
 
-/// The way to a slot, for any key.
+/// Formats the path to a slot, for any key.
 fn pattern(path: &SlotPath) -> String {
     let mut text = if path.root < U256::from(u64::MAX) {
         format!("slot {}", path.root)
@@ -308,7 +310,7 @@ fn pattern(path: &SlotPath) -> String {
     text
 }
 
-/// Lines of these functions that load and store a slot.
+/// Returns the lines of these functions that load or store a slot.
 fn lines(
     recording: &Recording,
     location: &Location,

@@ -1,8 +1,8 @@
-//! Which functions of contracts conflict, and at which variable.
+//! Finds the functions of contracts that conflict, and the variables at which they do.
 //!
-//! Two transactions of different senders conflict at a place if one of them changes what is there and the other one
-//! reads or changes it, in the order of the block. Pairs of one sender are left out: they run one after the other
-//! whatever the contracts do.
+//! Two transactions of different senders conflict at a location if one of them changes the value
+//! and the other one reads or changes it, in block order. Pairs of one sender are left out, because
+//! they run one after the other whatever the contracts do.
 
 mod finding;
 mod found;

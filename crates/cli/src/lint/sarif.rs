@@ -12,8 +12,9 @@ use std::{
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
-/// The log of a run in `folder` that found `findings`. Each result has a file and a line, without which GitHub refuses
-/// the whole log: a line of source, or the file of a block that shows the conflict.
+/// Returns the log of a run in `folder` with these `findings`. Each result has a file and a line,
+/// without which GitHub rejects the whole log: a line of source, or the file of a block that shows
+/// the conflict.
 #[must_use]
 pub fn sarif(findings: &[Finding], folder: &Path) -> Value {
     let kinds: Vec<Kind> =
@@ -48,7 +49,7 @@ pub fn sarif(findings: &[Finding], folder: &Path) -> Value {
     })
 }
 
-/// Name of the rule for places of this kind.
+/// Returns the name of the rule for locations of this kind.
 fn id(kind: Kind) -> String {
     format!("conflict/{}", kind.to_string().replace(' ', "-"))
 }
@@ -99,7 +100,7 @@ fn result(finding: &Finding, rule: Option<usize>, folder: &Path) -> Value {
         "message": { "text": text },
         "locations": [location],
         "relatedLocations": related,
-        // The same conflict in the next run, whatever block shows it.
+        // Identifies the same conflict in later runs, whichever block shows it.
         "partialFingerprints": { "braidConflict/v1": fingerprint(&format!("{contract} {variable} {one} {other}")) },
         "properties": { "pairs": pairs, "places": finding.places, "example": finding.example },
     })
@@ -112,10 +113,10 @@ fn physical(line: &Place, folder: &Path) -> Value {
     })
 }
 
-/// The file as a URI: relative to `folder` if it lies there, absolute otherwise.
+/// Returns the file as a URI: relative to `folder` if it is inside, otherwise absolute.
 fn artifact(file: &str, folder: &Path) -> Value {
     let path = plain(&folder.join(file));
-    // The folder may have another name, through a link.
+    // The folder may have another path through a symbolic link.
     let real = path.canonicalize().ok().zip(folder.canonicalize().ok());
     let names = [Some((path.clone(), plain(folder))), real];
     for (path, folder) in names.iter().flatten() {
@@ -128,7 +129,7 @@ fn artifact(file: &str, folder: &Path) -> Value {
     json!({ "uri": format!("file://{slash}{path}") })
 }
 
-/// Without `.` and `..`.
+/// Removes `.` and `..` from a path.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {
@@ -143,7 +144,7 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
-/// Percent-encoded, all but what RFC 3986 lets stand in a path.
+/// Percent-encodes all characters except those that RFC 3986 allows in a path.
 fn encoded(path: &Path) -> String {
     let path = path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/");
     let letter = |byte: u8| match byte {

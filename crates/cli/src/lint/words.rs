@@ -3,15 +3,15 @@
 use super::finding::Finding;
 use std::fmt::Write;
 
-/// Lines of source that are named, at most.
+/// Maximum number of lines of source that are listed.
 const LINES: usize = 4;
 
-/// The first `top` findings.
+/// Renders the first `top` findings.
 #[must_use]
 pub fn table(findings: &[Finding], top: usize) -> String {
     let mut text = String::new();
     for (index, finding) in findings.iter().take(top).enumerate() {
-        // A text takes everything.
+        // Writing to a string cannot fail.
         let _ = one(&mut text, index + 1, finding);
     }
     text

@@ -1,4 +1,5 @@
-//! Which contracts make which wait: a matrix of what transactions call to begin with.
+//! Which contracts wait for which: a matrix of the accounts that transactions call at the top
+//! level.
 
 use super::places::Wait;
 use crate::explain::{Graph, Recording};
@@ -9,34 +10,35 @@ use std::{
     collections::{BTreeMap, HashMap},
 };
 
-/// Contracts that have a row and a column, at most.
+/// Maximum number of contracts with a row and a column.
 const MOST: usize = 20;
 
-/// Waits of transactions, by what they call.
+/// Waits between transactions, by the contracts that they call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Callees {
     /// Names of rows and columns: an address, `new contract`, or `others`.
     pub names: Vec<String>,
-    /// Cells in which something waits.
+    /// Cells with at least one wait.
     pub cells: Vec<Cell>,
 }
 
-/// Transactions that call one contract wait for transactions that call another one, or the same.
+/// Transactions that call one contract and wait for transactions that call another one, or the
+/// same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cell {
-    /// Index of the name of what the waiting transactions call.
+    /// Index of the name called by the waiting transactions.
     pub waits: usize,
-    /// Index of the name of what they wait for.
+    /// Index of the name called by the transactions they wait for.
     pub waits_for: usize,
-    /// Pairs of transactions.
+    /// Number of pairs of transactions.
     pub pairs: usize,
-    /// Transactions that wait.
+    /// Number of transactions that wait.
     pub transactions: usize,
-    /// Their cost.
+    /// Cost of the transactions that wait.
     pub cost: u64,
 }
 
-/// What a transaction calls, or what it has no row for.
+/// The account that a transaction calls, or the row of accounts without their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Name {
     Contract(Address),
@@ -58,7 +60,7 @@ impl Name {
     }
 }
 
-/// The matrix of `waits`; contracts with the most pairs come first.
+/// Builds the matrix of `waits`; contracts with the most pairs come first.
 #[must_use]
 pub fn callees(recording: &Recording, graph: &Graph, waits: &[Wait]) -> Callees {
     let mut pairs: BTreeMap<Name, usize> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! All that the page draws of one block.
+//! The data that the page draws for one block.
 
 use super::{
     callees::{Callees, callees},
@@ -13,21 +13,21 @@ use serde::{Serialize, Serializer};
 /// A block on the page. Costs are in gas, or in nanoseconds if conflicts are ordered by time.
 #[derive(Clone, Debug, Serialize)]
 pub struct BlockPage {
-    /// What `braid explain` says.
+    /// The text of `braid explain`.
     pub words: String,
-    /// The transactions, in order.
+    /// The transactions, in block order.
     pub transactions: Vec<TransactionRow>,
-    /// Places at which transactions wait, in order of what they cost.
+    /// Locations at which transactions wait, ordered by cost.
     pub places: Vec<PlaceRow>,
-    /// Number of places that have no row.
+    /// Number of locations that have no row.
     pub other_places: usize,
-    /// Which transaction waits for which.
+    /// Waits between transactions.
     pub waits: Vec<Wait>,
-    /// The same by what the transactions call.
+    /// The waits, by the contracts that the transactions call.
     pub callees: Callees,
-    /// Speed-up against workers.
+    /// Speed-ups by number of workers.
     pub speedups: Vec<Speedup>,
-    /// What simulated workers do; null if the block cannot be simulated.
+    /// Activity of the simulated workers; null if the block cannot be simulated.
     pub timeline: Option<Timeline>,
 }
 
@@ -37,36 +37,37 @@ pub struct TransactionRow {
     /// Account that pays for it.
     #[serde(serialize_with = "display")]
     pub sender: Address,
-    /// What it calls; null if it creates a contract.
+    /// Account that it calls; null if it creates a contract.
     #[serde(serialize_with = "display_some")]
     pub to: Option<Address>,
     /// First four bytes of its input.
     pub selector: Option<String>,
-    /// The function that they name, if an ABI or a standard has it.
+    /// Signature of the called function, if it is in an ABI or a standard.
     pub function: Option<String>,
-    /// Gas that it used.
+    /// Gas used.
     pub gas: u64,
-    /// Time that it took; null if nothing was timed.
+    /// Time of its execution; null if nothing was timed.
     pub time_ns: Option<u64>,
-    /// Cost up to its end if transactions that conflict run one after the other on any number of workers.
+    /// Cost up to its end if conflicting transactions run one after the other, on an unlimited
+    /// number of workers.
     pub ends: u64,
-    /// What it costs.
+    /// Its own cost.
     pub cost: u64,
 }
 
-/// How many times faster than in sequence.
+/// Speed-up on a number of workers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Speedup {
-    /// Workers.
+    /// Number of workers.
     pub workers: usize,
-    /// On threads of this machine; null if it was not measured.
+    /// Measured on threads of this machine; null if not measured.
     pub measured: Option<f64>,
-    /// In virtual time; null if it was not simulated.
+    /// In virtual time; null if not simulated.
     pub simulated: Option<f64>,
 }
 
 impl BlockPage {
-    /// Everything about the block of `recording`: `measured` are workers and speed-ups.
+    /// Collects the data of the block of `recording`. `measured` has pairs of workers and speed-up.
     #[must_use]
     pub fn new(
         recording: &Recording,
@@ -93,7 +94,7 @@ impl BlockPage {
     }
 }
 
-/// As words and places have it: with a checksum.
+/// Serializes an address with its checksum, as in texts.
 fn display<S: Serializer>(address: &Address, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(address)
 }

@@ -1,4 +1,4 @@
-//! The page: one file with everything in it, which asks no server for anything.
+//! The page: one self-contained file that makes no requests.
 
 use serde::Serialize;
 use std::fmt::Write;
@@ -14,7 +14,7 @@ const LICENCE: &str = include_str!("../../assets/report/uplot/LICENSE");
 
 /// A page without its data.
 struct Template {
-    /// The elements.
+    /// The HTML elements.
     elements: &'static str,
     /// The scripts, in order.
     scripts: &'static [&'static str],
@@ -48,10 +48,10 @@ const SURVEY: Template = Template {
     ],
 };
 
-/// The page with `blocks`, each with the name that people read.
+/// Renders the page with `blocks`, each with a name for people.
 ///
 /// # Errors
-/// A block cannot be written as JSON.
+/// Returns an error if a block cannot be written as JSON.
 pub fn page<T: Serialize>(blocks: &[(String, T)]) -> serde_json::Result<String> {
     let mut data = String::new();
     for (name, block) in blocks {
@@ -64,15 +64,15 @@ pub fn page<T: Serialize>(blocks: &[(String, T)]) -> serde_json::Result<String> 
     Ok(REPORT.filled(title, data))
 }
 
-/// The page of a survey with this title.
+/// Renders the page of a survey with this title.
 ///
 /// # Errors
-/// The survey cannot be written as JSON.
+/// Returns an error if the survey cannot be written as JSON.
 pub fn survey_page(title: &str, survey: &impl Serialize) -> serde_json::Result<String> {
     Ok(SURVEY.filled(escaped(title), data_script("survey", title, survey)?))
 }
 
-/// Data in the page.
+/// Renders data as a script element.
 fn data_script(class: &str, name: &str, data: &impl Serialize) -> serde_json::Result<String> {
     let json = in_script(&serde_json::to_string(data)?);
     let name = escaped(name);
@@ -93,7 +93,7 @@ impl Template {
             ("{{style}}", STYLES.join("\n")),
             ("{{licence}}", escaped(LICENCE)),
             ("{{script}}", scripts),
-            // Last, as what users name may look like a part.
+            // Last, because names from users may look like a placeholder.
             ("{{title}}", title),
             ("{{data}}", data),
         ];
@@ -101,7 +101,8 @@ impl Template {
     }
 }
 
-/// `template` with its parts; what is put in is not searched for further ones.
+/// Replaces the placeholders of `template` by their `parts`. Inserted text is not searched for
+/// further placeholders.
 fn filled(template: &str, parts: &[(&str, String)]) -> String {
     let mut page = String::new();
     let mut rest = template;
@@ -116,12 +117,12 @@ fn filled(template: &str, parts: &[(&str, String)]) -> String {
     page + rest
 }
 
-/// JSON that no HTML parser takes for the end of a script, or for markup.
+/// Escapes JSON so that no HTML parser finds markup or the end of a script in it.
 fn in_script(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for letter in json.chars() {
         match letter {
-            // In JSON these occur in strings alone, where they may be escaped.
+            // In JSON, these characters occur only in strings, where they may be escaped.
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
                 let _ = write!(text, "\\u{:04x}", u32::from(letter));
             }
@@ -131,7 +132,7 @@ fn in_script(json: &str) -> String {
     text
 }
 
-/// Text in HTML, in an attribute too.
+/// Escapes text for HTML, including attributes.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

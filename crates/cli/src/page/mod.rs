@@ -1,5 +1,5 @@
-//! The page of `braid report`: the data that it draws, the page itself, and the same timeline as a trace for Perfetto.
-//! The page of `braid survey` is made of the same parts.
+//! The page of `braid report`: the data that it draws, the page itself, and its timeline as a trace
+//! for Perfetto. The page of `braid survey` is made of the same parts.
 
 mod callees;
 mod data;

@@ -1,4 +1,4 @@
-//! The places at which transactions wait, one by one, and which transaction waits for which.
+//! The locations at which transactions wait, and the waits between transactions.
 
 use crate::explain::{Graph, Kind, Location, Meaning, Recording, Step, decode};
 use alloy_primitives::Address;
@@ -8,38 +8,38 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
-/// Places that are decoded, at most.
+/// Maximum number of locations that are decoded.
 const MOST: usize = 1_000;
 
-/// A place at which a transaction reads what an earlier one has written.
+/// A location at which a transaction reads an earlier write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlaceRow {
-    /// The place, as the command line takes it.
+    /// The location, in the command line's notation.
     pub location: String,
-    /// The account that it belongs to.
+    /// The account of the location.
     pub account: Address,
-    /// Its kind.
+    /// Kind of the location.
     pub kind: Kind,
-    /// What it is, in words.
+    /// Description of the location.
     pub words: String,
-    /// Transactions that read there what an earlier one has written.
+    /// Number of transactions that read an earlier write there.
     pub waiting: usize,
-    /// Transactions that wrote what another one read there.
+    /// Number of transactions whose writes are read there.
     pub writers: usize,
-    /// Transactions of the conflict chain that wait here.
+    /// Number of transactions of the conflict chain that wait here.
     pub on_chain: usize,
-    /// Their cost.
+    /// Cost of the transactions that wait here on the conflict chain.
     pub serialises: u64,
 }
 
-/// A transaction reads what an earlier one has written.
+/// A transaction reads writes of an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Wait {
-    /// The earlier one.
+    /// The earlier transaction.
     pub writer: usize,
-    /// The one that waits.
+    /// The transaction that waits.
     pub reader: usize,
-    /// Where: indices of rows. Places that have no row are left out.
+    /// Locations, as indices of rows. Those without a row are left out.
     pub places: Vec<usize>,
 }
 
@@ -51,7 +51,7 @@ struct Found {
     serialises: u64,
 }
 
-/// The first thousand places in order of what they cost, the number of the others, and all waits.
+/// Returns the first thousand locations ordered by cost, the number of the others, and all waits.
 #[must_use]
 pub fn places(
     recording: &Recording,

@@ -1,4 +1,4 @@
-//! The block on simulated workers: how long it takes on each number of them, and what each worker does.
+//! The block on simulated workers: its time on each number of workers, and what each worker does.
 
 use super::timeline::Timeline;
 use crate::explain::{Axis, Graph, ratio};
@@ -11,12 +11,12 @@ use core::num::NonZeroU16;
 use revm::DatabaseRef;
 use std::{fmt::Display, sync::Arc};
 
-/// Number of rounds; the shortest one counts, as an executor has learned by then what a block shows.
+/// Number of rounds. The shortest counts, because an executor learns from the first ones.
 const ROUNDS: usize = 6;
-/// Gas that is taken to need a microsecond.
+/// Gas executed per simulated microsecond.
 const GAS_IN_A_MICROSECOND: u64 = 2_000;
 
-/// Virtual time of the steps beside runs, in nanoseconds: roughly what they take on a server.
+/// Virtual time of all steps except runs, in nanoseconds: roughly their time on a server.
 const OTHERS: Costs = Costs {
     begin: 200,
     read: 0,
@@ -29,19 +29,19 @@ const OTHERS: Costs = Costs {
     commit: 100,
 };
 
-/// What a block came to on simulated workers.
+/// Result of a block on simulated workers.
 #[derive(Clone, Debug)]
 pub struct Simulated {
-    /// Virtual time of the whole block on each number of workers, in nanoseconds.
+    /// Virtual time of the whole block by number of workers, in nanoseconds.
     pub times: Vec<(usize, u64)>,
-    /// What the transactions take one after the other.
+    /// Time of the transactions in sequence.
     pub sequential: u64,
-    /// What the workers did, on the number of them that was asked for.
+    /// Activity of the workers, on the requested number of workers.
     pub timeline: Timeline,
 }
 
 impl Simulated {
-    /// How many times faster than in sequence the block is on `workers`, if that was simulated.
+    /// Returns the speed-up on `workers`, if that number was simulated.
     #[must_use]
     pub fn speedup(&self, workers: usize) -> Option<f64> {
         let (_, time) = self.times.iter().find(|(count, _)| *count == workers)?;
@@ -49,7 +49,7 @@ impl Simulated {
     }
 }
 
-/// Virtual time of a run of each transaction, in nanoseconds: as recorded, or by its gas.
+/// Returns the virtual time of a run of each transaction in nanoseconds, as recorded or by its gas.
 fn prices(graph: &Graph, axis: Axis) -> Arc<[u64]> {
     let price = |cost: &u64| match axis {
         Axis::Gas => cost * 1_000 / GAS_IN_A_MICROSECOND,
@@ -58,26 +58,28 @@ fn prices(graph: &Graph, axis: Axis) -> Arc<[u64]> {
     graph.costs().iter().map(price).collect()
 }
 
-/// Virtual time in which a run of each transaction takes as long as it costs, and all other steps a fixed time.
+/// A cost model in which a run takes as long as its transaction costs, and every other step a fixed
+/// time.
 #[derive(Clone, Debug)]
 pub struct Priced {
     runs: Arc<[u64]>,
 }
 
 impl Priced {
-    /// Of a block whose transactions cost what `graph`, by `axis`, says.
+    /// Creates the model of a block whose transactions have the costs of `graph`, in the unit
+    /// `axis`.
     #[must_use]
     pub fn new(graph: &Graph, axis: Axis) -> Self {
         Self { runs: prices(graph, axis) }
     }
 
-    /// What all transactions take one after the other.
+    /// Returns the time of all transactions in sequence.
     #[must_use]
     pub fn sequential(&self) -> u64 {
         self.runs.iter().sum()
     }
 
-    /// An executor on `workers` simulated workers.
+    /// Creates an executor on `workers` simulated workers.
     #[must_use]
     pub fn executor(&self, workers: NonZeroU16) -> SimulatedExecutor {
         let options = Options {
@@ -89,17 +91,19 @@ impl Priced {
         SimulatedExecutor::new(Config::with_workers(workers), options)
     }
 
-    /// What the workers did in `run`: also the stretches in order, which are no steps of theirs.
+    /// Returns the activity of the workers in `run`, including the sequential segments, which are
+    /// no steps of workers.
     #[must_use]
     pub fn timeline<E>(&self, run: &VirtualRun<E>, workers: usize) -> Timeline {
         Timeline::new(&run.record, workers, &self.runs, run.makespan)
     }
 }
 
-/// Executes `block` on each number of `workers`, and keeps what `shown` of them do. `None` if it does not execute.
+/// Executes `block` on each number of `workers`, and keeps the activity on `shown` workers. `None`
+/// if the block does not execute.
 ///
-/// Each run of a transaction takes as long as `graph`, by `axis`, says that it costs, and all other steps a fixed
-/// time: the same block takes the same steps on every machine.
+/// Each run of a transaction takes as long as its cost in `graph`, in the unit `axis`, and every
+/// other step a fixed time: the same block takes the same steps on every machine.
 pub fn simulate<D>(
     (block, database): (&Block, &D),
     (graph, axis): (&Graph, Axis),

@@ -1,4 +1,4 @@
-//! What each worker did: runs of transactions, batches, other work, and waiting.
+//! Activity of each worker: runs of transactions, batches, other work, and waiting.
 
 use braid_evm::{
     runtime::simulated::Record,
@@ -8,20 +8,21 @@ use core::ops::Range;
 use serde::Serialize;
 use std::collections::HashMap;
 
-/// What workers did in one simulated run of a block, in nanoseconds of virtual time.
+/// Activity of the workers in one simulated execution of a block, in nanoseconds of virtual time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Timeline {
     /// Number of workers.
     pub workers: usize,
     /// End of the block.
     pub end: u64,
-    /// Runs of transactions, in order of worker and beginning.
+    /// Runs of transactions, ordered by worker and start.
     pub runs: Vec<Run>,
     /// Batches: transactions that a worker ran one after the other as one job.
     pub batches: Vec<Batch>,
-    /// Everything else, in order of worker and beginning. With the runs it covers the time of each worker.
+    /// All other activity, ordered by worker and start. Runs and spans together cover the time of
+    /// each worker.
     pub spans: Vec<Span>,
-    /// When each transaction was committed; null if the record does not say so.
+    /// When each transaction was committed; null if that was not recorded.
     pub commits: Vec<Option<u64>>,
 }
 
@@ -30,27 +31,27 @@ pub struct Timeline {
 pub struct Run {
     /// The worker.
     pub worker: usize,
-    /// Beginning.
+    /// Start.
     pub begin: u64,
     /// End.
     pub end: u64,
     /// The transaction.
     pub transaction: usize,
-    /// Number of runs of it that ended before this one.
+    /// Number of its runs that ended before this one.
     pub earlier: usize,
-    /// What became of it.
+    /// Outcome of the run.
     pub how: How,
 }
 
-/// What became of a run.
+/// Outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
-    /// Its result counts.
+    /// The result was committed.
     Committed,
-    /// It was discarded: another run of the same transaction counts.
+    /// The run aborted: another run of the transaction was committed.
     Discarded,
-    /// It met a transaction that had to end first.
+    /// The run stopped at a transaction that had to end first.
     Blocked,
 }
 
@@ -59,46 +60,47 @@ pub enum How {
 pub struct Batch {
     /// The worker.
     pub worker: usize,
-    /// Beginning.
+    /// Start.
     pub begin: u64,
     /// End of its last run.
     pub end: u64,
-    /// The first transaction of its range.
+    /// Index of the first transaction of its range.
     pub first: usize,
-    /// One past the last transaction of its range.
+    /// Index after the last transaction of its range.
     pub last: usize,
     /// Number of transactions of the range that it ran.
     pub transactions: usize,
 }
 
-/// A worker does something else than running a transaction.
+/// Activity of a worker other than running a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Span {
     /// The worker.
     pub worker: usize,
-    /// Beginning.
+    /// Start.
     pub begin: u64,
     /// End.
     pub end: u64,
-    /// What it does.
+    /// The activity.
     pub what: What,
 }
 
-/// What a worker does beside running transactions.
+/// Kind of activity other than running transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
-    /// It publishes what a transaction writes, or compares what one read.
+    /// Publishing the writes of a transaction, or comparing its reads.
     Publish,
-    /// It takes, reports, validates or commits jobs.
+    /// Taking, reporting, validating or committing jobs.
     Coordinate,
-    /// It has nothing to do.
+    /// Idle.
     Wait,
 }
 
 impl Timeline {
-    /// The timeline of a block that ended at `end` by its record. A run of each transaction takes as long as `prices`
-    /// says: the record leaves out what worker 0 runs in order while the others have nothing to do.
+    /// Builds the timeline of a block that ended at `end` from its `record`. A run of each
+    /// transaction takes the time in `prices`, because the record leaves out the transactions that
+    /// worker 0 runs sequentially while the others are idle.
     #[must_use]
     pub fn new(record: &Record, workers: usize, prices: &[u64], end: u64) -> Self {
         let transactions = prices.len();
@@ -123,13 +125,13 @@ impl Timeline {
         batches.iter_mut().for_each(|batch| move_all(&mut batch.begin, &mut batch.end));
         spans.iter_mut().for_each(|span| move_all(&mut span.begin, &mut span.end));
         commits.iter_mut().flatten().for_each(|at| *at = moved(*at));
-        // Not before: what comes before and after a stretch in order are neighbours in the record.
+        // Only now: activities before and after a sequential segment are adjacent in the record.
         join(&mut spans);
         let end = moved(end);
         let mut ran = vec![0; transactions];
         runs.iter().for_each(|run| ran[run.transaction] += 1);
         for (begin, range) in &alone {
-            // Stretches that begin at the same moment come one after the other.
+            // Segments that start at the same moment run one after the other.
             let later = alone.iter().filter(|(at, it)| at == begin && it.start >= range.start);
             let mut at = moved(*begin) - later.map(|(_, range)| lasts(range)).sum::<u64>();
             for transaction in range.clone() {
@@ -149,8 +151,8 @@ impl Timeline {
     }
 }
 
-/// Transactions that worker 0 ran while the others had nothing to do, and when by the record: before the task that
-/// commits the next ones, or after all tasks.
+/// Returns the ranges of transactions that worker 0 ran while the others were idle, and their start
+/// according to the record: before the task that commits the next transaction, or after all tasks.
 fn alone(record: &Record, commits: &[Option<u64>]) -> Vec<(u64, Range<usize>)> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     for (transaction, _) in commits.iter().enumerate().filter(|(_, commit)| commit.is_none()) {
@@ -161,14 +163,14 @@ fn alone(record: &Record, commits: &[Option<u64>]) -> Vec<(u64, Range<usize>)> {
     }
     let begin = |range: &Range<usize>| {
         let next = commits.get(range.end).copied().flatten();
-        // A commit takes its time, so that its task ends later.
+        // Committing takes time, so its task ends later.
         let ended = |end: &&u64| next.is_none_or(|committed| **end <= committed);
         record.ends.iter().take_while(ended).last().copied().unwrap_or_default()
     };
     ranges.into_iter().map(|range| (begin(&range), range)).collect()
 }
 
-/// All runs, as if each one counted.
+/// Returns all runs, with the outcome `Committed`.
 fn runs(record: &Record, transactions: usize) -> Vec<Run> {
     let spans = record.spans.iter().filter(|span| span.after == Some(Point::Begin));
     let ends: HashMap<(u16, u64), u64> =
@@ -176,7 +178,7 @@ fn runs(record: &Record, transactions: usize) -> Vec<Run> {
     let runs = record.told.iter().filter_map(|told| {
         let Activity::Run(tx) = told.activity else { return None };
         let (transaction, worker) = (tx.position(), usize::from(told.worker.0));
-        // What makes the result looks at the state after the last transaction as a run does.
+        // The final task reads the state after the last transaction as a run does.
         let is_run = transaction < transactions;
         let end = ends.get(&(told.worker.0, told.at)).copied().unwrap_or(told.at);
         let (begin, how) = (told.at, How::Committed);
@@ -213,7 +215,8 @@ fn commits(record: &Record, transactions: usize) -> Vec<Option<u64>> {
     commits
 }
 
-/// Of several runs of a transaction the last one that ended before the commit counts; none does if it is not in the record.
+/// Sets the outcomes of runs. Of several runs of a transaction, the last one that ended before the
+/// commit was committed; none was if the commit was not recorded.
 fn judge(runs: &mut [Run], commits: &[Option<u64>]) {
     let mut of_each: Vec<Vec<usize>> = vec![Vec::new(); commits.len()];
     for (index, run) in runs.iter().enumerate() {
@@ -234,7 +237,8 @@ fn judge(runs: &mut [Run], commits: &[Option<u64>]) {
     }
 }
 
-/// A batch lasts until its worker runs something else, or begins another one.
+/// Returns the batches. A batch lasts until its worker runs another transaction or starts another
+/// batch.
 fn batches(record: &Record, runs: &[Run]) -> Vec<Batch> {
     let begun = record.told.iter().filter_map(|told| match told.activity {
         Activity::Batch(txs) => Some((usize::from(told.worker.0), told.at, txs)),
@@ -261,7 +265,7 @@ fn batches(record: &Record, runs: &[Run]) -> Vec<Batch> {
     batches
 }
 
-/// What is no run, step by step.
+/// Returns all activity other than runs, step by step.
 fn others(record: &Record) -> Vec<Span> {
     let spans = record.spans.iter().filter_map(|span| {
         let what = match span.after {
@@ -275,7 +279,7 @@ fn others(record: &Record) -> Vec<Span> {
     spans.collect()
 }
 
-/// Puts neighbours of the same kind together.
+/// Joins adjacent spans of the same kind.
 fn join(spans: &mut Vec<Span>) {
     spans.sort_by_key(|span| (span.worker, span.begin));
     spans.dedup_by(|next, last| {
@@ -287,7 +291,7 @@ fn join(spans: &mut Vec<Span>) {
     });
 }
 
-/// The time of each worker that is in none of `busy`.
+/// Returns the time of each worker that is in none of `busy`.
 fn gaps(mut busy: Vec<(usize, u64, u64)>, workers: usize, end: u64) -> Vec<Span> {
     busy.sort_unstable();
     let mut gaps = Vec::new();

@@ -5,7 +5,7 @@
 use super::timeline::{Batch, How, Run, Span, Timeline, What};
 use serde_json::{Value, json};
 
-/// The trace of blocks with these names.
+/// Returns the trace of named blocks.
 #[must_use]
 pub fn trace<'a>(blocks: impl IntoIterator<Item = (&'a str, &'a Timeline)>) -> Value {
     let mut events = Vec::new();
@@ -15,7 +15,7 @@ pub fn trace<'a>(blocks: impl IntoIterator<Item = (&'a str, &'a Timeline)>) -> V
         for worker in 0..timeline.workers {
             events.push(named("thread_name", process, worker, &format!("worker {worker}")));
         }
-        // What lies in another one has to come after it.
+        // A nested event has to come after the enclosing one.
         let batches = timeline.batches.iter().map(|batch| of_batch(process, batch));
         let runs = timeline.runs.iter().map(|run| of_run(process, run));
         let spans = timeline.spans.iter().filter(|span| span.what != What::Wait);

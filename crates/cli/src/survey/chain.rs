@@ -1,16 +1,16 @@
-//! The conflict chain of a block: which transactions of it wait at which accounts.
+//! The conflict chain of a block: its transactions and the accounts at which they wait.
 
 use crate::explain::{Costs, Kind, Location, Recording, decode};
 use alloy_primitives::Address;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
-/// A transaction of a conflict chain that waits for the one before it.
+/// A transaction of a conflict chain that waits for the preceding one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainStep {
-    /// What the transaction costs.
+    /// Cost of the transaction.
     pub cost: u64,
-    /// Where it waits.
+    /// Accounts at which it waits.
     pub visits: Vec<Visit>,
 }
 
@@ -19,19 +19,19 @@ pub struct ChainStep {
 pub struct Visit {
     /// The account.
     pub account: Address,
-    /// What it shows itself to be here.
+    /// Role of the account at this wait.
     pub role: Role,
-    /// Kinds of the places.
+    /// Kinds of the locations.
     pub kinds: Vec<Kind>,
     /// Functions of the account that the transaction calls.
     pub selectors: Vec<[u8; 4]>,
 }
 
-/// What the blocks show an account to be. Later variants say more.
+/// Role of an account in the blocks. Later variants are more specific.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Its balance is waited for; nothing tells whether it has code.
+    /// Its balance is waited for; whether it has code is unknown.
     #[default]
     Account,
     /// It sends transactions.
@@ -40,7 +40,7 @@ pub enum Role {
     Contract,
 }
 
-/// The steps of the critical path of `costs`, with where each one waits.
+/// Returns the steps of the critical path of `costs`, with the accounts at which each one waits.
 #[must_use]
 pub fn steps(recording: &Recording, costs: &Costs) -> Vec<ChainStep> {
     let mut kinds: HashMap<Location, Kind> = HashMap::new();
@@ -68,7 +68,7 @@ pub fn steps(recording: &Recording, costs: &Costs) -> Vec<ChainStep> {
             }
         }
         for visit in visits.values_mut().filter(|it| it.kinds.contains(&Kind::SameSender)) {
-            // A sender's balance is waited for wherever its nonce is: it pays for gas.
+            // A sender pays for gas, so its balance conflicts wherever its nonce does.
             visit.kinds.retain(|kind| *kind != Kind::NativeBalance);
         }
         found.push(ChainStep { cost, visits: visits.into_values().collect() });
@@ -76,7 +76,7 @@ pub fn steps(recording: &Recording, costs: &Costs) -> Vec<ChainStep> {
     found
 }
 
-/// What a place of this kind tells of its account.
+/// Returns the role of an account with a location of this kind.
 const fn role(kind: Kind) -> Role {
     match kind {
         Kind::NativeBalance | Kind::Code => Role::Account,

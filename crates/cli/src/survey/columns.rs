@@ -1,9 +1,9 @@
-//! The rows of a survey as a table: for CSV.
+//! The rows of a survey as CSV.
 
 use super::row::{BlockRow, Row};
 use std::fmt::Write;
 
-/// What stands in a column of a row.
+/// Value of a column in a row.
 enum Cell {
     Flag(bool),
     Text(Option<String>),
@@ -64,7 +64,7 @@ fn count(row: &Row, of: fn(&BlockRow) -> Option<usize>) -> Cell {
     Cell::Whole(row.block().and_then(of).map(|it| u64::try_from(it).unwrap_or(u64::MAX)))
 }
 
-/// The rows as CSV (RFC 4180), with a line of names.
+/// Renders the rows as CSV (RFC 4180), with a header line.
 #[must_use]
 pub fn csv(rows: &[Row]) -> String {
     let mut text = COLUMNS.map(|column| column.name).join(",") + "\r\n";
@@ -73,7 +73,7 @@ pub fn csv(rows: &[Row]) -> String {
             if index > 0 {
                 text.push(',');
             }
-            // A text takes everything.
+            // Writing to a string cannot fail.
             let _ = match (column.of)(row) {
                 Cell::Flag(is) => write!(text, "{is}"),
                 Cell::Text(some) => {
@@ -89,7 +89,7 @@ pub fn csv(rows: &[Row]) -> String {
     text
 }
 
-/// A text as a field.
+/// Quotes a text as a field.
 fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\r', '\n']) {
         format!("\"{}\"", text.replace('"', "\"\""))

@@ -1,4 +1,5 @@
-//! Many blocks together: how their bounds are spread, what limits them, and what their conflict chains wait for.
+//! Many blocks together: the distribution of their bounds, what limits them, and what their
+//! conflict chains wait for.
 
 use super::{
     chain::{ChainStep, Role},
@@ -13,33 +14,33 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-/// Blocks of one fork, or all.
+/// Blocks of one fork, or of all forks.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Group {
     /// The fork; null for all blocks.
     pub fork: Option<String>,
-    /// Blocks.
+    /// Number of blocks.
     pub blocks: usize,
-    /// Transactions.
+    /// Number of transactions.
     pub txs: usize,
     /// Gas of all transactions.
     pub gas: u64,
-    /// Gas of the longest transaction of each block.
+    /// Sum of the gas of the longest transaction of each block.
     pub longest: u64,
-    /// Gas of the late-read chain of each block.
+    /// Sum of the gas of the late-read chain of each block.
     pub late_read: u64,
-    /// Gas of the conflict chain of each block.
+    /// Sum of the gas of the conflict chain of each block.
     pub chain: u64,
-    /// How many times faster the blocks could be, and are.
+    /// Bounds on the speed-up, and the speed-ups reached.
     pub speedups: Speedups,
-    /// Blocks that Braid executes faster, in virtual time, than their conflict chain allows an engine that runs
-    /// conflicting transactions one after the other.
+    /// Number of blocks that Braid executes faster, in virtual time, than their conflict chain
+    /// allows an engine that runs conflicting transactions one after the other.
     pub passed: usize,
-    /// Blocks that were measured while the machine was busy.
+    /// Number of blocks that were measured while the machine was busy.
     pub busy: usize,
     /// What limits the blocks.
     pub limits: Vec<LimitRow>,
-    /// What the conflict chains wait for, the most expensive first.
+    /// Kinds of locations at which the conflict chains wait, the most expensive first.
     pub kinds: Vec<KindRow>,
     /// Accounts at which the conflict chains wait, the most expensive first.
     pub accounts: Vec<ContractRow>,
@@ -47,16 +48,16 @@ pub struct Group {
     pub other_accounts: usize,
 }
 
-/// Speed-ups over the blocks; null where no block has one.
+/// Distributions of speed-ups over the blocks; null where no block has one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Speedups {
-    /// On any number of workers, if nothing waits.
+    /// On an unlimited number of workers, if no transaction waits.
     pub no_conflicts: Option<Spread>,
-    /// On any number of workers, with late reads.
+    /// On an unlimited number of workers, with late reads.
     pub late_read: Option<Spread>,
-    /// On any number of workers, if transactions that conflict run one after the other.
+    /// On an unlimited number of workers, if conflicting transactions run one after the other.
     pub chain: Option<Spread>,
-    /// The same on the number of workers that was asked for.
+    /// Same, on the requested number of workers.
     pub chain_on_workers: Option<Spread>,
     /// Braid in virtual time on these workers.
     #[serde(rename = "virtual")]
@@ -65,23 +66,23 @@ pub struct Speedups {
     pub measured: Option<Spread>,
 }
 
-/// How numbers are spread.
+/// Distribution of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
-    /// The least one.
+    /// Minimum.
     pub lowest: f64,
-    /// A quarter is below it.
+    /// First quartile.
     pub first_quartile: f64,
-    /// Half is below it.
+    /// Median.
     pub median: f64,
-    /// Three quarters are below it.
+    /// Third quartile.
     pub third_quartile: f64,
-    /// The greatest one.
+    /// Maximum.
     pub highest: f64,
 }
 
 impl Spread {
-    /// Of `numbers`; `None` if there are none. Between two numbers it goes in a straight line.
+    /// Computes the distribution of `numbers`, with linear interpolation; `None` if there are none.
     #[must_use]
     pub fn of(numbers: Vec<f64>) -> Option<Self> {
         let [lowest, first_quartile, median, third_quartile, highest] =
@@ -95,22 +96,22 @@ impl Spread {
 pub struct LimitRow {
     /// The limit.
     pub limit: Limit,
-    /// Blocks.
+    /// Number of blocks.
     pub blocks: usize,
-    /// Their gas.
+    /// Gas of the blocks.
     pub gas: u64,
 }
 
-/// What conflict chains wait for.
+/// A kind of location at which conflict chains wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct KindRow {
-    /// Kind of the places.
+    /// Kind of the locations.
     pub kind: Kind,
-    /// Gas of the transactions that wait at such a place.
+    /// Gas of the transactions that wait at such a location.
     pub serialises: u64,
-    /// Gas of the transactions that wait at no other kind of place.
+    /// Gas of the transactions that wait at no other kind of location.
     pub alone: u64,
-    /// Number of the transactions that wait at such a place.
+    /// Number of the transactions that wait at such a location.
     pub waits: usize,
     /// Number of their blocks.
     pub blocks: usize,
@@ -122,7 +123,7 @@ pub struct ContractRow {
     /// The account.
     #[serde(serialize_with = "display")]
     pub account: Address,
-    /// What it is.
+    /// Role of the account.
     pub role: Role,
     /// Gas of the transactions that wait at it.
     pub serialises: u64,
@@ -132,15 +133,15 @@ pub struct ContractRow {
     pub waits: usize,
     /// Number of their blocks.
     pub blocks: usize,
-    /// Kinds of its places, the most expensive first.
+    /// Kinds of its locations, the most expensive first.
     pub kinds: Vec<Kind>,
-    /// Functions of it that these transactions call, the most frequent first.
+    /// Its functions that these transactions call, the most frequent first.
     pub functions: Vec<Function>,
     /// Forks of these blocks, the oldest first.
     pub forks: Vec<String>,
 }
 
-/// A function that is called.
+/// A called function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Function {
     /// First four bytes of the input.
@@ -148,11 +149,11 @@ pub struct Function {
     pub selector: [u8; 4],
     /// Its signature, if it belongs to a standard.
     pub signature: Option<&'static str>,
-    /// Transactions that call it.
+    /// Number of transactions that call it.
     pub transactions: usize,
 }
 
-/// As words and places have it: with a checksum.
+/// Serializes an address with its checksum, as in texts.
 fn display<S: Serializer>(address: &Address, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(address)
 }
@@ -162,7 +163,7 @@ fn selector<S: Serializer>(selector: &[u8; 4], to: S) -> Result<S::Ok, S::Error>
     to.collect_str(&hex::encode_prefixed(selector))
 }
 
-/// What is added up for a kind or an account.
+/// Totals for a kind or an account.
 #[derive(Default)]
 struct Sum {
     serialises: u64,

@@ -1,5 +1,5 @@
-//! What limits many blocks: a row for each of them, and over all of them and by fork how the bounds are spread, what the
-//! conflict chains wait for, and which contracts cost most there.
+//! What limits many blocks: a row for each block, and over all blocks and by fork the distribution
+//! of the bounds, what the conflict chains wait for, and the contracts with the highest cost.
 
 mod chain;
 mod columns;
@@ -17,15 +17,15 @@ use serde::Serialize;
 /// All blocks of a survey.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Survey {
-    /// A row for each file, in the order in which they were read.
+    /// A row for each file, in the order of reading.
     pub blocks: Vec<Row>,
     /// Number of blocks without transactions, which are in no group.
     pub empty: usize,
-    /// All blocks together, and then those of each fork, the oldest first.
+    /// All blocks together, then those of each fork, the oldest first.
     pub groups: Vec<Group>,
 }
 
-/// What is gathered while blocks are read.
+/// A survey in progress.
 #[derive(Clone, Debug, Default)]
 pub struct Gathering {
     rows: Vec<Row>,
@@ -40,13 +40,13 @@ impl Gathering {
         self.chains.push(chain);
     }
 
-    /// Adds a file that gave no block.
+    /// Adds a file without a usable block.
     pub fn add_failed(&mut self, row: FailedRow) {
         self.rows.push(Row::Failed(row));
         self.chains.push(Vec::new());
     }
 
-    /// The survey, with the `top` accounts that cost most in each group.
+    /// Returns the survey, with the `top` most expensive accounts in each group.
     #[must_use]
     pub fn finish(self, top: usize) -> Survey {
         let blocks: Vec<(&BlockRow, &[ChainStep])> = self
@@ -55,7 +55,7 @@ impl Gathering {
             .zip(&self.chains)
             .filter_map(|(row, chain)| Some((row.block()?, chain.as_slice())))
             .collect();
-        // A block without transactions has no speed-up: ratios of nothing would move the medians.
+        // A block without transactions has no speed-up, and would distort the medians.
         let (blocks, empty): (Vec<_>, Vec<_>) =
             blocks.into_iter().partition(|(row, _)| row.txs > 0);
         let empty = empty.len();

@@ -1,4 +1,4 @@
-//! A row for each file: a block with its bounds, or why there is none.
+//! A row for each file: a block with its bounds, or an error.
 
 use crate::explain::{Bounds, Costs, OnWorkers, ratio};
 use braid_testkit::fork;
@@ -9,9 +9,9 @@ use std::fmt;
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Row {
-    /// It holds a block that was run.
+    /// The file has a block, which was executed.
     Block(Box<BlockRow>),
-    /// It gave none.
+    /// The file has no usable block.
     Failed(FailedRow),
 }
 
@@ -22,54 +22,56 @@ pub struct BlockRow {
     pub file: String,
     /// Always true.
     pub ok: bool,
-    /// Chain.
+    /// EIP-155 id of the chain.
     pub chain_id: u64,
     /// Number of the block.
     pub block: u64,
-    /// Fork whose rules it obeys, as block files name it.
+    /// Fork whose rules it follows, as block files write it.
     pub fork: String,
-    /// Transactions.
+    /// Number of transactions.
     pub txs: usize,
     /// Gas of all transactions.
     pub gas: u64,
-    /// Gas of the most expensive one.
+    /// Gas of the most expensive transaction.
     pub longest: u64,
-    /// Gas of the chain if a transaction waits only at its first read of what an earlier one writes.
+    /// Gas of the longest chain if a transaction waits only at its first read of an earlier write.
     pub late_read: u64,
     /// Gas of the conflict chain.
     pub chain: u64,
-    /// Transactions of the conflict chain.
+    /// Number of transactions of the conflict chain.
     pub chain_txs: usize,
-    /// Workers of the three columns that follow.
+    /// Number of workers of the next three columns.
     pub workers: usize,
-    /// Gas from start to end on these workers if nothing waits for anything.
+    /// Gas from start to end on these workers if no transaction waits.
     pub no_conflicts_on_workers: u64,
-    /// The same with late reads.
+    /// Same, with late reads.
     pub late_read_on_workers: u64,
-    /// The same if transactions that conflict run one after the other.
+    /// Same, if conflicting transactions run one after the other.
     pub chain_on_workers: u64,
     /// What limits the block on these workers.
     pub limit: Limit,
     /// Speed-up of Braid in virtual time on these workers; null if the block cannot be simulated.
     pub virtual_speedup: Option<f64>,
-    /// Speed-up of Braid on this machine; null if nothing was measured.
+    /// Speed-up of Braid on this machine; null if not measured.
     pub measured_speedup: Option<f64>,
-    /// Workers that this was measured with.
+    /// Number of workers of the measurement.
     pub measured_workers: Option<usize>,
-    /// Share of a core that the sequential runs had meanwhile; null unless the machine was busy.
+    /// Processor time over wall time of the sequential runs meanwhile; null unless the machine was
+    /// busy.
     pub busy_share: Option<f64>,
-    /// What costs most on the conflict chain, in words; null if nothing waits.
+    /// Description of the most expensive location of the conflict chain; null if no transaction
+    /// waits.
     pub first: Option<String>,
 }
 
-/// A file that gave no block, or not the block that it says.
+/// A file without a usable block, or whose block does not match it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FailedRow {
     /// Name of the file.
     pub file: String,
     /// Always false.
     pub ok: bool,
-    /// What is wrong.
+    /// The error.
     pub error: String,
 }
 
@@ -77,19 +79,20 @@ pub struct FailedRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
-    /// The conflict chain is more than a tenth longer than the two others.
+    /// The conflict chain is more than a tenth longer than the two other bounds.
     Conflicts,
-    /// The longest transaction, which is longer than the share of a worker.
+    /// The longest transaction exceeds an even share of the work.
     Longest,
-    /// All work shared out evenly among the workers.
+    /// All work, shared evenly among the workers.
     Workers,
 }
 
 impl Limit {
-    /// All of them.
+    /// All limits.
     pub const ALL: [Self; 3] = [Self::Conflicts, Self::Longest, Self::Workers];
 
-    /// The greatest of three lower bounds on the time of an engine that runs conflicting transactions one after the other.
+    /// Returns the largest of three lower bounds on the time of an engine that runs conflicting
+    /// transactions one after the other.
     #[must_use]
     pub fn of(bounds: &Bounds, workers: usize) -> Self {
         let share = bounds.work / u64::try_from(workers.max(1)).unwrap_or(u64::MAX);
@@ -114,19 +117,19 @@ impl fmt::Display for Limit {
     }
 }
 
-/// What Braid reaches.
+/// Speed-ups that Braid reaches.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reached {
     /// In virtual time.
     pub simulated: Option<f64>,
-    /// On this machine: workers and speed-up.
+    /// On this machine: number of workers, and speed-up.
     pub measured: Option<(usize, f64)>,
-    /// Share of a core that the sequential runs had, if the machine was busy.
+    /// Processor time over wall time of the sequential runs, if the machine was busy.
     pub busy_share: Option<f64>,
 }
 
 impl Row {
-    /// The block, if there is one.
+    /// Returns the block, if there is one.
     #[must_use]
     pub const fn block(&self) -> Option<&BlockRow> {
         match self {
@@ -137,28 +140,29 @@ impl Row {
 }
 
 impl FailedRow {
-    /// A file with what is wrong with it.
+    /// Creates the row of a file with an error.
     #[must_use]
     pub const fn new(file: String, error: String) -> Self {
         Self { file, ok: false, error }
     }
 }
 
-/// Where a block comes from.
+/// Origin of a block.
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// Name of the file.
     pub file: String,
-    /// Chain.
+    /// EIP-155 id of the chain.
     pub chain_id: u64,
     /// Number of the block.
     pub block: u64,
-    /// Fork, as the file names it.
+    /// Fork, as the file writes it.
     pub fork: String,
 }
 
 impl BlockRow {
-    /// The row of a block with `txs` transactions, the bounds `costs`, and what Braid reaches.
+    /// Creates the row of a block with `txs` transactions, the bounds `costs`, and Braid's
+    /// speed-ups.
     #[must_use]
     pub fn new(
         origin: Origin,
@@ -197,17 +201,17 @@ impl BlockRow {
         }
     }
 
-    /// The fork, with its place in time.
+    /// Returns the fork, with its position in history.
     pub(super) fn fork_in_order(&self) -> (u8, &str) {
         (fork::parse(&self.fork).map_or(u8::MAX, |spec| spec as u8), &self.fork)
     }
 
-    /// Whether Braid, in virtual time, is faster than the conflict chain allows.
+    /// Returns whether Braid, in virtual time, is faster than the conflict chain allows.
     pub(super) fn passes_the_chain(&self) -> bool {
         self.virtual_speedup.is_some_and(|reached| reached > self.speedup(self.chain))
     }
 
-    /// How many times faster than one transaction after the other a block is that costs `span` from start to end.
+    /// Returns the speed-up of an execution that costs `span` from start to end.
     #[must_use]
     pub fn speedup(&self, span: u64) -> f64 {
         ratio(self.gas, span)

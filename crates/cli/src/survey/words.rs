@@ -9,20 +9,21 @@ use crate::explain::{Axis, words};
 use Align::{Left, Right};
 use std::array;
 
-/// Kinds and functions of a contract that are named, at most.
+/// Maximum number of kinds and functions of a contract that are listed.
 const NAMED: usize = 2;
 
-/// Columns for these names, so that a line with its indent has at most 100.
+/// Width for these names, so that a line with its indent has at most 100 columns.
 const WIDEST: usize = 94;
 
-/// Where the cells of a column end up.
+/// Alignment of the cells of a column.
 #[derive(Clone, Copy)]
 enum Align {
     Left,
     Right,
 }
 
-/// The rows below each other, each column as wide as its widest cell, with two spaces between columns.
+/// Renders rows as a table, each column as wide as its widest cell, with two spaces between
+/// columns.
 fn aligned<const N: usize>(aligns: [Align; N], rows: &[[String; N]]) -> String {
     let width = |cell: &String| cell.chars().count();
     let widths: [usize; N] =
@@ -41,17 +42,18 @@ fn aligned<const N: usize>(aligns: [Align; N], rows: &[[String; N]]) -> String {
     text
 }
 
-/// Name of the fork of a group, and the number of its blocks.
+/// Returns the fork of a group, and its number of blocks.
 fn fork_and_blocks(group: &Group) -> [String; 2] {
     [group.fork.clone().unwrap_or_else(|| "all".to_owned()), group.blocks.to_string()]
 }
 
-/// The groups in the order of tables: all blocks come last, as a total.
+/// Returns the groups in table order, with all blocks last, as a total.
 fn ordered(groups: &[Group]) -> impl Iterator<Item = &Group> {
     groups.iter().skip(1).chain(groups.first())
 }
 
-/// How the bounds are spread, all blocks and by fork: `workers` is the number of the columns that have one.
+/// Renders the distribution of the bounds, by fork and in total; `workers` is the number of workers
+/// of the columns that depend on it.
 #[must_use]
 pub fn bounds(groups: &[Group], workers: usize) -> String {
     let on = format!("chain, {workers} workers");
@@ -67,7 +69,7 @@ pub fn bounds(groups: &[Group], workers: usize) -> String {
     title.to_owned() + &aligned([Left, Right, Left, Left, Left, Left], &rows)
 }
 
-/// What Braid reaches, all blocks and by fork.
+/// Renders Braid's speed-ups, by fork and in total.
 #[must_use]
 pub fn reached(groups: &[Group], workers: usize) -> String {
     let on = format!("virtual time, {workers} workers");
@@ -106,7 +108,7 @@ fn spread(spread: Option<Spread>) -> String {
     )
 }
 
-/// What limits the blocks, all blocks and by fork.
+/// Renders what limits the blocks, by fork and in total.
 #[must_use]
 pub fn limits(groups: &[Group], workers: usize) -> String {
     let titles = ["fork", "blocks", "conflicts", "longest transaction", "workers"];
@@ -125,7 +127,7 @@ pub fn limits(groups: &[Group], workers: usize) -> String {
     title + &aligned([Left, Right, Left, Left, Left], &rows)
 }
 
-/// What the conflict chains of `group` wait for.
+/// Renders what the conflict chains of `group` wait for.
 #[must_use]
 pub fn kinds(group: &Group) -> String {
     let titles = ["kind of place", "gas", "share", "and nowhere else", "transactions", "blocks"];
@@ -148,7 +150,8 @@ pub fn kinds(group: &Group) -> String {
     title + &aligned([Left, Right, Right, Left, Right, Right], &rows) + nothing
 }
 
-/// The `top` contracts at which the conflict chains of `group` cost most; below each, what waits there.
+/// Renders the `top` contracts with the highest cost on the conflict chains of `group`; below each,
+/// what waits there.
 #[must_use]
 pub fn contracts(group: &Group, top: usize) -> String {
     let titles = ["", "contract", "gas", "share", "and nowhere else", "txs", "blocks"];
@@ -169,7 +172,7 @@ pub fn contracts(group: &Group, top: usize) -> String {
          below each: kinds of places; functions\n"
     );
     let table = aligned([Right, Left, Right, Right, Left, Right, Right], &rows);
-    // The title of the table comes first.
+    // The title of the table comes first, and has nothing below it.
     let below = std::iter::once(None).chain(below.iter().map(Some));
     for (line, below) in table.lines().zip(below) {
         text += line;
@@ -181,13 +184,14 @@ pub fn contracts(group: &Group, top: usize) -> String {
     text
 }
 
-/// Gas of the transactions that wait somewhere, its share, and the gas of the ones that wait nowhere else.
+/// Returns the gas of the transactions that wait at a location, its share, and the gas of those
+/// that wait nowhere else.
 fn costs(serialises: u64, alone: u64, of: u64) -> [String; 3] {
     let cost = |gas| words::cost(Axis::Gas, gas);
     [cost(serialises), share(serialises, of), format!("{} ({})", cost(alone), share(alone, of))]
 }
 
-/// Kinds and functions of a contract: fewer of them where their names are long.
+/// Returns kinds and functions of a contract, fewer of them if their names are long.
 fn what(row: &ContractRow) -> String {
     let listed = |texts: Vec<String>, most: usize| {
         let more = texts.len().saturating_sub(most);
@@ -203,7 +207,7 @@ fn what(row: &ContractRow) -> String {
     if whole.len() > WIDEST { text(1) } else { whole }
 }
 
-/// Name of a function without its parameters, or its selector.
+/// Returns the name of a function without its parameters, or its selector.
 fn name(function: &Function) -> String {
     let signature = function.signature.and_then(|it| it.split('(').next());
     signature

@@ -1,6 +1,8 @@
-//! What access lists cost: each block with and without, for one and two workers; either comes first by turns.
+//! Measures the cost of access lists: each block with and without a list, on one and two workers,
+//! in alternating order.
 //!
-//! `cargo run --profile dist -p braid-benches --example list_cost -- [FOLDER OF BLOCK FILES] [ROUNDS]`
+//! `cargo run --profile dist -p braid-benches --example list_cost -- [FOLDER OF BLOCK FILES]
+//! [ROUNDS]`
 
 use braid_evm::{Block, Config, Executor, Mode};
 use braid_testkit::block_file::{BlockFile, FileDatabase};
@@ -79,7 +81,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             let mut times = [Vec::new(), Vec::new()];
             let mut accounts = 0;
             for round in 0..rounds {
-                // The first one of a round finds the caches of another block, so each is first by turns.
+                // The first run of a round finds the caches of another block, so the order
+                // alternates.
                 for place in [round % 2, (round + 1) % 2] {
                     let (executor, times) = (&mut executors[place], &mut times[place]);
                     let begun = Instant::now();

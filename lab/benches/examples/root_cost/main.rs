@@ -1,11 +1,11 @@
-//! What a block costs with state roots and without: `docs/DESIGN.md` has the figures.
+//! Measures the cost of a block with and without state roots: `docs/DESIGN.md` has the figures.
 //!
 //! ```text
 //! cargo run --release -p braid-benches --example root_cost -- 10000000
 //! ```
 //!
-//! Makes two chains of the given number of accounts, one with state roots, and commits the same blocks to both: 10,000
-//! changed accounts, 2,000 changed slots of 100 of them.
+//! Creates two chains with the given number of accounts, one with state roots, and commits the same
+//! blocks to both: 10,000 changed accounts, 2,000 changed slots of 100 of them.
 
 use alloy_primitives::{Address, KECCAK256_EMPTY, U256, keccak256};
 use braid_chain::{
@@ -91,7 +91,7 @@ fn creation(number: u64) -> DurableBatch {
     DurableBatch { head: head(number), accounts, ..DurableBatch::default() }
 }
 
-/// Changes of accounts all over the state, and of slots of a few of them.
+/// Returns the changes of a block: accounts all over the state, and slots of a few of them.
 fn block(number: u64, accounts: u64, values: &mut BTreeMap<(Address, U256), U256>) -> DurableBatch {
     let random = |place: u64| {
         let hash = keccak256([number.to_be_bytes(), place.to_be_bytes()].concat());
@@ -104,7 +104,7 @@ fn block(number: u64, accounts: u64, values: &mut BTreeMap<(Address, U256), U256
     for place in ACCOUNTS..ACCOUNTS + SLOTS {
         let slot = random(place);
         let contract = address((slot % U256::from(CONTRACTS)).to());
-        // Half of the slots are there already.
+        // Half of the slots exist already.
         let known = slot % U256::from(20_000);
         let slot = if slot.bit(255) { known } else { slot };
         slots.insert((contract, slot), random(place + SLOTS));

@@ -1,4 +1,4 @@
-//! Accounts and blocks in the form in which a chain writes them.
+//! Accounts and blocks in the format in which a chain writes them.
 
 use alloy_primitives::{U256, keccak256};
 use braid_chain::{Snapshot, Table, Writes};
@@ -8,7 +8,7 @@ const ACCOUNTS_CHANGED: u64 = 10_000;
 const SLOTS_CHANGED: u64 = 2_000;
 /// Accounts and slots that a block changes.
 pub(crate) const CHANGES: u64 = ACCOUNTS_CHANGED + SLOTS_CHANGED;
-/// Contracts that have the slots.
+/// Number of contracts that have the slots.
 const CONTRACTS: u64 = 100;
 const HEAD: &[u8] = b"head";
 
@@ -19,7 +19,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// All accounts, in transactions of 100,000, in order of their keys.
+    /// Returns all accounts, in transactions of 100,000, in key order.
     pub(crate) fn genesis(self) -> impl Iterator<Item = Writes> {
         let mut keys: Vec<_> = (0..self.accounts).map(address).collect();
         keys.sort_unstable();
@@ -33,7 +33,7 @@ impl Load {
         })
     }
 
-    /// The changes of a block: accounts all over the state, slots of few contracts.
+    /// Returns the changes of a block: accounts all over the state, slots of a few contracts.
     pub(crate) fn block(self, number: u64) -> Writes {
         let index = |place: u64| random(number << 32 | place);
         let mut keys: Vec<_> =
@@ -60,14 +60,14 @@ impl Load {
         writes
     }
 
-    /// The key of some account, or of one that is not there.
+    /// Returns the key of an account that exists or, if `absent`, of one that does not.
     pub(crate) fn key(self, index: u64, absent: bool) -> [u8; 20] {
         let first = if absent { self.accounts } else { 0 };
         address(first + random(index) % self.accounts)
     }
 }
 
-/// The last block that is in the store.
+/// Returns the number of the last block in the store.
 pub(crate) fn head(snapshot: &impl Snapshot) -> crate::Result<u64> {
     let head = snapshot.get(Table::Meta, HEAD)?.ok_or("no block in the store")?;
     Ok(u64::from_be_bytes(head.as_slice().try_into()?))
@@ -82,12 +82,12 @@ fn address(index: u64) -> [u8; 20] {
     key
 }
 
-/// A nonce and a balance.
+/// Returns an account record with a nonce and a balance.
 fn record(number: u64) -> Vec<u8> {
     [&[0][..], &number.to_be_bytes(), &random(number).to_be_bytes()[..7]].concat()
 }
 
-/// A number that looks random.
+/// Returns a pseudo-random number.
 fn random(seed: u64) -> u64 {
     Random::new(seed).next_u64()
 }

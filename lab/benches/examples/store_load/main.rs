@@ -1,13 +1,13 @@
-//! How an embedded store bears a chain's load: `docs/DESIGN.md` has its figures.
+//! Measures an embedded store under a chain's load: `docs/DESIGN.md` has the figures.
 //!
 //! ```text
 //! cargo run --profile dist -p braid-benches --example store_load -- fjall 10000000 60
 //! cargo run --profile dist -p braid-benches --example store_load -- redb 10000000 60
 //! ```
 //!
-//! Fills a store with accounts, writes blocks of 10,000 changed accounts and 2,000 changed slots, each
-//! as one durable transaction, reads accounts at random, and last kills a process that writes such
-//! blocks and opens what it leaves.
+//! Fills a store with accounts, writes blocks of 10,000 changed accounts and 2,000 changed slots,
+//! each as one durable transaction, and reads random accounts. Finally, it kills a process that
+//! writes such blocks, and opens the store again.
 
 mod load;
 mod process;
@@ -24,9 +24,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Bytes of memory for each store's cache.
+/// Size of each store's cache in bytes.
 const CACHE: u64 = 256 << 20;
-/// Reads that are timed.
+/// Number of timed reads.
 const READS: u64 = 200_000;
 
 type Result<T> = core::result::Result<T, Box<dyn core::error::Error>>;
@@ -177,7 +177,7 @@ fn endless<S: StateStore>(store: &S, load: Load, blocks: u64) -> Result<()> {
     Ok(())
 }
 
-/// Milliseconds below which `share` percent of the sorted times lie.
+/// Returns a percentile of sorted times, in milliseconds.
 fn percentile(times: &[Duration], share: usize) -> f64 {
     let last = times.len().saturating_sub(1);
     times.get(last * share / 100).map_or(0.0, Duration::as_secs_f64) * 1e3

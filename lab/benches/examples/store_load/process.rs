@@ -1,13 +1,13 @@
-//! What this process has used, as Linux tells it.
+//! Resource usage of this process, as reported by Linux.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-/// Mebibytes that the process has handed to the disk.
+/// Returns the mebibytes that the process has written to disk.
 pub(crate) fn mib_written() -> crate::Result<u64> {
     Ok(field("/proc/self/io", "write_bytes: ")? >> 20)
 }
 
-/// Mebibytes of memory that belong to no file.
+/// Returns the mebibytes of anonymous memory.
 pub(crate) fn mib_of_memory() -> crate::Result<u64> {
     Ok(field("/proc/self/status", "RssAnon:")? >> 10)
 }
@@ -18,16 +18,17 @@ fn field(file: &str, name: &str) -> crate::Result<u64> {
     Ok(value.trim().trim_end_matches(" kB").parse()?)
 }
 
-/// Seconds of processor time, of all threads.
+/// Returns the processor time of all threads, in seconds.
 pub(crate) fn cpu_seconds() -> crate::Result<f64> {
     let text = fs::read_to_string("/proc/self/stat")?;
-    // The name of the program stands in brackets; user and system ticks are the 12th and 13th field after it.
+    // The program's name is in parentheses; user and system ticks are the 12th and 13th fields
+    // after it.
     let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks = fields.skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
     Ok(ticks / 100.0)
 }
 
-/// Mebibytes that the files of a folder take.
+/// Returns the size of the files in a folder, in mebibytes.
 pub(crate) fn mib_on_disk(folder: &Path) -> crate::Result<u64> {
     fn blocks(folder: &Path) -> std::io::Result<u64> {
         fs::read_dir(folder)?.try_fold(0, |sum, entry| {

@@ -1,4 +1,4 @@
-//! redb, a B-tree that is copied where it is written, behind the trait of the chain's stores.
+//! redb, a copy-on-write B-tree, behind the trait of the chain's stores.
 
 use braid_chain::{Entry, Snapshot, StateStore, StoreError, Table, Writes};
 use redb::{Database, ReadOnlyTable, ReadableDatabase, TableDefinition};
@@ -19,7 +19,7 @@ impl Redb {
         let cache = usize::try_from(cache).unwrap_or(usize::MAX);
         let opened = builder.set_cache_size(cache).create(folder.join("state.redb"));
         let store = Self(opened.map_err(StoreError::backend)?);
-        // A table is there once it was opened for writing.
+        // A table exists once it has been opened for writing.
         store.write(Writes::default())?;
         Ok(store)
     }

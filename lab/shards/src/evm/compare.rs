@@ -1,4 +1,5 @@
-//! What shards come to against sequential execution: outcomes, receipts, and every changed account and slot.
+//! Compares the results of shards with sequential execution: outcomes, receipts, and every changed
+//! account and slot.
 
 use super::machine::Evm;
 use super::record::Recorded;
@@ -15,11 +16,11 @@ use revm::database::BundleState;
 use revm::primitives::{Address, Log, U256};
 use revm::state::AccountInfo;
 
-/// Compares the result of shards on the order `agreed`, which is of the entries of `recorded`, with that of sequential
-/// execution.
+/// Compares the result of shards on the order `agreed`, made of the entries of `recorded`, with
+/// that of sequential execution.
 ///
 /// # Errors
-/// The first difference, in words.
+/// Returns a description of the first difference.
 pub fn compare(
     recorded: &Recorded,
     agreed: &Agreed<Evm>,
@@ -49,7 +50,7 @@ pub fn compare(
     compare_state(recorded, &simulated.state, &expected.bundle)
 }
 
-/// The result without logs, and the receipt.
+/// Returns the result without logs, and the receipt.
 fn executed(
     entry: &Entry<Evm>,
     outcome: &Outcome<Evm>,
@@ -83,7 +84,8 @@ fn plain(info: Option<&AccountInfo>) -> Plain {
     info.map(|info| (info.balance, info.nonce, info.code_hash))
 }
 
-/// Every account and slot of the bundle is as it says, and what it does not name is as it was.
+/// Checks that every account and slot of the bundle has the bundle's value, and that all others are
+/// unchanged.
 fn compare_state(
     recorded: &Recorded,
     found: &Values<Evm>,
@@ -97,7 +99,7 @@ fn compare_state(
         state.get(&EvmKey::Account(*address)).map(EvmValue::account).unwrap_or_default()
     };
     for (address, expected) in &bundle.state {
-        // An account that no entry accesses gets fees only.
+        // An account that no entry accesses only receives fees.
         let is_known = found.contains_key(&EvmKey::Account(*address));
         let mut value = account(found, address);
         if !is_known {

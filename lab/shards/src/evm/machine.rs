@@ -6,11 +6,11 @@ use crate::machine::{Machine, Ran, Undeclared, Values, Write, Writes};
 use revm::primitives::B256;
 use std::collections::BTreeMap;
 
-/// Entries of a block on plain revm.
+/// Runs the entries of a block on plain revm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Evm;
 
-/// Declared values, and nothing else.
+/// Serves only declared values.
 struct Declared<'a> {
     values: &'a Values<Evm>,
     hashes: &'a BTreeMap<u64, B256>,
@@ -46,7 +46,8 @@ impl Machine for Evm {
         Ok(Ran { writes, output: left.output })
     }
 
-    /// As packed: address, nonce, balance and code hash; address, slot and value; shard and sum.
+    /// Sizes of the packed form: address, nonce, balance and code hash; address, slot and value;
+    /// shard and sum.
     fn size(key: &EvmKey, _: &EvmValue) -> u64 {
         match key {
             EvmKey::Account(_) => 20 + 8 + 32 + 32,

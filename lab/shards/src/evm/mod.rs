@@ -1,4 +1,4 @@
-//! Blocks of the EVM on shards: the machine of the core over plain revm.
+//! EVM blocks on shards: the core's machine, on plain revm.
 
 mod compare;
 mod machine;

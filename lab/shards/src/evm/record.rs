@@ -1,5 +1,6 @@
-//! A block as an agreed order: one sequential run says what each transaction accesses. In Calvin this is the
-//! reconnaissance; a block that comes with what each transaction accesses needs none.
+//! Converts a block to an agreed order: a sequential run records the accesses of each transaction.
+//! In Calvin, this is the reconnaissance phase; a block that declares the accesses of its
+//! transactions needs none.
 
 use super::machine::Evm;
 use super::run::{EvmOutput, EvmTx, Kind, Left, Missing, Source, Surroundings, run};
@@ -13,23 +14,23 @@ use revm::primitives::{Address, B256, Bytes, U256, address, hardfork::SpecId, ke
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A block as an order, with what it reads of the state before it.
+/// A block as an order, with the values that it reads from the state before it.
 #[derive(Debug)]
 pub struct Recorded {
     /// System calls, transactions, system calls, rewards and withdrawals.
     pub entries: Vec<Entry<Evm>>,
     /// Values before the block of all keys that it accesses.
     pub base: Values<Evm>,
-    /// Entries before the first transaction.
+    /// Number of entries before the first transaction.
     pub before: usize,
-    /// Receiver of the fees.
+    /// Recipient of the fees.
     pub beneficiary: Address,
     /// Number of transactions.
     pub transactions: usize,
 }
 
 impl Recorded {
-    /// The accounts of each system call and transaction.
+    /// Returns the accounts of each system call and transaction.
     #[must_use]
     pub fn accounts(&self) -> Vec<Vec<Address>> {
         let account = |key: &EvmKey| match key {
@@ -51,7 +52,7 @@ impl Recorded {
 }
 
 impl EvmKey {
-    /// Where it lies if `home` says where an account lies.
+    /// Returns the shard of the key, given the shard of each account.
     #[must_use]
     pub fn home(&self, home: impl Fn(&Address) -> ShardId) -> ShardId {
         match self {
@@ -61,7 +62,7 @@ impl EvmKey {
     }
 }
 
-/// A number for an account that spreads accounts evenly over shards.
+/// Hashes an account, to spread accounts evenly over shards.
 #[must_use]
 pub fn hash(address: &Address) -> u64 {
     let hash = keccak256(address);
@@ -77,19 +78,19 @@ pub enum RecordError {
     /// A transaction is invalid.
     #[error("entry {index} of the block is invalid: {why}; shards execute valid blocks only")]
     Invalid {
-        /// Its position among the entries.
+        /// Index among the entries.
         index: usize,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// The block carries out the DAO fork.
+    /// The block applies the DAO fork.
     #[error(
         "the DAO fork, which drains accounts by name, is not executed on shards; leave this block out"
     )]
     DaoFork,
 }
 
-/// The state while it is recorded.
+/// The state during the recording.
 struct World<'a, D> {
     database: &'a D,
     now: Values<Evm>,
@@ -134,7 +135,7 @@ impl<D: DatabaseRef> World<'_, D> {
     }
 }
 
-/// Records what one run reads.
+/// Records the reads of one run.
 struct Recorder<'w, 'a, D> {
     world: &'w mut World<'a, D>,
     reads: BTreeSet<EvmKey>,
@@ -158,10 +159,11 @@ impl<D: DatabaseRef> Source for Recorder<'_, '_, D> {
     }
 }
 
-/// Runs `block` on `database` and records its accesses. `home` says where an account lies, of `shards` shards.
+/// Runs `block` on `database` and records its accesses. `home` maps accounts to one of `shards`
+/// shards.
 ///
 /// # Errors
-/// What makes it impossible.
+/// Returns the reason why the block cannot be recorded.
 pub fn record<D: DatabaseRef>(
     block: &Block,
     database: &D,
@@ -199,7 +201,8 @@ pub fn record<D: DatabaseRef>(
     Ok(Recorded { entries, base, before: counts.0, beneficiary, transactions: counts.1 })
 }
 
-/// Whether the beneficiary is paid nothing and is empty or not there: the touch may end it, or begin it.
+/// Returns whether the beneficiary receives nothing and is empty or absent, so that the touch may
+/// delete or create it.
 fn touches_empty<D: DatabaseRef>(
     world: &mut World<'_, D>,
     left: &Left,
@@ -240,7 +243,7 @@ fn record_one<D: DatabaseRef>(
     let keys = writes.iter().map(|(key, _)| *key).chain(deltas.iter().map(|(key, _)| *key));
     let declared = keys.collect();
     for (key, value) in writes {
-        // What was there must be known, also if nothing has read it.
+        // The value before must be in the base even if nothing has read it.
         world.value(key);
         world.now.insert(key, value);
     }
@@ -253,7 +256,7 @@ fn record_one<D: DatabaseRef>(
     Ok(Entry { tx, reads, writes: declared })
 }
 
-/// Predeploys of EIP-8282 in the order in which they are called.
+/// Predeploys of EIP-8282, in call order.
 const BUILDER_REQUESTS: [Address; 2] = [
     address!("0000BFF46984E3725691FA540A8C7589300D8282"),
     address!("000064D678505AD48F8CCB093BC65813600E8282"),
@@ -262,7 +265,7 @@ const BUILDER_REQUESTS: [Address; 2] = [
 /// Calls of system contracts, each with its data.
 type Calls = Vec<(Address, Bytes)>;
 
-/// Calls before and after the transactions.
+/// Returns the calls before and after the transactions.
 fn calls(block: &Block) -> (Calls, Calls) {
     use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
     let (mut before, mut after) = (Calls::new(), Calls::new());

@@ -1,4 +1,4 @@
-//! One transaction of a block on plain revm, over whatever answers its reads.
+//! Runs one transaction of a block on plain revm, with reads from any source.
 
 use super::state::{AccountValue, EvmDelta, EvmKey, EvmValue};
 use crate::order::ShardId;
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// What all transactions of a block have in common.
+/// The context of all transactions of a block.
 #[derive(Debug)]
 pub struct Surroundings {
     pub(crate) cfg: CfgEnv,
@@ -28,14 +28,15 @@ pub struct Surroundings {
     pub(crate) shards: u16,
 }
 
-/// What is to be done.
+/// Kind of an entry.
 #[derive(Clone, Debug)]
 pub enum Kind {
     /// A transaction.
     Tx {
         /// The transaction.
         tx: Box<TxEnv>,
-        /// Where its fee is counted; `None` if it accesses the beneficiary, which is then paid as part of the run.
+        /// Shard that counts the fee; `None` if the transaction accesses the beneficiary, which is
+        /// then paid as part of the run.
         fees: Option<ShardId>,
     },
     /// A call of a system contract, before or after the transactions.
@@ -44,27 +45,27 @@ pub enum Kind {
     Credits(Vec<(Address, u128)>),
 }
 
-/// An entry of the order that a block is.
+/// An entry of a block's order.
 #[derive(Clone, Debug)]
 pub struct EvmTx {
     pub(crate) kind: Kind,
     pub(crate) around: Arc<Surroundings>,
-    /// Hashes of earlier blocks that it asks for.
+    /// Hashes of earlier blocks that the entry reads.
     pub(crate) hashes: BTreeMap<u64, B256>,
 }
 
-/// What an entry tells.
+/// Output of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EvmOutput {
-    /// It was executed.
+    /// The transaction was executed.
     Executed(ExecutionResult),
-    /// It is invalid, and changes nothing.
+    /// The transaction is invalid, and changes nothing.
     Refused(String),
     /// Balances were credited.
     Credited,
 }
 
-/// A key that was read and not declared.
+/// A key that was read but not declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not among the declared reads")]
 pub(crate) struct Missing(pub(crate) EvmKey);
@@ -73,14 +74,14 @@ impl DBErrorMarker for Missing {}
 
 /// Answers reads.
 pub(crate) trait Source {
-    /// The value at `key`.
+    /// Returns the value at `key`.
     fn value(&mut self, key: EvmKey) -> Result<EvmValue, Missing>;
 
-    /// The hash of an earlier block.
+    /// Returns the hash of an earlier block.
     fn hash(&mut self, number: u64) -> B256;
 }
 
-/// What a run leaves of the accounts that it has touched.
+/// Effects of a run.
 #[derive(Debug)]
 pub(crate) struct Left {
     pub(crate) output: EvmOutput,
@@ -97,7 +98,7 @@ struct View<'a, S> {
 }
 
 impl<S: Source> View<'_, S> {
-    /// The account with the fees that belong to its balance.
+    /// Returns the account, and the fees that belong to its balance.
     fn account(&mut self, address: Address) -> Result<(AccountValue, U256), Missing> {
         let account = self.source.value(EvmKey::Account(address))?.account();
         let mut fees = U256::ZERO;
@@ -119,7 +120,7 @@ impl<S: Source> Database for View<'_, S> {
         Ok(account.info(fees))
     }
 
-    /// Accounts come with their codes.
+    /// Not needed: accounts come with their code.
     fn code_by_hash(&mut self, _: B256) -> Result<Bytecode, Missing> {
         Ok(Bytecode::default())
     }
@@ -142,7 +143,7 @@ type PlainEvm<DB> = RevmEvm<
     EthFrame<EthInterpreter>,
 >;
 
-/// revm's handler, which counts the fee instead of paying it if `apart`.
+/// revm's handler, which counts the fee instead of paying it if `apart` is set.
 struct Fees<DB> {
     apart: bool,
     counted: Cell<U256>,
@@ -178,7 +179,7 @@ impl<DB: Database> Handler for Fees<DB> {
     }
 }
 
-/// Runs `tx` over `source`.
+/// Runs `tx` on `source`.
 pub(crate) fn run<S: Source>(tx: &EvmTx, source: &mut S) -> Result<Left, Missing> {
     let mut left = Left {
         output: EvmOutput::Credited,
@@ -208,7 +209,7 @@ pub(crate) fn run<S: Source>(tx: &EvmTx, source: &mut S) -> Result<Left, Missing
     Ok(left)
 }
 
-/// What the EVM leaves, and the fee that was counted.
+/// Returns the EVM's state and the counted fee.
 fn execute<S: Source>(
     tx: &EvmTx,
     view: View<'_, S>,
@@ -240,7 +241,7 @@ fn execute<S: Source>(
     }
 }
 
-/// What a touched account changes.
+/// Returns the changes of a touched account.
 fn changes(
     tx: &EvmTx,
     address: Address,
@@ -255,8 +256,9 @@ fn changes(
     if is_gone {
         after = AccountValue { life: before.life, ..AccountValue::default() };
     }
-    // States that were made by hand have storage where none can be. As in revm's `State`, an account without nonce and
-    // code has none once it changes, nor has an empty one that ends.
+    // A handmade state may have storage where real accounts have none. As in revm's `State`, an
+    // account without nonce and code loses such storage when it changes, and an empty account when
+    // it is deleted.
     let was_bare = before.life == 0 && before.nonce == 0 && before.code_hash == KECCAK_EMPTY;
     let drops = was_bare && before.info(fees).is_some() && (is_gone || after != before);
     if drops || account.is_selfdestructed() || account.is_created() {

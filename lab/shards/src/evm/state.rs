@@ -4,22 +4,23 @@ use crate::order::ShardId;
 use revm::primitives::{Address, B256, KECCAK_EMPTY, U256};
 use revm::state::{AccountInfo, Bytecode};
 
-/// A piece of the state. It lies where its account lies.
+/// Key of a piece of the state, which belongs to the shard of its account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EvmKey {
     /// An account without its storage.
     Account(Address),
     /// A slot of an account.
     Slot(Address, U256),
-    /// Fees that the transactions of senders at this shard have paid to the beneficiary. They are part of its balance;
-    /// a shard counts its own, so that no other shard takes part in a transaction for its fee alone.
+    /// Fees that the transactions of senders on this shard have paid to the beneficiary. They are
+    /// part of its balance; each shard counts its own, so that no other shard takes part in a
+    /// transaction only for its fee.
     Fees(ShardId),
 }
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AccountValue {
-    /// Whether it exists, if no fees do.
+    /// Whether it exists, without regard to fees.
     pub exists: bool,
     /// Its balance; that of the beneficiary is this plus all fees, modulo 2^256.
     pub balance: U256,
@@ -27,7 +28,7 @@ pub struct AccountValue {
     pub nonce: u64,
     /// Hash of its code.
     pub code_hash: B256,
-    /// Its code, if it has one. Messages carry the hash: shards keep codes by hash.
+    /// Its code, if it has any. Messages carry the hash: shards store codes by hash.
     pub code: Option<Bytecode>,
     /// How often its storage was cleared.
     pub life: u32,
@@ -41,7 +42,7 @@ impl Default for AccountValue {
 }
 
 impl AccountValue {
-    /// As it is in a database.
+    /// Converts an account of a database.
     #[must_use]
     pub fn new(info: Option<AccountInfo>) -> Self {
         let Some(info) = info else { return Self::default() };
@@ -55,13 +56,13 @@ impl AccountValue {
         }
     }
 
-    /// Whether there is nothing in it, fees apart.
+    /// Returns whether the account is empty, without regard to fees.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.balance.is_zero() && self.nonce == 0 && self.code_hash == KECCAK_EMPTY
     }
 
-    /// As the EVM takes it, with `fees` in its balance.
+    /// Converts the account for the EVM, with `fees` added to its balance.
     #[must_use]
     pub fn info(&self, fees: U256) -> Option<AccountInfo> {
         (self.exists || !fees.is_zero()).then(|| AccountInfo {
@@ -74,7 +75,7 @@ impl AccountValue {
     }
 }
 
-/// What lies at a key.
+/// Value at a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum EvmValue {
     /// An account that does not exist, a slot of zero, no fees.
@@ -94,7 +95,7 @@ pub enum EvmValue {
 }
 
 impl EvmValue {
-    /// The account, if it is one.
+    /// Returns the account, or an absent one if the value is none.
     #[must_use]
     pub fn account(&self) -> AccountValue {
         match self {
@@ -103,7 +104,7 @@ impl EvmValue {
         }
     }
 
-    /// The slot in this life of its account.
+    /// Returns the slot's value in this life of its account.
     #[must_use]
     pub fn slot(&self, now: u32) -> U256 {
         match self {
@@ -112,7 +113,7 @@ impl EvmValue {
         }
     }
 
-    /// The fees.
+    /// Returns the fees.
     #[must_use]
     pub const fn fees(&self) -> U256 {
         match self {
@@ -122,24 +123,24 @@ impl EvmValue {
     }
 }
 
-/// What is added without reading.
+/// A blind delta, added without a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EvmDelta {
-    /// To fees.
+    /// Added to fees.
     Fee(U256),
-    /// To a balance: a withdrawal or a reward.
+    /// Added to a balance: a withdrawal or a reward.
     Credit(U256),
 }
 
 impl EvmDelta {
-    /// Adds it to `value`.
+    /// Adds the delta to `value`.
     pub(crate) fn add_to(self, value: &mut EvmValue) {
         match self {
             Self::Fee(fee) => *value = EvmValue::Fees(value.fees().wrapping_add(fee)),
             Self::Credit(credit) => {
                 let mut account = value.account();
                 account.balance = account.balance.wrapping_add(credit);
-                // Adding nothing is a touch, and a touched account that is empty ends (EIP-161).
+                // Adding zero is a touch, and a touch deletes an empty account (EIP-161).
                 account.exists = !credit.is_zero() || !account.is_empty();
                 *value = EvmValue::Account(account);
             }

@@ -1,4 +1,4 @@
-//! From a block file to what the executors take.
+//! Converts a block file to the input of the executors.
 
 use super::{BlockFile, FieldError, FileDatabase};
 use crate::{
@@ -12,18 +12,18 @@ use alloy_primitives::{Address, U256, address};
 use alloy_rpc_types_eth::Transaction;
 use revm::{context::TxEnv, primitives::hardfork::SpecId};
 
-/// Number of the mainnet block that carried out the DAO fork.
+/// Number of the mainnet block that applied the DAO fork.
 const DAO_BLOCK: u64 = 1_920_000;
 
-/// How many generations an ommer may lie back.
+/// Maximum number of generations between a block and its ommers.
 const OMMER_DEPTH: u64 = 6;
 
 impl BlockFile {
-    /// Turns the file into a block and the database that it runs on.
+    /// Converts the file to a block and its database.
     ///
     /// # Errors
-    /// The first field that no execution could use: an unknown fork, a code with another hash,
-    /// an ommer that is no ommer of this block.
+    /// Returns the first field that no execution can use: an unknown fork, a code with a different
+    /// hash, an ommer that cannot be one of this block.
     pub fn to_block(&self) -> Result<(Block, FileDatabase), FieldError> {
         let spec = self.spec()?;
         let database = FileDatabase::new(self)?;
@@ -58,10 +58,10 @@ impl BlockFile {
         Ok((block, database))
     }
 
-    /// The fork whose rules the block obeys.
+    /// Returns the fork whose rules the block follows.
     ///
     /// # Errors
-    /// An unknown name; the error lists the known ones.
+    /// Returns an error for an unknown name; the error lists the known ones.
     pub fn spec(&self) -> Result<SpecId, FieldError> {
         fork::parse(&self.meta.fork).ok_or_else(|| {
             let expected = format!("one of {}", fork::known_names());
@@ -69,10 +69,10 @@ impl BlockFile {
         })
     }
 
-    /// The block's transactions in order.
+    /// Returns the block's transactions in order.
     ///
     /// # Errors
-    /// A block that lists hashes of its transactions instead of the transactions.
+    /// Returns an error if the block lists only the hashes of its transactions.
     pub fn transactions(&self) -> Result<&[Transaction], FieldError> {
         self.block.transactions.as_transactions().ok_or_else(|| {
             let expected = "an array of whole transactions";
@@ -97,7 +97,8 @@ impl BlockFile {
         Ok(ommers)
     }
 
-    /// The DAO fork adds up balances in 128 bits; no block of it may start with more ether.
+    /// Checks that the balances that the DAO fork moves fit into 128 bits, in which their sum is
+    /// computed.
     fn check_dao_balances(&self, rules: &ChainRules) -> Result<(), FieldError> {
         if !rules.dao_fork {
             return Ok(());
@@ -118,10 +119,10 @@ impl BlockFile {
     }
 }
 
-/// What the fork needs of the header to execute the block.
+/// Checks that the header has the fields that the fork requires.
 fn check_header(header: &Header, spec: SpecId) -> Result<(), FieldError> {
     if header.number == 0 {
-        // A genesis block is a state, not something that is executed.
+        // A genesis block is a state and has no execution.
         return Err(FieldError::new("block.number", "a number above 0", "0"));
     }
     let needed = [
@@ -141,7 +142,7 @@ fn check_header(header: &Header, spec: SpecId) -> Result<(), FieldError> {
     Ok(())
 }
 
-/// The contract whose logs are EIP-6110 deposits, on the chains that have one.
+/// Returns the contract whose logs are EIP-6110 deposits, on chains that have one.
 fn deposit_contract(chain_id: u64) -> Option<Address> {
     match chain_id {
         fork::MAINNET => Some(address!("00000000219ab540356cbb839cbe05303d7705fa")),

@@ -9,16 +9,16 @@ use alloy_primitives::{
 use revm::state::Bytecode;
 use std::collections::BTreeMap;
 
-/// The state before the block of a file. The codes that the file declares absent are empty: only an execution on a
-/// wrong path can ask for one.
+/// The state before the block of a file. Codes that the file declares absent are empty, because
+/// only an aborted speculative run can read one.
 pub type FileDatabase = StateDatabase<BTreeMap<u64, B256>>;
 
 impl FileDatabase {
-    /// Takes the state out of `file` after checking that each code has the hash it is listed under
-    /// and that no account names a code which is neither there nor declared absent.
+    /// Takes the state out of `file`. Checks that each code has the hash under which it is listed,
+    /// and that each code hash of an account is listed or declared absent.
     ///
     /// # Errors
-    /// The first field that breaks one of these rules.
+    /// Returns the first field that breaks one of these rules.
     pub fn new(file: &BlockFile) -> Result<Self, FieldError> {
         let codes = check_codes(file)?;
         let mut accounts = AddressMap::default();
@@ -47,7 +47,7 @@ impl FileDatabase {
     }
 }
 
-/// The codes of `file`, analysed once, after comparing them with their hashes.
+/// Compares the codes of `file` with their hashes, and analyses each once.
 fn check_codes(file: &BlockFile) -> Result<B256Map<Bytecode>, FieldError> {
     let mut codes = B256Map::default();
     for (hash, code) in &file.codes {

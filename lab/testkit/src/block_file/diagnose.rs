@@ -1,14 +1,13 @@
 //! Finds the field that keeps a JSON value from being a block file.
 //!
-//! Only asked after parsing has failed, so it may take its time: it tries each field alone with
-//! the parser that the field has to pass.
+//! This runs only after parsing has failed, so it may be slow: it parses each field on its own.
 
 use super::FieldError;
 use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U64, U128, U256};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// A kind of value: how it is described and how it is told.
+/// A kind of value, with its description and its check.
 #[derive(Clone, Copy)]
 struct Kind {
     expected: &'static str,
@@ -130,7 +129,7 @@ const EXPECTED: &[Field] = &[
     ("txSuccess", TRUTHS, Optional),
 ];
 
-/// What every transaction has, whatever its type.
+/// Fields of every transaction.
 const TRANSACTION: &[Field] = &[
     ("from", ADDRESS, Required),
     ("hash", HASH, Required),
@@ -154,7 +153,7 @@ const ACCESS: Field = ("accessList", ACCESS_LIST, Required);
 const MAX_FEE: Field = ("maxFeePerGas", FEE, Required);
 const TIP: Field = ("maxPriorityFeePerGas", FEE, Required);
 
-/// What a transaction of each type from 0 on has beside [`TRANSACTION`].
+/// Fields of each transaction type from 0 on, besides [`TRANSACTION`].
 const BY_TYPE: [&[Field]; 5] = [
     &[GAS_PRICE],
     &[GAS_PRICE, CHAIN_ID, ACCESS],
@@ -170,7 +169,7 @@ const BY_TYPE: [&[Field]; 5] = [
     &[CHAIN_ID, ACCESS, MAX_FEE, TIP, ("authorizationList", AUTHORIZATIONS, Required)],
 ];
 
-/// The first field of `file` that is missing or has a value of the wrong kind.
+/// Returns the first field of `file` that is missing or has a value of the wrong kind.
 pub(super) fn first_wrong_field(file: &Value) -> Option<FieldError> {
     wrong_field(file).err()
 }
@@ -318,7 +317,7 @@ fn present<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> 
     fields.get(name).filter(|value| !value.is_null())
 }
 
-/// What is there, short enough for one line.
+/// Describes a value in one line.
 fn describe(value: Option<&Value>) -> String {
     const LONGEST: usize = 60;
     match value {

@@ -1,5 +1,5 @@
-//! What can be wrong with a block file. Every message names the file, the field and what was
-//! expected there, or what to do next.
+//! Errors of block files. Every message names the file, the field and the expected value, or the
+//! next step.
 
 use crate::state_root::WitnessError;
 use std::{
@@ -14,11 +14,11 @@ use thiserror::Error;
 pub struct BlockFileError {
     /// The file as the user named it; `-` is standard input.
     pub file: String,
-    /// What is wrong.
+    /// The cause.
     pub kind: BlockFileErrorKind,
 }
 
-/// What is wrong with a block file.
+/// Why a block file could not be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BlockFileErrorKind {
@@ -28,27 +28,27 @@ pub enum BlockFileErrorKind {
         to_do = advice(.0, "check the path: braid gen and braid fetch write block files")
     )]
     Io(#[from] io::Error),
-    /// A folder is named in which there is no block file.
+    /// A named folder contains no block file.
     #[error(
         "expected block files (.json, .json.gz, .json.zst) in this folder, found none; name another \
          folder, or fill it with braid gen or braid fetch"
     )]
     EmptyFolder,
-    /// The compressed bytes do not unpack.
+    /// The compressed file cannot be decompressed.
     #[error("expected whole {format} data, which does not unpack: {source}; copy the file again")]
     Unpack {
-        /// `gzip` or `zstd`, told by the first bytes.
+        /// `gzip` or `zstd`, according to the first bytes.
         format: &'static str,
         /// The decoder's error.
         source: io::Error,
     },
-    /// The file unpacks to more than is accepted.
+    /// The decompressed file exceeds the limit.
     #[error("expected at most {limit} bytes of JSON, found more; name a block file")]
     TooLarge {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The text is no JSON.
+    /// The text is not JSON.
     #[error(
         "expected a block file in JSON, plain or packed with gzip or zstd: {0}; braid gen and braid \
          fetch write such files"
@@ -57,21 +57,21 @@ pub enum BlockFileErrorKind {
     /// A field has a wrong value.
     #[error(transparent)]
     Field(#[from] FieldError),
-    /// The name to write to does not say in which format.
+    /// The suffix of the name to write to selects no format.
     #[error("expected a file name that ends in .json, .json.gz or .json.zst")]
     Extension,
-    /// The file cannot be written, as its folder is missing.
+    /// The file cannot be written because its folder does not exist.
     #[error("the folder {} is missing; make it, or name another file", .0.display())]
     NoFolder(PathBuf),
     /// The state witness beside the file cannot be used.
     #[error(transparent)]
     Witness(#[from] WitnessError),
-    /// The block could not be put into JSON.
+    /// The block could not be converted to JSON.
     #[error("the block does not serialise: {0}")]
     Serialise(serde_json::Error),
 }
 
-/// What to do about an error of the file system; `missing` where there is no such file.
+/// Returns advice on an error of the file system; `missing` is that for a file that does not exist.
 #[must_use]
 pub fn advice(error: &io::Error, missing: &'static str) -> &'static str {
     match error.kind() {
@@ -83,7 +83,7 @@ pub fn advice(error: &io::Error, missing: &'static str) -> &'static str {
     }
 }
 
-/// The folder of `path` if it is missing: no file of that name can be written.
+/// Returns the folder of `path` if it does not exist, so that the file cannot be written.
 #[must_use]
 pub fn missing_folder(path: &Path) -> Option<&Path> {
     path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
@@ -94,11 +94,11 @@ pub fn missing_folder(path: &Path) -> Option<&Path> {
 pub struct FieldError {
     /// Path of the field inside the file: `block.transactions[3].nonce`.
     pub field: String,
-    /// What should be there.
+    /// The expected value.
     pub expected: String,
-    /// What is there.
+    /// The actual value.
     pub found: String,
-    /// Index of the transaction that the field belongs to, if it belongs to one.
+    /// Index of the transaction that the field belongs to, if any.
     pub transaction: Option<usize>,
 }
 
@@ -109,7 +109,7 @@ impl fmt::Display for FieldError {
 }
 
 impl FieldError {
-    /// An error about a field that belongs to no transaction.
+    /// Creates an error about a field outside the transactions.
     pub fn new(
         field: impl Into<String>,
         expected: impl Into<String>,
@@ -123,7 +123,7 @@ impl FieldError {
         }
     }
 
-    /// The same error about a field of transaction `index`.
+    /// Returns the same error about a field of transaction `index`.
     #[must_use]
     pub fn in_transaction(mut self, index: usize) -> Self {
         self.transaction = Some(index);
@@ -132,12 +132,12 @@ impl FieldError {
 }
 
 impl BlockFileError {
-    /// Joins the name of a file with what is wrong in it.
+    /// Combines the name of a file with an error in it.
     pub fn new(file: impl Into<String>, kind: impl Into<BlockFileErrorKind>) -> Self {
         Self { file: file.into(), kind: kind.into() }
     }
 
-    /// Path of the field that is wrong, if the error is about one.
+    /// Returns the path of the wrong field, if the error is about one.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         match &self.kind {
@@ -146,7 +146,7 @@ impl BlockFileError {
         }
     }
 
-    /// Index of the transaction that is wrong, if the error is about one.
+    /// Returns the index of the invalid transaction, if the error is about one.
     #[must_use]
     pub fn transaction(&self) -> Option<usize> {
         match &self.kind {
@@ -182,7 +182,8 @@ mod tests {
         }
         let witness = Witness::read(Path::new("gone.json")).expect_err("it is not there");
         made.add(&BlockFileErrorKind::from(witness), &["the state root is not compared"]);
-        // Of the tool, which reads folders; of a block that has no JSON; of gigabytes.
+        // Made elsewhere: by the tool, which reads folders; by a block without JSON; by gigabytes
+        // of input.
         made.has_all_of(SOURCE, "BlockFileErrorKind", &["EmptyFolder", "Serialise", "TooLarge"]);
     }
 }

@@ -1,11 +1,11 @@
-//! Block files: one block with the state it reads, in JSON, plain or packed with gzip or zstd.
+//! Block files: one block with the state it reads, in JSON, plain or compressed with gzip or zstd.
 //!
 //! A file holds the block as `eth_getBlockByNumber` returns it, every account and slot that
-//! executing it reads, the codes by hash, the block hashes that `BLOCKHASH` asks for, and what the
-//! execution should give. Reading never panics, whatever the input: every error says which file,
-//! which field, and what was expected there.
+//! executing it reads, the codes by hash, the block hashes that `BLOCKHASH` reads, and the expected
+//! results. Reading never panics, whatever the input: every error names the file, the field and the
+//! expected value.
 //!
-//! [`BlockFile::to_block`] turns a file into what the executors take; [`FileDatabase`] answers
+//! [`BlockFile::to_block`] converts a file to the input of the executors; [`FileDatabase`] answers
 //! their reads as a node's database would.
 
 mod convert;
@@ -25,7 +25,7 @@ use alloy_primitives::{Address, B256, Bloom, Bytes, U256};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The standard input or output, where a file name is asked for.
+/// Names standard input or output in place of a file.
 pub const STANDARD_STREAM: &str = "-";
 
 /// One block with everything that executing it needs, as it is stored.
@@ -33,12 +33,13 @@ pub const STANDARD_STREAM: &str = "-";
 pub struct BlockFile {
     /// Chain, fork and provenance.
     pub meta: Meta,
-    /// The block with whole transactions, `from` included.
+    /// The block with whole transactions, including `from`.
     pub block: alloy_rpc_types_eth::Block,
-    /// Headers of the ommers; the ones that are listed here get their rewards.
+    /// Headers of the ommers that receive rewards.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ommers: Vec<alloy_consensus::Header>,
-    /// State before the block and before its system calls. What is not here does not exist.
+    /// State before the block and before its system calls. Accounts that are not listed do not
+    /// exist.
     pub pre_state: BTreeMap<Address, PreAccount>,
     /// Codes by their Keccak-256 hash.
     pub codes: BTreeMap<B256, Bytes>,
@@ -55,30 +56,32 @@ pub struct BlockFile {
 pub struct Meta {
     /// EIP-155 chain id.
     pub chain_id: u64,
-    /// Name of the fork whose rules the block obeys, one of [`crate::fork::FORKS`].
+    /// Name of the fork whose rules the block follows, one of [`crate::fork::FORKS`].
     pub fork: String,
-    /// Where the block comes from.
+    /// Origin of the block.
     #[serde(default)]
     pub source: String,
     /// Licence of the data.
     #[serde(default)]
     pub license: String,
-    /// Remarks of the program that made the file.
+    /// Remarks of the program that wrote the file.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// What in the file was made up; empty for a block of a real chain.
+    /// Fields with invented values; empty for a block of a real chain.
     #[serde(default)]
     pub synthetic: Vec<String>,
-    /// Code hashes that `pre_state` names and `codes` lacks, because the block never loads them.
+    /// Code hashes that are in `pre_state` but not in `codes`, because the block never loads the
+    /// code.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent_codes: Vec<B256>,
-    /// Whether a state witness lies beside the file.
+    /// Whether there is a state witness beside the file.
     #[serde(default)]
     pub witness: bool,
-    /// What the maker of the file checked.
+    /// Checks that the program that wrote the file has made.
     #[serde(default)]
     pub verified: Vec<String>,
-    /// Whether the chain has no contracts for requests (EIP-7002, EIP-7251): none is called.
+    /// Whether the chain has no contracts for requests (EIP-7002, EIP-7251), so that none is
+    /// called.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub without_requests: bool,
 }
@@ -88,18 +91,18 @@ pub struct Meta {
 pub struct PreAccount {
     /// Balance in wei.
     pub balance: U256,
-    /// Number of transactions sent (or, for a contract, of contracts created plus one).
+    /// Number of transactions sent or, for a contract, of contracts created plus one.
     #[serde(with = "quantity")]
     pub nonce: u64,
     /// Hash of the code; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_hash: Option<B256>,
-    /// Slots of the storage; a slot that is not listed is 0.
+    /// Storage slots; a slot that is not listed is 0.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub storage: BTreeMap<U256, U256>,
 }
 
-/// What executing the block should give; an absent entry is not known.
+/// Expected results of the block; an absent field is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Expected {

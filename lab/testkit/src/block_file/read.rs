@@ -1,4 +1,4 @@
-//! Reading block files.
+//! Reads block files.
 
 use super::{BlockFile, BlockFileError, BlockFileErrorKind, FieldError, STANDARD_STREAM, diagnose};
 use flate2::read::MultiGzDecoder;
@@ -8,14 +8,15 @@ use std::{
     path::Path,
 };
 
-/// The most bytes of JSON that a file may unpack to; the bound on what a hostile file can take.
+/// Maximum size of a file's decompressed JSON in bytes, which limits the memory that a hostile file
+/// can use.
 pub const MAX_UNPACKED_BYTES: u64 = 2 << 30;
 
 pub(crate) const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 pub(crate) const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
-/// Whether a file of this name is taken out of a folder as a block file: it ends in `.json`,
-/// `.json.gz` or `.json.zst` and is no state witness.
+/// Returns whether a file in a folder counts as a block file: its name ends in `.json`, `.json.gz`
+/// or `.json.zst`, and it is no state witness.
 #[must_use]
 pub fn is_block_file_name(name: &str) -> bool {
     let stem = [".json", ".json.gz", ".json.zst"].iter().find_map(|end| name.strip_suffix(end));
@@ -23,11 +24,11 @@ pub fn is_block_file_name(name: &str) -> bool {
 }
 
 impl BlockFile {
-    /// Reads the block file at `path`; `-` is standard input. How the file is packed is told by its
-    /// first bytes.
+    /// Reads the block file at `path`; `-` is standard input. The first bytes determine the
+    /// compression.
     ///
     /// # Errors
-    /// Any [`BlockFileErrorKind`] about reading, with the file's name.
+    /// Returns any [`BlockFileErrorKind`] about reading, with the file's name.
     pub fn read(path: &Path) -> Result<Self, BlockFileError> {
         let packed = if path == Path::new(STANDARD_STREAM) {
             let mut bytes = Vec::new();
@@ -41,10 +42,10 @@ impl BlockFile {
             .map_err(|kind| BlockFileError::new(path.display().to_string(), kind))
     }
 
-    /// Parses the bytes of a block file, plain or packed.
+    /// Parses a block file, plain or compressed.
     ///
     /// # Errors
-    /// Any [`BlockFileErrorKind`] about the content.
+    /// Returns any [`BlockFileErrorKind`] about the content.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BlockFileErrorKind> {
         if bytes.starts_with(GZIP_MAGIC) {
             Self::from_json(&unpack("gzip", MultiGzDecoder::new(bytes))?)
@@ -60,8 +61,8 @@ impl BlockFile {
     /// Parses the JSON of a block file.
     ///
     /// # Errors
-    /// [`BlockFileErrorKind::Syntax`] for what is no JSON, [`BlockFileErrorKind::Field`] for JSON
-    /// that is no block file.
+    /// Returns [`BlockFileErrorKind::Syntax`] for invalid JSON, and [`BlockFileErrorKind::Field`]
+    /// for JSON that is not a block file.
     pub fn from_json(json: &[u8]) -> Result<Self, BlockFileErrorKind> {
         let mut deserializer = serde_json::Deserializer::from_slice(json);
         let file: Self = match serde_path_to_error::deserialize(&mut deserializer) {
@@ -84,10 +85,10 @@ fn unpack(format: &'static str, packed: impl Read) -> Result<Vec<u8>, BlockFileE
     }
 }
 
-/// Turns the error of a failed parse into one that names the field.
+/// Converts a parse error to one that names the field.
 ///
-/// Serde loses the path where a structure is flattened or untagged, as the block and its
-/// transactions are, so those are gone through by hand.
+/// Serde loses the path in flattened and untagged structures, such as the block and its
+/// transactions, so their fields are checked one by one.
 fn explain(
     json: &[u8],
     error: serde_path_to_error::Error<serde_json::Error>,

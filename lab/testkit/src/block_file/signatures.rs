@@ -1,4 +1,4 @@
-//! Comparing the senders that a file names with the ones that its signatures give.
+//! Compares the senders in a file with those recovered from the signatures.
 
 use super::{BlockFile, FieldError};
 use alloy_consensus::transaction::SignerRecoverable;
@@ -7,7 +7,7 @@ impl BlockFile {
     /// Recovers the sender of every transaction from its signature and compares it with `from`.
     ///
     /// # Errors
-    /// The first transaction whose signature is invalid or whose sender is another.
+    /// Returns the first transaction whose signature is invalid or belongs to another sender.
     pub fn check_signatures(&self) -> Result<(), FieldError> {
         for (index, transaction) in self.transactions()?.iter().enumerate() {
             let path = format!("block.transactions[{index}]");

@@ -1,4 +1,4 @@
-//! Writing block files.
+//! Writes block files.
 
 use super::{BlockFile, BlockFileError, BlockFileErrorKind, missing_folder};
 use flate2::{Compression, write::GzEncoder};
@@ -8,26 +8,29 @@ use std::{
     path::Path,
 };
 
-/// zstd level: the time of a second-rate level is spent once, the size is carried for ever.
+/// zstd compression level: files are compressed once and stored for ever, so size matters more than
+/// time.
 const ZSTD_LEVEL: i32 = 12;
 
 impl BlockFile {
-    /// Writes the file to `path`, packed as the end of its name says: `.json`, `.json.gz` or
-    /// `.json.zst`. What was there before stays until all has been written beside it.
+    /// Writes the file to `path`, compressed according to its suffix: `.json`, `.json.gz` or
+    /// `.json.zst`. The file is written under another name and then renamed, so an existing file is
+    /// replaced only on success.
     ///
     /// # Errors
-    /// Another ending, a folder that is missing, or an error of the file system; all name the file.
+    /// Returns an error for another suffix, for a folder that does not exist, and for errors of the
+    /// file system; each names the file.
     pub fn write(&self, path: &Path) -> Result<(), BlockFileError> {
         Self::check_name(path)?;
         self.write_packed(path)
             .map_err(|kind| BlockFileError::new(path.display().to_string(), kind))
     }
 
-    /// Whether [`write`](Self::write) knows the ending of this name and finds its folder, for those who have much to
-    /// do before they write.
+    /// Checks that [`write`](Self::write) supports the suffix of this name and that the folder
+    /// exists, so that a command can fail before it does any work.
     ///
     /// # Errors
-    /// Another ending, or a folder that is missing.
+    /// Returns an error for another suffix, or a folder that does not exist.
     pub fn check_name(path: &Path) -> Result<(), BlockFileError> {
         let known = Pack::of(path).and_then(|_| match missing_folder(path) {
             Some(folder) => Err(BlockFileErrorKind::NoFolder(folder.to_owned())),
@@ -41,7 +44,7 @@ impl BlockFile {
         let partial = path.with_file_name(format!(".{name}.partial"));
         let written = self.write_as(&pack, &partial).and_then(|()| Ok(fs::rename(&partial, path)?));
         if written.is_err() {
-            // The error is what the user should hear of; there may be nothing to clear away.
+            // The error to report is that of writing; the partial file may not exist.
             let _ = fs::remove_file(&partial);
         }
         written
@@ -62,10 +65,10 @@ impl BlockFile {
         }
     }
 
-    /// Writes the file as plain JSON with a line feed at the end and returns the writer.
+    /// Writes the file as plain JSON with a final line feed, and returns the writer.
     ///
     /// # Errors
-    /// Errors of the writer.
+    /// Returns the errors of the writer.
     pub fn write_json<W: Write>(&self, mut out: W) -> Result<W, BlockFileErrorKind> {
         serde_json::to_writer(&mut out, self).map_err(|error| match error.io_error_kind() {
             Some(kind) => BlockFileErrorKind::Io(kind.into()),
@@ -83,7 +86,7 @@ enum Pack {
 }
 
 impl Pack {
-    /// The name of the file, and how its ending says that it is packed.
+    /// Returns the name of the file, and the format of its suffix.
     fn of(path: &Path) -> Result<(String, Self), BlockFileErrorKind> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         let name = name.unwrap_or_default();

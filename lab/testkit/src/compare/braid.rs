@@ -1,4 +1,4 @@
-//! Comparing what Braid gave with what the oracle gave.
+//! Compares Braid's results with the oracle's.
 
 use super::{ComparedOutcome, Differences, Execution, differences};
 use crate::sequential::{
@@ -8,19 +8,19 @@ use braid_evm::{At, BlockError, BlockErrorKind, BlockOutput, Outcome, Rejection}
 use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction};
 use std::fmt::Display;
 
-/// The access list that Braid's output must have.
+/// The access list expected in Braid's output.
 #[derive(Clone, Copy, Debug)]
 pub enum ExpectedList<'a> {
-    /// None: the executor was not asked for one.
+    /// No list: the executor was not configured to return one.
     Absent,
-    /// One that the oracle cannot tell.
+    /// A list that the oracle cannot determine.
     Unknown,
-    /// The one that the oracle has made.
+    /// The oracle's list.
     Known(&'a AccessLists),
 }
 
 impl ExpectedList<'_> {
-    /// In what the list of `found` differs from it, in words.
+    /// Describes how the list of `found` differs.
     #[must_use]
     pub fn difference(self, found: &BlockOutput) -> Option<String> {
         match (self, &found.access_list) {
@@ -32,8 +32,8 @@ impl ExpectedList<'_> {
     }
 }
 
-/// Lists in what Braid's output differs from the oracle's; at most `limit` differences are
-/// described. Braid's has an access list if, and only if, the oracle's has one.
+/// Lists the differences of Braid's output from the oracle's, up to `limit` in words. Braid's
+/// output must have an access list if and only if the oracle's has one.
 #[must_use]
 pub fn outputs(expected: &SequentialOutput, found: &BlockOutput, limit: usize) -> Differences {
     let list = expected.access_list.as_ref().map_or(ExpectedList::Absent, ExpectedList::Known);
@@ -71,8 +71,8 @@ pub fn outputs_with_list(
     out
 }
 
-/// Lists in what Braid's error differs from the oracle's: the place, the kind and, where both
-/// have the same source, the reason.
+/// Lists the differences of Braid's error from the oracle's: the position, the kind and, if both
+/// come from the same source, the reason.
 #[must_use]
 pub fn errors<E: Display>(expected: &SequentialError<E>, found: &BlockError<E>) -> Differences {
     let mut out = Differences::new(1);
@@ -88,7 +88,7 @@ pub fn errors<E: Display>(expected: &SequentialError<E>, found: &BlockError<E>) 
         (SequentialErrorKind::Invalid(expected), BlockErrorKind::Invalid(found)) => {
             *expected == skip_reason(found)
         }
-        // These come from different code on both sides, in words of its own.
+        // These errors come from different code on each side, with different messages.
         (
             SequentialErrorKind::Other(_),
             BlockErrorKind::SystemCall(_)
@@ -102,7 +102,7 @@ pub fn errors<E: Display>(expected: &SequentialError<E>, found: &BlockError<E>) 
     out
 }
 
-/// The outcomes of executed transactions as revm writes them, without logs.
+/// Returns the outcomes of executed transactions in revm's form, without logs.
 fn results(output: &BlockOutput) -> Vec<ExecutionResult> {
     let executed = output.outcomes.iter().filter_map(|outcome| match outcome {
         Outcome::Executed(executed) => Some(executed.clone()),
@@ -117,8 +117,8 @@ fn results(output: &BlockOutput) -> Vec<ExecutionResult> {
     executed.map(result).collect()
 }
 
-/// revm says in words what a precompile found wrong; the oracle's table of precompiles drops the
-/// words.
+/// Removes revm's description of a precompile's error, which the oracle's table of precompiles
+/// drops.
 fn without_context(reason: HaltReason) -> HaltReason {
     match reason {
         HaltReason::PrecompileErrorWithContext(_) => HaltReason::PrecompileError,
@@ -126,7 +126,7 @@ fn without_context(reason: HaltReason) -> HaltReason {
     }
 }
 
-/// A rejection as the oracle writes it; what the oracle never says becomes text.
+/// Converts a rejection to the oracle's form; reasons that the oracle never returns become text.
 fn skip_reason(rejection: &Rejection) -> SkipReason {
     match rejection {
         Rejection::Invalid(invalid) => SkipReason::Invalid(invalid.clone()),

@@ -1,4 +1,4 @@
-//! Comparing bundles on a sorted encoding.
+//! Compares bundles in a sorted form.
 
 use super::Differences;
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -83,7 +83,8 @@ fn reverts(out: &mut Differences, expected: &BundleState, found: &BundleState) {
     }
 }
 
-/// The reverts of a block by account; the number of entries tells if one was there twice.
+/// Returns the reverts of a block by account; a duplicate shows up as a different number of
+/// entries.
 fn by_account(reverts: &[(Address, AccountRevert)]) -> BTreeMap<Address, &AccountRevert> {
     reverts.iter().map(|(address, revert)| (*address, revert)).collect()
 }

@@ -1,8 +1,8 @@
-//! A short list of differences.
+//! A bounded list of differences.
 
 use std::{collections::BTreeMap, fmt};
 
-/// Differences between two executions: the first few in words, all of them counted.
+/// Differences between two executions: the first few in words, and the number of all.
 #[derive(Clone, Debug, Default)]
 pub struct Differences {
     lines: Vec<String>,
@@ -15,19 +15,19 @@ impl Differences {
         Self { lines: Vec::new(), total: 0, limit }
     }
 
-    /// Whether there is none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.total == 0
     }
 
-    /// How many there are.
+    /// Returns the number of differences.
     #[must_use]
     pub fn total(&self) -> usize {
         self.total
     }
 
-    /// The first of them in words, one line each.
+    /// Returns the first differences in words, one line each.
     #[must_use]
     pub fn lines(&self) -> &[String] {
         &self.lines
@@ -40,7 +40,7 @@ impl Differences {
         }
     }
 
-    /// Notes a difference between two values of the field `what` of `place`.
+    /// Records a difference between two values of the field `what` of `place`, if they differ.
     pub(super) fn field<T: PartialEq + fmt::Debug>(
         &mut self,
         place: &str,
@@ -56,7 +56,8 @@ impl Differences {
         }
     }
 
-    /// Goes through two maps by key: `both` compares what both have, what only one has is noted.
+    /// Compares two maps by key: `both` compares values with the same key; keys of only one map are
+    /// recorded.
     pub(super) fn maps<K: Ord + fmt::Display, V>(
         &mut self,
         place: &str,
@@ -77,7 +78,7 @@ impl Differences {
     }
 }
 
-/// The value in words, cut to what fits a line.
+/// Formats a value, cut to the length of a line.
 fn shorten(value: &impl fmt::Debug) -> String {
     const LONGEST: usize = 120;
     let text = format!("{value:?}");

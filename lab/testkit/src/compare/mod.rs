@@ -1,13 +1,14 @@
-//! Comparing two executions of one block in full.
+//! Compares two executions of one block in full.
 //!
-//! Equal means: the same outcome of each transaction (status, reason, every part of the gas, output
-//! and logs), the same receipts and requests, the same gas, and the same bundle. A bundle is
-//! compared on a sorted encoding, since its maps hash at random and its reverts have no order:
-//! accounts with present and original information, status, slots with original and present value,
-//! contracts, the reverts of each block with previous status, slots and wiping, and both sizes.
+//! Executions are equal if they have the same outcome of each transaction (status, reason, every
+//! part of the gas, output and logs), the same receipts and requests, the same gas, and the same
+//! bundle. Bundles are compared in a sorted form, because their maps have a random order and their
+//! reverts have none: accounts with present and original information, status, slots with original
+//! and present value, contracts, the reverts of each block with previous status, slots and wiping,
+//! and both sizes.
 //!
-//! One thing is left out: whether an account in the bundle carries its code along. That is a cache
-//! of what its hash says; where both sides carry it, the bytes must agree.
+//! One field is not compared: whether an account in the bundle carries its code, which is a cache
+//! of the code with its hash. If both sides carry it, the bytes must agree.
 
 pub mod braid;
 mod bundle;
@@ -25,7 +26,7 @@ use revm::{context::result::ExecutionResult, database::BundleState};
 /// One execution of a block, as it is compared.
 #[derive(Clone, Debug)]
 pub struct Execution<'a> {
-    /// What each transaction left, in order.
+    /// Outcome of each transaction, in order.
     pub outcomes: Vec<ComparedOutcome<'a>>,
     /// Receipts of the executed transactions, in order.
     pub receipts: &'a [EthereumReceipt],
@@ -39,17 +40,17 @@ pub struct Execution<'a> {
     pub bundle: &'a BundleState,
 }
 
-/// What a transaction left, as it is compared.
+/// Outcome of a transaction, as it is compared.
 #[derive(Clone, Debug)]
 pub enum ComparedOutcome<'a> {
-    /// It was executed.
+    /// The transaction was executed.
     Executed {
-        /// Its result; the logs in it are not looked at.
+        /// Its result; the logs in it are ignored.
         result: &'a ExecutionResult,
         /// Its logs.
         logs: &'a [Log],
     },
-    /// It was left out of the block.
+    /// The transaction was skipped.
     Skipped(SkipReason),
 }
 
@@ -74,8 +75,7 @@ impl<'a> From<&'a SequentialOutput> for Execution<'a> {
     }
 }
 
-/// Lists in what `found` differs from `expected`; at most `limit` differences are described, all
-/// are counted.
+/// Lists the differences of `found` from `expected`, up to `limit` in words; all are counted.
 #[must_use]
 pub fn differences(expected: &Execution<'_>, found: &Execution<'_>, limit: usize) -> Differences {
     let mut out = Differences::new(limit);

@@ -1,4 +1,4 @@
-//! Comparing outcomes and receipts.
+//! Compares outcomes and receipts.
 
 use super::{ComparedOutcome, Differences, Execution};
 use alloy_consensus::EthereumReceipt;
@@ -66,7 +66,7 @@ impl Status {
     }
 }
 
-/// `Some` for a creation: the address it gave, if it gave one.
+/// Returns `Some` for a creation, with the address of the contract, if it has one.
 fn created(result: &ExecutionResult) -> Option<Option<alloy_primitives::Address>> {
     match result {
         ExecutionResult::Success { output: Output::Create(_, address), .. } => Some(*address),

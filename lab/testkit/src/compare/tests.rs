@@ -1,6 +1,6 @@
-//! 1. An execution equals itself, whatever order its reverts are in.
-//! 2. Each kind of difference is found, and named.
-//! 3. An access list is there if, and only if, it was asked for.
+//! 1. An execution equals itself, whatever the order of its reverts.
+//! 2. Each kind of difference is found and named.
+//! 3. An access list is present if and only if it was requested.
 
 use super::braid::ExpectedList;
 use super::{Execution, differences};
@@ -89,7 +89,7 @@ fn output() -> SequentialOutput {
     }
 }
 
-/// The lines that say how `change` makes the execution differ.
+/// Returns the differences that `change` causes in an execution.
 fn lines(change: impl FnOnce(&mut SequentialOutput)) -> Vec<String> {
     let expected = output();
     let mut found = expected.clone();
@@ -97,7 +97,7 @@ fn lines(change: impl FnOnce(&mut SequentialOutput)) -> Vec<String> {
     differences(&Execution::from(&expected), &Execution::from(&found), 10).lines().to_vec()
 }
 
-/// Asserts that `change` is noticed, and that a line has all of `words`.
+/// Asserts that `change` is detected, and that a line contains all of `words`.
 #[track_caller]
 fn noticed(words: &[&str], change: impl FnOnce(&mut SequentialOutput)) {
     let lines = lines(change);

@@ -1,33 +1,33 @@
-//! A small assembler for contracts of tests.
+//! A small assembler for test contracts.
 
 use alloy_primitives::{Address, Bytes, U256};
 use revm::bytecode::opcode;
 
-/// EVM code in the making. Positions of jumps are those of this code, so a piece that jumps is
-/// built in place ([`Code::if_nonzero`]), not pasted in.
+/// EVM code under construction. Jump targets are absolute positions in this code, so a piece with
+/// jumps is built in place ([`Code::if_nonzero`]) and cannot be pasted in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Code(Vec<u8>);
 
 impl Code {
-    /// No code yet.
+    /// Creates empty code.
     #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// The code.
+    /// Returns the code.
     #[must_use]
     pub fn bytes(self) -> Bytes {
         self.0.into()
     }
 
-    /// Number of bytes so far.
+    /// Returns the number of bytes so far.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no byte yet.
+    /// Returns whether the code is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -40,7 +40,7 @@ impl Code {
         self
     }
 
-    /// Pushes a number, as short as it can be written on every fork (so never by `PUSH0`).
+    /// Pushes a number with the shortest opcode of every fork (so never `PUSH0`).
     #[must_use]
     pub fn push(mut self, number: impl TryInto<U256>) -> Self {
         let number = number.try_into().unwrap_or_default();
@@ -59,7 +59,7 @@ impl Code {
         self
     }
 
-    /// Pops a value; runs what `then` adds if it is not zero.
+    /// Pops a value and, if it is not zero, runs the code that `then` adds.
     #[must_use]
     pub fn if_nonzero(mut self, then: impl FnOnce(Self) -> Self) -> Self {
         self = self.op(opcode::ISZERO).op(opcode::PUSH2);
@@ -101,14 +101,14 @@ impl Code {
         self.address(address).op(opcode::BALANCE)
     }
 
-    /// Calls `to` with `value` wei, `gas` gas and no data; pushes whether that went well.
+    /// Calls `to` with `value` wei, `gas` gas and no data; pushes whether the call succeeded.
     #[must_use]
     pub fn call(self, to: Address, value: u64, gas: u64) -> Self {
         let code = self.push(0).push(0).push(0).push(0).push(value);
         code.address(to).push(gas).op(opcode::CALL)
     }
 
-    /// The same without value, by `DELEGATECALL` or `STATICCALL`.
+    /// Same without value, by `DELEGATECALL` or `STATICCALL`.
     #[must_use]
     pub fn call_by(self, opcode: u8, to: Address, gas: u64) -> Self {
         self.push(0).push(0).push(0).push(0).address(to).push(gas).op(opcode)
@@ -133,14 +133,14 @@ impl Code {
         self.memory(init).push(init.len()).push(0).push(value).op(opcode::CREATE)
     }
 
-    /// The same by `CREATE2` with `salt`.
+    /// Same by `CREATE2` with `salt`.
     #[must_use]
     pub fn create2(self, init: &[u8], value: u64, salt: u64) -> Self {
         let code = self.memory(init).push(salt).push(init.len()).push(0);
         code.push(value).op(opcode::CREATE2)
     }
 
-    /// Destroys the contract and sends what it has to `heir`.
+    /// Destroys the contract and sends its balance to `heir`.
     #[must_use]
     pub fn selfdestruct(self, heir: Address) -> Self {
         self.address(heir).op(opcode::SELFDESTRUCT)
@@ -164,10 +164,10 @@ impl Code {
         self.push(0).push(0).op(opcode::REVERT)
     }
 
-    /// Init code that runs this code and then deploys `runtime`.
+    /// Returns init code that runs this code and then deploys `runtime`.
     #[must_use]
     pub fn deploying(self, runtime: &[u8]) -> Bytes {
-        // What follows here takes 15 bytes.
+        // The code added below takes 15 bytes.
         let start = self.0.len() + 15;
         let code = self.push2(runtime.len()).push2(start).push(0).op(opcode::CODECOPY);
         let mut code = code.push2(runtime.len()).push(0).op(opcode::RETURN);
@@ -182,7 +182,7 @@ impl Code {
     }
 }
 
-/// Init code that deploys `runtime` and does nothing else.
+/// Returns init code that only deploys `runtime`.
 #[must_use]
 pub fn deploying(runtime: Code) -> Bytes {
     Code::new().deploying(&runtime.bytes())

@@ -1,4 +1,4 @@
-//! Blocks whose transactions declare what they access, and what must become of them.
+//! Blocks whose transactions declare their accesses, and the checks of their results.
 
 use super::code::Code;
 use super::generate::Case;
@@ -18,23 +18,23 @@ use revm::primitives::hardfork::SpecId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Differences that are described.
+/// Maximum number of differences that are listed.
 const DESCRIBED: usize = 5;
 
-/// A block whose transactions declare what they access, with what plain revm makes of it.
+/// A block whose transactions declare their accesses, with plain revm's results.
 #[derive(Debug)]
 pub struct Declared {
     /// The block.
     pub block: Arc<Block>,
     expected: SequentialOutput,
     left: Vec<declared::Left>,
-    /// Whether nothing of it may be run twice.
+    /// Whether no transaction may run twice.
     runs_once: bool,
 }
 
 impl Declared {
-    /// The transactions of `block` with declarations of what they access. `draw` spoils
-    /// some of them; in an eighth of the blocks none declares anything.
+    /// Adds declarations to the transactions of `block`. `draw` spoils some of them; in an eighth
+    /// of the blocks, no transaction declares anything.
     pub fn spoiled<D: DatabaseRef>(block: &Block, database: &D, draw: Draw<'_>) -> Self {
         let mut block = plain::bare(block);
         if draw(8) > 0 {
@@ -44,8 +44,8 @@ impl Declared {
         Self::new(block, database, false)
     }
 
-    /// The transactions of `block` with declarations of all that they access. They are valid, leave the beneficiary
-    /// alone and delete no empty account: nothing of it may be run twice.
+    /// Adds complete declarations to the transactions of `block`. They must be valid, leave the
+    /// beneficiary alone and delete no empty account; then no transaction may run twice.
     pub fn honest<D: DatabaseRef>(block: &Block, database: &D) -> Self {
         Self::new(declared::declare(&plain::bare(block), database), database, true)
     }
@@ -56,29 +56,29 @@ impl Declared {
         Self { block: Arc::new(block), expected, left, runs_once }
     }
 
-    /// What plain revm makes of it.
+    /// Returns plain revm's results.
     #[must_use]
     pub const fn expected(&self) -> &SequentialOutput {
         &self.expected
     }
 
-    /// The transactions that leave what they declare, and how.
+    /// Returns the transactions that leave their declarations, and how.
     #[must_use]
     pub fn left(&self) -> &[declared::Left] {
         &self.left
     }
 
-    /// Transactions that are left out.
+    /// Returns the number of skipped transactions.
     #[must_use]
     pub fn skipped(&self) -> usize {
         let outcomes = self.expected.outcomes.iter();
         outcomes.filter(|one| matches!(one, SequentialOutcome::Skipped(_))).count()
     }
 
-    /// Compares what an executor with `config` has made of the block.
+    /// Compares the results of an executor with `config`.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// Returns a description of the difference.
     pub fn judge<E: Display>(
         &self,
         config: &Config,
@@ -111,7 +111,7 @@ impl Declared {
     }
 }
 
-/// Takes something out of the declarations of `block`, or says of it that it is only read.
+/// Removes accesses from the declarations of `block`, or marks some as read-only.
 fn spoil(block: &mut Block, draw: Draw<'_>) {
     for tx in &mut block.transactions {
         let items = &mut tx.access_list.0;
@@ -130,8 +130,9 @@ fn spoil(block: &mut Block, draw: Draw<'_>) {
     }
 }
 
-/// A block of calls that keep to what they declare once they do ([`Declared::honest`]), and leave the beneficiary
-/// alone: each reads some slots and changes one, and a few pay. Some slots are read much more often than they change.
+/// Generates a block of calls that stay within their declarations once they have them
+/// ([`Declared::honest`]) and leave the beneficiary alone: each reads some slots and changes one,
+/// and a few pay. Some slots are read much more often than they change.
 #[must_use]
 pub fn honest(draw: Draw<'_>) -> Case {
     let forks = [SpecId::CANCUN, SpecId::BERLIN, SpecId::PRAGUE, SpecId::OSAKA];
@@ -143,7 +144,7 @@ pub fn honest(draw: Draw<'_>) -> Case {
     let mut nonces = BTreeMap::<Address, u64>::new();
     let mut transactions = Vec::new();
     for number in 0..count {
-        // Now and then one that has sent before sends again.
+        // Sometimes an earlier sender sends again.
         let sender = if draw(8) == 0 { draw(count) } else { number };
         let caller = Address::left_padding_from(&(0x10_000 + sender as u64).to_be_bytes());
         let nonce = nonces.entry(caller).or_default();
@@ -174,7 +175,7 @@ pub fn honest(draw: Draw<'_>) -> Case {
     }
     let rich = MemoryAccount { balance: U256::from(1) << 90, ..MemoryAccount::default() };
     let mut accounts: BTreeMap<_, _> = nonces.into_keys().map(|at| (at, rich.clone())).collect();
-    // Fees are added to an account that is there.
+    // The recipients of fees must exist.
     accounts.extend((0..3).map(payee).chain([Address::ZERO]).map(|at| (at, rich.clone())));
     let adder = MemoryAccount { code: adder(), nonce: 1, ..MemoryAccount::default() };
     accounts.extend((0..contracts).map(|number| (contract(number), adder.clone())));
@@ -192,9 +193,10 @@ const fn payee(number: usize) -> Address {
     Address::repeat_byte(0xe0 + number as u8)
 }
 
-/// Adds one and what the slots hold that the further arguments name to the slot that the first one names.
+/// Adds one, plus the slots that the further arguments name, to the slot that the first argument
+/// names.
 fn adder() -> Bytes {
-    // The sum, and the place of the next argument.
+    // The sum, and the position of the next argument.
     let mut code = Code::new().push(0).push(32);
     let next = code.len() as u64;
     code = code.op(opcode::JUMPDEST).op(opcode::DUP1).op(opcode::CALLDATASIZE).op(opcode::GT);
@@ -227,7 +229,7 @@ mod tests {
             let items = declared.block.transactions.iter().map(|tx| tx.access_list.0.len());
             reads += items.filter(|items| *items > 1).count();
         }
-        // Many declare that they read something.
+        // Many transactions declare reads.
         assert!(all > 500 && reads > all / 4, "{all} transactions, {reads} with reads");
     }
 }

@@ -1,4 +1,4 @@
-//! Databases that fail, or that panic.
+//! Databases that fail or panic.
 
 use crate::hooked::{Hooked, Read};
 use core::convert::Infallible;
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// A database could not answer this read.
+/// The database could not answer this read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} cannot be read")]
 pub struct Unreadable(pub Read);
@@ -19,32 +19,32 @@ impl From<Infallible> for Unreadable {
     }
 }
 
-/// A database that fails as a [`Fault`] says.
+/// A database that fails according to a [`Fault`].
 pub type Faulty<D> = Hooked<D, Unreadable>;
 
 /// When a database fails.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// It does not.
+    /// Never.
     Never,
-    /// Whenever it is asked for this.
+    /// At every read of this value.
     At(Read),
-    /// By a panic, whenever it is asked for this.
+    /// At every read of this value, with a panic.
     PanicAt(Read),
     /// From this read on.
     From(u64),
-    /// At this read alone.
+    /// At this read only.
     Once(u64),
 }
 
 impl Fault {
-    /// `inner`, with this fault.
+    /// Adds this fault to `inner`.
     pub fn of<D>(self, inner: D) -> Faulty<D> {
         Faults::new(self).of(inner)
     }
 }
 
-/// A fault, and the reads of the database that has it. Clones count together.
+/// A fault, with a record of the reads of its database. Clones share the record.
 #[derive(Clone, Debug)]
 pub struct Faults(Arc<Log>);
 
@@ -57,35 +57,35 @@ struct Log {
 }
 
 impl Faults {
-    /// No read yet.
+    /// Creates an empty record.
     #[must_use]
     pub fn new(fault: Fault) -> Self {
         let (reads, faults, asked) = Default::default();
         Self(Arc::new(Log { fault, reads, faults, asked }))
     }
 
-    /// `inner`, with this fault.
+    /// Adds this fault to `inner`.
     pub fn of<D>(&self, inner: D) -> Faulty<D> {
         let log = Arc::clone(&self.0);
         Hooked::failing(inner, move |read| log.ask(read))
     }
 
-    /// Number of reads that failed.
+    /// Returns the number of failed reads.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.faults.load(Ordering::SeqCst)
     }
 
-    /// Number of reads.
+    /// Returns the number of reads.
     #[must_use]
     pub fn reads(&self) -> u64 {
         self.0.reads.load(Ordering::SeqCst)
     }
 
-    /// Everything that was read.
+    /// Returns everything that was read.
     ///
     /// # Panics
-    /// If a thread panicked while it noted something, which none does.
+    /// Panics if a thread panicked while it recorded a read, which cannot happen.
     #[must_use]
     pub fn asked(&self) -> BTreeSet<Read> {
         self.0.asked.lock().expect("no panic holds it").clone()

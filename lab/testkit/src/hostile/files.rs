@@ -1,19 +1,19 @@
-//! Block files that mean harm: good ones with fields replaced, taken away or cut off.
+//! Malicious block files: valid ones with fields replaced, removed or cut off.
 
 use crate::block_file::BlockFile;
 use crate::fork::FORKS;
 use crate::workload::{Workload, WorkloadError, WorkloadSpec, generate};
 use serde_json::{Value, json};
 
-/// A small good file; `hot` percent of its transactions meet.
+/// Generates a small valid file, in which `hot` percent of the transactions conflict.
 ///
 /// # Errors
-/// The workload cannot be generated.
+/// Returns an error if the workload cannot be generated.
 pub fn good_file(workload: Workload, txs: u32, hot: u8) -> Result<BlockFile, WorkloadError> {
     generate(&WorkloadSpec::new(workload, txs, hot, 5).unsigned())
 }
 
-/// Values that are wrong somewhere, and right at the edge elsewhere.
+/// Returns values that are invalid in some fields and at the limit in others.
 #[must_use]
 pub fn edges() -> Vec<Value> {
     let bits = |bits: usize| json!(format!("0x{}", "f".repeat(bits / 4)));
@@ -26,8 +26,8 @@ pub fn edges() -> Vec<Value> {
     edges
 }
 
-/// Pointers to all leaves and branches of `value`; of a list the first two entries stand for the
-/// others.
+/// Returns JSON pointers to all leaves and branches of `value`; of a list, only the first two
+/// entries.
 #[must_use]
 pub fn pointers(value: &Value) -> Vec<String> {
     let mut out = Vec::new();
@@ -50,7 +50,7 @@ fn collect(value: &Value, at: &str, out: &mut Vec<String>) {
     }
 }
 
-/// Takes away what `at` points to.
+/// Removes the value at the pointer `at`.
 pub fn remove(value: &mut Value, at: &str) {
     let Some((parent, key)) = at.rsplit_once('/') else { return };
     match value.pointer_mut(parent) {

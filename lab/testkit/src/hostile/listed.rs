@@ -1,4 +1,4 @@
-//! A valid block that comes with an access list, right or wrong, and what must become of it.
+//! A valid block with a correct or wrong access list, and the checks of its results.
 
 use super::oracle::{Expected, compare_prefix};
 use super::spoil::{Draw, spoil};
@@ -15,31 +15,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-/// A valid block with a list, and what sequential execution makes of it.
+/// A valid block with an access list, and its sequential results.
 #[derive(Debug)]
 pub struct Listed<E> {
     /// The block with the list.
     pub block: Arc<Block>,
-    /// What is wrong with the list; `None` if it is right.
+    /// How the list is wrong; `None` if it is correct.
     wrong: Option<Wrong>,
     expected: Expected<E>,
 }
 
-/// In what a list differs from the right one.
+/// How a list differs from the correct one.
 #[derive(Debug)]
 struct Wrong {
-    /// The lowest index that has other changes.
+    /// The lowest index with different changes.
     index: Option<u64>,
-    /// It has all accounts and slots of the right one.
+    /// Whether the list has all accounts and slots of the correct one.
     has_all: bool,
 }
 
 impl<E: Debug + Display> Listed<E> {
-    /// `block` in validate mode with its own list, to which `draw` does something, if it is there;
-    /// `None` if the block is invalid.
+    /// Returns `block` in validate mode with its own list, which `draw` may spoil; `None` if the
+    /// block is invalid.
     ///
     /// # Errors
-    /// The list of the block is not that of the oracle.
+    /// Returns an error if the block's list differs from the oracle's.
     pub fn new<D>(
         block: &Block,
         database: &D,
@@ -73,17 +73,18 @@ impl<E: Debug + Display> Listed<E> {
         Ok(Some(Self { block, wrong, expected }))
     }
 
-    /// Whether the list is that of the block.
+    /// Returns whether the list is correct.
     #[must_use]
     pub const fn is_right(&self) -> bool {
         self.wrong.is_none()
     }
 
-    /// Compares what was made of the block: all of the output, or the place at which a wrong list was found, with the
-    /// output of the transactions before it. `asked`: the executor was asked for an access list.
+    /// Compares the results of the block: the whole output or, for a wrong list, the position of
+    /// the error and the output of the transactions before it. `asked`: whether the executor was
+    /// configured to return an access list.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// Returns a description of the difference.
     pub fn judge<D>(
         &self,
         found: &Result<BlockOutput, BlockError<E>>,
@@ -112,7 +113,7 @@ impl<E: Debug + Display> Listed<E> {
         self.judge_prefix(error, database, asked)
     }
 
-    /// What is committed is what the transactions before the error leave.
+    /// Compares the committed output with that of the transactions before the error.
     fn judge_prefix<D>(
         &self,
         error: &BlockError<E>,
@@ -144,14 +145,15 @@ impl<E: Debug + Display> Listed<E> {
 }
 
 impl Wrong {
-    /// The place at which the list was found to be wrong is the first one.
+    /// Checks that the error is reported at the first possible position.
     fn judge(&self, found: &AccessListMismatch, at: At, transactions: u64) -> Result<(), String> {
         let place = match at {
             At::PreBlock => 0,
             At::Transaction(tx) => tx.position() as u64 + 1,
             At::PostBlock => transactions + 1,
         };
-        // What is not accessed at all is found at the end; what is accessed and not listed, at any index.
+        // An entry that is not accessed at all is found at the end; an access without an entry, at
+        // any index.
         let (index, latest) = (found.index, self.index.unwrap_or(transactions + 1));
         let is_first = if self.has_all { index == latest } else { index <= latest };
         if index != place || !is_first || found.listed == found.executed {
@@ -161,7 +163,7 @@ impl Wrong {
     }
 }
 
-/// What of an account.
+/// A field of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Field {
     Balance,
@@ -170,7 +172,7 @@ enum Field {
     Slot(U256),
 }
 
-/// A value that something is changed to.
+/// The value after a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Value {
     Number(U256),
@@ -206,13 +208,13 @@ fn changes(list: &[AccountChanges]) -> Changes {
     all
 }
 
-/// The lowest index at which two lists have other changes.
+/// Returns the lowest index at which the changes of two lists differ.
 fn first_difference(right: &Changes, list: &Changes) -> Option<u64> {
     let keys = right.keys().chain(list.keys());
     keys.filter(|key| right.get(key) != list.get(key)).map(|(index, ..)| *index).min()
 }
 
-/// Accounts and slots that a list has.
+/// Returns the accounts and slots of a list.
 fn accessed(list: &[AccountChanges]) -> BTreeSet<(Address, Option<U256>)> {
     let of = |account: &AccountChanges| {
         let slots = account.storage_changes.iter().map(|slot| slot.slot);

@@ -12,20 +12,20 @@ use std::collections::BTreeMap;
 /// One account before the block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryAccount {
-    /// Wei.
+    /// Balance in wei.
     pub balance: U256,
-    /// Transactions sent, or contracts created.
+    /// Number of transactions sent, or contracts created.
     pub nonce: u64,
-    /// Code; empty for none.
+    /// Code; empty if there is none.
     pub code: Bytes,
     /// Slots that are not zero.
     pub storage: BTreeMap<U256, U256>,
 }
 
-/// A state before a block; the hash of a block is a function of its number.
+/// A state before a block, in which the hash of a block is a function of its number.
 pub type MemoryDatabase = StateDatabase<HashOfNumber>;
 
-/// The hash of a block is that of its number.
+/// Block hashes that are the hash of the number.
 #[derive(Clone, Copy, Debug)]
 pub struct HashOfNumber;
 
@@ -38,7 +38,7 @@ impl BlockHashes for HashOfNumber {
 }
 
 impl MemoryDatabase {
-    /// The state with these accounts and no others.
+    /// Creates a state with exactly these accounts.
     #[must_use]
     pub fn new(listed: BTreeMap<Address, MemoryAccount>) -> Self {
         let (mut accounts, mut codes) = (AddressMap::default(), B256Map::default());
@@ -57,7 +57,7 @@ impl MemoryDatabase {
         Self::of_parts(accounts, codes, HashOfNumber)
     }
 
-    /// The same, where the code of `address` is said to have this hash.
+    /// Sets the code hash of `address`, without changing its code.
     #[must_use]
     pub fn with_code_hash(mut self, address: Address, hash: B256) -> Self {
         if let Some(account) = self.account_mut(address) {
@@ -66,7 +66,7 @@ impl MemoryDatabase {
         self
     }
 
-    /// The hash that the block with this number is said to have.
+    /// Returns the hash of the block with this number.
     #[must_use]
     pub fn hash_of_block(number: u64) -> B256 {
         keccak256(number.to_be_bytes())

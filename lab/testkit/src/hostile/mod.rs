@@ -1,5 +1,5 @@
-//! Blocks that mean harm, hand-made and random, the state before them, and what sequential
-//! execution makes of them. They serve tests, the fuzz targets and `braid-lab sim`.
+//! Hostile blocks, hand-made and random, with the state before them and their sequential results,
+//! for tests, the fuzz targets and `braid-lab sim`.
 
 pub mod code;
 pub mod declared;

@@ -1,4 +1,4 @@
-//! What sequential execution makes of a block, and whether Braid makes the same of it.
+//! Sequential results of a block, and their comparison with Braid's.
 
 use crate::compare::Differences;
 use crate::compare::braid::{self, ExpectedList};
@@ -13,27 +13,27 @@ use core::fmt::{Debug, Display};
 use revm::DatabaseRef;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Differences that are described.
+/// Maximum number of differences that are listed.
 const DESCRIBED: usize = 8;
 
-/// What sequential execution of a block came to.
+/// Sequential results of a block.
 #[derive(Debug)]
 pub struct Expected<E> {
     result: Result<SequentialOutput, SequentialError<E>>,
-    /// What the transactions before the failing one leave, if the oracle can tell.
+    /// Results of the transactions before the failing one, if the oracle can determine them.
     prefix: Option<Prefix>,
 }
 
 #[derive(Debug)]
 struct Prefix {
     output: SequentialOutput,
-    /// Whether the oracle's bundle is that of the transactions, and of no post-block call.
+    /// Whether the oracle's bundle covers exactly the transactions, without post-block calls.
     with_bundle: bool,
 }
 
 impl Prefix {
-    /// What the transactions before `at` leave, if the oracle can tell: it always finishes a
-    /// block, with all calls or with none.
+    /// Executes the transactions before `at`, if the oracle can determine their results: it always
+    /// finishes a block, with all post-block calls or with none.
     fn of<D>(block: &Block, mode: Mode, database: &D, at: Position) -> Option<Self>
     where
         D: DatabaseRef,
@@ -46,20 +46,20 @@ impl Prefix {
         }
         let asks = cut.rules.system_calls && cut.rules.requests;
         let with_bundle = at != Position::PreBlock && !(asks && has_code(&AFTER));
-        // The database may panic at what only the calls at the end ask for.
+        // The database may panic on a read that only the post-block calls make.
         let output = catch_unwind(AssertUnwindSafe(|| run(&cut, mode, database))).ok()?.ok()?;
         let output = SequentialOutput { requests: Requests::default(), ..output };
         Some(Self { output, with_bundle })
     }
 }
 
-/// Whether one of these accounts has code.
+/// Returns whether one of these accounts has code.
 fn have_code<D: DatabaseRef>(database: &D, addresses: &[Address]) -> bool {
     addresses.iter().any(|address| {
         let look = AssertUnwindSafe(|| database.basic_ref(*address));
         match catch_unwind(look) {
             Ok(Ok(info)) => info.is_some_and(|info| !info.is_empty_code_hash()),
-            // A database that fails may have any.
+            // After a failed read, the account may have code.
             Ok(Err(_)) | Err(_) => true,
         }
     })
@@ -88,7 +88,7 @@ fn run<D: DatabaseRef>(
 }
 
 impl<E: Display + Debug> Expected<E> {
-    /// Executes `block` one transaction after the other.
+    /// Executes `block` sequentially.
     pub fn new<D>(block: &Block, mode: Mode, database: &D) -> Self
     where
         D: DatabaseRef<Error = E>,
@@ -99,39 +99,39 @@ impl<E: Display + Debug> Expected<E> {
         Self { result, prefix }
     }
 
-    /// The sequential output, if the block is valid.
+    /// Returns the sequential output, if the block is valid.
     #[must_use]
     pub fn output(&self) -> Option<&SequentialOutput> {
         self.result.as_ref().ok()
     }
 
-    /// The sequential error, if there is one.
+    /// Returns the sequential error, if there is one.
     #[must_use]
     pub fn error(&self) -> Option<&SequentialError<E>> {
         self.result.as_ref().err()
     }
 
-    /// The sequential output or error.
+    /// Returns the sequential output or error.
     ///
     /// # Errors
-    /// The sequential error, if there is one.
+    /// Returns the sequential error, if there is one.
     pub fn into_result(self) -> Result<SequentialOutput, SequentialError<E>> {
         self.result
     }
 
-    /// Compares what Braid made of the block: all of the output, or the error with the output of
-    /// the transactions before it. The executor was not asked for an access list.
+    /// Compares Braid's results for the block: the whole output, or the error with the output of
+    /// the transactions before it. The executor must not return access lists.
     ///
     /// # Errors
-    /// The differences, in words.
+    /// Returns the differences in words.
     pub fn compare(&self, found: &Result<BlockOutput, BlockError<E>>) -> Result<(), String> {
         self.compare_with_list(found, false)
     }
 
-    /// The same; `asked`: the executor was asked for an access list.
+    /// Same; `asked`: whether the executor was configured to return an access list.
     ///
     /// # Errors
-    /// The differences, in words.
+    /// Returns the differences in words.
     pub fn compare_with_list(
         &self,
         found: &Result<BlockOutput, BlockError<E>>,
@@ -144,7 +144,7 @@ impl<E: Display + Debug> Expected<E> {
             }
             (Err(expected), Err(found)) => {
                 none(&braid::errors(expected, found))?;
-                // Braid lists nothing of a block that ends before its first transaction.
+                // Braid returns no list if the block fails before its first transaction.
                 let asked = asked && expected.at != Position::PreBlock;
                 let list = known(expected.access_list.as_deref(), asked);
                 let in_prefix = |differences| format!("committed prefix: {differences}");
@@ -161,12 +161,12 @@ impl<E: Display + Debug> Expected<E> {
     }
 }
 
-/// Compares what was committed before a block ended early for reasons of its own (cancelled, a
-/// database that failed once) with what these transactions leave. `asked`: the executor was asked
-/// for an access list.
+/// Compares the committed prefix of a block that ended early for reasons other than its content
+/// (cancelled, a database that failed once) with the results of these transactions. `asked`:
+/// whether the executor was configured to return an access list.
 ///
 /// # Errors
-/// The differences, in words.
+/// Returns the differences in words.
 pub fn compare_prefix<D: DatabaseRef>(
     block: &Block,
     mode: Mode,
@@ -181,13 +181,13 @@ pub fn compare_prefix<D: DatabaseRef>(
             let list = known(all.and_then(|all| all.before_end.as_deref()), asked);
             compare_outputs(&prefix.output, list, committed, prefix.with_bundle)
         }
-        // What is called at the end may fail where the whole block does not.
+        // A post-block call of the prefix may fail although none of the whole block does.
         None if block.rules.system_calls && have_code(database, &AFTER) => Ok(()),
         None => Err("the oracle cannot tell".into()),
     }
 }
 
-/// The block up to `at`, without what follows its transactions.
+/// Returns the block up to `at`, without anything after its transactions.
 fn prefix_of(block: &Block, at: Position) -> Block {
     let mut cut = block.clone();
     let ChainRules { system_calls, requests, .. } = block.rules;
@@ -204,7 +204,7 @@ fn prefix_of(block: &Block, at: Position) -> Block {
     cut
 }
 
-/// The list that is expected, if the oracle has one.
+/// Returns the expected list, if the oracle has one.
 fn known(list: Option<&AccessLists>, asked: bool) -> ExpectedList<'_> {
     match (asked, list) {
         (false, _) => ExpectedList::Absent,

@@ -1,4 +1,4 @@
-//! Access lists in which something is wrong.
+//! Wrong access lists.
 
 use alloy_eip7928::{
     AccountChanges, BalanceChange, BlockAccessIndex, CodeChange, NonceChange, SlotChanges,
@@ -7,10 +7,10 @@ use alloy_eip7928::{
 use alloy_primitives::{Address, Bytes, U256};
 use braid_evm::runtime::simulated::Random;
 
-/// Draws a number below another one; 0 below 0.
+/// Draws a number below its argument; 0 below 0.
 pub type Draw<'d> = &'d mut dyn FnMut(usize) -> usize;
 
-/// Draws that follow from `seed`.
+/// Returns draws that depend only on `seed`.
 pub fn draws(seed: u64) -> impl FnMut(usize) -> usize {
     let mut random = Random::new(seed);
     move |end| random.below(end as u64) as usize
@@ -27,7 +27,8 @@ fn remove<T>(all: &mut Vec<T>, draw: Draw<'_>) {
     }
 }
 
-/// Gives every change of `list` another index, in no order: of a block with as many transactions, or of none.
+/// Moves every change of `list` to a random index, unordered, within a block of `transactions`
+/// transactions or beyond.
 pub fn scramble(list: &mut [AccountChanges], transactions: usize, draw: Draw<'_>) {
     let mut index = || BlockAccessIndex::new(draw(transactions + 3) as u64);
     for account in list {
@@ -39,7 +40,8 @@ pub fn scramble(list: &mut [AccountChanges], transactions: usize, draw: Draw<'_>
     }
 }
 
-/// Does something to `list`, of a block with as many transactions. It may be right all the same.
+/// Changes `list`, which belongs to a block of `transactions` transactions. The result may still be
+/// correct.
 pub fn spoil(list: &mut Vec<AccountChanges>, transactions: usize, draw: Draw<'_>) {
     let index = BlockAccessIndex::new(draw(transactions + 3) as u64);
     let (value, kind) = (U256::from(draw(4)), draw(16));

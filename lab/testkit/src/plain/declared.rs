@@ -1,5 +1,5 @@
-//! The rule of declared accesses once more, with plain revm and an inspector: a transaction runs as usual, and again as
-//! one that halts at once if it has left what it declares.
+//! A second implementation of the rule of declared accesses, with plain revm and an inspector: a
+//! transaction runs as usual and, if it has left its declaration, again as one that halts at once.
 
 use super::{PlainContext, PlainState};
 use alloy_primitives::{Address, Bytes, U256};
@@ -18,22 +18,23 @@ use revm::state::EvmState;
 use revm::{Database, DatabaseCommit, DatabaseRef, Inspector, MainBuilder, MainContext};
 use std::collections::BTreeMap;
 
-/// An account or one of its slots, and whether it changes.
+/// Accesses to accounts and slots, and whether each one changes.
 pub type Accesses = BTreeMap<(Address, Option<U256>), bool>;
 
-/// A place, and whether a change alone was not declared.
+/// An account or slot, and whether only the change was not declared.
 type At = ((Address, Option<U256>), bool);
 
-/// What a transaction has done that it had not declared: an account or a slot, and whether it was a change alone.
+/// An undeclared access of a transaction: its index, the account or slot, and whether only the
+/// change was not declared.
 pub type Left = (usize, (Address, Option<U256>), bool);
 
-/// Looks at the journal when the outermost frame ends: before that nothing of others is in it, and after that come
-/// fees.
+/// Inspects the journal when the outermost frame ends: before the transaction the journal is empty,
+/// and afterwards it contains fees.
 #[derive(Default)]
 struct Watch {
     depth: usize,
     seen: Option<Accesses>,
-    /// The outermost frame halts before its first instruction.
+    /// Whether the outermost frame halts before its first instruction.
     halts: bool,
 }
 
@@ -113,7 +114,7 @@ impl<DB: Database> Inspector<PlainContext<DB>> for Watch {
     }
 }
 
-/// What `tx` declares, as the chain's page says it.
+/// Returns the declaration of `tx`, as docs/DECLARED.md defines it.
 #[must_use]
 pub fn declared(tx: &TxEnv) -> Accesses {
     let mut all = Accesses::new();
@@ -143,7 +144,7 @@ pub fn declared(tx: &TxEnv) -> Accesses {
     all
 }
 
-/// The first place at which `seen` is not what was declared.
+/// Returns the first entry of `seen` that was not declared.
 fn first_left(seen: &Accesses, declared: &Accesses) -> Option<At> {
     seen.iter().find_map(|(place, is_changed)| match declared.get(place) {
         None => Some((*place, false)),
@@ -169,7 +170,7 @@ fn run<DB: Database>(block: &Block, tx: &TxEnv, state: &mut State<DB>, halts: bo
 type Transacted<DB> =
     Result<(ExecutionResult, Option<At>), EVMError<EvmDatabaseError<<DB as Database>::Error>>>;
 
-/// Runs `tx` by the rule, and says how it has left what it declares.
+/// Runs `tx` by the rule, and returns how it has left its declaration.
 pub(super) fn transact<DB: Database>(
     block: &Block,
     tx: &TxEnv,
@@ -184,8 +185,8 @@ pub(super) fn transact<DB: Database>(
     Ok((ran.result, left))
 }
 
-/// `block` with the declarations of what its transactions access one after the other, without the rule. A list costs
-/// gas, so a transaction may do something else with it.
+/// Adds declarations of the accesses in sequential execution, without the rule, to the transactions
+/// of `block`. An access list costs gas, so a transaction may behave differently with it.
 pub fn declare<D: DatabaseRef>(block: &Block, database: D) -> Block {
     let mut state: PlainState<D> =
         State::builder().with_database(WrapDatabaseRef(database)).with_bundle_update().build();

@@ -1,5 +1,5 @@
-//! Databases of any type, so that the oracle is compiled once. What is timed keeps the type of its database. Braid has
-//! the like; the oracle shares no code with it.
+//! Type-erased databases, so that the oracle is compiled once. Code that is timed keeps the type of
+//! its database. Braid has a similar type; the oracle shares no code with it.
 
 use super::{SequentialError, SequentialErrorKind};
 use alloy_primitives::{Address, B256, U256};
@@ -10,10 +10,10 @@ use revm::{
 };
 use std::error::Error;
 
-/// A database of any type.
+/// A type-erased database.
 pub(super) type AnyDatabase<'a> = Box<dyn DatabaseRef<Error = ErasedError> + 'a>;
 
-/// `db` behind a table of functions.
+/// Erases the type of `db`.
 pub(super) fn any<'a, D: DatabaseRef + 'a>(db: D) -> AnyDatabase<'a> {
     Box::new(Erased(db))
 }
@@ -41,7 +41,7 @@ impl<D: DatabaseRef> DatabaseRef for Erased<D> {
 }
 
 impl SequentialError<ErasedError> {
-    /// The same with the error of the database in its own type.
+    /// Restores the type of the database's error.
     pub(super) fn typed<E: Error + Send + Sync + 'static>(self) -> SequentialError<E> {
         let kind = match self.kind {
             SequentialErrorKind::Base(error) => match error.into_inner().downcast() {

@@ -8,20 +8,20 @@ use revm::{
 };
 use std::{cell::RefCell, fmt, rc::Rc};
 
-/// Passes reads on to `D` and keeps its first error aside.
+/// Passes reads on to `D` and keeps its first error.
 ///
-/// The block executor turns most errors into text. Keeping the original lets the caller have it
-/// back as it was, whatever it is made of.
+/// The block executor converts most errors to text. Keeping the original lets the caller have it
+/// back unchanged.
 pub(super) struct Reads<D: DatabaseRef> {
     inner: D,
     failure: FailureSlot<D::Error>,
 }
 
-/// Where the first error of a database waits.
+/// Holds the first error of a database.
 pub(super) type FailureSlot<E> = Rc<RefCell<Option<E>>>;
 
 impl<D: DatabaseRef> Reads<D> {
-    /// Wraps `inner`; its first error will lie in the returned slot.
+    /// Wraps `inner`; the returned slot receives its first error.
     pub(super) fn new(inner: D) -> (Self, FailureSlot<D::Error>) {
         let failure = FailureSlot::default();
         (Self { inner, failure: Rc::clone(&failure) }, failure)
@@ -81,7 +81,7 @@ impl<D: DatabaseRef> DatabaseRef for Reads<D> {
     }
 }
 
-/// Stands for an error of the database, which lies in the failure slot.
+/// Placeholder for an error of the database, which is in the failure slot.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("a read of the database failed")]
 pub(super) struct ReadFailed;

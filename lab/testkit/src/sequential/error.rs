@@ -13,15 +13,15 @@ pub struct SequentialError<E> {
     pub at: Position,
     /// Why it stopped.
     pub kind: SequentialErrorKind<E>,
-    /// What was accessed before the failing transaction, or before the calls at the end if one of
-    /// them fails, if that was asked for.
+    /// Accesses before the failing transaction or, if a post-block call fails, before the
+    /// post-block calls; if requested.
     pub access_list: Option<Box<AccessLists>>,
 }
 
-/// A place in the execution of a block.
+/// A position in the execution of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
-    /// Before the first transaction: the system calls that open a block.
+    /// Before the first transaction: the pre-block system calls.
     PreBlock,
     /// The transaction with this index.
     Transaction(usize),
@@ -48,13 +48,13 @@ pub enum SequentialErrorKind<E> {
     /// The transaction cannot be part of the block.
     #[error("{0}")]
     Invalid(SkipReason),
-    /// Anything else: a system call that failed, a fatal precompile error.
+    /// Anything else: a failed system call, a fatal precompile error.
     #[error("{0}")]
     Other(String),
 }
 
 impl<E> SequentialErrorKind<E> {
-    /// Sorts an error of the block executor; `base` is the database's own error, if it failed.
+    /// Converts an error of the block executor; `base` is the database's own error, if it failed.
     pub(super) fn new(error: BlockExecutionError, base: Option<E>) -> Self {
         if let Some(base) = base {
             return Self::Base(base);
@@ -67,7 +67,7 @@ impl<E> SequentialErrorKind<E> {
 }
 
 impl SkipReason {
-    /// What is wrong with the transaction, if that is what the block executor's error says.
+    /// Returns the reason why the transaction is invalid, if that is the block executor's error.
     pub(super) fn of(error: &BlockExecutionError) -> Option<Self> {
         match error.as_validation()? {
             BlockValidationError::InvalidTx { error, .. } => {
@@ -100,7 +100,7 @@ mod tests {
         file.expect("it generates").to_block().expect("a block")
     }
 
-    /// Why the block does not execute that `changed` makes of a good one, on a database with `fault`.
+    /// Returns the error of a valid block after `changed`, on a database with `fault`.
     fn refused(changed: impl Fn(&mut Block), fault: Fault) -> SequentialError<Unreadable> {
         let (mut block, database) = block();
         changed(&mut block);

@@ -1,5 +1,5 @@
-//! The end of a block as the executable specification has it where alloy-evm 0.39 has it otherwise:
-//! withdrawals are paid before the contracts for requests are called, which must have code.
+//! The end of a block according to the executable specification, where alloy-evm 0.39 differs:
+//! withdrawals are paid before the request contracts are called, and these must have code.
 
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::{
@@ -13,7 +13,7 @@ use alloy_primitives::{Address, map::AddressMap};
 use revm::database_interface::DatabaseCommitExt;
 use revm::primitives::hardfork::SpecId;
 
-/// Contracts that are called after the transactions under the rules of `spec`.
+/// Returns the contracts that are called after the transactions under the rules of `spec`.
 #[must_use]
 pub fn request_contracts(spec: SpecId) -> Vec<Address> {
     let prague = [WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS];
@@ -23,12 +23,12 @@ pub fn request_contracts(spec: SpecId) -> Vec<Address> {
     prague.chain(amsterdam.into_iter().filter(|_| spec.is_enabled_in(SpecId::AMSTERDAM))).collect()
 }
 
-/// What comes between the transactions and the calls that collect requests: pays `withdrawals` into
-/// `state`, and looks for the contracts. An executor of alloy-evm does the rest, without
+/// Runs the steps between the transactions and the calls that collect requests: pays `withdrawals`
+/// into `state`, and checks that the contracts exist. alloy-evm's executor does the rest, without
 /// withdrawals.
 ///
 /// # Errors
-/// The block is invalid, or the state cannot be read.
+/// Returns an error if the block is invalid, or if the state cannot be read.
 pub fn before_requests(
     state: &mut impl StateDB,
     spec: SpecId,

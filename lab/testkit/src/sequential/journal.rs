@@ -1,4 +1,4 @@
-//! The best sequential form known: one journal for the whole block.
+//! The fastest known sequential form: one journal for the whole block.
 
 use crate::block::Block;
 use alloy_eips::{
@@ -18,8 +18,8 @@ use revm::{
     state::EvmState,
 };
 
-/// A block that runs on one thread in one journal, which is finalised once: without a bundle, and
-/// without withdrawals and rewards. What a bundle costs is what lies between this and [`Plain`].
+/// A block that runs on one thread in one journal, which is finalised once, without a bundle,
+/// withdrawals and rewards. The difference from [`Plain`] is the cost of a bundle.
 ///
 /// [`Plain`]: super::Plain
 #[derive(Debug)]
@@ -31,7 +31,8 @@ pub struct OneJournal {
     after: Vec<(Address, Bytes)>,
 }
 
-/// What a block in one journal leaves: the result of each transaction, and all accounts it loaded.
+/// Output of a block in one journal: the result of each transaction, and all accounts that were
+/// loaded.
 pub type Journaled = (Vec<ExecutionResult>, EvmState);
 
 impl OneJournal {
@@ -57,7 +58,7 @@ impl OneJournal {
         Self { cfg, env, transactions: block.transactions.clone(), before, after }
     }
 
-    /// Executes the block on `db`; also returns what is left to be dropped.
+    /// Executes the block on `db`; also returns the values to be dropped.
     pub fn run_keeping<D: DatabaseRef>(
         self,
         db: D,

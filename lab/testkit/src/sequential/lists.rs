@@ -1,5 +1,6 @@
-//! Block access lists (EIP-7928) of a sequential execution, by two builders that share no code: revm's own, and the
-//! one below, which is told what each transaction and each call has loaded.
+//! Block access lists (EIP-7928) of a sequential execution, by two builders that share no code:
+//! revm's own, and the one below, which receives the state that each transaction and each call has
+//! loaded.
 
 use alloy_eip7928::{
     AccountChanges, BalanceChange, BlockAccessIndex, BlockAccessList, CodeChange, NonceChange,
@@ -12,28 +13,29 @@ use revm::state::{Account, AccountInfo, EvmState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The access list of a block, made twice.
+/// The access list of a block, from both builders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessLists {
-    /// By revm's `BalState`.
+    /// The list of revm's `BalState`.
     pub revm: BlockAccessList,
-    /// By a builder of the oracle's own.
+    /// The list of the oracle's own builder.
     pub own: BlockAccessList,
-    /// Accounts in which revm's builder goes wrong. An amount that overflows a balance is not given back, but where
-    /// the call around it is reverted the account counts as untouched: the change is in its list and not in the
-    /// state. And of two commits at one index, as by calls after the transactions, the second one takes the change
-    /// of the first out of the list if it leaves the value alone. And slots of an account that is destroyed, before
-    /// Cancun, keep their values in it unless the same transaction has loaded them.
+    /// Accounts for which revm's builder is wrong, in three cases. An amount that overflows a
+    /// balance is not returned, but if the surrounding call is reverted, the account counts as
+    /// untouched: the change is in the list and not in the state. Of two commits at one index, as
+    /// by post-block calls, the second one removes the change of the first from the list if it
+    /// leaves the value alone. Slots of an account that is destroyed before Cancun keep their
+    /// values in the list unless the same transaction has loaded them.
     pub doubtful: BTreeSet<Address>,
-    /// Receivers of rewards of the block, which may be zero: that is no access by the EIP, and both builders take it for
-    /// one.
+    /// Recipients of the block's rewards, which may be zero: by the EIP, that is no access, but
+    /// both builders count it as one.
     pub rewarded: BTreeSet<Address>,
-    /// The same without what follows the transactions, if they ended well.
+    /// Same without the steps after the transactions, if the transactions succeeded.
     pub before_end: Option<Box<Self>>,
 }
 
 impl AccessLists {
-    /// In what `found` differs from the two, or they from each other, in words.
+    /// Describes how `found` differs from the two lists, or they from each other.
     #[must_use]
     pub fn difference(&self, found: &[AccountChanges]) -> Option<String> {
         let certain = |list: &[AccountChanges]| -> Vec<_> {
@@ -47,14 +49,14 @@ impl AccessLists {
 }
 
 impl AccessLists {
-    /// `list` without receivers of rewards that have nothing else.
+    /// Returns `list` without recipients of rewards that have no other access.
     fn accessed(&self, list: &[AccountChanges]) -> BlockAccessList {
         let is_idle = |it: &&AccountChanges| it.is_empty() && self.rewarded.contains(&it.address);
         list.iter().filter(|it| !is_idle(it)).cloned().collect()
     }
 }
 
-/// The first account in which two lists differ.
+/// Describes the first account in which two lists differ.
 fn difference(expected: &[AccountChanges], found: &[AccountChanges]) -> Option<String> {
     for place in 0..expected.len().max(found.len()) {
         let (expected, found) = (expected.get(place), found.get(place));
@@ -67,10 +69,10 @@ fn difference(expected: &[AccountChanges], found: &[AccountChanges]) -> Option<S
     None
 }
 
-/// At each index the value before and the one after.
+/// The values before and after each index.
 type Spans<V> = BTreeMap<u64, (V, V)>;
 
-/// What happened to an account.
+/// The accesses to an account.
 #[derive(Debug, Default)]
 struct Life {
     balances: Spans<U256>,
@@ -79,11 +81,11 @@ struct Life {
     slots: BTreeMap<U256, Spans<U256>>,
 }
 
-/// Builds a list from the states that are committed: all accounts and slots that were loaded, each with its value
-/// before and after.
+/// Builds a list from the committed states: all loaded accounts and slots, with their values before
+/// and after.
 #[derive(Debug, Default)]
 struct ListOracle {
-    /// Where what is committed belongs.
+    /// Index of the next commit.
     index: u64,
     accounts: BTreeMap<Address, Life>,
     codes: BTreeMap<B256, Bytes>,
@@ -92,12 +94,12 @@ struct ListOracle {
     before_end: Option<Box<AccessLists>>,
 }
 
-/// Two builders that are told of each commit into a [`State`].
+/// Both builders, which observe each commit into a [`State`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lists(Arc<Mutex<ListOracle>>);
 
 impl Lists {
-    /// What is committed into `state` from now on is listed, at index 0.
+    /// Lists everything that is committed into `state` from now on, at index 0.
     pub(crate) fn listen<D: Database>(&self, state: &mut State<D>) {
         let told = self.clone();
         let told = move |left: EvmState| told.with(|own| own.add(&left));
@@ -105,20 +107,20 @@ impl Lists {
         state.set_state_hook(Some(Box::new(told)));
     }
 
-    /// What is committed from now on belongs to `index`.
+    /// Sets the index of the following commits.
     pub(crate) fn set_index<D: Database>(&self, state: &mut State<D>, index: u64) {
         state.set_bal_index(BlockAccessIndex::new(index));
         self.with(|own| own.index = index);
     }
 
-    /// What is committed from now on follows the transactions, and belongs to `index`.
+    /// Ends the transactions, and sets the index of the following commits.
     pub(crate) fn end_transactions<D: Database>(&self, state: &mut State<D>, index: u64) {
         let before_end = Box::new(self.copy(state));
         self.with(|own| own.before_end = Some(before_end));
         self.set_index(state, index);
     }
 
-    /// The lists of what was committed.
+    /// Returns the lists of everything that was committed.
     pub(crate) fn take<D: Database>(&self, state: &mut State<D>) -> AccessLists {
         let before_end = self.with(|own| own.before_end.take());
         AccessLists { before_end, ..self.copy(state) }
@@ -131,13 +133,13 @@ impl Lists {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut ListOracle) -> T) -> T {
-        // The database may have panicked before.
+        // The lock is poisoned if the database has panicked before.
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl ListOracle {
-    /// A transaction, a call, or what changes balances after them, has left `state`.
+    /// Adds the accesses of a transaction, a call, or a payment after them.
     fn add(&mut self, state: &EvmState) {
         for (address, account) in state {
             let life = self.accounts.entry(*address).or_default();
@@ -146,7 +148,8 @@ impl ListOracle {
             if !account.is_touched() && account.info.balance != before.balance {
                 self.doubtful.insert(*address);
             }
-            // Before Cancun it may have slots that this transaction has not loaded: revm's builder keeps their values.
+            // Before Cancun, the account may have slots that this transaction has not loaded:
+            // revm's builder keeps their values.
             if account.is_selfdestructed() && !account.is_created() {
                 self.doubtful.insert(*address);
             }
@@ -169,7 +172,7 @@ impl ListOracle {
         }
     }
 
-    /// The list of what was committed.
+    /// Returns the list of everything that was committed.
     fn list(&self) -> BlockAccessList {
         self.accounts.iter().map(|(address, life)| self.account(*address, life)).collect()
     }
@@ -197,13 +200,13 @@ impl ListOracle {
     }
 }
 
-/// The account after a transaction: nothing, if it was destroyed.
+/// Returns the account after a transaction; an empty one if it was destroyed.
 fn end_of(account: &Account) -> AccountInfo {
     if account.is_selfdestructed() { AccountInfo::default() } else { account.info.clone() }
 }
 
-/// Adds a value before and after a commit; whether an earlier commit at this index has changed it and this one has
-/// not.
+/// Adds the values before and after a commit. Returns whether an earlier commit at this index has
+/// changed the value and this one has not.
 fn extend<V: PartialEq>(spans: &mut Spans<V>, index: u64, before: V, after: V) -> bool {
     match spans.get_mut(&index) {
         Some((first, last)) => {
@@ -218,7 +221,7 @@ fn extend<V: PartialEq>(spans: &mut Spans<V>, index: u64, before: V, after: V) -
     }
 }
 
-/// What differs after an index from what it was before that.
+/// Returns the values that differ before and after an index.
 fn changes<V: PartialEq, C>(
     spans: &Spans<V>,
     change: impl Fn(BlockAccessIndex, &V) -> C,

@@ -1,13 +1,13 @@
-//! Sequential execution: the oracle that everything parallel is compared with.
+//! Sequential execution: the oracle for all parallel execution.
 //!
-//! Plain revm, driven transaction by transaction by alloy-evm's Ethereum block executor over a
-//! [`State`](revm::database::State) that keeps a bundle with reverts, as a node does it today.
-//! `before_requests` has what the executable specification does otherwise at the end of a block.
+//! The oracle is plain revm, driven transaction by transaction by alloy-evm's Ethereum block
+//! executor over a [`State`](revm::database::State) that keeps a bundle with reverts, as in today's
+//! nodes. `before_requests` covers the end of a block where the executable specification differs.
 //! Nothing here calls Braid's execution; only the type of the input is shared.
 //!
-//! [`execute`] rejects a block with an invalid transaction, [`build`] leaves such transactions
-//! out. [`Prepared`] separates taking in from running; [`Plain`] leaves out what the block executor
-//! does between two transactions, for measurements.
+//! [`execute`] rejects a block with an invalid transaction, [`build`] skips such transactions.
+//! [`Prepared`] separates preparing from running. [`Plain`] leaves out the block executor's work
+//! between two transactions, for measurements.
 
 mod any;
 mod database;
@@ -41,19 +41,19 @@ use revm::{
     database::BundleState,
 };
 
-/// What to do with an invalid transaction.
+/// How to treat an invalid transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnInvalid {
-    /// The block is invalid: stop and say which transaction it was.
+    /// Reject the block, with the index of the transaction.
     Reject,
-    /// Leave the transaction out and go on.
+    /// Skip the transaction.
     Skip,
 }
 
-/// Everything that executing a block sequentially gives.
+/// Output of executing a block sequentially.
 #[derive(Clone, Debug)]
 pub struct SequentialOutput {
-    /// What each transaction left, in order.
+    /// Outcome of each transaction, in order.
     pub outcomes: Vec<SequentialOutcome>,
     /// Receipts of the executed transactions, in order.
     pub receipts: Vec<EthereumReceipt>,
@@ -65,16 +65,16 @@ pub struct SequentialOutput {
     pub blob_gas_used: u64,
     /// The state changes of the whole block with their reverts.
     pub bundle: BundleState,
-    /// What the block accesses, if that was asked for.
+    /// Accesses of the block, if requested.
     pub access_list: Option<AccessLists>,
 }
 
-/// What one transaction left.
+/// Outcome of one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SequentialOutcome {
-    /// It was executed. The logs have been moved to its receipt.
+    /// The transaction was executed. Its logs have been moved to its receipt.
     Executed(ExecutionResult),
-    /// It was left out.
+    /// The transaction was skipped.
     Skipped(SkipReason),
 }
 
@@ -84,7 +84,7 @@ pub enum SkipReason {
     /// The EVM's own rules forbid it: nonce, funds, fees, form.
     #[error("{0}")]
     Invalid(InvalidTransaction),
-    /// The gas that is left in the block is less than the transaction may use.
+    /// The transaction's gas limit exceeds the gas that is left in the block.
     #[error("its gas limit of {limit} is above the {available} that the block has left")]
     BlockGas {
         /// The transaction's gas limit.
@@ -94,10 +94,10 @@ pub enum SkipReason {
     },
 }
 
-/// Executes `block` on `db`, one transaction after the other; an invalid one rejects the block.
+/// Executes `block` on `db` sequentially; an invalid transaction rejects the block.
 ///
 /// # Errors
-/// The first error in block order, with the place where it happened.
+/// Returns the first error in block order, with its position.
 pub fn execute<D: DatabaseRef>(
     block: &Block,
     db: D,
@@ -105,10 +105,10 @@ pub fn execute<D: DatabaseRef>(
     Prepared::new(block).run(db, OnInvalid::Reject)
 }
 
-/// Executes `block` on `db`, one transaction after the other; invalid ones are left out.
+/// Executes `block` on `db` sequentially; invalid transactions are skipped.
 ///
 /// # Errors
-/// The first error in block order that is no invalid transaction.
+/// Returns the first error in block order that is not an invalid transaction.
 pub fn build<D: DatabaseRef>(
     block: &Block,
     db: D,

@@ -1,4 +1,4 @@
-//! Small pieces around the block executor: what it is told of a transaction, receipts, rewards.
+//! Helpers for the block executor: its view of a transaction, receipts, rewards.
 
 use super::ForkSpec;
 use crate::block::{Block, ChainRules, Ommer};
@@ -16,7 +16,7 @@ use alloy_evm::{
 use alloy_primitives::{Address, B256, Signature, U256, map::AddressMap};
 use revm::context::{TxEnv, result::ExecutionResult};
 
-/// Builds receipts without blooms, which are computed later if they are asked for.
+/// Builds receipts without blooms, which are computed later if needed.
 #[derive(Clone, Copy, Debug)]
 pub struct Receipts;
 
@@ -34,7 +34,7 @@ impl ReceiptBuilder for Receipts {
     }
 }
 
-/// The result without its logs; the output's bytes are shared, not copied.
+/// Returns the result without its logs; the output's bytes are shared, not copied.
 pub(super) fn without_logs(result: &ExecutionResult) -> ExecutionResult {
     match result {
         ExecutionResult::Success { reason, gas, output, .. } => ExecutionResult::Success {
@@ -52,10 +52,11 @@ pub(super) fn without_logs(result: &ExecutionResult) -> ExecutionResult {
     }
 }
 
-/// A transaction that tells the block executor what it asks for: type, gas limit, number of blobs.
+/// Returns a transaction with the fields that the block executor reads: type, gas limit, number of
+/// blobs.
 ///
-/// The EVM runs on the [`TxEnv`] that goes with it. The signature and the hash are blank; the
-/// executor would only print them.
+/// The EVM runs on the [`TxEnv`]. Signature and hash are blank, because the executor would only
+/// print them.
 #[must_use]
 pub fn envelope(tx: &TxEnv) -> Recovered<TxEnvelope> {
     let gas_limit = tx.gas_limit;
@@ -81,9 +82,10 @@ pub fn envelope(tx: &TxEnv) -> Recovered<TxEnvelope> {
 const BLANK: Signature = Signature::new(U256::ZERO, U256::ZERO, false);
 const HASH: B256 = B256::ZERO;
 
-/// Rewards of a block whose rules set the reward themselves, in wei by account; empty otherwise.
+/// Returns the rewards of a block whose rules set their own reward, in wei by account; otherwise
+/// empty.
 ///
-/// A reward of nothing is none: it touches no account.
+/// A zero reward is left out: it touches no account.
 pub(super) fn own_rewards(
     rules: &ChainRules,
     beneficiary: Address,
@@ -101,7 +103,7 @@ pub(super) fn own_rewards(
     rewards
 }
 
-/// Wei that the end of `block` adds to balances: rewards and withdrawals.
+/// Returns the wei that rewards and withdrawals of `block` add to balances.
 #[must_use]
 pub fn increments(block: &Block) -> AddressMap<u128> {
     let number = block.env.number.saturating_to();
@@ -120,7 +122,8 @@ pub fn increments(block: &Block) -> AddressMap<u128> {
     all
 }
 
-/// The EIP-6110 deposits of a block whose rules forbid system calls, but not requests by logs.
+/// Returns the EIP-6110 deposits of a block whose rules forbid system calls, but not requests by
+/// logs.
 pub(super) fn deposits(
     spec: &ForkSpec,
     receipts: &[EthereumReceipt],

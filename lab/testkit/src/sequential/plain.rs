@@ -14,9 +14,9 @@ use revm::{
     context::{TxEnv, result::ExecutionResult},
 };
 
-/// A block that is executed by nothing but revm between its pre-block and post-block calls: over
-/// `State` with bundle and reverts, receipts collected. It is faster than [`Prepared`], and neither
-/// checks the block's gas limit nor leaves invalid transactions out.
+/// A block that only revm executes between its pre-block and post-block calls, over `State` with
+/// bundle and reverts, with receipts. It is faster than [`Prepared`], but neither checks the
+/// block's gas limit nor skips invalid transactions.
 ///
 /// [`Prepared`]: super::Prepared
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Plain {
         Self { frame: Frame::new(&block), transactions: block.transactions }
     }
 
-    /// Executes the block on `db`; also returns what is left to be dropped.
+    /// Executes the block on `db`; also returns the values to be dropped.
     pub fn run_keeping<D: DatabaseRef>(
         self,
         db: D,
@@ -74,7 +74,7 @@ fn run_all<D: DatabaseRef>(
     Ok(outcomes)
 }
 
-/// The result without its logs, and the logs.
+/// Splits a result into the result without logs, and the logs.
 fn split(mut result: ExecutionResult) -> (ExecutionResult, Vec<Log>) {
     let logs = match &mut result {
         ExecutionResult::Success { logs, .. }

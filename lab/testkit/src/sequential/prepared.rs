@@ -1,4 +1,4 @@
-//! Taking a block in and running it.
+//! Prepares a block and runs it.
 
 use super::{
     ForkSpec, OnInvalid, Position, SequentialError, SequentialErrorKind, SequentialOutcome,
@@ -30,7 +30,7 @@ use revm::{
 };
 use std::borrow::Cow;
 
-/// A block in the form in which it is executed, so that a measurement can leave out the copying.
+/// A block in the form in which it is executed, so that a measurement can exclude the copying.
 #[derive(Debug)]
 pub struct Prepared {
     frame: Frame,
@@ -48,11 +48,11 @@ pub(super) struct Frame {
     withdrawals: Option<Vec<Withdrawal>>,
     rules: ChainRules,
     precompile: Option<(Address, OwnPrecompile)>,
-    /// Makes a list of what is accessed, beside that of revm.
+    /// Builds access lists besides revm's.
     lists: Option<Lists>,
 }
 
-/// A precompile beside Ethereum's: what a call does.
+/// The function of a custom precompile.
 pub type OwnPrecompile = fn(PrecompileInput<'_>) -> PrecompileResult;
 
 impl Prepared {
@@ -63,14 +63,14 @@ impl Prepared {
         Self { frame: Frame::new(block), transactions }
     }
 
-    /// The same block on a chain with a precompile beside Ethereum's.
+    /// Adds a precompile to Ethereum's.
     #[must_use]
     pub fn with_precompile(mut self, address: Address, call: OwnPrecompile) -> Self {
         self.frame.precompile = Some((address, call));
         self
     }
 
-    /// The same, with access lists.
+    /// Adds access lists to the output.
     #[must_use]
     pub fn with_access_lists(mut self) -> Self {
         self.frame.lists = Some(Lists::default());
@@ -80,8 +80,8 @@ impl Prepared {
     /// Executes the block on `db`: pre-block calls, transactions in order, post-block changes.
     ///
     /// # Errors
-    /// The first error in block order, with the place where it happened. With
-    /// [`OnInvalid::Skip`] an invalid transaction is no error.
+    /// Returns the first error in block order, with its position. With [`OnInvalid::Skip`], an
+    /// invalid transaction is no error.
     pub fn run<D: DatabaseRef>(
         self,
         db: D,
@@ -98,8 +98,8 @@ impl Prepared {
         self.run_keeping(db, on_invalid).0
     }
 
-    /// As [`run`](Self::run), and returns what is left to be dropped, so that a measurement can
-    /// tell the time until there is a result from the time that clearing up takes.
+    /// As [`run`](Self::run), and also returns the values to be dropped, so that a measurement can
+    /// separate the time until the result from the time of dropping.
     pub fn run_keeping<D: DatabaseRef>(
         self,
         db: D,
@@ -110,7 +110,7 @@ impl Prepared {
         let lists = frame.lists.clone();
         frame.run_keeping(db, count, move |executor| {
             let mut outcomes = Vec::with_capacity(count);
-            // What was left out has no index.
+            // A skipped transaction has no index.
             let mut next = 1;
             for (index, transaction) in transactions.into_iter().enumerate() {
                 if let Some(lists) = &lists {
@@ -130,7 +130,7 @@ impl Prepared {
 }
 
 impl Frame {
-    /// Copies what executing `block` needs beside its transactions.
+    /// Copies what executing `block` needs besides its transactions.
     pub(super) fn new(block: &Block) -> Self {
         let ommer = |ommer: &Ommer| Header {
             beneficiary: ommer.beneficiary,
@@ -151,7 +151,7 @@ impl Frame {
     }
 
     /// Executes the block on `db`; `transactions` runs all of its `count` transactions. Also
-    /// returns what is left to be dropped.
+    /// returns the values to be dropped.
     pub(super) fn run_keeping<D: DatabaseRef, F>(
         self,
         db: D,
@@ -255,7 +255,7 @@ impl Frame {
     }
 }
 
-/// What all transactions of a block left, or where it ended.
+/// Outcomes of all transactions of a block, or the error that ended it.
 pub(super) type Transactions = Result<Vec<SequentialOutcome>, (Position, BlockExecutionError)>;
 
 type OracleEvm<'a, D> = EthEvm<&'a mut State<Reads<D>>, NoOpInspector, PrecompilesMap>;

@@ -1,4 +1,4 @@
-//! The chain specification that makes exactly one fork active.
+//! A chain specification that activates exactly one fork.
 
 use crate::block::ChainRules;
 use alloy_evm::eth::spec::EthExecutorSpec;
@@ -6,11 +6,12 @@ use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, U256};
 use revm::primitives::hardfork::SpecId;
 
-/// A precompile, which never logs: the deposit contract of chains that have none. The block
-/// executor takes mainnet's for a chain that names none.
+/// The deposit contract of chains that have none: a precompile, which never logs. The block
+/// executor assumes mainnet's contract for a chain that names none.
 const SILENT: Address = Address::with_last_byte(1);
 
-/// A chain on which one fork and all before it have been active since genesis, and none after it.
+/// A chain on which one fork and all earlier ones have been active since genesis, and no later one
+/// is.
 #[derive(Clone, Copy, Debug)]
 pub struct ForkSpec {
     spec: SpecId,
@@ -21,7 +22,7 @@ pub struct ForkSpec {
 }
 
 impl ForkSpec {
-    /// The chain of a block with number `number` under the fork `spec` and the given rules.
+    /// Creates the chain of a block with number `number` under the fork `spec` and the given rules.
     #[must_use]
     pub fn new(spec: SpecId, rules: &ChainRules, number: u64) -> Self {
         Self {
@@ -33,15 +34,15 @@ impl ForkSpec {
         }
     }
 
-    /// The same chain as the block executor is shown it: without the reward of the fork if the
-    /// rules set one of their own.
+    /// Returns the chain for the block executor: without the fork's reward if the rules set their
+    /// own.
     pub(super) fn for_executor(mut self, rules: &ChainRules) -> Self {
         self.own_reward = rules.block_reward.is_some();
         self
     }
 
-    /// The same chain as the block executor is shown it at the end of a block that asks no contract
-    /// for requests. Deposits are read apart then.
+    /// Returns the chain for the block executor at the end of a block that calls no request
+    /// contracts. Deposits are read separately then.
     pub(super) fn without_requests(mut self) -> Self {
         self.requests = false;
         self
@@ -50,7 +51,7 @@ impl ForkSpec {
 
 impl EthereumHardforks for ForkSpec {
     fn ethereum_fork_activation(&self, fork: EthereumHardfork) -> ForkCondition {
-        // The merge is what ends block rewards in the executor; nothing else there asks for it.
+        // In the executor, the merge only ends block rewards.
         if fork == EthereumHardfork::Paris && self.own_reward {
             return ForkCondition::Block(0);
         }
@@ -89,8 +90,8 @@ impl EthereumHardforks for ForkSpec {
             EthereumHardfork::Prague => (SpecId::PRAGUE, ForkCondition::ZERO_TIMESTAMP),
             EthereumHardfork::Osaka => (SpecId::OSAKA, ForkCondition::ZERO_TIMESTAMP),
             EthereumHardfork::Amsterdam => (SpecId::AMSTERDAM, ForkCondition::ZERO_TIMESTAMP),
-            // Blob-parameter-only forks are told by time in `crate::fork`; later forks than revm's
-            // newest never begin.
+            // Blob-parameter-only forks are selected by time in `crate::fork`; forks later than
+            // revm's newest never begin.
             _ => return ForkCondition::Never,
         };
         if self.spec.is_enabled_in(since) { activation } else { ForkCondition::Never }

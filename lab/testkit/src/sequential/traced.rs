@@ -1,4 +1,5 @@
-//! What geth's tracers print of a transaction: of one that ran again, and in a sequential execution.
+//! Output of geth's tracers for a transaction, both of one that runs again and in a sequential
+//! execution.
 
 use super::{Position, SequentialError, prepared::Frame};
 use crate::block::Block;
@@ -23,34 +24,34 @@ pub enum Tracer {
     Struct,
 }
 
-/// What a tracer prints, in geth's format.
+/// Output of a tracer, in geth's format.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(untagged)]
 pub enum Trace {
     /// Accounts and slots before the transaction.
     Prestate(PreStateFrame),
-    /// The outermost call, with those within it.
+    /// The outermost call, with nested calls.
     Call(Box<CallFrame>),
     /// The instructions.
     Struct(DefaultFrame),
 }
 
-/// A transaction that was traced in sequence.
+/// A transaction that was traced in a sequential execution.
 #[derive(Clone, Debug)]
 pub struct Traced {
-    /// Which one.
+    /// Index of the transaction.
     pub tx: usize,
-    /// Its result, and all that it has loaded.
+    /// Its result, and everything that it loaded.
     pub ran: ResultAndState,
-    /// What the tracer prints.
+    /// The tracer's output.
     pub trace: Trace,
 }
 
 impl Tracer {
-    /// All of them.
+    /// All tracers.
     pub const ALL: [Self; 3] = [Self::Prestate, Self::Call, Self::Struct];
 
-    /// An inspector that records what it needs.
+    /// Returns an inspector that records what the tracer needs.
     #[must_use]
     pub fn inspector(self) -> TracingInspector {
         TracingInspector::new(match self {
@@ -60,10 +61,11 @@ impl Tracer {
         })
     }
 
-    /// What it prints of a transaction on the state `before`, which `inspector` has inspected.
+    /// Returns the trace of a transaction on the state `before`, from the inspector that has
+    /// inspected it.
     ///
     /// # Errors
-    /// Those of `before`.
+    /// Returns the errors of `before`.
     pub fn trace<D: DatabaseRef>(
         self,
         inspector: TracingInspector,
@@ -91,11 +93,11 @@ fn call_config() -> CallConfig {
     CallConfig::default().with_log()
 }
 
-/// What `tracer` prints of those transactions of `block` that are in the block, in sequence: an
-/// inspected EVM for each.
+/// Returns the output of `tracer` for each transaction of `block` that is executed, in a sequential
+/// execution with an inspected EVM for each.
 ///
 /// # Errors
-/// The database, a pre-block call or a transaction failed.
+/// Returns an error if the database, a pre-block call or a transaction failed.
 pub fn trace_all<D: DatabaseRef>(
     block: &Block,
     db: D,

@@ -1,4 +1,4 @@
-//! Runs a scenario and compares what it came to with sequential execution.
+//! Runs a scenario and compares its results with sequential execution.
 
 use super::{DeclaredWish, FaultKind, ListWish, Scenario};
 use crate::hostile::declared::Declared;
@@ -22,7 +22,7 @@ type Payload = Box<dyn Any + Send>;
 /// How a block ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ending {
-    /// All transactions are done.
+    /// All transactions were executed.
     Complete,
     /// A transaction or a system call made the block invalid.
     Invalid,
@@ -30,7 +30,7 @@ pub enum Ending {
     Unreadable,
     /// The database panicked.
     Panicked,
-    /// It was cancelled in time.
+    /// The block was cancelled in time.
     Cancelled,
 }
 
@@ -49,27 +49,27 @@ impl Ending {
     }
 }
 
-/// What became of a scenario.
+/// Result of a scenario.
 #[derive(Clone, Debug)]
 pub struct Judged {
-    /// How the block ended; or what is different from sequential execution, or why the block came
-    /// to no end, in words.
+    /// How the block ended; or a description of a difference from sequential execution, or of why
+    /// the block did not end.
     pub verdict: Result<Ending, String>,
-    /// Steps that the workers took; 0 if the block panicked.
+    /// Number of steps of the workers; 0 if the block panicked.
     pub step_count: u64,
-    /// The same for equal sequences of steps; 0 if the block panicked, or ran whole.
+    /// Hash of the sequence of steps; 0 if the block panicked, or if the whole executor ran.
     pub digest: u64,
-    /// What the executor counted, up to an error; zeros if the block panicked.
+    /// Counters of the executor, up to an error; zeros if the block panicked.
     pub stats: Stats,
-    /// How often the database failed.
+    /// Number of failed reads of the database.
     pub faults: u64,
-    /// Whether the access list of the block is right; `None` if there is none.
+    /// Whether the access list of the block is correct; `None` if there is none.
     pub lists: Option<bool>,
-    /// Whether the block has a list as a hint.
+    /// Whether the block has an access list as a hint.
     pub has_hint: bool,
-    /// Transactions that have left what they declare.
+    /// Number of transactions that left their declarations.
     pub undeclared: usize,
-    /// All steps, if the scenario asks to keep them.
+    /// All steps, if the scenario keeps them.
     pub steps: Vec<Step>,
 }
 
@@ -128,7 +128,7 @@ fn run(
     let stats = result.as_ref().map_or_else(|error| error.committed.stats, |output| output.stats);
     (judged.step_count, judged.digest, judged.stats) = (step_count, digest, stats);
     judged.steps = steps;
-    // Forced parts and lanes run transactions again by turns, as often as they like.
+    // Forced batches may run transactions again any number of times.
     if !scenario.whole {
         within_work_bound(scenario, stats)?;
     }
@@ -148,7 +148,7 @@ fn run(
     Ok(ending)
 }
 
-/// Runs a block whose transactions declare what they access.
+/// Runs a block whose transactions declare their accesses.
 fn run_declared(
     simulator: &mut Simulator,
     scenario: &Scenario,
@@ -182,7 +182,7 @@ fn run_declared(
     Ok(Ending::of(&result))
 }
 
-/// The block of `scenario` with its access list, if it has one.
+/// Returns the block of `scenario` with its access list, if it has one.
 fn listed(scenario: &Scenario) -> Result<Option<Listed<Unreadable>>, String> {
     let database = Fault::Never.of(scenario.case.database());
     let block = &scenario.case.block;
@@ -193,7 +193,7 @@ fn listed(scenario: &Scenario) -> Result<Option<Listed<Unreadable>>, String> {
     }
 }
 
-/// The list that the block of `scenario` has as a hint, if it has one.
+/// Returns the block's access list hint, if it has one.
 fn hint(scenario: &Scenario) -> Result<Option<Arc<AccessList>>, String> {
     let Some(wish) = scenario.hint else { return Ok(None) };
     let (block, database) = (&scenario.case.block, scenario.case.database());
@@ -207,8 +207,8 @@ fn hint(scenario: &Scenario) -> Result<Option<Arc<AccessList>>, String> {
     Ok(Some(Arc::new(AccessList::new(list))))
 }
 
-/// The executor as it ships, with bugs of its own layer only. Its tasks take steps, what lies between them takes none,
-/// and as hashing puts steps into another order they are not compared.
+/// Runs the shipped executor, with seeded bugs of its own layer only. Its tasks take steps, and the
+/// code between them takes none. Hashing changes the order of steps, so they are not compared.
 fn simulate_whole(
     block: Arc<Block>,
     source: Cloned<Faulty<MemoryDatabase>>,
@@ -220,8 +220,8 @@ fn simulate_whole(
     Ok(SimulatedBlock { result, step_count, digest: 0, steps: Vec::new(), makespan })
 }
 
-/// What sequential execution makes of the block. A fault that depends on the order of the reads,
-/// or on the step, is for Braid alone.
+/// Executes the block sequentially. A fault that depends on the order of reads, or on the step,
+/// applies only to Braid.
 fn expected(scenario: &Scenario) -> Result<Expected<Unreadable>, Payload> {
     let fault = match scenario.kind {
         FaultKind::ReadOnce | FaultKind::Cancel => Fault::Never,
@@ -232,7 +232,7 @@ fn expected(scenario: &Scenario) -> Result<Expected<Unreadable>, Payload> {
     catch_unwind(AssertUnwindSafe(|| Expected::new(&scenario.case.block, mode, &database)))
 }
 
-/// Both panicked, and with the same payload.
+/// Checks that both panicked with the same payload.
 fn same_panic(expected: Option<Payload>, found: Option<Payload>) -> Result<(), String> {
     let place = |payload: &Option<Payload>| {
         payload.as_ref().map(|payload| payload.downcast_ref::<Unreadable>().copied())
@@ -243,7 +243,8 @@ fn same_panic(expected: Option<Payload>, found: Option<Payload>) -> Result<(), S
     }
 }
 
-/// What was committed before the block ended early is what these transactions leave.
+/// Compares the prefix that was committed before the block ended early with the results of these
+/// transactions.
 fn committed_prefix(
     scenario: &Scenario,
     expected: &Expected<Unreadable>,
@@ -256,7 +257,7 @@ fn committed_prefix(
     {
         return Err(format!("{} outcomes, and the error is at {tx}", committed.outcomes.len()));
     }
-    // The oracle cannot stop before the calls at the end, which may be what fails.
+    // The oracle cannot stop before the post-block calls, which may be what fails.
     if error.at == At::PreBlock || expected.output().is_none() {
         return Ok(());
     }
@@ -265,7 +266,7 @@ fn committed_prefix(
         .map_err(|difference| format!("committed prefix: {difference}"))
 }
 
-/// I9. What lies above the frontier is bounded by the window.
+/// I9: the work above the frontier is bounded by the window.
 fn within_work_bound(scenario: &Scenario, stats: Stats) -> Result<(), String> {
     let config = &scenario.simulation.config;
     let ahead = u64::from(config.window_per_worker) * stats.workers;

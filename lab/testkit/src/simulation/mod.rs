@@ -1,8 +1,8 @@
-//! Random hostile blocks on the simulated runtime: the Ethereum layer as it ships, under a schedule
-//! that a seed decides, with faults, against sequential execution.
+//! Random hostile blocks on the simulated runtime: the shipped Ethereum layer, under a schedule
+//! that a seed decides, with faults, compared with sequential execution.
 //!
-//! A seed stands for one [`Scenario`]: block, choices, fault and schedule. The same scenario takes
-//! the same steps each time.
+//! A seed determines one [`Scenario`]: block, configuration, fault and schedule. The same scenario
+//! always takes the same steps.
 
 mod judge;
 mod scenario;

@@ -1,4 +1,4 @@
-//! What a seed stands for.
+//! Scenarios, which a seed determines.
 
 use crate::hooked::Read;
 use crate::hostile::declared::honest;
@@ -13,12 +13,12 @@ use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Steps within which a block is cancelled; most end within half of that.
+/// Number of steps within which a block is cancelled; most blocks end within half of that.
 const CANCEL_WITHIN: u64 = 3_000;
-/// Steps that no block of the generator comes near.
+/// Step limit, far above that of any generated block.
 const STEP_LIMIT: u64 = 2_000_000;
 
-/// Ways in which a whole block may run.
+/// Policies for whole executors.
 const WHOLE: [Policy; 7] = [
     Policy::Auto,
     Policy::InOrder,
@@ -29,7 +29,7 @@ const WHOLE: [Policy; 7] = [
     Policy::Forced(Forced::Groups),
 ];
 
-/// Ways in which a whole block with an access list may run.
+/// Policies for whole executors on blocks with an access list.
 const LISTED: [Policy; 7] = [
     Policy::Auto,
     Policy::InOrder,
@@ -40,7 +40,7 @@ const LISTED: [Policy; 7] = [
     Policy::Forced(Forced::Speculative),
 ];
 
-/// Ways in which a whole block may run whose transactions declare what they access.
+/// Policies for whole executors on blocks with declared accesses.
 const DECLARED: [Policy; 7] = [
     Policy::Auto,
     Policy::Auto,
@@ -51,7 +51,7 @@ const DECLARED: [Policy; 7] = [
     Policy::Forced(Forced::Speculative),
 ];
 
-/// Virtual time of the steps, in nanoseconds: roughly what they take on a server.
+/// Virtual time of the steps, in nanoseconds: roughly their time on a server.
 const COSTS: Costs = Costs {
     begin: 200,
     read: 150,
@@ -64,16 +64,16 @@ const COSTS: Costs = Costs {
     commit: 100,
 };
 
-/// What goes wrong in a scenario.
+/// Kind of fault in a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
 pub enum FaultKind {
-    /// Nothing
+    /// No fault
     None,
     /// One account, slot, code or hash cannot be read
     Read,
     /// Only one read fails, or all from it on
     ReadOnce,
-    /// The database panics when it is asked for one account, slot, code or hash
+    /// The database panics when one account, slot, code or hash is read
     Panic,
     /// The caller cancels the block
     Cancel,
@@ -84,21 +84,22 @@ impl FaultKind {
     pub const ALL: [Self; 5] = [Self::None, Self::Read, Self::ReadOnce, Self::Panic, Self::Cancel];
 }
 
-/// What scenarios may be like.
+/// Constraints on scenarios.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wishes {
-    /// Workers; `None` for 1 to 8, as the seed decides.
+    /// Number of workers; `None` for 1 to 8, by the seed.
     pub workers: Option<NonZeroU16>,
     /// Kinds of faults that may occur; an empty list means [`FaultKind::None`].
     pub faults: Vec<FaultKind>,
-    /// Whether the executor runs whole, as it ships - in parts, in lanes, with a bundle thread, with workers that
-    /// share the bundle - and not only what shares a store. It is not cancelled then.
+    /// Whether the whole shipped executor runs, with contiguous and grouped batches, with a bundle
+    /// thread or workers that share the bundle, and not only workers that share a store. The block
+    /// is never cancelled then.
     pub whole: bool,
-    /// Whether valid blocks come with their access lists, most of them spoiled. Nothing else goes wrong then but
-    /// that the caller cancels a block.
+    /// Whether valid blocks have their access lists, most of them spoiled. The only other fault is
+    /// then cancellation.
     pub lists: bool,
-    /// Whether transactions declare what they access, some of them wrongly. They are built then, and nothing goes
-    /// wrong. Not beside `lists`.
+    /// Whether transactions declare their accesses, some of them wrongly. Blocks are then built,
+    /// without faults. Excludes `lists`.
     pub declared: bool,
 }
 
@@ -109,50 +110,50 @@ impl Default for Wishes {
     }
 }
 
-/// One random block with its choices, its fault and its schedule.
+/// One random block with its configuration, its fault and its schedule.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// The seed.
     pub seed: u64,
     /// The block and the state before it.
     pub case: Case,
-    /// What goes wrong, by kind.
+    /// Kind of the fault.
     pub kind: FaultKind,
     /// When the database fails.
     pub fault: Fault,
-    /// Choices of the executor, workers and schedule.
+    /// Configuration of the executor, workers and schedule.
     pub simulation: Simulation,
     /// See [`Wishes::whole`].
     pub whole: bool,
     /// See [`Wishes::lists`].
     pub list: Option<ListWish>,
-    /// A list that a valid block has as a hint, with other indices if that is spoiled: every fourth block that comes
-    /// with none has one.
+    /// Access list hint of a valid block, with other indices if it is spoiled. Every fourth block
+    /// without an access list has a hint.
     pub hint: Option<ListWish>,
     /// See [`Wishes::declared`].
     pub declared: Option<DeclaredWish>,
 }
 
-/// What transactions declare.
+/// Declarations of transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeclaredWish {
-    /// All that they access: nothing is run twice.
+    /// All accesses: no transaction runs twice.
     Honest,
-    /// What some of them access, and less than that, as follows from a seed.
+    /// Accesses of some transactions, some of them incomplete, by a seed.
     Spoiled(u64),
 }
 
-/// The access list that a valid block comes with.
+/// Access list of a valid block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListWish {
-    /// Its own.
+    /// The block's own list.
     Right,
-    /// Its own, with something that follows from a seed changed.
+    /// The block's own list, with a change that follows from a seed.
     Spoiled(u64),
 }
 
 impl Scenario {
-    /// The scenario of `seed`, within what `wishes` leave open.
+    /// Returns the scenario of `seed`, within the constraints of `wishes`.
     #[must_use]
     pub fn new(seed: u64, wishes: &Wishes) -> Self {
         let mut case = Case::from_seed(seed);
@@ -203,7 +204,7 @@ impl Scenario {
         Self { seed, case, kind, fault, simulation, whole, list, hint, declared }
     }
 
-    /// The choices of the executor and the schedule that `seed` decides, for any block.
+    /// Returns the executor's configuration and the schedule that `seed` determines, for any block.
     #[must_use]
     pub fn choices(seed: u64, wishes: &Wishes) -> Simulation {
         random_choices(&mut Random::new(seed), wishes)
@@ -217,7 +218,7 @@ fn random_choices(random: &mut Random, wishes: &Wishes) -> Simulation {
     Simulation::new(config, random_options(random, workers))
 }
 
-/// Half of the blocks stay whole, if none of the kinds is wished for too.
+/// Draws a kind of fault. Half of the blocks have none if [`FaultKind::None`] is among `kinds`.
 fn random_kind(random: &mut Random, kinds: &[FaultKind]) -> FaultKind {
     if random.chance(1, 2) && kinds.contains(&FaultKind::None) {
         return FaultKind::None;
@@ -260,11 +261,11 @@ fn random_options(random: &mut Random, workers: u16) -> Options {
     options
 }
 
-/// A fault that most likely strikes: sequential execution meets it, or might.
+/// Draws a fault that most likely occurs: sequential execution makes the read, or might.
 fn random_fault(random: &mut Random, kind: FaultKind, case: &Case, mode: Mode) -> Fault {
     let reads = Faults::new(Fault::Never);
     let sound = reads.of(case.database());
-    // What it comes to does not matter here, only what it reads.
+    // Only the reads matter here, not the result.
     let _ = catch_unwind(AssertUnwindSafe(|| match mode {
         Mode::Validate => sequential::execute(&(&case.block).into(), &sound).is_ok(),
         Mode::Build => sequential::build(&(&case.block).into(), &sound).is_ok(),
@@ -274,9 +275,10 @@ fn random_fault(random: &mut Random, kind: FaultKind, case: &Case, mode: Mode) -
         return if random.chance(1, 2) { Fault::Once(read) } else { Fault::From(read) };
     }
     let mut places: Vec<Read> = reads.asked().into_iter().collect();
-    // Speculation may ask for what the real order never does, and no result may show it.
+    // Speculation may read values that sequential execution never reads, and no result may depend
+    // on them.
     places.extend(case.accounts.keys().map(|address| Read::Account(*address)));
-    // Braid looks at the beneficiary in any case; sequential execution may not get to it.
+    // Braid always reads the beneficiary; sequential execution may end before.
     places.retain(|place| {
         kind != FaultKind::Panic || *place != Read::Account(case.block.env.beneficiary)
     });

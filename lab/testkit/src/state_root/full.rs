@@ -8,12 +8,12 @@ use alloy_trie::{
 use revm::{database::BundleState, state::Bytecode};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// An account with everything that belongs to it.
+/// An account with its code and storage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlainAccount {
     /// Balance in wei.
     pub balance: U256,
-    /// Number of transactions sent (or, for a contract, of contracts created plus one).
+    /// Number of transactions sent or, for a contract, of contracts created plus one.
     pub nonce: u64,
     /// Code; empty if there is none.
     pub code: Bytecode,
@@ -22,19 +22,19 @@ pub struct PlainAccount {
 }
 
 impl PlainAccount {
-    /// Whether it is empty as EIP-161 has it.
+    /// Returns whether the account is empty as defined by EIP-161.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.balance.is_zero() && self.nonce == 0 && self.code.is_empty()
     }
 
-    /// Keccak-256 hash of the code.
+    /// Returns the Keccak-256 hash of the code.
     #[must_use]
     pub fn code_hash(&self) -> B256 {
         if self.code.is_empty() { KECCAK256_EMPTY } else { self.code.hash_slow() }
     }
 
-    /// What the state trie holds of the account.
+    /// Returns the account's leaf in the state trie.
     fn leaf(&self) -> TrieAccount {
         let slots = self.storage.iter().map(|(slot, value)| (B256::from(*slot), *value));
         TrieAccount {
@@ -46,44 +46,44 @@ impl PlainAccount {
     }
 }
 
-/// Every account there is. Copies share the accounts that do not differ.
+/// All accounts. Copies share the accounts that do not differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlainState {
     accounts: BTreeMap<Address, Arc<PlainAccount>>,
 }
 
 impl PlainState {
-    /// The account at `address`, if there is one.
+    /// Returns the account at `address`, if there is one.
     #[must_use]
     pub fn get(&self, address: &Address) -> Option<&PlainAccount> {
         self.accounts.get(address).map(AsRef::as_ref)
     }
 
-    /// Puts an account in. Slots of 0 are left out, as a trie has none.
+    /// Inserts an account, without slots of 0, which a trie does not have.
     pub fn insert(&mut self, address: Address, mut account: PlainAccount) {
         account.storage.retain(|_, value| !value.is_zero());
         self.accounts.insert(address, Arc::new(account));
     }
 
-    /// Changes the account at `address`, which begins as an empty one if there is none. Slots of 0
-    /// are left out afterwards.
+    /// Changes the account at `address`; a missing one starts empty. Slots of 0 are removed
+    /// afterwards.
     pub fn update(&mut self, address: Address, change: impl FnOnce(&mut PlainAccount)) {
         let account = Arc::make_mut(self.accounts.entry(address).or_default());
         change(account);
         account.storage.retain(|_, value| !value.is_zero());
     }
 
-    /// Takes an account out.
+    /// Removes an account.
     pub fn remove(&mut self, address: &Address) {
         self.accounts.remove(address);
     }
 
-    /// All accounts, by address.
+    /// Returns all accounts, by address.
     pub fn iter(&self) -> impl Iterator<Item = (&Address, &PlainAccount)> {
         self.accounts.iter().map(|(address, account)| (address, account.as_ref()))
     }
 
-    /// Makes it the state after the block that left `bundle`.
+    /// Applies the changes of the block with this `bundle`.
     pub fn apply(&mut self, bundle: &BundleState) {
         for (address, changed) in &bundle.state {
             let Some(info) = &changed.info else {
@@ -110,7 +110,7 @@ impl PlainState {
         }
     }
 
-    /// Root of the state trie.
+    /// Returns the root of the state trie.
     #[must_use]
     pub fn root(&self) -> B256 {
         let leaves = self.accounts.iter().map(|(address, account)| (*address, account.leaf()));

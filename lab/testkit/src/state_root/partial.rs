@@ -1,4 +1,4 @@
-//! Tries that are known in part.
+//! Partial tries.
 
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, keccak256};
 use alloy_rlp::{Decodable, Encodable};
@@ -25,30 +25,30 @@ impl fmt::Debug for Witness {
     }
 }
 
-/// Why there is no root.
+/// Why the root could not be computed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PartialRootError {
-    /// The change reaches a node that the witness lacks. Nothing follows from that: neither that the
-    /// root is right nor that it is wrong.
+    /// The change reaches a node that is not in the witness. The root may be right or wrong.
     #[error("not checkable: the witness lacks the node {node} on the way to {place}")]
     NotCheckable {
         /// Hash of the node.
         node: B256,
-        /// What was looked for.
+        /// The location that was looked up.
         place: String,
     },
-    /// The witness contradicts itself.
+    /// The witness is inconsistent.
     #[error("{place}: {what}")]
     Broken {
-        /// What was looked for.
+        /// The location that was looked up.
         place: String,
-        /// What is wrong.
+        /// The inconsistency.
         what: String,
     },
 }
 
 impl Witness {
-    /// Takes in the RLP of nodes. What is no trie node is left out: nothing can lead to it.
+    /// Creates a witness from the RLP of nodes. Data that is no trie node is ignored, because no
+    /// node refers to it.
     pub fn new(parent_state_root: B256, nodes: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
         let store = MemoryDB::new(false);
         let mut known: usize = 0;
@@ -63,12 +63,13 @@ impl Witness {
         Self { parent_state_root, nodes: Arc::new(store), known }
     }
 
-    /// Root of the state trie after the block that left `bundle`.
+    /// Returns the root of the state trie after the block with this `bundle`.
     ///
     /// # Errors
-    /// [`PartialRootError`]: a node is missing, or an account in the trie does not decode.
+    /// Returns a [`PartialRootError`] if a node is missing or if an account in the trie cannot be
+    /// decoded.
     pub fn post_root(&self, bundle: &BundleState) -> Result<B256, PartialRootError> {
-        // A sorted order, so that what is said to be missing is always the same.
+        // Sorted, so that the reported missing node is always the same.
         let mut changed: Vec<(&Address, &BundleAccount)> = bundle.state.iter().collect();
         changed.sort_unstable_by_key(|(address, _)| **address);
         let mut accounts = self.open("the state trie", self.parent_state_root)?;
@@ -93,7 +94,7 @@ impl Witness {
         root_of(&mut accounts, "the state trie")
     }
 
-    /// What the state trie holds of `account` after the block; `None` if it is gone.
+    /// Returns the leaf of `account` after the block; `None` if the account is deleted.
     fn leaf(
         &self,
         place: &str,
@@ -116,7 +117,7 @@ impl Witness {
         before: B256,
     ) -> Result<B256, PartialRootError> {
         let destroyed = account.was_destroyed();
-        // A slot with its old value needs no node; nodes for it may be missing.
+        // A slot with its old value needs no nodes, which may be missing.
         let is_changed = |old: U256, new: U256| destroyed || old != new;
         let mut slots: Vec<(U256, U256)> = account
             .storage
@@ -156,8 +157,8 @@ impl Witness {
     }
 }
 
-/// Removes `keys`, after everything was put in: a branch that loses a child and gains another does
-/// not collapse, so the nodes of its other children are not needed.
+/// Removes `keys`, after all insertions: a branch that loses a child and gains another does not
+/// collapse, so the nodes of its other children are not needed.
 fn remove_all(
     trie: &mut EthTrie<MemoryDB>,
     keys: Vec<(String, B256)>,

@@ -1,4 +1,4 @@
-//! A root from some nodes against the root of the whole state by another library.
+//! Compares a root computed from some nodes with the root of the whole state by another library.
 
 use super::*;
 use crate::errors::Made;
@@ -13,7 +13,7 @@ use revm::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// All nodes of the trie with these leaves, and its root.
+/// Returns all nodes of the trie with these leaves, and its root.
 fn trie_of(leaves: impl IntoIterator<Item = (B256, Vec<u8>)>) -> (B256, Vec<Vec<u8>>) {
     let mut trie = EthTrie::new(Arc::new(MemoryDB::new(false)));
     let mut any = false;
@@ -28,7 +28,7 @@ fn trie_of(leaves: impl IntoIterator<Item = (B256, Vec<u8>)>) -> (B256, Vec<Vec<
     (diff.root, diff.trie_diff.into_values().collect())
 }
 
-/// The root of `state` and every node of all its tries.
+/// Returns the root of `state` and every node of all its tries.
 fn all_nodes(state: &PlainState) -> (B256, Vec<Vec<u8>>) {
     let mut nodes = Vec::new();
     let mut leaves = Vec::new();
@@ -48,8 +48,8 @@ fn all_nodes(state: &PlainState) -> (B256, Vec<Vec<u8>>) {
     (root, nodes)
 }
 
-/// What happens to one account: its new balance, or the end of it; whether it is destroyed first;
-/// its slots.
+/// A change to one account: its new balance, or its deletion; whether it is destroyed first; its
+/// slots.
 type Change = (Option<u64>, bool, BTreeMap<u8, u64>);
 
 fn bundle_of(before: &PlainState, changes: &BTreeMap<u8, Change>) -> BundleState {
@@ -109,8 +109,8 @@ fn changes() -> impl Strategy<Value = BTreeMap<u8, Change>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// With every node there, the root is that of the whole state; with some gone it is that or
-    /// none.
+    /// With all nodes, the root is that of the whole state; with some missing, it is that root or
+    /// an error.
     #[test]
     fn a_root_from_nodes_is_the_root_of_the_whole_state(
         accounts in accounts(),
@@ -134,7 +134,7 @@ proptest! {
     }
 }
 
-/// A state in which removing the first account leaves a branch with one child.
+/// Returns a state in which removing the first account leaves a branch with one child.
 fn two_accounts() -> (PlainState, B256, Vec<Vec<u8>>) {
     let state = state_of(&(0..2).map(|place| (place, (7, BTreeMap::new()))).collect());
     let (root, nodes) = all_nodes(&state);
@@ -180,7 +180,7 @@ fn rubbish_among_the_nodes_changes_nothing() {
     let expected = Witness::new(root, &nodes).post_root(&bundle);
     nodes.extend([vec![], vec![0xc0], vec![0xff; 40], vec![0xc2, 0x80]]);
     assert_eq!(Witness::new(root, &nodes).post_root(&bundle), expected);
-    // Bytes that are no node at all as the root.
+    // A root node that is no trie node.
     let rubbish = vec![0xc3, 0x01, 0x02, 0x03];
     let root = keccak256(&rubbish);
     Witness::new(root, [rubbish]).post_root(&bundle).expect_err("no trie");
@@ -214,7 +214,7 @@ fn every_reason_for_which_there_is_no_root() {
     let mut made = Made::default();
     let error = Witness::new(root, [[0_u8; 0]; 0]).post_root(&bundle).expect_err("no nodes");
     made.add(&error, &["not checkable", "the state trie"]);
-    // Something else than an account is at the end of the way.
+    // The leaf is not an account.
     let account = Address::with_last_byte(0);
     let (root, nodes) = trie_of([(keccak256(account), alloy_rlp::encode(7_u64))]);
     let error = Witness::new(root, &nodes).post_root(&bundle).expect_err("no account");

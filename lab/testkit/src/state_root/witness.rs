@@ -1,4 +1,4 @@
-//! Reading witness files.
+//! Reads witness files.
 
 use super::Witness;
 use crate::block_file::{GZIP_MAGIC, MAX_UNPACKED_BYTES, ZSTD_MAGIC};
@@ -15,41 +15,41 @@ use thiserror::Error;
 /// Why a witness file cannot be used.
 #[derive(Debug, Error)]
 pub enum WitnessError {
-    /// It could not be read or unpacked.
+    /// The file could not be read or decompressed.
     #[error(
         "{}: expected a witness that can be read: {error}; without this file the state root is not \
          compared",
         file.display()
     )]
     Io {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// What went wrong.
+        /// The cause.
         error: io::Error,
     },
-    /// It is no witness.
+    /// The file is not a witness.
     #[error(
         "{}: expected {{parent_state_root, nodes}} in JSON: {error}; without this file the state \
          root is not compared",
         file.display()
     )]
     Json {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// What went wrong.
+        /// The cause.
         error: serde_json::Error,
     },
 }
 
-/// As the file has it.
+/// The JSON format of a witness.
 #[derive(Deserialize)]
 struct WitnessFile {
     parent_state_root: B256,
     nodes: Vec<Bytes>,
 }
 
-/// The witness that lies beside the block file at `block`, if there is one: `x.witness.json.zst`
-/// beside `x.json.zst`, and so on for each way of packing.
+/// Returns the path of the witness beside the block file at `block`, if there is one:
+/// `x.witness.json.zst` beside `x.json.zst`, and so on for each compression.
 #[must_use]
 pub fn path_beside(block: &Path) -> Option<PathBuf> {
     const ENDS: [&str; 3] = [".json.zst", ".json.gz", ".json"];
@@ -60,20 +60,20 @@ pub fn path_beside(block: &Path) -> Option<PathBuf> {
 }
 
 impl Witness {
-    /// Reads the witness at `path`, plain or packed.
+    /// Reads the witness at `path`, plain or compressed.
     ///
     /// # Errors
-    /// [`WitnessError`], with the file's name.
+    /// Returns a [`WitnessError`] with the file's name.
     pub fn read(path: &Path) -> Result<Self, WitnessError> {
         let bytes = fs::read(path);
         let bytes = bytes.map_err(|error| WitnessError::Io { file: path.into(), error })?;
         Self::from_bytes(&bytes, path)
     }
 
-    /// Reads a witness from `bytes`, plain or packed; messages call it `name`.
+    /// Parses a witness from `bytes`, plain or compressed; errors refer to it as `name`.
     ///
     /// # Errors
-    /// [`WitnessError`], with that name.
+    /// Returns a [`WitnessError`] with that name.
     pub fn from_bytes(bytes: &[u8], name: &Path) -> Result<Self, WitnessError> {
         let json = unpack(bytes).map_err(|error| WitnessError::Io { file: name.into(), error })?;
         let file: WitnessFile = serde_json::from_slice(&json)

@@ -1,4 +1,4 @@
-//! Applications of other kinds: one contract each, whose storage decides who meets whom.
+//! Applications of various kinds: one contract each, whose storage determines the conflicts.
 
 use super::{
     WorkloadError,
@@ -11,19 +11,19 @@ use super::{
 use alloy_primitives::{Address, B256, Bytes, U256};
 use std::num::NonZeroU32;
 
-/// Accounts that use an application.
+/// Number of accounts that use an application.
 const USERS: u32 = 10_000;
-/// Recipients of one batch of payments.
+/// Number of recipients of one batch of payments.
 const BATCH: usize = 10;
-/// Gas of a call that does little; a batch may take ten times as much.
+/// Gas limit of a short call; a batch may use ten times as much.
 const GAS_LIMIT: u64 = 300_000;
 
-/// What an application does.
+/// An application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum App {
     /// Fights between any two of 5,000 heroes.
     NftGame,
-    /// Supplying, borrowing and paying back in eight markets, few of them popular.
+    /// Supplying, borrowing and repaying in eight markets, few of them popular.
     Lending,
     /// Votes on five proposals.
     Governance,
@@ -36,7 +36,7 @@ pub(super) enum App {
 }
 
 impl App {
-    /// All of them.
+    /// All applications.
     pub(super) const ALL: [Self; 6] = [
         Self::NftGame,
         Self::Lending,
@@ -79,7 +79,7 @@ impl App {
         }
     }
 
-    /// Who calls. No caller votes twice, and no other nonce is in the way of a payer.
+    /// Returns the distribution of callers; no caller votes twice.
     fn users(self) -> Spread {
         match self {
             Self::Governance => Spread::Distinct,
@@ -88,7 +88,8 @@ impl App {
         }
     }
 
-    /// What is called for: heroes, markets, proposals, items, none, inboxes.
+    /// Returns the distribution of the objects of calls: heroes, markets, proposals, items, none,
+    /// inboxes.
     fn things(self) -> Spread {
         let few = |count| Spread::Skewed(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN));
         match self {
@@ -129,7 +130,7 @@ impl AppTraffic {
         })
     }
 
-    /// Words and bytes of a call.
+    /// Returns the input of a call.
     fn input(&self, world: &mut World, random: &mut Random, user: Address, thing: u64) -> Bytes {
         let number = U256::from;
         let mut input = Input::new(self.selector);
@@ -150,7 +151,7 @@ impl AppTraffic {
             App::StablecoinBatch => {
                 let token = self.token(world, user);
                 let amount = number(random.between(1, 1_000_000));
-                // Where the list begins, and how long it is.
+                // Offset and length of the list.
                 input.words([word(token), amount, number(96_u64), number(BATCH as u64)]);
                 for _ in 0..BATCH {
                     let recipient = world.address("payee", random.below(100_000));
@@ -168,7 +169,7 @@ impl AppTraffic {
         Bytes::from(input.0)
     }
 
-    /// The token of the payments; `payer` has plenty and lets the contract take some.
+    /// Returns the token of the payments; `payer` has plenty and has approved the contract.
     fn token(&self, world: &mut World, payer: Address) -> Address {
         let token = world.address("stablecoin", 0);
         if !world.state.accounts.contains_key(&token) {
@@ -183,7 +184,7 @@ impl AppTraffic {
     }
 }
 
-/// Input of a call in the making.
+/// Input of a call under construction.
 struct Input(Vec<u8>);
 
 impl Input {

@@ -1,4 +1,4 @@
-//! The compiled contracts: code, selectors and places in storage, as the compiler reported them.
+//! The compiled contracts: code, selectors and storage layout, as reported by the compiler.
 
 use super::WorkloadError;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
@@ -19,20 +19,20 @@ const SUPPLY_CHAIN: &str = include_str!("../../artifacts/SupplyChain.json");
 const RANGE_POOL: &str = include_str!("../../artifacts/RangePool.json");
 const ROUTER: &str = include_str!("../../artifacts/Router.json");
 
-/// Where a variable or a member of a struct lies.
+/// Position of a variable or a member of a struct.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct Place {
-    /// Slot, counted from the start of the contract's storage or of the struct.
+    /// Slot, relative to the start of the contract's storage or of the struct.
     pub(super) slot: u64,
-    /// Bytes to the right of it in the slot.
+    /// Number of bytes to the right of it in the slot.
     offset: usize,
     /// Its length in bytes.
     bytes: usize,
 }
 
 impl Place {
-    /// `word` with `value` at this place, where zeros must have been. A value that is too long
-    /// loses its upper bytes, so that it cannot reach its neighbours.
+    /// Returns `word` with `value` at this position, which must have been zero. The upper bytes of
+    /// a value that is too long are cut off, so that neighbours are not overwritten.
     pub(super) fn put(self, word: U256, value: U256) -> U256 {
         let unused = 256_usize.saturating_sub(self.bytes * 8);
         word | (((value << unused) >> unused) << (self.offset * 8))
@@ -56,67 +56,67 @@ pub(super) struct Artifact {
 }
 
 impl Artifact {
-    /// The token contract.
+    /// Returns the token contract.
     pub(super) fn token() -> Result<Self, WorkloadError> {
         Self::parse("Token", TOKEN)
     }
 
-    /// The pool contract.
+    /// Returns the pool contract.
     pub(super) fn pool() -> Result<Self, WorkloadError> {
         Self::parse("Pool", POOL)
     }
 
-    /// The pool contract with concentrated liquidity.
+    /// Returns the pool contract with concentrated liquidity.
     pub(super) fn range_pool() -> Result<Self, WorkloadError> {
         Self::parse("RangePool", RANGE_POOL)
     }
 
-    /// The router contract.
+    /// Returns the router contract.
     pub(super) fn router() -> Result<Self, WorkloadError> {
         Self::parse("Router", ROUTER)
     }
 
-    /// The contract of votes.
+    /// Returns the governance contract.
     pub(super) fn governance() -> Result<Self, WorkloadError> {
         Self::parse("Governance", GOVERNANCE)
     }
 
-    /// The contract of loans.
+    /// Returns the lending contract.
     pub(super) fn lending() -> Result<Self, WorkloadError> {
         Self::parse("Lending", LENDING)
     }
 
-    /// The contract of fighting heroes.
+    /// Returns the contract of the game with heroes.
     pub(super) fn nft_game() -> Result<Self, WorkloadError> {
         Self::parse("NftGame", NFT_GAME)
     }
 
-    /// The contract of batches of payments.
+    /// Returns the contract that pays in batches.
     pub(super) fn payouts() -> Result<Self, WorkloadError> {
         Self::parse("Payouts", PAYOUTS)
     }
 
-    /// The contract of inboxes.
+    /// Returns the contract of the rollup inboxes.
     pub(super) fn rollup() -> Result<Self, WorkloadError> {
         Self::parse("Rollup", ROLLUP)
     }
 
-    /// The collectible with a counter and a last minter.
+    /// Returns the collectible with a counter and a last minter.
     pub(super) fn serial_mint() -> Result<Self, WorkloadError> {
         Self::parse("SerialMint", SERIAL_MINT)
     }
 
-    /// The collectible with a counter.
+    /// Returns the collectible with a counter.
     pub(super) fn counter_mint() -> Result<Self, WorkloadError> {
         Self::parse("CounterMint", COUNTER_MINT)
     }
 
-    /// The collectible that counts for each minter.
+    /// Returns the collectible with a counter for each minter.
     pub(super) fn parallel_mint() -> Result<Self, WorkloadError> {
         Self::parse("ParallelMint", PARALLEL_MINT)
     }
 
-    /// The contract of goods on their way.
+    /// Returns the supply chain contract.
     pub(super) fn supply_chain() -> Result<Self, WorkloadError> {
         Self::parse("SupplyChain", SUPPLY_CHAIN)
     }
@@ -128,12 +128,12 @@ impl Artifact {
         })
     }
 
-    /// The code of a deployed contract with its hash.
+    /// Returns the deployed code with its hash.
     pub(super) fn code(&self) -> (B256, Bytes) {
         (keccak256(&self.runtime_code), self.runtime_code.clone())
     }
 
-    /// First four bytes of the calls to the function with this signature.
+    /// Returns the selector of the function with this signature.
     pub(super) fn selector(&self, signature: &str) -> Result<[u8; 4], WorkloadError> {
         self.selectors
             .get(signature)
@@ -142,7 +142,7 @@ impl Artifact {
             .ok_or_else(|| self.missing(format!("a function {signature}")))
     }
 
-    /// First slot of a state variable.
+    /// Returns the first slot of a state variable.
     pub(super) fn slot(&self, variable: &str) -> Result<U256, WorkloadError> {
         self.storage
             .variables
@@ -151,7 +151,7 @@ impl Artifact {
             .ok_or_else(|| self.missing(format!("a variable {variable}")))
     }
 
-    /// The members of a struct by name.
+    /// Returns the members of a struct by name.
     pub(super) fn members<'a>(&'a self, name: &'a str) -> Result<Members<'a>, WorkloadError> {
         let places = self.storage.structs.get(name);
         let places = places.ok_or_else(|| self.missing(format!("a struct {name}")))?;
@@ -163,7 +163,7 @@ impl Artifact {
     }
 }
 
-/// Where the members of a struct lie.
+/// Positions of the members of a struct.
 pub(super) struct Members<'a> {
     artifact: &'a Artifact,
     name: &'a str,
@@ -171,7 +171,7 @@ pub(super) struct Members<'a> {
 }
 
 impl Members<'_> {
-    /// The slots of the struct with these values, by their distance from its first slot.
+    /// Returns the slots of the struct with these values, by their distance from its first slot.
     pub(super) fn pack(
         &self,
         values: &[(&str, U256)],
@@ -188,7 +188,7 @@ impl Members<'_> {
     }
 }
 
-/// Slot of `key` in the mapping that lies at `slot`.
+/// Returns the slot of `key` in the mapping at `slot`.
 pub(super) fn mapping_slot(key: U256, slot: U256) -> U256 {
     let mut input = [0; 64];
     input[..32].copy_from_slice(&key.to_be_bytes::<32>());
@@ -196,12 +196,12 @@ pub(super) fn mapping_slot(key: U256, slot: U256) -> U256 {
     keccak256(input).into()
 }
 
-/// An address as a word: key of a mapping, argument or stored value.
+/// Returns an address as a word: a mapping key, an argument or a stored value.
 pub(super) fn word(address: Address) -> U256 {
     address.into_word().into()
 }
 
-/// Input of a call whose arguments all take one word.
+/// Returns the input of a call whose arguments all take one word.
 pub(super) fn call_data(selector: [u8; 4], arguments: &[U256]) -> Bytes {
     let mut data = Vec::with_capacity(4 + 32 * arguments.len());
     data.extend_from_slice(&selector);

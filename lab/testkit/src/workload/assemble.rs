@@ -1,4 +1,4 @@
-//! From calls to a block: nonces, fees, signatures, header.
+//! Assembles calls into a block: nonces, fees, signatures, header.
 
 use super::{
     WorkloadError,
@@ -20,30 +20,30 @@ use std::collections::BTreeMap;
 
 /// Wei in one gwei.
 const GWEI: u64 = 1_000_000_000;
-/// What every transaction is ready to pay for one gas, in wei; far above any base fee here.
+/// Maximum fee per gas of every transaction, in wei; far above any base fee here.
 const MAX_FEE: u64 = 100 * GWEI;
-/// Gas limit of an ordinary block. A block with more work has the limit that it needs.
+/// Gas limit of an ordinary block. A block with more work has a higher limit.
 const USUAL_GAS_LIMIT: u64 = 60_000_000;
-/// Ethereum mainnet.
+/// Chain id of Ethereum mainnet.
 const CHAIN_ID: u64 = 1;
-/// The rules of all generated blocks.
+/// Fork of all generated blocks.
 const FORK: &str = "OSAKA";
 
-/// Where a generated block stands in its chain.
+/// Position of a generated block in its chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// Block number.
     pub number: u64,
     /// Unix time in seconds.
     pub timestamp: u64,
-    /// Hash of the block before.
+    /// Hash of the parent block.
     pub parent_hash: B256,
-    /// Base fee in wei for one gas, at most 100 gwei.
+    /// Base fee in wei per gas, at most 100 gwei.
     pub base_fee: u64,
 }
 
 impl Placement {
-    /// A place after the last rule change that a generated block obeys.
+    /// A position after the last rule change that generated blocks follow.
     pub const DEFAULT: Self = Self {
         number: 25_000_000,
         timestamp: 1_780_000_000,
@@ -52,7 +52,7 @@ impl Placement {
     };
 }
 
-/// Puts blocks of one chain together.
+/// Assembles the blocks of one chain.
 #[derive(Debug)]
 pub(super) struct Assembly {
     seed: u64,
@@ -66,7 +66,7 @@ impl Assembly {
         Self { seed, fees: Random::new(seed, "fees"), nonces: BTreeMap::new() }
     }
 
-    /// A block of `calls` on `state`; what only an execution can tell is left empty.
+    /// Returns a block of `calls` on `state`; fields that require an execution stay empty.
     pub(super) fn block(
         &mut self,
         wallets: &mut Wallets,
@@ -136,7 +136,7 @@ impl Assembly {
         }
     }
 
-    /// One call as a transaction: one in four is legacy, the others EIP-1559.
+    /// Returns one call as a transaction: one in four is legacy, the others EIP-1559.
     pub(super) fn transaction(
         &mut self,
         wallets: &Wallets,
@@ -173,14 +173,14 @@ impl Assembly {
     }
 }
 
-/// The limit of the block: admission subtracts the gas *used* so far, so the sum of the limits is
-/// always enough.
+/// Returns the gas limit of the block. Admission subtracts the gas *used* so far, so the sum of the
+/// limits always suffices.
 fn gas_limit(calls: &[Call]) -> Result<u64, WorkloadError> {
     let sum = calls.iter().try_fold(0_u64, |sum, call| sum.checked_add(call.gas_limit));
     Ok(sum.ok_or(WorkloadError::Overflow { what: "the gas limit" })?.max(USUAL_GAS_LIMIT))
 }
 
-/// A transaction as a node would return it; the block's hash comes when it is sealed.
+/// Returns a transaction as a node would return it; sealing sets the block's hash.
 fn in_block(
     transaction: Recovered<TxEnvelope>,
     index: u64,

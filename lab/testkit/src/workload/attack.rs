@@ -1,6 +1,6 @@
-//! Blocks of an attacker: what a sender or a producer can put into a block so that executing it takes long.
+//! Attack blocks: blocks by which a sender or a block producer tries to slow execution down.
 //!
-//! Each is generated from a seed and is a valid block, but for the two whose access list lies.
+//! Each block is generated from a seed and is valid, except the two with a false access list.
 
 use super::{
     Contention, Order, Placement, Shape, Signing, ToldBy, When, WorkloadError, draft,
@@ -15,51 +15,54 @@ use alloy_primitives::{Address, Bytes, U256};
 use core::fmt;
 use revm::{bytecode::opcode, primitives::hardfork::SpecId};
 
-/// The most gas that a transaction may ask for from Osaka on (EIP-7825).
+/// Maximum gas limit of a transaction from Osaka on (EIP-7825).
 const MOST_GAS: u64 = 1 << 24;
 /// Gas of a payment.
 const PAYMENT: u64 = 21_000;
-/// The largest code of a contract (EIP-170).
+/// Maximum size of a contract's code (EIP-170).
 const MOST_CODE: u64 = 24_576;
 /// Gas of one iteration of an empty loop.
 const ITERATION: u64 = 26;
 /// The precompile that multiplies a point on the curve alt_bn128.
 const MULTIPLY: Address = Address::with_last_byte(7);
 
-/// What an attacker puts into a block.
+/// An attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Attack {
-    /// All calls increment one slot, which nothing tells.
+    /// All calls increment one slot, which cannot be predicted.
     OneSlot,
-    /// Each call reads first what the one before writes last: the newest run is always stale.
+    /// Each call first reads what the preceding one writes last: the newest run is always stale.
     Newest,
-    /// Blocks of one chain of calls have taught the executor to go in order; then the calls are independent.
+    /// The executor has learned sequential execution from blocks that are one chain of calls; then
+    /// the calls are independent.
     TaughtChain,
-    /// Blocks of independent calls have taught it to speculate; then they are one chain.
+    /// The executor has learned speculation from blocks of independent calls; then they are one
+    /// chain.
     TaughtFree,
-    /// Each call writes 60 slots whose numbers, and contracts whose addresses, differ in the topmost bits alone.
+    /// Each call writes 60 slots whose numbers, and contracts whose addresses, differ only in the
+    /// topmost bits.
     Flood,
     /// Each call reads 1,000 slots and writes one that all later ones read.
     ReadSets,
-    /// Each call calls itself until its gas ends.
+    /// Each call calls itself recursively until its gas ends.
     DeepCalls,
     /// A transaction of 30 million gas before 10,000 payments.
     GiantFirst,
-    /// The same behind them.
+    /// Same, after the payments.
     GiantLast,
-    /// Each call creates a contract of the largest size, all by one factory.
+    /// Each call creates a contract of the maximum size, all by one factory.
     Creations,
-    /// Half of the calls are to a precompile, which takes 20 times as long as its gas says.
+    /// Half of the calls use a precompile that takes 20 times as long as its gas says.
     Mispriced,
-    /// Calls that ask for ten times the gas that they need.
+    /// The gas limit of each call is ten times what it needs.
     Limits,
     /// The block's access list is wrong at the last transaction.
     LieLast,
-    /// The block's access list says that nothing changes.
+    /// The block's access list has no changes.
     LieAll,
 }
 
-/// Where an access list lies.
+/// How an access list is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lie {
     /// The last change of a slot has another value.
@@ -68,23 +71,23 @@ pub enum Lie {
     All,
 }
 
-/// A block of an attacker, and what comes with it.
+/// An attack block, with its circumstances.
 #[derive(Clone, Debug)]
 pub struct Staged {
     /// The block.
     pub block: Block,
     /// The state before it.
     pub database: FileDatabase,
-    /// A block that the executor has executed some times before.
+    /// A block that the executor executes several times before.
     pub before: Option<(Block, FileDatabase)>,
     /// Transactions that take 20 times as long as their gas says.
     pub mispriced: Vec<usize>,
-    /// Its access list is given, and wrong.
+    /// How the block's given access list is wrong, if it is.
     pub lie: Option<Lie>,
 }
 
 impl Attack {
-    /// All of them.
+    /// All attacks.
     pub const ALL: [Self; 14] = [
         Self::OneSlot,
         Self::Newest,
@@ -102,10 +105,10 @@ impl Attack {
         Self::LieAll,
     ];
 
-    /// The block with one in `by` of its transactions, where it has more than some.
+    /// Generates the block with one in `by` of its transactions, unless it has only a few.
     ///
     /// # Errors
-    /// The generator is at fault.
+    /// Returns an error if the generator is at fault.
     pub fn stage(self, by: u32, seed: u64) -> Result<Staged, WorkloadError> {
         let by = by.max(1);
         let calls = |slots, when| Contention {
@@ -146,7 +149,7 @@ impl Attack {
             Self::Mispriced => {
                 staged.mispriced = (0..staged.block.transactions.len()).step_by(2).collect();
             }
-            // No transaction may ask for as much from Osaka on.
+            // From Osaka on, no transaction may have such a gas limit.
             Self::GiantFirst | Self::GiantLast => {
                 staged.block.cfg.set_spec_and_mainnet_gas_params(SpecId::PRAGUE);
                 staged.block.cfg.tx_gas_limit_cap = None;
@@ -179,7 +182,8 @@ fn staged(file: &BlockFile) -> Result<Staged, WorkloadError> {
     Ok(Staged { block, database, before: None, mispriced: Vec::new(), lie: None })
 }
 
-/// Calls of the contract with this code, each from an account of its own, with its number as argument.
+/// Makes calls of the contract with this code, each from an account of its own, with its number as
+/// argument.
 fn calls(
     world: &mut World,
     count: u64,
@@ -208,7 +212,8 @@ fn number(code: Code) -> Code {
     code.push(4).op(opcode::CALLDATALOAD)
 }
 
-/// Runs `body` some times; it finds the times that are left on top of the stack, and leaves them there.
+/// Runs `body` `count` times. It finds the number of remaining iterations on top of the stack, and
+/// must leave it there.
 fn times(code: Code, count: u64, body: impl FnOnce(Code) -> Code) -> Code {
     let code = code.push(count);
     let start = code.len() as u64;
@@ -223,7 +228,7 @@ fn newest(world: &mut World, count: u64) -> Result<Vec<Call>, WorkloadError> {
 }
 
 fn flood(world: &mut World, count: u64) -> Result<Vec<Call>, WorkloadError> {
-    // Slots are numbers of calls and counts, shifted to the top: all other bits are 0.
+    // Slots are the call's number and the iteration, shifted to the top: all other bits are 0.
     let slot = |code: Code| {
         let code = number(code.push(1).op(opcode::DUP2)).push(8).op(opcode::SHL);
         code.op(opcode::ADD).push(232).op(opcode::SHL).op(opcode::SSTORE)
@@ -250,7 +255,7 @@ fn deep_calls(world: &mut World, count: u64) -> Result<Vec<Call>, WorkloadError>
     calls(world, count, code.address(itself).op(opcode::GAS).op(opcode::CALL), MOST_GAS)
 }
 
-/// `count` payments, and one call of 30 million gas behind `place` of them.
+/// Makes `count` payments, with one call of 30 million gas after `place` of them.
 fn giant(world: &mut World, count: u64, place: u64) -> Result<Vec<Call>, WorkloadError> {
     const GAS: u64 = 30_000_000;
     let contract = world.address("attack", 0);
@@ -272,16 +277,16 @@ fn giant(world: &mut World, count: u64, place: u64) -> Result<Vec<Call>, Workloa
 }
 
 fn creations(world: &mut World, count: u64) -> Result<Vec<Call>, WorkloadError> {
-    // Each code begins with who sends, so no two are the same.
+    // Each code begins with the sender, so no two are the same.
     let init = Code::new().op(opcode::ORIGIN).push(0).op(opcode::MSTORE);
     let init = init.push(MOST_CODE).push(0).op(opcode::RETURN).bytes();
     calls(world, count, Code::new().create(&init, 0), 6_000_000)
 }
 
-/// By turns: 40 multiplications on a curve by precompile, and a loop that takes as much gas.
+/// Makes alternating calls: 40 multiplications on a curve by precompile, and a loop of equal gas.
 fn mispriced(world: &mut World, count: u64) -> Result<Vec<Call>, WorkloadError> {
     let point = [1_u64, 2, u64::MAX].map(|word| U256::from(word).to_be_bytes::<32>()).concat();
-    // The input is what memory has: a point and a factor.
+    // The input is already in memory: a point and a factor.
     let multiply = |code: Code| {
         let code = code.push(0).push(0).push(96).push(0).address(MULTIPLY);
         code.push(7_000).op(opcode::STATICCALL).op(opcode::POP)
@@ -360,7 +365,7 @@ mod tests {
         assert_eq!(flooded, staged.block.transactions.len());
         // 1,000 cold slots.
         assert!(gas(&run(Attack::ReadSets).1, 0) > 2_100_000);
-        // More than 500 levels take more than 500 calls of an account that is warm.
+        // More than 500 levels are more than 500 calls of a warm account.
         assert!(gas(&run(Attack::DeepCalls).1, 0) > 500 * 100);
         // 40 multiplications of 6,000.
         assert!(gas(&run(Attack::Mispriced).1, 0) > 240_000);

@@ -1,16 +1,17 @@
-//! Who takes part: which sender, recipient or contract each transaction picks.
+//! Draws the sender, recipient or contract of each transaction.
 
 use super::random::Random;
 use std::num::NonZeroU32;
 
-/// From how many parties the transactions of a workload pick.
+/// Distribution of the parties in a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spread {
-    /// A new one each time.
+    /// A new party each time.
     Distinct,
-    /// Any of this number, each as likely as the others. One is a population like any other.
+    /// Uniform over this number of parties.
     Among(NonZeroU32),
-    /// Any of this number, the k-th with a weight of 1/k: a few are popular, most are not (Zipf).
+    /// Zipf over this number of parties, the k-th with a weight of 1/k: few are popular, most are
+    /// not.
     Skewed(NonZeroU32),
 }
 
@@ -18,7 +19,7 @@ impl Spread {
     /// Always the same party.
     pub const ONE: Self = Self::Among(NonZeroU32::MIN);
 
-    /// Any of `count` parties; of one if `count` is 0.
+    /// Uniform over `count` parties; over one if `count` is 0.
     #[must_use]
     pub const fn among(count: u32) -> Self {
         match NonZeroU32::new(count) {
@@ -28,12 +29,12 @@ impl Spread {
     }
 }
 
-/// A share of the picks that goes to a few parties, whatever the spread of the others.
+/// A share of the picks that goes to a few parties, whatever the distribution of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hot {
     /// Share of the transactions, in percent; at most 100.
     pub percent: u8,
-    /// How many hot parties there are. They are the first of the population.
+    /// Number of hot parties. They are the first of the population.
     pub parties: NonZeroU32,
 }
 
@@ -41,28 +42,28 @@ impl Hot {
     /// No hot party.
     pub const NONE: Self = Self { percent: 0, parties: NonZeroU32::MIN };
 
-    /// `percent` of the transactions go to one party.
+    /// Sends `percent` of the transactions to one party.
     #[must_use]
     pub const fn one(percent: u8) -> Self {
         Self { percent, parties: NonZeroU32::MIN }
     }
 }
 
-/// A picked place of a population.
+/// A picked member of a population.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pick {
-    /// The place, counted from 0.
+    /// Index in the population, from 0.
     pub(super) place: u64,
-    /// Whether it cannot have been picked before, nor will be again.
+    /// Whether the member is picked only once.
     pub(super) fresh: bool,
 }
 
-/// Picks places of a population, one for each transaction.
+/// Picks members of a population, one for each transaction.
 #[derive(Clone, Debug)]
 pub(super) struct Picker {
     spread: Spread,
     hot: Hot,
-    /// Next place that was not given out; those of the hot parties come first.
+    /// Next unused index; the hot parties come first.
     fresh: u64,
 }
 
@@ -72,12 +73,12 @@ impl Picker {
         Self { spread, hot, fresh }
     }
 
-    /// Whether no party is picked twice.
+    /// Returns whether no party is picked twice.
     pub(super) fn is_distinct(&self) -> bool {
         self.spread == Spread::Distinct && self.hot.percent == 0
     }
 
-    /// A place of the population. Numbers are drawn only where there is something to choose.
+    /// Picks a member. Numbers are drawn only if there is a choice.
     pub(super) fn pick(&mut self, random: &mut Random) -> Pick {
         let hot_parties = u64::from(self.hot.parties.get());
         let is_hot = self.hot.percent != 0 && random.percent(self.hot.percent);
@@ -97,7 +98,7 @@ impl Picker {
     }
 }
 
-/// A place below `count`, the k-th with a weight of 1/k.
+/// Draws an index below `count`, the k-th with a weight of 1/k.
 pub(super) fn skewed(random: &mut Random, count: u64) -> u64 {
     const WHOLE: u64 = 1 << 32;
     let weights = || (1..=count).map(|rank| WHOLE / rank);

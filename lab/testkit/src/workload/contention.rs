@@ -1,5 +1,5 @@
-//! Blocks of one family for a sweep over contention: calls that compute and increment one of a few
-//! slots each.
+//! A family of blocks for a sweep over contention: each call computes and increments one of a few
+//! slots.
 
 use super::{
     Placement, Signing, WorkloadError, draft,
@@ -11,49 +11,49 @@ use alloy_primitives::{Bytes, U256, keccak256};
 use core::fmt;
 use revm::bytecode::opcode;
 
-/// Iterations of the loop that take about a microsecond in revm.
+/// Loop iterations that take about a microsecond in revm.
 const ITERATIONS_IN_A_MICROSECOND: u64 = 32;
 /// Gas of one iteration.
 const ITERATION_GAS: u64 = 40;
-/// Iterations that a transaction may have gas for (EIP-7825).
+/// Maximum number of iterations within a transaction's gas limit (EIP-7825).
 const MOST_ITERATIONS: u64 = 300_000;
-/// Gas of a call beside its loops, at most: the call itself, its data, two cold slots.
+/// Maximum gas of a call without its loops: the call itself, its data, two cold slots.
 const CALL_GAS: u64 = 40_000;
 
-/// In which order calls come to the slots.
+/// Order in which calls access the slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// Any slot, each as likely as the others.
+    /// Uniformly random.
     Random,
-    /// Any slot, the k-th with a weight of 1/k.
+    /// Random, the k-th slot with a weight of 1/k.
     Skewed,
     /// One slot after the other.
     InTurn,
-    /// This number of neighbours come to one slot, the same number of those after them to the next.
+    /// Runs of this many consecutive calls access the same slot.
     Runs(u32),
 }
 
-/// When a call comes to its slot.
+/// When a call accesses its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum When {
     /// Before it computes.
     First,
-    /// Half of the computing comes before, half after.
+    /// After half of its computation.
     Middle,
     /// After it has computed.
     Last,
 }
 
-/// What tells the slot before a call runs.
+/// The property of a call that predicts its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ToldBy {
-    /// The callee: there is a contract for each slot.
+    /// The callee: there is one contract per slot.
     Callee,
     /// The first argument.
     Argument,
-    /// The caller: there is one for each slot.
+    /// The caller: there is one per slot.
     Caller,
-    /// Nothing: a table in storage names it.
+    /// Nothing: a table in storage names the slot.
     Nothing,
 }
 
@@ -62,19 +62,19 @@ pub enum ToldBy {
 pub struct Contention {
     /// Number of slots; 0 counts as 1.
     pub slots: u32,
-    /// In which order calls come to the slots.
+    /// Order in which calls access the slots.
     pub order: Order,
-    /// When a call comes to its slot.
+    /// When a call accesses its slot.
     pub when: When,
-    /// What a call computes, in microseconds of revm, roughly.
+    /// Duration of a call's computation, in approximate microseconds of revm.
     pub micros: u32,
-    /// What tells the slot before a call runs.
+    /// The property of a call that predicts its slot.
     pub told_by: ToldBy,
 }
 
 impl Contention {
-    /// Where a sweep begins: forty slots in any order, told by the first argument, in the middle of
-    /// 20 us.
+    /// The base point of a sweep: forty slots in random order, predicted by the first argument, in
+    /// the middle of 20 us.
     pub const BASE: Self = Self {
         slots: 40,
         order: Order::Random,
@@ -83,16 +83,16 @@ impl Contention {
         told_by: ToldBy::Argument,
     };
 
-    /// Calls of the block, unless another number is asked for: some 80 milliseconds of work.
+    /// Returns the default number of calls of the block: some 80 milliseconds of work.
     #[must_use]
     pub const fn transactions(self) -> u32 {
         if self.micros > 50 { 1_000 } else { 4_000 }
     }
 
-    /// The block with this number of calls, without signatures; unsealed.
+    /// Generates the block with this number of calls, without signatures and unsealed.
     ///
     /// # Errors
-    /// None, unless the generator itself is at fault.
+    /// Returns an error only if the generator is at fault.
     pub fn block(self, transactions: u32, seed: u64) -> Result<BlockFile, WorkloadError> {
         let note = format!("{self}, {transactions} transactions, seed {seed}");
         draft(seed, Signing::Unsigned, &Placement::DEFAULT, note, |world| {
@@ -100,7 +100,7 @@ impl Contention {
         })
     }
 
-    /// Calls of contracts that `begin` with this code.
+    /// Makes calls of contracts whose code starts with `begin`.
     pub(super) fn calls(
         self,
         world: &mut World,
@@ -117,7 +117,7 @@ impl Contention {
         (0..count).map(|number| self.call(world, number, self.slot(number, &mut random))).collect()
     }
 
-    /// The slot of a call.
+    /// Draws the slot of a call.
     fn slot(self, number: u32, random: &mut Random) -> u32 {
         let slots = self.slots.max(1);
         let any = |random: &mut Random, below: u32| random.below(below.into()) as u32;
@@ -148,7 +148,7 @@ impl Contention {
         if told == ToldBy::Nothing {
             world.state.set(to, argument, counter);
         }
-        // Writing to a slot that is not zero is what most calls do.
+        // As in most calls, the slot is written when it is not zero.
         world.state.set(to, counter, U256::from(1));
         let all = u64::from(self.micros) * ITERATIONS_IN_A_MICROSECOND;
         let before = match self.when {
@@ -157,16 +157,16 @@ impl Contention {
             When::Last => all,
         };
         let input = input(argument, before, all - before);
-        // A wallet asks for a fifth more than is used.
+        // A wallet adds a fifth to the estimated gas.
         let gas_limit = (CALL_GAS + all * ITERATION_GAS) * 6 / 5;
         Ok(Call { sender: sender.into(), to, value: U256::ZERO, input, gas_limit })
     }
 
-    /// Makes `call`, one of the block's, compute `times` as long.
+    /// Makes `call`, one of the block's calls, compute `times` as long.
     pub(super) fn lengthen(self, call: &mut Call, times: u32) {
         let all = u64::from(self.micros) * ITERATIONS_IN_A_MICROSECOND * u64::from(times);
         let mut input = call.input.to_vec();
-        // The last argument: what it computes in the end.
+        // The last argument: the iterations at the end.
         if let Some(after) = input.last_chunk_mut::<8>() {
             *after = all.min(MOST_ITERATIONS).to_be_bytes();
         }
@@ -175,8 +175,8 @@ impl Contention {
             CALL_GAS + (all.min(MOST_ITERATIONS) + all / u64::from(times.max(1))) * ITERATION_GAS;
     }
 
-    /// Computes, increments the slot, computes. Arguments: what tells the slot, iterations before,
-    /// iterations after.
+    /// Returns code that computes, increments the slot, and computes again. Arguments: the value
+    /// that predicts the slot, iterations before, iterations after.
     fn code(self, begin: Code) -> Bytes {
         let argument = |code: Code, at: u64| code.push(at).op(opcode::CALLDATALOAD);
         let hash =
@@ -248,7 +248,7 @@ impl fmt::Display for ToldBy {
 }
 
 impl fmt::Display for Contention {
-    /// `40 slots, random, middle, 20 us, told by argument`.
+    /// Formats as `40 slots, random, middle, 20 us, told by argument`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { slots, order, when, micros, told_by } = self;
         write!(f, "{slots} slots, {order}, {when}, {micros} us, told by {told_by}")
@@ -261,7 +261,7 @@ mod tests {
     use crate::sequential::{OnInvalid, Prepared};
     use std::collections::BTreeMap;
 
-    /// The counters after a block: how often each was incremented.
+    /// Returns the counters after a block: how often each slot was incremented.
     fn counts(contention: Contention, transactions: u32) -> Vec<u64> {
         let file = contention.block(transactions, 1).unwrap();
         let (block, database) = file.to_block().unwrap();

@@ -1,8 +1,9 @@
-//! The contracts themselves, called by transactions of a block that the sequential oracle executes.
+//! Tests of the contracts themselves, which are called by transactions of a block that the
+//! sequential oracle executes.
 //!
 //! 1. State that the generator writes reads back through the contracts' own functions.
-//! 2. Shares can be bought, earn fees and be redeemed; what a pool owes is always covered.
-//! 3. The pool asks its oracle ring for what its observations say.
+//! 2. Shares can be bought, earn fees and be redeemed; a pool's debts are always covered.
+//! 3. The pool's oracle ring answers according to its observations.
 //! 4. The router serves known pools only.
 
 use super::{
@@ -46,7 +47,7 @@ impl Market {
         self.calls.push(Call { sender: 0, to, value: U256::ZERO, input, gas_limit: 1_000_000 });
     }
 
-    /// Executes the calls so far: for each the words that it returned, or none if it failed.
+    /// Executes the calls so far. Returns the words that each one returned, or `None` if it failed.
     fn run(mut self) -> Vec<Option<Vec<U256>>> {
         let file = Assembly::new(3)
             .block(&mut self.world.wallets, self.world.state, &self.calls, &Placement::DEFAULT)
@@ -88,7 +89,7 @@ fn what_the_generator_writes_reads_back() {
 
     assert_eq!(results[0], [number(1_000_000) * super::token::TOKEN]);
     assert_eq!(results[1], [U256::MAX]);
-    // A string: where it begins, its length, its bytes from the left.
+    // A string: offset, length, left-aligned bytes.
     assert_eq!(results[2][1], number(5));
     assert_eq!(results[2][2].to_be_bytes::<32>()[..5], *b"T1000");
     assert_eq!(results[3][0], number(START_TICK));
@@ -146,7 +147,7 @@ fn the_oracle_answers_from_its_observations() {
     let trade = market.trade.clone();
     market.calls.push(trade);
     market.call(address, "meanTick(uint32)", &[number(60)]);
-    // Beyond the first observation there is nothing to ask.
+    // There is no observation before the first.
     market.call(address, "meanTick(uint32)", &[number(100_000)]);
     market.call(address, "growObservations(uint16)", &[number(16)]);
     let results = market.run();
@@ -174,6 +175,6 @@ fn the_router_serves_known_pools_only() {
     let second = market.dex.pool(&mut market.world, 1).unwrap();
     assert_ne!(second.address, market.pool.address);
     let succeeded: Vec<_> = market.run().iter().map(Option::is_some).collect();
-    // Unknown pool, too late, too little for it, as it should be, not the owner.
+    // Unknown pool, too late, too little output, correct, not the owner.
     assert_eq!(succeeded, [false, false, false, true, false]);
 }

@@ -1,4 +1,4 @@
-//! The built-in chain: a newcomer sees real work without having any data.
+//! The built-in chain: realistic blocks for a newcomer without data.
 
 use super::{
     Parties, Placement, WorkloadError,
@@ -21,32 +21,33 @@ use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{B256, U256};
 use std::{mem, num::NonZeroU32};
 
-/// Blocks of the chain.
+/// Number of blocks of the chain.
 const BLOCKS: u64 = 6;
-/// Seconds from one block to the next.
+/// Seconds between blocks.
 const BLOCK_SECONDS: u64 = 12;
-/// Accounts that pay, transfer and swap.
+/// Number of accounts that pay, transfer and swap.
 const USERS: u32 = 1_000;
-/// Fewest and most transactions of a block, which take 20 to 28 Mgas, as busy blocks of mainnet do.
+/// Minimum and maximum number of transactions of a block, which use 20 to 28 Mgas, like busy blocks
+/// of mainnet.
 const TRANSACTIONS: (u64, u64) = (185, 250);
-/// Percent of a block's transactions: token transfers, swaps, payouts, batches of rollups. The rest
-/// are native transfers. On average they take 108,000 gas; those of 29 blocks of mainnet from May
-/// 2024 to June 2026 took 100,000.
+/// Percent of a block's transactions: token transfers, swaps, payouts, rollup batches. The rest are
+/// native transfers. On average they use 108,000 gas; those of 29 blocks of mainnet from May 2024
+/// to June 2026 used 100,000.
 const MIX: [u64; 4] = [22, 38, 8, 4];
 
-/// A chain of six blocks that look like mainnet's: native transfers among a thousand accounts, a
-/// fourth of them to four hubs; transfers of twelve tokens and swaps on thirty pools, a few of each
-/// popular; payouts of one token to ten recipients each; and batches that rollups post. Each block
-/// begins with the state that the one before leaves.
+/// Generates a chain of six blocks that resemble mainnet's: native transfers among a thousand
+/// accounts, a fourth of them to four hubs; transfers of twelve tokens and swaps on thirty pools, a
+/// few of each popular; payouts of one token to ten recipients each; and batches that rollups post.
+/// Each block starts from the state after the preceding one.
 ///
 /// # Errors
-/// None, unless the generator itself is at fault.
+/// Returns an error only if the generator is at fault.
 pub fn demo(seed: u64) -> Result<Vec<BlockFile>, WorkloadError> {
     blocks(seed, BLOCKS, Signing::Unsigned, |_| Placement::DEFAULT)
 }
 
-/// A chain of such blocks, signed and numbered from 1, with the genesis that it begins with. Their
-/// headers are complete. `header` computes the header of the genesis.
+/// Generates a chain of such blocks, signed and numbered from 1, with its genesis. The headers are
+/// complete. `header` computes the header of the genesis.
 ///
 /// # Errors
 /// As [`demo`].
@@ -69,7 +70,7 @@ pub fn demo_chain(
     Ok((genesis, files))
 }
 
-/// A genesis of mainnet's rules with all forks that a generated block obeys.
+/// Returns a genesis of mainnet's rules with all forks that generated blocks follow.
 pub(super) fn genesis_of(state: &State) -> Genesis {
     let account = |account: &PreAccount| GenesisAccount {
         nonce: Some(account.nonce),
@@ -103,7 +104,7 @@ pub(super) fn genesis_of(state: &State) -> Genesis {
     }
 }
 
-/// `count` blocks on a state of their own, the first one where `place` says.
+/// Generates `count` blocks on a new state, the first one at `place`.
 fn blocks(
     seed: u64,
     count: u64,
@@ -112,8 +113,8 @@ fn blocks(
 ) -> Result<Vec<BlockFile>, WorkloadError> {
     let mut world = World::new(seed, signing, Placement::DEFAULT.timestamp);
     let mut traffic = Mixed::new(&mut world)?;
-    // Calls do not depend on the state, so that all are drawn first: what they need must be there
-    // before the first block.
+    // Calls do not depend on the state, and the accounts they need must exist before the first
+    // block, so all calls are drawn first.
     let calls =
         (0..count).map(|block| traffic.block(&mut world, block)).collect::<Result<Vec<_>, _>>()?;
     let mut state = mem::take(&mut world.state);
@@ -130,7 +131,7 @@ fn blocks(
     Ok(files)
 }
 
-/// Where the child of a sealed block stands.
+/// Returns the position of a sealed block's child.
 fn child(file: &BlockFile) -> Placement {
     let header = &file.block.header;
     Placement {
@@ -176,7 +177,7 @@ impl Mixed {
         })
     }
 
-    /// The calls of one block, in random order.
+    /// Draws the calls of one block, in random order.
     fn block(&mut self, world: &mut World, block: u64) -> Result<Vec<Call>, WorkloadError> {
         let mut random = Random::new(world.seed, &format!("block {block}"));
         let total = random.between(TRANSACTIONS.0, TRANSACTIONS.1);

@@ -1,4 +1,4 @@
-//! Swaps on pools, of either kind.
+//! Swaps on pools of either kind.
 
 use super::{
     WorkloadError,
@@ -11,17 +11,18 @@ use super::{
 };
 use alloy_primitives::{Address, U256};
 
-/// Well above the cost of a swap that enters a new range of prices, or crosses some boundaries.
+/// Gas limit, well above the cost of a swap that enters a new range of prices or crosses some
+/// boundaries.
 const GAS_LIMIT: u64 = 400_000;
-/// For how many seconds after the first block a trade may happen.
+/// Seconds after the first block within which a trade may happen.
 const PATIENCE_SECONDS: u64 = 3_600;
 
-/// How pools find their prices.
+/// Price mechanism of pools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// From the product of their reserves.
+    /// Constant product of the reserves.
     Product,
-    /// From liquidity that is offered in ranges of prices.
+    /// Concentrated liquidity in ranges of prices.
     Range,
 }
 
@@ -43,7 +44,7 @@ pub(super) struct Dex {
 }
 
 impl Dex {
-    /// `markets` picks the pools, `traders` who trades on them.
+    /// Creates the traffic: `markets` picks the pools, `traders` the traders.
     pub(super) fn new(
         world: &mut World,
         kind: Kind,
@@ -63,11 +64,11 @@ impl Dex {
         })
     }
 
-    /// The pool at `place`, deployed with its tokens when it is first asked for.
+    /// Returns the pool at `place`, which is deployed with its tokens on first use.
     pub(super) fn pool(&self, world: &mut World, place: u64) -> Result<Pool, WorkloadError> {
         let mut pair =
             [world.address("pool token", 2 * place), world.address("pool token", 2 * place + 1)];
-        // A pool wants its tokens in the order of their addresses.
+        // A pool requires its tokens in address order.
         pair.sort_unstable();
         let [token0, token1] = pair;
         let pool = Pool {
@@ -117,7 +118,7 @@ impl Traffic for Dex {
         let trade = Trade {
             pool: pool.address,
             zero_for_one: random.percent(50),
-            // A millionth of the reserves and up, so that thousands of trades leave a market.
+            // A millionth of the reserves or more, so that thousands of trades do not drain a pool.
             amount: TOKEN * U256::from(random.between(1, 10)),
             trader,
             deadline: world.time + PATIENCE_SECONDS,

@@ -9,7 +9,7 @@ use super::{
 };
 use alloy_primitives::{Address, U256};
 
-/// Well above the cost of a transfer to an account that has none of the token.
+/// Gas limit, well above the cost of a transfer to an account without the token.
 const GAS_LIMIT: u64 = 80_000;
 
 /// Payments in tokens.
@@ -21,13 +21,13 @@ pub(super) struct Erc20 {
 }
 
 impl Erc20 {
-    /// `contracts` says how many tokens there are; the first is the one that is there for
-    /// [`Spread::ONE`].
+    /// Creates the traffic. `contracts` is the distribution of the tokens; with [`Spread::ONE`],
+    /// only the first is used.
     pub(super) fn new(contracts: Spread, payments: Payments) -> Result<Self, WorkloadError> {
         Ok(Self { tokens: Tokens::load()?, contracts: Picker::new(contracts, Hot::NONE), payments })
     }
 
-    /// The token at `place`, deployed when it is first asked for.
+    /// Returns the token at `place`, which is deployed on first use.
     fn token(&self, world: &mut World, place: u64) -> Address {
         let address = world.address("token", place);
         if !world.state.accounts.contains_key(&address) {

@@ -1,4 +1,4 @@
-//! Transactions without end, for a chain under sustained load.
+//! An endless stream of transactions, for a chain under sustained load.
 
 use super::{
     Hot, Parties, Placement, Spread, WorkloadError,
@@ -19,19 +19,20 @@ use clap::ValueEnum;
 use revm::context::TxEnv;
 use std::num::NonZeroU32;
 
-/// What the transactions do.
+/// A kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Load {
     /// Native transfers between any two of the accounts
     Native,
-    /// 60 % native transfers, 30 % of one of three tokens, 10 % swaps on ten pools; 20 % of them go to ten
-    /// accounts, or two pools
+    /// 60 % native transfers, 30 % transfers of one of three tokens, 10 % swaps on ten pools; 20 %
+    /// of them use ten accounts, or two pools
     Mixed,
     /// Transfers of one token to 40 accounts
     Contended,
 }
 
-/// Calls that are drawn before the first transaction. The stream repeats them with other nonces.
+/// Number of calls that are drawn before the first transaction. The stream repeats them with other
+/// nonces.
 const CALLS: u32 = 100_000;
 
 /// The calls of a load in turn, each with the next nonce of its sender.
@@ -45,11 +46,11 @@ pub struct LoadStream {
     assembly: Assembly,
 }
 
-/// The genesis of a chain with `accounts` accounts that send transactions, and what they send: the
-/// same for the same arguments.
+/// Returns the genesis of a chain with `accounts` sending accounts, and the stream of their
+/// transactions; equal arguments give equal results.
 ///
 /// # Errors
-/// None, unless the generator itself is at fault.
+/// Returns an error only if the generator is at fault.
 pub fn load(
     load: Load,
     accounts: NonZeroU32,
@@ -107,7 +108,7 @@ fn parts(load: Load, accounts: NonZeroU32, world: &mut World) -> Result<Parts, W
 }
 
 impl LoadStream {
-    /// The next call and its nonce.
+    /// Returns the next call, its sender and its nonce.
     fn turn(&mut self) -> (&Call, Address, u64) {
         let call = &self.calls[self.next % self.calls.len()];
         self.next += 1;
@@ -117,7 +118,7 @@ impl LoadStream {
         (call, self.senders[sender], nonce)
     }
 
-    /// The next transaction, whose sender is known.
+    /// Returns the next transaction, with a known sender.
     pub fn transaction(&mut self) -> TxEnv {
         let (call, caller, nonce) = self.turn();
         TxEnv {
@@ -135,10 +136,11 @@ impl LoadStream {
         }
     }
 
-    /// The next `count` transactions, signed if the stream was made with [`Signing::Signed`].
+    /// Returns the next `count` transactions, signed if the stream was created with
+    /// [`Signing::Signed`].
     ///
     /// # Errors
-    /// None, unless the generator itself is at fault.
+    /// Returns an error only if the generator is at fault.
     pub fn into_signed(mut self, count: u64) -> Result<Vec<TxEnvelope>, WorkloadError> {
         let calls = self.calls.iter().cycle();
         let calls = calls.take(usize::try_from(count).unwrap_or(usize::MAX));
@@ -179,7 +181,7 @@ mod tests {
         state
     }
 
-    /// Sequential execution of the first transactions: none is invalid, none fails.
+    /// Executes the first transactions sequentially: none is invalid, none fails.
     #[test]
     fn all_transactions_succeed() {
         for kind in [Load::Native, Load::Mixed, Load::Contended] {

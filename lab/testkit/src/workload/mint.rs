@@ -1,4 +1,4 @@
-//! Mints of a collectible, in three versions: each frees more of what mints wait for.
+//! Mints of a collectible, in three versions with ever fewer conflicts.
 
 use super::{
     Workload, WorkloadError,
@@ -9,12 +9,12 @@ use super::{
 };
 use alloy_primitives::{Address, U256};
 
-/// Well above the cost of a mint.
+/// Gas limit, well above the cost of a mint.
 const GAS_LIMIT: u64 = 200_000;
-/// Tokens of the collection before the block: its counter is in use.
+/// Tokens minted before the block, so that the counter is not zero.
 const MINTED: u64 = 1_000;
 
-/// Calls of `mint()` by one minter after the other.
+/// Calls of `mint()`, each by another minter.
 #[derive(Debug)]
 pub(super) struct Mints {
     contract: Address,
@@ -23,7 +23,8 @@ pub(super) struct Mints {
 }
 
 impl Mints {
-    /// Deploys the version that `workload` names; any other workload is none.
+    /// Deploys the version that `workload` names; for a workload that is no mint, the serial
+    /// version.
     pub(super) fn new(
         world: &mut World,
         workload: Workload,

@@ -12,18 +12,18 @@ use super::{
 };
 use std::num::NonZeroU32;
 
-/// Kinds of traffic, each with its number of transactions, in the order of the block.
+/// Kinds of traffic, each with its number of transactions, in block order.
 type Parts = Vec<(Box<dyn Traffic>, u32)>;
 
-/// A block of a payments chain: 60 % of its gas is native transfers, 20 % transfers of three
-/// tokens, 20 % swaps on two pools, one kind after the other; 30 % of all senders and recipients
-/// are of a tenth of 100,000 accounts.
+/// Generates a block of a payments chain: 60 % of its gas is native transfers, 20 % transfers of
+/// three tokens, 20 % swaps on two pools, one kind after the other; 30 % of all senders and
+/// recipients belong to a tenth of 100,000 accounts.
 pub(super) fn hybrid(world: &mut World, transactions: u32) -> Result<Vec<Call>, WorkloadError> {
     let accounts = Spread::among(100_000);
     let parties = Parties { senders: accounts, recipients: accounts, shared: true };
     let hot = Hot { percent: 30, parties: among(10_000) };
     let payments = || Payments::new(parties, hot).with_hot_senders(parties, hot);
-    // So that the kinds have their shares of the gas.
+    // Gives the kinds their shares of the gas.
     let (transfers, tokens) = (share(transactions, 7_811), share(transactions, 1_798));
     let swaps = transactions.saturating_sub(transfers).saturating_sub(tokens);
     let markets = Picker::new(Spread::among(2), Hot::NONE);
@@ -36,8 +36,9 @@ pub(super) fn hybrid(world: &mut World, transactions: u32) -> Result<Vec<Call>, 
     calls(parts, world)
 }
 
-/// A block as mainnet has it: of 400 transactions 220 swaps over 30 pools and 110 transfers of 12
-/// tokens, few of either popular, and 70 native transfers, half of them to four hubs; shuffled.
+/// Generates a block like mainnet's: of 400 transactions, 220 are swaps on 30 pools and 110
+/// transfers of 12 tokens, few of either popular, and 70 are native transfers, half of them to four
+/// hubs; shuffled.
 pub(super) fn mainnet(world: &mut World, transactions: u32) -> Result<Vec<Call>, WorkloadError> {
     let accounts = Spread::among(2_000);
     let parties = Parties { senders: accounts, recipients: accounts, shared: true };
@@ -55,7 +56,7 @@ pub(super) fn mainnet(world: &mut World, transactions: u32) -> Result<Vec<Call>,
     Ok(shuffled(calls(parts, world)?, world))
 }
 
-/// A block of one application.
+/// Generates a block of one application.
 pub(super) fn application(
     world: &mut World,
     app: App,
@@ -65,7 +66,8 @@ pub(super) fn application(
     calls(vec![(Box::new(traffic), transactions)], world)
 }
 
-/// A block of all applications, native transfers, tokens and swaps, about as many of each; shuffled.
+/// Generates a block of all applications, native transfers, tokens and swaps, about equally many of
+/// each; shuffled.
 pub(super) fn mixed(world: &mut World, transactions: u32) -> Result<Vec<Call>, WorkloadError> {
     let accounts = Spread::among(10_000);
     let parties = Parties { senders: accounts, recipients: accounts, shared: true };
@@ -86,7 +88,7 @@ pub(super) fn mixed(world: &mut World, transactions: u32) -> Result<Vec<Call>, W
     Ok(shuffled(calls(parts, world)?, world))
 }
 
-/// The same calls in random order.
+/// Returns the calls in random order.
 pub(super) fn shuffled(mut calls: Vec<Call>, world: &World) -> Vec<Call> {
     Random::new(world.seed, "order").shuffle(&mut calls);
     calls
@@ -103,12 +105,12 @@ fn calls(parts: Parts, world: &mut World) -> Result<Vec<Call>, WorkloadError> {
     Ok(calls)
 }
 
-/// The share of `whole`, in ten-thousandths.
+/// Returns a share of `whole`, in ten-thousandths.
 fn share(whole: u32, parts: u64) -> u32 {
     u32::try_from(u64::from(whole) * parts / 10_000).unwrap_or(whole)
 }
 
-/// A number that is written here and not 0.
+/// Converts a literal that is not 0.
 fn among(count: u32) -> NonZeroU32 {
     NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
 }

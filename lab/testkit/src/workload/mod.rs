@@ -1,8 +1,8 @@
-//! Generated blocks: the same specification gives the same bytes, on every machine.
+//! Generated blocks: the same specification gives the same bytes on every machine.
 //!
-//! A workload is a state, written directly, and transactions on it. [`generate`] makes one block
-//! of one kind, [`demo`] a short chain of mixed blocks. Either comes with what executing it gives:
-//! the headers are filled in from a run of the sequential oracle, state root included.
+//! A workload is a state, written directly, and transactions on it. [`generate`] makes one block of
+//! one kind, [`demo`] a short chain of mixed blocks. Both come with the results of their execution:
+//! the headers, including the state root, are filled in from a run of the sequential oracle.
 //!
 //! A new kind of workload is one file with a type that implements `Traffic`: it puts what it needs
 //! into the `World` and returns one call after the other. Nonces, fees, signatures and the header
@@ -58,7 +58,7 @@ use std::fmt;
 use thiserror::Error;
 use world::{Call, Traffic, World};
 
-/// What the transactions of a generated block do.
+/// Kind of the transactions in a generated block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
     /// Native transfers between accounts without code
@@ -91,13 +91,13 @@ impl fmt::Display for Workload {
     }
 }
 
-/// The two sides of the payments in a workload.
+/// Senders and recipients of the payments in a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parties {
-    /// Who sends. Senders exist before the block and can pay for all that they send.
+    /// Distribution of senders. Senders exist before the block and have sufficient funds.
     pub senders: Spread,
-    /// Who receives; a recipient of [`Spread::Distinct`] is new to the state (or to the token).
-    /// Swaps have no recipient other than their sender.
+    /// Distribution of recipients. With [`Spread::Distinct`], recipients are new to the state (or
+    /// to the token). Swaps have no recipient other than their sender.
     pub recipients: Spread,
     /// Whether recipients are drawn from the same accounts as senders.
     pub shared: bool,
@@ -112,27 +112,28 @@ impl Parties {
 /// Everything that a generated block depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkloadSpec {
-    /// What the transactions do.
+    /// Kind of the transactions.
     pub kind: Workload,
-    /// How many transactions there are.
+    /// Number of transactions.
     pub transactions: u32,
-    /// A share of them that goes to a few hot recipients or, in `dex` and `range`, pools.
+    /// Share of the transactions with a few hot recipients or, in `dex` and `range`, pools.
     pub hot: Hot,
-    /// Who pays whom.
+    /// Senders and recipients.
     pub parties: Parties,
-    /// How many tokens (`erc20`) or pools (`dex`, `range`) there are.
+    /// Distribution of tokens (`erc20`) or pools (`dex`, `range`).
     pub contracts: Spread,
-    /// Everything that is random follows from this number.
+    /// Seed of everything that is random.
     pub seed: u64,
-    /// Whether senders sign.
+    /// Whether transactions are signed.
     pub signing: Signing,
     /// Number, time and base fee of the block.
     pub placement: Placement,
 }
 
 impl WorkloadSpec {
-    /// A signed block of independent transactions, except that `hot` percent of them go to one
-    /// recipient or, in `dex` and `range`, to one pool, or are one minter's. All tokens of `erc20` are of one contract.
+    /// Specifies a signed block of independent transactions, except that `hot` percent of them
+    /// share one recipient, one pool (`dex` and `range`) or one minter. In `erc20`, there is one
+    /// token contract.
     #[must_use]
     pub const fn new(kind: Workload, transactions: u32, hot: u8, seed: u64) -> Self {
         let contracts = match kind {
@@ -155,7 +156,7 @@ impl WorkloadSpec {
         }
     }
 
-    /// The same block without signatures, which take most of the time that generating takes.
+    /// Removes the signatures, which take most of the time of generating.
     #[must_use]
     pub const fn unsigned(mut self) -> Self {
         self.signing = Signing::Unsigned;
@@ -184,18 +185,18 @@ impl WorkloadSpec {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WorkloadError {
-    /// A share above the whole.
+    /// The hot share exceeds 100 percent.
     #[error("expected a hot share of at most 100 percent, found {percent}")]
     HotShare {
-        /// The share asked for, in percent.
+        /// The requested share, in percent.
         percent: u8,
     },
-    /// A committed artifact does not fit the generator.
+    /// A committed artifact does not match the generator.
     #[error("artifact of contract {contract}: expected {expected}")]
     Artifact {
         /// Name of the contract.
         contract: String,
-        /// What it should have.
+        /// The expected content.
         expected: String,
     },
     /// No key could be derived for a sender.
@@ -207,15 +208,16 @@ pub enum WorkloadError {
         /// The number.
         what: &'static str,
     },
-    /// The sequential oracle did not accept the block.
+    /// The sequential oracle rejected the block.
     #[error("the generated block does not execute: {0}")]
     Execution(String),
 }
 
-/// Generates the block that `spec` describes, with the header that executing it gives.
+/// Generates the block that `spec` describes, with the header that its execution gives.
 ///
 /// # Errors
-/// A hot share above 100 percent. Anything else means that the generator itself is at fault.
+/// Returns an error if the hot share exceeds 100 percent. Any other error means that the generator
+/// is at fault.
 ///
 /// ```
 /// use braid_testkit::workload::{Workload, WorkloadSpec, generate};
@@ -231,7 +233,7 @@ pub fn generate(spec: &WorkloadSpec) -> Result<BlockFile, WorkloadError> {
     Ok(file)
 }
 
-/// The same block, but nothing in it tells what executing it gives: much faster for large blocks.
+/// Same, without the results of the execution: much faster for large blocks.
 ///
 /// # Errors
 /// As [`generate`].
@@ -249,7 +251,7 @@ pub fn unsealed(spec: &WorkloadSpec) -> Result<BlockFile, WorkloadError> {
     })
 }
 
-/// An unsealed block of the calls that `make` makes on a new world.
+/// Returns an unsealed block of the calls that `make` makes on a new world.
 fn draft(
     seed: u64,
     signing: Signing,
@@ -266,7 +268,7 @@ fn draft(
     Ok(file)
 }
 
-/// The first `count` calls of `traffic`.
+/// Returns the first `count` calls of `traffic`.
 fn calls(
     traffic: &mut dyn Traffic,
     world: &mut World,

@@ -1,8 +1,8 @@
-//! Blocks with one odd property each: who the producer is, how the database answers, under which rules they run, how
+//! Blocks with one unusual property each: the producer, the database's answers, the fork, or how
 //! their transactions differ from each other.
 //!
-//! Each row of [`Odd::all`] stands beside a row that differs in nothing else, or allows a bound of its own to be
-//! computed. No number that steers an execution was chosen by them: they are what is held against it.
+//! Each row of [`Odd::all`] has a counterpart that differs in nothing else, or has a bound that can
+//! be computed. No parameter of the executor was tuned on these blocks: they are a test set.
 
 use super::{
     Contention, Order, Placement, Preset, Producer, Shape, Signing, ToldBy, When, WorkloadError,
@@ -19,37 +19,38 @@ use alloy_primitives::U256;
 use core::fmt;
 use revm::primitives::hardfork::SpecId;
 
-/// What the transactions of a block do before something about it is odd.
+/// Transactions of a block before an unusual property is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
     /// The first transactions, this many, of a built-in workload.
     Preset(Preset, u32),
     /// Calls, payments and one giant call.
     Shape(Shape),
-    /// This many transfers of one token, by turns to one account and from it to others.
+    /// This many transfers of one token, alternately to one account and from it to others.
     Hub(u32),
 }
 
-/// A block with one odd property.
+/// A block with one unusual property.
 #[derive(Clone, Debug)]
 pub struct Odd {
-    /// What the row is compared with: rows of one group differ in one thing.
+    /// The group: rows of one group differ in one property.
     pub group: &'static str,
-    /// What is odd.
+    /// The unusual property.
     pub name: String,
-    /// What its transactions do.
+    /// Its transactions.
     pub base: Base,
-    /// What the producer is and does.
+    /// The producer's account and activity.
     pub producer: Producer,
-    /// The fork whose rules it obeys.
+    /// The fork whose rules it follows.
     pub spec: SpecId,
-    /// Whether the database answers with an empty account where there is none.
+    /// Whether the database returns an empty account for one that does not exist.
     pub answers_empty: bool,
 }
 
-/// What is odd about none of the calls: forty slots, told by the first argument.
+/// Ordinary calls: forty slots, predicted by the first argument.
 const CALLS: Shape = Shape { transactions: 2_000, ..Shape::BASE };
-/// A call that takes as long as some thousands of the others, as much as one may.
+/// Time of the giant call, in ordinary calls. Its gas is near the maximum, and it takes as long as
+/// some thousands of payments.
 const GIANT: u32 = 400;
 
 impl Odd {
@@ -58,7 +59,7 @@ impl Odd {
         Self { group, name, base, producer, spec, answers_empty }
     }
 
-    /// All rows; of each group the first one is what the others are compared with.
+    /// Returns all rows; the first one of each group is the baseline of the others.
     #[must_use]
     pub fn all() -> Vec<Self> {
         let mut all = Vec::new();
@@ -78,7 +79,7 @@ impl Odd {
         all
     }
 
-    /// Producers that take no part.
+    /// Returns rows with producers that take no part.
     fn producers(group: &'static str, base: Base) -> Vec<Self> {
         let of = |producer: Producer| Self {
             producer,
@@ -96,7 +97,7 @@ impl Odd {
         rows
     }
 
-    /// Producers that send, are paid, are called, are looked at.
+    /// Returns rows with producers that send, are paid, are called, or are read.
     fn takes_part() -> Vec<Self> {
         let group = "producer takes part";
         let with = |producer: Producer, shape: Shape| Self {
@@ -127,7 +128,7 @@ impl Odd {
         ]
     }
 
-    /// Rules under which an empty account exists, and receipts name a state.
+    /// Returns rows under rules by which empty accounts exist and receipts have state roots.
     fn old_rules() -> Vec<Self> {
         let rules = [SpecId::OSAKA, SpecId::BYZANTIUM, SpecId::SPURIOUS_DRAGON, SpecId::HOMESTEAD];
         let payments = Base::Preset(Preset::Raw, 10_000);
@@ -146,7 +147,8 @@ impl Odd {
         rows
     }
 
-    /// One transaction among thousands of small ones, early, late; and few large ones.
+    /// Returns rows with one giant transaction among thousands of small ones, early or late, and
+    /// with few large ones.
     fn giants() -> Vec<Self> {
         let mut rows = Vec::new();
         for (group, payments, transactions) in
@@ -191,7 +193,7 @@ impl Odd {
         ]
     }
 
-    /// The same row with one in `by` of its transactions, where it has more than a few.
+    /// Returns the same row with one in `by` of its transactions, unless it has only a few.
     #[must_use]
     pub const fn shorter(mut self, by: u32) -> Self {
         let (Base::Preset(_, transactions)
@@ -203,10 +205,10 @@ impl Odd {
         self
     }
 
-    /// The block and the state before it.
+    /// Generates the block and the state before it.
     ///
     /// # Errors
-    /// The generator is at fault.
+    /// Returns an error if the generator is at fault.
     pub fn block(&self, seed: u64) -> Result<(Block, FileDatabase), WorkloadError> {
         let mut file = match self.base {
             Base::Preset(preset, transactions) => preset.block(transactions, seed)?,
@@ -232,7 +234,7 @@ impl fmt::Display for Odd {
     }
 }
 
-/// Makes `block` one of an old fork: legacy transactions, no withdrawals, no base fee.
+/// Converts `block` to an old fork: legacy transactions, no withdrawals, no base fee.
 fn obey(block: &mut Block, spec: SpecId) {
     block.cfg.set_spec_and_mainnet_gas_params(spec);
     (block.env.basefee, block.env.prevrandao) = (0, None);
@@ -243,7 +245,8 @@ fn obey(block: &mut Block, spec: SpecId) {
     }
 }
 
-/// Transfers of one token, by turns to the hub, each from another account, and from it, each to another one.
+/// Generates transfers of one token, alternately to the hub, each from another account, and from
+/// it, each to another account.
 fn hub(transfers: u32, seed: u64) -> Result<BlockFile, WorkloadError> {
     let note = format!("{transfers} transfers through one hub, seed {seed}");
     draft(seed, Signing::Unsigned, &Placement::DEFAULT, note, |world: &mut World| {
@@ -273,7 +276,7 @@ mod tests {
     use crate::sequential::{OnInvalid, Prepared};
     use std::collections::HashSet;
 
-    /// The same row with few and short transactions.
+    /// Returns the same row with few and short transactions.
     fn small(row: Odd) -> Odd {
         let mut row = row.shorter(200);
         if let Base::Shape(shape) = &mut row.base {

@@ -1,4 +1,4 @@
-//! Pools and their router in the state, and calls to them.
+//! Pools and their router in the state, and calls of them.
 
 use super::{
     WorkloadError,
@@ -8,10 +8,10 @@ use super::{
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 
-/// Places of the oracle's ring that are paid for.
+/// Number of initialised entries of the oracle's ring.
 const CARDINALITY: u64 = 8;
-/// The tick of 1.003, the price at which a pool starts: the middle of the range of ticks 0 to 59, so
-/// that small trades do not leave it at once.
+/// The tick of 1.003, the initial price of a pool: the middle of the range of ticks 0 to 59, which
+/// small trades do not leave at once.
 pub(super) const START_TICK: u64 = 29;
 /// Seconds between the last trade of a pool and the block.
 const QUIET_SECONDS: u64 = 600;
@@ -23,7 +23,7 @@ pub(super) struct Pools {
     code: (B256, Bytes),
 }
 
-/// Where a pool is, what it trades and who owns it.
+/// Addresses of a pool, its tokens and its owner.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pool {
     pub(super) address: Address,
@@ -38,8 +38,8 @@ impl Pools {
         Ok(Self { code: artifact.code(), artifact })
     }
 
-    /// Puts a pool with reserves, a price, a history and one holder of shares into the state, as
-    /// it stands before a block of second `time`.
+    /// Writes a pool with reserves, a price, a history and one holder of shares into the state, as
+    /// it is before a block at second `time`.
     pub(super) fn deploy(
         &self,
         state: &mut State,
@@ -66,7 +66,7 @@ impl Pools {
         writer.members(position, "Pool.Position", &[("shares", shares)])?;
         writer.market(shares, U256::from(time.saturating_sub(QUIET_SECONDS)))?;
         writer.band(growth)?;
-        // What the pool holds covers the reserves, the owner's fees and those of the shares.
+        // The pool's holdings cover the reserves, the owner's fees and those of the shares.
         let growth_owed = (growth * shares) >> 128;
         tokens.mint(state, pool.token0, pool.address, reserve0 + fees + growth_owed);
         tokens.mint(state, pool.token1, pool.address, reserve1 + fees + growth_owed);
@@ -104,7 +104,7 @@ impl Writer<'_> {
         self.members(slot, "Pool.Pair", &[("amount0", one), ("amount1", other)])
     }
 
-    /// The price, and the oracle's ring with the observation of the last trade.
+    /// Writes the price, and the oracle's ring with the observation of the last trade.
     fn market(&mut self, shares: U256, last_trade: U256) -> Result<(), WorkloadError> {
         let market = [
             ("tick", U256::from(START_TICK)),
@@ -125,14 +125,14 @@ impl Writer<'_> {
         ];
         self.members(ring, "Oracle.Observation", &newest)?;
         for place in 1..CARDINALITY {
-            // One second after the epoch marks a place that is paid for and not yet written.
+            // A timestamp of 1 marks an entry that is initialised and not yet written.
             let paid = [("timestamp", U256::from(1))];
             self.members(ring + U256::from(place), "Oracle.Observation", &paid)?;
         }
         Ok(())
     }
 
-    /// The range of prices that the pool is in, with what has been traded there.
+    /// Writes the current range of prices, with the volume traded there.
     fn band(&mut self, growth: U256) -> Result<(), WorkloadError> {
         let volume = TOKEN * U256::from(1_000);
         let traded = [
@@ -165,12 +165,12 @@ pub(super) struct Trade {
     pub(super) zero_for_one: bool,
     pub(super) amount: U256,
     pub(super) trader: Address,
-    /// Last second at which it may happen.
+    /// Last second at which the trade may happen.
     pub(super) deadline: u64,
 }
 
 impl Router {
-    /// Puts the router at `address`.
+    /// Deploys the router at `address`.
     pub(super) fn deploy(
         state: &mut State,
         address: Address,
@@ -183,12 +183,12 @@ impl Router {
         Ok(Self { address, pools: artifact.slot("isPool")?, swap })
     }
 
-    /// Makes a pool known to the router.
+    /// Registers a pool with the router.
     pub(super) fn add(&self, state: &mut State, pool: Address) {
         state.set(self.address, mapping_slot(word(pool), self.pools), U256::from(1));
     }
 
-    /// Input of a trade.
+    /// Returns the input of a trade.
     pub(super) fn swap(&self, trade: Trade) -> Bytes {
         let least = U256::from(1);
         call_data(

@@ -1,5 +1,5 @@
 //! The blocks that are measured: kinds, sizes and parties are fixed, so that figures of different
-//! days speak of the same blocks.
+//! days are comparable.
 
 use super::{
     Hot, Parties, Placement, Signing, Spread, Workload, WorkloadError, WorkloadSpec, apps::App,
@@ -8,7 +8,7 @@ use super::{
 use crate::block_file::BlockFile;
 use clap::ValueEnum;
 
-/// A block that is measured, by its name in reports.
+/// A measured block, by its name in reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Preset {
     /// Native transfers, every sender and (new) recipient distinct
@@ -32,13 +32,13 @@ pub enum Preset {
     /// Transfers, tokens and swaps among 100,000 accounts, one kind after the other
     #[value(name = "g_hybrid")]
     Hybrid,
-    /// The same, shuffled
+    /// Same as hybrid, shuffled
     #[value(name = "g_hybshuf")]
     HybridShuffled,
     /// ERC-20 transfers from one sender
     #[value(name = "i_payout")]
     Payout,
-    /// A block as mainnet has it: swaps, tokens, transfers, few of them popular
+    /// A block like mainnet's: swaps, tokens, transfers, few of them popular
     #[value(name = "m_mainnet")]
     Mainnet,
     /// Part of c_erc20 on a database that sleeps 20 us for each read
@@ -50,7 +50,7 @@ pub enum Preset {
     /// Fights between any two of 5,000 heroes
     #[value(name = "nft-game")]
     NftGame,
-    /// Supplying, borrowing and paying back in eight markets, few of them popular
+    /// Supplying, borrowing and repaying in eight markets, few of them popular
     #[value(name = "lending")]
     Lending,
     /// Votes on five proposals
@@ -71,7 +71,7 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// All of them, in the order of reports.
+    /// All presets, in the order of reports.
     pub const ALL: [Self; 19] = [
         Self::Raw,
         Self::RawHot,
@@ -94,7 +94,7 @@ impl Preset {
         Self::Mixed,
     ];
 
-    /// Its name in reports.
+    /// Returns its name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -120,7 +120,7 @@ impl Preset {
         }
     }
 
-    /// Number of its transactions.
+    /// Returns its number of transactions.
     #[must_use]
     pub const fn transactions(self) -> u32 {
         match self {
@@ -136,16 +136,16 @@ impl Preset {
         }
     }
 
-    /// Whether its database sleeps.
+    /// Returns whether its database sleeps.
     #[must_use]
     pub const fn is_slow(self) -> bool {
         matches!(self, Self::Erc20Slow | Self::MainnetSlow)
     }
 
-    /// The block with this number of transactions, without signatures; unsealed.
+    /// Generates the block with this number of transactions, without signatures and unsealed.
     ///
     /// # Errors
-    /// None, unless the generator itself is at fault.
+    /// Returns an error only if the generator is at fault.
     pub fn block(self, transactions: u32, seed: u64) -> Result<BlockFile, WorkloadError> {
         let distinct = Parties::DISTINCT;
         let twenty = Spread::among(20);
@@ -221,7 +221,7 @@ mod tests {
         let (all, each) = (file.expected.gas_used.unwrap(), file.expected.tx_gas_used.unwrap());
         let transfers = each.iter().filter(|gas| **gas == 21_000).count() as u64 * 21_000;
         assert!((54..=66).contains(&(transfers * 100 / all)), "{transfers} of {all}");
-        // A tenth of what a thousand million come to.
+        // A tenth of a block of a billion gas.
         assert!((88_000_000..115_000_000).contains(&all), "{all}");
     }
 }

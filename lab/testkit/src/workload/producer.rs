@@ -1,13 +1,13 @@
-//! What the account is and does that a block's fees go to.
+//! The account that receives a block's fees, and its activity.
 
 use crate::block_file::{BlockFile, PreAccount};
 use alloy_primitives::{Address, Bytes, keccak256};
 use core::fmt;
 
-/// What the account is that fees go to.
+/// Kind of the account that receives the fees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Producer {
-    /// It owns something and takes no part.
+    /// It has a balance and takes no part.
     Apart,
     /// It exists and is empty, as many databases in memory answer.
     Empty,
@@ -15,11 +15,11 @@ pub enum Producer {
     Absent,
     /// It delegates to a contract (EIP-7702) and takes no part.
     Delegated,
-    /// It sends every transaction of this distance.
+    /// It sends every n-th transaction.
     Sends(u32),
     /// It is the contract that is called.
     Called,
-    /// It is paid by every payment of this distance.
+    /// It receives every n-th payment.
     Paid(u32),
     /// Each call reads its balance first.
     Read,
@@ -34,7 +34,7 @@ pub(super) struct Parties {
 }
 
 impl Producer {
-    /// Makes the producer of `file`, who is apart, what this one is.
+    /// Changes `file`, whose producer takes no part, to this producer.
     pub(super) fn apply(self, file: &mut BlockFile, parties: &Parties) {
         let beneficiary = file.block.header.inner.beneficiary;
         match self {
@@ -46,7 +46,7 @@ impl Producer {
                 file.pre_state.remove(&beneficiary);
             }
             Self::Delegated => {
-                // A designator: who is called there runs the code of the address after it.
+                // A delegation designator: calls run the code of the address after it.
                 let code = [&[0xef, 0x01, 0x00][..], &[0x22; 20]].concat();
                 let hash = keccak256(&code);
                 file.codes.insert(hash, Bytes::from(code));

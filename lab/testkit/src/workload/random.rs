@@ -1,4 +1,4 @@
-//! Numbers and addresses that depend on a seed and on nothing else.
+//! Numbers and addresses that depend only on a seed.
 
 use alloy_primitives::{Address, B256, keccak256};
 
@@ -10,7 +10,7 @@ pub struct Random {
 }
 
 impl Random {
-    /// The stream called `name` of `seed`.
+    /// Creates the stream called `name` of `seed`.
     #[must_use]
     pub fn new(seed: u64, name: &str) -> Self {
         let hash = derive(seed, name, 0).0;
@@ -23,7 +23,7 @@ impl Random {
         Self { state: [word(0), word(8), word(16), word(24)] }
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub const fn bits(&mut self) -> u64 {
         let [a, b, c, d] = self.state;
         let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
@@ -34,22 +34,22 @@ impl Random {
         result
     }
 
-    /// A number below `bound`; 0 if `bound` is 0. The bias is below `bound` / 2^64.
+    /// Returns a number below `bound`; 0 if `bound` is 0. The bias is below `bound` / 2^64.
     pub const fn below(&mut self, bound: u64) -> u64 {
         ((self.bits() as u128 * bound as u128) >> 64) as u64
     }
 
-    /// True in `percent` of a hundred cases; never for 0, always from 100 on.
+    /// Returns true with a probability of `percent`; never for 0, always from 100 on.
     pub const fn percent(&mut self, percent: u8) -> bool {
         self.below(100) < percent as u64
     }
 
-    /// A number from `low` to `high`, both included.
+    /// Returns a number from `low` to `high`, both included.
     pub const fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// Puts `items` into a random order.
+    /// Shuffles `items`.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for end in (1..items.len()).rev() {
             items.swap(end, self.below(end as u64 + 1) as usize);
@@ -57,7 +57,7 @@ impl Random {
     }
 }
 
-/// 32 bytes for place `index` of the things called `name`, under `seed`.
+/// Derives 32 bytes for index `index` of the objects called `name`, under `seed`.
 #[must_use]
 pub fn derive(seed: u64, name: &str, index: u64) -> B256 {
     let mut input = Vec::with_capacity(name.len() + 16);
@@ -67,7 +67,7 @@ pub fn derive(seed: u64, name: &str, index: u64) -> B256 {
     keccak256(input)
 }
 
-/// The address of place `index` of the things called `name`, under `seed`.
+/// Derives the address for index `index` of the objects called `name`, under `seed`.
 #[must_use]
 pub fn address(seed: u64, name: &str, index: u64) -> Address {
     Address::from_word(derive(seed, name, index))

@@ -9,17 +9,17 @@ use super::{
 };
 use alloy_primitives::{B256, Bytes, U256, keccak256};
 
-/// Ticks from one boundary to the next.
+/// Ticks between two boundaries.
 const SPACING: i64 = 60;
-/// Boundaries lie this many places to either side of price 1: room for one trade.
+/// Number of boundaries on either side of price 1: sufficient for one trade.
 pub(super) const PLACES_FOR_ONE: i64 = 6;
-/// The same for any number of trades in both directions: they pull the price back.
+/// Same, for any number of trades in both directions, which pull the price back.
 pub(super) const PLACES_FOR_MANY: i64 = 100;
-/// The tick at which a pool starts: the middle of the range from 0 to 59.
+/// The initial tick of a pool: the middle of the range from 0 to 59.
 const START_TICK: u64 = 30;
-/// 1.0001^15 in 1/2^96, rounded up: the root of the price at the start.
+/// 1.0001^15 in 1/2^96, rounded up: the square root of the initial price.
 const START_ROOT: u128 = 79_347_087_983_666_005_045_280_518_415;
-/// Places of the oracle's ring that are paid for.
+/// Number of initialised entries of the oracle's ring.
 const CARDINALITY: u64 = 8;
 /// Seconds between the last trade of a pool and the block.
 const QUIET_SECONDS: u64 = 600;
@@ -37,8 +37,8 @@ impl RangePools {
         Ok(Self { code: artifact.code(), artifact })
     }
 
-    /// Puts a pool into the state as it stands before a block of second `time`. Its owner offers
-    /// liquidity over all boundaries, which are `places` (an even number) to either side of price
+    /// Writes a pool into the state as it is before a block at second `time`. Its owner provides
+    /// liquidity over all boundaries, which are `places` (an even number) on either side of price
     /// 1, and more of it in every other range.
     pub(super) fn deploy(
         &self,
@@ -73,22 +73,22 @@ impl RangePools {
     }
 }
 
-/// Liquidity over all boundaries: so little that a trade crosses about two of them.
+/// Returns the liquidity over all boundaries: so little that a trade crosses about two of them.
 fn base() -> U256 {
     TOKEN * U256::from(750)
 }
 
-/// What joins it in every other range.
+/// Returns the additional liquidity in every other range.
 fn more() -> U256 {
     TOKEN * U256::from(250)
 }
 
-/// Fees per unit of liquidity so far.
+/// Returns the fees per unit of liquidity so far.
 fn growth() -> U256 {
     U256::from(1) << 120
 }
 
-/// A signed number as Solidity keeps it.
+/// Returns a signed number as stored by Solidity.
 fn signed(number: i64) -> U256 {
     let size = U256::from(number.unsigned_abs());
     if number < 0 { size.wrapping_neg() } else { size }
@@ -120,7 +120,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The price, and the oracle's ring with the observation of the last trade.
+    /// Writes the price, and the oracle's ring with the observation of the last trade.
     fn market(&mut self, last_trade: U256) -> Result<(), WorkloadError> {
         let market = [
             ("root", U256::from(START_ROOT)),
@@ -139,14 +139,15 @@ impl Writer<'_> {
         ];
         self.members(ring, "Oracle.Observation", &newest)?;
         for place in 1..CARDINALITY {
-            // One second after the epoch marks a place that is paid for and not yet written.
+            // A timestamp of 1 marks an entry that is initialised and not yet written.
             let paid = [("timestamp", U256::from(1))];
             self.members(ring + U256::from(place), "Oracle.Observation", &paid)?;
         }
         Ok(())
     }
 
-    /// A boundary: at even places more liquidity joins as the price rises, at odd ones it leaves.
+    /// Writes a boundary: as the price rises, liquidity is added at even places and removed at odd
+    /// ones.
     fn boundary(&mut self, place: i64, time: u64) -> Result<(), WorkloadError> {
         let joins = place % 2 == 0 && place != self.places;
         let leaves = place % 2 != 0;
@@ -179,7 +180,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// What the owner offers between two places.
+    /// Writes the owner's liquidity between two places.
     fn position(&mut self, low: i64, high: i64, amount: U256) -> Result<(), WorkloadError> {
         let mut key = Vec::with_capacity(96);
         for part in [word(self.pool.owner), signed(low * SPACING), signed(high * SPACING)] {

@@ -1,5 +1,5 @@
-//! Filling in what only an execution can tell: the sequential oracle runs the block, and the
-//! header takes gas, receipts, logs, requests and state from it.
+//! Completes a block with the results of its execution: the sequential oracle runs it, and the
+//! header takes gas, receipts, logs, requests and state from the output.
 
 use super::{WorkloadError, state::State};
 use crate::{
@@ -25,7 +25,7 @@ pub(super) fn seal(file: &mut BlockFile) -> Result<State, WorkloadError> {
     Ok(after)
 }
 
-/// Takes from the execution what the file should say about it.
+/// Sets the file's expected results from the execution.
 fn expect(file: &mut BlockFile, output: &SequentialOutput) {
     let with_blooms: Vec<_> = output.receipts.iter().map(EthereumReceipt::with_bloom_ref).collect();
     let logs_bloom = with_blooms.iter().fold(Bloom::ZERO, |all, receipt| all | receipt.logs_bloom);
@@ -48,7 +48,8 @@ const fn succeeded(outcome: &SequentialOutcome) -> bool {
     matches!(outcome, SequentialOutcome::Executed(result) if result.is_success())
 }
 
-/// Copies the expectations into the header; its hash and the transactions' note of it follow.
+/// Copies the expectations into the header, and updates its hash and the transactions' copies of
+/// it.
 fn complete_header(file: &mut BlockFile) {
     let expected = &file.expected;
     let header = &mut file.block.header;

@@ -1,5 +1,5 @@
-//! Blocks of odd shapes, for a search of what costs most: calls that meet at slots, payments, one giant call, producers
-//! that take part.
+//! Blocks of unusual shapes, for a search for the slowest: calls that conflict at slots, payments,
+//! one giant call, producers that take part.
 
 use super::{
     Placement, Signing, WorkloadError,
@@ -16,32 +16,33 @@ use revm::bytecode::opcode;
 
 /// Gas of a payment.
 const PAYMENT_GAS: u64 = 21_000;
-/// The most gas that a transaction may ask for (EIP-7825).
+/// Maximum gas limit of a transaction (EIP-7825).
 const MOST_GAS: u64 = 1 << 24;
 
-/// A block: everything that it depends on but the seed.
+/// Parameters of a block, except its seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Its calls.
     pub contention: Contention,
     /// Number of its transactions.
     pub transactions: u32,
-    /// Percent of them that are payments among a few accounts instead.
+    /// Percent of the transactions that are payments among a few accounts instead.
     pub payments: u8,
-    /// How many accounts are paid; 0 counts as 1.
+    /// Number of accounts that are paid; 0 counts as 1.
     pub paid: u32,
-    /// From how many accounts the others come; 0: each from its own.
+    /// Number of accounts that send the calls; with 0, each has its own.
     pub senders: u32,
-    /// Percent of the gas that a call takes which it asks for.
+    /// Gas limit of a call, in percent of the gas that it uses.
     pub limit: u32,
-    /// One call that takes many times as long as the others, at this percent of the block.
+    /// One call that takes many times as long as the others: its position in percent of the block,
+    /// and the factor.
     pub giant: Option<(u8, u32)>,
     /// The recipient of the fees.
     pub producer: Producer,
 }
 
 impl Shape {
-    /// Where a search begins.
+    /// The start of a search.
     pub const BASE: Self = Self {
         contention: Contention::BASE,
         transactions: 400,
@@ -53,10 +54,10 @@ impl Shape {
         producer: Producer::Apart,
     };
 
-    /// The block, without signatures; unsealed.
+    /// Generates the block, without signatures and unsealed.
     ///
     /// # Errors
-    /// None, unless the generator itself is at fault.
+    /// Returns an error only if the generator is at fault.
     pub fn block(self, seed: u64) -> Result<BlockFile, WorkloadError> {
         let mut parties = Parties::default();
         let note = format!("{self}, seed {seed}");
@@ -74,7 +75,7 @@ impl Shape {
         };
         let mut calls = self.contention.calls(world, self.transactions, begin)?;
         let mut random = Random::new(world.seed, "shape");
-        // The first place that no other sender has.
+        // The first index that no other sender has.
         let producer = u64::from(self.transactions.max(self.contention.slots));
         parties.sender = world.sender(producer)?.address;
         parties.payee = world.address("payee", 0);
@@ -113,7 +114,7 @@ impl Shape {
         call.gas_limit = PAYMENT_GAS * u64::from(self.limit.max(120)) / 120;
     }
 
-    /// A shape that differs in one thing.
+    /// Returns a shape that differs in one parameter.
     #[must_use]
     pub fn mutated(mut self, random: &mut Random) -> Self {
         let any = |random: &mut Random, of: &[u32]| {

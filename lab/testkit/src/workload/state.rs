@@ -13,19 +13,19 @@ use std::collections::BTreeMap;
 /// Accounts, storage and codes of a generated state.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
-    /// Accounts by address; what is not here does not exist.
+    /// Accounts by address; others do not exist.
     pub(super) accounts: BTreeMap<Address, PreAccount>,
     /// Codes by hash.
     pub(super) codes: BTreeMap<B256, Bytes>,
 }
 
 impl State {
-    /// The account at `address`, empty if it is new.
+    /// Returns the account at `address`, which is empty if it is new.
     pub(super) fn account(&mut self, address: Address) -> &mut PreAccount {
         self.accounts.entry(address).or_default()
     }
 
-    /// Gives a new account `balance` wei; leaves an existing one alone.
+    /// Creates an account with `balance` wei; an existing one stays as it is.
     pub(super) fn fund(&mut self, address: Address, balance: U256) {
         self.accounts
             .entry(address)
@@ -40,7 +40,7 @@ impl State {
         account.code_hash = Some(hash);
     }
 
-    /// Makes `address` a contract with code that no artifact describes.
+    /// Makes `address` a contract with code that is in no artifact.
     pub(super) fn deploy_code(&mut self, address: Address, code: &Bytes) {
         self.deploy(address, (keccak256(code), code.clone()));
     }
@@ -55,12 +55,12 @@ impl State {
         }
     }
 
-    /// Value of a slot.
+    /// Returns the value of a slot.
     pub(super) fn get(&self, address: Address, slot: U256) -> U256 {
         let account = self.accounts.get(&address);
         account.and_then(|account| account.storage.get(&slot)).copied().unwrap_or_default()
     }
-    /// Carries out the changes of a block.
+    /// Applies the changes of a block.
     pub(super) fn apply(&mut self, bundle: &BundleState) {
         for (hash, code) in &bundle.contracts {
             self.codes.insert(*hash, code.original_bytes());
@@ -87,7 +87,7 @@ impl State {
         }
     }
 
-    /// Root of the state trie.
+    /// Returns the root of the state trie.
     pub(super) fn root(&self) -> B256 {
         state_root_unhashed(self.accounts.iter().map(|(address, account)| {
             let slots = account.storage.iter().map(|(slot, value)| (B256::from(*slot), *value));

@@ -1,11 +1,11 @@
-//! What generated blocks are held to.
+//! Properties of generated blocks.
 //!
 //! 1. The same specification gives the same bytes, another seed gives others.
 //! 2. Every transaction succeeds, at a cost in the range of its kind.
-//! 3. `hot` is the measured share of transactions that meet at one recipient or pool.
-//! 4. Parties are distinct where the specification says so, and few where it says that.
+//! 3. `hot` is the measured share of transactions with the same recipient or pool.
+//! 4. Parties are distinct or few, as the specification says.
 //! 5. The header agrees with the file: transactions root, hash, state root; signatures with `from`.
-//! 6. Blocks of the demo chain fit each other.
+//! 6. Blocks of the demo chain follow each other.
 
 use super::*;
 use crate::errors::Made;
@@ -43,7 +43,7 @@ fn all_succeed(file: &BlockFile) -> bool {
     file.expected.tx_success.as_ref().unwrap().iter().all(|success| *success)
 }
 
-/// What transactions of a kind meet at: the recipient of the payment or the pool.
+/// Returns where transactions of a kind conflict: the recipient of the payment, or the pool.
 fn meeting_point(kind: Workload, transaction: &Transaction) -> Address {
     match kind {
         Workload::Transfers => transaction.to().unwrap(),
@@ -57,7 +57,7 @@ fn meeting_point(kind: Workload, transaction: &Transaction) -> Address {
     }
 }
 
-/// Transactions at the busiest meeting point.
+/// Returns the number of transactions at the busiest recipient or pool.
 fn busiest(kind: Workload, file: &BlockFile) -> usize {
     let mut counts = BTreeMap::<_, usize>::new();
     for transaction in transactions(file) {
@@ -108,7 +108,7 @@ fn a_share_above_the_whole_is_refused() {
     assert!(matches!(error, WorkloadError::HotShare { percent: 101 }), "{error}");
     let mut made = Made::default();
     made.add(&error, &["at most 100 percent", "101"]);
-    // The generator's own: no choice of a user makes them.
+    // Internal errors, which no user input causes.
     let own = ["Artifact", "Execution", "Key", "Overflow"];
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/workload/mod.rs");
     made.has_all_of(source, "WorkloadError", &own);
@@ -205,7 +205,8 @@ fn pools_start_at_the_tick_of_their_reserves() {
     let (block, database) = file.to_block().unwrap();
     let output = crate::sequential::execute(&block, database).unwrap();
     let log = output.receipts[0].logs.last().unwrap();
-    // The last word of a pool's `Swap` is the tick after the trade, which moves it by less than one.
+    // The last word of a pool's `Swap` is the tick after the trade, which moves it by less than
+    // one.
     let tick = U256::from_be_slice(log.data.data.rchunks(32).next().unwrap());
     let distance = tick.abs_diff(U256::from(pool::START_TICK));
     assert!(distance <= U256::from(1), "{tick}");

@@ -1,4 +1,4 @@
-//! ERC-20 tokens in the state, and calls to them.
+//! ERC-20 tokens in the state, and calls of them.
 
 use super::{
     WorkloadError,
@@ -10,7 +10,7 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 /// One token in its smallest unit.
 pub(super) const TOKEN: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 
-/// The token contract: its code, and where its variables lie.
+/// The token contract: its code, and the positions of its variables.
 #[derive(Debug)]
 pub(super) struct Tokens {
     code: (B256, Bytes),
@@ -36,7 +36,7 @@ impl Tokens {
         })
     }
 
-    /// Puts a token without holders at `address`.
+    /// Deploys a token without holders at `address`.
     pub(super) fn deploy(&self, state: &mut State, address: Address, number: u64) {
         state.deploy(address, self.code.clone());
         state.set(address, self.name, short_string(&format!("Token {number}")));
@@ -52,12 +52,12 @@ impl Tokens {
         }
     }
 
-    /// Whether `holder` has any of the token.
+    /// Returns whether `holder` has any of the token.
     pub(super) fn is_holder(&self, state: &State, token: Address, holder: Address) -> bool {
         !state.get(token, mapping_slot(word(holder), self.balances)).is_zero()
     }
 
-    /// Lets `spender` take whatever `holder` has.
+    /// Approves `spender` for an unlimited amount of `holder`'s tokens.
     pub(super) fn approve(
         &self,
         state: &mut State,
@@ -69,14 +69,14 @@ impl Tokens {
         state.set(token, mapping_slot(word(spender), inner), U256::MAX);
     }
 
-    /// Input of a transfer of the caller's tokens.
+    /// Returns the input of a transfer of the caller's tokens.
     pub(super) fn transfer(&self, recipient: Address, amount: U256) -> Bytes {
         call_data(self.transfer, &[word(recipient), amount])
     }
 }
 
-/// How Solidity stores a string of at most 31 bytes: text on the left, twice the length on the
-/// right. The names here are that short; a longer one would be cut.
+/// Encodes a string of at most 31 bytes as Solidity stores it: text on the left, twice the length
+/// on the right. A longer string would be cut off, but the names here are short.
 fn short_string(text: &str) -> U256 {
     let text = &text.as_bytes()[..text.len().min(31)];
     let mut bytes = [0; 32];

@@ -1,15 +1,15 @@
-//! Senders: addresses, and where blocks are signed, the keys behind them.
+//! Senders: addresses and, if blocks are signed, their keys.
 
 use super::{WorkloadError, random};
 use alloy_primitives::{Address, B256, Signature, U256};
 use secp256k1::{All, Message, Secp256k1, SecretKey};
 
-/// Whether the transactions of a block carry signatures of their senders.
+/// Whether the transactions of a block have signatures of their senders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signing {
     /// Real keys, derived from the seed. Each costs some tens of microseconds.
     Signed,
-    /// Made-up signatures: `from` is right, recovering it from the signature fails.
+    /// Invalid signatures: `from` is right, but recovering it from the signature fails.
     Unsigned,
 }
 
@@ -20,11 +20,11 @@ pub(super) struct Wallet {
     secret: Option<SecretKey>,
 }
 
-/// The senders of a workload, made as they are asked for.
+/// The senders of a workload, created on first use.
 #[derive(Debug)]
 pub(super) struct Wallets {
     seed: u64,
-    /// Tables of the curve; none where nothing is signed.
+    /// Tables of the curve; `None` if nothing is signed.
     curve: Option<Secp256k1<All>>,
     made: Vec<Wallet>,
 }
@@ -38,7 +38,7 @@ impl Wallets {
         Self { seed, curve, made: Vec::new() }
     }
 
-    /// The sender at `place`.
+    /// Returns the sender at index `place`.
     pub(super) fn get(&mut self, place: u64) -> Result<Wallet, WorkloadError> {
         loop {
             if let Some(wallet) = usize::try_from(place).ok().and_then(|at| self.made.get(at)) {
@@ -56,12 +56,12 @@ impl Wallets {
         };
         let secret = SecretKey::from_byte_array(random::derive(self.seed, "secret", place).0)?;
         let public = secret.public_key(curve).serialize_uncompressed();
-        // The first byte says that the point is not compressed; it is no part of what is hashed.
+        // The first byte marks an uncompressed point and is not hashed.
         let address = Address::from_raw_public_key(&public[1..]);
         Ok(Wallet { address, secret: Some(secret) })
     }
 
-    /// The signature of `wallet` under a transaction whose signature hash is `hash`.
+    /// Returns the signature of `wallet` for a transaction whose signature hash is `hash`.
     pub(super) fn sign(&self, wallet: &Wallet, hash: B256) -> Signature {
         let (Some(curve), Some(secret)) = (&self.curve, &wallet.secret) else {
             // Both numbers are in range, and different transactions get different ones.
@@ -70,7 +70,7 @@ impl Wallets {
         let signed = curve.sign_ecdsa_recoverable(Message::from_digest(hash.0), secret);
         let (recovery, bytes) = signed.serialize_compact();
         let [r, s] = [&bytes[..32], &bytes[32..]].map(U256::from_be_slice);
-        // The library keeps `s` in the lower half, where only the parity is left to tell.
+        // The library returns `s` in the lower half, so the recovery id is the parity.
         Signature::new(r, s, i32::from(recovery) & 1 == 1)
     }
 }

@@ -1,4 +1,4 @@
-//! What the transactions of a workload act on: the state, the senders, and the calls they make.
+//! The context of the transactions of a workload: the state, the senders, and the calls they make.
 
 use super::{
     Parties, WorkloadError,
@@ -18,13 +18,13 @@ use alloy_primitives::{Address, Bytes, U256};
 /// One ether in wei.
 const ETHER: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 
-/// Who calls what; nonce and fees are added when the block is put together.
+/// A call; nonce and fees are added when the block is assembled.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
-    /// Place of the sender among the wallets.
+    /// Index of the sender among the wallets.
     pub(super) sender: u64,
     pub(super) to: Address,
-    /// In wei.
+    /// Value in wei.
     pub(super) value: U256,
     pub(super) input: Bytes,
     pub(super) gas_limit: u64,
@@ -34,14 +34,14 @@ pub(super) struct Call {
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) seed: u64,
-    /// Second of the first block, in Unix time.
+    /// Time of the first block, in Unix seconds.
     pub(super) time: u64,
     pub(super) state: State,
     pub(super) wallets: Wallets,
 }
 
 impl World {
-    /// A world with the system contracts, a beneficiary, and no other accounts.
+    /// Creates a world with the system contracts, a beneficiary, and no other accounts.
     pub(super) fn new(seed: u64, signing: Signing, time: u64) -> Self {
         let mut state = State::default();
         for (address, code) in [
@@ -56,31 +56,31 @@ impl World {
         Self { seed, time, state, wallets: Wallets::new(seed, signing) }
     }
 
-    /// The sender at `place`, with funds for any number of transactions.
+    /// Returns the sender at index `place`, with funds for any number of transactions.
     pub(super) fn sender(&mut self, place: u64) -> Result<Wallet, WorkloadError> {
         let wallet = self.wallets.get(place)?;
         self.state.fund(wallet.address, ETHER * U256::from(1_000));
         Ok(wallet)
     }
 
-    /// The address of the thing called `name` at `place`.
+    /// Returns the address of the object called `name` at index `place`.
     pub(super) fn address(&self, name: &str, place: u64) -> Address {
         random::address(self.seed, name, place)
     }
 }
 
-/// The account that fees are paid to.
+/// Returns the account that receives the fees.
 pub(super) fn beneficiary(seed: u64) -> Address {
     random::address(seed, "beneficiary", 0)
 }
 
 /// Makes the calls of one kind of workload.
 pub(super) trait Traffic {
-    /// The next call; whatever it needs is put into the world.
+    /// Returns the next call, after adding whatever it needs to the world.
     fn call(&mut self, world: &mut World, random: &mut Random) -> Result<Call, WorkloadError>;
 }
 
-/// Picks the two sides of payments.
+/// Picks senders and recipients of payments.
 #[derive(Clone, Debug)]
 pub(super) struct Payments {
     senders: Picker,
@@ -88,13 +88,13 @@ pub(super) struct Payments {
     shared: bool,
 }
 
-/// The two sides of one payment.
+/// Sender and recipient of one payment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Payment {
     pub(super) sender: u64,
     pub(super) from: Address,
     pub(super) to: Address,
-    /// Whether the recipient is to be found in the state already.
+    /// Whether the recipient already exists in the state.
     pub(super) known: bool,
 }
 
@@ -107,7 +107,7 @@ impl Payments {
         }
     }
 
-    /// The same payments, a share of them from a few hot senders.
+    /// Sends a share of the payments from a few hot senders.
     pub(super) const fn with_hot_senders(mut self, parties: Parties, hot: Hot) -> Self {
         self.senders = Picker::new(parties.senders, hot);
         self

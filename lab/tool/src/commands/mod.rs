@@ -1,6 +1,6 @@
 //! The commands of the `braid-lab` tool.
 //!
-//! `t8n` ends with geth's exit codes, every other command with those of [`braid_terminal::End`].
+//! `t8n` uses geth's exit codes, every other command those of [`braid_terminal::End`].
 
 mod shards;
 mod sim;
@@ -11,7 +11,8 @@ use braid_terminal::{COLUMNS, CompletionsArgs, completions, exit_code, man, pars
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Tests Braid's execution: with the official suites, as a transition tool, on simulated workers and on simulated shards.
+/// Tests Braid's execution: with the official suites, as a transition tool, on simulated workers
+/// and on simulated shards.
 #[derive(Debug, Parser)]
 #[command(name = "braid-lab", version, arg_required_else_help = true, max_term_width = COLUMNS)]
 struct Cli {
@@ -38,7 +39,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
     if arguments.get(1..).is_some_and(|given| given == ["-v"]) {
-        // Programs that drive geth's `evm` ask for its version like this.
+        // Programs that drive geth's `evm` ask for its version this way.
         println!("evm version {} (braid)", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
     }

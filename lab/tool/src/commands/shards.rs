@@ -1,4 +1,5 @@
-//! `braid-lab shards`: blocks on shards of accounts over a simulated network, with what crosses shards.
+//! `braid-lab shards`: executes blocks on shards of accounts over a simulated network, and counts
+//! the traffic between shards.
 
 use braid_cli::{
     checks::{Results, first_mismatch},
@@ -35,34 +36,36 @@ Examples:
 Exit code: 0 if every run equals sequential execution; 1 if one does not, or if a block does not come out
 as its header and file say; 2 if an input cannot be used.";
 
-/// Execute blocks on shards of accounts over a simulated network, and count what crosses shards
+/// Execute blocks on shards of accounts over a simulated network, and count the traffic between
+/// shards
 ///
-/// The order of the block is agreed before it runs. Each shard runs the transactions that write its
-/// accounts, on values that the other shards send unasked. Every block runs once on a network where
-/// nothing goes wrong, for the figures, and some more times where messages are late, lost, doubled and
-/// out of order and shards restart; each result is compared with sequential execution.
+/// The order of the block is agreed on before it runs. Each shard runs the transactions that write
+/// its accounts, on values that the other shards push to it. Every block runs once on a network
+/// without faults, for the figures, and several times on a network that delays, loses, duplicates
+/// and reorders messages and restarts shards. Each result is compared with sequential execution.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ShardsArgs {
     /// Block files, or folders of them; `-` is standard input [default: the built-in chain]
     paths: Vec<PathBuf>,
-    /// Numbers of shards, with commas
+    /// Numbers of shards, separated by commas
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [2, 4, 8, 16, 32, 64],
         value_parser = clap::value_parser!(u16).range(1..=1024))]
     shards: Vec<u16>,
-    /// Where accounts lie; several with commas [default: all]
+    /// Placement of accounts; several separated by commas [default: all]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PLACEMENT")]
     placement: Vec<PlacementArg>,
-    /// Runs of each block with faults, each with a seed of its own
+    /// Runs of each block with faults, each with its own seed
     #[arg(long, value_name = "N", default_value_t = 2)]
     seeds: u64,
-    /// The first seed
+    /// First seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     first_seed: u64,
-    /// Transactions that a shard goes ahead in the runs with faults
+    /// Number of transactions that a shard may run ahead, in the runs with faults
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     window: u32,
-    /// Print one JSON object per line: one for each block, placement and number of shards, then the totals
+    /// Print one JSON object per line: one for each block, placement and number of shards, then the
+    /// totals
     #[arg(long)]
     json: bool,
 }
@@ -72,9 +75,10 @@ pub(super) struct ShardsArgs {
 enum PlacementArg {
     /// By the hash of the address
     Hash,
-    /// Accounts that met in the blocks before this one lie together; others by hash
+    /// Accounts that were used together in earlier blocks share a shard; others are placed by hash
     Learned,
-    /// Accounts that meet in this very block lie together: the best that learning could do
+    /// Accounts that are used together in this very block share a shard: the upper bound for
+    /// learning
     Fitted,
 }
 
@@ -88,7 +92,7 @@ struct Subject {
     groups: Vec<Vec<Address>>,
 }
 
-/// One block on shards.
+/// Result of one block on shards.
 #[derive(Debug, Serialize)]
 struct Line {
     block: String,
@@ -104,8 +108,8 @@ struct Line {
     replay: Option<String>,
 }
 
-/// What is counted on shards. System calls and the block's rewards and withdrawals are entries beside its
-/// transactions.
+/// Counters of a run on shards. System calls, and the block's rewards and withdrawals, are entries
+/// besides its transactions.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Counted {
     entries: u64,
@@ -118,14 +122,14 @@ struct Counted {
     acknowledgements: u64,
     rounds: u64,
     two_phase_rounds: u64,
-    /// In the runs with faults.
+    /// Messages sent in the runs with faults.
     sent_with_faults: u64,
     lost: u64,
     doubled: u64,
     restarts: u64,
 }
 
-/// All blocks with one placement on one number of shards.
+/// Totals over all blocks with one placement on one number of shards.
 #[derive(Debug, Serialize)]
 struct Total {
     total: bool,
@@ -137,7 +141,7 @@ struct Total {
     shards_per_entry: f64,
     messages_per_entry: f64,
     bytes_per_entry: f64,
-    /// Runs of the busiest shard over entries: what is left of the work on the longest shard.
+    /// Runs of the busiest shard over the number of entries: its share of the work.
     busiest_percent: f64,
     median_rounds: u64,
     most_rounds: u64,
@@ -145,7 +149,7 @@ struct Total {
     most_two_phase_rounds: u64,
 }
 
-/// Executes the blocks that `args` name.
+/// Executes the requested blocks.
 pub(super) fn shards(args: &ShardsArgs) -> Result<End, Stop> {
     let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
     let (mut end, mut seen) = (End::Right, Vec::new());
@@ -211,7 +215,7 @@ fn report(line: &Line) {
     }
 }
 
-/// Reads a block and runs it in sequence. An error comes with how the command ends.
+/// Reads a block and executes it sequentially. An error comes with the exit code.
 fn subject(input: Input) -> Result<Subject, (End, String)> {
     let name = input.name();
     let bad = |why: &dyn std::fmt::Display| (End::BadInput, format!("{name}: {why}"));

@@ -1,4 +1,4 @@
-//! `braid-lab sim`: random blocks on simulated workers, in an order that a seed decides.
+//! `braid-lab sim`: random blocks on simulated workers, scheduled by a seed.
 
 use braid_evm::evm_simulator;
 use braid_terminal::{End, Progress, Stop};
@@ -26,34 +26,33 @@ option is wrong.";
 
 /// Execute random hostile blocks on simulated workers, with faults, and compare everything
 ///
-/// One worker acts at a time and may be interrupted between any two reads of a transaction; who
-/// goes next, the block, the choices and the fault follow from the seed. The same seed with the
-/// same options takes the same steps, on every machine.
+/// One worker runs at a time and may be preempted between any two reads of a transaction. The
+/// schedule, the block, the configuration and the fault follow from the seed. The same seed with
+/// the same options takes the same steps on every machine.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct SimArgs {
-    /// The first seed
+    /// First seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// How many seeds, from the first one on
+    /// Number of seeds
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
     blocks: u64,
-    /// Simulated workers [default: 1 to 8, as the seed decides]
+    /// Number of simulated workers [default: 1 to 8, by the seed]
     #[arg(long, value_name = "W", value_parser = braid_terminal::workers_from)]
     workers: Option<NonZeroU16>,
-    /// What may go wrong; several kinds with commas [default: every kind]
+    /// Kinds of faults, separated by commas [default: every kind]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]
     faults: Vec<FaultKind>,
-    /// Run the executor whole: parts, lanes, bundle; not only workers that share a store. It is not
-    /// cancelled, and the order of its steps depends on hashes, too
+    /// Run the whole executor, with batches and bundle, and not only workers that share a store.
+    /// The block is never cancelled, and the order of steps also depends on hashes
     #[arg(long, conflicts_with = "steps")]
     whole: bool,
-    /// Give valid blocks their access lists (EIP-7928), most of them spoiled. Nothing else goes
-    /// wrong then but that a block is cancelled
+    /// Give valid blocks their access lists (EIP-7928), most of them spoiled; the only other fault
+    /// is cancellation
     #[arg(long)]
     lists: bool,
-    /// Let transactions declare what they access, some of them wrongly. Nothing else goes wrong
-    /// then
+    /// Let transactions declare their accesses, some of them wrongly; there are no other faults
     #[arg(long, conflicts_with = "lists")]
     declared: bool,
     /// Print every step of the workers
@@ -72,7 +71,7 @@ impl SimArgs {
         Wishes { workers: self.workers, faults, whole, lists, declared }
     }
 
-    /// What replays `seed`.
+    /// Returns the command that replays `seed`.
     fn replay(&self, seed: u64) -> String {
         let mut command = format!("braid-lab sim --seed {seed} --blocks 1");
         if let Some(workers) = self.workers {
@@ -96,18 +95,18 @@ impl SimArgs {
     }
 }
 
-/// One block.
+/// Result of one block.
 #[derive(Serialize)]
 struct BlockLine {
     seed: u64,
     txs: usize,
     workers: u16,
     ok: bool,
-    /// How the block ended, if it came out right.
+    /// How the block ended, if the result is correct.
     #[serde(skip_serializing_if = "Option::is_none")]
     ending: Option<String>,
     steps: u64,
-    /// The same for equal sequences of steps.
+    /// Hash of the sequence of steps.
     digest: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     difference: Option<String>,
@@ -115,7 +114,7 @@ struct BlockLine {
     replay: Option<String>,
 }
 
-/// All blocks.
+/// Totals over all blocks.
 #[derive(Debug, Default, Serialize)]
 struct TotalLine {
     total: bool,
@@ -127,11 +126,11 @@ struct TotalLine {
     incarnations: u64,
     discarded: u64,
     blocked: u64,
-    /// How often each ending occurred.
+    /// Number of blocks by ending.
     endings: BTreeMap<String, u64>,
 }
 
-/// Simulates the blocks that `args` describe.
+/// Simulates the requested blocks.
 pub(super) fn simulate(args: &SimArgs) -> Result<End, Stop> {
     let (mut simulator, wishes) = (evm_simulator(), args.wishes());
     let mut total = TotalLine { total: true, ok: true, ..TotalLine::default() };
@@ -176,7 +175,7 @@ fn block_line(args: &SimArgs, scenario: &Scenario, judged: &Judged) -> BlockLine
     }
 }
 
-/// Of many blocks only the wrong ones are worth a line.
+/// Prints a block; with many blocks, only those with wrong results.
 fn block_text(
     out: &mut impl Write,
     args: &SimArgs,

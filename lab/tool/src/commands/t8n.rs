@@ -23,14 +23,14 @@ Exit code: 0 with a result, also if transactions were rejected; 2 if execution f
 unknown fork or an environment that lacks something; 4 if BLOCKHASH asked for a hash that was not
 given; 10 for input of the wrong form; 11 for files.";
 
-/// The name of standard input and output among the files.
+/// Name of standard input in place of a file.
 const STDIN: &str = "stdin";
 const STDOUT: &str = "stdout";
 const STDERR: &str = "stderr";
 
 /// Apply transactions to a state, as geth's `evm t8n` does
 ///
-/// Takes a state, an environment and transactions, signed or with `secretKey`; gives the state
+/// Reads a state, an environment and transactions, signed or with `secretKey`. Writes the state
 /// after them and the result: roots, receipts, rejected transactions, requests, gas.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = long_help())]
@@ -44,19 +44,19 @@ pub(super) struct T8nArgs {
     /// File with the transactions, or stdin; RLP in hex if the name ends in .rlp
     #[arg(long = "input.txs", value_name = "FILE", default_value = "txs.json")]
     input_txs: String,
-    /// File with blob parameters that take the place of the fork's, or stdin
+    /// File with blob parameters that replace the fork's, or stdin
     #[arg(long = "input.blobParams", value_name = "FILE")]
     input_blob_params: Option<String>,
-    /// Folder for files that are written
+    /// Folder for output files
     #[arg(long = "output.basedir", value_name = "DIR")]
     output_basedir: Option<PathBuf>,
-    /// Where the state after goes: a file, stdout or stderr; nowhere if empty
+    /// Output for the state after: a file, stdout or stderr; none if empty
     #[arg(long = "output.alloc", value_name = "FILE", default_value = "alloc.json")]
     output_alloc: String,
-    /// Where the result goes
+    /// Output for the result
     #[arg(long = "output.result", value_name = "FILE", default_value = "result.json")]
     output_result: String,
-    /// Where the RLP of the included transactions goes
+    /// Output for the RLP of the included transactions
     #[arg(long = "output.body", value_name = "FILE", default_value = "")]
     output_body: String,
     /// Name of the fork, or of a transition
@@ -65,7 +65,7 @@ pub(super) struct T8nArgs {
     /// Chain id
     #[arg(long = "state.chainid", value_name = "ID", default_value_t = 1)]
     chain_id: u64,
-    /// Wei for the producer of a block before the merge; -1 for none
+    /// Block reward before the merge, in wei; -1 for none
     #[arg(
         long = "state.reward",
         value_name = "WEI",
@@ -76,13 +76,13 @@ pub(super) struct T8nArgs {
     /// Run only the first transaction, without system contracts, rewards and withdrawals
     #[arg(long)]
     state_test: bool,
-    /// Workers that execute transactions [default: one for each core]
+    /// Workers that execute transactions [default: one per core]
     #[arg(long, value_name = "N", value_parser = braid_terminal::workers_from)]
     workers: Option<NonZeroU16>,
-    /// How eagerly to speculate; results never depend on it
+    /// How eagerly to speculate; results do not depend on it
     #[arg(long, value_enum, default_value_t)]
     policy: PolicyArg,
-    /// Accepted for geth's sake, without effect
+    /// Ignored; accepted for compatibility with geth
     #[arg(long, value_name = "N", hide = true)]
     verbosity: Option<u8>,
 }
@@ -91,7 +91,7 @@ fn long_help() -> String {
     format!("Forks: {}, and transitions between them.\n\n{EXAMPLES}", fork::names())
 }
 
-/// Reads, executes, writes.
+/// Reads the input, executes it and writes the output.
 pub(super) fn t8n(args: &T8nArgs) -> Result<End, Stop> {
     run(args)
         .map_err(|failure| Stop::WithCode { message: failure.to_string(), code: failure.code() })
@@ -196,7 +196,7 @@ fn print(mut out: impl Write, object: Map<String, Value>) -> Result<(), Failure>
         return Ok(());
     }
     match writeln!(out, "{:#}", Value::Object(object)).and_then(|()| out.flush()) {
-        // The reader had enough; that is no failure of ours.
+        // The reader closed the pipe, which is no failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(|error| failed("a standard stream", &error)),
     }

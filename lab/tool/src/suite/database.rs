@@ -9,10 +9,10 @@ use revm::state::Bytecode;
 use serde::Deserialize;
 use std::{collections::BTreeMap, convert::Infallible, thread};
 
-/// Accounts as a test lists them.
+/// Accounts as listed in a test.
 pub(super) type Accounts = BTreeMap<Address, Account>;
 
-/// An account as a test lists it.
+/// An account as listed in a test.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Account {
     #[serde(default)]
@@ -25,11 +25,11 @@ pub(super) struct Account {
     storage: Vec<(U256, U256)>,
 }
 
-/// The whole state that `accounts` list.
+/// Returns the state that consists of `accounts`.
 pub(super) fn state(accounts: &Accounts) -> PlainState {
     let mut state = PlainState::default();
     for (address, account) in accounts {
-        // Code that looks like a broken delegation was not made by one and is plain code.
+        // Code that looks like a malformed delegation was not created by one, and is plain code.
         let code = Bytecode::new_raw_checked(account.code.clone());
         let plain = PlainAccount {
             balance: account.balance.saturating(),
@@ -42,11 +42,12 @@ pub(super) fn state(accounts: &Accounts) -> PlainState {
     state
 }
 
-/// The first account of `listed` that `state` has otherwise. Slots that are not listed are not compared.
+/// Returns the first account of `listed` that differs in `state`. Slots that are not listed are not
+/// compared.
 pub(super) fn difference(listed: &Accounts, state: &PlainState) -> Option<String> {
     let none = PlainAccount::default();
     let wanted = self::state(listed);
-    // An account that is empty need not be there.
+    // An empty account may be absent.
     listed.keys().find_map(|address| {
         let (wanted, found) = (wanted.get(address)?, state.get(address).unwrap_or(&none));
         let of = |what: &str| Some(format!("{what} of {address}"));
@@ -68,15 +69,15 @@ pub(super) fn difference(listed: &Accounts, state: &PlainState) -> Option<String
     })
 }
 
-/// A whole state and the hashes of earlier blocks, shared by cloning.
+/// A whole state and the hashes of earlier blocks, shared by its clones.
 pub type SuiteDatabase = StateDatabase<SuiteHashes>;
 
 /// Hashes of earlier blocks.
 #[derive(Clone, Debug)]
 pub enum SuiteHashes {
-    /// Those of a chain, by number; 0 for all others.
+    /// Hashes of a chain, by number; 0 for all others.
     Of(BTreeMap<u64, B256>),
-    /// Of state tests, which have no chain: the hash of the number in decimal.
+    /// Hashes in state tests, which have no chain: the hash of the decimal number.
     OfNumbers,
 }
 
@@ -91,8 +92,8 @@ impl BlockHashes for SuiteHashes {
     }
 }
 
-/// `database`, which yields to other threads at every read of an account or slot. Transactions then overlap, also where
-/// there are fewer cores than workers.
+/// Wraps `database` so that it yields to other threads at every read of an account or slot.
+/// Transactions then overlap even if there are fewer cores than workers.
 pub(super) fn yielding(database: &SuiteDatabase) -> Hooked<SuiteDatabase> {
     Hooked::watched(database.clone(), |read| {
         if matches!(read, Read::Account(_) | Read::Slot(..)) {

@@ -1,26 +1,26 @@
-//! The names that suites give to what is wrong with a transaction or a block.
+//! The suites' names for errors of transactions and blocks.
 
 use braid_evm::{AccessListError, BlockErrorKind, Rejection};
 use revm::context::result::InvalidTransaction as Invalid;
 use std::fmt::Display;
 
-/// Why something was refused, with every name that a suite may have for it.
+/// Why a transaction or block was rejected, with every name that a suite may have for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Names without `TransactionException.` or `BlockException.`; one that ends in `*` stands for
-    /// all that begin so.
+    /// Names without `TransactionException.` or `BlockException.`; a name that ends in `*` is a
+    /// prefix.
     pub names: &'static [&'static str],
-    /// In words.
+    /// Description of the error.
     pub why: String,
 }
 
 impl Refusal {
-    /// A refusal that suites call by one of `names`.
+    /// Creates a refusal that suites call by one of `names`.
     pub fn new(names: &'static [&'static str], why: impl Display) -> Self {
         Self { names, why: why.to_string() }
     }
 
-    /// Whether one of the `expected` names is one of this refusal.
+    /// Returns whether one of the `expected` names belongs to this refusal.
     #[must_use]
     pub fn is_one_of(&self, expected: &[String]) -> bool {
         let is_name = |name: &str| {
@@ -33,14 +33,14 @@ impl Refusal {
     }
 }
 
-/// The name without its kind.
+/// Returns the name without its kind.
 #[must_use]
 pub fn bare(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(_, name)| name)
 }
 
-/// Block exceptions that are about executing the block, and not about its header, its uncles or
-/// the chain that it belongs to.
+/// Block exceptions that concern the execution of the block, as opposed to its header, its uncles
+/// or its chain.
 const OF_EXECUTION: [&str; 26] = [
     "BLOB_GAS_USED_ABOVE_LIMIT",
     "BLOCK_ACCESS_LIST_GAS_LIMIT_EXCEEDED",
@@ -70,8 +70,8 @@ const OF_EXECUTION: [&str; 26] = [
     "UNKNOWN_PARENT_ZERO",
 ];
 
-/// Names of what is wrong with an access list that is not the one of its block. Tools find it in
-/// different ways: most compare hashes alone.
+/// Names for an access list that is not the block's. Tools detect such lists in different ways:
+/// most compare only hashes.
 pub const ACCESS_LIST: &[&str] = &[
     "INVALID_BLOCK_ACCESS_LIST",
     "INVALID_BAL_HASH",
@@ -80,7 +80,7 @@ pub const ACCESS_LIST: &[&str] = &[
     "INCORRECT_BLOCK_FORMAT",
 ];
 
-/// Whether a block that is wrong by one of these names has to be refused by its execution.
+/// Returns whether a block with one of these errors must be rejected by its execution.
 #[must_use]
 pub fn are_of_execution(expected: &[String]) -> bool {
     expected.iter().any(|name| {
@@ -91,7 +91,7 @@ pub fn are_of_execution(expected: &[String]) -> bool {
     })
 }
 
-/// The refusal that a block's error stands for; `None` if the block is not to blame.
+/// Returns the refusal for a block's error; `None` if the error is not the block's fault.
 #[must_use]
 pub fn of_block_error<E: Display>(kind: &BlockErrorKind<E>) -> Option<Refusal> {
     const SYSTEM: &[&str] = &[
@@ -111,7 +111,7 @@ pub fn of_block_error<E: Display>(kind: &BlockErrorKind<E>) -> Option<Refusal> {
     }
 }
 
-/// The refusal that a transaction's rejection stands for.
+/// Returns the refusal for a transaction's rejection.
 #[must_use]
 pub fn of_rejection(rejection: &Rejection) -> Refusal {
     const BLOCK_GAS: &[&str] =
@@ -123,8 +123,8 @@ pub fn of_rejection(rejection: &Rejection) -> Refusal {
     }
 }
 
-/// The suites' names for what revm finds wrong with a transaction. Names that begin with `TR_` are
-/// of ethereum/tests before 2024.
+/// Returns the suites' names for revm's errors of transactions. Names that begin with `TR_` are
+/// those of ethereum/tests before 2024.
 fn names(invalid: &Invalid) -> &'static [&'static str] {
     match invalid {
         Invalid::PriorityFeeGreaterThanMaxFee => &[
@@ -174,7 +174,7 @@ fn names(invalid: &Invalid) -> &'static [&'static str] {
     }
 }
 
-/// Names of what belongs to one type of transaction.
+/// Returns the names of errors that concern one type of transaction.
 fn names_by_type(invalid: &Invalid) -> &'static [&'static str] {
     match invalid {
         Invalid::AccessListNotSupported

@@ -1,12 +1,12 @@
-//! The official test suites: `GeneralStateTests` and `BlockchainTests` as ethereum/tests and
-//! execution-spec-tests write them.
+//! The official test suites: `GeneralStateTests` and `BlockchainTests` in the formats of
+//! ethereum/tests and execution-spec-tests.
 //!
-//! [`sources`] finds the files, also inside an archive. [`state_test`] runs one transaction on a
-//! state and compares the root and the logs, or makes one block of all transactions of a file and
-//! compares the run with plain revm. [`block_test`] runs whole chains.
+//! [`sources`] finds the files, including those in archives. [`state_test`] runs one transaction on
+//! a state and compares the root and the logs, or puts all transactions of a file into one block
+//! and compares the execution with plain revm. [`block_test`] runs whole chains.
 //!
-//! Reading is lenient, as the files come from several generators and years: unknown fields are
-//! passed over, numbers may be written in any way. What is checked is strict.
+//! Parsing is lenient, because the files come from several generators and years: unknown fields are
+//! ignored, and numbers may have any notation. The comparison of results is strict.
 
 pub mod block_test;
 pub mod database;
@@ -20,34 +20,34 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// How a test ended.
+/// Verdict on a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// As it should.
+    /// The test passed.
     Passed,
-    /// Not as it should; one line.
+    /// The test failed, with a one-line reason.
     Failed(String),
-    /// It was not run, and why not.
+    /// The test was not run, with the reason.
     Skipped(String),
 }
 
-/// What kind of test a JSON object is.
+/// Kind of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// One transaction on a state.
     State,
     /// A chain of blocks.
     Blocks,
-    /// A chain of payloads for the Engine API, which is another face of the same blocks.
+    /// A chain of Engine API payloads, which contain the same blocks.
     Engine,
-    /// Anything else.
+    /// Any other kind.
     Other,
 }
 
-/// The tests of a file by name, not taken apart yet. JSON that is no object has none.
+/// Returns the tests of a file by name, without parsing them. JSON that is not an object has none.
 ///
 /// # Errors
-/// What is no JSON.
+/// Returns an error if `json` is not valid JSON.
 pub fn tests_in(json: &[u8]) -> Result<BTreeMap<String, Box<RawValue>>, serde_json::Error> {
     let whole: &RawValue = serde_json::from_slice(json)?;
     if whole.get().starts_with('{') {
@@ -57,7 +57,7 @@ pub fn tests_in(json: &[u8]) -> Result<BTreeMap<String, Box<RawValue>>, serde_js
     }
 }
 
-/// Tells the kind of a test by the fields that it has.
+/// Determines the kind of a test from its fields.
 #[must_use]
 pub fn kind(test: &RawValue) -> Kind {
     #[derive(Deserialize)]

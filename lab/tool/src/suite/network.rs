@@ -1,4 +1,4 @@
-//! Forks and networks by the names that test suites give them.
+//! Forks and networks by the names in test suites.
 
 use super::read::Number;
 use alloy_eips::eip7840::BlobParams;
@@ -8,7 +8,7 @@ use revm::primitives::hardfork::SpecId;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Why a network cannot be run, if it is known and not supported.
+/// Known networks that cannot be run, with the reason.
 const UNSUPPORTED: [(&str, &str); 1] =
     [("Constantinople", "revm has no Constantinople without Petersburg")];
 
@@ -21,7 +21,7 @@ pub struct Rules {
     pub blobs: Option<BlobParams>,
 }
 
-/// The `config` of a test: chain id and numbers of blobs by fork.
+/// The `config` of a test: chain id, and blob limits by fork.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Config {
     #[serde(default, alias = "chainId")]
@@ -30,7 +30,7 @@ pub(super) struct Config {
     blob_schedule: Option<BTreeMap<String, Blobs>>,
 }
 
-/// Numbers of blobs in one fork.
+/// Blob limits of one fork.
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct Blobs {
     target: Number,
@@ -40,16 +40,16 @@ struct Blobs {
 }
 
 impl Config {
-    /// The chain id; mainnet's unless the test says otherwise.
+    /// Returns the chain id; mainnet's by default.
     pub(super) fn chain_id(&self) -> u64 {
         self.chainid.and_then(Number::to_u64).unwrap_or(fork::MAINNET)
     }
 }
 
-/// The rules of the fork called `name`.
+/// Returns the rules of the fork called `name`.
 ///
 /// # Errors
-/// Why there are none.
+/// Returns a reason if there are none.
 pub(super) fn rules(name: &str, config: &Config) -> Result<Rules, String> {
     let Some(known) = fork::named(name) else {
         let reason = UNSUPPORTED.iter().find(|(fork, _)| *fork == name).map(|(_, why)| *why);
@@ -65,7 +65,7 @@ pub(super) fn rules(name: &str, config: &Config) -> Result<Rules, String> {
 impl Blobs {
     fn over(&self, defaults: BlobParams) -> BlobParams {
         let max_blob_count = self.max.to_u64().unwrap_or(u64::MAX);
-        // From Osaka a transaction has a limit of its own (EIP-7594), below that of the block.
+        // From Osaka, a transaction has its own limit (EIP-7594), below that of the block.
         let own_limit = defaults.max_blobs_per_tx != defaults.max_blob_count;
         let osaka = own_limit || defaults.blob_base_cost > 0;
         BlobParams {
@@ -82,16 +82,16 @@ impl Blobs {
     }
 }
 
-/// Which rules a chain's blocks obey.
+/// The rules of a chain's blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Network {
     before: Rules,
     change: Option<(Rules, Since)>,
-    /// The block that carries out the DAO fork.
+    /// The block that applies the DAO fork.
     dao_block: Option<u64>,
 }
 
-/// From when on other rules hold.
+/// The point at which the rules change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Since {
     Number(u64),
@@ -100,21 +100,21 @@ enum Since {
     Difficulty(U256),
 }
 
-/// What tells a block's rules.
+/// The position of a block, which determines its rules.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Position {
     pub(super) number: u64,
     pub(super) timestamp: u64,
-    /// Of the parent and all before it.
+    /// Total difficulty, up to and including the parent.
     pub(super) total_difficulty: U256,
 }
 
 impl Network {
-    /// The network called `name`: a fork, or a change from one to another as in
-    /// `BerlinToLondonAt5`, `ParisToShanghaiAtTime15k` and `ArrowGlacierToParisAtDiffC0000`.
+    /// Returns the network called `name`: a fork, or a transition such as `BerlinToLondonAt5`,
+    /// `ParisToShanghaiAtTime15k` or `ArrowGlacierToParisAtDiffC0000`.
     ///
     /// # Errors
-    /// Why it cannot be run.
+    /// Returns the reason why it cannot be run.
     pub(super) fn named(name: &str, config: &Config) -> Result<Self, String> {
         let Some((from, to, since)) = transition(name) else {
             return Ok(Self { before: rules(name, config)?, change: None, dao_block: None });
@@ -143,7 +143,7 @@ impl Network {
     }
 }
 
-/// Takes a name like `BerlinToLondonAt5` apart.
+/// Splits a name like `BerlinToLondonAt5`.
 fn transition(name: &str) -> Option<(&str, &str, Since)> {
     let (forks, at) = name.rsplit_once("At")?;
     let (from, to) = forks.split_once("To")?;

@@ -1,4 +1,4 @@
-//! Values as test suites write them.
+//! Parses values in the notations of test suites.
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use serde::{Deserialize, Deserializer, de::Error};
@@ -7,9 +7,9 @@ use std::borrow::Cow;
 /// A number: hexadecimal with or without prefix and leading zeros, decimal, or a JSON number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Number {
-    /// It has at most 256 bits.
+    /// A number of at most 256 bits.
     Fits(U256),
-    /// It has more; no transaction or header can hold it.
+    /// A larger number, which fits into no transaction and no header.
     TooLarge,
 }
 
@@ -20,7 +20,7 @@ impl Default for Number {
 }
 
 impl Number {
-    /// The number, or the largest of 256 bits.
+    /// Returns the number, clamped to 256 bits.
     pub(super) fn saturating(self) -> U256 {
         match self {
             Self::Fits(value) => value,
@@ -28,13 +28,13 @@ impl Number {
         }
     }
 
-    /// The number, if it has at most 64 bits.
+    /// Returns the number, if it has at most 64 bits.
     pub(super) fn to_u64(self) -> Option<u64> {
         u64::try_from(self.saturating()).ok()
     }
 
     fn parse(text: &str) -> Option<Self> {
-        // Deliberately too large values are marked in some tests.
+        // Some tests mark values that are too large on purpose.
         let text = text.strip_prefix("0x:bigint ").unwrap_or(text);
         let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) else {
             if text.is_empty() {
@@ -71,7 +71,7 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// Slots and their values, as numbers of any length.
+/// Parses slots and their values, as numbers of any length.
 pub(super) fn storage<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<(U256, U256)>, D::Error> {
@@ -86,11 +86,11 @@ pub(super) fn storage<'de, D: Deserializer<'de>>(
         .collect()
 }
 
-/// A text that lies in the input if it can.
+/// A string, borrowed from the input if possible.
 #[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Bytes in hexadecimal, with or without prefix.
+/// Parses hexadecimal bytes, with or without prefix.
 pub(super) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
     let text = Option::<Text<'de>>::deserialize(deserializer)?;
     let text = text.as_ref().map_or("", |text| text.0.as_ref());
@@ -100,11 +100,11 @@ pub(super) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes,
         .map_err(|error| D::Error::custom(format!("expected bytes: {error}")))
 }
 
-/// Bytes in hexadecimal, as an element of a list.
+/// Hexadecimal bytes, as an element of a list.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Hex(#[serde(deserialize_with = "bytes")] pub(super) Bytes);
 
-/// An account, or none: absent, null and the empty text all mean that a contract is created.
+/// Parses a receiver: a missing field, null and the empty string all mean a contract creation.
 pub(super) fn receiver<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Address>, D::Error> {
@@ -118,7 +118,7 @@ pub(super) fn receiver<'de, D: Deserializer<'de>>(
         .map_err(|error| D::Error::custom(format!("expected an address: {error}")))
 }
 
-/// A hash, or the 32-byte form of a shorter number.
+/// A hash, or a shorter number padded to 32 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hash(pub(super) B256);
 
@@ -128,7 +128,7 @@ impl<'de> Deserialize<'de> for Hash {
     }
 }
 
-/// Names of exceptions: one text with `|` between them, or a list.
+/// Parses names of exceptions: one string separated by `|`, or a list.
 pub(super) fn exceptions<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<String>, D::Error> {

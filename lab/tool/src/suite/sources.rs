@@ -1,4 +1,4 @@
-//! Where tests lie: JSON files, folders of them, and archives, which are read without unpacking.
+//! Finds tests: JSON files, folders of them, and archives, which are read without unpacking.
 
 use braid_testkit::block_file::advice;
 use flate2::read::MultiGzDecoder;
@@ -10,7 +10,7 @@ use std::{
 };
 use thiserror::Error;
 
-/// The most bytes that one file may have; the bound on what a hostile archive can take.
+/// Maximum size of a file in bytes, which limits the memory that a hostile archive can use.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// A JSON file of a suite.
@@ -18,11 +18,11 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 pub struct Document {
     /// Path of the file, or its name inside the archive.
     pub name: String,
-    /// Its text.
+    /// Content of the file.
     pub json: Vec<u8>,
 }
 
-/// What to do without tests.
+/// Advice if there are no tests.
 const WANTED: &str =
     "name a test file (.json), a folder of them or an archive (.tar, .tar.gz, .tgz)";
 
@@ -30,18 +30,19 @@ const WANTED: &str =
 #[derive(Debug, Error)]
 #[error("{}: {error}; {}", path.display(), advice(error, WANTED))]
 pub struct SourceError {
-    /// The path that was asked for, or a file below it.
+    /// The requested path, or a file below it.
     pub path: PathBuf,
-    /// What went wrong.
+    /// The cause.
     pub error: io::Error,
 }
 
-/// Hands every JSON file that `path` stands for to `visit`, until that breaks off: a file as it is,
-/// a folder's files by name, those of an archive (.tar, .tar.gz, .tgz) in its order. `wanted` is
-/// asked by name before a file is read.
+/// Passes every JSON file of `path` to `visit` until that breaks: the file itself, a folder's files
+/// by name, or those of an archive (.tar, .tar.gz, .tgz) in its order. Before a file is read,
+/// `wanted` decides by its name.
 ///
 /// # Errors
-/// A path that does not exist, cannot be read, or has no JSON file; a file that is too large.
+/// Returns an error if the path does not exist, cannot be read or has no JSON file, or if a file is
+/// too large.
 pub fn visit(
     path: &Path,
     wanted: &dyn Fn(&str) -> bool,
@@ -88,7 +89,7 @@ fn folder(
     Ok(ControlFlow::Continue(()))
 }
 
-/// All JSON files below `folder`, by path.
+/// Collects all JSON files below `folder`, by path.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), SourceError> {
     let named = |error| SourceError { path: folder.to_owned(), error };
     let entries = fs::read_dir(folder).map_err(named)?;

@@ -10,7 +10,7 @@ use revm::state::Bytecode;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// Reads a state.
+/// Parses a state.
 pub(super) fn from_json(value: &Value) -> Result<PlainState, Failure> {
     let object = value.as_object().ok_or_else(|| wrong("alloc", "an object", value))?;
     let mut state = PlainState::default();
@@ -22,7 +22,7 @@ pub(super) fn from_json(value: &Value) -> Result<PlainState, Failure> {
     Ok(state)
 }
 
-/// The state as geth's tool prints it.
+/// Returns the state in the format of geth's tool.
 #[must_use]
 pub fn to_json(state: &PlainState) -> Value {
     let accounts = state.iter().map(|(address, account)| {
@@ -58,8 +58,8 @@ pub(super) fn apply_dao_fork(state: &mut PlainState) {
     state.update(DAO_HARDFORK_BENEFICIARY, |heir| heir.balance = heir.balance.saturating_add(sum));
 }
 
-/// Adds wei. The account counts as touched even if it is nothing: before EIP-161 that creates it,
-/// since then (`clears`) it deletes one that is empty.
+/// Adds wei to an account. Even a zero amount touches the account: before EIP-161 that creates it;
+/// since then (`clears`), it deletes an empty account.
 pub(super) fn pay(state: &mut PlainState, address: Address, amount: U256, clears: bool) {
     state.update(address, |account| account.balance = account.balance.wrapping_add(amount));
     if clears && state.get(&address).is_some_and(PlainAccount::is_empty) {
@@ -67,7 +67,7 @@ pub(super) fn pay(state: &mut PlainState, address: Address, amount: U256, clears
     }
 }
 
-/// Applies the changes of one transaction, and the reward that lies apart.
+/// Applies the changes of one transaction, and its separate reward.
 pub(super) fn apply_transaction(
     state: &mut PlainState,
     changes: &[AccountChange],

@@ -5,17 +5,17 @@ use braid_testkit::database::{BlockHashes, StateDatabase};
 use revm::context::DBErrorMarker;
 use std::collections::BTreeMap;
 
-/// `BLOCKHASH` asked for a block whose hash was not given.
+/// `BLOCKHASH` of a block whose hash was not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the hash of block {0} was not given")]
 pub(super) struct MissingBlockHash(pub(super) u64);
 
 impl DBErrorMarker for MissingBlockHash {}
 
-/// The state before the block, shared by cloning.
+/// The state before the block, shared by its clones.
 pub(super) type AllocDatabase = StateDatabase<GivenHashes>;
 
-/// Hashes of earlier blocks by number; every other one is an error.
+/// Hashes of earlier blocks by number; any other number is an error.
 #[derive(Clone, Debug)]
 pub(super) struct GivenHashes(pub(super) BTreeMap<u64, B256>);
 

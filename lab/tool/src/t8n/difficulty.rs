@@ -1,26 +1,26 @@
 //! Difficulty of a block before the merge: Yellow Paper section 4.3.4, EIP-2, EIP-100, EIP-649 and
-//! the later ones that put the bomb off further.
+//! the later delays of the bomb.
 
 use super::fork::Fork;
 use alloy_primitives::{B256, I256, U256, b256};
 use revm::primitives::hardfork::SpecId;
 
-/// No block is easier.
+/// Minimum difficulty.
 const MINIMUM: u64 = 131_072;
 
-/// Hash of no ommers.
+/// Hash of an empty list of ommers.
 const NO_OMMERS: B256 = b256!("1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347");
 
-/// What a difficulty follows from.
+/// The fields of the parent that determine the difficulty.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parent {
     pub(super) difficulty: U256,
-    /// In seconds.
+    /// Unix time in seconds.
     pub(super) timestamp: u64,
     pub(super) ommers_hash: Option<B256>,
 }
 
-/// The difficulty of block `number` at `timestamp`, which is later than the parent's.
+/// Returns the difficulty of block `number` at `timestamp`, which is later than the parent's.
 pub(super) fn difficulty(fork: &Fork, number: u64, timestamp: u64, parent: &Parent) -> U256 {
     let since = |spec| fork.spec.is_enabled_in(spec);
     let elapsed = i64::try_from(timestamp.saturating_sub(parent.timestamp)).unwrap_or(i64::MAX);

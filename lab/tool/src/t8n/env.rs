@@ -1,4 +1,4 @@
-//! The surroundings of the transactions: `env`.
+//! The environment of the transactions: `env`.
 
 use super::difficulty::{Parent, difficulty};
 use super::error::Failure;
@@ -11,7 +11,7 @@ use revm::primitives::hardfork::SpecId;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The environment as it is given.
+/// The environment as given.
 #[derive(Clone, Debug)]
 pub(super) struct Env<'a> {
     fields: Fields<'a>,
@@ -21,14 +21,14 @@ pub(super) struct Env<'a> {
     pub(super) timestamp: u64,
     pub(super) slot_number: u64,
     pub(super) block_hashes: BTreeMap<u64, B256>,
-    /// Receivers of rewards with their distance to this block.
+    /// Beneficiaries of ommers, with their distance to this block.
     pub(super) ommers: Vec<(Address, u64)>,
 }
 
-/// What follows from environment and fork.
+/// Values derived from environment and fork.
 #[derive(Clone, Debug)]
 pub(super) struct Derived {
-    /// Before the merge.
+    /// Difficulty, before the merge.
     pub(super) difficulty: Option<U256>,
     pub(super) random: Option<B256>,
     pub(super) base_fee: Option<u64>,
@@ -38,7 +38,7 @@ pub(super) struct Derived {
 }
 
 impl<'a> Env<'a> {
-    /// Reads an environment.
+    /// Parses an environment.
     pub(super) fn from_json(value: &'a Value) -> Result<Self, Failure> {
         let fields = Fields::new("env", value)?;
         let required = |name| fields.small(&[name])?.ok_or_else(|| fields.missing(name));
@@ -70,14 +70,15 @@ impl<'a> Env<'a> {
         })
     }
 
-    /// Hash of the parent, zero if it was not given.
+    /// Returns the hash of the parent; zero if it was not given.
     pub(super) fn parent_hash(&self) -> B256 {
         let parent = self.number.checked_sub(1);
         parent.and_then(|parent| self.block_hashes.get(&parent)).copied().unwrap_or_default()
     }
 
-    /// Works out what is not given but follows from the parent, and checks that what `fork` needs
-    /// is there. With `state_test`, system contracts and withdrawals do not matter.
+    /// Derives the values that are not given from the parent, and checks that the values that
+    /// `fork` requires are present. With `state_test`, system contracts and withdrawals are not
+    /// required.
     pub(super) fn derive(&self, fork: &Fork, state_test: bool) -> Result<Derived, Failure> {
         let since = |spec| fork.spec.is_enabled_in(spec);
         let beacon_root = match self.fields.hash(&["parentBeaconBlockRoot"])? {

@@ -1,17 +1,17 @@
-//! Why there is no result.
+//! Failures of a transition.
 
 use std::fmt;
 
-/// Kinds of failures with the exit codes that geth's `evm t8n` has for them.
+/// Kinds of failures, with the exit codes of geth's `evm t8n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The execution could not be brought to its end.
+    /// The execution failed.
     Evm = 2,
-    /// The fork is unknown, or the environment lacks what it needs.
+    /// The fork is unknown, or the environment lacks required values.
     Config = 3,
-    /// `BLOCKHASH` asked for a block whose hash was not given.
+    /// `BLOCKHASH` of a block whose hash was not given.
     MissingBlockHash = 4,
-    /// An input is no JSON, or not of the form it must have.
+    /// An input is not JSON, or has the wrong form.
     Json = 10,
     /// A file could not be read or written.
     Io = 11,
@@ -20,14 +20,14 @@ pub enum FailureKind {
 /// Why there is no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Failure {
-    /// What kind of failure it is.
+    /// Kind of the failure.
     pub kind: FailureKind,
-    /// What went wrong.
+    /// Description of the failure.
     pub message: String,
 }
 
 impl Failure {
-    /// A failure of this kind.
+    /// Creates a failure of this kind.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
@@ -40,7 +40,7 @@ impl Failure {
         Self::new(FailureKind::Config, message)
     }
 
-    /// The exit code.
+    /// Returns the exit code.
     #[must_use]
     pub const fn code(&self) -> u8 {
         self.kind as u8

@@ -1,10 +1,10 @@
-//! Reading objects whose numbers come in several notations.
+//! Parses objects whose numbers come in several notations.
 
 use super::error::Failure;
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use serde_json::{Map, Value};
 
-/// An object of an input with its place, for messages.
+/// An object of an input, with its path for messages.
 #[derive(Clone, Debug)]
 pub(super) struct Fields<'a> {
     pub(super) path: String,
@@ -12,7 +12,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// `value` as an object.
+    /// Interprets `value` as an object.
     pub(super) fn new(path: impl Into<String>, value: &'a Value) -> Result<Self, Failure> {
         let path = path.into();
         match value.as_object() {
@@ -21,7 +21,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The field with one of these names, unless it is missing or null.
+    /// Returns the field with one of these names, unless it is missing or null.
     pub(super) fn get(&self, names: &[&str]) -> Option<(String, &'a Value)> {
         names.iter().find_map(|name| {
             let value = self.map.get(*name).filter(|value| !value.is_null())?;
@@ -39,32 +39,32 @@ impl<'a> Fields<'a> {
         read(value).map(Some).ok_or_else(|| wrong(&path, expected, value))
     }
 
-    /// A number of up to 256 bits.
+    /// Returns a number of up to 256 bits.
     pub(super) fn number(&self, names: &[&str]) -> Result<Option<U256>, Failure> {
         self.read(names, "a number, in hex after 0x or in decimal", number)
     }
 
-    /// A number of up to 64 bits.
+    /// Returns a number of up to 64 bits.
     pub(super) fn small(&self, names: &[&str]) -> Result<Option<u64>, Failure> {
         self.read(names, "a number below 2^64", |value| number(value)?.try_into().ok())
     }
 
-    /// An address.
+    /// Returns an address.
     pub(super) fn address(&self, names: &[&str]) -> Result<Option<Address>, Failure> {
         self.read(names, "an address", |value| address(value.as_str()?))
     }
 
-    /// A hash; shorter ones are padded on the left.
+    /// Returns a hash; shorter values are padded on the left.
     pub(super) fn hash(&self, names: &[&str]) -> Result<Option<B256>, Failure> {
         self.read(names, "32 bytes in hex", word)
     }
 
-    /// Bytes in hex.
+    /// Returns hexadecimal bytes.
     pub(super) fn bytes(&self, names: &[&str]) -> Result<Option<Bytes>, Failure> {
         self.read(names, "bytes in hex", |value| bytes(value.as_str()?))
     }
 
-    /// A list.
+    /// Returns a list.
     pub(super) fn list(&self, names: &[&str]) -> Result<Option<(String, &'a [Value])>, Failure> {
         let Some((path, value)) = self.get(names) else { return Ok(None) };
         match value.as_array() {
@@ -73,7 +73,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The entries of a field that is an object; none if it is missing.
+    /// Returns the entries of a field that is an object; empty if it is missing.
     pub(super) fn entries(
         &self,
         name: &str,
@@ -87,13 +87,13 @@ impl<'a> Fields<'a> {
         Ok(map.into_iter().flatten())
     }
 
-    /// The failure that this field must be there.
+    /// Returns the failure for a missing field.
     pub(super) fn missing(&self, name: &str) -> Failure {
         Failure::json(format!("{}: missing required field '{name}'", self.path))
     }
 }
 
-/// The failure that `value` is not what it must be.
+/// Returns the failure for a `value` of the wrong form.
 pub(super) fn wrong(path: &str, expected: &str, value: &Value) -> Failure {
     let mut found = value.to_string();
     if found.len() > 80 {
@@ -102,7 +102,7 @@ pub(super) fn wrong(path: &str, expected: &str, value: &Value) -> Failure {
     Failure::json(format!("{path}: expected {expected}, found {found}"))
 }
 
-/// A number as a JSON number, in hex after 0x, or in decimal.
+/// Parses a JSON number, a hexadecimal number with 0x, or a decimal number.
 pub(super) fn number(value: &Value) -> Option<U256> {
     match value {
         Value::Number(number) => number.as_u64().map(U256::from),
@@ -111,7 +111,8 @@ pub(super) fn number(value: &Value) -> Option<U256> {
     }
 }
 
-/// A number in hex after 0x, or in decimal. Nothing at all is 0, as in other tools.
+/// Parses a hexadecimal number with 0x, or a decimal number. As in other tools, the empty string is
+/// 0.
 pub(super) fn number_in(text: &str) -> Option<U256> {
     let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
     match hex {
@@ -122,7 +123,7 @@ pub(super) fn number_in(text: &str) -> Option<U256> {
     }
 }
 
-/// A word in hex, with or without 0x, of up to 32 bytes.
+/// Parses a hexadecimal word of up to 32 bytes, with or without 0x.
 pub(super) fn word(value: &Value) -> Option<B256> {
     let text = value.as_str()?;
     let digits = text.strip_prefix("0x").unwrap_or(text);
@@ -132,12 +133,12 @@ pub(super) fn word(value: &Value) -> Option<B256> {
     U256::from_str_radix(digits, 16).ok().map(B256::from)
 }
 
-/// An address in hex, with or without 0x.
+/// Parses a hexadecimal address, with or without 0x.
 pub(super) fn address(text: &str) -> Option<Address> {
     Address::try_from(bytes(text)?.as_ref()).ok()
 }
 
-/// Bytes in hex, with or without 0x.
+/// Parses hexadecimal bytes, with or without 0x.
 pub(super) fn bytes(text: &str) -> Option<Bytes> {
     hex::decode(text).ok().map(Bytes::from)
 }

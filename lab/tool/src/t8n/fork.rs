@@ -1,4 +1,4 @@
-//! Forks by the names that transition tools use.
+//! Forks by the names of transition tools.
 
 use super::error::Failure;
 use alloy_eips::eip7840::BlobParams;
@@ -10,11 +10,11 @@ use revm::primitives::hardfork::SpecId;
 pub struct Fork {
     /// Rules of the EVM.
     pub spec: SpecId,
-    /// Blocks by which the difficulty bomb is put off.
+    /// Delay of the difficulty bomb in blocks.
     pub bomb_delay: u64,
-    /// Blobs, from Cancun.
+    /// Parameters of blobs, from Cancun.
     pub blobs: Option<BlobParams>,
-    /// Whether the block carries out the DAO fork.
+    /// Whether the block applies the DAO fork.
     pub dao: bool,
 }
 
@@ -22,21 +22,21 @@ pub struct Fork {
 const TRANSITION_BLOCK: u64 = 5;
 const TRANSITION_TIME: u64 = 15_000;
 
-/// The names, for messages and help.
+/// Returns the names, for messages and help.
 #[must_use]
 pub fn names() -> String {
     let known = NAMED.iter().filter(|fork| !fork.is_for_suites());
-    // What transitions are called after is no name of a fork by itself.
+    // These names occur only in names of transitions.
     let names =
         known.flat_map(|fork| fork.names).filter(|it| !matches!(**it, "EIP150Fork" | "Dao"));
     names.copied().collect::<Vec<_>>().join(", ")
 }
 
-/// The rules of a block with this number and time on the chain called `name`: a fork, or a
+/// Returns the rules of a block with this number and time on the chain called `name`: a fork, or a
 /// transition such as `BerlinToLondonAt5` or `CancunToPragueAtTime15k`.
 ///
 /// # Errors
-/// An unknown name.
+/// Returns a failure if the name is unknown.
 pub fn find(name: &str, number: u64, timestamp: u64) -> Result<Fork, Failure> {
     let unknown = || {
         let known = names();

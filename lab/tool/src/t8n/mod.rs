@@ -1,17 +1,18 @@
-//! `braid-lab t8n`: a stateless transition, as geth's `evm t8n` and the executable specification
-//! (`ethereum-spec-evm t8n`) speak it.
+//! `braid-lab t8n`: a stateless transition, like geth's `evm t8n` and that of the executable
+//! specification (`ethereum-spec-evm t8n`).
 //!
-//! State, environment and transactions go in as JSON; the state after them and what a header says
-//! of them come out. Transactions that cannot be in the block are left out and listed. They are
-//! executed by Braid in build mode. Where the two tools differ:
+//! Input are a state, an environment and transactions as JSON; output are the state after them and
+//! the header fields that they determine. Transactions that cannot be in the block are skipped and
+//! listed. Braid executes the transactions in build mode. The two tools differ in some points, in
+//! which this one follows the tool in parentheses:
 //!
-//! - the roots of transactions and receipts, and the body, are of the included transactions (geth);
-//! - rewards are paid before the merge only (the specification); without `--state.reward` none is,
-//!   and one of zero touches the beneficiary (geth);
-//! - a JSON transaction that no block could contain is rejected by itself (the specification);
+//! - the roots of transactions and receipts, and the body, cover the included transactions (geth);
+//! - rewards are paid only before the merge (the specification); without `--state.reward`, none is
+//!   paid, and a reward of zero touches the beneficiary (geth);
+//! - a JSON transaction that no block could contain is rejected individually (the specification);
 //! - missing hashes of blocks, forks and fields end with geth's exit codes;
-//! - system contracts that are missing or fail give a `blockException` (the specification);
-//! - from Amsterdam on `blockAccessList` is the RLP of the block's access list, with its hash (the
+//! - system contracts that are missing or fail cause a `blockException` (the specification);
+//! - from Amsterdam on, `blockAccessList` is the RLP of the block's access list, with its hash (the
 //!   specification), unless there is a `blockException`;
 //! - receipts have geth's fields, and the specification's `succeeded` and `bloom`.
 
@@ -48,10 +49,10 @@ use serde_json::Value;
 use std::{ops::ControlFlow, sync::Arc};
 use transactions::{Read, Rules};
 
-/// The deposit contract that the tools take for every chain: mainnet's.
+/// The deposit contract that the tools use for every chain: mainnet's.
 const DEPOSIT_CONTRACT: Address = address!("00000000219ab540356cbb839cbe05303d7705fa");
 
-/// What goes in.
+/// Input of a transition.
 #[derive(Clone, Debug, Default)]
 pub struct Input {
     /// The state before.
@@ -60,26 +61,27 @@ pub struct Input {
     pub env: Value,
     /// The transactions: objects, or RLP in hex.
     pub txs: Value,
-    /// Blob parameters in place of the fork's.
+    /// Blob parameters that replace the fork's.
     pub blob_params: Option<Value>,
 }
 
-/// Choices of a transition.
+/// Options of a transition.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Name of the fork, or of a transition between two.
+    /// Name of the fork, or of a transition between two forks.
     pub fork: String,
     /// Chain id.
     pub chain_id: u64,
-    /// Wei for the producer of a block before the merge; below zero for none, not even a touch.
+    /// Block reward before the merge, in wei; negative for none, not even a touch.
     pub reward: i128,
-    /// Only the first transaction, without anything that surrounds a block's transactions.
+    /// Whether to run only the first transaction, without the calls and payments around a block's
+    /// transactions.
     pub state_test: bool,
-    /// How to execute. The mode is always to build.
+    /// Configuration of the executor; the mode is always build.
     pub config: Config,
 }
 
-/// What comes out.
+/// Output of a transition.
 #[derive(Clone, Debug)]
 pub struct Transition {
     /// The state after.
@@ -90,7 +92,7 @@ pub struct Transition {
     pub body: Bytes,
 }
 
-/// Everything that was read and derived.
+/// Parsed input and derived values.
 struct Prepared<'a> {
     options: &'a Options,
     fork: Fork,
@@ -100,19 +102,19 @@ struct Prepared<'a> {
     transactions: Vec<Read>,
 }
 
-/// What was executed.
+/// Results of the execution.
 struct Ran {
     output: BlockOutput,
     /// State roots after each included transaction; only before Byzantium.
     roots: Vec<B256>,
-    /// Why the block is invalid for other reasons than its transactions.
+    /// Why the block is invalid, for reasons other than its transactions.
     exception: Option<String>,
 }
 
-/// Carries out a transition.
+/// Executes a transition.
 ///
 /// # Errors
-/// [`Failure`], with geth's exit code.
+/// Returns a [`Failure`], with geth's exit code.
 pub fn transition(input: &Input, options: &Options) -> Result<Transition, Failure> {
     let env = Env::from_json(&input.env)?;
     let mut fork = fork::find(&options.fork, env.number, env.timestamp)?;
@@ -141,12 +143,12 @@ impl Prepared<'_> {
         self.fork.spec.is_enabled_in(spec)
     }
 
-    /// Whether touching an empty account deletes it (EIP-161).
+    /// Returns whether touching an empty account deletes it (EIP-161).
     fn clears(&self) -> bool {
         self.since(SpecId::SPURIOUS_DRAGON)
     }
 
-    /// The transactions that are ones, with their index in the input.
+    /// Returns the valid transactions, with their index in the input.
     fn readable(&self) -> impl Iterator<Item = (usize, &(alloy_consensus::TxEnvelope, Address))> {
         let read = self.transactions.iter().enumerate();
         read.filter_map(|(index, read)| Some((index, read.as_ref().ok()?)))
@@ -183,7 +185,7 @@ impl Prepared<'_> {
             ommers: Vec::new(),
             rules: braid_evm::ChainRules {
                 deposit_contract: with_system.then_some(DEPOSIT_CONTRACT),
-                // What the state had before is changed already, and rewards are paid apart: with
+                // The DAO fork is already in the state, and rewards are paid separately, with
                 // distances and amounts that no chain has.
                 dao_fork: None,
                 block_reward: Some(0),
@@ -237,8 +239,8 @@ impl Prepared<'_> {
         }
     }
 
-    /// The specification's words for `message`, if that says that a contract for requests has no
-    /// code.
+    /// Returns the specification's wording of `message`, if that says that a request contract has
+    /// no code.
     fn missing_contract(&self, message: &str) -> Option<String> {
         let contracts = request_contracts(self.fork.spec);
         let missing = contracts.into_iter().find(|it| message.contains(&it.to_string()))?;
@@ -246,7 +248,7 @@ impl Prepared<'_> {
         (!has_code).then(|| format!("System contract address {missing:?} does not contain code"))
     }
 
-    /// Brings the state up to date.
+    /// Applies the results of the execution to the state.
     fn settle(&mut self, ran: &Ran) {
         self.alloc.apply(&ran.output.bundle);
         let clears = self.clears();
@@ -261,8 +263,8 @@ impl Prepared<'_> {
         }
     }
 
-    /// Yellow Paper section 11.3, for whatever distance an ommer has: beyond eight generations its
-    /// reward is below zero.
+    /// Pays the rewards of Yellow Paper section 11.3 for any distance of an ommer: beyond eight
+    /// generations, its reward is negative.
     fn pay_rewards(&mut self) {
         let Ok(reward) = u128::try_from(self.options.reward).map(U256::from) else { return };
         let clears = self.clears();
@@ -272,7 +274,7 @@ impl Prepared<'_> {
             let share = reward.wrapping_mul(U256::from(8).wrapping_sub(U256::from(delta)));
             let negative = delta > 8;
             let part = if negative {
-                // Division rounds down, as a shift of a negative number does.
+                // Division rounds down, as an arithmetic shift of a negative number does.
                 U256::ZERO.wrapping_sub((U256::ZERO.wrapping_sub(share) + U256::from(7)) >> 3)
             } else {
                 share >> 3

@@ -1,9 +1,9 @@
-//! Why a transaction was left out, in the words of geth, which tools match on.
+//! Why a transaction was skipped, in geth's wording, which other tools match.
 
 use braid_evm::Rejection;
 use revm::context::{TxEnv, result::InvalidTransaction};
 
-/// What to print about a transaction that was left out.
+/// Describes the rejection of a skipped transaction.
 pub(super) fn describe(tx: &TxEnv, rejection: &Rejection) -> String {
     match rejection {
         Rejection::Invalid(reason) => invalid(tx, reason),

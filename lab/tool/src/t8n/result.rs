@@ -1,4 +1,4 @@
-//! What comes out: `result` and body.
+//! The output: `result` and body.
 
 use super::error::Failure;
 use super::fields::{Fields, wrong};
@@ -22,7 +22,7 @@ struct Included<'a> {
     receipt: ReceiptEnvelope,
 }
 
-/// Puts together what comes out.
+/// Assembles the output.
 pub(super) fn transition(prepared: Prepared<'_>, block: &Block, ran: Ran) -> Transition {
     let mut rejected: Vec<(usize, String)> = Vec::new();
     for (index, read) in prepared.transactions.iter().enumerate() {
@@ -181,7 +181,7 @@ fn hex(number: u64) -> Value {
     json!(format!("{number:#x}"))
 }
 
-/// Puts the given parameters in place of the fork's.
+/// Replaces the fork's blob parameters by the given ones.
 pub(super) fn set_blob_params(
     params: &mut BlobParams,
     value: &Value,

@@ -1,4 +1,4 @@
-//! Signatures: those of the input, and those made with the keys of the input.
+//! Signatures in the input, and signatures made with the input's keys.
 
 use super::error::Failure;
 use super::fields::Fields;
@@ -6,13 +6,13 @@ use alloy_consensus::{SignableTransaction, Signed, TxEnvelope};
 use alloy_primitives::{B256, Signature, U256};
 use secp256k1::{Message, SECP256K1, SecretKey};
 
-/// The signature of the input.
+/// Parses a signature in the input.
 pub(super) fn signature_of(fields: &Fields<'_>, parity: bool) -> Result<Signature, Failure> {
     let number = |name| Ok(fields.number(&[name])?.unwrap_or_default());
     Ok(Signature::new(number("r")?, number("s")?, parity))
 }
 
-/// `tx` with a signature by `secret`.
+/// Signs `tx` with `secret`.
 pub(super) fn signed<T>(tx: T, secret: B256) -> Result<TxEnvelope, Failure>
 where
     T: SignableTransaction<Signature>,
@@ -23,7 +23,7 @@ where
     Ok(tx.into_signed(signature).into())
 }
 
-/// The signature of `secret` under `hash`; `None` if it is no key.
+/// Signs `hash` with `secret`; `None` if that is not a valid key.
 #[must_use]
 pub fn sign(hash: B256, secret: B256) -> Option<Signature> {
     let secret = SecretKey::from_byte_array(secret.0).ok()?;

@@ -15,10 +15,10 @@ use alloy_rlp::{Decodable, Header};
 use revm::primitives::hardfork::SpecId;
 use serde_json::Value;
 
-/// A transaction with its sender, or why it is none.
+/// A transaction with its sender, or why it is invalid.
 pub(super) type Read = Result<(TxEnvelope, Address), String>;
 
-/// What reading transactions depends on.
+/// The rules that parsing depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
     pub(super) spec: SpecId,
@@ -26,7 +26,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Reads the transactions of an input: a list of objects, or RLP in a string.
+    /// Parses the transactions of an input: a list of objects, or RLP in a string.
     pub(super) fn read(&self, value: &Value) -> Result<Vec<Read>, Failure> {
         match value {
             Value::Null => Ok(Vec::new()),
@@ -51,7 +51,7 @@ impl Rules {
             let header = Header::decode(&mut after)
                 .map_err(|error| Failure::json(format!("txs[{}]: {error}", read.len())))?;
             let end = items.len() - after.len() + header.payload_length;
-            // `decode` has checked that the payload is there.
+            // `decode` has checked that the payload is complete.
             let (item, next) = items.split_at(end.min(items.len()));
             read.push(self.recovered(decode(item, header.list)));
             items = next;
@@ -59,8 +59,8 @@ impl Rules {
         Ok(read)
     }
 
-    /// A transaction that could not be part of any block is refused by itself; an object that is no
-    /// transaction at all makes the input unusable.
+    /// Parses an object. A transaction that no block could contain is rejected individually; an
+    /// object that is not a transaction makes the whole input unusable.
     fn read_object(&self, index: usize, value: &Value) -> Result<Read, Failure> {
         let fields = Fields::new(format!("txs[{index}]"), value)?;
         let secret = fields.hash(&["secretKey"])?;
@@ -72,7 +72,7 @@ impl Rules {
     fn recovered(&self, envelope: Result<TxEnvelope, String>) -> Read {
         let envelope = envelope?;
         if let Some(id) = envelope.as_legacy().and_then(|tx| tx.tx().chain_id) {
-            // EIP-155 is of Spurious Dragon; such a signature means nothing before it.
+            // EIP-155 signatures are invalid before Spurious Dragon.
             if !self.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) {
                 return Err("invalid transaction v, r, s values".to_owned());
             }
@@ -81,7 +81,7 @@ impl Rules {
                 return Err(format!("invalid chain id for signer: have {id} want {want}"));
             }
         }
-        // EIP-2, of Homestead, refuses the upper half of the numbers.
+        // From Homestead, EIP-2 rejects signatures with `s` in the upper half.
         let sender = if self.spec.is_enabled_in(SpecId::HOMESTEAD) {
             envelope.recover_signer()
         } else {
@@ -171,7 +171,7 @@ impl Rules {
             tx.chain_id = names_chain.then_some(self.chain_id);
             return signed(tx, secret);
         }
-        // EIP-155: v is 27 or 28, or 35 or 36 and twice the chain id.
+        // EIP-155: v is 27 or 28 or, with a chain id, 35 or 36 plus twice the id.
         let odd = v.bit(0);
         let (parity, chain_id) = match u64::try_from(v).unwrap_or(u64::MAX) {
             v @ (27 | 28) => (v == 28, None),
@@ -183,7 +183,7 @@ impl Rules {
     }
 }
 
-/// What transactions of every type have.
+/// Fields of transactions of every type.
 struct Common {
     chain_id: u64,
     nonce: u64,
@@ -237,7 +237,7 @@ impl Common {
     }
 }
 
-/// The type that is given, or the oldest one that has the fields that are there.
+/// Returns the stated type, or the oldest type that has the given fields.
 fn tx_type(fields: &Fields<'_>) -> Result<u64, Failure> {
     if let Some(given) = fields.small(&["type"])? {
         return Ok(given);
@@ -292,13 +292,13 @@ fn authorizations(fields: &Fields<'_>) -> Result<Vec<SignedAuthorization>, Failu
     list.iter().enumerate().map(authorization).collect()
 }
 
-/// Whether the object has no signature of its own.
+/// Returns whether the object has no signature.
 fn unsigned(fields: &Fields<'_>) -> bool {
     let none = |name| fields.number(&[name]).is_ok_and(|it| it.unwrap_or_default().is_zero());
     ["v", "r", "s"].into_iter().all(none)
 }
 
-/// The transaction with its signature, or with one by `secret` if it has none.
+/// Returns the transaction with its signature or, without one, signed with `secret`.
 fn seal<T>(fields: &Fields<'_>, secret: Option<B256>, tx: T) -> Result<TxEnvelope, Failure>
 where
     T: SignableTransaction<alloy_primitives::Signature>,
@@ -314,7 +314,7 @@ where
     Ok(tx.into_signed(signature_of(fields, parity == U256::ONE)?).into())
 }
 
-/// One item of a block's body: a list is a legacy transaction, a string a typed one.
+/// Decodes one item of a block's body: a list is a legacy transaction, a string a typed one.
 fn decode(item: &[u8], legacy: bool) -> Result<TxEnvelope, String> {
     let mut bytes = item;
     let envelope = if legacy {

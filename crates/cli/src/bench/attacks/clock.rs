@@ -1,4 +1,4 @@
-//! Attacks by the clock: wall time and processor time beside those of sequential revm.
+//! Attacks on the clock: wall and processor time compared with sequential revm.
 
 use super::{CPU, WALL, invalid, shared};
 use crate::bench::{
@@ -17,42 +17,42 @@ use braid_testkit::{
 use core::{num::NonZeroU16, time::Duration};
 use std::sync::Arc;
 
-/// Wall time that a block takes at most beside [`WALL`] times sequential time.
+/// Wall time that a block may take on top of [`WALL`] times the sequential time.
 pub const BESIDE: Duration = Duration::from_micros(100);
 
-/// An attack by the clock, on some number of workers.
+/// Times of an attack on some number of workers.
 #[derive(Clone, Debug)]
 pub struct Clocked {
-    /// Transactions of its block.
+    /// Number of transactions in the block.
     pub transactions: usize,
-    /// Sequential revm.
+    /// Times of sequential revm.
     pub sequential: Series,
-    /// An executor that has learned nothing, or from another block what is wrong for this one.
+    /// Times of an executor that has learned nothing, or has learned from a block that misleads it.
     pub fresh: Series,
-    /// One that has executed the block some times before.
+    /// Times of an executor that has executed the block several times.
     pub learned: Series,
 }
 
 impl Clocked {
-    /// Sequential over wall time of the executor that has learned the block; above 1 is faster.
+    /// Returns the speed-up of the executor that has learned the block.
     #[must_use]
     pub fn learned_ratio(&self) -> f64 {
         ratio(self.sequential.wall(), self.learned.wall())
     }
 
-    /// The same of the one that has not.
+    /// Returns the speed-up of the fresh executor.
     #[must_use]
     pub fn fresh_ratio(&self) -> f64 {
         ratio(self.sequential.wall(), self.fresh.wall())
     }
 
-    /// Processor time over sequential, of both executors the larger one.
+    /// Returns processor time over sequential processor time, for the worse executor.
     #[must_use]
     pub fn cpu_ratio(&self) -> f64 {
         ratio(self.fresh.cpu().max(self.learned.cpu()), self.sequential.cpu())
     }
 
-    /// Whether it takes no more than is aimed at.
+    /// Returns whether the attack stays within the limits.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         let most = self.sequential.wall().mul_f64(WALL).saturating_add(BESIDE);
@@ -68,11 +68,13 @@ enum Way {
     Learned,
 }
 
-/// Times the attack, with one in `by` of its transactions, on `workers` that obey a policy: the ways take turns, each
-/// between two pauses. As many rounds as fit its size unless a number of `rounds` is given.
+/// Times the attack on `workers` that obey a policy; one in `by` transactions attacks. The ways
+/// take turns, each between two pauses. Without `rounds`, the number of rounds depends on the size
+/// of the block.
 ///
 /// # Errors
-/// A result is not the sequential one, or a wrong access list was not noticed; the generator is at fault.
+/// Returns an error if a result differs from the sequential one, a wrong access list was accepted,
+/// or the generator failed.
 pub fn clocked(
     attack: Attack,
     (by, seed): (u32, u64),
@@ -86,7 +88,7 @@ pub fn clocked(
     let before = staged.before.as_ref();
     let before = before.map(|(block, it)| (Arc::new(braid_evm::Block::from(block)), it.clone()));
     let trial = Trial { shared: shared(&staged)?, before, expected, staged };
-    // Memory that an executor keeps for the next block is there in both; what it learns is not.
+    // Both executors have allocated their reusable memory; only one has learned the block.
     let mut fresh = trial.executor(workers, trial.before.is_some())?;
     let mut learned = trial.executor(workers, true)?;
     for _ in 1..EXECUTIONS {
@@ -116,13 +118,13 @@ pub fn clocked(
             };
             series.samples.push(sample);
         }
-        // What comes behind a long one finds other caches.
+        // Rotates the order: a way that follows a long one finds colder caches.
         ways.rotate_left(1);
     }
     Ok(found)
 }
 
-/// A block that is to be timed.
+/// A block to be timed.
 struct Trial {
     staged: Staged,
     shared: Arc<braid_evm::Block>,
@@ -131,7 +133,7 @@ struct Trial {
 }
 
 impl Trial {
-    /// An executor that has executed the block once.
+    /// Creates an executor that has executed the block once.
     fn executor(
         &self,
         (workers, policy): (NonZeroU16, Policy),
@@ -144,7 +146,7 @@ impl Trial {
         Ok(executor)
     }
 
-    /// Lets `executor` learn from the block that comes before, if one does.
+    /// Lets `executor` learn from the preceding block, if there is one.
     fn teach(&self, executor: &mut Executor) -> Result<(), VirtualError> {
         let Some((block, database)) = &self.before else { return Ok(()) };
         for _ in 0..EXECUTIONS {
@@ -154,7 +156,8 @@ impl Trial {
         Ok(())
     }
 
-    /// Executes the block: its result is the sequential one, or its access list is refused.
+    /// Executes the block, and checks that the result is the sequential one or that the access list
+    /// is rejected.
     fn run(&self, executor: &mut Executor) -> Result<(), VirtualError> {
         let workers = executor.config().workers.get();
         let source = self.staged.database.clone();
@@ -193,7 +196,7 @@ mod tests {
             fresh: series(fresh.0, fresh.1),
             learned: series(learned.0, learned.1),
         };
-        // 1.15 of 200 us, and 100.
+        // The limit is 1.15 times 200 us, plus 100 us.
         assert!(of((330, 400), (100, 400)).is_kept());
         for broken in [of((331, 1), (1, 1)), of((1, 1), (331, 1)), of((1, 1), (1, 401))] {
             assert!(!broken.is_kept(), "{broken:?}");

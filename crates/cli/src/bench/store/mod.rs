@@ -1,7 +1,7 @@
 //! The state before a block in an embedded store on disk, read with cold caches.
 //!
-//! A store is one space of keys: an account has its address as key, a slot its address and number, a
-//! code its hash, so the length of a key tells what it is.
+//! A store has one key space. An account is keyed by its address, a slot by address and slot, a
+//! code by its hash, so keys of different kinds differ in length.
 
 #[cfg(feature = "redb")]
 mod redb;
@@ -28,7 +28,7 @@ use std::{
 };
 use thiserror::Error;
 
-/// Bytes that a store may cache: little, so that reads reach the system.
+/// Size of a store's cache in bytes: small, so that reads reach the system.
 const CACHE: usize = 1 << 20;
 
 /// The store could not be written or read.
@@ -42,34 +42,34 @@ fn failed(error: impl core::fmt::Display) -> StoreError {
     StoreError(error.to_string())
 }
 
-/// A kind of embedded store: byte strings by byte strings, in a folder of its own.
+/// A kind of embedded key-value store, in a folder of its own.
 pub trait Store: Send + Sync + Sized + 'static {
-    /// Its name, as `--store` has it.
+    /// Name of the kind, as in `--store`.
     const NAME: &'static str;
 
-    /// Writes a new store into the empty folder `path`, through to the disk.
+    /// Writes a new store into the empty folder `path`, durably.
     ///
     /// # Errors
-    /// The store or the system refused.
+    /// Returns the error of the store or the system.
     fn write(
         path: &Path,
         records: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
     ) -> Result<(), StoreError>;
 
-    /// Opens the store in `path` for reading, with a cache of `cache` bytes and nothing in it.
+    /// Opens the store in `path` for reading, with an empty cache of `cache` bytes.
     ///
     /// # Errors
-    /// The store or the system refused.
+    /// Returns the error of the store or the system.
     fn open(path: &Path, cache: usize) -> Result<Self, StoreError>;
 
-    /// What `decode` makes of the value of `key`; `None` if there is none.
+    /// Returns the decoded value of `key`, or `None` if it is absent.
     ///
     /// # Errors
-    /// The store or the system refused.
+    /// Returns the error of the store or the system.
     fn get<T>(&self, key: &[u8], decode: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, StoreError>;
 }
 
-/// A store of kind `S` with the state before a block. Its folder goes with this value.
+/// A store of kind `S` with the state before a block. Dropping it removes the folder.
 #[derive(Debug)]
 pub struct StoreFolder<S> {
     path: PathBuf,
@@ -77,10 +77,10 @@ pub struct StoreFolder<S> {
 }
 
 impl<S: Store> StoreFolder<S> {
-    /// Writes the state of `file` into a new store in the system's folder for such things.
+    /// Writes the state of `file` into a new store in the system's temporary folder.
     ///
     /// # Errors
-    /// The store or the system refused.
+    /// Returns the error of the store or the system.
     pub fn write(file: &BlockFile) -> Result<Self, StoreError> {
         let name = format!("braid-{}-{}.{}", std::process::id(), file.block.header.hash, S::NAME);
         let path = std::env::temp_dir().join(name);
@@ -100,8 +100,8 @@ impl<S: Store> StoreFolder<S> {
         Ok(this)
     }
 
-    /// Opens the store with nothing in its cache, after asking the system to forget its files. It can
-    /// be open once only; whatever goes wrong, every read tells.
+    /// Asks the system to evict the store's files from its cache, and opens the store with an empty
+    /// cache. The store can be open only once. If opening fails, every read returns the error.
     #[must_use]
     pub fn cold(&self) -> StoredState<S> {
         let opened = forget(&self.path).and_then(|()| S::open(&self.path, CACHE));
@@ -115,7 +115,7 @@ impl<S> Drop for StoreFolder<S> {
     }
 }
 
-/// Asks the system to drop what it keeps in memory of the files in a folder.
+/// Asks the system to evict the files in a folder from its cache.
 fn forget(folder: &Path) -> Result<(), StoreError> {
     for entry in fs::read_dir(folder).map_err(failed)? {
         let file = File::open(entry.map_err(failed)?.path()).map_err(failed)?;
@@ -127,7 +127,7 @@ fn forget(folder: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The state in an open store. Clones share it.
+/// The state in an open store, shared by its clones.
 pub struct StoredState<S>(Result<Arc<S>, String>);
 
 impl<S> Clone for StoredState<S> {
@@ -168,13 +168,13 @@ impl<S: Store> DatabaseRef for StoredState<S> {
         found.map_or(Ok(U256::ZERO), |value| value.ok_or_else(|| failed("a slot is too long")))
     }
 
-    /// No generated block asks for one; of a file only the parent's would be known.
+    /// Not needed: generated blocks read no block hash, and a file has only the parent's.
     fn block_hash_ref(&self, _: u64) -> Result<B256, StoreError> {
         Ok(B256::ZERO)
     }
 }
 
-/// Balance, nonce and code hash.
+/// Encodes balance, nonce and code hash.
 fn encode(balance: U256, nonce: u64, code_hash: B256) -> [u8; 72] {
     let mut record = [0; 72];
     record[..32].copy_from_slice(&balance.to_be_bytes::<32>());

@@ -1,4 +1,4 @@
-//! RocksDB: sorted runs in many files, as most nodes have them.
+//! RocksDB: sorted runs in many files, as in most nodes.
 
 use super::{Store, StoreError, failed};
 use rocksdb::{BlockBasedOptions, Cache, DB, FlushOptions, Options};
@@ -21,7 +21,7 @@ impl Store for RocksDb {
         for (key, value) in records {
             database.put(key, value).map_err(failed)?;
         }
-        // Or the next one would find it all in the log, and take it into memory.
+        // Without a flush, the next open would replay the log into memory.
         let mut flush = FlushOptions::default();
         flush.set_wait(true);
         database.flush_opt(&flush).map_err(failed)?;
@@ -32,7 +32,7 @@ impl Store for RocksDb {
     fn open(path: &Path, cache: usize) -> Result<Self, StoreError> {
         let mut blocks = BlockBasedOptions::default();
         blocks.set_block_cache(&Cache::new_lru_cache(cache));
-        // Or they are read when it is opened, and kept beside the cache.
+        // Otherwise they are read on opening and kept outside the cache.
         blocks.set_cache_index_and_filter_blocks(true);
         let mut options = Options::default();
         options.set_block_based_table_factory(&blocks);

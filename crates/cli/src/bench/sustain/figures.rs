@@ -1,4 +1,4 @@
-//! The figures of sustained load.
+//! Figures of sustained load.
 
 use super::{Engine, timed::Written};
 use crate::bench::{memory, runs::processor_time};
@@ -8,91 +8,91 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// One second of a run.
+/// Figures of one second.
 #[derive(Clone, Copy, Debug)]
 pub struct Second {
     /// Seconds since the start.
     pub second: u64,
-    /// Transactions of the blocks that were executed in it.
+    /// Transactions of the blocks executed in this second.
     pub transactions: u64,
-    /// Resident memory at its end, in bytes, where the system tells.
+    /// Resident memory in bytes at the end of the second, if the system reports it.
     pub memory: Option<u64>,
 }
 
-/// Where the time of the thread that makes blocks went, and what the others did meanwhile.
+/// Seconds by activity: of the thread that builds blocks, and of the threads beside it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StageSeconds {
     /// Waiting for transactions.
     pub waiting_for_transactions: f64,
-    /// Building blocks: executing transactions, and their changes.
+    /// Building blocks: executing transactions and collecting their changes.
     pub executing: f64,
-    /// Receipts root, bloom filter and hash of each block.
+    /// Computing the receipts root, bloom filter and hash of each block.
     pub receipts: f64,
-    /// Waiting for the writer, which is two blocks behind, and at the end for the last block.
+    /// Waiting for the writer while it is two blocks behind, and for the last block at the end.
     pub waiting_for_writer: f64,
-    /// Beside it: making transactions, or recovering their senders.
+    /// On another thread: generating transactions, or recovering their senders.
     pub supplying: f64,
-    /// Beside it: the writer finds what each block changes, its state root included.
+    /// On the writer's thread: computing the changes of each block and its state root.
     pub preparing: f64,
-    /// Beside it: the writer's transactions of the store.
+    /// On the writer's thread: the store's transactions.
     pub storing: f64,
 }
 
-/// The figures of one run.
+/// Figures of one run.
 #[derive(Clone, Debug)]
 pub struct SustainFigures {
-    /// What executed the blocks.
+    /// The engine that executed the blocks.
     pub engine: Engine,
-    /// Blocks, all durable at the end.
+    /// Number of blocks, all durable at the end.
     pub blocks: u64,
-    /// Blocks that one thread has executed alone; all of sequential revm's.
+    /// Blocks executed by one thread; for sequential revm, all blocks.
     pub alone: u64,
-    /// Transactions.
+    /// Number of transactions.
     pub transactions: u64,
-    /// Transactions that failed: they reverted, or ran out of gas.
+    /// Transactions that reverted or ran out of gas.
     pub failed: u64,
-    /// Gas.
+    /// Gas used.
     pub gas: u64,
-    /// From the first block to the last durable one.
+    /// Wall time from the first block until the last is durable.
     pub wall: Duration,
-    /// Processor time of all threads, user and system.
+    /// User and system time of all threads.
     pub cpu: Duration,
-    /// Each whole second.
+    /// Figures of each whole second.
     pub seconds: Vec<Second>,
-    /// From the first transaction of a block to the block's being durable: half of the blocks,
-    /// 99 % of them, and all take no longer.
+    /// Latency of blocks, from the first transaction until the block is durable: median, 99th
+    /// percentile, maximum.
     pub latency: [Duration; 3],
     /// Where the time went.
     pub stages: StageSeconds,
-    /// Resident memory at its highest, in bytes, where the system tells.
+    /// Peak resident memory in bytes, if the system reports it.
     pub most_memory: Option<u64>,
-    /// Bytes that were handed to the disk, where the system tells.
+    /// Bytes written to disk, if the system reports them.
     pub written: Option<u64>,
-    /// The hash of each block, which commits to all receipts so far.
+    /// Hash of each block, which commits to all receipts so far.
     pub hashes: Vec<B256>,
 }
 
 impl SustainFigures {
-    /// Transactions for each second.
+    /// Returns transactions per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.transactions as f64 / self.wall.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
-    /// Million gas for each second.
+    /// Returns millions of gas per second.
     #[must_use]
     pub fn mgas_per_second(&self) -> f64 {
         self.gas as f64 / 1e6 / self.wall.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
-    /// Processor seconds for each million gas.
+    /// Returns processor seconds per million gas.
     #[must_use]
     pub fn cpu_per_mgas(&self) -> f64 {
         self.cpu.as_secs_f64() / (self.gas as f64 / 1e6).max(f64::MIN_POSITIVE)
     }
 }
 
-/// What is counted while a run goes on.
+/// Counters of a run in progress.
 pub(super) struct Meter {
     engine: Engine,
     started: Instant,
@@ -111,7 +111,7 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn start(engine: Engine) -> Self {
-        // Elsewhere the figure says the highest since the process began.
+        // If the peak cannot be reset, the figure is the peak since the process started.
         let _ = memory::reset_highest();
         Self {
             engine,
@@ -134,12 +134,12 @@ impl Meter {
         self.started.elapsed()
     }
 
-    /// A block begins.
+    /// Records the start of a block.
     pub(super) fn begin_block(&mut self, now: Instant) {
         self.begun.push(now);
     }
 
-    /// A block was executed; each whole second that has gone by since is told to `on_second`.
+    /// Records an executed block, and reports each whole second that has passed to `on_second`.
     pub(super) fn end_block(
         &mut self,
         hash: B256,
@@ -159,7 +159,7 @@ impl Meter {
         self.current.transactions += transactions;
     }
 
-    /// All blocks are durable.
+    /// Ends the run, once all blocks are durable.
     pub(super) fn end(mut self, durable: &Written, supplying: Duration) -> SustainFigures {
         let wall = self.started.elapsed();
         let cpu = processor_time().saturating_sub(self.cpu);
@@ -192,7 +192,7 @@ impl Meter {
     }
 }
 
-/// Bytes that this process has handed to the disk so far.
+/// Returns the bytes that this process has written to disk so far.
 fn written() -> Option<u64> {
     let io = fs::read_to_string("/proc/self/io").ok()?;
     io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.parse().ok()

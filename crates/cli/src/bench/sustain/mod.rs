@@ -1,8 +1,8 @@
-//! Sustained load: blocks one after the other through building, execution, receipts and write-back
-//! into the embedded store, for as long as is asked for.
+//! Sustained load: a chain of blocks is built, executed, and written with its receipts to the
+//! embedded store, for a given time.
 //!
-//! Braid and sequential revm get the same transactions in blocks of the same size, over the same
-//! store with the same writer beside them.
+//! Braid and sequential revm execute the same transactions in blocks of the same size, on the same
+//! store with the same writer thread.
 
 mod figures;
 mod supply;
@@ -34,12 +34,12 @@ use supply::{Source, Supply};
 use thiserror::Error;
 use timed::TimedStore;
 
-/// Blocks in one second of the chain's own time.
+/// Blocks per second of the chain's own time.
 const BLOCKS_PER_SECOND: u64 = 8;
-/// What a transaction asks for, at most; the block has room for all of its own.
+/// Upper limit of a transaction's gas limit; the block's gas limit fits all of its transactions.
 const MOST_GAS: u64 = 400_000;
 
-/// What executes the blocks.
+/// The engine that executes the blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     /// Braid.
@@ -48,62 +48,62 @@ pub enum Engine {
     Sequential,
 }
 
-/// What is to be sustained.
+/// Settings of a sustained load.
 #[derive(Clone, Copy, Debug)]
 pub struct Sustain {
-    /// What the transactions do.
+    /// The kind of transactions.
     pub load: Load,
-    /// Accounts that send them.
+    /// Number of sending accounts.
     pub accounts: NonZeroU32,
-    /// Everything that is random follows from it.
+    /// Seed of everything that is random.
     pub seed: u64,
-    /// Transactions of a block.
+    /// Transactions per block.
     pub size: NonZeroU32,
-    /// For how long.
+    /// Duration.
     pub time: Duration,
-    /// For how many blocks, at most.
+    /// Maximum number of blocks.
     pub blocks: u64,
-    /// Transactions that are signed before the clock starts, and whose senders are recovered; 0: the
-    /// senders are known.
+    /// Number of transactions that are signed before the clock starts, and whose senders are
+    /// recovered during the run; with 0, senders are known.
     pub signed: u64,
-    /// Whether each block's state root is computed.
+    /// Whether the state root of each block is computed.
     pub state_roots: bool,
-    /// Bytes of the store's read cache.
+    /// Size of the store's read cache in bytes.
     pub cache: u64,
-    /// Choices of the executor.
+    /// Configuration of the executor.
     pub executor: Config,
 }
 
-/// Why a load cannot be sustained.
+/// Why the load could not be sustained.
 #[derive(Debug, Error)]
 pub enum SustainError {
-    /// The transactions cannot be made.
+    /// The transactions could not be generated.
     #[error("the load cannot be made: {0}")]
     Workload(#[from] WorkloadError),
-    /// The chain does not go on.
+    /// The chain failed.
     #[error(transparent)]
     Chain(#[from] ChainError),
-    /// The store cannot be used.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Sequential revm refuses a block.
+    /// Sequential revm rejected a block.
     #[error("sequential revm: {0}")]
     Sequential(String),
-    /// A transaction was left out, which none should be.
+    /// A transaction was skipped although all are valid.
     #[error("block {0}: a transaction was left out")]
     LeftOut(u64),
-    /// No key gives the signature of a transaction.
+    /// The signature of a transaction recovers to no key.
     #[error("a signature is invalid")]
     Signature,
-    /// The system refused to start a thread.
+    /// The system could not start a thread.
     #[error("a thread cannot be started: {0}")]
     Thread(#[from] std::io::Error),
 }
 
-/// Runs a load on a new chain in `folder`, which is empty. `on_second` is told of each whole second.
+/// Runs a load on a new chain in the empty folder `folder`. `on_second` receives each whole second.
 ///
 /// # Errors
-/// The chain does not go on.
+/// Returns an error if the chain fails.
 pub fn sustain(
     what: &Sustain,
     engine: Engine,
@@ -138,7 +138,7 @@ pub fn sustain(
     Ok(run.meter.end(&written, supplying))
 }
 
-/// The transactions, all of them signed before this returns unless `signed` is 0.
+/// Returns the source of transactions. Unless `signed` is 0, all of them are signed first.
 fn source(stream: LoadStream, signed: u64) -> Result<Source, SustainError> {
     if signed == 0 {
         return Ok(Source::Known(Box::new(stream)));
@@ -163,7 +163,7 @@ fn first_block(
 struct Run<S: StateStore> {
     chain: Chain<S>,
     rules: Rules,
-    /// The header before the next block. It is no complete one.
+    /// Header of the parent, with only the fields that the next block needs.
     parent: Header,
     meter: Meter,
 }
@@ -197,7 +197,7 @@ impl<S: StateStore> Run<S> {
         Ok(())
     }
 
-    /// The next block without its transactions.
+    /// Returns the next block without its transactions.
     fn template(&mut self, count: u64) -> Block {
         let head = self.chain.head();
         self.parent.number = head.number + 1;
@@ -253,7 +253,7 @@ impl<S: StateStore> Run<S> {
     }
 }
 
-/// The figures of a block.
+/// Figures of a block.
 struct Made {
     executed: Instant,
     sealed: Instant,
@@ -271,8 +271,8 @@ impl Made {
     }
 }
 
-/// The hash of a block: over its parent, its gas, its receipts root and its bloom filter. A header's
-/// hash also needs the state root, which is known later.
+/// Hashes a block's parent hash, gas, receipts root and bloom filter. The header's own hash also
+/// covers the state root, which is computed later.
 fn hash(parent: B256, gas: u64, receipts: &[EthereumReceipt]) -> B256 {
     let receipts: Vec<_> = receipts.iter().map(TxReceipt::with_bloom_ref).collect();
     let bloom = receipts.iter().fold(Bloom::ZERO, |all, receipt| all | receipt.logs_bloom);
@@ -284,7 +284,7 @@ fn hash(parent: B256, gas: u64, receipts: &[EthereumReceipt]) -> B256 {
     hasher.finalize()
 }
 
-/// A pool of the transactions of one block.
+/// A pool that holds the transactions of one block.
 struct Ready(std::vec::IntoIter<TxEnv>);
 
 impl TransactionPool for Ready {
@@ -292,6 +292,6 @@ impl TransactionPool for Ready {
         self.0.next()
     }
 
-    // The block's receipts are counted.
+    // Skipped transactions show up as missing receipts.
     fn skipped(&mut self, _: &TxEnv, _: &Rejection) {}
 }

@@ -1,4 +1,4 @@
-//! The thread that hands out transactions, one block's after the other.
+//! The thread that supplies the transactions, block by block.
 
 use super::SustainError;
 use alloy_consensus::{TxEnvelope, transaction::SignerRecoverable};
@@ -12,19 +12,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Blocks whose transactions wait until they are asked for.
+/// Number of blocks whose transactions are prepared in advance.
 const AHEAD: usize = 2;
 
-/// Where transactions come from.
+/// Source of the transactions.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// Made as they are asked for; their senders are known.
+    /// Generated on demand, with known senders.
     Known(Box<LoadStream>),
     /// Signed before the clock started. The thread recovers each sender from the signature.
     Signed(Vec<TxEnvelope>),
 }
 
-/// Transactions of one block after the other.
+/// The transactions of one block after the other.
 #[derive(Debug)]
 pub(super) struct Supply {
     blocks: Receiver<Result<Vec<TxEnv>, SustainError>>,
@@ -56,15 +56,15 @@ impl Supply {
         Ok(Self { blocks, thread })
     }
 
-    /// The next block's transactions; `None` if there are no more.
+    /// Returns the next block's transactions, or `None` at the end.
     pub(super) fn next(&self) -> Option<Result<Vec<TxEnv>, SustainError>> {
         self.blocks.recv().ok()
     }
 
-    /// Ends the thread, and tells how long it was busy.
+    /// Ends the thread and returns how long it was busy.
     ///
     /// # Panics
-    /// With the payload of a panic on the thread: [`next`](Self::next) takes it for the end of the
+    /// Resumes a panic of the thread, which [`next`](Self::next) reports as the end of the
     /// transactions.
     pub(super) fn end(self) -> Duration {
         drop(self.blocks);
@@ -102,7 +102,7 @@ impl Iterator for Blocks {
     }
 }
 
-/// The transactions with their senders, which all cores recover.
+/// Recovers the senders of the transactions on all cores.
 fn all_recovered(signed: &[TxEnvelope]) -> Result<Vec<TxEnv>, SustainError> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let shares = signed.chunks(signed.len().div_ceil(threads).max(1));
@@ -111,7 +111,7 @@ fn all_recovered(signed: &[TxEnvelope]) -> Result<Vec<TxEnv>, SustainError> {
         let running: Vec<_> = shares.map(|share| scope.spawn(move || one(share))).collect();
         let mut all = Vec::with_capacity(signed.len());
         for share in running {
-            // A panic goes on on this thread.
+            // A panic is resumed on this thread.
             all.extend(share.join().unwrap_or_else(|panic| resume_unwind(panic))?);
         }
         Ok(all)

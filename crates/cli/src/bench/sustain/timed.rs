@@ -1,4 +1,4 @@
-//! A store that tells how long its one writer takes.
+//! A store wrapper that times the chain's writer.
 
 use braid_chain::{StateStore, StoreError, WRITER_THREAD, Writes};
 use std::{
@@ -6,20 +6,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What the chain's writer has done.
+/// Times of the chain's writer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Written {
-    /// When each block became durable, in order.
+    /// When each block became durable, in block order.
     pub(super) at: Vec<Instant>,
-    /// Finding what each block changes, its state root included.
+    /// Time spent computing the changes of each block and its state root.
     pub(super) preparing: Duration,
-    /// The store's transactions.
+    /// Time spent in the store's transactions.
     pub(super) storing: Duration,
     begun: Option<Instant>,
 }
 
-/// A store, and what its writer has done. The writer opens a snapshot for each block before it
-/// writes, as its first step.
+/// A store whose writer is timed. For each block, the writer first opens a snapshot and then
+/// writes.
 #[derive(Debug)]
 pub(super) struct TimedStore<S> {
     inner: S,
@@ -33,7 +33,7 @@ impl<S> TimedStore<S> {
     }
 }
 
-/// The thread on which a chain writes.
+/// Returns whether this is the thread on which a chain writes.
 fn is_writer() -> bool {
     std::thread::current().name() == Some(WRITER_THREAD)
 }

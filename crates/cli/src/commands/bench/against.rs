@@ -1,4 +1,4 @@
-//! `braid bench --against`: what became slower since an earlier measurement.
+//! `braid bench --against`: comparison with an earlier measurement.
 
 use super::report::{Conditions, ListsInUse};
 use crate::{
@@ -34,37 +34,38 @@ struct Earlier {
     par_rounds_ms: Vec<f64>,
 }
 
-/// A block on one number of workers, compared.
+/// The comparison of a block on one number of workers.
 #[derive(Debug, Serialize)]
 struct Line {
     /// File of the earlier measurement.
     against: PathBuf,
     workload: String,
     workers: u16,
-    /// How many times as long as before Braid takes, in sequential time; null if they cannot be compared.
+    /// Braid's time relative to its earlier time, both in sequential time; null if they cannot be
+    /// compared.
     factor: Option<f64>,
-    /// Interval of 95 %.
+    /// Lower end of the 95 % confidence interval.
     low: Option<f64>,
     high: Option<f64>,
     /// `slower`, `faster`, `same` or `not_compared`.
     verdict: &'static str,
-    /// Why they cannot be compared.
+    /// Why the measurements cannot be compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
 }
 
-/// An earlier measurement, and what was compared with it so far.
+/// An earlier measurement, and the comparisons with it so far.
 #[derive(Debug)]
 pub(super) struct Against {
     file: PathBuf,
-    /// Share of time by which a block may become slower.
+    /// Fraction of its time by which a block may become slower.
     tolerance: f64,
     earlier: Vec<Earlier>,
     lines: Vec<Line>,
 }
 
 impl Against {
-    /// Reads the earlier measurement; `tolerance` in percent.
+    /// Reads the earlier measurement; `tolerance` is in percent.
     pub(super) fn read(file: &Path, tolerance: f64) -> Result<Self, Stop> {
         let stop = |why: &dyn std::fmt::Display| {
             let shown = file.display();
@@ -113,7 +114,8 @@ impl Against {
         });
     }
 
-    /// Prints what was compared. [`End::Mismatch`] if a block became slower, [`End::BadInput`] if nothing could be compared.
+    /// Prints the comparisons. Returns [`End::Mismatch`] if a block became slower, and
+    /// [`End::BadInput`] if nothing could be compared.
     pub(super) fn end(&self, json: bool) -> io::Result<End> {
         if json {
             self.lines.iter().try_for_each(write_line)?;

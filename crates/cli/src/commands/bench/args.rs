@@ -1,4 +1,4 @@
-//! What `braid bench` can be asked for.
+//! Arguments of `braid bench`.
 
 use crate::bench::{Latency, Waiting};
 use braid_terminal::{PolicyArg, pause_from, workers_from};
@@ -82,14 +82,14 @@ chosen on the tuning half only.";
 pub(in crate::commands) struct BenchArgs {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
-    /// Names of built-in workloads, block files (.json, .json.gz, .json.zst), folders of them
+    /// Built-in workloads, block files (.json, .json.gz, .json.zst), or folders of block files
     /// [default: every built-in workload]
     #[arg(value_name = "WORKLOAD|FILE|DIR")]
     pub(super) what: Vec<String>,
-    /// Numbers of workers [default: one for each core]
+    /// Numbers of workers [default: one per core]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers_from)]
     pub(super) workers: Vec<NonZeroU16>,
-    /// How eagerly to speculate; results never depend on it
+    /// How eagerly to speculate; results do not depend on it
     #[arg(long, value_enum, default_value_t)]
     pub(super) policy: PolicyArg,
     /// Rounds [default: 7; 28 for a block of fewer than 1000 transactions]
@@ -98,39 +98,41 @@ pub(in crate::commands) struct BenchArgs {
     /// Pause before each timed run; 0 for none
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = pause_from)]
     pub(super) pause: Duration,
-    /// Let N processes compute on each core meanwhile
+    /// Run N busy processes on each core during the measurement
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1", require_equals = true, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(super) busy: Option<u32>,
-    /// Transactions of a built-in workload [default: each has its own number]
+    /// Transactions of a built-in workload [default: depends on the workload]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) txs: Option<u32>,
-    /// Execute each block with its access list (EIP-7928), which is made before anything is timed
+    /// Execute each block with its access list (EIP-7928), which is computed before anything is
+    /// timed
     #[arg(long)]
     pub(super) bal: bool,
-    /// The same, where Braid does not trust the list: it only tells what may meet
+    /// As --bal, but as an untrusted hint: the list only predicts conflicts
     #[arg(long, conflicts_with = "bal")]
     pub(super) bal_hint: bool,
-    /// Let Braid make the access list of each block
+    /// Let Braid compute the access list of each block
     #[arg(long)]
     pub(super) emit_bal: bool,
     /// Multiply the number of transactions by this
     #[arg(long, value_name = "TIMES", default_value_t = 1, num_args = 0..=1, default_missing_value = "4", require_equals = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) scale: u32,
-    /// Everything that is random in a built-in workload follows from this number
+    /// Seed of the built-in workloads
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(super) seed: u64,
-    /// Every read of the database waits so long, as 20us; h_erc20io and m_mainio wait 20us anyway
+    /// Delay of each database read, such as 20us; in h_erc20io and m_mainio, 20us is the default
     #[arg(long, value_name = "TIME")]
     pub(super) db_latency: Option<Latency>,
-    /// How it waits
+    /// How a delayed read waits
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     pub(super) db_waits: Waiting,
     /// Read from an embedded store on disk, opened anew with a cold cache for each execution
     #[cfg(any(feature = "redb", braid_rocksdb))]
     #[arg(long, value_enum, conflicts_with = "db_latency")]
     pub(super) store: Option<StoreArg>,
-    /// Sweep over contention: blocks of calls that increment one of 1 to 1,000 slots, in planes of order, what the slot
-    /// can be told from, when in a call, and size; each with its bounds
+    /// Sweep over contention: blocks of calls that increment one of 1 to 1,000 slots, varied by the
+    /// order of the calls, how the slot can be predicted, when in a call it is accessed, and the
+    /// size of the call; each block with its bounds
     #[arg(long, conflicts_with_all = [
         "what", "bal", "against", "execute", "simulate", "priced", "policy", "scale", "db_latency", "db_waits", "no_learn",
         "no_keccak_cache", "brief",
@@ -139,32 +141,33 @@ pub(in crate::commands) struct BenchArgs {
     /// Three numbers of slots instead of eight
     #[arg(long, requires = "contention", conflicts_with = "what")]
     pub(super) quick: bool,
-    /// All 1,440 combinations, for --json; the planes are printed
+    /// Measure all 1,440 combinations, for --json; only the planes are printed
     #[arg(long, requires = "contention", conflicts_with_all = ["quick", "what"])]
     pub(super) whole: bool,
-    /// Print one JSON object per line: one for each workload and number of workers
+    /// Print one JSON object per line, one for each workload and number of workers
     #[arg(long)]
     pub(super) json: bool,
-    /// Compare with an earlier measurement, which braid bench --json has printed: tells which blocks take longer, in
-    /// sequential time, than then, and ends with 1 if one does beyond the noise
+    /// Compare with an earlier output of braid bench --json: list the blocks whose time, relative
+    /// to sequential time, has changed, and exit with code 1 if one became slower beyond the noise
     #[arg(long, value_name = "FILE")]
     pub(super) against: Option<PathBuf>,
-    /// Percent by which a block may become slower with --against: all of its interval of 95 % has to be above
+    /// With --against, percent by which a block may become slower: it fails only if the whole 95 %
+    /// confidence interval is above
     #[arg(long, value_name = "PERCENT", default_value_t = 3.0, value_parser = percent_from)]
     pub(super) tolerance: f64,
     /// Leave out stages and memory
     #[arg(long)]
     pub(super) brief: bool,
-    /// Do not learn from earlier rounds which calls need each other
+    /// Do not learn conflicts from earlier rounds
     #[arg(long)]
     pub(super) no_learn: bool,
-    /// Do not remember hashes
+    /// Do not cache hashes
     #[arg(long)]
     pub(super) no_keccak_cache: bool,
-    /// Simulate these numbers of workers in virtual time
+    /// Also simulate these numbers of workers in virtual time
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers_from)]
     pub(super) simulate: Vec<NonZeroU16>,
-    /// Only simulate, on these numbers of workers, and let a run take as long as its gas
+    /// Only simulate, on these numbers of workers, with the gas of a run as its time
     #[arg(long = "virtual", value_name = "LIST", value_delimiter = ',', value_parser = workers_from, conflicts_with_all = [
         "workers", "policy", "rounds", "busy", "db_latency", "against", "brief", "no_learn", "no_keccak_cache",
         "simulate", "execute", "emit_bal",
@@ -176,12 +179,12 @@ pub(in crate::commands) struct BenchArgs {
     /// Compute until standard input ends, and nothing else
     #[arg(long, hide = true)]
     pub(super) compute: bool,
-    /// Execute each block N times and measure nothing, for a profiler
+    /// Execute each block N times without measuring, for a profiler
     #[arg(long, value_name = "N")]
     pub(super) execute: Option<u32>,
 }
 
-/// Measurements of another kind.
+/// Other kinds of measurements.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Odd(super::odd::OddArgs),
@@ -192,28 +195,28 @@ pub(super) enum Command {
     Sustain(super::sustain::SustainArgs),
 }
 
-/// Embedded stores, with a cache of one mebibyte.
+/// Embedded stores, each with a cache of one mebibyte.
 #[cfg(any(feature = "redb", braid_rocksdb))]
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum StoreArg {
-    /// redb: a B-tree in one file; it caches one mebibyte
+    /// redb: a B-tree in one file, with a cache of one mebibyte
     #[cfg(feature = "redb")]
     Redb,
-    /// RocksDB: sorted runs in many files; it caches one mebibyte
+    /// RocksDB: sorted runs in many files, with a cache of one mebibyte
     #[cfg(braid_rocksdb)]
     Rocksdb,
 }
 
-/// Whose memory is measured.
+/// The run whose memory is measured.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Probed {
     Sequential,
     Braid,
-    /// No run's: prints the access list that Braid's run reads with `--bal`.
+    /// No run: prints the access list that Braid's run reads with `--bal`.
     List,
 }
 
-/// Reads a share in percent.
+/// Parses a percentage.
 fn percent_from(text: &str) -> Result<f64, &'static str> {
     let percent = text.parse().ok().filter(|it: &f64| (0.0..=1_000.0).contains(it));
     percent.ok_or("expected a number from 0 to 1000")

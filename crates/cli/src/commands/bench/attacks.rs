@@ -1,4 +1,4 @@
-//! `braid bench attacks`: blocks of an attacker.
+//! `braid bench attacks`: attack blocks.
 
 mod clock;
 
@@ -30,41 +30,43 @@ Examples:
 Exit code: 0; 1 if a result differs from sequential execution or a wrong access list goes unnoticed;
 2 if nothing has such a name; with --memory also 1 if a block needs more than it may.";
 
-/// Blocks of an attacker, in virtual time or by the clock
+/// Measure blocks made by an attacker, in virtual time or on the clock
 ///
-/// What a sender or a producer can put into a block so that it takes long: docs/SECURITY.md says what each costs and
-/// what is aimed at. A run of a transaction takes as long as its gas, so the figures are the same on every machine;
-/// with --clock it takes as long as it takes here.
+/// Each attack is something that a sender or a block producer can put into a block to slow it down;
+/// docs/SECURITY.md lists the measured costs and the limits. The time of a run is its gas, so the
+/// figures are the same on every machine; with --clock, runs are timed on this machine.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct AttacksArgs {
-    /// Only attacks whose names have one of these words
+    /// Only attacks whose names contain one of these words
     words: Vec<String>,
-    /// Numbers of workers, simulated ones without --clock [default: 2,8; with --clock one for each core]
+    /// Numbers of workers; simulated without --clock [default: 2,8; with --clock, one per core]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers_from)]
     workers: Vec<NonZeroU16>,
-    /// One in N of the transactions of each block [default: 1; with --clock 1, 4 and 100]
+    /// Let one in N transactions of each block attack [default: 1; with --clock, each of 1, 4 and
+    /// 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     part: Option<u32>,
-    /// By the clock: wall time, and processor time until the workers sleep again, beside those of sequential revm
+    /// Measure on the clock: wall time, and processor time until the workers sleep again, against
+    /// sequential revm
     #[arg(long, conflicts_with = "memory")]
     clock: bool,
     /// With --clock: rounds [default: 7; 28 for a block of fewer than 1000 transactions]
     #[arg(long, value_name = "N", requires = "clock", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// With --clock: pause before and behind each timed run, with its unit
+    /// With --clock: pause before and after each timed run, with a unit
     #[arg(long, value_name = "TIME", default_value = "5ms", requires = "clock", value_parser = pause_from)]
     pause: Duration,
-    /// With --clock: how transactions run
+    /// With --clock: how eagerly to speculate
     #[arg(long, value_enum, default_value_t, requires = "clock")]
     policy: PolicyArg,
-    /// Measure memory instead, each attack in processes of its own
+    /// Measure memory instead, with each attack in processes of its own
     #[arg(long)]
     memory: bool,
-    /// Print the bytes of one attack, on this number of workers or, with 0, in sequence
+    /// Print the bytes of one attack on this number of workers; with 0, executed sequentially
     #[arg(long, hide = true, value_name = "N")]
     probe: Option<u16>,
-    /// Everything that is random follows from this number
+    /// Seed of the blocks
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
     /// Print one JSON object for each attack and number of workers
@@ -73,12 +75,12 @@ pub(super) struct AttacksArgs {
 }
 
 impl AttacksArgs {
-    /// One in how many transactions of a block, and its seed.
+    /// Returns N of "one in N transactions attacks", and the seed.
     fn block(&self) -> (u32, u64) {
         (self.part.unwrap_or(1), self.seed)
     }
 
-    /// Numbers of simulated workers.
+    /// Returns the numbers of simulated workers.
     fn simulated(&self) -> Vec<NonZeroU16> {
         let default = || [2, 8].into_iter().filter_map(NonZeroU16::new).collect();
         if self.workers.is_empty() { default() } else { self.workers.clone() }
@@ -125,7 +127,7 @@ pub(super) fn run(args: &AttacksArgs) -> Result<End, Stop> {
     Ok(End::Right)
 }
 
-/// Says why an attack has no figures.
+/// Reports why an attack has no figures.
 fn failed(attack: Attack, error: &VirtualError) -> End {
     print_error(&format!("{attack}: {error}"));
     let is_wrong = !matches!(error, VirtualError::Invalid(_));
@@ -167,7 +169,7 @@ fn line(
     writeln!(out, "{style}{name:<40} {workers:>2} {learned:>7.2} {fresh:>6.2} {runs:>6.2}{style:#}")
 }
 
-/// The other end of [`probed`].
+/// Runs in the process that [`probed`] starts.
 fn probe(args: &AttacksArgs, wanted: &[Attack], workers: u16) -> Result<End, Stop> {
     let Some(attack) = wanted.first() else { return Ok(End::BadInput) };
     let peak = peak(*attack, args.block(), NonZeroU16::new(workers));
@@ -177,25 +179,25 @@ fn probe(args: &AttacksArgs, wanted: &[Attack], workers: u16) -> Result<End, Sto
     Ok(End::Right)
 }
 
-/// Bytes that a process of its own says it needs.
+/// Measures the memory of an attack in a process of its own, in bytes.
 fn probed(args: &AttacksArgs, attack: Attack, workers: u16) -> Result<u64, Stop> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["bench", "attacks", &attack.to_string()]);
     let (part, seed) = args.block();
     command.arg(format!("--probe={workers}")).arg(format!("--part={part}"));
     command.arg(format!("--seed={seed}")).stdin(Stdio::null());
-    // Or what generating has left would be filled up before anything grows.
+    // Otherwise memory freed by the generator would be reused, and hide the growth.
     let output = command.env("MIMALLOC_PURGE_DELAY", "0").output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let failed = || Stop::Message(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     text.trim().parse().map_err(|_| failed())
 }
 
-/// Measures memory, and holds it against what may be needed.
+/// Measures memory and compares it with the limits.
 fn memory(args: &AttacksArgs, wanted: &[Attack]) -> Result<End, Stop> {
     let mut end = End::Right;
     let mut progress = Progress::new(wanted.len());
-    // What is refused leaves no result to be measured.
+    // A rejected block has no result whose memory could be measured.
     for attack in wanted.iter().filter(|it| !matches!(it, Attack::LieLast | Attack::LieAll)) {
         progress.begin(&attack.to_string());
         let sequential = probed(args, *attack, 0)?;

@@ -19,21 +19,21 @@ use std::{
     io::{self, Write},
 };
 
-/// Share of the bound that a cell should reach.
+/// Fraction of its bound that a cell should reach.
 const ENOUGH: f64 = 0.85;
-/// Ratio to sequential execution below which a cell counts as slower.
+/// Speed-up below which a cell counts as slower than sequential execution.
 const SLOWER: f64 = 0.97;
-/// Rounds of a cell, unless another number is asked for.
+/// Default number of rounds of a cell.
 const ROUNDS: u32 = 5;
-/// Cells that are listed in words.
+/// Maximum number of cells that are listed by name.
 const LISTED: usize = 8;
 
 const BOLD: Style = Style::new().bold();
 
-/// Cells by what they are.
+/// Measured cells by their parameters.
 type Cells = HashMap<Contention, Cell>;
 
-/// Measures the sweep that `args` ask for, on each number of workers.
+/// Measures the requested sweep on each number of workers.
 pub(super) fn contention(args: &BenchArgs, conditions: Conditions) -> Result<End, Stop> {
     let default = [Config::default().workers];
     let workers = if args.workers.is_empty() { &default[..] } else { &args.workers };
@@ -75,7 +75,7 @@ fn sweep(args: &BenchArgs, conditions: Conditions, workers: NonZeroU16) -> Resul
     Ok(End::Right)
 }
 
-/// Each cell once, in the order of the planes.
+/// Returns each cell once, in the order of the planes.
 fn wanted(args: &BenchArgs, planes: &[Plane]) -> Vec<Contention> {
     if args.whole {
         return whole();
@@ -89,7 +89,7 @@ fn wanted(args: &BenchArgs, planes: &[Plane]) -> Vec<Contention> {
     all
 }
 
-/// A cell as a line of JSON.
+/// Returns a cell as a JSON object.
 fn line(cell: &Cell) -> Value {
     let Contention { slots, order, when, micros, told_by } = cell.contention;
     let cell = &cell.measured;
@@ -135,7 +135,7 @@ fn style(cell: &Bounded) -> Style {
     color.on_default()
 }
 
-/// Prints the planes as matrices, and what stands out in words.
+/// Prints the planes as matrices, then lists the outliers.
 fn print(
     planes: &[Plane],
     cells: &Cells,

@@ -1,4 +1,4 @@
-//! `braid bench energy`: processor time and energy for gas.
+//! `braid bench energy`: processor time and energy per gas.
 
 use super::items::{Item, items};
 use crate::bench::energy::{Cost, EnergyError, Meter, Ways};
@@ -21,16 +21,16 @@ Joules are those of the processors' counters (RAPL), with all else that runs: on
 
 Exit code: 0; 1 if a result differs from sequential execution; 2 if a block cannot be executed.";
 
-/// Processor seconds, and joules where the machine tells, for each million of gas
+/// Measure processor seconds, and joules if the machine counts them, per million gas
 ///
-/// Executes each block in sequence with revm and with Braid on each number of workers, in turn and without pauses. The
-/// last lines are the sums over all blocks.
+/// Executes each block sequentially with revm and with Braid on each number of workers, in turn and
+/// without pauses. The last lines are the sums over all blocks.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct EnergyArgs {
     /// Block files, folders of them, or built-in workloads
     what: Vec<String>,
-    /// Numbers of workers; 1, 2, 4, ... and all cores unless they are given
+    /// Numbers of workers [default: 1, 2, 4, ... and one per core]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers_from)]
     workers: Vec<NonZeroU16>,
     /// Rounds of each block
@@ -44,7 +44,7 @@ pub(super) struct EnergyArgs {
     json: bool,
 }
 
-/// 1, 2, 4 and so on, and `all`.
+/// Returns 1, 2, 4 and so on, and `all`.
 fn doubling(all: NonZeroU16) -> Vec<NonZeroU16> {
     let below = (0..16).map(|power| 1_u16 << power).take_while(|count| *count < all.get());
     below.chain([all.get()]).filter_map(NonZeroU16::new).collect()
@@ -115,7 +115,7 @@ fn begin(is_told: bool) -> io::Result<()> {
     )
 }
 
-/// Prints what a block costs, or all of them.
+/// Prints the cost of a block, or of all blocks.
 fn lines(
     args: &EnergyArgs,
     block: Option<&str>,

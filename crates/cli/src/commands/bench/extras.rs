@@ -1,4 +1,4 @@
-//! What is measured beside the rounds: stages, memory, virtual time.
+//! Measurements besides the rounds: stages, memory, virtual time.
 
 use super::{BenchArgs, Probed};
 use crate::{
@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-/// Adds the stages of each, and virtual time.
+/// Adds the stages of each measurement, and virtual times.
 pub(super) fn add<D>(
     args: &BenchArgs,
     figures: &mut [Figures],
@@ -37,7 +37,7 @@ pub(super) fn add<D>(
     if args.simulate.is_empty() {
         return;
     }
-    // What is measured is simulated, too, so that both can be compared.
+    // Measured worker counts are simulated too, so that the two can be compared.
     let measured = figures.iter().filter_map(|it| NonZeroU16::new(it.workers));
     let workers: BTreeSet<_> = measured.chain(args.simulate.iter().copied()).collect();
     let workers: Vec<_> = workers.into_iter().collect();
@@ -48,20 +48,20 @@ pub(super) fn add<D>(
     }
 }
 
-/// Bytes that one run of the baseline and of Braid on `workers` adds, each in a process of its own
-/// that generates or reads the block `what` again.
+/// Measures the memory in bytes that one run of the baseline and of Braid on `workers` adds. Each
+/// runs in a process of its own, which generates or reads the block `what` again.
 pub(super) fn memory(args: &BenchArgs, what: &str, workers: u16) -> Option<[u64; 2]> {
     let peak = |who, list| {
         let printed = probed(args, what, workers, who, list)?;
         String::from_utf8(printed).ok()?.trim().parse::<u64>().ok()
     };
-    // A process of its own: memory that making the list leaves free would hide what the run adds.
+    // In another process: memory freed after computing the list would hide the run's growth.
     let list = || probed(args, what, workers, Probed::List, None);
     let list = if args.bal { Some(list()?) } else { None };
     Some([peak(Probed::Sequential, None)?, peak(Probed::Braid, list)?])
 }
 
-/// What a process prints that runs the probe `who` and reads `list`, if there is one.
+/// Runs the probe `who` in a process, which reads `list` if there is one, and returns its output.
 fn probed(
     args: &BenchArgs,
     what: &str,
@@ -75,17 +75,17 @@ fn probed(
     command.arg(format!("--seed={}", args.seed)).arg(format!("--scale={}", args.scale));
     command.args(args.txs.map(|txs| format!("--txs={txs}")));
     command.args(list.as_ref().map(|_| "--bal"));
-    // Or what generating has left would be filled up before anything grows.
+    // Otherwise memory freed by the generator would be reused, and hide the growth.
     command.env("MIMALLOC_PURGE_DELAY", "0");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().ok()?;
-    // Dropped at the end of the statement: the process reads to the end.
+    // The pipe is closed at the end of the statement, which ends the child's input.
     let sent = child.stdin.take()?.write_all(&list.unwrap_or_default());
     let output = child.wait_with_output().ok().filter(|output| output.status.success())?;
     sent.ok().map(|()| output.stdout)
 }
 
-/// The other end of [`memory`]: what the process prints.
+/// Runs in the process that [`memory`] starts, and returns its output.
 pub(super) fn probe(
     args: &BenchArgs,
     who: Probed,

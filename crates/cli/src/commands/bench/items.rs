@@ -1,4 +1,4 @@
-//! What is measured: workloads and block files.
+//! Workloads and block files to be measured.
 
 use crate::{
     bench::{BenchError, Latency},
@@ -12,13 +12,14 @@ use braid_testkit::{
 use clap::ValueEnum;
 use std::path::PathBuf;
 
-/// Something to be measured.
+/// A block to be measured.
 pub(super) enum Item {
     Preset(Preset),
     Input(inputs::Input),
 }
 
-/// What the words stand for: workloads, files, folders of files; without any all workloads.
+/// Resolves the arguments, which name workloads, files and folders; without arguments, returns all
+/// workloads.
 pub(super) fn items(what: &[String]) -> Result<Vec<Item>, Stop> {
     if what.is_empty() {
         return Ok(Preset::ALL.into_iter().map(Item::Preset).collect());
@@ -50,7 +51,7 @@ impl Item {
         }
     }
 
-    /// The argument that names it.
+    /// Returns the argument that names the item.
     pub(super) fn argument(&self) -> String {
         match self {
             Self::Preset(preset) => preset.name().to_owned(),
@@ -58,7 +59,7 @@ impl Item {
         }
     }
 
-    /// What a read of its database waits unless another time is asked for.
+    /// Returns the default delay of its database reads.
     pub(super) fn latency(&self) -> Option<Latency> {
         match self {
             Self::Preset(preset) if preset.is_slow() => Some(Latency::OF_WORKLOADS),
@@ -66,12 +67,13 @@ impl Item {
         }
     }
 
-    /// A workload with the usual seed, and with this number of transactions if it is given.
+    /// Returns the block; for a workload, with the default seed and, if given, this number of
+    /// transactions.
     pub(super) fn plain_block(self, txs: Option<u32>) -> Result<BlockFile, Unmeasured> {
         self.scaled(txs, 1, 1)
     }
 
-    /// The block; a workload with this number of transactions, `scale` times as many.
+    /// Returns the block; for a workload, with `scale` times this number of transactions.
     pub(super) fn scaled(
         self,
         txs: Option<u32>,
@@ -92,7 +94,7 @@ impl Item {
     }
 }
 
-/// Why there are no figures of a block.
+/// Why a block has no figures.
 pub(super) struct Unmeasured {
     pub(super) end: End,
     pub(super) message: String,

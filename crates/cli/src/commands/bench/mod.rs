@@ -1,4 +1,4 @@
-//! `braid bench`: measure blocks.
+//! `braid bench`: measures blocks.
 
 mod against;
 mod args;
@@ -42,7 +42,7 @@ use std::{
     time::Duration,
 };
 
-/// Measures everything that `args` name.
+/// Runs the requested measurement.
 pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
     match &args.command {
         Some(args::Command::Sustain(args)) => sustain::run(args),
@@ -115,13 +115,13 @@ fn blocks(args: &BenchArgs) -> Result<End, Stop> {
     Ok(end.max(compared))
 }
 
-/// Under which conditions everything is measured.
+/// Returns the conditions of all measurements.
 fn conditions(args: &BenchArgs) -> Conditions {
     let lists = ListsInUse { given: args.bal, hint: args.bal_hint, made: args.emit_bal };
     Conditions { pause: args.pause, busy: args.busy.unwrap_or(0), lists }
 }
 
-/// Says it if nothing can be measured with this build; starts what computes beside all runs.
+/// Warns if the figures of this build are not comparable, and starts the busy processes.
 fn load(args: &BenchArgs) -> io::Result<Option<bench::Load>> {
     if let Some(warning) = profile::warning() {
         writeln!(anstream::stderr().lock(), "warning: {warning}")?;
@@ -206,7 +206,7 @@ fn measure(
     measured(args, executors, &subject)
 }
 
-/// The block as Braid executes it: with its access list if `args` ask for that.
+/// Returns the block as Braid executes it, with its access list if requested.
 fn shared(
     args: &BenchArgs,
     block: &Block,

@@ -1,4 +1,4 @@
-//! `braid bench odd`: blocks with one odd property each.
+//! `braid bench odd`: blocks with one unusual property each.
 
 use super::report::{Conditions, ListsInUse, optional};
 use crate::bench::{
@@ -26,32 +26,33 @@ Examples:
 
 Exit code: 0; 1 if a result differs from sequential execution, or a row is below --below; 2 if nothing has such a name.";
 
-/// Blocks with one odd property each
+/// Measure blocks with one unusual property each
 ///
-/// Who the producer is and what it does, how the database answers where there is no account, old rules, one giant
-/// transaction, few large ones, arguments that never repeat. Each row shows Braid beside sequential revm, with an
-/// executor that has seen the block before and with one that does not learn, and beside the first row of its group.
+/// Covers the producer's account and its activity, how the database represents absent accounts, old
+/// forks, one giant transaction, few large transactions, and arguments that never repeat. Each row
+/// compares Braid with sequential revm, once with an executor that has executed the block before
+/// and once with one that does not learn, and with the first row of its group.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct OddArgs {
-    /// Only rows whose names have one of these words
+    /// Only rows whose names contain one of these words
     words: Vec<String>,
     /// Numbers of workers
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers_from)]
     workers: Vec<NonZeroU16>,
-    /// On simulated workers (2 and 8, unless --workers says it), where a run takes as long as its gas
+    /// Simulate workers, with the gas of a run as its time [default workers: 2 and 8]
     #[arg(long = "virtual")]
     is_virtual: bool,
     /// Rounds of each row
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Pause before each timed run, with its unit
+    /// Pause before each timed run, with a unit
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = pause_from)]
     pause: Duration,
-    /// Everything that is random follows from this number
+    /// Seed of the blocks
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// Fail if a row comes to less than this, in sequential time
+    /// Fail if the speed-up of a row is below this
     #[arg(long, value_name = "RATIO")]
     below: Option<f64>,
     /// Print one JSON object for each row
@@ -59,12 +60,12 @@ pub(super) struct OddArgs {
     json: bool,
 }
 
-/// Ratio to sequential execution below which a row counts as slower.
+/// Speed-up below which a row counts as slower than sequential execution.
 const SLOWER: f64 = 0.95;
-/// Ratio to the first row of its group below which a row falls behind.
+/// Ratio to the first row of its group below which a row is marked.
 const FALLS: f64 = 0.9;
 
-/// What a row came to.
+/// Figures of a row.
 enum Figures {
     Timed(Box<Bounded>),
     Virtual(Virtual),
@@ -85,18 +86,18 @@ struct Line<'a> {
     workers: NonZeroU16,
     transactions: usize,
     figures: Figures,
-    /// Over the first row of the group.
+    /// Ratio to the first row of the group.
     against: f64,
 }
 
 /// Why a row has no figures.
 struct Unmeasured {
-    /// A result differs from the sequential one.
+    /// Whether a result differs from the sequential one.
     is_different: bool,
     message: String,
 }
 
-/// Measures the rows that `args` ask for.
+/// Measures the requested rows.
 pub(super) fn run(args: &OddArgs) -> Result<End, Stop> {
     let rows = wanted(&args.words)?;
     let workers = workers(args);
@@ -104,7 +105,7 @@ pub(super) fn run(args: &OddArgs) -> Result<End, Stop> {
         begin(args)?;
     }
     let mut progress = Progress::new(rows.len());
-    // The first row of the group, on each number of workers.
+    // Name of the group, with its first row's speed-ups by number of workers.
     let mut first: (&str, Vec<f64>) = ("", Vec::new());
     let mut end = End::Right;
     for row in &rows {
@@ -155,7 +156,7 @@ fn wanted(words: &[String]) -> Result<Vec<Odd>, Stop> {
     Ok(rows)
 }
 
-/// Each group once, in their order.
+/// Returns each group once, in order.
 fn groups(rows: &[Odd]) -> Vec<&'static str> {
     let mut groups: Vec<_> = rows.iter().map(|row| row.group).collect();
     groups.dedup();
@@ -230,7 +231,7 @@ fn json(line: &Line<'_>) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{value}")
 }
 
-/// Width of the column with names.
+/// Width of the name column.
 const NAME: usize = 52;
 
 fn begin(args: &OddArgs) -> io::Result<()> {
@@ -250,7 +251,7 @@ fn begin(args: &OddArgs) -> io::Result<()> {
     writeln!(out, "{bold}{name:<NAME$} on learned  fresh  group{last}{bold:#}")
 }
 
-/// Prints a row; `group` is its ratio over that of the group's first row.
+/// Prints a row with its ratio to the first row of its group.
 fn table(line: &Line<'_>) -> io::Result<()> {
     let Line { row, workers, figures, against, .. } = line;
     let mut out = anstream::stdout().lock();

@@ -1,4 +1,4 @@
-//! `braid bench offload`: what hashes and precompiles take of blocks.
+//! `braid bench offload`: the share of hashes and precompiles in blocks.
 
 use super::items::{Item, items};
 use crate::bench::offload::{Offload, Part, offload};
@@ -19,16 +19,16 @@ Examples:
 
 Exit code: 0; 2 if a block cannot be executed.";
 
-/// How much faster blocks are at most if other hardware hashes and runs precompiles
+/// Bound the speed-up from hardware that computes hashes and precompiles
 ///
-/// Takes every hash and every call of a precompile out of a sequential run and computes them by themselves. The limit is
-/// what is left of the block if they took no time, and carrying their inputs there and results back neither.
+/// Records every hash and every precompile call of a sequential run and times them alone. The limit
+/// is the speed-up if they took no time, and neither did moving their inputs and results.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct OffloadArgs {
     /// Block files, folders of them, or built-in workloads
     what: Vec<String>,
-    /// A line for each block, too
+    /// Also print a line for each block
     #[arg(long)]
     each: bool,
     /// Rounds of each block; the shortest counts
@@ -42,7 +42,7 @@ pub(super) struct OffloadArgs {
     json: bool,
 }
 
-/// Names of precompiles, from address 1 on.
+/// Names of the precompiles, from address 1 on.
 const NAMES: [&str; 17] = [
     "ecrecover",
     "sha256",

@@ -1,4 +1,4 @@
-//! `braid bench --virtual`: blocks in virtual time where a run takes as long as its gas.
+//! `braid bench --virtual`: blocks in virtual time, with the gas of a run as its time.
 
 use super::items::{Item, Unmeasured, items};
 use super::{BenchArgs, report::NAME, shared};
@@ -20,7 +20,7 @@ struct Line<'a> {
     figures: Virtual,
 }
 
-/// Simulates everything that `args` name.
+/// Simulates every requested block.
 pub(super) fn run(args: &BenchArgs) -> Result<End, Stop> {
     let items = items(&args.what)?;
     let mut progress = Progress::new(items.len());
@@ -56,7 +56,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<End, Stop> {
     Ok(end)
 }
 
-/// The block's number of transactions, and how it runs on each number of workers.
+/// Returns the block's number of transactions and its speed-ups on each number of workers.
 fn simulate(args: &BenchArgs, item: Item, name: &str) -> Result<(usize, Vec<Virtual>), Unmeasured> {
     let file = item.scaled(args.txs, args.scale, args.seed)?;
     let invalid = |error: String| Unmeasured::new(name, BenchError::Invalid(error));

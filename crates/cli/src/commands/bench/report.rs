@@ -1,4 +1,4 @@
-//! Figures as a table, or as JSON.
+//! Prints figures as a table or as JSON.
 
 use crate::bench::{Figures, Half, Means, Series, Simulated};
 use anstyle::Style;
@@ -12,35 +12,35 @@ use std::{
     time::Duration,
 };
 
-/// Who hears of figures.
+/// Receives figures.
 pub(super) trait Report {
-    /// Before the first block.
+    /// Called before the first block.
     fn begin(&mut self) -> io::Result<()>;
-    /// A block on one number of workers.
+    /// Called for each block and number of workers.
     fn line(&mut self, figures: &Figures) -> io::Result<()>;
-    /// After the last block.
+    /// Called after the last block.
     fn end(&mut self) -> io::Result<()>;
 }
 
-/// Under which conditions everything is measured.
+/// Conditions of all measurements.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Conditions {
-    /// Before each timed run.
+    /// Pause before each timed run.
     pub(super) pause: Duration,
-    /// Processes that compute on each core meanwhile.
+    /// Number of busy processes per core.
     pub(super) busy: u32,
-    /// Access lists that Braid is given or makes.
+    /// Access lists that Braid reads or computes.
     pub(super) lists: ListsInUse,
 }
 
-/// What becomes of access lists.
+/// Use of access lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ListsInUse {
-    /// Each block comes with its list.
+    /// Each block has its list.
     pub(super) given: bool,
-    /// Each block comes with its list as a hint.
+    /// Each block has its list as a hint.
     pub(super) hint: bool,
-    /// Braid makes the list of each block.
+    /// Braid computes the list of each block.
     pub(super) made: bool,
 }
 
@@ -61,19 +61,19 @@ impl Display for Conditions {
 
 const BOLD: Style = Style::new().bold();
 
-/// Width of the column with names.
+/// Width of the name column.
 pub(super) const NAME: usize = 17;
 
-/// A ratio that not every block has.
+/// Formats a ratio that may be absent.
 pub(super) fn optional(ratio: Option<f64>) -> String {
     ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"))
 }
 
-/// Writes a table to the standard output.
+/// Writes a table to standard output.
 #[derive(Debug)]
 pub(super) struct Table {
     conditions: Conditions,
-    /// Ratios of all lines, for the summary.
+    /// Speed-ups of all lines, for the summary.
     ratios: Vec<(u16, f64)>,
     means: Means,
 }
@@ -134,7 +134,7 @@ impl Report for Table {
         out.flush()
     }
 
-    /// Quartiles of the ratios, where there are many blocks.
+    /// Prints quartiles of the speed-ups, if there are many blocks.
     fn end(&mut self) -> io::Result<()> {
         let mut workers: Vec<u16> = self.ratios.iter().map(|(workers, _)| *workers).collect();
         workers.sort_unstable();
@@ -162,7 +162,7 @@ impl Report for Table {
     }
 }
 
-/// Microseconds for each transaction in each stage, in the order of the work.
+/// Returns microseconds per transaction in each stage, in the order of the work.
 fn stages(figures: &Figures) -> Option<[(&'static str, f64); 8]> {
     let stages = figures.stages?;
     let each = |micros: f64| micros / figures.transactions.max(1) as f64;
@@ -178,7 +178,7 @@ fn stages(figures: &Figures) -> Option<[(&'static str, f64); 8]> {
     ])
 }
 
-/// Stages, memory, virtual time: a line for each one that was measured.
+/// Returns a line each for stages, memory and virtual time, as far as measured.
 fn details(figures: &Figures) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(stages) = stages(figures) {
@@ -209,7 +209,7 @@ fn details(figures: &Figures) -> Vec<String> {
     lines
 }
 
-/// Writes JSON lines to the standard output.
+/// Writes JSON lines to standard output.
 #[derive(Debug)]
 pub(super) struct Json {
     conditions: Conditions,
@@ -229,29 +229,29 @@ struct Line<'a> {
     profile: &'static str,
     /// Pause before each timed run.
     pause_us: u128,
-    /// Processes that computed on each core meanwhile.
+    /// Number of busy processes per core.
     busy: u32,
     /// Whether Braid executed the block with its access list.
     access_list: bool,
-    /// Whether it had the list as a hint.
+    /// Whether Braid had the list as a hint.
     access_list_hint: bool,
-    /// Whether it made the list.
+    /// Whether Braid computed the list.
     makes_access_list: bool,
     workers: u16,
     txs: usize,
     gas: u64,
     rounds: usize,
-    /// Sequential over parallel time on the clock.
+    /// Sequential over parallel wall time.
     ratio: f64,
     /// Parallel over sequential processor time.
     cpu_ratio: f64,
     /// Time of one journal over parallel time.
     journal_ratio: Option<f64>,
-    /// Sequential time over that of two halves at the same time.
+    /// Sequential time over that of two concurrent halves.
     bound_ratio: Option<f64>,
-    /// What as many cores can come to: a sequential execution for each worker at once.
+    /// Speed-up that the cores allow: one sequential execution per worker, all at once.
     ceiling: Option<f64>,
-    /// Processor time over time on the clock, of sequential execution.
+    /// Processor time over wall time of sequential execution.
     seq_share: f64,
     /// (Slowest - fastest) / median of the parallel times.
     spread: f64,
@@ -261,7 +261,7 @@ struct Line<'a> {
     seq_cpu_ms: f64,
     par_ms: f64,
     par_cpu_ms: f64,
-    /// Times on the clock, round by round.
+    /// Wall times by round.
     seq_rounds_ms: Vec<f64>,
     par_rounds_ms: Vec<f64>,
     mgas_per_s: f64,
@@ -286,17 +286,18 @@ struct Line<'a> {
     seq_peak_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     par_peak_bytes: Option<u64>,
-    /// Ratio by number of workers, in virtual time.
+    /// Speed-up in virtual time, by number of workers.
     #[serde(skip_serializing_if = "Option::is_none")]
     simulated_ratio: Option<BTreeMap<u16, f64>>,
-    /// That of as many workers as were measured, on cores that slow each other down as `ceiling` tells.
+    /// Simulated speed-up on the measured number of workers, corrected by `ceiling` for cores that
+    /// slow each other down.
     simulated_here: Option<f64>,
     /// Time of all transactions over that of the longest chain of dependent ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     work_over_chain: Option<f64>,
 }
 
-/// Milliseconds on the clock, round by round.
+/// Returns wall times in milliseconds, by round.
 pub(super) fn rounds_ms(series: &Series) -> Vec<f64> {
     series.samples.iter().map(|sample| sample.wall.as_secs_f64() * 1e3).collect()
 }

@@ -1,4 +1,4 @@
-//! `braid bench search`: looks for blocks that Braid is slow on.
+//! `braid bench search`: searches for slow blocks.
 
 use crate::bench::{
     priced::VirtualError,
@@ -26,55 +26,56 @@ Examples:
 Exit code: 0; 1 if a result differs from sequential execution, or a block below --below was found;
 2 if a block cannot be made.";
 
-/// Search for blocks that Braid is slow on, in virtual time
+/// Search for blocks on which Braid is slow, in virtual time
 ///
-/// Changes one thing of a block at a time - at which slots calls meet and in which order, what tells them, how long they
-/// take and how much gas they ask for, payments, senders, one giant call, what the producer does - and goes on from the
-/// worse block: the one that breaks more of a promise of docs/SECURITY.md, unless --by says otherwise. A run of a
-/// transaction takes as long as its gas; of an executor's first and later executions the slower one counts. Each seed
-/// finds the same blocks everywhere.
+/// Changes one property of a block at a time and continues from the worse block. Properties are the
+/// slots at which calls conflict and their order, how conflicts can be predicted, the time and the
+/// gas limit of calls, payments, senders, one giant call, and the producer's activity. The worse
+/// block is the one that breaks a promise of docs/SECURITY.md by more, unless --by selects another
+/// criterion. The time of a run is its gas; of an executor's first and later executions, the slower
+/// one counts. A seed finds the same blocks on every machine.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct SearchArgs {
-    /// For how long, in seconds
+    /// Duration in seconds
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
-    /// Look at N blocks, however long that takes
+    /// Try N blocks, however long that takes
     #[arg(long, value_name = "N", conflicts_with = "seconds")]
     blocks: Option<NonZeroUsize>,
-    /// Everything that is random follows from this number
+    /// Seed of the search
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
     /// Numbers of simulated workers
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "2,8", value_parser = workers_from)]
     workers: Vec<NonZeroU16>,
-    /// What makes a block worse than another
+    /// Criterion by which a block is worse than another
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     by: By,
-    /// Keep the N worst
+    /// Keep the N worst blocks
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
-    /// Write them into this folder as block files
+    /// Write the worst blocks into this folder as block files
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Fail if a block comes to less than this, in sequential time
+    /// Fail if the speed-up of a block is below this
     #[arg(long, value_name = "RATIO", value_parser = ratio_from)]
     below: Option<f64>,
-    /// Print one JSON object per line: one for each of the worst
+    /// Print one JSON object per line, one for each of the worst blocks
     #[arg(long)]
     json: bool,
 }
 
-/// Searches as `args` ask for.
+/// Runs the requested search.
 pub(super) fn run(args: &SearchArgs) -> Result<End, Stop> {
     if let Some(folder) = &args.out {
-        // An hour's search must not end in a folder that cannot be written.
+        // Fails before the search, not after an hour of it, if the folder cannot be written.
         fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error.to_string()))?;
     }
     let mut worst = Worst::new(args.top.max(1));
     let begun = Instant::now();
     let looked = look(args, &mut worst);
-    // What was found before an error is worth as much as without it.
+    // Blocks found before an error are valid results.
     print(&worst, args)?;
     if let Some(folder) = &args.out {
         write(&worst, folder, args.seed)?;
@@ -95,7 +96,7 @@ pub(super) fn run(args: &SearchArgs) -> Result<End, Stop> {
     Ok(if is_below { End::Mismatch } else { End::Right })
 }
 
-/// Looks at blocks for as long as `args` say; returns their number, and the least ratio.
+/// Searches for the requested time; returns the number of blocks and the lowest speed-up.
 fn look(args: &SearchArgs, worst: &mut Worst) -> Result<(usize, f64), SearchError> {
     let mut progress = Progress::open_ended();
     let begun = Instant::now();
@@ -141,7 +142,7 @@ fn line(found: &Found, seed: u64) -> Value {
     })
 }
 
-/// Reads a ratio to sequential execution.
+/// Parses a speed-up.
 fn ratio_from(text: &str) -> Result<f64, &'static str> {
     let ratio = text.parse().ok().filter(|it: &f64| it.is_finite() && *it >= 0.0);
     ratio.ok_or("expected a number, as 0.9")

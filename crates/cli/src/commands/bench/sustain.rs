@@ -1,4 +1,4 @@
-//! `braid bench sustain`: blocks one after the other, through a chain, for a minute.
+//! `braid bench sustain`: a chain of blocks under sustained load.
 
 use crate::bench::sustain::{Engine, Second, StageSeconds, Sustain, SustainFigures, sustain};
 use braid_evm::Config;
@@ -26,55 +26,56 @@ Examples:
 Exit code: 0 if all blocks were made; 1 if a receipt differs from sequential execution; 2 if the
 chain does not go on.";
 
-/// Sustain a load: make blocks through building, execution, receipts and write-back
+/// Sustain a load: build, execute and write back blocks with their receipts
 ///
-/// Makes a chain in a temporary folder and blocks one after the other on it, each as soon as the one
-/// before is executed and at most two are ahead of the durable one; then the same with sequential
-/// revm, over the same store with the same writer beside it. Both runs have all cores to themselves.
+/// Creates a chain in a temporary folder and builds blocks on it. Each block starts as soon as its
+/// parent is executed, and at most two blocks are ahead of the durable one. Then sequential revm
+/// does the same, on the same kind of store with the same writer thread. Each of the two runs has
+/// all cores.
 ///
-/// The thread that supplies transactions runs on the same cores. Without --signed it makes them,
-/// and their senders are known; with it they were signed before, and it recovers their senders.
+/// The thread that supplies transactions shares these cores. Without --signed, it generates them,
+/// with known senders; with it, they are signed in advance, and the thread recovers their senders.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct SustainArgs {
-    /// What the transactions do
+    /// Kind of transactions
     #[arg(value_enum)]
     load: Load,
-    /// For how long, in seconds
+    /// Duration in seconds
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
-    /// End after N blocks
+    /// Stop after N blocks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     blocks: Option<u64>,
-    /// Transactions of a block
+    /// Transactions per block
     #[arg(long, value_name = "N", default_value = "5000")]
     txs: NonZeroU32,
-    /// Accounts that send transactions
+    /// Number of sending accounts
     #[arg(long, value_name = "N", default_value = "50000")]
     accounts: NonZeroU32,
-    /// Everything that is random follows from this number
+    /// Seed of the transactions
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// Sign N transactions before the clock starts, and recover their senders; the run ends after the
-    /// last one
+    /// Sign N transactions before the clock starts, and recover their senders during the run, which
+    /// ends after the last one
     #[arg(long, value_name = "N", default_value_t = 0)]
     signed: u64,
-    /// Compute no state roots
+    /// Do not compute state roots
     #[arg(long)]
     no_state_roots: bool,
     /// Leave out sequential revm
     #[arg(long)]
     no_sequential: bool,
-    /// Workers that execute transactions [default: one for each core]
+    /// Workers that execute transactions [default: one per core]
     #[arg(long, value_name = "N", value_parser = workers_from)]
     workers: Option<NonZeroU16>,
-    /// How eagerly to speculate; results never depend on it
+    /// How eagerly to speculate; results do not depend on it
     #[arg(long, value_enum, default_value_t)]
     policy: PolicyArg,
-    /// Memory for the store's read cache, in MiB
+    /// Size of the store's read cache, in MiB
     #[arg(long, value_name = "MIB", default_value_t = braid_chain::CACHE_BYTES / MIB)]
     cache: u64,
-    /// Where the temporary folder is made [default: that of the system]
+    /// Parent of the temporary folder [default: the system's]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
     /// Print one JSON object
@@ -102,7 +103,7 @@ impl SustainArgs {
     }
 }
 
-/// Runs both, compares their blocks, and prints the figures.
+/// Runs both engines, compares their blocks, and prints the figures.
 pub(super) fn run(args: &SustainArgs) -> Result<End, Stop> {
     if (1..u64::from(args.txs.get())).contains(&args.signed) {
         let why = format!(
@@ -157,14 +158,15 @@ fn one(args: &SustainArgs, engine: Engine, out: &mut impl Write) -> Result<Susta
     let name = name(engine);
     sustain(&args.what(), engine, folder.path(), |second| {
         if !args.json {
-            // If nothing more can be printed, the end says so.
+            // A failure to print shows up at the end.
             let _ = writeln!(out, "{name}, second {}", each(second));
         }
     })
     .map_err(message)
 }
 
-/// Number of blocks that both have made, if all of them have the same receipts.
+/// Returns the number of blocks that both engines have executed, if all of them have the same
+/// receipts.
 fn same_blocks(braid: &SustainFigures, sequential: &SustainFigures) -> Option<u64> {
     let mut pairs = braid.hashes.iter().zip(&sequential.hashes);
     pairs.all(|(one, other)| one == other).then_some(braid.blocks.min(sequential.blocks))
@@ -230,7 +232,7 @@ fn table(braid: &SustainFigures, sequential: Option<&SustainFigures>) -> String 
     text
 }
 
-/// Where the time went: what limits the rate is the largest share of the first four.
+/// Describes where the time went. The largest of the first four parts limits the rate.
 fn stages(figures: &SustainFigures) -> String {
     let wall = figures.wall.as_secs_f64();
     let share = |seconds: f64| seconds / wall.max(f64::MIN_POSITIVE) * 100.0;

@@ -33,15 +33,15 @@ Examples:
 Exit code: 0; 1 if a block does not come out as its header and file say, or Braid's result differs from the
 sequential one; 2 if a file cannot be used or a block is invalid.";
 
-/// Tell why a block does not run in parallel
+/// Explain why a block does not run in parallel
 ///
-/// Runs each block once in sequence with plain revm, records what each transaction reads and writes, and says how fast
-/// the block could run at most: without conflicts, if transactions that conflict run one after the other,
-/// and if each waits only at its first read of what an earlier one writes; on 1 to 64 workers. Costs are gas,
-/// and time as measured here. Then it names the places at which transactions wait, in order of what that
-/// costs, with what would be gained without each; and the speed-up that Braid reaches here, with how it ran
-/// the transactions. docs/EXPLAIN.md says what each line means. Several blocks get one line each.
-/// Without an argument it explains a generated demo chain.
+/// Runs each block once sequentially with plain revm and records what each transaction reads and
+/// writes. It prints upper bounds on the speed-up with 1 to 64 workers: without conflicts, with
+/// conflicting transactions in sequence, and with each transaction waiting only at its first read
+/// of an earlier write. Costs are gas, and time as measured here. It lists the locations at which
+/// transactions wait, ordered by cost, with the gain from removing each, and the speed-up that
+/// Braid reaches here, with how it ran the transactions. docs/EXPLAIN.md explains each line. With
+/// several blocks, each gets one line. Without arguments, it explains a generated demo chain.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ExplainArgs {
@@ -50,7 +50,7 @@ pub(super) struct ExplainArgs {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     question: QuestionArgs,
-    /// Say all of each of several blocks, and not one line
+    /// With several blocks, print the full explanation of each, not one line
     #[arg(long)]
     whole: bool,
     /// Print one JSON object per line: one for each block, then, for several blocks, the total
@@ -58,7 +58,7 @@ pub(super) struct ExplainArgs {
     json: bool,
 }
 
-/// Explains everything that `args` name.
+/// Explains every requested block.
 pub(super) fn explain(args: &ExplainArgs) -> Result<End, Stop> {
     let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
     let config = Config::default();

@@ -1,4 +1,4 @@
-//! How `braid explain` prints what it found.
+//! Output of `braid explain`.
 
 use super::{Explained, Reached, Unusable};
 use crate::{
@@ -16,18 +16,18 @@ use serde::Serialize;
 use std::io::{self, Write};
 
 const BOLD: Style = Style::new().bold();
-/// Width of the column with names.
+/// Width of the name column.
 const NAME: usize = 24;
 
-/// A way of printing.
+/// An output format.
 pub(super) trait Printer {
-    /// Before the first block.
+    /// Called before the first block.
     fn begin(&mut self) -> io::Result<()>;
-    /// A block.
+    /// Prints a block.
     fn block(&mut self, explained: &Explained) -> io::Result<()>;
-    /// A file that could not be used.
+    /// Reports a file that cannot be used.
     fn unusable(&mut self, error: &Unusable) -> io::Result<()>;
-    /// After the last one of several blocks.
+    /// Prints the total, after the last of several blocks.
     fn total(&mut self, totals: &Totals) -> io::Result<()>;
 }
 
@@ -36,26 +36,26 @@ pub(super) struct Json {
     pub(super) question: Question,
 }
 
-/// All that is said of each block.
+/// The full explanation of each block.
 pub(super) struct Whole {
     pub(super) question: Question,
 }
 
-/// A line for each block.
+/// One line for each block.
 pub(super) struct Lines {
     pub(super) question: Question,
 }
 
-/// What is said of a block, as JSON.
+/// An explanation as JSON.
 #[derive(Serialize)]
 pub(in crate::commands) struct BlockLine<'a> {
     file: &'a str,
     block: u64,
     ok: bool,
-    /// What is wrong, if anything is.
+    /// Description of a mismatch, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
-    /// Workers of `on_workers`.
+    /// Number of workers of `on_workers`.
     workers: usize,
     /// Unit of the costs of conflicts: `gas` or `time_ns`.
     by: &'static str,
@@ -71,7 +71,7 @@ struct MeasuredFields {
     speedup: f64,
     seq_ms: f64,
     par_ms: f64,
-    /// Share of a core that the sequential runs had; null unless the machine was busy.
+    /// Processor time over wall time of the sequential runs; null unless the machine was busy.
     busy_share: Option<f64>,
     path: Vec<StretchLine>,
 }
@@ -97,7 +97,7 @@ struct TotalLine {
     other_conflicts: usize,
 }
 
-/// The line of a block.
+/// Returns a block's explanation as JSON.
 pub(in crate::commands) fn block_line<'a>(
     explained: &'a Explained,
     question: &Question,
@@ -122,7 +122,7 @@ pub(in crate::commands) fn block_line<'a>(
     }
 }
 
-/// Everything that is said of a block, under its title.
+/// Prints the full explanation of a block under its title.
 pub(in crate::commands) fn whole(
     out: &mut impl Write,
     explained: &Explained,
@@ -138,7 +138,7 @@ pub(in crate::commands) fn whole(
     }
 }
 
-/// Name of a unit of costs.
+/// Returns the name of a unit of costs.
 const fn unit(axis: Axis) -> &'static str {
     match axis {
         Axis::Gas => "gas",
@@ -202,7 +202,7 @@ impl Printer for Whole {
     }
 }
 
-/// The speed-up reached beside the bounds, and how the transactions ran.
+/// Prints the measured speed-up against the bounds, and how the transactions ran.
 fn write_reached(out: &mut impl Write, it: &Explained, reached: &Reached) -> io::Result<()> {
     let Reached { workers, speedup, sequential, parallel, path, .. } = reached;
     let milliseconds = |time: &std::time::Duration| time.as_secs_f64() * 1e3;
@@ -308,7 +308,7 @@ impl Printer for Lines {
     }
 }
 
-/// A block's name, as people read it.
+/// Returns a block's name for people.
 fn title(name: &str) -> String {
     if name == STANDARD_STREAM { "standard input".to_owned() } else { inputs::short(name) }
 }

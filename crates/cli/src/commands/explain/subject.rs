@@ -1,4 +1,4 @@
-//! One block: recorded, explained, and measured.
+//! Records, explains and measures one block.
 
 use crate::{
     bench::Timing,
@@ -17,22 +17,23 @@ use clap::{Args, ValueEnum};
 use std::time::Duration;
 use thiserror::Error;
 
-/// What is asked of each block.
+/// Options of the explanation of a block.
 #[derive(Debug, Args)]
 pub(in crate::commands) struct QuestionArgs {
-    /// Leave out the conflicts at a place, or at all places of a contract or sender; may be given several times
+    /// Leave out the conflicts at a location, or at all locations of a contract or sender; may be
+    /// repeated
     #[arg(long, value_name = "LOCATION|ADDRESS")]
     without: Vec<Target>,
-    /// Give each sender a place of its own instead of this one; may be given several times
+    /// Give each sender a location of its own in place of this one; may be repeated
     #[arg(long, value_name = "LOCATION")]
     sharded: Vec<Location>,
-    /// Workers for which gains are given, 1 to 64; they need not exist here
+    /// Number of workers for which gains are computed, 1 to 64; may exceed the number of cores
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=64))]
     workers: u8,
-    /// What conflicts are ordered by
+    /// Cost by which conflicts are ordered
     #[arg(long, value_enum, default_value_t)]
     by: ByArg,
-    /// Number of places at which transactions wait that are named
+    /// Number of locations to list
     #[arg(long, value_name = "N", default_value_t = 5)]
     top: usize,
     #[command(flatten)]
@@ -41,23 +42,24 @@ pub(in crate::commands) struct QuestionArgs {
     pub(in crate::commands) clock: ClockArgs,
 }
 
-/// How the clock is used.
+/// Options of measurements on the clock.
 #[derive(Clone, Copy, Debug, Args)]
 pub(in crate::commands) struct ClockArgs {
-    /// How often to run each block for the clock, in sequence and with Braid. 0: gas only, no clock
+    /// Number of timed runs of each block, sequential and with Braid; with 0, costs are gas only
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(in crate::commands) rounds: u32,
-    /// Pause before each run whose speed-up is measured, as a node has it between two blocks; 0 for none
+    /// Pause before each run whose speed-up is measured, as in a node between two blocks; 0 for
+    /// none
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = braid_terminal::pause_from)]
     pub(in crate::commands) pause: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum ByArg {
-    /// Gas used: the same everywhere
+    /// Gas used: the same on every machine
     #[default]
     Gas,
-    /// Time as measured here
+    /// Time measured on this machine
     Time,
 }
 
@@ -67,13 +69,13 @@ pub(in crate::commands) enum Unusable {
     /// The block file cannot be used.
     #[error(transparent)]
     File(#[from] BlockFileError),
-    /// The block cannot be run.
+    /// The block cannot be executed.
     #[error("{file}: {error}; check the block with: braid run {file}")]
     Block { file: String, error: String },
 }
 
 impl Unusable {
-    /// Name of the file.
+    /// Returns the name of the file.
     pub(in crate::commands) fn file(&self) -> &str {
         match self {
             Self::File(error) => &error.file,
@@ -82,32 +84,32 @@ impl Unusable {
     }
 }
 
-/// A block that was explained.
+/// An explained block.
 pub(in crate::commands) struct Explained {
     pub(in crate::commands) name: String,
     pub(in crate::commands) number: u64,
     pub(in crate::commands) recording: Recording,
     pub(in crate::commands) explanation: Explanation,
-    /// What was measured, unless the rounds are 0.
+    /// Measurements, unless the number of rounds is 0.
     pub(in crate::commands) reached: Option<Reached>,
-    /// What came out as it must not.
+    /// Description of a mismatch.
     pub(in crate::commands) wrong: Option<String>,
 }
 
-/// How Braid executes the block here.
+/// How Braid executes the block on this machine.
 pub(in crate::commands) struct Reached {
     pub(in crate::commands) workers: usize,
-    /// Sequential over parallel time on the clock.
+    /// Sequential over parallel wall time.
     pub(in crate::commands) speedup: f64,
     pub(in crate::commands) sequential: Duration,
     pub(in crate::commands) parallel: Duration,
-    /// Share of a core that the sequential runs had, if the machine computed something else meanwhile.
+    /// Processor time over wall time of the sequential runs, if the machine was busy meanwhile.
     pub(in crate::commands) busy_share: Option<f64>,
     pub(in crate::commands) path: Vec<Stretch>,
 }
 
 impl Reached {
-    /// What the measured times are worth, if the machine was busy.
+    /// Returns a warning about the measured times if the machine was busy.
     pub(in crate::commands) fn warning(&self) -> Option<String> {
         let share = self.busy_share? * 100.0;
         Some(format!(
@@ -122,7 +124,7 @@ impl QuestionArgs {
         self.names.read(&LinesArgs::default())
     }
 
-    /// The question, if the block runs here as `config` says.
+    /// Returns the question for a block that runs with `config`.
     pub(in crate::commands) fn question(&self, config: &Config) -> Result<Question, Stop> {
         if self.clock.rounds == 0 && matches!(self.by, ByArg::Time) {
             let why = "--by time needs a clock, and --rounds 0 uses none: leave out one of them";
@@ -141,7 +143,7 @@ impl QuestionArgs {
     }
 }
 
-/// Records, explains and measures the block of `file`, whose names are `known`.
+/// Records, explains and measures the block of `file`, with the names in `known`.
 pub(in crate::commands) fn explain_file(
     args: ClockArgs,
     (question, known): (&Question, &Known),
@@ -163,7 +165,7 @@ pub(in crate::commands) fn explain_file(
     Ok(Explained { name, number, recording, explanation, reached, wrong })
 }
 
-/// Records the block of `file`. Also tells what of it is not as the file says, if anything is.
+/// Records the block of `file`. Also returns the first difference from the file, if there is one.
 pub(in crate::commands) fn record(
     name: &str,
     file: &BlockFile,
@@ -183,7 +185,8 @@ fn field(name: &str, error: FieldError) -> Unusable {
     BlockFileError::new(name.to_owned(), BlockFileErrorKind::Field(error)).into()
 }
 
-/// Runs the block with Braid and in sequence, as `braid run` does: what was measured, or what differs.
+/// Runs the block with Braid and sequentially, as `braid run` does, and returns the measurements or
+/// a difference.
 pub(in crate::commands) fn measure(
     args: ClockArgs,
     executor: &mut Executor,

@@ -23,7 +23,7 @@ struct Parameter {
 }
 
 impl Parameter {
-    /// Its type as signatures have it: a structure is a list of its members' types.
+    /// Returns its type as in signatures, where a structure is a tuple of its members' types.
     fn canonical(&self) -> String {
         match self.kind.strip_prefix("tuple") {
             Some(array) => format!("({}){array}", joined(&self.components)),
@@ -36,7 +36,7 @@ fn joined(parameters: &[Parameter]) -> String {
     parameters.iter().map(Parameter::canonical).collect::<Vec<_>>().join(",")
 }
 
-/// Selector and signature of a function; `None` for anything else.
+/// Returns selector and signature of a function; `None` for any other entry.
 pub(super) fn function(entry: &Entry) -> Option<([u8; 4], String)> {
     let signature = format!("{}({})", entry.name, joined(&entry.inputs));
     let [a, b, c, d, ..] = keccak256(&signature).0;

@@ -1,5 +1,5 @@
-//! What compilers write: `solc --combined-json`, `solc --standard-json`, artifacts of `forge build`, and the output of
-//! `solc --storage-layout` and `forge inspect`.
+//! Reads compiler output: `solc --combined-json`, `solc --standard-json`, artifacts of `forge
+//! build`, and the output of `solc --storage-layout` and `forge inspect`.
 
 use super::{
     abi::{self, Entry},
@@ -15,61 +15,61 @@ use std::{
 };
 use thiserror::Error;
 
-/// What a file tells of one contract.
+/// Compiler output for one contract.
 #[derive(Clone, Debug, Default)]
 pub struct Compiled {
-    /// Its name; empty if the file has none.
+    /// Name of the contract; empty if the file has none.
     pub name: String,
-    /// Its code when it is deployed, where the file has that and it needs no library.
+    /// Deployed code, if the file has it and it needs no library.
     pub code: Option<Vec<u8>>,
-    /// Parts of the code that are known only when it is deployed: begin and length.
+    /// Parts of the code that are filled in on deployment: offset and length.
     pub immutables: Vec<(usize, usize)>,
     /// Signatures of its functions.
     pub functions: BTreeMap<[u8; 4], String>,
     /// Its variables.
     pub layout: Option<Layout>,
-    /// From instructions to lines.
+    /// Its source map.
     pub source_map: Option<SourceMap>,
 }
 
-/// Why a file gave no names.
+/// Why no names could be read from a file.
 #[derive(Debug, Error)]
 pub enum NamesError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error(
         "cannot read {path}: {source}; name a file that solc or forge has written",
         path = path.display()
     )]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is no JSON.
+    /// The file is not JSON.
     #[error("{path}: expected JSON, as solc or forge writes it: {source}", path = path.display())]
     Json {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Where.
+        /// The parser's error, with its position.
         source: serde_json::Error,
     },
-    /// It has no names in it.
+    /// The file contains no names.
     #[error(
         "{path}: found neither an ABI nor a storage layout; expected the output of solc --combined-json, \
          solc --standard-json, forge build or forge inspect",
         path = path.display()
     )]
     Nothing {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
 }
 
-/// What the file at `path` tells of contracts; paths of sources start at `root`.
+/// Reads the contracts in the file at `path`; source paths are relative to `root`.
 ///
 /// # Errors
-/// It cannot be read, or tells nothing.
+/// Returns an error if the file cannot be read or contains no names.
 pub fn read(path: &Path, root: &Path) -> Result<Vec<Compiled>, NamesError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| NamesError::Read { path: path.to_owned(), source })?;
@@ -90,7 +90,8 @@ fn contracts(file: &Value, root: &Path) -> Vec<Compiled> {
     };
     let mut found = Vec::new();
     for (path, contracts) in all {
-        // `--combined-json` names file and contract in one, `--standard-json` one in the other.
+        // `--combined-json` has keys of the form `file:contract`, `--standard-json` has nested
+        // objects.
         if let Some((_, name)) = path.rsplit_once(':') {
             found.push(contract(name.to_owned(), contracts, &sources));
         } else {
@@ -101,7 +102,7 @@ fn contracts(file: &Value, root: &Path) -> Vec<Compiled> {
     found
 }
 
-/// Files of source by the numbers that source maps have for them.
+/// Returns the source files by their numbers in source maps.
 fn sources(file: &Value, root: &Path) -> BTreeMap<i64, PathBuf> {
     let mut found = BTreeMap::new();
     if let Some(list) = file.get("sourceList").and_then(Value::as_array) {
@@ -112,7 +113,7 @@ fn sources(file: &Value, root: &Path) -> BTreeMap<i64, PathBuf> {
         let id = |it: &Value| it.get("id").and_then(Value::as_i64);
         found.extend(all.iter().filter_map(|(path, it)| Some((id(it)?, root.join(path)))));
     }
-    // An artifact of forge knows the number of its own file.
+    // An artifact of forge has only the number of its own file.
     let id = file.get("id").and_then(Value::as_i64);
     if let (Some(id), Some(path)) = (id, text(file, &["ast", "absolutePath"])) {
         found.insert(id, root.join(path));
@@ -147,7 +148,7 @@ fn contract(name: String, it: &Value, sources: &BTreeMap<i64, PathBuf>) -> Compi
     }
 }
 
-/// Older compilers write JSON in a text.
+/// Parses JSON in a string, as written by older compilers.
 fn inner(value: &Value) -> Value {
     let parsed = value.as_str().and_then(|text| serde_json::from_str(text).ok());
     parsed.unwrap_or_else(|| value.clone())
@@ -162,7 +163,7 @@ fn text<'a>(value: &'a Value, path: &[&str]) -> Option<&'a str> {
 }
 
 impl Compiled {
-    /// Whether this is the contract's code, whatever its immutables are.
+    /// Returns whether `code` is the contract's code, with any values of its immutables.
     #[must_use]
     pub fn is(&self, code: &[u8]) -> bool {
         let Some(own) = self.code.as_ref().filter(|own| own.len() == code.len()) else {

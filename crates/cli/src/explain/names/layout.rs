@@ -1,4 +1,4 @@
-//! Where the variables of a contract lie, as `solc --storage-layout` tells.
+//! Storage layout of a contract, as written by `solc --storage-layout`.
 
 use crate::explain::preimages::{SlotPath, Step as SlotStep};
 use alloy_primitives::{Address, B256, U256, hex};
@@ -6,14 +6,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Structures and arrays within each other, at most: a file may name a type as part of itself.
+/// Maximum nesting of structures and arrays; a malformed file may define a type by itself.
 const DEEPEST: usize = 16;
 
 /// The variables of a contract.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Layout {
     storage: Vec<Variable>,
-    /// Null in a contract without variables.
+    /// Null for a contract without variables.
     types: Option<BTreeMap<String, Type>>,
 }
 
@@ -39,21 +39,21 @@ struct Type {
     members: Vec<Variable>,
 }
 
-/// A variable that lies in a slot.
+/// A variable in a slot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Field {
-    /// The variable, as Solidity writes it: `heroes[5].wins`.
+    /// The variable in Solidity's notation: `heroes[5].wins`.
     pub name: String,
-    /// The same for any key: `heroes[*].wins`.
+    /// Same, for any key: `heroes[*].wins`.
     pub pattern: String,
-    /// First byte of the slot that is its, from the lowest one.
+    /// Offset of its first byte in the slot, from the lowest byte.
     pub offset: u32,
-    /// Its bytes in the slot.
+    /// Number of bytes in the slot.
     pub bytes: u32,
 }
 
 impl Field {
-    /// Whether its bytes differ.
+    /// Returns whether its bytes differ.
     #[must_use]
     pub fn differs(&self, before: U256, after: U256) -> bool {
         let part = |value: U256| {
@@ -68,7 +68,7 @@ impl Field {
     }
 }
 
-/// Name and pattern so far.
+/// Name and pattern of the prefix.
 #[derive(Clone)]
 struct Path {
     name: String,
@@ -95,7 +95,7 @@ impl Layout {
         bytes.div_ceil(U256::from(32)).max(U256::ONE)
     }
 
-    /// The variables in the slot that `path` leads to; several if they share it.
+    /// Returns the variables in the slot at `path`; several if they share it.
     #[must_use]
     pub fn fields(&self, path: &SlotPath) -> Vec<Field> {
         let mut found = Vec::new();
@@ -104,7 +104,7 @@ impl Layout {
         found
     }
 
-    /// Adds those of `variables` that lie in `slot`, which is counted from where they begin.
+    /// Adds the members of `variables` in `slot`, which is relative to their start.
     fn within(
         &self,
         variables: &[Variable],
@@ -126,7 +126,7 @@ impl Layout {
         }
     }
 
-    /// What lies in this slot of a value.
+    /// Adds the variables in this slot of a value.
     fn value(
         &self,
         name: &str,
@@ -168,7 +168,7 @@ impl Layout {
         }
     }
 
-    /// What lies in this slot of an array's elements.
+    /// Adds the variables in this slot of an array's elements.
     fn element(
         &self,
         array: &Type,
@@ -194,7 +194,7 @@ impl Layout {
         }
     }
 
-    /// A key as Solidity writes it.
+    /// Returns a key in Solidity's notation.
     fn key(&self, kind: &str, step: &SlotStep) -> String {
         match step {
             SlotStep::Bytes(bytes) if kind.contains("string") => {
@@ -212,7 +212,7 @@ impl Layout {
     }
 }
 
-/// The slot of a structure that a look-up goes on to, the first one if it does not say.
+/// Splits off the member of a structure at the start of `steps`; without one, the first slot.
 fn member(steps: &[SlotStep]) -> (U256, &[SlotStep]) {
     match steps {
         [SlotStep::Member(slot), rest @ ..] => (U256::from(*slot), rest),

@@ -1,4 +1,4 @@
-//! From an instruction to the line of source that it comes from, as `solc` tells.
+//! Maps instructions to lines of source, with the source maps of `solc`.
 
 use alloy_primitives::Bytes;
 use revm::bytecode::opcode;
@@ -11,23 +11,23 @@ use std::{
 /// A line of source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Line {
-    /// The file.
+    /// Path of the file.
     pub file: PathBuf,
-    /// The line, from 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// The column, from 1, in UTF-16 code units: the unit of SARIF and of editors.
+    /// Column, from 1, in UTF-16 code units, which SARIF and editors use.
     pub column: usize,
 }
 
 /// The source map of a contract's code.
 #[derive(Clone, Debug)]
 pub struct SourceMap {
-    /// First byte and number of the file of each instruction.
+    /// Byte offset and file number of each instruction.
     entries: Vec<(i64, i64)>,
     files: BTreeMap<i64, File>,
 }
 
-/// A file of source, read when it is first asked for.
+/// A source file, read on first use.
 #[derive(Clone, Debug)]
 struct File {
     path: PathBuf,
@@ -35,13 +35,13 @@ struct File {
 }
 
 impl SourceMap {
-    /// The map that `solc` writes as `text`, with the files by their numbers.
+    /// Parses a source map `text` of `solc`, with the source files by number.
     #[must_use]
     pub fn new(text: &str, files: BTreeMap<i64, PathBuf>) -> Self {
         let (mut start, mut file) = (0, -1);
         let entry = |entry: &str| {
             let mut fields = entry.split(':');
-            // A field that is left out is as it was.
+            // An empty field repeats the previous value.
             let mut next =
                 |before: i64| fields.next().and_then(|it| it.parse().ok()).unwrap_or(before);
             start = next(start);
@@ -54,7 +54,8 @@ impl SourceMap {
         Self { entries, files: files.into_iter().map(file).collect() }
     }
 
-    /// The line of the instruction at `counter` in `code`; `None` if it comes from no file that can be read.
+    /// Returns the line of the instruction at `counter` in `code`; `None` if its file is unknown or
+    /// cannot be read.
     #[must_use]
     pub fn line(&self, code: &Bytes, counter: usize) -> Option<Line> {
         let mut at = 0;

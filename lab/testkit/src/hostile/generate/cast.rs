@@ -1,4 +1,4 @@
-//! Who plays in a random block.
+//! The accounts of a random block.
 
 use super::Features;
 use super::draw::Draw;
@@ -11,24 +11,24 @@ use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
 use std::collections::BTreeMap;
 
-/// Salts that `CREATE2` is called with.
+/// Number of salts for `CREATE2`.
 pub(super) const SALTS: u64 = 2;
 
-/// Most senders of a block.
+/// Maximum number of senders of a block.
 pub(super) const MOST_SENDERS: usize = 7;
 
-/// The addresses of a random block, and the init codes that its contracts are created by.
+/// The addresses of a random block, and the init codes of its contracts.
 #[derive(Clone, Debug)]
 pub(super) struct Cast {
     pub(super) senders: Vec<Address>,
     pub(super) contracts: Vec<Address>,
-    /// Accounts that are missing, empty, odd, or come about in the block.
+    /// Accounts that are missing, empty or unusual, or that the block creates.
     pub(super) others: Vec<Address>,
     pub(super) inits: Vec<Bytes>,
 }
 
 impl Cast {
-    /// `senders` names at least [`MOST_SENDERS`].
+    /// Draws the accounts; `senders` must have at least [`MOST_SENDERS`] entries.
     pub(super) fn draw(
         draw: &mut Draw<'_, '_>,
         senders: &[Address],
@@ -64,7 +64,7 @@ impl Cast {
         cast
     }
 
-    /// Any address of the block.
+    /// Draws any address of the block.
     pub(super) fn any_account(&self, draw: &mut Draw<'_, '_>) -> Address {
         let group = match draw.below(10) {
             0..=4 => &self.contracts,
@@ -74,7 +74,7 @@ impl Cast {
         draw.pick(group)
     }
 
-    /// The state before the block.
+    /// Draws the state before the block.
     pub(super) fn accounts(
         &self,
         draw: &mut Draw<'_, '_>,
@@ -102,7 +102,7 @@ impl Cast {
             };
             accounts.insert(*other, account);
         }
-        // Without these a block is invalid.
+        // Without these contracts, the block is invalid.
         for contract in request_contracts(spec) {
             let code = Bytes::from_static(&[opcode::STOP]);
             accounts.insert(contract, MemoryAccount { nonce: 1, code, ..Default::default() });
@@ -128,7 +128,7 @@ impl Cast {
 
     fn sender(&self, draw: &mut Draw<'_, '_>, spec: SpecId, features: Features) -> MemoryAccount {
         let balance = match draw.below(8) {
-            // Enough for one transaction or two.
+            // Enough for one or two transactions.
             7 if features.invalid => U256::from(2_000_000 + draw.below(20_000_000)),
             _ => U256::from(10).pow(U256::from(21)),
         };
@@ -146,7 +146,7 @@ impl Cast {
     }
 }
 
-/// A few slots with small contents.
+/// Draws a few slots with small values.
 fn slots(draw: &mut Draw<'_, '_>) -> BTreeMap<U256, U256> {
     let slot = |_| (U256::from(draw.below(4)), U256::from(1 + draw.below(4)));
     (0..3).map(slot).collect()

@@ -1,8 +1,8 @@
-//! Choices drawn from bytes.
+//! Draws choices from bytes.
 
 use arbitrary::Unstructured;
 
-/// Draws choices from a fuzzer's bytes; where they end, every choice is the first one.
+/// Draws choices from a fuzzer's bytes; after their end, every choice is the first one.
 #[derive(Debug)]
 pub(super) struct Draw<'a, 'b> {
     bytes: &'a mut Unstructured<'b>,
@@ -13,7 +13,7 @@ impl<'a, 'b> Draw<'a, 'b> {
         Self { bytes }
     }
 
-    /// A number below `end`; 0 if `end` is 0.
+    /// Draws a number below `end`; 0 if `end` is 0.
     pub(super) fn below(&mut self, end: u64) -> u64 {
         match end {
             0 | 1 => 0,
@@ -21,15 +21,15 @@ impl<'a, 'b> Draw<'a, 'b> {
         }
     }
 
-    /// True in `percent` of a hundred cases; false once the bytes have ended.
+    /// Returns true with a probability of `percent`; false after the end of the bytes.
     pub(super) fn percent(&mut self, percent: u64) -> bool {
         self.below(100) >= 100 - percent.min(100)
     }
 
-    /// One of `items`.
+    /// Draws one of `items`.
     ///
     /// # Panics
-    /// If there is none.
+    /// Panics if `items` is empty.
     pub(super) fn pick<T: Clone>(&mut self, items: &[T]) -> T {
         items[self.below(items.len() as u64) as usize].clone()
     }

@@ -2,8 +2,8 @@
 //! destructions, delegations, reverts, invalid transactions, every fork.
 //!
 //! One generator serves fuzzing and seeded tests: it draws from bytes, which come from the fuzzer
-//! or from a seed. Not every block uses everything: features are switched on and off per block, so
-//! that rare ones are not drowned by common ones.
+//! or from a seed. Features are switched on and off per block, so that common ones do not hide rare
+//! ones.
 
 mod cast;
 mod draw;
@@ -25,7 +25,7 @@ use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::primitives::hardfork::SpecId;
 use std::collections::BTreeMap;
 
-/// Bytes that a seed is expanded to: more than a block draws.
+/// Number of bytes that a seed is expanded to: more than a block draws.
 const BYTES_OF_SEED: usize = 16_384;
 
 /// A random block with the state before it.
@@ -37,7 +37,7 @@ pub struct Case {
     pub accounts: BTreeMap<Address, MemoryAccount>,
 }
 
-/// What a block may have.
+/// Features of a block.
 #[derive(Clone, Copy, Debug)]
 struct Features {
     creations: bool,
@@ -68,19 +68,18 @@ impl Features {
 }
 
 impl Case {
-    /// The block that `seed` stands for, the same for ever as long as the generator does not
-    /// change.
+    /// Generates the block of `seed`, always the same as long as the generator does not change.
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
         Self::from_bytes(&bytes_of_seed(seed, BYTES_OF_SEED))
     }
 
-    /// The block that a fuzzer's bytes stand for. Where they end, zeros follow.
+    /// Generates a block from a fuzzer's bytes, followed by zeros.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let mut unstructured = Unstructured::new(bytes);
         let draw = &mut Draw::new(&mut unstructured);
-        // Late forks have more to go wrong.
+        // Later forks have more features to test.
         let spec = match draw.percent(50) {
             true => draw.pick(&[SpecId::CANCUN, SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM]),
             false => draw.pick(&FORKS.map(|(_, spec)| spec)),
@@ -91,15 +90,15 @@ impl Case {
         case
     }
 
-    /// A block under the rules of `spec` whose senders are among the given ones, so that one
-    /// can have their keys.
+    /// Generates a block under the rules of `spec` whose senders are among `senders`, so that the
+    /// caller can have their keys.
     #[must_use]
     pub fn with_senders(seed: u64, spec: SpecId, senders: &[Address; MOST_SENDERS]) -> Self {
         let bytes = bytes_of_seed(seed, BYTES_OF_SEED);
         Self::draw(&mut Draw::new(&mut Unstructured::new(&bytes)), spec, senders)
     }
 
-    /// The state before the block.
+    /// Returns the state before the block.
     #[must_use]
     pub fn database(&self) -> MemoryDatabase {
         MemoryDatabase::new(self.accounts.clone())
@@ -157,7 +156,7 @@ fn withdrawals(draw: &mut Draw<'_, '_>, cast: &Cast) -> Vec<Withdrawal> {
     (0..count).map(withdrawal).collect()
 }
 
-/// `length` bytes that depend on `seed` alone.
+/// Returns `length` bytes that depend only on `seed`.
 #[must_use]
 pub fn bytes_of_seed(seed: u64, length: usize) -> Vec<u8> {
     let mut random = Random::new(seed);

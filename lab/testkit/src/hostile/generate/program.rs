@@ -8,9 +8,9 @@ use alloy_primitives::Bytes;
 use revm::bytecode::opcode as op;
 use revm::primitives::hardfork::SpecId;
 
-/// Contents of the slots that are written stay below this, so that branches meet.
+/// Bound of the values written to slots, small so that branches are taken.
 const VALUES: u64 = 7;
-/// Slots of a contract.
+/// Number of slots of a contract.
 const SLOTS: u64 = 4;
 
 /// Draws the code of one contract.
@@ -21,12 +21,12 @@ struct Program<'a, 'b, 'c> {
     features: Features,
 }
 
-/// The code of a contract.
+/// Draws the code of a contract.
 pub(super) fn draw(draw: &mut Draw<'_, '_>, spec: SpecId, cast: &Cast, features: Features) -> Code {
     Program { draw, spec, cast, features }.statements(Code::new(), 2)
 }
 
-/// Code that creates a contract, or fails to.
+/// Draws code that creates a contract, or fails to.
 pub(super) fn init_code(
     draw: &mut Draw<'_, '_>,
     spec: SpecId,
@@ -78,7 +78,7 @@ impl Program<'_, '_, '_> {
         }
     }
 
-    /// Ends, and storage that ends with the transaction.
+    /// Adds rare operations: ends, and transient storage.
     fn rare(&mut self, code: Code) -> Code {
         match self.draw.below(6) {
             0 => code.op(op::STOP),
@@ -115,7 +115,7 @@ impl Program<'_, '_, '_> {
     }
 
     fn create(&mut self, code: Code) -> Code {
-        // While the init codes themselves are drawn there is none yet.
+        // While the init codes themselves are drawn, there are none yet.
         let init = match &self.cast.inits[..] {
             [] => Bytes::from_static(&[0x00]),
             inits => self.draw.pick(inits),
@@ -137,7 +137,7 @@ impl Program<'_, '_, '_> {
         }
     }
 
-    /// Pushes one word: a number, or something that the contract sees.
+    /// Pushes one word: a number, or a value that the contract can read.
     fn value(&mut self, code: Code, depth: u32) -> Code {
         match self.draw.below(16) {
             0 | 1 => code.push(self.draw.below(VALUES)),
@@ -182,7 +182,7 @@ impl Program<'_, '_, '_> {
     }
 }
 
-/// The top of the stack modulo `end`.
+/// Reduces the top of the stack modulo `end`.
 fn small(code: Code, end: u64) -> Code {
     code.push(end).op(op::SWAP1).op(op::MOD)
 }

@@ -1,4 +1,4 @@
-//! What few blocks have: deposits by logs, system contracts that fail, rules of a chain's own.
+//! Rare features of blocks: deposits by logs, failing system contracts, chain-specific rules.
 
 use super::Case;
 use super::draw::Draw;
@@ -11,12 +11,12 @@ use revm::bytecode::opcode;
 /// First topic of `DepositEvent(bytes,bytes,bytes,bytes,bytes)` (EIP-6110).
 const DEPOSIT_EVENT: B256 =
     b256!("649bbc62d0e31342afea4e5cd82d4049e7e1ee912fc0889aa790803be39038c5");
-/// Where each field lies in the event's data: (offset, length).
+/// Position of each field in the event's data: (offset, length).
 const FIELDS: [(u16, u8); 5] = [(160, 48), (256, 32), (320, 8), (384, 96), (512, 8)];
 /// Length of the event's data.
 const LENGTH: usize = 576;
 
-/// System contracts, those before the transactions first.
+/// System contracts, those called before the transactions first.
 const SYSTEM: [Address; 4] = [
     eip2935::HISTORY_STORAGE_ADDRESS,
     eip4788::BEACON_ROOTS_ADDRESS,
@@ -24,7 +24,7 @@ const SYSTEM: [Address; 4] = [
     eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
 ];
 
-/// Drawn after everything else, so that a block that is not concerned stays as it was.
+/// Draws the rare features. This comes last, so that other blocks stay the same.
 pub(super) fn change(draw: &mut Draw<'_, '_>, case: &mut Case) {
     if draw.percent(10) {
         deposits(draw, case);
@@ -44,14 +44,14 @@ pub(super) fn change(draw: &mut Draw<'_, '_>, case: &mut Case) {
     }
 }
 
-/// One of the contracts becomes the deposit contract: it counts its calls, and logs an event for
+/// Turns one of the contracts into the deposit contract: it counts its calls, and logs an event for
 /// each.
 fn deposits(draw: &mut Draw<'_, '_>, case: &mut Case) {
     let contract = Address::repeat_byte(0xc0);
     let Some(account) = case.accounts.get_mut(&contract) else { return };
     let mut event = deposit_event();
-    // What the EIP forbids and the oracle reads all the same (a byte less, a longer field) is in the
-    // unit tests of `src/evm/block/requests.rs`.
+    // Data that the EIP forbids and the oracle accepts (a byte less, a longer field) is tested in
+    // the unit tests of `src/evm/block/requests.rs`.
     match draw.below(8) {
         6 => event.truncate(LENGTH - 96),
         7 => event[draw.pick(&[0, 31, 63])] ^= 1,
@@ -59,7 +59,7 @@ fn deposits(draw: &mut Draw<'_, '_>, case: &mut Case) {
     }
     let code = Code::new().increment(0, 1).memory(&event);
     let code = match draw.percent(20) {
-        // Anything else that it logs is no deposit.
+        // Its other logs are no deposits.
         true => code.push(event.len() as u64).push(0).op(opcode::LOG0),
         false => code,
     };
@@ -85,7 +85,7 @@ fn failing_system_contract(draw: &mut Draw<'_, '_>, case: &mut Case) {
     let ends: [&'static [u8]; 3] = [
         &[opcode::INVALID],
         &[opcode::PUSH1, 0, opcode::PUSH1, 0, opcode::REVERT],
-        // A pop of nothing, after a change that has to go.
+        // Pops from an empty stack, after a change that must be reverted.
         &[opcode::PUSH1, 1, opcode::PUSH1, 0, opcode::SSTORE, opcode::POP],
     ];
     let code = Bytes::from_static(draw.pick(&ends));

@@ -14,7 +14,7 @@ use revm::context_interface::transaction::{
 use revm::primitives::hardfork::SpecId;
 use std::collections::BTreeMap;
 
-/// Most transactions of a block.
+/// Maximum number of transactions of a block.
 const MOST: u64 = 24;
 
 /// Draws the transactions of one block.
@@ -83,7 +83,7 @@ impl Pen<'_, '_, '_> {
         }
     }
 
-    /// Chooses a type that the fork knows, and a fee.
+    /// Chooses a type that the fork supports, and a fee.
     fn typed(&mut self, tx: &mut TxEnv) {
         let base_fee = u128::from(self.block.env.basefee);
         let tips: &[u128] = if self.features.zero_tips { &[0, 0, 1, 3] } else { &[1, 3, 9] };
@@ -157,7 +157,7 @@ impl Pen<'_, '_, '_> {
                 tx.blob_hashes = vec![B256::ZERO];
             }
         }
-        // A spoilt delegation has no authorizations, which is another fault.
+        // A spoiled delegation has no authorizations, which is a fault of its own.
         if tx.nonce == self.nonce(tx.caller) && tx.tx_type == 4 {
             tx.authorization_list.clear();
         }

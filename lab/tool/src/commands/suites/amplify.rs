@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::path::PathBuf;
 
-/// Runs `orders` blocks of each file and fork. `declared`: their transactions declare what they
-/// access.
+/// Runs `orders` blocks for each file and fork. With `declared`, their transactions declare their
+/// accesses.
 pub(super) fn amplify(
     paths: &[PathBuf],
     settings: &Settings,
@@ -33,7 +33,8 @@ pub(super) fn amplify(
 }
 
 struct Amplifier<'a> {
-    /// Every second order makes access lists, which are compared with those of the oracle.
+    /// Executors for even and odd orders; one of them computes access lists, which are compared
+    /// with the oracle's.
     executors: [Executor; 2],
     settings: &'a Settings,
     orders: u64,

@@ -22,22 +22,23 @@ Exit code: 0 if all tests pass, 1 if one fails, 2 if there is none or a file can
 
 /// Run blockchain tests in the format of ethereum/tests and execution-spec-tests
 ///
-/// Whole chains, from the bytes of the blocks: senders are recovered, every block is executed on
-/// its parent's state, and gas, receipts, logs, requests and state root are compared with its
-/// header. A block's access list (EIP-7928) is compared with the header's hash, and the block runs
-/// with it where the test has it. Blocks that are invalid through their execution must be refused for the reason that the
-/// test names; blocks that break rules of headers or uncles are counted by the exception's name.
+/// Runs whole chains from the bytes of the blocks: senders are recovered, every block is executed
+/// on its parent's state, and gas, receipts, logs, requests and state root are compared with its
+/// header. A block's access list (EIP-7928) is compared with the header's hash, and the block is
+/// executed with its list if the test has one. A block with an invalid execution must be rejected
+/// for the reason that the test names. Blocks that violate rules of headers or uncles are counted
+/// by the name of the exception.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::commands) struct BlockTestArgs {
-    /// JSON files, folders of them (searched through), archives (.tar, .tar.gz, .tgz)
+    /// JSON files, folders of them (searched recursively), archives (.tar, .tar.gz, .tgz)
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     settings: Settings,
 }
 
-/// Runs what `args` name.
+/// Runs the requested tests.
 pub(in crate::commands) fn blocktest(args: &BlockTestArgs) -> Result<End, Stop> {
     let settings = &args.settings;
     let executor = settings.executor(Mode::Validate, true)?;

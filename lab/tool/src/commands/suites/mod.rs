@@ -1,4 +1,4 @@
-//! `braid-lab statetest` and `braid-lab blocktest`: the official suites through the parallel executor.
+//! `braid-lab statetest` and `braid-lab blocktest`: the official suites on the parallel executor.
 
 mod amplify;
 mod blocktest;
@@ -19,23 +19,23 @@ use settings::Settings;
 use std::{ops::ControlFlow, path::PathBuf};
 use tally::Tally;
 
-/// Takes what becomes of the tests of one kind.
+/// Runs tests of one kind.
 trait Suite {
     /// The kind of test that it runs.
     const KIND: Kind;
 
-    /// Runs a test and puts what becomes of it into the tally.
+    /// Runs a test and adds the result to the tally.
     fn run(&mut self, place: Place<'_>, test: &RawValue, tally: &mut Tally) -> Result<(), Stop>;
 }
 
-/// Where a test stands.
+/// Origin of a test.
 #[derive(Clone, Copy, Debug)]
 struct Place<'a> {
     file: &'a str,
     name: &'a str,
 }
 
-/// Runs all tests of the suite's kind that lie at `paths`.
+/// Runs all tests of the suite's kind in `paths`.
 fn run_all<S: Suite>(suite: &mut S, paths: &[PathBuf], settings: &Settings) -> Result<Tally, Stop> {
     let mut tally = Tally::new(settings);
     let mut progress = Progress::open_ended();

@@ -1,4 +1,4 @@
-//! What both commands can be told.
+//! Options that both commands share.
 
 use alloy_primitives::keccak256;
 use braid_evm::{Config, Executor, Mode};
@@ -6,25 +6,25 @@ use braid_terminal::{PolicyArg, Stop, workers_from};
 use clap::Args;
 use std::num::NonZeroU16;
 
-/// Options that both commands have, with the names that revme gives them.
+/// Options that both commands share, with revme's names.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Settings {
-    /// Workers that execute transactions [default: one for each core]
+    /// Workers that execute transactions [default: one per core]
     #[arg(long, value_name = "N", value_parser = workers_from, conflicts_with = "single_thread")]
     workers: Option<NonZeroU16>,
     /// Run with one worker
     #[arg(short = 's', long)]
     single_thread: bool,
-    /// How eagerly to speculate; results never depend on it
+    /// How eagerly to speculate; results do not depend on it
     #[arg(long, value_enum, default_value_t)]
     policy: PolicyArg,
     /// Print one JSON object per line: one for each test, then the total
     #[arg(short = 'o', long, visible_alias = "json-outcome")]
     pub(super) json: bool,
-    /// Go on after a test has failed
+    /// Continue after a failed test
     #[arg(long, visible_alias = "no-fail-fast")]
     pub(super) keep_going: bool,
-    /// Show no progress
+    /// Do not show progress
     #[arg(long)]
     pub(super) omit_progress: bool,
     /// Only tests whose file or name contains TEXT
@@ -33,21 +33,21 @@ pub(super) struct Settings {
     /// Only the fork or network of this name
     #[arg(long, value_name = "NAME")]
     fork: Option<String>,
-    /// Only one file of N, drawn with --seed
+    /// Only one in N files, drawn with --seed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     sample: u64,
-    /// Everything that is random follows from this number
+    /// Seed of everything that is random
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(super) seed: u64,
 }
 
 impl Settings {
-    /// The executor, whose threads serve all tests. `lists`: it makes access lists.
+    /// Starts the executor, whose threads serve all tests. With `lists`, it computes access lists.
     pub(super) fn executor(&self, mode: Mode, lists: bool) -> Result<Executor, Stop> {
         start(self.config(mode, lists))
     }
 
-    /// Its settings.
+    /// Returns the executor's configuration.
     pub(super) fn config(&self, mode: Mode, lists: bool) -> Config {
         let mut config = Config::default();
         if let Some(workers) = self.workers {
@@ -65,7 +65,7 @@ impl Settings {
         if self.sample <= 1 {
             return true;
         }
-        // The last part alone: the same files whether they lie in a folder or an archive.
+        // Only the last component, so that a folder and its archive give the same sample.
         let last = name.rsplit('/').next().unwrap_or(name);
         let hash = keccak256([&self.seed.to_be_bytes()[..], last.as_bytes()].concat());
         let (low, _) = hash.split_at(8);
@@ -83,7 +83,7 @@ impl Settings {
     }
 }
 
-/// An executor with its threads.
+/// Starts an executor with its threads.
 pub(super) fn start(config: Config) -> Result<Executor, Stop> {
     let workers = config.workers;
     Executor::new(config).map_err(|error| Stop::threads(workers, &error))

@@ -25,27 +25,27 @@ Exit code: 0 if all tests pass, 1 if one fails, 2 if there is none or a file can
 /// Run state tests in the format of ethereum/tests and execution-spec-tests
 ///
 /// Each alternative of each file is one transaction in one block. State root and hash of the logs
-/// are compared; an invalid transaction must be refused for the reason that the test names.
-/// Archives are read without unpacking; tests of another kind are passed over.
+/// are compared; an invalid transaction must be rejected for the reason that the test names.
+/// Archives are read without unpacking; tests of other kinds are ignored.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::commands) struct StateTestArgs {
-    /// JSON files, folders of them (searched through), archives (.tar, .tar.gz, .tgz)
+    /// JSON files, folders of them (searched recursively), archives (.tar, .tar.gz, .tgz)
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Instead, make blocks of all transactions of a file, in N seeded orders, and compare them in
-    /// full with plain revm
+    /// Instead, put all transactions of a file into blocks, in N seeded orders, and compare every
+    /// result with plain revm
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     amplify: Option<u64>,
-    /// Let the transactions of those blocks declare what they access, some of them wrongly, and go
-    /// by that
+    /// Let the transactions of these blocks declare their accesses, some of them wrongly, and
+    /// schedule by the declarations
     #[arg(long, requires = "amplify", conflicts_with = "policy")]
     declared: bool,
     #[command(flatten)]
     settings: Settings,
 }
 
-/// Runs what `args` name.
+/// Runs the requested tests.
 pub(in crate::commands) fn statetest(args: &StateTestArgs) -> Result<End, Stop> {
     let settings = &args.settings;
     if let Some(orders) = args.amplify {
@@ -60,7 +60,7 @@ struct StateTests<'a> {
     settings: &'a Settings,
 }
 
-/// One alternative in one fork. The names are revme's.
+/// Result of one alternative in one fork. The field names are revme's.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Line<'a> {
@@ -79,7 +79,7 @@ struct Line<'a> {
     gas_used: u64,
 }
 
-/// How a verdict is called, and why it is so.
+/// Returns the name of a verdict, and its reason.
 pub(super) fn words(verdict: &Verdict) -> (&'static str, &str) {
     match verdict {
         Verdict::Passed => ("passed", ""),

@@ -1,4 +1,4 @@
-//! Counting and printing what becomes of tests.
+//! Counts and prints the results of tests.
 
 use super::settings::Settings;
 use crate::suite::{Kind, Verdict};
@@ -14,20 +14,20 @@ use std::{
 const GREEN: Style = AnsiColor::Green.on_default();
 const RED: Style = AnsiColor::Red.on_default().bold();
 
-/// Counts of one call.
+/// Counters of one call.
 #[derive(Debug)]
 pub(super) struct Tally {
     json: bool,
     started: Instant,
     pub(super) passed: usize,
     pub(super) failed: usize,
-    /// Tests that were not run, by the reason.
+    /// Number of tests that were not run, by reason.
     skipped: BTreeMap<String, usize>,
-    /// Tests of another kind that lay beside.
+    /// Number of tests of another kind in the same files.
     pub(super) passed_over: usize,
-    /// Further counts, by name.
+    /// Further counters, by name.
     counts: BTreeMap<&'static str, u64>,
-    /// Invalid blocks that were not run, by the exception that names their fault.
+    /// Number of invalid blocks that were not run, by the name of their exception.
     out_of_scope: BTreeMap<String, usize>,
 }
 
@@ -62,7 +62,7 @@ impl Tally {
         }
     }
 
-    /// Counts a test, and prints it: in JSON every one, in text a failed one.
+    /// Counts a test, and prints it: in JSON always, in text if it failed.
     pub(super) fn add(
         &mut self,
         title: &str,
@@ -107,7 +107,7 @@ impl Tally {
         Ok(writeln!(anstream::stdout().lock(), "{line}")?)
     }
 
-    /// Prints the total and tells how the command ends.
+    /// Prints the total and returns the exit code.
     pub(super) fn end(&self) -> Result<End, Stop> {
         let skipped = self.skipped.values().sum();
         let seconds = self.started.elapsed().as_secs_f64();

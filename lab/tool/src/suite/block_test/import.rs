@@ -1,4 +1,4 @@
-//! One block: from its bytes to the state after it.
+//! Imports one block: from its bytes to the state after it.
 
 use super::{Node, model::TestBlock};
 use crate::suite::{
@@ -26,16 +26,16 @@ use std::{
 
 type Envelope = EthereumTxEnvelope<TxEip4844>;
 
-/// How far back `BLOCKHASH` looks.
+/// Number of blocks that `BLOCKHASH` can look back.
 const HASHES: usize = 256;
 
-/// Bytes of RLP that a block may have from Osaka (EIP-7934).
+/// Maximum size of a block's RLP in bytes, from Osaka (EIP-7934).
 const MAX_BLOCK_BYTES: usize = 8 << 20;
 
-/// The deposit contract of mainnet, which suites use whatever their chain id.
+/// Mainnet's deposit contract, which suites use with any chain id.
 const DEPOSIT_CONTRACT: Address = address!("00000000219ab540356cbb839cbe05303d7705fa");
 
-/// A block that is as its header says.
+/// A block that matches its header.
 #[derive(Debug)]
 pub(super) struct Imported {
     pub(super) hash: B256,
@@ -44,7 +44,7 @@ pub(super) struct Imported {
     pub(super) stats: Stats,
 }
 
-/// Takes blocks into a tree.
+/// Imports blocks into a tree.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Importer<'a> {
     network: &'a Network,
@@ -57,10 +57,11 @@ impl<'a> Importer<'a> {
         Self { network, tree, chain_id }
     }
 
-    /// Executes the block on the state of its parent, with its access list if it comes with one.
+    /// Executes the block on its parent's state, with its access list if it has one.
     ///
     /// # Errors
-    /// A failure that is not the block's fault. Inside: why the block is refused.
+    /// The outer error is a failure that is not the block's fault, the inner one the reason why the
+    /// block is rejected.
     pub(super) fn import(
         &mut self,
         block: &TestBlock,
@@ -126,7 +127,7 @@ impl<'a> Importer<'a> {
         Ok(taken)
     }
 
-    /// The block as the executor takes it.
+    /// Converts the block for the executor.
     fn convert(&self, taken: &TakenIn<'_>) -> Result<braid_evm::Block, Refusal> {
         let header = &taken.block.header;
         let dao = self.network.is_dao_block(header.number);
@@ -156,7 +157,7 @@ impl<'a> Importer<'a> {
         })
     }
 
-    /// Hashes of the block `newest` and of those before it, by number.
+    /// Returns the hashes of block `newest` and its ancestors, by number.
     fn hashes(&self, newest: B256) -> BTreeMap<u64, B256> {
         let mut hashes = BTreeMap::new();
         let mut hash = newest;
@@ -168,7 +169,7 @@ impl<'a> Importer<'a> {
     }
 }
 
-/// A block that could be read, and where it belongs.
+/// A decoded block, with its position in the tree.
 struct TakenIn<'a> {
     block: Block<Envelope>,
     hash: B256,
@@ -177,7 +178,7 @@ struct TakenIn<'a> {
 }
 
 impl TakenIn<'_> {
-    /// The header has the fields of its fork.
+    /// Checks that the header has the fields of its fork.
     fn check_shape(&self) -> Result<(), Refusal> {
         const SHAPE: &[&str] = &[
             "INCORRECT_BLOCK_FORMAT",
@@ -211,7 +212,7 @@ impl TakenIn<'_> {
         Ok(())
     }
 
-    /// The access list that the block comes with, which is the one that the header speaks of.
+    /// Returns the block's access list, after checking it against the header.
     fn access_list(&self, block: &TestBlock) -> Result<Option<Arc<AccessList>>, Refusal> {
         const NAMES: &[&str] = &["INVALID_BAL_HASH", "INVALID_BLOCK_ACCESS_LIST", "RLP_*"];
         let list = block.access_list();
@@ -222,7 +223,7 @@ impl TakenIn<'_> {
         Ok(list)
     }
 
-    /// The body is the one that the header speaks of.
+    /// Checks the body against the header.
     fn check_body(&self) -> Result<(), Refusal> {
         let (header, body) = (&self.block.header, &self.block.body);
         let found = calculate_ommers_root(&body.ommers);
@@ -241,13 +242,13 @@ impl TakenIn<'_> {
         Ok(())
     }
 
-    /// Blob gas of all transactions.
+    /// Returns the blob gas of all transactions.
     fn blob_gas_used(&self) -> u64 {
         let transactions = self.block.body.transactions.iter();
         transactions.filter_map(Transaction::blob_gas_used).fold(0, u64::saturating_add)
     }
 
-    /// The transactions with their senders.
+    /// Returns the transactions with their senders.
     fn transactions(&self) -> Result<Vec<TxEnv>, Refusal> {
         const SIGNATURE: &[&str] = &[
             "INVALID_SIGNATURE_VRS",
@@ -273,8 +274,8 @@ impl TakenIn<'_> {
         self.block.body.transactions.iter().map(recovered).collect()
     }
 
-    /// What the header says of the body is so. Suites make invalid blocks by putting transactions into
-    /// valid ones, whose roots stay, so this is compared after the execution.
+    /// Checks the roots of the body. Suites create invalid blocks by adding transactions to valid
+    /// ones without changing the roots, so this is checked after the execution.
     fn check_roots(&self) -> Result<(), Refusal> {
         let (header, body) = (&self.block.header, &self.block.body);
         let found = calculate_transaction_root(&body.transactions);
@@ -291,7 +292,7 @@ impl TakenIn<'_> {
         Ok(())
     }
 
-    /// Compares everything that the header says of the execution.
+    /// Compares the results of the execution with the header.
     fn compare(&self, output: &BlockOutput) -> Result<Imported, Refusal> {
         const GAS: &[&str] =
             &["INVALID_GAS_USED", "GAS_USED_OVERFLOW", "INVALID_GAS_USED_ABOVE_LIMIT"];
@@ -299,7 +300,7 @@ impl TakenIn<'_> {
         let header = &self.block.header;
         same(GAS, "gas used", header.gas_used, output.gas_used)?;
         let receipts: Vec<_> = output.receipts.iter().map(TxReceipt::with_bloom_ref).collect();
-        // Before Byzantium, receipts hold the state root after each transaction.
+        // Before Byzantium, receipts contain the state root after each transaction.
         if self.rules.spec.is_enabled_in(SpecId::BYZANTIUM) {
             let found = calculate_receipt_root(&receipts);
             same(&["INVALID_RECEIPTS_ROOT"], "receipts root", header.receipts_root, found)?;

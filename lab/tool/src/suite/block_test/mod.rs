@@ -1,9 +1,9 @@
 //! Block tests: chains of blocks, some of them invalid.
 //!
-//! Blocks are taken from their RLP, senders from signatures. A block is executed on the state of
-//! its parent, wherever in the tree of blocks that is, and everything that its header says of the
-//! execution is compared. Rules of headers and uncles are a node's part; a block that is wrong by
-//! them alone is not executed, and counted under the name of its exception.
+//! Blocks are decoded from RLP, and senders are recovered from signatures. A block is executed on
+//! the state of its parent, wherever in the tree of blocks that is, and the results are compared
+//! with its header. Rules of headers and uncles belong to a node: a block that only violates such
+//! rules is not executed, and is counted under the name of its exception.
 
 mod import;
 mod model;
@@ -20,22 +20,22 @@ use import::{Imported, Importer};
 use model::{ChainTest, TestBlock};
 use std::collections::{BTreeMap, HashMap};
 
-/// A chain, and how it ended.
+/// Result of a chain.
 #[derive(Clone, Debug)]
 pub struct Chain {
-    /// The network, as the test calls it.
+    /// Name of the network in the test.
     pub network: String,
-    /// How it ended.
+    /// Verdict on the chain.
     pub verdict: Verdict,
-    /// Blocks that were executed and are as their headers say.
+    /// Number of executed blocks that match their headers.
     pub valid: usize,
-    /// Blocks that were refused for the reason that the test states.
+    /// Number of blocks that were rejected for the reason that the test states.
     pub refused: usize,
-    /// Blocks that are wrong by a rule of headers or uncles, by the names of their exceptions.
+    /// Number of blocks that violate a rule of headers or uncles, by the name of the exception.
     pub out_of_scope: BTreeMap<String, usize>,
-    /// Transactions of the valid blocks.
+    /// Number of transactions in valid blocks.
     pub transactions: usize,
-    /// Runs of transactions, and results computed ahead of their turn.
+    /// Counters of the executor.
     pub stats: Stats,
 }
 
@@ -44,27 +44,27 @@ pub struct Chain {
 struct Node {
     parent: B256,
     number: u64,
-    /// Of the block and all before it.
+    /// Total difficulty, including this block.
     total_difficulty: U256,
     state: PlainState,
 }
 
-/// A test that was read.
+/// A parsed test.
 #[derive(Clone, Debug)]
 pub struct Test {
     inner: ChainTest,
 }
 
 impl Test {
-    /// Reads a test from its JSON.
+    /// Parses a test.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Returns a description of the error.
     pub fn parse(json: &str) -> Result<Self, String> {
         serde_json::from_str(json).map(|inner| Self { inner }).map_err(|error| error.to_string())
     }
 
-    /// The network, as the test calls it.
+    /// Returns the name of the network in the test.
     #[must_use]
     pub fn network(&self) -> &str {
         &self.inner.network
@@ -118,7 +118,7 @@ impl Test {
         self.judge_end(&tree)
     }
 
-    /// The tree with nothing but the first block.
+    /// Returns a tree with only the first block.
     fn genesis(&self) -> Result<HashMap<B256, Node>, String> {
         let genesis = &self.inner.genesis_block_header;
         let state = database::state(&self.inner.pre);
@@ -136,11 +136,11 @@ impl Test {
         Ok([(genesis.hash, node)].into())
     }
 
-    /// The last block is one that was accepted, and its state is the one that the test ends with.
+    /// Checks that the last block was accepted, and that its state is the expected final state.
     fn judge_end(&self, tree: &HashMap<B256, Node>) -> Result<(), String> {
         let last = self.inner.lastblockhash;
         let node = tree.get(&last).ok_or_else(|| format!("the last block {last} was refused"))?;
-        // Headers state the root of the whole state; here a test lists what it is about.
+        // The header already covers the whole state; this checks the accounts that the test lists.
         let listed = self.inner.post_state.as_ref();
         if let Some(what) = listed.and_then(|listed| database::difference(listed, &node.state)) {
             return Err(format!("state at the end: the {what} is another one than listed"));
@@ -155,7 +155,7 @@ impl Test {
     }
 }
 
-/// Compares what became of a block with what the test expects; an accepted block is returned.
+/// Compares the outcome of a block with the expected one, and returns an accepted block.
 fn judge(
     block: &TestBlock,
     imported: Result<Imported, Refusal>,

@@ -1,4 +1,4 @@
-//! Block tests as they are written.
+//! The JSON format of block tests.
 
 use crate::suite::{
     database::Accounts,
@@ -10,7 +10,7 @@ use alloy_primitives::{B256, Bytes};
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// One test: a chain of blocks on a state.
+/// A test: a chain of blocks on a state.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ChainTest {
@@ -28,7 +28,7 @@ pub(super) struct ChainTest {
     pub(super) config: Config,
 }
 
-/// What counts of the first block, which is not executed.
+/// The relevant fields of the first block, which is not executed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Genesis {
@@ -40,19 +40,19 @@ pub(super) struct Genesis {
     pub(super) number: Number,
 }
 
-/// A block as its bytes, with what is wrong with it.
+/// A block as bytes, with the expected exceptions.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TestBlock {
     #[serde(default, deserialize_with = "read::bytes")]
     pub(super) rlp: Bytes,
-    /// Names of exceptions; none if the block is valid.
+    /// Names of exceptions; empty if the block is valid.
     #[serde(default, deserialize_with = "read::exceptions")]
     pub(super) expect_exception: Vec<String>,
-    /// The access list that it comes with, which its bytes do not have.
+    /// The block's access list, which is not part of its bytes.
     #[serde(default)]
     block_access_list: Option<List>,
-    /// What its bytes stand for; invalid blocks have their list there.
+    /// The decoded block; invalid blocks have their access list here.
     #[serde(default, rename = "rlp_decoded")]
     decoded: Option<Decoded>,
 }
@@ -64,7 +64,7 @@ struct Decoded {
     block_access_list: Option<List>,
 }
 
-/// A list, field by field or as RLP.
+/// An access list, as JSON or as RLP.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum List {
@@ -73,10 +73,10 @@ enum List {
 }
 
 impl TestBlock {
-    /// The access list that it comes with.
+    /// Returns the block's access list.
     ///
     /// # Errors
-    /// It is no RLP.
+    /// Returns an error if the list is not valid RLP.
     pub(super) fn access_list(&self) -> Result<Option<Arc<Bal>>, alloy_rlp::Error> {
         let decoded = self.decoded.as_ref().and_then(|decoded| decoded.block_access_list.as_ref());
         let list = match self.block_access_list.as_ref().or(decoded) {

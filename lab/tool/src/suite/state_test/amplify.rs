@@ -1,9 +1,9 @@
-//! Blocks out of state tests: all transactions of a file in one block over the shared state.
+//! Turns state tests into blocks: all transactions of a file in one block on the same state.
 //!
-//! A state test has one transaction, and one transaction cannot run in parallel. But its
-//! alternatives call the same hostile contracts with the same state, so as a block they conflict in
-//! every way that the authors of the suites thought of. The suites do not state what such a block gives;
-//! plain revm executes it one by one, and everything is compared.
+//! A state test has one transaction, which cannot run in parallel. But its alternatives call the
+//! same hostile contracts on the same state, so as a block they conflict in every way that the
+//! authors of the suites thought of. The suites do not state the result of such a block; plain revm
+//! executes it sequentially, and everything is compared.
 
 use super::{Test, model::Indexes};
 use crate::suite::{
@@ -25,32 +25,32 @@ use revm::context::TxEnv;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A file with fewer transactions has some of them several times.
+/// Minimum number of transactions; a file with fewer repeats some.
 const FEWEST: usize = 8;
 
-/// A file with more transactions makes several blocks.
+/// Maximum number of transactions; a file with more becomes several blocks.
 const MOST: usize = 64;
 
-/// Tests that compute for minutes when they are repeated, and touch no state that could conflict.
+/// Tests that would run for minutes when repeated, and touch no state that could conflict.
 const TOO_LONG: [&str; 2] = ["CALLBlake2f_MaxRounds", "loopMul"];
 
-/// Differences that are described for one block.
+/// Maximum number of differences that are listed for one block.
 const DESCRIBED: usize = 3;
 
-/// A block out of a state test, and how it ended.
+/// Result of a block made from a state test.
 #[derive(Clone, Debug)]
 pub struct Amplified {
-    /// The fork, as the test calls it.
+    /// Name of the fork in the test.
     pub fork: String,
-    /// The seed of its order.
+    /// Seed of the order.
     pub seed: u64,
-    /// Transactions in it.
+    /// Number of transactions.
     pub transactions: usize,
-    /// Transactions that are invalid in it and were left out, in both executions.
+    /// Number of invalid transactions, which both executions skipped.
     pub left_out: usize,
     /// Passed if both executions agree in everything.
     pub verdict: Verdict,
-    /// How the parallel execution went.
+    /// Counters of the parallel execution.
     pub stats: Stats,
 }
 
@@ -69,10 +69,10 @@ impl Amplified {
 }
 
 impl Test {
-    /// Makes blocks of each fork's transactions in the order that `seed` decides, runs them with
-    /// `executor` and with plain revm, and compares everything. The executor has to be in build
-    /// mode: what is invalid is left out, and that is compared too. If it is forced to go by
-    /// declarations, the transactions declare what they access, some of them wrongly.
+    /// Puts the transactions of each fork into blocks in an order that `seed` decides, runs them
+    /// with `executor` and with plain revm, and compares everything. The executor must be in build
+    /// mode: invalid transactions are skipped, and that is compared too. If its policy forces
+    /// declared accesses, the transactions declare what they access, some of them wrongly.
     pub fn amplify(
         &self,
         executor: &mut Executor,
@@ -116,9 +116,9 @@ impl Test {
         }
     }
 
-    /// A block of `transactions` in which some keep their sender, with one nonce after the other,
-    /// and some get a sender of their own with the same account, so that they need not wait for
-    /// each other. The beneficiary may be one of those who take part.
+    /// Returns a block of `transactions`. Some keep their sender, with consecutive nonces. Others
+    /// get a sender of their own with the same account, so that they need not wait for each other.
+    /// The beneficiary may be an account that takes part.
     fn mixed(
         &self,
         rules: Rules,
@@ -138,7 +138,7 @@ impl Test {
         }
         let mut env = self.env(rules);
         if choices.below(4) > 0 {
-            // Room for all of them; else the block may be full before its end.
+            // Room for all transactions; otherwise the block may be full before its end.
             let gas = transactions.iter().fold(0_u64, |sum, tx| sum.saturating_add(tx.gas_limit));
             env.gas_limit = env.gas_limit.max(gas);
         }
@@ -161,7 +161,7 @@ impl Test {
     }
 }
 
-/// A new account like that of `sender`, at an address that `number` decides.
+/// Creates a copy of the account `sender`, at an address that `number` decides.
 fn twin(state: &mut PlainState, sender: Address, number: u64) -> Address {
     let twin = Address::from_word(random::derive(number, "twin", 0));
     if let Some(account) = state.get(&sender).cloned() {
@@ -198,7 +198,7 @@ fn compare(executor: &mut Executor, block: &Block, database: &SuiteDatabase) -> 
     Amplified { fork: String::new(), seed: 0, transactions, left_out, verdict, stats }
 }
 
-/// The same with transactions that declare what they access, as `choices` decide.
+/// Same, with transactions that declare their accesses, as `choices` decides.
 fn compare_declared(
     executor: &mut Executor,
     block: &Block,

@@ -1,4 +1,4 @@
-//! State tests: one transaction on a state, each alternative in each fork.
+//! State tests: one transaction on a state, in all its alternatives and in each fork.
 
 pub mod amplify;
 mod model;
@@ -21,25 +21,25 @@ use revm::{
 };
 use std::convert::Infallible;
 
-/// One alternative in one fork, and how it ended.
+/// Result of one alternative in one fork.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The fork, as the test calls it.
+    /// Name of the fork in the test.
     pub fork: String,
-    /// Which alternative.
+    /// The alternative.
     pub indexes: Indexes,
-    /// How it ended.
+    /// Verdict on the case.
     pub verdict: Verdict,
-    /// State root after it; `None` if it was not run.
+    /// State root after the transaction; `None` if it was not run.
     pub state_root: Option<B256>,
-    /// Hash of the logs; `None` if it was not run or is invalid.
+    /// Hash of the logs; `None` if the transaction was not run or is invalid.
     pub logs_hash: Option<B256>,
-    /// Gas used; 0 if it is invalid.
+    /// Gas used; 0 if the transaction is invalid.
     pub gas_used: u64,
 }
 
 impl Case {
-    /// A case that was not run.
+    /// Creates a case without results.
     #[must_use]
     pub fn new(fork: &str, indexes: Indexes, verdict: Verdict) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Case {
     }
 }
 
-/// A test that was read.
+/// A parsed test.
 #[derive(Clone, Debug)]
 pub struct Test {
     name: String,
@@ -63,10 +63,10 @@ pub struct Test {
 }
 
 impl Test {
-    /// Reads the test called `name` from its JSON.
+    /// Parses the test called `name`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Returns a description of the error.
     pub fn parse(name: &str, json: &str) -> Result<Self, String> {
         let inner: StateTest = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let state = database::state(&inner.pre);
@@ -74,7 +74,7 @@ impl Test {
         Ok(Self { name: name.to_owned(), inner, state, database })
     }
 
-    /// The test's name.
+    /// Returns the name of the test.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -143,7 +143,7 @@ impl Test {
             .map_or(Verdict::Passed, Verdict::Failed)
     }
 
-    /// A transaction that is refused leaves the state as it was.
+    /// Judges a rejected transaction, which must leave the state as it was.
     fn judge_refusal(&self, case: &mut Case, expected: &Expected, refusal: &Refusal) -> Verdict {
         let root = self.state.root();
         case.state_root = Some(root);
@@ -162,8 +162,8 @@ impl Test {
         stated.unwrap_or_else(|| self.inner.config.chain_id())
     }
 
-    /// A block of `transactions` without system calls and reward: a state test is about its
-    /// transaction alone.
+    /// Returns a block of `transactions` without system calls and reward, because a state test
+    /// covers only its transaction.
     fn block(&self, rules: Rules, transactions: Vec<TxEnv>) -> Block {
         let chain_rules =
             ChainRules { system_calls: false, block_reward: Some(0), ..ChainRules::default() };
@@ -199,7 +199,7 @@ impl Test {
             slot_num: env.slot_number.to_u64().unwrap_or_default(),
             ..BlockEnv::default()
         };
-        // Files of several forks state a base fee for all of them.
+        // Files for several forks state a base fee for all of them.
         if rules.spec.is_enabled_in(SpecId::LONDON) {
             block.basefee = env.current_base_fee.to_u64().unwrap_or(u64::MAX);
         }
@@ -212,7 +212,7 @@ impl Test {
     }
 }
 
-/// Tells a refusal of the transaction from a failure of the executor.
+/// Distinguishes a rejection of the transaction from a failure of the executor.
 fn judge_error(
     result: Result<BlockOutput, BlockError<Infallible>>,
 ) -> Result<Result<BlockOutput, Refusal>, String> {
@@ -225,7 +225,7 @@ fn judge_error(
     }
 }
 
-/// Keccak-256 of the RLP of all logs.
+/// Returns Keccak-256 of the RLP of all logs.
 fn logs_hash(output: &BlockOutput) -> B256 {
     let logs: Vec<Log> = output.receipts.iter().flat_map(|receipt| receipt.logs.clone()).collect();
     keccak256(alloy_rlp::encode(&logs))

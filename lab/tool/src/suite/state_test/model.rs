@@ -1,4 +1,4 @@
-//! State tests as they are written.
+//! The JSON format of state tests.
 
 use crate::suite::{
     database::Accounts,
@@ -16,7 +16,7 @@ use secp256k1::{Secp256k1, SecretKey};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// One test: a transaction with alternatives, and what is expected of them in each fork.
+/// A test: a transaction with alternatives, and the expected results in each fork.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct StateTest {
     pub(super) env: Env,
@@ -27,7 +27,7 @@ pub(super) struct StateTest {
     pub(super) config: Config,
 }
 
-/// The block around the transaction.
+/// The block of the transaction.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Env {
@@ -49,7 +49,7 @@ pub(super) struct Env {
     pub(super) current_chain_id: Option<Number>,
 }
 
-/// What is expected of one alternative in one fork.
+/// Expected result of one alternative in one fork.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Expected {
@@ -61,14 +61,14 @@ pub(super) struct Expected {
     pub(super) expect_exception: Vec<String>,
 }
 
-/// Which alternative.
+/// Indices of an alternative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub struct Indexes {
-    /// Of the data, and of the access list that belongs to it.
+    /// Index of the data and of its access list.
     pub data: usize,
-    /// Of the gas limit.
+    /// Index of the gas limit.
     pub gas: usize,
-    /// Of the value.
+    /// Index of the value.
     pub value: usize,
 }
 
@@ -125,7 +125,7 @@ struct Delegation {
     nonce: Number,
     #[serde(default)]
     v: Option<Number>,
-    /// The same as `v`, where both are there.
+    /// Same as `v`, if both are present.
     #[serde(default)]
     y_parity: Option<Number>,
     #[serde(default)]
@@ -135,10 +135,11 @@ struct Delegation {
 }
 
 impl Parts {
-    /// The transaction of one alternative.
+    /// Returns the transaction of one alternative.
     ///
     /// # Errors
-    /// Why it is none, as a transaction that cannot even be encoded.
+    /// Returns a refusal if the alternative is no transaction, for example because it cannot be
+    /// encoded.
     pub(super) fn transaction(&self, at: Indexes, chain_id: u64) -> Result<TxEnv, Refusal> {
         let missing = || Refusal::new(&[], "the test lacks this alternative");
         let data = self.data.get(at.data).ok_or_else(missing)?;
@@ -158,7 +159,7 @@ impl Parts {
             )
         })?;
         let tx_type = self.tx_type(at.data);
-        // These types have no form without a receiver; revm does not look for that.
+        // These types cannot create contracts, which revm does not check.
         if self.to.is_none() && matches!(tx_type, 3 | 4) {
             const NAMES: &[&str] =
                 &["TYPE_3_TX_CONTRACT_CREATION", "TYPE_4_TX_CONTRACT_CREATION", "TR_BLOBCREATE"];
@@ -185,7 +186,7 @@ impl Parts {
         })
     }
 
-    /// The type that the fields make it, unless the test states one.
+    /// Returns the stated type or, without one, the type that the fields imply.
     fn tx_type(&self, data: usize) -> u8 {
         if let Some(stated) = self.tx_type.and_then(Number::to_u64) {
             return u8::try_from(stated).unwrap_or(u8::MAX);
@@ -210,7 +211,7 @@ impl Parts {
         let key = SecretKey::from_byte_array(key.0.0)
             .map_err(|error| Refusal::new(&["INVALID_SIGNATURE_VRS"], error))?;
         let public = key.public_key(&Secp256k1::signing_only()).serialize_uncompressed();
-        // The first byte says that the point is not compressed; it is no part of what is hashed.
+        // The first byte marks an uncompressed point and is not hashed.
         let (_, point) = public.split_at(1);
         Ok(Address::from_raw_public_key(point))
     }

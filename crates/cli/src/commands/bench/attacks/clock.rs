@@ -11,11 +11,12 @@ use core::num::NonZeroU16;
 use serde_json::json;
 use std::io::{self, Write};
 
-/// One in how many transactions of a block: all; as in the tests, where trials weigh more; and short blocks, whose time
-/// is of the size of what waking a worker takes.
+/// Values of N of "one in N transactions attacks": the whole block; the share in the tests, where
+/// wrong attempts weigh more; and short blocks, whose time is comparable with that of waking a
+/// worker.
 const PARTS: [u32; 3] = [1, 4, 100];
 
-/// One attack on some number of workers.
+/// Result of one attack on some number of workers.
 struct Line {
     attack: Attack,
     part: u32,
@@ -23,7 +24,7 @@ struct Line {
     found: Clocked,
 }
 
-/// Times all attacks that are `wanted`.
+/// Times all `wanted` attacks.
 pub(super) fn run(args: &AttacksArgs, wanted: &[Attack]) -> Result<End, Stop> {
     let default = [Config::default().workers];
     let workers = if args.workers.is_empty() { &default[..] } else { &args.workers };
