@@ -6,7 +6,6 @@
 //! A type of another crate in an interface ties our versions to that crate's. The permitted crates
 //! are therefore named here, and any other crate fails the recipe. Like cargo-public-api, the
 //! recipe reads rustdoc's JSON, but it needs no nightly toolchain.
-//! nightly toolchain, and this does not.
 
 mod interfaces;
 mod list;
