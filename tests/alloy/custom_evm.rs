@@ -1,12 +1,12 @@
 //! Runs EVMs of another factory in the workers, and compares with alloy-evm's own executor over the
 //! same EVMs. These have a fee of their own, and their handler does not know Braid.
 //!
-//! 1. Every real block, and random hostile blocks of every fork, with fees recorded as deltas or
-//!    not: the same receipts, requests, gas, errors, and bundle with its reverts.
+//! 1. Every real block, and random hostile blocks of every fork, with `Fees::Recorded` and with
+//!    `Fees::Deferred`: the same receipts, requests, gas, errors, and bundle with its reverts.
 //! 2. An EVM that does more with the beneficiary than add to its balance: the same result, and
 //!    where that cannot be seen from outside, the comparison fails.
-//! 3. Transactions overlap if fees are recorded as deltas; the precompile in which they meet
-//!    belongs to the EVM.
+//! 3. Transactions overlap with `Fees::Deferred`; the precompile in which they meet belongs to the
+//!    EVM.
 //! 4. Transactions executed one at a time pay the same fee.
 
 use super::surcharge::{VAULT, vaults};

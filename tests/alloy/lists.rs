@@ -308,7 +308,7 @@ fn one_by_one_is_alloy_evms_own_code() {
     }
 }
 
-/// EVMs of a factory whose fees are recorded as deltas if no list is given.
+/// EVMs of a factory with `Fees::Deferred`, whose fees become deltas only if no list is given.
 #[test]
 fn lists_of_other_evms_are_the_same() {
     let vault = Address::repeat_byte(0xfe);

@@ -16,9 +16,9 @@ use std::time::Duration;
 
 const TRANSACTIONS: u64 = 30;
 
-/// Returns calls that each store the caller in the slot that slot 0 names, copy the first slots,
-/// and increment slot 0, so that a wrong guess of slot 0 writes elsewhere. In between, one account
-/// makes an unrelated payment, and another one reads the beneficiary's balance.
+/// Returns calls that each store the caller in the slot that slot 0 names, record the sum of the
+/// first slots, and increment slot 0, so that a wrong guess of slot 0 writes elsewhere. In between,
+/// one account makes an unrelated payment, and another one reads the beneficiary's balance.
 fn scene() -> (Scene, [Address; 2]) {
     let mut scene = Scene::on(SpecId::OSAKA);
     let place = |code: Code, first: u64| code.sload(0).push(first).op(ADD).op(SSTORE);

@@ -88,7 +88,7 @@ enum Recipe {
         #[arg(long)]
         long: bool,
     },
-    /// Explore every schedule of small scenarios with the shipped store, locks and workers
+    /// Explore every schedule of small scenarios with the shipped store, coordinator and workers
     Loom {
         /// Preemptions per schedule, for scenarios that set fewer
         #[arg(long)]

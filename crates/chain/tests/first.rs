@@ -73,7 +73,7 @@ fn an_export_has_the_header_of_the_last_block() {
     assert_eq!((next.number, next.timestamp, next.parent_hash), (1, 1_001, first.hash));
     assert_eq!((next.base_fee_per_gas, next.gas_limit), (Some(12_345), 77_000_000));
     assert_eq!((next.excess_blob_gas, next.blob_gas_used), (Some(0x20000), Some(0x20000)));
-    // Only the header of the last block is found.
+    // The stored header counts only if it is that of the last block.
     let (_, second) = last(2, head);
     let batch = DurableBatch { head: second, ..DurableBatch::default() };
     commit(&store, &batch, Keep::default()).expect("it follows");

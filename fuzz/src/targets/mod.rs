@@ -98,7 +98,7 @@ const fn both(name: &'static str, check: Check) -> Target {
 /// Number of inputs run in this process.
 static INPUTS: AtomicU64 = AtomicU64::new(0);
 
-/// Number of inputs between reports of a fuzzer's coverage.
+/// Number of inputs between reports of the counts that a fuzzer has reached.
 const TELL_EVERY: u64 = 10_000;
 
 impl Target {
