@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Features of the library; every combination must build.
+/// Features of the library that must build in every combination.
 const FEATURES: [&str; 4] = ["evm", "testing", "mutants", "trace"];
 
 pub(crate) fn fmt(runner: &mut Runner, apply: bool) -> Result<(), Failed> {
