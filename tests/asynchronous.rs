@@ -1,9 +1,11 @@
-//! Blocks that are awaited, on real tokio runtimes of one thread and of several.
+//! Awaits blocks on real tokio runtimes with one thread and with several.
 //!
-//! 1. Under load - many tasks, several handles, other tasks that never rest - each output is that of `Executor`.
-//! 2. While a block runs the runtime goes on, also if it has one thread: a block waits here for a task of the runtime.
-//! 3. A future that is dropped ends its block, and the executor takes the next one.
-//! 4. A database that panics panics in the future; the executor takes the next block.
+//! 1. Under load (many tasks, several handles, other tasks that never pause), each output equals
+//!    that of `Executor`.
+//! 2. The runtime continues while a block runs, even with one thread: here a block waits for a task
+//!    of the runtime.
+//! 3. Dropping a future ends its block, and the executor takes the next one.
+//! 4. A panic of the database is raised in the future, and the executor takes the next block.
 //! 5. The thread ends with the last handle.
 
 mod build;
@@ -24,7 +26,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-/// What a test that hangs may take.
+/// Time limit of a test that hangs.
 const LONGEST: Duration = Duration::from_secs(60);
 
 fn runtimes() -> [Runtime; 2] {
@@ -33,7 +35,7 @@ fn runtimes() -> [Runtime; 2] {
     [one, several].map(|runtime| runtime.expect("a runtime starts"))
 }
 
-/// Runs `body` on both runtimes, and not for ever.
+/// Runs `body` on both runtimes, with a time limit.
 fn on_both<F: Future<Output = ()>>(body: impl Fn() -> F) {
     for runtime in runtimes() {
         let ended = runtime.block_on(async { tokio::time::timeout(LONGEST, body()).await });
@@ -47,7 +49,7 @@ fn executor() -> AsyncExecutor {
     AsyncExecutor::new(executor).expect("a thread starts")
 }
 
-/// What must not depend on who executes a block.
+/// Formats the results that must not depend on the executor.
 fn essence(output: &BlockOutput) -> String {
     format!("{:?} {:?} {:?}", output.outcomes, output.receipts, output.gas_used)
 }
@@ -130,7 +132,8 @@ fn payments() -> Scene {
     scene
 }
 
-/// A database whose first read of an account tells that it has begun, and waits until the gate is open.
+/// Returns a database whose first read of an account reports its start and waits until the gate is
+/// open.
 fn gated(scene: &Scene) -> (Hooked<MemoryDatabase>, Arc<Gate>) {
     let gate = Arc::new(Gate::default());
     let passed = Arc::clone(&gate);
@@ -148,7 +151,8 @@ fn the_runtime_goes_on_while_a_block_runs() {
         let (scene, handle) = (payments(), executor());
         let (database, gate) = gated(&scene);
         let block = handle.block(scene.block.clone()).database(database).execute();
-        // It opens once the block has begun, in a task that a blocked runtime would never run.
+        // The gate opens once the block has started, in a task that a blocked runtime would never
+        // run.
         let opener = async {
             gate.begun.notified().await;
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -178,7 +182,7 @@ fn a_future_that_is_dropped_ends_its_block() {
         }
         assert!(token.is_cancelled(), "the block goes on");
         gate.open();
-        // The next one has its turn when that one has ended.
+        // The next block starts after that one has ended.
         let output = handle.block(scene.block.clone()).database(scene.database()).execute().await;
         assert_eq!(output.expect("it is valid").receipts.len(), PAYMENTS);
         let commits = commits.load(Ordering::SeqCst);
@@ -186,7 +190,7 @@ fn a_future_that_is_dropped_ends_its_block() {
     });
 }
 
-/// One that is dropped before its turn comes does not run at all, nor does what follows wait for it.
+/// A future dropped before its turn never runs, and does not delay the following ones.
 #[test]
 fn a_future_that_is_dropped_in_the_queue_never_runs() {
     on_both(|| async {
@@ -242,7 +246,7 @@ fn a_panic_is_the_futures_and_the_executor_goes_on() {
     });
 }
 
-/// A payload that panics while it is dropped.
+/// A panic payload that panics when it is dropped.
 struct Explosive;
 
 impl Drop for Explosive {
@@ -251,7 +255,7 @@ impl Drop for Explosive {
     }
 }
 
-/// What no future waits for any more is dropped on the executor's thread, which outlives it.
+/// The result of an abandoned future is dropped on the executor's thread, which survives.
 #[test]
 fn a_payload_that_panics_when_it_is_dropped_ends_no_thread() {
     on_both(|| async {
@@ -276,7 +280,7 @@ fn the_thread_ends_with_the_last_handle() {
     on_both(|| async {
         let (handle, held) = (executor(), Arc::new(()));
         let theirs = Arc::clone(&held);
-        // What the thread holds is dropped with the executor.
+        // The values held by the thread are dropped with the executor.
         handle.run(move |executor| *executor = owner(theirs)).await;
         let clone = handle.clone();
         drop(handle);
@@ -289,7 +293,7 @@ fn the_thread_ends_with_the_last_handle() {
     });
 }
 
-/// An executor that holds `held`.
+/// Returns an executor that holds `held`.
 fn owner(held: Arc<()>) -> Executor {
     #[derive(Debug)]
     struct Holder(#[allow(dead_code, reason = "it is held")] Arc<()>);

@@ -1,4 +1,5 @@
-//! A block has room for a number of blobs: what does not fit is left out, or makes the block invalid.
+//! The number of blobs in a block is limited: a transaction that exceeds it is skipped, or makes
+//! the block invalid.
 
 use alloy_primitives::{Address, B256, TxKind, U256};
 use braid_evm::{
@@ -13,7 +14,8 @@ use std::num::NonZeroU16;
 
 const BLOB: u64 = 131_072;
 
-/// One sender for each number of blobs, so that a rejection has no other consequence.
+/// Returns a block with one sender for each number of blobs, so that a rejection affects no other
+/// transaction.
 fn block(blobs: &[usize]) -> (Block, MemoryDatabase) {
     let mut version = B256::ZERO;
     version.0[0] = 1;
@@ -108,7 +110,7 @@ fn without_the_rule_blobs_are_not_counted() {
     assert_eq!(output.blob_gas_used, 12 * BLOB);
 }
 
-/// Only a transaction of EIP-4844 carries blobs: what others name there is not looked at.
+/// Only EIP-4844 transactions carry blobs; blob hashes of other types are ignored.
 #[test]
 fn blobs_of_another_type_are_not_counted() {
     let (mut block, database) = block(&[6, 6]);

@@ -1,5 +1,5 @@
-//! Building from a pool: the block that comes out is the one that sequential building makes of
-//! the same transactions, on any number of workers, and the pool hears what was left out.
+//! Building from a pool gives the same block as sequential building from the same transactions, on
+//! any number of workers, and reports skipped transactions to the pool.
 
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, U256};
@@ -11,7 +11,7 @@ use revm::context::result::InvalidTransaction;
 use revm::primitives::hardfork::SpecId;
 use std::collections::{BTreeSet, VecDeque};
 
-/// Hands out transactions in order, and no more of a sender whose transaction was invalid.
+/// Hands out transactions in order, except later ones of a sender with an invalid transaction.
 #[derive(Clone, Default)]
 struct Pool {
     waiting: VecDeque<TxEnv>,
@@ -39,7 +39,7 @@ impl TransactionPool for Pool {
     }
 }
 
-/// 900 transfers of 30 senders; sender 7 leaves a nonce out at its tenth.
+/// Returns 900 transfers of 30 senders; sender 7 skips a nonce at its tenth transfer.
 fn offers() -> (Scene, Vec<Address>, Pool) {
     let mut scene = Scene::on(SpecId::OSAKA);
     let senders: Vec<Address> = (0..30).map(|index| scene.sender(index)).collect();
@@ -87,8 +87,8 @@ fn check(scene: &Scene, pool: &Pool) -> (Vec<Outcome>, Pool) {
 fn the_rest_of_a_sender_is_dropped_when_the_pool_hears_of_it() {
     let (scene, senders, pool) = offers();
     let (outcomes, pool) = check(&scene, &pool);
-    // Transaction 9 of sender 7 is the 277th, in the second round of 256; the others of that
-    // round were pulled before the pool heard of it.
+    // Transaction 9 of sender 7 is the 277th, in the second round of 256. The sender's other
+    // transactions in that round were pulled before the pool learned of the first skip.
     let skipped: Vec<u64> = (10..18).collect();
     assert_eq!(pool.skipped.iter().map(|(_, nonce)| *nonce).collect::<Vec<_>>(), skipped);
     assert!(pool.skipped.iter().all(|(sender, _)| *sender == senders[7]));
@@ -110,7 +110,7 @@ fn a_full_block_asks_for_no_more() {
     assert!(pool.gas_left.iter().all(|left| *left >= 21_000));
 }
 
-/// What a transaction does not use of its limit is there for the next round.
+/// Unused gas of a limit is available to the next round.
 #[test]
 fn gas_that_was_not_used_is_offered_again() {
     let (mut scene, senders, _) = offers();
@@ -123,7 +123,7 @@ fn gas_that_was_not_used_is_offered_again() {
     let (outcomes, pool) = check(&scene, &pool);
     let rooms: Vec<u64> = pool.gas_left.iter().copied().take(5).collect();
     assert_eq!(rooms, [2_000_000, 1_500_000, 1_000_000, 500_000, 2_000_000 - 4 * 21_000]);
-    // It ends when even one limit does not fit.
+    // Building ends when a single gas limit does not fit.
     assert!(outcomes.len() > 60, "{}", outcomes.len());
 }
 
@@ -137,7 +137,7 @@ fn a_template_may_bring_transactions_and_a_pool_may_be_empty() {
     assert_eq!(pool.gas_left.len(), 2, "asked once before the round and once after it");
 }
 
-/// What is wrong with the block is wrong for every transaction: none is left out for it.
+/// An error of the block environment affects every transaction, so none is skipped for it.
 #[test]
 fn a_block_environment_that_lacks_something_is_an_error_in_build_mode_too() {
     let (mut scene, _, mut pool) = offers();

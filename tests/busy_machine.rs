@@ -1,5 +1,5 @@
-//! A simulated busy machine: in virtual time the system suspends a worker for 4 ms, at any step that a seed chooses. The
-//! block is right, and late by no more than the protocol says.
+//! Simulates a busy machine: in virtual time, the system suspends a worker for 4 ms at a step that
+//! the seed chooses. The result must be right, and delayed no longer than the protocol permits.
 
 use braid_evm::ids::{TxIndex, WorkerId};
 use braid_evm::protocol::{Batch, Plan, Policy};
@@ -8,13 +8,14 @@ use braid_evm::runtime::simulated::{Options, Schedule, Simulated, Simulator, Sus
 use braid_evm::worker::{Point, WorkerMutant};
 use braid_toy::{ToyCase, ToyLedger, ToyWorkload, compare};
 
-/// For how long a worker is suspended: a time slice.
+/// Duration of a suspension in nanoseconds: a time slice.
 const SLICE: u64 = 4_000_000;
-/// For how long a caller waits before it helps, at most: two of the simulator's whiles.
+/// Maximum time before the caller helps, in nanoseconds: two wait periods of the simulator.
 const PATIENCE: u64 = 400_000;
 const SEEDS: u64 = 3_000;
 
-/// A block of transactions that are jobs by themselves: what is published of a longer one ties its rest to its worker.
+/// Returns a block with one transaction per job. After a partial publication of a longer job, only
+/// its worker can continue it.
 fn singles(seed: u64) -> ToyCase {
     let mut case = ToyCase::random(&mut Random::new(seed));
     case.limits.policy = Policy::ForceSpeculative;
@@ -23,7 +24,8 @@ fn singles(seed: u64) -> ToyCase {
     case
 }
 
-/// A block of private batches; none waits for the frontier because it has run too often.
+/// Returns a block of private batches, none of which waits for the frontier because it has run too
+/// often.
 fn batches(seed: u64) -> ToyCase {
     let mut case = ToyCase::random_all_private(&mut Random::new(seed));
     case.limits.policy = Policy::ForceSpeculative;
@@ -55,8 +57,8 @@ impl Machine {
         ended
     }
 
-    /// By how much more than the bound a block is late whose worker is suspended within a run, at most; and how many
-    /// such blocks there were, of how many in which the caller helped.
+    /// Returns the longest delay beyond the bound among blocks whose worker is suspended within a
+    /// run, the number of such blocks, and the number of times the caller helped.
     fn most_late(&mut self) -> (u64, u32, u64) {
         let (mut most, mut blocks, mut helped) = (0, 0, 0);
         for seed in 0..SEEDS {
@@ -72,7 +74,8 @@ impl Machine {
             assert!(late <= SLICE + alone, "seed {seed}: late by {late} ns, more than once");
             let holds_members = after.end.batches > 0 && after.end.counters.failed > 0;
             if after.end.halt.is_some() || holds_members {
-                // It waits for what is in progress, or for members of batches that run at the frontier.
+                // Such a block waits for jobs in progress, or for members of batches that run at
+                // the frontier.
                 continue;
             }
             let within_run = [Point::Begin, Point::Read, Point::BaseRead];
@@ -82,7 +85,7 @@ impl Machine {
             }
             blocks += 1;
             helped += after.end.counters.taken_over + after.end.counters.helped_batches;
-            // The others do all that is left, the caller most of it, and one run is begun anew.
+            // The other workers do the rest, most of it the caller, and one run starts again.
             most = most.max(late.saturating_sub(PATIENCE + alone));
         }
         (most, blocks, helped)
@@ -112,8 +115,9 @@ fn a_worker_that_is_suspended_within_a_private_batch_holds_no_block_up() {
     holds_no_block_up(batches);
 }
 
-/// The first seed at which one of two private batches, whose transactions lie between each other, goes wrong under a
-/// random schedule: while the caller looks whether the frontier's batch stalls, that may commit and run again.
+/// Returns the first seed at which one of two interleaved private batches gives a wrong result
+/// under a random schedule. While the caller checks whether the frontier's batch stalls, that batch
+/// may commit and run again.
 fn first_wrong(mutant: WorkerMutant, seeds: u64) -> Option<u64> {
     let mut simulator = Simulator::new();
     (0..seeds).find(|seed| {
@@ -137,7 +141,7 @@ fn a_caller_that_looks_for_long_helps_with_what_it_has_seen() {
     assert_eq!(first_wrong(WorkerMutant::None, 3_000), None);
 }
 
-/// The check has teeth.
+/// The check notices a seeded bug.
 #[cfg(feature = "mutants")]
 #[test]
 fn a_frontier_that_is_read_once_is_noticed() {
@@ -146,7 +150,7 @@ fn a_frontier_that_is_read_once_is_noticed() {
     assert!(seed.is_some(), "no schedule shows it");
 }
 
-/// The check has teeth: a caller that never helps waits.
+/// The check notices a caller that never helps.
 #[cfg(feature = "mutants")]
 #[test]
 fn a_caller_that_does_not_help_is_late() {

@@ -1,5 +1,5 @@
-//! What goes in as alloy's types and comes out as revm's and alloy's: the same values, and the same memory where
-//! the library promises to copy nothing.
+//! Checks conversions of alloy's input types and into revm's and alloy's output types: equal
+//! values, and the same memory where the library promises not to copy.
 
 use crate::support::fixtures::{block_files, fixtures};
 use crate::support::scene::{Scene, call};
@@ -28,7 +28,7 @@ fn build_mode() -> Executor {
     Executor::new(config).expect("threads start")
 }
 
-/// Where the bytes and the logs of the executed transactions are.
+/// Returns the addresses of the output bytes and logs of the executed transactions.
 fn places(output: &BlockOutput) -> Vec<(*const u8, *const Log)> {
     let executed = output.outcomes.iter().filter_map(|outcome| match outcome {
         Outcome::Executed(executed) => Some(executed.clone().into_result(Vec::new())),
@@ -82,7 +82,7 @@ fn results_are_those_of_revm_and_nothing_is_copied() {
     assert!(logs > 100 && skipped > 20 && others > 30, "{logs} {skipped} {others}");
 }
 
-/// A receipt of each type converts into alloy's envelope of the same type, with its logs where they are.
+/// A receipt of each type converts into alloy's envelope of that type without moving its logs.
 #[test]
 fn receipts_are_those_of_alloy_for_every_type() {
     let mut scene = Scene::on(SpecId::PRAGUE);
@@ -120,7 +120,7 @@ fn receipts_are_those_of_alloy_for_every_type() {
     assert!(types.into_iter().eq(0..=4));
 }
 
-/// Checks that the block of `file` is the same when it comes as alloy's block with recovered senders.
+/// Checks that the block of `file` gives the same results as alloy's block with recovered senders.
 fn comes_as_alloy(file: &BlockFile, what: &str) {
     let (plain, _) = file.to_block().unwrap_or_else(|error| panic!("{what}: {error}"));
     let header = file.block.header.inner.clone();

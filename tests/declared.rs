@@ -1,8 +1,10 @@
-//! Transactions that declare what they access, against plain revm with the same rule in an inspector.
+//! Transactions that declare their accesses, compared with plain revm and an inspector that
+//! enforces the same rule.
 //!
-//! 1. Random hostile blocks of every fork, with declarations that fit, that lack something, and with none: outcomes,
-//!    receipts, the bundle with its reverts, and who has left what it declared, are those of the sequential run.
-//! 2. Transactions that keep to what they declare, and do not conflict, are never discarded.
+//! 1. Random hostile blocks of every fork, with complete declarations, incomplete ones, and none:
+//!    outcomes, receipts, the bundle with its reverts, and the set of transactions that left their
+//!    declaration equal those of the sequential run.
+//! 2. Transactions that keep to their declarations and do not conflict never abort.
 //!
 //! `BRAID_SEED=n` replays one block; `BRAID_DECLARED=n` tries that many.
 
@@ -29,7 +31,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 const BLOCKS: u64 = 500;
-/// Blocks that keep to what they declare.
+/// Number of blocks that keep to their declarations.
 const HONEST: u64 = 150;
 const WORKERS: [u16; 6] = [1, 2, 3, 4, 6, 8];
 const POLICIES: [Policy; 6] = [
@@ -42,16 +44,16 @@ const POLICIES: [Policy; 6] = [
 ];
 
 thread_local! {
-    /// The bug that every executor has, for tests of the tests.
+    /// Bug seeded into every executor, for tests of the tests.
     static SEEDED: Cell<EvmMutant> = const { Cell::new(EvmMutant::None) };
 }
 
-/// What random blocks came to.
+/// Counts over random blocks.
 #[derive(Debug, Default)]
 struct Seen {
     kept: usize,
     left: usize,
-    /// Of these, the ones that changed what they had declared as read only.
+    /// Among these, the transactions that changed a slot declared as read-only.
     changed: usize,
     skipped: usize,
 }
@@ -80,7 +82,7 @@ fn check(seed: u64) -> Result<Seen, String> {
     let left = declared.left();
     let changed = left.iter().filter(|(.., is_change)| *is_change).count();
     let kept = declared.expected().receipts.len() - left.len();
-    // Before there were lists none was declared.
+    // Forks before Berlin have no access lists, and so no declarations.
     let kept = if spec.is_enabled_in(SpecId::BERLIN) { kept } else { 0 };
     Ok(Seen { kept, left: left.len(), changed, skipped: declared.skipped() })
 }
@@ -108,10 +110,10 @@ fn random_declared_blocks_equal_sequential_execution() {
 }
 
 const TOKEN: Address = Address::repeat_byte(0xcc);
-/// The slot that all calls read.
+/// Slot that all calls read.
 pub(crate) const SHARED: u64 = 1 << 40;
 
-/// A call that adds what a slot holds which all calls read to one that it names: both as arguments.
+/// Returns a call that adds the value of the shared slot to `slot`; both slots are arguments.
 fn call(sender: u64, slot: u64) -> TxEnv {
     let slots = [slot, SHARED].map(U256::from);
     let data = slots.map(B256::from).concat();
@@ -129,7 +131,7 @@ fn call(sender: u64, slot: u64) -> TxEnv {
     tx
 }
 
-/// Calls by senders of their own. Each adds to the slot that `slot` names.
+/// Returns a block of calls from distinct senders. Each adds to the slot returned by `slot`.
 pub(crate) fn calls(count: u64, slot: impl Fn(u64) -> u64) -> (Block, MemoryDatabase) {
     let code = hex!("60203554600035540160003555 00").to_vec();
     let token = MemoryAccount {
@@ -143,7 +145,7 @@ pub(crate) fn calls(count: u64, slot: impl Fn(u64) -> u64) -> (Block, MemoryData
     let mut accounts: BTreeMap<Address, MemoryAccount> =
         transactions.iter().map(|tx| (tx.caller, rich.clone())).collect();
     accounts.insert(TOKEN, token);
-    // Fees are added to an account that is there.
+    // Fees go to an existing account.
     accounts.insert(Address::ZERO, rich);
     let mut block = plain::bare(&Block { transactions, ..Block::default() });
     block.cfg = CfgEnv::new_with_spec(SpecId::CANCUN);
@@ -152,7 +154,7 @@ pub(crate) fn calls(count: u64, slot: impl Fn(u64) -> u64) -> (Block, MemoryData
     (block, MemoryDatabase::new(accounts))
 }
 
-/// What Braid makes of calls, which equals the sequential run.
+/// Returns Braid's output of the calls, after comparison with the sequential run.
 fn ran((block, database): &(Block, MemoryDatabase), workers: u16) -> BlockOutput {
     let (expected, left) = plain::build_declared(block, database.clone());
     assert!(left.is_empty() && expected.receipts.iter().all(|receipt| receipt.success), "{left:?}");
@@ -171,7 +173,7 @@ fn what_keeps_to_its_declaration_runs_once() {
         let output = ran(&calls(600, |sender| sender % apart), workers);
         let Stats { incarnations, discarded, lane_rounds, parts, .. } = output.stats;
         assert_eq!((incarnations, discarded), (600, 0), "{:?}", output.stats);
-        // What begins apart runs in batches of neighbours.
+        // A block with a disjoint start runs in contiguous batches.
         assert!(lane_rounds + parts > 0, "{:?}", output.stats);
         rounds += lane_rounds;
         let strategies = output.path.iter().map(|it| (it.strategy, it.reason));
@@ -183,7 +185,7 @@ fn what_keeps_to_its_declaration_runs_once() {
 
 #[test]
 fn who_reads_what_a_lower_one_changes_is_in_its_batch() {
-    // Now and then the slot that all others read is the one that changes.
+    // Every so often, a call changes the slot that all others read.
     for workers in [2, 4] {
         for every in [50, 150] {
             let slot = |sender| if sender % every == every - 1 { SHARED } else { sender };
@@ -194,7 +196,8 @@ fn who_reads_what_a_lower_one_changes_is_in_its_batch() {
     }
 }
 
-/// Random honest blocks, and ones in which many read what one changes now and then.
+/// Random blocks that keep to their declarations, and blocks in which many transactions read a slot
+/// that others change.
 #[test]
 fn nothing_honest_is_ever_thrown_away() {
     let (mut rounds, mut all) = (0, 0);
@@ -203,7 +206,7 @@ fn nothing_honest_is_ever_thrown_away() {
     }
     for workers in [2, 3, 4, 8] {
         for every in [3, 20, 50, 150] {
-            // Some of the others meet, so that they run in rounds.
+            // Some of the other calls conflict, so that they run in rounds.
             let slot = |sender| if sender % every == every - 1 { SHARED } else { sender % 70 };
             let Stats { incarnations, discarded, lane_rounds, .. } =
                 ran(&calls(600, slot), workers).stats;
@@ -221,7 +224,7 @@ fn honest_runs_once(seed: u64) -> Result<(), String> {
     [1, 2, 3, 8].into_iter().try_for_each(|workers| judged((workers, policy), &declared, &database))
 }
 
-/// What wallets and contracts do, once it is declared.
+/// Realistic workloads of wallets and contracts, with declarations added.
 #[test]
 fn declared_workloads_run_once() {
     for preset in [Preset::Erc20, Preset::Mainnet, Preset::NftGame, Preset::Mixed] {
@@ -242,8 +245,8 @@ fn what_conflicts_runs_in_order() {
     assert_eq!(stretch, (Strategy::InOrder, Reason::Declared, 1), "{:?}", output.path);
 }
 
-/// The list of a block in which one call leaves its declaration. With it the block comes to the same, and a list that
-/// lies is refused.
+/// The access list of a block in which one call leaves its declaration. With the list the block
+/// gives the same result, and a wrong list is rejected.
 #[test]
 fn lists_of_declared_blocks_are_made_and_compared() {
     let (mut block, database) = calls(300, |sender| sender % 40);
@@ -282,7 +285,7 @@ fn lists_of_declared_blocks_are_made_and_compared() {
     }
 }
 
-/// Calls that all conflict, from a pool.
+/// A pool of calls that all conflict.
 struct Pool(std::vec::IntoIter<TxEnv>);
 
 impl TransactionPool for Pool {
@@ -295,7 +298,7 @@ impl TransactionPool for Pool {
     }
 }
 
-/// Each of seventy rounds looks anew whether declarations conflict.
+/// Each of seventy rounds checks again whether declarations conflict.
 #[test]
 fn a_block_that_is_built_of_conflicting_calls_ends() {
     let (mut block, database) = calls(70 * 256, |_| 7);
@@ -311,7 +314,7 @@ fn a_block_that_is_built_of_conflicting_calls_ends() {
     compare(&expected, &Ok::<_, BlockError<Infallible>>(built.output)).expect("the same");
 }
 
-/// Where docs/data/seeded_bugs.tsv says so.
+/// Covers the rows of docs/data/seeded_bugs.tsv that name this test.
 #[test]
 #[ignore = "seeded bugs: cargo xtask mutants"]
 fn seeded_bugs_are_noticed() {
@@ -322,7 +325,7 @@ fn seeded_bugs_are_noticed() {
     for bug in bugs.into_iter().filter(|bug| is_chosen(&format!("{bug:?}"))) {
         SEEDED.set(bug);
         let noticed = (0..400).find(|seed| check(*seed).is_err());
-        // What is only tied too little equals the sequential run.
+        // A bug that only drops a predicted dependency still gives the sequential result.
         let is_seen = std::panic::catch_unwind(who_reads_what_a_lower_one_changes_is_in_its_batch);
         let runs_twice = (0..HONEST).find(|seed| honest_runs_once(*seed).is_err());
         SEEDED.set(EvmMutant::None);

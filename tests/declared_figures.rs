@@ -1,4 +1,5 @@
-//! What declarations gain over speculation, in virtual time: the table of docs/DECLARED.md.
+//! Measures the gain of declarations over speculation in virtual time, for the table of
+//! docs/DECLARED.md.
 //!
 //! `cargo test --profile dist --test blocks -- --ignored --nocapture what_declarations_gain`
 
@@ -12,7 +13,7 @@ use std::num::NonZeroU16;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-/// An executor learns, so the best of some runs is told.
+/// Number of runs, of which the best counts, because an executor learns.
 const ROUNDS: usize = 5;
 
 fn now() -> u64 {
@@ -20,7 +21,7 @@ fn now() -> u64 {
     u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).expect("short")
 }
 
-/// Best virtual time of `block` in nanoseconds, and the statistics of the last run.
+/// Returns the best virtual time of `block` in nanoseconds, and the statistics of the last run.
 fn time<D: Copies>(
     block: &Arc<Block>,
     database: &D,
@@ -57,7 +58,7 @@ fn what_declarations_gain() {
         let (block, database) = preset.block(count, 1).expect("a block").to_block().expect("runs");
         measure(preset.name(), &Block::from(&block), &database);
     }
-    // All read one slot, and some change it.
+    // All calls read one slot, and some change it.
     for every in [8, 32, 128] {
         let slot = |sender| if sender % every == every - 1 { SHARED } else { sender };
         let (block, database) = calls(1_000, slot);

@@ -1,5 +1,6 @@
-//! Every variant of the library's public errors is made here, and each message says where it happened or what to do
-//! next. Names of variants are taken from the source, so that a new one without a row fails.
+//! Produces every variant of the library's public errors, and checks that each message says where
+//! it occurred or what to do next. Variants are read from the source, so a new one without a row
+//! fails.
 
 use crate::support::scene::{Scene, call, pay};
 use alloy_eip7928::AccountChanges;
@@ -19,7 +20,7 @@ use revm::inspector::NoOpInspector;
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 
-/// Checks that only `elsewhere` is missing of the enum `name` in `file`.
+/// Checks that `made` has all variants of the enum `name` in `file` except `elsewhere`.
 #[track_caller]
 fn has_all_of(made: &Made, (file, name): (&str, &str), elsewhere: &[&str]) {
     made.has_all_of(&format!("{}/{file}", env!("CARGO_MANIFEST_DIR")), name, elsewhere);
@@ -34,7 +35,7 @@ fn run(scene: &Scene) -> Result<BlockOutput, BlockError<core::convert::Infallibl
     executor(Mode::Validate).block(scene.block.clone()).database(scene.database()).execute()
 }
 
-/// Three payments, on `spec`.
+/// Returns three payments on `spec`.
 fn payments(spec: SpecId) -> Scene {
     let mut scene = Scene::on(spec);
     let [alice, bob] = scene.senders();
@@ -84,7 +85,7 @@ fn every_way_in_which_a_block_ends_early() {
     let error = request.execute().expect_err("it is cancelled");
     made.add(&error.kind, &["cancelled", "committed"]);
 
-    // A rule is broken by seeded bugs alone: `cargo xtask mutants`.
+    // Only seeded bugs break an invariant: `cargo xtask mutants`.
     let broken = BlockErrorKind::<String>::Internal(Invariant::ValueKind);
     let words = broken.to_string();
     assert!(words.contains("report it") && words.contains("Policy::InOrder"), "{words}");
@@ -125,7 +126,7 @@ fn every_way_in_which_a_transaction_is_rejected() {
     let balance = U256::MAX;
     scene.put(beneficiary, braid_testkit::memory::MemoryAccount { balance, ..Default::default() });
     rejected(&scene, EvmMutant::RewardOverflowFails, &["the reward does not fit"]);
-    // It ends the block as `BlockErrorKind::AccessList`.
+    // An access-list error ends the block as `BlockErrorKind::AccessList`.
     has_all_of(&made, ("src/evm/exec/rejection.rs", "Rejection"), &["AccessList"]);
 }
 
@@ -151,7 +152,7 @@ fn every_way_in_which_an_access_list_is_wrong() {
     has_all_of(&made, ("src/evm/bal/mismatch.rs", "AccessListError"), &[]);
 }
 
-/// Replays `tx`; the error is of the kind that `made` lacks.
+/// Replays `tx`, and returns the error.
 fn again<D>(output: &BlockOutput, tx: u32, database: D) -> braid_evm::ReplayError<D::Error>
 where
     D: revm::DatabaseRef<Error: DBErrorMarker + core::error::Error + Send + Sync + 'static>
@@ -193,7 +194,7 @@ fn every_way_in_which_a_transaction_cannot_run_again() {
     has_all_of(&made, ("src/evm/block/replay.rs", "ReplayError"), &[]);
 }
 
-/// A location that a contract reads is named by the database, and the transaction by the block.
+/// The database names the location that a contract reads, and the block names the transaction.
 #[test]
 fn a_slot_that_cannot_be_read_is_named() {
     let mut scene = Scene::on(SpecId::OSAKA);

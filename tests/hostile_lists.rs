@@ -1,8 +1,8 @@
-//! Random blocks that come with an access list in which something is wrong: every way of executing them gives the same
-//! error and the same prefix, and never a result.
+//! Random blocks with a wrong access list: every strategy gives the same error and the same prefix,
+//! and never a result.
 //!
-//! `BRAID_SEED=n` replays one block and prints it; `BRAID_HOSTILE_LISTS=n` tries that many, from that seed on or from
-//! 0.
+//! `BRAID_SEED=n` replays one block and prints it; `BRAID_HOSTILE_LISTS=n` tries that many, from
+//! that seed on or from 0.
 
 use alloy_eip7928::bal::Bal;
 use braid_evm::{
@@ -14,7 +14,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 const BLOCKS: u64 = 60;
-/// Wrong lists for each block.
+/// Number of wrong lists for each block.
 const LISTS: u64 = 4;
 const WAYS: [(u16, Policy); 5] = [
     (1, Policy::InOrder),
@@ -34,7 +34,7 @@ fn executor((workers, policy): (u16, Policy)) -> Executor {
     Executor::new(config).expect("threads start")
 }
 
-/// Where a block ended, why, in words, whether that is its list, and what it left.
+/// End of a block: position, error text, whether the list caused it, and the output.
 type Ended = (At, String, bool, Box<BlockOutput>);
 
 fn ended<E: core::fmt::Display>(

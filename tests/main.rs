@@ -1,7 +1,8 @@
-//! Blocks against sequential execution, in one program: each program links revm again.
+//! Compares blocks with sequential execution. All tests are in one program, because each program
+//! links revm again.
 //!
-//! `cargo test --test blocks random` runs the tests whose path contains `random`. Rules of the source and the pages
-//! are in `tests/source`.
+//! `cargo test --test blocks random` runs the tests whose path contains `random`. Rules of the
+//! source and the pages are tested in `xtask/tests/source`.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Random blocks against sequential execution: every fork, 1, 2, 3 and 8 workers, forced to
+//! Compares random blocks with sequential execution: every fork, 1, 2, 3 and 8 workers, forced to
 //! speculate, in validate and in build mode, some of them with higher transactions first.
 //!
 //! `BRAID_SEED=n` replays one block and prints it; `BRAID_RANDOM_BLOCKS=n` tries that many, from
@@ -22,17 +22,17 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 const BLOCKS: u64 = 150;
-/// What docs/data/seeded_bugs.tsv calls these blocks where they declare what they access.
+/// Name in docs/data/seeded_bugs.tsv of these blocks with declarations.
 #[cfg(feature = "mutants")]
 const DECLARED: &str = "random blocks with declarations";
-/// Blocks of arbitrary bytes.
+/// Number of blocks of arbitrary bytes.
 const ARBITRARY: u64 = 60;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
 }
 
-/// What came about, to know that the generator reaches it.
+/// Counts of occurrences, to make sure that the generator reaches them.
 #[derive(Debug, Default)]
 struct Seen(BTreeMap<&'static str, u64>);
 
@@ -96,8 +96,8 @@ fn random_blocks_equal_sequential_execution() {
     }
 }
 
-/// What the transactions of the block of `seed` declare, on all executors of `lineup`: all that they access in every
-/// fourth block, and nothing of that is run twice.
+/// Executes the block of `seed` with declarations on all executors of `lineup`. Every fourth block
+/// declares all accesses, and none of its transactions may run twice.
 fn check_declared(seed: u64, lineup: &mut Lineup) -> Result<Declared, String> {
     let mut draw = draws(seed);
     let (case, declared);
@@ -129,7 +129,7 @@ fn declared_blocks_equal_sequential_execution() {
     assert!(is_enough || count < BLOCKS, "{kept}, {left}, {} rounds", lineup.rounds);
 }
 
-/// Where docs/data/seeded_bugs.tsv says so.
+/// Covers the rows of docs/data/seeded_bugs.tsv that name this test.
 #[cfg(feature = "mutants")]
 #[test]
 #[ignore = "seeded bugs: cargo xtask mutants"]
@@ -147,7 +147,7 @@ fn seeded_bugs_of_declarations_are_noticed() {
     }
 }
 
-/// No choice of the configuration but the mode and the reverts changes a result.
+/// No configuration choice except the mode and the reverts changes a result.
 #[test]
 fn choices_change_nothing() {
     let choices = [
@@ -183,13 +183,13 @@ fn choices_change_nothing() {
     }
 }
 
-/// Without reverts the rest is the same.
+/// Without reverts, all other results are equal.
 #[test]
 fn reverts_are_left_out() {
     for workers in WORKERS {
         let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
         config.mode = Mode::Build;
-        // Three of them: two more make the bundle while the caller runs on.
+        // Three workers: two more build the bundle while the caller continues.
         config.policy = if workers == 3 { Policy::InOrder } else { Policy::Auto };
         let mut with = Executor::new(config).expect("threads start");
         config.reverts = false;
@@ -212,7 +212,8 @@ fn reverts_are_left_out() {
     }
 }
 
-/// Bytes of any kind make a block; a wrong one is shrunk, and can be kept as an input of the fuzzer.
+/// Arbitrary bytes make a block. A block with a wrong result is shrunk, and can be kept as an input
+/// of the fuzzer.
 #[test]
 fn blocks_of_arbitrary_bytes_equal_sequential_execution() {
     if number("BRAID_SEED").is_some() {

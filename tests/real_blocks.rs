@@ -1,8 +1,9 @@
-//! Real blocks, with 1, 2, 3 and 8 workers, forced to speculate and left to choose: outcomes,
-//! receipts, requests, gas and the bundle with its reverts are those of sequential execution.
+//! Compares real blocks with sequential execution, on 1, 2, 3 and 8 workers, forced to speculate
+//! and with the default strategy: outcomes, receipts, requests, gas, and the bundle with its
+//! reverts.
 //!
-//! `BRAID_REAL_BLOCKS=n` takes `n` of them, evenly spread, instead of [`SAMPLE`]; the tool runs all of them
-//! (`cargo xtask blocks`).
+//! `BRAID_REAL_BLOCKS=n` takes `n` evenly spaced blocks instead of [`SAMPLE`]; the tool runs all of
+//! them (`cargo xtask blocks`).
 
 use crate::support::fixtures::{block_files, fixtures};
 use braid_evm::{Block, Forced, Mode, Policy};
@@ -14,12 +15,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many real blocks there are; fewer would mean that some are no longer recognised.
+/// Number of real blocks; fewer would mean that some are not recognised any more.
 const FIXTURES: usize = 78;
-/// Blocks that are taken by default.
+/// Default number of blocks.
 const SAMPLE: usize = 26;
 
-/// Some of `files`, evenly spread.
+/// Returns evenly spaced entries of `files`.
 fn sample(files: &[PathBuf]) -> impl Iterator<Item = &PathBuf> {
     let wanted = std::env::var("BRAID_REAL_BLOCKS").ok();
     let wanted = wanted.map_or(SAMPLE, |count| count.parse().expect("a number"));
@@ -59,7 +60,7 @@ fn the_automatic_policy_equals_sequential_execution() {
     compare_all(Policy::Auto);
 }
 
-/// With higher transactions running before lower ones, so that real conflicts come about.
+/// Runs higher transactions before lower ones, so that real conflicts occur.
 #[test]
 fn real_conflicts_are_found_out() {
     let Some(folder) = fixtures() else { return };
@@ -79,7 +80,7 @@ fn real_conflicts_are_found_out() {
     assert!(met > 0 && discarded > 0, "{met} met, {discarded} discarded");
 }
 
-/// The same in build mode: a valid block has nothing to skip.
+/// Also in build mode: a valid block has no transaction to skip.
 #[test]
 fn building_a_valid_block_equals_validating_it() {
     let Some(folder) = fixtures() else { return };

@@ -1,5 +1,5 @@
-//! Reasons of docs/PATHS.md that no generated block shows for certain, as they depend on time, on earlier blocks or on
-//! the state: a block for each.
+//! One block for each reason of docs/PATHS.md that no generated block shows reliably, because it
+//! depends on time, on earlier blocks or on the state.
 
 use crate::support::scene::{Scene, authorization, call_with, delegate};
 use alloy_primitives::Address;
@@ -11,7 +11,7 @@ use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Blocks within which another worker of a busy machine has come often enough.
+/// Number of blocks within which another worker has started often enough, even on a busy machine.
 const PATIENCE: usize = 100;
 
 fn executor(config: impl FnOnce(&mut Config)) -> Executor {
@@ -20,7 +20,7 @@ fn executor(config: impl FnOnce(&mut Config)) -> Executor {
     Executor::new(built).expect("threads start")
 }
 
-/// Calls of one counter: each needs the one before.
+/// Returns calls of one counter, each of which depends on the preceding one.
 fn chain(one_sender: bool) -> Scene {
     let mut scene = Scene::on(SpecId::OSAKA);
     scene.block.env.gas_limit = 1_000_000_000;
@@ -48,7 +48,7 @@ fn one_sender_has_most_of_the_gas() {
     assert!(has(&output, (Strategy::InOrder, Reason::OneSender)), "{:?}", output.path);
 }
 
-/// A list does not tell whether an account that was empty before the block is still there.
+/// A list does not record whether an account that was empty before the block still exists.
 #[test]
 fn a_transaction_does_something_else() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -70,7 +70,7 @@ fn a_transaction_does_something_else() {
     assert!(has(&output, (Strategy::InOrder, Reason::Unexpected)), "{:?}", output.path);
 }
 
-/// Each read takes a while.
+/// Executes a block with slow reads.
 fn run_slowly(executor: &mut Executor, scene: &Scene) -> BlockOutput {
     let wait = |_| std::thread::sleep(Duration::from_micros(200));
     let database = Hooked::watched(scene.database(), wait);
@@ -78,7 +78,7 @@ fn run_slowly(executor: &mut Executor, scene: &Scene) -> BlockOutput {
     request.execute().expect("a valid block")
 }
 
-/// Calls that need each other still read their senders ahead.
+/// Speculative runs of dependent calls still fetch their senders.
 #[test]
 fn storage_is_slow() {
     let (mut executor, scene) = (executor(|_| {}), chain(false));

@@ -1,4 +1,4 @@
-//! One test for each bug that only a particular order of events shows, or a failing database.
+//! One test for each bug that needs a particular order of events or a failing database.
 
 use crate::support::scene::{
     BENEFICIARY, Scene, authorization, call, create, delegate, pay, storage,
@@ -27,7 +27,7 @@ fn speculative(workers: u16) -> Config {
     config
 }
 
-/// Without an answer to `refused`: what sequential execution says, and what Braid says.
+/// Returns the results of sequential execution and of Braid on a database that fails at `refused`.
 fn without(scene: &Scene, refused: Read) -> [Result<(), String>; 2] {
     let database = Fault::At(refused).of(scene.database());
     let expected = sequential::execute(&(&scene.block).into(), database.clone());
@@ -65,8 +65,8 @@ fn slots_of_a_contract_of_this_block_are_not_asked_of_the_database() {
     assert_eq!((expected, found), (Ok(()), Ok(())));
 }
 
-/// An account that only has a balance and, in the database, a slot, becomes an account by a delegation of this block: from
-/// then on its slots are zero, whatever the database holds.
+/// An account that has a balance and, in the database, a slot is created by a delegation in this
+/// block: from then on its slots are zero, whatever the database holds.
 #[test]
 fn slots_of_an_account_of_this_block_are_not_asked_of_the_database() {
     for spec in [SpecId::PRAGUE, SpecId::AMSTERDAM] {
@@ -85,7 +85,7 @@ fn slots_of_an_account_of_this_block_are_not_asked_of_the_database() {
     }
 }
 
-/// A database that panics at what sequential execution never asks for, in each strategy.
+/// A database that panics at reads which sequential execution never makes, in each strategy.
 #[test]
 fn who_is_paid_nothing_is_not_looked_at() {
     for spec in [SpecId::SHANGHAI, SpecId::OSAKA, SpecId::AMSTERDAM] {
@@ -106,7 +106,7 @@ fn who_is_paid_nothing_is_not_looked_at() {
     }
 }
 
-/// Lets one thread wait for another, but not for ever.
+/// Lets one thread wait for another, with a time limit.
 #[derive(Default)]
 struct Gate(Mutex<bool>, Condvar);
 
@@ -122,9 +122,9 @@ impl Gate {
     }
 }
 
-/// Transaction 0 touches a made-up account (storage, neither nonce nor code) and changes nothing;
-/// transaction 1 has read a slot of it before that. No value differs, but revm's `State` takes the
-/// storage of the touched account for zero.
+/// Transaction 0 touches an artificial account (storage, neither nonce nor code) and changes
+/// nothing, after transaction 1 has read a slot of it. No value differs, but revm's `State` treats
+/// the storage of the touched account as zero.
 #[test]
 fn a_touch_that_changes_no_value_is_seen() {
     let mut scene = Scene::on(SpecId::PRAGUE);
@@ -168,7 +168,7 @@ fn assert_equal(scene: &Scene, block: &Block, found: &BlockOutput) {
     assert!(differences.is_empty(), "{:?}", differences.lines());
 }
 
-/// Only the thread that made it may clone it.
+/// A database that only its own thread may clone.
 struct Homebody(MemoryDatabase, std::thread::ThreadId);
 
 impl Clone for Homebody {
@@ -198,8 +198,8 @@ impl DatabaseRef for Homebody {
     }
 }
 
-/// A worker whose handle cannot be opened is of no use, and no harm: the calling thread goes on,
-/// or the panic recurs at the frontier and is re-raised.
+/// A worker that cannot open its handle does no harm: the calling thread continues, or the panic
+/// recurs at the frontier and is raised there.
 #[test]
 fn a_panic_while_a_worker_opens_the_state_is_contained() {
     let mut scene = Scene::on(SpecId::SHANGHAI);
@@ -248,9 +248,9 @@ fn a_stream_that_breaks_off_hears_of_no_more_and_gets_the_error() {
     }
 }
 
-/// The beneficiary comes about by a reward that was deferred, and with it the empty code; then a
-/// contract is created at its address that has none, or nearly so. revm's bundle lists the empty
-/// code in the first case only.
+/// The beneficiary is created by a reward recorded as a delta, and with it the empty code. Then a
+/// contract is created at its address, without code or with almost none. revm's bundle lists the
+/// empty code only in the first case.
 #[test]
 fn a_contract_without_code_at_the_beneficiarys_address() {
     for ends in [opcode::STOP, opcode::INVALID] {

@@ -1,5 +1,5 @@
-//! Transactions that run again with an inspector see what they saw in the block: traces and all that they load
-//! equal those of a sequential execution, whichever way the block has run.
+//! A transaction replayed with an inspector reads the same values as in the block: traces and all
+//! loaded state equal those of sequential execution, whatever strategy the block used.
 
 use crate::support::fixtures::{block_files, fixtures};
 use crate::support::scene::{SEEDED, Scene, call, pay};
@@ -42,7 +42,7 @@ fn executor(policy: Policy, mode: Mode) -> Executor {
     Executor::new(config).expect("threads start").with_mutant(SEEDED.get())
 }
 
-/// Accounts and slots that were loaded, before and after.
+/// Returns the loaded accounts and slots, before and after.
 fn loaded(state: &EvmState) -> BTreeMap<String, String> {
     let account = |(address, account): (_, &revm::state::Account)| {
         let slots = account.storage.iter();
@@ -57,7 +57,7 @@ fn loaded(state: &EvmState) -> BTreeMap<String, String> {
     state.iter().map(account).collect()
 }
 
-/// Runs every `step`th transaction of `block` again with all tracers. Returns how many there were.
+/// Replays every `step`th transaction of `block` with all tracers, and returns their number.
 fn replay_all<D>(block: &Block, database: &D, output: &BlockOutput, step: usize) -> usize
 where
     D: DatabaseRef<Error: core::error::Error + Send + Sync + 'static> + Clone + Send + Sync,
@@ -132,7 +132,7 @@ fn real_blocks() {
     assert!(replayed > 100, "only {replayed}");
 }
 
-/// A block with its access list runs on what that says; what was kept is the same.
+/// A block with its access list runs on listed values and replays equally.
 #[test]
 fn a_block_with_its_list() {
     let mut replayed = 0;
@@ -159,8 +159,8 @@ fn a_block_with_its_list() {
     assert!(replayed > 100, "only {replayed}");
 }
 
-/// A parent that is not written, a surcharge and a precompile are kept with the block: what a transaction sees is
-/// what a block without it and those above it leaves.
+/// An unwritten parent, a surcharge and a precompile are kept with the block: a replayed
+/// transaction sees the state after the preceding transactions.
 #[test]
 pub(crate) fn what_a_chain_has_of_its_own_is_kept() {
     let mut scene = Scene::on(SpecId::CANCUN);
@@ -242,7 +242,7 @@ fn errors_say_what_to_do() {
     assert!(matches!(error, ReplayError::NotKept) && error.to_string().contains("keeps_changes"));
 }
 
-/// A database that fails is the error of the replay, in its own type.
+/// A failing database is reported as the error of the replay, in its own type.
 #[test]
 fn a_database_that_fails() {
     let mut scene = Scene::on(SpecId::OSAKA);

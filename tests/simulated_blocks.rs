@@ -1,8 +1,8 @@
 //! Random hostile blocks under seeded schedules of the simulated runtime, with the real EVM and
-//! with faults, against sequential execution.
+//! with faults, compared with sequential execution.
 //!
-//! A failure prints its seed. `braid-lab sim --blocks 1 --seed <seed>` replays it; `BRAID_SIM_RUNS=10` runs ten
-//! times as many.
+//! A failure prints its seed. `braid-lab sim --blocks 1 --seed <seed>` replays it;
+//! `BRAID_SIM_RUNS=10` runs ten times as many.
 
 use crate::support::chosen::is_chosen;
 #[cfg(feature = "mutants")]
@@ -12,16 +12,16 @@ use braid_testkit::memory::MemoryAccount;
 use braid_testkit::simulation::{DeclaredWish, Ending, FaultKind, Judged, Scenario, Wishes, judge};
 use std::collections::BTreeMap;
 
-/// Seeds of one multiple.
+/// Number of seeds per multiple.
 const SEEDS: u64 = 2_000;
 
-/// What came about, to know that the schedules reach it.
+/// Counts of occurrences, to make sure that the schedules reach them.
 #[derive(Debug, Default)]
 struct Seen {
     endings: BTreeMap<Ending, u64>,
     stats: Stats,
     steps: u64,
-    /// Faults of the database that no result shows, because only speculation met them.
+    /// Faults of the database that no result shows, because only speculative runs met them.
     dropped: u64,
     /// Blocks with a list as a hint.
     hinted: u64,
@@ -105,7 +105,7 @@ fn wishes_are_granted() {
     }
 }
 
-/// The executor as it ships, with all that surrounds the workers who share a store.
+/// The shipped executor, with everything around the workers that share a store.
 fn whole(seed: u64) -> Scenario {
     Scenario::new(seed, &Wishes { whole: true, ..Wishes::default() })
 }
@@ -139,11 +139,11 @@ fn whole_blocks_under_random_schedules_equal_sequential_execution() {
     );
     println!("{seeds} schedules: {endings:?}, {parts} parts, {rounds} rounds of lanes");
     assert!(parts > seeds / 10 && rounds > seeds / 10, "{parts} parts, {rounds} rounds of lanes");
-    // They are not cancelled.
+    // These blocks are not cancelled.
     assert_eq!(endings.len(), Ending::ALL.len() - 1, "{endings:?}");
 }
 
-/// Blocks that come with their access lists, or with wrong ones.
+/// Blocks with right or wrong access lists.
 fn listed(seed: u64) -> Scenario {
     let wishes = Wishes { whole: !seed.is_multiple_of(4), lists: true, ..Wishes::default() };
     Scenario::new(seed, &wishes)
@@ -178,7 +178,7 @@ fn blocks_with_lists_under_random_schedules_equal_sequential_execution() {
     assert!(right > seeds / 20 && wrong > seeds / 10 && parts > seeds / 10, "{lists:?}, {parts}");
 }
 
-/// Blocks whose transactions declare what they access: all of it, or less than that.
+/// Blocks with complete or incomplete declarations.
 fn declared(seed: u64) -> Scenario {
     let whole = !seed.is_multiple_of(6);
     Scenario::new(seed, &Wishes { whole, declared: true, ..Wishes::default() })
@@ -214,8 +214,8 @@ fn any(seed: u64) -> Scenario {
     Scenario::new(seed, &Wishes::default())
 }
 
-/// A block whose beneficiary is there, but empty: who pays it reads it, and that may fail after the
-/// transaction itself has.
+/// A block whose beneficiary exists and is empty: a transaction that pays it reads it, and that
+/// read may fail after the transaction itself has failed.
 fn with_empty_beneficiary(seed: u64) -> Scenario {
     let mut scenario = Scenario::new(seed, &Wishes::default());
     let beneficiary = scenario.case.block.env.beneficiary;
@@ -233,7 +233,7 @@ fn empty_beneficiaries_are_paid_as_in_sequential_execution() {
     }
 }
 
-/// The first seed at which a block with these bugs comes to something else.
+/// Returns the first seed at which a block gives a wrong result with these bugs.
 #[cfg(feature = "mutants")]
 fn noticed(
     bugs: (Mutant, StoreMutant, EvmMutant),
@@ -248,7 +248,7 @@ fn noticed(
     })
 }
 
-/// The bugs of the engine that reach results are noticed with the real EVM too.
+/// Bugs of the engine that affect results are noticed with the real EVM too.
 #[cfg(feature = "mutants")]
 #[test]
 #[ignore = "seeded bugs: cargo xtask mutants"]
@@ -279,7 +279,7 @@ fn seeded_bugs_of_the_engine_are_noticed() {
     }
 }
 
-/// And those of the Ethereum layer, where docs/data/seeded_bugs.tsv says so.
+/// So are bugs of the Ethereum layer whose rows in docs/data/seeded_bugs.tsv name this test.
 #[cfg(feature = "mutants")]
 #[test]
 #[ignore = "seeded bugs: cargo xtask mutants"]

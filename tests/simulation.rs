@@ -1,7 +1,7 @@
-//! Random toy blocks under random schedules of the simulated runtime, against the reference.
+//! Random toy blocks under random schedules of the simulated runtime, compared with the reference.
 //!
-//! A failure prints its seed. `BRAID_SIM_SEED=<seed> cargo test --test blocks one_seed` runs
-//! that one alone; `BRAID_SIM_RUNS=10` runs ten times as many.
+//! A failure prints its seed. `BRAID_SIM_SEED=<seed> cargo test --test blocks one_seed` runs only
+//! that one; `BRAID_SIM_RUNS=10` runs ten times as many.
 
 use braid_evm::ids::WorkerId;
 use braid_evm::mv::Store;
@@ -19,7 +19,7 @@ use braid_toy::{
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Seeds of one multiple.
+/// Number of seeds per multiple.
 const SEEDS: u64 = 15_000;
 
 type Ended = Simulated<ToyWorkload, ToyLedger>;
@@ -36,11 +36,11 @@ pub(crate) const COSTS: Costs = Costs {
     commit: 50,
 };
 
-/// The case and the schedule of a seed.
+/// Returns the case and the schedule of a seed.
 fn scenario(seed: u64) -> (ToyCase, Options) {
     let mut random = Random::new(seed);
     let mut case = ToyCase::random(&mut random);
-    // So short a block is given up by itself too seldom.
+    // A block this short too rarely falls back to sequential execution by default.
     if case.limits.policy == Policy::Auto && seed.is_multiple_of(2) {
         case.limits.policy = Policy::Alternate;
     }
@@ -70,7 +70,7 @@ fn run(simulator: &mut Simulator, seed: u64) -> Result<(ToyCase, Ended), String>
     Ok((case, ended))
 }
 
-/// What the cases came to, all together: proof that the rare paths were taken.
+/// Sums over all cases, as evidence that the rare paths were taken.
 #[derive(Debug, Default)]
 struct Totals {
     counters: Counters,
@@ -155,7 +155,7 @@ fn the_same_seed_takes_the_same_steps() {
     }
 }
 
-/// Workers that have to do with each other's transactions finish sooner than one alone would.
+/// Workers whose transactions depend on each other still finish sooner than one worker alone.
 #[test]
 fn virtual_time_shows_the_work_of_several_workers() {
     let mut simulator = Simulator::new();
@@ -177,8 +177,8 @@ fn virtual_time_shows_the_work_of_several_workers() {
     assert!(sooner > 10, "4 workers were sooner on {sooner} of 50 blocks");
 }
 
-/// A base read that fails once ends the block only if a final run met it; a speculative failure
-/// leaves no trace, and the read is made again.
+/// A base read that fails once ends the block only if a final run met it. A speculative failure
+/// leaves no trace, and the read is repeated.
 #[test]
 fn a_read_that_fails_once_ends_the_block_or_leaves_no_trace() {
     let mut simulator = Simulator::new();
@@ -206,11 +206,12 @@ fn a_read_that_fails_once_ends_the_block_or_leaves_no_trace() {
     assert!(ended_early > 100 && no_trace > 100, "{ended_early} ended early, {no_trace} did not");
 }
 
-/// Disjoint pairs, the higher of each reading what the lower writes last: if readers of a changed
-/// location were looked at only at the frontier, they would run one after the other there.
+/// Disjoint pairs, of which the higher transaction reads the last write of the lower one. If
+/// readers of a changed location were checked only at the frontier, they would run again there one
+/// after the other.
 #[test]
 fn stale_readers_run_again_before_the_frontier_reaches_them() {
-    // The reader is done long before the writer publishes, so no re-run in place helps.
+    // The reader ends long before the writer publishes, so a rerun in place does not help.
     let long = |count: u8| (0..count).map(|slot| Step::Read(Place::At(Slot(9, slot))));
     let mut transactions = Vec::new();
     for pair in 0..24 {
@@ -253,11 +254,11 @@ fn stale_readers_run_again_before_the_frontier_reaches_them() {
         ended.makespan
     };
     let (one, eight) = (makespan(1), makespan(8));
-    // Without a hint of stale readers it is 3.3 times.
+    // Without hints of stale readers, the speed-up is 3.3.
     assert!(one > 4 * eight, "1 worker {one} ns, 8 workers {eight} ns");
 }
 
-/// A worker that panics outside a transaction ends the block; its report is not waited for.
+/// A worker that panics outside a transaction ends the block, and its report is not awaited.
 #[test]
 fn a_lost_worker_ends_the_block() {
     let mut simulator = Simulator::new();
@@ -269,7 +270,7 @@ fn a_lost_worker_ends_the_block() {
         let shared = Shared::with_protocol(workload, ledger, store, case.patience, case.protocol());
         match simulator.run(shared, &options) {
             Err(SimulationError::WorkerPanicked { worker: WorkerId(1), .. }) => lost += 1,
-            // The worker never got a job.
+            // The worker never received a job.
             Ok(ended) if ended.end.broken.is_none() => unharmed += 1,
             other => panic!("seed {seed}: {other:?}"),
         }
@@ -277,7 +278,7 @@ fn a_lost_worker_ends_the_block() {
     assert!(lost > 100 && unharmed > 0, "{lost} lost, {unharmed} unharmed");
 }
 
-/// Runs the seed of `BRAID_SIM_SEED` alone, to look into a failure.
+/// Runs only the seed in `BRAID_SIM_SEED`, to investigate a failure.
 #[test]
 fn one_seed() {
     let seed = std::env::var("BRAID_SIM_SEED").ok().and_then(|seed| seed.parse().ok());

@@ -1,9 +1,9 @@
-//! A fee of a chain's own, against plain revm with the same rule written into its handler.
+//! Compares a surcharge with plain revm and the same rule in its handler.
 //!
-//! 1. Random hostile blocks of every fork: outcomes, receipts and the bundle with its reverts are
-//!    those of the sequential run, for each receiver of the fee: a stranger, a sender, a contract, the
-//!    beneficiary.
-//! 2. A fee that is a wei off, or forgotten, is noticed.
+//! 1. Random hostile blocks of every fork: outcomes, receipts and the bundle with its reverts equal
+//!    those of the sequential run, for each receiver of the fee: an uninvolved account, a sender, a
+//!    contract, the beneficiary.
+//! 2. A fee that is one wei off, or missing, is noticed.
 //! 3. Transactions of different senders do not depend on each other through the fee.
 
 use crate::support::chosen::is_chosen;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 const WORKERS: [u16; 4] = [1, 2, 3, 8];
 
 thread_local! {
-    /// The bug that every executor has, for tests of the tests.
+    /// Bug seeded into every executor, for tests of the tests.
     static SEEDED: Cell<EvmMutant> = const { Cell::new(EvmMutant::None) };
 }
 
@@ -45,7 +45,7 @@ fn braid(
     executor.block(block.clone()).database(database).execute()
 }
 
-/// A hostile block, its transactions alone.
+/// Returns a hostile block with nothing but its transactions.
 fn hostile(seed: u64) -> (Block, Case) {
     let case = Case::from_seed(seed);
     (plain::bare(&case.block), case)
@@ -63,14 +63,15 @@ fn vaults(block: &Block, case: &Case) -> [Address; 4] {
     [stranger, sender, contract.map_or(stranger, |(address, _)| *address), block.env.beneficiary]
 }
 
-/// The block of `seed`, sequentially and, if that is the same, what the former left.
+/// Executes the block of `seed` sequentially and with Braid, and returns the sequential results if
+/// both agree.
 fn check(seed: u64) -> Result<SequentialOutput, String> {
     let (block, case) = hostile(seed);
     let vault = vaults(&block, &case)[seed as usize % 4];
     let surcharge = Publishing { vault, per_byte: 7 };
     let expected = sequential(&block, &case, surcharge);
     let workers = WORKERS[(seed / 4) as usize % WORKERS.len()];
-    // Left to choose, most of these blocks run in order on one worker.
+    // By default, most of these blocks would run sequentially on one worker.
     let policy =
         if seed.is_multiple_of(3) { Policy::Auto } else { Policy::Forced(Forced::Speculative) };
     let found = braid((workers, policy), &block, case.database(), Some(surcharge));
@@ -92,7 +93,7 @@ fn random_blocks_with_a_surcharge_equal_sequential_execution() {
     assert!(executed > 3_500 && skipped > 150, "{executed}, {skipped}");
 }
 
-/// Where docs/data/seeded_bugs.tsv says so.
+/// Covers the rows of docs/data/seeded_bugs.tsv that name this test.
 #[test]
 #[ignore = "seeded bugs: cargo xtask mutants"]
 fn seeded_bugs_are_noticed() {

@@ -1,5 +1,6 @@
-//! Random blocks against sequential execution. Without a fuzzer it replays the files that
-//! it is given.
+//! Compares random blocks with sequential execution.
+//!
+//! Without a fuzzer, replays the files named on the command line.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

@@ -1,5 +1,6 @@
-//! Block files of arbitrary bytes, from reading to execution. Without a fuzzer it replays the files that
-//! it is given.
+//! Reads and executes block files of arbitrary bytes.
+//!
+//! Without a fuzzer, replays the files named on the command line.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

@@ -1,5 +1,6 @@
-//! Ways in which a bundle is made, against sequential execution. Without a fuzzer it replays the files that
-//! it is given.
+//! Compares the ways of building a bundle with sequential execution.
+//!
+//! Without a fuzzer, replays the files named on the command line.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

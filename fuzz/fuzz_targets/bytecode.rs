@@ -1,5 +1,6 @@
-//! Contracts of arbitrary bytes against sequential execution. Without a fuzzer it replays the files that
-//! it is given.
+//! Compares contracts of arbitrary bytes with sequential execution.
+//!
+//! Without a fuzzer, replays the files named on the command line.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

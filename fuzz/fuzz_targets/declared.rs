@@ -1,5 +1,6 @@
-//! Blocks whose transactions declare what they access, against plain revm with the same rule. Without a fuzzer it replays
-//! the files that it is given.
+//! Compares blocks whose transactions declare their accesses with plain revm under the same rule.
+//!
+//! Without a fuzzer, replays the files named on the command line.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

@@ -1,5 +1,6 @@
-//! The rules of every fork, against sequential execution. Without a fuzzer it replays the files that
-//! it is given.
+//! Compares the rules of every fork with sequential execution.
+//!
+//! Without a fuzzer, replays the files named on the command line.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

@@ -1,5 +1,6 @@
-//! Transactions that share a journal, against sequential execution. Without a fuzzer it replays the files that
-//! it is given.
+//! Compares transactions that share a journal with sequential execution.
+//!
+//! Without a fuzzer, replays the files named on the command line.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

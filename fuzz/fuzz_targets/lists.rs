@@ -1,5 +1,6 @@
-//! Blocks with access lists, right and wrong, against sequential execution. Without a fuzzer it replays the files
-//! that it is given.
+//! Compares blocks with access lists, right and wrong, with sequential execution.
+//!
+//! Without a fuzzer, replays the files named on the command line.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

@@ -1,5 +1,6 @@
-//! Orders of events of small blocks against the rules of the models. Without a fuzzer it replays the files that
-//! it is given.
+//! Checks orders of events of small blocks with the rules of the models.
+//!
+//! Without a fuzzer, replays the files named on the command line.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

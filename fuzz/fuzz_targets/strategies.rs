@@ -1,5 +1,6 @@
-//! Strategies and changes between them, against sequential execution. Without a fuzzer it replays the files that
-//! it is given.
+//! Compares strategies, and changes between them, with sequential execution.
+//!
+//! Without a fuzzer, replays the files named on the command line.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

@@ -1,5 +1,6 @@
-//! Operations on the store against an ordered map. Without a fuzzer it replays the files that
-//! it is given.
+//! Compares operations on the store with an ordered map.
+//!
+//! Without a fuzzer, replays the files named on the command line.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

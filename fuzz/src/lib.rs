@@ -1,7 +1,7 @@
-//! Fuzz targets, and what compares Braid with sequential execution on threads.
+//! Fuzz targets, and the comparison of Braid with sequential execution on threads.
 //!
-//! The bodies of the fuzz targets are plain functions here ([`targets`]), so the tests of this package replay
-//! what fuzzing has found.
+//! The bodies of the fuzz targets are plain functions ([`targets`]), so that the tests of this
+//! package replay the inputs that fuzzing has found.
 
 pub mod spec;
 pub mod targets;

@@ -1,14 +1,14 @@
-//! Inputs of seeded random bytes on every target, each executed once, as the fuzzer would. What coverage leads to is
-//! the fuzzer's own business: `cargo xtask fuzz`.
+//! Runs inputs of seeded random bytes on every target, each once, as the fuzzer would. Inputs
+//! guided by coverage are left to the fuzzer: `cargo xtask fuzz`.
 //!
 //! `BRAID_FUZZ_INPUTS=n` takes `n` inputs for each target.
 
 use braid_evm::runtime::simulated::Random;
 use braid_fuzz::targets::{Bugs, TARGETS};
 
-/// Inputs for each target.
+/// Number of inputs for each target.
 const INPUTS: u64 = 150;
-/// Bytes of the longest input.
+/// Maximum length of an input in bytes.
 const LONGEST: u64 = 1_500;
 
 #[test]

@@ -1,4 +1,5 @@
-//! What fuzzing has started from, and what it has found: `corpus` and `regressions`.
+//! Replays the inputs that fuzzing starts from, and those that it has found: `corpus` and
+//! `regressions`.
 //!
 //! 1. Every input is right with the shipped code.
 //! 2. The corpus of each target notices seeded bugs.
@@ -15,7 +16,7 @@ use braid_fuzz::targets::{
 };
 use std::path::{Path, PathBuf};
 
-/// The inputs of `target` in `folder`, by name.
+/// Returns the inputs of `target` in `folder`, by name.
 fn inputs(folder: &Path, target: Target) -> Vec<(String, Vec<u8>)> {
     let folder = folder.join(target.name);
     let Ok(entries) = std::fs::read_dir(&folder) else { return Vec::new() };
@@ -107,7 +108,8 @@ fn orders_of_events_are_right() {
     replay(PROTOCOL_EVENTS);
 }
 
-/// The bugs of the Ethereum layer that the inputs of one family must notice, each executed once.
+/// Returns the bugs of the Ethereum layer that the inputs of a family must notice in one execution
+/// each.
 fn of_family(name: &str) -> &'static [EvmMutant] {
     match name {
         "strategies" => &[
@@ -168,7 +170,7 @@ fn of_family(name: &str) -> &'static [EvmMutant] {
     }
 }
 
-/// The bugs that some input of `target` must notice: each has a file named after it.
+/// Returns the bugs that some input of `target` must notice; each has a file named after it.
 fn seeded(target: Target) -> Vec<Bugs> {
     let store = |bugs: &[StoreMutant]| {
         bugs.iter().map(|store| Bugs { store: *store, ..Bugs::default() }).collect::<Vec<_>>()
@@ -177,7 +179,7 @@ fn seeded(target: Target) -> Vec<Bugs> {
         bugs.iter().map(|protocol| Bugs { protocol: *protocol, ..Bugs::default() }).collect()
     };
     match target.name {
-        // `StampOutsideLock` takes two threads.
+        // `StampOutsideLock` needs two threads.
         "version_chain" => store(&[
             StoreMutant::SkipOneRead,
             StoreMutant::AnyValueValid,
@@ -191,7 +193,7 @@ fn seeded(target: Target) -> Vec<Bugs> {
             StoreMutant::BaseReplaced,
             StoreMutant::HintLost,
         ]),
-        // The passing of the lock is checked by loom alone.
+        // Only loom checks the hand-over of the lock.
         "protocol_events" => {
             let others =
                 Mutant::ALL.iter().filter(|bug| **bug != Mutant::CoordinatorNotLookedAgain);
@@ -203,11 +205,11 @@ fn seeded(target: Target) -> Vec<Bugs> {
         }
         name => {
             let mut bugs = store(&[StoreMutant::AnyValueValid, StoreMutant::ReadsOwnIndex]);
-            // The workloads of the files read too little for these.
+            // The workloads in the files read too little for these bugs.
             if name != "block_file" {
                 bugs.extend(store(&[StoreMutant::SkipOneRead, StoreMutant::FoldPastValue]));
             }
-            // These take a fee of the chain's own, or a precompile.
+            // These bugs need a surcharge or a precompile.
             if name == "block_equivalence" {
                 let own = [EvmMutant::SurchargeAlwaysDeferred, EvmMutant::JournalOutlivesEmptied];
                 bugs.extend(own.map(|evm| Bugs { evm, ..Bugs::default() }));
@@ -241,11 +243,11 @@ fn every_target_has_inputs_that_notice_seeded_bugs() {
     assert!(survivors.is_empty(), "survived: {survivors:#?}");
 }
 
-/// How often in a row an input must notice a bug before it is kept for it.
+/// Number of consecutive runs in which an input must notice a bug before it is kept for it.
 const ALWAYS: u32 = 40;
 
-/// Looks for inputs that notice the bugs that no input notices, for when bugs or targets change:
-/// `cargo test -p braid-fuzz --test corpus -- --ignored`.
+/// Searches for inputs that notice bugs which no input notices yet, after changes to bugs or
+/// targets: `cargo test -p braid-fuzz --test corpus -- --ignored`.
 #[test]
 #[ignore = "writes into the corpus"]
 fn inputs_are_found_for_bugs_that_survive() {
@@ -259,7 +261,7 @@ fn inputs_are_found_for_bugs_that_survive() {
             let found = (0..400_000).find_map(|_| {
                 let length = 24 + next() % 400;
                 let bytes: Vec<u8> = (0..length).map(|_| next() as u8).collect();
-                // Threads meet as they like, and tables are in the order of a secret.
+                // Threads interleave at random, and hash tables have random seeds.
                 let notices = |_| target.check(&bytes, bugs).is_err();
                 let is_right = || target.check(&bytes, Bugs::default()).is_ok();
                 ((0..ALWAYS).all(notices) && is_right()).then_some(bytes)

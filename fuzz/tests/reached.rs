@@ -1,12 +1,12 @@
-//! The corpus of the seven families reaches every strategy and every change from one to another. The test
-//! is alone in its program, as the counts are those of a process.
+//! The corpus of the seven families reaches every strategy and every change between strategies. The
+//! test is alone in its program, because the counts are per process.
 
 use braid_fuzz::targets::{
     BUNDLE, Bugs, DECLARED, FEES, FORKS, JOURNALS, LISTS, STRATEGIES, reached,
 };
 use std::path::Path;
 
-/// What some input has to reach.
+/// Counts that some input must reach.
 const WANTED: [&str; 68] = [
     "Forced(Alternate), a run is discarded",
     "Forced(Alternate), speculation is committed",

@@ -1,5 +1,5 @@
-//! The comparisons with plain revm notice an executor that was not told of what the chain has of its
-//! own, or of the parent's bundle; and what few blocks have does come about.
+//! The comparisons with plain revm notice an executor that lacks the chain's extensions or the
+//! parent's bundle, and rare features of blocks do occur.
 
 use braid_evm::{Cloned, Executor, Forced, Mode, Policy};
 use braid_fuzz::generate::Case;
@@ -15,7 +15,7 @@ fn new_executor() -> Executor {
     listing(2, Policy::Forced(Forced::Speculative), Mode::Build)
 }
 
-/// How many random blocks come out otherwise if Braid is not told of `own`.
+/// Returns the number of random blocks whose results differ if Braid is not told of `own`.
 fn noticed(own: impl Fn(&Case) -> Own) -> usize {
     let mut executor = new_executor();
     let differs = |seed: &u64| {

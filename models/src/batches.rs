@@ -1,84 +1,85 @@
-//! What the owner keeps of private batches: their results, an index of committed writes, and the model's own history,
-//! from which the commit rule is computed anew.
+//! The owner's side of private batches: their results, an index of committed writes, and a separate
+//! history from which the model recomputes the commit rule.
 
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::protocol::{BatchReport, Job};
 
-/// What a transaction of a private batch has left.
+/// Result of a transaction in a private batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PrivateRun {
     /// The transaction.
     pub tx: usize,
-    /// What it was computed from.
+    /// The value it was computed from.
     pub value: u8,
-    /// The location that it has read from the snapshot, or not at all.
+    /// The location read from the snapshot, if any.
     pub read: Option<usize>,
-    /// Where it has written, and what.
+    /// The location and value written, if any.
     pub written: Option<(usize, u8)>,
 }
 
-/// Neighbours that commit together.
+/// Consecutive transactions that commit together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Group {
-    /// Its transactions.
+    /// The transactions.
     pub txs: Chunk,
-    /// What they have left.
+    /// Their results.
     pub runs: Vec<PrivateRun>,
-    /// Whether the batch has accessed a location up to the end of the group.
+    /// For each location, whether the batch has accessed it up to the end of the group.
     pub accessed: [bool; crate::LOCATIONS],
 }
 
-/// What the last run of a batch has left.
+/// Results of the last run of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ran {
-    /// The job.
+    /// The job that ran.
     pub job: Job,
-    /// Groups that are not committed.
+    /// Groups that are not committed yet.
     pub groups: Vec<Group>,
 }
 
-/// What one committed transaction has written, or nothing if it was left out.
+/// A committed or skipped transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Committed {
-    /// Where.
+    /// The location written, if any.
     pub written: Option<usize>,
-    /// The run of a private batch that it was in.
+    /// The job of the private batch that ran it, if any.
     pub job: Option<Job>,
 }
 
-/// What runs in order have left for the next one: all that was written from `first` on.
+/// Writes that sequential runs hand to the next run: all writes from `first` on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Carry {
-    /// What lies below it is in the store.
+    /// Every write below this index is in the store.
     pub first: usize,
-    /// (transaction, location, value), in order.
+    /// The writes as (transaction, location, value), in order.
     pub left: Vec<(usize, usize, u8)>,
 }
 
-/// Everything about private batches that the protocol does not keep.
+/// State of private batches that the owner keeps outside the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Batches {
-    /// For each batch what its last run has left.
+    /// Results of the last run, by batch.
     pub ran: Vec<Option<Ran>>,
-    /// For each batch one more than the incarnation begun last.
+    /// One more than the incarnation that was started last, by batch.
     claims: Vec<u32>,
-    /// What the owner compares with: committed writes, as (transaction, location, batch).
+    /// The owner's index of committed writes, as (transaction, location, batch).
     index: Vec<(usize, usize, Option<BatchId>)>,
-    /// What was committed, by transaction.
+    /// Committed transactions, by index.
     pub history: Vec<Committed>,
-    /// Committed and not in the store: (transaction, location, value).
+    /// Committed writes that are not in the store, as (transaction, location, value).
     pub unpublished: Vec<(usize, usize, u8)>,
-    /// What the last run in order has left for the next one.
+    /// Writes that the last sequential run left for the next one.
     pub carry: Option<Carry>,
-    /// What the run in order goes on from that is asked for and not begun.
+    /// Input of a sequential run that is requested but not started.
     pub handed: Option<Carry>,
-    /// A group was committed that the rule forbids.
+    /// Whether a group was committed against the commit rule.
     pub is_forbidden: bool,
-    /// A list tells what batches read: nothing that others commit changes it.
+    /// Whether batches read from an access list, so that no commit of others invalidates their
+    /// reads.
     is_told: bool,
 }
 
-/// The batch and the snapshot of a private job.
+/// Returns the batch and the snapshot of a private job.
 pub(crate) const fn private(job: &Job) -> Option<(BatchId, TxIndex)> {
     job.private()
 }
@@ -98,7 +99,7 @@ impl Batches {
         }
     }
 
-    /// An earlier round has committed these writes. Those below `carried` are in the store.
+    /// Adds the writes that an earlier round committed. The store has those below `carried`.
     pub(crate) fn go_on_from(&mut self, written: &[Option<(usize, u8)>], carried: usize) {
         for (tx, written) in written.iter().enumerate() {
             let location = written.map(|(location, _)| location);
@@ -110,7 +111,7 @@ impl Batches {
         self.carry = (carried < written.len()).then_some(Carry { first: carried, left });
     }
 
-    /// Whether `carry` has what was committed since it began, and nothing else.
+    /// Returns whether `carry` holds exactly the writes committed since its start.
     pub(crate) fn is_carried_exactly(&self, carry: &Carry) -> bool {
         let written = self.history.iter().enumerate().skip(carry.first);
         let written = written.filter_map(|(tx, by)| Some((tx, by.written?)));
@@ -121,14 +122,14 @@ impl Batches {
         &mut self.claims[batch.0 as usize]
     }
 
-    /// Whether the job was taken back, or begun.
+    /// Returns whether the job was claimed or started; `None` if it is not private.
     #[must_use]
     pub fn is_claimed(&self, job: &Job) -> Option<bool> {
         let (batch, _) = private(job)?;
         Some(self.claims[batch.0 as usize] > job.incarnation.0)
     }
 
-    /// Keeps what a run has left.
+    /// Stores the results of a run.
     pub(crate) fn keep(
         &mut self,
         job: Job,
@@ -151,8 +152,8 @@ impl Batches {
         self.ran[batch.0 as usize] = Some(Ran { job, groups });
     }
 
-    /// A transaction is committed that is none of a batch, or ran at the frontier. The owner's index need not know it
-    /// where no batch is left.
+    /// Commits a transaction outside all batches, or one that ran at the frontier. The owner may
+    /// leave it out of the index if no batch remains.
     pub(crate) fn commit_single(&mut self, written: Option<usize>, is_indexed: bool) {
         let tx = self.history.len();
         if is_indexed {
@@ -165,7 +166,7 @@ impl Batches {
         self.history.push(Committed { written: None, job: None });
     }
 
-    /// The next group of the batch is committed, if there is one.
+    /// Commits the next group of the batch, if there is one.
     pub(crate) fn commit_group(&mut self, batch: BatchId, txs: Chunk) -> Option<Group> {
         let ran = self.ran[batch.0 as usize].as_mut()?;
         if ran.groups.first()?.txs != txs {
@@ -182,21 +183,21 @@ impl Batches {
         Some(group)
     }
 
-    /// Whether another run than `job` has committed, from its snapshot on, a write of what the group or one
-    /// before it has accessed: by the history.
+    /// Returns whether a job other than `job` has committed, since the snapshot, a write to a
+    /// location that the group or an earlier one has accessed, according to the history.
     #[must_use]
     pub fn meets(&self, group: &Group, job: &Job) -> bool {
         !self.is_told && self.outsiders(job).any(|location| group.accessed[location])
     }
 
-    /// Locations that others have written since the snapshot of `job`.
+    /// Returns the locations that other jobs have written since the snapshot of `job`.
     fn outsiders(&self, job: &Job) -> impl Iterator<Item = usize> {
         let snapshot = private(job).map_or(0, |(_, snapshot)| snapshot.position());
         let since = self.history.iter().skip(snapshot);
         since.filter(|by| by.job != Some(*job)).filter_map(|by| by.written)
     }
 
-    /// The owner's verdict, from its index.
+    /// Returns the owner's verdict, computed from its index.
     pub(crate) fn first_conflict(&self, batch: BatchId) -> Option<TxIndex> {
         let ran = self.ran[batch.0 as usize].as_ref()?;
         let (_, snapshot) = private(&ran.job).filter(|_| !self.is_told)?;
@@ -208,7 +209,7 @@ impl Batches {
         ran.groups.iter().find(meets).map(|group| group.txs.first)
     }
 
-    /// Whether the owner's index has every write since this snapshot.
+    /// Returns whether the owner's index has every write since this snapshot.
     #[must_use]
     pub fn has_all_since(&self, snapshot: TxIndex) -> bool {
         let written = self.history.iter().enumerate().skip(snapshot.position());
@@ -216,7 +217,7 @@ impl Batches {
         written.all(|(tx, at)| self.index.iter().any(|(by, there, _)| (*by, *there) == (tx, at)))
     }
 
-    /// Whether a private group was committed although others had committed since its snapshot.
+    /// Returns whether a private group was committed after other commits since its snapshot.
     #[must_use]
     pub fn has_commit_above_others(&self) -> bool {
         self.history.iter().enumerate().any(|(tx, by)| {
@@ -226,7 +227,7 @@ impl Batches {
         })
     }
 
-    /// Whether a run of a batch waits that the rule forbids to commit, or some of it.
+    /// Returns whether a finished batch has a group that the commit rule forbids.
     #[must_use]
     pub fn has_conflict(&self) -> bool {
         let mut ran = self.ran.iter().flatten();

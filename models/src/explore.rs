@@ -1,4 +1,4 @@
-//! Explores suites in batches, on all cores, and keeps what was seen.
+//! Explores suites in batches on all cores, and collects the results.
 
 use crate::{BlockModel, Suite};
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
@@ -6,30 +6,30 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Blocks that are explored together: the states of more would take much memory.
+/// Number of blocks explored together; more would need too much memory for their states.
 const BATCH: usize = 1_500;
 
-/// What exploring a suite came to.
+/// Results of exploring a suite.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explored {
-    /// Its blocks.
+    /// Number of blocks.
     pub blocks: usize,
-    /// Different states.
+    /// Number of distinct states.
     pub states: usize,
-    /// Steps between them.
+    /// Number of steps between states.
     pub steps: usize,
-    /// Most steps of one path.
+    /// Length of the longest path.
     pub depth: usize,
-    /// Rules that were broken, each with a path that shows it.
+    /// Broken properties, each with a path that shows it.
     pub broken: Vec<String>,
-    /// Rare things that occurred.
+    /// Expected rare events that occurred.
     pub occurred: BTreeSet<&'static str>,
-    /// Rare things that were looked for.
+    /// Expected rare events.
     pub wanted: BTreeSet<&'static str>,
 }
 
 impl Explored {
-    /// Both together.
+    /// Adds the results of `other`.
     pub fn add(&mut self, other: Self) {
         self.blocks += other.blocks;
         self.states += other.states;
@@ -41,7 +41,7 @@ impl Explored {
     }
 }
 
-/// Explores `model`, which is of `blocks` blocks, to its end.
+/// Explores `model`, which consists of `blocks` blocks, exhaustively.
 pub(crate) fn explore_model<M>(model: M, blocks: usize) -> Explored
 where
     M: Model + Send + Sync + 'static,
@@ -72,8 +72,8 @@ where
     explored
 }
 
-/// Explores every order of events of every block of `suite`, on `workers` workers. Ends soon after
-/// a rule was found broken.
+/// Explores every order of events of every block of `suite` on `workers` workers, and ends soon
+/// after a property is found broken.
 #[must_use]
 pub fn explore(suite: &Suite, workers: usize) -> Explored {
     let batches: Vec<_> = suite.scenarios.chunks(BATCH).collect();

@@ -1,13 +1,14 @@
-//! Exhaustive models of small blocks over the commit protocol as it ships.
+//! Exhaustive models of small blocks over the shipped commit protocol.
 //!
-//! The model owns a real [`Protocol`] and plays everything around it: an abstract store, the job
-//! channel, two or three workers and the messages between them. It knows every order in which workers may
-//! take jobs, read, publish and report, and in which reports may be delivered.
+//! The model owns a real [`Protocol`] and simulates everything around it: an abstract store, the
+//! job channel, two or three workers, and the messages between them. It explores every order in
+//! which workers may take jobs, read, publish and report, and in which reports may be delivered.
 //!
-//! What it leaves out: scopes and deltas (the store's property tests), the passing of the lock
-//! (loom), and weak memory.
+//! It leaves out scopes and deltas, which the store's property tests cover; the hand-over of the
+//! lock, which loom covers; and weak memory.
 //!
-//! Beside it: two shards of accounts, over the core of `braid-shards` as it is ([`shard_model`]).
+//! A second model has two shards of accounts over the shipped core of `braid-shards`
+//! ([`shard_model`]).
 //!
 //! [`Protocol`]: braid_evm::protocol::Protocol
 
@@ -35,7 +36,7 @@ pub use state::{Report, Run, State, Worker};
 pub use store::{Entry, Seen, Store};
 pub use suites::{Suite, full_suites, long_suites, suites};
 
-/// Locations of a model.
+/// Number of locations in a model.
 pub const LOCATIONS: usize = 3;
-/// Most transactions of a block.
+/// Maximum number of transactions in a block.
 pub const MOST_TRANSACTIONS: usize = 4;

@@ -1,9 +1,11 @@
-//! Explores every suite and prints what it saw.
+//! Explores every suite and prints the results.
 //!
-//! First two shards, every order of three transactions.
-//! Without an argument: every block of three transactions over three locations on three workers.
-//! `sample`: one in thirteen of them, and the small suites whole. `long`: blocks of four transactions too. `web`: stateright's explorer on this machine, for
-//! stepping through small blocks.
+//! It starts with two shards and every order of three transactions, and continues with blocks:
+//!
+//! - without an argument, every block of three transactions over three locations on three workers;
+//! - `sample`: one in thirteen of these blocks, and all of the small suites;
+//! - `long`: also blocks of four transactions;
+//! - `web`: serves stateright's explorer on this machine, to step through small blocks.
 
 use braid_models::{
     BlockModel, Explored, Suite, explore, explore_shards, full_suites, long_suites, shard_orders,
@@ -14,13 +16,14 @@ use stateright::Model;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Where the explorer listens.
+/// Address of the explorer.
 const ADDRESS: &str = "127.0.0.1:3000";
-/// Workers of the explored blocks.
+/// Number of workers in the explored blocks.
 const WORKERS: usize = 3;
-/// States below which something must have gone wrong with the models themselves.
+/// Minimum number of states; fewer mean that the models themselves are wrong.
 const LEAST_STATES: usize = 10_000_000;
-/// The sample has one block in thirteen of the suites of every block: a prime, as variants of a block follow each other.
+/// The sample takes one in this many blocks of the exhaustive suites: a prime, because variants of
+/// a block follow each other.
 const SAMPLED: usize = 13;
 
 fn main() -> ExitCode {
@@ -43,7 +46,7 @@ fn serve() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Two shards and all of their orders.
+/// Explores all orders of two shards.
 fn explore_orders() -> Explored {
     let begun = Instant::now();
     let explored = explore_shards(&shard_orders(), ShardMutant::None);
@@ -59,7 +62,7 @@ fn explore_orders() -> Explored {
     explored
 }
 
-/// Every [`SAMPLED`]th block of the suites of every block; the other suites whole.
+/// Keeps every [`SAMPLED`]th block of the exhaustive suites, and all blocks of the others.
 fn sample(mut suites: Vec<Suite>) -> Vec<Suite> {
     for suite in suites.iter_mut().filter(|suite| suite.name.starts_with("every")) {
         suite.scenarios =

@@ -1,4 +1,4 @@
-//! The model: what may happen next.
+//! The model of a block: its actions and transitions.
 
 use crate::properties::properties;
 use crate::scenario::{Scenario, Serial};
@@ -6,30 +6,31 @@ use crate::state::{State, Worker};
 use braid_evm::protocol::{Event, Mutant};
 use stateright::{Model, Property};
 
-/// Something that may happen.
+/// An action that may happen in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// An idle worker takes the first job of the channel.
+    /// An idle worker takes the first job from the channel.
     Take,
     /// An idle worker runs the job outside the channel.
     RunHere,
-    /// This worker does the next thing in its transaction.
+    /// This worker takes the next step in its transaction.
     Step(usize),
-    /// This worker's transaction waits for that lower one, which runs, instead of reading.
+    /// Instead of reading, this worker's transaction waits for the given lower transaction, which
+    /// is running.
     Predict(usize, usize),
-    /// This worker returns the rest of its chunk.
+    /// This worker returns the rest of its chunk unrun.
     EndEarly(usize),
-    /// The owner gets this report.
+    /// The owner receives this report.
     Deliver(usize),
-    /// The caller cancels, and the owner hears it.
+    /// The caller cancels, and the owner receives it.
     Cancel,
-    /// An idle worker finds that the frontier's job comes no nearer to its end.
+    /// An idle worker reports that the frontier's job makes no progress.
     Stall,
-    /// The owner finds that speculation costs more than it saves.
+    /// The owner falls back to sequential execution because speculation costs more than it saves.
     GiveUp,
 }
 
-/// All orders of events of some small blocks.
+/// All orders of events of a set of small blocks.
 #[derive(Clone, Debug)]
 pub struct BlockModel {
     scenarios: Vec<Scenario>,
@@ -39,33 +40,33 @@ pub struct BlockModel {
 }
 
 impl BlockModel {
-    /// Blocks on this number of workers.
+    /// Creates the model of these blocks on this number of workers.
     #[must_use]
     pub fn new(scenarios: Vec<Scenario>, workers: usize) -> Self {
         let serials = scenarios.iter().map(Scenario::serial).collect();
         Self { scenarios, serials, workers, mutant: Mutant::None }
     }
 
-    /// The same with a seeded bug.
+    /// Seeds a bug in the protocol.
     #[must_use]
     pub const fn with_mutant(mut self, mutant: Mutant) -> Self {
         self.mutant = mutant;
         self
     }
 
-    /// The block that `state` belongs to.
+    /// Returns the block that `state` belongs to.
     #[must_use]
     pub fn scenario(&self, state: &State) -> &Scenario {
         &self.scenarios[state.scenario]
     }
 
-    /// What that block must come to.
+    /// Returns the sequential result of that block.
     #[must_use]
     pub fn serial(&self, state: &State) -> &Serial {
         &self.serials[state.scenario]
     }
 
-    /// Whether nothing may happen, but for hints.
+    /// Returns whether only hints may still happen.
     #[must_use]
     pub fn is_terminal(&self, state: &State) -> bool {
         let mut actions = Vec::new();

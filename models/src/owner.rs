@@ -1,4 +1,5 @@
-//! The owner of the protocol: feeds it events and performs its commands, as the coordinator does.
+//! The owner of the protocol, which feeds it events and performs its commands, like the
+//! coordinator.
 
 use crate::Scenario;
 use crate::state::{Report, State};
@@ -7,7 +8,7 @@ use braid_evm::ids::TxIndex;
 use braid_evm::protocol::{Command, Event, Halt, Job, JobReport, RunMode, TxReport, Verdict};
 
 impl State {
-    /// Takes one event in and performs commands until there are no more.
+    /// Applies an event, and performs commands until there are none left.
     pub(crate) fn own(&mut self, event: Option<Event>, scenario: &Scenario) {
         if let Some(event) = event
             && let Err(broken) = self.protocol.apply(event)
@@ -72,7 +73,7 @@ impl State {
         self.begins_in_order(job, scenario);
     }
 
-    /// I13: nothing is left behind.
+    /// Ends the block: no job or report may remain (I13).
     fn finish(&mut self) {
         self.finished = true;
         let is_late = |report: &Report| self.protocol.is_left_behind(report.job);
@@ -103,7 +104,7 @@ impl State {
             }
             Command::TakeOver(job) => {
                 let taken = job.private().is_some() || self.may_publish(job);
-                // The worker that was to begin it finds it gone.
+                // The worker that was to start the job finds it gone.
                 self.here.take_if(|here| *here == job);
                 self.protocol.apply(Event::TakenOver { tx: job.chunk.first, taken })
             }
@@ -162,8 +163,9 @@ impl State {
         self.protocol.apply(Event::Checked { tx, verdict })
     }
 
-    /// I2: each index once and in order. I13: once work was stopped, only what had run in a block that was
-    /// cancelled, and after all jobs were reported.
+    /// Records an outcome. Each index is committed once and in order (I2). Once work is stopped,
+    /// only transactions that had run in a cancelled block commit, and only after all jobs are
+    /// reported (I13).
     pub(crate) fn settle(&mut self, tx: TxIndex, outcome: Option<u8>) {
         if tx.position() != self.outcomes.len() {
             self.violation = Some("I2: an outcome out of order");

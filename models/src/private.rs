@@ -1,4 +1,4 @@
-//! Private batches: what their workers do, and what the owner does for them.
+//! Private batches in the model: the steps of their workers, and the owner's commands.
 
 use crate::Scenario;
 use crate::batches::{Carry, PrivateRun, private};
@@ -8,11 +8,11 @@ use braid_evm::error::Invariant;
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::protocol::{Command, Event, Failure, Job, RunMode};
 
-/// What became of one transaction of a private batch, or why it has no result.
+/// Result of a transaction in a private batch; without a result, the failure if it is final.
 type Ran = Result<PrivateRun, Option<Failure>>;
 
 impl State {
-    /// A worker runs a transaction of a private batch: one step, as no other sees anything of it.
+    /// Runs a transaction of a private batch in one step, because no other worker sees its writes.
     pub(crate) fn step_private(
         &mut self,
         worker: usize,
@@ -48,7 +48,7 @@ impl State {
             };
         }
         match program.kind {
-            // Above the frontier it is not known what is added, or how much room there is.
+            // Above the frontier, neither the credits nor the room left are known.
             Kind::ReadsCredits if !is_in_order => return Err(None),
             Kind::NoRoom if is_in_order && scenario.knows_room => return Err(None),
             Kind::ReadsCredits => {
@@ -59,14 +59,15 @@ impl State {
         }
         let written = program.run(tx, value).map_err(Some)?;
         if !is_in_order && !scenario.is_claimed(tx, written) {
-            // It runs once more in order, on the state itself.
+            // It runs again sequentially, on the committed state.
             return Err(Some(Failure::Rejected));
         }
         Ok(PrivateRun { tx, value, read, written })
     }
 
-    /// What the transaction sees there, and the location if that was there before the run. A run in order sees what is
-    /// carried, and below that the store; any other one its snapshot.
+    /// Returns the value that the transaction reads, and the location if the value predates the
+    /// run. A sequential run reads carried writes and below them the store; any other run reads its
+    /// snapshot.
     fn read_private(
         &mut self,
         report: &Report,
@@ -90,7 +91,7 @@ impl State {
         Ok((seen.value, Some(location)))
     }
 
-    /// The worker reports: neighbours in one group, or each in one of its own.
+    /// Reports the run, with consecutive transactions in one group or each in its own.
     fn end_private(&mut self, mut report: Report, scenario: &Scenario) {
         for run in &report.private {
             let first = TxIndex(run.tx as u32);
@@ -103,12 +104,13 @@ impl State {
         self.reports.push(report);
     }
 
-    /// A run of a private batch is asked for: on the committed prefix, which can be read as a whole, while no other of its
-    /// runs is under way or has results.
+    /// Checks the request for a run of a private batch: its snapshot must be the committed prefix,
+    /// which must be readable as a whole, and no other run of the batch may be running or have
+    /// results.
     pub(crate) fn begins_private(&mut self, job: Job) {
         let Some((batch, snapshot)) = private(&job) else { return };
         let frontier = self.outcomes.len();
-        // What an earlier run has written counts as the batch's own, so it must be below.
+        // Writes of an earlier run count as the batch's own, so they must be below the snapshot.
         let is_first = job.incarnation.0 == 0 && snapshot.position() <= frontier;
         if snapshot.position() != frontier && !is_first {
             self.violation = Some("a snapshot is not the frontier");
@@ -141,7 +143,8 @@ impl State {
         self.batches.unpublished.iter().any(|(tx, ..)| *tx < end)
     }
 
-    /// A run in order is asked for: it begins with all that is committed, and nothing else lies between its members.
+    /// Checks the request for a sequential run: it starts from all commits, and its members are
+    /// consecutive.
     pub(crate) fn begins_in_order(&mut self, job: Job, scenario: &Scenario) {
         let RunMode::InOrder { batch, continues } = job.mode else { return };
         let carry = self.batches.carry.take().filter(|_| continues);
@@ -162,7 +165,7 @@ impl State {
         self.batches.handed = Some(carry);
     }
 
-    /// Performs a command that concerns private batches alone.
+    /// Performs a command that concerns only private batches.
     pub(crate) fn perform_private(
         &mut self,
         command: Command,
@@ -189,7 +192,7 @@ impl State {
                 if carried && carry.is_none() {
                     self.violation = Some("nothing is carried");
                 }
-                // It has all that was left since it began, each location once.
+                // The carry has all writes since its start, with each location once.
                 let carry = carry.unwrap_or_else(|| Carry { first: usize::MAX, left: Vec::new() });
                 self.batches.unpublished.retain(|(tx, ..)| *tx < carry.first);
                 for (tx, location, value) in carry.left {

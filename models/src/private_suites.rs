@@ -1,10 +1,10 @@
-//! Small blocks with private batches: in every split, beside published transactions or not.
+//! Small blocks with private batches, in every split, with and without published transactions.
 
 use crate::scenario::{Kind, Scenario, Tx};
 use crate::suites::{Suite, four, meetings};
 use braid_evm::protocol::{Policy, Waste};
 
-/// Suites of private batches, all orders of events: small enough for every change.
+/// Returns the suites of private batches that are small enough to run on every change.
 pub(crate) fn private_suites() -> Vec<Suite> {
     vec![
         Suite { name: "batches", scenarios: plain(meetings()) },
@@ -21,7 +21,8 @@ pub(crate) fn private_suites() -> Vec<Suite> {
     ]
 }
 
-/// Every split of this number of transactions into published ones and private batches, with one batch at least.
+/// Returns every split of this number of transactions into published ones and private batches, with
+/// at least one batch.
 fn splits(transactions: u32) -> Vec<Vec<Vec<u32>>> {
     let mut splits: Vec<Vec<Vec<u32>>> = vec![Vec::new()];
     for tx in 0..transactions {
@@ -52,7 +53,7 @@ fn split_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     blocks.flat_map(split).collect()
 }
 
-/// Every split of each block, each with a cap of one run and of two.
+/// Returns every split of each block, with a cap of one run and of two runs.
 pub(crate) fn plain(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for mut scenario in split_in(blocks) {
@@ -73,7 +74,7 @@ const KINDS: [Kind; 6] = [
     Kind::ReadsCredits,
 ];
 
-/// Each fault in each transaction, in both modes.
+/// Returns the blocks with each fault in each transaction, in both modes.
 pub(crate) fn faults_in(blocks: Vec<Scenario>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for block in blocks {
@@ -93,7 +94,7 @@ fn faults() -> Vec<Scenario> {
     faults_in(split_in(meetings()))
 }
 
-/// Neighbours of a batch commit together: with and without faults.
+/// Returns blocks whose neighbours in a batch commit together, with and without faults.
 fn groups() -> Vec<Scenario> {
     let mut blocks = split_in(meetings());
     let has_neighbours = |batch: &Vec<u32>| {
@@ -106,7 +107,7 @@ fn groups() -> Vec<Scenario> {
     scenarios
 }
 
-/// The caller may cancel at any time.
+/// Returns blocks that the caller may cancel at any time.
 fn cancelled() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for mut scenario in split_in(meetings()) {
@@ -118,7 +119,7 @@ fn cancelled() -> Vec<Scenario> {
     scenarios
 }
 
-/// The block ends where the rest of a batch may not go on.
+/// Returns blocks that end where the rest of a batch must not continue.
 fn handed_over() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for mut scenario in split_in(meetings()) {
@@ -132,7 +133,7 @@ fn handed_over() -> Vec<Scenario> {
             faulty.grouped = true;
             scenarios.push(faulty);
         }
-        // And where too much was wasted, or by turns.
+        // Also end where too many runs were wasted, or alternate between strategies.
         scenario.limits.hands_over_rest = false;
         for (policy, runs, commits) in [(Policy::Auto, 1, 1), (Policy::Alternate, 0, 2)] {
             scenario.limits.policy = policy;
@@ -159,7 +160,8 @@ fn tight() -> Vec<Scenario> {
     scenarios
 }
 
-/// Four transactions in two batches or more, whose members lie between each other or not, or with a published one.
+/// Returns blocks of four transactions in at least two batches, whose members interleave or not, or
+/// with a published transaction.
 fn of_four() -> Vec<Scenario> {
     let splits = [
         vec![vec![0, 2], vec![1, 3]],
@@ -182,7 +184,8 @@ fn of_four() -> Vec<Scenario> {
     scenarios
 }
 
-/// In order, all of the block or by turns, with reports after each transaction, after two, or in the end.
+/// Returns the blocks run sequentially, as a whole or in alternation, with reports after each
+/// transaction, after two, or at the end.
 fn in_order_in(blocks: Vec<Scenario>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for mut scenario in blocks {
@@ -203,7 +206,7 @@ fn in_order() -> Vec<Scenario> {
     blocks.extend(grouped.collect::<Vec<_>>());
     let cancelled = blocks.iter().map(|block| Scenario { may_cancel: true, ..block.clone() });
     blocks.extend(cancelled.collect::<Vec<_>>());
-    // With four there may be runs above a stretch in order.
+    // With four transactions, batches may run above a sequential segment.
     blocks.extend(of_four());
     in_order_in(blocks)
 }
@@ -212,7 +215,7 @@ fn in_order_with_faults() -> Vec<Scenario> {
     let mut blocks = faults_in(split_in(meetings()));
     blocks.retain(|scenario| !scenario.is_mixed() || scenario.batches.len() == 1);
     let mut scenarios = in_order_in(blocks);
-    // What has no room is found out when it is to commit.
+    // A lack of room is noticed only at the commit.
     let mut late = scenarios.clone();
     late.retain(|scenario| {
         let has_no_room = scenario.txs.iter().any(|tx| tx.kind == Kind::NoRoom);
@@ -227,8 +230,8 @@ fn in_order_with_faults() -> Vec<Scenario> {
     scenarios
 }
 
-/// Blocks of private batches alone that come with a list: the right one, and each that lies of one transaction. The block
-/// ends at the first that is not as the list says.
+/// Returns blocks of private batches with an access list: the right one, and each that is wrong
+/// about one transaction. The block ends at the first transaction that differs from the list.
 pub(crate) fn told() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for mut scenario in split_in(meetings()) {
@@ -258,7 +261,8 @@ pub(crate) fn told() -> Vec<Scenario> {
     scenarios
 }
 
-/// What an earlier round has committed is in the store or not: this one goes on in order, above that or by turns.
+/// Returns blocks that continue an earlier round, whose commits are in the store or not,
+/// sequentially or in alternation.
 fn rounds() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for block in in_order_in(split_in(meetings())) {

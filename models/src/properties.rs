@@ -1,4 +1,4 @@
-//! What must hold in every state, and what must occur in some.
+//! Properties that must hold in every state, and events that must occur in some state.
 
 use crate::batches::private;
 use crate::model::BlockModel;
@@ -17,7 +17,7 @@ pub(crate) fn properties() -> Vec<Property<BlockModel>> {
     properties
 }
 
-/// What must occur where a worker is suspended.
+/// Events that must occur if a worker may be suspended.
 fn of_helping() -> Vec<Property<BlockModel>> {
     vec![
         Property::sometimes("a job that was taken over", |_, s: &State| {
@@ -29,7 +29,7 @@ fn of_helping() -> Vec<Property<BlockModel>> {
     ]
 }
 
-/// What must hold for private batches, and what must occur with them.
+/// Properties of private batches, and events that must occur with them.
 fn of_batches() -> Vec<Property<BlockModel>> {
     vec![
         Property::always("a private batch commits only as the rule allows", |_, s: &State| {
@@ -97,7 +97,7 @@ fn of_batches() -> Vec<Property<BlockModel>> {
     ]
 }
 
-/// What must occur with runs in order, and between two rounds of a block.
+/// Events that must occur with sequential runs, and between two rounds of a block.
 fn of_order() -> Vec<Property<BlockModel>> {
     vec![
         Property::sometimes("a run in order goes on from the one before", |_, s: &State| {
@@ -141,7 +141,8 @@ fn of_order() -> Vec<Property<BlockModel>> {
     ]
 }
 
-/// While a batch may commit, every write since its snapshot is in the owner's index.
+/// Returns whether the owner's index has every write since the snapshot of each batch that may
+/// still commit.
 fn index_is_complete(_: &BlockModel, state: &State) -> bool {
     let is_live = |ran: &&crate::Ran| !ran.groups.is_empty();
     let ended = state.batches.ran.iter().flatten().filter(is_live).map(|ran| &ran.job);
@@ -150,7 +151,7 @@ fn index_is_complete(_: &BlockModel, state: &State) -> bool {
         Worker::Idle => None,
     });
     let reported = state.reports.iter().filter(|report| !report.void).map(|report| &report.job);
-    // One that was taken back lies in the channel and is of no use.
+    // A job that was claimed back remains in the channel but has no effect.
     let is_open = |job: &&Job| state.batches.is_claimed(job) == Some(false);
     let queued = state.channel.iter().filter(is_open);
     let busy = busy.chain(reported).filter(|job| !state.protocol.is_left_behind(**job));
@@ -176,9 +177,10 @@ fn published() -> Vec<Property<BlockModel>> {
         Property::always("I12: the block ends as serial execution does", ends_as_serial),
         Property::always("I9: work is bounded", |model: &BlockModel, s: &State| {
             let scenario = model.scenario(s);
-            // A run in order that goes on after what has no room is wasted, once for each of those.
+            // A sequential run that continues after a transaction without room is wasted, once for
+            // each such transaction.
             let in_vain = if scenario.knows_room { 0 } else { scenario.txs.len() as u32 };
-            // One job of it may be taken over, in which it ran twice.
+            // One of its jobs may be taken over, after it ran twice.
             let taken_over = if scenario.stalls { 2 } else { 0 };
             let most = scenario.limits.max_speculative_runs + 1 + in_vain + taken_over;
             s.runs.iter().all(|runs| *runs <= most)
@@ -237,7 +239,7 @@ fn state_is_serial(model: &BlockModel, state: &State) -> bool {
     };
     (0..LOCATIONS).all(|location| {
         let Ok(seen) = state.store.resolve(location, state.outcomes.len()) else { return false };
-        // What private batches have left is in the store before it is read there, and not at once.
+        // Writes of private batches reach the store only before they are read there.
         let unpublished = state.batches.unpublished.iter().filter(|(_, at, _)| *at == location);
         let last = unpublished.max_by_key(|(tx, ..)| *tx);
         let last = last.filter(|(tx, ..)| seen.version.is_none_or(|(there, _)| there < *tx));
@@ -261,7 +263,7 @@ fn ends_as_serial(model: &BlockModel, state: &State) -> bool {
     }
 }
 
-/// While the owner has nothing to do, no job of the frontier lies in the channel unclaimed.
+/// Returns whether no job of the frontier is unclaimed in the channel while the owner is idle.
 fn frontier_is_not_queued(_: &BlockModel, state: &State) -> bool {
     let frontier = state.outcomes.len();
     state.protocol.halt().is_some()
@@ -272,8 +274,8 @@ fn frontier_is_not_queued(_: &BlockModel, state: &State) -> bool {
         })
 }
 
-/// While the block runs, the job of the frontier is with a worker, on its way to one who runs it
-/// at once, or answered: the frontier never waits for anything else.
+/// Returns whether the frontier's job is with a worker, about to be run by one, or answered, while
+/// the block runs: the frontier waits for nothing else.
 fn frontier_is_worked_for(model: &BlockModel, state: &State) -> bool {
     let frontier = TxIndex(state.outcomes.len() as u32);
     let covers = |job: &Job| model.scenario(state).covers(job, frontier);

@@ -1,55 +1,55 @@
-//! A small block: what each transaction reads and writes, and under which limits it runs.
+//! A small block: the reads and writes of each transaction, and the limits under which it runs.
 
 use crate::LOCATIONS;
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::protocol::{Batch, Failure, Halt, Job, Limits, Plan, Policy, RunMode};
 
-/// Where a transaction writes.
+/// Location that a transaction writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Write {
-    /// Nowhere.
+    /// No write.
     Nothing,
-    /// Here.
+    /// This location.
     At(usize),
-    /// Where the value that it read says.
+    /// A location that depends on the value read.
     ByValue,
 }
 
-/// How a transaction ends.
+/// Outcome of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// It executes.
+    /// Executes.
     Plain,
-    /// It is invalid if it read an odd value.
+    /// Is invalid if it read an odd value.
     RejectsOdd,
-    /// It is invalid if it read an even value; base values are even.
+    /// Is invalid if it read an even value; base values are even.
     RejectsEven,
-    /// It panics, or the base state fails, if it read an odd value.
+    /// Panics, or fails to read the base state, if it read an odd value.
     FatalIfOdd,
-    /// The same for an even one.
+    /// Same, for an even value.
     FatalIfEven,
-    /// The block has no room for it.
+    /// Has no room in the block.
     NoRoom,
-    /// It also reads what every commit adds to, so everything below it must be final.
+    /// Also reads a value that every commit adds to, so everything below must be final.
     ReadsCredits,
 }
 
-/// One transaction: at most one read and one write.
+/// A transaction with at most one read and one write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tx {
-    /// What it reads.
+    /// The location read.
     pub read: Option<usize>,
-    /// What it writes.
+    /// The location written.
     pub write: Write,
-    /// How it ends.
+    /// The outcome.
     pub kind: Kind,
 }
 
 impl Tx {
-    /// What it comes to on `seen`: where it writes which value.
+    /// Returns the location and value that the transaction writes after it read `seen`.
     ///
     /// # Errors
-    /// Why it has no result.
+    /// Returns the reason if it has no result.
     pub const fn run(self, index: usize, seen: u8) -> Result<Option<(usize, u8)>, Failure> {
         let odd = seen % 2 == 1;
         match self.kind {
@@ -59,7 +59,7 @@ impl Tx {
             Kind::FatalIfEven if !odd => return Err(Failure::Fatal),
             _ => {}
         }
-        // Depends on what was read, differs by transaction, and is odd as often as even.
+        // The value depends on the read, differs between transactions, and is odd as often as even.
         let value = seen.wrapping_mul(5).wrapping_add(index as u8 + 1);
         Ok(match self.write {
             Write::Nothing => None,
@@ -69,46 +69,46 @@ impl Tx {
     }
 }
 
-/// A block with the limits under which it runs.
+/// A block, with the limits under which it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scenario {
     /// The transactions.
     pub txs: Vec<Tx>,
-    /// Bounds and choices.
+    /// Limits of the protocol.
     pub limits: Limits,
     /// Ends of the planned chunks.
     pub chunk_ends: Vec<u32>,
-    /// A hint: (transaction, lower transaction that it waits for).
+    /// Predicted dependencies: (transaction, lower transaction that it waits for).
     pub dependencies: Vec<(u32, u32)>,
-    /// A hint: these go out before others.
+    /// Transactions to schedule before others.
     pub longest: Vec<u32>,
-    /// Members of private batches, ascending. The others are published.
+    /// Members of private batches, ascending. All other transactions are published.
     pub batches: Vec<Vec<u32>>,
-    /// Final already, by an earlier round: those below the second index. What those from the first one on have left is
-    /// in the owner's hands alone.
+    /// Indices of an earlier round: transactions below the second are committed, and the writes of
+    /// those from the first on are only carried by the owner.
     pub begun: (u32, u32),
-    /// Whether a run in order ends before what the block has no room for.
+    /// Whether a sequential run ends before a transaction for which the block has no room.
     pub knows_room: bool,
-    /// Whether neighbours of a private batch commit together.
+    /// Whether neighbours in a private batch commit together.
     pub grouped: bool,
-    /// What a list says that each transaction writes, right or wrong: private batches read what it says of those below
-    /// them, and are compared with it.
+    /// Access list: the write of each transaction, right or wrong. Private batches read the listed
+    /// writes of lower transactions, and their own writes are compared with the list.
     pub claims: Option<Vec<Option<(usize, u8)>>>,
-    /// The seeded bug that they are not compared.
+    /// Seeded bug: writes are not compared with the list.
     pub trusts_claims: bool,
     /// Whether the caller may cancel at any time.
     pub may_cancel: bool,
-    /// Whether a read may end as blocked because a lower transaction runs that will probably write:
-    /// any read, on any such transaction.
+    /// Whether any read may instead wait for any lower transaction that is running, as if that were
+    /// predicted to write.
     pub predicts: bool,
-    /// Whether the frontier's job may count as stalled at any time.
+    /// Whether the frontier's job may be reported as stalled at any time.
     pub stalls: bool,
-    /// The owner may give speculation up at any time.
+    /// Whether the owner may fall back to sequential execution at any time.
     pub gives_up: bool,
 }
 
 impl Scenario {
-    /// Chunks of one transaction, tight limits, validate mode.
+    /// Creates a block with chunks of one transaction, tight limits, and validate mode.
     #[must_use]
     pub fn new(txs: Vec<Tx>) -> Self {
         let limits = Limits {
@@ -144,7 +144,7 @@ impl Scenario {
         }
     }
 
-    /// How the block is cut up.
+    /// Returns the plan of the block.
     #[must_use]
     pub fn plan(&self) -> Plan {
         let mut plan = Plan::singles(self.txs.len() as u32);
@@ -167,41 +167,41 @@ impl Scenario {
         plan
     }
 
-    /// The private batch that holds `tx`.
+    /// Returns the private batch that contains `tx`.
     #[must_use]
     pub fn batch_of(&self, tx: TxIndex) -> Option<BatchId> {
         let batch = self.batches.iter().position(|members| members.contains(&tx.0))?;
         Some(BatchId(batch as u32))
     }
 
-    /// Whether there are published transactions beside private batches.
+    /// Returns whether the block has both private batches and published transactions.
     #[must_use]
     pub fn is_mixed(&self) -> bool {
         let members = self.batches.iter().map(Vec::len).sum::<usize>();
         0 < members && members + (self.begun.1 as usize) < self.txs.len()
     }
 
-    /// What the list says of `location` below `tx`, if there is a list.
+    /// Returns the listed value of `location` below `tx`, if there is an access list.
     pub(crate) fn told(&self, tx: usize, location: usize) -> Option<u8> {
         let below = self.claims.as_ref()?.get(..tx).unwrap_or_default();
         let last = below.iter().rev().flatten().find(|(at, _)| *at == location);
         Some(last.map_or(0, |(_, value)| *value))
     }
 
-    /// Whether the list, if there is one, says that `tx` writes this.
+    /// Returns whether the write of `tx` agrees with the access list, if there is one.
     pub(crate) fn is_claimed(&self, tx: usize, written: Option<(usize, u8)>) -> bool {
         let is_said = |claims: &Vec<_>| claims.get(tx) == Some(&written);
         self.trusts_claims || self.claims.as_ref().is_none_or(is_said)
     }
 
-    /// The member of `batch` after `tx`.
+    /// Returns the member of `batch` after `tx`.
     #[must_use]
     pub fn next_member(&self, batch: BatchId, tx: usize) -> Option<usize> {
         let members = self.batches.get(batch.0 as usize)?;
         members.iter().map(|member| *member as usize).find(|member| *member > tx)
     }
 
-    /// Whether `job` is to run `tx`.
+    /// Returns whether `job` is to run `tx`.
     #[must_use]
     pub fn covers(&self, job: &Job, tx: TxIndex) -> bool {
         let in_range = job.chunk.first <= tx && tx < job.chunk.end;
@@ -214,7 +214,7 @@ impl Scenario {
             }
     }
 
-    /// What the block comes to if it runs in order.
+    /// Returns the sequential result of the block.
     #[must_use]
     pub fn serial(&self) -> Serial {
         let mut values = [0; LOCATIONS];
@@ -255,21 +255,22 @@ impl Scenario {
     }
 }
 
-/// What the commits of these outcomes have added: one for each that was not skipped.
+/// Returns the sum that the commits of these outcomes have added: one for each that was not
+/// skipped.
 pub(crate) fn credits(outcomes: &[Option<u8>]) -> u8 {
     outcomes.iter().flatten().count() as u8
 }
 
-/// What a block comes to if it runs in order.
+/// Sequential result of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serial {
-    /// For each transaction what it read, or nothing if it is skipped.
+    /// The value that each transaction read; `None` if it was skipped.
     pub outcomes: Vec<Option<u8>>,
-    /// For each transaction where it wrote, and what.
+    /// The location and value that each transaction wrote.
     pub written: Vec<Option<(usize, u8)>>,
     /// The state after each prefix.
     pub states: Vec<[u8; LOCATIONS]>,
-    /// Why it ends early.
+    /// Why the block ends early.
     pub halt: Option<Halt>,
 }
 

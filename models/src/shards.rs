@@ -1,8 +1,9 @@
-//! Two shards that execute an agreed order over the core of `braid-shards`, as actors: every order in which messages
-//! arrive, get lost or come again, timers fire, and a shard stops and goes on with what is durable.
+//! Two shards that execute an agreed order over the core of `braid-shards`, as actors. The model
+//! explores every order in which messages arrive, are lost or are repeated, timers fire, and a
+//! shard stops and restarts from its durable state.
 //!
-//! What it leaves out: more shards and longer orders, and an order that arrives bit by bit (the simulation of
-//! `braid-shards` has them).
+//! It leaves out more shards, longer orders, and an order that arrives in pieces, which the
+//! simulation of `braid-shards` covers.
 
 use crate::explore::{Explored, explore_model};
 use braid_evm::ids::TxIndex;
@@ -20,16 +21,16 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Shards of an order.
+/// Number of shards.
 const SHARDS: u16 = 2;
-/// Transactions of an order.
+/// Number of transactions in an order.
 const TRANSACTIONS: usize = 3;
-/// Windows of the orders.
+/// Window sizes.
 const WINDOWS: [u32; 2] = [1, 2];
-/// Rounds of timers after which an order must be finished if nothing else goes wrong.
+/// Rounds of timers within which an order must be finished without further faults.
 const ROUNDS: usize = 12;
 
-/// An agreed order over two shards, with what one process makes of it.
+/// An agreed order over two shards, with the results of a single process.
 #[derive(Debug)]
 pub struct ShardOrder {
     agreed: Agreed<Toy>,
@@ -37,14 +38,14 @@ pub struct ShardOrder {
     reference: Reference<Toy>,
 }
 
-/// One shard of an order.
+/// A shard that executes an order.
 #[derive(Clone, Debug)]
 pub struct ShardActor {
     order: Arc<ShardOrder>,
     mutant: ShardMutant,
 }
 
-/// The kinds of transactions; key 0 lies at shard 0 and key 1 at shard 1.
+/// Returns the kinds of transactions. Key 0 belongs to shard 0 and key 1 to shard 1.
 fn kinds() -> Vec<ToyTx> {
     let tx = |reads: &[u16], actions: &[(u16, Action)]| ToyTx {
         reads: reads.to_vec(),
@@ -61,7 +62,7 @@ fn kinds() -> Vec<ToyTx> {
     ]
 }
 
-/// Every order of three transactions of seven kinds, in a window of one and of two.
+/// Returns every order of three transactions of seven kinds, in a window of one and of two.
 #[must_use]
 pub fn shard_orders() -> Vec<Arc<ShardOrder>> {
     let kinds = kinds();
@@ -95,7 +96,7 @@ impl ShardActor {
         Shard::new(agreed, id, durable).with_mutant(agreed, self.mutant)
     }
 
-    /// What is durable is saved before the messages leave.
+    /// Saves the durable state before any message leaves.
     fn handle(&self, shard: &mut Shard<Toy>, event: EventOf<Toy>, out: &mut Out<Self>) {
         let messages = shard.handle(&self.order.agreed, event);
         out.save(shard.durable().clone());
@@ -108,7 +109,7 @@ impl ShardActor {
         let mut shard = state.as_ref().clone();
         let mut reaction = Out::new();
         self.handle(&mut shard, event, &mut reaction);
-        // What changes nothing and sends nothing is no step.
+        // An event that changes nothing and sends nothing is not a step.
         let sends = reaction.iter().any(|it| matches!(it, stateright::actor::Command::Send(..)));
         if shard != **state || sends {
             *state.to_mut() = shard;
@@ -152,9 +153,9 @@ impl Actor for ShardActor {
 pub type ShardModel = ActorModel<ShardActor, Arc<ShardOrder>>;
 type State = ActorModelState<ShardActor>;
 
-/// Two shards with this order. Messages overtake each other and come any number of times, or never: one that is
-/// never delivered is lost, so that losing it needs no step of its own. One shard at a time may be down, any number of
-/// times.
+/// Returns the model of two shards that execute this order. Messages may overtake each other and
+/// arrive any number of times or never; a message that is never delivered is lost, so losing it
+/// needs no step of its own. One shard at a time may be down, any number of times.
 #[must_use]
 pub fn shard_model(order: &Arc<ShardOrder>, mutant: ShardMutant) -> ShardModel {
     let actor = |_| ShardActor { order: Arc::clone(order), mutant };
@@ -177,7 +178,7 @@ pub fn shard_model(order: &Arc<ShardOrder>, mutant: ShardMutant) -> ShardModel {
         .property(Sometimes, "values come after their transaction has committed", late)
 }
 
-/// The durable part of each shard.
+/// Returns the durable state of each shard.
 fn storages(state: &State) -> impl Iterator<Item = (ShardId, &Durable<Toy>)> {
     (0..).map(ShardId).zip(&state.actor_storages).filter_map(|(id, it)| Some((id, it.as_ref()?)))
 }
@@ -203,7 +204,7 @@ fn bounded(model: &ShardModel, state: &State) -> bool {
     })
 }
 
-/// Whether both shards have committed everything, with the state of one process.
+/// Returns whether both shards have committed everything, with the state of a single process.
 fn is_done(order: &ShardOrder, shards: &[Shard<Toy>]) -> bool {
     let agreed = &order.agreed;
     let is_right = |shard: &Shard<Toy>| {
@@ -218,7 +219,8 @@ fn is_done(order: &ShardOrder, shards: &[Shard<Toy>]) -> bool {
     shards.iter().all(is_right)
 }
 
-/// All messages that are on their way get lost; from then on timers fire and every message arrives once.
+/// Returns whether the order finishes after all messages in flight are lost, if from then on timers
+/// fire and every message arrives once.
 fn ends(model: &ShardModel, state: &State) -> bool {
     let order = &model.cfg;
     let mut shards: Vec<Shard<Toy>> = Vec::new();
@@ -276,7 +278,7 @@ fn late(_: &ShardModel, state: &State) -> bool {
     })
 }
 
-/// Explores these orders, on all cores. Ends soon after a rule was found broken.
+/// Explores these orders on all cores, and ends soon after a property is found broken.
 #[must_use]
 pub fn explore_shards(orders: &[Arc<ShardOrder>], mutant: ShardMutant) -> Explored {
     let (next, all) = (AtomicUsize::new(0), Mutex::new(Explored::default()));

@@ -1,4 +1,4 @@
-//! The state of a model.
+//! The state of the model of a block.
 
 use crate::batches::{Batches, Carry, PrivateRun};
 use crate::store::{Seen, Store};
@@ -7,29 +7,29 @@ use braid_evm::ids::TxIndex;
 use braid_evm::protocol::{BatchReport, Job, Mutant, Protocol, RunMode, RunResult};
 use std::collections::VecDeque;
 
-/// What one run left, as a worker reports it and the owner keeps it.
+/// Result of a run, as a worker reports it and the owner keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Run {
-    /// Runs in this job so far.
+    /// Number of runs in this job so far.
     pub runs: u32,
     /// The recorded read.
     pub seen: Option<Seen>,
     /// The value that it computed with, recorded or not.
     pub value: u8,
-    /// Location and value of the entry that it left.
+    /// Location and value of its entry.
     pub written: Option<(usize, u8)>,
 }
 
-/// Where a worker stands in its transaction.
+/// Next step of a worker in its transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// It reads next.
+    /// Read.
     Read,
-    /// It compares its read next.
+    /// Compare the read.
     Check,
-    /// It publishes next.
+    /// Publish the write.
     Publish,
-    /// It removes what the previous incarnation left, next.
+    /// Remove an entry of the previous incarnation.
     Withdraw,
 }
 
@@ -37,106 +37,107 @@ pub enum Stage {
 #[expect(clippy::large_enum_variant, reason = "a model has three workers, most of them busy")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Worker {
-    /// Without a job.
+    /// Has no job.
     Idle,
-    /// At a transaction of a job.
+    /// Is running a transaction of a job.
     Busy {
-        /// The report that it will send, so far.
+        /// The report that it will send.
         report: Report,
         /// The transaction.
         tx: usize,
-        /// Where it stands.
+        /// Its next step.
         stage: Stage,
-        /// Its run.
+        /// Its current run.
         run: Run,
-        /// Readers that its publication has made stale so far.
+        /// Readers that its publication has invalidated so far.
         stale: Vec<TxIndex>,
     },
 }
 
-/// A report on its way, with what the owner keeps of each run.
+/// A report in transit, with the owner's record of each run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Report {
     /// The job.
     pub job: Job,
-    /// What became of each transaction that ran.
+    /// Results of the transactions that ran.
     pub results: Vec<(RunResult, Run)>,
-    /// What each transaction of a private batch has left so far.
+    /// Results of the transactions of a private batch so far.
     pub private: Vec<PrivateRun>,
-    /// What a run in order goes on from.
+    /// State from which a sequential run continues.
     pub carry: Carry,
-    /// How far a private batch came.
+    /// Progress of a private batch.
     pub batch: BatchReport,
-    /// The job did not go through the channel.
+    /// Whether the job did not go through the channel.
     pub is_here: bool,
-    /// It was claimed before a worker took it.
+    /// Whether the job was claimed before a worker took it.
     pub void: bool,
 }
 
 impl Report {
-    /// Whether the job went through the channel.
+    /// Returns whether the job went through the channel.
     #[must_use]
     pub const fn is_speculative(&self) -> bool {
         !self.is_here
     }
 }
 
-/// What the owner knows of a transaction.
+/// The owner's record of a transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
-    /// The recorded read of the last result.
+    /// Recorded read of the last result.
     pub seen: Option<Seen>,
-    /// What the last result was computed from.
+    /// Value from which the last result was computed.
     pub value: u8,
-    /// Where the last publication left an entry.
+    /// Location of the last published entry.
     pub written: Option<usize>,
     /// Whether there is a result.
     pub has_output: bool,
 }
 
-/// Everything.
+/// Complete state of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    /// Which scenario of the model.
+    /// Index of the scenario in the model.
     pub scenario: usize,
     /// The shipped protocol.
     pub protocol: Protocol,
     /// The abstract store.
     pub store: Store,
-    /// Jobs on their way.
+    /// Jobs in the channel.
     pub channel: VecDeque<Job>,
-    /// Sorted, as their names do not matter.
+    /// Workers, sorted because their identities do not matter.
     pub workers: Vec<Worker>,
-    /// Job that the holder of the lock has to run.
+    /// Job that the holder of the lock must run.
     pub here: Option<Job>,
-    /// Reports on their way, in no order.
+    /// Reports in transit, in no particular order.
     pub reports: Vec<Report>,
-    /// What the owner keeps.
+    /// The owner's records.
     pub records: [Record; MOST_TRANSACTIONS],
-    /// How far the newest job has come, by its first transaction: an incarnation has two stages, begun and published.
+    /// Progress of the newest job, by its first transaction. An incarnation has two stages: started
+    /// and published.
     pub claims: [u32; MOST_TRANSACTIONS],
-    /// Runs, counted by the workers.
+    /// Number of runs, counted by the workers.
     pub runs: [u32; MOST_TRANSACTIONS],
-    /// For each committed transaction what it read; nothing if it was skipped.
+    /// The value that each committed transaction read; `None` if it was skipped.
     pub outcomes: Vec<Option<u8>>,
-    /// What the owner keeps of private batches, and what was committed.
+    /// The owner's state of private batches, and the history of commits.
     pub batches: Batches,
-    /// Workers are to return jobs unrun.
+    /// Whether workers return jobs unrun.
     pub stopped: bool,
-    /// The caller has cancelled.
+    /// Whether the caller has cancelled.
     pub cancelled: bool,
-    /// The block is over.
+    /// Whether the block has ended.
     pub finished: bool,
-    /// A validation at the frontier failed at least once.
+    /// Whether a validation at the frontier has failed.
     pub had_conflict: bool,
-    /// A rule that the protocol found broken.
+    /// The invariant that the protocol reported as broken.
     pub broken: Option<String>,
-    /// A rule that the model found broken while it performed a command.
+    /// The rule that the model found broken while performing a command.
     pub violation: Option<&'static str>,
 }
 
 impl State {
-    /// The beginning of a block, before the owner's first look.
+    /// Creates the state at the start of a block, before the owner's first step.
     #[must_use]
     pub fn new(
         (index, scenario, serial): (usize, &Scenario, &Serial),
@@ -175,7 +176,7 @@ impl State {
         }
     }
 
-    /// Takes the right to run `job`.
+    /// Claims the right to run `job`.
     pub fn claim(&mut self, job: Job) -> bool {
         let mine = match job.mode {
             RunMode::Private { .. } | RunMode::InOrder { .. } => job.incarnation.0 + 1,
@@ -194,7 +195,7 @@ impl State {
         won
     }
 
-    /// Takes the right to publish the first transaction of `job`, which is in no private batch.
+    /// Claims the right to publish the first transaction of `job`, which is in no private batch.
     pub fn may_publish(&mut self, job: Job) -> bool {
         let mine = 2 * job.incarnation.0 + 2;
         let claim = &mut self.claims[job.chunk.first.position()];
@@ -203,7 +204,7 @@ impl State {
         won
     }
 
-    /// Brings what has no order into one.
+    /// Sorts the unordered parts, so that equal states compare equal.
     pub fn sort(&mut self) {
         let rank = |report: &Report| {
             let Job { chunk, incarnation, .. } = report.job;
@@ -216,7 +217,7 @@ impl State {
         });
     }
 
-    /// Jobs that went through the channel and are not answered.
+    /// Returns the number of unanswered jobs that went through the channel.
     #[must_use]
     pub fn speculative_jobs(&self) -> usize {
         let busy = self.workers.iter().filter_map(|worker| match worker {

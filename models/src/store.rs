@@ -1,41 +1,42 @@
-//! The store, as abstract as it can be: for each location the entry of each transaction.
+//! The abstract store: an entry of each transaction at each location.
 
 use crate::{LOCATIONS, MOST_TRANSACTIONS};
 use braid_evm::ids::TxIndex;
 
-/// What a transaction left at a location.
+/// Entry of a transaction at a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Entry {
-    /// A value of this incarnation.
+    /// A value, with its incarnation.
     Value(u32, u8),
-    /// Left by a discarded incarnation.
+    /// Mark of a discarded incarnation.
     Estimate,
 }
 
-/// What a read saw.
+/// Result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Seen {
-    /// Where.
+    /// The location.
     pub location: usize,
-    /// Transaction and incarnation, or the base.
+    /// Transaction and incarnation of the writer; `None` for the base value.
     pub version: Option<(usize, u32)>,
     /// The value.
     pub value: u8,
 }
 
-/// All entries, and who read where.
+/// All entries, and the readers of each location.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Store {
     entries: [[Option<Entry>; MOST_TRANSACTIONS]; LOCATIONS],
-    /// For each location and transaction: it read here and was not told of a change since.
+    /// For each location and transaction, whether it has read there and was not named by a change
+    /// since.
     readers: [[bool; MOST_TRANSACTIONS]; LOCATIONS],
 }
 
 impl Store {
-    /// What a reader must see, or the transaction whose estimate is in the way.
+    /// Returns the value that a reader must see.
     ///
     /// # Errors
-    /// That transaction.
+    /// Returns the transaction whose estimate blocks the read.
     pub fn resolve(&self, location: usize, reader: usize) -> Result<Seen, usize> {
         let below = self.entries[location][..reader].iter().enumerate().rev();
         match below.filter_map(|(tx, entry)| entry.map(|entry| (tx, entry))).next() {
@@ -47,16 +48,16 @@ impl Store {
         }
     }
 
-    /// The same for a transaction that runs: it is remembered.
+    /// Like [`resolve`](Self::resolve), and registers the reader.
     ///
     /// # Errors
-    /// The transaction whose estimate is in the way.
+    /// Returns the transaction whose estimate blocks the read.
     pub fn read(&mut self, location: usize, reader: usize) -> Result<Seen, usize> {
         self.readers[location][reader] = true;
         self.resolve(location, reader)
     }
 
-    /// Whether what was seen is still there; `by_value`: or something equal.
+    /// Returns whether a read still finds the same version or, with `by_value`, an equal value.
     #[must_use]
     pub fn holds(&self, seen: Option<Seen>, reader: usize, by_value: bool) -> bool {
         seen.is_none_or(|seen| {
@@ -66,7 +67,7 @@ impl Store {
         })
     }
 
-    /// Changes an entry and names the readers above it.
+    /// Changes an entry, and returns the readers above it.
     fn change(&mut self, location: usize, tx: usize, entry: Option<Entry>) -> Vec<TxIndex> {
         self.entries[location][tx] = entry;
         let readers = self.readers[location].iter_mut().enumerate().skip(tx + 1);
@@ -75,7 +76,7 @@ impl Store {
             .collect()
     }
 
-    /// Publishes a value.
+    /// Publishes a value, and returns the readers above it.
     pub fn publish(
         &mut self,
         location: usize,
@@ -85,7 +86,7 @@ impl Store {
         self.change(location, tx, Some(Entry::Value(incarnation, value)))
     }
 
-    /// Removes an entry.
+    /// Removes an entry, and returns the readers above it.
     pub fn withdraw(&mut self, location: usize, tx: usize) -> Vec<TxIndex> {
         self.change(location, tx, None)
     }
@@ -95,13 +96,13 @@ impl Store {
         self.entries[location][tx] = Some(Entry::Estimate);
     }
 
-    /// Whether `tx` has a value somewhere.
+    /// Returns whether `tx` has a value anywhere.
     #[must_use]
     pub fn has_value(&self, tx: usize) -> bool {
         self.entries.iter().any(|entries| matches!(entries[tx], Some(Entry::Value(..))))
     }
 
-    /// Whether there is an estimate somewhere.
+    /// Returns whether there is an estimate anywhere.
     #[must_use]
     pub fn has_estimate(&self) -> bool {
         self.entries.iter().flatten().any(|entry| *entry == Some(Entry::Estimate))

@@ -1,4 +1,4 @@
-//! Which small blocks are explored.
+//! Suites of small blocks to explore.
 
 use crate::LOCATIONS;
 use crate::private_suites::{self, private_suites};
@@ -14,7 +14,7 @@ pub struct Suite {
     pub scenarios: Vec<Scenario>,
 }
 
-/// Small suites: for tests of the models themselves and of seeded bugs.
+/// Returns the small suites, for tests of the models themselves and of seeded bugs.
 #[must_use]
 pub fn suites() -> Vec<Suite> {
     let mut suites = published_suites();
@@ -23,7 +23,7 @@ pub fn suites() -> Vec<Suite> {
     suites
 }
 
-/// Blocks whose workers may be suspended.
+/// Returns the suites whose workers may be suspended.
 fn suspension_suites() -> Vec<Suite> {
     vec![
         Suite { name: "suspended", scenarios: suspended_in(meetings().map(Scenario::new)) },
@@ -38,7 +38,7 @@ fn suspension_suites() -> Vec<Suite> {
     ]
 }
 
-/// Those without private batches.
+/// Returns the suites without private batches.
 fn published_suites() -> Vec<Suite> {
     vec![
         Suite { name: "patterns", scenarios: patterns(3, &programs(2)) },
@@ -56,9 +56,9 @@ fn published_suites() -> Vec<Suite> {
     ]
 }
 
-/// The suites of the size that runs on every change, nothing of it sampled: every block of three
-/// transactions over three locations, plain, with each fault in each transaction, cut into chunks,
-/// and cancelled at any time.
+/// Returns the suites that run exhaustively on every change: every block of three transactions over
+/// three locations, plain, with each fault in each transaction, split into chunks, and cancelled at
+/// any time.
 #[must_use]
 pub fn full_suites() -> Vec<Suite> {
     let every = || patterns(3, &programs(LOCATIONS));
@@ -86,11 +86,11 @@ pub fn full_suites() -> Vec<Suite> {
     full
 }
 
-/// Of this number of blocks of four transactions one is explored where the suite is a sample.
+/// A sampled suite takes one in this many blocks of four transactions.
 const SAMPLED: usize = 97;
 
-/// The suites that take minutes: every block of four transactions whose write locations do not
-/// depend on values; of those where they do, and of faults in all of them, a fixed sample.
+/// Returns the suites that take minutes: every block of four transactions whose write locations do
+/// not depend on values, and fixed samples of blocks whose locations do and of blocks with faults.
 #[must_use]
 pub fn long_suites() -> Vec<Suite> {
     let mut fixed = programs(LOCATIONS);
@@ -109,13 +109,13 @@ pub fn long_suites() -> Vec<Suite> {
     long
 }
 
-/// The same blocks, where workers may be suspended.
+/// Returns the blocks with workers that may be suspended.
 fn suspended_in(blocks: impl IntoIterator<Item = Scenario>) -> Vec<Scenario> {
     let suspended = |scenario| Scenario { stalls: true, ..scenario };
     blocks.into_iter().map(suspended).collect()
 }
 
-/// All transactions of at most one read and one write.
+/// Returns all transactions of at most one read and one write.
 fn programs(locations: usize) -> Vec<Tx> {
     let mut programs = Vec::new();
     let places = || (0..locations).map(Some);
@@ -130,8 +130,8 @@ fn programs(locations: usize) -> Vec<Tx> {
     programs
 }
 
-/// Every block of this number of such transactions; of blocks that differ only in the names of the
-/// locations, one.
+/// Returns every block of this number of such transactions, with one block for all that differ only
+/// in the names of locations.
 fn patterns(length: usize, programs: &[Tx]) -> Vec<Scenario> {
     let mut blocks: Vec<Vec<Tx>> = vec![Vec::new()];
     for _ in 0..length {
@@ -145,7 +145,7 @@ fn patterns(length: usize, programs: &[Tx]) -> Vec<Scenario> {
     blocks.into_iter().map(Scenario::new).collect()
 }
 
-/// Locations are named in the order in which they come up.
+/// Returns whether locations are named in the order of their first use.
 fn is_representative(txs: &[Tx]) -> bool {
     let mentioned = txs.iter().flat_map(|tx| {
         let written = match tx.write {
@@ -154,7 +154,7 @@ fn is_representative(txs: &[Tx]) -> bool {
         };
         tx.read.into_iter().chain(written)
     });
-    // A location that a value picks has a name that matters.
+    // The name of a location matters if a value selects it.
     if txs.iter().any(|tx| tx.write == Write::ByValue) {
         return true;
     }
@@ -170,28 +170,29 @@ const fn tx(read: Option<usize>, write: Write) -> Tx {
     Tx { read, write, kind: Kind::Plain }
 }
 
-/// Blocks whose transactions meet, of each sort one.
+/// Returns one block for each way in which transactions conflict.
 pub(crate) fn meetings() -> impl Iterator<Item = Vec<Tx>> {
     use Write::{At, ByValue, Nothing};
     let blocks = vec![
-        // Each reads what the one before wrote.
+        // Each transaction reads what the one before wrote.
         vec![tx(Some(0), At(0)), tx(Some(0), At(0)), tx(Some(0), At(0))],
         // Two readers of one writer.
         vec![tx(None, At(0)), tx(Some(0), At(1)), tx(Some(0), Nothing)],
         // A chain over two locations.
         vec![tx(None, At(0)), tx(Some(0), At(1)), tx(Some(1), At(0))],
-        // The last two locations depend on what the first wrote.
+        // The last two locations depend on the first write.
         vec![tx(None, At(0)), tx(Some(0), ByValue), tx(Some(1), ByValue)],
         vec![tx(Some(1), ByValue), tx(Some(0), ByValue), tx(Some(0), At(1))],
-        // The middle one only writes: the last must not notice the first.
+        // The middle transaction only writes, so the last one must not see the first.
         vec![tx(Some(0), At(0)), tx(None, At(0)), tx(Some(0), At(1))],
-        // No transaction meets another.
+        // No conflicts.
         vec![tx(None, At(0)), tx(Some(1), Nothing), tx(None, At(1))],
     ];
     blocks.into_iter()
 }
 
-/// Four transactions: a discarded one, one that waits for it, and a frontier below both.
+/// Returns blocks of four transactions: an aborted one, one that waits for it, and a frontier below
+/// both.
 pub(crate) fn four() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for txs in meetings() {
@@ -205,7 +206,8 @@ pub(crate) fn four() -> Vec<Scenario> {
     scenarios
 }
 
-/// Blocks whose middle transaction, last one, or both go out first: cut or not.
+/// Returns blocks whose middle transaction, last transaction, or both are scheduled first, in
+/// chunks or not.
 fn longest_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for txs in blocks {
@@ -221,7 +223,8 @@ fn longest_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     scenarios
 }
 
-/// Four transactions; the last one goes out first, within the window or once the frontier has moved.
+/// Returns blocks of four transactions whose last one is scheduled first, within the window or once
+/// the frontier has moved.
 fn longest_in_four() -> Vec<Scenario> {
     let narrow = |scenario: Scenario| {
         let mut narrow = scenario.clone();
@@ -233,7 +236,7 @@ fn longest_in_four() -> Vec<Scenario> {
     scenarios
 }
 
-/// Every fault in every transaction of every block, in both modes.
+/// Returns the blocks with every fault in every transaction, in both modes.
 fn faults_in(blocks: Vec<Scenario>) -> Vec<Scenario> {
     let kinds =
         [Kind::RejectsOdd, Kind::RejectsEven, Kind::FatalIfOdd, Kind::FatalIfEven, Kind::NoRoom];
@@ -253,7 +256,8 @@ fn faults_in(blocks: Vec<Scenario>) -> Vec<Scenario> {
     scenarios
 }
 
-/// Blocks cut into chunks in every way, which share a journal or not; `faults`: with skips too.
+/// Returns the blocks in every split into chunks, with a shared journal or not, and skips if
+/// `faults` is set.
 fn chunks_in(blocks: impl Iterator<Item = Vec<Tx>>, faults: bool) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for txs in blocks {
@@ -277,8 +281,8 @@ fn chunks_in(blocks: impl Iterator<Item = Vec<Tx>>, faults: bool) -> Vec<Scenari
     scenarios
 }
 
-/// Blocks in which the second transaction, the third, or both read what every commit adds to: cut or
-/// not, with a skip or not.
+/// Returns blocks in which the second transaction, the third, or both read what every commit adds
+/// to, in chunks or not, with and without a skip.
 fn credits_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for txs in blocks {
@@ -300,7 +304,7 @@ fn credits_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     scenarios
 }
 
-/// Blocks whose transactions may wait for lower ones that run.
+/// Returns the blocks with transactions that may wait for lower ones that are running.
 fn foresight_in(scenarios: impl IntoIterator<Item = Scenario>) -> Vec<Scenario> {
     let predicts = |scenario| Scenario { predicts: true, ..scenario };
     scenarios.into_iter().map(predicts).collect()
@@ -345,7 +349,7 @@ fn hints() -> Vec<Scenario> {
     scenarios
 }
 
-/// Blocks that the caller may cancel at any time.
+/// Returns blocks that the caller may cancel at any time.
 fn cancellation_in(blocks: Vec<Vec<Tx>>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for txs in blocks {

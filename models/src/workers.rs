@@ -1,4 +1,4 @@
-//! What workers do: one small step at a time, so that another may act between any two.
+//! Steps of the workers, each so small that other workers may act between any two.
 
 use crate::Scenario;
 use crate::scenario::{Kind, Tx, credits};
@@ -8,7 +8,7 @@ use braid_evm::ids::TxIndex;
 use braid_evm::protocol::{Job, RunResult};
 
 impl State {
-    /// An idle worker takes a job.
+    /// Starts a job on an idle worker.
     pub(crate) fn begin(&mut self, worker: usize, job: Job, is_here: bool) {
         let (results, private, batch) = Default::default();
         let carry = self.batches.handed.take_if(|_| is_here).unwrap_or_default();
@@ -30,7 +30,7 @@ impl State {
         self.workers[worker] = Worker::Busy { report, tx, stage, run, stale: Vec::new() };
     }
 
-    /// A busy worker does the next thing.
+    /// Takes the next step of a busy worker.
     pub(crate) fn step(&mut self, worker: usize, scenario: &Scenario) {
         let busy = core::mem::replace(&mut self.workers[worker], Worker::Idle);
         let Worker::Busy { report, tx, stage, mut run, mut stale } = busy else { return };
@@ -93,7 +93,7 @@ impl State {
         }
     }
 
-    /// Whether the job was not taken over.
+    /// Returns whether the worker may still publish, because its job was not taken over.
     fn publishes(&mut self, report: &Report, tx: usize, scenario: &Scenario) -> bool {
         let is_first = tx == report.job.chunk.first.position();
         !scenario.stalls || !is_first || self.may_publish(report.job)
@@ -105,7 +105,8 @@ impl State {
         self.end_run(worker, report, RunResult::Executed { stale_readers: stale }, run);
     }
 
-    /// Where the previous incarnation left an entry that this one does not overwrite.
+    /// Returns the location of an entry of the previous incarnation that this one does not
+    /// overwrite.
     fn leftover(&self, tx: usize, run: &Run) -> Option<usize> {
         let written = run.written.map(|(location, _)| location);
         self.records[tx].written.filter(|location| Some(*location) != written)
@@ -117,9 +118,9 @@ impl State {
         started + run.runs - 1
     }
 
-    /// What the transaction sees, and whether that is recorded. In a chunk with one journal what
-    /// an earlier transaction of the same job wrote is seen there, unrecorded (I14). What commits
-    /// add to is seen when everything below is committed.
+    /// Returns the value that the transaction reads, and whether the read is recorded. In a chunk
+    /// with one journal, a write of an earlier transaction of the same job is read without a record
+    /// (I14). The sum that commits add to is read only once everything below is committed.
     fn read(
         &mut self,
         report: &Report,
@@ -155,7 +156,8 @@ impl State {
         }
     }
 
-    /// Lower transactions that run, where this worker is about to read for a run that may be wasted.
+    /// Returns the running lower transactions for which this worker's next read may wait, if its
+    /// run may be wasted.
     pub(crate) fn predicted(
         &self,
         worker: usize,
@@ -184,8 +186,8 @@ impl State {
         }
     }
 
-    /// Whether this worker may return the rest of its chunk unrun: it is between two
-    /// transactions, and holds the frontier up.
+    /// Returns whether this worker may return the rest of its chunk unrun: it is between two
+    /// transactions and delays the frontier.
     pub(crate) fn may_end_early(&self, worker: usize) -> bool {
         match &self.workers[worker] {
             Worker::Busy { report, tx, stage: Stage::Read, run, .. } => {
@@ -206,7 +208,7 @@ impl State {
         }
     }
 
-    /// Whether the block has room for `tx`.
+    /// Returns whether the block has room for `tx`.
     pub(crate) fn fits(scenario: &Scenario, tx: TxIndex) -> bool {
         scenario.txs.get(tx.position()).is_some_and(|tx| tx.kind != Kind::NoRoom)
     }

@@ -19,324 +19,322 @@ pub enum EvmMutant {
     /// The shipped behaviour.
     #[default]
     None,
-    /// A reward that does not fit fails its transaction.
+    /// A reward that overflows the balance fails its transaction.
     #[cfg(feature = "mutants")]
     RewardOverflowFails,
-    /// I11: a reward that does not fit fills the account up.
+    /// I11: a reward that overflows the balance sets it to the maximum.
     #[cfg(feature = "mutants")]
     RewardOverflowFills,
-    /// I11: the reward is deferred also if the transaction has loaded the beneficiary.
+    /// I11: the reward is recorded as a delta even if the transaction has loaded the beneficiary.
     #[cfg(feature = "mutants")]
     RewardAlwaysDeferred,
-    /// I4: the beneficiary's balance is taken from the base state, and that is not recorded.
+    /// I4: the beneficiary's balance is read from the base state, without recording the read.
     #[cfg(feature = "mutants")]
     BeneficiaryUnrecorded,
-    /// I3: an account that is not there passes for an empty one.
+    /// I3: a missing account equals an empty one.
     #[cfg(feature = "mutants")]
     AbsentEqualsEmpty,
-    /// I4: who changes the code of an account publishes its nonce only.
+    /// I4: a transaction that changes the code of an account publishes only its nonce.
     #[cfg(feature = "mutants")]
     CodeChangeUnrecorded,
-    /// The end of an account leaves its storage alone.
+    /// Deleting an account keeps its storage.
     #[cfg(feature = "mutants")]
     TombstoneLost,
-    /// I14: a shared journal goes on after a self-destruct.
+    /// I14: a shared journal continues after a self-destruct.
     #[cfg(feature = "mutants")]
     JournalOutlivesDestroyed,
-    /// I14: a shared journal goes on after a creation.
+    /// I14: a shared journal continues after a creation.
     #[cfg(feature = "mutants")]
     JournalOutlivesCreated,
-    /// I14: a shared journal goes on after an account that was left empty.
+    /// I14: a shared journal continues after an account that was left empty.
     #[cfg(feature = "mutants")]
     JournalOutlivesEmptied,
-    /// I14: a shared journal goes on after an error.
+    /// I14: a shared journal continues after an error.
     #[cfg(feature = "mutants")]
     JournalOutlivesError,
-    /// A code that revm has forgotten, together with what it had noted of it, counts as one that
-    /// was never known.
+    /// A code that revm has dropped, together with its record of the account, counts as never
+    /// known.
     #[cfg(feature = "mutants")]
     CodeForgottenTwice,
-    /// The same where each transaction has a journal of its own.
+    /// Same, for transactions with their own journals.
     #[cfg(feature = "mutants")]
     CodeForgottenUnshared,
-    /// That there is no code, which revm has forgotten and a transaction has loaded again, is not
-    /// told in the bundle.
+    /// The bundle does not list the empty code of an account if revm has dropped it and a
+    /// transaction has loaded it again.
     #[cfg(feature = "mutants")]
     CodeLearntUntold,
-    /// A transaction that runs again does so on a state without what those before it have deferred
-    ///.
+    /// A replayed transaction runs on a state without the deltas of earlier transactions.
     #[cfg(feature = "mutants")]
     ReplayWithoutCredits,
-    /// A token ends a block between two stretches only.
+    /// A token ends a block only between two segments.
     #[cfg(feature = "mutants")]
     TokenUnheard,
-    /// What a pool has handed out and a token has kept from running stays in the block.
+    /// Transactions that a pool handed out stay in the block although a token kept them from
+    /// running.
     #[cfg(feature = "mutants")]
     RestOfPoolKept,
-    /// A hash that is remembered answers for all inputs that have its place.
+    /// A cached hash is returned for all inputs that share its cache entry.
     #[cfg(feature = "mutants")]
     HashOfAnother,
-    /// There is a hash for who cannot pay for it.
+    /// A hash is computed even if the gas does not suffice.
     #[cfg(feature = "mutants")]
     HashUnpaid,
     /// I12: the EVM keeps an error for the next transaction.
     #[cfg(feature = "mutants")]
     ErrorKept,
-    /// I12: an account that could not be read once counts as absent from then on.
+    /// I12: an account counts as absent once a read of it has failed.
     #[cfg(feature = "mutants")]
     FailureCached,
-    /// Admission counts what earlier transactions may use, not what they have used.
+    /// Admission counts the gas limits of earlier transactions instead of the gas they used.
     #[cfg(feature = "mutants")]
     AdmissionByLimit,
     /// I15: a skipped transaction has a receipt.
     #[cfg(feature = "mutants")]
     SkipReceiptKept,
-    /// The bundle forgets that storage ended with the account, if that comes back.
+    /// The bundle does not record that storage was wiped if the account is created again.
     #[cfg(feature = "mutants")]
     WipeForgotten,
-    /// The bundle undoes a slot's last change only.
+    /// The bundle reverts only the last change of a slot.
     #[cfg(feature = "mutants")]
     RevertOfSecond,
-    /// In order: what leaves the journal is lost.
+    /// Sequential: changes that leave the journal are lost.
     #[cfg(feature = "mutants")]
     JournalLost,
-    /// In order: what is still in the journal counts as untouched.
+    /// Sequential: changes still in the journal are ignored.
     #[cfg(feature = "mutants")]
     JournalForgotten,
-    /// I11: no transaction of the block sees a reward that was deferred.
+    /// I11: no transaction of the block reads rewards recorded as deltas.
     #[cfg(feature = "mutants")]
     RewardUnseen,
-    /// In order: who creates, destroys or empties an account is taken together with others.
+    /// Sequential: a transaction that creates, destroys or empties an account joins the window.
     #[cfg(feature = "mutants")]
     WindowKeepsLives,
-    /// In order: accounts that a transaction has touched stay among those of the window, though it
-    /// is left out.
+    /// Sequential: accounts touched by a skipped transaction stay in the window.
     #[cfg(feature = "mutants")]
     WindowKeepsTouches,
-    /// In order: what a transaction has left that was refused a read stays in the journal.
+    /// Sequential: changes of a transaction that was refused a read stay in the journal.
     #[cfg(feature = "mutants")]
     StoppedStays,
-    /// In order: the slots that transactions of a window have changed are forgotten.
+    /// Sequential: slots changed by the transactions of a window are lost.
     #[cfg(feature = "mutants")]
     WindowLosesSlots,
-    /// What was published above the frontier stays when others take over.
+    /// Entries published above the frontier stay after the fallback to sequential execution.
     #[cfg(feature = "mutants")]
     SpeculationStays,
-    /// What transactions that ran in order have left is not handed back.
+    /// Pending writes of a sequential run are not handed back.
     #[cfg(feature = "mutants")]
     HandBackLost,
-    /// What was deferred by transactions that ran in order is not handed back.
+    /// Pending writes of a sequential run are handed back without the deltas.
     #[cfg(feature = "mutants")]
     HandBackUnsummed,
-    /// I11: the surcharge is deferred also if the transaction has loaded the receiver.
+    /// I11: the surcharge is recorded as a delta even if the transaction has loaded the receiver.
     #[cfg(feature = "mutants")]
     SurchargeAlwaysDeferred,
-    /// I11: the balance of an account for which rewards are deferred is read before they are
+    /// I11: the balance of an account that receives rewards as deltas is read before they are
     /// known.
     #[cfg(feature = "mutants")]
     CreditReadEarly,
-    /// I11: who looks at the balance of the beneficiary after he has paid it sees the one before
-    /// the block.
+    /// I11: a transaction that reads the beneficiary's balance after paying it reads the balance
+    /// from before the block.
     #[cfg(feature = "mutants")]
     PaymentLookedAt,
-    /// A look at the balance of a payee makes changes of it out of what was paid before in the
-    /// journal.
+    /// Reading the balance of a payee turns earlier blind credits in the journal into changes.
     #[cfg(feature = "mutants")]
     LookForgetsPayment,
-    /// Who hears of each commit does not hear what is paid to accounts that many pay.
+    /// The commit callback does not receive blind credits.
     #[cfg(feature = "mutants")]
     PaymentUntold,
-    /// A contract may be created where a payee is, without a look at what that owns.
+    /// A contract may be created at the address of a payee without a read of its balance.
     #[cfg(feature = "mutants")]
     CreationUncounted,
-    /// A payee that was destroyed is still paid as if it was there.
+    /// A payee that was destroyed can still be paid with a blind credit.
     #[cfg(feature = "mutants")]
     GonePayeeUnmarked,
-    /// I11: the beneficiary is paid unseen also when it has got code, or all the ether there is.
+    /// I11: the beneficiary is paid with a blind credit even if it has code, or might overflow.
     #[cfg(feature = "mutants")]
     PayeeStaysPlain,
-    /// I3: a beneficiary that has got code is marked with what it owns, which may be what it owned.
+    /// I3: a beneficiary that has got code is marked by its balance, which may be unchanged.
     #[cfg(feature = "mutants")]
     PayeeMarkedByBalance,
-    /// What the beneficiary is paid unseen beside the fees is lost.
+    /// Blind credits to the beneficiary, apart from fees, are lost.
     #[cfg(feature = "mutants")]
     PaymentLost,
-    /// I11: the frontier moves before what was deferred is there.
+    /// I11: the frontier moves before the deltas are in the store.
     #[cfg(feature = "mutants")]
     CreditAfterFrontier,
-    /// I4: who looks at the balance of an account with code does not say so.
+    /// I4: a read of the balance of an account with code is not recorded.
     #[cfg(feature = "mutants")]
     BalanceUncounted,
-    /// A balance that a transaction has not looked at stays the one before the block.
+    /// A balance that a transaction has not read stays at its value before the block.
     #[cfg(feature = "mutants")]
     BalanceNotFilledIn,
-    /// The balance of a contract that comes back is the one that it went with.
+    /// A contract that is created again has the balance it had when it was destroyed.
     #[cfg(feature = "mutants")]
     BalanceOfEarlierLife,
-    /// An account that changes again after its part of the bundle was finished has two reverts.
+    /// An account that changes after its part of the bundle was finished has two reverts.
     #[cfg(feature = "mutants")]
     RevertTwice,
-    /// In order: what transactions leave after another worker has folded the others is not in the
+    /// Sequential: transactions after those that another worker has folded are missing from the
     /// bundle.
     #[cfg(feature = "mutants")]
     TailLost,
-    /// I3: what a part of the block has read is not compared with what those before it have
-    /// written.
+    /// I3: the reads of a contiguous batch are not compared with earlier writes.
     #[cfg(feature = "mutants")]
     PartUnchecked,
-    /// A part of the block is committed although there is no room for its transactions.
+    /// A contiguous batch commits although the block has no room for its transactions.
     #[cfg(feature = "mutants")]
     PartNotAdmitted,
-    /// I11: what transactions of a part have deferred is not there for those who come later.
+    /// I11: later transactions do not see the deltas of a contiguous batch.
     #[cfg(feature = "mutants")]
     PartCreditsLost,
     /// An authorization of the beneficiary counts as a payment to it.
     #[cfg(feature = "mutants")]
     PayeeUncounted,
-    /// What follows the transactions does not ask what parts have changed.
+    /// Calls after the transactions ignore pending writes of batches.
     #[cfg(feature = "mutants")]
     PendingUnasked,
-    /// What parts have changed of accounts that a system call needs counts as taken over, and was
-    /// not.
+    /// Pending writes to accounts that a system call needs count as taken over, but are not.
     #[cfg(feature = "mutants")]
     PendingUntaken,
-    /// Balances that a part has changed are not known to those who have not looked at them.
+    /// Balances changed by a batch are unknown to transactions that have not read them.
     #[cfg(feature = "mutants")]
     PartBalancesLost,
-    /// I3: what lanes have read is not compared with what others of the same round have written.
+    /// I3: the reads of grouped batches are not compared with the writes of others in the same
+    /// round.
     #[cfg(feature = "mutants")]
     LaneUnchecked,
-    /// The journal of a private batch is there for the next one on the same worker.
+    /// The journal of a private batch is kept for the next one on the same worker.
     #[cfg(feature = "mutants")]
     BatchJournalKept,
-    /// I11: what transactions in lanes have deferred is not there for those who come later.
+    /// I11: later transactions do not see the deltas of grouped batches.
     #[cfg(feature = "mutants")]
     LaneCreditsLost,
-    /// A transaction in a lane is committed although the block has no room for it.
+    /// A transaction in a grouped batch commits although the block has no room for it.
     #[cfg(feature = "mutants")]
     LaneNotAdmitted,
-    /// What a round of lanes has left is not folded into the bundle while the next one runs.
+    /// The writes of a round of grouped batches are not folded into the bundle during the next
+    /// round.
     #[cfg(feature = "mutants")]
     LaneUnfolded,
-    /// A store that comes after neighbours takes what they have committed for open.
+    /// A store created after contiguous batches treats their commits as not final.
     #[cfg(feature = "mutants")]
     NewStoreUntold,
-    /// The ledger does not get back what it has lent to a worker that folds beside a round.
+    /// The ledger does not restore outcomes that it lent to a worker that folds during a round.
     #[cfg(feature = "mutants")]
     LentLost,
-    /// What undoes the accounts that others than the caller have folded is lost.
+    /// The reverts of accounts that other workers than the caller have folded are lost.
     #[cfg(feature = "mutants")]
     BucketRevertsLost,
-    /// What undoes the slots of an account with very many of them, which another worker has made,
-    /// is lost.
+    /// The reverts of slots that another worker has built, for an account with very many slots, are
+    /// lost.
     #[cfg(feature = "mutants")]
     UndoneSlotsLost,
-    /// An account of a parent's bundle that a block changes loses the slots that the block does not
-    /// change.
+    /// An account of a parent's bundle that a block changes loses its unchanged slots.
     #[cfg(feature = "mutants")]
     ParentSlotsLost,
-    /// What a call has accessed that fails is not in the access list.
+    /// Accesses of a failing call are missing from the access list.
     #[cfg(feature = "mutants")]
     RevertedAccessLost,
-    /// A slot that a transaction's own list names, and that it reads, is not in the access list.
+    /// A slot that a transaction reads and its own access list names is missing from the block's
+    /// list.
     #[cfg(feature = "mutants")]
     ListedSlotLost,
-    /// What a transaction has done is not compared with the list that its block comes with.
+    /// A transaction is not compared with the block's access list.
     #[cfg(feature = "mutants")]
     ClaimUnchecked,
-    /// The state below an index is told as the list has it at the index.
+    /// The listed state below an index includes the changes at that index.
     #[cfg(feature = "mutants")]
     ClaimOfIndexItself,
-    /// What the list has and nothing has accessed is not looked for.
+    /// Listed items that no transaction has accessed are not detected.
     #[cfg(feature = "mutants")]
     UnusedClaimPasses,
-    /// Fewer changes than the list has at an index are enough.
+    /// Fewer changes than listed at an index are accepted.
     #[cfg(feature = "mutants")]
     ClaimMissed,
-    /// What private batches read of the list counts as read from their snapshot.
+    /// Reads from the access list in private batches are logged as reads from the snapshot.
     #[cfg(feature = "mutants")]
     ToldReadsLogged,
-    /// The list also tells the state where a transaction may clear storage that no list names.
+    /// The list is also read where a transaction may clear storage that no list names.
     #[cfg(feature = "mutants")]
     ToldBeforeCancun,
-    /// Order, duplicates and indices of a list are not checked.
+    /// Order, duplicates and indices of a list are not validated.
     #[cfg(feature = "mutants")]
     ListUnvalidated,
-    /// What follows the transactions is not compared with the list.
+    /// Calls and credits after the transactions are not compared with the list.
     #[cfg(feature = "mutants")]
     EndUncompared,
-    /// A list also tells that an account is there which is empty before the block, and which a
+    /// The list also says that an account exists which was empty before the block, and which a
     /// transaction may have touched.
     #[cfg(feature = "mutants")]
     EmptyTold,
-    /// A transaction that differs from the list runs once more before its block ends.
+    /// A transaction that differs from the list runs again before the block ends.
     #[cfg(feature = "mutants")]
     WrongRunsAgain,
-    /// Transactions run on what the list tells beyond one that differs from it.
+    /// Transactions above one that differs from the list still run on listed values.
     #[cfg(feature = "mutants")]
     RunsBeyondWrong,
-    /// Where storage is slow no worker reads ahead what the list names.
+    /// With slow storage, no worker prefetches the listed values.
     #[cfg(feature = "mutants")]
     NothingReadAhead,
-    /// A list that is not trusted is not read.
+    /// An untrusted list is ignored.
     #[cfg(feature = "mutants")]
     HintUnread,
-    /// Its indices are taken for places of transactions.
+    /// The indices of an untrusted list are taken for indices of transactions.
     #[cfg(feature = "mutants")]
     HintShifted,
-    /// What is deferred for the beneficiary changes no balance in the access list.
+    /// Deltas for the beneficiary change no balance in the access list.
     #[cfg(feature = "mutants")]
     CreditUnlisted,
-    /// What the beneficiary is paid unseen stands in the access list as a balance of its own, too.
+    /// Blind credits to the beneficiary are also listed as a balance of the transaction.
     #[cfg(feature = "mutants")]
     PaymentListedTwice,
-    /// The parts of what a batch has accessed are in the access list in the wrong order.
+    /// The accesses of a batch are listed in the wrong order.
     #[cfg(feature = "mutants")]
     ListedOutOfOrder,
-    /// A transaction that is left out has an index in the access list.
+    /// A skipped transaction has an index in the access list.
     #[cfg(feature = "mutants")]
     SkipListed,
-    /// Who sends a transaction, is called or gets the fees is not in the access list if it is warm
-    /// from the beginning.
+    /// A sender, callee or fee receiver that is warm from the start is missing from the access
+    /// list.
     #[cfg(feature = "mutants")]
     WarmPartyUnlisted,
-    /// A precompile that code calls is not in the access list.
+    /// A precompile that code calls is missing from the access list.
     #[cfg(feature = "mutants")]
     PrecompileUnlisted,
-    /// What was accessed before the gas for authorizations or the first frame has run out is not in
-    /// the access list.
+    /// Accesses before gas runs out for authorizations or the first frame are missing from the
+    /// access list.
     #[cfg(feature = "mutants")]
     FirstAccessLost,
-    /// Of the calls on one side of the transactions only the first one is in the access list.
+    /// Of the calls before or after the transactions, only the first is in the access list.
     #[cfg(feature = "mutants")]
     SecondCallUnlisted,
-    /// What transactions that were taken together have deferred is lost.
+    /// Deltas of transactions whose changes were merged are lost.
     #[cfg(feature = "mutants")]
     DeferredLost,
-    /// It comes after what they have changed together.
+    /// Deltas of transactions whose changes were merged are applied after these changes.
     #[cfg(feature = "mutants")]
     DeferredLate,
-    /// A transaction may change what it has declared that it only reads.
+    /// A transaction may write a slot that it has declared as read-only.
     #[cfg(feature = "mutants")]
     UndeclaredChangePasses,
-    /// A transaction that has left what it declares keeps what it has changed.
+    /// A transaction that has left its declaration keeps its changes.
     #[cfg(feature = "mutants")]
     UndeclaredStays,
-    /// A creation that has left what it declares does not raise its sender's nonce.
+    /// A creation that has left its declaration does not raise the sender's nonce.
     #[cfg(feature = "mutants")]
     UndeclaredNonceLost,
-    /// Who declares that it reads what a lower transaction may change is not tied to that.
+    /// A declared read does not depend on lower transactions that may change the value.
     #[cfg(feature = "mutants")]
     DeclaredReadsUntied,
-    /// Who may change what lower ones declare that they read is not in their batch, though others
-    /// of it come after.
+    /// A transaction that may change values which lower ones declare as reads is not in their batch
+    /// if that batch has later members.
     #[cfg(feature = "mutants")]
     DeclaredChangesUntied,
 }
 
 #[cfg(feature = "mutants")]
 impl EvmMutant {
-    /// The bug of the workers that it stands for, where only a block shows that.
+    /// Returns the bug of the workers behind this one, if only a block reveals it.
     pub(super) const fn of_workers(self) -> WorkerMutant {
         match self {
             Self::SpeculationStays => WorkerMutant::SpeculationStays,
@@ -345,7 +343,7 @@ impl EvmMutant {
         }
     }
 
-    /// The same of the conflict index.
+    /// Returns the bug of the conflict index behind this one, if only a block reveals it.
     pub(super) const fn of_store(self) -> StoreMutant {
         match self {
             Self::PartUnchecked | Self::LaneUnchecked => StoreMutant::OutsidersIgnored,

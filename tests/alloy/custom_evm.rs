@@ -1,12 +1,13 @@
-//! EVMs of another factory in the workers, against alloy-evm's own executor over the same EVMs: here
-//! one with a fee of its own, whose handler knows nothing of Braid.
+//! Runs EVMs of another factory in the workers, and compares with alloy-evm's own executor over the
+//! same EVMs. These have a fee of their own, and their handler does not know Braid.
 //!
-//! 1. Every real block, and random hostile blocks of every fork, with fees recorded and deferred:
-//!    the same receipts, requests, gas, errors, and bundle with its reverts.
-//! 2. An EVM that does other things with the beneficiary than adding to its balance: the same, and
-//!    where that cannot be seen from outside, the comparison notices what it does.
-//! 3. Transactions overlap if fees are deferred; the precompile in which they meet is the EVM's.
-//! 4. One transaction at a time has the same fee.
+//! 1. Every real block, and random hostile blocks of every fork, with `Fees::Recorded` and with
+//!    `Fees::Deferred`: the same receipts, requests, gas, errors, and bundle with its reverts.
+//! 2. An EVM that does more with the beneficiary than add to its balance: the same result, and
+//!    where that cannot be seen from outside, the comparison fails.
+//! 3. Transactions overlap with `Fees::Deferred`; the precompile in which they meet belongs to the
+//!    EVM.
+//! 4. Transactions executed one at a time pay the same fee.
 
 use super::surcharge::{VAULT, vaults};
 use super::{
@@ -32,7 +33,8 @@ use revm::primitives::hardfork::SpecId;
 use revm::{DatabaseRef, Inspector};
 use std::sync::Arc;
 
-/// Runs the same block both ways. Returns whether it is valid and whether it came out the same.
+/// Runs the block with both executors. Returns whether it is valid and whether the results are
+/// equal.
 fn compare<D: DatabaseRef + Clone + core::fmt::Debug>(
     (block, transactions, database): (&Block, &super::Transactions, D),
     evms: PublishingFactory,
@@ -50,7 +52,7 @@ fn compare<D: DatabaseRef + Clone + core::fmt::Debug>(
     (expected.0.is_ok(), expected.1.state == found.1.state)
 }
 
-/// Also in order, and by turns.
+/// Policies under which blocks run, including sequentially and in alternation.
 const POLICIES: [Policy; 4] = [
     Policy::Forced(Forced::Speculative),
     Policy::Auto,
@@ -119,7 +121,7 @@ fn what_is_no_addition_is_recorded() {
     assert!(different > 10, "only {different} blocks with unseen changes were noticed");
 }
 
-/// The same EVMs with a precompile in which calls wait for each other.
+/// A factory whose EVMs have a precompile in which calls wait for each other.
 #[derive(Clone, Debug)]
 struct WithMeeting(PublishingFactory, Arc<Meeting>);
 

@@ -1,5 +1,5 @@
-//! The end of a block from Prague on, where alloy-evm 0.39 does not follow the specification: the right values, for the
-//! entry of alloy-evm.
+//! Checks the end of a block from Prague on, where alloy-evm 0.39 deviates from the specification:
+//! our executor for alloy-evm must give the specified results.
 
 use super::running::{run, run_one_by_one, run_upon_each_other};
 use super::{Left, WORKERS, ours, shells};
@@ -17,12 +17,12 @@ use revm::primitives::hardfork::SpecId;
 
 const SPECS: [SpecId; 3] = [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM];
 
-/// The block as the oracle's types have it.
+/// Returns the block in the types of the oracle.
 fn plain(scene: &Scene) -> Block {
     Block::from(&scene.block)
 }
 
-/// What the block leaves, run as a whole and transaction by transaction.
+/// Returns the results of the block, executed as a whole and transaction by transaction.
 fn left(scene: &Scene, workers: u16) -> [Left; 2] {
     let (block, transactions) = (plain(scene), shells(&scene.block.transactions));
     let factory = ours(&block, workers);
@@ -37,7 +37,7 @@ fn slot(bundle: &BundleState, address: Address, slot: u64) -> Option<U256> {
     slot.map(|slot| slot.present_value)
 }
 
-/// A block with one payment.
+/// Returns a block with one payment.
 fn payment(spec: SpecId) -> Scene {
     let mut scene = Scene::on(spec);
     let [alice, bob] = scene.senders();
@@ -86,17 +86,17 @@ fn withdrawals_are_paid_before_the_calls() {
     }
 }
 
-/// Gas of a look at the balance of a precompile, of two pushes and of taking away the balance.
+/// Gas of a balance read of a warm precompile, two pushes, and dropping the balance.
 const WARM_LOOK: u64 = 107;
 
-/// A contract that stores and returns the gas of a look at the balance of a precompile.
+/// Returns a contract that stores and returns the gas of a balance read of a precompile.
 fn looks() -> MemoryAccount {
     let code = Code::new().op(opcode::GAS).balance(Address::with_last_byte(2)).op(opcode::POP);
     let code = code.op(opcode::GAS).op(opcode::SWAP1).op(opcode::SUB).op(opcode::DUP1);
     contract(code.sstore_top(0).return_top())
 }
 
-/// The first transaction of an EVM makes precompiles warm, wherever it ran.
+/// The first transaction of an EVM makes precompiles warm, whichever worker runs it.
 #[test]
 fn calls_after_transactions_meet_warm_precompiles() {
     for spec in SPECS {
@@ -122,8 +122,8 @@ fn calls_after_transactions_meet_warm_precompiles() {
     }
 }
 
-/// An account without nonce and code that has slots in the database: once it is created its slots are zero, also for a
-/// later block over the same `State`.
+/// An account without nonce and code has slots in the database. Once it is created, its slots are
+/// zero, also for a later block over the same `State`.
 #[test]
 fn what_is_read_beside_sequential_execution_does_not_stay() {
     let mut scene = Scene::on(SpecId::PRAGUE);
@@ -153,10 +153,10 @@ fn what_is_read_beside_sequential_execution_does_not_stay() {
 
 /// Offset and length of each field of a deposit event (EIP-6110).
 const FIELDS: [(usize, usize); 5] = [(160, 48), (256, 32), (320, 8), (384, 96), (512, 8)];
-/// Bytes of the event.
+/// Length of the event in bytes.
 const LENGTH: usize = 576;
 
-/// The data of a deposit event whose fields lie at other offsets.
+/// Returns the data of a deposit event with its fields at these offsets.
 fn event(offsets: [usize; 5], length: usize) -> Vec<u8> {
     let mut data = vec![0; length];
     for (index, (offset, (_, length))) in offsets.into_iter().zip(FIELDS).enumerate() {
@@ -174,11 +174,11 @@ fn deposits_of_another_layout_make_the_block_invalid() {
     let swapped = [right[0], 320, 256, right[3], right[4]];
     for (data, is_valid) in [
         (event(right, LENGTH), true),
-        // An unused word before each field.
+        // An unused word precedes each field.
         (event(apart, LENGTH + 5 * 32), false),
-        // Two fields that have changed places.
+        // Two fields are swapped.
         (event(swapped, LENGTH), false),
-        // A word more.
+        // The data is one word longer.
         (event(right, LENGTH + 32), false),
     ] {
         let mut scene = Scene::on(SpecId::PRAGUE);

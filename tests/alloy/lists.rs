@@ -1,11 +1,13 @@
-//! Access lists (EIP-7928) of blocks that are executed whole, against alloy-evm's own executor that is told the index of
-//! each transaction, over one `State` each.
+//! Compares the access lists (EIP-7928) of blocks executed as a whole with those of alloy-evm's own
+//! executor, which is told the index of each transaction. Each uses a `State` of its own.
 //!
-//! 1. Every real block and random hostile blocks, failing ones included: the list that the `State` builds is that of
-//!    revm's builder, and of the oracle where revm's goes wrong; everything else is as without a list.
-//! 2. With the list that a block comes with: the same.
-//! 3. With one that is wrong: an error that has the list's, and never a result.
-//! 4. Without `with_access_lists`, and with the calls for single transactions, alloy-evm's own code is at work.
+//! 1. Every real block and random hostile blocks, including failing ones: the list that the `State`
+//!    builds equals that of revm's builder, and that of the oracle where revm's builder is wrong.
+//!    All other results are as without a list.
+//! 2. The same with the right list given.
+//! 3. With a wrong list, an error that contains the list's error, and never a result.
+//! 4. Without `with_access_lists`, and with the calls for single transactions, alloy-evm's own code
+//!    runs.
 
 use super::{
     Left, Ours, Transactions, WORKERS, assert_equal, config, context, ours, read, shells, spec,
@@ -34,7 +36,7 @@ use revm::database::{State, WrapDatabaseRef};
 use revm::state::bal::{Bal, BlockAccessIndex};
 use std::sync::Arc;
 
-/// What a block has left, and the list that its `State` has built.
+/// Results of a block, and the list that its `State` has built.
 type Listed = (Left, BlockAccessList);
 
 fn listing<D: DatabaseRef>(
@@ -61,7 +63,7 @@ fn left<D: DatabaseRef>(
     ((result.map_err(|error| error.to_string()), state.take_bundle()), list)
 }
 
-/// Transaction by transaction, each at its index.
+/// Executes a block transaction by transaction, each at its index.
 fn one_by_one<D>(
     factory: &impl Factory,
     block: &Block,
@@ -94,7 +96,7 @@ where
     left(state, result)
 }
 
-/// Whole, on many workers.
+/// Executes a block as a whole, on many workers.
 fn whole<D>(
     factory: &Ours,
     block: &Block,
@@ -118,14 +120,15 @@ where
     (left(state, result), wrong)
 }
 
-/// Transactions run on what the list says, if there is one.
+/// Returns a factory that runs transactions from the block's list, if there is one.
 fn told(block: &Block, workers: u16) -> Ours {
     let mut config = config(workers);
     config.policy = Policy::Forced(Forced::AccessList);
     BraidExecutorFactory::new(Receipts, spec(block), config)
 }
 
-/// Compares both lists with what is known of revm's builder; whether they are the same.
+/// Compares both lists, allows for known errors of revm's builder, and returns whether they are
+/// equal.
 #[track_caller]
 fn compare<D: DatabaseRef>(
     block: &Block,
@@ -149,7 +152,8 @@ fn compare<D: DatabaseRef>(
     false
 }
 
-/// The list that a block builds, and the same with that list; whether it is revm's.
+/// Executes a block that builds its list, and again with that list. Returns whether the list is
+/// revm's.
 fn built_and_given<D>(
     (block, transactions): (&Block, &Transactions),
     database: D,
@@ -227,7 +231,7 @@ fn a_wrong_list_is_an_error_and_never_a_result() {
         for round in 0..4 {
             let mut spoiled = right.1.clone();
             spoil(&mut spoiled, transactions.len(), &mut draws(seed * 4 + round));
-            // What revm's type keeps of it: no order, and no account twice.
+            // revm's type keeps neither the order nor duplicate accounts.
             let Ok(kept) = Bal::try_from(spoiled.clone()) else { continue };
             let is_right = kept.into_alloy_bal() == right.1;
             let (found, error) = run(Some(&spoiled));
@@ -268,7 +272,8 @@ fn a_list_that_may_be_fallen_back_from_is_none_of_the_block() {
     assert!(run(false).0.0.is_err(), "the empty list is wrong");
 }
 
-/// A database that neither builds a list nor has one is left as it is, and one that only has one builds none.
+/// A database that neither builds nor has a list stays unchanged, and one that only has a list
+/// builds none.
 #[test]
 fn nothing_is_built_that_was_not_asked_for() {
     let case = Case::from_seed(1);
@@ -287,7 +292,7 @@ fn nothing_is_built_that_was_not_asked_for() {
     }
 }
 
-/// The calls for single transactions are alloy-evm's own, and so are their lists.
+/// The calls for single transactions, and their lists, are alloy-evm's own.
 #[test]
 fn one_by_one_is_alloy_evms_own_code() {
     for seed in 0..20 {
@@ -303,7 +308,7 @@ fn one_by_one_is_alloy_evms_own_code() {
     }
 }
 
-/// EVMs of a factory, whose fees are deferred where no list is given.
+/// EVMs of a factory with `Fees::Deferred`, whose fees become deltas only if no list is given.
 #[test]
 fn lists_of_other_evms_are_the_same() {
     let vault = Address::repeat_byte(0xfe);

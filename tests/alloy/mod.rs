@@ -1,15 +1,15 @@
-//! The block executor for alloy-evm against alloy-evm's own.
+//! Compares the block executor for alloy-evm with alloy-evm's own.
 //!
-//! 1. Every real block: receipts, requests, gas and the bundle with its reverts are the same.
-//! 2. Random hostile blocks, also the ones that end with an error: the same error, and the same changes
-//!    of what was committed before it.
-//! 3. Blocks upon each other, over one `State`.
-//! 4. A database that fails or panics: its own error; the factory goes on.
-//! 5. Transactions of `execute_block` do run at the same time, seen from outside.
-//! 6. Which entry was used is counted.
+//! 1. Every real block: equal receipts, requests, gas, and bundle with its reverts.
+//! 2. Random hostile blocks, including those that end with an error: the same error, and the same
+//!    changes by the transactions committed before it.
+//! 3. Consecutive blocks over one `State`.
+//! 4. A database that fails or panics: its own error, and the factory stays usable.
+//! 5. Transactions of `execute_block` run at the same time, as seen from outside.
+//! 6. The entry points used are counted.
 //! 7. Access lists: see `lists`.
-//! 8. The end of a block, where alloy-evm does not follow the specification: see `ends`.
-//! 9. A fee of a chain's own, and EVMs of others: see `surcharge` and `custom_evm`.
+//! 8. The end of a block, where alloy-evm deviates from the specification: see `ends`.
+//! 9. A surcharge, and EVMs of another factory: see `surcharge` and `custom_evm`.
 
 mod custom_evm;
 mod ends;
@@ -55,7 +55,7 @@ type Theirs = EthBlockExecutorFactory<Receipts, ForkSpec, EthEvmFactory>;
 type Ours = BraidExecutorFactory<Receipts, ForkSpec>;
 type Transactions = Vec<(TxEnv, Recovered<TxEnvelope>)>;
 
-/// What reth's `ConfigureEvm` asks of its factory, checked by the compiler.
+/// The bounds of reth's `ConfigureEvm` on its factory, checked by the compiler.
 const _: () = {
     const fn fits<F: BlockExecutorFactory + Clone + Debug + Send + Sync + Unpin + 'static>() {}
     fits::<BraidExecutorFactory>();
@@ -79,7 +79,7 @@ fn ours(block: &Block, workers: u16) -> Ours {
     BraidExecutorFactory::new(Receipts, spec(block), config(workers))
 }
 
-/// What is left of a block: its result or the words of its error, and the changes of the database.
+/// Results of a block: its output or the text of its error, and the changes of the database.
 type Left = (Result<BlockExecutionResult<EthereumReceipt>, String>, BundleState);
 
 fn context(block: &Block) -> EthBlockExecutionCtx<'_> {
@@ -94,7 +94,7 @@ fn context(block: &Block) -> EthBlockExecutionCtx<'_> {
     }
 }
 
-/// A real block with the state before it, and its transactions as alloy-evm takes them.
+/// Returns a real block with the state before it, and its transactions in alloy-evm's type.
 fn read(path: &Path) -> (Block, FileDatabase, Transactions) {
     let file = BlockFile::read(path).unwrap_or_else(|error| panic!("{error}"));
     let (block, database) = file.to_block().unwrap_or_else(|error| panic!("{error}"));
@@ -163,7 +163,7 @@ fn random_blocks_are_the_same_also_where_they_fail() {
     assert!(fine > 50 && failed > 20, "{fine} fine, {failed} failed");
 }
 
-/// The second block reads what the first one has left in revm's `State`, and adds to its bundle.
+/// The second block reads the results of the first from revm's `State`, and adds to its bundle.
 #[test]
 fn blocks_upon_each_other_are_the_same() {
     let mut whole = 0;
@@ -178,7 +178,7 @@ fn blocks_upon_each_other_are_the_same() {
             let transactions = shells(&block.transactions);
             (block, transactions)
         });
-        // The rules are those of both.
+        // Both blocks have the same rules.
         let factory = theirs(&blocks[0].0);
         let expected = run_upon_each_other(&factory, &blocks, case.database());
         let workers = WORKERS[seed as usize % WORKERS.len()];
@@ -193,7 +193,7 @@ fn blocks_upon_each_other_are_the_same() {
     assert!(whole > 30, "only {whole} pairs of blocks are valid");
 }
 
-/// Senders that pay a contract each, on a database that does something else for one account.
+/// Returns a block of senders that each pay a contract, and the database below it.
 fn calls(to: impl Fn(u8) -> Address) -> (Block, MemoryDatabase) {
     let sender = |index: u8| Address::repeat_byte(0x40 + index);
     let rich = MemoryAccount { balance: U256::from(u64::MAX), ..MemoryAccount::default() };
@@ -256,10 +256,10 @@ fn a_database_that_fails_or_panics_ends_one_block() {
     }
 }
 
-/// A precompile in which calls wait for each other, for a while.
+/// A precompile in which calls wait for each other, for a limited time.
 #[derive(Debug, Default)]
 struct Meeting {
-    /// Calls that are inside, and the most that ever were.
+    /// Number of calls inside, and its maximum so far.
     inside: Mutex<(usize, usize)>,
     changed: Condvar,
 }

@@ -1,4 +1,4 @@
-//! Runs blocks through a factory, all of them or transaction by transaction.
+//! Runs blocks through a factory, as a whole or transaction by transaction.
 
 use super::{Left, Transactions, context};
 use alloy_consensus::{EthereumReceipt, TxEnvelope};
@@ -18,9 +18,10 @@ use revm::database::{BundleState, State, WrapDatabaseRef};
 use revm::inspector::NoOpInspector;
 use revm::primitives::hardfork::SpecId;
 
-/// Which of the two a factory is.
+/// Tells apart the two factories under comparison.
 pub(crate) trait Compared {
-    /// alloy-evm's own, which does the end of a block in another order than the specification.
+    /// Whether the factory is alloy-evm's, which orders the end of a block differently from the
+    /// specification.
     const IS_REFERENCE: bool;
 }
 
@@ -32,7 +33,7 @@ impl<R, Spec, F> Compared for BraidExecutorFactory<R, Spec, F> {
     const IS_REFERENCE: bool = false;
 }
 
-/// The factories that are compared.
+/// A factory under comparison.
 pub(crate) trait Factory:
     Compared
     + for<'a> BlockExecutorFactory<
@@ -75,7 +76,7 @@ where
     (results.remove(0), bundle)
 }
 
-/// Runs blocks over one state that is not written to the database in between, up to one that fails.
+/// Executes blocks over one state that is not written to the database in between, until one fails.
 pub(crate) fn run_upon_each_other<D>(
     factory: &impl Factory,
     blocks: &[(Block, Transactions)],
@@ -99,7 +100,7 @@ where
     (results, state.take_bundle())
 }
 
-/// Executes a block, with its end as the specification has it.
+/// Executes a block, with its end as specified.
 fn execute<'a, F: Factory, DB: StateDB>(
     factory: &'a F,
     evm: EvmOf<F, DB>,
@@ -123,7 +124,7 @@ fn execute<'a, F: Factory, DB: StateDB>(
     executor.apply_post_execution_changes()
 }
 
-/// The same by calls for single transactions; all are valid.
+/// Like [`run`], with calls for single transactions, all of them valid.
 pub(crate) fn run_one_by_one<D>(
     factory: &impl Factory,
     block: &Block,

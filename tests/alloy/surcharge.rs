@@ -1,10 +1,10 @@
-//! A fee of a chain's own, against alloy-evm's own executor over an EVM that takes it by itself.
+//! Compares a surcharge with alloy-evm's own executor over an EVM that charges the same fee.
 //!
-//! 1. Every real block, and random hostile blocks of every fork, for each receiver of the fee: the same
-//!    receipts, requests, gas, errors, and bundle with its reverts.
-//! 2. A fee that is a wei off, or forgotten, is noticed.
-//! 3. Transactions overlap all the same.
-//! 4. One transaction at a time is refused, and without the fee it is not.
+//! 1. Every real block, and random hostile blocks of every fork, for each receiver of the fee: the
+//!    same receipts, requests, gas, errors, and bundle with its reverts.
+//! 2. A fee that is one wei off, or missing, is noticed.
+//! 3. Transactions still overlap.
+//! 4. Calls for single transactions fail with a surcharge, and succeed without.
 
 use super::{
     MEETING, Meeting, Receipts, WORKERS, assert_equal, calls, context, ours, read, run, shells,
@@ -37,7 +37,8 @@ fn real_blocks_are_the_same() {
     let (mut blocks, mut charged, mut fine) = (0, 0, 0);
     for (index, path) in block_files(&folder).iter().enumerate() {
         let (block, database, transactions) = read(path);
-        // Nearly every sender of a block can pay a wei a byte; one that cannot ends it.
+        // Nearly every sender of a block can pay one wei per byte; a sender that cannot ends the
+        // block.
         let vault = [VAULT, block.env.beneficiary][index % 2];
         let fee = Publishing { vault, per_byte: 1 };
         let expected = run(&reference(&block, fee), &block, &transactions, database.clone());
@@ -53,7 +54,7 @@ fn real_blocks_are_the_same() {
     assert!(charged >= 60, "only {charged} blocks paid");
 }
 
-/// An account that is not in the block, a sender, a contract, the beneficiary.
+/// Returns four receivers: an account outside the block, a sender, a contract, and the beneficiary.
 pub(super) fn vaults(block: &Block, case: &Case) -> [Address; 4] {
     let sender = block.transactions.first().map_or(VAULT, |tx| tx.caller);
     let contract = case.accounts.iter().find(|(_, account)| !account.code.is_empty());

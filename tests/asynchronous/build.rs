@@ -1,5 +1,5 @@
-//! Blocks from a pool that are awaited. The pool comes back with the block, with an error beside it, or goes with a
-//! future that is dropped.
+//! Awaits blocks that are built from a pool. The pool is returned with the block or the error, and
+//! is dropped with a dropped future.
 
 use super::{PAYMENTS, essence, executor, gated, on_both, payments};
 use crate::support::scene::{Scene, pay, rich};
@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Gives transactions out in order, and notes which nonces were left out.
+/// Hands out transactions in order, and records skipped nonces.
 #[derive(Clone, Debug, Default)]
 struct Queue {
     waiting: VecDeque<TxEnv>,
@@ -34,7 +34,7 @@ impl TransactionPool for Queue {
     }
 }
 
-/// A block without transactions, and a pool of payments. One of them leaves a nonce out.
+/// Returns a block without transactions, and a pool of payments with one missing nonce.
 fn offers() -> (Scene, Queue) {
     let mut scene = payments();
     let mut queue = Queue::default();
@@ -48,7 +48,7 @@ fn offers() -> (Scene, Queue) {
 #[test]
 fn a_pool_comes_back_with_its_block() {
     let (mut scene, offered) = offers();
-    // Room for most of them.
+    // Room for most of the payments.
     scene.block.env.gas_limit = 21_000 * 300;
     let (mut pool, mut plain) = (offered.clone(), Executor::new(Config::default()).expect("it"));
     let request = plain.block(scene.block.clone()).database(scene.database());
@@ -69,7 +69,7 @@ fn a_pool_comes_back_with_its_block() {
         assert_eq!(essence(&built.output), essence(&expected.output));
         assert!(built.output.bundle == expected.output.bundle);
         assert_eq!((back.waiting, back.skipped), (pool.waiting.clone(), pool.skipped.clone()));
-        // The one that is left out is heard of, too.
+        // Skipped transactions are reported too.
         assert_eq!(commits.load(Ordering::SeqCst), built.output.outcomes.len());
     });
 }
@@ -86,13 +86,13 @@ fn a_pool_comes_back_beside_an_error() {
         let error = built.expect_err("the sender cannot be read");
         assert!(matches!(error.kind, BlockErrorKind::Base(_)), "{error}");
         assert!(back.waiting.len() < PAYMENTS, "nothing was asked for");
-        // And it serves the next block.
+        // The returned pool serves the next block.
         let request = handle.block(scene.block.clone()).database(scene.database());
         assert!(request.build(back).await.1.is_ok());
     });
 }
 
-/// Cancels its token once it has given out a number of transactions.
+/// Cancels its token after handing out a number of transactions.
 struct Impatient {
     queue: Queue,
     left: usize,
@@ -141,7 +141,7 @@ fn a_future_that_is_dropped_ends_its_block_and_drops_the_pool() {
         }
         assert!(token.is_cancelled(), "the block goes on");
         gate.open();
-        // The next one has its turn when that one has ended.
+        // The next call runs after that block has ended.
         assert_eq!(handle.run(|executor| executor.config().workers.get()).await, 2);
         assert_eq!(Arc::strong_count(&held), 1, "the pool is still there");
     });

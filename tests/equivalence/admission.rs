@@ -1,4 +1,4 @@
-//! Transactions that may not be in the block: an error that names them, or a block without them.
+//! Transactions that must not be in the block: an error that names them, or a block without them.
 
 use crate::support::scene::{BENEFICIARY, ETHER, Scene, call, contract, create, pay, rich};
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -22,12 +22,13 @@ fn invalid(error: &SequentialError<Infallible>, tx: usize) -> &InvalidTransactio
     }
 }
 
-/// 150 transfers of a few senders; number 100 is `bad`, of a sender with three more after it.
+/// Returns 150 transfers of a few senders. Number 100 is `bad`, and its sender has three more after
+/// it.
 fn long_block(bad: impl FnOnce(Address) -> TxEnv, poor: MemoryAccount) -> Scene {
     let mut scene = Scene::on(SpecId::OSAKA);
     let senders: [Address; 5] = scene.senders();
     let poor = scene.put(Address::repeat_byte(0x99), poor);
-    // Small limits, so that several transactions make a chunk.
+    // Small gas limits, so that several transactions form a chunk.
     let pay = |to, wei| TxEnv { gas_limit: 30_000, ..pay(to, wei) };
     for index in 0..100 {
         scene.send(senders[index % 5], pay(senders[(index + 1) % 5], 1));
@@ -51,7 +52,7 @@ fn transaction_100_has_a_nonce_gap() {
     assert_eq!(scene.build().all_skipped(), [100]);
 }
 
-/// What follows from the gap is left out too: the sender's later transactions count on it.
+/// Transactions after the gap are skipped too, because the sender's later nonces depend on it.
 #[test]
 fn transaction_100_has_a_nonce_gap_and_others_follow_it() {
     let mut scene = long_block(|to| TxEnv { nonce: 7, ..pay(to, 1) }, rich());
@@ -87,7 +88,7 @@ fn transaction_100_does_not_fit_the_block() {
     assert!(scene.build().all_skipped().contains(&100));
 }
 
-/// An earlier transaction decides whether a later one has funds.
+/// An earlier transaction decides whether a later one can be paid.
 #[test]
 fn funds_come_and_go_within_the_block() {
     for (name, spec) in FORKS {
@@ -100,7 +101,7 @@ fn funds_come_and_go_within_the_block() {
         let enough = 10 * 21_000 + 5;
         scene.put(second, MemoryAccount { balance: U256::from(2 * enough), ..Default::default() });
         let small = |tx| TxEnv { gas_limit: 21_000, ..tx };
-        // Money for the first comes before it, for the third after it.
+        // Funds of the first transaction arrive before it, and funds of the third after it.
         scene.send(alice, small(pay(first, 2 * enough)));
         scene.send(first, small(pay(second, 5)));
         scene.send(second, small(pay(bob, enough)));
@@ -170,7 +171,7 @@ fn everything_that_makes_a_transaction_invalid() {
     }
 }
 
-/// Types that the fork does not know.
+/// Transaction types that the fork does not know.
 #[test]
 fn transaction_types_begin_with_their_fork() {
     for (name, spec) in FORKS {
@@ -212,13 +213,13 @@ fn transaction_types_begin_with_their_fork() {
     }
 }
 
-/// The block fills up: what does not fit is left out, what is smaller still fits.
+/// The block fills up: a transaction that does not fit is skipped, and a smaller one still fits.
 #[test]
 fn block_gas_runs_out_in_the_middle() {
     for (name, spec) in FORKS {
         let mut scene = Scene::on(spec);
         let [alice, bob, carol] = scene.senders();
-        // Writes a new slot each time, so it uses gas of both kinds in Amsterdam.
+        // Writes a new slot each time, so that it uses both kinds of gas in Amsterdam.
         let burn = Code::new().sload(0).push(1).op(opcode::ADD).op(opcode::DUP1);
         let burn = scene.contract(0, burn.op(opcode::DUP1).op(opcode::SSTORE).sstore_top(0));
         scene.block.env.gas_limit = 600_000;
@@ -237,7 +238,7 @@ fn block_gas_runs_out_in_the_middle() {
     }
 }
 
-/// Gas that a refund gives back makes room for the next one.
+/// A refund makes room for the next transaction.
 #[test]
 pub(crate) fn refunds_make_room() {
     for spec in [SpecId::ISTANBUL, SpecId::LONDON, SpecId::OSAKA, SpecId::AMSTERDAM] {
@@ -278,7 +279,7 @@ fn blocks_of_nothing_and_of_one() {
     }
 }
 
-/// Nothing of the block can be executed.
+/// No transaction of the block can be executed.
 #[test]
 pub(crate) fn a_block_of_invalid_transactions_is_built_empty() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -292,7 +293,7 @@ pub(crate) fn a_block_of_invalid_transactions_is_built_empty() {
     assert_eq!(built.output().gas_used, 0);
 }
 
-/// Each skip decides what is valid after it.
+/// Each skip decides which later transactions are valid.
 #[test]
 fn skips_depend_on_skips() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -300,7 +301,8 @@ fn skips_depend_on_skips() {
     let poor = Address::repeat_byte(0x99);
     scene.put(poor, MemoryAccount { balance: U256::from(250_000), ..Default::default() });
     let small = |tx| TxEnv { gas_limit: 21_000, ..tx };
-    // Too expensive, so the money is still there for the next one, and gone after that.
+    // The first transaction is too expensive, so the funds remain for the next one, and are spent
+    // after that.
     let tx = |nonce, tx: TxEnv| TxEnv { caller: poor, nonce, ..small(tx) };
     scene.block.transactions.push(tx(0, pay(alice, 100_000)));
     scene.send(alice, small(pay(bob, 1)));
@@ -314,8 +316,8 @@ fn skips_depend_on_skips() {
     invalid(&scene.fail(), 0);
 }
 
-/// The second transaction of a part has no result there, and no room once it is its turn. The first
-/// one has room.
+/// The second transaction of a contiguous batch has no result in it, and no room when it runs at
+/// the frontier. The first one has room.
 #[test]
 fn what_has_no_result_asks_for_no_room() {
     let mut scene = Scene::on(SpecId::OSAKA);

@@ -1,4 +1,5 @@
-//! Balances of accounts with code, which most who call them do not look at, while others move them.
+//! Balances of accounts with code that most callers do not read, while other transactions change
+//! them.
 
 use crate::support::scene::{Scene, authorization, call, call_with, contract, delegate, pay};
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -23,7 +24,7 @@ const SPECS: [SpecId; 6] = [
     SpecId::AMSTERDAM,
 ];
 
-/// Counts its calls; pays its caller 1,000 wei if asked to.
+/// Code that counts its calls, and pays its caller 1,000 wei on request.
 fn till() -> Code {
     let count = Code::new().increment(0, 1);
     count.push(0).op(opcode::CALLDATALOAD).if_nonzero(|code| {
@@ -32,7 +33,7 @@ fn till() -> Code {
     })
 }
 
-/// As around a contract that wraps ether: some pay in, some take out, most do neither.
+/// As with a contract that wraps ether, some callers deposit, some withdraw, and most do neither.
 #[test]
 pub(crate) fn some_pay_and_most_only_call() {
     for spec in SPECS {
@@ -59,14 +60,14 @@ pub(crate) fn some_pay_and_most_only_call() {
     }
 }
 
-/// Each way in which a contract may look at its own balance, after it has done what `code` does.
+/// Returns every way in which a contract can read its own balance after running `code`.
 fn looks(code: &Code, heir: Address) -> Vec<(SpecId, Code)> {
     let code = || code.clone();
     let to = |value: u64| code().push(0).push(0).push(0).push(0).push(value).address(heir);
     vec![
         (SpecId::HOMESTEAD, code().op(opcode::ADDRESS).op(opcode::BALANCE).sstore_top(2)),
         (SpecId::ISTANBUL, code().op(opcode::SELFBALANCE).sstore_top(2)),
-        // Fails as long as there is too little.
+        // Fails while the balance is too small.
         (SpecId::HOMESTEAD, to(2_500).push(9_000).op(opcode::CALL).sstore_top(2)),
         (SpecId::HOMESTEAD, to(2_500).push(9_000).op(opcode::CALLCODE).sstore_top(2)),
         (SpecId::HOMESTEAD, code().create(&[], 2_500).sstore_top(2)),
@@ -75,7 +76,7 @@ fn looks(code: &Code, heir: Address) -> Vec<(SpecId, Code)> {
     ]
 }
 
-/// All transactions load the account before one looks at its balance, and others move it meanwhile.
+/// All transactions load the account before one reads its balance, while others change it.
 #[test]
 pub(crate) fn every_way_to_look() {
     let heir = Address::repeat_byte(0x4e);
@@ -96,7 +97,7 @@ pub(crate) fn every_way_to_look() {
             for index in 0..12 {
                 let sender = scene.sender(index);
                 let tx = match index % 6 {
-                    // The next one looks while this one runs.
+                    // The next transaction reads the balance while this one runs.
                     0 => pay(Address::repeat_byte(0x77), 1),
                     2 => pay(looking, 6_000),
                     3 => call(reverted),
@@ -112,7 +113,7 @@ pub(crate) fn every_way_to_look() {
     }
 }
 
-/// A transfer within a call that is undone depends on the balance all the same.
+/// A transfer within a reverted call depends on the balance nevertheless.
 #[test]
 fn a_reverted_payment_has_looked() {
     for spec in SPECS {
@@ -131,7 +132,7 @@ fn a_reverted_payment_has_looked() {
     }
 }
 
-/// An account gets, changes and loses its code while its balance moves unread.
+/// An account gets, changes and loses its code while its balance changes unread.
 #[test]
 fn code_comes_and_goes_beside_the_balance() {
     for spec in [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
@@ -163,16 +164,18 @@ fn code_comes_and_goes_beside_the_balance() {
     }
 }
 
-/// A block in which a contract that has 5 wei is destroyed and created again with `endowment`.
+/// Returns a block in which a contract that has 5 wei is destroyed and created again with
+/// `endowment`.
 fn coming_back(spec: SpecId, endowment: u64, paid_before: Option<u64>) -> (Scene, Address) {
     let mut scene = Scene::on(spec);
     let heir = Address::repeat_byte(0x4e);
     let factory = Address::repeat_byte(0xfa);
-    // Takes its time.
+    // Reads many slots to take time.
     let look_around = |code: Code, slots| {
         (0..slots).fold(code, |code: Code, slot| code.sload(slot).op(opcode::POP))
     };
-    // Destroys itself when it is sent a word, once others have seen it, and does nothing otherwise.
+    // Destroys itself when it is called with a word, after it was seen by others, and does nothing
+    // otherwise.
     let runtime = Code::new().push(0).op(opcode::CALLDATALOAD);
     let runtime = runtime.if_nonzero(|code| look_around(code, 60).selfdestruct(heir)).bytes();
     let init = Code::new().deploying(&runtime);
@@ -193,8 +196,8 @@ fn coming_back(spec: SpecId, endowment: u64, paid_before: Option<u64>) -> (Scene
     (scene, mortal)
 }
 
-/// A contract that is destroyed and created again may look as it did before the block, but for what it
-/// owns.
+/// A contract that is destroyed and created again may look as it did before the block, except for
+/// its balance.
 #[test]
 pub(crate) fn a_contract_comes_back_with_another_balance() {
     for spec in [SpecId::PETERSBURG, SpecId::LONDON, SpecId::SHANGHAI] {
@@ -203,11 +206,11 @@ pub(crate) fn a_contract_comes_back_with_another_balance() {
                 let (scene, mortal) = coming_back(spec, endowment, paid_before);
                 let played = scene.play();
                 assert_eq!(played.balance(mortal), Some(U256::from(endowment)), "{spec:?}");
-                // Who called it before it was destroyed may be right by the time that it is back.
+                // A call before the destruction may be valid by the time the contract is back.
                 #[cfg(feature = "testing")]
                 scene.play_schedules(0..8, |simulation| {
-                    // The visits have ended before the contract is destroyed, and are being published until that is there
-                    // again and a visit at the frontier: only there values count.
+                    // The visits end before the contract is destroyed, and are published until it
+                    // is back and a visit runs at the frontier, where only values count.
                     let costs = Costs { read: 1, publish: 1_000, commit: 1, ..Costs::default() };
                     simulation.options.schedule = Schedule::VirtualTime(costs);
                     simulation.options.workers = 5;
@@ -220,8 +223,9 @@ pub(crate) fn a_contract_comes_back_with_another_balance() {
     }
 }
 
-/// revm takes an account whose code has a hash of zero for empty if it owns nothing, and removes it when
-/// it is touched: a transaction that touches it has looked at its balance. It is paid on a wrong guess only.
+/// revm treats an account with a code hash of zero as empty if its balance is zero, and removes it
+/// when it is touched, so a transaction that touches it reads its balance. It is paid only on a
+/// wrong guess.
 #[test]
 fn a_hash_of_zero_is_no_code() {
     for (spec, wei) in [SpecId::LONDON, SpecId::OSAKA].into_iter().flat_map(|on| [(on, 0), (on, 5)])

@@ -1,4 +1,4 @@
-//! The receiver of the fees in every role an account can have.
+//! The receiver of the fees in every role that an account can have.
 
 use crate::support::scene::{
     BENEFICIARY, PRICE, Scene, authorization, call, call_with, contract, delegate, pay, rich,
@@ -14,7 +14,7 @@ use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 
-/// Stores the beneficiary's balance in a slot that depends on how often it was called.
+/// Code that stores the beneficiary's balance in a slot that depends on the number of calls.
 fn look() -> Code {
     let code = Code::new().op(opcode::COINBASE).op(opcode::BALANCE);
     code.sload(0).push(1).op(opcode::ADD).op(opcode::SSTORE).increment(0, 1)
@@ -36,7 +36,7 @@ pub(crate) fn it_sends_transactions_itself() {
     }
 }
 
-/// Each of them needs the balance that the one before has left and the fees that it has brought.
+/// Each transaction needs the balance that the preceding one left and the fee that it paid.
 #[test]
 fn it_sends_many_transactions_in_a_row() {
     for (name, spec) in FORKS {
@@ -57,13 +57,13 @@ fn it_sends_many_transactions_in_a_row() {
     }
 }
 
-/// Its own funds come from the fees of the transactions before.
+/// The beneficiary can only send because of fees from earlier transactions.
 #[test]
 pub(crate) fn it_spends_what_it_has_just_earned() {
     let mut scene = Scene::on(SpecId::OSAKA);
     let [alice, bob] = scene.senders();
     scene.put(BENEFICIARY, MemoryAccount { balance: U256::from(1), ..Default::default() });
-    // Too poor to send before it has earned the fees of several transactions.
+    // Too poor to send before several fees have arrived.
     for _ in 0..5 {
         scene.send(alice, pay(bob, 1));
         scene.send(bob, pay(alice, 1));
@@ -90,7 +90,7 @@ pub(crate) fn it_is_paid_and_others_read_its_balance_in_between() {
     }
 }
 
-/// What a transaction does may depend on fees: each reader writes elsewhere.
+/// Each reader writes to a slot that depends on the fees.
 #[test]
 fn a_branch_on_its_balance_decides_where_to_write() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -144,7 +144,7 @@ fn it_gets_no_fees() {
             scene.send(alice, free(call(look)));
             let played = scene.play();
             let there = played.output().bundle.account(&BENEFICIARY);
-            // Before EIP-161 the touch of a zero reward creates the account.
+            // Before EIP-161, the touch of a zero reward creates the account.
             if !existed && !spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) {
                 assert!(there.is_some_and(|account| account.info.is_some()), "{name}");
             } else if !existed {
@@ -156,8 +156,8 @@ fn it_gets_no_fees() {
 
 const OTHER: Address = Address::repeat_byte(0x0d);
 
-/// Senders, a contract that looks at the beneficiary's balance, and a beneficiary that exists and is
-/// empty.
+/// Returns senders, a contract that reads the beneficiary's balance, and a beneficiary that exists
+/// and is empty.
 fn with_an_empty_account(spec: SpecId, stored: bool) -> (Scene, [Address; 3], Address) {
     let mut scene = Scene::on(spec);
     let senders = scene.senders();
@@ -167,7 +167,7 @@ fn with_an_empty_account(spec: SpecId, stored: bool) -> (Scene, [Address; 3], Ad
     (scene, senders, look)
 }
 
-/// An empty account that exists is deleted by a zero reward, and created by the next one.
+/// An existing empty account is deleted by a zero reward, and created by the next reward.
 #[test]
 fn an_empty_account_gets_nothing_and_then_something() {
     for (name, spec) in FORKS {
@@ -184,7 +184,7 @@ fn an_empty_account_gets_nothing_and_then_something() {
     }
 }
 
-/// After the first fee it is not empty: no later zero reward and no later touch deletes it.
+/// After the first fee the account is not empty, so no later zero reward or touch deletes it.
 #[test]
 fn an_empty_account_gets_something_first() {
     for (name, spec) in FORKS {
@@ -208,8 +208,8 @@ fn an_empty_account_gets_something_first() {
     }
 }
 
-/// Runs that stop in the middle, where the reward cannot be read either, leave no trace in the
-/// EVM that runs the next transaction.
+/// Runs that stop in the middle, where the reward cannot be read either, leave no trace in the EVM
+/// that runs the next transaction.
 #[test]
 fn stopped_runs_before_an_empty_beneficiary() {
     for _ in 0..10 {
@@ -268,7 +268,7 @@ fn it_is_destroyed_and_goes_on_earning() {
     }
 }
 
-/// Created and destroyed by the transaction that also pays it.
+/// The contract is created and destroyed by the transaction that also pays it.
 #[test]
 fn it_is_created_and_destroyed_by_one_transaction() {
     for spec in [SpecId::PETERSBURG, SpecId::LONDON, SpecId::CANCUN, SpecId::AMSTERDAM] {
@@ -320,7 +320,7 @@ fn it_delegates_its_code() {
     }
 }
 
-/// What the end of the block adds comes on top of rewards that were deferred.
+/// Credits at the end of the block are added to rewards recorded as deltas.
 #[test]
 fn rewards_ommers_and_withdrawals_meet() {
     for (name, spec) in FORKS {

@@ -1,4 +1,4 @@
-//! Contracts that come about in the block and are used in it.
+//! Contracts that are created in the block and used in it.
 
 use crate::support::scene::{
     BENEFICIARY, Scene, call, call_with, contract, create, pay, rich, storage,
@@ -60,7 +60,7 @@ fn addresses_that_are_taken() {
     }
 }
 
-/// A transaction takes the address that a later one wants.
+/// A transaction creates a contract at the address that a later one needs.
 #[test]
 fn two_transactions_want_one_address() {
     for spec in [SpecId::PETERSBURG, SpecId::BERLIN, SpecId::OSAKA, SpecId::AMSTERDAM] {
@@ -89,11 +89,11 @@ fn creations_that_fail_in_every_way() {
         let inits: [Bytes; 6] = [
             Code::new().sstore(0, 1).revert().bytes(),
             Code::new().op(opcode::INVALID).bytes(),
-            // Code that begins with 0xEF (EIP-3541).
+            // Code that starts with 0xEF (EIP-3541).
             Code::new().push(0xEF).push(0).op(opcode::MSTORE8).push(1).push(0).op(0xF3).bytes(),
-            // More code than EIP-170 allows.
+            // More code than EIP-170 permits.
             Code::new().push(30_000).push(0).op(opcode::RETURN).bytes(),
-            // No code at all.
+            // No code.
             Bytes::new(),
             Code::new().sstore(0, 1).op(opcode::STOP).bytes(),
         ];
@@ -103,20 +103,21 @@ fn creations_that_fail_in_every_way() {
             scene.send(bob, pay(child, 1));
             scene.send(carol, call(child));
         }
-        // Not enough gas to keep the code: kept empty in Frontier, failed later.
+        // Not enough gas to store the code: Frontier keeps the account without code, later forks
+        // fail.
         let init = Code::new().push(1_000).push(0).op(opcode::RETURN).bytes();
         scene.send(alice, TxEnv { gas_limit: 80_000, ..create(init) });
         scene.play();
     }
 }
 
-/// The code of a contract that a speculative run has seen must not stay once it has gone.
+/// Code that a speculative run has loaded must not stay once the contract is gone.
 #[test]
 fn code_changes_with_every_life() {
     let mut scene = Scene::on(SpecId::LONDON);
     let [alice, bob, carol] = scene.senders();
-    // The init code returns what a contract says is the code: CREATE2 with other code at the
-    // same address.
+    // The init code returns the code that a contract supplies, so CREATE2 deploys different code at
+    // the same address.
     let source = scene.contract(0, Code::new().sload(0).return_top());
     let init = Code::new().push(32).push(0).push(0).push(0).push(0).address(source).push(50_000);
     let init = init.op(opcode::CALL).push(32).push(0).op(opcode::RETURN).bytes();
@@ -127,7 +128,7 @@ fn code_changes_with_every_life() {
     scene.put(source, contract(source_code));
     let factory = scene.contract(1, Code::new().create2(&init, 0, 1).sstore_top(0));
     let child = factory.create2(B256::from(U256::ONE), keccak256(&init));
-    // Thirty-two bytes of code: count up slot 0 by `step`, then destroy yourself.
+    // Thirty-two bytes of code that add `step` to slot 0 and then self-destruct.
     let lives = |step: u8| -> Bytes {
         let code = Code::new().sload(0).push(step).op(opcode::ADD).sstore_top(0);
         let code = code.op(opcode::CALLER).op(opcode::SELFDESTRUCT);
@@ -147,8 +148,9 @@ fn code_changes_with_every_life() {
     assert_eq!(code.map(|code| code.original_bytes()), Some(lives(9)));
 }
 
-/// revm forgets that there is no code where a creation fails. Where the call around it fails, too, it reads the account
-/// once more to pay the fees, and takes what it has forgotten for what was there before the transaction.
+/// After a failed creation, revm forgets that the account has no code. If the surrounding call
+/// fails too, revm reads the account again to pay the fees, and treats the forgotten code as its
+/// state before the transaction.
 #[test]
 pub(crate) fn one_fails_within_a_call_that_fails_where_the_fees_go() {
     for spec in [SpecId::PETERSBURG, SpecId::LONDON, SpecId::OSAKA, SpecId::AMSTERDAM] {
@@ -156,7 +158,7 @@ pub(crate) fn one_fails_within_a_call_that_fails_where_the_fees_go() {
     }
 }
 
-/// The same where each transaction has a journal of its own.
+/// Same, on forks in which each transaction has its own journal.
 #[test]
 pub(crate) fn before_eip_161_one_fails_within_a_call_that_fails_where_the_fees_go() {
     for spec in [SpecId::FRONTIER, SpecId::HOMESTEAD, SpecId::TANGERINE] {
@@ -195,9 +197,10 @@ fn one_fails_where_the_fees_go(spec: SpecId) {
     }
 }
 
-/// revm forgets that there is no code where a creation fails at an address that the transaction has touched. Others only
-/// look there, or pay: with the code, without loading it, by fees, and after the transactions. Who looks and who pays with
-/// the code are not in one journal: CONFORMANCE has what differs there.
+/// After a failed creation at an address that the transaction has touched, revm forgets that the
+/// account has no code. Other transactions only read the account or pay it: with its code, without
+/// loading it, by fees, and after the transactions. Readers and payers that load the code are not
+/// in one journal; CONFORMANCE lists the difference.
 #[test]
 fn others_look_and_pay_where_one_has_failed() {
     for spec in
@@ -217,7 +220,7 @@ fn look_and_pay_where_one_has_failed(spec: SpecId, choices: [bool; 6]) {
     let init = Code::new().push(0).push(0).op(opcode::REVERT).bytes();
     let factory = scene.contract(0, Code::new().create2(&init, 0, 1).op(opcode::STOP));
     let child = factory.create2(B256::from(U256::ONE), keccak256(&init));
-    // Any other account that comes about would bring the empty code into the bundle.
+    // Any other created account would bring the empty code into the bundle.
     match gets_fees {
         true => scene.block.env.beneficiary = child,
         false => _ = scene.put(BENEFICIARY, rich()),
@@ -250,14 +253,14 @@ fn look_and_pay_where_one_has_failed(spec: SpecId, choices: [bool; 6]) {
     scene.play();
 }
 
-/// A nonce that several transactions of different senders raise decides the address.
+/// A nonce that transactions of several senders raise decides the address.
 #[test]
 fn each_creation_takes_the_next_address() {
     for spec in [SpecId::FRONTIER, SpecId::SPURIOUS_DRAGON, SpecId::OSAKA, SpecId::AMSTERDAM] {
         let mut scene = Scene::on(spec);
         let runtime = deploying(Code::new().op(opcode::CALLVALUE).sstore_top(0));
         let create_one = Code::new().create(&runtime, 0);
-        // Remembers the address under its number.
+        // Stores the address under its number.
         let create_one = create_one.sload(0).push(1).op(opcode::ADD).op(opcode::SSTORE);
         let factory = scene.contract(0, create_one.increment(0, 1));
         for index in 0..8 {
@@ -272,7 +275,7 @@ fn each_creation_takes_the_next_address() {
     }
 }
 
-/// Creation inside a call that reverts: the nonce of the creator falls back too.
+/// A creation inside a reverted call: the creator's nonce is reverted too.
 #[test]
 fn a_reverted_creation_leaves_nothing() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -289,8 +292,8 @@ fn a_reverted_creation_leaves_nothing() {
     assert_eq!(played.output().bundle.account(&factory.create(2)), None);
 }
 
-/// revm forgets the empty code of an account when a creation at its address fails, and the bundle tells
-/// that: so a reader of the account must know whether the code stood beside it.
+/// When a creation at an account's address fails, revm forgets the account's empty code, which
+/// shows in the bundle. A reader of the account must therefore know whether its code was loaded.
 #[test]
 fn an_address_that_was_paid_before_is_created_in_vain() {
     for spec in [SpecId::PETERSBURG, SpecId::LONDON, SpecId::CANCUN, SpecId::OSAKA] {
@@ -298,7 +301,7 @@ fn an_address_that_was_paid_before_is_created_in_vain() {
             for breaks in [false, true] {
                 let mut scene = Scene::on(spec);
                 let [alice, bob, carol] = scene.senders();
-                // Any other account that comes about would bring the empty code into the bundle.
+                // Any other created account would bring the empty code into the bundle.
                 scene.put(BENEFICIARY, rich());
                 let init = Code::new().push(0).push(0).op(opcode::REVERT).bytes();
                 let factory = scene.contract(0, Code::new().create2(&init, 0, 1).sstore_top(0));
@@ -310,7 +313,7 @@ fn an_address_that_was_paid_before_is_created_in_vain() {
                     scene.send(alice, pay(address, 1));
                 }
                 if breaks {
-                    // Whatever shares a journal ends here.
+                    // A shared journal ends here.
                     scene.send(bob, create(deploying(Code::new().increment(0, 1))));
                 }
                 scene.send(carol, call(outer));

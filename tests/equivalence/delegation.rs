@@ -1,4 +1,4 @@
-//! EIP-7702: code that an account borrows, set, used, replaced and cleared within a block.
+//! EIP-7702: delegated code that is set, used, replaced and cleared within a block.
 
 use crate::support::scene::{Scene, authorization, call, call_with, delegate, pay, storage};
 use alloy_primitives::{Address, U256};
@@ -37,7 +37,7 @@ pub(crate) fn set_used_replaced_and_cleared_in_one_block() {
     }
 }
 
-/// Several authorizations in one transaction: the last valid one counts, wrong nonces do not.
+/// A list with several authorizations: the last valid one counts, and wrong nonces are ignored.
 #[test]
 fn lists_with_valid_and_invalid_entries() {
     for spec in SPECS {
@@ -50,7 +50,7 @@ fn lists_with_valid_and_invalid_entries() {
             authorization(alice, one, 0),
             authorization(alice, ten, 1),
             authorization(alice, one, 1),
-            // A contract is no authority.
+            // A contract cannot be an authority.
             authorization(one, ten, 1),
         ];
         scene.send(bob, delegate(list, alice));
@@ -80,7 +80,7 @@ fn an_authorization_makes_the_authoritys_own_transaction_invalid() {
     }
 }
 
-/// The other way round: valid only because an authorization raised the nonce.
+/// A transaction that is valid only because an authorization raised the nonce.
 #[test]
 fn an_authorization_closes_a_nonce_gap() {
     for spec in SPECS {
@@ -89,7 +89,7 @@ fn an_authorization_closes_a_nonce_gap() {
         let one = scene.contract(0, Code::new().increment(0, 1));
         let set = scene.authorize(alice, one);
         scene.send(bob, delegate(vec![set], carol));
-        // A delegated account may still send (EIP-3607 makes that exception).
+        // A delegated account may still send transactions, by the exception in EIP-3607.
         scene.send(alice, call(alice));
         let own = scene.authorize(alice, Address::ZERO);
         scene.send(carol, delegate(vec![own], alice));
@@ -100,7 +100,7 @@ fn an_authorization_closes_a_nonce_gap() {
     }
 }
 
-/// The sender authorizes itself: its nonce has risen by then.
+/// The sender authorizes itself; its nonce has already risen by then.
 #[test]
 fn a_sender_is_its_own_authority() {
     for spec in SPECS {
@@ -125,8 +125,8 @@ fn targets_of_all_kinds() {
         let reader = scene.contract(0, reader);
         let factory = Code::new().create(&deploying(Code::new().increment(3, 1)), 0).sstore_top(0);
         let factory = scene.contract(1, factory);
-        // A precompile, a missing account, another delegated account, itself, a contract that is
-        // created only later.
+        // A precompile, a missing account, another delegated account, the account itself, and a
+        // contract that is created later.
         let targets = [
             Address::with_last_byte(2),
             Address::repeat_byte(0x12),
@@ -147,7 +147,7 @@ fn targets_of_all_kinds() {
     }
 }
 
-/// Funds move out of a delegated account while it sends transactions of its own.
+/// Others drain a delegated account while it sends its own transactions.
 #[test]
 fn a_delegated_account_is_drained_by_others() {
     for spec in SPECS {
@@ -169,8 +169,8 @@ fn a_delegated_account_is_drained_by_others() {
     }
 }
 
-/// An account with storage but neither nonce nor code, which only made-up states have: revm takes
-/// its storage for zero as soon as it has changed.
+/// An account with storage but neither nonce nor code, which occurs only in artificial states: revm
+/// treats its storage as zero as soon as the account has changed.
 #[test]
 pub(crate) fn storage_of_an_account_that_could_not_have_any() {
     for spec in SPECS {
@@ -196,7 +196,7 @@ pub(crate) fn storage_of_an_account_that_could_not_have_any() {
     }
 }
 
-/// A revert undoes what the call did, not the authorization.
+/// A revert undoes the call, but not the authorization.
 #[test]
 fn a_revert_keeps_the_delegation() {
     for spec in SPECS {

@@ -1,4 +1,4 @@
-//! One block with a bit of everything, under the rules of every fork.
+//! A block with a bit of everything, under the rules of every fork.
 
 use crate::support::scene::{Scene, call, call_with, create, pay, storage};
 use alloy_primitives::{Address, B256, U256, keccak256};
@@ -58,7 +58,7 @@ fn a_mixed_block_under_every_fork() {
     }
 }
 
-/// Without system calls, with a reward of its own.
+/// Without system calls, and with a custom reward.
 #[test]
 fn a_mixed_block_with_rules_of_its_own() {
     for (_, spec) in FORKS {

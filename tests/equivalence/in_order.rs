@@ -1,7 +1,7 @@
-//! Blocks that run in order while another worker folds what the transactions leave: most accounts are
-//! finished as soon as they have changed once, and some of them change again.
+//! Blocks that run sequentially while another worker folds the results into the bundle. Most
+//! accounts are finished after their first change, and some of them change again.
 //!
-//! Changes of transactions that follow each other are taken together, until one creates something: so
+//! Changes of consecutive transactions are handed over together until one creates a contract, so
 //! each part of these blocks ends with a creation.
 
 use crate::support::scene::{BENEFICIARY, Scene, authorization, call, create, delegate, pay};
@@ -27,7 +27,7 @@ fn accounts_that_were_finished_change_again() {
     let mut scene = Scene::on(SpecId::OSAKA);
     let [alice, bob, carol] = scene.senders();
     let counter = scene.contract(0, Code::new().increment(0, 1));
-    // A new account, a known one, one with storage, and the receiver of fees.
+    // A new account, an existing one, one with storage, and the receiver of fees.
     scene.send(alice, pay(RECEIVER, 1));
     scene.send(bob, call(counter));
     end_of_part(&mut scene, 0);
@@ -36,7 +36,7 @@ fn accounts_that_were_finished_change_again() {
     scene.send(alice, call(counter));
     end_of_part(&mut scene, 1);
     scene.send(bob, pay(RECEIVER, 4));
-    // In the end fewer are left than are handed over at once.
+    // The last changes are fewer than one hand-over takes.
     for index in 10..21 {
         let sender = scene.sender(index);
         scene.send(sender, pay(RECEIVER, 1));
@@ -47,7 +47,7 @@ fn accounts_that_were_finished_change_again() {
     assert_eq!(received, Some(U256::from(18)));
 }
 
-/// Of two delegations only the second one's code is new after the block.
+/// After two delegations, only the code of the second is new after the block.
 #[test]
 fn codes_that_were_finished_are_replaced() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -62,7 +62,7 @@ fn codes_that_were_finished_are_replaced() {
     assert!(codes.contains(&delegation(targets[1])) && !codes.contains(&delegation(targets[0])));
 }
 
-/// Back to what it was, for the whole block: nothing has happened to the slot, and the revert says so.
+/// A slot that is restored is unchanged over the block, and the revert shows it.
 #[test]
 fn what_was_finished_is_undone() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -78,8 +78,8 @@ fn what_was_finished_is_undone() {
     assert_eq!(played.slot(up, 0), Some(U256::from(1)));
 }
 
-/// Payments among few, and to a new account now and then: enough of them that another worker follows by
-/// itself, and that many are handed over at once.
+/// Payments among few accounts, and sometimes to a new one: enough that another worker follows, and
+/// that many are handed over at once.
 #[test]
 fn many_payments_have_a_bundle_thread() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -104,13 +104,13 @@ fn many_payments_have_a_bundle_thread() {
             let found = executor.block(Arc::clone(&block)).database(database.clone()).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
             let stats = found.expect("a valid block").stats;
-            // Parts are not tried: already the first ones have to do with each other.
+            // Contiguous batches are not tried, because even the first ones conflict.
             assert!(stats.alone && stats.speculative == 0, "{workers}, {policy:?}");
         }
     }
 }
 
-/// A caller that hears of each commit has each transaction taken by itself.
+/// If the caller receives each commit, each transaction is handed over separately.
 #[test]
 fn a_stream_comes_to_the_same() {
     let mut scene = Scene::on(SpecId::OSAKA);

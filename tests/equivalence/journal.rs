@@ -1,4 +1,4 @@
-//! Blocks that come out wrong if one journal is kept over several transactions.
+//! Blocks that give wrong results if one journal is kept over several transactions.
 
 use crate::support::scene::{SEEDED, Scene, call, call_with, contract, create, pay, rich, storage};
 use alloy_primitives::{Address, B256, U256, keccak256};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 const X: Address = Address::repeat_byte(0x11);
 
-/// A contract that destroys itself, with storage and some wei.
+/// Returns a contract that self-destructs, with storage and some wei.
 fn mortal(heir: Address) -> MemoryAccount {
     MemoryAccount {
         balance: U256::from(1_000),
@@ -25,7 +25,7 @@ fn mortal(heir: Address) -> MemoryAccount {
     }
 }
 
-/// (a) A call with value to a contract that the transaction before destroyed creates an account,
+/// (a) A call with value to a contract that the preceding transaction destroyed creates an account,
 /// and pays for that.
 #[test]
 fn homestead_a_destroyed_contract_is_called_with_value() {
@@ -43,11 +43,12 @@ fn homestead_a_destroyed_contract_is_called_with_value() {
     let destroyed = scene(true).play();
     assert_eq!(destroyed.balance(X), Some(U256::from(5)));
     let alive = scene(false).play();
-    // Alive it runs and destroys itself, which costs nothing in Homestead and earns a refund.
+    // If the contract is alive, it runs and destroys itself, which is free in Homestead and earns a
+    // refund.
     assert!(destroyed.gas(1) > alive.gas(1) + 25_000, "{} {}", destroyed.gas(1), alive.gas(1));
 }
 
-/// (b) What a destroyed contract is sent by a later transaction stays.
+/// (b) A later transaction's payment to a destroyed contract is kept.
 #[test]
 pub(crate) fn london_a_destroyed_contract_is_funded() {
     let mut scene = Scene::on(SpecId::LONDON);
@@ -59,7 +60,7 @@ pub(crate) fn london_a_destroyed_contract_is_funded() {
     assert_eq!(played.balance(X), Some(U256::from(77)));
 }
 
-/// (c) A contract that is created and destroyed twice at one address, with wei each time.
+/// (c) A contract is created and destroyed twice at one address, with wei each time.
 #[test]
 fn amsterdam_one_address_is_created_and_destroyed_twice() {
     for heir_is_itself in [false, true] {
@@ -98,7 +99,7 @@ fn london_an_empty_account_is_touched_and_funded() {
     }
 }
 
-/// The same with storage, which ends with it; a precompile has read it before and reads it after.
+/// The same with storage, which is deleted too; a precompile reads it before and after.
 #[test]
 pub(crate) fn an_empty_account_with_storage_is_touched() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -134,13 +135,13 @@ pub(crate) fn an_empty_account_with_storage_is_touched() {
     }
 }
 
-/// (e) What is read of a contract in another chunk than that of its creation and first call.
+/// (e) A contract is read in another chunk than that of its creation and first call.
 #[test]
 pub(crate) fn a_new_contract_is_called_and_then_read_from_elsewhere() {
     for spec in [SpecId::LONDON, SpecId::OSAKA] {
         let mut scene = Scene::on(spec);
         let [alice, bob, carol] = scene.senders();
-        // Calls with data fill slot 1, and all of them add it up in slot 2.
+        // Calls with data set slot 1, and all calls add it up in slot 2.
         let runtime = Code::new().op(opcode::CALLDATASIZE).if_nonzero(|code| code.sstore(1, 5));
         let runtime = runtime.sload(1).sload(2).op(opcode::ADD).sstore_top(2);
         let new = alice.create(0);
@@ -151,7 +152,7 @@ pub(crate) fn a_new_contract_is_called_and_then_read_from_elsewhere() {
             scene.send(carol, call(new));
             scene.send(bob, call(new));
             if round == 1 {
-                // This ends the journal where it has been kept till here.
+                // Ends the journal if it was kept so far.
                 scene.send(alice, pay(empty, 0));
             }
         }
@@ -177,7 +178,7 @@ fn original_values_and_warmth_end_with_the_transaction() {
     }
 }
 
-/// A transaction that is left out leaves nothing behind, not even warmth.
+/// A skipped transaction leaves no trace, not even warm addresses.
 #[test]
 fn an_invalid_transaction_between_two_others_leaves_no_trace() {
     let mut scene = Scene::on(SpecId::OSAKA);

@@ -1,4 +1,4 @@
-//! Hashes: KECCAK256 is ours for inputs that are short and in memory already.
+//! Hashes: Braid implements KECCAK256 itself for short inputs that are already in memory.
 
 use crate::support::scene::{Scene, call, call_with};
 use alloy_primitives::{U256, keccak256};
@@ -8,17 +8,17 @@ use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 
-/// Lengths around the ones that mappings, arrays and CREATE2 hash, and around the longest that is remembered.
+/// Lengths around those that mappings, arrays and CREATE2 hash, and around the longest cached one.
 const LENGTHS: [usize; 14] = [0, 1, 31, 32, 33, 63, 64, 65, 85, 94, 95, 96, 97, 160];
 
-/// Each transaction hashes beginnings of what its word is followed by, twice, the first time where memory may have
-/// to grow for it. There are more inputs than places.
+/// Each transaction hashes prefixes of its memory twice, the first time where memory may have to
+/// grow. There are more inputs than cache entries.
 #[test]
 pub(crate) fn more_inputs_than_places() {
     let mut scene = Scene::on(SpecId::OSAKA);
     let code = Code::new().push(0).op(opcode::CALLDATALOAD).push(0).op(opcode::MSTORE);
     let hash = |code: Code, length: usize| code.push(length).push(0).op(opcode::KECCAK256);
-    // The sum of all hashes: a slot for each would take more gas than a transaction may use.
+    // The sum of all hashes: a slot for each would exceed the gas of a transaction.
     let code = LENGTHS.into_iter().fold(code.push(0), |code, length| {
         let twice = hash(hash(code, length), length).push(3).op(opcode::MUL);
         twice.op(opcode::ADD).op(opcode::ADD)
@@ -42,8 +42,8 @@ pub(crate) fn more_inputs_than_places() {
     }
 }
 
-/// Whatever is wrong with an operand is wrong with it in the same way: nothing there, offsets and lengths that no
-/// memory has, or that cost more than there is.
+/// Invalid operands fail as in revm: no operand, and offsets and lengths that exceed any memory or
+/// cost more than the gas left.
 #[test]
 fn operands_that_cannot_be() {
     let huge = [U256::from(u64::MAX), U256::from(1_u128 << 64), U256::MAX];
@@ -70,7 +70,7 @@ fn operands_that_cannot_be() {
     }
 }
 
-/// Gas limits that end before a hash, in it, and after it.
+/// Gas limits that end before a hash, during it, and after it.
 #[test]
 pub(crate) fn gas_ends_at_a_hash() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -82,7 +82,7 @@ pub(crate) fn gas_ends_at_a_hash() {
         scene.send(sender, TxEnv { gas_limit: 21_000 + index, ..call(contract) });
     }
     let played = scene.play();
-    // Two words each: twice 30 + 2 * 6, and what stands between them.
+    // Two words each: twice 30 + 2 * 6, and the instructions around them.
     let needed = (0..130).find(|tx| played.ok(*tx)).expect("there is enough in the end");
     let around = 3 + 3 + 3 + 3 * 3 + 2 * (3 + 3 + 2);
     assert_eq!(needed, around + 2 * (30 + 2 * 6));
@@ -90,7 +90,7 @@ pub(crate) fn gas_ends_at_a_hash() {
     assert_eq!(played.gas(0), 21_000);
 }
 
-/// Who is called has memory of its own.
+/// A called contract has its own memory.
 #[test]
 fn a_call_hashes_its_own_memory() {
     let mut scene = Scene::on(SpecId::OSAKA);

@@ -1,5 +1,5 @@
-//! Blocks whose transactions are shared out among lanes, round by round: what has to do with another lane runs
-//! again, and nothing of it is left.
+//! Blocks that run in grouped batches, round by round: a transaction that conflicts with another
+//! batch runs again, and its first result leaves no trace.
 
 use super::parts::{payments, receiver, run, seeded, send};
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
@@ -24,12 +24,13 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-/// A call that looks unrelated to calls that bring something else.
+/// Returns a call that looks unrelated to calls with other data.
 fn bring(contract: Address, what: u8) -> TxEnv {
     TxEnv { data: Bytes::from([what; 36]), ..call(contract) }
 }
 
-/// Neighbours commit until some meet; rounds go on with what they have left, and so do the senders.
+/// Contiguous batches commit until some conflict; rounds of grouped batches continue from their
+/// writes and nonces.
 #[test]
 fn rounds_go_on_where_neighbours_have_ended() {
     let mut scene = payments(0);
@@ -47,7 +48,7 @@ fn rounds_go_on_where_neighbours_have_ended() {
     let block = Arc::new(scene.block.clone());
     let expected = Expected::new(&block, Mode::Validate, &scene.database());
     for is_streamed in [false, true] {
-        // Two would not be worth it.
+        // Contiguous batches do not pay for two workers.
         let mut executor = executor(4, Policy::Auto, Mode::Validate);
         let request = executor.block(Arc::clone(&block)).database(scene.database());
         let found = if is_streamed {
@@ -63,7 +64,7 @@ fn rounds_go_on_where_neighbours_have_ended() {
     }
 }
 
-/// One that reads what the producer owns ends batches of neighbours, and runs first in what follows.
+/// A reader of the beneficiary ends the contiguous batches, and runs first in the next segment.
 #[test]
 pub(crate) fn what_comes_first_after_neighbours_reads_the_fees() {
     for (count, next) in [(200, Strategy::Speculative), (1_100, Strategy::Groups)] {
@@ -88,7 +89,7 @@ pub(crate) fn what_comes_first_after_neighbours_reads_the_fees() {
     }
 }
 
-/// Calls in two lanes count with one counter, in turn. One worker runs both lanes.
+/// Calls in two batches increment one counter in turn. One worker runs both batches.
 #[test]
 pub(crate) fn what_a_lane_reads_another_one_has_changed() {
     let mut scene = payments(0);
@@ -104,12 +105,12 @@ pub(crate) fn what_a_lane_reads_another_one_has_changed() {
     assert_eq!(scene.play().slot(counter, 0), Some(U256::from(8)));
 }
 
-/// Each call leaves its sender at the next place; a wasted run left it at another's, which later ones
-/// copy.
+/// Each call stores its sender in the next slot. An aborted run stored it in another call's slot,
+/// which later calls copy.
 #[test]
 pub(crate) fn what_was_in_vain_is_not_seen_later() {
     let mut scene = payments(0);
-    // slot[99] = slot[10], slot[10 + slot[0]] = caller, slot[0] += 1
+    // `slot[99] = slot[10]`, `slot[10 + slot[0]] = caller`, `slot[0] += 1`
     let list = Code::new().push(10).op(SLOAD).push(99).op(SSTORE);
     let list = list.op(CALLER).push(0).op(SLOAD).push(10).op(ADD).op(SSTORE);
     let list = scene.contract(0, list.increment(0, 1));
@@ -129,7 +130,7 @@ pub(crate) fn what_was_in_vain_is_not_seen_later() {
     }
 }
 
-/// Only the last transaction looks at the beneficiary.
+/// Only the last transaction reads the beneficiary's balance.
 #[test]
 pub(crate) fn what_lanes_have_deferred_is_seen_later() {
     let mut scene = payments(6);
@@ -147,7 +148,7 @@ pub(crate) fn what_lanes_have_deferred_is_seen_later() {
     assert!(seen > U256::ZERO, "fees were paid by then");
 }
 
-/// Rounds of many transactions change the same accounts again; some transactions are left out.
+/// Rounds of many transactions change the same accounts again, and some transactions are skipped.
 #[test]
 pub(crate) fn what_lanes_leave_is_folded_while_others_run() {
     let mut scene = payments(0);
@@ -156,7 +157,7 @@ pub(crate) fn what_lanes_leave_is_folded_while_others_run() {
         match number % 5 {
             0 => send(&mut scene, number, bring(counter, 1)),
             1 => send(&mut scene, number, create(deploying(Code::new().increment(number, 1)))),
-            // No account has that much.
+            // No account has that much ether.
             2 => send(&mut scene, number, TxEnv { value: U256::MAX, ..pay(receiver(1), 1) }),
             _ => send(&mut scene, number, pay(receiver(number % 3), 1)),
         }
@@ -174,7 +175,7 @@ pub(crate) fn what_lanes_leave_is_folded_while_others_run() {
     }
 }
 
-/// There is room for four; the fifth one may have run by the time that this is found.
+/// The block has room for four; the fifth may have run before that is noticed.
 #[test]
 pub(crate) fn lanes_without_room_are_not_committed() {
     let mut scene = payments(6);
@@ -191,7 +192,7 @@ pub(crate) fn lanes_without_room_are_not_committed() {
     }
 }
 
-/// Each of them could use up the block: few runs more than that are begun and discarded.
+/// Each transaction could use up the block: only few runs beyond that start and abort.
 #[test]
 fn what_has_no_room_is_not_run() {
     let mut scene = payments(0);
@@ -213,14 +214,15 @@ fn what_has_no_room_is_not_run() {
     }
 }
 
-/// The first parts hold, all else is one lane: what they have deferred is there for those who run in order.
+/// The first contiguous batches commit and the rest is one batch: their deltas must reach the
+/// sequential run.
 #[test]
 fn lanes_that_do_not_begin_lose_nothing() {
     let mut scene = payments(0);
     let counter = scene.contract(0, Code::new().increment(0, 1));
     let place = Code::new().address(BENEFICIARY).op(BALANCE).push(7).op(SSTORE);
     let asker = scene.contract(1, place);
-    // Long enough for the first parts, and then one sender's.
+    // Long enough for the first contiguous batches, then transactions of one sender.
     for number in 0..100 {
         send(&mut scene, number, pay(receiver(number), 1));
     }
@@ -236,7 +238,8 @@ fn lanes_that_do_not_begin_lose_nothing() {
     }
 }
 
-/// Creations end journals, and an account that is destroyed, read and comes back is in lanes of its own.
+/// Creations end journals, and an account that is destroyed, read and created again is in batches
+/// of its own.
 #[test]
 fn lanes_in_which_accounts_come_and_go() {
     let mut scene = Scene::on(SpecId::SHANGHAI);
@@ -262,7 +265,7 @@ fn lanes_in_which_accounts_come_and_go() {
     scene.play();
 }
 
-/// Calls of forty counters, each with its own number, among payments.
+/// Returns calls of forty counters, each with its own number, among payments.
 fn markets(transactions: u64) -> Scene {
     let mut scene = payments(0);
     let counters: Vec<_> =
@@ -277,8 +280,8 @@ fn markets(transactions: u64) -> Scene {
     scene
 }
 
-/// By itself an executor tries lanes where speculation has discarded much, begins with them where they have paid, and
-/// remembers where they have not. On simulated workers, each run taking 20 us.
+/// By default, an executor tries grouped batches after many aborts of speculation, starts with them
+/// if they have paid, and remembers if they have not. On simulated workers, with 20 us per run.
 #[test]
 fn many_of_its_transactions_conflict() {
     let workers = NonZeroU16::new(8).expect("some");
@@ -286,7 +289,7 @@ fn many_of_its_transactions_conflict() {
     let (runs, others) = (vec![20_000; 600].into(), Costs { publish: 100, ..Costs::default() });
     options.schedule = Schedule::Priced { runs, others };
     let mut executor = SimulatedExecutor::new(Config::with_workers(workers), options);
-    // Ten counters, told by the callee, or one that nothing tells.
+    // Ten counters that the callee distinguishes, or one that nothing predicts.
     let mut begin = |counters: u64| {
         let mut scene = payments(0);
         let code = || Code::new().increment(0, 1);
@@ -307,12 +310,12 @@ fn many_of_its_transactions_conflict() {
         ((Strategy::Speculative, Reason::NothingKnown), (Strategy::Groups, Reason::Contended));
     assert_eq!(begin(10), [speculative, rounds]);
     assert_eq!(begin(10), [rounds]);
-    // They are tried at once where they have paid last, and do not hold.
+    // Grouped batches are tried at once if they last paid, and fail here.
     assert_eq!(begin(1)[0], rounds);
     assert_eq!(begin(10)[0], speculative);
 }
 
-/// A reader of one of the accounts `at` waits until two threads have read some.
+/// A reader of one of the accounts `at` waits until two threads have read some of them.
 fn meeting(database: MemoryDatabase, at: Vec<Address>) -> Hooked<MemoryDatabase> {
     let (come, one_came) = (Mutex::new(BTreeSet::new()), Condvar::new());
     Hooked::watched(database, move |read| {
@@ -328,7 +331,7 @@ fn meeting(database: MemoryDatabase, at: Vec<Address>) -> Hooked<MemoryDatabase>
     })
 }
 
-/// Two lanes at once, as the database sees it.
+/// The database sees two grouped batches run at once.
 #[test]
 fn lanes_run_at_the_same_time() {
     let scene = markets(300);

@@ -1,4 +1,4 @@
-//! Accounts that end and begin again within a block.
+//! Accounts that are destroyed and created again within a block.
 
 use crate::support::scene::{Scene, call, call_with, contract, pay, storage};
 use alloy_primitives::{Address, B256, U256, keccak256};
@@ -10,7 +10,7 @@ use revm::primitives::hardfork::SpecId;
 
 const X: Address = Address::repeat_byte(0x11);
 
-/// Adds 1 to slot 0; dies if it is called with data.
+/// Adds 1 to slot 0, and self-destructs if it is called with data.
 fn counting_mortal(heir: Address) -> Code {
     let code = Code::new().increment(0, 1).op(opcode::CALLDATASIZE);
     code.if_nonzero(|code| code.selfdestruct(heir))
@@ -32,7 +32,7 @@ fn a_contract_is_destroyed_and_created_again_in_one_block() {
         scene.send(alice, call(factory));
         scene.send(bob, call(child));
         let played = scene.play();
-        // Counted from zero again after the second creation.
+        // Counts from zero again after the second creation.
         assert_eq!(played.slot(child, 0), Some(U256::ONE), "{spec:?}");
     }
 }
@@ -59,7 +59,7 @@ pub(crate) fn a_contract_of_the_state_before_is_destroyed_and_created_again() {
     }
 }
 
-/// Slots that were not written in this block come back as zero after the destruction.
+/// Slots that were not written in this block read as zero after the destruction.
 #[test]
 pub(crate) fn old_slots_of_a_destroyed_contract_read_as_zero() {
     let mut scene = Scene::on(SpecId::LONDON);
@@ -93,7 +93,7 @@ fn a_destroyed_contract_pays_heirs_of_all_kinds() {
             scene.put(mortal, MemoryAccount { balance, ..runtime });
             scene.send(bob, call(mortal));
         }
-        // Its own heir: the wei are gone before Cancun.
+        // A contract that is its own heir: before Cancun its wei are burnt.
         let own = Address::repeat_byte(0x30);
         let runtime = contract(Code::new().op(opcode::ADDRESS).op(opcode::SELFDESTRUCT));
         scene.put(own, MemoryAccount { balance: U256::from(10), ..runtime });
@@ -102,7 +102,7 @@ fn a_destroyed_contract_pays_heirs_of_all_kinds() {
     }
 }
 
-/// EIP-6780: only a contract of the same transaction ends.
+/// EIP-6780: only a contract created in the same transaction is destroyed.
 #[test]
 fn cancun_destroys_only_what_the_transaction_created() {
     for spec in [SpecId::CANCUN, SpecId::OSAKA, SpecId::AMSTERDAM] {
@@ -122,7 +122,7 @@ fn cancun_destroys_only_what_the_transaction_created() {
     }
 }
 
-/// A destruction that is reverted did not happen.
+/// A reverted destruction has no effect.
 #[test]
 fn a_reverted_destruction_leaves_the_contract_alone() {
     let mut scene = Scene::on(SpecId::LONDON);
@@ -138,14 +138,14 @@ fn a_reverted_destruction_leaves_the_contract_alone() {
     assert_eq!(played.slot(mortal, 0), Some(U256::ONE));
 }
 
-/// EIP-161: a touch deletes an empty account; absent and empty differ until then.
+/// EIP-161: a touch deletes an empty account; until then, absent and empty accounts differ.
 #[test]
 fn touched_empty_accounts_go() {
     for spec in [SpecId::SPURIOUS_DRAGON, SpecId::PETERSBURG, SpecId::LONDON, SpecId::PRAGUE] {
         let mut scene = Scene::on(spec);
         let [alice, bob, carol] = scene.senders();
         let empty = scene.put(X, MemoryAccount::default());
-        // What EXTCODEHASH says of it: 0 if absent, and also if empty.
+        // EXTCODEHASH is 0 if the account is absent or empty.
         let look = Code::new().address(X).op(opcode::EXTCODEHASH).sstore_top(1);
         let look = look.balance(X).push(1).op(opcode::ADD).sstore_top(2);
         let look = scene.contract(0, look);
@@ -172,7 +172,7 @@ pub(crate) fn an_empty_account_that_is_only_touched_is_deleted() {
     assert_eq!(played.balance(X), None);
 }
 
-/// Before EIP-161 a touch creates an account, and nothing deletes it.
+/// Before EIP-161, a touch creates an account, and nothing deletes it.
 #[test]
 pub(crate) fn before_eip_161_a_touch_creates() {
     for spec in [SpecId::FRONTIER, SpecId::HOMESTEAD, SpecId::TANGERINE] {
@@ -193,7 +193,7 @@ pub(crate) fn before_eip_161_a_touch_creates() {
     }
 }
 
-/// Destroyed, funded, not destroyed again: the same account in every state, read in between.
+/// The same account destroyed, funded and not destroyed again, with reads in between.
 #[test]
 fn readers_follow_an_account_through_its_lives() {
     for spec in [SpecId::PETERSBURG, SpecId::LONDON] {
@@ -202,7 +202,7 @@ fn readers_follow_an_account_through_its_lives() {
         let init = deploying(counting_mortal(heir));
         let factory = scene.contract(0, Code::new().create2(&init, 0, 1).sstore_top(0));
         let child = factory.create2(B256::from(U256::ONE), keccak256(&init));
-        // Writes what it sees where what it saw before tells it to.
+        // Writes the current observation to a slot selected by the preceding one.
         let look = Code::new().address(child).op(opcode::EXTCODEHASH);
         let look = look.address(child).op(opcode::EXTCODESIZE).op(opcode::ADD).balance(child);
         let look = look.op(opcode::ADD).sload(0).push(1).op(opcode::ADD).op(opcode::SSTORE);

@@ -1,4 +1,5 @@
-//! Transactions that take much longer than others begin before their turn, once blocks have shown which they are.
+//! Transactions that take much longer than others are scheduled first, once earlier blocks have
+//! shown which they are.
 
 use crate::support::scene::{Scene, call};
 use alloy_primitives::{Address, address};
@@ -16,13 +17,14 @@ use std::time::Duration;
 
 const ECRECOVER: Address = address!("0000000000000000000000000000000000000001");
 const TRANSACTIONS: u64 = 60;
-/// Which of them takes long.
+/// Index of the long transaction.
 const LAST: usize = TRANSACTIONS as usize - 1;
 
 /// Long enough for any machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A reader of the storage of one of the `waiting` contracts waits until that of the slow one was read.
+/// A reader of one of the `waiting` contracts' storage waits until the storage of the slow contract
+/// has been read.
 fn held(database: MemoryDatabase, slow: Address, waiting: Vec<Address>) -> Hooked<MemoryDatabase> {
     let (came, one_came) = (Mutex::new(false), Condvar::new());
     Hooked::watched(database, move |read| {
@@ -39,8 +41,8 @@ fn held(database: MemoryDatabase, slow: Address, waiting: Vec<Address>) -> Hooke
     })
 }
 
-/// Every call counts in one of many contracts; the last one counts in `counts_in`, if that is one of them, and in a
-/// contract of its own, and recovers thirty signatures.
+/// Returns calls that each increment one of many counters. The last one also increments counter
+/// `counts_in`, if set, and a counter of its own, and recovers thirty signatures.
 fn scene(counts_in: Option<usize>) -> (Scene, Address) {
     let mut scene = Scene::on(SpecId::OSAKA);
     let counters: Vec<_> =
@@ -50,7 +52,7 @@ fn scene(counts_in: Option<usize>) -> (Scene, Address) {
         Some(of) => Code::new().call(counters[of], 0, 50_000).op(opcode::POP),
         None => Code::new(),
     };
-    // Who waits for it to read this can be sure that it has counted.
+    // Whoever waits for this read can be sure that the counter was incremented before.
     let code = code.sload(7).op(opcode::POP).increment(0, 1);
     let code = (0..30).fold(code, |code, _| recover(code));
     let slow = scene.contract(100, code);
@@ -63,7 +65,7 @@ fn scene(counts_in: Option<usize>) -> (Scene, Address) {
     (scene, slow)
 }
 
-/// One that learns, and does not take threads that wait here for slow storage.
+/// Returns an executor that learns, and does not add workers because threads wait here.
 fn executor(workers: u16) -> Executor {
     let workers = NonZeroU16::new(workers).expect("at least one");
     let mut config = Config::with_workers(workers);
@@ -71,12 +73,13 @@ fn executor(workers: u16) -> Executor {
     Executor::new(config).expect("threads start")
 }
 
-/// Executes the block and compares it. `is_held`: nothing can go on in its second half before the slow call has begun.
+/// Executes the block and compares it. If `is_held` is set, its second half cannot continue before
+/// the slow call has started.
 fn play(executor: &mut Executor, (scene, slow): &(Scene, Address), is_held: bool) -> Stats {
     let block = Arc::new(scene.block.clone());
     let database = scene.database();
     let expected = Expected::new(&block, Mode::Validate, &database);
-    // Not the one after the tenth: the slow call may have to do with it.
+    // Not the transaction after the tenth, because the slow call may conflict with it.
     let later = scene.block.transactions.iter().skip(12).take(8).filter(|_| is_held);
     let waiting = later.filter_map(|tx| tx.kind.to().copied()).collect();
     let database = held(database, *slow, waiting);
@@ -99,7 +102,7 @@ fn who_took_long_begins_first_in_later_blocks() {
     }
 }
 
-/// It reads what one of those before it writes: once its run was wasted it waits for its turn.
+/// The slow call reads a write of an earlier one. After an aborted run it waits for its turn.
 #[test]
 fn who_began_in_vain_waits_for_its_turn() {
     let tied = scene(Some(11));

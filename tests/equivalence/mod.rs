@@ -1,9 +1,9 @@
 //! Hand-made blocks, one for each corner that is known to break executors.
 //!
-//! Each is executed with 1, 2, 3 and 8 workers, forced to speculate and left to choose, as fast as
-//! it goes and with higher transactions running before lower ones, and everything is compared with
-//! sequential execution: outcomes, receipts, requests, gas, and the bundle with its reverts. What
-//! a test asserts beside that is that the corner is really there.
+//! Each is executed with 1, 2, 3 and 8 workers, forced to speculate and with the default strategy,
+//! at full speed and with higher transactions running before lower ones. Everything is compared
+//! with sequential execution: outcomes, receipts, requests, gas, and the bundle with its reverts.
+//! Further assertions of a test make sure that the corner is really reached.
 
 mod access_lists;
 mod admission;

@@ -14,14 +14,14 @@ use crate::support::scene::SEEDED;
 use braid_evm::EvmMutant;
 use std::panic::catch_unwind;
 
-/// A test with its name.
+/// Lists tests with their names.
 macro_rules! tests {
     ($($module:ident :: $name:ident),* $(,)?) => {
         [$((concat!(stringify!($module), "::", stringify!($name)), $module::$name as fn())),*]
     };
 }
 
-/// Those of access lists.
+/// Tests of access lists.
 fn of_lists() -> impl Iterator<Item = (&'static str, fn())> {
     let tests = tests![
         ahead::one_long_call_does_not_wait_for_each_read,

@@ -1,5 +1,5 @@
-//! Rewards that do not fit: dropped one by one, while a credit that does not fit fails its
-//! transaction.
+//! Rewards that overflow a balance: each is dropped separately, while an ordinary credit that
+//! overflows fails its transaction.
 
 use crate::support::scene::{BENEFICIARY, Scene, call, pay};
 use alloy_primitives::U256;
@@ -8,9 +8,9 @@ use braid_testkit::memory::MemoryAccount;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 
-/// Price over the base fee, in wei per gas.
+/// Price above the base fee, in wei per gas.
 const TIP: u64 = 3;
-/// What a plain transfer leaves for the beneficiary.
+/// Reward of a plain transfer for the beneficiary.
 const REWARD: u64 = 21_000 * TIP;
 
 fn scene(spec: SpecId, room: u64) -> (Scene, [alloy_primitives::Address; 4]) {
@@ -27,9 +27,9 @@ pub(crate) fn a_reward_that_does_not_fit_is_dropped_and_a_smaller_one_still_fits
     for spec in [SpecId::LONDON, SpecId::OSAKA] {
         let (mut scene, [alice, bob, carol, heir]) = scene(spec, REWARD + 30_000);
         scene.send(alice, pay(heir, 1));
-        // Does not fit any more.
+        // Overflows.
         scene.send(bob, pay(heir, 1));
-        // One wei of tip per gas does.
+        // A tip of one wei per gas fits.
         scene.send(carol, TxEnv { gas_price: 8, ..pay(heir, 1) });
         scene.send(alice, TxEnv { gas_price: 7, ..pay(heir, 1) });
         let played = scene.play();
@@ -59,7 +59,7 @@ fn a_credit_to_a_full_account_fails() {
     assert!(played.ok(2));
 }
 
-/// A payment that only fits if the rewards before it were dropped, or only if they were not.
+/// A payment that fits only if the preceding rewards were dropped, or only if they were not.
 #[test]
 fn readers_see_what_the_fold_made_of_each_reward() {
     for room in [0, REWARD - 1, REWARD, REWARD + 1, 2 * REWARD, 3 * REWARD] {

@@ -1,5 +1,5 @@
-//! That the harness means what it says: transactions do run at the same time, and conflicts come
-//! about. Both are measured by the database, not by the executor.
+//! Checks the test harness: transactions run at the same time and conflict. Both are measured in
+//! the database, not in the executor.
 
 use crate::support::scene::{Scene, call, pay};
 use braid_evm::{Forced, Mode, Policy};
@@ -10,7 +10,7 @@ use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Long enough for any machine; it passes only if transactions never meet.
+/// Long enough for any machine; it elapses only if transactions never meet.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]

@@ -1,5 +1,5 @@
-//! Payments to accounts that many pay: who pays one need not know what it owns, in speculative runs and in private
-//! batches.
+//! Payments to accounts that many transactions pay: the payer need not read the balance, in
+//! speculative runs and in private batches.
 
 use super::parts::{receiver, run, send};
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, delegate, pay, rich};
@@ -18,7 +18,7 @@ use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 
-/// To these many pay.
+/// Account that many transactions pay.
 const PAYEE: Address = Address::repeat_byte(0xca);
 const OTHER: Address = Address::repeat_byte(0xcb);
 
@@ -31,7 +31,7 @@ const POLICIES: [Policy; 6] = [
     Policy::Forced(Forced::Groups),
 ];
 
-/// A block without transactions; both accounts have sent some before.
+/// Returns a block without transactions; both accounts have sent transactions before.
 fn scene(spec: SpecId) -> Scene {
     let mut scene = Scene::on(spec);
     scene.block.parent_beacon_block_root = Some(B256::ZERO);
@@ -41,7 +41,7 @@ fn scene(spec: SpecId) -> Scene {
     scene
 }
 
-/// Pays what it gets to the account.
+/// Code that forwards the value it receives to the account.
 fn forwards(code: Code, to: Address) -> Code {
     let code = code.push(0).push(0).push(0).push(0).op(CALLVALUE);
     code.address(to).push(30_000).op(CALL).sstore_top(7)
@@ -55,8 +55,8 @@ fn each(mut act: impl FnMut(&mut Executor)) {
     }
 }
 
-/// By a transaction, by a call, twice in one, in one that fails, by what a contract leaves, nothing; on the way to
-/// another one.
+/// Payments by a transaction, by a call, twice in one transaction, in a failing call, by a
+/// self-destruct, of zero, and through the account to another one.
 #[test]
 pub(crate) fn they_are_paid_in_every_way() {
     for spec in [SpecId::HOMESTEAD, SpecId::LONDON, SpecId::OSAKA] {
@@ -81,7 +81,7 @@ pub(crate) fn they_are_paid_in_every_way() {
     }
 }
 
-/// Some look in the middle of a batch, whose first ones have paid.
+/// Some transactions read the balance in the middle of a batch whose first members have paid.
 #[test]
 pub(crate) fn who_looks_sees_all_that_was_paid_below() {
     let mut scene = scene(SpecId::OSAKA);
@@ -102,7 +102,7 @@ pub(crate) fn who_looks_sees_all_that_was_paid_below() {
     }
 }
 
-/// From then on payments call what it runs.
+/// After that, payments run the new code.
 #[test]
 pub(crate) fn one_gets_code_between_payments() {
     for spec in [SpecId::PRAGUE, SpecId::OSAKA] {
@@ -123,11 +123,12 @@ pub(crate) fn one_gets_code_between_payments() {
     }
 }
 
-/// Where many have paid an account without nonce a contract comes about, which owns all of it, or does not.
+/// A contract is created where many have paid an account without nonce, and gets its balance, or
+/// the creation fails.
 #[test]
 pub(crate) fn a_contract_comes_about_between_payments() {
     for spec in [SpecId::LONDON, SpecId::OSAKA] {
-        // It counts who calls it.
+        // Counts its calls.
         let code = Code::new().op(SELFBALANCE).sstore_top(2).increment(3, 1);
         let fails = Code::new().push(0).push(0).op(REVERT).bytes();
         for (init, calls) in [(deploying(code), Some(7)), (fails, None)] {
@@ -151,8 +152,8 @@ pub(crate) fn a_contract_comes_about_between_payments() {
     }
 }
 
-/// Where many have paid an account without nonce a contract comes about and destroys itself at once: who pays there
-/// then pays for a new account, and who asks for its code finds no account.
+/// A contract is created and immediately destroyed where many have paid an account without nonce. A
+/// later payment pays for a new account, and a read of its code finds none.
 #[test]
 pub(crate) fn one_is_gone_between_payments() {
     for spec in [SpecId::LONDON, SpecId::OSAKA] {
@@ -182,7 +183,7 @@ pub(crate) fn one_is_gone_between_payments() {
     }
 }
 
-/// One pays so much that the next payment does not fit.
+/// One payment is so large that the next one overflows the balance.
 #[test]
 fn what_one_is_paid_does_not_fit() {
     let mut scene = scene(SpecId::OSAKA);
@@ -203,7 +204,7 @@ fn what_one_is_paid_does_not_fit() {
     assert!(played.ok(9) && !played.ok(12), "three more fit");
 }
 
-/// Calls that have nothing to do with each other, and payments to one account between them.
+/// Independent calls, with payments to one account between them.
 #[test]
 fn payments_are_no_ties() {
     let mut scene = scene(SpecId::OSAKA);
@@ -234,7 +235,7 @@ fn payments_are_no_ties() {
     }
 }
 
-/// Who hears of each commit hears what each payment has changed.
+/// A caller that receives each commit receives the balance change of each payment.
 #[test]
 pub(crate) fn payments_are_told_as_they_commit() {
     let mut scene = scene(SpecId::OSAKA);
@@ -270,7 +271,7 @@ pub(crate) fn payments_are_told_as_they_commit() {
     });
 }
 
-/// The beneficiary is one of those who can be paid unseen in a batch, too.
+/// The beneficiary can be paid without a read in a batch, too.
 #[cfg(feature = "testing")]
 #[test]
 fn the_beneficiary_is_paid_in_batches() {
@@ -293,7 +294,7 @@ fn the_beneficiary_is_paid_in_batches() {
         parts
     };
     let unseen = parts(&scene);
-    // Who pays it has to know how much it owns.
+    // A payment needs to know the balance.
     let balance = U256::from(u128::MAX) + U256::ONE;
     scene.put(BENEFICIARY, MemoryAccount { nonce: 1, balance, ..rich() });
     let seen = parts(&scene);

@@ -1,4 +1,5 @@
-//! A block on the bundle of blocks that are not written yet, with enough transactions to share out its end.
+//! Blocks on the bundle of unwritten blocks, with enough transactions to share the end of the
+//! block.
 
 use super::parts::receiver;
 use crate::support::scene::{SEEDED, Scene, call, create, pay};
@@ -17,10 +18,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Transactions of a block.
+/// Number of transactions in a block.
 const EACH: u64 = 132;
 
-/// Workers and policies: every way in which a bundle is made.
+/// Workers and policies that cover every way of building a bundle.
 const WAYS: [(u16, Policy); 8] = [
     (1, Policy::InOrder),
     (2, Policy::InOrder),
@@ -32,7 +33,8 @@ const WAYS: [(u16, Policy); 8] = [
     (3, Policy::Forced(Forced::Groups)),
 ];
 
-/// A block of `round`: it changes some of the slots and accounts that the rounds before have changed, and others.
+/// Fills the block of `round`: it changes some slots and accounts that earlier rounds have changed,
+/// and others.
 fn fill(scene: &mut Scene, senders: &[Address], [writer, counter]: [Address; 2], round: u64) {
     scene.block.transactions.clear();
     for (index, &sender) in (0..).zip(senders) {
@@ -50,7 +52,7 @@ fn fill(scene: &mut Scene, senders: &[Address], [writer, counter]: [Address; 2],
     }
 }
 
-/// A scene, its contracts and the senders of each block.
+/// Returns a scene, its contracts, and the senders of each block.
 fn scene(spec: SpecId) -> (Scene, [Address; 2], Vec<Address>) {
     let mut scene = Scene::on(spec);
     scene.block.env.gas_limit = 1_000_000_000;
@@ -92,7 +94,7 @@ pub(crate) fn what_a_block_does_not_change_stays_as_its_parent_left_it() {
     }
 }
 
-/// Gives out transactions in order.
+/// Hands out transactions in order.
 struct Queue(VecDeque<TxEnv>);
 
 impl TransactionPool for Queue {
@@ -105,8 +107,8 @@ impl TransactionPool for Queue {
     }
 }
 
-/// What a request may have: a parent, a stream of commits, a token; and whether it builds. Every combination gives what
-/// plain revm gives, and each part does its work.
+/// Every combination of a parent, a stream of commits, a token, and building gives the result of
+/// plain revm, and each of them has its effect.
 #[test]
 fn a_request_may_combine_everything() {
     let (mut scene, contracts, senders) = scene(SpecId::OSAKA);

@@ -1,5 +1,5 @@
-//! Blocks that are run in parts, each on the state before all of them: what has nothing to do with the
-//! rest counts, and nothing else.
+//! Blocks that run in contiguous batches, each on the state before all of them: a batch that does
+//! not conflict with the rest commits, and no other.
 
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
 use alloy_primitives::{Address, U256};
@@ -20,16 +20,16 @@ pub(crate) fn receiver(number: u64) -> Address {
     Address::left_padding_from(&(number + 5_000_000).to_be_bytes())
 }
 
-/// Payments that have nothing to do with each other.
+/// Returns payments without conflicts.
 pub(crate) fn payments(count: u64) -> Scene {
     let mut scene = Scene::on(SpecId::OSAKA);
     scene.block.env.gas_limit = 1_000_000_000;
     for number in 0..count {
-        // Each has a receipt of its own.
+        // Each payment has a different receipt.
         let data = vec![1; number as usize % 200].into();
         send(&mut scene, number, TxEnv { data, ..pay(receiver(number), 1) });
     }
-    // So that the first parts have 64.
+    // The first batches have 64 transactions at this limit.
     scene.block.transactions.iter_mut().for_each(|tx| tx.gas_limit = 30_000);
     scene
 }
@@ -39,7 +39,7 @@ pub(crate) fn send(scene: &mut Scene, sender: u64, tx: TxEnv) {
     scene.send(sender, TxEnv { gas_limit: 60_000, ..tx });
 }
 
-/// Executes the block as `executor` does and compares all of it.
+/// Executes the block with `executor` and compares all results.
 #[track_caller]
 pub(crate) fn run(executor: &mut Executor, scene: &Scene, database: impl Copies) -> Stats {
     let block = Arc::new(scene.block.clone());
@@ -56,7 +56,7 @@ pub(crate) fn seeded(workers: u16, policy: Policy) -> Executor {
     executor(workers, policy, Mode::Validate).with_mutant(SEEDED.get())
 }
 
-/// Parts of two. The third one reads what the first has written, the fourth does not.
+/// Batches of two. The third one reads a write of the first, and the fourth does not.
 #[test]
 pub(crate) fn what_a_part_reads_was_changed_before_it() {
     let mut scene = payments(0);
@@ -80,7 +80,7 @@ pub(crate) fn what_a_part_reads_was_changed_before_it() {
     assert_eq!(scene.play().slot(counter, 0), Some(U256::from(2)));
 }
 
-/// Only the last transaction looks at the beneficiary; the block adds to it, too.
+/// Only the last transaction reads the beneficiary's balance; the block adds to it, too.
 #[test]
 pub(crate) fn what_parts_have_deferred_is_seen_later() {
     let mut scene = payments(6);
@@ -98,7 +98,7 @@ pub(crate) fn what_parts_have_deferred_is_seen_later() {
     assert!(seen > U256::ZERO, "seven fees were paid by then");
 }
 
-/// There is room for three, and each part of two would fit by itself.
+/// The block has room for three, and each batch of two would fit by itself.
 #[test]
 pub(crate) fn parts_without_room_are_not_committed() {
     let mut scene = payments(6);
@@ -115,7 +115,7 @@ pub(crate) fn parts_without_room_are_not_committed() {
     }
 }
 
-/// Sums of limits that are larger than any number.
+/// Gas limits whose sum overflows.
 #[test]
 fn limits_that_cannot_be_added() {
     let mut scene = payments(6);
@@ -134,8 +134,8 @@ fn limits_that_cannot_be_added() {
     }
 }
 
-/// Candidates for many blocks: no part runs for longer than one, and none begins where there is no room
-/// for the parts that have ended.
+/// Candidates for many blocks: no batch runs for longer than one block, and none starts without
+/// room after the finished batches.
 #[test]
 fn what_has_no_room_is_not_run() {
     let mut scene = payments(4_000);
@@ -151,7 +151,7 @@ fn what_has_no_room_is_not_run() {
     }
 }
 
-/// Creations end journals, and destructions end more than is compared.
+/// Creations end journals, and destructions affect more than is compared.
 #[test]
 fn parts_in_which_accounts_come_and_go() {
     let mut scene = payments(3);
@@ -172,11 +172,12 @@ fn parts_in_which_accounts_come_and_go() {
     scene.play();
 }
 
-/// A contract is paid in a part that counts, and later called by those who do not look at what it has:
-/// they are shared out, as two of them meet. Often, as it depends on the threads which parts count.
+/// A contract is paid in a batch that commits, and later called by transactions that do not read
+/// its balance. Those run speculatively, because two of them conflict. The block runs many times,
+/// because the threads decide which batches commit.
 #[test]
 pub(crate) fn balances_of_parts_are_filled_in_later() {
-    // With data: that does not look like a payment.
+    // Calls with data, which do not look like payments.
     let call = |to| TxEnv { data: vec![0].into(), ..call(to) };
     let mut scene = payments(30);
     let quiet = scene.contract(0, Code::new().increment(0, 1));
@@ -186,11 +187,12 @@ pub(crate) fn balances_of_parts_are_filled_in_later() {
     send(&mut scene, 31, TxEnv { value: U256::from(4), ..call(looks) });
     for number in 32..1_100 {
         match number {
-            // A later part meets the first one here, where too few are left for lanes.
+            // A later batch conflicts with the first one here, where too few transactions are left
+            // for grouped batches.
             877 | 1_077 => send(&mut scene, number, call(quiet)),
             878 | 1_078 => send(&mut scene, number, call(looks)),
             _ => {
-                // Not so cheap that all would run in order.
+                // Not so short that all would run sequentially.
                 let data = vec![0].into();
                 let told = TxEnv { gas_limit: 40_000, data, ..pay(receiver(number), 1) };
                 send(&mut scene, number, told);
@@ -204,8 +206,8 @@ pub(crate) fn balances_of_parts_are_filled_in_later() {
     }
 }
 
-/// By itself an executor tries parts where there are many transactions, and goes on in order or shares the
-/// rest out where they meet: early, late, or not at all.
+/// By default, an executor tries contiguous batches on blocks of many transactions, and after a
+/// conflict, early, late, or never, continues sequentially or speculatively.
 #[test]
 fn blocks_that_meet_early_and_late() {
     for (meets_at, workers) in [
@@ -219,7 +221,7 @@ fn blocks_that_meet_early_and_late() {
     ] {
         let mut scene = payments(2_048);
         if let Some(number) = meets_at {
-            // The receiver of the first payment pays.
+            // The receiver of the first payment sends a payment.
             let TxEnv { caller, .. } = scene.block.transactions[number];
             scene.block.transactions[0].kind = caller.into();
         }
@@ -236,13 +238,13 @@ fn blocks_that_meet_early_and_late() {
     }
 }
 
-/// Short blocks are tried, too, where next to nothing ties their transactions to each other.
+/// Short blocks are tried too, if almost none of their transactions has a predicted dependency.
 #[test]
 fn short_blocks_of_which_none_is_tied_to_another() {
     let parts = |scene: &Scene, workers| {
         run(&mut seeded(workers, Policy::Auto), scene, scene.database()).parts
     };
-    // First parts have 64 of them, and there are two for each worker.
+    // The first batches have 64 transactions, and there are two for each worker.
     let [untied, mut tied, few] = [256, 256, 255].map(payments);
     tied.block.transactions.iter_mut().step_by(20).for_each(|tx| tx.kind = receiver(7).into());
     assert!(parts(&untied, 2) > 1);
@@ -250,8 +252,8 @@ fn short_blocks_of_which_none_is_tied_to_another() {
     assert!(parts(&payments(384), 3) > 1);
 }
 
-/// Calls with a counter in common do not look as if they had: an executor that has seen it does not try again at
-/// once.
+/// Calls of one counter do not look dependent: an executor that has seen their conflicts does not
+/// immediately try again.
 #[test]
 fn short_blocks_that_did_not_hold_are_not_tried_again_at_once() {
     let mut scene = payments(0);
@@ -269,8 +271,8 @@ fn short_blocks_that_did_not_hold_are_not_tried_again_at_once() {
     );
 }
 
-/// Native transfers, first among many and then among few: some parts count, and the rest runs in order, followed by
-/// a worker that has those parts in the bundle.
+/// Native transfers, first among many accounts and then among few: some batches commit, and the
+/// rest runs sequentially, followed by a worker that has those batches in the bundle.
 #[test]
 fn a_bundle_thread_goes_on_where_parts_have_ended() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -290,7 +292,7 @@ fn a_bundle_thread_goes_on_where_parts_have_ended() {
     }
 }
 
-/// Reverts are left out where they are not wanted.
+/// Reverts are omitted if they are not requested.
 #[test]
 fn parts_without_reverts() {
     let scene = payments(1_100);
@@ -309,15 +311,15 @@ fn parts_without_reverts() {
     assert_eq!(found.bundle.state, expected.bundle.state);
 }
 
-/// Who has come.
+/// Threads that have arrived.
 #[derive(Default)]
 struct Come {
     others: bool,
     caller: bool,
 }
 
-/// The caller begins its first part once another worker has begun one, and that one goes on once the caller
-/// has come to its third part or so.
+/// Returns a database that makes the caller start its first batch after another worker has started
+/// one, and makes that worker continue after the caller has reached about its third batch.
 fn held(scene: &Scene) -> Hooked<MemoryDatabase> {
     let senders: Vec<Address> = scene.block.transactions.iter().map(|tx| tx.caller).collect();
     let first: Vec<Address> = senders.iter().step_by(64).copied().collect();
@@ -325,7 +327,7 @@ fn held(scene: &Scene) -> Hooked<MemoryDatabase> {
     let (come, one_came) = (Mutex::new(Come::default()), Condvar::new());
     Hooked::watched(scene.database(), move |read| {
         let Read::Account(address) = read else { return };
-        // Waits for the others; whether they have come.
+        // Waits for the others, and returns whether they arrived.
         let wait = |come: MutexGuard<'_, Come>, is_there: fn(&Come) -> bool| {
             let patience = Duration::from_secs(5);
             let waited = one_came.wait_timeout_while(come, patience, |come| !is_there(come));
@@ -355,7 +357,7 @@ fn an_empty_beneficiary_holds_nothing_up() {
     }
 }
 
-/// Two parts at once, as the database sees it, and a later one ends first.
+/// The database sees two batches run at once, and a later one ends first.
 #[test]
 pub(crate) fn a_later_part_ends_first() {
     let scene = payments(1_100);

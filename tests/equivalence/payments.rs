@@ -1,4 +1,5 @@
-//! Payments to the beneficiary beside the fees: a transaction that does not look at what it owns need not wait for it.
+//! Payments to the beneficiary in addition to fees: a transaction that does not read its balance
+//! need not wait for it.
 
 use crate::support::scene::{
     BENEFICIARY, SEEDED, Scene, Signed, authorization, call, call_with, contract, delegate, pay,
@@ -23,7 +24,7 @@ use std::time::Duration;
 const SPECS: [SpecId; 5] =
     [SpecId::HOMESTEAD, SpecId::ISTANBUL, SpecId::LONDON, SpecId::OSAKA, SpecId::AMSTERDAM];
 
-/// A block whose beneficiary has sent transactions before, and this many senders.
+/// Returns a block whose beneficiary has sent transactions before, and this many senders.
 fn scene<const N: usize>(spec: SpecId) -> (Scene, [Address; N]) {
     let mut scene = Scene::on(spec);
     let senders = scene.senders();
@@ -31,13 +32,14 @@ fn scene<const N: usize>(spec: SpecId) -> (Scene, [Address; N]) {
     (scene, senders)
 }
 
-/// Pays what it gets, or as much as its word says, to the beneficiary.
+/// Code that pays the value it receives, or the amount in its word, to the beneficiary.
 fn tip(code: Code) -> Code {
     let code = code.push(0).push(0).push(0).push(0).op(opcode::CALLVALUE);
     code.op(opcode::COINBASE).push(300_000).op(opcode::CALL).sstore_top(7)
 }
 
-/// In every way there is: by a transaction, by a call and by what a contract leaves; twice; nothing; in a call that fails.
+/// Payments by a transaction, by a call, by a self-destruct, twice in one transaction, of zero, and
+/// in a failing call.
 #[test]
 pub(crate) fn it_is_paid_in_every_way_and_its_balance_is_not_read() {
     for spec in SPECS {
@@ -61,7 +63,7 @@ pub(crate) fn it_is_paid_in_every_way_and_its_balance_is_not_read() {
     }
 }
 
-/// From outside: those who pay it commit what they have computed before those below them had ended.
+/// Seen from outside: payers commit results that they computed before lower transactions had ended.
 #[test]
 fn who_pays_it_does_not_wait() {
     let (mut scene, senders) = scene::<32>(SpecId::OSAKA);
@@ -76,7 +78,7 @@ fn who_pays_it_does_not_wait() {
         lineup.speculative
     };
     let paid = waits(&scene);
-    // It may come to be, or to be deleted: who pays it has to know.
+    // The account may be created or deleted, so payers have to read it.
     scene.put(BENEFICIARY, MemoryAccount::default());
     let known = waits(&scene);
     assert!(paid > known, "{paid} and {known} committed from speculative runs");
@@ -103,7 +105,8 @@ pub(crate) fn who_looks_after_paying_sees_what_there_is() {
     }
 }
 
-/// It sends transactions itself, spends what it was paid, and authorizes others in a transaction that pays it.
+/// The beneficiary sends transactions itself, spends what it was paid, and authorizes others in a
+/// transaction that pays it.
 #[test]
 fn it_acts_between_payments() {
     for spec in [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
@@ -125,18 +128,18 @@ fn it_acts_between_payments() {
     }
 }
 
-/// A signature that was not recovered before may be any account's: also that of the beneficiary.
+/// A signature that was not recovered beforehand may be anyone's, including the beneficiary's.
 #[test]
 pub(crate) fn it_may_have_signed() {
     for spec in [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
         let (mut scene, [alice, bob, carol]) = scene(spec);
-        // It stays as it is: only the signer is in the way of who begins early.
+        // The contract stays unchanged: only the signer delays speculative runs.
         let slots = storage([(7, 1)]);
         let tips = MemoryAccount { storage: slots, ..contract(tip(Code::new())) };
         let tips = scene.put(Address::repeat_byte(0x21), tips);
         let count = scene.contract(1, Code::new().increment(3, 1));
         let inner = Authorization { chain_id: U256::ONE, address: count, nonce: 1 };
-        // Some numbers are signatures, of whom they may be.
+        // Some numbers are valid signatures of unknown signers.
         let unrecovered = |r| {
             let r = U256::from(r);
             Either::Left(SignedAuthorization::new_unchecked(inner.clone(), 0, r, U256::ONE))
@@ -157,7 +160,7 @@ pub(crate) fn it_may_have_signed() {
     }
 }
 
-/// Who pays it calls it, once a transaction below has given it code; and not any more when that is gone.
+/// After a transaction has given the beneficiary code, payments call it, until that code is gone.
 #[test]
 pub(crate) fn it_gets_code_between_payments() {
     for spec in [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
@@ -179,8 +182,9 @@ pub(crate) fn it_gets_code_between_payments() {
     }
 }
 
-/// The same without tips, so that it owns afterwards what it owned. An account has paid it before it gets code, in a
-/// chunk that comes to its end after that: at the frontier values are compared.
+/// The same without tips, so that the balance is unchanged afterwards. An account pays the
+/// beneficiary before it gets code, in a chunk that ends after that; at the frontier, values are
+/// compared.
 #[test]
 pub(crate) fn it_gets_code_and_owns_what_it_owned() {
     for spec in [SpecId::PRAGUE, SpecId::OSAKA] {
@@ -201,8 +205,9 @@ pub(crate) fn it_gets_code_and_owns_what_it_owned() {
         }
         let block = Arc::new(scene.block.clone());
         let expected = Expected::new(&block, Mode::Validate, &scene.database());
-        // One has the first, the other the next two; the fourth begins once the first is committed. Which of the first
-        // waits begins at all depends on who comes first.
+        // One worker has the first transaction, another one the next two, and the fourth starts
+        // once the first is committed. Whether the first wait happens depends on which worker comes
+        // first.
         let waits = [(called, asked), (asked, senders[3])];
         let gate = Arc::new(Gate::until(waits, Duration::from_secs(20)));
         let database = gate.guard(scene.database());
@@ -217,7 +222,8 @@ pub(crate) fn it_gets_code_and_owns_what_it_owned() {
     }
 }
 
-/// One pays it so much that the next payment does not fit, and the one after does again.
+/// One payment is so large that the next one overflows the balance, and the one after that fits
+/// again.
 #[test]
 pub(crate) fn what_it_is_paid_does_not_fit() {
     for spec in [SpecId::LONDON, SpecId::OSAKA] {
@@ -232,13 +238,13 @@ pub(crate) fn what_it_is_paid_does_not_fit() {
         scene.send(carol, pay(tips, 6));
         let played = scene.play();
         assert!((0..4).all(|tx| played.ok(tx)), "{spec:?}");
-        // The call of one who pays too much fails with all the gas that it was given.
+        // The call that pays too much fails with all gas that it was given.
         let failed = [0, 1, 2, 3].map(|tx| played.gas(tx) > 300_000);
         assert_eq!(failed, [false, false, true, false], "{spec:?}");
     }
 }
 
-/// Amounts that only fit if it owns little, and that are given back at once.
+/// Amounts that fit only if the balance is small, and that are returned at once.
 #[test]
 fn payments_of_all_that_there_is_are_taken_back() {
     let (mut scene, [alice, bob, carol, dave]) = scene(SpecId::OSAKA);

@@ -1,4 +1,4 @@
-//! Everything that a transaction can see, while others change it.
+//! Everything that a transaction can read, while others change it.
 
 use crate::support::scene::{Scene, call, call_with, contract, pay, storage};
 use alloy_primitives::{Address, B256, U256};
@@ -46,8 +46,8 @@ pub(crate) fn one_hot_slot() {
     assert_eq!(played.slot(double, 0), Some(expected));
 }
 
-/// Where a transaction writes depends on what it reads, so a wrong run leaves entries at places
-/// where the right one does not.
+/// The location of a write depends on a read, so a wrong run leaves entries at other locations than
+/// the right one.
 #[test]
 fn the_place_of_a_write_depends_on_a_read() {
     for spec in [SpecId::FRONTIER, SpecId::ISTANBUL, SpecId::OSAKA, SpecId::AMSTERDAM] {
@@ -56,7 +56,7 @@ fn the_place_of_a_write_depends_on_a_read() {
         let scatter = scatter.op(opcode::SSTORE).increment(0, 1);
         let reader = Address::repeat_byte(0x31);
         let scatter = scene.contract(0, scatter);
-        // Reads the place that the last writer should have chosen, by asking for it in data.
+        // Reads the location that the last writer should have chosen, by passing it as data.
         let probe = Code::new().call_by(opcode::DELEGATECALL, scatter, 100_000).sstore_top(900);
         scene.put(reader, contract(probe));
         for index in 0..24 {
@@ -67,7 +67,7 @@ fn the_place_of_a_write_depends_on_a_read() {
     }
 }
 
-/// Money that moves in a circle: balances are read, written and only passed through.
+/// Funds that move in a circle: balances are read, written and only passed through.
 #[test]
 fn payments_in_a_circle() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -109,7 +109,7 @@ fn the_size_and_hash_of_code_and_balances_of_others() {
     }
 }
 
-/// Refunds, warm and cold, and access lists that make warm.
+/// Refunds, warm and cold accesses, and access lists.
 #[test]
 fn gas_depends_on_values_and_lists() {
     for spec in [SpecId::ISTANBUL, SpecId::BERLIN, SpecId::LONDON, SpecId::OSAKA, SpecId::AMSTERDAM]
@@ -154,7 +154,7 @@ fn transient_storage() {
     }
 }
 
-/// A slot that is set back to what it was: written, but not changed.
+/// A slot that is restored is written, but not changed.
 #[test]
 fn values_that_return() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -172,7 +172,7 @@ fn values_that_return() {
     assert_eq!(played.balance(bob), Some(scene.account(bob).balance - U256::from(5 * 210_000)));
 }
 
-/// Logs of transactions that run again come once, and in order.
+/// Logs of transactions that run again appear once and in order.
 #[test]
 fn logs() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -188,7 +188,7 @@ fn logs() {
     }
 }
 
-/// Blob transactions: their hashes and fee are seen, their fee is paid.
+/// Blob transactions: their hashes and fee are visible, and the fee is paid.
 #[test]
 fn blobs() {
     for spec in [SpecId::CANCUN, SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
@@ -235,12 +235,12 @@ fn precompiles() {
     }
 }
 
-/// A transaction that runs out of gas only on what it really reads.
+/// A transaction that runs out of gas only on the value that it finally reads.
 #[test]
 fn loops_as_long_as_a_slot_says() {
     for spec in [SpecId::FRONTIER, SpecId::OSAKA] {
         let mut scene = Scene::on(spec);
-        // Recursion instead of a loop: as deep as slot 0 says.
+        // Recursion instead of a loop, as deep as slot 0 says.
         let own = Address::repeat_byte(0x61);
         let code = Code::new()
             .op(opcode::CALLDATASIZE)

@@ -1,4 +1,4 @@
-//! The end of a block from Prague on, as the executable specification has it.
+//! The end of a block from Prague on, as in the executable specification.
 
 use crate::support::scene::{Scene, contract, pay};
 use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
@@ -61,7 +61,8 @@ fn a_withdrawal_of_nothing_is_a_touch_before_the_calls() {
     }
 }
 
-/// A private chain without them asks none, and calls the contracts before the transactions all the same.
+/// A private chain without the request contracts has no requests, but calls the contracts before
+/// the transactions nevertheless.
 #[test]
 fn a_chain_may_have_no_contracts_for_requests() {
     for spec in SPECS {

@@ -1,4 +1,5 @@
-//! What happens before the first and after the last transaction, and how transactions meet it.
+//! System calls before the first and after the last transaction, and their interaction with
+//! transactions.
 
 use super::parts::{run, seeded};
 use crate::support::scene::{BENEFICIARY, ETHER, Scene, call, call_with, contract, pay, storage};
@@ -16,15 +17,15 @@ use revm::primitives::hardfork::SpecId;
 
 const SPECS: [SpecId; 4] = [SpecId::CANCUN, SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM];
 const DEPOSITS: Address = Address::repeat_byte(0xde);
-/// EIP-8282.
+/// Address of the builder contract (EIP-8282).
 const BUILDER: Address = address!("0000BFF46984E3725691FA540A8C7589300D8282");
 
-/// Keeps the first word of its data in slot 0, and how often it was called in slot 1.
+/// Code that stores the first word of its data in slot 0, and counts its calls in slot 1.
 fn recorder() -> Code {
     Code::new().push(0).op(opcode::CALLDATALOAD).sstore_top(0).increment(1, 1)
 }
 
-/// Returns slot 0 and clears it; sets it if it is called with data.
+/// Code that returns slot 0 and clears it, or sets it if called with data.
 fn queue() -> Code {
     let code = Code::new()
         .op(opcode::CALLDATASIZE)
@@ -54,7 +55,7 @@ fn contracts_called_before_the_block_are_read_and_written_in_it() {
     }
 }
 
-/// What is known of the beneficiary before the first call is not what the first transaction finds.
+/// The beneficiary's account before the first call is not the one that the first transaction finds.
 #[test]
 fn a_contract_called_before_the_block_pays_the_beneficiary() {
     let mut scene = Scene::on(SpecId::CANCUN);
@@ -72,7 +73,7 @@ fn a_contract_called_before_the_block_pays_the_beneficiary() {
     assert_eq!(scene.play().slot(ask, 1), Some(U256::from(5)));
 }
 
-/// The state that the pre-block calls leave is what transactions find, whatever the last one was.
+/// Transactions find the state that the pre-block calls leave, whatever that is.
 #[test]
 fn transactions_find_what_the_first_calls_left() {
     let mut scene = Scene::on(SpecId::PRAGUE);
@@ -111,13 +112,13 @@ fn requests_come_from_what_the_transactions_queued() {
         let requests = &played.output().requests;
         assert_eq!(requests.len(), expected, "{spec:?}");
         assert_eq!(requests[0].last(), Some(&7), "{spec:?}");
-        // Set and cleared again: no change over the block.
+        // Set and cleared again: unchanged over the block.
         assert_eq!(played.output().bundle.account(&withdrawals), None, "{spec:?}");
     }
 }
 
-/// Queues, slots and balances that parts of the block have changed: of accounts with code, of those without, and of
-/// one that comes to be; and balances of one that destroys itself.
+/// Queues, slots and balances that batches of the block have changed: of accounts with code,
+/// without code, and of a new account; and balances of an account that destroys itself.
 #[test]
 pub(crate) fn what_follows_parts_finds_what_they_have_changed() {
     let [cancun, osaka, amsterdam] = [SpecId::CANCUN, SpecId::OSAKA, SpecId::AMSTERDAM];
@@ -136,7 +137,7 @@ pub(crate) fn what_follows_parts_finds_what_they_have_changed() {
         scene.send(alice, call_with(queue, 5));
         scene.send(bob, pay(fresh, 7));
         scene.send(carol, TxEnv { value: U256::from(9), ..call_with(quiet, 3) });
-        // Who asks for a second contract is given all there is.
+        // The transaction that calls a second contract gets all the gas there is.
         let last = match spec {
             _ if destroys => call(mortal),
             SpecId::OSAKA => call(other),
@@ -156,7 +157,7 @@ pub(crate) fn what_follows_parts_finds_what_they_have_changed() {
             assert!(stats.parts >= 2, "{spec:?}, {workers}: {stats:?}");
         }
         let played = scene.play();
-        // Set and cleared again, where it was asked.
+        // Set and cleared again, where the queue was called.
         let is_asked = spec.is_enabled_in(SpecId::PRAGUE);
         assert_eq!(played.output().bundle.account(&queue).is_none(), is_asked, "{spec:?}");
         assert_eq!(played.balance(fresh), Some(U256::from(5_000_000_007_u64)), "{spec:?}");
@@ -168,7 +169,7 @@ fn a_request_contract_that_fails_makes_the_block_invalid() {
     for spec in [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
         let mut scene = Scene::on(spec);
         let [alice, bob] = scene.senders();
-        // It fails because of what a transaction did.
+        // Fails because of a transaction's write.
         let code = Code::new()
             .op(opcode::CALLDATASIZE)
             .if_nonzero(|code| code.sstore(0, 1).op(opcode::STOP));
@@ -183,7 +184,7 @@ fn a_request_contract_that_fails_makes_the_block_invalid() {
     }
 }
 
-/// Whether an address is warm shows in the gas that is left.
+/// The remaining gas shows whether an address is warm.
 #[test]
 fn system_contracts_meet_precompiles_warm_only_after_a_transaction() {
     for spec in [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
@@ -215,7 +216,7 @@ fn system_contracts_meet_precompiles_warm_only_after_a_transaction() {
     }
 }
 
-/// The data of a deposit event as EIP-6110 lays it out.
+/// Returns the data of a deposit event in the layout of EIP-6110.
 fn deposit_event() -> Vec<u8> {
     let mut data = vec![0; 576];
     let fields = [(160, 48), (256, 32), (320, 8), (384, 96), (512, 8)];
@@ -227,7 +228,7 @@ fn deposit_event() -> Vec<u8> {
     data
 }
 
-/// Logs its data under the topic of a deposit.
+/// Code that logs its data under the topic of a deposit.
 fn deposit_contract() -> Code {
     let topic = U256::from_be_slice(&alloy_primitives::hex!(
         "649bbc62d0e31342afea4e5cd82d4049e7e1ee912fc0889aa790803be39038c5"
@@ -293,7 +294,7 @@ fn withdrawals_go_to_accounts_of_all_kinds() {
         scene.block.withdrawals = Some(receivers.into_iter().enumerate().map(withdrawal).collect());
         let played = scene.play();
         assert_eq!(played.balance(fresh), Some(U256::from(9_000_000_000_u64)), "{spec:?}");
-        // A withdrawal of nothing touches the account, and so deletes it.
+        // A withdrawal of zero touches the account, and so deletes it.
         assert_eq!(played.balance(untouched), None, "{spec:?}");
     }
 }
@@ -319,7 +320,7 @@ fn the_dao_fork_drains_what_the_transactions_leave() {
     }
     let played = scene.play();
     assert_eq!(played.balance(dao.beneficiary), Some(U256::from(1_019)));
-    // What is left empty is deleted, even before EIP-161.
+    // An account left empty is deleted, even before EIP-161.
     assert_eq!(played.balance(first), None);
     assert_eq!(played.balance(second), Some(U256::ZERO));
 }
@@ -349,7 +350,7 @@ fn a_block_without_the_root_of_its_beacon_block_is_invalid() {
     assert_eq!(scene.fail().at, Position::PreBlock);
     scene.block.parent_beacon_block_root = Some(B256::ZERO);
     scene.play();
-    // The very first block must not have one.
+    // The genesis block must not have one.
     scene.block.env.number = U256::ZERO;
     scene.play();
     scene.block.parent_beacon_block_root = Some(B256::repeat_byte(1));

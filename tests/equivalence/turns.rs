@@ -1,5 +1,5 @@
-//! Blocks that are shared out and run in order by turns: nothing is lost, and nothing that was only
-//! guessed is left, where one takes over from the other.
+//! Blocks that alternate between speculative and sequential execution: at each change, no result is
+//! lost, and no result of a wrong guess remains.
 
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, pay};
 use alloy_primitives::Address;
@@ -16,9 +16,9 @@ use std::time::Duration;
 
 const TRANSACTIONS: u64 = 30;
 
-/// Each call writes who called into the slot that slot 0 says, notes what the first slots hold, and
-/// counts slot 0 up: a wrong guess of slot 0 writes somewhere else. In between one account pays, which
-/// touches none of that, and another asks what the beneficiary has by then.
+/// Returns calls that each store the caller in the slot that slot 0 names, record the sum of the
+/// first slots, and increment slot 0, so that a wrong guess of slot 0 writes elsewhere. In between,
+/// one account makes an unrelated payment, and another one reads the beneficiary's balance.
 fn scene() -> (Scene, [Address; 2]) {
     let mut scene = Scene::on(SpecId::OSAKA);
     let place = |code: Code, first: u64| code.sload(0).push(first).op(ADD).op(SSTORE);
@@ -41,8 +41,8 @@ fn scene() -> (Scene, [Address; 2]) {
     (scene, [waiting, awaited])
 }
 
-/// The first sender is not there before a later one has been asked for: what lies between has run on a
-/// wrong guess then.
+/// Returns a database in which the first sender waits until a later one has been read: the
+/// transactions between them have then run on a wrong guess.
 fn held(database: MemoryDatabase, [waiting, awaited]: [Address; 2]) -> Hooked<MemoryDatabase> {
     let (come, one_came) = (Mutex::new(false), Condvar::new());
     Hooked::watched(database, move |read| {

@@ -1,4 +1,4 @@
-//! The executor as it ships, on fibers: what its tasks have for each other does not depend on who comes first.
+//! The shipped executor on fibers: the values that its tasks exchange do not depend on their order.
 
 use super::parts::{payments, run, seeded};
 use crate::support::scene::{Scene, call, create, pay};
@@ -9,8 +9,8 @@ use revm::bytecode::opcode::{ADD, CALLDATALOAD, SSTORE};
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 
-/// Payments to new accounts and calls that change a slot of one contract each, enough of them to share out the
-/// bundle.
+/// Returns payments to new accounts and calls that each change a slot of one contract, enough of
+/// them to share the bundle.
 fn scene() -> Scene {
     let mut scene = Scene::on(SpecId::OSAKA);
     let contract = |index: u64| Code::new().sstore(index, index + 1).increment(0, 1);
@@ -62,11 +62,11 @@ fn parts_lanes_and_order_come_to_the_same() {
     assert_eq!(ways, (0, 0));
 }
 
-/// Slots that one call changes.
+/// Number of slots that one call changes.
 const AT_ONCE: u64 = 150;
 
-/// Each call gives slots of its own a value; some of them get others later, or the old ones back, or both. Of a contract
-/// that is new in the block another worker does not see what counts.
+/// Each call sets its own slots; some get other values later, the old ones again, or both. For a
+/// contract that is new in the block, another worker cannot see which value counts.
 #[test]
 pub(crate) fn very_many_slots_are_undone_by_another_worker() {
     for is_new in [false, true] {

@@ -1,5 +1,5 @@
-//! A token ends a block from another thread: within a transaction on each worker, with the committed prefix, and the
-//! executor goes on.
+//! A token ends a block from another thread: each worker stops within a transaction, the committed
+//! prefix is returned, and the executor stays usable.
 
 use crate::support::scene::{SEEDED, Scene, call, pay};
 use alloy_primitives::Address;
@@ -30,7 +30,7 @@ const POLICIES: [Policy; 6] = [
     Policy::Forced(Forced::Groups),
 ];
 
-/// Calls of a few contracts by senders of their own; each call writes.
+/// Returns calls of a few contracts from distinct senders; each call writes.
 fn scene() -> Scene {
     let mut scene = Scene::on(SpecId::OSAKA);
     let contracts: Vec<Address> =
@@ -62,8 +62,8 @@ pub(crate) fn workers_end_within_a_transaction() {
                 let (token, late) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
                 let (cancels, senders, counted) =
                     (token.clone(), Arc::clone(&senders), Arc::clone(&late));
-                // It cancels when the sender of a transaction is read first, and counts the senders that are read from
-                // then on.
+                // Cancels at the first read of a transaction's sender, and counts the senders that
+                // are read from then on.
                 let database = Hooked::watched(scene.database(), move |read| {
                     let Read::Account(address) = read else { return };
                     if cancels.is_cancelled() && senders.contains(&address) {
@@ -83,7 +83,7 @@ pub(crate) fn workers_end_within_a_transaction() {
                 let prefix = (&*block, Mode::Validate, &scene.database());
                 compare_prefix(prefix.0, prefix.1, prefix.2, &error.committed, false)
                     .unwrap_or_else(|wrong| panic!("{what}: {wrong}"));
-                // One on each worker may have been about to begin.
+                // Each worker may have been about to start one.
                 assert!(late.load(SeqCst) <= u64::from(workers), "{what}: {late:?} began late");
             }
             let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
@@ -109,7 +109,7 @@ fn a_token_may_be_cancelled_before_and_after() {
     }
 }
 
-/// Another thread cancels while the caller hears of commits, at whatever moment.
+/// Another thread cancels at an arbitrary time while the caller receives commits.
 #[test]
 fn another_thread_cancels() {
     let scene = scene();
@@ -152,7 +152,7 @@ fn another_thread_cancels() {
     println!("{cancelled} cancelled");
 }
 
-/// Pays from each sender in turn; cancels when it has handed out a number of them.
+/// Pays from each sender in turn, and cancels after handing out a number of transactions.
 struct Endless {
     senders: Vec<Address>,
     handed_out: usize,
@@ -176,7 +176,8 @@ impl TransactionPool for Endless {
     }
 }
 
-/// What was committed by then is a whole block, on a parent too, and each commit is heard of.
+/// The transactions committed by then form a complete block, also on a parent, and each commit is
+/// reported.
 #[test]
 pub(crate) fn a_builder_gets_the_block_that_there_is() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -206,7 +207,7 @@ pub(crate) fn a_builder_gets_the_block_that_there_is() {
     }
 }
 
-/// A condition ends the block where it held first, even if it never holds again, and if it panics.
+/// A condition ends the block where it first holds, even if it never holds again, or panics.
 #[test]
 fn a_condition_ends_the_block() {
     let scene = scene();
@@ -225,7 +226,8 @@ fn a_condition_ends_the_block() {
             let error = request.cancel(token.clone()).execute().expect_err("it is cancelled");
             let what = format!("{policy:?}, at {at}");
             assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{what}: {error}");
-            // Another worker may have asked on until the first one had kept the answer.
+            // Another worker may have called the condition again before the first one stored the
+            // answer.
             assert!(asked.load(SeqCst) > at, "{what}: {asked:?}");
             assert!(token.is_cancelled(), "{what}: it stays so");
             let database = scene.database();
@@ -235,7 +237,7 @@ fn a_condition_ends_the_block() {
     }
 }
 
-/// A deadline is a condition: the builder of an endless pool gets a whole block.
+/// A deadline is a condition: a builder with an endless pool gets a complete block.
 #[test]
 fn a_deadline_is_a_condition() {
     let mut scene = Scene::on(SpecId::OSAKA);

@@ -1,5 +1,5 @@
-//! Databases that fail. An error surfaces only if sequential execution meets it, and then it is
-//! the same error at the same transaction, with the same transactions committed before it.
+//! Databases that fail. An error surfaces only if sequential execution meets it, and then it is the
+//! same error at the same transaction, with the same transactions committed before it.
 
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, U256};
@@ -16,7 +16,7 @@ use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Everything that sequential execution asks for.
+/// Returns all reads of sequential execution.
 fn places(case: &Case, mode: Mode) -> Vec<Read> {
     let reads = Faults::new(Fault::Never);
     let _ = Expected::new(&case.block, mode, &reads.of(case.database()));
@@ -48,7 +48,8 @@ fn an_unreadable_place_gives_the_error_of_sequential_execution() {
     assert!(failed > tried / 2, "{failed} of {tried} blocks failed");
 }
 
-/// A place that only a wrong guess reads: the first transaction closes the way to it.
+/// Returns a location that is read only on a wrong guess, because the first transaction blocks the
+/// path to it.
 fn wrong_way(place: Address) -> (Scene, Address) {
     let mut scene = Scene::on(SpecId::OSAKA);
     let [alice, bob, carol] = scene.senders();
@@ -86,8 +87,8 @@ fn an_error_that_only_a_wrong_guess_meets_does_not_surface() {
     assert!(faults > 0, "no transaction ever went the wrong way");
 }
 
-/// A database that fails from some read on: whatever was committed is right, and the executor
-/// goes on (I13).
+/// A database that fails permanently from some read on: the committed prefix is right, and the
+/// executor stays usable (I13).
 #[test]
 fn a_database_that_breaks_down_leaves_a_valid_prefix() {
     for mode in [Mode::Validate, Mode::Build] {
@@ -112,7 +113,7 @@ fn a_database_that_breaks_down_leaves_a_valid_prefix() {
                                     check_prefix(&case, mode, committed, &text);
                                 }
                             }
-                            // It ended before it got to the read that fails.
+                            // The block ended before the failing read.
                             found => expected
                                 .compare(&found)
                                 .unwrap_or_else(|difference| panic!("{text}: {difference}")),
@@ -161,7 +162,7 @@ fn an_error_is_forgotten_once_it_is_gone() {
     }
 }
 
-/// The hash of a block and a code by hash are recorded in no read set, but fail all the same.
+/// A block hash and code by hash are in no read set, but their errors count nevertheless.
 #[test]
 fn hashes_and_codes_that_cannot_be_read() {
     let mut scene = Scene::on(SpecId::OSAKA);

@@ -1,5 +1,5 @@
-//! What goes wrong around a block: databases that fail, code that panics, callers that have had
-//! enough, workers without a database. And that the executor is of use afterwards, every time.
+//! Faults around a block: failing databases, panicking code, callers that cancel, and workers
+//! without a database. The executor must stay usable after each.
 
 pub(crate) mod cancelled;
 mod errors;

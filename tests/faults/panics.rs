@@ -1,4 +1,4 @@
-//! Code of the user's own that panics, or that swallows what it must pass on.
+//! User code that panics, or swallows errors that it must pass on.
 
 use crate::support::scene::{Scene, call, pay, storage};
 use alloy_primitives::{Address, Bytes, U256};
@@ -23,16 +23,16 @@ use std::time::Duration;
 
 const PLACE: Address = Address::repeat_byte(0xfa);
 
-/// What a precompile does with slot 0 of a contract.
+/// Behaviour of a precompile that reads slot 0 of a contract.
 #[derive(Clone, Copy, Debug)]
 enum Habit {
-    /// It returns it.
+    /// Returns the value.
     Returns,
-    /// It panics if the slot has this content.
+    /// Panics at this value.
     PanicsAt(u64),
-    /// It makes something up when it cannot read it: against its contract.
+    /// Returns a made-up value if the read fails, in breach of its contract.
     MakesUp,
-    /// It panics when it cannot read it, and so does the payload where it is dropped.
+    /// Panics if the read fails, with a payload that panics when it is dropped.
     PanicsIfRefused,
 }
 
@@ -50,7 +50,7 @@ impl Reader {
     }
 }
 
-/// The payload of its panics.
+/// Payload of the precompile's panics.
 #[derive(Debug, PartialEq, Eq)]
 struct Payload(u64);
 
@@ -88,7 +88,8 @@ impl Precompile for Reader {
     }
 }
 
-/// Every sender counts slot 0 up, and notes in slot `index` what the precompile said of it before.
+/// Returns calls that each increment slot 0 and store the precompile's earlier answer in slot
+/// `index`.
 fn counting(senders: u64) -> (Scene, Address) {
     let mut scene = Scene::on(SpecId::OSAKA);
     let code = Code::new().push(32).push(0).push(0).push(0).push(0).address(PLACE).push(50_000);
@@ -107,7 +108,7 @@ fn with((workers, policy): (u16, Policy), precompile: &Arc<Reader>) -> Executor 
     executor.with_precompiles(vec![Arc::<Reader>::clone(precompile)])
 }
 
-/// Each slot holds the number of transactions before it.
+/// Checks that each slot holds the number of transactions before it.
 fn check_counts(executor: &mut Executor, scene: &Scene, counter: Address, senders: u64) {
     let block = Arc::new(scene.block.clone());
     for offset in [0, 1] {
@@ -133,7 +134,7 @@ fn what_a_precompile_reads_is_recorded() {
     }
 }
 
-/// A view that has stopped stays stopped, whatever the precompile makes of it.
+/// A stopped view stays stopped, whatever the precompile does with the error.
 #[test]
 fn a_precompile_that_swallows_errors_does_no_harm() {
     for setting in SETTINGS {
@@ -170,7 +171,8 @@ fn a_database_error_surfaces_though_a_precompile_swallows_it() {
     }
 }
 
-/// The slot never is 0 when the precompile is really called: the first transaction sees to it.
+/// The slot is never 0 when the precompile is finally called, because the first transaction sets
+/// it.
 #[test]
 fn a_panic_on_a_wrong_guess_is_dropped() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -202,8 +204,9 @@ fn a_panic_on_a_wrong_guess_is_dropped() {
     }
 }
 
-/// Whether an account without nonce and code has changed decides how its storage is read, so that read
-/// may be refused until all below is final, or has left the journal.
+/// Whether an account without nonce and code has changed decides how its storage is read. Such a
+/// read may therefore be refused until everything below is final, or the account has left the
+/// journal.
 fn refusing(goes_on_reading: bool) -> (Scene, Address) {
     let mut scene = Scene::on(SpecId::OSAKA);
     let [alice, bob, carol] = scene.senders();
@@ -212,7 +215,7 @@ fn refusing(goes_on_reading: bool) -> (Scene, Address) {
     scene.put(odd, MemoryAccount { balance, storage, ..Default::default() });
     let ask = Code::new().increment(1, 1).call(PLACE, 0, 50_000);
     let ask = scene.contract(0, if goes_on_reading { ask.sstore_top(0) } else { ask });
-    // The call in between leaves memory and frames of its own behind.
+    // The intermediate call leaves memory and frames of its own behind.
     let through = Code::new().call(ask, 0, 200_000);
     let through = scene.contract(1, if goes_on_reading { through.sstore_top(0) } else { through });
     scene.send(alice, pay(bob, 1));
@@ -266,7 +269,7 @@ fn what_comes_of_a_read_that_is_refused_is_dropped() {
     }
 }
 
-/// I9: what cannot fit the block is never tried, not even on a guess.
+/// I9: a transaction that cannot fit the block never runs, not even speculatively.
 #[test]
 fn a_transaction_that_cannot_fit_never_runs() {
     let (mut scene, counter) = counting(12);
@@ -301,14 +304,14 @@ fn a_real_panic_is_raised_once_with_its_payload() {
         .execute()
         .expect("valid");
     for setting in SETTINGS {
-        // The sixth transaction finds a 5.
+        // The sixth transaction reads a 5.
         let precompile = Reader::new(counter, Habit::PanicsAt(5));
         let mut executor = with(setting, &precompile);
         for _ in 0..10 {
             let run = || executor.block(Arc::clone(&block)).database(scene.database()).execute();
             let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("it panics");
             assert_eq!(payload.downcast_ref::<Payload>(), Some(&Payload(5)));
-            // A block without a sixth transaction is none the worse for it.
+            // A block without a sixth transaction is unaffected.
             let mut short = scene.block.clone();
             short.transactions.truncate(5);
             let output =
@@ -344,7 +347,7 @@ fn a_panic_of_the_database_is_raised_where_sequential_execution_meets_it() {
     }
 }
 
-/// In the database of the pre-block calls and the post-block calls too.
+/// Also in the database reads of pre-block and post-block calls.
 #[test]
 fn panics_outside_the_transactions_are_raised() {
     let mut scene = Scene::on(SpecId::OSAKA);

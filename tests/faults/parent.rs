@@ -1,5 +1,4 @@
-//! A block on top of one that is not written yet, against revm's `State` with a bundle as its
-//! prestate.
+//! A block on an unwritten parent, compared with revm's `State` with a bundle as its prestate.
 
 use crate::support::scene::{PRICE, Scene};
 use alloy_primitives::{Address, U256};
@@ -14,7 +13,7 @@ use revm::database::BundleState;
 use revm::primitives::hardfork::SpecId;
 use std::collections::BTreeMap;
 
-/// The same transactions again, with the nonces that the senders have by now.
+/// Returns a block with the same transactions, with the senders' current nonces.
 fn child(block: &Block, parent: &BundleState, database: &MemoryDatabase) -> Block {
     let mut nonces: BTreeMap<Address, u64> = BTreeMap::new();
     let mut child = block.clone();
@@ -60,7 +59,7 @@ fn two_blocks_in_sequence() {
     assert!(executed > 1_000, "{executed} transactions in second blocks");
 }
 
-/// A system call writes to the state that the parent left, and transactions find it.
+/// A system call writes to the parent's state, and transactions find it.
 #[test]
 fn system_calls_over_a_parent() {
     let history = alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;

@@ -1,4 +1,4 @@
-//! Building a block from a pool.
+//! Building a block from a pool, with faults.
 
 use crate::support::scene::{Scene, pay};
 use alloy_primitives::Address;
@@ -13,7 +13,8 @@ use revm::primitives::hardfork::SpecId;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-/// A pool that gives its transactions out in order, and drops what follows from a bad one.
+/// A pool that hands out its transactions in order, and drops those after a rejected one of the
+/// same sender.
 #[derive(Debug)]
 struct Queue {
     waiting: VecDeque<TxEnv>,
@@ -48,7 +49,7 @@ impl TransactionPool for Queue {
     }
 }
 
-/// 900 transfers of 9 senders; the third sender's run into a gap half way.
+/// Returns 900 transfers of nine senders; those of the third sender have a nonce gap half-way.
 fn scene() -> (Scene, Queue) {
     let mut scene = Scene::on(SpecId::OSAKA);
     let senders: [Address; 9] = scene.senders();
@@ -74,7 +75,7 @@ fn a_pool_is_pulled_until_it_is_empty() {
         let source = Cloned(scene.database());
         let built =
             executor.block(scene.block.clone()).state(source).build(&mut queue).expect("built");
-        // The result is that of building the very same list.
+        // The result equals building from the list of the same transactions.
         let expected = Expected::new(&built.block, Mode::Build, &scene.database());
         let output = built.output;
         let compared = expected.compare(&Ok(output.clone()));
@@ -84,7 +85,8 @@ fn a_pool_is_pulled_until_it_is_empty() {
             .iter()
             .filter(|outcome| matches!(outcome, Outcome::Skipped(Rejection::Invalid(_))));
         assert_eq!(skipped.count(), queue.skipped.len());
-        // Pulled in rounds: the gap is found in one, and the rest of that sender never comes.
+        // Transactions are pulled in rounds: the gap is found in one, and no later transaction of
+        // that sender is pulled.
         assert!(!queue.skipped.is_empty() && queue.skipped.len() < 50, "{:?}", queue.skipped);
         assert!(built.block.transactions.len() < 900);
         assert!(queue.waiting.is_empty());
@@ -113,7 +115,7 @@ fn a_full_block_asks_for_no_more() {
     }
 }
 
-/// Whatever is pulled, the block is what building that very list gives.
+/// Whatever is pulled, the block equals building from that list.
 #[test]
 fn random_transactions_from_a_pool() {
     for (workers, policy) in SETTINGS {
@@ -136,8 +138,8 @@ fn random_transactions_from_a_pool() {
     }
 }
 
-/// An error in a later round names the transaction by its place in the block, and all rounds
-/// before it are kept.
+/// An error in a later round names the transaction by its index in the block, and all earlier
+/// rounds are kept.
 #[test]
 fn a_database_that_fails_in_the_third_round() {
     let last = Address::repeat_byte(0x77);

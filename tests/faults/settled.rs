@@ -1,5 +1,5 @@
-//! A token loses nothing that has run: what was executed before it was cancelled is committed, as far as it follows
-//! without a gap.
+//! Cancellation keeps finished results: transactions executed before the token was cancelled are
+//! committed, as far as there is no gap.
 
 use crate::support::scene::{SEEDED, Scene, call, numbered, pay};
 use alloy_eips::eip4895::Withdrawal;
@@ -29,9 +29,10 @@ const POLICIES: [Policy; 6] = [
     Policy::Forced(Forced::Groups),
 ];
 
-/// Whether each result is kept until it is committed. Speculation that is given up, as it is by turns here, leaves
-/// nothing, and a token may be met before the same transactions have run again. Where two workers
-/// run the same batch, only the first report counts, which may have fewer results.
+/// Returns whether each result is kept until it is committed. A speculative segment that is
+/// abandoned, as in alternation, keeps none, and the token may be noticed before the same
+/// transactions have run again. If two workers run the same batch, only the first report counts,
+/// which may have fewer results.
 fn keeps_results(policy: Policy, output: &BlockOutput) -> bool {
     policy != Policy::Forced(Forced::Alternate) && output.stats.helped_batches == 0
 }
@@ -42,7 +43,7 @@ fn executor(workers: u16, policy: Policy) -> Executor {
     Executor::new(config).expect("threads start").with_mutant(SEEDED.get())
 }
 
-/// Payments by senders of their own to accounts of their own.
+/// Returns payments between distinct senders and receivers.
 fn payments(count: u64) -> Scene {
     let mut scene = Scene::on(SpecId::OSAKA);
     for tx in 0..count {
@@ -52,7 +53,7 @@ fn payments(count: u64) -> Scene {
     scene
 }
 
-/// Cancels when one sender is read, and notes which senders were read at all.
+/// Cancels when one sender is read, and records which senders were read.
 struct Noting {
     database: Hooked<MemoryDatabase>,
     token: CancellationToken,
@@ -78,14 +79,15 @@ impl Noting {
         Self { database, token, read }
     }
 
-    /// Transactions from the first one on that have begun without a gap.
+    /// Returns the number of leading transactions that have started without a gap.
     fn begun(&self, transactions: &[TxEnv]) -> usize {
         let is_begun = |tx: &&TxEnv| self.read[&tx.caller].load(SeqCst);
         transactions.iter().take_while(is_begun).count()
     }
 }
 
-/// Each worker ends the transaction that it runs: all that have begun without a gap are committed.
+/// Each worker finishes its transaction: all transactions that have started without a gap are
+/// committed.
 #[test]
 pub(crate) fn what_has_begun_is_committed() {
     for (workers, policy, count) in POLICIES
@@ -124,7 +126,8 @@ pub(crate) fn what_has_begun_is_committed() {
     }
 }
 
-/// Conflicts, invalid transactions and one sender's own: what commits is a prefix, and a whole block.
+/// Conflicts, invalid transactions and several transactions of one sender: the committed ones form
+/// a prefix and a complete block.
 #[test]
 fn what_is_committed_is_what_sequential_execution_gives() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -156,7 +159,7 @@ fn what_is_committed_is_what_sequential_execution_gives() {
     }
 }
 
-/// A condition that holds late, whenever that is, is no error once all transactions are committed.
+/// A condition that holds late is no error once all transactions are committed.
 #[test]
 fn a_token_that_comes_too_late_is_no_error() {
     let scene = payments(3);
@@ -198,8 +201,8 @@ impl TransactionPool for Waiting {
     }
 }
 
-/// The block of what has run by then. What has run above it is not there: not for the withdrawals, which credit the
-/// accounts that it pays.
+/// The block consists of the results at the time of cancellation. Later results are absent, also
+/// for the withdrawals, which credit the accounts they paid.
 #[test]
 fn a_builder_gets_what_has_run() {
     let mut scene = payments(600);
@@ -235,7 +238,7 @@ fn a_builder_gets_what_has_run() {
     }
 }
 
-/// A stream that is not wanted any more ends the block, whatever the token says.
+/// Ending the stream ends the block with an error, whatever the token says.
 #[test]
 fn a_stream_that_has_ended_is_an_error_beside_a_token() {
     let mut scene = payments(100);

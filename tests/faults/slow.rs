@@ -1,4 +1,4 @@
-//! More workers than usual while most of them wait for the database.
+//! Extra workers while most of them wait for the database.
 
 use crate::support::scene::{Scene, call_with, pay};
 use alloy_primitives::Address;
@@ -20,10 +20,10 @@ use std::time::Duration;
 
 type Waiting = Hooked<MemoryDatabase>;
 
-/// Readers that are inside the database: now, and the most so far.
+/// Number of readers inside the database: current and maximum.
 type Inside = Arc<(AtomicUsize, AtomicUsize)>;
 
-/// Counts in `inside` who is inside it at a time, and takes its time.
+/// Returns a slow database that counts the readers inside it.
 fn counting(database: &MemoryDatabase, inside: Inside) -> Waiting {
     Hooked::watched(database.clone(), move |read| {
         if matches!(read, Read::Account(_) | Read::Slot(..)) {
@@ -39,7 +39,7 @@ fn waiting(database: &MemoryDatabase) -> Waiting {
     counting(database, Inside::default())
 }
 
-/// Handles that wait for one another.
+/// Handles that exclude each other.
 struct OneAtATime(Waiting);
 
 impl StateSource for OneAtATime {
@@ -68,7 +68,7 @@ fn more_workers_wait_where_storage_is_slow() {
     let (block, database) = payments(400);
     let expected = Expected::new(&block, Mode::Validate, &database);
     let mut executor = executor(2, Policy::Forced(Forced::Speculative), Mode::Validate);
-    // No two can be inside at once: that is no reason for more.
+    // Two readers cannot be inside at once, which is no reason for extra workers.
     for _ in 0..2 {
         let source = OneAtATime(waiting(&database));
         let output = executor.block(block.clone()).state(source).execute().expect("a valid block");
@@ -100,7 +100,7 @@ fn more_workers_wait_where_storage_is_slow() {
     assert_eq!(workers.last(), Some(&2), "{workers:?}");
 }
 
-/// 400 calls of a contract that counts them, each in a slot of its own or all in one.
+/// Returns 400 calls of a contract that counts them, each in its own slot or all in one.
 fn counted(slot: fn(u64) -> u64) -> (Arc<Block>, MemoryDatabase) {
     let mut scene = Scene::on(SpecId::OSAKA);
     let named = |code: Code| code.push(0).op(opcode::CALLDATALOAD);
@@ -113,7 +113,7 @@ fn counted(slot: fn(u64) -> u64) -> (Arc<Block>, MemoryDatabase) {
     (Arc::new(scene.block.clone()), scene.database())
 }
 
-/// What runs ahead reads for the others, however often it is discarded.
+/// Speculative runs fetch values for later runs, however often they abort.
 #[test]
 fn speculation_is_not_given_up_where_storage_is_slow() {
     let mut executor = executor(2, Policy::Auto, Mode::Validate);
@@ -129,7 +129,7 @@ fn speculation_is_not_given_up_where_storage_is_slow() {
     assert_eq!((stats.workers, stats.in_order_stretches), (16, 0), "{stats:?}");
 }
 
-/// No more than eight of twelve workers run transactions that may meet: if those wait, that counts.
+/// At most eight of twelve workers run transactions that may conflict: only their waiting counts.
 #[test]
 fn more_workers_wait_also_where_not_all_had_something_to_do() {
     let (block, database) = payments(400);
@@ -146,7 +146,7 @@ fn more_workers_wait_also_where_not_all_had_something_to_do() {
     assert_eq!([run(), run()], [8, 96]);
 }
 
-/// One worker that reads in order is always inside when it looks: that tells nothing.
+/// A single sequential worker is always inside the database when sampled, which says nothing.
 #[test]
 fn a_block_in_order_does_not_ask_for_more_workers() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -167,8 +167,8 @@ fn a_block_in_order_does_not_ask_for_more_workers() {
     }
 }
 
-/// What the last block told of the database decides how many workers the next one has, and nothing
-/// else.
+/// The last block's storage latency decides how many workers the next block has, and affects no
+/// result.
 #[test]
 fn how_many_workers_there_are_changes_no_result() {
     let (block, database) = payments(160);

@@ -1,4 +1,4 @@
-//! Where workers get their state from, and what they leave behind.
+//! State sources of workers, and what remains after a block.
 
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::Address;
@@ -29,7 +29,7 @@ fn scene() -> Scene {
     let counter = scene.contract(0, Code::new().increment(0, 1));
     for index in 0..40 {
         let sender = scene.sender(index);
-        // Neighbours that have nothing to do with each other, for batches by account too.
+        // Neighbours without conflicts, for batches by account too.
         let tx = match index % 4 {
             0 => call(counter),
             1 => pay(counter, 0),
@@ -43,7 +43,7 @@ fn scene() -> Scene {
 /// A handle that belongs to one thread: neither `Send` nor `Sync`.
 type Handle = Hooked<Rc<MemoryDatabase>>;
 
-/// Gives out handles and notes to whom.
+/// Opens handles, and records for which worker.
 #[derive(Debug)]
 struct Opener {
     database: MemoryDatabase,
@@ -58,7 +58,7 @@ impl StateSource for Opener {
         let thread = std::thread::current().id();
         Ok(Hooked::watched(Rc::new(self.database.clone()), move |_| {
             assert_eq!(std::thread::current().id(), thread, "used on another thread");
-            // So that others get to work before the caller has run everything.
+            // Gives other workers time to start before the caller has run everything.
             if worker == WorkerId(0) {
                 std::thread::sleep(Duration::from_micros(300));
             }
@@ -80,7 +80,7 @@ fn every_worker_reads_through_a_handle_of_its_own() {
         }
         let opened = opened.lock().expect("no panic holds it");
         let opened: BTreeSet<WorkerId> = opened.iter().copied().collect();
-        // Where all of them read all the time more are taken.
+        // If all workers read all the time, more are started.
         let most = if policy == Policy::Forced(Forced::Neighbours) { 8 * workers } else { workers };
         assert!(opened.iter().all(|worker| worker.0 < most), "{opened:?}");
         let runs_alone = workers == 1 || policy == Policy::InOrder;
@@ -106,8 +106,8 @@ impl StateSource for Closed {
     }
 }
 
-/// Its transactions fail with that error if it is the one that has to run them; what others have
-/// committed is right in any case.
+/// Transactions that this worker must run fail with its error. The transactions that others have
+/// committed are right in any case.
 #[test]
 fn a_worker_without_a_database() {
     let scene = scene();
@@ -146,7 +146,7 @@ fn a_worker_without_a_database() {
     }
 }
 
-/// A source that gives out one handle.
+/// A source that opens one handle.
 #[derive(Debug)]
 struct Once(MemoryDatabase, std::sync::atomic::AtomicBool);
 
@@ -161,12 +161,13 @@ impl StateSource for Once {
     }
 }
 
-/// In order, the worker has no handle, and the first transaction has no room: it is left out before its error counts. The
-/// next one is to run on the store, not on what a run has left that never began.
+/// In a sequential run, the worker has no handle, and the first transaction has no room: it is
+/// skipped before its error counts. The next one must run on the store, and not continue from a run
+/// that never started.
 #[test]
 fn a_skip_after_a_handle_that_did_not_open() {
     let mut scene = scene();
-    // Of the others each asks for a million.
+    // Each of the others has a gas limit of a million.
     (scene.block.env.gas_limit, scene.block.transactions[0].gas_limit) = (1_500_000, 2_000_000);
     for workers in [1, 2] {
         let mut executor = executor(workers, Policy::InOrder, Mode::Build);
@@ -184,7 +185,7 @@ fn a_borrowed_database_is_read_by_threads_of_the_call() {
         let case = Case::from_seed(seed);
         let database = case.database();
         let expected = Expected::new(&case.block, Mode::Build, &database);
-        // It does not own what it reads.
+        // A source that borrows its database.
         let borrowed = &database;
         for (workers, policy) in SETTINGS {
             let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
@@ -239,8 +240,8 @@ fn an_executor_survives_200_blocks_of_all_kinds() {
     }
 }
 
-/// No worker holds on to a database or a block once all are idle, and dropping the
-/// executor ends its threads.
+/// No worker holds a database or a block once all are idle, and dropping the executor ends its
+/// threads.
 #[test]
 fn nothing_is_left_behind() {
     for (workers, policy) in SETTINGS {

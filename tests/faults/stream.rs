@@ -1,4 +1,4 @@
-//! Hearing of commits while the block runs, and ending it from there.
+//! Receiving commits while the block runs, and ending it from the callback.
 
 use crate::support::scene::{Scene, call, pay};
 use braid_evm::ids::TxIndex;
@@ -17,7 +17,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-/// A block of 30 transactions; some depend on each other.
+/// Returns a block of 30 transactions; some depend on each other.
 fn scene() -> Scene {
     let mut scene = Scene::on(SpecId::OSAKA);
     let counter = scene.contract(0, Code::new().increment(0, 1));
@@ -66,7 +66,7 @@ fn commits_are_heard_of_once_each_in_order_on_the_calling_thread() {
     }
 }
 
-/// Random blocks in build mode: skipped ones are heard of too.
+/// Random blocks in build mode: skipped transactions are reported too.
 #[test]
 fn what_is_heard_is_what_comes_out() {
     for (workers, policy) in SETTINGS {
@@ -108,7 +108,7 @@ fn the_caller_ends_the_block_at_any_commit() {
                     ControlFlow::Continue(())
                 }
             });
-            // What was committed before the caller was heard stays committed.
+            // Transactions committed before the caller was called stay committed.
             let committed = match found {
                 Err(error) => {
                     assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{error}");
@@ -178,11 +178,12 @@ fn a_panic_of_the_caller_is_raised_once_all_are_idle() {
     }
 }
 
-/// What has happened so far in one execution.
+/// Progress of one execution.
 #[derive(Debug)]
 struct Progress {
     caller: ThreadId,
-    /// Whether the second transaction has begun, and whether the caller has heard of the first.
+    /// Whether the second transaction has started, and whether the caller has received the first
+    /// commit.
     state: Mutex<(bool, bool)>,
     changed: Condvar,
 }
@@ -193,7 +194,7 @@ impl Progress {
         self.changed.notify_all();
     }
 
-    /// Waits; tells whether the other came.
+    /// Waits for the other thread, and returns whether it came in time.
     fn wait(&self, missing: impl Fn(&(bool, bool)) -> bool) -> bool {
         let state = self.state.lock().expect("no panic holds it");
         let patience = Duration::from_secs(2);
@@ -204,7 +205,7 @@ impl Progress {
     }
 }
 
-/// The second transaction is still running when the caller hears of the first.
+/// The second transaction is still running when the caller receives the first commit.
 #[test]
 fn commits_are_heard_of_while_others_still_run() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -218,7 +219,8 @@ fn commits_are_heard_of_while_others_still_run() {
         let progress = Progress { caller, state: Mutex::default(), changed: Condvar::new() };
         let progress = Arc::new(progress);
         let (meets, in_time) = (Arc::clone(&progress), Arc::clone(&heard_in_time));
-        // The first sender waits for the second, and that one until the caller has heard of the first transaction.
+        // The first sender waits for the second, and the second until the caller has received the
+        // first commit.
         let database = Hooked::watched(scene.database(), move |read| {
             if read == Read::Account(alice) {
                 meets.wait(|(begun, _)| !begun);

@@ -1,8 +1,9 @@
-//! Growth: twice as much of anything takes at most 2.3 times the work, in every strategy.
+//! Twice as much of anything takes at most 2.3 times the work, in every strategy.
 //!
-//! Work is what the program allocates, which is nearly the same in each run. What allocates nothing shows in processor
-//! time, which has the noise of other programs and of threads that look for work: there 3 is allowed, and 4 would be
-//! quadratic. A program of its own, as both are counted for the whole process: the tests take turns.
+//! Work is the amount of allocation, which is nearly equal in each run. Work without allocation
+//! shows in processor time, which includes the noise of other programs and of polling threads: the
+//! limit there is 3, and 4 would be quadratic. Both are counted for the whole process, so these
+//! tests are a separate program and run in turn.
 
 mod measured;
 mod scenes;
@@ -17,10 +18,10 @@ use scenes::{Growing, LEAST};
 use std::sync::Arc;
 use std::sync::Mutex;
 
-/// Work for twice as much, at most: what is allocated, and the time that it takes.
+/// Maximum ratios for a doubling: of allocation and of processor time.
 const MOST: (f64, f64) = (2.3, 3.0);
 
-/// Workers, and how transactions run.
+/// Numbers of workers, with policies.
 const STRATEGIES: [(u16, Policy); 7] = [
     (1, Policy::InOrder),
     (2, Policy::InOrder),
@@ -30,7 +31,7 @@ const STRATEGIES: [(u16, Policy); 7] = [
     (2, Policy::Forced(Forced::Neighbours)),
     (2, Policy::Forced(Forced::Groups)),
 ];
-/// The same for transactions that need each other: how many runs two workers discard is chance.
+/// Same, for dependent transactions: how many runs abort on two workers is random.
 const CONTENDED: [(u16, Policy); 7] = [
     (1, Policy::InOrder),
     (2, Policy::InOrder),
@@ -40,7 +41,7 @@ const CONTENDED: [(u16, Policy); 7] = [
     (2, Policy::Forced(Forced::Neighbours)),
     (2, Policy::Forced(Forced::Groups)),
 ];
-/// For what does not depend on how transactions run.
+/// For work that does not depend on the strategy.
 const ONE: [(u16, Policy); 1] = [(2, Policy::Auto)];
 const SPECULATIVE: [(u16, Policy); 1] = [(2, Policy::Forced(Forced::Speculative))];
 const LISTED: [(u16, Policy); 2] = [(1, Policy::Auto), (2, Policy::Forced(Forced::AccessList))];
@@ -54,7 +55,7 @@ fn executor((workers, policy): (u16, Policy), mode: Mode) -> Executor {
     Executor::new(config).expect("threads start")
 }
 
-/// What is done with a block.
+/// Operation on a block.
 type Run = fn(&mut Executor, &Growing);
 
 fn execute(executor: &mut Executor, scene: &Growing) {
@@ -63,7 +64,7 @@ fn execute(executor: &mut Executor, scene: &Growing) {
     assert_eq!(output.outcomes.len(), scene.block.transactions.len());
 }
 
-/// Fails if the work of `run` grows faster than it may on blocks of `scene`.
+/// Fails if the work of `run` on blocks of `scene` grows too fast.
 fn grows(
     name: &str,
     mode: Mode,
@@ -75,7 +76,7 @@ fn grows(
     let scenes = [LEAST, 2 * LEAST, 4 * LEAST].map(scene);
     for strategy in strategies {
         let mut least = [Work::MOST; 3];
-        // What else the machine does can only add to the time.
+        // Other load on the machine can only add to the time.
         let is_slow = (0..6).all(|_| {
             for (scene, least) in scenes.iter().zip(&mut least) {
                 let mut executor = executor(*strategy, mode);

@@ -1,4 +1,4 @@
-//! What a run costs.
+//! Measures the cost of a run.
 
 use core::time::Duration;
 use cpu_time::ProcessTime;
@@ -8,12 +8,12 @@ use std::alloc::System;
 #[global_allocator]
 static COUNTING: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// What a run has cost.
+/// Cost of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
-    /// Calls of the allocator.
+    /// Number of allocator calls.
     allocations: usize,
-    /// Bytes that they have asked for.
+    /// Bytes requested.
     bytes: usize,
     /// Processor time of all threads.
     time: Duration,
@@ -24,7 +24,7 @@ impl Work {
     pub(crate) const MOST: Self =
         Self { allocations: usize::MAX, bytes: usize::MAX, time: Duration::MAX };
 
-    /// The least of both, each by itself.
+    /// Returns the minimum of each cost.
     pub(crate) fn least(self, other: Self) -> Self {
         Self {
             allocations: self.allocations.min(other.allocations),
@@ -33,8 +33,8 @@ impl Work {
         }
     }
 
-    /// Whether more than `allocated` times as much was allocated as for `other`, or it took more than
-    /// `time` times as long.
+    /// Returns whether allocation exceeds `allocated` times that of `other`, or the time `time`
+    /// times its time.
     pub(crate) fn exceeds(self, other: Self, (allocated, time): (f64, f64)) -> bool {
         let is_more = |own: usize, other: usize| own as f64 > allocated * other as f64;
         is_more(self.allocations, other.allocations)
@@ -43,7 +43,7 @@ impl Work {
     }
 }
 
-/// What `run` costs.
+/// Returns the cost of `run`.
 pub(crate) fn measure(run: impl FnOnce()) -> Work {
     let (allocated, begun) = (Region::new(COUNTING), ProcessTime::now());
     run();

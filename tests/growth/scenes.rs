@@ -21,12 +21,12 @@ use revm::primitives::hardfork::SpecId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Transactions, or whatever there is much of, of the smallest block.
+/// Size of the smallest block, in transactions or other items.
 pub(crate) const LEAST: u64 = 1_024;
-/// A slot whose reads take long.
+/// Slot with slow reads.
 const SLOW: u64 = u64::MAX;
 const CONTRACT: Address = Address::repeat_byte(0xcc);
-/// The contract of EIP-7002.
+/// Contract of EIP-7002.
 const REQUESTS: Address = address!("0x00000961Ef480Eb55e80D19ad83579A64c007002");
 
 /// A block, and the state before it.
@@ -37,7 +37,7 @@ pub(crate) struct Growing {
 }
 
 impl Growing {
-    /// Its state; a read of `last` cancels `token`.
+    /// Returns the state, in which a read of `last` cancels `token`.
     pub(crate) fn cancelling(&self, last: Address, token: CancellationToken) -> Hooked<Watched> {
         Hooked::watched(self.database.clone(), move |read| {
             if read == Read::Account(last) {
@@ -49,7 +49,7 @@ impl Growing {
 
 type Watched = Hooked<Arc<MemoryDatabase>>;
 
-/// A state of `accounts` in which reads of the slot [`SLOW`] take long.
+/// Returns a state of `accounts` in which reads of [`SLOW`] are slow.
 fn watched(accounts: BTreeMap<Address, MemoryAccount>) -> Watched {
     Hooked::watched(Arc::new(MemoryDatabase::new(accounts)), |read| {
         if matches!(read, Read::Slot(_, slot) if slot == U256::from(SLOW)) {
@@ -112,14 +112,14 @@ fn growing(spec: SpecId, transactions: Vec<TxEnv>, code: Code) -> Growing {
     Growing { block: Arc::new(block), database: watched(accounts) }
 }
 
-/// The contracts for requests, which end at once.
+/// Returns the request contracts, with code that stops at once.
 fn ending(spec: SpecId) -> impl Iterator<Item = (Address, MemoryAccount)> {
     let code = Code::new().op(opcode::STOP).bytes();
     let contract = MemoryAccount { nonce: 1, code, ..MemoryAccount::default() };
     request_contracts(spec).into_iter().map(move |address| (address, contract.clone()))
 }
 
-/// The same with a change of the block.
+/// Applies `change` to the block.
 fn changed(mut scene: Growing, change: impl FnOnce(&mut Block)) -> Growing {
     change(Arc::make_mut(&mut scene.block));
     scene
@@ -130,18 +130,18 @@ pub(crate) fn payments(count: u64) -> Growing {
     growing(SpecId::PRAGUE, transactions, Code::new())
 }
 
-/// Every second one has a wrong nonce.
+/// Every second transaction has a wrong nonce.
 pub(crate) fn rejected(count: u64) -> Growing {
     let tx = |index| TxEnv { nonce: index % 2, ..pay(index, numbered(0xd0, index)) };
     growing(SpecId::PRAGUE, (0..count).map(tx).collect(), Code::new())
 }
 
-/// The block is full after one half; the others have no room.
+/// Half of the transactions fill the block, and the others have no room.
 pub(crate) fn without_room(count: u64) -> Growing {
     changed(payments(count), |block| block.env.gas_limit = 21_000 * count / 2)
 }
 
-/// All pay one account.
+/// All transactions pay one account.
 pub(crate) fn credited(count: u64) -> Growing {
     let transactions = (0..count).map(|index| pay(index, numbered(0xd0, 0))).collect();
     growing(SpecId::PRAGUE, transactions, Code::new())
@@ -151,7 +151,7 @@ pub(crate) fn created(count: u64) -> Growing {
     creating(count, deploying(Code::new().op(0x00)))
 }
 
-/// Each creates a contract that ends its life at once.
+/// Each transaction creates a contract that destroys itself at once.
 pub(crate) fn destroyed(count: u64) -> Growing {
     creating(count, Code::new().selfdestruct(Address::repeat_byte(0xde)).bytes())
 }
@@ -161,7 +161,7 @@ fn creating(count: u64, data: Bytes) -> Growing {
     growing(SpecId::PRAGUE, (0..count).map(create).collect(), Code::new())
 }
 
-/// Each delegates an account to the contract.
+/// Each transaction delegates an account to the contract.
 pub(crate) fn authorised(count: u64) -> Growing {
     let tx = |index| {
         let inner = Authorization { chain_id: U256::ONE, address: CONTRACT, nonce: 0 };
@@ -173,19 +173,19 @@ pub(crate) fn authorised(count: u64) -> Growing {
     growing(SpecId::PRAGUE, (0..count).map(tx).collect(), Code::new())
 }
 
-/// Each writes four logs.
+/// Each transaction writes four logs.
 pub(crate) fn log_topics(count: u64) -> Growing {
     let log = |code: Code, topic: u64| code.push(topic).log_top(topic);
     let code = (0..4).fold(Code::new(), log);
     growing(SpecId::PRAGUE, (0..count).map(call).collect(), code)
 }
 
-/// Each needs what the one before has left.
+/// Each transaction depends on the preceding one.
 pub(crate) fn counter(count: u64) -> Growing {
     growing(SpecId::PRAGUE, (0..count).map(call).collect(), Code::new().increment(0, 1))
 }
 
-/// One transaction names that many slots, and others a few.
+/// One transaction names that many slots in its access list, and the others a few.
 pub(crate) fn access_list_entries(count: u64) -> Growing {
     let tx = |index| {
         let slots = if index == 0 { count } else { 4 };
@@ -197,8 +197,8 @@ pub(crate) fn access_list_entries(count: u64) -> Growing {
     growing(SpecId::PRAGUE, (0..count / 4).map(tx).collect(), Code::new())
 }
 
-/// The second transaction stores eight times as many slots, and again when the first one, which takes long, has changed
-/// what it has read.
+/// The second transaction writes eight times as many slots, and writes them again after the slow
+/// first transaction has changed a value it read.
 pub(crate) fn republished(count: u64) -> Growing {
     let count = 8 * count;
     let stores = |code: Code| {
@@ -244,7 +244,7 @@ pub(crate) fn requests(count: u64) -> Growing {
     scene
 }
 
-/// Payments, with the list of what they change.
+/// Payments, with the access list of the block.
 pub(crate) fn listed(count: u64) -> Growing {
     let scene = payments(count);
     let mut config = Config::with_workers(NonZeroU16::MIN);

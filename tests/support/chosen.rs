@@ -1,9 +1,9 @@
-//! Which seeded bugs are tried.
+//! Selects the seeded bugs to try.
 
-/// Names of the bugs to try, separated by commas; not set: all.
+/// Environment variable with the names of the bugs to try, separated by commas; unset means all.
 const CHOSEN: &str = "BRAID_SEEDED_BUGS";
 
-/// Whether the bug of this name is to be tried.
+/// Returns whether the bug of this name is to be tried.
 pub(crate) fn is_chosen(bug: &str) -> bool {
     std::env::var(CHOSEN).map_or(true, |chosen| chosen.split(',').any(|name| name == bug))
 }

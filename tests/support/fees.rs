@@ -1,5 +1,5 @@
-//! The rule of a rollup's fee for publishing a transaction, once as Braid is told it and once written
-//! into revm's handler, as an EVM of alloy-evm.
+//! A rollup's fee for publishing a transaction, implemented as a surcharge of Braid and in revm's
+//! handler, as an EVM of alloy-evm.
 
 use alloy_evm::eth::{EthEvmBuilder, EthEvmContext};
 use alloy_evm::precompiles::PrecompilesMap;
@@ -19,8 +19,8 @@ use revm::primitives::hardfork::SpecId;
 use revm::{Context, Inspector};
 use std::marker::PhantomData;
 
-/// What a rollup might ask for publishing a transaction; `per_byte` wei for a byte that is zero. A plain
-/// payment is free, for in real blocks it often empties the account.
+/// Returns the fee for publishing a transaction, with `per_byte` wei for each zero byte. A plain
+/// payment is free, because in real blocks it often empties the account.
 fn price(tx: &TxEnv, per_byte: u64) -> U256 {
     if tx.data.is_empty() && !tx.value.is_zero() {
         return U256::ZERO;
@@ -29,7 +29,7 @@ fn price(tx: &TxEnv, per_byte: u64) -> U256 {
     U256::from(per_byte) * U256::from(bytes + tx.nonce % 3)
 }
 
-/// The fee, and who gets it.
+/// The fee and its receiver.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Publishing {
     pub(crate) vault: Address,
@@ -46,17 +46,17 @@ impl Surcharge for Publishing {
     }
 }
 
-/// What an EVM does with the beneficiary beside rewarding it.
+/// What an EVM does with the beneficiary in addition to the reward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conduct {
     Nothing,
-    /// It takes an ether away, if there is one.
+    /// Takes one ether away, if there is one.
     Burns,
-    /// It raises the nonce.
+    /// Raises the nonce.
     Counts,
-    /// It writes a slot.
+    /// Writes a slot.
     Stores,
-    /// It adds a share of the balance. Nothing shows that the sum depends on it.
+    /// Adds a share of the balance. Nothing shows that the sum depends on it.
     Shares,
 }
 
@@ -69,7 +69,7 @@ type Inner<DB, I, P> = revm::context::Evm<
     EthFrame,
 >;
 
-/// revm's handler with the same rule, for one transaction after the other.
+/// revm's handler with the same rule, for sequential execution.
 pub(crate) struct Reference<DB, I, P>(Publishing, Conduct, PhantomData<(DB, I, P)>);
 
 impl<DB, I, P> Handler for Reference<DB, I, P>
@@ -145,7 +145,7 @@ where
     type IT = EthInterpreter;
 }
 
-/// An EVM of alloy-evm that takes the fee by itself.
+/// An EVM of alloy-evm that charges the fee itself.
 pub(crate) struct PublishingEvm<DB: Database, I> {
     inner: Inner<DB, I, PrecompilesMap>,
     rules: (Publishing, Conduct),
@@ -214,7 +214,7 @@ impl<DB: Database, I: Inspector<EthEvmContext<DB>>> Evm for PublishingEvm<DB, I>
     }
 }
 
-/// Makes them.
+/// Factory of these EVMs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PublishingFactory(pub(crate) Publishing, pub(crate) Conduct);
 

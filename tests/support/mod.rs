@@ -1,4 +1,4 @@
-//! What several test files share.
+//! Helpers shared by several test files.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub(crate) mod chosen;
@@ -7,8 +7,8 @@ pub(crate) mod fees;
 pub(crate) mod fixtures;
 pub(crate) mod scene;
 
-/// The seeded bugs of the Ethereum layer in docs/data/seeded_bugs.tsv, with what notices them;
-/// each of them has a row.
+/// Returns the seeded bugs of the Ethereum layer in docs/data/seeded_bugs.tsv, with the checks that
+/// notice them; each bug has a row.
 #[cfg(feature = "mutants")]
 pub(crate) fn evm_rows() -> Vec<(braid_evm::EvmMutant, Vec<String>)> {
     let table = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/data/seeded_bugs.tsv");

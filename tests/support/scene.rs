@@ -37,11 +37,11 @@ pub(crate) const BASE_FEE: u64 = 7;
 pub(crate) const BENEFICIARY: Address = Address::repeat_byte(0xbe);
 
 thread_local! {
-    /// The bug that every executor has, for tests of the tests.
+    /// Bug seeded into every executor, for tests of the tests.
     pub(crate) static SEEDED: Cell<EvmMutant> = const { Cell::new(EvmMutant::None) };
 }
 
-/// A block in the making, with the state before it.
+/// A block under construction, with the state before it.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {
     pub(crate) block: Block,
@@ -49,16 +49,16 @@ pub(crate) struct Scene {
     nonces: BTreeMap<Address, u64>,
 }
 
-/// What sequential execution made of a scene, after every executor has made the same of it.
+/// Sequential results of a scene, after every executor has given the same.
 #[derive(Debug)]
 pub(crate) struct Played {
     output: SequentialOutput,
-    /// The access list of an executor.
+    /// Access list of an executor.
     access_list: Bal,
 }
 
 impl Scene {
-    /// An empty block under the rules of `spec`, on an empty state.
+    /// Creates an empty block under the rules of `spec`, on an empty state.
     pub(crate) fn on(spec: SpecId) -> Self {
         let since = |fork| spec.is_enabled_in(fork);
         let blob_price = BlobExcessGasAndPrice { excess_blob_gas: 0, blob_gasprice: 1 };
@@ -82,31 +82,31 @@ impl Scene {
             ..Block::default()
         };
         let mut scene = Self { block, accounts: BTreeMap::new(), nonces: BTreeMap::new() };
-        // Without these the block is invalid.
+        // The block is invalid without these contracts.
         for contract in request_contracts(spec) {
             scene.put(contract, self::contract(Code::new().op(opcode::STOP)));
         }
         scene
     }
 
-    /// Takes an account out of the state before the block.
+    /// Removes an account from the state before the block.
     pub(crate) fn remove(&mut self, address: Address) {
         self.accounts.remove(&address);
     }
 
-    /// Puts an account into the state before the block.
+    /// Adds an account to the state before the block.
     pub(crate) fn put(&mut self, address: Address, account: MemoryAccount) -> Address {
         self.nonces.insert(address, account.nonce);
         self.accounts.insert(address, account);
         address
     }
 
-    /// An account of the state before the block.
+    /// Returns an account of the state before the block.
     pub(crate) fn account(&self, address: Address) -> &MemoryAccount {
         &self.accounts[&address]
     }
 
-    /// The next nonce of `address`.
+    /// Returns the next nonce of `address`.
     pub(crate) fn nonce(&self, address: Address) -> u64 {
         self.nonces.get(&address).copied().unwrap_or_default()
     }
@@ -122,7 +122,7 @@ impl Scene {
         address
     }
 
-    /// `N` senders with 1000 ether each.
+    /// Adds `N` senders with 1000 ether each.
     pub(crate) fn senders<const N: usize>(&mut self) -> [Address; N] {
         core::array::from_fn(|index| {
             let address = Address::repeat_byte(0xa0 + index as u8);
@@ -130,52 +130,53 @@ impl Scene {
         })
     }
 
-    /// A sender of many: number `index`, with 1000 ether.
+    /// Adds sender number `index`, with 1000 ether.
     pub(crate) fn sender(&mut self, index: u64) -> Address {
         self.put(numbered(0x5e, index), rich())
     }
 
-    /// A contract with nonce 1 and no balance at the address number `index`.
+    /// Adds a contract with nonce 1 and no balance at address number `index`.
     pub(crate) fn contract(&mut self, index: u64, code: Code) -> Address {
         self.put(numbered(0xc0, index), contract(code))
     }
 
-    /// Adds a transaction of `sender`, with its next nonce.
+    /// Adds a transaction of `sender` with its next nonce.
     pub(crate) fn send(&mut self, sender: Address, tx: TxEnv) {
         let nonce = self.nonces.entry(sender).or_default();
         self.block.transactions.push(TxEnv { caller: sender, nonce: *nonce, ..tx });
         *nonce += 1;
     }
 
-    /// An authorization of `authority` for code of `target`, with its next nonce.
+    /// Returns an authorization of `authority` for the code of `target`, with its next nonce.
     pub(crate) fn authorize(&mut self, authority: Address, target: Address) -> Signed {
         let nonce = self.nonces.entry(authority).or_default();
         *nonce += 1;
         authorization(authority, target, *nonce - 1)
     }
 
-    /// The state before the block.
+    /// Returns the state before the block.
     pub(crate) fn database(&self) -> MemoryDatabase {
         MemoryDatabase::new(self.accounts.clone())
     }
 
-    /// Executes the block in validate mode with every number of workers, as fast as it goes and
-    /// with higher transactions first, and compares all of it with sequential execution.
+    /// Executes the block in validate mode with every number of workers, at full speed and with
+    /// higher transactions first, and compares all results with sequential execution.
     ///
     /// # Panics
-    /// If an execution differs, or the block is invalid.
+    /// An execution differs, or the block is invalid.
     #[track_caller]
     pub(crate) fn play(&self) -> Played {
         self.play_in(Mode::Validate).unwrap_or_else(|error| panic!("the block is invalid: {error}"))
     }
 
-    /// The same in build mode.
+    /// Like [`play`](Self::play), in build mode.
     #[track_caller]
     pub(crate) fn build(&self) -> Played {
         self.play_in(Mode::Build).unwrap_or_else(|error| panic!("the block is invalid: {error}"))
     }
 
-    /// The same in validate mode for a block that is invalid: the error that all agree on.
+    /// Like [`play`](Self::play), for an invalid block. Returns the error, on which all executions
+    /// agree.
     #[track_caller]
     pub(crate) fn fail(&self) -> SequentialError<Infallible> {
         match self.play_in(Mode::Validate) {
@@ -184,19 +185,20 @@ impl Scene {
         }
     }
 
-    /// Executes the block under seeded schedules of the simulated runtime, and compares all of it with
-    /// sequential execution each time. `choose` has the last word on the choices that a seed makes.
+    /// Executes the block under seeded schedules of the simulated runtime, and compares each result
+    /// with sequential execution. `choose` may override the choices of a seed.
     ///
     /// # Panics
-    /// If an execution differs.
+    /// An execution differs.
     #[cfg(feature = "testing")]
     #[track_caller]
     pub(crate) fn play_schedules(&self, seeds: core::ops::Range<u64>, choose: fn(&mut Simulation)) {
         let _ = self.simulate(seeds, choose, false);
     }
 
-    /// The same with the executor as it ships: in parts, in lanes, with workers that share the bundle. Returns
-    /// how many parts and rounds of lanes there were.
+    /// Like [`play_schedules`](Self::play_schedules), with the shipped executor: in contiguous and
+    /// grouped batches, with workers that share the bundle. Returns the numbers of contiguous
+    /// batches and of rounds of grouped batches.
     #[cfg(feature = "testing")]
     #[track_caller]
     pub(crate) fn play_whole(
@@ -254,17 +256,17 @@ impl Scene {
 }
 
 impl Played {
-    /// All of it.
+    /// Returns all sequential results.
     pub(crate) fn output(&self) -> &SequentialOutput {
         &self.output
     }
 
-    /// The access list of an executor.
+    /// Returns the access list of an executor.
     pub(crate) fn access_list(&self) -> &Bal {
         &self.access_list
     }
 
-    /// Whether the transaction succeeded.
+    /// Returns whether the transaction succeeded.
     #[track_caller]
     pub(crate) fn ok(&self, tx: usize) -> bool {
         match &self.output.outcomes[tx] {
@@ -273,7 +275,7 @@ impl Played {
         }
     }
 
-    /// Gas that the transaction paid for.
+    /// Returns the gas that the transaction paid for.
     #[track_caller]
     pub(crate) fn gas(&self, tx: usize) -> u64 {
         match &self.output.outcomes[tx] {
@@ -282,7 +284,7 @@ impl Played {
         }
     }
 
-    /// Why the transaction was skipped.
+    /// Returns why the transaction was skipped.
     #[track_caller]
     pub(crate) fn skipped(&self, tx: usize) -> Option<&SkipReason> {
         match &self.output.outcomes[tx] {
@@ -291,7 +293,7 @@ impl Played {
         }
     }
 
-    /// Indices of the skipped transactions.
+    /// Returns the indices of the skipped transactions.
     pub(crate) fn all_skipped(&self) -> Vec<usize> {
         let outcomes = self.output.outcomes.iter().enumerate();
         let skipped = outcomes
@@ -300,20 +302,20 @@ impl Played {
         skipped.collect()
     }
 
-    /// The account in the bundle.
+    /// Returns the account's entry in the bundle.
     #[track_caller]
     pub(crate) fn account(&self, address: Address) -> &BundleAccount {
         let account = self.output.bundle.account(&address);
         account.unwrap_or_else(|| panic!("{address} is not in the bundle"))
     }
 
-    /// Its balance after the block; `None` if it is not there any more.
+    /// Returns the account's balance after the block; `None` if it does not exist any more.
     #[track_caller]
     pub(crate) fn balance(&self, address: Address) -> Option<U256> {
         self.account(address).info.as_ref().map(|info| info.balance)
     }
 
-    /// The slot after the block, if the block changed it.
+    /// Returns the slot's value after the block, if the block changed it.
     #[track_caller]
     pub(crate) fn slot(&self, address: Address, slot: u64) -> Option<U256> {
         let slot = self.account(address).storage.get(&U256::from(slot));
@@ -327,22 +329,22 @@ pub(crate) fn numbered(kind: u8, index: u64) -> Address {
     address
 }
 
-/// An account with 1000 ether.
+/// Returns an account with 1000 ether.
 pub(crate) fn rich() -> MemoryAccount {
     MemoryAccount { balance: U256::from(ETHER) * U256::from(1_000), ..MemoryAccount::default() }
 }
 
-/// A contract with nonce 1 and no balance.
+/// Returns a contract with nonce 1 and no balance.
 pub(crate) fn contract(code: Code) -> MemoryAccount {
     MemoryAccount { nonce: 1, code: code.bytes(), ..MemoryAccount::default() }
 }
 
-/// Slots with contents.
+/// Returns storage with these values.
 pub(crate) fn storage<const N: usize>(slots: [(u64, u64); N]) -> BTreeMap<U256, U256> {
     slots.map(|(slot, value)| (U256::from(slot), U256::from(value))).into()
 }
 
-/// A legacy transaction that calls `to` without data or value; its sender is still to be set.
+/// Returns a legacy transaction that calls `to` without data or value; the sender is set later.
 pub(crate) fn call(to: Address) -> TxEnv {
     TxEnv {
         tx_type: 0,
@@ -354,17 +356,17 @@ pub(crate) fn call(to: Address) -> TxEnv {
     }
 }
 
-/// The same with value.
+/// Like [`call`], with value.
 pub(crate) fn pay(to: Address, wei: u64) -> TxEnv {
     TxEnv { value: U256::from(wei), ..call(to) }
 }
 
-/// The same with one word of data.
+/// Like [`call`], with one word of data.
 pub(crate) fn call_with(to: Address, word: u64) -> TxEnv {
     TxEnv { data: B256::from(U256::from(word)).into(), ..call(to) }
 }
 
-/// A legacy transaction that creates a contract.
+/// Returns a legacy transaction that creates a contract.
 pub(crate) fn create(init: Bytes) -> TxEnv {
     TxEnv { kind: TxKind::Create, data: init, ..call(Address::ZERO) }
 }
@@ -373,7 +375,7 @@ pub(crate) fn create(init: Bytes) -> TxEnv {
 pub(crate) type Signed =
     Either<revm::context_interface::transaction::SignedAuthorization, RecoveredAuthorization>;
 
-/// An authorization of `authority` with this nonce.
+/// Returns an authorization of `authority` with this nonce.
 pub(crate) fn authorization(authority: Address, target: Address, nonce: u64) -> Signed {
     let inner = Authorization { chain_id: U256::ONE, address: target, nonce };
     Either::Right(RecoveredAuthorization::new_unchecked(
@@ -382,7 +384,7 @@ pub(crate) fn authorization(authority: Address, target: Address, nonce: u64) -> 
     ))
 }
 
-/// An EIP-7702 transaction that calls `to`.
+/// Returns an EIP-7702 transaction that calls `to`.
 pub(crate) fn delegate(authorizations: Vec<Signed>, to: Address) -> TxEnv {
     TxEnv { tx_type: 4, gas_priority_fee: Some(1), authorization_list: authorizations, ..call(to) }
 }

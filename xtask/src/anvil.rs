@@ -1,16 +1,18 @@
-//! Blocks of a real node, recorded with `braid fetch`.
+//! Records blocks that anvil mines with `braid fetch`, and executes them.
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, is_there, shell, target_dir};
 use std::path::Path;
 use std::{env, fs};
 
-/// Where npm puts it.
+/// Path of the program in the folder into which npm installs the package.
 const PROGRAM: &str = "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil";
 
-/// Mines `blocks` random blocks under each fork with the node that `BRAID_ANVIL` names, or with the
-/// one that `xtask/anvil` names, which is installed; records them, and compares their parallel
+/// Mines `blocks` random blocks under each fork, records them, and compares their parallel
 /// execution with the node's receipts.
+///
+/// The node is the program that `BRAID_ANVIL` names, or the version that `xtask/anvil` pins, which
+/// is installed.
 pub(crate) fn anvil(runner: &mut Runner, blocks: u32) -> Result<(), Failed> {
     let target = target_dir(runner.root());
     let program = match env::var_os("BRAID_ANVIL") {
@@ -33,7 +35,7 @@ pub(crate) fn anvil(runner: &mut Runner, blocks: u32) -> Result<(), Failed> {
     runner.command("blocks of a real node", command)
 }
 
-/// Brings the node into `folder`, which keeps it, unless the very same is there.
+/// Installs the pinned node into `folder`, unless an earlier run has installed the same version.
 fn install(runner: &mut Runner, folder: &Path) -> Result<(), Failed> {
     const FILES: [&str; 2] = ["package.json", "package-lock.json"];
     let same = |root: &Path| {
@@ -54,7 +56,7 @@ fn install(runner: &mut Runner, folder: &Path) -> Result<(), Failed> {
         }
         Ok(folder.display().to_string())
     })?;
-    // No script has to run: the package is the program.
+    // The package is the program itself and needs no install script.
     let mut command = shell("npm ci --ignore-scripts --no-audit --no-fund");
     command.current_dir(folder);
     runner.command("anvil: install", command)?;

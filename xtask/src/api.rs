@@ -1,11 +1,11 @@
-//! The interfaces of the published libraries: a list of each, whose types it shows, and what changed since the last
-//! release.
+//! Checks the public interfaces of the published libraries: the list of items, the crates whose
+//! types appear in it, and the changes since the last release.
 //!
-//! The lists are files of the project, so that a change of an interface shows in a review.
+//! The lists are committed, so a change of an interface shows up in review.
 //!
-//! A type of another crate in an interface ties our versions to that crate's. So the crates are listed here, and one
-//! that is not listed fails the recipe. They are found in rustdoc's JSON, as cargo-public-api does it; that needs a
-//! nightly toolchain, and this does not.
+//! A type of another crate in an interface ties our versions to that crate's. The permitted crates
+//! are therefore named here, and any other crate fails the recipe. Like cargo-public-api, the
+//! recipe reads rustdoc's JSON, but it needs no nightly toolchain.
 
 mod interfaces;
 mod list;
@@ -18,11 +18,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
-/// What cargo runs in place of rustdoc.
+/// Script that cargo runs in place of rustdoc.
 const RUSTDOC: &str = "xtask/src/api/rustdoc.sh";
 
-/// Checks the lists and whose types are public; compares with the last release, if there is one. `write`: the lists are
-/// written instead of compared.
+/// Checks the lists and the crates of all public types, and compares with the last release if there
+/// is one. With `write`, writes the lists instead of comparing them.
 pub(crate) fn api(runner: &mut Runner, write: bool) -> Result<(), Failed> {
     ALL.iter().try_for_each(|interface| one(runner, interface, write))?;
     since_last_release(runner)
@@ -35,13 +35,13 @@ fn one(runner: &mut Runner, interface: &Interface, write: bool) -> Result<(), Fa
         rustdoc.arg("--features").arg(features);
     }
     rustdoc.args(["--", "-Z", "unstable-options", "--output-format", "json"]);
-    // What is shown of a hidden module by another name would be missing.
+    // Items of a hidden module that are re-exported elsewhere would otherwise be missing.
     rustdoc.arg("--document-hidden-items");
     rustdoc.env("RUSTDOC", runner.root().join(RUSTDOC));
     runner.command(&format!("interface of {package}: read"), rustdoc)?;
     let json = format!("doc/{}.json", package.replace('-', "_"));
     let json = target_dir(runner.root()).join(json);
-    // The format is not stable; this reads little of it.
+    // rustdoc's JSON format is unstable, so the recipe reads little of it.
     let read = || -> Result<Value, String> {
         let text = fs::read_to_string(&json).map_err(|error| error.to_string())?;
         serde_json::from_str(&text).map_err(|error| error.to_string())
@@ -67,7 +67,7 @@ fn one(runner: &mut Runner, interface: &Interface, write: bool) -> Result<(), Fa
     })
 }
 
-/// Whether the list in the file is that of the interface.
+/// Compares the committed list with the interface, and returns the differences as the error.
 fn compare(file: &str, found: &str) -> Result<(), String> {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
     let (file, found) = (lines(file), lines(found));
@@ -81,7 +81,7 @@ fn compare(file: &str, found: &str) -> Result<(), String> {
     Err(format!("another interface; cargo xtask api --write writes it:\n{changes}"))
 }
 
-/// Compares the interface with the last release's, if cargo-semver-checks is installed.
+/// Compares the interface with the last release, if cargo-semver-checks is installed.
 fn since_last_release(runner: &mut Runner) -> Result<(), Failed> {
     let mut last = Command::new("git");
     last.args(["tag", "--merged", "HEAD", "--sort=-creatordate"]).current_dir(runner.root());
@@ -102,7 +102,8 @@ fn since_last_release(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("interface: changes", check)
 }
 
-/// Crates by name, each with a path that the interface shows of it. What files in folders of `tool` show is left out.
+/// Returns the crates whose types the interface shows, each with the path of one such type. Items
+/// from files in the `tool` folders are ignored.
 fn crates(json: &Value, tool: &[&str]) -> Result<BTreeMap<String, String>, String> {
     let part = |name: &str| {
         let part = json[name].as_object();
@@ -120,7 +121,7 @@ fn crates(json: &Value, tool: &[&str]) -> Result<BTreeMap<String, String>, Strin
     }
     let mut found = BTreeMap::new();
     for id in ids {
-        // What has no path is a private item of a dependency, which no user can name.
+        // An item without a path is private in a dependency, so no user can name it.
         let Some(path) = paths.get(&id.to_string()) else { continue };
         let number = path["crate_id"].as_u64().filter(|number| *number > 0);
         let Some(name) = number.and_then(|number| names[&number.to_string()]["name"].as_str())
@@ -134,13 +135,13 @@ fn crates(json: &Value, tool: &[&str]) -> Result<BTreeMap<String, String>, Strin
     Ok(found)
 }
 
-/// Not what the compiler or another crate implements for every type.
+/// Returns false for blanket and auto-trait implementations.
 fn is_ours(inner: &Value) -> bool {
     let imp = &inner["impl"];
     imp.is_null() || (imp["blanket_impl"].is_null() && imp["is_synthetic"] != true)
 }
 
-/// Collects what `value` refers to: objects with a path, or a source, and an id.
+/// Collects the items that `value` refers to: objects with an id and a path or a source.
 fn references(value: &Value, ids: &mut BTreeSet<u64>) {
     match value {
         Value::Object(object) => {
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// An interface that shows the type of another crate in `inner`.
+    /// Returns an interface that shows the type of another crate in `inner`.
     fn interface(inner: &Value) -> Value {
         json!({
             "index": {

@@ -1,4 +1,5 @@
-//! The pages as a book: mdbook over README, `docs` and the other pages, in the order of `xtask/book/SUMMARY.md`.
+//! Builds the pages into a book with mdbook: README, `docs` and the other pages, in the order of
+//! `xtask/book/SUMMARY.md`.
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, is_there, target_dir};
@@ -7,15 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// The version whose output is looked at.
+/// Version of mdbook whose output the link check knows.
 const VERSION: &str = "0.4.52";
-/// Pages beside those of `docs`.
+/// Pages outside `docs`.
 const OTHERS: [&str; 4] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
-/// Set where nothing may be skipped.
+/// Environment variable that forbids skipping.
 const STRICT: &str = "BRAID_REQUIRE_FIXTURES";
 
-/// Builds the book into `book/html` of the target folder, and checks that no link in it is dead. mdbook is installed
-/// into the target folder if it is not there.
+/// Builds the book into `book/html` of the target folder, and fails if it has a dead link. Installs
+/// mdbook into the target folder if necessary.
 pub(crate) fn book(runner: &mut Runner) -> Result<(), Failed> {
     let target = target_dir(runner.root());
     let Some(program) = program(runner, &target)? else { return Ok(()) };
@@ -27,7 +28,7 @@ pub(crate) fn book(runner: &mut Runner) -> Result<(), Failed> {
     runner.check("book: links", |_| links(&folder.join("html")))
 }
 
-/// mdbook, if it is there or can be installed.
+/// Returns mdbook if it is installed or can be installed.
 fn program(runner: &mut Runner, target: &Path) -> Result<Option<PathBuf>, Failed> {
     let folder = target.join("mdbook");
     let own = folder.join("bin/mdbook");
@@ -39,7 +40,7 @@ fn program(runner: &mut Runner, target: &Path) -> Result<Option<PathBuf>, Failed
     let line = "install --locked --no-default-features --features search mdbook --version";
     let mut install = cargo(line);
     install.arg(VERSION).arg("--root").arg(&folder);
-    // Its dependencies are of no use to anything else.
+    // No other build shares its dependencies.
     let build = folder.join("build");
     install.env("CARGO_TARGET_DIR", &build);
     let installed = match env::var_os(STRICT) {
@@ -50,12 +51,12 @@ fn program(runner: &mut Runner, target: &Path) -> Result<Option<PathBuf>, Failed
             return Ok(None);
         }
     };
-    // What is left takes room and nothing else.
+    // Build artifacts are useless once mdbook is installed.
     let _ = fs::remove_dir_all(build);
     installed.map(|()| Some(own))
 }
 
-/// The pages and pictures of the book, in one folder: `docs/A.md` is `A.md`.
+/// Copies the pages and pictures into one folder: `docs/A.md` becomes `A.md`.
 fn assemble(root: &Path, folder: &Path) -> Result<String, String> {
     let text = |error: std::io::Error| error.to_string();
     if folder.exists() {
@@ -90,7 +91,7 @@ fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Each page is in the summary, once.
+/// Fails unless the summary lists each page exactly once.
 fn missing(summary: &str, names: &BTreeSet<String>) -> Result<(), String> {
     let listed: Vec<&str> =
         summary.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
@@ -104,10 +105,11 @@ fn missing(summary: &str, names: &BTreeSet<String>) -> Result<(), String> {
     }
 }
 
-/// Links of a page as they are where all pages lie in one folder; those to anything else are plain words.
+/// Rewrites the links of a page for a single folder. Links that lead outside the book become plain
+/// text.
 fn in_one_folder(page: &str, names: &BTreeSet<String>) -> String {
     let parts = page.split("```").enumerate();
-    // What stands between fences is code.
+    // Parts between fences are code.
     let parts = parts.map(|(at, part)| match at % 2 {
         0 => relinked(part, names),
         _ => part.to_owned(),
@@ -129,7 +131,7 @@ fn relinked(prose: &str, names: &BTreeSet<String>) -> String {
             let place = if place.is_empty() { String::new() } else { format!("#{place}") };
             out += &format!("{before}]({name}{place})");
         } else {
-            // The words of the link without its bracket.
+            // Keep the text of the link, and drop the bracket.
             let at = before.rfind('[').unwrap_or(before.len());
             out += &before[..at];
             out += before.get(at + 1..).unwrap_or_default();
@@ -139,7 +141,7 @@ fn relinked(prose: &str, names: &BTreeSet<String>) -> String {
     out + rest
 }
 
-/// Each link of the book leads to a file of it.
+/// Fails unless each link leads to a file of the book.
 fn links(folder: &Path) -> Result<String, String> {
     let (mut pages, mut checked) = (0, 0);
     for entry in fs::read_dir(folder).map_err(|error| error.to_string())? {

@@ -1,10 +1,10 @@
-//! Chains of random blocks on stores that fail, and processes that end while they write.
+//! Tests of chains of random blocks, with failing stores and killed processes.
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::cargo;
 use clap::Args;
 
-/// How much of each kind is tried.
+/// Number of cases of each kind.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct ChainArgs {
     /// Streams of random blocks
@@ -13,13 +13,13 @@ pub(crate) struct ChainArgs {
     /// Blocks whose database or writer fails, is slow or panics, or that are cancelled
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(crate) fault_runs: u32,
-    /// Blocks over which threads, memory and open files are measured
+    /// Blocks during which threads, memory and open files are measured
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(crate) leak_blocks: u32,
-    /// Processes that are killed while they write
+    /// Processes killed while they write
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(crate) kills: u32,
-    /// Disks that are full, write a half, fail to sync or lose power
+    /// Disks that are full, write partially, fail to sync, or lose power
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub(crate) disk_faults: u32,
     /// Flipped bits in each kind of folder
@@ -27,7 +27,7 @@ pub(crate) struct ChainArgs {
     pub(crate) flips: u32,
 }
 
-/// What `cargo xtask nightly` does.
+/// Number of cases in `cargo xtask nightly`.
 pub(crate) const NIGHTLY: ChainArgs = ChainArgs {
     streams: 5_000,
     fault_runs: 10_000,
@@ -37,7 +37,8 @@ pub(crate) const NIGHTLY: ChainArgs = ChainArgs {
     flips: 1_000,
 };
 
-/// Runs all tests of `braid-chain`, and those of the tool on damaged folders. The README's command runs samples.
+/// Runs all tests of `braid-chain`, and the tests of the tool on damaged folders. The README's test
+/// command runs samples of them.
 pub(crate) fn chain(runner: &mut Runner, args: &ChainArgs) -> Result<(), Failed> {
     let ChainArgs { streams, fault_runs, leak_blocks, kills, disk_faults, flips } = *args;
     let variables = [

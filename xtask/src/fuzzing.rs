@@ -1,4 +1,4 @@
-//! Random and fuzzed inputs.
+//! Recipes that run random blocks and the fuzzer.
 
 use crate::runner::{Beside, Failed, Runner};
 use crate::workspace::{add_flags, cargo, is_there, target_dir};
@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Targets of the fuzzer; each has a folder in `fuzz/corpus`.
+/// Fuzz targets; each has a folder in `fuzz/corpus`.
 pub(crate) const TARGETS: [&str; 11] = [
     "strategies",
     "fees",
@@ -24,36 +24,35 @@ pub(crate) const TARGETS: [&str; 11] = [
     "protocol_events",
 ];
 
-/// Tests replay these inputs in every way, which takes too long for the fuzzer: it starts from them with the
-/// first seven targets.
+/// Target whose inputs tests replay in every way, which is too slow for the fuzzer. The first
+/// [`FROM_REPLAYED`] targets start from its inputs.
 const REPLAYED: &str = "block_equivalence";
 const FROM_REPLAYED: usize = 7;
 
-/// Random blocks, where nothing else is asked for.
+/// Default number of random blocks.
 const BLOCKS: u64 = 500;
 
-/// Memory, in MiB, at which a fuzzer ends: most turns need a seventh of it.
+/// Memory limit of a fuzzer, in MiB. Most turns need a seventh of it.
 const MEMORY: &str = "-rss_limit_mb=2048";
 
-/// What is fuzzed, and for how long.
+/// Inputs and duration of fuzzing.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct FuzzArgs {
-    /// How many random blocks
+    /// Number of random blocks
     #[arg(long)]
     pub(crate) blocks: Option<u64>,
-    /// Replay the block of this seed alone
+    /// Replay only the block of this seed
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// How long the fuzzer looks for new inputs, for each target; 0 for not at all
+    /// Seconds to fuzz each target; 0 skips fuzzing
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) seconds: u64,
-    /// Fuzz this target alone
+    /// Fuzz only this target
     #[arg(value_parser = TARGETS)]
     pub(crate) target: Option<String>,
 }
 
-/// Replays what fuzzing started from and found, runs random blocks from the same generator, and
-/// looks for new inputs.
+/// Replays the known inputs, runs random blocks from the same generator, and fuzzes.
 pub(crate) fn fuzz(runner: &mut Runner, args: &FuzzArgs) -> Result<(), Failed> {
     replay(runner)?;
     let tests = "random_blocks:: hostile_lists:: declared::";
@@ -61,7 +60,8 @@ pub(crate) fn fuzz(runner: &mut Runner, args: &FuzzArgs) -> Result<(), Failed> {
     let blocks = args.blocks.or(args.seed.is_none().then_some(BLOCKS));
     if let Some(blocks) = blocks {
         command.env("BRAID_RANDOM_BLOCKS", blocks.to_string());
-        // Each of these is executed with several lists, or is made of declarations.
+        // Each block is executed with several access lists, or consists of transactions with
+        // declarations.
         command.env("BRAID_HOSTILE_LISTS", blocks.div_ceil(20).to_string());
         command.env("BRAID_DECLARED", blocks.div_ceil(5).to_string());
     }
@@ -75,19 +75,19 @@ pub(crate) fn fuzz(runner: &mut Runner, args: &FuzzArgs) -> Result<(), Failed> {
     look(runner, args.target.as_deref(), args.seconds)
 }
 
-/// Replays what fuzzing started from and found.
+/// Replays the seed inputs and the inputs that fuzzing found.
 pub(crate) fn replay(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("fuzzed inputs", cargo("test --locked -p braid-fuzz --tests -- --nocapture"))
 }
 
-/// Lets the fuzzer look for new inputs, under AddressSanitizer, for all targets or for `target`: as
-/// many at a time as there are cores.
+/// Fuzzes all targets, or only `target`, under AddressSanitizer. As many fuzzers run at once as
+/// there are cores.
 pub(crate) fn look(runner: &mut Runner, target: Option<&str>, seconds: u64) -> Result<(), Failed> {
     install(runner)?;
     build(runner, target)?;
     chosen(target).chunks(cores()).try_for_each(|together| {
         let started = together.iter().map(|name| {
-            // A copy: the fuzzer writes into the folder that it is given.
+            // The fuzzer writes into its folder, so it gets a copy.
             let scratch = fuzz_dir(runner.root()).join("scratch").join(name);
             runner.check(&format!("inputs of {name}"), |root| {
                 empty(&scratch).and_then(|()| copy_inputs(root, name, &scratch)).map_err(in_words)
@@ -99,12 +99,12 @@ pub(crate) fn look(runner: &mut Runner, target: Option<&str>, seconds: u64) -> R
     })
 }
 
-/// The targets that are asked for.
+/// Returns the targets to fuzz.
 pub(crate) fn chosen(target: Option<&str>) -> Vec<&'static str> {
     TARGETS.into_iter().filter(|name| target.is_none_or(|target| target == *name)).collect()
 }
 
-/// How many fuzzers run at a time.
+/// Returns the number of fuzzers that run at once.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
@@ -126,7 +126,7 @@ pub(crate) fn install(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("cargo-fuzz", cargo("install --locked cargo-fuzz"))
 }
 
-/// Lets the fuzzer run on one target. It adds what it finds to the inputs in the first of `corpora`.
+/// Starts the fuzzer on one target. New inputs are written to the first of `corpora`.
 pub(crate) fn start(
     runner: &mut Runner,
     name: &str,
@@ -136,7 +136,7 @@ pub(crate) fn start(
 ) -> Result<Beside, Failed> {
     let mut command = cargo_fuzz(runner.root(), "run");
     command.arg(name).args(corpora);
-    // Looking for leaks after each input would execute most inputs twice. It is done once, at the end.
+    // A leak check after each input would execute most inputs twice. One check at the end suffices.
     command.args(["--", "-detect_leaks=0", "-len_control=0", "-timeout=120", MEMORY]);
     command.arg(format!("-max_total_time={seconds}")).args(flags);
     let log = fuzz_dir(runner.root()).join(format!("{name}.log"));
@@ -147,20 +147,21 @@ pub(crate) fn fuzz_dir(root: &Path) -> PathBuf {
     target_dir(root).join("fuzz")
 }
 
-/// Freed memory is kept for a while so that its uses are noticed: 64 MiB instead of 256. The compiler's switch
-/// alone leaves some functions that ask for a second stack.
+/// Options of AddressSanitizer. The quarantine of freed memory is 64 MiB instead of 256.
+/// Stack-use-after-return is disabled here because the compiler switch alone leaves some functions
+/// that request a second stack.
 const SANITIZER: &str =
     "detect_stack_use_after_return=0:quarantine_size_mb=64:malloc_context_size=8";
 
-/// `cargo fuzz` with all that makes its inputs fast and its memory flat.
+/// Returns a `cargo fuzz` command whose inputs are fast and whose memory stays flat.
 ///
-/// - Sanitizers are not stable yet.
-/// - AddressSanitizer's search for uses of a stack after its function's return gives each fiber a stack of its
-///   own, some 23 MiB, and corosensei does not tell it when a fiber has ended: five megabytes an input
-///   stay for ever. No such use is possible in code without `unsafe`.
-/// - The generator makes blocks of any bytes, so operands of comparisons tell the fuzzer nothing, and they take a
-///   quarter of the time.
-/// - The build shall not take longer than what it is for: the tool's profile would.
+/// - `RUSTC_BOOTSTRAP` is set because sanitizers are unstable.
+/// - Detection of stack-use-after-return is off. It gives each fiber a second stack of some 23 MiB,
+///   and corosensei does not report when a fiber ends, so 5 MB leak per input. Code without
+///   `unsafe` cannot have this bug.
+/// - Tracing of comparisons is off. The generator makes a block of any bytes, so operands guide the
+///   fuzzer nowhere, and tracing takes a quarter of the time.
+/// - The build does not use the tool's profile, which would take longer to build than it saves.
 pub(crate) fn cargo_fuzz(root: &Path, what: &str) -> Command {
     let mut command =
         cargo(&format!("fuzz {what} --no-trace-compares --fuzz-dir fuzz --target-dir"));
@@ -181,7 +182,7 @@ pub(crate) fn empty(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Copies what the project keeps of inputs for the target `name`.
+/// Copies the committed inputs of the target `name`.
 pub(crate) fn copy_inputs(root: &Path, name: &str, to: &Path) -> io::Result<String> {
     let mut count = 0;
     let starts_there = TARGETS.into_iter().take(FROM_REPLAYED).any(|first| first == name);

@@ -1,4 +1,4 @@
-//! Builds that watch themselves: coverage and ThreadSanitizer.
+//! Recipes with instrumented builds: coverage and ThreadSanitizer.
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::{add_flags, cargo, is_there, output, target_dir};
@@ -7,23 +7,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Folders whose lines the fuzzer's inputs must reach, and how many percent of them.
+/// Source folders, each with the minimum percentage of lines that the fuzzer's inputs must reach.
 const COVERED: [(&str, f64); 3] = [("src/evm/", 90.0), ("src/mv/", 90.0), ("src/protocol/", 90.0)];
 
-/// The platform that sanitizers are built for. With it named, build scripts go without.
+/// Target of sanitized builds. Naming it keeps the flags away from build scripts.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
-/// Random blocks under ThreadSanitizer.
+/// Number of random blocks under ThreadSanitizer.
 const TSAN_BLOCKS: &str = "100";
 
-/// Lines of `src/evm`, `src/mv` and `src/protocol` that replaying the fuzzer's inputs runs through.
+/// Measures the lines of `src/evm`, `src/mv` and `src/protocol` that replaying the fuzzer's inputs
+/// reaches.
 pub(crate) fn coverage(runner: &mut Runner) -> Result<(), Failed> {
     let tools = tools(runner)?;
     let target = target_dir(runner.root()).join("coverage");
     let profiles = target.join("profiles");
-    // What an earlier run left counts for another build.
+    // Profiles of an earlier run belong to another build.
     let _ = fs::remove_dir_all(&profiles);
-    // Macros and build scripts are watched too; what they run is of no interest.
+    // Macros and build scripts are instrumented too, but their profiles are not used.
     let watched = |command: &str, profiles: &Path| {
         let mut command = cargo(command);
         add_flags(&mut command, "RUSTFLAGS", "-C instrument-coverage");
@@ -50,7 +51,8 @@ pub(crate) fn coverage(runner: &mut Runner) -> Result<(), Failed> {
     })
 }
 
-/// LLVM's own tools, as old as the compiler: others may not read its files.
+/// Returns the folder of the toolchain's LLVM tools. Other versions may not read the compiler's
+/// files.
 fn tools(runner: &mut Runner) -> Result<PathBuf, Failed> {
     let find = || {
         let mut rustc = Command::new("rustc");
@@ -68,7 +70,7 @@ fn tools(runner: &mut Runner) -> Result<PathBuf, Failed> {
     find().ok_or(Failed)
 }
 
-/// The executable that cargo says it has built for the test `corpus`.
+/// Returns the executable that cargo built for the test `corpus`.
 fn test_program(messages: &str) -> Option<&str> {
     let of_test = |line: &&str| line.contains("\"name\":\"corpus\"");
     messages.lines().filter(of_test).find_map(|line| {
@@ -77,7 +79,7 @@ fn test_program(messages: &str) -> Option<&str> {
     })
 }
 
-/// Number of lines of one folder: all, and the ones that ran.
+/// Number of lines of a folder: all of them, and those that ran.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Lines {
     all: usize,
@@ -92,7 +94,7 @@ impl Lines {
     }
 }
 
-/// Sums a report in the format of lcov up by folder.
+/// Sums up a report in lcov format by folder.
 fn lines(report: &str, root: &Path) -> BTreeMap<&'static str, Lines> {
     let mut folders: BTreeMap<&'static str, Lines> = BTreeMap::new();
     let mut file = None;
@@ -136,11 +138,11 @@ fn judge(report: &str, root: &Path) -> Result<String, String> {
     if low.is_empty() { Ok(said) } else { Err(format!("{said}: {}", low.join(", "))) }
 }
 
-/// The tests on threads under ThreadSanitizer: the toy machines, and with `whole` blocks with the
-/// real EVM.
+/// Runs the threaded tests under ThreadSanitizer: those with toy machines and, with `whole`, those
+/// with the EVM.
 ///
-/// The standard library is built along: the compiled one does not tell the sanitizer that a lock
-/// which had to wait was taken, so that everything under a contended lock would count as a race.
+/// The standard library is rebuilt: the precompiled one does not report that a contended lock was
+/// acquired, so every access under such a lock would look like a race.
 pub(crate) fn tsan(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
     if !has_std_source() {
         let mut rustup = Command::new("rustup");
@@ -150,14 +152,14 @@ pub(crate) fn tsan(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
     let target = target_dir(runner.root()).join("tsan");
     let watched = |tests: &str| {
         let mut command = cargo(&format!("test --locked -Zbuild-std --target {PLATFORM} {tests}"));
-        // As with the fuzzer: sanitizers are not stable yet.
+        // As with the fuzzer, because sanitizers are unstable.
         command.env("RUSTC_BOOTSTRAP", "1");
         command.env("CARGO_TARGET_DIR", &target);
         command.env("BRAID_RANDOM_BLOCKS", TSAN_BLOCKS);
         add_flags(&mut command, "RUSTFLAGS", "-Zsanitizer=thread");
         command
     };
-    // A package without the EVM, so that little is built.
+    // A package without the EVM builds faster.
     let engine = watched("-p braid-models --test threads");
     runner.command("ThreadSanitizer: engine", engine)?;
     if whole {

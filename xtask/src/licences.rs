@@ -1,5 +1,5 @@
-//! Licences and sources of the dependencies, and the bill of materials of what is shipped, from `cargo tree` and
-//! `deny.toml` alone. Advisories take cargo-deny: `cargo xtask deny`.
+//! Checks licences and sources of the dependencies, and writes the bill of materials of the shipped
+//! tools, from `cargo tree` and `deny.toml` alone. Advisories need cargo-deny: `cargo xtask deny`.
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, output, target_dir};
@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// The packages whose dependencies are shipped.
+/// Packages whose dependencies are shipped.
 const SHIPPED: [&str; 2] = ["braid-cli", "braid-node"];
 
-/// Checks licences and sources of all dependencies, and writes the bill of materials into the target folder.
+/// Checks licences and sources of all dependencies, and writes the bill of materials into the
+/// target folder.
 pub(crate) fn licences(runner: &mut Runner) -> Result<(), Failed> {
     runner.check("licences and sources", |root| {
         let rules =
@@ -29,18 +30,18 @@ pub(crate) fn licences(runner: &mut Runner) -> Result<(), Failed> {
     })
 }
 
-/// A package in the tree of dependencies.
+/// A package in the dependency tree.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Package {
     name: String,
     version: String,
-    /// Where it comes from, if not from the registry: a path or an address.
+    /// Path or URL, unless the package comes from the registry.
     source: Option<String>,
     licence: String,
 }
 
 impl Package {
-    /// Reads a line of `cargo tree`: `name v1.2.3 (proc-macro) (source)|licence`.
+    /// Parses a line of `cargo tree`: `name v1.2.3 (proc-macro) (source)|licence`.
     fn read(line: &str) -> Option<Self> {
         let (package, licence) = line.trim_end_matches(" (*)").split_once('|')?;
         let mut words = package.splitn(3, ' ');
@@ -52,7 +53,7 @@ impl Package {
     }
 }
 
-/// The packages that `cargo tree` with `what` prints.
+/// Returns the packages that `cargo tree` prints with the arguments `what`.
 fn packages(root: &Path, what: &str) -> Result<BTreeSet<Package>, String> {
     let mut tree = cargo(&format!("tree --locked --target all --prefix none {what}"));
     tree.args(["-f", "{p}|{l}"]).current_dir(root);
@@ -63,16 +64,16 @@ fn packages(root: &Path, what: &str) -> Result<BTreeSet<Package>, String> {
     packages.collect()
 }
 
-/// What `deny.toml` allows.
+/// Licences that `deny.toml` allows.
 #[derive(Debug, Default)]
 struct Rules {
     allowed: BTreeSet<String>,
-    /// Licences by the package that alone may have them.
+    /// Licences that only one package may have, by package.
     exceptions: BTreeSet<(String, String)>,
 }
 
 impl Rules {
-    /// Reads the part `[licenses]`: quoted words of `allow`, and one exception a line.
+    /// Parses the section `[licenses]`: the quoted words of `allow`, and one exception per line.
     fn read(text: &str) -> Self {
         let part = text.split("[licenses]").nth(1).unwrap_or_default();
         let part = part.split("\n[").next().unwrap_or_default();
@@ -116,17 +117,18 @@ fn judge(packages: &BTreeSet<Package>, rules: &Rules) -> Result<String, String> 
     }
 }
 
-/// An SPDX expression, word by word.
+/// Parser of an SPDX expression, word by word.
 struct Expression<'a>(std::iter::Peekable<std::vec::IntoIter<&'a str>>);
 
 impl<'a> Expression<'a> {
-    /// Whether licences that `allows` knows satisfy `text`; `None` if it is no expression.
+    /// Returns whether licences accepted by `allows` satisfy `text`; `None` if it is not an
+    /// expression.
     fn holds(text: &'a str, allows: impl Fn(&str) -> bool) -> Option<bool> {
         let mut words = Vec::new();
         for word in text.split_whitespace() {
             let bare = word.trim_matches(['(', ')']);
             words.extend(std::iter::repeat_n("(", word.matches('(').count()));
-            // An old way to write OR.
+            // `MIT/Apache-2.0` is an old form of `MIT OR Apache-2.0`.
             for (place, licence) in bare.split('/').filter(|it| !it.is_empty()).enumerate() {
                 words.extend((place > 0).then_some("OR"));
                 words.push(licence);
@@ -163,7 +165,7 @@ impl<'a> Expression<'a> {
             }
             ")" | "OR" | "AND" | "WITH" => None,
             licence => {
-                // An exception only permits more.
+                // An exception only adds permissions.
                 if self.0.next_if(|word| *word == "WITH").is_some() {
                     self.0.next()?;
                 }
@@ -173,7 +175,8 @@ impl<'a> Expression<'a> {
     }
 }
 
-/// What the tool is made of, as CycloneDX 1.5: everything that is compiled into it, or builds it.
+/// Returns the bill of materials of the tools in CycloneDX 1.5: every package that is compiled into
+/// them or builds them.
 fn bill(packages: &BTreeSet<Package>) -> Value {
     let component = |Package { name, version, licence, .. }: &Package| {
         json!({

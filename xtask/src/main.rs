@@ -37,10 +37,10 @@ use std::process::ExitCode;
 use suites::Size;
 use verify::Blocks;
 
-/// The project's recipes
+/// Run the project's checks, builds and measurements
 ///
-/// Each step is printed with its command, its time and how it ended. The first one that fails
-/// ends the recipe with exit code 1.
+/// Each step prints its command, its duration and its outcome. The first failure ends the recipe
+/// with exit code 1.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
@@ -50,10 +50,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Recipe {
-    /// What is run before each commit, in two minutes: format, lints, rules of the source, tests of the engine, and
-    /// samples of random and real blocks in all strategies
+    /// Run the pre-commit checks, in about two minutes: formatting, lints, source rules, engine
+    /// tests, and samples of random and real blocks in all strategies
     Quick,
-    /// Everything that the CI runs, in its order
+    /// Run everything that the CI runs, in the same order
     Ci,
     /// Check the formatting
     Fmt {
@@ -67,162 +67,168 @@ enum Recipe {
     Test,
     /// Build the documentation; warnings are errors
     Doc,
-    /// Build every combination of features; the engine must not need revm, no tool may have seeded bugs, and `braid`
-    /// must not need what only nodes need
+    /// Build every combination of features, and check that the engine does not depend on revm, that
+    /// no tool contains seeded bugs, and that `braid` has no dependency that only nodes need
     Features,
-    /// Check that this toolchain is the oldest promised one and that nothing newer is used
+    /// Check that this toolchain is the minimum supported one and that nothing needs a newer one
     Msrv,
     /// Run every example
     Examples,
     /// Run the README's first command: the built-in demo chain
     Demo,
-    /// Run all real blocks against a sequential run and their headers
+    /// Execute all real blocks, and compare with sequential execution and the block headers
     Blocks {
-        /// On 1, 2, 3 and 8 workers in every strategy
+        /// Use 1, 2, 3 and 8 workers in every strategy
         #[arg(long)]
         whole: bool,
     },
     /// Explore every order of events of small blocks with the shipped protocol
     Models {
-        /// Blocks of four transactions too
+        /// Include blocks of four transactions
         #[arg(long)]
         long: bool,
     },
-    /// Explore every schedule of small stories with the shipped store, role and workers
+    /// Explore every schedule of small scenarios with the shipped store, coordinator and workers
     Loom {
-        /// Preemptions per schedule, where a story asks for fewer
+        /// Preemptions per schedule, for scenarios that set fewer
         #[arg(long)]
         preemptions: Option<u32>,
-        /// Only stories whose name contains this
+        /// Run only scenarios whose names contain this
         #[arg(default_value = "loom")]
         filter: String,
     },
-    /// Run random blocks under random schedules of the simulated runtime
+    /// Run random blocks under random schedules in the simulated runtime
     Sim {
-        /// Run this many times as many schedules
+        /// Multiply the number of schedules by this
         #[arg(long, default_value_t = 1)]
         times: u32,
-        /// Run ten times as many schedules
+        /// Multiply the number of schedules by ten
         #[arg(long, conflicts_with = "times")]
         long: bool,
-        /// Replay this seed of the toy machines alone (`braid-lab sim` replays those of the EVM)
+        /// Replay only this seed, on the toy machines (`braid-lab sim` replays seeds of the EVM)
         #[arg(long)]
         seed: Option<u64>,
     },
-    /// Step through small blocks in the browser, with stateright's explorer
+    /// Step through small blocks in the browser with stateright's explorer
     Explore,
     /// Replay traces of simulated and threaded blocks against a reference store
     Trace {
-        /// Replay this many times as many blocks
+        /// Multiply the number of blocks by this
         #[arg(long, default_value_t = 1)]
         times: u32,
     },
-    /// Check that every seeded bug is noticed
+    /// Check that every seeded bug is caught
     Mutants {
-        /// Only those whose code has changed, as the CI does
+        /// Try only bugs whose code has changed, as the CI does
         #[arg(long)]
         touched: bool,
     },
     /// Run cargo-mutants over the protocol and the store
     CargoMutants {
-        /// A part of them, as 1/8
+        /// Run one shard, for example 1/8
         #[arg(long)]
         shard: Option<String>,
-        /// Leave out what an earlier run has seen noticed
+        /// Skip mutants that an earlier run has caught
         #[arg(long, conflicts_with = "shard")]
         resume: bool,
     },
-    /// Run random hostile blocks against sequential revm, replay the inputs of the fuzzer, and look
-    /// for new ones under AddressSanitizer
+    /// Run random hostile blocks against sequential revm, replay the fuzzer's inputs, and fuzz
+    /// under AddressSanitizer
     Fuzz(FuzzArgs),
-    /// Let the fuzzer run on all targets by turns, for ever or for some minutes; what it finds becomes a
-    /// regression test. With --node: feed the pool of a node that makes blocks
+    /// Fuzz all targets in turn, until interrupted or for a number of minutes, and turn failures
+    /// into regression tests; with --node, feed the transaction pool of a node instead
     Soak(SoakArgs),
-    /// Measure which lines the inputs of the fuzzer reach
+    /// Measure which lines the fuzzer's inputs reach
     Coverage,
-    /// Count the instructions of sequential revm and of Braid on one worker, on real and generated blocks, and compare
-    /// their ratios with the record
+    /// Count the instructions of sequential revm and of Braid with one worker on real and generated
+    /// blocks, and compare the ratios with the record
     Instructions(InstructionsArgs),
-    /// Build a revision and the working tree for measuring, and let both measure the shared real blocks by turns; fails if
-    /// the working tree's build is slower beyond doubt
+    /// Build a revision and the working tree, measure both on the shared real blocks in
+    /// alternation, and fail if the working tree is significantly slower
     CompareBuilds(CompareArgs),
-    /// Build the pages as a book, target/book/html, and check its links; installs mdbook if it is not there
+    /// Build the pages into a book, target/book/html, and check its links; installs mdbook if it is
+    /// missing
     Book,
-    /// Write the tables of docs/data, and the tables that the source holds, into the pages
+    /// Write the tables of docs/data and of the source into the pages
     Pages,
-    /// Run the tests on threads under ThreadSanitizer
+    /// Run the threaded tests under ThreadSanitizer
     Tsan {
-        /// Blocks with the real EVM too
+        /// Include blocks with the EVM
         #[arg(long)]
         whole: bool,
     },
-    /// Everything that the CI runs, and what takes hours
+    /// Run everything that the CI runs, and checks that take hours
     Nightly,
-    /// Check licences, advisories and sources of the dependencies with cargo-deny, which has to be installed
+    /// Check licences, advisories and sources of the dependencies (needs cargo-deny)
     Deny,
-    /// Check licences and sources of the dependencies, and write the bill of materials (CycloneDX) into the target folder
+    /// Check licences and sources of the dependencies, and write a CycloneDX bill of materials into
+    /// the target folder
     Licences,
     /// Rebuild the contracts of the generated workloads and compare the artifacts (needs npm)
     Contracts,
-    /// Compare the interfaces of braid-evm, braid-chain and braid-node with their lists (docs/API.txt, crates/chain/API.txt,
-    /// crates/node/API.txt), check whose types they show, and what changed since the last release
+    /// Compare the interfaces of braid-evm, braid-chain and braid-node with docs/API.txt,
+    /// crates/chain/API.txt and crates/node/API.txt, and check the crates of their types and the
+    /// changes since the last release
     Api {
         /// Write the lists instead of comparing them
         #[arg(long)]
         write: bool,
     },
-    /// Package library and tool as for crates.io, and build what is packaged
+    /// Package the libraries and tools as for crates.io, and build the packages
     Package,
-    /// Build the Python package's wheel from a clean tree, install it into a fresh environment, and test it there
-    /// (needs python3 with venv)
+    /// Build the Python wheel from a clean tree, install it into a fresh environment, and test it
+    /// there (needs python3 with venv)
     Python {
-        /// Spark jobs, too: installs PySpark (needs Java)
+        /// Include Spark jobs: installs PySpark (needs Java)
         #[arg(long)]
         spark: bool,
     },
-    /// Build an image of the tool for podman, docker and Kubernetes, and lint its manifests (needs python3 with venv)
+    /// Build an image of the node for podman, docker and Kubernetes, and lint its manifests (needs
+    /// python3 with venv)
     Container {
-        /// Cargo's profile for the tool
+        /// Cargo profile of the tool
         #[arg(long, default_value = "dist")]
         profile: String,
-        /// Run the image as its manifest says, too
+        /// Also run the image as its manifest does
         #[arg(long)]
         run: bool,
     },
-    /// Compare braid-lab t8n with the executable specification of PyPI on random blocks (needs python3)
+    /// Compare braid-lab t8n with the executable specification from PyPI on random blocks (needs
+    /// python3)
     Spec {
-        /// How many blocks from Berlin on; a sixth as many of older forks come on top
+        /// Number of blocks of Berlin and later forks; a sixth as many of older forks are added
         #[arg(long, default_value_t = 60)]
         cases: u64,
-        /// Seed of the first one
+        /// Seed of the first block
         #[arg(long, default_value_t = 0)]
         first: u64,
     },
-    /// Record blocks that a real node mines here, execute them, and compare with its receipts (needs
-    /// npm)
+    /// Record blocks that a real node mines locally, execute them, and compare with its receipts
+    /// (needs npm)
     Anvil {
         /// Random blocks for each fork
         #[arg(long, default_value_t = 4)]
         blocks: u32,
     },
-    /// Draw the pages of `braid report` and `braid survey` and try them in headless Chromium: hover, search, sort,
-    /// zoom, dark, print, 360 pixels wide (needs npm and chromium)
+    /// Generate the pages of `braid report` and `braid survey`, and test them in headless Chromium:
+    /// hover, search, sort, zoom, dark mode, print, 360 pixels wide (needs npm and chromium)
     Report,
-    /// Run the official test suites with an optimised `braid-lab`: each test once
+    /// Run each test of the official suites once, with an optimised `braid-lab`
     Suites {
-        /// All of it, on several numbers of workers
+        /// Run all tests, on several numbers of workers
         #[arg(long)]
         whole: bool,
     },
-    /// Execute chains of random blocks, where databases, disks and writers fail, processes are killed while they
-    /// write, and bits of folders are flipped
+    /// Execute chains of random blocks with failing databases, disks and writers, processes killed
+    /// while they write, and flipped bits in folders
     Chain(ChainArgs),
-    /// Lint and test `braid bench` on embedded stores, RocksDB among them, which takes minutes to build
-    /// (needs a C++ compiler and libclang)
+    /// Lint and test `braid bench` on embedded stores, including RocksDB, which takes minutes to
+    /// build (needs a C++ compiler and libclang)
     Stores,
-    /// Pack the tool with a script that measures it on 1 to all cores of another machine, which needs nothing but a shell
+    /// Pack the tool with a script that measures it on 1 to all cores of another machine, which
+    /// needs only a shell
     Scale {
-        /// Run it on this machine, too
+        /// Also run it on this machine
         #[arg(long)]
         here: bool,
     },
@@ -234,7 +240,8 @@ enum Recipe {
     },
 }
 
-/// How many times as many schedules are simulated where time does not matter. The tests themselves take a tenth.
+/// Multiplier of the number of simulated schedules in recipes that may take long. The tests
+/// themselves run a tenth.
 const LONG: u32 = 10;
 
 fn main() -> ExitCode {
@@ -313,11 +320,12 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
 /// A part of a recipe.
 type Part = fn(&mut Runner) -> Result<(), Failed>;
 
-/// The CI, in order: what is cheap comes first. Slow checks that rarely fail run in `nightly` only, and so do
-/// the full forms of sampled checks.
+/// The parts of the CI, the cheapest first. Slow checks that rarely fail run only in `nightly`, and
+/// so do the full forms of sampled checks.
 const CI: [Part; 22] = [
     |it| recipes::fmt(it, false),
-    // Advisories change from day to day; a change of the project must not fail for them.
+    // Without advisories, which change daily: a change to the project must not fail because of
+    // them.
     licences::licences,
     recipes::clippy,
     recipes::msrv,
@@ -345,7 +353,7 @@ fn ci(runner: &mut Runner) -> Result<(), Failed> {
     CI.iter().try_for_each(|part| part(runner))
 }
 
-/// The CI, and every check in its whole form. Goes on after what fails.
+/// Runs the CI and the full form of every check, and continues after failures.
 fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     CI.iter().for_each(|part| runner.part(part));
     runner.part(recipes::contracts);

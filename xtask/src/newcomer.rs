@@ -1,4 +1,4 @@
-//! How long the first commands take in a fresh clone, without any data.
+//! Times the first commands in a fresh clone, without any data.
 
 use crate::readme;
 use crate::runner::{Failed, Runner};
@@ -10,32 +10,33 @@ use std::process::Command;
 use std::time::Duration;
 use std::{env, fs, process, thread};
 
-/// A folder that is removed with this value.
+/// A folder that is removed on drop.
 struct Scratch(PathBuf);
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Nothing depends on it, and the system clears it in the end.
+        // A leftover folder is harmless: the system clears its temporary files.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// How long a newcomer waits for a command.
+/// Duration of one command.
 struct Wait {
     clock: Duration,
-    /// Processor time of the command and all that it started, where the system tells.
+    /// Processor time of the command and its child processes, on Linux.
     processor: Option<Duration>,
 }
 
-/// How long a newcomer waits.
+/// Durations of the first command, of the second one, and of the second one run again.
 struct Waits {
     first: Wait,
     tests: Wait,
     again: Wait,
 }
 
-/// Clones `HEAD` into an empty folder and times the README's first two commands there, without fixtures; the second
-/// one once more with nothing changed. Packages are fetched before. With `write` the times go into the README.
+/// Clones `HEAD` into an empty folder and times the README's first two commands there, without
+/// fixtures, and the second one again with nothing changed. Packages are fetched beforehand. With
+/// `write`, the times are written into the README.
 pub(crate) fn newcomer(runner: &mut Runner, write: bool) -> Result<(), Failed> {
     let scratch = Scratch(env::temp_dir().join(format!("braid-newcomer-{}", process::id())));
     let clone = scratch.0.join("braid");
@@ -102,13 +103,13 @@ impl Display for Wait {
     }
 }
 
-/// Processor time of all that this process has waited for, if this is Linux.
+/// Returns the processor time of all child processes that have been waited for, on Linux.
 fn of_children() -> Option<Duration> {
     children_in(&fs::read_to_string("/proc/self/stat").ok()?)
 }
 
-/// User and system time of children in a line of `/proc/PID/stat`, in which a second has 100 ticks on every platform. The
-/// program's name, in brackets, may have spaces.
+/// Parses the user and system time of child processes from `/proc/PID/stat`. Its times are in
+/// ticks, 100 per second on every platform. The program name, in brackets, may contain spaces.
 fn children_in(stat: &str) -> Option<Duration> {
     let (_, behind_name) = stat.rsplit_once(')')?;
     let mut ticks = behind_name.split_whitespace().skip(13).map(str::parse::<u64>);

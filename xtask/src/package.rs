@@ -1,9 +1,9 @@
-//! What a release takes.
+//! Packages a release.
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::cargo;
 
-/// Packages libraries and tools and builds them out of their packages.
+/// Packages the libraries and tools, and builds them from the packages.
 pub(crate) fn package(runner: &mut Runner) -> Result<(), Failed> {
     let publish = "publish --dry-run --locked --allow-dirty -p braid-evm -p braid-chain -p braid-testkit -p braid-terminal -p braid-node -p braid-cli";
     runner.command("package", cargo(publish))

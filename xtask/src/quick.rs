@@ -1,4 +1,4 @@
-//! The checks before each commit: two minutes after a change of one function, builds included.
+//! The pre-commit checks: two minutes after a change of one function, builds included.
 
 use crate::recipes::fmt;
 use crate::runner::{Failed, Runner};
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-/// Folders, each with how the package that lies there is linted. The last one is the root itself.
+/// Folders, each with the lint arguments of its package. The root comes last.
 const LINTS: [(&str, &str); 16] = [
     ("lab/benches/", "-p braid-benches --all-targets"),
     ("crates/chain/examples/private_chain/", "-p private-chain --all-targets"),
@@ -15,7 +15,7 @@ const LINTS: [(&str, &str); 16] = [
     ("crates/cli/", "-p braid-cli --all-targets"),
     ("fuzz/", "-p braid-fuzz --all-targets"),
     ("models/", "-p braid-models --all-targets"),
-    // A workspace of its own, whose dependencies are those of the main one.
+    // A separate workspace with the dependencies of the main one.
     (
         "crates/python/",
         "--manifest-path crates/python/Cargo.toml --target-dir target --all-targets",
@@ -31,7 +31,7 @@ const LINTS: [(&str, &str); 16] = [
     ("", "-p braid-evm --tests --examples --all-features"),
 ];
 
-/// Random blocks, and real ones if they are there, that are executed in all strategies.
+/// Numbers of random and of available real blocks to execute in all strategies.
 const SAMPLES: [(&str, &str); 2] = [("BRAID_RANDOM_BLOCKS", "60"), ("BRAID_REAL_BLOCKS", "6")];
 
 pub(crate) fn quick(runner: &mut Runner) -> Result<(), Failed> {
@@ -53,7 +53,7 @@ pub(crate) fn quick(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("sample of blocks", sample)
 }
 
-/// How the packages are linted that differ from the last commit.
+/// Returns the lint arguments of all packages that differ from the last commit.
 fn changed(root: &Path) -> Result<BTreeSet<&'static str>, String> {
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");

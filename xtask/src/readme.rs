@@ -1,4 +1,4 @@
-//! The README's commands: what a newcomer types is what the recipes run.
+//! Reads the README's commands, so that the recipes run what a newcomer types.
 
 use std::fs;
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::path::Path;
 pub(crate) struct Commands {
     /// Runs the main job, without any data.
     pub(crate) main_job: String,
-    /// Passes the tests.
+    /// Runs the tests.
     pub(crate) tests: String,
 }
 
-/// Reads them from `root/README.md`.
+/// Reads the commands from `root/README.md`.
 pub(crate) fn commands(root: &Path) -> Result<Commands, String> {
     let path = root.join("README.md");
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -28,10 +28,10 @@ pub(crate) fn commands(root: &Path) -> Result<Commands, String> {
     }
 }
 
-/// Where the README says how long its first two commands take.
+/// Marks around the durations of the README's first two commands.
 const WAITS: [&str; 2] = ["<!-- newcomer: begin -->\n", "<!-- newcomer: end -->\n"];
 
-/// `text` with these words about how long the first two commands take.
+/// Returns `text` with `words` between the marks.
 pub(crate) fn with_waits(text: &str, words: &str) -> Result<String, String> {
     let [begin, end] = WAITS;
     let parts = text.split_once(begin).and_then(|(before, rest)| {
@@ -42,7 +42,7 @@ pub(crate) fn with_waits(text: &str, words: &str) -> Result<String, String> {
     Ok(format!("{before}{begin}{words}\n{end}{after}"))
 }
 
-/// Lines of the blocks that are marked as `sh`, without comments.
+/// Returns the lines of all `sh` blocks, without comments.
 fn shell_commands(text: &str) -> impl Iterator<Item = &str> {
     let mut language = None;
     text.lines().filter(move |line| {

@@ -1,4 +1,4 @@
-//! The recipes that are not made of others.
+//! Recipes that do not consist of others.
 
 use crate::readme;
 use crate::runner::{Failed, Runner};
@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// The features of the library; every combination must build.
+/// Features of the library that must build in every combination.
 const FEATURES: [&str; 4] = ["evm", "testing", "mutants", "trace"];
 
 pub(crate) fn fmt(runner: &mut Runner, apply: bool) -> Result<(), Failed> {
@@ -20,7 +20,7 @@ pub(crate) fn clippy(runner: &mut Runner) -> Result<(), Failed> {
     let mut lint = |name: &str, set: &str| {
         runner.command(name, cargo(&format!("clippy --locked {set} -- -D warnings")))
     };
-    // Only the library: its tests would bring the Ethereum layer back in.
+    // Only the library, because its tests would enable the Ethereum layer.
     lint("clippy: library, default features", "-p braid-evm --lib")?;
     lint("clippy: engine alone", "-p braid-evm --lib --no-default-features")?;
     lint("clippy: engine, testing", "-p braid-evm --lib --no-default-features --features testing")?;
@@ -32,13 +32,13 @@ fn lint_everything(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("clippy: everything", cargo(lint))
 }
 
-/// The README's own test command.
+/// Runs the README's test command.
 pub(crate) fn test(runner: &mut Runner) -> Result<(), Failed> {
     let commands = readme_commands(runner)?;
     runner.command("tests (README)", shell(&commands.tests))
 }
 
-/// The README's first command.
+/// Runs the README's first command.
 pub(crate) fn demo(runner: &mut Runner) -> Result<(), Failed> {
     let commands = readme_commands(runner)?;
     runner.command("main job without data (README)", shell(&commands.main_job))
@@ -55,19 +55,19 @@ pub(crate) fn doc(runner: &mut Runner) -> Result<(), Failed> {
     let mut command = cargo("doc --locked --workspace --no-deps --all-features");
     add_flags(&mut command, "RUSTDOCFLAGS", "-D warnings");
     runner.command("documentation", command)?;
-    // Without the engine, to which nothing of the interface may link.
+    // Without the engine, because the interface may not link to it.
     let mut command = cargo("doc --locked -p braid-evm --no-deps --features alloy,serde,tokio");
     add_flags(&mut command, "RUSTDOCFLAGS", "-D warnings");
     runner.command("documentation as docs.rs has it", command)
 }
 
-/// The tools: those that are shipped, and the laboratory, which tests what they ship.
+/// The shipped tools, and the laboratory, which tests them.
 const TOOLS: [&str; 3] = ["braid-cli", "braid-node", "braid-lab"];
 
-/// Families of packages that a node needs, and no other tool.
+/// Families of packages that only nodes may depend on.
 const OF_NODES: [&str; 5] = ["hyper", "jsonrpsee", "ratatui", "tokio", "tower"];
 
-/// Says which features of the library `tool` has: no seeded bugs and no traces.
+/// Returns the library features of `tool`; fails if it has seeded bugs or traces.
 fn shipped(root: &Path, tool: &str) -> Result<String, String> {
     let mut tree =
         cargo(&format!("tree --locked -p {tool} -e no-dev --prefix none -f {{p}}|{{f}}"));
@@ -88,8 +88,9 @@ fn shipped(root: &Path, tool: &str) -> Result<String, String> {
     }
 }
 
-/// The engine needs no revm, no tool has seeded bugs, `braid` needs nothing of a node, and the library builds with each
-/// feature alone and with all of them, or with `all` in every combination.
+/// Checks that the engine builds without revm, that no tool has seeded bugs, and that `braid` has
+/// no dependency of nodes, and builds the library with each feature alone and with all of them or,
+/// with `all`, in every combination.
 pub(crate) fn features(runner: &mut Runner, all: bool) -> Result<(), Failed> {
     runner.check("engine without revm", |root| {
         let mut tree =
@@ -133,7 +134,8 @@ pub(crate) fn features(runner: &mut Runner, all: bool) -> Result<(), Failed> {
         let shown = if chosen.is_empty() { "none" } else { &chosen };
         runner.command(&format!("features: {shown}"), command)?;
     }
-    // They only add to `evm` and to the choices; with every combination they would multiply the time.
+    // These features only add to `evm` and to the options; including them in every combination
+    // would multiply the time.
     let check = "check --locked -p braid-evm --lib --no-default-features --features";
     runner.command("features: alloy", cargo(&format!("{check} alloy")))?;
     runner.command("features: serde", cargo(&format!("{check} serde,engine")))?;
@@ -144,7 +146,7 @@ pub(crate) fn features(runner: &mut Runner, all: bool) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The toolchain at hand is the oldest one that is promised to do.
+/// Checks that the toolchain is the minimum supported one.
 pub(crate) fn msrv(runner: &mut Runner) -> Result<(), Failed> {
     runner.check("oldest toolchain", |root| {
         let manifest = root.join("Cargo.toml");
@@ -168,11 +170,11 @@ pub(crate) fn msrv(runner: &mut Runner) -> Result<(), Failed> {
             ))
         }
     })?;
-    // Among the lints is clippy::incompatible_msrv.
+    // The lints include clippy::incompatible_msrv.
     lint_everything(runner)
 }
 
-/// Every example runs and asserts what it prints.
+/// Runs every example; each asserts what it prints.
 pub(crate) fn examples(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("examples: build", cargo("build --locked --examples --features serde,tokio"))?;
     let entries = fs::read_dir(runner.root().join("examples"));
@@ -189,22 +191,24 @@ pub(crate) fn examples(runner: &mut Runner) -> Result<(), Failed> {
         runner.command(&format!("example {name}"), Command::new(built.join(name)))
     })?;
     let chain = target_dir(runner.root()).join("private-chain");
-    // What an earlier run left, if there was one.
+    // Remove the chain of an earlier run.
     let _ = fs::remove_dir_all(&chain);
     let mut private = cargo("run --locked -p private-chain --");
     private.arg(chain).args(["--blocks", "3", "--interval", "0"]);
     runner.command("example private chain", private)
 }
 
-/// Tests that the README's command leaves out: of the recipes, and of examples in the documentation.
+/// Runs the tests that the README's command leaves out: those of the recipes, and the
+/// documentation's examples.
 pub(crate) fn own_tests(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("recipes: tests", cargo("test --quiet --locked -p xtask"))?;
     let doc = "test --quiet --locked -p braid-evm -p braid-chain --doc";
     runner.command("documentation: tests", cargo(doc))
 }
 
-/// Every real block against a sequential run and its header: on three workers forced to speculate and left to choose, on
-/// two in parts and in lanes; or with `whole` on several numbers of workers in every strategy.
+/// Executes every real block, and compares with sequential execution and the block header: on three
+/// workers, forced to speculate and with the default strategy; on two, in contiguous batches and in
+/// grouped batches; with `whole`, on several numbers of workers in every strategy.
 pub(crate) fn blocks(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
     let blocks = match fixtures(runner.root()) {
         Ok(Some(blocks)) => blocks,
@@ -233,7 +237,7 @@ pub(crate) fn blocks(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Every schedule of the stories, with the shipped types.
+/// Runs every schedule of the loom scenarios, with the shipped types.
 pub(crate) fn loom(
     runner: &mut Runner,
     preemptions: Option<u32>,
@@ -243,7 +247,7 @@ pub(crate) fn loom(
         "test --locked --release -p braid-evm --lib --no-default-features --features mutants",
     );
     command.args([filter, "--", "--nocapture"]);
-    // A folder of its own: the flags concern every dependency.
+    // A separate folder, because the flags affect every dependency.
     command.env("CARGO_TARGET_DIR", target_dir(runner.root()).join("loom"));
     add_flags(&mut command, "RUSTFLAGS", "--cfg braid_loom -D warnings");
     if let Some(preemptions) = preemptions {
@@ -252,19 +256,19 @@ pub(crate) fn loom(
     runner.command("loom", command)
 }
 
-/// Tests hold the pages in step with their tables; with this variable they write them.
+/// Writes the tables into the pages. The same tests check them if the variable is not set.
 pub(crate) fn pages(runner: &mut Runner) -> Result<(), Failed> {
     let mut command = cargo("test --locked -p xtask --test source -- --test-threads=1");
     command.env("BRAID_WRITE_PAGES", "1");
     runner.command("pages", command)
 }
 
-/// The embedded stores that blocks are measured on; RocksDB is in no other build.
+/// Tests the embedded stores on which blocks are measured; no other build includes RocksDB.
 pub(crate) fn stores(runner: &mut Runner) -> Result<(), Failed> {
     let folder = target_dir(runner.root()).join("rocksdb");
     let mut step = |name: &str, line: &str| {
         let mut command = cargo(line);
-        // The flags concern every dependency.
+        // The flags affect every dependency.
         command.env("CARGO_TARGET_DIR", &folder);
         add_flags(&mut command, "RUSTFLAGS", "--cfg braid_rocksdb -D warnings");
         runner.command(name, command)
@@ -277,7 +281,8 @@ pub(crate) fn stores(runner: &mut Runner) -> Result<(), Failed> {
     step("stores: tests of chains", chains)
 }
 
-/// Random blocks under random schedules of the simulated runtime: of toy machines, and of the EVM.
+/// Runs random blocks under random schedules in the simulated runtime, on toy machines and on the
+/// EVM.
 pub(crate) fn sim(runner: &mut Runner, times: u32, seed: Option<u64>) -> Result<(), Failed> {
     let mut command = cargo("test --locked --test blocks -- --nocapture");
     if let Some(seed) = seed {
@@ -290,12 +295,12 @@ pub(crate) fn sim(runner: &mut Runner, times: u32, seed: Option<u64>) -> Result<
     runner.command("simulation", command)
 }
 
-/// Licences, sources and known vulnerabilities of the dependencies.
+/// Checks licences, sources and known vulnerabilities of the dependencies.
 pub(crate) fn deny(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("dependencies", cargo("deny --all-features check"))
 }
 
-/// The committed artifacts are what the sources compile to.
+/// Checks that the committed artifacts match the compiled sources.
 pub(crate) fn contracts(runner: &mut Runner) -> Result<(), Failed> {
     let folder = runner.root().join("lab/contracts");
     let within = |folder: &Path, line: &str| {

@@ -1,4 +1,4 @@
-//! The pages of `braid report` and `braid survey` in a real browser.
+//! Tests the pages of `braid report` and `braid survey` in a real browser.
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, is_there, shell, target_dir};
@@ -7,12 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where Debian puts it.
+/// Path of Debian's package.
 const CHROMIUM: &str = "/usr/bin/chromium";
 const FILES: [&str; 2] = ["package.json", "package-lock.json"];
 
-/// Draws a block of 2,000 transactions and the generated chain, and tries both pages in headless Chromium: the one that
-/// `BRAID_CHROMIUM` names, which has to be there then, or the system's. The pictures lie in `target/report`.
+/// Generates the pages of a block of 2,000 transactions and of the generated chain, and tests both
+/// in headless Chromium, with screenshots in `target/report`.
+///
+/// `BRAID_CHROMIUM` names the browser, which must exist then; the default is the system's.
 pub(crate) fn report(runner: &mut Runner) -> Result<(), Failed> {
     let named = env::var_os("BRAID_CHROMIUM").map(PathBuf::from);
     let chromium = named.clone().unwrap_or_else(|| CHROMIUM.into());
@@ -52,7 +54,7 @@ pub(crate) fn report(runner: &mut Runner) -> Result<(), Failed> {
     survey(runner, &tool, &folder, &chromium)
 }
 
-/// The page of a survey: blocks of two forks, and a file that holds none.
+/// Generates the page of a survey: blocks of two forks, and a file without a block.
 fn survey(runner: &mut Runner, tool: &Path, folder: &Path, chromium: &Path) -> Result<(), Failed> {
     let (blocks, page) = (folder.join("blocks"), folder.join("survey.html"));
     let text = |error: std::io::Error| error.to_string();
@@ -75,7 +77,7 @@ fn survey(runner: &mut Runner, tool: &Path, folder: &Path, chromium: &Path) -> R
     }
     let mut draw = Command::new(tool);
     draw.args(["survey", "--rounds", "0"]).arg(&blocks);
-    // Exit code 2 says that one file holds no block; the page is there.
+    // Exit code 2 reports that one file contains no block; the page is written nevertheless.
     let drawn = with(draw, "--out", &page).output().map(|output| output.status.code());
     runner.check("survey: page", |_| match drawn {
         Ok(Some(2)) => Ok(page.display().to_string()),
@@ -92,7 +94,8 @@ fn with(mut command: Command, option: &str, path: &Path) -> Command {
     command
 }
 
-/// Brings the browser's driver into `folder`, which keeps it, unless the very same is there.
+/// Installs the browser's driver into `folder`, unless an earlier run has installed the same
+/// version.
 fn install(runner: &mut Runner, folder: &Path) -> Result<(), Failed> {
     let pinned = runner.root().join("xtask/report");
     let same = FILES.iter().all(|file| {
@@ -110,7 +113,7 @@ fn install(runner: &mut Runner, folder: &Path) -> Result<(), Failed> {
         }
         Ok(folder.display().to_string())
     })?;
-    // No script has to run: the browser is the system's.
+    // The driver needs no install script, because the browser is the system's.
     let mut command = shell("npm ci --ignore-scripts --no-audit --no-fund");
     command.current_dir(folder);
     runner.command("page: driver", command)

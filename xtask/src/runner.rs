@@ -1,4 +1,4 @@
-//! Runs the steps of a recipe one after the other, with their names and times.
+//! Runs the steps of a recipe in sequence, and prints their names and times.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -11,14 +11,15 @@ const OK: &str = "ok";
 const FAILED: &str = "FAILED";
 const SKIPPED: &str = "skipped";
 
-/// Seconds that steps may take on two cores without a cache, below the workspace's root.
+/// File of the seconds that steps may take on two cores without a cache, below the workspace's
+/// root.
 const BUDGETS: &str = "xtask/budgets.txt";
 
-/// A step did not succeed; what there is to say about it has been printed.
+/// A step failed, and the reason has been printed.
 #[derive(Debug)]
 pub(crate) struct Failed;
 
-/// One finished step.
+/// A finished step.
 #[derive(Debug)]
 struct Done {
     name: String,
@@ -26,7 +27,7 @@ struct Done {
     outcome: &'static str,
 }
 
-/// A command that runs beside the steps, until it is waited for or given up.
+/// A background command, which is killed if it is dropped before it ends.
 pub(crate) struct Beside {
     name: String,
     child: Child,
@@ -35,24 +36,24 @@ pub(crate) struct Beside {
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        // It has ended already, or its result is not wanted any more.
+        // Both fail if the command has ended; its result is not needed any more.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Runs steps and keeps their times. The first one that fails ends the recipe, unless it is run as parts.
+/// Runs steps and records their times. The first failure ends the recipe, unless it runs in parts.
 pub(crate) struct Runner {
     root: PathBuf,
     begun: Instant,
     done: Vec<Done>,
     has_failed: bool,
-    /// Seconds that steps may take, with the beginnings of their names.
+    /// Maximum seconds of steps, by prefix of their names.
     budgets: String,
 }
 
 impl Runner {
-    /// A runner whose commands start in `root`.
+    /// Creates a runner whose commands start in `root`.
     pub(crate) fn new(root: PathBuf) -> Self {
         Self {
             root,
@@ -63,18 +64,18 @@ impl Runner {
         }
     }
 
-    /// The workspace's root.
+    /// Returns the root of the workspace.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Runs `command` and shows all that it prints.
+    /// Runs `command` and shows its output.
     pub(crate) fn command(&mut self, name: &str, mut command: Command) -> Result<(), Failed> {
         self.begin(&mut command);
         self.step(name, Some(&Shown(&command).to_string()), || judge(command.status()))
     }
 
-    /// Runs `command` and shows the last line that it prints, or everything if it fails.
+    /// Runs `command` and shows the last line of its output, or all of it if the command fails.
     pub(crate) fn quietly(&mut self, name: &str, mut command: Command) -> Result<(), Failed> {
         self.begin(&mut command);
         let shown = Shown(&command).to_string();
@@ -90,7 +91,7 @@ impl Runner {
         })
     }
 
-    /// Starts `command` and goes on; what it prints goes to the file `log`.
+    /// Starts `command` in the background, with its output in the file `log`.
     pub(crate) fn start(
         &mut self,
         name: &str,
@@ -111,7 +112,7 @@ impl Runner {
         }
     }
 
-    /// Waits for a command that was started; shows what it printed if it fails.
+    /// Waits for a background command, and shows its output if it fails.
     pub(crate) fn wait(&mut self, mut beside: Beside) -> Result<(), Failed> {
         let name = format!("{}, the rest of it", beside.name);
         self.step(&name, None, || {
@@ -123,7 +124,7 @@ impl Runner {
         })
     }
 
-    /// Makes a check of our own. It returns a line to print, or what is wrong.
+    /// Runs a check in this process. It returns a line to print, or the reason of the failure.
     pub(crate) fn check(
         &mut self,
         name: &str,
@@ -133,33 +134,33 @@ impl Runner {
         self.step(name, None, || check(&root))
     }
 
-    /// Notes that a step is left out.
+    /// Records that a step is skipped.
     pub(crate) fn skip(&mut self, name: &str, why: &str) {
         println!("==> {name}\n    skipped: {why}");
         self.done.push(Done { name: name.to_owned(), took: Duration::ZERO, outcome: SKIPPED });
     }
 
-    /// Marks steps that take longer than `xtask/budgets.txt` allows.
+    /// Marks steps that exceed their limit in `xtask/budgets.txt`.
     pub(crate) fn keep_to_budgets(&mut self) {
         self.budgets = fs::read_to_string(self.root.join(BUDGETS)).unwrap_or_default();
     }
 
-    /// How long the last step took.
+    /// Returns the duration of the last step.
     pub(crate) fn last(&self) -> Duration {
         self.done.last().map_or(Duration::ZERO, |done| done.took)
     }
 
-    /// Runs `part` and goes on if it fails; says at the end whether any did.
+    /// Runs `part` and continues if it fails; [`parts`](Self::parts) reports the failure.
     pub(crate) fn part(&mut self, part: impl FnOnce(&mut Self) -> Result<(), Failed>) {
         self.has_failed |= part(self).is_err();
     }
 
-    /// Whether each [`part`](Self::part) succeeded.
+    /// Returns an error if any [`part`](Self::part) failed.
     pub(crate) fn parts(&self) -> Result<(), Failed> {
         if self.has_failed { Err(Failed) } else { Ok(()) }
     }
 
-    /// Prints all steps with their seconds, their shares, and whether they kept within their budgets.
+    /// Prints all steps with their seconds, their shares, and whether they exceeded their budgets.
     pub(crate) fn summary(&self) {
         if self.done.len() < 2 {
             return;
@@ -180,7 +181,7 @@ impl Runner {
         println!("{:<44} {:>7.1}{mark}", "all", all.as_secs_f64());
     }
 
-    /// Prints what failed and how long it all took, in lines for a narrow screen.
+    /// Prints the failures and the total time, in short lines for a narrow screen.
     pub(crate) fn headline(&self) {
         let count = |outcome| self.done.iter().filter(|done| done.outcome == outcome).count();
         let minutes = self.begun.elapsed().as_secs() / 60;
@@ -233,7 +234,8 @@ impl Runner {
     }
 }
 
-/// The budget of a step: that of the longest name in the file which the step's name begins with.
+/// Returns the budget of a step: that of the longest name in the file that is a prefix of the
+/// step's name.
 fn budget(budgets: &str, step: &str) -> Option<f64> {
     let lines = budgets.lines().filter(|line| !line.starts_with('#'));
     let entries = lines.filter_map(|line| {
@@ -251,7 +253,7 @@ fn judge(status: std::io::Result<ExitStatus>) -> Result<String, String> {
     }
 }
 
-/// A command as one would type it.
+/// Displays a command as typed in a shell.
 struct Shown<'a>(&'a Command);
 
 impl fmt::Display for Shown<'_> {
@@ -261,7 +263,7 @@ impl fmt::Display for Shown<'_> {
                 write!(f, "{}={} ", name.display(), quoted(value))?;
             }
         }
-        // What cargo calls itself is a long path.
+        // The path of cargo itself is long.
         let program = Path::new(self.0.get_program());
         f.write_str(&quoted(program.file_stem().unwrap_or(self.0.get_program())))?;
         self.0.get_args().try_for_each(|argument| write!(f, " {}", quoted(argument)))

@@ -1,4 +1,5 @@
-//! The tool and a script for another machine: one archive that needs no Rust there, no network and no checkout.
+//! Packs the tool and a script for another machine: one archive that needs no Rust, network or
+//! checkout there.
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, fixtures, shell, target_dir};
@@ -9,8 +10,8 @@ use std::process::Command;
 /// Runs the tool on 1 to all cores and writes `scale.md`.
 const SCRIPT: &str = include_str!("scale.sh");
 
-/// Builds the tool for measuring and packs it with the script, and with the real blocks if they are there. `here`: also
-/// runs it on this machine.
+/// Builds the tool for measuring, and packs it with the script and the real blocks, if available.
+/// With `here`, also runs it on this machine.
 pub(crate) fn scale(runner: &mut Runner, here: bool) -> Result<(), Failed> {
     let target = target_dir(runner.root());
     runner.command("scale: build", cargo("build --profile dist -p braid-cli"))?;
@@ -64,14 +65,14 @@ fn fill(target: &Path, folder: &Path, real: Option<&Path>) -> std::io::Result<St
     Ok(format!("{count} real blocks"))
 }
 
-/// Whether each part of the script has printed something.
+/// Fails unless each part of the script has printed rows.
 fn is_whole(table: &str) -> Result<String, String> {
     for heading in ["# On ", "## Built-in workloads", "## Contention"] {
         if !table.contains(heading) {
             return Err(format!("scale.md has no '{heading}'"));
         }
     }
-    // A workload's name and a number of workers begin each row.
+    // Each row starts with a workload's name and a number of workers.
     let workloads = table.split("## ").find(|part| part.starts_with("Built-in workloads"));
     // Details are indented.
     let is_row = |line: &&str| {

@@ -1,7 +1,8 @@
-//! Seeded bugs: which of them a change concerns, and what tries them.
+//! Selects the seeded bugs that a change affects, and runs the tests that must catch them.
 //!
-//! `docs/data/seeded_bugs.tsv` has the table. A bug belongs to the files of `src` that name it. The CI tries those whose files
-//! the change touches, at most [`MOST`] of them, chosen by the commit. `cargo xtask mutants` tries all.
+//! The bugs are listed in `docs/data/seeded_bugs.tsv`. A bug belongs to the files of `src` that
+//! name it. The CI tries the bugs whose files the change touches, at most [`MOST`] of them,
+//! selected by the commit hash. `cargo xtask mutants` tries all bugs.
 
 use crate::recipes::loom;
 use crate::runner::{Failed, Runner};
@@ -11,15 +12,15 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
-/// Names of the bugs that tests are to try, separated by commas.
+/// Environment variable with the names of the bugs to try, separated by commas.
 const CHOSEN: &str = "BRAID_SEEDED_BUGS";
-/// The bugs, one a line.
+/// Table of the bugs, one per line.
 const TABLE: &str = "docs/data/seeded_bugs.tsv";
-/// The commit that the change goes out from.
+/// Environment variable with the base commit of the change.
 const BASE: &str = "BRAID_CI_BASE";
-/// Without [`BASE`], the commits of the last days before `HEAD` are the change.
+/// Without [`BASE`], the change is the commits of this many days before `HEAD`.
 const DAYS: u64 = 2;
-/// Maximum number of seeded bugs that one CI run tries.
+/// Maximum number of seeded bugs in one CI run.
 const MOST: usize = 48;
 
 /// Tries every seeded bug.
@@ -28,7 +29,7 @@ pub(crate) fn all(runner: &mut Runner) -> Result<(), Failed> {
     loom(runner, None, "loom_catches")
 }
 
-/// Tries the seeded bugs that the change concerns.
+/// Tries the seeded bugs that the change affects.
 pub(crate) fn touched(runner: &mut Runner) -> Result<(), Failed> {
     let mut chosen = String::new();
     runner.check("seeded bugs: choice", |root| {
@@ -42,19 +43,19 @@ pub(crate) fn touched(runner: &mut Runner) -> Result<(), Failed> {
     run(runner, Some(&chosen))
 }
 
-/// Bugs that the code of another layer switches on under another name.
+/// Bugs that the code of another layer checks for under another name.
 const SWITCHES: [(&str, &str); 3] = [
     ("CreditAfterFrontier", "FrontierBeforeCredit"),
     ("PartUnchecked", "OutsidersIgnored"),
     ("LaneUnchecked", "OutsidersIgnored"),
 ];
 
-/// The name by which code switches the bug `name` on.
+/// Returns the name under which code checks for the bug `name`.
 fn switch(name: &str) -> &str {
     SWITCHES.iter().find(|(bug, _)| *bug == name).map_or(name, |(_, switch)| switch)
 }
 
-/// Each rung with its tests.
+/// Checks, each with its test command.
 const RUNGS: [(&str, &str); 5] = [
     (
         "seeded bugs: properties",
@@ -78,7 +79,7 @@ const RUNGS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Each rung that the table names, but for loom's.
+/// Runs every check of the table, except loom.
 fn run(runner: &mut Runner, chosen: Option<&str>) -> Result<(), Failed> {
     for (name, line) in RUNGS {
         let mut command = cargo(line);
@@ -90,7 +91,7 @@ fn run(runner: &mut Runner, chosen: Option<&str>) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Bugs that are to be tried.
+/// Selected bugs.
 struct Choice {
     names: Vec<String>,
     touched: usize,
@@ -111,7 +112,7 @@ fn choose(root: &Path) -> Result<Choice, String> {
     };
     let words = changed_words(root, &base)?;
     let mut names = bugs(&fs::read_to_string(root.join(TABLE)).unwrap_or_default());
-    // Without history nothing tells what the change is.
+    // Without history, the change is unknown.
     let is_shallow = git(&["rev-parse", "--is-shallow-repository"])? == "true";
     let is_unknown = is_shallow && env::var_os(BASE).is_none();
     let all = names.len();
@@ -121,8 +122,8 @@ fn choose(root: &Path) -> Result<Choice, String> {
     Ok(Choice { names: at_most(names, seed(&head)), touched, all, base })
 }
 
-/// At most [`MOST`] of `bugs`, at equal distances, as the table has them by layer; others for each
-/// `seed`.
+/// Returns at most [`MOST`] of `bugs`, evenly spaced so that every layer of the table is included;
+/// `seed` varies the selection.
 fn at_most(mut bugs: Vec<String>, seed: usize) -> Vec<String> {
     if let Some(start) = seed.checked_rem(bugs.len()) {
         bugs.rotate_left(start);
@@ -132,7 +133,7 @@ fn at_most(mut bugs: Vec<String>, seed: usize) -> Vec<String> {
     bugs.into_iter().enumerate().filter(|(place, _)| is_taken(*place)).map(|(_, bug)| bug).collect()
 }
 
-/// The words of all files of `src` that differ from `base`, except the lists of bugs.
+/// Returns the words of all files of `src` that differ from `base`, except the lists of bugs.
 fn changed_words(root: &Path, base: &str) -> Result<BTreeSet<String>, String> {
     let mut git = Command::new("git");
     git.args(["diff", "--name-only", base, "--", "src"]).current_dir(root);
@@ -142,7 +143,8 @@ fn changed_words(root: &Path, base: &str) -> Result<BTreeSet<String>, String> {
     Ok(texts.flat_map(|text| words_of(&text).map(str::to_owned).collect::<Vec<_>>()).collect())
 }
 
-/// The newest commit that is more than [`DAYS`] older than `HEAD`, or the first one.
+/// Returns the newest commit that is more than [`DAYS`] days older than `HEAD`, or the first
+/// commit.
 fn base(git: &impl Fn(&[&str]) -> Result<String, String>) -> Result<String, String> {
     let seconds = git(&["log", "-1", "--format=%ct"])?;
     let seconds: u64 = seconds.parse().map_err(|error| format!("{seconds:?}: {error}"))?;
@@ -155,13 +157,13 @@ fn base(git: &impl Fn(&[&str]) -> Result<String, String>) -> Result<String, Stri
     Ok(first.lines().next().unwrap_or("HEAD").to_owned())
 }
 
-/// A number that follows from the commit.
+/// Returns a seed derived from the commit hash.
 fn seed(head: &str) -> usize {
     let digits = head.get(..8).unwrap_or_default();
     usize::from_str_radix(digits, 16).unwrap_or_default()
 }
 
-/// Names of the bugs in the rows of the table.
+/// Returns the names of the bugs in the rows of the table.
 fn bugs(table: &str) -> Vec<String> {
     let bugs = table.lines().skip(1).filter_map(|row| row.split('\t').nth(2));
     bugs.map(|bug| bug.trim_matches('`').to_owned()).collect()
@@ -214,7 +216,7 @@ mod tests {
             tried.extend(chosen);
         }
         assert_eq!(tried.len(), touched.len());
-        // From all layers of the table.
+        // The selection includes all layers of the table.
         let chosen = at_most(touched.clone(), 0);
         assert!(chosen.contains(&"0".to_owned()) && chosen.iter().any(|bug| bug.len() == 3));
         assert_eq!(at_most(touched[..9].to_vec(), 77).len(), 9);

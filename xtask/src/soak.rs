@@ -1,5 +1,5 @@
-//! For as long as one likes: all targets of the fuzzer by turns, with what they have found kept; or a node
-//! whose pool is fed.
+//! Fuzzes all targets in turn for a given time and keeps the inputs found, or feeds the transaction
+//! pool of a node.
 
 use crate::fuzzing::{
     TARGETS, build, chosen, copy_inputs, cores, empty, fuzz_dir, in_words, install, start,
@@ -14,28 +14,30 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Seconds for which a failing input is made smaller.
+/// Seconds to minimise a failing input.
 const SHRINK: u64 = 60;
 
-/// For how long is fuzzed, and what.
+/// Duration and targets of soaking.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SoakArgs {
-    /// For how long in all; until it is interrupted if left out. The last turn is finished
+    /// Total minutes; without it, runs until interrupted. The last turn is always finished
     #[arg(long)]
     pub(crate) minutes: Option<u64>,
-    /// How long a turn of each target is
+    /// Seconds per turn of each target
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub(crate) turn: u64,
-    /// Feed the pool of a node that makes blocks instead, and see that nothing is lost and that its memory stays
+    /// Instead of fuzzing, feed the pool of a node that makes blocks, and check that no transaction
+    /// is lost and that memory does not grow
     #[arg(long, requires = "minutes", conflicts_with_all = ["target", "turn"])]
     pub(crate) node: bool,
-    /// Fuzz this target alone
+    /// Fuzz only this target
     #[arg(value_parser = TARGETS)]
     pub(crate) target: Option<String>,
 }
 
-/// Lets all targets run by turns, as many at a time as there are cores. Their inputs stay below `target` from
-/// one call to the next. What fails is made smaller and becomes a regression test; the others go on.
+/// Fuzzes all targets in turn, as many at once as there are cores. Their inputs are kept below
+/// `target` for the next call. A failing input is minimised and becomes a regression test, and the
+/// other targets continue.
 pub(crate) fn soak(runner: &mut Runner, args: &SoakArgs) -> Result<(), Failed> {
     if args.node {
         return node(runner, args.minutes.unwrap_or(1));
@@ -55,7 +57,7 @@ pub(crate) fn soak(runner: &mut Runner, args: &SoakArgs) -> Result<(), Failed> {
     }
 }
 
-/// The test of `braid-node` that feeds a pool, for `minutes`.
+/// Runs the test of `braid-node` that feeds a pool, for `minutes`.
 fn node(runner: &mut Runner, minutes: u64) -> Result<(), Failed> {
     let mut command =
         cargo("test --locked --release -p braid-node --lib soak::a_pool -- --nocapture");
@@ -70,8 +72,7 @@ fn over(runner: &mut Runner, filed: &[PathBuf]) -> Result<(), Failed> {
     })
 }
 
-/// One turn of the targets `together`. Then each one's inputs are replaced by the smallest among them that reach
-/// as much.
+/// Fuzzes the targets `together` for one turn, and then minimises the inputs of each.
 fn turn(
     runner: &mut Runner,
     together: &[&str],
@@ -113,7 +114,7 @@ fn turn(
     Ok(())
 }
 
-/// The fuzzer's figures, and what the inputs have reached, from the end of its log.
+/// Returns the fuzzer's statistics and coverage from the end of its log.
 fn told(log: &Path) -> Result<String, String> {
     let bytes = fs::read(log).map_err(in_words)?;
     let text = String::from_utf8_lossy(&bytes);
@@ -125,7 +126,7 @@ fn told(log: &Path) -> Result<String, String> {
     Ok(format!("{}\n    {}", figures.join(", "), reached.join("; ")))
 }
 
-/// Inputs that have failed; slow ones do not count.
+/// Returns the failing inputs, except those that are only slow.
 fn failures(found: &Path) -> io::Result<Vec<PathBuf>> {
     let mut failures = Vec::new();
     for entry in fs::read_dir(found)? {
@@ -138,19 +139,20 @@ fn failures(found: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(failures)
 }
 
-/// A smaller input that fails too; the same one if none was found in time, or if it fails now and then only.
+/// Returns a smaller input that fails too, or the same one if none was found in time or the failure
+/// is intermittent.
 fn shrink(runner: &mut Runner, name: &str, input: &Path) -> Result<PathBuf, Failed> {
     let smaller = fuzz_dir(runner.root()).join(format!("{name}.smaller"));
     let _ = fs::remove_file(&smaller);
     let exact = format!("-exact_artifact_path={}", smaller.display());
     let flags = ["-minimize_crash=1", &exact];
     let shrinking = start(runner, name, &[input], SHRINK, &flags)?;
-    // It ends with an error where the input does not fail again.
+    // The fuzzer returns an error if the input does not fail again.
     let _ = runner.wait(shrinking);
     Ok(if smaller.is_file() { smaller } else { input.to_owned() })
 }
 
-/// Files `input` where the tests of `fuzz` replay it.
+/// Stores `input` where the tests of `fuzz` replay it.
 fn file(root: &Path, name: &str, input: &Path) -> io::Result<PathBuf> {
     let bytes = fs::read(input)?;
     let mut hash = DefaultHasher::new();
@@ -162,7 +164,7 @@ fn file(root: &Path, name: &str, input: &Path) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Replaces the inputs in `kept` by the fewest and smallest that reach as much.
+/// Replaces the inputs in `kept` with the fewest and smallest ones of equal coverage.
 fn minimise(runner: &mut Runner, name: &str, kept: &Path) -> Result<(), Failed> {
     let fewer = kept.with_extension("fewer");
     runner.check(&format!("{name}: a folder for fewer inputs"), |_| {

@@ -1,13 +1,13 @@
-//! Random blocks through `braid-lab t8n` and the executable specification.
+//! Compares `braid-lab t8n` with the executable specification on random blocks.
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, is_there, target_dir};
 use std::process::Command;
 
-/// The specification as PyPI has it. Another version may have other oddities.
+/// Version of the specification on PyPI. Another may have other quirks.
 const PACKAGE: &str = "ethereum-execution==2.20.0";
 
-/// Compares `cases` random blocks from Berlin on, and a sixth as many of older forks.
+/// Compares `cases` random blocks of Berlin and later forks, and a sixth as many of older forks.
 pub(crate) fn spec(runner: &mut Runner, cases: u64, first: u64) -> Result<(), Failed> {
     let folder = target_dir(runner.root()).join("spec-venv");
     let tool = folder.join("bin/ethereum-spec-evm");

@@ -1,24 +1,25 @@
-//! The official suites: state tests, block tests, and blocks made of state tests.
+//! Runs the official suites: state tests, block tests, and blocks made of state tests.
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, suites_archive, target_dir};
 
-/// How much of the suites is run.
+/// Part of the suites to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Size {
-    /// A sample of each.
+    /// A sample of each suite.
     Sample,
     /// Each test once.
     Ci,
-    /// Everything, on several numbers of workers.
+    /// Every test, on several numbers of workers.
     Whole,
 }
 
-/// The tests of the laboratory. They are built together with the fuzz targets, because cargo unites the features of all
-/// packages that it builds: later steps that build the fuzz targets then find their dependencies built.
+/// Arguments that build the tests of the laboratory. They are built with the fuzz targets because
+/// cargo unifies the features of all packages in a build; later steps that build the fuzz targets
+/// then reuse the dependencies.
 const TESTS: &str = "test --locked -p braid-lab -p braid-shards -p braid-fuzz";
 
-/// Runs the tests of `braid-lab`, a sample of the suites among them, and those of the shards.
+/// Runs the tests of `braid-lab`, including a sample of the suites, and those of the shards.
 pub(crate) fn lab(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("laboratory: tests", cargo(&format!("{TESTS} --lib --test lab --test shards")))
 }
@@ -34,7 +35,7 @@ pub(crate) fn suites(runner: &mut Runner, size: Size) -> Result<(), Failed> {
         Err(why) => return runner.check("official suites", |_| Err(why)),
     }
     runner.command("tool: build", cargo("build --locked --release -p braid-lab"))?;
-    // Only the tool is optimised, not the tests.
+    // Only the tool is optimised, because the tests do not need it.
     let mut command = cargo(&format!("{TESTS} --test lab -- suites:: --nocapture"));
     command.env("BRAID_TOOL", target_dir(runner.root()).join("release/braid-lab"));
     let (size, name) = match size {
@@ -43,7 +44,7 @@ pub(crate) fn suites(runner: &mut Runner, size: Size) -> Result<(), Failed> {
         Size::Whole => ("whole", "official suites, whole"),
     };
     command.env("BRAID_SUITES", size);
-    // Each starts as many workers as there are cores, and the CI's time is counted.
+    // Each test starts as many workers as there are cores, and the CI has a time limit.
     command.args(["--include-ignored", "--test-threads=1"]);
     runner.command(name, command)
 }

@@ -1,4 +1,4 @@
-//! Recipes about the protocol and the store: models, traces, cargo-mutants.
+//! Recipes for the protocol and the store: models, traces, cargo-mutants.
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, is_there};
@@ -6,14 +6,14 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// How many small blocks are explored.
+/// Set of small blocks to explore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blocks {
-    /// One in thirteen of three transactions.
+    /// One in thirteen blocks of three transactions.
     Sample,
-    /// All of three transactions.
+    /// All blocks of three transactions.
     Three,
-    /// Those of four too.
+    /// Blocks of four transactions too.
     Four,
 }
 
@@ -27,12 +27,12 @@ pub(crate) fn models(runner: &mut Runner, blocks: Blocks) -> Result<(), Failed> 
     runner.command("models", cargo(&format!("run --locked --release -p braid-models{size}")))
 }
 
-/// The tests of the engine with toy machines: small models, traces, private batches, threads.
+/// Runs the engine's tests with toy machines: small models, traces, private batches, threads.
 pub(crate) fn engine(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("engine", cargo("test --locked -p braid-models --tests -- --nocapture"))
 }
 
-/// Serves stateright's explorer, until it is stopped.
+/// Serves stateright's explorer until it is stopped.
 pub(crate) fn explore(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("explorer", cargo("run --locked --release -p braid-models -- web"))
 }
@@ -48,19 +48,20 @@ pub(crate) fn trace(runner: &mut Runner, times: u32) -> Result<(), Failed> {
     runner.command("traces", command)
 }
 
-/// What cargo-mutants exits with where some survive, and where some run into the time limit.
+/// Exit codes of cargo-mutants if mutants survive, and if some reach the time limit.
 const SURVIVED: i32 = 2;
 const TIMED_OUT: i32 = 3;
 
-/// Tests that notice mutants. Cargo runs them by their names, and the first that fails ends them: the
-/// quick ones have earlier names.
+/// Tests that catch mutants. Cargo runs them in the order of their names and stops at the first
+/// failure, so the fast ones have names that sort first.
 const JUDGES: [&str; 7] =
     ["batch_commands", "batches", "commands", "outcomes", "store", "suites", "trace"];
 
-/// Mutants that a tool makes: cargo-mutants over the protocol and the store, against the
-/// models, the simulator and the traces. What it mutates, and which mutants may live and why, is in
-/// `.cargo/mutants.toml`. `shard`: a part of them, as `1/8`. `resume`: without mutants that an earlier
-/// run has seen noticed.
+/// Runs cargo-mutants over the protocol and the store, with the models, the simulator and the
+/// traces as tests.
+///
+/// `.cargo/mutants.toml` says which code is mutated, and which mutants may survive and why. `shard`
+/// selects a part, such as `1/8`. `resume` skips mutants that an earlier run has caught.
 pub(crate) fn cargo_mutants(
     runner: &mut Runner,
     shard: Option<&str>,
@@ -70,7 +71,8 @@ pub(crate) fn cargo_mutants(
         runner.command("cargo-mutants: install", cargo("install --locked cargo-mutants"))?;
     }
     let judges = || JUDGES.map(|test| format!("--test={test}"));
-    // Its own baseline looks for the tests in the package of the mutants, where they are not.
+    // The baseline of cargo-mutants looks for the tests in the package of the mutants, where there
+    // are none.
     let mut tests = cargo("test --locked -p braid-models");
     tests.args(judges());
     runner.command("cargo-mutants: the tests pass without mutants", tests)?;
@@ -79,17 +81,18 @@ pub(crate) fn cargo_mutants(
     if resume {
         command.arg("--iterate");
     }
-    // Other tests are not even built.
+    // Other tests are not built.
     command.args(judges().map(|test| format!("--cargo-arg={test}")));
     if let Some(shard) = shard {
         command.args(["--shard", shard]);
     }
-    // A mutant changes one function: 5 seconds to build it instead of 14.
+    // A mutant changes one function, so an incremental build takes 5 seconds instead of 14.
     command.env("CARGO_INCREMENTAL", "1");
     runner.check("cargo-mutants", |root| survivors(command, root))
 }
 
-/// Who survives is a line in a file: the exit code says less, if a mutant runs into the time limit.
+/// Returns an error that lists surviving mutants. They are read from a file, because the exit code
+/// does not tell them from mutants that reach the time limit.
 fn survivors(mut command: Command, root: &Path) -> Result<String, String> {
     let status = command.current_dir(root).status();
     let status = status.map_err(|error| format!("it did not start: {error}"))?;

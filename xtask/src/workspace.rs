@@ -1,45 +1,46 @@
-//! Where things are, and commands of cargo.
+//! Paths of the workspace, and helpers for commands.
 
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The workspace's root: this package lies in a folder of it.
+/// Returns the root of the workspace, which is the parent of this package.
 pub(crate) fn root() -> PathBuf {
-    // A target directory outside may hold a build of another checkout: cargo says which one runs.
+    // A target directory outside the checkout may contain a build of another one; cargo's variable
+    // names the one that runs.
     let package =
         env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let package = Path::new(&package);
     package.parent().unwrap_or(package).to_owned()
 }
 
-/// The folder that cargo builds into.
+/// Returns the target folder of cargo.
 pub(crate) fn target_dir(root: &Path) -> PathBuf {
     root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
-/// `cargo` with these arguments, separated by spaces.
+/// Returns `cargo` with these arguments, separated by spaces.
 pub(crate) fn cargo(arguments: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments.split_whitespace());
     command
 }
 
-/// A line for the shell.
+/// Returns a command that runs `line` in the shell.
 pub(crate) fn shell(line: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", line]);
     command
 }
 
-/// Adds `flags` to an environment variable that holds flags.
+/// Appends `flags` to an environment variable of flags.
 pub(crate) fn add_flags(command: &mut Command, variable: &str, flags: &str) {
     let before = env::var(variable).unwrap_or_default();
     command.env(variable, format!("{before} {flags}").trim());
 }
 
-/// What `command` prints.
+/// Runs `command`, and returns its output.
 pub(crate) fn output(mut command: Command) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.stderr(Stdio::inherit()).output();
@@ -50,15 +51,15 @@ pub(crate) fn output(mut command: Command) -> Result<String, String> {
     String::from_utf8(output.stdout).map_err(|error| format!("{name}: {error}"))
 }
 
-/// Whether `program arguments` can be run.
+/// Returns whether `program arguments` succeeds.
 pub(crate) fn is_there(program: impl AsRef<OsStr>, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
-/// The folder of real blocks, if it is there: `blocks` in `BRAID_FIXTURES`, which is `../shared`
-/// unless the environment says otherwise. `Ok(None)` if it may be missing.
+/// Returns the folder of real blocks: `blocks` in `BRAID_FIXTURES`, by default `../shared`. Returns
+/// `Ok(None)` if it is missing and may be.
 pub(crate) fn fixtures(root: &Path) -> Result<Option<PathBuf>, String> {
     let blocks = fixture(root, "blocks");
     if blocks.is_dir() {
@@ -67,7 +68,7 @@ pub(crate) fn fixtures(root: &Path) -> Result<Option<PathBuf>, String> {
     may_be_missing(&blocks).map(|()| None)
 }
 
-/// Whether the archive of official suites is there. `Ok(false)` if it may be missing.
+/// Returns whether the archive of official suites exists; fails if it is missing and must not be.
 pub(crate) fn suites_archive(root: &Path) -> Result<bool, String> {
     let archive = fixture(root, "ethereum-tests.tar.gz");
     if archive.is_file() {

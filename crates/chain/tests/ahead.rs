@@ -1,5 +1,5 @@
-//! Blocks that come with an access list: their trie work is done beside their execution, and is used
-//! only if the list is what the block does.
+//! Blocks with an access list: their trie work runs in parallel with their execution, and is used
+//! only if the list matches the execution.
 
 use crate::{
     streams::{begun, block, config},
@@ -12,7 +12,7 @@ use braid_chain::{
 use braid_evm::AccessList;
 use std::{panic::resume_unwind, sync::Arc, thread};
 
-/// The access list of each block, by a chain whose blocks have none.
+/// Returns the access list of each block, built by a chain whose blocks have none.
 pub(crate) fn lists(stream: &Stream) -> Vec<AccessList> {
     let mut config = config(2);
     config.executor.access_list = true;
@@ -35,7 +35,7 @@ fn is_state(store: &MemoryStore, stream: &Stream, blocks: usize) {
     verify(&reader).expect("all is as it must be");
 }
 
-/// The list with another last value of the first balance that changes.
+/// Returns the list with another final value of the first changed balance.
 fn lying(list: &AccessList) -> Option<AccessList> {
     let mut accounts = list.to_vec();
     let changes = accounts.iter_mut().find_map(|account| account.balance_changes.last_mut())?;
@@ -69,7 +69,7 @@ fn roots_from_lists_are_those_of_sequential_execution() {
     assert!(ahead > all / 3 && refused > all / 3, "{ahead} and {refused} of {all}");
 }
 
-/// While an earlier block is still to be written, nodes are not read ahead of it.
+/// Trie nodes are not prefetched for a block while an earlier one is still being written.
 #[test]
 fn nothing_is_done_ahead_of_a_block_that_is_being_written() {
     let stream = Stream::new(4, 3);
@@ -128,7 +128,7 @@ impl<S: Snapshot> Snapshot for Unread<S> {
     }
 }
 
-/// Whatever becomes of the work beside a block, the block is executed and written.
+/// The block is executed and written, whatever happens to its trie work.
 #[test]
 fn trie_work_that_fails_fails_no_block() {
     for panics in [false, true] {

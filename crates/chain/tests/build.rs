@@ -1,5 +1,5 @@
-//! Blocks that a chain builds from a pool, and blocks that were executed elsewhere, equal those of
-//! sequential execution.
+//! Blocks that a chain builds from a pool, and blocks executed elsewhere, equal those of sequential
+//! execution.
 
 use crate::{
     streams::{begun, config, within_a_minute},
@@ -12,10 +12,10 @@ use revm::context::TxEnv;
 use std::sync::Arc;
 
 const BLOCKS: u64 = 5;
-/// An account that holds nothing.
+/// Account without ether.
 const POOR: Address = Address::repeat_byte(0xee);
 
-/// Hands out the transactions of a block, and after each one that is invalid.
+/// Hands out the transactions of a block, each followed by an invalid one.
 struct Pool {
     ready: Vec<TxEnv>,
     left_out: usize,
@@ -42,7 +42,7 @@ impl TransactionPool for Pool {
     }
 }
 
-/// The store holds the whole stream.
+/// Asserts that the store holds the whole stream.
 fn is_whole(store: &MemoryStore, stream: &Stream) {
     let reader = open(store).expect("a chain");
     let last = stream.states.last().expect("a state");

@@ -1,9 +1,9 @@
-//! A disk that is full, that takes part of a write, that fails to sync, and that loses power: the
-//! process says which block could not be written, no block that it reported durable is lost, and
-//! the state is that after the last block in the store.
+//! Disks that are full, write partially, fail to sync, or lose power. The process must say which
+//! block could not be written, no block reported durable may be lost, and the state must be the one
+//! after the last block in the store.
 //!
-//! The faults come from `faults/faults.c`, which the test compiles and puts between the process and
-//! the system.
+//! The faults are injected by `faults/faults.c`, which the test compiles and preloads between the
+//! process and the system.
 
 use crate::{
     streams::within_a_minute,
@@ -23,12 +23,12 @@ use std::{
     time::Duration,
 };
 
-/// Set for the process with the bad disk, beside the variables that `faults.c` names.
+/// Environment variables of the process with the bad disk, in addition to those of `faults.c`.
 const FOLDER: &str = "BRAID_DISK_FOLDER";
 const SEED: &str = "BRAID_CHAIN_DISK_SEED";
 const BLOCKS: u64 = 60;
 const KINDS: [&str; 5] = ["full", "short", "sync", "cut", "tear"];
-/// Time that a process has.
+/// Time limit of a process.
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
@@ -47,7 +47,7 @@ fn child() {
     report("ended", ended.err().unwrap_or_else(|| "well".to_owned()));
 }
 
-/// Ends the process if it takes longer.
+/// Ends the process after `limit`.
 fn end_after(limit: Duration) {
     std::thread::spawn(move || {
         std::thread::sleep(limit);
@@ -66,7 +66,8 @@ fn on_a_bad_disk(folder: &Path, stream: &Stream) -> Result<(), String> {
     done.map_err(|error| error.to_string())
 }
 
-/// A chain whose store has failed executes nothing more, and its state is that after its head.
+/// Asserts that a chain with a failed store executes nothing more, and that its state is the one
+/// after its head.
 fn refuses<S: StateStore>(mut chain: Chain<S>, stream: &Stream) {
     let (head, durable) = (chain.head().number, chain.durable());
     if let Ok(state) = chain.state() {
@@ -82,24 +83,24 @@ fn refuses<S: StateStore>(mut chain: Chain<S>, stream: &Stream) {
     assert_eq!((chain.head().number, chain.durable()), (head, durable));
 }
 
-/// The layer of faults, and the folder in which it reports.
+/// The fault-injection library, and the folder in which it reports.
 struct Layer {
     temporary: tempfile::TempDir,
 }
 
-/// What a process with a layer of faults has done.
+/// Report of a process with injected faults.
 struct Ran {
     durable: u64,
     ended: Option<String>,
     success: bool,
     /// Whether a fault was injected.
     fault: bool,
-    /// Calls that write and calls that sync, if the process ended by itself.
+    /// Numbers of write and sync calls, if the process ended by itself.
     calls: Option<(u64, u64)>,
 }
 
 impl Layer {
-    /// Compiles it; `None` where that cannot be.
+    /// Compiles the library; returns `None` where that is impossible.
     fn new() -> Option<Self> {
         if !cfg!(target_os = "linux") {
             println!("skipped: faults of the disk are injected on Linux only");
@@ -126,7 +127,8 @@ impl Layer {
         self.temporary.path().join(name)
     }
 
-    /// Executes the rest of the stream in a process whose call number `at` fails as `kind` says.
+    /// Executes the rest of the stream in a process whose call number `at` fails in the way of
+    /// `kind`.
     fn run(&self, folder: &Path, seed: u64, kind: &str, at: u64) -> Ran {
         self.run_child("disk::child", folder, seed, kind, at)
     }
@@ -154,8 +156,8 @@ impl Layer {
     }
 }
 
-/// A folder in which the stream of `seed` begins. With some seeds the tables write files of their
-/// own after a few blocks, with some of these the journal is nearly full.
+/// Creates the chain on which the stream of `seed` starts, in a new folder. With some seeds the
+/// tables write their own files after a few blocks; with some of these the journal is nearly full.
 fn begun(seed: u64) -> (tempfile::TempDir, PathBuf, Stream) {
     let stream = Stream::new(seed, BLOCKS);
     let temporary = tempfile::tempdir().expect("a folder");
@@ -170,7 +172,7 @@ fn begun(seed: u64) -> (tempfile::TempDir, PathBuf, Stream) {
     (temporary, path, stream)
 }
 
-/// What must hold of a process that did not lose its power.
+/// Asserts the report of a process that did not lose power.
 fn ended_as_it_must(ran: &Ran, path: &Path, last: u64) {
     let why = ran.ended.as_deref().expect("it says why it ended");
     assert!(ran.success, "{why}");
@@ -185,13 +187,13 @@ fn ended_as_it_must(ran: &Ran, path: &Path, last: u64) {
     }
 }
 
-/// The first seed, and the number of faults.
+/// Returns the first seed, and the number of faults.
 fn variables() -> (u64, u64) {
     let number = |name| env::var(name).ok().and_then(|it| it.parse().ok());
     (number("BRAID_CHAIN_SEED").unwrap_or(1), number("BRAID_CHAIN_FAULTS").unwrap_or(24))
 }
 
-/// A kind of fault, the call at which it comes, and the number of calls.
+/// Draws a kind of fault and the call at which it occurs, from the numbers of write and sync calls.
 fn draw(seed: u64, time: u64, writes: u64, syncs: u64) -> (&'static str, u64) {
     let random = keccak256([seed, time].map(u64::to_be_bytes).concat());
     let [kind, at] = [0, 8].map(|at| {
@@ -213,7 +215,7 @@ fn a_bad_disk_loses_nothing_durable() {
     let (first, faults) = variables();
     let (mut done, mut seed, mut runs) = (0, first, 0);
     while done < faults {
-        // A run without faults says how many calls there are.
+        // A run without faults gives the number of calls.
         let (_counted, path, stream) = begun(seed);
         let last = stream.head.number + BLOCKS;
         let ran = layer.run(&path, seed, "none", 0);
@@ -235,7 +237,7 @@ fn a_bad_disk_loses_nothing_durable() {
             (done, times) = (done + u64::from(ran.fault), times + 1);
             runs += 1;
         }
-        // The rest, without faults.
+        // Execute the remaining blocks without faults.
         let folder = ChainFolder::open(&path).expect("the folder is free");
         go_on(store(&folder), &stream).1.expect("it is written");
         drop(folder);
@@ -245,8 +247,8 @@ fn a_bad_disk_loses_nothing_durable() {
     println!("{done} faults in {runs} runs");
 }
 
-/// A folder in which creating a chain was begun holds the whole chain, or none and can be used
-/// again. Where fjall was stopped while it wrote its first files, the folder does not open.
+/// A folder in which creating a chain was interrupted holds a complete chain, or none and can be
+/// reused. If fjall was stopped while writing its first files, the folder does not open.
 #[test]
 fn a_bad_disk_leaves_a_whole_chain_or_none() {
     let Some(layer) = Layer::new() else { return };
@@ -270,7 +272,7 @@ fn a_bad_disk_leaves_a_whole_chain_or_none() {
         let was = match found {
             Ok(()) => 0,
             Err(StoreError::Empty) => 1,
-            // As the error advises: the chain is created again, in a new folder.
+            // As the error advises, the chain is created again in a new folder.
             Err(StoreError::Open { .. }) => {
                 fs::remove_dir_all(folder.store()).expect("removed");
                 2
@@ -290,7 +292,7 @@ fn a_bad_disk_leaves_a_whole_chain_or_none() {
     assert!(refused <= faults / 8, "{refused} folders do not open");
 }
 
-/// A transaction for each table; each fills the memory of all of them.
+/// Returns a transaction that fills the memory of every table.
 fn filling(number: u64) -> Writes {
     let mut writes = Writes::default();
     let value = number.to_be_bytes();
@@ -298,10 +300,10 @@ fn filling(number: u64) -> Writes {
     writes
 }
 
-/// The files of its own that one table is to have had.
+/// Number of files that one table must have written.
 const FILES: u64 = 30;
 
-/// The highest number of a file that fjall's worker has written for a table.
+/// Returns the highest file number that fjall's worker has used for a table.
 fn newest_file(store: &Path) -> u64 {
     let keyspaces = fs::read_dir(store.join("keyspaces")).expect("a folder").flatten();
     let files = keyspaces.filter_map(|it| fs::read_dir(it.path().join("tables")).ok());
@@ -309,7 +311,7 @@ fn newest_file(store: &Path) -> u64 {
     numbers.max().unwrap_or(0)
 }
 
-/// Fills the memory of every table by each transaction, until enough of it is in files.
+/// Writes transactions that fill the memory of every table, until enough files have been written.
 #[test]
 #[ignore = "the process whose thread for files is held up"]
 fn filler() {
@@ -318,7 +320,8 @@ fn filler() {
     let folder = Path::new(&folder);
     let store = EmbeddedStore::open_with_sizes(folder, 1 << 20, 1).expect("a store");
     let mut number = 0;
-    // The time that looking takes is time in which the worker does not meet a transaction.
+    // The worker does not meet a transaction while the files are counted, so they are counted
+    // rarely.
     while number % 50 > 0 || newest_file(folder) < FILES {
         number += 1;
         store.write(filling(number)).expect("it is written");
@@ -327,8 +330,8 @@ fn filler() {
     report("ended", "well");
 }
 
-/// fjall's own thread for files would wait for itself if it were told of each full table while it
-/// is held up: 1,000 messages to it may wait (fjall-rs/fjall#323).
+/// fjall's own file thread would deadlock if it were notified of each full table while it is
+/// delayed: its queue holds 1,000 messages (fjall-rs/fjall#323).
 #[test]
 fn a_thread_for_files_that_is_held_up_goes_on() {
     let Some(layer) = Layer::new() else { return };
@@ -343,12 +346,12 @@ fn a_thread_for_files_that_is_held_up_goes_on() {
     assert_eq!(snapshot.get(Table::Meta, &last).expect("it reads"), Some(last.to_vec()));
 }
 
-/// Whatever the writer does when the thread that writes the tables' files ends.
+/// A write fails instead of waiting when the thread that writes the tables' files has ended.
 #[test]
 fn a_write_does_not_wait_for_a_thread_that_has_ended() {
     let error = within_a_minute(|| {
         let temporary = tempfile::tempdir().expect("a folder");
-        // Each transaction fills the memory of all tables, so the files are always behind.
+        // Each transaction fills the memory of all tables, so the files always lag behind.
         let store = EmbeddedStore::open_with_sizes(temporary.path(), 1 << 20, 1).expect("a store");
         let folders = fs::read_dir(temporary.path().join("keyspaces")).expect("a folder");
         let folders = folders.map(|it| it.expect("a folder").path().join("tables"));
@@ -356,8 +359,8 @@ fn a_write_does_not_wait_for_a_thread_that_has_ended() {
         assert!(folders.len() > Table::ALL.len(), "{folders:?}");
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(500));
-            // As on a full disk: no file can be created any more. To remove a folder fails if a
-            // file is created in it meanwhile.
+            // Like a full disk, this prevents new files. Removing a folder would fail if a file is
+            // created in it at the same time.
             for folder in folders {
                 fs::rename(&folder, folder.with_extension("away")).expect("moved away");
             }

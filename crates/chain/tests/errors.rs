@@ -1,5 +1,5 @@
-//! Every error of the chain is made here as a user would meet it; it says what to do next, and names block,
-//! transaction, account and slot where they are known.
+//! Produces every error of the chain as a user would meet it. Each message says what to do next,
+//! and names block, transaction, account and slot if they are known.
 
 use crate::{
     rlp::{demo, refusal, unsigned},
@@ -24,10 +24,10 @@ use std::{
     num::NonZeroUsize,
 };
 
-/// An error as it was made, and what its message has to name.
+/// An error, and the words that its message must contain.
 pub(crate) type Made = (Box<dyn Error>, &'static [&'static str]);
 
-/// Checks that `made` has each variant of the enum, and that each message helps.
+/// Checks that `made` has each variant of the enum, and that each message is helpful.
 #[track_caller]
 pub(crate) fn all_help(file: &str, name: &str, made: Vec<Made>) {
     let mut seen = errors::Made::default();
@@ -39,7 +39,7 @@ pub(crate) fn all_help(file: &str, name: &str, made: Vec<Made>) {
     seen.has_all_of(&format!("{}/{file}", env!("CARGO_MANIFEST_DIR")), name, &[]);
 }
 
-/// Account and slot whose records are spoilt.
+/// Account whose records, including a slot, are corrupted.
 const SPOILT: Address = Address::repeat_byte(0x5a);
 
 fn put(store: &MemoryStore, table: Table, key: impl AsRef<[u8]>, value: &[u8]) {
@@ -112,7 +112,7 @@ fn errors_of_the_store() {
     );
 }
 
-/// What the chain says of the first block of `stream` after `change`.
+/// Returns the chain's error for the first block of `stream` after `change`.
 fn refused(stream: &Stream, change: impl FnOnce(&mut braid_chain::ChainBlock)) -> Box<dyn Error> {
     let mut chain = Chain::open(begun(stream), config(1)).expect("a chain");
     let mut next = block(&stream.blocks[0]);
@@ -120,7 +120,7 @@ fn refused(stream: &Stream, change: impl FnOnce(&mut braid_chain::ChainBlock)) -
     chain.execute(next).map(|_| ()).expect_err("it is refused").into()
 }
 
-/// What a chain says whose writer meets `kind` at the first block.
+/// Returns the error of a chain whose writer meets `kind` at the first block.
 fn unwritten(stream: &Stream, kind: Kind) -> Box<dyn Error> {
     let store = Troubled::lasting(begun(stream), kind, 0);
     let mut chain = Chain::open(store, config(1)).expect("a chain");
@@ -128,7 +128,7 @@ fn unwritten(stream: &Stream, kind: Kind) -> Box<dyn Error> {
     executed.and_then(|()| chain.flush().map(|_| ())).expect_err("it is not written").into()
 }
 
-/// Bytes of a thread's stack that no machine has, as std reads them from this variable.
+/// A thread stack size that no machine has, and the variable from which std reads it.
 const STACK: (&str, &str) = ("RUST_MIN_STACK", "9000000000000000");
 
 #[test]
@@ -143,7 +143,7 @@ fn child_without_threads() {
 
 #[test]
 fn errors_of_the_chain() {
-    // A block whose transactions are of a chain id, and whose senders are there.
+    // A block whose transactions have a chain id, and whose senders exist.
     let stream = Stream::new(22, 1);
     let number = refused(&stream, |it| it.block.env.number += U256::from(5));
     let parent = refused(&stream, |it| it.block.parent_hash = B256::ZERO);
@@ -214,7 +214,7 @@ fn errors_of_the_folder() {
     );
 }
 
-/// Takes nothing.
+/// A writer that accepts no bytes.
 struct Full;
 
 impl Write for Full {
@@ -245,7 +245,7 @@ fn errors_of_rlp_and_of_an_export() {
     ];
     all_help("src/rlp.rs", "RlpError", made);
 
-    // With a genesis that can be read, and the account's record that cannot.
+    // The genesis is readable, but the account's record is not.
     let store = MemoryStore::new();
     let (genesis, _) =
         braid_testkit::workload::demo_chain(1, 1, braid_chain::genesis::header).expect("generates");

@@ -1,15 +1,16 @@
-//! Databases that fail, are slow or panic at a random read on whichever thread does it, a writer that fails,
-//! and cancellation at a random moment, while hostile blocks execute in every strategy; every
-//! other stream of blocks comes with access lists, for which trie work reads the store beside execution.
+//! Faults during the execution of hostile blocks in every strategy: databases that fail, are slow
+//! or panic at a random read on any thread, a failing writer, and cancellation at a random time.
+//! Every other stream has access lists, for which trie work reads the store during execution.
 //!
-//! 1. An error names its block and is the one of the store; a panic's payload comes through, the writer's is
-//!    an error.
-//! 2. The chain is as it was: head, state, and nothing of the block in the store. What was durable stays.
-//! 3. The same block without the fault succeeds with the result of sequential execution: on the same chain, or
-//!    after opening it again if the writer has ended.
+//! 1. An error names its block and is the error of the store. A panic's payload is passed on; a
+//!    panic of the writer becomes an error.
+//! 2. The chain is unchanged: its head, its state, and nothing of the block is in the store.
+//!    Durable blocks stay durable.
+//! 3. Without the fault, the same block succeeds with the result of sequential execution, on the
+//!    same chain, or after reopening it if the writer has ended.
 //! 4. No run hangs.
 //!
-//! `BRAID_CHAIN_FAULT_RUNS`: number of runs; `BRAID_CHAIN_FAULT_SEED`: the only one.
+//! `BRAID_CHAIN_FAULT_RUNS` sets the number of runs; `BRAID_CHAIN_FAULT_SEED` selects a single one.
 
 use crate::{
     ahead::lists,
@@ -29,7 +30,8 @@ const POLICIES: [Policy; 6] = [
     Policy::InOrder,
 ];
 
-/// One to four workers with one of the policies. Two blocks can be unwound.
+/// Returns a configuration with one to four workers, one of the policies, and two blocks that can
+/// be unwound.
 pub(crate) fn random_config(seed: u64) -> ChainConfig {
     let mut config = config(1 + (seed / 7 % 4) as u16);
     config.executor.policy = POLICIES[(seed / 3) as usize % POLICIES.len()];
@@ -37,7 +39,7 @@ pub(crate) fn random_config(seed: u64) -> ChainConfig {
     config
 }
 
-/// The lists of the blocks of every other stream.
+/// Returns the access lists of the blocks, for every other stream.
 pub(crate) fn with_lists(seed: u64, stream: &Stream) -> Vec<Arc<AccessList>> {
     if seed.is_multiple_of(2) {
         Vec::new()
@@ -59,7 +61,7 @@ fn run(seed: u64) -> (Kind, Seen) {
     (kind, subject.seen)
 }
 
-/// Adds up what was seen, by kind.
+/// Adds up the counts by kind.
 fn add(sums: &mut BTreeMap<Kind, (u64, Seen)>, kind: Kind, seen: Seen) {
     let (runs, sum) = sums.entry(kind).or_default();
     *runs += 1;
@@ -89,7 +91,7 @@ fn a_block_that_failed_executes_on_the_same_chain() {
     }
 }
 
-/// A check that passes because nothing went wrong is none.
+/// Asserts that each kind of fault occurred: without faults the checks prove nothing.
 fn each_kind_was_seen(sums: &BTreeMap<Kind, (u64, Seen)>) {
     for kind in Kind::ALL {
         let (runs, seen) = sums[&kind];

@@ -15,7 +15,7 @@ use std::{
     },
 };
 
-/// A store with the state, at the block `head`.
+/// Returns a store with the state, at block `head`.
 fn stored(state: &Reference, head: Head) -> MemoryStore {
     let store = MemoryStore::new();
     create(&store, b"{\"nonce\": \"0x7\"}", &state.batch(head), StateRoots::Computed)
@@ -23,7 +23,8 @@ fn stored(state: &Reference, head: Head) -> MemoryStore {
     store
 }
 
-/// A random state with codes, an account without balance and one with many slots.
+/// Returns a random state that has codes, an account without balance, and an account with many
+/// slots.
 fn state(seed: u64) -> (Reference, Head) {
     let mut stream = Stream::new(seed, 3);
     let mut state = stream.states.pop().expect("a state");
@@ -78,7 +79,7 @@ fn a_state_without_accounts_is_a_genesis() {
     assert!(genesis.alloc.is_empty());
 }
 
-/// Takes some bytes, then no more.
+/// A writer that accepts some bytes and then fails.
 struct Full(usize);
 
 impl Write for Full {
@@ -116,7 +117,7 @@ impl Snapshot for Counted {
     }
 }
 
-/// The state is read as it is written: what is left is not read when the output is full.
+/// The state is read while it is written: reading ends when the output is full.
 #[test]
 fn a_full_output_ends_it_at_once() {
     let (mut state, head) = state(1);

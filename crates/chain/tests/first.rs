@@ -1,4 +1,4 @@
-//! What a store keeps of its first and of its last block, what it refuses to write, and who may open it.
+//! The records of a store's first and last block, rejected writes, and exclusive opening.
 
 use crate::support::Reference;
 use alloy_consensus::Header;
@@ -34,7 +34,7 @@ fn the_first_block_stays_known() {
     }
 }
 
-/// A header of Osaka, and the block with it.
+/// Returns a header of Osaka, and its block's number and hash.
 fn last(number: u64, parent: Head) -> (Header, Head) {
     let header = Header {
         number,
@@ -73,7 +73,7 @@ fn an_export_has_the_header_of_the_last_block() {
     assert_eq!((next.number, next.timestamp, next.parent_hash), (1, 1_001, first.hash));
     assert_eq!((next.base_fee_per_gas, next.gas_limit), (Some(12_345), 77_000_000));
     assert_eq!((next.excess_blob_gas, next.blob_gas_used), (Some(0x20000), Some(0x20000)));
-    // The header of another block than the last one is none.
+    // The stored header counts only if it is that of the last block.
     let (_, second) = last(2, head);
     let batch = DurableBatch { head: second, ..DurableBatch::default() };
     commit(&store, &batch, Keep::default()).expect("it follows");
@@ -95,7 +95,7 @@ fn slot(address: u8, slot: u64) -> SlotChange {
     SlotChange { address: Address::repeat_byte(address), slot: U256::from(slot), before, after }
 }
 
-/// In each of these a slot or an account would be missing from the state root.
+/// Each of these batches would leave a slot or an account out of the state root.
 #[test]
 fn a_batch_whose_parts_do_not_fit_together_is_refused() {
     for (accounts, slots) in [
@@ -119,7 +119,7 @@ fn a_batch_whose_parts_do_not_fit_together_is_refused() {
     }
 }
 
-/// Names of all files in `folder`, with their bytes where those are few.
+/// Returns the names of all files in `folder`, with the contents of small files.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found: Vec<_> = fs::read_dir(folder)
         .expect("a folder")
@@ -131,12 +131,12 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// What a second store would mend are the first one's files, while it writes them.
+/// A second store would repair files that the first one is writing.
 #[test]
 fn a_store_is_opened_once_at_a_time() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = EmbeddedStore::open(folder.path()).expect("a store");
-    // As in the first moment of the first commit: part of a transaction is in the only journal.
+    // As at the start of the first commit, the only journal contains part of a transaction.
     let journal = folder.path().join("0.jnl");
     let mut bytes = fs::read(&journal).expect("it is there");
     bytes[0] = 1;

@@ -1,4 +1,4 @@
-//! A bit of a good folder is another one: either all is read as it was, or an error names the
+//! One flipped bit in a good folder: either everything reads as before, or an error names the
 //! folder or the record.
 
 use crate::{
@@ -16,11 +16,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Set for the process that reads: the folder of a store.
+/// Environment variable of the reading process: the folder of a store.
 const FOLDER: &str = "BRAID_CHAIN_FLIPPED_FOLDER";
 const BLOCKS: u64 = 30;
 
-/// Opens the store, verifies it, and reads each entry of each table in both ways.
+/// Opens the store, verifies it, and reads each entry of each table by key and by scan.
 fn read(folder: &Path) -> Result<B256, StoreError> {
     let store = EmbeddedStore::open_with_cache(folder, 1 << 20)?;
     let reader = open(&store)?;
@@ -46,13 +46,14 @@ fn child() {
     crate::support::report("ended", read.replace('\n', " "));
 }
 
-/// A folder that holds a chain, closed. `table`: bytes that a table keeps in memory.
+/// Returns a closed folder with a chain. `table` is the number of bytes that a table keeps in
+/// memory.
 fn good_folder(path: &Path, seed: u64, table: u64) -> PathBuf {
     let stream = Stream::new(seed, BLOCKS);
     drop(begin(path, &stream, table));
     let folder = ChainFolder::open(path).expect("the folder is free");
     go_on(store(&folder), &stream).1.expect("it is written");
-    // Opening it makes the journal as short as what is in it.
+    // Opening the store shortens the journal to its contents.
     drop(store(&folder));
     folder.store()
 }
@@ -82,7 +83,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Flips a bit of a file, both as `seed` says, and returns what was flipped.
+/// Flips a bit that `seed` selects, in a file that it also selects, and returns its position.
 fn flip(folder: &Path, seed: u64) -> String {
     let random = keccak256(seed.to_be_bytes());
     let [file, at] = [0, 8].map(|at| {
@@ -91,7 +92,7 @@ fn flip(folder: &Path, seed: u64) -> String {
     });
     let mut names = Vec::new();
     files(folder, &mut names);
-    // Every other time the journal, which is one file among many.
+    // Every other time selects the journal, which is one file among many.
     let journal = |path: &&PathBuf| path.extension().is_some_and(|it| it == "jnl");
     let journal = names.iter().find(journal).filter(|_| seed.is_multiple_of(2));
     let path = journal.unwrap_or(&names[file % names.len()]);
@@ -103,12 +104,12 @@ fn flip(folder: &Path, seed: u64) -> String {
     format!("seed {seed}: byte {at} of {} in {}", bytes.len(), name.display())
 }
 
-/// Last words of a process that fjall ends while it opens a damaged folder, which no caller can
-/// prevent: it takes memory for as many entries as a file says that it has, or it panics once more
-/// while a panic closes its tables.
+/// Last message of a process that fjall aborts while it opens a damaged folder, which no caller can
+/// prevent: fjall allocates memory for as many entries as a file claims, or panics again while a
+/// panic closes its tables.
 const ABORTS: [&str; 2] = ["memory allocation of ", "panic in a destructor during cleanup"];
 
-/// What another process reads in the folder, or why it cannot.
+/// Returns what another process reads in the folder, or its error.
 fn read_elsewhere(folder: &Path, errors: &Path) -> String {
     let mut child = Child::start("flips::child", |command| {
         command.env(FOLDER, folder).stderr(File::create(errors).expect("created"));
@@ -127,7 +128,7 @@ fn read_elsewhere(folder: &Path, errors: &Path) -> String {
 fn a_flipped_bit_is_harmless_or_an_error() {
     let flips = env::var("BRAID_CHAIN_FLIPS").ok().and_then(|it| it.parse().ok()).unwrap_or(40);
     let first = env::var("BRAID_CHAIN_SEED").ok().and_then(|it| it.parse().ok()).unwrap_or(1_u64);
-    // All in the journal, then most in files of the tables.
+    // First with everything in the journal, then with most of it in files of the tables.
     for table in [TABLE_BYTES, 8 << 10] {
         let temporary = tempfile::tempdir().expect("a folder");
         let good = good_folder(&temporary.path().join("good"), first, table);
@@ -140,7 +141,7 @@ fn a_flipped_bit_is_harmless_or_an_error() {
             let found = read_elsewhere(&bad, &temporary.path().join("errors"));
             println!("{flipped}: {found}");
             if found != all {
-                // `verify` does not know the folder, it says what is damaged.
+                // `verify` does not know the folder, but says what is damaged.
                 let named = found.contains(&*bad.to_string_lossy());
                 assert!(named || found.starts_with("the store is damaged: "), "{found}");
                 refused += 1;
@@ -157,7 +158,7 @@ fn a_journal_that_has_lost_its_end_is_noticed() {
     let store = good_folder(&temporary.path().join("chain"), 1, TABLE_BYTES);
     let path = store.join("0.jnl");
     let length = fs::metadata(&path).expect("a journal").len();
-    // The first time a part is lost, then all of it.
+    // First a part is lost, then everything.
     let part = "cannot be read: durable blocks are missing; if a file is damaged, restore";
     for (length, why) in [(length / 2, part), (0, ": 31 transactions were written and 0 are there")]
     {
@@ -169,19 +170,20 @@ fn a_journal_that_has_lost_its_end_is_noticed() {
     }
 }
 
-/// Where the transactions in a journal end.
+/// Returns the ends of the transactions in a journal.
 fn ends(journal: &[u8]) -> Vec<usize> {
     let trailer = |at: &usize| journal[..*at].ends_with(b"FJL\x03");
     (4..=journal.len()).filter(trailer).collect()
 }
 
-/// Bits of the frame of the transaction that ends at `end`, and of the one behind it: of the tags of
-/// end and start, and of the trailer. fjall truncates the journal where it finds such a flip.
+/// Returns bits in the frames of the transaction that ends at `end` and of the next one: in the end
+/// and start tags, and in the trailer. fjall truncates the journal at such a flip.
 fn frame(end: usize) -> [(usize, u8); 5] {
     [(end - 13, 0), (end - 13, 2), (end - 1, 5), (end, 0), (end, 1)]
 }
 
-/// Flips bits of the journal, one at a time. The folder is refused, and the journal left as it is.
+/// Flips bits of the journal, one at a time, and asserts that the folder is rejected and the
+/// journal unchanged.
 fn is_refused_and_left(folder: &Path, name: &str, flips: impl IntoIterator<Item = (usize, u8)>) {
     let (path, errors) = (folder.join(name), folder.with_extension("errors"));
     let good = fs::read(&path).expect("it is read");
@@ -206,14 +208,14 @@ fn a_damaged_journal_is_refused_and_left_as_it_is() {
     let all = read(&folder).expect("it is good");
     let ends = ends(&fs::read(folder.join("0.jnl")).expect("it is read"));
     assert_eq!(ends.len(), 31);
-    // At its first byte nothing of the journal can be read.
+    // With its first byte changed, the journal is unreadable.
     let flips = [(0, 0), (0, 1)].into_iter();
     let flips = flips.chain([ends[0], ends[15], ends[30]].into_iter().flat_map(frame));
     is_refused_and_left(&folder, "0.jnl", flips);
     assert_eq!(read(&folder).map_err(|error| error.to_string()), Ok(all));
 }
 
-/// A folder with two journals. The first holds changes that are in no other file.
+/// Returns a folder with two journals. The first holds changes that are in no other file.
 fn two_journals(path: &Path) -> PathBuf {
     let mut stream = Stream::new(1, BLOCKS);
     let later = stream.blocks.split_off(15);
@@ -231,7 +233,7 @@ fn two_journals(path: &Path) -> PathBuf {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     stream.blocks.extend(later);
-    // Opening the store again would write the tables, and remove the first journal.
+    // Opening the store again would write the tables and remove the first journal.
     go_on(open, &stream).1.expect("it is written");
     folder.store()
 }
@@ -273,13 +275,14 @@ fn a_transaction_that_was_torn_is_dropped() {
     writes.put(Table::Codes, [0; 32], vec![1; 64 << 10]);
     store.write(writes).expect("written");
     drop(store);
-    // The power fails before the sync: one page has not reached the disk, all others have.
+    // The power fails before the sync: one page has not reached the disk, but all others have.
     let path = folder.join("0.jnl");
     let mut journal = fs::read(&path).expect("it is read");
     let page = (journal.len() / 4096 - 8) * 4096;
     journal[page..page + 4096].fill(0);
     fs::write(&path, &journal).expect("written");
-    // With this count the transaction was durable: it is damaged, and nothing is cut off.
+    // According to this count the transaction was durable, so it is damaged, and nothing is
+    // truncated.
     let error = read(&folder).expect_err("it is damaged").to_string();
     assert!(error.contains("JournalRecovery(ChecksumMismatch)"), "{error}");
     assert!(fs::read(&path).expect("it is read") == journal, "the journal is as it was");
@@ -287,7 +290,7 @@ fn a_transaction_that_was_torn_is_dropped() {
     assert_eq!(read(&folder).map_err(|error| error.to_string()), Ok(all));
 }
 
-/// A process that is killed between cutting and putting back leaves the copy of the whole journal.
+/// A process killed between truncating and restoring leaves a copy of the whole journal.
 #[test]
 fn a_journal_that_was_cut_is_put_back() {
     let temporary = tempfile::tempdir().expect("a folder");

@@ -1,12 +1,12 @@
-//! A process that is killed while it writes: nothing that it has reported durable is lost, and the
-//! state is that after the last block in the store.
+//! A process that is killed while it writes: no block that it reported durable is lost, and the
+//! state is the one after the last block in the store.
 
 use crate::support::{Child, Stream, begin, check, go_on, store};
 use alloy_primitives::keccak256;
 use braid_chain::{ChainFolder, TABLE_BYTES};
 use std::{env, path::Path, time::Duration};
 
-/// Set for the process that is killed: the folder, then the seed of the stream.
+/// Environment variables of the killed process: the folder, and the seed of the stream.
 const FOLDER: &str = "BRAID_CHAIN_KILL_FOLDER";
 const SEED: &str = "BRAID_CHAIN_KILL_SEED";
 const BLOCKS: u64 = 60;
@@ -26,8 +26,8 @@ fn child() {
     finish(folder.as_ref(), &Stream::new(seed, BLOCKS));
 }
 
-/// Starts the child, kills it after `delay` from its first report on, and returns the last block
-/// that it reported durable.
+/// Starts the child, kills it `delay` after its first report, and returns the last block that it
+/// reported durable.
 fn killed(folder: &Path, seed: u64, delay: Duration) -> u64 {
     let mut child = Child::start("kill::child", |command| {
         command.env(FOLDER, folder).env(SEED, seed.to_string());
@@ -43,7 +43,7 @@ fn killed(folder: &Path, seed: u64, delay: Duration) -> u64 {
 fn a_killed_process_loses_nothing_durable() {
     let kills = env::var("BRAID_CHAIN_KILLS").ok().and_then(|it| it.parse().ok()).unwrap_or(12);
     let first = env::var("BRAID_CHAIN_SEED").ok().and_then(|it| it.parse().ok()).unwrap_or(1_u64);
-    // A kill that comes after the last block tests nothing and does not count.
+    // A kill after the last block tests nothing and does not count.
     let (mut done, mut late, mut seed) = (0, 0, first);
     while done < kills {
         assert!(late <= done + kills, "{late} of {} kills came after the last block", done + late);
@@ -63,7 +63,7 @@ fn a_killed_process_loses_nothing_durable() {
             let is_late = u64::from(head == last);
             (done, late, times) = (done + 1 - is_late, late + is_late, times + 1);
         }
-        // The rest, by this process.
+        // Execute the remaining blocks in this process.
         finish(path, &stream);
         assert_eq!(check(path, &stream, last), last);
         seed += 1;

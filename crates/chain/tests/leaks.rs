@@ -1,4 +1,4 @@
-//! Nothing grows while blocks execute and fail: threads, memory, open files.
+//! Threads, memory and open files do not grow while blocks execute and fail.
 
 use crate::{
     execution_faults::{random_config, with_lists},
@@ -8,21 +8,21 @@ use crate::{
 use braid_evm::{Config, Executor};
 use std::{env, fs, num::NonZeroU16, thread, time::Duration};
 
-/// Set for the process that is measured: number of blocks.
+/// Environment variable of the measured process: the number of blocks.
 const BLOCKS: &str = "BRAID_CHAIN_LEAK_BLOCKS";
 
-/// Blocks of one stream, which one chain executes.
+/// Number of blocks in a stream, which one chain executes.
 const LENGTH: u64 = 25;
 
-/// Kibibytes by which the process may grow after the first fifth of its blocks.
+/// Growth permitted after the first fifth of the blocks, in KiB.
 const TOLERANCE: u64 = 4 << 10;
 
-/// What the process holds.
+/// Resources of the process.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     threads: u64,
     files: usize,
-    /// Kibibytes of memory.
+    /// Resident memory in KiB.
     resident: u64,
 }
 
@@ -37,7 +37,7 @@ impl Held {
         Self { threads: number("Threads:"), files, resident: number("VmRSS:") }
     }
 
-    /// As `now`, once there are `threads` threads: one that was joined is counted for a moment.
+    /// Like `now`, once there are `threads` threads: a joined thread is counted for a moment.
     fn settled(threads: u64) -> Self {
         let mut held = Self::now();
         for _ in 0..100 {
@@ -63,7 +63,7 @@ fn child() {
             (stream, lists)
         })
         .collect();
-    // The same one for all chains.
+    // One executor serves all chains.
     let config = Config::with_workers(NonZeroU16::new(3).expect("some"));
     let mut executor = Executor::new(config).expect("threads");
     let mut threads = None;
@@ -92,7 +92,7 @@ fn child() {
 fn nothing_grows() {
     let blocks = env::var(BLOCKS).unwrap_or_else(|_| "400".to_owned());
     let mut child = Child::start("leaks::child", |command| {
-        // With an arena for each thread, what is free in one counts as held.
+        // With one arena per thread, free memory of an arena would count as used.
         command.env(BLOCKS, blocks).env("MALLOC_ARENA_MAX", "1");
     });
     let status = child.wait();

@@ -1,4 +1,4 @@
-//! The store and the chain, against references that share no code with them.
+//! Tests of the store and the chain, against references that share no code with them.
 
 mod ahead;
 mod build;

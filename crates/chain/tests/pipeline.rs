@@ -1,5 +1,5 @@
-//! The pipeline on real threads: what waits when the writer ends, and what a state is made of. The
-//! model in `src/pipeline` has every interleaving, and neither the lock nor the store.
+//! The pipeline on real threads: callers that wait when the writer ends, and the layers of a state.
+//! The model in `src/pipeline` covers every interleaving, but neither the lock nor the store.
 
 use crate::{
     streams::{begun, block, config, within_a_minute},
@@ -20,14 +20,14 @@ use std::{
     time::Duration,
 };
 
-/// By then, most of the time, another thread waits.
+/// Delay after which another thread is usually waiting.
 const SOON: Duration = Duration::from_millis(30);
 
 fn store(stream: &Stream, at: u64, fault: Kind) -> (Lagging<Troubled<MemoryStore>>, Sender<()>) {
     Lagging::new(Troubled::lasting(begun(stream), fault, at))
 }
 
-/// Carries out `wait`, for which the writer has to get on, and lets the writer get on.
+/// Runs `wait`, which needs the writer to continue, and lets the writer continue.
 fn meanwhile<T>(permits: &Sender<()>, wait: impl FnOnce() -> T) -> T {
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -38,7 +38,7 @@ fn meanwhile<T>(permits: &Sender<()>, wait: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Whether the error is the one of a writer that ends with `fault` at block `number`.
+/// Returns whether the error reports a writer that ended with `fault` at block `number`.
 fn is_end(error: &ChainError, fault: Kind, number: u64) -> bool {
     match (fault, error) {
         (Kind::WriteFails, ChainError::Writer { number: found, .. })
@@ -61,7 +61,7 @@ fn a_block_that_waits_for_room_is_refused_when_the_writer_ends() {
             let third = || chain.execute(block(&stream.blocks[2]));
             let refused = meanwhile(&permits, third).expect_err("the first block fails");
             assert!(is_end(&refused, fault, 1000), "{refused}");
-            // The chain is as it was before the third block, and says so from now on.
+            // The chain is as it was before the third block, and reports the error from now on.
             assert_eq!((chain.head().number, chain.durable().number), (1001, 999));
             let state = chain.state().expect("it reads");
             assert_eq!(state.block_hash_ref(1001).expect("it reads"), stream.blocks[1].1);
@@ -94,8 +94,8 @@ fn flush_says_which_block_ended_the_writer() {
     }
 }
 
-/// A store in which a block is written and acknowledged after a snapshot was taken and before it is
-/// returned, once `armed`.
+/// A store in which, once `armed`, a block is written and acknowledged between the start and the
+/// return of a snapshot.
 struct Overtaken {
     inner: Lagging<MemoryStore>,
     permits: Sender<()>,
@@ -120,7 +120,7 @@ impl StateStore for Overtaken {
     }
 }
 
-/// A state whose layers are read after the snapshot lacks a block that was written in between.
+/// A state whose layers are read after the snapshot would lack a block written in between.
 #[test]
 fn a_state_has_the_block_that_is_written_while_it_is_made() {
     within_a_minute(|| {

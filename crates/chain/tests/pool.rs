@@ -1,12 +1,12 @@
-//! Blocks that a chain builds from a pool which other threads feed.
+//! Blocks that a chain builds from a pool while other threads add transactions.
 //!
-//! 1. Each transaction comes into one block, each sender's in the order of their nonces, and another
+//! 1. Each transaction is in one block, those of a sender in the order of their nonces, and another
 //!    chain that executes the blocks has the same state.
-//! 2. What is added while a block is being filled can come into that block.
-//! 3. Senders are recovered on several threads; a transaction with a broken signature is refused
-//!    alone.
-//! 4. What no block could have, or its sender cannot pay for, is refused before signatures are recovered
-//!    for it: the sender's, and then those of EIP-7702's authorities.
+//! 2. A transaction added while a block is being filled can enter that block.
+//! 3. Senders are recovered on several threads; only the transaction with a broken signature is
+//!    rejected.
+//! 4. Transactions that no block could contain, or that the sender cannot pay, are rejected before
+//!    their signatures are recovered: the sender's, and then those of EIP-7702 authorities.
 
 use crate::{
     errors::{Made, all_help},
@@ -70,7 +70,7 @@ fn signature(signer: u8, hash: B256) -> Signature {
     Signature::from_bytes_and_parity(&bytes, i32::from(id) == 1)
 }
 
-/// A transaction of sender 0 with two authorizations, of sender 1 and of no one.
+/// Returns a transaction of sender 0 with two authorizations: one by sender 1, one by nobody.
 fn delegating(gas_limit: u64) -> TxEip7702 {
     let authorization =
         Authorization { chain_id: U256::from(CHAIN), address: address(9), nonce: 0 };
@@ -107,7 +107,7 @@ fn begun() -> (MemoryStore, Chain<MemoryStore>) {
     (store, chain)
 }
 
-/// The next block without its transactions.
+/// Returns the next block without transactions.
 fn template(head: Head) -> Block {
     let genesis = first();
     let mut header = genesis::header(&genesis);
@@ -125,7 +125,7 @@ fn hash_of(number: u64) -> B256 {
     keccak256(number.to_be_bytes())
 }
 
-/// The accounts after the pool's last block, with that block's number.
+/// The accounts after the pool's last block, with the number of that block.
 type View = RwLock<(u64, Vec<SenderAccount>)>;
 
 /// Adds each transaction, with its sender's account in `view`.
@@ -145,7 +145,7 @@ fn accounts(chain: &Chain<MemoryStore>) -> Vec<SenderAccount> {
     (0..SENDERS).map(read).collect()
 }
 
-/// Builds a block and tells the pool; returns its transactions.
+/// Builds a block, notifies the pool, and returns the block's transactions.
 fn block(chain: &mut Chain<MemoryStore>, pool: &mut Pool, view: &View) -> Vec<TxEnv> {
     let (template, number) = (template(chain.head()), chain.head().number + 1);
     let built = chain.build(template, &mut pool.fill(), |_| hash_of(number)).expect("builds");
@@ -164,7 +164,7 @@ fn a_pool_is_fed_while_blocks_are_built() {
         let mut pool = Pool::new(PoolConfig::default(), chain.head(), 1);
         let view = Arc::new(RwLock::new((0, accounts(&chain))));
         let feeders = (0..3_u8).map(|part| {
-            // Nonces come in reverse: a transaction waits for those before it.
+            // Nonces arrive in reverse order, so each transaction waits for its predecessors.
             let own = (0..SENDERS).filter(move |sender| sender % 3 == part);
             let share = own.flat_map(|sender| (0..EACH).rev().map(move |it| (sender, it)));
             let (handle, view) = (pool.handle(), Arc::clone(&view));
@@ -196,7 +196,7 @@ fn a_pool_is_fed_while_blocks_are_built() {
     });
 }
 
-/// Adds one transaction when it is asked for the first one.
+/// Adds one transaction when the first one is requested.
 struct Late<'p, P>(Option<Arc<PoolTransaction>>, PoolHandle, &'p mut P);
 
 impl<P: TransactionPool> TransactionPool for Late<'_, P> {
@@ -260,7 +260,7 @@ fn senders_are_recovered_on_several_threads() {
     }
 }
 
-/// Rules of a block with EIP-7702 and room for 210,000 gas.
+/// Returns the rules of a block with EIP-7702 and room for 210,000 gas.
 fn prague() -> Admission {
     let mut cfg = CfgEnv::new_with_spec(SpecId::PRAGUE);
     cfg.chain_id = CHAIN;
@@ -274,7 +274,7 @@ fn what_no_block_could_have_is_refused_before_its_sender_is_recovered() {
         let signed = SignedTransaction::Eip7702(delegating(gas_limit).into_signed(unsigned));
         PoolTransaction::recover_sender(signed, &prague()).expect_err("no key signed it")
     };
-    // 21,000 and twice 25,000.
+    // 21,000 plus twice 25,000.
     assert!(matches!(recover(70_999), PoolError::Invalid(_)), "{:?}", recover(70_999));
     assert!(matches!(recover(210_001), PoolError::Invalid(_)), "{:?}", recover(210_001));
     assert_eq!(recover(71_000), PoolError::Signature);
@@ -320,14 +320,14 @@ fn authorities_are_recovered_after_the_sender_can_pay() {
     pool.add(tx, account(0, 710_000), 0).expect("admitted");
 }
 
-/// `tx` as the pool takes it, with the signature of sender 0.
+/// Returns `tx` as a pool transaction, signed by sender 0.
 fn admitted(tx: TxEip1559) -> Result<Arc<PoolTransaction>, PoolError> {
     let signature = signature(0, tx.signature_hash());
     let signed = SignedTransaction::Eip1559(tx.into_signed(signature));
     PoolTransaction::recover(signed, &admission())
 }
 
-/// A payment of sender 0 with this nonce and this tip.
+/// Returns a payment of sender 0 with this nonce and this tip.
 fn payment(nonce: u64, tip: u128) -> TxEip1559 {
     let SignedTransaction::Eip1559(signed) = signed(0, nonce, tip) else { panic!("of that type") };
     signed.into_parts().0

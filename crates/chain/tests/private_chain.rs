@@ -1,9 +1,10 @@
 //! The private chain of docs/PRIVATE_CHAIN.md.
 //!
 //! 1. Each block equals that of plain revm with the same configuration and precompile, both written
-//!    down again here, on any number of workers.
-//! 2. Another gas rule, a precompile that is missing, or missing on other threads, is noticed.
-//! 3. A process that is killed and started again comes to the same state as one that is not.
+//!    again here, on any number of workers.
+//! 2. A different gas rule is noticed, and so is a precompile that is missing everywhere or on
+//!    other threads.
+//! 3. A process that is killed and restarted reaches the same state as one that is not.
 
 use crate::{
     streams::{config, within_a_minute},
@@ -35,13 +36,13 @@ pub(crate) mod example;
 
 const SEED: u64 = 1;
 const TRANSACTIONS: u64 = 120;
-/// Where the precompile is.
+/// Address of the precompile.
 const HOLDINGS: Address = address!("0x0000000000000000000000000000000000010000");
-/// Gas of the first write to a slot, beyond the access: mainnet's, and this chain's.
+/// Gas of the first write to a slot, beyond the access, on mainnet and on this chain.
 const MAINNET_WRITE: u64 = 19_900;
 const WRITE: u64 = 2_800;
 
-/// The chain's precompile, as alloy-evm takes one.
+/// The chain's precompile, as a function for alloy-evm.
 fn holdings(mut input: PrecompileInput<'_>) -> PrecompileResult {
     let length = input.data.len();
     let gas = 200 + 700 * (length as u64 / 32);
@@ -58,7 +59,7 @@ fn holdings(mut input: PrecompileInput<'_>) -> PrecompileResult {
     Ok(PrecompileOutput::new(gas, sum.to_be_bytes_vec().into(), input.reservoir))
 }
 
-/// The chain's configuration. `write`: gas of the first write to a slot.
+/// Returns the chain's configuration. `write` is the gas of the first write to a slot.
 fn configuration(write: u64) -> CfgEnv {
     let mut cfg = CfgEnv::new_with_spec(SpecId::OSAKA).with_chain_id(7_007);
     let rules = [GasId::sstore_set_without_load_cost(), GasId::sstore_set_refund()];
@@ -73,7 +74,7 @@ struct Oracle {
 }
 
 impl Oracle {
-    /// Before the first block. `write`: gas of the first write to a slot.
+    /// Creates the oracle before the first block. `write` is the gas of the first write to a slot.
     fn new(write: u64) -> Self {
         let genesis = rules::genesis();
         let head = Head { number: 0, hash: genesis::header(&genesis).hash_slow() };
@@ -85,7 +86,7 @@ impl Oracle {
         Self { write, state: Reference::new(&accounts.collect(), head) }
     }
 
-    /// What the transactions of `built` come to.
+    /// Returns the sequential results of the transactions of `built`.
     fn execute(&self, built: &Built) -> SequentialOutput {
         let mut block = braid_testkit::block::Block::from(&*built.block);
         block.cfg = configuration(self.write);
@@ -93,7 +94,7 @@ impl Oracle {
         block.run(&self.state, OnInvalid::Skip).expect("the state is in memory")
     }
 
-    /// Goes on to the state after `built`, if that is the same block.
+    /// Advances to the state after `built`, if the oracle's block is equal.
     fn check(&mut self, built: &Built) -> Result<SequentialOutput, String> {
         let expected = self.execute(built);
         let bundle = built.changes.changes.clone();
@@ -114,7 +115,7 @@ fn forced(workers: u16, policy: Policy) -> Config {
     config
 }
 
-/// The states of the chain, the first one included, as long as its blocks are those of the oracle.
+/// Returns the states of the chain, including the first, if its blocks equal those of the oracle.
 fn states(executor: Executor, write: u64, blocks: u64) -> Result<Vec<Reference>, String> {
     let store = MemoryStore::new();
     let mut node = Node::open(store.clone(), executor).expect("an empty store");
@@ -125,7 +126,7 @@ fn states(executor: Executor, write: u64, blocks: u64) -> Result<Vec<Reference>,
         oracle.check(&built)?;
         assert_eq!((left_out, built.output.receipts.len() as u64), (0, TRANSACTIONS));
         assert!(built.output.receipts.iter().all(|receipt| receipt.success));
-        // The chain's own time, whatever the clock says.
+        // The chain's own time, independent of the clock.
         let number = built.changes.head.number;
         assert_eq!(built.block.env.timestamp, U256::from(1_800_000_000 + number));
         states.push(oracle.state.clone());
@@ -152,7 +153,7 @@ fn each_block_equals_sequential_revm() {
     }
 }
 
-/// In figures that do not come from the chain's configuration.
+/// Checks the rules with figures that do not come from the chain's configuration.
 #[test]
 fn the_chains_own_rules_take_effect() {
     let executor =
@@ -168,14 +169,14 @@ fn the_chains_own_rules_take_effect() {
     assert!(slots > 20, "{slots}");
     let saved = mainnet.gas_used - built.output.gas_used;
     assert_eq!(saved, slots * (MAINNET_WRITE - WRITE));
-    // Two accounts hold 2,000 ether, and have paid or got less than one.
+    // Two accounts hold 2,000 ether, and have paid or received less than one.
     let ether = U256::from(10).pow(U256::from(18));
     for ((contract, _), held) in &oracle.state.slots {
         assert_eq!(*contract, rules::RECORDER);
         assert!(*held > ether * U256::from(1_999) && *held < ether * U256::from(2_001), "{held}");
     }
     assert_eq!(built.block.cfg.gas_params, configuration(WRITE).gas_params);
-    // Nothing is paid for gas.
+    // Gas is free.
     assert_eq!(oracle.state.accounts.get(&built.block.env.beneficiary), None);
     let all = oracle.state.accounts.values().fold(U256::ZERO, |all, account| all + account.1);
     assert_eq!(all, ether * U256::from(100 * 1_000));

@@ -1,4 +1,4 @@
-//! Old undo records are removed, and no others.
+//! Pruning removes old undo records, and no others.
 
 use crate::{
     streams::{block, config},
@@ -11,7 +11,7 @@ use braid_chain::{
 };
 use std::num::NonZeroUsize;
 
-/// Number of entries and of their bytes.
+/// Returns the number of entries, and of their bytes.
 fn size(store: &MemoryStore, table: Table) -> (u64, u64) {
     let snapshot = store.snapshot().expect("in memory");
     let sizes = snapshot.scan(table, &[]).map(|entry| {
@@ -59,7 +59,7 @@ fn head(number: u64) -> Head {
     Head { number, hash: B256::left_padding_from(&(number + 1).to_be_bytes()) }
 }
 
-/// Also when more records go than one transaction removes.
+/// The same if more records are removed than fit in one transaction.
 #[test]
 fn hashes_that_blocks_can_ask_for_stay() {
     for (last, keep) in [(255, 0), (256, 0), (300, 3), (3_000, 200)] {
@@ -70,7 +70,7 @@ fn hashes_that_blocks_can_ask_for_stay() {
             commit(&store, &batch(number), Keep::blocks(5_000)).expect("it follows");
         }
         let pruned = prune(&store, keep, None).expect("in memory");
-        // The block after the last one that stays, if all that can be unwound are.
+        // The block after the last one that stays, if all blocks that can be unwound are.
         let next = last - keep + 1;
         let oldest = next.saturating_sub(256);
         assert_eq!((pruned.undo_blocks, pruned.block_hashes), (last - keep, oldest));

@@ -1,4 +1,4 @@
-//! Receipts in the store: of as many blocks as asked, those of sequential execution.
+//! Receipts in the store: for as many blocks as requested, equal to those of sequential execution.
 
 use crate::{
     streams::{begun, block, config},
@@ -7,7 +7,7 @@ use crate::{
 use braid_chain::{Chain, MemoryStore, StateStore, Table, Writes, open, prune, unwind, verify};
 use std::num::NonZeroUsize;
 
-/// Executes the blocks of `stream` in `range` and keeps the receipts of the last `receipt_blocks`.
+/// Executes the blocks of `stream` in `range`, and keeps the receipts of the last `kept` blocks.
 fn execute(store: &MemoryStore, stream: &Stream, range: core::ops::Range<usize>, kept: u64) {
     let mut config = config(2);
     config.keep.receipt_blocks = kept;
@@ -18,7 +18,7 @@ fn execute(store: &MemoryStore, stream: &Stream, range: core::ops::Range<usize>,
     chain.flush().expect("it is written");
 }
 
-/// The store has the receipts of exactly these blocks of `stream`.
+/// Asserts that the store has the receipts of exactly these blocks of `stream`.
 fn has(store: &MemoryStore, stream: &Stream, blocks: &[usize]) {
     let reader = open(store).expect("a chain");
     for (index, output) in stream.outputs.iter().enumerate() {
@@ -44,20 +44,20 @@ fn receipts_are_kept_of_as_many_blocks_as_asked() {
     has(&store, &stream, &[]);
     execute(&store, &stream, 2..6, 3);
     has(&store, &stream, &[3, 4, 5]);
-    // Without the option stored receipts stay.
+    // Without the option, stored receipts stay.
     execute(&store, &stream, 6..7, 0);
     has(&store, &stream, &[3, 4, 5]);
     // Unwinding a block removes its receipts.
     unwind(&store, 2, NonZeroUsize::MIN).expect("they are kept");
     has(&store, &stream, &[3, 4]);
-    // Block 5 leaves a gap: what lies before it stays until it is pruned.
+    // Block 5 leaves a gap: earlier receipts stay until they are pruned.
     execute(&store, &stream, 5..6, 0);
     execute(&store, &stream, 6..8, 1);
     has(&store, &stream, &[3, 4, 7]);
     let pruned = prune(&store, 128, Some(1)).expect("in memory");
     assert_eq!((pruned.undo_blocks, pruned.receipt_blocks), (0, 2));
     has(&store, &stream, &[7]);
-    // Receipts of a block that is not there are damage.
+    // Receipts of a missing block are reported as damage.
     let mut writes = Writes::default();
     writes.put(Table::Receipts, 5_000_u64.to_be_bytes(), [0xc0]);
     store.write(writes).expect("in memory");

@@ -1,4 +1,4 @@
-//! Blocks in RLP: what is taken, and what is refused with its place.
+//! Blocks in RLP: accepted inputs, and rejected ones with the position of the error.
 
 use alloy_consensus::{
     Block, BlockBody, TxEnvelope, proofs::calculate_transaction_root,
@@ -17,7 +17,7 @@ fn threads(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).expect("some")
 }
 
-/// The first block of a generated chain, with the chain's rules.
+/// Returns the first block of a generated chain, with the chain's rules.
 pub(crate) fn demo() -> (Block<TxEnvelope>, Rules) {
     let (genesis, files) = demo_chain(1, 1, braid_chain::genesis::header).expect("generates");
     let transactions = files[0].transactions().expect("whole transactions").iter();
@@ -35,7 +35,7 @@ fn refused(block: &Block<TxEnvelope>, rules: &Rules) -> String {
     refusal(block, rules).to_string()
 }
 
-/// `block` with two signatures that no key has made.
+/// Returns `block` with two invalid signatures.
 pub(crate) fn unsigned(block: &Block<TxEnvelope>) -> Block<TxEnvelope> {
     let mut unsigned = block.clone();
     for index in [180, 77] {
@@ -112,7 +112,7 @@ fn items_are_taken_one_by_one() {
     assert!(matches!(error(&bytes[..bytes.len() - 1]), RlpError::Io(_)));
     assert!(matches!(error(b"{}"), RlpError::Rlp(_)));
     assert!(matches!(error(&[0xff; 20]), RlpError::Length(_)));
-    // A list of 60 bytes that are missing.
+    // A list of 60 missing bytes.
     assert!(matches!(error(&[0xf8, 60]), RlpError::Io(_)));
     assert!(RlpItems::new(&[][..]).next().is_none());
 }

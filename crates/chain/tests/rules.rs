@@ -15,7 +15,7 @@ use revm::{
     primitives::{TxKind, hardfork::SpecId},
 };
 
-/// A configuration in which this fork is active from time 0 on, and nothing else is said.
+/// Returns a configuration that only activates this fork, at time 0.
 fn only(fork: SpecId) -> ChainConfig {
     let mut config = ChainConfig::default();
     let time = match fork {
@@ -44,7 +44,7 @@ fn a_fork_by_time_means_that_the_chain_is_merged() {
     assert_eq!(Rules::new(ChainConfig::default()).spec(&Header::default()), SpecId::FRONTIER);
 }
 
-/// A block by the number `number` under a configuration with these two forks.
+/// Returns the rules of block `number` under a configuration with these two forks.
 fn between(constantinople: Option<u64>, petersburg: Option<u64>, number: u64) -> SpecId {
     let config = ChainConfig {
         byzantium_block: Some(9),
@@ -68,20 +68,20 @@ fn constantinople_begins_where_it_says() {
     assert_eq!(between(None, None, 17), before);
 }
 
-/// Besu's blocks for QBFT have the difficulty 1, and the fields of all forks.
+/// Besu's QBFT blocks have difficulty 1 and the fields of all forks.
 #[test]
 fn a_block_with_the_fields_of_a_fork_has_its_rules() {
     let rules = Rules::new(only(SpecId::CANCUN));
     let header = Header { difficulty: U256::ONE, excess_blob_gas: Some(0), ..Header::default() };
     assert_eq!(rules.spec(&header), SpecId::CANCUN);
     assert!(rules.is_merged_after(&header));
-    // Without a fork that begins at a time there is no fork that they could belong to.
+    // Without a fork scheduled by time, the fields of later forks have no effect.
     let rules = Rules::new(ChainConfig { london_block: Some(0), ..ChainConfig::default() });
     assert_eq!(rules.spec(&header), SpecId::LONDON);
     assert!(!rules.is_merged_after(&header));
 }
 
-/// The genesis header of the Hoodi network. Its accounts are left out: the state root is given.
+/// The genesis header of the Hoodi network, with its state root in place of its accounts.
 #[test]
 fn the_header_of_hoodi_has_its_hash() {
     let genesis = r#"{
@@ -104,7 +104,7 @@ fn the_header_of_hoodi_has_its_hash() {
     assert_eq!(header.hash_slow(), hash);
 }
 
-/// A chain whose accounts with the numbers from 1 on have these codes. Account 0 sends.
+/// Returns a chain whose accounts numbered from 1 have these codes. Account 0 sends.
 fn with_codes(codes: &[Bytes]) -> (MemoryStore, Head) {
     let account = |code: Bytes| GenesisAccount { code: Some(code), ..GenesisAccount::default() };
     let coded = (1..).zip(codes).map(|(number, code)| (address(number), account(code.clone())));
@@ -123,7 +123,7 @@ fn address(number: u8) -> Address {
 
 #[test]
 fn codes_that_only_begin_like_a_delegation_are_codes() {
-    // The last one is a delegation, to an account without code.
+    // The last one is a delegation to an account without code.
     let codes = [
         &hex!("ef01")[..],
         &hex!("ef010000"),
@@ -158,16 +158,16 @@ fn codes_that_only_begin_like_a_delegation_are_codes() {
     let executed = chain.execute(ChainBlock { block, ..ChainBlock::default() });
     let receipts = executed.expect("a valid block").output.receipts;
     let succeeded: Vec<_> = receipts.iter().map(|receipt| receipt.success).collect();
-    // 0xef is no instruction.
+    // 0xef is an invalid instruction.
     assert_eq!(succeeded, [false, false, false, true]);
     assert_eq!(receipts[2].cumulative_gas_used, 300_000);
 }
 
-/// A chain whose genesis says so has the rule: what the store keeps of the genesis says it again.
+/// A genesis may enable the rule, which the store keeps with the genesis.
 #[test]
 fn a_chain_may_ask_for_declared_accesses() {
     let succeeded = |declared: Option<bool>| {
-        // It adds one to its first slot.
+        // Adds one to its first slot.
         let (store, head) = with_codes(&[hex!("60015f54015f5500").into()]);
         let mut chain_config = only(SpecId::PRAGUE);
         if let Some(declared) = declared {

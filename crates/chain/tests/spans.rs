@@ -1,7 +1,8 @@
-//! Spans of the feature `tracing`: which ones a chain opens, and that each lies where it belongs.
+//! Spans of the feature `tracing`: their names and their nesting.
 //!
-//! A collector belongs to the process, in which other tests execute blocks at the same time. So this one keeps what
-//! lies in the test's own span, and of the writer, whose thread has none, what names the test's blocks.
+//! A collector is global to the process, in which other tests execute blocks at the same time. This
+//! one therefore keeps spans below the test's own span, and spans of the writer's thread that name
+//! the test's blocks.
 
 use crate::{
     streams::{block, config},
@@ -17,7 +18,7 @@ use std::{
 use tracing::{Subscriber, field::Field, span};
 use tracing_subscriber::{Layer, Registry, layer::Context, prelude::*, registry::LookupSpan};
 
-/// The paths of spans, each a name with its fields, from the outermost one on.
+/// Paths of spans, from the outermost span on.
 type Paths = Arc<Mutex<Vec<Vec<Opened>>>>;
 
 #[derive(Clone, Debug)]
@@ -57,7 +58,7 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Collector {
     }
 }
 
-/// Executes a stream of blocks in a span of its own; returns the paths below it, and the writer's.
+/// Executes a stream of blocks in a span, and returns the paths below it, and those of the writer.
 fn paths(stream: &Stream, policy: Policy, paths: &Paths) -> [Vec<Vec<Opened>>; 2] {
     let store = MemoryStore::new();
     let genesis = stream.states[0].batch(stream.head);
@@ -100,7 +101,7 @@ fn each_span_lies_where_it_belongs() {
         for path in ["block", "block/stretch", "block/stretch/batch", "block/stretch/batch/run"] {
             assert!(found.contains(path), "{policy:?}: no {path} in {found:?}");
         }
-        // A commit is no part of a run, on whichever thread it happens.
+        // A commit is not nested in a run, whichever thread it happens on.
         let commits = |it: &&String| it.split('/').any(|name| name == "commit");
         let commits: Vec<_> = found.iter().filter(commits).collect();
         assert_eq!(commits, ["block/stretch/commit"], "{policy:?}");

@@ -1,5 +1,5 @@
-//! The state root after each kind of change that makes a trie smaller or begins one anew, and after
-//! the block is unwound, against a library's full computation.
+//! Compares state roots with a library's full computation, after each kind of change that shrinks
+//! or restarts a trie, and after the block is unwound.
 
 use crate::{
     streams::{begun_with, block, config},
@@ -19,13 +19,13 @@ const SENDER: Address = Address::repeat_byte(0xa0);
 const TARGET: Address = Address::repeat_byte(0xb0);
 const FACTORY: Address = Address::repeat_byte(0xf0);
 
-/// Destroys itself: `CALLER SELFDESTRUCT`.
+/// Code that self-destructs: `CALLER SELFDESTRUCT`.
 const DESTROYS_ITSELF: [u8; 2] = hex!("33ff");
-/// Sets the slot with the number in the call data to zero.
+/// Code that clears the slot whose number is in the call data.
 const SETS_TO_ZERO: [u8; 7] = hex!("60006000355500");
-/// Creates an account with the call data as its init code, by `CREATE2` with salt 0.
+/// Code that creates an account with `CREATE2`, salt 0, and the call data as init code.
 const CREATES: [u8; 14] = hex!("36600060003760003660006000f5");
-/// Sets slot 2 to 7 and returns `DESTROYS_ITSELF`.
+/// Init code that sets slot 2 to 7 and returns `DESTROYS_ITSELF`.
 const INIT: [u8; 16] = hex!("60076002556133ff6000526002601ef3");
 
 fn account(code: &[u8], slots: &[(u64, u64)]) -> MemoryAccount {
@@ -41,7 +41,7 @@ fn call(to: Address, data: &[u8]) -> TxEnv {
     TxEnv { gas_price: 0, chain_id: None, ..tx }
 }
 
-/// A block with these transactions of `SENDER`, and these withdrawals.
+/// Returns a block with these transactions of `SENDER` and these withdrawals.
 fn of(transactions: &[TxEnv], withdrawals: &[(Address, u64)]) -> Block {
     let withdrawal = |(address, amount): &(Address, u64)| Withdrawal {
         address: *address,
@@ -61,7 +61,7 @@ fn hash_of(number: u64) -> B256 {
 }
 
 /// Executes `blocks` on a state with `accounts` and unwinds them. Compares root and contents with
-/// the reference after each block, and returns the reference's states, the first one included.
+/// the reference after each block, and returns the reference's states, including the first.
 fn states(accounts: &[(Address, MemoryAccount)], spec: SpecId, blocks: &[Block]) -> Vec<Reference> {
     let sender = MemoryAccount { balance: U256::from(u64::MAX), ..MemoryAccount::default() };
     let accounts = accounts.iter().cloned().chain([(SENDER, sender)]).collect();
@@ -156,7 +156,7 @@ fn slots_that_are_set_to_zero() {
     assert!(exists(&states[2], TARGET) && slots(&states[2], TARGET).is_empty());
 }
 
-/// An account without nonce, balance and code ends when it is touched (EIP-161).
+/// An account without nonce, balance and code is deleted when it is touched (EIP-161).
 #[test]
 fn an_emptied_account() {
     let accounts = [(TARGET, MemoryAccount::default())];

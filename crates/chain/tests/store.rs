@@ -1,4 +1,4 @@
-//! The same tests on every store.
+//! Tests that run on every store.
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use braid_chain::{
@@ -17,7 +17,7 @@ fn on_every_store(test: impl Fn(&dyn Fn() -> Box<dyn Reopen>)) {
     test(&|| Box::new(InFolder::new(rocks)));
 }
 
-/// Bytes of a store's cache: little, so that reads reach the files.
+/// Cache size of a store in bytes, so small that reads reach the files.
 const CACHE: u64 = 1 << 20;
 
 fn embedded(folder: &Path) -> EmbeddedStore {
@@ -29,13 +29,13 @@ pub(crate) fn rocks(folder: &Path) -> braid_chain::RocksStore {
     braid_chain::RocksStore::open(folder, CACHE).expect("a store")
 }
 
-/// A store that can be closed and opened again.
+/// A store that can be closed and reopened.
 trait Reopen {
     fn reopen(&mut self);
     fn run(&self, what: &mut dyn FnMut(&dyn Operations));
 }
 
-/// What tests do with a store, whatever its type.
+/// Operations on a store of any type.
 trait Operations {
     fn create(&self, batch: &DurableBatch) -> Result<(), StoreError>;
     fn commit(&self, batch: &DurableBatch, keep: Keep) -> Result<(), StoreError>;
@@ -49,7 +49,7 @@ trait Operations {
 type Accounts = BTreeMap<Address, AccountRecord>;
 type Slots = BTreeMap<(Address, U256), U256>;
 
-/// Everything that a chain's state holds.
+/// All contents of a chain's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Contents {
     head: Head,
@@ -140,7 +140,7 @@ fn head(number: u64) -> Head {
     Head { number, hash: keccak256(number.to_be_bytes()) }
 }
 
-/// The batch that leads from one state to another; `cleared` accounts lose their storage first.
+/// Returns the batch from one state to another; accounts in `cleared` lose their storage first.
 fn batch_between(before: &Contents, after: &Contents, cleared: &[Address]) -> DurableBatch {
     let mut batch = DurableBatch { head: after.head, ..DurableBatch::default() };
     let addresses = before.accounts.keys().chain(after.accounts.keys());
@@ -262,7 +262,7 @@ fn a_reader_keeps_the_state_that_it_was_opened_on() {
     });
 }
 
-/// A small state: few addresses and slots, so that blocks meet.
+/// Small states with few addresses and slots, so that blocks overlap.
 fn states() -> impl Strategy<Value = Vec<(Contents, Vec<Address>)>> {
     let address = (0_u8..4).prop_map(Address::repeat_byte);
     let account = (address.clone(), (0_u64..3, 0_u64..3));
@@ -286,7 +286,7 @@ fn states() -> impl Strategy<Value = Vec<(Contents, Vec<Address>)>> {
     collection::vec(state, 1..8)
 }
 
-/// Each state is reached, and each kept undo leads back to the state before.
+/// Checks that each state is reached, and that each kept undo record restores the preceding state.
 fn states_follow_each_other(
     store: &dyn Operations,
     states: Vec<(Contents, Vec<Address>)>,
@@ -298,7 +298,7 @@ fn states_follow_each_other(
     let mut reached = Vec::new();
     for (number, (mut after, cleared)) in states.into_iter().enumerate() {
         after.head = head(number as u64);
-        // An account that ends loses its storage.
+        // A deleted account loses its storage.
         let ended = before.accounts.keys().filter(|address| !after.accounts.contains_key(*address));
         let cleared: Vec<_> = ended.copied().chain(cleared).collect();
         let batch = batch_between(&before, &after, &cleared);
@@ -339,7 +339,7 @@ fn random_states_follow_each_other_and_can_be_undone() {
         Ok(())
     };
     cases(256).run(&(states(), 0_u64..4), in_memory).expect("every case holds");
-    // Each transaction reaches the disk.
+    // Each transaction is written to disk.
     let in_folder = |(states, keep)| {
         let folder = tempfile::tempdir().expect("a folder");
         states_follow_each_other(&embedded(folder.path()), states, keep);

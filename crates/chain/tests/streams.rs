@@ -1,5 +1,5 @@
 //! A chain's states equal those of sequential revm after each block, whatever the writer's pace,
-//! the number of workers, and the places where the chain is closed and opened again.
+//! the number of workers, and the points at which the chain is closed and reopened.
 
 use crate::support::{Kind, Lagging, Reference, Stream, Troubled, contents};
 use alloy_primitives::B256;
@@ -18,7 +18,7 @@ use std::{
 pub(crate) fn config(workers: u16) -> ChainConfig {
     let mut config = ChainConfig::default();
     config.executor = Config::with_workers(NonZeroU16::new(workers).expect("some"));
-    // None, one from which nodes are dropped, and one that keeps all.
+    // No cache, one that evicts nodes, and one that keeps all nodes.
     config.keep.node_cache = [0, 3_000, 1 << 20][usize::from(workers) % 3];
     config
 }
@@ -27,15 +27,15 @@ pub(crate) fn block((block, hash): &(Block, B256)) -> ChainBlock {
     ChainBlock { block: block.clone(), hash: *hash, ..ChainBlock::default() }
 }
 
-/// The block, whose header states the state root.
+/// Returns the block with the state root in its header.
 fn with_root(stream: &Stream, index: usize) -> ChainBlock {
     let mut block = block(&stream.blocks[index]);
     block.expected.state_root = Some(stream.states[index + 1].root());
     block
 }
 
-/// Executes the blocks from `first` on and compares each with sequential execution. `lags`: blocks
-/// that are still to be written when the next one executes.
+/// Executes the blocks from `first` on, and compares each with sequential execution. `lags` are
+/// numbers of unwritten blocks when the next block executes.
 fn run<S: StateStore + Clone>(
     store: &S,
     stream: &Stream,
@@ -49,7 +49,8 @@ fn run<S: StateStore + Clone>(
     let permits = permits;
     let mut ahead = 0;
     for (index, lag) in (first..).zip(lags) {
-        // With two ahead the third has to be let in, once it has had time to run on both.
+        // With two unwritten blocks, the third needs a permit, after some time to run on top of
+        // both.
         let full = ahead == 2;
         let executed = std::thread::scope(|scope| {
             if full {
@@ -74,7 +75,7 @@ fn run<S: StateStore + Clone>(
             assert_eq!(durable, chain.head());
         }
     }
-    // Without a sender every write is permitted.
+    // Without a sender, every write is permitted.
     drop(permits);
     drop(chain);
     let reader = open(store).expect("a chain");
@@ -90,15 +91,15 @@ struct Plan {
     seed: u64,
     workers: u16,
     policy: Policy,
-    /// For each time the chain is opened: for each block how many are ahead of the durable one.
+    /// For each time that the chain is opened, the number of unwritten blocks at each block.
     lags: Vec<Vec<usize>>,
-    /// Blocks that are unwound at the end, at most.
+    /// Maximum number of blocks to unwind at the end.
     back: usize,
 }
 
 fn plans() -> impl Strategy<Value = Plan> {
     let policy = prop_oneof![Just(Policy::Auto), Just(Policy::Forced(Forced::Speculative))];
-    // The writer's queue takes two blocks; the third waits for the first.
+    // The writer's queue holds two blocks; a third waits for the first.
     let lags = collection::vec(collection::vec(0_usize..=2, 1..5), 1..3);
     let plan = (any::<u64>(), 1_u16..=4, policy, lags, 0_usize..6);
     plan.prop_map(|(seed, workers, policy, lags, back)| Plan { seed, workers, policy, lags, back })
@@ -118,11 +119,11 @@ fn holds<S: StateStore + Clone>(plan: &Plan, reopen: impl Fn() -> S) {
     }
     let back = plan.back.min(blocks);
     unwinds(&reopen(), &stream, back);
-    // Forward again, over what was unwound.
+    // Execute the unwound blocks again.
     run(&reopen(), &stream, config, blocks - back, &vec![1; back]);
 }
 
-/// Unwinds blocks and compares the state with the one before them.
+/// Unwinds blocks, and compares the state with the one before them.
 fn unwinds<S: StateStore + Clone>(store: &S, stream: &Stream, back: usize) {
     let last = stream.blocks.len() - back;
     let head = unwind(store, back as u64, Keep::default().root_threads).expect("they are kept");
@@ -173,14 +174,14 @@ pub(crate) fn begun(stream: &Stream) -> MemoryStore {
     begun_with(&stream.states[0], stream.head)
 }
 
-/// A chain that begins with `state` after the block `head`.
+/// Returns the store of a chain that starts with `state` after block `head`.
 pub(crate) fn begun_with(state: &Reference, head: Head) -> MemoryStore {
     let store = MemoryStore::new();
     create(&store, b"{}", &state.batch(head), StateRoots::Computed).expect("an empty store");
     store
 }
 
-/// What `test` returns, unless it hangs.
+/// Returns the result of `test`; fails if it hangs.
 pub(crate) fn within_a_minute<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
     let (send, receive) = crossbeam_channel::bounded(1);
     std::thread::spawn(move || send.send(test()));
@@ -198,7 +199,7 @@ fn flush_returns_when_the_writer_fails() {
             chain.execute(block(&stream.blocks[0])).expect("a valid block");
             std::thread::scope(|scope| {
                 scope.spawn(move || {
-                    // Most of the time `flush` waits by then.
+                    // By this time, `flush` is usually waiting.
                     std::thread::sleep(Duration::from_millis(20));
                     permits.send(()).expect("the writer is there");
                 });
@@ -305,7 +306,7 @@ fn a_block_with_another_state_root_is_not_written() {
     chain.execute(with_root(&stream, 0)).expect("a valid block");
     let mut wrong = with_root(&stream, 1);
     wrong.expected.state_root = Some(B256::ZERO);
-    // The writer compares it, by which time later blocks may have been executed.
+    // The writer compares the root, after later blocks may have been executed.
     let refused = chain.execute(wrong).map(|_| ()).and_then(|()| chain.flush().map(|_| ()));
     let error = refused.expect_err("another root").to_string();
     assert!(

@@ -1,11 +1,13 @@
-//! `braid run --emit-bal` and `--bal`: access lists that go out into files and come back.
+//! `braid run --emit-bal` and `--bal`: access lists written to files and read back.
 //!
-//! 1. What is written is the list of the block, in RLP, and the block runs with it; so does the demo chain.
-//! 2. A list that lies, or is another block's, ends with 1; the report says where and both values.
-//! 3. A file that is missing, cut off or too long ends with 2 and is named.
-//! 4. A file that exists stays as it is, unless --force is there. A block that is not right has none.
+//! 1. The written list is that of the block, in RLP, and the block runs with it; so does the demo
+//!    chain.
+//! 2. A wrong list, or that of another block, ends with code 1; the report says where, with both
+//!    values.
+//! 3. A missing, truncated or overlong file ends with code 2 and is named.
+//! 4. An existing file is not overwritten without --force. A wrong block has no list.
 //! 5. The hash of a list is compared with the header's.
-//! 6. Options that make no sense together are refused.
+//! 6. Contradictory options are refused.
 
 use alloy_primitives::{U256, keccak256};
 use alloy_rlp::Decodable;
@@ -19,11 +21,11 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Blocks in a folder, and a folder for their lists.
+/// A folder with blocks, and a folder for their lists.
 struct Scene(TempDir);
 
 impl Scene {
-    /// With the blocks `a.json` and `b.json.zst`: transfers of a token, 40 and 30 of them.
+    /// Creates the blocks `a.json` and `b.json.zst`, with 40 and 30 transfers of a token.
     fn new() -> Self {
         let scene = Self(tempfile::tempdir().expect("a folder"));
         fs::create_dir(scene.path("blocks")).expect("a folder");
@@ -35,7 +37,7 @@ impl Scene {
         scene
     }
 
-    /// The same, and the lists are written.
+    /// Like [`new`](Self::new), with the lists written.
     fn listed() -> Self {
         let scene = Self::new();
         scene.run(&["--emit-bal", &scene.name("lists"), &scene.name("blocks")], 0);
@@ -50,7 +52,7 @@ impl Scene {
         self.path(name).to_str().expect("UTF-8").to_owned()
     }
 
-    /// Runs `braid run` and asserts its exit code; returns all that it prints.
+    /// Runs `braid run`, asserts its exit code, and returns its output.
     #[track_caller]
     fn run(&self, arguments: &[&str], code: i32) -> String {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
@@ -65,7 +67,7 @@ impl Scene {
         text
     }
 
-    /// The first line of `braid run --json`.
+    /// Returns the first line of `braid run --json`.
     #[track_caller]
     fn line(&self, arguments: &[&str], code: i32) -> Value {
         let text = self.run(&[&["--json"], arguments].concat(), code);
@@ -169,7 +171,7 @@ fn a_list_of_another_block_is_wrong() {
     }
 }
 
-/// Lists of other blocks, too.
+/// Even the list of another block is permitted as a hint.
 #[test]
 fn a_hint_may_be_wrong() {
     let scene = Scene::listed();
@@ -206,7 +208,7 @@ fn a_file_that_is_no_list_is_named() {
         }
     }
     fs::remove_file(&file).expect("removes");
-    // The other block is run all the same.
+    // The other block runs nevertheless.
     let text = scene.run(&["--bal", &lists, &scene.name("blocks")], 2);
     assert!(text.contains("lists/a.bal.rlp: ") && text.contains("1 ok, 1 unusable"), "{text}");
     let missing = scene.run(&["--bal", &scene.name("none"), &block], 2);

@@ -1,5 +1,5 @@
-//! Blocks of an attacker: none takes longer than is aimed at, except the ones named here and in
-//! docs/SECURITY.md, and none needs more memory than its formula says.
+//! Blocks of an attacker: none exceeds the time limits, except those named here and in
+//! docs/SECURITY.md, and none needs more memory than its formula permits.
 
 use braid_cli::bench::{
     attacks::{CPU, WALL, attacked},
@@ -9,13 +9,13 @@ use braid_testkit::workload::Attack;
 use serde_json::Value;
 use std::{num::NonZeroU16, process::Command};
 
-/// A fourth of each block behaves alike, and takes a fourth of the time.
+/// Divisor of the block size: a fourth of each block behaves alike, in a fourth of the time.
 const PART: u32 = 4;
 const WORKERS: [u16; 2] = [2, 8];
 
-/// Attacks that miss the aims: what they have to reach of sequential time, and the most processor time,
-/// on either number of workers. All are chains that nothing tells: what it takes to find that out weighs four times as
-/// much in a fourth of a block.
+/// Attacks that exceed the limits: the minimum fraction of sequential speed and the maximum
+/// processor time, on either number of workers. All of them are chains without a prediction; the
+/// cost of detecting that weighs four times as much in a fourth of a block.
 const BELOW: [(Attack, f64, f64); 3] = [
     (Attack::OneSlot, 0.7, CPU),
     (Attack::TaughtFree, 0.7, CPU),
@@ -43,8 +43,8 @@ fn no_attack_takes_longer_than_is_aimed_at() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Virtual time does not show that an access costs more where it is shared. That such calls run in order does: without it
-/// their runs take 1.66 of sequential time.
+/// Virtual time does not show that a shared access costs more. It shows that such calls run
+/// sequentially: otherwise their runs would take 1.66 of sequential time.
 #[test]
 fn calls_that_do_little_else_than_read_are_given_up_early() {
     let two = NonZeroU16::new(2).expect("not zero");
@@ -52,7 +52,8 @@ fn calls_that_do_little_else_than_read_are_given_up_early() {
     assert!(found.iter().all(|found| found.runs <= 1.3), "{found:.3?}");
 }
 
-/// Attacks whose processes are measured, the largest in memory; the others in `braid bench attacks --memory`.
+/// Attacks that are measured in processes: those with the most memory. `braid bench attacks
+/// --memory` measures the others.
 const MEASURED: [&str; 4] = ["floods", "huge read sets", "deep calls", "largest creations"];
 
 #[cfg(target_os = "linux")]
@@ -73,11 +74,12 @@ fn memory_stays_below_what_the_formula_says() {
         assert!(0 < bytes && bytes <= most, "{line}");
         is_near |= most < 8 * bytes;
     }
-    // A formula that is never near says nothing.
+    // A formula far above the measurement says nothing.
     assert!(is_near, "{text}");
 }
 
-/// Two attacks by the clock: figures that belong together, whatever the machine does meanwhile.
+/// Two attacks with real clocks: their figures must be consistent, whatever the load on the
+/// machine.
 #[test]
 fn attacks_are_timed_by_the_clock() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));

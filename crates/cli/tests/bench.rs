@@ -1,15 +1,19 @@
-//! `braid bench` from outside: that it measures what it is asked for, and says what it could not.
+//! `braid bench` as a child process: it measures what it is asked to, and reports what it could not
+//! measure.
 //!
-//! 1. Every built-in workload executes as in sequence, on several numbers of workers, and has a
-//!    line with the documented fields for each.
-//! 2. Block files and folders are measured; a name that is neither is refused, with the names that are.
-//! 3. A block that cannot be executed ends with 2, and the others are measured all the same.
-//! 4. Memory, stages and virtual time are there, unless they are left out.
-//! 5. A slow database is read through every way of executing, and its reads are counted.
-//! 6. With access lists a block whose transactions all need each other is not a chain any more.
-//! 7. What became slower than in an earlier measurement is told, and ends with 1; what cannot be compared says why.
-//! 8. A sweep over contention measures each of its cells; a search finds slow blocks and writes them.
-//! 9. What a block costs for its gas is told for each way of executing it, and what could be handed over for each part.
+//! 1. Every built-in workload gives sequential results on several numbers of workers, with a line
+//!    of the documented fields for each.
+//! 2. Block files and folders are measured; an unknown name is refused, with the list of names.
+//! 3. A block that cannot be executed ends with code 2, and the others are measured nevertheless.
+//! 4. Memory, stages and virtual time are included, unless they are disabled.
+//! 5. A slow database is read by every strategy, and its reads are counted.
+//! 6. With access lists, a block of dependent transactions is not a chain any more.
+//! 7. A slowdown against an earlier measurement is reported, with exit code 1, or the reason why
+//!    the two are not comparable.
+//! 8. A sweep over contention measures each of its cells; a search finds slow blocks and writes
+//!    them.
+//! 9. Costs per gas are reported for each strategy, and the work that could be shared for each
+//!    part.
 
 use braid_testkit::{
     block_file::BlockFile,
@@ -18,7 +22,7 @@ use braid_testkit::{
 use serde_json::Value;
 use std::process::{Command, Output, Stdio};
 
-/// Runs `braid bench` and asserts its exit code.
+/// Runs `braid bench`, and asserts its exit code.
 #[track_caller]
 fn bench(arguments: &[&str], code: i32) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
@@ -95,7 +99,7 @@ fn memory_is_that_of_a_process_of_its_own() {
     }
     let listed = &lines(&bench(&[&arguments[..], &["--bal"]].concat(), 0))[0];
     if cfg!(target_os = "linux") {
-        // Not in what making the list has left free.
+        // The block's memory is not served from what building the list has freed.
         assert!(listed["par_peak_bytes"].as_u64() > line["seq_peak_bytes"].as_u64(), "{listed}");
     }
     let brief = &lines(&bench(&[&arguments[..], &["--brief"]].concat(), 0))[0];
@@ -125,7 +129,7 @@ fn with_its_access_list_a_chain_of_transactions_is_none() {
     let (plain, listed) = (lines(&bench(&simulated, 0)), lines(&bench(&listed, 0)));
     let (plain, listed) = (&plain[0], &listed[0]);
     assert_eq!((&plain["access_list"], &listed["access_list"]), (&false.into(), &true.into()));
-    // In the rounds no transaction runs twice, and batches of them run on what the list says.
+    // During the measured rounds no transaction runs twice, and batches run from the list.
     assert!(listed["parts"].as_u64() > Some(1) && listed["discarded"] == 0, "{listed}");
     let ratio = |line: &Value| line["simulated_ratio"]["8"].as_f64().expect("a ratio");
     assert!(ratio(listed) > 1.5 * ratio(plain), "{plain} {listed}");
@@ -156,7 +160,7 @@ fn a_slow_database_is_read_by_every_way() {
     let slow = [&arguments[..], &["--db-latency", "200us", "--db-waits", "spin"]].concat();
     let (fast, slow) = (lines(&bench(&arguments, 0)), lines(&bench(&slow, 0)));
     let (fast, slow) = (&fast[0], &slow[0]);
-    // A sender and a recipient each, and some for the system contracts.
+    // One sender and one recipient per transaction, and some reads for the system contracts.
     for reads in ["seq_reads", "par_reads"] {
         assert!(fast[reads].is_null() && slow[reads].as_u64() >= Some(40), "{slow}");
     }
@@ -164,7 +168,7 @@ fn a_slow_database_is_read_by_every_way() {
     bench(&["a_raw", "--db-latency", "20"], 2);
 }
 
-/// An earlier measurement in which Braid took `factor` times as long.
+/// Returns an earlier measurement in which Braid took `factor` times as long.
 fn earlier(lines: &[Value], factor: f64) -> String {
     let mut text = String::new();
     for line in lines {
@@ -193,7 +197,7 @@ fn what_became_slower_is_told() {
         assert_eq!((&lines[1]["workload"], &lines[1]["against"]), (&"a_raw".into(), &name.into()));
         lines.pop().expect("a line")
     };
-    // Far beyond what a busy machine does.
+    // Far beyond the noise of a busy machine.
     let slower = compared(&earlier(&measured, 0.001), &[], 1);
     assert_eq!(slower["verdict"], "slower");
     let number = |name: &str| slower[name].as_f64().expect("a number");
@@ -203,7 +207,7 @@ fn what_became_slower_is_told() {
     let tolerant = ["--tolerance", "1000"];
     assert_eq!(compared(&earlier(&measured, 1.0), &tolerant, 0)["verdict"], "same");
 
-    // What cannot be compared says why.
+    // Incomparable measurements are reported with the reason.
     let spoiled = |field: &str, value: Value| {
         let mut line = measured[0].clone();
         line[field] = value;
@@ -247,7 +251,7 @@ fn a_sweep_over_contention_has_a_line_for_each_cell() {
     for word in ["farthest from the bound", "300 slots", "runs of 250"] {
         assert!(text.contains(word), "{word}: {text}");
     }
-    // What would be ignored is refused.
+    // Options without effect are refused.
     for arguments in [&["--contention", "a_raw"][..], &["--quick"], &["--contention", "--scale=2"]]
     {
         bench(arguments, 2);
@@ -264,13 +268,13 @@ fn a_search_names_the_slowest_blocks_and_writes_them() {
     let found = lines(&output);
     assert_eq!(found.len(), 2);
     assert!(found[0]["badness"].as_f64() >= found[1]["badness"].as_f64());
-    // By one of the two promises alone: the worst comes first.
+    // Ranked by one of the two limits alone, the worst block comes first.
     for (by, field, sign) in [("wall", "ratio", -1.0), ("cpu", "runs", 1.0)] {
         let lines = lines(&bench(&[&search[..], &["--json", "--by", by]].concat(), 0));
         let [one, other] = [0, 1].map(|at| sign * lines[at][field].as_f64().expect("a number"));
         assert!(one >= other, "{by}: {lines:?}");
     }
-    // What was written is what was found: it is measured like any other block.
+    // The written blocks are the ones found, and are measured like any others.
     let measured =
         bench(&[out, "--workers", "2", "--rounds", "1", "--pause", "0", "--brief", "--json"], 0);
     assert_eq!(lines(&measured).len(), 2);
@@ -298,7 +302,7 @@ fn energy_is_that_of_each_way_for_the_same_gas() {
     // 60 transfers of a token.
     assert!(lines[0]["gas"].as_u64() > Some(60 * 21_000), "{}", lines[0]);
     for (line, sequential) in lines.iter().zip([0, 0, 0, 3, 3, 3].map(|at| &lines[at])) {
-        // The same block once in each round, so the sum of one round is the block's.
+        // Each round runs the same block once, so the sum of a round is the block's.
         assert_eq!(line["gas"], lines[0]["gas"], "{line}");
         let number = |line: &Value, name: &str| line[name].as_f64().expect("a number");
         let cpu = number(line, "cpu_seconds_per_mgas");
@@ -315,7 +319,7 @@ fn energy_is_that_of_each_way_for_the_same_gas() {
 fn what_could_be_handed_over_is_the_sum_of_its_parts() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("called.json");
-    // Transfers of a token hash; two of them call a precompile instead.
+    // Transfers of a token compute hashes; two of them call a precompile instead.
     let mut block = serde_json::to_value(Preset::Erc20.block(20, 1).expect("generates"));
     let block = block.as_mut().expect("serialises");
     for (index, precompile) in [(3, 2), (7, 4)] {

@@ -1,15 +1,15 @@
-//! The `braid` binary from outside: what it prints, and how it ends.
+//! `braid` as a child process: its output and exit codes.
 //!
-//! 1. Help shows every command with examples and ends with 0; wrong options end with 2.
-//! 2. Files, folders, packed files and standard input give the same verdict, 0.
-//! 3. A file that cannot be used ends with 2 and names file, field and what was expected.
-//! 4. A block that differs from its header ends with 1.
-//! 5. A block with a bad transaction 100 is rejected by name (validate, 2) or goes on without it
-//!    and all that follows from it (build, 0).
+//! 1. Help shows every command with examples and ends with code 0; wrong options end with code 2.
+//! 2. Files, folders, packed files and standard input give the same verdict and code 0.
+//! 3. An unusable file ends with code 2, and the message names file, field and the expected value.
+//! 4. A block that differs from its header ends with code 1.
+//! 5. A block whose transaction 100 is invalid is rejected by name (validate, 2), or continues
+//!    without it and the transactions that depend on it (build, 0).
 //! 6. JSON lines have the documented fields.
-//! 7. Without an argument the demo chain runs; every policy and number of workers gives 0.
-//! 8. A reader that goes away is no failure. No colour leaves the tool into a pipe.
-//! 9. The real blocks, if they are there.
+//! 7. Without arguments, the demo chain runs; every policy and number of workers gives code 0.
+//! 8. A closed pipe is no failure. Nothing is coloured in a pipe.
+//! 9. The real blocks, if they are available.
 
 use braid_testkit::{
     block_file::BlockFile,
@@ -24,7 +24,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The transaction that is spoiled; the issue that asked for the tool has one with this index.
+/// Index of the invalid transaction.
 const SPOILED: usize = 100;
 
 fn braid(arguments: &[&str]) -> Command {
@@ -33,7 +33,7 @@ fn braid(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs the tool and asserts its exit code.
+/// Runs the tool, and asserts its exit code.
 #[track_caller]
 fn run(arguments: &[&str], code: i32) -> Output {
     let output = braid(arguments).output().expect("the tool starts");
@@ -49,7 +49,7 @@ fn all(output: &Output) -> String {
     stdout(output) + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// The JSON lines that the tool prints: those of blocks and the total.
+/// Returns the tool's JSON lines: those of the blocks, and the total.
 #[track_caller]
 fn lines(arguments: &[&str], code: i32) -> (Vec<Value>, Value) {
     let arguments = [&["run", "--json", "--rounds", "1"], arguments].concat();
@@ -61,7 +61,7 @@ fn lines(arguments: &[&str], code: i32) -> (Vec<Value>, Value) {
     (lines, total)
 }
 
-/// A block of independent transfers, as JSON that can be spoiled.
+/// Returns a block of independent transfers as JSON that tests can change.
 fn transfers(spec: impl FnOnce(&mut WorkloadSpec)) -> Value {
     let mut workload = WorkloadSpec::new(Workload::Transfers, 120, 0, 3).unsigned();
     spec(&mut workload);
@@ -166,14 +166,15 @@ fn files_that_cannot_be_used_are_named() {
     let output = run(&["run", &folder.path("text.json")], 2);
     assert!(all(&output).contains("in JSON"), "{}", all(&output));
 
-    // A good block after a bad one is still run.
+    // A good block after a bad one still runs.
     let good = folder.write("good.json", &transfers(|_| ()));
     let (blocks, total) = lines(&[&missing, &good], 2);
     assert_eq!((&blocks[0]["ok"], &blocks[1]["ok"]), (&json!(false), &json!(true)));
     assert_eq!((&total["unusable"], &total["right"]), (&json!(1), &json!(1)));
 }
 
-/// A change to a block, the field that it makes wrong, and a word of what was expected there.
+/// A change to a block, the field that it invalidates, and a word of the expected value in the
+/// message.
 type Spoiling = (fn(&mut Value), &'static str, &'static str);
 
 const SPOILINGS: &[Spoiling] = &[
@@ -256,13 +257,13 @@ fn a_wrong_header_is_a_mismatch() {
         let (blocks, total) = lines(&[&path], 1);
         assert_eq!(blocks[0]["checks"][field], false, "{}", blocks[0]);
         assert_eq!(total["mismatches"], 1);
-        // An unusable file beside it does not hide the mismatch.
+        // An unusable file does not hide the mismatch of another.
         lines(&[&path, &folder.path("missing.json")], 1);
     }
 }
 
-/// Files of 120 transfers whose transaction 100 cannot be executed, and how many are left out
-/// for it: the transactions after a nonce gap of their own sender go with it.
+/// Returns files of 120 transfers whose transaction 100 is invalid, with the number of transactions
+/// skipped because of it: after a nonce gap, later transactions of the same sender are skipped too.
 fn spoiled(folder: &Folder) -> Vec<(PathBuf, usize)> {
     let mut gap = transfers(|_| ());
     gap["block"]["transactions"][SPOILED]["nonce"] = json!("0x50");
@@ -358,7 +359,7 @@ fn generated_files_run_with_checked_signatures() {
         let common = ["gen", "--workload", workload, "--txs", "40", "--hot", "50", "--seed", "9"];
         run(&[&common[..], &["--out", &path]].concat(), 0);
         run(&["run", "--check-signatures", &path], 0);
-        // The same arguments give the same bytes.
+        // Equal arguments give equal bytes.
         let again = folder.path(&format!("again.{end}"));
         run(&[&common[..], &["--out", &again]].concat(), 0);
         assert_eq!(fs::read(&path).expect("reads"), fs::read(&again).expect("reads"));

@@ -1,4 +1,4 @@
-//! The sweep over contention on simulated workers: which cells gain, without a clock.
+//! The sweep over contention on simulated workers: which cells gain, measured without a clock.
 
 use braid_cli::{
     bench::contention::{QUICK_SLOTS, Sweep, planes},
@@ -11,12 +11,12 @@ use braid_cli::{
 use braid_testkit::workload::{Contention, Order, Producer, Shape, ToldBy, When};
 use std::{collections::HashMap, num::NonZeroU16, time::Duration};
 
-/// Workers, and calls of each block.
+/// Numbers of workers, and calls in a block.
 const WORKERS: [u16; 2] = [2, 8];
 const CALLS: u32 = 1_000;
 
-/// How many times faster than in sequence a cell is on 2 and on 8 workers, of an executor's first
-/// and sixth execution the slower one; and what chains allow.
+/// Speed-ups of a cell on 2 and on 8 workers, the lower of an executor's first and sixth execution,
+/// and the bounds that its chains permit.
 #[derive(Clone, Copy, Debug)]
 struct Virtual {
     reached: [f64; 2],
@@ -37,8 +37,8 @@ fn run(contention: Contention) -> Virtual {
     Virtual { reached: [0, 1].map(|at| found[at].slower()), bound }
 }
 
-/// What has to be reached of the bound by cells whose slots can be told, on 2 and on 8 workers. With
-/// two some of a thousand calls go into finding out how they hang together.
+/// Minimum fraction of the bound, on 2 and on 8 workers, for cells with predictable slots. On two
+/// workers, part of the cost of a thousand calls is finding their dependencies.
 const TOLD: [f64; 2] = [0.88, 0.68];
 #[test]
 fn cells_keep_their_ranks_in_virtual_time() {
@@ -50,14 +50,14 @@ fn cells_keep_their_ranks_in_virtual_time() {
     let mut wrong = Vec::new();
     for (cell, found) in &cells {
         let Virtual { reached, bound } = found;
-        // One slot: no more than in sequence can be had, and little is lost by trying.
+        // One slot: sequential speed is the maximum, and trying to share costs little.
         let least = match (cell.slots, cell.told_by) {
             (1, ToldBy::Nothing) => [0.8, 0.88],
             (1, _) => [0.9, 0.95],
             (40, ToldBy::Nothing) => [0.7, 0.48],
             (300, ToldBy::Nothing) => [0.78, 0.5],
-            // Two workers run such short calls in order, whatever gas says of their time: by the clock 1.1, and 0.9 if
-            // they were shared out.
+            // Two workers run such short calls sequentially, whatever their gas suggests: by the
+            // clock 1.1, and 0.9 if they were shared.
             _ if cell.micros == 2 => [0.5, TOLD[1]],
             _ => TOLD,
         };
@@ -65,7 +65,7 @@ fn cells_keep_their_ranks_in_virtual_time() {
         if shares[0] < least[0] || shares[1] < least[1] {
             wrong.push(format!("{cell}: {found:.2?}, expected {least:.2?} of the bound"));
         }
-        // More slots are never slower, and nothing is gained by not being told.
+        // More slots are never slower, and missing predictions never help.
         for slots in QUICK_SLOTS.iter().filter(|slots| **slots < cell.slots) {
             let fewer = cells[&Contention { slots: *slots, ..*cell }];
             if (0..2).any(|at| reached[at] < 0.93 * fewer.reached[at]) {
@@ -81,8 +81,8 @@ fn cells_keep_their_ranks_in_virtual_time() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Each result of a search is compared with sequential execution; and none of the shapes that it
-/// begins with is as slow as what a longer search has found (docs/BENCHMARKS.md).
+/// Each result of a search is compared with sequential execution, and none of its initial shapes is
+/// as slow as the shapes that a longer search has found (docs/BENCHMARKS.md).
 #[test]
 fn a_short_search_finds_no_wrong_result_and_no_cliff() {
     let workers = WORKERS.map(|workers| NonZeroU16::new(workers).expect("not zero"));
@@ -94,11 +94,14 @@ fn a_short_search_finds_no_wrong_result_and_no_cliff() {
     }
 }
 
-/// What searches have found, each with what it has to reach. The first one was an internal error. In
-/// the others one call takes longer than all else together and needs an earlier transaction: 0.73 and
-/// 0.56 in the second and fourth while each of its runs went to its end. The third one's looks at the beneficiary in a batch:
-/// 0.48 while it ran twice there. The first and the third are mostly payments, which two workers run in order. The last
-/// one, of an hour's search, is as fast as in order once the executor has seen it.
+/// Blocks that searches have found, each with the speed-up that it must reach.
+///
+/// The first one was an internal error. In the others, one call takes longer than all others
+/// together and depends on an earlier transaction. The second and fourth reached 0.73 and 0.56
+/// while each run of that call went to its end. In the third one, that call reads the beneficiary's
+/// balance in a batch: 0.48 while it ran twice there. The first and the third are mostly payments,
+/// which two workers run sequentially. The last one, found by an hour's search, reaches sequential
+/// speed once the executor has seen it.
 const FOUND: [(Shape, f64); 6] = {
     const fn calls(
         slots: u32,

@@ -1,18 +1,19 @@
-//! Pages whose commands are executed.
+//! Runs the commands of pages.
 
 use std::{fmt::Write, path::Path, process::Command};
 
 const COMMAND: &str = "```sh\n";
 const OUTPUT: &str = "\n```text\n";
 const END: &str = "```\n";
-/// With this variable the page is written, not compared.
+/// Environment variable that makes the test write the page instead of comparing it.
 const WRITES: &str = "BRAID_WRITE_PAGES";
 
-/// Runs every shell block of a page, in order, in one new folder beside whose files lie the project's `lab`; what
-/// each one prints is what the text block after it says, if there is one. Returns the number of these.
+/// Runs every shell block of a page in order, in one new folder that also contains the project's
+/// `lab`. The output must equal the text block that follows, if there is one. Returns the number of
+/// text blocks.
 ///
 /// # Panics
-/// A command fails, or prints something else.
+/// A command fails or prints something else.
 pub(crate) fn executed(page: &str) -> usize {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let project = project.canonicalize().expect("the project");
@@ -26,7 +27,7 @@ pub(crate) fn executed(page: &str) -> usize {
     for part in parts {
         let (command, rest) = part.split_once(END).expect("the end of the command");
         let printed = run(command, folder.path());
-        // A text takes everything.
+        // Writing to a string cannot fail.
         let _ = write!(written, "{COMMAND}{command}{END}");
         let said = rest.strip_prefix(OUTPUT).and_then(|rest| rest.split_once(END));
         let Some((said, after)) = said else {
@@ -45,7 +46,7 @@ pub(crate) fn executed(page: &str) -> usize {
     outputs
 }
 
-/// What a command line prints to the standard output, and after it to the error stream.
+/// Returns the standard output of a command line, followed by its standard error.
 pub(crate) fn run(command: &str, folder: &Path) -> String {
     let tool = Path::new(env!("CARGO_BIN_EXE_braid")).parent().expect("a folder");
     let path = std::env::var("PATH").unwrap_or_default();

@@ -1,5 +1,6 @@
-//! Every variant of the errors of the tool's parts is made here, those of `braid fetch` apart, which are in
-//! `fetch/errors.rs`. Each message is one line. What users see of them is in `output.rs`.
+//! Produces every variant of the errors in the tool's parts, except those of `braid fetch`, which
+//! are in `fetch/errors.rs`. Each message is one line. `output.rs` tests the messages that users
+//! see.
 
 use braid_cli::{
     access_list::{self, ListError},
@@ -27,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-/// Checks that only `elsewhere` is missing of the enum `name` in `file`.
+/// Checks that `made` has all variants of the enum `name` in `file` except `elsewhere`.
 #[track_caller]
 fn has_all_of(made: &Made, (file, name): (&str, &str), elsewhere: &[&str]) {
     made.has_all_of(&format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR")), name, elsewhere);
@@ -38,7 +39,7 @@ fn block() -> (Block, FileDatabase) {
     file.expect("it generates").to_block().expect("a block")
 }
 
-/// A block whose second transaction has a wrong nonce.
+/// Returns a block whose second transaction has a wrong nonce.
 fn invalid() -> (Block, FileDatabase) {
     let (mut block, database) = block();
     block.transactions[1].nonce = 77;
@@ -51,7 +52,7 @@ fn every_reason_for_which_a_list_is_not_had() {
     let [gone, text, large, there] =
         ["gone", "text", "large", "there"].map(|it| folder.path().join(it));
     fs::write(&text, "[]").expect("it is written");
-    // Nothing of it is on the disk.
+    // The file is sparse.
     File::create(&large).and_then(|file| file.set_len((256 << 20) + 1)).expect("it is made");
     let list = AccessList::default();
     access_list::write(&there, &list, false).expect("it is written");
@@ -76,7 +77,8 @@ fn every_reason_for_which_a_list_is_not_had() {
     let mut made = Made::default();
     made.add(&error, &["transaction 1", "nonce"]);
     assert!(matches!(error, ListError::Block(_)));
-    // No threads; an executor that does not what it was asked for.
+    // Two variants are impossible here: one needs threads to fail, the other an executor that
+    // ignores its configuration.
     has_all_of(&made, ("access_list.rs", "ListError"), &["Executor", "Missing"]);
 }
 
@@ -105,7 +107,7 @@ fn every_reason_for_which_a_block_is_not_explained() {
     has_all_of(&made, ("explain/names/artifact.rs", "NamesError"), &[]);
 }
 
-/// Results that differ are bugs of the engine, which these commands would show line by line.
+/// Differing results would be bugs of the engine, which these commands would show line by line.
 #[test]
 fn blocks_that_cannot_be_measured_say_which_transaction_is_wrong() {
     let ((block, database), one) = (invalid(), NonZeroU16::MIN);

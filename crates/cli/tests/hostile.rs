@@ -1,12 +1,12 @@
-//! Files that mean harm: whatever stands in a file, reading, converting and executing it ends with
-//! a result or an error, never with a panic, and the same one sequentially and on two workers. The
-//! tests are built with overflow checks, in the project and in what it depends on, so that a
-//! wrapped sum is a panic here.
+//! Malicious files: whatever a file contains, reading, converting and executing it ends with a
+//! result or an error, never with a panic, and with the same one sequentially and on two workers.
+//! The tests are built with overflow checks, including dependencies, so that a wrapped sum would
+//! panic.
 //!
-//! 1. Each leaf of a valid file, replaced by values at and beyond the edges.
-//! 2. Each leaf and each branch, missing.
-//! 3. A valid file, cut off anywhere, and with any byte changed.
-//! 4. Withdrawals of nothing and of as much as there can be, to accounts of every kind.
+//! 1. Each leaf of a valid file, replaced with values at and beyond the limits.
+//! 2. Each leaf and each branch missing.
+//! 3. A valid file, truncated at any position, and with any byte changed.
+//! 4. Withdrawals of zero and of the maximum amount, to accounts of every kind.
 
 use braid_evm::{BlockError, BlockOutput, Config, Executor, Forced, Mode, Policy};
 use braid_testkit::{
@@ -23,7 +23,7 @@ fn block(workload: Workload) -> Value {
     serde_json::to_value(good_file(workload, 2, 0).expect("generates")).expect("serialises")
 }
 
-/// Puts files to every use.
+/// Runs files through every use.
 struct Mill {
     validating: Executor,
     building: Executor,
@@ -39,7 +39,7 @@ impl Mill {
         Self { validating: executor(Mode::Validate), building: executor(Mode::Build) }
     }
 
-    /// `true` if the file was good enough to be executed.
+    /// Uses the file, and returns `true` if it could be executed.
     fn use_up(&mut self, json: &[u8]) -> bool {
         let file = match BlockFile::from_bytes(json) {
             Ok(file) => file,
@@ -87,7 +87,7 @@ fn no_value_of_any_field_panics() {
     for workload in [Workload::Transfers, Workload::Dex] {
         let good = block(workload);
         let mut all = pointers(&good);
-        // Slots of storage are many and alike.
+        // Storage has many slots that are alike.
         let mut slots = 0;
         all.retain(|at| {
             !at.contains("/storage/") || {

@@ -8,11 +8,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Characters of what the tool says that a failed test shows.
+/// Number of characters of the output that a failed test shows.
 const SHOWN: usize = 2_000;
 
-/// Runs the tool in `folder` and asserts its exit code. Returns standard output, and with it the
-/// error stream where no data is asked for.
+/// Runs the tool in `folder` and asserts its exit code. Returns standard output, followed by
+/// standard error unless data was requested.
 #[track_caller]
 pub(crate) fn tool(folder: &Path, arguments: &[&str], code: i32) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
@@ -26,7 +26,8 @@ pub(crate) fn tool(folder: &Path, arguments: &[&str], code: i32) -> String {
     if is_data { text(&output.stdout) } else { all }
 }
 
-/// The block with a header that says what its execution gives: commands compare with it, and generated workloads have none.
+/// Returns the block with the header that its execution gives: commands compare with the header,
+/// and generated workloads have none.
 pub(crate) fn sealed(mut file: BlockFile) -> BlockFile {
     let (block, database) = file.to_block().expect("a block");
     let output = sequential::execute(&block, database).expect("a valid block");

@@ -1,4 +1,5 @@
-//! The tool from outside and its parts, in one program: each program links revm again.
+//! Tests of the tool as a child process, and of its parts, in one program: each program links revm
+//! again.
 
 mod access_lists;
 mod anvil;

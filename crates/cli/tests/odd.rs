@@ -1,16 +1,16 @@
-//! Odd producers, databases, rules and shapes: none is a cliff, on simulated workers; and on real ones they take the
-//! path that is meant for them.
+//! Unusual beneficiaries, databases, rules and shapes: none causes a cliff on simulated workers,
+//! and on real ones each takes its intended strategy.
 
 use braid_cli::bench::priced::virtual_ratios;
 use braid_evm::{Config, Executor, Reason, Strategy};
 use braid_testkit::workload::Odd;
 use std::{collections::HashMap, num::NonZeroU16, sync::Arc};
 
-/// A fourth of each row is as odd, and takes a fourth of the time.
+/// Divisor of the block size: a fourth of each row is as unusual, in a fourth of the time.
 const SHORTER: u32 = 4;
-/// What any row has to reach of sequential time, on two workers and on eight.
+/// Minimum fraction of sequential speed for every row, on two and on eight workers.
 const LEAST: [f64; 2] = [0.93, 0.9];
-/// Groups in which a producer or a database must not matter.
+/// Groups in which the beneficiary or the database must not matter.
 const ALIKE: [&str; 5] = ["payments", "tokens", "swaps", "as mainnet", "calls"];
 
 fn workers(count: u16) -> NonZeroU16 {
@@ -38,7 +38,7 @@ fn nothing_odd_is_a_cliff() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// How `row` begins on two workers of an executor that has seen nothing.
+/// Returns the first strategy and reason for `row` on two workers of a new executor.
 fn begin(row: &Odd) -> (Strategy, Reason) {
     let (block, database) = row.block(1).expect("a block");
     let block = Arc::new(braid_evm::Block::from(&block));

@@ -1,11 +1,12 @@
-//! Every command that reads a block file tells, as `braid run` does, where the block is not what header and file say.
+//! Every command that reads a block file reports, as `braid run` does, where the block differs from
+//! its header and file.
 
 use crate::invoke::tool;
 use braid_testkit::{block_file::BlockFile, hostile::files::good_file, workload::Workload};
 use serde_json::{Value, json};
 use std::fs;
 
-/// What each command is called with on `block.json`.
+/// Arguments of each command for `block.json`.
 const COMMANDS: [&[&str]; 12] = [
     &["run", "--rounds", "1"],
     &["explain", "--rounds", "0"],
@@ -21,7 +22,7 @@ const COMMANDS: [&[&str]; 12] = [
     &["trace", "--tx", "0"],
 ];
 
-/// The block, with what `spoil` makes of its file.
+/// Returns a folder with the block after `spoil` has changed its file.
 fn spoiled(file: &BlockFile, spoil: impl Fn(&mut Value)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let mut value = serde_json::to_value(file).expect("serialises");
@@ -30,7 +31,7 @@ fn spoiled(file: &BlockFile, spoil: impl Fn(&mut Value)) -> tempfile::TempDir {
     folder
 }
 
-/// Another hex number of the same length.
+/// Returns a different hex number of the same length.
 fn other(value: &Value) -> Value {
     let text = value.as_str().expect("hex");
     let (head, last) = text.split_at(text.len() - 1);

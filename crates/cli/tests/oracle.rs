@@ -1,14 +1,14 @@
-//! The sequential oracle against the headers of real blocks, and block files against their text.
+//! Compares the sequential oracle with the headers of real blocks, and block files with their text.
 //!
-//! 1. The oracle's gas, receipts root, logs bloom and requests hash are the header's, and gas and
-//!    success of each transaction the file's, on every fixture.
-//! 2. A file that is written and read again is the same file, in each packing.
-//! 3. The senders that the files name are the ones that the signatures give.
+//! 1. On every fixture, the oracle's gas, receipts root, logs bloom and requests hash equal the
+//!    header's, and gas and success of each transaction equal the file's.
+//! 2. A file that is written and read again is unchanged, with each compression.
+//! 3. The senders in the files equal those recovered from the signatures.
 
 use braid_cli::checks;
 use braid_testkit::{block_file::BlockFile, sequential};
 
-/// How many real blocks there are; fewer would mean that some are no longer recognised.
+/// Number of real blocks; fewer would mean that some are not recognised any more.
 const FIXTURES: usize = 78;
 
 #[test]

@@ -1,15 +1,15 @@
-//! What people see: tables fit 100 columns, there is no colour where there is no terminal, and an error is one line
-//! with what to do.
+//! Output for users: tables fit 100 columns, nothing is coloured without a terminal, and an error
+//! is one line with advice.
 
 use std::{fs, path::Path, process::Command};
 
-/// Columns of a table.
+/// Maximum width of a table.
 const WIDEST: usize = 100;
 
-/// Standard output and error stream of a command.
+/// Returns standard output and standard error of a command.
 fn braid(folder: &Path, arguments: &[&str]) -> (String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
-    // Nothing asks for colours, and no terminal is there.
+    // Colours are not requested, and there is no terminal.
     command
         .args(arguments)
         .current_dir(folder)
@@ -20,7 +20,8 @@ fn braid(folder: &Path, arguments: &[&str]) -> (String, String) {
     (text(output.stdout), text(output.stderr))
 }
 
-/// The rows of a table: the lines that begin with one of `names`, and the one above the first of them.
+/// Returns the rows of a table: the lines that start with one of `names`, and the line above the
+/// first of them.
 fn rows<'t>(text: &'t str, names: &[&str]) -> Vec<&'t str> {
     let lines: Vec<&str> = text.lines().collect();
     let is_row = |line: &str| names.iter().any(|name| line.starts_with(name));
@@ -87,10 +88,10 @@ fn all_of_an_explanation_fits() {
             let (text, _) =
                 braid(folder.path(), &[&["explain", "--rounds", "1"], whole, arguments].concat());
             assert!(text.contains("conflict chain"), "{text}");
-            // A place is one word, as `--without` takes it.
+            // A location is one word, in the form that `--without` accepts.
             let is_wide = |line: &&str| line.chars().count() > WIDEST && line.trim().contains(' ');
             assert_eq!(text.lines().find(is_wide), None, "more than {WIDEST} columns: {text}");
-            // The chain of transactions is longer than a line.
+            // The chain of transactions is longer than one line.
             broken +=
                 text.lines().filter(|line| line.starts_with("  ") && line.contains("->")).count();
         }
@@ -98,7 +99,8 @@ fn all_of_an_explanation_fits() {
     assert!(broken > 0, "no sentence was broken");
 }
 
-/// What each command says to what users get wrong: one line with what to do next, and nothing else on that stream.
+/// Each command's message for a common mistake is one line with advice, and nothing else is on
+/// standard error.
 #[test]
 fn an_error_is_one_line_with_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");

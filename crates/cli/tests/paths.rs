@@ -1,4 +1,5 @@
-//! docs/PATHS.md: every strategy and reason is on the page, and its examples begin as it says.
+//! docs/PATHS.md: every strategy and reason is on the page, and its examples start with the
+//! strategy that it states.
 
 use std::{fs, path::Path, process::Command};
 
@@ -19,7 +20,7 @@ fn the_page_names_every_strategy_and_reason() {
     }
 }
 
-/// Runs a line of shell in `folder`, which finds the tool.
+/// Runs a shell command in `folder`, with the tool in its path.
 fn shell(folder: &Path, line: &str) -> String {
     let tool = Path::new(env!("CARGO_BIN_EXE_braid")).parent().expect("a folder");
     let path = std::env::var("PATH").unwrap_or_default();
@@ -31,7 +32,7 @@ fn shell(folder: &Path, line: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// How the stretches of the block ran: strategy and reason of each.
+/// Returns strategy and reason of each segment of the block.
 fn path(json: &str) -> Vec<String> {
     let line = json.lines().next().expect("a line for the block");
     let block: serde_json::Value = serde_json::from_str(line).expect("JSON");
@@ -65,7 +66,7 @@ fn the_examples_begin_as_the_page_says() {
     assert!(tried >= 10, "{tried} examples");
 }
 
-/// A reason stands in a line that can be tried, or beside a test that is there.
+/// Each reason is in an example command, or refers to an existing test.
 #[test]
 fn each_reason_has_an_example() {
     let (source, page) = (text("src/evm/plan/strategy.rs"), text("docs/PATHS.md"));

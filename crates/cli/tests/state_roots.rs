@@ -16,8 +16,8 @@ use std::{
     process::Command,
 };
 
-/// Names of the files whose state root was checked when they were made: of `index.tsv`, the column
-/// `checked`.
+/// Returns the names of the files whose state root was checked when they were recorded: the column
+/// `checked` of `index.tsv`.
 fn checked(folder: &Path) -> BTreeSet<String> {
     let index = std::fs::read_to_string(folder.join("index.tsv")).expect("an index");
     let mut lines = index.lines();
@@ -71,7 +71,7 @@ fn every_checkable_fixture_gives_the_root_of_its_header() {
     assert!(compared > 0);
 }
 
-/// Adds one wei to the first account that the block changed and left.
+/// Adds one wei to the first account that the block changed without deleting it.
 fn spoil(bundle: &mut BundleState) {
     let mut accounts: Vec<_> = bundle.state.iter_mut().collect();
     accounts.sort_unstable_by_key(|(address, _)| **address);
@@ -80,7 +80,7 @@ fn spoil(bundle: &mut BundleState) {
     info.balance = info.balance.checked_add(U256::ONE).expect("less than all ether");
 }
 
-/// The smallest fixture with a witness.
+/// Returns the smallest fixture with a witness.
 fn smallest(folder: &Path) -> (PathBuf, PathBuf) {
     let pairs = block_files(folder).into_iter().filter_map(|path| {
         let beside = path_beside(&path)?;
@@ -90,7 +90,7 @@ fn smallest(folder: &Path) -> (PathBuf, PathBuf) {
     pairs.min_by_key(|(_, witness)| size(witness)).expect("a witness")
 }
 
-/// Whatever node is taken away: the root is the same, or there is none.
+/// If any node is missing, the root is either the same or not available.
 #[test]
 fn a_missing_node_never_gives_another_root() {
     #[derive(serde::Deserialize)]
@@ -122,7 +122,7 @@ fn a_missing_node_never_gives_another_root() {
     assert!(needed > 10);
 }
 
-/// What `braid run --json` prints of the block at `path`, and its exit code.
+/// Returns the output of `braid run --json` for the block at `path`, and its exit code.
 fn run(path: &Path) -> (serde_json::Value, Option<i32>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
     let output = command.args(["run", "--rounds", "1", "--json"]).arg(path).output();

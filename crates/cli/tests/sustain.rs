@@ -1,9 +1,9 @@
-//! `braid bench sustain` from outside.
+//! `braid bench sustain` as a child process.
 //!
-//! 1. Each load is sustained by both engines: no transaction fails, all blocks are the same. Several
+//! 1. Both engines sustain each load: no transaction fails, and all blocks are equal. Several
 //!    threads execute Braid's blocks.
-//! 2. Where senders are recovered, the run ends with the signed transactions.
-//!    Fewer of them than one block has are refused.
+//! 2. If senders are recovered, the run ends with the signed transactions. Fewer of them than fit
+//!    in one block are refused.
 //! 3. The text has a line for each whole second and names every stage.
 
 use serde_json::Value;

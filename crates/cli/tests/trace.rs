@@ -1,4 +1,4 @@
-//! `braid trace`: geth's formats, as a sequential run prints them.
+//! `braid trace`: geth's formats, equal to those of a sequential run.
 
 use braid_testkit::block_file::BlockFile;
 use braid_testkit::sequential::{Tracer, trace_all};

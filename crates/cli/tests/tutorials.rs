@@ -1,5 +1,5 @@
-//! The tutorials: their commands print what the pages say. Commands of other pages run, on blocks of the names that they
-//! have there.
+//! The tutorials: their commands print what the pages show. Commands of other pages run too, on
+//! blocks with the names used there.
 
 use crate::documented::{executed, run};
 use std::path::Path;
@@ -14,7 +14,8 @@ fn a_block_as_a_chain_engineer_reads_it() {
     assert_eq!(executed("BLOCK.md"), 5);
 }
 
-/// Lines of the page's shell blocks that call the tool and need neither a node nor real blocks.
+/// Returns the lines of the page's shell blocks that call the tool and need neither a node nor real
+/// blocks.
 fn commands(page: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page);
     let text = std::fs::read_to_string(path).expect("the page");

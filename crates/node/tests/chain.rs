@@ -1,10 +1,11 @@
-//! `braid-node` from outside.
+//! `braid-node` as a child process.
 //!
-//! 1. A generated chain runs from RLP, from packed RLP, from block files and from standard input, in one
-//!    go or in several; the state is the same each time, and its root is the last header's.
-//! 2. What cannot be used ends with 2 and says what to do; a wrong header ends with 1.
+//! 1. A generated chain runs from RLP, from packed RLP, from block files and from standard input,
+//!    at once or in parts. The state is the same each time, and its root is that of the last
+//!    header.
+//! 2. Unusable input ends with code 2 and advice; a wrong header ends with code 1.
 //! 3. A folder in use is refused with the id of the process that uses it.
-//! 4. The commands of docs/CHAIN.md run as they stand there.
+//! 4. The commands of docs/CHAIN.md run verbatim.
 
 use alloy_consensus::{Header, transaction::Recovered};
 use alloy_primitives::{Address, B256, U256};
@@ -29,7 +30,7 @@ pub(crate) fn braid_node(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs `braid-node` and returns what it prints.
+/// Runs `braid-node`, and returns its output.
 #[track_caller]
 pub(crate) fn chain(arguments: &[&str], code: i32) -> String {
     ended(braid_node(arguments), code)
@@ -49,11 +50,11 @@ pub(crate) fn json(arguments: &[&str]) -> Value {
     serde_json::from_str(&text).expect("one JSON object")
 }
 
-/// A generated chain in a folder, and folders of chains beside it.
+/// A generated chain in a folder, next to folders of chains.
 pub(crate) struct Demo(TempDir);
 
 impl Demo {
-    /// A generated chain of `blocks` blocks.
+    /// Generates a chain of `blocks` blocks.
     pub(crate) fn new(blocks: u64) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let this = Self(folder);
@@ -65,7 +66,7 @@ impl Demo {
         self.0.path().join(name).to_str().expect("a name in UTF-8").to_owned()
     }
 
-    /// A new chain with the demo's genesis.
+    /// Creates a chain with the demo's genesis.
     pub(crate) fn begun(&self, name: &str) -> String {
         let (folder, genesis) = (self.path(name), self.path("demo/genesis.json"));
         chain(&["init", "--genesis", &genesis, &folder], 0);
@@ -77,7 +78,7 @@ impl Demo {
     }
 }
 
-/// The state root of what the folder holds, computed from all accounts.
+/// Returns the state root of the chain in the folder, computed from all accounts.
 fn state_root(folder: &str) -> B256 {
     let folder = ChainFolder::open(Path::new(folder)).expect("the folder is free");
     let reader = open(&EmbeddedStore::open(&folder.store()).expect("opens")).expect("a chain");
@@ -149,7 +150,7 @@ fn every_form_of_input_gives_the_state_of_the_last_header() {
     chain(&["run", &without, &rlp], 0);
     assert_eq!(json(&["verify", &without])["nodes"], 0);
 
-    // One block, then the whole: what is there is passed over.
+    // First one block, then all of them: existing blocks are skipped.
     let resumed = demo.begun("resumed");
     chain(&["run", &resumed, &demo.path("files/0.json")], 0);
     let packed = demo.path("blocks.rlp.zst");
@@ -216,7 +217,7 @@ fn what_cannot_be_used_is_refused_with_advice() {
     assert!(text.contains("the input is of another chain"), "{text}");
 }
 
-/// Of blocks that the chain has the headers alone are read: a signature is not recovered again.
+/// Only the headers of existing blocks are read, so their signatures are not recovered again.
 #[test]
 fn the_bodies_of_blocks_that_the_chain_has_are_not_read() {
     let demo = Demo::new(3);
@@ -227,7 +228,7 @@ fn the_bodies_of_blocks_that_the_chain_has_are_not_read() {
     let first = demo.path("first.rlp");
     fs::write(&first, &bytes[..two]).expect("writes");
     chain(&["run", &folder, &first], 0);
-    // The end of block 2 is in its last signature or behind it.
+    // The end of block 2 is within its last signature or after it.
     let mut bad = bytes;
     bad[two - 40..two].fill(0);
     fs::write(&rlp, bad).expect("writes");

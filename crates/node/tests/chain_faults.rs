@@ -1,8 +1,10 @@
-//! `braid-node` on disks that fail.
+//! `braid-node` on failing disks.
 //!
-//! 1. No room left, at several places: the command says which block could not be written and what to do; the
-//!    folder holds the state after the last durable block, and goes on to the same state.
-//! 2. A flipped bit in any file of the store: the folder is refused with its name, or holds the same state.
+//! 1. No space left, at several points: the command says which block could not be written and what
+//!    to do. The folder holds the state after the last durable block, and the chain continues to
+//!    the same final state.
+//! 2. A flipped bit in any file of the store: the folder is refused with the name of the file, or
+//!    holds the same state.
 
 use crate::chain::{Demo, braid_node, chain, json};
 use alloy_primitives::keccak256;
@@ -13,8 +15,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Runs the import where no file may grow beyond `limit` blocks of 512 bytes. The system then writes what
-/// there is room for and refuses the rest, as a full disk does.
+/// Runs the import with file sizes limited to `limit` blocks of 512 bytes. The system writes as
+/// much as fits and refuses the rest, like a full disk.
 fn limited(folder: &str, rlp: &str, limit: u64) -> (Option<i32>, String) {
     let tool = env!("CARGO_BIN_EXE_braid-node");
     let script = format!("trap '' XFSZ; ulimit -f {limit}; exec '{tool}' run '{folder}' '{rlp}'");
@@ -25,7 +27,7 @@ fn limited(folder: &str, rlp: &str, limit: u64) -> (Option<i32>, String) {
 
 fn copy(from: &str, to: &str) {
     let _ = fs::remove_dir_all(to);
-    // The store's files have holes.
+    // The store's files are sparse.
     let status = Command::new("cp").args(["-r", from, to]).status();
     assert!(status.expect("cp").success());
 }
@@ -60,7 +62,7 @@ fn a_full_disk_loses_nothing_durable() {
     assert!(refused >= 2, "only {refused} runs met the limit");
 }
 
-/// All files below a folder that are not empty, sorted.
+/// Returns all non-empty files below a folder, sorted.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("the folder can be read") {
@@ -93,7 +95,7 @@ fn a_flipped_bit_is_noticed_or_changes_nothing() {
     let (whole, rlp) = (demo.begun("whole"), demo.path("demo/blocks.rlp"));
     chain(&["run", &whole, &rlp], 0);
     let expected = json(&["inspect", &whole, "digest"]);
-    // Bytes of the journal that are written.
+    // Length of the used part of the journal, in bytes.
     let written: u64 = 6 << 20;
     let flips =
         std::env::var("BRAID_CHAIN_FLIPS").ok().and_then(|it| it.parse().ok()).unwrap_or(12);

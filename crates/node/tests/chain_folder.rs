@@ -1,4 +1,4 @@
-//! Folders that cannot be written, that a node uses, or whose blocks an option would remove.
+//! Folders that are not writable, that a node uses, or whose blocks an option would remove.
 
 use crate::{
     chain::{Demo, braid_node, chain, json},
@@ -17,15 +17,15 @@ use std::{
     time::Duration,
 };
 
-/// A user that owns nothing.
+/// Id of a user that owns no files.
 const UNPRIVILEGED: u32 = 65_534;
 
-/// What the tool prints to a user who may read `folder` and all in it, and write nothing there.
+/// Returns the tool's exit code and output for a user who may read `folder`, but not write to it.
 fn as_reader(folder: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let parent = Path::new(folder).parent().expect("a folder");
     fs::set_permissions(parent, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    // The build may lie where only its owner looks. `cp`, as a file that this process has open for
-    // writing cannot be started.
+    // The build may be in a folder that only its owner can read. `cp` is a separate process because
+    // a file that this one has open for writing cannot be executed.
     let tool = parent.join("braid-node");
     let told = Command::new("cp").arg(env!("CARGO_BIN_EXE_braid-node")).arg(&tool).status();
     assert!(told.expect("cp runs").success());
@@ -53,13 +53,13 @@ fn a_folder_that_cannot_be_written_is_read() {
         let text = Command::new("find").args([&folder, "-printf", "%p %s %T@\n"]).output();
         String::from_utf8(text.expect("find runs").stdout).expect("text")
     };
-    // One file of a store can be read by its owner alone.
+    // One file of a store is readable only by its owner.
     let told = Command::new("chmod").args(["-R", "a+rX", &folder]).status();
     assert!(told.expect("chmod runs").success());
     for arguments in
         [&["inspect", &*folder, "digest"][..], &["verify", &folder], &["export", &folder]]
     {
-        // Who may write to the folder writes its process id there.
+        // A user who may write to the folder writes a process id there.
         let wanted = chain(arguments, 0);
         let before = listed();
         let said = as_reader(&folder, arguments);
@@ -95,7 +95,7 @@ fn who_reads_a_folder_in_use_is_told_where_to_ask() {
     json(&["inspect", &node.folder()]);
 }
 
-/// What a node says on its standard error stream until it is interrupted.
+/// Returns the standard error of a node until it is interrupted.
 fn served(arguments: &[&str]) -> String {
     let mut command = braid_node(&[&["run", "--rpc", "0"], arguments].concat());
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
@@ -113,7 +113,7 @@ fn what_is_lost_is_said_before() {
         let hash = node.transfer(nonce, 1);
         node.receipt(&hash);
     }
-    // One that waits for another.
+    // A transaction that waits for a lower nonce.
     node.call("eth_sendRawTransaction", value!([raw(7, 1, 7_008, 21_000)]));
     let (report, said) = node.end_saying();
     assert_eq!(report["transactions"], 2);
@@ -125,7 +125,7 @@ fn what_is_lost_is_said_before() {
     assert!(said.contains("block 1 and those before it are removed for good"), "{said}");
 }
 
-/// Transactions of such a chain are valid on another one.
+/// Transactions of such a chain are valid on the other chain.
 #[test]
 fn a_chain_with_the_id_of_the_main_network_is_served_with_a_warning() {
     let demo = Demo::new(1);

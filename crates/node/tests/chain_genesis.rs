@@ -1,9 +1,10 @@
 //! Genesis files of other tools, and the files that `braid-node export` writes.
 //!
-//! 1. A chain of the execution APIs' tests, whose forks begin one after the other, has the head of its file.
-//! 2. A chain that begins with an exported state goes on under the rules that the state had.
-//! 3. Files of Besu are understood; what is not used is named.
-//! 4. What is no genesis, or asks for what blocks would not obey, is refused.
+//! 1. A chain of the execution APIs' tests, whose forks follow each other, reaches the head in its
+//!    file.
+//! 2. A chain created from an exported state continues under the rules of that state.
+//! 3. Besu's files are accepted; unused fields are named.
+//! 4. Files that are no genesis, or demand rules that blocks would not follow, are refused.
 
 use crate::{
     chain::{Demo, chain, json},
@@ -13,7 +14,7 @@ use serde_json::{Value, json as value};
 use std::fs;
 use tempfile::TempDir;
 
-/// A folder for a genesis and the chains that begin with it.
+/// A folder for a genesis and the chains created from it.
 struct Folder(TempDir);
 
 impl Folder {
@@ -25,7 +26,7 @@ impl Folder {
         self.0.path().join(name).to_str().expect("UTF-8").to_owned()
     }
 
-    /// What `init` says of a genesis with this text.
+    /// Returns the output of `init` for a genesis with this text.
     #[track_caller]
     fn init(&self, text: impl AsRef<[u8]>, code: i32) -> String {
         let (file, folder) = (self.path("genesis.json"), self.path("chain"));
@@ -35,7 +36,7 @@ impl Folder {
     }
 }
 
-/// A genesis by the rules of Osaka, with these fields beside the usual ones.
+/// Returns a genesis with the rules of Osaka, and these additional fields.
 fn with(config: Value, fields: Value) -> String {
     let mut genesis = value!({
         "config": {"chainId": 7, "terminalTotalDifficulty": 0, "osakaTime": 0},
@@ -67,7 +68,7 @@ fn a_chain_of_all_forks_has_its_head_and_goes_on_from_an_export() {
     assert_eq!(begun["state_root"], exported["state_root"]);
     let digest = |folder: &str| json(&["inspect", folder, "digest"])["digest"].clone();
     assert_eq!(digest(&copy), digest(&first));
-    // Again, and after blocks were unwound: the header of block 53 is not kept.
+    // Exported again, after blocks were unwound: the header of block 53 is not kept.
     let again = folder.path("again.json");
     chain(&["export", &copy, &again], 0);
     let again: Value = serde_json::from_slice(&fs::read(again).expect("reads")).expect("JSON");
@@ -118,7 +119,7 @@ fn files_of_besu_are_understood() {
     let account =
         ["inspect", &folder.path("chain"), "account", "0xfe3b557e8fb62b89f4916b721be55ceb828dbd73"];
     assert_eq!(json(&account)["balance"], "1000000000000000000000000");
-    // A byte-order mark says nothing. Capital letters do not matter to geth.
+    // A byte-order mark is ignored, and so is capitalisation, as in geth.
     let same = |changed: &[u8]| {
         let changed = folder.init(changed, 0);
         assert_eq!(changed.lines().nth(1), text.lines().nth(1), "the hash of the first block");
@@ -201,7 +202,7 @@ fn rules_that_blocks_would_not_obey_are_refused() {
             "{said}"
         );
     }
-    // Blocks of the fork can be executed, but not made.
+    // Blocks of the fork can be executed, but not built.
     let said = folder.init(with(value!({"amsterdamTime": u32::MAX}), value!({})), 0);
     assert!(said.contains("warning: ") && said.contains("config has amsterdamTime"), "{said}");
     let said = chain(&["run", "--rpc", "0", &folder.path("chain")], 2);

@@ -1,8 +1,8 @@
-//! Ctrl-C of `braid-node run`.
+//! Ctrl-C during `braid-node run`.
 //!
-//! 1. The first one ends the command after the current block, also where standard input gives nothing: it
-//!    says what is durable, and the same command goes on from there.
-//! 2. The second one ends it at once, also where it can do nothing.
+//! 1. The first one ends the command after the current block, even while standard input is idle.
+//!    The command reports the durable block, and the same command continues from there.
+//! 2. The second one ends it at once, even if it is blocked.
 
 use crate::chain::{Demo, braid_node, chain, json};
 use braid_chain::rlp::RlpItems;
@@ -14,11 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time after which a process counts as hanging.
+/// Time limit of a process.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Time between two looks at a process.
+/// Poll interval.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Bytes that a pipe of Linux holds.
+/// Capacity of a Linux pipe in bytes.
 const PIPE_BYTES: usize = 1 << 16;
 
 /// Sends the signal of Ctrl-C.
@@ -27,7 +27,7 @@ fn interrupt(child: &Child) {
     assert!(status.expect("kill").success());
 }
 
-/// Waits until the process listens to the signal of Ctrl-C, number 2.
+/// Waits until the process handles SIGINT, signal 2.
 fn listens(child: &Child) {
     let status = format!("/proc/{}/status", child.id());
     let begun = Instant::now();
@@ -78,7 +78,7 @@ fn an_interrupted_run_says_what_is_durable_and_goes_on() {
     let mut command = braid_node(&["run", "--json", &folder, "-"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the tool starts");
-    // The pipe stays open, and nothing follows.
+    // The pipe stays open, but nothing follows.
     let mut input = child.stdin.take().expect("a pipe");
     input.write_all(&bytes[..two]).expect("the tool reads");
     listens(&child);
@@ -106,7 +106,8 @@ fn an_interrupted_run_says_what_is_durable_and_goes_on() {
 fn a_second_interrupt_ends_the_run_at_once() {
     let demo = Demo::new(1);
     let folder = demo.begun("chain");
-    // The report does not fit into the pipe, so the first interrupt alone would not end the command.
+    // The report does not fit into the pipe, so the first interrupt alone would not end the
+    // command.
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     writer.write_all(&[0; PIPE_BYTES]).expect("there is room");
     let mut command = braid_node(&["run", &folder, "-"]);
@@ -120,6 +121,6 @@ fn a_second_interrupt_ends_the_run_at_once() {
     let status = ended(&mut child, interrupt);
     assert_eq!(status.code(), Some(130));
     drop(reader);
-    // The folder is free, and whole.
+    // The folder is unlocked and complete.
     chain(&["verify", &folder], 0);
 }

@@ -1,9 +1,9 @@
-//! `braid-node export` and `braid-node prune` from outside.
+//! `braid-node export` and `braid-node prune` as child processes.
 //!
-//! 1. A chain that begins with an exported file has the same state and the same state root, however the file is
-//!    packed; and what cannot be written leaves no file.
-//! 2. After pruning the folder verifies, the blocks that are kept can be unwound and executed again, and no
-//!    block before them.
+//! 1. A chain created from an exported file has the same state and the same state root, however the
+//!    file is packed. A failed export leaves no file.
+//! 2. After pruning, the folder verifies, and exactly the kept blocks can be unwound and executed
+//!    again.
 
 use crate::chain::{Demo, braid_node, chain, json};
 use serde_json::Value;
@@ -24,7 +24,7 @@ fn an_exported_file_begins_a_chain_with_the_same_state() {
         assert!(fs::read(&file).expect("it is there").starts_with(magic.as_bytes()), "{name}");
         is_the_same(&demo, name, &inspected);
     }
-    // To the standard output stream; the summary goes to the other one.
+    // Exports to standard output, and the summary to standard error.
     let Output { status, stdout, stderr } =
         braid_node(&["export", &folder, "--json"]).output().expect("the tool starts");
     assert!(status.success());

@@ -1,12 +1,13 @@
-//! What `braid-node` says: the thing that is wrong, and what to do about it.
+//! Messages of `braid-node`: they name the problem and what to do about it.
 //!
 //! 1. Blocks of another chain are refused with both chain ids.
-//! 2. A genesis that cannot be used is refused with the field and its line.
-//! 3. A folder or a file that holds something else is left as it is.
-//! 4. An output that takes no more is blamed for that, and not the chain's folder.
-//! 5. Progress is that of the blocks that were executed, and not of what a buffer holds.
-//! 6. A new chain's rules are named.
-//! 7. One block is not "1 blocks"; a state root that was compared with nothing is not "all right".
+//! 2. An unusable genesis is refused with the field and its line.
+//! 3. A folder or a file with other contents is left unchanged.
+//! 4. A failing output is reported as such, and not as an error of the chain's folder.
+//! 5. Progress counts executed blocks, and not buffered ones.
+//! 6. The rules of a new chain are named.
+//! 7. One block is not "1 blocks", and a state root that was compared with nothing is not "all
+//!    right".
 
 use crate::chain::{Demo, braid_node, chain, json};
 use braid_chain::{Rules, rlp::RlpItems};
@@ -19,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A chain with the demo's genesis, and another chain id.
+/// Creates a chain with the demo's genesis, but another chain id.
 fn another_id(demo: &Demo, id: u64) -> String {
     let text = fs::read(demo.path("demo/genesis.json")).expect("reads");
     let mut genesis: Value = serde_json::from_slice(&text).expect("JSON");
@@ -30,7 +31,7 @@ fn another_id(demo: &Demo, id: u64) -> String {
     folder
 }
 
-/// The rule is told, kept with the chain, and changes what the demo's blocks come to.
+/// The rule is reported and stored with the chain, and changes the results of the demo's blocks.
 #[test]
 fn a_chain_of_declared_accesses_says_so() {
     let demo = Demo::new(1);
@@ -70,7 +71,7 @@ fn blocks_of_another_chain_are_refused_with_both_chain_ids() {
         let advice = "blocks up to 0 are durable; the input is of another chain: give this chain's";
         assert!(text.contains(advice) && !text.contains("correct the input"), "{text}");
     }
-    // The parent is another one.
+    // The parent differs.
     chain(&["demo", "--blocks", "1", "--seed", "2", &demo.path("second")], 0);
     let text = chain(&["run", &folder, &demo.path("second/blocks.rlp")], 2);
     assert!(text.contains("its parent is 0x") && text.contains("is of another chain"), "{text}");
@@ -143,7 +144,7 @@ fn a_folder_with_other_things_is_left_as_it_is() {
     let refused = format!("{folder} holds other things, picture.png for example; choose an empty");
     assert!(text.contains(&refused), "{text}");
     assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 2, "nothing is created");
-    // One that is empty, and one that is a chain's already: that is another error.
+    // An empty folder, and one that already belongs to a chain, which is a different error.
     let empty = demo.path("empty");
     fs::create_dir(&empty).expect("a folder");
     chain(&["init", "--genesis", &genesis, &empty], 0);
@@ -212,11 +213,11 @@ fn a_full_output_is_blamed_and_not_the_folder() {
         assert!(text.contains("error: cannot write the output: "), "{command:?}: {text}");
         assert!(!text.contains(&folder), "{command:?}: {text}");
     }
-    // All was done nevertheless: a block was unwound.
+    // The command was completed nevertheless: a block was unwound.
     assert_eq!(json(&["inspect", &folder])["number"], 1);
 }
 
-/// Bytes of the inputs up to the end of each block.
+/// Returns the input position in bytes after each block.
 fn read_so_far(file: &str) -> Vec<u64> {
     let (genesis, _) = demo_chain(1, 1, braid_chain::genesis::header).expect("generates");
     let files = [PathBuf::from(file)];

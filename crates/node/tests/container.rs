@@ -1,10 +1,10 @@
-//! The recipe of the image and the manifests of `crates/node/deploy`.
+//! The container file and the manifests of `crates/node/deploy`.
 //!
-//! 1. The tool takes the manifest's arguments, answers its probes at the ports that it names, and goes on after it was
-//!    stopped. It runs in the image where `BRAID_CONTAINER`, a program with its options, and `BRAID_CONTAINER_IMAGE`
-//!    say so: `cargo xtask container --run`.
-//! 2. Containers run as a user that is not root, on a root file system that nothing can write.
-//! 3. JSON-RPC is on the loopback interface, and `rpc.yaml` opens it to chosen pods.
+//! 1. The tool accepts the manifest's arguments, answers its probes at the named ports, and
+//!    continues after it was stopped. It runs in an image if `BRAID_CONTAINER`, a program with its
+//!    options, and `BRAID_CONTAINER_IMAGE` are set: `cargo xtask container --run`.
+//! 2. Containers run as a user other than root, with a read-only root file system.
+//! 3. JSON-RPC listens on the loopback interface, and `rpc.yaml` opens it to selected pods.
 
 use crate::{
     chain::{braid_node, chain, json},
@@ -24,11 +24,11 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Time after which something that should happen will not.
+/// Timeout for expected events.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Time between two looks.
+/// Poll interval.
 const PAUSE: Duration = Duration::from_millis(50);
-/// The address of the pod, here.
+/// Address of the pod in this test.
 const POD_IP: &str = "127.0.0.1";
 
 fn deploy(name: &str) -> String {
@@ -36,12 +36,12 @@ fn deploy(name: &str) -> String {
     fs::read_to_string(path).expect("the file is there")
 }
 
-/// The objects of a manifest.
+/// Returns the objects of a manifest.
 fn objects(name: &str) -> Vec<Value> {
     Yaml::load_from_str(&deploy(name)).expect("YAML").iter().map(value).collect()
 }
 
-/// What a manifest says, as the JSON that Kubernetes makes of it.
+/// Returns a manifest as the JSON that Kubernetes makes of it.
 fn value(yaml: &Yaml<'_>) -> Value {
     match yaml {
         Yaml::Value(Scalar::String(text)) => json!(text),
@@ -57,7 +57,7 @@ fn value(yaml: &Yaml<'_>) -> Value {
     }
 }
 
-/// The object of this kind.
+/// Returns the object of this kind.
 fn of_kind(name: &str, kind: &str) -> Value {
     let found = objects(name).into_iter().filter(|it| it["kind"] == kind);
     let [object] = found.collect::<Vec<_>>().try_into().expect("one of its kind");
@@ -72,7 +72,7 @@ fn text(value: &Value) -> &str {
     value.as_str().expect("text")
 }
 
-/// The only container in a list of a pod.
+/// Returns the only container in a list of a pod.
 fn only(pod: &Value, list_name: &str) -> Value {
     let [container] = list(&pod[list_name]) else { panic!("{list_name}: one container") };
     container.clone()
@@ -82,10 +82,10 @@ fn pod() -> Value {
     of_kind("chain.yaml", "StatefulSet")["spec"]["template"]["spec"].clone()
 }
 
-/// A pod of the manifest on this machine: its volume, its genesis, and ports that are free here.
+/// A pod of the manifest on this machine, with its volume, its genesis, and free ports.
 struct Pod {
     folder: TempDir,
-    /// Number in the manifest and number here, by name.
+    /// The port in the manifest and the port on this machine, by name.
     ports: Vec<(String, String, u16)>,
 }
 
@@ -96,7 +96,7 @@ impl Pod {
         for path in [&data, &genesis] {
             fs::create_dir(path).expect("a folder");
         }
-        // The image's user is another one: Kubernetes gives it the volume by `fsGroup`.
+        // The image runs as another user. Kubernetes gives it the volume by `fsGroup`.
         for (path, mode) in [(folder.path(), 0o755), (&data, 0o777), (&genesis, 0o755)] {
             fs::set_permissions(path, Permissions::from_mode(mode)).expect("set");
         }
@@ -107,7 +107,7 @@ impl Pod {
         let free = || TcpListener::bind((POD_IP, 0)).expect("a port");
         let container = only(&pod(), "containers");
         let named = list(&container["ports"]).iter();
-        // All at once, so that they differ.
+        // All ports are reserved at once, so that they differ.
         let named: Vec<_> = named.map(|port| (port, free())).collect();
         let ports = named.iter().map(|(port, free)| {
             let here = free.local_addr().expect("an address").port();
@@ -121,7 +121,7 @@ impl Pod {
         found.unwrap_or_else(|| panic!("no port {name}")).2
     }
 
-    /// What starts a container of the manifest.
+    /// Returns the command that starts a container of the manifest.
     fn command(&self, container: &Value) -> Command {
         let arguments: Vec<String> =
             list(&container["args"]).iter().map(|it| self.argument(text(it), container)).collect();
@@ -155,7 +155,7 @@ impl Pod {
         self.folder.path().join(volume).to_str().expect("UTF-8").to_owned()
     }
 
-    /// An argument with its variables filled in, and with the port of this machine.
+    /// Returns an argument with its variables replaced, and with the port of this machine.
     fn argument(&self, argument: &str, container: &Value) -> String {
         let mut argument = argument.to_owned();
         for variable in container["env"].as_array().into_iter().flatten() {
@@ -177,18 +177,18 @@ impl Pod {
     }
 }
 
-/// Name of the container that runs the chain.
+/// Returns the name of the container that runs the chain.
 fn name() -> String {
     format!("braid-test-{}", std::process::id())
 }
 
-/// The program that runs containers, if these tests use one.
+/// Returns the program that runs containers, if these tests use one.
 fn engine() -> Option<Command> {
     let runs = env::var("BRAID_CONTAINER").ok()?;
     runs.split_whitespace().next().map(Command::new)
 }
 
-/// A process that is ended with the value.
+/// A process that is killed on drop.
 struct Running(Child);
 
 impl Running {
@@ -208,7 +208,7 @@ impl Running {
         }
     }
 
-    /// Asks it to end, as Kubernetes does.
+    /// Requests the end of the process, as Kubernetes does.
     fn stop(mut self) -> ExitStatus {
         let asked = match engine() {
             Some(mut engine) => engine.args(["stop", "--time", "60", &name()]).status(),
@@ -231,7 +231,7 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
         if let Some(mut engine) = engine() {
-            // It is there only if a test has failed.
+            // The container exists only if a test has failed.
             let _ = engine.args(["rm", "--force", &name()]).stderr(Stdio::null()).status();
         }
     }
@@ -241,7 +241,7 @@ impl Drop for Running {
 fn the_chain_of_the_manifest_runs_stops_and_goes_on() {
     let here = Pod::new();
     let container = only(&pod(), "containers");
-    // Also where the chain is there already.
+    // The second time, the chain exists already.
     for _ in 0..2 {
         here.begins();
         let mut running = Running::start(here.command(&container));
@@ -328,7 +328,7 @@ fn json_rpc_is_opened_by_a_file_of_its_own_and_to_chosen_pods() {
     assert_eq!(before, json!([{"ports": [{"port": "metrics"}]}]));
     assert_eq!(after[0]["ports"], json!([{"port": "rpc"}]));
     assert!(after[0]["from"][0]["podSelector"]["matchLabels"].is_object(), "{after}");
-    // The node answers requests that name the service, in each way in which a pod can.
+    // The node answers requests that name the service in any form that a pod can use.
     let service = of_kind("rpc.yaml", "Service")["metadata"].clone();
     let (name, space) = (text(&service["name"]), text(&service["namespace"]));
     let mut arguments = list(&container["args"]).iter().map(text);
@@ -349,7 +349,7 @@ fn the_page_is_about_what_there_is() {
     for file in files {
         assert!(root.join(file).exists(), "{file}");
     }
-    // The tool takes what stands behind the image's name.
+    // The tool accepts the arguments after the image's name.
     let image = concat!("localhost/braid-node:", env!("CARGO_PKG_VERSION"));
     let commands = page.replace("\\\n", " ");
     let commands: Vec<&str> = commands.lines().filter(|it| it.starts_with("podman run ")).collect();
@@ -380,7 +380,7 @@ fn a_chain_that_is_there_is_kept_if_its_genesis_is_the_same() {
     assert!(chain(&init, 0).contains("holds this chain, after block 2"));
     let said = chain(&["init", "--genesis", &genesis, &there], 2);
     assert!(!said.contains("holds this chain"), "{said}");
-    // Another account, and another chain.
+    // A different account, and a different chain.
     let of_file = fs::read_to_string(&genesis).expect("reads");
     let first: Value = serde_json::from_str(&of_file).expect("JSON");
     let change: [fn(&mut Value); 2] = [

@@ -1,5 +1,5 @@
-//! Every variant of the errors of the tool's parts is made here, those of the library apart, which are beside it. Each
-//! message is one line. What users see of them is in `output.rs`.
+//! Produces every variant of the tool's errors, except those of the library, which are tested in
+//! its sources. Each message is one line. `output.rs` tests the messages that users see.
 
 use alloy_genesis::ChainConfig;
 use braid_chain::Rules;
@@ -12,7 +12,7 @@ use braid_testkit::{errors::Made, workload::demo_chain};
 use core::num::NonZeroUsize;
 use std::{fs, net::TcpListener, path::Path, sync::Arc};
 
-/// Checks that only `elsewhere` is missing of the enum `name` in `file`.
+/// Checks that `made` has all variants of the enum `name` in `file` except `elsewhere`.
 #[track_caller]
 fn has_all_of(made: &Made, (file, name): (&str, &str), elsewhere: &[&str]) {
     made.has_all_of(&format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR")), name, elsewhere);

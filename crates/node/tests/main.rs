@@ -1,4 +1,5 @@
-//! The tool `braid-node` from outside and its parts, in one program: each program links revm again.
+//! Tests of `braid-node` as a child process, and of its parts, in one program: each program links
+//! revm again.
 
 mod chain;
 #[cfg(unix)]

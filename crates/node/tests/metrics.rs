@@ -1,8 +1,8 @@
 //! `braid-node run --metrics`.
 //!
-//! 1. A scrape while the command runs tells what it has executed.
-//! 2. A real Prometheus, where there is one, scrapes it and answers each query of the dashboard. With
-//!    `BRAID_REQUIRE_FIXTURES=1` it has to be there.
+//! 1. A scrape during the run reports the executed blocks.
+//! 2. A real Prometheus, if installed, scrapes the node and answers each query of the dashboard.
+//!    With `BRAID_REQUIRE_FIXTURES=1` it must be installed.
 
 use crate::{
     chain::{Demo, braid_node, json},
@@ -19,12 +19,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time after which something that should happen will not.
+/// Timeout for expected events.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Time between two looks.
+/// Poll interval.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A chain that runs on what standard input gives, with metrics.
+/// A node with metrics that executes the blocks on its standard input.
 pub(crate) struct Running {
     child: Child,
     input: Option<ChildStdin>,
@@ -45,13 +45,13 @@ impl Running {
         Self { input: child.stdin.take(), child, address }
     }
 
-    /// Hands over blocks, and waits until they are counted.
+    /// Sends blocks, and waits until they are counted.
     pub(crate) fn executes(&mut self, blocks: &[u8], number: u64) -> String {
         self.input.as_mut().expect("open").write_all(blocks).expect("the tool reads");
         self.until("braid_blocks_total", number)
     }
 
-    /// Waits until `name` has this value; returns all of that scrape.
+    /// Waits until `name` has this value, and returns the text of that scrape.
     fn until(&self, name: &str, number: u64) -> String {
         let begun = Instant::now();
         loop {
@@ -64,7 +64,7 @@ impl Running {
         }
     }
 
-    /// Ends the input; returns the report.
+    /// Ends the input, and returns the report.
     pub(crate) fn end(mut self) -> Value {
         drop(self.input.take());
         let mut text = String::new();
@@ -75,7 +75,7 @@ impl Running {
     }
 }
 
-/// Body of the answer to a request, if it is one of success.
+/// Returns the body of a response, if it reports success.
 pub(crate) fn get(address: &str, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
@@ -86,13 +86,13 @@ pub(crate) fn get(address: &str, path: &str) -> Option<String> {
     Some(body.to_owned())
 }
 
-/// The value of a sample: `name` has its labels, if there are any.
+/// Returns the value of a sample. `name` includes its labels, if there are any.
 pub(crate) fn value(text: &str, name: &str) -> Option<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map(|value| value.parse().expect("a number"))
 }
 
-/// Sum over all labels.
+/// Returns the sum over all labels.
 fn sum(text: &str, name: &str) -> f64 {
     let samples = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
     samples
@@ -112,13 +112,13 @@ fn a_scrape_tells_what_was_executed() {
     let before = get(&running.address, "/metrics").expect("an answer");
     assert_eq!(value(&before, "braid_blocks_total"), Some(0.0));
     let text = running.executes(&blocks, 4);
-    // Also while the input pauses.
+    // Even while the input pauses.
     let durable = running.until("braid_durable_block", 4);
     for name in ["braid_store_prepare_seconds", "braid_store_write_seconds"] {
         assert_eq!(value(&durable, &format!("{name}_count")), Some(4.0), "{durable}");
         assert!(value(&durable, &format!("{name}_sum")) > Some(0.0), "{durable}");
     }
-    // The second block finds nodes of the first one.
+    // The second block finds trie nodes of the first in the cache.
     let nodes = "braid_cache_hits_total{cache=\"trie_nodes\"}";
     assert!(value(&durable, nodes) > Some(0.0), "{durable}");
     if let Some(said) = promtool(&text) {
@@ -188,7 +188,7 @@ fn each_metric_of_the_dashboard_is_served() {
     let queries = queries(Chains::All);
     assert!(queries.len() >= 10, "{queries:?}");
     are_served(&queries, &text);
-    // A chain without clients has no counts of them.
+    // A chain without clients has no metrics of clients.
     assert!(!text.contains("braid_pool_") && !text.contains("braid_rpc_"), "{text}");
     assert_eq!(running.end()["blocks"], 0);
 }
@@ -211,7 +211,7 @@ fn a_real_prometheus_scrapes_and_answers() {
     running.end();
 }
 
-/// A test that needs a program which is not there is no success where all have to be there, as in the CI.
+/// A test that needs a missing program must fail where all programs are required, as in the CI.
 #[test]
 fn what_is_missing_is_a_failure_where_it_is_required() {
     for test in [

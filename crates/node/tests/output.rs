@@ -1,9 +1,10 @@
-//! What people see: an error is one line with what to do.
+//! Output for users: an error is one line with advice.
 
 use crate::chain::braid_node;
 use std::fs;
 
-/// What each command says to what users get wrong: one line with what to do next, and nothing else on that stream.
+/// Each command's message for a common mistake is one line with advice, and nothing else is on
+/// standard error.
 #[test]
 fn an_error_is_one_line_with_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -18,7 +19,7 @@ fn an_error_is_one_line_with_what_to_do() {
     ] {
         let words: Vec<&str> = arguments.split(' ').collect();
         let mut command = braid_node(&words);
-        // Nothing asks for colours, and no terminal is there.
+        // Colours are not requested, and there is no terminal.
         command.current_dir(&folder).env_remove("CLICOLOR_FORCE").env_remove("FORCE_COLOR");
         let errors = command.output().expect("the tool starts").stderr;
         let errors = String::from_utf8(errors).expect("text");

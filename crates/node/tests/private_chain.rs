@@ -1,5 +1,5 @@
-//! The commands of docs/PRIVATE_CHAIN.md run as they stand there. In place of `cargo run`, which would
-//! build in release, a script starts this program and the tool, which are the same code.
+//! Runs the commands of docs/PRIVATE_CHAIN.md verbatim. `cargo run` would build in release mode, so
+//! a script runs this program and the tool instead, which contain the same code.
 
 use crate::chain::braid_node;
 use clap::Parser;
@@ -16,7 +16,7 @@ use std::{
 #[path = "../../chain/examples/private_chain/src/main.rs"]
 mod example;
 
-/// Set for the process that runs the example: its arguments, with a space between two.
+/// Environment variable of the process that runs the example: its arguments, separated by spaces.
 const ARGUMENTS: &str = "BRAID_PRIVATE_CHAIN_ARGUMENTS";
 
 const CARGO: &str = r#"#!/bin/sh
@@ -65,12 +65,12 @@ fn the_commands_of_the_page_run() {
     let text = [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("text"));
     let text = text.concat();
     assert!(output.status.success(), "{text}");
-    // The chain goes on where it ended, and the tool agrees with it.
+    // The chain continues where it ended, and the tool agrees with it.
     assert!(text.contains("chain id 7007, after block 5"), "{text}");
     let head = text.split("head 8 ").nth(1).and_then(|rest| rest.split_whitespace().next());
     let hash = format!("hash {}", head.expect("the last block"));
     assert!(text.contains(&hash) && text.contains(": all right"), "{text}");
-    // What the page shows of the state is there.
+    // The state that the page shows exists.
     assert!(text.contains("exists true"), "{text}");
     assert!(!text.contains(&format!("value 0x{:064}", 0)), "{text}");
 }

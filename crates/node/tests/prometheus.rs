@@ -1,4 +1,4 @@
-//! A real Prometheus, `promtool` and the dashboard's queries.
+//! Helpers for a real Prometheus, `promtool` and the dashboard's queries.
 
 use crate::{metrics::get, support::skipped};
 use serde_json::Value;
@@ -12,12 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time after which something that should happen will not.
+/// Timeout for expected events.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Time between two looks.
+/// Poll interval.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What `promtool check metrics` has to say, where it is.
+/// Returns the output of `promtool check metrics`, if it is installed.
 pub(crate) fn promtool(text: &str) -> Option<String> {
     let mut command = Command::new("promtool");
     command.args(["check", "metrics"]).stdin(Stdio::piped());
@@ -35,14 +35,14 @@ pub(crate) fn promtool(text: &str) -> Option<String> {
     ))
 }
 
-/// Prometheus, which scrapes one address.
+/// A Prometheus that scrapes one address.
 pub(crate) struct Prometheus {
     child: Child,
     address: String,
 }
 
 impl Prometheus {
-    /// With its files in a new `folder`. `None` where it is not installed.
+    /// Starts Prometheus with its files in a new `folder`; returns `None` if it is not installed.
     pub(crate) fn new(folder: &Path, target: &str) -> Option<Self> {
         fs::create_dir(folder).expect("a folder");
         let config = folder.join("prometheus.yml");
@@ -65,7 +65,7 @@ impl Prometheus {
         Some(Self { child, address })
     }
 
-    /// The result of a query, if it is one.
+    /// Returns the result of a query, if it succeeds.
     fn query(&self, query: &str) -> Option<Vec<Value>> {
         let encoded: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
         let answer = get(&self.address, &format!("/api/v1/query?query={encoded}"))?;
@@ -74,7 +74,7 @@ impl Prometheus {
         Some(answer["data"]["result"].as_array().expect("a vector").clone())
     }
 
-    /// The value of a query, as soon as it has `wanted`.
+    /// Waits until a query has the value `wanted`.
     pub(crate) fn until(&self, query: &str, wanted: &str) {
         let begun = Instant::now();
         loop {
@@ -106,15 +106,15 @@ impl Drop for Prometheus {
     }
 }
 
-/// Which chains have the metrics of a query.
+/// Chains that have the metrics of a query.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Chains {
     All,
-    /// Ones that make their own blocks.
+    /// Chains that build their own blocks.
     Rpc,
 }
 
-/// Queries of the dashboard, with Grafana's variable for the interval filled in.
+/// Returns the queries of the dashboard, with Grafana's interval variable replaced.
 pub(crate) fn queries(of: Chains) -> Vec<String> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/dashboard.json");
     let text = fs::read_to_string(path).expect("the dashboard");

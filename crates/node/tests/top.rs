@@ -1,4 +1,5 @@
-//! `braid-node top`: figures of a chain that runs, as JSON, as text and on a terminal; and what it says where nothing runs.
+//! `braid-node top`: figures of a running chain as JSON, as text and on a terminal, and its message
+//! if no chain runs.
 
 use crate::{chain::Demo, metrics::Running, support::skipped};
 use serde_json::Value;
@@ -11,7 +12,7 @@ use std::{
 };
 
 const TOOL: &str = env!("CARGO_BIN_EXE_braid-node");
-/// Time after which something that should happen will not.
+/// Timeout for expected events.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn top(arguments: &[&str]) -> Command {
@@ -96,7 +97,7 @@ fn an_address_where_no_chain_is_says_what_to_do() {
     }
 }
 
-/// On a terminal that `script` makes.
+/// Runs on a terminal that `script` provides.
 #[test]
 fn a_terminal_shows_it_until_a_key_ends_it() {
     let demo = Demo::new(2);
@@ -113,7 +114,7 @@ fn a_terminal_shows_it_until_a_key_ends_it() {
     let mut output = child.stdout.take().expect("a pipe");
     let (mut shown, mut buffer) = (String::new(), [0; 4096]);
     let begun = Instant::now();
-    // Words: blanks between them are moves of the cursor.
+    // Compares words, because spaces between them are cursor moves.
     while !["transactions", "frontier", "quit"].iter().all(|word| shown.contains(word)) {
         let count = output.read(&mut buffer).expect("it draws");
         let is_late = begun.elapsed() > PATIENCE;
@@ -121,12 +122,12 @@ fn a_terminal_shows_it_until_a_key_ends_it() {
         shown.push_str(&String::from_utf8_lossy(&buffer[..count]));
     }
     child.stdin.as_mut().expect("a pipe").write_all(b"q").expect("it reads");
-    // A character may lie in two reads.
+    // A character may be split between two reads.
     let mut rest = Vec::new();
     output.read_to_end(&mut rest).expect("it ends");
     shown.push_str(&String::from_utf8_lossy(&rest));
     assert!(child.wait().expect("it ends").success());
-    // It leaves the screen as it was.
+    // The screen is restored.
     assert!(shown.contains("\u{1b}[?1049l"));
     running.end();
 }

@@ -1,8 +1,9 @@
-//! Random blocks through `braid-lab t8n` and the executable specification, and everything compared.
+//! Executes random blocks with `braid-lab t8n` and the executable specification, and compares all
+//! results.
 //!
-//! `spec --lab TOOL --python PYTHON [--cases N] [--first SEED] [--old]`. Half of the cases contain a
-//! transaction that is refused. At the end one input is changed for one of the two, which must be
-//! noticed.
+//! `spec --lab TOOL --python PYTHON [--cases N] [--first SEED] [--old]`. Half of the cases contain
+//! a transaction that is rejected. At the end, the input of one of the two is changed, and the
+//! comparison must notice it.
 
 use braid_fuzz::spec::{Case, FORKS, Forks, OLD_FORKS, Oddities, Signers, case, differences};
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 
-/// Workers that the tool is told to use, in turn.
+/// Numbers of workers for the tool, in turn.
 const WORKERS: [&str; 3] = ["3", "2", "8"];
 
 fn main() -> ExitCode {
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A choice of the command line.
+/// Returns the value of an option of the command line.
 fn option(name: &str) -> Option<String> {
     let mut arguments = std::env::args().skip_while(|argument| argument != name);
     arguments.nth(1)
@@ -98,7 +99,7 @@ fn compare(ours: &Value, theirs: &Value) -> Vec<String> {
     differences(ours, theirs, Oddities { rejected_stay_in_tries: true })
 }
 
-/// Leaves what differed where it can be looked at, if the environment names a folder for it.
+/// Writes inputs and outputs that differ to the folder in the environment variable, if it is set.
 fn keep(seed: u64, case: &Case, ours: &Value, theirs: &Value) -> Result<(), String> {
     let Some(folder) = std::env::var_os("BRAID_SPEC_KEEP") else { return Ok(()) };
     let parts = [("input", &case.input), ("braid", ours), ("specification", theirs)];
@@ -109,7 +110,7 @@ fn keep(seed: u64, case: &Case, ours: &Value, theirs: &Value) -> Result<(), Stri
     })
 }
 
-/// One wei more for one of the two: a comparison that does not notice is worth nothing.
+/// Gives one of the two tools one wei more: the comparison must notice it.
 fn control(
     lab: &str,
     specification: &mut Specification,
@@ -155,7 +156,7 @@ fn run_lab(lab: &str, case: &Case, workers: &str) -> Result<Value, String> {
     serde_json::from_slice(&output.stdout).map_err(|error| format!("{lab}: {error}"))
 }
 
-/// The executable specification in a process of its own.
+/// The executable specification, in its own process.
 struct Specification {
     child: Child,
     input: ChildStdin,
@@ -191,7 +192,7 @@ impl Specification {
 
 impl Drop for Specification {
     fn drop(&mut self) {
-        // No request is left.
+        // No request is pending.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,18 +1,18 @@
-//! Comparison of what two transition tools print.
+//! Compares the outputs of two transition tools.
 
 use alloy_primitives::U256;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What a tool is known to do otherwise.
+/// Known deviations of a tool.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Oddities {
-    /// Rejected transactions stay in the tries of its roots: where some were rejected, the roots of
-    /// transactions and receipts are not compared.
+    /// Rejected transactions stay in the tries of the tool's roots, so the roots of transactions
+    /// and receipts are not compared if any were rejected.
     pub rejected_stay_in_tries: bool,
 }
 
-/// Fields of the result that must be equal, both being there or both missing (or null).
+/// Fields of the result that must be equal, or missing or null on both sides.
 const FIELDS: [&str; 12] = [
     "stateRoot",
     "txRoot",
@@ -28,7 +28,7 @@ const FIELDS: [&str; 12] = [
     "requests",
 ];
 
-/// Where `ours` and `theirs` - objects with `alloc` and `result` - differ, in words.
+/// Returns the differences between `ours` and `theirs`, objects with `alloc` and `result`, as text.
 #[must_use]
 pub fn differences(ours: &Value, theirs: &Value, oddities: Oddities) -> Vec<String> {
     let mut found = Vec::new();
@@ -64,11 +64,11 @@ fn rejected(result: &Value) -> Vec<u64> {
     indices
 }
 
-/// A number as a number, whatever notation it has; anything else as it is.
+/// Normalises numbers in any notation; returns other values unchanged.
 fn plain(value: &Value) -> Value {
     match value.as_str() {
         Some(text) if text.len() < 66 => match text.parse::<U256>() {
-            // Not every tool prints a base fee of nothing.
+            // Not every tool prints a base fee of zero.
             Ok(U256::ZERO) => Value::Null,
             Ok(number) => Value::String(number.to_string()),
             Err(_) => value.clone(),
@@ -155,7 +155,7 @@ mod tests {
         })
     }
 
-    /// Each part is looked at: whatever is changed is noticed.
+    /// Every part is compared, so every change is noticed.
     #[test]
     fn every_change_is_noticed() {
         let none = Oddities::default();

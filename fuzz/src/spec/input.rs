@@ -1,4 +1,4 @@
-//! Random blocks as input of a transition tool: with keys, system contracts and deposits.
+//! Random blocks as input of a transition tool, with keys, system contracts and deposits.
 
 use crate::code::Code;
 use crate::generate::{self, bytes_of_seed};
@@ -14,14 +14,14 @@ use revm::primitives::hardfork::SpecId;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// Older forks, whose receipts hold state roots at first.
+/// Older forks, the first of which have state roots in their receipts.
 pub const OLD_FORKS: Forks =
     ["Frontier", "Homestead", "EIP150", "EIP158", "Byzantium", "ConstantinopleFix", "Istanbul"];
 
 /// Forks with typed transactions.
 pub const FORKS: Forks = ["Berlin", "London", "Paris", "Shanghai", "Cancun", "Prague", "Osaka"];
 
-/// The deposit contract that every tool knows.
+/// The deposit contract, which every tool knows.
 const DEPOSITS: Address = address!("00000000219ab540356cbb839cbe05303d7705fa");
 
 /// Names of forks.
@@ -39,7 +39,7 @@ impl Default for Signers {
         let secrets =
             core::array::from_fn(|index| keccak256([b"signer", &[index as u8][..]].concat()));
         let addresses = secrets.map(|secret: B256| {
-            // The signature tells the sender.
+            // The address is recovered from a signature.
             let hash = B256::repeat_byte(1);
             let signature = sign(hash, secret).expect("a hash is a key");
             signature.recover_address_from_prehash(&hash).expect("it recovers")
@@ -49,19 +49,19 @@ impl Default for Signers {
     }
 }
 
-/// The input of one transition.
+/// Input of one transition.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// Name of the fork.
     pub fork: &'static str,
-    /// Wei for the producer of the block; -1 for none.
+    /// Block reward in wei; -1 for none.
     pub reward: i128,
-    /// `alloc`, `env` and `txs` in one object.
+    /// One object with `alloc`, `env` and `txs`.
     pub input: Value,
 }
 
-/// The input that `seed` stands for, under the rules of one of `forks`. With `spoilt`, a
-/// transaction that no block takes is among its transactions.
+/// Returns the input for `seed`, under the rules of one of `forks`. With `spoilt`, one of its
+/// transactions is always rejected.
 #[must_use]
 pub fn case(seed: u64, forks: &Forks, signers: &Signers, spoilt: bool) -> Case {
     let fork = forks[(seed % forks.len() as u64) as usize];
@@ -94,15 +94,14 @@ fn hex(number: impl core::fmt::LowerHex) -> Value {
     json!(format!("{number:#x}"))
 }
 
-/// Whether an account can be like this since EIP-161. The specification refuses others, as empty
-/// accounts, or goes by EIP-7610, as with slots where there never was a contract, which revm
-/// does not.
+/// Returns whether an account can exist since EIP-161. The specification rejects empty accounts,
+/// and treats accounts with storage but no contract by EIP-7610, which revm does not implement.
 fn is_possible(account: &MemoryAccount) -> bool {
     let is_blank = account.nonce == 0 && account.code.is_empty();
     !(is_blank && (account.balance.is_zero() || !account.storage.is_empty()))
 }
 
-/// The contracts that the protocol calls, as they are on every chain.
+/// Installs the contracts that the protocol calls, as they are on every chain.
 fn install_system_contracts(accounts: &mut BTreeMap<Address, MemoryAccount>, spec: SpecId) {
     let known = [
         (SpecId::CANCUN, eip4788::BEACON_ROOTS_ADDRESS, &eip4788::BEACON_ROOTS_CODE),
@@ -129,13 +128,13 @@ fn install_system_contracts(accounts: &mut BTreeMap<Address, MemoryAccount>, spe
 
 fn transaction(tx: &TxEnv, index: usize, seed: u64, signers: &Signers) -> Value {
     let caller = tx.caller;
-    // There is no key of a contract: the first sender signs in its place.
+    // A contract has no key, so the first sender signs in its place.
     let secret = signers.keys.get(&caller).copied();
     let secret = secret.unwrap_or_else(|| signers.keys[&signers.addresses[0]]);
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
     put("type", hex(tx.tx_type));
-    // The specification takes every transaction for one of chain 1.
+    // The specification assumes chain 1 for every transaction.
     put("chainId", hex(1));
     put("nonce", hex(tx.nonce));
     put("gas", hex(tx.gas_limit));
@@ -147,7 +146,7 @@ fn transaction(tx: &TxEnv, index: usize, seed: u64, signers: &Signers) -> Value 
     }
     put("secretKey", json!(secret));
     if tx.tx_type == 0 {
-        // Whether a legacy signature names the chain makes no difference.
+        // A legacy signature may name the chain or not.
         put("protected", json!(!(seed + index as u64).is_multiple_of(4)));
     } else {
         put("accessList", json!(tx.access_list));
@@ -175,7 +174,7 @@ fn transaction(tx: &TxEnv, index: usize, seed: u64, signers: &Signers) -> Value 
     Value::Object(object)
 }
 
-/// An authorization with a signature of `secret`; with one of no key if there is none.
+/// Returns an authorization signed with `secret`, or with an invalid signature if there is none.
 fn signed(authorization: &Authorization, secret: Option<B256>) -> Value {
     let signature = secret.and_then(|secret| sign(authorization.signature_hash(), secret));
     let (parity, r, s) = match signature {
@@ -193,7 +192,7 @@ fn signed(authorization: &Authorization, secret: Option<B256>) -> Value {
     })
 }
 
-/// Transactions that ask for withdrawals, consolidations and deposits, with senders of their own.
+/// Adds transactions that request withdrawals, consolidations and deposits, from their own senders.
 fn request(accounts: &mut BTreeMap<Address, MemoryAccount>, txs: &mut Vec<Value>, seed: u64) {
     accounts.insert(DEPOSITS, deposit_contract());
     let mut calls = vec![
@@ -221,7 +220,7 @@ fn request(accounts: &mut BTreeMap<Address, MemoryAccount>, txs: &mut Vec<Value>
     }
 }
 
-/// Code that logs one deposit, for every caller.
+/// Returns a contract that logs a deposit on every call.
 fn deposit_contract() -> MemoryAccount {
     let fields = [(160, 48), (256, 32), (320, 8), (384, 96), (512, 8)];
     let mut event = vec![0_u8; 576];
@@ -236,7 +235,7 @@ fn deposit_contract() -> MemoryAccount {
     MemoryAccount { nonce: 1, code, ..Default::default() }
 }
 
-/// A transaction that is refused for certain, in one of several ways.
+/// Returns a transaction that is certain to be rejected, in one of several ways.
 fn refused(seed: u64, signers: &Signers) -> Value {
     let key = |index: usize| signers.keys[&signers.addresses[index]];
     let mut tx = json!({
@@ -253,7 +252,7 @@ fn refused(seed: u64, signers: &Signers) -> Value {
         4 => tx["secretKey"] = json!(keccak256("poor")),
         5 => tx["nonce"] = json!("0xffffffffffffffff"),
         _ => {
-            // A signature of no key.
+            // An invalid signature.
             tx["v"] = json!("0x1b");
             tx["r"] = hex(U256::MAX);
             tx["s"] = json!("0x1");

@@ -1,6 +1,6 @@
-//! Random blocks for transition tools, and the comparison of what two tools say of them.
+//! Generates random blocks for transition tools, and compares the outputs of two tools.
 //!
-//! One is `braid-lab t8n`, the other the executable specification. Both get the same JSON.
+//! The tools are `braid-lab t8n` and the executable specification. Both get the same JSON.
 
 mod compare;
 mod input;

@@ -1,4 +1,4 @@
-//! Random hostile blocks: few accounts, contracts that branch on what they read, every fork.
+//! Random hostile blocks: few accounts, contracts that branch on the values they read, every fork.
 
 use super::Bugs;
 use super::blocks::{self, seed_of};

@@ -1,4 +1,4 @@
-//! Block files from reading to execution: arbitrary bytes, and good files with fields spoilt.
+//! Block files, from reading to execution: arbitrary bytes, and valid files with changed fields.
 
 use super::blocks::{self, seed_of};
 use super::{Bugs, chosen};
@@ -9,10 +9,10 @@ use braid_testkit::workload::Workload;
 use serde_json::Value;
 use std::sync::{Arc, LazyLock};
 
-/// Fields that are spoilt at most.
+/// Maximum number of changed fields.
 const MOST_SPOILT: usize = 4;
 
-/// A good file, with pointers to everything in it.
+/// A valid file, with pointers to all its values.
 struct Good {
     json: Value,
     pointers: Vec<String>,
@@ -31,23 +31,23 @@ static EDGES: LazyLock<Vec<Value>> = LazyLock::new(edges);
 
 pub(super) fn check(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let Some(file) = file(bytes)? else { return Ok(()) };
-    // It may say anything, but it must say it.
+    // The check may accept or reject the signatures, but must not panic.
     let _ = file.check_signatures();
     let Ok((block, database)) = file.to_block() else { return Ok(()) };
     blocks::check(&Arc::new((&block).into()), &database, seed_of(bytes), bugs)
 }
 
-/// Signatures are left out: recovering them takes longer than all the rest.
+/// Skips the check of signatures: recovering them takes longer than all the rest.
 pub(super) fn fuzz(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let Some(file) = file(bytes)? else { return Ok(()) };
     let Ok((block, database)) = file.to_block() else { return Ok(()) };
     chosen::block((&block).into(), database, bytes, bugs)
 }
 
-/// The file that the bytes stand for, if it is one.
+/// Returns the block file that the bytes represent, if they do.
 ///
 /// # Errors
-/// It is none, and the error does not say what was expected.
+/// Returns the reading error if it does not say what was expected.
 fn file(bytes: &[u8]) -> Result<Option<BlockFile>, String> {
     let Some((kind, rest)) = bytes.split_first() else { return Ok(None) };
     let spoilt;
@@ -65,7 +65,7 @@ fn file(bytes: &[u8]) -> Result<Option<BlockFile>, String> {
     }
 }
 
-/// A good file in which the bytes choose fields to replace or to take away.
+/// Returns a valid file in which the bytes select fields to replace or remove.
 fn spoil(good: &Good, bytes: &[u8]) -> Value {
     let (mut json, mut bytes) = (good.json.clone(), Unstructured::new(bytes));
     for _ in 0..MOST_SPOILT {

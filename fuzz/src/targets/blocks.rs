@@ -1,4 +1,4 @@
-//! Executes a block in every way and compares each with sequential execution.
+//! Executes a block in every way, and compares each result with sequential execution.
 
 use super::{Bugs, ways};
 use crate::lineup::Lineup;
@@ -11,19 +11,20 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 thread_local! {
-    /// Threads are started once, not for each input.
+    /// Executors whose threads are kept from one input to the next.
     static LINEUPS: RefCell<[Lineup; 2]> = RefCell::new(
         [Mode::Validate, Mode::Build].map(|mode| Lineup::new(Policy::Forced(Forced::Speculative), mode)),
     );
-    /// Stacks of fibers are kept too.
+    /// Simulator whose fiber stacks are kept.
     static SIMULATOR: RefCell<Simulator> = RefCell::new(evm_simulator());
 }
 
-/// Schedules of the simulator that each block runs under.
+/// Simulated schedules for each block.
 const SCHEDULES: u64 = 2;
 
-/// `block` comes out as sequential execution has it: on threads, in both modes and with every number
-/// of workers, and under schedules that `seed` decides, which also takes another way in. Seeded bugs are known to the simulator only.
+/// Compares executions of `block` with sequential execution: on threads, in both modes and with
+/// every number of workers, through another entry point, and under simulated schedules that `seed`
+/// determines. Only the simulator knows seeded bugs.
 pub(super) fn check<D>(
     block: &Arc<Block>,
     database: &D,
@@ -64,7 +65,7 @@ where
     expected.compare_with_list(&found.result, asked).map_err(named)
 }
 
-/// A seed that depends on every byte: FNV-1a, after Fowler, Noll and Vo.
+/// Returns a seed that depends on every byte: FNV-1a, after Fowler, Noll and Vo.
 pub(super) fn seed_of(bytes: &[u8]) -> u64 {
     let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, mix) >> 1

@@ -1,5 +1,5 @@
-//! Contracts of arbitrary bytes: the generator makes a block, and the input takes the place of its
-//! contracts' code.
+//! Contracts of arbitrary bytes: the generator makes a block, and the input replaces the code of
+//! its contracts.
 
 use super::Bugs;
 use super::blocks::{self, seed_of};
@@ -10,7 +10,7 @@ use alloy_primitives::{Address, Bytes};
 use revm::bytecode::opcode::{self, OPCODE_INFO};
 use std::sync::Arc;
 
-/// Bytes that decide the block.
+/// Number of bytes that determine the block.
 const HEAD: usize = 192;
 
 pub(super) fn check(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
@@ -35,7 +35,7 @@ fn case(bytes: &[u8]) -> Case {
     let each = code.len().div_ceil(contracts.len().max(1)).max(1);
     for (account, code) in contracts.iter_mut().zip(code.chunks(each)) {
         account.code = match code.split_first() {
-            // Without arguments most opcodes end the call.
+            // Without arguments, most opcodes end the call.
             Some((first, rest)) if first % 4 != 0 => with_arguments(rest, &places),
             _ => Bytes::copy_from_slice(code),
         };
@@ -43,8 +43,8 @@ fn case(bytes: &[u8]) -> Case {
     case
 }
 
-/// The opcodes of `code`, each with arguments: addresses of the block where one is asked for, else
-/// small numbers, so that contracts meet in few slots.
+/// Returns the opcodes of `code` with arguments: addresses of the block for address operands, and
+/// otherwise small numbers, so that contracts conflict on few slots.
 fn with_arguments(code: &[u8], places: &[Address]) -> Bytes {
     let mut out = Code::new();
     for (index, op) in code.iter().enumerate() {
@@ -59,7 +59,7 @@ fn with_arguments(code: &[u8], places: &[Address]) -> Bytes {
             opcode::DELEGATECALL | opcode::STATICCALL => out.call_by(*op, address, 30_000),
             opcode::SSTORE => out.sstore_top(u64::from(chosen % 3)),
             opcode::SLOAD => out.sload(u64::from(chosen % 3)),
-            // Jumps to anywhere end the call; what follows here shall run.
+            // A jump to an arbitrary place would end the call, and the code after it must run.
             opcode::JUMP | opcode::JUMPI => out.if_nonzero(|code| code.increment(0, 1)),
             op => match OPCODE_INFO[usize::from(op)] {
                 Some(info) => {

@@ -1,10 +1,11 @@
-//! The fuzz targets: each turns bytes into something to run, runs it, and tells what is wrong.
+//! The fuzz targets: each converts bytes to something to run, runs it, and reports errors.
 //!
-//! The bodies are plain functions, so the tests of this package replay the corpus and what fuzzing has found
-//! (`tests/corpus.rs`), with the shipped code and with seeded bugs.
+//! The bodies are plain functions, so that the tests of this package replay the corpus and the
+//! inputs that fuzzing has found (`tests/corpus.rs`), with the shipped code and with seeded bugs.
 //!
-//! Tests replay the inputs of [`BLOCK_EQUIVALENCE`], [`BYTECODE`] and [`BLOCK_FILE`] in every way in which a
-//! block can be executed. A fuzzer executes each input once, in the one way that the input chooses.
+//! Tests replay the inputs of [`BLOCK_EQUIVALENCE`], [`BYTECODE`] and [`BLOCK_FILE`] in every way
+//! in which a block can be executed. A fuzzer executes each input once, in the way that the input
+//! selects.
 
 mod block_equivalence;
 mod block_file;
@@ -26,55 +27,55 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Bugs to seed, for tests of the targets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bugs {
-    /// Of the protocol.
+    /// Bug of the protocol.
     pub protocol: Mutant,
-    /// Of the store.
+    /// Bug of the store.
     pub store: StoreMutant,
-    /// Of the Ethereum layer.
+    /// Bug of the Ethereum layer.
     pub evm: EvmMutant,
 }
 
-/// One fuzz target.
+/// A fuzz target.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name, which is that of its folders too.
+    /// Name of the target and of its folders.
     pub name: &'static str,
     check: Check,
-    /// What the fuzzer does with an input; the same, where that is fast.
+    /// Faster check that the fuzzer uses; the same check where that is fast.
     fuzz: Check,
 }
 
 type Check = fn(&[u8], Bugs) -> Result<(), String>;
 
-/// Random hostile blocks in every way, against sequential execution. It takes a third of a second an input,
-/// so the fuzzer uses the seven targets that follow.
+/// Compares random hostile blocks in every way with sequential execution. An input takes a third of
+/// a second, so the fuzzer uses the seven targets below.
 pub const BLOCK_EQUIVALENCE: Target = both("block_equivalence", block_equivalence::check);
 /// Strategies and changes between them, on blocks of up to a thousand transactions.
 pub const STRATEGIES: Target = both("strategies", chosen::strategies);
-/// Fees, payments and balances, with a fee and a precompile of the chain's own.
+/// Fees, payments and balances, with a surcharge and a precompile.
 pub const FEES: Target = both("fees", chosen::fees);
-/// The rules of every fork, and executors that go from one fork to another.
+/// The rules of every fork, and executors that change between forks.
 pub const FORKS: Target = both("forks", chosen::forks);
 /// Transactions that share a journal, and reads that fail.
 pub const JOURNALS: Target = both("journals", chosen::journals);
-/// Ways in which a bundle is made, and entry points.
+/// Ways of building a bundle, and entry points.
 pub const BUNDLE: Target = both("bundle", chosen::bundle);
-/// Blocks that come with their access lists, or with lists in which something is wrong.
+/// Blocks with right or wrong access lists.
 pub const LISTS: Target = both("lists", chosen::lists);
-/// Blocks whose transactions declare what they access, all of it or less than that.
+/// Blocks with complete or incomplete declarations.
 pub const DECLARED: Target = both("declared", chosen::declared);
 /// Contracts of arbitrary bytes against sequential execution.
 pub const BYTECODE: Target =
     Target { name: "bytecode", check: bytecode::check, fuzz: bytecode::fuzz };
-/// Block files of arbitrary bytes, and good ones with a few fields spoilt.
+/// Block files of arbitrary bytes, and valid ones with changed fields.
 pub const BLOCK_FILE: Target =
     Target { name: "block_file", check: block_file::check, fuzz: block_file::fuzz };
 /// Operations on the store against an ordered map.
 pub const VERSION_CHAIN: Target = both("version_chain", version_chain::check);
-/// Orders of events of small blocks against every rule of the models.
+/// Orders of events of small blocks, with every rule of the models.
 pub const PROTOCOL_EVENTS: Target = both("protocol_events", protocol_events::check);
 
-/// All targets, the one that only tests run first.
+/// All targets, starting with the one that only tests run.
 pub const TARGETS: [Target; 12] = [
     BLOCK_EQUIVALENCE,
     STRATEGIES,
@@ -94,33 +95,34 @@ const fn both(name: &'static str, check: Check) -> Target {
     Target { name, check, fuzz: check }
 }
 
-/// Inputs of this process.
+/// Number of inputs run in this process.
 static INPUTS: AtomicU64 = AtomicU64::new(0);
 
-/// Inputs after which a fuzzer tells once more what it has reached.
+/// Number of inputs between reports of the counts that a fuzzer has reached.
 const TELL_EVERY: u64 = 10_000;
 
 impl Target {
-    /// Runs what `bytes` stand for with `bugs`, in every way.
+    /// Checks the input `bytes` in every way, with `bugs`.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// Returns the error as text.
     pub fn check(self, bytes: &[u8], bugs: Bugs) -> Result<(), String> {
         (self.check)(bytes, bugs)
     }
 
-    /// Runs what `bytes` stand for as the fuzzer does, with `bugs`.
+    /// Checks the input `bytes` as the fuzzer does, with `bugs`.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// Returns the error as text.
     pub fn check_chosen(self, bytes: &[u8], bugs: Bugs) -> Result<(), String> {
         (self.fuzz)(bytes, bugs)
     }
 
-    /// Runs what `bytes` stand for with the shipped code, and tells now and then what inputs have reached so far.
+    /// Checks the input `bytes` with the shipped code, and regularly reports what inputs have
+    /// reached so far.
     ///
     /// # Panics
-    /// If anything is wrong.
+    /// The check fails.
     pub fn run(self, bytes: &[u8]) {
         let wrong = self.check_chosen(bytes, Bugs::default()).err();
         let inputs = INPUTS.fetch_add(1, Ordering::Relaxed) + 1;
@@ -132,14 +134,14 @@ impl Target {
         }
     }
 
-    /// Runs the files that the command line names, first as the fuzzer does and then in every way, and tells
-    /// what they have reached.
+    /// Checks the files named on the command line, first as the fuzzer does and then in every way,
+    /// and reports what they have reached.
     ///
     /// # Errors
     /// A file cannot be read.
     ///
     /// # Panics
-    /// If anything is wrong with one.
+    /// The check of a file fails.
     pub fn replay(self) -> std::io::Result<()> {
         for path in std::env::args_os().skip(1) {
             let bytes = std::fs::read(&path)?;

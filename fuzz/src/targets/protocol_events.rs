@@ -1,6 +1,6 @@
-//! One order of events of one small block: a path through the models, chosen by the input. The
-//! models explore all paths of the blocks that they know; this one draws blocks, limits, plans and
-//! hints as well.
+//! Checks one order of events of one small block: a path through the models, chosen by the input.
+//! The models explore all paths of their blocks; this target also draws blocks, limits, plans and
+//! hints.
 
 use super::Bugs;
 use arbitrary::{Result, Unstructured};
@@ -8,12 +8,12 @@ use braid_evm::protocol::{Policy, Waste};
 use braid_models::{BlockModel, Kind, LOCATIONS, MOST_TRANSACTIONS, Scenario, Tx, Write};
 use stateright::{Expectation, Model};
 
-/// Events of a path; every block ends long before.
+/// Maximum number of events in a path; every block ends long before.
 const LONGEST: usize = 10_000;
 
 pub(super) fn check(bytes: &[u8], bugs: Bugs) -> core::result::Result<(), String> {
     let mut bytes = Unstructured::new(bytes);
-    // Where the bytes end, every choice is the first one.
+    // Once the bytes are used up, every choice is the first one.
     let workers = bytes.int_in_range(1..=3).unwrap_or(1);
     let scenario = scenario(&mut bytes).unwrap_or_else(|_| Scenario::new(Vec::new()));
     let model = BlockModel::new(vec![scenario.clone()], workers).with_mutant(bugs.protocol);
@@ -62,7 +62,7 @@ fn scenario(bytes: &mut Unstructured<'_>) -> Result<Scenario> {
             scenario.dependencies.push((tx, bytes.int_in_range(0..=tx - 1)?));
         }
     }
-    // Nothing is drawn for it, so all else about an input stays.
+    // Drawn from other values, so that old inputs keep their meaning.
     if scenario.chunk_ends.is_empty() && scenario.limits.window % 2 == 1 {
         scenario.longest.push(count as u32 - 1);
     }
@@ -73,7 +73,7 @@ fn scenario(bytes: &mut Unstructured<'_>) -> Result<Scenario> {
     Ok(scenario)
 }
 
-/// Puts transactions into up to two private batches; the others stay published, one by one.
+/// Assigns transactions to up to two private batches; the others stay published singly.
 fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result<()> {
     let mut batches = vec![Vec::new(); 3];
     for tx in 0..scenario.txs.len() as u32 {
@@ -105,7 +105,7 @@ fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result
     Ok(())
 }
 
-/// An earlier round has committed some of the transactions.
+/// Makes an earlier round commit some of the transactions.
 fn begin_later(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result<()> {
     let mut later = scenario.clone();
     let first = bytes.int_in_range(0..=scenario.txs.len() as u32 - 1)?;

@@ -1,31 +1,31 @@
 //! Counts which strategies, transitions and endings the inputs of a process have reached.
 //!
-//! A fuzzer that runs for hours says nothing by finding nothing: the counts tell what it looked at.
+//! A fuzzer that finds nothing for hours proves nothing by itself; the counts show what it covered.
 
 use braid_evm::{BlockError, BlockErrorKind, BlockOutput, Config, Forced, Policy, Stats};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How often each thing was reached.
+/// Counts of the strategies, transitions and endings reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reached(BTreeMap<String, u64>);
 
 static REACHED: Mutex<Reached> = Mutex::new(Reached(BTreeMap::new()));
 
 fn all() -> MutexGuard<'static, Reached> {
-    // Counts stay true when a thread has panicked while it held them.
+    // Counts are valid even if a thread panicked while it held them.
     REACHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What this process has reached so far.
+/// Returns the counts of this process so far.
 #[must_use]
 pub fn reached() -> Reached {
     all().clone()
 }
 
 impl Reached {
-    /// How often `what` was reached.
+    /// Returns how often `what` was reached.
     #[must_use]
     pub fn count(&self, what: &str) -> u64 {
         self.0.get(what).copied().unwrap_or(0)
@@ -42,12 +42,12 @@ impl fmt::Display for Reached {
     }
 }
 
-/// Notes that an input uses `what`.
+/// Counts an input that uses `what`.
 pub(super) fn note(what: &str) {
     all().add(what.to_owned());
 }
 
-/// Notes how a block was executed with `config`, and how it ended.
+/// Counts how a block was executed with `config`, and how it ended.
 pub(super) fn note_block<E>(config: &Config, found: &Result<BlockOutput, BlockError<E>>) {
     let (stats, ending) = match found {
         Ok(output) => (output.stats, "complete"),
@@ -74,7 +74,7 @@ const fn ending<E>(kind: &BlockErrorKind<E>) -> &'static str {
     }
 }
 
-/// What the counters say about the path of a block.
+/// Returns what the statistics say about the path of a block.
 fn facts(policy: Policy, stats: &Stats) -> [(bool, &'static str); 15] {
     let apart = stats.parts + stats.lane_rounds;
     let speculates = stats.speculative + stats.discarded > 0;

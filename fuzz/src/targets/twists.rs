@@ -1,5 +1,5 @@
-//! What a block does not say itself: a parent that is not written yet, a fee and a precompile of
-//! the chain's own, databases that fail. The last two bytes of an input choose.
+//! Twists that a block does not contain itself: an unwritten parent, a surcharge and a precompile,
+//! and failing databases. The last two bytes of an input select one.
 
 use super::Bugs;
 use crate::faulty::{Fault, Faults, Faulty, Unreadable};
@@ -17,13 +17,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How each block is executed here: alone, forced to speculate, and left to choose.
+/// Settings under which each block is executed: on one worker, forced to speculate, and with the
+/// default strategy.
 const WAYS: [(u16, Policy); 3] = [SETTINGS[0], SETTINGS[3], (2, Policy::Auto)];
 
-/// Transactions of a block whose bundle the workers fold together.
+/// Number of transactions of a block whose bundle several workers build.
 const MANY: usize = 40;
 
-/// `block` with the twist that the last bytes of `input` stand for.
+/// Checks `block` with the twist that the last bytes of `input` select.
 pub(super) fn check(
     block: &Block,
     database: &MemoryDatabase,
@@ -44,7 +45,8 @@ fn new_executor((workers, policy): (u16, Policy), mode: Mode, bugs: Bugs) -> Exe
     listing(workers, policy, mode).with_mutant(bugs.evm)
 }
 
-/// Something that sequential execution reads cannot be read: the same error, at the same place.
+/// A location read by sequential execution is unreadable: the same error must occur at the same
+/// transaction.
 fn unreadable(
     block: &Block,
     database: &MemoryDatabase,
@@ -62,7 +64,7 @@ fn unreadable(
     })
 }
 
-/// Something that sequential execution reads; `choice` decides what.
+/// Returns a location that sequential execution reads; `choice` selects it.
 pub(super) fn unreadable_place(
     block: &Block,
     mode: Mode,
@@ -93,8 +95,8 @@ impl StateSource for Opens {
     }
 }
 
-/// Handles do not open from some moment on: the block comes out right, or with that error and what
-/// was committed till then.
+/// Handles stop opening at some time: the result must be right, or that error with the transactions
+/// committed before.
 fn unopened(
     block: &Block,
     database: &MemoryDatabase,
@@ -120,8 +122,8 @@ fn unopened(
     })
 }
 
-/// The transactions alone, as two blocks one upon the other or as one that repeats them, with a fee or
-/// a precompile of the chain's own.
+/// Checks the transactions alone, in two blocks, the second on the bundle of the first, or repeated
+/// in one block, with a surcharge or a precompile.
 fn own(
     block: &Block,
     database: &MemoryDatabase,
@@ -153,11 +155,11 @@ fn own(
     Ok(())
 }
 
-/// The fee and the precompile of a chain's own that `kind` and `choice` stand for.
+/// Returns the surcharge and the precompile that `kind` and `choice` select.
 pub(super) fn extras(block: &Block, kind: u8, choice: u8) -> Own {
     let precompile = (choice & 1 == 1).then(|| {
         let at = match choice >> 5 {
-            // One of the accounts that contracts call, or one of Ethereum's own precompiles.
+            // One of the accounts that contracts call, or one of Ethereum's precompiles.
             at @ 0..=2 => Address::repeat_byte(0xe0 + at),
             at => Address::with_last_byte(at - 2),
         };
@@ -176,7 +178,7 @@ pub(super) fn extras(block: &Block, kind: u8, choice: u8) -> Own {
     Own { parent: None, surcharge, precompile }
 }
 
-/// Two blocks with half of the transactions each.
+/// Splits a block into two, with half of the transactions each.
 pub(super) fn halved(mut block: Block) -> Vec<Block> {
     let mut second = block.clone();
     second.transactions = block.transactions.split_off(block.transactions.len() / 2);
@@ -184,7 +186,7 @@ pub(super) fn halved(mut block: Block) -> Vec<Block> {
     vec![block, second]
 }
 
-/// The same transactions again and again, with the nonces that follow.
+/// Repeats the transactions with consecutive nonces.
 pub(super) fn repeated(mut block: Block) -> Block {
     let once = block.transactions.clone();
     let mut nonces: BTreeMap<Address, u64> =
@@ -197,7 +199,7 @@ pub(super) fn repeated(mut block: Block) -> Block {
     block
 }
 
-/// The executor, told of what the chain has of its own.
+/// Adds the chain's extensions to the executor.
 fn with(mut executor: Executor, own: &Own) -> Executor {
     if let Some(surcharge) = own.surcharge {
         executor = executor.with_surcharge(Arc::new(surcharge));

@@ -1,4 +1,4 @@
-//! Operations on the store, judged by every property against an ordered map.
+//! Checks operations on the store with every property, against an ordered map.
 
 use super::Bugs;
 use arbitrary::{Result, Unstructured};
@@ -6,7 +6,7 @@ use braid_evm::ids::{Incarnation, TxIndex, Version};
 use braid_evm::mv::Entry;
 use braid_toy::store::{Amount, Op, Place, Property, Script};
 
-/// Most operations of a script.
+/// Maximum number of operations in a script.
 const LONGEST: usize = 160;
 
 pub(super) fn check(bytes: &[u8], bugs: Bugs) -> core::result::Result<(), String> {
@@ -17,7 +17,7 @@ pub(super) fn check(bytes: &[u8], bugs: Bugs) -> core::result::Result<(), String
     })
 }
 
-/// The operations that the bytes stand for, until they end.
+/// Returns the operations that the bytes represent.
 fn script(bytes: &mut Unstructured<'_>) -> Script {
     let shards = if bytes.ratio(1, 2).unwrap_or(false) { 4 } else { 1 };
     let mut ops = Vec::new();
@@ -60,7 +60,8 @@ fn place(bytes: &mut Unstructured<'_>) -> Result<Place> {
     })
 }
 
-/// Mostly few transactions that meet often; sometimes enough for long folds.
+/// Draws a transaction: mostly one of few that conflict often, sometimes one of enough for long
+/// folds.
 fn tx(bytes: &mut Unstructured<'_>) -> Result<TxIndex> {
     let last = if bytes.ratio(1, 5)? { 47 } else { 7 };
     bytes.int_in_range(0..=last).map(TxIndex)

@@ -1,4 +1,4 @@
-//! The other ways into the executor: borrowed databases, streams, pools.
+//! Other entry points of the executor: borrowed databases, streams, pools.
 
 use super::reached;
 use crate::lineup::executor;
@@ -22,7 +22,7 @@ thread_local! {
         RefCell::new(executor(WORKERS, Policy::Forced(Forced::Speculative), Mode::Build));
 }
 
-/// `block` comes out the same whichever way `seed` takes.
+/// Checks that `block` gives the same result through the entry point that `seed` selects.
 pub(super) fn check<D>(block: &Arc<Block>, database: &D, seed: u64) -> Result<(), String>
 where
     D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
@@ -37,7 +37,7 @@ where
     checked.map_err(|wrong| format!("{way}: {wrong}"))
 }
 
-/// Threads that last for this block only.
+/// Checks an execution on threads that are started for this block.
 pub(super) fn scoped<D>(config: Config, block: &Arc<Block>, database: &D) -> Result<(), String>
 where
     D: DatabaseRef<Error: core::fmt::Display> + Sync,
@@ -47,7 +47,7 @@ where
     Expected::new(block, config.mode, database).compare(&found)
 }
 
-/// What was heard is what came out.
+/// Checks that the streamed commits equal the output.
 pub(super) fn stream<D>(
     executor: &mut Executor,
     block: &Arc<Block>,
@@ -85,7 +85,7 @@ where
     if missed { Err(format!("{} of {} heard", heard.len(), output.outcomes.len())) } else { Ok(()) }
 }
 
-/// Gives its transactions out in order.
+/// Hands out its transactions in order.
 struct Queue(VecDeque<TxEnv>);
 
 impl TransactionPool for Queue {
@@ -96,7 +96,7 @@ impl TransactionPool for Queue {
     fn skipped(&mut self, _: &TxEnv, _: &Rejection) {}
 }
 
-/// Whatever block comes out, it is what its transactions come to.
+/// Checks that the built block equals sequential execution of its transactions.
 pub(super) fn pool<D>(
     executor: &mut Executor,
     block: &Arc<Block>,
@@ -113,7 +113,7 @@ where
             reached::note_block(executor.config(), &found);
             Expected::new(&built.block, Mode::Build, database).compare(&found)
         }
-        // It ended before the pool was empty: of the block there is only the error.
+        // The block ended before the pool was empty, so there is only its error.
         Err(error) => match Expected::new(block, Mode::Build, database).error() {
             Some(_) => Ok(()),
             None => Err(format!("expected success, found {error}")),

@@ -1,8 +1,8 @@
-//! Blocks of the EVM on 2 to 64 shards against sequential execution: generated blocks, random hostile ones that are
-//! valid, and real ones. Outcomes, receipts, and every changed account and slot are the same, whatever the network
-//! does.
+//! Compares EVM blocks on 2 to 64 shards with sequential execution: generated blocks, valid random
+//! hostile blocks, and real ones. Outcomes, receipts, and every changed account and slot must be
+//! equal, whatever the network does.
 //!
-//! `BRAID_SHARDS_BLOCKS=n` takes `n` random blocks and `n` real ones, evenly spread.
+//! `BRAID_SHARDS_BLOCKS=n` takes `n` random and `n` real blocks, evenly spaced.
 
 use braid_evm::runtime::simulated::Random;
 use braid_shards::evm::{EvmKey, RecordError, compare, hash, record};
@@ -14,9 +14,9 @@ use braid_testkit::{sequential, workload};
 use revm::DatabaseRef;
 use std::path::PathBuf;
 
-/// Random blocks.
+/// Number of random blocks.
 const RANDOM: u64 = 120;
-/// Real blocks.
+/// Number of real blocks.
 const REAL: usize = 8;
 /// Numbers of shards.
 const SHARDS: [u16; 6] = [2, 3, 4, 8, 16, 64];
@@ -26,7 +26,7 @@ fn wanted() -> Option<u64> {
     wanted.map(|count| count.parse().expect("a number"))
 }
 
-/// Executes `block` on `shards` shards; what went over the network.
+/// Executes `block` on `shards` shards, and returns the network statistics.
 fn run<D: DatabaseRef>(
     block: &Block,
     database: &D,

@@ -1,4 +1,4 @@
-//! Shards against one process.
+//! Compares shards with a single process.
 
 #[cfg(feature = "evm")]
 mod evm;

@@ -1,18 +1,19 @@
-//! Each seeded bug is noticed by the simulation where docs/data/shard_bugs.tsv says so, and nothing else is.
+//! Checks that the simulation notices exactly the seeded bugs for which docs/data/shard_bugs.tsv
+//! names it.
 
 use crate::toy::{differs, scene};
 use braid_shards::{Options, ShardMutant, simulate_mutant};
 
-/// Orders for each bug, at most.
+/// Maximum number of orders for each bug.
 const SEEDS: u64 = 2_000;
-/// A bug that stops everything need not be waited for as long as a right run may take.
+/// Event limit. A bug that blocks progress is noticed earlier than the longest right run would end.
 const MOST_EVENTS: u64 = 30_000;
 
-/// The first seed at which something is wrong with `mutant`, and what.
+/// Returns the first seed at which `mutant` gives an error, and the error.
 fn noticed(mutant: ShardMutant) -> Option<(u64, String)> {
     (0..SEEDS).find_map(|seed| {
         let (agreed, base, entries) = scene(seed);
-        // Right runs of this length are rare, and are left out.
+        // Right runs of this length are rare and ignored.
         let options = Options { most_events: MOST_EVENTS, ..Options::faulty(seed) };
         let is_long = || simulate_mutant(&agreed, &base, options, ShardMutant::None).is_err();
         let wrong = match simulate_mutant(&agreed, &base, options, mutant) {
@@ -23,7 +24,7 @@ fn noticed(mutant: ShardMutant) -> Option<(u64, String)> {
     })
 }
 
-/// Names of the bugs that the table says the simulation notices.
+/// Returns the bugs that the simulation notices according to the table.
 fn listed() -> Vec<String> {
     let table = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/data/shard_bugs.tsv");
     let table = std::fs::read_to_string(table).expect("the table is there");

@@ -1,9 +1,10 @@
-//! Random orders of toy transactions on 2 to 64 shards, with every fault of the network and with restarts.
+//! Random orders of toy transactions on 2 to 64 shards, with every fault of the network and with
+//! restarts.
 //!
-//! 1. Every transaction comes to what it comes to in one process, and so does the state.
-//! 2. Logs and messages on their way stay within the window.
-//! 3. It ends.
-//! 4. The same seed does the same.
+//! 1. Every transaction has the same result as in one process, and so has the state.
+//! 2. Logs and messages in flight stay within the window.
+//! 3. Execution ends.
+//! 4. Equal seeds give equal runs.
 //!
 //! `BRAID_SHARDS_SEED=n` replays one seed and prints it; `BRAID_SHARDS_RUNS=n` tries that many.
 
@@ -19,7 +20,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
 }
 
-/// An order, the state before it, shards and window.
+/// Returns an order, the state before it, and its entries.
 pub(crate) fn scene(seed: u64) -> (Agreed<Toy>, Values<Toy>, Vec<Entry<Toy>>) {
     let make = || {
         let mut random = Random::new(seed);
@@ -35,7 +36,7 @@ pub(crate) fn scene(seed: u64) -> (Agreed<Toy>, Values<Toy>, Vec<Entry<Toy>>) {
     (Agreed::new(entries, shards, window, |key| ShardId(*key)), base, same)
 }
 
-/// In what the shards differ from one process.
+/// Returns the difference between the shards and one process, if any.
 pub(crate) fn differs(
     agreed: &Agreed<Toy>,
     base: &Values<Toy>,
@@ -100,7 +101,7 @@ fn a_seed_does_the_same_again() {
     }
 }
 
-/// Two shards, one transaction each way: the roles and the messages are as the rule says.
+/// Two shards with one transaction each way: the roles and the messages follow the rule.
 #[test]
 fn roles_follow_from_the_declaration() {
     let home = |key: &u16| ShardId(*key);
@@ -108,7 +109,7 @@ fn roles_follow_from_the_declaration() {
     let pairs: Vec<_> = roles.messages().map(|(from, to)| (from.0, to.0)).collect();
     assert_eq!(pairs, [(0, 1), (0, 3), (1, 3), (2, 1), (2, 3)]);
     assert_eq!(roles.shards(), 4);
-    // What writes nothing runs where its first read lies.
+    // A transaction that writes nothing runs on the shard of its first read.
     let reads_only = braid_shards::Roles::new(&[2, 1], &[], home);
     assert_eq!(reads_only.active.iter().map(|shard| shard.0).collect::<Vec<_>>(), [1]);
     let empty = braid_shards::Roles::new(&[], &[], home);

@@ -1,11 +1,11 @@
-//! Runs the tool from outside.
+//! Runs the tool as a child process.
 
 use std::{
     path::Path,
     process::{Command, Output, Stdio},
 };
 
-/// What `braid-lab` prints in `folder`, where nothing asks for colours and there is no terminal.
+/// Returns the output of `braid-lab` in `folder`, without colours and without a terminal.
 pub(crate) fn output(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_braid-lab"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
@@ -13,7 +13,8 @@ pub(crate) fn output(folder: &Path, arguments: &[&str]) -> Output {
     command.output().expect("the tool starts")
 }
 
-/// Runs `braid-lab` in `folder` and asserts its exit code. Returns standard output, followed by the error stream.
+/// Runs `braid-lab` in `folder` and asserts its exit code. Returns standard output, followed by
+/// standard error.
 #[track_caller]
 pub(crate) fn lab(folder: &Path, arguments: &[&str], code: i32) -> String {
     let output = output(folder, arguments);

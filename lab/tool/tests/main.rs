@@ -1,4 +1,5 @@
-//! The tool `braid-lab` from outside and its parts, in one program: each program links revm again.
+//! Tests of `braid-lab` as a child process, and of its parts, in one program: each program links
+//! revm again.
 
 #[path = "../../../crates/cli/tests/support/help.rs"]
 mod help;

@@ -1,4 +1,4 @@
-//! Wrong arguments and inputs: an error is one line that says what to do next.
+//! Errors for wrong arguments and inputs: one line that says what to do next.
 
 use crate::invoke::{lab, output};
 use std::{fs, path::Path};
@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 fn an_error_is_one_line_with_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::create_dir(folder.path().join("nothing")).expect("it is made");
-    // A test of neither kind.
+    // Neither a state test nor a block test.
     fs::write(folder.path().join("other.json"), "{\"a\": {}}").expect("it is written");
     for (arguments, advice) in [
         ("shards gone.json", "braid gen and braid fetch write block files"),

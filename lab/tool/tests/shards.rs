@@ -1,4 +1,4 @@
-//! `braid-lab shards` from outside: what it prints, and how it ends.
+//! Output and exit codes of `braid-lab shards`.
 
 use crate::invoke::lab;
 use braid_testkit::{hostile::files::good_file, workload::Workload};

@@ -1,4 +1,4 @@
-//! `braid-lab sim` from outside: what it prints, and how it ends.
+//! Output and exit codes of `braid-lab sim`.
 
 use crate::invoke::lab;
 use serde_json::Value;

@@ -1,10 +1,11 @@
-//! The state that a block test ends with: what it lists is compared, and nothing else.
+//! The post-state of a block test: listed values are compared, and no others.
 
 use crate::support::vectors;
 use serde_json::{Value, json};
 use std::{fs, process::Command};
 
-/// Code and output of `braid-lab blocktest` on a test of one block that ends as `post` says.
+/// Returns the exit code and output of `braid-lab blocktest` on a test of one block with the
+/// post-state `post`.
 fn ended(test: &Value, post: Value) -> (Option<i32>, String) {
     let mut tests = test.clone();
     for (_, test) in tests.as_object_mut().expect("tests") {
@@ -23,7 +24,7 @@ fn ended(test: &Value, post: Value) -> (Option<i32>, String) {
 fn only_what_is_listed_is_compared() {
     let Some(file) = vectors("amsterdam_reverted_read_after_recreate.json") else { return };
     let test: Value = serde_json::from_slice(&fs::read(file).expect("reads")).expect("JSON");
-    // Its code is a zero, and no block changes it.
+    // Its code is a zero byte, and no block changes it.
     let address = "0x000064d678505ad48f8ccb093bc65613800e8282";
     let account = |field: &str, value: Value| {
         let mut account = json!({"balance": "0x0", "nonce": "0x1", "code": "0x00", "storage": {}});

@@ -1,5 +1,5 @@
-//! Tests of our own making in the forms that execution-spec-tests writes, so that the runners are
-//! checked without data of others: what is right passes, and each thing that is wrong fails.
+//! Our own tests in the formats of execution-spec-tests, so that the runners are tested without
+//! external data: right tests pass, and each error fails.
 
 use alloy_consensus::{
     Block, BlockBody, EthereumTxEnvelope, Header, SignableTransaction, TxEip4844, TxLegacy,
@@ -41,7 +41,7 @@ fn state(balances: &[(Address, u64, u64)]) -> PlainState {
     state
 }
 
-/// A transfer of 7 or 8 wei in Osaka, and one that its sender cannot pay.
+/// Returns a test of a transfer of 7 or 8 wei in Osaka, and of one that its sender cannot pay.
 fn state_test() -> Value {
     let price = 10 * 21_000;
     let after =
@@ -79,7 +79,7 @@ fn run_state_test(test: &Value) -> Vec<Verdict> {
 #[test]
 fn a_state_test_passes_and_each_wrong_expectation_fails() {
     assert_eq!(run_state_test(&state_test()), [const { Verdict::Passed }; 3]);
-    // The sender follows from its key.
+    // The sender is derived from its key.
     let mut keyed = state_test();
     keyed["transaction"].as_object_mut().expect("an object").remove("sender");
     assert_eq!(run_state_test(&keyed), [const { Verdict::Passed }; 3]);
@@ -101,7 +101,7 @@ fn a_state_test_passes_and_each_wrong_expectation_fails() {
     assert_eq!(spoil("/transaction/nonce", json!("0x01")), [0, 1, 2], "invalid, without notice");
 }
 
-/// A delegation as execution-spec-tests writes it: parity under both of its names.
+/// A delegation in the format of execution-spec-tests, with the parity under both of its names.
 #[test]
 fn a_delegation_is_read() {
     const TARGET: Address = Address::with_last_byte(0xdd);
@@ -192,7 +192,7 @@ fn an_amplified_state_test_of_declared_accesses_equals_plain_revm() {
     assert!(rounds > 0);
 }
 
-/// What is wrong with the second block of [`chain`], if anything.
+/// Errors in the second block of [`chain`].
 #[derive(Clone, Copy, Default)]
 struct Chain {
     nonce: Option<u64>,
@@ -201,13 +201,13 @@ struct Chain {
     exception: Option<&'static str>,
 }
 
-/// The state after this number of blocks of [`chain`].
+/// Returns the state after this number of blocks of [`chain`].
 fn after(blocks: u64) -> PlainState {
-    // Nothing is paid for gas but the base fee, which is burnt.
+    // The gas price is only the base fee, which is burnt.
     state(&[(SENDER, ETHER - blocks * (7 * 21_000 + 1), blocks), (RECEIVER, blocks, 0)])
 }
 
-/// The block `number` of [`chain`], as `spoiled` has it.
+/// Returns block `number` of [`chain`], with the errors in `spoiled`.
 fn block(number: u64, genesis: &Header, parent: B256, spoiled: &Chain) -> Block<Envelope> {
     let transaction = transfer(spoiled.nonce.unwrap_or(number - 1));
     let receipt = alloy_consensus::EthereumReceipt::<alloy_consensus::TxType> {
@@ -240,7 +240,7 @@ fn block(number: u64, genesis: &Header, parent: B256, spoiled: &Chain) -> Block<
     }
 }
 
-/// Two blocks; the second one is the first of Cancun.
+/// Returns a test of two blocks, the second of which is the first of Cancun.
 fn chain(wrong: &Chain) -> Value {
     let genesis = Header {
         state_root: after(0).root(),
@@ -279,7 +279,7 @@ fn chain(wrong: &Chain) -> Value {
     })
 }
 
-/// One wei for the receiver, signed.
+/// Returns a signed transfer of one wei to the receiver.
 fn transfer(nonce: u64) -> Envelope {
     let transaction = TxLegacy {
         chain_id: Some(1),

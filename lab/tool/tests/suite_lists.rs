@@ -1,9 +1,11 @@
-//! Access lists (EIP-7928) in transition tools and block tests: a block of Amsterdam that `braid-lab t8n` makes, as a block
-//! test of our own making, because no official one with lists is at hand.
+//! Access lists (EIP-7928) in transition tools and block tests. No official tests with lists are
+//! available, so a block of Amsterdam that `braid-lab t8n` builds is converted to a block test.
 //!
-//! 1. The list that comes out of `braid-lab t8n` has each change at its index, and the hash that it says.
-//! 2. With its list - field by field, as RLP, in `rlp_decoded`, or not at all - the block passes.
-//! 3. A list that is wrong is refused, by the name that the test has for it.
+//! 1. The list from `braid-lab t8n` has each change at its index, and the hash that the output
+//!    states.
+//! 2. With its list, given field by field, as RLP, in `rlp_decoded`, or not at all, the block
+//!    passes.
+//! 3. A wrong list is rejected with the error name of the test.
 
 use alloy_consensus::{
     Block, BlockBody, EthereumTxEnvelope, Header, SignableTransaction, TxEip4844, TxLegacy,
@@ -31,7 +33,7 @@ const SENDER: Address = address!("a94f5374fce5edbc8e2a8697c15331677e6ebf0b");
 const COUNTER: Address = address!("00000000000000000000000000000000000000aa");
 const STRANGER: Address = address!("00000000000000000000000000000000000000ab");
 const COINBASE: Address = address!("00000000000000000000000000000000000000cc");
-/// What the protocol calls from Amsterdam on (EIP-8282).
+/// Contracts that the protocol calls from Amsterdam on (EIP-8282).
 const BUILDERS: [Address; 2] = [
     address!("0000BFF46984E3725691FA540A8C7589300D8282"),
     address!("000064D678505AD48F8CCB093BC65613800E8282"),
@@ -44,7 +46,8 @@ fn config() -> Config {
     config
 }
 
-/// A contract that counts and reads a balance, the account that calls it, and the system contracts.
+/// Returns the state before the block: a contract that counts and reads a balance, the account that
+/// calls it, and the system contracts.
 fn before() -> PlainState {
     let mut state = PlainState::default();
     let counter = Code::new().increment(1, 1).balance(STRANGER).sload(7).op(opcode::STOP);
@@ -95,7 +98,7 @@ fn genesis() -> Header {
     }
 }
 
-/// What `braid-lab t8n` makes of the calls, in `fork`.
+/// Returns the output of `braid-lab t8n` for the calls in `fork`.
 fn transitioned(fork: &str) -> Value {
     let transactions: Vec<Envelope> = (0..CALLS).map(call).collect();
     let input = Input {
@@ -154,7 +157,7 @@ fn a_transition_has_the_list_of_the_block_from_amsterdam_on() {
     assert_eq!(transitioned("Osaka")["blockAccessList"], Value::Null);
 }
 
-/// A block test of one block. `hash`: of the access list, in the header.
+/// Returns a block test of one block, with the access-list `hash` in its header.
 fn test(hash: B256) -> Value {
     let result = transitioned("Amsterdam");
     let withdrawal = json!({"index": "0x0", "validatorIndex": "0x0", "address": STRANGER,
@@ -197,7 +200,7 @@ fn test(hash: B256) -> Value {
     })
 }
 
-/// A list as execution-spec-tests writes it.
+/// Converts a list to the format of execution-spec-tests.
 fn written(list: &Bal) -> Value {
     let index = |index: BlockAccessIndex| json!(format!("{:#04x}", index.get()));
     let account = |account: &AccountChanges| {
@@ -255,12 +258,13 @@ fn a_block_passes_with_its_list_in_every_form() {
         assert_eq!(found.verdict, Verdict::Passed);
         assert_eq!((found.valid, found.transactions), (1, CALLS as usize));
     }
-    // Each call needs the one before it, and none ran twice: it was executed with the list.
+    // Each call depends on the preceding one, and none ran twice, so the block was executed by its
+    // list.
     let stats = with("blockAccessList", written(&list)).stats;
     assert_eq!((stats.discarded, stats.incarnations), (0, CALLS), "{stats:?}");
 }
 
-/// The list with one thing that is wrong, and a name that tests have for that.
+/// Returns wrong lists, each with an error name of the tests for it.
 fn wrong_lists(right: &Bal) -> Vec<(Bal, &'static str)> {
     let spoiled = |change: &dyn Fn(&mut Vec<AccountChanges>)| {
         let mut list: Vec<_> = right.iter().cloned().collect();
@@ -301,7 +305,7 @@ fn wrong_lists(right: &Bal) -> Vec<(Bal, &'static str)> {
 fn a_wrong_list_is_refused_by_its_name() {
     let right = list_of(&transitioned("Amsterdam"));
     for (list, name) in wrong_lists(&right) {
-        // The header has the hash of the wrong list, as a builder's that lies.
+        // The header has the hash of the wrong list, as from a dishonest builder.
         let mut test = test(list.compute_hash());
         test["blocks"][0]["rlp_decoded"] = json!({"blockAccessList": written(&list)});
         assert!(matches!(run(&test).verdict, Verdict::Failed(_)), "{name}: without notice");
@@ -313,7 +317,7 @@ fn a_wrong_list_is_refused_by_its_name() {
         test["blocks"][0]["expectException"] = json!("BlockException.INVALID_STATE_ROOT");
         assert!(matches!(run(&test).verdict, Verdict::Failed(_)), "{name}: another name");
     }
-    // The header has a hash, and neither list is its list: the one that it comes with, and the one that is made.
+    // The hash in the header matches neither the given list nor the one that execution builds.
     let mut test = test(B256::repeat_byte(1));
     test["blocks"][0]["expectException"] = json!("BlockException.INVALID_BAL_HASH");
     (test["lastblockhash"], test["postStateHash"]) =
@@ -321,7 +325,7 @@ fn a_wrong_list_is_refused_by_its_name() {
     assert_eq!(run(&test).verdict, Verdict::Passed);
     test["blocks"][0]["blockAccessList"] = written(&right);
     assert_eq!(run(&test).verdict, Verdict::Passed);
-    // What cannot be read is refused, too.
+    // An unreadable list is rejected, too.
     test["blocks"][0]["blockAccessList"] = json!("0xc1");
     assert_eq!(run(&test).verdict, Verdict::Passed);
 }

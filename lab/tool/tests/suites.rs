@@ -1,9 +1,8 @@
-//! The official suites, run by the tool; what fails or is left out is what `docs/CONFORMANCE.md`
-//! says, and nothing else.
+//! Runs the official suites with the tool. Failed and skipped tests must be exactly those in
+//! `docs/CONFORMANCE.md`.
 //!
-//! How much is run is told by `BRAID_SUITES`: nothing means a small sample for every day, `ci` one
-//! for the CI, `whole` everything. `BRAID_TOOL` names the tool to run, instead of the one that is
-//! built with the tests.
+//! `BRAID_SUITES` selects the extent: unset for a small daily sample, `ci` for the CI, `whole` for
+//! everything. `BRAID_TOOL` names the tool to run instead of the one built with the tests.
 
 use crate::support::suites;
 use serde_json::Value;
@@ -15,7 +14,7 @@ use std::{
 
 const PAGE: &str = include_str!("../../../docs/CONFORMANCE.md");
 
-/// How much is run.
+/// Extent of the run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Size {
     Sample,
@@ -32,7 +31,7 @@ fn size() -> Size {
     }
 }
 
-/// What the tool prints with `--json`: the lines, and the last one.
+/// Runs the tool with `--json`, and returns all output lines and the last one.
 fn run(arguments: &[&str], suites: &Path) -> (Vec<Value>, Value) {
     let tool = std::env::var_os("BRAID_TOOL").unwrap_or(env!("CARGO_BIN_EXE_braid-lab").into());
     let mut command = Command::new(tool);
@@ -50,7 +49,7 @@ fn run(arguments: &[&str], suites: &Path) -> (Vec<Value>, Value) {
     (lines, total)
 }
 
-/// Rows of the page's table under the heading `heading`, as cells without their quotes.
+/// Returns the rows of the page's table under `heading`, as cells without quotes.
 fn table(heading: &str) -> Vec<Vec<String>> {
     let mut sections = PAGE.split("\n## ");
     let section = sections.find(|section| section.starts_with(heading));
@@ -60,11 +59,11 @@ fn table(heading: &str) -> Vec<Vec<String>> {
         let inner = row.trim_matches('|').split('|');
         inner.map(|cell| cell.trim().replace('`', "")).collect()
     };
-    // The head and the line below it come first.
+    // The header and the separator line come first.
     rows.skip(2).map(cells).collect()
 }
 
-/// Name of a test with the number of its cases that fail.
+/// Returns the names of listed tests, each with the number of its failing cases.
 fn exceptions(heading: &str) -> BTreeMap<String, u64> {
     let rows = table(heading);
     let row = |row: Vec<String>| {
@@ -74,8 +73,8 @@ fn exceptions(heading: &str) -> BTreeMap<String, u64> {
     rows.into_iter().map(row).collect()
 }
 
-/// Compares what failed with the exceptions. A test that was run has to fail in as many cases as
-/// the page says; `all` demands that each was run.
+/// Compares failures with the exceptions. A test that was run must fail in as many cases as the
+/// page says; `all` requires that every listed test was run.
 fn check_failures(lines: &[Value], exceptions: &BTreeMap<String, u64>, all: bool) {
     let mut failed: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
@@ -98,7 +97,7 @@ fn check_failures(lines: &[Value], exceptions: &BTreeMap<String, u64>, all: bool
     }
 }
 
-/// The counts that the page states for a suite: passed, failed, left out.
+/// Checks the counts that the page states for a suite: passed, failed, skipped.
 fn check_counts(suite: &str, total: &Value) {
     let rows = table("Counts");
     let row = rows.iter().find(|row| row[0] == suite).expect("a row of the counts");
@@ -112,7 +111,7 @@ fn check_counts(suite: &str, total: &Value) {
     );
 }
 
-/// Compares reasons with their counts; of a sample the reasons alone.
+/// Compares reasons and their counts; for a sample, only the reasons.
 fn check_reasons(heading: &str, found: &Value, whole: bool) {
     let stated: BTreeMap<String, u64> = table(heading)
         .into_iter()
@@ -165,12 +164,13 @@ fn block_tests_pass_but_for_the_exceptions() {
         check_failures(&lines, &exceptions, true);
         check_reasons("Invalid blocks that are not executed", &total["out_of_scope"], true);
         check_counts("block tests", &total);
-        // Blocks that are wrong through their execution were refused, each for its reason.
+        // Blocks that are invalid because of their execution were rejected, each for its reason.
         assert!(total["blocks refused as they must be"].as_u64() > Some(100));
     }
 }
 
-/// Blocks of all transactions of a file, against plain revm. Floors for what makes them hard.
+/// Blocks of all transactions of a file, compared with plain revm, with minimum counts of the hard
+/// cases.
 #[test]
 #[ignore = "official suites: cargo xtask suites"]
 fn amplified_state_tests_equal_sequential_execution() {
@@ -192,14 +192,14 @@ fn amplified_state_tests_equal_sequential_execution() {
         let (lines, total) = run(&[&forced[..], *run_with].concat(), &suites);
         let failed: Vec<_> = lines.iter().filter(|line| line["status"] == "failed").collect();
         assert!(failed.is_empty(), "{failed:#?}");
-        // At most two tests of each order are skipped, the ones that compute for minutes.
+        // At most two tests of each order are skipped, because they compute for minutes.
         assert!(total["skipped"].as_u64() <= Some(16), "{total}");
         let count = |what: &str| total[what].as_u64().unwrap_or_else(|| panic!("{what}: {total}"));
         let blocks = count("passed");
         assert!(blocks >= 50, "{blocks} blocks");
         assert!(count("transactions") >= 8 * blocks - blocks, "{total}");
         assert!(count("transactions left out") * 2 < count("transactions"), "{total}");
-        // Which runs meet depends on the schedule; of thousands of blocks some do.
+        // The schedule decides which runs conflict, but among thousands of blocks some do.
         assert!(count("blocks with conflicts") > 0, "{total}");
         if size() != Size::Sample {
             assert!(count("blocks with conflicts") * 20 > blocks, "{total}");
@@ -208,7 +208,7 @@ fn amplified_state_tests_equal_sequential_execution() {
     }
 }
 
-/// The same with transactions that declare what they access.
+/// The same with transactions that declare their accesses.
 #[test]
 #[ignore = "official suites: cargo xtask suites"]
 fn amplified_state_tests_that_declare_equal_sequential_execution() {
@@ -230,7 +230,7 @@ fn amplified_state_tests_that_declare_equal_sequential_execution() {
     }
 }
 
-/// The table of exceptions is read, and says what it should.
+/// The table of exceptions is parsed and has known entries.
 #[test]
 fn the_page_is_read() {
     let failing = exceptions("State tests that fail");

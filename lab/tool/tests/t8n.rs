@@ -1,10 +1,10 @@
-//! `braid-lab t8n` from outside.
+//! Output and exit codes of `braid-lab t8n`.
 //!
-//! 1. Streams and files give the same; numbers of workers and policies make no difference.
-//! 2. Secret keys, signatures and RLP are three ways to say the same.
+//! 1. Streams and files give the same results, as do all numbers of workers and policies.
+//! 2. Secret keys, signatures and RLP are equivalent inputs.
 //! 3. Rejected transactions are listed in geth's words and are in no root.
 //! 4. Failures have geth's exit codes.
-//! 5. What comes out can go in again. Rewards follow the distance of ommers.
+//! 5. Outputs are valid inputs. Rewards depend on the distance of ommers.
 //! 6. Tools that drive geth's `evm` recognise it.
 
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use std::{
 const COINBASE: &str = "0x00000000000000000000000000000000000000c0";
 const SINK: &str = "0x00000000000000000000000000000000000000d0";
 const KEY: &str = "0x45a915e4d060149eb4365960e6a7a45f334393093061116b197e3240065ff2d8";
-/// The address of [`KEY`].
+/// Address of [`KEY`].
 const SENDER: &str = "0xa94f5374fce5edbc8e2a8697c15331677e6ebf0b";
 
 fn input(fork: &str) -> Value {
@@ -50,7 +50,7 @@ fn input(fork: &str) -> Value {
     })
 }
 
-/// Runs the tool on streams.
+/// Runs the tool with its input on standard input.
 fn run(input: &Value, arguments: &[&str]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_braid-lab"))
         .args(["t8n", "--input.alloc=stdin", "--input.env=stdin", "--input.txs=stdin"])
@@ -62,7 +62,7 @@ fn run(input: &Value, arguments: &[&str]) -> Output {
         .spawn()
         .expect("the tool starts");
     let mut stdin = child.stdin.take().expect("a stream");
-    // A tool that does not like its arguments does not listen.
+    // A tool that rejects its arguments does not read its input.
     let _ = stdin.write_all(input.to_string().as_bytes());
     drop(stdin);
     child.wait_with_output().expect("the tool ends")
@@ -179,7 +179,7 @@ fn failures_have_the_exit_codes_of_geth() {
         assert_eq!(code(&input, &["--state.fork", "Cancun"]), Some(3), "{field}");
     }
     let mut asks = good.clone();
-    // PUSH1 0, BLOCKHASH: of the parent, which may be missing.
+    // PUSH1 0, BLOCKHASH: requests the hash of the parent, which may be missing.
     asks["alloc"][SINK] = json!({"balance": "0x0", "code": "0x600040"});
     asks["txs"][0]["gas"] = json!("0xffff");
     assert_eq!(code(&asks, &["--state.fork", "Cancun"]), Some(0));
@@ -223,7 +223,7 @@ fn what_comes_out_can_go_in_again() {
     let second = parsed(&again, "Berlin", &["--state.reward=-1"]);
     assert_eq!(second["alloc"], first["alloc"]);
     assert_eq!(second["result"]["stateRoot"], first["result"]["stateRoot"]);
-    // A reward of nothing makes an account before EIP-161, and none after it.
+    // A reward of zero creates an account before EIP-161, and none afterwards.
     input["env"]["ommers"] = Value::Null;
     let coinbase = |fork: &str| parsed(&input, fork, &[])["alloc"][COINBASE].clone();
     assert_eq!(coinbase("Frontier"), json!({"balance": "0x0"}));

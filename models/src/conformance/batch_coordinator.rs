@@ -1,4 +1,4 @@
-//! What the coordinator may ask for that concerns a private batch alone.
+//! Rules for commands that concern only private batches.
 
 use super::World;
 use super::coordinator_rules::{CoordinatorRules, Question};
@@ -7,7 +7,7 @@ use braid_evm::mv::Location;
 use braid_evm::protocol::{Command, Failure};
 
 impl CoordinatorRules {
-    /// The protocol asks for something that concerns a private batch alone.
+    /// Checks a command that concerns only private batches.
     pub(super) fn told_of_batch<L: Location>(
         &mut self,
         command: &Command,

@@ -1,4 +1,5 @@
-//! What the coordinator may do with private batches: who runs, what the commit rule says, and what is in the store when.
+//! Rules for private batches in the coordinator: which jobs run, what the commit rule permits, and
+//! when writes are in the store.
 
 use super::batch_runs::{Bases, OneBatch, Ran, private};
 use super::history::History;
@@ -9,43 +10,43 @@ use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::mv::{ExactGroup, Location};
 use braid_evm::protocol::{Batch, Failure, Job, JobReport, Plan, RunMode};
 
-/// What was seen of private batches in traces: proof that the rare things occurred.
+/// Events of private batches counted in traces, as evidence that rare ones occurred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeenBatches {
-    /// Runs that ended.
+    /// Finished runs.
     pub runs: u64,
-    /// Groups that were committed.
+    /// Committed groups.
     pub commits: u64,
-    /// Groups that were committed although others had been since their snapshot.
+    /// Groups committed after commits of others since their snapshot.
     pub above_others: u64,
-    /// Verdicts that forbid something.
+    /// Verdicts that forbid a commit.
     pub conflicts: u64,
-    /// Verdicts that forbid what the exact rule allows.
+    /// Verdicts that forbid a commit which the exact rule permits.
     pub false_alarms: u64,
-    /// Members that were committed after a run at the frontier.
+    /// Members committed after a run at the frontier.
     pub held: u64,
-    /// Results that were thrown away.
+    /// Discarded results.
     pub discards: u64,
-    /// Publications before something reads, with several groups or one.
+    /// Publications of one or more groups before a read.
     pub publications: u64,
-    /// Groups that were published as they were committed, beside published transactions.
+    /// Groups published at their commit, in blocks that also have published transactions.
     pub published: u64,
-    /// Transactions outside all batches that were committed while a batch had results or ran.
+    /// Transactions outside all batches committed while a batch was running or had results.
     pub beside: u64,
-    /// Runs that were taken back from the channel.
+    /// Runs claimed back from the channel.
     pub claims: u64,
-    /// Runs in order.
+    /// Sequential runs.
     pub in_order: u64,
-    /// Runs in order that went on from the one before.
+    /// Sequential runs that continued from the preceding one.
     pub continued: u64,
-    /// Publications of what a run in order had handed on.
+    /// Publications of carried writes.
     pub carried: u64,
-    /// Blocks that were handed over, as the rest of a batch could not go on.
+    /// Blocks handed over because the rest of a batch could not continue.
     pub handed_over: u64,
 }
 
 impl SeenBatches {
-    /// Both together.
+    /// Adds the counts of `other`.
     pub fn add(&mut self, other: Self) {
         self.runs += other.runs;
         self.commits += other.commits;
@@ -65,26 +66,26 @@ impl SeenBatches {
     }
 }
 
-/// The private batches as they must be.
+/// Reference state of the private batches.
 #[derive(Debug)]
 pub struct BatchRules<L: Location> {
     batches: Vec<OneBatch<L>>,
-    /// They read what a list tells, and nothing from a snapshot.
+    /// Whether batches read from an access list instead of a snapshot.
     is_told: bool,
-    /// There are published transactions beside them.
+    /// Whether the block also has published transactions.
     is_mixed: bool,
-    /// What runs in order hand on.
+    /// State that sequential runs hand on.
     in_order: InOrder,
-    /// What was committed.
+    /// History of commits.
     pub(super) history: History<L>,
-    /// Base values.
+    /// Base values that batches have read.
     pub(super) bases: Bases<L>,
-    /// What was seen.
+    /// Counts of observed events.
     pub seen: SeenBatches,
 }
 
 impl<L: Location> BatchRules<L> {
-    /// The batches of a block that is cut up so.
+    /// Creates the rules for the batches of `plan`.
     #[must_use]
     pub fn new(plan: &Plan, stride: u32) -> Self {
         Self {
@@ -98,14 +99,14 @@ impl<L: Location> BatchRules<L> {
         }
     }
 
-    /// The same of batches that read what a list tells.
+    /// Makes the batches read from an access list.
     #[must_use]
     pub fn of_told(mut self) -> Self {
         (self.is_told, self.history.is_told) = (true, true);
         self
     }
 
-    /// An earlier round of the block has left this.
+    /// Takes over the history of an earlier round of the block.
     pub fn go_on_from(&mut self, before: Self) {
         (self.history, self.bases) = (before.history, before.bases);
     }
@@ -119,13 +120,14 @@ impl<L: Location> BatchRules<L> {
         self.batch(id)
     }
 
-    /// The batch that holds `tx`.
+    /// Returns the batch that contains `tx`.
     fn of(&self, tx: TxIndex) -> Option<&OneBatch<L>> {
         let holds = |members: &Batch| members.from(tx).next() == Some(tx);
         self.batches.iter().find(|batch| holds(&batch.members))
     }
 
-    /// Whether the rest of the batch of the frontier `tx` may not go on: then the block may be handed over.
+    /// Returns whether the rest of the batch of the frontier `tx` must not continue, in which case
+    /// the block may be handed over.
     #[must_use]
     pub fn is_stuck(&self, tx: TxIndex, cap: u32) -> bool {
         let Some(batch) = self.of(tx) else { return false };
@@ -140,10 +142,10 @@ impl<L: Location> BatchRules<L> {
         batch.ran.as_ref().map_or(is_spent, is_forbidden)
     }
 
-    /// The protocol wants a run of a private batch.
+    /// Checks a command to run a private batch.
     ///
     /// # Errors
-    /// It must not.
+    /// Returns the reason if the run is not permitted.
     pub fn ask(&mut self, job: Job, frontier: TxIndex, cap: u32) -> Result<(), Why> {
         let below = match job.mode {
             RunMode::InOrder { continues, .. } => {
@@ -157,19 +159,19 @@ impl<L: Location> BatchRules<L> {
         self.of_job(job)?.ask(job, frontier, cap)
     }
 
-    /// The protocol wants a run of `tx` by itself, at the frontier.
+    /// Checks a command to run `tx` alone at the frontier.
     ///
     /// # Errors
-    /// Something of its batch may still run or commit before it.
+    /// Returns the reason if its batch may still run or commit transactions below it.
     pub fn run_alone(&mut self, tx: TxIndex) -> Result<(), Why> {
         self.history.is_published(tx)?;
         self.nothing_left_of(tx)
     }
 
-    /// Whatever the batch of `tx` has computed is committed or thrown away (I15).
+    /// Checks that all results of the batch of `tx` are committed or discarded (I15).
     ///
     /// # Errors
-    /// It is not.
+    /// Returns the reason if they are not.
     pub fn nothing_left_of(&self, tx: TxIndex) -> Result<(), Why> {
         let Some(batch) = self.of(tx) else { return Ok(()) };
         ensure(batch.out.is_none(), || format!("{tx} is in {:?}, which runs", batch.out))?;
@@ -177,27 +179,28 @@ impl<L: Location> BatchRules<L> {
         ensure(left.is_none(), || format!("I15: {left:?} was computed for the batch of {tx}"))
     }
 
-    /// The run that was asked for is taken back.
+    /// Checks a command to claim a job back from the channel.
     ///
     /// # Errors
-    /// It has begun.
+    /// Returns the reason if a worker has started it.
     pub fn take_back(&mut self, job: Job) -> Result<(), Why> {
         self.seen.claims += 1;
         self.of_job(job)?.take_back(job)
     }
 
-    /// A worker begins.
+    /// Checks the start of a run.
     ///
     /// # Errors
-    /// No command has asked for it.
+    /// Returns the reason if no command requested it.
     pub fn began(&mut self, job: Job) -> Result<(), Why> {
         self.of_job(job)?.begin(job)
     }
 
-    /// A worker has ended.
+    /// Checks the end of a run.
     ///
     /// # Errors
-    /// It ran something else, or has read something else than there is at its snapshot.
+    /// Returns the reason if the worker ran other members, or read other values than those at its
+    /// snapshot.
     pub fn ended(
         &mut self,
         job: Job,
@@ -206,7 +209,7 @@ impl<L: Location> BatchRules<L> {
         cells: &Reference<L>,
     ) -> Result<(), Why> {
         self.seen.runs += 1;
-        // A run in order has the rest in its own hands.
+        // A sequential run carries the rest itself.
         let below = match job.mode {
             RunMode::InOrder { .. } => self.in_order.running,
             _ => private(job).map_or(TxIndex(0), |(_, snapshot)| snapshot),
@@ -219,10 +222,10 @@ impl<L: Location> BatchRules<L> {
         self.of_job(job)?.end(job, groups, (held, is_second))
     }
 
-    /// A worker reports what came of `job`, or the protocol hears of it.
+    /// Checks a report of `job` as it is sent or, with `is_heard`, received.
     ///
     /// # Errors
-    /// Something else did.
+    /// Returns the reason if the report differs from the run.
     pub fn reported(&mut self, report: &JobReport, is_heard: bool) -> Result<(), Why> {
         let job = report.job;
         if private(job).is_none() || report.void {
@@ -235,19 +238,19 @@ impl<L: Location> BatchRules<L> {
         if is_heard { batch.hear(report) } else { batch.is_ended_with(report) }
     }
 
-    /// What is compared, and may be admitted, next: results of this batch begin at `tx`.
+    /// Returns the next group of the batch, which must start at `tx`, for comparison or admission.
     ///
     /// # Errors
-    /// They do not.
+    /// Returns the reason if the results do not start there.
     pub fn results_at(&mut self, id: BatchId, tx: TxIndex) -> Result<Chunk, Why> {
         let ran = self.batch(id)?.results_at(tx)?;
         ran.next().ok_or_else(|| format!("no results at {tx}"))
     }
 
-    /// A verdict. It may forbid more than the exact rule, never less.
+    /// Checks a verdict, which may forbid more than the exact rule but not less.
     ///
     /// # Errors
-    /// It forbids less.
+    /// Returns the reason if it permits a forbidden commit.
     pub fn compared(
         &mut self,
         id: BatchId,
@@ -268,10 +271,10 @@ impl<L: Location> BatchRules<L> {
         })
     }
 
-    /// A group is committed.
+    /// Checks the commit of a group.
     ///
     /// # Errors
-    /// The commit rule forbids it, or it is not the next one.
+    /// Returns the reason if the commit rule forbids it, or if it is not the next group.
     pub fn commit_group(&mut self, id: BatchId, group: Chunk, publish: bool) -> Result<(), Why> {
         let Self { batches, history, seen, is_mixed, .. } = self;
         let batch = batches.get_mut(id.0 as usize).ok_or("no such batch")?;
@@ -294,22 +297,22 @@ impl<L: Location> BatchRules<L> {
         if publish { history.begin_publishing(group) } else { Ok(()) }
     }
 
-    /// Why `tx`, which a run in order has come to, has no result, if that is final.
+    /// Returns the final failure of `tx`, which a sequential run has reached, if it has one.
     #[must_use]
     pub fn failure_in_order(&self, tx: TxIndex) -> Option<Failure> {
         let ran = self.of(tx)?.ran.as_ref()?;
         ran.failure.filter(|_| ran.held == Some(tx) && ran.next().is_none())
     }
 
-    /// `tx` is left out.
+    /// Records that `tx` is skipped.
     pub fn skip(&mut self, tx: TxIndex) {
         self.in_order.skip(tx);
     }
 
-    /// What others have committed is put into the store.
+    /// Checks a publication of committed writes.
     ///
     /// # Errors
-    /// It is there already.
+    /// Returns the reason if the store has them already.
     pub fn publish(&mut self, txs: Chunk, carried: bool, frontier: TxIndex) -> Result<(), Why> {
         self.seen.publications += 1;
         self.seen.carried += u64::from(carried);
@@ -319,10 +322,11 @@ impl<L: Location> BatchRules<L> {
         self.history.begin_publishing(txs)
     }
 
-    /// Results are thrown away. `refused`: the transaction at the frontier is left out.
+    /// Checks a command to discard results. `refused` says that the transaction at the frontier is
+    /// skipped.
     ///
     /// # Errors
-    /// There are none, or they may commit.
+    /// Returns the reason if there are no results, or if they may commit.
     pub fn discard(&mut self, id: BatchId, frontier: TxIndex, refused: bool) -> Result<(), Why> {
         self.seen.discards += 1;
         let batch = self.batch(id)?;
@@ -334,10 +338,10 @@ impl<L: Location> BatchRules<L> {
         Ok(())
     }
 
-    /// `tx` is committed after a run at the frontier, or beside the batches.
+    /// Checks the commit of `tx` outside all batches or after a run at the frontier.
     ///
     /// # Errors
-    /// Its batch has results for it.
+    /// Returns the reason if its batch has results for it.
     pub fn commit_single<'l>(
         &mut self,
         tx: TxIndex,

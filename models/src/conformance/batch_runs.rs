@@ -1,4 +1,4 @@
-//! What runs of private batches may do: which members they run, what these see, and how often.
+//! Rules for runs of private batches: which members run, what they read, and how often.
 
 use super::reference::Reference;
 use super::store_rules::{Why, ensure};
@@ -7,72 +7,73 @@ use braid_evm::mv::{ExactGroup, Found, Location};
 use braid_evm::protocol::{Batch, BatchReport, Failure, Job, JobReport, RunMode};
 use std::collections::HashMap;
 
-/// What the last run of a batch has left.
+/// Results of the last run of a batch.
 #[derive(Clone, Debug)]
 pub(super) struct Ran<L: Location> {
-    /// The job.
+    /// The job that ran.
     pub(super) job: Job,
-    /// Everything below it was committed, and in the store, when the job was told.
+    /// Index below which every transaction was committed and in the store when the job was
+    /// requested.
     pub(super) snapshot: TxIndex,
-    /// What each group has accessed.
+    /// Accesses of each group.
     pub(super) groups: Vec<ExactGroup<L>>,
-    /// Number of groups that are committed.
+    /// Number of committed groups.
     pub(super) committed: usize,
-    /// The member after them, if that must run at the frontier.
+    /// The member after the groups, if it must run at the frontier.
     pub(super) held: Option<TxIndex>,
-    /// Why it has no result, if that is final.
+    /// Its failure, if that is final.
     pub(super) failure: Option<Failure>,
-    /// The lowest member that the last verdict forbids; not asked yet: nothing.
+    /// The lowest member that the last verdict forbids; `None` if no verdict was requested.
     pub(super) verdict: Option<Option<TxIndex>>,
-    /// The protocol has heard of it.
+    /// Whether the protocol has received the report.
     pub(super) is_heard: bool,
 }
 
 impl<L: Location> Ran<L> {
-    /// The group that commits next.
+    /// Returns the group that commits next.
     #[must_use]
     pub(super) fn next(&self) -> Option<Chunk> {
         self.groups.get(self.committed).map(|group| group.txs)
     }
 
-    /// Whether the last verdict forbids what begins at `tx`.
+    /// Returns whether the last verdict forbids the group that starts at `tx`.
     #[must_use]
     pub(super) fn is_forbidden(&self, tx: TxIndex) -> bool {
         self.verdict.flatten().is_some_and(|conflict| conflict <= tx)
     }
 }
 
-/// One private batch.
+/// A private batch.
 #[derive(Debug)]
 pub(super) struct OneBatch<L: Location> {
     /// Its transactions.
     pub(super) members: Batch,
-    /// Runs that were asked for and not taken back.
+    /// Runs that were requested and not claimed back.
     pub(super) runs: u32,
-    /// The run that was asked for and has not ended, and whether it has begun.
+    /// The run that was requested and has not ended, and whether it has started.
     pub(super) out: Option<(Job, bool)>,
-    /// Runs that one worker has ended before the other, which had claimed them, said that they began.
+    /// Runs that a helper ended before the worker that claimed them reported their start.
     unbegun: Vec<Job>,
-    /// What the last run has left and was not thrown away.
+    /// Results of the last run, unless they were discarded.
     pub(super) ran: Option<Ran<L>>,
 }
 
-/// The batch and the snapshot of a job, if it is a private one.
+/// Returns the batch and the snapshot of a private job.
 pub(super) const fn private(job: Job) -> Option<(BatchId, TxIndex)> {
     job.private()
 }
 
 impl<L: Location> OneBatch<L> {
-    /// A batch that waits for its first run.
+    /// Creates a batch before its first run.
     #[must_use]
     pub(super) const fn new(members: Batch) -> Self {
         Self { members, runs: 0, out: None, unbegun: Vec::new(), ran: None }
     }
 
-    /// A run is asked for.
+    /// Checks the request for a run.
     ///
     /// # Errors
-    /// It must not be.
+    /// Returns the reason if the run is not permitted.
     pub(super) fn ask(&mut self, job: Job, frontier: TxIndex, cap: u32) -> Result<(), Why> {
         ensure(self.out.is_none(), || format!("{job:?} runs what {:?} runs", self.out))?;
         ensure(self.ran.as_ref().and_then(Ran::next).is_none(), || {
@@ -83,7 +84,7 @@ impl<L: Location> OneBatch<L> {
             format!("I9: {job:?} is the run {} of its batch", self.runs)
         })?;
         let snapshot = private(job).map_or(frontier, |(_, snapshot)| snapshot);
-        // Writes of an earlier run count as the batch's own, so they must be below.
+        // Writes of an earlier run count as the batch's own, so they must be below the snapshot.
         let is_late = snapshot == frontier || self.runs == 0 && snapshot < frontier;
         ensure(is_late, || format!("{job:?} begins at frontier {frontier}"))?;
         let (first, end) = (self.members.from(frontier).next(), self.members.end());
@@ -99,10 +100,10 @@ impl<L: Location> OneBatch<L> {
         Ok(())
     }
 
-    /// The run is taken back: no worker has begun it.
+    /// Checks that the run can be claimed back because no worker has started it.
     ///
     /// # Errors
-    /// A worker has.
+    /// Returns the reason if a worker has.
     pub(super) fn take_back(&mut self, job: Job) -> Result<(), Why> {
         let out = self.out.take();
         ensure(out == Some((job, false)), || format!("{job:?} is taken back from {out:?}"))?;
@@ -110,10 +111,10 @@ impl<L: Location> OneBatch<L> {
         Ok(())
     }
 
-    /// A worker begins the run.
+    /// Checks the start of a run.
     ///
     /// # Errors
-    /// It was not asked for, or has begun already.
+    /// Returns the reason if it was not requested, or has already started.
     pub(super) fn begin(&mut self, job: Job) -> Result<(), Why> {
         if let Some(at) = self.unbegun.iter().position(|other| *other == job) {
             self.unbegun.swap_remove(at);
@@ -125,10 +126,10 @@ impl<L: Location> OneBatch<L> {
         Ok(())
     }
 
-    /// The worker has ended it, or, if `is_second`, one that ran it beside that worker.
+    /// Checks the end of a run by its worker or, with `is_second`, by a helper.
     ///
     /// # Errors
-    /// It has not begun, or ran something else than the members in order.
+    /// Returns the reason if the run has not started, or did not run the members in order.
     pub(super) fn end(
         &mut self,
         job: Job,
@@ -152,10 +153,10 @@ impl<L: Location> OneBatch<L> {
         Ok(())
     }
 
-    /// The worker reports it.
+    /// Compares a worker's report with the run.
     ///
     /// # Errors
-    /// Something else came of it.
+    /// Returns the reason if they differ.
     pub(super) fn is_ended_with(&self, report: &JobReport) -> Result<(), Why> {
         let came_to = |ran: &Ran<L>| BatchReport {
             groups: ran.groups.iter().map(|group| group.txs).collect(),
@@ -167,27 +168,27 @@ impl<L: Location> OneBatch<L> {
         ensure(right, || format!("{ran:?} is reported as {report:?}"))
     }
 
-    /// The protocol hears of it.
+    /// Checks that the protocol may receive the report.
     ///
     /// # Errors
-    /// It is not asked for any more.
+    /// Returns the reason if the run is not expected any more.
     pub(super) fn hear(&mut self, report: &JobReport) -> Result<(), Why> {
         let job = report.job;
         ensure(self.out.take() == Some((job, true)), || format!("{job:?} is not asked for"))?;
         let Some(ran) = &mut self.ran else { return Err(format!("{job:?} has left nothing")) };
         ran.is_heard = true;
         ran.failure = report.batch.failure.filter(|_| matches!(job.mode, RunMode::InOrder { .. }));
-        // It was to stop before it began.
+        // A run that was stopped before its first transaction leaves no results.
         if ran.groups.is_empty() && ran.held.is_none() {
             self.ran = None;
         }
         Ok(())
     }
 
-    /// The results that may commit from `tx` on, if nothing forbids it.
+    /// Returns the results whose next group starts at `tx`.
     ///
     /// # Errors
-    /// There are none.
+    /// Returns the reason if there are none.
     pub(super) fn results_at(&mut self, tx: TxIndex) -> Result<&mut Ran<L>, Why> {
         let begins =
             |ran: &&mut Ran<L>| ran.is_heard && ran.next().is_some_and(|group| group.first == tx);
@@ -196,7 +197,8 @@ impl<L: Location> OneBatch<L> {
     }
 }
 
-/// Base values that batches have read without the store: before the first transaction there is nothing else.
+/// Base values that batches have read without the store, which are the only values below the first
+/// transaction.
 #[derive(Debug)]
 pub(super) struct Bases<L: Location>(HashMap<L, L::Value>);
 
@@ -207,10 +209,10 @@ impl<L: Location> Default for Bases<L> {
 }
 
 impl<L: Location> Bases<L> {
-    /// The store hears of the base value of `location`.
+    /// Records the base value that the store has for `location`.
     ///
     /// # Errors
-    /// A batch has read another one (I5).
+    /// Returns the reason if a batch has read another value (I5).
     pub(super) fn set(&mut self, location: &L, value: &L::Value) -> Result<(), Why> {
         let known = self.0.entry(location.clone()).or_insert_with(|| value.clone());
         ensure(known == value, || {
@@ -218,10 +220,10 @@ impl<L: Location> Bases<L> {
         })
     }
 
-    /// What a group has read is what there is below the snapshot.
+    /// Compares the reads of a group with the values below its snapshot.
     ///
     /// # Errors
-    /// It is not.
+    /// Returns the reason if they differ.
     pub(super) fn compare(
         &mut self,
         group: &ExactGroup<L>,

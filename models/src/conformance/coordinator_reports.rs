@@ -1,4 +1,5 @@
-//! What the coordinator may hear of jobs: each is answered once, and a report of one that was taken over does not count.
+//! Rules for reports: each job is answered once, and the report of a job that was taken over does
+//! not count.
 
 use super::coordinator_rules::CoordinatorRules;
 use super::store_rules::{Why, ensure};
@@ -6,10 +7,10 @@ use braid_evm::ids::TxIndex;
 use braid_evm::protocol::{Job, JobReport, RunMode, RunResult, TxReport};
 
 impl CoordinatorRules {
-    /// A worker sends a report.
+    /// Checks a report as a worker sends it.
     ///
     /// # Errors
-    /// It went on after a transaction that had no result.
+    /// Returns the reason if the worker continued after a transaction without a result.
     pub fn sent(&mut self, report: &JobReport) -> Result<(), Why> {
         let goes_on = |result: &TxReport| matches!(result.result, RunResult::Executed { .. });
         let last = report.results.len().saturating_sub(1);
@@ -20,10 +21,10 @@ impl CoordinatorRules {
         Ok(())
     }
 
-    /// Whether `tx` is to be run outside the channel.
+    /// Checks that `tx` is to run outside the channel.
     ///
     /// # Errors
-    /// It is not.
+    /// Returns the reason if it is not.
     pub(super) fn runs_here(&self, tx: TxIndex) -> Result<(), Why> {
         let runs = self.here.is_some_and(|here| here.chunk.first == tx);
         ensure(runs, || format!("{tx} runs beside another one and is not asked for"))
@@ -37,16 +38,17 @@ impl CoordinatorRules {
         self.taken_over += 1;
     }
 
-    /// Runs of the first transaction of `job` in a report of it that the protocol has not heard.
+    /// Returns the number of runs of the first transaction of `job` in a report that the protocol
+    /// has not received.
     pub(super) fn told_of_first(&self, job: Job) -> u32 {
         let sent = self.sent.iter().find(|sent| sent.job == job);
         sent.and_then(|sent| sent.results.first()).map_or(0, |first| first.runs)
     }
 
-    /// Whether the report answers a job that was taken over.
+    /// Returns whether the report answers a job that was taken over.
     ///
     /// # Errors
-    /// No worker has sent it.
+    /// Returns the reason if no worker has sent it.
     pub(super) fn is_late(&mut self, report: &JobReport) -> Result<bool, Why> {
         let Some(at) = self.left_behind.iter().position(|job| *job == report.job) else {
             return Ok(false);
@@ -65,7 +67,7 @@ impl CoordinatorRules {
     pub(super) fn reported(&mut self, report: &JobReport) -> Result<(), Why> {
         self.was_sent(report)?;
         let job = report.job;
-        // A batch that was taken back may run here as the same job.
+        // A batch that was claimed back may run outside the channel as the same job.
         if job.mode == RunMode::Frontier || (self.here == Some(job) && !report.void) {
             ensure(self.here.take() == Some(job), || format!("{job:?} was not run here"))?;
         } else {

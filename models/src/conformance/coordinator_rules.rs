@@ -1,4 +1,4 @@
-//! What the coordinator may do: order of commits, admission, bounds, and what each command leaves.
+//! Rules for the coordinator: order of commits, admission, limits, and the effects of each command.
 
 use super::World;
 use super::batch_runs::private;
@@ -8,14 +8,14 @@ use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::mv::Location;
 use braid_evm::protocol::{Command, Event, Failure, Job, JobReport, Limits, Verdict};
 
-/// A command whose effects are looked at when the coordinator does the next thing.
+/// A command whose effects are checked when the coordinator takes its next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Performing {
     Discard(TxIndex),
     Skip(TxIndex),
 }
 
-/// A question that is answered at once.
+/// A question that must be answered before the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
     Admit(TxIndex),
@@ -25,27 +25,27 @@ pub(super) enum Question {
     Compare(BatchId, TxIndex),
 }
 
-/// The coordinator as it must be.
+/// Reference state of the coordinator.
 #[derive(Debug)]
 pub struct CoordinatorRules {
     pub(super) limits: Limits,
     transactions: u32,
-    /// The lowest index that is not committed.
+    /// The lowest uncommitted transaction.
     pub frontier: TxIndex,
-    /// Jobs in the channel, on workers, or reported and not heard of.
+    /// Jobs in the channel, on workers, or in reports that the protocol has not received.
     pub(super) jobs: Vec<Job>,
     pub(super) here: Option<Job>,
     pub(super) sent: Vec<JobReport>,
     pub(super) admitted: Option<bool>,
     /// The group that the block has room for.
     pub(super) admitted_group: Option<Chunk>,
-    /// The final failure of the frontier.
+    /// The final failure of the transaction at the frontier.
     pub(super) failed: Option<Failure>,
-    /// The check that was asked for, and whether it counts.
+    /// The transaction whose check was requested, and whether the check counts.
     asked: Option<(TxIndex, bool)>,
-    /// The admission or the claim that was asked for.
+    /// The admission or claim that was requested.
     pub(super) question: Option<Question>,
-    /// Jobs that were taken back; their messages are answered as void.
+    /// Jobs that were claimed back; their messages are answered as void.
     pub(super) taken_back: Vec<Job>,
     /// Jobs that were taken over and are not answered; their reports do not count.
     pub(super) left_behind: Vec<Job>,
@@ -55,14 +55,16 @@ pub struct CoordinatorRules {
     broken: bool,
     pub(super) stopped: bool,
     finished: bool,
-    /// Another round goes on from the frontier: what was published above it goes.
+    /// Whether another round continues from the frontier, so that entries above it are withdrawn.
     handed_over: bool,
-    /// The block had been cancelled when work was stopped: what was published above the frontier goes.
+    /// Whether the block was cancelled before work stopped, so that entries above the frontier are
+    /// withdrawn.
     settles: bool,
 }
 
 impl CoordinatorRules {
-    /// The beginning of a round that goes on from `frontier`, of a block of this number of transactions.
+    /// Creates the state at the start of a round from `frontier`, in a block of `transactions`
+    /// transactions.
     #[must_use]
     pub const fn new(limits: Limits, frontier: TxIndex, transactions: u32) -> Self {
         Self {
@@ -90,31 +92,32 @@ impl CoordinatorRules {
         }
     }
 
-    /// Most runs of one transaction (I9). A job that was taken over ran it up to twice.
+    /// Returns the maximum number of runs of one transaction (I9). A job that was taken over runs
+    /// it up to twice.
     #[must_use]
     pub const fn bound(&self) -> u32 {
         let taken_over = if self.taken_over > 0 { 2 } else { 0 };
         self.limits.max_speculative_runs + 1 + taken_over
     }
 
-    /// The transaction whose entries the coordinator is turning into estimates.
+    /// Returns whether the coordinator is turning the entries of `tx` into estimates.
     #[must_use]
     pub fn discards(&self, tx: TxIndex) -> bool {
         self.performing == Some(Performing::Discard(tx))
     }
 
-    /// The transaction whose entries the coordinator is withdrawing: the one that is left out, and all above the frontier of a
-    /// round that is handed over.
+    /// Returns whether the coordinator is withdrawing the entries of `tx`: a skipped transaction,
+    /// or one above the frontier of a round that is handed over.
     #[must_use]
     pub fn withdraws(&self, tx: TxIndex) -> bool {
         let is_above = self.finished && (self.handed_over || self.cancelled) && tx >= self.frontier;
         is_above || self.performing == Some(Performing::Skip(tx))
     }
 
-    /// The store hears that everything below `frontier` is final.
+    /// Checks that every transaction below the store's new `frontier` is final.
     ///
     /// # Errors
-    /// It is not, or what was left out is still there (I15).
+    /// Returns the reason if one is not, or if a skipped transaction still has entries (I15).
     pub(super) fn frontier_moved<L: Location>(
         &self,
         frontier: TxIndex,
@@ -128,7 +131,7 @@ impl CoordinatorRules {
         ensure(left.is_none(), || format!("I15: the frontier passes {tx}, which leaves {left:?}"))
     }
 
-    /// What the last command has left.
+    /// Checks the effects of the last command.
     fn settle<L: Location>(&mut self, store: &StoreRules<L>, withdrawn: bool) -> Result<(), Why> {
         match self.performing.take() {
             Some(Performing::Discard(tx)) => {
@@ -151,7 +154,7 @@ impl CoordinatorRules {
         ensure(tx == self.frontier, || {
             format!("I2: {tx} is not the frontier, which is {}", self.frontier)
         })?;
-        // What has run is committed before a cancelled block ends.
+        // A cancelled block commits the transactions that have run before it ends.
         let goes_on = !self.stopped || (self.cancelled && !self.broken);
         ensure(goes_on, || format!("{tx} is looked at after the end"))
     }
@@ -161,10 +164,10 @@ impl CoordinatorRules {
         (self.admitted, self.admitted_group, self.failed) = (None, None, None);
     }
 
-    /// The protocol hears of something.
+    /// Checks an event that the protocol receives.
     ///
     /// # Errors
-    /// It did not happen.
+    /// Returns the reason if the event did not occur.
     pub(super) fn heard<L: Location>(
         &mut self,
         event: &Event,
@@ -244,17 +247,17 @@ impl CoordinatorRules {
         if private(job).is_some() {
             return world.batches.take_back(job);
         }
-        // A worker that has no result to publish may have told so before its job was taken over.
+        // A worker without a result to publish may have reported before its job was taken over.
         let told = self.told_of_first(job);
         let runs = world.runs.get_mut(job.chunk.first.position());
         runs.into_iter().for_each(|runs| runs.leave_behind(job, told));
         Ok(())
     }
 
-    /// The protocol asks for something.
+    /// Checks a command of the protocol.
     ///
     /// # Errors
-    /// It must not.
+    /// Returns the reason if the command is not permitted.
     pub(super) fn told<L: Location>(
         &mut self,
         command: &Command,
@@ -379,7 +382,7 @@ impl CoordinatorRules {
         Ok(())
     }
 
-    /// I13.
+    /// Checks the end of the block (I13).
     fn finish(&mut self) -> Result<(), Why> {
         self.finished = true;
         let is_late = |sent: &JobReport| self.left_behind.contains(&sent.job);
@@ -392,10 +395,11 @@ impl CoordinatorRules {
         })
     }
 
-    /// The trace is over.
+    /// Checks the end of the trace.
     ///
     /// # Errors
-    /// The block is not, or something is left in the `store` above the frontier of a cancelled one.
+    /// Returns the reason if the block has not ended, or if a cancelled block left entries above
+    /// the frontier.
     pub fn over<L: Location>(&self, store: &StoreRules<L>) -> Result<(), Why> {
         ensure(self.finished, || "the trace stops before the block does".to_owned())?;
         let above = (self.frontier.0..self.transactions).filter(|_| self.settles);

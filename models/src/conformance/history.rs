@@ -1,4 +1,5 @@
-//! What was committed, exactly and in order: the right side of the commit rule, kept beside the engine's index.
+//! The exact history of commits, from which the commit rule is computed independently of the
+//! engine's index.
 
 use super::batch_runs::Ran;
 use super::store_rules::{StoreRules, Why, ensure};
@@ -7,18 +8,19 @@ use braid_evm::mv::Location;
 use braid_evm::protocol::Job;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// Who wrote: a run of a private batch, or none.
+/// Writer of a location: a transaction, and the job of its private batch, if any.
 type Writer = (TxIndex, Option<Job>);
 
 /// Committed writes by location, and which of them are not in the store yet.
 #[derive(Debug)]
 pub(super) struct History<L: Location> {
-    /// Batches know what they read: nothing that others commit forbids them to commit.
+    /// Whether batches read from an access list, so that no commit of others forbids theirs.
     pub(super) is_told: bool,
     writers: HashMap<L, Vec<Writer>>,
-    /// By the first transaction of a group that was committed privately: its end, and where it has written.
+    /// For each group that was committed privately, by its first transaction: its end and the
+    /// locations written.
     unpublished: BTreeMap<TxIndex, (TxIndex, HashSet<L>)>,
-    /// What the coordinator puts into the store now, and the readers that were named meanwhile.
+    /// The range that the coordinator is publishing, and the readers named so far.
     publishing: Option<(Chunk, BTreeSet<TxIndex>)>,
 }
 
@@ -34,12 +36,12 @@ impl<L: Location> Default for History<L> {
 }
 
 impl<L: Location> History<L> {
-    /// A transaction is committed that is none of a private batch, or ran at the frontier.
+    /// Records the commit of a transaction outside all batches, or after a run at the frontier.
     pub(super) fn commit_single<'l>(&mut self, tx: TxIndex, writes: impl Iterator<Item = &'l L>) {
         self.note((tx, None), writes);
     }
 
-    /// A group of a private batch is committed.
+    /// Records the commit of a group of a private batch.
     pub(super) fn commit_group(&mut self, job: Job, group: Chunk, writes: &[L]) {
         self.note((group.first, Some(job)), writes.iter());
         self.unpublished.insert(group.first, (group.end, writes.iter().cloned().collect()));
@@ -51,13 +53,14 @@ impl<L: Location> History<L> {
         }
     }
 
-    /// Whether another run than this one has committed, from its snapshot on, a write of `location`.
+    /// Returns whether another job has committed a write to `location` since `snapshot`.
     fn is_outsiders(&self, location: &L, job: Job, snapshot: TxIndex) -> bool {
         let writers = self.writers.get(location).into_iter().flatten();
         writers.copied().any(|(tx, by)| tx >= snapshot && by != Some(job))
     }
 
-    /// The first group of `ran`, from the one at `place` on, that the commit rule forbids if no other run commits before it.
+    /// Returns the first group of `ran` at or after `place` that the commit rule would forbid if
+    /// nothing else commits first.
     #[must_use]
     pub(super) fn first_conflict(&self, ran: &Ran<L>, place: usize) -> Option<TxIndex> {
         let mut met = false;
@@ -77,43 +80,43 @@ impl<L: Location> History<L> {
         None
     }
 
-    /// Whether another batch, or none, has committed something since the snapshot of `ran`.
+    /// Returns whether any other job or transaction has committed since the snapshot of `ran`.
     #[must_use]
     pub(super) fn has_outsiders(&self, ran: &Ran<L>) -> bool {
         let mut writers = self.writers.values().flatten();
         writers.any(|(tx, by)| *tx >= ran.snapshot && *by != Some(ran.job))
     }
 
-    /// Something is about to read below `end`.
+    /// Checks that all writes below `end` are in the store before a read.
     ///
     /// # Errors
-    /// Not all of that is in the store.
+    /// Returns the reason if some are not.
     pub(super) fn is_published(&self, end: TxIndex) -> Result<(), Why> {
         let first = self.unpublished.keys().next().filter(|first| **first < end);
         ensure(first.is_none(), || format!("what {first:?} has left is not in the store"))
     }
 
-    /// The coordinator is going to put into the store what `txs` have left.
+    /// Starts the publication of the writes of `txs`.
     ///
     /// # Errors
-    /// There is nothing of them.
+    /// Returns the reason if they have no unpublished writes.
     pub(super) fn begin_publishing(&mut self, txs: Chunk) -> Result<(), Why> {
         self.publishing = Some((txs, BTreeSet::new()));
         let mut groups = self.unpublished.range(txs.first..txs.end);
         ensure(groups.next().is_some(), || format!("nothing of {txs:?} is to be published"))
     }
 
-    /// Whether the coordinator publishes for `tx` now.
+    /// Returns whether the coordinator is publishing writes of `tx`.
     #[must_use]
     pub(super) fn publishes(&self, tx: TxIndex) -> bool {
         let chunk = self.publishing.as_ref().map(|(chunk, _)| chunk);
         chunk.is_some_and(|chunk| chunk.first <= tx && tx < chunk.end)
     }
 
-    /// The coordinator puts an entry of `tx` at `location` into the store, and these readers are named.
+    /// Checks the publication of an entry of `tx` at `location`, which names the readers `stale`.
     ///
     /// # Errors
-    /// The group of `tx` has not written there.
+    /// Returns the reason if the group of `tx` has not written there.
     pub(super) fn put(&mut self, tx: TxIndex, location: &L, stale: &[TxIndex]) -> Result<(), Why> {
         let group = self.unpublished.range(..=tx).next_back();
         let written =
@@ -125,10 +128,10 @@ impl<L: Location> History<L> {
         Ok(())
     }
 
-    /// All that is to be published now is in the store.
+    /// Checks that all writes of the publication are in the store.
     ///
     /// # Errors
-    /// It is not.
+    /// Returns the reason if one is not.
     pub(super) fn is_complete(&self, store: &StoreRules<L>) -> Result<(), Why> {
         let Some((txs, _)) = &self.publishing else { return Ok(()) };
         for (first, (end, writes)) in self.unpublished.range(txs.first..txs.end) {
@@ -143,10 +146,10 @@ impl<L: Location> History<L> {
         Ok(())
     }
 
-    /// The publication is over, and said to have named these.
+    /// Ends the publication, which reports `stale` as the named readers.
     ///
     /// # Errors
-    /// There was none, or others were named.
+    /// Returns the reason if there was no publication, or if other readers were named.
     pub(super) fn end_publishing(&mut self, tx: TxIndex, stale: &[TxIndex]) -> Result<(), Why> {
         let publishing = self.publishing.take().filter(|(txs, _)| txs.first == tx);
         let Some((txs, named)) = publishing else {
@@ -155,14 +158,14 @@ impl<L: Location> History<L> {
         let mut groups = self.unpublished.range(txs.first..txs.end);
         let ends_life = groups.any(|(_, (_, writes))| writes.iter().any(Location::is_scope));
         self.unpublished.retain(|first, _| *first < txs.first || *first >= txs.end);
-        // Slots look at their scopes only once there is something to see.
+        // Reads of slots look at their scopes only once a scope has an entry.
         let above = |reader: &TxIndex| ends_life && *reader >= txs.end;
         let told: BTreeSet<TxIndex> = stale.iter().copied().collect();
         let right = told.is_superset(&named) && told.difference(&named).all(above);
         ensure(right, || format!("{named:?} were named, and {told:?} are said to be"))
     }
 
-    /// Whether something is being published.
+    /// Returns whether a publication is in progress.
     #[must_use]
     pub(super) const fn is_publishing(&self) -> bool {
         self.publishing.is_some()

@@ -1,36 +1,38 @@
-//! What runs in order hand on to each other, and when one may go on from that.
+//! Rules for the state that sequential runs hand to each other.
 
 use super::store_rules::{Why, ensure};
 use braid_evm::ids::TxIndex;
 use braid_evm::protocol::{Job, JobReport, Plan, RunMode};
 
-/// What transactions have left from `first` up to `end`, in the hands of the coordinator.
+/// Writes of the transactions from `first` up to `end`, held by the coordinator.
 #[derive(Clone, Copy, Debug)]
 struct Carried {
     first: TxIndex,
     end: TxIndex,
 }
 
-/// The runs in order of a block.
+/// The sequential runs of a block.
 #[derive(Debug)]
 pub(super) struct InOrder {
     carried: Option<Carried>,
-    /// From where on the run that is asked for has what was left.
+    /// Start of the writes that the requested run carries.
     pub(super) running: TxIndex,
     stride: u32,
 }
 
 impl InOrder {
-    /// The beginning of a block that is cut up so.
+    /// Creates the state at the start of a block with this plan.
     pub(super) fn new(plan: &Plan, stride: u32) -> Self {
         let carried = plan.carried.map(|first| Carried { first, end: plan.first });
         Self { carried, running: plan.first, stride }
     }
 
-    /// The protocol wants a run in order. Returns below which index the store must have all.
+    /// Checks the request for a sequential run, and returns the index below which the store must be
+    /// complete.
     ///
     /// # Errors
-    /// It is to go on from something else than what was committed, or is too long.
+    /// Returns the reason if the run would continue from anything but the last commit, or is too
+    /// long.
     pub(super) fn ask(&mut self, job: Job, continues: bool) -> Result<TxIndex, Why> {
         let Job { chunk, .. } = job;
         ensure(chunk.len() <= self.stride, || format!("{job:?} is longer than {}", self.stride))?;
@@ -43,27 +45,28 @@ impl InOrder {
         Ok(self.running)
     }
 
-    /// The protocol hears of a report.
+    /// Records a report that the protocol receives.
     pub(super) fn hear(&mut self, report: &JobReport) {
         if let RunMode::InOrder { continues, .. } = report.job.mode {
             let last = report.batch.groups.last().map(|group| group.end);
-            // A run that began on the store and came nowhere leaves nothing to go on from.
+            // A run that began on the store and ran no transaction leaves nothing to continue from.
             let end = last.or(continues.then_some(report.job.chunk.first));
             self.carried = end.map(|end| Carried { first: self.running, end });
         }
     }
 
-    /// `tx` is left out: it has left nothing.
+    /// Records that `tx` is skipped, so that it has no writes.
     pub(super) fn skip(&mut self, tx: TxIndex) {
         if let Some(carried) = self.carried.as_mut().filter(|carried| carried.end == tx) {
             carried.end = tx.next();
         }
     }
 
-    /// What lies below `frontier` is put into the store; `carried`: all of it is what was handed on.
+    /// Checks a publication of everything below `frontier`. `carried` says that all of it is
+    /// carried writes.
     ///
     /// # Errors
-    /// It is not, or it is and that is not said.
+    /// Returns the reason if `carried` is wrong.
     pub(super) fn publish(&mut self, carried: bool, frontier: TxIndex) -> Result<(), Why> {
         let is_there = self.carried.take().is_some_and(|carried| carried.end == frontier);
         ensure(is_there == carried, || format!("below {frontier} all is carried: {is_there}"))

@@ -1,13 +1,14 @@
-//! Replays of traces: did the engine do, step by step, what it must?
+//! Replays traces of the engine, and judges each step independently.
 //!
 //! A trace holds every look, publication and withdrawal in the store, every run, check and report
 //! of the workers, and every event and command of the protocol, in order. The replay keeps a
-//! reference store, an ordered map, and recomputes each answer, stamp, hint and verdict; it knows
-//! what a run has seen, so it judges each commit itself, whatever the protocol asked for. It
+//! reference store, an ordered map, and recomputes each answer, stamp, hint and verdict. It knows
+//! the reads of each run, so it judges each commit itself, whatever the protocol requested. It
 //! shares no code with the store or the protocol.
 //!
-//! On threads, what is noted under one lock is in the order of that lock; a check, which looks
-//! at many locks, is right if its verdict was right at some time between its beginning and end.
+//! On threads, events that are recorded under one lock are in the order of that lock. A check
+//! visits many locks; its verdict is right if it was right at some time between its start and its
+//! end.
 
 mod batch_coordinator;
 mod batch_rules;
@@ -34,26 +35,26 @@ use braid_evm::trace::Ticket;
 use braid_evm::worker::{EngineEvent, TraceEvent};
 use store_rules::ensure;
 
-/// A trace, as [`BlockEnd::take_trace`](braid_evm::worker::BlockEnd::take_trace) gives it.
+/// A trace, as returned by [`BlockEnd::take_trace`](braid_evm::worker::BlockEnd::take_trace).
 pub type Trace<L> = Vec<(Ticket, TraceEvent<L>)>;
 
-/// Where a trace goes wrong.
+/// The first violation in a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    /// Position of the event.
+    /// Position of the event in the trace.
     pub at: usize,
-    /// What is wrong with it.
+    /// Why the event is not permitted.
     pub why: Why,
 }
 
-/// What was seen in traces: proof that the rare things occurred.
+/// Events counted in traces, as evidence that rare ones occurred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Events in all.
+    /// All events.
     pub events: u64,
-    /// Looks that met an estimate.
+    /// Looks that found an estimate.
     pub blocked: u64,
-    /// Looks that met a transaction which would probably write.
+    /// Looks that found a running transaction predicted to write.
     pub predicted: u64,
     /// Looks that summed deltas.
     pub folds: u64,
@@ -63,21 +64,21 @@ pub struct Seen {
     pub hints: u64,
     /// Checks that failed.
     pub stale: u64,
-    /// Estimates that were set.
+    /// Estimates set.
     pub estimates: u64,
-    /// Entries that were removed.
+    /// Entries removed.
     pub removals: u64,
-    /// Transactions that were left out.
+    /// Skipped transactions.
     pub skips: u64,
     /// Commits.
     pub commits: u64,
-    /// Runs beside others that counted instead of them.
+    /// Runs by helpers that counted instead of the original run.
     pub seconds: u64,
-    /// What became of private batches.
+    /// Counts of private batches.
     pub batches: SeenBatches,
 }
 
-/// All but the coordinator.
+/// All reference state except the coordinator's.
 #[derive(Debug)]
 struct World<L: Location> {
     store: StoreRules<L>,
@@ -85,19 +86,19 @@ struct World<L: Location> {
     batches: BatchRules<L>,
 }
 
-/// Replays one block.
+/// Replay of one block.
 #[derive(Debug)]
 struct Replay<L: Location> {
     world: World<L>,
     coordinator: CoordinatorRules,
-    /// Transactions whose reads are being compared.
+    /// Transactions whose reads are being checked.
     checked: Vec<TxIndex>,
 }
 
-/// Replays the trace of a whole block that is cut up by `plan`.
+/// Replays the trace of a whole block with the plan `plan`.
 ///
 /// # Errors
-/// The first event that must not be.
+/// Returns the first event that is not permitted.
 pub fn replay<L: Location>(
     trace: &[(Ticket, TraceEvent<L>)],
     limits: Limits,
@@ -107,11 +108,11 @@ pub fn replay<L: Location>(
     Rounds::default().replay(trace, limits, plan, seen)
 }
 
-/// The same where private batches read what a list tells of the transactions below them: nothing that others commit
-/// forbids them to commit, and they have read nothing from a snapshot.
+/// Like [`replay`], where private batches read from an access list instead of a snapshot, so that
+/// no commit of others invalidates their reads.
 ///
 /// # Errors
-/// The first event that must not be.
+/// Returns the first event that is not permitted.
 pub fn replay_told<L: Location>(
     trace: &[(Ticket, TraceEvent<L>)],
     limits: Limits,
@@ -122,7 +123,7 @@ pub fn replay_told<L: Location>(
     Rounds::default().replay_by(trace, limits, (plan, batches), seen)
 }
 
-/// The rounds of a block so far: what one has left the next one finds.
+/// The rounds of a block so far; each continues from the state of the preceding one.
 #[derive(Debug)]
 pub struct Rounds<L: Location>(Option<World<L>>);
 
@@ -133,10 +134,10 @@ impl<L: Location> Default for Rounds<L> {
 }
 
 impl<L: Location> Rounds<L> {
-    /// Replays the trace of the next round, which is cut up by `plan`.
+    /// Replays the trace of the next round, with the plan `plan`.
     ///
     /// # Errors
-    /// The first event that must not be.
+    /// Returns the first event that is not permitted.
     pub fn replay(
         &mut self,
         trace: &[(Ticket, TraceEvent<L>)],
@@ -195,10 +196,10 @@ impl<L: Location> Replay<L> {
     }
 }
 
-/// Replays what a store did without an engine around it.
+/// Replays the events of a store without an engine.
 ///
 /// # Errors
-/// The first event that must not be.
+/// Returns the first event that is not permitted.
 pub fn replay_store<L: Location>(events: &[(Ticket, StoreEvent<L>)]) -> Result<(), Rejected> {
     let mut store = StoreRules::default();
     for (at, (ticket, event)) in events.iter().enumerate() {
@@ -208,7 +209,7 @@ pub fn replay_store<L: Location>(events: &[(Ticket, StoreEvent<L>)]) -> Result<(
 }
 
 impl<L: Location> StoreRules<L> {
-    /// Judges one event by itself.
+    /// Checks one event on its own.
     fn event(&mut self, ticket: Ticket, event: &StoreEvent<L>) -> Result<(), Why> {
         match event {
             StoreEvent::Base { location, value } => {
@@ -245,7 +246,7 @@ impl<L: Location> Replay<L> {
         self.world.store.event(ticket, event)?;
         match event {
             StoreEvent::Look { reader, location, found, .. } => {
-                // A look at the state after the block is of no transaction.
+                // A look at the state after the block belongs to no transaction.
                 self.runs(*reader)?.look(*reader, location, found)
             }
             StoreEvent::Changed { version, location, change, stale, .. } => {

@@ -1,13 +1,13 @@
-//! The reference store: for each location an ordered map, walked from the reader downwards.
+//! The reference store: an ordered map for each location, walked downwards from the reader.
 
 use braid_evm::ids::{Incarnation, TxIndex, Version};
 use braid_evm::mv::{Change, Entry, Floor, Found, Location, Origin};
 use std::collections::{BTreeMap, HashMap};
 
-/// What one transaction left at one location; no entry is an estimate.
+/// Entry of a transaction at a location; `None` is an estimate.
 type Cell<L> = (Incarnation, Option<Entry<L>>);
 
-/// Base values and entries, and nothing that makes finding them fast.
+/// Base values and entries, without any index.
 #[derive(Clone, Debug)]
 pub struct Reference<L: Location> {
     base: HashMap<L, L::Value>,
@@ -21,12 +21,12 @@ impl<L: Location> Default for Reference<L> {
 }
 
 impl<L: Location> Reference<L> {
-    /// The first base value stays (I5).
+    /// Records a base value. The first one stays (I5).
     pub fn set_base(&mut self, location: &L, value: &L::Value) {
         self.base.entry(location.clone()).or_insert_with(|| value.clone());
     }
 
-    /// Where the life of what lies in `scope` began for a reader.
+    /// Returns where the life of the locations in `scope` began for a reader.
     #[must_use]
     pub fn floor(&self, scope: &L, reader: TxIndex) -> Floor {
         for (tx, (incarnation, entry)) in self.below(scope, reader) {
@@ -41,13 +41,13 @@ impl<L: Location> Reference<L> {
         Floor::Base
     }
 
-    /// Entries below a reader, highest first.
+    /// Returns the entries below a reader, highest first.
     fn below(&self, location: &L, reader: TxIndex) -> impl Iterator<Item = (TxIndex, &Cell<L>)> {
         let chain = self.chains.get(location).into_iter();
         chain.flat_map(move |chain| chain.range(..reader).rev()).map(|(tx, cell)| (*tx, cell))
     }
 
-    /// What a reader must find at `location`, whose life began at `floor`.
+    /// Returns what a reader must find at `location`, whose life began at `floor`.
     #[must_use]
     pub fn find(&self, location: &L, reader: TxIndex, floor: Floor) -> Found<L> {
         let first = match floor {
@@ -94,14 +94,14 @@ impl<L: Location> Reference<L> {
         Found::Seen(top.map_or(origin, Origin::Folded), value)
     }
 
-    /// The same with the life of its scope as it is now.
+    /// Like [`find`](Self::find), with the current life of the location's scope.
     #[must_use]
     pub fn resolve(&self, location: &L, reader: TxIndex) -> Found<L> {
         let floor = location.scope().map_or(Floor::Base, |scope| self.floor(&scope, reader));
         self.find(location, reader, floor)
     }
 
-    /// Changes an entry by the rules of I7. Tells whether anything changed.
+    /// Changes an entry by the rules of I7, and returns whether anything changed.
     pub fn change(&mut self, version: Version, location: &L, change: &Change<L>) -> bool {
         let Version { tx, incarnation } = version;
         let chain = self.chains.entry(location.clone()).or_default();
@@ -116,7 +116,7 @@ impl<L: Location> Reference<L> {
         true
     }
 
-    /// All that `tx` left, in no order.
+    /// Returns all entries of `tx`, in no particular order.
     pub fn entries_of(
         &self,
         tx: TxIndex,

@@ -1,4 +1,4 @@
-//! What runs of transactions may do: what they saw, what they leave, and how they are checked.
+//! Rules for runs of transactions: their reads, their writes, and their checks.
 
 use super::reference::Reference;
 use super::store_rules::{Why, ensure};
@@ -9,35 +9,36 @@ use braid_evm::trace::Ticket;
 use braid_evm::worker::RunEnd;
 use std::collections::{BTreeSet, HashMap};
 
-/// What a check has come upon between its beginning and its end. Others may publish meanwhile.
+/// State of a check between its start and its end, during which others may publish.
 #[derive(Clone, Debug)]
 struct Check {
     by_value: bool,
-    /// For each read: it held at some time.
+    /// For each read, whether it held at some time.
     held: Vec<bool>,
-    /// Some read did not hold at some time.
+    /// Whether some read did not hold at some time.
     failed: bool,
 }
 
-/// One transaction.
+/// Runs of one transaction.
 #[derive(Clone, Debug)]
 pub struct Runs<L: Location> {
-    /// Runs that began.
+    /// Runs that started.
     pub count: u32,
-    /// Runs in a private batch.
+    /// Runs as a member of a private batch.
     in_batch: u32,
     since_report: u32,
-    /// When the last report was sent.
+    /// Time of the last report.
     sent: Option<Ticket>,
     running: bool,
-    /// In the order in which they were made.
+    /// Looks of the current run, in order.
     looks: Vec<(L, Found<L>)>,
     end: Option<RunEnd<L>>,
     named: Vec<TxIndex>,
     check: Option<Check>,
-    /// What the last check came to, and whether it compared by value.
+    /// Verdict of the last check, and whether it compared by value.
     verdict: Option<(bool, bool)>,
-    /// The run of the job that was taken over: it may go on for as long as it likes, and nothing of it counts.
+    /// Run of a job that was taken over. It may continue at any speed, and its results do not
+    /// count.
     behind: Option<(Job, Box<Self>)>,
 }
 
@@ -74,10 +75,10 @@ fn holds<L: Location>(
 }
 
 impl<L: Location> Runs<L> {
-    /// A run begins. `bound`: runs that are allowed.
+    /// Checks the start of a run, of which `bound` are permitted.
     ///
     /// # Errors
-    /// There is one already, or there were too many.
+    /// Returns the reason if the transaction is already running, or has run too often.
     pub fn begin(&mut self, tx: TxIndex, bound: u32) -> Result<(), Why> {
         if let Some((_, behind)) = &mut self.behind {
             return behind.begin(tx, bound);
@@ -93,8 +94,8 @@ impl<L: Location> Runs<L> {
         Ok(())
     }
 
-    /// Its job was taken over: what the worker does with it from here on does not count. `told`: runs in a report of
-    /// the job that was sent and not heard.
+    /// Marks the job as taken over: from here on, its worker's results do not count. `told` is the
+    /// number of runs in a report that was sent but not received.
     pub fn leave_behind(&mut self, job: Job, told: u32) {
         let runs = core::mem::take(&mut self.since_report);
         let (running, looks, check) = (self.running, self.looks.clone(), self.check.take());
@@ -102,23 +103,23 @@ impl<L: Location> Runs<L> {
         let behind =
             Self { since_report: runs, running, looks, end, check, verdict, ..Self::default() };
         self.behind = Some((job, Box::new(behind)));
-        // However often it has run, it counts once.
+        // However often the job has run, it counts once.
         self.count = self.count + 1 - runs - told;
         self.running = false;
         self.looks.clear();
         self.named.clear();
     }
 
-    /// The run of `job`, if that was left behind.
+    /// Returns the run of `job`, if it was taken over.
     pub fn of_job(&mut self, job: Job) -> Option<&mut Self> {
         let behind = self.behind.as_mut().filter(|(behind, _)| *behind == job);
         behind.map(|(_, behind)| &mut **behind)
     }
 
-    /// The worker returns a job whose results do not count.
+    /// Checks that a worker returns a job whose results do not count.
     ///
     /// # Errors
-    /// It is not done with the transaction.
+    /// Returns the reason if the transaction is still in use.
     pub fn returned(&mut self, ticket: Ticket, job: Job) -> Result<(), Why> {
         let Some(behind) = self.of_job(job) else { return Ok(()) };
         (behind.since_report, behind.sent) = (0, Some(ticket));
@@ -126,10 +127,10 @@ impl<L: Location> Runs<L> {
         ensure(is_done, || format!("{job:?} is returned as it runs or is checked"))
     }
 
-    /// The run of the frontier beside another one came to this, and counts.
+    /// Records the result of a helper's run at the frontier, which counts.
     ///
     /// # Errors
-    /// So does another one, or it has no result.
+    /// Returns the reason if another run counts too, or if there is no result.
     pub fn ran_second(&mut self, tx: TxIndex, end: &RunEnd<L>, bound: u32) -> Result<(), Why> {
         let is_first = !self.running && self.since_report == 0;
         ensure(is_first, || format!("{tx} runs beside a run that counts"))?;
@@ -143,7 +144,7 @@ impl<L: Location> Runs<L> {
         self.count += 1;
         self.since_report = 1;
         self.is_bounded(tx, bound)?;
-        // Where they come from is not said; the commit compares values.
+        // The origin of the reads is unknown; the commit compares values.
         let seen = |value: &L::Value| Found::Seen(Origin::Base, value.clone());
         self.looks = reads.iter().map(|(at, value)| (at.clone(), seen(value))).collect();
         self.end = Some(end.clone());
@@ -155,16 +156,16 @@ impl<L: Location> Runs<L> {
         ensure(count <= bound, || format!("I9: {tx} runs {count} times"))
     }
 
-    /// A run in a private batch has ended.
+    /// Records the end of a run in a private batch.
     ///
     /// # Errors
-    /// There were too many.
+    /// Returns the reason if the transaction has run too often.
     pub fn ran_in_batch(&mut self, tx: TxIndex, bound: u32) -> Result<(), Why> {
         self.in_batch += 1;
         self.is_bounded(tx, bound)
     }
 
-    /// Where the last run has written.
+    /// Returns the locations that the last run has written.
     pub fn writes(&self) -> impl Iterator<Item = &L> {
         let writes = match &self.end {
             Some(RunEnd::Effects { writes, .. }) => &writes[..],
@@ -173,10 +174,10 @@ impl<L: Location> Runs<L> {
         writes.iter().map(|(location, _)| location)
     }
 
-    /// The transaction looks at a location: in its run, or because its reads are compared.
+    /// Checks a look at a location, in a run or in a check.
     ///
     /// # Errors
-    /// It had an answer already, or had been stopped.
+    /// Returns the reason if the location was already read, or if the run had been stopped.
     pub fn look(&mut self, tx: TxIndex, location: &L, found: &Found<L>) -> Result<(), Why> {
         if let Some((_, behind)) = &mut self.behind {
             return behind.look(tx, location, found);
@@ -194,7 +195,8 @@ impl<L: Location> Runs<L> {
         Ok(())
     }
 
-    /// Whether it may have run when `ticket` was drawn: no report had told of its last run by then.
+    /// Returns whether the transaction may have been running when `ticket` was drawn, because no
+    /// report of its last run had been sent.
     #[must_use]
     pub fn ran_at(&self, ticket: Ticket) -> bool {
         let runs_behind = self.behind.as_ref().is_some_and(|(_, behind)| behind.ran_at(ticket));
@@ -208,10 +210,10 @@ impl<L: Location> Runs<L> {
         })
     }
 
-    /// The run ends.
+    /// Checks the end of a run.
     ///
     /// # Errors
-    /// Not as what it saw demands.
+    /// Returns the reason if the end does not follow from the reads.
     pub fn end(&mut self, tx: TxIndex, end: &RunEnd<L>) -> Result<(), Why> {
         if let Some((_, behind)) = &mut self.behind {
             return behind.end(tx, end);
@@ -225,7 +227,7 @@ impl<L: Location> Runs<L> {
         let unanswered = self.looks.iter().any(|(_, found)| *found == Found::UnknownBase);
         let right = match end {
             RunEnd::Blocked(on) => blocked == Some(*on),
-            // Nothing in the log of the store says that it had to wait.
+            // The log of the store does not record why it had to wait.
             RunEnd::TooEarly | RunEnd::Overtaken | RunEnd::Failed => blocked.is_none(),
             RunEnd::Effects { reads, .. } => {
                 let seen = self.reads().map(|(location, _, value)| (location, value));
@@ -238,16 +240,16 @@ impl<L: Location> Runs<L> {
         Ok(())
     }
 
-    /// The version of the last run.
+    /// Returns the version of the last run.
     #[must_use]
     pub const fn version(&self, tx: TxIndex) -> Version {
         Version { tx, incarnation: Incarnation(self.count.saturating_sub(1)) }
     }
 
-    /// The worker changes an entry.
+    /// Checks the change of an entry by a worker.
     ///
     /// # Errors
-    /// It is none of its run's.
+    /// Returns the reason if it does not belong to the run.
     pub fn publishes(
         &mut self,
         version: Version,
@@ -271,10 +273,10 @@ impl<L: Location> Runs<L> {
         Ok(())
     }
 
-    /// Exactly what the last run wrote is there, and nothing of older ones (I7).
+    /// Checks that the store has exactly the writes of the last run, and none of older runs (I7).
     ///
     /// # Errors
-    /// Something else is.
+    /// Returns the reason if it does not.
     pub fn is_published(&self, tx: TxIndex, cells: &Reference<L>) -> Result<(), Why> {
         let Some(RunEnd::Effects { writes, .. }) = &self.end else {
             return Err(format!("{tx} has no result"));
@@ -292,10 +294,10 @@ impl<L: Location> Runs<L> {
         ensure(count == writes.len(), || format!("{tx} has published {count} entries"))
     }
 
-    /// The worker sends what became of the transaction.
+    /// Checks the report of a transaction as it is sent.
     ///
     /// # Errors
-    /// Something else became of it, or it is not published.
+    /// Returns the reason if it differs from the run, or if the run is not published.
     pub fn sent(
         &mut self,
         ticket: Ticket,
@@ -311,8 +313,8 @@ impl<L: Location> Runs<L> {
         let right = match (result, &self.end) {
             (RunResult::Executed { stale_readers }, Some(RunEnd::Effects { writes, .. })) => {
                 self.is_published(tx, cells)?;
-                // A transaction that ends a life names all above: slots look at their scopes only once
-                // there is something to see.
+                // A transaction that ends a life names all readers above it: reads of slots look at
+                // their scopes only once a scope has an entry.
                 let ends_life = writes.iter().any(|(location, _)| location.is_scope());
                 let above = |reader: &&TxIndex| ends_life && **reader > tx;
                 let told: BTreeSet<&TxIndex> = stale_readers.iter().collect();
@@ -330,10 +332,10 @@ impl<L: Location> Runs<L> {
         ensure(right, || format!("{tx} ended with {:?} and reports {result:?}", self.end))
     }
 
-    /// Its reads are going to be compared.
+    /// Starts a check of the transaction's reads.
     ///
     /// # Errors
-    /// It runs.
+    /// Returns the reason if the transaction is running.
     pub fn begin_check(
         &mut self,
         tx: TxIndex,
@@ -350,7 +352,7 @@ impl<L: Location> Runs<L> {
         Ok(())
     }
 
-    /// Something has changed while reads may be compared.
+    /// Updates the check after a change of the store.
     pub fn compare(&mut self, tx: TxIndex, cells: &Reference<L>) {
         if let Some((_, behind)) = &mut self.behind {
             return behind.compare(tx, cells);
@@ -364,10 +366,10 @@ impl<L: Location> Runs<L> {
         self.check = Some(check);
     }
 
-    /// They were compared.
+    /// Ends a check.
     ///
     /// # Errors
-    /// At no time between was the verdict right.
+    /// Returns the reason if the verdict was wrong at all times during the check.
     pub fn end_check(&mut self, tx: TxIndex, verdict: bool) -> Result<(), Why> {
         if let Some((_, behind)) = &mut self.behind {
             return behind.end_check(tx, verdict);
@@ -379,15 +381,15 @@ impl<L: Location> Runs<L> {
         Ok(())
     }
 
-    /// The verdict on the last run's reads, once, and whether it was by value.
+    /// Takes the verdict on the last run's reads, with whether it was by value.
     pub fn take_verdict(&mut self) -> Option<(bool, bool)> {
         self.verdict.take()
     }
 
-    /// I3, whatever the engine asked for: each read still finds an equal value.
+    /// Checks that each read still finds an equal value (I3), whatever checks the engine requested.
     ///
     /// # Errors
-    /// It does not.
+    /// Returns the reason if one does not.
     pub fn is_valid(&self, tx: TxIndex, cells: &Reference<L>) -> Result<(), Why> {
         ensure(!self.running, || format!("I2: {tx} is committed as it runs"))?;
         ensure(self.check.is_none(), || format!("I2: {tx} is committed as it is checked"))?;
@@ -403,7 +405,7 @@ mod tests {
     use braid_evm::protocol::RunMode;
     use braid_toy::ToyLocation;
 
-    /// A job that is taken over counts as one run, wherever its worker was.
+    /// A job that was taken over counts as one run, however far its worker was.
     #[test]
     fn a_job_that_is_taken_over_counts_once() {
         let tx = TxIndex(1);

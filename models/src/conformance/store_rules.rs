@@ -1,4 +1,4 @@
-//! What the store may do: every answer is recomputed, every stamp counted, every hint looked for.
+//! Rules for the store: every answer is recomputed, every stamp counted, and every hint verified.
 
 use super::reference::Reference;
 use braid_evm::ids::{TxIndex, Version};
@@ -6,10 +6,10 @@ use braid_evm::mv::{At, Change, Floor, Found, Location};
 use braid_evm::trace::Ticket;
 use std::collections::HashMap;
 
-/// Why a trace is none of this project's: a sentence.
+/// Why a trace is rejected, as a sentence.
 pub type Why = String;
 
-/// One look at the life of a scope, until the look that it belongs to.
+/// A look at the life of a scope, kept until the look that it belongs to.
 #[derive(Clone, Debug)]
 struct LifeLook<L> {
     reader: TxIndex,
@@ -17,28 +17,28 @@ struct LifeLook<L> {
     floor: Floor,
 }
 
-/// What a reader saw when it looked last, unless it was told of a change since.
+/// What a reader saw at its last look, unless it was named by a change since.
 #[derive(Clone, Debug)]
 struct Registered<L: Location> {
     value: Option<(Floor, Found<L>)>,
     life: Option<Floor>,
 }
 
-/// What a reader finds, and where it finds the life of a scope begun.
+/// What a reader finds at a location, and where it finds that the life of a scope began.
 type Answers<L> = (Option<Found<L>>, Option<Floor>);
 
-/// The store as it must be, with what is needed to judge the next event.
+/// Reference state of the store.
 #[derive(Debug)]
 pub struct StoreRules<L: Location> {
-    /// What it holds.
+    /// Base values and entries.
     pub cells: Reference<L>,
-    /// Everything below is final.
+    /// Index below which everything is final.
     pub frontier: TxIndex,
     stamps: HashMap<u32, u64>,
     chains: HashMap<(u32, u32), L>,
     places: HashMap<L, (u32, u32)>,
     lives: HashMap<Ticket, LifeLook<L>>,
-    /// When a scope was changed first.
+    /// Time of the first change of a scope.
     scope_used: Option<Ticket>,
     readers: HashMap<L, HashMap<TxIndex, Registered<L>>>,
 }
@@ -58,13 +58,13 @@ impl<L: Location> Default for StoreRules<L> {
     }
 }
 
-/// Fails with a sentence unless something holds.
+/// Fails with the reason unless `holds`.
 pub(super) fn ensure(holds: bool, why: impl FnOnce() -> Why) -> Result<(), Why> {
     if holds { Ok(()) } else { Err(why()) }
 }
 
 impl<L: Location> StoreRules<L> {
-    /// A chain stays where it is, and holds one location.
+    /// Checks that a chain keeps its place and holds one location.
     fn place(&mut self, location: &L, at: At) -> Result<(), Why> {
         let place = (at.shard, at.chain);
         let held = self.chains.entry(place).or_insert_with(|| location.clone());
@@ -74,7 +74,7 @@ impl<L: Location> StoreRules<L> {
         })
     }
 
-    /// A look happens under the stamp of the last publication.
+    /// Checks that a look carries the stamp of the last publication.
     fn seen_under(&mut self, location: &L, at: At) -> Result<(), Why> {
         self.place(location, at)?;
         let last = self.stamps.get(&at.shard).copied().unwrap_or(0);
@@ -83,10 +83,10 @@ impl<L: Location> StoreRules<L> {
         })
     }
 
-    /// A look at the life of a scope.
+    /// Checks a look at the life of a scope.
     ///
     /// # Errors
-    /// It found something else than there is.
+    /// Returns the reason if it found anything but the reference store.
     pub fn life(
         &mut self,
         ticket: Ticket,
@@ -109,10 +109,10 @@ impl<L: Location> StoreRules<L> {
         readers.entry(reader).or_insert(Registered { value: None, life: None })
     }
 
-    /// A look at a location, with the look at its scope if there was one.
+    /// Checks a look at a location, together with the look at its scope if there was one.
     ///
     /// # Errors
-    /// It found something else than there is.
+    /// Returns the reason if its answer differs from that of the reference store.
     pub fn look(
         &mut self,
         reader: TxIndex,
@@ -125,7 +125,7 @@ impl<L: Location> StoreRules<L> {
         let floor = match (location.scope(), life) {
             (None, None) => Floor::Base,
             (None, Some(_)) => return Err(format!("{location:?} has no scope to look at")),
-            // Another transaction may use the first scope after this look has begun.
+            // Another transaction may change its first scope after this look has started.
             (Some(_), None) if self.scope_used.is_none_or(|used| used >= began) => Floor::Base,
             (Some(scope), None) => {
                 return Err(format!("{reader} looked at {location:?} without {scope:?}"));
@@ -145,10 +145,10 @@ impl<L: Location> StoreRules<L> {
         Ok(())
     }
 
-    /// A look that ended before it saw anything but the life of its scope.
+    /// Checks a look that ended at a predicted writer, after at most the life of its scope.
     ///
     /// # Errors
-    /// There was no such look.
+    /// Returns the reason if the trace has no such look.
     pub fn predicted(
         &mut self,
         reader: TxIndex,
@@ -163,10 +163,11 @@ impl<L: Location> StoreRules<L> {
         ensure(fits, || format!("{reader} did not look at the scope of {location:?}"))
     }
 
-    /// An entry changes.
+    /// Checks the change of an entry.
     ///
     /// # Errors
-    /// It must not, or the stamp is none of the next, or a reader is not named.
+    /// Returns the reason if the change is not permitted, the stamp is not the next one, or a
+    /// reader is not named.
     pub fn changed(
         &mut self,
         ticket: Ticket,
@@ -190,13 +191,13 @@ impl<L: Location> StoreRules<L> {
             format!("{change:?} of {version} at {location:?} took: {took}, not {expected}")
         })?;
         if *change == Change::Estimate || !took {
-            // What replaces an estimate names its readers.
+            // The change that replaces the estimate names the readers.
             return ensure(stale.is_empty(), || format!("{version} names readers without cause"));
         }
         self.named(version.tx, location, &before, stale)
     }
 
-    /// What readers above `writer` find at `location` now.
+    /// Returns what readers above `writer` find at `location` now.
     fn answers(&self, writer: TxIndex, location: &L) -> Vec<(TxIndex, Answers<L>)> {
         let readers = self.readers.get(location).into_iter().flatten();
         let readers = readers.filter(|(reader, _)| **reader > writer && **reader >= self.frontier);
@@ -209,7 +210,7 @@ impl<L: Location> StoreRules<L> {
         readers.map(answers).collect()
     }
 
-    /// A change names readers above it only, and all for which it changes what they saw.
+    /// Checks that a change names only readers above it, and all readers whose reads it changes.
     fn named(
         &mut self,
         writer: TxIndex,

@@ -1,4 +1,4 @@
-//! All seeded bugs, for those who try each of them.
+//! The list of all seeded bugs, for tests that try each of them.
 
 use super::EvmMutant;
 

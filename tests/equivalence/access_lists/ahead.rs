@@ -1,5 +1,6 @@
-//! Where storage is slow, what the list of a block names is read ahead: each item by one of the workers that cores are
-//! not there for, many at a time and never more than those.
+//! With slow storage, the values named in the block's access list are prefetched. Each is read by
+//! one of the workers beyond the number of cores, many at once but never more than there are such
+//! workers.
 
 use super::bound::{reader_scene, right_list};
 use crate::support::scene::{SEEDED, Scene};
@@ -17,10 +18,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Workers where storage is slow; two are there otherwise.
+/// Number of workers with slow storage; otherwise there are two.
 const WIDE: u16 = 12;
 
-/// A state that counts who is inside, and how often each slot is read, and takes its time.
+/// A slow state that counts concurrent readers and the reads of each slot.
 struct Slow {
     state: Hooked<MemoryDatabase>,
     seen: Arc<Seen>,
@@ -57,7 +58,7 @@ impl Slow {
     }
 }
 
-/// An executor that has learned that the storage of `scene` is slow.
+/// Returns an executor that has learned that the storage of `scene` is slow.
 fn wide(scene: &Scene) -> Executor {
     let mut config = Config::with_workers(NonZeroU16::new(2).expect("some"));
     config.io_workers = NonZeroU16::new(WIDE);
@@ -87,7 +88,8 @@ fn in_order(scene: &Scene, parent: Option<&BundleState>) -> BlockOutput {
     request.execute().expect("a valid block")
 }
 
-/// A single call that reads slot after slot: without its list one read is under way at a time.
+/// A single call that reads one slot after the other: without its list, only one read is in
+/// progress at a time.
 #[test]
 pub(in crate::equivalence) fn one_long_call_does_not_wait_for_each_read() {
     let (learns, _) = reader_scene(16, 20);
@@ -106,11 +108,11 @@ pub(in crate::equivalence) fn one_long_call_does_not_wait_for_each_read() {
     let (slots, twice) =
         slots.fold((0, 0), |(slots, twice), (_, times)| (slots + 1, twice + times - 1));
     assert_eq!(slots, 302, "slots, each at least once");
-    // The call may ask for one while it is being read ahead, but not for most.
+    // The call may read a slot that is being prefetched, but not most of them.
     assert!(twice < slots / 2, "{twice} of {slots} slots were read twice");
 }
 
-/// What a parent that is not written has changed is over what was read ahead.
+/// Changes of an unwritten parent take precedence over prefetched values.
 #[test]
 fn what_is_read_ahead_lies_under_the_parent() {
     let (scene, reader) = reader_scene(16, 20);
@@ -132,8 +134,8 @@ fn what_is_read_ahead_lies_under_the_parent() {
     assert!(slow.seen.most.load(Ordering::SeqCst) > 2, "nothing was read ahead");
 }
 
-/// Reading ahead holds up no transaction, and ends with the block: a list that names far too much is refused where it is
-/// wrong first, before most of it is read.
+/// Prefetching delays no transaction and ends with the block: a list that names far too many slots
+/// is rejected at its first error, before most of it is read.
 #[test]
 fn a_list_that_names_too_much_is_not_read_to_its_end() {
     let (scene, reader) = reader_scene(16, 20);

@@ -1,4 +1,5 @@
-//! What stands around the transactions: calls, withdrawals, rewards, and transactions that are left out.
+//! Access lists of a block's parts other than executed transactions: system calls, withdrawals,
+//! rewards, and skipped transactions.
 
 use super::{OTHER, STRANGER, balances, find, listed, nonces, reads, writes};
 use crate::equivalence::parts::{payments, run};
@@ -78,7 +79,8 @@ pub(in crate::equivalence) fn the_beneficiary_is_listed_also_if_it_gets_nothing(
     assert_eq!(balances(listed(&played, BENEFICIARY)), [(2, fee)]);
 }
 
-/// It is warm without a look, and nothing that runs would look at it; before Shanghai the beneficiary is not.
+/// A precompile is warm from the start, and no code reads its account. Before Shanghai the
+/// beneficiary is not warm.
 #[test]
 fn a_precompile_gets_the_fees() {
     for spec in [SpecId::BYZANTIUM, SpecId::LONDON, SpecId::SHANGHAI] {
@@ -88,7 +90,7 @@ fn a_precompile_gets_the_fees() {
         scene.block.rules.block_reward = Some(0);
         scene.send(alice, pay(bob, 1));
         scene.send(bob, pay(alice, 1));
-        // Here it is not known that the first fee will be paid, so the account is read.
+        // Build mode does not know whether the first fee will be paid, so it reads the account.
         let played = scene.build();
         let tip = PRICE as u64 - scene.block.env.basefee;
         let fees = [1, 2].map(|count| (count, U256::from(21_000 * tip * count)));
@@ -105,7 +107,8 @@ fn a_block_without_transactions_does_not_list_the_beneficiary() {
     assert_eq!(played.access_list().compute_hash(), empty);
 }
 
-/// Two calls after the transactions: the second looks at what the first has changed. Here revm's builder loses it.
+/// Two calls follow the transactions, and the second reads a change of the first. revm's builder
+/// loses that change.
 #[test]
 fn what_one_call_changes_another_one_looks_at() {
     let mut scene = Scene::on(SpecId::PRAGUE);
@@ -120,7 +123,8 @@ fn what_one_call_changes_another_one_looks_at() {
     assert_eq!(balances(listed(&played, OTHER)), [(2, U256::from(5))]);
 }
 
-/// A contract that is called after the transactions creates one that destroys itself; another call pays who is there.
+/// A contract called after the transactions creates one that destroys itself, and another call pays
+/// that address.
 #[test]
 fn what_a_call_has_destroyed_is_paid_later() {
     let dies = Code::new().sstore(1, 1).sload(2).op(opcode::POP).selfdestruct(OTHER).bytes();
@@ -142,7 +146,8 @@ fn what_a_call_has_destroyed_is_paid_later() {
     assert_eq!((reads(account), writes(account)), (vec![1, 2], vec![]));
 }
 
-/// Where each commit is told to the caller, transactions in order and in batches run by themselves.
+/// If each commit is reported to the caller, transactions run one at a time, sequentially and in
+/// batches.
 #[test]
 fn a_block_that_is_streamed_has_the_same_list() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -189,7 +194,7 @@ pub(in crate::equivalence) fn parts_are_listed_in_order() {
     }
 }
 
-/// What is left out has no index.
+/// A skipped transaction has no index.
 #[test]
 pub(in crate::equivalence) fn skipped_transactions_are_not_counted() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -207,7 +212,7 @@ pub(in crate::equivalence) fn skipped_transactions_are_not_counted() {
     assert_eq!(balances(listed(&played, OTHER)), [(3, U256::from(1_000_000_000))]);
 }
 
-/// Here revm's builder differs: it lists who gets a reward of zero.
+/// revm's builder differs: it lists the receiver of a reward of zero.
 #[test]
 fn a_reward_of_zero_is_no_access() {
     let mut scene = Scene::on(SpecId::LONDON);
@@ -224,7 +229,7 @@ fn a_reward_of_zero_is_no_access() {
     let list = output.access_list.expect("a list");
     let found: Vec<Address> = list.iter().map(|account| account.address).collect();
     assert_eq!(found, [BENEFICIARY, OTHER]);
-    // It was not asked for.
+    // No access list was requested.
     let mut executor = Executor::new(Config::default()).expect("threads start");
     let output = executor
         .block(scene.block.clone())

@@ -1,5 +1,6 @@
-//! What a wrong list costs, in virtual time: a read takes a microsecond, and next to nothing else takes any. It is no
-//! more than 1.15 of what the block takes in order without its list, and a tenth of a millisecond.
+//! Measures the cost of a wrong list in virtual time, where a read takes a microsecond and almost
+//! nothing else takes time. It must not exceed 1.15 of sequential execution without the list, plus
+//! a tenth of a millisecond.
 
 use crate::support::scene::{SEEDED, Scene, call, contract, pay};
 use alloy_eip7928::bal::Bal;
@@ -18,7 +19,8 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Reads as many slots as slot 0 says, from the one on that the call names, and writes that one.
+/// Code that reads as many slots as slot 0 says, starting with the slot that the call names, and
+/// writes that slot.
 const READER: [u8; 32] =
     hex!("6000545b80156017578060003501545060019003600356" "5b5060016000355500");
 
@@ -34,10 +36,10 @@ const COSTS: Costs = Costs {
     commit: 100,
 };
 
-/// Nanoseconds that a wrong list may cost beside 0.15 of the block.
+/// Nanoseconds that a wrong list may cost in addition to 0.15 of the block.
 const BESIDE: u64 = 100_000;
 
-/// A payment, then `calls` that read `reads` slots each.
+/// Returns a block with a payment, followed by `calls` calls that read `reads` slots each.
 pub(super) fn reader_scene(calls: u64, reads: u64) -> (Scene, Address) {
     let mut scene = Scene::on(SpecId::OSAKA);
     scene.block.env.gas_limit = 1_000_000_000;
@@ -88,7 +90,7 @@ impl Counting {
     }
 }
 
-/// What the reads of the block take in order, without a list.
+/// Returns the time of all reads of the block in sequential execution without a list.
 fn time_in_order(scene: &Scene) -> u64 {
     let state = Counting::of(scene);
     let mut executor = Executor::new(Config::with_workers(NonZeroU16::MIN)).expect("it starts");
@@ -97,8 +99,9 @@ fn time_in_order(scene: &Scene) -> u64 {
     state.count() * COSTS.base_read
 }
 
-/// Virtual time of `block` by its list, and the transaction at which that is found to be wrong. What runs in order is
-/// not in virtual time: none may, and so all of the reads of `state` are.
+/// Returns the virtual time of `block` with its list, and the transaction at which the list is
+/// found to be wrong. Sequential runs are outside virtual time, so no transaction may run
+/// sequentially, and the time includes all reads of `state`.
 fn time(state: &Counting, block: Block, workers: u16) -> (u64, Option<At>) {
     let workers = NonZeroU16::new(workers).expect("some");
     let config = Config::with_workers(workers);
@@ -116,7 +119,8 @@ fn time(state: &Counting, block: Block, workers: u16) -> (u64, Option<At>) {
     };
     let by_list = |stretch: &Stretch| stretch.strategy == Strategy::AccessList;
     assert!(output.path.iter().all(by_list), "{:?}", output.path);
-    // A transaction that runs in order without a result is not in the path. Calls before the first one read as well.
+    // A sequential run without a result is missing from the path. Calls before the first
+    // transaction read as well.
     let busy = state.count() * COSTS.base_read;
     assert!(
         busy <= ran.busy + 20 * COSTS.base_read,
@@ -126,7 +130,7 @@ fn time(state: &Counting, block: Block, workers: u16) -> (u64, Option<At>) {
     (ran.makespan, wrong)
 }
 
-/// A list that is wrong at the transaction `at` costs as little as it should on any number of workers.
+/// Checks the cost of a list that is wrong at transaction `at`, on any number of workers.
 #[track_caller]
 fn check(scene: &Scene, list: Vec<AccountChanges>, at: u32) {
     let in_order = time_in_order(scene);
@@ -143,7 +147,7 @@ fn check(scene: &Scene, list: Vec<AccountChanges>, at: u32) {
     }
 }
 
-/// Another value for the slot that the call at `index` writes.
+/// Replaces the listed value of the slot that the call at `index` writes.
 fn lie(list: &mut [AccountChanges], reader: Address, index: u64) {
     let account = list.iter_mut().find(|it| it.address == reader).expect("it is listed");
     let changes = account.storage_changes.iter_mut().flat_map(|slot| &mut slot.changes);
@@ -152,7 +156,7 @@ fn lie(list: &mut [AccountChanges], reader: Address, index: u64) {
     change.expect("each call writes").new_value = U256::from(7);
 }
 
-/// Before a run of it is known to differ, the block could run again from there.
+/// Before a run is known to differ, the block could run again from there.
 #[test]
 pub(in crate::equivalence) fn a_call_that_is_most_of_its_block_runs_once() {
     let (scene, reader) = reader_scene(1, 4_000);
@@ -177,7 +181,7 @@ fn a_difference_ends_the_block_wherever_it_is() {
     }
 }
 
-/// The list says that the payment makes all calls long.
+/// The list claims that the payment makes all calls long.
 #[test]
 pub(in crate::equivalence) fn what_a_wrong_list_makes_long_ends_once_the_list_is_known_to_be_wrong()
 {

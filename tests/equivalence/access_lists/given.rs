@@ -1,5 +1,5 @@
-//! Blocks that come with an access list, right or wrong. That the right one changes nothing every scene shows that is
-//! played.
+//! Blocks with a given access list, right or wrong. Every played scene checks that the right list
+//! changes no result.
 
 use super::{OTHER, STRANGER};
 use crate::support::scene::{
@@ -44,13 +44,14 @@ fn run(block: Block, database: MemoryDatabase, (workers, policy): (u16, Policy))
     executor.block(block).database(database).execute()
 }
 
-/// Twelve calls of a counter that also looks at a stranger, with a withdrawal after them.
+/// Returns twelve calls of a counter that also reads a stranger's balance, followed by a
+/// withdrawal.
 fn scene() -> (Scene, Address) {
     let mut scene = Scene::on(SpecId::OSAKA);
     let counter = scene.contract(0, Code::new().increment(1, 1).balance(STRANGER).sload(7));
     scene.put(eip4788::BEACON_ROOTS_ADDRESS, contract(Code::new().sstore(1, 3)));
     for sender in scene.senders::<12>() {
-        // With data it may be more than a payment: worth other workers.
+        // Calls with data may be more than payments, so they are worth sharing.
         scene.send(sender, call_with(counter, 1));
     }
     scene.block.withdrawals =
@@ -63,7 +64,8 @@ fn right_list(scene: &Scene) -> Vec<AccountChanges> {
     output.expect("a valid block").access_list.expect("a list").iter().cloned().collect()
 }
 
-/// The place and the error that every way of executing gives for the scene's list, once `change` is made.
+/// Returns the position and the error that every strategy must give for the scene's list after
+/// `change`.
 #[track_caller]
 fn refused(scene: &Scene, change: impl FnOnce(&mut Vec<AccountChanges>)) -> (At, AccessListError) {
     let mut list = right_list(scene);
@@ -83,7 +85,8 @@ fn refused(scene: &Scene, change: impl FnOnce(&mut Vec<AccountChanges>)) -> (At,
     first
 }
 
-/// What is committed before a wrong index is what a block leaves whose transaction there is invalid.
+/// Compares the transactions committed before a wrong index with a block in which the transaction
+/// there is invalid.
 fn check_prefix(scene: &Scene, at: At, found: &BlockOutput) {
     let At::Transaction(tx) = at else { return };
     let mut block = scene.block.clone();
@@ -104,10 +107,11 @@ const fn tx(index: u32) -> At {
     At::Transaction(TxIndex(index))
 }
 
-/// Where a list and the execution differ: index, account, part of it, what is listed and what was executed.
+/// A difference between a list and the execution: index, account, field, and the listed and
+/// executed accesses.
 type Wrong = (u64, Address, AccountField, [Option<Access>; 2]);
 
-/// A mismatch, as [`Wrong`].
+/// Converts a mismatch to [`Wrong`].
 fn apart((at, error): (At, AccessListError)) -> (At, Wrong) {
     match error {
         AccessListError::Mismatch(wrong) => {
@@ -118,7 +122,7 @@ fn apart((at, error): (At, AccessListError)) -> (At, Wrong) {
     }
 }
 
-/// A mismatch of a slot.
+/// Returns the mismatch of a slot.
 fn wrong_slot((index, address): (u64, Address), slot: u64, accesses: [Option<Access>; 2]) -> Wrong {
     (index, address, AccountField::Slot(U256::from(slot)), accesses)
 }
@@ -146,7 +150,7 @@ pub(in crate::equivalence) fn a_change_that_does_not_happen_is_found() {
         of(list, counter).storage_changes.push(changes);
     });
     assert_eq!(apart(found), (tx(6), wrong_slot((7, counter), 9, [value(1), None])));
-    // It is only read.
+    // The slot is only read.
     let found = refused(&scene, |list| {
         let account = of(list, counter);
         account.storage_reads.clear();
@@ -231,7 +235,7 @@ pub(in crate::equivalence) fn a_malformed_list_is_refused_before_anything_runs()
     assert!(at == At::PreBlock && matches!(wrong, AccessListError::TooLong(_)), "{wrong}");
 }
 
-/// Transactions run on what the list says, in batches; every batch commits.
+/// Transactions run on values from the list, in batches, and every batch commits.
 #[test]
 pub(in crate::equivalence) fn transactions_run_on_what_the_list_says() {
     let (scene, _) = scene();
@@ -261,7 +265,7 @@ fn executor(policy: Policy) -> Executor {
     Executor::new(config).expect("threads start")
 }
 
-/// Where each commit is told to the caller, batches commit transaction by transaction.
+/// If each commit is reported to the caller, batches commit transaction by transaction.
 #[test]
 fn a_block_that_is_streamed_is_compared_as_well() {
     let (scene, counter) = scene();
@@ -291,7 +295,7 @@ fn a_block_that_is_streamed_is_compared_as_well() {
 fn what_a_contract_pays_is_not_lost() {
     let mut scene = Scene::on(SpecId::OSAKA);
     let till = scene.contract(0, Code::new().increment(0, 1));
-    // No data, three wei, all gas that is left.
+    // No data, three wei, all remaining gas.
     let pay = Code::new().push(0).push(0).push(0).push(0).push(3).address(till);
     let payer = pay.op(opcode::GAS).op(opcode::CALL).op(opcode::POP);
     let payer = scene.contract(1, payer);
@@ -321,7 +325,7 @@ fn what_a_contract_pays_is_not_lost() {
     }
 }
 
-/// The list lies over the bundle of a parent that is not written.
+/// The list takes precedence over the bundle of an unwritten parent.
 #[test]
 fn the_list_of_a_block_lies_over_its_parent() {
     let (scene, counter) = scene();
@@ -353,7 +357,8 @@ fn the_list_of_a_block_lies_over_its_parent() {
     assert_eq!(error.at, tx(4));
 }
 
-/// Before Cancun a transaction may clear storage that no list names: the list is compared, and not read.
+/// Before Cancun, a transaction may clear storage that no list names, so the list is only compared
+/// and not read.
 #[test]
 pub(in crate::equivalence) fn storage_that_a_self_destruct_clears_is_not_told() {
     let mut scene = Scene::on(SpecId::LONDON);
@@ -375,8 +380,9 @@ pub(in crate::equivalence) fn storage_that_a_self_destruct_clears_is_not_told() 
     scene.play();
 }
 
-/// An account that is there and empty is gone once a transaction has touched it, which no list says: a delegation of it
-/// is refunded by whether it is there. Where gas costs something, what the sender owns shows that.
+/// An existing empty account is deleted when a transaction touches it, which no list records. The
+/// refund for delegating it depends on whether it exists; if gas has a price, the sender's balance
+/// shows the difference.
 #[test]
 pub(in crate::equivalence) fn an_empty_account_may_be_gone_by_then() {
     let mut scene = Scene::on(SpecId::OSAKA);

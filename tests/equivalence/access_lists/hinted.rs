@@ -1,4 +1,4 @@
-//! A list that is not trusted tells who waits for whom, and changes no result.
+//! An untrusted list predicts dependencies and changes no result.
 
 use super::bound::right_list;
 use crate::support::scene::{SEEDED, Scene, call};
@@ -26,7 +26,7 @@ const COSTS: Costs = Costs {
     commit: 100,
 };
 
-/// Forty calls in no order; each counts in one of five contracts at the end of many reads.
+/// Returns forty calls in mixed order; each increments one of five counters after many reads.
 fn scene() -> Scene {
     let mut scene = Scene::on(SpecId::OSAKA);
     let counters: Vec<_> = (0..5)
@@ -43,7 +43,7 @@ fn scene() -> Scene {
     scene
 }
 
-/// What becomes of the block with this hint.
+/// Returns the statistics of the block with this hint.
 fn run(scene: &Scene, hint: Option<Vec<AccountChanges>>, workers: u16) -> Stats {
     let workers = NonZeroU16::new(workers).expect("some");
     let mut config = Config::with_workers(workers);

@@ -1,4 +1,4 @@
-//! Accounts that come and go, get code, or are no ordinary accounts.
+//! Access lists of accounts that are created and destroyed, get code, or are not ordinary accounts.
 
 use super::{OTHER, STRANGER, balances, codes, find, listed, nonces, reads, writes};
 use crate::support::scene::{Scene, authorization, call, contract, create, delegate, pay, storage};
@@ -9,7 +9,7 @@ use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 
-/// It is created and destroyed in one transaction, where there was ether already.
+/// A contract is created and destroyed in one transaction, at an address that already had ether.
 #[test]
 fn what_comes_and_goes_leaves_its_accesses_and_its_balance() {
     for spec in [SpecId::CANCUN, SpecId::OSAKA, SpecId::AMSTERDAM] {
@@ -35,8 +35,8 @@ fn what_comes_and_goes_leaves_its_accesses_and_its_balance() {
     }
 }
 
-/// From Cancun on a contract of an earlier transaction stays. Before, where no chain has lists, it is listed as what
-/// it is afterwards: nothing.
+/// From Cancun on, a contract of an earlier transaction stays. Before Cancun, where no chain has
+/// lists, its list entry shows the state after destruction.
 #[test]
 fn a_contract_of_the_state_is_destroyed() {
     for spec in [SpecId::LONDON, SpecId::SHANGHAI, SpecId::CANCUN] {
@@ -70,13 +70,14 @@ fn where_a_creation_fails_the_address_is_listed() {
     let [alice, bob] = scene.senders();
     let init = deploying(Code::new().sload(1));
     let fails = Code::new().sstore(1, 1).revert().bytes();
-    // The first one meets what is there, the second fails, the third succeeds, the fourth cannot be paid.
+    // The first creation collides, the second fails, the third succeeds, and the fourth cannot be
+    // paid.
     let creator = Address::repeat_byte(0x43);
     let code = Code::new().create(&init, 0).create(&fails, 0).create(&init, 0).create(&init, 1);
     scene.put(creator, contract(code));
     let at = |nonce| creator.create(nonce);
     scene.put(at(1), contract(Code::new().sload(1)));
-    // The first one takes all gas but a 64th.
+    // The collision takes all gas but a 64th.
     scene.send(alice, TxEnv { gas_limit: 16_000_000, ..call(creator) });
     scene.send(bob, create(fails.clone()));
     let played = scene.play();
@@ -127,8 +128,8 @@ fn who_only_gets_a_delegation_does_not_access_its_target() {
     assert!(find(&played, STRANGER).is_none());
 }
 
-/// From Amsterdam on (EIP-2780) gas may end before the first frame begins: at an authorization, or at a receiver that is
-/// new.
+/// From Amsterdam on (EIP-2780), gas may run out before the first frame starts: at an
+/// authorization, or at a new receiver.
 #[test]
 pub(in crate::equivalence) fn gas_ends_before_the_first_frame() {
     let mut scene = Scene::on(SpecId::AMSTERDAM);
@@ -154,7 +155,7 @@ pub(in crate::equivalence) fn precompiles_are_listed_when_they_are_called() {
     scene.send(alice, call(calls));
     scene.send(bob, pay(precompile(2), 3));
     scene.send(carol, call(precompile(3)));
-    // It fails, as that is no point of the curve, and what it is paid goes back.
+    // The call fails because the data is not a point of the curve, and its value is returned.
     let data = vec![1; 64].into();
     scene.send(carol, TxEnv { gas_limit: 60_000, data, ..pay(precompile(6), 5) });
     let played = scene.play();
@@ -166,7 +167,7 @@ pub(in crate::equivalence) fn precompiles_are_listed_when_they_are_called() {
     assert!(listed(&played, precompile(6)).is_empty());
 }
 
-/// One that is warm from the beginning is loaded without any code that runs.
+/// An account that is warm from the start is loaded without any code that runs.
 #[test]
 fn a_precompile_signs_and_is_a_delegation_target() {
     let mut scene = Scene::on(SpecId::PRAGUE);

@@ -1,5 +1,5 @@
-//! Corners of EIP-7928. What every executor lists is compared with two other builders as each scene is played; here
-//! stands what the EIP says about it.
+//! Corners of EIP-7928. Playing a scene compares the list of every executor with two other
+//! builders; these tests assert what the EIP requires.
 
 pub(super) mod ahead;
 pub(super) mod around;
@@ -16,7 +16,7 @@ use alloy_primitives::{Address, U256};
 const STRANGER: Address = Address::repeat_byte(0xee);
 const OTHER: Address = Address::repeat_byte(0xef);
 
-/// What the list says of an account.
+/// Returns the list's entry of an account.
 #[track_caller]
 fn listed(played: &Played, address: Address) -> &AccountChanges {
     find(played, address).unwrap_or_else(|| panic!("{address} is not in the list"))
@@ -26,12 +26,12 @@ fn find(played: &Played, address: Address) -> Option<&AccountChanges> {
     played.access_list().iter().find(|account| account.address == address)
 }
 
-/// Slots that are only read.
+/// Returns the slots that are only read.
 fn reads(account: &AccountChanges) -> Vec<u64> {
     account.storage_reads.iter().map(|slot| slot.to()).collect()
 }
 
-/// Slots with the indices at which they change, and the values.
+/// Returns the written slots, each with the indices and values of its changes.
 fn writes(account: &AccountChanges) -> Vec<(u64, Vec<(u64, u64)>)> {
     let slots = account.storage_changes.iter().map(|slot| {
         let change = slot.changes.iter();

@@ -1,4 +1,4 @@
-//! What transactions look at, write, and fail to reach.
+//! Access lists of transactions that read, write, and fail to reach accounts.
 
 use super::{OTHER, STRANGER, balances, find, listed, nonces, reads, writes};
 use crate::support::scene::{PRICE, Scene, call, contract, create, pay, rich, storage};
@@ -27,7 +27,7 @@ pub(in crate::equivalence) fn what_is_only_looked_at_is_listed_without_changes()
     code = code.call_by(opcode::DELEGATECALL, target(6), 1_000).op(opcode::POP);
     code = code.call_by(opcode::STATICCALL, target(7), 1_000).op(opcode::POP);
     let looks = scene.contract(0, code.sload(9).op(opcode::POP));
-    // What is listed by the transaction alone is not accessed.
+    // An account that only the transaction's access list names is not accessed.
     let slots = [B256::from(U256::from(9)), B256::from(U256::from(8))].into();
     let listing = |address, storage_keys| eip2930::AccessListItem { address, storage_keys };
     let items = vec![listing(looks, slots), listing(STRANGER, vec![])];
@@ -55,7 +55,7 @@ fn a_write_that_restores_is_a_read() {
             ..contract(Code::new().sstore(1, 5).sstore(2, 7).sstore(2, 6))
         },
     );
-    // What another transaction restores has changed twice.
+    // A slot that another transaction restores has changed twice.
     let toggles =
         scene.contract(1, Code::new().sload(1).op(opcode::ISZERO).sstore_top(1).increment(2, 0));
     scene.send(alice, call(same));
@@ -68,7 +68,8 @@ fn a_write_that_restores_is_a_read() {
     assert_eq!(reads(listed(&played, toggles)), [2]);
 }
 
-/// One journal goes through the block, so that what fails has been loaded by others before.
+/// One journal serves the whole block, so accounts of the failing call have been loaded by other
+/// transactions.
 #[test]
 pub(in crate::equivalence) fn what_a_call_that_fails_has_accessed_is_listed() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -103,7 +104,7 @@ fn rich_less(wei: u64) -> U256 {
     rich().balance - U256::from(wei)
 }
 
-/// Two transactions, so that all of it lies in a shared journal: only one of them accesses it.
+/// Two transactions share a journal, but only one of them accesses these accounts.
 #[test]
 fn each_transaction_lists_what_it_accesses_itself() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -122,8 +123,9 @@ fn each_transaction_lists_what_it_accesses_itself() {
     assert!(balances(listed(&played, gives)).is_empty());
 }
 
-/// A constructor that creates itself again with a wei less, down to one that reads `slots` slots. Each looks at
-/// accounts of its own before and after that, and all but the last one revert if it `fails`.
+/// Returns a constructor that creates itself again with one wei less, down to one that reads
+/// `slots` slots. Each reads accounts of its own before and after that, and all but the last revert
+/// if `fails` is set.
 fn nested(slots: u64, fails: bool) -> Bytes {
     let own = |code: Code| code.op(opcode::CALLVALUE).push(0xf0_0000).op(opcode::ADD);
     let look = |code: Code, more| own(code).push(more).op(opcode::ADD).op(opcode::BALANCE);
@@ -140,8 +142,8 @@ fn nested(slots: u64, fails: bool) -> Bytes {
     (0..slots).fold(code, |code, slot| code.sload(slot).op(opcode::POP)).bytes()
 }
 
-/// What the innermost one accesses is noted once, not by each that ends around it; what those have accessed before it
-/// is not lost where they fail.
+/// Accesses of the innermost constructor are recorded once, and not by every constructor around it.
+/// Earlier accesses of the outer ones are kept where these fail.
 #[test]
 fn constructors_within_constructors() {
     const DEPTH: u64 = 40;
@@ -173,7 +175,8 @@ fn what_gas_ends_before_is_not_accessed() {
     let calls = scene.contract(3, Code::new().call(OTHER, 1, 0));
     let reaches =
         scene.contract(4, Code::new().balance(Address::repeat_byte(0x31)).op(opcode::INVALID));
-    // One less than 3 for the push, and what the access costs; the last one is enough.
+    // Each call gets one gas less than needed for the 3 of the push and the cost of the access; the
+    // last one gets enough.
     let code = Code::new().call(looks, 0, 2_602).call(loads, 0, 2_102).call(stores, 0, 2_300);
     let code = code.call(calls, 0, 9_021 + 2_600 - 1).call(reaches, 0, 2_700);
     let tries = scene.contract(5, code);

@@ -1,19 +1,20 @@
-//! The published libraries, and whose types they show.
+//! The published libraries, each with the crates whose types it may show.
 
 /// A library that users depend on.
 #[derive(Debug)]
 pub(super) struct Interface {
     pub(super) package: &'static str,
-    /// Features that add to the interface.
+    /// Features that add items to the interface.
     pub(super) features: &'static str,
-    /// The file of the list.
+    /// Path of the committed list.
     pub(super) list: &'static str,
-    /// A list with fewer items means that rustdoc's format has changed.
+    /// Minimum number of items; fewer mean that rustdoc's format has changed.
     pub(super) fewest: usize,
-    /// Crates whose types and traits the interface may show, by where those are defined. Those of revm and alloy are
-    /// its purpose; a new major version of one is a new major version of ours.
+    /// Crates that define the types and traits which the interface may show. Exposing those of revm
+    /// and alloy is the purpose of the library; a new major version of one of them requires a new
+    /// major version of ours.
     pub(super) public: &'static [&'static str],
-    /// Folders of its source with hidden modules: a tool that is built from the same package.
+    /// Source folders whose hidden modules belong to a tool in the same package.
     pub(super) tool: &'static [&'static str],
 }
 
@@ -32,20 +33,21 @@ const EVM: Interface = Interface {
         "alloy_evm",
         "alloy_primitives",
         "core",
-        // The channel that `worker::Context` waits on; of the engine, not of the Ethereum layer.
+        // The channel that `worker::Context` waits on, in the engine rather than the Ethereum
+        // layer.
         "crossbeam_channel",
         "revm_bytecode",
         "revm_context",
         "revm_context_interface",
         "revm_database",
         "revm_database_interface",
-        // What an inspector runs in: `ReplayContext`, and the interpreter.
+        // Context of an inspector: `ReplayContext` and the interpreter.
         "revm_handler",
         "revm_inspector",
         "revm_interpreter",
         "revm_primitives",
         "revm_state",
-        // The feature `serde`.
+        // For the feature `serde`.
         "serde_core",
         "std",
     ],
@@ -88,7 +90,7 @@ const NODE: Interface = Interface {
         "braid_chain",
         "braid_evm",
         "core",
-        // What `Node::run` is stopped by.
+        // The channel that stops `Node::run`.
         "crossbeam_channel",
         "std",
     ],

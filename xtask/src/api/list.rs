@@ -1,17 +1,18 @@
-//! The interface of a library as a list: one line for each item that a user can name.
+//! Lists the interface of a library, with one line for each item that a user can name.
 
 use serde_json::Value;
 
-/// An item of the interface that breaks a rule.
+/// The list, and the items that break a rule.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Listed {
     /// One line for each item, in the order of the documentation.
     pub(super) lines: Vec<String>,
-    /// Functions that take a tuple, which says nothing of what its parts are.
+    /// Functions that take a tuple: its parts have no names.
     pub(super) tuples: Vec<String>,
 }
 
-/// Lists what rustdoc's `json` has, from the root on: at least `fewest` items.
+/// Lists the items of rustdoc's `json`, starting at the root; fails if there are fewer than
+/// `fewest`.
 pub(super) fn list(json: &Value, fewest: usize) -> Result<Listed, String> {
     let root = json["root"].as_u64().ok_or("rustdoc's JSON has no root: its format has changed")?;
     let mut listed = Listed::default();
@@ -23,14 +24,14 @@ pub(super) fn list(json: &Value, fewest: usize) -> Result<Listed, String> {
     Ok(listed)
 }
 
-/// Items by their number.
+/// Items by id.
 struct Index<'a>(&'a Value);
 
 impl<'a> Index<'a> {
     fn item(&self, id: &Value) -> Option<(&'a Value, &'a str, &'a Value)> {
         let item = self.0["index"].get(id.as_u64()?.to_string())?;
         let (kind, inner) = item["inner"].as_object()?.iter().next()?;
-        // The re-export of an item is what counts, not where the item lies.
+        // A re-export counts where it is, and not where the item is defined.
         let is_shown = kind == "use" || !item["attrs"].to_string().contains("hidden");
         is_shown.then_some((item, kind, inner))
     }
@@ -66,7 +67,7 @@ impl<'a> Index<'a> {
         }
         let parts =
             [&inner["kind"]["plain"]["fields"], &inner["kind"]["tuple"], &inner["variants"]];
-        // Of a trait; those of a module do not come here.
+        // Items of a trait. The items of a module are handled elsewhere.
         let parts = parts.into_iter().chain([&inner["items"]]);
         let parts = parts.filter_map(Value::as_array).flatten();
         let imps = inner["impls"].as_array().into_iter().flatten();
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// A crate with a structure, its field, a method with these inputs, and a re-export.
+    /// Returns a crate with a structure, its field, a method with these inputs, and a re-export.
     fn interface(inputs: &Value) -> Value {
         json!({"root": 1, "index": {
             "1": {"name": "own", "inner": {"module": {"items": [2, 5]}}},

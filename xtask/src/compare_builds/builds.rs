@@ -1,4 +1,5 @@
-//! The two builds. A revision's is kept below the target folder, under its name; the working tree's is where cargo puts it.
+//! Provides the two builds. The build of a revision is kept below the target folder under the
+//! revision's name; the build of the working tree is where cargo puts it.
 
 use super::args::CompareArgs;
 use crate::runner::{Failed, Runner};
@@ -6,13 +7,13 @@ use crate::workspace::{cargo, output, target_dir};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Paths of the tool.
+/// Paths of the two builds of the tool.
 pub(super) struct Tools {
     pub(super) old: PathBuf,
     pub(super) new: PathBuf,
 }
 
-/// Builds what `args` do not name.
+/// Builds the tools that `args` does not name.
 pub(super) fn tools(runner: &mut Runner, args: &CompareArgs) -> Result<Tools, Failed> {
     let target = target_dir(runner.root());
     let old = match (&args.old_tool, &args.rev) {
@@ -28,7 +29,7 @@ pub(super) fn tools(runner: &mut Runner, args: &CompareArgs) -> Result<Tools, Fa
     Ok(Tools { old, new })
 }
 
-/// The build of a revision; made only once.
+/// Returns the build of a revision, and builds it only if no earlier run has.
 fn of_revision(runner: &mut Runner, folder: &Path, rev: &str) -> Result<PathBuf, Failed> {
     let mut name = String::new();
     runner.check("builds: revision", |root| {
@@ -62,7 +63,7 @@ const PROFILE: [&str; 3] = [
     "profile.dist.codegen-units=1",
 ];
 
-/// Builds what lies in `source`, or the working tree, into `target`.
+/// Builds the tool in `source`, or in the working tree, into `target`.
 fn build(runner: &mut Runner, source: Option<&Path>, target: &Path) -> Result<PathBuf, Failed> {
     let mut build = cargo("build --locked --profile dist -p braid-cli");
     PROFILE.iter().for_each(|setting| _ = build.args(["--config", setting]));

@@ -1,8 +1,9 @@
-//! Two builds of the tool beside each other: whether a change costs time, before it lands.
+//! Compares two builds of the tool, to measure the cost of a change before it is merged.
 //!
-//! Each process measures one block against sequential revm, so that what the machine does meanwhile hits both sides of
-//! a ratio. The builds take turns process by process for each block, in both orders; a pair of processes gives one
-//! comparison. How far a build is from itself, measured in the same way, is the noise.
+//! Each process measures one block against sequential revm, so that load on the machine affects
+//! both sides of the ratio. The builds alternate process by process on each block, in both orders,
+//! and a pair of processes gives one comparison. Comparing a build with itself in the same way
+//! gives the noise.
 
 mod args;
 mod builds;
@@ -19,12 +20,13 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Blocks on which a build is compared with itself.
+/// Number of blocks on which a build is compared with itself.
 const OF_NOISE: usize = 12;
 /// Timed rounds of each process.
 const IN_PROCESS: u32 = 7;
 
-/// Builds what has to be built, measures, and fails if the new build is slower beyond doubt.
+/// Builds the tools if necessary, measures them, and fails if the new build is significantly
+/// slower.
 pub(crate) fn compare_builds(runner: &mut Runner, args: &CompareArgs) -> Result<(), Failed> {
     let Tools { old, new } = tools(runner, args)?;
     let mut items = Vec::new();
@@ -50,7 +52,7 @@ pub(crate) fn compare_builds(runner: &mut Runner, args: &CompareArgs) -> Result<
     })
 }
 
-/// The tool's arguments for each block and workload.
+/// Returns the tool's arguments for each block and workload.
 fn named(real: Option<&Path>, args: &CompareArgs) -> Result<Vec<String>, String> {
     let count = match &args.blocks[..] {
         [] => Some(usize::MAX),
@@ -67,7 +69,7 @@ fn named(real: Option<&Path>, args: &CompareArgs) -> Result<Vec<String>, String>
     Ok(items)
 }
 
-/// The files of blocks in `folder`, by name.
+/// Returns the block files in `folder`, sorted by name.
 fn all(folder: &Path) -> Result<Vec<String>, String> {
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut files: Vec<_> = entries
@@ -78,7 +80,7 @@ fn all(folder: &Path) -> Result<Vec<String>, String> {
     Ok(files)
 }
 
-/// `count` of them at equal distances.
+/// Returns `count` evenly spaced entries of `all`.
 fn sample(all: Vec<String>, count: usize) -> Vec<String> {
     let total = all.len();
     let count = count.min(total);
@@ -86,7 +88,7 @@ fn sample(all: Vec<String>, count: usize) -> Vec<String> {
     (0..total).filter(wanted).filter_map(|index| all.get(index).cloned()).collect()
 }
 
-/// Lets both tools measure each of `items` by turns.
+/// Measures each of `items` with both tools in alternation.
 fn measure(
     tools: [&Path; 2],
     items: &[String],
@@ -97,7 +99,7 @@ fn measure(
         for learns in [true, false] {
             let mut block: Vec<Measured> = Vec::new();
             for round in 0..args.rounds {
-                // Who goes first changes from round to round and from block to block.
+                // The order alternates from round to round and from block to block.
                 let swapped = (place + round as usize) % 2 == 1;
                 let [first, second] = if swapped { [tools[1], tools[0]] } else { tools };
                 let first = once(first, item, learns, args)?;
@@ -121,13 +123,13 @@ fn measure(
     Ok(all)
 }
 
-/// The file's name without its folder and endings.
+/// Returns the name of a file without folder and extensions.
 fn short(item: &str) -> String {
     let name = item.rsplit('/').next().unwrap_or(item);
     name.split('.').next().unwrap_or(name).to_owned()
 }
 
-/// What one process measures: for each number of workers.
+/// Runs one process, and returns its figures for each number of workers.
 fn once(
     tool: &Path,
     item: &str,
@@ -154,7 +156,7 @@ fn once(
     lines.ok_or_else(|| format!("{} {item}: unexpected figures: {text}", tool.display()))
 }
 
-/// The figures of a line of `braid bench --json`.
+/// Parses a line of `braid bench --json`.
 fn line(line: &str) -> Option<(u64, statistics::Sample)> {
     let value: Value = serde_json::from_str(line).ok()?;
     let number = |name: &str| value.get(name)?.as_f64().filter(|it| *it > 0.0);

@@ -1,19 +1,19 @@
-//! What is printed of two builds.
+//! Prints the comparison of two builds.
 
 use super::statistics::{Change, Measured, Pair, Sample, Setting, quantile};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// The lateness of blocks below this many milliseconds is shown.
+/// Blocks below this many milliseconds also get the time lost against sequential execution.
 const SHORT_MS: f64 = 1.0;
-/// How many blocks that lost are named.
+/// Maximum number of slower blocks in the report.
 const NAMED: usize = 10;
 
 type Side = fn(&Pair) -> Sample;
 const SIDES: [(&str, Side); 2] = [("old", |pair| pair.old), ("new", |pair| pair.new)];
 
-/// The blocks of each setting.
+/// Groups the measurements by setting.
 fn settings(measured: &[Measured]) -> Vec<(Setting, Vec<&Measured>)> {
     let all: BTreeSet<_> = measured.iter().map(|it| it.setting).collect();
     let of = |setting| measured.iter().filter(|it| it.setting == setting).collect();
@@ -31,7 +31,7 @@ fn interval(change: Change) -> String {
     change.interval.map_or(String::new(), |[low, high]| format!(" ({low:.3} to {high:.3})"))
 }
 
-/// How far a build is from itself.
+/// Returns the difference of a build from itself, in one line for each setting.
 pub(super) fn noise(measured: &[Measured]) -> String {
     let line = |(setting, blocks): (Setting, Vec<&Measured>)| {
         let (change, single) =
@@ -48,7 +48,7 @@ pub(super) fn noise(measured: &[Measured]) -> String {
     settings(measured).into_iter().map(line).collect::<Vec<_>>().join("\n    ")
 }
 
-/// Each setting, then the blocks that lost most.
+/// Returns the figures of each setting, then the blocks that lost most.
 pub(super) fn text(measured: &[Measured]) -> String {
     let mut text = String::new();
     for (setting, blocks) in settings(measured) {
@@ -84,12 +84,12 @@ pub(super) fn text(measured: &[Measured]) -> String {
     text
 }
 
-/// What one build comes to against sequential revm.
+/// Figures of one build relative to sequential revm.
 struct Figures {
     quartiles: [f64; 3],
     below: [usize; 2],
     cpu: f64,
-    /// Median and worst time beyond sequential of short blocks, in microseconds.
+    /// Median and maximum time lost against sequential execution on short blocks, in microseconds.
     late_us: Option<[f64; 2]>,
 }
 
@@ -140,7 +140,7 @@ impl std::fmt::Display for Figures {
     }
 }
 
-/// All of it.
+/// Returns all measurements and figures as JSON.
 pub(super) fn json(noise: &[Measured], measured: &[Measured]) -> String {
     let change = |blocks: &[&Measured]| {
         let Change { mean, interval } = Change::of(blocks);
@@ -172,7 +172,7 @@ pub(super) fn json(noise: &[Measured], measured: &[Measured]) -> String {
     format!("{}\n", json!({ "settings": all }))
 }
 
-/// Fails where the new build is slower beyond doubt.
+/// Fails if the new build is significantly slower in any setting.
 pub(super) fn judge(measured: &[Measured]) -> Result<String, String> {
     let slower = |(setting, blocks): (Setting, Vec<&Measured>)| {
         let change = Change::of(&blocks);

@@ -1,37 +1,37 @@
-//! What pairs of measurements say.
+//! Statistics of paired measurements.
 
-/// What one process found: medians of its rounds.
+/// Measurement of one process: the medians of its rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Sample {
     pub(super) sequential_ms: f64,
     pub(super) braid_ms: f64,
-    /// Braid's over sequential processor time.
+    /// Processor time of Braid divided by that of sequential execution.
     pub(super) cpu: f64,
 }
 
 impl Sample {
-    /// Sequential over Braid's time; above 1 is faster.
+    /// Returns sequential time divided by Braid's; above 1, Braid is faster.
     pub(super) fn ratio(&self) -> f64 {
         self.sequential_ms / self.braid_ms
     }
 }
 
-/// Two processes, one right after the other.
+/// Measurements of two consecutive processes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pair {
     pub(super) old: Sample,
     pub(super) new: Sample,
 }
 
-/// How a block is executed.
+/// Setting in which a block is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Setting {
     pub(super) workers: u64,
-    /// The executor has seen the block before.
+    /// Whether the executor has executed the block before.
     pub(super) learns: bool,
 }
 
-/// A block in one setting.
+/// Measurements of a block in one setting.
 #[derive(Clone, Debug)]
 pub(super) struct Measured {
     pub(super) name: String,
@@ -40,28 +40,28 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// Logarithm of new over old speed, the mean of all pairs.
+    /// Returns the mean logarithm of new over old speed of all pairs.
     fn log_change(&self) -> f64 {
         mean(self.pairs.iter().map(|pair| (pair.new.ratio() / pair.old.ratio()).ln()))
     }
 
-    /// New over old speed; below 1 is slower.
+    /// Returns new over old speed; below 1, the new build is slower.
     pub(super) fn change(&self) -> f64 {
         self.log_change().exp()
     }
 
-    /// Median of something of one of the builds.
+    /// Returns the median of `of` over all pairs.
     pub(super) fn median(&self, of: impl Fn(&Pair) -> f64) -> f64 {
         quantile(self.pairs.iter().map(of), 0.5)
     }
 
-    /// Milliseconds of sequential execution.
+    /// Returns the median time of sequential execution, in milliseconds.
     pub(super) fn sequential_ms(&self) -> f64 {
         self.median(|pair| pair.old.sequential_ms.min(pair.new.sequential_ms))
     }
 }
 
-/// A geometric mean with its interval of 95 %, as long as there are two blocks.
+/// A geometric mean, with its 95 % interval if there are at least two blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Change {
     pub(super) mean: f64,
@@ -69,7 +69,7 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// New over old speed of all `blocks`.
+    /// Returns new over old speed of all `blocks`.
     pub(super) fn of(blocks: &[&Measured]) -> Self {
         let logs: Vec<f64> = blocks.iter().map(|block| block.log_change()).collect();
         let middle = mean(logs.iter().copied());
@@ -82,13 +82,13 @@ impl Change {
         Self { mean: middle.exp(), interval }
     }
 
-    /// Slower beyond doubt.
+    /// Returns whether the whole interval lies below 1.
     pub(super) fn is_loss(&self) -> bool {
         self.interval.is_some_and(|[_, highest]| highest < 1.0)
     }
 }
 
-/// Student's t for an interval of 95 %, within 0.3 %.
+/// Returns Student's t of a 95 % interval, accurate to 0.3 %.
 fn student(freedom: usize) -> f64 {
     const FEW: [f64; 6] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447];
     let many = freedom as f64;
@@ -101,7 +101,7 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     sum / f64::from(count.max(1))
 }
 
-/// Interpolated between the two nearest.
+/// Returns the quantile `part`, interpolated between the two nearest values.
 pub(super) fn quantile(values: impl Iterator<Item = f64>, part: f64) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -111,7 +111,8 @@ pub(super) fn quantile(values: impl Iterator<Item = f64>, part: f64) -> f64 {
     lower + (upper - lower) * place.fract()
 }
 
-/// A block that takes 0.9 ms in sequence, with a pair of processes for each pair of ratios.
+/// Returns a block that takes 0.9 ms sequentially, with a pair of processes for each pair of
+/// ratios.
 #[cfg(test)]
 pub(super) fn block(name: &str, ratios: &[(f64, f64)]) -> Measured {
     let sample = |ratio: f64| Sample { sequential_ms: 0.9, braid_ms: 0.9 / ratio, cpu: 1.1 };
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn pairs_are_compared_before_they_are_averaged() {
-        // Both builds ran on a machine that was slower in the second round.
+        // The machine was slower in the second round, for both builds.
         let measured = block("a", &[(2.0, 1.8), (1.0, 0.9)]);
         assert!((measured.change() - 0.9).abs() < 1e-9);
         assert!((measured.median(|pair| pair.old.ratio()) - 1.5).abs() < 1e-9);

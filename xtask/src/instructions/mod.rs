@@ -1,9 +1,10 @@
-//! Instruction counts of sequential revm and of Braid on the same blocks, on one worker: the guard against what makes the
-//! engine slower without a check that notices.
+//! Compares the instruction counts of sequential revm and of Braid with one worker on the same
+//! blocks, to catch slowdowns that no other check notices.
 //!
-//! callgrind counts, in one process for each block, the functions of `lab/testkit/examples/count.rs` in which the one and the
-//! other execute it; reading and preparing the block and taking results apart lie outside of them. No clock is involved, so the ratios
-//! repeat to a fraction of a percent on any machine. What a seeded hash map does from run to run is the rest.
+//! callgrind runs one process for each block, and counts the two functions of
+//! `lab/testkit/examples/count.rs` that execute it. Reading and preparing the block and dropping
+//! results are not counted. No clock is involved, so the ratios repeat to a fraction of a percent
+//! on any machine; randomly seeded hash maps cause the remaining difference.
 
 mod profile;
 mod record;
@@ -18,10 +19,10 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
 
-/// Where the recorded counts lie, below the workspace's root.
+/// File of the recorded counts, below the workspace's root.
 const RECORD: &str = "xtask/instructions.txt";
-/// Workloads, with the number of transactions of each. With one worker a block runs in order; forced to speculate it goes
-/// through protocol and store.
+/// Workloads, each with its number of transactions. One worker executes a block sequentially; rows
+/// that force speculation measure the protocol and the store.
 const WORKLOADS: [(&str, u32); 11] = [
     ("a_raw", 1_000),
     ("c_erc20", 600),
@@ -35,7 +36,8 @@ const WORKLOADS: [(&str, u32); 11] = [
     ("nft-game speculative", 300),
     ("supply-chain speculative", 300),
 ];
-/// Shared real blocks from Frontier to Osaka, of 1 to 1,414 transactions. Ten take less than a millisecond.
+/// Shared real blocks from Frontier to Osaka, with 1 to 1,414 transactions. Ten of them take less
+/// than a millisecond.
 const BLOCKS: [&str; 20] = [
     "mainnet-930196",
     "mainnet-1920000",
@@ -58,34 +60,34 @@ const BLOCKS: [&str; 20] = [
     "mainnet-23588347",
     "mainnet-24628607",
 ];
-/// Executions that are counted in each process. Their mean is taken.
+/// Counted executions in each process; the count is their mean.
 const TIMES: u64 = 3;
 
-/// What is counted.
+/// Rows to count, and what to do with the counts.
 #[derive(Args, Debug, Default)]
 pub(crate) struct InstructionsArgs {
     /// Only rows whose names contain one of these words
     words: Vec<String>,
-    /// Record the counts instead of comparing them; the reason belongs into CHANGELOG.md
+    /// Record the counts instead of comparing them; give the reason in CHANGELOG.md
     #[arg(long, conflicts_with_all = ["words", "tool"])]
     update: bool,
-    /// Count this build of the example `count` of braid-testkit, and compare with no record
+    /// Count this build of braid-testkit's example `count`, without comparing with the record
     #[arg(long, value_name = "PATH")]
     tool: Option<PathBuf>,
-    /// Write the counts into this file, too
+    /// Also write the counts to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-/// A block to be counted.
+/// A block to count.
 #[derive(Clone, Debug)]
 struct Row {
     name: String,
-    /// The program's arguments after the number of executions.
+    /// Arguments of the program after the number of executions.
     arguments: Vec<String>,
 }
 
-/// Prints the counts, and compares them with the recorded ones or records them.
+/// Prints the counts, and compares them with the record or records them.
 pub(crate) fn instructions(runner: &mut Runner, args: &InstructionsArgs) -> Result<(), Failed> {
     if !is_there("valgrind", &["--version"]) {
         runner.skip("instruction counts", "no valgrind");
@@ -105,8 +107,8 @@ pub(crate) fn instructions(runner: &mut Runner, args: &InstructionsArgs) -> Resu
     let tool = match &args.tool {
         Some(tool) => tool.clone(),
         None => {
-            // Cut into many codegen units, what is inlined - and the counts, by up to 15 % - depends on where the
-            // cuts happen to fall.
+            // With many codegen units, inlining depends on where the crate is split, and the counts
+            // vary by up to 15 %.
             let build = cargo("build --locked --profile dist -p braid-testkit --example count");
             runner.command("instruction counts: build", build)?;
             target_dir(runner.root()).join("dist/examples/count")
@@ -146,10 +148,11 @@ pub(crate) fn instructions(runner: &mut Runner, args: &InstructionsArgs) -> Resu
     })
 }
 
-/// Instructions of processors for which the C library has a `memcpy` of its own.
+/// Processor features that select one of the C library's `memcpy` implementations.
 const COPIES: [&str; 4] = ["avx2", "avx512vl", "erms", "fsrm"];
 
-/// Compiler, valgrind, C library and processor: counts compare only where all are equal.
+/// Returns compiler, valgrind, C library and processor: counts are comparable only if all are
+/// equal.
 fn setting(root: &Path) -> Result<String, String> {
     let first_line = |program: &str| {
         let mut command = Command::new(program);
@@ -164,7 +167,7 @@ fn setting(root: &Path) -> Result<String, String> {
     Ok(format!("{}; {}; {}; {}", rustc?, valgrind?, libc?, copies.join(" ")))
 }
 
-/// All rows that `args` name.
+/// Returns the rows that `args` selects.
 fn rows(real: Option<&Path>, args: &InstructionsArgs) -> Vec<Row> {
     let workload = |(name, transactions): &(&str, u32)| {
         let mut arguments: Vec<String> = name.split(' ').map(str::to_owned).collect();
@@ -181,7 +184,7 @@ fn rows(real: Option<&Path>, args: &InstructionsArgs) -> Vec<Row> {
     WORKLOADS.iter().map(workload).chain(real).filter(named).collect()
 }
 
-/// Counts each row, as many at once as there are cores.
+/// Counts the rows, as many at once as there are cores.
 fn counted(tool: &Path, folder: &Path, rows: Vec<Row>) -> Result<Vec<Count>, String> {
     let total = rows.len();
     let left = Mutex::new(rows.into_iter().enumerate());
@@ -209,7 +212,7 @@ fn counted(tool: &Path, folder: &Path, rows: Vec<Row>) -> Result<Vec<Count>, Str
     Ok(all.into_iter().map(|(_, count)| count).collect())
 }
 
-/// Counts one row.
+/// Counts the instructions of one row.
 fn count(tool: &Path, folder: &Path, index: usize, row: &Row) -> Result<Count, String> {
     let out = folder.join(format!("callgrind.{index}"));
     let mut command = Command::new("valgrind");

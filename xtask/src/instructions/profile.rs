@@ -1,11 +1,12 @@
-//! What a profile of callgrind says of one function.
+//! Reads callgrind profiles.
 
 use std::collections::BTreeSet;
 
-/// How often functions were called whose names contain `function`, and how many instructions they and all that they
-/// called took.
+/// Returns how often functions whose names contain `function` were called, and the instructions of
+/// these calls, callees included.
 ///
-/// A call is three lines: whom (`cfn=(12) name`, the name only once in a file), how often, and what it took.
+/// A call is three lines: the callee (`cfn=(12) name`, with the name only at its first occurrence),
+/// the number of calls, and the cost.
 pub(super) fn inclusive(profile: &str, function: &str) -> (u64, u64) {
     let mut wanted = BTreeSet::new();
     let (mut calls, mut instructions) = (0, 0);

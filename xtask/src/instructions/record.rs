@@ -1,11 +1,11 @@
-//! Counts, as they are printed, recorded and compared.
+//! Prints, records and compares instruction counts.
 
 use serde_json::json;
 use std::fmt::Write as _;
 
-/// How far a ratio may be from its record, in thousandths.
+/// Maximum difference of a ratio from its record if blocks run sequentially, in thousandths.
 const IN_ORDER: f64 = 10.0;
-/// The same where speculation is forced: what is allocated when depends on more hash maps.
+/// Same, if speculation is forced: more hash maps make allocations vary.
 const FORCED: f64 = 30.0;
 
 /// Instructions of one execution of a block.
@@ -17,7 +17,7 @@ pub(super) struct Count {
 }
 
 impl Count {
-    /// Braid's over sequential instructions; below 1 are fewer.
+    /// Returns Braid's instructions divided by sequential ones; below 1, Braid needs fewer.
     fn ratio(&self) -> f64 {
         self.braid as f64 / self.sequential.max(1) as f64
     }
@@ -31,7 +31,7 @@ impl Count {
     }
 }
 
-/// What a record was made with, and its counts.
+/// Parses a record, and returns its setting and its counts.
 pub(super) fn parse(record: &str) -> (String, Vec<Count>) {
     let mut lines = record.lines().filter(|line| !line.starts_with('#'));
     let setting = lines.next().unwrap_or_default().to_owned();
@@ -56,7 +56,7 @@ pub(super) fn text(setting: &str, counts: &[Count]) -> String {
     text
 }
 
-/// One object, with an entry for each row.
+/// Returns the counts as JSON, with an entry for each row.
 pub(super) fn json(counts: &[Count]) -> String {
     let row = |count: &Count| {
         let Count { name, sequential, braid } = count;
@@ -70,7 +70,7 @@ pub(super) fn json(counts: &[Count]) -> String {
     format!("{}\n", json!({ "rows": rows, "in_order": in_order, "forced": forced }))
 }
 
-/// A line for each row.
+/// Returns a table with a line for each row.
 pub(super) fn table(counts: &[Count]) -> String {
     let mut table =
         format!("{:<40} {:>13} {:>13} {:>7}\n", "instructions", "sequential", "braid", "ratio");
@@ -80,7 +80,8 @@ pub(super) fn table(counts: &[Count]) -> String {
     table
 }
 
-/// Median and worst ratio of the rows that run in order, or that are forced to speculate.
+/// Returns the median and worst ratio of the rows that run sequentially or, with `forced`,
+/// speculatively.
 fn summary(counts: &[Count], forced: bool) -> Option<(f64, f64)> {
     let rows = counts.iter().filter(|count| count.is_forced() == forced);
     let mut ratios: Vec<f64> = rows.map(Count::ratio).collect();
@@ -90,7 +91,7 @@ fn summary(counts: &[Count], forced: bool) -> Option<(f64, f64)> {
     Some(((lower + upper) / 2.0, *ratios.last()?))
 }
 
-/// The summaries, in words.
+/// Returns the summaries as text.
 pub(super) fn listed(counts: &[Count]) -> String {
     let words = [(false, "in order"), (true, "forced to speculate")].into_iter();
     let words = words.filter_map(|(forced, words)| {
@@ -100,9 +101,9 @@ pub(super) fn listed(counts: &[Count]) -> String {
     words.collect::<Vec<_>>().join("; ")
 }
 
-/// Whether every ratio is close to its record; says which are not. Fewer instructions count too: a
-/// record that is too high would hide the next loss. `is_whole`: every row of the record was
-/// counted.
+/// Fails if a ratio differs too much from its record, and lists such rows. Fewer instructions fail
+/// too, because a record that is too high would hide the next regression. `is_whole` says that
+/// every row of the record was counted.
 pub(super) fn compare(recorded: &[Count], found: &[Count], is_whole: bool) -> Result<(), String> {
     let mut wrong = Vec::new();
     let is_lost = |known: &&Count| !found.iter().any(|count| count.name == known.name);
@@ -133,7 +134,7 @@ pub(super) fn compare(recorded: &[Count], found: &[Count], is_whole: bool) -> Re
 mod tests {
     use super::*;
 
-    /// Of two rows: one in order, one forced.
+    /// Returns two rows, one sequential and one forced to speculate.
     fn counts([one, other]: [u64; 2]) -> Vec<Count> {
         let count = |name: &str, braid| Count { name: name.to_owned(), sequential: 10_000, braid };
         vec![count("one", one), count("other speculative", other)]

@@ -1,18 +1,18 @@
-//! Rules of the source code that no compiler checks.
+//! Rules of the source that no compiler checks.
 //!
 //! 1. Imports go one way: `ids <- protocol`; `ids, sync <- mv <- worker, runtime, schedule <- evm
 //!    <- executor <- alloy`.
-//! 2. Only `sync` and the files listed in [`SYNC_EXCEPTIONS`] name locks, atomics, channels and
-//!    loom.
+//! 2. Only `sync` and the files in [`SYNC_EXCEPTIONS`] name locks, atomics, channels and loom.
 //! 3. Only the Ethereum layer names revm and alloy.
 //! 4. The source is ASCII.
-//! 5. No clock, no environment variable and no randomness of the standard library in the library.
-//! 6. Files do not import each other in a circle, and the rooms of `evm` go one way (`imports`):
-//!    `mutants <- fees <- bal <- exec <- plan <- block <- bundle <- engine <- drivers`.
+//! 5. The library uses no clock, no environment variable and no randomness of the standard library.
+//! 6. Files do not import each other in a cycle, and the rooms of `evm` import each other one way
+//!    (`imports`): `mutants <- fees <- bal <- exec <- plan <- block <- bundle <- engine <-
+//!    drivers`.
 
 use std::path::PathBuf;
 
-/// Modules of the library, each with what it may import from the others.
+/// Modules of the library, each with the modules that it may import.
 const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("ids", &[]),
     ("error", &["ids"]),
@@ -37,33 +37,33 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("alloy", &["ids", "sync", "panics", "config", "evm", "executor"]),
 ];
 
-/// Where the primitives of `sync` are named outside of it, and why.
+/// Files outside `sync` that name its primitives, and why.
 const SYNC_EXCEPTIONS: [(&str, &str); 1] =
     [("runtime/caller.rs", "crossbeam's `select!`, which loom's channel has no counterpart for")];
 
-/// Files that may name revm and alloy.
+/// Paths that may name revm and alloy.
 const ETHEREUM: [&str; 4] = ["evm/", "executor.rs", "executor/", "alloy/"];
 
 pub(crate) struct Source {
-    /// Its path below its root, with slashes.
+    /// Path below the root, with slashes.
     pub(crate) path: String,
     pub(crate) text: String,
 }
 
 impl Source {
-    /// The first component of the path, without the ending.
+    /// Returns the first component of the path, without the extension.
     pub(crate) fn module(&self) -> &str {
         let first = self.path.split('/').next().unwrap_or_default();
         first.strip_suffix(".rs").unwrap_or(first)
     }
 
-    /// The text up to the unit tests at its end.
+    /// Returns the text before the unit tests.
     pub(crate) fn shipped(&self) -> &str {
         let end = self.text.find("#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
         &self.text[..end]
     }
 
-    /// Whether the file is compiled for tests only.
+    /// Returns whether the file is compiled only for tests.
     pub(crate) fn is_test(&self) -> bool {
         self.path.contains("/tests/") || self.path.contains("loom_")
     }
@@ -90,17 +90,17 @@ pub(crate) fn sources(root: &str) -> Vec<Source> {
     found
 }
 
-/// Lines that are no comments, with their numbers.
+/// Returns the lines that are not comments, with their numbers.
 fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
     lines.filter(|(_, line)| !line.starts_with("//"))
 }
 
-/// Modules of the crate that a line names.
+/// Returns the modules of the crate that a line names.
 fn named_modules(line: &str) -> impl Iterator<Item = &str> {
     let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     line.match_indices("crate::").filter_map(move |(at, path)| {
-        // `$crate::` and `braid_crate::` are something else.
+        // `$crate::` and `braid_crate::` are different names.
         if line[..at].ends_with(|letter: char| is_word(letter) || letter == '$') {
             return None;
         }
@@ -121,9 +121,9 @@ fn imports_go_one_way() {
         for (number, line) in code_lines(source.shipped()) {
             for named in named_modules(line) {
                 let known = MAY_IMPORT.iter().any(|(module, _)| *module == named);
-                // What begins with a capital is re-exported by `lib.rs`; docs use it.
+                // A capitalised name is a re-export of `lib.rs`, used in documentation.
                 let fine = named == *module || allowed.contains(&named) || !known;
-                // Loom's models and unit tests put whole engines together.
+                // Loom models and unit tests combine whole engines.
                 assert!(
                     fine || source.is_test(),
                     "src/{}:{number}: `{module}` must not import `{named}`",
@@ -172,7 +172,7 @@ fn primitives_are_named_in_one_place() {
 #[test]
 fn only_the_ethereum_layer_knows_ethereum() {
     for source in sources("src") {
-        // `lib.rs` re-exports, and its example is Ethereum's.
+        // `lib.rs` re-exports the Ethereum layer and has an example of it.
         let may = ETHEREUM.iter().any(|path| source.path.starts_with(path));
         if may || source.path == "lib.rs" {
             continue;
@@ -185,7 +185,7 @@ fn only_the_ethereum_layer_knows_ethereum() {
     }
 }
 
-/// Folders of everything that is written in Rust.
+/// Folders of all Rust code.
 const ROOTS: [&str; 8] = ["src", "tests", "crates", "examples", "fuzz", "lab", "models", "xtask"];
 
 #[test]
@@ -199,10 +199,11 @@ fn the_source_is_ascii() {
     }
 }
 
-/// A caller that waits wakes up now and then to look whether it can help; what comes of a block does not depend on it.
+/// A waiting caller wakes up regularly to see whether it can help. The results of a block do not
+/// depend on it.
 const WAKES_UP: (&str, &str) = ("runtime/threads.rs", "recv_timeout");
 
-/// Outcomes depend on the input alone.
+/// Results must depend only on the input.
 #[test]
 fn the_library_asks_neither_clock_nor_environment() {
     const FORBIDDEN: [&str; 6] =

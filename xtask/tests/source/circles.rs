@@ -1,6 +1,6 @@
-//! Circles of imports that are left.
+//! Known cycles of imports.
 
-/// Files that import each other in a circle, and why. No room of `evm` is among them.
+/// Files that import each other in a cycle, and why. None of them is in a room of `evm`.
 pub(crate) const CIRCLES: [(&str, &[&str], &str); 16] = [
     (
         "src",

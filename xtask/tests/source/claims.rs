@@ -1,4 +1,4 @@
-//! Claims of pages about data and source: the pages say what there is.
+//! Checks statements of pages about data and source.
 
 use crate::reading::pages;
 use crate::root;
@@ -27,7 +27,7 @@ fn the_security_page_counts_the_attacks_that_miss_its_aims() {
     }
 }
 
-/// Contributors have a folder of real blocks beside the project, users do not.
+/// Only contributors have the folder of real blocks beside the project.
 #[test]
 fn pages_of_users_name_no_folder_that_users_lack() {
     for (page, text) in pages().into_iter().filter(|(page, _)| !page.ends_with("TESTING.md")) {

@@ -1,20 +1,20 @@
-//! Every variant of an error that users meet is made by a test: `braid_testkit::errors` compares the variants with the
-//! source, and here each error has such a test.
+//! Checks that each error enum has a test that produces every variant. `braid_testkit::errors`
+//! compares the variants with the source; the test here finds error enums without such a test.
 
 use crate::architecture::{Source, sources};
 
-/// Sources of the crates that users call or run, and the tests of their errors.
+/// Sources of the crates that users call or run, each with the tests of its errors.
 const CRATES: [(&str, &str); 6] = [
     ("src", "tests"),
     ("crates/chain/src", "crates/chain/tests"),
-    // Those of the library are made beside it, those of the tool in its tests.
+    // Errors of the library are produced in unit tests, errors of the tool in integration tests.
     ("crates/node/src", "crates/node"),
     ("crates/cli/src", "crates/cli/tests"),
     ("lab/testkit/src", "lab/testkit/src"),
     ("lab/tool/src", "lab/tool/tests"),
 ];
 
-/// Errors that users do not meet, and why.
+/// Errors that users cannot meet, and why.
 const ELSEWHERE: [(&str, &str); 4] = [
     ("Invariant", "a rule that is broken: seeded bugs do that"),
     ("SimulationError", "of the feature `testing`"),
@@ -22,7 +22,7 @@ const ELSEWHERE: [(&str, &str); 4] = [
     ("SustainError", "of a load that the tool itself makes"),
 ];
 
-/// Public enums that derive `Error`.
+/// Returns the public enums that derive `Error`.
 fn errors(source: &Source) -> impl Iterator<Item = &str> {
     source.text.match_indices("pub enum ").filter_map(|(at, start)| {
         let above = source.text[..at].lines().rev();

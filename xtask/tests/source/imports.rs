@@ -1,11 +1,11 @@
-//! Imports between files: no circles, and one way between the rooms of `evm`.
+//! Checks imports between files: no cycles, and one direction between the rooms of `evm`.
 
 use super::architecture::{Source, sources};
 use super::circles::CIRCLES;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Rooms of `evm`, each with the rooms that it may import: only rooms above it in this table. A room
-/// is a folder, or one of the files named here. Every other file of `evm` is a driver: it may import
+/// Rooms of `evm`, each with the rooms that it may import, which are above it in this table. A room
+/// is a folder or one of the files named here. Every other file of `evm` is a driver: it may import
 /// all rooms, and no room imports a driver.
 const ROOMS: [(&str, &[&str]); 8] = [
     ("mutants", &[]),
@@ -18,7 +18,8 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("engine", &["mutants", "fees", "bal", "exec", "block", "bundle"]),
 ];
 
-/// Where Rust of this workspace lies. Each is a crate: its files import each other in no circle.
+/// Source folders of the workspace's crates. The files of each must not import each other in a
+/// cycle.
 const CRATES: [&str; 12] = [
     "src",
     "crates/chain/src",
@@ -37,16 +38,16 @@ const CRATES: [&str; 12] = [
 /// A path in the source: `crate::a::B` is `["crate", "a", "B"]`.
 type Segments = Vec<String>;
 
-/// What a file names.
+/// Names in a file.
 #[derive(Default)]
 struct Named {
-    /// Every path that begins with `crate`, `super` or `self`, and every path of a `use`.
+    /// All paths that begin with `crate`, `super` or `self`, and all paths of a `use`.
     paths: Vec<Segments>,
-    /// Names that a `use` brings in, with what they stand for.
+    /// Imported names, with the paths that they stand for.
     uses: BTreeMap<String, Segments>,
 }
 
-/// Words, `::`, and every other character by itself. Comments are left out.
+/// Splits `text` into words, `::`, and single characters. Comments are left out.
 fn tokens(text: &str) -> Vec<&str> {
     let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let mut found = Vec::new();
@@ -68,7 +69,7 @@ fn tokens(text: &str) -> Vec<&str> {
     found
 }
 
-/// Takes the tree of paths that `rest` begins with; adds its leaves, each with the name it is given.
+/// Takes the tree of paths at the start of `rest`, and adds its leaves with their names.
 fn take_tree<'t>(rest: &mut &[&'t str], before: &[&'t str], leaves: &mut Vec<(String, Segments)>) {
     let mut path = before.to_vec();
     loop {
@@ -111,14 +112,14 @@ fn named(text: &str) -> Named {
         let (before, after) = (&tokens[..at], &tokens[at + 1..]);
         let is_path = matches!(*token, "crate" | "super" | "self")
             && after.first() == Some(&"::")
-            // `$crate::` is another crate's business, `pub(in crate::evm)` names no file.
+            // `$crate::` refers to another crate, and `pub(in crate::evm)` names no file.
             && !matches!(before, [.., "$" | "::"] | [.., "(", "in"]);
         let is_use = *token == "use";
         let mut rest = &tokens[at + usize::from(is_use)..];
         if is_use || is_path {
             let mut leaves = Vec::new();
             take_tree(&mut rest, &[], &mut leaves);
-            // A re-export is no import: a file that names it imports the file behind it.
+            // A re-export is not an import: a file that uses it imports the original file.
             if !is_use || !matches!(before, [.., "pub" | ")"]) {
                 named.paths.extend(leaves.iter().map(|(_, path)| path.clone()));
             }
@@ -133,7 +134,7 @@ fn named(text: &str) -> Named {
     named
 }
 
-/// The modules of files, each with what it names.
+/// Modules, each with its file and the names in it.
 struct Modules(BTreeMap<Segments, (String, Named)>);
 
 impl Modules {
@@ -148,8 +149,8 @@ impl Modules {
         Self(shipped.map(module).collect())
     }
 
-    /// The module of the file in which `path` is defined, as `from` names it: re-exports are followed.
-    /// `None` if that is in another crate.
+    /// Returns the module of the file that defines `path` as seen from `from`, following
+    /// re-exports. Returns `None` if another crate defines it.
     fn resolve(&self, from: &[String], path: &[String], depth: usize) -> Option<Segments> {
         let mut module = from.to_vec();
         let (first, after) = path.split_first()?;
@@ -183,7 +184,7 @@ impl Modules {
         Some(module)
     }
 
-    /// Which file imports which others.
+    /// Returns the files that each file imports.
     fn imports(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let imports = self.0.iter().map(|(module, (file, named))| {
             let defined = named.paths.iter().filter_map(|path| self.resolve(module, path, 0));
@@ -194,17 +195,17 @@ impl Modules {
     }
 }
 
-/// A file in a circle.
+/// A file in a cycle.
 struct Circle<'f> {
-    /// All files from which it is reached and that it reaches.
+    /// All files that reach it and that it reaches.
     members: BTreeSet<&'f str>,
-    /// The shortest way back to it.
+    /// The shortest path back to the file.
     way: Vec<&'f str>,
 }
 
-/// Files in circles.
+/// Returns the files in cycles.
 fn circles<'f>(imports: &BTreeMap<&'f str, BTreeSet<&'f str>>) -> BTreeMap<&'f str, Circle<'f>> {
-    // Each file that is reached, with the one before it.
+    // Each reached file, with its predecessor.
     let reached = |from: &'f str| {
         let (mut reached, mut queue) = (BTreeMap::new(), VecDeque::from([from]));
         while let Some(file) = queue.pop_front() {
@@ -232,7 +233,7 @@ fn circles<'f>(imports: &BTreeMap<&'f str, BTreeSet<&'f str>>) -> BTreeMap<&'f s
     found
 }
 
-/// The room of a file of `evm`; `None` for a driver.
+/// Returns the room of a file of `evm`; `None` for a driver.
 fn room(file: &str) -> Option<&str> {
     let below = file.strip_prefix("evm/")?;
     let name = below.split_once('/').map_or(below.strip_suffix(".rs")?, |(folder, _)| folder);
@@ -241,7 +242,7 @@ fn room(file: &str) -> Option<&str> {
     known.then_some(name)
 }
 
-/// Imports from file to file that no room may have.
+/// Returns the imports between files that the table of rooms forbids.
 fn wrong_ways<'f>(imports: &BTreeMap<&'f str, BTreeSet<&'f str>>) -> Vec<(&'f str, &'f str)> {
     let mut wrong = Vec::new();
     for (from, others) in imports {
@@ -264,7 +265,7 @@ fn files_import_each_other_in_no_circle() {
         let modules = Modules::of(&sources(root));
         let imports = modules.imports();
         let count: usize = imports.values().map(BTreeSet::len).sum();
-        // About one for each file at least, or the test does not see them.
+        // Fewer than one import per file would mean that the parser misses them.
         assert!(count >= imports.len(), "{root}: only {count} imports");
         let circles = circles(&imports);
         let excepted = || CIRCLES.iter().filter(|(of, ..)| *of == root);

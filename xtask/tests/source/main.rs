@@ -1,4 +1,4 @@
-//! Rules that no compiler checks: of the source, and of the pages about it.
+//! Rules of the source and of the pages that no compiler checks.
 
 mod architecture;
 mod circles;
@@ -10,7 +10,7 @@ mod pages;
 mod reading;
 mod tables;
 
-/// The root of the workspace.
+/// Returns the root of the workspace.
 fn root() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

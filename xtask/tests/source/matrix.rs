@@ -1,15 +1,15 @@
-//! Which check sees which path through the executor: the table of docs/TESTING.md, rendered from
-//! the data here. Every name is looked up, and no cell is empty.
+//! Renders the table of docs/TESTING.md that says which check covers which path through the
+//! executor. Every name in the data must exist, and no cell may be empty.
 
 use crate::pages::is_on_page;
 use crate::root;
 
 const PAGE: &str = "docs/TESTING.md";
 
-/// A file, and what in it is meant: test functions, suites of the models, functions that check.
+/// A file, and the names meant in it: test functions, model suites, checking functions.
 type Place = (&'static str, &'static [&'static str]);
 
-/// A path through the executor, and what sees it by each check.
+/// A path through the executor, and the places that cover it, by check.
 struct Row {
     path: &'static str,
     cells: [&'static [Place]; CHECKS.len()],
@@ -214,7 +214,7 @@ const ROWS: [Row; 8] = [
     },
 ];
 
-/// Whether `text` defines what is meant by `name`: a function, or a suite of the models.
+/// Returns whether `text` defines `name`: a function, or a suite of the models.
 fn defines(text: &str, name: &str) -> bool {
     let function = |begin: &str| text.contains(&format!("fn {name}{begin}"));
     function("(") || function("<") || text.contains(&format!("name: \"{name}\""))

@@ -1,5 +1,5 @@
-//! The pages about the protocol and the source in step: names that a page mentions exist, and what
-//! a page must list is listed.
+//! Checks the pages about the protocol against the source: names in a page exist, and the page
+//! lists everything that it must.
 
 use crate::root;
 use crate::tables::rows;
@@ -11,7 +11,7 @@ fn read(path: &str) -> String {
     text.unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// With this variable rendered tables are written into their pages, not compared.
+/// Environment variable that writes rendered tables into their pages instead of comparing them.
 const WRITES: &str = "BRAID_WRITE_PAGES";
 
 /// Checks that `page` has `table` between its marks called `name`.
@@ -28,7 +28,7 @@ pub(crate) fn is_on_page(page: &str, name: &str, table: &str) {
     }
 }
 
-/// All Rust files below these folders.
+/// Returns all Rust files below these folders, with their texts.
 fn files(folders: &[&str]) -> Vec<(PathBuf, String)> {
     let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
     let mut found = Vec::new();
@@ -46,12 +46,12 @@ fn files(folders: &[&str]) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// What stands between backticks.
+/// Returns the text between backticks.
 pub(crate) fn quoted(page: &str) -> impl Iterator<Item = &str> {
     page.split("```").step_by(2).flat_map(|prose| prose.split('`').skip(1).step_by(2))
 }
 
-/// Variants of an enum of the source, by their indentation.
+/// Returns the variants of a public enum, recognised by their indentation.
 fn variants(path: &str, name: &str) -> Vec<String> {
     let text = read(path);
     let after = text.split_once(&format!("pub enum {name} {{")).expect(name).1;
@@ -81,7 +81,7 @@ fn the_protocol_page_lists_what_there_is() {
             assert!(listed.contains(&variant), "{name}::{variant} is not on the page");
         }
     }
-    // Lines of the page end where they do.
+    // Undo the line breaks of the page.
     let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
     let properties = read("models/src/properties.rs");
     let named = properties.split("Property::always(").skip(1);
@@ -93,12 +93,12 @@ fn the_protocol_page_lists_what_there_is() {
     assert!(count > 0, "no property was seen");
 }
 
-/// The first two cells of each row.
+/// Returns the first two cells of each row.
 fn numbered(table: &str) -> Vec<String> {
     rows(table).iter().map(|row| format!("{} {}", row[0], row[1])).collect()
 }
 
-/// Rules of no number that a seeded bug of the executor may break.
+/// Rules without a number that a seeded bug of the executor may break.
 const OTHER_RULES: [&str; 17] = [
     "progress",
     "window",
@@ -119,7 +119,8 @@ const OTHER_RULES: [&str; 17] = [
     "declared",
 ];
 
-/// Each invariant has a row, each seeded bug breaks a rule that there is, and each rule that can be broken has a bug.
+/// Each invariant has a row, each seeded bug breaks a known rule, and each rule that can be broken
+/// has a bug.
 #[test]
 fn every_seeded_bug_breaks_a_rule_of_the_page() {
     let (page, bugs) = (read("docs/PROTOCOL.md"), rows("seeded_bugs"));
@@ -127,7 +128,7 @@ fn every_seeded_bug_breaks_a_rule_of_the_page() {
     for rule in &invariants {
         let begin = format!("| {rule} |");
         assert_eq!(page.lines().filter(|line| line.starts_with(&begin)).count(), 1, "{rule}");
-        // I1 follows from others; no bug makes a result depend on time.
+        // I1 follows from other rules, and no seeded bug makes a result depend on time (I10).
         let is_broken = bugs.iter().any(|bug| bug[1] == *rule);
         assert!(is_broken || ["I1", "I10"].contains(&rule.as_str()), "no bug breaks {rule}");
     }
@@ -138,7 +139,7 @@ fn every_seeded_bug_breaks_a_rule_of_the_page() {
     }
 }
 
-/// The table of the chain's pipeline has each of its seeded bugs once, with consecutive numbers.
+/// The table of the chain's pipeline lists each of its seeded bugs once, numbered consecutively.
 #[test]
 fn the_pipelines_seeded_bugs_are_listed() {
     let source = read("crates/chain/src/pipeline/mutants.rs");
@@ -149,7 +150,7 @@ fn the_pipelines_seeded_bugs_are_listed() {
     assert!(!listed.is_empty());
 }
 
-/// The table of the pool has each of its seeded bugs once, with consecutive numbers.
+/// The table of the pool lists each of its seeded bugs once, numbered consecutively.
 #[test]
 fn the_pools_seeded_bugs_are_listed() {
     let source = read("crates/chain/src/pool/mutants.rs");
@@ -160,7 +161,7 @@ fn the_pools_seeded_bugs_are_listed() {
     assert!(!listed.is_empty());
 }
 
-/// The table of the shards has each of their seeded bugs once, with consecutive numbers.
+/// The table of the shards lists each of their seeded bugs once, numbered consecutively.
 #[test]
 fn the_shards_seeded_bugs_are_listed() {
     let (listed, bugs) =
@@ -171,12 +172,12 @@ fn the_shards_seeded_bugs_are_listed() {
     assert!(!listed.is_empty());
 }
 
-/// DESIGN.md says that there is no page about weaker orderings because there are none.
+/// DESIGN.md explains the missing page about weaker memory orderings: the source has none.
 #[test]
 fn there_is_no_ordering_that_needs_a_page() {
     assert!(!root().join("docs/MEMORY_ORDERING.md").exists());
     for (path, text) in files(&["src"]) {
-        // What only loom builds.
+        // Only loom builds these files.
         if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("loom_")) {
             continue;
         }
@@ -186,18 +187,20 @@ fn there_is_no_ordering_that_needs_a_page() {
     }
 }
 
-/// Blocks of code in `language` on a page.
+/// Returns the code blocks in `language` on a page.
 fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
     let fence = format!("```{language}\n");
     let after = page.split(&fence).skip(1).filter_map(|rest| rest.split("```").next());
     after.map(str::trim_end).collect()
 }
 
-/// Languages of blocks that no compiler takes, and of blocks that tests run: `crates/cli/tests/documented.rs`, `crates/python/tests`.
+/// Languages of blocks that are not compiled, or that other tests run:
+/// `crates/cli/tests/documented.rs` and `crates/python/tests`.
 const OTHERS: [&str; 6] = ["", "sh", "bash", "text", "toml", "yaml"];
 
-/// All code that a page shows is compiled as it stands: Rust in an example that the CI runs, Solidity in a contract.
-/// Python is run by `crates/python/tests`, and nginx takes its configuration in `crates/node/src/server/tests.rs`.
+/// All code on a page is compiled verbatim: Rust in an example that the CI runs, Solidity in a
+/// contract. `crates/python/tests` runs the Python, and `crates/node/src/server/tests.rs` checks
+/// the nginx configuration.
 #[test]
 fn the_code_in_the_pages_is_in_an_example() {
     let examples = files(&["examples", "crates/chain/examples"]);
@@ -206,7 +209,7 @@ fn the_code_in_the_pages_is_in_an_example() {
     let contracts = contracts.map(|file| file.expect("it can be read").path());
     let contracts: Vec<String> =
         contracts.map(|path| std::fs::read_to_string(path).expect("a contract")).collect();
-    // Contracts are written within a contract.
+    // A page shows parts of a contract without its indentation.
     let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let contracts: Vec<String> = contracts.iter().map(|text| joined(text)).collect();
     let mut checked = 0;

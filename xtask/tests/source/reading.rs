@@ -1,14 +1,15 @@
-//! All pages as a reader has them: their links lead somewhere, and the names in code style exist.
+//! Checks the links of all pages, and that names in code style exist.
 
 use crate::pages::quoted;
 use crate::root;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Folders in which a page's paths may begin.
+/// Folders that a path on a page may be relative to.
 const BEGINNINGS: [&str; 5] = ["", "src", "docs", "crates/python", "crates/chain/src"];
 
-/// Names of others, or of what a command makes. [`CONFORMANCE`] is not looked at: it lists tests of others.
+/// Names of other projects, or of files that a command creates. [`CONFORMANCE`] is not checked: it
+/// lists tests of other projects.
 const FOREIGN: [&str; 12] = [
     "BasicBlockExecutor",
     "ConfigureEvm",
@@ -26,7 +27,7 @@ const FOREIGN: [&str; 12] = [
 
 const CONFORMANCE: &str = "docs/CONFORMANCE.md";
 
-/// Pages that are not in `docs`.
+/// Pages outside `docs`.
 const OUTSIDE_DOCS: [&str; 6] = [
     "README.md",
     "CHANGELOG.md",
@@ -36,7 +37,7 @@ const OUTSIDE_DOCS: [&str; 6] = [
     "crates/python/README.md",
 ];
 
-/// README, the other pages outside of `docs`, and those of `docs`.
+/// Returns all pages with their texts, sorted by path.
 pub(crate) fn pages() -> Vec<(String, String)> {
     let mut found: Vec<String> = OUTSIDE_DOCS.map(str::to_owned).into();
     for entry in std::fs::read_dir(root().join("docs")).expect("the folder can be read") {
@@ -54,21 +55,21 @@ pub(crate) fn pages() -> Vec<(String, String)> {
     found.into_iter().map(read).collect()
 }
 
-/// A heading as a link names it.
+/// Returns the anchor of a heading.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
     let kept = text.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
     kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect()
 }
 
-/// Targets of the links in `text`, code apart.
+/// Returns the targets of the links in `text`, outside code.
 fn links(text: &str) -> Vec<&str> {
     let prose = text.split("```").step_by(2);
     let ends = prose.flat_map(|part| part.split("](").skip(1));
     ends.filter_map(|rest| rest.split([')', ' ']).next()).collect()
 }
 
-/// Why the link from `page` leads nowhere.
+/// Returns why the link from `page` is dead, if it is.
 fn is_dead(page: &str, target: &str) -> Option<String> {
     if target.starts_with("https://") || target.starts_with("http://") {
         return None;
@@ -100,16 +101,16 @@ fn no_link_is_dead() {
     assert!(checked > 100, "only {checked} links were seen");
 }
 
-/// Endings of files in whose text a name may stand.
+/// Extensions of files in which a name may occur.
 const SOURCES: [&str; 10] = ["rs", "py", "pyi", "sol", "toml", "sh", "c", "mjs", "json", "txt"];
 
-/// Folders that hold nothing of ours.
+/// Folders without files of this project.
 const NOT_OURS: [&str; 6] = ["target", "node_modules", ".git", ".venv", "mutants.out", "artifacts"];
 
-/// Folders that hold nothing that a person has written.
+/// Folders of generated data.
 const DATA: [&str; 2] = ["corpus", "regressions"];
 
-/// All files of ours, but for those in folders called as one of `skipped`.
+/// Returns all files of this project, except those in folders named in `skipped`.
 fn files(skipped: &[&str]) -> Vec<PathBuf> {
     let (mut folders, mut found) = (vec![root()], Vec::new());
     while let Some(folder) = folders.pop() {
@@ -131,7 +132,7 @@ fn has_ending(path: &Path, endings: &[&str]) -> bool {
     path.extension().is_some_and(|it| endings.iter().any(|ending| it == *ending))
 }
 
-/// What the source has: words of files, and the files' own names.
+/// Returns the words of all source files, and the file names.
 fn source_words() -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     let folders: Vec<&str> = NOT_OURS.iter().copied().chain(DATA).chain(["docs"]).collect();
@@ -146,15 +147,15 @@ fn source_words() -> BTreeSet<String> {
     words
 }
 
-/// Identifiers in `text`.
+/// Returns the identifiers in `text`.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     let parts = text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
     parts.filter(|part| part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_'))
 }
 
-/// The first part of a name in code style that is nowhere.
+/// Returns the first part of a name in code style that does not exist.
 fn missing(name: &str, words: &BTreeSet<String>) -> Option<String> {
-    // Commands, patterns, addresses.
+    // Commands, patterns and addresses are not names.
     let is_address = name.contains("://") || name.starts_with("0x");
     let is_other = is_address || name.contains([' ', '*', '<', '$']);
     if is_other

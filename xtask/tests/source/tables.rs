@@ -1,13 +1,13 @@
-//! Tables of the pages: each file of `docs/data` is rendered into the page that has its marks.
+//! Renders each table of `docs/data` into the page with its marks.
 
 use crate::pages::is_on_page;
 use crate::root;
 use std::path::{Path, PathBuf};
 
-/// Where the tables are, one row a line, columns separated by tabs.
+/// Folder of the tables, with one row per line and columns separated by tabs.
 const FOLDER: &str = "docs/data";
 
-/// The files of [`FOLDER`] and the folders in it.
+/// Returns the files in [`FOLDER`] and its subfolders.
 fn files() -> Vec<PathBuf> {
     let mut folders = vec![root().join(FOLDER)];
     let mut found = Vec::new();
@@ -25,14 +25,14 @@ fn cells(line: &str) -> Vec<String> {
     line.split('\t').map(str::to_owned).collect()
 }
 
-/// The rows of `docs/data/NAME.tsv`, without its head.
+/// Returns the rows of `docs/data/NAME.tsv`, without its header.
 pub(crate) fn rows(name: &str) -> Vec<Vec<String>> {
     let path = root().join(FOLDER).join(format!("{name}.tsv"));
     let text = std::fs::read_to_string(path).expect("the table is there");
     text.lines().skip(1).map(cells).collect()
 }
 
-/// The table in Markdown.
+/// Renders the table in Markdown.
 fn rendered(text: &str) -> Result<String, String> {
     let mut lines = text.lines();
     let head = lines.next().ok_or("it is empty")?;
@@ -54,7 +54,7 @@ fn rendered(text: &str) -> Result<String, String> {
     Ok(table)
 }
 
-/// The page with the marks of this table.
+/// Returns the page with the marks of the table.
 fn page_of(name: &str) -> String {
     let mark = format!("<!-- {name}: begin -->");
     let pages = std::fs::read_dir(root().join("docs")).expect("the folder can be read");

@@ -26,7 +26,7 @@ fn a_missing_precompile_is_noticed() {
     states(executor, WRITE, 1).expect_err("the precompile is missing");
 }
 
-/// The chain's precompile, which fails on all threads but the one that builds the blocks.
+/// The chain's precompile, failing on all threads except the one that builds the blocks.
 #[derive(Debug)]
 struct OnlyHere {
     here: ThreadId,
@@ -50,7 +50,7 @@ impl Precompile for OnlyHere {
             self.changed.notify_all();
             return Ok(PrecompileEnd::Failure);
         }
-        // Otherwise this thread may run all calls, while the system keeps the others waiting.
+        // Otherwise this thread may run all calls while the system delays the others.
         let wait = self.changed.wait_timeout_while(called, Duration::from_secs(10), |it| !*it);
         assert!(*wait.expect("no call panics").0, "no other thread has called the precompile");
         Holdings.call(call, state)
@@ -66,8 +66,8 @@ fn a_precompile_that_other_threads_do_not_know_is_noticed() {
     };
     let executor = Executor::new(forced(2, Policy::Forced(Forced::Speculative))).expect("threads");
     let executor = executor.with_precompiles(vec![Arc::new(only_here)]);
-    // On a busy machine this thread may run again, or beside it, what the other one has run, block
-    // after block; not all of them.
+    // On a busy machine, this thread may repeat or help with the other's work in one block after
+    // the other, but not in all of them.
     let noticed = states(executor, WRITE, 60).is_err();
     assert!(noticed, "the precompile fails on the other thread");
 }

@@ -1,4 +1,4 @@
-//! The example's own loop on a folder: killed, interrupted, and on another chain's folder.
+//! The example's loop on a folder: killed, interrupted, and with the folder of another chain.
 
 use super::{SEED, TRANSACTIONS, WRITE, example, forced, states};
 use crate::{
@@ -14,7 +14,7 @@ use clap::Parser;
 use example::{Options, node::Node, rules};
 use std::{env, fs, io, path::Path, sync::mpsc, time::Duration};
 
-/// Set for the process that is killed: the folder.
+/// Environment variable of the killed process: the folder.
 const FOLDER: &str = "BRAID_PRIVATE_CHAIN_FOLDER";
 const BLOCKS: u64 = 40;
 const KILLS: u64 = 5;
@@ -37,7 +37,7 @@ fn child() {
     run(folder.as_ref(), BLOCKS, &mut io::stdout()).expect("all blocks are durable");
 }
 
-/// Checks what is in the folder, and returns the last block.
+/// Checks the contents of the folder, and returns the last block.
 fn check(folder: &Path, states: &[Reference]) -> u64 {
     let folder = ChainFolder::open(folder).expect("the folder is free");
     let reader = open(&store(&folder)).expect("a chain");
@@ -75,14 +75,14 @@ fn a_killed_chain_goes_on_to_the_same_state() {
         run(folder, BLOCKS, text).expect("all blocks are durable");
         assert_eq!(check(folder, &states), BLOCKS);
     }
-    // The same hash and state root.
+    // Equal hashes and state roots.
     let ends = ends.map(|text| String::from_utf8(text).expect("text"));
     let [killed, whole] = ends.each_ref().map(|text| text.split_once("head 40 ").expect(text).1);
     assert_eq!(killed, whole);
     assert!(whole.contains(&states[BLOCKS as usize].root().to_string()), "{whole}");
 }
 
-/// Interrupts the chain when it has told of block 3.
+/// Interrupts the chain when it reports block 3.
 struct Interrupt {
     text: String,
     stop: mpsc::Sender<()>,
@@ -92,7 +92,7 @@ impl io::Write for Interrupt {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.text.push_str(&String::from_utf8_lossy(bytes));
         if self.text.contains("block 3: ") {
-            // It ends by the first of them.
+            // The first interrupt ends the chain.
             let _ = self.stop.send(());
         }
         Ok(bytes.len())
@@ -122,7 +122,7 @@ fn an_interrupted_chain_says_where_it_ended() {
     assert!(!text.contains("left out") && !text.contains("block 4"), "{text}");
 }
 
-/// Pruning removes the hash of the first block, once there are more than 256.
+/// Pruning removes the hash of the first block once there are more than 256.
 #[test]
 fn a_pruned_chain_goes_on() {
     let executor = || rules::executor(forced(1, Policy::InOrder)).expect("threads");
@@ -156,7 +156,7 @@ fn the_folder_of_another_chain_is_refused() {
     }
 }
 
-/// An output that takes no more.
+/// An output that accepts no bytes.
 struct Full;
 
 impl io::Write for Full {
@@ -180,7 +180,7 @@ fn errors_blame_what_failed_and_name_the_folder_once() {
     let refused = run(temporary.path(), 1, &mut io::sink()).expect_err("it is in use");
     assert!(refused.starts_with(name) && refused.matches(name).count() == 1, "{refused}");
     drop(held);
-    // The chain is there, so anything else may be, too.
+    // The folder contains the chain, so other files do not matter.
     fs::write(temporary.path().join("notes.txt"), "a note").expect("writes");
     run(temporary.path(), 1, &mut io::sink()).expect("the chain goes on");
 

@@ -1,5 +1,5 @@
-//! A chain on a store that goes wrong: executes a stream of blocks, and after each failure checks that
-//! nothing has changed, and executes the same block without the failure.
+//! A chain on a failing store. Executes a stream of blocks; after each failure, checks that nothing
+//! has changed, and executes the same block without the failure.
 
 use super::{Asked, Kind, Reference, Stream, Trouble, Troubled, contents, same};
 use alloy_primitives::B256;
@@ -17,42 +17,43 @@ use std::{
     thread,
 };
 
-/// How a try to execute a block ended.
+/// Outcome of an attempt to execute a block.
 #[derive(Debug)]
 enum Attempt {
-    /// With the result of sequential execution.
+    /// Executed, with the result of sequential execution.
     Executed(Stats),
-    /// The chain refused the block.
+    /// Rejected by the chain.
     Refused(ChainError),
-    /// It was cancelled, after a prefix with the result of sequential execution.
+    /// Cancelled, after a prefix with the result of sequential execution.
     Cancelled,
-    /// The panic that the test asked for came through.
+    /// Ended by the panic that the test requested.
     Panicked,
 }
 
-/// What was seen.
+/// Counts over all attempts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
-    /// Blocks that were executed.
+    /// Executed blocks.
     pub(crate) blocks: u64,
-    /// Of these, how many ran in part by speculation, in order, in parts and in lanes.
+    /// Blocks that ran partly speculatively, sequentially, in contiguous batches, and in grouped
+    /// batches.
     pub(crate) strategies: [u64; 4],
-    /// Failures before a block was handed to the writer, and of the writer.
+    /// Failures before a block was handed to the writer, and failures of the writer.
     pub(crate) refused: u64,
     pub(crate) writer: u64,
     pub(crate) panicked: u64,
     pub(crate) cancelled: u64,
 }
 
-/// A chain in memory on which things go wrong.
+/// A chain in memory with injected faults.
 #[derive(Debug)]
 pub(crate) struct Subject<'s> {
     pub(crate) stream: &'s Stream,
     pub(crate) store: Troubled<MemoryStore>,
     pub(crate) config: ChainConfig,
-    /// Executes the blocks that may be cancelled, which a chain does not offer.
+    /// Executes blocks that may be cancelled, which a chain does not offer.
     pub(crate) executor: &'s mut Executor,
-    /// The access list of each block, or none: with it the trie work reads the store, too.
+    /// The access list of each block, or empty. With lists, the trie work reads the store, too.
     pub(crate) lists: &'s [Arc<AccessList>],
     pub(crate) seen: Seen,
 }
@@ -60,7 +61,7 @@ pub(crate) struct Subject<'s> {
 type TroubledChain = Chain<Troubled<MemoryStore>>;
 
 impl Subject<'_> {
-    /// Executes all blocks of the stream, whatever goes wrong.
+    /// Executes all blocks of the stream despite all failures.
     pub(crate) fn run(&mut self) {
         let mut chain = self.open();
         loop {
@@ -112,7 +113,7 @@ impl Subject<'_> {
         (head.number - self.stream.head.number) as usize
     }
 
-    /// The state after the blocks below `index`.
+    /// Returns the state after the blocks below `index`.
     fn state(&self, index: usize) -> &Reference {
         &self.stream.states[index]
     }
@@ -130,8 +131,8 @@ impl Subject<'_> {
         }
     }
 
-    /// Checks that the chain is as it was, and executes the next block on it without a failure: on the
-    /// same chain, unless its writer has ended.
+    /// Checks that the chain is unchanged, and executes the next block without a failure, on the
+    /// same chain unless its writer has ended.
     fn after_a_failure(&mut self, mut chain: TroubledChain) -> TroubledChain {
         let executed = self.index(chain.head());
         same(&chain.state().expect("it reads"), self.state(executed));
@@ -245,8 +246,8 @@ impl Subject<'_> {
     }
 }
 
-/// Whether the error is the one that the test asked for and names the block: `executing`, or the one
-/// after the last `durable` one.
+/// Returns whether the error is the one that the test requested and names the block: `executing`,
+/// or the one after `durable`.
 fn names_its_block(error: &ChainError, executing: u64, durable: u64) -> bool {
     let asked = |error: &StoreError| matches!(error.root(), StoreError::Backend(error) if error.is::<Asked>());
     match error {

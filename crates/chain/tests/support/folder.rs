@@ -1,4 +1,4 @@
-//! A stream of blocks in a folder: begun by this process, continued by another one, and checked.
+//! A stream of blocks in a folder: created by this process, continued by another, and checked.
 
 use super::{Stream, contents};
 use braid_chain::{
@@ -12,19 +12,20 @@ use std::{
     process::{Command, ExitStatus, Stdio},
 };
 
-/// Bytes of the store's cache: little, so that reads reach the files.
+/// Cache size of the store in bytes, so small that reads reach the files.
 const CACHE: u64 = 1 << 20;
 
 pub(crate) fn store(folder: &ChainFolder) -> EmbeddedStore {
     EmbeddedStore::open_with_cache(&folder.store(), CACHE).expect("the store opens")
 }
 
-/// Creates the chain with which `stream` begins. `table`: bytes that a table keeps in memory.
+/// Creates the chain on which `stream` starts. `table` is the number of bytes that a table keeps in
+/// memory.
 pub(crate) fn begin(path: &Path, stream: &Stream, table: u64) -> EmbeddedStore {
     try_begin(path, stream, table).expect("created")
 }
 
-/// As `begin`, or why that cannot be.
+/// Like [`begin`], but returns the error.
 pub(crate) fn try_begin(path: &Path, stream: &Stream, table: u64) -> Result<EmbeddedStore, String> {
     let folder = ChainFolder::create(path).map_err(|error| error.to_string())?;
     let store = EmbeddedStore::open_with_sizes(&folder.store(), CACHE, table)
@@ -34,7 +35,7 @@ pub(crate) fn try_begin(path: &Path, stream: &Stream, table: u64) -> Result<Embe
     Ok(store)
 }
 
-/// Opens the chain, executes the rest of `stream`, and says after each block which one is durable.
+/// Opens the chain, executes the rest of `stream`, and reports the durable block after each block.
 pub(crate) fn go_on<S: StateStore>(
     store: S,
     stream: &Stream,
@@ -60,13 +61,13 @@ pub(crate) fn go_on<S: StateStore>(
     (Some(chain), done)
 }
 
-/// Tells the parent.
+/// Reports a value to the parent process.
 pub(crate) fn report(what: &str, value: impl core::fmt::Display) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{what} {value}").and_then(|()| out.flush()).expect("the parent listens");
 }
 
-/// Checks what is in the folder, and returns the last block.
+/// Checks the contents of the folder, and returns the last block.
 pub(crate) fn check(folder: &Path, stream: &Stream, durable: u64) -> u64 {
     let folder = ChainFolder::open(folder).expect("the folder is free");
     let reader = open(&store(&folder)).expect("a chain");
@@ -78,18 +79,18 @@ pub(crate) fn check(folder: &Path, stream: &Stream, durable: u64) -> u64 {
     number
 }
 
-/// A test of this program, in a process of its own.
+/// A test of this program in a child process.
 pub(crate) struct Child {
     process: std::process::Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
-    /// The last block that it reported durable.
+    /// The last block that the process reported durable.
     pub(crate) durable: u64,
-    /// Why it ended, as it said.
+    /// The reason it reported for its end.
     pub(crate) ended: Option<String>,
 }
 
 impl Child {
-    /// Starts the ignored test `name`; `set` sets its variables.
+    /// Starts the ignored test `name`; `set` sets its environment.
     pub(crate) fn start(name: &str, set: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(env::current_exe().expect("this program"));
         command.args([name, "--exact", "--ignored", "--nocapture"]);
@@ -100,10 +101,10 @@ impl Child {
         Self { process, lines, durable: 0, ended: None }
     }
 
-    /// Reads a line; whether there was one.
+    /// Reads a line, and returns whether there was one.
     pub(crate) fn hear(&mut self) -> bool {
         let Some(line) = self.lines.next().and_then(Result::ok) else { return false };
-        // The test harness writes on the same line.
+        // The test harness prints on the same line.
         if let Some((_, number)) = line.rsplit_once("durable ") {
             self.durable = number.parse().unwrap_or(0).max(self.durable);
         }
@@ -113,13 +114,13 @@ impl Child {
         true
     }
 
-    /// Kills it, and hears what it has said until then.
+    /// Kills the process, and reads its output up to that point.
     pub(crate) fn kill(&mut self) {
         self.process.kill().expect("it can be killed");
         self.wait();
     }
 
-    /// Hears all that it says, until it ends.
+    /// Reads the output until the process ends.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         while self.hear() {}
         self.process.wait().expect("it ends")

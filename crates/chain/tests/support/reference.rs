@@ -1,5 +1,5 @@
-//! A state in memory to which the sequential oracle's blocks are applied by revm's own rules. It
-//! shares no code with the chain.
+//! A state in memory to which the sequential oracle's blocks are applied by revm's rules. It shares
+//! no code with the chain.
 
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, keccak256};
 use alloy_trie::{
@@ -18,7 +18,7 @@ use revm::{
 };
 use std::collections::BTreeMap;
 
-/// A state, the codes in it, and the hashes of the blocks that led to it.
+/// A state, its codes, and the hashes of the blocks that led to it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reference {
     pub(crate) accounts: BTreeMap<Address, (u64, U256, B256)>,
@@ -31,7 +31,7 @@ pub(crate) struct Reference {
 pub(crate) type Contents = (BTreeMap<Address, (u64, U256, B256)>, BTreeMap<(Address, U256), U256>);
 
 impl Reference {
-    /// The state with these accounts, after the block `head`.
+    /// Creates the state with these accounts, after block `head`.
     pub(crate) fn new(accounts: &BTreeMap<Address, MemoryAccount>, head: Head) -> Self {
         let mut state = Self::default();
         for (address, account) in accounts {
@@ -50,7 +50,7 @@ impl Reference {
         state
     }
 
-    /// The same state as a chain begins with it.
+    /// Returns the batch that creates a chain with this state.
     pub(crate) fn batch(&self, head: Head) -> DurableBatch {
         let account = |(address, (nonce, balance, code_hash)): (&Address, &(u64, U256, B256))| {
             let (nonce, balance, code_hash) = (*nonce, *balance, *code_hash);
@@ -73,7 +73,7 @@ impl Reference {
         }
     }
 
-    /// Makes it the state after the block `head` that left `bundle`.
+    /// Applies `bundle`, the changes of block `head`.
     pub(crate) fn apply(&mut self, head: Head, bundle: &BundleState) {
         let changes = bundle.to_plain_state(OriginalValuesKnown::No);
         for (address, info) in changes.accounts {
@@ -104,7 +104,7 @@ impl Reference {
         self.accounts.get(&address).map_or(0, |(nonce, ..)| *nonce)
     }
 
-    /// The state root, by a library's full computation.
+    /// Returns the state root, by a library's full computation.
     pub(crate) fn root(&self) -> B256 {
         state_root_unhashed(self.accounts.iter().map(|(address, (nonce, balance, code_hash))| {
             let (nonce, balance, code_hash) = (*nonce, *balance, *code_hash);
@@ -120,7 +120,7 @@ impl Reference {
     }
 }
 
-/// All that a store's state holds.
+/// Returns all contents of a store's state.
 pub(crate) fn contents<S: Snapshot>(reader: &StateReader<S>) -> Contents {
     let mut found = Contents::default();
     for entry in reader.accounts() {
@@ -137,7 +137,7 @@ pub(crate) fn contents<S: Snapshot>(reader: &StateReader<S>) -> Contents {
     found
 }
 
-/// Compares all accounts and slots of `expected` with what `state` reads.
+/// Compares all accounts and slots of `expected` with the values that `state` reads.
 pub(crate) fn same<D: DatabaseRef<Error: Debug>>(state: &D, expected: &Reference) {
     let (accounts, slots) = expected.contents();
     for (address, (nonce, balance, _)) in accounts {

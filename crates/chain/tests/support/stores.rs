@@ -1,9 +1,9 @@
-//! A store that is slow when a test says so.
+//! A store that tests can slow down.
 
 use braid_chain::{StateStore, StoreError, Writes};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-/// A store that carries out a transaction only after a permit.
+/// A store that executes each transaction only after a permit.
 #[derive(Debug)]
 pub(crate) struct Lagging<S> {
     inner: S,
@@ -11,7 +11,8 @@ pub(crate) struct Lagging<S> {
 }
 
 impl<S: StateStore> Lagging<S> {
-    /// The store, and where permits are given. Without that, every transaction is permitted.
+    /// Returns the store and the sender of permits. If the sender is dropped, every transaction is
+    /// permitted.
     pub(crate) fn new(inner: S) -> (Self, Sender<()>) {
         let (give, permits) = unbounded();
         (Self { inner, permits }, give)

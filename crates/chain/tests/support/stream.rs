@@ -1,5 +1,5 @@
-//! Streams of random blocks on one state: few accounts that create, destroy, delegate and pay each
-//! other from block to block.
+//! Streams of random blocks on one state, with few accounts that create, destroy, delegate and pay
+//! each other across blocks.
 
 use super::Reference;
 use alloy_primitives::{Address, B256, U256, keccak256};
@@ -25,28 +25,28 @@ const FORKS: [SpecId; 7] = [
     SpecId::OSAKA,
 ];
 
-/// Blocks with what sequential revm makes of them.
+/// Blocks, with their sequential results.
 #[derive(Debug)]
 pub(crate) struct Stream {
     /// The block before the first one.
     pub(crate) head: Head,
-    /// The state before the first block, and after each.
+    /// The state before the first block, and after each block.
     pub(crate) states: Vec<Reference>,
-    /// The blocks with their hashes.
+    /// The blocks, with their hashes.
     pub(crate) blocks: Vec<(Block, B256)>,
-    /// What sequential execution gave.
+    /// Sequential results of the blocks.
     pub(crate) outputs: Vec<SequentialOutput>,
 }
 
 impl Stream {
-    /// The stream that `seed` stands for.
+    /// Returns the stream for `seed`.
     pub(crate) fn new(seed: u64, blocks: u64) -> Self {
         let spec = FORKS[seed as usize % FORKS.len()];
         let senders = [0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6].map(Address::repeat_byte);
         let case = |block| Case::with_senders(keccak_seed(seed, block), spec, &senders);
         let mut accounts = BTreeMap::new();
         for block in 0..blocks {
-            // Of an address that several cases have the first account counts.
+            // If several cases have an address, the first account counts.
             for (address, account) in case(block).accounts {
                 accounts.entry(address).or_insert(account);
             }
@@ -58,7 +58,7 @@ impl Stream {
         stream
     }
 
-    /// Number and hash of a block.
+    /// Returns number and hash of a block.
     pub(crate) fn head_of(&self, index: usize) -> Head {
         head(FIRST + 1 + index as u64)
     }
@@ -77,11 +77,12 @@ impl Stream {
             transaction.nonce = state.nonce(transaction.caller) + *before;
             *before += 1;
         }
-        // As in a pool: what is invalid by now is left out. The chain is shown the rest.
+        // Transactions that are invalid by now are skipped, as with a pool, and the chain gets the
+        // others.
         let build =
             |block: &Block| sequential::build(&braid_testkit::block::Block::from(block), state);
         let built = build(&block).or_else(|_| {
-            // Some of the states have system contracts that fail.
+            // Some of the states have failing system contracts.
             block.rules.system_calls = false;
             build(&block)
         });

@@ -1,4 +1,4 @@
-//! A store that goes wrong at a read or a write with a given number, on whichever thread does it.
+//! A store that fails at the read or write with a given number, on any thread.
 
 use alloy_primitives::keccak256;
 use braid_chain::{Entry, Snapshot, StateStore, StoreError, Table, Writes};
@@ -15,22 +15,22 @@ use std::{
     time::Duration,
 };
 
-/// What goes wrong.
+/// Kind of an injected fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// A read returns an error.
     ReadFails,
     /// A read panics.
     ReadPanics,
-    /// A read takes long.
+    /// A read is slow.
     ReadSlow,
     /// A write returns an error and writes nothing.
     WriteFails,
-    /// A write returns an error and has written all.
+    /// A write returns an error, but has written everything.
     WriteFailsLate,
     /// A write panics and writes nothing.
     WritePanics,
-    /// A write takes long.
+    /// A write is slow.
     WriteSlow,
     /// The block is cancelled, during a read or after some time.
     Cancelled,
@@ -56,7 +56,7 @@ impl Kind {
     }
 }
 
-/// The error, and the payload of the panic.
+/// The injected error, which is also the payload of injected panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Asked;
 
@@ -68,13 +68,13 @@ impl fmt::Display for Asked {
 
 impl Error for Asked {}
 
-/// What goes wrong, and when.
+/// A fault, and the time of its injection.
 #[derive(Debug)]
 pub(crate) struct Trouble {
     pub(crate) kind: Kind,
-    /// Number of the read or write, counted from 0 while it is armed.
+    /// Number of the failing read or write, counted from 0 while the fault is armed.
     at: u64,
-    /// Whether all later ones go wrong, too.
+    /// Whether all later ones fail, too.
     lasts: bool,
     armed: AtomicBool,
     counted: AtomicU64,
@@ -83,11 +83,11 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
-    /// What `seed` stands for. It is not armed.
+    /// Returns the fault for `seed`, not armed.
     pub(crate) fn new(seed: u64) -> Arc<Self> {
         let random = keccak256(seed.to_be_bytes());
         let kind = Kind::ALL[usize::from(random[0]) % Kind::ALL.len()];
-        // Few blocks take a thousand reads; each of them is one write.
+        // Few blocks take a thousand reads, and each block is one write.
         let most = if kind.is_of_writes() { 4 } else { [6, 40, 200, 800][random[1] as usize % 4] };
         let at = u64::from(u16::from_be_bytes([random[2], random[3]])) % most;
         Arc::new(Self::of(kind, at, random[4].is_multiple_of(2)))
@@ -98,7 +98,7 @@ impl Trouble {
         Self { kind, at, lasts, armed, counted: AtomicU64::new(0), cancelled }
     }
 
-    /// Lets things go wrong from now on, or no more: then it counts from 0 again.
+    /// Arms or disarms the fault. Disarming resets the count.
     pub(crate) fn arm(&self, armed: bool) {
         self.cancelled.store(false, SeqCst);
         if !armed {
@@ -107,7 +107,7 @@ impl Trouble {
         self.armed.store(armed, SeqCst);
     }
 
-    /// When the block is cancelled, if not during a read.
+    /// Returns the time at which the block is cancelled, if not during a read.
     pub(crate) fn moment(&self) -> Option<Duration> {
         let after = self.kind == Kind::Cancelled && self.lasts && self.armed.load(SeqCst);
         after.then(|| Duration::from_micros(5 * self.at))
@@ -127,7 +127,7 @@ impl Trouble {
         }
         match self.kind {
             Kind::ReadFails => return Err(StoreError::backend(Asked)),
-            // No message on the standard error stream, as `panic!` has it.
+            // Unlike `panic!`, this prints nothing to standard error.
             Kind::ReadPanics => resume_unwind(Box::new(Asked)),
             Kind::Cancelled if self.lasts => {}
             Kind::Cancelled => self.cancelled.store(true, SeqCst),
@@ -137,7 +137,7 @@ impl Trouble {
     }
 }
 
-/// A store that goes wrong.
+/// A store with an injected fault.
 #[derive(Clone, Debug)]
 pub(crate) struct Troubled<S> {
     pub(crate) inner: S,
@@ -145,7 +145,7 @@ pub(crate) struct Troubled<S> {
 }
 
 impl<S> Troubled<S> {
-    /// All reads or writes of `kind` go wrong from number `at` on, counted from 0.
+    /// Makes all reads or writes of `kind` fail from number `at` on, counted from 0.
     pub(crate) fn lasting(inner: S, kind: Kind, at: u64) -> Self {
         let trouble = Trouble::of(kind, at, true);
         trouble.arm(true);

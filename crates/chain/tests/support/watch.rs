@@ -1,13 +1,13 @@
-//! Runs that must end.
+//! A watchdog for runs that may hang.
 
 use crossbeam_channel::{RecvTimeoutError, unbounded};
 use std::{ops::Range, thread, time::Duration};
 
-/// A run takes some milliseconds.
+/// Time limit of a run, which normally takes milliseconds.
 const HANGS: Duration = Duration::from_secs(60);
 
-/// Calls `run` with each seed, on a thread of its own, and returns what it returns. Fails with the seed if one
-/// panics or hangs.
+/// Calls `run` with each seed on a separate thread, and returns the results. Fails with the seed if
+/// a run panics or hangs.
 pub(crate) fn each_seed<T: Send + 'static>(
     seeds: Range<u64>,
     mut run: impl FnMut(u64) -> T + Send + 'static,

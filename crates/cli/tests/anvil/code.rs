@@ -1,4 +1,4 @@
-//! Codes: the compiled contracts, and small ones that reach what Solidity does not.
+//! Bytecode: the compiled contracts, and small contracts for features that Solidity does not reach.
 
 use alloy_primitives::{Address, Bytes, U256, hex};
 use serde_json::Value;
@@ -6,19 +6,19 @@ use serde_json::Value;
 const TOKEN: &str = include_str!("../../../../lab/testkit/artifacts/Token.json");
 const COLLECTIBLE: &str = include_str!("../../../../lab/testkit/artifacts/Collectible.json");
 
-/// Tokens that the holder of a new token contract has.
+/// Number of tokens that the holder of a new token contract has.
 pub(crate) const SUPPLY: u64 = 1_000_000;
 
-/// Reads hashes of earlier blocks by BLOCKHASH and by the system contract of EIP-2935, the beacon
-/// root's contract and the beneficiary's balance, and keeps all of it: a changed answer changes the
-/// state. Leaves an empty log.
+/// Code that reads hashes of earlier blocks by BLOCKHASH and from the system contract of EIP-2935,
+/// the beacon root's contract, and the beneficiary's balance, and stores all of them, so that a
+/// wrong value changes the state. It also emits an empty log.
 const PROBE: &str = concat!(
     "6001430340600155", // slot 1: BLOCKHASH(number - 1)
     "6005430340600555", // slot 5: BLOCKHASH(number - 5)
     "41316009550000",   // slot 9: BALANCE(COINBASE); STOP is cut off below
 );
 
-/// A static call with one word of input whose answer goes to the slot.
+/// Returns a static call with one word of input that stores its result in the slot.
 fn asks(address: Address, input: &str, slot: u8) -> String {
     let address = hex::encode(address);
     format!(
@@ -27,7 +27,7 @@ fn asks(address: Address, input: &str, slot: u8) -> String {
     )
 }
 
-/// The probe's creation code.
+/// Returns the probe's creation code.
 pub(crate) fn probe() -> Bytes {
     let history = alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
     let roots = alloy_eips::eip4788::BEACON_ROOTS_ADDRESS;
@@ -40,13 +40,13 @@ pub(crate) fn probe() -> Bytes {
     wrap(&code.concat())
 }
 
-/// The creation code of a contract whose calls create a contract that destroys itself in its
-/// creation and sends on what it was given.
+/// Returns the creation code of a contract that on every call creates a contract which destroys
+/// itself during its creation and forwards its value.
 pub(crate) fn mayfly() -> Bytes {
     wrap("6133ff6000526002601e34f05000")
 }
 
-/// Creation code that leaves `runtime`, in hex, of less than 256 bytes.
+/// Returns creation code that deploys `runtime`, which is hex of less than 256 bytes.
 fn wrap(runtime: &str) -> Bytes {
     let runtime = hex::decode(runtime).expect("hex");
     let length = u8::try_from(runtime.len()).expect("short");
@@ -60,7 +60,7 @@ fn creation_code(artifact: &str) -> Vec<u8> {
     hex::decode(artifact["creationCode"].as_str().expect("code")).expect("hex")
 }
 
-/// The creation code of a token whose supply goes to `holder`.
+/// Returns the creation code of a token whose supply belongs to `holder`.
 pub(crate) fn token(holder: Address) -> Bytes {
     let mut code = creation_code(TOKEN);
     let text = |code: &mut Vec<u8>, text: &[u8]| {
@@ -68,7 +68,7 @@ pub(crate) fn token(holder: Address) -> Bytes {
         code.extend(text);
         code.extend(vec![0; 32 - text.len()]);
     };
-    // Two strings lie behind the four words of the head.
+    // Two strings follow the four words of the head.
     for word in [U256::from(128), U256::from(192), U256::from(SUPPLY), address(holder)] {
         code.extend(word.to_be_bytes::<32>());
     }
@@ -77,7 +77,7 @@ pub(crate) fn token(holder: Address) -> Bytes {
     code.into()
 }
 
-/// The creation code of a collectible.
+/// Returns the creation code of a collectible.
 pub(crate) fn collectible() -> Bytes {
     creation_code(COLLECTIBLE).into()
 }

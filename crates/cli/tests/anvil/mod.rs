@@ -1,8 +1,9 @@
 //! Blocks of a real node: mined, recorded with `braid fetch`, executed in parallel, and compared
-//! with the node's receipts one by one. `cargo xtask anvil` installs the node and runs this.
+//! with the node's receipts. `cargo xtask anvil` installs the node and runs this test.
 //!
-//! `BRAID_ANVIL`: the node's program; without it nothing is tested, which is said.
-//! `BRAID_ANVIL_BLOCKS`: random blocks for each fork. `BRAID_TOOL`: another build of the tool.
+//! `BRAID_ANVIL` is the node's program; without it, the test reports that it is skipped.
+//! `BRAID_ANVIL_BLOCKS` is the number of random blocks for each fork. `BRAID_TOOL` names another
+//! build of the tool.
 
 mod code;
 mod node;
@@ -23,11 +24,11 @@ use std::{
 };
 use traffic::{KINDS, Traffic};
 
-/// Forks as anvil and as block files call them, and whether they have delegations.
+/// Names of forks in anvil and in block files, and whether they have delegations.
 const FORKS: [(&str, &str, bool); 3] =
     [("cancun", "CANCUN", false), ("prague", "PRAGUE", true), ("osaka", "OSAKA", true)];
 
-/// Transactions of each random block.
+/// Number of transactions in a random block.
 const TRANSACTIONS: usize = 40;
 
 fn braid(arguments: &[&str], path: &Path) -> Output {
@@ -43,15 +44,15 @@ fn succeeded(output: &Output) -> Value {
     serde_json::from_str(text.lines().last().expect("a line")).expect("JSON")
 }
 
-/// The first receipt of the parallel execution that is not the node's; how it was executed if there is
-/// none.
+/// Returns the execution statistics, or the first receipt of the parallel execution that differs
+/// from the node's.
 fn different_receipt(
     executor: &mut Executor,
     file: &BlockFile,
     expected: &[Value],
 ) -> Result<Stats, String> {
     let (block, database) = file.to_block().map_err(|error| error.to_string())?;
-    // Who sleeps lets others run, however busy the machine is.
+    // A sleeping worker lets others run, even on a busy machine.
     let latency = Latency(Duration::from_micros(20));
     let (database, _) = slowed(database, latency, Waiting::Sleep);
     let output =
@@ -133,12 +134,12 @@ fn record_and_run(node: &Anvil, fork: &str, tally: &mut Tally) {
     for number in 1..=newest {
         let path = folder.path().join(format!("{number}.json.zst"));
         let block = if number == newest { "latest".to_owned() } else { number.to_string() };
-        // Both ways to the state, in turn.
+        // Alternates between the two ways of recording the state.
         let tracer = if number % 3 == 0 { "never" } else { "always" };
         let fetch =
             ["fetch", "--rpc", &node.url, "--block", &block, "--tracer", tracer, "--json", "--out"];
         let line = succeeded(&braid(&fetch, &path));
-        // Prague and Osaka cannot be told apart by a header.
+        // A header does not tell Prague from Osaka.
         let newer = fork == "PRAGUE" && line["fork"] == "OSAKA";
         assert!(line["fork"] == fork || newer, "{line}");
         assert_eq!(line["notes"], json!([]), "{line}");
@@ -171,8 +172,8 @@ fn record_and_run(node: &Anvil, fork: &str, tally: &mut Tally) {
     assert_eq!(total["right"], newest, "{total}");
 }
 
-/// The comparison fails for a receipt, and for a state, in which one thing was changed. Block 2 begins
-/// with token transfers, and all of it succeeds.
+/// The comparison notices one change in a receipt or in the state. Block 2 starts with token
+/// transfers, and all of its transactions succeed.
 fn seeded_bugs_are_noticed(executor: &mut Executor, file: &BlockFile, receipts: &[Value]) {
     let mut notices =
         |file: &BlockFile, receipts: &[Value]| different_receipt(executor, file, receipts).is_err();
@@ -192,8 +193,8 @@ fn seeded_bugs_are_noticed(executor: &mut Executor, file: &BlockFile, receipts: 
         for slot in account.storage.keys() {
             let mut file = file.clone();
             file.pre_state.get_mut(address).expect("there").storage.remove(slot);
-            // Of the slots only the sender's balance of each token decides about success; system
-            // contracts' do not matter here.
+            // Among the slots, only the sender's token balances decide about success; slots of
+            // system contracts do not matter here.
             if account.code_hash.is_some() && notices(&file, receipts) {
                 changed += 1;
             }

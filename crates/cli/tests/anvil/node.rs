@@ -1,4 +1,4 @@
-//! A node of our own: started, asked, stopped.
+//! A node that the test starts, calls and stops.
 
 use braid_cli::fetch::{Http, Transport};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Accounts that have ether and sign by themselves.
+/// Number of accounts that have ether and sign their own transactions.
 pub(crate) const ACCOUNTS: usize = 12;
 
 pub(crate) struct Anvil {
@@ -21,14 +21,14 @@ pub(crate) struct Anvil {
 
 impl Drop for Anvil {
     fn drop(&mut self) {
-        // It holds nothing that is needed later.
+        // The node holds nothing that is needed afterwards.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
 impl Anvil {
-    /// Starts a chain under `fork` that mines when it is told to.
+    /// Starts a chain under `fork` that mines on request.
     pub(crate) fn start(program: &Path, fork: &str) -> Self {
         let port = {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -59,7 +59,7 @@ impl Anvil {
         serde_json::from_slice(&answer).ok()
     }
 
-    /// The result of a call that must succeed.
+    /// Returns the result of a call that must succeed.
     #[track_caller]
     pub(crate) fn call(&self, method: &str, params: Value) -> Value {
         let answer = self.try_call(method, params).expect("an answer");
@@ -67,7 +67,7 @@ impl Anvil {
         answer["result"].clone()
     }
 
-    /// The receipts of a block.
+    /// Returns the receipts of a block.
     pub(crate) fn receipts(&self, number: u64) -> Vec<Value> {
         let receipts = self.call("eth_getBlockReceipts", json!([format!("{number:#x}")]));
         receipts.as_array().expect("a list").clone()

@@ -1,4 +1,4 @@
-//! What the blocks are made of: everything follows from a seed.
+//! Random transactions for the blocks, determined by a seed.
 
 use super::{
     code,
@@ -10,7 +10,7 @@ use braid_evm::runtime::simulated::Random;
 use secp256k1::{Message, SECP256K1, SecretKey};
 use serde_json::{Value, json};
 
-/// Kinds of transactions, as they are counted.
+/// Kinds of transactions, which are counted.
 pub(crate) const KINDS: [&str; 8] =
     ["transfer", "token", "mint", "nft", "deploy", "probe", "mayfly", "delegation"];
 
@@ -36,12 +36,12 @@ pub(crate) struct Traffic<'a> {
     probe: Address,
     mayfly: Address,
     authorities: Vec<Authority>,
-    /// How often each of [`KINDS`] was sent.
+    /// Number of transactions sent of each of [`KINDS`].
     pub(crate) sent: [usize; KINDS.len()],
 }
 
 impl<'a> Traffic<'a> {
-    /// Mines a block of deployments and one that spreads tokens.
+    /// Mines a block of deployments, and one that distributes tokens.
     pub(crate) fn new(node: &'a Anvil, seed: u64, delegates: bool) -> Self {
         let accounts: Vec<Address> =
             serde_json::from_value(node.call("eth_accounts", json!([]))).expect("accounts");
@@ -84,8 +84,8 @@ impl<'a> Traffic<'a> {
                 traffic.call("token", holder, token, code::transfer(to, 1_000));
             }
         }
-        // For anvil 1.7 every account exists, and so it refunds the first authorization of an
-        // account where Ethereum does not. With a wei the account exists for both.
+        // In anvil 1.7 every account exists, so it refunds the first authorization of an account
+        // where Ethereum does not. One wei makes the account exist in both.
         for place in 0..traffic.authorities.len() {
             let to = traffic.authorities[place].address;
             let fields = json!({ "from": holder, "to": to, "value": "0x1" });
@@ -127,7 +127,7 @@ impl<'a> Traffic<'a> {
                 self.send("transfer", fields, 21_000);
             }
             3..8 => {
-                // Half of the accounts have no tokens at first: their transfers revert.
+                // Half of the accounts have no tokens at first, so their transfers revert.
                 let which = self.draw(2);
                 let token = self.tokens[which];
                 let amount = self.draw(400) as u64;
@@ -152,7 +152,7 @@ impl<'a> Traffic<'a> {
         }
     }
 
-    /// Hands a piece over: mostly its owner does, sometimes another account tries.
+    /// Transfers a piece, mostly as its owner, sometimes as another account.
     fn hand_over(&mut self, from: Address, to: Address) {
         if self.owners.is_empty() {
             return self.call("nft", from, self.collectible, code::hand_over(from, to, 99_999));
@@ -166,8 +166,8 @@ impl<'a> Traffic<'a> {
         self.call("nft", sender, self.collectible, code::hand_over(owner, to, id));
     }
 
-    /// Lets an authority become a collectible of its own, or nothing again, and mints there in the
-    /// same call. Some authorizations have a wrong nonce and are passed over.
+    /// Makes an authority delegate to a collectible or end its delegation, and mints there in the
+    /// same call. Some authorizations have a wrong nonce and are skipped.
     fn delegate(&mut self, from: Address) {
         let (which, wrong, ends) = (self.draw(3), self.draw(4) == 0, self.draw(4) == 0);
         let code = if ends { Address::ZERO } else { self.collectible };
@@ -200,7 +200,7 @@ impl<'a> Traffic<'a> {
 
     fn send(&mut self, kind: &str, mut fields: Value, gas: u64) {
         fields["gas"] = json!(format!("{gas:#x}"));
-        // Old ones and new ones.
+        // Both legacy and newer transactions.
         if fields.get("authorizationList").is_none() && self.draw(3) == 0 {
             fields["gasPrice"] = json!("0x77359400");
         }

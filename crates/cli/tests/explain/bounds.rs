@@ -1,4 +1,4 @@
-//! Chains, late reads and list schedules by hand.
+//! Chains, late reads and list schedules computed by hand.
 
 use alloy_primitives::{Address, U256};
 use braid_cli::explain::{Graph, Location, Need, Rule, Step};
@@ -7,7 +7,8 @@ fn place(slot: u64) -> Location {
     Location::Slot(Address::ZERO, U256::from(slot))
 }
 
-/// What a transaction costs, and its needs: the earlier transaction, the slot, and the cost up to its look there.
+/// Cost of a transaction and its dependencies: the earlier transaction, the slot, and the cost up
+/// to the read.
 type Transaction = (u64, &'static [(usize, u64, u64)]);
 
 fn graph(transactions: &[Transaction]) -> Graph {
@@ -37,7 +38,7 @@ fn without_needs_only_the_longest_transaction_is_left() {
     }
     let bounds = graph.bounds(&[2]);
     assert_eq!((bounds.work, bounds.longest, bounds.chain, bounds.late_read), (12, 4, 4, 4));
-    // One transaction is no chain of several.
+    // A single transaction is not a chain.
     assert_eq!(graph.critical_path(), [Step { transaction: 0, waited_for: vec![] }]);
 }
 
@@ -45,11 +46,12 @@ fn without_needs_only_the_longest_transaction_is_left() {
 fn a_chain_runs_one_after_the_other_and_late_reads_overlap() {
     let graph = graph(&[(10, &[]), (10, &[(0, 1, 7)]), (10, &[(1, 1, 7)]), (5, &[])]);
     assert_eq!(graph.chain(Rule::Whole), 30);
-    // The second begins at 10 - 7, the third at 13 - 7.
+    // The second starts at 10 - 7, the third at 13 - 7.
     assert_eq!(graph.chain(Rule::LateRead), 16);
     assert_eq!(graph.chain(Rule::Nothing), 10);
     assert_eq!(spans(&graph, Rule::Whole), [35, 30, 30, 30]);
-    // Two workers: 0 to 10 and 3 to 13; the third from 10, where a worker is free; the last from 13.
+    // Two workers: 0 to 10 and 3 to 13; the third from 10, where a worker is free; the last from
+    // 13.
     assert_eq!(spans(&graph, Rule::LateRead), [35, 20, 16, 16]);
     // Two workers: 10 and 10, then 10 and 5.
     assert_eq!(spans(&graph, Rule::Nothing), [35, 20, 15, 10]);
@@ -66,14 +68,15 @@ fn a_chain_runs_one_after_the_other_and_late_reads_overlap() {
 
 #[test]
 fn a_read_at_the_end_waits_for_nothing_that_ended_before() {
-    // The second one reads after 8 of 9 what was there at 5.
+    // The second one reads after 8 of 9 a value written at 5.
     let graph = graph(&[(5, &[]), (9, &[(0, 1, 8)])]);
     assert_eq!((graph.chain(Rule::Whole), graph.chain(Rule::LateRead)), (14, 9));
 }
 
 #[test]
 fn the_path_follows_what_was_waited_for_longest() {
-    // 3 waits for 1 (ends at 7) and for 2 (ends at 6): twice for 1.
+    // Transaction 3 waits for 1, which ends at 7, and for 2, which ends at 6: two of its waits are
+    // for 1.
     let needs: [Transaction; 4] =
         [(2, &[]), (5, &[(0, 9, 0)]), (6, &[]), (1, &[(1, 4, 0), (2, 5, 0), (1, 3, 0)])];
     let path = graph(&needs).critical_path();
@@ -85,7 +88,8 @@ fn the_path_follows_what_was_waited_for_longest() {
 
 #[test]
 fn a_worker_takes_the_lowest_transaction_that_may_begin() {
-    // Two workers: 0 (0 to 3) and 1 (0 to 1); 2 needs 0, so that 3 begins at 1 (to 5), then 2 at 3 (to 5).
+    // Two workers: 0 (0 to 3) and 1 (0 to 1); 2 depends on 0, so 3 starts at 1 (to 5), then 2 at 3
+    // (to 5).
     let graph = graph(&[(3, &[]), (1, &[]), (2, &[(0, 1, 0)]), (4, &[])]);
     assert_eq!(spans(&graph, Rule::Whole), [10, 5, 5, 5]);
 }

@@ -1,4 +1,4 @@
-//! Blocks of a few transactions whose bounds the gas table gives.
+//! Blocks of a few transactions whose bounds follow from the gas table.
 
 use alloy_primitives::{Address, Bytes, U256, bytes};
 use braid_cli::explain::{
@@ -12,22 +12,22 @@ use revm::{
     state::{AccountInfo, Bytecode},
 };
 
-/// Gas of a transaction before its code begins.
+/// Gas of a transaction before its code starts.
 const INTRINSIC: u64 = 21_000;
-/// Adds one to slot 0: PUSH0 SLOAD PUSH1 1 ADD PUSH0 SSTORE STOP.
+/// Code that adds one to slot 0: PUSH0 SLOAD PUSH1 1 ADD PUSH0 SSTORE STOP.
 pub(crate) const COUNTER: Bytes = bytes!("5f546001015f5500");
-/// Gas of the counter's code before the slot is read: PUSH0.
+/// Gas of the counter's code before it reads the slot: PUSH0.
 const BEFORE_READ: u64 = 2;
-/// SLOAD of a cold slot, PUSH1, ADD, PUSH0.
+/// Gas of SLOAD of a cold slot, PUSH1, ADD, PUSH0.
 const READ_AND_ADD: u64 = 2_100 + 3 + 3 + 2;
-/// SSTORE of a warm slot: 0 to another value, and one value to another.
+/// Gas of SSTORE to a warm slot: from zero, and from another value.
 const SET: u64 = 20_000;
 const RESET: u64 = 2_900;
-/// The first call of the counter, and each later one.
+/// Gas of the first call of the counter, and of each later one.
 pub(crate) const FIRST: u64 = INTRINSIC + BEFORE_READ + READ_AND_ADD + SET;
 pub(crate) const LATER: u64 = INTRINSIC + BEFORE_READ + READ_AND_ADD + RESET;
 
-/// An account that sends, by its number.
+/// Returns the address of sender `number`.
 pub(crate) fn sender(number: u8) -> Address {
     Address::with_last_byte(number).create(1)
 }
@@ -36,7 +36,7 @@ pub(crate) fn contract() -> Address {
     Address::repeat_byte(0xc0)
 }
 
-/// A state with 40 senders and these contracts.
+/// Returns a state with 40 senders and these contracts.
 pub(crate) fn state(contracts: &[(Address, Bytes)]) -> CacheDB<EmptyDB> {
     let mut state = CacheDB::new(EmptyDB::new());
     for number in 0..40 {
@@ -50,7 +50,7 @@ pub(crate) fn state(contracts: &[(Address, Bytes)]) -> CacheDB<EmptyDB> {
     state
 }
 
-/// A transaction that pays a fee.
+/// Returns a transaction that pays a fee.
 pub(crate) fn call(from: u8, nonce: u64, to: Address, value: u64) -> TxEnv {
     let builder = TxEnv::builder().caller(sender(from)).nonce(nonce).to(to).gas_price(10);
     builder.value(U256::from(value)).gas_limit(100_000).build().expect("a transaction")
@@ -73,7 +73,7 @@ fn path(explanation: &Explanation) -> Vec<usize> {
     explanation.gas.critical_path.iter().map(|step| step.transaction).collect()
 }
 
-/// Costs of the explanation on 2 and 16 workers: whole, late read, no conflicts.
+/// Returns the costs of the explanation on this number of workers: whole, late read, no conflicts.
 fn on(explanation: &Explanation, workers: usize) -> [u64; 3] {
     let on = explanation.gas.bounds.workers.iter().find(|on| on.workers == workers).expect("there");
     [on.chain, on.late_read, on.no_conflicts]
@@ -90,12 +90,12 @@ fn a_counter_is_the_chain() {
     let work = FIRST + 4 * LATER;
     let bounds = &it.gas.bounds;
     assert_eq!((bounds.work, bounds.longest, bounds.chain), (work, FIRST, work));
-    // Each begins two units of gas before the one before it ends.
+    // Each starts two units of gas before the preceding one ends.
     assert_eq!(bounds.late_read, work - 4 * BEFORE_READ);
     assert_eq!(path(&it), [0, 1, 2, 3, 4]);
     let slot = Location::Slot(contract(), U256::ZERO);
     assert!(it.gas.critical_path[1..].iter().all(|step| step.waited_for == [slot]));
-    // On two workers without conflicts: the first and one other; three others.
+    // On two workers without conflicts: the first one and one other; three others.
     assert_eq!(on(&it, 2), [work, bounds.late_read, 3 * LATER]);
     assert_eq!(on(&it, 16), [work, bounds.late_read, FIRST]);
     assert_eq!(it.reads_fees, Vec::<usize>::new());
@@ -104,7 +104,7 @@ fn a_counter_is_the_chain() {
 #[test]
 fn without_the_counter_and_with_one_for_each_sender_nothing_waits() {
     let contracts = [(contract(), COUNTER)];
-    // The last two are of one sender.
+    // The last two have the same sender.
     let from = [0, 1, 2, 3, 3];
     let calls = from
         .iter()
@@ -118,12 +118,12 @@ fn without_the_counter_and_with_one_for_each_sender_nothing_waits() {
     let cases = [
         (without(Target::Location(slot)), &of_sender[..]),
         (without(Target::Account(contract())), &of_sender[..]),
-        // The two of one sender share their counter.
+        // The two calls of one sender share a counter.
         (sharded, &[of_sender[0], of_sender[1], slot][..]),
     ];
     for (what_if, waited_for) in cases {
         let changed = ask(&recording, what_if).changed.expect("a change");
-        // The sender of two: 2 * LATER is more than FIRST.
+        // The sender of two dominates: 2 * LATER is more than FIRST.
         assert_eq!(changed.gas.bounds.chain, 2 * LATER);
         assert_eq!(changed.untouched, []);
         let last = changed.gas.critical_path.last().expect("a path");
@@ -172,7 +172,7 @@ fn a_payee_is_a_chain_and_the_beneficiary_only_where_it_is_paid_directly() {
     let it = ask(&recording, WhatIf::NOTHING);
     assert_eq!(it.gas.bounds.chain, 3 * INTRINSIC);
     assert_eq!(it.gas.critical_path[2].waited_for, [Location::Balance(payee)]);
-    // Two of four transactions pay the beneficiary: they wait for each other, and for no fee.
+    // Two of four transactions pay the beneficiary: they wait for each other, but for no fee.
     let beneficiary = Address::repeat_byte(0xbe);
     let to = [payee, beneficiary, Address::repeat_byte(0x98), beneficiary];
     let calls = (0..4).zip(to).map(|(from, to)| call(from, 0, to, 7)).collect();

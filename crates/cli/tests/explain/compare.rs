@@ -1,4 +1,4 @@
-//! Two sides.
+//! Comparisons of two blocks.
 
 use crate::invoke::sealed;
 use braid_testkit::workload::Preset;
@@ -49,7 +49,7 @@ fn two_blocks_stand_side_by_side() {
     let times = figure(&line, "bound by the chain, gas", "times");
     assert_eq!(times["one"], 1.0);
     assert!(times["other"].as_f64() > Some(20.0), "{times}");
-    // The hot recipient is in the way of the one alone.
+    // The hot recipient delays only one of the blocks.
     let place = &line["places"][0];
     assert_eq!(place["locations"], sides[0]["conflicts"][0]["locations"]);
     assert_eq!(place["one"], sides[0]["conflicts"][0]["serialises"]);

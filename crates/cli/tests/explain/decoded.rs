@@ -1,4 +1,4 @@
-//! What a slot is, from hashes, values and logs.
+//! The meaning of slots, derived from hashes, values and logs.
 
 use alloy_primitives::{Address, B256, Bytes, Log, LogData, U256, keccak256};
 use braid_cli::explain::{Access, Kind, Location, Recorded, Recording, decode};
@@ -37,7 +37,7 @@ fn log(signature: &str, indexed: &[U256], data: &[U256]) -> Log {
     Log { address: contract(), data: LogData::new_unchecked(topics, Bytes::from(data)) }
 }
 
-/// A block whose transactions change `slot` like this, and log this.
+/// Returns a block whose transactions change `slot` and emit logs as given.
 fn recording(slot: U256, changes: &[(u64, u64, Log)]) -> Recording {
     let transactions = changes.iter().map(|(before, after, log)| Recorded {
         accesses: vec![Access {
@@ -52,7 +52,7 @@ fn recording(slot: U256, changes: &[(u64, u64, Log)]) -> Recording {
     Recording { transactions: transactions.collect(), ..Recording::default() }
 }
 
-/// The slot of `keys` in the mapping at `slot`, with the hashes on the way.
+/// Returns the slot of `keys` in the mapping at `slot`, and records the hashes on the way.
 fn mapping(recording: &mut Recording, slot: u64, keys: &[U256]) -> U256 {
     keys.iter().fold(U256::from(slot), |slot, key| {
         let input = [key.to_be_bytes::<32>(), slot.to_be_bytes::<32>()].concat();
@@ -62,7 +62,7 @@ fn mapping(recording: &mut Recording, slot: u64, keys: &[U256]) -> U256 {
     })
 }
 
-/// What the slot of `keys` in slot 4 is, if it changes like this.
+/// Checks the decoded meaning of the slot of `keys` in the mapping at slot 4, after these changes.
 #[track_caller]
 fn check(keys: &[U256], changes: &[(u64, u64, Log)], kind: Kind, words: &str) {
     let mut hashes = Recording::default();
@@ -89,7 +89,7 @@ fn balances_supplies_and_allowances_agree_with_logs() {
     check(&[word(a)], &[(4, 9, transfer(b, a, 5))], Kind::TokenBalance, &balance);
     let deposit = log("Deposit(address,uint256)", &[word(a)], &[word(5)]);
     check(&[word(a)], &[(4, 9, deposit)], Kind::TokenBalance, &balance);
-    // Another amount, and another holder.
+    // A different amount, and a different holder.
     let entry = format!("mapping entry, slot 4[{a}] of @");
     check(&[word(a)], &[(4, 8, transfer(b, a, 5))], Kind::MappingEntry, &entry);
     check(&[word(a)], &[(4, 9, transfer(b, b, 5))], Kind::MappingEntry, &entry);

@@ -1,4 +1,4 @@
-//! Which places are named, in which order, and what would be without them.
+//! The reported conflicts, their order, and the predictions without them.
 
 use super::by_hand::{COUNTER, FIRST, LATER, call, contract, recorded, sender};
 use alloy_primitives::{Address, Bytes, U256, bytes};
@@ -8,7 +8,7 @@ use braid_cli::explain::{
 };
 use braid_testkit::workload::Preset;
 
-/// Adds one to slots 0 and 1.
+/// Code that adds one to slots 0 and 1.
 const TWO_COUNTERS: Bytes = bytes!("5f546001015f5560015460010160015500");
 
 fn by_gas(recording: &Recording) -> Conflicts {
@@ -39,7 +39,7 @@ fn a_counter_is_named_with_its_gain() {
     assert_eq!(counter.own_chain, FIRST + 4 * LATER);
     assert_eq!(counter.transactions, [0, 1, 2, 3, 4]);
     assert_eq!(counter.callees, [Counted { what: Some(contract()), transactions: 5 }]);
-    // Its input is empty: no function.
+    // The input is empty, so there is no function.
     assert_eq!(counter.functions, []);
     let alone = Gain { chain: FIRST, on_workers: FIRST };
     assert_eq!((counter.without, counter.without_those_above), (alone, alone));
@@ -73,7 +73,7 @@ fn places_of_a_contract_at_which_the_same_transactions_wait_are_one() {
     let both = &found.first[0];
     assert_eq!((&both.locations[..], both.kind), (&slots[..], Kind::Counter));
     assert!(both.words.contains("slot 0") && both.words.contains("slot 1"), "{}", both.words);
-    // One of them alone frees nothing.
+    // Removing only one of them frees nothing.
     assert!(both.without.chain < both.own_chain);
     let one = WhatIf { without: vec![Target::Location(slots[0])], ..WhatIf::NOTHING };
     let recording = counters(&[(contract(), 3)], &TWO_COUNTERS);
@@ -95,11 +95,11 @@ fn senders_payees_and_creators_are_told_apart() {
     let paid = recorded(vec![pay(1, 0, payee), pay(2, 0, payee)], &[]);
     let words = format!("native balance of {payee}, which is only paid into");
     assert_eq!(kinds(&paid), [(Kind::NativeBalance, words)]);
-    // One sender pays another one, who then pays.
+    // One sender pays another one, who then sends.
     let passed_on = recorded(vec![pay(1, 0, sender(2)), pay(2, 0, payee)], &[]);
     let words = format!("native balance of sender {}", sender(2));
     assert_eq!(kinds(&passed_on), [(Kind::NativeBalance, words)]);
-    // PUSH0 PUSH0 PUSH0 CREATE STOP: an empty contract each time.
+    // PUSH0 PUSH0 PUSH0 CREATE STOP: creates an empty contract on each call.
     let factory = [(contract(), bytes!("5f5f5ff000"))];
     let created = recorded(vec![call(1, 0, contract(), 0), call(2, 0, contract(), 0)], &factory);
     let words = format!("nonce of {}, which creates contracts", contract());
@@ -183,7 +183,7 @@ fn a_chain_of_payments_is_no_bound_of_braid() {
     let payments = recorded((0..5).map(|from| call(from, 0, sender(9), 1)).collect(), &[]);
     let text = words::block(&explain(&payments, &question), &question);
     assert!(text.contains("Braid can be faster: it adds payments of ether"), "{text}");
-    // One sender, whose nonce nothing but its own transactions can tell.
+    // One sender, whose nonce only its own transactions determine.
     let nonces = recorded((0..5).map(|nonce| call(1, nonce, sender(9), 1)).collect(), &[]);
     let text = words::block(&explain(&nonces, &question), &question);
     assert!(
@@ -199,8 +199,9 @@ fn words_say_what_a_change_frees_and_why_nothing_changes() {
     let what_if = WhatIf { without: vec![Target::Account(most)], ..WhatIf::NOTHING };
     let question = Question { what_if, workers: 3, also: vec![], axis: Axis::Gas, top: 5 };
     let text = words::block(&explain(&recording, &question), &question);
-    // The chain is 43,110 and three times 26,010; work is two and four of them, 190,260. Without the longer counter three
-    // workers end at 69,120: 43,110 and 26,010 of the other one; the same; two of 26,010.
+    // The chain is 43,110 plus three times 26,010. The work is two and four of these, 190,260.
+    // Without the longer counter, three workers end at 69,120: 43,110 and 26,010 of the other one;
+    // the same; two of 26,010.
     for line in [
         "The longest conflict chain has 4 transactions and costs 121 kgas of 190 kgas: 2 -> 3 -> 4 -> 5.",
         " 1. counter in slot 0 of 0xC1C1c1c1C1C1C1c1c1C1C1C1c1C1C1C1c1C1c1c1, by 1 each time (counter)",

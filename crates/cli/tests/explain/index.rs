@@ -1,8 +1,10 @@
-//! The chains that `index.tsv` of the real blocks has, which were found by another program with another rule.
+//! Compares the chains in `index.tsv` of the real blocks, which another program computed with a
+//! different rule.
 //!
-//! There a transaction needs an earlier one that has written a slot which it touches, or changed an account (balance,
-//! nonce or code, whichever) that it changes; the beneficiary is left out. The rule of `explain` differs in two ways: it
-//! tells balance, nonce and code apart, and reading them is enough.
+//! There, a transaction depends on an earlier one that has written a slot which it accesses, or
+//! changed the balance, nonce or code of an account which it changes; the beneficiary is ignored.
+//! The rule of `explain` differs in two ways: balance, nonce and code are separate locations, and
+//! reading them is a dependency.
 
 use crate::support::fixtures;
 use alloy_primitives::{Address, U256};
@@ -10,10 +12,11 @@ use braid_cli::explain::{Axis, Graph, Location, Recording, Rule, WhatIf, record}
 use braid_testkit::block_file::BlockFile;
 use std::collections::HashMap;
 
-/// A slot, or an account.
+/// A slot or an account.
 type Place = (Address, Option<U256>);
 
-/// Gas of the longest chain by the rule of the index, which leaves out one account or, for comparison, none.
+/// Returns the gas of the longest chain by the rule of the index, which ignores one account or, for
+/// comparison, none.
 fn chain(recording: &Recording, left_out: Option<Address>) -> u64 {
     let mut writers: HashMap<Place, usize> = HashMap::new();
     let mut ends: Vec<u64> = Vec::new();
@@ -63,6 +66,6 @@ fn chains_by_the_rule_of_the_index_are_those_of_the_index() {
             by_beneficiary += usize::from(chain(&recording, None) == own);
         }
     }
-    // docs/EXPLAIN.md says so of the 78 blocks.
+    // docs/EXPLAIN.md states these numbers for the 78 blocks.
     assert!(blocks != 78 || (differ, by_beneficiary) == (11, 7), "{differ} {by_beneficiary}");
 }

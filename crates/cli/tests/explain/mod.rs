@@ -1,13 +1,17 @@
-//! `braid explain`: what it says of a block is what arithmetic by hand, and a second recorder, say.
+//! `braid explain`: its explanation of a block equals arithmetic by hand and the findings of a
+//! second recorder.
 //!
 //! 1. `bounds`: chains, late reads and list schedules of graphs that fit on a sheet of paper.
-//! 2. `by_hand`: blocks with a counter, transfers, one sender: bounds in gas, computed from the gas table.
-//! 3. `opcodes`: the same chains and places on real blocks as an inspector that follows each instruction finds.
-//! 4. `in_the_way`: the places that are named, with what each one costs and what would be without it, by hand.
-//! 5. `decoded`: what a slot is, from the hashes and logs of a few transactions.
-//! 6. `page`: the commands of docs/EXPLAIN.md print what the page says.
-//! 7. `tool`: what the tool prints, in words and as JSON.
-//! 8. `compare`: two blocks, or a block and what was printed of it, side by side.
+//! 2. `by_hand`: blocks with a counter, transfers, one sender; bounds in gas, computed from the gas
+//!    table.
+//! 3. `opcodes`: the same chains and conflicts on real blocks as found by an inspector that follows
+//!    each instruction.
+//! 4. `in_the_way`: the reported conflicts, with the cost of each and the prediction without it,
+//!    computed by hand.
+//! 5. `decoded`: the meaning of slots, from the hashes and logs of a few transactions.
+//! 6. `page`: the commands of docs/EXPLAIN.md print what the page shows.
+//! 7. `tool`: the tool's output, as text and as JSON.
+//! 8. `compare`: two blocks, or a block and an earlier output for it, side by side.
 
 mod bounds;
 mod by_hand;

@@ -1,7 +1,8 @@
-//! A second recorder, which follows every instruction: it finds the same chains at the same places on real blocks.
+//! A second recorder, which follows every instruction and must find the same chains and conflicts
+//! on real blocks.
 //!
-//! It asks neither revm's journal what was loaded or changed nor a database what was read; it keeps its own account of
-//! slots, balances and reverted calls, and compares each transaction with all earlier ones.
+//! It uses neither revm's journal nor the reads of the database. It tracks slots, balances and
+//! reverted calls itself, and compares each transaction with all earlier ones.
 
 use crate::support::{block_files, fixtures};
 use alloy_primitives::{Address, B256, U256};
@@ -30,21 +31,21 @@ use std::{
 
 type Reads = BTreeSet<Location>;
 
-/// What one transaction did, instruction by instruction.
+/// Effects of a transaction, instruction by instruction.
 #[derive(Default)]
 struct Instructions {
     reads: Reads,
-    /// Slots that were stored to, as they are now; the outermost frame first.
+    /// Current values of written slots, by frame, the outermost first.
     stored: Vec<HashMap<Location, U256>>,
-    /// Slots before the transaction.
+    /// Values of slots before the transaction.
     before: HashMap<Location, U256>,
-    /// Ether that accounts have gained, less what they have lost; a frame each.
+    /// Ether gained and lost by accounts, by frame.
     moved: Vec<HashMap<Address, (U256, U256)>>,
-    /// Contracts that were created or destroyed.
+    /// Contracts created or destroyed, by frame.
     replaced: Vec<BTreeSet<Address>>,
-    /// Accounts that have created something.
+    /// Accounts that have created contracts, by frame.
     creators: Vec<BTreeSet<Address>>,
-    /// What the instruction reads if it does not fail.
+    /// Locations that the current instruction reads unless it fails.
     pending: Vec<Location>,
     store: Option<(Location, U256)>,
 }
@@ -61,7 +62,7 @@ impl Instructions {
         self.creators.push(BTreeSet::new());
     }
 
-    /// The innermost frame ends; what it did becomes its caller's if it did not fail.
+    /// Ends the innermost frame. Its effects become its caller's if `keep` is set.
     fn leave(&mut self, keep: bool) {
         let stored = self.stored.pop().expect("a frame");
         let moved = self.moved.pop().expect("a frame");
@@ -191,12 +192,12 @@ impl<C: ContextTr> Inspector<C, EthInterpreter> for Instructions {
     }
 }
 
-/// What the code of an account that delegates points to.
+/// Returns the delegation target of an account's code.
 fn delegate(code: &revm::state::Bytecode) -> Option<Address> {
     code.eip7702_address()
 }
 
-/// What a transaction read and wrote, and its gas.
+/// Reads and writes of a transaction, and its gas.
 struct Followed {
     gas: u64,
     reads: Reads,
@@ -204,7 +205,7 @@ struct Followed {
 }
 
 impl Instructions {
-    /// Ends the transaction; `state` tells of accounts what no instruction does.
+    /// Ends the transaction. `state` provides changes of accounts that no instruction makes.
     fn followed(mut self, tx: &revm::context::TxEnv, gas: u64, state: &EvmState) -> Followed {
         let mut writes = Reads::new();
         let [stored] = &self.stored[..] else { panic!("all frames ended") };
@@ -214,7 +215,7 @@ impl Instructions {
         writes.extend(moved.map(|(account, _)| Location::Balance(*account)));
         for account in &self.replaced[0] {
             writes.extend([Location::Nonce(*account), Location::Code(*account)]);
-            // Slots of what is gone are gone with it, and so is its code.
+            // A destroyed account loses its slots and its code.
             if state[account].is_selfdestructed() {
                 writes.retain(|it| !matches!(it, Location::Slot(of, _) if of == account));
             }
@@ -261,7 +262,7 @@ fn follow(block: &Block, database: &FileDatabase) -> Vec<Followed> {
     all
 }
 
-/// System calls before the transactions.
+/// Returns the system calls before the transactions.
 fn before(block: &Block) -> Vec<(Address, B256)> {
     use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS};
     use revm::primitives::hardfork::SpecId;
@@ -272,10 +273,11 @@ fn before(block: &Block) -> Vec<(Address, B256)> {
     hashes.into_iter().chain(roots.map(|root| (BEACON_ROOTS_ADDRESS, root))).collect()
 }
 
-/// Gas of the longest chain, the transactions on it, and for each of them but the first what it waited for.
+/// Gas of the longest chain, the transactions on it, and the locations that each of them except the
+/// first waited for.
 type Chain = (u64, Vec<(usize, Vec<Location>)>);
 
-/// Compares each transaction with all before it.
+/// Returns the longest chain, by comparing each transaction with all earlier ones.
 fn longest(transactions: &[Followed]) -> Chain {
     let mut ends: Vec<u64> = Vec::new();
     let mut parents: Vec<Option<usize>> = Vec::new();
@@ -304,7 +306,7 @@ fn longest(transactions: &[Followed]) -> Chain {
     (last.map_or(0, |last| ends[last]), path)
 }
 
-/// The places that cost most on the path are named first.
+/// Checks that the conflicts with the highest cost on the path are reported first.
 fn check_top(
     recording: &Recording,
     followed: &[Followed],
@@ -329,7 +331,7 @@ fn check_top(
     }
 }
 
-/// Both recorders find the same chain, and the same place that costs most.
+/// Checks that both recorders find the same chain, and the same most expensive conflict.
 fn compare(block: &Block, database: &FileDatabase, file: &Path) {
     let recording = record(block, database, 0).expect("a valid block");
     let graph = Graph::new(&recording, Axis::Gas, &WhatIf::NOTHING);

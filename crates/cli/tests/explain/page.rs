@@ -1,13 +1,13 @@
-//! The worked example of docs/EXPLAIN.md: its commands print what the page says.
+//! The worked example of docs/EXPLAIN.md: its commands print what the page shows.
 
 use std::{path::Path, process::Command};
 
 const COMMAND: &str = "```sh\nbraid gen ";
 const OUTPUT: &str = "```\n\n```text\n";
-/// With this variable the page is written, not compared.
+/// Environment variable that makes the test write the page instead of comparing it.
 const WRITES: &str = "BRAID_WRITE_PAGES";
 
-/// What a command line of the page prints.
+/// Returns the output of a command line of the page.
 fn output(command: &str) -> String {
     let tool = Path::new(env!("CARGO_BIN_EXE_braid")).parent().expect("a folder");
     let path = std::env::var("PATH").unwrap_or_default();

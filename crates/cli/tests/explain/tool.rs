@@ -1,4 +1,4 @@
-//! What the tool prints.
+//! Output of the tool.
 
 use crate::invoke::sealed;
 use braid_testkit::{
@@ -102,7 +102,7 @@ fn the_demo_chain_is_explained_in_gas_and_in_time() {
             let costs = path.iter().map(|step| step["cost"].as_u64().expect("a cost"));
             assert_eq!(costs.sum::<u64>(), number("chain"));
             assert_eq!(path[0]["waited_for"], json!([]));
-            // A transaction during which the machine did something else can take longer than any chain.
+            // A transaction during which the machine was busy can take longer than any chain.
             assert!(path.len() > 1 || axis == "time_ns", "{bounds}");
             for step in &path[1..] {
                 assert!(step["waited_for"][0].as_str().expect("a place").starts_with("0x"));
@@ -117,7 +117,7 @@ fn the_demo_chain_is_explained_in_gas_and_in_time() {
             assert_eq!(bounds["workers"][0]["chain"], bounds["work"]);
         }
     }
-    // Nothing is timed: the same everywhere.
+    // Without timing, the output is the same everywhere.
     let gas = run(&["--json", "--rounds", "0", "--workers", "3"], 0);
     assert_eq!(gas, run(&["--json", "--rounds", "0", "--workers", "3"], 0));
     let first = &lines(&gas)[0];
@@ -136,7 +136,7 @@ fn a_block_from_standard_input_is_explained_with_and_without_its_chain() {
     let text = piped(&file, &["--rounds", "0", "--json", "--without", &without], 0);
     let changed = &lines(&text)[0]["what_if"];
     assert_eq!(changed["without"], json!([without]));
-    // The sender's tokens are left.
+    // The sender's tokens remain.
     assert_eq!(changed["gas"]["chain"], block["gas"]["work"]);
     let slot = changed["gas"]["critical_path"][1]["waited_for"][0].as_str().expect("a slot");
     let both = ["--rounds", "0", "--json", "--without", &without, "--without", slot];
@@ -147,7 +147,7 @@ fn a_block_from_standard_input_is_explained_with_and_without_its_chain() {
     assert!(words.contains("The longest conflict chain has 20 transactions"), "{words}");
 }
 
-/// A pool of the demo chain, or a token of it: what its blocks wait for.
+/// The blocks of the demo chain wait for one of its pools or tokens.
 #[test]
 fn conflicts_of_the_demo_chain_have_the_documented_fields() {
     let blocks = lines(&run(&["--json", "--rounds", "0", "--top", "3"], 0));
@@ -165,7 +165,7 @@ fn conflicts_of_the_demo_chain_have_the_documented_fields() {
             let is_of_account =
                 |it: &Value| it.as_str().expect("a place").to_lowercase().starts_with(&account);
             assert!(locations.iter().all(is_of_account), "{it}");
-            // The cost of the transactions of the path that wait there, from the path as it is printed.
+            // The cost of the transactions that wait there, computed from the printed path.
             let waits = path.iter().filter(|step| {
                 let waited_for = step["waited_for"].as_array().expect("places");
                 waited_for.contains(&locations[0])
@@ -226,7 +226,7 @@ fn what_braid_reaches_stands_beside_the_bounds() {
     {
         assert!(words.contains(word), "{word} is not in {words}");
     }
-    // By time, if anything is timed.
+    // Ordered by time, if time was measured.
     let timed =
         &lines(&run(&["--json", "--rounds", "1", "--pause", "0", "--by", "time", path], 0))[0];
     assert_eq!(timed["by"], "time_ns");

@@ -1,4 +1,4 @@
-//! What a question predicts, against a contract that was changed so.
+//! Predictions of what-if questions, compared with contracts that were changed accordingly.
 
 use alloy_primitives::U256;
 use braid_cli::explain::{Axis, Graph, Location, Recording, Rule, WhatIf, record};
@@ -14,12 +14,14 @@ fn chain(recording: &Recording, what_if: &WhatIf) -> u64 {
     Graph::new(recording, Axis::Gas, what_if).chain(Rule::Whole)
 }
 
-/// `nextId` and `lastMinter` of the collectible, as `lab/contracts/out/Mint.json` tells.
+/// Returns the location of `nextId` or `lastMinter` of the collectible, by the layout in
+/// `lab/contracts/out/Mint.json`.
 fn slot(recording: &Recording, slot: u64) -> Location {
     Location::Slot(recording.transactions[0].callee.expect("a call"), U256::from(slot))
 }
 
-/// `predicted` of the block of one contract, and what was measured of the block of the changed one.
+/// Compares the prediction for the block of one contract with the measurement of the block of the
+/// changed one.
 fn is_close(predicted: u64, measured: u64) {
     let difference = predicted.abs_diff(measured);
     assert!(difference * 10 <= measured, "predicted {predicted}, measured {measured}");

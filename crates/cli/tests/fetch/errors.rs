@@ -1,4 +1,4 @@
-//! Every variant of the errors of `braid fetch` is made here, and each message says what to do next.
+//! Produces every variant of the errors of `braid fetch`; each message says what to do next.
 
 use super::{
     NO_TRACER,
@@ -20,12 +20,12 @@ use std::{
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/fetch/error.rs");
 const TRANSPORT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/fetch/transport.rs");
 
-/// A node that answers `method` in another way.
+/// Returns a node that answers `method` differently.
 fn answers(method: &'static str, other: impl Fn(&Value) -> Option<Fault> + 'static) -> Node {
     Node::meddled(move |called, _, honest| if called == method { other(honest) } else { None })
 }
 
-/// A node of an unknown chain, whose block has nothing of the last ten years.
+/// Returns a node of an unknown chain, whose block has none of the features of the last ten years.
 fn of_unknown_fork() -> Node {
     let mut block = Node::honest().answers.file.block.clone();
     block.header.inner = Header { number: 5, ..Header::default() };
@@ -70,7 +70,7 @@ fn every_reason_for_which_nothing_is_recorded() {
     add(&poor, never(), &["transaction 0", "is --fork right"]);
     let other = answers("eth_getBlockReceipts", |it| spoiled(it, "/3/gasUsed", json!("0x5209")));
     add(&other, wanted(), &["transaction 3", "nothing was written", "--fork"]);
-    // What no execution can use does not pass the checks of the header before.
+    // Input that no execution can use fails an earlier check of the header.
     made.has_all_of(SOURCE, "FetchError", &["Field"]);
 }
 
@@ -96,7 +96,7 @@ fn every_way_in_which_a_call_fails() {
     made.has_all_of(SOURCE, "RpcErrorKind", &[]);
 }
 
-/// A server that takes one request and answers `answer`, or nothing at all.
+/// Starts a server that takes one request and sends `answer`, or nothing.
 fn server(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");

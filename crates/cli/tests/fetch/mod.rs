@@ -1,14 +1,14 @@
-//! `braid fetch` against a node that is made of a generated block. Against a real node:
-//! `cargo xtask anvil`.
+//! `braid fetch` with a simulated node that serves a generated block. `cargo xtask anvil` tests it
+//! with a real node.
 //!
-//! 1. With a tracer and without one, what is recorded is what execution reads, as it was before the
-//!    block: what later transactions show is not believed.
-//! 2. What may pass is asked for again, a bounded number of times; what may not is not.
+//! 1. With and without a tracer, the recording consists of the values that execution reads, as they
+//!    were before the block. State shown by later transactions is not used.
+//! 2. Transient failures are retried a bounded number of times, and others are not.
 //! 3. Errors name the method and say what to do.
-//! 4. Receipts, state, headers and transactions that do not fit are noticed, each kind by itself.
-//! 5. An access list is recorded if it is what the block does.
-//! 6. Every variant of the errors is made.
-//! 7. The tool: exit codes, messages, and nothing written unless all was right.
+//! 4. Inconsistent receipts, state, headers and transactions are noticed, each kind separately.
+//! 5. An access list is recorded if it matches the execution.
+//! 6. Every variant of the errors is produced.
+//! 7. The tool: exit codes, messages, and no output file unless everything was right.
 
 mod errors;
 mod node;
@@ -32,7 +32,8 @@ fn refused(node: &Node, wanted: &Wanted) -> FetchError {
     }
 }
 
-/// Every account and slot of the recording is the original's, and the rest was not read.
+/// Asserts that every account and slot of the recording equals the original's, and that the missing
+/// ones were not read.
 #[track_caller]
 fn is_part_of(found: &BlockFile, original: &BlockFile) {
     for (address, account) in &found.pre_state {
@@ -158,7 +159,7 @@ fn errors_name_the_method_and_say_what_to_do() {
     }
 }
 
-/// The honest answer with the value at `pointer` replaced.
+/// Returns the honest answer with the value at `pointer` replaced.
 fn spoiled(honest: &Value, pointer: &str, value: Value) -> Option<Fault> {
     let mut answer = honest.clone();
     *answer.pointer_mut(pointer).unwrap_or_else(|| panic!("nothing at {pointer}")) = value;
@@ -184,7 +185,7 @@ fn a_tampered_receipt_is_noticed() {
     }
 }
 
-/// A wei more in a sender's account changes no receipt: only the state after the block tells.
+/// One wei more in a sender's account changes no receipt, but the state after the block.
 #[test]
 fn a_tampered_balance_is_noticed_by_the_state_after_the_block() {
     let sender = Node::honest().answers.file.transactions().expect("whole")[0].inner.signer();

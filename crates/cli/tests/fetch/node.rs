@@ -1,4 +1,4 @@
-//! A node that has one generated block, and can be told to fail.
+//! A simulated node that has one generated block, and can be made to fail.
 
 use alloy_eip7928::BlockAccessIndex;
 use alloy_primitives::{Address, B256, U64, U256};
@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-/// A signed block of swaps: contracts, storage, logs; some calls revert.
+/// A signed block of swaps, with contracts, storage and logs; some calls revert.
 static BLOCK: LazyLock<Arc<Answers>> = LazyLock::new(|| {
     let file = generate(&WorkloadSpec::new(Workload::Dex, 30, 50, 5)).expect("generates");
     Arc::new(Answers::new(file))
@@ -28,7 +28,7 @@ static BLOCK: LazyLock<Arc<Answers>> = LazyLock::new(|| {
 
 type State = BTreeMap<Address, PreAccount>;
 
-/// What an honest node knows of the block.
+/// Answers of an honest node.
 #[derive(Debug)]
 pub(crate) struct Answers {
     pub(crate) file: BlockFile,
@@ -75,7 +75,7 @@ impl Answers {
         self.file.block.header.inner.number
     }
 
-    /// The answer of an honest node.
+    /// Returns the answer of an honest node.
     fn honest(&self, method: &str, params: &Value) -> Value {
         let header = &self.file.block.header.inner;
         match method {
@@ -103,7 +103,7 @@ impl Answers {
         }
     }
 
-    /// The state before the block.
+    /// Returns the state before the block.
     fn state(&self, method: &str, params: &Value) -> Value {
         let address: Address = serde_json::from_value(params[0].clone()).expect("an address");
         let account = self.file.pre_state.get(&address).cloned().unwrap_or_default();
@@ -135,8 +135,8 @@ impl Answers {
         })
     }
 
-    /// The first transaction touches everything; all later ones show the state after the block,
-    /// which the tool must not believe.
+    /// Returns the traces. The first transaction touches everything, and all later ones show the
+    /// state after the block, which the tool must not use.
     fn traces(&self) -> Value {
         let trace = |state: &State| {
             let accounts = state.iter().map(|(address, account)| {
@@ -158,7 +158,7 @@ impl Answers {
     }
 }
 
-/// The list as execution-apis has it; what is empty is left out.
+/// Returns the list in the format of execution-apis, which omits empty parts.
 fn list_json(list: &AccessList) -> Value {
     let change = |index: BlockAccessIndex, value: Value| json!({ "index": U64::from(index.get()), "value": value });
     let accounts = list.iter().map(|account| {
@@ -193,7 +193,7 @@ fn list_json(list: &AccessList) -> Value {
     Value::Array(accounts.collect())
 }
 
-/// What is answered in place of an honest result.
+/// Answer in place of an honest result.
 #[derive(Clone)]
 pub(crate) enum Fault {
     Transport(TransportError),
@@ -201,7 +201,7 @@ pub(crate) enum Fault {
     Result(Value),
 }
 
-/// Sees a method, how often it has been called before, and the honest answer.
+/// A function of the method, the number of its earlier calls, and the honest answer.
 type Meddle = Box<dyn Fn(&str, usize, &Value) -> Option<Fault>>;
 
 pub(crate) struct Node {
@@ -225,7 +225,7 @@ impl Node {
         }
     }
 
-    /// The bytes of the answer to these bytes.
+    /// Returns the response to a request, both as bytes.
     pub(crate) fn answer(&self, request: &[u8]) -> Result<Vec<u8>, TransportError> {
         self.exchanges.set(self.exchanges.get() + 1);
         let request: Value = serde_json::from_slice(request).expect("a request in JSON");
@@ -261,7 +261,7 @@ impl Transport for &Node {
     }
 }
 
-/// What is recorded where a test says nothing else.
+/// Returns the default request for a recording.
 pub(crate) fn wanted() -> Wanted {
     Wanted {
         number: None,
@@ -272,7 +272,7 @@ pub(crate) fn wanted() -> Wanted {
     }
 }
 
-/// Records from `node` without waiting.
+/// Records from `node` without waiting between attempts.
 pub(crate) fn record(node: &Node, wanted: &Wanted) -> Result<Recording, FetchError> {
     let patience =
         Patience { attempts: 3, first_pause: Duration::ZERO, longest_pause: Duration::ZERO };

@@ -13,14 +13,14 @@ use std::{
     thread,
 };
 
-/// Answers requests to a free port until the process ends; returns the URL.
+/// Answers requests on a free port until the process ends, and returns the URL.
 fn serve(node: impl FnOnce() -> Node + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
         let node = node();
         for connection in listener.incoming() {
-            // A client that went away is the test's business.
+            // If a client disconnects, its test fails.
             let _ = connection.and_then(|connection| answer_all(&node, connection));
         }
     });
@@ -28,7 +28,8 @@ fn serve(node: impl FnOnce() -> Node + Send + 'static) -> String {
 }
 
 fn answer_all(node: &Node, connection: TcpStream) -> std::io::Result<()> {
-    // Head and body are written one after the other: the second would wait for the acknowledgement of the first.
+    // Head and body are separate writes. With Nagle's algorithm, the second would wait for the
+    // acknowledgement of the first.
     connection.set_nodelay(true)?;
     let mut reader = BufReader::new(connection.try_clone()?);
     let mut writer = connection;
@@ -52,7 +53,7 @@ fn answer_all(node: &Node, connection: TcpStream) -> std::io::Result<()> {
             Ok(answer) => (200, answer),
             Err(TransportError::Status(status)) => (status, Vec::new()),
             Err(_) => {
-                // No answer ever comes.
+                // Never answers.
                 thread::park();
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Names from what compilers write.
+//! Names from the output of compilers.
 
 use super::compiled;
 use alloy_primitives::{Address, U256, keccak256};
@@ -9,8 +9,9 @@ use braid_cli::explain::{
 use serde_json::{Value, json};
 use std::{fs, path::Path, sync::Arc};
 
-/// As solc writes it of: struct Hero { address owner; uint32 wins; uint32 losses; uint256[2] bag; }
-/// mapping(address => mapping(uint256 => Hero)) heroes; uint64[] times; string name; uint128 a; uint128 b; Hero first.
+/// Returns solc's layout of: struct Hero { address owner; uint32 wins; uint32 losses; uint256[2]
+/// bag; } mapping(address => mapping(uint256 => Hero)) heroes; uint64[] times; string name; uint128
+/// a; uint128 b; Hero first.
 fn layout() -> Value {
     let variable = |label: &str, slot: u32, offset: u32, kind: &str| json!({ "label": label, "slot": slot.to_string(), "offset": offset, "type": kind, "astId": 1, "contract": "A" });
     let value = |bytes: u32, label: &str| json!({ "encoding": "inplace", "label": label, "numberOfBytes": bytes.to_string() });
@@ -84,7 +85,7 @@ fn variables_in_mappings_structures_arrays_and_shared_slots_are_named() {
     assert_eq!(named(U256::from(3)), [field("a", "a", 0, 16), field("b", "b", 16, 16)]);
     assert_eq!(named(U256::from(6)), [field("first.bag[1]", "first.bag[*]", 0, 32)]);
     assert_eq!(named(U256::from(7)), []);
-    // Of two variables in a slot the one whose bytes change.
+    // Of two variables in a slot, the one whose bytes change is named.
     let fields = names.fields(&account, &hashes.path(U256::from(3)));
     let (before, after) = (U256::from(9), U256::from(9) | (U256::from(1) << 128));
     let differ: Vec<bool> = fields.iter().map(|field| field.differs(before, after)).collect();
@@ -100,7 +101,7 @@ fn each_format_of_solc_and_forge_is_read() {
     let deployed = &contract["evm"]["deployedBytecode"];
     let code = deployed["object"].as_str().expect("code");
     let combined = json!({ "sourceList": ["src/Mint.sol"], "contracts": { "src/Mint.sol:SerialMint": {
-        // Compilers before 0.8.10 write text.
+        // Compilers before 0.8.10 write the ABI as text.
         "abi": contract["abi"].to_string(), "storage-layout": contract["storageLayout"],
         "bin-runtime": code, "srcmap-runtime": deployed["sourceMap"],
     } } });

@@ -1,4 +1,4 @@
-//! The page.
+//! The commands of docs/LINT.md.
 
 use crate::documented::executed;
 

@@ -1,4 +1,4 @@
-//! Findings against every two transactions.
+//! Compares findings with a comparison of every two transactions.
 
 use super::compiled;
 use alloy_primitives::{Address, U256};
@@ -35,7 +35,7 @@ fn findings(file: &BlockFile, recording: &Recording) -> Vec<Finding> {
     lint.finish()
 }
 
-/// Pairs of transactions of different senders that conflict at a slot, with the slot.
+/// Returns the pairs of transactions of different senders that conflict at a slot, with the slot.
 fn compared(recording: &Recording) -> BTreeSet<(usize, usize, Location)> {
     let mut found = BTreeSet::new();
     for (second, other) in recording.transactions.iter().enumerate() {
@@ -137,7 +137,7 @@ fn a_function_writes_a_slot_only_if_its_own_frames_store_there() {
         counter: usize::from(stores),
         stores,
     };
-    // Two transactions; each looks at the slot and then stores it, as a swap does with a balance.
+    // Two transactions; each reads the slot and then writes it, as a swap does with a balance.
     let transaction = |sender: u8| Recorded {
         sender: Address::repeat_byte(sender),
         accesses: vec![Access {
@@ -164,7 +164,7 @@ fn a_function_writes_a_slot_only_if_its_own_frames_store_there() {
         .iter()
         .map(|it| (it.functions.clone().map(|it| it.to_string()).join(" "), it.pairs))
         .collect();
-    // The first one's read meets the other one's store, and the other way round.
+    // The read of the first conflicts with the write of the second, and the reverse.
     let both = ("0x01010101 0x02020202".to_owned(), 2);
     assert_eq!(found, [both, ("0x02020202 0x02020202".to_owned(), 1)]);
 }

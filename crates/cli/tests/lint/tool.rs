@@ -1,4 +1,4 @@
-//! What the tool prints and writes.
+//! Output and files of the tool.
 
 use super::compiled;
 use crate::invoke::tool as run;
@@ -6,7 +6,7 @@ use braid_testkit::workload::{Workload, WorkloadSpec, generate};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
-/// A block of mints of each kind, and what the compiler says of them.
+/// Returns a folder with a block of mints of each kind, and the compiler's output for them.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for (kind, name) in
@@ -66,13 +66,13 @@ fn exit_codes_are_for_ci_and_wrong_files_are_refused() {
     assert!(untouched.starts_with("No two of 8"), "{untouched}");
     assert!(untouched.contains("no transaction touches 0x0101"), "{untouched}");
     lint(&["--fail-on", "conflict", "--contract", contract, "serial.json"], 1);
-    // `explain` takes the same names.
+    // `explain` accepts the same names.
     let words = run(
         folder.path(),
         &[&["explain", "--rounds", "0", "serial.json"], &NAMES[..4]].concat(),
         0,
     );
-    // Lines are broken for a terminal.
+    // Undo the line breaks for a terminal.
     let flat = words.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         flat.contains("lastMinter of SerialMint 0x") && flat.contains("calls of mint()"),
@@ -117,7 +117,8 @@ fn json_and_words_name_functions_variables_and_lines() {
     }
 }
 
-/// An object of the schema: what it must have and may have, of what we write.
+/// Asserts that an object of the SARIF schema has its required fields, and no unknown ones among
+/// those we write.
 #[track_caller]
 fn object(value: &Value, required: &[&str], optional: &[&str]) {
     let object = value.as_object().expect("an object");
@@ -204,7 +205,8 @@ fn a_file_that_names_nothing_is_told_and_a_block_with_other_gas_too() {
         |arguments: &[&str], code| run(folder.path(), &[&["lint"], arguments].concat(), code);
     let quiet = lint(&[&NAMES[..], &["serial.json"]].concat(), 0);
     assert!(!quiet.contains("warning"), "{quiet}");
-    // Code of another contract; an ABI of a contract that no transaction calls; no folder of sources.
+    // Code of another contract, an ABI of a contract that no transaction calls, and no folder of
+    // sources.
     let text = fs::read_to_string(folder.path().join("out.txt")).expect("reads");
     let mut other: Value = serde_json::from_str(&text).expect("JSON");
     let contracts = other["contracts"]["src/Mint.sol"].as_object_mut().expect("contracts");
@@ -225,12 +227,12 @@ fn a_file_that_names_nothing_is_told_and_a_block_with_other_gas_too() {
     fs::write(folder.path().join("without.txt"), without.to_string()).expect("writes");
     let refused = lint(&["--abi", "without.txt", "serial.json"], 2);
     assert!(refused.contains("without.txt: found no functions"), "{refused}");
-    // A folder without blocks is an error, and nothing else.
+    // A folder without blocks gives an error and no other output.
     fs::create_dir(folder.path().join("empty")).expect("a folder");
     let empty = lint(&["empty", "--sarif", "empty.sarif"], 2);
     assert_eq!(empty.lines().count(), 1, "{empty}");
     assert!(empty.starts_with("error:") && !folder.path().join("empty.sarif").exists());
-    // Whatever was found, it is not of the block that the file says.
+    // The findings are not of the block that the file describes.
     let mut file = generate(&WorkloadSpec::new(Workload::MintSerial, 8, 0, 1)).expect("a block");
     file.expected.gas_used = Some(1);
     file.write(&folder.path().join("wrong.json")).expect("writes");

@@ -1,4 +1,4 @@
-//! Waits, places, contracts, speed-ups.
+//! Waits, locations, contracts and speed-ups.
 
 use super::Subject;
 use braid_cli::explain::{Axis, Question, Rule, WhatIf, explain};
@@ -31,7 +31,7 @@ fn waits_places_and_costs_are_those_of_the_recording() {
             );
             assert_eq!((row.to, row.time_ns), (recorded.callee, None));
         }
-        // Each need is a wait at a place, and nothing else is.
+        // Each dependency is a wait at a location, and there are no other waits.
         let needed: BTreeSet<(usize, usize, String)> = subject
             .graph
             .needs()

@@ -1,8 +1,10 @@
 //! `braid report`: the data of the page, the page, and the trace.
 //!
-//! 1. `timeline`: what simulated workers do accounts for all of their time, and agrees with what is known of the block.
-//! 2. `data`: waits, places, the matrix of contracts and the speed-ups, against the recording.
-//! 3. `tool`: the page, its data as JSON, the trace, and what is refused.
+//! 1. `timeline`: the activities of simulated workers account for all of their time, and agree with
+//!    the block.
+//! 2. `data`: waits, locations, the matrix of contracts and the speed-ups, compared with the
+//!    recording.
+//! 3. `tool`: the page, its data as JSON, the trace, and refused arguments.
 
 mod data;
 mod timeline;
@@ -12,7 +14,7 @@ use braid_cli::explain::{Axis, Graph, Recording, WhatIf, record};
 use braid_cli::page::{Simulated, simulate};
 use braid_testkit::{block_file::BlockFile, workload::Preset};
 
-/// A block in gas, on simulated workers.
+/// A block measured in gas, on simulated workers.
 struct Subject {
     recording: Recording,
     graph: Graph,
@@ -34,7 +36,7 @@ impl Subject {
         Self { recording, graph, simulated }
     }
 
-    /// What a run of each transaction takes, in nanoseconds: half its gas.
+    /// Returns the duration of a run of each transaction in nanoseconds: half its gas.
     fn prices(&self) -> Vec<u64> {
         self.graph.costs().iter().map(|gas| gas / 2).collect()
     }

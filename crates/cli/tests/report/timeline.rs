@@ -1,4 +1,4 @@
-//! What workers do.
+//! Timelines of simulated workers.
 
 use super::Subject;
 use crate::support::fixtures;
@@ -16,11 +16,11 @@ const PRESETS: [Preset; 8] = [
     Preset::RollupBatch,
 ];
 
-/// Everything that has to hold of a timeline, whatever the block.
+/// Checks the properties of every timeline.
 fn check(subject: &Subject, workers: usize) {
     let Timeline { runs, batches, spans, commits, end, .. } = &subject.simulated.timeline;
     let prices = subject.prices();
-    // Runs and spans cover the time of each worker, and do not overlap.
+    // Runs and spans cover the time of each worker without overlaps.
     for worker in 0..workers {
         let runs = runs.iter().filter(|run| run.worker == worker);
         let mut busy: Vec<(u64, u64)> = runs.map(|run| (run.begin, run.end)).collect();
@@ -35,7 +35,8 @@ fn check(subject: &Subject, workers: usize) {
         assert_eq!(until, *end, "worker {worker}");
     }
     assert!(runs.iter().all(|run| run.worker < workers));
-    // One run of each transaction counts, takes what it costs, and has ended when it is committed, in order.
+    // One run of each transaction counts. It takes the transaction's cost, and has ended when the
+    // transaction commits, in order.
     let mut last = 0;
     for (transaction, commit) in commits.iter().enumerate() {
         let of_it = runs.iter().filter(|run| run.transaction == transaction);
@@ -43,13 +44,13 @@ fn check(subject: &Subject, workers: usize) {
             of_it.partition(|run| run.how == How::Committed);
         assert_eq!(counted.len(), 1, "transaction {transaction}");
         let counted = counted[0];
-        // Beginning a run takes its time, too.
+        // Starting a run takes time, too.
         let took = counted.end - counted.begin;
         assert!((prices[transaction]..=prices[transaction] + 1_000).contains(&took), "{counted:?}");
         let commit = commit.unwrap_or_else(|| panic!("{counted:?} is not committed"));
         assert!(counted.end <= commit && commit >= last && commit <= *end, "{counted:?}");
         last = commit;
-        // What was blocked or discarded began before what counts.
+        // Blocked and aborted runs started before the run that counts.
         assert!(wasted.iter().all(|run| run.begin < counted.end), "{wasted:?}");
         assert_eq!(counted.earlier + 1, wasted.len() + 1 - later(&wasted, counted.end));
     }
@@ -67,7 +68,7 @@ fn check(subject: &Subject, workers: usize) {
     assert!(speedup <= workers as f64 + 1e-9, "{speedup} on {workers}");
 }
 
-/// Runs that ended after the one that counts.
+/// Returns the number of runs that ended after the one that counts.
 fn later(wasted: &[&Run], end: u64) -> usize {
     wasted.iter().filter(|run| run.end > end).count()
 }
@@ -82,7 +83,7 @@ fn a_timeline_accounts_for_every_run_and_for_all_time() {
     }
 }
 
-/// Blocks of stretches that run in different ways, among them in order after speculation was given up.
+/// Blocks whose segments use different strategies, including sequential segments after a fallback.
 #[test]
 fn a_timeline_of_a_real_block_accounts_for_all_time() {
     let Some(folder) = fixtures() else { return };

@@ -1,4 +1,4 @@
-//! The page, its data and the trace, as the tool writes them.
+//! The page, its data and the trace, as written by the tool.
 
 use crate::invoke::{sealed, tool as run};
 use braid_testkit::{
@@ -8,7 +8,7 @@ use braid_testkit::{
 use serde_json::{Value, json};
 use std::{fs, process::Command};
 
-/// Data of each block on a page, as a browser reads it.
+/// Returns the data of each block on a page, as a browser reads it.
 fn blocks(page: &str) -> Vec<Value> {
     let scripts = page.split("<script type=\"application/json\" class=\"block\"").skip(1);
     let json = scripts.map(|rest| {
@@ -44,7 +44,7 @@ fn help_has_examples_and_what_cannot_be_used_is_refused() {
     let refused =
         run(folder.path(), &["report", "--rounds", "0", "--out", "no/where", "block.json"], 2);
     assert!(refused.contains("no/where") && refused.contains("--out"), "{refused}");
-    // That is found before anything is read.
+    // This is noticed before any input is read.
     for option in ["--out", "--trace"] {
         let refused = run(folder.path(), &["report", option, "no/where", "missing.json"], 2);
         assert!(refused.contains("no/where") && !refused.contains("missing.json"), "{refused}");
@@ -65,7 +65,7 @@ fn the_data_is_what_explain_says_and_what_the_page_holds() {
     for (name, value) in explained[0].as_object().expect("an object") {
         assert_eq!(data[name], *value, "{name}");
     }
-    // Names of contracts are written in the same way everywhere.
+    // Names of contracts have the same form everywhere.
     let names = data["callees"]["names"].as_array().expect("names");
     let transactions = data["transactions"].as_array().expect("transactions");
     let is_called = |name: &&Value| transactions.iter().any(|it| it["to"] == **name);
@@ -90,7 +90,7 @@ fn the_data_is_what_explain_says_and_what_the_page_holds() {
     assert_eq!(fields, explained[0].as_object().expect("an object").len() + own.len());
     let words =
         run(folder.path(), &["explain", "--rounds", "0", "--workers", "8", "block.json"], 0);
-    // Lines are broken for a terminal, and not for the page.
+    // Lines are wrapped for a terminal, but not on the page.
     let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let of_page = flat(data["words"].as_str().expect("text"));
     assert!(of_page.len() > 500 && flat(&words).contains(&of_page), "{words}");
@@ -147,14 +147,14 @@ fn a_name_cannot_leave_its_place_on_the_page() {
     assert_eq!(blocks(&page)[0]["file"], name);
 }
 
-/// What a page would ask a server for: sources and links of elements, of styles, and of scripts.
+/// The page makes no requests: neither in elements, nor in styles, nor in scripts.
 #[test]
 fn the_page_asks_no_server_for_anything() {
     let folder = in_folder(Preset::Mainnet, 60);
     run(folder.path(), &["report", "--rounds", "0", "block.json"], 0);
     let page = fs::read_to_string(folder.path().join("report.html")).expect("a page");
     assert!(page.contains("http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';"));
-    // The comment of the chart library says where it comes from.
+    // The comment of the chart library contains its origin.
     let addresses: Vec<&str> = page
         .match_indices("://")
         .map(|(at, _)| {

@@ -1,8 +1,9 @@
-//! The help of a tool: it fits a terminal, and completions and the manual page name every command.
+//! Checks the help of a tool: it fits a terminal, and completions and the manual page name every
+//! command.
 
 use std::process::Command;
 
-/// What `tool` prints.
+/// Returns the output of `tool`.
 #[track_caller]
 pub(crate) fn print(tool: &str, arguments: &[&str]) -> String {
     let output = Command::new(tool).args(arguments).output();
@@ -11,10 +12,10 @@ pub(crate) fn print(tool: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Columns of a line of help.
+/// Maximum width of a line of help.
 const WIDEST: usize = 100;
 
-/// The commands that `help` lists. A description may go on below its command.
+/// Returns the commands that `help` lists. A description may continue below its command.
 pub(crate) fn commands(help: &str) -> Vec<&str> {
     let lines = help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
     let lines = lines.take_while(|line| !line.is_empty());
@@ -23,14 +24,15 @@ pub(crate) fn commands(help: &str) -> Vec<&str> {
     names.filter_map(|line| line.split_whitespace().next()).collect()
 }
 
-/// Checks the help of the command at `path` of `tool` and of all below it. Returns their number.
+/// Checks the help of the command at `path` of `tool` and of all its subcommands, and returns their
+/// number.
 ///
 /// # Panics
 /// A line is wider than a terminal, or has a colour.
 pub(crate) fn help_fits(tool: &str, path: &[&str]) -> usize {
     let long = print(tool, &[path, &["--help"]].concat());
     for help in [&long, &print(tool, &[path, &["-h"]].concat())] {
-        // An address cannot be broken.
+        // An address cannot be wrapped.
         let is_wide = |line: &&str| line.chars().count() > WIDEST && line.trim().contains(' ');
         assert_eq!(help.lines().find(is_wide), None, "{path:?}: more than {WIDEST} columns");
         assert!(!help.contains('\u{1b}'), "{path:?}: a colour");
@@ -39,7 +41,7 @@ pub(crate) fn help_fits(tool: &str, path: &[&str]) -> usize {
     1 + below.map(|name| help_fits(tool, &[path, &[name]].concat())).sum::<usize>()
 }
 
-/// The manual page of `tool`, and its completions for each shell.
+/// Returns the manual page of `tool`, and its completions for each shell.
 pub(crate) fn texts(tool: &str) -> Vec<String> {
     let shells = ["bash", "zsh", "fish", "powershell", "elvish"];
     let completions = shells.map(|shell| print(tool, &["completions", shell]));

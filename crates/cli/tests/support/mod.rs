@@ -1,38 +1,37 @@
-//! Where the tests, these and those of the library, find block files that are not part of the
-//! project.
+//! Finds block files that are not part of the project, for these tests and those of the library.
 
 use std::path::{Path, PathBuf};
 
-/// The folder of real blocks, or `None` after saying plainly that they are not there.
+/// Returns the folder of real blocks, or `None` after reporting that it is missing.
 ///
 /// # Panics
-/// If they are not there although `BRAID_REQUIRE_FIXTURES=1` demands them.
+/// The folder is missing although `BRAID_REQUIRE_FIXTURES=1` requires it.
 #[allow(dead_code, reason = "not every test needs both")]
 pub(crate) fn fixtures() -> Option<PathBuf> {
     found("blocks")
 }
 
-/// The archive of official suites, or `None` after saying plainly that it is not there.
+/// Returns the archive of official suites, or `None` after reporting that it is missing.
 ///
 /// # Panics
-/// If it is not there although `BRAID_REQUIRE_FIXTURES=1` demands it.
+/// The archive is missing although `BRAID_REQUIRE_FIXTURES=1` requires it.
 #[allow(dead_code, reason = "not every test needs both")]
 pub(crate) fn suites() -> Option<PathBuf> {
     found("ethereum-tests.tar.gz")
 }
 
-/// The file or folder of this name among the vectors, or `None` after saying plainly that it is not
-/// there.
+/// Returns the file or folder of this name among the vectors, or `None` after reporting that it is
+/// missing.
 ///
 /// # Panics
-/// If it is not there although `BRAID_REQUIRE_FIXTURES=1` demands it.
+/// It is missing although `BRAID_REQUIRE_FIXTURES=1` requires it.
 #[allow(dead_code, reason = "not every test needs it")]
 pub(crate) fn vectors(name: &str) -> Option<PathBuf> {
     found(&format!("vectors/{name}"))
 }
 
 fn found(name: &str) -> Option<PathBuf> {
-    // The package is the workspace's root or lies below it.
+    // The package is the workspace's root or below it.
     let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     let workspace = folders.find(|folder| folder.join("Cargo.lock").exists());
     let workspace = workspace.expect("the workspace");
@@ -46,20 +45,20 @@ fn found(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// Says plainly that something is missing.
+/// Reports that a test is skipped.
 ///
 /// # Panics
-/// If `BRAID_REQUIRE_FIXTURES=1` demands it.
+/// `BRAID_REQUIRE_FIXTURES=1` forbids skipping.
 pub(crate) fn skipped(why: &str) {
     let required = std::env::var_os("BRAID_REQUIRE_FIXTURES").is_some_and(|value| value == "1");
     assert!(!required, "BRAID_REQUIRE_FIXTURES=1, but it would be skipped: {why}");
     eprintln!("skipped: {why}");
 }
 
-/// All block files in `folder`, sorted by name.
+/// Returns all block files in `folder`, sorted by name.
 ///
 /// # Panics
-/// If the folder cannot be read.
+/// The folder cannot be read.
 #[allow(dead_code, reason = "not every test needs it")]
 pub(crate) fn block_files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)

@@ -1,8 +1,9 @@
 //! `braid survey`: rows, sums and files.
 //!
-//! 1. `sums`: how numbers are spread, what limits a block, what conflict chains wait for, by hand.
-//! 2. `tool`: what the tool prints and writes, against what `braid explain` says of each block.
-//! 3. `page`: the tables of docs/SURVEY.md are what their commands print on the real blocks.
+//! 1. `sums`: distributions, the limits of blocks, and the locations that conflict chains wait for,
+//!    computed by hand.
+//! 2. `tool`: output and files of the tool, compared with those of `braid explain` for each block.
+//! 3. `page`: the tables of docs/SURVEY.md equal the output of their commands on the real blocks.
 
 #[cfg(unix)]
 mod page;

@@ -1,4 +1,5 @@
-//! The tables of docs/SURVEY.md: their commands print what the page says, where the real blocks are.
+//! The tables of docs/SURVEY.md: their commands print what the page shows, if the real blocks are
+//! available.
 
 use crate::support::fixtures;
 use serde_json::Value;
@@ -6,12 +7,12 @@ use std::{path::Path, process::Command};
 
 const COMMAND: &str = "```sh\nbraid survey ";
 const OUTPUT: &str = "```\n\n```text\n";
-/// With this variable the page is written, not compared.
+/// Environment variable that makes the test write the page instead of comparing it.
 const WRITES: &str = "BRAID_WRITE_PAGES";
-/// Where the page says that the blocks are.
+/// Placeholder of the page for the folder of blocks.
 const BLOCKS: &str = " blocks ";
 
-/// What a command line of the page prints.
+/// Returns the output of a command line of the page.
 fn output(command: &str, blocks: &Path) -> String {
     let tool = Path::new(env!("CARGO_BIN_EXE_braid")).parent().expect("a folder");
     let path = std::env::var("PATH").unwrap_or_default();
@@ -54,7 +55,7 @@ fn the_tables_are_what_the_commands_print() {
     }
 }
 
-/// How far Braid comes depends on its version, so the page may be a tenth off.
+/// Braid's speed depends on its version, so the page may deviate by a tenth.
 #[test]
 fn the_page_says_how_near_braid_comes_to_the_chain() {
     let Some(blocks) = fixtures() else { return };

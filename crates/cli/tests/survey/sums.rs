@@ -1,4 +1,4 @@
-//! What is added up, by hand.
+//! Sums and distributions, computed by hand.
 
 use alloy_primitives::Address;
 use braid_cli::{
@@ -35,7 +35,7 @@ fn quartiles_lie_on_straight_lines() {
 
 #[test]
 fn the_greatest_of_three_lower_bounds_is_the_limit() {
-    // On four workers the share of each is 25.
+    // On four workers, each has a share of 25.
     for (longest, chain, limit) in [
         (10, 20, Limit::Workers),
         (10, 27, Limit::Workers),

@@ -1,4 +1,4 @@
-//! What the tool prints and writes.
+//! Output and files of the tool.
 
 use crate::{
     invoke::{sealed, tool as run},
@@ -16,7 +16,7 @@ fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
 }
 
-/// Two blocks of two forks, and a file that holds none.
+/// Returns a folder with two blocks of two forks, and a file without a block.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |file: &BlockFile, name: &str| {
@@ -91,7 +91,8 @@ fn a_row_is_what_explain_says_and_a_bad_file_is_a_row_too() {
     assert_eq!(token["functions"][0]["signature"], "transfer(address,uint256)");
     assert!(token["serialises"].as_u64() < Some(chain), "its first transaction does not wait");
     assert!(token["serialises"].as_u64() > Some(chain / 2));
-    // One sender serialises the old one, whose balance counts as its nonce does.
+    // One sender serialises the old block: its balance counts as a conflict of the sender, like its
+    // nonce.
     let kinds: Vec<&Value> =
         groups[1]["kinds"].as_array().unwrap().iter().map(|it| &it["kind"]).collect();
     assert!(kinds.contains(&&json!("same_sender")) && !kinds.contains(&&json!("native_balance")));

@@ -1,4 +1,4 @@
-//! Limits on what a client may send.
+//! Limits on the input of clients.
 
 use super::node::RpcNode;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn bytes_and_calls_of_a_request_are_limited() {
     assert_eq!(refused["error"]["code"], -32010, "{refused}");
     let (status, body) = node.post(&" ".repeat((1 << 20) + 1));
     assert!(status.contains("413") || body.contains("-32007"), "{status} {body}");
-    // Neither JSON nor UTF-8 nor a method.
+    // Invalid JSON, invalid UTF-8, and requests without a method.
     for body in ["", "{", "[]", "[1]", "null", "{\"jsonrpc\":\"2.0\"}", "\u{0}"] {
         let (status, _) = node.post(body);
         assert!(status.starts_with("HTTP/1.1 "), "{body:?}: {status}");
@@ -39,7 +39,7 @@ fn hosts_are_local_and_health_is_told() {
     for (host, status) in [("node.example:80", " 200 "), ("evil.example", " 403 ")] {
         assert!(node.http(&head(host), &body).0.contains(status), "{host}");
     }
-    // A page in a browser may send this without asking.
+    // A page in a browser may send this content type without a preflight request.
     let plain = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain";
     assert!(node.http(plain, &body).0.contains(" 415 "));
     for (path, said) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
@@ -53,7 +53,7 @@ fn connections_are_limited_and_come_free() {
     let mut node = RpcNode::new();
     let health = |node: &RpcNode| node.http("GET /healthz HTTP/1.1\r\nHost: localhost", "").0;
     let connect = |node: &RpcNode| TcpStream::connect(node.address()).expect("connects");
-    // Idle ones give way.
+    // Idle connections are closed in favour of new ones.
     let idle: Vec<_> = (0..128).map(|_| connect(&node)).collect();
     assert!(health(&node).contains(" 200 "));
     drop(idle);

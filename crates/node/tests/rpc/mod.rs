@@ -1,11 +1,12 @@
 //! `braid-node run --rpc`.
 //!
-//! 1. Clients that are not of this project, viem and ethers from npm, deploy a contract, send, read
-//!    logs and receipts. Skipped where npm is missing, or cannot fetch them; with
-//!    `BRAID_REQUIRE_FIXTURES=1` that is a failure.
-//! 2. What a client sends that is wrong has an error with a code, and the node goes on.
-//! 3. Bytes, calls and connections have limits.
-//! 4. With `--metrics` what clients ask for is counted, and a real Prometheus answers the dashboard's queries.
+//! 1. Third-party clients, viem and ethers from npm, deploy a contract, send transactions, and read
+//!    logs and receipts. Skipped if npm is missing or cannot download them, which is a failure with
+//!    `BRAID_REQUIRE_FIXTURES=1`.
+//! 2. Invalid input of a client gets an error with a code, and the node continues.
+//! 3. Bytes, calls and connections are limited.
+//! 4. With `--metrics`, requests of clients are counted, and a real Prometheus answers the
+//!    dashboard's queries.
 //! 5. After a restart, also after `kill -9`, the chain has its blocks, receipts and logs.
 
 mod limits;
@@ -22,12 +23,12 @@ use std::{
     process::Command,
 };
 
-/// The folder of this package.
+/// Returns the folder of this package.
 fn package() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The folder with the clients, or `None` after saying plainly that it is not there.
+/// Returns the folder with the clients, or `None` after reporting that it is missing.
 fn clients() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rpc-client");
     match installed(&folder) {
@@ -39,7 +40,7 @@ fn clients() -> Option<PathBuf> {
     }
 }
 
-/// Installs what the lock file names, unless the very same is there.
+/// Installs the packages of the lock file, unless the same ones are installed.
 fn installed(folder: &Path) -> Result<(), String> {
     let wanted = package().join("../../xtask/rpc-client");
     let lock = "package-lock.json";
@@ -53,7 +54,7 @@ fn installed(folder: &Path) -> Result<(), String> {
         let copied = fs::copy(wanted.join(file), folder.join(file));
         copied.map_err(|error| error.to_string())?;
     }
-    // No script has to run.
+    // The packages need no install scripts.
     let mut npm = Command::new("npm");
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
     let output = npm.output().map_err(|error| format!("npm does not run: {error}"))?;
@@ -93,7 +94,7 @@ fn after_a_restart_the_chain_has_its_blocks() {
     let found = node.call("eth_getTransactionReceipt", json!([hash]));
     assert_eq!(found, receipt);
     assert_eq!(node.call("eth_getBlockByNumber", json!(["0x1", true])), block);
-    // What a client has a receipt of is durable, however soon the process ends.
+    // A transaction whose receipt a client has is durable, however soon the process ends.
     for nonce in 1..6 {
         let hash = node.transfer(nonce, 1);
         let receipt = node.receipt(&hash);

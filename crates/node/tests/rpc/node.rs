@@ -1,4 +1,4 @@
-//! A node of the tool, and a client that sends plain HTTP.
+//! A node as a child process, and a client that sends plain HTTP.
 
 use crate::chain::{braid_node, chain};
 use alloy_consensus::{SignableTransaction, TxLegacy};
@@ -18,26 +18,26 @@ use tempfile::TempDir;
 
 /// EIP-155 chain id.
 const CHAIN: u64 = 7_008;
-/// The account of the secret key of 32 bytes 0x11.
+/// Account of the secret key of 32 bytes 0x11.
 pub(crate) const SENDER: &str = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a";
-/// Whom [`RpcNode::transfer`] pays.
+/// Account that [`RpcNode::transfer`] pays.
 pub(crate) const PAID: Address = address!("0x00000000000000000000000000000000000000bb");
-/// Time after which something that should happen will not.
+/// Timeout for expected events.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `braid-node run --rpc` on a folder of its own.
+/// A process `braid-node run --rpc` with its own folder.
 pub(crate) struct RpcNode {
     folder: TempDir,
     child: Option<Child>,
-    /// What it says on its standard error stream.
+    /// Standard error of the process.
     errors: Option<BufReader<ChildStderr>>,
     address: String,
-    /// Address of its metrics, if it has them.
+    /// Address of the metrics, if they are enabled.
     metrics: Option<String>,
 }
 
 impl RpcNode {
-    /// A new chain, on which one account has 1,000 ether.
+    /// Starts a new chain on which one account has 1,000 ether.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let genesis = json!({
@@ -58,7 +58,7 @@ impl RpcNode {
         node
     }
 
-    /// The same with metrics, whose address it has, too.
+    /// Like [`new`](Self::new), with metrics, and returns their address.
     pub(crate) fn watched() -> (Self, String) {
         let mut node = Self::new();
         node.end();
@@ -75,7 +75,7 @@ impl RpcNode {
         self.run(&[]);
     }
 
-    /// Starts it with `more` options.
+    /// Starts the process with `more` options.
     pub(super) fn run(&mut self, more: &[&str]) {
         let folder = self.folder();
         let command = ["run", "--json", "--rpc", "0", "--interval", "50", &folder];
@@ -109,19 +109,19 @@ impl RpcNode {
         format!("http://{}", self.address)
     }
 
-    /// Ends the process at once.
+    /// Kills the process.
     pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
         child.kill().expect("killed");
         child.wait().expect("ended");
     }
 
-    /// Interrupts it, and returns its report.
+    /// Interrupts the process, and returns its report.
     pub(crate) fn end(&mut self) -> Value {
         self.end_saying().0
     }
 
-    /// The same with what it says on its standard error stream.
+    /// Like [`end`](Self::end), and returns its standard error.
     pub(crate) fn end_saying(&mut self) -> (Value, String) {
         let mut child = self.child.take().expect("it runs");
         let id = child.id().to_string();
@@ -136,13 +136,14 @@ impl RpcNode {
         (serde_json::from_str(&text).expect("one JSON object"), said)
     }
 
-    /// Status line and body of the answer to a request with these headers and this body.
+    /// Returns the status line and body of the response to a request with these headers and this
+    /// body.
     pub(crate) fn http(&self, head: &str, body: &str) -> (String, String) {
         let mut stream = TcpStream::connect(&self.address).expect("connects");
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         let length = body.len();
         let end = format!("Connection: close\r\nContent-Length: {length}\r\n\r\n");
-        // A server that has seen enough does not read to the end.
+        // A server that rejects the request early does not read all of it.
         let _ = write!(stream, "{head}\r\n{end}{body}");
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
@@ -151,7 +152,7 @@ impl RpcNode {
         (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
     }
 
-    /// The answer to a JSON-RPC request.
+    /// Returns the response to a JSON-RPC request.
     pub(crate) fn post(&self, body: &str) -> (String, String) {
         let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
         self.http(head, body)
@@ -163,14 +164,14 @@ impl RpcNode {
         serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} {text}"))
     }
 
-    /// The result of a call.
+    /// Returns the result of a call.
     pub(crate) fn call(&self, method: &str, params: Value) -> Value {
         let answer = self.answer(method, &params);
         assert!(answer.get("error").is_none(), "{method} {params}: {answer}");
         answer["result"].clone()
     }
 
-    /// Code and message of a call that fails.
+    /// Returns code and message of a call that fails.
     pub(crate) fn error(&self, method: &str, params: Value) -> (i64, String) {
         let answer = self.answer(method, &params);
         let error = &answer["error"];
@@ -178,13 +179,13 @@ impl RpcNode {
         (code, error["message"].as_str().expect("text").to_owned())
     }
 
-    /// Sends some wei; returns the transaction's hash.
+    /// Sends some wei, and returns the transaction's hash.
     pub(crate) fn transfer(&self, nonce: u64, value: u64) -> String {
         let sent = self.call("eth_sendRawTransaction", json!([raw(nonce, value, CHAIN, 21_000)]));
         sent.as_str().expect("a hash").to_owned()
     }
 
-    /// The receipt of a transaction, when there is one.
+    /// Waits for the receipt of a transaction.
     pub(crate) fn receipt(&self, hash: &str) -> Value {
         let begun = Instant::now();
         loop {
@@ -206,7 +207,7 @@ impl Drop for RpcNode {
     }
 }
 
-/// A signed transfer.
+/// Returns a signed transfer.
 pub(crate) fn raw(nonce: u64, value: u64, chain: u64, gas_limit: u64) -> String {
     let tx = TxLegacy {
         chain_id: Some(chain),

@@ -1,4 +1,4 @@
-//! What clients ask for, in the metrics.
+//! Metrics of the requests of clients.
 
 use super::node::{RpcNode, raw};
 use crate::{
@@ -19,7 +19,7 @@ fn what_clients_ask_for_is_in_the_metrics() {
     are_served(&names, &scrape());
     let hash = node.transfer(0, 7);
     node.receipt(&hash);
-    // A nonce that is in a block, one beyond a gap, and a method that there is not.
+    // A used nonce, a nonce after a gap, and an unknown method.
     node.error("eth_sendRawTransaction", json!([raw(0, 8, CHAIN, 21_000)]));
     node.call("eth_sendRawTransaction", json!([raw(2, 7, CHAIN, 21_000)]));
     node.error("eth_mistake", json!([]));

@@ -1,4 +1,4 @@
-//! Calls that are wrong.
+//! Invalid calls.
 
 use super::node::{RpcNode, SENDER, raw};
 use serde_json::json;

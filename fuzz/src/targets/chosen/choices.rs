@@ -1,16 +1,16 @@
-//! What the last bytes of an input choose: how its block is executed.
+//! Choices of the execution, drawn from the last bytes of an input.
 //!
-//! The first bytes make the block. The choices are read from the end, so that the fuzzer changes the
-//! one without the other.
+//! The first bytes make the block. Choices are read from the end, so that the fuzzer changes one
+//! without the other.
 
 use braid_evm::runtime::simulated::{Options, Schedule};
 use braid_evm::{Config, Forced, Mode, Policy};
 use std::num::{NonZeroU16, NonZeroU32};
 
-/// Bytes of an input that choose, at its end.
+/// Number of bytes at the end of an input that are choices.
 pub(super) const CHOICES: usize = 24;
 
-/// Steps that no block of the generator comes near.
+/// Far more steps than any block of the generator takes.
 const STEP_LIMIT: u64 = 4_000_000;
 
 /// Every policy.
@@ -23,7 +23,8 @@ pub(super) const POLICIES: [Policy; 6] = [
     Policy::InOrder,
 ];
 
-/// Draws one choice a byte, from the end of an input on; where the bytes have ended it draws zeros.
+/// Draws one choice per byte, starting at the end of an input, and zeros once the bytes are used
+/// up.
 #[derive(Debug)]
 pub(super) struct Choices<'a> {
     left: &'a [u8],
@@ -44,12 +45,12 @@ impl<'a> Choices<'a> {
         }
     }
 
-    /// True for `percent` of a hundred values, 0 not among them.
+    /// Returns true for `percent` of all byte values, but never for 0.
     pub(super) fn percent(&mut self, percent: u16) -> bool {
         u16::from(self.byte()) * 100 >= (100 - percent.min(100)) * 256
     }
 
-    /// One of `items`.
+    /// Returns one of `items`.
     pub(super) fn pick<T: Copy, const N: usize>(&mut self, items: [T; N]) -> T {
         const { assert!(N > 0 && N < 256, "a byte chooses") };
         items[usize::from(self.byte()) % N]
@@ -59,7 +60,7 @@ impl<'a> Choices<'a> {
         u64::from_le_bytes([0; 8].map(|_: u8| self.byte()))
     }
 
-    /// Settings of the executor, with one of `policies`.
+    /// Returns a configuration of the executor with one of `policies`.
     pub(super) fn config<const N: usize>(&mut self, policies: [Policy; N]) -> Config {
         let workers = NonZeroU16::new(self.pick([2, 1, 3, 4, 2, 5, 6, 7, 8]));
         let workers = workers.unwrap_or(NonZeroU16::MIN);
@@ -73,14 +74,14 @@ impl<'a> Choices<'a> {
         let switches = self.byte();
         config.share_journals = switches & 3 != 3;
         config.cache_keccak = switches & 12 != 12;
-        // A kept executor gives the same result for an input whatever it executed before, but it
-        // takes the same path only if it remembers nothing.
+        // Reused executors give the same result for an input in any case, but they take the same
+        // path only if they learn nothing.
         config.learn = false;
         config.io_workers = Some(workers);
         config
     }
 
-    /// A schedule of `config`'s workers, for fibers.
+    /// Returns a schedule of the workers of `config` on fibers.
     pub(super) fn schedule(&mut self, config: &Config) -> Options {
         let kind = self.byte();
         let mut options = Options::new(config.workers.get(), self.number());

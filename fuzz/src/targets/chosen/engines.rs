@@ -1,4 +1,4 @@
-//! Runs a block on the engine that an input has chosen.
+//! Runs a block on the engine that an input selects.
 
 use super::super::{Bugs, reached};
 use super::choices::Choices;
@@ -16,18 +16,18 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 thread_local! {
-    /// Stacks of fibers are kept.
+    /// Simulator whose fiber stacks are kept.
     static SIMULATOR: RefCell<Simulator> = RefCell::new(evm_simulator());
 }
 
-/// What executes a block.
+/// Engine that executes a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Engine {
     /// An executor on threads.
     Threads,
-    /// A whole executor on fibers, with a schedule that the input decides.
+    /// A whole executor on fibers, with a schedule that the input determines.
     Fibers,
-    /// What shares a store, on fibers: it may be interrupted between any two reads.
+    /// The workers that share a store, on fibers, which may be interrupted between any two reads.
     Store,
 }
 
@@ -37,13 +37,13 @@ pub(super) struct Way {
     pub(super) engine: Engine,
     pub(super) config: Config,
     pub(super) schedule: Options,
-    /// How often one executor executes the same block.
+    /// Number of times that one executor executes the block.
     pub(super) times: usize,
 }
 
 type Found<E> = Result<BlockOutput, BlockError<E>>;
 
-/// An executor of one kind or the other, for blocks one after the other.
+/// An executor of either kind, for consecutive blocks.
 enum Running {
     Threads(Make, Box<Executor>),
     Fibers(Box<SimulatedExecutor>),
@@ -51,7 +51,7 @@ enum Running {
 }
 
 impl Way {
-    /// One of `engines` with one of `policies`.
+    /// Draws one of `engines` with one of `policies`.
     pub(super) fn draw<const E: usize, const P: usize>(
         choices: &mut Choices<'_>,
         engines: [Engine; E],
@@ -59,7 +59,7 @@ impl Way {
     ) -> Self {
         let engine = choices.pick(engines);
         let mut config = choices.config(policies);
-        // Without the whole executor there is nothing that could change between strategies.
+        // Without the whole executor, there are no strategies to change between.
         let is_known = matches!(config.policy, Policy::InOrder | Policy::Auto);
         if engine == Engine::Store && !is_known {
             config.policy = Policy::Forced(Forced::Speculative);
@@ -68,11 +68,11 @@ impl Way {
         Self { engine, config, schedule, times: 1 }
     }
 
-    /// Executes `blocks` one after the other on one executor, and compares each with sequential
-    /// execution on its database.
+    /// Executes `blocks` in sequence on one executor, and compares each with sequential execution
+    /// on its database.
     ///
     /// # Errors
-    /// The first difference, in words.
+    /// Returns the first difference as text.
     pub(super) fn check<D: Copies>(
         &self,
         blocks: &[(Arc<Block>, D)],
@@ -98,10 +98,10 @@ impl Way {
         Ok(())
     }
 
-    /// Executes a block that comes with an access list.
+    /// Executes a block with an access list.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// Returns the difference as text.
     pub(super) fn check_listed<D: Copies>(
         &self,
         listed: &Listed<D::Error>,
@@ -124,10 +124,10 @@ impl Way {
         Ok(())
     }
 
-    /// Executes a block whose transactions declare what they access.
+    /// Executes a block whose transactions declare their accesses.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// Returns the difference as text.
     pub(super) fn check_declared<D: Copies>(
         &self,
         declared: &Declared,
@@ -169,8 +169,10 @@ impl Way {
 }
 
 impl Running {
+    /// Executes a block.
+    ///
     /// # Errors
-    /// The block came to no end.
+    /// Returns an error if the block does not end.
     fn execute<D: Copies>(
         &mut self,
         block: &Arc<Block>,

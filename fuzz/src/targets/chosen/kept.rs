@@ -1,7 +1,7 @@
 //! Executors that are kept from one input to the next.
 //!
-//! Starting threads for each input takes longer than its block, and AddressSanitizer keeps a record
-//! of every thread that ever was.
+//! Starting threads for each input takes longer than executing its block, and AddressSanitizer
+//! keeps a record of every thread ever started.
 
 use super::super::Bugs;
 use crate::own::{Publishing, Teller};
@@ -9,10 +9,10 @@ use braid_evm::{Config, Executor};
 use std::cell::RefCell;
 use std::sync::Arc;
 
-/// Executors that are kept at most: with eight workers each that is some ninety threads.
+/// Maximum number of kept executors: with eight workers each, about ninety threads.
 const MOST: usize = 12;
 
-/// What an executor was made with.
+/// Parameters of an executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Make {
     pub(super) config: Config,
@@ -22,21 +22,21 @@ pub(super) struct Make {
 }
 
 thread_local! {
-    /// The one that was used last comes last.
+    /// Kept executors, the most recently used one last.
     static KEPT: RefCell<Vec<(Make, Executor)>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Make {
-    /// An executor with nothing but `config`.
+    /// Creates the parameters of an executor with nothing but `config`.
     pub(super) const fn plain(config: Config, bugs: Bugs) -> Self {
         Self { config, surcharge: None, precompile: None, bugs }
     }
 
-    /// One that was kept, or a new one. An executor that learns is new: what it does shall follow from the
-    /// input alone.
+    /// Returns a kept executor or a new one. An executor that learns is always new, because its
+    /// behaviour must depend only on the input.
     ///
     /// # Errors
-    /// The system starts no threads.
+    /// Returns an error if the system starts no threads.
     pub(super) fn take(self) -> Result<Executor, String> {
         let kept = KEPT.with_borrow_mut(|kept| {
             let at = kept.iter().position(|(make, _)| *make == self)?;
@@ -45,7 +45,7 @@ impl Make {
         kept.map_or_else(|| self.start(), Ok)
     }
 
-    /// Keeps `executor`, in place of the one that was not used for longest.
+    /// Keeps `executor`, in place of the least recently used one.
     pub(super) fn keep(self, executor: Executor) {
         if self.config.learn {
             return;

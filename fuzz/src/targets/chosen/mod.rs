@@ -1,9 +1,9 @@
-//! Fuzz targets that execute a block once, in the one way that the input chooses.
+//! Fuzz targets that execute a block once, in the way that the input selects.
 //!
-//! An input of `block_equivalence` is executed in every way when tests replay it, which takes a
-//! third of a second. A fuzzer learns more from a hundred inputs in that time. So each family of
-//! the executor's rules has a target of its own, and inputs of all have the same form: the first
-//! bytes make the block, the last ones ([`choices::CHOICES`]) choose how it is executed.
+//! Tests replay an input of `block_equivalence` in every way, which takes a third of a second. A
+//! fuzzer learns more from a hundred inputs in that time. So each family of the executor's rules
+//! has its own target. Inputs of all these targets have the same form: the first bytes make the
+//! block, and the last ones ([`choices::CHOICES`]) choose its execution.
 
 mod choices;
 mod engines;
@@ -30,7 +30,8 @@ use shapes::enlarge;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// Every strategy and every change from one to another, on blocks of up to a thousand transactions.
+/// Fuzzes every strategy and every change between strategies, on blocks of up to a thousand
+/// transactions.
 pub(super) fn strategies(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
     let engines = [Engine::Fibers, Engine::Threads, Engine::Fibers, Engine::Store];
@@ -38,10 +39,11 @@ pub(super) fn strategies(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let shape = enlarge(&mut case, &mut choices);
     reached::note(&format!("shape, {shape}"));
     if choices.percent(12) {
-        // What is learnt from a block shows when it comes again.
+        // Learning has an effect only when a block is repeated.
         way.config.learn = true;
         way.times = choices.pick([2, 3, 5]);
-        // The longest blocks take long, and once is enough to go from parts to other strategies.
+        // The longest blocks are slow, and one run suffices to change from contiguous batches to
+        // other strategies.
         if case.block.transactions.len() > 300 {
             way.times = 1;
         }
@@ -49,8 +51,8 @@ pub(super) fn strategies(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     way.check(&one(case), bugs)
 }
 
-/// Fees, payments and balances: who is paid acts in the block, and the chain has a fee and a
-/// precompile of its own.
+/// Fuzzes fees, payments and balances: the payees act in the block, and the chain has a surcharge
+/// and a precompile.
 pub(super) fn fees(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
     let engines = [Engine::Fibers, Engine::Store, Engine::Threads];
@@ -80,7 +82,7 @@ pub(super) fn fees(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     on_parents(&way, blocks, &database, own, bugs)
 }
 
-/// The rules of every fork, and an executor that goes from one fork to another.
+/// Fuzzes the rules of every fork, and an executor that changes between forks.
 pub(super) fn forks(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let mut choices = Choices::new(bytes);
     let engines = [Engine::Threads, Engine::Fibers, Engine::Store];
@@ -88,7 +90,7 @@ pub(super) fn forks(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let count = choices.pick([1, 1, 2, 3]);
     let blocks = (0..count).map(|_| {
         let fork = choices.byte() % FORKS.len() as u8;
-        // The generator's first two choices: any fork at all, and which.
+        // The generator's first two choices: whether any fork may be used, and which one.
         let mut head = vec![0, fork];
         head.extend_from_slice(bytes);
         let case = Case::from_bytes(&head);
@@ -98,7 +100,7 @@ pub(super) fn forks(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     way.check(&blocks.collect::<Vec<_>>(), bugs)
 }
 
-/// Transactions that share a journal, and what ends one: errors, lives of accounts, reads that fail.
+/// Fuzzes shared journals and their ends: errors, created and destroyed accounts, failing reads.
 pub(super) fn journals(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
     let engines = [Engine::Store, Engine::Fibers, Engine::Threads];
@@ -130,8 +132,8 @@ pub(super) fn journals(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     }
 }
 
-/// The bundle, however it is made: folded by others, on a parent's, or while its block is streamed,
-/// pulled from a pool, or executed on a borrowed database.
+/// Fuzzes all ways of building the bundle: folded by other workers, on a parent's bundle, or while
+/// its block is streamed, pulled from a pool, or executed on a borrowed database.
 pub(super) fn bundle(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
     let policies = [
@@ -176,7 +178,7 @@ pub(super) fn bundle(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     .map_err(|wrong| format!("{way:?}: {wrong}"))
 }
 
-/// A block with its access list, to which the input may do something.
+/// Fuzzes a block with its access list, which the input may change.
 pub(super) fn lists(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
     let policies = [
@@ -199,12 +201,12 @@ pub(super) fn lists(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let draw: Option<Draw<'_>> = if spoils { Some(&mut draw) } else { None };
     match Listed::new(&case.block, &case.database(), draw)? {
         Some(listed) => way.check_listed(&listed, &case.database(), bugs),
-        // It is invalid, and has no list.
+        // An invalid block has no list.
         None => way.check(&one(case), bugs),
     }
 }
 
-/// A block whose transactions declare what they access, all of it or less than that.
+/// Fuzzes a block with complete or incomplete declarations.
 pub(super) fn declared(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let mut choices = Choices::new(bytes);
     let policies = [
@@ -222,7 +224,7 @@ pub(super) fn declared(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     if choices.percent(50) {
         reached::note("declared, all of it");
         let mut bytes = bytes.iter();
-        // Where the bytes end, zeros follow.
+        // Zeros follow the last byte.
         let case = honest(&mut |end| usize::from(*bytes.next().unwrap_or(&0)) % end.max(1));
         let (block, database) = (&case.block, case.database());
         return way.check_declared(&Declared::honest(block, &database), &database, bugs);
@@ -239,7 +241,7 @@ pub(super) fn declared(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     way.check_declared(&declared, &database, bugs)
 }
 
-/// A block of any origin, executed as the last of `bytes` choose.
+/// Checks a block of any origin, executed as the last of `bytes` choose.
 pub(super) fn block<D: Copies>(
     block: Block,
     database: D,
@@ -259,8 +261,8 @@ fn one(case: Case) -> [(Arc<Block>, MemoryDatabase); 1] {
     [(Arc::new(case.block), database)]
 }
 
-/// Executes `blocks` one upon the other's bundle, on threads, with what the chain has of its own, and
-/// compares each with plain revm.
+/// Executes `blocks`, each on the bundle of the preceding ones, on threads with the chain's
+/// extensions, and compares each with plain revm.
 fn on_parents(
     way: &Way,
     blocks: Vec<Block>,

@@ -1,5 +1,5 @@
-//! Larger blocks made of small ones: strategies for long blocks need many transactions, and an input
-//! has bytes for few.
+//! Builds larger blocks from small ones: strategies for long blocks need many transactions, and the
+//! bytes of an input suffice only for few.
 
 use super::super::twists::repeated;
 use super::choices::Choices;
@@ -11,10 +11,10 @@ use braid_evm::Block;
 use revm::context::TxEnv;
 use std::collections::BTreeMap;
 
-/// Gas limit of a block that is to have room for hundreds of transactions.
+/// Gas limit of a block with room for hundreds of transactions.
 const ROOM: u64 = 4_000_000_000;
 
-/// Makes the block of `case` larger, or leaves it as it is: most blocks stay small, as they cost least.
+/// May enlarge the block of `case`. Most blocks stay small, because these are the fastest.
 pub(super) fn enlarge(case: &mut Case, choices: &mut Choices<'_>) -> &'static str {
     match choices.byte() {
         0..=219 => "small",
@@ -29,8 +29,8 @@ pub(super) fn enlarge(case: &mut Case, choices: &mut Choices<'_>) -> &'static st
     }
 }
 
-/// As many transactions as `count`, made after those of the block. Each has a sender of its own; `together` of
-/// them in a row call the same copy of a contract. Contracts still call each other's originals.
+/// Replaces the transactions with `count` copies. Each has its own sender, and `together`
+/// consecutive ones call the same copy of a contract. Contracts still call each other's originals.
 fn spread(case: &mut Case, count: usize, together: usize) -> &'static str {
     let templates = core::mem::take(&mut case.block.transactions);
     let accounts = case.accounts.clone();
@@ -58,12 +58,13 @@ fn spread(case: &mut Case, count: usize, together: usize) -> &'static str {
     "spread"
 }
 
-/// Every transaction calls one counter, so that speculation is wasted, and a few take very long.
+/// Makes every transaction call one counter, so that speculation is wasted, and some of them take
+/// very long.
 fn chain(case: &mut Case, count: usize) -> &'static str {
     spread(case, count, count);
     let (counter, long) = (Address::repeat_byte(0xc7), Address::repeat_byte(0xc8));
     let counts = Code::new().increment(0, 1).bytes();
-    // Back to the start while there are more than 100,000 gas: JUMPDEST, PUSH3, GAS, GT, PUSH1 0, JUMPI.
+    // Loops while more than 100,000 gas are left: JUMPDEST, PUSH3, GAS, GT, PUSH1 0, JUMPI.
     let waits = Bytes::from_static(&[0x5b, 0x62, 0x01, 0x86, 0xa0, 0x5a, 0x11, 0x60, 0, 0x57]);
     for (at, code) in [(counter, counts), (long, waits)] {
         case.accounts.insert(at, MemoryAccount { nonce: 1, code, ..MemoryAccount::default() });
@@ -84,18 +85,18 @@ fn put(accounts: &mut BTreeMap<Address, MemoryAccount>, at: Address, account: &M
     accounts.entry(at).or_insert_with(|| account.clone());
 }
 
-/// Tight blocks stay tight.
+/// Raises the gas limit, except in tight blocks.
 fn give_room(block: &mut Block) {
     if block.env.gas_limit >= 30_000_000 {
         block.env.gas_limit = ROOM;
     }
 }
 
-/// An address for the copy of `address` with this number.
+/// Returns the address of copy `number` of `address`.
 fn copy_of(address: Address, number: usize) -> Address {
     let mut copy = address;
     let number = u16::try_from(number).unwrap_or(u16::MAX).to_be_bytes();
-    // Addresses of a block repeat one byte, or have one at the end.
+    // Addresses in a block repeat one byte, or have one at the end.
     (copy.0[0], copy.0[1], copy.0[2]) = (0x5c, number[0], number[1]);
     copy
 }
