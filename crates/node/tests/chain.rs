@@ -5,7 +5,7 @@
 //!    header.
 //! 2. Unusable input ends with code 2 and advice; a wrong header ends with code 1.
 //! 3. A folder in use is refused with the id of the process that uses it.
-//! 4. The commands of docs/CHAIN.md run verbatim.
+//! 4. The commands of docs/CHAIN.md and docs/NODE.md run verbatim.
 
 use alloy_consensus::{Header, transaction::Recovered};
 use alloy_primitives::{Address, B256, U256};
@@ -335,11 +335,15 @@ fn a_folder_in_use_is_refused_with_the_process() {
 
 #[test]
 fn the_commands_of_the_page_run() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/CHAIN.md");
-    let page = fs::read_to_string(page).expect("the page is there");
-    let blocks = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let script: String = blocks.collect();
-    assert!(script.matches("braid-node").count() > 5, "{script}");
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let mut script = String::new();
+    for (page, least) in [("CHAIN.md", 6), ("NODE.md", 1)] {
+        let page = fs::read_to_string(docs.join(page)).expect("the page is there");
+        let blocks = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let commands: String = blocks.collect();
+        assert!(commands.matches("braid-node").count() >= least, "{commands}");
+        script += &commands;
+    }
     let tool = PathBuf::from(env!("CARGO_BIN_EXE_braid-node"));
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = Command::new("sh");

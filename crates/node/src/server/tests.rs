@@ -259,7 +259,7 @@ fn what_clients_ask_for_is_counted() {
     assert_eq!(shared.usage().read().answers[&200], 3, "questions about its health do not count");
 }
 
-/// nginx with the configuration in docs/CHAIN.md.
+/// nginx with the configuration in docs/NODE.md.
 struct Proxy {
     child: Child,
     address: SocketAddr,
@@ -268,7 +268,7 @@ struct Proxy {
 impl Proxy {
     /// Returns `None` if nginx is not installed.
     fn new(folder: &Path, node: SocketAddr) -> Option<Self> {
-        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/CHAIN.md");
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/NODE.md");
         let page = fs::read_to_string(page).expect("the page");
         let (_, rest) = page.split_once("```nginx\n").expect("a configuration");
         let (text, _) = rest.split_once("```").expect("it ends");

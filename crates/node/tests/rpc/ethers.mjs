@@ -9,7 +9,7 @@ const { ContractFactory, JsonRpcProvider, Wallet, parseEther } = await import(
   pathToFileURL(`${packages}/node_modules/ethers/lib.esm/index.js`)
 )
 
-// As docs/CHAIN.md says.
+// As docs/NODE.md says.
 const provider = new JsonRpcProvider(url, undefined, { cacheTimeout: -1 })
 provider.pollingInterval = 50
 const wallet = new Wallet(`0x${'11'.repeat(32)}`, provider)
