@@ -1,6 +1,6 @@
 //! A custom precompile that reads the state: it returns the balance of an account.
 //!
-//! Calls run on several threads, and some run more than once or on a state that is later discarded.
+//! Calls run on several threads, and some run more than once or on a state that is later aborted.
 //! The answers in the result are those of sequential execution.
 //!
 //! `cargo run --example custom_precompile`

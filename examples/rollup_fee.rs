@@ -62,6 +62,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let left = info(&account(7)).ok_or("a sender paid nothing")?.balance;
     assert_eq!(left, U256::from(5_000 - 3 - 4 * 100 * PER_ZERO));
     println!("{collected} wei from {} transactions", output.stats.transactions);
-    println!("{} of their results were discarded", output.stats.discarded);
+    println!("{} of their results were aborted", output.stats.aborts);
     Ok(())
 }

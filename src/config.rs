@@ -25,12 +25,12 @@ pub enum Mode {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Policy {
-    /// Chooses the probably fastest strategy. [`BlockOutput::path`](crate::BlockOutput::path)
+    /// Chooses the probably fastest strategy. [`BlockOutput::segments`](crate::BlockOutput::segments)
     /// reports the strategies and the reasons for them.
     #[default]
     Auto,
     /// Runs all transactions sequentially, on the calling thread.
-    InOrder,
+    Sequential,
     /// Forces one strategy, whether it pays or not: for tests (feature `testing`).
     #[doc(hidden)]
     #[cfg_attr(all(feature = "serde", not(feature = "testing")), serde(skip))]
@@ -47,10 +47,10 @@ pub enum Forced {
     /// Speculative and sequential segments of a few transactions alternate.
     Alternate,
     /// Private batches of a few neighbours alternate with a few sequential transactions.
-    Neighbours,
+    ContiguousBatches,
     /// Short rounds of batches, grouped by sender and call, alternate with a few sequential
     /// transactions.
-    Groups,
+    GroupedBatches,
     /// Private batches of a few neighbours read the block's access list. Transactions that the list
     /// does not cover run sequentially, as does a block without a list.
     AccessList,
@@ -60,11 +60,11 @@ pub enum Forced {
 }
 
 impl Policy {
-    /// Returns the protocol's policy for stretches that run speculatively.
+    /// Returns the protocol's policy for segments that run speculatively.
     const fn of_protocol(self) -> protocol::Policy {
         match self {
             Self::Auto => protocol::Policy::Auto,
-            Self::InOrder => protocol::Policy::InOrder,
+            Self::Sequential => protocol::Policy::Sequential,
             Self::Forced(Forced::Alternate) => protocol::Policy::Alternate,
             Self::Forced(_) => protocol::Policy::ForceSpeculative,
         }
@@ -132,7 +132,7 @@ pub struct Config {
     /// earlier ones have read. Default: yes. Journals are never shared before Spurious Dragon.
     pub share_journals: bool,
     /// Whether each worker's EVM caches up to 256 KECCAK256 hashes of inputs of up to 95 bytes. The
-    /// cache takes 32 KiB and lasts for one stretch of the block at most. Default: yes; set it to
+    /// cache takes 32 KiB and lasts for one segment of the block at most. Default: yes; set it to
     /// no if [`keccak256`](alloy_primitives::keccak256) has its own cache (feature
     /// `keccak-cache-global` of alloy-primitives).
     pub cache_keccak: bool,
@@ -253,7 +253,7 @@ impl Config {
             window: if waits { all } else { all.min(most) },
             job_capacity,
             max_speculative_runs: self.max_speculative_runs.max(1),
-            policy: if in_order { protocol::Policy::InOrder } else { self.policy.of_protocol() },
+            policy: if in_order { protocol::Policy::Sequential } else { self.policy.of_protocol() },
             skip_rejected: self.mode == Mode::Build,
             shared_chunks: self.share_journals,
             hands_over,
@@ -268,7 +268,7 @@ impl Config {
     pub(crate) fn may_run_ahead(&self) -> bool {
         match self.policy {
             Policy::Auto => self.most_workers() > 1,
-            Policy::InOrder => false,
+            Policy::Sequential => false,
             Policy::Forced(_) => true,
         }
     }

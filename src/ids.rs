@@ -63,7 +63,7 @@ impl WorkerId {
     pub const CALLER: Self = Self(0);
 }
 
-/// Number of a private batch in its stretch: its position in the plan.
+/// Number of a private batch in its segment: its position in the plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId(pub u32);
 

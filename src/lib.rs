@@ -91,8 +91,8 @@ pub use evm::{
     Block, BlockError, BlockErrorKind, BlockOutput, BuiltBlock, ChainRules, ChangeKind, Cloned,
     Committed, DaoFork, Declaration, Executed, ExecutedStatus, Ommer, Outcome, Place, Precompile,
     PrecompileCall, PrecompileEnd, PrecompileState, Reason, Rejection, ReplayBase, ReplayContext,
-    ReplayError, Replayed, ReplayedNext, Replays, SlotChange, StateSource, StateUnavailable, Stats,
-    Strategy, Stretch, Surcharge, TransactionPool, Undeclared,
+    ReplayError, Replayed, ReplayedNext, Replays, Segment, SlotChange, StateSource,
+    StateUnavailable, Stats, Strategy, Surcharge, TransactionPool, Undeclared,
 };
 #[cfg(all(feature = "evm", feature = "testing"))]
 pub use evm::{

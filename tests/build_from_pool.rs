@@ -59,7 +59,7 @@ fn offers() -> (Scene, Vec<Address>, Pool) {
 fn check(scene: &Scene, pool: &Pool) -> (Vec<Outcome>, Pool) {
     let mut results = Vec::new();
     for workers in [1, 2, 3, 8] {
-        for policy in [Policy::Forced(Forced::Speculative), Policy::Auto, Policy::InOrder] {
+        for policy in [Policy::Forced(Forced::Speculative), Policy::Auto, Policy::Sequential] {
             let mut config = Config::with_workers(NonZeroU16::new(workers).unwrap());
             (config.policy, config.access_list) = (policy, true);
             let mut executor = Executor::new(config).unwrap();

@@ -84,7 +84,7 @@ impl Machine {
                 continue;
             }
             blocks += 1;
-            helped += after.end.counters.taken_over + after.end.counters.helped_batches;
+            helped += after.end.counters.helped_transactions + after.end.counters.helped_batches;
             // The other workers do the rest, most of it the caller, and one run starts again.
             most = most.max(late.saturating_sub(PATIENCE + alone));
         }

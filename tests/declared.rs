@@ -37,10 +37,10 @@ const WORKERS: [u16; 6] = [1, 2, 3, 4, 6, 8];
 const POLICIES: [Policy; 6] = [
     Policy::Auto,
     Policy::Forced(Forced::Declared),
-    Policy::InOrder,
+    Policy::Sequential,
     Policy::Forced(Forced::Speculative),
-    Policy::Forced(Forced::Neighbours),
-    Policy::Forced(Forced::Groups),
+    Policy::Forced(Forced::ContiguousBatches),
+    Policy::Forced(Forced::GroupedBatches),
 ];
 
 thread_local! {
@@ -171,14 +171,14 @@ fn what_keeps_to_its_declaration_runs_once() {
     let mut rounds = 0;
     for (workers, apart) in [(2, 40), (3, 90), (4, 200), (8, 500)] {
         let output = ran(&calls(600, |sender| sender % apart), workers);
-        let Stats { incarnations, discarded, lane_rounds, parts, .. } = output.stats;
-        assert_eq!((incarnations, discarded), (600, 0), "{:?}", output.stats);
+        let Stats { incarnations, aborts, grouped_rounds, contiguous_batches, .. } = output.stats;
+        assert_eq!((incarnations, aborts), (600, 0), "{:?}", output.stats);
         // A block with a disjoint start runs in contiguous batches.
-        assert!(lane_rounds + parts > 0, "{:?}", output.stats);
-        rounds += lane_rounds;
-        let strategies = output.path.iter().map(|it| (it.strategy, it.reason));
-        assert!(strategies.clone().all(|it| it.1 == Reason::Declared), "{:?}", output.path);
-        assert!(strategies.clone().any(|it| it.0 == Strategy::Declared), "{:?}", output.path);
+        assert!(grouped_rounds + contiguous_batches > 0, "{:?}", output.stats);
+        rounds += grouped_rounds;
+        let strategies = output.segments.iter().map(|it| (it.strategy, it.reason));
+        assert!(strategies.clone().all(|it| it.1 == Reason::Declared), "{:?}", output.segments);
+        assert!(strategies.clone().any(|it| it.0 == Strategy::Declared), "{:?}", output.segments);
     }
     assert!(rounds > 0);
 }
@@ -190,8 +190,8 @@ fn who_reads_what_a_lower_one_changes_is_in_its_batch() {
         for every in [50, 150] {
             let slot = |sender| if sender % every == every - 1 { SHARED } else { sender };
             let output = ran(&calls(600, slot), workers);
-            let Stats { incarnations, discarded, .. } = output.stats;
-            assert_eq!((incarnations, discarded), (600, 0), "{:?}", output.path);
+            let Stats { incarnations, aborts, .. } = output.stats;
+            assert_eq!((incarnations, aborts), (600, 0), "{:?}", output.segments);
         }
     }
 }
@@ -208,10 +208,10 @@ fn nothing_honest_is_ever_thrown_away() {
         for every in [3, 20, 50, 150] {
             // Some of the other calls conflict, so that they run in rounds.
             let slot = |sender| if sender % every == every - 1 { SHARED } else { sender % 70 };
-            let Stats { incarnations, discarded, lane_rounds, .. } =
+            let Stats { incarnations, aborts, grouped_rounds, .. } =
                 ran(&calls(600, slot), workers).stats;
-            assert_eq!((incarnations, discarded), (600, 0), "{workers} workers, {every}");
-            (rounds, all) = (rounds + lane_rounds, all + 1);
+            assert_eq!((incarnations, aborts), (600, 0), "{workers} workers, {every}");
+            (rounds, all) = (rounds + grouped_rounds, all + 1);
         }
     }
     assert!(rounds > all, "{rounds} rounds of {all} blocks");
@@ -240,9 +240,9 @@ fn declared_workloads_run_once() {
 #[test]
 fn what_conflicts_runs_in_order() {
     let output = ran(&calls(600, |_| 7), 4);
-    assert_eq!((output.stats.incarnations, output.stats.discarded), (600, 0));
-    let stretch = (output.path[0].strategy, output.path[0].reason, output.path.len());
-    assert_eq!(stretch, (Strategy::InOrder, Reason::Declared, 1), "{:?}", output.path);
+    assert_eq!((output.stats.incarnations, output.stats.aborts), (600, 0));
+    let segment = (output.segments[0].strategy, output.segments[0].reason, output.segments.len());
+    assert_eq!(segment, (Strategy::Sequential, Reason::Declared, 1), "{:?}", output.segments);
 }
 
 /// The access list of a block in which one call leaves its declaration. With the list the block

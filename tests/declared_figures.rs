@@ -71,7 +71,7 @@ fn measure<D: Copies>(name: &str, bare: &Block, database: &D) {
     let off = Arc::new(listed.clone());
     listed.rules.declared_accesses = true;
     let on = Arc::new(listed);
-    let alone = |block: &Arc<Block>| time(block, database, (1, Policy::InOrder)).0;
+    let alone = |block: &Arc<Block>| time(block, database, (1, Policy::Sequential)).0;
     let (plain, one) = (alone(&Arc::new(bare.clone())), alone(&off));
     for workers in [2, 4, 8, 16] {
         let ratio = |(took, _): (u64, Stats)| one as f64 / took as f64;
@@ -85,9 +85,9 @@ fn measure<D: Copies>(name: &str, bare: &Block, database: &D) {
             ratio(auto),
             ratio(speculative),
             ratio(declared),
-            auto.1.discarded,
-            speculative.1.discarded,
-            declared.1.discarded,
+            auto.1.aborts,
+            speculative.1.aborts,
+            declared.1.aborts,
         );
     }
 }

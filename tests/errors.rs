@@ -88,7 +88,7 @@ fn every_way_in_which_a_block_ends_early() {
     // Only seeded bugs break an invariant: `cargo xtask mutants`.
     let broken = BlockErrorKind::<String>::Internal(Invariant::ValueKind);
     let words = broken.to_string();
-    assert!(words.contains("report it") && words.contains("Policy::InOrder"), "{words}");
+    assert!(words.contains("report it") && words.contains("Policy::Sequential"), "{words}");
     has_all_of(&made, ("src/evm/block/error.rs", "BlockErrorKind"), &["Internal"]);
 }
 

@@ -17,7 +17,7 @@ const BLOCKS: u64 = 60;
 /// Number of wrong lists for each block.
 const LISTS: u64 = 4;
 const WAYS: [(u16, Policy); 5] = [
-    (1, Policy::InOrder),
+    (1, Policy::Sequential),
     (2, Policy::Forced(Forced::Speculative)),
     (1, Policy::Forced(Forced::AccessList)),
     (2, Policy::Forced(Forced::AccessList)),

@@ -87,7 +87,7 @@ fn random_blocks_equal_sequential_execution() {
     }
     let [validate, build] = &lineups;
     seen.note("met", (validate.met + build.met) as usize);
-    seen.note("discarded", (validate.discarded + build.discarded) as usize);
+    seen.note("aborted", (validate.aborts + build.aborts) as usize);
     seen.note("speculative", (validate.speculative + build.speculative) as usize);
     println!("{seen:?}");
     if count >= BLOCKS {
@@ -156,7 +156,7 @@ fn choices_change_nothing() {
         (2, 3, 0, Policy::Auto),
         (3, 2, 50_000, Policy::Forced(Forced::Speculative)),
         (9, 1, 1, Policy::Auto),
-        (4, 64, 400_000, Policy::InOrder),
+        (4, 64, 400_000, Policy::Sequential),
     ];
     for (max_speculative_runs, window_per_worker, patience, policy) in choices {
         for workers in WORKERS {
@@ -190,7 +190,7 @@ fn reverts_are_left_out() {
         let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
         config.mode = Mode::Build;
         // Three workers: two more build the bundle while the caller continues.
-        config.policy = if workers == 3 { Policy::InOrder } else { Policy::Auto };
+        config.policy = if workers == 3 { Policy::Sequential } else { Policy::Auto };
         let mut with = Executor::new(config).expect("threads start");
         config.reverts = false;
         let mut without = Executor::new(config).expect("threads start");

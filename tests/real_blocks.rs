@@ -45,7 +45,7 @@ fn compare_all(policy: Policy) -> Lineup {
             .unwrap_or_else(|difference| panic!("{path:?}: {difference}"));
         assert!(expected.output().is_some(), "{path:?}: {:?}", expected.error());
     }
-    println!("{policy:?}: {} discarded, {} speculative", lineup.discarded, lineup.speculative);
+    println!("{policy:?}: {} aborted, {} speculative", lineup.aborts, lineup.speculative);
     lineup
 }
 
@@ -65,7 +65,7 @@ fn the_automatic_policy_equals_sequential_execution() {
 fn real_conflicts_are_found_out() {
     let Some(folder) = fixtures() else { return };
     let mut executor = executor(3, Policy::Forced(Forced::Speculative), Mode::Validate);
-    let (mut met, mut discarded) = (0, 0);
+    let (mut met, mut aborts) = (0, 0);
     for (index, path) in block_files(&folder).iter().step_by(3).enumerate() {
         let (block, database) = read(path);
         let expected = Expected::new(&block, Mode::Validate, &database);
@@ -74,10 +74,10 @@ fn real_conflicts_are_found_out() {
         let found = executor.block(Arc::clone(&block)).database(gate.guard(database)).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{path:?}: {difference}"));
         met += gate.met();
-        discarded += found.map_or(0, |output| output.stats.discarded);
+        aborts += found.map_or(0, |output| output.stats.aborts);
     }
-    println!("{met} met, {discarded} discarded");
-    assert!(met > 0 && discarded > 0, "{met} met, {discarded} discarded");
+    println!("{met} met, {aborts} aborted");
+    assert!(met > 0 && aborts > 0, "{met} met, {aborts} aborted");
 }
 
 /// Also in build mode: a valid block has no transaction to skip.

@@ -39,13 +39,13 @@ fn run(executor: &mut Executor, scene: &Scene) -> BlockOutput {
 }
 
 fn has(output: &BlockOutput, way: (Strategy, Reason)) -> bool {
-    output.path.iter().any(|stretch| (stretch.strategy, stretch.reason) == way)
+    output.segments.iter().any(|segment| (segment.strategy, segment.reason) == way)
 }
 
 #[test]
 fn one_sender_has_most_of_the_gas() {
     let output = run(&mut executor(|_| {}), &chain(true));
-    assert!(has(&output, (Strategy::InOrder, Reason::OneSender)), "{:?}", output.path);
+    assert!(has(&output, (Strategy::Sequential, Reason::OneSender)), "{:?}", output.segments);
 }
 
 /// A list does not record whether an account that was empty before the block still exists.
@@ -66,8 +66,8 @@ fn a_transaction_does_something_else() {
     let list = run(&mut lists, &scene).access_list.expect("a list");
     let block = Block { access_list: Some(Arc::new(list)), ..scene.block.clone() };
     let output = lists.block(block).database(scene.database()).execute().expect("its own list");
-    assert!(has(&output, (Strategy::AccessList, Reason::Listed)), "{:?}", output.path);
-    assert!(has(&output, (Strategy::InOrder, Reason::Unexpected)), "{:?}", output.path);
+    assert!(has(&output, (Strategy::AccessList, Reason::AccessList)), "{:?}", output.segments);
+    assert!(has(&output, (Strategy::Sequential, Reason::Unexpected)), "{:?}", output.segments);
 }
 
 /// Executes a block with slow reads.

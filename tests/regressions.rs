@@ -95,7 +95,7 @@ fn who_is_paid_nothing_is_not_looked_at() {
         });
         sequential::execute(&(&scene.block).into(), database.clone()).expect("a valid block");
         for workers in [1, 2] {
-            for policy in [Policy::Auto, Policy::InOrder, Policy::Forced(Forced::Speculative)] {
+            for policy in [Policy::Auto, Policy::Sequential, Policy::Forced(Forced::Speculative)] {
                 let mut config = speculative(workers);
                 config.policy = policy;
                 let mut executor = Executor::new(config).expect("threads start");

@@ -27,12 +27,12 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 const POLICIES: [Policy; 7] = [
-    Policy::InOrder,
+    Policy::Sequential,
     Policy::Auto,
     Policy::Forced(Forced::Speculative),
     Policy::Forced(Forced::Alternate),
-    Policy::Forced(Forced::Neighbours),
-    Policy::Forced(Forced::Groups),
+    Policy::Forced(Forced::ContiguousBatches),
+    Policy::Forced(Forced::GroupedBatches),
     Policy::Forced(Forced::AccessList),
 ];
 
@@ -115,7 +115,7 @@ fn random_hostile_blocks() {
 fn real_blocks() {
     let Some(folder) = fixtures() else { return };
     let policies =
-        [Policy::Auto, Policy::Forced(Forced::Speculative), Policy::Forced(Forced::Groups)];
+        [Policy::Auto, Policy::Forced(Forced::Speculative), Policy::Forced(Forced::GroupedBatches)];
     let mut executors = policies.map(|policy| executor(policy, Mode::Validate));
     let mut replayed = 0;
     for (index, path) in block_files(&folder).iter().enumerate().step_by(6) {

@@ -34,11 +34,11 @@ impl Seen {
         self.hinted += u64::from(judged.has_hint);
         self.stats.incarnations += judged.stats.incarnations;
         self.stats.transactions += judged.stats.transactions;
-        self.stats.discarded += judged.stats.discarded;
-        self.stats.blocked += judged.stats.blocked;
-        self.stats.speculative += judged.stats.speculative;
+        self.stats.aborts += judged.stats.aborts;
+        self.stats.estimate_reads += judged.stats.estimate_reads;
+        self.stats.speculative_commits += judged.stats.speculative_commits;
         self.stats.claims += judged.stats.claims;
-        self.stats.taken_over += judged.stats.taken_over;
+        self.stats.helped_transactions += judged.stats.helped_transactions;
         if ending == Ending::Complete {
             self.dropped += judged.faults;
         }
@@ -63,11 +63,11 @@ fn blocks_under_random_schedules_equal_sequential_execution() {
         assert!(seen.endings.contains_key(&ending), "{ending:?} never occurred");
     }
     for (name, count) in [
-        ("discarded", seen.stats.discarded),
-        ("blocked", seen.stats.blocked),
-        ("speculative", seen.stats.speculative),
+        ("aborted", seen.stats.aborts),
+        ("blocked", seen.stats.estimate_reads),
+        ("speculative", seen.stats.speculative_commits),
         ("claims", seen.stats.claims),
-        ("taken over", seen.stats.taken_over),
+        ("taken over", seen.stats.helped_transactions),
         ("dropped faults", seen.dropped),
         ("hints", seen.hinted),
     ] {
@@ -126,10 +126,11 @@ fn whole_blocks_under_random_schedules_equal_sequential_execution() {
                 panic!("braid-lab sim --whole --blocks 1 --seed {seed}: {wrong}\n{scenario}")
             }
         }
-        let Stats { parts: of_parts, lane_rounds, helped_batches, .. } = judged.stats;
+        let Stats { contiguous_batches: of_parts, grouped_rounds, helped_batches, .. } =
+            judged.stats;
         parts += of_parts;
-        rounds += lane_rounds;
-        let kind = if lane_rounds > 0 { &mut helped_lanes } else { &mut helped_parts };
+        rounds += grouped_rounds;
+        let kind = if grouped_rounds > 0 { &mut helped_lanes } else { &mut helped_parts };
         *kind += helped_batches;
     }
     println!("helped: {helped_parts} parts, {helped_lanes} lanes");
@@ -167,7 +168,7 @@ fn blocks_with_lists_under_random_schedules_equal_sequential_execution() {
         }
         *lists.entry(judged.lists).or_insert(0) += 1;
         let told = scenario.simulation.config.policy == Policy::Forced(Forced::AccessList);
-        parts += if told { judged.stats.parts } else { 0 };
+        parts += if told { judged.stats.contiguous_batches } else { 0 };
     }
     println!("{seeds} schedules: {endings:?}, {lists:?}, {parts} parts that a list tells");
     for ending in [Ending::Complete, Ending::Invalid, Ending::Cancelled] {
@@ -200,8 +201,8 @@ fn declared_blocks_under_random_schedules_equal_sequential_execution() {
         left += judged.undeclared;
         if scenario.declared == Some(DeclaredWish::Honest) {
             honest += judged.stats.transactions;
-            rounds += judged.stats.lane_rounds;
-            parts += judged.stats.parts;
+            rounds += judged.stats.grouped_rounds;
+            parts += judged.stats.contiguous_batches;
         }
     }
     println!("{seeds} schedules: {left} left, {honest} honest, {rounds} rounds, {parts} parts");

@@ -87,12 +87,12 @@ impl Totals {
     fn add(&mut self, case: &ToyCase, ended: &Ended) {
         let (all, one) = (&mut self.counters, ended.end.counters);
         all.runs += one.runs;
-        all.discarded += one.discarded;
+        all.aborts += one.aborts;
         all.blocked += one.blocked;
         all.failed += one.failed;
         all.speculative_commits += one.speculative_commits;
         all.claims += one.claims;
-        all.in_order_stretches += one.in_order_stretches;
+        all.fallback_segments += one.fallback_segments;
         self.steps += ended.step_count;
         self.transactions += case.block.transactions.len() as u64;
         let outcomes = ended.end.ledger.outcomes().iter();
@@ -123,12 +123,12 @@ fn random_blocks_under_random_schedules_equal_the_reference() {
     println!("{seeds} schedules in {:?}: {totals:?}", begun.elapsed());
     let counters = totals.counters;
     for (name, count) in [
-        ("discarded", counters.discarded),
+        ("aborted", counters.aborts),
         ("blocked", counters.blocked),
         ("failed speculatively", counters.failed),
         ("speculative commits", counters.speculative_commits),
         ("claims", counters.claims),
-        ("in-order stretches", counters.in_order_stretches),
+        ("in-order segments", counters.fallback_segments),
         ("skips", totals.skips),
         ("cancelled", totals.cancelled),
         ("failed", totals.failed),

@@ -165,5 +165,5 @@ fn the_vault_ties_no_transactions_together() {
         output.stats
     };
     let stats = runs(Address::repeat_byte(0xfe));
-    assert_eq!(stats.discarded, 0, "{stats:?}");
+    assert_eq!(stats.aborts, 0, "{stats:?}");
 }

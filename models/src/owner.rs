@@ -38,7 +38,7 @@ impl State {
             let report = JobReport { void, ..JobReport::unrun(job) };
             return self.own(Some(Event::Reported(report)), scenario);
         }
-        if matches!(job.mode, RunMode::InOrder { .. }) {
+        if matches!(job.mode, RunMode::Sequential { .. }) {
             let written = |run: &crate::PrivateRun| {
                 run.written.map(|(location, value)| (run.tx, location, value))
             };

@@ -39,7 +39,7 @@ impl State {
 
     fn run_private(&mut self, report: &Report, tx: usize, scenario: &Scenario) -> Ran {
         let program = scenario.txs[tx];
-        let is_in_order = matches!(report.job.mode, RunMode::InOrder { .. });
+        let is_in_order = matches!(report.job.mode, RunMode::Sequential { .. });
         let (mut value, mut read) = (0, None);
         if let Some(location) = program.read {
             (value, read) = match scenario.told(tx, location).filter(|_| !is_in_order) {
@@ -115,7 +115,7 @@ impl State {
         if snapshot.position() != frontier && !is_first {
             self.violation = Some("a snapshot is not the frontier");
         }
-        let is_carried = matches!(job.mode, RunMode::InOrder { continues: true, .. });
+        let is_carried = matches!(job.mode, RunMode::Sequential { continues: true, .. });
         if !is_carried && self.is_unpublished_below(snapshot.position()) {
             self.violation = Some("a batch begins before what is below it is published");
         }
@@ -146,7 +146,7 @@ impl State {
     /// Checks the request for a sequential run: it starts from all commits, and its members are
     /// consecutive.
     pub(crate) fn begins_in_order(&mut self, job: Job, scenario: &Scenario) {
-        let RunMode::InOrder { batch, continues } = job.mode else { return };
+        let RunMode::Sequential { batch, continues } = job.mode else { return };
         let carry = self.batches.carry.take().filter(|_| continues);
         let carry = match carry {
             Some(carry) => carry,
@@ -157,10 +157,10 @@ impl State {
             self.violation = Some("what is carried is not what was committed");
         }
         if job.chunk.indices().any(|tx| scenario.batch_of(tx) != Some(batch)) {
-            self.violation = Some("a run in order has another batch's transactions");
+            self.violation = Some("a run sequentially has another batch's transactions");
         }
         if job.chunk.len() > scenario.limits.stride {
-            self.violation = Some("a run in order is longer than its stride");
+            self.violation = Some("a run sequentially is longer than its stride");
         }
         self.batches.handed = Some(carry);
     }

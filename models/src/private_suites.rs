@@ -151,7 +151,7 @@ fn tight() -> Vec<Scenario> {
             scenario.limits.window = window;
             scenario.limits.job_capacity = job_capacity;
             scenario.limits.max_speculative_runs = cap;
-            for policy in [Policy::ForceSpeculative, Policy::InOrder, Policy::Alternate] {
+            for policy in [Policy::ForceSpeculative, Policy::Sequential, Policy::Alternate] {
                 scenario.limits.policy = policy;
                 scenarios.push(scenario.clone());
             }
@@ -189,7 +189,7 @@ fn of_four() -> Vec<Scenario> {
 fn in_order_in(blocks: Vec<Scenario>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for mut scenario in blocks {
-        for (policy, stride) in [Policy::InOrder, Policy::Alternate]
+        for (policy, stride) in [Policy::Sequential, Policy::Alternate]
             .into_iter()
             .flat_map(|policy| [1, 2, u32::MAX].map(|stride| (policy, stride)))
         {
@@ -219,7 +219,7 @@ fn in_order_with_faults() -> Vec<Scenario> {
     let mut late = scenarios.clone();
     late.retain(|scenario| {
         let has_no_room = scenario.txs.iter().any(|tx| tx.kind == Kind::NoRoom);
-        has_no_room && scenario.limits.policy == Policy::InOrder
+        has_no_room && scenario.limits.policy == Policy::Sequential
     });
     for mut scenario in late {
         scenario.knows_room = false;
@@ -285,7 +285,7 @@ fn rounds() -> Vec<Scenario> {
         }
     }
     let mut above = scenarios.clone();
-    above.retain(|round| round.limits.stride == 1 && round.limits.policy == Policy::InOrder);
+    above.retain(|round| round.limits.stride == 1 && round.limits.policy == Policy::Sequential);
     above.iter_mut().for_each(|round| round.limits.policy = Policy::ForceSpeculative);
     scenarios.extend(above);
     scenarios

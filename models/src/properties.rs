@@ -21,7 +21,7 @@ pub(crate) fn properties() -> Vec<Property<BlockModel>> {
 fn of_helping() -> Vec<Property<BlockModel>> {
     vec![
         Property::sometimes("a job that was taken over", |_, s: &State| {
-            s.protocol.counters().taken_over > 0
+            s.protocol.counters().helped_transactions > 0
         }),
         Property::sometimes("a late report after the end", |_, s: &State| {
             s.finished && s.reports.iter().any(|report| s.protocol.is_left_behind(report.job))
@@ -100,16 +100,18 @@ fn of_batches() -> Vec<Property<BlockModel>> {
 /// Events that must occur with sequential runs, and between two rounds of a block.
 fn of_order() -> Vec<Property<BlockModel>> {
     vec![
-        Property::sometimes("a run in order goes on from the one before", |_, s: &State| {
-            let goes_on = |job: &Job| matches!(job.mode, RunMode::InOrder { continues: true, .. });
+        Property::sometimes("a run sequentially goes on from the one before", |_, s: &State| {
+            let goes_on =
+                |job: &Job| matches!(job.mode, RunMode::Sequential { continues: true, .. });
             s.here.as_ref().is_some_and(goes_on) && !s.outcomes.is_empty()
         }),
-        Property::sometimes("a run in order begins on the store", |_, s: &State| {
-            let begins = |job: &Job| matches!(job.mode, RunMode::InOrder { continues: false, .. });
+        Property::sometimes("a run sequentially begins on the store", |_, s: &State| {
+            let begins =
+                |job: &Job| matches!(job.mode, RunMode::Sequential { continues: false, .. });
             s.here.as_ref().is_some_and(begins) && !s.outcomes.is_empty()
         }),
-        Property::sometimes("a run in order beside one above it", |_, s: &State| {
-            let in_order = |job: &Job| matches!(job.mode, RunMode::InOrder { .. });
+        Property::sometimes("a run sequentially beside one above it", |_, s: &State| {
+            let in_order = |job: &Job| matches!(job.mode, RunMode::Sequential { .. });
             let busy = s.workers.iter().filter_map(|worker| match worker {
                 Worker::Busy { report, .. } => Some(in_order(&report.job)),
                 Worker::Idle => None,
@@ -126,7 +128,7 @@ fn of_order() -> Vec<Property<BlockModel>> {
         Property::sometimes("a batch ends with an error in order", |_, s: &State| {
             let mut reports = s.reports.iter();
             reports.any(|report| {
-                let in_order = matches!(report.job.mode, RunMode::InOrder { .. });
+                let in_order = matches!(report.job.mode, RunMode::Sequential { .. });
                 in_order && report.batch.failure.is_some() && !report.batch.groups.is_empty()
             })
         }),
@@ -181,8 +183,8 @@ fn published() -> Vec<Property<BlockModel>> {
             // each such transaction.
             let in_vain = if scenario.knows_room { 0 } else { scenario.txs.len() as u32 };
             // One of its jobs may be taken over, after it ran twice.
-            let taken_over = if scenario.stalls { 2 } else { 0 };
-            let most = scenario.limits.max_speculative_runs + 1 + in_vain + taken_over;
+            let helped_transactions = if scenario.stalls { 2 } else { 0 };
+            let most = scenario.limits.max_speculative_runs + 1 + in_vain + helped_transactions;
             s.runs.iter().all(|runs| *runs <= most)
         }),
         Property::always("jobs in flight fit the channel", |model: &BlockModel, s: &State| {
@@ -191,10 +193,10 @@ fn published() -> Vec<Property<BlockModel>> {
         Property::always("I8: the frontier is not queued", frontier_is_not_queued),
         Property::always("I8: a worker works for the frontier", frontier_is_worked_for),
         Property::always("no run waits for what is published", waits_are_justified),
-        Property::always("a discarded incarnation leaves no value", discards_are_estimates),
+        Property::always("a aborted incarnation leaves no value", discards_are_estimates),
         Property::sometimes("a conflict", |_, s: &State| s.had_conflict),
         Property::sometimes("an estimate", |_, s: &State| s.store.has_estimate()),
-        Property::sometimes("a discard", |_, s: &State| s.protocol.counters().discarded > 0),
+        Property::sometimes("a discard", |_, s: &State| s.protocol.counters().aborts > 0),
         Property::sometimes("a blocked run", |_, s: &State| s.protocol.counters().blocked > 0),
         Property::sometimes("a wait for one that runs", |_, s: &State| {
             let status = |tx: usize| s.protocol.status(TxIndex(tx as u32));

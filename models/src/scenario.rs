@@ -207,7 +207,7 @@ impl Scenario {
         let in_range = job.chunk.first <= tx && tx < job.chunk.end;
         in_range
             && match job.mode {
-                RunMode::Private { batch, .. } | RunMode::InOrder { batch, .. } => {
+                RunMode::Private { batch, .. } | RunMode::Sequential { batch, .. } => {
                     self.batch_of(tx) == Some(batch)
                 }
                 RunMode::Speculative | RunMode::Frontier => true,

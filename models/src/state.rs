@@ -179,11 +179,11 @@ impl State {
     /// Claims the right to run `job`.
     pub fn claim(&mut self, job: Job) -> bool {
         let mine = match job.mode {
-            RunMode::Private { .. } | RunMode::InOrder { .. } => job.incarnation.0 + 1,
+            RunMode::Private { .. } | RunMode::Sequential { .. } => job.incarnation.0 + 1,
             RunMode::Speculative | RunMode::Frontier => 2 * job.incarnation.0 + 1,
         };
         let claim = match job.mode {
-            RunMode::Private { batch, .. } | RunMode::InOrder { batch, .. } => {
+            RunMode::Private { batch, .. } | RunMode::Sequential { batch, .. } => {
                 self.batches.claim_mut(batch)
             }
             RunMode::Speculative | RunMode::Frontier => {

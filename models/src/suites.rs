@@ -319,7 +319,7 @@ fn tight() -> Vec<Scenario> {
             scenario.limits.job_capacity = job_capacity;
             scenario.limits.max_speculative_runs = cap;
             for policy in
-                [Policy::ForceSpeculative, Policy::Auto, Policy::InOrder, Policy::Alternate]
+                [Policy::ForceSpeculative, Policy::Auto, Policy::Sequential, Policy::Alternate]
             {
                 scenario.limits.policy = policy;
                 scenarios.push(scenario.clone());

@@ -45,7 +45,7 @@ fn scenario(seed: u64) -> (ToyCase, Options) {
 #[derive(Debug, Default)]
 struct Totals {
     batches: u64,
-    discarded: u64,
+    aborts: u64,
     claims: u64,
     failed: u64,
     speculative: u64,
@@ -76,7 +76,7 @@ fn run(
     })?;
     let counters = end.counters;
     totals.batches += end.batches;
-    totals.discarded += counters.discarded;
+    totals.aborts += counters.aborts;
     totals.claims += counters.claims;
     totals.failed += counters.failed;
     totals.speculative += counters.speculative_commits;
@@ -98,10 +98,10 @@ fn private_batches_equal_the_reference_and_their_traces_conform() {
     }
     println!("{totals:?}, {seen:?}");
     if one.is_none() {
-        let Totals { batches, discarded, claims, failed, speculative, .. } = totals;
+        let Totals { batches, aborts, claims, failed, speculative, .. } = totals;
         let Totals { handed_over, cancelled, unpublished, .. } = totals;
         let counts =
-            [batches, discarded, claims, failed, speculative, handed_over, cancelled, unpublished];
+            [batches, aborts, claims, failed, speculative, handed_over, cancelled, unpublished];
         assert!(counts.iter().all(|count| *count > 100), "a path was hardly taken");
         assert_seen(&seen, 100);
     }

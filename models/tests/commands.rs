@@ -228,7 +228,7 @@ fn a_chunk_goes_out_whole_as_far_as_it_may() {
         Protocol::new(limits(), &Plan { chunks: vec![chunk(0, 3)], ..Plan::default() });
     let first = run_here(&mut protocol);
     assert_eq!(first.chunk, chunk(0, 1), "the rest is in the channel");
-    let in_order = Limits { policy: Policy::InOrder, ..limits() };
+    let in_order = Limits { policy: Policy::Sequential, ..limits() };
     let mut protocol =
         Protocol::new(in_order, &Plan { chunks: vec![chunk(0, 3)], ..Plan::default() });
     assert_eq!(run_here(&mut protocol).chunk, chunk(0, 3));
@@ -251,19 +251,19 @@ fn the_rest_of_a_chunk_goes_with_what_it_shared_a_journal_with() {
         let job = run_here(&mut protocol);
         let result = RunResult::Executed { stale_readers: vec![tx(2)] };
         protocol.apply(report(job, 1, result)).expect("it ran");
-        let mut discarded = Vec::new();
+        let mut aborts = Vec::new();
         loop {
             match protocol.poll().expect("no rule is broken") {
                 Some(Command::Recheck(stale)) => {
                     let verdict = Verdict::Stale;
                     protocol.apply(Event::Checked { tx: stale, verdict }).expect("it was asked");
                 }
-                Some(Command::Discard(tx)) => discarded.push(tx.0),
+                Some(Command::Discard(tx)) => aborts.push(tx.0),
                 Some(Command::Dispatch(_)) => break,
                 _ => {}
             }
         }
-        assert_eq!(discarded, expected, "shared: {shared_chunks}");
+        assert_eq!(aborts, expected, "shared: {shared_chunks}");
     }
 }
 
@@ -282,7 +282,7 @@ fn who_waits_for_another_or_for_the_frontier_is_not_sent() {
 
 #[test]
 fn nothing_is_sent_in_order() {
-    let in_order = Limits { policy: Policy::InOrder, ..limits() };
+    let in_order = Limits { policy: Policy::Sequential, ..limits() };
     let mut protocol = Protocol::new(in_order, &Plan::singles(40));
     assert!(drive(&mut protocol, |_| done()).sent_at.is_empty());
     let counters = protocol.counters();
@@ -295,11 +295,11 @@ fn what_happened_is_counted() {
     let job = dispatched(&mut protocol);
     protocol.apply(report(job, 1, RunResult::Blocked { on: tx(0) })).expect("it was sent");
     let counters = protocol.counters();
-    assert_eq!((counters.runs, counters.blocked, counters.discarded), (1, 1, 1));
+    assert_eq!((counters.runs, counters.blocked, counters.aborts), (1, 1, 1));
     // Two runs in one job: the first was of no use.
     let here = run_here(&mut protocol);
     protocol.apply(report(here, 2, done())).expect("it was sent");
-    assert_eq!((protocol.counters().runs, protocol.counters().discarded), (3, 2));
+    assert_eq!((protocol.counters().runs, protocol.counters().aborts), (3, 2));
     // Its job lies unclaimed in the channel when the frontier comes.
     let mut protocol = Protocol::new(limits(), &Plan::singles(2));
     let job = dispatched(&mut protocol);

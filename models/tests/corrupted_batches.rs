@@ -43,9 +43,9 @@ type Kind = (&'static str, fn(&One) -> bool);
 const KINDS: [Kind; 10] = [
     ("batch began", |event| matches!(event, Engine(BatchBegan(_)))),
     ("batch ended", |event| matches!(event, Engine(BatchEnded { .. }))),
-    ("run in order", |event| {
+    ("run sequentially", |event| {
         let Engine(Told(Command::RunHere(job))) = event else { return false };
-        matches!(job.mode, RunMode::InOrder { .. })
+        matches!(job.mode, RunMode::Sequential { .. })
     }),
     ("compare", |event| matches!(event, Engine(Told(Command::Compare { .. })))),
     ("compared", |event| matches!(event, Engine(Heard(Event::Compared { .. })))),
@@ -114,15 +114,15 @@ const ALTERATIONS: [Alteration; 15] = [
         *carried = !*carried;
         true
     }),
-    ("run in order: continues", |event| {
+    ("run sequentially: continues", |event| {
         let Engine(Told(Command::RunHere(job))) = event else { return false };
-        let RunMode::InOrder { continues, .. } = &mut job.mode else { return false };
+        let RunMode::Sequential { continues, .. } = &mut job.mode else { return false };
         *continues = !*continues;
         true
     }),
-    ("run in order: whose", |event| {
+    ("run sequentially: whose", |event| {
         let Engine(Told(Command::RunHere(job))) = event else { return false };
-        let RunMode::InOrder { batch, .. } = &mut job.mode else { return false };
+        let RunMode::Sequential { batch, .. } = &mut job.mode else { return false };
         batch.0 += 1;
         true
     }),

@@ -77,15 +77,15 @@ fn shared(workload: ToyWorkload) -> Shared<ToyWorkload, ToyLedger> {
 fn random_blocks_equal_the_reference_on_one_pool_for_many_blocks() {
     for workers in WORKERS {
         let mut pool = Pool::new(workers).expect("threads start");
-        let mut discarded = 0;
+        let mut aborts = 0;
         for seed in 0..1_500 {
             let case = ToyCase::random(&mut Random::new(seed));
             let end = run(&mut pool, case.shared());
             let compared = compare(&end, &case.reference(), case.limits.max_speculative_runs);
             assert_eq!(compared, Ok(()), "seed {seed}, {workers} workers");
-            discarded += end.counters.discarded;
+            aborts += end.counters.aborts;
         }
-        println!("{workers} workers: {discarded} discarded");
+        println!("{workers} workers: {aborts} aborted");
     }
 }
 

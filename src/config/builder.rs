@@ -247,7 +247,7 @@ mod tests {
             mode: Mode::Build,
             access_list: true,
             keeps_changes: true,
-            policy: Policy::InOrder,
+            policy: Policy::Sequential,
             reverts: false,
             max_speculative_runs: 9,
             window_per_worker: 17,
@@ -259,7 +259,7 @@ mod tests {
             patience: 1,
         };
         let built = Config::builder().workers(3).io_workers(24).mode(Mode::Build);
-        let built = built.access_list(true).keeps_changes(true).policy(Policy::InOrder);
+        let built = built.access_list(true).keeps_changes(true).policy(Policy::Sequential);
         let built = built.reverts(false).max_speculative_runs(9).window_per_worker(17).chunk(5);
         let built = built.share_journals(false).cache_keccak(expected.cache_keccak);
         let built = built.learn(false).spread_workers(false).patience(1);

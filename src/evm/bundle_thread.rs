@@ -201,14 +201,18 @@ mod tests {
     fn another_worker_follows_and_without_it_the_caller_does_all() {
         for (policy, count, follows) in [
             (Policy::Auto, 1_200, true),
-            (Policy::InOrder, 1_200, true),
+            (Policy::Sequential, 1_200, true),
             (Policy::Auto, 900, false),
-            (Policy::InOrder, 900, false),
+            (Policy::Sequential, 900, false),
         ] {
             let mut worker_pool = Watched { comes: true, waited: Vec::new() };
             let with = run(&mut worker_pool, policy, count, None, false);
             // Many transactions pay the same accounts, so contiguous batches are not even tried.
-            let stats = (with.stats.parts, with.stats.speculative, with.stats.alone);
+            let stats = (
+                with.stats.contiguous_batches,
+                with.stats.speculative_commits,
+                with.stats.sequential,
+            );
             assert_eq!(stats, (0, 0, true), "{policy:?}, {count}");
             assert_eq!(worker_pool.waited.first() == Some(&true), follows, "{policy:?}, {count}");
             let alone = || Watched { comes: false, waited: Vec::new() };

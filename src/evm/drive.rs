@@ -22,8 +22,8 @@ use super::plan::progress::Outcome;
 use super::plan::{Reason, Strategy};
 use super::prepare::begin;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
+use super::segment::How;
 use super::session::{Ended, Session};
-use super::stretch::How;
 use super::worker_pool::{Fewer, WorkerPool, empty_store, seeded};
 use crate::config::{Config, Mode};
 use crate::mv::Store;
@@ -145,7 +145,7 @@ fn features<'env>(
     Features::of((&context.block, context.paid_in_batches()), config, setting)
 }
 
-/// Runs all uncommitted transactions, stretch by stretch.
+/// Runs all uncommitted transactions, segment by segment.
 fn run<'env, S: StateSource + 'env>(
     worker_pool: &mut impl WorkerPool<'env>,
     session: &mut Session<S>,
@@ -162,12 +162,12 @@ fn run<'env, S: StateSource + 'env>(
         let choice = chooser.choose(worker_pool.feedback(), &block, first);
         let _span = span!(
             DEBUG,
-            "stretch",
+            "segment",
             first,
             strategy = ?choice.strategy,
             reason = ?choice.reason
         );
-        session.begin_stretch(worker_pool, chooser, &choice, (config, effects));
+        session.begin_segment(worker_pool, chooser, &choice, (config, effects));
         let some = &mut Fewer { worker_pool: &mut *worker_pool, most: choice.workers };
         let ended = session.run(some, &choice, config, lend(&mut on_commit));
         let Ended { failure, was_given_up, rounds_paid, seen, batches } = ended;
@@ -184,9 +184,9 @@ fn run<'env, S: StateSource + 'env>(
 }
 
 impl<S: StateSource> Session<S> {
-    /// Prepares a stretch: the bundle built meanwhile, the store, and the transactions to start
+    /// Prepares a segment: the bundle built meanwhile, the store, and the transactions to start
     /// first.
-    fn begin_stretch<'env>(
+    fn begin_segment<'env>(
         &mut self,
         worker_pool: &mut impl WorkerPool<'env>,
         chooser: &mut StrategyChooser,
@@ -208,7 +208,7 @@ impl<S: StateSource> Session<S> {
         if features.needs_store(choice) && !core::mem::replace(&mut chooser.has_store, true) {
             let room = if features.setting.is_pool { ROUND } else { all };
             let mutant = self.workload.block_context.mutant;
-            // A stretch that runs alone to the end can use the empty store.
+            // A segment that runs alone to the end can use the empty store.
             if !choice.is_rest {
                 self.store = Arc::new(seeded(empty_store(worker_pool, config, room), mutant));
             }
@@ -225,11 +225,11 @@ impl<S: StateSource> Session<S> {
                 first,
                 choice,
             );
-            self.counters.begun_first += self.longest.len() as u64;
+            self.counters.scheduled_early += self.longest.len() as u64;
         }
     }
 
-    /// Runs a stretch.
+    /// Runs a segment.
     fn run<'env, C: WorkerPool<'env>>(
         &mut self,
         worker_pool: &mut C,
@@ -242,18 +242,18 @@ impl<S: StateSource> Session<S> {
     {
         let Choice { end, shortest, .. } = *choice;
         match choice.strategy {
-            // A policy that alternates uses the bundle thread for the shortest stretches, too.
-            Strategy::InOrder if choice.is_rest || choice.reason == Reason::Policy => {
+            // A policy that alternates uses the bundle thread for the shortest segments, too.
+            Strategy::Sequential if choice.is_rest || choice.reason == Reason::Policy => {
                 self.run_with_bundle_thread(end, worker_pool, config, on_commit)
             }
-            Strategy::InOrder => self.run_in_order(end, config, on_commit),
+            Strategy::Sequential => self.run_in_order(end, config, on_commit),
             Strategy::Speculative => {
                 self.run_shared(end, worker_pool, config, on_commit, How::Published)
             }
-            Strategy::Neighbours | Strategy::AccessList => {
+            Strategy::ContiguousBatches | Strategy::AccessList => {
                 self.run_neighbours(end, worker_pool, config, on_commit, shortest)
             }
-            Strategy::Groups => {
+            Strategy::GroupedBatches => {
                 let is_forced = choice.reason == Reason::Policy;
                 let pace = if is_forced { Pace::forced() } else { Pace::new(choice.workers) };
                 self.run_groups(end, worker_pool, config, on_commit, pace)
@@ -338,23 +338,23 @@ mod tests {
     fn what_was_learned_changes_how_a_block_runs_and_nothing_else() {
         let (mut team, config) = team();
         let first = run(&mut team, config, 60);
-        assert!(!first.stats.alone && first.stats.predicted_stretches == 0);
+        assert!(!first.stats.sequential && first.stats.predicted_segments == 0);
         taught(&mut team, &chain(60).0.transactions);
         // Neither a forced policy nor `learn: false` is overruled.
         for policy in [Policy::Forced(Forced::Speculative), Policy::Forced(Forced::Alternate)] {
             let config = Config { policy, ..config };
-            assert_eq!(run(&mut team, config, 60).stats.predicted_stretches, 0);
+            assert_eq!(run(&mut team, config, 60).stats.predicted_segments, 0);
         }
         let config_without = Config { learn: false, ..config };
-        assert_eq!(run(&mut team, config_without, 60).stats.predicted_stretches, 0);
+        assert_eq!(run(&mut team, config_without, 60).stats.predicted_segments, 0);
         let later = run(&mut team, config, 60);
-        assert!(later.stats.alone && later.stats.predicted_stretches == 1);
+        assert!(later.stats.sequential && later.stats.predicted_segments == 1);
         assert_same(&later, &first, 60);
     }
 
-    /// Stretches that are too short to fall back teach nothing.
+    /// Segments that are too short to fall back teach nothing.
     #[test]
-    fn a_short_stretch_forgives_nothing() {
+    fn a_short_segment_forgives_nothing() {
         let (mut team, config) = team();
         taught(&mut team, &chain(60).0.transactions);
         // Too few calls go to that contract, so the whole block is shared.
@@ -362,8 +362,8 @@ mod tests {
         block.transactions.iter_mut().skip(20).for_each(|tx| tx.gas_limit = 1_000_000);
         block.transactions.iter_mut().skip(20).for_each(|tx| tx.data = Bytes::from([8; 4]));
         let done = execute(&mut team, block.into(), AnySource::new(state), options(config));
-        assert_eq!(done.expect("a valid block").stats.predicted_stretches, 0);
-        assert_eq!(run(&mut team, config, 60).stats.predicted_stretches, 1);
+        assert_eq!(done.expect("a valid block").stats.predicted_segments, 0);
+        assert_eq!(run(&mut team, config, 60).stats.predicted_segments, 1);
     }
 
     struct Calls(std::vec::IntoIter<TxEnv>);
@@ -384,7 +384,7 @@ mod tests {
         let calls = 600;
         let is_predicted = |_| {
             let (mut team, config) = team();
-            let expected = run(&mut team, Config { policy: Policy::InOrder, ..config }, calls);
+            let expected = run(&mut team, Config { policy: Policy::Sequential, ..config }, calls);
             let (block, state) = chain(calls);
             taught(&mut team, &block.transactions);
             let mut pool = Calls(block.transactions.clone().into_iter());
@@ -392,10 +392,10 @@ mod tests {
             let state = AnySource::new(state);
             let built = build(&mut team, block, state, &mut pool, options(config));
             let output = built.expect("a block").output;
-            assert!(!output.stats.alone, "{:?}", output.stats);
+            assert!(!output.stats.sequential, "{:?}", output.stats);
             assert_same(&output, &expected, calls);
             // Little speculation was wasted if the other worker came late, on a busy machine.
-            output.stats.predicted_stretches >= 1
+            output.stats.predicted_segments >= 1
         };
         assert!((0..100).any(is_predicted), "no other worker has come in a hundred blocks");
     }

@@ -49,7 +49,8 @@ where
     S: StateSource,
     C: WorkerPool<'env>,
 {
-    let Surroundings { mut effects, config, ran: HasRun { path, workers, alone }, replay } = around;
+    let Surroundings { mut effects, config, ran: HasRun { segments, workers, alone }, replay } =
+        around;
     // While the caller runs transactions alone, the other workers have little or nothing to do.
     let slept = session.carry.as_ref().is_some_and(|carry| carry.has_run(session.frontier));
     worker_pool.hear(&session.workload.activity, workers);
@@ -58,7 +59,7 @@ where
     let mut output = BlockOutput {
         gas_used: gas.used(&block),
         blob_gas_used: gas.blob,
-        path,
+        segments,
         replay,
         stats: Stats::new(workers, alone, session.frontier.0, session.counters),
         ..BlockOutput::default()

@@ -3,7 +3,7 @@
 //! ```text
 //!  Block --plan--> Shared<EvmWorkload, EvmLedger> --work on each worker--> outcomes, in order
 //!    |                 EvmMachine: revm over EvmView over the store over the base state
-//!    |                 EvmBatches: private batches and sequential stretches, one journal each
+//!    |                 EvmBatches: private batches and sequential segments, one journal each
 //!    +-- system: pre-block calls, post-block calls, withdrawals, rewards, requests
 //!    +-- bundle: effects folded by account, in parallel, into revm's BundleState
 //! ```
@@ -34,12 +34,12 @@ mod private;
 #[cfg(feature = "testing")]
 mod profile;
 mod pull;
+mod segment;
 mod session;
 mod set_up;
 #[cfg(feature = "testing")]
 mod simulate;
 mod straight;
-mod stretch;
 #[cfg(feature = "testing")]
 mod virtual_time;
 mod worker_pool;
@@ -81,7 +81,7 @@ pub use fees::surcharge::Surcharge;
 pub use mutants::EvmMutant;
 #[cfg(not(any(feature = "testing", feature = "mutants")))]
 pub(crate) use mutants::EvmMutant;
-pub use plan::{Reason, Strategy, Stretch};
+pub use plan::{Reason, Segment, Strategy};
 #[cfg(feature = "testing")]
 pub use profile::{Observer, Stage, observe};
 pub use pull::{BuiltBlock, TransactionPool};

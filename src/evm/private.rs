@@ -1,4 +1,4 @@
-//! Stretches of private batches: contiguous ones, up to the first that may not continue, and rounds
+//! Segments of private batches: contiguous ones, up to the first that may not continue, and rounds
 //! of transactions that are predicted to conflict.
 //!
 //! If a bundle thread would be used for a sequential rest, the changes of a round are folded into
@@ -13,8 +13,8 @@ use super::plan::declared::{Planned, Rounds};
 use super::plan::pace::{Pace, is_chain};
 use super::plan::partition::plan_round;
 use super::plan::progress::is_cheap;
+use super::segment::{Folding, How, PrivateSegment};
 use super::session::{Ended, Session};
-use super::stretch::{Folding, How, PrivateStretch};
 use super::worker_pool::{Fewer, WorkerPool};
 use crate::config::{Config, Policy};
 use crate::ids::{Chunk, TxIndex, WorkerId};
@@ -49,8 +49,8 @@ impl<S: StateSource> Session<S> {
         let ranges = cut(self.frontier.position()..end, worker_pool.workers(), shortest);
         let batches = ranges.into_iter().map(range).collect();
         let (publishes, folding) = (false, None);
-        let stretch = PrivateStretch { batches, hands_over_rest: true, publishes, folding };
-        self.run_shared(end, worker_pool, config, on_commit, How::Private(Box::new(stretch)))
+        let segment = PrivateSegment { batches, hands_over_rest: true, publishes, folding };
+        self.run_shared(end, worker_pool, config, on_commit, How::Private(Box::new(segment)))
     }
 
     /// With slow storage, lets the extra workers prefetch the state that the block's access list
@@ -99,14 +99,14 @@ impl<S: StateSource> Session<S> {
             let committed = self.frontier.position() - first;
             let after = self.counters.protocol;
             let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-            let discarded = count(after.discarded - before.discarded);
+            let aborts = count(after.aborts - before.aborts);
             let batched = count(after.speculative_commits - before.speculative_commits);
             // A batch that starts at the frontier is not speculative.
             let has_held = after.failed > before.failed;
             let held = if has_held { committed.saturating_sub(batched) } else { 0 };
             let work = self.ledger.work.minus(work).in_batches();
             let is_cheap = is_cheap(committed, work, worker_pool.workers());
-            pace.ran(committed, discarded, held, is_cheap);
+            pace.ran(committed, aborts, held, is_cheap);
             self.counters.rounds += u64::from(committed > 0);
         }
         ended.rounds_paid = pace.have_paid();
@@ -183,8 +183,8 @@ impl<S: StateSource> Session<S> {
             Folding { output_builder, from, lent }
         });
         let (hands_over_rest, publishes) = (false, true);
-        let stretch = PrivateStretch { batches, hands_over_rest, publishes, folding };
-        self.run_shared(end, worker_pool, config, on_commit, How::Private(Box::new(stretch)))
+        let segment = PrivateSegment { batches, hands_over_rest, publishes, folding };
+        self.run_shared(end, worker_pool, config, on_commit, How::Private(Box::new(segment)))
     }
 }
 
@@ -257,8 +257,12 @@ mod tests {
         let options =
             Options { config, extensions, parent: None, on_commit: None, cancel: None, mutant };
         let done = execute(&mut worker_pool, block.into(), AnySource::new(Cloned(state)), options);
-        let path = done.expect("a valid block").path;
-        assert_eq!(path.first().map(|it| it.strategy), Some(Strategy::Groups), "{path:?}");
+        let segments = done.expect("a valid block").segments;
+        assert_eq!(
+            segments.first().map(|it| it.strategy),
+            Some(Strategy::GroupedBatches),
+            "{segments:?}"
+        );
         assert_eq!(worker_pool.1.first(), Some(&3), "{:?}", worker_pool.1);
     }
 }

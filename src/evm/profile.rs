@@ -12,7 +12,7 @@ use super::finish::{Surroundings, finish};
 use super::mutants::EvmMutant;
 use super::plan::chooser::HasRun;
 use super::plan::features::{Features, ListUse, Setting};
-use super::plan::{Reason, Strategy, Stretch};
+use super::plan::{Reason, Segment, Strategy};
 use super::prepare::begin;
 use super::session::{Ended, Session};
 use super::worker_pool::{Scoped, empty_store};
@@ -122,13 +122,13 @@ fn watch(
         observer.begins(caller, Stage::At(Point::Begin));
         let ended = session.run_with_bundle_thread(transactions, worker_pool, &config, None);
         observer.begins(caller, Stage::Finish);
-        (ended, Strategy::InOrder)
+        (ended, Strategy::Sequential)
     } else {
         (run(&mut session, config, observer), Strategy::Speculative)
     };
-    let reason = alone.unwrap_or(Reason::NothingKnown);
-    let path = vec![Stretch { first: 0, end: session.frontier.0, strategy, reason }];
-    let ran = HasRun { path, workers, alone: alone.is_some() };
+    let reason = alone.unwrap_or(Reason::Default);
+    let segments = vec![Segment { first: 0, end: session.frontier.0, strategy, reason }];
+    let ran = HasRun { segments, workers, alone: alone.is_some() };
     let rest = Surroundings { effects, config, ran, replay: None };
     let result = finish(&mut Scoped(config.workers), session, ended.failure, rest);
     observer.begins(caller, Stage::End);

@@ -1,4 +1,4 @@
-//! State of a block between two stretches, and how the next transactions run.
+//! State of a block between two segments, and how the next transactions run.
 
 use super::block::committed::OnCommit;
 use super::block::error::Failure;
@@ -15,7 +15,7 @@ use super::plan::chooser::Totals;
 use super::plan::hinted::Hinted;
 use super::plan::longest::Seen;
 use super::plan::progress::is_mostly_access;
-use super::stretch::{Fold, Folding, How, RunTask, Unpublished};
+use super::segment::{Fold, Folding, How, RunTask, Unpublished};
 use super::worker_pool::{BLOCKING, Scoped, WorkerPool};
 use crate::config::{Config, Policy};
 use crate::ids::{TxIndex, WorkerId};
@@ -29,7 +29,7 @@ use core::num::NonZeroU16;
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
-/// Capacity of the caller's stream in a sequential stretch, in outcomes.
+/// Capacity of the caller's stream in a sequential segment, in outcomes.
 const IN_ORDER_AHEAD: usize = 16;
 
 /// A partly executed block. A block built from a pool receives its transactions in rounds, any
@@ -43,14 +43,14 @@ pub(super) struct Session<S: StateSource> {
     pub(super) frontier: TxIndex,
     /// Writes of the last transactions that are not in the store yet.
     pub(super) carry: Option<Carry>,
-    /// Transactions of the next stretch that start before their turn.
+    /// Transactions of the next segment that start before their turn.
     pub(super) longest: Vec<TxIndex>,
     /// Dependencies predicted from an untrusted access list; read once transactions run
     /// speculatively.
     pub(super) hinted: Option<Box<Hinted>>,
 }
 
-/// How a stretch ended.
+/// How a segment ended.
 pub(super) struct Ended<S: StateSource> {
     pub(super) failure: Option<Failure<S>>,
     /// Whether speculation fell back because most of it was aborted.
@@ -113,7 +113,7 @@ impl<S: StateSource> Session<S> {
             }
         }
         let no_others = &mut Scoped(NonZeroU16::MIN);
-        self.run_shared(end, no_others, config, on_commit, How::InOrder)
+        self.run_shared(end, no_others, config, on_commit, How::Sequential)
     }
 
     /// Runs the transactions below `end` on all workers, including the caller, until all have run
@@ -131,9 +131,9 @@ impl<S: StateSource> Session<S> {
     {
         let left = self.left(end);
         let alone = worker_pool.workers() == 1 || left < 2;
-        // Sending never blocks: each outcome is sent once, and in a sequential stretch the caller
+        // Sending never blocks: each outcome is sent once, and in a sequential segment the caller
         // takes one before the next exists.
-        let most = if matches!(how, How::InOrder) { IN_ORDER_AHEAD } else { left.max(1) };
+        let most = if matches!(how, How::Sequential) { IN_ORDER_AHEAD } else { left.max(1) };
         let (sender, stream) = bounded(if on_commit.is_some() { most } else { 1 });
         Arc::make_mut(&mut self.workload).streams = on_commit.is_some();
         self.ledger.stream_to(on_commit.is_some().then_some(sender));
@@ -198,11 +198,11 @@ impl<S: StateSource> Session<S> {
                 self.ledger.trial = trial;
                 self.set_up(end, config, worker_pool.workers(), waste)
             }
-            How::InOrder => self.set_up_in_order(end, config),
-            How::Private(mut stretch) => {
-                folding = stretch.folding.take();
-                unpublished = stretch.publishes.then(|| Unpublished::by(worker_pool.workers()));
-                self.set_up_private(config, worker_pool.workers(), *stretch)
+            How::Sequential => self.set_up_in_order(end, config),
+            How::Private(mut segment) => {
+                folding = segment.folding.take();
+                unpublished = segment.publishes.then(|| Unpublished::by(worker_pool.workers()));
+                self.set_up_private(config, worker_pool.workers(), *segment)
             }
         };
         let is_unheard = is_evm_mutant!(self.workload.block_context.mutant, TokenUnheard);
@@ -235,7 +235,7 @@ impl<S: StateSource> Session<S> {
     pub(super) fn totals(&self) -> Totals {
         Totals {
             work: self.ledger.work,
-            discarded: self.counters.protocol.discarded,
+            aborts: self.counters.protocol.aborts,
             is_slow: self.workload.activity.seems_slow(),
         }
     }

@@ -1,4 +1,4 @@
-//! Sets up a stretch for the engine, and takes over its results.
+//! Sets up a segment for the engine, and takes over its results.
 
 use super::bal::claims::index_of;
 use super::block::error::{Failure, cancelled, failure};
@@ -11,8 +11,8 @@ use super::mutants::is_evm_mutant;
 use super::plan::hinted::Hinted;
 use super::plan::longest::Seen;
 use super::plan::partition::plan_block;
+use super::segment::PrivateSegment;
 use super::session::{Ended, Session};
-use super::stretch::PrivateStretch;
 use crate::config::Config;
 use crate::ids::{Chunk, TxIndex};
 use crate::protocol::{self, Batch, Halt, Limits, Plan, Policy, Waste};
@@ -36,7 +36,7 @@ impl<S: StateSource> Session<S> {
     }
 
     /// Sets up the uncommitted transactions below `end` for workers, in chunks. `hands_over`: the
-    /// waste that ends the stretch, if any.
+    /// waste that ends the segment, if any.
     pub(super) fn set_up(
         &mut self,
         end: usize,
@@ -54,14 +54,14 @@ impl<S: StateSource> Session<S> {
         self.lend(config, limits, Plan { longest, ..plan })
     }
 
-    /// Sets up a stretch of private batches.
+    /// Sets up a segment of private batches.
     pub(super) fn set_up_private(
         &mut self,
         config: &Config,
         workers: usize,
-        stretch: PrivateStretch,
+        segment: PrivateSegment,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
-        let PrivateStretch { batches: private, hands_over_rest, .. } = stretch;
+        let PrivateSegment { batches: private, hands_over_rest, .. } = segment;
         self.workload.used.set(self.ledger.gas().admitted(&self.workload.block_context.block));
         let limits = Limits {
             // The batches themselves bound how far workers run ahead.
@@ -73,7 +73,7 @@ impl<S: StateSource> Session<S> {
         self.lend(config, limits, Plan { private, ..Plan::default() })
     }
 
-    /// Sets up a sequential stretch: one private batch at the frontier.
+    /// Sets up a sequential segment: one private batch at the frontier.
     pub(super) fn set_up_in_order(
         &mut self,
         end: usize,
@@ -81,7 +81,7 @@ impl<S: StateSource> Session<S> {
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
         // A caller that streams commits receives each one before the next transaction runs.
         let stride = if self.workload.streams { 1 } else { self.stride() };
-        let limits = Limits { policy: Policy::InOrder, stride, ..config.limits(1, true, None) };
+        let limits = Limits { policy: Policy::Sequential, stride, ..config.limits(1, true, None) };
         let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
         let private = vec![Batch::Range(Chunk { first: self.frontier, end })];
         self.lend(config, limits, Plan { private, ..Plan::default() })
@@ -134,7 +134,7 @@ impl<S: StateSource> Session<S> {
         (has_room && is_found).then(|| failure(frontier, Some(halt), Some(error), None)).flatten()
     }
 
-    /// Takes over the results of a stretch.
+    /// Takes over the results of a segment.
     pub(super) fn after(
         &mut self,
         end: BlockEnd<EvmWorkload<S>, EvmLedger>,

@@ -21,7 +21,7 @@ use super::fees::reward::Reward;
 use super::finish::{Surroundings, finish};
 use super::mutants::EvmMutant;
 use super::plan::chooser::HasRun;
-use super::plan::{Reason, Strategy, Stretch};
+use super::plan::{Reason, Segment, Strategy};
 use super::prepare::begin;
 use super::session::Session;
 use super::worker_pool::Scoped;
@@ -140,8 +140,8 @@ fn run(
     let Simulated { end, step_count, digest, steps, makespan, .. } = simulated;
     let failure = session.after(end.into(), false).failure;
     let (end, strategy) = (session.frontier.0, Strategy::Speculative);
-    let path = vec![Stretch { first: 0, end, strategy, reason: Reason::NothingKnown }];
-    let ran = HasRun { path, workers: workers.get().into(), alone: false };
+    let segments = vec![Segment { first: 0, end, strategy, reason: Reason::Default }];
+    let ran = HasRun { segments, workers: workers.get().into(), alone: false };
     // The bundle is built without the engine: there is nothing to interleave.
     let rest = Surroundings { effects, config: *config, ran, replay: None };
     let result = finish(&mut Scoped(workers), session, failure, rest);

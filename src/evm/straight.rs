@@ -16,7 +16,7 @@ use crate::protocol::{self, Batch, Halt};
 use crate::runtime::Threads;
 use crate::spans::span;
 use crate::worker::{
-    BatchMachine, BatchStart, InOrder, Ledger, MustWait, RanBatch, TxError, Workload,
+    BatchMachine, BatchStart, Ledger, MustWait, RanBatch, Sequential, TxError, Workload,
 };
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ impl<S: StateSource> Session<S> {
                 txs,
                 snapshot: first,
                 log: None,
-                in_order: Some(InOrder { carry, room, skips_rejected }),
+                in_order: Some(Sequential { carry, room, skips_rejected }),
                 is_second: false,
             });
             ran = run_range(&mut machine, txs, is_cancelled);

@@ -1,4 +1,4 @@
-//! The conflict index: which transactions and batches committed which writes in a stretch of a
+//! The conflict index: which transactions and batches committed which writes in a segment of a
 //! block. It decides the commit rule for private batches (`docs/PROTOCOL.md`).
 
 use super::access::{AccessLog, Watch};

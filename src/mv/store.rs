@@ -141,7 +141,7 @@ impl<L: Location> Store<L> {
         core::mem::replace(&mut self.log, Log::off()).into_events()
     }
 
-    /// Creates an empty conflict index for a stretch of the block.
+    /// Creates an empty conflict index for a segment of the block.
     #[must_use]
     pub fn conflict_index(&self) -> ConflictIndex<L> {
         ConflictIndex::default().with_mutant(self.mutant)

@@ -70,7 +70,7 @@ impl Protocol {
         Ok(Some(Command::Dispatch(job)))
     }
 
-    /// Publishes the state that the plan started with, unless a sequential stretch continues from
+    /// Publishes the state that the plan started with, unless a sequential segment continues from
     /// it.
     pub(super) fn publish_before(&mut self) -> Option<Command> {
         if !core::mem::take(&mut self.private.owes) || is_mutant!(self.mutant, CarriedForgotten) {
@@ -117,7 +117,7 @@ impl Protocol {
         let batch = self.private.batch_mut(id, tx)?;
         let mut chunk = batch.members.neighbours_from(tx);
         chunk.end = chunk.end.min(TxIndex(tx.0.saturating_add(stride)));
-        let mode = RunMode::InOrder { batch: id, continues };
+        let mode = RunMode::Sequential { batch: id, continues };
         let job = Job { chunk, incarnation: Incarnation(batch.runs), mode };
         batch.runs += 1;
         batch.state = BatchState::InFlight(job);
@@ -164,7 +164,7 @@ impl Protocol {
         }
         let runs = report.groups.iter().map(|group| group.len()).sum::<u32>();
         self.counters.runs += u64::from(runs);
-        if let RunMode::InOrder { continues, .. } = job.mode {
+        if let RunMode::Sequential { continues, .. } = job.mode {
             // A run that started on the store and ran nothing carries nothing: everything below it
             // is in the store.
             let start = continues.then_some(tx);

@@ -6,13 +6,13 @@ pub struct Counters {
     /// Executions of transactions, counting every incarnation.
     pub runs: u64,
     /// Incarnations that were begun or published and then aborted.
-    pub discarded: u64,
+    pub aborts: u64,
     /// Aborted incarnations of private batches: a commit of another batch, or a skip, changed what
     /// they had read.
-    pub discarded_in_batches: u64,
+    pub batch_aborts: u64,
     /// Aborted incarnations that had results when the block was cancelled or speculation was
     /// stopped.
-    pub discarded_given_up: u64,
+    pub fallback_aborts: u64,
     /// Executions that read an estimate.
     pub blocked: u64,
     /// Speculative executions that failed.
@@ -22,11 +22,11 @@ pub struct Counters {
     /// Jobs taken back from the channel because the frontier had reached them.
     pub claims: u64,
     /// Jobs of the frontier that were taken over from a stalled worker.
-    pub taken_over: u64,
+    pub helped_transactions: u64,
     /// Private batches that the caller also ran, beside a stalled worker, and finished first.
     pub helped_batches: u64,
-    /// Sequential stretches that ran because speculation was wasted.
-    pub in_order_stretches: u64,
+    /// Sequential segments that ran because speculation was wasted.
+    pub fallback_segments: u64,
     /// Jobs reported by workers.
     pub reports: u64,
     /// Sum, over the reported jobs, of the distance between the frontier and their first
@@ -40,16 +40,16 @@ impl Counters {
     pub(crate) const fn plus(self, other: Self) -> Self {
         Self {
             runs: self.runs + other.runs,
-            discarded: self.discarded + other.discarded,
-            discarded_in_batches: self.discarded_in_batches + other.discarded_in_batches,
-            discarded_given_up: self.discarded_given_up + other.discarded_given_up,
+            aborts: self.aborts + other.aborts,
+            batch_aborts: self.batch_aborts + other.batch_aborts,
+            fallback_aborts: self.fallback_aborts + other.fallback_aborts,
             blocked: self.blocked + other.blocked,
             failed: self.failed + other.failed,
             speculative_commits: self.speculative_commits + other.speculative_commits,
             claims: self.claims + other.claims,
-            taken_over: self.taken_over + other.taken_over,
+            helped_transactions: self.helped_transactions + other.helped_transactions,
             helped_batches: self.helped_batches + other.helped_batches,
-            in_order_stretches: self.in_order_stretches + other.in_order_stretches,
+            fallback_segments: self.fallback_segments + other.fallback_segments,
             reports: self.reports + other.reports,
             ahead: self.ahead + other.ahead,
         }
@@ -64,25 +64,25 @@ mod tests {
     fn rounds_add_up() {
         let round = |first| Counters {
             runs: first,
-            discarded: first + 1,
+            aborts: first + 1,
             blocked: first + 2,
             failed: first + 3,
             speculative_commits: first + 4,
             claims: first + 5,
-            in_order_stretches: first + 6,
-            taken_over: first + 7,
+            fallback_segments: first + 6,
+            helped_transactions: first + 7,
             helped_batches: first + 8,
-            discarded_in_batches: first + 9,
-            discarded_given_up: first + 10,
+            batch_aborts: first + 9,
+            fallback_aborts: first + 10,
             reports: first + 11,
             ahead: first + 12,
         };
         let sum = round(10).plus(round(100));
-        assert_eq!((sum.runs, sum.discarded, sum.blocked, sum.failed), (110, 112, 114, 116));
-        let Counters { speculative_commits, claims, in_order_stretches, .. } = sum;
-        assert_eq!((speculative_commits, claims, in_order_stretches), (118, 120, 122));
-        assert_eq!((sum.taken_over, sum.helped_batches), (124, 126));
-        assert_eq!((sum.discarded_in_batches, sum.discarded_given_up), (128, 130));
+        assert_eq!((sum.runs, sum.aborts, sum.blocked, sum.failed), (110, 112, 114, 116));
+        let Counters { speculative_commits, claims, fallback_segments, .. } = sum;
+        assert_eq!((speculative_commits, claims, fallback_segments), (118, 120, 122));
+        assert_eq!((sum.helped_transactions, sum.helped_batches), (124, 126));
+        assert_eq!((sum.batch_aborts, sum.fallback_aborts), (128, 130));
         assert_eq!((sum.reports, sum.ahead), (132, 134));
     }
 }

@@ -69,7 +69,7 @@ impl Protocol {
 
     pub(super) fn in_order(&self) -> bool {
         match self.limits.policy {
-            Policy::InOrder => true,
+            Policy::Sequential => true,
             Policy::Auto | Policy::ForceSpeculative => false,
             Policy::Alternate => self.frontier < self.in_order_until,
         }

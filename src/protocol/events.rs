@@ -21,7 +21,7 @@ pub enum RunMode {
     /// A sequential run of the private batch members in the chunk, the first of which is the
     /// frontier. Everything below is committed, no other transactions lie between the members, and
     /// none commits before this run has reported: so all reads are final, and errors are, too.
-    InOrder {
+    Sequential {
         /// The batch.
         batch: BatchId,
         /// Whether the run continues from the state after the last sequential run, including its
@@ -37,7 +37,7 @@ impl RunMode {
     pub const fn private(self, first: TxIndex) -> Option<(BatchId, TxIndex)> {
         match self {
             Self::Private { batch, snapshot } => Some((batch, snapshot)),
-            Self::InOrder { batch, .. } => Some((batch, first)),
+            Self::Sequential { batch, .. } => Some((batch, first)),
             Self::Speculative | Self::Frontier => None,
         }
     }
@@ -51,7 +51,7 @@ impl Job {
     }
 }
 
-/// Transactions that one worker runs in order.
+/// Transactions that one worker runs sequentially.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Job {
     /// The transactions.
@@ -134,7 +134,7 @@ pub struct BatchReport {
     /// on the state it read, or needed a value that is settled only at the frontier. Its changes
     /// were dropped.
     pub held: Option<TxIndex>,
-    /// Why that member has no result, if the reason is final: in a sequential stretch.
+    /// Why that member has no result, if the reason is final: in a sequential segment.
     pub failure: Option<Failure>,
 }
 

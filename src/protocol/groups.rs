@@ -95,13 +95,13 @@ impl Protocol {
             // Running the members one by one at the frontier shows which of them has no room.
             Some(false) => {
                 self.at_frontier.admitted = None;
-                let discarded = self.discard_batch(id, tx);
+                let aborts = self.discard_batch(id, tx);
                 if let Ok(batch) = self.private.batch_mut(id, tx) {
                     let report = BatchReport { held: Some(tx), ..BatchReport::default() };
                     batch.state = BatchState::Ended(Ended::of(frontier, report));
                     self.private.ready.remove(&tx);
                 }
-                discarded
+                aborts
             }
             Some(true) => self.commit_group(id, group),
         }
@@ -192,7 +192,7 @@ impl Protocol {
         }
     }
 
-    /// Returns why `tx`, which a sequential stretch has reached, has no result.
+    /// Returns why `tx`, which a sequential segment has reached, has no result.
     fn failure_in_order(&mut self, tx: TxIndex) -> Option<Failure> {
         let ended = self.ended_at(tx)?;
         ended.failure.filter(|_| ended.held == Some(tx))

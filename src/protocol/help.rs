@@ -55,7 +55,7 @@ impl Protocol {
 
     /// Handles the takeover of the frontier's job, of which its worker will publish nothing.
     pub(super) fn on_taken_over(&mut self, tx: TxIndex) -> Result<(), Invariant> {
-        self.counters.taken_over += 1;
+        self.counters.helped_transactions += 1;
         let Some(job) = self.slot(tx)?.job else { return Err(Invariant::MissingResult { tx }) };
         self.leave_behind(job);
         for tx in job.chunk.indices() {

@@ -20,7 +20,7 @@ pub enum Mutant {
     /// I2: the frontier moves by two.
     #[cfg(feature = "mutants")]
     CommitSkipsOne,
-    /// Estimates are never set when a transaction is discarded.
+    /// Estimates are never set when a transaction is aborted.
     #[cfg(feature = "mutants")]
     DiscardKeepsEntries,
     /// A transaction that waits on another is never woken.
@@ -115,14 +115,14 @@ pub enum Mutant {
     /// I13: a block that ends early still commits what a private batch has left at the frontier.
     #[cfg(feature = "mutants")]
     HaltCommitsBatch,
-    /// A stretch in order goes on from what its last run has left, although others have committed
+    /// A segment in order goes on from what its last run has left, although others have committed
     /// since.
     #[cfg(feature = "mutants")]
     CarryOutdated,
-    /// A stretch in order goes on from what was thrown away.
+    /// A segment in order goes on from what was thrown away.
     #[cfg(feature = "mutants")]
     CarryKept,
-    /// What a stretch in order has left is not put into the store before others run on top of it.
+    /// What a segment in order has left is not put into the store before others run on top of it.
     #[cfg(feature = "mutants")]
     CarriedForgotten,
     /// An answer is awaited that came after the end of the block.

@@ -15,7 +15,7 @@ pub enum Policy {
     /// pays or not. For tests that must cover the transitions.
     Alternate,
     /// Never speculates: runs one transaction after the other, at the frontier.
-    InOrder,
+    Sequential,
 }
 
 /// Limits and policies of a block.

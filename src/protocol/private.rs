@@ -13,7 +13,7 @@ use crate::error::Invariant;
 use crate::ids::{BatchId, Chunk, TxIndex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// The private batches of a stretch.
+/// The private batches of a segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Private {
     pub(super) batches: Vec<PrivateBatch>,

@@ -68,7 +68,7 @@ pub(super) struct FrontierState {
 pub(super) struct Recent {
     pub(super) commits: u32,
     /// Aborted executions.
-    pub(super) discarded: u32,
+    pub(super) aborts: u32,
     /// Commits of speculative executions that were the first or second of their transaction.
     pub(super) kept: u32,
 }
@@ -137,8 +137,8 @@ impl Protocol {
             }
         }
         let mut private = Private::new(plan);
-        // A sequential stretch continues from the pending writes; no other run can.
-        let is_in_order = limits.policy == Policy::InOrder && private.head(plan.first).is_some();
+        // A sequential segment continues from the pending writes; no other run can.
+        let is_in_order = limits.policy == Policy::Sequential && private.head(plan.first).is_some();
         private.owes &= !is_in_order || private.is_mixed;
         let mut waiters: BTreeMap<TxIndex, Vec<TxIndex>> = BTreeMap::new();
         for &(tx, on) in plan.dependencies.iter().filter(|(tx, on)| on < tx) {

@@ -28,14 +28,14 @@ impl Protocol {
 
     /// Counts executions whose result is useless.
     pub(super) fn count_waste(&mut self, runs: u32) {
-        self.counters.discarded += u64::from(runs);
-        self.recent.discarded = self.recent.discarded.saturating_add(runs);
+        self.counters.aborts += u64::from(runs);
+        self.recent.aborts = self.recent.aborts.saturating_add(runs);
     }
 
     /// Counts aborted executions of a private batch.
     pub(super) fn count_batch_waste(&mut self, runs: u32) {
         self.count_waste(runs);
-        self.counters.discarded_in_batches += u64::from(runs);
+        self.counters.batch_aborts += u64::from(runs);
     }
 
     /// Counts commits of speculative executions, each the `runs`-th of its transaction. A
@@ -76,20 +76,20 @@ impl Protocol {
         let waste = match self.limits.policy {
             Policy::Auto => self.limits.hands_over,
             Policy::Alternate => Some(Waste { runs: 0, kept: u32::MAX, commits: TURN }),
-            Policy::ForceSpeculative | Policy::InOrder => None,
+            Policy::ForceSpeculative | Policy::Sequential => None,
         };
         let Some(waste) = waste else { return };
         self.recent.commits += commits;
         if self.recent.commits < waste.commits {
             return;
         }
-        let Recent { discarded, kept, .. } = core::mem::take(&mut self.recent);
-        let is_wasteful = discarded >= waste.runs && kept <= waste.kept && !self.in_order();
+        let Recent { aborts, kept, .. } = core::mem::take(&mut self.recent);
+        let is_wasteful = aborts >= waste.runs && kept <= waste.kept && !self.in_order();
         if !is_wasteful {
             return;
         }
         if !self.give_up() {
-            self.counters.in_order_stretches += 1;
+            self.counters.fallback_segments += 1;
             self.in_order_until = TxIndex(self.frontier.0.saturating_add(TURN));
         }
     }
@@ -103,7 +103,7 @@ impl Protocol {
     fn give_up(&mut self) -> bool {
         let hands_over = self.limits.hands_over.is_some() && self.phase == Phase::Running;
         if hands_over {
-            self.counters.in_order_stretches += 1;
+            self.counters.fallback_segments += 1;
             self.begin_halt(Halt::HandedOver);
         }
         hands_over

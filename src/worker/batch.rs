@@ -3,7 +3,7 @@
 use super::actor::Actor;
 use super::events::EngineEvent;
 use super::machine::{
-    BatchMachine, BatchStart, InOrder, LedgerOf, MustWait, RanBatch, TxError, Workload,
+    BatchMachine, BatchStart, LedgerOf, MustWait, RanBatch, Sequential, TxError, Workload,
 };
 use super::message::{JobMessage, ReportMessage};
 use super::mutants::is_worker_mutant;
@@ -21,7 +21,7 @@ where
 {
     /// Runs the members of a private batch from the job's first transaction on, until work has to
     /// stop or a member has no result. Whatever prevented the result (an invalid transaction, a
-    /// database error, a panic) is settled at the frontier; a sequential stretch is already there.
+    /// database error, a panic) is settled at the frontier; a sequential segment is already there.
     pub(super) fn run_batch(
         &mut self,
         message: JobMessage<W>,
@@ -60,7 +60,7 @@ where
         &mut self,
         mut machine: W::Batches<'a, X>,
         (job, id): (Job, BatchId),
-        in_order: Option<InOrder<W::Carry, W::Room>>,
+        in_order: Option<Sequential<W::Carry, W::Room>>,
         is_second: bool,
     ) -> Ended<W> {
         let shared = self.shared;

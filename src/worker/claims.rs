@@ -88,7 +88,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         let stage = job.stage(stage);
         let (batch, snapshot) = match job.mode {
             RunMode::Private { batch, snapshot } => (batch, snapshot.0),
-            RunMode::InOrder { batch, .. } => (batch, BatchClaim::ALONE),
+            RunMode::Sequential { batch, .. } => (batch, BatchClaim::ALONE),
             RunMode::Speculative | RunMode::Frontier => {
                 let claim = self.claims.get(job.chunk.first)?;
                 return Some(claim.fetch_max(stage, SeqCst) < stage);

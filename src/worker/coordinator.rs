@@ -2,7 +2,7 @@
 
 use super::batches::Batches;
 use super::events::EngineEvent;
-use super::machine::{InOrder, LedgerOf, TxError, Workload};
+use super::machine::{LedgerOf, Sequential, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
 use super::mutants::{WorkerMutant, is_worker_mutant};
 use super::shared::{BlockEnd, Shared};
@@ -87,8 +87,8 @@ impl<W: Workload, G> Coordinator<W, G> {
         // store.
         let is_read = matches!(halt, Some(Halt::HandedOver | Halt::Cancelled));
         if is_read && !is_worker_mutant!(mutant, SpeculationStays) {
-            counters.discarded_given_up = self.withdraw_speculation(&store);
-            counters.discarded += counters.discarded_given_up;
+            counters.fallback_aborts = self.withdraw_speculation(&store);
+            counters.aborts += counters.fallback_aborts;
         }
         let error = match halt {
             Some(Halt::NoRoom(_)) => self.refusal.take().map(TxError::Rejected),
@@ -235,7 +235,7 @@ where
             self.batches.keep(id, snapshot, ran, shared.mutant);
         }
         // An error is final only at the frontier.
-        if matches!(job.mode, RunMode::InOrder { .. }) {
+        if matches!(job.mode, RunMode::Sequential { .. }) {
             self.held.error = error;
         }
         for ((tx, kept), result) in job.chunk.indices().zip(kept).zip(&report.results) {
@@ -266,13 +266,13 @@ where
         // Cloned, because the job may be claimed back and run here instead.
         let previous = record.map(|record| record.written.clone()).unwrap_or_default();
         let in_order = match job.mode {
-            RunMode::InOrder { continues, .. } => {
+            RunMode::Sequential { continues, .. } => {
                 let carry = self.batches.carry.take().filter(|_| continues);
                 if carry.is_none() && continues {
                     return Err(Invariant::MissingResult { tx: job.chunk.first });
                 }
                 let skips_rejected = self.protocol.limits().skip_rejected;
-                Some(InOrder { carry, room: self.ledger.room(), skips_rejected })
+                Some(Sequential { carry, room: self.ledger.room(), skips_rejected })
             }
             RunMode::Private { .. } | RunMode::Speculative | RunMode::Frontier => None,
         };

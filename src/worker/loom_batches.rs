@@ -44,7 +44,7 @@ fn loom_batches_with_a_conflict_end_as_in_order() {
     explore("batches_conflict", PREEMPTIONS, 300, || {
         let end = run([Act::Increment; 2], two_batches(false), false);
         committed_to(&end, &[Some(0), Some(1)]);
-        DISCARD.note(end.counters.discarded > 0);
+        DISCARD.note(end.counters.aborts > 0);
         CLAIM.note(end.counters.claims > 0);
     });
     assert!(DISCARD.has_happened(), "no batch met a conflict");
@@ -58,7 +58,7 @@ fn loom_batches_that_do_not_meet_commit_what_ran_ahead() {
     explore("batches_apart", PREEMPTIONS, 300, || {
         let end = run([READ, Act::Increment], two_batches(false), false);
         committed_to(&end, &[Some(0), Some(0)]);
-        assert_eq!(end.counters.discarded, 0, "they have nothing in common");
+        assert_eq!(end.counters.aborts, 0, "they have nothing in common");
         SPECULATIVE.note(end.counters.speculative_commits > 0);
         CLAIM.note(end.counters.claims > 0);
     });
@@ -107,7 +107,7 @@ fn loom_published_reader_above_a_batch() {
         let protocol = protocol_of(&plan([true, false]), false);
         let end = run([Act::Increment; 2], protocol, false);
         committed_to(&end, &[Some(0), Some(1)]);
-        DISCARD.note(end.counters.discarded > 0);
+        DISCARD.note(end.counters.aborts > 0);
         SPECULATIVE.note(end.counters.speculative_commits > 0);
     });
     assert!(DISCARD.has_happened(), "the reader was never overtaken");
@@ -121,14 +121,14 @@ fn loom_batch_above_a_published_writer() {
         let protocol = protocol_of(&plan([false, true]), false);
         let end = run([Act::Increment; 2], protocol, false);
         committed_to(&end, &[Some(0), Some(1)]);
-        DISCARD.note(end.counters.discarded > 0);
+        DISCARD.note(end.counters.aborts > 0);
     });
     assert!(DISCARD.has_happened(), "the batch was never overtaken");
 }
 
 /// Returns a sequential protocol that reports after each transaction.
 fn in_order(plan: &Plan) -> Protocol {
-    Protocol::new(Limits { policy: Policy::InOrder, stride: 1, ..LIMITS }, plan)
+    Protocol::new(Limits { policy: Policy::Sequential, stride: 1, ..LIMITS }, plan)
 }
 
 /// Returns a plan with both transactions in one batch.

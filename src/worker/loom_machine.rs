@@ -2,8 +2,8 @@
 
 use super::loom_told::Told;
 use super::machine::{
-    Base, BatchMachine, BatchStart, Effects, InOrder, Ledger, Machine, MustWait, RanBatch, TxError,
-    Workload,
+    Base, BatchMachine, BatchStart, Effects, Ledger, Machine, MustWait, RanBatch, Sequential,
+    TxError, Workload,
 };
 use super::shared::{BlockEnd, Shared};
 use super::stop::Stop;
@@ -150,7 +150,7 @@ impl<X: Context> BatchMachine for TinyBatches<'_, X> {
     fn begin(&mut self, start: BatchStart<'_, Counter, Latest<Counter>, ()>) {
         self.is_in_order = start.in_order.is_some();
         self.groups.clear();
-        let Some(InOrder { carry, .. }) = start.in_order else {
+        let Some(Sequential { carry, .. }) = start.in_order else {
             let BatchStart { txs, mut snapshot, mut log, is_second, .. } = start;
             if self.workload.told.is_some() {
                 (snapshot, log) = (TxIndex(0), log.map(AccessLog::of_writes));
@@ -250,7 +250,7 @@ impl Workload for Tiny {
     }
 }
 
-/// The outcomes in order: the value read, or `None` for a skip.
+/// The outcomes sequentially: the value read, or `None` for a skip.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
     /// Each with the transaction that it was reported for.

@@ -28,7 +28,7 @@ fn loom_block_with_a_conflict_ends_as_in_order() {
         let end = run([Act::Increment; 2], new_protocol(false), false);
         assert_eq!(outcomes(&end), [Some(0), Some(1)]);
         assert_eq!(end.halt, None);
-        DISCARD.note(end.counters.discarded > 0);
+        DISCARD.note(end.counters.aborts > 0);
         CLAIM.note(end.counters.claims > 0);
         SPECULATIVE.note(end.counters.speculative_commits > 0);
     });
@@ -189,8 +189,8 @@ fn loom_frontier_that_two_workers_run_is_committed_once() {
         let end = run_helping(new_shared([Act::Increment; 2], new_protocol(false)));
         assert_eq!(outcomes(&end), [Some(0), Some(1)]);
         assert_eq!(end.halt, None);
-        HELPED.note(end.counters.taken_over > 0);
-        LATE.note(end.counters.taken_over == 0);
+        HELPED.note(end.counters.helped_transactions > 0);
+        LATE.note(end.counters.helped_transactions == 0);
     });
     assert!(HELPED.has_happened(), "no job was taken over");
     assert!(LATE.has_happened(), "the first worker never came before");

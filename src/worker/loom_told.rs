@@ -61,7 +61,7 @@ fn loom_told_batches_commit_what_ran_ahead() {
     explore("told_right", PREEMPTIONS, 300, || {
         let end = run_shared(told([1, 2]), false);
         assert_eq!(outcomes(&end), [Some(0), Some(1)]);
-        assert_eq!((end.halt, end.counters.discarded, first_wrong(&end)), (None, 0, None));
+        assert_eq!((end.halt, end.counters.aborts, first_wrong(&end)), (None, 0, None));
         SPECULATIVE.note(end.counters.speculative_commits > 0);
     });
     assert!(SPECULATIVE.has_happened(), "nothing ran above the frontier");

@@ -81,7 +81,7 @@ pub trait Machine {
 /// A member of a private batch has no result, and its changes are dropped.
 ///
 /// Above the frontier it waits, for any reason: it was invalid or failed on the state it read, or
-/// needed a value that is settled only at the frontier. In a sequential stretch the state is final,
+/// needed a value that is settled only at the frontier. In a sequential segment the state is final,
 /// and so is the reason.
 #[derive(Debug)]
 pub struct MustWait<R, E> {
@@ -106,14 +106,14 @@ pub struct BatchStart<'b, L: Location, C, R> {
     /// Receives the accesses, if they are compared.
     pub log: Option<AccessLog<L>>,
     /// Input of a sequential run, in which everything below is final.
-    pub in_order: Option<InOrder<C, R>>,
+    pub in_order: Option<Sequential<C, R>>,
     /// Whether another worker runs the same batch. This run then leaves no trace.
     pub is_second: bool,
 }
 
 /// Input of a sequential run.
 #[derive(Debug)]
-pub struct InOrder<C, R> {
+pub struct Sequential<C, R> {
     /// State after the preceding sequential run; `None` if everything below is in the store.
     pub carry: Option<C>,
     /// Room left in the block.

@@ -1,6 +1,6 @@
 //! Messages between the coordinator and the workers.
 
-use super::machine::{InOrder, RanBatch, TxError, Workload};
+use super::machine::{RanBatch, Sequential, TxError, Workload};
 use crate::mv::ReadSet;
 use crate::protocol::{Job, JobReport};
 
@@ -8,7 +8,7 @@ use crate::protocol::{Job, JobReport};
 pub(super) struct JobMessage<W: Workload> {
     pub(super) job: Job,
     /// Input of a sequential run.
-    pub(super) in_order: Option<InOrder<W::Carry, W::Room>>,
+    pub(super) in_order: Option<Sequential<W::Carry, W::Room>>,
     /// Locations of the entries left by the previous incarnation of the first transaction. The
     /// others of a chunk have never run.
     pub(super) previous: Vec<W::Location>,

@@ -44,8 +44,8 @@ pub use actor::work;
 pub use cancel::CancellationToken;
 pub use events::{EngineEvent, RunEnd, TraceEvent};
 pub use machine::{
-    Base, BatchMachine, BatchStart, Effects, InOrder, Ledger, LedgerOf, Machine, MustWait,
-    RanBatch, TxError, Workload,
+    Base, BatchMachine, BatchStart, Effects, Ledger, LedgerOf, Machine, MustWait, RanBatch,
+    Sequential, TxError, Workload,
 };
 pub use mutants::WorkerMutant;
 pub use shared::{BlockEnd, Setup, Shared};
@@ -85,7 +85,7 @@ pub enum Point {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Activity {
-    /// The actor begins a private batch or a part of a sequential stretch: members of this range
+    /// The actor begins a private batch or a part of a sequential segment: members of this range
     /// run one after the other.
     Batch(Chunk),
     /// The actor begins to run a transaction. The run lasts until the actor is interrupted outside

@@ -63,7 +63,7 @@ pub enum WorkerMutant {
     /// What the first verdict on a private batch forbids is forgotten once others commit.
     #[cfg(feature = "mutants")]
     VerdictForgotten,
-    /// Whatever run of a private batch reports replaces what a stretch in order is to go on from.
+    /// Whatever run of a private batch reports replaces what a segment in order is to go on from.
     #[cfg(feature = "mutants")]
     CarryReplaced,
     /// A worker publishes what it has run although its job was taken over.

@@ -35,7 +35,7 @@ pub struct Setup<W: Workload, G> {
     pub limits: Limits,
     /// How the block is divided into jobs.
     pub plan: Plan,
-    /// State after an earlier sequential stretch that is not in the store: see [`Plan::carried`].
+    /// State after an earlier sequential segment that is not in the store: see [`Plan::carried`].
     pub carry: Option<W::Carry>,
     /// Cost after which a chunk ends early if it holds up the frontier.
     pub patience: u64,
@@ -63,7 +63,7 @@ pub struct Shared<W: Workload, G> {
     pub(super) batch_claims: Box<[BatchClaim]>,
     /// The private batches.
     pub(super) batches: Box<[Batch]>,
-    /// Whether the accesses of a sequential stretch are logged, too: because batches run beside it,
+    /// Whether the accesses of a sequential segment are logged, too: because batches run beside it,
     /// or because builds check them.
     pub(super) compares_all: bool,
     /// An empty access log, cloned for each batch so that all use the same hash seed.
@@ -100,8 +100,8 @@ pub struct BlockEnd<W: Workload, G> {
     pub conflicts: ConflictIndex<W::Location>,
     /// Number of private batches that committed at least one transaction.
     pub batches: u64,
-    /// State after the sequential stretch at the end of the block, in addition to the ledger: it
-    /// covers the transactions from the start of that stretch to the frontier.
+    /// State after the sequential segment at the end of the block, in addition to the ledger: it
+    /// covers the transactions from the start of that segment to the frontier.
     pub carry: Option<W::Carry>,
     /// Why the block ended early.
     pub halt: Option<Halt>,
@@ -126,7 +126,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         Self::with_protocol(workload, ledger, store, patience, protocol).carrying(carry)
     }
 
-    /// Sets the state after an earlier sequential stretch: see [`Plan::carried`].
+    /// Sets the state after an earlier sequential segment: see [`Plan::carried`].
     #[must_use]
     pub fn carrying(self, carry: Option<W::Carry>) -> Self {
         if let Some(coordinator) = &mut *self.coordinator.lock() {

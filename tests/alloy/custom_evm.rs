@@ -56,7 +56,7 @@ fn compare<D: DatabaseRef + Clone + core::fmt::Debug>(
 const POLICIES: [Policy; 4] = [
     Policy::Forced(Forced::Speculative),
     Policy::Auto,
-    Policy::InOrder,
+    Policy::Sequential,
     Policy::Forced(Forced::Alternate),
 ];
 

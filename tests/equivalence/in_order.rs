@@ -98,14 +98,14 @@ fn many_payments_have_a_bundle_thread() {
     scene.block.env.gas_limit = 100_000_000;
     let (block, database) = (Arc::new(scene.block.clone()), scene.database());
     let expected = Expected::new(&block, Mode::Validate, &database);
-    for (workers, policy) in [(2, Policy::Auto), (2, Policy::InOrder), (8, Policy::InOrder)] {
+    for (workers, policy) in [(2, Policy::Auto), (2, Policy::Sequential), (8, Policy::Sequential)] {
         let mut executor = executor(workers, policy, Mode::Validate);
         for _ in 0..3 {
             let found = executor.block(Arc::clone(&block)).database(database.clone()).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
             let stats = found.expect("a valid block").stats;
             // Contiguous batches are not tried, because even the first ones conflict.
-            assert!(stats.alone && stats.speculative == 0, "{workers}, {policy:?}");
+            assert!(stats.sequential && stats.speculative_commits == 0, "{workers}, {policy:?}");
         }
     }
 }
@@ -123,7 +123,7 @@ fn a_stream_comes_to_the_same() {
     let expected = scene.play();
     let block = Arc::new(scene.block.clone());
     for workers in [1, 2, 3] {
-        let mut executor = executor(workers, Policy::InOrder, Mode::Validate);
+        let mut executor = executor(workers, Policy::Sequential, Mode::Validate);
         let mut heard = 0;
         let count = |_| {
             heard += 1;

@@ -58,16 +58,16 @@ fn rounds_go_on_where_neighbours_have_ended() {
         };
         let what = |difference| panic!("streamed: {is_streamed}: {difference}");
         expected.compare(&found).unwrap_or_else(what);
-        let path = found.unwrap_or_else(|error| panic!("{:?} {}", error.at, error.kind)).path;
-        let has = |strategy| path.iter().any(|stretch| stretch.strategy == strategy);
-        assert!(has(Strategy::Neighbours) && has(Strategy::Groups), "{path:?}");
+        let path = found.unwrap_or_else(|error| panic!("{:?} {}", error.at, error.kind)).segments;
+        let has = |strategy| path.iter().any(|segment| segment.strategy == strategy);
+        assert!(has(Strategy::ContiguousBatches) && has(Strategy::GroupedBatches), "{path:?}");
     }
 }
 
 /// A reader of the beneficiary ends the contiguous batches, and runs first in the next segment.
 #[test]
 pub(crate) fn what_comes_first_after_neighbours_reads_the_fees() {
-    for (count, next) in [(200, Strategy::Speculative), (1_100, Strategy::Groups)] {
+    for (count, next) in [(200, Strategy::Speculative), (1_100, Strategy::GroupedBatches)] {
         let mut scene = payments(0);
         let own = Code::new().push(4).op(CALLDATALOAD).op(DUP1).op(SLOAD).push(1).op(ADD);
         let own = scene.contract(0, own.op(SWAP1).op(SSTORE));
@@ -82,9 +82,9 @@ pub(crate) fn what_comes_first_after_neighbours_reads_the_fees() {
             let (mut executor, block) =
                 (seeded(workers, Policy::Auto), Arc::new(scene.block.clone()));
             let again = executor.block(block).database(scene.database()).execute();
-            let path = again.expect("a valid block").path;
-            let how: Vec<_> = path.iter().map(|stretch| stretch.strategy).collect();
-            assert!(how.starts_with(&[Strategy::Neighbours, next]), "{workers}: {path:?}");
+            let path = again.expect("a valid block").segments;
+            let how: Vec<_> = path.iter().map(|segment| segment.strategy).collect();
+            assert!(how.starts_with(&[Strategy::ContiguousBatches, next]), "{workers}: {path:?}");
         }
     }
 }
@@ -98,9 +98,12 @@ pub(crate) fn what_a_lane_reads_another_one_has_changed() {
         send(&mut scene, number, bring(counter, (number % 2) as u8));
     }
     for workers in [1, 2, 3, 8] {
-        let stats =
-            run(&mut seeded(workers, Policy::Forced(Forced::Groups)), &scene, scene.database());
-        assert!(stats.lane_rounds > 0 && stats.discarded > 0, "{workers}: {stats:?}");
+        let stats = run(
+            &mut seeded(workers, Policy::Forced(Forced::GroupedBatches)),
+            &scene,
+            scene.database(),
+        );
+        assert!(stats.grouped_rounds > 0 && stats.aborts > 0, "{workers}: {stats:?}");
     }
     assert_eq!(scene.play().slot(counter, 0), Some(U256::from(8)));
 }
@@ -124,9 +127,12 @@ pub(crate) fn what_was_in_vain_is_not_seen_later() {
     }
     scene.block.transactions.iter_mut().for_each(|tx| tx.gas_limit = 200_000);
     for workers in [1, 2, 3, 8] {
-        let stats =
-            run(&mut seeded(workers, Policy::Forced(Forced::Groups)), &scene, scene.database());
-        assert!(stats.lane_rounds > 1 && stats.discarded > 0, "{workers}: {stats:?}");
+        let stats = run(
+            &mut seeded(workers, Policy::Forced(Forced::GroupedBatches)),
+            &scene,
+            scene.database(),
+        );
+        assert!(stats.grouped_rounds > 1 && stats.aborts > 0, "{workers}: {stats:?}");
     }
 }
 
@@ -140,9 +146,12 @@ pub(crate) fn what_lanes_have_deferred_is_seen_later() {
     send(&mut scene, 7, pay(receiver(7), 1));
     send(&mut scene, 8, bring(asker, 2));
     for workers in [1, 2, 8] {
-        let stats =
-            run(&mut seeded(workers, Policy::Forced(Forced::Groups)), &scene, scene.database());
-        assert!(stats.lane_rounds > 0, "{workers}: {stats:?}");
+        let stats = run(
+            &mut seeded(workers, Policy::Forced(Forced::GroupedBatches)),
+            &scene,
+            scene.database(),
+        );
+        assert!(stats.grouped_rounds > 0, "{workers}: {stats:?}");
     }
     let seen = scene.play().slot(asker, 7).expect("it was written");
     assert!(seen > U256::ZERO, "fees were paid by then");
@@ -166,12 +175,12 @@ pub(crate) fn what_lanes_leave_is_folded_while_others_run() {
     let block = Arc::new(scene.block.clone());
     let expected = Expected::new(&block, Mode::Build, &scene.database());
     for workers in [1, 2, 3, 8] {
-        let mut executor = executor(workers, Policy::Forced(Forced::Groups), Mode::Build)
+        let mut executor = executor(workers, Policy::Forced(Forced::GroupedBatches), Mode::Build)
             .with_mutant(SEEDED.get());
         let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         let stats = found.expect("a block that is built").stats;
-        assert!(stats.lane_rounds > 2, "{workers}: {stats:?}");
+        assert!(stats.grouped_rounds > 2, "{workers}: {stats:?}");
     }
 }
 
@@ -184,8 +193,8 @@ pub(crate) fn lanes_without_room_are_not_committed() {
         let block = Arc::new(scene.block.clone());
         let expected = Expected::new(&block, mode, &scene.database());
         for workers in [1, 2, 3] {
-            let mut executor =
-                executor(workers, Policy::Forced(Forced::Groups), mode).with_mutant(SEEDED.get());
+            let mut executor = executor(workers, Policy::Forced(Forced::GroupedBatches), mode)
+                .with_mutant(SEEDED.get());
             let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         }
@@ -205,12 +214,13 @@ fn what_has_no_room_is_not_run() {
     let block = Arc::new(scene.block.clone());
     let expected = Expected::new(&block, Mode::Validate, &scene.database());
     for workers in [2, 3] {
-        let mut executor = executor(workers, Policy::Forced(Forced::Groups), Mode::Validate);
+        let mut executor =
+            executor(workers, Policy::Forced(Forced::GroupedBatches), Mode::Validate);
         let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         let stats = found.expect_err("there is no room").committed.stats;
         let most = 2 * u64::from(workers);
-        assert!(stats.lane_rounds > 0 && stats.incarnations <= most, "{workers}: {stats:?}");
+        assert!(stats.grouped_rounds > 0 && stats.incarnations <= most, "{workers}: {stats:?}");
     }
 }
 
@@ -234,7 +244,7 @@ fn lanes_that_do_not_begin_lose_nothing() {
     send(&mut scene, 2_001, pay(BENEFICIARY, 1));
     for workers in [2, 3, 8] {
         let stats = run(&mut seeded(workers, Policy::Auto), &scene, scene.database());
-        assert!(stats.parts > 0 && stats.lane_rounds == 0, "{workers}: {stats:?}");
+        assert!(stats.contiguous_batches > 0 && stats.grouped_rounds == 0, "{workers}: {stats:?}");
     }
 }
 
@@ -258,9 +268,12 @@ fn lanes_in_which_accounts_come_and_go() {
         send(&mut scene, 400 + number, TxEnv { value: U256::from(2), ..bring(whom, number as u8) });
     }
     for workers in [1, 2, 3, 8] {
-        let stats =
-            run(&mut seeded(workers, Policy::Forced(Forced::Groups)), &scene, scene.database());
-        assert!(stats.lane_rounds >= 2, "{workers}: {stats:?}");
+        let stats = run(
+            &mut seeded(workers, Policy::Forced(Forced::GroupedBatches)),
+            &scene,
+            scene.database(),
+        );
+        assert!(stats.grouped_rounds >= 2, "{workers}: {stats:?}");
     }
     scene.play();
 }
@@ -303,11 +316,11 @@ fn many_of_its_transactions_conflict() {
         let ran = executor.execute(Arc::clone(&block), Cloned(scene.database())).expect("an end");
         let expected = Expected::new(&block, Mode::Validate, &scene.database());
         expected.compare(&ran.result).unwrap_or_else(|difference| panic!("{difference}"));
-        let path = ran.result.unwrap_or_else(|error| panic!("{error:?}")).path;
-        path.into_iter().map(|stretch| (stretch.strategy, stretch.reason)).collect::<Vec<_>>()
+        let path = ran.result.unwrap_or_else(|error| panic!("{error:?}")).segments;
+        path.into_iter().map(|segment| (segment.strategy, segment.reason)).collect::<Vec<_>>()
     };
     let (speculative, rounds) =
-        ((Strategy::Speculative, Reason::NothingKnown), (Strategy::Groups, Reason::Contended));
+        ((Strategy::Speculative, Reason::Default), (Strategy::GroupedBatches, Reason::Contended));
     assert_eq!(begin(10), [speculative, rounds]);
     assert_eq!(begin(10), [rounds]);
     // Grouped batches are tried at once if they last paid, and fail here.
@@ -338,8 +351,8 @@ fn lanes_run_at_the_same_time() {
     let at: Vec<_> = scene.block.transactions.iter().map(|tx| tx.caller).collect();
     for workers in [2, 3] {
         let meeting = meeting(scene.database(), at.clone());
-        let policy = Policy::Forced(Forced::Groups);
+        let policy = Policy::Forced(Forced::GroupedBatches);
         let stats = run(&mut seeded(workers, policy), &scene, meeting);
-        assert!(stats.lane_rounds > 1 && stats.discarded == 0, "{workers}: {stats:?}");
+        assert!(stats.grouped_rounds > 1 && stats.aborts == 0, "{workers}: {stats:?}");
     }
 }

@@ -94,10 +94,10 @@ fn who_took_long_begins_first_in_later_blocks() {
     for workers in [2, 3, 8] {
         let mut executor = executor(workers);
         let first = play(&mut executor, &free, false);
-        assert_eq!(first.begun_first, 0, "{workers} workers: nothing tells it");
+        assert_eq!(first.scheduled_early, 0, "{workers} workers: nothing tells it");
         for _ in 0..5 {
             let stats = play(&mut executor, &free, true);
-            assert_eq!(stats.begun_first, 1, "{workers} workers: {stats:?}");
+            assert_eq!(stats.scheduled_early, 1, "{workers} workers: {stats:?}");
         }
     }
 }
@@ -108,11 +108,11 @@ fn who_began_in_vain_waits_for_its_turn() {
     let tied = scene(Some(11));
     for workers in [2, 3] {
         let mut executor = executor(workers);
-        let mut begun_first = |held| play(&mut executor, &tied, held).begun_first;
-        assert_eq!(begun_first(false), 0, "{workers} workers: nothing tells it");
-        assert_eq!(begun_first(true), 1, "{workers} workers: it is known");
+        let mut scheduled_early = |held| play(&mut executor, &tied, held).scheduled_early;
+        assert_eq!(scheduled_early(false), 0, "{workers} workers: nothing tells it");
+        assert_eq!(scheduled_early(true), 1, "{workers} workers: it is known");
         for _ in 0..10 {
-            assert_eq!(begun_first(false), 0, "{workers} workers: it waits");
+            assert_eq!(scheduled_early(false), 0, "{workers} workers: it waits");
         }
     }
 }

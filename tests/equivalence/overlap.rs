@@ -46,7 +46,7 @@ fn higher_transactions_that_run_first_are_wrong_and_found_out() {
     let account = output.bundle.account(&counter).expect("it counted");
     assert_eq!(account.storage[&alloy_primitives::U256::ZERO].present_value.to::<u64>(), 16);
     assert!(lineup.met > 0, "no two transactions met");
-    assert!(lineup.discarded > 0, "nothing was discarded");
+    assert!(lineup.aborts > 0, "nothing was aborted");
 }
 
 #[test]

@@ -24,11 +24,11 @@ const OTHER: Address = Address::repeat_byte(0xcb);
 
 const POLICIES: [Policy; 6] = [
     Policy::Auto,
-    Policy::InOrder,
+    Policy::Sequential,
     Policy::Forced(Forced::Speculative),
     Policy::Forced(Forced::Alternate),
-    Policy::Forced(Forced::Neighbours),
-    Policy::Forced(Forced::Groups),
+    Policy::Forced(Forced::ContiguousBatches),
+    Policy::Forced(Forced::GroupedBatches),
 ];
 
 /// Returns a block without transactions; both accounts have sent transactions before.
@@ -228,10 +228,10 @@ fn payments_are_no_ties() {
         let found = executor.block(block).database(scene.database()).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         let found = found.unwrap_or_else(|error| panic!("{}", error.kind));
-        let how = found.path.iter().map(|stretch| (stretch.strategy, stretch.reason));
-        let expected = [(Strategy::Neighbours, Reason::Independent)];
+        let how = found.segments.iter().map(|segment| (segment.strategy, segment.reason));
+        let expected = [(Strategy::ContiguousBatches, Reason::Independent)];
         assert_eq!(how.collect::<Vec<_>>(), expected);
-        assert_eq!(found.stats.discarded, 0, "{:?}", found.stats);
+        assert_eq!(found.stats.aborts, 0, "{:?}", found.stats);
     }
 }
 
@@ -288,7 +288,7 @@ fn the_beneficiary_is_paid_in_batches() {
     let parts = |scene: &Scene| {
         let (parts, _) = scene.play_whole(0..40, |simulation| {
             simulation.config.workers = 2.try_into().expect("not zero");
-            simulation.config.policy = Policy::Forced(Forced::Neighbours);
+            simulation.config.policy = Policy::Forced(Forced::ContiguousBatches);
             simulation.config.access_list = false;
         });
         parts

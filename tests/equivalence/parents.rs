@@ -23,14 +23,14 @@ const EACH: u64 = 132;
 
 /// Workers and policies that cover every way of building a bundle.
 const WAYS: [(u16, Policy); 8] = [
-    (1, Policy::InOrder),
-    (2, Policy::InOrder),
+    (1, Policy::Sequential),
+    (2, Policy::Sequential),
     (2, Policy::Auto),
     (3, Policy::Forced(Forced::Speculative)),
     (8, Policy::Forced(Forced::Speculative)),
-    (2, Policy::Forced(Forced::Neighbours)),
-    (2, Policy::Forced(Forced::Groups)),
-    (3, Policy::Forced(Forced::Groups)),
+    (2, Policy::Forced(Forced::ContiguousBatches)),
+    (2, Policy::Forced(Forced::GroupedBatches)),
+    (3, Policy::Forced(Forced::GroupedBatches)),
 ];
 
 /// Fills the block of `round`: it changes some slots and accounts that earlier rounds have changed,

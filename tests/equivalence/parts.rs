@@ -73,9 +73,12 @@ pub(crate) fn what_a_part_reads_was_changed_before_it() {
         send(&mut scene, number, pay(receiver(number), 1));
     }
     for workers in [1, 2, 3, 8] {
-        let stats =
-            run(&mut seeded(workers, Policy::Forced(Forced::Neighbours)), &scene, scene.database());
-        assert!(stats.parts >= 2 && stats.discarded > 0, "{workers}: {stats:?}");
+        let stats = run(
+            &mut seeded(workers, Policy::Forced(Forced::ContiguousBatches)),
+            &scene,
+            scene.database(),
+        );
+        assert!(stats.contiguous_batches >= 2 && stats.aborts > 0, "{workers}: {stats:?}");
     }
     assert_eq!(scene.play().slot(counter, 0), Some(U256::from(2)));
 }
@@ -89,9 +92,12 @@ pub(crate) fn what_parts_have_deferred_is_seen_later() {
     send(&mut scene, 6, pay(receiver(6), 1));
     send(&mut scene, 7, call(asker));
     for workers in [1, 2, 8] {
-        let stats =
-            run(&mut seeded(workers, Policy::Forced(Forced::Neighbours)), &scene, scene.database());
-        assert!(stats.parts >= 3, "{workers}: {stats:?}");
+        let stats = run(
+            &mut seeded(workers, Policy::Forced(Forced::ContiguousBatches)),
+            &scene,
+            scene.database(),
+        );
+        assert!(stats.contiguous_batches >= 3, "{workers}: {stats:?}");
     }
     let played = scene.play();
     let seen = played.slot(asker, 7).expect("it was written");
@@ -107,7 +113,7 @@ pub(crate) fn parts_without_room_are_not_committed() {
         let block = Arc::new(scene.block.clone());
         let expected = Expected::new(&block, mode, &scene.database());
         for workers in [1, 2, 3] {
-            let mut executor = executor(workers, Policy::Forced(Forced::Neighbours), mode)
+            let mut executor = executor(workers, Policy::Forced(Forced::ContiguousBatches), mode)
                 .with_mutant(SEEDED.get());
             let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
@@ -126,7 +132,7 @@ fn limits_that_cannot_be_added() {
         let block = Arc::new(scene.block.clone());
         let expected = Expected::new(&block, mode, &scene.database());
         for workers in [1, 2, 3] {
-            let mut executor = executor(workers, Policy::Forced(Forced::Neighbours), mode);
+            let mut executor = executor(workers, Policy::Forced(Forced::ContiguousBatches), mode);
             let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
             assert_eq!(found.is_ok(), mode == Mode::Build);
@@ -147,7 +153,7 @@ fn what_has_no_room_is_not_run() {
         let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         let stats = found.expect_err("there is no room").committed.stats;
-        assert!(stats.parts > 0 && stats.incarnations < 1_500, "{workers}: {stats:?}");
+        assert!(stats.contiguous_batches > 0 && stats.incarnations < 1_500, "{workers}: {stats:?}");
     }
 }
 
@@ -165,9 +171,12 @@ fn parts_in_which_accounts_come_and_go() {
     send(&mut scene, 201, pay(receiver(201), 1));
     send(&mut scene, 202, call(doomed));
     for workers in [1, 2, 3, 8] {
-        let stats =
-            run(&mut seeded(workers, Policy::Forced(Forced::Neighbours)), &scene, scene.database());
-        assert!(stats.parts >= 3, "{workers}: {stats:?}");
+        let stats = run(
+            &mut seeded(workers, Policy::Forced(Forced::ContiguousBatches)),
+            &scene,
+            scene.database(),
+        );
+        assert!(stats.contiguous_batches >= 3, "{workers}: {stats:?}");
     }
     scene.play();
 }
@@ -202,7 +211,10 @@ pub(crate) fn balances_of_parts_are_filled_in_later() {
     }
     for workers in [3, 8].repeat(20) {
         let stats = run(&mut seeded(workers, Policy::Auto), &scene, scene.database());
-        assert!(stats.parts >= 1 && stats.discarded > 0 && !stats.alone, "{workers}: {stats:?}");
+        assert!(
+            stats.contiguous_batches >= 1 && stats.aborts > 0 && !stats.sequential,
+            "{workers}: {stats:?}"
+        );
     }
 }
 
@@ -228,11 +240,14 @@ fn blocks_that_meet_early_and_late() {
         let mut executor = seeded(workers, Policy::Auto);
         for _ in 0..3 {
             let stats = run(&mut executor, &scene, scene.database());
-            assert!(stats.parts > 0 && !stats.alone, "{meets_at:?}, {workers}: {stats:?}");
+            assert!(
+                stats.contiguous_batches > 0 && !stats.sequential,
+                "{meets_at:?}, {workers}: {stats:?}"
+            );
             if meets_at.is_none() {
-                assert!(stats.speculative >= 2_048 - 64 && stats.discarded == 0, "{stats:?}");
+                assert!(stats.speculative_commits >= 2_048 - 64 && stats.aborts == 0, "{stats:?}");
             } else if meets_at > Some(64) {
-                assert!(stats.discarded > 0, "{meets_at:?}, {workers}: {stats:?}");
+                assert!(stats.aborts > 0, "{meets_at:?}, {workers}: {stats:?}");
             }
         }
     }
@@ -242,7 +257,7 @@ fn blocks_that_meet_early_and_late() {
 #[test]
 fn short_blocks_of_which_none_is_tied_to_another() {
     let parts = |scene: &Scene, workers| {
-        run(&mut seeded(workers, Policy::Auto), scene, scene.database()).parts
+        run(&mut seeded(workers, Policy::Auto), scene, scene.database()).contiguous_batches
     };
     // The first batches have 64 transactions, and there are two for each worker.
     let [untied, mut tied, few] = [256, 256, 255].map(payments);
@@ -263,7 +278,7 @@ fn short_blocks_that_did_not_hold_are_not_tried_again_at_once() {
         send(&mut scene, number, TxEnv { data, ..call(counter) });
     }
     let mut executor = seeded(2, Policy::Auto);
-    let mut parts = || run(&mut executor, &scene, scene.database()).parts;
+    let mut parts = || run(&mut executor, &scene, scene.database()).contiguous_batches;
     let tried: Vec<_> = (0..5).map(|_| parts()).collect();
     assert_eq!(
         tried.iter().map(|parts| *parts > 0).collect::<Vec<_>>(),
@@ -287,8 +302,11 @@ fn a_bundle_thread_goes_on_where_parts_have_ended() {
     scene.block.env.gas_limit = 1_000_000_000;
     for workers in [2, 3, 5, 8] {
         let stats = run(&mut seeded(workers, Policy::Auto), &scene, scene.database());
-        assert!(stats.parts > 1 && stats.speculative < 200, "{workers}: {stats:?}");
-        assert_eq!(stats.in_order_stretches, 0, "it was not shared out");
+        assert!(
+            stats.contiguous_batches > 1 && stats.speculative_commits < 200,
+            "{workers}: {stats:?}"
+        );
+        assert_eq!(stats.fallback_segments, 0, "it was not shared out");
     }
 }
 
@@ -305,7 +323,7 @@ fn parts_without_reverts() {
         .database(scene.database())
         .execute()
         .expect("a valid block");
-    assert!(found.stats.parts > 1 && found.bundle.reverts.iter().all(Vec::is_empty));
+    assert!(found.stats.contiguous_batches > 1 && found.bundle.reverts.iter().all(Vec::is_empty));
     let expected = Expected::new(&block, Mode::Validate, &scene.database());
     let expected = expected.output().expect("a valid block");
     assert_eq!(found.bundle.state, expected.bundle.state);
@@ -353,7 +371,7 @@ fn an_empty_beneficiary_holds_nothing_up() {
     scene.put(BENEFICIARY, MemoryAccount::default());
     for workers in [2, 3] {
         let stats = run(&mut seeded(workers, Policy::Auto), &scene, scene.database());
-        assert!(stats.parts >= 2 && stats.discarded == 0, "{workers}: {stats:?}");
+        assert!(stats.contiguous_batches >= 2 && stats.aborts == 0, "{workers}: {stats:?}");
     }
 }
 
@@ -363,6 +381,6 @@ pub(crate) fn a_later_part_ends_first() {
     let scene = payments(1_100);
     for workers in [2, 3] {
         let stats = run(&mut seeded(workers, Policy::Auto), &scene, held(&scene));
-        assert!(stats.speculative >= 1_000 && stats.discarded == 0, "{workers}: {stats:?}");
+        assert!(stats.speculative_commits >= 1_000 && stats.aborts == 0, "{workers}: {stats:?}");
     }
 }

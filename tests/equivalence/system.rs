@@ -150,11 +150,11 @@ pub(crate) fn what_follows_parts_finds_what_they_have_changed() {
         scene.block.withdrawals = Some((0..).zip(receivers).map(withdrawal).collect());
         for workers in [1, 2, 3, 8] {
             let stats = run(
-                &mut seeded(workers, Policy::Forced(Forced::Neighbours)),
+                &mut seeded(workers, Policy::Forced(Forced::ContiguousBatches)),
                 &scene,
                 scene.database(),
             );
-            assert!(stats.parts >= 2, "{spec:?}, {workers}: {stats:?}");
+            assert!(stats.contiguous_batches >= 2, "{spec:?}, {workers}: {stats:?}");
         }
         let played = scene.play();
         // Set and cleared again, where the queue was called.
@@ -314,9 +314,12 @@ fn the_dao_fork_drains_what_the_transactions_leave() {
     scene.send(bob, pay(third, 6));
     scene.send(carol, pay(dao.beneficiary, 7));
     for workers in [1, 2, 3, 8] {
-        let stats =
-            run(&mut seeded(workers, Policy::Forced(Forced::Neighbours)), &scene, scene.database());
-        assert!(stats.parts >= 2, "{workers}: {stats:?}");
+        let stats = run(
+            &mut seeded(workers, Policy::Forced(Forced::ContiguousBatches)),
+            &scene,
+            scene.database(),
+        );
+        assert!(stats.contiguous_batches >= 2, "{workers}: {stats:?}");
     }
     let played = scene.play();
     assert_eq!(played.balance(dao.beneficiary), Some(U256::from(1_019)));

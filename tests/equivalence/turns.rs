@@ -65,15 +65,15 @@ pub(crate) fn taking_turns() {
     for workers in [2, 3] {
         let executor = executor(workers, Policy::Forced(Forced::Alternate), Mode::Validate);
         let mut executor = executor.with_mutant(SEEDED.get());
-        let (mut discarded, mut turns) = (0, 0);
+        let (mut aborts, mut turns) = (0, 0);
         for _ in 0..5 {
             let database = held(scene.database(), senders);
             let found = executor.block(Arc::clone(&block)).database(database).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{workers}: {difference}"));
             let stats = found.expect("a valid block").stats;
-            discarded += stats.discarded;
-            turns += stats.in_order_stretches;
+            aborts += stats.aborts;
+            turns += stats.fallback_segments;
         }
-        assert!(discarded > 0 && turns >= 20, "{workers}: {discarded} discarded, {turns} turns");
+        assert!(aborts > 0 && turns >= 20, "{workers}: {aborts} aborted, {turns} turns");
     }
 }

@@ -47,17 +47,17 @@ fn parts_lanes_and_order_come_to_the_same() {
     let scene = scene();
     let (parts, _) = scene.play_whole(0..40, |simulation| {
         two_or_more(simulation);
-        simulation.config.policy = Policy::Forced(Forced::Neighbours);
+        simulation.config.policy = Policy::Forced(Forced::ContiguousBatches);
     });
     assert!(parts > 40, "{parts}");
     let (_, rounds) = scene.play_whole(0..40, |simulation| {
         two_or_more(simulation);
-        simulation.config.policy = Policy::Forced(Forced::Groups);
+        simulation.config.policy = Policy::Forced(Forced::GroupedBatches);
     });
     assert!(rounds > 40, "{rounds}");
     let ways = scene.play_whole(0..40, |simulation| {
         two_or_more(simulation);
-        simulation.config.policy = Policy::InOrder;
+        simulation.config.policy = Policy::Sequential;
     });
     assert_eq!(ways, (0, 0));
 }

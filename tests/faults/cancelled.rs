@@ -22,12 +22,12 @@ use std::time::{Duration, Instant};
 
 const TRANSACTIONS: u64 = 240;
 const POLICIES: [Policy; 6] = [
-    Policy::InOrder,
+    Policy::Sequential,
     Policy::Auto,
     Policy::Forced(Forced::Speculative),
     Policy::Forced(Forced::Alternate),
-    Policy::Forced(Forced::Neighbours),
-    Policy::Forced(Forced::Groups),
+    Policy::Forced(Forced::ContiguousBatches),
+    Policy::Forced(Forced::GroupedBatches),
 ];
 
 /// Returns calls of a few contracts from distinct senders; each call writes.

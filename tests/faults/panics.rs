@@ -251,11 +251,11 @@ fn what_comes_of_a_read_that_is_refused_is_dropped() {
             let found = run(with(setting, &precompile)).expect("a valid block");
             assert_eq!(found.outcomes, expected.outcomes, "{habit:?} {setting:?}");
             assert_eq!(found.bundle, expected.bundle, "{habit:?} {setting:?}");
-            if setting.1 == Policy::InOrder {
+            if setting.1 == Policy::Sequential {
                 assert!(precompile.calls.load(Ordering::SeqCst) > 2, "nothing was refused");
             }
         }
-        let alone = || with((1, Policy::InOrder), &Reader::new(odd, habit));
+        let alone = || with((1, Policy::Sequential), &Reader::new(odd, habit));
         let found = run_heard(alone()).expect("a valid block");
         assert_eq!(found.bundle, expected.bundle, "{habit:?}, with a listener");
         #[cfg(feature = "mutants")]

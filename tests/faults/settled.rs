@@ -21,12 +21,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 const POLICIES: [Policy; 6] = [
-    Policy::InOrder,
+    Policy::Sequential,
     Policy::Auto,
     Policy::Forced(Forced::Speculative),
     Policy::Forced(Forced::Alternate),
-    Policy::Forced(Forced::Neighbours),
-    Policy::Forced(Forced::Groups),
+    Policy::Forced(Forced::ContiguousBatches),
+    Policy::Forced(Forced::GroupedBatches),
 ];
 
 /// Returns whether each result is kept until it is committed. A speculative segment that is
@@ -94,7 +94,7 @@ pub(crate) fn what_has_begun_is_committed() {
         .iter()
         .flat_map(|policy| [1, 2, 8].map(|workers| (workers, *policy)))
         .flat_map(|(workers, policy)| [20, 100, 400].map(|count| (workers, policy, count)))
-        .chain([(1, Policy::InOrder, 1_000), (1, Policy::Auto, 1_000)])
+        .chain([(1, Policy::Sequential, 1_000), (1, Policy::Auto, 1_000)])
     {
         let scene = payments(count);
         let block = Arc::new(scene.block.clone());

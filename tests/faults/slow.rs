@@ -126,7 +126,7 @@ fn speculation_is_not_given_up_where_storage_is_slow() {
     run(own);
     run(own);
     let stats = run(one);
-    assert_eq!((stats.workers, stats.in_order_stretches), (16, 0), "{stats:?}");
+    assert_eq!((stats.workers, stats.fallback_segments), (16, 0), "{stats:?}");
 }
 
 /// At most eight of twelve workers run transactions that may conflict: only their waiting counts.
@@ -163,7 +163,7 @@ fn a_block_in_order_does_not_ask_for_more_workers() {
             .execute()
             .expect("valid")
             .stats;
-        assert_eq!((stats.alone, stats.workers), (true, 1));
+        assert_eq!((stats.sequential, stats.workers), (true, 1));
     }
 }
 

@@ -29,7 +29,7 @@ fn scene() -> Scene {
     let counter = scene.contract(0, Code::new().increment(0, 1));
     for index in 0..40 {
         let sender = scene.sender(index);
-        // Neighbours without conflicts, for batches by account too.
+        // ContiguousBatches without conflicts, for batches by account too.
         let tx = match index % 4 {
             0 => call(counter),
             1 => pay(counter, 0),
@@ -81,9 +81,10 @@ fn every_worker_reads_through_a_handle_of_its_own() {
         let opened = opened.lock().expect("no panic holds it");
         let opened: BTreeSet<WorkerId> = opened.iter().copied().collect();
         // If all workers read all the time, more are started.
-        let most = if policy == Policy::Forced(Forced::Neighbours) { 8 * workers } else { workers };
+        let most =
+            if policy == Policy::Forced(Forced::ContiguousBatches) { 8 * workers } else { workers };
         assert!(opened.iter().all(|worker| worker.0 < most), "{opened:?}");
-        let runs_alone = workers == 1 || policy == Policy::InOrder;
+        let runs_alone = workers == 1 || policy == Policy::Sequential;
         assert_eq!(opened.len() > 1, !runs_alone, "{workers} workers, {policy:?}, {opened:?}");
     }
 }
@@ -170,7 +171,7 @@ fn a_skip_after_a_handle_that_did_not_open() {
     // Each of the others has a gas limit of a million.
     (scene.block.env.gas_limit, scene.block.transactions[0].gas_limit) = (1_500_000, 2_000_000);
     for workers in [1, 2] {
-        let mut executor = executor(workers, Policy::InOrder, Mode::Build);
+        let mut executor = executor(workers, Policy::Sequential, Mode::Build);
         let source = Once(scene.database(), false.into());
         let error =
             executor.block(scene.block.clone()).state(source).execute().expect_err("no handle");

@@ -140,7 +140,7 @@ fn the_caller_ends_the_block_at_any_commit() {
 #[test]
 fn one_worker_stops_at_once() {
     let scene = scene();
-    let mut executor = executor(1, Policy::InOrder, Mode::Validate);
+    let mut executor = executor(1, Policy::Sequential, Mode::Validate);
     let found = execute_streaming(&mut executor, &scene, |committed| {
         if committed.tx.position() == 4 {
             ControlFlow::Break(())

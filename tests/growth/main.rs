@@ -23,23 +23,23 @@ const MOST: (f64, f64) = (2.3, 3.0);
 
 /// Numbers of workers, with policies.
 const STRATEGIES: [(u16, Policy); 7] = [
-    (1, Policy::InOrder),
-    (2, Policy::InOrder),
+    (1, Policy::Sequential),
+    (2, Policy::Sequential),
     (2, Policy::Auto),
     (2, Policy::Forced(Forced::Speculative)),
     (2, Policy::Forced(Forced::Alternate)),
-    (2, Policy::Forced(Forced::Neighbours)),
-    (2, Policy::Forced(Forced::Groups)),
+    (2, Policy::Forced(Forced::ContiguousBatches)),
+    (2, Policy::Forced(Forced::GroupedBatches)),
 ];
 /// Same, for dependent transactions: how many runs abort on two workers is random.
 const CONTENDED: [(u16, Policy); 7] = [
-    (1, Policy::InOrder),
-    (2, Policy::InOrder),
+    (1, Policy::Sequential),
+    (2, Policy::Sequential),
     (2, Policy::Auto),
     (1, Policy::Forced(Forced::Speculative)),
     (1, Policy::Forced(Forced::Alternate)),
-    (2, Policy::Forced(Forced::Neighbours)),
-    (2, Policy::Forced(Forced::Groups)),
+    (2, Policy::Forced(Forced::ContiguousBatches)),
+    (2, Policy::Forced(Forced::GroupedBatches)),
 ];
 /// For work that does not depend on the strategy.
 const ONE: [(u16, Policy); 1] = [(2, Policy::Auto)];

@@ -228,8 +228,8 @@ impl Scene {
             scenario.simulation.bugs.2 = SEEDED.get();
             let judged = judge(&mut simulator, &scenario);
             judged.verdict.unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}\n{scenario}"));
-            parts += judged.stats.parts;
-            rounds += judged.stats.lane_rounds;
+            parts += judged.stats.contiguous_batches;
+            rounds += judged.stats.grouped_rounds;
         }
         (parts, rounds)
     }

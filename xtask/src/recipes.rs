@@ -223,9 +223,12 @@ pub(crate) fn blocks(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
     let (all, some): ([&[&str]; 2], [&[&str]; 2]) =
         ([&["1", "2", "3", "8"], &["1", "3"]], [&["3"], &["2"]]);
     let [many, few] = if whole { all } else { some };
-    for (policy, workers) in
-        [("force-speculative", many), ("auto", many), ("parts", few), ("lanes", few)]
-    {
+    for (policy, workers) in [
+        ("speculative", many),
+        ("auto", many),
+        ("contiguous-batches", few),
+        ("grouped-batches", few),
+    ] {
         for workers in workers {
             let mut command = Command::new(&tool);
             command

@@ -25,9 +25,9 @@ const POLICIES: [Policy; 6] = [
     Policy::Auto,
     Policy::Forced(Forced::Speculative),
     Policy::Forced(Forced::Alternate),
-    Policy::Forced(Forced::Neighbours),
-    Policy::Forced(Forced::Groups),
-    Policy::InOrder,
+    Policy::Forced(Forced::ContiguousBatches),
+    Policy::Forced(Forced::GroupedBatches),
+    Policy::Sequential,
 ];
 
 /// Returns a configuration with one to four workers, one of the policies, and two blocks that can

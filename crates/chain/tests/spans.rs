@@ -93,18 +93,18 @@ fn each_span_lies_where_it_belongs() {
     let stream = Stream::new(5, BLOCKS);
     let counts: Vec<usize> =
         stream.blocks.iter().map(|(block, _)| block.transactions.len()).collect();
-    let forced = [Forced::Speculative, Forced::Groups].map(Policy::Forced);
-    for policy in forced.into_iter().chain([Policy::InOrder]) {
+    let forced = [Forced::Speculative, Forced::GroupedBatches].map(Policy::Forced);
+    for policy in forced.into_iter().chain([Policy::Sequential]) {
         let [own, written] = paths(&stream, policy, &collected);
         let found: BTreeSet<String> =
             own.iter().filter(|it| !it.is_empty()).map(|it| names(it)).collect();
-        for path in ["block", "block/stretch", "block/stretch/batch", "block/stretch/batch/run"] {
+        for path in ["block", "block/segment", "block/segment/batch", "block/segment/batch/run"] {
             assert!(found.contains(path), "{policy:?}: no {path} in {found:?}");
         }
         // A commit is not nested in a run, whichever thread it happens on.
         let commits = |it: &&String| it.split('/').any(|name| name == "commit");
         let commits: Vec<_> = found.iter().filter(commits).collect();
-        assert_eq!(commits, ["block/stretch/commit"], "{policy:?}");
+        assert_eq!(commits, ["block/segment/commit"], "{policy:?}");
         for (index, count) in counts.iter().enumerate() {
             let number = stream.head.number + 1 + index as u64;
             let fields = format!("number={number} transactions={count} ");

@@ -177,7 +177,7 @@ fn a_hint_may_be_wrong() {
     let scene = Scene::listed();
     for hint in ["lists/a.bal.rlp", "lists/b.bal.rlp"].map(|list| scene.name(list)) {
         for mode in ["validate", "build"] {
-            let arguments = ["--workers", "2", "--policy", "force-speculative", "--mode", mode];
+            let arguments = ["--workers", "2", "--policy", "speculative", "--mode", mode];
             let block = scene.name("blocks/a.json");
             let line = scene.line(&[&arguments[..], &["--bal-hint", &hint, &block]].concat(), 0);
             assert!(line["ok"] == true && line["access_list"].is_null(), "{line}");

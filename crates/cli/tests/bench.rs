@@ -130,7 +130,7 @@ fn with_its_access_list_a_chain_of_transactions_is_none() {
     let (plain, listed) = (&plain[0], &listed[0]);
     assert_eq!((&plain["access_list"], &listed["access_list"]), (&false.into(), &true.into()));
     // During the measured rounds no transaction runs twice, and batches run from the list.
-    assert!(listed["parts"].as_u64() > Some(1) && listed["discarded"] == 0, "{listed}");
+    assert!(listed["contiguous_batches"].as_u64() > Some(1) && listed["aborts"] == 0, "{listed}");
     let ratio = |line: &Value| line["simulated_ratio"]["8"].as_f64().expect("a ratio");
     assert!(ratio(listed) > 1.5 * ratio(plain), "{plain} {listed}");
     let page = bench(&[&arguments[..], &["--bal"]].concat(), 0).stdout;
@@ -242,7 +242,8 @@ fn a_sweep_over_contention_has_a_line_for_each_cell() {
     let output = bench(&[&sweep[..], &["--pause", "0", "--json"]].concat(), 0);
     let lines = lines(&output);
     assert_eq!(lines.len(), 36);
-    for field in ["slots", "order", "told_by", "learned", "fresh", "cpu", "bound", "share", "path"]
+    for field in
+        ["slots", "order", "told_by", "learned", "fresh", "cpu", "bound", "share", "segments"]
     {
         assert!(lines.iter().all(|line| !line[field].is_null()), "{field}");
     }

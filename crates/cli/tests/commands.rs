@@ -283,7 +283,9 @@ fn a_bad_transaction_is_named_in_validate_mode() {
     for (path, _) in spoiled(&folder) {
         let path = path.to_str().expect("UTF-8");
         for workers in ["1", "2", "3", "8"] {
-            for policy in ["auto", "force-speculative", "parts", "lanes", "in-order"] {
+            for policy in
+                ["auto", "speculative", "contiguous-batches", "grouped-batches", "sequential"]
+            {
                 let setting = ["--workers", workers, "--policy", policy, path];
                 let (blocks, total) = lines(&setting, 2);
                 assert_eq!(blocks[0]["transaction"], SPOILED, "{}", blocks[0]);
@@ -330,19 +332,19 @@ fn json_lines_have_the_documented_fields() {
         for field in ["seq_ms", "par_ms", "speedup", "cpu_ratio", "speculative_share"] {
             assert!(line[field].is_f64(), "{field} in {line}");
         }
-        for field in ["gas", "workers", "incarnations", "discarded", "skipped"] {
+        for field in ["gas", "workers", "incarnations", "aborts", "skipped"] {
             assert!(line[field].is_u64(), "{field} in {line}");
         }
     }
     assert!(block["incarnations"].as_u64() >= Some(120), "{block}");
-    assert_eq!(block["path"][0]["strategy"], "InOrder", "{block}");
+    assert_eq!(block["segments"][0]["strategy"], "Sequential", "{block}");
 }
 
 #[test]
 fn the_demo_chain_runs_under_every_setting() {
     let text = stdout(&run(&["run", "--rounds", "1"], 0));
     assert!(["demo-1", "total of", "times as fast"].iter().all(|it| text.contains(it)), "{text}");
-    for policy in ["auto", "force-speculative", "parts", "lanes", "in-order"] {
+    for policy in ["auto", "speculative", "contiguous-batches", "grouped-batches", "sequential"] {
         for workers in ["1", "2", "3", "8"] {
             let (blocks, total) = lines(&["--policy", policy, "--workers", workers], 0);
             assert!(blocks.len() > 1);
@@ -394,7 +396,7 @@ fn real_blocks_agree() {
     let Some(folder) = crate::support::fixtures() else { return };
     let files = crate::support::block_files(&folder).len();
     let folder = folder.to_str().expect("UTF-8");
-    for (workers, policy) in [("1", "auto"), ("2", "force-speculative"), ("3", "in-order")] {
+    for (workers, policy) in [("1", "auto"), ("2", "speculative"), ("3", "sequential")] {
         let (blocks, total) = lines(&["--workers", workers, "--policy", policy, folder], 0);
         assert_eq!((blocks.len(), &total["right"]), (files, &json!(files)));
     }

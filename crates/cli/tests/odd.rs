@@ -44,12 +44,12 @@ fn begin(row: &Odd) -> (Strategy, Reason) {
     let block = Arc::new(braid_evm::Block::from(&block));
     let mut executor = Executor::new(Config::with_workers(workers(2))).expect("threads");
     let output = executor.block(block).database(database).execute().expect("it executes");
-    (output.path[0].strategy, output.path[0].reason)
+    (output.segments[0].strategy, output.segments[0].reason)
 }
 
 #[test]
 fn each_row_begins_as_is_meant() {
-    use Strategy::{InOrder, Neighbours, Speculative};
+    use Strategy::{ContiguousBatches, Sequential, Speculative};
     let shorter = Odd::all().into_iter().map(|row| row.shorter(SHORTER));
     let mut found: HashMap<&str, Vec<(String, Strategy, Reason)>> = HashMap::new();
     for row in shorter {
@@ -57,11 +57,11 @@ fn each_row_begins_as_is_meant() {
         found.entry(row.group).or_default().push((row.name, strategy, reason));
     }
     for (group, expected) in [
-        ("payments", (Neighbours, Reason::BeginsApart)),
-        ("tokens", (Neighbours, Reason::BeginsApart)),
-        ("swaps", (Neighbours, Reason::Independent)),
-        ("as mainnet", (Speculative, Reason::NothingKnown)),
-        ("calls", (Speculative, Reason::NothingKnown)),
+        ("payments", (ContiguousBatches, Reason::DisjointStart)),
+        ("tokens", (ContiguousBatches, Reason::DisjointStart)),
+        ("swaps", (ContiguousBatches, Reason::Independent)),
+        ("as mainnet", (Speculative, Reason::Default)),
+        ("calls", (Speculative, Reason::Default)),
     ] {
         for (name, strategy, reason) in &found[group] {
             assert_eq!((*strategy, *reason), expected, "{group}: {name}");
@@ -72,8 +72,8 @@ fn each_row_begins_as_is_meant() {
         row.map(|row| (row.1, row.2)).expect("a row")
     };
     let part = |name| of("producer takes part", name);
-    assert_eq!(part("producer sends one in 1"), (InOrder, Reason::OneSender));
+    assert_eq!(part("producer sends one in 1"), (Sequential, Reason::OneSender));
     assert_eq!(part("producer sends one in 3").0, Speculative);
     let hub = of("shapes", "transfers through one hub");
-    assert_eq!(hub, (Speculative, Reason::NothingKnown));
+    assert_eq!(hub, (Speculative, Reason::Default));
 }

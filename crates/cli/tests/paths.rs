@@ -36,8 +36,8 @@ fn shell(folder: &Path, line: &str) -> String {
 fn path(json: &str) -> Vec<String> {
     let line = json.lines().next().expect("a line for the block");
     let block: serde_json::Value = serde_json::from_str(line).expect("JSON");
-    let stretches = block["path"].as_array().expect("a path").iter();
-    stretches.map(|stretch| stretch["why"].as_str().expect("words").to_owned()).collect()
+    let segments = block["segments"].as_array().expect("a path").iter();
+    segments.map(|segment| segment["why"].as_str().expect("words").to_owned()).collect()
 }
 
 #[test]

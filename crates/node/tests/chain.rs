@@ -156,7 +156,7 @@ fn every_form_of_input_gives_the_state_of_the_last_header() {
     let packed = demo.path("blocks.rlp.zst");
     let bytes = zstd::encode_all(File::open(&rlp).expect("opens"), 1).expect("packs");
     fs::write(&packed, bytes).expect("writes");
-    let report = json(&["run", "--policy", "force-speculative", &resumed, &packed]);
+    let report = json(&["run", "--policy", "speculative", &resumed, &packed]);
     assert_eq!((&report["blocks"], &report["passed_over"]), (&2.into(), &1.into()));
     assert_eq!(demo.digest("resumed"), expected);
 

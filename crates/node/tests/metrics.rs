@@ -137,15 +137,15 @@ fn a_scrape_tells_what_was_executed() {
     assert_eq!(value(&text, "braid_head_block"), Some(4.0));
     assert!(value(&text, "braid_durable_block").is_some_and(|it| it <= 4.0));
     assert!(value(&text, "braid_runs_total") >= Some(transactions));
-    assert_eq!(sum(&text, "braid_path_transactions_total"), transactions, "{text}");
-    assert_eq!(value(&text, "braid_stretch_transactions_sum"), Some(transactions));
+    assert_eq!(sum(&text, "braid_strategy_transactions_total"), transactions, "{text}");
+    assert_eq!(value(&text, "braid_segment_transactions_sum"), Some(transactions));
     assert_eq!(value(&text, "braid_block_seconds_count"), Some(4.0));
     assert!(value(&text, "braid_block_seconds_sum") > Some(0.0));
     assert!(value(&text, "braid_busy_seconds_total") > Some(0.0));
     assert!(value(&text, "braid_idle_seconds_total") >= Some(0.0));
     assert!(value(&text, "braid_store_read_seconds_count") > Some(0.0));
-    let discarded = sum(&text, "braid_discarded_runs_total");
-    assert!(Some(discarded) <= value(&text, "braid_runs_total"), "{text}");
+    let aborts = sum(&text, "braid_aborts_total");
+    assert!(Some(aborts) <= value(&text, "braid_runs_total"), "{text}");
     assert!(value(&text, "process_cpu_seconds_total") > Some(0.0));
     assert!(value(&text, "process_resident_memory_bytes") > Some(1e6));
     assert!(get(&address, "/metrics").is_none(), "served after the end");
@@ -205,7 +205,7 @@ fn a_real_prometheus_scrapes_and_answers() {
     let text = running.executes(&rlp, 4);
     let transactions = value(&text, "braid_transactions_total").expect("a value");
     prometheus.until("braid_blocks_total", "4");
-    prometheus.until("sum(braid_path_transactions_total)", &transactions.to_string());
+    prometheus.until("sum(braid_strategy_transactions_total)", &transactions.to_string());
     prometheus.until("up{job=\"braid\"}", "1");
     prometheus.answers(&queries(Chains::All));
     running.end();

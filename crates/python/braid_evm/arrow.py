@@ -25,10 +25,10 @@ import braid_evm
 
 from . import lines
 from .errors import BraidError, InvalidBlock, UnreadableBlock
-from .results import Execution, Stretch
+from .results import Execution, Segment
 from .sources import BlockSource, resolve
 
-_PATH = pa.list_(
+_SEGMENTS = pa.list_(
     pa.struct(
         [
             ("first", pa.int32()),
@@ -66,10 +66,10 @@ VERIFY = pa.schema(
         ("par_ms", pa.float64()),
         ("speedup", pa.float64()),
         ("incarnations", pa.int64()),
-        ("discarded", pa.int64()),
+        ("aborts", pa.int64()),
         ("speculative_share", pa.float64()),
-        ("alone", pa.bool_()),
-        ("path", _PATH),
+        ("sequential", pa.bool_()),
+        ("segments", _SEGMENTS),
         *_ERROR,
     ]
 )
@@ -88,8 +88,8 @@ EXECUTE = pa.schema(
         ("changed_accounts", pa.int64()),
         ("changed_slots", pa.int64()),
         ("incarnations", pa.int64()),
-        ("discarded", pa.int64()),
-        ("path", _PATH),
+        ("aborts", pa.int64()),
+        ("segments", _SEGMENTS),
         *_ERROR,
     ]
 )
@@ -143,8 +143,8 @@ def _fields(item: object, names: Iterable[str]) -> _Row:
     return {name: getattr(item, name) for name in names}
 
 
-def _path(path: Iterable[Stretch]) -> list[_Row]:
-    return [_fields(it, ("first", "end", "strategy", "reason", "why")) for it in path]
+def _segments(segments: Iterable[Segment]) -> list[_Row]:
+    return [_fields(it, ("first", "end", "strategy", "reason", "why")) for it in segments]
 
 
 def _execute_row(result: Execution) -> _Row:
@@ -157,8 +157,8 @@ def _execute_row(result: Execution) -> _Row:
     row["changed_accounts"] = len(result.changes)
     row["changed_slots"] = sum(len(it.storage) for it in result.changes)
     row["incarnations"] = result.stats.incarnations
-    row["discarded"] = result.stats.discarded
-    row["path"] = _path(result.path)
+    row["aborts"] = result.stats.aborts
+    row["segments"] = _segments(result.segments)
     return row
 
 

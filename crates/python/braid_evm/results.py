@@ -21,20 +21,20 @@ def _bytes(text: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Segment:
     """Transactions that ran in one way: from `first` up to, without, `end`."""
 
     first: int
     end: int
-    #: How they ran, such as `Speculative` or `InOrder`.
+    #: How they ran, such as `Speculative` or `Sequential`.
     strategy: str
     reason: str
     #: Both in words.
     why: str
 
 
-def _path(line: _Json) -> tuple[Stretch, ...]:
-    return tuple(Stretch(**stretch) for stretch in line.get("path", ()))
+def _segments(line: _Json) -> tuple[Segment, ...]:
+    return tuple(Segment(**segment) for segment in line.get("segments", ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +89,16 @@ class Stats:
     """How the block was executed. No result depends on it."""
 
     workers: int
-    #: Whether everything ran in order on the calling thread.
-    alone: bool
+    #: Whether everything ran sequentially on the calling thread.
+    sequential: bool
     #: Runs of transactions.
     incarnations: int
     #: Runs whose result was thrown away.
-    discarded: int
+    aborts: int
     #: Runs that had to wait for a lower transaction.
-    blocked: int
+    estimate_reads: int
     #: Transactions whose committed result comes from a run ahead of their turn.
-    speculative: int
+    speculative_commits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Execution:
     #: Requests to the consensus layer (EIP-7685).
     requests: tuple[bytes, ...]
     changes: tuple[AccountChange, ...]
-    path: tuple[Stretch, ...]
+    segments: tuple[Segment, ...]
     stats: Stats
 
 
@@ -133,7 +133,7 @@ def execution(line: _Json) -> Execution:
         transactions=tuple(_transaction(it) for it in line["transactions"]),
         requests=tuple(_bytes(request) for request in line["requests"]),
         changes=tuple(_change(it) for it in line["changes"]),
-        path=_path(line),
+        segments=_segments(line),
         stats=Stats(**line["stats"]),
     )
 
@@ -175,7 +175,7 @@ class Verification:
     checks: Mapping[str, bool]
     #: Name of each check that could not be made, and why.
     not_checkable: Mapping[str, str]
-    path: tuple[Stretch, ...]
+    segments: tuple[Segment, ...]
     #: What differs, in words.
     differences: tuple[str, ...]
     workers: int
@@ -190,9 +190,9 @@ class Verification:
     speedup: float | None = None
     cpu_ratio: float | None = None
     incarnations: int | None = None
-    discarded: int | None = None
+    aborts: int | None = None
     speculative_share: float | None = None
-    alone: bool | None = None
+    sequential: bool | None = None
 
 
 _SETTING = ("mode", "policy", "rounds", "access_lists", "access_list_hint", "profile")
@@ -201,7 +201,7 @@ _SETTING = ("mode", "policy", "rounds", "access_lists", "access_list_hint", "pro
 def verification(line: _Json) -> Verification:
     """A verification out of the native module's JSON."""
     fields = {name: value for name, value in line.items() if name not in _SETTING}
-    fields["path"] = _path(line)
+    fields["segments"] = _segments(line)
     fields["differences"] = tuple(line.get("differences", ()))
     fields.setdefault("not_checkable", {})
     return Verification(**fields)
@@ -308,7 +308,7 @@ class Measured:
     speedup: float
     seq_ms: float
     par_ms: float
-    path: tuple[Stretch, ...]
+    segments: tuple[Segment, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,7 +376,7 @@ def explanation(line: _Json) -> Explanation:
         "conflicts": tuple(_conflict(it) for it in line["conflicts"]),
         "reads_fees": tuple(line["reads_fees"]),
         "what_if": what_if,
-        "measured": measured and Measured(**{**measured, "path": _path(measured)}),
+        "measured": measured and Measured(**{**measured, "segments": _segments(measured)}),
     }
     return Explanation(**{**line, **made})
 

@@ -40,10 +40,10 @@ pub(crate) fn json<'py>(py: Python<'py>, text: Vec<u8>) -> Bound<'py, PyBytes> {
 const MODES: [(&str, Mode); 2] = [("validate", Mode::Validate), ("build", Mode::Build)];
 const POLICIES: [(&str, Policy); 5] = [
     ("auto", Policy::Auto),
-    ("force-speculative", Policy::Forced(Forced::Speculative)),
-    ("parts", Policy::Forced(Forced::Neighbours)),
-    ("lanes", Policy::Forced(Forced::Groups)),
-    ("in-order", Policy::InOrder),
+    ("speculative", Policy::Forced(Forced::Speculative)),
+    ("contiguous-batches", Policy::Forced(Forced::ContiguousBatches)),
+    ("grouped-batches", Policy::Forced(Forced::GroupedBatches)),
+    ("sequential", Policy::Sequential),
 ];
 
 /// The entry of `table` with this name.

@@ -3,7 +3,7 @@
 use crate::{
     failure::Failure,
     input::{Input, which},
-    measured::StretchLine,
+    measured::SegmentLine,
     state,
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -25,7 +25,7 @@ struct ExecutionLine<'a> {
     transactions: Vec<TransactionLine>,
     requests: Vec<Bytes>,
     changes: Vec<ChangeLine>,
-    path: Vec<StretchLine>,
+    segments: Vec<SegmentLine>,
     stats: StatsLine,
 }
 
@@ -69,11 +69,11 @@ struct AccountLine {
 #[derive(Serialize)]
 struct StatsLine {
     workers: u64,
-    alone: bool,
+    sequential: bool,
     incarnations: u64,
-    discarded: u64,
-    blocked: u64,
-    speculative: u64,
+    aborts: u64,
+    estimate_reads: u64,
+    speculative_commits: u64,
 }
 
 /// Executes the block of `input` and returns what it leaves, as JSON.
@@ -101,7 +101,7 @@ pub(crate) fn execute(
         transactions: transactions(&file, &output)?,
         requests: output.requests.iter().cloned().collect(),
         changes: changes(&output.bundle),
-        path: output.path.iter().map(StretchLine::from).collect(),
+        segments: output.segments.iter().map(SegmentLine::from).collect(),
         stats: StatsLine::from(&output.stats),
     };
     serde_json::to_vec(&line).map_err(|error| Failure::Internal(error.to_string()))
@@ -198,11 +198,11 @@ impl From<&Stats> for StatsLine {
     fn from(stats: &Stats) -> Self {
         Self {
             workers: stats.workers,
-            alone: stats.alone,
+            sequential: stats.sequential,
             incarnations: stats.incarnations,
-            discarded: stats.discarded,
-            blocked: stats.blocked,
-            speculative: stats.speculative,
+            aborts: stats.aborts,
+            estimate_reads: stats.estimate_reads,
+            speculative_commits: stats.speculative_commits,
         }
     }
 }

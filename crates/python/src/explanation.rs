@@ -3,7 +3,7 @@
 use crate::{
     failure::Failure,
     input::{Input, which},
-    measured::{Setting, StretchLine},
+    measured::{Setting, SegmentLine},
     state,
     verification::{self, How},
 };
@@ -87,7 +87,7 @@ struct MeasuredFields {
     speedup: f64,
     seq_ms: f64,
     par_ms: f64,
-    path: Vec<StretchLine>,
+    segments: Vec<SegmentLine>,
 }
 
 /// Explains the block of `input`.
@@ -139,7 +139,7 @@ pub(crate) fn explain(
                 speedup,
                 seq_ms: ran.seq_ms(),
                 par_ms: ran.par_ms(),
-                path: ran.path.iter().map(StretchLine::from).collect(),
+                segments: ran.segments.iter().map(SegmentLine::from).collect(),
             });
         }
     }

@@ -1,6 +1,6 @@
-//! What reports have in common: stretches, settings, times.
+//! What reports have in common: segments, settings, times.
 
-use braid_evm::Stretch;
+use braid_evm::Segment;
 use cpu_time::ProcessTime;
 use serde::Serialize;
 use std::{
@@ -10,7 +10,7 @@ use std::{
 
 /// Transactions that ran in one way, as `braid run --json` names it.
 #[derive(Serialize)]
-pub(crate) struct StretchLine {
+pub(crate) struct SegmentLine {
     first: u32,
     end: u32,
     strategy: String,
@@ -18,9 +18,9 @@ pub(crate) struct StretchLine {
     why: String,
 }
 
-impl From<&Stretch> for StretchLine {
-    fn from(stretch: &Stretch) -> Self {
-        let Stretch { first, end, strategy, reason, .. } = *stretch;
+impl From<&Segment> for SegmentLine {
+    fn from(segment: &Segment) -> Self {
+        let Segment { first, end, strategy, reason, .. } = *segment;
         let why = format!("{strategy}: {reason}");
         let (strategy, reason) = (format!("{strategy:?}"), format!("{reason:?}"));
         Self { first, end, strategy, reason, why }

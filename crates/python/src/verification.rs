@@ -3,7 +3,7 @@
 use crate::{
     failure::Failure,
     input::{Input, which},
-    measured::{Setting, StretchLine, Times, median, milliseconds, ratio, timed},
+    measured::{Setting, SegmentLine, Times, median, milliseconds, ratio, timed},
     state::{self, FileState, Missing},
 };
 use alloy_primitives::B256;
@@ -11,7 +11,7 @@ use braid_cli::{
     checks::{self, Check, CheckResult, Results},
     profile::PROFILE,
 };
-use braid_evm::{BlockError, BlockErrorKind, BlockOutput, Executor, Mode, Stats, Stretch};
+use braid_evm::{BlockError, BlockErrorKind, BlockOutput, Executor, Mode, Stats, Segment};
 use braid_testkit::{
     block_file::BlockFile,
     compare::braid,
@@ -75,7 +75,7 @@ impl<V> Entries<V> {
 pub(crate) struct Ran {
     checks: Vec<CheckResult>,
     not_checkable: Option<String>,
-    pub(crate) path: Vec<Stretch>,
+    pub(crate) segments: Vec<Segment>,
     pub(crate) differences: Vec<String>,
     /// `None` where there is no result.
     gas: Option<u64>,
@@ -117,7 +117,7 @@ struct BlockLine<'a> {
     #[serde(skip_serializing_if = "Entries::is_left_out")]
     not_checkable: Entries<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    path: Vec<StretchLine>,
+    segments: Vec<SegmentLine>,
     #[serde(flatten)]
     measured: Option<MeasuredLine>,
     workers: u16,
@@ -142,9 +142,9 @@ struct MeasuredLine {
     speedup: Option<f64>,
     cpu_ratio: Option<f64>,
     incarnations: u64,
-    discarded: u64,
+    aborts: u64,
     speculative_share: f64,
-    alone: bool,
+    sequential: bool,
 }
 
 /// Verifies the block of `input` and returns the line about it.
@@ -176,7 +176,7 @@ pub(crate) fn verify(
             ran.not_checkable.iter().map(|why| (Check::StateRoot.name(), why.as_str())),
             how.pairs,
         ),
-        path: ran.path.iter().map(StretchLine::from).collect(),
+        segments: ran.segments.iter().map(SegmentLine::from).collect(),
         measured: measured(&ran),
         workers: how.setting.workers,
         mode: how.setting.mode,
@@ -201,9 +201,9 @@ fn measured(ran: &Ran) -> Option<MeasuredLine> {
         speedup: ran.speedup(),
         cpu_ratio: ran.cpu_ratio(),
         incarnations: ran.stats.incarnations,
-        discarded: ran.stats.discarded,
+        aborts: ran.stats.aborts,
         speculative_share: ran.stats.speculative_share(),
-        alone: ran.stats.alone,
+        sequential: ran.stats.sequential,
     })
 }
 
@@ -247,7 +247,7 @@ pub(crate) fn run(
     let mut ran = Ran {
         checks: Vec::new(),
         not_checkable: None,
-        path: Vec::new(),
+        segments: Vec::new(),
         differences: Vec::new(),
         gas: None,
         skipped: 0,
@@ -273,7 +273,7 @@ pub(crate) fn run(
     ran.differences = differences(&expected, &found);
     let mut state_root = None;
     if let Ok(found) = found {
-        (ran.stats, ran.path) = (found.stats, found.path);
+        (ran.stats, ran.segments) = (found.stats, found.segments);
         state_root = witness.map(|witness| checks::state_root(file, witness, &found.bundle));
     }
     time(&mut bench, &mut ran, &expected, file.block.header.inner.number, how);

@@ -121,7 +121,7 @@ def calling(code_hash: str, index: int = 3) -> Any:
 
 #: Columns that are the same in each run: the second ones only with one worker, who takes the transactions in order.
 SAME = ("file", "block", "txs", "ok", "gas", "error", "transaction", "skipped")
-IN_ORDER = ("workers", "incarnations", "discarded", "speculative_share", "alone", "path")
+IN_ORDER = ("workers", "incarnations", "aborts", "speculative_share", "sequential", "segments")
 
 
 def of_line(line: Line, name: str) -> Any:

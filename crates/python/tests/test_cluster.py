@@ -26,7 +26,7 @@ from test_docs import ROOT
 from test_spark import table
 
 #: Columns that differ from run to run.
-MEASURED = ["seq_ms", "par_ms", "speedup", "incarnations", "discarded", "speculative_share", "path"]
+MEASURED = ["seq_ms", "par_ms", "speedup", "incarnations", "aborts", "speculative_share", "segments"]
 
 #: Partitions of the jobs in which something is killed, and how often the worker is.
 PARTS, KILLS = 16, 10

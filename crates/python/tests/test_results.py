@@ -66,11 +66,11 @@ def test_results_do_not_depend_on_workers_and_policy() -> None:
     made = [
         braid_evm.execute(plain, workers=workers, policy=policy)
         for workers in (1, 3)
-        for policy in ("auto", "force-speculative", "parts", "lanes", "in-order")
+        for policy in ("auto", "speculative", "contiguous-batches", "grouped-batches", "sequential")
     ]
     assert all((it.transactions, it.changes) == (made[0].transactions, made[0].changes) for it in made)
-    forced = braid_evm.execute(plain, workers=3, policy="force-speculative")
-    assert {it.strategy for it in forced.path} == {"Speculative"}
+    forced = braid_evm.execute(plain, workers=3, policy="speculative")
+    assert {it.strategy for it in forced.segments} == {"Speculative"}
 
 
 def test_an_invalid_block_names_its_transaction() -> None:

@@ -22,7 +22,7 @@ from braid_evm.sources import expand
 # What may differ from run to run: times, and how a block was shared out.
 VARYING = {
     "seq_ms", "seq_cpu_ms", "par_ms", "par_cpu_ms", "speedup", "cpu_ratio",
-    "incarnations", "discarded", "speculative_share", "alone", "path", "rounds", "profile",
+    "incarnations", "aborts", "speculative_share", "sequential", "segments", "rounds", "profile",
     "measured", "time_ns",
 }  # fmt: skip
 

@@ -43,13 +43,13 @@ pub enum PolicyArg {
     #[default]
     Auto,
     /// Always speculate
-    ForceSpeculative,
-    /// Parts of a few transactions, each on the state before all of them, and order by turns
-    Parts,
-    /// A few transactions in lanes, those together that share a sender or a call, and order by turns
-    Lanes,
-    /// One transaction after the other
-    InOrder,
+    Speculative,
+    /// Contiguous batches of a few transactions, alternating with sequential ones
+    ContiguousBatches,
+    /// Batches of a few transactions with a common sender or call, alternating with sequential ones
+    GroupedBatches,
+    /// Run all transactions sequentially
+    Sequential,
 }
 
 impl PolicyArg {
@@ -58,10 +58,10 @@ impl PolicyArg {
     pub const fn policy(self) -> Policy {
         match self {
             Self::Auto => Policy::Auto,
-            Self::ForceSpeculative => Policy::Forced(Forced::Speculative),
-            Self::Parts => Policy::Forced(Forced::Neighbours),
-            Self::Lanes => Policy::Forced(Forced::Groups),
-            Self::InOrder => Policy::InOrder,
+            Self::Speculative => Policy::Forced(Forced::Speculative),
+            Self::ContiguousBatches => Policy::Forced(Forced::ContiguousBatches),
+            Self::GroupedBatches => Policy::Forced(Forced::GroupedBatches),
+            Self::Sequential => Policy::Sequential,
         }
     }
 }

@@ -140,7 +140,7 @@ fn run_lab(lab: &str, case: &Case, workers: &str) -> Result<Value, String> {
         .args(["t8n", "--input.alloc=stdin", "--input.env=stdin", "--input.txs=stdin"])
         .args(["--output.alloc=stdout", "--output.result=stdout", "--output.body=stdout"])
         .args(["--state.fork", case.fork, "--state.chainid", "1", "--state.reward", &reward])
-        .args(["--policy", "force-speculative", "--workers", workers])
+        .args(["--policy", "speculative", "--workers", workers])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

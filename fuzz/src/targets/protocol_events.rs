@@ -46,7 +46,7 @@ fn scenario(bytes: &mut Unstructured<'_>) -> Result<Scenario> {
     limits.window = bytes.int_in_range(1..=5)?;
     limits.job_capacity = bytes.int_in_range(1..=4)?;
     limits.max_speculative_runs = bytes.int_in_range(1..=3)?;
-    limits.policy = *bytes.choose(&[Policy::ForceSpeculative, Policy::Auto, Policy::InOrder])?;
+    limits.policy = *bytes.choose(&[Policy::ForceSpeculative, Policy::Auto, Policy::Sequential])?;
     limits.skip_rejected = bytes.ratio(1, 2)?;
     limits.shared_chunks = bytes.ratio(1, 4)?;
     scenario.may_cancel = bytes.ratio(1, 8)?;
@@ -94,7 +94,7 @@ fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result
     if bytes.ratio(1, 4)? {
         scenario.limits.policy = Policy::Alternate;
     }
-    scenario.knows_room = scenario.limits.policy != Policy::InOrder || bytes.ratio(1, 2)?;
+    scenario.knows_room = scenario.limits.policy != Policy::Sequential || bytes.ratio(1, 2)?;
     if bytes.ratio(1, 3)? {
         begin_later(bytes, scenario)?;
     }

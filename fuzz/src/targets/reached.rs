@@ -76,24 +76,27 @@ const fn ending<E>(kind: &BlockErrorKind<E>) -> &'static str {
 
 /// Returns what the statistics say about the path of a block.
 fn facts(policy: Policy, stats: &Stats) -> [(bool, &'static str); 15] {
-    let apart = stats.parts + stats.lane_rounds;
-    let speculates = stats.speculative + stats.discarded > 0;
+    let apart = stats.contiguous_batches + stats.grouped_rounds;
+    let speculates = stats.speculative_commits + stats.aborts > 0;
     let forced = policy == Policy::Forced(Forced::Speculative);
     [
         (true, "blocks"),
-        (stats.alone, "in order on one thread"),
-        (stats.speculative > 0, "speculation is committed"),
-        (stats.discarded > 0, "a run is discarded"),
-        (stats.blocked > 0, "a read meets an estimate"),
+        (stats.sequential, "sequential on one thread"),
+        (stats.speculative_commits > 0, "speculation is committed"),
+        (stats.aborts > 0, "a run is aborted"),
+        (stats.estimate_reads > 0, "a read meets an estimate"),
         (stats.claims > 0, "a job is taken back"),
-        (stats.in_order_stretches > 0, "speculation is given up"),
-        (stats.predicted_stretches > 0, "waste is predicted"),
-        (stats.begun_first > 0, "a long transaction begins first"),
-        (stats.taken_over > 0, "the caller takes over"),
-        (stats.parts > 0, "parts"),
-        (stats.lane_rounds > 0, "lanes"),
-        (stats.parts > 0 && stats.lane_rounds > 0, "parts, then lanes"),
-        (apart > 0 && speculates, "parts or lanes, then speculation"),
+        (stats.fallback_segments > 0, "speculation is given up"),
+        (stats.predicted_segments > 0, "waste is predicted"),
+        (stats.scheduled_early > 0, "a long transaction begins first"),
+        (stats.helped_transactions > 0, "the caller takes over"),
+        (stats.contiguous_batches > 0, "contiguous batches"),
+        (stats.grouped_rounds > 0, "grouped rounds"),
+        (
+            stats.contiguous_batches > 0 && stats.grouped_rounds > 0,
+            "contiguous batches, then grouped rounds",
+        ),
+        (apart > 0 && speculates, "batches, then speculation"),
         (forced && stats.transactions > 0 && !speculates, "nothing speculates"),
     ]
 }

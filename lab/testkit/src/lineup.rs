@@ -22,30 +22,30 @@ pub const WORKERS: [u16; 4] = [1, 2, 3, 8];
 /// Settings with which blocks with faults are executed: sequentially, speculatively, alternating
 /// between the two, sequentially with a helper that builds the bundle, and in batches.
 pub const SETTINGS: [(u16, Policy); 9] = [
-    (1, Policy::InOrder),
+    (1, Policy::Sequential),
     (1, Policy::Forced(Forced::Speculative)),
     (2, Policy::Forced(Forced::Speculative)),
     (3, Policy::Forced(Forced::Speculative)),
     (8, Policy::Forced(Forced::Speculative)),
     (2, Policy::Forced(Forced::Alternate)),
-    (2, Policy::InOrder),
-    (2, Policy::Forced(Forced::Neighbours)),
-    (2, Policy::Forced(Forced::Groups)),
+    (2, Policy::Sequential),
+    (2, Policy::Forced(Forced::ContiguousBatches)),
+    (2, Policy::Forced(Forced::GroupedBatches)),
 ];
 
 /// Further settings with which every block is executed: sequentially with and without helpers that
 /// build the bundle, alternating with speculation, and in batches.
 const OTHERS: [(u16, Policy); 10] = [
-    (1, Policy::InOrder),
-    (3, Policy::InOrder),
+    (1, Policy::Sequential),
+    (3, Policy::Sequential),
     (2, Policy::Forced(Forced::Alternate)),
     (8, Policy::Forced(Forced::Alternate)),
-    (1, Policy::Forced(Forced::Neighbours)),
-    (2, Policy::Forced(Forced::Neighbours)),
-    (3, Policy::Forced(Forced::Neighbours)),
-    (1, Policy::Forced(Forced::Groups)),
-    (2, Policy::Forced(Forced::Groups)),
-    (3, Policy::Forced(Forced::Groups)),
+    (1, Policy::Forced(Forced::ContiguousBatches)),
+    (2, Policy::Forced(Forced::ContiguousBatches)),
+    (3, Policy::Forced(Forced::ContiguousBatches)),
+    (1, Policy::Forced(Forced::GroupedBatches)),
+    (2, Policy::Forced(Forced::GroupedBatches)),
+    (3, Policy::Forced(Forced::GroupedBatches)),
 ];
 
 /// Settings with which every valid block is executed again, with its own access list.
@@ -129,7 +129,7 @@ pub struct Lineup {
     /// How often two transactions were in progress at once, as observed by the database.
     pub met: u64,
     /// Number of aborted runs, over all executions.
-    pub discarded: u64,
+    pub aborts: u64,
     /// Number of transactions committed from a speculative run, over all executions.
     pub speculative: u64,
     /// Number of rounds of grouped batches, over all executions.
@@ -159,8 +159,8 @@ impl Lineup {
         let executors = executors.enumerate().map(listing).collect();
         let listed = LISTED.map(|(workers, policy)| config(workers, None, policy, mode));
         let listed = listed.into_iter().enumerate().map(listing).collect();
-        let (met, discarded, speculative, rounds, access_list) = (0, 0, 0, 0, None);
-        Self { executors, listed, mode, met, discarded, speculative, rounds, access_list }
+        let (met, aborts, speculative, rounds, access_list) = (0, 0, 0, 0, None);
+        Self { executors, listed, mode, met, aborts, speculative, rounds, access_list }
     }
 
     /// Seeds a bug in all executors, for tests of the tests.
@@ -218,7 +218,7 @@ impl Lineup {
             declared.judge(executor.config(), &found).map_err(|difference| {
                 format!("{workers} workers, {policy:?}, chunks {chunk:?}: {difference}")
             })?;
-            self.rounds += found.map_or(0, |output| output.stats.lane_rounds);
+            self.rounds += found.map_or(0, |output| output.stats.grouped_rounds);
         }
         Ok(())
     }
@@ -343,14 +343,14 @@ impl Lineup {
     }
 
     fn note(&mut self, policy: Policy, stats: Stats) -> Result<(), String> {
-        self.discarded += stats.discarded;
-        self.speculative += stats.speculative;
-        self.rounds += stats.lane_rounds;
+        self.aborts += stats.aborts;
+        self.speculative += stats.speculative_commits;
+        self.rounds += stats.grouped_rounds;
         // I9: with the default cap of 4, a transaction runs at most 5 times. With forced batches,
         // up to eight runs per worker are wasted for every three that commit.
         let in_parts = if matches!(
             policy,
-            Policy::Forced(Forced::Neighbours) | Policy::Forced(Forced::AccessList)
+            Policy::Forced(Forced::ContiguousBatches) | Policy::Forced(Forced::AccessList)
         ) {
             3 * stats.workers
         } else {

@@ -186,7 +186,7 @@ fn an_amplified_state_test_of_declared_accesses_equals_plain_revm() {
     for seed in 0..16 {
         test.amplify(&mut executor, seed, &|_| true, &mut |block| {
             assert_eq!(block.verdict, Verdict::Passed, "seed {}", block.seed);
-            rounds += block.stats.lane_rounds;
+            rounds += block.stats.grouped_rounds;
         });
     }
     assert!(rounds > 0);

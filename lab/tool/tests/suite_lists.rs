@@ -261,7 +261,7 @@ fn a_block_passes_with_its_list_in_every_form() {
     // Each call depends on the preceding one, and none ran twice, so the block was executed by its
     // list.
     let stats = with("blockAccessList", written(&list)).stats;
-    assert_eq!((stats.discarded, stats.incarnations), (0, CALLS), "{stats:?}");
+    assert_eq!((stats.aborts, stats.incarnations), (0, CALLS), "{stats:?}");
 }
 
 /// Returns wrong lists, each with an error name of the tests for it.

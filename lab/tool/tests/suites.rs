@@ -138,7 +138,7 @@ fn state_tests_pass_but_for_the_exceptions() {
         Size::Whole => &[&["--workers", "2"], &["--workers", "3"], &["--workers", "1"]],
     };
     for run_with in runs {
-        let forced = ["statetest", "--policy", "force-speculative"];
+        let forced = ["statetest", "--policy", "speculative"];
         let (lines, total) = run(&[&forced[..], *run_with].concat(), &suites);
         let whole = size != Size::Sample;
         check_failures(&lines, &exceptions, whole);
@@ -156,8 +156,8 @@ fn block_tests_pass_but_for_the_exceptions() {
     let Some(suites) = suites() else { return };
     let exceptions = exceptions("Block tests that fail");
     for setting in [
-        &["--workers", "2", "--policy", "force-speculative"][..],
-        &["--workers", "3", "--policy", "force-speculative"],
+        &["--workers", "2", "--policy", "speculative"][..],
+        &["--workers", "3", "--policy", "speculative"],
         &["--workers", "2"],
     ] {
         let (lines, total) = run(&[&["blocktest"], setting].concat(), &suites);
@@ -188,7 +188,7 @@ fn amplified_state_tests_equal_sequential_execution() {
         ],
     };
     for run_with in runs {
-        let forced = ["statetest", "--policy", "force-speculative"];
+        let forced = ["statetest", "--policy", "speculative"];
         let (lines, total) = run(&[&forced[..], *run_with].concat(), &suites);
         let failed: Vec<_> = lines.iter().filter(|line| line["status"] == "failed").collect();
         assert!(failed.is_empty(), "{failed:#?}");

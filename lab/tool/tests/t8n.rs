@@ -80,7 +80,7 @@ fn parsed(input: &Value, fork: &str, arguments: &[&str]) -> Value {
 fn streams_files_workers_and_policies_make_no_difference() {
     let input = input("Cancun");
     let expected = parsed(&input, "Cancun", &[]);
-    for arguments in [["--workers", "1"], ["--policy", "force-speculative"], ["--workers", "5"]] {
+    for arguments in [["--workers", "1"], ["--policy", "speculative"], ["--workers", "5"]] {
         assert_eq!(parsed(&input, "Cancun", &arguments), expected, "{arguments:?}");
     }
     let folder = tempfile::tempdir().expect("a folder");

@@ -3,7 +3,7 @@
 
 use super::batch_runs::{Bases, OneBatch, Ran, private};
 use super::history::History;
-use super::in_order::InOrder;
+use super::in_order::Sequential;
 use super::reference::Reference;
 use super::store_rules::{Why, ensure};
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
@@ -25,7 +25,7 @@ pub struct SeenBatches {
     pub false_alarms: u64,
     /// Members committed after a run at the frontier.
     pub held: u64,
-    /// Discarded results.
+    /// Aborted results.
     pub discards: u64,
     /// Publications of one or more groups before a read.
     pub publications: u64,
@@ -75,7 +75,7 @@ pub struct BatchRules<L: Location> {
     /// Whether the block also has published transactions.
     is_mixed: bool,
     /// State that sequential runs hand on.
-    in_order: InOrder,
+    in_order: Sequential,
     /// History of commits.
     pub(super) history: History<L>,
     /// Base values that batches have read.
@@ -92,7 +92,7 @@ impl<L: Location> BatchRules<L> {
             batches: plan.private.iter().cloned().map(OneBatch::new).collect(),
             is_told: false,
             is_mixed: !plan.chunks.is_empty(),
-            in_order: InOrder::new(plan, stride),
+            in_order: Sequential::new(plan, stride),
             history: History::default(),
             bases: Bases::default(),
             seen: SeenBatches::default(),
@@ -148,7 +148,7 @@ impl<L: Location> BatchRules<L> {
     /// Returns the reason if the run is not permitted.
     pub fn ask(&mut self, job: Job, frontier: TxIndex, cap: u32) -> Result<(), Why> {
         let below = match job.mode {
-            RunMode::InOrder { continues, .. } => {
+            RunMode::Sequential { continues, .. } => {
                 self.seen.in_order += 1;
                 self.seen.continued += u64::from(continues);
                 self.in_order.ask(job, continues)?
@@ -168,7 +168,7 @@ impl<L: Location> BatchRules<L> {
         self.nothing_left_of(tx)
     }
 
-    /// Checks that all results of the batch of `tx` are committed or discarded (I15).
+    /// Checks that all results of the batch of `tx` are committed or aborted (I15).
     ///
     /// # Errors
     /// Returns the reason if they are not.
@@ -211,7 +211,7 @@ impl<L: Location> BatchRules<L> {
         self.seen.runs += 1;
         // A sequential run carries the rest itself.
         let below = match job.mode {
-            RunMode::InOrder { .. } => self.in_order.running,
+            RunMode::Sequential { .. } => self.in_order.running,
             _ => private(job).map_or(TxIndex(0), |(_, snapshot)| snapshot),
         };
         let has_read = groups.iter().any(|group| !group.reads.is_empty());

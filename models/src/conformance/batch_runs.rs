@@ -54,7 +54,7 @@ pub(super) struct OneBatch<L: Location> {
     pub(super) out: Option<(Job, bool)>,
     /// Runs that a helper ended before the worker that claimed them reported their start.
     unbegun: Vec<Job>,
-    /// Results of the last run, unless they were discarded.
+    /// Results of the last run, unless they were aborted.
     pub(super) ran: Option<Ran<L>>,
 }
 
@@ -79,7 +79,7 @@ impl<L: Location> OneBatch<L> {
         ensure(self.ran.as_ref().and_then(Ran::next).is_none(), || {
             format!("{job:?} runs what has results already")
         })?;
-        let is_in_order = matches!(job.mode, RunMode::InOrder { .. });
+        let is_in_order = matches!(job.mode, RunMode::Sequential { .. });
         ensure(job.incarnation.0 == self.runs && (self.runs < cap || is_in_order), || {
             format!("I9: {job:?} is the run {} of its batch", self.runs)
         })?;
@@ -177,7 +177,8 @@ impl<L: Location> OneBatch<L> {
         ensure(self.out.take() == Some((job, true)), || format!("{job:?} is not asked for"))?;
         let Some(ran) = &mut self.ran else { return Err(format!("{job:?} has left nothing")) };
         ran.is_heard = true;
-        ran.failure = report.batch.failure.filter(|_| matches!(job.mode, RunMode::InOrder { .. }));
+        ran.failure =
+            report.batch.failure.filter(|_| matches!(job.mode, RunMode::Sequential { .. }));
         // A run that was stopped before its first transaction leaves no results.
         if ran.groups.is_empty() && ran.held.is_none() {
             self.ran = None;

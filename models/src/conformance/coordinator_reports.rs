@@ -35,7 +35,7 @@ impl CoordinatorRules {
             self.jobs.retain(|other| *other != job);
         }
         self.left_behind.push(job);
-        self.taken_over += 1;
+        self.helped_transactions += 1;
     }
 
     /// Returns the number of runs of the first transaction of `job` in a report that the protocol

@@ -49,7 +49,7 @@ pub struct CoordinatorRules {
     pub(super) taken_back: Vec<Job>,
     /// Jobs that were taken over and are not answered; their reports do not count.
     pub(super) left_behind: Vec<Job>,
-    pub(super) taken_over: u32,
+    pub(super) helped_transactions: u32,
     performing: Option<Performing>,
     cancelled: bool,
     broken: bool,
@@ -81,7 +81,7 @@ impl CoordinatorRules {
             question: None,
             taken_back: Vec::new(),
             left_behind: Vec::new(),
-            taken_over: 0,
+            helped_transactions: 0,
             performing: None,
             cancelled: false,
             broken: false,
@@ -96,8 +96,8 @@ impl CoordinatorRules {
     /// it up to twice.
     #[must_use]
     pub const fn bound(&self) -> u32 {
-        let taken_over = if self.taken_over > 0 { 2 } else { 0 };
-        self.limits.max_speculative_runs + 1 + taken_over
+        let helped_transactions = if self.helped_transactions > 0 { 2 } else { 0 };
+        self.limits.max_speculative_runs + 1 + helped_transactions
     }
 
     /// Returns whether the coordinator is turning the entries of `tx` into estimates.
@@ -136,7 +136,7 @@ impl CoordinatorRules {
         match self.performing.take() {
             Some(Performing::Discard(tx)) => {
                 let left = store.cells.entries_of(tx).find(|(.., entry)| entry.is_some());
-                ensure(left.is_none(), || format!("{tx} is discarded and leaves {left:?}"))?;
+                ensure(left.is_none(), || format!("{tx} is aborted and leaves {left:?}"))?;
             }
             Some(Performing::Skip(tx)) => {
                 let left = store.cells.entries_of(tx).next();
@@ -299,7 +299,7 @@ impl CoordinatorRules {
             }
             Command::Discard(tx) => {
                 self.performing = Some(Performing::Discard(*tx));
-                ensure(*tx >= self.frontier, || format!("{tx} is final and discarded"))
+                ensure(*tx >= self.frontier, || format!("{tx} is final and aborted"))
             }
             Command::Commit(tx) => self.commit(*tx, world),
             Command::Skip(tx) => self.skip(*tx, world),

@@ -13,14 +13,14 @@ struct Carried {
 
 /// The sequential runs of a block.
 #[derive(Debug)]
-pub(super) struct InOrder {
+pub(super) struct Sequential {
     carried: Option<Carried>,
     /// Start of the writes that the requested run carries.
     pub(super) running: TxIndex,
     stride: u32,
 }
 
-impl InOrder {
+impl Sequential {
     /// Creates the state at the start of a block with this plan.
     pub(super) fn new(plan: &Plan, stride: u32) -> Self {
         let carried = plan.carried.map(|first| Carried { first, end: plan.first });
@@ -47,7 +47,7 @@ impl InOrder {
 
     /// Records a report that the protocol receives.
     pub(super) fn hear(&mut self, report: &JobReport) {
-        if let RunMode::InOrder { continues, .. } = report.job.mode {
+        if let RunMode::Sequential { continues, .. } = report.job.mode {
             let last = report.batch.groups.last().map(|group| group.end);
             // A run that began on the store and ran no transaction leaves nothing to continue from.
             let end = last.or(continues.then_some(report.job.chunk.first));

@@ -32,7 +32,7 @@ fn a_stalled_job_is_taken_over_once_and_its_report_counts_for_nothing() {
         protocol.apply(answer.clone()).expect("it was asked");
         protocol.apply(answer).expect_err("it was asked once");
     }
-    assert_eq!((protocol.counters().taken_over, protocol.in_flight()), (1, 0));
+    assert_eq!((protocol.counters().helped_transactions, protocol.in_flight()), (1, 0));
     let Some(Command::RunHere(again)) = next(&mut protocol, false) else { panic!("no run") };
     assert_eq!((again.mode, again.incarnation.0), (RunMode::Frontier, 1));
     // It happens once.

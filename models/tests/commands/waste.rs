@@ -13,7 +13,7 @@ fn waste_that_is_not_handed_over_is_borne() {
         let mut protocol = Protocol::new(Limits { policy, ..limits() }, &Plan::singles(140));
         let driven = drive(&mut protocol, |_| failed());
         let counters = protocol.counters();
-        assert_eq!((counters.in_order_stretches, protocol.halt()), (0, None));
+        assert_eq!((counters.fallback_segments, protocol.halt()), (0, None));
         assert_eq!(counters.failed, driven.sent_at.len() as u64);
         assert!(driven.sent_at.iter().any(|at| (33..96).contains(at)), "{:?}", driven.sent_at);
     }
@@ -47,7 +47,7 @@ fn speculation_is_given_up_where_the_owner_says_so() {
         let expected = hands_over.map(|_| Halt::HandedOver);
         assert_eq!(protocol.halt(), expected);
         let counters = protocol.counters();
-        assert_eq!(counters.in_order_stretches, u64::from(expected.is_some()));
+        assert_eq!(counters.fallback_segments, u64::from(expected.is_some()));
         assert_eq!(protocol.frontier().0, if expected.is_some() { 0 } else { 20 });
     }
 }
@@ -63,7 +63,7 @@ fn speculation_that_is_kept_is_not_given_up() {
         let failed = || RunResult::Failed(Failure::Rejected);
         drive(&mut protocol, |job| if job < 10 { failed() } else { done() });
         let counters = protocol.counters();
-        assert_eq!((counters.discarded, counters.in_order_stretches), (10, u64::from(is_given_up)));
+        assert_eq!((counters.aborts, counters.fallback_segments), (10, u64::from(is_given_up)));
     }
 }
 
@@ -79,7 +79,7 @@ fn what_ran_three_times_is_not_kept() {
         drive_with(&mut protocol, |_| TxReport { runs, result: done() });
         let counters = protocol.counters();
         assert_eq!(counters.speculative_commits, 19, "{runs}");
-        assert_eq!(counters.discarded, 19 * u64::from(runs - 1));
-        assert_eq!(counters.in_order_stretches, u64::from(is_given_up), "{runs}");
+        assert_eq!(counters.aborts, 19 * u64::from(runs - 1));
+        assert_eq!(counters.fallback_segments, u64::from(is_given_up), "{runs}");
     }
 }

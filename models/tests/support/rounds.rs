@@ -72,7 +72,7 @@ pub(crate) fn play(
     loop {
         totals.rounds += 1;
         if case.plan.carried.is_some() {
-            let in_order = case.limits.policy == Policy::InOrder;
+            let in_order = case.limits.policy == Policy::Sequential;
             *(if in_order { &mut totals.into_order } else { &mut totals.out_of_order }) += 1;
         }
         let mut end = match simulator.run(shared.with_trace(), &options(&mut random)) {

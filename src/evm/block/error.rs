@@ -55,7 +55,7 @@ pub enum BlockErrorKind<E> {
     /// A bug in Braid.
     #[error(
         "internal error: {0}; this is a bug in Braid: report it with the block, and execute the \
-         block with `Policy::InOrder`"
+         block with `Policy::Sequential`"
     )]
     Internal(Invariant),
 }

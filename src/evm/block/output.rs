@@ -7,7 +7,7 @@ use crate::evm::bal::declaration::Undeclared;
 use crate::evm::exec::any::AnySource;
 use crate::evm::exec::base::{DbError, StateSource};
 use crate::evm::exec::rejection::Rejection;
-use crate::evm::plan::{Reason, Strategy, Stretch};
+use crate::evm::plan::{Reason, Segment, Strategy};
 use crate::ids::TxIndex;
 use crate::protocol::Counters;
 use alloy_consensus::EthereumReceipt;
@@ -108,9 +108,9 @@ pub struct BlockOutput {
     /// Data for [`replay`](Self::replay), if
     /// [`Config::keeps_changes`](crate::Config::keeps_changes) is set.
     pub(in crate::evm) replay: Option<Replay>,
-    /// How the transactions ran and why, stretch by stretch; a trial that committed nothing is
-    /// omitted. Only `path` and `stats` may differ from run to run.
-    pub path: Vec<Stretch>,
+    /// How the transactions ran and why, segment by segment; a trial that committed nothing is
+    /// omitted. Only `segments` and `stats` may differ from run to run.
+    pub segments: Vec<Segment>,
     /// Execution statistics.
     pub stats: Stats,
 }
@@ -214,46 +214,46 @@ pub struct Stats {
     /// thread.
     pub workers: u64,
     /// Whether all transactions ran sequentially on the calling thread, without speculation.
-    pub alone: bool,
+    pub sequential: bool,
     /// Transactions that were committed or skipped.
     pub transactions: u64,
     /// Executions of transactions, counting every incarnation.
     pub incarnations: u64,
     /// Executions whose result was thrown away (aborts).
-    pub discarded: u64,
+    pub aborts: u64,
     /// Aborted executions of private batches: another batch had written what they read.
-    pub discarded_in_batches: u64,
+    pub batch_aborts: u64,
     /// Aborted executions that already had results when the block was cancelled or fell back to
     /// sequential execution.
-    pub discarded_given_up: u64,
-    /// Aborted executions that read an estimate of a lower transaction. The aborts in `discarded`
+    pub fallback_aborts: u64,
+    /// Aborted executions that read an estimate of a lower transaction. The aborts in `aborts`
     /// that no other counter covers had read a value that changed.
-    pub blocked: u64,
+    pub estimate_reads: u64,
     /// Transactions whose committed result was computed speculatively, by a job started above the
     /// frontier.
-    pub speculative: u64,
+    pub speculative_commits: u64,
     /// Jobs the coordinator took back from the channel because the frontier had reached them.
     #[cfg_attr(not(feature = "engine"), doc(hidden))]
     pub claims: u64,
-    /// Stretches that ran sequentially because most speculation was wasted.
-    pub in_order_stretches: u64,
-    /// Stretches that ran sequentially without trying speculation, because speculation on the same
+    /// Segments that ran sequentially because most speculation was wasted.
+    pub fallback_segments: u64,
+    /// Segments that ran sequentially without trying speculation, because speculation on the same
     /// calls failed in earlier blocks: see [`Config::learn`](crate::Config::learn).
-    pub predicted_stretches: u64,
+    pub predicted_segments: u64,
     /// Transactions scheduled before their turn because they are predicted to run much longer than
-    /// others: see [`Config::learn`](crate::Config::learn). A transaction counts once per stretch
+    /// others: see [`Config::learn`](crate::Config::learn). A transaction counts once per segment
     /// that workers share.
-    pub begun_first: u64,
+    pub scheduled_early: u64,
     /// Transactions that the calling thread took over from a worker that seemed to be preempted.
-    pub taken_over: u64,
+    pub helped_transactions: u64,
     /// Private batches that the calling thread also ran, beside such a worker, and finished first.
     pub helped_batches: u64,
     /// Committed private batches of contiguous transactions: no earlier batch had changed what they
     /// read.
-    pub parts: u64,
+    pub contiguous_batches: u64,
     /// Rounds of transactions that ran in lanes. In a round, each worker runs related transactions
     /// one after the other, on the state before the round.
-    pub lane_rounds: u64,
+    pub grouped_rounds: u64,
     /// Private batches, contiguous or in lanes, that committed at least one transaction.
     pub batches: u64,
     /// Jobs that workers reported; a job is a few transactions, or a batch.
@@ -269,27 +269,27 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::evm) struct BlockCounters {
     pub(in crate::evm) protocol: Counters,
-    /// Stretches that ran sequentially because of what earlier blocks had shown.
-    pub(in crate::evm) predicted_stretches: u64,
+    /// Segments that ran sequentially because of what earlier blocks had shown.
+    pub(in crate::evm) predicted_segments: u64,
     /// Transactions scheduled before their turn.
-    pub(in crate::evm) begun_first: u64,
+    pub(in crate::evm) scheduled_early: u64,
     /// Committed contiguous batches.
     pub(in crate::evm) parts: u64,
     /// Rounds of transactions that ran in lanes.
     pub(in crate::evm) rounds: u64,
-    /// Private batches that committed, except in sequential stretches.
+    /// Private batches that committed, except in sequential segments.
     pub(in crate::evm) batches: u64,
 }
 
 impl BlockCounters {
-    /// Counts a stretch that committed `batches` private batches.
+    /// Counts a segment that committed `batches` private batches.
     pub(in crate::evm) fn count(&mut self, (strategy, reason): (Strategy, Reason), batches: u64) {
-        self.predicted_stretches += u64::from(reason == Reason::KnownChain);
-        if !matches!(strategy, Strategy::InOrder) {
+        self.predicted_segments += u64::from(reason == Reason::LearnedConflicts);
+        if !matches!(strategy, Strategy::Sequential) {
             self.batches += batches;
         }
         // Lanes are counted by round, not by batch.
-        if matches!(strategy, Strategy::Neighbours | Strategy::AccessList) {
+        if matches!(strategy, Strategy::ContiguousBatches | Strategy::AccessList) {
             self.parts += batches;
         }
     }
@@ -302,27 +302,27 @@ impl Stats {
         done: u32,
         counted: BlockCounters,
     ) -> Self {
-        let BlockCounters { protocol: counters, predicted_stretches, begun_first, .. } = counted;
+        let BlockCounters { protocol: counters, predicted_segments, scheduled_early, .. } = counted;
         let BlockCounters { parts, rounds, batches, .. } = counted;
         let alone = alone && parts == 0 && rounds == 0;
         Self {
             workers: if alone { 1 } else { workers as u64 },
-            alone,
+            sequential: alone,
             transactions: u64::from(done),
             incarnations: counters.runs,
-            discarded: counters.discarded,
-            discarded_in_batches: counters.discarded_in_batches,
-            discarded_given_up: counters.discarded_given_up,
-            blocked: counters.blocked,
-            speculative: counters.speculative_commits,
+            aborts: counters.aborts,
+            batch_aborts: counters.batch_aborts,
+            fallback_aborts: counters.fallback_aborts,
+            estimate_reads: counters.blocked,
+            speculative_commits: counters.speculative_commits,
             claims: counters.claims,
-            in_order_stretches: counters.in_order_stretches,
-            predicted_stretches,
-            begun_first,
-            taken_over: counters.taken_over,
+            fallback_segments: counters.fallback_segments,
+            predicted_segments,
+            scheduled_early,
+            helped_transactions: counters.helped_transactions,
             helped_batches: counters.helped_batches,
-            parts,
-            lane_rounds: rounds,
+            contiguous_batches: parts,
+            grouped_rounds: rounds,
             batches,
             reports: counters.reports,
             ahead: counters.ahead,
@@ -335,6 +335,6 @@ impl Stats {
         if self.transactions == 0 {
             return 0.0;
         }
-        self.speculative as f64 / self.transactions as f64
+        self.speculative_commits as f64 / self.transactions as f64
     }
 }

@@ -14,7 +14,7 @@ use revm::database_interface::ErasedError;
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::state::EvmState;
 
-/// Replays the committed transactions of a block in order: see
+/// Replays the committed transactions of a block sequentially: see
 /// [`BlockOutput::replays`](crate::BlockOutput::replays). `E` is the database's error type.
 pub struct Replays<'o, 's, E> {
     replay: &'o Replay,

@@ -5,7 +5,7 @@
 //! split into outcomes and receipts as they arise. If transactions of other batches lie between, or
 //! each commit is streamed, every transaction is a group with an output of its own.
 //!
-//! In a sequential stretch, everything below a transaction is final: reads are not logged, rewards
+//! In a sequential segment, everything below a transaction is final: reads are not logged, rewards
 //! are visible, and each run continues from the journal of the one before.
 //!
 //! Above the frontier, a transaction that cannot be settled privately waits for the frontier: one
@@ -13,7 +13,7 @@
 //! cannot run.
 
 use super::carry::Carry;
-use super::group::{BatchGroup, Neighbours};
+use super::group::{BatchGroup, ContiguousBatches};
 use super::ledger::EvmLedger;
 use super::runner::{NotRun, Runner};
 use crate::evm::bal::claims::index_of;
@@ -28,19 +28,19 @@ use crate::mv::Store;
 use crate::protocol::Batch;
 use crate::sync::{AtomicU64, SeqCst};
 use crate::worker::{
-    BatchMachine, BatchStart, InOrder, Ledger, Machine, MustWait, RanBatch, Stop, TxError,
+    BatchMachine, BatchStart, Ledger, Machine, MustWait, RanBatch, Sequential, Stop, TxError,
 };
 use core::ops::Range;
 use revm::DatabaseRef;
 
 /// A running batch.
 enum Open {
-    Neighbours {
+    ContiguousBatches {
         ledger: Box<EvmLedger>,
         first: TxIndex,
     },
-    /// A sequential stretch. It holds the writes of transactions from `carried` on itself.
-    InOrder {
+    /// A sequential segment. It holds the writes of transactions from `carried` on itself.
+    Sequential {
         ledger: Box<EvmLedger>,
         first: TxIndex,
         carried: TxIndex,
@@ -55,7 +55,7 @@ enum Open {
 /// Why a transaction has no result yet.
 type Wait<E> = MustWait<Rejection, E>;
 
-/// Gas used by the private batches of a stretch, plus the gas that the block used before.
+/// Gas used by the private batches of a segment, plus the gas that the block used before.
 ///
 /// If what has run exceeds the block's gas, everything after it is wasted, whichever transactions
 /// commit. So, beyond one transaction per worker, no more is run than fits into the block (I9).
@@ -139,7 +139,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         Ok(())
     }
 
-    /// Runs the next transaction of a sequential stretch. If `skips_rejected` is set, an invalid
+    /// Runs the next transaction of a sequential segment. If `skips_rejected` is set, an invalid
     /// transaction is skipped, and the run continues with the same journal and room.
     fn run_in_order(
         runner: &mut Runner<'a, D>,
@@ -231,7 +231,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
             log.end_group(txs);
         }
         let split = (!is_streamed).then_some(split);
-        Some((txs, BatchGroup::Many(Box::new(Neighbours { ledger, split }))))
+        Some((txs, BatchGroup::Many(Box::new(ContiguousBatches { ledger, split }))))
     }
 }
 
@@ -248,7 +248,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
         self.is_second = is_second;
         let (runner, first) = (&mut self.runner, txs.first);
         let range: Range<usize> = first.position()..txs.end.position();
-        if let Some(InOrder { carry, room, skips_rejected }) = in_order {
+        if let Some(Sequential { carry, room, skips_rejected }) = in_order {
             let ledger = Box::new(EvmLedger::of_part(runner.block_context, range.clone(), room));
             let carry = carry.unwrap_or_else(|| {
                 let mut carry = Carry::from(first);
@@ -256,7 +256,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
                 carry
             });
             let carried = carry.first;
-            self.open = Open::InOrder { ledger, first, carried, skips_rejected };
+            self.open = Open::Sequential { ledger, first, carried, skips_rejected };
             return runner.begin_in_order(range, carry, log);
         }
         // Values read from the access list cannot change, whatever other batches commit.
@@ -270,7 +270,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
                 let ledger =
                     Box::new(EvmLedger::of_part(runner.block_context, range.clone(), none));
                 runner.begin_private(range);
-                Open::Neighbours { ledger, first }
+                Open::ContiguousBatches { ledger, first }
             }
             _ => Open::Scattered { groups: Vec::new(), in_journal: 0 },
         };
@@ -279,7 +279,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
     fn run(&mut self, tx: TxIndex) -> Result<(), Wait<D::Error>> {
         let claims = self.runner.block_context.told_claims();
         let ran = match &mut self.open {
-            Open::InOrder { ledger, skips_rejected, .. } => {
+            Open::Sequential { ledger, skips_rejected, .. } => {
                 return Self::run_in_order(&mut self.runner, (ledger, *skips_rejected), tx);
             }
             _ if self.used.exceeds(self.runner.block_context.block.env.gas_limit)
@@ -287,7 +287,9 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
             {
                 return Err(MustWait::UNKNOWN);
             }
-            Open::Neighbours { ledger, .. } => Self::run_neighbour(&mut self.runner, ledger, tx),
+            Open::ContiguousBatches { ledger, .. } => {
+                Self::run_neighbour(&mut self.runner, ledger, tx)
+            }
             Open::Scattered { .. } => self.run_single(tx),
         };
         if let (Some(claims), Err(MustWait { error: Some(TxError::Rejected(reason)) })) =
@@ -303,14 +305,14 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
         let Self { runner, used, streams, is_second, open, .. } = self;
         let empty = Open::Scattered { groups: Vec::new(), in_journal: 0 };
         let groups = match core::mem::replace(open, empty) {
-            Open::InOrder { mut ledger, first, carried, .. } => {
+            Open::Sequential { mut ledger, first, carried, .. } => {
                 runner.settle(&mut ledger);
                 let carry = Some(runner.end_in_order(carried, &ledger));
                 let groups = Self::end_neighbours(runner, *ledger, first, *streams);
                 let log = runner.machine.view_mut().end_batch();
                 return RanBatch { groups: groups.into_iter().collect(), log, carry };
             }
-            Open::Neighbours { mut ledger, first } => {
+            Open::ContiguousBatches { mut ledger, first } => {
                 runner.settle(&mut ledger);
                 if !*is_second {
                     used.add(ledger.gas().admitted(&runner.block_context.block));

@@ -16,11 +16,11 @@ pub(in crate::evm) enum BatchGroup {
     /// One transaction.
     One(Arc<TxOutput>),
     /// Contiguous transactions.
-    Many(Box<Neighbours>),
+    Many(Box<ContiguousBatches>),
 }
 
 /// Combined result of contiguous transactions.
-pub(in crate::evm) struct Neighbours {
+pub(in crate::evm) struct ContiguousBatches {
     /// Outcomes; without results if these are in `split`.
     pub(in crate::evm) ledger: EvmLedger,
     /// Outcomes and receipts, unless commits are streamed: then the ledger has the results.
@@ -74,7 +74,7 @@ impl Ledger for EvmLedger {
         match group {
             BatchGroup::One(output) => self.commit(txs.first, output),
             BatchGroup::Many(neighbours) => {
-                let Neighbours { ledger, split } = *neighbours;
+                let ContiguousBatches { ledger, split } = *neighbours;
                 if let Some(split) = split {
                     let mut output_builder = core::mem::take(&mut self.output_builder);
                     // Earlier transactions may not have been split yet.

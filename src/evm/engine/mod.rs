@@ -1,5 +1,5 @@
 //! The EVM layer's implementation of the engine's traits: a block's transactions as a workload,
-//! machines for private batches and sequential stretches, and the ledger of committed transactions.
+//! machines for private batches and sequential segments, and the ledger of committed transactions.
 
 pub(super) mod batches;
 pub(super) mod carry;

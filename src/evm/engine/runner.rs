@@ -86,7 +86,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         self.begin(txs);
     }
 
-    /// Begins transactions of a sequential stretch, which continues from `carry`.
+    /// Begins transactions of a sequential segment, which continues from `carry`.
     pub(in crate::evm) fn begin_in_order(
         &mut self,
         txs: Range<usize>,
@@ -113,7 +113,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         self.machine.expect(txs);
     }
 
-    /// Ends a run of a sequential stretch that began with `first`, and returns the carry for the
+    /// Ends a run of a sequential segment that began with `first`, and returns the carry for the
     /// next run. The contents of `ledger` commit in between.
     pub(in crate::evm) fn end_in_order(&mut self, first: TxIndex, ledger: &EvmLedger) -> Carry {
         let mut left = core::mem::take(&mut self.left);

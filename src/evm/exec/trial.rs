@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// Whether sharing this work among this number of workers costs more than it saves.
 pub(in crate::evm) type IsCheap = fn(Work, usize) -> bool;
 
-/// A speculative stretch in progress.
+/// A speculative segment in progress.
 #[derive(Debug)]
 pub(in crate::evm) struct Trial {
     is_cheap: IsCheap,
@@ -19,7 +19,7 @@ pub(in crate::evm) struct Trial {
 }
 
 impl Trial {
-    /// Starts a stretch on `workers` workers.
+    /// Starts a segment on `workers` workers.
     pub(in crate::evm) fn new(
         is_cheap: IsCheap,
         workers: usize,

@@ -159,7 +159,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
 
     /// Counts the balance of `address` as read; called before the transaction reads or changes it.
     pub(super) fn count_balance(&mut self, address: Address) {
-        // In a sequential stretch every balance is read when it is loaded.
+        // In a sequential segment every balance is read when it is loaded.
         if self.inner.is_in_order() || is_evm_mutant!(self.mutant, BalanceUncounted) {
             return;
         }

@@ -5,9 +5,9 @@ use super::thresholds::LEFT_ALONE;
 /// Back-off for attempts that have not paid.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Backoff {
-    /// Length of the last back-off in blocks or stretches, at most [`LEFT_ALONE`].
+    /// Length of the last back-off in blocks or segments, at most [`LEFT_ALONE`].
     last: usize,
-    /// Blocks or stretches left to skip.
+    /// Blocks or segments left to skip.
     skips: usize,
     /// Whether the last attempt has paid.
     pub(super) has_paid: bool,
@@ -18,7 +18,7 @@ impl Backoff {
         self.skips == 0
     }
 
-    /// Records that a block or a stretch was skipped.
+    /// Records that a block or a segment was skipped.
     pub(super) const fn skip(&mut self) {
         self.skips = self.skips.saturating_sub(1);
     }

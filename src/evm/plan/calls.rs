@@ -27,16 +27,16 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Learns that `stretch` ran speculatively, and whether speculation fell back to sequential.
-    pub(super) fn learn(&mut self, stretch: &[TxEnv], was_given_up: bool) {
+    /// Learns that `segment` ran speculatively, and whether speculation fell back to sequential.
+    pub(super) fn learn(&mut self, segment: &[TxEnv], was_given_up: bool) {
         if self.known.is_empty() {
             if !was_given_up {
                 return;
             }
             self.known = vec![None; FARTHEST];
         }
-        let Some(contract) = contract_of_most(stretch, |_| true) else { return };
-        for (call, times) in calls_of(contract, stretch) {
+        let Some(contract) = contract_of_most(segment, |_| true) else { return };
+        for (call, times) in calls_of(contract, segment) {
             let Some(place) = self.place(&call) else { continue };
             if was_given_up && times < 2 {
                 // A call that occurs once does not help later blocks, and there may be hundreds of
@@ -127,19 +127,19 @@ mod tests {
         }
     }
 
-    fn taught(stretch: &[TxEnv]) -> Calls {
+    fn taught(segment: &[TxEnv]) -> Calls {
         let mut known_calls = Calls::default();
-        assert!(!known_calls.expects_chain(stretch));
-        known_calls.learn(stretch, true);
+        assert!(!known_calls.expects_chain(segment));
+        known_calls.learn(segment, true);
         known_calls
     }
 
     #[test]
     fn what_was_given_up_is_not_tried() {
-        let stretch = [7, 8, 7, 8, 7].map(|selector| call(1, selector));
-        let stretch = [&stretch[..], &[call(2, 7)]].concat();
-        let known_calls = taught(&stretch);
-        assert!(known_calls.expects_chain(&stretch));
+        let segment = [7, 8, 7, 8, 7].map(|selector| call(1, selector));
+        let segment = [&segment[..], &[call(2, 7)]].concat();
+        let known_calls = taught(&segment);
+        assert!(known_calls.expects_chain(&segment));
         // Another function of the same contract, another contract, both mixed, and another
         // argument.
         let elsewhere = TxEnv { data: Bytes::from([[7; 18], [1; 18]].concat()), ..call(1, 7) };
@@ -151,7 +151,7 @@ mod tests {
         ] {
             assert!(!known_calls.expects_chain(&others));
         }
-        assert!(!known_calls.expects_chain(&stretch[..1]), "one has no other to wait for");
+        assert!(!known_calls.expects_chain(&segment[..1]), "one has no other to wait for");
         // Data after the first argument does not count; a missing argument is zero.
         let longer = TxEnv { data: Bytes::from([7; 60].as_slice()), ..call(1, 7) };
         assert!(known_calls.expects_chain(&[longer.clone(), call(1, 7), longer]));
@@ -162,38 +162,38 @@ mod tests {
     }
 
     #[test]
-    fn one_stretch_that_goes_through_is_forgiven_all() {
-        let stretch = [call(1, 7), call(1, 7)];
-        let mut known_calls = taught(&stretch);
-        known_calls.learn(&stretch, true);
-        known_calls.learn(&stretch, false);
-        assert!(!known_calls.expects_chain(&stretch));
-        known_calls.learn(&stretch, true);
-        assert!(known_calls.expects_chain(&stretch));
-        known_calls.believe(&stretch);
-        assert!(!known_calls.expects_chain(&stretch));
+    fn one_segment_that_goes_through_is_forgiven_all() {
+        let segment = [call(1, 7), call(1, 7)];
+        let mut known_calls = taught(&segment);
+        known_calls.learn(&segment, true);
+        known_calls.learn(&segment, false);
+        assert!(!known_calls.expects_chain(&segment));
+        known_calls.learn(&segment, true);
+        assert!(known_calls.expects_chain(&segment));
+        known_calls.believe(&segment);
+        assert!(!known_calls.expects_chain(&segment));
     }
 
     #[test]
     fn what_was_given_up_is_tried_later_and_later() {
-        let stretch = [call(1, 7), call(1, 7)];
-        let mut known_calls = taught(&stretch);
+        let segment = [call(1, 7), call(1, 7)];
+        let mut known_calls = taught(&segment);
         for skips in [1, 3, 7, 15, LEFT_ALONE, LEFT_ALONE] {
             for _ in 0..skips {
-                assert!(known_calls.expects_chain(&stretch) && known_calls.expects_chain(&stretch));
-                known_calls.believe(&stretch);
+                assert!(known_calls.expects_chain(&segment) && known_calls.expects_chain(&segment));
+                known_calls.believe(&segment);
             }
-            assert!(!known_calls.expects_chain(&stretch));
-            known_calls.learn(&stretch, true);
+            assert!(!known_calls.expects_chain(&segment));
+            known_calls.learn(&segment, true);
         }
     }
 
     #[test]
     fn many_contracts_that_are_given_up_together_tell_nothing() {
-        let stretch: Vec<_> = (0..20).map(|contract| call(contract, 7)).collect();
+        let segment: Vec<_> = (0..20).map(|contract| call(contract, 7)).collect();
         let payments = vec![TxEnv { gas_limit: 21_000, ..TxEnv::default() }; 20];
-        for stretch in [stretch, payments] {
-            let known_calls = taught(&stretch);
+        for segment in [segment, payments] {
+            let known_calls = taught(&segment);
             assert!(known_calls.known.iter().all(Option::is_none));
         }
     }
@@ -201,15 +201,15 @@ mod tests {
     /// Arguments that occur once do not evict what is known.
     #[test]
     fn calls_that_are_not_repeated_are_not_remembered() {
-        let stretch = [call(1, 7), call(1, 7)];
-        let mut known_calls = taught(&stretch);
+        let segment = [call(1, 7), call(1, 7)];
+        let mut known_calls = taught(&segment);
         let recipients = (0..50_000_u64).map(|to| TxEnv {
             data: Bytes::from([&[9; 28], &to.to_be_bytes()[..]].concat()),
             ..call(1, 9)
         });
         known_calls.learn(&recipients.collect::<Vec<_>>(), true);
         assert_eq!(known_calls.known.iter().flatten().count(), 1);
-        assert!(known_calls.expects_chain(&stretch));
+        assert!(known_calls.expects_chain(&segment));
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Rest<'_> {
 
     /// Runs all remaining transactions sequentially.
     pub(super) const fn in_order(&self, reason: Reason) -> Choice {
-        Choice { is_rest: true, ..self.choice(Strategy::InOrder, reason) }
+        Choice { is_rest: true, ..self.choice(Strategy::Sequential, reason) }
     }
 
     /// Limits the choice to at most `length` transactions.

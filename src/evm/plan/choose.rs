@@ -26,13 +26,13 @@ pub(in crate::evm) fn choose(
     let transactions = choice.end.saturating_sub(rest.first);
     let most = match choice.strategy {
         // One worker folds, and another one takes over if it is preempted.
-        Strategy::InOrder => FOLDS_MEANWHILE,
+        Strategy::Sequential => FOLDS_MEANWHILE,
         // If storage is slow, speculative runs fetch values for the others.
         _ if features.setting.is_wide => features.setting.workers,
-        Strategy::Speculative | Strategy::Groups => WORKERS_THAT_MEET,
+        Strategy::Speculative | Strategy::GroupedBatches => WORKERS_THAT_MEET,
         // Transactions of different batches do not conflict.
         Strategy::Declared => features.setting.workers,
-        Strategy::Neighbours | Strategy::AccessList => {
+        Strategy::ContiguousBatches | Strategy::AccessList => {
             transactions.div_ceil(choice.shortest.max(1))
         }
     };
@@ -47,32 +47,32 @@ fn choose_strategy(
 ) -> Choice {
     if let Some((length, reason)) = progress.in_order {
         let is_rest = length >= rest.left() || features.runs_in_order().is_some();
-        if reason == Reason::CheapTransactions && is_rest {
+        if reason == Reason::ShortTransactions && is_rest {
             return rest.in_order(reason);
         }
-        return rest.up_to(length, rest.choice(Strategy::InOrder, reason));
+        return rest.up_to(length, rest.choice(Strategy::Sequential, reason));
     }
     let is_told = features.setting.list == ListUse::Read;
     let by_policy = |strategy| rest.choice(strategy, Reason::Policy);
     match features.policy {
         Policy::Auto => by_features(features, feedback, progress, rest),
-        Policy::InOrder => rest.in_order(Reason::Policy),
+        Policy::Sequential => rest.in_order(Reason::Policy),
         Policy::Forced(Forced::Speculative) => by_policy(Strategy::Speculative),
         Policy::Forced(Forced::Alternate) => {
             rest.up_to(progress.trials.length(), by_policy(Strategy::Speculative))
         }
-        Policy::Forced(Forced::Neighbours) => {
-            let choice = Choice { shortest: FORCED, ..by_policy(Strategy::Neighbours) };
+        Policy::Forced(Forced::ContiguousBatches) => {
+            let choice = Choice { shortest: FORCED, ..by_policy(Strategy::ContiguousBatches) };
             rest.up_to(FORCED_TOGETHER * features.setting.workers, choice)
         }
-        Policy::Forced(Forced::Groups) => by_policy(Strategy::Groups),
+        Policy::Forced(Forced::GroupedBatches) => by_policy(Strategy::GroupedBatches),
         Policy::Forced(Forced::AccessList) if is_told => {
             Choice { shortest: FORCED, ..by_policy(Strategy::AccessList) }
         }
         Policy::Forced(Forced::Declared) if features.setting.is_declared => {
             by_policy(Strategy::Declared)
         }
-        Policy::Forced(Forced::AccessList | Forced::Declared) => by_policy(Strategy::InOrder),
+        Policy::Forced(Forced::AccessList | Forced::Declared) => by_policy(Strategy::Sequential),
     }
 }
 
@@ -84,7 +84,7 @@ fn by_features(
 ) -> Choice {
     let serial = features.runs_in_order();
     if features.reads_list() {
-        let choice = rest.choice(Strategy::AccessList, Reason::Listed);
+        let choice = rest.choice(Strategy::AccessList, Reason::AccessList);
         // Batches of one transaction are 1.12, 1.13 and 1.18 times as fast as batches of four on 2,
         // 8 and 16 cores.
         return Choice { shortest: 1, ..choice };
@@ -101,7 +101,7 @@ fn by_features(
     };
     let is_first = rest.first == 0 && !features.setting.is_pool;
     if is_first && serial.is_none() && knows_chain() {
-        return rest.in_order(Reason::KnownChain);
+        return rest.in_order(Reason::LearnedConflicts);
     }
     let mut untried = Tried::default();
     if let (false, Some(reason)) = (progress.tried.neighbours, features.neighbours) {
@@ -112,7 +112,7 @@ fn by_features(
             None => features.transactions >= LARGE,
         };
         if tries {
-            let choice = rest.choice(Strategy::Neighbours, reason);
+            let choice = rest.choice(Strategy::ContiguousBatches, reason);
             return Choice { shortest: features.first_batch, ..choice };
         }
         untried.neighbours = true;
@@ -120,18 +120,18 @@ fn by_features(
     if may_group(features, feedback, progress, rest) {
         // Without feedback an executor cannot remember that rounds did not hold.
         if feedback.is_some_and(|it| !features.learns || it.tries_groups()) {
-            return Choice { untried, ..rest.choice(Strategy::Groups, Reason::Contended) };
+            return Choice { untried, ..rest.choice(Strategy::GroupedBatches, Reason::Contended) };
         }
         untried.groups = true;
     }
     let choice = match serial {
         Some(reason) => rest.in_order(reason),
         None if rest.first > 0 && knows_chain() => {
-            rest.choice(Strategy::InOrder, Reason::KnownChain)
+            rest.choice(Strategy::Sequential, Reason::LearnedConflicts)
         }
         None => {
             let slow = features.setting.is_wide;
-            let reason = if slow { Reason::SlowStorage } else { Reason::NothingKnown };
+            let reason = if slow { Reason::SlowStorage } else { Reason::Default };
             let choice = rest.choice(Strategy::Speculative, reason);
             let is_long = Trials::is_worthwhile(rest.left());
             rest.up_to(if is_long { progress.trials.length() } else { rest.left() }, choice)
@@ -158,7 +158,7 @@ fn may_group(
 #[cfg(test)]
 mod tests {
     use super::super::features::Setting;
-    use super::super::feedback::StretchFeedback;
+    use super::super::feedback::SegmentFeedback;
     use super::super::progress::{Found, Outcome};
     use super::*;
     use crate::config::Config;
@@ -224,7 +224,7 @@ mod tests {
         let each = |number: usize| number;
         let hundred = |gas| calls(100, gas, |_| 0);
         let listed = |list| Setting { list, ..TWO };
-        let (in_order, speculative) = (Strategy::InOrder, Strategy::Speculative);
+        let (in_order, speculative) = (Strategy::Sequential, Strategy::Speculative);
         let one = Setting { workers: 1, ..TWO };
         let pool = Setting { is_pool: true, ..TWO };
         let wide = Setting { is_wide: true, ..TWO };
@@ -233,22 +233,22 @@ mod tests {
         for (block, setting, strategy, reason) in [
             (payments(2_000), one, in_order, Reason::OneWorker),
             (payments(90), TWO, in_order, Reason::TooLittleGas),
-            (payments(2_000), TWO, Strategy::Neighbours, Reason::BeginsApart),
-            (payments(900), TWO, Strategy::Neighbours, Reason::Independent),
-            (payments(2_000), alone, in_order, Reason::CheapTransactions),
+            (payments(2_000), TWO, Strategy::ContiguousBatches, Reason::DisjointStart),
+            (payments(900), TWO, Strategy::ContiguousBatches, Reason::Independent),
+            (payments(2_000), alone, in_order, Reason::ShortTransactions),
             (payments(2_000), wide, speculative, Reason::SlowStorage),
-            (payments(2_000), pool, speculative, Reason::NothingKnown),
-            (calls(300, 90_000, each), TWO, Strategy::Neighbours, Reason::Independent),
-            (calls(300, 90_000, |_| 0), TWO, speculative, Reason::NothingKnown),
-            (hundred(90_000), TWO, speculative, Reason::NothingKnown),
-            (hundred(90_000), listed(ListUse::Read), Strategy::AccessList, Reason::Listed),
+            (payments(2_000), pool, speculative, Reason::Default),
+            (calls(300, 90_000, each), TWO, Strategy::ContiguousBatches, Reason::Independent),
+            (calls(300, 90_000, |_| 0), TWO, speculative, Reason::Default),
+            (hundred(90_000), TWO, speculative, Reason::Default),
+            (hundred(90_000), listed(ListUse::Read), Strategy::AccessList, Reason::AccessList),
             (hundred(90_000), declared, Strategy::Declared, Reason::Declared),
             (hundred(19_000), declared, in_order, Reason::TooLittleGas),
-            (hundred(90_000), listed(ListUse::Compared), in_order, Reason::Listed),
+            (hundred(90_000), listed(ListUse::Compared), in_order, Reason::AccessList),
             (hundred(19_000), listed(ListUse::Read), in_order, Reason::TooLittleGas),
             // Each transaction needs the fee that the previous one has paid, so no other batch
             // holds.
-            (calls(300, 90_000, each), listed(ListUse::Compared), in_order, Reason::Listed),
+            (calls(300, 90_000, each), listed(ListUse::Compared), in_order, Reason::AccessList),
         ] {
             let found = auto(&block, setting);
             assert_eq!(found, (strategy, reason), "{} of {setting:?}", block.transactions.len());
@@ -259,12 +259,12 @@ mod tests {
     fn a_policy_is_obeyed() {
         let block = calls(100, 90_000, |_| 0);
         for (policy, strategy) in [
-            (Policy::InOrder, Strategy::InOrder),
+            (Policy::Sequential, Strategy::Sequential),
             (Policy::Forced(Forced::Speculative), Strategy::Speculative),
             (Policy::Forced(Forced::Alternate), Strategy::Speculative),
-            (Policy::Forced(Forced::Neighbours), Strategy::Neighbours),
-            (Policy::Forced(Forced::Groups), Strategy::Groups),
-            (Policy::Forced(Forced::AccessList), Strategy::InOrder),
+            (Policy::Forced(Forced::ContiguousBatches), Strategy::ContiguousBatches),
+            (Policy::Forced(Forced::GroupedBatches), Strategy::GroupedBatches),
+            (Policy::Forced(Forced::AccessList), Strategy::Sequential),
         ] {
             assert_eq!(first(&block, policy, TWO), (strategy, Reason::Policy));
         }
@@ -304,7 +304,7 @@ mod tests {
             let rest = Rest { all: &block.transactions, first: at };
             let choice = choose(&features, Some(&feedback), &progress, rest);
             path.push((choice.strategy, choice.reason, at));
-            let in_order = choice.strategy == Strategy::InOrder;
+            let in_order = choice.strategy == Strategy::Sequential;
             let next = if in_order { choice.end } else { at + 10 };
             let (was_given_up, has_failed, rounds_paid) = (true, false, false);
             let outcome = Outcome { first: at, next, all, was_given_up, has_failed, rounds_paid };
@@ -312,16 +312,16 @@ mod tests {
             progress.learn(Policy::Auto, &choice, &outcome, found);
             at = next;
         }
-        let (speculative, in_order) = (Strategy::Speculative, Strategy::InOrder);
+        let (speculative, in_order) = (Strategy::Speculative, Strategy::Sequential);
         let expected = [
-            (Strategy::Neighbours, Reason::BeginsApart, 0),
-            (Strategy::Groups, Reason::Contended, 10),
-            (speculative, Reason::NothingKnown, 20),
-            (in_order, Reason::Discarded, 30),
-            (speculative, Reason::NothingKnown, 94),
-            (in_order, Reason::Discarded, 104),
-            (speculative, Reason::NothingKnown, 1_128),
-            (in_order, Reason::Discarded, 1_138),
+            (Strategy::ContiguousBatches, Reason::DisjointStart, 0),
+            (Strategy::GroupedBatches, Reason::Contended, 10),
+            (speculative, Reason::Default, 20),
+            (in_order, Reason::Aborts, 30),
+            (speculative, Reason::Default, 94),
+            (in_order, Reason::Aborts, 104),
+            (speculative, Reason::Default, 1_128),
+            (in_order, Reason::Aborts, 1_138),
         ];
         assert_eq!(path, expected);
     }
@@ -339,7 +339,7 @@ mod tests {
         let (was_given_up, has_failed, rounds_paid) = (false, false, true);
         let outcome = Outcome { first: 0, next: 128, all, was_given_up, has_failed, rounds_paid };
         for (is_contended, strategy, end) in
-            [(false, Strategy::Speculative, 600), (true, Strategy::Groups, 600)]
+            [(false, Strategy::Speculative, 600), (true, Strategy::GroupedBatches, 600)]
         {
             let found = Found { as_cheap: 0, is_contended };
             progress.learn(Policy::Auto, &trial, &outcome, found);
@@ -352,10 +352,10 @@ mod tests {
         let choice = &choose(&features, Some(&feedback), &progress, rest(128));
         let (block, seen) = (&block, &Default::default());
         let (least, gives_up) = (32, true);
-        feedback.learn(&StretchFeedback { block, choice, outcome, least, gives_up, seen });
+        feedback.learn(&SegmentFeedback { block, choice, outcome, least, gives_up, seen });
         let progress = Progress::new(Policy::Auto, true);
         let first = choose(&features, Some(&feedback), &progress, rest(0));
-        assert_eq!((first.strategy, first.reason), (Strategy::Groups, Reason::Contended));
+        assert_eq!((first.strategy, first.reason), (Strategy::GroupedBatches, Reason::Contended));
     }
 
     /// An executor whose threads do not outlive the block remembers nothing, and tries nothing that
@@ -364,9 +364,9 @@ mod tests {
     fn what_is_not_remembered_is_not_tried() {
         let progress = Progress::new(Policy::Auto, true);
         for (block, expected) in [
-            (payments(900), (Strategy::InOrder, Reason::CheapTransactions)),
-            (payments(2_000), (Strategy::Neighbours, Reason::BeginsApart)),
-            (calls(300, 90_000, |_| 0), (Strategy::Speculative, Reason::NothingKnown)),
+            (payments(900), (Strategy::Sequential, Reason::ShortTransactions)),
+            (payments(2_000), (Strategy::ContiguousBatches, Reason::DisjointStart)),
+            (calls(300, 90_000, |_| 0), (Strategy::Speculative, Reason::Default)),
         ] {
             let features = features(&block, Policy::Auto, TWO);
             let rest = Rest { all: &block.transactions, first: 0 };

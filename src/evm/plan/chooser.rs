@@ -1,13 +1,13 @@
-//! The planner's state for one block: its features, its progress, and its path so far.
+//! The planner's state for one block: its features, its progress, and its segments so far.
 
 use super::choice::{Choice, Rest};
 use super::choose::choose;
 use super::features::{Features, Setting};
-use super::feedback::{Feedback, StretchFeedback};
+use super::feedback::{Feedback, SegmentFeedback};
 use super::longest::Seen;
 use super::partition::as_cheap;
 use super::progress::{Found, Outcome, Progress, is_cheap, is_mostly_access};
-use super::strategy::{Strategy, Stretch};
+use super::strategy::{Segment, Strategy};
 use super::thresholds::{CONTENDED_ONE_IN, SHORT, WORKERS_THAT_MEET};
 use crate::config::Policy;
 use crate::evm::exec::input::Block;
@@ -20,12 +20,12 @@ use core::ops::Range;
 pub(in crate::evm) struct StrategyChooser {
     pub(in crate::evm) features: Features,
     progress: Progress,
-    /// Stretches so far. A stretch without commits is left out.
-    path: Vec<Stretch>,
+    /// Segments so far. A segment without commits is left out.
+    segments: Vec<Segment>,
     /// Maximum number of workers that have run transactions together.
     workers: usize,
     totals: Totals,
-    /// Choice for the first stretch, until that begins.
+    /// Choice for the first segment, until that begins.
     first: Option<Choice>,
     /// Whether the block has a store with room for the writes of its transactions.
     pub(in crate::evm) has_store: bool,
@@ -37,7 +37,7 @@ pub(in crate::evm) struct Totals {
     /// Work of the committed transactions.
     pub(in crate::evm) work: Work,
     /// Aborted runs.
-    pub(in crate::evm) discarded: u64,
+    pub(in crate::evm) aborts: u64,
     /// Whether storage seems slow.
     pub(in crate::evm) is_slow: bool,
 }
@@ -45,7 +45,7 @@ pub(in crate::evm) struct Totals {
 /// Summary of how a block has run.
 #[derive(Debug)]
 pub(in crate::evm) struct HasRun {
-    pub(in crate::evm) path: Vec<Stretch>,
+    pub(in crate::evm) segments: Vec<Segment>,
     /// Maximum number of workers that have run transactions together.
     pub(in crate::evm) workers: usize,
     /// Whether the caller has run all transactions sequentially.
@@ -57,11 +57,11 @@ impl StrategyChooser {
         // On slow storage speculation never falls back to sequential: it fetches values for the
         // others.
         let progress = Progress::new(features.policy, !features.setting.is_wide);
-        let path = Vec::new();
+        let segments = Vec::new();
         Self {
             features,
             progress,
-            path,
+            segments,
             workers: 1,
             totals: Totals::default(),
             first: None,
@@ -93,13 +93,13 @@ impl StrategyChooser {
 
     /// Returns how the block has run.
     pub(in crate::evm) fn end(self) -> HasRun {
-        let is_in_order = |stretch: &Stretch| stretch.strategy == Strategy::InOrder;
-        let would = !self.path.is_empty() || self.features.runs_in_order().is_some();
-        let alone = would && self.path.iter().all(is_in_order);
-        HasRun { path: self.path, workers: self.workers, alone }
+        let is_in_order = |segment: &Segment| segment.strategy == Strategy::Sequential;
+        let would = !self.segments.is_empty() || self.features.runs_in_order().is_some();
+        let alone = would && self.segments.iter().all(is_in_order);
+        HasRun { segments: self.segments, workers: self.workers, alone }
     }
 
-    /// Transactions that start ahead of their turn in a stretch from `first` on.
+    /// Transactions that start ahead of their turn in a segment from `first` on.
     pub(in crate::evm) fn longest(
         &self,
         feedback: Option<&mut Feedback>,
@@ -111,21 +111,21 @@ impl StrategyChooser {
         feedback.map(|it| it.longest.of(block, first..choice.end)).unwrap_or_default()
     }
 
-    /// Evaluates the transactions of `stretch`, after which the block has these `totals`. On slow
+    /// Evaluates the transactions of `segment`, after which the block has these `totals`. On slow
     /// storage nothing is cheap, as speculative runs fetch values for the others.
     fn find(
         &mut self,
-        (block, stretch): (&Block, Range<usize>),
+        (block, segment): (&Block, Range<usize>),
         strategy: Strategy,
         totals: Totals,
     ) -> Found {
-        let transactions = stretch.len();
+        let transactions = segment.len();
         let before = core::mem::replace(&mut self.totals, totals);
         let Setting { workers, is_wide, .. } = self.features.setting;
-        let discarded = totals.discarded.saturating_sub(before.discarded);
+        let aborts = totals.aborts.saturating_sub(before.aborts);
         let work = totals.work.minus(before.work);
-        // A sequential stretch would be shared speculatively.
-        let is_shared = matches!(strategy, Strategy::Speculative | Strategy::InOrder);
+        // A sequential segment would be shared speculatively.
+        let is_shared = matches!(strategy, Strategy::Speculative | Strategy::Sequential);
         let work = if is_shared { work } else { work.in_batches() };
         let is_slow = is_wide || totals.is_slow;
         // Fewer transactions are no evidence.
@@ -134,8 +134,8 @@ impl StrategyChooser {
         let is_access = work.all >= LONG && is_mostly_access(work, workers);
         let is_cheap = !is_slow && (is_cheap || is_access);
         Found {
-            as_cheap: if is_cheap { as_cheap(block, stretch) } else { 0 },
-            is_contended: discarded.saturating_mul(CONTENDED_ONE_IN) > transactions as u64,
+            as_cheap: if is_cheap { as_cheap(block, segment) } else { 0 },
+            is_contended: aborts.saturating_mul(CONTENDED_ONE_IN) > transactions as u64,
         }
     }
 
@@ -144,7 +144,7 @@ impl StrategyChooser {
         self.features.learns && matches!(self.features.policy, Policy::Auto)
     }
 
-    /// Learns from a stretch. `least`: minimum number of commits before speculation may fall back
+    /// Learns from a segment. `least`: minimum number of commits before speculation may fall back
     /// to sequential.
     pub(in crate::evm) fn learn(
         &mut self,
@@ -154,12 +154,12 @@ impl StrategyChooser {
         outcome: Outcome,
         (least, mut seen, totals): (u32, Seen, Totals),
     ) {
-        let stretch = (block, outcome.first..outcome.next);
+        let segment = (block, outcome.first..outcome.next);
         let is_asked = self.features.decides() || matches!(self.features.policy, Policy::Forced(_));
         let found =
-            if is_asked { self.find(stretch, choice.strategy, totals) } else { Found::default() };
+            if is_asked { self.find(segment, choice.strategy, totals) } else { Found::default() };
         self.progress.learn(self.features.policy, choice, &outcome, found);
-        if choice.strategy != Strategy::InOrder {
+        if choice.strategy != Strategy::Sequential {
             self.workers = self.workers.max(choice.workers);
         }
         if let Some(feedback) = feedback.filter(|_| self.learns()) {
@@ -167,7 +167,7 @@ impl StrategyChooser {
                 seen.began.clear();
             }
             let (least, gives_up) = (least as usize, !self.features.setting.is_wide);
-            feedback.learn(&StretchFeedback {
+            feedback.learn(&SegmentFeedback {
                 block,
                 choice,
                 outcome,
@@ -179,10 +179,10 @@ impl StrategyChooser {
         let place = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
         let (first, end) = (place(outcome.first), place(outcome.next));
         let Choice { strategy, reason, .. } = *choice;
-        match self.path.last_mut() {
+        match self.segments.last_mut() {
             _ if first == end => {}
             Some(last) if (last.strategy, last.reason) == (strategy, reason) => last.end = end,
-            _ => self.path.push(Stretch { first, end, strategy, reason }),
+            _ => self.segments.push(Segment { first, end, strategy, reason }),
         }
     }
 }
@@ -234,12 +234,12 @@ mod tests {
             let work = Work { all: each * 128, accesses: 0 };
             Totals { work, ..Totals::default() }
         };
-        let cheap = (Strategy::InOrder, Reason::CheapTransactions);
+        let cheap = (Strategy::Sequential, Reason::ShortTransactions);
         // 472 calls with the same gas limit and 15 with a hundred times that: sixteen times the gas
         // of the 128.
         let (strategy, reason, end) = after_trial(totals(9_000));
         assert_eq!((strategy, reason, end), (cheap.0, cheap.1, 615));
-        let shared = (Strategy::Speculative, Reason::NothingKnown, 900);
+        let shared = (Strategy::Speculative, Reason::Default, 900);
         assert_eq!(after_trial(totals(30_000)), shared);
         // Speculative runs fetch values for the others.
         assert_eq!(after_trial(Totals { is_slow: true, ..totals(9_000) }), shared);

@@ -108,7 +108,7 @@ impl Features {
         let least = BATCHES_EACH * self.setting.workers * first;
         match transactions.len() {
             _ if !self.may_batch() => None,
-            LARGE.. => begins_apart(transactions, payees, first).then_some(Reason::BeginsApart),
+            LARGE.. => begins_apart(transactions, payees, first).then_some(Reason::DisjointStart),
             short if short < least => None,
             _ => looks_independent(transactions, payees).then_some(Reason::Independent),
         }
@@ -123,18 +123,18 @@ impl Features {
     /// Reason for running all transactions outside private batches sequentially, if there is one.
     pub(in crate::evm) fn runs_in_order(&self) -> Option<Reason> {
         match self.policy {
-            Policy::InOrder => Some(Reason::Policy),
+            Policy::Sequential => Some(Reason::Policy),
             Policy::Auto if self.setting.workers < 2 => Some(Reason::OneWorker),
             Policy::Auto => self.is_serial(),
             _ => None,
         }
     }
 
-    /// Whether the policy forces batches and sequential stretches to alternate.
+    /// Whether the policy forces batches and sequential segments to alternate.
     const fn takes_turns(&self) -> bool {
         matches!(
             self.policy,
-            Policy::Forced(Forced::Neighbours | Forced::Groups | Forced::Declared)
+            Policy::Forced(Forced::ContiguousBatches | Forced::GroupedBatches | Forced::Declared)
         )
     }
 
@@ -143,11 +143,13 @@ impl Features {
     pub(in crate::evm) fn makes_bundle(&self, choice: &Choice) -> Option<bool> {
         match choice.strategy {
             _ if self.takes_turns() => self.folds_meanwhile().then_some(true),
-            Strategy::Neighbours | Strategy::AccessList => self.folds_meanwhile().then_some(true),
-            Strategy::InOrder if !choice.is_rest => None,
+            Strategy::ContiguousBatches | Strategy::AccessList => {
+                self.folds_meanwhile().then_some(true)
+            }
+            Strategy::Sequential if !choice.is_rest => None,
             Strategy::Speculative => Some(false),
             // Transactions outside batches will run sequentially.
-            Strategy::InOrder | Strategy::Groups | Strategy::Declared => {
+            Strategy::Sequential | Strategy::GroupedBatches | Strategy::Declared => {
                 let will = choice.is_rest || self.runs_in_order().is_some();
                 Some(will && self.has_bundle_thread())
             }
@@ -157,12 +159,12 @@ impl Features {
     /// Whether transactions that run as in `choice`, or after it, need a store.
     pub(in crate::evm) fn needs_store(&self, choice: &Choice) -> bool {
         match choice.strategy {
-            Strategy::Neighbours | Strategy::AccessList => self.takes_turns(),
-            Strategy::InOrder => {
+            Strategy::ContiguousBatches | Strategy::AccessList => self.takes_turns(),
+            Strategy::Sequential => {
                 choice.is_rest
                     || (self.policy == Policy::Forced(Forced::AccessList) && !self.reads_list())
             }
-            Strategy::Groups | Strategy::Declared | Strategy::Speculative => true,
+            Strategy::GroupedBatches | Strategy::Declared | Strategy::Speculative => true,
         }
     }
 
@@ -191,14 +193,14 @@ impl Features {
             _ if is_wide => return None,
             // Each transaction needs the fees that earlier ones have paid to the beneficiary: its
             // balance is compared.
-            ListUse::Compared => return Some(Reason::Listed),
+            ListUse::Compared => return Some(Reason::AccessList),
             ListUse::Nothing => {}
         }
         if self.gas < MILLISECOND_GAS {
             return Some(Reason::TooLittleGas);
         }
         if (workers <= 2 || shares_journals) && Self::are_cheap(self.gas, self.transactions) {
-            return Some(Reason::CheapTransactions);
+            return Some(Reason::ShortTransactions);
         }
         self.has_one_sender.then_some(Reason::OneSender)
     }
@@ -265,7 +267,7 @@ mod tests {
     fn cheap_transactions_are_not_worth_another_worker() {
         let each = |gas, workers, has_bundle_thread| {
             let transactions: Vec<_> = (0..200).map(|sender| (sender, gas)).collect();
-            serial(&transactions, workers, has_bundle_thread) == Some(Reason::CheapTransactions)
+            serial(&transactions, workers, has_bundle_thread) == Some(Reason::ShortTransactions)
         };
         // Native transfers; a little more; token transfers of two kinds.
         for (gas, is_cheap) in [(21_000, true), (34_000, true), (35_000, false), (60_000, false)] {

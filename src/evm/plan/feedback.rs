@@ -1,5 +1,5 @@
 //! Memory of earlier blocks, bounded in size. Queries do not change it: it learns only at the end
-//! of a stretch, from the stretch's outcome.
+//! of a segment, from the segment's outcome.
 //!
 //! Its contents depend on schedules; results do not.
 
@@ -24,8 +24,8 @@ pub(crate) struct Feedback {
     neighbours: Backoff,
 }
 
-/// A finished stretch, to learn from.
-pub(in crate::evm) struct StretchFeedback<'a> {
+/// A finished segment, to learn from.
+pub(in crate::evm) struct SegmentFeedback<'a> {
     pub(in crate::evm) block: &'a Block,
     pub(in crate::evm) choice: &'a Choice,
     pub(in crate::evm) outcome: Outcome,
@@ -50,9 +50,9 @@ impl Feedback {
         self.neighbours.tries()
     }
 
-    /// Learns from a stretch.
-    pub(in crate::evm) fn learn(&mut self, lesson: &StretchFeedback<'_>) {
-        let StretchFeedback { block, choice, outcome, least, gives_up, seen } = *lesson;
+    /// Learns from a segment.
+    pub(in crate::evm) fn learn(&mut self, lesson: &SegmentFeedback<'_>) {
+        let SegmentFeedback { block, choice, outcome, least, gives_up, seen } = *lesson;
         if choice.untried.groups {
             self.groups.skip();
         }
@@ -61,10 +61,10 @@ impl Feedback {
         }
         let committed = outcome.next - outcome.first;
         match choice.strategy {
-            Strategy::Groups => self.groups.learn(outcome.rounds_paid),
+            Strategy::GroupedBatches => self.groups.learn(outcome.rounds_paid),
             // Each worker has started a batch, which may have been aborted. An error that ends the
             // block says nothing about batches.
-            Strategy::Neighbours if !outcome.has_failed => {
+            Strategy::ContiguousBatches if !outcome.has_failed => {
                 self.neighbours.learn(committed >= choice.workers * choice.shortest);
             }
             _ => {}
@@ -73,7 +73,7 @@ impl Feedback {
             return;
         }
         let of = |end: usize| block.transactions.get(outcome.first..end).unwrap_or_default();
-        if choice.reason == Reason::KnownChain {
+        if choice.reason == Reason::LearnedConflicts {
             self.calls.believe(of(choice.end));
         }
         let is_speculative = choice.strategy == Strategy::Speculative;
@@ -82,9 +82,9 @@ impl Feedback {
         if is_speculative && tells {
             self.calls.learn(of(outcome.next), outcome.was_given_up);
         }
-        // Private batches, and stretches that are sequential from the start, say nothing about long
+        // Private batches, and segments that are sequential from the start, say nothing about long
         // calls.
-        if is_speculative || (choice.strategy == Strategy::InOrder && !choice.is_rest) {
+        if is_speculative || (choice.strategy == Strategy::Sequential && !choice.is_rest) {
             self.longest.learn(block, outcome.next, is_speculative, seen);
         }
     }
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn neighbours_have_paid_if_a_batch_of_each_worker_holds() {
-        let (strategy, reason) = (Strategy::Neighbours, Reason::BeginsApart);
+        let (strategy, reason) = (Strategy::ContiguousBatches, Reason::DisjointStart);
         let (end, workers, shortest, untried) = (5_000, 8, 64, Tried::default());
         let choice = Choice { strategy, reason, end, workers, shortest, is_rest: false, untried };
         let (block, seen) = (Block::default(), Seen::default());
@@ -118,7 +118,7 @@ mod tests {
             let outcome = Outcome { first, next, all, was_given_up, has_failed, rounds_paid };
             let (block, choice, seen, least, gives_up) = (&block, &choice, &seen, 32, true);
             let mut feedback = Feedback::default();
-            feedback.learn(&StretchFeedback { block, choice, outcome, least, gives_up, seen });
+            feedback.learn(&SegmentFeedback { block, choice, outcome, least, gives_up, seen });
             feedback.tries_neighbours()
         };
         let held = [3, 511, 512, 5_000].map(|next| tries(next, false));

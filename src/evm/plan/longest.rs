@@ -12,7 +12,7 @@ use core::ops::Range;
 use foldhash::fast::RandomState;
 use revm::context::TxEnv;
 
-/// Observations of a stretch about long transactions.
+/// Observations of a segment about long transactions.
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct Seen {
     /// Transactions that took long, with their work.
@@ -36,7 +36,7 @@ struct Known {
     function: Function,
     /// Work of its last long run; zero if the last run was short.
     work: u64,
-    /// The stretch, by number, up to which it waits for its turn.
+    /// The segment, by number, up to which it waits for its turn.
     waits_until: u64,
 }
 
@@ -46,8 +46,8 @@ pub(super) struct Longest {
     /// Indexed by hash; empty until there is something to remember.
     known: Vec<Option<Known>>,
     hasher: RandomState,
-    /// Number of stretches so far.
-    stretches: u64,
+    /// Number of segments so far.
+    segments: u64,
 }
 
 impl Longest {
@@ -63,18 +63,18 @@ impl Longest {
         let Some(function) = function(tx) else { return false };
         match self.known.get(self.index(&function)) {
             Some(Some(known)) if known.function == function => {
-                known.work >= LONG && known.waits_until <= self.stretches
+                known.work >= LONG && known.waits_until <= self.segments
             }
             _ => regular_gas_limit(block, tx.gas_limit) >= MUCH,
         }
     }
 
-    /// Learns from a stretch: the work of long transactions below `frontier`, and the runs of
-    /// transactions that started first. `is_new`: this is the first report of the stretch.
+    /// Learns from a segment: the work of long transactions below `frontier`, and the runs of
+    /// transactions that started first. `is_new`: this is the first report of the segment.
     pub(super) fn learn(&mut self, block: &Block, frontier: usize, is_new: bool, seen: &Seen) {
         let Seen { long, began } = seen;
-        self.stretches += u64::from(is_new);
-        let waits_until = self.stretches + LEFT_ALONE as u64;
+        self.segments += u64::from(is_new);
+        let waits_until = self.segments + LEFT_ALONE as u64;
         for (tx, runs) in began {
             let is_committed = tx.position() < frontier;
             let was_discarded = *runs > u32::from(is_committed);
@@ -145,7 +145,7 @@ mod tests {
         longest.of(block, 0..10)
     }
 
-    /// Learns a stretch with these long transactions and these that started first.
+    /// Learns a segment with these long transactions and these that started first.
     fn learn(
         longest: &mut Longest,
         block: &Block,

@@ -26,4 +26,4 @@ mod trials;
 mod tx;
 
 pub(super) use paid::often_paid;
-pub use strategy::{Reason, Strategy, Stretch};
+pub use strategy::{Reason, Segment, Strategy};

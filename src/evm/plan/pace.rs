@@ -14,7 +14,7 @@ pub(in crate::evm) const fn is_chain(round: &Lanes) -> bool {
     round.lanes.len() < 2 || round.heaviest > round.total / 5 * MOST_OF_FIVE
 }
 
-/// Progress of the rounds of a stretch.
+/// Progress of the rounds of a segment.
 #[derive(Debug)]
 pub(in crate::evm) struct Pace {
     length: usize,
@@ -22,7 +22,7 @@ pub(in crate::evm) struct Pace {
     /// Length of the next round if a round of `length` turned out to be one group; otherwise 0.
     reach: usize,
     batched: usize,
-    discarded: usize,
+    aborts: usize,
     /// Transactions that waited until everything before them had committed, because a transaction
     /// of their batch had to.
     held: usize,
@@ -47,7 +47,7 @@ impl Pace {
             longest: SHORT * workers,
             reach: 0,
             batched: 0,
-            discarded: 0,
+            aborts: 0,
             held: 0,
             good: 0,
             patience: TRIAL_TIMES,
@@ -68,7 +68,7 @@ impl Pace {
         if self.reach > self.length { self.reach } else { self.length }
     }
 
-    /// Whether the rounds of this stretch are over.
+    /// Whether the rounds of this segment are over.
     pub(in crate::evm) const fn is_over(&self) -> bool {
         self.is_over
     }
@@ -81,7 +81,7 @@ impl Pace {
     /// Whether too many transactions have waited or were aborted, beyond an allowance of [`SHORT`]
     /// of either kind. Waiting counts because speculation, unlike rounds, continues meanwhile.
     const fn is_wasteful(&self) -> bool {
-        self.is_too_much(OFTEN_ONE_IN, self.held) || self.is_too_much(SHORT, self.discarded)
+        self.is_too_much(OFTEN_ONE_IN, self.held) || self.is_too_much(SHORT, self.aborts)
     }
 
     const fn is_too_much(&self, committed_for_each: usize, count: usize) -> bool {
@@ -123,18 +123,18 @@ impl Pace {
         self.length = if half > SHORT { half } else { SHORT };
     }
 
-    /// Records a round that has committed `batched` transactions and aborted `discarded` runs.
+    /// Records a round that has committed `batched` transactions and aborted `aborts` runs.
     /// `held`: committed transactions that waited until everything before them had committed.
     /// `is_cheap`: the transactions were too cheap to share.
     pub(in crate::evm) const fn ran(
         &mut self,
         batched: usize,
-        discarded: usize,
+        aborts: usize,
         held: usize,
         is_cheap: bool,
     ) {
         self.batched += batched;
-        self.discarded += discarded;
+        self.aborts += aborts;
         self.held += held;
         if let Some(left) = &mut self.forced {
             *left = left.saturating_sub(1);
@@ -142,7 +142,7 @@ impl Pace {
             return;
         }
         let has_reached = core::mem::replace(&mut self.reach, 0) > 0;
-        if discarded > 0 {
+        if aborts > 0 {
             // The longer a round, the more conflicts it has: it grows again, but later.
             self.shorten();
             (self.good, self.patience) = (0, self.patience.saturating_mul(2));

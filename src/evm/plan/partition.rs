@@ -52,13 +52,13 @@ pub(in crate::evm) fn first_batch(block: &Block) -> usize {
         .map_or(SHORT, |fit| fit.clamp(SHORTEST_BATCH, SHORT))
 }
 
-/// Number of transactions after `stretch` that are as cheap, by probable gas: at most a multiple of
+/// Number of transactions after `segment` that are as cheap, by probable gas: at most a multiple of
 /// its length, with at most that multiple of its gas.
-pub(super) fn as_cheap(block: &Block, stretch: Range<usize>) -> usize {
-    let end = stretch.end;
+pub(super) fn as_cheap(block: &Block, segment: Range<usize>) -> usize {
+    let end = segment.end;
     let asked = |tx: &TxEnv| probable_gas(block, tx);
-    let most = LEFT_ALONE.saturating_mul(stretch.len());
-    let transactions = block.transactions.get(stretch).unwrap_or_default().iter();
+    let most = LEFT_ALONE.saturating_mul(segment.len());
+    let transactions = block.transactions.get(segment).unwrap_or_default().iter();
     let sum = transactions.map(asked).fold(0, u64::saturating_add);
     let room = sum.saturating_mul(LEFT_ALONE as u64);
     let next = block.transactions.get(end..).unwrap_or_default().iter().take(most);

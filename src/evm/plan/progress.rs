@@ -11,27 +11,27 @@ use crate::evm::exec::work::Work;
 const NEIGHBOURS_TURN: usize = 3;
 const GROUPS_TURN: usize = 2;
 
-/// Outcome of a stretch.
+/// Outcome of a segment.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::evm) struct Outcome {
-    /// First transaction of the stretch, and the first one that has not committed.
+    /// First transaction of the segment, and the first one that has not committed.
     pub(in crate::evm) first: usize,
     pub(in crate::evm) next: usize,
     /// End of the block; of a pool, end of the transactions pulled so far.
     pub(in crate::evm) all: usize,
     /// Whether speculation fell back to sequential because most of it was aborted.
     pub(in crate::evm) was_given_up: bool,
-    /// Whether the stretch ended with an error.
+    /// Whether the segment ended with an error.
     pub(in crate::evm) has_failed: bool,
     /// Whether rounds of private batches have paid.
     pub(in crate::evm) rounds_paid: bool,
 }
 
-/// Findings about the transactions of a stretch.
+/// Findings about the transactions of a segment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
     /// Number of following transactions that are probably too cheap to share, like those of the
-    /// stretch; zero if those were worth sharing.
+    /// segment; zero if those were worth sharing.
     pub(super) as_cheap: usize,
     /// Whether many of their runs were aborted.
     pub(super) is_contended: bool,
@@ -47,7 +47,7 @@ pub(in crate::evm) struct Progress {
     pub(super) is_contended: bool,
     /// Number of transactions that run sequentially next, and the reason.
     pub(super) in_order: Option<(usize, Reason)>,
-    /// Length of the last sequential stretch that followed an insufficient access list or mostly
+    /// Length of the last sequential segment that followed an insufficient access list or mostly
     /// conflicting declarations.
     unexpected: usize,
 }
@@ -78,7 +78,7 @@ impl Progress {
         match choice.strategy {
             Strategy::Speculative => self.is_contended = found.is_contended,
             // Contiguous batches usually end because one depends on another.
-            Strategy::Neighbours => self.is_contended = true,
+            Strategy::ContiguousBatches => self.is_contended = true,
             _ => {}
         }
         let cheap = Self::cheap_in_order(policy, choice, outcome, found);
@@ -86,7 +86,7 @@ impl Progress {
         self.in_order = cheap.or(next);
     }
 
-    /// Sequential stretch after transactions that were too cheap to share. It does not follow
+    /// Sequential segment after transactions that were too cheap to share. It does not follow
     /// access lists and declarations, which make sharing cheaper.
     fn cheap_in_order(
         policy: Policy,
@@ -95,18 +95,18 @@ impl Progress {
         found: Found,
     ) -> Option<(usize, Reason)> {
         let counts = match choice.strategy {
-            Strategy::Speculative | Strategy::Groups | Strategy::Neighbours => true,
-            Strategy::InOrder => {
-                matches!(choice.reason, Reason::Discarded | Reason::CheapTransactions)
+            Strategy::Speculative | Strategy::GroupedBatches | Strategy::ContiguousBatches => true,
+            Strategy::Sequential => {
+                matches!(choice.reason, Reason::Aborts | Reason::ShortTransactions)
             }
             Strategy::AccessList | Strategy::Declared => false,
         };
         let is_left = outcome.next < outcome.all;
         let stays = counts && found.as_cheap > 0 && is_left && policy == Policy::Auto;
-        stays.then_some((found.as_cheap, Reason::CheapTransactions))
+        stays.then_some((found.as_cheap, Reason::ShortTransactions))
     }
 
-    /// Sequential stretch after `choice`. At the end of a pool's round there is none: the next
+    /// Sequential segment after `choice`. At the end of a pool's round there is none: the next
     /// transactions get a new choice.
     fn then_in_order(
         &mut self,
@@ -116,17 +116,17 @@ impl Progress {
     ) -> Option<(usize, Reason)> {
         let committed = outcome.next.saturating_sub(outcome.first);
         let next = match choice.strategy {
-            Strategy::InOrder => None,
-            Strategy::Neighbours => {
+            Strategy::Sequential => None,
+            Strategy::ContiguousBatches => {
                 self.tried.neighbours = true;
-                take_turns(policy, Forced::Neighbours, NEIGHBOURS_TURN)
+                take_turns(policy, Forced::ContiguousBatches, NEIGHBOURS_TURN)
             }
-            Strategy::Groups => {
+            Strategy::GroupedBatches => {
                 self.tried.groups = true;
-                take_turns(policy, Forced::Groups, GROUPS_TURN)
+                take_turns(policy, Forced::GroupedBatches, GROUPS_TURN)
             }
             Strategy::AccessList => {
-                // The sequential stretch grows each time batches end early, so that wasted work is
+                // The sequential segment grows each time batches end early, so that wasted work is
                 // bounded.
                 let longer = self.unexpected.saturating_mul(2);
                 self.unexpected = if committed > self.unexpected { 1 } else { longer };
@@ -139,7 +139,7 @@ impl Progress {
                 Some((SHORT.saturating_mul(self.unexpected), choice.reason))
             }
             Strategy::Speculative if outcome.was_given_up => {
-                Some((self.trials.wasted(committed), Reason::Discarded))
+                Some((self.trials.wasted(committed), Reason::Aborts))
             }
             Strategy::Speculative => {
                 if outcome.next < outcome.all {
@@ -170,7 +170,7 @@ const fn saved(work: Work, workers: usize) -> u64 {
     work.all.saturating_mul(workers.saturating_sub(1) as u64)
 }
 
-/// Sequential turn after a stretch if `forced` is the policy.
+/// Sequential turn after a segment if `forced` is the policy.
 fn take_turns(policy: Policy, forced: Forced, turn: usize) -> Option<(usize, Reason)> {
     (policy == Policy::Forced(forced)).then_some((turn, Reason::Policy))
 }
@@ -184,7 +184,7 @@ mod tests {
     /// The next transactions of a pool may be different ones.
     #[test]
     fn nothing_is_left_to_run_in_order_at_the_end_of_a_round() {
-        let (strategy, reason) = (Strategy::Speculative, Reason::NothingKnown);
+        let (strategy, reason) = (Strategy::Speculative, Reason::Default);
         let untried = Tried { neighbours: false, groups: false };
         let (end, workers, shortest, is_rest) = (256, 2, 0, false);
         let choice = Choice { strategy, reason, end, workers, shortest, is_rest, untried };
@@ -195,7 +195,7 @@ mod tests {
         };
         let mut progress = Progress::new(Policy::Auto, true);
         progress.learn(Policy::Auto, &choice, &outcome(255), Found::default());
-        assert_eq!(progress.in_order, Some((64, Reason::Discarded)));
+        assert_eq!(progress.in_order, Some((64, Reason::Aborts)));
         progress.learn(Policy::Auto, &choice, &outcome(256), Found::default());
         assert_eq!(progress.in_order, None);
     }
@@ -215,11 +215,11 @@ mod tests {
         assert!(!after(2, 1_000, Work { all: 3_500, accesses: 2 }), "payments");
     }
 
-    /// While transactions are cheap they run sequentially, in stretches that grow.
+    /// While transactions are cheap they run sequentially, in segments that grow.
     #[test]
     fn cheap_transactions_run_in_order_until_others_come() {
         let untried = Tried { neighbours: false, groups: false };
-        let (strategy, reason) = (Strategy::Speculative, Reason::NothingKnown);
+        let (strategy, reason) = (Strategy::Speculative, Reason::Default);
         let (end, workers, shortest, is_rest) = (5_000, 2, 0, false);
         let choice = Choice { strategy, reason, end, workers, shortest, is_rest, untried };
         let outcome = |first, next| {
@@ -232,10 +232,10 @@ mod tests {
             progress.learn(Policy::Auto, choice, &outcome(first, next), found);
             progress.in_order
         };
-        let cheap = |length| Some((length, Reason::CheapTransactions));
+        let cheap = |length| Some((length, Reason::ShortTransactions));
         let mut progress = Progress::new(Policy::Auto, true);
         assert_eq!(in_order(&mut progress, &choice, (0, 128), true), cheap(1_024));
-        let (strategy, reason) = (Strategy::InOrder, Reason::CheapTransactions);
+        let (strategy, reason) = (Strategy::Sequential, Reason::ShortTransactions);
         let choice = Choice { strategy, reason, ..choice };
         assert_eq!(in_order(&mut progress, &choice, (128, 1_152), true), cheap(8_192));
         assert_eq!(in_order(&mut progress, &choice, (1_152, 4_000), false), None);
@@ -255,11 +255,11 @@ mod tests {
         assert_eq!([1_667, 3_333, 3_334].map(|it| found(it, 3)), [false, false, true]);
     }
 
-    /// Each round of a pool tries again; an empty stretch would never end.
+    /// Each round of a pool tries again; an empty segment would never end.
     #[test]
-    fn stretches_in_order_get_longer_and_never_empty() {
+    fn segments_in_order_get_longer_and_never_empty() {
         for (strategy, reason) in
-            [(Strategy::Declared, Reason::Declared), (Strategy::AccessList, Reason::Listed)]
+            [(Strategy::Declared, Reason::Declared), (Strategy::AccessList, Reason::AccessList)]
         {
             let untried = Tried { neighbours: false, groups: false };
             let (end, workers, shortest, is_rest) = (256, 2, 0, false);
@@ -271,7 +271,7 @@ mod tests {
             let mut last = 0;
             for _ in 0..200 {
                 progress.learn(Policy::Auto, &choice, &outcome, Found::default());
-                let (length, _) = progress.in_order.expect("some run in order");
+                let (length, _) = progress.in_order.expect("some run sequentially");
                 assert!(length > 0 && length >= last, "{strategy:?}: {length} after {last}");
                 last = length;
             }

@@ -62,7 +62,7 @@ pub(super) const CONTENDED_ONE_IN: u64 = 4;
 /// workers and 2.87 on eight in rounds; 1.61 and 4.32 with this threshold.
 pub(super) const OFTEN_ONE_IN: usize = 16;
 
-/// Number of workers, with two uses. A sequential stretch wakes this many: one folds changes for
+/// Number of workers, with two uses. A sequential segment wakes this many: one folds changes for
 /// the bundle, and another one takes over if it is preempted. With at most this many workers, one
 /// of them also folds the changes of contiguous batches; with more, all fold at the end. By
 /// judgement.
@@ -83,7 +83,7 @@ pub(super) const BATCHES_EACH: usize = 2;
 
 /// Transactions to risk until more is known: length of the shortest round, of the longest round per
 /// worker ([`WORKERS_THAT_MEET`] count at most), of the longest first batch, and of the first
-/// sequential stretch after speculation has failed; and number of transactions that must have run
+/// sequential segment after speculation has failed; and number of transactions that must have run
 /// before they count as cheap. Rounds of 32 per worker lost with 8 to 64 of them (DESIGN).
 ///
 /// Also a ratio, one in this many: transactions with a predicted dependency in a block that looks
@@ -101,13 +101,13 @@ pub(super) const SHORTEST_BATCH: usize = 8;
 pub(super) const FARTHEST: usize = 4_096;
 
 /// Multiple of the minimum: transactions of a speculative trial per transaction of the first
-/// sequential stretch, and rounds in a row without an abort before the next one is longer. By
+/// sequential segment, and rounds in a row without an abort before the next one is longer. By
 /// judgement: with one such round, `rollup-batch` and `governance` lose 6 % on four workers.
 pub(super) const TRIAL_TIMES: usize = 2;
 
-/// Maximum back-off, in attempts: blocks that are not tried with a strategy; stretches of a
-/// contract's calls that run sequentially (one, three, seven and so on); stretches in which a
-/// function's calls wait for their turn. Also the factor by which the next stretch is longer: of a
+/// Maximum back-off, in attempts: blocks that are not tried with a strategy; segments of a
+/// contract's calls that run sequentially (one, three, seven and so on); segments in which a
+/// function's calls wait for their turn. Also the factor by which the next segment is longer: of a
 /// sequential one, each time speculation has failed or transactions are cheap; of speculation that
 /// pays, until it is checked again. A block of 20,000 dependent transfers has four trials.
 pub(super) const LEFT_ALONE: usize = 16;

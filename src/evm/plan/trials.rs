@@ -14,12 +14,12 @@ enum Shown {
     Wasted(usize),
 }
 
-/// Lengths of speculative trials, and of the sequential stretches after failed ones.
+/// Lengths of speculative trials, and of the sequential segments after failed ones.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trials {
-    /// Length of the first sequential stretch.
+    /// Length of the first sequential segment.
     shortest: usize,
-    /// Factor by which the next sequential stretch is longer if speculation fails at once.
+    /// Factor by which the next sequential segment is longer if speculation fails at once.
     growth: usize,
     shown: Shown,
 }
@@ -47,16 +47,16 @@ impl Trials {
     }
 
     /// Records that speculation failed after it had committed `committed` transactions. Returns the
-    /// length of the next sequential stretch, which grows because each retry costs time.
+    /// length of the next sequential segment, which grows because each retry costs time.
     pub(super) fn wasted(&mut self, committed: usize) -> usize {
-        let stretch = match self.shown {
+        let segment = match self.shown {
             Shown::Wasted(last) if committed < 2 * self.shortest => {
                 last.saturating_mul(self.growth)
             }
             Shown::Wasted(_) | Shown::Nothing | Shown::Pays(_) => self.shortest,
         };
-        self.shown = Shown::Wasted(stretch);
-        stretch
+        self.shown = Shown::Wasted(segment);
+        segment
     }
 
     /// Records that speculation paid: the longer it does, the more rarely it is checked.

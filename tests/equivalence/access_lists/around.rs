@@ -159,10 +159,10 @@ fn a_block_that_is_streamed_has_the_same_list() {
     }
     let expected = scene.play();
     for policy in [
-        Policy::InOrder,
+        Policy::Sequential,
         Policy::Forced(Forced::Speculative),
-        Policy::Forced(Forced::Neighbours),
-        Policy::Forced(Forced::Groups),
+        Policy::Forced(Forced::ContiguousBatches),
+        Policy::Forced(Forced::GroupedBatches),
     ] {
         for workers in [1, 2, 3] {
             let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
@@ -188,9 +188,9 @@ fn a_block_that_is_streamed_has_the_same_list() {
 pub(in crate::equivalence) fn parts_are_listed_in_order() {
     let scene = payments(300);
     for workers in [1, 2, 3] {
-        let executor = listing(workers, Policy::Forced(Forced::Neighbours), Mode::Validate);
+        let executor = listing(workers, Policy::Forced(Forced::ContiguousBatches), Mode::Validate);
         let stats = run(&mut executor.with_mutant(SEEDED.get()), &scene, scene.database());
-        assert!(stats.parts > 1, "{stats:?}");
+        assert!(stats.contiguous_batches > 1, "{stats:?}");
     }
 }
 

@@ -8,8 +8,8 @@ use alloy_eip7928::{AccountChanges, BlockAccessIndex, SlotChanges, StorageChange
 use alloy_primitives::{Address, B256, U256, hex};
 use braid_evm::runtime::simulated::{Costs, Options, Schedule};
 use braid_evm::{
-    AccessListError, At, Block, BlockError, BlockErrorKind, Cloned, Config, Executor,
-    SimulatedExecutor, Strategy, Stretch, TxIndex,
+    AccessListError, At, Block, BlockError, BlockErrorKind, Cloned, Config, Executor, Segment,
+    SimulatedExecutor, Strategy, TxIndex,
 };
 use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
@@ -117,14 +117,14 @@ fn time(state: &Counting, block: Block, workers: u16) -> (u64, Option<At>) {
             (*committed, Some(at))
         }
     };
-    let by_list = |stretch: &Stretch| stretch.strategy == Strategy::AccessList;
-    assert!(output.path.iter().all(by_list), "{:?}", output.path);
+    let by_list = |segment: &Segment| segment.strategy == Strategy::AccessList;
+    assert!(output.segments.iter().all(by_list), "{:?}", output.segments);
     // A sequential run without a result is missing from the path. Calls before the first
     // transaction read as well.
     let busy = state.count() * COSTS.base_read;
     assert!(
         busy <= ran.busy + 20 * COSTS.base_read,
-        "{busy} of {}: something ran in order",
+        "{busy} of {}: something ran sequentially",
         ran.busy
     );
     (ran.makespan, wrong)

@@ -28,12 +28,12 @@ use std::sync::Arc;
 type Result = core::result::Result<BlockOutput, BlockError<Infallible>>;
 
 const WAYS: [(u16, Policy); 7] = [
-    (1, Policy::InOrder),
+    (1, Policy::Sequential),
     (2, Policy::Forced(Forced::Speculative)),
     (1, Policy::Forced(Forced::AccessList)),
     (2, Policy::Forced(Forced::AccessList)),
     (3, Policy::Forced(Forced::AccessList)),
-    (2, Policy::Forced(Forced::Neighbours)),
+    (2, Policy::Forced(Forced::ContiguousBatches)),
     (2, Policy::Auto),
 ];
 
@@ -60,7 +60,7 @@ fn scene() -> (Scene, Address) {
 }
 
 fn right_list(scene: &Scene) -> Vec<AccountChanges> {
-    let output = run(scene.block.clone(), scene.database(), (1, Policy::InOrder));
+    let output = run(scene.block.clone(), scene.database(), (1, Policy::Sequential));
     output.expect("a valid block").access_list.expect("a list").iter().cloned().collect()
 }
 
@@ -91,7 +91,8 @@ fn check_prefix(scene: &Scene, at: At, found: &BlockOutput) {
     let At::Transaction(tx) = at else { return };
     let mut block = scene.block.clone();
     block.transactions[tx.position()].nonce = 99;
-    let expected = run(block, scene.database(), (1, Policy::InOrder)).expect_err("it is invalid");
+    let expected =
+        run(block, scene.database(), (1, Policy::Sequential)).expect_err("it is invalid");
     let expected = expected.committed;
     assert_eq!(found.outcomes, expected.outcomes);
     assert_eq!(found.receipts, expected.receipts);
@@ -250,8 +251,8 @@ pub(in crate::equivalence) fn transactions_run_on_what_the_list_says() {
     for way in ways {
         let output = run(block.clone(), scene.database(), way);
         let stats = output.expect("the list is right").stats;
-        assert!(stats.parts > 1, "{stats:?}");
-        assert_eq!((stats.discarded, stats.incarnations), (0, 12), "{stats:?}");
+        assert!(stats.contiguous_batches > 1, "{stats:?}");
+        assert_eq!((stats.aborts, stats.incarnations), (0, 12), "{stats:?}");
     }
 }
 
@@ -284,7 +285,7 @@ fn a_block_that_is_streamed_is_compared_as_well() {
     };
     let (output, heard) = stream(&list);
     let output = output.expect("the list is right");
-    assert!(heard == 12 && output.stats.parts > 1, "{heard}, {:?}", output.stats);
+    assert!(heard == 12 && output.stats.contiguous_batches > 1, "{heard}, {:?}", output.stats);
     of(&mut list, counter).storage_changes[0].changes[4].new_value = U256::from(77);
     let (output, heard) = stream(&list);
     assert_eq!((output.expect_err("it is wrong").at, heard), (tx(4), 4));
@@ -303,7 +304,7 @@ fn what_a_contract_pays_is_not_lost() {
         scene.send(sender, TxEnv { value: U256::from(10), ..call(payer) });
         scene.send(sender, call(payer));
     }
-    let mut in_order = executor(Policy::InOrder);
+    let mut in_order = executor(Policy::Sequential);
     let expected = in_order.block(scene.block.clone());
     let expected = expected.database(scene.database()).execute().expect("a valid block");
     let paid = expected.bundle.state[&till].info.as_ref().map(|info| info.balance);
@@ -320,7 +321,7 @@ fn what_a_contract_pays_is_not_lost() {
             request.execute()
         };
         let output = output.expect("the list is right");
-        assert!(output.stats.parts > 1, "{:?}", output.stats);
+        assert!(output.stats.contiguous_batches > 1, "{:?}", output.stats);
         assert_eq!(output.bundle, expected.bundle, "streamed: {is_streamed}");
     }
 }
@@ -343,11 +344,11 @@ fn the_list_of_a_block_lies_over_its_parent() {
             .parent(parent.clone())
             .execute()
     };
-    let expected = over(Policy::InOrder, scene.block.clone()).expect("a valid block");
+    let expected = over(Policy::Sequential, scene.block.clone()).expect("a valid block");
     let mut list = expected.access_list.expect("a list").iter().cloned().collect::<Vec<_>>();
     let found = over(Policy::Forced(Forced::AccessList), with_list(&scene, &list))
         .expect("the list is right");
-    assert!(found.stats.parts > 1, "{:?}", found.stats);
+    assert!(found.stats.contiguous_batches > 1, "{:?}", found.stats);
     assert_eq!(found.bundle, expected.bundle);
     let slot = &mut of(&mut list, counter).storage_changes[0].changes[4];
     assert_eq!(slot.new_value, U256::from(105));

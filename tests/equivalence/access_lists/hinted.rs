@@ -64,9 +64,9 @@ pub(in crate::equivalence) fn who_writes_the_same_waits() {
     let scene = scene();
     for workers in [2, 3, 8] {
         let without = run(&scene, None, workers);
-        assert!(without.discarded > 0, "{workers} workers: {without:?}");
+        assert!(without.aborts > 0, "{workers} workers: {without:?}");
         let with = run(&scene, Some(right_list(&scene)), workers);
-        assert_eq!(with.discarded, 0, "{workers} workers: {with:?}");
+        assert_eq!(with.aborts, 0, "{workers} workers: {with:?}");
     }
 }
 

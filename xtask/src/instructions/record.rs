@@ -172,7 +172,7 @@ mod tests {
         all.push(Count { name: "third".to_owned(), sequential: 10, braid: 12 });
         assert_eq!(
             listed(&all),
-            "in order: median 1.100, worst 1.200; forced to speculate: median 1.300, worst 1.300"
+            "sequentially: median 1.100, worst 1.200; forced to speculate: median 1.300, worst 1.300"
         );
     }
 }

@@ -181,7 +181,7 @@ const ROWS: [Row; 8] = [
         ],
     },
     Row {
-        path: "stretches in order (`RunMode::InOrder`), alone or beside others",
+        path: "segments in order (`RunMode::Sequential`), alone or beside others",
         cells: [
             &[(PRIVATE_SUITES, &["batches in order", "batches in order with faults"])],
             &[(

@@ -125,7 +125,7 @@ fn an_interrupted_chain_says_where_it_ended() {
 /// Pruning removes the hash of the first block once there are more than 256.
 #[test]
 fn a_pruned_chain_goes_on() {
-    let executor = || rules::executor(forced(1, Policy::InOrder)).expect("threads");
+    let executor = || rules::executor(forced(1, Policy::Sequential)).expect("threads");
     let store = MemoryStore::new();
     let mut node = Node::open(store.clone(), executor()).expect("an empty store");
     for _ in 0..260 {

@@ -120,12 +120,18 @@ impl Subject<'_> {
 
     fn count(&mut self, stats: &Stats) {
         self.seen.blocks += 1;
-        let Stats { speculative, in_order_stretches, parts, lane_rounds, .. } = *stats;
+        let Stats {
+            speculative_commits,
+            fallback_segments,
+            contiguous_batches,
+            grouped_rounds,
+            ..
+        } = *stats;
         for (sum, count) in self.seen.strategies.iter_mut().zip([
-            speculative,
-            in_order_stretches,
-            parts,
-            lane_rounds,
+            speculative_commits,
+            fallback_segments,
+            contiguous_batches,
+            grouped_rounds,
         ]) {
             *sum += u64::from(count > 0);
         }

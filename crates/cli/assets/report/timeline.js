@@ -13,10 +13,10 @@ Braid.timeline = (block) => {
   const price = block.by === "gas" ? "The same on every machine: each run takes a microsecond for every 2,000 gas" : "Each run takes as long as the transaction took in sequence here";
   note.textContent = `Not a recording of threads: Braid's own scheduler on ${Braid.plural(timeline.workers, "simulated worker")}, in virtual time. ${price}, and all other steps take a fixed time of 30 to 200 ns. The making of the result and the waking of threads are left out.`;
 
-  const NAMES = { committed: "run", discarded: "run, discarded", blocked: "run, met one that had to end first" };
-  const COLOURS = { committed: "run", discarded: "discarded", blocked: "blocked" };
+  const NAMES = { committed: "run", aborted: "run, aborted", blocked: "run, met one that had to end first" };
+  const COLOURS = { committed: "run", aborted: "aborted", blocked: "blocked" };
   const WHAT = { publish: "publishes or compares", coordinate: "takes, reports or commits", wait: "waits" };
-  const legend = [["run", "run that counts"], ["discarded", "discarded run", "striped"], ["blocked", "blocked run", "striped"],
+  const legend = [["run", "run that counts"], ["aborted", "aborted run", "striped"], ["blocked", "blocked run", "striped"],
     ["publish", WHAT.publish], ["coordinate", WHAT.coordinate], ["ink", "batch", "outline"]];
   Braid.fill(byId("timeline-legend"), legend.map(([colour, text, kind]) =>
     el("li", {}, el("i", { class: kind, style: `--c:var(--${colour})`, "aria-hidden": "true" }), text)), el("li", {}, "empty: waits"));
@@ -75,7 +75,7 @@ Braid.timeline = (block) => {
     },
   });
 
-  const shares = Array.from({ length: timeline.workers }, (_, worker) => ({ worker, committed: 0, discarded: 0, blocked: 0, publish: 0, coordinate: 0, wait: 0, runs: 0, batches: 0 }));
+  const shares = Array.from({ length: timeline.workers }, (_, worker) => ({ worker, committed: 0, aborted: 0, blocked: 0, publish: 0, coordinate: 0, wait: 0, runs: 0, batches: 0 }));
   timeline.runs.forEach((run) => { shares[run.worker][run.how] += run.end - run.begin; shares[run.worker].runs += 1; });
   timeline.spans.forEach((span) => { shares[span.worker][span.what] += span.end - span.begin; });
   timeline.batches.forEach((batch) => { shares[batch.worker].batches += 1; });
@@ -84,7 +84,7 @@ Braid.timeline = (block) => {
   Braid.table(byId("share-table"), {
     caption: `Share of ${Braid.time(timeline.end)} that each worker spent`, rows: shares, page: 64,
     columns: [{ name: "worker", number: true, of: (row) => row.worker }, { name: "runs", number: true, of: (row) => row.runs },
-      { name: "batches", number: true, of: (row) => row.batches }, column("run, counts", "committed"), column("discarded", "discarded"),
+      { name: "batches", number: true, of: (row) => row.batches }, column("run, counts", "committed"), column("aborted", "aborted"),
       column("blocked", "blocked"), column("publish", "publish"), column("coordinate", "coordinate"), column("wait", "wait")],
   });
   Braid.table(byId("run-table"), {

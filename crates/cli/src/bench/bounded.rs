@@ -2,7 +2,7 @@
 
 use super::{BenchError, Figures, Subject, Timing, measure};
 use crate::explain::{self, Axis, Graph, Recording, WhatIf};
-use braid_evm::{Config, Executor, Strategy, Stretch};
+use braid_evm::{Config, Executor, Segment, Strategy};
 use braid_testkit::{block::Block, block_file::FileDatabase};
 use core::{fmt::Display, num::NonZeroU16};
 use std::{collections::HashMap, sync::Arc};
@@ -19,7 +19,7 @@ pub struct Bounded {
     /// Best possible speed-up if each transaction waits only at its first dependent read.
     pub late_bound: f64,
     /// How the learned executor ran the block.
-    pub path: Vec<Stretch>,
+    pub segments: Vec<Segment>,
 }
 
 impl Bounded {
@@ -56,7 +56,7 @@ impl Bounded {
         let (chain_bound, late_bound) = bounds(block, database, workers)?;
         let [executor, _] = &mut executors;
         let again = executor.block(shared).database(database.clone()).execute().map_err(invalid)?;
-        Ok(Self { learned, fresh, chain_bound, late_bound, path: again.path })
+        Ok(Self { learned, fresh, chain_bound, late_bound, segments: again.segments })
     }
 
     /// Returns the chain bound, scaled by the measured efficiency of as many cores of this machine
@@ -89,16 +89,16 @@ impl Bounded {
     #[must_use]
     pub fn strategy(&self) -> Option<Strategy> {
         let mut counts: HashMap<Strategy, u32> = HashMap::new();
-        for stretch in &self.path {
-            *counts.entry(stretch.strategy).or_default() += stretch.end - stretch.first;
+        for segment in &self.segments {
+            *counts.entry(segment.strategy).or_default() += segment.end - segment.first;
         }
         counts.into_iter().max_by_key(|(_, count)| *count).map(|(strategy, _)| strategy)
     }
 
     /// Returns the longest segment of the block.
     #[must_use]
-    pub fn longest(&self) -> Option<&Stretch> {
-        self.path.iter().max_by_key(|it| it.end - it.first)
+    pub fn longest(&self) -> Option<&Segment> {
+        self.segments.iter().max_by_key(|it| it.end - it.first)
     }
 }
 

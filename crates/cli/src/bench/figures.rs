@@ -148,8 +148,8 @@ impl Figures {
 
     /// Returns the fraction of Braid's runs that aborted, from 0 to 1.
     #[must_use]
-    pub fn discarded_share(&self) -> f64 {
-        self.stats.discarded as f64 / self.stats.incarnations.max(1) as f64
+    pub fn abort_share(&self) -> f64 {
+        self.stats.aborts as f64 / self.stats.incarnations.max(1) as f64
     }
 }
 

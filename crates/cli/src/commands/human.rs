@@ -51,7 +51,7 @@ impl Reporter for Human {
         writeln!(
             out,
             "{BOLD}{:<NAME$} {:>6} {:>10} {:>9} {:>9} {:>8} {:>5} {:>9} {:>7}  result{BOLD:#}",
-            "block", "txs", "gas", "seq ms", "par ms", "speed-up", "cpu", "discarded", "specul.",
+            "block", "txs", "gas", "seq ms", "par ms", "speed-up", "cpu", "aborted", "specul.",
         )
     }
 
@@ -157,7 +157,7 @@ fn columns(transactions: usize, measured: &Measured) -> String {
         milliseconds(measured.parallel.wall),
         times(measured.speedup()),
         times(measured.cpu_ratio()),
-        measured.stats.discarded,
+        measured.stats.aborts,
         measured.stats.speculative_share() * 100.0,
     )
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::checks::Check;
 use alloy_primitives::{Address, U256};
-use braid_evm::{Access, AccessListError, AccountField, Stretch};
+use braid_evm::{Access, AccessListError, AccountField, Segment};
 use braid_terminal::PROFILE;
 use serde::Serialize;
 use std::{
@@ -70,7 +70,7 @@ struct BlockLine<'a> {
     access_list: Option<ListLine>,
     /// How the transactions ran, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    path: Vec<StretchLine>,
+    segments: Vec<SegmentLine>,
     #[serde(flatten)]
     measured: Option<MeasuredLine>,
     #[serde(flatten)]
@@ -81,7 +81,7 @@ struct BlockLine<'a> {
 
 /// A range of transactions that ran with the same strategy.
 #[derive(Serialize)]
-pub(super) struct StretchLine {
+pub(super) struct SegmentLine {
     first: u32,
     /// Index after the last transaction.
     end: u32,
@@ -92,9 +92,9 @@ pub(super) struct StretchLine {
     why: String,
 }
 
-impl From<&Stretch> for StretchLine {
-    fn from(stretch: &Stretch) -> Self {
-        let Stretch { first, end, strategy, reason, .. } = *stretch;
+impl From<&Segment> for SegmentLine {
+    fn from(segment: &Segment) -> Self {
+        let Segment { first, end, strategy, reason, .. } = *segment;
         let why = format!("{strategy}: {reason}");
         let (strategy, reason) = (format!("{strategy:?}"), format!("{reason:?}"));
         Self { first, end, strategy, reason, why }
@@ -176,9 +176,9 @@ struct MeasuredLine {
     /// Parallel over sequential processor time.
     cpu_ratio: Option<f64>,
     incarnations: u64,
-    discarded: u64,
+    aborts: u64,
     speculative_share: f64,
-    alone: bool,
+    sequential: bool,
 }
 
 /// An invalid block, or a file that is no block.
@@ -233,9 +233,9 @@ impl From<&Measured> for MeasuredLine {
             speedup: measured.speedup(),
             cpu_ratio: measured.cpu_ratio(),
             incarnations: measured.stats.incarnations,
-            discarded: measured.stats.discarded,
+            aborts: measured.stats.aborts,
             speculative_share: measured.stats.speculative_share(),
-            alone: measured.stats.alone,
+            sequential: measured.stats.sequential,
         }
     }
 }
@@ -289,7 +289,7 @@ impl Reporter for Json {
                 .map(|why| (Check::StateRoot.name(), why.as_str()))
                 .collect(),
             access_list: report.list.as_ref().map(ListLine::from),
-            path: report.path.iter().map(StretchLine::from).collect(),
+            segments: report.segments.iter().map(SegmentLine::from).collect(),
             measured: report.measured.as_ref().map(MeasuredLine::from),
             setting,
             differences,

@@ -90,7 +90,7 @@ pub(super) fn run_block(
         checks: Vec::new(),
         not_checkable: None,
         list: None,
-        path: Vec::new(),
+        segments: Vec::new(),
         measured: None,
     };
     let (expected, found) = bench.round(true);
@@ -172,7 +172,7 @@ impl Bench<'_> {
         let stats = found.as_ref().map(|output| output.stats).unwrap_or_default();
         let (mut state_root, mut made) = (None, None);
         if let Ok(found) = found {
-            report.path.clone_from(&found.path);
+            report.segments.clone_from(&found.segments);
             state_root = subject.state_root(&found);
             made = found.access_list;
         }
@@ -315,7 +315,7 @@ mod tests {
             checks: Vec::new(),
             not_checkable: None,
             list: None,
-            path: Vec::new(),
+            segments: Vec::new(),
             measured: None,
         }
     }

@@ -1,7 +1,7 @@
 //! Reports about one block, and about all blocks together.
 
 use crate::checks::{Check, CheckResult};
-use braid_evm::{AccessListError, Reason, Stats, Strategy, Stretch};
+use braid_evm::{AccessListError, Reason, Segment, Stats, Strategy};
 use braid_terminal::End;
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
@@ -35,7 +35,7 @@ pub(super) struct BlockReport {
     /// The block's access list file, if there is one.
     pub(super) list: Option<ListReport>,
     /// How the transactions ran in the first round, and why.
-    pub(super) path: Vec<Stretch>,
+    pub(super) segments: Vec<Segment>,
     /// Measurements; `None` if there is no result to measure.
     pub(super) measured: Option<Measured>,
 }
@@ -110,8 +110,8 @@ impl Measured {
         sum.workers = sum.workers.max(more.workers);
         sum.transactions = sum.transactions.saturating_add(more.transactions);
         sum.incarnations = sum.incarnations.saturating_add(more.incarnations);
-        sum.discarded = sum.discarded.saturating_add(more.discarded);
-        sum.speculative = sum.speculative.saturating_add(more.speculative);
+        sum.aborts = sum.aborts.saturating_add(more.aborts);
+        sum.speculative_commits = sum.speculative_commits.saturating_add(more.speculative_commits);
     }
 }
 
@@ -164,9 +164,9 @@ impl Totals {
             if let Some(reason) = in_order(report) {
                 *self.in_order.entry(reason).or_default() += 1;
             }
-            for stretch in &report.path {
-                let ran = self.ran.entry((stretch.strategy, stretch.reason)).or_default();
-                *ran += u64::from(stretch.end - stretch.first);
+            for segment in &report.segments {
+                let ran = self.ran.entry((segment.strategy, segment.reason)).or_default();
+                *ran += u64::from(segment.end - segment.first);
             }
         }
     }
@@ -198,7 +198,7 @@ impl Totals {
                     (1, _) => "the block".to_owned(),
                     (_, count) => format!("{count} of {blocks} blocks"),
                 };
-                format!("{which} ran mostly in order, because {reason}; try braid explain")
+                format!("{which} ran mostly sequentially ({reason}); try braid explain")
             }
         };
         Some(format!("{speedup:.1} times as fast as sequential; {how}."))
@@ -223,11 +223,12 @@ impl Totals {
 /// Returns why more than half of a block ran sequentially, if it did: the reason of the longest
 /// part.
 fn in_order(report: &BlockReport) -> Option<Reason> {
-    let length = |stretch: &Stretch| stretch.end - stretch.first;
-    let in_order = report.path.iter().filter(|stretch| stretch.strategy == Strategy::InOrder);
+    let length = |segment: &Segment| segment.end - segment.first;
+    let in_order =
+        report.segments.iter().filter(|segment| segment.strategy == Strategy::Sequential);
     let sum: u32 = in_order.clone().map(length).sum();
     let is_most = u64::from(sum) * 2 > report.transactions as u64;
-    in_order.max_by_key(|stretch| length(stretch)).filter(|_| is_most).map(|it| it.reason)
+    in_order.max_by_key(|segment| length(segment)).filter(|_| is_most).map(|it| it.reason)
 }
 
 #[cfg(test)]
@@ -243,9 +244,9 @@ mod tests {
         let says = |totals: &Totals| totals.sentence().expect("it was measured");
         let parallel = "1.9 times as fast as sequential; all 6 blocks ran in parallel.";
         assert_eq!(says(&totals), parallel);
-        totals.in_order = HashMap::from([(Reason::Discarded, 2), (Reason::OneSender, 1)]);
-        let mixed = "1.9 times as fast as sequential; 3 of 6 blocks ran mostly in order, because \
-                     most of what ran ahead had to be discarded; try braid explain.";
+        totals.in_order = HashMap::from([(Reason::Aborts, 2), (Reason::OneSender, 1)]);
+        let mixed = "1.9 times as fast as sequential; 3 of 6 blocks ran mostly sequentially \
+                     (most speculative runs aborted); try braid explain.";
         assert_eq!(says(&totals), mixed);
         assert_eq!(Totals::default().sentence(), None);
         totals.mismatches = 1;

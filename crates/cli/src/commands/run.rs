@@ -21,7 +21,7 @@ Examples:
   braid run block.json.zst                   one block
   braid run blocks/                          every block file in a folder
   braid gen --workload dex --txs 500 --out - | braid run -
-  braid run --workers 4 --policy force-speculative --json blocks/ | jq .speedup
+  braid run --workers 4 --policy speculative --json blocks/ | jq .speedup
   braid run --emit-bal lists/ blocks/        write lists/NAME.bal.rlp of each blocks/NAME.json.zst
   braid run --bal lists/ blocks/             execute each block with its list
   braid run --bal x.bal.rlp block.json.zst   one block with this list
@@ -171,10 +171,10 @@ impl RunArgs {
             },
             policy: match self.policy {
                 PolicyArg::Auto => "auto",
-                PolicyArg::ForceSpeculative => "force-speculative",
-                PolicyArg::Parts => "parts",
-                PolicyArg::Lanes => "lanes",
-                PolicyArg::InOrder => "in-order",
+                PolicyArg::Speculative => "speculative",
+                PolicyArg::ContiguousBatches => "contiguous-batches",
+                PolicyArg::GroupedBatches => "grouped-batches",
+                PolicyArg::Sequential => "sequential",
             },
             rounds: self.rounds,
             lists: lists.name(),

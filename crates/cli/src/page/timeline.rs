@@ -50,7 +50,7 @@ pub enum How {
     /// The result was committed.
     Committed,
     /// The run aborted: another run of the transaction was committed.
-    Discarded,
+    Aborted,
     /// The run stopped at a transaction that had to end first.
     Blocked,
 }
@@ -231,7 +231,7 @@ fn judge(runs: &mut [Run], commits: &[Option<u64>]) {
         for (earlier, &index) in all.iter().enumerate() {
             runs[index].earlier = earlier;
             if runs[index].how == How::Committed && Some(index) != counted {
-                runs[index].how = How::Discarded;
+                runs[index].how = How::Aborted;
             }
         }
     }

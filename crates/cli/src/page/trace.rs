@@ -60,12 +60,12 @@ fn of_run(process: usize, run: &Run) -> Value {
     let Run { worker, begin, end, transaction, earlier, how } = *run;
     let kind = match how {
         How::Committed => "run",
-        How::Discarded => "discarded",
+        How::Aborted => "aborted",
         How::Blocked => "blocked",
     };
     let name = match how {
         How::Committed => format!("transaction {transaction}"),
-        How::Discarded | How::Blocked => format!("transaction {transaction}, {kind}"),
+        How::Aborted | How::Blocked => format!("transaction {transaction}, {kind}"),
     };
     let arguments = json!({ "transaction": transaction, "earlier_runs": earlier });
     complete((&name, kind), (process, worker), (begin, end), arguments)

@@ -86,7 +86,7 @@ struct Tally {
     reverted: usize,
     hashes: usize,
     speculative: u64,
-    discarded: u64,
+    aborts: u64,
     sent: [usize; KINDS.len()],
 }
 
@@ -113,14 +113,14 @@ fn blocks_of_a_real_node_are_recorded_and_executed_as_there() {
         assert!(sent > 0, "no {kind}");
         print!("{kind} {sent}, ");
     }
-    let Tally { blocks, transactions, reverted, hashes, speculative, discarded, .. } = tally;
+    let Tally { blocks, transactions, reverted, hashes, speculative, aborts, .. } = tally;
     println!(
         "in all {blocks} blocks, {transactions} transactions, {reverted} of them reverted, \
-         {hashes} block hashes; {speculative} speculative commits, {discarded} discarded"
+         {hashes} block hashes; {speculative} speculative commits, {aborts} aborted"
     );
     assert!(reverted * 20 > transactions, "hardly any reverts");
     assert!(hashes > 0, "no block hash was asked for");
-    assert!(speculative > 0 && discarded > 0, "nothing ran in parallel, or nothing conflicted");
+    assert!(speculative > 0 && aborts > 0, "nothing ran in parallel, or nothing conflicted");
 }
 
 fn record_and_run(node: &Anvil, fork: &str, tally: &mut Tally) {
@@ -147,8 +147,8 @@ fn record_and_run(node: &Anvil, fork: &str, tally: &mut Tally) {
         let receipts = node.receipts(number);
         let compared = different_receipt(&mut executor, &file, &receipts);
         let stats = compared.unwrap_or_else(|why| panic!("{fork} block {number}: {why}"));
-        tally.speculative += stats.speculative;
-        tally.discarded += stats.discarded;
+        tally.speculative += stats.speculative_commits;
+        tally.aborts += stats.aborts;
         if number == 2 {
             seeded_bugs_are_noticed(&mut executor, &file, &receipts);
         }
@@ -160,7 +160,7 @@ fn record_and_run(node: &Anvil, fork: &str, tally: &mut Tally) {
     let run = [
         "run",
         "--policy",
-        "force-speculative",
+        "speculative",
         "--workers",
         "3",
         "--rounds",

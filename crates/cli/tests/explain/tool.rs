@@ -210,13 +210,13 @@ fn what_braid_reaches_stands_beside_the_bounds() {
     let workers = measured["workers"].as_u64().expect("a number");
     let rows = block["time_ns"]["workers"].as_array().expect("rows");
     assert!(rows.iter().any(|on| on["workers"] == workers), "{rows:?}");
-    let stretches = measured["path"].as_array().expect("stretches");
+    let segments = measured["segments"].as_array().expect("segments");
     let mut end = 0;
-    for stretch in stretches {
-        assert_eq!(stretch["first"], end);
-        end = stretch["end"].as_u64().expect("an end");
+    for segment in segments {
+        assert_eq!(segment["first"], end);
+        end = segment["end"].as_u64().expect("an end");
         for field in ["strategy", "reason", "why"] {
-            assert!(!stretch[field].as_str().expect("a word").is_empty(), "{stretch}");
+            assert!(!segment[field].as_str().expect("a word").is_empty(), "{segment}");
         }
     }
     assert_eq!(end, 60);

@@ -94,7 +94,7 @@ fn records_over_http_and_runs_what_it_recorded() {
         let file = BlockFile::read(&out).expect("a block file");
         assert!(!file.meta.source.contains("SECRET"), "{}", file.meta.source);
         let mut run = Command::new(env!("CARGO_BIN_EXE_braid"));
-        run.args(["run", "--policy", "force-speculative", "--workers", "3"]).arg(&out);
+        run.args(["run", "--policy", "speculative", "--workers", "3"]).arg(&out);
         let output = run.args(["--check-signatures"]).output().expect("the tool starts");
         assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     }

@@ -139,7 +139,7 @@ fn independent_work_is_shared_and_a_chain_is_not() {
 fn wasted_runs_are_seen_where_transactions_conflict() {
     let fights = Subject::new(Preset::NftGame, 400, 8);
     let runs = &fights.simulated.timeline.runs;
-    assert!(runs.iter().any(|run| run.how == How::Discarded), "{} runs", runs.len());
+    assert!(runs.iter().any(|run| run.how == How::Aborted), "{} runs", runs.len());
     let swaps = Subject::new(Preset::Swaps, 200, 8);
     assert!(swaps.simulated.timeline.runs.iter().all(|run| run.how == How::Committed));
     assert!(!swaps.simulated.timeline.batches.is_empty());

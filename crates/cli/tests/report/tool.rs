@@ -232,10 +232,10 @@ fn the_trace_is_the_timeline() {
         rows.sort_unstable();
         rows
     };
-    for (kind, how) in [("run", "committed"), ("discarded", "discarded"), ("blocked", "blocked")] {
+    for (kind, how) in [("run", "committed"), ("aborted", "aborted"), ("blocked", "blocked")] {
         assert_eq!(of(&[kind]), expected("runs", "how", &[how]), "{kind}");
     }
-    assert!(!of(&["discarded"]).is_empty());
+    assert!(!of(&["aborted"]).is_empty());
     for what in ["publish", "coordinate"] {
         assert_eq!(of(&[what]), expected("spans", "what", &[what]), "{what}");
     }

@@ -22,7 +22,7 @@ q, Esc or Ctrl-C ends it. Where the output is no terminal it prints as --once do
 
 Exit code: 0; 2 if nothing answers at the address.";
 
-/// Watch a running chain: rates, how transactions run and why, what is discarded, store and caches
+/// Watch a running chain: rates, how transactions run and why, what is aborted, store and caches
 ///
 /// Reads the address that `braid-node run --metrics ADDR` serves, once each interval. Every figure is of the time
 /// between two looks.

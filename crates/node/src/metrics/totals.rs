@@ -9,7 +9,7 @@ use super::{
 };
 use crate::Usage;
 use braid_chain::{CacheUse, DurableHead};
-use braid_evm::{BlockOutput, Stats, Stretch};
+use braid_evm::{BlockOutput, Segment, Stats};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -17,7 +17,7 @@ use std::{
 };
 use thiserror::Error;
 
-/// Upper bounds of the buckets for the length of a stretch, in transactions.
+/// Upper bounds of the buckets for the length of a segment, in transactions.
 const LENGTHS: [f64; 9] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0];
 
 /// Maximum time for an executed block to become durable. Writing a block takes milliseconds; on a
@@ -82,8 +82,8 @@ struct Totals {
     blocks: u64,
     gas: u64,
     stats: Stats,
-    /// Number of stretches and of their transactions, by strategy and reason.
-    stretches: BTreeMap<(String, String), (u64, u64)>,
+    /// Number of segments and of their transactions, by strategy and reason.
+    segments: BTreeMap<(String, String), (u64, u64)>,
     time: Histogram<{ SECONDS.len() }>,
     length: Histogram<{ LENGTHS.len() }>,
     /// Number of the last executed block, and the time at which it was executed.
@@ -164,16 +164,16 @@ impl Totals {
         self.executed = Some(Instant::now());
         self.time.add(&SECONDS, time.as_secs_f64());
         add(&mut self.stats, &output.stats);
-        for stretch in &output.path {
-            self.stretch(stretch);
+        for segment in &output.segments {
+            self.segment(segment);
         }
     }
 
-    fn stretch(&mut self, stretch: &Stretch) {
-        let length = u64::from(stretch.end.saturating_sub(stretch.first));
-        let name = (format!("{:?}", stretch.strategy), format!("{:?}", stretch.reason));
-        let (stretches, transactions) = self.stretches.entry(name).or_default();
-        *stretches = stretches.saturating_add(1);
+    fn segment(&mut self, segment: &Segment) {
+        let length = u64::from(segment.end.saturating_sub(segment.first));
+        let name = (format!("{:?}", segment.strategy), format!("{:?}", segment.reason));
+        let (segments, transactions) = self.segments.entry(name).or_default();
+        *segments = segments.saturating_add(1);
         *transactions = transactions.saturating_add(length);
         self.length.add(&LENGTHS, length as f64);
     }
@@ -184,8 +184,8 @@ impl Totals {
         self.write_paths(text);
         let help = "Time to execute a block, until its result could be used.";
         self.time.write(text, "braid_block_seconds", help, &SECONDS);
-        let help = "Transactions of a stretch that ran in one way.";
-        self.length.write(text, "braid_stretch_transactions", help, &LENGTHS);
+        let help = "Transactions of a segment that ran in one way.";
+        self.length.write(text, "braid_segment_transactions", help, &LENGTHS);
         let idle = self.given.saturating_sub(self.busy);
         for (name, help, time) in [
             (
@@ -223,31 +223,31 @@ impl Totals {
             ),
             (
                 "braid_runs_total",
-                "Runs of transactions, discarded ones included.",
+                "Runs of transactions, aborted ones included.",
                 stats.incarnations,
             ),
             (
                 "braid_speculative_transactions_total",
                 "Transactions whose result comes from a run ahead of their turn.",
-                stats.speculative,
+                stats.speculative_commits,
             ),
             (
-                "braid_given_up_stretches_total",
-                "Stretches that ran in order because speculation was mostly wasted.",
-                stats.in_order_stretches,
+                "braid_fallback_segments_total",
+                "Segments that ran sequentially because speculation was mostly wasted.",
+                stats.fallback_segments,
             ),
             (
-                "braid_predicted_stretches_total",
-                "Stretches that ran in order because of what earlier blocks have shown.",
-                stats.predicted_stretches,
+                "braid_predicted_segments_total",
+                "Segments that ran sequentially because of what earlier blocks have shown.",
+                stats.predicted_segments,
             ),
             (
                 "braid_taken_over_total",
                 "Transactions and batches that the calling thread took over from a suspended worker.",
-                stats.taken_over.saturating_add(stats.helped_batches),
+                stats.helped_transactions.saturating_add(stats.helped_batches),
             ),
             ("braid_batches_total", "Private batches that committed a transaction.", stats.batches),
-            ("braid_rounds_total", "Rounds of private batches.", stats.lane_rounds),
+            ("braid_rounds_total", "Rounds of private batches.", stats.grouped_rounds),
             ("braid_reports_total", "Jobs that workers reported.", stats.reports),
             (
                 "braid_frontier_lag_total",
@@ -262,32 +262,32 @@ impl Totals {
 
     /// Writes the aborted executions, by cause.
     fn write_discards(&self, text: &mut Text) {
-        let Stats { discarded, discarded_in_batches, discarded_given_up, blocked, .. } = self.stats;
-        let known = discarded_in_batches.saturating_add(discarded_given_up);
-        let known = known.saturating_add(blocked);
-        let name = "braid_discarded_runs_total";
-        text.family(name, "counter", "Runs that were discarded, by cause.");
+        let Stats { aborts, batch_aborts, fallback_aborts, estimate_reads, .. } = self.stats;
+        let known = batch_aborts.saturating_add(fallback_aborts);
+        let known = known.saturating_add(estimate_reads);
+        let name = "braid_aborts_total";
+        text.family(name, "counter", "Runs that were aborted, by cause.");
         for (cause, count) in [
-            ("blocked", blocked),
-            ("changed_read", discarded.saturating_sub(known)),
-            ("conflicting_batch", discarded_in_batches),
-            ("given_up", discarded_given_up),
+            ("blocked", estimate_reads),
+            ("changed_read", aborts.saturating_sub(known)),
+            ("conflicting_batch", batch_aborts),
+            ("fallback", fallback_aborts),
         ] {
             text.sample(name, &[("cause", cause)], count);
         }
     }
 
-    /// Writes transactions and stretches, by strategy and reason.
+    /// Writes transactions and segments, by strategy and reason.
     fn write_paths(&self, text: &mut Text) {
         let kinds = [
-            ("braid_path_transactions_total", "Transactions by how they ran, and why."),
-            ("braid_path_stretches_total", "Stretches of transactions by how they ran, and why."),
+            ("braid_strategy_transactions_total", "Transactions by how they ran, and why."),
+            ("braid_strategy_segments_total", "Segments of transactions by how they ran, and why."),
         ];
         for (name, help) in kinds {
             text.family(name, "counter", help);
-            for ((strategy, reason), (stretches, transactions)) in &self.stretches {
+            for ((strategy, reason), (segments, transactions)) in &self.segments {
                 let labels = [("strategy", strategy.as_str()), ("reason", reason.as_str())];
-                let value = if name.contains("stretches") { stretches } else { transactions };
+                let value = if name.contains("segments") { segments } else { transactions };
                 text.sample(name, &labels, *value);
             }
         }
@@ -339,17 +339,17 @@ fn add(total: &mut Stats, block: &Stats) {
     for (total, block) in [
         (&mut total.transactions, block.transactions),
         (&mut total.incarnations, block.incarnations),
-        (&mut total.discarded, block.discarded),
-        (&mut total.blocked, block.blocked),
-        (&mut total.speculative, block.speculative),
-        (&mut total.in_order_stretches, block.in_order_stretches),
-        (&mut total.predicted_stretches, block.predicted_stretches),
-        (&mut total.taken_over, block.taken_over),
+        (&mut total.aborts, block.aborts),
+        (&mut total.estimate_reads, block.estimate_reads),
+        (&mut total.speculative_commits, block.speculative_commits),
+        (&mut total.fallback_segments, block.fallback_segments),
+        (&mut total.predicted_segments, block.predicted_segments),
+        (&mut total.helped_transactions, block.helped_transactions),
         (&mut total.helped_batches, block.helped_batches),
-        (&mut total.parts, block.parts),
-        (&mut total.lane_rounds, block.lane_rounds),
-        (&mut total.discarded_in_batches, block.discarded_in_batches),
-        (&mut total.discarded_given_up, block.discarded_given_up),
+        (&mut total.contiguous_batches, block.contiguous_batches),
+        (&mut total.grouped_rounds, block.grouped_rounds),
+        (&mut total.batch_aborts, block.batch_aborts),
+        (&mut total.fallback_aborts, block.fallback_aborts),
         (&mut total.batches, block.batches),
         (&mut total.reports, block.reports),
         (&mut total.ahead, block.ahead),

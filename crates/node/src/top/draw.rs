@@ -108,7 +108,7 @@ mod tests {
         Figures {
             head: Some(7.0),
             mgas_per_second: 12.34,
-            strategies: vec![share("Groups", 0.75), share("InOrder", 0.25)],
+            strategies: vec![share("GroupedBatches", 0.75), share("Sequential", 0.25)],
             reasons: vec![share("OneSender", 0.25)],
             ..Figures::default()
         }
@@ -120,14 +120,18 @@ mod tests {
         assert!(drawn(&view, 80, 30).contains("waiting"));
         view.show(figures());
         let text = drawn(&view, 80, 30);
-        for wanted in
-            ["http://x/metrics", "12.3 Mgas/s", "Groups 75 %", "OneSender 25 %", "head, durable"]
-        {
+        for wanted in [
+            "http://x/metrics",
+            "12.3 Mgas/s",
+            "GroupedBatches 75 %",
+            "OneSender 25 %",
+            "head, durable",
+        ] {
             assert!(text.contains(wanted), "{wanted}: {text}");
         }
         view.fail("gone".to_owned());
         let text = drawn(&view, 80, 30);
-        assert!(text.contains("gone") && text.contains("Groups 75 %"), "{text}");
+        assert!(text.contains("gone") && text.contains("GroupedBatches 75 %"), "{text}");
         view.show(figures());
         assert!(!drawn(&view, 80, 30).contains("gone"));
     }

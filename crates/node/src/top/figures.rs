@@ -50,7 +50,7 @@ pub struct Figures {
     /// Executions per transaction.
     pub runs: Option<f64>,
     /// Share of executions that were aborted, by cause.
-    pub discards: Vec<Share>,
+    pub aborts: Vec<Share>,
     /// Share of transactions, by strategy.
     pub strategies: Vec<Share>,
     /// Share of transactions, by the reason for their strategy.
@@ -66,7 +66,7 @@ pub struct Figures {
 }
 
 /// Names of the strategies with private batches.
-const BATCHED: [&str; 3] = ["Neighbours", "AccessList", "Groups"];
+const BATCHED: [&str; 3] = ["ContiguousBatches", "AccessList", "GroupedBatches"];
 
 /// Two scrapes, older first.
 struct Between<'s>(&'s Scrape, &'s Scrape);
@@ -130,8 +130,8 @@ impl Figures {
         let per_second = |name| ratio(grown(name), time.as_secs_f64()).unwrap_or(0.0);
         let mgas = grown("braid_gas_total") / 1e6;
         let runs = grown("braid_runs_total");
-        let strategies = between.by("braid_path_transactions_total", "strategy");
-        let reasons = between.by("braid_path_transactions_total", "reason");
+        let strategies = between.by("braid_strategy_transactions_total", "strategy");
+        let reasons = between.by("braid_strategy_transactions_total", "reason");
         let transactions: f64 = strategies.values().sum();
         let batched: f64 = BATCHED.iter().filter_map(|name| strategies.get(*name)).sum();
         let (busy, idle) = (grown("braid_busy_seconds_total"), grown("braid_idle_seconds_total"));
@@ -161,7 +161,7 @@ impl Figures {
             frontier_lag: ratio(grown("braid_frontier_lag_total"), grown("braid_reports_total")),
             batch_length: ratio(batched, grown("braid_batches_total")),
             runs: ratio(runs, grown("braid_transactions_total")),
-            discards: shares(between.by("braid_discarded_runs_total", "cause"), runs),
+            aborts: shares(between.by("braid_aborts_total", "cause"), runs),
             strategies: shares(strategies, transactions),
             reasons: shares(reasons, transactions),
             read_seconds: between.mean("braid_store_read_seconds"),
@@ -196,7 +196,7 @@ impl Figures {
             ("worker s/Ggas", short(self.worker_seconds_per_mgas.map(|it| 1e3 * it))),
             ("CPU s/Ggas", short(self.cpu_seconds_per_mgas.map(|it| 1e3 * it))),
             ("runs per transaction", short(self.runs)),
-            ("discarded of runs", listed(&self.discards)),
+            ("aborted of runs", listed(&self.aborts)),
             ("frontier lag", short(self.frontier_lag)),
             ("batch length", short(self.batch_length)),
             ("store: read", time(self.read_seconds)),
@@ -231,7 +231,7 @@ braid_runs_total 1500
 braid_gas_total 1000000
 braid_busy_seconds_total 1
 braid_idle_seconds_total 1
-braid_discarded_runs_total{cause=\"blocked\"} 7
+braid_aborts_total{cause=\"blocked\"} 7
 braid_block_seconds_bucket{le=\"0.001\"} 10
 braid_block_seconds_bucket{le=\"0.01\"} 10
 braid_block_seconds_bucket{le=\"+Inf\"} 10
@@ -249,10 +249,10 @@ braid_idle_seconds_total 2
 braid_batches_total 10
 braid_reports_total 100
 braid_frontier_lag_total 250
-braid_discarded_runs_total{cause=\"blocked\"} 57
-braid_path_transactions_total{strategy=\"Groups\",reason=\"a\"} 300
-braid_path_transactions_total{strategy=\"InOrder\",reason=\"a\"} 50
-braid_path_transactions_total{strategy=\"InOrder\",reason=\"b\"} 50
+braid_aborts_total{cause=\"blocked\"} 57
+braid_strategy_transactions_total{strategy=\"GroupedBatches\",reason=\"a\"} 300
+braid_strategy_transactions_total{strategy=\"Sequential\",reason=\"a\"} 50
+braid_strategy_transactions_total{strategy=\"Sequential\",reason=\"b\"} 50
 braid_block_seconds_bucket{le=\"0.001\"} 11
 braid_block_seconds_bucket{le=\"0.01\"} 14
 braid_block_seconds_bucket{le=\"+Inf\"} 14
@@ -280,8 +280,8 @@ braid_cache_misses_total{cache=\"x\"} 10
         assert_eq!((found.idle, found.worker_seconds_per_mgas), (Some(0.25), Some(0.75)));
         assert_eq!((found.frontier_lag, found.batch_length), (Some(2.5), Some(30.0)));
         assert_eq!((found.block_seconds, found.block_seconds_99), (Some(0.005), Some(0.01)));
-        assert_eq!(found.discards, [share("blocked", 0.1)]);
-        assert_eq!(found.strategies, [share("Groups", 0.75), share("InOrder", 0.25)]);
+        assert_eq!(found.aborts, [share("blocked", 0.1)]);
+        assert_eq!(found.strategies, [share("GroupedBatches", 0.75), share("Sequential", 0.25)]);
         assert_eq!(found.reasons, [share("a", 0.875), share("b", 0.125)]);
         assert_eq!(found.cache_hits, [share("x", 0.75)]);
     }

@@ -16,11 +16,11 @@ const STEP_LIMIT: u64 = 4_000_000;
 /// Every policy.
 pub(super) const POLICIES: [Policy; 6] = [
     Policy::Forced(Forced::Speculative),
-    Policy::Forced(Forced::Neighbours),
-    Policy::Forced(Forced::Groups),
+    Policy::Forced(Forced::ContiguousBatches),
+    Policy::Forced(Forced::GroupedBatches),
     Policy::Forced(Forced::Alternate),
     Policy::Auto,
-    Policy::InOrder,
+    Policy::Sequential,
 ];
 
 /// Draws one choice per byte, starting at the end of an input, and zeros once the bytes are used

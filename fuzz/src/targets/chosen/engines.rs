@@ -60,7 +60,7 @@ impl Way {
         let engine = choices.pick(engines);
         let mut config = choices.config(policies);
         // Without the whole executor, there are no strategies to change between.
-        let is_known = matches!(config.policy, Policy::InOrder | Policy::Auto);
+        let is_known = matches!(config.policy, Policy::Sequential | Policy::Auto);
         if engine == Engine::Store && !is_known {
             config.policy = Policy::Forced(Forced::Speculative);
         }

@@ -106,11 +106,11 @@ pub(super) fn journals(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let engines = [Engine::Store, Engine::Fibers, Engine::Threads];
     let policies = [
         Policy::Forced(Forced::Speculative),
-        Policy::InOrder,
+        Policy::Sequential,
         Policy::Forced(Forced::Speculative),
-        Policy::Forced(Forced::Neighbours),
+        Policy::Forced(Forced::ContiguousBatches),
         Policy::Forced(Forced::Alternate),
-        Policy::Forced(Forced::Groups),
+        Policy::Forced(Forced::GroupedBatches),
     ];
     let mut way = Way::draw(&mut choices, engines, policies);
     way.config.share_journals = true;
@@ -137,9 +137,9 @@ pub(super) fn journals(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
 pub(super) fn bundle(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
     let policies = [
-        Policy::InOrder,
-        Policy::Forced(Forced::Neighbours),
-        Policy::Forced(Forced::Groups),
+        Policy::Sequential,
+        Policy::Forced(Forced::ContiguousBatches),
+        Policy::Forced(Forced::GroupedBatches),
         Policy::Auto,
         Policy::Forced(Forced::Speculative),
         Policy::Forced(Forced::Alternate),
@@ -185,9 +185,9 @@ pub(super) fn lists(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
         Policy::Forced(Forced::AccessList),
         Policy::Auto,
         Policy::Forced(Forced::AccessList),
-        Policy::InOrder,
+        Policy::Sequential,
         Policy::Forced(Forced::AccessList),
-        Policy::Forced(Forced::Neighbours),
+        Policy::Forced(Forced::ContiguousBatches),
         Policy::Forced(Forced::Speculative),
     ];
     let mut way = Way::draw(&mut choices, [Engine::Fibers, Engine::Threads], policies);
@@ -213,9 +213,9 @@ pub(super) fn declared(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
         Policy::Forced(Forced::Declared),
         Policy::Auto,
         Policy::Forced(Forced::Declared),
-        Policy::InOrder,
-        Policy::Forced(Forced::Neighbours),
-        Policy::Forced(Forced::Groups),
+        Policy::Sequential,
+        Policy::Forced(Forced::ContiguousBatches),
+        Policy::Forced(Forced::GroupedBatches),
         Policy::Forced(Forced::Speculative),
     ];
     let mut way = Way::draw(&mut choices, [Engine::Fibers, Engine::Threads], policies);

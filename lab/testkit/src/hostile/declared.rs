@@ -98,14 +98,14 @@ impl Declared {
         if left != self.left {
             return Err(format!("{:?} have left what they declare, found {left:?}", self.left));
         }
-        let Stats { transactions, incarnations, discarded, .. } = found.stats;
+        let Stats { transactions, incarnations, aborts, .. } = found.stats;
         let by_declaration = found
-            .path
+            .segments
             .iter()
-            .all(|it| matches!(it.strategy, Strategy::Declared | Strategy::InOrder));
-        if self.runs_once && by_declaration && (incarnations, discarded) != (transactions, 0) {
-            let runs = format!("{incarnations} runs, and {discarded} were thrown away");
-            return Err(format!("{runs}, of {transactions} transactions: {:?}", found.path));
+            .all(|it| matches!(it.strategy, Strategy::Declared | Strategy::Sequential));
+        if self.runs_once && by_declaration && (incarnations, aborts) != (transactions, 0) {
+            let runs = format!("{incarnations} runs, and {aborts} were thrown away");
+            return Err(format!("{runs}, of {transactions} transactions: {:?}", found.segments));
         }
         Ok(())
     }

@@ -51,7 +51,7 @@ impl<E: Debug + Display> Listed<E> {
         let expected = Expected::new(block, Mode::Validate, database);
         let Some(output) = expected.output() else { return Ok(None) };
         let mut config = Config::with_workers(NonZeroU16::MIN);
-        (config.policy, config.access_list) = (Policy::InOrder, true);
+        (config.policy, config.access_list) = (Policy::Sequential, true);
         let executor = Executor::new(config).map_err(|error| error.to_string());
         let made = executor?.block(block.clone()).state(Cloned(database.clone())).execute();
         let made = made.ok().and_then(|output| output.access_list).ok_or("there is no list")?;

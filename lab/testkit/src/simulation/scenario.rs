@@ -21,22 +21,22 @@ const STEP_LIMIT: u64 = 2_000_000;
 /// Policies for whole executors.
 const WHOLE: [Policy; 7] = [
     Policy::Auto,
-    Policy::InOrder,
+    Policy::Sequential,
     Policy::Forced(Forced::Alternate),
-    Policy::Forced(Forced::Neighbours),
-    Policy::Forced(Forced::Neighbours),
-    Policy::Forced(Forced::Groups),
-    Policy::Forced(Forced::Groups),
+    Policy::Forced(Forced::ContiguousBatches),
+    Policy::Forced(Forced::ContiguousBatches),
+    Policy::Forced(Forced::GroupedBatches),
+    Policy::Forced(Forced::GroupedBatches),
 ];
 
 /// Policies for whole executors on blocks with an access list.
 const LISTED: [Policy; 7] = [
     Policy::Auto,
-    Policy::InOrder,
+    Policy::Sequential,
     Policy::Forced(Forced::AccessList),
     Policy::Forced(Forced::AccessList),
     Policy::Forced(Forced::AccessList),
-    Policy::Forced(Forced::Neighbours),
+    Policy::Forced(Forced::ContiguousBatches),
     Policy::Forced(Forced::Speculative),
 ];
 
@@ -47,7 +47,7 @@ const DECLARED: [Policy; 7] = [
     Policy::Forced(Forced::Declared),
     Policy::Forced(Forced::Declared),
     Policy::Forced(Forced::Declared),
-    Policy::Forced(Forced::Groups),
+    Policy::Forced(Forced::GroupedBatches),
     Policy::Forced(Forced::Speculative),
 ];
 
@@ -231,7 +231,7 @@ fn random_config(random: &mut Random, workers: u16) -> Config {
     let mut config = Config::with_workers(workers);
     config.mode = if random.chance(1, 2) { Mode::Build } else { Mode::Validate };
     config.policy = match random.below(8) {
-        0 => Policy::InOrder,
+        0 => Policy::Sequential,
         1 => Policy::Auto,
         _ => Policy::Forced(Forced::Speculative),
     };

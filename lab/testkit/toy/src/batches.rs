@@ -8,8 +8,8 @@ use super::program::ToyRejection;
 use braid_evm::ids::{Chunk, Incarnation, TxIndex, Version};
 use braid_evm::mv::{AccessLog, Entry, Latest, Location, Mark};
 use braid_evm::worker::{
-    BatchMachine, BatchStart, Context, Effects, InOrder, Ledger, MustWait, RanBatch, Stop, TxError,
-    View,
+    BatchMachine, BatchStart, Context, Effects, Ledger, MustWait, RanBatch, Sequential, Stop,
+    TxError, View,
 };
 
 /// Runs private batches of toy transactions for one worker.
@@ -28,12 +28,12 @@ pub struct ToyBatches<'a, X> {
     before: Option<Mark>,
     /// It reads what the list tells.
     tells: bool,
-    /// In a stretch in order: what the next run goes on from, but for the newest state, and the
+    /// In a segment sequentially: what the next run goes on from, but for the newest state, and the
     /// room that is left.
     in_order: Option<(ToyCarry, u64)>,
 }
 
-/// What a run of a stretch in order has left for the next one.
+/// What a run of a segment in order has left for the next one.
 #[derive(Debug)]
 pub struct ToyCarry {
     /// The state below the transaction at which it ended, from `first` on.
@@ -139,7 +139,7 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
         self.end = txs.first;
         self.in_order = None;
         self.view.base_mut().told = None;
-        let Some(InOrder { carry, room, .. }) = in_order else {
+        let Some(Sequential { carry, room, .. }) = in_order else {
             self.tells = self.workload.claims().is_some();
             let (snapshot, log) = match self.tells {
                 true => (TxIndex(0), log.map(AccessLog::of_writes)),

@@ -129,7 +129,7 @@ impl ToyCase {
 /// Tight limits of any policy.
 pub(super) fn random_limits(random: &mut Random) -> Limits {
     let policy = match random.below(4) {
-        0 => Policy::InOrder,
+        0 => Policy::Sequential,
         1 => Policy::Auto,
         _ => Policy::ForceSpeculative,
     };

@@ -56,7 +56,7 @@ impl ToyCase {
         self.limits.skip_rejected = skip_rejected;
         self.limits.stride = random.pick(&[1, 2, 3, u32::MAX]).copied().unwrap_or(1);
         match random.below(6) {
-            0 | 1 => self.limits.policy = Policy::InOrder,
+            0 | 1 => self.limits.policy = Policy::Sequential,
             2 => self.limits.policy = Policy::Alternate,
             _ => {}
         }

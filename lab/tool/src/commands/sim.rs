@@ -124,7 +124,7 @@ struct TotalLine {
     txs: usize,
     steps: u64,
     incarnations: u64,
-    discarded: u64,
+    aborts: u64,
     blocked: u64,
     /// Number of blocks by ending.
     endings: BTreeMap<String, u64>,
@@ -211,8 +211,8 @@ impl TotalLine {
         self.txs += scenario.case.block.transactions.len();
         self.steps += judged.step_count;
         self.incarnations += judged.stats.incarnations;
-        self.discarded += judged.stats.discarded;
-        self.blocked += judged.stats.blocked;
+        self.aborts += judged.stats.aborts;
+        self.blocked += judged.stats.estimate_reads;
         match &judged.verdict {
             Ok(ending) => *self.endings.entry(name(*ending)).or_default() += 1,
             Err(_) => {
@@ -223,7 +223,7 @@ impl TotalLine {
     }
 
     fn text(&self, out: &mut impl Write) -> io::Result<()> {
-        let Self { blocks, wrong, txs, steps, incarnations, discarded, blocked, .. } = self;
+        let Self { blocks, wrong, txs, steps, incarnations, aborts, blocked, .. } = self;
         let endings = self.endings.iter().map(|(ending, count)| format!("{count} {ending}"));
         let endings: Vec<String> = endings.collect();
         writeln!(
@@ -231,7 +231,7 @@ impl TotalLine {
             "{blocks} blocks, {txs} transactions, {steps} steps: {}",
             endings.join(", ")
         )?;
-        writeln!(out, "{incarnations} runs, {discarded} discarded, {blocked} blocked")?;
+        writeln!(out, "{incarnations} runs, {aborts} aborted, {blocked} blocked")?;
         match wrong {
             0 => writeln!(out, "every block equals sequential execution"),
             wrong => writeln!(out, "{wrong} blocks do not equal sequential execution"),

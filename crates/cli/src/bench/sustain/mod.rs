@@ -224,7 +224,7 @@ impl<S: StateStore> Run<S> {
             let executed = Instant::now();
             let (gas, receipts) = (built.output.gas_used, &built.output.receipts);
             let hash = hash(parent, gas, receipts);
-            made = Some(Made::new(executed, built.output.stats.alone, gas, receipts));
+            made = Some(Made::new(executed, built.output.stats.sequential, gas, receipts));
             hash
         })?;
         made.ok_or(SustainError::LeftOut(self.chain.head().number))

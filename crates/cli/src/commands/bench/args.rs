@@ -39,7 +39,7 @@ Columns, each a median over all rounds:
   ceiling    what as many cores here can come to: a sequential execution for each worker,
              all at once; their work over the time that they take, in sequential time;
              - for one worker, and for more than there are cores
-  discard    runs that were thrown away
+  aborted    runs whose result was thrown away
   spread     (slowest - fastest) / median of the parallel times
 
 Below each line: microseconds a transaction takes in each stage, summed over all workers (a

@@ -111,17 +111,17 @@ fn line(cell: &Cell) -> Value {
         "bound": cell.bound(),
         "share": cell.share(),
         "spread": cell.learned.parallel.spread().max(cell.fresh.parallel.spread()),
-        "discarded": cell.fresh.discarded_share(),
-        "path": cell.path.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "aborted": cell.fresh.abort_share(),
+        "segments": cell.segments.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 
 fn letter(strategy: Option<Strategy>) -> char {
     match strategy {
-        Some(Strategy::InOrder) => 'o',
+        Some(Strategy::Sequential) => 'o',
         Some(Strategy::Speculative) => 's',
-        Some(Strategy::Neighbours) => 'n',
-        Some(Strategy::Groups) => 'g',
+        Some(Strategy::ContiguousBatches) => 'n',
+        Some(Strategy::GroupedBatches) => 'g',
         _ => '-',
     }
 }

@@ -222,7 +222,7 @@ fn json(line: &Line<'_>) -> io::Result<()> {
             "late_read_bound": measured.late_bound,
             "bound": measured.bound(),
             "spread": measured.learned.parallel.spread().max(measured.fresh.parallel.spread()),
-            "path": measured.path.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "segments": measured.segments.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }),
     };
     if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {

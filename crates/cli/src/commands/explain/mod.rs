@@ -136,7 +136,7 @@ mod tests {
                     sequential: Duration::from_millis(78),
                     parallel: Duration::from_millis(100),
                     busy_share,
-                    path: Vec::new(),
+                    segments: Vec::new(),
                 }),
                 wrong: None,
             };

@@ -2,7 +2,7 @@
 
 use super::{Explained, Reached, Unusable};
 use crate::{
-    commands::json::{StretchLine, write_line},
+    commands::json::{SegmentLine, write_line},
     explain::{
         Axis, Costly, OnWorkers, Question, Totals, json::BlockFields, json::CostlyFields, ratio,
         words,
@@ -73,7 +73,7 @@ struct MeasuredFields {
     par_ms: f64,
     /// Processor time over wall time of the sequential runs; null unless the machine was busy.
     busy_share: Option<f64>,
-    path: Vec<StretchLine>,
+    segments: Vec<SegmentLine>,
 }
 
 #[derive(Serialize)]
@@ -108,7 +108,7 @@ pub(in crate::commands) fn block_line<'a>(
         seq_ms: reached.sequential.as_secs_f64() * 1e3,
         par_ms: reached.parallel.as_secs_f64() * 1e3,
         busy_share: reached.busy_share,
-        path: reached.path.iter().map(StretchLine::from).collect(),
+        segments: reached.segments.iter().map(SegmentLine::from).collect(),
     });
     BlockLine {
         file: &explained.name,
@@ -204,7 +204,7 @@ impl Printer for Whole {
 
 /// Prints the measured speed-up against the bounds, and how the transactions ran.
 fn write_reached(out: &mut impl Write, it: &Explained, reached: &Reached) -> io::Result<()> {
-    let Reached { workers, speedup, sequential, parallel, path, .. } = reached;
+    let Reached { workers, speedup, sequential, parallel, segments, .. } = reached;
     let milliseconds = |time: &std::time::Duration| time.as_secs_f64() * 1e3;
     writeln!(
         out,
@@ -228,10 +228,10 @@ fn write_reached(out: &mut impl Write, it: &Explained, reached: &Reached) -> io:
             "  bounds there, in {unit}: conflict chain {chain:.2}x, late read {late_read:.2}x, no conflicts {no_conflicts:.2}x"
         )?;
     }
-    for stretch in path {
-        let last = stretch.end.saturating_sub(1);
-        let range = format!("{} to {last}", stretch.first);
-        writeln!(out, "  transactions {range}: {}, because {}", stretch.strategy, stretch.reason)?;
+    for segment in segments {
+        let last = segment.end.saturating_sub(1);
+        let range = format!("{} to {last}", segment.first);
+        writeln!(out, "  transactions {range}: {}: {}", segment.strategy, segment.reason)?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::{
     },
     explain::{self, Axis, Explanation, Location, Question, Recording, Target, WhatIf},
 };
-use braid_evm::{Config, Executor, Stretch};
+use braid_evm::{Config, Executor, Segment};
 use braid_terminal::Stop;
 use braid_testkit::block_file::{BlockFile, BlockFileError, BlockFileErrorKind, FieldError};
 use clap::{Args, ValueEnum};
@@ -105,7 +105,7 @@ pub(in crate::commands) struct Reached {
     pub(in crate::commands) parallel: Duration,
     /// Processor time over wall time of the sequential runs, if the machine was busy meanwhile.
     pub(in crate::commands) busy_share: Option<f64>,
-    pub(in crate::commands) path: Vec<Stretch>,
+    pub(in crate::commands) segments: Vec<Segment>,
 }
 
 impl Reached {
@@ -207,6 +207,13 @@ pub(in crate::commands) fn measure(
         let speedup = measured.speedup()?;
         let (sequential, parallel) = (measured.sequential.wall, measured.parallel.wall);
         let busy_share = measured.busy_share();
-        Some(Reached { workers, speedup, sequential, parallel, busy_share, path: report.path })
+        Some(Reached {
+            workers,
+            speedup,
+            sequential,
+            parallel,
+            busy_share,
+            segments: report.segments,
+        })
     })))
 }

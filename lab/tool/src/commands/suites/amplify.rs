@@ -54,7 +54,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     error_msg: &'a str,
     incarnations: u64,
-    discarded: u64,
+    aborts: u64,
     speculative: u64,
 }
 
@@ -88,17 +88,17 @@ impl Suite for Amplifier<'_> {
                 status,
                 error_msg,
                 incarnations: block.stats.incarnations,
-                discarded: block.stats.discarded,
-                speculative: block.stats.speculative,
+                aborts: block.stats.aborts,
+                speculative: block.stats.speculative_commits,
             };
             tally.add(&title, &block.verdict, &line)?;
             tally.count("transactions", block.transactions as u64);
             tally.count("transactions left out", block.left_out as u64);
             tally.count("runs", block.stats.incarnations);
-            tally.count("runs discarded", block.stats.discarded);
-            tally.count("speculative results", block.stats.speculative);
-            tally.count("rounds of tied transactions", block.stats.lane_rounds);
-            tally.count("blocks with conflicts", u64::from(block.stats.discarded > 0));
+            tally.count("runs aborted", block.stats.aborts);
+            tally.count("speculative results", block.stats.speculative_commits);
+            tally.count("rounds of tied transactions", block.stats.grouped_rounds);
+            tally.count("blocks with conflicts", u64::from(block.stats.aborts > 0));
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   braid-lab blocktest tests/BlockchainTests
   braid-lab blocktest --keep-going --json ethereum-tests.tar.gz | tail -1
-  braid-lab blocktest --workers 3 --policy force-speculative --filter bcStateTests tests.tar.gz
+  braid-lab blocktest --workers 3 --policy speculative --filter bcStateTests tests.tar.gz
 
 Exit code: 0 if all tests pass, 1 if one fails, 2 if there is none or a file cannot be used.";
 

@@ -17,7 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   braid-lab statetest tests/GeneralStateTests
   braid-lab statetest --keep-going --json ethereum-tests.tar.gz | tail -1
-  braid-lab statetest --workers 3 --policy force-speculative --fork Cancun tests.tar.gz
+  braid-lab statetest --workers 3 --policy speculative --fork Cancun tests.tar.gz
   braid-lab statetest --amplify 4 --sample 20 tests.tar.gz
 
 Exit code: 0 if all tests pass, 1 if one fails, 2 if there is none or a file cannot be used.";

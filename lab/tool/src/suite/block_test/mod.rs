@@ -184,6 +184,6 @@ fn add(sum: &mut Stats, more: &Stats) {
     sum.workers = sum.workers.max(more.workers);
     sum.transactions = sum.transactions.saturating_add(more.transactions);
     sum.incarnations = sum.incarnations.saturating_add(more.incarnations);
-    sum.discarded = sum.discarded.saturating_add(more.discarded);
-    sum.speculative = sum.speculative.saturating_add(more.speculative);
+    sum.aborts = sum.aborts.saturating_add(more.aborts);
+    sum.speculative_commits = sum.speculative_commits.saturating_add(more.speculative_commits);
 }

@@ -1,4 +1,4 @@
-//! A stretch of transactions that all workers run together.
+//! A segment of transactions that all workers run together.
 
 use super::bundle::output_builder::OutputBuilder;
 use super::engine::ledger::EvmLedger;
@@ -23,17 +23,17 @@ pub(super) enum How {
     /// In chunks whose writes others may read before they commit.
     Published,
     /// In private batches.
-    Private(Box<PrivateStretch>),
+    Private(Box<PrivateSegment>),
     /// Sequentially, on the calling thread.
-    InOrder,
+    Sequential,
 }
 
-/// The private batches of a stretch, which hold all of its transactions.
-pub(super) struct PrivateStretch {
+/// The private batches of a segment, which hold all of its transactions.
+pub(super) struct PrivateSegment {
     pub(super) batches: Vec<Batch>,
-    /// Whether the stretch ends when the rest of a batch may not continue.
+    /// Whether the segment ends when the rest of a batch may not continue.
     pub(super) hands_over_rest: bool,
-    /// Whether the batches' writes are put into the store at the end, where later stretches read
+    /// Whether the batches' writes are put into the store at the end, where later segments read
     /// them.
     pub(super) publishes: bool,
     /// Bundle work that one worker does before it runs a batch.
@@ -55,7 +55,7 @@ pub(super) enum Fold {
     Done(Folding),
 }
 
-/// The task of the workers in a stretch.
+/// The task of the workers in a segment.
 pub(super) struct RunTask<S: StateSource> {
     pub(super) shared: Shared<EvmWorkload<S>, EvmLedger>,
     /// The bundle to fold meanwhile, if any; locked by the worker that folds it.
@@ -139,7 +139,7 @@ impl<S: StateSource> RunTask<S> {
         }
     }
 
-    /// Waits until every claimed write is published, because the next stretch reads them.
+    /// Waits until every claimed write is published, because the next segment reads them.
     pub(super) fn wait_published(&self) {
         let publishing = self.unpublished.iter().flat_map(|unpublished| &unpublished.publishing);
         publishing.for_each(|publishing| drop(publishing.lock()));
