@@ -193,7 +193,7 @@ fn published() -> Vec<Property<BlockModel>> {
         Property::always("I8: the frontier is not queued", frontier_is_not_queued),
         Property::always("I8: a worker works for the frontier", frontier_is_worked_for),
         Property::always("no run waits for what is published", waits_are_justified),
-        Property::always("a aborted incarnation leaves no value", discards_are_estimates),
+        Property::always("an aborted incarnation leaves no value", discards_are_estimates),
         Property::sometimes("a conflict", |_, s: &State| s.had_conflict),
         Property::sometimes("an estimate", |_, s: &State| s.store.has_estimate()),
         Property::sometimes("a discard", |_, s: &State| s.protocol.counters().aborts > 0),

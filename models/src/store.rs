@@ -8,7 +8,7 @@ use braid_evm::ids::TxIndex;
 pub enum Entry {
     /// A value, with its incarnation.
     Value(u32, u8),
-    /// Mark of a aborted incarnation.
+    /// Mark of an aborted incarnation.
     Estimate,
 }
 
