@@ -217,7 +217,7 @@ enum Recipe {
     /// Execute chains of random blocks, where databases, disks and writers fail, processes are killed while they
     /// write, and bits of folders are flipped
     Chain(ChainArgs),
-    /// Lint and test `braid bench` on embedded stores, RocksDB among them, which takes minutes to build
+    /// Lint and test `braid-lab bench` on embedded stores, RocksDB among them, which takes minutes to build
     /// (needs a C++ compiler and libclang)
     Stores,
     /// Pack the tool with a script that measures it on 1 to all cores of another machine, which needs nothing but a shell

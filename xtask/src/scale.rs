@@ -1,4 +1,4 @@
-//! The tool and a script for another machine: one archive that needs no Rust there, no network and no checkout.
+//! The tool `braid-lab` and a script for another machine: one archive that needs no Rust there, no network and no checkout.
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, fixtures, shell, target_dir};
@@ -13,7 +13,7 @@ const SCRIPT: &str = include_str!("scale.sh");
 /// runs it on this machine.
 pub(crate) fn scale(runner: &mut Runner, here: bool) -> Result<(), Failed> {
     let target = target_dir(runner.root());
-    runner.command("scale: build", cargo("build --profile dist -p braid-cli"))?;
+    runner.command("scale: build", cargo("build --profile dist -p braid-lab"))?;
     let folder = target.join("scale");
     runner.check("scale: pack", |root| {
         let real = fixtures(root)?;
@@ -46,7 +46,7 @@ fn fill(target: &Path, folder: &Path, real: Option<&Path>) -> std::io::Result<St
         fs::remove_dir_all(folder)?;
     }
     fs::create_dir_all(folder)?;
-    fs::copy(target.join("dist/braid"), folder.join("braid"))?;
+    fs::copy(target.join("dist/braid-lab"), folder.join("braid-lab"))?;
     fs::write(folder.join("run.sh"), SCRIPT)?;
     let Some(real) = real else {
         return Ok("without real blocks: there are none here".to_owned());

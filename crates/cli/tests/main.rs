@@ -2,10 +2,8 @@
 
 mod access_lists;
 mod anvil;
-mod attacks;
 mod bench;
 mod commands;
-mod contention;
 #[cfg(unix)]
 mod documented;
 mod errors;
@@ -16,7 +14,6 @@ mod help;
 mod hostile;
 mod invoke;
 mod lint;
-mod odd;
 mod one_check;
 mod oracle;
 mod output;
@@ -27,7 +24,6 @@ mod shell;
 mod state_roots;
 mod support;
 mod survey;
-mod sustain;
 mod trace;
 #[cfg(unix)]
 mod tutorials;

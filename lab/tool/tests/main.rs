@@ -1,8 +1,13 @@
 //! The tool `braid-lab` from outside and its parts, in one program: each program links revm again.
 
+mod attacks;
+mod bench;
+mod contention;
+mod errors;
 #[path = "../../../crates/cli/tests/support/help.rs"]
 mod help;
 mod invoke;
+mod odd;
 mod output;
 mod shards;
 mod shell;
@@ -13,4 +18,5 @@ mod suite_lists;
 mod suites;
 #[path = "../../../crates/cli/tests/support/mod.rs"]
 mod support;
+mod sustain;
 mod t8n;

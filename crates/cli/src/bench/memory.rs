@@ -18,12 +18,14 @@ pub fn peak_of<R>(run: impl FnOnce() -> R) -> Option<u64> {
 }
 
 /// From here on the highest resident memory is counted anew. `None` where the system cannot do that.
-pub(super) fn reset_highest() -> Option<()> {
+#[must_use]
+pub fn reset_highest() -> Option<()> {
     fs::write("/proc/self/clear_refs", "5").ok()
 }
 
 /// Resident memory of this process, in bytes: now, and at its highest so far.
-pub(super) fn resident() -> Option<[u64; 2]> {
+#[must_use]
+pub fn resident() -> Option<[u64; 2]> {
     Some([status("VmRSS:")?, status("VmHWM:")?])
 }
 

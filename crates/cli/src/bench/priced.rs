@@ -16,9 +16,9 @@ use std::sync::Arc;
 use thiserror::Error;
 
 /// Executions of a block by one executor: the first one has learned nothing, the last one what there is to learn.
-pub(super) const EXECUTIONS: usize = 6;
+pub const EXECUTIONS: usize = 6;
 /// Differences that are described.
-pub(super) const DESCRIBED: usize = 5;
+pub const DESCRIBED: usize = 5;
 
 /// How many times faster than in sequence a block is on some number of simulated workers.
 #[derive(Clone, Copy, Debug, PartialEq)]

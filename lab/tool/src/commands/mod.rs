@@ -2,6 +2,7 @@
 //!
 //! `t8n` ends with geth's exit codes, every other command with those of [`braid_terminal::End`].
 
+mod bench;
 mod shards;
 mod sim;
 mod suites;
@@ -11,7 +12,8 @@ use braid_terminal::{COLUMNS, CompletionsArgs, completions, exit_code, man, pars
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Tests Braid's execution: with the official suites, as a transition tool, on simulated workers and on simulated shards.
+/// Tests Braid's execution: with the official suites, as a transition tool, on simulated workers and on simulated shards;
+/// and measures it.
 #[derive(Debug, Parser)]
 #[command(name = "braid-lab", version, arg_required_else_help = true, max_term_width = COLUMNS)]
 struct Cli {
@@ -28,6 +30,7 @@ enum Command {
     T8n(Box<t8n::T8nArgs>),
     Sim(sim::SimArgs),
     Shards(shards::ShardsArgs),
+    Bench(Box<bench::LabBenchArgs>),
     Completions(CompletionsArgs),
     /// Print the manual page, in roff: braid-lab man > braid-lab.1
     Man,
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::T8n(args) => t8n::t8n(&args),
         Command::Sim(args) => sim::simulate(&args),
         Command::Shards(args) => shards::shards(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Completions(args) => completions(Cli::command(), &args),
         Command::Man => man(Cli::command()),
     };

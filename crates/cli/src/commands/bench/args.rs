@@ -2,7 +2,7 @@
 
 use crate::bench::{Latency, Waiting};
 use braid_terminal::{PolicyArg, pause_from, workers_from};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use std::{num::NonZeroU16, path::PathBuf, time::Duration};
 
 const EXAMPLES: &str = "\
@@ -18,14 +18,12 @@ Examples:
   braid bench blocks/ --bal-hint              the same, as a hint that may be wrong
   braid bench blocks/ --busy                  while something else computes on every core
   braid bench blocks/ --against before.json   what is slower than in that output of --json
-  braid bench --contention                    where contention costs time
-  braid bench odd                             odd databases, rules and shapes, and usual ones
-  braid bench sustain native                  a minute of blocks, one after the other, on a chain
 
 Exit code: 0 if all was measured; 1 if a result differs from sequential execution, or a block
 became slower (--against); 2 if a file cannot be used or a block is invalid.";
 
-const COLUMNS: &str = "\
+/// What the columns of the table are, and what the options do to them.
+pub const COLUMNS: &str = "\
 Columns, each a median over all rounds:
   seq us/tx  microseconds a transaction takes in sequence: revm over State with bundle
              and reverts, transact_commit for each transaction, receipts
@@ -78,32 +76,29 @@ chosen on the tuning half only.";
 /// turns in one process, in random order, each after a pause.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{COLUMNS}"))]
-#[command(args_conflicts_with_subcommands = true)]
-pub(in crate::commands) struct BenchArgs {
-    #[command(subcommand)]
-    pub(super) command: Option<Command>,
+pub struct BenchArgs {
     /// Names of built-in workloads, block files (.json, .json.gz, .json.zst), folders of them
     /// [default: every built-in workload]
     #[arg(value_name = "WORKLOAD|FILE|DIR")]
     pub(super) what: Vec<String>,
     /// Numbers of workers [default: one for each core]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers_from)]
-    pub(super) workers: Vec<NonZeroU16>,
+    pub workers: Vec<NonZeroU16>,
     /// How eagerly to speculate; results never depend on it
     #[arg(long, value_enum, default_value_t)]
     pub(super) policy: PolicyArg,
     /// Rounds [default: 7; 28 for a block of fewer than 1000 transactions]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) rounds: Option<u32>,
+    pub rounds: Option<u32>,
     /// Pause before each timed run; 0 for none
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = pause_from)]
-    pub(super) pause: Duration,
+    pub pause: Duration,
     /// Let N processes compute on each core meanwhile
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1", require_equals = true, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(super) busy: Option<u32>,
     /// Transactions of a built-in workload [default: each has its own number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) txs: Option<u32>,
+    pub txs: Option<u32>,
     /// Execute each block with its access list (EIP-7928), which is made before anything is timed
     #[arg(long)]
     pub(super) bal: bool,
@@ -118,33 +113,16 @@ pub(in crate::commands) struct BenchArgs {
     pub(super) scale: u32,
     /// Everything that is random in a built-in workload follows from this number
     #[arg(long, value_name = "S", default_value_t = 1)]
-    pub(super) seed: u64,
+    pub seed: u64,
     /// Every read of the database waits so long, as 20us; h_erc20io and m_mainio wait 20us anyway
     #[arg(long, value_name = "TIME")]
     pub(super) db_latency: Option<Latency>,
     /// How it waits
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     pub(super) db_waits: Waiting,
-    /// Read from an embedded store on disk, opened anew with a cold cache for each execution
-    #[cfg(any(feature = "redb", braid_rocksdb))]
-    #[arg(long, value_enum, conflicts_with = "db_latency")]
-    pub(super) store: Option<StoreArg>,
-    /// Sweep over contention: blocks of calls that increment one of 1 to 1,000 slots, in planes of order, what the slot
-    /// can be told from, when in a call, and size; each with its bounds
-    #[arg(long, conflicts_with_all = [
-        "what", "bal", "against", "execute", "simulate", "priced", "policy", "scale", "db_latency", "db_waits", "no_learn",
-        "no_keccak_cache", "brief",
-    ])]
-    pub(super) contention: bool,
-    /// Three numbers of slots instead of eight
-    #[arg(long, requires = "contention", conflicts_with = "what")]
-    pub(super) quick: bool,
-    /// All 1,440 combinations, for --json; the planes are printed
-    #[arg(long, requires = "contention", conflicts_with_all = ["quick", "what"])]
-    pub(super) whole: bool,
     /// Print one JSON object per line: one for each workload and number of workers
     #[arg(long)]
-    pub(super) json: bool,
+    pub json: bool,
     /// Compare with an earlier measurement, which braid bench --json has printed: tells which blocks take longer, in
     /// sequential time, than then, and ends with 1 if one does beyond the noise
     #[arg(long, value_name = "FILE")]
@@ -179,29 +157,6 @@ pub(in crate::commands) struct BenchArgs {
     /// Execute each block N times and measure nothing, for a profiler
     #[arg(long, value_name = "N")]
     pub(super) execute: Option<u32>,
-}
-
-/// Measurements of another kind.
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    Odd(super::odd::OddArgs),
-    Search(super::search::SearchArgs),
-    Attacks(super::attacks::AttacksArgs),
-    Energy(super::energy::EnergyArgs),
-    Offload(super::offload::OffloadArgs),
-    Sustain(super::sustain::SustainArgs),
-}
-
-/// Embedded stores, with a cache of one mebibyte.
-#[cfg(any(feature = "redb", braid_rocksdb))]
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum StoreArg {
-    /// redb: a B-tree in one file; it caches one mebibyte
-    #[cfg(feature = "redb")]
-    Redb,
-    /// RocksDB: sorted runs in many files; it caches one mebibyte
-    #[cfg(braid_rocksdb)]
-    Rocksdb,
 }
 
 /// Whose memory is measured.

@@ -13,13 +13,19 @@ use clap::ValueEnum;
 use std::path::PathBuf;
 
 /// Something to be measured.
-pub(super) enum Item {
+#[derive(Debug)]
+pub enum Item {
+    /// A built-in workload.
     Preset(Preset),
+    /// A block file.
     Input(inputs::Input),
 }
 
 /// What the words stand for: workloads, files, folders of files; without any all workloads.
-pub(super) fn items(what: &[String]) -> Result<Vec<Item>, Stop> {
+///
+/// # Errors
+/// A word is neither a workload nor a path.
+pub fn items(what: &[String]) -> Result<Vec<Item>, Stop> {
     if what.is_empty() {
         return Ok(Preset::ALL.into_iter().map(Item::Preset).collect());
     }
@@ -43,7 +49,9 @@ pub(super) fn items(what: &[String]) -> Result<Vec<Item>, Stop> {
 }
 
 impl Item {
-    pub(super) fn name(&self) -> String {
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(&self) -> String {
         match self {
             Self::Preset(preset) => preset.name().to_owned(),
             Self::Input(input) => inputs::short(&input.name()),
@@ -51,7 +59,8 @@ impl Item {
     }
 
     /// The argument that names it.
-    pub(super) fn argument(&self) -> String {
+    #[must_use]
+    pub fn argument(&self) -> String {
         match self {
             Self::Preset(preset) => preset.name().to_owned(),
             Self::Input(input) => input.name(),
@@ -59,25 +68,19 @@ impl Item {
     }
 
     /// What a read of its database waits unless another time is asked for.
-    pub(super) fn latency(&self) -> Option<Latency> {
+    #[must_use]
+    pub fn latency(&self) -> Option<Latency> {
         match self {
             Self::Preset(preset) if preset.is_slow() => Some(Latency::OF_WORKLOADS),
             _ => None,
         }
     }
 
-    /// A workload with the usual seed, and with this number of transactions if it is given.
-    pub(super) fn plain_block(self, txs: Option<u32>) -> Result<BlockFile, Unmeasured> {
-        self.scaled(txs, 1, 1)
-    }
-
-    /// The block; a workload with this number of transactions, `scale` times as many.
-    pub(super) fn scaled(
-        self,
-        txs: Option<u32>,
-        scale: u32,
-        seed: u64,
-    ) -> Result<BlockFile, Unmeasured> {
+    /// The block; a workload with this number of transactions if it is given, `scale` times as many.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the workload cannot be generated.
+    pub fn scaled(self, txs: Option<u32>, scale: u32, seed: u64) -> Result<BlockFile, Unmeasured> {
         match self {
             Self::Preset(preset) => {
                 let transactions = txs.unwrap_or(preset.transactions());
@@ -93,13 +96,18 @@ impl Item {
 }
 
 /// Why there are no figures of a block.
-pub(super) struct Unmeasured {
-    pub(super) end: End,
-    pub(super) message: String,
+#[derive(Debug)]
+pub struct Unmeasured {
+    /// How the tool ends.
+    pub end: End,
+    /// What it says.
+    pub message: String,
 }
 
 impl Unmeasured {
-    pub(super) fn new(name: &str, error: BenchError) -> Self {
+    /// The block `name` cannot be measured.
+    #[must_use]
+    pub fn new(name: &str, error: BenchError) -> Self {
         let end = match error {
             BenchError::Invalid(_) => End::BadInput,
             BenchError::Different { .. } => End::Mismatch,

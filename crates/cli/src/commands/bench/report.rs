@@ -24,24 +24,24 @@ pub(super) trait Report {
 
 /// Under which conditions everything is measured.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Conditions {
+pub struct Conditions {
     /// Before each timed run.
-    pub(super) pause: Duration,
+    pub pause: Duration,
     /// Processes that compute on each core meanwhile.
-    pub(super) busy: u32,
+    pub busy: u32,
     /// Access lists that Braid is given or makes.
-    pub(super) lists: ListsInUse,
+    pub lists: ListsInUse,
 }
 
 /// What becomes of access lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct ListsInUse {
+pub struct ListsInUse {
     /// Each block comes with its list.
-    pub(super) given: bool,
+    pub given: bool,
     /// Each block comes with its list as a hint.
-    pub(super) hint: bool,
+    pub hint: bool,
     /// Braid makes the list of each block.
-    pub(super) made: bool,
+    pub made: bool,
 }
 
 impl Display for Conditions {
@@ -65,7 +65,8 @@ const BOLD: Style = Style::new().bold();
 pub(super) const NAME: usize = 17;
 
 /// A ratio that not every block has.
-pub(super) fn optional(ratio: Option<f64>) -> String {
+#[must_use]
+pub fn optional(ratio: Option<f64>) -> String {
     ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"))
 }
 

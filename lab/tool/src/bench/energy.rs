@@ -1,6 +1,6 @@
 //! What a block costs: processor time, and the energy that the machine counts, for its gas.
 
-use super::runs::{Sample, parallel, sequential};
+use braid_cli::bench::{Sample, parallel, sequential};
 use braid_evm::{Config, Executor};
 use braid_testkit::{
     block::Block,

@@ -1,10 +1,8 @@
 //! A search for blocks that Braid is slow or wasteful on: it changes one thing of a shape at a time, in virtual time, so that the same
 //! seed finds the same blocks on every machine.
 
-use super::{
-    attacks::{CPU, WALL},
-    priced::{Virtual, VirtualError, virtual_ratios},
-};
+use super::attacks::{CPU, WALL};
+use braid_cli::bench::priced::{Virtual, VirtualError, virtual_ratios};
 use braid_testkit::workload::{Shape, random::Random};
 use core::num::NonZeroU16;
 use thiserror::Error;

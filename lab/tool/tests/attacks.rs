@@ -1,10 +1,8 @@
 //! Blocks of an attacker: none takes longer than is aimed at, except the ones named here and in
 //! docs/SECURITY.md, and none needs more memory than its formula says.
 
-use braid_cli::bench::{
-    attacks::{CPU, WALL, attacked},
-    priced::Virtual,
-};
+use braid_cli::bench::priced::Virtual;
+use braid_lab::bench::attacks::{CPU, WALL, attacked};
 use braid_testkit::workload::Attack;
 use serde_json::Value;
 use std::{num::NonZeroU16, process::Command};
@@ -52,13 +50,13 @@ fn calls_that_do_little_else_than_read_are_given_up_early() {
     assert!(found.iter().all(|found| found.runs <= 1.3), "{found:.3?}");
 }
 
-/// Attacks whose processes are measured, the largest in memory; the others in `braid bench attacks --memory`.
+/// Attacks whose processes are measured, the largest in memory; the others in `braid-lab bench attacks --memory`.
 const MEASURED: [&str; 4] = ["floods", "huge read sets", "deep calls", "largest creations"];
 
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_stays_below_what_the_formula_says() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_braid-lab"));
     command.args(["bench", "attacks", "--memory", "--json", "--part", "4"]).args(MEASURED);
     let output = command.output().expect("the tool starts");
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -80,7 +78,7 @@ fn memory_stays_below_what_the_formula_says() {
 /// Two attacks by the clock: figures that belong together, whatever the machine does meanwhile.
 #[test]
 fn attacks_are_timed_by_the_clock() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_braid-lab"));
     command.args(["bench", "attacks", "--clock", "--json", "--part", "40", "--rounds", "3"]);
     let output = command.args(["--workers", "1,2", "one slot", "list wrong"]).output();
     let output = output.expect("the tool starts");
@@ -105,7 +103,7 @@ fn attacks_are_timed_by_the_clock() {
         assert_eq!(line["kept"], kept, "{line}");
     }
     for wrong in [&["--rounds", "3"][..], &["--clock", "--memory"]] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_braid-lab"));
         let output = command.args(["bench", "attacks"]).args(wrong).output();
         assert_eq!(output.expect("the tool starts").status.code(), Some(2), "{wrong:?}");
     }

@@ -5,8 +5,8 @@
 //! of the block if they took no time at all is the most that any such hardware can bring, before the time that it
 //! takes to carry inputs there and results back.
 
-use super::runs::sequential;
 use alloy_primitives::{Address, Bytes, keccak256};
+use braid_cli::bench::sequential;
 use braid_evm::{BlockOutput, Cloned, Config, Executor, TxIndex};
 use braid_testkit::{block::Block, block_file::FileDatabase};
 use core::{hint::black_box, num::NonZeroU16};

@@ -1,8 +1,10 @@
 //! A block measured beside its bounds: what Braid reaches of what it could reach, with and without memory of earlier
 //! blocks.
 
-use super::{BenchError, Figures, Subject, Timing, measure};
-use crate::explain::{self, Axis, Graph, Recording, WhatIf};
+use braid_cli::{
+    bench::{BenchError, Figures, Subject, Timing, measure},
+    explain::{self, Axis, Graph, Recording, WhatIf},
+};
 use braid_evm::{Config, Executor, Strategy, Stretch};
 use braid_testkit::{block::Block, block_file::FileDatabase};
 use core::{fmt::Display, num::NonZeroU16};

@@ -1,6 +1,7 @@
 //! A sweep over contention: one family of blocks, from calls that all need each other to calls that hardly meet.
 
-use super::{BenchError, Bounded, Timing};
+use super::Bounded;
+use braid_cli::bench::{BenchError, Timing};
 use braid_testkit::{
     block::Block,
     block_file::FileDatabase,
