@@ -18,13 +18,13 @@ use store::StoreArg;
 
 const EXAMPLES: &str = "\
 Examples:
-  braid-lab bench                                 every built-in workload, as braid bench
+  braid-lab bench                         every built-in workload, as braid bench
   braid-lab bench c_erc20 --txs 4000 --db-latency 20us
-  braid-lab bench --contention                    where contention costs time
-  braid-lab bench odd                             odd databases, rules and shapes, and usual ones
-  braid-lab bench attacks                         blocks of an attacker
-  braid-lab bench search --seconds 3600           looks for blocks that Braid is slow on
-  braid-lab bench sustain native                  a minute of blocks, one after the other, on a chain
+  braid-lab bench --contention            where contention costs time
+  braid-lab bench odd                     odd databases, rules and shapes, and usual ones
+  braid-lab bench attacks                 blocks of an attacker
+  braid-lab bench search --seconds 3600   looks for blocks that Braid is slow on
+  braid-lab bench sustain native          a minute of blocks, one after the other, on a chain
 
 Exit code: 0 if all was measured; 1 if a result differs from sequential execution, or a block
 became slower (--against); 2 if a file cannot be used or a block is invalid.";
