@@ -64,8 +64,8 @@ pub(crate) fn doc(runner: &mut Runner) -> Result<(), Failed> {
 /// The shipped tools, and the laboratory, which tests them.
 const TOOLS: [&str; 3] = ["braid-cli", "braid-node", "braid-lab"];
 
-/// Families of packages that only nodes may depend on.
-const OF_NODES: [&str; 5] = ["hyper", "jsonrpsee", "ratatui", "tokio", "tower"];
+/// Package families that only a node or the laboratory needs, and `braid` must not have.
+const OF_NODES: [&str; 6] = ["fjall", "hyper", "jsonrpsee", "ratatui", "tokio", "tower"];
 
 /// Returns the library features of `tool`; fails if it has seeded bugs or traces.
 fn shipped(root: &Path, tool: &str) -> Result<String, String> {
@@ -276,9 +276,9 @@ pub(crate) fn stores(runner: &mut Runner) -> Result<(), Failed> {
         add_flags(&mut command, "RUSTFLAGS", "--cfg braid_rocksdb -D warnings");
         runner.command(name, command)
     };
-    let lint = "clippy --locked --release -p braid-cli --all-targets --features redb";
+    let lint = "clippy --locked --release -p braid-lab --all-targets --features redb";
     step("stores: lints", lint)?;
-    step("stores: tests", "test --locked --release -p braid-cli --features redb -- store")?;
+    step("stores: tests", "test --locked --release -p braid-lab --features redb -- store")?;
     step("stores: lints of chains", "clippy --locked --release -p braid-chain --all-targets")?;
     let chains = "test --locked --release -p braid-chain --test chain -- store:: streams::";
     step("stores: tests of chains", chains)

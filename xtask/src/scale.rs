@@ -14,7 +14,7 @@ const SCRIPT: &str = include_str!("scale.sh");
 /// With `here`, also runs it on this machine.
 pub(crate) fn scale(runner: &mut Runner, here: bool) -> Result<(), Failed> {
     let target = target_dir(runner.root());
-    runner.command("scale: build", cargo("build --profile dist -p braid-cli"))?;
+    runner.command("scale: build", cargo("build --profile dist -p braid-lab"))?;
     let folder = target.join("scale");
     runner.check("scale: pack", |root| {
         let real = fixtures(root)?;
@@ -47,7 +47,7 @@ fn fill(target: &Path, folder: &Path, real: Option<&Path>) -> std::io::Result<St
         fs::remove_dir_all(folder)?;
     }
     fs::create_dir_all(folder)?;
-    fs::copy(target.join("dist/braid"), folder.join("braid"))?;
+    fs::copy(target.join("dist/braid-lab"), folder.join("braid-lab"))?;
     fs::write(folder.join("run.sh"), SCRIPT)?;
     let Some(real) = real else {
         return Ok("without real blocks: there are none here".to_owned());

@@ -21,20 +21,20 @@ say() { lscpu 2>/dev/null | sed -n "s/^$1: *//p" | head -n 1; }
   echo "## Built-in workloads, workers $WORKERS, $rounds rounds"
   echo
   echo '```'
-  ./braid bench --workers "$WORKERS" --brief --rounds "$rounds" --simulate "$WORKERS" 2>/dev/null
+  ./braid-lab bench --workers "$WORKERS" --brief --rounds "$rounds" --simulate "$WORKERS" 2>/dev/null
   echo '```'
   echo
   if [ -d blocks ]; then
     echo "## Block files"
     echo
-    ./braid bench blocks --workers "$WORKERS" --brief --rounds "$rounds" > blocks.txt 2>/dev/null
+    ./braid-lab bench blocks --workers "$WORKERS" --brief --rounds "$rounds" > blocks.txt 2>/dev/null
     sed -n '/ blocks on /p; /^geometric/p' blocks.txt
     echo
   fi
   echo "## Contention"
   echo
   echo '```'
-  ./braid bench --contention --quick --workers "$WORKERS" --rounds "$rounds" 2>/dev/null
+  ./braid-lab bench --contention --quick --workers "$WORKERS" --rounds "$rounds" 2>/dev/null
   echo '```'
 } > scale.md
 echo "scale.md"

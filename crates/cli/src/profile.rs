@@ -7,8 +7,8 @@ pub use braid_terminal::{DIST, PROFILE};
 pub fn warning() -> Option<String> {
     (PROFILE != DIST).then(|| {
         format!(
-            "built with the profile {PROFILE}: for figures that can be compared, use \
-             `cargo run --profile {DIST} -p braid-cli -- ...`"
+            "built with the profile {PROFILE}: for figures that can be compared, build the tool with \
+             `--profile {DIST}`"
         )
     })
 }

@@ -4,11 +4,7 @@
 
 use braid_cli::{
     access_list::{self, ListError},
-    bench::{
-        self, BenchError, Subject, Timing,
-        energy::{Meter, Ways},
-        priced,
-    },
+    bench::{self, BenchError, Subject, Timing, priced},
     explain::{names, record},
 };
 use braid_evm::{AccessList, Config, Executor};
@@ -128,10 +124,4 @@ fn blocks_that_cannot_be_measured_say_which_transaction_is_wrong() {
     let error = priced::virtual_ratios(&block, &database, &[one]).expect_err("it is invalid");
     made.add(&error, &words);
     has_all_of(&made, ("bench/priced.rs", "VirtualError"), &["Accepted", "Different"]);
-
-    let mut made = Made::default();
-    let mut ways = Ways::new(&[one], Meter::default()).expect("no threads");
-    let error = ways.execute(&block, &database, 1).expect_err("it is invalid");
-    made.add(&error, &words);
-    has_all_of(&made, ("bench/energy.rs", "EnergyError"), &["Different"]);
 }

@@ -3,10 +3,8 @@
 
 mod access_lists;
 mod anvil;
-mod attacks;
 mod bench;
 mod commands;
-mod contention;
 #[cfg(unix)]
 mod documented;
 mod errors;
@@ -17,7 +15,6 @@ mod help;
 mod hostile;
 mod invoke;
 mod lint;
-mod odd;
 mod one_check;
 mod oracle;
 mod output;
@@ -28,7 +25,6 @@ mod shell;
 mod state_roots;
 mod support;
 mod survey;
-mod sustain;
 mod trace;
 #[cfg(unix)]
 mod tutorials;

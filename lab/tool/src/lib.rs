@@ -3,6 +3,7 @@
 //!
 //! The crate is not published, and may change at any time.
 
+pub mod bench;
 pub mod commands;
 pub mod suite;
 pub mod t8n;

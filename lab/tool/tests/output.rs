@@ -30,7 +30,7 @@ fn wrong_options_are_refused() {
     for arguments in [&[][..], &["run"], &["-v", "sim"], &["statetest"]] {
         lab(here, arguments, 2);
     }
-    for command in ["sim", "statetest", "blocktest", "t8n"] {
+    for command in ["sim", "statetest", "blocktest", "t8n", "bench"] {
         let said = lab(here, &[command, "--workers", "65536"], 2);
         assert!(said.contains("from 1 to 65535"), "{command}: {said}");
     }

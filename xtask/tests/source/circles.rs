@@ -18,7 +18,7 @@ pub(crate) const CIRCLES: [(&str, &[&str], &str); 16] = [
         "what a trie is defined with is what an update takes",
     ),
     (
-        "crates/cli/src",
+        "lab/tool/src",
         &["bench/sustain/figures.rs", "bench/sustain/mod.rs", "bench/sustain/supply.rs"],
         "the options of the load are defined beside what drives it",
     ),

@@ -40,7 +40,8 @@ impl Series {
 }
 
 /// Returns `over / under`, or 0 if `under` is zero.
-pub(super) fn ratio(over: Duration, under: Duration) -> f64 {
+#[must_use]
+pub fn ratio(over: Duration, under: Duration) -> f64 {
     let under = under.as_secs_f64();
     if under > 0.0 { over.as_secs_f64() / under } else { 0.0 }
 }

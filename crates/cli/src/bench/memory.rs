@@ -18,12 +18,14 @@ pub fn peak_of<R>(run: impl FnOnce() -> R) -> Option<u64> {
 }
 
 /// Resets the peak of the resident memory. `None` if the system cannot.
-pub(super) fn reset_highest() -> Option<()> {
+#[must_use]
+pub fn reset_highest() -> Option<()> {
     fs::write("/proc/self/clear_refs", "5").ok()
 }
 
 /// Returns this process's resident memory in bytes: now, and at its peak.
-pub(super) fn resident() -> Option<[u64; 2]> {
+#[must_use]
+pub fn resident() -> Option<[u64; 2]> {
     Some([status("VmRSS:")?, status("VmHWM:")?])
 }
 

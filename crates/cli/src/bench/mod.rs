@@ -10,40 +10,26 @@
 //! [`Plain`]: braid_testkit::sequential::Plain
 
 mod against;
-pub mod attacks;
-mod bounded;
-pub mod contention;
-pub mod energy;
 mod figures;
 mod halves;
 mod latency;
 mod load;
 mod memory;
-pub mod offload;
 pub mod priced;
 mod rounds;
 mod runs;
-pub mod search;
 mod simulate;
 mod stages;
-#[cfg(any(feature = "redb", braid_rocksdb))]
-mod store;
-pub mod sustain;
 
 pub use against::{Change, FEWEST, Round, Verdict};
-pub use bounded::Bounded;
-pub use figures::{Figures, Series};
+pub use figures::{Figures, Series, ratio};
 pub use halves::{Half, Means};
 pub use latency::{Latency, ReadCounter, Waiting, slowed};
 pub use load::{Load, compute};
-pub use memory::peak_of;
+pub use memory::{peak_of, reset_highest, resident};
 pub use rounds::{BenchError, Subject, Timing, measure, rounds_for};
-pub use runs::{Sample, parallel};
+pub use runs::{
+    Sample, parallel, parallel_between, processor_time, sequential, sequential_between,
+};
 pub use simulate::{Bounds, Simulated, bounds, virtual_times};
 pub use stages::{StageTimes, stages};
-#[cfg(feature = "redb")]
-pub use store::Redb;
-#[cfg(braid_rocksdb)]
-pub use store::RocksDb;
-#[cfg(any(feature = "redb", braid_rocksdb))]
-pub use store::{Store, StoreError, StoreFolder, StoredState};

@@ -17,9 +17,9 @@ use std::sync::Arc;
 use thiserror::Error;
 
 /// Executions of a block by one executor. The first has learned nothing, the last everything.
-pub(super) const EXECUTIONS: usize = 6;
+pub const EXECUTIONS: usize = 6;
 /// Maximum number of differences that an error lists.
-pub(super) const DESCRIBED: usize = 5;
+pub const DESCRIBED: usize = 5;
 
 /// Speed-ups of a block on some number of simulated workers.
 #[derive(Clone, Copy, Debug, PartialEq)]

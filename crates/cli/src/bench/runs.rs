@@ -43,17 +43,18 @@ fn rest(pause: Duration) {
 
 /// Returns the user and system time of all threads of this process; zero if the system does not
 /// report it.
-pub(super) fn processor_time() -> Duration {
+#[must_use]
+pub fn processor_time() -> Duration {
     ProcessTime::try_now().map_or(Duration::ZERO, |time| time.as_duration())
 }
 
 /// Times the baseline, [`Plain`], after a pause.
-pub(super) fn sequential<D: DatabaseRef>(block: &Block, database: D, pause: Duration) -> Sample {
+pub fn sequential<D: DatabaseRef>(block: &Block, database: D, pause: Duration) -> Sample {
     sequential_between(block, database, (pause, Duration::ZERO))
 }
 
 /// Times the baseline between two pauses.
-pub(super) fn sequential_between<D: DatabaseRef>(
+pub fn sequential_between<D: DatabaseRef>(
     block: &Block,
     database: D,
     pauses: (Duration, Duration),
@@ -82,7 +83,7 @@ where
 }
 
 /// Times Braid between two pauses.
-pub(super) fn parallel_between<D>(
+pub fn parallel_between<D>(
     executor: &mut Executor,
     block: &Arc<braid_evm::Block>,
     database: D,

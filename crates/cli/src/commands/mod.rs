@@ -1,6 +1,6 @@
 //! The commands of the `braid` tool. Their exit codes are those of [`End`].
 
-mod bench;
+pub mod bench;
 mod compare;
 mod explain;
 mod fetch;
@@ -90,7 +90,7 @@ pub fn main_of(arguments: Vec<OsString>) -> u8 {
         Command::Lint(args) => lint::lint(&args),
         Command::Gen(args) => generate::generate(&args),
         Command::Fetch(args) => fetch::fetch(&args),
-        Command::Bench(args) => bench::bench(&args),
+        Command::Bench(args) => bench::bench(&args, None),
         Command::Completions(args) => completions(Cli::command(), &args),
         Command::Man => man(Cli::command()),
     };

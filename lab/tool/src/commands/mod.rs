@@ -2,6 +2,7 @@
 //!
 //! `t8n` uses geth's exit codes, every other command those of [`braid_terminal::End`].
 
+mod bench;
 mod shards;
 mod sim;
 mod suites;
@@ -29,6 +30,7 @@ enum Command {
     T8n(Box<t8n::T8nArgs>),
     Sim(sim::SimArgs),
     Shards(shards::ShardsArgs),
+    Bench(Box<bench::LabBenchArgs>),
     Completions(CompletionsArgs),
     /// Print the manual page, in roff: braid-lab man > braid-lab.1
     Man,
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::T8n(args) => t8n::t8n(&args),
         Command::Sim(args) => sim::simulate(&args),
         Command::Shards(args) => shards::shards(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Completions(args) => completions(Cli::command(), &args),
         Command::Man => man(Cli::command()),
     };

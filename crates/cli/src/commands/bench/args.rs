@@ -2,7 +2,7 @@
 
 use crate::bench::{Latency, Waiting};
 use braid_terminal::{PolicyArg, pause_from, workers_from};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use std::{num::NonZeroU16, path::PathBuf, time::Duration};
 
 const EXAMPLES: &str = "\
@@ -18,14 +18,12 @@ Examples:
   braid bench blocks/ --bal-hint              the same, as a hint that may be wrong
   braid bench blocks/ --busy                  while something else computes on every core
   braid bench blocks/ --against before.json   what is slower than in that output of --json
-  braid bench --contention                    where contention costs time
-  braid bench odd                             odd databases, rules and shapes, and usual ones
-  braid bench sustain native                  a minute of blocks, one after the other, on a chain
 
 Exit code: 0 if all was measured; 1 if a result differs from sequential execution, or a block
 became slower (--against); 2 if a file cannot be used or a block is invalid.";
 
-const COLUMNS: &str = "\
+/// What the columns of the table are, and what the options do to them.
+pub const COLUMNS: &str = "\
 Columns, each a median over all rounds:
   seq us/tx  microseconds a transaction takes in sequence: revm over State with bundle
              and reverts, transact_commit for each transaction, receipts
@@ -78,32 +76,29 @@ chosen on the tuning half only.";
 /// turns in one process, in random order, each after a pause.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{COLUMNS}"))]
-#[command(args_conflicts_with_subcommands = true)]
-pub(in crate::commands) struct BenchArgs {
-    #[command(subcommand)]
-    pub(super) command: Option<Command>,
+pub struct BenchArgs {
     /// Built-in workloads, block files (.json, .json.gz, .json.zst), or folders of block files
     /// [default: every built-in workload]
     #[arg(value_name = "WORKLOAD|FILE|DIR")]
     pub(super) what: Vec<String>,
     /// Numbers of workers [default: one per core]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers_from)]
-    pub(super) workers: Vec<NonZeroU16>,
+    pub workers: Vec<NonZeroU16>,
     /// How eagerly to speculate; results do not depend on it
     #[arg(long, value_enum, default_value_t)]
     pub(super) policy: PolicyArg,
     /// Rounds [default: 7; 28 for a block of fewer than 1000 transactions]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) rounds: Option<u32>,
+    pub rounds: Option<u32>,
     /// Pause before each timed run; 0 for none
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = pause_from)]
-    pub(super) pause: Duration,
+    pub pause: Duration,
     /// Run N busy processes on each core during the measurement
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1", require_equals = true, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(super) busy: Option<u32>,
     /// Transactions of a built-in workload [default: depends on the workload]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) txs: Option<u32>,
+    pub txs: Option<u32>,
     /// Execute each block with its access list (EIP-7928), which is computed before anything is
     /// timed
     #[arg(long)]
@@ -119,34 +114,16 @@ pub(in crate::commands) struct BenchArgs {
     pub(super) scale: u32,
     /// Seed of the built-in workloads
     #[arg(long, value_name = "S", default_value_t = 1)]
-    pub(super) seed: u64,
+    pub seed: u64,
     /// Delay of each database read, such as 20us; in h_erc20io and m_mainio, 20us is the default
     #[arg(long, value_name = "TIME")]
     pub(super) db_latency: Option<Latency>,
     /// How a delayed read waits
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     pub(super) db_waits: Waiting,
-    /// Read from an embedded store on disk, opened anew with a cold cache for each execution
-    #[cfg(any(feature = "redb", braid_rocksdb))]
-    #[arg(long, value_enum, conflicts_with = "db_latency")]
-    pub(super) store: Option<StoreArg>,
-    /// Sweep over contention: blocks of calls that increment one of 1 to 1,000 slots, varied by the
-    /// order of the calls, how the slot can be predicted, when in a call it is accessed, and the
-    /// size of the call; each block with its bounds
-    #[arg(long, conflicts_with_all = [
-        "what", "bal", "against", "execute", "simulate", "priced", "policy", "scale", "db_latency", "db_waits", "no_learn",
-        "no_keccak_cache", "brief",
-    ])]
-    pub(super) contention: bool,
-    /// Three numbers of slots instead of eight
-    #[arg(long, requires = "contention", conflicts_with = "what")]
-    pub(super) quick: bool,
-    /// Measure all 1,440 combinations, for --json; only the planes are printed
-    #[arg(long, requires = "contention", conflicts_with_all = ["quick", "what"])]
-    pub(super) whole: bool,
     /// Print one JSON object per line, one for each workload and number of workers
     #[arg(long)]
-    pub(super) json: bool,
+    pub json: bool,
     /// Compare with an earlier output of braid bench --json: list the blocks whose time, relative
     /// to sequential time, has changed, and exit with code 1 if one became slower beyond the noise
     #[arg(long, value_name = "FILE")]
@@ -182,29 +159,6 @@ pub(in crate::commands) struct BenchArgs {
     /// Execute each block N times without measuring, for a profiler
     #[arg(long, value_name = "N")]
     pub(super) execute: Option<u32>,
-}
-
-/// Other kinds of measurements.
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    Odd(super::odd::OddArgs),
-    Search(super::search::SearchArgs),
-    Attacks(super::attacks::AttacksArgs),
-    Energy(super::energy::EnergyArgs),
-    Offload(super::offload::OffloadArgs),
-    Sustain(super::sustain::SustainArgs),
-}
-
-/// Embedded stores, each with a cache of one mebibyte.
-#[cfg(any(feature = "redb", braid_rocksdb))]
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum StoreArg {
-    /// redb: a B-tree in one file, with a cache of one mebibyte
-    #[cfg(feature = "redb")]
-    Redb,
-    /// RocksDB: sorted runs in many files, with a cache of one mebibyte
-    #[cfg(braid_rocksdb)]
-    Rocksdb,
 }
 
 /// The run whose memory is measured.

@@ -12,15 +12,18 @@ use braid_testkit::{
 use clap::ValueEnum;
 use std::path::PathBuf;
 
-/// A block to be measured.
-pub(super) enum Item {
+/// A workload or a block file to measure.
+#[derive(Debug)]
+pub enum Item {
+    /// A built-in workload.
     Preset(Preset),
+    /// A block file.
     Input(inputs::Input),
 }
 
 /// Resolves the arguments, which name workloads, files and folders; without arguments, returns all
 /// workloads.
-pub(super) fn items(what: &[String]) -> Result<Vec<Item>, Stop> {
+pub fn items(what: &[String]) -> Result<Vec<Item>, Stop> {
     if what.is_empty() {
         return Ok(Preset::ALL.into_iter().map(Item::Preset).collect());
     }
@@ -44,7 +47,9 @@ pub(super) fn items(what: &[String]) -> Result<Vec<Item>, Stop> {
 }
 
 impl Item {
-    pub(super) fn name(&self) -> String {
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(&self) -> String {
         match self {
             Self::Preset(preset) => preset.name().to_owned(),
             Self::Input(input) => inputs::short(&input.name()),
@@ -52,7 +57,8 @@ impl Item {
     }
 
     /// Returns the argument that names the item.
-    pub(super) fn argument(&self) -> String {
+    #[must_use]
+    pub fn argument(&self) -> String {
         match self {
             Self::Preset(preset) => preset.name().to_owned(),
             Self::Input(input) => input.name(),
@@ -60,26 +66,19 @@ impl Item {
     }
 
     /// Returns the default delay of its database reads.
-    pub(super) fn latency(&self) -> Option<Latency> {
+    #[must_use]
+    pub fn latency(&self) -> Option<Latency> {
         match self {
             Self::Preset(preset) if preset.is_slow() => Some(Latency::OF_WORKLOADS),
             _ => None,
         }
     }
 
-    /// Returns the block; for a workload, with the default seed and, if given, this number of
-    /// transactions.
-    pub(super) fn plain_block(self, txs: Option<u32>) -> Result<BlockFile, Unmeasured> {
-        self.scaled(txs, 1, 1)
-    }
-
-    /// Returns the block; for a workload, with `scale` times this number of transactions.
-    pub(super) fn scaled(
-        self,
-        txs: Option<u32>,
-        scale: u32,
-        seed: u64,
-    ) -> Result<BlockFile, Unmeasured> {
+    /// Loads the block. A workload gets `txs` transactions, or its default number, times `scale`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the workload cannot be generated.
+    pub fn scaled(self, txs: Option<u32>, scale: u32, seed: u64) -> Result<BlockFile, Unmeasured> {
         match self {
             Self::Preset(preset) => {
                 let transactions = txs.unwrap_or(preset.transactions());
@@ -94,14 +93,19 @@ impl Item {
     }
 }
 
-/// Why a block has no figures.
-pub(super) struct Unmeasured {
-    pub(super) end: End,
-    pub(super) message: String,
+/// Why a block could not be measured.
+#[derive(Debug)]
+pub struct Unmeasured {
+    /// How the tool ends because of it.
+    pub end: End,
+    /// The message to print.
+    pub message: String,
 }
 
 impl Unmeasured {
-    pub(super) fn new(name: &str, error: BenchError) -> Self {
+    /// The block `name` cannot be measured.
+    #[must_use]
+    pub fn new(name: &str, error: BenchError) -> Self {
         let end = match error {
             BenchError::Invalid(_) => End::BadInput,
             BenchError::Different { .. } => End::Mismatch,

@@ -2,19 +2,14 @@
 
 mod against;
 mod args;
-mod attacks;
-mod contention;
-mod energy;
 mod extras;
 mod items;
-mod odd;
-mod offload;
 mod priced;
 mod report;
-mod search;
-mod sustain;
 
-pub(super) use args::BenchArgs;
+pub use args::{BenchArgs, COLUMNS};
+pub use items::{Item, Unmeasured, items};
+pub use report::{Conditions, ListsInUse, optional};
 
 use crate::{
     access_list,
@@ -23,16 +18,13 @@ use crate::{
 };
 use against::Against;
 use args::Probed;
-#[cfg(any(feature = "redb", braid_rocksdb))]
-use args::StoreArg;
 use braid_evm::{Config, Executor};
 use braid_terminal::{End, Progress, Stop, print_error};
 use braid_testkit::{
     block::Block,
     block_file::{BlockFile, BlockFileErrorKind, FileDatabase},
 };
-use items::{Item, Unmeasured, items};
-use report::{Conditions, Json, ListsInUse, Report, Table};
+use report::{Json, Report, Table};
 use revm::DatabaseRef;
 use std::{
     fmt::Display,
@@ -42,31 +34,38 @@ use std::{
     time::Duration,
 };
 
-/// Runs the requested measurement.
-pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
-    match &args.command {
-        Some(args::Command::Sustain(args)) => sustain::run(args),
-        Some(args::Command::Odd(args)) => odd::run(args),
-        Some(args::Command::Search(args)) => search::run(args),
-        Some(args::Command::Attacks(args)) => attacks::run(args),
-        Some(args::Command::Energy(args)) => energy::run(args),
-        Some(args::Command::Offload(args)) => offload::run(args),
-        None if !args.priced.is_empty() => priced::run(args),
-        None => blocks(args),
-    }
+/// A loaded block to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Loaded<'l> {
+    /// Its name in reports.
+    pub name: &'l str,
+    /// The block file, which also holds the state before the block.
+    pub file: &'l BlockFile,
+    /// The block.
+    pub block: &'l Block,
+    /// The block as Braid executes it, with its access list if requested.
+    pub shared: &'l Arc<braid_evm::Block>,
+}
+
+/// Measures a block on a database that the function provides, with [`measured`].
+pub type Measure<'m> =
+    &'m dyn Fn(&BenchArgs, &mut [Executor], Loaded<'_>) -> Result<Vec<Figures>, BenchError>;
+
+/// Measures all blocks that `args` name, with `measure` or on a database in memory.
+///
+/// # Errors
+/// An input cannot be used, or the system refuses to start threads or processes.
+pub fn bench(args: &BenchArgs, measure: Option<Measure<'_>>) -> Result<End, Stop> {
+    if args.priced.is_empty() { blocks(args, measure) } else { priced::run(args) }
 }
 
 /// Measures workloads and block files.
-fn blocks(args: &BenchArgs) -> Result<End, Stop> {
+fn blocks(args: &BenchArgs, measure: Option<Measure<'_>>) -> Result<End, Stop> {
     if args.compute {
         let _ = bench::compute();
         return Ok(End::Right);
     }
     let conditions = conditions(args);
-    if args.contention {
-        let _load = load(args)?;
-        return contention::contention(args, conditions);
-    }
     let earlier = args.against.as_ref().map(|file| Against::read(file, args.tolerance));
     let mut against = earlier.transpose()?;
     let mut executors = executors(args)?;
@@ -85,7 +84,7 @@ fn blocks(args: &BenchArgs) -> Result<End, Stop> {
         progress.begin(&name);
         let (latency, what) = (args.db_latency.or(item.latency()), item.argument());
         let measured = item.scaled(args.txs, args.scale, args.seed).and_then(|file| {
-            let figures = measure(args, latency, &mut executors, &name, &file);
+            let figures = measured_in(args, (latency, measure), &mut executors, &name, &file);
             figures.map_err(|kind| Unmeasured::new(&name, kind))
         });
         let measured = measured.map(|mut all| {
@@ -116,13 +115,14 @@ fn blocks(args: &BenchArgs) -> Result<End, Stop> {
 }
 
 /// Returns the conditions of all measurements.
-fn conditions(args: &BenchArgs) -> Conditions {
+#[must_use]
+pub fn conditions(args: &BenchArgs) -> Conditions {
     let lists = ListsInUse { given: args.bal, hint: args.bal_hint, made: args.emit_bal };
     Conditions { pause: args.pause, busy: args.busy.unwrap_or(0), lists }
 }
 
 /// Warns if the figures of this build are not comparable, and starts the busy processes.
-fn load(args: &BenchArgs) -> io::Result<Option<bench::Load>> {
+pub fn load(args: &BenchArgs) -> io::Result<Option<bench::Load>> {
     if let Some(warning) = profile::warning() {
         writeln!(anstream::stderr().lock(), "warning: {warning}")?;
     }
@@ -163,9 +163,10 @@ fn executors(args: &BenchArgs) -> Result<Vec<Executor>, Stop> {
     workers.iter().map(start).collect()
 }
 
-fn measure(
+/// Measures a block file: with `elsewhere`, or on its state in memory, which may be slow.
+fn measured_in(
     args: &BenchArgs,
-    latency: Option<Latency>,
+    (latency, elsewhere): (Option<Latency>, Option<Measure<'_>>),
     executors: &mut [Executor],
     name: &str,
     file: &BlockFile,
@@ -182,16 +183,8 @@ fn measure(
         }
         return Ok(Vec::new());
     }
-    #[cfg(any(feature = "redb", braid_rocksdb))]
-    if let Some(store) = args.store {
-        return match store {
-            #[cfg(feature = "redb")]
-            StoreArg::Redb => stored::<bench::Redb>(args, executors, name, file, &block, &shared),
-            #[cfg(braid_rocksdb)]
-            StoreArg::Rocksdb => {
-                stored::<bench::RocksDb>(args, executors, name, file, &block, &shared)
-            }
-        };
+    if let Some(elsewhere) = elsewhere {
+        return elsewhere(args, executors, Loaded { name, file, block: &block, shared: &shared });
     }
     let Some(latency) = latency else {
         let clone = || database.clone();
@@ -221,23 +214,11 @@ fn shared(
     block.map(Arc::new).map_err(|error| BenchError::Invalid(error.to_string()))
 }
 
-/// Measures on an embedded store of kind `S`.
-#[cfg(any(feature = "redb", braid_rocksdb))]
-fn stored<S: bench::Store>(
-    args: &BenchArgs,
-    executors: &mut [Executor],
-    name: &str,
-    file: &BlockFile,
-    block: &Block,
-    shared: &Arc<braid_evm::Block>,
-) -> Result<Vec<Figures>, BenchError> {
-    let folder = bench::StoreFolder::<S>::write(file);
-    let folder = folder.map_err(|error| BenchError::Invalid(error.to_string()))?;
-    let subject = Subject { name, block, shared, database: &|| folder.cold(), reads: None };
-    measured(args, executors, &subject)
-}
-
-fn measured<D>(
+/// Measures `subject` on each of `executors` as `args` say.
+///
+/// # Errors
+/// The block is invalid, or some result is not the sequential one.
+pub fn measured<D>(
     args: &BenchArgs,
     executors: &mut [Executor],
     subject: &Subject<'_, D>,

@@ -24,24 +24,24 @@ pub(super) trait Report {
 
 /// Conditions of all measurements.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Conditions {
+pub struct Conditions {
     /// Pause before each timed run.
-    pub(super) pause: Duration,
+    pub pause: Duration,
     /// Number of busy processes per core.
-    pub(super) busy: u32,
+    pub busy: u32,
     /// Access lists that Braid reads or computes.
-    pub(super) lists: ListsInUse,
+    pub lists: ListsInUse,
 }
 
 /// Use of access lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct ListsInUse {
+pub struct ListsInUse {
     /// Each block has its list.
-    pub(super) given: bool,
+    pub given: bool,
     /// Each block has its list as a hint.
-    pub(super) hint: bool,
+    pub hint: bool,
     /// Braid computes the list of each block.
-    pub(super) made: bool,
+    pub made: bool,
 }
 
 impl Display for Conditions {
@@ -65,7 +65,8 @@ const BOLD: Style = Style::new().bold();
 pub(super) const NAME: usize = 17;
 
 /// Formats a ratio that may be absent.
-pub(super) fn optional(ratio: Option<f64>) -> String {
+#[must_use]
+pub fn optional(ratio: Option<f64>) -> String {
     ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"))
 }
 

@@ -1,6 +1,7 @@
-//! `braid bench sustain`: a chain of blocks under sustained load.
+//! `braid-lab bench sustain`: a chain of blocks under sustained load.
 
 use crate::bench::sustain::{Engine, Second, StageSeconds, Sustain, SustainFigures, sustain};
+use braid_cli::profile;
 use braid_evm::Config;
 use braid_terminal::{End, PolicyArg, Stop, message, workers_from};
 use braid_testkit::workload::Load;
@@ -18,10 +19,10 @@ const MIB: u64 = 1 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
-  braid bench sustain native                          a minute of native transfers
-  braid bench sustain mixed --no-state-roots
-  braid bench sustain native --signed 300000          recover senders from signatures
-  braid bench sustain contended --seconds 600 --no-sequential --json | jq .braid.most_memory
+  braid-lab bench sustain native                          a minute of native transfers
+  braid-lab bench sustain mixed --no-state-roots
+  braid-lab bench sustain native --signed 300000          recover senders from signatures
+  braid-lab bench sustain contended --seconds 600 --no-sequential --json | jq .braid.most_memory
 
 Exit code: 0 if all blocks were made; 1 if a receipt differs from sequential execution; 2 if the
 chain does not go on.";
@@ -113,7 +114,7 @@ pub(super) fn run(args: &SustainArgs) -> Result<End, Stop> {
         return Err(Stop::Message(why));
     }
     let mut out = io::stdout().lock();
-    if let Some(warning) = crate::profile::warning() {
+    if let Some(warning) = profile::warning() {
         writeln!(anstream::stderr().lock(), "warning: {warning}")?;
     }
     if !args.json {
@@ -131,7 +132,7 @@ pub(super) fn run(args: &SustainArgs) -> Result<End, Stop> {
             "transactions_per_block": args.txs,
             "state_roots": !args.no_state_roots,
             "signed": args.signed,
-            "profile": crate::profile::PROFILE,
+            "profile": profile::PROFILE,
             "braid": figures(&braid),
             "sequential": sequential,
             "blocks_compared": same,

@@ -4,14 +4,17 @@ mod clock;
 
 pub use clock::{BESIDE, Clocked, clocked};
 
-use super::{
-    memory::peak_of,
-    priced::{Trial, Virtual, VirtualError},
-};
-use crate::{access_list::list_of, explain};
 use alloy_eip7928::AccountChanges;
 use alloy_eip7928::bal::Bal;
 use alloy_primitives::U256;
+use braid_cli::{
+    access_list::list_of,
+    bench::{
+        peak_of,
+        priced::{Trial, Virtual, VirtualError},
+    },
+    explain,
+};
 use braid_evm::{Config, Executor};
 use braid_testkit::{
     sequential::{OnInvalid, Plain, Prepared},

@@ -1,14 +1,15 @@
-//! `braid bench --contention`: a sweep over contention.
+//! `braid-lab bench --contention`: a sweep over contention.
 
-use super::{
-    BenchArgs,
-    report::{Conditions, optional},
-};
+use super::LabBenchArgs;
 use crate::bench::{
-    BenchError, Bounded, Timing,
+    Bounded,
     contention::{Cell, Plane, QUICK_SLOTS, SLOTS, Sweep, planes, whole},
 };
 use anstyle::{AnsiColor, Style};
+use braid_cli::{
+    bench::{BenchError, Timing},
+    commands::bench::{BenchArgs, Conditions, conditions, load, optional},
+};
 use braid_evm::{Config, Strategy};
 use braid_terminal::{End, Progress, Stop, print_error};
 use braid_testkit::workload::Contention;
@@ -34,9 +35,11 @@ const BOLD: Style = Style::new().bold();
 type Cells = HashMap<Contention, Cell>;
 
 /// Measures the requested sweep on each number of workers.
-pub(super) fn contention(args: &BenchArgs, conditions: Conditions) -> Result<End, Stop> {
+pub(super) fn contention(args: &LabBenchArgs) -> Result<End, Stop> {
+    let conditions = conditions(&args.blocks);
+    let _load = load(&args.blocks)?;
     let default = [Config::default().workers];
-    let workers = if args.workers.is_empty() { &default[..] } else { &args.workers };
+    let workers = if args.blocks.workers.is_empty() { &default[..] } else { &args.blocks.workers };
     let mut end = End::Right;
     for workers in workers {
         end = end.max(sweep(args, conditions, *workers)?);
@@ -44,9 +47,10 @@ pub(super) fn contention(args: &BenchArgs, conditions: Conditions) -> Result<End
     Ok(end)
 }
 
-fn sweep(args: &BenchArgs, conditions: Conditions, workers: NonZeroU16) -> Result<End, Stop> {
-    let timing = Timing { rounds: args.rounds.unwrap_or(ROUNDS), pause: args.pause };
-    let sweep = Sweep { workers, timing, seed: args.seed, transactions: args.txs };
+fn sweep(args: &LabBenchArgs, conditions: Conditions, workers: NonZeroU16) -> Result<End, Stop> {
+    let BenchArgs { rounds, pause, seed, txs, json, .. } = args.blocks;
+    let timing = Timing { rounds: rounds.unwrap_or(ROUNDS), pause };
+    let sweep = Sweep { workers, timing, seed, transactions: txs };
     let planes = planes(if args.quick { &QUICK_SLOTS } else { &SLOTS });
     let all = wanted(args, &planes);
     let mut cells = Cells::new();
@@ -63,20 +67,20 @@ fn sweep(args: &BenchArgs, conditions: Conditions, workers: NonZeroU16) -> Resul
             }
             Err(error) => return Err(Stop::Message(format!("{contention}: {error}"))),
         };
-        if args.json {
+        if json {
             progress.aside(|| writeln!(io::stdout().lock(), "{}", line(&cell)))?;
         }
         cells.insert(contention, cell);
     }
     drop(progress);
-    if !args.json {
+    if !json {
         print(&planes, &cells, workers, conditions)?;
     }
     Ok(End::Right)
 }
 
-/// Returns each cell once, in the order of the planes.
-fn wanted(args: &BenchArgs, planes: &[Plane]) -> Vec<Contention> {
+/// All cells, each once, in the order of the planes.
+fn wanted(args: &LabBenchArgs, planes: &[Plane]) -> Vec<Contention> {
     if args.whole {
         return whole();
     }

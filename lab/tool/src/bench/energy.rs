@@ -1,6 +1,6 @@
 //! Cost of a block: processor time, and the energy that the machine counts, per gas.
 
-use super::runs::{Sample, parallel, sequential};
+use braid_cli::bench::{Sample, parallel, sequential};
 use braid_evm::{Config, Executor};
 use braid_testkit::{
     block::Block,

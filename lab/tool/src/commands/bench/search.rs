@@ -1,9 +1,7 @@
 //! `braid bench search`: searches for slow blocks.
 
-use crate::bench::{
-    priced::VirtualError,
-    search::{By, Found, Search, SearchError, Worst},
-};
+use crate::bench::search::{By, Found, Search, SearchError, Worst};
+use braid_cli::bench::priced::VirtualError;
 use braid_terminal::{End, Progress, Stop, print_error, workers_from};
 use clap::Args;
 use serde_json::{Value, json};
@@ -17,11 +15,11 @@ use std::{
 
 const EXAMPLES: &str = "\
 Examples:
-  braid bench search                                 a minute, on 2 and 8 simulated workers
-  braid bench search --seconds 3600 --seed 7 --out slow/   an hour; the worst blocks as files
-  braid bench search --by cpu                        blocks whose runs take most processor time
-  braid bench search --blocks 300 --below 0.9        the same blocks on every machine; exit code 1 below 0.9
-  braid bench slow/                                  what was found, by the clock
+  braid-lab bench search                           a minute, on 2 and 8 simulated workers
+  braid-lab bench search --seconds 3600 --seed 7 --out slow/    an hour; the worst blocks as files
+  braid-lab bench search --by cpu                  blocks whose runs take most processor time
+  braid-lab bench search --blocks 300 --below 0.9  alike on every machine; exit code 1 below 0.9
+  braid bench slow/                                what was found, by the clock
 
 Exit code: 0; 1 if a result differs from sequential execution, or a block below --below was found;
 2 if a block cannot be made.";

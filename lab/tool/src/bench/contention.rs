@@ -1,6 +1,7 @@
 //! A sweep over contention, from blocks in which all calls conflict to blocks in which few do.
 
-use super::{BenchError, Bounded, Timing};
+use super::Bounded;
+use braid_cli::bench::{BenchError, Timing};
 use braid_testkit::{
     block::Block,
     block_file::FileDatabase,

@@ -1,9 +1,11 @@
 //! `braid bench energy`: processor time and energy per gas.
 
-use super::items::{Item, items};
 use crate::bench::energy::{Cost, EnergyError, Meter, Ways};
-use crate::profile;
 use anstyle::Style;
+use braid_cli::{
+    commands::bench::{Item, items},
+    profile,
+};
 use braid_evm::Config;
 use braid_terminal::{End, Progress, Stop, print_error, workers_from};
 use clap::Args;
@@ -13,9 +15,9 @@ use std::io::{self, Write};
 
 const EXAMPLES: &str = "\
 Examples:
-  braid bench energy blocks/                   real blocks, on one worker and on all
-  braid bench energy e_uni c_erc20 --workers 1,2,4
-  braid bench energy --json blocks/ | jq 'select(.block == null)'
+  braid-lab bench energy blocks/                   real blocks, on one worker and on all
+  braid-lab bench energy e_uni c_erc20 --workers 1,2,4
+  braid-lab bench energy --json blocks/ | jq 'select(.block == null)'
 
 Joules are those of the processors' counters (RAPL), with all else that runs: only Linux tells them, and only root.
 
@@ -90,7 +92,7 @@ pub(super) fn run(args: &EnergyArgs) -> Result<End, Stop> {
 type Found = Result<(Cost, Vec<Cost>), (End, String)>;
 
 fn one(args: &EnergyArgs, item: Item, ways: &mut Ways) -> Found {
-    let file = item.plain_block(args.txs).map_err(|it| (it.end, it.message))?;
+    let file = item.scaled(args.txs, 1, 1).map_err(|it| (it.end, it.message))?;
     let converted = file.to_block().map_err(|error| (End::BadInput, error.to_string()));
     let (block, database) = converted?;
     drop(file);

@@ -1,8 +1,8 @@
 //! Figures of sustained load.
 
 use super::{Engine, timed::Written};
-use crate::bench::{memory, runs::processor_time};
 use alloy_primitives::B256;
+use braid_cli::bench::{processor_time, reset_highest, resident};
 use std::{
     fs,
     time::{Duration, Instant},
@@ -111,8 +111,8 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn start(engine: Engine) -> Self {
-        // If the peak cannot be reset, the figure is the peak since the process started.
-        let _ = memory::reset_highest();
+        // On other systems the figure is the peak since the process started.
+        let _ = reset_highest();
         Self {
             engine,
             started: Instant::now(),
@@ -150,7 +150,7 @@ impl Meter {
         self.transactions += transactions;
         let second = self.started.elapsed().as_secs();
         while self.current.second < second {
-            self.current.memory = memory::resident().map(|[now, _]| now);
+            self.current.memory = resident().map(|[now, _]| now);
             on_second(&self.current);
             self.seconds.push(self.current);
             let next = self.current.second + 1;
@@ -185,7 +185,7 @@ impl Meter {
             seconds: self.seconds,
             latency: [at(50), at(99), at(100)],
             stages: self.stages,
-            most_memory: memory::resident().map(|[_, most]| most),
+            most_memory: resident().map(|[_, most]| most),
             written: written().zip(self.written).map(|(now, before)| now.saturating_sub(before)),
             hashes: self.hashes,
         }

@@ -1,12 +1,12 @@
 //! The sweep over contention on simulated workers: which cells gain, measured without a clock.
 
 use braid_cli::{
-    bench::contention::{QUICK_SLOTS, Sweep, planes},
-    bench::{
-        priced::virtual_ratios,
-        search::{By, Search, judge},
-    },
+    bench::{Timing, priced::virtual_ratios},
     explain::{self, Axis, Graph, WhatIf, ratio},
+};
+use braid_lab::bench::{
+    contention::{QUICK_SLOTS, Sweep, planes},
+    search::{By, Search, judge},
 };
 use braid_testkit::workload::{Contention, Order, Producer, Shape, ToldBy, When};
 use std::{collections::HashMap, num::NonZeroU16, time::Duration};
@@ -24,7 +24,7 @@ struct Virtual {
 }
 
 fn run(contention: Contention) -> Virtual {
-    let timing = braid_cli::bench::Timing { rounds: 1, pause: Duration::ZERO };
+    let timing = Timing { rounds: 1, pause: Duration::ZERO };
     let transactions = Some(CALLS);
     let sweep = Sweep { workers: NonZeroU16::MIN, timing, seed: 1, transactions };
     let (block, database) = sweep.block(contention).expect("a block");

@@ -1,4 +1,4 @@
-//! `braid bench sustain` as a child process.
+//! `braid-lab bench sustain` as a child process.
 //!
 //! 1. Both engines sustain each load: no transaction fails, and all blocks are equal. Several
 //!    threads execute Braid's blocks.
@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 
 #[track_caller]
 fn sustain(arguments: &[&str], code: i32) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_braid-lab"));
     command.args(["bench", "sustain", "--accounts", "300", "--txs", "200"]).args(arguments);
     let output = command.output().expect("the tool starts");
     let text = String::from_utf8_lossy(&output.stderr);

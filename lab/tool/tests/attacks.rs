@@ -1,10 +1,8 @@
 //! Blocks of an attacker: none exceeds the time limits, except those named here and in
 //! docs/SECURITY.md, and none needs more memory than its formula permits.
 
-use braid_cli::bench::{
-    attacks::{CPU, WALL, attacked},
-    priced::Virtual,
-};
+use braid_cli::bench::priced::Virtual;
+use braid_lab::bench::attacks::{CPU, WALL, attacked};
 use braid_testkit::workload::Attack;
 use serde_json::Value;
 use std::{num::NonZeroU16, process::Command};
@@ -59,7 +57,7 @@ const MEASURED: [&str; 4] = ["floods", "huge read sets", "deep calls", "largest 
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_stays_below_what_the_formula_says() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_braid-lab"));
     command.args(["bench", "attacks", "--memory", "--json", "--part", "4"]).args(MEASURED);
     let output = command.output().expect("the tool starts");
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -82,7 +80,7 @@ fn memory_stays_below_what_the_formula_says() {
 /// machine.
 #[test]
 fn attacks_are_timed_by_the_clock() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_braid-lab"));
     command.args(["bench", "attacks", "--clock", "--json", "--part", "40", "--rounds", "3"]);
     let output = command.args(["--workers", "1,2", "one slot", "list wrong"]).output();
     let output = output.expect("the tool starts");
@@ -107,7 +105,7 @@ fn attacks_are_timed_by_the_clock() {
         assert_eq!(line["kept"], kept, "{line}");
     }
     for wrong in [&["--rounds", "3"][..], &["--clock", "--memory"]] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_braid-lab"));
         let output = command.args(["bench", "attacks"]).args(wrong).output();
         assert_eq!(output.expect("the tool starts").status.code(), Some(2), "{wrong:?}");
     }

@@ -1,10 +1,12 @@
 //! `braid bench offload`: the share of hashes and precompiles in blocks.
 
-use super::items::{Item, items};
 use crate::bench::offload::{Offload, Part, offload};
-use crate::profile;
 use alloy_primitives::Address;
 use anstyle::Style;
+use braid_cli::{
+    commands::bench::{Item, items},
+    profile,
+};
 use braid_terminal::{End, Progress, Stop, print_error};
 use braid_testkit::statistics::quantiles;
 use clap::Args;
@@ -13,9 +15,9 @@ use std::io::{self, Write};
 
 const EXAMPLES: &str = "\
 Examples:
-  braid bench offload blocks/                  real blocks, the sum and each part
-  braid bench offload --each blocks/           a line for each block
-  braid bench offload --json blocks/ | jq 'select(.block == null)'
+  braid-lab bench offload blocks/                  real blocks, the sum and each part
+  braid-lab bench offload --each blocks/           a line for each block
+  braid-lab bench offload --json blocks/ | jq 'select(.block == null)'
 
 Exit code: 0; 2 if a block cannot be executed.";
 
@@ -125,7 +127,7 @@ pub(super) fn run(args: &OffloadArgs) -> Result<End, Stop> {
 }
 
 fn one(args: &OffloadArgs, item: Item) -> Result<Offload, String> {
-    let file = item.plain_block(args.txs).map_err(|it| it.message)?;
+    let file = item.scaled(args.txs, 1, 1).map_err(|it| it.message)?;
     let (block, database) = file.to_block().map_err(|error| error.to_string())?;
     drop(file);
     offload(&block, &database, args.rounds).map_err(|error| error.to_string())

@@ -2,10 +2,8 @@
 //! time and runs the block in virtual time, so the same seed finds the same blocks on every
 //! machine.
 
-use super::{
-    attacks::{CPU, WALL},
-    priced::{Virtual, VirtualError, virtual_ratios},
-};
+use super::attacks::{CPU, WALL};
+use braid_cli::bench::priced::{Virtual, VirtualError, virtual_ratios};
 use braid_testkit::workload::{Shape, random::Random};
 use core::num::NonZeroU16;
 use thiserror::Error;

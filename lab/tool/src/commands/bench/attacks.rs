@@ -2,11 +2,9 @@
 
 mod clock;
 
-use crate::bench::{
-    attacks::{CPU, Extent, WALL, attacked, is_kept, peak},
-    priced::{Virtual, VirtualError},
-};
+use crate::bench::attacks::{CPU, Extent, WALL, attacked, is_kept, peak};
 use anstyle::{AnsiColor, Style};
+use braid_cli::bench::priced::{Virtual, VirtualError};
 use braid_terminal::{End, PolicyArg, Progress, Stop, pause_from, print_error, workers_from};
 use braid_testkit::workload::Attack;
 use clap::Args;
@@ -20,12 +18,13 @@ use std::{
 
 const EXAMPLES: &str = "\
 Examples:
-  braid bench attacks                    every attack, on 2 and 8 simulated workers
-  braid bench attacks \"read sets\" gas    those with these words in their names
-  braid bench attacks --json | jq 'select(.kept | not)'
-  braid bench attacks --clock            wall and processor time of whole blocks, of a fourth and a
-                                         hundredth of each, on this machine, which should be idle
-  braid bench attacks --memory           bytes that each adds, and the most that it may
+  braid-lab bench attacks                        every attack, on 2 and 8 simulated workers
+  braid-lab bench attacks \"read sets\" gas        those with these words in their names
+  braid-lab bench attacks --json | jq 'select(.kept | not)'
+  braid-lab bench attacks --clock                wall and processor time of whole blocks, of a
+                                                 fourth and a hundredth of each, on this machine,
+                                                 which should be idle
+  braid-lab bench attacks --memory               bytes that each adds, and the most that it may
 
 Exit code: 0; 1 if a result differs from sequential execution or a wrong access list goes unnoticed;
 2 if nothing has such a name; with --memory also 1 if a block needs more than it may.";

@@ -1,9 +1,9 @@
-//! `braid bench attacks --clock`.
+//! `braid-lab bench attacks --clock`.
 
 use super::{AttacksArgs, failed};
 use crate::bench::attacks::{BESIDE, CPU, Clocked, WALL, clocked};
-use crate::profile;
 use anstyle::{AnsiColor, Style};
+use braid_cli::{bench::Series, profile};
 use braid_evm::Config;
 use braid_terminal::{End, Progress, Stop};
 use braid_testkit::workload::Attack;
@@ -81,9 +81,8 @@ impl Line {
 
     fn object(&self) -> io::Result<()> {
         let Self { attack, part, workers, found } = self;
-        let times = |series: &crate::bench::Series| {
-            [series.wall(), series.cpu()].map(|time| time.as_secs_f64() * 1e3)
-        };
+        let times =
+            |series: &Series| [series.wall(), series.cpu()].map(|time| time.as_secs_f64() * 1e3);
         let [sequential, fresh, learned] =
             [&found.sequential, &found.fresh, &found.learned].map(times);
         let value = json!({

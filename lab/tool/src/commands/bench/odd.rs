@@ -1,11 +1,14 @@
 //! `braid bench odd`: blocks with one unusual property each.
 
-use super::report::{Conditions, ListsInUse, optional};
-use crate::bench::{
-    BenchError, Bounded, Timing,
-    priced::{Virtual, VirtualError, virtual_ratios},
-};
+use crate::bench::Bounded;
 use anstyle::{AnsiColor, Style};
+use braid_cli::{
+    bench::{
+        BenchError, Timing,
+        priced::{Virtual, VirtualError, virtual_ratios},
+    },
+    commands::bench::{Conditions, ListsInUse, optional},
+};
 use braid_evm::Config;
 use braid_terminal::{End, Progress, Stop, pause_from, print_error, workers_from};
 use braid_testkit::{block::Block, block_file::FileDatabase, workload::Odd};
@@ -19,10 +22,10 @@ use std::{
 
 const EXAMPLES: &str = "\
 Examples:
-  braid bench odd                      every row, by the clock
-  braid bench odd swaps \"by rules\"     rows with these words in their names
-  braid bench odd --virtual            on 2 and 8 simulated workers: the same figures on every machine
-  braid bench odd --json               one JSON object for each row
+  braid-lab bench odd                  every row, by the clock
+  braid-lab bench odd swaps \"by rules\" rows with these words in their names
+  braid-lab bench odd --virtual        on 2 and 8 simulated workers: alike on every machine
+  braid-lab bench odd --json           one JSON object for each row
 
 Exit code: 0; 1 if a result differs from sequential execution, or a row is below --below; 2 if nothing has such a name.";
 

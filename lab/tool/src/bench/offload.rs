@@ -6,8 +6,8 @@
 //! time if they took no time at all: an upper bound on what any such hardware can save, before the
 //! time that moving inputs and results takes.
 
-use super::runs::sequential;
 use alloy_primitives::{Address, Bytes, keccak256};
+use braid_cli::bench::sequential;
 use braid_evm::{BlockOutput, Cloned, Config, Executor, TxIndex};
 use braid_testkit::{block::Block, block_file::FileDatabase};
 use core::{hint::black_box, num::NonZeroU16};

@@ -1,11 +1,10 @@
 //! Attacks on the clock: wall and processor time compared with sequential revm.
 
 use super::{CPU, WALL, invalid, shared};
-use crate::bench::{
-    figures::{Series, ratio},
+use braid_cli::bench::{
+    Series, parallel_between,
     priced::{DESCRIBED, EXECUTIONS, VirtualError},
-    rounds::rounds_for,
-    runs::{parallel_between, sequential_between},
+    ratio, rounds_for, sequential_between,
 };
 use braid_evm::{BlockErrorKind, Config, Executor, Policy};
 use braid_testkit::{
@@ -180,7 +179,7 @@ impl Trial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::Sample;
+    use braid_cli::bench::Sample;
 
     #[test]
     fn a_short_block_has_a_tenth_of_a_millisecond_more() {
