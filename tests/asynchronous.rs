@@ -12,11 +12,11 @@ mod build;
 
 use crate::support::scene::{Scene, pay};
 use alloy_primitives::{Address, U256};
+use braid_blocks::faulty::Fault;
+use braid_blocks::hooked::{Hooked, Read};
+use braid_blocks::memory::MemoryDatabase;
 use braid_evm::{AsyncExecutor, BlockErrorKind, BlockOutput, CancellationToken, Config, Executor};
-use braid_testkit::faulty::Fault;
 use braid_testkit::generate::Case;
-use braid_testkit::hooked::{Hooked, Read};
-use braid_testkit::memory::MemoryDatabase;
 use core::ops::ControlFlow;
 use revm::primitives::hardfork::SpecId;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

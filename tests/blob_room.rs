@@ -2,11 +2,11 @@
 //! the block invalid.
 
 use alloy_primitives::{Address, B256, TxKind, U256};
+use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_evm::{
     At, Block, BlockErrorKind, ChainRules, Config, Executor, Forced, Mode, Outcome, Policy,
     Rejection, TxIndex,
 };
-use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::primitives::hardfork::SpecId;

@@ -3,8 +3,8 @@
 
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, U256};
+use braid_blocks::sequential::{OnInvalid, Prepared};
 use braid_evm::{Cloned, Config, Executor, Forced, Outcome, Policy, Rejection, TransactionPool};
-use braid_testkit::sequential::{OnInvalid, Prepared};
 use core::num::NonZeroU16;
 use revm::context::TxEnv;
 use revm::context::result::InvalidTransaction;
@@ -68,7 +68,7 @@ fn check(scene: &Scene, pool: &Pool) -> (Vec<Outcome>, Pool) {
             let built = executor.block(scene.block.clone()).state(source).build(&mut pool).unwrap();
             let expected = Prepared::new(&(&*built.block).into()).with_access_lists();
             let expected = expected.run(scene.database(), OnInvalid::Skip).unwrap();
-            let differences = braid_testkit::compare::braid::outputs(&expected, &built.output, 5);
+            let differences = braid_blocks::compare::braid::outputs(&expected, &built.output, 5);
             assert!(differences.is_empty(), "{workers} workers: {:?}", differences.lines());
             assert_eq!(built.output.stats.transactions, built.block.transactions.len() as u64);
             results.push((built.block.transactions.clone(), built.output.outcomes, pool));

@@ -11,6 +11,8 @@
 use crate::support::chosen::is_chosen;
 use alloy_eips::eip2930::AccessList;
 use alloy_primitives::{Address, B256, TxKind, U256, hex};
+use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
+use braid_blocks::workload::Preset;
 use braid_evm::{
     AccessList as AccountList, Block, BlockError, BlockOutput, Config, Declaration, EvmMutant,
     Executor, Forced, Mode, Place, Policy, Reason, Rejection, Stats, Strategy, TransactionPool,
@@ -18,10 +20,8 @@ use braid_evm::{
 use braid_testkit::generate::Case;
 use braid_testkit::hostile::declared::{Declared, honest};
 use braid_testkit::lineup::Copies;
-use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use braid_testkit::plain::{self, compare};
 use braid_testkit::spoil::draws;
-use braid_testkit::workload::Preset;
 use core::cell::Cell;
 use core::convert::Infallible;
 use revm::context::{CfgEnv, TxEnv};

@@ -4,11 +4,11 @@
 //! `cargo test --profile dist --test blocks -- --ignored --nocapture what_declarations_gain`
 
 use crate::declared::{SHARED, calls};
+use braid_blocks::workload::Preset;
 use braid_evm::runtime::simulated::{Clock, Options, Schedule};
 use braid_evm::{Block, Cloned, Config, Forced, Policy, SimulatedExecutor, Stats};
 use braid_testkit::lineup::Copies;
 use braid_testkit::plain::{self, declared::declare};
-use braid_testkit::workload::Preset;
 use std::num::NonZeroU16;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;

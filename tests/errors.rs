@@ -5,15 +5,15 @@
 use crate::support::scene::{Scene, call, pay};
 use alloy_eip7928::AccountChanges;
 use alloy_primitives::{Address, B256, U256};
+use braid_blocks::code::Code;
+use braid_blocks::errors::Made;
+use braid_blocks::faulty::{Fault, Faulty};
+use braid_blocks::hooked::Read;
+use braid_blocks::memory::MemoryDatabase;
 use braid_evm::{
     AccessList, Block, BlockError, BlockErrorKind, BlockOutput, CancellationToken, Cloned, Config,
     EvmMutant, Executor, Invariant, Mode, Outcome, TxIndex,
 };
-use braid_testkit::code::Code;
-use braid_testkit::errors::Made;
-use braid_testkit::faulty::{Fault, Faulty};
-use braid_testkit::hooked::Read;
-use braid_testkit::memory::MemoryDatabase;
 use revm::context_interface::result::InvalidHeader;
 use revm::database_interface::DBErrorMarker;
 use revm::inspector::NoOpInspector;
@@ -124,7 +124,7 @@ fn every_way_in_which_a_transaction_is_rejected() {
     let mut scene = with(|_| {});
     let beneficiary = scene.block.env.beneficiary;
     let balance = U256::MAX;
-    scene.put(beneficiary, braid_testkit::memory::MemoryAccount { balance, ..Default::default() });
+    scene.put(beneficiary, braid_blocks::memory::MemoryAccount { balance, ..Default::default() });
     rejected(&scene, EvmMutant::RewardOverflowFails, &["the reward does not fit"]);
     // An access-list error ends the block as `BlockErrorKind::AccessList`.
     has_all_of(&made, ("src/evm/exec/rejection.rs", "Rejection"), &["AccessList"]);

@@ -6,12 +6,12 @@
 
 #[cfg(feature = "mutants")]
 use crate::support::chosen::is_chosen;
+use braid_blocks::sequential::SequentialOutcome;
 use braid_evm::{Config, Executor, Forced, Mode, Policy};
 use braid_testkit::generate::Case;
 use braid_testkit::hostile::declared::{Declared, honest};
 use braid_testkit::lineup::{Lineup, WORKERS};
 use braid_testkit::oracle::Expected;
-use braid_testkit::sequential::SequentialOutcome;
 use braid_testkit::spoil::draws;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestError, TestRunner};

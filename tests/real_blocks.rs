@@ -6,8 +6,8 @@
 //! them (`cargo xtask blocks`).
 
 use crate::support::fixtures::{block_files, fixtures};
+use braid_blocks::block_file::BlockFile;
 use braid_evm::{Block, Forced, Mode, Policy};
-use braid_testkit::block_file::BlockFile;
 use braid_testkit::lineup::{Lineup, executor};
 use braid_testkit::oracle::Expected;
 use braid_testkit::pace::Gate;
@@ -27,7 +27,7 @@ fn sample(files: &[PathBuf]) -> impl Iterator<Item = &PathBuf> {
     files.iter().step_by(files.len().div_ceil(wanted.max(1)))
 }
 
-fn read(path: &Path) -> (Arc<Block>, braid_testkit::block_file::FileDatabase) {
+fn read(path: &Path) -> (Arc<Block>, braid_blocks::block_file::FileDatabase) {
     let file = BlockFile::read(path).unwrap_or_else(|error| panic!("{error}"));
     let (block, database) = file.to_block().unwrap_or_else(|error| panic!("{path:?}: {error}"));
     (Arc::new(Block::from(&block)), database)

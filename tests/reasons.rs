@@ -3,10 +3,10 @@
 
 use crate::support::scene::{Scene, authorization, call_with, delegate};
 use alloy_primitives::Address;
+use braid_blocks::code::Code;
+use braid_blocks::hooked::Hooked;
+use braid_blocks::memory::MemoryAccount;
 use braid_evm::{Block, BlockOutput, Config, Executor, Reason, Strategy};
-use braid_testkit::code::Code;
-use braid_testkit::hooked::Hooked;
-use braid_testkit::memory::MemoryAccount;
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 use std::time::Duration;

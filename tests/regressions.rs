@@ -4,14 +4,14 @@ use crate::support::scene::{
     BENEFICIARY, Scene, authorization, call, create, delegate, pay, storage,
 };
 use alloy_primitives::{Address, B256, U256};
+use braid_blocks::code::{Code, deploying};
+use braid_blocks::faulty::Fault;
+use braid_blocks::hooked::{Hooked, Read};
+use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
+use braid_blocks::sequential;
 use braid_evm::{
     Block, BlockErrorKind, BlockOutput, Cloned, Committed, Config, Executor, Forced, Policy,
 };
-use braid_testkit::code::{Code, deploying};
-use braid_testkit::faulty::Fault;
-use braid_testkit::hooked::{Hooked, Read};
-use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
-use braid_testkit::sequential;
 use core::ops::ControlFlow;
 use revm::DatabaseRef;
 use revm::bytecode::{Bytecode, opcode};
@@ -164,7 +164,7 @@ fn a_touch_that_changes_no_value_is_seen() {
 #[track_caller]
 fn assert_equal(scene: &Scene, block: &Block, found: &BlockOutput) {
     let expected = sequential::execute(&block.into(), scene.database()).unwrap();
-    let differences = braid_testkit::compare::braid::outputs(&expected, found, 5);
+    let differences = braid_blocks::compare::braid::outputs(&expected, found, 5);
     assert!(differences.is_empty(), "{:?}", differences.lines());
 }
 

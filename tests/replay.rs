@@ -4,19 +4,19 @@
 use crate::support::fixtures::{block_files, fixtures};
 use crate::support::scene::{SEEDED, Scene, call, pay};
 use alloy_primitives::Address;
+use braid_blocks::block::Block as PlainBlock;
+use braid_blocks::block_file::BlockFile;
+use braid_blocks::code::Code;
+use braid_blocks::faulty::Fault;
+use braid_blocks::hooked::Read;
+use braid_blocks::sequential::{Tracer, trace_all};
 use braid_evm::{
     At, Block, BlockErrorKind, BlockOutput, Cloned, Config, Executor, Forced, Mode, Outcome,
     Policy, ReplayError, TxIndex,
 };
-use braid_testkit::block::Block as PlainBlock;
-use braid_testkit::block_file::BlockFile;
-use braid_testkit::code::Code;
-use braid_testkit::faulty::Fault;
 use braid_testkit::generate::Case;
-use braid_testkit::hooked::Read;
 use braid_testkit::own::{Publishing, Teller};
 use braid_testkit::plain::bare;
-use braid_testkit::sequential::{Tracer, trace_all};
 use revm::DatabaseRef;
 use revm::context::result::ResultAndState;
 use revm::inspector::NoOpInspector;

@@ -5,10 +5,10 @@
 //! `BRAID_SIM_RUNS=10` runs ten times as many.
 
 use crate::support::chosen::is_chosen;
+use braid_blocks::memory::MemoryAccount;
 #[cfg(feature = "mutants")]
 use braid_evm::{EvmMutant, mv::StoreMutant, protocol::Mutant};
 use braid_evm::{Forced, Policy, Stats, evm_simulator};
-use braid_testkit::memory::MemoryAccount;
 use braid_testkit::simulation::{DeclaredWish, Ending, FaultKind, Judged, Scenario, Wishes, judge};
 use std::collections::BTreeMap;
 

@@ -8,14 +8,14 @@
 
 use crate::support::chosen::is_chosen;
 use alloy_primitives::{Address, U256};
+use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
+use braid_blocks::sequential::{SequentialOutcome, SequentialOutput};
 use braid_evm::{
     Block, BlockError, BlockOutput, Config, EvmMutant, Executor, Forced, Mode, Policy,
 };
 use braid_testkit::generate::Case;
-use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use braid_testkit::own::Publishing;
 use braid_testkit::plain::{self, Own, compare};
-use braid_testkit::sequential::{SequentialOutcome, SequentialOutput};
 use core::cell::Cell;
 use core::convert::Infallible;
 use revm::context::{CfgEnv, TxEnv};

@@ -6,7 +6,7 @@
 pub mod spec;
 pub mod targets;
 
-pub use braid_testkit::{
-    code, faulty, generate, hooked, hostile, lineup, listed, memory, oracle, own, pace, plain,
-    spoil,
-};
+pub use braid_blocks::hooked;
+pub use braid_blocks::memory;
+pub use braid_blocks::{code, faulty};
+pub use braid_testkit::{generate, hostile, lineup, listed, oracle, own, pace, plain, spoil};

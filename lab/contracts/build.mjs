@@ -1,4 +1,4 @@
-// Compiles `src/*.sol` into `../testkit/artifacts/*.json`, byte for byte the same on every machine. `out/Mint.json` is
+// Compiles `src/*.sol` into `../../crates/blocks/artifacts/*.json`, byte for byte the same on every machine. `out/Mint.json` is
 // what the compiler itself writes of `Mint.sol` (`solc --standard-json`): the names that `braid lint` is tried with.
 //
 //   npm ci && node build.mjs           writes the artifacts
@@ -18,7 +18,7 @@ const solc = require("solc");
 const root = dirname(fileURLToPath(import.meta.url));
 const sources = join(root, "src");
 // Inside the package that includes them, so that it can be published.
-const artifacts = join(root, "..", "testkit", "artifacts");
+const artifacts = join(root, "..", "..", "crates", "blocks", "artifacts");
 const out = join(root, "out");
 // By the oldest fork that they run on (OpenZeppelin's ERC-721 needs MCOPY), and by the compiler's way: the older one
 // tells which line an instruction comes from.

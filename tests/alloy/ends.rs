@@ -7,10 +7,10 @@ use crate::support::scene::{Scene, authorization, call, contract, delegate, pay}
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
 use alloy_primitives::{Address, Bytes, U256, keccak256};
-use braid_testkit::block::Block;
-use braid_testkit::code::Code;
-use braid_testkit::memory::MemoryAccount;
-use braid_testkit::sequential::request_contracts;
+use braid_blocks::block::Block;
+use braid_blocks::code::Code;
+use braid_blocks::memory::MemoryAccount;
+use braid_blocks::sequential::request_contracts;
 use revm::bytecode::opcode;
 use revm::database::BundleState;
 use revm::primitives::hardfork::SpecId;

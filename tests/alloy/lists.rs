@@ -24,11 +24,11 @@ use alloy_evm::block::{
 };
 use alloy_evm::{Evm as _, EvmEnv, EvmFactory};
 use alloy_primitives::Address;
+use braid_blocks::block::Block;
+use braid_blocks::sequential::{OnInvalid, Prepared, Receipts};
 use braid_evm::alloy::{BraidExecutorFactory, Fees};
 use braid_evm::{AccessListError, AccessListMismatch, Forced, Policy};
-use braid_testkit::block::Block;
 use braid_testkit::generate::Case;
-use braid_testkit::sequential::{OnInvalid, Prepared, Receipts};
 use braid_testkit::spoil::{draws, spoil};
 use revm::DatabaseRef;
 use revm::database::states::bundle_state::BundleRetention;

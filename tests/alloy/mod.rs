@@ -24,19 +24,19 @@ use alloy_evm::EthEvmFactory;
 use alloy_evm::block::{BlockExecutionResult, BlockExecutorFactory};
 use alloy_evm::eth::{EthBlockExecutionCtx, EthBlockExecutorFactory};
 use alloy_primitives::{Address, B256, Bytes, U256};
+use braid_blocks::block::{Block, ChainRules};
+use braid_blocks::block_file::{BlockFile, FileDatabase};
+use braid_blocks::compare::{Execution, differences};
+use braid_blocks::faulty::{Fault, Unreadable};
+use braid_blocks::hooked::Read;
+use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
+use braid_blocks::sequential::{ForkSpec, Receipts, envelope};
 use braid_evm::alloy::BraidExecutorFactory;
 use braid_evm::{
     Config, Forced, Policy, Precompile, PrecompileCall, PrecompileEnd, PrecompileState,
     StateUnavailable,
 };
-use braid_testkit::block::{Block, ChainRules};
-use braid_testkit::block_file::{BlockFile, FileDatabase};
-use braid_testkit::compare::{Execution, differences};
-use braid_testkit::faulty::{Fault, Unreadable};
 use braid_testkit::generate::Case;
-use braid_testkit::hooked::Read;
-use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
-use braid_testkit::sequential::{ForkSpec, Receipts, envelope};
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 use revm::database::BundleState;
 use revm::primitives::hardfork::SpecId;

@@ -8,9 +8,9 @@ use alloy_evm::block::{
 use alloy_evm::eth::eip6110::parse_deposits_from_receipts;
 use alloy_evm::eth::{EthBlockExecutionCtx, EthBlockExecutorFactory};
 use alloy_evm::{Evm, EvmEnv, EvmFactory};
+use braid_blocks::block::Block;
+use braid_blocks::sequential::before_requests;
 use braid_evm::alloy::BraidExecutorFactory;
-use braid_testkit::block::Block;
-use braid_testkit::sequential::before_requests;
 use revm::DatabaseRef;
 use revm::context::{BlockEnv, TxEnv};
 use revm::database::states::bundle_state::BundleRetention;

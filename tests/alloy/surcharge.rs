@@ -16,9 +16,9 @@ use alloy_evm::block::{BlockExecutor, BlockExecutorFactory};
 use alloy_evm::eth::EthBlockExecutorFactory;
 use alloy_evm::{EvmEnv, EvmFactory};
 use alloy_primitives::Address;
-use braid_testkit::block::Block;
+use braid_blocks::block::Block;
+use braid_blocks::sequential::ForkSpec;
 use braid_testkit::generate::Case;
-use braid_testkit::sequential::ForkSpec;
 use revm::database::{State, WrapDatabaseRef};
 use std::sync::Arc;
 

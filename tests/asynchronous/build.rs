@@ -4,11 +4,11 @@
 use super::{PAYMENTS, essence, executor, gated, on_both, payments};
 use crate::support::scene::{Scene, pay, rich};
 use alloy_primitives::Address;
+use braid_blocks::faulty::Fault;
+use braid_blocks::hooked::Read;
 use braid_evm::{
     BlockErrorKind, CancellationToken, Config, Executor, Mode, Rejection, TransactionPool,
 };
-use braid_testkit::faulty::Fault;
-use braid_testkit::hooked::Read;
 use braid_testkit::oracle::Expected;
 use core::ops::ControlFlow;
 use revm::context::TxEnv;

@@ -2,10 +2,10 @@
 
 use crate::support::scene::{BENEFICIARY, ETHER, Scene, call, contract, create, pay, rich};
 use alloy_primitives::{Address, B256, Bytes, U256};
-use braid_testkit::code::Code;
-use braid_testkit::fork::FORKS;
-use braid_testkit::memory::MemoryAccount;
-use braid_testkit::sequential::{Position, SequentialError, SequentialErrorKind, SkipReason};
+use braid_blocks::code::Code;
+use braid_blocks::fork::FORKS;
+use braid_blocks::memory::MemoryAccount;
+use braid_blocks::sequential::{Position, SequentialError, SequentialErrorKind, SkipReason};
 use core::convert::Infallible;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;

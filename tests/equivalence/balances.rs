@@ -3,12 +3,12 @@
 
 use crate::support::scene::{Scene, authorization, call, call_with, contract, delegate, pay};
 use alloy_primitives::{Address, B256, Bytes, U256};
+use braid_blocks::code::Code;
+use braid_blocks::memory::MemoryAccount;
 #[cfg(feature = "testing")]
 use braid_evm::runtime::simulated::{Costs, Schedule};
 use braid_evm::{Forced, Mode, Policy};
-use braid_testkit::code::Code;
 use braid_testkit::lineup::Lineup;
-use braid_testkit::memory::MemoryAccount;
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
 #[cfg(feature = "testing")]

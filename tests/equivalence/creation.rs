@@ -5,9 +5,9 @@ use crate::support::scene::{
 };
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
-use braid_testkit::code::{Code, deploying};
-use braid_testkit::fork::FORKS;
-use braid_testkit::memory::MemoryAccount;
+use braid_blocks::code::{Code, deploying};
+use braid_blocks::fork::FORKS;
+use braid_blocks::memory::MemoryAccount;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;

@@ -2,9 +2,9 @@
 
 use crate::support::scene::{Scene, authorization, call, call_with, delegate, pay, storage};
 use alloy_primitives::{Address, U256};
-use braid_testkit::code::{Code, deploying};
-use braid_testkit::memory::MemoryAccount;
-use braid_testkit::sequential::{Position, SequentialErrorKind, SkipReason};
+use braid_blocks::code::{Code, deploying};
+use braid_blocks::memory::MemoryAccount;
+use braid_blocks::sequential::{Position, SequentialErrorKind, SkipReason};
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::context::result::InvalidTransaction;

@@ -2,9 +2,9 @@
 
 use crate::support::scene::{Scene, call, call_with, create, pay, storage};
 use alloy_primitives::{Address, B256, U256, keccak256};
-use braid_testkit::code::{Code, deploying};
-use braid_testkit::fork::FORKS;
-use braid_testkit::memory::MemoryAccount;
+use braid_blocks::code::{Code, deploying};
+use braid_blocks::fork::FORKS;
+use braid_blocks::memory::MemoryAccount;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;

@@ -6,8 +6,8 @@
 
 use crate::support::scene::{BENEFICIARY, Scene, authorization, call, create, delegate, pay};
 use alloy_primitives::{Address, B256, U256, keccak256};
+use braid_blocks::code::{Code, deploying};
 use braid_evm::{Mode, Policy};
-use braid_testkit::code::{Code, deploying};
 use braid_testkit::lineup::executor;
 use braid_testkit::oracle::Expected;
 use revm::bytecode::opcode::{ISZERO, SSTORE};

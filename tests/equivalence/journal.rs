@@ -2,13 +2,13 @@
 
 use crate::support::scene::{SEEDED, Scene, call, call_with, contract, create, pay, rich, storage};
 use alloy_primitives::{Address, B256, U256, keccak256};
+use braid_blocks::code::{Code, deploying};
+use braid_blocks::memory::MemoryAccount;
+use braid_blocks::sequential::SequentialOutcome;
 use braid_evm::{Config, Executor};
-use braid_testkit::code::{Code, deploying};
 use braid_testkit::lineup::SETTINGS;
-use braid_testkit::memory::MemoryAccount;
 use braid_testkit::own::Teller;
 use braid_testkit::plain::{self, Own};
-use braid_testkit::sequential::SequentialOutcome;
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
 use std::num::{NonZeroU16, NonZeroU32};

@@ -2,8 +2,8 @@
 
 use crate::support::scene::{Scene, call, call_with};
 use alloy_primitives::{U256, keccak256};
-use braid_testkit::code::Code;
-use braid_testkit::fork::FORKS;
+use braid_blocks::code::Code;
+use braid_blocks::fork::FORKS;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;

@@ -4,12 +4,12 @@
 use super::parts::{payments, receiver, run, seeded, send};
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
 use alloy_primitives::{Address, Bytes, U256};
+use braid_blocks::code::{Code, deploying};
+use braid_blocks::hooked::{Hooked, Read};
+use braid_blocks::memory::MemoryDatabase;
 use braid_evm::runtime::simulated::{Costs, Options, Schedule};
 use braid_evm::{Cloned, Config, Forced, Mode, Policy, Reason, SimulatedExecutor, Strategy};
-use braid_testkit::code::{Code, deploying};
-use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::lineup::executor;
-use braid_testkit::memory::MemoryDatabase;
 use braid_testkit::oracle::Expected;
 use core::ops::ControlFlow;
 use revm::bytecode::opcode::{

@@ -2,8 +2,8 @@
 
 use crate::support::scene::{Scene, call, call_with, contract, pay, storage};
 use alloy_primitives::{Address, B256, U256, keccak256};
-use braid_testkit::code::{Code, deploying};
-use braid_testkit::memory::MemoryAccount;
+use braid_blocks::code::{Code, deploying};
+use braid_blocks::memory::MemoryAccount;
 use revm::bytecode::opcode;
 use revm::database::AccountStatus;
 use revm::primitives::hardfork::SpecId;

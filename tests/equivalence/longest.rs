@@ -3,10 +3,10 @@
 
 use crate::support::scene::{Scene, call};
 use alloy_primitives::{Address, address};
+use braid_blocks::code::Code;
+use braid_blocks::hooked::{Hooked, Read};
+use braid_blocks::memory::MemoryDatabase;
 use braid_evm::{Config, Executor, Mode, Stats};
-use braid_testkit::code::Code;
-use braid_testkit::hooked::{Hooked, Read};
-use braid_testkit::memory::MemoryDatabase;
 use braid_testkit::oracle::Expected;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;

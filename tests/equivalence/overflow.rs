@@ -3,8 +3,8 @@
 
 use crate::support::scene::{BENEFICIARY, Scene, call, pay};
 use alloy_primitives::U256;
-use braid_testkit::code::Code;
-use braid_testkit::memory::MemoryAccount;
+use braid_blocks::code::Code;
+use braid_blocks::memory::MemoryAccount;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 

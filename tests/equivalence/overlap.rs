@@ -2,8 +2,8 @@
 //! the database, not in the executor.
 
 use crate::support::scene::{Scene, call, pay};
+use braid_blocks::code::Code;
 use braid_evm::{Forced, Mode, Policy};
-use braid_testkit::code::Code;
 use braid_testkit::lineup::{Lineup, executor};
 use braid_testkit::pace::Gate;
 use revm::primitives::hardfork::SpecId;

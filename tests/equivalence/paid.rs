@@ -4,10 +4,10 @@
 use super::parts::{receiver, run, send};
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, delegate, pay, rich};
 use alloy_primitives::{Address, B256, U256};
+use braid_blocks::code::{Code, deploying};
+use braid_blocks::memory::MemoryAccount;
 use braid_evm::{Executor, Forced, Mode, Policy, Reason, Strategy};
-use braid_testkit::code::{Code, deploying};
 use braid_testkit::lineup::executor;
-use braid_testkit::memory::MemoryAccount;
 use braid_testkit::oracle::Expected;
 use core::ops::ControlFlow;
 use revm::bytecode::opcode::{

@@ -4,8 +4,8 @@
 use super::parts::receiver;
 use crate::support::scene::{SEEDED, Scene, call, create, pay};
 use alloy_primitives::{Address, U256};
+use braid_blocks::code::{Code, deploying};
 use braid_evm::{CancellationToken, Forced, Mode, Policy, Rejection, TransactionPool};
-use braid_testkit::code::{Code, deploying};
 use braid_testkit::lineup::listing;
 use braid_testkit::plain::{self, Own};
 use revm::bytecode::opcode::{CALLDATALOAD, SSTORE};

@@ -3,11 +3,11 @@
 
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
 use alloy_primitives::{Address, U256};
+use braid_blocks::code::{Code, deploying};
+use braid_blocks::hooked::{Hooked, Read};
+use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_evm::{Config, Executor, Forced, Mode, Policy, Stats};
-use braid_testkit::code::{Code, deploying};
-use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::lineup::{Copies, executor};
-use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use braid_testkit::oracle::Expected;
 use revm::bytecode::opcode::{BALANCE, SELFBALANCE, SSTORE};
 use revm::context::{CfgEnv, TxEnv};

@@ -6,10 +6,10 @@ use crate::support::scene::{
     rich, storage,
 };
 use alloy_primitives::{Address, U256};
+use braid_blocks::code::Code;
+use braid_blocks::memory::MemoryAccount;
 use braid_evm::{Forced, Mode, Policy};
-use braid_testkit::code::Code;
 use braid_testkit::lineup::{Lineup, chunked};
-use braid_testkit::memory::MemoryAccount;
 use braid_testkit::oracle::Expected;
 use braid_testkit::pace::Gate;
 use revm::bytecode::opcode;

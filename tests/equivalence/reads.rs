@@ -2,9 +2,9 @@
 
 use crate::support::scene::{Scene, call, call_with, contract, pay, storage};
 use alloy_primitives::{Address, B256, U256};
-use braid_testkit::code::Code;
-use braid_testkit::fork::FORKS;
-use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
+use braid_blocks::code::Code;
+use braid_blocks::fork::FORKS;
+use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::context_interface::transaction::{AccessList, AccessListItem};

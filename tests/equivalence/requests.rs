@@ -5,9 +5,9 @@ use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
 use alloy_primitives::U256;
-use braid_testkit::code::Code;
-use braid_testkit::memory::MemoryAccount;
-use braid_testkit::sequential::{Position, request_contracts};
+use braid_blocks::code::Code;
+use braid_blocks::memory::MemoryAccount;
+use braid_blocks::sequential::{Position, request_contracts};
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
 

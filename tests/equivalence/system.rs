@@ -6,11 +6,11 @@ use crate::support::scene::{BENEFICIARY, ETHER, Scene, call, call_with, contract
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, B256, Bytes, U256, address};
+use braid_blocks::block::mainnet_dao_fork;
+use braid_blocks::code::Code;
+use braid_blocks::memory::MemoryAccount;
+use braid_blocks::sequential::{Position, SequentialErrorKind};
 use braid_evm::{Forced, Policy};
-use braid_testkit::block::mainnet_dao_fork;
-use braid_testkit::code::Code;
-use braid_testkit::memory::MemoryAccount;
-use braid_testkit::sequential::{Position, SequentialErrorKind};
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;

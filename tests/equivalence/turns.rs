@@ -3,11 +3,11 @@
 
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, pay};
 use alloy_primitives::Address;
+use braid_blocks::code::Code;
+use braid_blocks::hooked::{Hooked, Read};
+use braid_blocks::memory::MemoryDatabase;
 use braid_evm::{Forced, Mode, Policy};
-use braid_testkit::code::Code;
-use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::lineup::executor;
-use braid_testkit::memory::MemoryDatabase;
 use braid_testkit::oracle::Expected;
 use revm::bytecode::opcode::{ADD, BALANCE, CALLER, SSTORE};
 use revm::primitives::hardfork::SpecId;

@@ -3,8 +3,8 @@
 use super::parts::{payments, run, seeded};
 use crate::support::scene::{Scene, call, create, pay};
 use alloy_primitives::{Address, U256};
+use braid_blocks::code::{Code, deploying};
 use braid_evm::{Forced, Policy, Simulation};
-use braid_testkit::code::{Code, deploying};
 use revm::bytecode::opcode::{ADD, CALLDATALOAD, SSTORE};
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;

@@ -3,12 +3,12 @@
 
 use crate::support::scene::{SEEDED, Scene, call, pay};
 use alloy_primitives::Address;
+use braid_blocks::code::Code;
+use braid_blocks::hooked::{Hooked, Read};
 use braid_evm::{
     At, BlockErrorKind, CancellationToken, Cloned, Config, Executor, Forced, Mode, Policy,
     Rejection, TransactionPool, TxIndex,
 };
-use braid_testkit::code::Code;
-use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::oracle::{Expected, compare_prefix};
 use core::ops::ControlFlow;
 use revm::context::TxEnv;

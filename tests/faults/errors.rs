@@ -3,11 +3,11 @@
 
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, U256};
+use braid_blocks::code::Code;
+use braid_blocks::faulty::{Fault, Faults};
+use braid_blocks::hooked::Read;
 use braid_evm::{At, BlockErrorKind, Forced, Mode, Policy};
-use braid_testkit::code::Code;
-use braid_testkit::faulty::{Fault, Faults};
 use braid_testkit::generate::Case;
-use braid_testkit::hooked::Read;
 use braid_testkit::lineup::{Lineup, SETTINGS, WORKERS, executor};
 use braid_testkit::oracle::{Expected, compare_prefix};
 use braid_testkit::pace::Gate;

@@ -2,15 +2,15 @@
 
 use crate::support::scene::{Scene, call, pay, storage};
 use alloy_primitives::{Address, Bytes, U256};
+use braid_blocks::code::Code;
+use braid_blocks::faulty::{Fault, Unreadable};
+use braid_blocks::hooked::Read;
+use braid_blocks::memory::MemoryAccount;
 use braid_evm::{
     BlockErrorKind, Cloned, Executor, Forced, Mode, Outcome, Policy, Precompile, PrecompileCall,
     PrecompileEnd, PrecompileState, StateUnavailable,
 };
-use braid_testkit::code::Code;
-use braid_testkit::faulty::{Fault, Unreadable};
-use braid_testkit::hooked::Read;
 use braid_testkit::lineup::{SETTINGS, executor};
-use braid_testkit::memory::MemoryAccount;
 use braid_testkit::oracle::Expected;
 use braid_testkit::pace::Gate;
 use core::ops::ControlFlow;

@@ -2,10 +2,10 @@
 
 use crate::support::scene::{PRICE, Scene};
 use alloy_primitives::{Address, U256};
+use braid_blocks::memory::MemoryDatabase;
 use braid_evm::{Block, Cloned, Mode};
 use braid_testkit::generate::Case;
 use braid_testkit::lineup::{SETTINGS, executor, listing};
-use braid_testkit::memory::MemoryDatabase;
 use braid_testkit::plain::{self, Own};
 use revm::DatabaseRef;
 use revm::context::TxEnv;
@@ -65,7 +65,7 @@ fn system_calls_over_a_parent() {
     let history = alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
     let mut scene = Scene::on(SpecId::PRAGUE);
     let [alice, bob] = scene.senders();
-    let code = braid_testkit::code::Code::new().increment(0, 1);
+    let code = braid_blocks::code::Code::new().increment(0, 1);
     scene.put(history, crate::support::scene::contract(code));
     scene.send(alice, crate::support::scene::call(history));
     scene.send(bob, crate::support::scene::call(history));

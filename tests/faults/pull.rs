@@ -2,10 +2,10 @@
 
 use crate::support::scene::{Scene, pay};
 use alloy_primitives::Address;
+use braid_blocks::faulty::Fault;
+use braid_blocks::hooked::Read;
 use braid_evm::{At, BlockErrorKind, Cloned, Mode, Outcome, Policy, Rejection, TransactionPool};
-use braid_testkit::faulty::Fault;
 use braid_testkit::generate::Case;
-use braid_testkit::hooked::Read;
 use braid_testkit::lineup::{SETTINGS, executor};
 use braid_testkit::oracle::Expected;
 use revm::context::TxEnv;

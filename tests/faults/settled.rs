@@ -4,13 +4,13 @@
 use crate::support::scene::{SEEDED, Scene, call, numbered, pay};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::Address;
+use braid_blocks::code::Code;
+use braid_blocks::hooked::{Hooked, Read};
+use braid_blocks::memory::MemoryDatabase;
 use braid_evm::{
     At, BlockErrorKind, BlockOutput, CancellationToken, Cloned, Config, Executor, Forced, Mode,
     Policy, Rejection, TransactionPool,
 };
-use braid_testkit::code::Code;
-use braid_testkit::hooked::{Hooked, Read};
-use braid_testkit::memory::MemoryDatabase;
 use braid_testkit::oracle::{Expected, compare_prefix};
 use core::ops::ControlFlow;
 use revm::context::TxEnv;

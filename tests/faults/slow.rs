@@ -2,13 +2,13 @@
 
 use crate::support::scene::{Scene, call_with, pay};
 use alloy_primitives::Address;
+use braid_blocks::code::Code;
+use braid_blocks::hooked::{Hooked, Read};
+use braid_blocks::memory::MemoryDatabase;
 use braid_evm::ids::WorkerId;
 use braid_evm::{Block, Forced, Mode, Policy, StateSource};
-use braid_testkit::code::Code;
 use braid_testkit::generate::Case;
-use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::lineup::executor;
-use braid_testkit::memory::MemoryDatabase;
 use braid_testkit::oracle::Expected;
 use core::convert::Infallible;
 use revm::bytecode::opcode;

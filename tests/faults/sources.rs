@@ -2,17 +2,17 @@
 
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::Address;
+use braid_blocks::code::Code;
+use braid_blocks::faulty::{Fault, Faulty, Unreadable};
+use braid_blocks::hooked::{Hooked, Read};
+use braid_blocks::memory::MemoryDatabase;
 use braid_evm::ids::WorkerId;
 use braid_evm::{
     At, Block, BlockErrorKind, Cloned, Config, Forced, Mode, Policy, StateSource, TxIndex,
     execute_scoped,
 };
-use braid_testkit::code::Code;
-use braid_testkit::faulty::{Fault, Faulty, Unreadable};
 use braid_testkit::generate::Case;
-use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::lineup::{SETTINGS, executor};
-use braid_testkit::memory::MemoryDatabase;
 use braid_testkit::oracle::{Expected, compare_prefix};
 use core::convert::Infallible;
 use core::ops::ControlFlow;

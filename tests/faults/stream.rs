@@ -1,11 +1,11 @@
 //! Receiving commits while the block runs, and ending it from the callback.
 
 use crate::support::scene::{Scene, call, pay};
+use braid_blocks::code::Code;
+use braid_blocks::hooked::{Hooked, Read};
 use braid_evm::ids::TxIndex;
 use braid_evm::{At, BlockErrorKind, Cloned, Committed, Executor, Forced, Mode, Policy};
-use braid_testkit::code::Code;
 use braid_testkit::generate::Case;
-use braid_testkit::hooked::{Hooked, Read};
 use braid_testkit::lineup::{SETTINGS, executor};
 use braid_testkit::oracle::{Expected, compare_prefix};
 use core::convert::Infallible;

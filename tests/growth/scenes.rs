@@ -3,11 +3,11 @@
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address};
+use braid_blocks::code::{Code, deploying};
+use braid_blocks::hooked::{Hooked, Read};
+use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
+use braid_blocks::sequential::request_contracts;
 use braid_evm::{Block, CancellationToken, Cloned, Config, Executor, Ommer};
-use braid_testkit::code::{Code, deploying};
-use braid_testkit::hooked::{Hooked, Read};
-use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
-use braid_testkit::sequential::request_contracts;
 use core::num::NonZeroU16;
 use core::time::Duration;
 use revm::bytecode::opcode;

@@ -2,15 +2,15 @@
 
 use alloy_eip7928::bal::Bal;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use braid_blocks::code::Code;
+use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
+use braid_blocks::sequential::{
+    SequentialError, SequentialOutcome, SequentialOutput, SkipReason, request_contracts,
+};
 #[cfg(feature = "testing")]
 use braid_evm::Simulation;
 use braid_evm::{Block, EvmMutant, Forced, Mode, Policy};
-use braid_testkit::code::Code;
 use braid_testkit::lineup::Lineup;
-use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
-use braid_testkit::sequential::{
-    SequentialError, SequentialOutcome, SequentialOutput, SkipReason, request_contracts,
-};
 #[cfg(feature = "testing")]
 use braid_testkit::simulation::{Scenario, Wishes, judge};
 use core::convert::Infallible;

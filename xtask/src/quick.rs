@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Folders, each with the lint arguments of its package. The root comes last.
-const LINTS: [(&str, &str); 16] = [
+const LINTS: [(&str, &str); 17] = [
     ("lab/benches/", "-p braid-benches --all-targets"),
     ("crates/chain/examples/private_chain/", "-p private-chain --all-targets"),
     ("crates/chain/", "-p braid-chain --all-targets"),
@@ -24,6 +24,7 @@ const LINTS: [(&str, &str); 16] = [
     ("crates/terminal/", "-p braid-terminal --all-targets"),
     ("lab/shards/", "-p braid-shards --all-targets"),
     ("lab/testkit/toy/", "-p braid-toy --all-targets"),
+    ("crates/blocks/", "-p braid-blocks --all-targets"),
     ("lab/testkit/", "-p braid-testkit --all-targets"),
     ("lab/tool/", "-p braid-lab --all-targets"),
     ("xtask/", "-p xtask --all-targets"),

@@ -7,6 +7,7 @@ use crate::{
     support::{Child, Kind, Stream, Troubled},
 };
 use alloy_primitives::{Address, B256, U256};
+use braid_blocks::errors;
 use braid_chain::{
     Chain, ChainError, ChainFolder, DurableBatch, EmbeddedStore, ExportError, FolderError, Head,
     Keep, MemoryStore, SlotChange, StateRoots, StateStore, StoreError, Table, Writes, commit,
@@ -14,7 +15,6 @@ use braid_chain::{
     rlp::{RlpError, RlpItems},
     unwind,
 };
-use braid_testkit::errors;
 use revm::DatabaseRef;
 use std::{
     env,
@@ -248,7 +248,7 @@ fn errors_of_rlp_and_of_an_export() {
     // The genesis is readable, but the account's record is not.
     let store = MemoryStore::new();
     let (genesis, _) =
-        braid_testkit::workload::demo_chain(1, 1, braid_chain::genesis::header).expect("generates");
+        braid_blocks::workload::demo_chain(1, 1, braid_chain::genesis::header).expect("generates");
     let genesis = braid_chain::genesis::encode(&genesis).expect("JSON");
     create(&store, &genesis, &DurableBatch::default(), StateRoots::Disabled).expect("empty");
     let full = export(&open(&store).expect("a chain"), &mut Full, |_| ());

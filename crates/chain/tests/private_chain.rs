@@ -12,13 +12,13 @@ use crate::{
 };
 use alloy_evm::precompiles::PrecompileInput;
 use alloy_primitives::{Address, U256, address};
-use braid_chain::{Built, Head, MemoryStore, genesis, open, verify};
-use braid_evm::{Config, Executor, Forced, Policy};
-use braid_testkit::{
+use braid_blocks::memory::MemoryAccount;
+use braid_blocks::{
     compare::braid::outputs,
-    hostile::memory::MemoryAccount,
     sequential::{OnInvalid, Prepared, SequentialOutput},
 };
+use braid_chain::{Built, Head, MemoryStore, genesis, open, verify};
+use braid_evm::{Config, Executor, Forced, Policy};
 use example::{node::Node, rules};
 use revm::{
     context::CfgEnv,
@@ -88,7 +88,7 @@ impl Oracle {
 
     /// Returns the sequential results of the transactions of `built`.
     fn execute(&self, built: &Built) -> SequentialOutput {
-        let mut block = braid_testkit::block::Block::from(&*built.block);
+        let mut block = braid_blocks::block::Block::from(&*built.block);
         block.cfg = configuration(self.write);
         let block = Prepared::new(&block).with_precompile(HOLDINGS, holdings);
         block.run(&self.state, OnInvalid::Skip).expect("the state is in memory")

@@ -6,11 +6,11 @@ use alloy_consensus::{
 };
 use alloy_primitives::{B256, Signature, U256};
 use alloy_rlp::Encodable;
+use braid_blocks::workload::demo_chain;
 use braid_chain::{
     Rules,
     rlp::{RlpError, RlpItems, decode_block},
 };
-use braid_testkit::workload::demo_chain;
 use std::num::NonZeroUsize;
 
 fn threads(count: usize) -> NonZeroUsize {

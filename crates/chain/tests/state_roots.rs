@@ -7,9 +7,10 @@ use crate::{
 };
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{Address, B256, Bytes, U256, hex, keccak256};
+use braid_blocks::memory::MemoryAccount;
+use braid_blocks::sequential;
 use braid_chain::{Chain, Head, Keep, open, unwind, verify};
 use braid_evm::Block;
-use braid_testkit::{hostile::memory::MemoryAccount, sequential};
 use revm::{
     context::{BlockEnv, CfgEnv, TxEnv},
     primitives::{TxKind, hardfork::SpecId},
@@ -87,7 +88,7 @@ fn states(accounts: &[(Address, MemoryAccount)], spec: SpecId, blocks: &[Block])
         }
         let mut state = states[states.len() - 1].clone();
         let head = Head { number, hash: hash_of(number) };
-        let oracle = braid_testkit::block::Block::from(&next);
+        let oracle = braid_blocks::block::Block::from(&next);
         let output = sequential::execute(&oracle, &state).expect("a valid block");
         assert!(output.receipts.iter().all(|receipt| receipt.success));
         state.apply(head, &output.bundle);

@@ -4,8 +4,8 @@
 //! else.
 
 use alloy_rlp::Encodable as _;
+use braid_blocks::block_file::{FileDatabase, advice};
 use braid_evm::{AccessList, Block, BlockError, Config, Executor};
-use braid_testkit::block_file::{FileDatabase, advice};
 use core::{convert::Infallible, num::NonZeroU16};
 use std::{
     fs::{self, File},

@@ -3,13 +3,13 @@
 use alloy_consensus::{EthereumReceipt, TxReceipt, proofs::calculate_receipt_root};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::Bloom;
-use braid_evm::AccessList;
-use braid_testkit::{
+use braid_blocks::{
     block::Block,
     block_file::BlockFile,
     sequential::{self, SequentialError, SequentialOutput},
     state_root::{PartialRootError, Witness},
 };
+use braid_evm::AccessList;
 use revm::{DatabaseRef, database::BundleState, primitives::hardfork::SpecId};
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! Resolves the arguments of a command to blocks.
 
-use braid_testkit::{
+use braid_blocks::{
     block_file::{
         BlockFile, BlockFileError, BlockFileErrorKind::EmptyFolder, STANDARD_STREAM,
         is_block_file_name,

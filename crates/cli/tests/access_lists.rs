@@ -11,8 +11,8 @@
 
 use alloy_primitives::{U256, keccak256};
 use alloy_rlp::Decodable;
+use braid_blocks::workload::{Workload, WorkloadSpec, generate};
 use braid_evm::AccessList;
-use braid_testkit::workload::{Workload, WorkloadSpec, generate};
 use serde_json::{Value, json};
 use std::{
     fs,

@@ -15,7 +15,7 @@
 //! 9. Costs per gas are reported for each strategy, and the work that could be shared for each
 //!    part.
 
-use braid_testkit::{
+use braid_blocks::{
     block_file::BlockFile,
     workload::{Preset, Workload, WorkloadSpec, generate},
 };

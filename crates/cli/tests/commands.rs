@@ -11,7 +11,7 @@
 //! 8. A closed pipe is no failure. Nothing is coloured in a pipe.
 //! 9. The real blocks, if they are available.
 
-use braid_testkit::{
+use braid_blocks::{
     block_file::BlockFile,
     workload::{Spread, Workload, WorkloadSpec, generate},
 };

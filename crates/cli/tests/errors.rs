@@ -2,20 +2,20 @@
 //! are in `fetch/errors.rs`. Each message is one line. `output.rs` tests the messages that users
 //! see.
 
+use braid_blocks::faulty::Fault;
+use braid_blocks::{
+    block::Block,
+    block_file::FileDatabase,
+    errors::Made,
+    hooked::Read,
+    workload::{Workload, WorkloadSpec, generate},
+};
 use braid_cli::{
     access_list::{self, ListError},
     bench::{self, BenchError, Subject, Timing, priced},
     explain::{names, record},
 };
 use braid_evm::{AccessList, Config, Executor};
-use braid_testkit::{
-    block::Block,
-    block_file::FileDatabase,
-    errors::Made,
-    faulty::Fault,
-    hooked::Read,
-    workload::{Workload, WorkloadSpec, generate},
-};
 use core::num::NonZeroU16;
 use std::{
     fs::{self, File},

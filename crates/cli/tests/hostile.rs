@@ -8,14 +8,14 @@
 //! 3. A valid file, truncated at any position, and with any byte changed.
 //! 4. Withdrawals of zero and of the maximum amount, to accounts of every kind.
 
-use braid_evm::{BlockError, BlockOutput, Config, Executor, Forced, Mode, Policy};
-use braid_testkit::{
+use braid_blocks::{
     block_file::BlockFile,
     compare::braid,
-    hostile::files::{edges, good_file, pointers, remove},
     sequential::{self, SequentialError, SequentialOutput},
     workload::Workload,
 };
+use braid_evm::{BlockError, BlockOutput, Config, Executor, Forced, Mode, Policy};
+use braid_testkit::hostile::files::{edges, good_file, pointers, remove};
 use serde_json::{Value, json};
 use std::{convert::Infallible, num::NonZeroU16, sync::Arc};
 

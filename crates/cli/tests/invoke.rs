@@ -2,7 +2,7 @@
 
 use alloy_consensus::{EthereumReceipt, TxReceipt, proofs::calculate_receipt_root};
 use alloy_primitives::Bloom;
-use braid_testkit::{block_file::BlockFile, sequential};
+use braid_blocks::{block_file::BlockFile, sequential};
 use std::{
     path::Path,
     process::{Command, Stdio},

@@ -2,7 +2,8 @@
 //! its header and file.
 
 use crate::invoke::tool;
-use braid_testkit::{block_file::BlockFile, hostile::files::good_file, workload::Workload};
+use braid_blocks::{block_file::BlockFile, workload::Workload};
+use braid_testkit::hostile::files::good_file;
 use serde_json::{Value, json};
 use std::fs;
 

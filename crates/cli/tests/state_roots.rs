@@ -2,12 +2,12 @@
 
 use crate::support::{block_files, fixtures};
 use alloy_primitives::{B256, Bytes, U256};
-use braid_cli::checks;
-use braid_evm::{Config, Executor};
-use braid_testkit::{
+use braid_blocks::{
     block_file::BlockFile,
     state_root::{PartialRootError, Witness, path_beside},
 };
+use braid_cli::checks;
+use braid_evm::{Config, Executor};
 use revm::database::BundleState;
 use serde_json::json;
 use std::{

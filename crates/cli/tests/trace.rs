@@ -1,8 +1,8 @@
 //! `braid trace`: geth's formats, equal to those of a sequential run.
 
-use braid_testkit::block_file::BlockFile;
-use braid_testkit::sequential::{Tracer, trace_all};
-use braid_testkit::workload::{Workload, WorkloadSpec, generate};
+use braid_blocks::block_file::BlockFile;
+use braid_blocks::sequential::{Tracer, trace_all};
+use braid_blocks::workload::{Workload, WorkloadSpec, generate};
 use serde_json::Value;
 use std::process::{Command, Output, Stdio};
 

@@ -14,8 +14,8 @@ use alloy_trie::{
     TrieAccount,
     root::{state_root_unhashed, storage_root_unhashed},
 };
+use braid_blocks::{block_file::BlockFile, workload::demo_chain};
 use braid_chain::{ChainFolder, EmbeddedStore, open, rlp::RlpItems};
-use braid_testkit::{block_file::BlockFile, workload::demo_chain};
 use serde_json::Value;
 use std::{
     fs::{self, File},

@@ -10,9 +10,9 @@
 //!    right".
 
 use crate::chain::{Demo, braid_node, chain, json};
+use braid_blocks::workload::demo_chain;
 use braid_chain::{Rules, rlp::RlpItems};
 use braid_node::chain_input::Inputs;
-use braid_testkit::workload::demo_chain;
 use serde_json::{Value, json as value};
 use std::{
     fs::{self, File},

@@ -2,13 +2,13 @@
 //! its sources. Each message is one line. `output.rs` tests the messages that users see.
 
 use alloy_genesis::ChainConfig;
+use braid_blocks::{errors::Made, workload::demo_chain};
 use braid_chain::Rules;
 use braid_node::{
     chain_input::{InputError, Inputs},
     metrics::{Metrics, MetricsAddress, Server},
     top::{Scrape, Source},
 };
-use braid_testkit::{errors::Made, workload::demo_chain};
 use core::num::NonZeroUsize;
 use std::{fs, net::TcpListener, path::Path, sync::Arc};
 

@@ -2,7 +2,7 @@
 
 use crate::input::Input;
 use alloy_primitives::U64;
-use braid_testkit::block_file::MAX_UNPACKED_BYTES;
+use braid_blocks::block_file::MAX_UNPACKED_BYTES;
 use serde::Deserialize;
 use std::{
     fs::File,

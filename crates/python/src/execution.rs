@@ -8,7 +8,7 @@ use crate::{
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 use braid_evm::{BlockOutput, ExecutedStatus, Executor, Outcome, Stats};
-use braid_testkit::block_file::BlockFile;
+use braid_blocks::block_file::BlockFile;
 use revm::{context::result::Output, database::BundleState, state::AccountInfo};
 use serde::Serialize;
 use std::collections::BTreeMap;

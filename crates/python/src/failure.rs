@@ -2,10 +2,7 @@
 
 use crate::state::Missing;
 use braid_evm::{At, BlockError, BlockErrorKind};
-use braid_testkit::{
-    block_file::{BlockFileError, BlockFileErrorKind, FieldError},
-    sequential::{Position, SequentialError, SequentialErrorKind},
-};
+use braid_blocks::{block_file::{BlockFileError, BlockFileErrorKind, FieldError}, sequential::{Position, SequentialError, SequentialErrorKind}};
 use pyo3::{PyErr, import_exception};
 use std::any::Any;
 

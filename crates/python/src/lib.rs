@@ -15,10 +15,7 @@ mod state;
 mod verification;
 
 use braid_cli::commands;
-use braid_testkit::{
-    block_file::BlockFile,
-    workload::{self, Workload, WorkloadSpec},
-};
+use braid_blocks::{block_file::BlockFile, workload::{self, Workload, WorkloadSpec}};
 use clap::ValueEnum as _;
 use engine::{Engine, json};
 use failure::Failure;

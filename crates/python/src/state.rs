@@ -1,7 +1,7 @@
 //! The state of a block file as a database that says what the file lacks.
 
 use alloy_primitives::{Address, B256, U256};
-use braid_testkit::block_file::{BlockFile, FieldError, FileDatabase};
+use braid_blocks::block_file::{BlockFile, FieldError, FileDatabase};
 use revm::{
     DatabaseRef,
     context::DBErrorMarker,
@@ -104,7 +104,7 @@ impl DatabaseRef for FileState {
 ///
 /// # Errors
 /// The field that no execution can use.
-pub(crate) fn of(file: &BlockFile) -> Result<(braid_testkit::block::Block, FileState), FieldError> {
+pub(crate) fn of(file: &BlockFile) -> Result<(braid_blocks::block::Block, FileState), FieldError> {
     let (block, database) = file.to_block()?;
     Ok((block, FileState::new(file, database)))
 }

@@ -12,12 +12,7 @@ use braid_cli::{
     profile::PROFILE,
 };
 use braid_evm::{BlockError, BlockErrorKind, BlockOutput, Executor, Mode, Stats, Segment};
-use braid_testkit::{
-    block_file::BlockFile,
-    compare::braid,
-    sequential::{OnInvalid, Prepared, SequentialError, SequentialErrorKind, SequentialOutput},
-    state_root::Witness,
-};
+use braid_blocks::{block_file::BlockFile, compare::braid, sequential::{OnInvalid, Prepared, SequentialError, SequentialErrorKind, SequentialOutput}, state_root::Witness};
 use pyo3::pybacked::PyBackedBytes;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -209,7 +204,7 @@ fn measured(ran: &Ran) -> Option<MeasuredLine> {
 
 /// A block ready to be run again and again.
 struct Bench<'a> {
-    block: &'a braid_testkit::block::Block,
+    block: &'a braid_blocks::block::Block,
     shared: Arc<braid_evm::Block>,
     state: &'a FileState,
     executor: &'a mut Executor,

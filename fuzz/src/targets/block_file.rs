@@ -3,9 +3,9 @@
 use super::blocks::{self, seed_of};
 use super::{Bugs, chosen};
 use arbitrary::Unstructured;
-use braid_testkit::block_file::BlockFile;
+use braid_blocks::block_file::BlockFile;
+use braid_blocks::workload::Workload;
 use braid_testkit::hostile::files::{edges, good_file, pointers, remove};
-use braid_testkit::workload::Workload;
 use serde_json::Value;
 use std::sync::{Arc, LazyLock};
 

@@ -4,13 +4,13 @@
 //!
 //! `BRAID_SHARDS_BLOCKS=n` takes `n` random and `n` real blocks, evenly spaced.
 
+use braid_blocks::block::Block;
+use braid_blocks::block_file::{BlockFile, is_block_file_name};
+use braid_blocks::{sequential, workload};
 use braid_evm::runtime::simulated::Random;
 use braid_shards::evm::{EvmKey, RecordError, compare, hash, record};
 use braid_shards::{Agreed, Options, Placement, ShardId, Traffic, simulate};
-use braid_testkit::block::Block;
-use braid_testkit::block_file::{BlockFile, is_block_file_name};
 use braid_testkit::generate::Case;
-use braid_testkit::{sequential, workload};
 use revm::DatabaseRef;
 use std::path::PathBuf;
 

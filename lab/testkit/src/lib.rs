@@ -1,16 +1,9 @@
-//! Shared code of the tool and the tests: block files, generated workloads, the sequential oracle,
-//! comparison of results, hostile blocks and their simulation.
+//! Shared code of the tests: hostile blocks and their simulation, plain revm with features of custom
+//! chains.
 //!
 //! The feature `mutants`, which the shipped tool never has, adds the code that uses seeded bugs:
 //! line-ups of executors, and schedules that a database forces.
 
-pub mod block;
-pub mod block_file;
-pub mod compare;
-pub mod database;
-pub mod errors;
-pub mod fork;
-pub mod hooked;
 pub mod hostile;
 #[cfg(feature = "mutants")]
 pub mod lineup;
@@ -18,10 +11,6 @@ pub mod own;
 #[cfg(feature = "mutants")]
 pub mod pace;
 pub mod plain;
-pub mod sequential;
 pub mod simulation;
-pub mod state_root;
-pub mod statistics;
-pub mod workload;
 
-pub use hostile::{code, faulty, generate, listed, memory, oracle, spoil};
+pub use hostile::{generate, listed, oracle, spoil};

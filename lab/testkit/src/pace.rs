@@ -6,8 +6,8 @@
 //! publishes before the lower one goes on. This maximises the chance that a wrong result shows up,
 //! and two transactions that meet in this way prove from outside that they ran concurrently.
 
-use crate::hooked::{Hooked, Read};
 use alloy_primitives::Address;
+use braid_blocks::hooked::{Hooked, Read};
 use braid_evm::Block;
 use revm::DatabaseRef;
 use std::collections::{BTreeMap, BTreeSet};

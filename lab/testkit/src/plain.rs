@@ -4,12 +4,12 @@
 
 pub mod declared;
 
-use crate::compare::braid::outputs;
 use crate::own::{Publishing, Teller, Told};
-use crate::sequential::{Lists, SequentialOutcome, SequentialOutput, SkipReason};
 use alloy_consensus::{EthereumReceipt, TxType};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{Bytes, Log, U256, map::AddressSet};
+use braid_blocks::compare::braid::outputs;
+use braid_blocks::sequential::{Lists, SequentialOutcome, SequentialOutput, SkipReason};
 use braid_evm::{Block, BlockError, BlockOutput, ChainRules};
 use core::fmt::Display;
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction};

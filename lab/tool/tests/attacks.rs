@@ -1,9 +1,9 @@
 //! Blocks of an attacker: none exceeds the time limits, except those named here and in
 //! docs/SECURITY.md, and none needs more memory than its formula permits.
 
+use braid_blocks::workload::Attack;
 use braid_cli::bench::priced::Virtual;
 use braid_lab::bench::attacks::{CPU, WALL, attacked};
-use braid_testkit::workload::Attack;
 use serde_json::Value;
 use std::{num::NonZeroU16, process::Command};
 

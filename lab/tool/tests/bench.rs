@@ -5,7 +5,7 @@
 //! 3. What a block costs for its gas is told for each way of executing it, and what could be handed over for each part.
 
 use crate::invoke::output;
-use braid_testkit::workload::Preset;
+use braid_blocks::workload::Preset;
 use serde_json::Value;
 use std::{path::Path, process::Output};
 

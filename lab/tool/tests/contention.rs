@@ -1,5 +1,6 @@
 //! The sweep over contention on simulated workers: which cells gain, measured without a clock.
 
+use braid_blocks::workload::{Contention, Order, Producer, Shape, ToldBy, When};
 use braid_cli::{
     bench::{Timing, priced::virtual_ratios},
     explain::{self, Axis, Graph, WhatIf, ratio},
@@ -8,7 +9,6 @@ use braid_lab::bench::{
     contention::{QUICK_SLOTS, Sweep, planes},
     search::{By, Search, judge},
 };
-use braid_testkit::workload::{Contention, Order, Producer, Shape, ToldBy, When};
 use std::{collections::HashMap, num::NonZeroU16, time::Duration};
 
 /// Numbers of workers, and calls in a block.

@@ -1,10 +1,10 @@
 //! Every variant of the errors of the laboratory's measurements is made here; a result that differs is a bug of the engine.
 
-use braid_lab::bench::energy::{Meter, Ways};
-use braid_testkit::{
+use braid_blocks::{
     errors::Made,
     workload::{Workload, WorkloadSpec, generate},
 };
+use braid_lab::bench::energy::{Meter, Ways};
 use core::num::NonZeroU16;
 
 #[test]

@@ -1,9 +1,9 @@
 //! Unusual beneficiaries, databases, rules and shapes: none causes a cliff on simulated workers,
 //! and on real ones each takes its intended strategy.
 
+use braid_blocks::workload::Odd;
 use braid_cli::bench::priced::virtual_ratios;
 use braid_evm::{Config, Executor, Reason, Strategy};
-use braid_testkit::workload::Odd;
 use std::{collections::HashMap, num::NonZeroU16, sync::Arc};
 
 /// Divisor of the block size: a fourth of each row is as unusual, in a fourth of the time.

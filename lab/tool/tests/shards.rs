@@ -1,7 +1,8 @@
 //! Output and exit codes of `braid-lab shards`.
 
 use crate::invoke::lab;
-use braid_testkit::{hostile::files::good_file, workload::Workload};
+use braid_blocks::workload::Workload;
+use braid_testkit::hostile::files::good_file;
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 

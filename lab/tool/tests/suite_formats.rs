@@ -7,9 +7,9 @@ use alloy_consensus::{
 };
 use alloy_eips::{eip4895::Withdrawals, eip7702::Authorization};
 use alloy_primitives::{Address, B256, Bloom, Bytes, Signature, TxKind, U256, address, b256, hex};
+use braid_blocks::state_root::{PlainAccount, PlainState};
 use braid_evm::{Config, Executor, Forced, Mode, Policy};
 use braid_lab::suite::{Kind, Verdict, block_test, kind, state_test, tests_in};
-use braid_testkit::state_root::{PlainAccount, PlainState};
 use revm::state::Bytecode;
 use secp256k1::{Message, Secp256k1, SecretKey};
 use serde_json::{Value, json};

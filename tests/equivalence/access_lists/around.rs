@@ -7,10 +7,10 @@ use crate::support::scene::{BASE_FEE, BENEFICIARY, PRICE, SEEDED, Scene, call, c
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, U256, b256};
+use braid_blocks::code::Code;
+use braid_blocks::memory::MemoryAccount;
 use braid_evm::{Cloned, Config, Executor, Forced, Mode, Ommer, Policy};
-use braid_testkit::code::Code;
 use braid_testkit::lineup::listing;
-use braid_testkit::memory::MemoryAccount;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::handler::SYSTEM_ADDRESS;

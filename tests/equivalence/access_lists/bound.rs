@@ -6,13 +6,13 @@ use crate::support::scene::{SEEDED, Scene, call, contract, pay};
 use alloy_eip7928::bal::Bal;
 use alloy_eip7928::{AccountChanges, BlockAccessIndex, SlotChanges, StorageChange};
 use alloy_primitives::{Address, B256, U256, hex};
+use braid_blocks::hooked::{Hooked, Read};
+use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_evm::runtime::simulated::{Costs, Options, Schedule};
 use braid_evm::{
     AccessListError, At, Block, BlockError, BlockErrorKind, Cloned, Config, Executor, Segment,
     SimulatedExecutor, Strategy, TxIndex,
 };
-use braid_testkit::hooked::{Hooked, Read};
-use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 use std::num::NonZeroU16;
@@ -45,7 +45,7 @@ pub(super) fn reader_scene(calls: u64, reads: u64) -> (Scene, Address) {
     scene.block.env.gas_limit = 1_000_000_000;
     let reader = Address::repeat_byte(0xcc);
     let storage = [(U256::ZERO, U256::from(reads))].into_iter().collect();
-    let code = braid_testkit::code::Code::new();
+    let code = braid_blocks::code::Code::new();
     let account = MemoryAccount { code: READER.into(), storage, ..contract(code) };
     scene.put(reader, account);
     let payer = scene.sender(0);

@@ -9,12 +9,12 @@ use alloy_eip7928::bal::Bal;
 use alloy_eip7928::{AccountChanges, BalanceChange, BlockAccessIndex, SlotChanges, StorageChange};
 use alloy_eips::{eip4788, eip4895::Withdrawal};
 use alloy_primitives::{Address, B256, U256, keccak256};
+use braid_blocks::code::{Code, deploying};
+use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_evm::{
     Access, AccessListError, AccountField, At, Block, BlockError, BlockErrorKind, BlockOutput,
     Cloned, Config, Executor, Forced, Policy, TxIndex,
 };
-use braid_testkit::code::{Code, deploying};
-use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use core::convert::Infallible;
 use core::ops::ControlFlow;
 use revm::DatabaseRef as _;

@@ -3,8 +3,8 @@
 use super::{OTHER, STRANGER, balances, codes, find, listed, nonces, reads, writes};
 use crate::support::scene::{Scene, authorization, call, contract, create, delegate, pay, storage};
 use alloy_primitives::{Address, U256};
-use braid_testkit::code::{Code, deploying};
-use braid_testkit::memory::MemoryAccount;
+use braid_blocks::code::{Code, deploying};
+use braid_blocks::memory::MemoryAccount;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;

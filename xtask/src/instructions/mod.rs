@@ -2,7 +2,7 @@
 //! blocks, to catch slowdowns that no other check notices.
 //!
 //! callgrind runs one process for each block, and counts the two functions of
-//! `lab/testkit/examples/count.rs` that execute it. Reading and preparing the block and dropping
+//! `crates/blocks/examples/count.rs` that execute it. Reading and preparing the block and dropping
 //! results are not counted. No clock is involved, so the ratios repeat to a fraction of a percent
 //! on any machine; randomly seeded hash maps cause the remaining difference.
 
@@ -71,7 +71,7 @@ pub(crate) struct InstructionsArgs {
     /// Record the counts instead of comparing them; give the reason in CHANGELOG.md
     #[arg(long, conflicts_with_all = ["words", "tool"])]
     update: bool,
-    /// Count this build of braid-testkit's example `count`, without comparing with the record
+    /// Count this build of braid-blocks's example `count`, without comparing with the record
     #[arg(long, value_name = "PATH")]
     tool: Option<PathBuf>,
     /// Also write the counts to this file
@@ -109,7 +109,7 @@ pub(crate) fn instructions(runner: &mut Runner, args: &InstructionsArgs) -> Resu
         None => {
             // With many codegen units, inlining depends on where the crate is split, and the counts
             // vary by up to 15 %.
-            let build = cargo("build --locked --profile dist -p braid-testkit --example count");
+            let build = cargo("build --locked --profile dist -p braid-blocks --example count");
             runner.command("instruction counts: build", build)?;
             target_dir(runner.root()).join("dist/examples/count")
         }

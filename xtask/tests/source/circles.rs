@@ -63,7 +63,7 @@ pub(crate) const CIRCLES: [(&str, &[&str], &str); 16] = [
         "suites share the small blocks that they are made of",
     ),
     (
-        "lab/testkit/src",
+        "crates/blocks/src",
         &[
             "block_file/diagnose.rs",
             "block_file/error.rs",
@@ -78,7 +78,7 @@ pub(crate) const CIRCLES: [(&str, &[&str], &str); 16] = [
         "who takes part is drawn with what they do",
     ),
     (
-        "lab/testkit/src",
+        "crates/blocks/src",
         &["workload/mod.rs", "workload/wallet.rs", "workload/world.rs"],
         "a workload is defined beside the world that it needs",
     ),

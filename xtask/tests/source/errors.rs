@@ -1,15 +1,16 @@
-//! Checks that each error enum has a test that produces every variant. `braid_testkit::errors`
+//! Checks that each error enum has a test that produces every variant. `braid_blocks::errors`
 //! compares the variants with the source; the test here finds error enums without such a test.
 
 use crate::architecture::{Source, sources};
 
 /// Sources of the crates that users call or run, each with the tests of its errors.
-const CRATES: [(&str, &str); 6] = [
+const CRATES: [(&str, &str); 7] = [
     ("src", "tests"),
     ("crates/chain/src", "crates/chain/tests"),
     // Errors of the library are produced in unit tests, errors of the tool in integration tests.
     ("crates/node/src", "crates/node"),
     ("crates/cli/src", "crates/cli/tests"),
+    ("crates/blocks/src", "crates/blocks/src"),
     ("lab/testkit/src", "lab/testkit/src"),
     ("lab/tool/src", "lab/tool/tests"),
 ];

@@ -20,8 +20,9 @@ const ROOMS: [(&str, &[&str]); 8] = [
 
 /// Source folders of the workspace's crates. The files of each must not import each other in a
 /// cycle.
-const CRATES: [&str; 12] = [
+const CRATES: [&str; 13] = [
     "src",
+    "crates/blocks/src",
     "crates/chain/src",
     "crates/cli/src",
     "crates/node/src",

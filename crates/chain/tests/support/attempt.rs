@@ -3,12 +3,12 @@
 
 use super::{Asked, Kind, Reference, Stream, Trouble, Troubled, contents, same};
 use alloy_primitives::B256;
+use braid_blocks::compare;
 use braid_chain::{
     Chain, ChainBlock, ChainConfig, ChainError, ExecutedBlock, Head, MemoryStore, StoreError, open,
     verify,
 };
 use braid_evm::{AccessList, Block, BlockErrorKind, BlockOutput, Executor, Stats};
-use braid_testkit::compare;
 use std::{
     mem,
     ops::ControlFlow,

@@ -6,10 +6,10 @@ use alloy_trie::{
     TrieAccount,
     root::{state_root_unhashed, storage_root_unhashed},
 };
+use braid_blocks::memory::MemoryAccount;
 use braid_chain::{
     AccountChange, AccountRecord, DurableBatch, Head, SlotChange, Snapshot, StateReader,
 };
-use braid_testkit::hostile::memory::MemoryAccount;
 use core::{convert::Infallible, fmt::Debug};
 use revm::{
     DatabaseRef,

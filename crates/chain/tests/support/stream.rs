@@ -3,12 +3,10 @@
 
 use super::Reference;
 use alloy_primitives::{Address, B256, U256, keccak256};
+use braid_blocks::sequential::{self, SequentialOutput};
 use braid_chain::Head;
 use braid_evm::Block;
-use braid_testkit::{
-    hostile::generate::Case,
-    sequential::{self, SequentialOutput},
-};
+use braid_testkit::hostile::generate::Case;
 use revm::primitives::hardfork::SpecId;
 use std::collections::BTreeMap;
 
@@ -80,7 +78,7 @@ impl Stream {
         // Transactions that are invalid by now are skipped, as with a pool, and the chain gets the
         // others.
         let build =
-            |block: &Block| sequential::build(&braid_testkit::block::Block::from(block), state);
+            |block: &Block| sequential::build(&braid_blocks::block::Block::from(block), state);
         let built = build(&block).or_else(|_| {
             // Some of the states have failing system contracts.
             block.rules.system_calls = false;
@@ -91,7 +89,7 @@ impl Stream {
         block.transactions.retain(|_| {
             matches!(outcomes.next(), Some(sequential::SequentialOutcome::Executed(_)))
         });
-        let oracle = braid_testkit::block::Block::from(&block);
+        let oracle = braid_blocks::block::Block::from(&block);
         let output = sequential::execute(&oracle, state).expect("what is left is valid");
         let mut after = state.clone();
         after.apply(head(number), &output.bundle);

@@ -1,7 +1,7 @@
 //! Compares two measurements of the same block: is one slower than the other beyond the noise?
 
+use braid_blocks::statistics::{median, quantiles};
 use braid_evm::runtime::simulated::Random;
-use braid_testkit::statistics::{median, quantiles};
 
 /// Minimum number of rounds of a measurement; fewer give no interval.
 pub const FEWEST: usize = 5;

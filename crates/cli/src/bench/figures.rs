@@ -5,8 +5,8 @@ use super::{
     simulate::{Bounds, Simulated},
     stages::StageTimes,
 };
+use braid_blocks::statistics::median_time;
 use braid_evm::Stats;
-use braid_testkit::statistics::median_time;
 use std::time::Duration;
 
 /// All times of one way of executing a block.

@@ -1,7 +1,7 @@
 //! A database wrapper that delays each read.
 
+use braid_blocks::hooked::Hooked;
 use braid_terminal::time_from;
-use braid_testkit::hooked::Hooked;
 use core::{fmt, str::FromStr};
 use revm::DatabaseRef;
 use std::{

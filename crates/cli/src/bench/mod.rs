@@ -7,7 +7,7 @@
 //! copied before the clock starts. Figures are medians, and ratios are to [`Plain`] in the same
 //! rounds.
 //!
-//! [`Plain`]: braid_testkit::sequential::Plain
+//! [`Plain`]: braid_blocks::sequential::Plain
 
 mod against;
 mod figures;

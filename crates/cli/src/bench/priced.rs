@@ -5,13 +5,13 @@ use crate::{
     explain::{self, Axis, Graph, WhatIf},
     page::Priced,
 };
-use braid_evm::BlockErrorKind;
-use braid_testkit::{
+use braid_blocks::{
     block::Block,
     block_file::FileDatabase,
     compare::braid::outputs,
     sequential::{OnInvalid, Prepared, SequentialOutput},
 };
+use braid_evm::BlockErrorKind;
 use core::num::NonZeroU16;
 use std::sync::Arc;
 use thiserror::Error;

@@ -5,12 +5,12 @@ use super::{
     latency::ReadCounter,
     runs::{self, Halves, Sample},
 };
-use braid_evm::{Executor, Stats, runtime::simulated::Random};
-use braid_testkit::{
+use braid_blocks::{
     block::Block,
     compare::{Execution, braid, differences},
     sequential::{OnInvalid, OneJournal, Plain, Prepared, SequentialOutcome, SequentialOutput},
 };
+use braid_evm::{Executor, Stats, runtime::simulated::Random};
 use revm::{DatabaseRef, context::result::ExecutionResult};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -254,7 +254,7 @@ where
     Ok(Verified { gas: expected.gas_used, journal, stats, reads })
 }
 
-fn same(who: &str, differences: &braid_testkit::compare::Differences) -> Result<(), BenchError> {
+fn same(who: &str, differences: &braid_blocks::compare::Differences) -> Result<(), BenchError> {
     if differences.is_empty() {
         return Ok(());
     }
@@ -283,8 +283,8 @@ mod tests {
 
     use super::*;
     use alloy_primitives::{Address, B256, U256};
+    use braid_blocks::{block_file::FileDatabase, workload::Preset};
     use braid_evm::Config;
-    use braid_testkit::{block_file::FileDatabase, workload::Preset};
     use core::{convert::Infallible, num::NonZeroU16};
     use revm::state::{AccountInfo, Bytecode};
     use std::sync::{

@@ -1,10 +1,10 @@
 //! Times one execution.
 
-use braid_evm::Executor;
-use braid_testkit::{
+use braid_blocks::{
     block::Block,
     sequential::{OneJournal, Plain},
 };
+use braid_evm::Executor;
 use cpu_time::ProcessTime;
 use revm::DatabaseRef;
 use std::{

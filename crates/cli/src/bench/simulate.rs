@@ -9,11 +9,11 @@
 
 use super::runs;
 use crate::explain::{self, Axis, Graph, Recording, Rule, WhatIf};
+use braid_blocks::block::Block;
 use braid_evm::{
     Config, SimulatedExecutor,
     runtime::simulated::{Clock, Options, Schedule},
 };
-use braid_testkit::block::Block;
 use core::num::NonZeroU16;
 use revm::DatabaseRef;
 use std::{
@@ -148,7 +148,7 @@ fn bounds_of(recording: &Recording) -> Bounds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use braid_testkit::workload::Preset;
+    use braid_blocks::workload::Preset;
 
     fn bounds_in(preset: Preset) -> Bounds {
         let file = preset.block(40, 1).unwrap();

@@ -161,7 +161,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use braid_testkit::workload::Preset;
+    use braid_blocks::workload::Preset;
     use core::num::NonZeroU16;
     use std::time::Duration;
 

@@ -9,9 +9,9 @@ use crate::{
     explain::{Axis, Question, ratio, words::cost},
     inputs,
 };
+use braid_blocks::block_file::BlockFile;
 use braid_evm::{Config, Executor};
 use braid_terminal::{End, Progress, Stop, print_error};
-use braid_testkit::block_file::BlockFile;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::{

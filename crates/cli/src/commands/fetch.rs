@@ -5,11 +5,11 @@ use crate::{
     access_list,
     fetch::{self, Client, FetchError, Http, Patience, Recording, Tracer, Wanted},
 };
-use braid_terminal::{End, Progress, Stop, print_error};
-use braid_testkit::{
+use braid_blocks::{
     block_file::{BlockFile, BlockFileErrorKind, STANDARD_STREAM},
     fork,
 };
+use braid_terminal::{End, Progress, Stop, print_error};
 use clap::{Args, ValueEnum};
 use revm::primitives::hardfork::SpecId;
 use serde_json::{Value, json};

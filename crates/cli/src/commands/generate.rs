@@ -1,10 +1,10 @@
 //! `braid gen`: writes a generated block.
 
-use braid_terminal::{End, Stop, working};
-use braid_testkit::{
+use braid_blocks::{
     block_file::{BlockFile, STANDARD_STREAM},
     workload::{self, Workload, WorkloadSpec},
 };
+use braid_terminal::{End, Stop, working};
 use clap::Args;
 use std::{
     io::{self, Write},
@@ -62,7 +62,7 @@ pub(super) fn generate(args: &GenerateArgs) -> Result<End, Stop> {
         let written = file.write_json(out).and_then(|mut out| Ok(out.flush()?));
         return match written {
             Ok(()) => Ok(End::Right),
-            Err(braid_testkit::block_file::BlockFileErrorKind::Io(error)) => {
+            Err(braid_blocks::block_file::BlockFileErrorKind::Io(error)) => {
                 Err(Stop::Output(error))
             }
             Err(error) => Err(Stop::Message(error.to_string())),

@@ -11,8 +11,8 @@ use crate::{
     lint::{Finding, Lint, Subject, sarif, words},
 };
 use alloy_primitives::{Address, KECCAK256_EMPTY};
+use braid_blocks::block_file::BlockFile;
 use braid_terminal::{End, Progress, Stop, print_error};
-use braid_testkit::block_file::BlockFile;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::{

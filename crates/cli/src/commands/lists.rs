@@ -5,9 +5,9 @@ use crate::{
     access_list::{self, ListFileError},
     inputs,
 };
+use braid_blocks::block_file::STANDARD_STREAM;
 use braid_evm::{AccessList, AccessListError};
 use braid_terminal::Stop;
-use braid_testkit::block_file::STANDARD_STREAM;
 use std::{
     fs,
     path::{Path, PathBuf},

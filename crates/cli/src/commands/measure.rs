@@ -5,17 +5,17 @@ use crate::{
     bench::Timing,
     checks::{self, CheckResult, Results},
 };
-use braid_evm::{
-    AccessList, AccessListError, BlockError, BlockErrorKind, BlockOutput, Executor, Mode,
-    runtime::simulated::Random,
-};
-use braid_testkit::{
+use braid_blocks::{
     block::Block,
     block_file::{BlockFile, FieldError, FileDatabase},
     compare::{Differences, braid},
     sequential::{OnInvalid, Position, Prepared, SequentialError, SequentialOutput},
     state_root::{PartialRootError, Witness},
     statistics::median_time,
+};
+use braid_evm::{
+    AccessList, AccessListError, BlockError, BlockErrorKind, BlockOutput, Executor, Mode,
+    runtime::simulated::Random,
 };
 use cpu_time::ProcessTime;
 use std::{
@@ -289,8 +289,8 @@ mod tests {
     //! The parallel result of another block must never pass for equal.
 
     use super::*;
+    use braid_blocks::workload::{Workload, WorkloadSpec, generate};
     use braid_evm::Config;
-    use braid_testkit::workload::{Workload, WorkloadSpec, generate};
 
     /// Returns both results of a block of 20 transfers; `spoil` takes the funds of the last sender.
     fn both(seed: u64, spoil: bool) -> (Sequential, Parallel) {

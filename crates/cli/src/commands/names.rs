@@ -5,8 +5,8 @@ use crate::explain::{
     names::{Compiled, Names, read},
 };
 use alloy_primitives::Address;
+use braid_blocks::block_file::BlockFile;
 use braid_terminal::Stop;
-use braid_testkit::block_file::BlockFile;
 use clap::Args;
 use std::{
     collections::BTreeSet,

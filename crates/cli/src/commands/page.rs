@@ -10,9 +10,9 @@ use crate::{
     inputs,
     page::{self, BlockPage, Timeline},
 };
+use braid_blocks::block_file::{BlockFile, STANDARD_STREAM, missing_folder};
 use braid_evm::{Config, Executor};
 use braid_terminal::{End, Progress, Stop, print_error};
-use braid_testkit::block_file::{BlockFile, STANDARD_STREAM, missing_folder};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};

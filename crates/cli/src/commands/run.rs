@@ -8,9 +8,9 @@ use super::{
     report::{BlockReport, Totals},
 };
 use crate::{access_list::ListFileError, bench::Timing, inputs};
+use braid_blocks::block_file::{BlockFileError, BlockFileErrorKind};
 use braid_evm::{Config, Executor, Mode};
 use braid_terminal::{End, PolicyArg, Progress, Stop};
-use braid_testkit::block_file::{BlockFileError, BlockFileErrorKind};
 use clap::{Args, ValueEnum};
 use std::{io, num::NonZeroU16, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;

@@ -13,12 +13,12 @@ use crate::{
         BlockRow, FailedRow, Gathering, Group, Origin, Reached, Row, Survey, csv, steps, words,
     },
 };
-use braid_evm::{Config, Executor};
-use braid_terminal::{End, Progress, Stop, print_error};
-use braid_testkit::{
+use braid_blocks::{
     block_file::{BlockFile, STANDARD_STREAM},
     fork,
 };
+use braid_evm::{Config, Executor};
+use braid_terminal::{End, Progress, Stop, print_error};
 use clap::{Args, ValueEnum};
 use revm::primitives::hardfork::SpecId;
 use serde::Serialize;

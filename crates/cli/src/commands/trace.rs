@@ -3,10 +3,10 @@
 use crate::checks::{Results, first_mismatch};
 use crate::inputs;
 use alloy_rpc_types_trace::geth::{CallFrame, DefaultFrame, PreStateFrame};
+use braid_blocks::block_file::STANDARD_STREAM;
+use braid_blocks::sequential::{Trace, Tracer};
 use braid_evm::{Block, BlockOutput, Config, Executor, TxIndex};
 use braid_terminal::{End, Stop, print_error, workers_from, working};
-use braid_testkit::block_file::STANDARD_STREAM;
-use braid_testkit::sequential::{Trace, Tracer};
 use clap::{Args, ValueEnum};
 use revm::context::result::ResultAndState;
 use std::{

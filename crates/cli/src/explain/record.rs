@@ -14,7 +14,7 @@ use super::{
 use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS};
 use alloy_evm::eth::dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY};
 use alloy_primitives::{Address, Bytes, Log, TxKind, U256};
-use braid_testkit::block::Block;
+use braid_blocks::block::Block;
 use core::mem;
 use revm::{
     Context, DatabaseCommit, DatabaseRef, ExecuteEvm, InspectEvm, MainBuilder, MainContext,

@@ -7,8 +7,8 @@ use alloy_eip7928::{
     StorageChange,
 };
 use alloy_primitives::{Address, Bytes, U64, U256};
+use braid_blocks::block_file::BlockFile;
 use braid_evm::AccessList;
-use braid_testkit::block_file::BlockFile;
 use serde::Deserialize;
 
 /// An account of the list. A node may leave out empty fields.

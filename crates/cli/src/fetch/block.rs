@@ -6,7 +6,7 @@ use alloy_evm::spec_by_timestamp_and_block_number;
 use alloy_hardforks::EthereumChainHardforks;
 use alloy_primitives::{B256, U64};
 use alloy_rpc_types_eth::Block;
-use braid_testkit::fork;
+use braid_blocks::fork;
 use revm::primitives::hardfork::SpecId;
 use serde::Deserialize;
 use std::fmt;

@@ -2,7 +2,7 @@
 
 use super::TransportError;
 use alloy_primitives::B256;
-use braid_testkit::{
+use braid_blocks::{
     block_file::FieldError,
     sequential::{SequentialError, SequentialErrorKind},
 };

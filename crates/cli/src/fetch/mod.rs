@@ -24,11 +24,11 @@ pub use error::{FetchError, RpcError, RpcErrorKind};
 pub use transport::{Http, MAX_ANSWER_BYTES, Transport, TransportError};
 
 use block::Found;
-use braid_evm::AccessList;
-use braid_testkit::{
+use braid_blocks::{
     block_file::{BlockFile, Expected, Meta},
     fork, sequential,
 };
+use braid_evm::AccessList;
 use prestate::Prestate;
 use receipts::NodeReceipt;
 use revm::{DatabaseRef, primitives::hardfork::SpecId};

@@ -6,7 +6,7 @@ use super::{
     prestate::{Prestate, Traced},
 };
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U64, U256, keccak256};
-use braid_testkit::block_file::{BlockFile, PreAccount};
+use braid_blocks::block_file::{BlockFile, PreAccount};
 use revm::{
     DatabaseRef,
     state::{AccountInfo, Bytecode},

@@ -2,11 +2,11 @@
 
 use super::timeline::Timeline;
 use crate::explain::{Axis, Graph, ratio};
+use braid_blocks::block::Block;
 use braid_evm::{
     Config, SimulatedExecutor, VirtualRun,
     runtime::simulated::{Costs, Options, Schedule},
 };
-use braid_testkit::block::Block;
 use core::num::NonZeroU16;
 use revm::DatabaseRef;
 use std::{fmt::Display, sync::Arc};

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::explain::{Kind, function_name};
 use alloy_primitives::{Address, hex};
-use braid_testkit::statistics::quantiles;
+use braid_blocks::statistics::quantiles;
 use serde::{Serialize, Serializer};
 use std::{
     cmp::Reverse,

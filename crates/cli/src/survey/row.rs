@@ -1,7 +1,7 @@
 //! A row for each file: a block with its bounds, or an error.
 
 use crate::explain::{Bounds, Costs, OnWorkers, ratio};
-use braid_testkit::fork;
+use braid_blocks::fork;
 use serde::Serialize;
 use std::fmt;
 

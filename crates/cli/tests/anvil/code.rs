@@ -3,8 +3,8 @@
 use alloy_primitives::{Address, Bytes, U256, hex};
 use serde_json::Value;
 
-const TOKEN: &str = include_str!("../../../../lab/testkit/artifacts/Token.json");
-const COLLECTIBLE: &str = include_str!("../../../../lab/testkit/artifacts/Collectible.json");
+const TOKEN: &str = include_str!("../../../blocks/artifacts/Token.json");
+const COLLECTIBLE: &str = include_str!("../../../blocks/artifacts/Collectible.json");
 
 /// Number of tokens that the holder of a new token contract has.
 pub(crate) const SUPPLY: u64 = 1_000_000;

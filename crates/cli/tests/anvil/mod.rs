@@ -9,9 +9,9 @@ mod code;
 mod node;
 mod traffic;
 
+use braid_blocks::block_file::BlockFile;
 use braid_cli::bench::{Latency, Waiting, slowed};
 use braid_evm::{Config, Executor, Forced, Policy, Stats};
-use braid_testkit::block_file::BlockFile;
 use node::Anvil;
 use serde_json::{Value, json};
 use std::{

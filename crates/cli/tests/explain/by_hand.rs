@@ -1,10 +1,10 @@
 //! Blocks of a few transactions whose bounds follow from the gas table.
 
 use alloy_primitives::{Address, Bytes, U256, bytes};
+use braid_blocks::block::Block;
 use braid_cli::explain::{
     Axis, Explanation, Location, Question, Recording, Target, WhatIf, explain, record,
 };
-use braid_testkit::block::Block;
 use revm::{
     context::TxEnv,
     database::{CacheDB, EmptyDB},

@@ -1,7 +1,7 @@
 //! Comparisons of two blocks.
 
 use crate::invoke::sealed;
-use braid_testkit::workload::Preset;
+use braid_blocks::workload::Preset;
 use serde_json::{Value, json};
 use std::{
     fs,

@@ -2,11 +2,11 @@
 
 use super::by_hand::{COUNTER, FIRST, LATER, call, contract, recorded, sender};
 use alloy_primitives::{Address, Bytes, U256, bytes};
+use braid_blocks::workload::Preset;
 use braid_cli::explain::{
     Axis, Conflicts, Counted, Gain, Graph, Kind, Location, Question, Recording, Rule, Target,
     Totals, WhatIf, conflicts, explain, record, words,
 };
-use braid_testkit::workload::Preset;
 
 /// Code that adds one to slots 0 and 1.
 const TWO_COUNTERS: Bytes = bytes!("5f546001015f5560015460010160015500");

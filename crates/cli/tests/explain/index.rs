@@ -8,8 +8,8 @@
 
 use crate::support::fixtures;
 use alloy_primitives::{Address, U256};
+use braid_blocks::block_file::BlockFile;
 use braid_cli::explain::{Axis, Graph, Location, Recording, Rule, WhatIf, record};
-use braid_testkit::block_file::BlockFile;
 use std::collections::HashMap;
 
 /// A slot or an account.

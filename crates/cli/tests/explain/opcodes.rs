@@ -6,11 +6,11 @@
 
 use crate::support::{block_files, fixtures};
 use alloy_primitives::{Address, B256, U256};
-use braid_cli::explain::{Axis, Graph, Location, Recording, Rule, WhatIf, conflicts, record};
-use braid_testkit::{
+use braid_blocks::{
     block::Block,
     block_file::{BlockFile, FileDatabase},
 };
+use braid_cli::explain::{Axis, Graph, Location, Recording, Rule, WhatIf, conflicts, record};
 use revm::{
     Context, DatabaseCommit, InspectEvm, Inspector, MainBuilder, MainContext, SystemCallCommitEvm,
     bytecode::opcode,
@@ -364,7 +364,7 @@ fn a_recorder_of_instructions_finds_the_same_chains_on_real_blocks() {
 
 #[test]
 fn the_recorders_agree_on_generated_blocks_transaction_by_transaction() {
-    use braid_testkit::workload::{Preset, demo};
+    use braid_blocks::workload::{Preset, demo};
     for file in demo(1).expect("generates") {
         let (block, database) = file.to_block().expect("a block");
         compare(&block, &database, Path::new("demo"));

@@ -1,11 +1,11 @@
 //! Output of the tool.
 
 use crate::invoke::sealed;
-use braid_testkit::{
+use braid_blocks::{
     block_file::BlockFile,
-    hostile::files::good_file,
     workload::{Preset, Workload},
 };
+use braid_testkit::hostile::files::good_file;
 use serde_json::{Value, json};
 use std::{
     io::Write,

@@ -1,8 +1,8 @@
 //! Predictions of what-if questions, compared with contracts that were changed accordingly.
 
 use alloy_primitives::U256;
+use braid_blocks::workload::{Workload, WorkloadSpec, generate};
 use braid_cli::explain::{Axis, Graph, Location, Recording, Rule, WhatIf, record};
-use braid_testkit::workload::{Workload, WorkloadSpec, generate};
 
 fn recorded(kind: Workload, hot: u8) -> Recording {
     let file = generate(&WorkloadSpec::new(kind, 60, hot, 1).unsigned()).expect("a block");

@@ -7,8 +7,8 @@ use super::{
 };
 use alloy_consensus::Header;
 use alloy_rpc_types_eth::BlockTransactions;
+use braid_blocks::errors::Made;
 use braid_cli::fetch::{FetchError, Http, Tracer, Transport, TransportError, Wanted};
-use braid_testkit::errors::Made;
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},

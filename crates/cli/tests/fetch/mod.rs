@@ -14,11 +14,11 @@ mod errors;
 mod node;
 mod tool;
 
+use braid_blocks::block_file::BlockFile;
 use braid_cli::{
     access_list,
     fetch::{FetchError, RpcErrorKind, Tracer, TransportError, Wanted},
 };
-use braid_testkit::block_file::BlockFile;
 use node::{Fault, Node, record, wanted};
 use serde_json::{Value, json};
 

@@ -2,16 +2,16 @@
 
 use alloy_eip7928::BlockAccessIndex;
 use alloy_primitives::{Address, B256, U64, U256};
+use braid_blocks::{
+    block_file::{BlockFile, PreAccount},
+    sequential,
+    workload::{Workload, WorkloadSpec, generate},
+};
 use braid_cli::{
     access_list,
     fetch::{Client, FetchError, Patience, Recording, Transport, TransportError, Wanted, fetch},
 };
 use braid_evm::AccessList;
-use braid_testkit::{
-    block_file::{BlockFile, PreAccount},
-    sequential,
-    workload::{Workload, WorkloadSpec, generate},
-};
 use serde_json::{Value, json};
 use std::{
     cell::{Cell, RefCell},

@@ -1,8 +1,8 @@
 //! The binary, over a real connection.
 
 use super::node::{Fault, Node};
+use braid_blocks::block_file::BlockFile;
 use braid_cli::fetch::TransportError;
-use braid_testkit::block_file::BlockFile;
 use serde_json::Value;
 use std::{
     fs,

@@ -2,13 +2,13 @@
 
 use super::compiled;
 use alloy_primitives::{Address, U256};
+use braid_blocks::{
+    block_file::BlockFile,
+    workload::{Workload, WorkloadSpec, generate},
+};
 use braid_cli::{
     explain::{Access, Location, Recorded, Recording, Site, names, record},
     lint::{Finding, Lint, Subject},
-};
-use braid_testkit::{
-    block_file::BlockFile,
-    workload::{Workload, WorkloadSpec, generate},
 };
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 

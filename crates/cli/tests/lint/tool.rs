@@ -2,7 +2,7 @@
 
 use super::compiled;
 use crate::invoke::tool as run;
-use braid_testkit::workload::{Workload, WorkloadSpec, generate};
+use braid_blocks::workload::{Workload, WorkloadSpec, generate};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 

@@ -1,9 +1,9 @@
 //! Waits, locations, contracts and speed-ups.
 
 use super::Subject;
+use braid_blocks::workload::Preset;
 use braid_cli::explain::{Axis, Question, Rule, WhatIf, explain};
 use braid_cli::page::BlockPage;
-use braid_testkit::workload::Preset;
 use std::collections::BTreeSet;
 
 const QUESTION: Question =

@@ -10,9 +10,9 @@ mod data;
 mod timeline;
 mod tool;
 
+use braid_blocks::{block_file::BlockFile, workload::Preset};
 use braid_cli::explain::{Axis, Graph, Recording, WhatIf, record};
 use braid_cli::page::{Simulated, simulate};
-use braid_testkit::{block_file::BlockFile, workload::Preset};
 
 /// A block measured in gas, on simulated workers.
 struct Subject {

@@ -2,8 +2,8 @@
 
 use super::Subject;
 use crate::support::fixtures;
+use braid_blocks::{block_file::BlockFile, workload::Preset};
 use braid_cli::page::{How, Run, Timeline, What};
-use braid_testkit::{block_file::BlockFile, workload::Preset};
 
 const PRESETS: [Preset; 8] = [
     Preset::Raw,

@@ -1,10 +1,8 @@
 //! The page, its data and the trace, as written by the tool.
 
 use crate::invoke::{sealed, tool as run};
-use braid_testkit::{
-    hostile::files::good_file,
-    workload::{Preset, Workload},
-};
+use braid_blocks::workload::{Preset, Workload};
+use braid_testkit::hostile::files::good_file;
 use serde_json::{Value, json};
 use std::{fs, process::Command};
 

@@ -66,7 +66,7 @@ pub(crate) fn block_files(folder: &Path) -> Vec<PathBuf> {
         .map(|entry| entry.expect("the folder can be read").path())
         .filter(|path| {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-            name.is_some_and(|name| braid_testkit::block_file::is_block_file_name(&name))
+            name.is_some_and(|name| braid_blocks::block_file::is_block_file_name(&name))
         })
         .collect();
     files.sort();

@@ -4,11 +4,11 @@ use crate::{
     invoke::{sealed, tool as run},
     support::fixtures,
 };
-use braid_testkit::{
+use braid_blocks::{
     block_file::BlockFile,
-    hostile::files::good_file,
     workload::{Preset, Workload},
 };
+use braid_testkit::hostile::files::good_file;
 use serde_json::{Value, json};
 use std::fs;
 

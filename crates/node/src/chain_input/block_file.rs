@@ -4,8 +4,8 @@ use alloy_consensus::proofs::{
     calculate_ommers_root, calculate_transaction_root, calculate_withdrawals_root,
 };
 use alloy_primitives::B256;
+use braid_blocks::block_file::{BlockFile, FieldError};
 use braid_chain::{ChainBlock, Expected, rlp::recover_senders};
-use braid_testkit::block_file::{BlockFile, FieldError};
 use revm::primitives::hardfork::SpecId;
 use std::num::NonZeroUsize;
 

@@ -1,7 +1,7 @@
 //! Errors of inputs.
 
+use braid_blocks::block_file::BlockFileError;
 use braid_chain::rlp::RlpError;
-use braid_testkit::block_file::BlockFileError;
 use std::io;
 use thiserror::Error;
 

@@ -4,12 +4,12 @@ use super::{
     InputError, chain_block,
     packed::{Format, Input, Taken, unpack},
 };
+use braid_blocks::block_file::{
+    BlockFile, BlockFileError, BlockFileErrorKind, STANDARD_STREAM, is_block_file_name,
+};
 use braid_chain::{
     ChainBlock, Head, Rules,
     rlp::{RlpError, RlpItems, decode_block, decode_head},
-};
-use braid_testkit::block_file::{
-    BlockFile, BlockFileError, BlockFileErrorKind, STANDARD_STREAM, is_block_file_name,
 };
 use std::{
     collections::VecDeque,

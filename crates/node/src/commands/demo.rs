@@ -3,8 +3,8 @@
 use super::count;
 use alloy_consensus::{Block, BlockBody, TxEnvelope};
 use alloy_rlp::Encodable;
+use braid_blocks::{block_file::BlockFile, workload};
 use braid_terminal::{End, Stop, message, working};
-use braid_testkit::{block_file::BlockFile, workload};
 use clap::Args;
 use serde_json::json;
 use std::{
@@ -99,7 +99,7 @@ fn exists(path: &Path) -> Stop {
 }
 
 /// Converts a block file into the block as it is encoded in RLP.
-fn rlp_block(file: &BlockFile) -> Result<Block<TxEnvelope>, braid_testkit::block_file::FieldError> {
+fn rlp_block(file: &BlockFile) -> Result<Block<TxEnvelope>, braid_blocks::block_file::FieldError> {
     let transactions = file.transactions()?.iter();
     let transactions = transactions.map(|transaction| transaction.inner.inner().clone()).collect();
     let withdrawals = file.block.withdrawals.clone();

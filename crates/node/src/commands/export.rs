@@ -1,12 +1,12 @@
 //! `braid-node export`: writes the state as a genesis file.
 
 use super::{count, open_to_read};
+use braid_blocks::block_file::missing_folder;
 use braid_chain::{
     EmbeddedSnapshot, ExportError, Exported, StateReader, export as export_state,
     open as open_chain,
 };
 use braid_terminal::{End, Progress, Stop, message};
-use braid_testkit::block_file::missing_folder;
 use clap::Args;
 use flate2::{Compression, write::GzEncoder};
 use serde_json::json;

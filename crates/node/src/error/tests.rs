@@ -6,8 +6,8 @@ use crate::{
     methods::{Context, module},
     testing::{address, begun, begun_with, node, payment},
 };
+use braid_blocks::errors::Made;
 use braid_chain::{MemoryStore, StateStore, Table, Writes};
-use braid_testkit::errors::Made;
 use std::{
     env,
     fs::File,

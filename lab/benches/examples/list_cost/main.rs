@@ -4,10 +4,10 @@
 //! `cargo run --profile dist -p braid-benches --example list_cost -- [FOLDER OF BLOCK FILES]
 //! [ROUNDS]`
 
+use braid_blocks::block_file::{BlockFile, FileDatabase};
+use braid_blocks::statistics::median_time;
+use braid_blocks::workload::Preset;
 use braid_evm::{Block, Config, Executor, Mode};
-use braid_testkit::block_file::{BlockFile, FileDatabase};
-use braid_testkit::statistics::median_time;
-use braid_testkit::workload::Preset;
 use mimalloc::MiMalloc;
 use std::error::Error;
 use std::num::NonZeroU16;

@@ -10,7 +10,7 @@ use crate::machine::{Outcome, Values};
 use crate::order::{Agreed, Entry};
 use crate::simulate::Simulated;
 use alloy_consensus::{EthereumReceipt, TxType};
-use braid_testkit::sequential::{SequentialOutcome, SequentialOutput};
+use braid_blocks::sequential::{SequentialOutcome, SequentialOutput};
 use revm::context::result::ExecutionResult;
 use revm::database::BundleState;
 use revm::primitives::{Address, Log, U256};

@@ -7,8 +7,8 @@ use super::run::{EvmOutput, EvmTx, Kind, Left, Missing, Source, Surroundings, ru
 use super::state::{AccountValue, EvmKey, EvmValue};
 use crate::machine::Values;
 use crate::order::{Entry, ShardId};
-use braid_testkit::block::Block;
-use braid_testkit::sequential;
+use braid_blocks::block::Block;
+use braid_blocks::sequential;
 use revm::DatabaseRef;
 use revm::primitives::{Address, B256, Bytes, U256, address, hardfork::SpecId, keccak256};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,14 +1,14 @@
 //! Blocks whose transactions declare their accesses, and the checks of their results.
 
-use super::code::Code;
 use super::generate::Case;
-use super::memory::MemoryAccount;
 use super::spoil::Draw;
-use crate::compare::braid::{ExpectedList, outputs_with_list};
 use crate::plain::{self, declared};
-use crate::sequential::{SequentialOutcome, SequentialOutput};
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use braid_blocks::code::Code;
+use braid_blocks::compare::braid::{ExpectedList, outputs_with_list};
+use braid_blocks::memory::MemoryAccount;
+use braid_blocks::sequential::{SequentialOutcome, SequentialOutput};
 use braid_evm::{Block, BlockError, BlockOutput, Config, Stats, Strategy};
 use core::fmt::Display;
 use revm::DatabaseRef;

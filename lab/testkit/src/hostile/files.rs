@@ -1,8 +1,8 @@
 //! Malicious block files: valid ones with fields replaced, removed or cut off.
 
-use crate::block_file::BlockFile;
-use crate::fork::FORKS;
-use crate::workload::{Workload, WorkloadError, WorkloadSpec, generate};
+use braid_blocks::block_file::BlockFile;
+use braid_blocks::fork::FORKS;
+use braid_blocks::workload::{Workload, WorkloadError, WorkloadSpec, generate};
 use serde_json::{Value, json};
 
 /// Generates a small valid file, in which `hot` percent of the transactions conflict.

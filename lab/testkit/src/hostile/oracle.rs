@@ -1,13 +1,13 @@
 //! Sequential results of a block, and their comparison with Braid's.
 
-use crate::compare::Differences;
-use crate::compare::braid::{self, ExpectedList};
-use crate::sequential::{
-    AccessLists, OnInvalid, Position, Prepared, SequentialError, SequentialOutput,
-};
 use alloy_eips::eip7685::Requests;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, address};
+use braid_blocks::compare::Differences;
+use braid_blocks::compare::braid::{self, ExpectedList};
+use braid_blocks::sequential::{
+    AccessLists, OnInvalid, Position, Prepared, SequentialError, SequentialOutput,
+};
 use braid_evm::{Block, BlockError, BlockOutput, ChainRules, Mode};
 use core::fmt::{Debug, Display};
 use revm::DatabaseRef;

@@ -2,11 +2,11 @@
 
 use super::{DeclaredWish, FaultKind, ListWish, Scenario};
 use crate::hostile::declared::Declared;
-use crate::hostile::faulty::{Fault, Faults, Faulty, Unreadable};
 use crate::hostile::listed::Listed;
-use crate::hostile::memory::MemoryDatabase;
 use crate::hostile::oracle::{Expected, compare_prefix};
 use crate::hostile::spoil::{draws, scramble};
+use braid_blocks::faulty::{Fault, Faults, Faulty, Unreadable};
+use braid_blocks::memory::MemoryDatabase;
 use braid_evm::runtime::simulated::{SimulationError, Simulator, Step};
 use braid_evm::{
     AccessList, At, Block, BlockError, BlockErrorKind, BlockOutput, Cloned, SimulatedBlock,

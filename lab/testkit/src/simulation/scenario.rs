@@ -1,10 +1,10 @@
 //! Scenarios, which a seed determines.
 
-use crate::hooked::Read;
 use crate::hostile::declared::honest;
-use crate::hostile::faulty::{Fault, Faults};
 use crate::hostile::generate::Case;
-use crate::sequential;
+use braid_blocks::faulty::{Fault, Faults};
+use braid_blocks::hooked::Read;
+use braid_blocks::sequential;
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Costs, Options, Schedule};
 use braid_evm::{Config, Forced, Mode, Policy, Simulation};

@@ -7,6 +7,10 @@ pub use clock::{BESIDE, Clocked, clocked};
 use alloy_eip7928::AccountChanges;
 use alloy_eip7928::bal::Bal;
 use alloy_primitives::U256;
+use braid_blocks::{
+    sequential::{OnInvalid, Plain, Prepared},
+    workload::{Attack, Lie, Staged},
+};
 use braid_cli::{
     access_list::list_of,
     bench::{
@@ -16,10 +20,6 @@ use braid_cli::{
     explain,
 };
 use braid_evm::{Config, Executor};
-use braid_testkit::{
-    sequential::{OnInvalid, Plain, Prepared},
-    workload::{Attack, Lie, Staged},
-};
 use core::num::NonZeroU16;
 use std::sync::Arc;
 

@@ -1,11 +1,11 @@
 //! A block measured against its upper bounds, with and without learning from earlier blocks.
 
+use braid_blocks::{block::Block, block_file::FileDatabase};
 use braid_cli::{
     bench::{BenchError, Figures, Subject, Timing, measure},
     explain::{self, Axis, Graph, Recording, WhatIf},
 };
 use braid_evm::{Config, Executor, Segment, Strategy};
-use braid_testkit::{block::Block, block_file::FileDatabase};
 use core::{fmt::Display, num::NonZeroU16};
 use std::{collections::HashMap, sync::Arc};
 

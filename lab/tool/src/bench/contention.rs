@@ -1,12 +1,12 @@
 //! A sweep over contention, from blocks in which all calls conflict to blocks in which few do.
 
 use super::Bounded;
-use braid_cli::bench::{BenchError, Timing};
-use braid_testkit::{
+use braid_blocks::{
     block::Block,
     block_file::FileDatabase,
     workload::{Contention, Order, ToldBy, When},
 };
+use braid_cli::bench::{BenchError, Timing};
 use core::num::NonZeroU16;
 
 /// Numbers of slots, the rows of each plane.

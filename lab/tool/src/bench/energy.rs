@@ -1,13 +1,13 @@
 //! Cost of a block: processor time, and the energy that the machine counts, per gas.
 
-use braid_cli::bench::{Sample, parallel, sequential};
-use braid_evm::{Config, Executor};
-use braid_testkit::{
+use braid_blocks::{
     block::Block,
     block_file::FileDatabase,
     compare::braid::outputs,
     sequential::{OnInvalid, Prepared},
 };
+use braid_cli::bench::{Sample, parallel, sequential};
+use braid_evm::{Config, Executor};
 use core::num::NonZeroU16;
 use std::{
     fs,
@@ -220,7 +220,7 @@ fn cost(meter: &Meter, gas: u64, run: impl FnOnce() -> Sample) -> Cost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use braid_testkit::workload::Preset;
+    use braid_blocks::workload::Preset;
 
     #[test]
     fn the_counters_of_all_sockets_are_added_and_begin_again() {

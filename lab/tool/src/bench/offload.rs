@@ -7,9 +7,9 @@
 //! time that moving inputs and results takes.
 
 use alloy_primitives::{Address, Bytes, keccak256};
+use braid_blocks::{block::Block, block_file::FileDatabase};
 use braid_cli::bench::sequential;
 use braid_evm::{BlockOutput, Cloned, Config, Executor, TxIndex};
-use braid_testkit::{block::Block, block_file::FileDatabase};
 use core::{hint::black_box, num::NonZeroU16};
 use revm::{
     Inspector,
@@ -221,7 +221,7 @@ fn measured(inputs: &Inputs, precompiles: &Precompiles) -> (Part, BTreeMap<Addre
 #[cfg(test)]
 mod tests {
     use super::*;
-    use braid_testkit::workload::{Attack, Preset};
+    use braid_blocks::workload::{Attack, Preset};
 
     #[test]
     fn hashes_and_precompiles_are_counted() {

@@ -3,8 +3,8 @@
 //! machine.
 
 use super::attacks::{CPU, WALL};
+use braid_blocks::workload::{Shape, random::Random};
 use braid_cli::bench::priced::{Virtual, VirtualError, virtual_ratios};
-use braid_testkit::workload::{Shape, random::Random};
 use core::num::NonZeroU16;
 use thiserror::Error;
 

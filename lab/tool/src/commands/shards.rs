@@ -1,6 +1,11 @@
 //! `braid-lab shards`: executes blocks on shards of accounts over a simulated network, and counts
 //! the traffic between shards.
 
+use braid_blocks::{
+    block::Block,
+    block_file::FileDatabase,
+    sequential::{self, SequentialOutput},
+};
 use braid_cli::{
     checks::{Results, first_mismatch},
     inputs::{self, Input},
@@ -11,11 +16,6 @@ use braid_shards::{
     simulate,
 };
 use braid_terminal::{End, Progress, Stop, print_error};
-use braid_testkit::{
-    block::Block,
-    block_file::FileDatabase,
-    sequential::{self, SequentialOutput},
-};
 use clap::{Args, ValueEnum};
 use revm::primitives::Address;
 use serde::Serialize;

@@ -1,9 +1,9 @@
 //! `braid-lab t8n`: a stateless transition between files or streams.
 
 use crate::t8n::{Failure, FailureKind, Input, Options, fork, to_json, transition};
+use braid_blocks::block_file::missing_folder;
 use braid_evm::Config;
 use braid_terminal::{End, PolicyArg, Stop};
-use braid_testkit::block_file::missing_folder;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::{

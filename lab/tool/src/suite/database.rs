@@ -2,9 +2,9 @@
 
 use super::read::{self, Number};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use braid_testkit::database::{BlockHashes, StateDatabase};
-use braid_testkit::hooked::{Hooked, Read};
-use braid_testkit::state_root::{PlainAccount, PlainState};
+use braid_blocks::database::{BlockHashes, StateDatabase};
+use braid_blocks::hooked::{Hooked, Read};
+use braid_blocks::state_root::{PlainAccount, PlainState};
 use revm::state::Bytecode;
 use serde::Deserialize;
 use std::{collections::BTreeMap, convert::Infallible, thread};

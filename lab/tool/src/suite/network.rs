@@ -3,7 +3,7 @@
 use super::read::Number;
 use alloy_eips::eip7840::BlobParams;
 use alloy_primitives::U256;
-use braid_testkit::fork;
+use braid_blocks::fork;
 use revm::primitives::hardfork::SpecId;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Finds tests: JSON files, folders of them, and archives, which are read without unpacking.
 
-use braid_testkit::block_file::advice;
+use braid_blocks::block_file::advice;
 use flate2::read::MultiGzDecoder;
 use std::{
     fs,

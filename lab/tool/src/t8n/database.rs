@@ -1,7 +1,7 @@
 //! A given state as a database.
 
 use alloy_primitives::B256;
-use braid_testkit::database::{BlockHashes, StateDatabase};
+use braid_blocks::database::{BlockHashes, StateDatabase};
 use revm::context::DBErrorMarker;
 use std::collections::BTreeMap;
 

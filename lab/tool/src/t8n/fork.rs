@@ -2,7 +2,7 @@
 
 use super::error::Failure;
 use alloy_eips::eip7840::BlobParams;
-use braid_testkit::fork::{NAMED, named};
+use braid_blocks::fork::{NAMED, named};
 use revm::primitives::hardfork::SpecId;
 
 /// The rules of one block.

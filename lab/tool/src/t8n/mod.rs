@@ -35,12 +35,12 @@ pub use sign::sign;
 use alloy_consensus::Header;
 use alloy_evm::{EvmEnv, FromRecoveredTx};
 use alloy_primitives::{Address, B256, Bytes, U256, address};
-use braid_evm::{At, Block, BlockErrorKind, BlockOutput, Cloned, Config, Executor, Mode};
-use braid_testkit::{
+use braid_blocks::{
     block::ChainRules,
     sequential::{ForkSpec, request_contracts},
     state_root::PlainState,
 };
+use braid_evm::{At, Block, BlockErrorKind, BlockOutput, Cloned, Config, Executor, Mode};
 use database::{AllocDatabase, GivenHashes, MissingBlockHash};
 use env::{Derived, Env};
 use fork::Fork;

@@ -5,8 +5,8 @@ use crate::{
     access_list,
     bench::{self, Figures, peak_of},
 };
+use braid_blocks::{block::Block, block_file::FileDatabase};
 use braid_evm::{Config, Executor};
-use braid_testkit::{block::Block, block_file::FileDatabase};
 use clap::ValueEnum as _;
 use core::num::NonZeroU16;
 use revm::DatabaseRef;
@@ -99,7 +99,7 @@ pub(super) fn probe(
             return list.map(alloy_rlp::encode).map_err(|error| error.to_string());
         }
         Probed::Sequential => {
-            let plain = braid_testkit::sequential::Plain::new(block);
+            let plain = braid_blocks::sequential::Plain::new(block);
             peak_of(|| plain.run_keeping(database))
         }
         Probed::Braid => {

@@ -4,11 +4,11 @@ use crate::{
     bench::{BenchError, Latency},
     inputs,
 };
-use braid_terminal::{End, Stop};
-use braid_testkit::{
+use braid_blocks::{
     block_file::{BlockFile, BlockFileError},
     workload::Preset,
 };
+use braid_terminal::{End, Stop};
 use clap::ValueEnum;
 use std::path::PathBuf;
 

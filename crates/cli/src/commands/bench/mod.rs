@@ -18,12 +18,12 @@ use crate::{
 };
 use against::Against;
 use args::Probed;
-use braid_evm::{Config, Executor};
-use braid_terminal::{End, Progress, Stop, print_error};
-use braid_testkit::{
+use braid_blocks::{
     block::Block,
     block_file::{BlockFile, BlockFileErrorKind, FileDatabase},
 };
+use braid_evm::{Config, Executor};
+use braid_terminal::{End, Progress, Stop, print_error};
 use report::{Json, Report, Table};
 use revm::DatabaseRef;
 use std::{

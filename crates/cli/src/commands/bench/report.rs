@@ -2,8 +2,8 @@
 
 use crate::bench::{Figures, Half, Means, Series, Simulated};
 use anstyle::Style;
+use braid_blocks::statistics::quantiles;
 use braid_terminal::PROFILE;
-use braid_testkit::statistics::quantiles;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,

@@ -10,8 +10,8 @@ use crate::{
     inputs,
 };
 use anstyle::Style;
+use braid_blocks::block_file::STANDARD_STREAM;
 use braid_terminal::{print_error, wrapped};
-use braid_testkit::block_file::STANDARD_STREAM;
 use serde::Serialize;
 use std::io::{self, Write};
 

@@ -10,9 +10,9 @@ use crate::{
     },
     explain::{self, Axis, Explanation, Location, Question, Recording, Target, WhatIf},
 };
+use braid_blocks::block_file::{BlockFile, BlockFileError, BlockFileErrorKind, FieldError};
 use braid_evm::{Config, Executor, Segment};
 use braid_terminal::Stop;
-use braid_testkit::block_file::{BlockFile, BlockFileError, BlockFileErrorKind, FieldError};
 use clap::{Args, ValueEnum};
 use std::time::Duration;
 use thiserror::Error;

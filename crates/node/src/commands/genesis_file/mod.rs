@@ -9,9 +9,9 @@ use alloy_eips::{
 };
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::Address;
+use braid_blocks::block_file::advice;
 use braid_chain::{DECLARED_ACCESSES, FIXED_BASE_FEE, ZERO_BASE_FEE, genesis::check};
 use braid_terminal::Stop;
-use braid_testkit::block_file::advice;
 use members::{Known, Members, Name, exact};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;

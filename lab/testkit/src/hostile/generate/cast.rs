@@ -3,10 +3,10 @@
 use super::Features;
 use super::draw::Draw;
 use super::program::{self, init_code};
-use crate::hostile::memory::MemoryAccount;
-use crate::sequential::request_contracts;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use braid_blocks::memory::MemoryAccount;
+use braid_blocks::sequential::request_contracts;
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
 use std::collections::BTreeMap;

@@ -11,11 +11,11 @@ mod program;
 mod rules;
 mod transactions;
 
-use crate::fork::FORKS;
-use crate::hostile::memory::{MemoryAccount, MemoryDatabase};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{Address, B256, U256};
 use arbitrary::Unstructured;
+use braid_blocks::fork::FORKS;
+use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::{Block, Ommer};
 use cast::{Cast, MOST_SENDERS};

@@ -3,8 +3,8 @@
 use super::Features;
 use super::cast::{Cast, SALTS};
 use super::draw::Draw;
-use crate::hostile::code::Code;
 use alloy_primitives::Bytes;
+use braid_blocks::code::Code;
 use revm::bytecode::opcode as op;
 use revm::primitives::hardfork::SpecId;
 

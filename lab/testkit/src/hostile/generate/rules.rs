@@ -2,10 +2,10 @@
 
 use super::Case;
 use super::draw::Draw;
-use crate::hostile::code::Code;
-use crate::hostile::memory::MemoryAccount;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, B256, Bytes, U256, b256};
+use braid_blocks::code::Code;
+use braid_blocks::memory::MemoryAccount;
 use revm::bytecode::opcode;
 
 /// First topic of `DepositEvent(bytes,bytes,bytes,bytes,bytes)` (EIP-6110).

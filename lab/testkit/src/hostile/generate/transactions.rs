@@ -3,8 +3,8 @@
 use super::Features;
 use super::cast::Cast;
 use super::draw::Draw;
-use crate::hostile::memory::MemoryAccount;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use braid_blocks::memory::MemoryAccount;
 use braid_evm::Block;
 use revm::context::TxEnv;
 use revm::context_interface::either::Either;

@@ -1,18 +1,18 @@
 //! Attacks on the clock: wall and processor time compared with sequential revm.
 
 use super::{CPU, WALL, invalid, shared};
+use braid_blocks::{
+    block_file::FileDatabase,
+    compare::braid::outputs,
+    sequential::{OnInvalid, Prepared, SequentialOutput},
+    workload::{Attack, Staged},
+};
 use braid_cli::bench::{
     Series, parallel_between,
     priced::{DESCRIBED, EXECUTIONS, VirtualError},
     ratio, rounds_for, sequential_between,
 };
 use braid_evm::{BlockErrorKind, Config, Executor, Policy};
-use braid_testkit::{
-    block_file::FileDatabase,
-    compare::braid::outputs,
-    sequential::{OnInvalid, Prepared, SequentialOutput},
-    workload::{Attack, Staged},
-};
 use core::{num::NonZeroU16, time::Duration};
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ pub use self::redb::Redb;
 pub use self::rocksdb::RocksDb;
 
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
-use braid_testkit::block_file::BlockFile;
+use braid_blocks::block_file::BlockFile;
 use core::marker::PhantomData;
 use revm::{
     DatabaseRef,
@@ -206,7 +206,7 @@ fn slot_key(address: Address, slot: U256) -> [u8; 52] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use braid_testkit::workload::Preset;
+    use braid_blocks::workload::Preset;
 
     fn reads_back<S: Store>() {
         let file = Preset::Swaps.block(3, 1).unwrap();

@@ -13,15 +13,15 @@ pub use figures::{Second, StageSeconds, SustainFigures};
 use alloy_consensus::{EthereumReceipt, Header, TxReceipt, proofs::calculate_receipt_root};
 use alloy_genesis::Genesis;
 use alloy_primitives::{B256, Bloom, Keccak256};
+use braid_blocks::{
+    sequential::Plain,
+    workload::{Load, LoadStream, Signing, WorkloadError, load},
+};
 use braid_chain::{
     Chain, ChainConfig, ChainError, EmbeddedStore, ExecutedBlock, Head, Keep, Rules, StateRoots,
     StateStore, StoreError, create, genesis,
 };
 use braid_evm::{Block, Config, Rejection, TransactionPool};
-use braid_testkit::{
-    sequential::Plain,
-    workload::{Load, LoadStream, Signing, WorkloadError, load},
-};
 use figures::Meter;
 use revm::context::TxEnv;
 use std::{

@@ -3,7 +3,7 @@
 use super::SustainError;
 use alloy_consensus::{TxEnvelope, transaction::SignerRecoverable};
 use alloy_evm::FromRecoveredTx;
-use braid_testkit::workload::LoadStream;
+use braid_blocks::workload::LoadStream;
 use crossbeam_channel::{Receiver, bounded};
 use revm::context::TxEnv;
 use std::{

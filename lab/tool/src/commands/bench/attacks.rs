@@ -4,9 +4,9 @@ mod clock;
 
 use crate::bench::attacks::{CPU, Extent, WALL, attacked, is_kept, peak};
 use anstyle::{AnsiColor, Style};
+use braid_blocks::workload::Attack;
 use braid_cli::bench::priced::{Virtual, VirtualError};
 use braid_terminal::{End, PolicyArg, Progress, Stop, pause_from, print_error, workers_from};
-use braid_testkit::workload::Attack;
 use clap::Args;
 use core::num::NonZeroU16;
 use serde_json::json;

@@ -6,13 +6,13 @@ use crate::bench::{
     contention::{Cell, Plane, QUICK_SLOTS, SLOTS, Sweep, planes, whole},
 };
 use anstyle::{AnsiColor, Style};
+use braid_blocks::workload::Contention;
 use braid_cli::{
     bench::{BenchError, Timing},
     commands::bench::{BenchArgs, Conditions, conditions, load, optional},
 };
 use braid_evm::{Config, Strategy};
 use braid_terminal::{End, Progress, Stop, print_error};
-use braid_testkit::workload::Contention;
 use core::num::NonZeroU16;
 use serde_json::{Value, json};
 use std::{

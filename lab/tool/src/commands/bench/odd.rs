@@ -2,6 +2,7 @@
 
 use crate::bench::Bounded;
 use anstyle::{AnsiColor, Style};
+use braid_blocks::{block::Block, block_file::FileDatabase, workload::Odd};
 use braid_cli::{
     bench::{
         BenchError, Timing,
@@ -11,7 +12,6 @@ use braid_cli::{
 };
 use braid_evm::Config;
 use braid_terminal::{End, Progress, Stop, pause_from, print_error, workers_from};
-use braid_testkit::{block::Block, block_file::FileDatabase, workload::Odd};
 use clap::Args;
 use core::num::NonZeroU16;
 use serde_json::{Value, json};

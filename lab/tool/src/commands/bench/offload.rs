@@ -3,12 +3,12 @@
 use crate::bench::offload::{Offload, Part, offload};
 use alloy_primitives::Address;
 use anstyle::Style;
+use braid_blocks::statistics::quantiles;
 use braid_cli::{
     commands::bench::{Item, items},
     profile,
 };
 use braid_terminal::{End, Progress, Stop, print_error};
-use braid_testkit::statistics::quantiles;
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::{self, Write};

@@ -1,10 +1,10 @@
 //! `braid-lab bench sustain`: a chain of blocks under sustained load.
 
 use crate::bench::sustain::{Engine, Second, StageSeconds, Sustain, SustainFigures, sustain};
+use braid_blocks::workload::Load;
 use braid_cli::profile;
 use braid_evm::Config;
 use braid_terminal::{End, PolicyArg, Stop, message, workers_from};
-use braid_testkit::workload::Load;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::{

@@ -16,8 +16,8 @@ use alloy_consensus::{
 };
 use alloy_evm::{EvmEnv, FromRecoveredTx, eth::dao_fork};
 use alloy_primitives::{Address, B256, Bloom, U256, address};
+use braid_blocks::{fork, sequential::ForkSpec};
 use braid_evm::{AccessList, BlockOutput, ChainRules, DaoFork, Executor, Ommer, Stats};
-use braid_testkit::{fork, sequential::ForkSpec};
 use revm::{context::TxEnv, primitives::hardfork::SpecId};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -131,7 +131,7 @@ impl<'a> Importer<'a> {
     fn convert(&self, taken: &TakenIn<'_>) -> Result<braid_evm::Block, Refusal> {
         let header = &taken.block.header;
         let dao = self.network.is_dao_block(header.number);
-        let spec = ForkSpec::new(taken.rules.spec, &braid_testkit::block::ChainRules::default(), 0);
+        let spec = ForkSpec::new(taken.rules.spec, &braid_blocks::block::ChainRules::default(), 0);
         let evm = EvmEnv::for_eth_block(header, spec, self.chain_id, taken.rules.blobs);
         let dao_fork = DaoFork {
             drained: dao_fork::DAO_HARDFORK_ACCOUNTS.to_vec(),

@@ -14,8 +14,8 @@ use super::{
     network::Network,
 };
 use alloy_primitives::{B256, U256};
+use braid_blocks::state_root::PlainState;
 use braid_evm::{Executor, Stats};
-use braid_testkit::state_root::PlainState;
 use import::{Imported, Importer};
 use model::{ChainTest, TestBlock};
 use std::collections::{BTreeMap, HashMap};

@@ -12,15 +12,15 @@ use crate::suite::{
     network::{self, Rules},
 };
 use alloy_primitives::{Address, B256, TxKind};
-use braid_evm::{Executor, Forced, Mode, Policy, Stats};
-use braid_testkit::{
+use braid_blocks::{
     block::{Block, ChainRules},
     compare::braid,
-    hostile::declared::Declared,
     sequential::{self, OnInvalid, Prepared},
     state_root::PlainState,
     workload::random::{self, Random},
 };
+use braid_evm::{Executor, Forced, Mode, Policy, Stats};
+use braid_testkit::hostile::declared::Declared;
 use revm::context::TxEnv;
 use std::collections::BTreeSet;
 use std::sync::Arc;

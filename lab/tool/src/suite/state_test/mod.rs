@@ -12,8 +12,8 @@ use super::{
     network::{self, Rules},
 };
 use alloy_primitives::{B256, Log, keccak256};
+use braid_blocks::state_root::PlainState;
 use braid_evm::{Block, BlockError, BlockOutput, ChainRules, Executor};
-use braid_testkit::state_root::PlainState;
 use model::{Expected, StateTest};
 use revm::{
     context::{BlockEnv, CfgEnv, TxEnv},

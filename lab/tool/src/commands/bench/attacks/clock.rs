@@ -3,10 +3,10 @@
 use super::{AttacksArgs, failed};
 use crate::bench::attacks::{BESIDE, CPU, Clocked, WALL, clocked};
 use anstyle::{AnsiColor, Style};
+use braid_blocks::workload::Attack;
 use braid_cli::{bench::Series, profile};
 use braid_evm::Config;
 use braid_terminal::{End, Progress, Stop};
-use braid_testkit::workload::Attack;
 use core::num::NonZeroU16;
 use serde_json::json;
 use std::io::{self, Write};

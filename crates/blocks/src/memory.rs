@@ -1,4 +1,4 @@
-//! The state before a hostile block.
+//! A database in memory: the state before a generated block.
 
 use crate::database::{Account, BlockHashes, StateDatabase};
 use alloy_primitives::{

@@ -220,12 +220,12 @@ pub enum WorkloadError {
 /// is at fault.
 ///
 /// ```
-/// use braid_testkit::workload::{Workload, WorkloadSpec, generate};
+/// use braid_blocks::workload::{Workload, WorkloadSpec, generate};
 ///
 /// let spec = WorkloadSpec::new(Workload::Transfers, 3, 0, 1);
 /// let file = generate(&spec)?;
 /// assert_eq!(file.expected.gas_used, Some(63_000));
-/// # Ok::<(), braid_testkit::workload::WorkloadError>(())
+/// # Ok::<(), braid_blocks::workload::WorkloadError>(())
 /// ```
 pub fn generate(spec: &WorkloadSpec) -> Result<BlockFile, WorkloadError> {
     let mut file = unsealed(spec)?;

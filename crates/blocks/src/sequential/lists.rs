@@ -96,11 +96,11 @@ struct ListOracle {
 
 /// Both builders, which observe each commit into a [`State`].
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Lists(Arc<Mutex<ListOracle>>);
+pub struct Lists(Arc<Mutex<ListOracle>>);
 
 impl Lists {
     /// Lists everything that is committed into `state` from now on, at index 0.
-    pub(crate) fn listen<D: Database>(&self, state: &mut State<D>) {
+    pub fn listen<D: Database>(&self, state: &mut State<D>) {
         let told = self.clone();
         let told = move |left: EvmState| told.with(|own| own.add(&left));
         state.bal_state = core::mem::take(&mut state.bal_state).with_bal_builder();
@@ -108,20 +108,20 @@ impl Lists {
     }
 
     /// Sets the index of the following commits.
-    pub(crate) fn set_index<D: Database>(&self, state: &mut State<D>, index: u64) {
+    pub fn set_index<D: Database>(&self, state: &mut State<D>, index: u64) {
         state.set_bal_index(BlockAccessIndex::new(index));
         self.with(|own| own.index = index);
     }
 
     /// Ends the transactions, and sets the index of the following commits.
-    pub(crate) fn end_transactions<D: Database>(&self, state: &mut State<D>, index: u64) {
+    pub fn end_transactions<D: Database>(&self, state: &mut State<D>, index: u64) {
         let before_end = Box::new(self.copy(state));
         self.with(|own| own.before_end = Some(before_end));
         self.set_index(state, index);
     }
 
     /// Returns the lists of everything that was committed.
-    pub(crate) fn take<D: Database>(&self, state: &mut State<D>) -> AccessLists {
+    pub fn take<D: Database>(&self, state: &mut State<D>) -> AccessLists {
         let before_end = self.with(|own| own.before_end.take());
         AccessLists { before_end, ..self.copy(state) }
     }

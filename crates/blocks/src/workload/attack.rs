@@ -9,7 +9,7 @@ use super::{
 use crate::{
     block::Block,
     block_file::{BlockFile, FileDatabase},
-    hostile::code::Code,
+    code::Code,
 };
 use alloy_primitives::{Address, Bytes, U256};
 use core::fmt;

@@ -9,7 +9,7 @@ use super::{
     random::Random,
     world::{Call, World},
 };
-use crate::{block_file::BlockFile, hostile::code::Code};
+use crate::{block_file::BlockFile, code::Code};
 use alloy_primitives::{Address, Bytes, U256};
 use core::fmt;
 use revm::bytecode::opcode;

@@ -3,10 +3,10 @@
 //!
 //! `count TIMES BLOCK [TRANSACTIONS] [speculative]`, where `BLOCK` is a block file or a workload.
 
-use braid_evm::{Config, Executor, Forced, Policy};
-use braid_testkit::{
+use braid_blocks::{
     block_file::BlockFile, block_file::FileDatabase, sequential::Plain, workload::Preset,
 };
+use braid_evm::{Config, Executor, Forced, Policy};
 use std::{env, error::Error, hint::black_box, num::NonZeroU16, path::Path, sync::Arc};
 
 /// That of the tool.

@@ -6,7 +6,7 @@ use super::{
     random::Random,
     world::{Call, World},
 };
-use crate::{block_file::BlockFile, hostile::code::Code};
+use crate::{block_file::BlockFile, code::Code};
 use alloy_primitives::{Bytes, U256, keccak256};
 use core::fmt;
 use revm::bytecode::opcode;

@@ -1,0 +1,18 @@
+//! Blocks to execute, and what their results are compared with: block files with the state before
+//! the block, generated workloads, the sequential oracle over revm, the comparison of complete
+//! results, and state roots.
+
+pub mod block;
+pub mod block_file;
+pub mod code;
+pub mod compare;
+pub mod database;
+pub mod errors;
+pub mod faulty;
+pub mod fork;
+pub mod hooked;
+pub mod memory;
+pub mod sequential;
+pub mod state_root;
+pub mod statistics;
+pub mod workload;
