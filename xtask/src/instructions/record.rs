@@ -93,7 +93,7 @@ fn summary(counts: &[Count], forced: bool) -> Option<(f64, f64)> {
 
 /// Returns the summaries as text.
 pub(super) fn listed(counts: &[Count]) -> String {
-    let words = [(false, "in order"), (true, "forced to speculate")].into_iter();
+    let words = [(false, "sequentially"), (true, "forced to speculate")].into_iter();
     let words = words.filter_map(|(forced, words)| {
         let (median, worst) = summary(counts, forced)?;
         Some(format!("{words}: median {median:.3}, worst {worst:.3}"))
