@@ -27,7 +27,7 @@ mod verify;
 mod workspace;
 
 use chain::ChainArgs;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use compare_builds::CompareArgs;
 use fuzzing::FuzzArgs;
 use instructions::InstructionsArgs;
@@ -54,7 +54,10 @@ enum Recipe {
     /// tests, and samples of random and real blocks in all strategies
     Quick,
     /// Run everything that the CI runs, in the same order
-    Ci,
+    Ci {
+        /// Run only this job
+        job: Option<Job>,
+    },
     /// Check the formatting
     Fmt {
         /// Format the files instead of checking them
@@ -247,7 +250,7 @@ const LONG: u32 = 10;
 fn main() -> ExitCode {
     let Cli { recipe } = Cli::parse();
     let mut runner = Runner::new(workspace::root());
-    if matches!(recipe, Recipe::Ci) {
+    if matches!(recipe, Recipe::Ci { .. }) {
         runner.keep_to_budgets();
     }
     let result = run(&mut runner, &recipe);
@@ -264,7 +267,7 @@ fn main() -> ExitCode {
 fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
     match recipe {
         Recipe::Quick => quick::quick(runner),
-        Recipe::Ci => ci(runner),
+        Recipe::Ci { job } => ci(runner, *job),
         Recipe::Fmt { apply } => recipes::fmt(runner, *apply),
         Recipe::Clippy => recipes::clippy(runner),
         Recipe::Test => recipes::test(runner),
@@ -320,42 +323,69 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
 /// A part of a recipe.
 type Part = fn(&mut Runner) -> Result<(), Failed>;
 
-/// The parts of the CI, the cheapest first. Slow checks that rarely fail run only in `nightly`, and
-/// so do the full forms of sampled checks.
-const CI: [Part; 22] = [
-    |it| recipes::fmt(it, false),
-    // Without advisories, which change daily: a change to the project must not fail because of
-    // them.
-    licences::licences,
-    recipes::clippy,
-    recipes::msrv,
-    |it| recipes::features(it, false),
-    recipes::doc,
-    |it| recipes::loom(it, None, "loom"),
-    recipes::test,
-    recipes::own_tests,
-    suites::lab,
-    python::check,
-    recipes::examples,
-    verify::engine,
-    seeded::touched,
-    |it| verify::models(it, Blocks::Sample),
-    |it| instructions::instructions(it, &InstructionsArgs::default()),
-    recipes::demo,
-    |it| recipes::blocks(it, false),
-    |it| suites::suites(it, Size::Sample),
-    |it| spec::spec(it, 30, 0),
-    |it| anvil::anvil(it, 2),
-    fuzzing::replay,
-];
+/// A job of the CI. The jobs are independent, and may run on machines of their own.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Job {
+    /// Formatting, lints, licences, features, documentation
+    Lint,
+    /// The README's tests and commands, examples, tests of the recipes and of the laboratory
+    Tests,
+    /// Loom, models, traces and seeded bugs
+    Models,
+    /// Real blocks, official suites, other implementations, instruction counts, fuzz inputs
+    Blocks,
+}
 
-fn ci(runner: &mut Runner) -> Result<(), Failed> {
-    CI.iter().try_for_each(|part| part(runner))
+impl Job {
+    /// The parts, the cheapest first. Slow checks that rarely fail run only in `nightly`, and so do
+    /// the full forms of sampled checks.
+    fn parts(self) -> &'static [Part] {
+        match self {
+            Self::Lint => &[
+                |it| recipes::fmt(it, false),
+                // Without advisories, which change daily: a change to the project must not fail
+                // because of them.
+                licences::licences,
+                recipes::clippy,
+                recipes::msrv,
+                |it| recipes::features(it, false),
+                recipes::doc,
+                python::check,
+            ],
+            Self::Tests => {
+                &[recipes::test, recipes::own_tests, suites::lab, recipes::examples, recipes::demo]
+            }
+            Self::Models => &[
+                |it| recipes::loom(it, None, "loom"),
+                verify::engine,
+                seeded::touched,
+                |it| verify::models(it, Blocks::Sample),
+            ],
+            Self::Blocks => &[
+                |it| instructions::instructions(it, &InstructionsArgs::default()),
+                |it| recipes::blocks(it, false),
+                |it| suites::suites(it, Size::Sample),
+                |it| spec::spec(it, 30, 0),
+                |it| anvil::anvil(it, 2),
+                fuzzing::replay,
+            ],
+        }
+    }
+}
+
+/// Returns the parts of one job, or of all.
+fn parts(job: Option<Job>) -> impl Iterator<Item = &'static Part> {
+    let jobs = Job::value_variants().iter().copied();
+    jobs.filter(move |it| job.is_none_or(|job| *it as u8 == job as u8)).flat_map(|it| it.parts())
+}
+
+fn ci(runner: &mut Runner, job: Option<Job>) -> Result<(), Failed> {
+    parts(job).try_for_each(|part| part(runner))
 }
 
 /// Runs the CI and the full form of every check, and continues after failures.
 fn nightly(runner: &mut Runner) -> Result<(), Failed> {
-    CI.iter().for_each(|part| runner.part(part));
+    parts(None).for_each(|part| runner.part(part));
     runner.part(recipes::contracts);
     runner.part(|it| api::api(it, false));
     runner.part(book::book);

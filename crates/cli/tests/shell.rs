@@ -1,6 +1,6 @@
 //! Completions and the manual page name every command, and each command's help fits a terminal.
 
-use crate::help::{commands, help_fits, print, texts};
+use crate::help::{commands, help_fits, page_has_help, print, texts};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_braid");
 
@@ -8,6 +8,11 @@ const TOOL: &str = env!("CARGO_BIN_EXE_braid");
 fn every_help_fits_a_terminal() {
     let checked = help_fits(TOOL, &[]);
     assert!(checked > 12, "only {checked} commands");
+}
+
+#[test]
+fn the_page_has_every_help() {
+    page_has_help("braid", TOOL);
 }
 
 #[test]

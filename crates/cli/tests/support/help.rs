@@ -1,7 +1,10 @@
 //! Checks the help of a tool: it fits a terminal, and completions and the manual page name every
 //! command.
 
-use std::process::Command;
+use std::{fmt::Write, path::Path, process::Command};
+
+/// Environment variable that makes a test write its page instead of comparing it.
+const WRITES: &str = "BRAID_WRITE_PAGES";
 
 /// Returns the output of `tool`.
 #[track_caller]
@@ -46,4 +49,36 @@ pub(crate) fn texts(tool: &str) -> Vec<String> {
     let shells = ["bash", "zsh", "fish", "powershell", "elvish"];
     let completions = shells.map(|shell| print(tool, &["completions", shell]));
     [print(tool, &["man"])].into_iter().chain(completions).collect()
+}
+
+/// Appends the help of the command at `path` and of all its subcommands to `page`.
+fn add_help(page: &mut String, name: &str, tool: &str, path: &[&str]) {
+    let help = print(tool, &[path, &["--help"]].concat());
+    let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
+    let command = [&[name], path].concat().join(" ");
+    // Writing to a string cannot fail.
+    let _ = write!(page, "\n### {command}\n\n```text\n{}\n```\n", lines.join("\n"));
+    for below in commands(&help).into_iter().filter(|below| *below != "help") {
+        add_help(page, name, tool, &[path, &[below]].concat());
+    }
+}
+
+/// Checks that docs/CLI.md has the help of all commands of `tool` between the marks called `name`.
+///
+/// # Panics
+/// The page has another text.
+pub(crate) fn page_has_help(name: &str, tool: &str) {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/CLI.md");
+    let text = std::fs::read_to_string(&page).expect("the page");
+    let [begin, end] = ["begin", "end"].map(|it| format!("<!-- {name}: {it} -->\n"));
+    let (before, rest) = text.split_once(&begin).expect("the first mark");
+    let (found, after) = rest.split_once(&end).expect("the second mark");
+    let mut help = String::new();
+    add_help(&mut help, name, tool, &[]);
+    if std::env::var_os(WRITES).is_some() {
+        let written = format!("{before}{begin}{help}\n{end}{after}");
+        std::fs::write(&page, written).expect("the page can be written");
+    } else {
+        assert_eq!(found.trim_end(), help.trim_end(), "run this test with {WRITES}=1");
+    }
 }
