@@ -62,7 +62,8 @@ fn a_sweep_over_contention_has_a_line_for_each_cell() {
     let output = bench(&[&sweep[..], &["--pause", "0", "--json"]].concat(), 0);
     let lines = lines(&output);
     assert_eq!(lines.len(), 36);
-    for field in ["slots", "order", "told_by", "learned", "fresh", "cpu", "bound", "share", "path"]
+    for field in
+        ["slots", "order", "told_by", "learned", "fresh", "cpu", "bound", "share", "segments"]
     {
         assert!(lines.iter().all(|line| !line[field].is_null()), "{field}");
     }
