@@ -7,8 +7,8 @@ use crate::{
     state,
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
-use braid_evm::{BlockOutput, ExecutedStatus, Executor, Outcome, Stats};
 use braid_blocks::block_file::BlockFile;
+use braid_evm::{BlockOutput, ExecutedStatus, Executor, Outcome, Stats};
 use revm::{context::result::Output, database::BundleState, state::AccountInfo};
 use serde::Serialize;
 use std::collections::BTreeMap;

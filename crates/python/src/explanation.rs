@@ -3,7 +3,7 @@
 use crate::{
     failure::Failure,
     input::{Input, which},
-    measured::{Setting, SegmentLine},
+    measured::{SegmentLine, Setting},
     state,
     verification::{self, How},
 };

@@ -1,8 +1,11 @@
 //! Why there is no result, as a Python exception.
 
 use crate::state::Missing;
+use braid_blocks::{
+    block_file::{BlockFileError, BlockFileErrorKind, FieldError},
+    sequential::{Position, SequentialError, SequentialErrorKind},
+};
 use braid_evm::{At, BlockError, BlockErrorKind};
-use braid_blocks::{block_file::{BlockFileError, BlockFileErrorKind, FieldError}, sequential::{Position, SequentialError, SequentialErrorKind}};
 use pyo3::{PyErr, import_exception};
 use std::any::Any;
 

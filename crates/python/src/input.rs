@@ -1,7 +1,10 @@
 //! From what Python hands over to a block file.
 
 use crate::failure::{Failure, Which};
-use braid_blocks::{block_file::{BlockFile, BlockFileError}, state_root::{self, Witness}};
+use braid_blocks::{
+    block_file::{BlockFile, BlockFileError},
+    state_root::{self, Witness},
+};
 use pyo3::{prelude::*, pybacked::PyBackedBytes};
 use std::path::{Path, PathBuf};
 

@@ -14,8 +14,11 @@ mod measured;
 mod state;
 mod verification;
 
+use braid_blocks::{
+    block_file::BlockFile,
+    workload::{self, Workload, WorkloadSpec},
+};
 use braid_cli::commands;
-use braid_blocks::{block_file::BlockFile, workload::{self, Workload, WorkloadSpec}};
 use clap::ValueEnum as _;
 use engine::{Engine, json};
 use failure::Failure;

@@ -3,16 +3,21 @@
 use crate::{
     failure::Failure,
     input::{Input, which},
-    measured::{Setting, SegmentLine, Times, median, milliseconds, ratio, timed},
+    measured::{SegmentLine, Setting, Times, median, milliseconds, ratio, timed},
     state::{self, FileState, Missing},
 };
 use alloy_primitives::B256;
+use braid_blocks::{
+    block_file::BlockFile,
+    compare::braid,
+    sequential::{OnInvalid, Prepared, SequentialError, SequentialErrorKind, SequentialOutput},
+    state_root::Witness,
+};
 use braid_cli::{
     checks::{self, Check, CheckResult, Results},
     profile::PROFILE,
 };
-use braid_evm::{BlockError, BlockErrorKind, BlockOutput, Executor, Mode, Stats, Segment};
-use braid_blocks::{block_file::BlockFile, compare::braid, sequential::{OnInvalid, Prepared, SequentialError, SequentialErrorKind, SequentialOutput}, state_root::Witness};
+use braid_evm::{BlockError, BlockErrorKind, BlockOutput, Executor, Mode, Segment, Stats};
 use pyo3::pybacked::PyBackedBytes;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
