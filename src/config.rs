@@ -25,8 +25,9 @@ pub enum Mode {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Policy {
-    /// Chooses the probably fastest strategy. [`BlockOutput::segments`](crate::BlockOutput::segments)
-    /// reports the strategies and the reasons for them.
+    /// Chooses the strategy that is predicted to be fastest.
+    /// [`BlockOutput::segments`](crate::BlockOutput::segments) reports the strategies and the
+    /// reasons for them.
     #[default]
     Auto,
     /// Runs all transactions sequentially, on the calling thread.
@@ -46,16 +47,17 @@ pub enum Forced {
     Speculative,
     /// Speculative and sequential segments of a few transactions alternate.
     Alternate,
-    /// Private batches of a few neighbours alternate with a few sequential transactions.
+    /// Contiguous private batches of a few transactions alternate with a few sequential
+    /// transactions.
     ContiguousBatches,
     /// Short rounds of batches, grouped by sender and call, alternate with a few sequential
     /// transactions.
     GroupedBatches,
-    /// Private batches of a few neighbours read the block's access list. Transactions that the list
-    /// does not cover run sequentially, as does a block without a list.
+    /// Contiguous private batches of a few transactions read the block's access list. Transactions
+    /// that the list does not cover run sequentially, as does a block without a list.
     AccessList,
-    /// Rounds of batches follow what the transactions declare. A block without declarations runs
-    /// sequentially.
+    /// Transactions run in rounds of batches, which their declared accesses determine. A block
+    /// without declarations runs sequentially.
     Declared,
 }
 
@@ -96,12 +98,12 @@ pub struct Config {
     /// Number of workers, including the calling thread. Default: one per core. Fewer run if there
     /// is not enough work, and at most eight run transactions that may conflict.
     pub workers: NonZeroU16,
-    /// Number of workers while most of them wait for the database, judged by the last block;
+    /// Number of workers while most of them wait for the database, judged by the previous block;
     /// additional workers run while others wait. Default (`None`): eight times
     /// [`workers`](Self::workers), or one if `workers` is one. Set it to the value of `workers` for
     /// a database that answers one request at a time (or see
     /// [`reads_overlap`](crate::StateSource::reads_overlap)).
-    /// [`execute_scoped`](crate::execute_scoped) has no last block and always uses `workers`.
+    /// [`execute_scoped`](crate::execute_scoped) has no previous block and always uses `workers`.
     pub io_workers: Option<NonZeroU16>,
     /// How execution treats an invalid transaction.
     pub mode: Mode,
@@ -120,10 +122,10 @@ pub struct Config {
     /// Maximum number of executions of a transaction before it has to wait until every lower
     /// transaction has committed.
     pub max_speculative_runs: u32,
-    /// Number of transactions that may be dispatched ahead of the frontier, the lowest uncommitted
-    /// transaction, per worker. It counts for the first two workers, or for all workers if storage
-    /// is slow, and allows at least two transactions per worker. It bounds the memory for results
-    /// that are not committed yet.
+    /// Number of transactions per worker that may be dispatched ahead of the frontier, the lowest
+    /// uncommitted transaction. The window of a block is this value times the number of workers;
+    /// unless storage is slow, it is at most twice this value, or two transactions per worker if
+    /// that is more. It bounds the memory for results that are not committed yet.
     pub window_per_worker: u32,
     /// Maximum number of transactions dispatched together; `None` derives it from the size of the
     /// block.
@@ -181,8 +183,8 @@ impl Default for Config {
     }
 }
 
-/// Number of workers for which the window grows. The further ahead a transaction runs, the more
-/// often it conflicts, whatever the number of workers.
+/// Maximum number of workers by which the window is multiplied, unless storage is slow. The further
+/// ahead a transaction runs, the more often it conflicts, whatever the number of workers.
 const WINDOW_FOR: u32 = 2;
 
 impl Config {
@@ -232,7 +234,7 @@ impl Config {
 
     /// Returns the protocol's limits for `workers` workers. `alone` means that there is no other
     /// worker to speculate with. `hands_over` is the amount of waste at which the protocol stops
-    /// speculating and the caller runs the rest by other means.
+    /// speculating; the caller then runs the rest in another way.
     #[cfg_attr(
         not(any(feature = "evm", test)),
         expect(dead_code, reason = "used by the Ethereum layer")

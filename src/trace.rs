@@ -1,4 +1,4 @@
-//! A log of the events of a block, in order, for replays in tests.
+//! A log of the events of a block, in the order of their tickets, for replays in tests.
 //!
 //! It is compiled in with the feature `trace` and records only if the caller switches it on.
 //! Without the feature, logs and tickets have no size and events are not constructed.
@@ -97,7 +97,7 @@ impl<E> Log<E> {
         Self::off()
     }
 
-    /// Returns the recorded events, in order.
+    /// Returns the recorded events, in the order in which they were noted.
     #[must_use]
     pub fn into_events(self) -> Vec<(Ticket, E)> {
         #[cfg(all(feature = "trace", not(braid_loom)))]

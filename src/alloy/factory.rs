@@ -68,8 +68,8 @@ impl<R, Spec> BraidExecutorFactory<R, Spec> {
         Self { ethereum, engine: Engine::new(config) }
     }
 
-    /// Adds precompiles to Ethereum's, for blocks that are executed whole. Calls for single
-    /// transactions use the precompiles of their `Evm`.
+    /// Adds precompiles to Ethereum's, for blocks that are executed whole. Calls that execute a
+    /// single transaction use the precompiles of their `Evm`.
     #[must_use]
     pub fn with_precompiles(mut self, precompiles: Vec<Arc<dyn Precompile>>) -> Self {
         // The shared executors were made without these precompiles.
@@ -78,7 +78,7 @@ impl<R, Spec> BraidExecutorFactory<R, Spec> {
     }
 
     /// Adds a fee that every transaction pays on top of its gas, for blocks that are executed
-    /// whole. Calls for single transactions then fail, because they cannot charge it.
+    /// whole. Calls that execute a single transaction then fail, because they cannot charge it.
     #[must_use]
     pub fn with_surcharge(mut self, surcharge: Arc<dyn Surcharge>) -> Self {
         let surcharge = Some(surcharge);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// A database that may build or hold an access list: revm's [`State`] and [`BalDatabase`].
 pub trait ListDatabase {
-    /// Returns the list being built, the list given, and the current index.
+    /// Returns the list being built, the provided list, and the current index.
     fn bal_state_mut(&mut self) -> &mut BalState;
 }
 

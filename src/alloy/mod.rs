@@ -14,7 +14,7 @@
 //! before requests are collected, and a block is invalid if a request contract is missing.
 //!
 //! Only [`execute_block`](alloy_evm::block::BlockExecutor::execute_block) runs in parallel. Calls
-//! for single transactions go to the sequential executor; [`Executions`] counts them.
+//! that execute a single transaction go to the sequential executor; [`Executions`] counts them.
 //!
 //! With [`with_access_lists`](BraidBlockExecutor::with_access_lists), it builds the block's access
 //! list into the database, or compares the list that the database has with the block.
@@ -27,8 +27,8 @@
 //! - Workers run their own EVMs: either Braid's, which is revm with the rules of the fork and the
 //!   factory's precompiles and surcharge, or those of an `EvmFactory`
 //!   ([`with_evm_factory`](BraidExecutorFactory::with_evm_factory)). They ignore an inspector, and
-//!   precompiles added to the `Evm` that an executor is created with; use the calls for single
-//!   transactions for these.
+//!   precompiles added to the `Evm` that an executor is created with; for these, use the calls that
+//!   execute a single transaction.
 //! - An `EvmFactory` must have Ethereum's types: `TxEnv`, `BlockEnv`, `SpecId`, `HaltReason`.
 //! - It must be known how its EVMs pay fees: see [`Fees`].
 

@@ -29,7 +29,8 @@ pub(super) fn accesses_after(block_context: &BlockContext, effects: &mut BlockEf
 }
 
 /// Compares the steps after the transactions with the block's own access list, and checks that the
-/// whole list was accessed. `marks` are those of the transactions, which have been compared.
+/// whole list was accessed. `marks` are the marks of the transactions, whose accesses have been
+/// compared already.
 pub(super) fn compare_end(
     block_context: &BlockContext,
     effects: &BlockEffects,

@@ -22,7 +22,7 @@ pub(super) struct AfterLast<'a, D: DatabaseRef> {
 
 impl<D: DatabaseRef> AfterLast<'_, D> {
     /// Returns the journal's account at `address`. Refuses the read if a batch has changed one of
-    /// `locations` and its value has not been taken over.
+    /// `locations` and that write is still pending.
     fn account<const N: usize>(
         &mut self,
         address: Address,

@@ -52,14 +52,14 @@ impl Task for BundleThread {
         while let Some(Fed { left, end }) = seat.patient().recv(&self.batches) {
             bundle.extend_up_to(end, left.iter().map(|(place, output)| (*place, &**output)));
         }
-        // A bundle that is sent too late is not received.
+        // If the bundle comes too late, the caller has stopped waiting for it.
         let _ = self.done.try_send(bundle);
     }
 }
 
 impl<S: StateSource> Session<S> {
-    /// The bundle is made while transactions run. What has grown so far must have every transaction
-    /// that has run.
+    /// Begins a bundle that grows while transactions run, with all transactions that have run so
+    /// far.
     pub(super) fn make_bundle_meanwhile(&mut self, effects: &BlockEffects, config: &Config) {
         let transactions = self.workload.block_context.block.transactions.len();
         let ran = &self.ledger.outcomes;

@@ -21,9 +21,10 @@ use revm::database::BundleState;
 use revm::state::EvmState;
 use std::sync::Arc;
 
-/// Transactions per additional worker, below which that worker is not worth a message.
+/// Minimum number of transactions per additional worker: with fewer, a message to that worker costs
+/// more than it saves.
 const WORTH_SHARING: usize = 32;
-/// Transactions of a block below which no sleeping worker is woken.
+/// Minimum number of transactions of a block for which sleeping workers are woken.
 const WORTH_WAKING: usize = 1_000;
 /// Buckets per worker, so that an uneven split costs little.
 const BUCKETS_PER_WORKER: usize = 4;
@@ -76,7 +77,7 @@ pub(super) fn close<'env>(
             }
             None => task.close(seat, &done, folding),
         };
-        // Whatever no other worker has started is done here.
+        // This thread does all parts that no other worker has started.
         task.split();
         task.join_reverts();
         task.empty_store();

@@ -42,11 +42,11 @@ pub(super) struct Closing {
     done: Sender<(usize, Done)>,
     /// Disconnects when all jobs are done.
     all_folded: Receiver<()>,
-    /// Locked by the worker that builds them.
+    /// Outcomes and receipts; locked by the worker that builds them.
     split: Mutex<Option<OutcomesAndReceipts>>,
     store: Mutex<Option<Arc<Store<EvmLocation>>>>,
     pub(super) emptied: Mutex<Option<Store<EvmLocation>>>,
-    /// Dropped by a worker, because that takes time.
+    /// A journal that is no longer needed. A worker drops it, because that takes time.
     spent: Mutex<EvmState>,
     /// Reverts of each bucket, if they are wanted: the caller assembles accounts and need not see
     /// them.

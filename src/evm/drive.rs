@@ -65,7 +65,8 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     context.reads_claims = chooser.features.reads_list();
     let alone = chooser.choose_first(worker_pool.feedback(), &context.block).is_rest
         || chooser.features.runs_in_order().is_some();
-    // More than two run parts of what they leave to one, if it comes to that.
+    // With shared journals and more than two workers, a block that begins sequentially may still be
+    // tried in batches.
     let reads_alone = alone && !(context.shares && worker_pool.workers() > 2);
     let activity = activity(&source, worker_pool.workers(), reads_alone);
     let mut workload = EvmWorkload::new(context, source, overlay, activity);
@@ -109,8 +110,8 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
         failure = commit_recorder.listen(hears, |hears| run(worker_pool, &mut session, way, hears));
         session.tell(first, pool);
     }
-    // The token stops filling the block, and what has run is a complete block. A caller that breaks
-    // off its stream ends the block itself.
+    // Cancelling the token only stops filling: the transactions that have run form a complete
+    // block. A caller that breaks off its stream ends the block with an error.
     if session.workload.is_cancelled()
         && !commit_recorder.has_ended()
         && failure.take_if(|(_, why)| matches!(why, BlockErrorKind::Cancelled)).is_some()
@@ -124,7 +125,7 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
     Ok(BuiltBlock { block, output })
 }
 
-/// Collects what is known of a block before it runs.
+/// Computes the features of a block before it runs.
 fn features<'env>(
     context: &BlockContext,
     config: &Config,
@@ -208,7 +209,7 @@ impl<S: StateSource> Session<S> {
         if features.needs_store(choice) && !core::mem::replace(&mut chooser.has_store, true) {
             let room = if features.setting.is_pool { ROUND } else { all };
             let mutant = self.workload.block_context.mutant;
-            // A segment that runs alone to the end can use the empty store.
+            // A sequential segment up to the end of the block can use the empty store.
             if !choice.is_rest {
                 self.store = Arc::new(seeded(empty_store(worker_pool, config, room), mutant));
             }
@@ -352,7 +353,7 @@ mod tests {
         assert_same(&later, &first, 60);
     }
 
-    /// Segments that are too short to fall back teach nothing.
+    /// The executor learns nothing from segments that are too short to fall back.
     #[test]
     fn a_short_segment_forgives_nothing() {
         let (mut team, config) = team();
@@ -394,7 +395,8 @@ mod tests {
             let output = built.expect("a block").output;
             assert!(!output.stats.sequential, "{:?}", output.stats);
             assert_same(&output, &expected, calls);
-            // Little speculation was wasted if the other worker came late, on a busy machine.
+            // On a busy machine the other worker may have started late, and little speculation was
+            // wasted.
             output.stats.predicted_segments >= 1
         };
         assert!((0..100).any(is_predicted), "no other worker has come in a hundred blocks");

@@ -27,7 +27,7 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::EvmState;
 use std::sync::Arc;
 
-/// What the end of a block needs besides the session.
+/// Input of the end of a block, in addition to the session.
 pub(super) struct Surroundings {
     /// Effects of the pre-block calls.
     pub(super) effects: BlockEffects,

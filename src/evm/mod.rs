@@ -10,9 +10,9 @@
 //!
 //! The modules, each of which imports only the ones before it: [`mutants`] (seeded bugs), [`fees`]
 //! (blind credits), [`bal`] (block access lists), [`exec`] (one run of a transaction), [`plan`]
-//! (which strategy runs next), [`block`] (what a block adds to its transactions), [`bundle`] (state
-//! changes), [`engine`] (the engine's traits). Every other file here drives a block through these
-//! modules and may import them all.
+//! (which strategy runs next), [`block`] (block-level processing: admission, receipts, system
+//! calls), [`bundle`] (state changes), [`engine`] (the engine's traits). Every other file here
+//! drives a block through these modules and may import them all.
 
 mod access_list;
 mod after;

@@ -106,7 +106,7 @@ fn prepare<S: StateSource>(
         // not a plain addition. Once the first transaction has paid, the account is not empty.
         let stays = effects.touch_creates || block_context.first_pays(config.mode);
         let is_addition = |info: &AccountInfo| stays || !info.is_empty();
-        // The list's balances of the beneficiary are compared transaction by transaction.
+        // The beneficiary's balance after each transaction is compared with the list.
         block_context.defers = !has_list
             && block_context.extensions.can_defer()
             && info.as_ref().is_none_or(is_addition);

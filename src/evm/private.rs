@@ -1,9 +1,9 @@
-//! Segments of private batches: contiguous ones, up to the first that may not continue, and rounds
-//! of transactions that are predicted to conflict.
+//! Segments of private batches: contiguous batches, up to the first one that must not commit as a
+//! whole, and rounds of batches that group transactions by predicted dependencies.
 //!
 //! If a bundle thread would be used for a sequential rest, the changes of a round are folded into
-//! the bundle while the next round runs, by the first worker to start. Their memory is reused soon,
-//! and little is left for the end of the block.
+//! the bundle while the next round runs, by the first worker to start. So the memory of the changes
+//! is reused early, and little folding remains for the end of the block.
 
 use super::bal::ahead::Ahead;
 use super::block::committed::{OnCommit, lend};
@@ -29,7 +29,7 @@ fn at(place: usize) -> TxIndex {
 
 impl<S: StateSource> Session<S> {
     /// Runs the uncommitted transactions below `end` in contiguous batches of at least `shortest`
-    /// transactions, up to the first batch that may not continue.
+    /// transactions, up to the first batch that must not commit as a whole.
     pub(super) fn run_neighbours<'env, C: WorkerPool<'env>>(
         &mut self,
         end: usize,

@@ -1,5 +1,5 @@
-//! Observes where the time of a block goes, on real threads. The observer brings the clock; the
-//! library has none.
+//! Observes where the time of a block goes, on real threads. The observer provides the clock, as
+//! the library has none.
 
 use super::block::error::BlockError;
 use super::block::output::BlockOutput;
@@ -71,8 +71,8 @@ impl Context for Observed<'_> {
 }
 
 /// Executes `block` on `source` as an executor with its own threads would, and reports the stages
-/// of each worker to `observer`. Contiguous batches and lanes are not used, because they have no
-/// stages to report.
+/// of each worker to `observer`. Private batches are not used, because they have no stages to
+/// report.
 ///
 /// # Errors
 /// As [`BlockRequest::execute`](crate::BlockRequest::execute).

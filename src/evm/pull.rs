@@ -21,12 +21,12 @@ const CHEAPEST: u64 = 21_000;
 
 /// Source of transactions for a block builder.
 ///
-/// The builder pulls up to 256 transactions at a time, executes them as if one after the other, and
-/// then reports those that it skipped.
+/// The builder pulls up to 256 transactions at a time, executes them with the same result as
+/// sequential execution, and then reports the ones that it skipped.
 pub trait TransactionPool {
-    /// Returns the next transaction, or `None` if no other is worth trying; every pool must reach
-    /// that end. `gas_left` is the gas left in the block if the transactions before it in this
-    /// round use their whole gas limits.
+    /// Returns the next transaction, or `None` if no other is worth trying; every pool must return
+    /// `None` eventually. `gas_left` is the gas left in the block if the transactions before it in
+    /// this round use their whole gas limits.
     fn next(&mut self, gas_left: u64) -> Option<TxEnv>;
 
     /// Reports that `tx` was skipped. After [`Rejection::Invalid`], later transactions of the same
@@ -39,9 +39,9 @@ pub trait TransactionPool {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BuiltBlock {
-    /// The block with all pulled transactions in order, including skipped ones: see
-    /// [`BlockOutput::outcomes`]. Transactions that had not run when a token stopped the building
-    /// are not included.
+    /// The block with all pulled transactions, in the order in which they were pulled, including
+    /// skipped ones: see [`BlockOutput::outcomes`]. Transactions that had not run when a token
+    /// stopped the building are not included.
     pub block: Arc<Block>,
     /// The result of the block.
     pub output: BlockOutput,

@@ -31,7 +31,7 @@ pub(super) enum How {
 /// The private batches of a segment, which hold all of its transactions.
 pub(super) struct PrivateSegment {
     pub(super) batches: Vec<Batch>,
-    /// Whether the segment ends when the rest of a batch may not continue.
+    /// Whether the segment ends when the rest of a batch must not commit.
     pub(super) hands_over_rest: bool,
     /// Whether the batches' writes are put into the store at the end, where later segments read
     /// them.

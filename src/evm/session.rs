@@ -53,7 +53,7 @@ pub(super) struct Session<S: StateSource> {
 /// How a segment ended.
 pub(super) struct Ended<S: StateSource> {
     pub(super) failure: Option<Failure<S>>,
-    /// Whether speculation fell back because most of it was aborted.
+    /// Whether speculation fell back to sequential because most of it was aborted.
     pub(super) was_given_up: bool,
     /// Private batches that committed.
     pub(super) batches: u64,
@@ -214,8 +214,8 @@ impl<S: StateSource> Session<S> {
         RunTask { shared, fold, unpublished }
     }
 
-    /// Takes over the results of the caller's part of `task`. Other workers may still hold the
-    /// task, but nothing in it is needed.
+    /// Collects the results of the caller's part of `task`. Other workers may still hold the task,
+    /// but nothing in it is needed.
     fn after_task(&mut self, task: &RunTask<S>, ended: bool) -> Ended<S> {
         let Some(mut end) = task.shared.end() else {
             unreachable!("only the caller takes the end of the block")

@@ -1,4 +1,4 @@
-//! Sets up a segment for the engine, and takes over its results.
+//! Sets up a segment for the engine, and collects its results.
 
 use super::bal::claims::index_of;
 use super::block::error::{Failure, cancelled, failure};
@@ -94,7 +94,7 @@ impl<S: StateSource> Session<S> {
         feed.map_or(u32::MAX, |feed| u32::try_from(feed.batch).unwrap_or(u32::MAX))
     }
 
-    /// Takes over pending changes of private batches from the ledger, which has them by now.
+    /// Reads the pending writes of private batches from the ledger, which has all of them by now.
     pub(super) fn take_over_batches(&mut self) {
         if let Some(carry) = &mut self.carry
             && matches!(carry.pending, Pending::Batches { .. })
@@ -103,7 +103,7 @@ impl<S: StateSource> Session<S> {
         }
     }
 
-    /// Lends the ledger and the carried writes to the engine.
+    /// Lends the ledger and the pending writes to the engine.
     fn lend(
         &mut self,
         config: &Config,
@@ -121,8 +121,8 @@ impl<S: StateSource> Session<S> {
     }
 
     /// Returns the error of the block's access list, if the transaction at the frontier found one.
-    /// Everything below it matches the list, so the values it read are right and it need not run
-    /// again. A transaction that does not fit into the block runs sequentially instead, which
+    /// Everything below it matches the list, so the values that it read are right, and it need not
+    /// run again. A transaction that does not fit into the block runs sequentially instead, which
     /// reports what is missing.
     fn wrong_list(&self, frontier: TxIndex, ledger: &mut EvmLedger) -> Option<Failure<S>> {
         let block_context = &self.workload.block_context;
@@ -134,7 +134,7 @@ impl<S: StateSource> Session<S> {
         (has_room && is_found).then(|| failure(frontier, Some(halt), Some(error), None)).flatten()
     }
 
-    /// Takes over the results of a segment.
+    /// Collects the results of a segment.
     pub(super) fn after(
         &mut self,
         end: BlockEnd<EvmWorkload<S>, EvmLedger>,

@@ -56,8 +56,8 @@ impl WorkerPool<'static> for FiberPool {
 /// With [`Schedule::Measured`](simulated::Schedule::Measured), it estimates how long a block takes
 /// on workers with a core each: every step takes its real time, measured alone on this thread, and
 /// the worker that is furthest behind runs next. The estimate ignores shared caches, shared memory
-/// and the cost of waking threads. Transactions that run alone are not interrupted, so a worker
-/// that folds them receives all of them at once.
+/// and the cost of waking threads. Transactions that the caller runs sequentially are not
+/// interrupted, so the worker that folds their changes receives all of them at once.
 #[derive(Debug)]
 pub struct SimulatedExecutor {
     config: Config,

@@ -11,7 +11,8 @@ use crate::runtime::{Pool, Seat, Task, Threads};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-/// Number of transactions that a running worker certainly folds within one wait for a message.
+/// Number of transactions whose changes a worker folds, unless it is preempted, within one wait for
+/// a message.
 pub(super) const IN_TIME: usize = 500;
 
 /// An empty store whose memory is reused by the next block.
@@ -59,8 +60,8 @@ pub(crate) trait WorkerPool<'env> {
     /// Keeps a store for the next block.
     fn keep_store(&mut self, store: EmptyStore) {
         if let Some(memory) = self.memory() {
-            // A block that ran alone took no store from here, and its own has no memory worth
-            // keeping.
+            // A block that ran sequentially took no store from here, and its own has no memory
+            // worth keeping.
             memory.store.get_or_insert(store);
         }
     }

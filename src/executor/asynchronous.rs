@@ -78,8 +78,8 @@ impl AsyncExecutor {
         AsyncRequest { executor, block, state: NoState, parent, on_commit, cancel }
     }
 
-    /// Runs `body` on the executor's thread, after all earlier requests. This allows executing
-    /// several blocks with nothing in between, for example.
+    /// Runs `body` on the executor's thread, after all earlier requests. Use it, for example, to
+    /// execute several blocks without another request in between.
     ///
     /// If the future is dropped before its turn, `body` does not run. Once started, `body` runs to
     /// its end even if the future is dropped; to stop its blocks, give them a
@@ -155,7 +155,7 @@ impl<S> AsyncRequest<S> {
     }
 
     /// As [`BlockRequest::on_commit`], but called on the executor's thread. The callback must not
-    /// block; to return to the runtime, use a channel whose `send` does not wait.
+    /// block; to pass commits to a task, use a channel whose `send` does not block.
     pub fn on_commit(
         mut self,
         on_commit: impl FnMut(Committed) -> ControlFlow<()> + Send + 'static,
@@ -164,8 +164,8 @@ impl<S> AsyncRequest<S> {
         self
     }
 
-    /// As [`BlockRequest::cancel`]. Cancelling returns the committed prefix, which dropping the
-    /// future loses. Dropping the future cancels `token`, too.
+    /// As [`BlockRequest::cancel`]. A cancellation returns the committed prefix. Dropping the
+    /// future cancels `token`, too, but loses the prefix.
     pub fn cancel(mut self, token: CancellationToken) -> Self {
         self.cancel = token;
         self

@@ -91,8 +91,8 @@ impl<'r, S> BlockRequest<'r, S> {
     /// transactions that have run by then are committed without a call to `on_commit`.
     ///
     /// If the block is rejected later, the commits before the rejection have already been streamed.
-    /// With a callback, private batches keep the changes of each transaction apart, which reduces
-    /// their gain.
+    /// With a callback, private batches keep the changes of each transaction separate, which makes
+    /// them slower.
     pub fn on_commit(mut self, on_commit: impl FnMut(Committed) -> ControlFlow<()> + 'r) -> Self {
         self.on_commit = Some(Box::new(on_commit));
         self
@@ -131,11 +131,11 @@ impl<S: StateSource + 'static> BlockRequest<'_, S> {
     }
 
     /// Builds a block from transactions that `pool` hands out while the block fills. Invalid
-    /// transactions are skipped, whatever the configured mode. Transactions that the requested
-    /// block already has come first.
+    /// transactions are skipped, whatever the configured mode. Transactions already in the
+    /// requested block come first.
     ///
-    /// The result depends on the pool and the state, and with a token on the moment of the
-    /// cancellation, but not on the number of workers.
+    /// The result depends on the pool, the state and, with a token, the time of the cancellation,
+    /// but not on the number of workers.
     ///
     /// # Errors
     /// As [`execute`](Self::execute), except that a cancellation is not an error.

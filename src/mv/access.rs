@@ -12,9 +12,9 @@ use hashbrown::HashTable;
 
 /// The accesses of a private batch, by hash, in the order in which its transactions ran.
 ///
-/// Transactions commit in groups of neighbours: usually groups of one, or larger groups where a
-/// batch combines the writes of neighbours. Two locations with the same hash count as one, which
-/// may abort a result but never commits a wrong one.
+/// Transactions commit in groups: usually groups of one, or groups of contiguous transactions whose
+/// writes the batch combines. Two locations with the same hash count as one, which may abort a
+/// result but never commits a wrong one.
 ///
 /// An access to a scoped location includes its scope, because a tombstone at the scope changes the
 /// location.
@@ -149,7 +149,7 @@ impl<L: Location> AccessLog<L> {
         self.forget_since(Mark { hashes, exact: (0, 0) });
     }
 
-    /// Iterates over the groups, in order.
+    /// Iterates over the groups, in block order.
     pub fn groups(&self) -> impl Iterator<Item = Chunk> + '_ {
         self.groups.iter().map(|group| group.txs)
     }
@@ -252,7 +252,7 @@ impl Watch {
         }
     }
 
-    /// Forbids `tx` and all later transactions of the batch to commit; `None` does nothing.
+    /// Forbids `tx` and all later transactions of the batch from committing; `None` does nothing.
     pub fn forbid(&mut self, tx: Option<TxIndex>) {
         self.bound = [self.bound, tx].into_iter().flatten().min();
     }

@@ -3,7 +3,7 @@
 use crate::ids::TxIndex;
 use crate::sync::{HintU32, SeqCst};
 
-/// Number of progress counters. Two runs that share a counter may hide a stalled run.
+/// Number of progress counters. If two runs share a counter, one may stall unnoticed.
 const BEATS: usize = 16;
 
 /// A counter in its own cache line.
@@ -28,8 +28,8 @@ impl Beat {
     }
 }
 
-/// Progress counters of the transactions of a block. They are hints: they order nothing, and a lost
-/// update is made up for by the next one.
+/// Progress counters of the transactions of a block. They are hints: they order nothing, and the
+/// next update makes up for a lost one.
 #[derive(Debug, Default)]
 pub(super) struct Beats([Place; BEATS]);
 

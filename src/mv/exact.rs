@@ -72,7 +72,7 @@ impl<L: Location> ExactLog<L> {
         self.open.1.truncate(writes);
     }
 
-    /// Returns the groups, in order.
+    /// Returns the groups, in block order.
     #[must_use]
     pub fn groups(&self) -> &[ExactGroup<L>] {
         &self.groups

@@ -103,8 +103,8 @@ impl<L: Location> Latest<L> {
         self.ended.get(&location.scope()?).copied()
     }
 
-    /// Writes an entry of `tx` at `location`. Transactions must come in order, and the tombstones
-    /// of a transaction before its deltas.
+    /// Writes an entry of `tx` at `location`. Transactions must come in block order, and the
+    /// tombstones of a transaction before its deltas.
     pub fn put(&mut self, tx: TxIndex, location: L, entry: Entry<L>) {
         let (value, deltas) = match entry {
             Entry::Tombstone if location.is_scope() => {

@@ -16,7 +16,7 @@ pub enum StoreMutant {
     /// A removed or changed entry draws no new stamp.
     #[cfg(feature = "mutants")]
     StampReused,
-    /// I11: folding goes on below an absolute value, and whatever else is no delta.
+    /// I11: folding continues below an absolute value or any other entry that is not a delta.
     #[cfg(feature = "mutants")]
     FoldPastValue,
     /// A checkpoint sums up entries that are not final.
@@ -28,7 +28,7 @@ pub enum StoreMutant {
     /// A second base value replaces the first (I5).
     #[cfg(feature = "mutants")]
     BaseReplaced,
-    /// The next stamp is drawn before the lock is taken. Only loom can tell.
+    /// The next stamp is drawn before the lock is taken. Only loom can notice it.
     #[cfg(feature = "mutants")]
     StampOutsideLock,
     /// A reader sees its own transaction's entries.
@@ -40,53 +40,54 @@ pub enum StoreMutant {
     /// A slot read ignores the tombstones of its scope.
     #[cfg(feature = "mutants")]
     ScopeIgnored,
-    /// A tombstone does not concern those who read a slot before the first one.
+    /// The first tombstone does not name transactions that have read a slot before it.
     #[cfg(feature = "mutants")]
     ScopeSilent,
     /// I3: the frontier accepts any value of an equal kind.
     #[cfg(feature = "mutants")]
     AnyValueValid,
-    /// I3: absent and zero pass for the same.
+    /// I3: absent and zero count as equal.
     #[cfg(feature = "mutants")]
     AbsentEqualsZero,
-    /// I3: validation looks from one index too low.
+    /// I3: validation resolves reads for an index that is one too low.
     #[cfg(feature = "mutants")]
     WrongReader,
-    /// Above the frontier, too, an equal value will do.
+    /// Reads are compared by value above the frontier, too.
     #[cfg(feature = "mutants")]
     HintByValue,
-    /// A read that finds nothing leaves nothing to notice a later publication by.
+    /// A read that finds no entry does not notice a later publication.
     #[cfg(feature = "mutants")]
     MissUnnoticed,
-    /// The lock is released between drawing the stamp and changing the data. Only loom can tell.
+    /// The lock is released between drawing the stamp and changing the data. Only loom can notice
+    /// it.
     #[cfg(feature = "mutants")]
     ReleasedEarly,
-    /// I11: folding goes on below a tombstone.
+    /// I11: folding continues below a tombstone.
     #[cfg(feature = "mutants")]
     FoldPastTombstone,
-    /// A reader waits for a higher transaction that runs.
+    /// A reader waits for a running transaction that is higher than itself.
     #[cfg(feature = "mutants")]
     PredictsHigher,
-    /// What a block has left in the store is there for the next one.
+    /// The store is not emptied between two blocks.
     #[cfg(feature = "mutants")]
     NotEmptied,
-    /// The commit rule of private batches finds no outsider's write.
+    /// The commit rule of private batches ignores writes of transactions outside the batch.
     #[cfg(feature = "mutants")]
     OutsidersIgnored,
-    /// The commit rule compares what a private batch has read, and not what it has written.
+    /// The commit rule compares the reads of a private batch, but not its writes.
     #[cfg(feature = "mutants")]
     WritesUncompared,
-    /// The conflict index knows the last writer of a location alone, also where that is the batch
+    /// The conflict index keeps only the last writer of a location, even if that is in the batch
     /// itself.
     #[cfg(feature = "mutants")]
     LastWriterOnly,
     /// The conflict index keeps the first writer of each location and forgets later ones.
     #[cfg(feature = "mutants")]
     IndexForgets,
-    /// What others commit after the first verdict on a private batch is not looked up.
+    /// Commits of other transactions after the first comparison of a private batch are not noticed.
     #[cfg(feature = "mutants")]
     WatchBlind,
-    /// Of two accesses of a private batch with one hash the later one counts.
+    /// If a private batch makes two accesses with the same hash, only the later one counts.
     #[cfg(feature = "mutants")]
     LastAccessCounts,
 }

@@ -37,7 +37,7 @@ impl Protocol {
     }
 
     /// Returns the end of the last sequential run, if all of it is committed and nothing after it.
-    /// The state below that index is carried to the next run.
+    /// The state below that index is passed to the next run.
     #[must_use]
     pub fn carried(&self) -> Option<TxIndex> {
         self.private.carried.filter(|carried| *carried == self.frontier)
@@ -165,8 +165,8 @@ impl Protocol {
         let runs = report.groups.iter().map(|group| group.len()).sum::<u32>();
         self.counters.runs += u64::from(runs);
         if let RunMode::Sequential { continues, .. } = job.mode {
-            // A run that started on the store and ran nothing carries nothing: everything below it
-            // is in the store.
+            // A run that started on the store and ran nothing has no pending writes: everything
+            // below it is in the store.
             let start = continues.then_some(tx);
             self.private.carried = report.groups.last().map(|group| group.end).or(start);
         } else {

@@ -13,7 +13,7 @@ pub struct Counters {
     /// Aborted incarnations that had results when the block was cancelled or speculation was
     /// stopped.
     pub fallback_aborts: u64,
-    /// Executions that read an estimate.
+    /// Executions that read an estimate, or needed a value that is final only at the frontier.
     pub blocked: u64,
     /// Speculative executions that failed.
     pub failed: u64,
@@ -21,9 +21,9 @@ pub struct Counters {
     pub speculative_commits: u64,
     /// Jobs taken back from the channel because the frontier had reached them.
     pub claims: u64,
-    /// Jobs of the frontier that were taken over from a stalled worker.
+    /// Jobs of the frontier that a helper took over from a stalled worker.
     pub helped_transactions: u64,
-    /// Private batches that the caller also ran, beside a stalled worker, and finished first.
+    /// Private batches that the caller ran in parallel with a stalled worker, and finished first.
     pub helped_batches: u64,
     /// Sequential segments that ran because speculation was wasted.
     pub fallback_segments: u64,

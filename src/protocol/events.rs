@@ -128,7 +128,8 @@ impl JobReport {
 /// Progress of a run of a private batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct BatchReport {
-    /// Transactions that ran, in order, in groups of neighbours that commit together.
+    /// Transactions that ran, in block order, in groups of contiguous transactions that commit
+    /// together.
     pub groups: Vec<Chunk>,
     /// The member after the groups, if it must not run above the frontier: it was invalid or failed
     /// on the state it read, or needed a value that is settled only at the frontier. Its changes
@@ -206,7 +207,8 @@ pub enum Event {
         taken: bool,
     },
     /// The commits so far show that speculation costs more than it saves. If the limits allow it
-    /// ([`hands_over`](super::Limits::hands_over)), the rest of the block is handed over.
+    /// ([`hands_over`](super::Limits::hands_over)), the block ends, and its owner runs the rest in
+    /// another way.
     GivenUp,
     /// The caller cancelled the block. No further transaction runs; results that still hold are
     /// committed.

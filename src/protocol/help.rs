@@ -6,9 +6,9 @@
 //! runs it or by the coordinator. Nothing of the job is published before that transaction, so the
 //! loser leaves nothing behind.
 //!
-//! Helping is bounded: a transaction is taken over once. Nothing of a private batch is published
-//! before it commits, so two workers may run it as the same job, and one of them reports it. The
-//! protocol does not see that.
+//! Helping is bounded: a transaction is taken over at most once. Nothing of a private batch is
+//! published before it commits, so two workers may run it as the same job, and one of them reports
+//! it. The protocol does not see that.
 
 use super::events::{Command, Job};
 use super::mutants::is_mutant;

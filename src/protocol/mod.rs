@@ -10,7 +10,7 @@
 //!            dispatch            report: executed            frontier: valid
 //!  Pending ------------> InFlight ----------------> Executed ---------------> Committed
 //!     ^ ^                 |   |                         |
-//!     | |    blocked on i |   | failed, early, capped   | stale: discard
+//!     | |    blocked on i |   | failed, early, capped   | stale: abort
 //!     | +---- Blocked <---+   +-----> Parked <----------+ (or back to Pending)
 //!     +--- i published            runs at the frontier only
 //! ```

@@ -20,7 +20,7 @@ pub enum Mutant {
     /// I2: the frontier moves by two.
     #[cfg(feature = "mutants")]
     CommitSkipsOne,
-    /// Estimates are never set when a transaction is aborted.
+    /// The entries of an aborted transaction do not become estimates.
     #[cfg(feature = "mutants")]
     DiscardKeepsEntries,
     /// A transaction that waits on another is never woken.
@@ -41,13 +41,13 @@ pub enum Mutant {
     /// I13: the block finishes while jobs are in flight.
     #[cfg(feature = "mutants")]
     HaltLeavesJobs,
-    /// I14: a discard keeps the rest of a chunk that shared state with it.
+    /// I14: an abort keeps the results of later transactions of the chunk, which share its journal.
     #[cfg(feature = "mutants")]
     TailKept,
-    /// "Blocked on i" always waits, also when i has published since.
+    /// A blocked transaction waits even if the transaction it waits for has published since.
     #[cfg(feature = "mutants")]
     LateBlockedWaits,
-    /// A run that came too early is not taken up again.
+    /// A transaction whose run was too early never runs again.
     #[cfg(feature = "mutants")]
     EarlyRunForgotten,
     /// Dispatch ignores the window.
@@ -56,54 +56,54 @@ pub enum Mutant {
     /// The longest transactions are dispatched from beyond the window.
     #[cfg(feature = "mutants")]
     LongestIgnoreWindow,
-    /// Admission is never asked.
+    /// Transactions are never checked for room in the block.
     #[cfg(feature = "mutants")]
     AdmissionSkipped,
-    /// A worker that releases the lock does not look for reports again. Only loom can tell.
+    /// A worker that releases the lock does not check for reports again. Only loom can notice it.
     #[cfg(feature = "mutants")]
     CoordinatorNotLookedAgain,
-    /// More jobs go out than the channel holds.
+    /// More jobs are dispatched than the channel has room for.
     #[cfg(feature = "mutants")]
     CapacityIgnored,
-    /// I3: a check above the frontier, by version and too early, counts as validation.
+    /// I3: a recheck above the frontier, which is only a hint, counts as validation.
     #[cfg(feature = "mutants")]
     HintIsVerdict,
-    /// I2: a transaction whose job was asked for is committed twice.
+    /// I2: a transaction whose job the coordinator has tried to take back commits twice.
     #[cfg(feature = "mutants")]
     CommitsTwice,
-    /// I12: what failed above the frontier is not run again there.
+    /// I12: a transaction that failed above the frontier does not run again at the frontier.
     #[cfg(feature = "mutants")]
     ErrorCached,
-    /// I8: the cap of runs holds at the frontier too.
+    /// I8: the cap of runs applies at the frontier, too.
     #[cfg(feature = "mutants")]
     FrontierCapped,
     /// I12: in build mode a failure of the database or a panic counts as a rejection.
     #[cfg(feature = "mutants")]
     FatalSkipped,
-    /// Private batches commit without a look at what others have committed since their snapshot.
+    /// Private batches commit without comparison with other commits since their snapshot.
     #[cfg(feature = "mutants")]
     OutsidersUnchecked,
-    /// What others have committed between the snapshot of a private batch and its report is
-    /// overlooked.
+    /// Other commits between the snapshot of a private batch and its report are not compared.
     #[cfg(feature = "mutants")]
     SnapshotLate,
-    /// The first verdict on a private batch stays, whatever others commit after it.
+    /// A private batch is compared only once, even if other transactions commit afterwards.
     #[cfg(feature = "mutants")]
     ComparedOnce,
-    /// Of a private batch that met a conflict, only the first transaction runs again.
+    /// After a conflict, only the first remaining group of a private batch runs again; later groups
+    /// are kept.
     #[cfg(feature = "mutants")]
     BatchTailKept,
-    /// A group of a private batch commits without a question for room.
+    /// A group of a private batch commits without a check for room in the block.
     #[cfg(feature = "mutants")]
     GroupUnadmitted,
-    /// A batch or a frontier run begins before what lies below it is in the store.
+    /// A batch or a run at the frontier begins before all writes below it are in the store.
     #[cfg(feature = "mutants")]
     PublishForgotten,
-    /// I15: what ran after a transaction that is left out, in the same private batch, stays.
+    /// I15: results of a private batch that follow a skipped transaction are kept.
     #[cfg(feature = "mutants")]
     SkipKeepsBatch,
-    /// I12: the member of a private batch that must wait for the frontier commits like those before
-    /// it.
+    /// I12: the member of a private batch that must wait for the frontier commits like the members
+    /// before it.
     #[cfg(feature = "mutants")]
     HeldCommitted,
     /// A private batch is dispatched once more while it runs.
@@ -112,23 +112,24 @@ pub enum Mutant {
     /// I2: a private batch that has ended commits before a lower one that runs.
     #[cfg(feature = "mutants")]
     BatchOvertakes,
-    /// I13: a block that ends early still commits what a private batch has left at the frontier.
+    /// I13: a block that ends early still commits results of a private batch at the frontier.
     #[cfg(feature = "mutants")]
     HaltCommitsBatch,
-    /// A segment in order goes on from what its last run has left, although others have committed
-    /// since.
+    /// A sequential run continues from the state after the last one, although other transactions
+    /// have committed since.
     #[cfg(feature = "mutants")]
     CarryOutdated,
-    /// A segment in order goes on from what was thrown away.
+    /// A sequential run continues from a state that contains aborted results.
     #[cfg(feature = "mutants")]
     CarryKept,
-    /// What a segment in order has left is not put into the store before others run on top of it.
+    /// The pending writes of a sequential run are not published before other transactions run on
+    /// top of them.
     #[cfg(feature = "mutants")]
     CarriedForgotten,
-    /// An answer is awaited that came after the end of the block.
+    /// The protocol waits for an answer that no longer counts, because the block has ended.
     #[cfg(feature = "mutants")]
     AwaitsAfterEnd,
-    /// The report of a job that was taken over counts.
+    /// The report of a job that was taken over is not ignored.
     #[cfg(feature = "mutants")]
     LateReportCounts,
 }

@@ -36,8 +36,8 @@ pub struct Limits {
     /// (I14).
     pub shared_chunks: bool,
     /// The amount of waste at which the block ends with
-    /// [`Halt::HandedOver`](super::Halt::HandedOver), after which its owner runs the rest by other
-    /// means. `None`: speculation never stops early.
+    /// [`Halt::HandedOver`](super::Halt::HandedOver), after which its owner runs the rest in
+    /// another way. `None`: speculation never stops early.
     pub hands_over: Option<Waste>,
     /// Whether the block ends with [`Halt::HandedOver`](super::Halt::HandedOver) when the rest of a
     /// private batch must not commit, so that its owner makes a new plan. If not, the rest runs

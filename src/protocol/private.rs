@@ -23,7 +23,7 @@ pub(super) struct Private {
     pub(super) ready: BTreeSet<TxIndex>,
     /// Everything below this index is in the store.
     pub(super) published: TxIndex,
-    /// Whether published transactions exist beside the batches and may read their commits.
+    /// Whether some transactions are in no batch, and may read what the batches commit.
     pub(super) is_mixed: bool,
     /// End of the last sequential run, if none of it was aborted. With the pending writes of that
     /// run, the state below this index is complete.

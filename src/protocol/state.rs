@@ -20,7 +20,7 @@ pub enum Halt {
     NoRoom(TxIndex),
     /// The caller cancelled the block.
     Cancelled,
-    /// Speculation was mostly wasted; the caller runs the rest by other means.
+    /// Speculation was mostly wasted; the caller runs the rest in another way.
     HandedOver,
 }
 
@@ -84,8 +84,8 @@ pub struct Protocol {
     pub(super) end: TxIndex,
     pub(super) private: Private,
     pub(super) frontier: TxIndex,
-    /// First index that was not dispatched in order. Below it, each pending transaction except the
-    /// frontier is in `ready`.
+    /// First index that regular dispatch, in block order, has not reached. Below it, each pending
+    /// transaction except the frontier is in `ready`.
     pub(super) fresh: TxIndex,
     /// Transactions that became pending again.
     pub(super) ready: BTreeSet<TxIndex>,
@@ -309,8 +309,8 @@ impl Protocol {
     pub(super) fn note_stale(&mut self, readers: &[TxIndex]) -> Result<(), Invariant> {
         let lost = is_mutant!(self.mutant, NamingLost);
         for &reader in readers {
-            // Before it was handed over, the block may have reached further; those readers run
-            // anew.
+            // Before a fallback, the block may have run further ahead; those readers run again as
+            // first incarnations.
             let Some(slot) = self.slots.get_mut(reader) else { continue };
             slot.possibly_stale |= !lost;
             if slot.status == Status::Executed {

@@ -67,7 +67,7 @@ impl Protocol {
         Ok(())
     }
 
-    /// Checks whether most speculation is wasted. If so, hands the rest over, if the limits allow
+    /// Checks whether most speculation is wasted. If so, ends the block early, if the limits allow
     /// it; with [`Policy::Alternate`], a sequential segment follows instead.
     pub(super) fn watch_discard_rate(&mut self, commits: u32) {
         if self.phase != Phase::Running {
@@ -99,7 +99,8 @@ impl Protocol {
         Ok(())
     }
 
-    /// Hands the rest of the block over, if the limits allow it.
+    /// Ends the block early with [`Halt::HandedOver`], if the limits allow it. Returns whether it
+    /// did.
     fn give_up(&mut self) -> bool {
         let hands_over = self.limits.hands_over.is_some() && self.phase == Phase::Running;
         if hands_over {

@@ -27,7 +27,7 @@ impl Seat<'_> {
         }
     }
 
-    /// Returns the same seat for long waits, during which a thread gives up its core.
+    /// Returns the same seat for long waits, during which a thread frees its core.
     #[must_use]
     pub const fn patient(self) -> Self {
         match self {

@@ -1,4 +1,4 @@
-//! Distributing transactions among lanes: groups that look independent before they run.
+//! Distributes transactions among lanes, so that no predicted dependency connects two lanes.
 
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
@@ -8,16 +8,16 @@ use std::collections::HashMap;
 pub struct Ties {
     /// Expected run time, in any unit.
     pub weight: u64,
-    /// Transactions that share a key belong together.
+    /// Transactions that share a key are predicted to depend on each other.
     pub keys: [Option<u64>; 4],
 }
 
 /// Transactions in lanes, by their positions in the input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lanes {
-    /// Heaviest lane first; each lane is in order.
+    /// Heaviest lane first; each lane is in block order.
     pub lanes: Vec<Vec<usize>>,
-    /// Greatest weight of a group of transactions that belong together.
+    /// Weight of the heaviest group of transactions connected by predicted dependencies.
     pub heaviest: u64,
     /// Total weight of all transactions.
     pub total: u64,
@@ -81,9 +81,9 @@ impl Joined {
     }
 }
 
-/// Distributes transactions among `most` lanes of about equal weight. Transactions that belong
-/// together, directly or through others, share a lane. The worker of one lane has other work of
-/// weight `begun` to do first, so that lane is lighter by that much.
+/// Distributes transactions among `most` lanes of about equal weight. Transactions connected by
+/// predicted dependencies, directly or through others, share a lane. The worker of one lane has
+/// other work of weight `begun` to do first, so that lane is lighter by that much.
 #[must_use]
 pub fn lanes(ties: &[Ties], most: usize, begun: u64) -> Lanes {
     let mut joined = Joined::new(ties.len());

@@ -18,7 +18,8 @@ use std::collections::HashMap;
 pub struct Hint<K> {
     /// Upper bound on its work, in gas.
     pub cost: u64,
-    /// Transactions with the same key (the same sender) depend on each other in order.
+    /// Each transaction is predicted to depend on the previous one with the same key (the same
+    /// sender).
     pub serial_key: K,
     /// Whether it must not run above the frontier.
     pub frontier_only: bool,

@@ -178,8 +178,8 @@ where
     }
 
     /// Runs `tx`, unless `in_hand` is its result. Runs it once more at once if its reads changed
-    /// during the run. Returns `None`, and publishes nothing, if the job was taken over in the
-    /// meantime.
+    /// during the run. Returns `None`, and publishes nothing, if a helper has taken over the job in
+    /// the meantime.
     fn run_tx(
         &mut self,
         (job, tx): (Job, TxIndex),

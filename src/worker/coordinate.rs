@@ -38,7 +38,7 @@ where
             coordinator.note(shared, heard);
         }
         // Only one job at a time is outside the channel: a job that is replaced here was taken over
-        // in the meantime.
+        // by a helper in the meantime.
         if let Some(message) = coordinator.step(shared, context) {
             coordinator.answer_late(here.replace(message), shared);
         }

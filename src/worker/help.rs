@@ -1,8 +1,8 @@
 //! Helping: the idle caller of a block also runs the frontier, if the worker that runs it seems to
 //! be preempted.
 //!
-//! The helper's run goes on beside the worker's, reads only final state, and publishes nothing.
-//! With the result in hand, the helper asks for the right to publish, so the run that ends first
+//! The helper runs in parallel with the worker, reads only final state, and publishes nothing. With
+//! the result in hand, the helper asks for the right to publish, so the run that ends first
 //! publishes. A worker that was merely slow loses nothing, and the block is delayed by one run at
 //! most.
 //!
@@ -80,8 +80,8 @@ where
         }
     }
 
-    /// Runs the frontier `tx` beside the worker that is running it. Returns a job to run at once:
-    /// usually the same transaction, whose result is then already known.
+    /// Runs the frontier `tx` in parallel with the worker that is running it. Returns a job to run
+    /// at once: usually the same transaction, whose result is then already known.
     fn help(&mut self, tx: TxIndex) -> Option<JobMessage<W>> {
         let ran = self.run_second(tx);
         // A repetition might succeed: the database may answer, and user code may return.

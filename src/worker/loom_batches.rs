@@ -169,8 +169,8 @@ fn loom_error_in_order_ends_the_block() {
     });
 }
 
-/// The second batch has met a conflict: it continues sequentially, on the writes of the first one,
-/// which are published before.
+/// The second batch conflicts with the first one. It then runs sequentially, on the writes of the
+/// first one, which are published before that.
 #[test]
 fn loom_rest_of_a_batch_is_handed_over_to_order() {
     static HANDED_OVER: Sometimes = Sometimes::new();

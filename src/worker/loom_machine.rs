@@ -250,7 +250,7 @@ impl Workload for Tiny {
     }
 }
 
-/// The outcomes sequentially: the value read, or `None` for a skip.
+/// The outcomes, in block order: the value read, or `None` for a skip.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
     /// Each with the transaction that it was reported for.

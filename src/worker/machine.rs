@@ -126,7 +126,7 @@ pub struct Sequential<C, R> {
 /// Results of a run of a private batch.
 #[derive(Debug)]
 pub struct RanBatch<L: Location, G, C> {
-    /// Results of its transactions, in groups of neighbours that commit together.
+    /// Results of its transactions, in groups of contiguous transactions that commit together.
     pub groups: Vec<(Chunk, G)>,
     /// Reads from the snapshot and writes, with an end for each group.
     pub log: Option<AccessLog<L>>,
@@ -135,7 +135,8 @@ pub struct RanBatch<L: Location, G, C> {
 }
 
 impl<L: Location, G, C> RanBatch<L, G, C> {
-    /// Returns the results of a run that could not begin, which keeps the carry it was given.
+    /// Returns the results of a run that could not begin, which returns the carry that it was
+    /// given.
     pub(super) const fn nothing(carry: Option<C>) -> Self {
         Self { groups: Vec::new(), log: None, carry }
     }
@@ -295,8 +296,7 @@ pub trait Ledger: Send {
     fn commit_group(&mut self, txs: Chunk, group: Self::Group);
 
     /// Iterates, in block order, over the records of those transactions in `txs` that committed in
-    /// groups.
-    /// The record of several neighbours may be stored with the last of them.
+    /// groups. The record of several contiguous transactions may be stored with the last of them.
     fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &Self::Left)>;
 }
 

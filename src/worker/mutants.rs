@@ -10,16 +10,16 @@ pub enum WorkerMutant {
     /// A report is sent before its write sets are published.
     #[cfg(feature = "mutants")]
     ReportBeforePublish,
-    /// I7: what the previous incarnation left stays.
+    /// I7: entries of the previous incarnation that the new one did not write stay in the store.
     #[cfg(feature = "mutants")]
     LeftoversKept,
-    /// I12: a result counts although the view had stopped.
+    /// I12: the result of a run is used although its view has stopped.
     #[cfg(feature = "mutants")]
     LatchIgnored,
-    /// The channel of reports holds one.
+    /// The channel of reports has room for one report only.
     #[cfg(feature = "mutants")]
     ReportChannelShort,
-    /// I12: the error that ends the block is the highest transaction's.
+    /// I12: the block ends with the error of the highest transaction that failed.
     #[cfg(feature = "mutants")]
     ErrorOfAnother,
     /// I15: the frontier moves before a skipped transaction's entries are withdrawn.
@@ -28,51 +28,52 @@ pub enum WorkerMutant {
     /// A report names no stale readers.
     #[cfg(feature = "mutants")]
     StaleNotSent,
-    /// I14: a chunk goes on after a transaction without a result.
+    /// I14: a chunk continues after a transaction without a result.
     #[cfg(feature = "mutants")]
     ChunkGoesOn,
-    /// Each worker that asks for a job gets it, also the second.
+    /// Every worker that claims a job gets it, not only the first.
     #[cfg(feature = "mutants")]
     ClaimedTwice,
     /// A transaction that has run counts as running until its worker runs something else.
     #[cfg(feature = "mutants")]
     RunsForEver,
-    /// What was published above the frontier stays when the block is handed over; noticed where
-    /// one is: see `EvmMutant::SpeculationStays`.
+    /// Entries above the frontier stay in the store when the block ends with `HandedOver`. It is
+    /// noticed only by blocks that do: see `EvmMutant::SpeculationStays`.
     #[cfg(feature = "mutants")]
     SpeculationStays,
-    /// The frontier moves before what the transaction credits is there; noticed where a transaction
-    /// credits anything: see `EvmMutant::CreditAfterFrontier`.
+    /// The frontier moves before the credits of the transaction are published. It is noticed only
+    /// if a transaction has credits: see `EvmMutant::CreditAfterFrontier`.
     #[cfg(feature = "mutants")]
     FrontierBeforeCredit,
-    /// A private batch goes on after a transaction that must wait.
+    /// A private batch continues after a transaction that must wait.
     #[cfg(feature = "mutants")]
     BatchGoesOn,
-    /// A private batch that ran again commits what its first run has left.
+    /// A private batch that ran again commits the results of its first run.
     #[cfg(feature = "mutants")]
     BatchNotReplaced,
-    /// What a private batch has left is put into the store after the frontier moved.
+    /// The writes of a group are published after the frontier has moved.
     #[cfg(feature = "mutants")]
     FrontierBeforeGroup,
-    /// The conflict index does not hear of what runs at the frontier.
+    /// Writes of transactions that run at the frontier are missing from the conflict index.
     #[cfg(feature = "mutants")]
     FrontierUnindexed,
-    /// The conflict index does not hear of what private batches commit.
+    /// Writes that private batches commit are missing from the conflict index.
     #[cfg(feature = "mutants")]
     GroupUnindexed,
-    /// What the first verdict on a private batch forbids is forgotten once others commit.
+    /// A conflict found by the first comparison of a private batch is forgotten once other
+    /// transactions commit.
     #[cfg(feature = "mutants")]
     VerdictForgotten,
-    /// Whatever run of a private batch reports replaces what a segment in order is to go on from.
+    /// The report of any private batch replaces the state from which the sequential run continues.
     #[cfg(feature = "mutants")]
     CarryReplaced,
-    /// A worker publishes what it has run although its job was taken over.
+    /// A worker publishes its result although a helper has taken over the job.
     #[cfg(feature = "mutants")]
     LatePublished,
-    /// The result of a run beside another one counts for whatever runs at the frontier next.
+    /// The result of a helper's run is used for whichever transaction runs at the frontier next.
     #[cfg(feature = "mutants")]
     SecondOfAnother,
-    /// The caller never runs the frontier beside a worker that is suspended.
+    /// The caller never helps with a frontier whose worker is preempted.
     #[cfg(feature = "mutants")]
     NeverHelps,
     /// Each worker that runs a private batch reports it.
@@ -82,10 +83,10 @@ pub enum WorkerMutant {
     /// have all of it.
     #[cfg(feature = "mutants")]
     SecondOnFrontier,
-    /// A batch that the coordinator has taken back counts as begun.
+    /// A batch that the coordinator has taken back counts as begun by a worker, so it is helped.
     #[cfg(feature = "mutants")]
     TakenBackHelped,
-    /// Who helps takes the frontier that it has seen first for the one at which a run began.
+    /// A helper does not check whether the frontier has moved while it looked up the run.
     #[cfg(feature = "mutants")]
     FrontierReadOnce,
 }

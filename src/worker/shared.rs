@@ -63,8 +63,8 @@ pub struct Shared<W: Workload, G> {
     pub(super) batch_claims: Box<[BatchClaim]>,
     /// The private batches.
     pub(super) batches: Box<[Batch]>,
-    /// Whether the accesses of a sequential segment are logged, too: because batches run beside it,
-    /// or because builds check them.
+    /// Whether the accesses of a sequential segment are logged, too: because batches run in the
+    /// same segment, or because builds check them.
     pub(super) compares_all: bool,
     /// An empty access log, cloned for each batch so that all use the same hash seed.
     pub(super) empty_log: AccessLog<W::Location>,
@@ -96,7 +96,7 @@ pub struct BlockEnd<W: Workload, G> {
     /// Writes of committed transactions below this index are in the store; later ones are in the
     /// ledger.
     pub published: TxIndex,
-    /// All writes committed by private batches and by transactions beside them.
+    /// All writes committed by private batches and by transactions outside them.
     pub conflicts: ConflictIndex<W::Location>,
     /// Number of private batches that committed at least one transaction.
     pub batches: u64,
@@ -306,7 +306,7 @@ impl<W: Workload, G: LedgerOf<W>> BlockEnd<W, G> {
 
 #[cfg(feature = "trace")]
 impl<W: Workload, G> BlockEnd<W, G> {
-    /// Returns all events of the block in order, if they were recorded.
+    /// Returns all events of the block in the order of their tickets, if they were recorded.
     pub fn take_trace(&mut self) -> Vec<(Ticket, TraceEvent<W::Location>)> {
         let engine = core::mem::replace(&mut self.log, Log::off()).into_events().into_iter();
         let engine = engine.map(|(at, event)| (at, TraceEvent::Engine(event)));

@@ -1,8 +1,8 @@
-//! Claims of a block's own access list: compares each index with the list, and answers reads below
-//! an index from the list.
+//! Compares each index of a block with the block's own access list, and answers reads below an
+//! index from the list.
 //!
-//! Correctness is by induction. If every lower index did what the list says, then the state below
-//! an index is what the list says, whether it is read from the store or from the list.
+//! Correctness is by induction. If every lower index matches the list, then the state below an
+//! index is the listed one, whether it is read from the store or from the list.
 
 use super::accesses::Accesses;
 use super::changes::{at_index, below, count_below, slot_place};

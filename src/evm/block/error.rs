@@ -63,7 +63,7 @@ pub enum BlockErrorKind<E> {
 /// Advice for a transaction that makes the block invalid.
 fn next(rejection: &Rejection) -> &'static str {
     match rejection {
-        // These messages already say what to do, or it is for their author to say.
+        // These messages already say what to do, or come from code of the caller.
         Rejection::Header(_) | Rejection::AccessList(_) | Rejection::Custom(_) => "",
         Rejection::Invalid(_) | Rejection::BlockGas { .. } | Rejection::BlobGas { .. } => {
             "; refuse the block, or leave the transaction out (`Mode::Build`)"
@@ -129,7 +129,7 @@ pub(in crate::evm) fn cancelled<E>(frontier: TxIndex, all: usize) -> (At, BlockE
     (at, BlockErrorKind::Cancelled)
 }
 
-/// Why not all transactions committed, or `None`. Re-raises the panic of user code.
+/// Why some transactions did not commit; `None` if all did. Re-raises a panic of user code.
 pub(in crate::evm) fn failure<E>(
     frontier: TxIndex,
     halt: Option<Halt>,

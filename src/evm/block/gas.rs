@@ -50,7 +50,8 @@ impl BlockGas {
     }
 }
 
-/// Blob gas of a transaction. Only EIP-4844 transactions carry blobs, whatever hashes others list.
+/// Blob gas of a transaction. Only EIP-4844 transactions have blobs; blob hashes in others are
+/// ignored.
 pub(in crate::evm) fn blob_gas(tx: &TxEnv) -> u64 {
     if tx.tx_type != TransactionType::Eip4844 as u8 {
         return 0;

@@ -1,4 +1,4 @@
-//! What a block adds to its transactions: admission, receipts, system calls, requests, its result.
+//! Block-level processing: admission, receipts, system calls, requests, and the result.
 
 pub(super) mod commit;
 pub(super) mod committed;

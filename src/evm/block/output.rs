@@ -219,15 +219,16 @@ pub struct Stats {
     pub transactions: u64,
     /// Executions of transactions, counting every incarnation.
     pub incarnations: u64,
-    /// Executions whose result was thrown away (aborts).
+    /// Executions that were aborted: their result was thrown away.
     pub aborts: u64,
     /// Aborted executions of private batches: another batch had written what they read.
     pub batch_aborts: u64,
     /// Aborted executions that already had results when the block was cancelled or fell back to
     /// sequential execution.
     pub fallback_aborts: u64,
-    /// Aborted executions that read an estimate of a lower transaction. The aborts in `aborts`
-    /// that no other counter covers had read a value that changed.
+    /// Aborted executions that had to wait: they read an estimate of a lower transaction, or needed
+    /// a value that is final only at the frontier. Aborts that none of these counters covers
+    /// failed, or had read a value that changed later.
     pub estimate_reads: u64,
     /// Transactions whose committed result was computed speculatively, by a job started above the
     /// frontier.
@@ -244,17 +245,18 @@ pub struct Stats {
     /// others: see [`Config::learn`](crate::Config::learn). A transaction counts once per segment
     /// that workers share.
     pub scheduled_early: u64,
-    /// Transactions that the calling thread took over from a worker that seemed to be preempted.
+    /// Transactions that the calling thread ran in place of a worker that seemed to be preempted.
     pub helped_transactions: u64,
-    /// Private batches that the calling thread also ran, beside such a worker, and finished first.
+    /// Private batches that the calling thread ran at the same time as such a worker, and finished
+    /// first.
     pub helped_batches: u64,
     /// Committed private batches of contiguous transactions: no earlier batch had changed what they
     /// read.
     pub contiguous_batches: u64,
-    /// Rounds of transactions that ran in lanes. In a round, each worker runs related transactions
-    /// one after the other, on the state before the round.
+    /// Rounds of grouped private batches, by predicted dependencies or by declared accesses. The
+    /// batches of a round run in parallel, on the state before the round.
     pub grouped_rounds: u64,
-    /// Private batches, contiguous or in lanes, that committed at least one transaction.
+    /// Private batches, contiguous or grouped, that committed at least one transaction.
     pub batches: u64,
     /// Jobs that workers reported; a job is a few transactions, or a batch.
     #[cfg_attr(not(feature = "engine"), doc(hidden))]
@@ -269,13 +271,13 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::evm) struct BlockCounters {
     pub(in crate::evm) protocol: Counters,
-    /// Segments that ran sequentially because of what earlier blocks had shown.
+    /// Segments that ran sequentially because the same calls conflicted in earlier blocks.
     pub(in crate::evm) predicted_segments: u64,
     /// Transactions scheduled before their turn.
     pub(in crate::evm) scheduled_early: u64,
     /// Committed contiguous batches.
     pub(in crate::evm) parts: u64,
-    /// Rounds of transactions that ran in lanes.
+    /// Rounds of grouped private batches.
     pub(in crate::evm) rounds: u64,
     /// Private batches that committed, except in sequential segments.
     pub(in crate::evm) batches: u64,
@@ -288,7 +290,7 @@ impl BlockCounters {
         if !matches!(strategy, Strategy::Sequential) {
             self.batches += batches;
         }
-        // Lanes are counted by round, not by batch.
+        // Grouped batches are counted by round.
         if matches!(strategy, Strategy::ContiguousBatches | Strategy::AccessList) {
             self.parts += batches;
         }

@@ -109,7 +109,7 @@ impl OutcomesBuilder {
 
     /// Appends the outcomes and receipts of the transactions that follow.
     pub(in crate::evm) fn append(&mut self, mut later: Self) {
-        // Taking over the other builder is cheaper than growing this one.
+        // Moving the other builder is cheaper than growing this one.
         let is_first = self.end() == 0 && later.first == 0;
         if is_first && self.outcomes.capacity() < later.outcomes.len() {
             *self = later;
@@ -135,7 +135,7 @@ impl OutcomesBuilder {
         self.first + self.outcomes.len()
     }
 
-    /// Logs of all transactions in order, or none if no log can be from `address`.
+    /// Logs of all transactions, in block order; empty if no log can be from `address`.
     pub(in crate::evm) fn logs_with(&self, address: Address) -> impl Iterator<Item = &Log> {
         let receipts = self.loggers.may_have(address).then_some(&self.receipts);
         receipts.into_iter().flatten().flat_map(|receipt| &receipt.logs)

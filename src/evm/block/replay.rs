@@ -35,7 +35,7 @@ use revm::state::EvmState;
 use revm::{Database, DatabaseCommit, Inspector};
 use std::sync::Arc;
 
-/// Data kept of a block for replaying its transactions.
+/// Data of a block that is kept to replay its transactions.
 #[derive(Clone)]
 pub(in crate::evm) struct Replay {
     block: Arc<Block>,
@@ -307,8 +307,8 @@ impl CommitRecorder {
                 kept.push(committed.clone());
             }
             if *has_ended {
-                // Transactions that have run commit all the same, but the caller wants no more of
-                // them.
+                // Transactions that have already run still commit, but are no longer passed to the
+                // caller.
                 return ControlFlow::Break(());
             }
             let flow = on_commit.as_mut().map(|on_commit| on_commit(committed));
@@ -322,7 +322,7 @@ impl CommitRecorder {
         self.has_ended
     }
 
-    /// Returns the commits kept of the block of `block_context` over `overlay`.
+    /// Returns the recorded commits of the block of `block_context`, over `overlay`.
     pub(in crate::evm) fn end(
         self,
         block_context: &BlockContext,

@@ -1,4 +1,4 @@
-//! Replays all transactions of an executed block in order, with inspectors.
+//! Replays all transactions of an executed block in block order, with inspectors.
 
 use super::commit::Codes;
 use super::replay::{Ran, Replay, ReplayError, failed};

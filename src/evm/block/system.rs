@@ -85,7 +85,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         }
     }
 
-    /// Takes the changes made by the calls since the last take.
+    /// Returns the changes made by the calls since the previous call of this method.
     pub(in crate::evm) fn take_changes(&mut self) -> BundleState {
         let Below::State(state) = &mut self.below else { return BundleState::default() };
         state.merge_transitions(BundleRetention::PlainState);

@@ -10,7 +10,7 @@ use revm::database::BundleState;
 use revm::state::AccountInfo;
 use std::sync::Arc;
 
-/// Everything in a block that changes accounts, in order.
+/// Everything in a block that changes accounts, in block order.
 #[derive(Debug, Default)]
 pub(in crate::evm) struct BlockEffects {
     /// Changes of the pre-block calls.
@@ -30,11 +30,11 @@ pub(in crate::evm) struct BlockEffects {
     /// Balance increments of the end of the block in wei, with the account before the block for use
     /// when nothing else has touched it.
     pub(in crate::evm) increments: Vec<(Address, u128, Option<AccountInfo>)>,
-    /// Receiver of deferred rewards, as it is before the block.
+    /// Receiver of blindly credited rewards, as it is before the block.
     pub(in crate::evm) beneficiary: (Address, Option<AccountInfo>),
-    /// Receiver of deferred surcharges, as it is before the block.
+    /// Receiver of blindly credited surcharges, as it is before the block.
     pub(in crate::evm) surcharged: (Address, Option<AccountInfo>),
-    /// Other receivers of deferred payments, as they are before the block.
+    /// Other receivers of blind credits, as they are before the block.
     pub(in crate::evm) paid: Vec<(Address, Option<AccountInfo>)>,
     /// Accesses before and after the transactions, if an access list is being built or checked.
     pub(in crate::evm) outside: [Outside; 2],

@@ -103,8 +103,7 @@ impl AccountFold {
         }
     }
 
-    /// Applies a deferred reward of a transaction. The account is touched even if the amount is
-    /// zero.
+    /// Applies a blind credit of a transaction. The account is touched even if the amount is zero.
     pub(super) fn reward(&mut self, reward: Reward) {
         let Some(info) = &mut self.info else {
             if let Some(balance) = reward.apply(None) {

@@ -119,8 +119,9 @@ impl Jobs {
 }
 
 /// Divides the shards into up to `shares` buckets, those with the most changes first: an account
-/// that every transaction changes keeps one worker busy for as long as many accounts do. The same
-/// holds for the `large` accounts with very many slots, whose slot reverts are jobs of their own.
+/// that every transaction changes keeps a worker busy for as long as many other accounts together.
+/// The same holds for the `large` accounts with very many slots, whose slot reverts are jobs of
+/// their own.
 pub(in crate::evm) fn shared_out(
     effects: &BlockEffects,
     bundle_shards: &BundleShards,

@@ -2,15 +2,14 @@
 //! snapshot.
 //!
 //! A contiguous batch is one group: its changes are combined, window by window, and its results are
-//! split into outcomes and receipts as they arise. If transactions of other batches lie between, or
-//! each commit is streamed, every transaction is a group with an output of its own.
+//! split into outcomes and receipts as they arise. If other transactions lie between its members,
+//! or commits are streamed, every transaction is a group with its own output.
 //!
 //! In a sequential segment, everything below a transaction is final: reads are not logged, rewards
 //! are visible, and each run continues from the journal of the one before.
 //!
-//! Above the frontier, a transaction that cannot be settled privately waits for the frontier: one
-//! that reads accounts with blind credits or slots of blank accounts, or one that is invalid or
-//! cannot run.
+//! Above the frontier, a transaction waits for the frontier if it reads accounts with blind credits
+//! or slots of blank accounts, if it is invalid, or if it cannot run.
 
 use super::carry::Carry;
 use super::group::{BatchGroup, ContiguousBatches};
@@ -39,7 +38,8 @@ enum Open {
         ledger: Box<EvmLedger>,
         first: TxIndex,
     },
-    /// A sequential segment. It holds the writes of transactions from `carried` on itself.
+    /// A sequential segment. The run itself holds the writes of transactions from `carried` on;
+    /// earlier ones are in the store.
     Sequential {
         ledger: Box<EvmLedger>,
         first: TxIndex,
@@ -57,8 +57,9 @@ type Wait<E> = MustWait<Rejection, E>;
 
 /// Gas used by the private batches of a segment, plus the gas that the block used before.
 ///
-/// If what has run exceeds the block's gas, everything after it is wasted, whichever transactions
-/// commit. So, beyond one transaction per worker, no more is run than fits into the block (I9).
+/// Once the transactions that have run exceed the block's gas, all later ones are wasted, whichever
+/// transactions commit. So, beyond one transaction per worker, no more transactions run than fit
+/// into the block (I9).
 #[derive(Debug, Default)]
 pub(in crate::evm) struct UsedGas(AtomicU64);
 

@@ -21,7 +21,7 @@ pub(in crate::evm) struct Journal {
     pub(in crate::evm) transaction: TransactionId,
 }
 
-/// Where changes are that are not in `latest` yet.
+/// Location of the writes that are not in `latest` yet.
 #[derive(Debug, Default)]
 pub(in crate::evm) enum Pending {
     #[default]
@@ -29,22 +29,22 @@ pub(in crate::evm) enum Pending {
     /// In the journal of the EVM that ran the transactions.
     Journal(Journal),
     /// Private batches changed these locations. Only the ledger has the values and the blind
-    /// credits, except those of accounts in `known`, which have been taken over.
+    /// credits, except those of accounts in `known`, which are in `latest` already.
     Batches { changed: ConflictIndex<EvmLocation>, known: AddressSet },
 }
 
-/// Writes of transactions that are not in the store yet.
+/// Pending writes: writes of transactions that are not in the store yet.
 #[derive(Debug, Default)]
 pub(in crate::evm) struct Carry {
-    /// Writes that have left the journal.
+    /// Pending writes outside the journal.
     pub(in crate::evm) latest: Latest<EvmLocation>,
-    /// Writes that have not.
+    /// Location of the other pending writes.
     pub(in crate::evm) pending: Pending,
-    /// The lowest transaction that may have pending writes.
+    /// The lowest transaction that may have writes outside `latest`.
     pub(in crate::evm) first_pending: usize,
     /// Outputs of transactions whose changes may be only in the journal.
     pub(in crate::evm) left: Vec<(TxIndex, Arc<TxOutput>)>,
-    /// The first transaction whose writes are carried; earlier writes are in the store.
+    /// The first transaction whose writes are pending; earlier writes are in the store.
     pub(in crate::evm) first: TxIndex,
 }
 
@@ -54,8 +54,7 @@ impl Carry {
         Self { first_pending: first.position(), first, ..Self::default() }
     }
 
-    /// Carries the writes of private batches from `first` on, which are not in the store; `changed`
-    /// has the locations written.
+    /// Pending writes of private batches from `first` on; `changed` has the locations written.
     pub(in crate::evm) fn after_batches(
         changed: ConflictIndex<EvmLocation>,
         first: TxIndex,
@@ -69,12 +68,12 @@ impl Carry {
         self.first != frontier
     }
 
-    /// Whether no write of a transaction below `end` is pending.
+    /// Whether `latest` has all writes of transactions below `end`.
     pub(in crate::evm) const fn is_complete(&self, end: usize) -> bool {
         self.first_pending >= end
     }
 
-    /// Takes over all pending writes.
+    /// Moves all pending writes into `latest`.
     pub(in crate::evm) fn complete(&mut self, ledger: &EvmLedger, block_context: &BlockContext) {
         let pending = core::mem::take(&mut self.pending);
         let end = ledger.outcomes.len();
@@ -88,9 +87,9 @@ impl Carry {
         }
     }
 
-    /// Takes over the pending changes of private batches to `asked`, an account that a system call
-    /// needs, and to `others`, which it will need. On the second call, or without `asked`, takes
-    /// over everything pending.
+    /// Moves the pending writes of private batches to `asked`, an account that a system call needs,
+    /// and to `others`, which it will need, into `latest`. On the second call, or without `asked`,
+    /// moves all pending writes.
     pub(in crate::evm) fn complete_for(
         &mut self,
         (asked, others): (Option<Address>, impl IntoIterator<Item = Address>),
@@ -98,7 +97,7 @@ impl Carry {
         block_context: &BlockContext,
     ) {
         match (asked, &mut self.pending) {
-            // The first call: nothing has been taken over yet.
+            // The first call: no write of a batch is in `latest` yet.
             (Some(asked), Pending::Batches { known, .. }) if known.is_empty() => {
                 known.insert(asked);
                 known.extend(others);
@@ -156,8 +155,8 @@ impl Carry {
     }
 }
 
-/// Takes over the changes of transactions in `left`, which is in order, into `latest`; only those
-/// of accounts for which `counts` returns true.
+/// Copies the changes of transactions in `left`, which is in block order, to `latest`; only the
+/// changes of accounts for which `counts` returns true.
 pub(in crate::evm) fn take_over<'a>(
     latest: &mut Latest<EvmLocation>,
     left: impl Iterator<Item = (TxIndex, &'a Arc<TxOutput>)>,
@@ -177,7 +176,7 @@ pub(in crate::evm) fn take_over<'a>(
     }
 }
 
-/// Takes over the blind credits of the transactions in `left` into `latest`.
+/// Copies the blind credits of the transactions in `left` to `latest`.
 pub(in crate::evm) fn take_over_credits<'a>(
     latest: &mut Latest<EvmLocation>,
     left: impl Iterator<Item = (TxIndex, &'a Arc<TxOutput>)>,

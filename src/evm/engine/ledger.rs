@@ -72,7 +72,7 @@ impl EvmLedger {
         Self { stream: Stream::new(block_context), ..part }
     }
 
-    /// Creates the ledger of a part of a block, before which the block has used `before`.
+    /// Creates the ledger of a batch; `before` is the gas that the block used before it.
     pub(in crate::evm) fn of_part(
         block_context: &BlockContext,
         transactions: Range<usize>,
@@ -199,7 +199,7 @@ impl EvmLedger {
         let limit = block.env.gas_limit;
         let room = block.rules.max_blob_gas.unwrap_or(u64::MAX);
         // Each sum fits into the limit by itself, or its transaction would not have been admitted
-        // to the part.
+        // to the batch.
         let fits = |used: u64, asked, room: u64| asked <= room.saturating_sub(used);
         fits(gas.admitted(block), part.asked.regular, limit)
             && (!block.cfg.enable_amsterdam_eip8037 || fits(gas.state, part.asked.state, limit))
@@ -240,7 +240,7 @@ impl EvmLedger {
         }
     }
 
-    /// Reserves room for all transactions of the block, once they do not come in a single part.
+    /// Reserves room for all transactions of the block, unless a single batch contains all of them.
     fn make_room(&mut self) {
         if self.outcomes.capacity() == 0 {
             self.outcomes.reserve_exact(self.block.transactions.len());

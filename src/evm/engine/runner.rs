@@ -37,7 +37,8 @@ pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
     /// The lowest transaction whose changes may not be in `latest` yet: they are in the journal, or
     /// only in the ledger.
     first_pending: usize,
-    /// Outputs of transactions below the ledger's first whose changes may be only in the journal.
+    /// Outputs of transactions below the ledger's first one whose changes may be only in the
+    /// journal.
     left: Vec<(TxIndex, Arc<TxOutput>)>,
     /// Whether no write of this block lies below the run.
     is_bottom: bool,
@@ -247,7 +248,8 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         }
     }
 
-    /// Ends the journal, which holds the changes of transactions below `end`, and takes over those.
+    /// Ends the journal, which holds the changes of transactions below `end`, and copies these
+    /// changes to `latest`.
     pub(in crate::evm) fn leave_journal(&mut self, end: usize, ledger: &mut EvmLedger) {
         self.settle(ledger);
         let journal = self.machine.end_journal();

@@ -55,7 +55,7 @@ impl Stream {
     }
 }
 
-/// Returns `output` with its deferred payments as changes of the `payees`.
+/// Returns `output` with its blind credits as changes of the `payees`.
 fn with_payments(
     payees: &mut AddressMap<AccountInfo>,
     output: Arc<TxOutput>,

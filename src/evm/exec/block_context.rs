@@ -25,11 +25,11 @@ use std::sync::Arc;
 pub(in crate::evm) struct BlockContext {
     pub(in crate::evm) block: Arc<Block>,
     pub(in crate::evm) extensions: Extensions,
-    /// Whether rewards of the beneficiary are deferred.
+    /// Whether rewards of the beneficiary are blind credits.
     pub(in crate::evm) defers: bool,
     /// Accounts that transactions can pay without reading their balances.
     pub(in crate::evm) payees: Payees,
-    /// Whether surcharges are deferred.
+    /// Whether surcharges are blind credits.
     pub(in crate::evm) defers_surcharge: bool,
     /// Whether the transactions of a chunk share a journal.
     pub(in crate::evm) shares: bool,
@@ -117,7 +117,7 @@ impl BlockContext {
         Ok(Kept { accesses, marks: marks.into(), undeclared: None })
     }
 
-    /// Accounts that may receive deferred credits. They are known before the block runs.
+    /// Accounts that may receive blind credits. They are known before the block runs.
     pub(in crate::evm) fn receivers(&self) -> impl Iterator<Item = Address> {
         let beneficiary = Some(self.block.env.beneficiary).filter(|_| self.defers);
         let surcharge = self.extensions.surcharge.as_ref().filter(|_| self.defers_surcharge);
@@ -125,7 +125,7 @@ impl BlockContext {
         [beneficiary, surcharge].into_iter().flatten().chain(self.other_payees())
     }
 
-    /// Deferred credits of `output` with their recipients, each account at most once.
+    /// Blind credits of `output` with their recipients, each account at most once.
     pub(in crate::evm) fn rewards(
         &self,
         output: &TxOutput,

@@ -1,7 +1,7 @@
 //! State changes of one transaction, in compact form.
 //!
 //! revm's `EvmState` holds every loaded account and slot; after the transaction only the changes
-//! matter. They are kept until the bundle is built, so their size counts.
+//! matter. They are kept until the bundle is built, so they should be small.
 
 use alloy_primitives::{Address, U256};
 use revm::state::{Account, AccountInfo, EvmState};

@@ -12,11 +12,11 @@ use revm::state::EvmState;
 
 /// An EVM that runs whole transactions against any database.
 pub(crate) trait CustomEvm: Debug + Send + Sync {
-    /// Whether it may defer credits.
+    /// Whether it may credit accounts blindly.
     fn can_defer(&self) -> bool;
 
     /// Runs `tx` of `block` on the state behind `view`. Credits to the accounts in `deferred` may
-    /// be deferred if their balances have not been read.
+    /// be blind if their balances have not been read.
     ///
     /// # Errors
     /// The transaction is invalid, or the EVM fails. If `view` has stopped, the error is ignored.
@@ -35,7 +35,7 @@ pub(crate) struct CustomRun {
     pub(crate) result: ExecutionResult,
     /// Every loaded account, as revm's journal leaves it.
     pub(crate) state: EvmState,
-    /// Deferred credits in wei, in the order of the accounts passed to [`CustomEvm::run`]; not
+    /// Blind credits in wei, in the order of the accounts passed to [`CustomEvm::run`]; not
     /// contained in `state`.
     pub(crate) deferred: [Option<U256>; 2],
 }

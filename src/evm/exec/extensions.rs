@@ -19,7 +19,7 @@ pub(crate) struct Extensions {
 }
 
 impl Extensions {
-    /// Whether payments of transactions can be deferred.
+    /// Whether payments of transactions can be blind credits.
     pub(in crate::evm) fn can_defer(&self) -> bool {
         #[cfg(feature = "alloy")]
         if let Some(evm) = &self.evm {

@@ -1,4 +1,4 @@
-//! revm's handler with eight changes: the beneficiary's reward is deferred; the transaction's
+//! revm's handler with eight changes: the beneficiary's reward is a blind credit; the transaction's
 //! changes are taken before the journal drops them; earlier changes in the window are taken before
 //! an error reverts them; codes that revm drops are remembered; a surcharge is charged if there is
 //! one; accesses are recorded if a list is requested; a transaction halts on an undeclared access;
@@ -48,7 +48,7 @@ pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
     block_context: &'r BlockContext,
     /// Combines the transaction's changes with earlier ones where possible.
     window: Option<&'r mut Window>,
-    /// The deferred reward.
+    /// The reward, if it is a blind credit.
     pub(super) reward: Cell<Option<U256>>,
     /// The surcharge that the sender has paid and that is not credited yet.
     pub(super) surcharge: Cell<Option<U256>>,
@@ -232,7 +232,8 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         }
     }
 
-    /// Takes the recorded accesses. `deferred`: the deferred reward and surcharge.
+    /// Takes the recorded accesses. `deferred`: the reward and the surcharge, if they are blind
+    /// credits.
     pub(super) fn take_kept(&mut self, deferred: [Option<U256>; 2]) -> Option<Box<Kept>> {
         let mut kept = self.kept.take()?;
         kept.set_credits(deferred);
@@ -359,7 +360,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         let context = &mut evm.ctx;
         self.credit_surcharge(context)?;
         let beneficiary: Address = context.block.beneficiary();
-        // The journal's account has been read, and that read is recorded, so deferring gains
+        // The journal's account has been read, and that read is recorded, so a blind credit gains
         // nothing - unless the account was only paid.
         let journal = &context.journaled_state;
         let is_loaded = journal.evm_state().contains_key(&beneficiary)

@@ -14,7 +14,7 @@ pub struct Block {
     pub cfg: CfgEnv,
     /// Block number, timestamp, beneficiary, gas limit, base fee and so on.
     pub env: BlockEnv,
-    /// The transactions, in order, with `caller` and `tx_type` set.
+    /// The transactions, in block order, with `caller` and `tx_type` set.
     pub transactions: Vec<TxEnv>,
     /// Hash of the parent block, for EIP-2935.
     pub parent_hash: B256,
@@ -71,8 +71,8 @@ pub struct ChainRules {
     pub max_blob_gas: Option<u64>,
     /// Whether transactions declare their accesses, as [`Declaration::of`] reads them from the
     /// transaction. A transaction that accesses or changes anything else halts: it uses all its
-    /// gas, its nonce is raised, its fee is paid, the delegations it carries signatures for stay,
-    /// and it has no other effect. [`BlockOutput::undeclared`] lists the undeclared accesses. Not
+    /// gas, its nonce is raised, its fee is paid, its authorizations (EIP-7702) stay applied, and
+    /// it has no other effect. [`BlockOutput::undeclared`] lists the undeclared accesses. Not
     /// supported with a custom EVM, which has its own rules.
     ///
     /// [`Declaration::of`]: crate::Declaration::of

@@ -2,7 +2,7 @@
 //!
 //! revm's journal keeps accounts and slots from one transaction to the next, so a transaction that
 //! calls the same contract as the previous one finds it loaded. The journal's state then does not
-//! tell which transaction changed what; only the journal entries of the current transaction do.
+//! show which transaction made a change; only the journal entries of the current transaction do.
 //! They are revm's undo log: each change has an entry, and a reverted change has none left.
 
 use super::change::{AccountChange, ChangeKind, CodeBeside, SlotChange, info_after, info_before};

@@ -15,9 +15,9 @@ pub(in crate::evm) enum EvmLocation {
     /// Code hash and code, of an account that has code.
     Code(Address),
     /// Balance of an account that has code: most callers of a contract neither read nor change it.
-    /// The balance of an account that receives deferred credits stays in
-    /// [`Account`](Self::Account); for the beneficiary, any value here means that it can no longer
-    /// be paid with a [blind credit](Account::is_plain).
+    /// The balance of an account that receives blind credits stays in [`Account`](Self::Account);
+    /// for the beneficiary, any value here means that it can no longer be paid with a [blind
+    /// credit](Account::is_plain).
     Balance(Address),
     /// One storage slot.
     Storage(Address, U256),

@@ -214,7 +214,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         }
     }
 
-    /// Discards a run that ended with a panic. Returns the changes in `window`.
+    /// Drops a run that ended with a panic. Returns the changes in `window`.
     pub(in crate::evm) fn undo(&mut self, window: Option<&mut Window>) -> Vec<AccountChange> {
         let journal = &mut self.evm.ctx.journaled_state;
         let earlier = window.map(|window| window.take_before_last(journal));

@@ -1,4 +1,4 @@
-//! The database error that tells revm to stop when its view has stopped.
+//! The database error that makes revm stop once its view has stopped.
 
 use crate::worker::Stopped;
 

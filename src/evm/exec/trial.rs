@@ -34,7 +34,7 @@ impl Trial {
         self.work = self.work.plus(work);
     }
 
-    /// Whether enough has committed to tell that speculation costs more than it saves.
+    /// Whether the committed work suffices to show that speculation costs more than it saves.
     pub(in crate::evm) fn is_lost(&self) -> bool {
         let Self { is_cheap, workers, work, .. } = *self;
         work.all >= LONG && is_cheap(work, workers) && !self.activity.seems_slow()

@@ -15,8 +15,8 @@ pub(in crate::evm) struct TxOutput {
     pub(in crate::evm) changes: Vec<AccountChange>,
     /// Bit mask of the shards of `changes`: see `bundle_shards`.
     pub(in crate::evm) shard_mask: u64,
-    /// Deferred credits, which `changes` does not contain. In an output of several transactions
-    /// they apply before the changes.
+    /// Blind credits, which `changes` does not contain. In an output of several transactions they
+    /// apply before the changes.
     pub(in crate::evm) deferred: Deferred,
     /// Work of the transaction.
     pub(in crate::evm) work: Work,

@@ -239,7 +239,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         self.inner.base_mut().is_beyond_wrong() && self.inner.wait_until_final().is_err()
     }
 
-    /// Begins a helper run of the frontier, beside another worker's run.
+    /// Begins a helper's run of the frontier, at the same time as another worker's run.
     pub(super) fn begin_second(&mut self, reader: TxIndex) {
         self.inner.begin_second(reader);
         self.remembered.clear();

@@ -11,8 +11,8 @@ use revm::context::TxEnv;
 /// is credited after the execution and before the beneficiary's reward, so the transaction itself
 /// does not see the credit. A skipped transaction pays nothing.
 ///
-/// Credits to the receiver are deferred like the beneficiary's reward, so transactions do not
-/// conflict on the receiver's balance, unless the receiver is the beneficiary.
+/// Credits to the receiver are balance deltas, as is the beneficiary's reward, so transactions do
+/// not conflict on the receiver's balance, unless the receiver is the beneficiary.
 pub trait Surcharge: Debug + Send + Sync {
     /// The account that receives the fee.
     fn receiver(&self) -> Address;

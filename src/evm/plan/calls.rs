@@ -1,4 +1,4 @@
-//! Memory of calls that depended on each other, one after the other, in earlier blocks.
+//! Memory of calls that formed chains of dependent transactions in earlier blocks.
 
 use super::backoff::Backoff;
 use super::thresholds::{FARTHEST, LARGE};
@@ -13,12 +13,12 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug)]
 struct Known {
     call: Call,
-    /// When the call runs speculatively again after speculation has failed.
+    /// Back-off before the call runs speculatively again.
     sharing: Backoff,
 }
 
-/// Memory of calls whose speculation failed, bounded in size: a call replaces another one with the
-/// same place.
+/// Memory of calls whose speculation failed, bounded in size: a call evicts the one that had its
+/// place.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     /// Indexed by hash; empty until there is something to remember.

@@ -12,7 +12,7 @@ pub(in crate::evm) struct Choice {
     pub(in crate::evm) end: usize,
     /// Number of workers, including the caller.
     pub(in crate::evm) workers: usize,
-    /// Transactions of the shortest contiguous batch.
+    /// Minimum number of transactions of a contiguous batch.
     pub(in crate::evm) shortest: usize,
     /// Whether the rest of the block runs sequentially, so that another worker may fold its
     /// changes.

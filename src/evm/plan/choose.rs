@@ -9,8 +9,8 @@ use super::thresholds::{FOLDS_MEANWHILE, LARGE, WORKERS_THAT_MEET};
 use super::trials::Trials;
 use crate::config::{Forced, Policy};
 
-/// Transactions of a forced batch, and transactions per worker that run in forced batches before a
-/// sequential turn.
+/// Number of transactions of a forced batch, and number of transactions per worker that run in
+/// forced batches before a sequential segment.
 const FORCED: usize = 2;
 const FORCED_TOGETHER: usize = 8;
 
@@ -25,7 +25,7 @@ pub(in crate::evm) fn choose(
     let choice = choose_strategy(features, feedback, progress, rest);
     let transactions = choice.end.saturating_sub(rest.first);
     let most = match choice.strategy {
-        // One worker folds, and another one takes over if it is preempted.
+        // One worker folds, and a second one takes over if the first is preempted.
         Strategy::Sequential => FOLDS_MEANWHILE,
         // If storage is slow, speculative runs fetch values for the others.
         _ if features.setting.is_wide => features.setting.workers,
@@ -105,8 +105,8 @@ fn by_features(
     }
     let mut untried = Tried::default();
     if let (false, Some(reason)) = (progress.tried.neighbours, features.neighbours) {
-        // Without feedback an executor cannot remember that batches did not hold: it tries them
-        // only in large blocks, where there is most to gain.
+        // Without feedback an executor cannot remember that batches conflicted: it tries them only
+        // in large blocks, where there is most to gain.
         let tries = match feedback {
             Some(feedback) => !features.learns || feedback.tries_neighbours(),
             None => features.transactions >= LARGE,
@@ -118,7 +118,7 @@ fn by_features(
         untried.neighbours = true;
     }
     if may_group(features, feedback, progress, rest) {
-        // Without feedback an executor cannot remember that rounds did not hold.
+        // Without feedback an executor cannot remember that rounds did not pay.
         if feedback.is_some_and(|it| !features.learns || it.tries_groups()) {
             return Choice { untried, ..rest.choice(Strategy::GroupedBatches, Reason::Contended) };
         }
@@ -141,7 +141,7 @@ fn by_features(
 }
 
 /// Whether rounds of transactions with predicted dependencies may help: transactions of this block
-/// have conflicted, or rounds have paid in the last block.
+/// have conflicted, or rounds paid in the last block that tried them.
 fn may_group(
     features: &Features,
     feedback: Option<&Feedback>,
@@ -246,8 +246,8 @@ mod tests {
             (hundred(19_000), declared, in_order, Reason::TooLittleGas),
             (hundred(90_000), listed(ListUse::Compared), in_order, Reason::AccessList),
             (hundred(19_000), listed(ListUse::Read), in_order, Reason::TooLittleGas),
-            // Each transaction needs the fee that the previous one has paid, so no other batch
-            // holds.
+            // Each transaction needs the fee that the previous one has paid, so every other batch
+            // conflicts.
             (calls(300, 90_000, each), listed(ListUse::Compared), in_order, Reason::AccessList),
         ] {
             let found = auto(&block, setting);
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!((workers(&calls(300), compared), workers(&calls(300), wide)), (3, 16));
     }
 
-    /// Tries every strategy in turn, as none of them holds.
+    /// Tries every strategy once, as each of them fails.
     #[test]
     fn what_does_not_hold_is_tried_once() {
         let block = calls(1_200, 90_000, |number| number);

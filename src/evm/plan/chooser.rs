@@ -112,7 +112,7 @@ impl StrategyChooser {
     }
 
     /// Evaluates the transactions of `segment`, after which the block has these `totals`. On slow
-    /// storage nothing is cheap, as speculative runs fetch values for the others.
+    /// storage no transactions count as cheap, as speculative runs fetch values for the others.
     fn find(
         &mut self,
         (block, segment): (&Block, Range<usize>),
@@ -124,11 +124,11 @@ impl StrategyChooser {
         let Setting { workers, is_wide, .. } = self.features.setting;
         let aborts = totals.aborts.saturating_sub(before.aborts);
         let work = totals.work.minus(before.work);
-        // A sequential segment would be shared speculatively.
+        // If it were shared, a sequential segment would run speculatively.
         let is_shared = matches!(strategy, Strategy::Speculative | Strategy::Sequential);
         let work = if is_shared { work } else { work.in_batches() };
         let is_slow = is_wide || totals.is_slow;
-        // Fewer transactions are no evidence.
+        // A smaller sample is not conclusive.
         let is_cheap =
             transactions >= SHORT && is_cheap(transactions, work, workers.min(WORKERS_THAT_MEET));
         let is_access = work.all >= LONG && is_mostly_access(work, workers);

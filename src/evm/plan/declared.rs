@@ -15,7 +15,7 @@ use revm::context::TxEnv;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Declarations of one place so far.
+/// Declared accesses of one place so far.
 enum Declared {
     /// Only reads: the first reader, and the others.
     Read(usize, Vec<usize>),
@@ -27,7 +27,7 @@ enum Declared {
 ///
 /// Exception: the last transaction is not joined with lower ones that only read what it may change.
 /// Those read the state before the round and commit first. No batch has a transaction after the
-/// last one, which an abort would discard because it shares a journal with it.
+/// last one, which would be aborted together with it because they share a journal.
 struct Conflicts {
     joined: Joined,
     /// Weight of each batch, at the root transaction of the batch.
@@ -135,7 +135,7 @@ impl Conflicts {
 pub(in crate::evm) enum Planned {
     /// No conflicts up to this transaction: run in contiguous batches.
     Apart(usize),
-    /// Run a round in lanes.
+    /// Run a round of grouped batches.
     Round(Lanes),
 }
 
@@ -217,7 +217,8 @@ impl Rounds {
             if length <= longest {
                 best = best.max((self.conflicts.speed(workers), length));
             }
-            // A chain usually remains one; and a round of this length is not faster.
+            // A chain usually stays a chain; and a round that is twice as long as the best one so
+            // far has not turned out faster.
             let is_enough = length >= SHORT && (self.conflicts.is_chain() || length >= 2 * best.1);
             if apart.is_some() && (is_enough || length >= longest) {
                 break;
@@ -306,7 +307,7 @@ mod tests {
         assert_eq!(planned(apart.clone(), 4, 16), Planned::Apart(250));
         apart[200] = call(900, 7, 255);
         assert_eq!(planned(apart, 4, 16), Planned::Apart(200));
-        // If everything conflicts, there is one lane.
+        // If all transactions conflict, there is one batch.
         let chain: Vec<_> = (0..250).map(|of| call(of.into(), 3, of)).collect();
         assert_eq!(plan(chain, 4).lanes.len(), 1);
     }

@@ -51,7 +51,7 @@ pub(in crate::evm) struct Features {
     pub(in crate::evm) has_one_sender: bool,
     /// Length of a first contiguous batch.
     pub(in crate::evm) first_batch: usize,
-    /// Reason to expect that contiguous batches hold, if there is one.
+    /// Reason to expect that contiguous batches do not conflict, if there is one.
     pub(in crate::evm) neighbours: Option<Reason>,
 }
 
@@ -213,7 +213,7 @@ mod tests {
     use revm::context::TxEnv;
     use std::num::NonZeroU16;
 
-    /// Reason why calls of these senders, with this gas, are serial.
+    /// Reason to run calls of these senders, with this gas, sequentially, if there is one.
     fn serial(
         gas_by_sender: &[(u8, u64)],
         workers: usize,

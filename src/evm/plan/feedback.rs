@@ -18,9 +18,9 @@ pub(crate) struct Feedback {
     pub(super) calls: Calls,
     /// Calls that take long.
     pub(super) longest: Longest,
-    /// Whether groups (rounds of private batches) have paid.
+    /// Back-off for rounds of grouped batches.
     groups: Backoff,
-    /// Whether contiguous batches have paid.
+    /// Back-off for contiguous batches.
     neighbours: Backoff,
 }
 
@@ -41,7 +41,7 @@ impl Feedback {
         self.groups.tries()
     }
 
-    /// Whether groups have paid in the last block that tried them.
+    /// Whether rounds of grouped batches paid in the last block that tried them.
     pub(super) const fn groups_have_paid(&self) -> bool {
         self.groups.has_paid
     }
@@ -77,7 +77,7 @@ impl Feedback {
             self.calls.believe(of(choice.end));
         }
         let is_speculative = choice.strategy == Strategy::Speculative;
-        // With fewer commits it never falls back, whatever the transactions are.
+        // With fewer commits, speculation never falls back, whatever the transactions are.
         let tells = !outcome.has_failed && committed >= least;
         if is_speculative && tells {
             self.calls.learn(of(outcome.next), outcome.was_given_up);

@@ -14,7 +14,7 @@ use std::vec;
 /// A transaction, and a lower one that writes the same location.
 type Need = (u32, u32);
 
-/// Per transaction of a block, the lower transaction that it waits for.
+/// For each transaction of a block, the lower transaction that it waits for.
 #[derive(Debug)]
 pub(in crate::evm) struct Hinted {
     waits_for: Vec<Option<TxIndex>>,
@@ -27,7 +27,7 @@ pub(in crate::evm) struct Hinted {
 
 impl Hinted {
     /// Evaluates the hint of `block`, including transactions that will be added to it. `receivers`:
-    /// accounts for which fees are deferred. `first`: the access list index of the first
+    /// accounts that receive blind credits. `first`: the access list index of the first
     /// transaction.
     pub(in crate::evm) fn of(
         block: &Block,
@@ -81,13 +81,13 @@ struct Writers {
 
 impl Writers {
     fn new(block: &Block, first: u64) -> Self {
-        // No change of a correct list is cheaper, so all of that is read; an endless list costs
-        // next to nothing.
+        // Every change of a correct list costs at least this much gas. So a correct list is read
+        // completely, and a list of any length is read in bounded time.
         let most = block.env.gas_limit / ITEM_COST as u64;
         Self { needs: Vec::new(), left: usize::try_from(most).unwrap_or(usize::MAX), first }
     }
 
-    /// Adds the locations of `account` that are written more than once. Deferred credits cause no
+    /// Adds the locations of `account` that are written more than once. Blind credits cause no
     /// dependency.
     fn add_account(&mut self, account: &AccountChanges, is_receiver: bool) {
         for slot in &account.storage_changes {

@@ -1,6 +1,6 @@
 //! Prediction of transactions that take much longer than others. They start ahead of their turn, so
-//! that no worker has to wait for one of them in the end. They are known from earlier blocks or by
-//! a very large gas limit.
+//! that no worker has to wait for one of them at the end of the block. They are recognized from
+//! earlier blocks, or by a very large gas limit.
 
 use super::thresholds::{FARTHEST, LEFT_ALONE, MILLISECOND_GAS, MOST_OF_FIVE};
 use crate::evm::exec::input::{Block, regular_gas_limit};
@@ -88,7 +88,7 @@ impl Longest {
             known.work = if is_short { 0 } else { known.work };
             known.waits_until = if was_discarded { waits_until } else { known.waits_until };
         }
-        // A function that takes long only now and then starts first as well.
+        // A function that takes long only occasionally starts first as well.
         for (tx, work) in long {
             if let Some(known) = self.entry(block, *tx) {
                 known.work = *work;

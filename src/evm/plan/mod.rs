@@ -2,9 +2,9 @@
 //! result depends on it.
 //!
 //! [`choose`](choose::choose) returns the [`Strategy`] of the next transactions, with a reason,
-//! from what the block shows before it runs ([`features`]), what it has shown so far ([`progress`])
-//! and what earlier blocks have shown ([`feedback`]). [`partition`] cuts the transactions up for
-//! each strategy. All thresholds are in [`thresholds`].
+//! from the features of the block before it runs ([`features`]), its execution so far
+//! ([`progress`]) and the execution of earlier blocks ([`feedback`]). [`partition`] cuts the
+//! transactions up for each strategy. All thresholds are in [`thresholds`].
 
 mod backoff;
 mod calls;

@@ -26,8 +26,7 @@ pub(in crate::evm) struct Pace {
     /// Transactions that waited until everything before them had committed, because a transaction
     /// of their batch had to.
     held: usize,
-    /// Rounds without waste since the last one with waste, and the number of them that it takes to
-    /// make rounds longer.
+    /// Number of consecutive rounds without waste; when it reaches `patience`, rounds get longer.
     good: usize,
     patience: usize,
     /// Whether the last round had a group that was too heavy compared with all others.
@@ -143,7 +142,7 @@ impl Pace {
         }
         let has_reached = core::mem::replace(&mut self.reach, 0) > 0;
         if aborts > 0 {
-            // The longer a round, the more conflicts it has: it grows again, but later.
+            // Longer rounds have more conflicts. Rounds get longer again, but later than before.
             self.shorten();
             (self.good, self.patience) = (0, self.patience.saturating_mul(2));
         } else if self.is_tight {

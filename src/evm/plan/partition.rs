@@ -34,13 +34,13 @@ pub(in crate::evm) fn plan_block(
         Some(chunk) => Grain { transactions: chunk.get(), cost: u64::MAX },
         None => Grain::for_block(transactions.len(), workers),
     };
-    // All data from memory is fetched first, transaction by transaction; the map of senders comes
-    // after.
+    // Loads all transactions from memory first, one by one; the map of senders is built afterwards.
     let hints: Vec<_> = transactions.iter().map(hint).collect();
     let mut plan = plan(first, &hints, grain);
     if let Some(hinted) = hinted {
         let indices = plan.chunks.iter().flat_map(|chunk| chunk.indices());
-        // If a transaction waits for two, the later entry counts; the list knows its sender, too.
+        // If a transaction has two dependencies, the later entry wins; the list covers those by
+        // sender, too.
         plan.dependencies.extend(indices.filter_map(|tx| Some((tx, hinted.waits_for(tx, first)?))));
     }
     plan

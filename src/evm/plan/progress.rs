@@ -86,8 +86,8 @@ impl Progress {
         self.in_order = cheap.or(next);
     }
 
-    /// Sequential segment after transactions that were too cheap to share. It does not follow
-    /// access lists and declarations, which make sharing cheaper.
+    /// Sequential segment after transactions that were too cheap to share; none after access lists
+    /// and declarations, which make sharing cheaper.
     fn cheap_in_order(
         policy: Policy,
         choice: &Choice,
@@ -164,13 +164,12 @@ pub(in crate::evm) fn is_mostly_access(work: Work, workers: usize) -> bool {
     saved(work, workers.min(WORKERS_THAT_MEET)) < SHARED_ACCESS.saturating_mul(work.accesses)
 }
 
-/// Upper bound of the work that the other workers take off the caller, per part that the caller
-/// runs itself.
+/// Upper bound on the work that other workers take off the caller, times the number of workers.
 const fn saved(work: Work, workers: usize) -> u64 {
     work.all.saturating_mul(workers.saturating_sub(1) as u64)
 }
 
-/// Sequential turn after a segment if `forced` is the policy.
+/// Sequential segment of `turn` transactions, if the policy forces `forced`.
 fn take_turns(policy: Policy, forced: Forced, turn: usize) -> Option<(usize, Reason)> {
     (policy == Policy::Forced(forced)).then_some((turn, Reason::Policy))
 }

@@ -9,7 +9,7 @@ pub enum Strategy {
     /// Sequentially, on the calling thread.
     Sequential,
     /// In chunks on all workers. Transactions read what lower ones have written before it commits;
-    /// one that has read too early is aborted and runs again (Block-STM).
+    /// one that has read a stale value is aborted and runs again (Block-STM).
     Speculative,
     /// In contiguous private batches.
     ContiguousBatches,
@@ -42,7 +42,7 @@ pub enum Reason {
     LearnedConflicts,
     /// Most speculative runs were aborted.
     Aborts,
-    /// A transaction did something unexpected and runs by itself.
+    /// A transaction did not match the access list, so the next ones run sequentially.
     Unexpected,
     /// The first two batches have no paying or paid account in common.
     DisjointStart,
@@ -67,13 +67,13 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Segment {
-    /// Its first transaction.
+    /// Index of its first transaction.
     pub first: u32,
-    /// The first transaction after it.
+    /// Index of the first transaction after it.
     pub end: u32,
-    /// Their strategy.
+    /// How its transactions ran.
     pub strategy: Strategy,
-    /// The reason for it.
+    /// Why this strategy was chosen.
     pub reason: Reason,
 }
 

@@ -8,7 +8,7 @@
 ///
 /// - A block with less gas runs sequentially: waking other workers costs more than they can save.
 /// - The transactions of a first batch have at most this gas limit in total, which bounds the waste
-///   if the batch does not hold.
+///   if the batch is aborted.
 /// - An unknown call starts ahead of its turn if its gas limit is most of this.
 /// - Folding the changes of one transaction takes a thousandth of it.
 /// - Overhead of a round of declared transactions, in predicted gas: the round is planned, and
@@ -63,9 +63,9 @@ pub(super) const CONTENDED_ONE_IN: u64 = 4;
 pub(super) const OFTEN_ONE_IN: usize = 16;
 
 /// Number of workers, with two uses. A sequential segment wakes this many: one folds changes for
-/// the bundle, and another one takes over if it is preempted. With at most this many workers, one
-/// of them also folds the changes of contiguous batches; with more, all fold at the end. By
-/// judgement.
+/// the bundle, and a second one takes over if the first is preempted. With at most this many
+/// workers, one of them also folds the changes of contiguous batches; with more, all fold at the
+/// end. By judgement.
 pub(super) const FOLDS_MEANWHILE: usize = 3;
 
 /// Transactions of a large block. A large block is tried in contiguous batches if its first two

@@ -53,7 +53,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         Ok(())
     }
 
-    /// Credits the surcharge to its receiver, unless the credit is deferred.
+    /// Credits the surcharge to its receiver, unless that is a blind credit.
     pub(super) fn credit_surcharge(
         &self,
         context: &mut EvmContext<'a, D>,
