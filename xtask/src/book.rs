@@ -69,12 +69,14 @@ fn assemble(root: &Path, folder: &Path) -> Result<String, String> {
     let summary = fs::read_to_string(own.join("SUMMARY.md")).map_err(text)?;
     fs::write(source.join("SUMMARY.md"), &summary).map_err(text)?;
     let mut pages = OTHERS.map(|page| root.join(page)).to_vec();
-    for entry in fs::read_dir(root.join("docs")).map_err(text)? {
-        let path = entry.map_err(text)?.path();
-        if path.extension().is_some_and(|ending| ending == "md") {
-            pages.push(path);
-        } else if path.extension().is_some_and(|ending| ending == "svg") {
-            fs::copy(&path, source.join(path.file_name().unwrap_or_default())).map_err(text)?;
+    for folder in ["docs", "docs/images"] {
+        for entry in fs::read_dir(root.join(folder)).map_err(text)? {
+            let path = entry.map_err(text)?.path();
+            if path.extension().is_some_and(|ending| ending == "md") {
+                pages.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "svg") {
+                fs::copy(&path, source.join(path.file_name().unwrap_or_default())).map_err(text)?;
+            }
         }
     }
     let names: BTreeSet<String> = pages.iter().map(|page| name_of(page)).collect();
@@ -124,9 +126,10 @@ fn relinked(prose: &str, names: &BTreeSet<String>) -> String {
         let Some((target, behind)) = after.split_once(')') else { break };
         let (path, place) = target.split_once('#').unwrap_or((target, ""));
         let name = path.rsplit('/').next().unwrap_or_default();
-        let is_kept = path.is_empty() || path.starts_with("http") || path.ends_with(".svg");
-        if is_kept {
+        if path.is_empty() || path.starts_with("http") {
             out += &format!("{before}]({target})");
+        } else if path.ends_with(".svg") {
+            out += &format!("{before}]({name})");
         } else if names.contains(name) {
             let place = if place.is_empty() { String::new() } else { format!("#{place}") };
             out += &format!("{before}]({name}{place})");
@@ -184,7 +187,7 @@ mod tests {
     #[test]
     fn links_are_those_of_one_folder() {
         let names: BTreeSet<String> = ["README.md", "A.md"].map(str::to_owned).into();
-        let page = "[a](docs/A.md#b), [c](../README.md), [d](examples) ![e](f.svg) [g](#h)\n\
+        let page = "[a](docs/A.md#b), [c](../README.md), [d](examples) ![e](docs/images/f.svg) [g](#h)\n\
                     ```\n[x](examples)\n``` [i](https://j)";
         let book = "[a](A.md#b), [c](README.md), d ![e](f.svg) [g](#h)\n\
                     ```\n[x](examples)\n``` [i](https://j)";

@@ -1,6 +1,7 @@
 //! Rules of the source and of the pages that no compiler checks.
 
 mod architecture;
+mod chart;
 mod circles;
 mod claims;
 mod errors;

@@ -14,13 +14,18 @@ fn read(path: &str) -> String {
 /// Environment variable that writes rendered tables into their pages instead of comparing them.
 const WRITES: &str = "BRAID_WRITE_PAGES";
 
+/// Returns whether pages are to be written.
+pub(crate) fn writes() -> bool {
+    std::env::var_os(WRITES).is_some()
+}
+
 /// Checks that `page` has `table` between its marks called `name`.
 pub(crate) fn is_on_page(page: &str, name: &str, table: &str) {
     let text = read(page);
     let [begin, end] = ["begin", "end"].map(|it| format!("<!-- {name}: {it} -->\n"));
     let (before, rest) = text.split_once(&begin).expect("the page has the mark");
     let (found, after) = rest.split_once(&end).expect("the page has the second mark");
-    if std::env::var_os(WRITES).is_some() {
+    if writes() {
         let written = format!("{before}{begin}{table}{end}{after}");
         std::fs::write(root().join(page), written).expect("the page can be written");
     } else {
