@@ -58,7 +58,7 @@ const REAL: Place = ("tests/real_blocks.rs", &["the_automatic_policy_equals_sequ
 
 const ROWS: [Row; 8] = [
     Row {
-        path: "speculation: what runs is published, and read by others before it commits",
+        path: "speculation: writes are published, and other transactions read them before they commit",
         cells: [
             &[(SUITES, &["patterns", "faults", "chunks", "hints", "credits", "foresight"])],
             &[(LOOM, &["loom_block_with_a_conflict_ends_as_in_order"])],
@@ -72,7 +72,8 @@ const ROWS: [Row; 8] = [
         ],
     },
     Row {
-        path: "helping: the caller runs the frontier, or a private batch there, beside its worker",
+        path: "helping: the caller also runs the frontier, or its batch, because its worker seems \
+               preempted",
         cells: [
             &[(SUITES, &["suspended", "suspended in chunks", "suspended beside batches"])],
             &[
@@ -95,7 +96,7 @@ const ROWS: [Row; 8] = [
         ],
     },
     Row {
-        path: "private batches, alone and beside what is published",
+        path: "private batches, alone and next to published transactions",
         cells: [
             &[(PRIVATE_SUITES, &["batches", "batches with faults", "batches in groups"])],
             &[(
@@ -119,7 +120,7 @@ const ROWS: [Row; 8] = [
         ],
     },
     Row {
-        path: "a member of a private batch at the frontier, a skip, a full block, cancellation",
+        path: "a member of a private batch that runs at the frontier; skips, full blocks, cancellation",
         cells: [
             &[(PRIVATE_SUITES, &["batches, cancelled", "batches, tight", "batches with faults"])],
             &[(
@@ -139,7 +140,8 @@ const ROWS: [Row; 8] = [
         ],
     },
     Row {
-        path: "the rest of a private batch is handed over (`Limits::hands_over_rest`)",
+        path: "a segment that ends because the rest of a private batch must not commit \
+               (`Limits::hands_over_rest`)",
         cells: [
             &[(PRIVATE_SUITES, &["batches, handed over"])],
             &[(LOOM_BATCHES, &["loom_rest_of_a_batch_is_handed_over_to_order"])],
@@ -156,7 +158,7 @@ const ROWS: [Row; 8] = [
         ],
     },
     Row {
-        path: "private batches that the block's access list tells (`Block::access_list`)",
+        path: "private batches that read the block's access list (`Block::access_list`)",
         cells: [
             &[(PRIVATE_SUITES, &["batches that a list tells"])],
             &[(
@@ -181,7 +183,7 @@ const ROWS: [Row; 8] = [
         ],
     },
     Row {
-        path: "segments in order (`RunMode::Sequential`), alone or beside others",
+        path: "sequential segments (`RunMode::Sequential`), alone or between other segments",
         cells: [
             &[(PRIVATE_SUITES, &["batches in order", "batches in order with faults"])],
             &[(
@@ -201,8 +203,8 @@ const ROWS: [Row; 8] = [
         ],
     },
     Row {
-        path: "hand-over into order and out of it (`Plan::carried`), and speculation that is \
-               given up (`Limits::hands_over`)",
+        path: "changes to a sequential segment and back (`Plan::carried`), and the fall-back from \
+               speculation (`Limits::hands_over`)",
         cells: [
             &[(PRIVATE_SUITES, &["rounds", "batches, handed over"]), (SUITES, &["tight limits"])],
             &[(LOOM_BATCHES, &["loom_rest_of_a_batch_is_handed_over_to_order"])],
