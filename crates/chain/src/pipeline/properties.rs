@@ -7,15 +7,15 @@ use super::{
 };
 use stateright::Property;
 
-pub(super) const DURABLE: &str = "what is told to be durable is in the store";
+pub(super) const DURABLE: &str = "a block that is reported durable is in the store";
 pub(super) const ORDER: &str = "blocks are stored in order";
 pub(super) const PARENT: &str = "a block executes on the state after its parent";
-pub(super) const NAMED: &str = "a refusal says what went wrong, and with which block";
-pub(super) const AHEAD_AT_MOST: &str = "two blocks are ahead of the durable one, at most";
-pub(super) const REFUSED: &str = "a block that was refused is no part of the state";
-pub(super) const AFTER_FAILURE: &str = "nothing is stored or told to be durable after a failure";
-pub(super) const DROPPED: &str = "dropping the chain writes all blocks that no failure stops";
-pub(super) const WAITS: &str = "no thread waits for ever";
+pub(super) const NAMED: &str = "a refusal names the error and the block that failed";
+pub(super) const AHEAD_AT_MOST: &str = "at most two blocks are ahead of the durable one";
+pub(super) const REFUSED: &str = "a refused block is not part of the state";
+pub(super) const AFTER_FAILURE: &str = "after a failure nothing is stored or reported durable";
+pub(super) const DROPPED: &str = "dropping the chain writes every block, unless a write fails";
+pub(super) const WAITS: &str = "no thread waits forever";
 
 /// Returns the rules. For the model without a seeded bug, also returns situations that must occur,
 /// so that no rule holds only because its situation is never reached.
@@ -78,11 +78,11 @@ fn in_one_run() -> Vec<Property<Explored>> {
             matches!(&state.executing, Executing::HasLayers(layers)
                 if layers.last().is_some_and(|oldest| *oldest <= state.store))
         }),
-        Property::sometimes("a failed write is told", |_, state: &State| {
+        Property::sometimes("a failed write is reported", |_, state: &State| {
             state.executing == Executing::Ended(Ending::Refused)
                 && matches!(state.pipe.check(), Err(WriterEnded::Failed(..)))
         }),
-        Property::sometimes("a panic is told", |_, state: &State| {
+        Property::sometimes("a panic is reported", |_, state: &State| {
             state.executing == Executing::Ended(Ending::Refused)
                 && state.pipe.check() == Err(WriterEnded::Gone)
         }),
@@ -90,7 +90,7 @@ fn in_one_run() -> Vec<Property<Explored>> {
             state.executing == Executing::Dropped(Ending::Left)
                 && state.pipe.layers().count() == AHEAD
         }),
-        Property::sometimes("what was left is written", |_, state: &State| {
+        Property::sometimes("the remaining blocks are written", |_, state: &State| {
             state.is_over()
                 && state.executing == Executing::Dropped(Ending::Left)
                 && state.fault.is_none()
@@ -107,13 +107,15 @@ fn in_several_runs() -> Vec<Property<Explored>> {
         Property::sometimes("all blocks are durable after a kill", |_, state: &State| {
             is_whole(state) && state.kills > 0
         }),
-        Property::sometimes("a block is stored and a kill comes first", |_, state: &State| {
-            is_whole(state) && state.killed_stored
-        }),
-        Property::sometimes("all are durable after a failure and a kill", |_, state: &State| {
-            is_whole(state) && state.faults > 0
-        }),
-        Property::sometimes("all are durable after a rejected block", |_, state: &State| {
+        Property::sometimes(
+            "a kill comes between a write and its acknowledgement",
+            |_, state: &State| is_whole(state) && state.killed_stored,
+        ),
+        Property::sometimes(
+            "all blocks are durable after a failure and a kill",
+            |_, state: &State| is_whole(state) && state.faults > 0,
+        ),
+        Property::sometimes("all blocks are durable after a rejected one", |_, state: &State| {
             is_whole(state) && state.rejected > 0
         }),
     ]
