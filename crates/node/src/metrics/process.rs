@@ -18,11 +18,11 @@ pub(super) fn process(text: &mut Text) {
     }
     if let Some(bytes) = resident_bytes() {
         let name = "process_resident_memory_bytes";
-        text.family(name, "gauge", "Memory of the process that is in use.");
+        text.family(name, "gauge", "Resident memory of the process.");
         text.sample(name, &[], bytes);
     }
     let name = "braid_build_info";
-    text.family(name, "gauge", "Version of the tool and profile of its build.");
+    text.family(name, "gauge", "Version and build profile of the tool.");
     text.sample(name, &[("version", env!("CARGO_PKG_VERSION")), ("profile", PROFILE)], 1);
 }
 

@@ -41,14 +41,14 @@ impl StoreTimes {
 
     pub(super) fn write(&self, text: &mut Text) {
         let name = "braid_store_read_seconds";
-        text.family(name, "summary", "Time of a read from the store, its caches included.");
+        text.family(name, "summary", "Time of a read from the store, including its caches.");
         let seconds = Duration::from_nanos(self.reading.load(Relaxed)).as_secs_f64();
         text.sample(&format!("{name}_sum"), &[], seconds);
         text.sample(&format!("{name}_count"), &[], self.reads.load(Relaxed));
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let help = "Time to find what a block changes in the store, its state root included.";
+        let help = "Time to compute a block's changes to the store, including its state root.";
         written.preparing.write(text, "braid_store_prepare_seconds", help, &SECONDS);
-        let help = "Time until the store has made a block durable.";
+        let help = "Time to make a block durable.";
         written.storing.write(text, "braid_store_write_seconds", help, &SECONDS);
     }
 }

@@ -32,7 +32,7 @@ pub enum NotReady {
     #[error("the chain is being opened")]
     Opening,
     /// An executed block has not become durable in time.
-    #[error("block {number} was executed {seconds} s ago and is not durable")]
+    #[error("block {number} was executed {seconds} s ago and is not durable yet")]
     NotDurable {
         /// Number of the last executed block.
         number: u64,
@@ -180,11 +180,11 @@ impl Totals {
 
     fn write(&self, text: &mut Text, chain: Option<&WatchedChain>) {
         self.write_counters(text);
-        self.write_discards(text);
+        self.write_aborts(text);
         self.write_paths(text);
-        let help = "Time to execute a block, until its result could be used.";
+        let help = "Time to execute a block, until its result was available.";
         self.time.write(text, "braid_block_seconds", help, &SECONDS);
-        let help = "Transactions of a segment that ran in one way.";
+        let help = "Length of segments, in transactions.";
         self.length.write(text, "braid_segment_transactions", help, &LENGTHS);
         let idle = self.given.saturating_sub(self.busy);
         for (name, help, time) in [
@@ -195,7 +195,7 @@ impl Totals {
             ),
             (
                 "braid_idle_seconds_total",
-                "Time in which workers did not run while blocks executed.",
+                "Time that the workers were idle while blocks executed.",
                 idle,
             ),
         ] {
@@ -215,7 +215,7 @@ impl Totals {
         let stats = &self.stats;
         for (name, help, value) in [
             ("braid_blocks_total", "Blocks that were executed.", self.blocks),
-            ("braid_gas_total", "Gas that they used.", self.gas),
+            ("braid_gas_total", "Gas used by executed blocks.", self.gas),
             (
                 "braid_transactions_total",
                 "Transactions that were committed or skipped.",
@@ -228,22 +228,22 @@ impl Totals {
             ),
             (
                 "braid_speculative_transactions_total",
-                "Transactions whose result comes from a run ahead of their turn.",
+                "Transactions whose committed result was computed speculatively.",
                 stats.speculative_commits,
             ),
             (
                 "braid_fallback_segments_total",
-                "Segments that ran sequentially because speculation was mostly wasted.",
+                "Segments that ran sequentially because most speculative runs aborted.",
                 stats.fallback_segments,
             ),
             (
                 "braid_predicted_segments_total",
-                "Segments that ran sequentially because of what earlier blocks have shown.",
+                "Segments that ran sequentially because the same calls conflicted in earlier blocks.",
                 stats.predicted_segments,
             ),
             (
                 "braid_taken_over_total",
-                "Transactions and batches that the calling thread took over from a suspended worker.",
+                "Transactions and batches that the calling thread took over from a preempted worker.",
                 stats.helped_transactions.saturating_add(stats.helped_batches),
             ),
             ("braid_batches_total", "Private batches that committed a transaction.", stats.batches),
@@ -251,7 +251,7 @@ impl Totals {
             ("braid_reports_total", "Jobs that workers reported.", stats.reports),
             (
                 "braid_frontier_lag_total",
-                "Sum over reported jobs of the transactions below them that had not committed.",
+                "Sum, over all reports, of the uncommitted transactions below the reported job.",
                 stats.ahead,
             ),
         ] {
@@ -261,7 +261,7 @@ impl Totals {
     }
 
     /// Writes the aborted executions, by cause.
-    fn write_discards(&self, text: &mut Text) {
+    fn write_aborts(&self, text: &mut Text) {
         let Stats { aborts, batch_aborts, fallback_aborts, estimate_reads, .. } = self.stats;
         let known = batch_aborts.saturating_add(fallback_aborts);
         let known = known.saturating_add(estimate_reads);
@@ -280,8 +280,8 @@ impl Totals {
     /// Writes transactions and segments, by strategy and reason.
     fn write_paths(&self, text: &mut Text) {
         let kinds = [
-            ("braid_strategy_transactions_total", "Transactions by how they ran, and why."),
-            ("braid_strategy_segments_total", "Segments of transactions by how they ran, and why."),
+            ("braid_strategy_transactions_total", "Transactions by strategy and reason."),
+            ("braid_strategy_segments_total", "Segments by strategy and reason."),
         ];
         for (name, help) in kinds {
             text.family(name, "counter", help);
@@ -325,7 +325,7 @@ fn write_caches(text: &mut Text, caches: &[(&str, CacheUse)]) {
     type Family = (&'static str, &'static str, fn(&CacheUse) -> u64);
     let families: [Family; 2] = [
         ("braid_cache_hits_total", "Reads that a cache answered.", |it| it.hits),
-        ("braid_cache_misses_total", "Reads that a cache did not answer.", |it| it.misses),
+        ("braid_cache_misses_total", "Reads that missed a cache.", |it| it.misses),
     ];
     for (name, help, value) in families {
         text.family(name, "counter", help);

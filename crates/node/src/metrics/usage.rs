@@ -7,12 +7,12 @@ use crate::UsageCounts;
 pub(super) fn usage(text: &mut Text, counts: &UsageCounts) {
     pool(text, counts);
     let name = "braid_rpc_calls_total";
-    text.family(name, "counter", "Calls by method, those of a batch one by one.");
+    text.family(name, "counter", "Calls by method; calls of a batch count separately.");
     for (method, count) in &counts.calls {
         text.sample(name, &[("method", method)], *count);
     }
     let name = "braid_rpc_answers_total";
-    text.family(name, "counter", "HTTP answers by status, without those about health.");
+    text.family(name, "counter", "HTTP responses by status, without health checks.");
     for (status, count) in &counts.answers {
         text.sample(name, &[("status", &status.to_string())], *count);
     }
@@ -20,14 +20,14 @@ pub(super) fn usage(text: &mut Text, counts: &UsageCounts) {
         (
             "braid_rpc_busy_total",
             "counter",
-            "Requests that were refused because all places were taken.",
+            "Requests that were refused because too many were running.",
             counts.busy,
         ),
         ("braid_rpc_connections", "gauge", "Open connections.", counts.connections),
         (
             "braid_rpc_refused_connections_total",
             "counter",
-            "Connections that were refused, as there were too many.",
+            "Connections that were refused because too many were open.",
             counts.refused_connections,
         ),
     ] {
@@ -40,7 +40,11 @@ fn pool(text: &mut Text, counts: &UsageCounts) {
     let status = counts.pool;
     for (name, help, value) in [
         ("braid_pool_transactions", "Transactions in the pool.", status.transactions),
-        ("braid_pool_bytes", "Memory that they count for.", status.bytes),
+        (
+            "braid_pool_bytes",
+            "Memory that the transactions in the pool count for, in bytes.",
+            status.bytes,
+        ),
         ("braid_pool_senders", "Senders with transactions in the pool.", status.senders),
         (
             "braid_pool_ready_senders",
@@ -52,10 +56,10 @@ fn pool(text: &mut Text, counts: &UsageCounts) {
         text.sample(name, &[], value);
     }
     let name = "braid_pool_admitted_total";
-    text.family(name, "counter", "Transactions that the pool has taken.");
+    text.family(name, "counter", "Transactions that the pool has admitted.");
     text.sample(name, &[], counts.admitted);
     let name = "braid_pool_refused_total";
-    text.family(name, "counter", "Transactions that the pool has not taken, by reason.");
+    text.family(name, "counter", "Transactions that the pool has refused, by reason.");
     for (reason, count) in &counts.refused {
         text.sample(name, &[("reason", reason)], *count);
     }
