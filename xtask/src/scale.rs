@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_table_without_a_part_is_not_whole() {
-        let rows = "a_raw   1   1.2\n  reads: 1234 in sequence\n".repeat(19);
+        let rows = "a_raw   1   1.2\n  reads: 1234 sequential\n".repeat(19);
         let whole = format!(
             "# On 4 cores\n## Built-in workloads\n{rows}## Contention\ncontention, 2 workers\n"
         );

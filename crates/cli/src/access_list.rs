@@ -34,7 +34,7 @@ pub enum ListError {
     #[error("its access list cannot be made: {0}")]
     Block(#[from] BlockError<Infallible>),
     /// The executor returned no list although one was requested.
-    #[error("its access list cannot be made: the executor gives none")]
+    #[error("its access list cannot be made: the executor returned none")]
     Missing,
 }
 
@@ -103,7 +103,7 @@ pub enum ListFileErrorKind {
     #[error("expected an access list in RLP (EIP-7928): {0}; {to_do}", to_do = MAKE)]
     Rlp(#[from] alloy_rlp::Error),
     /// The file exists already.
-    #[error("the file exists and is kept; --force overwrites it")]
+    #[error("the file already exists; --force overwrites it")]
     Exists,
 }
 

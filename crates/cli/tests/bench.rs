@@ -135,7 +135,7 @@ fn with_its_access_list_a_chain_of_transactions_is_none() {
     assert!(ratio(listed) > 1.5 * ratio(plain), "{plain} {listed}");
     let page = bench(&[&arguments[..], &["--bal"]].concat(), 0).stdout;
     let page = String::from_utf8(page).expect("text");
-    assert!(page.contains("nothing beside it, with access lists"), "{page}");
+    assert!(page.contains("no other load, with access lists"), "{page}");
 }
 
 #[test]

@@ -312,7 +312,7 @@ fn a_bad_transaction_is_left_out_in_build_mode() {
             assert_eq!(total["right"], 1);
         }
         let text = stdout(&run(&["run", "--mode", "build", path], 0));
-        assert!(text.contains(&format!("{left_out} left out")), "{text}");
+        assert!(text.contains(&format!("{left_out} skipped")), "{text}");
     }
 }
 

@@ -134,7 +134,7 @@ fn check_header(header: &Header, spec: SpecId) -> Result<(), FieldError> {
         if spec.is_enabled_in(since) && !present {
             return Err(FieldError::new(
                 format!("block.{field}"),
-                format!("a value, as the fork {} needs it", fork::name(spec)),
+                format!("a value, which the fork {} requires", fork::name(spec)),
                 "nothing",
             ));
         }

@@ -35,7 +35,7 @@ pub enum BlockFileErrorKind {
     )]
     EmptyFolder,
     /// The compressed file cannot be decompressed.
-    #[error("expected whole {format} data, which does not unpack: {source}; copy the file again")]
+    #[error("expected complete {format} data: {source}; copy the file again")]
     Unpack {
         /// `gzip` or `zstd`, according to the first bytes.
         format: &'static str,
@@ -61,13 +61,13 @@ pub enum BlockFileErrorKind {
     #[error("expected a file name that ends in .json, .json.gz or .json.zst")]
     Extension,
     /// The file cannot be written because its folder does not exist.
-    #[error("the folder {} is missing; make it, or name another file", .0.display())]
+    #[error("the folder {} is missing; create it, or name another file", .0.display())]
     NoFolder(PathBuf),
     /// The state witness beside the file cannot be used.
     #[error(transparent)]
     Witness(#[from] WitnessError),
     /// The block could not be converted to JSON.
-    #[error("the block does not serialise: {0}")]
+    #[error("cannot serialise the block: {0}")]
     Serialise(serde_json::Error),
 }
 

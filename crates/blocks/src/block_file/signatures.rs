@@ -22,7 +22,7 @@ impl BlockFile {
                 Err(_) => FieldError::new(
                     format!("{path}.r"),
                     "a valid signature",
-                    "one that no key gives",
+                    "one that belongs to no key",
                 ),
             };
             return Err(error.in_transaction(index));

@@ -26,8 +26,8 @@ impl ExpectedList<'_> {
         match (self, &found.access_list) {
             (Self::Absent, None) | (Self::Unknown, Some(_)) => None,
             (Self::Known(expected), Some(found)) => expected.difference(found),
-            (Self::Absent, Some(_)) => Some("access list: it was not asked for".into()),
-            (Self::Unknown | Self::Known(_), None) => Some("access list: it is missing".into()),
+            (Self::Absent, Some(_)) => Some("access list: not requested, but present".into()),
+            (Self::Unknown | Self::Known(_), None) => Some("access list: missing".into()),
         }
     }
 }

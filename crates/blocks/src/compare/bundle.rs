@@ -92,9 +92,9 @@ fn by_account(reverts: &[(Address, AccountRevert)]) -> BTreeMap<Address, &Accoun
 fn revert(out: &mut Differences, place: &str, expected: &&AccountRevert, found: &&AccountRevert) {
     match (&expected.account, &found.account) {
         (AccountInfoRevert::RevertTo(expected), AccountInfoRevert::RevertTo(found)) => {
-            info(out, place, "information to go back to", Some(expected), Some(found));
+            info(out, place, "information before the block", Some(expected), Some(found));
         }
-        (expected, found) => out.field(place, "what to do", expected, found),
+        (expected, found) => out.field(place, "kind of revert", expected, found),
     }
     let statuses = (expected.previous_status, found.previous_status);
     out.field(place, "previous status", &statuses.0, &statuses.1);
@@ -104,6 +104,6 @@ fn revert(out: &mut Differences, place: &str, expected: &&AccountRevert, found: 
     };
     let slot_place = format!("{place}: slot");
     out.maps(&slot_place, &slots(expected), &slots(found), |out, place, expected, found| {
-        out.field(place, "value to go back to", expected, found);
+        out.field(place, "value before the block", expected, found);
     });
 }

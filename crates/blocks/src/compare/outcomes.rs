@@ -37,13 +37,13 @@ fn outcome(
             logs(out, place, expected_logs, found_logs);
         }
         (Skipped(expected), Skipped(found)) => {
-            out.field(place, "reason to leave it out", expected, found);
+            out.field(place, "reason for the skip", expected, found);
         }
         (Executed { .. }, Skipped(reason)) => {
-            out.add(|| format!("{place}: expected to be executed, found left out: {reason}"));
+            out.add(|| format!("{place}: expected to be executed, found skipped: {reason}"));
         }
         (Skipped(reason), Executed { .. }) => {
-            out.add(|| format!("{place}: expected to be left out ({reason}), found executed"));
+            out.add(|| format!("{place}: expected to be skipped ({reason}), found executed"));
         }
     }
 }

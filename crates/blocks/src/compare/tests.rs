@@ -172,7 +172,7 @@ fn what_is_left_out_is_compared() {
         let reason = SkipReason::Invalid(InvalidTransaction::NonceTooHigh { tx: 2, state: 1 });
         output.outcomes[1] = SequentialOutcome::Skipped(reason);
     });
-    noticed(&["transaction 1", "expected to be left out"], |output| {
+    noticed(&["transaction 1", "expected to be skipped"], |output| {
         output.outcomes[1] = output.outcomes[0].clone();
     });
     noticed(&["transaction 0", "expected to be executed"], |output| {
@@ -247,17 +247,17 @@ fn reverts_and_sizes_of_the_bundle_are_compared() {
     noticed(&["reverts 0", "not there"], |output| {
         output.bundle.reverts[0].remove(0);
     });
-    noticed(&["reverts 0", "what to do"], |output| {
+    noticed(&["reverts 0", "kind of revert"], |output| {
         alice_revert(output).account = AccountInfoRevert::DoNothing;
     });
-    noticed(&["reverts 0", "go back to: balance"], |output| {
+    noticed(&["reverts 0", "information before the block: balance"], |output| {
         alice_revert(output).account = AccountInfoRevert::RevertTo(info(11));
     });
     noticed(&["reverts 0", "previous status"], |output| {
         alice_revert(output).previous_status = AccountStatus::Changed;
     });
     noticed(&["reverts 0", "wiped"], |output| alice_revert(output).wipe_storage = true);
-    noticed(&["reverts 0", "slot 1", "go back to"], |output| {
+    noticed(&["reverts 0", "slot 1", "value before the block"], |output| {
         alice_revert(output).storage.insert(SLOT, RevertToSlot::Destroyed);
     });
     noticed(&["reverts 0", "slot 1", "not there"], |output| alice_revert(output).storage.clear());

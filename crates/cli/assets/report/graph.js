@@ -8,9 +8,9 @@ Braid.graph = (block) => {
   block.waits.forEach(({ writer, reader }) => { tied.add(writer); tied.add(reader); });
   const free = block.transactions.length - tied.size;
   byId("graph-note").textContent =
-    `Bars are transactions that wait for another one, or are waited for, each at the earliest at which it can run whole if workers were free; lines go to what it waits for. ` +
-    `${Braid.plural(free, "transaction")} of ${Braid.count(block.transactions.length)} ${free === 1 ? "has" : "have"} nothing to do with another one and ${free === 1 ? "is" : "are"} left out.`;
-  Braid.fill(byId("graph-legend"), [["chain", "on the critical path"], ["node", "other transaction"]].map(([colour, text]) =>
+    `Each bar is a transaction that waits for another one or is waited for, at its earliest start if enough workers were free. Lines lead to the transactions that it waits for. ` +
+    `${Braid.plural(free, "transaction")} of ${Braid.count(block.transactions.length)} ${free === 1 ? "has no conflict and is" : "have no conflicts and are"} not shown.`;
+  Braid.fill(byId("graph-legend"), [["chain", "on the conflict chain"], ["node", "other transaction"]].map(([colour, text]) =>
     el("li", {}, el("i", { style: `--c:var(--${colour})`, "aria-hidden": "true" }), text)));
 
   const words = (places) => places.map((place) => block.places[place]).filter(Boolean).map((it) => Braid.shorter(it.words));
@@ -36,7 +36,7 @@ Braid.graph = (block) => {
   let lanes = 0;
   for (const group of ordered) {
     const ends = [];
-    /* The critical path is a straight line on top of its group. */
+    /* The conflict chain is a straight line on top of its group. */
     const rows = group.slice().sort((a, b) => path.has(b) - path.has(a) || begin(a) - begin(b) || a - b);
     for (const index of rows) {
       let row = ends.findIndex((stop) => stop <= begin(index));
@@ -56,7 +56,7 @@ Braid.graph = (block) => {
       const it = block.transactions[index];
       const lines = waits[index].slice(0, 4).map((wait) => `waits for ${wait.writer}: ${words(wait.places).slice(0, 2).join("; ") || "a place without a row"}`);
       const more = waits[index].length - lines.length;
-      return [`transaction ${index}${it.function ? `, ${it.function.split("(")[0]}` : ""}${path.has(index) ? ", on the critical path" : ""}`,
+      return [`transaction ${index}${it.function ? `, ${it.function.split("(")[0]}` : ""}${path.has(index) ? ", on the conflict chain" : ""}`,
         `${Braid.cost(block, it.cost)}, ends at ${Braid.cost(block, it.ends)}`, ...lines, more > 0 ? `and for ${more} more` : ""].filter(Boolean).join("\n");
     },
   });
@@ -97,7 +97,7 @@ Braid.graph = (block) => {
   let sum = 0;
   const steps = costs.critical_path.map((step) => ({ ...step, sum: (sum += step.cost) }));
   Braid.table(byId("path-table"), {
-    caption: "The critical path", rows: steps, transaction: (row) => row.transaction,
+    caption: "The conflict chain", rows: steps, transaction: (row) => row.transaction,
     columns: [{ name: "transaction", number: true, of: (row) => row.transaction, show: Braid.transaction },
       { name: "cost", number: true, of: (row) => row.cost, show: (value) => Braid.cost(block, value) },
       { name: "ends at", number: true, of: (row) => row.sum, show: (value) => Braid.cost(block, value) },

@@ -16,7 +16,7 @@
     const simulated = block.speedups.find((it) => it.workers === block.workers);
     const figure = (value, text) => el("div", { class: "figure" }, el("b", {}, value), el("span", {}, text));
     const busy = Boolean(measured && measured.busy_share !== null && measured.busy_share !== undefined);
-    const here = measured ? figure(Braid.times(measured.speedup), `measured here on ${Braid.plural(measured.workers, "worker")}${busy ? " while the machine was busy: it says little" : ""}`) : null;
+    const here = measured ? figure(Braid.times(measured.speedup), `measured here on ${Braid.plural(measured.workers, "worker")}${busy ? " while the machine was busy: unreliable" : ""}`) : null;
     return [
       figure(Braid.count(block.txs), `transactions, ${Braid.gas(block.gas.work)}`),
       busy ? null : here,
@@ -35,25 +35,25 @@
     const share = (100 * costs.chain) / Math.max(1, costs.work);
     const first = block.conflicts.find((it) => it.waits > 0);
     const what = first ? ` Most of it waits at one place: ${Braid.shorter(first.words)} (${first.waits} of ${count - 1} waits).` : "";
-    return `The longest chain of transactions that wait for each other has ${count} of ${Braid.count(block.txs)} transactions and ${share.toFixed(0)} % of the work (${Braid.cost(block, costs.chain)} of ${Braid.cost(block, costs.work)}). An engine that runs conflicting transactions one after the other cannot be faster than that chain, however many workers it has.${credits(costs) ? " Braid can: it adds payments of ether to an account without reading its balance." : ""}${what}`;
+    return `The longest conflict chain has ${count} of ${Braid.count(block.txs)} transactions and ${share.toFixed(0)} % of the work (${Braid.cost(block, costs.chain)} of ${Braid.cost(block, costs.work)}). An engine that runs conflicting transactions one after the other cannot be faster than that chain, however many workers it has.${credits(costs) ? " Braid can: it adds payments of ether to an account without reading its balance." : ""}${what}`;
   };
   const way = (block) => {
     const costs = Braid.costs(block);
     const of = (gain) => `${Braid.cost(block, costs.chain)} to ${Braid.cost(block, gain.chain)}`;
     byId("way-note").textContent = block.conflicts.length === 0 && block.other_conflicts === 0 ? "Nothing: no transaction waits for another one."
-      : costs.critical_path.length < 2 ? "Nothing: no chain of transactions that wait for each other costs more than the longest transaction. Shorter chains wait at these places."
-      : `Places at which transactions wait, in order of what that costs on the critical path of ${Braid.cost(block, costs.chain)}.` +
+      : costs.critical_path.length < 2 ? "Nothing: no conflict chain costs more than the longest transaction. Shorter chains wait at these places."
+      : `Places at which transactions wait, in order of what that costs on the conflict chain of ${Braid.cost(block, costs.chain)}.` +
         (block.other_conflicts ? ` There ${block.other_conflicts === 1 ? "is one more" : `are ${Braid.count(block.other_conflicts)} more`}: see the table of places.` : "");
     return block.conflicts.map((it) => {
       const share = (100 * it.serialises) / Math.max(1, costs.chain);
       const functions = it.functions.slice(0, 3).map((one) => (one.signature || one.selector).split("(")[0]).join(", ");
-      const gains = [it.without.chain < costs.chain ? `without it: critical path ${of(it.without)}` : "without it alone nothing changes: other places or chains cost as much",
+      const gains = [it.without.chain < costs.chain ? `without it: conflict chain ${of(it.without)}` : "without it alone nothing changes: other places or chains cost the same",
         it.without_those_above.chain < it.without.chain ? `without it and those above: ${of(it.without_those_above)}` : null,
         it.sharded && it.kind === "counter" ? `with one for each sender: ${of(it.sharded)}` : null].filter(Boolean).join("; ");
       return el("li", {},
         el("span", { title: it.words }, Braid.shorter(it.words)), " ", el("span", { class: "tag" }, it.kind.replaceAll("_", " ")),
-        it.waits === 0 ? null : el("div", { class: "bar", role: "img", "aria-label": `${share.toFixed(0)} percent of the critical path` }, el("i", { style: `width:${Math.min(100, share).toFixed(1)}%` })),
-        el("small", {}, it.waits === 0 ? `not on the critical path; its own chain costs ${Braid.cost(block, it.own_chain)}` : `${Braid.cost(block, it.serialises)} (${share.toFixed(0)} %) of the critical path in ${Braid.plural(it.waits, "wait")}`, `; ${Braid.plural(it.transactions.length, "transaction")} ${it.transactions.length === 1 ? "meets" : "meet"} here`, functions ? `, calls of ${functions}` : ""),
+        it.waits === 0 ? null : el("div", { class: "bar", role: "img", "aria-label": `${share.toFixed(0)} percent of the conflict chain` }, el("i", { style: `width:${Math.min(100, share).toFixed(1)}%` })),
+        el("small", {}, it.waits === 0 ? `not on the conflict chain; its own chain costs ${Braid.cost(block, it.own_chain)}` : `${Braid.cost(block, it.serialises)} (${share.toFixed(0)} %) of the conflict chain in ${Braid.plural(it.waits, "wait")}`, `; accessed by ${Braid.plural(it.transactions.length, "transaction")}`, functions ? `, calls of ${functions}` : ""),
         el("small", {}, gains), el("small", { class: "mono" }, it.locations[0], it.locations.length > 1 ? ` and ${it.locations.length - 1} more` : ""));
     });
   };

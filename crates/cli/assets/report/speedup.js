@@ -18,7 +18,7 @@ Braid.speedup = (block) => {
   byId("speedup-note").textContent =
     `Lines: bounds by ${unit}; late read and conflict chain are those of an engine that reads each balance that it pays into. ` +
     (simulated.length ? "Blue points: Braid in virtual time, its own scheduler on simulated workers. " : "") +
-    (measured.length ? `Large points: measured here on ${measured.map((it) => it.workers).join(", ")} workers; that time has the making of the result in it, and whatever else this machine did.${block.measured && block.measured.busy_share ? " The machine was busy: these points say little." : ""}` : "Nothing was measured here: --rounds was 0, or there is one core.");
+    (measured.length ? `Large points: measured here on ${measured.map((it) => it.workers).join(", ")} workers; these times include building the result, and the effect of other load on this machine.${block.measured && block.measured.busy_share ? " The machine was busy: these points are unreliable." : ""}` : "Nothing was measured here: --rounds was 0, or there is one core.");
 
   const names = ["no conflicts", "late read", "conflict chain"];
   const lines = [bound("no_conflicts"), bound("late_read"), bound("chain")];

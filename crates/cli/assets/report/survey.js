@@ -115,8 +115,8 @@
   Braid.beginTheme();
   Braid.fill(byId("fork"), survey.groups.map((group, index) => el("option", { value: index }, `${group.fork === null ? "all" : readable(group.fork)} (${group.blocks})`)));
   byId("fork").addEventListener("change", (event) => show(Number(event.target.value)));
-  byId("spread-note").textContent = `Bounds by gas, on any number of workers; ${all.speedups.virtual ? `Braid in virtual time on ${Braid.plural(workers, "worker")}` : "nothing was simulated"}${all.speedups.measured ? "; measured: on this machine, with the making of the result and whatever else it did" : ""}. A line at 2x and 60 % means that 60 % of the blocks can be at least twice as fast.`;
-  byId("forks-note").textContent = "Lines are medians; each small point is the conflict chain of a block. Few blocks of a fork say little about the fork.";
+  byId("spread-note").textContent = `Bounds by gas, on any number of workers; ${all.speedups.virtual ? `Braid in virtual time on ${Braid.plural(workers, "worker")}` : "nothing was simulated"}${all.speedups.measured ? "; measured: on this machine, including building the result and the effect of other load" : ""}. A line at 2x and 60 % means that 60 % of the blocks can be at least twice as fast.`;
+  byId("forks-note").textContent = "Lines are medians; each small point is the conflict chain of a block. A few blocks say little about a fork.";
   byId("forks").setAttribute("aria-label", `Chart of medians by fork. Conflict chain: ${forks.map((group) => `${readable(group.fork)} ${Braid.times(median(group, "chain"))}`).join(", ")}.`);
   show(0);
   if (forks.length > 0) Braid.byFork(byId("forks"), forks, rows, forks.map((group) => readable(group.fork)));

@@ -11,7 +11,7 @@ Braid.timeline = (block) => {
     return null;
   }
   const price = block.by === "gas" ? "The same on every machine: each run takes a microsecond for every 2,000 gas" : "Each run takes as long as the transaction took in sequence here";
-  note.textContent = `Not a recording of threads: Braid's own scheduler on ${Braid.plural(timeline.workers, "simulated worker")}, in virtual time. ${price}, and all other steps take a fixed time of 30 to 200 ns. The making of the result and the waking of threads are left out.`;
+  note.textContent = `Not a recording of threads: Braid's own scheduler on ${Braid.plural(timeline.workers, "simulated worker")}, in virtual time. ${price}, and all other steps take a fixed time of 30 to 200 ns. Building the result and waking threads are not included.`;
 
   const NAMES = { committed: "run", aborted: "run, aborted", blocked: "run, met one that had to end first" };
   const COLOURS = { committed: "run", aborted: "aborted", blocked: "blocked" };
@@ -47,10 +47,10 @@ Braid.timeline = (block) => {
   const highest = (list) => list.reduce((most, it) => Math.max(most, it.worker), 0);
   const used = 1 + Math.max(highest(timeline.runs), highest(busy.filter((span) => span.end - span.begin > timeline.end / 200)));
   const idle = timeline.workers - used;
-  /* Workers that run transactions which may meet, at most: WORKERS_THAT_MEET. */
+  /* Workers that run transactions which may conflict, at most: WORKERS_THAT_MEET. */
   const meet = 8;
-  const why = used === meet ? `: Braid lets at most ${meet} workers run transactions that may meet` : "";
-  if (idle > 0) note.textContent += ` ${idle === 1 ? "One worker runs nothing and is" : `${idle} workers run nothing and are`} left out${why}.`;
+  const why = used === meet ? `: Braid lets at most ${meet} workers run transactions that may conflict` : "";
+  if (idle > 0) note.textContent += ` ${idle === 1 ? "One worker runs nothing and is" : `${idle} workers run nothing and are`} not shown${why}.`;
   const all = [...timeline.runs.map(ofRun), ...busy.map(ofSpan), ...waits.map((span) => ({ ...ofSpan(span), colour: "paper" }))];
   const items = all.filter((item) => item.lane < used);
   const lanes = Braid.lanes(byId("timeline"), {

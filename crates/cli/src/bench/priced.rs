@@ -51,7 +51,7 @@ pub enum VirtualError {
     #[error("{0}")]
     Invalid(String),
     /// A result differs from that of sequential execution.
-    #[error("{workers} workers: another result than sequential execution\n{differences}")]
+    #[error("{workers} workers: the result differs from sequential execution\n{differences}")]
     Different {
         /// Number of workers.
         workers: u16,
@@ -59,7 +59,7 @@ pub enum VirtualError {
         differences: String,
     },
     /// A block with a wrong access list was accepted.
-    #[error("{workers} workers: its access list is wrong, and it was executed to its end")]
+    #[error("{workers} workers: the access list is wrong, but the block was executed to its end")]
     Accepted {
         /// Number of workers.
         workers: u16,

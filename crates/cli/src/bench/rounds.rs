@@ -51,7 +51,7 @@ pub enum BenchError {
     #[error("the block does not execute: {0}")]
     Invalid(String),
     /// A result differs from the sequential one.
-    #[error("{who}: another result than sequential execution\n{differences}")]
+    #[error("{who}: the result differs from sequential execution\n{differences}")]
     Different {
         /// The way of execution with that result.
         who: String,

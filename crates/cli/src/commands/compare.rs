@@ -27,8 +27,8 @@ Examples:
   braid compare four.json block.json              two settings, or two builds: one of them saved
   braid compare --json one.json.zst other.json.zst | jq '.figures[] | select(.name == \"conflict chain, gas\")'
 
-Exit code: 0; 1 if a block does not come out as its header and file say, or Braid's result differs from the
-sequential one; 2 if a file cannot be used or a block is invalid.";
+Exit code: 0; 1 if a block's result differs from its header or file, or Braid's result from the sequential one; 2
+if a file cannot be used or a block is invalid.";
 
 /// Maximum number of compared locations.
 const MOST: usize = 12;
@@ -171,7 +171,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<End, Stop> {
     }
     if one.by != other.by {
         return Err(Stop::Message(format!(
-            "places of {} cost {}, those of {} {}: explain both with the same --by",
+            "{} states costs in {}, {} in {}: explain both with the same --by",
             one.file, one.by, other.file, other.by
         )));
     }
@@ -207,7 +207,7 @@ fn saved(path: &Path) -> Result<Option<Side>, Stop> {
     let names: Vec<String> = std::iter::once(&first).chain(&others).map(name).collect();
     let shown = path.display();
     Err(Stop::Message(format!(
-        "{shown} holds explanations of {} blocks: {}; keep the line of one, as with: \
+        "{shown} holds explanations of {} blocks: {}; keep only one line, for example with: \
          jq -c 'select(.block == {})' {shown}",
         names.len(),
         names.join(", "),
@@ -267,7 +267,7 @@ fn figures(one: &Side, other: &Side) -> Vec<Figure> {
     let measured = |of: fn(&Measured) -> f64| move |side: &Side| side.measured.as_ref().map(of);
     add("measured: workers", "count", &measured(|it| it.workers as f64));
     add("measured: speed-up", "times", &measured(|it| it.speedup));
-    add("measured: in sequence", "ms", &measured(|it| it.seq_ms));
+    add("measured: sequential", "ms", &measured(|it| it.seq_ms));
     add("measured: Braid", "ms", &measured(|it| it.par_ms));
     figures
 }

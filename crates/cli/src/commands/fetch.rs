@@ -27,9 +27,9 @@ Examples:
   braid fetch --rpc http://127.0.0.1:8545 --block latest --bal --out latest.json.zst
   braid fetch --rpc http://127.0.0.1:8545 --block 7 --fork prague --out - | braid run -
 
-Exit code: 0 if the block was recorded; 1 if the recording does not execute to what
-the node says, or the node contradicts itself; 2 if the node cannot be used. Nothing
-is written unless the code is 0. https:// needs a build with --features https.";
+Exit code: 0 if the block was recorded; 1 if executing the recording does not give the node's result, or the node
+contradicts itself; 2 if the node cannot be used. Nothing is written unless the code is 0. https:// needs a build
+with --features https.";
 
 /// Record a block of a node, with the state it reads, as a block file
 ///
@@ -135,11 +135,11 @@ impl FetchArgs {
 /// Records the requested block and writes it.
 pub(super) fn fetch(args: &FetchArgs) -> Result<End, Stop> {
     if args.json && args.to_stream() {
-        let why = "--json and --out - both want the standard output: name a file with --out";
+        let why = "--json and --out - both use standard output: name a file with --out";
         return Err(Stop::Message(why.to_owned()));
     }
     if args.bal && args.to_stream() {
-        let why = "--bal writes a file beside that of the block: name one with --out";
+        let why = "--bal writes a file next to the block's: name the block's with --out";
         return Err(Stop::Message(why.to_owned()));
     }
     if !args.to_stream() {

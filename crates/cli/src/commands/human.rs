@@ -69,7 +69,7 @@ impl Reporter for Human {
                 let skipped = report.measured.map_or(0, |measured| measured.skipped);
                 write!(out, "  {GREEN}ok{GREEN:#}")?;
                 if skipped > 0 {
-                    write!(out, ", {skipped} left out")?;
+                    write!(out, ", {skipped} skipped")?;
                 }
                 if let Some(list) = report.list.as_ref().filter(|list| list.written) {
                     write!(out, ", {}", list.file.display())?;
@@ -132,8 +132,8 @@ impl Reporter for Human {
         if let Some(share) = totals.measured.busy_share() {
             writeln!(
                 out,
-                "{YELLOW}The machine was busy{YELLOW:#}: the sequential runs had {:.0} % of a core, so the times say \
-                 little; see `braid bench --busy`.",
+                "{YELLOW}The machine was busy{YELLOW:#}: the sequential runs had {:.0} % of a \
+                 core, so the times are unreliable; see `braid bench --busy`.",
                 share * 100.0
             )?;
         }

@@ -31,7 +31,7 @@ Examples:
   braid lint --contract 0xA0b8...eB48 --fail-on conflict --sarif lint.sarif blocks/
   braid fetch --rpc http://localhost:8545 --block 7 --out - | braid lint -    of a local node
 
-Exit code: 0; 1 if a block does not come out as its header and file say, or with --fail-on conflict if there is a
+Exit code: 0; 1 if a block's result differs from its header or file, or, with --fail-on conflict, if there is a
 conflict; 2 if a file cannot be used, a block is invalid, or no transaction touches a --contract.";
 
 /// List the functions of contracts that conflict, and the variables at which they do
@@ -82,12 +82,12 @@ enum FailOn {
 pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
     let is_stream = args.sarif.as_deref() == Some("-".as_ref());
     if args.json && is_stream {
-        let why = "only one of --json and --sarif - can have the standard output; name a file";
+        let why = "only one of --json and --sarif - can use standard output; name a file";
         return Err(Stop::Message(why.to_owned()));
     }
     let mut known = args.names.read(&args.lines)?;
     if let Some(root) = args.lines.missing_root() {
-        warn(&format!("--root {} is no folder; there will be no lines of source", root.display()))?;
+        warn(&format!("--root {} is not a folder; source lines are left out", root.display()))?;
     }
     let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
     let mut lint = Lint::new(args.contracts.iter().copied());
@@ -121,7 +121,7 @@ pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
     }
     for option in known.unmatched() {
         warn(&format!(
-            "{option} names nothing in these blocks; check that it is of their contracts"
+            "{option} matches no contract of these blocks; check that it is the right file"
         ))?;
     }
     for contract in &untouched {
@@ -234,7 +234,7 @@ fn print(
     write!(out, "{}", words::table(findings, args.top))?;
     let others = findings.len().saturating_sub(args.top);
     if others > 0 {
-        writeln!(out, "There are {others} more: --top names more.")?;
+        writeln!(out, "There are {others} more; --top lists them.")?;
     }
     out.flush()
 }

@@ -135,7 +135,7 @@ impl NamesArgs {
             known.source_maps.extend(maps.clone());
             if maps.is_empty() {
                 let why = format!(
-                    "{}: found no source map with the code that it is of; solc writes both with \
+                    "{}: found no source map with its code; solc writes both with \
                      --combined-json bin-runtime,srcmap-runtime",
                     path.display()
                 );
@@ -182,7 +182,8 @@ impl NamesArgs {
                 }
                 (None, layouts) if layouts.iter().all(|it| it.code.is_none()) => {
                     let why = format!(
-                        "{shown} has no code to find its contract by; name the contract: --layout ADDRESS={shown}"
+                        "{shown} has no code by which to find its contract; name the contract: \
+                         --layout ADDRESS={shown}"
                     );
                     return Err(Stop::Message(why));
                 }

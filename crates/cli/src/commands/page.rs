@@ -34,8 +34,8 @@ Examples:
   braid report --trace trace.json block.json      the timeline for https://ui.perfetto.dev, too
   braid report --json block.json | jq '.timeline.end'
 
-Exit code: 0; 1 if a block does not come out as its header and file say, or Braid's result differs from the
-sequential one; 2 if a file cannot be used or a block is invalid.";
+Exit code: 0; 1 if a block's result differs from its header or file, or Braid's result from the sequential one; 2
+if a file cannot be used or a block is invalid.";
 
 /// Default name of the page.
 const PAGE: &str = "report.html";
@@ -162,8 +162,7 @@ fn check_streams(args: &ReportArgs) -> Result<(), Stop> {
     let is_stream = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new(STANDARD_STREAM));
     let asked = [args.json, is_stream(&args.out), is_stream(&args.trace)];
     if asked.iter().filter(|asked| **asked).count() > 1 {
-        let why =
-            "only one of --json, --out - and --trace - can have the standard output; name files";
+        let why = "only one of --json, --out - and --trace - can use standard output; name files";
         return Err(Stop::Message(why.to_owned()));
     }
     Ok(())
@@ -287,7 +286,7 @@ fn cannot_write(option: &str, path: &Path, error: &io::Error) -> Stop {
     let shown = path.display();
     Stop::Message(match missing_folder(path) {
         Some(folder) => format!(
-            "cannot write {shown}: the folder {} is missing; make it, or name another file with {option}",
+            "cannot write {shown}: the folder {} is missing; create it, or name another file with {option}",
             folder.display()
         ),
         None => format!("cannot write {shown}: {error}; name another file with {option}"),

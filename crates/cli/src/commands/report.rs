@@ -181,7 +181,7 @@ impl Totals {
         if self.mismatches > 0 {
             let blocks = self.files().saturating_sub(self.unusable);
             return Some(format!(
-                "MISMATCH in {} of {blocks} block{}: the lines above say what differs, and the times mean nothing.",
+                "MISMATCH in {} of {blocks} block{}: the lines above show the differences; ignore the times.",
                 self.mismatches,
                 if blocks == 1 { "" } else { "s" },
             ));
@@ -250,7 +250,8 @@ mod tests {
         assert_eq!(says(&totals), mixed);
         assert_eq!(Totals::default().sentence(), None);
         totals.mismatches = 1;
-        let wrong = "MISMATCH in 1 of 7 blocks: the lines above say what differs, and the times mean nothing.";
+        let wrong =
+            "MISMATCH in 1 of 7 blocks: the lines above show the differences; ignore the times.";
         assert_eq!(says(&totals), wrong);
     }
 }

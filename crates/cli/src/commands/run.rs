@@ -27,8 +27,8 @@ Examples:
   braid run --bal x.bal.rlp block.json.zst   one block with this list
   braid run --bal-hint lists/ blocks/        the same with lists that may be wrong
 
-Exit code: 0 if everything agrees; 1 if a block differs from sequential execution,
-from its header or from its access list; 2 if a file cannot be used or a block is invalid.";
+Exit code: 0 if everything agrees; 1 if a block differs from sequential execution, from its header
+or from its access list; 2 if a file cannot be used or a block is invalid.";
 
 /// Execute blocks in parallel and sequentially, and compare everything
 ///
@@ -146,7 +146,7 @@ impl RunArgs {
     /// Returns the use of access lists for `blocks` blocks.
     fn lists(&self, blocks: usize) -> Result<Lists, Stop> {
         if matches!(self.mode, ModeArg::Build) && (self.emit_bal.is_some() || self.bal.is_some()) {
-            let why = "an access list is that of a whole block: expected --mode validate";
+            let why = "an access list covers a whole block: expected --mode validate";
             return Err(Stop::Message(why.to_owned()));
         }
         match (&self.emit_bal, &self.bal) {

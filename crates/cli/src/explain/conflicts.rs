@@ -227,7 +227,7 @@ pub(super) fn together(
     if locations.iter().all(is_senders)
         && meanings.iter().any(|meaning| meaning.kind == Kind::SameSender)
     {
-        let words = format!("sender {account}: its transactions follow each other");
+        let words = format!("sender {account}: its transactions run in nonce order");
         return Meaning { kind: Kind::SameSender, words };
     }
     meanings.sort_by_key(|meaning| meaning.kind);

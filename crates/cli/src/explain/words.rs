@@ -59,7 +59,8 @@ fn bounds(text: &mut String, explanation: &Explanation, question: &Question) -> 
     if !explanation.reads_fees.is_empty() {
         writeln!(
             text,
-            "{} {} the beneficiary's balance, and with it the fees of all transactions before; the bounds leave that out.",
+            "{} {} the beneficiary's balance, and so depends on the fees of all earlier \
+             transactions; the bounds ignore this.",
             transactions(&explanation.reads_fees),
             if explanation.reads_fees.len() == 1 { "reads" } else { "read" },
         )?;
@@ -105,8 +106,7 @@ fn path(text: &mut String, axis: Axis, costs: &Costs, is_free: bool) -> std::fmt
         }
         0 | 1 => writeln!(
             text,
-            "Nothing is in the way: no chain of transactions that wait for each other costs more than the longest \
-             transaction."
+            "Conflicts do not limit this block: no conflict chain costs more than the longest transaction."
         ),
         count => {
             writeln!(
@@ -162,7 +162,7 @@ fn gain(axis: Axis, bounds: &Bounds, after: Gain, workers: usize) -> String {
         return "nothing changes".to_owned();
     }
     format!(
-        "critical path {} -> {}, bound on {workers} workers {:.2}x -> {:.2}x",
+        "conflict chain {} -> {}, bound on {workers} workers {:.2}x -> {:.2}x",
         cost(axis, before.chain),
         cost(axis, after.chain),
         ratio(bounds.work, before.on_workers),
@@ -194,7 +194,7 @@ fn in_the_way(
         let why = match (before == conflict.without, conflict.waits) {
             (false, _) => "",
             (true, 0) => ", as another chain is longer",
-            (true, _) => ", as other places or chains cost as much",
+            (true, _) => ", as other places or chains cost the same",
         };
         writeln!(text, "    without it: {}{why}", gain(conflict.without))?;
         if index > 0 && conflict.without_those_above != conflict.without {
@@ -211,11 +211,11 @@ fn in_the_way(
     match others {
         0 => Ok(()),
         1 => {
-            writeln!(text, "There is one more place at which transactions wait: --top names more.")
+            writeln!(text, "There is one more place at which transactions wait; --top lists more.")
         }
         _ => writeln!(
             text,
-            "There are {others} more places at which transactions wait: --top names more."
+            "There are {others} more places at which transactions wait; --top lists more."
         ),
     }
 }
@@ -252,7 +252,7 @@ fn who_line(conflict: &Conflict) -> String {
         format!("calls of {}", calls.join(", "))
     };
     let count = conflict.transactions.len();
-    format!("{count} transactions meet here ({}): {called}", listed(&conflict.transactions, ", "))
+    format!("{count} transactions access it ({}): {called}", listed(&conflict.transactions, ", "))
 }
 
 fn transactions(indices: &[usize]) -> String {

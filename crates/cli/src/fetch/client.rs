@@ -158,7 +158,7 @@ impl<T: Transport> Client<T> {
             });
         }
         if answer.id != Some(id) {
-            let why = format!("expected an answer with the id {id}, found another");
+            let why = format!("expected an answer with the id {id}, found a different id");
             return Err(RpcErrorKind::Answer(why));
         }
         Ok(answer.result.map(|result| result.get().to_owned()).unwrap_or_default())

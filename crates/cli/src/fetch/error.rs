@@ -25,18 +25,18 @@ pub enum FetchError {
     },
     /// The node has the block but not its access list.
     #[error(
-        "the node has no access list of block {number}: nodes have those of blocks from Amsterdam on, \
-         and only of recent ones; braid run --emit-bal makes one of any block"
+        "the node has no access list of block {number}: nodes keep the lists of recent blocks, \
+         from Amsterdam on; braid run --emit-bal makes the list of any block"
     )]
     NoAccessList {
         /// Number of the block.
         number: u64,
     },
     /// Block 0 is a state and has no execution.
-    #[error("block 0 is the genesis state, which executes nothing: record a later block")]
+    #[error("block 0 is the genesis state and has nothing to execute: record a later block")]
     Genesis,
     /// The fork is unknown.
-    #[error("the header does not tell the fork on chain {chain_id}: name it with --fork")]
+    #[error("the fork of a block on chain {chain_id} is unknown: name it with --fork")]
     UnknownFork {
         /// EIP-155 id of the chain.
         chain_id: u64,
@@ -56,8 +56,8 @@ pub enum FetchError {
     },
     /// The header does not match the block's content.
     #[error(
-        "{what}: expected {expected}, computed {found}; the block has something that Ethereum's \
-         blocks have not, as those of most rollups do, and cannot be executed by these rules"
+        "{what}: expected {expected}, computed {found}; the block does not follow Ethereum's \
+         rules, as on most rollups, and cannot be executed"
     )]
     Inconsistent {
         /// The compared field.
@@ -75,8 +75,9 @@ pub enum FetchError {
     Execution(String),
     /// The execution does not match the header or the node's data.
     #[error(
-        "the recording does not give what the node says: {}; nothing was written. \
-         --tracer never reads the state without the node's tracer; --fork names the fork",
+        "executing the recording does not give the node's result: {}; nothing was written. Try \
+         --tracer never, which reads the state without the node's tracer, or name the fork with \
+         --fork",
         .0.join("; ")
     )]
     Mismatch(Vec<String>),
@@ -120,7 +121,7 @@ impl DBErrorMarker for RpcError {}
 #[non_exhaustive]
 pub enum RpcErrorKind {
     /// There was no response.
-    #[error("{source} (attempt {attempts}, the last one)")]
+    #[error("{source} (the last of {attempts} attempts)")]
     Transport {
         /// Number of attempts.
         attempts: u32,
@@ -144,7 +145,7 @@ pub enum RpcErrorKind {
         limited: bool,
     },
     /// The response is not a result of the method.
-    #[error("an answer that this method does not give: {0}")]
+    #[error("unexpected answer to this method: {0}")]
     Answer(String),
 }
 
@@ -173,11 +174,10 @@ impl RpcError {
                 "give it more time with --timeout, or more attempts with --attempts"
             }
             RpcErrorKind::Transport { source: TransportError::Status(401 | 403), .. } => {
-                "the server wants another key in the URL"
+                "the server refuses the key in the URL"
             }
             RpcErrorKind::Transport { .. } => {
-                "check the URL, and that the node runs with its HTTP interface on \
-                 (geth and reth: --http)"
+                "check the URL, and that the node's HTTP interface is enabled (geth and reth: --http)"
             }
             RpcErrorKind::NotServed { .. } if self.method.starts_with("debug_") => {
                 "start the node with --http.api eth,debug (geth, reth), --rpc-http-api=ETH,DEBUG \
@@ -185,14 +185,13 @@ impl RpcError {
                  auto"
             }
             RpcErrorKind::NotServed { .. } => {
-                "start the node with its eth interface on (geth and reth: --http.api eth,debug)"
+                "enable the node's eth interface (geth and reth: --http.api eth,debug)"
             }
-            RpcErrorKind::Node { limited: true, .. } => "ask again later, or another node",
+            RpcErrorKind::Node { limited: true, .. } => "try again later, or use another node",
             RpcErrorKind::Node { message, .. } if is_pruned(message) => {
-                "the node no longer keeps the state before this block: ask an archive node, or \
-                 record a newer block"
+                "the node no longer has the state before this block: use an archive node, or record a newer block"
             }
-            RpcErrorKind::Node { .. } => "ask another node, or for another block",
+            RpcErrorKind::Node { .. } => "use another node, or record another block",
             RpcErrorKind::Answer(_) => "is this an Ethereum node?",
         }
     }

@@ -117,29 +117,32 @@ fn display<S: serde::Serializer>(address: &Address, to: S) -> Result<S::Ok, S::E
 pub(super) const fn advice(kind: Kind) -> &'static str {
     match kind {
         Kind::Counter => {
-            "Count for each caller, and add up when it is read; or take numbers from the caller's own count."
+            "Keep one counter per caller, and add them up when the total is read; or derive \
+             numbers from the caller's own counter."
         }
         Kind::TotalSupply => {
-            "Keep the supply fixed, or keep what each caller has added and add it up when it is read."
+            "Fix the supply in advance, or keep one counter per caller and add them up when the total is read."
         }
         Kind::TokenBalance | Kind::NativeBalance => {
-            "Let each payer pay into an account of its own, from which the owner collects later."
+            "Let each payer pay into a separate account, from which the owner collects later."
         }
         Kind::Pool | Kind::Vault => {
-            "Every trade needs the state that the one before it has left; more pools, or orders that are \
-             settled together, meet less often."
+            "Each trade depends on the one before it. More pools, or orders that are settled in \
+             batches, conflict less often."
         }
-        Kind::Allowance => "Give each spender an allowance of its own, or none that runs out.",
+        Kind::Allowance => "Give each spender a separate allowance, or an unlimited one.",
         Kind::NonceChain => {
-            "Create contracts from several factories, or with CREATE2 from accounts of their own."
+            "Create contracts from several factories, or with CREATE2 from several accounts."
         }
-        Kind::Code => "Do not create, delegate or destroy what others call in the same block.",
+        Kind::Code => {
+            "Do not create, delegate or destroy accounts that other transactions call in the same block."
+        }
         Kind::SameSender => "Send from several accounts.",
         Kind::TokenOwner | Kind::MappingEntry | Kind::ArrayElement => {
-            "Transactions that name the same key meet here; let the key depend on the caller where it can."
+            "Transactions with the same key conflict here. Make the key depend on the caller, where possible."
         }
         Kind::Slot => {
-            "One variable for all callers: keep one for each caller, leave it out, or leave it to an event."
+            "All callers write one variable. Keep one per caller, drop it, or emit an event instead."
         }
     }
 }

@@ -65,7 +65,7 @@ pub fn bounds(groups: &[Group], workers: usize) -> String {
             [it.no_conflicts, it.late_read, it.chain, it.chain_on_workers].map(spread);
         rows.push([fork, blocks, free, late, chain, on]);
     }
-    let title = "Times as fast as one transaction after the other, at most, by gas: median (first - third quartile)\n";
+    let title = "Upper bounds of the speed-up over sequential execution, by gas: median (first - third quartile)\n";
     title.to_owned() + &aligned([Left, Right, Left, Left, Left, Left], &rows)
 }
 
@@ -78,7 +78,7 @@ pub fn reached(groups: &[Group], workers: usize) -> String {
         let ([fork, blocks], it) = (fork_and_blocks(group), &group.speedups);
         rows.push([fork, blocks, spread(it.simulated), spread(it.measured)]);
     }
-    let title = "Times as fast as one transaction after the other, Braid: median (first - third quartile)\n";
+    let title = "Braid's speed-up over sequential execution: median (first - third quartile)\n";
     let count = |count: usize| match count {
         1 => "one block".to_owned(),
         count => format!("{count} blocks"),
@@ -93,7 +93,7 @@ pub fn reached(groups: &[Group], workers: usize) -> String {
     }
     if busy > 0 {
         note += &format!(
-            "The machine was busy while {} were measured: these times say little.\n",
+            "The machine was busy while {} were measured: these times are unreliable.\n",
             count(busy)
         )
         .replace("block were", "block was");
@@ -142,9 +142,7 @@ pub fn kinds(group: &Group) -> String {
         "What the conflict chains wait for, by gas that waits there ({of} on all chains)\n"
     );
     let nothing = match group.kinds[..] {
-        [] => {
-            "nothing: no chain of conflicts costs more than the longest transaction of its block\n"
-        }
+        [] => "nothing: no conflict chain costs more than the longest transaction of its block\n",
         _ => "",
     };
     title + &aligned([Left, Right, Right, Left, Right, Right], &rows) + nothing

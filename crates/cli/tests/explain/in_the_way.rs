@@ -206,16 +206,16 @@ fn words_say_what_a_change_frees_and_why_nothing_changes() {
         "The longest conflict chain has 4 transactions and costs 121 kgas of 190 kgas: 2 -> 3 -> 4 -> 5.",
         " 1. counter in slot 0 of 0xC1C1c1c1C1C1C1c1c1C1C1C1c1C1C1C1c1C1c1c1, by 1 each time (counter)",
         "3 transactions of the chain wait, 78.0 kgas",
-        "    without it: critical path 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",
-        "    with one for each sender: critical path 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",
+        "    without it: conflict chain 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",
+        "    with one for each sender: conflict chain 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",
         "not on the longest chain; its own chain costs 69.1 kgas",
         "    without it: nothing changes, as another chain is longer",
-        "    without it and those above: critical path 121 kgas -> 43.1 kgas",
+        "    without it and those above: conflict chain 121 kgas -> 43.1 kgas",
     ] {
         assert!(text.contains(line), "{line:?} is not in {text}");
     }
     assert!(
-        text.contains(&format!("Without {most}:\n  critical path 121 kgas -> 69.1 kgas")),
+        text.contains(&format!("Without {most}:\n  conflict chain 121 kgas -> 69.1 kgas")),
         "{text}"
     );
 }

@@ -75,7 +75,7 @@ fn check_senders(
     let signed: Vec<_> = transactions.iter().map(|one| one.inner.inner()).collect();
     let path = |index: usize, field| format!("block.transactions[{index}].{field}");
     let senders = recover_senders(&signed, homestead, threads).map_err(|index| {
-        let (expected, found) = ("a valid signature", "one that no key gives");
+        let (expected, found) = ("a valid signature", "one that belongs to no key");
         FieldError::new(path(index, "r"), expected, found).in_transaction(index)
     })?;
     for (index, (named, sender)) in transactions.iter().zip(senders).enumerate() {

@@ -61,7 +61,8 @@ pub(super) fn export(args: &ExportArgs) -> Result<End, Stop> {
     if OTHER_PACKING.iter().any(|other| other.eq_ignore_ascii_case(extension)) {
         let file = args.file.display();
         return Err(message(format!(
-            "{file}: the file would not be packed as its name says; choose a name that ends with .gz or .zst, or with neither"
+            "{file}: the file would not be packed as its name says; choose a name that ends with \
+             .gz or .zst, or with neither"
         )));
     }
     let (_folder, store) = open_to_read(&args.folder)?;
@@ -133,7 +134,7 @@ fn target(path: &Path, force: bool) -> Result<Target, Stop> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return match missing_folder(path) {
                 Some(folder) => Err(message(format!(
-                    "{}: the folder {} is missing; make it, or name another file",
+                    "{}: the folder {} is missing; create it, or name another file",
                     path.display(),
                     folder.display()
                 ))),

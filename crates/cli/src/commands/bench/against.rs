@@ -76,7 +76,7 @@ impl Against {
         let earlier: Result<Vec<Earlier>, _> = lines.map(serde_json::from_str).collect();
         let earlier = earlier.map_err(|error| stop(&error))?;
         if earlier.is_empty() {
-            return Err(stop(&"no measurement is in it"));
+            return Err(stop(&"it contains no measurement"));
         }
         let (file, tolerance) = (file.to_owned(), tolerance / 100.0);
         Ok(Self { file, tolerance, earlier, lines: Vec::new() })
@@ -89,7 +89,7 @@ impl Against {
         let earlier =
             earlier.find(|it| (it.workload.as_str(), it.workers) == (name, figures.workers));
         let change = match earlier {
-            None => Err("it was not measured then".to_owned()),
+            None => Err("the earlier output does not contain it".to_owned()),
             Some(earlier) => change(earlier, conditions, figures),
         };
         let (change, why) = match change {
@@ -137,7 +137,8 @@ impl Against {
         let shown = self.file.display();
         writeln!(
             out,
-            "\nTimes as long as in {shown}, in sequential time, with the interval of 95 % over rounds; more than {tolerance} % counts:"
+            "\nTime relative to {shown}, in units of sequential time, with the 95 % interval \
+             over the rounds; changes of more than {tolerance} % count:"
         )?;
         for Line { workload, workers, factor, low, high, verdict, why, .. } in &self.lines {
             write!(out, "{workload:<24} {workers:>3} workers  ")?;
@@ -156,7 +157,7 @@ impl Against {
 fn change(earlier: &Earlier, conditions: Conditions, figures: &Figures) -> Result<Change, String> {
     if (earlier.txs, earlier.gas) != (figures.transactions, figures.gas) {
         return Err(format!(
-            "it was another block, of {} transactions and {} gas",
+            "it was a different block, with {} transactions and {} gas",
             earlier.txs, earlier.gas
         ));
     }
@@ -177,7 +178,9 @@ fn change(earlier: &Earlier, conditions: Conditions, figures: &Figures) -> Resul
     let now = rounds(&sequential, &parallel);
     Change::of(&before, &now).ok_or_else(|| {
         let (before, now) = (before.len(), now.len());
-        format!("there are {before} rounds then and {now} now, {FEWEST} are needed each: --rounds")
+        format!(
+            "{before} rounds then and {now} now; at least {FEWEST} are needed each time (--rounds)"
+        )
     })
 }
 

@@ -13,67 +13,65 @@ Examples:
   braid bench blocks/ --json                  every block file in a folder
   braid bench c_erc20 --txs 4000 --db-latency 20us
   braid bench e_uni --simulate 4,8,16,32,64   more workers than there are cores, in virtual time
-  braid bench blocks/ --virtual 2,4,8,16      the same, by gas: alike on every machine
+  braid bench blocks/ --virtual 2,4,8,16      the same, by gas: equal on every machine
   braid bench blocks/ --bal                   with the access list of each block (EIP-7928)
   braid bench blocks/ --bal-hint              the same, as a hint that may be wrong
   braid bench blocks/ --busy                  while something else computes on every core
-  braid bench blocks/ --against before.json   what is slower than in that output of --json
+  braid bench blocks/ --against before.json   which blocks are slower than in that --json output
 
-Exit code: 0 if all was measured; 1 if a result differs from sequential execution, or a block
+Exit code: 0 if everything was measured; 1 if a result differs from sequential execution, or a block
 became slower (--against); 2 if a file cannot be used or a block is invalid.";
 
 /// What the columns of the table are, and what the options do to them.
 pub const COLUMNS: &str = "\
 Columns, each a median over all rounds:
-  seq us/tx  microseconds a transaction takes in sequence: revm over State with bundle
-             and reverts, transact_commit for each transaction, receipts
-  ratio      sequential over parallel time on the clock; above 1 is faster
-  cpu        parallel over sequential processor time, user and system, all threads,
-             with all that is taken apart afterwards; above 1 is more work
-  journal    time of one thread with one journal for the whole block (finalised once,
-             no bundle) over parallel time; - if that form gives other results
-  bound      sequential time over that of two threads, each with half of the block on
-             a State of its own; no conflict is looked at, the results are not merged
-  ceiling    what as many cores here can come to: a sequential execution for each worker,
-             all at once; their work over the time that they take, in sequential time;
-             - for one worker, and for more than there are cores
+  seq us/tx  microseconds per transaction of sequential execution: revm over State with
+             bundle and reverts, transact_commit for each transaction, receipts
+  ratio      sequential over parallel wall time; above 1 is faster
+  cpu        parallel over sequential processor time: user and system time of all
+             threads, including destruction; above 1 is more work
+  journal    time of one thread that runs the block with one journal (finalised once, no
+             bundle) over parallel time; - if its results differ
+  bound      sequential time over that of two threads that each run half of the block on
+             a State of their own, without detecting conflicts or merging results
+  ceiling    what the cores of this machine can reach: one sequential execution per
+             worker, all at once; their total work, in sequential time, over the time that
+             they take; - for one worker, and for more workers than cores
   aborted    runs whose result was thrown away
   spread     (slowest - fastest) / median of the parallel times
 
-Below each line: microseconds a transaction takes in each stage, summed over all workers (a
-bundle's time is that on the clock), from a run under observation; memory that one run adds
-to a fresh process at its highest, the baseline's and Braid's.
+Below each line: microseconds per transaction in each stage, summed over all workers (wall
+time for the bundle), from a separate observed run; peak memory that one run adds to a fresh
+process, of the baseline and of Braid.
 
-Each timed run comes after a pause (--pause), as in a node: threads sleep, caches are cold.
---pause 0 runs back to back. The ways of executing a block take turns in random order.
+Each timed run follows a pause (--pause), because a node's threads sleep between blocks and its
+caches are cold. --pause 0 runs back to back. All executors run in turn, in random order.
 
---busy: as many processes as cores, or N times as many, compute beside all runs, also beside
-sequential ones.
+--busy: N computing processes per core run during all measurements, also of the baseline.
 
---bal: Braid executes each block with its own access list, wherever it is measured or simulated.
-The baseline and the other ways ignore it. The list is made once, before anything is timed.
+--bal: Braid executes each block with its own access list, both measured and simulated. The
+baseline and the other executors ignore it. The list is computed once, before anything is timed.
 --bal-hint: the same with a list that Braid does not trust.
---emit-bal: Braid makes the list of each block.
+--emit-bal: Braid computes the list of each block.
 
---db-latency: each read of the database sleeps so long (the system adds some 50 us), or with
---db-waits spin keeps its core busy; the baseline reads through the same database.
+--db-latency: each read of the database sleeps for this time (the system adds about 50 us), or
+keeps its core busy with --db-waits spin. The baseline reads through the same database.
 
---simulate: the executor runs on fibers of one thread, all of it, and each step takes as long in
-virtual time as it really took, alone on its core. The figure for the number of workers that is
-measured stands beside the real one; 'here' is that of cores that slow each other down as the
-copies do (ceiling), while all are busy. work/chain is the time of all transactions over that of
-the longest chain of them that depend on each other.
+--simulate: the whole executor runs on fibers of one thread. In virtual time, each step takes as
+long as it took on its own. For the measured number of workers, both figures are printed; 'here'
+corrects the simulated one for cores that slow each other down as in ceiling. work/chain is the
+time of all transactions over that of the longest chain of dependent ones.
 
 --virtual: a run takes as long as its gas, and each other step a fixed time. learned and fresh are
-the ratios of an executor's sixth and first execution, runs the gas of all runs over that of the
-block, chain and longest what whole runs in their order, and the longest transaction, allow. The
-means stand beside those of two halves, into which blocks fall by their names: thresholds are
-chosen on the tuning half only.";
+the ratios of an executor's sixth and first execution; runs is the gas of all runs over that of
+the block; chain and longest are the bounds set by chains of whole dependent runs and by the
+longest transaction. The means are also printed for two halves, into which blocks fall by their
+names: thresholds are chosen on the tuning half only.";
 
 /// Measure blocks against sequential revm
 ///
-/// Every result is compared in full before anything is timed. All ways of executing a block take
-/// turns in one process, in random order, each after a pause.
+/// Every result is compared in full before anything is timed. All executors run in turn in one
+/// process, in random order, each after a pause.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{COLUMNS}"))]
 pub struct BenchArgs {

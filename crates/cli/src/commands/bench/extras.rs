@@ -113,6 +113,6 @@ pub(super) fn probe(
             peak_of(|| executor.block(block).database(database).execute())
         }
     };
-    let peak = peak.ok_or_else(|| "this system does not tell".to_owned())?;
+    let peak = peak.ok_or_else(|| "this system does not report it".to_owned())?;
     Ok(format!("{peak}\n").into_bytes())
 }

@@ -48,7 +48,7 @@ impl Display for Conditions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "profile {PROFILE}, {:?} before each run, ", self.pause)?;
         match self.busy {
-            0 => f.write_str("nothing beside it"),
+            0 => f.write_str("no other load"),
             1 => f.write_str("one computing process on each core"),
             each => write!(f, "{each} computing processes on each core"),
         }?;
@@ -127,7 +127,7 @@ impl Report for Table {
             figures.parallel.spread() * 100.0,
         )?;
         if let Some([sequential, parallel]) = figures.reads {
-            writeln!(out, "  reads: {sequential} in sequence, {parallel} here")?;
+            writeln!(out, "  reads: {sequential} sequential, {parallel} parallel")?;
         }
         for line in details(figures) {
             writeln!(out, "  {line}")?;
@@ -190,7 +190,7 @@ fn details(figures: &Figures) -> Vec<String> {
     if let Some([sequential, parallel]) = figures.memory {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         lines.push(format!(
-            "memory: {:.1} MiB in sequence, {:.1} MiB here",
+            "memory: {:.1} MiB sequential, {:.1} MiB parallel",
             mib(sequential),
             mib(parallel)
         ));

@@ -30,8 +30,8 @@ Examples:
   braid explain --layout out.json --abi out.json block.json    names of variables and functions: LINT.md
   braid explain --json blocks/ | jq '.gas.work / .gas.chain'
 
-Exit code: 0; 1 if a block does not come out as its header and file say, or Braid's result differs from the
-sequential one; 2 if a file cannot be used or a block is invalid.";
+Exit code: 0; 1 if a block's result differs from its header or file, or Braid's result from the sequential one; 2
+if a file cannot be used or a block is invalid.";
 
 /// Explain why a block does not run in parallel
 ///
@@ -146,7 +146,7 @@ mod tests {
             (String::from_utf8(text).expect("text"), line["measured"]["busy_share"].clone())
         };
         let (busy, share) = said(Some(0.5));
-        assert!(busy.contains("had 50 % of a core, so the times say little"), "{busy}");
+        assert!(busy.contains("had 50 % of a core, so the times are unreliable"), "{busy}");
         assert_eq!(share, 0.5);
         let (calm, share) = said(None);
         assert!(!calm.contains("busy") && share.is_null(), "{calm}");

@@ -225,7 +225,8 @@ fn write_reached(out: &mut impl Write, it: &Explained, reached: &Reached) -> io:
         let unit = if axis == Axis::Time { "time" } else { "gas" };
         writeln!(
             out,
-            "  bounds there, in {unit}: conflict chain {chain:.2}x, late read {late_read:.2}x, no conflicts {no_conflicts:.2}x"
+            "  bounds there, in {unit}: conflict chain {chain:.2}x, late read {late_read:.2}x, \
+             no conflicts {no_conflicts:.2}x"
         )?;
     }
     for segment in segments {
@@ -249,7 +250,7 @@ impl Printer for Lines {
         };
         writeln!(
             out,
-            "How many times faster the blocks can be, by {unit}; one block alone, or --whole, says more."
+            "Upper bounds of the speed-up of each block, by {unit}. For details, name one block, or use --whole."
         )?;
         writeln!(
             out,
@@ -326,7 +327,8 @@ fn total_lines(out: &mut impl Write, totals: &Totals, question: &Question) -> io
     let times = |span: &u64| ratio(*work, *span);
     writeln!(
         out,
-        "{BOLD}{}{BOLD:#}, {transactions} transactions, one block after the other: no conflicts {:.2}x, late read {:.2}x, \
+        "{BOLD}{}{BOLD:#}, {transactions} transactions, one block after the other: no conflicts \
+         {:.2}x, late read {:.2}x, \
          conflict chain {:.2}x.",
         counted(*blocks, "block"),
         times(longest),
@@ -339,7 +341,7 @@ fn total_lines(out: &mut impl Write, totals: &Totals, question: &Question) -> io
     }
     writeln!(
         out,
-        "What costs most on the longest chains of all of them ({}):",
+        "What costs most on the longest chains of all blocks ({}):",
         words::cost(question.axis, *chain)
     )?;
     for (index, it) in costly.iter().enumerate() {
@@ -355,7 +357,7 @@ fn total_lines(out: &mut impl Write, totals: &Totals, question: &Question) -> io
         writeln!(out, "    {place}{more}: {waits} in {blocks}, {cost}")?;
     }
     if others > 0 {
-        writeln!(out, "There are {others} more: --top names more.")?;
+        writeln!(out, "There are {others} more; --top lists them.")?;
     }
     Ok(())
 }

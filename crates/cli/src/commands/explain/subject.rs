@@ -113,7 +113,7 @@ impl Reached {
     pub(in crate::commands) fn warning(&self) -> Option<String> {
         let share = self.busy_share? * 100.0;
         Some(format!(
-            "The machine was busy: the sequential runs had {share:.0} % of a core, so the times say little."
+            "The machine was busy: the sequential runs had {share:.0} % of a core, so the times are unreliable."
         ))
     }
 }

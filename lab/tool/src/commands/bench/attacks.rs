@@ -173,7 +173,8 @@ fn probe(args: &AttacksArgs, wanted: &[Attack], workers: u16) -> Result<End, Sto
     let Some(attack) = wanted.first() else { return Ok(End::BadInput) };
     let peak = peak(*attack, args.block(), NonZeroU16::new(workers));
     let peak = peak.map_err(|error| Stop::Message(error.to_string()))?;
-    let untold = || Stop::Message("this system does not tell how much memory is used".to_owned());
+    let untold =
+        || Stop::Message("this system does not report it how much memory is used".to_owned());
     writeln!(io::stdout().lock(), "{}", peak.ok_or_else(untold)?)?;
     Ok(End::Right)
 }
