@@ -221,7 +221,7 @@ class OnWorkers:
 
 @dataclass(frozen=True, slots=True)
 class PathStep:
-    """A transaction on the critical path."""
+    """A transaction on the conflict chain."""
 
     transaction: int
     cost: int

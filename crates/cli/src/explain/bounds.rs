@@ -46,7 +46,7 @@ pub struct Graph {
     needs: Vec<Vec<Need>>,
 }
 
-/// A transaction on the critical path.
+/// A transaction on the conflict chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Index of the transaction.

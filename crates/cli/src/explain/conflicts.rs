@@ -25,7 +25,7 @@ pub struct Conflict {
     pub kind: Kind,
     /// Description of the locations.
     pub words: String,
-    /// Cost of the transactions on the critical path that wait here.
+    /// Cost of the transactions on the conflict chain that wait here.
     pub serialises: u64,
     /// Number of these transactions.
     pub waits: usize,
@@ -98,7 +98,7 @@ struct Found {
     /// Transactions that wait here.
     readers: BTreeSet<usize>,
     writers: BTreeSet<usize>,
-    /// Those on the critical path.
+    /// Those on the conflict chain.
     on_path: BTreeSet<usize>,
     own_chain: u64,
 }

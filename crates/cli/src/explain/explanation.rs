@@ -45,7 +45,7 @@ pub struct Explanation {
     pub reads_fees: Vec<usize>,
 }
 
-/// Bounds of a block, with the critical path.
+/// Bounds of a block, with the conflict chain.
 #[derive(Clone, Debug)]
 pub struct Costs {
     /// The bounds.

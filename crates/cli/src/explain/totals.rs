@@ -14,7 +14,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
-/// A transaction on a critical path: index of the block, index of the transaction.
+/// A transaction on a conflict chain: index of the block, index of the transaction.
 type Waiting = (usize, usize);
 
 /// Totals over blocks.
@@ -42,7 +42,7 @@ struct Place {
     meaning: Meaning,
 }
 
-/// Locations of one account at which the same transactions of critical paths wait.
+/// Locations of one account at which the same transactions of conflict chains wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Costly {
     /// The locations, in order.
@@ -51,7 +51,7 @@ pub struct Costly {
     pub kind: Kind,
     /// Description of the locations.
     pub words: String,
-    /// Cost of the transactions on critical paths that wait here.
+    /// Cost of the transactions on conflict chains that wait here.
     pub serialises: u64,
     /// Number of these transactions.
     pub waits: usize,

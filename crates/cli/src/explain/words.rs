@@ -8,7 +8,7 @@ use super::{
 };
 use std::fmt::Write;
 
-/// Maximum number of transactions of the critical path that are listed.
+/// Maximum number of transactions of the conflict chain that are listed.
 const NAMED: usize = 12;
 /// Maximum number of functions and contracts that are listed.
 const CALLS: usize = 3;

@@ -40,7 +40,7 @@ pub enum Role {
     Contract,
 }
 
-/// Returns the steps of the critical path of `costs`, with the accounts at which each one waits.
+/// Returns the steps of the conflict chain of `costs`, with the accounts at which each one waits.
 #[must_use]
 pub fn steps(recording: &Recording, costs: &Costs) -> Vec<ChainStep> {
     let mut kinds: HashMap<Location, Kind> = HashMap::new();

@@ -85,7 +85,7 @@ fn a_row_is_what_explain_says_and_a_bad_file_is_a_row_too() {
     let forks: Vec<&Value> = groups.iter().map(|it| &it["fork"]).collect();
     assert_eq!(forks, [&Value::Null, &json!("PRAGUE"), &json!("OSAKA")]);
     assert_eq!((&groups[0]["blocks"], &groups[0]["txs"]), (&json!(2), &json!(60)));
-    // One token serialises the new block: its critical path waits nowhere else.
+    // One token serialises the new block: its conflict chain waits nowhere else.
     let (token, chain) = (&groups[2]["accounts"][0], new["chain"].as_u64().expect("gas"));
     assert_eq!((&token["role"], &token["alone"]), (&json!("contract"), &token["serialises"]));
     assert_eq!(token["functions"][0]["signature"], "transfer(address,uint256)");
