@@ -217,5 +217,5 @@ fn what_became_slower_is_told() {
         ["a_raw", "--txs", "60", "--rounds", "6", "--pause", "0", "--brief", "--workers", "1"];
     let words = bench(&[&words[..], &["--against", name]].concat(), 1);
     let words = String::from_utf8_lossy(&words.stdout).into_owned();
-    assert!(words.contains("Times as long as in") && words.contains("slower"), "{words}");
+    assert!(words.contains("Time relative to") && words.contains("slower"), "{words}");
 }

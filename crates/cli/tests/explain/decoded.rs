@@ -170,13 +170,13 @@ fn pools_and_vaults_are_known_by_what_they_log() {
 fn what_grows_by_the_same_is_a_counter() {
     let changes =
         |all: &[(u64, u64)]| all.iter().map(|it| (it.0, it.1, none())).collect::<Vec<_>>();
-    let counter = "counter in slot 4 of @, by 3 each time";
+    let counter = "counter in slot 4 of @, incremented by 3";
     check(&[], &changes(&[(1, 4), (4, 7)]), Kind::Counter, counter);
     check(
         &[word(5)],
         &changes(&[(1, 4), (4, 7)]),
         Kind::Counter,
-        "counter in slot 4[5] of @, by 3 each time",
+        "counter in slot 4[5] of @, incremented by 3",
     );
     for others in [&[(1, 4)][..], &[(1, 4), (4, 8)], &[(4, 1), (7, 4)]] {
         check(&[], &changes(others), Kind::Slot, "slot 4 of @");

@@ -33,7 +33,7 @@ fn a_counter_is_named_with_its_gain() {
     assert_eq!((found.first.len(), found.others), (1, 0));
     let counter = &found.first[0];
     assert_eq!(counter.locations, [Location::Slot(contract(), U256::ZERO)]);
-    let words = format!("counter in slot 0 of {}, by 1 each time", contract());
+    let words = format!("counter in slot 0 of {}, incremented by 1", contract());
     assert_eq!((counter.kind, &counter.words), (Kind::Counter, &words));
     assert_eq!((counter.serialises, counter.waits), (4 * LATER, 4));
     assert_eq!(counter.own_chain, FIRST + 4 * LATER);
@@ -90,7 +90,7 @@ fn senders_payees_and_creators_are_told_apart() {
         first.into_iter().map(|it| (it.kind, it.words)).collect::<Vec<_>>()
     };
     let same = recorded(vec![pay(1, 0, payee), pay(1, 1, Address::repeat_byte(0x98))], &[]);
-    let words = format!("sender {}: its transactions follow each other", sender(1));
+    let words = format!("sender {}: its transactions run in nonce order", sender(1));
     assert_eq!(kinds(&same), [(Kind::SameSender, words)]);
     let paid = recorded(vec![pay(1, 0, payee), pay(2, 0, payee)], &[]);
     let words = format!("native balance of {payee}, which is only paid into");
@@ -163,7 +163,7 @@ fn nothing_is_in_the_way_of_a_block_whose_longest_transaction_costs_more_than_an
     for top in [0, 5] {
         let question = question(top);
         let text = words::block(&explain(&recording, &question), &question);
-        assert!(text.contains("Nothing is in the way: no chain"), "{text}");
+        assert!(text.contains("Conflicts do not limit this block"), "{text}");
         assert!(
             !text.contains("No transaction waits") && !text.contains("What is in the way"),
             "{text}"
@@ -204,7 +204,7 @@ fn words_say_what_a_change_frees_and_why_nothing_changes() {
     // the same; two of 26,010.
     for line in [
         "The longest conflict chain has 4 transactions and costs 121 kgas of 190 kgas: 2 -> 3 -> 4 -> 5.",
-        " 1. counter in slot 0 of 0xC1C1c1c1C1C1C1c1c1C1C1C1c1C1C1C1c1C1c1c1, by 1 each time (counter)",
+        " 1. counter in slot 0 of 0xC1C1c1c1C1C1C1c1c1C1C1C1c1C1C1C1c1C1c1c1, incremented by 1 (counter)",
         "3 transactions of the chain wait, 78.0 kgas",
         "    without it: conflict chain 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",
         "    with one for each sender: conflict chain 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",

@@ -65,7 +65,7 @@ fn every_reason_for_which_nothing_is_recorded() {
     });
     add(&moved, wanted(), &["record the block again"]);
     let lying = answers("eth_getBlockByNumber", |it| spoiled(it, "/gasUsed", json!("0x1")));
-    add(&lying, wanted(), &["the header's hash", "cannot be executed by these rules"]);
+    add(&lying, wanted(), &["the header's hash", "cannot be executed"]);
     let poor = answers("eth_getBalance", |_| Some(Fault::Result(json!("0x0"))));
     add(&poor, never(), &["transaction 0", "is --fork right"]);
     let other = answers("eth_getBlockReceipts", |it| spoiled(it, "/3/gasUsed", json!("0x5209")));

@@ -131,7 +131,7 @@ fn what_cannot_pass_is_asked_for_once() {
     let error = refused(&node, &wanted());
     let FetchError::Rpc(rpc) = &error else { panic!("{error}") };
     assert!(matches!(rpc.kind, RpcErrorKind::Transport { attempts: 1, .. }), "{error}");
-    assert!(error.to_string().contains("another key"), "{error}");
+    assert!(error.to_string().contains("refuses the key"), "{error}");
 }
 
 #[test]

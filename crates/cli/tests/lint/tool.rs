@@ -218,7 +218,7 @@ fn a_file_that_names_nothing_is_told_and_a_block_with_other_gas_too() {
     let names = NAMES.map(|it| if it == "out.txt" { "other.txt" } else { it });
     let told = lint(&[&names[..], &["--root", "nowhere", "serial.json"]].concat(), 0);
     for option in ["--layout other.txt", "--abi other.txt", "--source-map other.txt"] {
-        assert!(told.contains(&format!("warning: {option} names nothing")), "{told}");
+        assert!(told.contains(&format!("warning: {option} matches no contract")), "{told}");
     }
     assert!(told.contains("warning: --root nowhere is no folder"), "{told}");
     let events = json!([{ "type": "event", "name": "e", "inputs": [] }]);
