@@ -27,8 +27,8 @@ Examples:
   braid compare four.json block.json              two settings, or two builds: one of them saved
   braid compare --json one.json.zst other.json.zst | jq '.figures[] | select(.name == \"conflict chain, gas\")'
 
-Exit code: 0; 1 if a block's result differs from its header or file, or Braid's result from the sequential one; 2
-if a file cannot be used or a block is invalid.";
+Exit code: 0; 1 if a block's result differs from its header or file, or Braid's result from the
+sequential one; 2 if a file cannot be used or a block is invalid.";
 
 /// Maximum number of compared locations.
 const MOST: usize = 12;

@@ -27,9 +27,9 @@ Examples:
   braid fetch --rpc http://127.0.0.1:8545 --block latest --bal --out latest.json.zst
   braid fetch --rpc http://127.0.0.1:8545 --block 7 --fork prague --out - | braid run -
 
-Exit code: 0 if the block was recorded; 1 if executing the recording does not give the node's result, or the node
-contradicts itself; 2 if the node cannot be used. Nothing is written unless the code is 0. https:// needs a build
-with --features https.";
+Exit code: 0 if the block was recorded; 1 if executing the recording does not give the node's
+result, or the node contradicts itself; 2 if the node cannot be used. Nothing is written unless
+the code is 0. https:// needs a build with --features https.";
 
 /// Record a block of a node, with the state it reads, as a block file
 ///

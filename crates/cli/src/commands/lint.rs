@@ -31,8 +31,9 @@ Examples:
   braid lint --contract 0xA0b8...eB48 --fail-on conflict --sarif lint.sarif blocks/
   braid fetch --rpc http://localhost:8545 --block 7 --out - | braid lint -    of a local node
 
-Exit code: 0; 1 if a block's result differs from its header or file, or, with --fail-on conflict, if there is a
-conflict; 2 if a file cannot be used, a block is invalid, or no transaction touches a --contract.";
+Exit code: 0; 1 if a block's result differs from its header or file, or, with --fail-on conflict,
+if there is a conflict; 2 if a file cannot be used, a block is invalid, or no transaction touches
+a --contract.";
 
 /// List the functions of contracts that conflict, and the variables at which they do
 ///

@@ -34,8 +34,8 @@ Examples:
   braid report --trace trace.json block.json      the timeline for https://ui.perfetto.dev, too
   braid report --json block.json | jq '.timeline.end'
 
-Exit code: 0; 1 if a block's result differs from its header or file, or Braid's result from the sequential one; 2
-if a file cannot be used or a block is invalid.";
+Exit code: 0; 1 if a block's result differs from its header or file, or Braid's result from the
+sequential one; 2 if a file cannot be used or a block is invalid.";
 
 /// Default name of the page.
 const PAGE: &str = "report.html";

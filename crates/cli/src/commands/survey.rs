@@ -40,8 +40,9 @@ Examples:
   braid survey --json blocks/ | jq 'select(.limit == \"longest\") | .file'
   braid survey                                     the generated demo chain
 
-Exit code: 0; 1 if a block's result differs from its header or file, or Braid's result from the sequential one; 2
-if a file cannot be used or a block is invalid. Such a file is a row with the reason, and the others are surveyed.";
+Exit code: 0; 1 if a block's result differs from its header or file, or Braid's result from the
+sequential one; 2 if a file cannot be used or a block is invalid. Such a file is a row with the
+reason, and the others are surveyed.";
 
 /// Maximum number of accounts in the data of each group.
 const ACCOUNTS: usize = 200;

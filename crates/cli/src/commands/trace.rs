@@ -23,8 +23,8 @@ Examples:
   braid trace --tx 3 --json block.json | jq .gasUsed     as geth's debug_traceTransaction prints it
   braid fetch --rpc URL --block 12345678 --out - | braid trace --tx 0 -
 
-Exit code: 0; 1 if the block's result differs from its header or file; 2 if the file cannot be used, the block is
-invalid or has no such transaction.";
+Exit code: 0; 1 if the block's result differs from its header or file; 2 if the file cannot be
+used, the block is invalid or has no such transaction.";
 
 /// Trace one transaction of a block
 ///

@@ -19,8 +19,8 @@ Examples:
   braid bench blocks/ --busy                  while something else computes on every core
   braid bench blocks/ --against before.json   which blocks are slower than in that --json output
 
-Exit code: 0 if everything was measured; 1 if a result differs from sequential execution, or a block
-became slower (--against); 2 if a file cannot be used or a block is invalid.";
+Exit code: 0 if everything was measured; 1 if a result differs from sequential execution, or a
+block became slower (--against); 2 if a file cannot be used or a block is invalid.";
 
 /// What the columns of the table are, and what the options do to them.
 pub const COLUMNS: &str = "\

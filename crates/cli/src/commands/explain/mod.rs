@@ -30,8 +30,8 @@ Examples:
   braid explain --layout out.json --abi out.json block.json    names of variables and functions: LINT.md
   braid explain --json blocks/ | jq '.gas.work / .gas.chain'
 
-Exit code: 0; 1 if a block's result differs from its header or file, or Braid's result from the sequential one; 2
-if a file cannot be used or a block is invalid.";
+Exit code: 0; 1 if a block's result differs from its header or file, or Braid's result from the
+sequential one; 2 if a file cannot be used or a block is invalid.";
 
 /// Explain why a block does not run in parallel
 ///
