@@ -23,16 +23,16 @@ Examples:
   braid-lab bench --contention            where contention costs time
   braid-lab bench odd                     odd databases, rules and shapes, and usual ones
   braid-lab bench attacks                 blocks of an attacker
-  braid-lab bench search --seconds 3600   looks for blocks that Braid is slow on
+  braid-lab bench search --seconds 3600   looks for blocks on which Braid is slow
   braid-lab bench sustain native          a minute of blocks, one after the other, on a chain
 
-Exit code: 0 if all was measured; 1 if a result differs from sequential execution, or a block
-became slower (--against); 2 if a file cannot be used or a block is invalid.";
+Exit code: 0 if everything was measured; 1 if a result differs from sequential execution, or a
+block became slower (--against); 2 if a file cannot be used or a block is invalid.";
 
 /// Measure blocks against sequential revm
 ///
-/// Every result is compared in full before anything is timed. All ways of executing a block take
-/// turns in one process, in random order, each after a pause.
+/// Every result is compared in full before anything is timed. All executors run in turn in one
+/// process, in random order, each after a pause.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{COLUMNS}"))]
 #[command(args_conflicts_with_subcommands = true)]
