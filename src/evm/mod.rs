@@ -8,10 +8,11 @@
 //!    +-- bundle: effects folded by account, in parallel, into revm's BundleState
 //! ```
 //!
-//! The modules, each of which imports only the ones before it: [`fees`] (blind credits), [`bal`] (block access lists), [`exec`] (one run of a transaction), [`plan`]
-//! (which strategy runs next), [`block`] (block-level processing: admission, receipts, system
-//! calls), [`bundle`] (state changes), [`engine`] (the engine's traits). Every other file here
-//! drives a block through these modules and may import them all.
+//! The modules, each of which imports only the ones before it: [`fees`] (blind credits), [`bal`]
+//! (block access lists), [`exec`] (one run of a transaction), [`plan`] (which strategy runs next),
+//! [`block`] (block-level processing: admission, receipts, system calls), [`bundle`] (state
+//! changes), [`engine`] (the engine's traits). Every other file here drives a block through these
+//! modules and may import them all.
 
 mod access_list;
 mod after;

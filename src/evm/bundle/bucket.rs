@@ -68,8 +68,8 @@ impl<'a> Bucket<'a> {
         if place == next {
             let parent = self.parent.and_then(|parent| parent.account(&address));
             is_first = parent.is_none();
-            let begun = |parent| AccountFold::after_parent(parent);
-            let fold = parent.map_or_else(first, |it| Fold::Continued(Box::new(begun(it)), it));
+            let continued = |parent| Box::new(AccountFold::after_parent(parent));
+            let fold = parent.map_or_else(first, |it| Fold::Continued(continued(it), it));
             self.folds.push((address, fold));
         }
         match self.folds.get_mut(place as usize) {

@@ -168,7 +168,7 @@ mod tests {
                 &Cloned(state),
                 Extensions::default(),
                 None,
-                (&Config::with_workers(one)),
+                &Config::with_workers(one),
             );
             let (block_context, ..) = begun.expect("nothing fails");
             assert!(block_context.payees.contains(address));
