@@ -74,7 +74,7 @@ pub(crate) fn what_a_block_does_not_change_stays_as_its_parent_left_it() {
             let expected = plain::build(&block, &database, &own);
             assert_eq!(expected.receipts.len() as u64, EACH, "{spec:?}");
             for (workers, policy) in WAYS {
-                let executor = listing(workers, policy, Mode::Validate);
+                let mut executor = listing(workers, policy, Mode::Validate);
                 let found = executor
                     .block(block.clone())
                     .database(database.clone())

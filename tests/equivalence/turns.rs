@@ -63,8 +63,7 @@ pub(crate) fn taking_turns() {
     let block = Arc::new(scene.block.clone());
     let expected = Expected::new(&block, Mode::Validate, &scene.database());
     for workers in [2, 3] {
-        let executor = executor(workers, Policy::Forced(Forced::Alternate), Mode::Validate);
-        let mut executor = executor;
+        let mut executor = executor(workers, Policy::Forced(Forced::Alternate), Mode::Validate);
         let (mut aborts, mut turns) = (0, 0);
         for _ in 0..5 {
             let database = held(scene.database(), senders);

@@ -188,7 +188,8 @@ fn a_block_that_is_streamed_has_the_same_list() {
 pub(in crate::equivalence) fn parts_are_listed_in_order() {
     let scene = payments(300);
     for workers in [1, 2, 3] {
-        let executor = listing(workers, Policy::Forced(Forced::ContiguousBatches), Mode::Validate);
+        let mut executor =
+            listing(workers, Policy::Forced(Forced::ContiguousBatches), Mode::Validate);
         let stats = run(&mut executor, &scene, scene.database());
         assert!(stats.contiguous_batches > 1, "{stats:?}");
     }
