@@ -10,9 +10,8 @@ pub use request::{BlockRequest, NoState};
 
 use crate::config::Config;
 use crate::evm::{
-    AnySource, Block, BlockError, BlockOutput, BuiltBlock, CancellationToken, Cloned, EvmMutant,
-    Extensions, OnCommit, Options, Precompile, Scoped, Surcharge, ThreadPool, TransactionPool,
-    build, execute,
+    AnySource, Block, BlockError, BlockOutput, BuiltBlock, CancellationToken, Cloned, Extensions,
+    OnCommit, Options, Precompile, Scoped, Surcharge, ThreadPool, TransactionPool, build, execute,
 };
 use revm::DatabaseRef;
 use revm::database::BundleState;
@@ -29,7 +28,6 @@ pub struct Executor {
     config: Config,
     team: ThreadPool,
     extensions: Extensions,
-    mutant: EvmMutant,
 }
 
 impl Executor {
@@ -41,7 +39,7 @@ impl Executor {
         let config = config.within_bounds();
         let workers = (config.workers.get(), config.most_workers());
         let team = ThreadPool::new(workers, config.spread_workers)?;
-        Ok(Self { config, team, extensions: Extensions::default(), mutant: EvmMutant::None })
+        Ok(Self { config, team, extensions: Extensions::default() })
     }
 
     /// Adds precompiles to Ethereum's.
@@ -79,14 +77,6 @@ impl Executor {
     #[cfg(feature = "alloy")]
     pub(crate) const fn set_access_list(&mut self, is_asked_for: bool) {
         self.config.access_list = is_asked_for;
-    }
-
-    /// Seeds a bug, to test that the tests find it.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub const fn with_mutant(mut self, mutant: EvmMutant) -> Self {
-        self.mutant = mutant;
-        self
     }
 
     /// Returns the configuration, with each value clamped to its bounds.
@@ -129,7 +119,7 @@ impl Executor {
 
     fn options<'f>(&self, (parent, on_commit, cancel): RequestParts<'f>) -> Options<'f> {
         let extensions = self.extensions.clone();
-        Options { config: self.config, extensions, parent, on_commit, cancel, mutant: self.mutant }
+        Options { config: self.config, extensions, parent, on_commit, cancel }
     }
 }
 
@@ -158,8 +148,7 @@ fn run_scoped(
     source: AnySource<'_>,
 ) -> Result<BlockOutput, BlockError<ErasedError>> {
     let config = config.within_bounds();
-    let (extensions, mutant) = (Extensions::default(), EvmMutant::None);
-    let options =
-        Options { config, extensions, parent: None, on_commit: None, cancel: None, mutant };
+    let extensions = Extensions::default();
+    let options = Options { config, extensions, parent: None, on_commit: None, cancel: None };
     execute(&mut Scoped(config.workers), block, source, options)
 }

@@ -51,6 +51,11 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+// First, because its macro is used below.
+#[macro_use]
+#[doc(hidden)]
+pub mod mutants;
+
 #[cfg(feature = "alloy")]
 pub mod alloy;
 mod config;
@@ -83,8 +88,6 @@ pub use config::Forced;
 pub use config::{Config, ConfigBuilder, ConfigError, Mode, Policy};
 #[doc(inline)]
 pub use error::Invariant;
-#[cfg(all(feature = "evm", any(feature = "testing", feature = "mutants")))]
-pub use evm::EvmMutant;
 #[cfg(feature = "evm")]
 pub use evm::{
     Access, AccessList, AccessListError, AccessListMismatch, AccountChange, AccountField, At,

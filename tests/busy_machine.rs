@@ -2,10 +2,12 @@
 //! the seed chooses. The result must be right, and delayed no longer than the protocol permits.
 
 use braid_evm::ids::{TxIndex, WorkerId};
+#[cfg(feature = "mutants")]
+use braid_evm::mutants::{Bug, seed};
 use braid_evm::protocol::{Batch, Plan, Policy};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Schedule, Simulated, Simulator, Suspension};
-use braid_evm::worker::{Point, WorkerMutant};
+use braid_evm::worker::Point;
 use braid_toy::{ToyCase, ToyLedger, ToyWorkload, compare};
 
 /// Duration of a suspension in nanoseconds: a time slice.
@@ -36,7 +38,6 @@ fn batches(seed: u64) -> ToyCase {
 struct Machine {
     simulator: Simulator,
     case: fn(u64) -> ToyCase,
-    mutant: WorkerMutant,
 }
 
 impl Machine {
@@ -49,7 +50,7 @@ impl Machine {
         let mut options = Options::new(workers, seed);
         options.schedule = Schedule::VirtualTime(crate::simulation::COSTS);
         options.suspended = suspended;
-        let shared = case.shared().with_mutant(self.mutant);
+        let shared = case.shared();
         let mut ended = self.simulator.run(shared, &options).expect("the block ends");
         ended.end.publish_rest();
         let cap = case.limits.max_speculative_runs;
@@ -93,13 +94,13 @@ impl Machine {
 }
 
 impl Machine {
-    fn new(case: fn(u64) -> ToyCase, mutant: WorkerMutant) -> Self {
-        Self { simulator: Simulator::new(), case, mutant }
+    fn new(case: fn(u64) -> ToyCase) -> Self {
+        Self { simulator: Simulator::new(), case }
     }
 }
 
 fn holds_no_block_up(case: fn(u64) -> ToyCase) {
-    let (most, blocks, helped) = Machine::new(case, WorkerMutant::None).most_late();
+    let (most, blocks, helped) = Machine::new(case).most_late();
     println!("{blocks} blocks, {helped} jobs taken over");
     assert_eq!(most, 0, "nanoseconds by which it is later than the bound");
     assert!(blocks > 150 && helped > 100, "{blocks} blocks, {helped} jobs taken over");
@@ -118,7 +119,7 @@ fn a_worker_that_is_suspended_within_a_private_batch_holds_no_block_up() {
 /// Returns the first seed at which one of two interleaved private batches gives a wrong result
 /// under a random schedule. While the caller checks whether the frontier's batch stalls, that batch
 /// may commit and run again.
-fn first_wrong(mutant: WorkerMutant, seeds: u64) -> Option<u64> {
+fn first_wrong(seeds: u64) -> Option<u64> {
     let mut simulator = Simulator::new();
     (0..seeds).find(|seed| {
         let mut case = ToyCase::random(&mut Random::new(*seed));
@@ -129,7 +130,7 @@ fn first_wrong(mutant: WorkerMutant, seeds: u64) -> Option<u64> {
         let mut options = Options::new(2, *seed);
         options.schedule = Schedule::Bursts(20);
         options.step_limit = 20_000;
-        let shared = case.shared().with_mutant(mutant);
+        let shared = case.shared();
         let Ok(mut ended) = simulator.run(shared, &options) else { return true };
         ended.end.publish_rest();
         compare(&ended.end, &case.reference(), case.limits.max_speculative_runs).is_err()
@@ -138,14 +139,15 @@ fn first_wrong(mutant: WorkerMutant, seeds: u64) -> Option<u64> {
 
 #[test]
 fn a_caller_that_looks_for_long_helps_with_what_it_has_seen() {
-    assert_eq!(first_wrong(WorkerMutant::None, 3_000), None);
+    assert_eq!(first_wrong(3_000), None);
 }
 
 /// The check notices a seeded bug.
 #[cfg(feature = "mutants")]
 #[test]
 fn a_frontier_that_is_read_once_is_noticed() {
-    let seed = first_wrong(WorkerMutant::FrontierReadOnce, 60_000);
+    let _bug = seed(Bug::FrontierReadOnce);
+    let seed = first_wrong(60_000);
     println!("seed {seed:?}");
     assert!(seed.is_some(), "no schedule shows it");
 }
@@ -154,8 +156,9 @@ fn a_frontier_that_is_read_once_is_noticed() {
 #[cfg(feature = "mutants")]
 #[test]
 fn a_caller_that_does_not_help_is_late() {
+    let _bug = seed(Bug::NeverHelps);
     for case in [singles as fn(u64) -> ToyCase, batches] {
-        let (most, ..) = Machine::new(case, WorkerMutant::NeverHelps).most_late();
+        let (most, ..) = Machine::new(case).most_late();
         assert!(most > SLICE / 2, "late by {most} ns more than the bound");
     }
 }

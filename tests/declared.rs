@@ -13,16 +13,16 @@ use alloy_eips::eip2930::AccessList;
 use alloy_primitives::{Address, B256, TxKind, U256, hex};
 use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_blocks::workload::Preset;
+use braid_evm::mutants::{Bug, seed};
 use braid_evm::{
-    AccessList as AccountList, Block, BlockError, BlockOutput, Config, Declaration, EvmMutant,
-    Executor, Forced, Mode, Place, Policy, Reason, Rejection, Stats, Strategy, TransactionPool,
+    AccessList as AccountList, Block, BlockError, BlockOutput, Config, Declaration, Executor,
+    Forced, Mode, Place, Policy, Reason, Rejection, Stats, Strategy, TransactionPool,
 };
 use braid_testkit::generate::Case;
 use braid_testkit::hostile::declared::{Declared, honest};
 use braid_testkit::lineup::Copies;
 use braid_testkit::plain::{self, compare};
 use braid_testkit::spoil::draws;
-use core::cell::Cell;
 use core::convert::Infallible;
 use revm::context::{CfgEnv, TxEnv};
 use revm::primitives::hardfork::SpecId;
@@ -43,11 +43,6 @@ const POLICIES: [Policy; 6] = [
     Policy::Forced(Forced::GroupedBatches),
 ];
 
-thread_local! {
-    /// Bug seeded into every executor, for tests of the tests.
-    static SEEDED: Cell<EvmMutant> = const { Cell::new(EvmMutant::None) };
-}
-
 /// Counts over random blocks.
 #[derive(Debug, Default)]
 struct Seen {
@@ -66,7 +61,7 @@ fn judged<D: Copies>(
 ) -> Result<(), String> {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
     (config.policy, config.mode) = (policy, Mode::Build);
-    let mut executor = Executor::new(config).expect("starts").with_mutant(SEEDED.get());
+    let mut executor = Executor::new(config).expect("starts");
     let block = Arc::clone(&declared.block);
     declared.judge(&config, &executor.block(block).database(database.clone()).execute())
 }
@@ -160,7 +155,7 @@ fn ran((block, database): &(Block, MemoryDatabase), workers: u16) -> BlockOutput
     assert!(left.is_empty() && expected.receipts.iter().all(|receipt| receipt.success), "{left:?}");
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
     config.mode = Mode::Validate;
-    let mut executor = Executor::new(config).expect("starts").with_mutant(SEEDED.get());
+    let mut executor = Executor::new(config).expect("starts");
     let found = executor.block(block.clone()).database(database.clone()).execute();
     compare(&expected, &found).unwrap_or_else(|why| panic!("{workers} workers: {why}"));
     found.expect("a block")
@@ -254,7 +249,7 @@ fn lists_of_declared_blocks_are_made_and_compared() {
     let run = |block: &Block, workers: u16, makes: bool| {
         let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
         config.access_list = makes;
-        let mut executor = Executor::new(config).expect("starts").with_mutant(SEEDED.get());
+        let mut executor = Executor::new(config).expect("starts");
         executor.block(block.clone()).database(database.clone()).execute()
     };
     let (expected, left) = plain::build_declared(&block, database.clone());
@@ -319,16 +314,16 @@ fn a_block_that_is_built_of_conflicting_calls_ends() {
 #[ignore = "seeded bugs: cargo xtask mutants"]
 fn seeded_bugs_are_noticed() {
     let rows = crate::support::evm_rows().into_iter();
-    let named = |(_, killers): &(EvmMutant, Vec<String>)| killers.iter().any(|k| k == "declared");
-    let bugs: Vec<EvmMutant> = rows.filter(named).map(|(bug, _)| bug).collect();
-    assert!(bugs.contains(&EvmMutant::UndeclaredStays), "{bugs:?}");
+    let named = |(_, killers): &(Bug, Vec<String>)| killers.iter().any(|k| k == "declared");
+    let bugs: Vec<Bug> = rows.filter(named).map(|(bug, _)| bug).collect();
+    assert!(bugs.contains(&Bug::UndeclaredStays), "{bugs:?}");
     for bug in bugs.into_iter().filter(|bug| is_chosen(&format!("{bug:?}"))) {
-        SEEDED.set(bug);
+        let seeded = seed(bug);
         let noticed = (0..400).find(|seed| check(*seed).is_err());
         // A bug that only drops a predicted dependency still gives the sequential result.
         let is_seen = std::panic::catch_unwind(who_reads_what_a_lower_one_changes_is_in_its_batch);
         let runs_twice = (0..HONEST).find(|seed| honest_runs_once(*seed).is_err());
-        SEEDED.set(EvmMutant::None);
+        drop(seeded);
         println!("{bug:?}: seed {noticed:?}, {runs_twice:?}, untied: {}", is_seen.is_err());
         assert!(noticed.is_none_or(|seed| check(seed).is_ok()), "{bug:?}");
         let is_noticed = noticed.is_some() || runs_twice.is_some() || is_seen.is_err();

@@ -10,9 +10,10 @@ use braid_blocks::errors::Made;
 use braid_blocks::faulty::{Fault, Faulty};
 use braid_blocks::hooked::Read;
 use braid_blocks::memory::MemoryDatabase;
+use braid_evm::mutants::{Bug, seed};
 use braid_evm::{
     AccessList, Block, BlockError, BlockErrorKind, BlockOutput, CancellationToken, Cloned, Config,
-    EvmMutant, Executor, Invariant, Mode, Outcome, TxIndex,
+    Executor, Invariant, Mode, Outcome, TxIndex,
 };
 use revm::context_interface::result::InvalidHeader;
 use revm::database_interface::DBErrorMarker;
@@ -95,8 +96,8 @@ fn every_way_in_which_a_block_ends_early() {
 #[test]
 fn every_way_in_which_a_transaction_is_rejected() {
     let mut made = Made::default();
-    let mut rejected = |scene: &Scene, mutant: EvmMutant, words: &[&str]| {
-        let mut executor = executor(Mode::Validate).with_mutant(mutant);
+    let mut rejected = |scene: &Scene, words: &[&str]| {
+        let mut executor = executor(Mode::Validate);
         let request = executor.block(scene.block.clone()).database(scene.database());
         match request.execute().expect_err("a transaction is invalid").kind {
             BlockErrorKind::Invalid(reason) => made.add(&reason, words),
@@ -109,23 +110,24 @@ fn every_way_in_which_a_transaction_is_rejected() {
         scene
     };
     let scene = with(|block| block.transactions[2].nonce = 9);
-    rejected(&scene, EvmMutant::None, &["nonce", "9"]);
+    rejected(&scene, &["nonce", "9"]);
     let scene = with(|block| block.env.prevrandao = None);
-    rejected(&scene, EvmMutant::None, &["block environment", "Block::env"]);
+    rejected(&scene, &["block environment", "Block::env"]);
     let scene = with(|block| block.env.gas_limit = 1_030_000);
-    rejected(&scene, EvmMutant::None, &["1000000", "left in the block"]);
+    rejected(&scene, &["1000000", "left in the block"]);
     let scene = with(|block| {
         block.rules.max_blob_gas = Some(131_071);
         let tx = &mut block.transactions[0];
         (tx.tx_type, tx.max_fee_per_blob_gas) = (3, 1);
         tx.blob_hashes = vec![B256::repeat_byte(1)];
     });
-    rejected(&scene, EvmMutant::None, &["131072", "131071"]);
+    rejected(&scene, &["131072", "131071"]);
     let mut scene = with(|_| {});
     let beneficiary = scene.block.env.beneficiary;
     let balance = U256::MAX;
     scene.put(beneficiary, braid_blocks::memory::MemoryAccount { balance, ..Default::default() });
-    rejected(&scene, EvmMutant::RewardOverflowFails, &["the reward does not fit"]);
+    let _bug = seed(Bug::RewardOverflowFails);
+    rejected(&scene, &["the reward does not fit"]);
     // An access-list error ends the block as `BlockErrorKind::AccessList`.
     has_all_of(&made, ("src/evm/exec/rejection.rs", "Rejection"), &["AccessList"]);
 }

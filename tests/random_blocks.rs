@@ -139,8 +139,8 @@ fn seeded_bugs_of_declarations_are_noticed() {
     let bugs: Vec<_> = named.map(|(bug, _)| bug).collect();
     assert!(bugs.len() > 3, "{bugs:?}");
     for bug in bugs.into_iter().filter(|bug| is_chosen(&format!("{bug:?}"))) {
-        let lineup = Lineup::new(Policy::Forced(Forced::Declared), Mode::Build);
-        let mut lineup = lineup.with_mutant(bug);
+        let _bug = braid_evm::mutants::seed(bug);
+        let mut lineup = Lineup::new(Policy::Forced(Forced::Declared), Mode::Build);
         let noticed = (0..BLOCKS).find(|seed| check_declared(*seed, &mut lineup).is_err());
         println!("{bug:?}: seed {noticed:?}");
         assert!(noticed.is_some(), "{bug:?} survived");

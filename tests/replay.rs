@@ -2,7 +2,7 @@
 //! loaded state equal those of sequential execution, whatever strategy the block used.
 
 use crate::support::fixtures::{block_files, fixtures};
-use crate::support::scene::{SEEDED, Scene, call, pay};
+use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::Address;
 use braid_blocks::block::Block as PlainBlock;
 use braid_blocks::block_file::BlockFile;
@@ -39,7 +39,7 @@ const POLICIES: [Policy; 7] = [
 fn executor(policy: Policy, mode: Mode) -> Executor {
     let mut config = Config::with_workers(NonZeroU16::new(3).expect("not 0"));
     (config.policy, config.mode, config.keeps_changes) = (policy, mode, true);
-    Executor::new(config).expect("threads start").with_mutant(SEEDED.get())
+    Executor::new(config).expect("threads start")
 }
 
 /// Returns the loaded accounts and slots, before and after.

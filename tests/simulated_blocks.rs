@@ -7,7 +7,7 @@
 use crate::support::chosen::is_chosen;
 use braid_blocks::memory::MemoryAccount;
 #[cfg(feature = "mutants")]
-use braid_evm::{EvmMutant, mv::StoreMutant, protocol::Mutant};
+use braid_evm::mutants::{Bug, seed};
 use braid_evm::{Forced, Policy, Stats, evm_simulator};
 use braid_testkit::simulation::{DeclaredWish, Ending, FaultKind, Judged, Scenario, Wishes, judge};
 use std::collections::BTreeMap;
@@ -234,17 +234,12 @@ fn empty_beneficiaries_are_paid_as_in_sequential_execution() {
     }
 }
 
-/// Returns the first seed at which a block gives a wrong result with these bugs.
+/// Returns the first seed at which a block gives a wrong result with this bug.
 #[cfg(feature = "mutants")]
-fn noticed(
-    bugs: (Mutant, StoreMutant, EvmMutant),
-    scenario: fn(u64) -> Scenario,
-) -> Option<String> {
-    let mut simulator = evm_simulator();
+fn noticed(bug: Bug, scenario: fn(u64) -> Scenario) -> Option<String> {
+    let (_bug, mut simulator) = (seed(bug), evm_simulator());
     (0..SEEDS).find_map(|seed| {
-        let mut scenario = scenario(seed);
-        scenario.simulation.bugs = bugs;
-        let judged = judge(&mut simulator, &scenario);
+        let judged = judge(&mut simulator, &scenario(seed));
         judged.verdict.err().map(|difference| format!("seed {seed}: {difference}"))
     })
 }
@@ -254,29 +249,21 @@ fn noticed(
 #[test]
 #[ignore = "seeded bugs: cargo xtask mutants"]
 fn seeded_bugs_of_the_engine_are_noticed() {
-    let store = [
-        StoreMutant::SkipOneRead,
-        StoreMutant::AnyValueValid,
-        StoreMutant::FoldPastValue,
-        StoreMutant::ReadsOwnIndex,
+    let bugs = [
+        Bug::SkipOneRead,
+        Bug::AnyValueValid,
+        Bug::FoldPastValue,
+        Bug::ReadsOwnIndex,
+        Bug::SkipValidation,
+        Bug::CommitSkipsOne,
+        Bug::SpeculativeError,
+        Bug::SkipKeepsEntries,
+        Bug::AdmissionSkipped,
     ];
-    let protocol = [
-        Mutant::SkipValidation,
-        Mutant::CommitSkipsOne,
-        Mutant::SpeculativeError,
-        Mutant::SkipKeepsEntries,
-        Mutant::AdmissionSkipped,
-    ];
-    let store = store.map(|bug| (Mutant::None, bug, EvmMutant::None));
-    let protocol = protocol.map(|bug| (bug, StoreMutant::None, EvmMutant::None));
-    for bugs in store.into_iter().chain(protocol) {
-        let names = [format!("{:?}", bugs.0), format!("{:?}", bugs.1)];
-        if !names.iter().any(|name| is_chosen(name)) {
-            continue;
-        }
-        let noticed = noticed(bugs, any);
-        println!("{bugs:?}: {noticed:?}");
-        assert!(noticed.is_some(), "{bugs:?} survived");
+    for bug in bugs.into_iter().filter(|bug| is_chosen(&format!("{bug:?}"))) {
+        let noticed = noticed(bug, any);
+        println!("{bug:?}: {noticed:?}");
+        assert!(noticed.is_some(), "{bug:?} survived");
     }
 }
 
@@ -300,7 +287,7 @@ fn seeded_bugs_of_the_ethereum_layer_are_noticed() {
             if !is_chosen(&format!("{bug:?}")) {
                 continue;
             }
-            let noticed = noticed((Mutant::None, StoreMutant::None, bug), scenario);
+            let noticed = noticed(bug, scenario);
             println!("{bug:?}: {noticed:?}");
             assert!(noticed.is_some(), "{bug:?} survived {killer}");
         }

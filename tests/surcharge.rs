@@ -10,13 +10,11 @@ use crate::support::chosen::is_chosen;
 use alloy_primitives::{Address, U256};
 use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_blocks::sequential::{SequentialOutcome, SequentialOutput};
-use braid_evm::{
-    Block, BlockError, BlockOutput, Config, EvmMutant, Executor, Forced, Mode, Policy,
-};
+use braid_evm::mutants::{Bug, seed};
+use braid_evm::{Block, BlockError, BlockOutput, Config, Executor, Forced, Mode, Policy};
 use braid_testkit::generate::Case;
 use braid_testkit::own::Publishing;
 use braid_testkit::plain::{self, Own, compare};
-use core::cell::Cell;
 use core::convert::Infallible;
 use revm::context::{CfgEnv, TxEnv};
 use revm::primitives::hardfork::SpecId;
@@ -24,11 +22,6 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 const WORKERS: [u16; 4] = [1, 2, 3, 8];
-
-thread_local! {
-    /// Bug seeded into every executor, for tests of the tests.
-    static SEEDED: Cell<EvmMutant> = const { Cell::new(EvmMutant::None) };
-}
 
 fn braid(
     (workers, policy): (u16, Policy),
@@ -38,7 +31,7 @@ fn braid(
 ) -> Result<BlockOutput, BlockError<Infallible>> {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
     (config.policy, config.mode, config.access_list) = (policy, Mode::Build, true);
-    let mut executor = Executor::new(config).expect("starts").with_mutant(SEEDED.get());
+    let mut executor = Executor::new(config).expect("starts");
     if let Some(surcharge) = surcharge {
         executor = executor.with_surcharge(Arc::new(surcharge));
     }
@@ -98,13 +91,13 @@ fn random_blocks_with_a_surcharge_equal_sequential_execution() {
 #[ignore = "seeded bugs: cargo xtask mutants"]
 fn seeded_bugs_are_noticed() {
     let rows = crate::support::evm_rows().into_iter();
-    let named = |(_, killers): &(EvmMutant, Vec<String>)| killers.iter().any(|k| k == "surcharges");
-    let bugs: Vec<EvmMutant> = rows.filter(named).map(|(bug, _)| bug).collect();
-    assert!(bugs.contains(&EvmMutant::SurchargeAlwaysDeferred), "{bugs:?}");
+    let named = |(_, killers): &(Bug, Vec<String>)| killers.iter().any(|k| k == "surcharges");
+    let bugs: Vec<Bug> = rows.filter(named).map(|(bug, _)| bug).collect();
+    assert!(bugs.contains(&Bug::SurchargeAlwaysDeferred), "{bugs:?}");
     for bug in bugs.into_iter().filter(|bug| is_chosen(&format!("{bug:?}"))) {
-        SEEDED.set(bug);
+        let seeded = seed(bug);
         let noticed = (0..200).find(|seed| check(*seed).is_err());
-        SEEDED.set(EvmMutant::None);
+        drop(seeded);
         println!("{bug:?}: seed {noticed:?}");
         assert!(noticed.is_some_and(|seed| check(seed).is_ok()), "{bug:?} survived");
     }

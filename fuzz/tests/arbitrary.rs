@@ -4,7 +4,7 @@
 //! `BRAID_FUZZ_INPUTS=n` takes `n` inputs for each target.
 
 use braid_evm::runtime::simulated::Random;
-use braid_fuzz::targets::{Bugs, TARGETS};
+use braid_fuzz::targets::TARGETS;
 
 /// Number of inputs for each target.
 const INPUTS: u64 = 150;
@@ -21,7 +21,7 @@ fn random_bytes_are_right_on_every_target() {
             let mut random = Random::new(seed);
             let length = random.below(LONGEST);
             let bytes: Vec<u8> = (0..length).map(|_| random.next_u64() as u8).collect();
-            let checked = target.check_chosen(&bytes, Bugs::default());
+            let checked = target.check_chosen(&bytes);
             checked.unwrap_or_else(|wrong| panic!("{}, seed {seed}: {wrong}", target.name));
             executed += 1;
         }

@@ -6,12 +6,10 @@
 //!
 //! `BRAID_CORPUS` names another folder than `corpus` for the first test.
 
-use braid_evm::EvmMutant;
-use braid_evm::mv::StoreMutant;
-use braid_evm::protocol::Mutant;
+use braid_evm::mutants::{Bug, seed};
 use braid_evm::runtime::simulated::Random;
 use braid_fuzz::targets::{
-    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, Bugs, DECLARED, FEES, FORKS, JOURNALS, LISTS,
+    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, DECLARED, FEES, FORKS, JOURNALS, LISTS,
     PROTOCOL_EVENTS, STRATEGIES, TARGETS, Target, VERSION_CHAIN,
 };
 use std::path::{Path, PathBuf};
@@ -40,9 +38,7 @@ fn replay(target: Target) {
     let started_from = inputs(&corpus, target);
     assert!(!started_from.is_empty(), "no inputs in {corpus:?} for {}", target.name);
     for (name, bytes) in started_from.into_iter().chain(inputs(&here("regressions"), target)) {
-        for checked in
-            [target.check_chosen(&bytes, Bugs::default()), target.check(&bytes, Bugs::default())]
-        {
+        for checked in [target.check_chosen(&bytes), target.check(&bytes)] {
             checked.unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
         }
     }
@@ -110,118 +106,107 @@ fn orders_of_events_are_right() {
 
 /// Returns the bugs of the Ethereum layer that the inputs of a family must notice in one execution
 /// each.
-fn of_family(name: &str) -> &'static [EvmMutant] {
+fn of_family(name: &str) -> &'static [Bug] {
     match name {
         "strategies" => &[
-            EvmMutant::PartUnchecked,
-            EvmMutant::LaneUnchecked,
-            EvmMutant::BatchJournalKept,
-            EvmMutant::HandBackLost,
-            EvmMutant::HandBackUnsummed,
-            EvmMutant::AdmissionByLimit,
+            Bug::PartUnchecked,
+            Bug::LaneUnchecked,
+            Bug::BatchJournalKept,
+            Bug::HandBackLost,
+            Bug::HandBackUnsummed,
+            Bug::AdmissionByLimit,
         ],
         "fees" => &[
-            EvmMutant::RewardAlwaysDeferred,
-            EvmMutant::RewardUnseen,
-            EvmMutant::SurchargeAlwaysDeferred,
-            EvmMutant::CreditReadEarly,
-            EvmMutant::PaymentLost,
-            EvmMutant::PartCreditsLost,
-            EvmMutant::LaneCreditsLost,
-            EvmMutant::BeneficiaryUnrecorded,
-            EvmMutant::BalanceUncounted,
+            Bug::RewardAlwaysDeferred,
+            Bug::RewardUnseen,
+            Bug::SurchargeAlwaysDeferred,
+            Bug::CreditReadEarly,
+            Bug::PaymentLost,
+            Bug::PartCreditsLost,
+            Bug::LaneCreditsLost,
+            Bug::BeneficiaryUnrecorded,
+            Bug::BalanceUncounted,
         ],
         "forks" => &[
-            EvmMutant::AbsentEqualsEmpty,
-            EvmMutant::SkipReceiptKept,
-            EvmMutant::CodeChangeUnrecorded,
-            EvmMutant::RewardUnseen,
+            Bug::AbsentEqualsEmpty,
+            Bug::SkipReceiptKept,
+            Bug::CodeChangeUnrecorded,
+            Bug::RewardUnseen,
         ],
         "journals" => &[
-            EvmMutant::JournalOutlivesDestroyed,
-            EvmMutant::JournalOutlivesError,
-            EvmMutant::FailureCached,
-            EvmMutant::JournalLost,
-            EvmMutant::WindowLosesSlots,
-            EvmMutant::WindowKeepsLives,
+            Bug::JournalOutlivesDestroyed,
+            Bug::JournalOutlivesError,
+            Bug::FailureCached,
+            Bug::JournalLost,
+            Bug::WindowLosesSlots,
+            Bug::WindowKeepsLives,
         ],
         "bundle" => &[
-            EvmMutant::RevertOfSecond,
-            EvmMutant::BalanceNotFilledIn,
-            EvmMutant::RevertTwice,
-            EvmMutant::TailLost,
-            EvmMutant::LaneUnfolded,
+            Bug::RevertOfSecond,
+            Bug::BalanceNotFilledIn,
+            Bug::RevertTwice,
+            Bug::TailLost,
+            Bug::LaneUnfolded,
         ],
         "lists" => &[
-            EvmMutant::ClaimUnchecked,
-            EvmMutant::UnusedClaimPasses,
-            EvmMutant::ClaimMissed,
-            EvmMutant::ListUnvalidated,
-            EvmMutant::EndUncompared,
+            Bug::ClaimUnchecked,
+            Bug::UnusedClaimPasses,
+            Bug::ClaimMissed,
+            Bug::ListUnvalidated,
+            Bug::EndUncompared,
         ],
         "declared" => &[
-            EvmMutant::UndeclaredChangePasses,
-            EvmMutant::UndeclaredStays,
-            EvmMutant::UndeclaredNonceLost,
-            EvmMutant::DeclaredReadsUntied,
-            EvmMutant::DeclaredChangesUntied,
+            Bug::UndeclaredChangePasses,
+            Bug::UndeclaredStays,
+            Bug::UndeclaredNonceLost,
+            Bug::DeclaredReadsUntied,
+            Bug::DeclaredChangesUntied,
         ],
         _ => &[],
     }
 }
 
 /// Returns the bugs that some input of `target` must notice; each has a file named after it.
-fn seeded(target: Target) -> Vec<Bugs> {
-    let store = |bugs: &[StoreMutant]| {
-        bugs.iter().map(|store| Bugs { store: *store, ..Bugs::default() }).collect::<Vec<_>>()
-    };
-    let protocol = |bugs: &[Mutant]| {
-        bugs.iter().map(|protocol| Bugs { protocol: *protocol, ..Bugs::default() }).collect()
-    };
+fn seeded(target: Target) -> Vec<Bug> {
     match target.name {
         // `StampOutsideLock` needs two threads.
-        "version_chain" => store(&[
-            StoreMutant::SkipOneRead,
-            StoreMutant::AnyValueValid,
-            StoreMutant::OldOverwrites,
-            StoreMutant::StampReused,
-            StoreMutant::FoldPastValue,
-            StoreMutant::CheckpointOpen,
-            StoreMutant::ReadsOwnIndex,
-            StoreMutant::EstimateLost,
-            StoreMutant::ScopeIgnored,
-            StoreMutant::BaseReplaced,
-            StoreMutant::HintLost,
-        ]),
+        "version_chain" => vec![
+            Bug::SkipOneRead,
+            Bug::AnyValueValid,
+            Bug::OldOverwrites,
+            Bug::StampReused,
+            Bug::FoldPastValue,
+            Bug::CheckpointOpen,
+            Bug::ReadsOwnIndex,
+            Bug::EstimateLost,
+            Bug::ScopeIgnored,
+            Bug::BaseReplaced,
+            Bug::HintLost,
+        ],
         // Only loom checks the hand-over of the lock.
         "protocol_events" => {
-            let others =
-                Mutant::ALL.iter().filter(|bug| **bug != Mutant::CoordinatorNotLookedAgain);
-            protocol(&others.copied().collect::<Vec<_>>())
+            let others = Bug::PROTOCOL.iter().copied();
+            others.filter(|bug| *bug != Bug::CoordinatorNotLookedAgain).collect()
         }
-        name if !of_family(name).is_empty() => {
-            let bugs = of_family(name).iter();
-            bugs.map(|evm| Bugs { evm: *evm, ..Bugs::default() }).collect()
-        }
+        name if !of_family(name).is_empty() => of_family(name).to_vec(),
         name => {
-            let mut bugs = store(&[StoreMutant::AnyValueValid, StoreMutant::ReadsOwnIndex]);
+            let mut bugs = vec![Bug::AnyValueValid, Bug::ReadsOwnIndex];
             // The workloads in the files read too little for these bugs.
             if name != "block_file" {
-                bugs.extend(store(&[StoreMutant::SkipOneRead, StoreMutant::FoldPastValue]));
+                bugs.extend([Bug::SkipOneRead, Bug::FoldPastValue]);
             }
             // These bugs need a surcharge or a precompile.
             if name == "block_equivalence" {
-                let own = [EvmMutant::SurchargeAlwaysDeferred, EvmMutant::JournalOutlivesEmptied];
-                bugs.extend(own.map(|evm| Bugs { evm, ..Bugs::default() }));
+                bugs.extend([Bug::SurchargeAlwaysDeferred, Bug::JournalOutlivesEmptied]);
             }
-            bugs.extend(protocol(&[
-                Mutant::SkipValidation,
-                Mutant::CommitSkipsOne,
-                Mutant::SpeculativeError,
-                Mutant::SkipKeepsEntries,
-                Mutant::AdmissionSkipped,
-                Mutant::TailKept,
-            ]));
+            bugs.extend([
+                Bug::SkipValidation,
+                Bug::CommitSkipsOne,
+                Bug::SpeculativeError,
+                Bug::SkipKeepsEntries,
+                Bug::AdmissionSkipped,
+                Bug::TailKept,
+            ]);
             bugs
         }
     }
@@ -232,11 +217,12 @@ fn every_target_has_inputs_that_notice_seeded_bugs() {
     let mut survivors = Vec::new();
     for target in TARGETS {
         let inputs = inputs(&here("corpus"), target);
-        for bugs in seeded(target) {
-            let noticed = inputs.iter().find(|(_, bytes)| target.check(bytes, bugs).is_err());
+        for bug in seeded(target) {
+            let _bug = seed(bug);
+            let noticed = inputs.iter().find(|(_, bytes)| target.check(bytes).is_err());
             match noticed {
-                Some((name, _)) => println!("{bugs:?}: {name}"),
-                None => survivors.push((target.name, bugs)),
+                Some((name, _)) => println!("{bug:?}: {name}"),
+                None => survivors.push((target.name, bug)),
             }
         }
     }
@@ -255,21 +241,22 @@ fn inputs_are_found_for_bugs_that_survive() {
     let mut next = || random.next_u64();
     for target in TARGETS {
         let inputs = inputs(&here("corpus"), target);
-        let noticed =
-            |bugs: &Bugs| inputs.iter().any(|(_, bytes)| target.check(bytes, *bugs).is_err());
-        for bugs in seeded(target).into_iter().filter(|bugs| !noticed(bugs)) {
+        let is_wrong = |bytes: &[u8], bug: Option<Bug>| {
+            let _bug = seed(bug);
+            target.check(bytes).is_err()
+        };
+        let noticed = |bug: &Bug| inputs.iter().any(|(_, bytes)| is_wrong(bytes, Some(*bug)));
+        for bug in seeded(target).into_iter().filter(|bug| !noticed(bug)) {
             let found = (0..400_000).find_map(|_| {
                 let length = 24 + next() % 400;
                 let bytes: Vec<u8> = (0..length).map(|_| next() as u8).collect();
                 // Threads interleave at random, and hash tables have random seeds.
-                let notices = |_| target.check(&bytes, bugs).is_err();
-                let is_right = || target.check(&bytes, Bugs::default()).is_ok();
+                let notices = |_| is_wrong(&bytes, Some(bug));
+                let is_right = || !is_wrong(&bytes, None);
                 ((0..ALWAYS).all(notices) && is_right()).then_some(bytes)
             });
-            let bytes = found.unwrap_or_else(|| panic!("nothing notices {bugs:?}"));
-            let bug =
-                format!("{:?}-{:?}-{:?}", bugs.protocol, bugs.store, bugs.evm).replace("None", "");
-            let name = format!("{}/finds-{}", target.name, bug.trim_matches('-'));
+            let bytes = found.unwrap_or_else(|| panic!("nothing notices {bug:?}"));
+            let name = format!("{}/finds-{bug:?}", target.name);
             println!("{name}");
             std::fs::write(here("corpus").join(name), bytes).expect("the folder can be written");
         }

@@ -1,9 +1,7 @@
 //! The corpus of the seven families reaches every strategy and every change between strategies. The
 //! test is alone in its program, because the counts are per process.
 
-use braid_fuzz::targets::{
-    BUNDLE, Bugs, DECLARED, FEES, FORKS, JOURNALS, LISTS, STRATEGIES, reached,
-};
+use braid_fuzz::targets::{BUNDLE, DECLARED, FEES, FORKS, JOURNALS, LISTS, STRATEGIES, reached};
 use std::path::Path;
 
 /// Counts that some input must reach.
@@ -85,7 +83,7 @@ fn every_strategy_and_transition_is_reached() {
         for entry in std::fs::read_dir(folder).expect("the folder can be read") {
             let path = entry.expect("the folder can be read").path();
             let bytes = std::fs::read(&path).expect("the file can be read");
-            let checked = target.check_chosen(&bytes, Bugs::default());
+            let checked = target.check_chosen(&bytes);
             checked.unwrap_or_else(|wrong| panic!("{}: {wrong}", path.display()));
         }
     }

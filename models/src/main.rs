@@ -11,7 +11,6 @@ use braid_models::{
     BlockModel, Explored, Suite, explore, explore_shards, full_suites, long_suites, shard_orders,
     suites,
 };
-use braid_shards::ShardMutant;
 use stateright::Model;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -49,7 +48,7 @@ fn serve() -> ExitCode {
 /// Explores all orders of two shards.
 fn explore_orders() -> Explored {
     let begun = Instant::now();
-    let explored = explore_shards(&shard_orders(), ShardMutant::None);
+    let explored = explore_shards(&shard_orders());
     println!(
         "{:<20} {:>7} orders {:>10} states {:>10} steps, depth {:>3}, {:>6.1} s",
         "two shards",

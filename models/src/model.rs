@@ -3,7 +3,8 @@
 use crate::properties::properties;
 use crate::scenario::{Scenario, Serial};
 use crate::state::{State, Worker};
-use braid_evm::protocol::{Event, Mutant};
+use braid_evm::mutants::{Bug, Seeded, active, seed};
+use braid_evm::protocol::Event;
 use stateright::{Model, Property};
 
 /// An action that may happen in a state.
@@ -36,22 +37,21 @@ pub struct BlockModel {
     scenarios: Vec<Scenario>,
     serials: Vec<Serial>,
     workers: usize,
-    mutant: Mutant,
+    bug: Option<Bug>,
 }
 
 impl BlockModel {
-    /// Creates the model of these blocks on this number of workers.
+    /// Creates the model of these blocks on this number of workers, with the seeded bug of this
+    /// thread.
     #[must_use]
     pub fn new(scenarios: Vec<Scenario>, workers: usize) -> Self {
         let serials = scenarios.iter().map(Scenario::serial).collect();
-        Self { scenarios, serials, workers, mutant: Mutant::None }
+        Self { scenarios, serials, workers, bug: active() }
     }
 
-    /// Seeds a bug in the protocol.
-    #[must_use]
-    pub const fn with_mutant(mut self, mutant: Mutant) -> Self {
-        self.mutant = mutant;
-        self
+    /// Seeds the model's bug on this thread: a checker has threads of its own.
+    pub(crate) fn seeded(&self) -> Seeded {
+        seed(self.bug)
     }
 
     /// Returns the block that `state` belongs to.
@@ -80,9 +80,10 @@ impl Model for BlockModel {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
+        let _bug = self.seeded();
         let begin = |(index, scenario): (usize, &Scenario)| {
             let block = (index, scenario, &self.serials[index]);
-            let mut state = State::new(block, self.workers, self.mutant);
+            let mut state = State::new(block, self.workers);
             state.own(None, scenario);
             state
         };
@@ -90,6 +91,7 @@ impl Model for BlockModel {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        let _bug = self.seeded();
         if state.broken.is_some() || state.violation.is_some() {
             return;
         }
@@ -126,6 +128,7 @@ impl Model for BlockModel {
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let _bug = self.seeded();
         let mut state = last.clone();
         let scenario = self.scenario(last);
         let idle = state.workers.iter().position(|worker| *worker == Worker::Idle);

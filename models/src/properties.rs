@@ -145,7 +145,8 @@ fn of_order() -> Vec<Property<BlockModel>> {
 
 /// Returns whether the owner's index has every write since the snapshot of each batch that may
 /// still commit.
-fn index_is_complete(_: &BlockModel, state: &State) -> bool {
+fn index_is_complete(model: &BlockModel, state: &State) -> bool {
+    let _bug = model.seeded();
     let is_live = |ran: &&crate::Ran| !ran.groups.is_empty();
     let ended = state.batches.ran.iter().flatten().filter(is_live).map(|ran| &ran.job);
     let busy = state.workers.iter().filter_map(|worker| match worker {

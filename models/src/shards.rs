@@ -7,10 +7,11 @@
 
 use crate::explore::{Explored, explore_model};
 use braid_evm::ids::TxIndex;
+use braid_shards::mutants::{Bug, active, with_bug};
 use braid_shards::toy::{Action, Toy, ToyTx};
 use braid_shards::{
-    Agreed, Durable, Event, EventOf, Message, MessageOf, Reference, Shard, ShardId, ShardMutant,
-    Values, reference,
+    Agreed, Durable, Event, EventOf, Message, MessageOf, Reference, Shard, ShardId, Values,
+    reference,
 };
 use stateright::Expectation::{Always, Sometimes};
 use stateright::actor::{
@@ -42,7 +43,7 @@ pub struct ShardOrder {
 #[derive(Clone, Debug)]
 pub struct ShardActor {
     order: Arc<ShardOrder>,
-    mutant: ShardMutant,
+    bug: Option<Bug>,
 }
 
 /// Returns the kinds of transactions. Key 0 belongs to shard 0 and key 1 to shard 1.
@@ -93,12 +94,13 @@ impl ShardActor {
     fn start(&self, id: ShardId, durable: Option<&Durable<Toy>>) -> Shard<Toy> {
         let ShardOrder { agreed, base, .. } = &*self.order;
         let durable = durable.cloned().unwrap_or_else(|| Durable::new(agreed, id, base));
-        Shard::new(agreed, id, durable).with_mutant(agreed, self.mutant)
+        // A checker has threads of its own.
+        with_bug(self.bug, || Shard::new(agreed, id, durable))
     }
 
     /// Saves the durable state before any message leaves.
     fn handle(&self, shard: &mut Shard<Toy>, event: EventOf<Toy>, out: &mut Out<Self>) {
-        let messages = shard.handle(&self.order.agreed, event);
+        let messages = with_bug(self.bug, || shard.handle(&self.order.agreed, event));
         out.save(shard.durable().clone());
         for (to, message) in messages {
             out.send(Id::from(to.position()), message);
@@ -155,10 +157,11 @@ type State = ActorModelState<ShardActor>;
 
 /// Returns the model of two shards that execute this order. Messages may overtake each other and
 /// arrive any number of times or never; a message that is never delivered is lost, so losing it
-/// needs no step of its own. One shard at a time may be down, any number of times.
+/// needs no step of its own. One shard at a time may be down, any number of times. The shards have the
+/// seeded bug of this thread.
 #[must_use]
-pub fn shard_model(order: &Arc<ShardOrder>, mutant: ShardMutant) -> ShardModel {
-    let actor = |_| ShardActor { order: Arc::clone(order), mutant };
+pub fn shard_model(order: &Arc<ShardOrder>) -> ShardModel {
+    let actor = |_| ShardActor { order: Arc::clone(order), bug: active() };
     ActorModel::new(Arc::clone(order), ())
         .actors((0..SHARDS).map(actor))
         .init_network(Network::new_unordered_duplicating([]))
@@ -222,6 +225,10 @@ fn is_done(order: &ShardOrder, shards: &[Shard<Toy>]) -> bool {
 /// Returns whether the order finishes after all messages in flight are lost, if from then on timers
 /// fire and every message arrives once.
 fn ends(model: &ShardModel, state: &State) -> bool {
+    with_bug(model.actors[0].bug, || ends_here(model, state))
+}
+
+fn ends_here(model: &ShardModel, state: &State) -> bool {
     let order = &model.cfg;
     let mut shards: Vec<Shard<Toy>> = Vec::new();
     let mut mail = VecDeque::new();
@@ -280,14 +287,15 @@ fn late(_: &ShardModel, state: &State) -> bool {
 
 /// Explores these orders on all cores, and ends soon after a property is found broken.
 #[must_use]
-pub fn explore_shards(orders: &[Arc<ShardOrder>], mutant: ShardMutant) -> Explored {
+pub fn explore_shards(orders: &[Arc<ShardOrder>]) -> Explored {
     let (next, all) = (AtomicUsize::new(0), Mutex::new(Explored::default()));
+    let bug = active();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(order) = orders.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let explored = explore_model(shard_model(order, mutant), 1);
+                    let explored = explore_model(with_bug(bug, || shard_model(order)), 1);
                     if !explored.broken.is_empty() {
                         next.store(orders.len(), Ordering::Relaxed);
                     }

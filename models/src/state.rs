@@ -4,7 +4,7 @@ use crate::batches::{Batches, Carry, PrivateRun};
 use crate::store::{Seen, Store};
 use crate::{MOST_TRANSACTIONS, Scenario, Serial};
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{BatchReport, Job, Mutant, Protocol, RunMode, RunResult};
+use braid_evm::protocol::{BatchReport, Job, Protocol, RunMode, RunResult};
 use std::collections::VecDeque;
 
 /// Result of a run, as a worker reports it and the owner keeps it.
@@ -139,11 +139,7 @@ pub struct State {
 impl State {
     /// Creates the state at the start of a block, before the owner's first step.
     #[must_use]
-    pub fn new(
-        (index, scenario, serial): (usize, &Scenario, &Serial),
-        workers: usize,
-        mutant: Mutant,
-    ) -> Self {
+    pub fn new((index, scenario, serial): (usize, &Scenario, &Serial), workers: usize) -> Self {
         let (carried, first) = (scenario.begun.0 as usize, scenario.begun.1 as usize);
         let written = serial.written.get(..first).unwrap_or_default();
         let mut batches = Batches::new(scenario.batches.len(), scenario.claims.is_some());
@@ -156,7 +152,7 @@ impl State {
         }
         Self {
             scenario: index,
-            protocol: Protocol::new(scenario.limits, &scenario.plan()).with_mutant(mutant),
+            protocol: Protocol::new(scenario.limits, &scenario.plan()),
             store,
             channel: VecDeque::new(),
             workers: vec![Worker::Idle; workers],

@@ -3,7 +3,7 @@
 //! (`cargo xtask cargo-mutants`).
 
 use braid_evm::ids::{Incarnation, TxIndex, Version};
-use braid_evm::mv::{Entry, StoreMutant};
+use braid_evm::mv::Entry;
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Schedule, Simulator};
 use braid_toy::store::{Amount, Op, Place, Property, Script};
@@ -100,7 +100,7 @@ fn scripts_on_the_store_equal_an_ordered_map() {
         let ops = (0..=random.below(LONGEST)).map(|_| op(&mut random)).collect();
         let script = Script { shards, ops };
         for property in Property::ALL {
-            let run = script.run(StoreMutant::None, property);
+            let run = script.run(property);
             assert_eq!(run, Ok(()), "seed {seed}: {property:?}: {script:#?}");
         }
     }

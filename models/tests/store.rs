@@ -1,7 +1,8 @@
 //! Corners of the store that random scripts hardly ever meet.
 
 use braid_evm::ids::{Incarnation, TxIndex, Version, WorkerId};
-use braid_evm::mv::{Entry, Latest, Origin, ReadSet, Resolution, Store, StoreMutant};
+use braid_evm::mutants::{Bug, seed};
+use braid_evm::mv::{Entry, Latest, Origin, ReadSet, Resolution, Store};
 use braid_evm::runtime::simulated::Random;
 use braid_toy::store::{Amount, Place};
 use core::convert::Infallible;
@@ -115,7 +116,8 @@ fn a_store_that_is_emptied_keeps_its_shards_and_nothing_else() {
     assert_eq!((store.shards(), store.base(&place)), (4, None));
     // With the seeded bug it keeps all.
     store.seed(&place, Amount::Number(1));
-    let store = store.with_mutant(StoreMutant::NotEmptied).emptied();
+    let _bug = seed(Bug::NotEmptied);
+    let store = store.emptied();
     assert_eq!((store.shards(), store.base(&place)), (4, Some(Amount::Number(1))));
 }
 

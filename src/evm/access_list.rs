@@ -6,7 +6,6 @@ use super::bal::mismatch::AccessListMismatch;
 use super::bundle::block_effects::BlockEffects;
 use super::exec::block_context::BlockContext;
 use super::exec::input::Block;
-use super::mutants::is_evm_mutant;
 use alloy_eip7928::BlockAccessIndex;
 use alloy_eip7928::bal::Bal;
 use alloy_primitives::Address;
@@ -43,7 +42,7 @@ pub(super) fn compare_end(
     let before = claims.compare(BlockAccessIndex::PRE_EXECUTION, &before.accesses())?;
     let transactions = block_context.block.transactions.len() as u64;
     let after = claims.compare(BlockAccessIndex::from_tx_index(transactions), after);
-    let passes = is_evm_mutant!(block_context.mutant, EndUncompared);
+    let passes = mutant!(EndUncompared);
     let after = after.or_else(|wrong| if passes { Ok(Vec::new()) } else { Err(wrong) })?;
     claims.compare_all(before.into_iter().chain(marks).chain(after))
 }
@@ -67,7 +66,7 @@ pub(super) fn access_list(
     let receivers = [&effects.beneficiary, &effects.surcharged].map(receiver);
     // Most transactions access an account that no other does: their sender.
     let room = accesses.size_hint().0;
-    let mut list = ListBuilder::new(receivers, effects.touch_creates, effects.mutant, room);
+    let mut list = ListBuilder::new(receivers, effects.touch_creates, room);
     let [before, _] = &effects.outside;
     list.add(&before.accesses());
     // The list reuses the memory that each element frees.

@@ -4,7 +4,6 @@ use super::engine::carry::Pending;
 use super::exec::location::EvmLocation;
 use super::exec::stopped::ViewStopped;
 use super::exec::view::EvmView;
-use super::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::{Address, B256, U256};
 use revm::state::{Account, AccountInfo, Bytecode};
 use revm::{Database, DatabaseRef};
@@ -17,7 +16,6 @@ pub(super) struct AfterLast<'a, D: DatabaseRef> {
     pub(super) refused: Option<Address>,
     /// Accounts that may have received blind credits.
     pub(super) receivers: Vec<Address>,
-    pub(super) mutant: EvmMutant,
 }
 
 impl<D: DatabaseRef> AfterLast<'_, D> {
@@ -36,7 +34,7 @@ impl<D: DatabaseRef> AfterLast<'_, D> {
         let is_changed = locations.iter().any(|it| changed.has(it));
         let is_credited = known.is_empty() && self.receivers.contains(&address);
         let is_pending = (is_changed && !known.contains(&address)) || is_credited;
-        if is_pending && !is_evm_mutant!(self.mutant, PendingUnasked) {
+        if is_pending && !mutant!(PendingUnasked) {
             self.refused = Some(address);
             self.below.require_complete()?;
         }

@@ -113,7 +113,6 @@ mod tests {
     use crate::evm::exec::base::Cloned;
     use crate::evm::exec::extensions::Extensions;
     use crate::evm::exec::input::{Block, ChainRules};
-    use crate::evm::mutants::EvmMutant;
     use crate::evm::worker_pool::BLOCKING;
     use alloy_primitives::{Address, TxKind};
     use core::ops::ControlFlow;
@@ -182,7 +181,7 @@ mod tests {
     ) -> BlockOutput {
         let two = NonZeroU16::new(2).expect("not zero");
         let config = Config { policy, ..Config::with_workers(two) };
-        let (extensions, mutant) = (Extensions::default(), EvmMutant::default());
+        let extensions = Extensions::default();
         let parent = parent.cloned().map(Arc::new);
         let mut heard = 0;
         let mut hear = |_| {
@@ -190,7 +189,7 @@ mod tests {
             ControlFlow::Continue(())
         };
         let on_commit: Option<OnCommit<'_>> = if hears { Some(&mut hear) } else { None };
-        let options = Options { config, extensions, parent, on_commit, cancel: None, mutant };
+        let options = Options { config, extensions, parent, on_commit, cancel: None };
         let state = AnySource::new(Cloned(CacheDB::new(EmptyDB::new())));
         let output = execute(worker_pool, payments(count).into(), state, options);
         assert_eq!(heard, if hears { count } else { 0 });

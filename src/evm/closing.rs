@@ -12,7 +12,6 @@ use super::closing_task::Closing;
 use super::exec::bundle_shards::BundleShards;
 use super::exec::input::Block;
 use super::exec::location::EvmLocation;
-use super::mutants::is_evm_mutant;
 use super::worker_pool::{EmptyStore, WorkerPool};
 use crate::mv::Store;
 use crate::runtime::{Seat, Task};
@@ -94,7 +93,7 @@ pub(super) fn close<'env>(
         *last = reverts;
     }
     let (apart, undone) = core::mem::take(&mut *task.apart.lock());
-    if !is_evm_mutant!(task.mutant, UndoneSlotsLost) {
+    if !mutant!(UndoneSlotsLost) {
         put_back(&mut bundle, apart, undone);
     }
     if let Some(store) = task.emptied.lock().take() {
@@ -122,8 +121,8 @@ fn close_alone<'env>(
         }
         None => whole_bundle(&effects, &shards, parent, reverts),
     };
-    let BlockEffects { split, outcomes, mutant, .. } = effects;
-    (bundle, split.complete(&block, outcomes, mutant))
+    let BlockEffects { split, outcomes, .. } = effects;
+    (bundle, split.complete(&block, outcomes))
 }
 
 /// Builds the whole bundle of a block at its end, on top of the parent's.
@@ -138,7 +137,7 @@ fn whole_bundle(
     let bucket = Bucket::new(effects, parent.as_deref(), (shards, u64::MAX), accounts);
     let folds = bucket.run();
     if parent.is_none() {
-        let mut assembly = BundleAssembly::new(reverts, effects.mutant);
+        let mut assembly = BundleAssembly::new(reverts);
         assembly.expect(folds.len());
         assembly.add_folds(folds);
         return assembly.finish();
@@ -146,7 +145,7 @@ fn whole_bundle(
     // The folds borrow the parent, so it can be changed only once all of them are finished.
     let (folded, undone) = Folded::new(u64::MAX, folds, reverts);
     let parent = parent.map(Arc::unwrap_or_clone).unwrap_or_default();
-    let mut assembly = BundleAssembly::after(parent, reverts, effects.mutant);
+    let mut assembly = BundleAssembly::after(parent, reverts);
     assembly.add_folded(folded);
     assembly.keep_reverts(undone);
     assembly.finish()

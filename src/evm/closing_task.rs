@@ -10,7 +10,6 @@ use super::bundle::undo::{Large, UndoneSlots, large_accounts, undone_slots};
 use super::exec::bundle_shards::BundleShards;
 use super::exec::input::Block;
 use super::exec::location::EvmLocation;
-use super::mutants::{EvmMutant, is_evm_mutant};
 use super::worker_pool::IN_TIME;
 use crate::ids::WorkerId;
 use crate::mv::Store;
@@ -55,7 +54,6 @@ pub(super) struct Closing {
     /// Accounts whose slot reverts are computed separately, and the reverts that the caller
     /// received.
     pub(super) apart: Mutex<(Vec<Address>, AddressMap<UndoneSlots>)>,
-    pub(super) mutant: EvmMutant,
 }
 
 impl Closing {
@@ -77,7 +75,6 @@ impl Closing {
         let jobs = shared_out(&effects, &bundle_shards, shares, &large);
         let (done, inbox) = bounded(jobs.len());
         let (folding, all_folded) = bounded(0);
-        let mutant = effects.mutant;
         let closing = Self {
             block,
             effects: Mutex::new(Some(Arc::new(effects))),
@@ -95,7 +92,6 @@ impl Closing {
             reverts: reverts.then(Mutex::default),
             joined: Mutex::default(),
             apart: Mutex::default(),
-            mutant,
         };
         (closing, inbox, folding)
     }
@@ -145,7 +141,7 @@ impl Closing {
         let parent = self.parent.lock().clone();
         let folds = self.folds(effects, parent.as_deref(), shards);
         let (folded, reverts) = Folded::new(shards, folds, self.reverts.is_some());
-        let lost = is_evm_mutant!(effects.mutant, BucketRevertsLost);
+        let lost = mutant!(BucketRevertsLost);
         Done::Folded(folded, if lost { Vec::new() } else { reverts })
     }
 
@@ -178,11 +174,11 @@ impl Closing {
     fn split_once(&self, split: &mut Option<OutcomesAndReceipts>) {
         if let Some(effects) = self.effects.lock().take() {
             // A preempted worker may still hold the effects.
-            let (first, outcomes, mutant) = match Arc::try_unwrap(effects) {
-                Ok(BlockEffects { split, outcomes, mutant, .. }) => (split, outcomes, mutant),
-                Err(held) => (held.split.clone(), held.outcomes.clone(), held.mutant),
+            let (first, outcomes) = match Arc::try_unwrap(effects) {
+                Ok(BlockEffects { split, outcomes, .. }) => (split, outcomes),
+                Err(held) => (held.split.clone(), held.outcomes.clone()),
             };
-            *split = Some(first.complete(&self.block, outcomes, mutant));
+            *split = Some(first.complete(&self.block, outcomes));
         }
     }
 
@@ -219,7 +215,7 @@ impl Closing {
         done: &Receiver<(usize, Done)>,
         folding: Sender<()>,
     ) -> BundleState {
-        let mut assembly = BundleAssembly::new(self.reverts.is_some(), self.mutant);
+        let mut assembly = BundleAssembly::new(self.reverts.is_some());
         let mut jobs = Jobs::new(self.jobs.len());
         let has_parent = self.parent.lock().is_some();
         loop {
@@ -246,7 +242,7 @@ impl Closing {
                 drop(folding);
                 if let Some(parent) = self.parent.lock().take() {
                     let parent = Arc::unwrap_or_clone(parent);
-                    assembly = BundleAssembly::after(parent, self.reverts.is_some(), self.mutant);
+                    assembly = BundleAssembly::after(parent, self.reverts.is_some());
                     jobs.folded.into_iter().for_each(|folded| assembly.add_folded(folded));
                 }
                 *self.apart.lock() = (assembly.take_apart(), jobs.undone);

@@ -13,7 +13,6 @@ use super::exec::block_context::BlockContext;
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::finish::{Surroundings, finish};
-use super::mutants::{EvmMutant, is_evm_mutant};
 use super::plan::choice::Choice;
 use super::plan::chooser::StrategyChooser;
 use super::plan::features::{Features, ListUse, Setting};
@@ -24,7 +23,7 @@ use super::prepare::begin;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
 use super::segment::How;
 use super::session::{Ended, Session};
-use super::worker_pool::{Fewer, WorkerPool, empty_store, seeded};
+use super::worker_pool::{Fewer, WorkerPool, empty_store};
 use crate::config::{Config, Mode};
 use crate::mv::Store;
 use crate::protocol::Waste;
@@ -45,8 +44,6 @@ pub(crate) struct Options<'f> {
     pub(crate) on_commit: Option<OnCommit<'f>>,
     /// Ends the block early when cancelled.
     pub(crate) cancel: Option<CancellationToken>,
-    /// Seeded bug, for testing the tests.
-    pub(crate) mutant: EvmMutant,
 }
 
 /// Executes a block. See [`Executor`](crate::Executor).
@@ -56,11 +53,10 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     source: AnySource<'env>,
     options: Options<'_>,
 ) -> Result<BlockOutput, BlockError<ErasedError>> {
-    let Options { config, extensions, parent, on_commit, cancel, mutant } = options;
+    let Options { config, extensions, parent, on_commit, cancel } = options;
     let _span =
         span!(DEBUG, "block", number = %block.env.number, transactions = block.transactions.len());
-    let (mut context, effects, overlay) =
-        begin(block, &source, extensions, parent, (&config, mutant))?;
+    let (mut context, effects, overlay) = begin(block, &source, extensions, parent, &config)?;
     let mut chooser = StrategyChooser::new(features(&context, &config, worker_pool, false));
     context.reads_claims = chooser.features.reads_list();
     let alone = chooser.choose_first(worker_pool.feedback(), &context.block).is_rest
@@ -71,7 +67,7 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     let activity = activity(&source, worker_pool.workers(), reads_alone);
     let mut workload = EvmWorkload::new(context, source, overlay, activity);
     workload.cancel = cancel;
-    let mut session = Session::new(workload, seeded(Store::new(1), mutant));
+    let mut session = Session::new(workload, Store::new(1));
     let way = (&mut chooser, &config, &effects);
     let mut commit_recorder = CommitRecorder::new(config.keeps_changes);
     let failure =
@@ -90,18 +86,17 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
     pool: &mut dyn TransactionPool,
     options: Options<'_>,
 ) -> Result<BuiltBlock, BlockError<ErasedError>> {
-    let Options { mut config, extensions, parent, mut on_commit, cancel, mutant } = options;
+    let Options { mut config, extensions, parent, mut on_commit, cancel } = options;
     let _span = span!(DEBUG, "block", number = %block.env.number, is_built = true);
     config.mode = Mode::Build;
-    let (context, effects, overlay) =
-        begin(block.into(), &source, extensions, parent, (&config, mutant))?;
+    let (context, effects, overlay) = begin(block.into(), &source, extensions, parent, &config)?;
     // The pool's transactions are not known yet.
     let mut chooser = StrategyChooser::new(features(&context, &config, worker_pool, true));
     let alone = chooser.features.runs_in_order().is_some();
     let activity = activity(&source, worker_pool.workers(), alone);
     let mut workload = EvmWorkload::new(context, source, overlay, activity);
     workload.cancel = cancel;
-    let mut session = Session::new(workload, seeded(Store::new(1), mutant));
+    let mut session = Session::new(workload, Store::new(1));
     let (mut failure, mut commit_recorder) = (None, CommitRecorder::new(config.keeps_changes));
     while failure.is_none() && !session.workload.is_cancelled() && session.pull(pool) {
         let first = session.frontier;
@@ -133,8 +128,8 @@ fn features<'env>(
     is_pool: bool,
 ) -> Features {
     // Before EIP-6780, a transaction may clear storage that no list names.
-    let names_all = context.block.cfg.spec.is_enabled_in(SpecId::CANCUN)
-        || is_evm_mutant!(context.mutant, ToldBeforeCancun);
+    let names_all =
+        context.block.cfg.spec.is_enabled_in(SpecId::CANCUN) || mutant!(ToldBeforeCancun);
     let list = match &context.claims {
         None => ListUse::Nothing,
         Some(_) if names_all => ListUse::Read,
@@ -208,12 +203,11 @@ impl<S: StateSource> Session<S> {
         }
         if features.needs_store(choice) && !core::mem::replace(&mut chooser.has_store, true) {
             let room = if features.setting.is_pool { ROUND } else { all };
-            let mutant = self.workload.block_context.mutant;
             // A sequential segment up to the end of the block can use the empty store.
             if !choice.is_rest {
-                self.store = Arc::new(seeded(empty_store(worker_pool, config, room), mutant));
+                self.store = Arc::new(empty_store(worker_pool, config, room));
             }
-            if !is_evm_mutant!(mutant, NewStoreUntold) {
+            if !mutant!(NewStoreUntold) {
                 // Contiguous batches may have committed before there was a store.
                 self.store.set_frontier(self.frontier);
             }
@@ -317,8 +311,8 @@ mod tests {
     }
 
     fn options(config: Config) -> Options<'static> {
-        let (extensions, mutant) = (Extensions::default(), EvmMutant::default());
-        Options { config, extensions, parent: None, on_commit: None, cancel: None, mutant }
+        let extensions = Extensions::default();
+        Options { config, extensions, parent: None, on_commit: None, cancel: None }
     }
 
     fn run(team: &mut ThreadPool, config: Config, calls: u64) -> BlockOutput {

@@ -146,7 +146,7 @@ fn after_transactions<S: StateSource>(
         };
         below.begin(TxIndex(u32::MAX));
         let receivers = context.receivers().collect();
-        let after = AfterLast { pending, below, refused: None, receivers, mutant: context.mutant };
+        let after = AfterLast { pending, below, refused: None, receivers };
         let mut calls = SystemCalls::new(context, after);
         calls.warm_precompiles = ledger.outcomes.iter().any(Result::is_ok);
         let mut requests = deposits.clone();

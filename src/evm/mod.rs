@@ -8,11 +8,11 @@
 //!    +-- bundle: effects folded by account, in parallel, into revm's BundleState
 //! ```
 //!
-//! The modules, each of which imports only the ones before it: [`mutants`] (seeded bugs), [`fees`]
-//! (blind credits), [`bal`] (block access lists), [`exec`] (one run of a transaction), [`plan`]
-//! (which strategy runs next), [`block`] (block-level processing: admission, receipts, system
-//! calls), [`bundle`] (state changes), [`engine`] (the engine's traits). Every other file here
-//! drives a block through these modules and may import them all.
+//! The modules, each of which imports only the ones before it: [`fees`] (blind credits), [`bal`]
+//! (block access lists), [`exec`] (one run of a transaction), [`plan`] (which strategy runs next),
+//! [`block`] (block-level processing: admission, receipts, system calls), [`bundle`] (state
+//! changes), [`engine`] (the engine's traits). Every other file here drives a block through these
+//! modules and may import them all.
 
 mod access_list;
 mod after;
@@ -27,7 +27,6 @@ mod engine;
 mod exec;
 mod fees;
 mod finish;
-mod mutants;
 mod plan;
 mod prepare;
 mod private;
@@ -77,10 +76,6 @@ pub use exec::rejection::Rejection;
 #[cfg(feature = "alloy")]
 pub(crate) use exec::stopped::ViewStopped;
 pub use fees::surcharge::Surcharge;
-#[cfg(any(feature = "testing", feature = "mutants"))]
-pub use mutants::EvmMutant;
-#[cfg(not(any(feature = "testing", feature = "mutants")))]
-pub(crate) use mutants::EvmMutant;
 pub use plan::{Reason, Segment, Strategy};
 #[cfg(feature = "testing")]
 pub use profile::{Observer, Stage, observe};

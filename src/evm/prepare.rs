@@ -14,7 +14,6 @@ use super::exec::bundle_shards::BundleShards;
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::exec::payees::Payees;
-use super::mutants::EvmMutant;
 use super::plan::often_paid;
 use crate::config::{Config, Mode};
 use crate::ids::WorkerId;
@@ -34,12 +33,11 @@ pub(super) fn begin<S: StateSource>(
     source: &S,
     extensions: Extensions,
     parent: Option<Arc<BundleState>>,
-    (config, mutant): (&Config, EvmMutant),
+    config: &Config,
 ) -> Result<(BlockContext, BlockEffects, Arc<Overlay>), BlockError<DbError<S>>> {
     let mut effects = BlockEffects {
         touch_creates: !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         parent,
-        mutant,
         ..BlockEffects::default()
     };
     let prepared = prepare(&block, source, extensions, config, &mut effects);
@@ -52,16 +50,12 @@ pub(super) fn begin<S: StateSource>(
 }
 
 /// Validates the block's own access list; ignores it in build mode.
-fn claims_of(
-    block: &Block,
-    config: &Config,
-    mutant: EvmMutant,
-) -> Result<Option<Arc<Claims>>, AccessListError> {
+fn claims_of(block: &Block, config: &Config) -> Result<Option<Arc<Claims>>, AccessListError> {
     let list = block.access_list.as_ref().filter(|_| config.mode == Mode::Validate);
     let Some(list) = list else { return Ok(None) };
     let is_limited = block.cfg.spec.is_enabled_in(SpecId::AMSTERDAM);
     let gas = is_limited.then_some(block.env.gas_limit);
-    let claims = Claims::new(list, block.transactions.len(), gas, mutant)?;
+    let claims = Claims::new(list, block.transactions.len(), gas)?;
     Ok(Some(Arc::new(claims)))
 }
 
@@ -77,7 +71,7 @@ fn prepare<S: StateSource>(
     if let Some(parent) = &effects.parent {
         overlay.push(Arc::clone(parent));
     }
-    let claims = claims_of(block, config, effects.mutant).map_err(BlockErrorKind::AccessList)?;
+    let claims = claims_of(block, config).map_err(BlockErrorKind::AccessList)?;
     let has_list = claims.is_some();
     let mut block_context = BlockContext {
         block: Arc::clone(block),
@@ -92,7 +86,6 @@ fn prepare<S: StateSource>(
         reads_claims: false,
         bundle_shards: BundleShards::default(),
         blank: Default::default(),
-        mutant: effects.mutant,
         moved: Arc::new(Moved::default()),
     };
     let state = source.open(WorkerId(0)).map_err(BlockErrorKind::Base)?;

@@ -8,7 +8,6 @@
 use super::bal::ahead::Ahead;
 use super::block::committed::{OnCommit, lend};
 use super::exec::base::StateSource;
-use super::mutants::is_evm_mutant;
 use super::plan::declared::{Planned, Rounds};
 use super::plan::pace::{Pace, is_chain};
 use super::plan::partition::plan_round;
@@ -60,7 +59,7 @@ impl<S: StateSource> Session<S> {
         let is_of_use =
             worker_pool.is_wide() && worker_pool.workers() > usual && self.workload.ahead.is_none();
         let block_context = &self.workload.block_context;
-        let is_seeded = is_evm_mutant!(block_context.mutant, NothingReadAhead);
+        let is_seeded = mutant!(NothingReadAhead);
         if let Some(claims) = block_context.told_claims().filter(|_| is_of_use && !is_seeded) {
             let ahead = Ahead::new(claims.list(), WorkerId(config.workers.get()));
             Arc::make_mut(&mut self.workload).ahead = Some(Arc::new(ahead));
@@ -128,7 +127,7 @@ impl<S: StateSource> Session<S> {
     {
         let mut ended = Ended::default();
         let is_forced = matches!(config.policy, Policy::Forced(_));
-        let mut rounds = Rounds::new(self.workload.block_context.mutant);
+        let mut rounds = Rounds::new();
         while ended.failure.is_none() && self.left(end) > 0 {
             let first = self.frontier.position();
             let block_context = &self.workload.block_context;
@@ -195,7 +194,6 @@ mod tests {
     use super::super::exec::base::Cloned;
     use super::super::exec::extensions::Extensions;
     use super::super::exec::input::Block;
-    use super::super::mutants::EvmMutant;
     use super::super::worker_pool::{Memory, ThreadPool};
     use super::*;
     use crate::evm::plan::Strategy;
@@ -253,9 +251,8 @@ mod tests {
         let mut worker_pool = Noted(ThreadPool::new((8, 8), true).expect("threads"), Vec::new());
         worker_pool.feedback().expect("a team remembers").rounds_have_paid();
         let config = Config::with_workers(NonZeroU16::new(8).expect("not zero"));
-        let (extensions, mutant) = (Extensions::default(), EvmMutant::default());
-        let options =
-            Options { config, extensions, parent: None, on_commit: None, cancel: None, mutant };
+        let extensions = Extensions::default();
+        let options = Options { config, extensions, parent: None, on_commit: None, cancel: None };
         let done = execute(&mut worker_pool, block.into(), AnySource::new(Cloned(state)), options);
         let segments = done.expect("a valid block").segments;
         assert_eq!(

@@ -9,7 +9,6 @@ use super::exec::base::{DbError, StateSource};
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::finish::{Surroundings, finish};
-use super::mutants::EvmMutant;
 use super::plan::chooser::HasRun;
 use super::plan::features::{Features, ListUse, Setting};
 use super::plan::{Reason, Segment, Strategy};
@@ -97,7 +96,7 @@ fn watch(
     let caller = WorkerId(0);
     observer.begins(caller, Stage::PreBlock);
     let (block_context, effects, overlay) =
-        begin(block, &source, Extensions::default(), None, (&config, EvmMutant::None))?;
+        begin(block, &source, Extensions::default(), None, &config)?;
     observer.begins(caller, Stage::Plan);
     let workers = usize::from(config.workers.get());
     let (is_wide, is_pool, list) = (false, false, ListUse::Nothing);

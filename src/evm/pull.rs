@@ -4,7 +4,6 @@ use super::block::output::BlockOutput;
 use super::exec::base::StateSource;
 use super::exec::input::Block;
 use super::exec::rejection::Rejection;
-use super::mutants::is_evm_mutant;
 use super::session::Session;
 use crate::ids::TxIndex;
 use crate::worker::CancellationToken;
@@ -73,7 +72,7 @@ impl<S: StateSource> Session<S> {
 
     /// Removes the transactions that have not run from the block.
     pub(super) fn leave_rest(&mut self) {
-        let keeps = is_evm_mutant!(self.workload.block_context.mutant, RestOfPoolKept);
+        let keeps = mutant!(RestOfPoolKept);
         self.ledger.set_block(Arc::default());
         let workload = Arc::make_mut(&mut self.workload);
         let block = Arc::make_mut(&mut workload.block_context_mut().block);

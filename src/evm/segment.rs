@@ -7,7 +7,6 @@ use super::exec::base::StateSource;
 use super::exec::effects::for_each_write;
 use super::exec::location::EvmLocation;
 use super::exec::tx_output::{TxOutcome, TxOutput};
-use super::mutants::is_evm_mutant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{Entry, Latest};
 use crate::panics::caught;
@@ -170,7 +169,7 @@ impl<S: StateSource> RunTask<S> {
     fn publish_credits(&self) -> Arc<[Left]> {
         let (store, block_context) = (self.shared.store(), &self.shared.workload().block_context);
         let (first, left) = self.shared.unpublished();
-        let lost = is_evm_mutant!(block_context.mutant, LaneCreditsLost);
+        let lost = mutant!(LaneCreditsLost);
         let mut credits = Latest::default();
         for (tx, output) in left.iter().filter(|_| !lost) {
             for (to, reward) in block_context.rewards(output) {

@@ -10,7 +10,6 @@ use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
 use super::exec::trial::Trial;
-use super::mutants::is_evm_mutant;
 use super::plan::chooser::Totals;
 use super::plan::hinted::Hinted;
 use super::plan::longest::Seen;
@@ -185,8 +184,6 @@ impl<S: StateSource> Session<S> {
         config: &Config,
         how: How,
     ) -> RunTask<S> {
-        #[cfg(feature = "mutants")]
-        let mutant = self.workload.block_context.mutant;
         let (mut folding, mut unpublished) = (None, None);
         let setup = match how {
             How::Published => {
@@ -205,11 +202,9 @@ impl<S: StateSource> Session<S> {
                 self.set_up_private(config, worker_pool.workers(), *segment)
             }
         };
-        let is_unheard = is_evm_mutant!(self.workload.block_context.mutant, TokenUnheard);
+        let is_unheard = mutant!(TokenUnheard);
         let token = self.workload.cancel.clone().filter(|_| !is_unheard);
         let shared = Shared::new(setup).with_token(token);
-        #[cfg(feature = "mutants")]
-        let shared = shared.with_mutant(mutant.of_workers());
         let fold = folding.map(|folding| Mutex::new(Some(Fold::Waiting(folding))));
         RunTask { shared, fold, unpublished }
     }

@@ -7,7 +7,6 @@ use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::rejection::Rejection;
-use super::mutants::is_evm_mutant;
 use super::plan::hinted::Hinted;
 use super::plan::longest::Seen;
 use super::plan::partition::plan_block;
@@ -24,9 +23,9 @@ impl<S: StateSource> Session<S> {
     /// transactions pulled since.
     fn read_hint(&mut self) {
         let block_context = &self.workload.block_context;
-        let is_unread = is_evm_mutant!(block_context.mutant, HintUnread);
+        let is_unread = mutant!(HintUnread);
         if self.hinted.is_none() && block_context.claims.is_none() && !is_unread {
-            let first = u64::from(!is_evm_mutant!(block_context.mutant, HintShifted));
+            let first = u64::from(!mutant!(HintShifted));
             let hinted = Hinted::of(&block_context.block, block_context.receivers(), first);
             self.hinted = hinted.map(Box::new);
         }
@@ -127,7 +126,7 @@ impl<S: StateSource> Session<S> {
     fn wrong_list(&self, frontier: TxIndex, ledger: &mut EvmLedger) -> Option<Failure<S>> {
         let block_context = &self.workload.block_context;
         let wrong = block_context.told_claims()?.wrong_at(index_of(frontier))?;
-        let is_found = !is_evm_mutant!(block_context.mutant, WrongRunsAgain);
+        let is_found = !mutant!(WrongRunsAgain);
         let has_room = ledger.admit(frontier).is_ok();
         let error = TxError::Rejected(Rejection::AccessList(Box::new(wrong)));
         let halt = Halt::Failed(frontier, protocol::Failure::Rejected);

@@ -19,7 +19,6 @@ use super::exec::rejection::Rejection;
 use super::exec::tx_output::TxOutput;
 use super::fees::reward::Reward;
 use super::finish::{Surroundings, finish};
-use super::mutants::EvmMutant;
 use super::plan::chooser::HasRun;
 use super::plan::{Reason, Segment, Strategy};
 use super::prepare::begin;
@@ -28,8 +27,8 @@ use super::worker_pool::Scoped;
 use super::worker_pool::empty_store;
 use crate::config::Config;
 use crate::ids::{TxIndex, Version, WorkerId};
-use crate::mv::{Entry, Location, ReadSet, Store, StoreMutant};
-use crate::protocol::{Mutant, Protocol};
+use crate::mv::{Entry, ReadSet, Store};
+use crate::protocol::Protocol;
 use crate::runtime::simulated::{Options, Simulated, SimulationError, Simulator, Step};
 use crate::worker::{BlockEnd, Context, Effects, Machine, Setup, Shared, Stop, Workload};
 use core::num::NonZeroU16;
@@ -53,27 +52,13 @@ pub struct Simulation {
     pub config: Config,
     /// Workers and their schedule.
     pub options: Options,
-    /// Seeded bugs, for testing the tests.
-    pub bugs: (Mutant, StoreMutant, EvmMutant),
 }
 
 impl Simulation {
-    /// Creates a simulation of the engine as shipped, without seeded bugs.
+    /// Creates a simulation.
     #[must_use]
-    pub fn new(config: Config, options: Options) -> Self {
-        Self { config, options, bugs: Default::default() }
-    }
-
-    fn protocol(&self, protocol: Protocol) -> Protocol {
-        #[cfg(feature = "mutants")]
-        let protocol = protocol.with_mutant(self.bugs.0);
-        protocol
-    }
-
-    fn store<L: Location>(&self, store: Store<L>) -> Store<L> {
-        #[cfg(feature = "mutants")]
-        let store = store.with_mutant(self.bugs.1);
-        store
+    pub const fn new(config: Config, options: Options) -> Self {
+        Self { config, options }
     }
 }
 
@@ -117,25 +102,22 @@ fn run(
     source: AnySource<'static>,
     simulation: &Simulation,
 ) -> Result<SimulatedBlock<ErasedError>, SimulationError> {
-    let Simulation { config, options, bugs: (.., mutant) } = simulation;
+    let Simulation { config, options } = simulation;
     let workers = NonZeroU16::new(options.workers).unwrap_or(NonZeroU16::MIN);
-    let begun = begin(block, &source, Extensions::default(), None, (config, *mutant));
+    let begun = begin(block, &source, Extensions::default(), None, config);
     let (block_context, effects, overlay) = match begun {
         Ok(begun) => begun,
         Err(error) => return Ok(SimulatedBlock::before_transactions(error)),
     };
     let transactions = block_context.block.transactions.len();
     let store = empty_store(&mut Scoped(workers), config, transactions);
-    let store = simulation.store(store);
     let workload = EvmWorkload::new(block_context, source, overlay, Arc::default());
     let mut session = Session::new(workload, store);
     let setup = session.set_up(transactions, config, workers.get().into(), None);
     let Setup { workload, ledger, store, limits, plan, carry: _, patience } = setup;
     let workload = Ordered(workload);
-    let protocol = simulation.protocol(Protocol::new(limits, &plan));
+    let protocol = Protocol::new(limits, &plan);
     let shared = Shared::with_protocol(workload, ledger, store, patience, protocol);
-    #[cfg(feature = "mutants")]
-    let shared = shared.with_mutant(mutant.of_workers());
     let simulated = simulator.run(shared, options)?;
     let Simulated { end, step_count, digest, steps, makespan, .. } = simulated;
     let failure = session.after(end.into(), false).failure;

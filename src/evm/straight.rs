@@ -7,7 +7,6 @@
 
 use super::block::error::{Failure, failure};
 use super::exec::base::StateSource;
-use super::mutants::is_evm_mutant;
 use super::session::Session;
 use crate::config::{Config, Mode};
 use crate::ids::{Chunk, TxIndex, WorkerId};
@@ -32,7 +31,7 @@ impl<S: StateSource> Session<S> {
         let (workload, store) = (Arc::clone(&self.workload), Arc::clone(&self.store));
         let made = caught(|| workload.batches(WorkerId(0), &store, &Threads::BLOCKING));
         let Ok(Ok(mut machine)) = made else { return None };
-        let is_unheard = is_evm_mutant!(workload.block_context.mutant, TokenUnheard);
+        let is_unheard = mutant!(TokenUnheard);
         let is_cancelled = || workload.is_cancelled() && !is_unheard;
         let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
         let mut ran = Ok(());

@@ -8,7 +8,6 @@ use super::exec::any::AnySource;
 use super::exec::base::{DbError, StateSource};
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
-use super::mutants::EvmMutant;
 use super::simulate::evm_simulator;
 use super::worker_pool::{Memory, WorkerPool};
 use crate::config::Config;
@@ -62,7 +61,6 @@ impl WorkerPool<'static> for FiberPool {
 pub struct SimulatedExecutor {
     config: Config,
     team: FiberPool,
-    mutant: EvmMutant,
 }
 
 /// Result of a block on a [`SimulatedExecutor`].
@@ -89,14 +87,7 @@ impl SimulatedExecutor {
         let options = simulated::Options { workers: config.workers.get(), ..options };
         let fibers = Fibers::new(evm_simulator(), options);
         let team = FiberPool { fibers, memory: Memory::default() };
-        Self { config, team, mutant: EvmMutant::None }
-    }
-
-    /// Adds a seeded bug, for testing the tests.
-    #[must_use]
-    pub const fn with_mutant(mut self, mutant: EvmMutant) -> Self {
-        self.mutant = mutant;
-        self
+        Self { config, team }
     }
 
     /// Number of workers.
@@ -128,9 +119,8 @@ impl SimulatedExecutor {
         block: Arc<Block>,
         source: AnySource<'static>,
     ) -> Result<VirtualRun<ErasedError>, SimulationError> {
-        let (config, extensions, mutant) = (self.config, Extensions::default(), self.mutant);
-        let options =
-            Options { config, extensions, parent: None, on_commit: None, cancel: None, mutant };
+        let (config, extensions) = (self.config, Extensions::default());
+        let options = Options { config, extensions, parent: None, on_commit: None, cancel: None };
         let _ = self.team.fibers.take_totals();
         let begun = self.team.fibers.now();
         let run = || execute(&mut self.team, block, source, options);

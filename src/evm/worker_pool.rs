@@ -2,10 +2,10 @@
 
 use super::exec::activity::DatabaseActivity;
 use super::exec::location::EvmLocation;
-use super::mutants::EvmMutant;
 use super::plan::feedback::Feedback;
 use crate::config::Config;
 use crate::ids::WorkerId;
+use crate::mutants::inherited;
 use crate::mv::Store;
 use crate::runtime::{Pool, Seat, Task, Threads};
 use std::num::NonZeroU16;
@@ -205,10 +205,10 @@ impl<'env> WorkerPool<'env> for Scoped {
         std::thread::scope(|scope| {
             for worker in (1..self.0.get()).take(workers.saturating_sub(1)) {
                 let task = Arc::clone(task);
-                let body = move || {
+                let body = inherited(move || {
                     task.run(WorkerId(worker), BLOCKING);
                     drop(task);
-                };
+                });
                 // Fewer threads are slower but correct: the block needs only the caller.
                 let _ = std::thread::Builder::new()
                     .name(format!("braid-scoped-{worker}"))
@@ -236,13 +236,4 @@ pub(super) fn empty_store<'env>(
     // With slow storage, a worker that waits for a predicted write would prefetch nothing in the
     // meantime.
     store.with_workers(if worker_pool.is_wide() { 0 } else { worker_pool.workers() })
-}
-
-/// Adds the seeded bug, if any, to the store.
-pub(super) fn seeded(store: Store<EvmLocation>, mutant: EvmMutant) -> Store<EvmLocation> {
-    #[cfg(feature = "mutants")]
-    let store = store.with_mutant(mutant.of_store());
-    #[cfg(not(feature = "mutants"))]
-    let _ = mutant;
-    store
 }

@@ -3,7 +3,6 @@
 
 use super::exact::ExactLog;
 use super::location::Location;
-use super::mutants::{StoreMutant, is_store_mutant};
 use crate::ids::{Chunk, TxIndex};
 use core::hash::BuildHasher;
 use core::ops::Range;
@@ -29,7 +28,6 @@ pub struct AccessLog<L: Location> {
     exact: ExactLog<L>,
     /// Only writes are recorded, because other transactions cannot change the reads of this batch.
     of_writes: bool,
-    mutant: StoreMutant,
 }
 
 /// A position in an access log.
@@ -49,7 +47,7 @@ struct GroupEnd {
 
 impl<L: Location> AccessLog<L> {
     /// Creates an empty log for comparison with an index that has the same hasher.
-    pub(super) fn new(hasher: RandomState, mutant: StoreMutant) -> Self {
+    pub(super) fn new(hasher: RandomState) -> Self {
         Self {
             hasher,
             reads: Vec::new(),
@@ -58,7 +56,6 @@ impl<L: Location> AccessLog<L> {
             last_scope: None,
             exact: ExactLog::default(),
             of_writes: false,
-            mutant,
         }
     }
 
@@ -223,7 +220,7 @@ impl<L: Location> AccessLog<L> {
         for (hash, tx) in self.accesses() {
             let access =
                 first.entry(hash, |(other, _)| *other == hash, |(other, _): &(u64, _)| *other);
-            if is_store_mutant!(self.mutant, LastAccessCounts) {
+            if mutant!(LastAccessCounts) {
                 access.insert((hash, tx));
                 continue;
             }

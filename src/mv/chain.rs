@@ -1,7 +1,6 @@
 //! A version chain: all entries of one location, ordered by transaction index.
 
 use super::location::{Entry, Location};
-use super::mutants::{StoreMutant, is_store_mutant};
 use super::place::LocationHash;
 use super::resolve::Origin;
 use super::versioned_lock::Stamp;
@@ -156,8 +155,8 @@ impl<L: Location> Chain<L> {
     }
 
     /// Sets the base value, unless it is known: a location has one base value (I5).
-    pub(super) fn set_base(&mut self, value: L::Value, mutant: StoreMutant) {
-        if self.base.is_none() || is_store_mutant!(mutant, BaseReplaced) {
+    pub(super) fn set_base(&mut self, value: L::Value) {
+        if self.base.is_none() || mutant!(BaseReplaced) {
             self.base = Some(value);
         }
     }
@@ -183,14 +182,13 @@ impl<L: Location> Chain<L> {
         &self,
         reader: TxIndex,
         running: impl Iterator<Item = TxIndex>,
-        mutant: StoreMutant,
     ) -> Option<TxIndex> {
         // A running transaction has not written yet.
         if self.writes == 0 || self.reads > self.writes.saturating_mul(2).saturating_add(2) {
             return None;
         }
-        let newest = self.below(reader, mutant).last().map(|newest| newest.version.tx);
-        let is_lower = |tx: &TxIndex| *tx < reader || is_store_mutant!(mutant, PredictsHigher);
+        let newest = self.below(reader).last().map(|newest| newest.version.tx);
+        let is_lower = |tx: &TxIndex| *tx < reader || mutant!(PredictsHigher);
         let is_newer = |tx: &TxIndex| newest.is_none_or(|newest| newest < *tx);
         // The reads of running transactions are recent.
         let has_read = |tx: &TxIndex| {
@@ -200,8 +198,8 @@ impl<L: Location> Chain<L> {
         others.filter(|tx| is_lower(tx) && is_newer(tx) && has_read(tx)).max()
     }
 
-    fn below(&self, reader: TxIndex, mutant: StoreMutant) -> &[Item<L>] {
-        let own = is_store_mutant!(mutant, ReadsOwnIndex);
+    fn below(&self, reader: TxIndex) -> &[Item<L>] {
+        let own = mutant!(ReadsOwnIndex);
         let end = self
             .items
             .partition_point(|item| item.version.tx < reader || (own && item.version.tx == reader));
@@ -209,8 +207,8 @@ impl<L: Location> Chain<L> {
     }
 
     /// Returns where the life of the locations in this scope began, for `reader`.
-    pub(super) fn floor(&self, reader: TxIndex, mutant: StoreMutant) -> Floor {
-        let newest = self.below(reader, mutant).iter().rfind(|item| item.ends_life());
+    pub(super) fn floor(&self, reader: TxIndex) -> Floor {
+        let newest = self.below(reader).iter().rfind(|item| item.ends_life());
         newest.map_or(Floor::Base, |item| match item.kind {
             Kind::Estimate => Floor::Estimate(item.version.tx),
             Kind::Written(_) => Floor::Tombstone(item.version),
@@ -218,8 +216,8 @@ impl<L: Location> Chain<L> {
     }
 
     /// Returns the newest state below the reader.
-    pub(super) fn find(&mut self, look: Look, mutant: StoreMutant) -> Found<L> {
-        let newest = self.below(look.reader, mutant).last();
+    pub(super) fn find(&mut self, look: Look) -> Found<L> {
+        let newest = self.below(look.reader).last();
         let Some(newest) = newest.filter(|item| item.version.tx >= look.floor.first()) else {
             return self.find_floor(look.floor);
         };
@@ -232,7 +230,7 @@ impl<L: Location> Chain<L> {
             Kind::Written(Entry::Tombstone) => {
                 Found::Seen(Origin::Tombstone(version), self.location.destroyed())
             }
-            Kind::Written(Entry::Delta(_)) => self.fold(version, look, mutant),
+            Kind::Written(Entry::Delta(_)) => self.fold(version, look),
         }
     }
 
@@ -249,15 +247,15 @@ impl<L: Location> Chain<L> {
     }
 
     /// Folds the deltas above the last absolute value, in index order (I11).
-    fn fold(&mut self, top: Version, look: Look, mutant: StoreMutant) -> Found<L> {
+    fn fold(&mut self, top: Version, look: Look) -> Found<L> {
         let Look { reader, frontier, floor } = look;
-        let past = is_store_mutant!(mutant, FoldPastValue);
-        let past_end = is_store_mutant!(mutant, FoldPastTombstone);
+        let past = mutant!(FoldPastValue);
+        let past_end = mutant!(FoldPastTombstone);
         // A checkpoint covers a life that began at the base, and serves readers above its end.
         let may_keep = floor == Floor::Base;
         let kept = self.checkpoint.as_deref().filter(|kept| may_keep && kept.end <= reader);
         let from = kept.map_or(floor.first(), |kept| kept.end);
-        let items = self.below(reader, mutant);
+        let items = self.below(reader);
         let is_end = |item: &Item<L>| matches!(item.kind, Kind::Written(Entry::Tombstone));
         let passes = |item: &Item<L>| item.is_delta() || past || (past_end && is_end(item));
         let counts = |item: &&Item<L>| item.version.tx >= from && passes(item);
@@ -275,7 +273,7 @@ impl<L: Location> Chain<L> {
                 },
             },
         };
-        let open = is_store_mutant!(mutant, CheckpointOpen);
+        let open = mutant!(CheckpointOpen);
         let settled = deltas.partition_point(|item| item.version.tx < frontier || open);
         let (settled, open) = deltas.split_at(settled);
         let mut value = start;
@@ -294,7 +292,7 @@ impl<L: Location> Chain<L> {
 
     /// Inserts or replaces an entry, unless a newer incarnation has written one (I7). Returns
     /// whether the chain changed.
-    pub(super) fn put(&mut self, version: Version, kind: Kind<L>, mutant: StoreMutant) -> bool {
+    pub(super) fn put(&mut self, version: Version, kind: Kind<L>) -> bool {
         // Most writes arrive in block order.
         if self.items.last().is_none_or(|last| last.version.tx < version.tx) {
             self.writes = self.writes.saturating_add(1);
@@ -305,7 +303,7 @@ impl<L: Location> Chain<L> {
         match self.items.get_mut(at) {
             Some(item) if item.version.tx == version.tx => {
                 let newer = item.version.incarnation > version.incarnation;
-                if newer && !is_store_mutant!(mutant, OldOverwrites) {
+                if newer && !mutant!(OldOverwrites) {
                     return false;
                 }
                 *item = Item { version, kind };

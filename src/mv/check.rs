@@ -2,7 +2,6 @@
 
 use super::events::StoreEvent;
 use super::location::Location;
-use super::mutants::is_store_mutant;
 use super::resolve::{Origin, Resolution, Resolved, ScopeTrace, Trace};
 use super::sets::ReadSet;
 use super::store::Store;
@@ -74,11 +73,10 @@ impl<L: Location> Store<L> {
     }
 
     fn all_hold(&self, reads: &ReadSet<L>, reader: TxIndex, by_value: bool) -> bool {
-        let mutant = self.mutant;
-        let skipped = usize::from(is_store_mutant!(mutant, SkipOneRead));
-        let too_low = u32::from(is_store_mutant!(mutant, WrongReader));
+        let skipped = usize::from(mutant!(SkipOneRead));
+        let too_low = u32::from(mutant!(WrongReader));
         let reader = TxIndex(reader.0.saturating_sub(too_low));
-        let by_value = by_value || is_store_mutant!(mutant, HintByValue);
+        let by_value = by_value || mutant!(HintByValue);
         reads.records().iter().skip(skipped).all(|record| {
             let seen = &record.seen;
             if self.is_unchanged(seen.own) && self.is_scope_unchanged(seen.scope) {
@@ -99,10 +97,10 @@ impl<L: Location> Store<L> {
     /// Returns whether a seeded bug takes two different values for equal.
     fn is_mistaken(&self, one: &L::Value, other: &L::Value) -> bool {
         #[cfg(feature = "mutants")]
-        if is_store_mutant!(self.mutant, AbsentEqualsZero) {
+        if mutant!(AbsentEqualsZero) {
             return L::mistaken(one) == L::mistaken(other);
         }
         let _ = (one, other);
-        is_store_mutant!(self.mutant, AnyValueValid)
+        mutant!(AnyValueValid)
     }
 }

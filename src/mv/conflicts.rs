@@ -4,7 +4,6 @@
 use super::access::{AccessLog, Watch};
 use super::exact::ExactIndex;
 use super::location::Location;
-use super::mutants::{StoreMutant, is_store_mutant};
 use crate::ids::{BatchId, TxIndex};
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
@@ -28,7 +27,6 @@ pub struct ConflictIndex<L: Location> {
     hasher: RandomState,
     written: HashTable<Writers>,
     exact: ExactIndex<L>,
-    mutant: StoreMutant,
 }
 
 impl<L: Location> Default for ConflictIndex<L> {
@@ -37,23 +35,15 @@ impl<L: Location> Default for ConflictIndex<L> {
             hasher: RandomState::default(),
             written: HashTable::new(),
             exact: ExactIndex::default(),
-            mutant: StoreMutant::default(),
         }
     }
 }
 
 impl<L: Location> ConflictIndex<L> {
-    /// Seeds a bug.
-    #[must_use]
-    pub const fn with_mutant(mut self, mutant: StoreMutant) -> Self {
-        self.mutant = mutant;
-        self
-    }
-
     /// Creates an empty access log for comparison with this index.
     #[must_use]
     pub fn log(&self) -> AccessLog<L> {
-        AccessLog::new(self.hasher.clone(), self.mutant)
+        AccessLog::new(self.hasher.clone())
     }
 
     /// Commits the group of `log` that starts with `first`, and updates the watches of waiting
@@ -72,7 +62,7 @@ impl<L: Location> ConflictIndex<L> {
     }
 
     fn tell<'w>(&self, others: impl Iterator<Item = &'w mut Watch>, writes: &[u64]) {
-        if !is_store_mutant!(self.mutant, WatchBlind) {
+        if !mutant!(WatchBlind) {
             others.for_each(|watch| watch.note(writes));
         }
     }
@@ -92,14 +82,13 @@ impl<L: Location> ConflictIndex<L> {
     }
 
     fn commit(&mut self, tx: TxIndex, batch: Option<BatchId>, writes: &[u64]) {
-        let mutant = self.mutant;
         self.written.reserve(writes.len(), |writers| writers.hash);
         for &hash in writes {
             let new = Writers { hash, last: tx, batch, other: None };
             let entry = self.written.entry(hash, |at| at.hash == hash, |at| at.hash);
             entry
                 .and_modify(|writers| {
-                    if is_store_mutant!(mutant, IndexForgets) {
+                    if mutant!(IndexForgets) {
                         return;
                     }
                     if writers.batch != batch {
@@ -124,15 +113,15 @@ impl<L: Location> ConflictIndex<L> {
     ) -> Option<TxIndex> {
         if log.is_of_writes()
             || self.written.is_empty()
-            || is_store_mutant!(self.mutant, OutsidersIgnored)
+            || mutant!(OutsidersIgnored | PartUnchecked | LaneUnchecked)
         {
             return None;
         }
-        let reads_only = is_store_mutant!(self.mutant, WritesUncompared);
+        let reads_only = mutant!(WritesUncompared);
         log.first_where(reads_only, |hash| {
             let writers = self.written.find(hash, |at| at.hash == hash);
             writers.is_some_and(|at| {
-                let other = at.other.filter(|_| !is_store_mutant!(self.mutant, LastWriterOnly));
+                let other = at.other.filter(|_| !mutant!(LastWriterOnly));
                 let outsider = if at.batch == Some(batch) { other } else { Some(at.last) };
                 outsider.is_some_and(|tx| tx >= snapshot)
             })
@@ -230,8 +219,8 @@ mod tests {
 
     /// Transaction 2 reads a location that transactions 0 and 3 of its batch and transaction 1 of
     /// another batch write.
-    fn own_write_above_an_outsiders<const COLLIDES: bool>(mutant: StoreMutant) -> Option<TxIndex> {
-        let mut index = ConflictIndex::<Place<COLLIDES>>::default().with_mutant(mutant);
+    fn own_write_above_an_outsiders<const COLLIDES: bool>() -> Option<TxIndex> {
+        let mut index = ConflictIndex::<Place<COLLIDES>>::default();
         let own = log(&index, &[(0, Err(1)), (2, Ok(1)), (3, Err(1))]);
         let other = log(&index, &[(1, Err(1))]);
         index.commit_group(OWN, &own, TxIndex(0), no_watches());
@@ -243,15 +232,15 @@ mod tests {
     #[test]
     fn an_outsider_counts_below_a_write_of_the_batch_itself() {
         let first = Some(TxIndex(0));
-        assert_eq!(own_write_above_an_outsiders::<false>(StoreMutant::None), first);
-        assert_eq!(own_write_above_an_outsiders::<true>(StoreMutant::None), first);
+        assert_eq!(own_write_above_an_outsiders::<false>(), first);
+        assert_eq!(own_write_above_an_outsiders::<true>(), first);
     }
 
     #[cfg(feature = "mutants")]
     #[test]
     fn last_writer_only_is_noticed() {
-        let wrong = own_write_above_an_outsiders::<false>(StoreMutant::LastWriterOnly);
-        assert_eq!(wrong, None);
+        let _bug = crate::mutants::seed(crate::mutants::Bug::LastWriterOnly);
+        assert_eq!(own_write_above_an_outsiders::<false>(), None);
     }
 
     #[test]

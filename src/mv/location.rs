@@ -22,8 +22,7 @@ pub trait Location: Clone + Eq + Hash + Debug + Send + Sync + 'static {
     /// Applies a delta, in index order.
     fn fold(value: &mut Self::Value, delta: &Self::Delta);
 
-    /// Returns the value for which [`AbsentEqualsZero`](super::StoreMutant::AbsentEqualsZero)
-    /// mistakes `value`.
+    /// Returns the value for which the seeded bug `AbsentEqualsZero` mistakes `value`.
     #[cfg(feature = "mutants")]
     #[must_use]
     fn mistaken(value: &Self::Value) -> Self::Value {

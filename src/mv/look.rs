@@ -3,7 +3,6 @@
 use super::chain::{Chain, Floor, Found, Interest, Look, Reader};
 use super::events::StoreEvent;
 use super::location::Location;
-use super::mutants::is_store_mutant;
 use super::place::{ChainId, LocationHash};
 use super::resolve::{Resolution, Resolved, ScopeTrace, Trace};
 use super::store::Store;
@@ -46,7 +45,7 @@ impl<L: Location> Store<L> {
             let (mut shard, stamp) = lock.read();
             let chain = shard.chains.get_mut(id.index as usize)?;
             self.log.note(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
-            chain.set_base(value, self.mutant);
+            chain.set_base(value);
             // Again: since the request, the reader may have been named and removed.
             chain.add_reader(Reader { tx: reader, interest: Interest::Value }, frontier);
             let own = Trace { chain: id, stamp };
@@ -118,7 +117,7 @@ impl<L: Location> Store<L> {
             return self.resolve_hashed(hash, location, reader);
         }
         self.resolve_or(hash, location, reader, |chain| {
-            chain.likely_writer(reader, self.running.iter(), self.mutant)
+            chain.likely_writer(reader, self.running.iter())
         })
     }
 
@@ -166,7 +165,7 @@ impl<L: Location> Store<L> {
         own: Trace,
         (began, life): (Ticket, LifeLook),
     ) -> Found<L> {
-        let found = chain.find(look, self.mutant);
+        let found = chain.find(look);
         self.log.note(|| StoreEvent::Look {
             reader: look.reader,
             location: chain.location.clone(),
@@ -182,13 +181,13 @@ impl<L: Location> Store<L> {
     fn look_at_scope(&self, location: &L, reader: TxIndex, frontier: TxIndex) -> LifeLook {
         let unseen = |scope| LifeLook { floor: Floor::Base, scope, ticket: Ticket::default() };
         let Some(scope) = location.scope() else { return unseen(ScopeTrace::Unscoped) };
-        if !self.scope_used.load(SeqCst) || is_store_mutant!(self.mutant, ScopeIgnored) {
+        if !self.scope_used.load(SeqCst) || mutant!(ScopeIgnored) {
             return unseen(ScopeTrace::NoScopeUsed);
         }
         let life = Reader { tx: reader, interest: Interest::Life };
         let floor = |chain: &mut Chain<L>, at: Trace| {
             chain.add_reader(life, frontier);
-            let floor = chain.floor(reader, self.mutant);
+            let floor = chain.floor(reader);
             let scope = || chain.location.clone();
             let seen = || StoreEvent::Life { reader, scope: scope(), at: at.into(), floor };
             (floor, self.log.note(seen))
@@ -207,8 +206,7 @@ impl<L: Location> Store<L> {
         let (shard_index, lock) = self.shard(hash);
         let (mut shard, stamp) = lock.read();
         let (index, chain) = shard.chain(hash, location);
-        let missed =
-            is_store_mutant!(self.mutant, MissUnnoticed) && chain.stamp == Stamp::default();
+        let missed = mutant!(MissUnnoticed) && chain.stamp == Stamp::default();
         let stamp = if missed { Stamp::LAST } else { stamp };
         let trace = Trace { chain: ChainId { shard: shard_index, index }, stamp };
         (find(chain, trace), trace)

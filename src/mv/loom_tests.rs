@@ -7,6 +7,8 @@
 use super::versioned_lock::VersionedLock;
 use super::{Entry, Location, Origin, ReadSet, Resolution, Store};
 use crate::ids::{Incarnation, TxIndex, Version};
+#[cfg(feature = "mutants")]
+use crate::mutants::{Bug, seed};
 use crate::sync::loom_model::explore;
 use crate::sync::{AtomicBool, SeqCst};
 use loom::sync::Arc;
@@ -132,10 +134,8 @@ fn loom_publish_against_validate() {
 #[test]
 #[should_panic(expected = "the verdict on")]
 fn loom_catches_a_stamp_drawn_outside_the_lock() {
-    publish_against_validate(|| {
-        let store = Store::new(1).with_mutant(super::StoreMutant::StampOutsideLock);
-        Arc::new(store)
-    });
+    let _bug = seed(Bug::StampOutsideLock);
+    publish_against_validate(|| new_store(1));
 }
 
 /// Seeded bug: the lock is released between the stamp and the change.
@@ -143,10 +143,8 @@ fn loom_catches_a_stamp_drawn_outside_the_lock() {
 #[test]
 #[should_panic(expected = "the verdict on")]
 fn loom_catches_a_lock_that_is_released_early() {
-    publish_against_validate(|| {
-        let store = Store::new(1).with_mutant(super::StoreMutant::ReleasedEarly);
-        Arc::new(store)
-    });
+    let _bug = seed(Bug::ReleasedEarly);
+    publish_against_validate(|| new_store(1));
 }
 
 #[test]

@@ -28,7 +28,6 @@ mod location;
 mod look;
 #[cfg(all(test, braid_loom))]
 mod loom_tests;
-mod mutants;
 mod newest;
 mod place;
 mod resolve;
@@ -46,7 +45,6 @@ pub use events::{At, Change, StoreEvent};
 pub use exact::{ExactGroup, ExactLog, ExactReads};
 pub use latest::Latest;
 pub use location::{Entry, Location};
-pub use mutants::StoreMutant;
 pub use place::{ChainId, LocationHash};
 pub use resolve::{Origin, Resolution, Resolved, ScopeTrace, Trace};
 pub use sets::{ReadRecord, ReadSet};

@@ -62,7 +62,7 @@ impl<L: Location> Store<L> {
     ) -> Result<Resolved<L>, E> {
         let (floor, scope) = self.settled_life(location, reader);
         let look = Look { reader, frontier: reader, floor };
-        let find = |chain: &mut Chain<L>, own: Trace| (chain.find(look, self.mutant), own);
+        let find = |chain: &mut Chain<L>, own: Trace| (chain.find(look), own);
         let (mut found, mut own) = self.look(hash, location, find).0;
         if found == Found::UnknownBase {
             self.seed(location, base()?);
@@ -80,7 +80,7 @@ impl<L: Location> Store<L> {
         if !self.scope_used.load(SeqCst) {
             return (Floor::Base, ScopeTrace::NoScopeUsed);
         }
-        let floor = |chain: &mut Chain<L>, _| chain.floor(reader, self.mutant);
+        let floor = |chain: &mut Chain<L>, _| chain.floor(reader);
         let (floor, trace) = self.look(self.hash(&scope), &scope, floor);
         (floor, ScopeTrace::Chain(trace))
     }
@@ -99,7 +99,7 @@ impl<L: Location> Store<L> {
     fn find_unrecorded(&self, location: &L, look: Look) -> Option<Found<L>> {
         let hash = self.hash(location);
         let (mut shard, _) = self.shard(hash).1.read();
-        Some(shard.find(hash, location)?.find(look, self.mutant))
+        Some(shard.find(hash, location)?.find(look))
     }
 
     fn final_floor(&self, location: &L, reader: TxIndex) -> Floor {
@@ -107,6 +107,6 @@ impl<L: Location> Store<L> {
         let Some(scope) = scope else { return Floor::Base };
         let hash = self.hash(&scope);
         let (mut shard, _) = self.shard(hash).1.read();
-        shard.find(hash, &scope).map_or(Floor::Base, |chain| chain.floor(reader, self.mutant))
+        shard.find(hash, &scope).map_or(Floor::Base, |chain| chain.floor(reader))
     }
 }

@@ -5,7 +5,6 @@ use super::chain::{Chain, Kind};
 use super::conflicts::ConflictIndex;
 use super::events::{Change, StoreEvent};
 use super::location::{Entry, Location};
-use super::mutants::{StoreMutant, is_store_mutant};
 use super::place::{ChainId, LocationHash};
 use super::resolve::Trace;
 use super::running::Running;
@@ -36,7 +35,6 @@ pub struct Store<L: Location> {
     frontier: AtomicU32,
     pub(super) running: Running,
     beats: Beats,
-    pub(super) mutant: StoreMutant,
     pub(super) log: Log<StoreEvent<L>>,
 }
 
@@ -64,7 +62,6 @@ impl<L: Location> Store<L> {
             frontier: AtomicU32::new(0),
             running: Running::default(),
             beats: Beats::default(),
-            mutant: StoreMutant::default(),
             log: Log::off(),
         }
     }
@@ -73,8 +70,8 @@ impl<L: Location> Store<L> {
     /// several transactions.
     #[must_use]
     pub fn emptied(self) -> Self {
-        let Self { shards, hasher, mutant, .. } = self;
-        if is_store_mutant!(mutant, NotEmptied) {
+        let Self { shards, hasher, .. } = self;
+        if mutant!(NotEmptied) {
             return Self { shards, hasher, ..Self::new(1) };
         }
         let emptied =
@@ -144,15 +141,7 @@ impl<L: Location> Store<L> {
     /// Creates an empty conflict index for a segment of the block.
     #[must_use]
     pub fn conflict_index(&self) -> ConflictIndex<L> {
-        ConflictIndex::default().with_mutant(self.mutant)
-    }
-
-    /// Seeds a bug.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub fn with_mutant(mut self, mutant: StoreMutant) -> Self {
-        self.mutant = mutant;
-        self
+        ConflictIndex::default()
     }
 
     /// Returns the hash of `location` in this store.
@@ -197,7 +186,7 @@ impl<L: Location> Store<L> {
         let hash = self.hash(location);
         let (mut shard, _) = self.shard(hash).1.read();
         self.log.note(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
-        shard.chain(hash, location).1.set_base(value, self.mutant);
+        shard.chain(hash, location).1.set_base(value);
     }
 
     /// Returns whether a change at `location` may affect readers that are not registered: slots
@@ -205,7 +194,7 @@ impl<L: Location> Store<L> {
     /// have read anything must be named.
     #[must_use]
     pub fn has_unknown_readers(&self, location: &L) -> bool {
-        location.is_scope() && !is_store_mutant!(self.mutant, ScopeSilent)
+        location.is_scope() && !mutant!(ScopeSilent)
     }
 
     /// Publishes an entry, and adds the registered readers that it may affect to `stale`.
@@ -228,7 +217,7 @@ impl<L: Location> Store<L> {
     /// Turns the entry of `version` at `location` into an estimate. No reader is named; the change
     /// that replaces the estimate names them.
     pub fn mark_estimate(&self, version: Version, location: &L) {
-        if !is_store_mutant!(self.mutant, EstimateLost) {
+        if !mutant!(EstimateLost) {
             self.change(version, location, &mut Vec::new(), Change::Estimate);
         }
     }
@@ -255,9 +244,9 @@ impl<L: Location> Store<L> {
             });
         };
         #[cfg(feature = "mutants")]
-        if is_store_mutant!(self.mutant, StampOutsideLock) {
+        if mutant!(StampOutsideLock) {
             return lock.publish_too_early(change);
-        } else if is_store_mutant!(self.mutant, ReleasedEarly) {
+        } else if mutant!(ReleasedEarly) {
             return lock.publish_in_two_steps(change);
         }
         lock.publish(change);
@@ -272,14 +261,14 @@ impl<L: Location> Store<L> {
         stamp: Stamp,
         stale: &mut Vec<TxIndex>,
     ) -> bool {
-        let names = !matches!(change, Change::Estimate) && !is_store_mutant!(self.mutant, HintLost);
+        let names = !matches!(change, Change::Estimate) && !mutant!(HintLost);
         let took = match change {
-            Change::Put(entry) => chain.put(version, Kind::Written(entry), self.mutant),
+            Change::Put(entry) => chain.put(version, Kind::Written(entry)),
             Change::Remove => chain.remove(version),
             Change::Estimate => chain.estimate(version),
         };
         if took {
-            let reuse = is_store_mutant!(self.mutant, StampReused);
+            let reuse = mutant!(StampReused);
             chain.stamp = if reuse { Stamp::default() } else { stamp };
             if names {
                 chain.take_stale_readers(version.tx, stale);

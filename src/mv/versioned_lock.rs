@@ -7,7 +7,7 @@ use crate::sync::{AtomicU64, Mutex, MutexGuard, SeqCst};
 pub struct Stamp(u64);
 
 impl Stamp {
-    /// Later than every publication: for the seeded bug [`MissUnnoticed`](super::StoreMutant).
+    /// Later than every publication: for the seeded bug `MissUnnoticed`.
     pub(super) const LAST: Self = Self(u64::MAX);
 
     /// Returns the number of publications up to and including this one.
@@ -57,7 +57,7 @@ impl<T> VersionedLock<T> {
         change(&mut guard, stamp)
     }
 
-    /// The seeded bug [`StampOutsideLock`](super::StoreMutant::StampOutsideLock).
+    /// The seeded bug `StampOutsideLock`.
     #[cfg(feature = "mutants")]
     pub(crate) fn publish_too_early<R>(&self, change: impl FnOnce(&mut T, Stamp) -> R) -> R {
         let stamp = Stamp(self.stamp.fetch_add(1, SeqCst) + 1);
@@ -65,7 +65,7 @@ impl<T> VersionedLock<T> {
         change(&mut self.data.lock(), stamp)
     }
 
-    /// The seeded bug [`ReleasedEarly`](super::StoreMutant::ReleasedEarly).
+    /// The seeded bug `ReleasedEarly`.
     #[cfg(feature = "mutants")]
     pub(crate) fn publish_in_two_steps<R>(&self, change: impl FnOnce(&mut T, Stamp) -> R) -> R {
         let guard = self.data.lock();

@@ -2,7 +2,6 @@
 
 use super::batch::Batch;
 use super::events::{Command, Job, JobReport, RunMode};
-use super::mutants::is_mutant;
 use super::private::{BatchState, Ended, Polled};
 use super::state::{Awaiting, Protocol};
 use crate::error::Invariant;
@@ -47,17 +46,17 @@ impl Protocol {
     /// may be dispatched.
     pub(super) fn next_batch(&mut self) -> Polled {
         let full = self.unanswered() >= self.limits.job_capacity;
-        if self.in_order() || (full && !is_mutant!(self.mutant, CapacityIgnored)) {
+        if self.in_order() || (full && !mutant!(CapacityIgnored)) {
             return Ok(None);
         }
         let window_end = TxIndex(self.frontier.0.saturating_add(self.limits.window));
         let first = self.private.ready.range(self.frontier.next()..).next().copied();
-        let is_in = |first: &TxIndex| *first < window_end || is_mutant!(self.mutant, WindowIgnored);
+        let is_in = |first: &TxIndex| *first < window_end || mutant!(WindowIgnored);
         let Some(first) = first.filter(is_in) else { return Ok(None) };
         let Some(id) = self.private.head(first) else { return Ok(None) };
         let cap = self.limits.max_speculative_runs;
         let is_spent = self.private.batch(id).is_some_and(|batch| batch.runs >= cap);
-        if is_spent && !is_mutant!(self.mutant, Uncapped) {
+        if is_spent && !mutant!(Uncapped) {
             // Each of its members now waits for the frontier.
             self.private.ready.remove(&first);
             return self.next_batch();
@@ -73,7 +72,7 @@ impl Protocol {
     /// Publishes the state that the plan started with, unless a sequential segment continues from
     /// it.
     pub(super) fn publish_before(&mut self) -> Option<Command> {
-        if !core::mem::take(&mut self.private.owes) || is_mutant!(self.mutant, CarriedForgotten) {
+        if !core::mem::take(&mut self.private.owes) || mutant!(CarriedForgotten) {
             return None;
         }
         self.publish_up_to_frontier()
@@ -81,7 +80,7 @@ impl Protocol {
 
     /// Publishes the commits of private batches before a run that reads below the frontier.
     pub(super) fn publish_below(&mut self) -> Option<Command> {
-        let is_there = self.private.is_mixed || is_mutant!(self.mutant, PublishForgotten);
+        let is_there = self.private.is_mixed || mutant!(PublishForgotten);
         if is_there { None } else { self.publish_up_to_frontier() }
     }
 
@@ -108,7 +107,7 @@ impl Protocol {
     /// the first gap between them.
     pub(super) fn run_in_order(&mut self, id: BatchId, tx: TxIndex) -> Polled {
         let carried = self.private.carried;
-        let is_forgotten = is_mutant!(self.mutant, CarryOutdated) && carried.is_some();
+        let is_forgotten = mutant!(CarryOutdated) && carried.is_some();
         let continues = carried == Some(tx) || is_forgotten;
         if !continues && let Some(publish) = self.publish_below() {
             return Ok(Some(publish));
@@ -127,10 +126,10 @@ impl Protocol {
     }
 
     pub(super) fn start_batch(&mut self, id: BatchId, first: TxIndex) -> Result<Job, Invariant> {
-        let is_forgotten = is_mutant!(self.mutant, PublishForgotten);
+        let is_forgotten = mutant!(PublishForgotten);
         let published = if self.private.is_mixed { self.frontier } else { self.private.published };
         let snapshot = if is_forgotten { self.frontier } else { published };
-        if !is_mutant!(self.mutant, BatchTwice) {
+        if !mutant!(BatchTwice) {
             self.private.ready.remove(&first);
         }
         let batch = self.private.batch_mut(id, first)?;
@@ -158,7 +157,7 @@ impl Protocol {
         if !is_known || !begins {
             return Err(Invariant::UnexpectedEvent { tx, event: "Reported" });
         }
-        if is_mutant!(self.mutant, HeldCommitted) {
+        if mutant!(HeldCommitted) {
             let held = report.held.take().map(|first| Chunk { first, end: first.next() });
             report.groups.extend(held);
         }
@@ -171,11 +170,11 @@ impl Protocol {
             self.private.carried = report.groups.last().map(|group| group.end).or(start);
         } else {
             self.counters.failed += u64::from(report.held.is_some());
-            if !is_mutant!(self.mutant, SpeculativeError) {
+            if !mutant!(SpeculativeError) {
                 report.failure = None;
             }
         }
-        let late = is_mutant!(self.mutant, SnapshotLate);
+        let late = mutant!(SnapshotLate);
         let compared = if late { self.frontier.max(snapshot) } else { snapshot };
         let is_empty = report.groups.is_empty() && report.held.is_none();
         let batch = self.private.batch_mut(id, tx)?;

@@ -1,7 +1,6 @@
 //! Dispatch and reports: everything above the frontier.
 
 use super::events::{Command, Job, JobReport, RunMode, RunResult, TxReport};
-use super::mutants::is_mutant;
 use super::plan::Policy;
 use super::slot::{Slot, Status};
 use super::state::{Awaiting, Phase, Protocol};
@@ -47,7 +46,7 @@ impl Protocol {
     }
 
     pub(super) fn finish_when_idle(&mut self) -> Option<Command> {
-        if self.in_flight() > 0 && !is_mutant!(self.mutant, HaltLeavesJobs) {
+        if self.in_flight() > 0 && !mutant!(HaltLeavesJobs) {
             return None;
         }
         if let Some(commit) = self.commit_after_halt() {
@@ -79,15 +78,11 @@ impl Protocol {
     /// chunk. The plan's longest transactions come before all others.
     fn next_job(&mut self) -> Result<Option<Job>, Invariant> {
         let full = self.unanswered() >= self.limits.job_capacity;
-        if self.in_order() || (full && !is_mutant!(self.mutant, CapacityIgnored)) {
+        if self.in_order() || (full && !mutant!(CapacityIgnored)) {
             return Ok(None);
         }
         // The frontier is never dispatched; the owner runs it (I8).
-        let lowest = if is_mutant!(self.mutant, FrontierQueued) {
-            self.frontier
-        } else {
-            self.frontier.next()
-        };
+        let lowest = if mutant!(FrontierQueued) { self.frontier } else { self.frontier.next() };
         let window_end = TxIndex(self.frontier.0.saturating_add(self.limits.window));
         if let Some(first) = self.next_of_longest(lowest, window_end) {
             return self.dispatch(Chunk { first, end: first.next() }).map(Some);
@@ -102,7 +97,7 @@ impl Protocol {
                 _ => self.fresh = self.fresh.next(),
             }
         };
-        if first >= window_end && !is_mutant!(self.mutant, WindowIgnored) {
+        if first >= window_end && !mutant!(WindowIgnored) {
             return Ok(None);
         }
         let chunk = self.chunk_from(first, window_end.max(first.next()))?;
@@ -111,11 +106,7 @@ impl Protocol {
 
     /// Returns the lowest of the longest transactions that never ran and can be dispatched.
     fn next_of_longest(&self, lowest: TxIndex, window_end: TxIndex) -> Option<TxIndex> {
-        let limit = if is_mutant!(self.mutant, LongestIgnoreWindow) {
-            TxIndex(self.len())
-        } else {
-            window_end
-        };
+        let limit = if mutant!(LongestIgnoreWindow) { TxIndex(self.len()) } else { window_end };
         let mut reachable = self.longest.range(lowest..limit.max(lowest)).copied();
         let is_new = |slot: &Slot| slot.status == Status::Pending && slot.runs == 0;
         reachable.find(|tx| self.slots.get(*tx).is_some_and(is_new))
@@ -229,7 +220,7 @@ impl Protocol {
         self.counters.runs += u64::from(runs);
         self.count_waste(runs.saturating_sub(1));
         let cap = self.limits.max_speculative_runs;
-        let uncapped = is_mutant!(self.mutant, Uncapped);
+        let uncapped = mutant!(Uncapped);
         let slot = self.slot_mut(tx)?;
         slot.runs += runs;
         let most = cap.saturating_add(u32::from(is_final) + u32::from(slot.taken_over));
@@ -257,14 +248,14 @@ impl Protocol {
                 slot.frontier_only = true;
                 self.counters.blocked += 1;
                 self.count_waste(1);
-                if is_mutant!(self.mutant, EarlyRunForgotten) {
+                if mutant!(EarlyRunForgotten) {
                     return Ok(());
                 }
                 self.make_pending(tx)
             }
             RunResult::Failed(failure) => {
                 slot.status = Status::Parked;
-                if is_final || is_mutant!(self.mutant, SpeculativeError) {
+                if is_final || mutant!(SpeculativeError) {
                     self.at_frontier.failure = Some(failure);
                 } else {
                     self.counters.failed += 1;
@@ -278,7 +269,7 @@ impl Protocol {
     /// Blocks `tx`, unless the transaction it waits for has published since the run.
     fn on_blocked(&mut self, tx: TxIndex, on: TxIndex) -> Result<(), Invariant> {
         let published = matches!(self.status(on), Some(Status::Executed | Status::Final));
-        if published && !is_mutant!(self.mutant, LateBlockedWaits) {
+        if published && !mutant!(LateBlockedWaits) {
             return self.make_pending(tx);
         }
         self.slot_mut(tx)?.status = Status::Blocked { on };

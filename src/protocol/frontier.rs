@@ -1,7 +1,6 @@
 //! The frontier: admission, validation, commit, in this order and one index at a time.
 
 use super::events::{Command, Failure, RunMode, Verdict};
-use super::mutants::is_mutant;
 use super::slot::{Slot, Status};
 use super::state::{Awaiting, FrontierState, Halt, Protocol};
 use crate::error::Invariant;
@@ -26,7 +25,7 @@ impl Protocol {
             return self.fail(tx, failure);
         }
         match self.at_frontier.admitted {
-            None if is_mutant!(self.mutant, AdmissionSkipped) => {
+            None if mutant!(AdmissionSkipped) => {
                 self.at_frontier.admitted = Some(true);
                 self.poll_frontier()
             }
@@ -44,7 +43,7 @@ impl Protocol {
     /// The seeded bug `FrontierCapped`.
     fn is_wrongly_held(&self, tx: TxIndex) -> Result<bool, Invariant> {
         let cap = self.limits.max_speculative_runs;
-        Ok(is_mutant!(self.mutant, FrontierCapped) && self.slot(tx)?.runs >= cap)
+        Ok(mutant!(FrontierCapped) && self.slot(tx)?.runs >= cap)
     }
 
     /// The seeded bug `ErrorCached`.
@@ -52,7 +51,7 @@ impl Protocol {
         let Slot { status, runs, .. } = *self.slot(tx)?;
         let failed =
             status == Status::Parked && 0 < runs && runs < self.limits.max_speculative_runs;
-        Ok((is_mutant!(self.mutant, ErrorCached) && failed).then_some(Failure::Rejected))
+        Ok((mutant!(ErrorCached) && failed).then_some(Failure::Rejected))
     }
 
     pub(super) fn ask(&mut self, question: Awaiting, command: Command) -> Option<Command> {
@@ -68,7 +67,7 @@ impl Protocol {
         if job.mode == RunMode::Frontier || self.at_frontier.claim_asked == Some(job) {
             return Ok(self.take_over_if_stalled(tx, job));
         }
-        if is_mutant!(self.mutant, FrontierQueued) {
+        if mutant!(FrontierQueued) {
             return Ok(None);
         }
         // A run here is final, so admission comes first. A job is taken back even if the block has
@@ -104,7 +103,7 @@ impl Protocol {
         self.answer(question, "Checked")?;
         match (verdict, authority) {
             (Verdict::Valid, true) => self.at_frontier.valid = true,
-            (Verdict::Valid, false) if is_mutant!(self.mutant, HintIsVerdict) => {
+            (Verdict::Valid, false) if mutant!(HintIsVerdict) => {
                 self.slot_mut(tx)?.final_run = true;
             }
             (Verdict::Valid, false) => {}
@@ -119,14 +118,14 @@ impl Protocol {
         // it.
         let slot = self.slot(tx)?;
         let valid = self.at_frontier.valid || slot.final_run || !slot.possibly_stale;
-        if !valid && !is_mutant!(self.mutant, SkipValidation) {
+        if !valid && !mutant!(SkipValidation) {
             return Ok(self.ask(Awaiting::Validate(tx), Command::Validate(tx)));
         }
         let Slot { job, runs, .. } = *self.slot(tx)?;
         if job.is_some_and(|job| job.mode == RunMode::Speculative) {
             self.count_kept(1, runs);
         }
-        if is_mutant!(self.mutant, CommitsTwice) && self.at_frontier.claim_asked.take().is_some() {
+        if mutant!(CommitsTwice) && self.at_frontier.claim_asked.take().is_some() {
             return Ok(Some(Command::Commit(tx)));
         }
         self.advance(tx)?;
@@ -158,7 +157,7 @@ impl Protocol {
         tx: TxIndex,
         failure: Failure,
     ) -> Result<Option<Command>, Invariant> {
-        let may_skip = failure == Failure::Rejected || is_mutant!(self.mutant, FatalSkipped);
+        let may_skip = failure == Failure::Rejected || mutant!(FatalSkipped);
         if may_skip && self.limits.skip_rejected {
             return self.skip(tx);
         }
@@ -176,7 +175,7 @@ impl Protocol {
         if let Some(tail) = self.discards.pop_front() {
             return Ok(Some(Command::Discard(tail)));
         }
-        if is_mutant!(self.mutant, SkipKeepsEntries) {
+        if mutant!(SkipKeepsEntries) {
             self.advance(tx)?;
             return self.poll();
         }
@@ -196,7 +195,7 @@ impl Protocol {
     pub(super) fn advance_to(&mut self, txs: Chunk) -> Result<(), Invariant> {
         self.at_frontier = FrontierState::default();
         self.frontier = txs.end;
-        if is_mutant!(self.mutant, CommitSkipsOne) {
+        if mutant!(CommitSkipsOne) {
             self.frontier = self.frontier.next();
         }
         self.watch_discard_rate(txs.len());

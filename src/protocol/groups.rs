@@ -1,7 +1,6 @@
 //! Groups of private batches at the frontier: comparison, admission, commit, and aborts.
 
 use super::events::{BatchReport, Command, Failure, Job, RunMode};
-use super::mutants::is_mutant;
 use super::private::{BatchState, Ended, Polled};
 use super::state::{Awaiting, Halt, Protocol};
 use crate::error::Invariant;
@@ -51,7 +50,7 @@ impl Protocol {
                 if self.here == Some(job) || self.at_frontier.claim_asked == Some(job) {
                     return Ok(None);
                 }
-                if is_mutant!(self.mutant, BatchOvertakes)
+                if mutant!(BatchOvertakes)
                     && let Some((id, group)) = self.private.first_ended()
                 {
                     return self.commit_group(id, group);
@@ -74,19 +73,18 @@ impl Protocol {
     /// Returns the next command for a group of the batch `id` that begins at the frontier.
     fn poll_group(&mut self, id: BatchId, group: Chunk) -> Polled {
         let (tx, frontier) = (group.first, self.frontier);
-        let mutant = self.mutant;
         let Some(ended) = self.ended_at(tx) else { return Err(Invariant::MissingResult { tx }) };
-        let once = is_mutant!(mutant, ComparedOnce) && ended.compared > TxIndex(0);
+        let once = mutant!(ComparedOnce) && ended.compared > TxIndex(0);
         let is_current = ended.is_current(frontier) || once;
         let conflict = ended.conflict;
-        if !is_current && !is_mutant!(mutant, OutsidersUnchecked) {
+        if !is_current && !mutant!(OutsidersUnchecked) {
             return Ok(self.ask(Awaiting::Compare(tx), Command::Compare { batch: id, tx }));
         }
         if conflict.is_some_and(|conflict| conflict <= tx) {
             return self.discard_batch(id, tx);
         }
         match self.at_frontier.admitted {
-            None if is_mutant!(mutant, GroupUnadmitted) => {
+            None if mutant!(GroupUnadmitted) => {
                 self.at_frontier.admitted = Some(true);
                 self.poll_group(id, group)
             }
@@ -121,7 +119,7 @@ impl Protocol {
         }
         self.private.advance_group(group);
         self.advance_to(group)?;
-        if publish && is_mutant!(self.mutant, AwaitsAfterEnd) {
+        if publish && mutant!(AwaitsAfterEnd) {
             self.awaiting = Some(Awaiting::Publish(tx));
         }
         Ok(Some(Command::CommitGroup { batch: id, group, publish }))
@@ -129,7 +127,7 @@ impl Protocol {
 
     /// Aborts the remaining results of the batch `id`, from the frontier `tx` on.
     pub(super) fn discard_batch(&mut self, id: BatchId, tx: TxIndex) -> Polled {
-        let keeps_tail = is_mutant!(self.mutant, BatchTailKept);
+        let keeps_tail = mutant!(BatchTailKept);
         let Some(ended) = self.ended_at(tx) else { return Ok(None) };
         let runs = ended.groups.iter().map(|group| group.len()).sum();
         if keeps_tail && ended.groups.len() > 1 {
@@ -153,7 +151,7 @@ impl Protocol {
     /// The seeded bug `HaltCommitsBatch`.
     pub(super) fn commit_after_halt(&mut self) -> Option<Command> {
         let (id, group) = self.private.first_ended()?;
-        let is_next = is_mutant!(self.mutant, HaltCommitsBatch) && group.first == self.frontier;
+        let is_next = mutant!(HaltCommitsBatch) && group.first == self.frontier;
         if is_next { self.commit_group(id, group).ok()? } else { None }
     }
 
@@ -203,7 +201,7 @@ impl Protocol {
     fn forget_carried(&mut self) {
         let frontier = self.frontier;
         let has_more = self.private.carried.take_if(|carried| *carried > frontier).is_some();
-        if has_more && is_mutant!(self.mutant, CarryKept) {
+        if has_more && mutant!(CarryKept) {
             self.private.carried = Some(frontier);
         }
     }
@@ -211,7 +209,7 @@ impl Protocol {
     /// I15: before `tx` is skipped, aborts the results of its batch that were computed on top of
     /// it.
     pub(super) fn discard_rest_of(&mut self, tx: TxIndex) -> Polled {
-        let (frontier, keeps) = (self.frontier, is_mutant!(self.mutant, SkipKeepsBatch));
+        let (frontier, keeps) = (self.frontier, mutant!(SkipKeepsBatch));
         let Some(ended) = self.ended_at(tx) else { return Ok(None) };
         if keeps {
             ended.groups.pop_front();

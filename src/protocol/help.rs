@@ -11,7 +11,6 @@
 //! it. The protocol does not see that.
 
 use super::events::{Command, Job};
-use super::mutants::is_mutant;
 use super::state::{Awaiting, Protocol};
 use crate::error::Invariant;
 use crate::ids::TxIndex;
@@ -50,7 +49,7 @@ impl Protocol {
     /// Returns whether `job` was taken over, so that its report is ignored.
     #[must_use]
     pub fn is_left_behind(&self, job: Job) -> bool {
-        self.left_behind.contains(&job) && !is_mutant!(self.mutant, LateReportCounts)
+        self.left_behind.contains(&job) && !mutant!(LateReportCounts)
     }
 
     /// Handles the takeover of the frontier's job, of which its worker will publish nothing.
@@ -78,7 +77,6 @@ impl Protocol {
     /// Returns whether `job` was taken over and is answered now.
     pub(super) fn is_late(&mut self, job: Job) -> bool {
         let at = self.left_behind.iter().position(|other| *other == job);
-        at.map(|at| self.left_behind.swap_remove(at)).is_some()
-            && !is_mutant!(self.mutant, LateReportCounts)
+        at.map(|at| self.left_behind.swap_remove(at)).is_some() && !mutant!(LateReportCounts)
     }
 }

@@ -34,7 +34,6 @@ mod frontier;
 mod groups;
 mod halt;
 mod help;
-mod mutants;
 mod plan;
 mod private;
 mod slot;
@@ -46,7 +45,6 @@ pub use counters::Counters;
 pub use events::{
     BatchReport, Command, Event, Failure, Job, JobReport, RunMode, RunResult, TxReport, Verdict,
 };
-pub use mutants::Mutant;
 pub use plan::{Limits, Plan, Policy, Waste};
 pub use slot::Status;
 pub use state::{Halt, Protocol};

@@ -3,7 +3,6 @@
 use super::batch::Batch;
 use super::counters::Counters;
 use super::events::{Event, Failure, Job};
-use super::mutants::{Mutant, is_mutant};
 use super::plan::{Limits, Plan, Policy};
 use super::private::Private;
 use super::slot::{Slot, Status};
@@ -77,7 +76,6 @@ pub(super) struct Recent {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Protocol {
     pub(super) limits: Limits,
-    pub(super) mutant: Mutant,
     /// State of all transactions; empty if every one is in a private batch.
     pub(super) slots: PerTx<Slot>,
     /// One past the last transaction.
@@ -155,7 +153,6 @@ impl Protocol {
         }
         Self {
             limits,
-            mutant: Mutant::default(),
             slots,
             end,
             private,
@@ -179,18 +176,10 @@ impl Protocol {
         }
     }
 
-    /// Seeds a bug.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub fn with_mutant(mut self, mutant: Mutant) -> Self {
-        self.mutant = mutant;
-        self
-    }
-
     /// Returns whether the owner checks for reports again after releasing the lock: always, except
     /// with a seeded bug.
     pub(crate) fn looks_again(&self) -> bool {
-        !is_mutant!(self.mutant, CoordinatorNotLookedAgain)
+        !mutant!(CoordinatorNotLookedAgain)
     }
 
     /// Returns the limits of the block.
@@ -279,7 +268,7 @@ impl Protocol {
 
     /// Makes `tx` ready to be dispatched, or parks it if it has used up its executions (I9).
     pub(super) fn make_pending(&mut self, tx: TxIndex) -> Result<(), Invariant> {
-        let uncapped = is_mutant!(self.mutant, Uncapped);
+        let uncapped = mutant!(Uncapped);
         let cap = self.limits.max_speculative_runs;
         let slot = self.slot_mut(tx)?;
         if slot.frontier_only || (slot.runs >= cap && !uncapped) {
@@ -293,7 +282,7 @@ impl Protocol {
 
     /// Wakes the transactions that wait for `tx`.
     pub(super) fn wake_waiters(&mut self, tx: TxIndex) -> Result<(), Invariant> {
-        if is_mutant!(self.mutant, WakeUpLost) {
+        if mutant!(WakeUpLost) {
             return Ok(());
         }
         for waiter in self.waiters.remove(&tx).unwrap_or_default() {
@@ -307,7 +296,7 @@ impl Protocol {
     /// Marks higher transactions whose reads may have changed. The mark stays until they run again:
     /// the store names a reader once and then forgets it.
     pub(super) fn note_stale(&mut self, readers: &[TxIndex]) -> Result<(), Invariant> {
-        let lost = is_mutant!(self.mutant, NamingLost);
+        let lost = mutant!(NamingLost);
         for &reader in readers {
             // Before a fallback, the block may have run further ahead; those readers run again as
             // first incarnations.

@@ -1,6 +1,4 @@
 //! Aborts, and stopping speculation when there are too many.
-
-use super::mutants::is_mutant;
 use super::plan::{Policy, Waste};
 use super::slot::Status;
 use super::state::{Halt, Phase, Protocol, Recent};
@@ -19,7 +17,7 @@ impl Protocol {
 
     fn discard_one(&mut self, tx: TxIndex) -> Result<(), Invariant> {
         self.count_waste(1);
-        if !is_mutant!(self.mutant, DiscardKeepsEntries) {
+        if !mutant!(DiscardKeepsEntries) {
             self.discards.push_back(tx);
         }
         self.slot_mut(tx)?.final_run = false;
@@ -50,7 +48,7 @@ impl Protocol {
 
     /// Aborts the transactions that ran after `tx` with the same journal.
     pub(super) fn discard_tail(&mut self, tx: TxIndex) -> Result<(), Invariant> {
-        if !self.limits.shared_chunks || is_mutant!(self.mutant, TailKept) {
+        if !self.limits.shared_chunks || mutant!(TailKept) {
             return Ok(());
         }
         let job = self.slots.get(tx).and_then(|slot| slot.job);

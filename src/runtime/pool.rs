@@ -109,6 +109,8 @@ impl Pool {
         task: &Arc<dyn Task>,
         own: impl FnOnce(Seat<'_>) -> R,
     ) -> R {
+        #[cfg(feature = "mutants")]
+        let task = &Seeded::task(task);
         let woken = self.members.len().min(workers.saturating_sub(1));
         // In virtual machines, the system may take sleeping processors for busy ones, and then
         // wakes a thread on its waker's processor, where it has to wait for the waker.
@@ -145,6 +147,28 @@ impl Task for Idle {
     fn run(&self, _: WorkerId, _: Seat<'_>) {
         // There is room for the message of each thread.
         let _ = self.0.try_send(());
+    }
+}
+
+/// A task for workers that have the seeded bug of the caller.
+#[cfg(feature = "mutants")]
+struct Seeded {
+    task: Arc<dyn Task>,
+    bug: Option<crate::mutants::Bug>,
+}
+
+#[cfg(feature = "mutants")]
+impl Seeded {
+    fn task(task: &Arc<dyn Task>) -> Arc<dyn Task> {
+        Arc::new(Self { task: Arc::clone(task), bug: crate::mutants::active() })
+    }
+}
+
+#[cfg(feature = "mutants")]
+impl Task for Seeded {
+    fn run(&self, worker: WorkerId, seat: Seat<'_>) {
+        let _bug = crate::mutants::seed(self.bug);
+        self.task.run(worker, seat);
     }
 }
 

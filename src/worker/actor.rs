@@ -4,7 +4,6 @@ use super::coordinate::{coordinate, give_up};
 use super::events::EngineEvent;
 use super::machine::{Effects, LedgerOf, Machine, TxError, Workload};
 use super::message::{JobMessage, Kept, Next, ReportMessage};
-use super::mutants::is_worker_mutant;
 use super::ran::Ran;
 use super::shared::Shared;
 use super::watch::Watch;
@@ -36,8 +35,6 @@ where
         batches: None,
         watch: Watch::default(),
         second: None,
-        #[cfg(feature = "mutants")]
-        late: Vec::new(),
     };
     let mut here = coordinate(shared, context, None);
     loop {
@@ -56,7 +53,7 @@ where
             }
         }
         #[cfg(feature = "mutants")]
-        actor.publish_late();
+        super::late::publish(&shared.store, worker, context);
         // Between jobs: a worker that is delayed here holds up no other.
         context.yield_at(Point::Between);
         here = coordinate(shared, context, None);
@@ -105,14 +102,7 @@ pub(super) struct Actor<'a, W: Workload, G, X: Context> {
     pub(super) watch: Watch,
     /// Result of helping with the frontier, for the next job to use.
     pub(super) second: Option<(TxIndex, Ran<W>)>,
-    /// Writes that the seeded bug `ReportBeforePublish` has not published yet.
-    #[cfg(feature = "mutants")]
-    late: Vec<Late<W::Location>>,
 }
-
-/// A version, its entries, and the locations of the previous version's entries.
-#[cfg(feature = "mutants")]
-type Late<L> = (Version, Vec<(L, crate::mv::Entry<L>)>, Vec<L>);
 
 impl<'a, W, G, X> Actor<'a, W, G, X>
 where
@@ -145,7 +135,7 @@ where
                 break;
             }
             let ran = self.run_tx((job, tx), second.take(), &previous);
-            if !is_worker_mutant!(self.shared.mutant, RunsForEver) {
+            if !mutant!(RunsForEver) {
                 self.shared.store.set_running(self.worker, None);
             }
             let Some((result, keep, run_cost)) = ran else {
@@ -155,7 +145,7 @@ where
             report.results.push(result);
             kept.push(keep);
             cost += run_cost;
-            if !goes_on && !is_worker_mutant!(self.shared.mutant, ChunkGoesOn) {
+            if !goes_on && !mutant!(ChunkGoesOn) {
                 break;
             }
         }
@@ -174,7 +164,7 @@ where
     fn take_second(&mut self, job: Job) -> Option<Ran<W>> {
         let (tx, ran) = self.second.take()?;
         let is_same = job.mode == RunMode::Frontier && job.chunk.first == tx;
-        (is_same || is_worker_mutant!(self.shared.mutant, SecondOfAnother)).then_some(ran)
+        (is_same || mutant!(SecondOfAnother)).then_some(ran)
     }
 
     /// Runs `tx`, unless `in_hand` is its result. Runs it once more at once if its reads changed
@@ -293,7 +283,7 @@ where
         };
         // The latch decides, whatever the machine returned.
         let (reads, mut stop) = machine.end();
-        if is_worker_mutant!(shared.mutant, LatchIgnored) && result.is_ok() {
+        if mutant!(LatchIgnored) && result.is_ok() {
             stop = None;
         }
         match (stop, result) {
@@ -332,11 +322,10 @@ where
         previous: &[W::Location],
     ) -> (RunResult, Kept<W>, u64) {
         let Effects { writes, output, cost } = effects;
-        let mutant = self.shared.mutant;
         #[cfg(feature = "mutants")]
-        if is_worker_mutant!(mutant, ReportBeforePublish) {
+        if mutant!(ReportBeforePublish) {
             let written = writes.iter().map(|(location, _)| location.clone()).collect();
-            self.late.push((version, writes, previous.to_vec()));
+            super::late::Late { version, writes, previous: previous.to_vec() }.keep(self.worker);
             let kept = Kept { reads, written, output: Some(output), error: None };
             return (RunResult::Executed { stale_readers: Vec::new() }, kept, cost);
         }
@@ -351,7 +340,7 @@ where
         if written.iter().any(|location| store.has_unknown_readers(location)) {
             stale_readers.extend(self.readers_above(version.tx));
         }
-        let has_leftovers = !is_worker_mutant!(mutant, LeftoversKept);
+        let has_leftovers = !mutant!(LeftoversKept);
         for location in leftovers(previous, &written).into_iter().filter(|_| has_leftovers) {
             self.context.yield_at(Point::Publish);
             store.withdraw(version, location, &mut stale_readers);
@@ -359,26 +348,10 @@ where
         stale_readers.sort_unstable();
         stale_readers.dedup();
         self.shared.overtake(&stale_readers, self.context);
-        if is_worker_mutant!(mutant, StaleNotSent) {
+        if mutant!(StaleNotSent) {
             stale_readers.clear();
         }
         let kept = Kept { reads, written, output: Some(output), error: None };
         (RunResult::Executed { stale_readers }, kept, cost)
-    }
-
-    /// Completes the seeded bug `ReportBeforePublish`.
-    #[cfg(feature = "mutants")]
-    fn publish_late(&mut self) {
-        let store = &self.shared.store;
-        for (version, writes, previous) in core::mem::take(&mut self.late) {
-            let mut stale = Vec::new();
-            for location in previous.iter().filter(|at| writes.iter().all(|(by, _)| by != *at)) {
-                store.withdraw(version, location, &mut stale);
-            }
-            for (location, entry) in writes {
-                self.context.yield_at(Point::Publish);
-                store.publish(version, &location, entry, &mut stale);
-            }
-        }
     }
 }

@@ -6,7 +6,6 @@ use super::machine::{
     BatchMachine, BatchStart, LedgerOf, MustWait, RanBatch, Sequential, TxError, Workload,
 };
 use super::message::{JobMessage, ReportMessage};
-use super::mutants::is_worker_mutant;
 use super::{Activity, Context, Point};
 use crate::ids::{BatchId, TxIndex};
 use crate::panics::caught;
@@ -69,7 +68,7 @@ where
         if let Some(batch) = shared.batches.get(id.0 as usize) {
             let log = is_compared.then(|| shared.empty_log.clone());
             let txs = job.chunk;
-            let is_late = is_second && is_worker_mutant!(shared.mutant, SecondOnFrontier);
+            let is_late = is_second && mutant!(SecondOnFrontier);
             let snapshot = if is_late { txs.first } else { snapshot };
             machine.begin(BatchStart { batch, txs, snapshot, log, in_order, is_second });
         }
@@ -125,7 +124,7 @@ where
             let _span = span!(TRACE, "run", tx = tx.0);
             match caught(|| machine.run(tx)) {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) if is_worker_mutant!(shared.mutant, BatchGoesOn) => {}
+                Ok(Err(_)) if mutant!(BatchGoesOn) => {}
                 Ok(Err(MustWait { error })) => {
                     if error.is_none() {
                         self.context.tell(Activity::Blocked(tx));

@@ -1,7 +1,6 @@
 //! The coordinator's results of private batches, and the commits of their groups.
 
 use super::machine::{Ledger, RanBatch, Workload};
-use super::mutants::{WorkerMutant, is_worker_mutant};
 use crate::error::Invariant;
 use crate::ids::{BatchId, Chunk, TxIndex};
 use crate::mv::{AccessLog, ConflictIndex, Watch};
@@ -47,17 +46,16 @@ impl<W: Workload> Batches<W> {
         id: BatchId,
         snapshot: TxIndex,
         ran: RanBatch<W::Location, W::Group, W::Carry>,
-        mutant: WorkerMutant,
     ) {
         let RanBatch { groups, log, carry } = ran;
         // Only sequential runs have a carry; others leave the last one in place.
-        if carry.is_some() || is_worker_mutant!(mutant, CarryReplaced) {
+        if carry.is_some() || mutant!(CarryReplaced) {
             self.carry = carry;
         }
         let (watch, has_committed) = (None, false);
         let new = Kept { snapshot, groups: groups.into(), log, watch, has_committed };
         if let Some(kept) = self.kept.get_mut(id.0 as usize)
-            && (kept.is_none() || !is_worker_mutant!(mutant, BatchNotReplaced))
+            && (kept.is_none() || !mutant!(BatchNotReplaced))
         {
             *kept = Some(new);
         }
@@ -70,7 +68,7 @@ impl<W: Workload> Batches<W> {
     }
 
     /// Returns the lowest member of the batch that must not commit because of the commits so far.
-    pub(super) fn compare(&mut self, id: BatchId, mutant: WorkerMutant) -> Option<TxIndex> {
+    pub(super) fn compare(&mut self, id: BatchId) -> Option<TxIndex> {
         let kept = self.kept.get_mut(id.0 as usize)?.as_mut()?;
         if let Some(watch) = &kept.watch {
             return watch.bound();
@@ -79,7 +77,7 @@ impl<W: Workload> Batches<W> {
         let conflict = self.index.first_conflict(log, id, kept.snapshot);
         if log.has_gaps() {
             let mut watch = log.watch();
-            if !is_worker_mutant!(mutant, VerdictForgotten) {
+            if !mutant!(VerdictForgotten) {
                 watch.forbid(conflict);
             }
             kept.watch = Some(watch);

@@ -6,7 +6,6 @@ use super::coordinator::Coordinator;
 use super::events::EngineEvent;
 use super::machine::{LedgerOf, Workload};
 use super::message::JobMessage;
-use super::mutants::is_worker_mutant;
 use super::shared::Shared;
 use crate::ids::{BatchId, Incarnation, TxIndex};
 use crate::protocol::{Event, Job, JobReport, RunMode};
@@ -15,14 +14,14 @@ use crate::sync::SeqCst;
 impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// Takes the right to run `job`: true for exactly one worker.
     pub(super) fn claim(&self, job: Job) -> bool {
-        let twice = is_worker_mutant!(self.mutant, ClaimedTwice);
+        let twice = mutant!(ClaimedTwice);
         self.enter(job, Stage::Begun).is_some_and(|is_first| is_first || twice)
     }
 
     /// Takes `job` back for the coordinator, unless a worker has begun it.
     pub(super) fn take_back(&self, job: Job) -> bool {
         let RunMode::Private { batch, snapshot } = job.mode else { return self.claim(job) };
-        let is_helped = is_worker_mutant!(self.mutant, TakenBackHelped);
+        let is_helped = mutant!(TakenBackHelped);
         let alone = if is_helped { snapshot.0 } else { BatchClaim::ALONE };
         let claim = self.batch_claims.get(batch.0 as usize);
         claim.is_some_and(|claim| claim.enter(job.stage(Stage::Begun), alone))
@@ -44,8 +43,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     pub(super) fn may_publish(&self, job: Job) -> bool {
         // A plan of private batches keeps no claim for single transactions.
         let is_late = match job.mode {
-            RunMode::Private { .. } => is_worker_mutant!(self.mutant, ReportedTwice),
-            _ => is_worker_mutant!(self.mutant, LatePublished),
+            RunMode::Private { .. } => mutant!(ReportedTwice),
+            _ => mutant!(LatePublished),
         };
         self.enter(job, Stage::Published).is_none_or(|is_first| is_first || is_late)
     }
@@ -77,8 +76,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         };
         // A job that was only begun commits nothing, so this run is the frontier's if the frontier
         // has not moved.
-        let is_still = self.frontier.load(SeqCst) == frontier.0
-            || is_worker_mutant!(self.mutant, FrontierReadOnce);
+        let is_still = self.frontier.load(SeqCst) == frontier.0 || mutant!(FrontierReadOnce);
         is_still.then_some(begun)
     }
 

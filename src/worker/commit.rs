@@ -3,7 +3,6 @@
 use super::coordinator::Coordinator;
 use super::entries::for_each_entry;
 use super::machine::{LedgerOf, TxError, Workload};
-use super::mutants::is_worker_mutant;
 use super::shared::Shared;
 use super::{Activity, Context, Point};
 use crate::error::Invariant;
@@ -33,7 +32,7 @@ where
         let written = core::mem::take(&mut record.written);
         let version = Version { tx, incarnation: record.incarnation };
         let output = record.output.take().ok_or(Invariant::MissingResult { tx })?;
-        let too_early = is_worker_mutant!(shared.mutant, FrontierBeforeCredit);
+        let too_early = mutant!(CreditAfterFrontier);
         if too_early {
             self.move_frontier(tx, shared);
             context.yield_at(Point::Commit);
@@ -46,7 +45,7 @@ where
             return Err(Invariant::EarlyRead { tx: *reader });
         }
         self.ledger.commit(tx, output);
-        if self.protocol.has_private() && !is_worker_mutant!(shared.mutant, FrontierUnindexed) {
+        if self.protocol.has_private() && !mutant!(FrontierUnindexed) {
             self.batches.commit_single(tx, &written);
         }
         if !too_early {
@@ -74,7 +73,7 @@ where
         // Withdraws the entries of all incarnations.
         let version = Version { tx, incarnation: Incarnation(u32::MAX) };
         let written = core::mem::take(&mut record.written);
-        let too_early = is_worker_mutant!(shared.mutant, FrontierBeforeWithdrawal);
+        let too_early = mutant!(FrontierBeforeWithdrawal);
         if too_early {
             self.move_frontier(tx, shared);
         }
@@ -104,11 +103,11 @@ where
         context: &X,
     ) -> Result<(), Invariant> {
         let _span = span!(TRACE, "commit", first = group.first.0, end = group.end.0);
-        let unindexed = is_worker_mutant!(shared.mutant, GroupUnindexed);
+        let unindexed = mutant!(GroupUnindexed);
         let left = self.batches.commit(id, group, unindexed)?;
         self.ledger.commit_group(group, left);
         let Some(last) = group.indices().next_back() else { return Ok(()) };
-        let too_early = is_worker_mutant!(shared.mutant, FrontierBeforeGroup);
+        let too_early = mutant!(FrontierBeforeGroup);
         if too_early {
             self.move_frontier(last, shared);
         }

@@ -4,7 +4,6 @@ use super::batches::Batches;
 use super::events::EngineEvent;
 use super::machine::{LedgerOf, Sequential, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
-use super::mutants::{WorkerMutant, is_worker_mutant};
 use super::shared::{BlockEnd, Shared};
 use super::{Context, Point};
 use crate::error::Invariant;
@@ -76,7 +75,6 @@ impl<W: Workload, G> Coordinator<W, G> {
         mut self,
         (workload, store): (Arc<W>, Arc<Store<W::Location>>),
         log: Log<EngineEvent<W::Location>>,
-        mutant: WorkerMutant,
     ) -> BlockEnd<W, G> {
         let halt = self.protocol.halt();
         let is_carried = self.protocol.carried().is_some();
@@ -86,13 +84,13 @@ impl<W: Workload, G> Coordinator<W, G> {
         // A cancelled block may still be finished, and the calls after its transactions read the
         // store.
         let is_read = matches!(halt, Some(Halt::HandedOver | Halt::Cancelled));
-        if is_read && !is_worker_mutant!(mutant, SpeculationStays) {
+        if is_read && !mutant!(SpeculationStays) {
             counters.fallback_aborts = self.withdraw_speculation(&store);
             counters.aborts += counters.fallback_aborts;
         }
         let error = match halt {
             Some(Halt::NoRoom(_)) => self.refusal.take().map(TxError::Rejected),
-            Some(Halt::Failed(..)) if is_worker_mutant!(mutant, ErrorOfAnother) => {
+            Some(Halt::Failed(..)) if mutant!(ErrorOfAnother) => {
                 self.records.iter_mut().rev().find_map(|(_, record)| record.error.take())
             }
             Some(Halt::Failed(tx, _)) => {
@@ -232,7 +230,7 @@ where
         self.lag.reports += 1;
         self.lag.ahead += u64::from(job.chunk.first.0.saturating_sub(self.protocol.frontier().0));
         if let (Some((id, snapshot)), Some(ran)) = (job.private(), batch) {
-            self.batches.keep(id, snapshot, ran, shared.mutant);
+            self.batches.keep(id, snapshot, ran);
         }
         // An error is final only at the frontier.
         if matches!(job.mode, RunMode::Sequential { .. }) {
@@ -322,7 +320,7 @@ where
             }
             Command::Compare { batch, tx } => {
                 context.yield_at(Point::Validate);
-                let conflict = self.batches.compare(batch, shared.mutant);
+                let conflict = self.batches.compare(batch);
                 self.apply(shared, Event::Compared { tx, conflict })
             }
             Command::AdmitGroup { batch, group } => {

@@ -20,7 +20,6 @@ use super::claims::Begun;
 use super::coordinate::coordinate;
 use super::machine::{LedgerOf, TxError, Workload};
 use super::message::{JobMessage, Next};
-use super::mutants::is_worker_mutant;
 use super::ran::Ran;
 use crate::ids::{TxIndex, WorkerId};
 
@@ -32,7 +31,7 @@ where
 {
     /// Waits for the next task. Returns `None` once the block is over.
     pub(super) fn next(&mut self) -> Option<Next<W>> {
-        let helps = !is_worker_mutant!(self.shared.mutant, NeverHelps);
+        let helps = !mutant!(NeverHelps);
         loop {
             let waited = match self.worker {
                 WorkerId::CALLER if helps => self.wait_watching(),

@@ -6,13 +6,13 @@
 
 use super::coordinate::give_up;
 use super::loom_hasty::run_helping;
-use super::loom_machine::{
-    Act, PREEMPTIONS, Sometimes, new_protocol, new_shared, outcomes, run, run_shared,
-};
+use super::loom_machine::{Act, PREEMPTIONS, Sometimes, new_protocol, new_shared, outcomes, run};
 use super::machine::TxError;
 use super::{Context, work};
 use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
+#[cfg(feature = "mutants")]
+use crate::mutants::{Bug, seed};
 use crate::protocol::{Failure, Halt};
 use crate::runtime::Threads;
 use crate::sync::loom_model::explore;
@@ -42,9 +42,9 @@ fn loom_block_with_a_conflict_ends_as_in_order() {
 #[test]
 #[ignore = "deadlocks, as it should"]
 fn loom_lock_that_is_not_looked_at_again() {
+    let _bug = seed(Bug::CoordinatorNotLookedAgain);
     explore("lock_not_looked_again", PREEMPTIONS, 1, || {
-        let mutant = crate::protocol::Mutant::CoordinatorNotLookedAgain;
-        let end = run([Act::Increment; 2], new_protocol(false).with_mutant(mutant), false);
+        let end = run([Act::Increment; 2], new_protocol(false), false);
         assert_eq!(outcomes(&end), [Some(0), Some(1)]);
     });
 }
@@ -93,10 +93,9 @@ fn loom_credit_is_there_before_the_frontier_moves() {
 #[test]
 #[ignore = "fails, as it should"]
 fn loom_credit_after_the_frontier_moved() {
+    let _bug = seed(Bug::CreditAfterFrontier);
     explore("credit_after_the_frontier", PREEMPTIONS, 1, || {
-        let mutant = super::mutants::WorkerMutant::FrontierBeforeCredit;
-        let shared = new_shared([Act::Tip, Act::Look], new_protocol(false)).with_mutant(mutant);
-        let end = run_shared(shared, false);
+        let end = run([Act::Tip, Act::Look], new_protocol(false), false);
         assert_eq!(outcomes(&end), [Some(0), Some(1)]);
     });
 }

@@ -20,6 +20,8 @@ mod coordinator;
 mod entries;
 mod events;
 mod help;
+#[cfg(feature = "mutants")]
+mod late;
 #[cfg(all(test, braid_loom))]
 mod loom_batches;
 #[cfg(all(test, braid_loom))]
@@ -32,7 +34,6 @@ mod loom_tests;
 mod loom_told;
 mod machine;
 mod message;
-mod mutants;
 mod ran;
 mod shared;
 mod stop;
@@ -47,7 +48,6 @@ pub use machine::{
     Base, BatchMachine, BatchStart, Effects, Ledger, LedgerOf, Machine, MustWait, RanBatch,
     Sequential, TxError, Workload,
 };
-pub use mutants::WorkerMutant;
 pub use shared::{BlockEnd, Setup, Shared};
 pub use stop::{Stop, Stopped};
 pub use view::View;

@@ -9,7 +9,6 @@ use super::events::EngineEvent;
 use super::events::TraceEvent;
 use super::machine::{LedgerOf, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
-use super::mutants::WorkerMutant;
 use super::{Activity, Context};
 use crate::error::Invariant;
 use crate::ids::{Chunk, PerTx, TxIndex};
@@ -76,7 +75,6 @@ pub struct Shared<W: Workload, G> {
     /// Why the block cannot go on, until the coordinator has handled it.
     fault: Mutex<Option<Invariant>>,
     has_fault: AtomicBool,
-    pub(super) mutant: WorkerMutant,
     /// Span of the block, in builds with spans.
     pub(super) span: Parent,
     pub(super) log: Log<EngineEvent<W::Location>>,
@@ -135,7 +133,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self
     }
 
-    /// Creates a block with a protocol of the caller, for tests of seeded bugs.
+    /// Creates a block with a protocol of the caller.
     #[must_use]
     pub fn with_protocol(
         workload: impl Into<Arc<W>>,
@@ -150,7 +148,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         let (job_sender, jobs) = bounded(limits.job_capacity as usize);
         // Room for the answers to all jobs in the channel and to the one outside it, so that a
         // worker never waits to send a report.
-        let (report_sender, reports) = bounded(limits.job_capacity as usize + 1);
+        let reports = if mutant!(ReportChannelShort) { 1 } else { limits.job_capacity + 1 };
+        let (report_sender, reports) = bounded(reports as usize);
         let batches: Box<[Batch]> = protocol.batches().cloned().collect();
         let index = store.conflict_index();
         let claims = protocol.published_range().map(|_| AtomicU32::new(0));
@@ -177,7 +176,6 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
             token: None,
             fault: Mutex::new(None),
             has_fault: AtomicBool::new(false),
-            mutant: WorkerMutant::default(),
             span: Parent::current(),
             log: Log::off(),
         }
@@ -198,17 +196,6 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
             store.start_trace();
         }
         self.log = Log::on();
-        self
-    }
-
-    /// Seeds a bug.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub fn with_mutant(mut self, mutant: WorkerMutant) -> Self {
-        self.mutant = mutant;
-        if mutant == WorkerMutant::ReportChannelShort {
-            (self.report_sender, self.reports) = bounded(1);
-        }
         self
     }
 
@@ -288,7 +275,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     pub fn end(&self) -> Option<BlockEnd<W, G>> {
         let coordinator = self.coordinator.lock().take()?;
         let parts = (Arc::clone(&self.workload), Arc::clone(&self.store));
-        Some(coordinator.into_end(parts, self.log.take(), self.mutant))
+        Some(coordinator.into_end(parts, self.log.take()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Blocks that give wrong results if one journal is kept over several transactions.
 
-use crate::support::scene::{SEEDED, Scene, call, call_with, contract, create, pay, rich, storage};
+use crate::support::scene::{Scene, call, call_with, contract, create, pay, rich, storage};
 use alloy_primitives::{Address, B256, U256, keccak256};
 use braid_blocks::code::{Code, deploying};
 use braid_blocks::memory::MemoryAccount;
@@ -124,7 +124,7 @@ pub(crate) fn an_empty_account_with_storage_is_touched() {
         let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
         (config.policy, config.chunk) = (policy, NonZeroU32::new(3));
         config.access_list = true;
-        let executor = Executor::new(config).expect("starts").with_mutant(SEEDED.get());
+        let executor = Executor::new(config).expect("starts");
         let found = executor
             .with_precompiles(vec![Arc::new(teller)])
             .block(block.clone())

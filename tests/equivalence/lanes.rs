@@ -2,7 +2,7 @@
 //! batch runs again, and its first result leaves no trace.
 
 use super::parts::{payments, receiver, run, seeded, send};
-use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
+use crate::support::scene::{BENEFICIARY, Scene, call, create, pay};
 use alloy_primitives::{Address, Bytes, U256};
 use braid_blocks::code::{Code, deploying};
 use braid_blocks::hooked::{Hooked, Read};
@@ -175,8 +175,7 @@ pub(crate) fn what_lanes_leave_is_folded_while_others_run() {
     let block = Arc::new(scene.block.clone());
     let expected = Expected::new(&block, Mode::Build, &scene.database());
     for workers in [1, 2, 3, 8] {
-        let mut executor = executor(workers, Policy::Forced(Forced::GroupedBatches), Mode::Build)
-            .with_mutant(SEEDED.get());
+        let mut executor = executor(workers, Policy::Forced(Forced::GroupedBatches), Mode::Build);
         let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         let stats = found.expect("a block that is built").stats;
@@ -193,8 +192,7 @@ pub(crate) fn lanes_without_room_are_not_committed() {
         let block = Arc::new(scene.block.clone());
         let expected = Expected::new(&block, mode, &scene.database());
         for workers in [1, 2, 3] {
-            let mut executor = executor(workers, Policy::Forced(Forced::GroupedBatches), mode)
-                .with_mutant(SEEDED.get());
+            let mut executor = executor(workers, Policy::Forced(Forced::GroupedBatches), mode);
             let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         }

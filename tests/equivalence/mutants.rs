@@ -10,8 +10,7 @@ use crate::faults::cancelled;
 use crate::replay;
 use crate::support::chosen::is_chosen;
 use crate::support::evm_rows;
-use crate::support::scene::SEEDED;
-use braid_evm::EvmMutant;
+use braid_evm::mutants::{Bug, seed};
 use std::panic::catch_unwind;
 
 /// Lists tests with their names.
@@ -118,11 +117,9 @@ fn named(name: &str) -> Option<fn()> {
     tests.find_map(|(known, test)| (known == name).then_some(test))
 }
 
-fn is_noticed_by(bug: EvmMutant, test: fn()) -> bool {
-    SEEDED.set(bug);
-    let failed = catch_unwind(test).is_err();
-    SEEDED.set(EvmMutant::None);
-    failed
+fn is_noticed_by(bug: Option<Bug>, test: fn()) -> bool {
+    let _bug = seed(bug);
+    catch_unwind(test).is_err()
 }
 
 #[test]
@@ -137,8 +134,8 @@ fn hand_made_blocks_notice_what_the_table_says() {
             }
             let test = named(killer.trim_matches('`'));
             let test = test.unwrap_or_else(|| panic!("{bug:?}: there is no {killer}"));
-            assert!(is_noticed_by(bug, test), "{bug:?} survived {killer}");
-            assert!(!is_noticed_by(EvmMutant::None, test), "{killer} fails without a bug");
+            assert!(is_noticed_by(Some(bug), test), "{bug:?} survived {killer}");
+            assert!(!is_noticed_by(None, test), "{killer} fails without a bug");
             judged += 1;
         }
     }

@@ -2,7 +2,7 @@
 //! speculative runs and in private batches.
 
 use super::parts::{receiver, run, send};
-use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, delegate, pay, rich};
+use crate::support::scene::{BENEFICIARY, Scene, call, create, delegate, pay, rich};
 use alloy_primitives::{Address, B256, U256};
 use braid_blocks::code::{Code, deploying};
 use braid_blocks::memory::MemoryAccount;
@@ -50,7 +50,7 @@ fn forwards(code: Code, to: Address) -> Code {
 fn each(mut act: impl FnMut(&mut Executor)) {
     for policy in POLICIES {
         for workers in [1, 2, 3, 8] {
-            act(&mut executor(workers, policy, Mode::Validate).with_mutant(SEEDED.get()));
+            act(&mut executor(workers, policy, Mode::Validate));
         }
     }
 }

@@ -2,7 +2,7 @@
 //! block.
 
 use super::parts::receiver;
-use crate::support::scene::{SEEDED, Scene, call, create, pay};
+use crate::support::scene::{Scene, call, create, pay};
 use alloy_primitives::{Address, U256};
 use braid_blocks::code::{Code, deploying};
 use braid_evm::{CancellationToken, Forced, Mode, Policy, Rejection, TransactionPool};
@@ -74,9 +74,8 @@ pub(crate) fn what_a_block_does_not_change_stays_as_its_parent_left_it() {
             let expected = plain::build(&block, &database, &own);
             assert_eq!(expected.receipts.len() as u64, EACH, "{spec:?}");
             for (workers, policy) in WAYS {
-                let executor = listing(workers, policy, Mode::Validate);
+                let mut executor = listing(workers, policy, Mode::Validate);
                 let found = executor
-                    .with_mutant(SEEDED.get())
                     .block(block.clone())
                     .database(database.clone())
                     .parent(below.clone())

@@ -1,7 +1,7 @@
 //! Blocks that run in contiguous batches, each on the state before all of them: a batch that does
 //! not conflict with the rest commits, and no other.
 
-use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
+use crate::support::scene::{BENEFICIARY, Scene, call, create, pay};
 use alloy_primitives::{Address, U256};
 use braid_blocks::code::{Code, deploying};
 use braid_blocks::hooked::{Hooked, Read};
@@ -53,7 +53,7 @@ pub(crate) fn run(executor: &mut Executor, scene: &Scene, database: impl Copies)
 }
 
 pub(crate) fn seeded(workers: u16, policy: Policy) -> Executor {
-    executor(workers, policy, Mode::Validate).with_mutant(SEEDED.get())
+    executor(workers, policy, Mode::Validate)
 }
 
 /// Batches of two. The third one reads a write of the first, and the fourth does not.
@@ -113,8 +113,7 @@ pub(crate) fn parts_without_room_are_not_committed() {
         let block = Arc::new(scene.block.clone());
         let expected = Expected::new(&block, mode, &scene.database());
         for workers in [1, 2, 3] {
-            let mut executor = executor(workers, Policy::Forced(Forced::ContiguousBatches), mode)
-                .with_mutant(SEEDED.get());
+            let mut executor = executor(workers, Policy::Forced(Forced::ContiguousBatches), mode);
             let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         }

@@ -2,8 +2,8 @@
 //! need not wait for it.
 
 use crate::support::scene::{
-    BENEFICIARY, SEEDED, Scene, Signed, authorization, call, call_with, contract, delegate, pay,
-    rich, storage,
+    BENEFICIARY, Scene, Signed, authorization, call, call_with, contract, delegate, pay, rich,
+    storage,
 };
 use alloy_primitives::{Address, U256};
 use braid_blocks::code::Code;
@@ -212,8 +212,7 @@ pub(crate) fn it_gets_code_and_owns_what_it_owned() {
         let gate = Arc::new(Gate::until(waits, Duration::from_secs(20)));
         let database = gate.guard(scene.database());
         let mut executor =
-            chunked(2, NonZeroU32::new(3), Policy::Forced(Forced::Speculative), Mode::Validate)
-                .with_mutant(SEEDED.get());
+            chunked(2, NonZeroU32::new(3), Policy::Forced(Forced::Speculative), Mode::Validate);
         let found = executor.block(block).database(database).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{spec:?}: {difference}"));
         assert_eq!(gate.in_vain(), 0, "{spec:?}");

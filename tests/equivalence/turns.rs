@@ -1,7 +1,7 @@
 //! Blocks that alternate between speculative and sequential execution: at each change, no result is
 //! lost, and no result of a wrong guess remains.
 
-use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, pay};
+use crate::support::scene::{BENEFICIARY, Scene, call, pay};
 use alloy_primitives::Address;
 use braid_blocks::code::Code;
 use braid_blocks::hooked::{Hooked, Read};
@@ -63,8 +63,7 @@ pub(crate) fn taking_turns() {
     let block = Arc::new(scene.block.clone());
     let expected = Expected::new(&block, Mode::Validate, &scene.database());
     for workers in [2, 3] {
-        let executor = executor(workers, Policy::Forced(Forced::Alternate), Mode::Validate);
-        let mut executor = executor.with_mutant(SEEDED.get());
+        let mut executor = executor(workers, Policy::Forced(Forced::Alternate), Mode::Validate);
         let (mut aborts, mut turns) = (0, 0);
         for _ in 0..5 {
             let database = held(scene.database(), senders);

@@ -1,7 +1,7 @@
 //! A token ends a block from another thread: each worker stops within a transaction, the committed
 //! prefix is returned, and the executor stays usable.
 
-use crate::support::scene::{SEEDED, Scene, call, pay};
+use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::Address;
 use braid_blocks::code::Code;
 use braid_blocks::hooked::{Hooked, Read};
@@ -45,7 +45,7 @@ fn scene() -> Scene {
 fn executor(workers: u16, policy: Policy, mode: Mode) -> Executor {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
     (config.policy, config.mode) = (policy, mode);
-    Executor::new(config).expect("threads start").with_mutant(SEEDED.get())
+    Executor::new(config).expect("threads start")
 }
 
 #[test]

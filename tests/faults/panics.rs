@@ -260,8 +260,8 @@ fn what_comes_of_a_read_that_is_refused_is_dropped() {
         assert_eq!(found.bundle, expected.bundle, "{habit:?}, with a listener");
         #[cfg(feature = "mutants")]
         if !goes_on_reading {
-            let seeded = || alone().with_mutant(braid_evm::EvmMutant::StoppedStays);
-            for found in [run(seeded()), run_heard(seeded())] {
+            let _bug = braid_evm::mutants::seed(braid_evm::mutants::Bug::StoppedStays);
+            for found in [run(alone()), run_heard(alone())] {
                 let survived = found.is_ok_and(|found| found.bundle == expected.bundle);
                 assert!(!survived, "a run that was refused a read has left something");
             }

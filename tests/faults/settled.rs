@@ -1,7 +1,7 @@
 //! Cancellation keeps finished results: transactions executed before the token was cancelled are
 //! committed, as far as there is no gap.
 
-use crate::support::scene::{SEEDED, Scene, call, numbered, pay};
+use crate::support::scene::{Scene, call, numbered, pay};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::Address;
 use braid_blocks::code::Code;
@@ -40,7 +40,7 @@ fn keeps_results(policy: Policy, output: &BlockOutput) -> bool {
 fn executor(workers: u16, policy: Policy) -> Executor {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
     config.policy = policy;
-    Executor::new(config).expect("threads start").with_mutant(SEEDED.get())
+    Executor::new(config).expect("threads start")
 }
 
 /// Returns payments between distinct senders and receivers.

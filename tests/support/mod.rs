@@ -7,18 +7,21 @@ pub(crate) mod fees;
 pub(crate) mod fixtures;
 pub(crate) mod scene;
 
+#[cfg(feature = "mutants")]
+use braid_evm::mutants::Bug;
+
 /// Returns the seeded bugs of the Ethereum layer in docs/data/seeded_bugs.tsv, with the checks that
 /// notice them; each bug has a row.
 #[cfg(feature = "mutants")]
-pub(crate) fn evm_rows() -> Vec<(braid_evm::EvmMutant, Vec<String>)> {
+pub(crate) fn evm_rows() -> Vec<(Bug, Vec<String>)> {
     let table = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/data/seeded_bugs.tsv");
     let table = std::fs::read_to_string(table).expect("the table is there");
-    let row = |bug: &braid_evm::EvmMutant| {
+    let row = |bug: &Bug| {
         let name = format!("\t`{bug:?}`\t");
         let row = table.lines().find(|line| line.contains(&name));
         let row = row.unwrap_or_else(|| panic!("{bug:?} has no row"));
         let noticed_by = row.rsplit('\t').next().unwrap_or_default();
         (*bug, noticed_by.split(", ").map(str::to_owned).collect())
     };
-    braid_evm::EvmMutant::ALL.iter().map(row).collect()
+    Bug::EVM.iter().map(row).collect()
 }

@@ -9,7 +9,7 @@ use braid_blocks::sequential::{
 };
 #[cfg(feature = "testing")]
 use braid_evm::Simulation;
-use braid_evm::{Block, EvmMutant, Forced, Mode, Policy};
+use braid_evm::{Block, Forced, Mode, Policy};
 use braid_testkit::lineup::Lineup;
 #[cfg(feature = "testing")]
 use braid_testkit::simulation::{Scenario, Wishes, judge};
@@ -23,7 +23,6 @@ use revm::context_interface::transaction::{
 };
 use revm::database::BundleAccount;
 use revm::primitives::hardfork::SpecId;
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,11 +34,6 @@ pub(crate) const PRICE: u128 = 10;
 pub(crate) const BASE_FEE: u64 = 7;
 /// Receiver of the fees, unless a test chooses another.
 pub(crate) const BENEFICIARY: Address = Address::repeat_byte(0xbe);
-
-thread_local! {
-    /// Bug seeded into every executor, for tests of the tests.
-    pub(crate) static SEEDED: Cell<EvmMutant> = const { Cell::new(EvmMutant::None) };
-}
 
 /// A block under construction, with the state before it.
 #[derive(Clone, Debug)]
@@ -225,7 +219,6 @@ impl Scene {
             (scenario.case.block, scenario.case.accounts) =
                 (self.block.clone(), self.accounts.clone());
             choose(&mut scenario.simulation);
-            scenario.simulation.bugs.2 = SEEDED.get();
             let judged = judge(&mut simulator, &scenario);
             judged.verdict.unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}\n{scenario}"));
             parts += judged.stats.contiguous_batches;
@@ -240,7 +233,7 @@ impl Scene {
         let database = self.database();
         let mut result = None;
         for policy in [Policy::Forced(Forced::Speculative), Policy::Auto] {
-            let mut lineup = Lineup::new(policy, mode).with_mutant(SEEDED.get());
+            let mut lineup = Lineup::new(policy, mode);
             let expected = match policy {
                 Policy::Forced(Forced::Speculative) => lineup.compare_paced(&block, &database),
                 _ => lineup.compare(&block, &database),

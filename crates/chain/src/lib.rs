@@ -50,6 +50,10 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+// First, because its macro is used below.
+#[macro_use]
+mod mutants;
+
 mod ahead;
 mod batch;
 mod chain;

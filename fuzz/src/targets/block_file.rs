@@ -1,7 +1,7 @@
 //! Block files, from reading to execution: arbitrary bytes, and valid files with changed fields.
 
 use super::blocks::{self, seed_of};
-use super::{Bugs, chosen};
+use super::chosen;
 use arbitrary::Unstructured;
 use braid_blocks::block_file::BlockFile;
 use braid_blocks::workload::Workload;
@@ -29,19 +29,19 @@ static GOOD: LazyLock<Vec<Good>> = LazyLock::new(|| {
 
 static EDGES: LazyLock<Vec<Value>> = LazyLock::new(edges);
 
-pub(super) fn check(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     let Some(file) = file(bytes)? else { return Ok(()) };
     // The check may accept or reject the signatures, but must not panic.
     let _ = file.check_signatures();
     let Ok((block, database)) = file.to_block() else { return Ok(()) };
-    blocks::check(&Arc::new((&block).into()), &database, seed_of(bytes), bugs)
+    blocks::check(&Arc::new((&block).into()), &database, seed_of(bytes))
 }
 
 /// Skips the check of signatures: recovering them takes longer than all the rest.
-pub(super) fn fuzz(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+pub(super) fn fuzz(bytes: &[u8]) -> Result<(), String> {
     let Some(file) = file(bytes)? else { return Ok(()) };
     let Ok((block, database)) = file.to_block() else { return Ok(()) };
-    chosen::block((&block).into(), database, bytes, bugs)
+    chosen::block((&block).into(), database, bytes)
 }
 
 /// Returns the block file that the bytes represent, if they do.

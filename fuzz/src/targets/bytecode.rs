@@ -1,7 +1,6 @@
 //! Contracts of arbitrary bytes: the generator makes a block, and the input replaces the code of
 //! its contracts.
 
-use super::Bugs;
 use super::blocks::{self, seed_of};
 use super::{chosen, twists};
 use crate::code::Code;
@@ -13,17 +12,17 @@ use std::sync::Arc;
 /// Number of bytes that determine the block.
 const HEAD: usize = 192;
 
-pub(super) fn check(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     let case = case(bytes);
     let database = case.database();
-    twists::check(&case.block, &database, bytes, bugs)?;
-    blocks::check(&Arc::new(case.block), &database, seed_of(bytes), bugs)
+    twists::check(&case.block, &database, bytes)?;
+    blocks::check(&Arc::new(case.block), &database, seed_of(bytes))
 }
 
-pub(super) fn fuzz(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+pub(super) fn fuzz(bytes: &[u8]) -> Result<(), String> {
     let case = case(bytes);
     let database = case.database();
-    chosen::block(case.block, database, bytes, bugs)
+    chosen::block(case.block, database, bytes)
 }
 
 fn case(bytes: &[u8]) -> Case {

@@ -18,22 +18,8 @@ mod twists;
 mod version_chain;
 mod ways;
 
-use braid_evm::EvmMutant;
-use braid_evm::mv::StoreMutant;
-use braid_evm::protocol::Mutant;
 pub use reached::{Reached, reached};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Bugs to seed, for tests of the targets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bugs {
-    /// Bug of the protocol.
-    pub protocol: Mutant,
-    /// Bug of the store.
-    pub store: StoreMutant,
-    /// Bug of the Ethereum layer.
-    pub evm: EvmMutant,
-}
 
 /// A fuzz target.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +31,7 @@ pub struct Target {
     fuzz: Check,
 }
 
-type Check = fn(&[u8], Bugs) -> Result<(), String>;
+type Check = fn(&[u8]) -> Result<(), String>;
 
 /// Compares random hostile blocks in every way with sequential execution. An input takes a third of
 /// a second, so the fuzzer uses the seven targets below.
@@ -102,20 +88,20 @@ static INPUTS: AtomicU64 = AtomicU64::new(0);
 const TELL_EVERY: u64 = 10_000;
 
 impl Target {
-    /// Checks the input `bytes` in every way, with `bugs`.
+    /// Checks the input `bytes` in every way, with the seeded bug of this thread.
     ///
     /// # Errors
     /// Returns the error as text.
-    pub fn check(self, bytes: &[u8], bugs: Bugs) -> Result<(), String> {
-        (self.check)(bytes, bugs)
+    pub fn check(self, bytes: &[u8]) -> Result<(), String> {
+        (self.check)(bytes)
     }
 
-    /// Checks the input `bytes` as the fuzzer does, with `bugs`.
+    /// Checks the input `bytes` as the fuzzer does, with the seeded bug of this thread.
     ///
     /// # Errors
     /// Returns the error as text.
-    pub fn check_chosen(self, bytes: &[u8], bugs: Bugs) -> Result<(), String> {
-        (self.fuzz)(bytes, bugs)
+    pub fn check_chosen(self, bytes: &[u8]) -> Result<(), String> {
+        (self.fuzz)(bytes)
     }
 
     /// Checks the input `bytes` with the shipped code, and regularly reports what inputs have
@@ -124,7 +110,7 @@ impl Target {
     /// # Panics
     /// The check fails.
     pub fn run(self, bytes: &[u8]) {
-        let wrong = self.check_chosen(bytes, Bugs::default()).err();
+        let wrong = self.check_chosen(bytes).err();
         let inputs = INPUTS.fetch_add(1, Ordering::Relaxed) + 1;
         if wrong.is_some() || inputs.is_power_of_two() || inputs.is_multiple_of(TELL_EVERY) {
             eprint!("{} inputs of {}\n{}", inputs, self.name, reached());
@@ -146,7 +132,7 @@ impl Target {
         for path in std::env::args_os().skip(1) {
             let bytes = std::fs::read(&path)?;
             for check in [self.fuzz, self.check] {
-                if let Err(wrong) = check(&bytes, Bugs::default()) {
+                if let Err(wrong) = check(&bytes) {
                     panic!("{}: {}: {wrong}", self.name, path.display());
                 }
             }

@@ -2,7 +2,6 @@
 //! The models explore all paths of their blocks; this target also draws blocks, limits, plans and
 //! hints.
 
-use super::Bugs;
 use arbitrary::{Result, Unstructured};
 use braid_evm::protocol::{Policy, Waste};
 use braid_models::{BlockModel, Kind, LOCATIONS, MOST_TRANSACTIONS, Scenario, Tx, Write};
@@ -11,12 +10,12 @@ use stateright::{Expectation, Model};
 /// Maximum number of events in a path; every block ends long before.
 const LONGEST: usize = 10_000;
 
-pub(super) fn check(bytes: &[u8], bugs: Bugs) -> core::result::Result<(), String> {
+pub(super) fn check(bytes: &[u8]) -> core::result::Result<(), String> {
     let mut bytes = Unstructured::new(bytes);
     // Once the bytes are used up, every choice is the first one.
     let workers = bytes.int_in_range(1..=3).unwrap_or(1);
     let scenario = scenario(&mut bytes).unwrap_or_else(|_| Scenario::new(Vec::new()));
-    let model = BlockModel::new(vec![scenario.clone()], workers).with_mutant(bugs.protocol);
+    let model = BlockModel::new(vec![scenario.clone()], workers);
     let properties = model.properties();
     let rules = || properties.iter().filter(|rule| rule.expectation == Expectation::Always);
     let mut states = model.init_states();

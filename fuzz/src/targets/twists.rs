@@ -1,7 +1,6 @@
 //! Twists that a block does not contain itself: an unwritten parent, a surcharge and a precompile,
 //! and failing databases. The last two bytes of an input select one.
 
-use super::Bugs;
 use crate::faulty::{Fault, Faults, Faulty, Unreadable};
 use crate::hooked::Read;
 use crate::lineup::{SETTINGS, listing};
@@ -25,41 +24,30 @@ const WAYS: [(u16, Policy); 3] = [SETTINGS[0], SETTINGS[3], (2, Policy::Auto)];
 const MANY: usize = 40;
 
 /// Checks `block` with the twist that the last bytes of `input` select.
-pub(super) fn check(
-    block: &Block,
-    database: &MemoryDatabase,
-    input: &[u8],
-    bugs: Bugs,
-) -> Result<(), String> {
+pub(super) fn check(block: &Block, database: &MemoryDatabase, input: &[u8]) -> Result<(), String> {
     let mut last = input.iter().rev().copied().chain([0, 0]);
     let (Some(kind), Some(choice)) = (last.next(), last.next()) else { return Ok(()) };
     let checked = match kind % 4 {
-        0 => unreadable(block, database, choice, bugs),
-        1 => unopened(block, database, choice, bugs),
-        _ => own(block, database, kind, choice, bugs),
+        0 => unreadable(block, database, choice),
+        1 => unopened(block, database, choice),
+        _ => own(block, database, kind, choice),
     };
     checked.map_err(|wrong| format!("twist {kind} {choice}, {:?}: {wrong}", block.cfg.spec))
 }
 
-fn new_executor((workers, policy): (u16, Policy), mode: Mode, bugs: Bugs) -> Executor {
-    listing(workers, policy, mode).with_mutant(bugs.evm)
+fn new_executor((workers, policy): (u16, Policy), mode: Mode) -> Executor {
+    listing(workers, policy, mode)
 }
 
 /// A location read by sequential execution is unreadable: the same error must occur at the same
 /// transaction.
-fn unreadable(
-    block: &Block,
-    database: &MemoryDatabase,
-    choice: u8,
-    bugs: Bugs,
-) -> Result<(), String> {
+fn unreadable(block: &Block, database: &MemoryDatabase, choice: u8) -> Result<(), String> {
     let mode = if choice.is_multiple_of(2) { Mode::Validate } else { Mode::Build };
     let Some(at) = unreadable_place(block, mode, database, choice / 2) else { return Ok(()) };
     let faulty = Fault::At(at).of(database.clone());
     let expected = Expected::new(block, mode, &faulty);
     WAYS.into_iter().try_for_each(|way| {
-        let found =
-            new_executor(way, mode, bugs).block(block.clone()).database(faulty.clone()).execute();
+        let found = new_executor(way, mode).block(block.clone()).database(faulty.clone()).execute();
         expected.compare_with_list(&found, true).map_err(|wrong| format!("{way:?}: {wrong}"))
     })
 }
@@ -97,18 +85,12 @@ impl StateSource for Opens {
 
 /// Handles stop opening at some time: the result must be right, or that error with the transactions
 /// committed before.
-fn unopened(
-    block: &Block,
-    database: &MemoryDatabase,
-    choice: u8,
-    bugs: Bugs,
-) -> Result<(), String> {
+fn unopened(block: &Block, database: &MemoryDatabase, choice: u8) -> Result<(), String> {
     let opens = u64::from(choice % 5);
     let expected = Expected::new(block, Mode::Build, &Fault::Never.of(database.clone()));
     WAYS.into_iter().try_for_each(|way| {
         let source = Opens { database: database.clone(), left: AtomicU64::new(opens) };
-        let found =
-            new_executor(way, Mode::Build, bugs).block(block.clone()).state(source).execute();
+        let found = new_executor(way, Mode::Build).block(block.clone()).state(source).execute();
         let checked = match &found {
             Err(error) if matches!(error.kind, BlockErrorKind::Base(_)) => match error.at {
                 At::PreBlock if opens > 0 => Err("it could be opened".into()),
@@ -124,18 +106,12 @@ fn unopened(
 
 /// Checks the transactions alone, in two blocks, the second on the bundle of the first, or repeated
 /// in one block, with a surcharge or a precompile.
-fn own(
-    block: &Block,
-    database: &MemoryDatabase,
-    kind: u8,
-    choice: u8,
-    bugs: Bugs,
-) -> Result<(), String> {
+fn own(block: &Block, database: &MemoryDatabase, kind: u8, choice: u8) -> Result<(), String> {
     let block = plain::bare(block);
     let mut own = extras(&block, kind, choice);
     let (surcharge, precompile) = (own.surcharge, own.precompile);
     let halves = if choice & 4 == 0 { halved(block) } else { vec![repeated(block)] };
-    let mut executors = WAYS.map(|way| with(new_executor(way, Mode::Build, bugs), &own));
+    let mut executors = WAYS.map(|way| with(new_executor(way, Mode::Build), &own));
     for (half, block) in halves.into_iter().map(Arc::new).enumerate() {
         let expected = plain::build(&block, database, &own);
         for (executor, way) in executors.iter_mut().zip(WAYS) {

@@ -1,6 +1,5 @@
 //! Checks operations on the store with every property, against an ordered map.
 
-use super::Bugs;
 use arbitrary::{Result, Unstructured};
 use braid_evm::ids::{Incarnation, TxIndex, Version};
 use braid_evm::mv::Entry;
@@ -9,10 +8,10 @@ use braid_toy::store::{Amount, Op, Place, Property, Script};
 /// Maximum number of operations in a script.
 const LONGEST: usize = 160;
 
-pub(super) fn check(bytes: &[u8], bugs: Bugs) -> core::result::Result<(), String> {
+pub(super) fn check(bytes: &[u8]) -> core::result::Result<(), String> {
     let script = script(&mut Unstructured::new(bytes));
     Property::ALL.into_iter().try_for_each(|property| {
-        let run = script.run(bugs.store, property);
+        let run = script.run(property);
         run.map_err(|broken| format!("{property:?}: {broken}\n{script:#?}"))
     })
 }

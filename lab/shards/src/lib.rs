@@ -17,13 +17,15 @@
 //! network. `docs/SHARDS.md` states the invariants; `braid-models` explores them for two shards
 //! with this same core.
 
+// First, because its macro is used below.
+#[macro_use]
+pub mod mutants;
+
 mod durable;
 #[cfg(feature = "evm")]
 pub mod evm;
 mod figures;
 mod machine;
-#[cfg(feature = "mutants")]
-mod mutants;
 mod network;
 mod order;
 mod placement;
@@ -35,13 +37,9 @@ pub mod toy;
 pub use durable::Durable;
 pub use figures::Figures;
 pub use machine::{Machine, Outcome, Ran, Undeclared, Values, Write, Writes};
-#[cfg(feature = "mutants")]
-pub use mutants::ShardMutant;
 pub use network::{Options, ROUND};
 pub use order::{Agreed, Entry, Roles, ShardId};
 pub use placement::Placement;
 pub use reference::{Reference, reference};
 pub use shard::{Event, EventOf, Message, MessageOf, Messages, Shard};
-#[cfg(feature = "mutants")]
-pub use simulate::simulate_mutant;
 pub use simulate::{Simulated, SimulationError, Traffic, simulate};

@@ -1,38 +1,46 @@
-//! Bugs that are seeded into the core, to test that model and simulation find them.
+//! Bugs that are seeded into the core, to test that model and simulation find them:
+//! `docs/SEEDED_BUGS.md` says what each does. Code asks `mutant!(Name)` where it would go wrong.
 
-/// A bug of [`Shard`](crate::Shard).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ShardMutant {
-    /// None.
-    #[default]
-    None,
-    /// A shard that both runs and serves a transaction sends the values after it.
+#[cfg(feature = "mutants")]
+use std::cell::Cell;
+
+/// Whether the seeded bug is active on this thread.
+#[cfg(feature = "mutants")]
+macro_rules! mutant {
+    ($bug:ident) => {
+        $crate::mutants::active() == Some($crate::mutants::Bug::$bug)
+    };
+}
+
+/// Whether the seeded bug is active: never.
+#[cfg(not(feature = "mutants"))]
+macro_rules! mutant {
+    ($bug:ident) => {
+        false
+    };
+}
+
+/// A seeded bug.
+#[cfg(feature = "mutants")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "docs/data/shard_bugs.tsv describes each")]
+pub enum Bug {
     ServesAfterRun,
-    /// A shard sends its newest values, whichever transaction they are for.
     ServesNewest,
-    /// A transaction runs although an earlier one that may write its reads has not committed.
     EarlierWriterIgnored,
-    /// A transaction runs as soon as values have arrived from one other shard.
     OneSenderSuffices,
-    /// A transaction counts as finished once its values have arrived.
     FinishedEarly,
-    /// An acknowledgement that was overtaken undoes a later one.
     OldAcknowledgementCounts,
-    /// A restarted shard assumes that everything it owed has arrived.
     RestartOwesNothing,
-    /// A restarted shard applies transactions again that are already in its base.
     FoldedTwice,
-    /// The timer resends nothing.
     NothingAgain,
-    /// Messages that arrive after a transaction has committed are not acknowledged.
     LateUnacknowledged,
-    /// A shard runs ahead without limit.
     WindowIgnored,
-    /// A shard folds values that another shard has not acknowledged.
     FoldsUnacknowledged,
 }
 
-impl ShardMutant {
+#[cfg(feature = "mutants")]
+impl Bug {
     /// All bugs.
     pub const ALL: [Self; 12] = [
         Self::ServesAfterRun,
@@ -48,4 +56,25 @@ impl ShardMutant {
         Self::WindowIgnored,
         Self::FoldsUnacknowledged,
     ];
+}
+
+#[cfg(feature = "mutants")]
+thread_local! {
+    static ACTIVE: Cell<Option<Bug>> = const { Cell::new(None) };
+}
+
+/// Returns the bug of this thread.
+#[cfg(feature = "mutants")]
+#[must_use]
+pub fn active() -> Option<Bug> {
+    ACTIVE.get()
+}
+
+/// Runs `body` with `bug` on this thread.
+#[cfg(feature = "mutants")]
+pub fn with_bug<T>(bug: Option<Bug>, body: impl FnOnce() -> T) -> T {
+    let before = ACTIVE.replace(bug);
+    let result = body();
+    ACTIVE.set(before);
+    result
 }

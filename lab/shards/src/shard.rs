@@ -11,22 +11,9 @@
 
 use crate::durable::Durable;
 use crate::machine::{Machine, Values};
-#[cfg(feature = "mutants")]
-use crate::mutants::ShardMutant;
 use crate::order::{Agreed, ShardId};
 use braid_evm::ids::TxIndex;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Whether the seeded bug is active: never without the feature `mutants`.
-macro_rules! is_mutant {
-    ($shard:expr, $bug:ident) => {{
-        #[cfg(feature = "mutants")]
-        let at_work = $shard.mutant == ShardMutant::$bug;
-        #[cfg(not(feature = "mutants"))]
-        let at_work = false;
-        at_work
-    }};
-}
 
 /// A message from one shard to another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,8 +65,6 @@ pub struct Shard<M: Machine> {
     told: Vec<TxIndex>,
     /// Values in transit, by transaction and receiver.
     sent: BTreeSet<(TxIndex, ShardId)>,
-    #[cfg(feature = "mutants")]
-    mutant: ShardMutant,
 }
 
 impl<M: Machine> Shard<M> {
@@ -89,31 +74,22 @@ impl<M: Machine> Shard<M> {
         // Received acknowledgements are lost, but only values that all others had acknowledged were
         // folded.
         let known = vec![durable.folded; usize::from(agreed.shards())];
-        Self {
+        let mut shard = Self {
             id,
             inbox: BTreeMap::new(),
             told: known.clone(),
             acknowledged: known,
             sent: BTreeSet::new(),
             durable,
-            #[cfg(feature = "mutants")]
-            mutant: ShardMutant::None,
+        };
+        if mutant!(RestartOwesNothing) {
+            let committed = shard.durable.watermark(agreed, id);
+            shard.acknowledged.fill(committed);
         }
-    }
-
-    /// Seeds a bug.
-    #[cfg(feature = "mutants")]
-    #[must_use]
-    pub fn with_mutant(mut self, agreed: &Agreed<M>, mutant: ShardMutant) -> Self {
-        self.mutant = mutant;
-        if mutant == ShardMutant::RestartOwesNothing {
-            let committed = self.durable.watermark(agreed, self.id);
-            self.acknowledged.fill(committed);
+        if mutant!(FoldedTwice) {
+            shard.durable.folded = TxIndex(0);
         }
-        if mutant == ShardMutant::FoldedTwice {
-            self.durable.folded = TxIndex(0);
-        }
-        self
+        shard
     }
 
     /// Returns the id of the shard.
@@ -173,13 +149,9 @@ impl<M: Machine> Shard<M> {
             }
             Event::Received(from, Message::Committed { below }) => {
                 let known = &mut self.acknowledged[from.position()];
-                *known = if is_mutant!(self, OldAcknowledgementCounts) {
-                    below
-                } else {
-                    below.max(*known)
-                };
+                *known = if mutant!(OldAcknowledgementCounts) { below } else { below.max(*known) };
             }
-            Event::Timer if is_mutant!(self, NothingAgain) => {}
+            Event::Timer if mutant!(NothingAgain) => {}
             Event::Timer => self.sent.clear(),
         }
         self.go_on(agreed, &mut out);
@@ -196,10 +168,10 @@ impl<M: Machine> Shard<M> {
     ) {
         if !self.durable.is_committed(tx) {
             self.inbox.entry(tx).or_default().entry(from).or_insert(values);
-            if is_mutant!(self, FinishedEarly) {
+            if mutant!(FinishedEarly) {
                 out.push((from, Message::Committed { below: tx.next() }));
             }
-        } else if !is_mutant!(self, LateUnacknowledged) {
+        } else if !mutant!(LateUnacknowledged) {
             // The acknowledgement was lost or is in transit.
             let below = self.durable.watermark(agreed, self.id);
             out.push((from, Message::Committed { below }));
@@ -212,7 +184,7 @@ impl<M: Machine> Shard<M> {
             let low = self.low(agreed);
             self.durable.fold(low);
             let mut end = TxIndex(low.0.saturating_add(agreed.window()));
-            if is_mutant!(self, WindowIgnored) {
+            if mutant!(WindowIgnored) {
                 end = agreed.end();
             }
             let end = end.min(self.durable.arrived);
@@ -238,7 +210,7 @@ impl<M: Machine> Shard<M> {
             agreed.dues_from(self.id, to, self.acknowledged[to.position()]).first().copied()
         });
         let own = self.durable.watermark(agreed, self.id);
-        if is_mutant!(self, FoldsUnacknowledged) {
+        if mutant!(FoldsUnacknowledged) {
             return own;
         }
         owed.fold(own, TxIndex::min)
@@ -265,7 +237,7 @@ impl<M: Machine> Shard<M> {
         let received = self.inbox.get(&tx);
         // The cheaper check first.
         let came = received.map_or(0, BTreeMap::len);
-        if came < agreed.senders(tx, self.id).count() && !is_mutant!(self, OneSenderSuffices) {
+        if came < agreed.senders(tx, self.id).count() && !mutant!(OneSenderSuffices) {
             return None;
         }
         let mut values = self.own_values(agreed, tx)?;
@@ -276,11 +248,11 @@ impl<M: Machine> Shard<M> {
                     came += 1;
                     values.extend(received.iter().map(|(key, value)| (key.clone(), value.clone())));
                 }
-                None if is_mutant!(self, OneSenderSuffices) => {}
+                None if mutant!(OneSenderSuffices) => {}
                 None => return None,
             }
         }
-        if is_mutant!(self, OneSenderSuffices) {
+        if mutant!(OneSenderSuffices) {
             if came == 0 && agreed.senders(tx, self.id).next().is_some() {
                 return None;
             }
@@ -295,7 +267,7 @@ impl<M: Machine> Shard<M> {
     fn own_values(&self, agreed: &Agreed<M>, tx: TxIndex) -> Option<Values<M>> {
         let reads = agreed.reads_at(tx, self.id);
         let values = self.durable.values_below(agreed, reads, tx);
-        if values.is_none() && is_mutant!(self, EarlierWriterIgnored) {
+        if values.is_none() && mutant!(EarlierWriterIgnored) {
             let base = |key: &M::Key| {
                 let value = self.durable.base.get(key).cloned();
                 (key.clone(), value.unwrap_or_default())
@@ -333,10 +305,10 @@ impl<M: Machine> Shard<M> {
     fn served(&self, agreed: &Agreed<M>, tx: TxIndex) -> Option<Values<M>> {
         let reads = agreed.reads_at(tx, self.id);
         let at = |below| self.durable.values_below(agreed, reads, below);
-        if is_mutant!(self, ServesAfterRun) {
+        if mutant!(ServesAfterRun) {
             return at(tx.next()).or_else(|| at(tx));
         }
-        if is_mutant!(self, ServesNewest) {
+        if mutant!(ServesNewest) {
             let newest = self.durable.log.last_key_value().map_or(tx, |(last, _)| last.next());
             return at(newest).or_else(|| at(tx));
         }

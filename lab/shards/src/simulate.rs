@@ -3,8 +3,6 @@
 
 use crate::durable::Durable;
 use crate::machine::{Machine, Outcome, Values};
-#[cfg(feature = "mutants")]
-use crate::mutants::ShardMutant;
 use crate::network::{Options, ROUND};
 use crate::order::{Agreed, ShardId};
 use crate::shard::{Event, EventOf, Message, MessageOf, Messages, Shard};
@@ -111,8 +109,6 @@ struct Simulation<'a, M: Machine> {
     queue: BTreeMap<(u64, u64), Next<M>>,
     number: u64,
     traffic: Traffic,
-    #[cfg(feature = "mutants")]
-    mutant: ShardMutant,
 }
 
 /// Executes the order on `base`, the state before the first transaction.
@@ -125,25 +121,6 @@ pub fn simulate<M: Machine>(
     options: Options,
 ) -> Result<Simulated<M>, SimulationError> {
     Simulation::new(agreed, base, options).end()
-}
-
-/// Same, with a seeded bug.
-///
-/// # Errors
-/// Returns an error if the shards have a bug.
-#[cfg(feature = "mutants")]
-pub fn simulate_mutant<M: Machine>(
-    agreed: &Agreed<M>,
-    base: &Values<M>,
-    options: Options,
-    mutant: ShardMutant,
-) -> Result<Simulated<M>, SimulationError> {
-    let mut simulation = Simulation::new(agreed, base, options);
-    simulation.mutant = mutant;
-    for shard in agreed.shard_ids() {
-        simulation.restart(shard);
-    }
-    simulation.end()
 }
 
 impl<'a, M: Machine> Simulation<'a, M> {
@@ -160,8 +137,6 @@ impl<'a, M: Machine> Simulation<'a, M> {
             queue: BTreeMap::new(),
             number: 0,
             traffic: Traffic::default(),
-            #[cfg(feature = "mutants")]
-            mutant: ShardMutant::None,
         };
         simulation.plan();
         simulation
@@ -262,8 +237,6 @@ impl<'a, M: Machine> Simulation<'a, M> {
         let agreed = self.agreed;
         let seat = &mut self.seats[id.position()];
         let shard = Shard::new(agreed, id, seat.shard.durable().clone());
-        #[cfg(feature = "mutants")]
-        let shard = shard.with_mutant(agreed, self.mutant);
         *seat = Seat { shard, is_down: false, is_torn: false };
     }
 

@@ -2,21 +2,22 @@
 //! names it.
 
 use crate::toy::{differs, scene};
-use braid_shards::{Options, ShardMutant, simulate_mutant};
+use braid_shards::mutants::{Bug, with_bug};
+use braid_shards::{Options, simulate};
 
 /// Maximum number of orders for each bug.
 const SEEDS: u64 = 2_000;
 /// Event limit. A bug that blocks progress is noticed earlier than the longest right run would end.
 const MOST_EVENTS: u64 = 30_000;
 
-/// Returns the first seed at which `mutant` gives an error, and the error.
-fn noticed(mutant: ShardMutant) -> Option<(u64, String)> {
+/// Returns the first seed at which `bug` gives an error, and the error.
+fn noticed(bug: Option<Bug>) -> Option<(u64, String)> {
     (0..SEEDS).find_map(|seed| {
         let (agreed, base, entries) = scene(seed);
         // Right runs of this length are rare and ignored.
         let options = Options { most_events: MOST_EVENTS, ..Options::faulty(seed) };
-        let is_long = || simulate_mutant(&agreed, &base, options, ShardMutant::None).is_err();
-        let wrong = match simulate_mutant(&agreed, &base, options, mutant) {
+        let is_long = || simulate(&agreed, &base, options).is_err();
+        let wrong = match with_bug(bug, || simulate(&agreed, &base, options)) {
             Err(error) => Some(error.to_string()),
             Ok(simulated) => differs(&agreed, &base, &entries, &simulated),
         };
@@ -38,11 +39,11 @@ fn the_simulation_notices_what_the_table_says() {
     assert!(listed.len() >= 10, "{listed:?}");
 
     let mut survivors = Vec::new();
-    for mutant in ShardMutant::ALL {
-        let noticed = noticed(mutant);
-        println!("{mutant:?}: {noticed:?}");
-        if noticed.is_some() != listed.contains(&format!("{mutant:?}")) {
-            survivors.push(mutant);
+    for bug in Bug::ALL {
+        let noticed = noticed(Some(bug));
+        println!("{bug:?}: {noticed:?}");
+        if noticed.is_some() != listed.contains(&format!("{bug:?}")) {
+            survivors.push(bug);
         }
     }
     assert!(survivors.is_empty(), "the table is wrong about {survivors:?}");
@@ -50,5 +51,5 @@ fn the_simulation_notices_what_the_table_says() {
 
 #[test]
 fn nothing_is_wrong_without_a_bug() {
-    assert_eq!(noticed(ShardMutant::None), None);
+    assert_eq!(noticed(None), None);
 }

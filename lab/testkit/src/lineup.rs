@@ -7,8 +7,8 @@ use crate::spoil::{draws, scramble};
 use alloy_eip7928::bal::Bal;
 use braid_evm::ids::WorkerId;
 use braid_evm::{
-    Block, BlockError, BlockOutput, Cloned, Config, EvmMutant, Executor, Forced, Mode, Observer,
-    Policy, Stage, Stats, observe,
+    Block, BlockError, BlockOutput, Cloned, Config, Executor, Forced, Mode, Observer, Policy,
+    Stage, Stats, observe,
 };
 use revm::DatabaseRef;
 use std::num::{NonZeroU16, NonZeroU32};
@@ -161,15 +161,6 @@ impl Lineup {
         let listed = listed.into_iter().enumerate().map(listing).collect();
         let (met, aborts, speculative, rounds, access_list) = (0, 0, 0, 0, None);
         Self { executors, listed, mode, met, aborts, speculative, rounds, access_list }
-    }
-
-    /// Seeds a bug in all executors, for tests of the tests.
-    #[must_use]
-    pub fn with_mutant(mut self, mutant: EvmMutant) -> Self {
-        let seeded = |executor: Executor| executor.with_mutant(mutant);
-        self.executors = self.executors.into_iter().map(&seeded).collect();
-        self.listed = self.listed.into_iter().map(seeded).collect();
-        self
     }
 
     /// Executes `block` with every executor at full speed.

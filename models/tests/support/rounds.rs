@@ -1,23 +1,11 @@
-//! Toy blocks in rounds under a random schedule, with a seeded bug or none.
+//! Toy blocks in rounds under a random schedule, with the seeded bug of the thread or none.
 
-use braid_evm::mv::{Store, StoreMutant};
-use braid_evm::protocol::{Mutant, Policy, Protocol};
+use braid_evm::mutants::active;
+use braid_evm::protocol::Policy;
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Schedule, Simulator};
-use braid_evm::worker::WorkerMutant;
 use braid_models::conformance::{Rounds, Seen};
 use braid_toy::{ToyCase, compare};
-
-/// One seeded bug, wherever it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Bug {
-    /// In the protocol.
-    pub(crate) protocol: Mutant,
-    /// In the store.
-    pub(crate) store: StoreMutant,
-    /// In workers or the coordinator.
-    pub(crate) worker: WorkerMutant,
-}
 
 /// What the rounds came to, all together.
 #[derive(Debug, Default)]
@@ -57,16 +45,13 @@ fn options(random: &mut Random) -> Options {
 /// What is wrong. A trace that is not right does not hide a wrong result: the block goes on.
 pub(crate) fn play(
     simulator: &mut Simulator,
-    bug: Bug,
     seed: u64,
     (totals, seen): (&mut Totals, &mut Seen),
 ) -> Result<(), Vec<Wrong>> {
     let mut random = Random::new(seed);
     let mut case = ToyCase::random_round(&mut random);
     let reference = case.reference();
-    let seeded = |protocol: Protocol| protocol.with_mutant(bug.protocol);
-    let store = Store::new(case.shards).with_mutant(bug.store);
-    let mut shared = case.shared_with(seeded(case.protocol()), store).with_mutant(bug.worker);
+    let mut shared = case.shared();
     let mut rounds = Some(Rounds::default());
     let mut wrong = Vec::new();
     loop {
@@ -87,14 +72,14 @@ pub(crate) fn play(
         let judged = rounds.as_mut().map(|all| all.replay(&trace, case.limits, &case.plan, seen));
         if let Some(Err(rejected)) = judged {
             let before = rejected.at.saturating_sub(30);
-            if bug == Bug::default() {
+            if active().is_none() {
                 trace[before..].iter().take(31).for_each(|(_, event)| println!("{event:?}"));
             }
             wrong.push(Wrong::Trace(rejected.why));
             rounds = None;
         }
-        match case.next_round(&mut random, end, seeded) {
-            Ok((next, again)) => (case, shared) = (next, again.with_mutant(bug.worker)),
+        match case.next_round(&mut random, end) {
+            Ok(next) => (case, shared) = next,
             Err(mut end) => {
                 end.publish_rest();
                 // Each round may run what it has again.

@@ -2,7 +2,8 @@
 //! two threads.
 
 use braid_evm::ids::{Incarnation, TxIndex, Version};
-use braid_evm::mv::{Entry, Resolution, Store, StoreMutant};
+use braid_evm::mutants::{active, seed};
+use braid_evm::mv::{Entry, Resolution, Store};
 use braid_models::conformance::{Rejected, replay_store};
 use braid_toy::ToyLocation;
 
@@ -16,15 +17,15 @@ pub(crate) fn version(tx: u32, incarnation: u32) -> Version {
     Version { tx: TxIndex(tx), incarnation: Incarnation(incarnation) }
 }
 
-fn traced(mutant: StoreMutant) -> Store<ToyLocation> {
-    let mut store = Store::new(1).with_mutant(mutant);
+fn traced() -> Store<ToyLocation> {
+    let mut store = Store::new(1);
     store.start_trace();
     store
 }
 
 /// A late older incarnation publishes, becomes an estimate and is withdrawn.
-fn late_incarnation(mutant: StoreMutant) -> Result<(), Rejected> {
-    let mut store = traced(mutant);
+fn late_incarnation() -> Result<(), Rejected> {
+    let mut store = traced();
     let mut stale = Vec::new();
     for incarnation in [1, 0] {
         store.publish(version(0, incarnation), &PLACE, Entry::Value(Some(7)), &mut stale);
@@ -36,8 +37,8 @@ fn late_incarnation(mutant: StoreMutant) -> Result<(), Rejected> {
 }
 
 /// Two readers bring different base values.
-fn two_base_values(mutant: StoreMutant) -> Result<(), Rejected> {
-    let mut store = traced(mutant);
+fn two_base_values() -> Result<(), Rejected> {
+    let mut store = traced();
     let asked = [1, 2].map(|reader| (store.resolve(&PLACE, TxIndex(reader)), reader));
     for (resolution, reader) in asked {
         let Resolution::NeedsBase(chain) = resolution else { panic!("the base is not known") };
@@ -48,8 +49,8 @@ fn two_base_values(mutant: StoreMutant) -> Result<(), Rejected> {
 }
 
 /// The memory is another block's.
-fn kept_memory(mutant: StoreMutant) -> Result<(), Rejected> {
-    let store = Store::new(1).with_mutant(mutant);
+fn kept_memory() -> Result<(), Rejected> {
+    let store = Store::new(1);
     store.publish(version(0, 0), &PLACE, Entry::Value(Some(9)), &mut Vec::new());
     let mut store = store.emptied();
     store.start_trace();
@@ -58,13 +59,14 @@ fn kept_memory(mutant: StoreMutant) -> Result<(), Rejected> {
 }
 
 /// Two threads publish at once.
-fn two_threads(mutant: StoreMutant) -> Result<(), Rejected> {
+fn two_threads() -> Result<(), Rejected> {
     for _ in 0..ROUNDS {
-        let mut store = traced(mutant);
+        let mut store = traced();
         std::thread::scope(|scope| {
             for tx in [0, 1] {
-                let store = &store;
+                let (store, bug) = (&store, active());
                 scope.spawn(move || {
+                    let _bug = seed(bug);
                     for incarnation in 0..PUBLICATIONS {
                         let entry = Entry::Value(Some(u64::from(incarnation)));
                         let by = version(tx, incarnation);
@@ -79,7 +81,7 @@ fn two_threads(mutant: StoreMutant) -> Result<(), Rejected> {
 }
 
 /// Whether some script's trace is rejected.
-pub(crate) fn are_rejected(mutant: StoreMutant) -> Option<Rejected> {
+pub(crate) fn are_rejected() -> Option<Rejected> {
     let scripts = [late_incarnation, two_base_values, kept_memory, two_threads];
-    scripts.into_iter().find_map(|script| script(mutant).err())
+    scripts.into_iter().find_map(|script| script().err())
 }

@@ -3,7 +3,6 @@
 #[cfg(feature = "alloy")]
 use super::changes::at_index;
 use super::declaration::{Declaration, Place, Undeclared};
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 #[cfg(feature = "alloy")]
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
@@ -220,11 +219,7 @@ impl Accesses {
     }
 
     /// The first access that `declared` does not contain, in order of address and slot.
-    pub(in crate::evm) fn first_undeclared(
-        &self,
-        declared: &Declaration,
-        mutant: EvmMutant,
-    ) -> Option<Undeclared> {
+    pub(in crate::evm) fn first_undeclared(&self, declared: &Declaration) -> Option<Undeclared> {
         let account = |place: &AccountIndex| {
             let address = *self.accounts.get(*place as usize)?;
             Some(Place { address, slot: None })
@@ -232,7 +227,7 @@ impl Accesses {
         let slot = |place: &AccountIndex, slot: &U256| {
             Some(Place { slot: Some(*slot), ..account(place)? })
         };
-        let changes_pass = is_evm_mutant!(mutant, UndeclaredChangePasses);
+        let changes_pass = mutant!(UndeclaredChangePasses);
         let wrong = |place: Place, is_write: bool| match declared.find(place) {
             None => Some(Undeclared { place, is_change: false }),
             Some(false) if is_write && !changes_pass => Some(Undeclared { place, is_change: true }),

@@ -3,7 +3,6 @@
 use super::accesses::Accesses;
 use super::claims::Claims;
 use super::mismatch::AccessListError;
-use crate::evm::mutants::EvmMutant;
 use alloy_eip7928::bal::Bal;
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use std::sync::Arc;
@@ -21,7 +20,7 @@ impl GivenList {
         transactions: usize,
         gas: Option<u64>,
     ) -> Result<Self, AccessListError> {
-        let claims = Claims::new(list, transactions, gas, EvmMutant::None)?;
+        let claims = Claims::new(list, transactions, gas)?;
         Ok(Self { claims, transactions: transactions as u64 })
     }
 

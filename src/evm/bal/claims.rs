@@ -8,7 +8,6 @@ use super::accesses::Accesses;
 use super::changes::{at_index, below, count_below, slot_place};
 use super::first_wrong::FirstWrong;
 use super::mismatch::{AccessListError, AccessListMismatch, first_difference};
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
 use alloy_eip7928::bal::Bal;
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
@@ -31,7 +30,6 @@ pub(in crate::evm) struct Claims {
     /// list may contain more code than the block can pay for.
     codes: AddressMap<Vec<OnceLock<(B256, Bytecode)>>>,
     wrong: FirstWrong,
-    mutant: EvmMutant,
 }
 
 /// A change in the list: the account's place in the high half, and the number of the change in the
@@ -55,13 +53,12 @@ impl Claims {
         list: &Arc<Bal>,
         transactions: usize,
         gas: Option<u64>,
-        mutant: EvmMutant,
     ) -> Result<Self, AccessListError> {
         if let Some(gas) = gas {
             list.validate_gas_limit(gas).map_err(AccessListError::TooLong)?;
         }
         let checked = list.validate_structure(transactions);
-        if !is_evm_mutant!(mutant, ListUnvalidated) {
+        if !mutant!(ListUnvalidated) {
             checked.map_err(AccessListError::Malformed)?;
         }
         let mut claims = Self {
@@ -71,7 +68,6 @@ impl Claims {
             first_mark: Vec::with_capacity(list.len() + 1),
             codes: AddressMap::default(),
             wrong: FirstWrong::default(),
-            mutant,
         };
         let mut marks = 0;
         for (place, account) in (0..).zip(list.iter()) {
@@ -163,7 +159,7 @@ impl Claims {
         }
         changed.sort_unstable();
         changed.dedup();
-        let is_all = changed.len() == listed as usize || is_evm_mutant!(self.mutant, ClaimMissed);
+        let is_all = changed.len() == listed as usize || mutant!(ClaimMissed);
         is_all.then_some(marks)
     }
 
@@ -173,7 +169,7 @@ impl Claims {
         &self,
         marks: impl Iterator<Item = u32>,
     ) -> Result<(), Box<AccessListMismatch>> {
-        if is_evm_mutant!(self.mutant, UnusedClaimPasses) {
+        if mutant!(UnusedClaimPasses) {
             return Ok(());
         }
         let all = self.first_mark.last().copied().unwrap_or_default();
@@ -206,7 +202,7 @@ impl Claims {
     /// Whether an execution of a lower index differed from the list. Then what the list says below
     /// `index` may be wrong, and no result of `index` counts.
     pub(in crate::evm) fn is_beyond_wrong(&self, index: BlockAccessIndex) -> bool {
-        self.wrong.is_below(index) && !is_evm_mutant!(self.mutant, RunsBeyondWrong)
+        self.wrong.is_below(index) && !mutant!(RunsBeyondWrong)
     }
 
     /// The difference found by an execution of `index`, if no lower index has one. It is final once
@@ -217,7 +213,7 @@ impl Claims {
 
     /// The index below which the list answers reads.
     fn told(&self, mut index: BlockAccessIndex) -> BlockAccessIndex {
-        if is_evm_mutant!(self.mutant, ClaimOfIndexItself) {
+        if mutant!(ClaimOfIndexItself) {
             index.increment();
         }
         index

@@ -2,7 +2,6 @@
 
 use super::accesses::{Accesses, AccountIndex};
 use crate::evm::fees::reward::Reward;
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_eip7928::bal::Bal;
 use alloy_eip7928::{
     AccountChanges, BalanceChange, BlockAccessIndex, CodeChange, NonceChange, SlotChanges,
@@ -49,7 +48,6 @@ pub(in crate::evm) struct ListBuilder {
     receivers: [Receiver; 2],
     touch_creates: bool,
     next: BlockAccessIndex,
-    mutant: EvmMutant,
     /// Positions of the accounts of the accesses being added.
     found: Vec<usize>,
 }
@@ -57,12 +55,7 @@ pub(in crate::evm) struct ListBuilder {
 impl ListBuilder {
     /// Creates an empty list with room for `room` accounts. `touch_creates`: whether touching an
     /// account creates it (before EIP-161).
-    pub(in crate::evm) fn new(
-        receivers: [Receiver; 2],
-        touch_creates: bool,
-        mutant: EvmMutant,
-        room: usize,
-    ) -> Self {
+    pub(in crate::evm) fn new(receivers: [Receiver; 2], touch_creates: bool, room: usize) -> Self {
         Self {
             places: AddressMap::with_capacity_and_hasher(room, Default::default()),
             list: Vec::with_capacity(room),
@@ -70,7 +63,6 @@ impl ListBuilder {
             receivers,
             touch_creates,
             next: BlockAccessIndex::PRE_EXECUTION,
-            mutant,
             found: Vec::new(),
         }
     }
@@ -122,14 +114,14 @@ impl ListBuilder {
 
     /// Adds a transaction's blind credit to a receiver.
     fn credit(&mut self, index: BlockAccessIndex, which: usize, amount: U256) {
-        let (touch_creates, mutant) = (self.touch_creates, self.mutant);
+        let touch_creates = self.touch_creates;
         let Some(receiver) = self.receivers.get_mut(which) else { return };
         let before = receiver.balance;
-        receiver.balance = Reward { amount, touch_creates, mutant }.apply(before);
+        receiver.balance = Reward { amount, touch_creates }.apply(before);
         let Receiver { address, balance } = *receiver;
         let place = self.place(address);
         let balance = balance.unwrap_or_default();
-        if balance != before.unwrap_or_default() && !is_evm_mutant!(mutant, CreditUnlisted) {
+        if balance != before.unwrap_or_default() && !mutant!(CreditUnlisted) {
             self.set_balance(index, place, balance);
         }
     }

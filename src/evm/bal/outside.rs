@@ -2,7 +2,6 @@
 //! rewards. Each side has a single index, whatever it consists of.
 
 use super::accesses::{Accesses, Original};
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::map::{AddressMap, HashMap};
 use alloy_primitives::{Address, U256};
 use revm::bytecode::Bytecode;
@@ -32,8 +31,8 @@ impl Span {
 impl Outside {
     /// Adds a system call that ended with `state`. A later call may recreate an account that this
     /// one destroyed.
-    pub(in crate::evm) fn add_call(&mut self, state: &EvmState, mutant: EvmMutant) {
-        if is_evm_mutant!(mutant, SecondCallUnlisted) && !self.0.is_empty() {
+    pub(in crate::evm) fn add_call(&mut self, state: &EvmState) {
+        if mutant!(SecondCallUnlisted) && !self.0.is_empty() {
             return;
         }
         for (address, account) in state {

@@ -6,7 +6,6 @@
 //! when loaded; revm marks them with the transaction's id instead.
 
 use super::accesses::{Accesses, Original};
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::{Address, U256};
 use revm::context::JournalEntry;
 use revm::context::journal::JournalInner;
@@ -26,13 +25,12 @@ pub(in crate::evm) struct Recorder {
     noted_to: usize,
     /// Accesses of the last transaction; the allocation is reused.
     accesses: Accesses,
-    mutant: EvmMutant,
 }
 
 impl Recorder {
-    pub(in crate::evm) fn new(mutant: EvmMutant) -> Self {
+    pub(in crate::evm) fn new() -> Self {
         let accesses = Accesses::default();
-        Self { noted: SmallVec::new_const(), noted_to: 0, accesses, mutant }
+        Self { noted: SmallVec::new_const(), noted_to: 0, accesses }
     }
 
     /// Starts a transaction.
@@ -49,7 +47,7 @@ impl Recorder {
     /// Notes the accesses in the entries of `journal`, because the last of them may be reverted
     /// next. Entries of enclosing frames are included, so that each entry is noted only once.
     pub(in crate::evm) fn note_entries(&mut self, journal: &JournalInner<JournalEntry>) {
-        if is_evm_mutant!(self.mutant, RevertedAccessLost) {
+        if mutant!(RevertedAccessLost) {
             return;
         }
         let entries = journal.journal.get(self.noted_to..).unwrap_or_default();
@@ -83,7 +81,7 @@ impl Recorder {
     ) -> &Accesses {
         let JournalInner { state, journal: entries, transaction_id, warm_addresses, .. } = journal;
         let entries = entries.get(self.noted_to..).unwrap_or_default();
-        let precompiles = match is_evm_mutant!(self.mutant, PrecompileUnlisted) {
+        let precompiles = match mutant!(PrecompileUnlisted) {
             true => &[],
             false => precompiles,
         };
@@ -93,7 +91,7 @@ impl Recorder {
         taking.add(self.noted.iter().copied());
         taking.add(entries.iter().filter_map(access));
         taking.add(precompiles.iter().map(|address| (*address, None)));
-        if !is_evm_mutant!(self.mutant, ListedSlotLost) {
+        if !mutant!(ListedSlotLost) {
             for (address, slots) in warm_addresses.access_list() {
                 let slots = slots.iter().map(|slot| (*address, Some(*slot)));
                 taking.add(core::iter::once((*address, None)).chain(slots));
@@ -183,7 +181,7 @@ mod tests {
     #[test]
     fn what_the_innermost_frame_accesses_is_noted_once() {
         let mut journal = JournalInner::new();
-        let mut recorder = Recorder::new(EvmMutant::None);
+        let mut recorder = Recorder::new();
         read(&mut journal, 0..1_000);
         for _ in 0..40 {
             recorder.note_entries(&journal);

@@ -5,7 +5,6 @@ use crate::evm::exec::balances::Moved;
 use crate::evm::exec::input::Block;
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_consensus::{EthereumReceipt, TxType};
 use alloy_primitives::{Address, Log};
 use revm::context::TxEnv;
@@ -66,17 +65,17 @@ impl OutcomesBuilder {
     }
 
     /// Adds the outcome of the next transaction, `tx`. Moves the result out of `outcome`.
-    pub(in crate::evm) fn take(&mut self, tx: &TxEnv, outcome: &mut TxOutcome, mutant: EvmMutant) {
+    pub(in crate::evm) fn take(&mut self, tx: &TxEnv, outcome: &mut TxOutcome) {
         match outcome {
             Ok(Some(output)) => self.add_executed(tx, TxOutput::take_result(output)),
             Ok(None) => unreachable!("what has no result there was added before"),
-            Err(rejection) => self.add_skipped(rejection.clone(), mutant),
+            Err(rejection) => self.add_skipped(rejection.clone()),
         }
     }
 
     /// Adds a skipped transaction.
-    pub(in crate::evm) fn add_skipped(&mut self, rejection: Rejection, mutant: EvmMutant) {
-        if is_evm_mutant!(mutant, SkipReceiptKept) {
+    pub(in crate::evm) fn add_skipped(&mut self, rejection: Rejection) {
+        if mutant!(SkipReceiptKept) {
             let cumulative_gas_used = self.cumulative_gas_used;
             self.receipts.push(EthereumReceipt { cumulative_gas_used, ..Default::default() });
         }
@@ -146,12 +145,11 @@ impl OutcomesBuilder {
         mut self,
         block: &Block,
         results: Vec<TxOutcome>,
-        mutant: EvmMutant,
     ) -> OutcomesAndReceipts {
         let first = self.end();
         self.expect(results.len());
         for (tx, mut result) in block.transactions.iter().zip(results).skip(first) {
-            self.take(tx, &mut result, mutant);
+            self.take(tx, &mut result);
         }
         (self.outcomes, self.receipts)
     }

@@ -17,7 +17,6 @@ use crate::evm::exec::extensions::Extensions;
 use crate::evm::exec::input::Block;
 use crate::evm::exec::precompile::BlockPrecompiles;
 use crate::evm::exec::rejection::Rejection;
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::{TxIndex, WorkerId};
 use core::cell::RefCell;
 use core::fmt;
@@ -43,7 +42,6 @@ pub(in crate::evm) struct Replay {
     /// The parent's bundle and the changes of the pre-block calls.
     overlay: Arc<Overlay>,
     committed: Vec<Committed>,
-    mutant: EvmMutant,
 }
 
 impl fmt::Debug for Replay {
@@ -249,7 +247,7 @@ impl Replay {
         for (receiver, amount) in
             [(vault, committed.surcharge()), (beneficiary, committed.reward())]
         {
-            let is_lost = is_evm_mutant!(self.mutant, ReplayWithoutCredits);
+            let is_lost = mutant!(ReplayWithoutCredits);
             let amount = amount.filter(|_| !is_lost);
             let (Some(receiver), Some(amount)) = (receiver, amount) else { continue };
             let now = state.basic(receiver)?;
@@ -331,7 +329,7 @@ impl CommitRecorder {
         let committed = self.kept.filter(|_| !block_context.extensions.has_own_evm())?;
         let (block, extensions) =
             (Arc::clone(&block_context.block), block_context.extensions.clone());
-        let (overlay, mutant) = (Arc::clone(overlay), block_context.mutant);
-        Some(Replay { block, extensions, overlay, committed, mutant })
+        let overlay = Arc::clone(overlay);
+        Some(Replay { block, extensions, overlay, committed })
     }
 }

@@ -207,7 +207,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
     /// Keeps the changes of a step.
     fn keep(&mut self, left: EvmState) {
         if self.block_context.uses_list() {
-            self.outside.add_call(&left, self.block_context.mutant);
+            self.outside.add_call(&left);
         }
         self.effects.extend(all_changes(left.clone()));
         if let Below::State(state) = &mut self.below {

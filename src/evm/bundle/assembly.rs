@@ -5,7 +5,6 @@ use super::folded::{AccountReverted, FoldedAccount, keeps_slots};
 use super::shares::Folded;
 use crate::evm::exec::bundle_shards::BUNDLE_SHARDS;
 use crate::evm::exec::change::AccountChange;
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::map::Entry;
 use alloy_primitives::{Address, B256};
 use revm::bytecode::Bytecode;
@@ -21,17 +20,16 @@ pub(in crate::evm) struct BundleAssembly {
     reverts: Option<Vec<AccountReverted>>,
     /// Accounts whose slot reverts are computed separately.
     apart: Vec<Address>,
-    mutant: EvmMutant,
 }
 
 impl BundleAssembly {
-    pub(in crate::evm) fn new(reverts: bool, mutant: EvmMutant) -> Self {
-        Self::after(BundleState::default(), reverts, mutant)
+    pub(in crate::evm) fn new(reverts: bool) -> Self {
+        Self::after(BundleState::default(), reverts)
     }
 
     /// Creates a bundle that continues `parent`.
-    pub(in crate::evm) fn after(parent: BundleState, reverts: bool, mutant: EvmMutant) -> Self {
-        Self { bundle: parent, reverts: reverts.then(Vec::new), apart: Vec::new(), mutant }
+    pub(in crate::evm) fn after(parent: BundleState, reverts: bool) -> Self {
+        Self { bundle: parent, reverts: reverts.then(Vec::new), apart: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -64,7 +62,7 @@ impl BundleAssembly {
             Entry::Occupied(place) => {
                 let old = place.into_mut();
                 *state_size -= old.size_hint();
-                if keeps_slots(account.status) && !is_evm_mutant!(self.mutant, ParentSlotsLost) {
+                if keeps_slots(account.status) && !mutant!(ParentSlotsLost) {
                     let BundleAccount { info, original_info, status, storage } = account;
                     (old.info, old.original_info, old.status) = (info, original_info, status);
                     old.storage.reserve(storage.len());
@@ -95,7 +93,7 @@ impl BundleAssembly {
 
     /// Adds the accounts of a bucket, which the block has not added yet.
     pub(in crate::evm) fn add_folds(&mut self, folds: Folds<'_>) {
-        let Folds { accounts, large, mutant } = folds;
+        let Folds { accounts, large } = folds;
         for (address, fold) in accounts {
             // Build the common case in place: a finished account takes some 600 bytes.
             if let Fold::Once(change) = &fold
@@ -103,7 +101,7 @@ impl BundleAssembly {
             {
                 continue;
             }
-            if let Some(folded) = fold.finish(address, large, mutant) {
+            if let Some(folded) = fold.finish(address, large) {
                 self.add(address, folded);
             }
         }

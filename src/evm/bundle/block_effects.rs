@@ -4,7 +4,6 @@ use crate::evm::bal::outside::Outside;
 use crate::evm::block::receipts::OutcomesBuilder;
 use crate::evm::exec::change::AccountChange;
 use crate::evm::exec::tx_output::TxOutcome;
-use crate::evm::mutants::EvmMutant;
 use alloy_primitives::Address;
 use revm::database::BundleState;
 use revm::state::AccountInfo;
@@ -42,6 +41,4 @@ pub(in crate::evm) struct BlockEffects {
     pub(in crate::evm) parent: Option<Arc<BundleState>>,
     /// Whether touching an account creates it (before EIP-161).
     pub(in crate::evm) touch_creates: bool,
-    /// Seeded bug, for testing the tests.
-    pub(in crate::evm) mutant: EvmMutant,
 }

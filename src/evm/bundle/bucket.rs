@@ -12,7 +12,6 @@ use crate::evm::exec::bundle_shards::BundleShards;
 use crate::evm::exec::change::AccountChange;
 use crate::evm::fees::deferred::Deferred;
 use crate::evm::fees::reward::Reward;
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::{Address, U256, map::AddressMap};
 use revm::database::{BundleAccount, BundleState};
 use revm::state::AccountInfo;
@@ -69,8 +68,8 @@ impl<'a> Bucket<'a> {
         if place == next {
             let parent = self.parent.and_then(|parent| parent.account(&address));
             is_first = parent.is_none();
-            let begun = |parent| AccountFold::after_parent(parent).with_mutant(self.effects.mutant);
-            let fold = parent.map_or_else(first, |it| Fold::Continued(Box::new(begun(it)), it));
+            let continued = |parent| Box::new(AccountFold::after_parent(parent));
+            let fold = parent.map_or_else(first, |it| Fold::Continued(continued(it), it));
             self.folds.push((address, fold));
         }
         match self.folds.get_mut(place as usize) {
@@ -82,21 +81,19 @@ impl<'a> Bucket<'a> {
     /// Returns the fold of an account for an effect other than a change. `before` is the account
     /// before the block, used if this is its first effect.
     fn account(&mut self, address: Address, before: &Option<AccountInfo>) -> &mut AccountFold {
-        let mutant = self.effects.mutant;
-        let begun = || AccountFold::before(before.clone()).with_mutant(mutant);
-        self.fold(address, || Fold::Often(Box::new(begun()))).0.often(mutant)
+        let begun = || AccountFold::before(before.clone());
+        self.fold(address, || Fold::Often(Box::new(begun()))).0.often()
     }
 
     fn apply(&mut self, changes: &'a [AccountChange]) {
         let progress = (self.seen, self.effects.outcomes.len());
-        let mutant = self.effects.mutant;
         for change in changes {
             if self.is_mine(&change.address) {
                 let (fold, is_first) = self.fold(change.address, || Fold::Once(change));
                 if is_first {
                     continue;
                 }
-                let fold = fold.often(mutant);
+                let fold = fold.often();
                 fold.expect_slots(change.slots.len(), progress);
                 fold.apply(change);
             }
@@ -107,10 +104,10 @@ impl<'a> Bucket<'a> {
     fn pay(&mut self, receiver: &(Address, Option<AccountInfo>), amounts: &[U256]) {
         let (address, before) = receiver;
         if !amounts.is_empty() && self.is_mine(address) {
-            let BlockEffects { touch_creates, mutant, .. } = *self.effects;
+            let BlockEffects { touch_creates, .. } = *self.effects;
             let account = self.account(*address, before);
             for &amount in amounts {
-                account.reward(Reward { amount, touch_creates, mutant });
+                account.reward(Reward { amount, touch_creates });
             }
         }
     }
@@ -140,7 +137,7 @@ impl<'a> Bucket<'a> {
                 continue;
             }
             let Ok(Some(output)) = outcome else { continue };
-            let late = is_evm_mutant!(effects.mutant, DeferredLate);
+            let late = mutant!(DeferredLate);
             if pays_mine && !late {
                 self.pay_deferred(&output.deferred);
             }
@@ -162,7 +159,7 @@ impl<'a> Bucket<'a> {
                 self.account(*address, before).increment(*amount);
             }
         }
-        Folds { accounts: self.folds, large: self.large, mutant: self.effects.mutant }
+        Folds { accounts: self.folds, large: self.large }
     }
 }
 
@@ -177,9 +174,9 @@ pub(super) enum Fold<'a> {
 
 impl Fold<'_> {
     /// Returns the fold to which the next effect is applied.
-    fn often(&mut self, mutant: EvmMutant) -> &mut AccountFold {
+    fn often(&mut self) -> &mut AccountFold {
         if let Self::Once(change) = *self {
-            *self = Self::Often(Box::new(AccountFold::after(change, mutant)));
+            *self = Self::Often(Box::new(AccountFold::after(change)));
         }
         match self {
             Self::Often(fold) | Self::Continued(fold, _) => fold,
@@ -190,16 +187,11 @@ impl Fold<'_> {
 
 impl Fold<'_> {
     /// Returns the account's bundle entry. Other jobs compute the slot reverts of `large` accounts.
-    pub(super) fn finish(
-        self,
-        address: Address,
-        large: &[Large],
-        mutant: EvmMutant,
-    ) -> Option<FoldedAccount> {
+    pub(super) fn finish(self, address: Address, large: &[Large]) -> Option<FoldedAccount> {
         let is_large = || large.iter().any(|large| large.address == address);
         match self {
             Self::Once(change) => FoldedAccount::plain(change)
-                .or_else(|| AccountFold::after(change, mutant).finish(is_large())),
+                .or_else(|| AccountFold::after(change).finish(is_large())),
             Self::Often(fold) => fold.finish(is_large()),
             Self::Continued(fold, parent) => fold.finish_after(parent),
         }
@@ -210,7 +202,6 @@ impl Fold<'_> {
 pub(in crate::evm) struct Folds<'a> {
     pub(super) accounts: Vec<(Address, Fold<'a>)>,
     pub(super) large: &'a [Large],
-    pub(super) mutant: EvmMutant,
 }
 
 impl Folds<'_> {
@@ -221,10 +212,9 @@ impl Folds<'_> {
 
     /// Finishes all accounts into bundle entries.
     pub(super) fn finish(self) -> impl Iterator<Item = (Address, FoldedAccount)> {
-        let Self { accounts, large, mutant } = self;
-        let finish = move |(address, fold): (_, Fold<'_>)| {
-            Some((address, fold.finish(address, large, mutant)?))
-        };
+        let Self { accounts, large } = self;
+        let finish =
+            move |(address, fold): (_, Fold<'_>)| Some((address, fold.finish(address, large)?));
         accounts.into_iter().filter_map(finish)
     }
 }

@@ -8,7 +8,6 @@ use crate::evm::exec::change::AccountChange;
 use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
 use crate::evm::fees::deferred::Deferred;
 use crate::evm::fees::reward::Reward;
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::Address;
 use alloy_primitives::map::{AddressMap, B256Map};
 use revm::bytecode::Bytecode;
@@ -28,7 +27,6 @@ struct Accounts {
     open: AddressMap<Box<AccountFold>>,
     /// The bundle to continue; accounts in it stay `open`.
     parent: Option<Arc<BundleState>>,
-    mutant: EvmMutant,
 }
 
 impl Accounts {
@@ -42,13 +40,11 @@ impl Accounts {
             self.open.insert(address, fold);
         } else if self.finished.add_plain(change) {
             // The most common case.
-        } else if let Some(mut fold) =
-            resume(&mut self.finished, &mut self.codes, &address, self.mutant)
-        {
+        } else if let Some(mut fold) = resume(&mut self.finished, &mut self.codes, &address) {
             fold.apply(change);
             self.open.insert(address, Box::new(fold));
         } else {
-            match AccountFold::after(change, self.mutant).finish_early() {
+            match AccountFold::after(change).finish_early() {
                 Ok(folded) => self.add(address, folded),
                 Err(fold) => {
                     self.open.insert(address, fold);
@@ -60,7 +56,7 @@ impl Accounts {
     /// Returns a fold of the account as the parent's bundle has it, if it does.
     fn continued(&self, address: &Address) -> Option<Box<AccountFold>> {
         let parent = self.parent.as_ref()?.account(address)?;
-        Some(Box::new(AccountFold::after_parent(parent).with_mutant(self.mutant)))
+        Some(Box::new(AccountFold::after_parent(parent)))
     }
 
     fn add(&mut self, address: Address, mut folded: FoldedAccount) {
@@ -75,21 +71,21 @@ impl Accounts {
     fn open(&mut self, address: Address, before: &Option<AccountInfo>) -> &mut AccountFold {
         let continued =
             if self.open.contains_key(&address) { None } else { self.continued(&address) };
-        let Self { finished, codes, open, mutant, .. } = self;
+        let Self { finished, codes, open, .. } = self;
         open.entry(address).or_insert_with(|| {
             if let Some(continued) = continued {
                 return continued;
             }
-            let begun = || AccountFold::before(before.clone()).with_mutant(*mutant);
-            Box::new(resume(finished, codes, &address, *mutant).unwrap_or_else(begun))
+            let begun = || AccountFold::before(before.clone());
+            Box::new(resume(finished, codes, &address).unwrap_or_else(begun))
         })
     }
 
     fn finish(self) -> BundleState {
-        let Self { finished: mut assembly, codes, open, parent, mutant } = self;
+        let Self { finished: mut assembly, codes, open, parent } = self;
         let codes = codes.into_iter().filter(|(_, (accounts, _))| *accounts > 0);
         assembly.add_codes(codes.map(|(hash, (_, code))| (hash, code)));
-        if !open.is_empty() && !is_evm_mutant!(mutant, RevertTwice) {
+        if !open.is_empty() && !mutant!(RevertTwice) {
             assembly.forget_reverts(|address| open.contains_key(address));
         }
         assembly.expect(open.len());
@@ -114,7 +110,6 @@ fn resume(
     finished: &mut BundleAssembly,
     codes: &mut B256Map<(usize, Bytecode)>,
     address: &Address,
-    mutant: EvmMutant,
 ) -> Option<AccountFold> {
     let account = finished.take(address)?;
     if let Some((hash, _)) = new_code(account.info.as_ref(), account.original_info.as_ref())
@@ -122,7 +117,7 @@ fn resume(
     {
         *accounts -= 1;
     }
-    Some(AccountFold::resumed(account, mutant))
+    Some(AccountFold::resumed(account))
 }
 
 /// A bundle that grows as transactions commit.
@@ -140,15 +135,13 @@ pub(in crate::evm) struct BundleBuilder {
 impl BundleBuilder {
     /// Creates a bundle with the pre-block changes and room for `transactions` transactions.
     pub(super) fn new(effects: &BlockEffects, transactions: usize, reverts: bool) -> Self {
-        let (finished, open) =
-            (BundleAssembly::new(reverts, effects.mutant), AddressMap::default());
+        let (finished, open) = (BundleAssembly::new(reverts), AddressMap::default());
         let mut builder = Self {
             accounts: Accounts {
                 finished,
                 codes: B256Map::default(),
                 open,
                 parent: effects.parent.clone(),
-                mutant: effects.mutant,
             },
             beneficiary: effects.beneficiary.clone(),
             surcharged: effects.surcharged.clone(),
@@ -189,7 +182,7 @@ impl BundleBuilder {
     }
 
     fn add(&mut self, output: &TxOutput) {
-        let late = is_evm_mutant!(self.accounts.mutant, DeferredLate);
+        let late = mutant!(DeferredLate);
         if !late {
             self.pay(&output.deferred);
         }
@@ -202,7 +195,7 @@ impl BundleBuilder {
     /// Adds the effects of a whole block that the bundle does not contain yet.
     pub(in crate::evm) fn complete(&mut self, effects: &BlockEffects) {
         let rest = effects.outcomes.get(self.progress.0..).unwrap_or_default();
-        let lost = is_evm_mutant!(effects.mutant, TailLost);
+        let lost = mutant!(TailLost);
         let rest = if lost { &[] } else { rest };
         rest.iter().flatten().flatten().for_each(|output| self.add(output));
         self.apply(&effects.after);
@@ -241,17 +234,17 @@ impl BundleBuilder {
     /// Applies blind credits of transactions.
     fn pay(&mut self, deferred: &Deferred) {
         let Self { accounts, beneficiary, surcharged, paid: payees, touch_creates, .. } = self;
-        let (touch_creates, mutant) = (*touch_creates, accounts.mutant);
+        let touch_creates = *touch_creates;
         let paid = [(surcharged, &*deferred.surcharges), (beneficiary, &deferred.rewards)];
         for ((address, before), amounts) in paid.into_iter().filter(|(_, paid)| !paid.is_empty()) {
             let account = accounts.open(*address, before);
             for &amount in amounts {
-                account.reward(Reward { amount, touch_creates, mutant });
+                account.reward(Reward { amount, touch_creates });
             }
         }
         for (to, amount) in &deferred.payments {
             if let Some((address, before)) = payees.iter().find(|(payee, _)| payee == to) {
-                let reward = Reward { amount: *amount, touch_creates, mutant };
+                let reward = Reward { amount: *amount, touch_creates };
                 accounts.open(*address, before).reward(reward);
             }
         }

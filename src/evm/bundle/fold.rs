@@ -6,7 +6,6 @@
 use super::folded::{FoldedAccount, keeps_slots, new_code};
 use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside, SlotChange};
 use crate::evm::fees::reward::Reward;
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::U256;
 use revm::database::states::reverts::AccountInfoRevert;
 use revm::database::states::{StorageSlot, TransitionAccount};
@@ -26,7 +25,6 @@ pub(super) struct AccountFold {
     previous: Option<(AccountStatus, Option<AccountInfo>)>,
     storage: StorageKeyMap<StorageSlot>,
     storage_was_destroyed: bool,
-    mutant: EvmMutant,
 }
 
 impl AccountFold {
@@ -46,31 +44,24 @@ impl AccountFold {
     }
 
     /// Creates a fold of an account after its first change.
-    pub(super) fn after(change: &AccountChange, mutant: EvmMutant) -> Self {
-        let mut fold = Self::before(change.before.clone()).with_mutant(mutant);
+    pub(super) fn after(change: &AccountChange) -> Self {
+        let mut fold = Self::before(change.before.clone());
         fold.reserve_slots(change.slots.len());
         fold.apply(change);
         fold
     }
 
     /// Reopens an account that [`finish_early`](Self::finish_early) finished as `account`.
-    pub(super) fn resumed(account: BundleAccount, mutant: EvmMutant) -> Self {
+    pub(super) fn resumed(account: BundleAccount) -> Self {
         let BundleAccount { info, original_info, storage, status } = account;
-        let before = Self::before(original_info).with_mutant(mutant);
+        let before = Self::before(original_info);
         let previous = Some((before.status, before.info));
         Self { status, info, previous, storage, ..before }
     }
 
     fn loaded(status: AccountStatus, info: Option<AccountInfo>) -> Self {
         let storage = StorageKeyMap::default();
-        let mutant = EvmMutant::None;
-        Self { status, info, previous: None, storage, storage_was_destroyed: false, mutant }
-    }
-
-    /// Sets a seeded bug.
-    pub(super) fn with_mutant(mut self, mutant: EvmMutant) -> Self {
-        self.mutant = mutant;
-        self
+        Self { status, info, previous: None, storage, storage_was_destroyed: false }
     }
 
     /// Reserves room for `slots` slots.
@@ -182,7 +173,7 @@ impl AccountFold {
             };
             let is_learnt = change.code == CodeBeside::Learnt
                 && info.is_empty_code_hash()
-                && !is_evm_mutant!(self.mutant, CodeLearntUntold);
+                && !mutant!(CodeLearntUntold);
             if is_learnt && info.code.is_none() && self.previous.as_ref().is_some_and(is_told) {
                 info.code = Some(Bytecode::default());
             }
@@ -202,7 +193,7 @@ impl AccountFold {
                 Entry::Vacant(entry) => {
                     entry.insert(StorageSlot::new_changed(*before, *after));
                 }
-                Entry::Occupied(entry) if is_evm_mutant!(self.mutant, RevertOfSecond) => {
+                Entry::Occupied(entry) if mutant!(RevertOfSecond) => {
                     *entry.into_mut() = StorageSlot::new_changed(*before, *after);
                 }
                 // Back to the value before the block: not a change.
@@ -221,7 +212,7 @@ impl AccountFold {
             return;
         }
         self.step(None, status);
-        if is_evm_mutant!(self.mutant, WipeForgotten) {
+        if mutant!(WipeForgotten) {
             return;
         }
         self.storage.clear();

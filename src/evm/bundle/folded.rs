@@ -81,7 +81,6 @@ mod tests {
     use super::*;
     use crate::evm::bundle::fold::AccountFold;
     use crate::evm::exec::change::{CodeBeside, SlotChange};
-    use crate::evm::mutants::EvmMutant;
     use alloy_primitives::{Address, U256};
 
     fn codes(folded: &FoldedAccount) -> [Option<&Bytecode>; 3] {
@@ -132,7 +131,7 @@ mod tests {
                         continue;
                     };
                     plain += 1;
-                    let fold = || AccountFold::after(&change, EvmMutant::None);
+                    let fold = || AccountFold::after(&change);
                     for expected in [fold().finish(false), fold().finish_early().ok()] {
                         let expected = expected.expect("something has changed");
                         // Equal infos may differ in whether they hold their code.

@@ -5,7 +5,6 @@ use super::builder::BundleBuilder;
 use crate::evm::block::receipts::OutcomesBuilder;
 use crate::evm::exec::input::Block;
 use crate::evm::exec::tx_output::TxOutcome;
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 
 /// Outcomes and receipts of the first transactions of a block, and their bundle unless it is built
 /// at the end of the block.
@@ -15,7 +14,6 @@ pub(in crate::evm) struct OutputBuilder {
     pub(in crate::evm) split: OutcomesBuilder,
     /// Number of committed transactions when the last bundle was begun.
     begun_at: usize,
-    mutant: EvmMutant,
 }
 
 impl core::fmt::Debug for OutputBuilder {
@@ -40,7 +38,7 @@ impl OutputBuilder {
         }
         bundle.extend(outcomes);
         self.begun_at = outcomes.len();
-        (self.bundle, self.mutant) = (Some(bundle), effects.mutant);
+        self.bundle = Some(bundle);
     }
 
     /// Whether a bundle may be begun after `transactions` have committed. Each start processes all
@@ -74,10 +72,10 @@ impl OutputBuilder {
         first: usize,
         outcomes: &mut [TxOutcome],
     ) {
-        let Self { bundle, split, mutant, .. } = self;
+        let Self { bundle, split, .. } = self;
         if let Some(bundle) = bundle {
             let known = bundle.transactions().saturating_sub(first);
-            if is_evm_mutant!(*mutant, LaneUnfolded) {
+            if mutant!(LaneUnfolded) {
                 bundle.extend_up_to(first + outcomes.len(), core::iter::empty());
             } else {
                 bundle.extend(outcomes.get(known..).unwrap_or_default());
@@ -86,7 +84,7 @@ impl OutputBuilder {
         let known = split.end();
         let transactions = block.transactions.iter().skip(known);
         let outcomes = outcomes.iter_mut().skip(known.saturating_sub(first));
-        transactions.zip(outcomes).for_each(|(tx, outcome)| split.take(tx, outcome, *mutant));
+        transactions.zip(outcomes).for_each(|(tx, outcome)| split.take(tx, outcome));
     }
 
     /// Adds the transactions of `outcomes` that the bundle does not contain yet.

@@ -153,7 +153,6 @@ mod tests {
     use super::*;
     use crate::evm::bundle::fold::AccountFold;
     use crate::evm::exec::change::{CodeBeside, SlotChange};
-    use crate::evm::mutants::EvmMutant;
     use revm::state::AccountInfo;
 
     const ACCOUNT: Address = Address::repeat_byte(7);
@@ -213,7 +212,7 @@ mod tests {
             let expected = fold.finish(false).expect("it has changed");
             assert_eq!(undone(steps[..count].to_vec()), Some(expected.revert.storage));
 
-            let mut apart = AccountFold::after(&steps[0], EvmMutant::None);
+            let mut apart = AccountFold::after(&steps[0]);
             changes().skip(1).for_each(|change| apart.apply(change));
             let apart = apart.finish(true).expect("it has changed");
             assert!(apart.is_undone_apart && apart.revert.storage.is_empty());
@@ -227,9 +226,7 @@ mod tests {
     #[test]
     fn what_is_not_made_yet_is_made_at_the_end() {
         let steps = [change(ChangeKind::Changed, &[(1, 0, 5), (2, 6, 0)])];
-        let folded = |apart| {
-            AccountFold::after(&steps[0], EvmMutant::None).finish(apart).expect("it has changed")
-        };
+        let folded = |apart| AccountFold::after(&steps[0]).finish(apart).expect("it has changed");
         let made = undone(steps.to_vec()).expect("it only changes");
         for undone in [AddressMap::default(), AddressMap::from_iter([(ACCOUNT, made)])] {
             let mut bundle = BundleState::default();

@@ -21,7 +21,6 @@ use crate::evm::exec::effects::for_each_write;
 use crate::evm::exec::location::EvmLocation;
 use crate::evm::exec::machine::{EvmMachine, Ran};
 use crate::evm::exec::rejection::Rejection;
-use crate::evm::mutants::is_evm_mutant;
 use crate::ids::{Chunk, TxIndex};
 use crate::mv::Store;
 use crate::protocol::Batch;
@@ -261,7 +260,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
             return runner.begin_in_order(range, carry, log);
         }
         // Values read from the access list cannot change, whatever other batches commit.
-        let logs = is_evm_mutant!(runner.block_context.mutant, ToldReadsLogged);
+        let logs = mutant!(ToldReadsLogged);
         let is_told = runner.block_context.reads_claims && !logs;
         let log = log.map(|log| if is_told { log.of_writes() } else { log });
         runner.machine.view_mut().begin_batch((first, snapshot, is_second), log);
@@ -323,7 +322,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
             Open::Scattered { groups, .. } => groups,
         };
         // The groups contain all changes in the journal.
-        if !is_evm_mutant!(self.runner.block_context.mutant, BatchJournalKept) {
+        if !mutant!(BatchJournalKept) {
             self.runner.machine.clear_journal();
         }
         let view = self.runner.machine.view_mut();

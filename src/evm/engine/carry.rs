@@ -5,7 +5,6 @@ use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::effects::for_each_write;
 use crate::evm::exec::location::EvmLocation;
 use crate::evm::exec::tx_output::TxOutput;
-use crate::evm::mutants::is_evm_mutant;
 use crate::ids::{Incarnation, TxIndex, Version};
 use crate::mv::{ConflictIndex, Entry, Latest, Store};
 use alloy_primitives::{Address, map::AddressSet};
@@ -101,7 +100,7 @@ impl Carry {
             (Some(asked), Pending::Batches { known, .. }) if known.is_empty() => {
                 known.insert(asked);
                 known.extend(others);
-                let is_lost = is_evm_mutant!(block_context.mutant, PendingUntaken);
+                let is_lost = mutant!(PendingUntaken);
                 let counts = |address: &Address| known.contains(address) && !is_lost;
                 let range = self.first_pending..ledger.outcomes.len();
                 take_over(&mut self.latest, ledger.left_of(range.clone()), block_context, counts);
@@ -142,13 +141,13 @@ impl Carry {
         let first = self.first;
         let left = self.left.iter().map(|(tx, left)| (*tx, left));
         take_over(&mut self.latest, left, block_context, |_| true);
-        let unsummed = is_evm_mutant!(block_context.mutant, HandBackUnsummed);
+        let unsummed = mutant!(HandBackUnsummed);
         for receiver in block_context.receivers().filter(|_| !unsummed) {
             let location = EvmLocation::Account(receiver);
             let base = || -> Result<_, Infallible> { unreachable!("it was seeded") };
             let Ok(_) = self.latest.read(&location, || store.newest(&location, first, base));
         }
-        let lost = is_evm_mutant!(block_context.mutant, HandBackLost);
+        let lost = mutant!(HandBackLost);
         for (tx, location, entry) in self.latest.into_entries().filter(|_| !lost) {
             each(Version { tx, incarnation: Incarnation(0) }, location, entry);
         }
@@ -163,7 +162,7 @@ pub(in crate::evm) fn take_over<'a>(
     block_context: &BlockContext,
     counts: impl Fn(&Address) -> bool,
 ) {
-    if is_evm_mutant!(block_context.mutant, JournalLost) {
+    if mutant!(JournalLost) {
         return;
     }
     for (tx, output) in left {
@@ -182,7 +181,7 @@ pub(in crate::evm) fn take_over_credits<'a>(
     left: impl Iterator<Item = (TxIndex, &'a Arc<TxOutput>)>,
     block_context: &BlockContext,
 ) {
-    let lost = is_evm_mutant!(block_context.mutant, PartCreditsLost);
+    let lost = mutant!(PartCreditsLost);
     for (tx, output) in left.filter(|_| !lost) {
         for (to, reward) in block_context.rewards(output) {
             latest.put(tx, EvmLocation::Account(to), Entry::Delta(reward));

@@ -6,7 +6,6 @@ use crate::evm::block::receipts::OutcomesBuilder;
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::trial::Trial;
 use crate::evm::exec::tx_output::TxOutput;
-use crate::evm::mutants::is_evm_mutant;
 use crate::ids::{Chunk, TxIndex};
 use crate::worker::Ledger;
 use std::sync::Arc;
@@ -63,9 +62,7 @@ impl Ledger for EvmLedger {
 
     fn admits(&mut self, txs: Chunk, group: &BatchGroup) -> bool {
         match group {
-            BatchGroup::One(_) => {
-                self.admit(txs.first).is_ok() || is_evm_mutant!(self.mutant, LaneNotAdmitted)
-            }
+            BatchGroup::One(_) => self.admit(txs.first).is_ok() || mutant!(LaneNotAdmitted),
             BatchGroup::Many(neighbours) => self.has_room_for(&neighbours.ledger),
         }
     }

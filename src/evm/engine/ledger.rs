@@ -16,7 +16,6 @@ use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::trial::Trial;
 use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
 use crate::evm::exec::work::{LONG, Work};
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
 use crate::sync::Sender;
 use alloy_primitives::{U256, map::AddressMap};
@@ -63,7 +62,6 @@ pub(in crate::evm) struct EvmLedger {
     pub(in crate::evm) undeclared: Vec<(TxIndex, Undeclared)>,
     /// Outcomes, receipts and bundle built so far.
     pub(in crate::evm) output_builder: OutputBuilder,
-    pub(super) mutant: EvmMutant,
 }
 
 impl EvmLedger {
@@ -78,7 +76,7 @@ impl EvmLedger {
         transactions: Range<usize>,
         before: BlockGas,
     ) -> Self {
-        let (block, mutant) = (Arc::clone(&block_context.block), block_context.mutant);
+        let block = Arc::clone(&block_context.block);
         let outcomes = Vec::with_capacity(transactions.len());
         let shard_masks = Vec::with_capacity(transactions.len());
         let (gas, asked) = Default::default();
@@ -103,7 +101,6 @@ impl EvmLedger {
             marks,
             undeclared,
             output_builder,
-            mutant,
         }
     }
 
@@ -131,11 +128,11 @@ impl EvmLedger {
 
     /// Moves the results of the transactions after those in `split` into `split`.
     pub(in crate::evm) fn split_into(&mut self, split: &mut OutcomesBuilder) {
-        let Self { block, first, outcomes, mutant, .. } = self;
+        let Self { block, first, outcomes, .. } = self;
         let transactions = block.transactions.iter().skip(split.end());
         let left = split.end().saturating_sub(*first);
         for (tx, outcome) in transactions.zip(outcomes.iter_mut().skip(left)) {
-            split.take(tx, outcome, *mutant);
+            split.take(tx, outcome);
         }
     }
 
@@ -149,7 +146,7 @@ impl EvmLedger {
     /// Restores the outcomes from `from` on that were [lent](Self::lend). They are needed again: a
     /// bundle made from them may be lost with the worker that continues it.
     pub(in crate::evm) fn take_back(&mut self, from: usize, lent: Vec<TxOutcome>) {
-        if is_evm_mutant!(self.mutant, LentLost) {
+        if mutant!(LentLost) {
             return;
         }
         let own = self.outcomes.iter_mut().skip(from.saturating_sub(self.first));
@@ -204,7 +201,7 @@ impl EvmLedger {
         fits(gas.admitted(block), part.asked.regular, limit)
             && (!block.cfg.enable_amsterdam_eip8037 || fits(gas.state, part.asked.state, limit))
             && fits(gas.blob, part.asked.blob, room)
-            || is_evm_mutant!(self.mutant, PartNotAdmitted)
+            || mutant!(PartNotAdmitted)
     }
 
     /// Appends `part`, which comes next.
@@ -229,13 +226,13 @@ impl EvmLedger {
         }
         self.work = self.work.plus(part.work);
         self.long.append(&mut part.long);
-        if is_evm_mutant!(self.mutant, ListedOutOfOrder) {
+        if mutant!(ListedOutOfOrder) {
             core::mem::swap(&mut self.accesses, &mut part.accesses);
         }
         self.accesses.append(&mut part.accesses);
         self.marks.append(&mut part.marks);
         self.undeclared.append(&mut part.undeclared);
-        if !is_evm_mutant!(self.mutant, PartBalancesLost) {
+        if !mutant!(PartBalancesLost) {
             self.balances.extend(part.balances);
         }
     }
@@ -273,7 +270,7 @@ impl EvmLedger {
 
     /// Gas of the committed prefix that counts for admission.
     fn admitted_gas(&self) -> u64 {
-        if is_evm_mutant!(self.mutant, AdmissionByLimit) {
+        if mutant!(AdmissionByLimit) {
             let committed = self.block.transactions.iter().zip(&self.outcomes);
             let executed = committed.filter(|(_, outcome)| outcome.is_ok());
             let limits = executed.map(|(tx, _)| tx.gas_limit).sum::<u64>();
@@ -290,7 +287,7 @@ impl EvmLedger {
             self.stream.send(tx, self.gas.cumulative, outcome);
         }
         self.make_room();
-        if is_evm_mutant!(self.mutant, SkipListed) && outcome.is_err() {
+        if mutant!(SkipListed) && outcome.is_err() {
             self.accesses.push(Box::default());
         }
         let output = outcome.as_ref().ok().and_then(Option::as_ref);
@@ -303,9 +300,7 @@ impl EvmLedger {
     /// Fills in the balances that the next transaction did not read. Everything below it is final.
     pub(super) fn fill_in(&mut self, changes: &mut [AccountChange]) {
         for change in changes {
-            if change.kind != ChangeKind::Changed
-                && !is_evm_mutant!(self.mutant, BalanceOfEarlierLife)
-            {
+            if change.kind != ChangeKind::Changed && !mutant!(BalanceOfEarlierLife) {
                 // An account that is destroyed and created again may look as it did before the
                 // block.
                 let balance = change.after.as_ref().map_or(U256::ZERO, |after| after.balance);
@@ -316,9 +311,7 @@ impl EvmLedger {
             };
             if !change.knows_balance {
                 let present = self.balances.get(&change.address);
-                if let Some(balance) =
-                    present.filter(|_| !is_evm_mutant!(self.mutant, BalanceNotFilledIn))
-                {
+                if let Some(balance) = present.filter(|_| !mutant!(BalanceNotFilledIn)) {
                     (before.balance, after.balance) = (*balance, *balance);
                 }
                 change.knows_balance = true;

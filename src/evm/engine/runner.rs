@@ -13,7 +13,6 @@ use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::TxOutput;
 use crate::evm::exec::window::Window;
 use crate::evm::fees::deferred::Deferred;
-use crate::evm::mutants::is_evm_mutant;
 use crate::ids::TxIndex;
 use crate::mv::{AccessLog, Entry, Latest};
 use crate::panics::caught;
@@ -72,7 +71,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             first_pending: 0,
             left: Vec::new(),
             is_bottom: false,
-            window: has_window.then(|| Window::with_mutant(block_context.mutant)),
+            window: has_window.then(Window::default),
             has_bundle_thread,
             split: OutcomesBuilder::default(),
             is_streamed: streamed,
@@ -132,7 +131,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         tx: TxIndex,
         ledger: &mut EvmLedger,
     ) -> Result<(), NotRun<D::Error>> {
-        let forgotten = is_evm_mutant!(self.block_context.mutant, JournalForgotten);
+        let forgotten = mutant!(JournalForgotten);
         let is_complete = self.first_pending >= tx.position() || forgotten;
         self.machine.view_mut().set_complete(is_complete);
         self.machine.begin(tx);
@@ -175,7 +174,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     /// Skips `tx`, which is invalid or does not fit into the block.
     pub(in crate::evm) fn skip(&mut self, tx: TxIndex, reason: Rejection, ledger: &mut EvmLedger) {
         if !self.is_streamed {
-            self.split.add_skipped(reason.clone(), self.block_context.mutant);
+            self.split.add_skipped(reason.clone());
         }
         ledger.skip(tx, reason);
     }
@@ -242,7 +241,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             self.latest().put(tx, location, entry);
         }
         let block_context = self.block_context;
-        let unseen = is_evm_mutant!(block_context.mutant, RewardUnseen) || self.is_private;
+        let unseen = mutant!(RewardUnseen) || self.is_private;
         for (to, reward) in block_context.rewards(output).filter(|_| !unseen) {
             self.latest().put(tx, EvmLocation::Account(to), Entry::Delta(reward));
         }
@@ -282,7 +281,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             return;
         }
         let mut deferred = core::mem::take(&mut self.deferred);
-        if is_evm_mutant!(self.block_context.mutant, DeferredLost) {
+        if mutant!(DeferredLost) {
             deferred = Deferred::default();
         }
         // A worker that folds commits does not divide accounts by shard.

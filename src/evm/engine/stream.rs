@@ -5,7 +5,6 @@ use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside};
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::TxOutput;
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
 use crate::sync::Sender;
 use alloy_primitives::map::AddressMap;
@@ -19,7 +18,6 @@ pub(super) struct Stream {
     /// Current accounts of payees that are credited blindly: the stream turns each payment into a
     /// change.
     payees: AddressMap<AccountInfo>,
-    mutant: EvmMutant,
 }
 
 impl Stream {
@@ -27,7 +25,7 @@ impl Stream {
     pub(super) fn new(block_context: &BlockContext) -> Self {
         let payee = |payee| Some((payee, block_context.payees.account(payee)?));
         let payees = block_context.other_payees().filter_map(payee).collect();
-        Self { to: None, payees, mutant: block_context.mutant }
+        Self { to: None, payees }
     }
 
     /// Sets the receiver of further commits.
@@ -47,7 +45,7 @@ impl Stream {
         outcome: Result<Arc<TxOutput>, Rejection>,
     ) {
         let Some(to) = &self.to else { return };
-        let outcome = outcome.map(|output| with_payments(&mut self.payees, output, self.mutant));
+        let outcome = outcome.map(|output| with_payments(&mut self.payees, output));
         if to.try_send(Committed { tx, cumulative_gas_used, outcome }).is_err() {
             // The caller has stopped listening.
             self.to = None;
@@ -56,11 +54,7 @@ impl Stream {
 }
 
 /// Returns `output` with its blind credits as changes of the `payees`.
-fn with_payments(
-    payees: &mut AddressMap<AccountInfo>,
-    output: Arc<TxOutput>,
-    mutant: EvmMutant,
-) -> Arc<TxOutput> {
+fn with_payments(payees: &mut AddressMap<AccountInfo>, output: Arc<TxOutput>) -> Arc<TxOutput> {
     if payees.is_empty() {
         return output;
     }
@@ -69,7 +63,7 @@ fn with_payments(
             *payee = change.after.clone().unwrap_or_default();
         }
     }
-    if output.deferred.payments.is_empty() || is_evm_mutant!(mutant, PaymentUntold) {
+    if output.deferred.payments.is_empty() || mutant!(PaymentUntold) {
         return output;
     }
     let mut told = TxOutput {

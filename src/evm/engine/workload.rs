@@ -15,7 +15,6 @@ use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::TxOutput;
 use crate::evm::exec::view::EvmView;
 use crate::evm::fees::reward::Reward;
-use crate::evm::mutants::is_evm_mutant;
 use crate::ids::{Version, WorkerId};
 use crate::mv::{Entry, Store};
 use crate::worker::{CancellationToken, Context, Workload};
@@ -83,8 +82,6 @@ impl<S: StateSource> EvmWorkload<S> {
             self.block_context.claims.as_ref().filter(|_| self.block_context.reads_claims),
         );
         let base = base.with_ahead(self.ahead.as_ref());
-        #[cfg(feature = "mutants")]
-        let base = base.with_mutant(self.block_context.mutant);
         Ok(base.counted(worker, Arc::clone(&self.activity)))
     }
 }
@@ -137,7 +134,7 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
     fn entries(&self, left: &Arc<TxOutput>, mut each: impl FnMut(EvmLocation, Entry<EvmLocation>)) {
         let block_context = &self.block_context;
         for_each_write(&left.changes, block_context, &mut each);
-        let lost = is_evm_mutant!(block_context.mutant, LaneCreditsLost);
+        let lost = mutant!(LaneCreditsLost);
         for (to, reward) in block_context.rewards(left).filter(|_| !lost) {
             each(EvmLocation::Account(to), Entry::Delta(reward));
         }
@@ -155,7 +152,7 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
     /// Passes the transaction's blind credits to `credit`. Every transaction pays the beneficiary:
     /// if rewards were published with the other writes, all workers would contend for one location.
     fn credits(&self, output: &Arc<TxOutput>, mut credit: impl FnMut(EvmLocation, Reward)) {
-        let unseen = is_evm_mutant!(self.block_context.mutant, RewardUnseen);
+        let unseen = mutant!(RewardUnseen);
         for (to, reward) in self.block_context.rewards(output).filter(|_| !unseen) {
             credit(EvmLocation::Account(to), reward);
         }

@@ -106,9 +106,6 @@ pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
     tells: bool,
     /// Accounts and slots of the list, if they are read ahead.
     ahead: Option<Arc<Ahead>>,
-    /// Accounts that the seeded bug `FailureCached` takes for absent; `None` if it is not active.
-    #[cfg(feature = "mutants")]
-    failed: Option<alloy_primitives::map::AddressSet>,
 }
 
 impl<D: DatabaseRef> BlockBase<D> {
@@ -127,17 +124,7 @@ impl<D: DatabaseRef> BlockBase<D> {
             below: None,
             tells: false,
             ahead: None,
-            #[cfg(feature = "mutants")]
-            failed: None,
         }
-    }
-
-    /// Adds a seeded bug.
-    #[cfg(feature = "mutants")]
-    pub(in crate::evm) fn with_mutant(mut self, mutant: crate::evm::mutants::EvmMutant) -> Self {
-        self.failed =
-            (mutant == crate::evm::mutants::EvmMutant::FailureCached).then(Default::default);
-        self
     }
 
     /// Adds an access list from which the state below each transaction is read.
@@ -239,8 +226,6 @@ impl<D: DatabaseRef> BlockBase<D> {
         }
         let info = match self.overlay.account(&address) {
             Some(account) => account.info.clone(),
-            #[cfg(feature = "mutants")]
-            None if self.failed.as_ref().is_some_and(|failed| failed.contains(&address)) => None,
             None => self.fetch(address)?,
         };
         let info = match self.told() {
@@ -265,9 +250,8 @@ impl<D: DatabaseRef> BlockBase<D> {
         {
             info.code_hash = KECCAK256_EMPTY;
         }
-        #[cfg(feature = "mutants")]
-        if let (Some(failed), Err(_)) = (&mut self.failed, &info) {
-            failed.insert(address);
+        if mutant!(FailureCached) && info.is_err() {
+            self.last = Some((address, None));
         }
         if let (Some(kept), Ok(info)) = (kept, &info) {
             let _ = kept.set(info.clone());

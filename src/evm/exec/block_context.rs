@@ -12,7 +12,6 @@ use crate::evm::bal::claims::{Claims, index_of};
 use crate::evm::bal::mismatch::AccessListMismatch;
 use crate::evm::fees::deferred::Deferred;
 use crate::evm::fees::reward::Reward;
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
 use alloy_primitives::Address;
 use revm::context::TxEnv;
@@ -47,8 +46,6 @@ pub(in crate::evm) struct BlockContext {
     pub(in crate::evm) moved: Arc<Moved>,
     /// Placeholder transaction that the EVM holds before its first one.
     pub(in crate::evm) blank: TxEnv,
-    /// A seeded bug, for tests of the tests.
-    pub(in crate::evm) mutant: EvmMutant,
 }
 
 impl BlockContext {
@@ -108,7 +105,7 @@ impl BlockContext {
         tx: TxIndex,
         accesses: &Accesses,
     ) -> Result<Kept, Box<AccessListMismatch>> {
-        let is_checked = !is_evm_mutant!(self.mutant, ClaimUnchecked);
+        let is_checked = !mutant!(ClaimUnchecked);
         let marks = match self.claims.as_ref().filter(|_| is_checked) {
             Some(claims) => claims.compare(index_of(tx), accesses)?,
             None => Vec::new(),
@@ -135,8 +132,7 @@ impl BlockContext {
         let receiver = self.extensions.surcharge.as_ref().map(|surcharge| surcharge.receiver());
         let rewards = rewards.iter().map(|amount| (self.block.env.beneficiary, *amount));
         let surcharges = surcharges.iter().filter_map(move |amount| Some((receiver?, *amount)));
-        let mutant = self.mutant;
-        let reward = move |(to, amount)| (to, Reward { amount, touch_creates, mutant });
+        let reward = move |(to, amount)| (to, Reward { amount, touch_creates });
         rewards.chain(surcharges).chain(payments.iter().copied()).map(reward)
     }
 }

@@ -3,7 +3,6 @@
 use super::block_context::BlockContext;
 use super::change::{AccountChange, ChangeKind};
 use super::location::{Account, Code, EvmLocation, EvmValue};
-use crate::evm::mutants::is_evm_mutant;
 use crate::mv::Entry;
 use alloy_primitives::{Address, U256};
 use revm::state::AccountInfo;
@@ -27,7 +26,7 @@ pub(in crate::evm) fn for_each_write(
     mut each: impl FnMut(EvmLocation, Entry<EvmLocation>),
 ) {
     let mut put = |location, entry: Entry<EvmLocation>| {
-        let lost = is_evm_mutant!(block_context.mutant, TombstoneLost);
+        let lost = mutant!(TombstoneLost);
         if !lost || !matches!(entry, Entry::Tombstone) {
             each(location, entry);
         }
@@ -39,9 +38,7 @@ pub(in crate::evm) fn for_each_write(
                 destroy(change.address, before.is_some(), &mut put);
                 // A later transaction must not pay a deleted account with a blind credit: see
                 // `write`.
-                if block_context.payees.contains(change.address)
-                    && !is_evm_mutant!(block_context.mutant, GonePayeeUnmarked)
-                {
+                if block_context.payees.contains(change.address) && !mutant!(GonePayeeUnmarked) {
                     block_context.moved.add(change.address);
                     let mark = Entry::Value(EvmValue::Balance(U256::MAX));
                     put(EvmLocation::Balance(change.address), mark);
@@ -101,7 +98,7 @@ fn write(
     let code_before = before.map(Code::of).unwrap_or_default();
     let mut account = Account::of(after);
     let mut code = Code::of(after);
-    if is_evm_mutant!(block_context.mutant, CodeChangeUnrecorded) {
+    if mutant!(CodeChangeUnrecorded) {
         code = code_before.clone();
         account.has_code = before.is_some_and(|before| Account::of(before).has_code);
     }
@@ -121,10 +118,10 @@ fn write(
     // any value before: the new balance may equal the old one.
     let is_payee = block_context.payees.contains(change.address);
     let is_special = is_payee && !account.is_plain();
-    let stays_payable = is_evm_mutant!(block_context.mutant, PayeeStaysPlain);
+    let stays_payable = mutant!(PayeeStaysPlain);
     if moves_out || is_touched_only || (is_special && !stays_payable) {
         block_context.moved.add(change.address);
-        let by_balance = is_evm_mutant!(block_context.mutant, PayeeMarkedByBalance);
+        let by_balance = mutant!(PayeeMarkedByBalance);
         let value = if is_special && !by_balance { U256::MAX } else { account.balance };
         put(EvmLocation::Balance(change.address), Entry::Value(EvmValue::Balance(value)));
     }
@@ -146,7 +143,6 @@ mod tests {
     use crate::evm::exec::change::CodeBeside;
     use crate::evm::exec::extensions::Extensions;
     use crate::evm::exec::input::Block;
-    use crate::evm::mutants::EvmMutant;
     use crate::evm::prepare::begin;
     use alloy_primitives::B256;
     use revm::bytecode::Bytecode;
@@ -172,7 +168,7 @@ mod tests {
                 &Cloned(state),
                 Extensions::default(),
                 None,
-                (&Config::with_workers(one), EvmMutant::None),
+                &Config::with_workers(one),
             );
             let (block_context, ..) = begun.expect("nothing fails");
             assert!(block_context.payees.contains(address));

@@ -15,7 +15,6 @@ use crate::evm::bal::accesses::Kept;
 use crate::evm::bal::declaration::Undeclared;
 use crate::evm::bal::mismatch::AccessListMismatch;
 use crate::evm::bal::recorder::Recorder;
-use crate::evm::mutants::is_evm_mutant;
 use crate::ids::TxIndex;
 use alloy_primitives::{Address, U256};
 use core::cell::{Cell, RefCell};
@@ -102,12 +101,8 @@ impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
 impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     /// Takes the current transaction's changes before the journal drops them.
     fn take(&mut self, evm: &mut BlockEvm<'a, D>) -> Result<(), EVMError<ViewStopped>> {
-        let mutant = self.block_context.mutant;
         let journal = &mut evm.ctx.journaled_state;
-        if self.block_context.shares
-            && journal.db().inner.has_stopped()
-            && !is_evm_mutant!(mutant, StoppedStays)
-        {
+        if self.block_context.shares && journal.db().inner.has_stopped() && !mutant!(StoppedStays) {
             // The stopped view's error may have been swallowed on the way; the run has no output.
             return Err(EVMError::Database(ViewStopped));
         }
@@ -115,7 +110,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             self.take_accesses(evm)?;
         }
         let journal = &mut evm.ctx.journaled_state;
-        if self.block_context.shares || !is_evm_mutant!(mutant, CodeForgottenUnshared) {
+        if self.block_context.shares || !mutant!(CodeForgottenUnshared) {
             self.remember_codes(&mut journal.state);
         }
         if let Some(window) = &mut self.window {
@@ -126,7 +121,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             self.earlier = window.take_before_last(journal);
         }
         if self.block_context.shares {
-            (self.changes, self.goes_on) = take_changes(journal, mutant);
+            (self.changes, self.goes_on) = take_changes(journal);
         }
         Ok(())
     }
@@ -171,7 +166,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
 
     /// Records the accesses in the journal's entries before revm reverts some of them.
     fn note_entries(&self, context: &EvmContext<'a, D>) {
-        if is_evm_mutant!(self.block_context.mutant, FirstAccessLost) {
+        if mutant!(FirstAccessLost) {
             return;
         }
         if let Some(mut recorder) = self.recorder.as_ref().and_then(|it| it.try_borrow_mut().ok()) {
@@ -244,7 +239,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     /// blind credit, so the balance is not known.
     pub(super) fn forget_payee(&mut self) {
         if let Some(accesses) = self.kept.as_mut().and_then(|kept| kept.accesses.as_mut())
-            && !is_evm_mutant!(self.block_context.mutant, PaymentListedTwice)
+            && !mutant!(PaymentListedTwice)
         {
             accesses.forget_balance(self.block_context.block.env.beneficiary);
         }
@@ -256,7 +251,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     /// is restored. An untouched account has no changes to report; one that does not exist has no
     /// code for the next transaction, and gets that recorded.
     fn remember_codes(&mut self, journal: &mut EvmState) {
-        let keeps = !is_evm_mutant!(self.block_context.mutant, CodeForgottenTwice);
+        let keeps = !mutant!(CodeForgottenTwice);
         for address in self.creations.drain(..).filter(|_| keeps) {
             let account = journal.get_mut(&address).filter(|it| it.info.code.is_none());
             let Some(account) = account else { continue };
@@ -365,7 +360,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         let journal = &context.journaled_state;
         let is_loaded = journal.evm_state().contains_key(&beneficiary)
             && !journal.db().is_unseen(beneficiary)
-            && !is_evm_mutant!(self.block_context.mutant, RewardAlwaysDeferred);
+            && !mutant!(RewardAlwaysDeferred);
         if !self.block_context.defers || is_loaded {
             context.journaled_state.db_mut().count_balance(beneficiary);
             return post_execution::reward_beneficiary(context, exec_result.gas())
@@ -383,8 +378,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         let gas = exec_result.gas();
         let used = gas.used().saturating_sub(gas.reservoir());
         let reward = U256::from(price.wrapping_mul(u128::from(used)));
-        #[cfg(feature = "mutants")]
-        if is_evm_mutant!(self.block_context.mutant, RewardOverflowFails)
+        if mutant!(RewardOverflowFails)
             && let Some(info) =
                 revm::Database::basic(context.journaled_state.db_mut(), beneficiary)?
             && info.balance.checked_add(reward).is_none()

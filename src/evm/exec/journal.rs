@@ -6,7 +6,6 @@
 //! They are revm's undo log: each change has an entry, and a reverted change has none left.
 
 use super::change::{AccountChange, ChangeKind, CodeBeside, SlotChange, info_after, info_before};
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::{Address, U256, address};
 use revm::context::JournalEntry;
 use revm::context::journal::JournalInner;
@@ -24,10 +23,7 @@ pub(super) const KEPT_TOUCHED: Address = address!("00000000000000000000000000000
 /// Sharing ends when an account was created, destroyed or left empty: revm treats an account that
 /// an *earlier* transaction of the same journal left like this differently from one that it reads
 /// from the state.
-pub(super) fn take_changes(
-    journal: &mut JournalInner<JournalEntry>,
-    mutant: EvmMutant,
-) -> (Vec<AccountChange>, bool) {
+pub(super) fn take_changes(journal: &mut JournalInner<JournalEntry>) -> (Vec<AccountChange>, bool) {
     let mut touched: SmallVec<[Address; 8]> = SmallVec::new();
     let mut slots: SmallVec<[(Address, U256); 8]> = SmallVec::new();
     let mut goes_on = true;
@@ -36,10 +32,10 @@ pub(super) fn take_changes(
             JournalEntry::AccountTouched { address } => touched.push(*address),
             JournalEntry::StorageChanged { address, key, .. } => slots.push((*address, *key)),
             JournalEntry::AccountCreated { .. } => {
-                goes_on &= is_evm_mutant!(mutant, JournalOutlivesCreated);
+                goes_on &= mutant!(JournalOutlivesCreated);
             }
             JournalEntry::AccountDestroyed { .. } => {
-                goes_on &= is_evm_mutant!(mutant, JournalOutlivesDestroyed);
+                goes_on &= mutant!(JournalOutlivesDestroyed);
             }
             _ => {}
         }
@@ -62,11 +58,9 @@ pub(super) fn take_changes(
             ChangeKind::Changed => true,
             // Touching an account that does not exist changes nothing; calls of precompiles do so
             // all the time.
-            ChangeKind::Emptied => {
-                change.before.is_none() || is_evm_mutant!(mutant, JournalOutlivesEmptied)
-            }
-            ChangeKind::Created => is_evm_mutant!(mutant, JournalOutlivesCreated),
-            ChangeKind::Destroyed => is_evm_mutant!(mutant, JournalOutlivesDestroyed),
+            ChangeKind::Emptied => change.before.is_none() || mutant!(JournalOutlivesEmptied),
+            ChangeKind::Created => mutant!(JournalOutlivesCreated),
+            ChangeKind::Destroyed => mutant!(JournalOutlivesDestroyed),
         };
         changes.push(change);
     }

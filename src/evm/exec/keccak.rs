@@ -1,6 +1,4 @@
 //! A cache for KECCAK256: contracts mostly hash keys of mappings, and most of those more than once.
-
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::{B256, keccak256};
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
@@ -18,7 +16,6 @@ const CACHED_INPUTS: usize = 256;
 pub(super) struct KeccakCache {
     /// Empty before the first input: many blocks hash nothing.
     places: Vec<CacheEntry>,
-    pub(super) mutant: EvmMutant,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +46,8 @@ impl CacheEntry {
 }
 
 impl KeccakCache {
-    pub(super) const fn new(mutant: EvmMutant) -> Self {
-        Self { places: Vec::new(), mutant }
+    pub(super) const fn new() -> Self {
+        Self { places: Vec::new() }
     }
 
     /// Returns the hash of `input`, which must have between 1 and [`LONGEST_INPUT`] bytes.
@@ -62,8 +59,7 @@ impl KeccakCache {
         // cache.
         let at = FixedState::default().hash_one(input) % CACHED_INPUTS as u64;
         let Some(place) = self.places.get_mut(at as usize) else { return keccak256(input) };
-        let same = place.input() == input
-            || is_evm_mutant!(self.mutant, HashOfAnother) && place.length > 0;
+        let same = place.input() == input || mutant!(HashOfAnother) && place.length > 0;
         if same {
             return place.hash;
         }

@@ -20,13 +20,13 @@ use super::work::{LONG, Work, expected_accounts};
 use crate::evm::bal::accesses::Accesses;
 use crate::evm::bal::recorder::Recorder;
 use crate::evm::fees::deferred::Deferred;
-use crate::evm::mutants::is_evm_mutant;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{ReadSet, Store};
 use crate::worker::{AnyInterrupt, Effects, Machine, Stop};
 use core::ops::Range;
 use revm::context::result::EVMError;
 use revm::context::{BlockEnv, CfgEnv, Evm, TxEnv};
+use revm::context_interface::context::ContextError;
 use revm::context_interface::{JournalTr, LocalContextTr};
 use revm::handler::Handler;
 use revm::handler::instructions::EthInstructions;
@@ -56,9 +56,6 @@ pub(in crate::evm) struct EvmMachine<'a, D: DatabaseRef> {
     usual: Option<EthInstructions<EthInterpreter, EvmContext<'a, D>>>,
     /// The recorder of the last transaction, kept to reuse its memory.
     recorder: Option<Recorder>,
-    /// Whether the seeded bug `JournalOutlivesError` is active.
-    #[cfg(feature = "mutants")]
-    outlived: bool,
 }
 
 /// Builds revm's EVM for the block, over `view`.
@@ -69,7 +66,7 @@ pub(super) fn build_evm<'a, D: DatabaseRef>(
     let block = &*block_context.block;
     let spec = block.cfg.spec;
     let context = RevmContext::<BlockEnv, TxEnv, CfgEnv, _>::new(view, spec)
-        .with_chain(KeccakCache::new(block_context.mutant))
+        .with_chain(KeccakCache::new())
         .with_block(&block.env)
         .with_tx(&block_context.blank)
         .with_cfg(block.cfg.clone());
@@ -117,14 +114,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
     /// A machine over `view`, with the default instructions. `view` must belong to a block with
     /// this `block_context`.
     pub(in crate::evm) fn over(block_context: &'a BlockContext, view: EvmView<'a, D>) -> Self {
-        Self {
-            evm: build_evm(block_context, view),
-            block_context,
-            usual: None,
-            recorder: None,
-            #[cfg(feature = "mutants")]
-            outlived: false,
-        }
+        Self { evm: build_evm(block_context, view), block_context, usual: None, recorder: None }
     }
 
     /// Prepares the recorder for the next transaction; `None` if accesses are not recorded.
@@ -134,7 +124,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         }
         // A panic of the transaction loses the recorder.
         let recorder = self.recorder.take();
-        let mut recorder = recorder.unwrap_or_else(|| Recorder::new(self.block_context.mutant));
+        let mut recorder = recorder.unwrap_or_else(Recorder::new);
         recorder.begin();
         Some(recorder)
     }
@@ -234,6 +224,9 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             }
             self.evm.ctx.tx = tx;
         }
+        if mutant!(JournalOutlivesError) {
+            self.evm.ctx.error = Ok(());
+        }
         self.evm.precompiles.begin();
         let recorder = self.begin_recording();
         let mut handler = BlockHandler::new((self.block_context, index), window, recorder);
@@ -241,13 +234,13 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         self.recorder = handler.recorder.take().map(RefCell::into_inner);
         // revm keeps an error of the outermost call here and does not clear it if the reward then
         // fails; the next transaction would be blamed for it.
-        if !is_evm_mutant!(self.block_context.mutant, ErrorKept) {
+        if !mutant!(ErrorKept) {
             self.evm.ctx.error = Ok(());
         }
-        #[cfg(feature = "mutants")]
-        if is_evm_mutant!(self.block_context.mutant, JournalOutlivesError) && result.is_err() {
+        if mutant!(JournalOutlivesError) && result.is_err() {
             handler.goes_on = true;
-            self.outlived = true;
+            // A mark for `begin_chunk`.
+            self.evm.ctx.error = Err(ContextError::Custom(String::new()));
         }
         let goes_on = handler.goes_on;
         let earlier = core::mem::take(&mut handler.earlier);
@@ -339,8 +332,8 @@ impl<D: DatabaseRef> Machine for EvmMachine<'_, D> {
     }
 
     fn begin_chunk(&mut self) {
-        #[cfg(feature = "mutants")]
-        if core::mem::take(&mut self.outlived) {
+        if mutant!(JournalOutlivesError) && self.evm.ctx.error.is_err() {
+            self.evm.ctx.error = Ok(());
             return;
         }
         self.clear_journal();

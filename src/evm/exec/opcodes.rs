@@ -5,7 +5,6 @@
 use super::context::EvmContext;
 use super::keccak::LONGEST_INPUT;
 use super::stopped::ViewStopped;
-use crate::evm::mutants::is_evm_mutant;
 use alloy_primitives::{Address, U256};
 use revm::DatabaseRef;
 use revm::bytecode::opcode::{
@@ -148,7 +147,7 @@ fn keccak<D: DatabaseRef>(context: Call<'_, '_, D>) -> InstructionExecResult {
         && (1..=LONGEST_INPUT).contains(&length)
         && offset.saturating_add(length) <= interpreter.memory.size()
         && (interpreter.gas.record_regular_cost(context.host.gas_params().keccak256_cost(length))
-            || is_evm_mutant!(context.host.chain.mutant, HashUnpaid))
+            || mutant!(HashUnpaid))
     {
         let hash = context.host.chain.hash(&interpreter.memory.slice_len(offset, length));
         interpreter.stack.pop()?;

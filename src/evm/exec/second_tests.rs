@@ -82,7 +82,6 @@ fn block_context() -> BlockContext {
         bundle_shards: Default::default(),
         moved: Arc::default(),
         blank: TxEnv::default(),
-        mutant: Default::default(),
     }
 }
 

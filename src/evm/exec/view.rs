@@ -8,7 +8,6 @@ use super::change::AccountChange;
 use super::location::{Account, Code, EvmLocation, EvmValue};
 use super::payees::Payees;
 use super::stopped::ViewStopped;
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{AccessLog, Latest, Origin, ReadSet, Store};
 use crate::worker::{AnyInterrupt, Stop, View};
@@ -60,7 +59,6 @@ where
     reads_stay: bool,
     /// Jumps so far in abandonable runs.
     jumps: u32,
-    mutant: EvmMutant,
 }
 
 impl<'a, D: DatabaseRef> EvmView<'a, D> {
@@ -139,7 +137,6 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
             has_own_precompiles: !block_context.extensions.precompiles.is_empty(),
             reads_stay: block_context.extensions.reads_stay(),
             jumps: 0,
-            mutant: block_context.mutant,
         }
     }
 
@@ -160,7 +157,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     /// Counts the balance of `address` as read; called before the transaction reads or changes it.
     pub(super) fn count_balance(&mut self, address: Address) {
         // In a sequential segment every balance is read when it is loaded.
-        if self.inner.is_in_order() || is_evm_mutant!(self.mutant, BalanceUncounted) {
+        if self.inner.is_in_order() || mutant!(BalanceUncounted) {
             return;
         }
         if self.payees.contains(address) {
@@ -256,10 +253,10 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
 
     fn account_from(&mut self, address: Address) -> Result<(Option<Account>, Origin), ViewStopped> {
         let is_credited = self.credited.contains(&address);
-        if is_credited && is_evm_mutant!(self.mutant, BeneficiaryUnrecorded) {
+        if is_credited && mutant!(BeneficiaryUnrecorded) {
             return Ok((self.base_account(address)?, Origin::Base));
         }
-        if is_credited && !is_evm_mutant!(self.mutant, CreditReadEarly) {
+        if is_credited && !mutant!(CreditReadEarly) {
             self.inner.wait_for_credits()?;
         }
         let (EvmValue::Account(account), from) =
@@ -271,7 +268,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         // contain that, and it affects the refund of a delegation: the account is read when
         // everything below is final.
         let may_be_gone = from == Origin::Base && account.is_some_and(Account::is_empty);
-        if may_be_gone && self.inner.base_mut().tells() && !is_evm_mutant!(self.mutant, EmptyTold) {
+        if may_be_gone && self.inner.base_mut().tells() && !mutant!(EmptyTold) {
             self.inner.wait_until_final()?;
         }
         Ok((account, from))

@@ -7,7 +7,6 @@
 use super::change::{AccountChange, ChangeKind, CodeBeside, SlotChange, info_after, info_before};
 use super::journal::KEPT_TOUCHED;
 use super::location::EvmLocation;
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::{Address, U256, map::AddressMap};
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
@@ -31,7 +30,6 @@ pub(in crate::evm) struct Window {
     /// The slots in `written`, with their values before the window.
     slots: Vec<(Address, U256, U256)>,
     transactions: usize,
-    mutant: EvmMutant,
 }
 
 /// An account before the window.
@@ -63,11 +61,6 @@ enum AccountBefore {
 }
 
 impl Window {
-    /// Creates an empty window with a seeded bug.
-    pub(in crate::evm) fn with_mutant(mutant: EvmMutant) -> Self {
-        Self { mutant, ..Self::default() }
-    }
-
     /// Number of transactions in the window.
     pub(in crate::evm) const fn len(&self) -> usize {
         self.transactions
@@ -83,7 +76,7 @@ impl Window {
     /// leaves the window unchanged: revm's bundle for such an account depends on its history.
     pub(super) fn add(&mut self, journal: &mut JournalInner<JournalEntry>) -> bool {
         let JournalInner { state, journal: entries, .. } = journal;
-        let keeps_lives = is_evm_mutant!(self.mutant, WindowKeepsLives);
+        let keeps_lives = mutant!(WindowKeepsLives);
         let is_life = |entry: &JournalEntry| {
             let created = matches!(entry, JournalEntry::AccountCreated { .. });
             created || matches!(entry, JournalEntry::AccountDestroyed { .. })
@@ -101,7 +94,7 @@ impl Window {
             let account = state.get_mut(&address).filter(|account| account.is_touched());
             let Some(account) = account else { continue };
             if !keeps_lives && !is_plain(account) {
-                let stays = is_evm_mutant!(self.mutant, WindowKeepsTouches);
+                let stays = mutant!(WindowKeepsTouches);
                 let taken = taken.into_iter().rev().filter(|_| !stays);
                 taken.for_each(|taken| self.give_back(taken, state));
                 return false;
@@ -223,7 +216,7 @@ impl Window {
             let Some((_, account, change)) = &mut last else { continue };
             let after = account.storage.get(&slot).map(&value);
             if let Some(after) = after.filter(|after| *after != before)
-                && !is_evm_mutant!(self.mutant, WindowLosesSlots)
+                && !mutant!(WindowLosesSlots)
             {
                 change.slots.push(SlotChange { slot, before, after });
             }

@@ -1,6 +1,4 @@
 //! Applies a blind credit to a balance.
-
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::U256;
 
 /// Wei credited to an account without reading its balance: fees and payments of the beneficiary, or
@@ -10,8 +8,6 @@ pub(in crate::evm) struct Reward {
     pub(in crate::evm) amount: U256,
     /// Whether touching an account creates it (before EIP-161).
     pub(in crate::evm) touch_creates: bool,
-    /// Seeded bug, for testing the tests.
-    pub(in crate::evm) mutant: EvmMutant,
 }
 
 impl Reward {
@@ -20,7 +16,7 @@ impl Reward {
         match balance {
             Some(balance) => Some(match balance.checked_add(self.amount) {
                 Some(sum) => sum,
-                None if is_evm_mutant!(self.mutant, RewardOverflowFills) => U256::MAX,
+                None if mutant!(RewardOverflowFills) => U256::MAX,
                 None => balance,
             }),
             None if self.amount.is_zero() && !self.touch_creates => None,

@@ -6,7 +6,6 @@ use super::thresholds::{BATCHES_EACH, FARTHEST, MILLISECOND_GAS, MOST_OF_FIVE, S
 use super::tx::{may_fit, probable_gas};
 use crate::evm::bal::declaration::{Declaration, Place};
 use crate::evm::exec::input::Block;
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::schedule::{Joined, Lanes, Ties, lanes};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -37,11 +36,10 @@ struct Conflicts {
     declared: HashMap<Place, Declared, RandomState>,
     /// Lower transactions that only read what the last one may change.
     untied: Vec<usize>,
-    mutant: EvmMutant,
 }
 
 impl Conflicts {
-    fn new(mutant: EvmMutant) -> Self {
+    fn new() -> Self {
         Self {
             joined: Joined::new(0),
             weights: Vec::new(),
@@ -49,7 +47,6 @@ impl Conflicts {
             total: 0,
             declared: HashMap::default(),
             untied: Vec::new(),
-            mutant,
         }
     }
 
@@ -68,7 +65,7 @@ impl Conflicts {
         let tx = self.joined.add();
         if let Some(last) = tx.checked_sub(1) {
             let mut untied = core::mem::take(&mut self.untied);
-            if is_evm_mutant!(self.mutant, DeclaredChangesUntied) {
+            if mutant!(DeclaredChangesUntied) {
                 untied.clear();
             }
             untied.into_iter().for_each(|reader| self.join(reader, last));
@@ -87,7 +84,7 @@ impl Conflicts {
                     Declared::Changed(writer) => {
                         let writer = *writer;
                         is_tied = true;
-                        if may_change || !is_evm_mutant!(self.mutant, DeclaredReadsUntied) {
+                        if may_change || !mutant!(DeclaredReadsUntied) {
                             self.join(writer, tx);
                         }
                     }
@@ -148,8 +145,8 @@ pub(in crate::evm) struct Rounds {
 }
 
 impl Rounds {
-    pub(in crate::evm) fn new(mutant: EvmMutant) -> Self {
-        Self { known: VecDeque::new(), first: 0, conflicts: Conflicts::new(mutant) }
+    pub(in crate::evm) fn new() -> Self {
+        Self { known: VecDeque::new(), first: 0, conflicts: Conflicts::new() }
     }
 
     /// Plans the next transactions of `left` for `workers` workers, up to the first one whose gas
@@ -257,7 +254,7 @@ mod tests {
     fn planned(transactions: Vec<TxEnv>, workers: usize, shortest: usize) -> Planned {
         let block = Block { transactions, ..Block::default() };
         let left = 0..block.transactions.len();
-        Rounds::new(EvmMutant::None).plan(&block, left, 0, (workers, 0), shortest)
+        Rounds::new().plan(&block, left, 0, (workers, 0), shortest)
     }
 
     fn plan(transactions: Vec<TxEnv>, workers: usize) -> Lanes {

@@ -3,7 +3,7 @@
 //! workers.
 
 use super::bound::{reader_scene, right_list};
-use crate::support::scene::{SEEDED, Scene};
+use crate::support::scene::Scene;
 use alloy_eip7928::bal::Bal;
 use alloy_eip7928::{AccountChanges, BlockAccessIndex, StorageChange};
 use alloy_primitives::{Address, U256};
@@ -62,7 +62,7 @@ impl Slow {
 fn wide(scene: &Scene) -> Executor {
     let mut config = Config::with_workers(NonZeroU16::new(2).expect("some"));
     config.io_workers = NonZeroU16::new(WIDE);
-    let mut executor = Executor::new(config).expect("threads start").with_mutant(SEEDED.get());
+    let mut executor = Executor::new(config).expect("threads start");
     for _ in 0..20 {
         let output = executor.block(scene.block.clone()).database(Slow::of(scene).state).execute();
         if output.expect("a valid block").stats.workers == u64::from(WIDE) {

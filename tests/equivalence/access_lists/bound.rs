@@ -2,7 +2,7 @@
 //! nothing else takes time. It must not exceed 1.15 of sequential execution without the list, plus
 //! a tenth of a millisecond.
 
-use crate::support::scene::{SEEDED, Scene, call, contract, pay};
+use crate::support::scene::{Scene, call, contract, pay};
 use alloy_eip7928::bal::Bal;
 use alloy_eip7928::{AccountChanges, BlockAccessIndex, SlotChanges, StorageChange};
 use alloy_primitives::{Address, B256, U256, hex};
@@ -107,7 +107,7 @@ fn time(state: &Counting, block: Block, workers: u16) -> (u64, Option<At>) {
     let config = Config::with_workers(workers);
     let mut options = Options::new(workers.get(), 0);
     options.schedule = Schedule::VirtualTime(COSTS);
-    let mut executor = SimulatedExecutor::new(config, options).with_mutant(SEEDED.get());
+    let mut executor = SimulatedExecutor::new(config, options);
     let ran = executor.execute(block, Cloned(state.state.clone())).expect("it ends");
     let (output, wrong) = match ran.result {
         Ok(output) => (output, None),

@@ -3,7 +3,7 @@
 
 use super::{OTHER, STRANGER};
 use crate::support::scene::{
-    SEEDED, Scene, authorization, call, call_with, contract, delegate, pay, storage,
+    Scene, authorization, call, call_with, contract, delegate, pay, storage,
 };
 use alloy_eip7928::bal::Bal;
 use alloy_eip7928::{AccountChanges, BalanceChange, BlockAccessIndex, SlotChanges, StorageChange};
@@ -40,7 +40,7 @@ const WAYS: [(u16, Policy); 7] = [
 fn run(block: Block, database: MemoryDatabase, (workers, policy): (u16, Policy)) -> Result {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
     (config.policy, config.access_list) = (policy, true);
-    let mut executor = Executor::new(config).expect("threads start").with_mutant(SEEDED.get());
+    let mut executor = Executor::new(config).expect("threads start");
     executor.block(block).database(database).execute()
 }
 

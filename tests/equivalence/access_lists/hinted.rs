@@ -1,7 +1,7 @@
 //! An untrusted list predicts dependencies and changes no result.
 
 use super::bound::right_list;
-use crate::support::scene::{SEEDED, Scene, call};
+use crate::support::scene::{Scene, call};
 use alloy_eip7928::AccountChanges;
 use alloy_eip7928::bal::Bal;
 use braid_blocks::code::Code;
@@ -50,7 +50,7 @@ fn run(scene: &Scene, hint: Option<Vec<AccountChanges>>, workers: u16) -> Stats 
     config.policy = Policy::Forced(Forced::Speculative);
     let mut options = Options::new(workers.get(), 0);
     options.schedule = Schedule::VirtualTime(COSTS);
-    let mut executor = SimulatedExecutor::new(config, options).with_mutant(SEEDED.get());
+    let mut executor = SimulatedExecutor::new(config, options);
     let access_list_hint = hint.map(|list| Arc::new(Bal::new(list)));
     let block = Block { access_list_hint, ..scene.block.clone() };
     let ran = executor.execute(block, Cloned(scene.database())).expect("it ends");

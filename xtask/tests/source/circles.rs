@@ -9,8 +9,8 @@ pub(crate) const CIRCLES: [(&str, &[&str], &str); 16] = [
     ),
     (
         "crates/chain/src",
-        &["pipeline/model.rs", "pipeline/mod.rs", "pipeline/mutants.rs", "pipeline/properties.rs"],
-        "a model, its properties and its seeded bugs",
+        &["pipeline/model.rs", "pipeline/mod.rs", "pipeline/properties.rs"],
+        "a model and its properties",
     ),
     (
         "crates/chain/src",

@@ -5,27 +5,12 @@
 #[cfg(test)]
 mod model;
 #[cfg(test)]
-mod mutants;
-#[cfg(test)]
 mod properties;
 
-#[cfg(test)]
-use mutants::Mutant;
 use std::{collections::VecDeque, fmt::Debug, hash::Hash};
 
 /// Maximum number of executed blocks that are not durable while the next one executes.
 pub(crate) const AHEAD: usize = 2;
-
-/// Whether a seeded bug is active; always false outside of tests.
-macro_rules! is_mutant {
-    ($pipeline:expr, $bug:ident) => {{
-        #[cfg(test)]
-        let at_work = $pipeline.mutant == Mutant::$bug;
-        #[cfg(not(test))]
-        let at_work = false;
-        at_work
-    }};
-}
 
 /// A block that can be identified.
 pub(crate) trait Named {
@@ -64,8 +49,6 @@ pub(crate) struct Pipeline<B: Named, E> {
     is_closed: bool,
     /// Whether something has changed that a thread may be waiting for.
     wakes: bool,
-    #[cfg(test)]
-    mutant: Mutant,
 }
 
 impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
@@ -78,8 +61,6 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
             end: None,
             is_closed: false,
             wakes: false,
-            #[cfg(test)]
-            mutant: Mutant::None,
         }
     }
 
@@ -96,10 +77,10 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
     /// Returns the blocks that a reader must layer over the store, newest first. The store may
     /// already hold the oldest of them.
     pub(crate) fn layers(&self) -> impl Iterator<Item = &B> {
-        let newest = usize::from(is_mutant!(self, NewestMissing));
-        let reversed = is_mutant!(self, LayersReversed);
+        let newest = usize::from(mutant!(NewestMissing));
+        let reversed = mutant!(LayersReversed);
         let count = self.pending.len().saturating_sub(newest);
-        let oldest = usize::from(is_mutant!(self, DroppedEarly) && self.is_writing);
+        let oldest = usize::from(mutant!(DroppedEarly) && self.is_writing);
         (oldest..count).filter_map(move |at| {
             let from_oldest = if reversed { at } else { (count + oldest).checked_sub(at + 1)? };
             self.pending.get(from_oldest)
@@ -109,7 +90,7 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
     /// Returns an error if no more blocks are written.
     pub(crate) fn check(&self) -> Result<(), WriterEndedFor<B, E>> {
         match &self.end {
-            Some(WriterEnded::Failed(..)) if is_mutant!(self, FailureUntold) => Ok(()),
+            Some(WriterEnded::Failed(..)) if mutant!(FailureUntold) => Ok(()),
             Some(end) => Err(end.clone()),
             None => Ok(()),
         }
@@ -119,36 +100,36 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
     /// is not part of the chain. `None` means that there is no room yet.
     pub(crate) fn offer(&mut self, block: &B) -> Option<Result<(), WriterEndedFor<B, E>>> {
         if let Err(end) = self.check() {
-            if is_mutant!(self, RefusedStays) {
+            if mutant!(RefusedStays) {
                 self.pending.push_back(block.clone());
             }
             return Some(Err(end));
         }
-        let room = AHEAD + usize::from(is_mutant!(self, ThreeAhead));
+        let room = AHEAD + usize::from(mutant!(ThreeAhead));
         if self.pending.len() >= room {
             return None;
         }
         self.pending.push_back(block.clone());
-        self.wakes |= !is_mutant!(self, BlockUnheard);
+        self.wakes |= !mutant!(BlockUnheard);
         Some(Ok(()))
     }
 
     /// Returns the next block to write. The inner `None` tells the writer to end; the outer `None`
     /// means that there is nothing to write yet.
     pub(crate) fn take(&mut self) -> Option<Option<B>> {
-        if self.end.is_some() && !is_mutant!(self, GoesOnAfterFailure) {
+        if self.end.is_some() && !mutant!(GoesOnAfterFailure) {
             return Some(None);
         }
-        if self.is_closed && is_mutant!(self, ClosedEarly) {
+        if self.is_closed && mutant!(ClosedEarly) {
             return Some(None);
         }
-        let newest = is_mutant!(self, NewestFirst);
+        let newest = mutant!(NewestFirst);
         let next = if newest { self.pending.back() } else { self.pending.front() };
         let Some(block) = next.cloned() else {
             return self.is_closed.then_some(None);
         };
         self.is_writing = true;
-        if is_mutant!(self, DurableEarly) {
+        if mutant!(DurableEarly) {
             self.durable = block.name();
         }
         Some(Some(block))
@@ -164,33 +145,33 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
         if let Some(block) = self.taken() {
             self.durable = block.name();
         }
-        self.wakes |= !is_mutant!(self, RoomUnheard);
+        self.wakes |= !mutant!(RoomUnheard);
     }
 
     /// Records that the block which the writer took could not be written, nor any block after it.
     pub(crate) fn failed(&mut self, error: E) {
-        let newest = is_mutant!(self, NewestBlamed);
+        let newest = mutant!(NewestBlamed);
         let block = if newest { self.pending.back() } else { self.pending.front() };
         let end = block.map_or(WriterEnded::Gone, |block| WriterEnded::Failed(block.name(), error));
         self.end.get_or_insert(end);
-        if is_mutant!(self, GoesOnAfterFailure) {
+        if mutant!(GoesOnAfterFailure) {
             self.taken();
         }
-        self.wakes |= !is_mutant!(self, EndUnheard);
+        self.wakes |= !mutant!(EndUnheard);
     }
 
     /// Records that the writer's thread has ended.
     pub(crate) fn gone(&mut self) {
-        if !is_mutant!(self, EndUntold) {
+        if !mutant!(EndUntold) {
             self.end.get_or_insert(WriterEnded::Gone);
         }
-        self.wakes |= !is_mutant!(self, EndUnheard);
+        self.wakes |= !mutant!(EndUnheard);
     }
 
     /// Records that no more blocks will come.
     pub(crate) fn close(&mut self) {
         self.is_closed = true;
-        self.wakes |= !is_mutant!(self, CloseUnheard);
+        self.wakes |= !mutant!(CloseUnheard);
     }
 
     /// Returns the last block once all blocks are durable, or the reason why some never will be.
@@ -199,7 +180,7 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
         if let Err(end) = self.check() {
             return Some(Err(end));
         }
-        let being_written = usize::from(is_mutant!(self, FlushedEarly) && self.is_writing);
+        let being_written = usize::from(mutant!(FlushedEarly) && self.is_writing);
         (self.pending.len() == being_written).then_some(Ok(self.durable))
     }
 }

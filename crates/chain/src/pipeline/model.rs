@@ -6,9 +6,9 @@
 
 use super::{
     Named, Pipeline, WriterEnded, WriterEndedFor,
-    mutants::Mutant,
-    properties::{DURABLE, NAMED, ORDER, PARENT, properties},
+    properties::{BUGS, DURABLE, NAMED, ORDER, PARENT, properties},
 };
+use crate::mutants::{Bug, with_bug};
 use stateright::{Checker, Model, Property};
 
 /// Number of blocks to execute.
@@ -117,14 +117,12 @@ pub(super) enum Action {
 }
 
 #[derive(Debug)]
-pub(super) struct Explored(pub(super) Mutant);
+pub(super) struct Explored(pub(super) Option<Bug>);
 
 impl State {
-    fn opened(mutant: Mutant, store: u8) -> Self {
-        let mut pipe = Pipe::new(store);
-        pipe.mutant = mutant;
+    const fn opened(store: u8) -> Self {
         Self {
-            pipe,
+            pipe: Pipe::new(store),
             store,
             head: store,
             executing: Executing::Idle,
@@ -143,7 +141,7 @@ impl State {
 
     /// Ends the threads and the pipeline, but not the store, and reopens the store.
     fn kill(self) -> Self {
-        let opened = Self::opened(self.pipe.mutant, self.store);
+        let opened = Self::opened(self.store);
         Self {
             told: self.told,
             rejected: self.rejected,
@@ -282,7 +280,7 @@ impl Model for Explored {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![State::opened(self.0, 0)]
+        vec![State::opened(0)]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -299,7 +297,19 @@ impl Model for Explored {
         }
     }
 
+    // A checker has threads of its own.
     fn next_state(&self, before: &State, action: Action) -> Option<State> {
+        with_bug(self.0, || before.after(action))
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties(self.0)
+    }
+}
+
+impl State {
+    fn after(&self, action: Action) -> Option<Self> {
+        let before = self;
         let mut state = before.clone();
         match (action, before.writing) {
             (Action::ReadLayers, _) => match state.pipe.check() {
@@ -344,10 +354,6 @@ impl Model for Explored {
         state.told = state.told.max(state.pipe.durable());
         Some(state)
     }
-
-    fn properties(&self) -> Vec<Property<Self>> {
-        properties(self.0)
-    }
 }
 
 /// Lower bound of the number of states: with fewer, the model has lost some.
@@ -355,7 +361,7 @@ const LEAST_STATES: usize = 10_000;
 
 #[test]
 fn every_interleaving_keeps_the_rules() {
-    let checker = Explored(Mutant::None).checker().spawn_bfs().join();
+    let checker = Explored(None).checker().spawn_bfs().join();
     checker.assert_properties();
     let states = checker.unique_state_count();
     println!("{states} states");
@@ -364,8 +370,8 @@ fn every_interleaving_keeps_the_rules() {
 
 #[test]
 fn seeded_bugs_are_noticed() {
-    for (mutant, property) in Mutant::ALL {
-        let checker = Explored(mutant).checker().spawn_bfs().join();
-        assert!(checker.discovery(property).is_some(), "{mutant:?}: {:?}", checker.discoveries());
+    for (bug, property) in BUGS {
+        let checker = Explored(Some(bug)).checker().spawn_bfs().join();
+        assert!(checker.discovery(property).is_some(), "{bug:?}: {:?}", checker.discoveries());
     }
 }

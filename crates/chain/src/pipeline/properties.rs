@@ -3,8 +3,8 @@
 use super::{
     AHEAD, WriterEnded,
     model::{Ending, Executing, Explored, Fault, State, Writing},
-    mutants::Mutant,
 };
+use crate::mutants::{Bug, with_bug};
 use stateright::Property;
 
 pub(super) const DURABLE: &str = "a block that is reported durable is in the store";
@@ -17,11 +17,32 @@ pub(super) const AFTER_FAILURE: &str = "after a failure nothing is stored or rep
 pub(super) const DROPPED: &str = "dropping the chain writes every block, unless a write fails";
 pub(super) const WAITS: &str = "no thread waits forever";
 
+/// Seeded bugs, each with the rule whose check must notice it.
+pub(super) const BUGS: [(Bug, &str); 17] = [
+    (Bug::ThreeAhead, AHEAD_AT_MOST),
+    (Bug::DroppedEarly, PARENT),
+    (Bug::NewestMissing, PARENT),
+    (Bug::LayersReversed, PARENT),
+    (Bug::GoesOnAfterFailure, AFTER_FAILURE),
+    (Bug::FailureUntold, WAITS),
+    (Bug::RefusedStays, REFUSED),
+    (Bug::EndUntold, WAITS),
+    (Bug::FlushedEarly, DURABLE),
+    (Bug::NewestFirst, ORDER),
+    (Bug::DurableEarly, DURABLE),
+    (Bug::NewestBlamed, NAMED),
+    (Bug::ClosedEarly, DROPPED),
+    (Bug::BlockUnheard, WAITS),
+    (Bug::RoomUnheard, WAITS),
+    (Bug::EndUnheard, WAITS),
+    (Bug::CloseUnheard, WAITS),
+];
+
 /// Returns the rules. For the model without a seeded bug, also returns situations that must occur,
 /// so that no rule holds only because its situation is never reached.
-pub(super) fn properties(mutant: Mutant) -> Vec<Property<Explored>> {
+pub(super) fn properties(bug: Option<Bug>) -> Vec<Property<Explored>> {
     let mut properties = rules();
-    if mutant == Mutant::None {
+    if bug.is_none() {
         properties.extend(in_one_run());
         properties.extend(in_several_runs());
     }
@@ -36,9 +57,11 @@ fn rules() -> Vec<Property<Explored>> {
         Property::always(ORDER, |_, state: &State| state.broken != Some(ORDER)),
         Property::always(PARENT, |_, state: &State| state.broken != Some(PARENT)),
         Property::always(NAMED, |_, state: &State| state.broken != Some(NAMED)),
-        Property::always(AHEAD_AT_MOST, |_, state: &State| state.pipe.layers().count() <= AHEAD),
-        Property::always(REFUSED, |_, state: &State| {
-            state.pipe.layers().all(|layer| *layer <= state.head)
+        Property::always(AHEAD_AT_MOST, |model: &Explored, state: &State| {
+            with_bug(model.0, || state.pipe.layers().count() <= AHEAD)
+        }),
+        Property::always(REFUSED, |model: &Explored, state: &State| {
+            with_bug(model.0, || state.pipe.layers().all(|layer| *layer <= state.head))
         }),
         Property::always(AFTER_FAILURE, |_, state: &State| {
             state.fault.is_none_or(|(block, _)| {

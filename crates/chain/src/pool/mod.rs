@@ -17,8 +17,6 @@ mod fill;
 mod filling;
 #[cfg(test)]
 mod model;
-#[cfg(test)]
-mod mutants;
 mod queue;
 mod queues;
 mod room;

@@ -1,7 +1,5 @@
 //! The queues of all senders, ordered for handing out and for eviction.
 
-#[cfg(test)]
-use super::mutants::Mutant;
 use super::{
     account::SenderAccount,
     config::{PoolConfig, PoolStatus},
@@ -15,17 +13,6 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
-
-/// Whether a seeded bug is active; always false outside of tests.
-macro_rules! is_mutant {
-    ($queues:expr, $bug:ident) => {{
-        #[cfg(test)]
-        let at_work = $queues.mutant == Mutant::$bug;
-        #[cfg(not(test))]
-        let at_work = false;
-        at_work
-    }};
-}
 
 /// All transactions of a pool.
 #[derive(Debug)]
@@ -50,8 +37,6 @@ pub(super) struct Queues {
     /// Next nonce of senders that were handed out in this block and whose queue was empty
     /// afterwards.
     handed: HashMap<Address, u64>,
-    #[cfg(test)]
-    pub(super) mutant: Mutant,
     /// Number of ready senders that searches skipped because their transaction did not fit.
     #[cfg(test)]
     pub(super) passed_by: usize,
@@ -72,8 +57,6 @@ impl Queues {
             arrivals: 0,
             left_out: HashSet::new(),
             handed: HashMap::new(),
-            #[cfg(test)]
-            mutant: Mutant::None,
             #[cfg(test)]
             passed_by: 0,
         }
@@ -122,7 +105,7 @@ impl Queues {
         account: SenderAccount,
         at: u64,
     ) -> Result<Vec<(Address, u64)>, PoolError> {
-        if at != self.head && !is_mutant!(self, StaleTaken) {
+        if at != self.head && !mutant!(StaleTaken) {
             return Err(PoolError::Stale { at, head: self.head });
         }
         let tx = &entry.tx;
@@ -143,14 +126,14 @@ impl Queues {
         if queue.account.is_contract {
             return Err(PoolError::Contract(tx.sender()));
         }
-        if found < next && !is_mutant!(self, OldNonceTaken) {
+        if found < next && !mutant!(OldNonceTaken) {
             return Err(PoolError::NonceLow { found, next });
         }
         let limit = self.config.max_per_sender;
         // This also limits the number of transactions in a queue.
-        if found.saturating_sub(next) >= limit && !is_mutant!(self, FarNonceTaken) {
+        if found.saturating_sub(next) >= limit && !mutant!(FarNonceTaken) {
             let is_full = queue.gap().saturating_sub(next) >= limit;
-            return Err(match is_full && !is_mutant!(self, FullQueueUntold) {
+            return Err(match is_full && !mutant!(FullQueueUntold) {
                 true => PoolError::SenderFull { limit },
                 false => PoolError::NonceHigh { found, next, limit },
             });
@@ -160,7 +143,7 @@ impl Queues {
             self.check_replacement(old, tx)?;
         }
         let others = old.map_or(queue.cost, |old| queue.cost.saturating_sub(old.cost()));
-        let others = if is_mutant!(self, OthersFree) { U256::ZERO } else { others };
+        let others = if mutant!(OthersFree) { U256::ZERO } else { others };
         let (cost, balance) = (others.saturating_add(tx.cost()), queue.account.balance);
         if cost > balance {
             return Err(PoolError::Funds { balance, cost });
@@ -181,7 +164,7 @@ impl Queues {
         };
         let (max_fee, tip) = (raised(old.max_fee()), raised(old.max_tip()));
         let pays = tx.max_fee() >= max_fee && tx.max_tip() >= tip;
-        if pays || is_mutant!(self, ReplacedForLess) {
+        if pays || mutant!(ReplacedForLess) {
             Ok(())
         } else {
             Err(PoolError::Replacement { max_fee, tip })
@@ -200,7 +183,7 @@ impl Queues {
     /// Removes a transaction that has left its queue from the other maps.
     fn forget(&mut self, entry: &Entry) {
         self.by_hash.remove(&entry.tx.hash());
-        if !is_mutant!(self, BytesKept) {
+        if !mutant!(BytesKept) {
             self.bytes = self.bytes.saturating_sub(entry.tx.bytes());
         }
     }
@@ -209,7 +192,7 @@ impl Queues {
     /// transaction to hand out next.
     fn refresh(&mut self, sender: Address) {
         let base_fee = self.base_fee_of_worth();
-        let is_sender_kept = is_mutant!(self, SenderKept);
+        let is_sender_kept = mutant!(SenderKept);
         let Some(queue) = self.senders.get_mut(&sender) else { return };
         if let Some(ready) = queue.ready.take() {
             self.ready.remove(&ready);
@@ -239,7 +222,7 @@ impl Queues {
         });
         queue.ready = ready;
         self.ready.extend(ready);
-        let forgotten = is_mutant!(self, GasLimitForgotten) && queue.next > queue.account.nonce;
+        let forgotten = mutant!(GasLimitForgotten) && queue.next > queue.account.nonce;
         let gas_limit = ready.filter(|_| !forgotten).map(|(.., gas)| (gas, sender));
         self.gas_limits.extend(gas_limit);
     }
@@ -266,7 +249,7 @@ impl Queues {
     /// transactions with high limits and low gas use: only one fits at a time, and the builder asks
     /// again after each. The answer that nothing fits, which it gets as often, skips no sender.
     pub(super) fn next(&mut self, gas_left: u64) -> Option<Arc<PoolTransaction>> {
-        let fits = |gas: u64| gas <= gas_left || is_mutant!(self, TooLargeHandedOut);
+        let fits = |gas: u64| gas <= gas_left || mutant!(TooLargeHandedOut);
         self.gas_limits.first().filter(|(least, _)| fits(*least))?;
         let mut looked = self.ready.iter().enumerate();
         let (passed_by, &(.., sender, _)) = looked.find(|(_, (.., gas))| fits(*gas))?;
@@ -292,7 +275,7 @@ impl Queues {
         let sender = tx.sender();
         let is_first = self.left_out.insert(sender);
         let is_there = self.by_hash.get(&tx.hash()) == Some(&(sender, tx.nonce()));
-        if is_invalid && is_first && is_there && !is_mutant!(self, InvalidKept) {
+        if is_invalid && is_first && is_there && !mutant!(InvalidKept) {
             self.remove(sender, tx.nonce());
         } else {
             self.refresh(sender);
@@ -323,24 +306,23 @@ impl Queues {
     fn unfit(&self, sender: &Address) -> Option<u64> {
         let queue = self.senders.get(sender)?;
         let (first, last) = (queue.entries.first_key_value(), queue.entries.last_key_value());
-        let is_in_block =
-            |nonce: &u64| *nonce < queue.account.nonce && !is_mutant!(self, MinedKept);
+        let is_in_block = |nonce: &u64| *nonce < queue.account.nonce && !mutant!(MinedKept);
         if let Some(first) = first.map(|(nonce, _)| *nonce).filter(is_in_block) {
             return Some(first);
         }
-        let unpaid = queue.cost > queue.account.balance && !is_mutant!(self, UnpaidKept);
+        let unpaid = queue.cost > queue.account.balance && !mutant!(UnpaidKept);
         let unfit = unpaid || queue.account.is_contract;
         last.map(|(nonce, _)| *nonce).filter(|_| unfit)
     }
 
     /// Base fee at which transactions are valued.
     pub(super) fn base_fee_of_worth(&self) -> u128 {
-        if is_mutant!(self, BaseFeeIgnored) { 0 } else { self.base_fee }
+        if mutant!(BaseFeeIgnored) { 0 } else { self.base_fee }
     }
 
     /// Whether a full pool evicts a transaction worth `least` for one worth `newcomer`.
     pub(super) fn is_given_up(&self, least: Worth, newcomer: Worth) -> bool {
-        least < newcomer || is_mutant!(self, WorthIgnored)
+        least < newcomer || mutant!(WorthIgnored)
     }
 
     /// Number of transactions in the pool.

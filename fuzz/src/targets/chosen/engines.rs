@@ -1,6 +1,6 @@
 //! Runs a block on the engine that an input selects.
 
-use super::super::{Bugs, reached};
+use super::super::reached;
 use super::choices::Choices;
 use super::kept::Make;
 use crate::hostile::declared::Declared;
@@ -73,16 +73,12 @@ impl Way {
     ///
     /// # Errors
     /// Returns the first difference as text.
-    pub(super) fn check<D: Copies>(
-        &self,
-        blocks: &[(Arc<Block>, D)],
-        bugs: Bugs,
-    ) -> Result<(), String>
+    pub(super) fn check<D: Copies>(&self, blocks: &[(Arc<Block>, D)]) -> Result<(), String>
     where
         D::Error: core::fmt::Debug,
     {
         reached::note(&format!("engine, {:?}", self.engine));
-        let mut running = self.start(bugs)?;
+        let mut running = self.start()?;
         for (block, database) in blocks {
             let expected = Expected::new(block, self.config.mode, database);
             for time in 0..self.times {
@@ -106,14 +102,13 @@ impl Way {
         &self,
         listed: &Listed<D::Error>,
         database: &D,
-        bugs: Bugs,
     ) -> Result<(), String>
     where
         D::Error: core::fmt::Debug,
     {
         reached::note(&format!("engine, {:?}", self.engine));
         reached::note(if listed.is_right() { "list, right" } else { "list, wrong" });
-        let mut running = self.start(bugs)?;
+        let mut running = self.start()?;
         let found = running.execute(&listed.block, database)?;
         reached::note_block(&self.config, &found);
         let judged = listed.judge(&found, database, self.config.access_list);
@@ -132,13 +127,12 @@ impl Way {
         &self,
         declared: &Declared,
         database: &D,
-        bugs: Bugs,
     ) -> Result<(), String>
     where
         D::Error: core::fmt::Debug,
     {
         reached::note(&format!("engine, {:?}", self.engine));
-        let mut running = self.start(bugs)?;
+        let mut running = self.start()?;
         let found = running.execute(&declared.block, database)?;
         reached::note_block(&self.config, &found);
         declared.judge(&self.config, &found).map_err(|wrong| format!("{self:?}: {wrong}"))?;
@@ -148,20 +142,19 @@ impl Way {
         Ok(())
     }
 
-    fn start(&self, bugs: Bugs) -> Result<Running, String> {
+    fn start(&self) -> Result<Running, String> {
         let (config, schedule) = (self.config, self.schedule.clone());
         Ok(match self.engine {
             Engine::Threads => {
-                let make = Make::plain(config, bugs);
+                let make = Make::plain(config);
                 Running::Threads(make, Box::new(make.take()?))
             }
             Engine::Fibers => {
                 let executor = SimulatedExecutor::new(config, schedule);
-                Running::Fibers(Box::new(executor.with_mutant(bugs.evm)))
+                Running::Fibers(Box::new(executor))
             }
             Engine::Store => {
                 let mut simulation = Simulation::new(config, schedule);
-                simulation.bugs = (bugs.protocol, bugs.store, bugs.evm);
                 Running::Store(Box::new(simulation))
             }
         })

@@ -3,8 +3,8 @@
 //! Starting threads for each input takes longer than executing its block, and AddressSanitizer
 //! keeps a record of every thread ever started.
 
-use super::super::Bugs;
 use crate::own::{Publishing, Teller};
+use braid_evm::mutants::active;
 use braid_evm::{Config, Executor};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -18,7 +18,6 @@ pub(super) struct Make {
     pub(super) config: Config,
     pub(super) surcharge: Option<Publishing>,
     pub(super) precompile: Option<Teller>,
-    pub(super) bugs: Bugs,
 }
 
 thread_local! {
@@ -28,8 +27,8 @@ thread_local! {
 
 impl Make {
     /// Creates the parameters of an executor with nothing but `config`.
-    pub(super) const fn plain(config: Config, bugs: Bugs) -> Self {
-        Self { config, surcharge: None, precompile: None, bugs }
+    pub(super) const fn plain(config: Config) -> Self {
+        Self { config, surcharge: None, precompile: None }
     }
 
     /// Returns a kept executor or a new one. An executor that learns is always new, because its
@@ -45,9 +44,10 @@ impl Make {
         kept.map_or_else(|| self.start(), Ok)
     }
 
-    /// Keeps `executor`, in place of the least recently used one.
+    /// Keeps `executor`, in place of the least recently used one. One that had a seeded bug is not
+    /// used again.
     pub(super) fn keep(self, executor: Executor) {
-        if self.config.learn {
+        if self.config.learn || active().is_some() {
             return;
         }
         KEPT.with_borrow_mut(|kept| {
@@ -61,7 +61,6 @@ impl Make {
     fn start(self) -> Result<Executor, String> {
         let started = Executor::new(self.config);
         let mut executor = started.map_err(|error| format!("no threads: {error}"))?;
-        executor = executor.with_mutant(self.bugs.evm);
         if let Some(surcharge) = self.surcharge {
             executor = executor.with_surcharge(Arc::new(surcharge));
         }

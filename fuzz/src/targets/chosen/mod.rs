@@ -11,7 +11,7 @@ mod kept;
 mod shapes;
 
 use super::twists::{extras, halved, repeated, unreadable_place};
-use super::{Bugs, reached, ways};
+use super::{reached, ways};
 use crate::faulty::Fault;
 use crate::generate::Case;
 use crate::hostile::declared::{Declared, honest};
@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 /// Fuzzes every strategy and every change between strategies, on blocks of up to a thousand
 /// transactions.
-pub(super) fn strategies(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+pub(super) fn strategies(bytes: &[u8]) -> Result<(), String> {
     let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
     let engines = [Engine::Fibers, Engine::Threads, Engine::Fibers, Engine::Store];
     let mut way = Way::draw(&mut choices, engines, POLICIES);
@@ -48,12 +48,12 @@ pub(super) fn strategies(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
             way.times = 1;
         }
     }
-    way.check(&one(case), bugs)
+    way.check(&one(case))
 }
 
 /// Fuzzes fees, payments and balances: the payees act in the block, and the chain has a surcharge
 /// and a precompile.
-pub(super) fn fees(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+pub(super) fn fees(bytes: &[u8]) -> Result<(), String> {
     let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
     let engines = [Engine::Fibers, Engine::Store, Engine::Threads];
     let way = Way::draw(&mut choices, engines, POLICIES);
@@ -70,7 +70,7 @@ pub(super) fn fees(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
         case.block.env.beneficiary = paid;
     }
     if choices.percent(50) {
-        return way.check(&one(case), bugs);
+        return way.check(&one(case));
     }
     let (database, block) = (case.database(), plain::bare(&case.block));
     let own = extras(&block, choices.byte(), choices.byte());
@@ -79,11 +79,11 @@ pub(super) fn fees(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
         2 => vec![repeated(block)],
         _ => halved(block),
     };
-    on_parents(&way, blocks, &database, own, bugs)
+    on_parents(&way, blocks, &database, own)
 }
 
 /// Fuzzes the rules of every fork, and an executor that changes between forks.
-pub(super) fn forks(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+pub(super) fn forks(bytes: &[u8]) -> Result<(), String> {
     let mut choices = Choices::new(bytes);
     let engines = [Engine::Threads, Engine::Fibers, Engine::Store];
     let way = Way::draw(&mut choices, engines, POLICIES);
@@ -97,11 +97,11 @@ pub(super) fn forks(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
         reached::note(&format!("fork, {:?}", case.block.cfg.spec));
         (Arc::new(case.block.clone()), case.database())
     });
-    way.check(&blocks.collect::<Vec<_>>(), bugs)
+    way.check(&blocks.collect::<Vec<_>>())
 }
 
 /// Fuzzes shared journals and their ends: errors, created and destroyed accounts, failing reads.
-pub(super) fn journals(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+pub(super) fn journals(bytes: &[u8]) -> Result<(), String> {
     let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
     let engines = [Engine::Store, Engine::Fibers, Engine::Threads];
     let policies = [
@@ -124,17 +124,17 @@ pub(super) fn journals(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
         false => None,
     };
     match at {
-        None => way.check(&one(case), bugs),
+        None => way.check(&one(case)),
         Some(at) => {
             let database = Fault::At(at).of(case.database());
-            way.check(&[(Arc::new(case.block), database)], bugs)
+            way.check(&[(Arc::new(case.block), database)])
         }
     }
 }
 
 /// Fuzzes all ways of building the bundle: folded by other workers, on a parent's bundle, or while
 /// its block is streamed, pulled from a pool, or executed on a borrowed database.
-pub(super) fn bundle(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+pub(super) fn bundle(bytes: &[u8]) -> Result<(), String> {
     let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
     let policies = [
         Policy::Sequential,
@@ -149,12 +149,12 @@ pub(super) fn bundle(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let entry = choices.byte() % 8;
     let (database, config) = (case.database(), way.config);
     let block = Arc::new(case.block);
-    let make = Make::plain(config, bugs);
+    let make = Make::plain(config);
     match entry {
-        0..=2 => way.check(&[(block, database)], bugs),
+        0..=2 => way.check(&[(block, database)]),
         3 | 4 => {
             let blocks = halved(plain::bare(&block));
-            on_parents(&way, blocks, &database, Own::default(), bugs)
+            on_parents(&way, blocks, &database, Own::default())
         }
         5 => {
             reached::note("entry, stream");
@@ -179,7 +179,7 @@ pub(super) fn bundle(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
 }
 
 /// Fuzzes a block with its access list, which the input may change.
-pub(super) fn lists(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+pub(super) fn lists(bytes: &[u8]) -> Result<(), String> {
     let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
     let policies = [
         Policy::Forced(Forced::AccessList),
@@ -200,14 +200,14 @@ pub(super) fn lists(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     }
     let draw: Option<Draw<'_>> = if spoils { Some(&mut draw) } else { None };
     match Listed::new(&case.block, &case.database(), draw)? {
-        Some(listed) => way.check_listed(&listed, &case.database(), bugs),
+        Some(listed) => way.check_listed(&listed, &case.database()),
         // An invalid block has no list.
-        None => way.check(&one(case), bugs),
+        None => way.check(&one(case)),
     }
 }
 
 /// Fuzzes a block with complete or incomplete declarations.
-pub(super) fn declared(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+pub(super) fn declared(bytes: &[u8]) -> Result<(), String> {
     let mut choices = Choices::new(bytes);
     let policies = [
         Policy::Forced(Forced::Declared),
@@ -227,7 +227,7 @@ pub(super) fn declared(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
         // Zeros follow the last byte.
         let case = honest(&mut |end| usize::from(*bytes.next().unwrap_or(&0)) % end.max(1));
         let (block, database) = (&case.block, case.database());
-        return way.check_declared(&Declared::honest(block, &database), &database, bugs);
+        return way.check_declared(&Declared::honest(block, &database), &database);
     }
     let mut case = Case::from_bytes(bytes);
     if choices.percent(30) {
@@ -238,22 +238,17 @@ pub(super) fn declared(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let declared = Declared::spoiled(&case.block, &database, &mut draw);
     let is_left = !declared.left().is_empty();
     reached::note(if is_left { "declared, less than that" } else { "declared, and kept to" });
-    way.check_declared(&declared, &database, bugs)
+    way.check_declared(&declared, &database)
 }
 
 /// Checks a block of any origin, executed as the last of `bytes` choose.
-pub(super) fn block<D: Copies>(
-    block: Block,
-    database: D,
-    bytes: &[u8],
-    bugs: Bugs,
-) -> Result<(), String>
+pub(super) fn block<D: Copies>(block: Block, database: D, bytes: &[u8]) -> Result<(), String>
 where
     D::Error: core::fmt::Debug,
 {
     let engines = [Engine::Store, Engine::Threads, Engine::Fibers];
     let way = Way::draw(&mut Choices::new(bytes), engines, POLICIES);
-    way.check(&[(Arc::new(block), database)], bugs)
+    way.check(&[(Arc::new(block), database)])
 }
 
 fn one(case: Case) -> [(Arc<Block>, MemoryDatabase); 1] {
@@ -268,12 +263,11 @@ fn on_parents(
     blocks: Vec<Block>,
     database: &MemoryDatabase,
     mut own: Own,
-    bugs: Bugs,
 ) -> Result<(), String> {
     let mut config = way.config;
     (config.mode, config.access_list) = (Mode::Build, true);
     let (surcharge, precompile) = (own.surcharge, own.precompile);
-    let make = Make { config, surcharge, precompile, bugs };
+    let make = Make { config, surcharge, precompile };
     let mut executor = make.take()?;
     for (number, block) in blocks.into_iter().map(Arc::new).enumerate() {
         let expected = plain::build(&block, database, &own);

@@ -207,15 +207,15 @@ fn hint(scenario: &Scenario) -> Result<Option<Arc<AccessList>>, String> {
     Ok(Some(Arc::new(AccessList::new(list))))
 }
 
-/// Runs the shipped executor, with seeded bugs of its own layer only. Its tasks take steps, and the
+/// Runs the whole executor. Its tasks take steps, and the
 /// code between them takes none. Hashing changes the order of steps, so they are not compared.
 fn simulate_whole(
     block: Arc<Block>,
     source: Cloned<Faulty<MemoryDatabase>>,
     simulation: &Simulation,
 ) -> Result<SimulatedBlock<Unreadable>, SimulationError> {
-    let Simulation { config, options, bugs } = simulation;
-    let mut executor = SimulatedExecutor::new(*config, options.clone()).with_mutant(bugs.2);
+    let Simulation { config, options } = simulation;
+    let mut executor = SimulatedExecutor::new(*config, options.clone());
     let VirtualRun { result, makespan, step_count, .. } = executor.execute(block, source)?;
     Ok(SimulatedBlock { result, step_count, digest: 0, steps: Vec::new(), makespan })
 }

@@ -109,20 +109,10 @@ impl ToyCase {
     /// The block, ready for workers.
     #[must_use]
     pub fn shared(&self) -> Shared<ToyWorkload, ToyLedger> {
-        self.shared_with(self.protocol(), Store::new(self.shards))
-    }
-
-    /// The same over a protocol and a store of the caller's making.
-    #[must_use]
-    pub fn shared_with(
-        &self,
-        protocol: Protocol,
-        store: Store<super::ToyLocation>,
-    ) -> Shared<ToyWorkload, ToyLedger> {
         let workload = ToyWorkload::new(Arc::clone(&self.block)).with_claims(self.claims.clone());
         let ledger = workload.ledger();
-        let store = store.with_workers(MOST_WORKERS);
-        Shared::with_protocol(workload, ledger, store, self.patience, protocol)
+        let store = Store::new(self.shards).with_workers(MOST_WORKERS);
+        Shared::with_protocol(workload, ledger, store, self.patience, self.protocol())
     }
 }
 

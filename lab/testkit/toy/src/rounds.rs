@@ -6,7 +6,7 @@ use super::case::{ToyCase, make_private, random_limits, random_plan};
 use super::ledger::ToyLedger;
 use super::machine::ToyWorkload;
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{Halt, Policy, Protocol, Waste};
+use braid_evm::protocol::{Halt, Policy, Waste};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::worker::{BlockEnd, Shared};
 
@@ -22,8 +22,7 @@ impl ToyCase {
         case
     }
 
-    /// The round after the one that has come to `end`, if the block is not over. `protocol` may
-    /// have a seeded bug.
+    /// The round after the one that has come to `end`, if the block is not over.
     ///
     /// # Errors
     /// `end`: it is over.
@@ -31,7 +30,6 @@ impl ToyCase {
         &self,
         random: &mut Random,
         end: ToyEnd,
-        protocol: impl FnOnce(Protocol) -> Protocol,
     ) -> Result<(Self, Shared<ToyWorkload, ToyLedger>), Box<ToyEnd>> {
         let first = end.frontier;
         let goes_on = end.broken.is_none() && matches!(end.halt, None | Some(Halt::HandedOver));
@@ -44,7 +42,7 @@ impl ToyCase {
         next.plan.carried = (published < first).then_some(published);
         let carry = carry.or_else(|| Some(ToyCarry::of(&ledger, published, first)));
         let carry = carry.filter(|_| published < first);
-        let protocol = protocol(next.protocol());
+        let protocol = next.protocol();
         let shared = Shared::with_protocol(workload, ledger, store, next.patience, protocol);
         Ok((next, shared.carrying(carry)))
     }

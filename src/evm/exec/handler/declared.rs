@@ -6,7 +6,6 @@ use crate::evm::bal::declaration::{Declaration, Undeclared};
 use crate::evm::exec::context::{BlockEvm, EvmContext};
 use crate::evm::exec::journal::KEPT_TOUCHED;
 use crate::evm::exec::stopped::ViewStopped;
-use crate::evm::mutants::is_evm_mutant;
 use alloy_primitives::Bytes;
 use core::cell::RefCell;
 use revm::DatabaseRef;
@@ -22,7 +21,6 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     /// Records accesses that revm's journal has no entry for: accounts that are warm from the
     /// beginning, and reads of user-defined precompiles.
     fn note_warm(&mut self, evm: &mut BlockEvm<'a, D>) {
-        let mutant = self.block_context.mutant;
         let Some(recorder) = self.recorder.as_mut().map(RefCell::get_mut) else {
             return;
         };
@@ -32,7 +30,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         let surcharge = self.block_context.extensions.surcharge.as_ref();
         let paid = [surcharge.map(|it| it.receiver()), Some(evm.ctx.block.beneficiary())];
         for party in paid.into_iter().chain([Some(caller), to]).flatten() {
-            let is_listed = !is_evm_mutant!(mutant, WarmPartyUnlisted);
+            let is_listed = !mutant!(WarmPartyUnlisted);
             if journal.warm_addresses.is_warm(&party) && is_listed {
                 recorder.note(party, None);
             }
@@ -79,8 +77,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         let checkpoint = evm.ctx.journaled_state.checkpoint();
         let mut result = self.run_frames(evm, first)?;
         self.undeclared = self.find_undeclared(evm).map(Box::new);
-        let mutant = self.block_context.mutant;
-        if self.undeclared.is_none() || is_evm_mutant!(mutant, UndeclaredStays) {
+        if self.undeclared.is_none() || mutant!(UndeclaredStays) {
             evm.ctx.journaled_state.checkpoint_commit();
             return Ok(result);
         }
@@ -97,7 +94,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
                 account.info.code.get_or_insert_default();
             }
         }
-        if evm.ctx.tx.kind().is_create() && !is_evm_mutant!(mutant, UndeclaredNonceLost) {
+        if evm.ctx.tx.kind().is_create() && !mutant!(UndeclaredNonceLost) {
             // The frame had raised the nonce, and the revert has undone it.
             let caller = evm.ctx.tx.caller();
             evm.ctx.journaled_state.load_account_mut(caller)?.bump_nonce();
@@ -111,7 +108,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         let EvmContext { journaled_state: journal, tx, .. } = &mut evm.ctx;
         let recorder = self.recorder.as_mut().map(RefCell::get_mut)?;
         let accesses = recorder.look(&mut journal.inner, journal.database.low_accounts());
-        accesses.first_undeclared(&Declaration::of(tx), self.block_context.mutant)
+        accesses.first_undeclared(&Declaration::of(tx))
     }
 }
 

@@ -3,7 +3,6 @@
 use super::BlockHandler;
 use crate::evm::exec::context::EvmContext;
 use crate::evm::exec::stopped::ViewStopped;
-use crate::evm::mutants::is_evm_mutant;
 use alloy_primitives::TxKind;
 use revm::DatabaseRef;
 use revm::context::result::{EVMError, InvalidTransaction};
@@ -61,7 +60,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         let Some(surcharge) = &self.block_context.extensions.surcharge else { return Ok(()) };
         let receiver = surcharge.receiver();
         let loaded = context.journaled_state.evm_state().contains_key(&receiver)
-            && !is_evm_mutant!(self.block_context.mutant, SurchargeAlwaysDeferred);
+            && !mutant!(SurchargeAlwaysDeferred);
         if (!self.block_context.defers_surcharge || loaded)
             && let Some(amount) = self.surcharge.take()
         {

@@ -3,7 +3,6 @@
 use super::{BaseSlots, EvmView};
 use crate::evm::exec::location::{Account, Code, EvmLocation, EvmValue};
 use crate::evm::exec::stopped::ViewStopped;
-use crate::evm::mutants::is_evm_mutant;
 use crate::mv::Origin;
 use alloy_primitives::{Address, B256, U256};
 use revm::state::{AccountInfo, Bytecode};
@@ -29,7 +28,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
             return Ok(Some(payee));
         }
         let (Some(account), from) = self.account_from(address)? else {
-            let empty = is_evm_mutant!(self.mutant, AbsentEqualsEmpty);
+            let empty = mutant!(AbsentEqualsEmpty);
             return Ok(empty.then(AccountInfo::default));
         };
         if let Some(info) = account.without_code() {

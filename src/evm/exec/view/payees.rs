@@ -4,7 +4,6 @@ use super::EvmView;
 use crate::evm::exec::change::AccountChange;
 use crate::evm::exec::location::{EvmLocation, EvmValue, MOST_PAID};
 use crate::evm::exec::stopped::ViewStopped;
-use crate::evm::mutants::is_evm_mutant;
 use crate::mv::Origin;
 use alloy_primitives::{Address, U256};
 use revm::DatabaseRef;
@@ -17,10 +16,10 @@ pub(in crate::evm) type Payments = SmallVec<[(Address, U256); 1]>;
 impl<D: DatabaseRef> EvmView<'_, D> {
     /// Counts the balance of a payee as read; called before the transaction reads or changes it.
     pub(super) fn count_payee(&mut self, payee: Address) {
-        if self.is_unseen(payee) && !is_evm_mutant!(self.mutant, PaymentLookedAt) {
+        if self.is_unseen(payee) && !mutant!(PaymentLookedAt) {
             self.inner.give_up(Origin::Base);
             // It stays unread: the payments of earlier transactions in the journal are taken later.
-            if !is_evm_mutant!(self.mutant, LookForgetsPayment) {
+            if !mutant!(LookForgetsPayment) {
                 return;
             }
         }
@@ -41,7 +40,7 @@ impl<D: DatabaseRef> EvmView<'_, D> {
     /// Counts the balance of each payee for which `may_be` holds as read: the transaction may
     /// change its nonce and code, and that is no blind credit.
     pub(in crate::evm::exec) fn count_payees(&mut self, may_be: impl Fn(Address) -> bool) {
-        let is_missed = is_evm_mutant!(self.mutant, PayeeUncounted);
+        let is_missed = mutant!(PayeeUncounted);
         for payee in self.payees.iter().filter(|payee| may_be(*payee) && !is_missed) {
             self.count_balance(payee);
         }
@@ -49,7 +48,7 @@ impl<D: DatabaseRef> EvmView<'_, D> {
 
     /// Announces a creation at `address`: a payee without a nonce does not prevent it.
     pub(in crate::evm::exec) fn count_creation(&mut self, address: Address) {
-        if self.payees.contains(address) && !is_evm_mutant!(self.mutant, CreationUncounted) {
+        if self.payees.contains(address) && !mutant!(CreationUncounted) {
             self.count_balance(address);
         }
     }
@@ -69,7 +68,7 @@ impl<D: DatabaseRef> EvmView<'_, D> {
             let [before, after] = [before, after].map(|info| info.map(|info| info.balance));
             // The balance has only grown: every deduction reads it first.
             let paid = after.unwrap_or_default().saturating_sub(before.unwrap_or_default());
-            if !is_evm_mutant!(self.mutant, PaymentLost) {
+            if !mutant!(PaymentLost) {
                 payments.push((payee, paid));
             }
         }

@@ -8,7 +8,7 @@ mod world;
 pub use reference::{Amount, Place};
 
 use braid_evm::ids::{TxIndex, Version};
-use braid_evm::mv::{Entry, StoreMutant};
+use braid_evm::mv::Entry;
 use world::World;
 
 /// What a run of a script is judged by.
@@ -87,11 +87,11 @@ pub struct Script {
 }
 
 impl Script {
-    /// Runs the script on a store with `mutant`.
+    /// Runs the script.
     ///
     /// # Errors
     /// How `property` is broken.
-    pub fn run(&self, mutant: StoreMutant, property: Property) -> Result<(), String> {
-        World::run(self, mutant, property)
+    pub fn run(&self, property: Property) -> Result<(), String> {
+        World::run(self, property)
     }
 }

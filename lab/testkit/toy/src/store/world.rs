@@ -3,7 +3,7 @@
 use super::reference::{Amount, Answer, Place, Reference, base_of};
 use super::{Op, Property, Script};
 use braid_evm::ids::{Incarnation, TxIndex, Version};
-use braid_evm::mv::{Entry, Location, Origin, ReadSet, Resolution, Resolved, Store, StoreMutant};
+use braid_evm::mv::{Entry, Location, Origin, ReadSet, Resolution, Resolved, Store};
 use std::collections::HashSet;
 
 /// Readers in a crowd.
@@ -54,14 +54,14 @@ pub(super) struct World {
 }
 
 /// An empty store, in which there was another block.
-fn new_store(shards: usize, mutant: StoreMutant) -> Store<Place> {
-    let store = Store::new(shards).with_mutant(mutant);
+fn new_store(shards: usize) -> Store<Place> {
+    let store = Store::new(shards);
     for place in [Place::Balance(0), Place::Slot(0, 0)] {
         let version = Version { tx: TxIndex(0), incarnation: Incarnation(0) };
         store.seed(&place, Amount::Number(99));
         store.publish(version, &place, Entry::Value(Amount::Number(98)), &mut Vec::new());
     }
-    store.emptied().with_mutant(mutant)
+    store.emptied()
 }
 
 fn ensure(holds: bool, broken: impl FnOnce() -> String) -> Checked {
@@ -69,11 +69,11 @@ fn ensure(holds: bool, broken: impl FnOnce() -> String) -> Checked {
 }
 
 impl World {
-    /// Runs a script on a store with `mutant`, and tells how `property` is broken, if it is.
-    pub(super) fn run(script: &Script, mutant: StoreMutant, property: Property) -> Checked {
+    /// Runs a script, and tells how `property` is broken, if it is.
+    pub(super) fn run(script: &Script, property: Property) -> Checked {
         let mut world = Self {
             property,
-            store: new_store(script.shards, mutant),
+            store: new_store(script.shards),
             reference: Reference::default(),
             runs: Vec::new(),
             published: HashSet::new(),

@@ -25,15 +25,16 @@
 mod script;
 
 use braid_evm::ids::{Incarnation, TxIndex, Version};
-use braid_evm::mv::{Latest, Origin, ReadSet, Resolution, Store, StoreMutant};
+use braid_evm::mutants::{Bug, seed};
+use braid_evm::mv::{Latest, Origin, ReadSet, Resolution, Store};
 use braid_toy::store::{Amount, Place, Property};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestError, TestRunner};
 
 /// Runs scripts until one breaks `property`; returns how, after shrinking.
-fn falsify(mut runner: TestRunner, mutant: StoreMutant, property: Property) -> Option<String> {
-    let result = runner
-        .run(&script::script(), |script| script.run(mutant, property).map_err(TestCaseError::fail));
+fn falsify(mut runner: TestRunner, property: Property) -> Option<String> {
+    let result =
+        runner.run(&script::script(), |script| script.run(property).map_err(TestCaseError::fail));
     match result {
         Ok(()) => None,
         Err(TestError::Fail(reason, script)) => Some(format!("{reason}\n{script:#?}")),
@@ -43,7 +44,7 @@ fn falsify(mut runner: TestRunner, mutant: StoreMutant, property: Property) -> O
 
 fn holds(property: Property) {
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
-    if let Some(broken) = falsify(TestRunner::new(config), StoreMutant::None, property) {
+    if let Some(broken) = falsify(TestRunner::new(config), property) {
         panic!("{property:?} is broken: {broken}");
     }
 }
@@ -191,15 +192,16 @@ fn every_mutant_breaks_its_property() {
     for property in properties {
         let said = format!("property `{property:?}`");
         for row in table.lines().filter(|line| line.contains(&said)) {
-            let named = |mutant: &&StoreMutant| row.contains(&format!("`{mutant:?}`"));
-            let mutant = *StoreMutant::ALL.iter().find(named).expect(row);
+            let named = |bug: &&Bug| row.contains(&format!("`{bug:?}`"));
+            let bug = *Bug::STORE.iter().find(named).expect(row);
             let runner = || {
                 let config = ProptestConfig { failure_persistence: None, ..Default::default() };
                 TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
             };
-            let broken = falsify(runner(), mutant, property);
-            assert!(broken.is_some(), "{mutant:?} keeps {property:?}");
-            let broken = falsify(runner(), StoreMutant::None, property);
+            let seeded = seed(bug);
+            assert!(falsify(runner(), property).is_some(), "{bug:?} keeps {property:?}");
+            drop(seeded);
+            let broken = falsify(runner(), property);
             assert_eq!(broken, None, "the shipped store breaks {property:?}");
             judged += 1;
         }
