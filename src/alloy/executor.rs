@@ -32,7 +32,7 @@ use revm::Database;
 use revm::context::result::{EVMError, HaltReason};
 use revm::context::{BlockEnv, DBErrorMarker, TxEnv};
 use revm::database_interface::ErasedError;
-use revm::database_interface::bal::BalState;
+use revm::database_interface::bal::{BalState, EvmDatabaseError};
 use revm::precompile::{PrecompileSpecId, Precompiles};
 use revm::primitives::hardfork::SpecId;
 use std::num::NonZeroU16;
@@ -230,7 +230,12 @@ where
             return Err(failed);
         }
         Ok(ended::<DbError<E>, _, _>(ran, transactions, |error: ErasedError, hash| {
-            BlockExecutionError::evm(EVMError::<ErasedError>::Database(error), hash)
+            // The error of the caller's `State`, if a read of it had failed.
+            let error = EvmDatabaseError::Database(error);
+            BlockExecutionError::evm(
+                EVMError::<EvmDatabaseError<ErasedError>>::Database(error),
+                hash,
+            )
         }))
     }
 
