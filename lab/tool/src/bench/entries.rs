@@ -14,7 +14,9 @@ use braid_blocks::{
     sequential::{ForkSpec, OnInvalid, Prepared, Receipts, envelope},
 };
 use braid_cli::bench::{BenchError, Sample, Series, Timing, between};
-use braid_evm::{Config, Executor, alloy::BraidExecutorFactory, runtime::simulated::Random};
+use braid_evm::{
+    Cloned, Config, Executor, alloy::BraidExecutorFactory, runtime::simulated::Random,
+};
 use core::{fmt, num::NonZeroU16};
 use revm::{
     DatabaseRef,
@@ -36,13 +38,15 @@ pub enum Entry {
     Alloy,
     /// [`Executor`], whose workers have a handle each.
     Executor,
+    /// [`BraidExecutorFactory`] over revm's `State`, whose workers have a handle each.
+    Handles,
     /// [`BraidExecutorFactory`] over revm's `State`, from which all reads come.
     Factory,
 }
 
 impl Entry {
     /// Entries that take a number of workers.
-    pub const PARALLEL: [Self; 2] = [Self::Executor, Self::Factory];
+    pub const PARALLEL: [Self; 3] = [Self::Executor, Self::Handles, Self::Factory];
 }
 
 impl fmt::Display for Entry {
@@ -50,6 +54,7 @@ impl fmt::Display for Entry {
         f.write_str(match self {
             Self::Alloy => "EthBlockExecutor",
             Self::Executor => "Executor",
+            Self::Handles => "factory, handles",
             Self::Factory => "factory",
         })
     }
@@ -99,6 +104,7 @@ impl<F> Factory for F where
 struct Workers {
     count: NonZeroU16,
     executor: Executor,
+    handles: BraidExecutorFactory<Receipts, ForkSpec>,
     factory: BraidExecutorFactory<Receipts, ForkSpec>,
 }
 
@@ -154,8 +160,10 @@ impl<'b, D: Source> Subject<'b, D> {
         let of = |count: &NonZeroU16| {
             let config = Config::with_workers(*count);
             let executor = Executor::new(config)?;
-            let factory = BraidExecutorFactory::new(Receipts, spec, config);
-            Ok(Workers { count: *count, executor, factory })
+            let new = || BraidExecutorFactory::new(Receipts, spec, config);
+            let state = database();
+            let handles = new().with_handles(move |_| Some(Cloned(state.clone())));
+            Ok(Workers { count: *count, executor, handles, factory: new() })
         };
         let workers: std::io::Result<_> = workers.iter().map(of).collect();
         Ok(Self {
@@ -193,7 +201,7 @@ impl<'b, D: Source> Subject<'b, D> {
         let state = state_over((self.database)());
         let found = run(&self.alloy, self.block, self.transactions.clone(), state);
         same(Entry::Alloy.to_string(), &found.map_err(|error| invalid(&error))?)?;
-        for Workers { count, executor, factory } in &mut self.workers {
+        for Workers { count, executor, handles, factory } in &mut self.workers {
             let who = |entry: Entry| format!("{entry}, {count} workers");
             let request = executor.block(Arc::clone(&self.shared)).database((self.database)());
             let found = request.execute().map_err(|error| invalid(&error))?;
@@ -202,9 +210,11 @@ impl<'b, D: Source> Subject<'b, D> {
                 let (who, differences) = (who(Entry::Executor), found.to_string());
                 return Err(BenchError::Different { who, differences });
             }
-            let state = state_over((self.database)());
-            let found = run(factory, self.block, self.transactions.clone(), state);
-            same(who(Entry::Factory), &found.map_err(|error| invalid(&error))?)?;
+            for (entry, factory) in [(Entry::Handles, handles), (Entry::Factory, factory)] {
+                let state = state_over((self.database)());
+                let found = run(factory, self.block, self.transactions.clone(), state);
+                same(who(entry), &found.map_err(|error| invalid(&error))?)?;
+            }
         }
         Ok(())
     }
@@ -223,6 +233,10 @@ impl<'b, D: Source> Subject<'b, D> {
             Entry::Executor => {
                 let (executor, shared) = (&mut on.as_mut()?.executor, Arc::clone(shared));
                 between(pauses, || executor.block(shared).database(database).execute())
+            }
+            Entry::Handles => {
+                let (factory, state) = (&on?.handles, state_over(database));
+                between(pauses, || run(factory, block, transactions, state))
             }
             Entry::Factory => {
                 let (factory, state) = (&on?.factory, state_over(database));
@@ -262,22 +276,18 @@ fn run<D: DatabaseRef + fmt::Debug>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use braid_blocks::{block_file::FileDatabase, workload::Preset};
-    use core::time::Duration;
+    use alloy_primitives::U256;
+    use braid_blocks::workload::Preset;
+    use core::{cell::Cell, time::Duration};
+    use revm::database::CacheDB;
 
     const TIMING: Timing = Timing { rounds: 2, pause: Duration::ZERO };
 
-    fn measured(
-        database: impl Fn(FileDatabase) -> FileDatabase,
-    ) -> Result<Vec<EntryTimes>, BenchError> {
-        let (block, state) = Preset::Erc20.block(40, 1).unwrap().to_block().unwrap();
-        let workers = [1, 2].map(|workers| NonZeroU16::new(workers).unwrap());
-        measure(&block, &|| database(state.clone()), &workers, TIMING)
-    }
-
     #[test]
     fn each_entry_is_timed_in_each_round() {
-        let times = measured(|state| state).unwrap();
+        let (block, state) = Preset::Erc20.block(40, 1).unwrap().to_block().unwrap();
+        let workers = [1, 2].map(|workers| NonZeroU16::new(workers).unwrap());
+        let times = measure(&block, &|| state.clone(), &workers, TIMING).unwrap();
         let found: Vec<_> =
             times.iter().map(|it| (it.entry, it.workers.map(NonZeroU16::get))).collect();
         let mut expected = vec![(Entry::Alloy, None)];
@@ -290,6 +300,37 @@ mod tests {
         for EntryTimes { series, .. } in times {
             assert_eq!(series.samples.len(), 2);
             assert!(series.samples.iter().all(|it| !it.wall.is_zero()));
+        }
+    }
+
+    /// A copy of the state that differs from the others: the error names the entry that got it.
+    #[test]
+    fn another_result_is_named() {
+        let (block, state) = Preset::Erc20.block(40, 1).unwrap().to_block().unwrap();
+        let sender = block.transactions[7].caller;
+        let mut wrong = CacheDB::new(state.clone());
+        let mut info = state.basic_ref(sender).unwrap().unwrap();
+        info.balance += U256::from(1);
+        wrong.insert_account_info(sender, info);
+        let right = CacheDB::new(state);
+        // One copy is that of the handles, and the first comparison is with the second copy.
+        let named = [
+            (3, "EthBlockExecutor"),
+            (4, "Executor, 1 workers"),
+            (1, "factory, handles, 1 workers"),
+            (6, "factory, 1 workers"),
+        ];
+        for (copy, named) in named {
+            let copies = Cell::new(0);
+            let database = || {
+                copies.set(copies.get() + 1);
+                if copies.get() == copy { wrong.clone() } else { right.clone() }
+            };
+            // On one worker, a block that need not run in parallel would not read the handles.
+            let workers = [NonZeroU16::new(if copy == 1 { 2 } else { 1 }).unwrap()];
+            let error = measure(&block, &database, &workers, TIMING).unwrap_err();
+            let BenchError::Different { who, .. } = &error else { panic!("{error}") };
+            assert_eq!(*who, named.replace('1', &workers[0].to_string()));
         }
     }
 }
