@@ -59,7 +59,7 @@ impl Commits {
             Some(changed) if !changed.contains(&address) => Ok(None),
             _ => read(address),
         };
-        let completed = self.codes.complete_all(&mut state, output, now);
+        let completed = self.codes.complete_all(&mut state, output.changes(), now);
         completed.map_err(BlockExecutionError::other)?;
         if let Some(changed) = &mut self.changed {
             changed.extend(state.keys());

@@ -4,7 +4,7 @@ use crate::evm::StateSource;
 use crate::ids::WorkerId;
 use crate::panics::{Payload, caught};
 use crate::runtime::Threads;
-use crate::sync::{Receiver, Sender, TryRecvError, bounded};
+use crate::sync::{Mutex, Receiver, Sender, TryRecvError, bounded};
 use crate::worker::Context;
 use alloy_primitives::map::HashMap;
 use alloy_primitives::{Address, B256, U256};
@@ -12,7 +12,7 @@ use core::fmt;
 use revm::DatabaseRef;
 use revm::context::{DBErrorMarker, TxEnv};
 use revm::state::{AccountInfo, Bytecode};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 /// Reason why a read of a worker failed.
 #[derive(Debug, thiserror::Error)]
@@ -60,10 +60,10 @@ const SHARDS: usize = 16;
 /// All answers so far: no worker asks twice, and none asks for a value that another worker has
 /// asked for.
 #[derive(Default)]
-pub(super) struct Answers([RwLock<HashMap<Question, Answer>>; SHARDS]);
+pub(super) struct Answers([Mutex<HashMap<Question, Answer>>; SHARDS]);
 
 impl Answers {
-    fn shard(&self, question: &Question) -> &RwLock<HashMap<Question, Answer>> {
+    fn shard(&self, question: &Question) -> &Mutex<HashMap<Question, Answer>> {
         let last = |address: &Address| {
             let [.., last] = address.into_array();
             last
@@ -79,13 +79,11 @@ impl Answers {
     }
 
     fn get(&self, question: &Question) -> Option<Answer> {
-        let shard = self.shard(question).read().unwrap_or_else(PoisonError::into_inner);
-        shard.get(question).cloned()
+        self.shard(question).lock().get(question).cloned()
     }
 
     fn add(&self, question: Question, answer: Answer) {
-        let mut shard = self.shard(&question).write().unwrap_or_else(PoisonError::into_inner);
-        shard.insert(question, answer);
+        self.shard(&question).lock().insert(question, answer);
     }
 }
 

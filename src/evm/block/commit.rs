@@ -1,6 +1,5 @@
 //! Converts a committed transaction into the state that a database commits.
 
-use super::committed::Committed;
 use crate::evm::exec::change::{AccountChange, ChangeKind};
 use alloy_primitives::{Address, KECCAK256_EMPTY, U256, map::B256Map};
 use revm::primitives::hardfork::SpecId;
@@ -12,7 +11,7 @@ use revm::state::{Account, AccountInfo, Bytecode, EvmState, EvmStorageSlot, Tran
 pub(crate) struct Codes(B256Map<Bytecode>);
 
 impl Codes {
-    /// Sets the codes of the accounts in `state`, the state changes of `committed`. `now` reads an
+    /// Sets the codes of the accounts in `state`, the state after `changes`. `now` reads an
     /// account from the database, which may hold a code only in the account: that of an earlier
     /// block that is not written yet.
     ///
@@ -21,10 +20,10 @@ impl Codes {
     pub(crate) fn complete_all<E>(
         &mut self,
         state: &mut EvmState,
-        committed: &Committed,
+        changes: &[AccountChange],
         mut now: impl FnMut(Address) -> Result<Option<AccountInfo>, E>,
     ) -> Result<(), E> {
-        for change in committed.changes() {
+        for change in changes {
             if let Some(account) = state.get_mut(&change.address) {
                 self.complete(&mut account.info, change, || now(change.address))?;
             }

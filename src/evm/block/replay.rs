@@ -248,7 +248,7 @@ impl Replay {
         } else {
             committed.state(|address| state.basic(address))?
         };
-        codes.complete_all(&mut changes, committed, |address| state.basic(address))?;
+        codes.complete_all(&mut changes, committed.changes(), |address| state.basic(address))?;
         state.commit(changes);
         Ok(())
     }
