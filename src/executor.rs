@@ -96,7 +96,7 @@ impl Executor {
 
     // The methods below are not generic, so they are compiled once, in this crate.
 
-    fn run(
+    pub(crate) fn run(
         &mut self,
         block: Arc<Block>,
         source: AnySource<'static>,
@@ -124,7 +124,8 @@ impl Executor {
 }
 
 /// Parent bundle, commit callback and cancellation token of a request.
-type RequestParts<'f> = (Option<Arc<BundleState>>, Option<OnCommit<'f>>, Option<CancellationToken>);
+pub(crate) type RequestParts<'f> =
+    (Option<Arc<BundleState>>, Option<OnCommit<'f>>, Option<CancellationToken>);
 
 /// Executes `block` on a borrowed database, on threads that are started for this call and end with
 /// it. An [`Executor`] keeps its threads from block to block and saves the time to start them.

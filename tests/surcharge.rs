@@ -4,7 +4,8 @@
 //!    those of the sequential run, for each receiver of the fee: an uninvolved account, a sender, a
 //!    contract, the beneficiary.
 //! 2. A fee that is one wei off, or missing, is noticed.
-//! 3. Transactions of different senders do not depend on each other through the fee.
+//! 3. The state changes of the commits, with their fees, add up to the bundle.
+//! 4. Transactions of different senders do not depend on each other through the fee.
 
 use crate::support::chosen::is_chosen;
 use alloy_primitives::{Address, U256};
@@ -16,8 +17,13 @@ use braid_testkit::generate::Case;
 use braid_testkit::own::Publishing;
 use braid_testkit::plain::{self, Own, compare};
 use core::convert::Infallible;
+use core::ops::ControlFlow;
 use revm::context::{CfgEnv, TxEnv};
+use revm::database::states::bundle_state::BundleRetention;
+use revm::database::{BundleState, OriginalValuesKnown, State, WrapDatabaseRef};
 use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
+use revm::{Database, DatabaseCommit};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
@@ -84,6 +90,53 @@ fn random_blocks_with_a_surcharge_equal_sequential_execution() {
         skipped += outcomes.filter(|one| matches!(one, SequentialOutcome::Skipped(_))).count();
     }
     assert!(executed > 3_500 && skipped > 150, "{executed}, {skipped}");
+}
+
+/// Returns the values that a bundle writes, in order.
+fn written(bundle: &BundleState) -> (Vec<(Address, Option<AccountInfo>)>, Vec<Slots>) {
+    let changes = bundle.to_plain_state(OriginalValuesKnown::Yes);
+    let mut accounts = changes.accounts;
+    accounts.sort_unstable_by_key(|(address, _)| *address);
+    let slots = changes.storage.into_iter().map(|changed| {
+        let mut slots = changed.storage;
+        slots.sort_unstable();
+        (changed.address, changed.wipe_storage, slots)
+    });
+    let mut slots: Vec<_> = slots.collect();
+    slots.sort_unstable();
+    (accounts, slots)
+}
+
+type Slots = (Address, bool, Vec<(U256, U256)>);
+
+/// A task that sees nothing but the commits has the state after the block, also the fees.
+#[test]
+fn the_state_of_each_commit_has_its_fees() {
+    let mut fees = 0;
+    for seed in 0..200 {
+        let (block, case) = hostile(seed);
+        let vault = vaults(&block, &case)[seed as usize % 4];
+        let surcharge = Publishing { vault, per_byte: 7 };
+        let workers = WORKERS[(seed / 4) as usize % WORKERS.len()];
+        let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
+        (config.policy, config.mode) = (Policy::Forced(Forced::Speculative), Mode::Build);
+        let executor = Executor::new(config).expect("starts").with_mutant(SEEDED.get());
+        let mut executor = executor.with_surcharge(Arc::new(surcharge));
+        let state = State::builder().with_database(WrapDatabaseRef(case.database()));
+        let mut state = state.with_bundle_update().build();
+        let request = executor.block(block.clone()).database(case.database());
+        let output = request.on_commit(|committed| {
+            fees += usize::from(committed.surcharge().is_some() && committed.reward().is_some());
+            let changes = committed.state(|address| state.basic(address));
+            state.commit(changes.expect("the database is in memory"));
+            ControlFlow::Continue(())
+        });
+        let output = output.execute().expect("invalid transactions are skipped");
+        state.merge_transitions(BundleRetention::PlainState);
+        let what = format!("seed {seed}, {:?}, {workers} workers", block.cfg.spec);
+        assert_eq!(written(&state.take_bundle()), written(&output.bundle), "{what}");
+    }
+    assert!(fees > 200, "only {fees} transactions paid both fees apart");
 }
 
 /// Covers the rows of docs/data/seeded_bugs.tsv that name this test.

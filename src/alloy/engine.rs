@@ -1,14 +1,16 @@
-//! The threads and settings shared by the executors of a factory.
+//! The executors and settings shared by the executors of a factory.
 
+use super::handles::Handles;
+use super::runner::Runner;
 use crate::config::{Config, Mode};
 use crate::evm::{CustomEvm, Precompile, Surcharge};
 use crate::executor::Executor;
-use crate::sync::{AtomicU64, Mutex, SeqCst};
+use crate::sync::{AtomicU64, Receiver, Sender, SeqCst, bounded};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
-/// Maximum number of idle executors whose threads are kept for later blocks. The threads of any
-/// others end with their block.
-const IDLE_EXECUTORS: usize = 2;
+/// Number of executors, which is the number of blocks that run on several threads at once.
+const EXECUTORS: usize = 2;
 
 /// Settings and threads shared by the executors of a factory and of its clones.
 #[derive(Clone)]
@@ -17,25 +19,62 @@ pub(super) struct Engine {
     pub(super) precompiles: Vec<Arc<dyn Precompile>>,
     pub(super) surcharge: Option<Arc<dyn Surcharge>>,
     pub(super) evm: Option<Arc<dyn CustomEvm>>,
+    /// The workers' own handles, if they have some.
+    pub(super) handles: Option<Arc<Handles>>,
     pub(super) shared: Arc<Shared>,
 }
 
-/// Idle executors, and the counters.
-#[derive(Default)]
+/// The executors, and the counters.
 pub(super) struct Shared {
-    idle: Mutex<Vec<Executor>>,
+    /// An item for each executor that is not lent; `None` if its threads have not been started.
+    idle: (Sender<Option<Idle>>, Receiver<Option<Idle>>),
     pub(super) blocks: AtomicU64,
     pub(super) transactions: AtomicU64,
     pub(super) sequential: AtomicU64,
 }
 
+impl Default for Shared {
+    fn default() -> Self {
+        let idle = bounded(EXECUTORS);
+        (0..EXECUTORS).for_each(|_| drop(idle.0.try_send(None)));
+        let (blocks, transactions, sequential) = Default::default();
+        Self { idle, blocks, transactions, sequential }
+    }
+}
+
+/// An executor that is not in use, with its thread if that was started.
+struct Idle {
+    executor: Box<Executor>,
+    runner: Option<Runner>,
+}
+
+/// An executor, and the thread that it runs on while the calling thread serves reads.
+pub(super) struct Team {
+    pub(super) executor: Box<Executor>,
+    pub(super) runner: Runner,
+}
+
+/// The right to use one of the executors. It ends when this is dropped.
+pub(super) struct Lent<'e> {
+    idle: Option<Idle>,
+    shared: &'e Shared,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        // There is room: the item was taken from this channel.
+        drop(self.shared.idle.0.try_send(self.idle.take()));
+    }
+}
+
 impl Engine {
     pub(super) fn new(config: Config) -> Self {
         Self {
-            config: Config { mode: Mode::Validate, reverts: false, ..config },
+            config: Config { mode: Mode::Validate, reverts: false, ..config.within_bounds() },
             precompiles: Vec::new(),
             surcharge: None,
             evm: None,
+            handles: None,
             shared: Arc::default(),
         }
     }
@@ -45,12 +84,22 @@ impl Engine {
         self.surcharge.is_some() && self.evm.is_none()
     }
 
-    pub(super) const fn config(&self) -> &Config {
-        &self.config
+    /// Returns whether transactions follow rules that their own `Evm` does not know.
+    pub(super) const fn has_own_rules(&self) -> bool {
+        self.takes_surcharge() || (!self.precompiles.is_empty() && self.evm.is_none())
     }
 
-    fn start(&self) -> std::io::Result<Executor> {
-        let executor = Executor::new(self.config)?.with_surroundings_apart();
+    /// Returns an executor of `workers` workers, or of fewer if the system refuses a thread.
+    pub(super) fn start(&self, workers: NonZeroU16) -> std::io::Result<Executor> {
+        let config = Config { workers, ..self.config };
+        let executor = match Executor::new(config) {
+            Ok(executor) => executor,
+            Err(error) => {
+                let half = NonZeroU16::new(workers.get() / 2);
+                return half.map_or(Err(error), |half| self.start(half));
+            }
+        };
+        let executor = executor.with_surroundings_apart();
         let executor = executor.with_precompiles(self.precompiles.clone());
         let executor = match &self.surcharge {
             Some(surcharge) => executor.with_surcharge(Arc::clone(surcharge)),
@@ -62,52 +111,108 @@ impl Engine {
         })
     }
 
-    /// Lends an executor to `run`, which makes it record access lists if `lists` is set. The
-    /// executor is dropped if `run` panics.
-    pub(super) fn with<T>(
-        &self,
-        (transactions, lists): (usize, bool),
-        run: impl FnOnce(&mut Executor) -> std::io::Result<T>,
-    ) -> std::io::Result<T> {
-        let idle = self.shared.idle.lock().pop();
-        let mut executor = match idle {
-            Some(executor) => executor,
-            None => self.start()?,
+    /// Number of workers of a shared executor. Without handles, the calling thread serves reads and
+    /// runs nothing.
+    pub(super) fn workers(&self) -> NonZeroU16 {
+        let all = self.config.workers;
+        match &self.handles {
+            Some(_) => all,
+            None => NonZeroU16::new(all.get() - 1).unwrap_or(NonZeroU16::MIN),
+        }
+    }
+
+    /// Lends an executor. If all are lent, waits for one, or returns `None` unless `waits` is set.
+    pub(super) fn lend(&self, waits: bool) -> Option<Lent<'_>> {
+        let Shared { idle: (_, idle), .. } = &*self.shared;
+        let idle = if waits { idle.recv().ok() } else { idle.try_recv().ok() };
+        Some(Lent { idle: idle?, shared: &self.shared })
+    }
+
+    /// Counts a block that was executed whole.
+    pub(super) fn count(&self, transactions: usize) {
+        self.shared.blocks.fetch_add(1, SeqCst);
+        self.shared.transactions.fetch_add(transactions as u64, SeqCst);
+    }
+}
+
+impl Lent<'_> {
+    /// Returns the executor, which is started by `start` the first time.
+    ///
+    /// # Errors
+    /// Returns any error of `start`.
+    pub(super) fn executor(
+        &mut self,
+        start: impl FnOnce() -> std::io::Result<Executor>,
+    ) -> std::io::Result<&mut Executor> {
+        let team = match self.idle.take() {
+            Some(team) => team,
+            None => Idle { executor: Box::new(start()?), runner: None },
         };
-        executor.set_access_list(lists);
-        let result = run(&mut executor);
-        if result.is_ok() {
-            self.shared.blocks.fetch_add(1, SeqCst);
-            self.shared.transactions.fetch_add(transactions as u64, SeqCst);
-        }
-        let mut idle = self.shared.idle.lock();
-        if idle.len() < IDLE_EXECUTORS {
-            idle.push(executor);
-        } else {
-            // Dropping waits for the threads, so it happens without the lock.
-            drop(idle);
-            drop(executor);
-        }
-        result
+        Ok(&mut self.idle.insert(team).executor)
+    }
+
+    /// Takes the executor out, with the thread that it runs on while the calling thread serves
+    /// reads.
+    ///
+    /// # Errors
+    /// Returns any error of `start`, or an error if the system refuses the thread.
+    pub(super) fn take_team(
+        &mut self,
+        start: impl FnOnce() -> std::io::Result<Executor>,
+    ) -> std::io::Result<Team> {
+        self.executor(start)?;
+        let runner = match self.idle.as_mut().and_then(|idle| idle.runner.take()) {
+            Some(runner) => runner,
+            None => Runner::start()?,
+        };
+        let Some(Idle { executor, .. }) = self.idle.take() else {
+            unreachable!("it was started above")
+        };
+        Ok(Team { executor, runner })
+    }
+
+    /// Puts the executor back.
+    pub(super) fn put_back(&mut self, Team { executor, runner }: Team) {
+        self.idle = Some(Idle { executor, runner: Some(runner) });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::num::NonZeroU16;
     use std::sync::Barrier;
 
     #[test]
-    fn threads_of_few_executors_wait_for_blocks() {
+    fn executors_are_few_and_are_kept() {
         let engine = Engine::new(Config::with_workers(NonZeroU16::MIN));
-        let all = Barrier::new(16);
+        let all = Barrier::new(EXECUTORS);
         std::thread::scope(|scope| {
-            for _ in 0..16 {
-                scope.spawn(|| engine.with((0, false), |_| Ok(all.wait())).expect("it starts"));
+            for _ in 0..EXECUTORS {
+                scope.spawn(|| {
+                    let mut lent = engine.lend(false).expect("one is idle");
+                    lent.executor(|| engine.start(engine.workers())).expect("it needs no thread");
+                    all.wait();
+                    assert!(engine.lend(false).is_none(), "all are lent");
+                    all.wait();
+                });
             }
         });
-        assert_eq!(engine.shared.idle.lock().len(), IDLE_EXECUTORS);
-        assert_eq!(engine.shared.blocks.load(SeqCst), 16);
+        for _ in 0..2 * EXECUTORS {
+            let mut lent = engine.lend(true).expect("all are idle");
+            lent.executor(|| panic!("they are started")).expect("an executor");
+        }
+    }
+
+    #[test]
+    fn an_executor_comes_back_after_a_panic() {
+        let engine = Engine::new(Config::with_workers(NonZeroU16::MIN));
+        for _ in 0..2 * EXECUTORS {
+            let caught = crate::panics::caught(|| {
+                let _lent = engine.lend(false).expect("one is idle");
+                panic!("in the block");
+            });
+            assert!(caught.is_err());
+        }
+        assert!(engine.lend(false).is_some());
     }
 }

@@ -1,13 +1,17 @@
 //! Execution of one block.
 
-use super::engine::Engine;
+use super::commits::Commits;
+use super::engine::{Engine, Lent, Team};
 use super::finish::finish;
 use super::lists::{ListDatabase, Lists};
-use super::served::{ServedError, serve, served};
+use super::served::{Message, ServedError, served};
+use crate::config::Policy;
 use crate::evm::{
-    AccessList, At, Block, BlockError, BlockErrorKind, ChainRules, Codes, Committed, Rejection,
-    add_reward,
+    AccessList, AnySource, At, Block, BlockError, BlockErrorKind, BlockOutput, ChainRules,
+    Committed, Rejection, runs_sequentially,
 };
+use crate::executor::Executor;
+use crate::panics::{Payload, caught};
 use crate::sync::SeqCst;
 use alloy_consensus::{Transaction, TransactionEnvelope, TxReceipt};
 use alloy_eips::Encodable2718;
@@ -18,15 +22,21 @@ use alloy_evm::block::{
 use alloy_evm::eth::receipt_builder::ReceiptBuilder;
 use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_evm::eth::{EthBlockExecutor, EthTxResult};
-use alloy_evm::{Evm, FromRecoveredTx, FromTxWithEncoded, RecoveredTx};
+use alloy_evm::precompiles::PrecompilesMap;
+use alloy_evm::{Evm, EvmEnv, FromRecoveredTx, FromTxWithEncoded, RecoveredTx};
 use alloy_primitives::{B256, Log, TxKind};
+use core::any::Any;
 use core::fmt;
 use core::ops::ControlFlow;
-use revm::context::result::{EVMError, ExecutionResult, HaltReason, ResultAndState};
-use revm::context::{BlockEnv, TxEnv};
-use revm::database_interface::bal::BalState;
+use revm::Database;
+use revm::context::result::{EVMError, HaltReason};
+use revm::context::{BlockEnv, DBErrorMarker, TxEnv};
+use revm::database_interface::ErasedError;
+use revm::database_interface::bal::{BalState, EvmDatabaseError};
+use revm::precompile::{PrecompileSpecId, Precompiles};
 use revm::primitives::hardfork::SpecId;
-use revm::{Database, context::Block as _};
+use std::num::NonZeroU16;
+use std::sync::Arc;
 
 /// Executes one block: either whole and in parallel, or one transaction at a time, sequentially.
 pub struct BraidBlockExecutor<'a, E, Spec, R: ReceiptBuilder> {
@@ -41,12 +51,16 @@ const TRANSFER_GAS: u64 = 21_000;
 
 type DbError<E> = <<E as Evm>::DB as Database>::Error;
 
-/// Result of running the transactions.
-struct Ran<E: Evm> {
-    committed: Vec<Committed>,
-    /// The accesses of the transactions, if they were to be recorded.
-    access_list: Option<AccessList>,
-    ended: Result<(), BlockError<ServedError<DbError<E>>>>,
+/// The accesses of the transactions, if they were to be recorded, and how the transactions ended.
+type Ran = (Option<AccessList>, Result<(), BlockExecutionError>);
+
+/// How the transactions of a block run if other threads take part.
+enum Way<'a> {
+    /// On all workers, each with its own handle. The calling thread is one of them, or the only one
+    /// if no executor is lent.
+    Handles(AnySource<'static>, Option<Lent<'a>>),
+    /// On a few workers, while the calling thread reads the database on their behalf.
+    Served(Lent<'a>, Team),
 }
 
 impl<E, Spec, R: ReceiptBuilder> fmt::Debug for BraidBlockExecutor<'_, E, Spec, R> {
@@ -86,10 +100,20 @@ where
     }
 }
 
-impl<E, Spec, R> BraidBlockExecutor<'_, E, Spec, R>
+impl<'a, E, Spec, R> BraidBlockExecutor<'a, E, Spec, R>
 where
-    E: Evm<DB: StateDB, Spec = SpecId, BlockEnv = BlockEnv, HaltReason = HaltReason, Tx = TxEnv>,
-    R: ReceiptBuilder,
+    E: Evm<
+            DB: StateDB,
+            Spec = SpecId,
+            BlockEnv = BlockEnv,
+            HaltReason = HaltReason,
+            Tx = TxEnv,
+            Precompiles: 'static,
+        >,
+    TxEnv: FromRecoveredTx<R::Transaction> + FromTxWithEncoded<R::Transaction>,
+    Spec: EthExecutorSpec,
+    R: ReceiptBuilder<Transaction: Transaction + Encodable2718, Receipt: TxReceipt<Log = Log>>,
+    <R::Transaction as TransactionEnvelope>::TxType: Send + 'static,
 {
     /// Returns a block of the transactions alone; the Ethereum executor does what precedes and
     /// follows them.
@@ -107,35 +131,162 @@ where
         }
     }
 
-    /// Runs the transactions on all workers while this thread reads the database on their behalf.
-    fn run(&mut self, block: Block, lists: bool) -> std::io::Result<Ran<E>> {
-        let count = block.transactions.len();
-        let workers = usize::from(self.engine.config().workers.get());
-        let database = self.ethereum.evm.db_mut();
-        self.engine.with((count, lists), |executor| {
-            let (source, questions) = served(workers);
-            std::thread::scope(|scope| {
-                let mut committed = Vec::with_capacity(count);
-                let body = move || {
-                    let on_commit = |output| {
-                        committed.push(output);
-                        ControlFlow::Continue(())
-                    };
-                    let (access_list, ended) =
-                        match executor.block(block).state(source).on_commit(on_commit).execute() {
-                            Ok(output) => (output.access_list, Ok(())),
-                            Err(mut error) => (error.committed.access_list.take(), Err(error)),
-                        };
-                    Ran { committed, access_list, ended }
-                };
-                let running = std::thread::Builder::new().spawn_scoped(scope, body)?;
-                serve(database, &questions);
-                match running.join() {
-                    Ok(ran) => Ok(ran),
-                    Err(payload) => std::panic::resume_unwind(payload),
-                }
-            })
+    /// Chooses how the transactions of `block` run; `None` is on the calling thread, by the Ethereum
+    /// executor. `lists` means that access lists are recorded or
+    /// compared, which only Braid's workers do.
+    fn way(&self, block: &Block, lists: bool) -> Result<Option<Way<'a>>, BlockExecutionError> {
+        let (engine, policy) = (self.engine, self.engine.config.policy);
+        if engine.evm.is_none() && !engine.has_own_rules() && self.has_other_precompiles() {
+            if lists {
+                let why = "an Evm with precompiles of its own cannot be used with access lists";
+                return Err(BlockExecutionError::msg(why));
+            }
+            return Ok(None);
+        }
+        let may_run_here = !lists && !engine.has_own_rules();
+        let is_forced = matches!(policy, Policy::Forced(_));
+        let is_alone = policy == Policy::Sequential || engine.config.workers.get() == 1;
+        if may_run_here && is_alone && !is_forced {
+            return Ok(None);
+        }
+        let parent = self.ethereum.ctx.parent_hash;
+        if let Some(source) = engine.handles.as_ref().and_then(|handles| handles.open(parent)) {
+            return Ok(Some(Way::Handles(source, engine.lend(false))));
+        }
+        let is_alone = engine.workers().get() == 1 || runs_sequentially(block, &engine.config);
+        if may_run_here && is_alone && !is_forced {
+            return Ok(None);
+        }
+        let Some(mut lent) = engine.lend(!may_run_here) else { return Ok(None) };
+        match lent.take_team(|| engine.start(engine.workers())) {
+            Ok(team) => Ok(Some(Way::Served(lent, team))),
+            Err(_) if may_run_here => Ok(None),
+            Err(error) => Err(BlockExecutionError::other(error)),
+        }
+    }
+
+    /// Returns whether precompiles were added to the `Evm`, or taken from it. Workers do not know
+    /// them.
+    fn has_other_precompiles(&self) -> bool {
+        let precompiles: &dyn Any = self.ethereum.evm.precompiles();
+        let spec = PrecompileSpecId::from_spec_id(self.ethereum.evm.cfg_env().spec);
+        let ethereum = Precompiles::new(spec).addresses_set();
+        precompiles.downcast_ref::<PrecompilesMap>().is_some_and(|precompiles| {
+            precompiles.addresses().count() != ethereum.len()
+                || precompiles.addresses().any(|address| !ethereum.contains(address))
         })
+    }
+
+    /// Executes the block on the calling thread.
+    fn run_here(
+        mut self,
+        envs: Vec<TxEnv>,
+        transactions: Vec<impl RecoveredTx<R::Transaction>>,
+    ) -> Result<BlockExecutionResult<R::Receipt>, BlockExecutionError> {
+        self.ethereum.apply_pre_execution_changes()?;
+        for tx in envs.into_iter().zip(transactions) {
+            let _ = self.ethereum.execute_transaction(tx)?;
+        }
+        finish(self.ethereum).map(|(_, result)| result)
+    }
+
+    /// Runs the transactions on all workers, each with its own handle of `source`, and commits each
+    /// one meanwhile.
+    fn run_with_handles(
+        &mut self,
+        block: Block,
+        (source, lent): (AnySource<'static>, Option<Lent<'_>>),
+        transactions: &[impl RecoveredTx<R::Transaction>],
+        lists: bool,
+    ) -> Result<Ran, BlockExecutionError> {
+        let Self { ethereum, engine, .. } = self;
+        let Some(handles) = &engine.handles else { unreachable!("the source is one of them") };
+        let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
+        let parent = (ethereum.ctx.parent_hash, ethereum.ctx.parent_beacon_block_root);
+        let before = handles.before_transactions(env, parent, &source)?;
+        let (mut alone, mut lent) = (None, lent);
+        let executor = match &mut lent {
+            Some(lent) => lent.executor(|| engine.start(engine.workers())),
+            None => engine.start(NonZeroU16::MIN).map(|executor| alone.insert(executor)),
+        };
+        let executor = executor.map_err(BlockExecutionError::other)?;
+        executor.set_access_list(lists);
+        let (mut commits, mut failed) = (Commits::new(true), None);
+        let mut left = transactions.iter();
+        let mut on_commit = |output: Committed| {
+            let tx = left.next();
+            let committed = tx.map_or(Ok(()), |tx| commits.commit(ethereum, &output, tx.tx()));
+            match committed {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        };
+        let around = (Some(Arc::new(before)), Some(&mut on_commit as _), None);
+        let ran = executor.run(block.into(), source, around);
+        if let Some(failed) = failed {
+            return Err(failed);
+        }
+        Ok(ended::<DbError<E>, _, _>(ran, transactions, |error: ErasedError, hash| {
+            // The error of the caller's `State`, if a read of it had failed.
+            let error = EvmDatabaseError::Database(error);
+            BlockExecutionError::evm(
+                EVMError::<EvmDatabaseError<ErasedError>>::Database(error),
+                hash,
+            )
+        }))
+    }
+
+    /// Runs the transactions on a few workers while this thread reads the database on their behalf,
+    /// and commits them afterwards.
+    fn run_served(
+        &mut self,
+        block: Block,
+        (mut lent, team): (Lent<'_>, Team),
+        transactions: &[impl RecoveredTx<R::Transaction>],
+        lists: bool,
+    ) -> Result<Ran, BlockExecutionError> {
+        let Team { mut executor, runner } = team;
+        executor.set_access_list(lists);
+        let (count, block) = (block.transactions.len(), Arc::new(block));
+        let workers = usize::from(executor.config().workers.get());
+        let (source, desk) = served::<DbError<E>, Done<DbError<E>>>(workers);
+        let end = source.messages();
+        let shared = Arc::clone(&block);
+        let job = move || {
+            let mut committed = Vec::with_capacity(count);
+            let ran = caught(|| {
+                let on_commit = |output| {
+                    committed.push(output);
+                    ControlFlow::Continue(())
+                };
+                executor.block(shared).state(source).on_commit(on_commit).execute()
+            });
+            let _ = end.send(Message::Done(Done { executor, committed, ran }));
+        };
+        runner.run(job);
+        let database = self.ethereum.evm.db_mut();
+        let (done, panicked) = desk.serve(database, &block.transactions);
+        let lost = || BlockExecutionError::msg("the thread that ran the block is gone");
+        let Done { executor, committed, ran } = done.ok_or_else(lost)?;
+        lent.put_back(Team { executor, runner });
+        drop(lent);
+        let ran = match (panicked, ran) {
+            (Some(payload), _) | (None, Err(payload)) => payload.resume(),
+            (None, Ok(ran)) => ran,
+        };
+        let mut commits = Commits::new(false);
+        for (output, tx) in committed.iter().zip(transactions) {
+            commits.commit(&mut self.ethereum, output, tx.tx())?;
+        }
+        Ok(ended::<DbError<E>, _, _>(ran, transactions, |error, hash| match error {
+            ServedError::Base(error) => {
+                BlockExecutionError::evm(EVMError::<DbError<E>>::Database(error), hash)
+            }
+            gone => BlockExecutionError::other(gone),
+        }))
     }
 
     /// Returns the first transaction whose sender has no code, if the block has system calls after
@@ -164,74 +315,18 @@ where
         // If it fails, precompiles stay cold; Ethereum's system contracts call none of them.
         let _ = self.ethereum.evm.transact_raw(nothing);
     }
-
-    /// Commits the state changes of the transactions, in block order.
-    fn commit(
-        &mut self,
-        committed: Vec<Committed>,
-        transactions: &[impl RecoveredTx<R::Transaction>],
-    ) -> Result<(), BlockExecutionError>
-    where
-        Self: BlockExecutor<
-            Result = EthTxResult<HaltReason, <R::Transaction as TransactionEnvelope>::TxType>,
-        >,
-        R: ReceiptBuilder<Transaction: Transaction + TransactionEnvelope>,
-    {
-        let (spec, beneficiary) =
-            (self.ethereum.evm.cfg_env().spec, self.ethereum.evm.block().beneficiary());
-        let mut codes = Codes::default();
-        for (output, tx) in committed.into_iter().zip(transactions) {
-            let now = |address| self.ethereum.evm.db_mut().basic(address);
-            let state = codes.state_of(&output, now);
-            let mut state = state.map_err(BlockExecutionError::other)?;
-            let surcharged = self.engine.surcharge.as_ref().map(|surcharge| surcharge.receiver());
-            let rewards = [(surcharged, output.surcharge()), (Some(beneficiary), output.reward())];
-            for (receiver, amount) in rewards {
-                let (Some(receiver), Some(amount)) = (receiver, amount) else { continue };
-                let now = self.ethereum.evm.db_mut().basic(receiver);
-                let now = now.map_err(BlockExecutionError::other)?;
-                add_reward(&mut state, receiver, amount, now, spec);
-            }
-            let Some(result) = output.result().cloned() else { continue };
-            let result: ExecutionResult = result;
-            self.commit_transaction(EthTxResult {
-                result: ResultAndState { result, state },
-                blob_gas_used: tx.tx().blob_gas_used().unwrap_or_default(),
-                tx_type: tx.tx().tx_type(),
-            });
-        }
-        Ok(())
-    }
-
-    /// Converts `error` into the error that the Ethereum executor would return.
-    fn error(
-        &self,
-        error: BlockError<ServedError<DbError<E>>>,
-        hash: impl FnOnce() -> B256,
-    ) -> BlockExecutionError {
-        let evm = |error: EVMError<DbError<E>>| error;
-        let error = match error.kind {
-            BlockErrorKind::Base(ServedError::Base(error)) => evm(EVMError::Database(error)),
-            BlockErrorKind::Invalid(Rejection::Invalid(error)) => evm(EVMError::Transaction(error)),
-            BlockErrorKind::Invalid(Rejection::Header(error)) => evm(EVMError::Header(error)),
-            BlockErrorKind::Invalid(Rejection::Custom(error)) => evm(EVMError::Custom(error)),
-            BlockErrorKind::Invalid(Rejection::BlockGas { limit, available }) => {
-                return BlockValidationError::TransactionGasLimitMoreThanAvailableBlockGas {
-                    transaction_gas_limit: limit,
-                    block_available_gas: available,
-                }
-                .into();
-            }
-            BlockErrorKind::AccessList(error) => return BlockValidationError::other(error).into(),
-            other => return BlockExecutionError::msg(other.to_string()),
-        };
-        BlockExecutionError::evm(error, hash())
-    }
 }
 
 impl<E, Spec, R> BlockExecutor for BraidBlockExecutor<'_, E, Spec, R>
 where
-    E: Evm<DB: StateDB, Spec = SpecId, BlockEnv = BlockEnv, HaltReason = HaltReason, Tx = TxEnv>,
+    E: Evm<
+            DB: StateDB,
+            Spec = SpecId,
+            BlockEnv = BlockEnv,
+            HaltReason = HaltReason,
+            Tx = TxEnv,
+            Precompiles: 'static,
+        >,
     TxEnv: FromRecoveredTx<R::Transaction> + FromTxWithEncoded<R::Transaction>,
     Spec: EthExecutorSpec,
     R: ReceiptBuilder<Transaction: Transaction + Encodable2718, Receipt: TxReceipt<Log = Log>>,
@@ -293,32 +388,83 @@ where
             None => Ok(Lists::default()),
         };
         let mut lists = lists.map_err(BlockValidationError::other)?;
+        let Some(way) = self.way(&block, lists.is_needed())? else {
+            let engine = self.engine;
+            let result = self.run_here(block.transactions, recovered)?;
+            engine.count(count);
+            return Ok(result);
+        };
         self.apply_pre_execution_changes()?;
         if let Some(of) = lists_of {
             let list = lists.begin_transactions(of(&mut self.ethereum.evm));
             block.access_list = list.map_err(BlockValidationError::other)?;
         }
-        let first = self.first_plain(&block);
-        let ran = self.run(block, lists.is_needed()).map_err(BlockExecutionError::other)?;
-        if let Some(first) = first.filter(|_| ran.ended.is_ok()) {
+        if let Some(first) = self.first_plain(&block) {
             self.warm_precompiles(&first);
         }
-        self.commit(ran.committed, &recovered)?;
+        let (accessed, ended) = match way {
+            Way::Handles(source, lent) => {
+                self.run_with_handles(block, (source, lent), &recovered, lists.is_needed())?
+            }
+            Way::Served(lent, team) => {
+                self.run_served(block, (lent, team), &recovered, lists.is_needed())?
+            }
+        };
         if let Some(of) = lists_of {
-            lists.end_transactions(of(&mut self.ethereum.evm), ran.access_list, count);
+            lists.end_transactions(of(&mut self.ethereum.evm), accessed, count);
         }
-        if let Err(error) = ran.ended {
-            let at = match error.at {
-                At::Transaction(tx) => recovered.get(tx.position()),
-                At::PreBlock | At::PostBlock => None,
-            };
-            let hash = || at.map_or(B256::ZERO, |tx| tx.tx().trie_hash());
-            return Err(self.error(error, hash));
-        }
+        ended?;
+        self.engine.count(count);
         let (mut evm, result) = self.finish()?;
         if let Some(of) = lists_of {
             lists.end(of(&mut evm)).map_err(BlockValidationError::other)?;
         }
         Ok(result)
     }
+}
+
+/// Everything that the thread of a served block sends back.
+struct Done<D> {
+    executor: Box<Executor>,
+    committed: Vec<Committed>,
+    ran: Result<Result<BlockOutput, BlockError<ServedError<D>>>, Payload>,
+}
+
+/// Returns the accesses of the transactions, and the error that the Ethereum executor would return.
+/// `base` converts an error of the database; it gets the hash of the transaction.
+fn ended<D, T: Encodable2718, B: fmt::Display>(
+    ran: Result<BlockOutput, BlockError<B>>,
+    transactions: &[impl RecoveredTx<T>],
+    base: impl FnOnce(B, B256) -> BlockExecutionError,
+) -> Ran
+where
+    D: DBErrorMarker,
+{
+    let mut error = match ran {
+        Ok(output) => return (output.access_list, Ok(())),
+        Err(error) => error,
+    };
+    let accessed = error.committed.access_list.take();
+    let at = match error.at {
+        At::Transaction(tx) => transactions.get(tx.position()),
+        At::PreBlock | At::PostBlock => None,
+    };
+    let hash = at.map_or(B256::ZERO, |tx| tx.tx().trie_hash());
+    let evm = |error: EVMError<D>| BlockExecutionError::evm(error, hash);
+    let error = match error.kind {
+        BlockErrorKind::Base(error) => base(error, hash),
+        BlockErrorKind::Invalid(Rejection::Invalid(error)) => evm(EVMError::Transaction(error)),
+        BlockErrorKind::Invalid(Rejection::Header(error)) => evm(EVMError::Header(error)),
+        BlockErrorKind::Invalid(Rejection::Custom(error)) => evm(EVMError::Custom(error)),
+        BlockErrorKind::Invalid(Rejection::BlockGas { limit, available }) => {
+            BlockValidationError::TransactionGasLimitMoreThanAvailableBlockGas {
+                transaction_gas_limit: limit,
+                block_available_gas: available,
+            }
+            .into()
+        }
+        BlockErrorKind::AccessList(error) => BlockValidationError::other(error).into(),
+        other => BlockExecutionError::msg(other.to_string()),
+    };
+    (accessed, Err(error))
 }

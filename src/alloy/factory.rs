@@ -3,8 +3,9 @@
 use super::custom_evm::{FactoryEvm, Fees, Vault};
 use super::engine::{Engine, Shared};
 use super::executor::BraidBlockExecutor;
+use super::handles::Handles;
 use crate::config::Config;
-use crate::evm::{Precompile, Surcharge};
+use crate::evm::{Precompile, StateSource, Surcharge};
 use crate::sync::SeqCst;
 use alloy_consensus::{Transaction, TransactionEnvelope, TxReceipt};
 use alloy_eips::Encodable2718;
@@ -15,7 +16,7 @@ use alloy_evm::eth::{
     EthBlockExecutionCtx, EthBlockExecutor, EthBlockExecutorFactory, EthEvmFactory, EthTxResult,
 };
 use alloy_evm::{EvmFactory, FromRecoveredTx, FromTxWithEncoded};
-use alloy_primitives::Log;
+use alloy_primitives::{B256, Log};
 use core::fmt;
 use revm::Inspector;
 use revm::context::result::HaltReason;
@@ -25,9 +26,15 @@ use std::sync::Arc;
 
 /// A block executor factory whose executors run whole blocks in parallel.
 ///
-/// Threads start with the first block. Blocks executed at the same time have separate threads; the
-/// threads of up to two blocks are kept for later blocks, and any others end with their block.
-/// Clones share the threads and the counters.
+/// Threads start with the first block that needs them and are kept. Up to two blocks run on several
+/// threads at the same time; any others run on their calling threads, or wait if they follow rules
+/// that only Braid knows (precompiles or a surcharge of the factory, access lists). Clones share the
+/// threads and the counters.
+///
+/// Over the caller's database alone, the calling thread reads for the workers, so it is one of the
+/// threads and runs nothing; blocks in which too little could run at the same time are executed on
+/// it sequentially. With [`with_handles`](Self::with_handles), all workers read and run, and the
+/// calling thread is one of them.
 ///
 /// With [`new`](Self::new) the workers run Braid's own EVM, which is the fastest. With
 /// [`with_evm_factory`](BraidExecutorFactory::with_evm_factory) they run EVMs of the factory `F`.
@@ -118,6 +125,39 @@ where
     }
 }
 
+impl<R, Spec, F> BraidExecutorFactory<R, Spec, F>
+where
+    R: ReceiptBuilder<Transaction: Transaction + Encodable2718, Receipt: TxReceipt<Log = Log>>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    Spec: EthExecutorSpec + Clone + Send + Sync + 'static,
+    F: EvmFactory<Tx = TxEnv, Spec = SpecId, BlockEnv = BlockEnv> + Clone + Send + Sync + 'static,
+    TxEnv: FromRecoveredTx<R::Transaction> + FromTxWithEncoded<R::Transaction>,
+    <R::Transaction as TransactionEnvelope>::TxType: Send + 'static,
+{
+    /// Lets each worker read through a handle of its own, which is much faster than reading the
+    /// database of the caller. For each block that is executed whole, `states` is called with the
+    /// hash of its parent. It returns the state after the parent, or `None` if it does not have
+    /// that state, for instance because the parent is not written yet; then all reads come from the
+    /// database of the caller.
+    ///
+    /// The database of the caller must have the same state. It is read for what precedes and
+    /// follows the transactions, and for the balances of the beneficiary and the receiver of a
+    /// surcharge; the changes are committed to it. Entries that were put into its cache by hand are
+    /// not seen by the transactions.
+    #[must_use]
+    pub fn with_handles<S: StateSource + 'static>(
+        mut self,
+        states: impl Fn(B256) -> Option<S> + Send + Sync + 'static,
+    ) -> Self {
+        let handles = Some(Arc::new(Handles::new(states, self.ethereum.clone())));
+        self.engine = Engine { handles, shared: Arc::default(), ..self.engine };
+        self
+    }
+}
+
 impl<R, Spec, F> BraidExecutorFactory<R, Spec, F> {
     /// Returns the counts so far.
     #[must_use]
@@ -135,7 +175,13 @@ impl<R, Spec, F> BlockExecutorFactory for BraidExecutorFactory<R, Spec, F>
 where
     R: ReceiptBuilder<Transaction: Transaction + Encodable2718, Receipt: TxReceipt<Log = Log>>,
     Spec: EthExecutorSpec,
-    F: EvmFactory<Tx = TxEnv, Spec = SpecId, BlockEnv = BlockEnv, HaltReason = HaltReason>,
+    F: EvmFactory<
+            Tx = TxEnv,
+            Spec = SpecId,
+            BlockEnv = BlockEnv,
+            HaltReason = HaltReason,
+            Precompiles: 'static,
+        >,
     TxEnv: FromRecoveredTx<R::Transaction> + FromTxWithEncoded<R::Transaction>,
     <R::Transaction as TransactionEnvelope>::TxType: Send + 'static,
     Self: 'static,

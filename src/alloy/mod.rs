@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  execute_block: pre-block calls --> transactions on all workers --> commits --> post-block calls
-//!                 EthBlockExecutor    base reads: asked of the         EthBlockExecutor, in order
-//!                                     calling thread over a channel
+//!                 EthBlockExecutor    reads: a handle for each        EthBlockExecutor, in order
+//!                                     worker, or the calling thread
+//!                                     reads for all workers
 //! ```
 //!
 //! [`BraidExecutorFactory`] replaces alloy-evm's `EthBlockExecutorFactory`. Everything but the
@@ -26,19 +27,25 @@
 //!
 //! - Workers run their own EVMs: either Braid's, which is revm with the rules of the fork and the
 //!   factory's precompiles and surcharge, or those of an `EvmFactory`
-//!   ([`with_evm_factory`](BraidExecutorFactory::with_evm_factory)). They ignore an inspector, and
-//!   precompiles added to the `Evm` that an executor is created with; for these, use the calls that
-//!   execute a single transaction.
+//!   ([`with_evm_factory`](BraidExecutorFactory::with_evm_factory)), such as
+//!   [`PrecompileEvmFactory`]. If precompiles were added to the `Evm` that an executor is created
+//!   with, or removed from it, and the factory has no rules of its own, the block runs sequentially
+//!   with that `Evm`. A precompile that was *replaced* in it is not noticed.
+//! - An inspector sees only transactions that run on the calling thread by alloy-evm's executor.
 //! - An `EvmFactory` must have Ethereum's types: `TxEnv`, `BlockEnv`, `SpecId`, `HaltReason`.
 //! - It must be known how its EVMs pay fees: see [`Fees`].
 
+mod commits;
 mod custom_evm;
 mod engine;
 mod executor;
 mod factory;
 mod finish;
+mod handles;
 mod input;
 mod lists;
+mod precompiles;
+mod runner;
 mod served;
 
 pub use custom_evm::Fees;
@@ -46,3 +53,4 @@ pub use executor::BraidBlockExecutor;
 pub use factory::{BraidExecutorFactory, Executions};
 pub use input::transactions;
 pub use lists::ListDatabase;
+pub use precompiles::PrecompileEvmFactory;

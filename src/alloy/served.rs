@@ -2,13 +2,17 @@
 
 use crate::evm::StateSource;
 use crate::ids::WorkerId;
-use crate::panics::caught;
-use crate::sync::{Receiver, Sender, bounded};
+use crate::panics::{Payload, caught};
+use crate::runtime::Threads;
+use crate::sync::{Mutex, Receiver, Sender, TryRecvError, bounded};
+use crate::worker::Context;
+use alloy_primitives::map::HashMap;
 use alloy_primitives::{Address, B256, U256};
 use core::fmt;
 use revm::DatabaseRef;
-use revm::context::DBErrorMarker;
+use revm::context::{DBErrorMarker, TxEnv};
 use revm::state::{AccountInfo, Bytecode};
+use std::sync::Arc;
 
 /// Reason why a read of a worker failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,89 +20,231 @@ pub(super) enum ServedError<E> {
     /// The database failed.
     #[error(transparent)]
     Base(E),
-    /// The thread of the database panicked and no longer answers.
+    /// The thread of the database panicked, or no longer serves this block.
     #[error("the thread of the database is gone")]
     Gone,
 }
 
 impl<E: core::error::Error + Send + Sync + 'static> DBErrorMarker for ServedError<E> {}
 
-enum Question {
+/// A read of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Question {
     Account(Address),
     Code(B256),
     Slot(Address, U256),
     BlockHash(u64),
 }
 
-#[derive(Debug)]
-enum Answer {
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
     Account(Option<AccountInfo>),
     Code(Bytecode),
     Slot(U256),
     BlockHash(B256),
 }
 
-/// A question with its reply channel.
-pub(super) struct Request<E> {
-    question: Question,
-    reply: Sender<Result<Answer, E>>,
+pub(super) type Reply<E> = Result<Answer, ServedError<E>>;
+
+/// A message to the thread of the database.
+pub(super) enum Message<E, T> {
+    /// A question with its reply channel.
+    Read(Question, Sender<Reply<E>>),
+    /// The block has ended.
+    Done(T),
+}
+
+/// Number of parts of the answers, each with its own lock.
+const SHARDS: usize = 16;
+
+/// All answers so far: no worker asks twice, and none asks for a value that another worker has
+/// asked for.
+#[derive(Default)]
+pub(super) struct Answers([Mutex<HashMap<Question, Answer>>; SHARDS]);
+
+impl Answers {
+    fn shard(&self, question: &Question) -> &Mutex<HashMap<Question, Answer>> {
+        let last = |address: &Address| {
+            let [.., last] = address.into_array();
+            last
+        };
+        let byte = match question {
+            Question::Account(address) => last(address),
+            Question::Code(hash) => hash.0.last().copied().unwrap_or_default(),
+            Question::Slot(address, slot) => last(address).wrapping_add(slot.byte(0)),
+            Question::BlockHash(_) => 0,
+        };
+        let [first, others @ ..] = &self.0;
+        others.get(usize::from(byte) % SHARDS).unwrap_or(first)
+    }
+
+    fn get(&self, question: &Question) -> Option<Answer> {
+        self.shard(question).lock().get(question).cloned()
+    }
+
+    fn add(&self, question: Question, answer: Answer) {
+        self.shard(&question).lock().insert(question, answer);
+    }
 }
 
 /// A state source whose handles send their reads to the database's thread.
-pub(super) struct Served<E> {
-    requests: Sender<Request<E>>,
+pub(super) struct Served<E, T> {
+    messages: Sender<Message<E, T>>,
+    answers: Arc<Answers>,
+    threads: Threads,
 }
 
 /// The handle of one worker.
-pub(super) struct Asking<E> {
-    requests: Sender<Request<E>>,
+pub(super) struct Asking<E, T> {
+    messages: Sender<Message<E, T>>,
+    answers: Arc<Answers>,
+    threads: Threads,
 }
 
-/// Creates a source for `workers` workers, and the receiver of their requests.
-pub(super) fn served<E>(workers: usize) -> (Served<E>, Receiver<Request<E>>) {
-    let (requests, questions) = bounded(workers.max(1));
-    (Served { requests }, questions)
+/// The database's side of the channel.
+pub(super) struct Desk<E, T> {
+    messages: Receiver<Message<E, T>>,
+    answers: Arc<Answers>,
+    threads: Threads,
 }
 
-/// Answers requests from `database` until all handles are dropped. After a panic no request is
-/// answered, but all are still received, because their senders would wait for them.
-///
-/// # Panics
-/// Panics with the payload of a panic in `database`, once all handles are dropped.
-pub(super) fn serve<D: revm::Database>(database: &mut D, questions: &Receiver<Request<D::Error>>) {
-    let mut panicked = None;
-    while let Ok(Request { question, reply }) = questions.recv() {
-        if panicked.is_some() {
-            continue;
+/// Creates a source for `workers` workers, and the database's side.
+pub(super) fn served<E, T>(workers: usize) -> (Served<E, T>, Desk<E, T>) {
+    // One question of each worker, and the end of the block: no sender waits.
+    let (messages, inbox) = bounded(workers.saturating_add(1));
+    let (answers, threads) = (Arc::<Answers>::default(), Threads::for_workers(workers + 1));
+    let served = Served { messages, answers: Arc::clone(&answers), threads };
+    (served, Desk { messages: inbox, answers, threads })
+}
+
+impl<E, T> Served<E, T> {
+    /// Returns the sender of the end of the block.
+    pub(super) fn messages(&self) -> Sender<Message<E, T>> {
+        self.messages.clone()
+    }
+}
+
+impl<E, T> Desk<E, T> {
+    /// Answers questions from `database` until the block has ended, and reads ahead what
+    /// `transactions` name while there are none. Returns the end of the block, unless it was lost,
+    /// and the payload of a panic in `database`. After a panic no question is answered.
+    pub(super) fn serve<D: revm::Database<Error = E>>(
+        self,
+        database: &mut D,
+        transactions: &[TxEnv],
+    ) -> (Option<T>, Option<Payload>) {
+        let (mut ahead, mut panicked) = (transactions.iter().flat_map(named), None);
+        loop {
+            let message = match self.messages.try_recv() {
+                Ok(message) => message,
+                Err(TryRecvError::Disconnected) => return (None, panicked),
+                Err(TryRecvError::Empty) => {
+                    if panicked.is_none()
+                        && let Some(named) = ahead.next()
+                    {
+                        self.read_ahead(database, named);
+                        continue;
+                    }
+                    match self.threads.recv(&self.messages) {
+                        Some(message) => message,
+                        None => return (None, panicked),
+                    }
+                }
+            };
+            match message {
+                Message::Done(done) => return (Some(done), panicked),
+                Message::Read(question, reply) => {
+                    let answered = match panicked {
+                        None => caught(|| self.answer(database, question)),
+                        Some(_) => Ok(Err(ServedError::Gone)),
+                    };
+                    let answer = answered.unwrap_or_else(|payload| {
+                        panicked = Some(payload);
+                        Err(ServedError::Gone)
+                    });
+                    // The worker is waiting for it, unless it panicked.
+                    drop(reply.send(answer));
+                }
+            }
         }
-        let answered = caught(|| match question {
+    }
+
+    /// Answers `question`, from `database` unless it was answered before.
+    fn answer<D: revm::Database<Error = E>>(
+        &self,
+        database: &mut D,
+        question: Question,
+    ) -> Reply<E> {
+        if let Some(answer) = self.answers.get(&question) {
+            return Ok(answer);
+        }
+        let answer = match question {
             Question::Account(address) => database.basic(address).map(Answer::Account),
             Question::Code(hash) => database.code_by_hash(hash).map(Answer::Code),
             Question::Slot(address, slot) => database.storage(address, slot).map(Answer::Slot),
             Question::BlockHash(number) => database.block_hash(number).map(Answer::BlockHash),
-        });
-        match answered {
-            // The worker is waiting for it, unless it panicked.
-            Ok(answer) => drop(reply.send(answer)),
-            Err(payload) => panicked = Some(payload),
-        }
+        };
+        let answer = answer.map_err(ServedError::Base)?;
+        self.answers.add(question, answer.clone());
+        Ok(answer)
     }
-    if let Some(payload) = panicked {
-        payload.resume();
+
+    /// Reads what a transaction names, and the code of a callee. Errors and panics are ignored: a
+    /// transaction that needs the value meets them again.
+    fn read_ahead<D: revm::Database<Error = E>>(&self, database: &mut D, named: Question) {
+        // A slot stays in the database's cache. If it were read before its account is created, a
+        // later block would see the slot that the creation clears.
+        if let Question::Slot(address, _) = named
+            && !self.has_code(address)
+        {
+            return;
+        }
+        let _ = caught(|| {
+            let answer = self.answer(database, named)?;
+            if let Answer::Account(Some(info)) = answer
+                && info.code.is_none()
+                && !(info.is_empty_code_hash() || info.code_hash.is_zero())
+            {
+                self.answer(database, Question::Code(info.code_hash))?;
+            }
+            Ok::<_, ServedError<E>>(())
+        });
+    }
+
+    /// Returns whether the account at `address` was read and is a contract.
+    fn has_code(&self, address: Address) -> bool {
+        let answer = self.answers.get(&Question::Account(address));
+        matches!(answer, Some(Answer::Account(Some(info))) if !info.is_empty_code_hash())
     }
 }
 
-impl<E> fmt::Debug for Asking<E> {
+/// Returns what `tx` names: its sender, its callee, and its access list.
+fn named(tx: &TxEnv) -> impl Iterator<Item = Question> + '_ {
+    let accounts = [Some(tx.caller), tx.kind.to().copied()].into_iter().flatten();
+    let listed = tx.access_list.iter().flat_map(|item| {
+        let slots = item.storage_keys.iter();
+        let slots = slots.map(|slot| Question::Slot(item.address, U256::from_be_bytes(slot.0)));
+        core::iter::once(Question::Account(item.address)).chain(slots)
+    });
+    accounts.map(Question::Account).chain(listed)
+}
+
+impl<E, T> fmt::Debug for Asking<E, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Asking").finish_non_exhaustive()
     }
 }
 
-impl<E: core::error::Error + Send + Sync + 'static> StateSource for Served<E> {
-    type State = Asking<E>;
+impl<E, T> StateSource for Served<E, T>
+where
+    E: core::error::Error + Send + Sync + 'static,
+    T: Send,
+{
+    type State = Asking<E, T>;
 
-    fn open(&self, _: WorkerId) -> Result<Asking<E>, ServedError<E>> {
-        Ok(Asking { requests: self.requests.clone() })
+    fn open(&self, _: WorkerId) -> Result<Asking<E, T>, ServedError<E>> {
+        let (messages, answers) = (self.messages.clone(), Arc::clone(&self.answers));
+        Ok(Asking { messages, answers, threads: self.threads })
     }
 
     /// Always false: one thread answers.
@@ -107,21 +253,23 @@ impl<E: core::error::Error + Send + Sync + 'static> StateSource for Served<E> {
     }
 }
 
-impl<E> Asking<E> {
-    fn ask(&self, question: Question) -> Result<Answer, ServedError<E>> {
-        // Only the request holds the sender: if it is dropped unanswered, the wait ends.
-        let (reply, replies) = bounded(1);
-        let asked = self.requests.send(Request { question, reply });
-        asked.map_err(|_| ServedError::Gone)?;
-        match replies.recv() {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(ServedError::Base(error)),
-            Err(_) => Err(ServedError::Gone),
+impl<E, T> Asking<E, T> {
+    fn ask(&self, question: Question) -> Reply<E> {
+        if let Some(answer) = self.answers.get(&question) {
+            return Ok(answer);
         }
+        // Only the message holds the sender: if it is dropped unanswered, the wait ends.
+        let (reply, replies) = bounded(1);
+        let asked = self.messages.send(Message::Read(question, reply));
+        asked.map_err(|_| ServedError::Gone)?;
+        self.threads.recv(&replies).unwrap_or(Err(ServedError::Gone))
     }
 }
 
-impl<E: core::error::Error + Send + Sync + 'static> DatabaseRef for Asking<E> {
+impl<E, T> DatabaseRef for Asking<E, T>
+where
+    E: core::error::Error + Send + Sync + 'static,
+{
     type Error = ServedError<E>;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, ServedError<E>> {

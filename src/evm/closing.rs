@@ -110,9 +110,7 @@ fn close_alone<'env>(
 ) -> (BundleState, OutcomesAndReceipts) {
     let EndInput { block, effects, builder, shards, parent, reverts, store, spent, .. } = input;
     // The bundle can reuse the memory of both.
-    if let Some(store) = Arc::into_inner(store) {
-        worker_pool.keep_store(EmptyStore(store.emptied()));
-    }
+    empty_store(store, worker_pool);
     drop(spent);
     let bundle = match builder {
         Some(mut builder) => {
@@ -123,6 +121,16 @@ fn close_alone<'env>(
     };
     let BlockEffects { split, outcomes, .. } = effects;
     (bundle, split.complete(&block, outcomes))
+}
+
+/// Empties the store for the next block, unless a preempted worker still holds it.
+pub(super) fn empty_store<'env>(
+    store: Arc<Store<EvmLocation>>,
+    worker_pool: &mut impl WorkerPool<'env>,
+) {
+    if let Some(store) = Arc::into_inner(store) {
+        worker_pool.keep_store(EmptyStore(store.emptied()));
+    }
 }
 
 /// Builds the whole bundle of a block at its end, on top of the parent's.

@@ -12,6 +12,8 @@ use super::exec::base::StateSource;
 use super::exec::block_context::BlockContext;
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
+#[cfg(feature = "alloy")]
+use super::exec::payees::Payees;
 use super::finish::{Surroundings, finish};
 use super::plan::choice::Choice;
 use super::plan::chooser::StrategyChooser;
@@ -141,6 +143,22 @@ fn features<'env>(
     Features::of((&context.block, context.paid_in_batches()), config, setting)
 }
 
+/// Returns whether the transactions of `block` run sequentially from the first to the last, as far
+/// as that shows before anything has run.
+#[cfg(feature = "alloy")]
+pub(crate) fn runs_sequentially(block: &Block, config: &Config) -> bool {
+    let setting = Setting {
+        workers: usize::from(config.workers.get()),
+        is_wide: false,
+        shares_journals: config.share_journals
+            && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
+        list: ListUse::Nothing,
+        is_pool: false,
+        is_declared: false,
+    };
+    Features::of((block, &Payees::default()), config, setting).runs_in_order().is_some()
+}
+
 /// Runs all uncommitted transactions, segment by segment.
 fn run<'env, S: StateSource + 'env>(
     worker_pool: &mut impl WorkerPool<'env>,
@@ -194,7 +212,11 @@ impl<S: StateSource> Session<S> {
         let first = self.frontier.position();
         let is_most_left = first == 0 || self.left(all) > all / 2;
         match features.makes_bundle(choice) {
-            Some(true) if is_most_left && self.ledger.output_builder.may_begin(first) => {
+            Some(true)
+                if is_most_left
+                    && self.workload.block_context.extensions.returns_changes()
+                    && self.ledger.output_builder.may_begin(first) =>
+            {
                 self.make_bundle_meanwhile(effects, config);
             }
             // All workers build the bundle at the end.

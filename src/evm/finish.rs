@@ -9,7 +9,7 @@ use super::block::replay::Replay;
 use super::block::requests::push_deposits;
 use super::block::system::{SystemCalls, SystemError, balance_increments, rewards};
 use super::bundle::block_effects::BlockEffects;
-use super::closing::{EndInput, close};
+use super::closing::{EndInput, close, empty_store};
 use super::engine::carry::Pending;
 use super::exec::base::{DbError, StateSource};
 use super::exec::input::Block;
@@ -88,6 +88,7 @@ where
     }
     let after = after.filter(|_| failure.is_none());
     output.access_list = access_list(&context, &effects, accesses.into_iter(), after.as_ref());
+    let returns_changes = context.extensions.returns_changes();
     drop(context);
     if failure.is_some() {
         // The committed prefix contains the transactions' changes and no more.
@@ -104,7 +105,11 @@ where
     let parent = effects.parent.take();
     let (reverts, alone) = (config.reverts, slept);
     let input = EndInput { block, effects, builder, shards, parent, reverts, alone, store, spent };
-    (output.bundle, (output.outcomes, output.receipts)) = close(input, worker_pool);
+    if returns_changes {
+        (output.bundle, (output.outcomes, output.receipts)) = close(input, worker_pool);
+    } else {
+        empty_store(input.store, worker_pool);
+    }
     match failure {
         None => Ok(output),
         Some((at, kind)) => Err(BlockError { at, kind, committed: Box::new(output) }),

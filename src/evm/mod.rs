@@ -51,7 +51,7 @@ pub(crate) use bal::claims::code_of;
 pub use bal::declaration::{Declaration, Place, Undeclared};
 pub use bal::mismatch::{Access, AccessListError, AccessListMismatch, AccountField};
 #[cfg(feature = "alloy")]
-pub(crate) use block::commit::{Codes, add_reward};
+pub(crate) use block::commit::Codes;
 pub use block::committed::Committed;
 pub(crate) use block::committed::OnCommit;
 pub use block::error::{At, BlockError, BlockErrorKind};
@@ -61,8 +61,12 @@ pub use block::replay_evm::{ReplayBase, ReplayContext};
 pub use block::replays::{ReplayedNext, Replays};
 #[cfg(feature = "alloy")]
 pub(crate) use block::requests::{no_code, push_deposits};
+#[cfg(feature = "alloy")]
+pub(crate) use drive::runs_sequentially;
 pub(crate) use drive::{Options, build, execute};
 pub(crate) use exec::any::AnySource;
+#[cfg(feature = "alloy")]
+pub(crate) use exec::any::AnyState;
 pub use exec::base::{Cloned, StateSource};
 pub use exec::change::{AccountChange, ChangeKind, SlotChange};
 #[cfg(feature = "alloy")]

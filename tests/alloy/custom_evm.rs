@@ -8,6 +8,7 @@
 //! 3. Transactions overlap with `Fees::Deferred`; the precompile in which they meet belongs to the
 //!    EVM.
 //! 4. Transactions executed one at a time pay the same fee.
+//! 5. A precompile of alloy-evm's kind that writes state.
 
 use super::surcharge::{VAULT, vaults};
 use super::{
@@ -18,17 +19,18 @@ use crate::support::fees::{Conduct, Publishing, PublishingEvm, PublishingFactory
 use crate::support::fixtures::{block_files, fixtures};
 use alloy_evm::eth::{EthBlockExecutorFactory, EthEvmContext};
 use alloy_evm::precompiles::{DynPrecompile, PrecompilesMap};
-use alloy_evm::{Database, Evm, EvmEnv, EvmFactory};
-use alloy_primitives::{Address, Bytes};
+use alloy_evm::{Database, Evm, EvmEnv, EvmFactory, EvmInternalsError};
+use alloy_primitives::{Address, Bytes, U256};
 use braid_blocks::block::Block;
+use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_blocks::sequential::ForkSpec;
-use braid_evm::alloy::{BraidExecutorFactory, Fees};
+use braid_evm::alloy::{BraidExecutorFactory, Fees, PrecompileEvmFactory};
 use braid_evm::{Config, Forced, Policy};
 use braid_testkit::generate::Case;
 use revm::context::result::{EVMError, HaltReason};
 use revm::context::{BlockEnv, DBErrorMarker, TxEnv};
 use revm::inspector::NoOpInspector;
-use revm::precompile::{PrecompileId, PrecompileOutput};
+use revm::precompile::{PrecompileError, PrecompileId, PrecompileOutput};
 use revm::primitives::hardfork::SpecId;
 use revm::{DatabaseRef, Inspector};
 use std::sync::Arc;
@@ -208,4 +210,56 @@ fn one_transaction_at_a_time_is_the_same() {
     let one_by_one = run_one_by_one(&factory, &block, &transactions, database);
     assert_equal(&whole, &one_by_one, "one by one");
     assert_eq!((factory.executions().transactions, factory.executions().sequential), (8, 8));
+}
+
+/// A precompile of alloy-evm's kind that counts its calls in a slot of its own.
+fn counter() -> PrecompileEvmFactory {
+    PrecompileEvmFactory::new(|precompiles| {
+        precompiles.apply_precompile(&MEETING, |_| {
+            Some(DynPrecompile::new_stateful(PrecompileId::custom("counter"), |mut input| {
+                let failed = |error: EvmInternalsError| PrecompileError::Fatal(error.to_string());
+                let (gas, internals) = (input.reservoir, input.internals_mut());
+                let count = internals.sload(MEETING, U256::ZERO).map_err(failed)?.data + U256::ONE;
+                internals.sstore(MEETING, U256::ZERO, count).map_err(failed)?;
+                internals.touch_account(MEETING).map_err(failed)?;
+                let output = count.to_be_bytes::<32>().into();
+                Ok(PrecompileOutput::new(500, output, gas))
+            }))
+        });
+    })
+}
+
+#[test]
+fn precompiles_of_alloy_evm_write_state() {
+    // Every second transaction calls the precompile, so some conflict and others do not.
+    let other = |index| Address::repeat_byte(0x70 + index);
+    let (block, _) = calls(|index| if index % 2 == 0 { MEETING } else { other(index) });
+    let funded = MemoryAccount { balance: U256::from(1_u64 << 60), ..MemoryAccount::default() };
+    let exists = MemoryAccount { balance: U256::ONE, nonce: 1, ..MemoryAccount::default() };
+    let senders = block.transactions.iter().map(|tx| (tx.caller, funded.clone()));
+    let database = MemoryDatabase::new(senders.chain([(MEETING, exists)]).collect());
+    let transactions = shells(&block.transactions);
+    let evms = counter();
+    let theirs = EthBlockExecutorFactory::new(Receipts, spec(&block), evms.clone());
+    let expected = run(&theirs, &block, &transactions, database.clone());
+    let counted = expected.1.account(&MEETING).and_then(|it| it.storage_slot(U256::ZERO));
+    assert_eq!(counted, Some(U256::from(4)), "{:?}", expected.0);
+    for workers in WORKERS {
+        for policy in POLICIES {
+            let mut config = config(workers);
+            config.policy = policy;
+            let fees = Fees::Deferred { vault: None };
+            let ours = BraidExecutorFactory::with_evm_factory(
+                Receipts,
+                spec(&block),
+                config,
+                evms.clone(),
+                fees,
+            );
+            let found = run(&ours, &block, &transactions, database.clone());
+            assert_equal(&expected, &found, &format!("{workers} workers, {policy:?}"));
+            let one_by_one = run_one_by_one(&ours, &block, &transactions, database.clone());
+            assert_equal(&expected, &one_by_one, "one by one");
+        }
+    }
 }

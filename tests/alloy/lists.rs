@@ -37,7 +37,7 @@ use revm::state::bal::{Bal, BlockAccessIndex};
 use std::sync::Arc;
 
 /// Results of a block, and the list that its `State` has built.
-type Listed = (Left, BlockAccessList);
+pub(super) type Listed = (Left, BlockAccessList);
 
 fn listing<D: DatabaseRef>(
     database: D,
@@ -97,7 +97,7 @@ where
 }
 
 /// Executes a block as a whole, on many workers.
-fn whole<D>(
+pub(super) fn whole<D>(
     factory: &Ours,
     block: &Block,
     transactions: &Transactions,

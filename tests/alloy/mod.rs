@@ -10,9 +10,11 @@
 //! 7. Access lists: see `lists`.
 //! 8. The end of a block, where alloy-evm deviates from the specification: see `ends`.
 //! 9. A surcharge, and EVMs of another factory: see `surcharge` and `custom_evm`.
+//! 10. Workers with handles of their own: see `handles`.
 
 mod custom_evm;
 mod ends;
+mod handles;
 mod lists;
 mod running;
 mod surcharge;

@@ -3,6 +3,7 @@
 //! 1. It measures what `braid bench` measures, also on embedded stores.
 //! 2. A sweep over contention measures each of its cells; a search finds slow blocks and writes them.
 //! 3. What a block costs for its gas is told for each way of executing it, and what could be handed over for each part.
+//! 4. The entries of a node are measured beside each other.
 
 use crate::invoke::output;
 use braid_blocks::workload::Preset;
@@ -134,6 +135,28 @@ fn energy_is_that_of_each_way_for_the_same_gas() {
     let text = bench(&arguments, 0).stdout;
     let text = String::from_utf8(text).expect("text");
     assert!(text.contains("sequential") && text.contains("2 workers"), "{text}");
+}
+
+#[test]
+fn each_entry_of_a_node_has_its_figures_on_each_number_of_workers() {
+    let arguments = ["entries", "c_erc20", "--txs", "60", "--rounds", "1", "--workers", "1,4"];
+    let delays = ["--db-latency", "0us,5us", "--pause", "0"];
+    let lines = lines(&bench(&[&arguments[..], &delays, &["--json"]].concat(), 0));
+    let found = lines.iter().map(|it| (it["entry"].clone(), it["workers"].clone()));
+    let mut expected = vec![("EthBlockExecutor".into(), Value::Null)];
+    for workers in [1, 4] {
+        let entries = ["Executor", "factory, handles", "factory"];
+        expected.extend(entries.map(|entry| (entry.into(), Value::from(workers))));
+    }
+    assert_eq!(found.collect::<Vec<_>>(), [expected.clone(), expected].concat());
+    for (at, line) in lines.iter().enumerate() {
+        assert_eq!(line["read_us"].as_f64(), Some(if at < 7 { 0.0 } else { 5.0 }), "{line}");
+        assert!(line["wall_ms"].as_f64() > Some(0.0) && line["cpu_ratio"].is_f64(), "{line}");
+    }
+    let text = bench(&[&arguments[..], &["--pause", "0"]].concat(), 0).stdout;
+    let text = String::from_utf8(text).expect("text");
+    assert_eq!(text.matches("factory, handles").count(), 2, "{text}");
+    bench(&["entries", "c_erc20", "--db-latency", "5"], 2);
 }
 
 #[test]

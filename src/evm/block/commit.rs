@@ -1,6 +1,5 @@
 //! Converts a committed transaction into the state that a database commits.
 
-use super::committed::Committed;
 use crate::evm::exec::change::{AccountChange, ChangeKind};
 use alloy_primitives::{Address, KECCAK256_EMPTY, U256, map::B256Map};
 use revm::primitives::hardfork::SpecId;
@@ -12,23 +11,24 @@ use revm::state::{Account, AccountInfo, Bytecode, EvmState, EvmStorageSlot, Tran
 pub(crate) struct Codes(B256Map<Bytecode>);
 
 impl Codes {
-    /// Returns the transaction's changes, without a separate reward. `now` reads an account from
-    /// the database, which may hold a code only in the account: that of an earlier block that is
-    /// not written yet.
+    /// Sets the codes of the accounts in `state`, the state after `changes`. `now` reads an
+    /// account from the database, which may hold a code only in the account: that of an earlier
+    /// block that is not written yet.
     ///
     /// # Errors
     /// Returns any error of `now`.
-    pub(crate) fn state_of<E>(
+    pub(crate) fn complete_all<E>(
         &mut self,
-        committed: &Committed,
+        state: &mut EvmState,
+        changes: &[AccountChange],
         mut now: impl FnMut(Address) -> Result<Option<AccountInfo>, E>,
-    ) -> Result<EvmState, E> {
-        let accounts = committed.changes().iter().map(|change| {
-            let mut account = account_of(change);
-            self.complete(&mut account.info, change, || now(change.address))?;
-            Ok((change.address, account))
-        });
-        accounts.collect()
+    ) -> Result<(), E> {
+        for change in changes {
+            if let Some(account) = state.get_mut(&change.address) {
+                self.complete(&mut account.info, change, || now(change.address))?;
+            }
+        }
+        Ok(())
     }
 
     /// Sets the code of `info`, the account after `change`, if the code is known. The empty code is
@@ -66,7 +66,7 @@ impl Codes {
 /// Adds a reward to the changes of a transaction. `now` is the receiver's account before the
 /// transaction commits; a receiver that the transaction loaded has the reward in its change
 /// already.
-pub(crate) fn add_reward(
+pub(super) fn add_reward(
     state: &mut EvmState,
     receiver: Address,
     amount: U256,
@@ -97,7 +97,8 @@ fn loaded(before: Option<&AccountInfo>) -> Account {
     }
 }
 
-fn account_of(change: &AccountChange) -> Account {
+/// Returns the account after `change`, in the form that a database commits.
+pub(super) fn account_of(change: &AccountChange) -> Account {
     let mut account = loaded(change.before.as_ref());
     account.mark_touch();
     account.info = change.after.clone().unwrap_or_default();

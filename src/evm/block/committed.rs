@@ -1,12 +1,16 @@
 //! Committed transactions, as streamed to the caller.
 
+use super::commit::{account_of, add_reward};
+use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::AccountChange;
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::TxOutput;
 use crate::ids::TxIndex;
-use alloy_primitives::U256;
+use alloy_primitives::{Address, U256};
 use core::ops::ControlFlow;
 use revm::context::result::ExecutionResult;
+use revm::primitives::hardfork::SpecId;
+use revm::state::{AccountInfo, EvmState};
 use std::sync::Arc;
 
 /// Callback on the caller's thread after each commit.
@@ -31,6 +35,26 @@ pub struct Committed {
     /// Gas used by the block up to and including this transaction, after refunds.
     pub cumulative_gas_used: u64,
     pub(in crate::evm) outcome: Result<Arc<TxOutput>, Rejection>,
+    pub(in crate::evm) receivers: FeeReceivers,
+}
+
+/// Receivers of the fees of a block.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::evm) struct FeeReceivers {
+    beneficiary: Address,
+    surcharged: Option<Address>,
+    spec: SpecId,
+}
+
+impl FeeReceivers {
+    pub(in crate::evm) fn of(context: &BlockContext) -> Self {
+        let surcharge = context.extensions.surcharge.as_ref();
+        Self {
+            beneficiary: context.block.env.beneficiary,
+            surcharged: surcharge.map(|surcharge| surcharge.receiver()),
+            spec: context.block.cfg.spec,
+        }
+    }
 }
 
 impl Committed {
@@ -67,5 +91,37 @@ impl Committed {
     #[must_use]
     pub fn reward(&self) -> Option<U256> {
         self.outcome.as_ref().ok()?.deferred.rewards.first().copied()
+    }
+
+    /// Returns all state changes of the transaction: [`changes`](Self::changes), with
+    /// [`reward`](Self::reward) and [`surcharge`](Self::surcharge) as changes of their receivers.
+    /// They are complete, for instance for a task that computes the state root, and in the form that
+    /// revm's `DatabaseCommit::commit` takes.
+    ///
+    /// `before` reads an account as it was before this transaction. It is called for at most two
+    /// accounts, the receivers of the fees, and only if they are not in `changes`. An account has its
+    /// code if the transaction deployed it.
+    ///
+    /// # Errors
+    /// Returns any error of `before`.
+    pub fn state<E>(
+        &self,
+        mut before: impl FnMut(Address) -> Result<Option<AccountInfo>, E>,
+    ) -> Result<EvmState, E> {
+        let mut state = self.state_without_fees();
+        let FeeReceivers { beneficiary, surcharged, spec } = self.receivers;
+        for (receiver, amount) in
+            [(surcharged, self.surcharge()), (Some(beneficiary), self.reward())]
+        {
+            if let (Some(receiver), Some(amount)) = (receiver, amount) {
+                add_reward(&mut state, receiver, amount, before(receiver)?, spec);
+            }
+        }
+        Ok(state)
+    }
+
+    /// Returns the state changes of the transaction without separate fees.
+    pub(in crate::evm) fn state_without_fees(&self) -> EvmState {
+        self.changes().iter().map(|change| (change.address, account_of(change))).collect()
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! [`Config::keeps_changes`]: crate::Config::keeps_changes
 
-use super::commit::{Codes, add_reward};
+use super::commit::Codes;
 use super::committed::{Committed, OnCommit};
 use super::replay_evm::{ReplayBase, ReplayContext, ReplayHandler};
 use crate::evm::exec::any::AnySource;
@@ -241,18 +241,12 @@ impl Replay {
         codes: &mut Codes,
     ) -> Result<(), EvmDatabaseError<ErasedError>> {
         let Some(committed) = self.committed.get(tx.position()) else { return Ok(()) };
-        let vault = self.extensions.surcharge.as_ref().map(|surcharge| surcharge.receiver());
-        let beneficiary = Some(self.block.env.beneficiary);
-        let mut changes = codes.state_of(committed, |address| state.basic(address))?;
-        for (receiver, amount) in
-            [(vault, committed.surcharge()), (beneficiary, committed.reward())]
-        {
-            let is_lost = mutant!(ReplayWithoutCredits);
-            let amount = amount.filter(|_| !is_lost);
-            let (Some(receiver), Some(amount)) = (receiver, amount) else { continue };
-            let now = state.basic(receiver)?;
-            add_reward(&mut changes, receiver, amount, now, self.block.cfg.spec);
-        }
+        let mut changes = if mutant!(ReplayWithoutCredits) {
+            committed.state_without_fees()
+        } else {
+            committed.state(|address| state.basic(address))?
+        };
+        codes.complete_all(&mut changes, committed.changes(), |address| state.basic(address))?;
         state.commit(changes);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Streams commits to the caller.
 
-use crate::evm::block::committed::Committed;
+use crate::evm::block::committed::{Committed, FeeReceivers};
 use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside};
 use crate::evm::exec::rejection::Rejection;
@@ -18,6 +18,7 @@ pub(super) struct Stream {
     /// Current accounts of payees that are credited blindly: the stream turns each payment into a
     /// change.
     payees: AddressMap<AccountInfo>,
+    receivers: FeeReceivers,
 }
 
 impl Stream {
@@ -25,7 +26,8 @@ impl Stream {
     pub(super) fn new(block_context: &BlockContext) -> Self {
         let payee = |payee| Some((payee, block_context.payees.account(payee)?));
         let payees = block_context.other_payees().filter_map(payee).collect();
-        Self { to: None, payees }
+        let receivers = FeeReceivers::of(block_context);
+        Self { to: None, payees, receivers }
     }
 
     /// Sets the receiver of further commits.
@@ -46,7 +48,8 @@ impl Stream {
     ) {
         let Some(to) = &self.to else { return };
         let outcome = outcome.map(|output| with_payments(&mut self.payees, output));
-        if to.try_send(Committed { tx, cumulative_gas_used, outcome }).is_err() {
+        let receivers = self.receivers;
+        if to.try_send(Committed { tx, cumulative_gas_used, outcome, receivers }).is_err() {
             // The caller has stopped listening.
             self.to = None;
         }

@@ -51,6 +51,12 @@ impl Extensions {
         !self.compares_surroundings()
     }
 
+    /// Whether the output has the bundle, the outcomes and the receipts. A caller that executes the
+    /// steps around the transactions gets the changes from the commits.
+    pub(in crate::evm) const fn returns_changes(&self) -> bool {
+        self.compares_surroundings()
+    }
+
     /// Whether all balance reads are announced: instructions and the handler announce theirs,
     /// user-defined precompiles read without notice.
     pub(in crate::evm) fn is_announced(&self) -> bool {

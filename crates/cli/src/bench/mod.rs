@@ -29,7 +29,7 @@ pub use load::{Load, compute};
 pub use memory::{peak_of, reset_highest, resident};
 pub use rounds::{BenchError, Subject, Timing, measure, rounds_for};
 pub use runs::{
-    Sample, parallel, parallel_between, processor_time, sequential, sequential_between,
+    Sample, between, parallel, parallel_between, processor_time, sequential, sequential_between,
 };
 pub use simulate::{Bounds, Simulated, bounds, virtual_times};
 pub use stages::{StageTimes, stages};

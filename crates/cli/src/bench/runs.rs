@@ -24,7 +24,7 @@ pub struct Sample {
 
 /// Times `run` between two pauses; it returns its result and everything to be dropped. Processor
 /// time includes the second pause, during which workers poll for work before they sleep.
-fn between<R>((before, behind): (Duration, Duration), run: impl FnOnce() -> R) -> Sample {
+pub fn between<R>((before, behind): (Duration, Duration), run: impl FnOnce() -> R) -> Sample {
     rest(before);
     let (cpu, start) = (processor_time(), Instant::now());
     let result = run();

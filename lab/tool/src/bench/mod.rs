@@ -1,10 +1,12 @@
 //! Measurements that only the project makes, on the rounds and figures of [`braid_cli::bench`]: blocks of an attacker,
-//! sweeps and searches in virtual time, embedded stores, sustained load, energy, and what other hardware could take over.
+//! sweeps and searches in virtual time, embedded stores, sustained load, energy, the entries of a node, and what other
+//! hardware could take over.
 
 pub mod attacks;
 mod bounded;
 pub mod contention;
 pub mod energy;
+pub mod entries;
 pub mod offload;
 pub mod search;
 #[cfg(any(feature = "redb", braid_rocksdb))]

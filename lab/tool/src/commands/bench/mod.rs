@@ -3,6 +3,7 @@
 mod attacks;
 mod contention;
 mod energy;
+mod entries;
 mod odd;
 mod offload;
 mod search;
@@ -23,6 +24,7 @@ Examples:
   braid-lab bench --contention            where contention costs time
   braid-lab bench odd                     odd databases, rules and shapes, and usual ones
   braid-lab bench attacks                 blocks of an attacker
+  braid-lab bench entries blocks/         the entries of a node: Executor, factory, alloy-evm's own
   braid-lab bench search --seconds 3600   looks for blocks on which Braid is slow
   braid-lab bench sustain native          a minute of blocks, one after the other, on a chain
 
@@ -67,6 +69,7 @@ enum Command {
     Search(search::SearchArgs),
     Attacks(attacks::AttacksArgs),
     Energy(energy::EnergyArgs),
+    Entries(entries::EntriesArgs),
     Offload(offload::OffloadArgs),
     Sustain(sustain::SustainArgs),
 }
@@ -78,6 +81,7 @@ pub(super) fn bench(args: &LabBenchArgs) -> Result<End, Stop> {
         Some(Command::Search(args)) => search::run(args),
         Some(Command::Attacks(args)) => attacks::run(args),
         Some(Command::Energy(args)) => energy::run(args),
+        Some(Command::Entries(args)) => entries::run(args),
         Some(Command::Offload(args)) => offload::run(args),
         Some(Command::Sustain(args)) => sustain::run(args),
         None if args.contention => contention::contention(args),

@@ -1,0 +1,121 @@
+//! Handles of the workers' own: reads that do not go through the caller's database.
+
+use crate::evm::{AnySource, AnyState, StateSource};
+use crate::ids::WorkerId;
+use alloy_consensus::{Transaction, TransactionEnvelope, TxReceipt};
+use alloy_eips::Encodable2718;
+use alloy_evm::block::{BlockExecutionError, BlockExecutor, BlockExecutorFactory};
+use alloy_evm::eth::receipt_builder::ReceiptBuilder;
+use alloy_evm::eth::spec::EthExecutorSpec;
+use alloy_evm::eth::{EthBlockExecutionCtx, EthBlockExecutorFactory};
+use alloy_evm::{EvmEnv, EvmFactory, FromRecoveredTx, FromTxWithEncoded};
+use alloy_primitives::{Address, B256, Bytes, Log, U256};
+use core::fmt;
+use revm::DatabaseRef;
+use revm::context::{BlockEnv, TxEnv};
+use revm::database::states::bundle_state::BundleRetention;
+use revm::database::{BundleState, State, WrapDatabaseRef};
+use revm::database_interface::ErasedError;
+use revm::primitives::hardfork::SpecId;
+use revm::state::{AccountInfo, Bytecode};
+
+/// Hash of the parent block, and the parent beacon block root.
+type Parent = (B256, Option<B256>);
+type Open = dyn Fn(B256) -> Option<AnySource<'static>> + Send + Sync;
+type BeforeTransactions = dyn Fn(EvmEnv, Parent, AnyState<'static>) -> Result<BundleState, BlockExecutionError>
+    + Send
+    + Sync;
+
+/// Opens handles on the state after a block, and runs the pre-block calls on them.
+pub(super) struct Handles {
+    open: Box<Open>,
+    before: Box<BeforeTransactions>,
+}
+
+impl Handles {
+    /// Opens handles with `open`. The pre-block calls are those of `ethereum`.
+    pub(super) fn new<S, R, Spec, F>(
+        open: impl Fn(B256) -> Option<S> + Send + Sync + 'static,
+        ethereum: EthBlockExecutorFactory<R, Spec, F>,
+    ) -> Self
+    where
+        S: StateSource + 'static,
+        R: ReceiptBuilder<Transaction: Transaction + Encodable2718, Receipt: TxReceipt<Log = Log>>
+            + Send
+            + Sync
+            + 'static,
+        Spec: EthExecutorSpec + Send + Sync + 'static,
+        F: EvmFactory<Tx = TxEnv, Spec = SpecId, BlockEnv = BlockEnv> + Send + Sync + 'static,
+        TxEnv: FromRecoveredTx<R::Transaction> + FromTxWithEncoded<R::Transaction>,
+        <R::Transaction as TransactionEnvelope>::TxType: Send + 'static,
+    {
+        let before = move |env, (parent_hash, parent_beacon_block_root), handle| {
+            let state = State::builder().with_database(WrapDatabaseRef(Handle(handle)));
+            let mut state = state.with_bundle_update().build();
+            let evm = ethereum.evm_factory().create_evm(&mut state, env);
+            let context = EthBlockExecutionCtx {
+                parent_hash,
+                parent_beacon_block_root,
+                ommers: &[],
+                withdrawals: None,
+                extra_data: Bytes::new(),
+                tx_count_hint: None,
+                slot_number: None,
+            };
+            ethereum.create_executor(evm, context).apply_pre_execution_changes()?;
+            state.merge_transitions(BundleRetention::PlainState);
+            Ok(state.take_bundle())
+        };
+        let open = move |parent| open(parent).map(AnySource::new);
+        Self { open: Box::new(open), before: Box::new(before) }
+    }
+
+    /// Opens the state after the block with the hash `parent`; `None` if there are no handles on
+    /// it.
+    pub(super) fn open(&self, parent: B256) -> Option<AnySource<'static>> {
+        (self.open)(parent)
+    }
+
+    /// Returns the changes of the pre-block calls on `source`.
+    ///
+    /// # Errors
+    /// A system call fails, or a read of a handle.
+    pub(super) fn before_transactions(
+        &self,
+        env: EvmEnv,
+        parent: Parent,
+        source: &AnySource<'static>,
+    ) -> Result<BundleState, BlockExecutionError> {
+        let handle = source.open(WorkerId(0)).map_err(BlockExecutionError::other)?;
+        (self.before)(env, parent, handle)
+    }
+}
+
+/// A handle with the traits that alloy-evm asks for.
+struct Handle(AnyState<'static>);
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+impl DatabaseRef for Handle {
+    type Error = ErasedError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, ErasedError> {
+        self.0.basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, ErasedError> {
+        self.0.code_by_hash_ref(hash)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, ErasedError> {
+        self.0.storage_ref(address, slot)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, ErasedError> {
+        self.0.block_hash_ref(number)
+    }
+}

@@ -1,0 +1,48 @@
+//! A thread that runs blocks while their callers serve reads.
+
+use crate::sync::{Sender, bounded};
+use std::thread::{Builder, JoinHandle};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A thread that runs one job at a time. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Runner {
+    /// `None` once the thread is to end.
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Runner {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// Returns an error if the system refuses to start it.
+    pub(super) fn start() -> std::io::Result<Self> {
+        let (jobs, inbox) = bounded::<Job>(1);
+        let body = move || {
+            while let Ok(job) = inbox.recv() {
+                job();
+            }
+        };
+        let thread = Builder::new().name("braid-block".to_owned()).spawn(body)?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Runs `job`, which must not panic, once the jobs before it have ended.
+    pub(super) fn run(&self, job: impl FnOnce() + Send + 'static) {
+        if let Some(jobs) = &self.jobs {
+            // If the thread is gone the job is dropped, and its caller sees the channel close.
+            let _ = jobs.send(Box::new(job));
+        }
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
