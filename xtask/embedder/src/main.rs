@@ -5,10 +5,13 @@
 
 use braid_evm::{Block, ChainRules, Config, ExecutedStatus, Executor, Outcome};
 use revm::context::TxEnv;
+use revm::context::either::Either;
 use revm::context::result::Output;
+use revm::context::transaction::{Authorization, SignedAuthorization};
 use revm::database::{CacheDB, EmptyDB};
 use revm::primitives::hardfork::SpecId;
 use revm::primitives::{Address, Bytes, TxKind, U256, hex};
+use std::collections::BTreeSet;
 use std::error::Error;
 
 /// Order of the group of BLS12-381.
@@ -27,19 +30,26 @@ impl Caller {
     /// Executes a call of the precompile at `address`, prints the result, and returns its output.
     fn call(&mut self, address: u64, input: &[u8]) -> Result<Bytes, Box<dyn Error>> {
         let to = TxKind::Call(Address::from_word(U256::from(address).into()));
-        self.transaction(&format!("{address:#x}"), to, input)
+        self.transaction(&format!("{address:#x}({})", hex::encode(input)), to, input, Vec::new())
     }
 
     fn transaction(
         &mut self,
         name: &str,
-        to: TxKind,
+        kind: TxKind,
         input: &[u8],
+        authorizations: Vec<SignedAuthorization>,
     ) -> Result<Bytes, Box<dyn Error>> {
-        let transaction =
-            TxEnv::builder().kind(to).data(input.to_vec().into()).gas_limit(9_000_000);
+        let transaction = TxEnv {
+            kind,
+            tx_type: if authorizations.is_empty() { 0 } else { 4 },
+            data: input.to_vec().into(),
+            gas_limit: 9_000_000,
+            authorization_list: authorizations.into_iter().map(Either::Left).collect(),
+            ..TxEnv::default()
+        };
         let mut block = Block {
-            transactions: vec![transaction.build_fill()],
+            transactions: vec![transaction],
             rules: ChainRules { system_calls: false, ..ChainRules::default() },
             ..Block::default()
         };
@@ -48,7 +58,8 @@ impl Caller {
         let Some(Outcome::Executed(result)) = output.outcomes.first() else {
             return Err("the transaction is invalid".into());
         };
-        println!("{name}({}): {result:?}", hex::encode(input));
+        let changed: BTreeSet<_> = output.bundle.state().keys().collect();
+        println!("{name}: {result:?}, {changed:?}");
         Ok(match &result.status {
             ExecutedStatus::Success { output: Output::Call(bytes), .. } => bytes.clone(),
             _ => Bytes::new(),
@@ -111,6 +122,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!((&paired[..], &unequal[..]), (&word(1)[..], &word(0)[..]));
     it.call(0x100, &[word(1), word(2), word(3), word(4), word(5)].concat())?;
     // Hashing: the code `keccak256(0, 1000)`, which returns the hash.
-    it.transaction("create", TxKind::Create, &hex!("6103e85f205f5260205ff3"))?;
+    it.transaction("create", TxKind::Create, &hex!("6103e85f205f5260205ff3"), Vec::new())?;
+    // Authorities: their accounts are among the changed ones.
+    let signed = |parity, s: [u8; 32]| {
+        let inner = Authorization { chain_id: U256::ZERO, address: Address::ZERO, nonce: 0 };
+        let (r, s) = (U256::from_be_bytes(POINT), U256::from_be_bytes(s));
+        SignedAuthorization::new_unchecked(inner, parity, r, s)
+    };
+    for (parity, s) in [(0, word(1)), (1, word(7)), (1, last), (2, word(1)), (0, word(0))] {
+        let to = TxKind::Call(Address::repeat_byte(0xaa));
+        it.transaction("authorization", to, &[], vec![signed(parity, s)])?;
+    }
     Ok(())
 }
