@@ -6,6 +6,8 @@
 
 mod common;
 
+use common::{COUNTER, call_counter, with_counter};
+
 use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{EthereumTxEnvelope, Signed, TxEip1559, TxEip4844, TxEnvelope};
 use alloy_evm::block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory};
@@ -15,7 +17,6 @@ use alloy_evm::{EvmEnv, EvmFactory};
 use alloy_primitives::Signature;
 use braid_evm::alloy::BraidExecutorFactory;
 use braid_evm::{AccessList, Block, BlockOutput, Cloned, Config, Executor, StateSource};
-use common::{COUNTER, call_counter, with_counter};
 use revm::DatabaseRef;
 use revm::context::TxEnv;
 use revm::database::states::bundle_state::BundleRetention;
