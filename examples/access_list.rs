@@ -3,36 +3,21 @@
 //!
 //! `cargo run --example access_list`
 
-use braid_evm::{AccessList, Block, BlockErrorKind, ChainRules, Config, Executor};
-use revm::bytecode::Bytecode;
-use revm::context::TxEnv;
-use revm::database::{CacheDB, EmptyDB};
-use revm::primitives::{Address, U256, hex};
-use revm::state::AccountInfo;
+mod common;
+
+use braid_evm::{AccessList, Block, BlockErrorKind, Config, Executor};
+use common::{COUNTER, call_counter, rules, with_counter};
+use revm::primitives::U256;
 use std::error::Error;
 use std::sync::Arc;
 
 const PAYERS: u64 = 100;
-const COUNTER: Address = Address::repeat_byte(0xc0);
-
-fn payer(number: u64) -> Address {
-    Address::from_word(U256::from(0xa000 + number).into())
-}
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut state = CacheDB::new(EmptyDB::new());
-    for number in 0..PAYERS {
-        state.insert_account_info(payer(number), AccountInfo::from_balance(U256::from(100)));
-    }
-    // The code adds one to slot 0.
-    let code = Bytecode::new_raw(hex!("600054600101600055").into());
-    state.insert_account_info(COUNTER, AccountInfo::default().with_code(code));
-    let call =
-        |number| TxEnv::builder().caller(payer(number)).to(COUNTER).gas_limit(50_000).build_fill();
+    let state = with_counter(PAYERS);
     let block = Block {
-        transactions: (0..PAYERS).map(call).collect(),
-        // This state has no system contracts.
-        rules: ChainRules { system_calls: false, ..ChainRules::default() },
+        transactions: (0..PAYERS).map(call_counter).collect(),
+        rules: rules(),
         ..Block::default()
     };
 

@@ -4,10 +4,13 @@
 //!
 //! `cargo run --example async_execute --features tokio`
 
+mod common;
+
 use braid_evm::{
-    AsyncExecutor, Block, BlockOutput, BuiltBlock, CancellationToken, ChainRules, Cloned, Config,
-    Executor, Rejection, StateSource, TransactionPool,
+    AsyncExecutor, Block, BlockOutput, BuiltBlock, CancellationToken, Cloned, Config, Executor,
+    Rejection, StateSource, TransactionPool,
 };
+use common::rules;
 use core::convert::Infallible;
 use revm::DatabaseRef;
 use revm::bytecode::Bytecode;
@@ -92,12 +95,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let builder = TxEnv::builder().caller(alice).to(bob).nonce(nonce);
         builder.value(U256::from(3)).gas_limit(21_000).build_fill()
     };
-    let block = Block {
-        transactions: (0..100).map(pay).collect(),
-        // This state has no system contracts.
-        rules: ChainRules { system_calls: false, ..ChainRules::default() },
-        ..Block::default()
-    };
+    let block =
+        Block { transactions: (0..100).map(pay).collect(), rules: rules(), ..Block::default() };
     // Creates a thread and the workers once; clones of the handle share the executor.
     let executor = AsyncExecutor::new(Executor::new(Config::default())?)?;
     let minute = Duration::from_secs(60);

@@ -3,19 +3,14 @@
 //!
 //! `cargo run --example build_block`
 
-use braid_evm::{
-    At, Block, BlockErrorKind, ChainRules, Config, Executor, Mode, Outcome, Rejection, TxIndex,
-};
+mod common;
+
+use braid_evm::{At, Block, BlockErrorKind, Config, Executor, Mode, Outcome, Rejection, TxIndex};
+use common::{account, funded, rules};
 use revm::context::result::InvalidTransaction;
 use revm::context::{BlockEnv, TxEnv};
-use revm::database::{CacheDB, EmptyDB};
-use revm::primitives::{Address, U256};
-use revm::state::AccountInfo;
+use revm::primitives::U256;
 use std::error::Error;
-
-fn account(number: u64) -> Address {
-    Address::from_word(U256::from(0xa000 + number).into())
-}
 
 fn pay(payer: u64, nonce: u64, value: u64) -> TxEnv {
     let builder = TxEnv::builder().caller(account(payer)).to(account(99)).nonce(nonce);
@@ -23,10 +18,7 @@ fn pay(payer: u64, nonce: u64, value: u64) -> TxEnv {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut state = CacheDB::new(EmptyDB::new());
-    for payer in 0..4 {
-        state.insert_account_info(account(payer), AccountInfo::from_balance(U256::from(100)));
-    }
+    let state = funded(4, 100);
     let block = Block {
         // Room for five transfers.
         env: BlockEnv { gas_limit: 5 * 21_000, ..BlockEnv::default() },
@@ -40,8 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             pay(0, 1, 10),
             pay(3, 1, 10), // the block is full
         ],
-        // This state has no system contracts.
-        rules: ChainRules { system_calls: false, ..ChainRules::default() },
+        rules: rules(),
         ..Block::default()
     };
 

@@ -5,14 +5,15 @@
 //!
 //! `cargo run --example custom_precompile`
 
+mod common;
+
 use braid_evm::{
-    Block, ChainRules, Config, Executed, ExecutedStatus, Executor, Outcome, Precompile,
-    PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable,
+    Block, Config, Executed, ExecutedStatus, Executor, Outcome, Precompile, PrecompileCall,
+    PrecompileEnd, PrecompileState, StateUnavailable,
 };
+use common::{account, funded, rules};
 use revm::context::TxEnv;
-use revm::database::{CacheDB, EmptyDB};
 use revm::primitives::{Address, U256};
-use revm::state::AccountInfo;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -43,16 +44,9 @@ impl Precompile for BalanceOf {
     }
 }
 
-fn account(number: u64) -> Address {
-    Address::from_word(U256::from(0xa000 + number).into())
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let shop = account(500);
-    let mut state = CacheDB::new(EmptyDB::new());
-    for payer in 0..200 {
-        state.insert_account_info(account(payer), AccountInfo::from_balance(U256::from(100)));
-    }
+    let state = funded(200, 100);
     // Payments and queries alternate: query n must see the n payments before it.
     let transaction = |tx: u64| {
         let builder = TxEnv::builder().caller(account(tx)).gas_limit(50_000);
@@ -64,8 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let block = Block {
         transactions: (0..200).map(transaction).collect(),
-        // This state has no system contracts.
-        rules: ChainRules { system_calls: false, ..ChainRules::default() },
+        rules: rules(),
         ..Block::default()
     };
 

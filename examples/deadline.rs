@@ -2,21 +2,16 @@
 //!
 //! `cargo run --example deadline`
 
-use braid_evm::{
-    Block, CancellationToken, ChainRules, Config, Executor, Rejection, TransactionPool,
-};
+mod common;
+
+use braid_evm::{Block, CancellationToken, Config, Executor, Rejection, TransactionPool};
+use common::{account, funded, rules};
 use revm::context::TxEnv;
-use revm::database::{CacheDB, EmptyDB};
-use revm::primitives::{Address, U256};
-use revm::state::AccountInfo;
+use revm::primitives::Address;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 const PAYERS: u64 = 1_000;
-
-fn payer(number: u64) -> Address {
-    Address::from_word(U256::from(0xa000 + number).into())
-}
 
 /// An endless pool, in which the payers pay in turn.
 struct Endless {
@@ -25,7 +20,7 @@ struct Endless {
 
 impl TransactionPool for Endless {
     fn next(&mut self, _: u64) -> Option<TxEnv> {
-        let (sender, nonce) = (payer(self.handed_out % PAYERS), self.handed_out / PAYERS);
+        let (sender, nonce) = (account(self.handed_out % PAYERS), self.handed_out / PAYERS);
         self.handed_out += 1;
         let to = Address::repeat_byte(0xb0);
         Some(TxEnv::builder().caller(sender).to(to).nonce(nonce).gas_limit(21_000).build_fill())
@@ -37,13 +32,8 @@ impl TransactionPool for Endless {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut state = CacheDB::new(EmptyDB::new());
-    for number in 0..PAYERS {
-        state.insert_account_info(payer(number), AccountInfo::from_balance(U256::from(100)));
-    }
-    // This state has no system contracts.
-    let rules = ChainRules { system_calls: false, ..ChainRules::default() };
-    let mut template = Block { rules, ..Block::default() };
+    let state = funded(PAYERS, 100);
+    let mut template = Block { rules: rules(), ..Block::default() };
     template.env.gas_limit = u64::MAX;
 
     let mut executor = Executor::new(Config::default())?;

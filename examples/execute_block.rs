@@ -2,25 +2,19 @@
 //!
 //! `cargo run --example execute_block`
 
-use braid_evm::{Block, ChainRules, Config, Executor, Outcome};
+mod common;
+
+use braid_evm::{Block, Config, Executor, Outcome};
+use common::{account, funded, rules};
 use revm::context::TxEnv;
-use revm::database::{CacheDB, EmptyDB};
-use revm::primitives::{Address, U256};
-use revm::state::AccountInfo;
+use revm::primitives::U256;
 use std::error::Error;
 
 const PAYERS: u64 = 1_000;
 
-fn account(number: u64) -> Address {
-    Address::from_word(U256::from(0xa000 + number).into())
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     // The state before the block: any `revm::DatabaseRef`.
-    let mut state = CacheDB::new(EmptyDB::new());
-    for payer in 0..PAYERS {
-        state.insert_account_info(account(payer), AccountInfo::from_balance(U256::from(100)));
-    }
+    let state = funded(PAYERS, 100);
     // Each account pays the next one, so every transaction but the first depends on the preceding
     // one.
     let pay = |payer| {
@@ -28,12 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let value = U256::from(payer % 7);
         TxEnv::builder().caller(account(payer)).to(to).value(value).gas_limit(21_000).build_fill()
     };
-    let block = Block {
-        transactions: (0..PAYERS).map(pay).collect(),
-        // This state has no system contracts.
-        rules: ChainRules { system_calls: false, ..ChainRules::default() },
-        ..Block::default()
-    };
+    let block =
+        Block { transactions: (0..PAYERS).map(pay).collect(), rules: rules(), ..Block::default() };
 
     // The threads outlive the block: keep the executor for the next one.
     let mut executor = Executor::new(Config::default())?;

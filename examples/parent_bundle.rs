@@ -2,30 +2,26 @@
 //!
 //! `cargo run --example parent_bundle`
 
-use braid_evm::{Block, CancellationToken, ChainRules, Config, Executor};
+mod common;
+
+use braid_evm::{Block, CancellationToken, Config, Executor};
+use common::{account, funded, rules};
 use core::ops::ControlFlow;
 use revm::context::TxEnv;
-use revm::database::{BundleState, CacheDB, EmptyDB};
+use revm::database::BundleState;
 use revm::primitives::{Address, U256};
-use revm::state::AccountInfo;
 use std::error::Error;
 
 const SHOP: Address = Address::repeat_byte(0x5a);
 
-fn payer(number: u64) -> Address {
-    Address::from_word(U256::from(0xa000 + number).into())
-}
-
 /// Returns a block in which each payer pays the shop once.
 fn block(number: u64) -> Block {
     let pay = |payer_number| {
-        let builder = TxEnv::builder().caller(payer(payer_number)).to(SHOP).nonce(number);
+        let builder = TxEnv::builder().caller(account(payer_number)).to(SHOP).nonce(number);
         builder.value(U256::from(2)).gas_limit(21_000).build_fill()
     };
     let transactions = (0..100).map(pay).collect();
-    // This state has no system contracts.
-    let rules = ChainRules { system_calls: false, ..ChainRules::default() };
-    let mut block = Block { transactions, rules, ..Block::default() };
+    let mut block = Block { transactions, rules: rules(), ..Block::default() };
     block.env.number = U256::from(number);
     block
 }
@@ -36,10 +32,7 @@ fn owned(bundle: &BundleState) -> Option<U256> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut state = CacheDB::new(EmptyDB::new());
-    for number in 0..100 {
-        state.insert_account_info(payer(number), AccountInfo::from_balance(U256::from(100)));
-    }
+    let state = funded(100, 100);
     let mut executor = Executor::new(Config::default())?;
     let parent = executor.block(block(0)).database(state.clone()).execute()?.bundle;
 

@@ -2,19 +2,18 @@
 //!
 //! `cargo run --example replay_inspector`
 
-use braid_evm::{Block, ChainRules, Cloned, Config, Executor, TxIndex};
+mod common;
+
+use braid_evm::{Block, Cloned, Config, Executor, TxIndex};
+use common::{COUNTER, call_counter, rules, with_counter};
 use revm::Inspector;
-use revm::bytecode::{Bytecode, opcode};
-use revm::context::TxEnv;
-use revm::database::{CacheDB, EmptyDB};
+use revm::bytecode::opcode;
 use revm::interpreter::interpreter_types::Jumps;
 use revm::interpreter::{CallInputs, CallOutcome, Interpreter};
-use revm::primitives::{Address, U256, hex};
-use revm::state::AccountInfo;
+use revm::primitives::{Address, U256};
 use std::error::Error;
 
 const PAYERS: u64 = 100;
-const COUNTER: Address = Address::repeat_byte(0xc0);
 
 /// Any inspector of revm works; those of the crate `revm-inspectors` produce geth's output.
 #[derive(Default)]
@@ -34,24 +33,11 @@ impl<C> Inspector<C> for Watch {
     }
 }
 
-fn payer(number: u64) -> Address {
-    Address::from_word(U256::from(0xa000 + number).into())
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut state = CacheDB::new(EmptyDB::new());
-    for number in 0..PAYERS {
-        state.insert_account_info(payer(number), AccountInfo::from_balance(U256::from(100)));
-    }
-    // The code adds one to slot 0.
-    let code = Bytecode::new_raw(hex!("600054600101600055").into());
-    state.insert_account_info(COUNTER, AccountInfo::default().with_code(code));
-    let call =
-        |number| TxEnv::builder().caller(payer(number)).to(COUNTER).gas_limit(50_000).build_fill();
+    let state = with_counter(PAYERS);
     let block = Block {
-        transactions: (0..PAYERS).map(call).collect(),
-        // This state has no system contracts.
-        rules: ChainRules { system_calls: false, ..ChainRules::default() },
+        transactions: (0..PAYERS).map(call_counter).collect(),
+        rules: rules(),
         ..Block::default()
     };
 

@@ -3,9 +3,12 @@
 //!
 //! `cargo run --example revm_results`
 
+mod common;
+
 use alloy_consensus::ReceiptEnvelope;
 use alloy_consensus::proofs::calculate_receipt_root;
-use braid_evm::{Block, ChainRules, Config, Executor};
+use braid_evm::{Block, Config, Executor};
+use common::rules;
 use revm::bytecode::Bytecode;
 use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
@@ -32,8 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let block = Block {
         transactions: vec![call(LOGGER, 0), call(REFUSER, 1)],
-        // This state has no system contracts.
-        rules: ChainRules { system_calls: false, ..ChainRules::default() },
+        rules: rules(),
         ..Block::default()
     };
     let output = Executor::new(Config::default())?.block(block).database(state).execute()?;

@@ -3,11 +3,12 @@
 //!
 //! `cargo run --example rollup_fee`
 
-use braid_evm::{Block, ChainRules, Config, Executor, Surcharge};
+mod common;
+
+use braid_evm::{Block, Config, Executor, Surcharge};
+use common::{account, funded, rules};
 use revm::context::TxEnv;
-use revm::database::{CacheDB, EmptyDB};
 use revm::primitives::{Address, U256};
-use revm::state::AccountInfo;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -31,23 +32,15 @@ impl Surcharge for PublishingFee {
     }
 }
 
-fn account(number: u64) -> Address {
-    Address::from_word(U256::from(0xa000 + number).into())
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut state = CacheDB::new(EmptyDB::new());
-    for sender in 0..200 {
-        state.insert_account_info(account(sender), AccountInfo::from_balance(U256::from(5_000)));
-    }
+    let state = funded(200, 5_000);
     let transaction = |sender: u64| {
         let builder = TxEnv::builder().caller(account(sender)).to(account(1_000 + sender));
         builder.data(vec![1; 100].into()).gas_limit(50_000).value(U256::from(3)).build_fill()
     };
     let block = Block {
         transactions: (0..200).map(transaction).collect(),
-        // This state has no system contracts.
-        rules: ChainRules { system_calls: false, ..ChainRules::default() },
+        rules: rules(),
         ..Block::default()
     };
 

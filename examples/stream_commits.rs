@@ -3,32 +3,24 @@
 //!
 //! `cargo run --example stream_commits`
 
-use braid_evm::{At, Block, BlockErrorKind, ChainRules, Cloned, Config, Executor, TxIndex};
+mod common;
+
+use braid_evm::{At, Block, BlockErrorKind, Cloned, Config, Executor, TxIndex};
+use common::{account, funded, rules};
 use core::ops::ControlFlow;
 use revm::context::TxEnv;
-use revm::database::{CacheDB, EmptyDB};
-use revm::primitives::{Address, U256};
-use revm::state::AccountInfo;
+use revm::primitives::U256;
 use std::error::Error;
 use std::sync::Arc;
 
-fn account(number: u64) -> Address {
-    Address::from_word(U256::from(0xa000 + number).into())
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut state = CacheDB::new(EmptyDB::new());
-    for payer in 0..300 {
-        state.insert_account_info(account(payer), AccountInfo::from_balance(U256::from(100)));
-    }
+    let state = funded(300, 100);
     let pay = |payer| {
         let builder = TxEnv::builder().caller(account(payer)).to(account(999));
         builder.value(U256::from(2)).gas_limit(21_000).build_fill()
     };
     let transactions = (0..300).map(pay).collect();
-    // This state has no system contracts.
-    let rules = ChainRules { system_calls: false, ..ChainRules::default() };
-    let block = Arc::new(Block { transactions, rules, ..Block::default() });
+    let block = Arc::new(Block { transactions, rules: rules(), ..Block::default() });
     let mut executor = Executor::new(Config::default())?;
 
     // The callback runs on this thread, with no lock held. It receives the outcome and the changes:

@@ -4,6 +4,10 @@
 //!
 //! `cargo run --example verify_block`
 
+mod common;
+
+use common::{COUNTER, call_counter, with_counter};
+
 use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{EthereumTxEnvelope, Signed, TxEip1559, TxEip4844, TxEnvelope};
 use alloy_evm::block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory};
@@ -14,13 +18,12 @@ use alloy_primitives::Signature;
 use braid_evm::alloy::BraidExecutorFactory;
 use braid_evm::{AccessList, Block, BlockOutput, Cloned, Config, Executor, StateSource};
 use revm::DatabaseRef;
-use revm::bytecode::Bytecode;
 use revm::context::TxEnv;
 use revm::database::states::bundle_state::BundleRetention;
-use revm::database::{BundleState, CacheDB, EmptyDB, State, WrapDatabaseRef};
+use revm::database::{BundleState, State, WrapDatabaseRef};
 use revm::primitives::hardfork::SpecId;
-use revm::primitives::{Address, B256, TxKind, U256, hex};
-use revm::state::{AccountInfo, bal::Bal};
+use revm::primitives::{B256, TxKind, U256};
+use revm::state::bal::Bal;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -77,11 +80,6 @@ fn execute_with_alloy<D: DatabaseRef + core::fmt::Debug>(
 }
 
 const PAYERS: u64 = 50;
-const COUNTER: Address = Address::repeat_byte(0xc0);
-
-fn payer(number: u64) -> Address {
-    Address::from_word(U256::from(0xa000 + number).into())
-}
 
 /// Returns a call of the counter in alloy-evm's form; the signature is not checked here.
 fn signed(tx: &TxEnv) -> Recovered<TxEnvelope> {
@@ -94,17 +92,8 @@ fn signed(tx: &TxEnv) -> Recovered<TxEnvelope> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut state = CacheDB::new(EmptyDB::new());
-    for number in 0..PAYERS {
-        state.insert_account_info(payer(number), AccountInfo::from_balance(U256::from(100)));
-    }
-    // The code adds one to slot 0, so that each call depends on the preceding one.
-    let code = Bytecode::new_raw(hex!("600054600101600055").into());
-    state.insert_account_info(COUNTER, AccountInfo::default().with_code(code));
-    let call = |number| {
-        let call = TxEnv::builder().caller(payer(number)).to(COUNTER).gas_limit(50_000);
-        call.tx_type(Some(2)).build_fill()
-    };
+    let state = with_counter(PAYERS);
+    let call = |number| TxEnv { tx_type: 2, ..call_counter(number) };
     let mut block = Block {
         transactions: (0..PAYERS).map(call).collect(),
         parent_beacon_block_root: Some(B256::ZERO),

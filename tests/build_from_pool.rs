@@ -68,7 +68,7 @@ fn check(scene: &Scene, pool: &Pool) -> (Vec<Outcome>, Pool) {
             let built = executor.block(scene.block.clone()).state(source).build(&mut pool).unwrap();
             let expected = Prepared::new(&(&*built.block).into()).with_access_lists();
             let expected = expected.run(scene.database(), OnInvalid::Skip).unwrap();
-            let differences = braid_blocks::compare::braid::outputs(&expected, &built.output, 5);
+            let differences = braid_blocks::compare::braid::outputs(&expected, &built.output);
             assert!(differences.is_empty(), "{workers} workers: {:?}", differences.lines());
             assert_eq!(built.output.stats.transactions, built.block.transactions.len() as u64);
             results.push((built.block.transactions.clone(), built.output.outcomes, pool));

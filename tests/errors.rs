@@ -21,12 +21,6 @@ use revm::inspector::NoOpInspector;
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 
-/// Checks that `made` has all variants of the enum `name` in `file` except `elsewhere`.
-#[track_caller]
-fn has_all_of(made: &Made, (file, name): (&str, &str), elsewhere: &[&str]) {
-    made.has_all_of(&format!("{}/{file}", env!("CARGO_MANIFEST_DIR")), name, elsewhere);
-}
-
 fn executor(mode: Mode) -> Executor {
     let config = Config::builder().workers(2).mode(mode).keeps_changes(true).build();
     Executor::new(config.expect("allowed")).expect("threads start")
@@ -90,7 +84,7 @@ fn every_way_in_which_a_block_ends_early() {
     let broken = BlockErrorKind::<String>::Internal(Invariant::ValueKind);
     let words = broken.to_string();
     assert!(words.contains("report it") && words.contains("Policy::Sequential"), "{words}");
-    has_all_of(&made, ("src/evm/block/error.rs", "BlockErrorKind"), &["Internal"]);
+    made.has_all_of("src/evm/block/error.rs", "BlockErrorKind", &["Internal"]);
 }
 
 #[test]
@@ -129,7 +123,7 @@ fn every_way_in_which_a_transaction_is_rejected() {
     let _bug = seed(Bug::RewardOverflowFails);
     rejected(&scene, &["the reward does not fit"]);
     // An access-list error ends the block as `BlockErrorKind::AccessList`.
-    has_all_of(&made, ("src/evm/exec/rejection.rs", "Rejection"), &["AccessList"]);
+    made.has_all_of("src/evm/exec/rejection.rs", "Rejection", &["AccessList"]);
 }
 
 #[test]
@@ -151,7 +145,7 @@ fn every_way_in_which_an_access_list_is_wrong() {
     let long = (1..=20_000).map(|one| AccountChanges::new(number(one))).collect();
     refused(SpecId::AMSTERDAM, long, &["too long"]);
     refused(SpecId::OSAKA, Vec::new(), &["index 0", "account 0x", "listed nothing"]);
-    has_all_of(&made, ("src/evm/bal/mismatch.rs", "AccessListError"), &[]);
+    made.has_all_of("src/evm/bal/mismatch.rs", "AccessListError", &[]);
 }
 
 /// Replays `tx`, and returns the error.
@@ -193,7 +187,7 @@ fn every_way_in_which_a_transaction_cannot_run_again() {
     let committed = run(&scene).expect_err("the header lacks something").committed;
     let words = InvalidHeader::PrevrandaoNotSet.to_string();
     made.add(&again(&committed, 0, scene.database()), &["transaction 0", &words]);
-    has_all_of(&made, ("src/evm/block/replay.rs", "ReplayError"), &[]);
+    made.has_all_of("src/evm/block/replay.rs", "ReplayError", &[]);
 }
 
 /// The database names the location that a contract reads, and the block names the transaction.

@@ -164,7 +164,7 @@ fn a_touch_that_changes_no_value_is_seen() {
 #[track_caller]
 fn assert_equal(scene: &Scene, block: &Block, found: &BlockOutput) {
     let expected = sequential::execute(&block.into(), scene.database()).unwrap();
-    let differences = braid_blocks::compare::braid::outputs(&expected, found, 5);
+    let differences = braid_blocks::compare::braid::outputs(&expected, found);
     assert!(differences.is_empty(), "{:?}", differences.lines());
 }
 

@@ -79,11 +79,6 @@ pub struct Batches {
     is_told: bool,
 }
 
-/// Returns the batch and the snapshot of a private job.
-pub(crate) const fn private(job: &Job) -> Option<(BatchId, TxIndex)> {
-    job.private()
-}
-
 impl Batches {
     pub(crate) fn new(batches: usize, is_told: bool) -> Self {
         Self {
@@ -125,7 +120,7 @@ impl Batches {
     /// Returns whether the job was claimed or started; `None` if it is not private.
     #[must_use]
     pub fn is_claimed(&self, job: &Job) -> Option<bool> {
-        let (batch, _) = private(job)?;
+        let (batch, _) = job.private()?;
         Some(self.claims[batch.0 as usize] > job.incarnation.0)
     }
 
@@ -137,7 +132,7 @@ impl Batches {
         report: &BatchReport,
         void: bool,
     ) {
-        let Some((batch, _)) = private(&job).filter(|_| !void) else { return };
+        let Some((batch, _)) = job.private().filter(|_| !void) else { return };
         let mut accessed = [false; crate::LOCATIONS];
         let mut runs = runs.into_iter();
         let group = |txs: &Chunk| {
@@ -192,7 +187,7 @@ impl Batches {
 
     /// Returns the locations that other jobs have written since the snapshot of `job`.
     fn outsiders(&self, job: &Job) -> impl Iterator<Item = usize> {
-        let snapshot = private(job).map_or(0, |(_, snapshot)| snapshot.position());
+        let snapshot = job.private().map_or(0, |(_, snapshot)| snapshot.position());
         let since = self.history.iter().skip(snapshot);
         since.filter(|by| by.job != Some(*job)).filter_map(|by| by.written)
     }
@@ -200,7 +195,7 @@ impl Batches {
     /// Returns the owner's verdict, computed from its index.
     pub(crate) fn first_conflict(&self, batch: BatchId) -> Option<TxIndex> {
         let ran = self.ran[batch.0 as usize].as_ref()?;
-        let (_, snapshot) = private(&ran.job).filter(|_| !self.is_told)?;
+        let (_, snapshot) = ran.job.private().filter(|_| !self.is_told)?;
         let meets = |group: &&Group| {
             self.index.iter().any(|(tx, location, by)| {
                 *tx >= snapshot.position() && *by != Some(batch) && group.accessed[*location]
@@ -222,7 +217,7 @@ impl Batches {
     pub fn has_commit_above_others(&self) -> bool {
         self.history.iter().enumerate().any(|(tx, by)| {
             let Some(job) = by.job else { return false };
-            let snapshot = private(&job).map_or(0, |(_, snapshot)| snapshot.position());
+            let snapshot = job.private().map_or(0, |(_, snapshot)| snapshot.position());
             self.history[snapshot..tx].iter().any(|other| other.job != Some(job))
         })
     }

@@ -1,7 +1,7 @@
 //! Private batches in the model: the steps of their workers, and the owner's commands.
 
 use crate::Scenario;
-use crate::batches::{Carry, PrivateRun, private};
+use crate::batches::{Carry, PrivateRun};
 use crate::scenario::{Kind, credits};
 use crate::state::{Report, State, Worker};
 use braid_evm::error::Invariant;
@@ -29,7 +29,7 @@ impl State {
             }
         };
         report.private.push(run);
-        let next = private(&report.job).and_then(|(batch, _)| scenario.next_member(batch, tx));
+        let next = report.job.private().and_then(|(batch, _)| scenario.next_member(batch, tx));
         let end = report.job.chunk.end.position();
         match next.filter(|next| *next < end && !self.stopped) {
             Some(next) => self.start(worker, report, next, 1),
@@ -108,7 +108,7 @@ impl State {
     /// which must be readable as a whole, and no other run of the batch may be running or have
     /// results.
     pub(crate) fn begins_private(&mut self, job: Job) {
-        let Some((batch, snapshot)) = private(&job) else { return };
+        let Some((batch, snapshot)) = job.private() else { return };
         let frontier = self.outcomes.len();
         // Writes of an earlier run count as the batch's own, so they must be below the snapshot.
         let is_first = job.incarnation.0 == 0 && snapshot.position() <= frontier;
@@ -125,7 +125,7 @@ impl State {
         }
         let is_same = |other: &Job| {
             let is_late = self.protocol.is_left_behind(*other);
-            !is_late && private(other).is_some_and(|(other, _)| other == batch)
+            !is_late && other.private().is_some_and(|(other, _)| other == batch)
         };
         let busy = self.workers.iter().any(|worker| match worker {
             Worker::Busy { report, .. } => is_same(&report.job),

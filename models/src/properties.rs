@@ -1,6 +1,5 @@
 //! Properties that must hold in every state, and events that must occur in some state.
 
-use crate::batches::private;
 use crate::model::BlockModel;
 use crate::scenario::Kind;
 use crate::state::{State, Worker};
@@ -61,7 +60,7 @@ fn of_batches() -> Vec<Property<BlockModel>> {
         Property::sometimes("a batch beside a published transaction", |_, s: &State| {
             let runs = |is_private: bool| {
                 s.workers.iter().any(|worker| match worker {
-                    Worker::Busy { report, .. } => private(&report.job).is_some() == is_private,
+                    Worker::Busy { report, .. } => report.job.private().is_some() == is_private,
                     Worker::Idle => false,
                 })
             };
@@ -69,7 +68,7 @@ fn of_batches() -> Vec<Property<BlockModel>> {
         }),
         Property::sometimes("two batches at a time", |_, s: &State| {
             let is_private = |worker: &&Worker| match worker {
-                Worker::Busy { report, .. } => private(&report.job).is_some(),
+                Worker::Busy { report, .. } => report.job.private().is_some(),
                 Worker::Idle => false,
             };
             s.workers.iter().filter(is_private).count() == 2
@@ -92,7 +91,7 @@ fn of_batches() -> Vec<Property<BlockModel>> {
             scenario.claims.is_some() && s.finished && s.outcomes.len() < scenario.txs.len()
         }),
         Property::sometimes("a batch that was taken back", |_, s: &State| {
-            s.reports.iter().any(|report| report.void && private(&report.job).is_some())
+            s.reports.iter().any(|report| report.void && report.job.private().is_some())
         }),
     ]
 }
@@ -160,7 +159,7 @@ fn index_is_complete(model: &BlockModel, state: &State) -> bool {
     let busy = busy.chain(reported).filter(|job| !state.protocol.is_left_behind(**job));
     let mut live = ended.chain(busy).chain(queued).chain(&state.here);
     state.protocol.halt().is_some()
-        || live.all(|job| private(job).is_none_or(|(_, at)| state.batches.has_all_since(at)))
+        || live.all(|job| job.private().is_none_or(|(_, at)| state.batches.has_all_since(at)))
 }
 
 fn published() -> Vec<Property<BlockModel>> {

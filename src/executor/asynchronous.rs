@@ -50,6 +50,7 @@ impl AsyncExecutor {
                 let _ = caught(|| job(&mut executor));
             }
         };
+        #[expect(clippy::disallowed_methods, reason = "the caller's thread must not block")]
         std::thread::Builder::new().name("braid-executor".to_owned()).spawn(body)?;
         Ok(Self { jobs })
     }

@@ -62,6 +62,7 @@ impl Pool {
                     let _ = caught(|| task.run(WorkerId(worker), seat));
                 }
             };
+            #[expect(clippy::disallowed_methods, reason = "this is the pool of workers")]
             let handle = std::thread::Builder::new().name(format!("braid-{worker}")).spawn(body)?;
             let (tasks, handle) = (Some(tasks), Some(handle));
             members.push(Member { tasks, inbox, handle, place: None });

@@ -44,6 +44,10 @@ pub(super) fn waited<T, E>(found: Result<T, E>) -> Waited<T> {
 
 /// Sleeps until a message arrives, and checks after each `slice` whether the block is stalled.
 #[cfg(not(braid_loom))]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a waiting caller regularly checks whether it can help; no result depends on it"
+)]
 pub(super) fn sleep<T>(
     channel: &Receiver<T>,
     slice: Duration,

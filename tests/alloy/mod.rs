@@ -125,7 +125,7 @@ fn assert_equal(theirs: &Left, ours: &Left, what: &str) {
             bundle: &left.1,
         }
     });
-    let found = differences(&theirs, &ours, 3);
+    let found = differences(&theirs, &ours);
     assert!(found.is_empty(), "{what}: {:?}", found.lines());
 }
 

@@ -1,7 +1,8 @@
 //! Recipes that run random blocks and the fuzzer.
 
+use crate::install;
 use crate::runner::{Beside, Failed, Runner};
-use crate::workspace::{add_flags, cargo, is_there, target_dir};
+use crate::workspace::{add_flags, cargo, target_dir};
 use clap::Args;
 use std::fs;
 use std::io;
@@ -83,7 +84,7 @@ pub(crate) fn replay(runner: &mut Runner) -> Result<(), Failed> {
 /// Fuzzes all targets, or only `target`, under AddressSanitizer. As many fuzzers run at once as
 /// there are cores.
 pub(crate) fn look(runner: &mut Runner, target: Option<&str>, seconds: u64) -> Result<(), Failed> {
-    install(runner)?;
+    install::subcommand(runner, "fuzz")?;
     build(runner, target)?;
     chosen(target).chunks(cores()).try_for_each(|together| {
         let started = together.iter().map(|name| {
@@ -117,13 +118,6 @@ pub(crate) fn build(runner: &mut Runner, target: Option<&str>) -> Result<(), Fai
 
 pub(crate) fn in_words(error: io::Error) -> String {
     error.to_string()
-}
-
-pub(crate) fn install(runner: &mut Runner) -> Result<(), Failed> {
-    if is_there("cargo", &["fuzz", "--version"]) {
-        return Ok(());
-    }
-    runner.command("cargo-fuzz", cargo("install --locked cargo-fuzz"))
 }
 
 /// Starts the fuzzer on one target. New inputs are written to the first of `corpora`.

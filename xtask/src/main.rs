@@ -6,10 +6,12 @@ mod book;
 mod chain;
 mod compare_builds;
 mod container;
+mod dependencies;
+mod embedder;
 mod fuzzing;
+mod install;
 mod instructions;
 mod instrumented;
-mod licences;
 mod newcomer;
 mod package;
 mod python;
@@ -73,6 +75,9 @@ enum Recipe {
     /// Build every combination of features, and check that the engine does not depend on revm, that
     /// no tool contains seeded bugs, and that `braid` has no dependency that only nodes need
     Features,
+    /// Build a project that adds the library without a C compiler, and compare its precompiles with
+    /// those in C
+    Embedder,
     /// Check that this toolchain is the minimum supported one and that nothing needs a newer one
     Msrv,
     /// Run every example
@@ -162,11 +167,12 @@ enum Recipe {
     },
     /// Run everything that the CI runs, and checks that take hours
     Nightly,
-    /// Check licences, advisories and sources of the dependencies (needs cargo-deny)
+    /// Check licences, sources and known vulnerabilities of the dependencies; installs cargo-deny if
+    /// it is missing
     Deny,
-    /// Check licences and sources of the dependencies, and write a CycloneDX bill of materials into
-    /// the target folder
-    Licences,
+    /// Write a CycloneDX bill of materials of each shipped tool into target/bill; installs
+    /// cargo-cyclonedx if it is missing
+    Bill,
     /// Rebuild the contracts of the generated workloads and compare the artifacts (needs npm)
     Contracts,
     /// Compare the interfaces of braid-evm, braid-chain and braid-node with docs/API.txt,
@@ -273,6 +279,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Test => recipes::test(runner),
         Recipe::Doc => recipes::doc(runner),
         Recipe::Features => recipes::features(runner, true),
+        Recipe::Embedder => embedder::embedder(runner),
         Recipe::Msrv => recipes::msrv(runner),
         Recipe::Examples => recipes::examples(runner),
         Recipe::Demo => recipes::demo(runner),
@@ -300,8 +307,11 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Book => book::book(runner),
         Recipe::Tsan { whole } => instrumented::tsan(runner, *whole),
         Recipe::Nightly => nightly(runner),
-        Recipe::Deny => recipes::deny(runner),
-        Recipe::Licences => licences::licences(runner),
+        Recipe::Deny => {
+            dependencies::deny(runner)?;
+            dependencies::advisories(runner)
+        }
+        Recipe::Bill => dependencies::bill(runner),
         Recipe::Contracts => recipes::contracts(runner),
         Recipe::Api { write } => api::api(runner, *write),
         Recipe::Package => package::package(runner),
@@ -326,7 +336,7 @@ type Part = fn(&mut Runner) -> Result<(), Failed>;
 /// A job of the CI. The jobs are independent, and may run on machines of their own.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Job {
-    /// Formatting, lints, licences, features, documentation
+    /// Formatting, lints, features, documentation
     Lint,
     /// The README's tests and commands, examples, tests of the recipes and of the laboratory
     Tests,
@@ -343,9 +353,6 @@ impl Job {
         match self {
             Self::Lint => &[
                 |it| recipes::fmt(it, false),
-                // Without advisories, which change daily: a change to the project must not fail
-                // because of them.
-                licences::licences,
                 recipes::clippy,
                 recipes::msrv,
                 |it| recipes::features(it, false),
@@ -386,6 +393,10 @@ fn ci(runner: &mut Runner, job: Option<Job>) -> Result<(), Failed> {
 /// Runs the CI and the full form of every check, and continues after failures.
 fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     parts(None).for_each(|part| runner.part(part));
+    runner.part(embedder::embedder);
+    runner.part(dependencies::deny);
+    runner.part(dependencies::advisories);
+    runner.part(dependencies::bill);
     runner.part(recipes::contracts);
     runner.part(|it| api::api(it, false));
     runner.part(book::book);

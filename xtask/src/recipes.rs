@@ -1,5 +1,6 @@
 //! Recipes that do not consist of others.
 
+use crate::install;
 use crate::readme;
 use crate::runner::{Failed, Runner};
 use crate::workspace::{add_flags, cargo, fixtures, output, shell, target_dir};
@@ -298,19 +299,11 @@ pub(crate) fn sim(runner: &mut Runner, times: u32, seed: Option<u64>) -> Result<
     runner.command("simulation", command)
 }
 
-/// Checks licences, sources and known vulnerabilities of the dependencies.
-pub(crate) fn deny(runner: &mut Runner) -> Result<(), Failed> {
-    runner.command("dependencies", cargo("deny --all-features check"))
-}
-
 /// Checks that the committed artifacts match the compiled sources.
 pub(crate) fn contracts(runner: &mut Runner) -> Result<(), Failed> {
     let folder = runner.root().join("lab/contracts");
-    let within = |folder: &Path, line: &str| {
-        let mut command = shell(line);
-        command.current_dir(folder);
-        command
-    };
-    runner.command("contracts: packages", within(&folder, "npm ci --no-audit --no-fund"))?;
-    runner.command("contracts: artifacts", within(&folder, "node build.mjs --check"))
+    install::npm_ci(runner, "contracts", &folder)?;
+    let mut check = shell("node build.mjs --check");
+    check.current_dir(folder);
+    runner.command("contracts: artifacts", check)
 }

@@ -1,7 +1,8 @@
 //! Tests the pages of `braid report` and `braid survey` in a real browser.
 
+use crate::install;
 use crate::runner::{Failed, Runner};
-use crate::workspace::{cargo, is_there, shell, target_dir};
+use crate::workspace::{cargo, is_there, target_dir};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,6 @@ use std::process::Command;
 
 /// Path of Debian's package.
 const CHROMIUM: &str = "/usr/bin/chromium";
-const FILES: [&str; 2] = ["package.json", "package-lock.json"];
 
 /// Generates the pages of a block of 2,000 transactions and of the generated chain, and tests both
 /// in headless Chromium, with screenshots in `target/report`.
@@ -28,7 +28,8 @@ pub(crate) fn report(runner: &mut Runner) -> Result<(), Failed> {
     }
     let target = target_dir(runner.root());
     let folder = target.join("report");
-    install(runner, &folder)?;
+    // The driver alone: the browser is the system's.
+    install::npm(runner, "xtask/report", &folder, "node_modules/puppeteer-core")?;
     let tool = match env::var_os("BRAID_TOOL") {
         Some(tool) => PathBuf::from(tool),
         None => {
@@ -92,29 +93,4 @@ fn survey(runner: &mut Runner, tool: &Path, folder: &Path, chromium: &Path) -> R
 fn with(mut command: Command, option: &str, path: &Path) -> Command {
     command.arg(option).arg(path);
     command
-}
-
-/// Installs the browser's driver into `folder`, unless an earlier run has installed the same
-/// version.
-fn install(runner: &mut Runner, folder: &Path) -> Result<(), Failed> {
-    let pinned = runner.root().join("xtask/report");
-    let same = FILES.iter().all(|file| {
-        let wanted = fs::read(pinned.join(file)).ok();
-        wanted.is_some() && wanted == fs::read(folder.join(file)).ok()
-    });
-    if same && folder.join("node_modules/puppeteer-core").is_dir() {
-        return Ok(());
-    }
-    runner.check("page: folder", |_| {
-        fs::create_dir_all(folder).map_err(|error| error.to_string())?;
-        for file in FILES {
-            let copied = fs::copy(pinned.join(file), folder.join(file));
-            copied.map_err(|error| error.to_string())?;
-        }
-        Ok(folder.display().to_string())
-    })?;
-    // The driver needs no install script, because the browser is the system's.
-    let mut command = shell("npm ci --ignore-scripts --no-audit --no-fund");
-    command.current_dir(folder);
-    runner.command("page: driver", command)
 }

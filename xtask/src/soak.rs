@@ -2,8 +2,9 @@
 //! pool of a node.
 
 use crate::fuzzing::{
-    TARGETS, build, chosen, copy_inputs, cores, empty, fuzz_dir, in_words, install, start,
+    TARGETS, build, chosen, copy_inputs, cores, empty, fuzz_dir, in_words, start,
 };
+use crate::install;
 use crate::runner::{Failed, Runner};
 use crate::workspace::cargo;
 use clap::Args;
@@ -43,7 +44,7 @@ pub(crate) fn soak(runner: &mut Runner, args: &SoakArgs) -> Result<(), Failed> {
         return node(runner, args.minutes.unwrap_or(1));
     }
     let end = args.minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
-    install(runner)?;
+    install::subcommand(runner, "fuzz")?;
     let target = args.target.as_deref();
     build(runner, target)?;
     let mut filed = Vec::new();

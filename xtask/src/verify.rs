@@ -1,7 +1,8 @@
 //! Recipes for the protocol and the store: models, traces, cargo-mutants.
 
+use crate::install;
 use crate::runner::{Failed, Runner};
-use crate::workspace::{cargo, is_there};
+use crate::workspace::cargo;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -67,9 +68,7 @@ pub(crate) fn cargo_mutants(
     shard: Option<&str>,
     resume: bool,
 ) -> Result<(), Failed> {
-    if !is_there("cargo", &["mutants", "--version"]) {
-        runner.command("cargo-mutants: install", cargo("install --locked cargo-mutants"))?;
-    }
+    install::subcommand(runner, "mutants")?;
     let judges = || JUDGES.map(|test| format!("--test={test}"));
     // The baseline of cargo-mutants looks for the tests in the package of the mutants, where there
     // are none.

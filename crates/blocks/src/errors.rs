@@ -24,8 +24,8 @@ impl Made {
         self.0.insert(name_of(&format!("{error:?}")));
     }
 
-    /// Checks that all variants of the enum `name` in the source file `path` were produced, except
-    /// those in `elsewhere`.
+    /// Checks that all variants of the enum `name` were produced, except those in `elsewhere`. `path`
+    /// is its source file, relative to the folder of the tested package, where cargo starts tests.
     ///
     /// # Panics
     /// Panics if the exceptions differ, or if the file lacks the enum.

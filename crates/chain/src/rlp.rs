@@ -2,12 +2,13 @@
 
 use crate::{ChainBlock, Expected, Head, Rules, record::header_of};
 use alloy_consensus::{
-    Block as RlpBlock, EthereumTxEnvelope, Header, TxEip4844,
+    Block as RlpBlock, EthereumTxEnvelope, Header, SignableTransaction, TxEip4844,
+    crypto::SECP256K1N_HALF,
     proofs::{calculate_ommers_root, calculate_transaction_root, calculate_withdrawals_root},
-    transaction::SignerRecoverable,
+    transaction::RlpEcdsaEncodableTx,
 };
 use alloy_evm::FromRecoveredTx;
-use alloy_primitives::Address;
+use alloy_primitives::{Address, Signature};
 use alloy_rlp::Header as RlpHeader;
 use braid_evm::{Block, Ommer};
 use revm::{context::TxEnv, primitives::hardfork::SpecId};
@@ -181,27 +182,35 @@ pub fn decode_block(
     Ok(ChainBlock { block, hash, expected, header })
 }
 
+/// Recovers the sender of `transaction` from its signature, or returns `None` if the signature is
+/// invalid. `homestead` says whether EIP-2 forbids large values of `s`.
+///
+/// `alloy_consensus` does the same, but has a version of libsecp256k1 of its own; this function uses the
+/// one of `alloy_primitives` and revm if the feature `braid-evm/secp256k1` is on.
+pub fn recover_sender<E: SignableTransaction<Signature> + RlpEcdsaEncodableTx>(
+    transaction: &EthereumTxEnvelope<E>,
+    homestead: bool,
+) -> Option<Address> {
+    let signature = transaction.signature();
+    if homestead && signature.s() > SECP256K1N_HALF {
+        return None;
+    }
+    signature.recover_address_from_prehash(&transaction.signature_hash()).ok()
+}
+
 /// Recovers the senders of signed transactions on `threads` threads. `homestead` says whether EIP-2
 /// forbids large values of `s`.
 ///
 /// # Errors
 /// Returns the index of the first transaction whose signature is invalid.
-pub fn recover_senders<T: SignerRecoverable + Sync>(
-    transactions: &[&T],
+pub fn recover_senders<E: SignableTransaction<Signature> + RlpEcdsaEncodableTx + Sync>(
+    transactions: &[&EthereumTxEnvelope<E>],
     homestead: bool,
     threads: NonZeroUsize,
 ) -> Result<Vec<Address>, usize> {
-    let recover = |transaction: &T| {
-        if homestead {
-            transaction.recover_signer()
-        } else {
-            transaction.recover_signer_unchecked()
-        }
-    };
-    let all = |first: usize, share: &[&T]| {
-        let indices = first..;
-        let senders = indices.zip(share).map(|(index, it)| recover(it).map_err(|_| index));
-        senders.collect::<Result<Vec<_>, _>>()
+    let all = |first: usize, share: &[&EthereumTxEnvelope<E>]| {
+        let recover = |(index, it): (usize, &&_)| recover_sender(it, homestead).ok_or(index);
+        (first..).zip(share).map(recover).collect::<Result<Vec<_>, _>>()
     };
     if threads.get() == 1 || transactions.len() < TRANSACTIONS_FOR_A_THREAD {
         return all(0, transactions);

@@ -11,4 +11,5 @@ pub mod inputs;
 pub mod lint;
 pub mod page;
 pub mod profile;
+mod serialize;
 pub mod survey;

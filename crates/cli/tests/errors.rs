@@ -24,12 +24,6 @@ use std::{
     time::Duration,
 };
 
-/// Checks that `made` has all variants of the enum `name` in `file` except `elsewhere`.
-#[track_caller]
-fn has_all_of(made: &Made, (file, name): (&str, &str), elsewhere: &[&str]) {
-    made.has_all_of(&format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR")), name, elsewhere);
-}
-
 fn block() -> (Block, FileDatabase) {
     let file = generate(&WorkloadSpec::new(Workload::Transfers, 3, 0, 1).unsigned());
     file.expect("it generates").to_block().expect("a block")
@@ -66,7 +60,7 @@ fn every_reason_for_which_a_list_is_not_had() {
     }
     let kept = access_list::write(&there, &list, false).expect_err("it is there");
     made.add(&kept.kind, &["--force overwrites it"]);
-    has_all_of(&made, ("access_list.rs", "ListFileErrorKind"), &[]);
+    made.has_all_of("src/access_list.rs", "ListFileErrorKind", &[]);
 
     let (block, database) = invalid();
     let error = access_list::list_of((&block).into(), database).expect_err("it is invalid");
@@ -75,7 +69,7 @@ fn every_reason_for_which_a_list_is_not_had() {
     assert!(matches!(error, ListError::Block(_)));
     // Two variants are impossible here: one needs threads to fail, the other an executor that
     // ignores its configuration.
-    has_all_of(&made, ("access_list.rs", "ListError"), &["Executor", "Missing"]);
+    made.has_all_of("src/access_list.rs", "ListError", &["Executor", "Missing"]);
 }
 
 #[test]
@@ -89,7 +83,7 @@ fn every_reason_for_which_a_block_is_not_explained() {
     let (block, database) = invalid();
     let error = record(&block, &database, 0).expect_err("it is invalid");
     made.add(&error, &["transaction 1", "nonce"]);
-    has_all_of(&made, ("explain/record.rs", "RecordError"), &[]);
+    made.has_all_of("src/explain/record.rs", "RecordError", &[]);
 
     let folder = tempfile::tempdir().expect("a folder");
     let [gone, text, empty] = ["gone", "text", "empty"].map(|it| folder.path().join(it));
@@ -100,7 +94,7 @@ fn every_reason_for_which_a_block_is_not_explained() {
     made.add(&of(&gone), &["gone", "solc or forge"]);
     made.add(&of(&text), &["text", "solc or forge"]);
     made.add(&of(&empty), &["empty", "forge inspect"]);
-    has_all_of(&made, ("explain/names/artifact.rs", "NamesError"), &[]);
+    made.has_all_of("src/explain/names/artifact.rs", "NamesError", &[]);
 }
 
 /// Differing results would be bugs of the engine, which these commands would show line by line.
@@ -118,10 +112,10 @@ fn blocks_that_cannot_be_measured_say_which_transaction_is_wrong() {
     let error: BenchError =
         bench::measure(&subject, &mut executors, timing).expect_err("it is invalid");
     made.add(&error, &words);
-    has_all_of(&made, ("bench/rounds.rs", "BenchError"), &["Different"]);
+    made.has_all_of("src/bench/rounds.rs", "BenchError", &["Different"]);
 
     let mut made = Made::default();
     let error = priced::virtual_ratios(&block, &database, &[one]).expect_err("it is invalid");
     made.add(&error, &words);
-    has_all_of(&made, ("bench/priced.rs", "VirtualError"), &["Accepted", "Different"]);
+    made.has_all_of("src/bench/priced.rs", "VirtualError", &["Accepted", "Different"]);
 }

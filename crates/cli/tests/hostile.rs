@@ -68,7 +68,7 @@ type Sequential = Result<SequentialOutput, SequentialError<Infallible>>;
 fn same(expected: Sequential, found: Result<BlockOutput, BlockError<Infallible>>) {
     match (expected, found) {
         (Ok(expected), Ok(found)) => {
-            let differences = braid::outputs(&expected, &found, 5);
+            let differences = braid::outputs(&expected, &found);
             assert!(differences.is_empty(), "{differences}");
         }
         (Err(expected), Err(found)) => {

@@ -22,8 +22,6 @@ use pyo3::pybacked::PyBackedBytes;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// Differences that are described for one block.
-const DESCRIBED: usize = 10;
 
 type Sequential = Result<SequentialOutput, SequentialError<Missing>>;
 type Parallel = Result<BlockOutput, BlockError<Missing>>;
@@ -315,7 +313,7 @@ fn time(bench: &mut Bench<'_>, ran: &mut Ran, expected: &SequentialOutput, numbe
 
 fn differences(expected: &SequentialOutput, found: &Parallel) -> Vec<String> {
     match found {
-        Ok(found) => lines(&braid::outputs(expected, found, DESCRIBED)),
+        Ok(found) => lines(&braid::outputs(expected, found)),
         Err(error) if matches!(error.kind, BlockErrorKind::AccessList(_)) => {
             vec![error.to_string()]
         }

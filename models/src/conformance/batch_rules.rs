@@ -1,7 +1,7 @@
 //! Rules for private batches in the coordinator: which jobs run, what the commit rule permits, and
 //! when writes are in the store.
 
-use super::batch_runs::{Bases, OneBatch, Ran, private};
+use super::batch_runs::{Bases, OneBatch, Ran};
 use super::history::History;
 use super::in_order::Sequential;
 use super::reference::Reference;
@@ -116,7 +116,7 @@ impl<L: Location> BatchRules<L> {
     }
 
     fn of_job(&mut self, job: Job) -> Result<&mut OneBatch<L>, Why> {
-        let (id, _) = private(job).ok_or_else(|| format!("{job:?} is none of a batch"))?;
+        let (id, _) = job.private().ok_or_else(|| format!("{job:?} is none of a batch"))?;
         self.batch(id)
     }
 
@@ -153,7 +153,7 @@ impl<L: Location> BatchRules<L> {
                 self.seen.continued += u64::from(continues);
                 self.in_order.ask(job, continues)?
             }
-            _ => private(job).map_or(frontier, |(_, snapshot)| snapshot),
+            _ => job.private().map_or(frontier, |(_, snapshot)| snapshot),
         };
         self.history.is_published(below)?;
         self.of_job(job)?.ask(job, frontier, cap)
@@ -212,7 +212,7 @@ impl<L: Location> BatchRules<L> {
         // A sequential run carries the rest itself.
         let below = match job.mode {
             RunMode::Sequential { .. } => self.in_order.running,
-            _ => private(job).map_or(TxIndex(0), |(_, snapshot)| snapshot),
+            _ => job.private().map_or(TxIndex(0), |(_, snapshot)| snapshot),
         };
         let has_read = groups.iter().any(|group| !group.reads.is_empty());
         ensure(!self.is_told || !has_read, || format!("{job:?} has read from its snapshot"))?;
@@ -228,7 +228,7 @@ impl<L: Location> BatchRules<L> {
     /// Returns the reason if the report differs from the run.
     pub fn reported(&mut self, report: &JobReport, is_heard: bool) -> Result<(), Why> {
         let job = report.job;
-        if private(job).is_none() || report.void {
+        if job.private().is_none() || report.void {
             return Ok(());
         }
         if is_heard {

@@ -2,7 +2,7 @@
 
 use super::reference::Reference;
 use super::store_rules::{Why, ensure};
-use braid_evm::ids::{BatchId, Chunk, TxIndex};
+use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::mv::{ExactGroup, Found, Location};
 use braid_evm::protocol::{Batch, BatchReport, Failure, Job, JobReport, RunMode};
 use std::collections::HashMap;
@@ -58,11 +58,6 @@ pub(super) struct OneBatch<L: Location> {
     pub(super) ran: Option<Ran<L>>,
 }
 
-/// Returns the batch and the snapshot of a private job.
-pub(super) const fn private(job: Job) -> Option<(BatchId, TxIndex)> {
-    job.private()
-}
-
 impl<L: Location> OneBatch<L> {
     /// Creates a batch before its first run.
     #[must_use]
@@ -83,7 +78,7 @@ impl<L: Location> OneBatch<L> {
         ensure(job.incarnation.0 == self.runs && (self.runs < cap || is_in_order), || {
             format!("I9: {job:?} is the run {} of its batch", self.runs)
         })?;
-        let snapshot = private(job).map_or(frontier, |(_, snapshot)| snapshot);
+        let snapshot = job.private().map_or(frontier, |(_, snapshot)| snapshot);
         // Writes of an earlier run count as the batch's own, so they must be below the snapshot.
         let is_late = snapshot == frontier || self.runs == 0 && snapshot < frontier;
         ensure(is_late, || format!("{job:?} begins at frontier {frontier}"))?;
@@ -146,7 +141,7 @@ impl<L: Location> OneBatch<L> {
         let ran: Vec<TxIndex> = ran.collect();
         let members: Vec<TxIndex> = self.members.from(job.chunk.first).take(ran.len()).collect();
         ensure(ran == members, || format!("{job:?} has run {ran:?}, not {members:?}"))?;
-        let snapshot = private(job).map_or(TxIndex(0), |(_, snapshot)| snapshot);
+        let snapshot = job.private().map_or(TxIndex(0), |(_, snapshot)| snapshot);
         let (committed, failure, verdict, is_heard) = (0, None, None, false);
         let groups = groups.to_vec();
         self.ran = Some(Ran { job, snapshot, groups, committed, held, failure, verdict, is_heard });

@@ -1,7 +1,6 @@
 //! Rules for the coordinator: order of commits, admission, limits, and the effects of each command.
 
 use super::World;
-use super::batch_runs::private;
 use super::runs::Runs;
 use super::store_rules::{StoreRules, Why, ensure};
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
@@ -205,7 +204,7 @@ impl CoordinatorRules {
             Event::Claimed { tx, claimed } => match self.question.take() {
                 Some(Question::Claim(job)) if job.chunk.first == *tx => {
                     self.taken_back.extend(claimed.then_some(job));
-                    let is_private = *claimed && private(job).is_some();
+                    let is_private = *claimed && job.private().is_some();
                     if is_private { world.batches.take_back(job) } else { Ok(()) }
                 }
                 _ => Err(format!("no command asked for {event:?}")),
@@ -244,7 +243,7 @@ impl CoordinatorRules {
 
     fn take_over<L: Location>(&mut self, job: Job, world: &mut World<L>) -> Result<(), Why> {
         self.leave_behind(job);
-        if private(job).is_some() {
+        if job.private().is_some() {
             return world.batches.take_back(job);
         }
         // A worker without a result to publish may have reported before its job was taken over.
@@ -348,7 +347,7 @@ impl CoordinatorRules {
         self.at_frontier(job.chunk.first)?;
         ensure(!self.stopped, || format!("{job:?} runs after the end"))?;
         ensure(self.here.replace(job).is_none(), || "two jobs outside the channel".to_owned())?;
-        if private(job).is_some() {
+        if job.private().is_some() {
             return world.batches.ask(job, self.frontier, self.limits.max_speculative_runs);
         }
         ensure(self.admitted == Some(true), || format!("{job:?} was not admitted"))?;
@@ -363,7 +362,7 @@ impl CoordinatorRules {
         ensure(jobs < self.limits.job_capacity as usize, || format!("{jobs} jobs are under way"))?;
         ensure(!self.stopped, || format!("{job:?} is dispatched after the end"))?;
         self.jobs.push(job);
-        let is_private = private(job).is_some();
+        let is_private = job.private().is_some();
         if !is_private {
             return Ok(());
         }

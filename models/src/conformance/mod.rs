@@ -27,7 +27,6 @@ pub use reference::Reference;
 pub use runs::Runs;
 pub use store_rules::{StoreRules, Why};
 
-use batch_runs::private;
 use braid_evm::ids::{Incarnation, TxIndex};
 use braid_evm::mv::{Change, Found, Location, Origin, StoreEvent};
 use braid_evm::protocol::{Batch, Command, JobReport, Limits, Plan};
@@ -337,7 +336,7 @@ impl<L: Location> Replay<L> {
                 None => runs.sent(ticket, (tx, result), &store.cells)?,
             }
         }
-        if report.void && private(report.job).is_none() {
+        if report.void && report.job.private().is_none() {
             self.runs(report.job.chunk.first)?.returned(ticket, report.job)?;
         }
         self.world.batches.reported(report, false)?;

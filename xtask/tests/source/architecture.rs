@@ -5,8 +5,7 @@
 //! 2. Only `sync` and the files in [`SYNC_EXCEPTIONS`] name locks, atomics, channels and loom.
 //! 3. Only the Ethereum layer names revm and alloy.
 //! 4. The source is ASCII.
-//! 5. The library uses no clock, no environment variable and no randomness of the standard library.
-//! 6. Files do not import each other in a cycle, and the rooms of `evm` import each other one way
+//! 5. Files do not import each other in a cycle, and the rooms of `evm` import each other one way
 //!    (`imports`): `fees <- bal <- exec <- plan <- block <- bundle <- engine <- drivers`.
 
 use std::path::PathBuf;
@@ -194,28 +193,6 @@ fn the_source_is_ascii() {
         for source in sources(root) {
             for (index, line) in source.text.lines().enumerate() {
                 assert!(line.is_ascii(), "{root}/{}:{}: {line}", source.path, index + 1);
-            }
-        }
-    }
-}
-
-/// A waiting caller wakes up regularly to see whether it can help. The results of a block do not
-/// depend on it.
-const WAKES_UP: (&str, &str) = ("runtime/threads.rs", "recv_timeout");
-
-/// Results must depend only on the input.
-#[test]
-fn the_library_asks_neither_clock_nor_environment() {
-    const FORBIDDEN: [&str; 6] =
-        ["Instant::", "SystemTime", "std::env", "thread::sleep", "recv_timeout", "rand::"];
-    for source in sources("src") {
-        for (number, line) in code_lines(source.shipped()) {
-            for name in FORBIDDEN {
-                assert!(
-                    !line.contains(name) || source.is_test() || (&*source.path, name) == WAKES_UP,
-                    "src/{}:{number}: {name}",
-                    source.path
-                );
             }
         }
     }

@@ -32,12 +32,11 @@ impl ExpectedList<'_> {
     }
 }
 
-/// Lists the differences of Braid's output from the oracle's, up to `limit` in words. Braid's
-/// output must have an access list if and only if the oracle's has one.
+/// Lists the differences of Braid's output from the oracle's. Braid's output must have an access list if and only if the oracle's has one.
 #[must_use]
-pub fn outputs(expected: &SequentialOutput, found: &BlockOutput, limit: usize) -> Differences {
+pub fn outputs(expected: &SequentialOutput, found: &BlockOutput) -> Differences {
     let list = expected.access_list.as_ref().map_or(ExpectedList::Absent, ExpectedList::Known);
-    outputs_with_list(expected, list, found, limit)
+    outputs_with_list(expected, list, found)
 }
 
 /// As [`outputs`], with another access list than that of `expected`.
@@ -46,7 +45,6 @@ pub fn outputs_with_list(
     expected: &SequentialOutput,
     list: ExpectedList<'_>,
     found: &BlockOutput,
-    limit: usize,
 ) -> Differences {
     let results = results(found);
     let mut executed = results.iter().zip(&found.receipts);
@@ -64,7 +62,7 @@ pub fn outputs_with_list(
         blob_gas_used: found.blob_gas_used,
         bundle: &found.bundle,
     };
-    let mut out = differences(&Execution::from(expected), &execution, limit);
+    let mut out = differences(&Execution::from(expected), &execution);
     if let Some(difference) = list.difference(found) {
         out.add(|| difference);
     }
@@ -75,7 +73,7 @@ pub fn outputs_with_list(
 /// come from the same source, the reason.
 #[must_use]
 pub fn errors<E: Display>(expected: &SequentialError<E>, found: &BlockError<E>) -> Differences {
-    let mut out = Differences::new(1);
+    let mut out = Differences::default();
     let same_place = match (expected.at, found.at) {
         (Position::PreBlock, At::PreBlock) | (Position::PostBlock, At::PostBlock) => true,
         (Position::Transaction(expected), At::Transaction(found)) => expected == found.position(),

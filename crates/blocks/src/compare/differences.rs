@@ -2,19 +2,17 @@
 
 use std::{collections::BTreeMap, fmt};
 
+/// Maximum number of differences in words.
+const DESCRIBED: usize = 10;
+
 /// Differences between two executions: the first few in words, and the number of all.
 #[derive(Clone, Debug, Default)]
 pub struct Differences {
     lines: Vec<String>,
     total: usize,
-    limit: usize,
 }
 
 impl Differences {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { lines: Vec::new(), total: 0, limit }
-    }
-
     /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -35,7 +33,7 @@ impl Differences {
 
     pub(super) fn add(&mut self, line: impl FnOnce() -> String) {
         self.total = self.total.saturating_add(1);
-        if self.lines.len() < self.limit {
+        if self.lines.len() < DESCRIBED {
             self.lines.push(line());
         }
     }

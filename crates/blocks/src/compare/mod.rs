@@ -75,10 +75,10 @@ impl<'a> From<&'a SequentialOutput> for Execution<'a> {
     }
 }
 
-/// Lists the differences of `found` from `expected`, up to `limit` in words; all are counted.
+/// Lists the differences of `found` from `expected`.
 #[must_use]
-pub fn differences(expected: &Execution<'_>, found: &Execution<'_>, limit: usize) -> Differences {
-    let mut out = Differences::new(limit);
+pub fn differences(expected: &Execution<'_>, found: &Execution<'_>) -> Differences {
+    let mut out = Differences::default();
     outcomes::compare(&mut out, expected, found);
     out.field("the block", "gas used", &expected.gas_used, &found.gas_used);
     out.field("the block", "blob gas used", &expected.blob_gas_used, &found.blob_gas_used);

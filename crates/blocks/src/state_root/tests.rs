@@ -208,7 +208,7 @@ fn code_is_kept_with_the_account() {
 
 #[test]
 fn every_reason_for_which_there_is_no_root() {
-    let source = |file: &str| format!("{}/src/state_root/{file}", env!("CARGO_MANIFEST_DIR"));
+    let source = |file: &str| format!("src/state_root/{file}");
     let (state, root, _) = two_accounts();
     let bundle = bundle_of(&state, &[(0, (None, false, BTreeMap::new()))].into());
     let mut made = Made::default();

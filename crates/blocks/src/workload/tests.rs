@@ -110,7 +110,7 @@ fn a_share_above_the_whole_is_refused() {
     made.add(&error, &["at most 100 percent", "101"]);
     // Internal errors, which no user input causes.
     let own = ["Artifact", "Execution", "Key", "Overflow"];
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/workload/mod.rs");
+    let source = "src/workload/mod.rs";
     made.has_all_of(source, "WorkloadError", &own);
 }
 

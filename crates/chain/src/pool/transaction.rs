@@ -1,7 +1,8 @@
 //! Signed transactions, and the checks that need no state.
 
 use super::error::PoolError;
-use alloy_consensus::{EthereumTxEnvelope, Transaction, TxEip4844, transaction::SignerRecoverable};
+use crate::rlp::recover_sender;
+use alloy_consensus::{EthereumTxEnvelope, Transaction, TxEip4844};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_evm::FromRecoveredTx;
 use alloy_primitives::{Address, B256, U256};
@@ -135,8 +136,7 @@ impl PoolTransaction {
         admission: &Admission,
     ) -> Result<Arc<Self>, PoolError> {
         let mut checked = Self::checked(signed, Address::ZERO, admission)?;
-        let sender = checked.signed.recover_signer();
-        checked.env.caller = sender.map_err(|_| PoolError::Signature)?;
+        checked.env.caller = recover_sender(&checked.signed, true).ok_or(PoolError::Signature)?;
         Ok(Arc::new(checked))
     }
 

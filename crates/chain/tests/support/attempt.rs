@@ -247,7 +247,7 @@ impl Subject<'_> {
     }
 
     fn is_as_in_sequence(&self, index: usize, output: &BlockOutput) {
-        let differences = compare::braid::outputs(&self.stream.outputs[index], output, 8);
+        let differences = compare::braid::outputs(&self.stream.outputs[index], output);
         assert!(differences.is_empty(), "block {index}: {:?}", differences.lines());
     }
 }

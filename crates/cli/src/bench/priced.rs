@@ -18,8 +18,6 @@ use thiserror::Error;
 
 /// Executions of a block by one executor. The first has learned nothing, the last everything.
 pub const EXECUTIONS: usize = 6;
-/// Maximum number of differences that an error lists.
-pub const DESCRIBED: usize = 5;
 
 /// Speed-ups of a block on some number of simulated workers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -165,7 +163,7 @@ impl Trial<'_> {
             let run = executor.execute(Arc::clone(self.shared), source).map_err(invalid)?;
             let timeline = priced.timeline(&run, usize::from(workers.get()));
             let time = timeline.runs.iter().map(|run| run.end - run.begin).sum();
-            let differences = outputs(expected, &run.result.map_err(invalid)?, DESCRIBED);
+            let differences = outputs(expected, &run.result.map_err(invalid)?);
             if !differences.is_empty() {
                 let (workers, differences) = (workers.get(), differences.to_string());
                 return Err(VirtualError::Different { workers, differences });

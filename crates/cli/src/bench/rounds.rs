@@ -21,9 +21,6 @@ use std::{
 };
 use thiserror::Error;
 
-/// Maximum number of differences that an error lists.
-const DESCRIBED: usize = 5;
-
 /// The block to be measured, with the state before it.
 pub struct Subject<'a, D> {
     /// Name in reports.
@@ -232,7 +229,7 @@ where
     let (plain, _) = Plain::new(block).run_keeping(database());
     let plain = plain.map_err(|error| BenchError::Invalid(error.to_string()))?;
     let baseline_reads = taken();
-    let found = differences(&Execution::from(&expected), &Execution::from(&plain), DESCRIBED);
+    let found = differences(&Execution::from(&expected), &Execution::from(&plain));
     same("the baseline", &found)?;
     drop(plain);
     let (journal, _) = OneJournal::new(block).run_keeping(database());
@@ -246,7 +243,7 @@ where
             .database(database())
             .execute()
             .map_err(|error| BenchError::Invalid(format!("{workers} workers: {error}")))?;
-        same(&format!("{workers} workers"), &braid::outputs(&expected, &found, DESCRIBED))?;
+        same(&format!("{workers} workers"), &braid::outputs(&expected, &found))?;
         stats.push(found.stats);
         all_reads.extend(taken());
     }

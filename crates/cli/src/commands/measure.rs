@@ -25,9 +25,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Maximum number of differences that are listed for a block.
-const DESCRIBED: usize = 10;
-
 type Sequential = Result<SequentialOutput, SequentialError<Infallible>>;
 type Parallel = Result<BlockOutput, BlockError<Infallible>>;
 
@@ -224,7 +221,7 @@ impl Bench<'_> {
 
 fn difference_lines(expected: &SequentialOutput, found: &Parallel) -> Vec<String> {
     match found {
-        Ok(found) => lines(&braid::outputs(expected, found, DESCRIBED)),
+        Ok(found) => lines(&braid::outputs(expected, found)),
         Err(error) if wrong_list(error).is_some() => vec![error.to_string()],
         Err(error) => vec![format!("expected success, found the error \"{error}\"")],
     }

@@ -1,6 +1,9 @@
 //! A finding: two functions and the variable at which they conflict.
 
-use crate::explain::{Kind, names::Line};
+use crate::{
+    explain::{Kind, names::Line},
+    serialize,
+};
 use alloy_primitives::{Address, hex};
 use serde::Serialize;
 use std::fmt;
@@ -9,7 +12,7 @@ use std::fmt;
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
     /// The contract that has the variable.
-    #[serde(serialize_with = "display")]
+    #[serde(serialize_with = "serialize::display")]
     pub contract: Address,
     /// Name of the contract; null if unknown.
     pub name: Option<String>,
@@ -105,11 +108,6 @@ impl fmt::Display for Place {
         let does = if self.stores { "stores" } else { "loads" };
         write!(f, "{}:{}:{} {does}", self.file, self.line, self.column)
     }
-}
-
-/// Serializes an address with its checksum, as in texts.
-fn display<S: serde::Serializer>(address: &Address, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(address)
 }
 
 /// Returns how conflicts at a location of this kind might be removed.

@@ -6,7 +6,10 @@ use super::{
     simulated::Simulated,
     timeline::Timeline,
 };
-use crate::explain::{Explanation, Graph, Question, Recording, Rule, WhatIf};
+use crate::{
+    explain::{Explanation, Graph, Question, Recording, Rule, WhatIf},
+    serialize,
+};
 use alloy_primitives::{Address, hex};
 use serde::{Serialize, Serializer};
 
@@ -35,7 +38,7 @@ pub struct BlockPage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TransactionRow {
     /// Account that pays for it.
-    #[serde(serialize_with = "display")]
+    #[serde(serialize_with = "serialize::display")]
     pub sender: Address,
     /// Account that it calls; null if it creates a contract.
     #[serde(serialize_with = "display_some")]
@@ -94,14 +97,9 @@ impl BlockPage {
     }
 }
 
-/// Serializes an address with its checksum, as in texts.
-fn display<S: Serializer>(address: &Address, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(address)
-}
-
 fn display_some<S: Serializer>(address: &Option<Address>, to: S) -> Result<S::Ok, S::Error> {
     match address {
-        Some(address) => to.collect_str(address),
+        Some(address) => serialize::display(address, to),
         None => to.serialize_none(),
     }
 }

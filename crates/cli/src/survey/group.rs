@@ -5,7 +5,10 @@ use super::{
     chain::{ChainStep, Role},
     row::{BlockRow, Limit},
 };
-use crate::explain::{Kind, function_name};
+use crate::{
+    explain::{Kind, function_name},
+    serialize,
+};
 use alloy_primitives::{Address, hex};
 use braid_blocks::statistics::quantiles;
 use serde::{Serialize, Serializer};
@@ -121,7 +124,7 @@ pub struct KindRow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ContractRow {
     /// The account.
-    #[serde(serialize_with = "display")]
+    #[serde(serialize_with = "serialize::display")]
     pub account: Address,
     /// Role of the account.
     pub role: Role,
@@ -151,11 +154,6 @@ pub struct Function {
     pub signature: Option<&'static str>,
     /// Number of transactions that call it.
     pub transactions: usize,
-}
-
-/// Serializes an address with its checksum, as in texts.
-fn display<S: Serializer>(address: &Address, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(address)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

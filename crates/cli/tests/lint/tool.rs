@@ -212,7 +212,7 @@ fn a_file_that_names_nothing_is_told_and_a_block_with_other_gas_too() {
     let contracts = other["contracts"]["src/Mint.sol"].as_object_mut().expect("contracts");
     for contract in contracts.values_mut() {
         contract["evm"]["deployedBytecode"]["object"] = json!("6000");
-        contract["abi"] = json!([{ "type": "function", "name": "f", "inputs": [] }]);
+        contract["abi"] = json!([{ "type": "function", "name": "f", "inputs": [], "outputs": [] }]);
     }
     fs::write(folder.path().join("other.txt"), other.to_string()).expect("writes");
     let names = NAMES.map(|it| if it == "out.txt" { "other.txt" } else { it });

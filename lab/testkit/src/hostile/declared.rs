@@ -18,9 +18,6 @@ use revm::primitives::hardfork::SpecId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Maximum number of differences that are listed.
-const DESCRIBED: usize = 5;
-
 /// A block whose transactions declare their accesses, with plain revm's results.
 #[derive(Debug)]
 pub struct Declared {
@@ -86,7 +83,7 @@ impl Declared {
     ) -> Result<(), String> {
         let found = found.as_ref().map_err(|error| format!("expected success, found {error}"))?;
         let list = if config.access_list { ExpectedList::Unknown } else { ExpectedList::Absent };
-        let different = outputs_with_list(&self.expected, list, found, DESCRIBED);
+        let different = outputs_with_list(&self.expected, list, found);
         if !different.is_empty() {
             return Err(different.to_string());
         }

@@ -13,9 +13,6 @@ use core::fmt::{Debug, Display};
 use revm::DatabaseRef;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Maximum number of differences that are listed.
-const DESCRIBED: usize = 8;
-
 /// Sequential results of a block.
 #[derive(Debug)]
 pub struct Expected<E> {
@@ -220,11 +217,11 @@ fn compare_outputs(
     with_bundle: bool,
 ) -> Result<(), String> {
     if with_bundle {
-        return none(&braid::outputs_with_list(expected, list, found, DESCRIBED));
+        return none(&braid::outputs_with_list(expected, list, found));
     }
     let mut found = found.clone();
     found.bundle = expected.bundle.clone();
-    none(&braid::outputs_with_list(expected, list, &found, DESCRIBED))
+    none(&braid::outputs_with_list(expected, list, &found))
 }
 
 fn none(differences: &Differences) -> Result<(), String> {

@@ -18,8 +18,6 @@ use std::{
 
 /// Folder in which Linux publishes its energy counters.
 const COUNTERS: &str = "/sys/class/powercap";
-/// Maximum number of differences that an error lists.
-const DESCRIBED: usize = 5;
 
 /// The processors' energy counters (RAPL), as far as the machine has them and this user may read
 /// them.
@@ -186,7 +184,7 @@ impl Ways {
         for executor in &mut self.executors {
             let output = executor.block(Arc::clone(&shared)).database(database.clone()).execute();
             let output = output.map_err(|error| invalid(&error))?;
-            let differences = outputs(&expected, &output, DESCRIBED);
+            let differences = outputs(&expected, &output);
             if !differences.is_empty() {
                 return Err(EnergyError::Different(differences.to_string()));
             }

@@ -1,11 +1,8 @@
 //! Reads compiler output: `solc --combined-json`, `solc --standard-json`, artifacts of `forge
 //! build`, and the output of `solc --storage-layout` and `forge inspect`.
 
-use super::{
-    abi::{self, Entry},
-    layout::Layout,
-    source_map::SourceMap,
-};
+use super::{layout::Layout, source_map::SourceMap};
+use alloy_json_abi::JsonAbi;
 use alloy_primitives::hex;
 use serde_json::{Map, Value};
 use std::{
@@ -134,13 +131,13 @@ fn contract(name: String, it: &Value, sources: &BTreeMap<i64, PathBuf>) -> Compi
     let layout = [&["storageLayout"][..], &["storage-layout"], &[]];
     let layout = layout.iter().find_map(|path| Layout::parse(&inner(at(it, path)?)));
     let functions = if it.is_array() { Some(it.clone()) } else { it.get("abi").map(inner) };
-    let functions: Vec<Entry> =
+    let functions: JsonAbi =
         functions.and_then(|abi| serde_json::from_value(abi).ok()).unwrap_or_default();
     Compiled {
         name,
         code: code.and_then(|code| hex::decode(code).ok()).filter(|code| !code.is_empty()),
         immutables: immutables.collect(),
-        functions: functions.iter().filter_map(abi::function).collect(),
+        functions: functions.functions().map(|it| (it.selector().0, it.signature())).collect(),
         layout,
         source_map: map
             .filter(|map| !map.is_empty())

@@ -3,7 +3,6 @@
 //! [`read`] parses the output of `solc` and `forge`; [`Names`] assigns it to the contracts of a
 //! block.
 
-mod abi;
 mod artifact;
 mod layout;
 mod source_map;

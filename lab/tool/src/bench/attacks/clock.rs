@@ -9,7 +9,7 @@ use braid_blocks::{
 };
 use braid_cli::bench::{
     Series, parallel_between,
-    priced::{DESCRIBED, EXECUTIONS, VirtualError},
+    priced::{EXECUTIONS, VirtualError},
     ratio, rounds_for, sequential_between,
 };
 use braid_evm::{BlockErrorKind, Config, Executor, Policy};
@@ -166,7 +166,7 @@ impl Trial {
             (Err(error), _) => Err(invalid(error)),
             (Ok(_), Some(_)) => Err(VirtualError::Accepted { workers }),
             (Ok(output), None) => {
-                let differences = outputs(&self.expected, &output, DESCRIBED);
+                let differences = outputs(&self.expected, &output);
                 if differences.is_empty() {
                     return Ok(());
                 }

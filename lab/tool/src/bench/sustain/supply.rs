@@ -1,12 +1,14 @@
 //! The thread that supplies the transactions, block by block.
 
 use super::SustainError;
-use alloy_consensus::{TxEnvelope, transaction::SignerRecoverable};
+use alloy_consensus::TxEnvelope;
 use alloy_evm::FromRecoveredTx;
 use braid_blocks::workload::LoadStream;
+use braid_chain::rlp::recover_senders;
 use crossbeam_channel::{Receiver, bounded};
 use revm::context::TxEnv;
 use std::{
+    num::NonZeroUsize,
     panic::resume_unwind,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -104,23 +106,11 @@ impl Iterator for Blocks {
 
 /// Recovers the senders of the transactions on all cores.
 fn all_recovered(signed: &[TxEnvelope]) -> Result<Vec<TxEnv>, SustainError> {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let shares = signed.chunks(signed.len().div_ceil(threads).max(1));
-    thread::scope(|scope| {
-        let one = |share: &[TxEnvelope]| share.iter().map(recovered).collect::<Result<Vec<_>, _>>();
-        let running: Vec<_> = shares.map(|share| scope.spawn(move || one(share))).collect();
-        let mut all = Vec::with_capacity(signed.len());
-        for share in running {
-            // A panic is resumed on this thread.
-            all.extend(share.join().unwrap_or_else(|panic| resume_unwind(panic))?);
-        }
-        Ok(all)
-    })
-}
-
-fn recovered(signed: &TxEnvelope) -> Result<TxEnv, SustainError> {
-    let sender = signed.recover_signer().map_err(|_| SustainError::Signature)?;
-    Ok(TxEnv::from_recovered_tx(signed, sender))
+    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let senders = recover_senders(&signed.iter().collect::<Vec<_>>(), true, threads);
+    let senders = senders.map_err(|_| SustainError::Signature)?;
+    let transactions = signed.iter().zip(senders);
+    Ok(transactions.map(|(signed, sender)| TxEnv::from_recovered_tx(signed, sender)).collect())
 }
 
 #[cfg(test)]

@@ -34,9 +34,6 @@ const MOST: usize = 64;
 /// Tests that would run for minutes when repeated, and touch no state that could conflict.
 const TOO_LONG: [&str; 2] = ["CALLBlake2f_MaxRounds", "loopMul"];
 
-/// Maximum number of differences that are listed for one block.
-const DESCRIBED: usize = 3;
-
 /// Result of a block made from a state test.
 #[derive(Clone, Debug)]
 pub struct Amplified {
@@ -186,7 +183,7 @@ fn compare(executor: &mut Executor, block: &Block, database: &SuiteDatabase) -> 
             left_out = outcomes
                 .filter(|one| matches!(one, sequential::SequentialOutcome::Skipped(_)))
                 .count();
-            braid::outputs(expected, found, DESCRIBED).to_string()
+            braid::outputs(expected, found).to_string()
         }
         (Err(expected), Err(found)) => braid::errors(expected, found).to_string(),
         (Ok(_), Err(found)) => format!("expected success, found the error \"{found}\""),

@@ -31,7 +31,7 @@ mod bugs;
 mod kills;
 
 #[allow(dead_code, reason = "`main` is of the example alone")]
-#[path = "../examples/private_chain/src/main.rs"]
+#[path = "../../examples/private_chain/src/main.rs"]
 pub(crate) mod example;
 
 const SEED: u64 = 1;
@@ -100,7 +100,7 @@ impl Oracle {
         let bundle = built.changes.changes.clone();
         let mut found = built.output.clone();
         found.bundle = bundle;
-        let different = outputs(&expected, &found, 5);
+        let different = outputs(&expected, &found);
         if !different.is_empty() {
             return Err(format!("block {}: {different}", built.changes.head.number));
         }

@@ -146,7 +146,7 @@ pub fn compare<E: Display>(
     found: &Result<BlockOutput, BlockError<E>>,
 ) -> Result<(), String> {
     let found = found.as_ref().map_err(|error| format!("expected success, found {error}"))?;
-    let different = outputs(expected, found, 5);
+    let different = outputs(expected, found);
     if different.is_empty() { Ok(()) } else { Err(different.to_string()) }
 }
 
