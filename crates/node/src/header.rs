@@ -93,7 +93,7 @@ pub(crate) fn until_after(parent: &Header) -> Duration {
 
 /// Returns the base fee of the block after `parent` (EIP-1559). A base fee of zero stays zero: only
 /// a chain without fees has it, as no other base fee falls so low.
-fn base_fee(rules: &Rules, parent: &Header) -> u64 {
+pub(crate) fn base_fee(rules: &Rules, parent: &Header) -> u64 {
     let params = BaseFeeParams::ethereum();
     match parent.base_fee_per_gas {
         _ if rules.is_base_fee_zero() => 0,
