@@ -53,16 +53,35 @@ pub(crate) type Answer<T> = Result<T, ErrorObjectOwned>;
 /// Arguments of a call, and the place of its request.
 pub(crate) struct Args<'a> {
     values: ParamsSequence<'a>,
+    /// Number of arguments that were read.
+    read: usize,
     place: Place,
 }
 
 impl Args<'_> {
     fn next<T: DeserializeOwned>(&mut self) -> Answer<T> {
-        self.values.next()
+        self.read = self.read.saturating_add(1);
+        self.values.next().map_err(|error| self.wrong(&error))
     }
 
     fn maybe<T: DeserializeOwned>(&mut self) -> Answer<Option<T>> {
-        self.values.optional_next()
+        self.read = self.read.saturating_add(1);
+        self.values.optional_next().map_err(|error| self.wrong(&error))
+    }
+
+    /// Returns the error for the argument that was read last, in geth's words.
+    fn wrong(&self, error: &ErrorObjectOwned) -> ErrorObjectOwned {
+        let index = self.read.saturating_sub(1);
+        let why = error.data().and_then(|why| serde_json::from_str::<String>(why.get()).ok());
+        RpcError::Params(match why.as_deref() {
+            Some("No more params") => format!("missing value for required argument {index}"),
+            Some(why) => {
+                let why = why.rsplit_once(" at line ").map_or(why, |(why, _)| why);
+                format!("invalid argument {index}: {why}")
+            }
+            None => format!("invalid argument {index}"),
+        })
+        .into()
     }
 }
 
@@ -99,7 +118,7 @@ pub(crate) fn add<S: Snapshot, T: Serialize + Clone + Send + 'static>(
         let work = move || {
             // The call owns the place until it ends, even if its client has disconnected.
             context.shared.show();
-            let mut args = Args { values: params.sequence(), place };
+            let mut args = Args { values: params.sequence(), read: 0, place };
             method(&context, &mut args)
         };
         let done = spawn_blocking(work).await;

@@ -45,6 +45,7 @@ use revm::{
     primitives::hardfork::SpecId,
     state::Account,
 };
+use std::cmp::Ordering;
 
 /// Code of the error for a block without enough gas for a call.
 const BLOCK_GAS: i32 = -38_015;
@@ -195,10 +196,18 @@ impl<'r, S: Snapshot> Simulation<'r, S> {
         }
         let gas_limit = asked.min(self.gas);
         let account = self.state.basic(from).map_err(failed)?;
-        let nonce = request.nonce.or(account.map(|account| account.nonce)).unwrap_or_default();
+        let next = account.map_or(0, |account| account.nonce);
+        let nonce = request.nonce.unwrap_or(next);
+        if self.modes.is_validated {
+            check_nonce(nonce, next, gas_limit)?;
+        }
         let has_base_fee = building.header.base_fee_per_gas.is_some();
         let signed = unsigned(request, building.cfg.chain_id, (nonce, gas_limit), has_base_fee)?;
-        let tx = TxEnv::from_recovered_tx(&signed, from);
+        let mut tx = TxEnv::from_recovered_tx(&signed, from);
+        if !self.modes.is_validated {
+            // revm refuses the highest nonce even if nonces are not checked.
+            tx.nonce = nonce.min(u64::MAX - 1);
+        }
         let ResultAndState { result, state } = self.execute(building, tx)?;
         self.state.commit(state);
         let used = result.tx_gas_used();
@@ -393,6 +402,18 @@ fn error(result: &ExecutionResult, is_capped: bool) -> Option<SimulateError> {
 
 fn halted(reason: &HaltReason) -> String {
     words::halted(reason, None)
+}
+
+/// Checks the nonce of a call as geth does, before the fees. `next` is the nonce of the sender.
+fn check_nonce(nonce: u64, next: u64, gas: u64) -> Result<(), RpcError> {
+    let why = match nonce.cmp(&next) {
+        Ordering::Less => InvalidTransaction::NonceTooLow { tx: nonce, state: next },
+        Ordering::Greater => InvalidTransaction::NonceTooHigh { tx: nonce, state: next },
+        Ordering::Equal if nonce == u64::MAX => InvalidTransaction::NonceOverflowInTransaction,
+        Ordering::Equal => return Ok(()),
+    };
+    let words = format!("err: {why} (supplied gas {gas})");
+    Err(RpcError::Coded(code(&why), words))
 }
 
 /// Returns the code of the error for a call that cannot be executed.
