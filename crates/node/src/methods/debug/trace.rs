@@ -1,6 +1,9 @@
 //! Executing transactions with a tracer.
 
-use super::{Traced, steps::StepLimit};
+use super::{
+    Traced,
+    steps::{StepLimit, limited},
+};
 use crate::{
     call::{self, Environment},
     error::RpcError,
@@ -53,7 +56,8 @@ impl<'a, S: Snapshot> Tracing<'a, S> {
         let mut traced = Vec::new();
         self.each(only, |replay, db, tx, index| {
             let mut inspector = tracer(options)?;
-            let ran = inspect(replay, db, tx.clone(), &mut inspector)?;
+            let ran = inspect(replay, db, tx.clone(), &mut inspector);
+            let ran = inspector.0.check(ran)?;
             let hash = self.block.transactions.get(index).map(|it| *it.hash()).unwrap_or_default();
             let context = TransactionContext {
                 block_hash: Some(self.block.hash),
@@ -75,7 +79,8 @@ impl<'a, S: Snapshot> Tracing<'a, S> {
     ) -> Result<Vec<LocalizedTransactionTrace>, RpcError> {
         let mut traced = Vec::new();
         self.each(only, |replay, db, tx, index| {
-            let mut tracer = TracingInspector::new(TracingInspectorConfig::default_parity());
+            let config = TracingInspectorConfig::default_parity();
+            let mut tracer = limited(TracingInspector::new(config));
             let ran = inspect(replay, db, tx.clone(), &mut tracer)?;
             tracer.set_transaction_gas_limit(tx.gas_limit);
             tracer.set_transaction_caller(tx.caller);
@@ -136,8 +141,7 @@ where
 fn tracer(options: &GethDebugTracingOptions) -> Result<(StepLimit, DebugInspector), RpcError> {
     let tracer = DebugInspector::new(options.clone());
     let tracer = tracer.map_err(|error| RpcError::Params(error.to_string()))?;
-    let is_on = matches!(tracer, DebugInspector::Default(..));
-    Ok((StepLimit { is_on, taken: 0 }, tracer))
+    StepLimit::of(tracer)
 }
 
 /// Traces a call.
@@ -147,7 +151,8 @@ pub(super) fn call<S: Snapshot>(
     options: &GethDebugTracingOptions,
 ) -> Result<GethTrace, RpcError> {
     let mut evm = call::evm(at, &tx, tracer(options)?);
-    let ran = call::checked(evm.inspect_tx(tx.clone()), Fees::new(at, &tx))?;
+    let ran = call::checked(evm.inspect_tx(tx.clone()), Fees::new(at, &tx));
+    let ran = evm.inspector.0.check(ran)?;
     let (_, tracer) = &mut evm.inspector;
     let mut state = at.state.clone();
     tracer.get_result(None, &tx, &at.env, &ran, &mut state).map_err(failed)

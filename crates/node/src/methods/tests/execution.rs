@@ -287,7 +287,8 @@ fn transactions_and_blocks_are_traced() {
     );
     // Too many instructions to record.
     let spins = json!([{"data": "0x5b5f56"}, "latest", {}]);
-    assert!(client.error("debug_traceCall", spins).1.contains("instructions to record"));
+    let (code, message) = client.error("debug_traceCall", spins);
+    assert!(code == -32_005 && message.contains("records of instructions"), "{message}");
 }
 
 #[test]
