@@ -2,10 +2,7 @@
 
 use crate::error::RpcError;
 use revm::{
-    Inspector,
-    context::ContextTr,
-    context_interface::ContextError,
-    interpreter::{Interpreter, interpreter_types::StackTr},
+    Inspector, context::ContextTr, context_interface::ContextError, interpreter::Interpreter,
 };
 use revm_inspectors::tracing::{DebugInspector, TraceLimitBehavior, TraceLimits, TracingInspector};
 
