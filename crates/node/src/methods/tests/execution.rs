@@ -153,7 +153,9 @@ fn simulated_blocks_see_each_other() {
 
 #[test]
 fn simulations_are_limited() {
-    let (_node, client) = two_blocks();
+    let (node, _) = two_blocks();
+    let limits = Limits { call_gas: 1_000_000, ..Limits::default() };
+    let client = Client::new(&node.shared(), limits);
     let error = |payload: Value| client.error("eth_simulateV1", json!([payload, "latest"]));
     let (code, message) = error(json!({"blockStateCalls": []}));
     assert_eq!((code, message.as_str()), (-32_602, "empty input"));
@@ -168,7 +170,7 @@ fn simulations_are_limited() {
     // All calls of a request share the gas of one call.
     let spins = json!({"data": "0x5b5f56"});
     let answer = simulated(&client, json!([{"calls": [spins]}]), json!({}));
-    assert_eq!(answer[0]["calls"][0]["gasUsed"], "0x2faf080");
+    assert_eq!(answer[0]["calls"][0]["gasUsed"], "0xf4240");
     assert_eq!(answer[0]["calls"][0]["error"]["code"], -32_015);
     let (code, message) =
         error(json!({"blockStateCalls": [{"calls": [spins]}, {"calls": [spins]}]}));
