@@ -32,6 +32,8 @@ pub struct ChainBlock {
     /// Header of the block in RLP; empty if unknown. The store keeps it while the block is the last
     /// one, for [`export`](crate::export).
     pub header: Bytes,
+    /// Header and body in RLP, for a chain that [keeps](Keep::rlp_blocks) blocks; empty if unknown.
+    pub rlp: Bytes,
 }
 
 /// Hash of a block that was built, and its RLP for a chain that [keeps](Keep::rlp_blocks) blocks.
@@ -154,7 +156,7 @@ impl<S: StateStore> Chain<S> {
     /// # Panics
     /// Like `BlockRequest::execute` of braid-evm: with the payload of a panic in a precompile.
     pub fn execute(&mut self, block: impl Into<ChainBlock>) -> Result<Executed, ChainError> {
-        let ChainBlock { block, hash, expected, header } = block.into();
+        let ChainBlock { block, hash, expected, header, rlp } = block.into();
         self.writer.check()?;
         let head = self.follows(&block, hash)?;
         let state = self.state().map_err(|error| error.before(head.number))?;
@@ -169,7 +171,7 @@ impl<S: StateStore> Chain<S> {
             self.writer.go_on_with(trie_task);
         }
         let changes =
-            ExecutedBlock { header, ..self.changes(head, &mut output, expected.state_root) };
+            ExecutedBlock { header, rlp, ..self.changes(head, &mut output, expected.state_root) };
         let changes = self.write(changes)?;
         Ok(Executed { output, changes })
     }

@@ -44,6 +44,11 @@ impl<S: Snapshot> LayeredState<S> {
         Self { layers, reader: self.reader.clone() }
     }
 
+    /// Returns the blocks that are not written yet, newest first.
+    pub(crate) fn layers(&self) -> &[Arc<ExecutedBlock>] {
+        &self.layers
+    }
+
     /// Returns the reader of the state in the store.
     pub(crate) const fn reader(&self) -> &StateReader<S> {
         &self.reader

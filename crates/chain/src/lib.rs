@@ -33,7 +33,7 @@
 //! | [`ChainFolder`] | a folder that one process at a time uses |
 //! | [`genesis`], [`rlp`], [`Rules`] | geth's genesis file, its exported blocks, and its forks |
 //! | [`StateStore`], [`MemoryStore`], [`EmbeddedStore`] | where the bytes are (`RocksStore` with `--cfg braid_rocksdb`) |
-//! | [`StateReader`], [`Head`], [`FirstBlock`], [`Undo`], [`digest`], [`verify`], [`export`] | what is read |
+//! | [`StateReader`], [`Head`], [`FirstBlock`], [`Undo`], [`digest`], [`verify`], [`export`], [`StateTries`] | what is read |
 //! | [`pool`] | transactions that wait for a block |
 //! | [`DurableBatch`], [`commit`], [`create`], [`unwind`], [`prune`] | what is written |
 //!
@@ -75,6 +75,7 @@ pub mod rlp;
 mod rules;
 mod store;
 mod trie;
+mod tries;
 mod unwind;
 mod verify;
 mod writer;
@@ -100,6 +101,7 @@ pub use store::{
 #[cfg(braid_rocksdb)]
 pub use store::{RocksSnapshot, RocksStore};
 pub use trie::CacheUse;
+pub use tries::{AccountProof, SlotProof, StateTries};
 pub use unwind::unwind;
 pub use verify::{Verified, verify};
 pub use writer::{DurableHead, ExecutedBlock, WRITER_THREAD};

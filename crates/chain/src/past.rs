@@ -1,6 +1,6 @@
 //! The state after an earlier block.
 
-use crate::{LayeredState, Snapshot, StateReader, StoreError, Undo};
+use crate::{ExecutedBlock, LayeredState, Snapshot, StateReader, StoreError, Undo};
 use alloy_primitives::{Address, B256, U256};
 use revm::{
     DatabaseRef,
@@ -44,6 +44,14 @@ impl<S: Snapshot> PastState<S> {
         }
         undone.reverse();
         Ok(Some(Self { number, undone: undone.into(), state }))
+    }
+}
+
+impl<S: Snapshot> PastState<S> {
+    /// Returns the reader of the later state, the layers over it, newest first, and the undo
+    /// records of later blocks, oldest first.
+    pub(crate) fn parts(&self) -> (&StateReader<S>, &[Arc<ExecutedBlock>], &[Arc<Undo>]) {
+        (self.state.reader(), self.state.layers(), &self.undone)
     }
 }
 

@@ -8,7 +8,7 @@ use alloy_consensus::{
     transaction::RlpEcdsaEncodableTx,
 };
 use alloy_evm::FromRecoveredTx;
-use alloy_primitives::{Address, Signature};
+use alloy_primitives::{Address, Bytes, Signature};
 use alloy_rlp::Header as RlpHeader;
 use braid_evm::{Block, Ommer};
 use revm::{context::TxEnv, primitives::hardfork::SpecId};
@@ -148,6 +148,7 @@ pub fn decode_block(
     rules: &Rules,
     threads: NonZeroUsize,
 ) -> Result<ChainBlock, RlpError> {
+    let rlp = Bytes::copy_from_slice(bytes);
     let (block, hash) = RlpBlock::<Envelope>::decode_sealed(&mut bytes)?.into_parts();
     if !bytes.is_empty() {
         return Err(alloy_rlp::Error::UnexpectedLength.into());
@@ -179,7 +180,7 @@ pub fn decode_block(
     };
     let expected = Expected::of(&header, spec.is_enabled_in(SpecId::BYZANTIUM));
     let header = alloy_rlp::encode(&header).into();
-    Ok(ChainBlock { block, hash, expected, header })
+    Ok(ChainBlock { block, hash, expected, header, rlp })
 }
 
 /// Recovers the sender of `transaction` from its signature, or returns `None` if the signature is

@@ -60,6 +60,12 @@ impl Rules {
         value.is_some_and(|value| value.as_bool() == Some(true))
     }
 
+    /// Returns the configuration.
+    #[must_use]
+    pub const fn config(&self) -> &ChainConfig {
+        &self.config
+    }
+
     /// Whether the configuration schedules Amsterdam.
     #[must_use]
     pub const fn has_amsterdam(&self) -> bool {

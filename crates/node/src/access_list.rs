@@ -2,7 +2,7 @@
 //! On a chain of declared accesses, the list declares all of them.
 
 use crate::{
-    call::{self, Environment, context, transaction},
+    call::{self, Environment, transaction},
     error::RpcError,
     places::Place,
     words::Fees,
@@ -12,7 +12,7 @@ use alloy_rpc_types_eth::{AccessList, AccessListItem, AccessListResult, Transact
 use braid_chain::Snapshot;
 use braid_evm::Declaration;
 use revm::{
-    Database, InspectEvm, Inspector, MainBuilder,
+    Database, InspectEvm, Inspector,
     context::{ContextTr, JournalTr, TxEnv},
     handler::MainnetContext,
     interpreter::{CallInputs, CallOutcome, CreateInputs, CreateOutcome},
@@ -93,7 +93,7 @@ pub(crate) fn create<S: Snapshot>(
     let mut runs = 0;
     loop {
         place.check()?;
-        let mut evm = context(at, &tx).build_mainnet_with_inspector(Watch::default());
+        let mut evm = call::evm(at, &tx, Watch::default());
         let result = call::ended(evm.inspect_tx(tx.clone()), Fees::new(at, &tx))?;
         let last = tx.access_list.clone();
         if is_declared {

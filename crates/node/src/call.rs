@@ -2,28 +2,64 @@
 
 use crate::{
     error::RpcError,
+    overrides::{
+        BlockChanges, CallPrecompiles, MovedPrecompiles, override_blob_fee, override_block,
+        override_state,
+    },
     words::{self, Fees, Step},
 };
 use alloy_primitives::{Bytes, TxKind};
 use alloy_rpc_types_eth::TransactionRequest;
+use alloy_rpc_types_eth::state::StateOverride;
 use braid_chain::{PastState, Snapshot, StoreError};
 use revm::{
     Context, DatabaseRef, ExecuteEvm, InspectEvm, Inspector, MainBuilder, MainContext,
-    context::{BlockEnv, CfgEnv, TxEnv},
+    context::{BlockEnv, CfgEnv, Evm, TxEnv},
     context_interface::result::{EVMError, ExecutionResult, ResultAndState},
-    database::WrapDatabaseRef,
-    handler::MainnetContext,
+    database::CacheDB,
+    handler::{EthFrame, MainnetContext, instructions::EthInstructions},
+    inspector::NoOpInspector,
     interpreter::{
-        CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter, interpreter_types::Jumps,
+        CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter,
+        interpreter::EthInterpreter, interpreter_types::Jumps,
     },
 };
 
 /// State, rules and block environment of a call.
 #[derive(Debug)]
 pub(crate) struct Environment<S> {
-    pub(crate) state: PastState<S>,
+    /// The state, with the overrides of the call.
+    pub(crate) state: CacheDB<PastState<S>>,
     pub(crate) cfg: CfgEnv,
     pub(crate) env: BlockEnv,
+    precompiles: MovedPrecompiles,
+}
+
+/// An EVM that executes calls.
+pub(crate) type CallEvm<S, I> = Evm<
+    MainnetContext<CacheDB<PastState<S>>>,
+    I,
+    EthInstructions<EthInterpreter, MainnetContext<CacheDB<PastState<S>>>>,
+    CallPrecompiles,
+    EthFrame<EthInterpreter>,
+>;
+
+impl<S: Snapshot> Environment<S> {
+    pub(crate) fn new(state: PastState<S>, cfg: CfgEnv, env: BlockEnv) -> Self {
+        Self { state: CacheDB::new(state), cfg, env, precompiles: MovedPrecompiles::default() }
+    }
+
+    /// Applies the overrides of a call.
+    pub(crate) fn overridden(
+        mut self,
+        state: Option<StateOverride>,
+        block: Option<BlockChanges>,
+    ) -> Result<Self, RpcError> {
+        override_block(&mut self.env, &block.unwrap_or_default())?;
+        let overrides = state.unwrap_or_default();
+        self.precompiles = override_state(&mut self.state, self.cfg.spec, overrides)?;
+        Ok(self)
+    }
 }
 
 /// Makes the transaction that a client describes.
@@ -37,9 +73,11 @@ pub(crate) fn transaction<S: Snapshot>(
         Some(nonce) => nonce,
         None => at.state.basic_ref(caller)?.map_or(0, |account| account.nonce),
     };
-    if request.max_fee_per_blob_gas.is_some() || request.blob_versioned_hashes.is_some() {
-        return Err(RpcError::Params("blobs are not supported".to_owned()));
+    if request.gas_price.is_some() && request.max_fee_per_gas.is_some() {
+        let why = "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified";
+        return Err(RpcError::Override(why.to_owned()));
     }
+    let blobs = request.blob_versioned_hashes.clone().unwrap_or_default();
     let input = request.input.unique_input();
     let input = input.map_err(|error| RpcError::Params(error.to_string()))?;
     let builder = TxEnv::builder()
@@ -56,6 +94,10 @@ pub(crate) fn transaction<S: Snapshot>(
             request.max_fee_per_gas.map(|_| 0)
         }))
         .access_list(request.access_list.clone().unwrap_or_default())
+        .max_fee_per_blob_gas(
+            request.max_fee_per_blob_gas.filter(|_| !blobs.is_empty()).unwrap_or_default(),
+        )
+        .blob_hashes(blobs)
         .authorization_list_signed(request.authorization_list.clone().unwrap_or_default());
     builder.build().map_err(|error| RpcError::Params(format!("no transaction: {error:?}")))
 }
@@ -65,15 +107,12 @@ pub(crate) fn run<S: Snapshot>(
     at: &Environment<S>,
     tx: TxEnv,
 ) -> Result<ExecutionResult, RpcError> {
-    let (mut evm, fees) = (context(at, &tx).build_mainnet(), Fees::new(at, &tx));
-    ended(evm.transact(tx), fees)
+    let fees = Fees::new(at, &tx);
+    ended(evm(at, &tx, NoOpInspector).transact(tx), fees)
 }
 
-/// Makes the EVM context to execute `tx`.
-pub(crate) fn context<S: Snapshot>(
-    at: &Environment<S>,
-    tx: &TxEnv,
-) -> MainnetContext<WrapDatabaseRef<PastState<S>>> {
+/// Makes the EVM to execute `tx`.
+pub(crate) fn evm<S: Snapshot, I>(at: &Environment<S>, tx: &TxEnv, inspector: I) -> CallEvm<S, I> {
     let (mut cfg, mut env) = (at.cfg.clone(), at.env.clone());
     // The cap applies only to transactions in a block.
     cfg.tx_gas_limit_cap = Some(u64::MAX);
@@ -84,8 +123,12 @@ pub(crate) fn context<S: Snapshot>(
     if tx.gas_price == 0 {
         env.basefee = 0;
     }
-    let context = Context::mainnet().with_db(WrapDatabaseRef(at.state.clone()));
-    context.with_cfg(cfg).with_block(env)
+    if tx.max_fee_per_blob_gas == 0 {
+        override_blob_fee(&mut env, 0);
+    }
+    let precompiles = CallPrecompiles::new(cfg.spec, &at.precompiles);
+    let context = Context::mainnet().with_db(at.state.clone()).with_cfg(cfg).with_block(env);
+    context.build_mainnet_with_inspector(inspector).with_precompiles(precompiles)
 }
 
 /// Converts the result of a transaction that offers `fees`; fails if it could not be executed.
@@ -93,8 +136,16 @@ pub(crate) fn ended(
     ran: Result<ResultAndState, EVMError<StoreError>>,
     fees: Fees,
 ) -> Result<ExecutionResult, RpcError> {
+    checked(ran, fees).map(|done| done.result)
+}
+
+/// Like [`ended`], with the changes of the state.
+pub(crate) fn checked(
+    ran: Result<ResultAndState, EVMError<StoreError>>,
+    fees: Fees,
+) -> Result<ResultAndState, RpcError> {
     match ran {
-        Ok(done) => Ok(done.result),
+        Ok(done) => Ok(done),
         Err(EVMError::Transaction(invalid)) => {
             let words = words::invalid(&invalid, fees);
             Err(RpcError::Invalid(invalid, words))
@@ -123,7 +174,7 @@ pub(crate) fn output<S: Snapshot>(
 
 /// Returns the last instruction in the outermost frame of `tx`, by executing it again.
 fn last_step<S: Snapshot>(at: &Environment<S>, tx: &TxEnv) -> Option<Step> {
-    let mut evm = context(at, tx).build_mainnet_with_inspector(LastStep::default());
+    let mut evm = evm(at, tx, LastStep::default());
     evm.inspect_tx(tx.clone()).ok()?;
     evm.inspector.step
 }

@@ -1,5 +1,6 @@
-//! Refuses calls with ids that jsonrpsee cannot represent. It would treat them as notifications,
-//! which have no response.
+//! Ids that jsonrpsee cannot represent: it would treat their calls as notifications, which have no
+//! response. Numbers that are not unsigned 64-bit integers are passed to it as strings, and put back
+//! into the response; calls with other ids are refused.
 
 use crate::server::Calls;
 use bytes::Bytes;
@@ -8,11 +9,14 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Body;
 use jsonrpsee::server::{HttpBody, HttpResponse, http::response};
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use std::{borrow::Cow, error::Error};
 use tower::Service;
 
 type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Beginning of the string that stands for a number as an id.
+const STANDIN: &str = "braid-id-2c1b5f0a-";
 
 /// Replaces a refused call: jsonrpsee answers it with -32600 and the id null.
 const REFUSED: &str = r#"{"id":null}"#;
@@ -38,11 +42,12 @@ where
         Err(error) if error.is::<LengthLimitError>() => return Ok(response::too_large(limit)),
         Err(error) => return Err(error),
     };
-    let body = match refuse(&body) {
-        Some(other) => HttpBody::from(other),
-        None => HttpBody::new(Full::new(body)),
+    let (body, ids) = match rewrite(&body) {
+        Some((other, ids)) => (HttpBody::from(other), ids),
+        None => (HttpBody::new(Full::new(body)), Vec::new()),
     };
     let answer = calls.call(Request::from_parts(parts, body)).await?;
+    let answer = if ids.is_empty() { answer } else { put_back(answer, &ids).await? };
     Ok(match answer.body().size_hint().exact() {
         // No other response is as short.
         Some(NOTHING) => {
@@ -54,23 +59,49 @@ where
     })
 }
 
-/// Replaces the calls in a body whose ids cannot be represented. Returns `None` if there are none,
-/// or if the body is not JSON.
-fn refuse(body: &[u8]) -> Option<String> {
+/// Replaces ids that cannot be represented, and returns the new body with the numbers among them.
+/// Returns `None` if there are none, or if the body is not JSON.
+fn rewrite(body: &[u8]) -> Option<(String, Vec<String>)> {
+    let mut ids = Vec::new();
     let is_batch = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     if !is_batch {
         let call: &RawValue = serde_json::from_slice(body).ok()?;
-        return has_bad_id(call).then(|| REFUSED.to_owned());
+        let call = rewritten(call, &mut ids)?;
+        return Some((call, ids));
     }
     let calls: Vec<&RawValue> = serde_json::from_slice(body).ok()?;
-    let is_bad: Vec<bool> = calls.iter().map(|call| has_bad_id(call)).collect();
-    if !is_bad.contains(&true) {
+    let rewritten: Vec<_> = calls.iter().map(|call| rewritten(call, &mut ids)).collect();
+    if rewritten.iter().all(Option::is_none) {
         return None;
     }
-    let calls = calls.iter().zip(is_bad);
-    let calls: Vec<&str> =
-        calls.map(|(call, is_bad)| if is_bad { REFUSED } else { call.get() }).collect();
-    Some(format!("[{}]", calls.join(",")))
+    let calls = calls.iter().zip(rewritten);
+    let calls: Vec<String> =
+        calls.map(|(call, other)| other.unwrap_or_else(|| call.get().to_owned())).collect();
+    Some((format!("[{}]", calls.join(",")), ids))
+}
+
+/// Returns a call with another id, if its id cannot be represented.
+fn rewritten(call: &RawValue, ids: &mut Vec<String>) -> Option<String> {
+    let id = bad_id(call)?;
+    if !id.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return Some(REFUSED.to_owned());
+    }
+    let mut members: serde_json::Map<String, Value> = serde_json::from_str(call.get()).ok()?;
+    members.insert("id".to_owned(), format!("{STANDIN}{}", ids.len()).into());
+    ids.push(id);
+    serde_json::to_string(&members).ok()
+}
+
+/// Puts the numbers back that strings stand for. A response states its id before its result.
+async fn put_back(answer: HttpResponse, ids: &[String]) -> Result<HttpResponse, BoxError> {
+    let (mut parts, body) = answer.into_parts();
+    let bytes = body.collect().await?.to_bytes();
+    let mut text = String::from_utf8(bytes.to_vec())?;
+    for (index, id) in ids.iter().enumerate() {
+        text = text.replacen(&format!("\"{STANDIN}{index}\""), id, 1);
+    }
+    parts.headers.remove(http::header::CONTENT_LENGTH);
+    Ok(HttpResponse::from_parts(parts, HttpBody::from(text)))
 }
 
 #[derive(Deserialize)]
@@ -81,12 +112,11 @@ struct Entry<'a> {
     _method: Cow<'a, str>,
 }
 
-/// Whether an entry is a call whose id is neither a string, nor null, nor an unsigned 64-bit
-/// integer.
-fn has_bad_id(entry: &RawValue) -> bool {
-    let entry: Option<Entry<'_>> = serde_json::from_str(entry.get()).ok();
-    let id = entry.and_then(|entry| entry.id);
-    id.is_some_and(|id| !id.get().starts_with('"') && id.get().parse::<u64>().is_err())
+/// Returns the id of a call if it is neither a string, nor null, nor an unsigned 64-bit integer.
+fn bad_id(entry: &RawValue) -> Option<String> {
+    let entry: Entry<'_> = serde_json::from_str(entry.get()).ok()?;
+    let id = entry.id?.get();
+    (!id.starts_with('"') && id.parse::<u64>().is_err()).then(|| id.to_owned())
 }
 
 #[cfg(test)]
@@ -120,7 +150,14 @@ mod tests {
             let id: Value = serde_json::from_str(id).expect("JSON");
             assert_eq!((status, &answer["result"], &answer["id"]), (200, &json!("0x7"), &id));
         }
-        for id in ["-5", "0.123", "1764301234567890123456", "1e3", "true", "[1]", "{}"] {
+        for id in ["-5", "0.123", "1764301234567890123456", "1e3"] {
+            let (_, answer) = post(&client, &call(id));
+            assert!(answer.contains(&format!(r#""id":{id},"#)), "{answer}");
+            let (_, answers) = post(&client, &format!("[{},{},{}]", call("1"), call(id), call(id)));
+            assert_eq!(answers.matches(&format!(r#""id":{id},"#)).count(), 2, "{answers}");
+            assert_eq!(answers.matches(r#""result":"0x7""#).count(), 3, "{answers}");
+        }
+        for id in ["true", "[1]", "{}"] {
             let (status, answer) = post(&client, &call(id));
             let answer: Value = serde_json::from_str(&answer).expect("JSON");
             assert_eq!((status, &answer["error"]["code"]), (200, &json!(-32_600)), "{id}");

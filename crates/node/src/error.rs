@@ -1,7 +1,7 @@
 //! Errors of the node and its server, and their JSON-RPC error codes.
 
 use crate::words;
-use alloy_primitives::Bytes;
+use alloy_primitives::{B256, Bytes};
 use braid_chain::{ChainError, StoreError, pool::PoolError};
 use jsonrpsee::types::{ErrorObjectOwned, error::INVALID_PARAMS_CODE};
 use revm::context_interface::result::InvalidTransaction;
@@ -23,8 +23,8 @@ pub enum NodeError {
     Store(#[from] StoreError),
     /// The folder does not hold the last block, which the next block would continue.
     #[error(
-        "the folder does not hold the last block {number} with its transactions, which the next one continues: that was \
-         imported, or `--history` has removed it. Begin a chain with the state after it (`braid-node export`, then \
+        "the folder does not hold the last block {number} with its transactions, which the next one continues: it came \
+         from a block file, or an earlier version imported it. Begin a chain with the state after it (`braid-node export`, then \
          `braid-node init`), or go back to the chain's first block (`braid-node unwind`)"
     )]
     NoBlock {
@@ -79,10 +79,10 @@ pub(crate) enum RpcError {
         "the state after block {asked} is not kept: ask for a later block; the latest one is {head}"
     )]
     OldState { asked: u64, head: u64 },
-    #[error("block {0} is not known; the latest one is {1}")]
+    #[error("header not found: block {0} is not known; the latest one is {1}")]
     UnknownBlock(String, u64),
-    #[error("no block has the hash {0}")]
-    UnknownHash(alloy_primitives::B256),
+    #[error("header not found: no block has the hash {0}")]
+    UnknownHash(B256),
     #[error("blocks {from} to {to}: the oldest one that is kept is {oldest}")]
     OldBlocks { from: u64, to: u64, oldest: u64 },
     /// The message begins with geth's words.
@@ -109,6 +109,14 @@ pub(crate) enum RpcError {
     Invalid(InvalidTransaction, String),
     #[error("{0}")]
     Funds(String),
+    /// An override, or fields of a call, that geth refuses in these words.
+    #[error("{0}")]
+    Override(String),
+    #[error("The transaction was added to the transaction pool but wasn't processed in {0:?}")]
+    NotYet(Duration, B256),
+    /// An error with geth's code.
+    #[error("{1}")]
+    Coded(i32, String),
     #[error("the state cannot be read: {0}")]
     State(#[from] StoreError),
     #[error("{0}")]
@@ -120,7 +128,7 @@ impl RpcError {
     fn code(&self) -> i32 {
         match self {
             Self::Params(_) => INVALID_PARAMS_CODE,
-            Self::UnknownBlock(..) | Self::UnknownHash(_) | Self::OldBlocks { .. } => -32_001,
+            Self::OldBlocks { .. } => -32_001,
             // As in geth and in the execution APIs.
             Self::OldReceipts(_) => 4_444,
             Self::Late(_) => -32_002,
@@ -128,8 +136,12 @@ impl RpcError {
             Self::Refused(PoolError::Full | PoolError::SenderFull { .. }) => -32_005,
             Self::Refused(_) => -32_003,
             Self::Reverted(..) => 3,
+            Self::UnknownBlock(..) | Self::UnknownHash(_) => -32_000,
             Self::OldState { .. } | Self::Halted(_) | Self::Gas(_) => -32_000,
-            Self::Invalid(..) | Self::Funds(_) => -32_000,
+            Self::Invalid(..) | Self::Funds(_) | Self::Override(_) => -32_000,
+            Self::Coded(code, _) => *code,
+            // As in EIP-7966.
+            Self::NotYet(..) => 4,
             Self::State(_) | Self::Internal(_) => -32_603,
         }
     }
@@ -146,6 +158,7 @@ impl From<RpcError> for ErrorObjectOwned {
         let (code, message) = (error.code(), error.to_string());
         let data = match error {
             RpcError::Reverted(_, output) => Some(output),
+            RpcError::NotYet(_, hash) => Some(hash.into()),
             _ => None,
         };
         Self::owned(code, message, data)

@@ -1,10 +1,13 @@
 //! Fees that transactions pay: `eth_gasPrice`, `eth_maxPriorityFeePerGas`, `eth_feeHistory`.
 
-use crate::{error::RpcError, params, places::Place, shared::Shared, stored::StoredBlock};
+use crate::{
+    error::RpcError, header::now, params, places::Place, shared::Shared, stored::StoredBlock,
+};
 use alloy_consensus::Transaction;
 use alloy_eips::BlockNumberOrTag;
 use alloy_rpc_types_eth::FeeHistory;
 use braid_chain::Snapshot;
+use revm::context::BlockEnv;
 use std::sync::Arc;
 
 /// Number of blocks from whose tips the suggested tip is computed.
@@ -84,6 +87,11 @@ fn with_receipts(
     (first.saturating_add(skipped as u64), blocks)
 }
 
+/// Returns the price of blob gas; 0 before Cancun.
+fn blob_price(env: &BlockEnv) -> u128 {
+    env.blob_excess_gas_and_price.map_or(0, |blob| blob.blob_gasprice)
+}
+
 /// Implements `eth_feeHistory`: base fees, gas used ratios, and tips.
 pub(crate) fn history<S: Snapshot>(
     shared: &Shared<S>,
@@ -120,6 +128,11 @@ pub(crate) fn history<S: Snapshot>(
         (first, blocks.collect::<Vec<_>>(), after)
     };
     let (first, blocks) = with_receipts(first, blocks, percentiles);
+    let rules = &shared.producer.rules;
+    let next_blob_price = match &after {
+        Some(after) => blob_price(&rules.environment(&after.header).1),
+        None => blob_price(&shared.producer.next_environment(&view.head, now()).1),
+    };
     let mut answer = FeeHistory { oldest_block: first, ..FeeHistory::default() };
     let mut rewards_of = Vec::new();
     for block in &blocks {
@@ -127,14 +140,17 @@ pub(crate) fn history<S: Snapshot>(
         let header = &block.header;
         answer.base_fee_per_gas.push(u128::from(header.base_fee_per_gas.unwrap_or_default()));
         answer.gas_used_ratio.push(header.gas_used as f64 / header.gas_limit.max(1) as f64);
+        answer.base_fee_per_blob_gas.push(blob_price(&rules.environment(header).1));
+        let used = header.blob_gas_used.unwrap_or_default();
+        let most = rules.chain_rules(header).max_blob_gas.unwrap_or_default().max(1);
+        answer.blob_gas_used_ratio.push(used as f64 / most as f64);
         rewards_of.push(rewards(block, percentiles)?);
     }
     // One more entry: the base fee of the block after the range.
     let after =
         after.map_or(view.next_base_fee, |block| block.header.base_fee_per_gas.unwrap_or_default());
     answer.base_fee_per_gas.push(u128::from(after));
-    answer.base_fee_per_blob_gas = vec![1; answer.base_fee_per_gas.len()];
-    answer.blob_gas_used_ratio = vec![0.0; answer.gas_used_ratio.len()];
+    answer.base_fee_per_blob_gas.push(next_blob_price);
     answer.reward = (!percentiles.is_empty()).then_some(rewards_of);
     Ok(answer)
 }

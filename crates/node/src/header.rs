@@ -2,7 +2,7 @@
 
 use crate::stored::StoredBlock;
 use alloy_consensus::{
-    BlockBody, EMPTY_OMMER_ROOT_HASH, Header, TxReceipt,
+    BlockBody, BlockHeader as _, EMPTY_OMMER_ROOT_HASH, Header, TxReceipt,
     constants::EMPTY_WITHDRAWALS,
     proofs::{calculate_receipt_root, calculate_transaction_root},
 };
@@ -55,12 +55,9 @@ impl Producer {
         if since(SpecId::CANCUN) {
             header.parent_beacon_block_root = Some(B256::ZERO);
             header.blob_gas_used = Some(0);
-            // No block has blobs, so the excess of the first block decreases.
-            let target = self.rules.blob_params(spec, header.timestamp);
-            let target = target.map_or(0, |params| params.target_blob_gas_per_block());
-            let excess = parent.excess_blob_gas.unwrap_or_default();
-            let excess = excess.saturating_add(parent.blob_gas_used.unwrap_or_default());
-            header.excess_blob_gas = Some(excess.saturating_sub(target));
+            let params = self.rules.blob_params(spec, header.timestamp);
+            let excess = parent.maybe_next_block_excess_blob_gas(params);
+            header.excess_blob_gas = Some(excess.unwrap_or_default());
         }
         header
     }
@@ -93,7 +90,7 @@ pub(crate) fn until_after(parent: &Header) -> Duration {
 
 /// Returns the base fee of the block after `parent` (EIP-1559). A base fee of zero stays zero: only
 /// a chain without fees has it, as no other base fee falls so low.
-fn base_fee(rules: &Rules, parent: &Header) -> u64 {
+pub(crate) fn base_fee(rules: &Rules, parent: &Header) -> u64 {
     let params = BaseFeeParams::ethereum();
     match parent.base_fee_per_gas {
         _ if rules.is_base_fee_zero() => 0,

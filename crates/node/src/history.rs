@@ -10,6 +10,8 @@ use std::{
 /// The last blocks, without a gap, bounded by their number and by their size.
 #[derive(Debug)]
 pub(crate) struct History {
+    /// The block that the chain began with, which is always known.
+    first: Option<Arc<StoredBlock>>,
     blocks: VecDeque<Arc<StoredBlock>>,
     by_hash: HashMap<B256, u64>,
     transactions: HashMap<B256, (u64, usize)>,
@@ -21,6 +23,7 @@ pub(crate) struct History {
 impl History {
     pub(crate) fn new(max_blocks: u64, max_bytes: usize) -> Self {
         Self {
+            first: None,
             blocks: VecDeque::new(),
             by_hash: HashMap::new(),
             transactions: HashMap::new(),
@@ -54,17 +57,38 @@ impl History {
         }
     }
 
+    /// Returns the maximum number of blocks.
+    pub(crate) const fn max_blocks(&self) -> u64 {
+        self.max_blocks as u64
+    }
+
     /// Returns the number of the oldest block.
     pub(crate) fn oldest(&self) -> Option<u64> {
         self.blocks.front().map(|block| block.number())
     }
 
+    /// Sets the block that the chain began with.
+    pub(crate) fn begin(&mut self, first: Arc<StoredBlock>) {
+        self.first = Some(first);
+    }
+
+    /// Returns the block that the chain began with, if it is known.
+    pub(crate) fn first(&self) -> Option<&Arc<StoredBlock>> {
+        self.first.as_ref()
+    }
+
     pub(crate) fn by_number(&self, number: u64) -> Option<Arc<StoredBlock>> {
+        if let Some(first) = self.first.as_ref().filter(|first| first.number() == number) {
+            return Some(Arc::clone(first));
+        }
         let index = number.checked_sub(self.oldest()?)?;
         self.blocks.get(usize::try_from(index).ok()?).cloned()
     }
 
     pub(crate) fn by_hash(&self, hash: &B256) -> Option<Arc<StoredBlock>> {
+        if let Some(first) = self.first.as_ref().filter(|first| first.hash == *hash) {
+            return Some(Arc::clone(first));
+        }
         self.by_number(*self.by_hash.get(hash)?)
     }
 

@@ -40,6 +40,8 @@ pub mod chain_input;
 mod clients;
 #[doc(hidden)]
 pub mod commands;
+#[cfg(test)]
+mod conformance;
 mod entries;
 mod error;
 mod estimate;
@@ -53,9 +55,12 @@ mod methods;
 #[doc(hidden)]
 pub mod metrics;
 mod node;
+mod overrides;
 mod params;
 mod past;
 mod places;
+mod receipts;
+mod replay;
 mod restart;
 mod send;
 mod server;

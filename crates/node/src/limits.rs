@@ -21,7 +21,7 @@ pub struct NodeConfig {
     /// Number of blocks after which the state can be read, counted from the last one. At least 1.
     /// States before the last one require the chain's undo records
     /// ([`Keep::undo_blocks`](braid_chain::Keep::undo_blocks)), and the headers of their blocks in
-    /// the history. Default: 32.
+    /// the history. Default: 128.
     pub state_blocks: u64,
     /// Maximum size of undo records in memory, in bytes. A state that needs more cannot be read.
     /// Default: 64 MiB.
@@ -35,7 +35,7 @@ impl Default for NodeConfig {
             pool: PoolConfig::default(),
             history_blocks: 4_096,
             history_bytes: 256 << 20,
-            state_blocks: 32,
+            state_blocks: 128,
             state_bytes: 64 << 20,
         }
     }

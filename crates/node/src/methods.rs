@@ -1,5 +1,13 @@
 //! The JSON-RPC methods, by name.
 
+mod about;
+mod debug;
+mod lookup;
+mod proof;
+mod send_sync;
+mod simulate;
+mod txpool;
+
 use crate::{
     access_list, call,
     error::RpcError,
@@ -9,6 +17,7 @@ use crate::{
     logs,
     params::{self, environment},
     places::Place,
+    receipts,
     send::send,
     shared::Shared,
     stored::{RpcTransaction, StoredBlock},
@@ -16,9 +25,7 @@ use crate::{
 use alloy_consensus::transaction::{Recovered, TransactionInfo};
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
-use alloy_rpc_types_eth::{
-    BlockTransactionsKind, Filter, TransactionRequest, state::StateOverride,
-};
+use alloy_rpc_types_eth::{BlockTransactionsKind, Filter, TransactionRequest};
 use braid_chain::{Snapshot, StoreError, pool::SignedTransaction};
 use jsonrpsee::{
     Extensions, RpcModule,
@@ -38,21 +45,43 @@ pub(crate) struct Context<S> {
     pub(crate) limits: Limits,
 }
 
+/// Code of the error for a request that asks for too much at a time, as in geth.
+const TOO_MUCH: i32 = -38_026;
+
 pub(crate) type Answer<T> = Result<T, ErrorObjectOwned>;
 
 /// Arguments of a call, and the place of its request.
 pub(crate) struct Args<'a> {
     values: ParamsSequence<'a>,
+    /// Number of arguments that were read.
+    read: usize,
     place: Place,
 }
 
 impl Args<'_> {
     fn next<T: DeserializeOwned>(&mut self) -> Answer<T> {
-        self.values.next()
+        self.read = self.read.saturating_add(1);
+        self.values.next().map_err(|error| self.wrong(&error))
     }
 
     fn maybe<T: DeserializeOwned>(&mut self) -> Answer<Option<T>> {
-        self.values.optional_next()
+        self.read = self.read.saturating_add(1);
+        self.values.optional_next().map_err(|error| self.wrong(&error))
+    }
+
+    /// Returns the error for the argument that was read last, in geth's words.
+    fn wrong(&self, error: &ErrorObjectOwned) -> ErrorObjectOwned {
+        let index = self.read.saturating_sub(1);
+        let why = error.data().and_then(|why| serde_json::from_str::<String>(why.get()).ok());
+        RpcError::Params(match why.as_deref() {
+            Some("No more params") => format!("missing value for required argument {index}"),
+            Some(why) => {
+                let why = why.rsplit_once(" at line ").map_or(why, |(why, _)| why);
+                format!("invalid argument {index}: {why}")
+            }
+            None => format!("invalid argument {index}"),
+        })
+        .into()
     }
 }
 
@@ -65,6 +94,13 @@ pub(crate) fn module<S: Snapshot>(
     state(&mut module)?;
     blocks(&mut module)?;
     run(&mut module)?;
+    lookup::register(&mut module)?;
+    about::register(&mut module)?;
+    proof::register(&mut module)?;
+    txpool::register(&mut module)?;
+    send_sync::register(&mut module)?;
+    simulate::register(&mut module)?;
+    debug::register(&mut module)?;
     Ok(module)
 }
 
@@ -82,7 +118,7 @@ pub(crate) fn add<S: Snapshot, T: Serialize + Clone + Send + 'static>(
         let work = move || {
             // The call owns the place until it ends, even if its client has disconnected.
             context.shared.show();
-            let mut args = Args { values: params.sequence(), place };
+            let mut args = Args { values: params.sequence(), read: 0, place };
             method(&context, &mut args)
         };
         let done = spawn_blocking(work).await;
@@ -173,16 +209,13 @@ fn blocks<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Registe
     })?;
     add(module, "eth_getTransactionReceipt", |it, args| {
         let found = it.shared.history().transaction(&args.next()?);
-        Ok(found.map(|(block, index)| block.receipt(index)).transpose()?.flatten())
+        let one =
+            |(block, index): (Arc<StoredBlock>, usize)| receipts::one(&it.shared, &block, index);
+        Ok(found.map(one).transpose()?.flatten())
     })?;
     add(module, "eth_getBlockReceipts", |it, args| {
         let block = params::block(&it.shared, args.next()?);
-        let all = |block: Arc<StoredBlock>| {
-            let each = 0..block.transactions.len();
-            let each = each.filter_map(|index| block.receipt(index).transpose());
-            each.collect::<Result<Vec<_>, _>>()
-        };
-        Ok(block.map(all).transpose()?)
+        Ok(block.map(|block| receipts::all(&it.shared, &block)).transpose()?)
     })?;
     add(module, "eth_getBlockTransactionCountByNumber", |it, args| {
         let block = params::block(&it.shared, args.next::<BlockNumberOrTag>()?.into());
@@ -214,8 +247,7 @@ fn run<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMe
     add(module, "eth_call", |it, args| {
         let request = args.next::<TransactionRequest>()?;
         let at = environment(&it.shared, args.maybe()?.unwrap_or_default())?;
-        no_overrides(args)?;
-        no_block_overrides(args)?;
+        let at = at.overridden(args.maybe()?, args.maybe()?)?;
         let gas = call::gas(&at, &request, it.limits.call_gas);
         let tx = call::transaction(&at, &request, gas)?;
         let result = call::run(&at, tx.clone())?;
@@ -225,38 +257,17 @@ fn run<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMe
         let request = args.next::<TransactionRequest>()?;
         // Default: the transaction will be in the next block, not in the last one.
         let at = environment(&it.shared, args.maybe()?.unwrap_or(BlockId::pending()))?;
-        no_overrides(args)?;
-        no_block_overrides(args)?;
+        let at = at.overridden(args.maybe()?, args.maybe()?)?;
         Ok(U64::from(estimate(&at, &request, it.limits.call_gas, &args.place)?))
     })?;
     add(module, "eth_createAccessList", |it, args| {
         let request = args.next::<TransactionRequest>()?;
         let at = environment(&it.shared, args.maybe()?.unwrap_or(BlockId::pending()))?;
-        no_overrides(args)?;
+        let at = at.overridden(args.maybe()?, args.maybe()?)?;
         let is_declared = it.shared.producer.rules.are_accesses_declared();
         let within = (it.limits.call_gas, &args.place);
         Ok(access_list::create(&at, is_declared, &request, within)?)
     })
-}
-
-/// Refuses a call that overrides fields of the block.
-fn no_block_overrides(args: &mut Args<'_>) -> Answer<()> {
-    match args.maybe::<serde_json::Map<String, serde_json::Value>>()? {
-        Some(overrides) if !overrides.is_empty() => {
-            Err(RpcError::Params("block overrides are not supported".to_owned()).into())
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// Refuses a call that overrides the state.
-fn no_overrides(args: &mut Args<'_>) -> Answer<()> {
-    match args.maybe::<StateOverride>()? {
-        Some(overrides) if !overrides.is_empty() => {
-            Err(RpcError::Params("state overrides are not supported".to_owned()).into())
-        }
-        Some(_) | None => Ok(()),
-    }
 }
 
 #[cfg(test)]

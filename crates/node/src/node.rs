@@ -4,7 +4,7 @@ use crate::{
     error::NodeError,
     header::{self, Producer, now},
     limits::NodeConfig,
-    restart::kept_blocks,
+    restart::{self, kept_blocks},
     shared::{Shared, View},
     stored::StoredBlock,
 };
@@ -95,6 +95,7 @@ impl<S: StateStore> Node<S> {
         if producer.rules.has_amsterdam() {
             return Err(NodeError::Amsterdam);
         }
+        let first = restart::first(&reader, &genesis)?;
         let blocks = kept_blocks(&reader, &genesis, &config)?;
         let blocks: Vec<_> = blocks.into_iter().map(Arc::new).collect();
         let parent = blocks.last().filter(|block| block.hash == head.hash).map(Arc::clone);
@@ -107,6 +108,9 @@ impl<S: StateStore> Node<S> {
         let (wake, woken) = bounded(1);
         let durable = chain.durable_head();
         let shared = Shared::new(producer, pool.handle(), durable, view, &config, wake);
+        if let Some(first) = first {
+            shared.begin(Arc::new(first));
+        }
         blocks.into_iter().for_each(|block| shared.remember(block));
         Ok(Self { chain, pool, parent, shared: Arc::new(shared), woken })
     }

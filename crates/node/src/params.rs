@@ -15,7 +15,11 @@ pub(crate) fn number<S: Snapshot>(shared: &Shared<S>, head: u64, tag: BlockNumbe
         BlockNumberOrTag::Safe | BlockNumberOrTag::Finalized => {
             shared.durable.get().number.min(head)
         }
-        BlockNumberOrTag::Earliest => shared.history().oldest().unwrap_or_default(),
+        BlockNumberOrTag::Earliest => {
+            let history = shared.history();
+            let first = history.first().map(|first| first.number());
+            first.or(history.oldest()).unwrap_or_default()
+        }
     }
 }
 
@@ -34,8 +38,17 @@ pub(crate) fn block<S: Snapshot>(shared: &Shared<S>, id: BlockId) -> Option<Arc<
     }
 }
 
+/// Error for a block that is not known.
+pub(crate) fn unknown<S: Snapshot>(shared: &Shared<S>, id: BlockId) -> RpcError {
+    let head = shared.view().head.number();
+    match id {
+        BlockId::Hash(hash) => RpcError::UnknownHash(hash.block_hash),
+        BlockId::Number(tag) => RpcError::UnknownBlock(number(shared, head, tag).to_string(), head),
+    }
+}
+
 /// Returns the requested block, and the state after it.
-fn find<S: Snapshot>(
+pub(crate) fn find<S: Snapshot>(
     shared: &Shared<S>,
     id: BlockId,
 ) -> Result<(Arc<StoredBlock>, PastState<S>), RpcError> {
@@ -92,5 +105,5 @@ pub(crate) fn environment<S: Snapshot>(
         true => producer.next_environment(&block, now()),
         false => producer.rules.environment(&block.header),
     };
-    Ok(Environment { state, cfg, env })
+    Ok(Environment::new(state, cfg, env))
 }

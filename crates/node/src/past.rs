@@ -23,6 +23,11 @@ impl Past {
         Self { blocks: config.state_blocks, bytes: config.state_bytes, records }
     }
 
+    /// Returns the number of blocks after which the state can be read.
+    pub(crate) fn blocks(&self) -> u64 {
+        self.blocks.max(1)
+    }
+
     /// Returns the state after block `number`, which is the head of `state` or earlier; `None` if
     /// that state is not kept.
     pub(crate) fn state<S: Snapshot>(

@@ -6,7 +6,7 @@ use alloy_genesis::Genesis;
 use alloy_primitives::B256;
 use alloy_rlp::{Decodable, Encodable};
 use braid_chain::{
-    Head, Snapshot, StateReader, genesis, pool::SignedTransaction, rlp::recover_senders,
+    Head, Rules, Snapshot, StateReader, genesis, pool::SignedTransaction, rlp::recover_senders,
 };
 use std::{num::NonZeroUsize, thread::available_parallelism};
 
@@ -49,11 +49,22 @@ pub(crate) fn kept_blocks<S: Snapshot>(
         kept.push(block);
     }
     kept.reverse();
-    with_senders(kept)
+    with_senders(kept, &Rules::new(genesis.config.clone()))
+}
+
+/// Returns the block that the chain began with; `None` if its hash is not known, as an earlier
+/// version created the chain.
+pub(crate) fn first<S: Snapshot>(
+    reader: &StateReader<S>,
+    genesis: &Genesis,
+) -> Result<Option<StoredBlock>, NodeError> {
+    let Some(first) = reader.first_block()? else { return Ok(None) };
+    let block = first_block(reader, genesis, first.head.hash)?;
+    Ok(with_senders(vec![block], &Rules::new(genesis.config.clone()))?.pop())
 }
 
 /// Recovers the senders of all blocks' transactions, on all cores.
-fn with_senders(kept: Vec<KeptBlock>) -> Result<Vec<StoredBlock>, NodeError> {
+fn with_senders(kept: Vec<KeptBlock>, rules: &Rules) -> Result<Vec<StoredBlock>, NodeError> {
     let signed: Vec<_> = kept.iter().flat_map(|it| &it.block.body.transactions).collect();
     let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let senders = recover_senders(&signed, true, threads);
@@ -63,7 +74,8 @@ fn with_senders(kept: Vec<KeptBlock>) -> Result<Vec<StoredBlock>, NodeError> {
         let transactions = body.transactions.into_iter().zip(senders.by_ref());
         let transactions =
             transactions.map(|(signed, sender)| Recovered::new_unchecked(signed, sender));
-        StoredBlock::new(hash, header, transactions.collect(), receipts, size)
+        let block = StoredBlock::new(hash, header, transactions.collect(), receipts, size);
+        block.with_foreign(rules, body.ommers, body.withdrawals)
     });
     Ok(blocks.collect())
 }

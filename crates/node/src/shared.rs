@@ -177,6 +177,16 @@ impl<S: Snapshot> Shared<S> {
         Ok(())
     }
 
+    /// Sets the block that the chain began with.
+    pub(crate) fn begin(&self, first: Arc<StoredBlock>) {
+        write(&self.history).begin(first);
+    }
+
+    /// Returns the number of the block that the chain began with.
+    pub(crate) fn first(&self) -> u64 {
+        self.history().first().map_or(0, |first| first.number())
+    }
+
     pub(crate) fn remember(&self, block: Arc<StoredBlock>) {
         write(&self.history).push(block);
     }

@@ -2,15 +2,16 @@
 
 use crate::error::RpcError;
 use alloy_consensus::{
-    EthereumReceipt, Header, ReceiptEnvelope, Sealed, Transaction as _, TxReceipt,
+    BlockBody, EthereumReceipt, Header, ReceiptEnvelope, Sealed, Transaction as _, TxReceipt,
     transaction::{Recovered, TransactionInfo},
 };
-use alloy_primitives::{B256, TxKind, U256};
+use alloy_eips::eip4895::Withdrawals;
+use alloy_primitives::{B256, Bytes, TxKind, U256};
 use alloy_rpc_types_eth::{
     Block, BlockTransactions, BlockTransactionsKind, Header as RpcHeader, Log, Transaction,
     TransactionReceipt,
 };
-use braid_chain::pool::SignedTransaction;
+use braid_chain::{Rules, pool::SignedTransaction};
 
 /// A block of the chain, with transactions and receipts.
 #[derive(Clone, Debug)]
@@ -24,6 +25,10 @@ pub(crate) struct StoredBlock {
     first_logs: Vec<u64>,
     /// Length of the block in RLP.
     size: usize,
+    ommers: Vec<Header>,
+    withdrawals: Option<Withdrawals>,
+    /// Price of blob gas in the block.
+    blob_gas_price: Option<u128>,
 }
 
 /// A transaction in a JSON-RPC response.
@@ -46,7 +51,51 @@ impl StoredBlock {
             first
         });
         let first_logs = first_logs.collect();
-        Self { hash, header, transactions, receipts, first_logs, size }
+        // The node's own blocks have no ommers and no withdrawals.
+        let withdrawals = header.withdrawals_root.map(|_| Withdrawals::default());
+        let (ommers, blob_gas_price) = (Vec::new(), None);
+        Self {
+            hash,
+            header,
+            transactions,
+            receipts,
+            first_logs,
+            size,
+            ommers,
+            withdrawals,
+            blob_gas_price,
+        }
+    }
+
+    /// Adds the parts that only blocks from elsewhere have.
+    pub(crate) fn with_foreign(
+        self,
+        rules: &Rules,
+        ommers: Vec<Header>,
+        withdrawals: Option<Withdrawals>,
+    ) -> Self {
+        let (_, env) = rules.environment(&self.header);
+        let blob_gas_price = env.blob_excess_gas_and_price.map(|blob| blob.blob_gasprice);
+        let withdrawals = withdrawals.or_else(|| self.withdrawals.clone());
+        Self { ommers, withdrawals, blob_gas_price, ..self }
+    }
+
+    pub(crate) fn ommers(&self) -> &[Header] {
+        &self.ommers
+    }
+
+    /// Encodes the block in RLP.
+    pub(crate) fn rlp(&self) -> Bytes {
+        let transactions = self.transactions.iter().map(|it| it.inner().clone()).collect();
+        let (ommers, withdrawals) = (self.ommers.clone(), self.withdrawals.clone());
+        let body = BlockBody { transactions, ommers, withdrawals };
+        alloy_rlp::encode(&alloy_consensus::Block { header: self.header.clone(), body }).into()
+    }
+
+    /// Returns the header for a response.
+    pub(crate) fn rpc_header(&self) -> RpcHeader {
+        let header = Sealed::new_unchecked(self.header.clone(), self.hash);
+        RpcHeader::from_consensus(header, None, Some(U256::from(self.size)))
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -106,11 +155,9 @@ impl StoredBlock {
                 BlockTransactions::Hashes(self.transactions.iter().map(|it| *it.hash()).collect())
             }
         };
-        let header = Sealed::new_unchecked(self.header.clone(), self.hash);
-        let size = Some(U256::from(self.size));
-        let header = RpcHeader::from_consensus(header, None, size);
-        let withdrawals = self.header.withdrawals_root.map(|_| Default::default());
-        Block { header, uncles: Vec::new(), transactions, withdrawals }
+        let header = self.rpc_header();
+        let uncles = self.ommers.iter().map(Header::hash_slow).collect();
+        Block { header, uncles, transactions, withdrawals: self.withdrawals.clone() }
     }
 
     /// Iterates over the logs of all transactions.
@@ -171,8 +218,8 @@ impl StoredBlock {
             block_number: Some(self.header.number),
             gas_used: receipt.cumulative_gas_used().saturating_sub(before),
             effective_gas_price: transaction.effective_gas_price(self.header.base_fee_per_gas),
-            blob_gas_used: None,
-            blob_gas_price: None,
+            blob_gas_used: transaction.blob_gas_used(),
+            blob_gas_price: transaction.blob_gas_used().and(self.blob_gas_price),
             from,
             to,
             contract_address: creates.then(|| from.create(transaction.nonce())),

@@ -26,8 +26,12 @@ pub(crate) struct Fees {
 
 impl Fees {
     pub(crate) const fn new<S>(at: &Environment<S>, tx: &TxEnv) -> Self {
+        Self::of(tx, at.env.basefee)
+    }
+
+    /// Returns the fees of `tx` in a block with this base fee.
+    pub(crate) const fn of(tx: &TxEnv, base_fee: u64) -> Self {
         let TxEnv { caller, gas_price, gas_priority_fee, .. } = tx;
-        let base_fee = at.env.basefee;
         Self { sender: *caller, max_fee: *gas_price, tip: *gas_priority_fee, base_fee }
     }
 }

@@ -124,7 +124,7 @@ fn every_form_of_input_gives_the_state_of_the_last_header() {
         file.write(Path::new(&demo.path(&name))).expect("writes");
     }
     let by_file = demo.begun("by-file");
-    chain(&["run", "--workers", "3", "--receipts", "2", &by_file, &demo.path("files")], 0);
+    chain(&["run", "--workers", "3", "--history", "2", &by_file, &demo.path("files")], 0);
     let receipts = &json(&["inspect", &by_file, "receipts", "3"])["receipts"];
     let used = receipts[counts[2] - 1]["cumulativeGasUsed"].as_str().expect("a number");
     assert_eq!(used, format!("{:#x}", last.gas_used));

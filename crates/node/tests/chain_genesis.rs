@@ -7,11 +7,18 @@
 //! 4. Files that are no genesis, or demand rules that blocks would not follow, are refused.
 
 use crate::{
-    chain::{Demo, chain, json},
+    chain::{Demo, braid_node, chain, json},
     support::vectors,
 };
+use braid_blocks::workload::demo_chain;
+use braid_chain::genesis;
 use serde_json::{Value, json as value};
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::Stdio,
+};
 use tempfile::TempDir;
 
 /// A folder for a genesis and the chains created from it.
@@ -56,7 +63,7 @@ fn a_chain_of_all_forks_has_its_head_and_goes_on_from_an_export() {
     let folder = Folder::new();
     let [first, state, copy] = ["first", "state.json.gz", "copy"].map(|name| folder.path(name));
     chain(&["init", "--genesis", &at("genesis.json"), &first], 0);
-    let head = json(&["run", &first, &at("chain.rlp")])["head"].clone();
+    let head = json(&["run", "--history", "1", &first, &at("chain.rlp")])["head"].clone();
     assert_eq!(head["number"], 54);
     let hash = head["hash"].as_str().expect("a hash");
     assert!(hash.starts_with("0xd226371d") && hash.ends_with("e7dcd7"), "{hash}");
@@ -79,15 +86,47 @@ fn a_chain_of_all_forks_has_its_head_and_goes_on_from_an_export() {
     assert!(text.contains("does not hold the header of its last block 53"), "{text}");
 }
 
-/// A wallet would find no block, so the node says what to do.
+/// A wallet would find no block, so the node says what to do. Block files have no signatures.
 #[test]
-fn a_chain_whose_last_block_was_imported_is_not_served() {
+fn a_chain_whose_last_block_came_from_a_block_file_is_not_served() {
     let demo = Demo::new(1);
     let folder = demo.begun("chain");
-    chain(&["run", &folder, &demo.path("demo/blocks.rlp")], 0);
+    let (_, files) = demo_chain(1, 1, genesis::header).expect("generates");
+    let file = demo.path("block.json");
+    files[0].write(Path::new(&file)).expect("writes");
+    chain(&["run", &folder, &file], 0);
     let text = chain(&["run", "--rpc", "0", &folder], 2);
     assert!(text.contains("last block 1 with its transactions"), "{text}");
     assert!(text.contains("braid-node export") && text.contains("braid-node unwind"), "{text}");
+}
+
+#[test]
+fn an_imported_chain_is_served() {
+    let demo = Demo::new(2);
+    let folder = demo.begun("chain");
+    chain(&["run", &folder, &demo.path("demo/blocks.rlp")], 0);
+    let mut node = braid_node(&["run", "--rpc", "0", &folder]);
+    let mut node = node.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("starts");
+    let lines = BufReader::new(node.stderr.take().expect("piped")).lines();
+    let mut lines = lines.map_while(Result::ok);
+    let url = lines.find_map(|line| line.strip_prefix("json-rpc: ").map(str::to_owned));
+    let url = url.expect("the node serves");
+    let ask = |method: &str, params: Value| {
+        let request = value!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let request = (request.to_string(), ureq::post(&url));
+        let answer = request.1.header("content-type", "application/json").send(request.0);
+        let text = answer.expect("an answer").body_mut().read_to_string().expect("text");
+        let answer: Value = serde_json::from_str(&text).expect("JSON");
+        answer["result"].clone()
+    };
+    for number in 0..=2 {
+        let block = ask("eth_getBlockByNumber", value!([format!("{number:#x}"), true]));
+        let receipts = ask("eth_getBlockReceipts", value!([block["hash"]]));
+        let count = |value: &Value| value.as_array().expect("a list").len();
+        assert_eq!(count(&receipts), count(&block["transactions"]), "block {number}");
+        assert_eq!(ask("eth_getBlockByHash", value!([block["hash"], true])), block);
+    }
+    node.kill().and_then(|()| node.wait()).expect("ends");
 }
 
 /// The QBFT genesis of Besu's documentation.

@@ -257,7 +257,7 @@ fn one_block_is_not_several() {
     let text = chain(&["run", &folder, &rlp], 0);
     assert!(text.starts_with("1 block was in the chain already\n"), "{text}");
     let text = chain(&["verify", &folder], 0);
-    assert!(text.contains(" 2 block hashes, 1 undo record, receipts of 0 blocks: "), "{text}");
+    assert!(text.contains(" 2 block hashes, 1 undo record, receipts of 1 block: "), "{text}");
     let text = chain(&["unwind", &folder, "2"], 2);
     assert!(text.contains("block 0 has no undo record: 1 block can be unwound"), "{text}");
     assert!(chain(&["unwind", &folder, "1"], 0).starts_with("1 block unwound\n"));

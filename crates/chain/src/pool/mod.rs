@@ -120,6 +120,13 @@ impl PoolHandle {
         self.lock().get(hash)
     }
 
+    /// Returns all transactions, by sender and nonce, and whether the pool has all transactions of
+    /// the sender before it.
+    #[must_use]
+    pub fn transactions(&self) -> Vec<(Arc<PoolTransaction>, bool)> {
+        self.lock().transactions()
+    }
+
     /// Returns the first nonce, from the account's nonce on, for which the pool has no transaction
     /// of `sender`; `None` if the pool has no transactions of `sender`.
     #[must_use]

@@ -336,6 +336,17 @@ impl Queues {
         Some(Arc::clone(&entry.tx))
     }
 
+    pub(super) fn transactions(&self) -> Vec<(Arc<PoolTransaction>, bool)> {
+        let mut senders: Vec<_> = self.senders.iter().collect();
+        senders.sort_unstable_by_key(|(sender, _)| **sender);
+        let each = senders.into_iter().flat_map(|(_, queue)| {
+            let gap = queue.gap();
+            let entries = queue.entries.iter();
+            entries.map(move |(nonce, entry)| (Arc::clone(&entry.tx), *nonce < gap))
+        });
+        each.collect()
+    }
+
     pub(super) fn next_nonce(&self, sender: &Address) -> Option<u64> {
         self.senders.get(sender).map(Queue::gap)
     }

@@ -7,11 +7,13 @@
 mod cache;
 mod node;
 mod nodes;
+mod proof;
 mod update;
 mod walk;
 
 pub use cache::CacheUse;
 pub(crate) use cache::{CacheCounts, CachedNodes, NodeCache};
+pub(crate) use proof::{prove_account, prove_slot};
 pub(crate) use walk::walk;
 
 use crate::{AccountRecord, DurableBatch, Snapshot, StoreError, Writes};
@@ -209,6 +211,11 @@ fn in_parallel<J: Send, T: Send>(
 /// Returns the storage root of the account whose address has this hash.
 pub(crate) fn storage_root<S: Snapshot>(snapshot: &S, hash: B256) -> Result<B256, StoreError> {
     Nodes::new(snapshot, Owner::Storage(hash)).root()
+}
+
+/// Returns the root of the state trie.
+pub(crate) fn state_root<S: Snapshot>(snapshot: &S) -> Result<B256, StoreError> {
+    Nodes::new(snapshot, Owner::State).root()
 }
 
 /// Root of a trie without entries.

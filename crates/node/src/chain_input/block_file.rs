@@ -22,7 +22,7 @@ pub fn chain_block(file: &BlockFile, threads: NonZeroUsize) -> Result<ChainBlock
     let header = &file.block.header;
     let expected = Expected::of(&header.inner, spec.is_enabled_in(SpecId::BYZANTIUM));
     let (hash, header) = (header.hash, alloy_rlp::encode(&header.inner).into());
-    Ok(ChainBlock { block: (&block).into(), hash, expected, header })
+    Ok(ChainBlock { block: (&block).into(), hash, expected, header, ..ChainBlock::default() })
 }
 
 /// Compares the file's hash with the hash of the header, and the header's roots with the body.

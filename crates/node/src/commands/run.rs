@@ -65,8 +65,7 @@ pub(super) struct RunArgs {
     /// Blocks that can be unwound, counted from the last one
     #[arg(long, value_name = "N", default_value_t = Keep::default().undo_blocks)]
     undo_blocks: u64,
-    /// Keep the receipts of the last N blocks, for `inspect`; without it stored receipts stay, and
-    /// none are added
+    /// Keep the receipts of the last N blocks, if that is more than --history
     #[arg(long, value_name = "N", default_value_t = 0)]
     receipts: u64,
     /// Memory for the store's read cache, in MiB
@@ -91,7 +90,8 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     config.executor.workers = args.workers.unwrap_or(config.executor.workers);
     config.executor.policy = args.policy.policy();
     config.keep = Keep::blocks(args.undo_blocks);
-    config.keep.receipt_blocks = args.receipts;
+    config.keep.receipt_blocks = args.receipts.max(args.serve.history);
+    config.keep.rlp_blocks = args.serve.history;
     if let Some(address) = args.serve.rpc {
         let serving = Serving { folder, store, chain: config, served, json: args.json };
         return serve(address, &args.serve, serving);

@@ -28,12 +28,9 @@ pub(super) struct ServeArgs {
     /// With --rpc: milliseconds from one block to the next, at least; without transactions there is no block
     #[arg(long, value_name = "MS", default_value_t = 1_000, requires = "rpc")]
     interval: u64,
-    /// With --rpc: blocks that are kept with transactions, receipts and logs, counted from the last one
-    #[arg(
-        long, value_name = "N", default_value_t = 4_096, requires = "rpc",
-        value_parser = clap::value_parser!(u64).range(1..)
-    )]
-    history: u64,
+    /// Blocks that are kept with transactions, receipts and logs, counted from the last one
+    #[arg(long, value_name = "N", default_value_t = 4_096, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) history: u64,
     /// With --rpc: hosts that requests may name in their Host header, beside those of the loopback interface and,
     /// where ADDR is another one, IP addresses; * for any
     #[arg(long, value_name = "HOST,...", value_delimiter = ',', requires = "rpc")]

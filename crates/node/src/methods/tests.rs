@@ -1,5 +1,7 @@
 //! Tests of arguments at their limits, and of the meaning of "pending".
 
+mod execution;
+
 use crate::{
     Limits, Node, NodeConfig,
     testing::{Client, address, begun, node, payment},

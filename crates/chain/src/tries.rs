@@ -1,0 +1,182 @@
+//! The tries of a state that is not the store's: for proofs of earlier states, and for state roots
+//! of blocks that are never written.
+
+use crate::{
+    AccountChange, DurableBatch, Entry, Head, PastState, SlotChange, Snapshot, StateReader,
+    StoreError, Table, Undo, Writes,
+    trie::{EMPTY_ROOT, prove_account, prove_slot, state_root, update_state},
+};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_rlp::Decodable;
+use alloy_trie::TrieAccount;
+use revm::{DatabaseRef, database::BundleState};
+use std::{
+    collections::{BTreeMap, btree_map::Entry as MapEntry},
+    num::NonZeroUsize,
+    sync::Arc,
+};
+
+/// Proof of an account in the state trie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountProof {
+    /// Encoded nodes on the path to the account, from the root on.
+    pub nodes: Vec<Bytes>,
+    /// Storage root of the account; that of an empty storage if there is no account.
+    pub storage_root: B256,
+}
+
+/// Proof of a slot in an account's storage trie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotProof {
+    /// Encoded nodes on the path to the slot, from the root on.
+    pub nodes: Vec<Bytes>,
+    /// Value of the slot; zero if it is not set.
+    pub value: U256,
+}
+
+/// The state trie and all storage tries of one state: the tries in the store, overlaid with changed
+/// nodes in memory.
+#[derive(Clone, Debug)]
+pub struct StateTries<S> {
+    nodes: Overlay<S>,
+}
+
+impl<S: Snapshot> StateTries<S> {
+    /// Returns the tries of `state`; `None` if the chain has no state roots.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn of(state: &PastState<S>) -> Result<Option<Self>, StoreError> {
+        let (reader, layers, undone) = state.parts();
+        if reader.state_root()?.is_none() {
+            return Ok(None);
+        }
+        let nodes = Overlay { snapshot: reader.snapshot().clone(), changed: BTreeMap::new() };
+        let mut tries = Self { nodes };
+        // Newest first. The store may already hold some of the layers.
+        let layers = layers.iter().rev();
+        for layer in layers.filter(|layer| layer.head.number > reader.head().number) {
+            tries.apply(&layer.changes)?;
+        }
+        if !undone.is_empty() {
+            tries.update(&before(reader, undone)?)?;
+        }
+        Ok(Some(tries))
+    }
+
+    /// Returns the state root.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn root(&self) -> Result<B256, StoreError> {
+        state_root(&self.nodes)
+    }
+
+    /// Applies the changes of a block or of a transaction, and returns the new state root.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn apply(&mut self, changes: &BundleState) -> Result<B256, StoreError> {
+        self.update(&DurableBatch::new(Head::default(), changes))
+    }
+
+    fn update(&mut self, batch: &DurableBatch) -> Result<B256, StoreError> {
+        let mut writes = Writes::default();
+        let root = update_state(&self.nodes, batch, NonZeroUsize::MIN, &mut writes)?;
+        self.nodes.changed.extend(writes.0.into_iter().map(|write| (write.key, write.value)));
+        Ok(root)
+    }
+
+    /// Proves the account at `address`, or that there is none.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn prove_account(&self, address: Address) -> Result<AccountProof, StoreError> {
+        let (nodes, account) = prove_account(&self.nodes, keccak256(address))?;
+        let account = account.map(|account| TrieAccount::decode(&mut &*account)).transpose();
+        let account = account.map_err(|_| StoreError::damaged("an account of the state trie"))?;
+        let storage_root = account.map_or(EMPTY_ROOT, |account| account.storage_root);
+        Ok(AccountProof { nodes, storage_root })
+    }
+
+    /// Proves the value of a slot of `address`, or that it is not set.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn prove_slot(&self, address: Address, slot: U256) -> Result<SlotProof, StoreError> {
+        let slot = keccak256(slot.to_be_bytes::<32>());
+        let (nodes, value) = prove_slot(&self.nodes, keccak256(address), slot)?;
+        let value = value.map(|value| U256::decode(&mut &*value)).transpose();
+        let value = value.map_err(|_| StoreError::damaged("a slot of a storage trie"))?;
+        Ok(SlotProof { nodes, value: value.unwrap_or_default() })
+    }
+}
+
+/// Collects the changes from the state of `reader` back to the state before the blocks of `undone`,
+/// oldest first.
+fn before<S: Snapshot>(
+    reader: &StateReader<S>,
+    undone: &[Arc<Undo>],
+) -> Result<DurableBatch, StoreError> {
+    let (mut accounts, mut slots) = (BTreeMap::new(), BTreeMap::new());
+    for undo in undone {
+        for (address, account) in &undo.accounts {
+            accounts.entry(*address).or_insert(*account);
+        }
+        for (address, slot, value) in &undo.slots {
+            slots.entry((*address, *slot)).or_insert(*value);
+        }
+    }
+    let mut batch = DurableBatch::default();
+    for ((address, slot), after) in slots {
+        let before = reader.storage_ref(address, slot)?;
+        batch.slots.push(SlotChange { address, slot, before, after });
+        // A storage trie is updated only with its account.
+        if let MapEntry::Vacant(entry) = accounts.entry(address) {
+            entry.insert(reader.account(address)?);
+        }
+    }
+    for (address, after) in accounts {
+        let before = reader.account(address)?;
+        batch.accounts.push(AccountChange { address, before, after, cleared: false });
+    }
+    Ok(batch)
+}
+
+/// A snapshot with changed trie nodes over it.
+#[derive(Clone, Debug)]
+struct Overlay<S> {
+    snapshot: S,
+    /// Changed nodes by key; `None` for a removed node.
+    changed: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+impl<S: Snapshot> Snapshot for Overlay<S> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.changed.get(key).filter(|_| table == Table::Nodes) {
+            Some(changed) => Ok(changed.clone()),
+            None => self.snapshot.get(table, key),
+        }
+    }
+
+    /// Nodes are not in key order: changed ones come last.
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_> {
+        let stored = self.snapshot.scan(table, prefix);
+        if table != Table::Nodes {
+            return stored;
+        }
+        let is_changed = |entry: &Result<Entry, StoreError>| {
+            entry.as_ref().is_ok_and(|(key, _)| self.changed.contains_key(key))
+        };
+        let stored = stored.filter(move |entry| !is_changed(entry));
+        let prefix = prefix.to_vec();
+        let changed = self.changed.range(prefix.clone()..);
+        let changed = changed.take_while(move |(key, _)| key.starts_with(&prefix));
+        let changed = changed.filter_map(|(key, node)| Some(Ok((key.clone(), node.clone()?))));
+        Box::new(stored.chain(changed))
+    }
+}

@@ -1,0 +1,107 @@
+//! Methods about the node and its chain.
+
+mod config;
+
+use super::{Context, add};
+use crate::error::RpcError;
+use alloy_primitives::{B256, Bytes, U64, U256, keccak256};
+use braid_chain::Snapshot;
+use jsonrpsee::{RpcModule, core::RegisterMethodError};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Registers the methods.
+pub(super) fn register<S: Snapshot>(
+    module: &mut RpcModule<Context<S>>,
+) -> Result<(), RegisterMethodError> {
+    add(module, "web3_sha3", |_, args| Ok(keccak256(args.next::<Bytes>()?)))?;
+    add(module, "net_peerCount", |_, _| Ok(U64::ZERO))?;
+    add(module, "rpc_modules", |_, _| {
+        let names = ["debug", "eth", "net", "rpc", "trace", "txpool", "web3"];
+        Ok(BTreeMap::from(names.map(|name| (name, "1.0"))))
+    })?;
+    add(module, "eth_baseFee", |it, _| {
+        let view = it.shared.view();
+        let has_fees = view.head.header.base_fee_per_gas.is_some();
+        Ok(has_fees.then(|| U256::from(view.next_base_fee)))
+    })?;
+    add(module, "eth_blobBaseFee", |it, _| {
+        let (_, env) = it.shared.producer.rules.environment(&it.shared.view().head.header);
+        let price = env.blob_excess_gas_and_price.map(|blob| U256::from(blob.blob_gasprice));
+        Ok(price.ok_or_else(|| RpcError::Override("the chain has no blobs yet".to_owned()))?)
+    })?;
+    add(module, "eth_config", |it, _| Ok(config::config(&it.shared)?))?;
+    add(module, "eth_capabilities", |it, _| Ok(capabilities(it)))
+}
+
+/// What the node can return.
+#[derive(Clone, Debug, Serialize)]
+struct Capabilities {
+    head: Head,
+    state: Resource,
+    tx: Resource,
+    logs: Resource,
+    receipts: Resource,
+    blocks: Resource,
+    stateproofs: Resource,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Head {
+    number: U64,
+    hash: B256,
+}
+
+/// From which block on a kind of data can be returned.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Resource {
+    disabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_block: Option<U64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delete_strategy: Option<Window>,
+}
+
+/// Only the last blocks are kept.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Window {
+    r#type: &'static str,
+    retention_blocks: U64,
+}
+
+impl Resource {
+    fn since(oldest: u64, window: u64) -> Self {
+        let window = Window { r#type: "window", retention_blocks: U64::from(window) };
+        let oldest_block = Some(U64::from(oldest));
+        Self { disabled: false, oldest_block, delete_strategy: Some(window) }
+    }
+}
+
+fn capabilities<S: Snapshot>(it: &Context<S>) -> Capabilities {
+    let head = Head {
+        number: U64::from(it.shared.view().head.number()),
+        hash: it.shared.view().head.hash,
+    };
+    let (oldest, blocks) = {
+        let history = it.shared.history();
+        (history.oldest().unwrap_or_default(), history.max_blocks())
+    };
+    let states = it.shared.past.blocks();
+    let oldest_state = head.number.to::<u64>().saturating_add(1).saturating_sub(states);
+    let kept = Resource::since(oldest, blocks);
+    let state = Resource::since(oldest.max(oldest_state), states);
+    // Without state roots, nothing can be proved.
+    let has_roots = !it.shared.view().head.header.state_root.is_zero();
+    let none = Resource { disabled: true, oldest_block: None, delete_strategy: None };
+    Capabilities {
+        head,
+        stateproofs: if has_roots { state.clone() } else { none },
+        state,
+        tx: kept.clone(),
+        logs: kept.clone(),
+        receipts: kept.clone(),
+        blocks: kept,
+    }
+}
