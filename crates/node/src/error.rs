@@ -98,6 +98,8 @@ pub(crate) enum RpcError {
     Late(Duration),
     #[error("more than {limit} {what}: ask for less at a time")]
     Limit { limit: u64, what: &'static str },
+    #[error("filter not found")]
+    NoFilter,
     #[error("execution reverted{0}")]
     Reverted(String, Bytes),
     #[error("{0}")]
@@ -129,7 +131,7 @@ impl RpcError {
             Self::Refused(_) => -32_003,
             Self::Reverted(..) => 3,
             Self::OldState { .. } | Self::Halted(_) | Self::Gas(_) => -32_000,
-            Self::Invalid(..) | Self::Funds(_) => -32_000,
+            Self::Invalid(..) | Self::Funds(_) | Self::NoFilter => -32_000,
             Self::State(_) | Self::Internal(_) => -32_603,
         }
     }
