@@ -1,14 +1,14 @@
 //! Execution of a chain's blocks, one after the other.
 
 use crate::{
-    ChainError, DurableHead, ExecutedBlock, Expected, Head, Keep, LayeredState, StateReader,
-    StateStore, open, writer::Writer,
+    AccountEdit, ChainError, DurableHead, Edited, ExecutedBlock, Expected, Head, Keep,
+    LayeredState, StateReader, StateStore, StoreError, edit, open, unwind, writer::Writer,
 };
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes};
 use braid_evm::{
     AccessList, Block, BlockOutput, BuiltBlock, Config, Executor, Mode, TransactionPool,
 };
-use std::{mem, sync::Arc};
+use std::{mem, num::NonZeroUsize, sync::Arc};
 
 /// Configuration of a [`Chain`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,6 +84,7 @@ pub struct Chain<S: StateStore> {
     writer: Writer,
     head: Head,
     keeps_receipts: bool,
+    root_threads: NonZeroUsize,
 }
 
 impl<S: StateStore> core::fmt::Debug for Chain<S> {
@@ -113,7 +114,8 @@ impl<S: StateStore> Chain<S> {
         let writer = Writer::start(Arc::clone(&store), head, keep);
         let writer = writer.map_err(ChainError::Thread)?;
         let keeps_receipts = keep.receipt_blocks > 0;
-        Ok(Self { store, executor, writer, head, keeps_receipts })
+        let root_threads = keep.root_threads;
+        Ok(Self { store, executor, writer, head, keeps_receipts, root_threads })
     }
 
     /// Returns the last executed block, which may not be durable yet.
@@ -277,5 +279,47 @@ impl<S: StateStore> Chain<S> {
     /// The writer failed.
     pub fn flush(&self) -> Result<Head, ChainError> {
         self.writer.flush()
+    }
+
+    /// Unwinds the last `blocks` blocks like [`unwind`](crate::unwind), and returns the new last
+    /// block. Handles from [`state`](Self::state) still read the state before.
+    ///
+    /// # Errors
+    /// As for [`flush`](Self::flush) and [`unwind`](crate::unwind).
+    pub fn unwind(&mut self, blocks: u64) -> Result<Head, ChainError> {
+        let threads = self.root_threads;
+        self.rewrite(|store| unwind(store, blocks, threads))
+    }
+
+    /// Changes the account at `address` in the state after the last block, without a block. For
+    /// development chains: no header commits to the change. Unwinding the last block does not undo
+    /// it, [`undo_edit`](Self::undo_edit) does.
+    ///
+    /// # Errors
+    /// As for [`flush`](Self::flush), or the store failed.
+    pub fn edit(&mut self, address: Address, change: &AccountEdit) -> Result<Edited, ChainError> {
+        let threads = self.root_threads;
+        self.rewrite(|store| edit::edit(store, address, change, threads))
+    }
+
+    /// Undoes the last [`edit`](Self::edit). The last block must be the same as then.
+    ///
+    /// # Errors
+    /// As for [`flush`](Self::flush), or the store failed.
+    pub fn undo_edit(&mut self, edited: Edited) -> Result<(), ChainError> {
+        self.rewrite(|store| edited.undo(store))
+    }
+
+    /// Lets `rewrite` change the store while the writer is idle, and continues after the block that
+    /// the store then ends with, even if `rewrite` failed halfway.
+    fn rewrite<T>(
+        &mut self,
+        rewrite: impl FnOnce(&S) -> Result<T, StoreError>,
+    ) -> Result<T, ChainError> {
+        self.flush()?;
+        let rewritten = rewrite(&*self.store);
+        self.head = open(&*self.store)?.head();
+        self.writer.rebase(self.head);
+        Ok(rewritten?)
     }
 }

@@ -177,6 +177,11 @@ impl Committer {
         self.trie_task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets the cached trie nodes, because something else has changed them in the store.
+    pub(crate) fn forget_nodes(&self) {
+        self.nodes.clear();
+    }
+
     /// Number of blocks whose trie nodes were computed while they executed.
     pub(crate) fn roots_ahead(&self) -> u64 {
         self.roots_ahead.load(SeqCst)

@@ -35,7 +35,7 @@
 //! | [`StateStore`], [`MemoryStore`], [`EmbeddedStore`] | where the bytes are (`RocksStore` with `--cfg braid_rocksdb`) |
 //! | [`StateReader`], [`Head`], [`FirstBlock`], [`Undo`], [`digest`], [`verify`], [`export`], [`StateTries`] | what is read |
 //! | [`pool`] | transactions that wait for a block |
-//! | [`DurableBatch`], [`commit`], [`create`], [`unwind`], [`prune`] | what is written |
+//! | [`DurableBatch`], [`commit`], [`create`], [`unwind`], [`prune`], [`AccountEdit`] | what is written |
 //!
 //! # Stability
 //!
@@ -59,6 +59,7 @@ mod batch;
 mod chain;
 mod commit;
 mod digest;
+mod edit;
 mod error;
 mod expected;
 mod export;
@@ -84,6 +85,7 @@ pub use batch::{AccountChange, DurableBatch, SlotChange};
 pub use chain::{Built, Chain, ChainBlock, ChainConfig, Executed, Sealed};
 pub use commit::{Keep, NODE_CACHE_BYTES, StateRoots, commit, create};
 pub use digest::{Digest, digest};
+pub use edit::{AccountEdit, Edited};
 pub use error::{ChainError, StoreError};
 pub use expected::Expected;
 pub use export::{ExportError, Exported, export};

@@ -192,6 +192,14 @@ impl Writer {
         flushed.map_err(|end| self.error(end))
     }
 
+    /// Continues after the block `head`, which the store now ends with because something else has
+    /// changed it. All blocks must be [written](Self::flush).
+    pub(crate) fn rebase(&self, head: Head) {
+        self.shared.committer.set_trie_task(None);
+        self.shared.committer.forget_nodes();
+        self.shared.change(|blocks| blocks.rebase(head));
+    }
+
     fn error(&self, end: WriterEndedFor<Arc<ExecutedBlock>, StoreError>) -> ChainError {
         match end {
             WriterEnded::Failed(head, error) => ChainError::Writer { number: head.number, error },

@@ -25,6 +25,8 @@ struct Room {
     wanted: Wanted,
     requests: Arc<Semaphore>,
     unread: Arc<Semaphore>,
+    filters: Arc<Semaphore>,
+    sockets: Arc<Semaphore>,
 }
 
 impl Room {
@@ -39,6 +41,8 @@ impl Room {
             wanted: Wanted::default(),
             requests: places(limits.requests_at_once.max(1)),
             unread: places(limits.unread_bytes / 1024),
+            filters: places(limits.filters),
+            sockets: places(limits.sockets),
         }
     }
 }
@@ -143,6 +147,16 @@ impl Client {
     /// Reserves space for the bytes of a response, if it is available.
     pub(crate) fn hold(&self, bytes: u64) -> Option<Taken> {
         self.take_now(u32::try_from(bytes / 1024 + 1).ok()?, |room| &room.unread)
+    }
+
+    /// Takes a place for a filter, if one is free.
+    pub(crate) fn filter(&self) -> Option<Taken> {
+        self.take_now(1, |room| &room.filters)
+    }
+
+    /// Takes a place for a WebSocket, if one is free.
+    pub(crate) fn socket(&self) -> Option<Taken> {
+        self.take_now(1, |room| &room.sockets)
     }
 
     /// Waits for a place for a request, for at most `wait`.

@@ -98,6 +98,8 @@ pub(crate) enum RpcError {
     Late(Duration),
     #[error("more than {limit} {what}: ask for less at a time")]
     Limit { limit: u64, what: &'static str },
+    #[error("filter not found")]
+    NoFilter,
     #[error("execution reverted{0}")]
     Reverted(String, Bytes),
     #[error("{0}")]
@@ -138,7 +140,7 @@ impl RpcError {
             Self::Reverted(..) => 3,
             Self::UnknownBlock(..) | Self::UnknownHash(_) => -32_000,
             Self::OldState { .. } | Self::Halted(_) | Self::Gas(_) => -32_000,
-            Self::Invalid(..) | Self::Funds(_) | Self::Override(_) => -32_000,
+            Self::Invalid(..) | Self::Funds(_) | Self::Override(_) | Self::NoFilter => -32_000,
             Self::Coded(code, _) => *code,
             // As in EIP-7966.
             Self::NotYet(..) => 4,

@@ -1,6 +1,6 @@
 //! Headers of the blocks that the node makes.
 
-use crate::stored::StoredBlock;
+use crate::{clock::Clock, stored::StoredBlock};
 use alloy_consensus::{
     BlockBody, BlockHeader as _, EMPTY_OMMER_ROOT_HASH, Header, TxReceipt,
     constants::EMPTY_WITHDRAWALS,
@@ -22,12 +22,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) struct Producer {
     pub(crate) rules: Rules,
     pub(crate) beneficiary: Address,
+    pub(crate) clock: Clock,
 }
 
 impl Producer {
     /// Returns the header after `parent` at the time `now`, with the fields known before the block
-    /// is executed. `now` is in seconds since 1970; a block is at least one second later than its
-    /// parent.
+    /// is executed. `now` is in seconds since 1970; the [clock](Clock) may decide otherwise.
     pub(crate) fn next(&self, parent: &StoredBlock, now: u64) -> Header {
         let (parent_hash, parent) = (parent.hash, &parent.header);
         let number = parent.number.saturating_add(1);
@@ -43,7 +43,7 @@ impl Producer {
             },
             number,
             gas_limit: parent.gas_limit,
-            timestamp: now.max(parent.timestamp.saturating_add(1)),
+            timestamp: self.clock.next(now, parent.timestamp),
             // Predictable for everyone: the chain has one producer, and no beacon chain.
             mix_hash: keccak256([parent_hash.as_slice(), &number.to_be_bytes()].concat()),
             ..Header::default()

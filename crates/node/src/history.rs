@@ -49,17 +49,29 @@ impl History {
             || (self.bytes > self.max_bytes && self.blocks.len() > 1)
         {
             let Some(old) = self.blocks.pop_front() else { break };
-            self.by_hash.remove(&old.hash);
-            for transaction in &old.transactions {
-                self.transactions.remove(transaction.hash());
-            }
-            self.bytes = self.bytes.saturating_sub(old.bytes());
+            self.forget(&old);
         }
     }
 
     /// Returns the maximum number of blocks.
     pub(crate) const fn max_blocks(&self) -> u64 {
         self.max_blocks as u64
+    }
+
+    /// Removes the blocks after `number`.
+    pub(crate) fn truncate(&mut self, number: u64) {
+        while let Some(block) = self.blocks.pop_back_if(|block| block.number() > number) {
+            self.forget(&block);
+        }
+    }
+
+    /// Removes what is kept for a block that has left `blocks`.
+    fn forget(&mut self, block: &StoredBlock) {
+        self.by_hash.remove(&block.hash);
+        for transaction in &block.transactions {
+            self.transactions.remove(transaction.hash());
+        }
+        self.bytes = self.bytes.saturating_sub(block.bytes());
     }
 
     /// Returns the number of the oldest block.

@@ -1,16 +1,63 @@
-//! Checks before JSON-RPC: the Host header of a request, and health checks.
+//! Checks before JSON-RPC: the Host header of a request, its origin, and health checks.
 
-use crate::shared::Shared;
+use crate::{secret::Secret, shared::Shared};
 use braid_chain::Snapshot;
-use http::{HeaderMap, Method, StatusCode, header::HOST};
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN},
+};
 use jsonrpsee::server::{HttpBody, HttpResponse};
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// Makes a response in plain text.
 pub(crate) fn text(status: StatusCode, words: &str) -> HttpResponse {
     let mut response = HttpResponse::new(HttpBody::from(words.to_owned()));
     *response.status_mut() = status;
     response
+}
+
+/// Who may call a server.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Access {
+    /// Names that the Host header of a request may have, in addition to those of the loopback
+    /// interface and, if the server listens on another one, IP addresses; `*` for any.
+    pub hosts: Vec<String>,
+    /// Origins whose web pages may call (CORS), such as `http://localhost:5173`; `*` for any.
+    pub origins: Vec<String>,
+    /// Secret that clients must know: each request, or the one that opens a WebSocket, needs a
+    /// token (JWT, HS256) in its header `Authorization: Bearer`. Health checks need none.
+    pub secret: Option<Secret>,
+}
+
+/// Returns the layer that answers a browser's questions whether a web page may call.
+pub(crate) fn cors(origins: &[String]) -> CorsLayer {
+    let allowed = match is_any(origins) {
+        true => AllowOrigin::any(),
+        // What is not a header value is no browser's origin.
+        false => AllowOrigin::list(origins.iter().filter_map(|it| HeaderValue::from_str(it).ok())),
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([CONTENT_TYPE, AUTHORIZATION])
+        .allow_private_network(true)
+        .max_age(PREFLIGHT)
+}
+
+/// Time for which a browser need not ask again.
+const PREFLIGHT: Duration = Duration::from_secs(600);
+
+fn is_any(names: &[String]) -> bool {
+    names.iter().any(|name| name == "*")
+}
+
+/// Whether a request comes from no web page, or from one of these `origins`. Browsers ask before
+/// they send JSON to another origin, but not before they open a WebSocket.
+pub(crate) fn is_origin_allowed(origins: &[String], headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else { return true };
+    is_any(origins) || origins.iter().any(|known| known.as_bytes() == origin.as_bytes())
 }
 
 /// Host names that requests may use. A website can make its own domain name resolve to a node that
@@ -56,7 +103,7 @@ impl Hosts {
     }
 }
 
-/// Answers a health check: `/healthz` says whether the process responds, `/readyz` whether the node
+/// Answers a health check: `/` and `/healthz` say whether the process responds, `/readyz` whether the node
 /// makes blocks. Returns `None` for other requests.
 pub(crate) fn health<S: Snapshot>(
     shared: &Shared<S>,
@@ -64,7 +111,7 @@ pub(crate) fn health<S: Snapshot>(
     path: &str,
 ) -> Option<HttpResponse> {
     match (method, path) {
-        (&Method::GET, "/healthz") => Some(text(StatusCode::OK, "ok\n")),
+        (&Method::GET | &Method::HEAD, "/" | "/healthz") => Some(text(StatusCode::OK, "ok\n")),
         (&Method::GET, "/readyz") => Some(match shared.stopped() {
             None => text(StatusCode::OK, "ready\n"),
             Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
@@ -76,7 +123,6 @@ pub(crate) fn health<S: Snapshot>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     #[test]
     fn only_names_of_the_loopback_interface_are_local() {

@@ -34,18 +34,23 @@
 )]
 
 mod access_list;
+mod accounts;
 mod call;
 #[doc(hidden)]
 pub mod chain_input;
 mod clients;
+mod clock;
 #[doc(hidden)]
 pub mod commands;
 #[cfg(test)]
 mod conformance;
+mod dev;
 mod entries;
 mod error;
 mod estimate;
+mod feed;
 mod fees;
+mod filters;
 mod header;
 mod history;
 mod http;
@@ -62,12 +67,15 @@ mod places;
 mod receipts;
 mod replay;
 mod restart;
+mod secret;
 mod send;
 mod server;
 mod shared;
 #[cfg(test)]
 mod soak;
+mod socket;
 mod stored;
+mod subscriptions;
 #[cfg(test)]
 mod testing;
 #[doc(hidden)]
@@ -77,8 +85,10 @@ mod usage;
 mod words;
 
 pub use error::{NodeError, ServerError};
+pub use http::Access;
 pub use limits::{Limits, NodeConfig};
-pub use node::{Mined, Node, Observer};
+pub use node::{Mined, Mining, Node, Observer};
+pub use secret::Secret;
 pub use server::Server;
 pub use shared::Shared;
 pub use usage::{Usage, UsageCounts};

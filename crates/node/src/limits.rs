@@ -26,6 +26,13 @@ pub struct NodeConfig {
     /// Maximum size of undo records in memory, in bytes. A state that needs more cannot be read.
     /// Default: 64 MiB.
     pub state_bytes: usize,
+    /// Whether clients control the node: they may send transactions of well-known accounts or of
+    /// impersonated ones, decide when blocks are made, set the clock, change the state and return
+    /// to earlier blocks. For development only. Such a node must run by [`Node::mine`]: clients wait
+    /// for it. Default: false.
+    ///
+    /// [`Node::mine`]: crate::Node::mine
+    pub is_dev: bool,
 }
 
 impl Default for NodeConfig {
@@ -37,6 +44,7 @@ impl Default for NodeConfig {
             history_bytes: 256 << 20,
             state_blocks: 128,
             state_bytes: 64 << 20,
+            is_dev: false,
         }
     }
 }
@@ -84,6 +92,15 @@ pub struct Limits {
     pub logs: usize,
     /// Maximum number of blocks in a response to `eth_feeHistory`. Default: 1,024.
     pub fee_blocks: u64,
+    /// Maximum number of installed filters, divided by `client_parts` for one client. Default:
+    /// 1,024.
+    pub filters: usize,
+    /// Time after which a filter is removed if nobody asks for its changes. Default: five minutes.
+    pub filter_time: Duration,
+    /// Maximum number of open WebSockets, divided by `client_parts` for one client. Default: 64.
+    pub sockets: usize,
+    /// Maximum number of subscriptions on one WebSocket. Default: 100.
+    pub subscriptions: usize,
 }
 
 impl Default for Limits {
@@ -102,6 +119,10 @@ impl Default for Limits {
             call_gas: 50_000_000,
             logs: 10_000,
             fee_blocks: 1_024,
+            filters: 1_024,
+            filter_time: Duration::from_secs(300),
+            sockets: 64,
+            subscriptions: 100,
         }
     }
 }

@@ -45,6 +45,23 @@ pub(crate) fn logs<S: Snapshot>(
     Ok(found)
 }
 
+/// Returns the logs of a new block that match `filter`, whose range of blocks applies only if it is
+/// given by numbers.
+pub(crate) fn of_block(block: &StoredBlock, filter: &Filter) -> Result<Vec<Log>, RpcError> {
+    let number = |tag: Option<BlockNumberOrTag>| tag.and_then(|tag| tag.as_number());
+    let is_within = match filter.block_option {
+        FilterBlockOption::AtBlockHash(hash) => hash == block.hash,
+        FilterBlockOption::Range { from_block, to_block } => {
+            number(from_block).is_none_or(|from| from <= block.number())
+                && number(to_block).is_none_or(|to| block.number() <= to)
+        }
+    };
+    if !is_within || !may_have(block, filter) {
+        return Ok(Vec::new());
+    }
+    Ok(block.logs()?.filter(|log| filter.matches(&log.inner)).collect())
+}
+
 /// Returns the blocks from `from` to `to`. `head` is the last block of the chain.
 fn range<S: Snapshot>(
     shared: &Shared<S>,

@@ -38,6 +38,10 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
+mod accounts;
+mod control;
+mod filters;
+
 /// State and limits that a call needs.
 #[derive(Debug)]
 pub(crate) struct Context<S> {
@@ -89,6 +93,7 @@ impl Args<'_> {
 pub(crate) fn module<S: Snapshot>(
     context: Context<S>,
 ) -> Result<RpcModule<Context<S>>, RegisterMethodError> {
+    let is_dev = context.shared.dev().is_some();
     let mut module = RpcModule::new(context);
     chain(&mut module)?;
     state(&mut module)?;
@@ -101,6 +106,11 @@ pub(crate) fn module<S: Snapshot>(
     send_sync::register(&mut module)?;
     simulate::register(&mut module)?;
     debug::register(&mut module)?;
+    accounts::add_all(&mut module, is_dev)?;
+    if is_dev {
+        control::add_all(&mut module)?;
+    }
+    filters::add_all(&mut module)?;
     Ok(module)
 }
 
@@ -128,15 +138,12 @@ pub(crate) fn add<S: Snapshot, T: Serialize + Clone + Send + 'static>(
 }
 
 fn chain<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMethodError> {
-    add(module, "web3_clientVersion", |_, _| {
-        Ok(concat!("braid/", env!("CARGO_PKG_VERSION")).to_owned())
-    })?;
+    add(module, "web3_clientVersion", |it, _| Ok(it.shared.client_version().to_owned()))?;
     add(module, "net_version", |it, _| Ok(it.shared.producer.rules.chain_id().to_string()))?;
     add(module, "net_listening", |_, _| Ok(true))?;
     add(module, "eth_chainId", |it, _| Ok(U64::from(it.shared.producer.rules.chain_id())))?;
     add(module, "eth_blockNumber", |it, _| Ok(U64::from(it.shared.view().head.number())))?;
     add(module, "eth_syncing", |_, _| Ok(false))?;
-    add(module, "eth_accounts", |_, _| Ok(Vec::<Address>::new()))?;
     add(module, "eth_gasPrice", |it, _| Ok(U256::from(fees::price(&it.shared))))?;
     add(module, "eth_maxPriorityFeePerGas", |it, _| Ok(U256::from(fees::tip(&it.shared))))?;
     add(module, "eth_feeHistory", |it, args| {

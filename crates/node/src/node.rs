@@ -1,11 +1,13 @@
 //! A node that makes blocks from the transactions in its pool.
 
 use crate::{
+    clock::Clock,
+    dev::{Dev, Request},
     error::NodeError,
     header::{self, Producer, now},
     limits::NodeConfig,
     restart::{self, kept_blocks},
-    shared::{Shared, View},
+    shared::{Shared, View, account},
     stored::StoredBlock,
 };
 use alloy_consensus::{Header, transaction::Recovered};
@@ -19,7 +21,8 @@ use braid_chain::{
     pool::{Fill, Pool, PoolHandle, PoolTransaction, SenderAccount, SignedTransaction},
 };
 use braid_evm::{Block, ChainRules, Executor, Outcome, Rejection, TransactionPool};
-use crossbeam_channel::{Receiver, after, bounded, select};
+pub use control::Mining;
+use crossbeam_channel::{Receiver, after, bounded, never, select};
 use revm::{DatabaseRef, context::TxEnv, database::BundleState, primitives::hardfork::SpecId};
 use std::{
     cell::RefCell,
@@ -28,6 +31,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod control;
 #[cfg(test)]
 mod made;
 #[cfg(test)]
@@ -67,6 +71,8 @@ pub struct Node<S: StateStore> {
     parent: Arc<StoredBlock>,
     shared: Arc<Shared<S::Snapshot>>,
     woken: Receiver<()>,
+    /// Commands of a development node's clients.
+    commands: Receiver<Request>,
 }
 
 impl<S: StateStore> Node<S> {
@@ -88,8 +94,11 @@ impl<S: StateStore> Node<S> {
     pub fn open_with(store: S, executor: Executor, config: NodeConfig) -> Result<Self, NodeError> {
         let reader = open(&store)?;
         let (head, genesis) = (reader.head(), genesis::decode(&reader.genesis()?)?);
-        let producer =
-            Producer { rules: Rules::new(genesis.config.clone()), beneficiary: genesis.coinbase };
+        let producer = Producer {
+            rules: Rules::new(genesis.config.clone()),
+            beneficiary: genesis.coinbase,
+            clock: Clock::new(config.is_dev),
+        };
         // Refused even before the fork begins: otherwise the node would stop at that time, and not
         // start again.
         if producer.rules.has_amsterdam() {
@@ -107,12 +116,14 @@ impl<S: StateStore> Node<S> {
         let pool = Pool::new(config.pool, head, view.next_base_fee);
         let (wake, woken) = bounded(1);
         let durable = chain.durable_head();
-        let shared = Shared::new(producer, pool.handle(), durable, view, &config, wake);
+        let (dev, commands) = config.is_dev.then(Dev::new).unzip();
+        let shared = Shared::new(producer, pool.handle(), durable, view, &config, (wake, dev));
         if let Some(first) = first {
             shared.begin(Arc::new(first));
         }
         blocks.into_iter().for_each(|block| shared.remember(block));
-        Ok(Self { chain, pool, parent, shared: Arc::new(shared), woken })
+        let (shared, commands) = (Arc::new(shared), commands.unwrap_or_else(never));
+        Ok(Self { chain, pool, parent, shared, woken, commands })
     }
 
     /// Returns the state that a server shares with the node.
@@ -148,6 +159,11 @@ impl<S: StateStore> Node<S> {
         observer: &mut impl Observer,
     ) -> Result<Head, NodeError> {
         let ran = self.make(interval, stopped, observer);
+        self.end(ran)
+    }
+
+    /// Makes all blocks durable, and tells clients that no more are made.
+    fn end(&mut self, ran: Result<(), NodeError>) -> Result<Head, NodeError> {
         let flushed = self.chain.flush().map_err(NodeError::from);
         self.shared.show();
         let ran = ran.and(flushed);
@@ -155,6 +171,8 @@ impl<S: StateStore> Node<S> {
             Ok(_) => "the node has stopped".to_owned(),
             Err(error) => error.to_string(),
         });
+        // Clients that wait for a command learn that nobody carries it out.
+        self.commands = never();
         ran
     }
 
@@ -206,19 +224,27 @@ impl<S: StateStore> Node<S> {
         if pool.status().ready == 0 && !waits() {
             return Ok(None);
         }
+        self.force(now).map(Some)
+    }
+
+    /// Makes a block, even an empty one.
+    fn force(&mut self, now: u64) -> Result<Mined, NodeError> {
         let begun = Instant::now();
         let (stored, built) = self.build(now)?;
         if let Some(stored) = stored {
+            self.shared.producer.clock.made(now, stored.header.timestamp);
             self.publish(Arc::new(stored), &built)?;
         }
-        Ok(Some(Mined { built, time: begun.elapsed() }))
+        Ok(Mined { built, time: begun.elapsed() })
     }
 
     /// Builds the next block from the pool.
     fn build(&mut self, now: u64) -> Result<(Option<StoredBlock>, Built), NodeError> {
         let producer = &self.shared.producer;
         let header = producer.next(&self.parent, now);
-        let template = template(&producer.rules, &header, &self.chain.state()?)?;
+        let mut template = template(&producer.rules, &header, &self.chain.state()?)?;
+        // Impersonated contracts send transactions.
+        template.cfg.disable_eip3607 = self.shared.dev().is_some();
         let has_requests = template.cfg.spec.is_enabled_in(SpecId::PRAGUE);
         let (handed_out, mut stored) = (RefCell::default(), None);
         let mut source = Recorded { fill: self.pool.fill(), handed_out: &handed_out };
@@ -241,10 +267,10 @@ impl<S: StateStore> Node<S> {
         let view = view(&self.shared.producer, &block, self.chain.state()?);
         let (head, base_fee) = (built.changes.head, view.next_base_fee);
         let Self { pool, shared, .. } = self;
-        let handle = pool.handle();
+        let (handle, is_dev) = (pool.handle(), shared.dev().is_some());
         shared.publish(
             view,
-            |state| changed_senders(&handle, state, &built.changes.changes),
+            |state| changed_senders(&handle, state, &built.changes.changes, is_dev),
             |changed| pool.applied(head, base_fee, changed),
         )?;
         Ok(())
@@ -257,9 +283,10 @@ fn changed_senders<D: DatabaseRef>(
     pool: &PoolHandle,
     state: &D,
     changes: &BundleState,
+    is_dev: bool,
 ) -> Result<Vec<(Address, SenderAccount)>, D::Error> {
     let senders = pool.senders_among(changes.state.keys()).into_iter();
-    senders.map(|sender| Ok((sender, SenderAccount::read(state, sender)?))).collect()
+    senders.map(|sender| Ok((sender, account(state, sender, is_dev)?))).collect()
 }
 
 /// Records which transactions a pool hands out, for the body of the block.

@@ -13,14 +13,17 @@ use std::{
 pub(crate) struct Past {
     blocks: u64,
     bytes: usize,
-    /// By block number, as no block is unwound while a node runs.
+    /// Whether records stay in the cache: not if blocks may be unwound while the node runs.
+    is_cached: bool,
+    /// By block number.
     records: Mutex<BTreeMap<u64, Arc<Undo>>>,
 }
 
 impl Past {
     pub(crate) const fn new(config: &NodeConfig) -> Self {
         let records = Mutex::new(BTreeMap::new());
-        Self { blocks: config.state_blocks, bytes: config.state_bytes, records }
+        let (blocks, bytes) = (config.state_blocks, config.state_bytes);
+        Self { blocks, bytes, is_cached: !config.is_dev, records }
     }
 
     /// Returns the number of blocks after which the state can be read.
@@ -46,6 +49,9 @@ impl Past {
         }
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         *records = records.split_off(&oldest.saturating_add(1));
+        if !self.is_cached {
+            records.clear();
+        }
         let mut bytes = 0_usize;
         let past = PastState::after(state, number, |reader, block| {
             let record = record(&mut records, reader, block, self.bytes.saturating_sub(bytes))?;

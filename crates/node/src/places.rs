@@ -34,6 +34,7 @@ pub(crate) struct Places {
 pub(crate) struct Place {
     deadline: Instant,
     work: Duration,
+    client: Client,
     _taken: Arc<Taken>,
 }
 
@@ -59,11 +60,17 @@ impl Places {
         let taken = client.request(self.wait).await.ok_or(RpcError::Busy)?;
         let now = Instant::now();
         let deadline = now.checked_add(self.work).unwrap_or(now);
-        Ok(Place { deadline, work: self.work, _taken: Arc::new(taken) })
+        let (client, taken) = (client.clone(), Arc::new(taken));
+        Ok(Place { deadline, work: self.work, client, _taken: taken })
     }
 }
 
 impl Place {
+    /// Takes a place for a filter of the same client, if one is free.
+    pub(crate) fn filter(&self) -> Option<Taken> {
+        self.client.filter()
+    }
+
     /// Checks the deadline. Called by a call between its steps.
     ///
     /// # Errors
@@ -289,20 +296,20 @@ mod tests {
         assert_eq!(client.result("eth_chainId", json!([])), "0x7");
     }
 
-    /// ethers polls for logs itself if an error with these words says that there are no filters.
+    /// Clients look for these words to find out whether there is a method.
     #[test]
     fn unknown_methods_are_named() {
         let client = waiting(limits(Duration::from_secs(2)));
-        let words = "the method eth_newFilter does not exist/is not available";
+        let words = "the method eth_mistake does not exist/is not available";
         let closed = closed();
         let wait = client.send(call("test_wait"));
         let moment = Duration::from_millis(200);
         let gave_up = client.runtime.block_on(async { timeout(moment, wait).await });
         gave_up.expect_err("the gate is closed");
         // The error needs no place.
-        assert_eq!(client.error("eth_newFilter", json!([])), (-32_601, words.to_owned()));
+        assert_eq!(client.error("eth_mistake", json!([])), (-32_601, words.to_owned()));
         drop(closed);
-        let batch = json!([call("eth_newFilter"), call("eth_chainId")]);
+        let batch = json!([call("eth_mistake"), call("eth_chainId")]);
         let answers = client.runtime.block_on(client.send(batch));
         assert_eq!(answers[0]["error"]["message"], words, "{answers}");
         assert_eq!((&answers[0]["id"], &answers[1]["result"]), (&json!(1), &json!("0x7")));

@@ -1,6 +1,6 @@
 //! Reading the last blocks from the store when a node starts.
 
-use crate::{error::NodeError, limits::NodeConfig, stored::StoredBlock};
+use crate::{accounts::impersonated, error::NodeError, limits::NodeConfig, stored::StoredBlock};
 use alloy_consensus::{Block, BlockBody, EthereumReceipt, transaction::Recovered};
 use alloy_genesis::Genesis;
 use alloy_primitives::B256;
@@ -65,25 +65,30 @@ pub(crate) fn first<S: Snapshot>(
 
 /// Recovers the senders of all blocks' transactions, on all cores.
 fn with_senders(kept: Vec<KeptBlock>, rules: &Rules) -> Result<Vec<StoredBlock>, NodeError> {
-    let signed: Vec<_> = kept.iter().flat_map(|it| &it.block.body.transactions).collect();
+    let signed = kept.iter().flat_map(|it| &it.block.body.transactions);
+    let signed: Vec<_> = signed.filter(|it| impersonated(it).is_none()).collect();
     let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let senders = recover_senders(&signed, true, threads);
     let mut senders = senders.map_err(|index| without_sender(&kept, index))?.into_iter();
     let blocks = kept.into_iter().map(|KeptBlock { hash, block, receipts, size }| {
         let Block { header, body } = block;
-        let transactions = body.transactions.into_iter().zip(senders.by_ref());
-        let transactions =
-            transactions.map(|(signed, sender)| Recovered::new_unchecked(signed, sender));
-        let block = StoredBlock::new(hash, header, transactions.collect(), receipts, size);
+        let transactions = body.transactions.into_iter().filter_map(|signed| {
+            let sender = impersonated(&signed).or_else(|| senders.next())?;
+            Some(Recovered::new_unchecked(signed, sender))
+        });
+        let transactions = transactions.collect();
+        let block = StoredBlock::new(hash, header, transactions, receipts, size);
         block.with_foreign(rules, body.ommers, body.withdrawals)
     });
     Ok(blocks.collect())
 }
 
-/// Error for the transaction with this index, counted over all blocks, whose signature is invalid.
+/// Error for the really signed transaction with this index, counted over all blocks, whose signature
+/// is invalid.
 fn without_sender(kept: &[KeptBlock], index: usize) -> NodeError {
     let mut numbers = kept.iter().flat_map(|it| {
-        std::iter::repeat_n(it.block.header.number, it.block.body.transactions.len())
+        let signed = it.block.body.transactions.iter().filter(|it| impersonated(it).is_none());
+        signed.map(move |_| it.block.header.number)
     });
     let number = numbers.nth(index).unwrap_or_default();
     damaged(number, "a signature is invalid")

@@ -16,9 +16,7 @@ const BLOBS: u8 = 3;
 
 /// Adds a signed transaction to the pool.
 pub(crate) fn send<S: Snapshot>(shared: &Shared<S>, raw: &Bytes) -> Result<B256, RpcError> {
-    if let Some(why) = shared.stopped() {
-        return Err(RpcError::Internal(format!("no more blocks are made: {why}")));
-    }
+    running(shared)?;
     // Blob transactions come with a sidecar, in a different encoding.
     if raw.first() == Some(&BLOBS) {
         shared.usage().refused(&PoolError::Blobs);
@@ -31,10 +29,23 @@ pub(crate) fn send<S: Snapshot>(shared: &Shared<S>, raw: &Bytes) -> Result<B256,
     if !bytes.is_empty() {
         return Err(RpcError::Params("bytes follow the signed transaction".to_owned()));
     }
-    shared.send(signed).map_err(|error| match error {
+    shared.send(signed).map_err(refused)
+}
+
+/// Fails if the node makes no more blocks.
+pub(crate) fn running<S: Snapshot>(shared: &Shared<S>) -> Result<(), RpcError> {
+    match shared.stopped() {
+        Some(why) => Err(RpcError::Internal(format!("no more blocks are made: {why}"))),
+        None => Ok(()),
+    }
+}
+
+/// Returns the error for a transaction that was not added to the pool.
+pub(crate) fn refused(error: SendError) -> RpcError {
+    match error {
         SendError::Pool(error) => RpcError::Refused(error),
         SendError::State(error) => RpcError::State(error),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -4,17 +4,25 @@ use crate::{
     clients::{Client, Clients, Taken},
     entries,
     error::ServerError,
-    http::{self as before, Hosts},
+    header::now,
+    http::{self as before, Access, Hosts},
     limits::Limits,
     methods::{Context, module},
     places::Places,
+    secret::Secret,
     shared::Shared,
+    socket, subscriptions,
     unread::hold,
 };
 use braid_chain::Snapshot;
+use bytes::Bytes;
 use core::num::NonZeroUsize;
 use http::{Request, StatusCode};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn as hyper_service,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jsonrpsee::server::{
     BatchRequestConfig, HttpResponse, Methods, Server as JsonRpc, ServerConfig, ServerHandle,
@@ -22,6 +30,7 @@ use jsonrpsee::server::{
 };
 use std::{
     convert::Infallible,
+    error::Error,
     io,
     net::{SocketAddr, TcpListener as StdListener},
     pin::pin,
@@ -34,11 +43,18 @@ use tokio::{
     runtime::{Builder, Runtime},
     time::{sleep, timeout},
 };
-use tower::layer::util::{Identity, Stack};
+use tower::{
+    Layer, ServiceExt,
+    layer::util::{Identity, Stack},
+    service_fn,
+};
+use tower_http::cors::CorsLayer;
 
 /// Divisor of a request's time. A connection that is idle for the result is closed in favour of a
 /// waiting one.
 const IDLE_PART: u32 = 20;
+/// Time between two looks whether a new block is durable.
+const SHOW: Duration = Duration::from_millis(5);
 /// The response to a connection that got no place.
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nRetry-After: 1\r\n\
@@ -60,12 +76,16 @@ pub struct Server {
 pub(crate) type Calls = TowerService<Stack<Places, Identity>, Identity>;
 
 /// State shared by all connections.
-struct Serving<S> {
-    shared: Arc<Shared<S>>,
-    limits: Limits,
+pub(crate) struct Serving<S> {
+    pub(crate) shared: Arc<Shared<S>>,
+    pub(crate) limits: Limits,
     service: Calls,
     clients: Clients,
     hosts: Hosts,
+    /// Origins whose web pages may call.
+    pub(crate) origins: Vec<String>,
+    secret: Option<Secret>,
+    cors: CorsLayer,
 }
 
 impl Server {
@@ -83,18 +103,18 @@ impl Server {
         shared: Arc<Shared<S>>,
         limits: Limits,
     ) -> Result<Self, ServerError> {
-        Self::start_for(&[], address, shared, limits)
+        Self::start_with(&Access::default(), address, shared, limits)
     }
 
-    /// Like [`start`](Self::start), but requests may also name `hosts`; `*` allows any host.
+    /// Like [`start`](Self::start), for the hosts and origins in `access`.
     ///
     /// # Errors
     /// The address is in use, or the system has no file descriptors left for the runtime.
     ///
     /// # Panics
     /// The system refused to start the runtime's threads.
-    pub fn start_for<S: Snapshot>(
-        hosts: &[String],
+    pub fn start_with<S: Snapshot>(
+        access: &Access,
         address: SocketAddr,
         shared: Arc<Shared<S>>,
         limits: Limits,
@@ -113,17 +133,22 @@ impl Server {
         let (stop, handle) = stop_channel();
         let methods = module(Context { shared: Arc::clone(&shared), limits })
             .map_err(|error| ServerError::Methods(error.to_string()))?;
-        shared.usage().methods(methods.method_names());
+        shared.usage().methods(methods.method_names().chain(subscriptions::METHODS));
         let service = calls(methods, &limits, stop);
         let is_local = bound.ip().to_canonical().is_loopback();
         let client_parts = if is_local { NonZeroUsize::MIN } else { limits.client_parts };
         let clients = Clients::new(Limits { client_parts, ..limits });
-        let hosts = Hosts::new(hosts, is_local);
-        let serving = Arc::new(Serving { shared, limits, service, clients, hosts });
+        let hosts = Hosts::new(&access.hosts, is_local);
+        let cors = before::cors(&access.origins);
+        let origins = access.origins.clone();
+        let secret = access.secret.clone();
+        let serving = Serving { shared, limits, service, clients, hosts, origins, secret, cors };
+        let serving = Arc::new(serving);
         let listener = {
             let _inside = runtime.enter();
             TcpListener::from_std(listener).map_err(failed)?
         };
+        runtime.spawn(show_blocks(Arc::clone(&serving.shared)));
         runtime.spawn(accept(listener, serving));
         Ok(Self { address: bound, runtime: Some(runtime), _handle: handle })
     }
@@ -157,6 +182,17 @@ pub(crate) fn calls(methods: impl Into<Methods>, limits: &Limits, stop: StopHand
     let builder = JsonRpc::builder().set_config(config).to_service_builder();
     let places = RpcServiceBuilder::new().layer(Places::new(limits, methods.clone()));
     builder.set_rpc_middleware(places).build(methods, stop)
+}
+
+/// Shows blocks as they become durable, even if nobody calls: subscribers wait for them.
+async fn show_blocks<S: Snapshot>(shared: Arc<Shared<S>>) {
+    let mut signal = shared.feed.signal();
+    while signal.changed().await.is_ok() {
+        while shared.has_unseen() && shared.stopped().is_none() {
+            shared.show();
+            sleep(SHOW).await;
+        }
+    }
 }
 
 /// Accepts connections. If all places, or all places of the client, are taken, a connection waits.
@@ -216,18 +252,22 @@ async fn connection<S: Snapshot>(
     // still works.
     let _ = stream.set_nodelay(true);
     let idle = Idle::default();
-    let answer = service_fn(|request| {
+    let answer = hyper_service(|request| {
         let (serving, client, busy) = (Arc::clone(&serving), client.clone(), idle.begin());
         async move {
-            let answer = answer(&serving, &client, request).await;
+            let (serving, client) = (&serving, &client);
+            let answer = service_fn(move |request| async move {
+                Ok::<_, Infallible>(answer(serving, client, request).await)
+            });
+            let answer = serving.cors.layer(answer).oneshot(request).await;
             drop(busy);
-            Ok::<_, Infallible>(answer)
+            answer
         }
     });
     let mut http = http1::Builder::new();
     // Send responses without copying them: the memory of a copy would not be limited.
     http.timer(TokioTimer::new()).header_read_timeout(time).writev(true);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), answer));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), answer).with_upgrades());
     // Errors of a connection concern only its client.
     let mut end = pin!(sleep(serving.limits.connection_time));
     let is_done = loop {
@@ -287,29 +327,39 @@ impl Drop for Busy {
 }
 
 async fn answer<S: Snapshot>(
-    serving: &Serving<S>,
+    serving: &Arc<Serving<S>>,
     client: &Client,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> HttpResponse {
-    if let Some(health) = before::health(&serving.shared, request.method(), request.uri().path()) {
+    let is_socket = socket::is_asked_for(&request);
+    let health = before::health(&serving.shared, request.method(), request.uri().path());
+    if let Some(health) = health.filter(|_| !is_socket) {
         return health;
     }
-    let usage = serving.shared.usage();
-    request.extensions_mut().insert(usage.clone());
-    let answer = call(serving, client, request).await;
-    usage.answered(answer.status().as_u16());
+    let headers = request.headers();
+    let token = serving.secret.as_ref().map_or(Ok(()), |secret| secret.check(headers, now()));
+    let answer = match (serving.hosts.check(headers), token) {
+        (Err(why), _) => before::text(StatusCode::FORBIDDEN, why),
+        (_, Err(why)) => before::text(StatusCode::UNAUTHORIZED, why),
+        _ if is_socket => socket::open(serving, client, request),
+        _ => dispatch(serving, client, request).await,
+    };
+    serving.shared.usage().answered(answer.status().as_u16());
     answer
 }
 
-/// Answers a request that is not a health check.
-async fn call<S: Snapshot>(
+/// Answers a JSON-RPC request.
+pub(crate) async fn dispatch<S, B>(
     serving: &Serving<S>,
     client: &Client,
-    mut request: Request<Incoming>,
-) -> HttpResponse {
-    if let Err(why) = serving.hosts.check(request.headers()) {
-        return before::text(StatusCode::FORBIDDEN, why);
-    }
+    mut request: Request<B>,
+) -> HttpResponse
+where
+    S: Snapshot,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    request.extensions_mut().insert(serving.shared.usage());
     request.extensions_mut().insert(client.clone());
     let mut service = serving.service.clone();
     let answered = entries::answer(&mut service, serving.limits.request_bytes, request);

@@ -1,6 +1,9 @@
 //! State that the node shares with the JSON-RPC interface.
 
 use crate::{
+    dev::{Command, Dev},
+    feed::Feed,
+    filters::Filters,
     header::{Producer, now},
     history::History,
     limits::NodeConfig,
@@ -15,10 +18,14 @@ use braid_chain::{
     pool::{Admission, PoolError, PoolHandle, PoolTransaction, SenderAccount, SignedTransaction},
 };
 use crossbeam_channel::Sender;
+use revm::DatabaseRef;
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
+
+/// Name and version of the node.
+pub(crate) const CLIENT_VERSION: &str = concat!("braid/", env!("CARGO_PKG_VERSION"));
 
 /// The chain after a block.
 #[derive(Debug)]
@@ -44,8 +51,14 @@ pub struct Shared<S> {
     view: RwLock<Arc<View<S>>>,
     history: RwLock<History>,
     pub(crate) past: Past,
+    pub(crate) feed: Feed,
+    pub(crate) filters: Filters,
     wake: Sender<()>,
     usage: Usage,
+    /// Set on a development node.
+    dev: Option<Dev>,
+    /// Response to `web3_clientVersion`.
+    client_version: OnceLock<String>,
     /// Reason why the node has stopped.
     stopped: Mutex<Option<String>>,
 }
@@ -65,6 +78,7 @@ struct Made<S> {
 pub(crate) struct Held<'s, S> {
     made: RwLockReadGuard<'s, Made<S>>,
     pub(crate) pool: &'s PoolHandle,
+    is_dev: bool,
 }
 
 impl<S: Snapshot> Held<'_, S> {
@@ -87,9 +101,20 @@ impl<S: Snapshot> Held<'_, S> {
         tell: impl FnOnce(&PoolHandle, SenderAccount, u64) -> Result<T, PoolError>,
     ) -> Result<T, SendError> {
         let view = self.view();
-        let account = SenderAccount::read(&view.state, sender)?;
+        let account = account(&view.state, sender, self.is_dev)?;
         Ok(tell(self.pool, account, view.head.number())?)
     }
+}
+
+/// Reads the account of a sender. On a development chain, contracts may send transactions, too: they
+/// are impersonated.
+pub(crate) fn account<D: DatabaseRef>(
+    state: &D,
+    sender: Address,
+    is_dev: bool,
+) -> Result<SenderAccount, D::Error> {
+    let account = SenderAccount::read(state, sender)?;
+    Ok(SenderAccount { is_contract: account.is_contract && !is_dev, ..account })
 }
 
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
@@ -107,7 +132,7 @@ impl<S: Snapshot> Shared<S> {
         durable: DurableHead,
         view: View<S>,
         config: &NodeConfig,
-        wake: Sender<()>,
+        (wake, dev): (Sender<()>, Option<Dev>),
     ) -> Self {
         let view = Arc::new(view);
         let made = Made { view: Arc::clone(&view), unseen: VecDeque::new() };
@@ -120,7 +145,11 @@ impl<S: Snapshot> Shared<S> {
             view: RwLock::new(view),
             history: RwLock::new(History::new(config.history_blocks, config.history_bytes)),
             past: Past::new(config),
+            feed: Feed::default(),
+            filters: Filters::default(),
             wake,
+            dev,
+            client_version: OnceLock::new(),
             stopped: Mutex::new(None),
         }
     }
@@ -136,7 +165,12 @@ impl<S: Snapshot> Shared<S> {
     }
 
     pub(crate) fn hold(&self) -> Held<'_, S> {
-        Held { made: read(&self.made), pool: &self.pool }
+        Held { made: read(&self.made), pool: &self.pool, is_dev: self.dev.is_some() }
+    }
+
+    /// Returns the controls of a development node; `None` on an ordinary node.
+    pub(crate) const fn dev(&self) -> Option<&Dev> {
+        self.dev.as_ref()
     }
 
     /// Makes the blocks visible to clients that have become durable. Each call begins with this.
@@ -151,6 +185,13 @@ impl<S: Snapshot> Shared<S> {
             self.remember(Arc::clone(&view.head));
             *write(&self.view) = view;
         }
+        drop(made);
+        self.feed.changed();
+    }
+
+    /// Whether blocks were made that clients do not see yet.
+    pub(crate) fn has_unseen(&self) -> bool {
+        !read(&self.made).unseen.is_empty()
     }
 
     pub(crate) fn history(&self) -> RwLockReadGuard<'_, History> {
@@ -173,6 +214,7 @@ impl<S: Snapshot> Shared<S> {
         let unseen = Arc::clone(&made.view);
         made.unseen.push_back(unseen);
         drop(made);
+        self.feed.changed();
         self.show();
         Ok(())
     }
@@ -187,6 +229,19 @@ impl<S: Snapshot> Shared<S> {
         self.history().first().map_or(0, |first| first.number())
     }
 
+    /// Replaces the chain by `view`, because blocks were unwound or the state was changed. No block
+    /// may be on its way to the store.
+    pub(crate) fn rewind(&self, view: View<S>) {
+        self.show();
+        let mut made = write(&self.made);
+        made.view = Arc::new(view);
+        made.unseen.clear();
+        // In this order, nobody misses a block of the history that the view still has.
+        *write(&self.view) = Arc::clone(&made.view);
+        write(&self.history).truncate(made.view.head.number());
+        self.feed.rewound(made.view.head.number());
+    }
+
     pub(crate) fn remember(&self, block: Arc<StoredBlock>) {
         write(&self.history).push(block);
     }
@@ -197,6 +252,16 @@ impl<S: Snapshot> Shared<S> {
         self.usage.clone()
     }
 
+    /// Sets the response to `web3_clientVersion`, unless it is already set. Some tools look for the
+    /// name of a development node in it.
+    pub fn set_client_version(&self, name: String) {
+        self.client_version.get_or_init(|| name);
+    }
+
+    pub(crate) fn client_version(&self) -> &str {
+        self.client_version.get().map_or(CLIENT_VERSION, String::as_str)
+    }
+
     /// Returns the rules for transactions of a block that is made `now`. They depend on the time: a
     /// fork may begin while no block is made.
     pub(crate) fn admission(&self, now: u64) -> Admission {
@@ -205,13 +270,32 @@ impl<S: Snapshot> Shared<S> {
         Admission::new(cfg, env).with_least_fee(view.least_base_fee)
     }
 
-    /// Adds a transaction to the pool, counts it, and wakes the node.
+    /// Adds a transaction to the pool, counts it, and wakes the node. On a development node, waits
+    /// until the transaction is in a block if it can be.
     pub(crate) fn send(&self, signed: SignedTransaction) -> Result<B256, SendError> {
-        let sent = self.admit(signed, now());
+        self.count(self.admit(signed, now()))
+    }
+
+    /// Like [`send`](Self::send), without a signature.
+    pub(crate) fn send_as(
+        &self,
+        sender: Address,
+        signed: SignedTransaction,
+    ) -> Result<B256, SendError> {
+        let transaction = PoolTransaction::new(signed, sender, &self.admission(now()));
+        let sent = transaction.map_err(SendError::from).and_then(|it| self.add(it));
+        self.count(sent)
+    }
+
+    fn count(&self, sent: Result<B256, SendError>) -> Result<B256, SendError> {
         match &sent {
             Ok(_) => self.usage.admitted(),
             Err(SendError::Pool(why)) => self.usage.refused(why),
             Err(SendError::State(_)) => {}
+        }
+        if let (Ok(_), Some(dev)) = (&sent, &self.dev) {
+            // If the node has stopped, the transaction waits like any other.
+            let _ = dev.run(Command::Settle);
         }
         sent
     }
@@ -220,13 +304,17 @@ impl<S: Snapshot> Shared<S> {
     pub(crate) fn admit(&self, signed: SignedTransaction, now: u64) -> Result<B256, SendError> {
         // Recovering signatures takes most of the time, and needs no lock.
         let admission = self.admission(now);
-        let transaction = PoolTransaction::recover_sender(signed, &admission)?;
+        self.add(PoolTransaction::recover_sender(signed, &admission)?)
+    }
+
+    fn add(&self, transaction: Arc<PoolTransaction>) -> Result<B256, SendError> {
         let sender = transaction.sender();
         // Authorities are recovered only if the pool would admit the transaction.
         self.hold().tell(sender, |pool, account, at| pool.check(&transaction, account, at))?;
         let transaction = transaction.with_authorities();
         let add = |pool: &PoolHandle, account, at| pool.add(transaction, account, at);
         let hash = self.hold().tell(sender, add)?;
+        self.feed.admitted(hash);
         // If the channel is full, the node is going to check the pool anyway.
         let _ = self.wake.try_send(());
         Ok(hash)

@@ -174,6 +174,16 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
         self.wakes |= !mutant!(CloseUnheard);
     }
 
+    /// Continues after another durable block, because the store was changed while no block was
+    /// pending. Returns whether that is so.
+    pub(crate) fn rebase(&mut self, durable: B::Name) -> bool {
+        let is_idle = self.pending.is_empty();
+        if is_idle {
+            self.durable = durable;
+        }
+        is_idle
+    }
+
     /// Returns the last block once all blocks are durable, or the reason why some never will be.
     /// `None` means that the writer is not done yet.
     pub(crate) fn flushed(&self) -> Option<Result<B::Name, WriterEndedFor<B, E>>> {

@@ -77,6 +77,13 @@ impl Pool {
     ) {
         self.handle.lock().applied(head.number, u128::from(base_fee), changed);
     }
+
+    /// Removes all transactions, and continues after the block `head`, which may be earlier than
+    /// the last one. `base_fee` is the base fee of the next block.
+    pub fn reset(&mut self, head: Head, base_fee: u64) {
+        let mut queues = self.handle.lock();
+        *queues = Queues::new(queues.config, head.number, u128::from(base_fee));
+    }
 }
 
 impl PoolHandle {
@@ -125,6 +132,16 @@ impl PoolHandle {
     #[must_use]
     pub fn transactions(&self) -> Vec<(Arc<PoolTransaction>, bool)> {
         self.lock().transactions()
+    }
+
+    /// Removes the transaction with this hash, and returns whether it was in the pool. Later
+    /// transactions of its sender stay, and wait for another one with its nonce.
+    #[must_use]
+    pub fn remove(&self, hash: &B256) -> bool {
+        let mut queues = self.lock();
+        let Some(transaction) = queues.get(hash) else { return false };
+        queues.remove(transaction.sender(), transaction.nonce());
+        true
     }
 
     /// Returns the first nonce, from the account's nonce on, for which the pool has no transaction

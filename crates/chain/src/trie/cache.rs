@@ -69,6 +69,11 @@ impl NodeCache {
         Arc::clone(&self.counts)
     }
 
+    /// Removes all nodes, because something else has changed them in the store.
+    pub(crate) fn clear(&self) {
+        self.nodes.clear();
+    }
+
     /// Adds nodes that the store has written.
     pub(crate) fn note(&self, writes: Vec<Written>) {
         for (key, node) in writes {

@@ -1,12 +1,15 @@
 //! The commands of the `braid-node` tool.
 
 mod demo;
+mod dev;
 mod export;
 mod genesis_file;
 mod init;
 mod inspect;
 mod interrupt;
+mod limits;
 mod pace;
+mod parse;
 mod prune;
 mod refusal;
 mod run;
@@ -56,6 +59,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Dev(dev::DevArgs),
     Init(init::InitArgs),
     Run(run::RunArgs),
     Inspect(inspect::InspectArgs),
@@ -78,6 +82,7 @@ pub fn main() -> ExitCode {
         Err(code) => return ExitCode::from(code),
     };
     let ended = match &cli.command {
+        Command::Dev(args) => dev::dev(args),
         Command::Init(args) => init::init(args),
         Command::Run(args) => run::run(args),
         Command::Inspect(args) => inspect::inspect(args),

@@ -83,6 +83,7 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
+    args.serve.check()?;
     // The counters are served first, as opening a chain is slow after a kill.
     let served = args.metrics.map(Served::start).transpose()?;
     let (folder, store) = open(&args.folder, Some(args.cache))?;

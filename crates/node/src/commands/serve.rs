@@ -1,11 +1,14 @@
 //! `braid-node run --rpc`: makes blocks from the transactions that clients send.
 
 use super::{
-    count, interrupt, say,
+    count, interrupt,
+    limits::LimitArgs,
+    parse::{address_from, pause_from, whole_seconds_from},
+    say,
     watch::{Served, Watch},
 };
 use crate::{
-    Limits, Mined, Node, NodeConfig, Observer, Server,
+    Limits, Mined, Mining, Node, NodeConfig, Observer, Server,
     metrics::{Begun, WatchedStore},
 };
 use braid_chain::{ChainConfig, ChainFolder, EmbeddedStore, genesis, open as open_chain};
@@ -14,7 +17,7 @@ use clap::Args;
 use serde_json::json;
 use std::{
     io::{self, Write},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -25,28 +28,27 @@ pub(super) struct ServeArgs {
     /// loopback interface, or an address with a port
     #[arg(long, value_name = "ADDR", value_parser = address_from, conflicts_with_all = ["inputs", "receipts"])]
     pub(super) rpc: Option<SocketAddr>,
-    /// With --rpc: milliseconds from one block to the next, at least; without transactions there is no block
-    #[arg(long, value_name = "MS", default_value_t = 1_000, requires = "rpc")]
-    interval: u64,
+    /// With --rpc: time from one block to the next, at least, such as 1s; milliseconds without a unit. Without
+    /// transactions there is no block
+    #[arg(long, value_name = "TIME", default_value = "1s", requires = "rpc", value_parser = pause_from)]
+    interval: Duration,
+    /// With --rpc: make a block at this interval, also without transactions: 2 or 2s; whole seconds
+    #[arg(long, value_name = "SECONDS", requires = "rpc", conflicts_with = "interval", value_parser = whole_seconds_from)]
+    block_time: Option<Duration>,
     /// Blocks that are kept with transactions, receipts and logs, counted from the last one
     #[arg(long, value_name = "N", default_value_t = 4_096, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) history: u64,
-    /// With --rpc: hosts that requests may name in their Host header, beside those of the loopback interface and,
-    /// where ADDR is another one, IP addresses; * for any
-    #[arg(long, value_name = "HOST,...", value_delimiter = ',', requires = "rpc")]
-    rpc_hosts: Vec<String>,
-    /// With --rpc: open connections at most; idle ones give way to new ones
-    #[arg(long, value_name = "N", default_value_t = Limits::default().connections, requires = "rpc", value_parser = count_from)]
-    rpc_connections: usize,
-    /// With --rpc: requests that are worked on at the same time
-    #[arg(long, value_name = "N", default_value_t = Limits::default().requests_at_once, requires = "rpc", value_parser = count_from)]
-    rpc_requests: usize,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
-fn count_from(text: &str) -> Result<usize, String> {
-    match text.parse::<u32>() {
-        Ok(count @ 1..) => usize::try_from(count).map_err(|error| error.to_string()),
-        _ => Err(format!("expected a number from 1 on, found {text:?}")),
+impl ServeArgs {
+    /// Fails if there are limits of a server, and no server.
+    pub(super) fn check(&self) -> Result<(), Stop> {
+        match self.rpc.is_none() && self.limits != LimitArgs::default() {
+            true => Err(message("--cors and --rpc-... are limits of a server: add --rpc")),
+            false => Ok(()),
+        }
     }
 }
 
@@ -58,15 +60,6 @@ pub(super) struct Serving {
     pub(super) chain: ChainConfig,
     pub(super) served: Option<Served>,
     pub(super) json: bool,
-}
-
-fn address_from(text: &str) -> Result<SocketAddr, String> {
-    if let Ok(port) = text.parse() {
-        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
-    }
-    let expected =
-        || format!("expected a port, or an address such as 127.0.0.1:8545, found {text:?}");
-    text.parse().map_err(|_| expected())
 }
 
 /// Makes blocks until Ctrl-C.
@@ -87,10 +80,8 @@ pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> 
     let watch = |served| Watch::start(served, (node.chain(), store, workers));
     let watch = served.map(watch).transpose()?;
     let interrupts = interrupt::listen()?;
-    let mut limits = Limits::default();
-    (limits.connections, limits.requests_at_once) = (args.rpc_connections, args.rpc_requests);
-    let server = Server::start_for(&args.rpc_hosts, address, node.shared(), limits);
-    let server = server.map_err(message)?;
+    let (access, limits) = (args.limits.access(&[])?, args.limits.limits(Limits::default()));
+    let server = Server::start_with(&access, address, node.shared(), limits).map_err(message)?;
     if let Some(watch) = &watch {
         watch.serves(node.shared().usage());
     }
@@ -98,7 +89,10 @@ pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> 
     folder.answers_at(&url).map_err(message)?;
     writeln!(io::stderr(), "json-rpc: {url}")?;
     let mut told = Told { watch, json, ..Told::default() };
-    let ran = node.run(Duration::from_millis(args.interval), &interrupts, &mut told);
+    let ran = match args.block_time {
+        Some(interval) => node.mine(Mining::Every(interval), &interrupts, &mut told),
+        None => node.run(args.interval, &interrupts, &mut told),
+    };
     let head = ran.map_err(|error| {
         let durable = node.chain().durable().number;
         message(format!("{error}; blocks up to {durable} are durable"))
@@ -151,13 +145,20 @@ fn warn_of_chain(store: &EmbeddedStore, history: u64) -> Result<(), Stop> {
 
 /// Prints a line for each block, and counts blocks.
 #[derive(Default)]
-struct Told {
+pub(super) struct Told {
     watch: Option<Watch>,
     begun: Option<Begun>,
     json: bool,
     blocks: u64,
     transactions: u64,
     gas: u64,
+}
+
+impl Told {
+    /// Prints no lines if `is_quiet`.
+    pub(super) fn quiet(is_quiet: bool) -> Self {
+        Self { json: is_quiet, ..Self::default() }
+    }
 }
 
 impl Observer for Told {

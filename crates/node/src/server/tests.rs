@@ -21,6 +21,7 @@ use std::{
 use tokio::net::TcpSocket;
 
 mod crowd;
+mod sockets;
 
 /// Time after which an expected event counts as missing.
 const PATIENCE: Duration = Duration::from_secs(30);

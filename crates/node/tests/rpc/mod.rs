@@ -9,6 +9,7 @@
 //!    dashboard's queries.
 //! 5. After a restart, also after `kill -9`, the chain has its blocks, receipts and logs.
 
+mod dev;
 mod limits;
 pub(crate) mod node;
 mod watched;
@@ -21,6 +22,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 /// Returns the folder of this package.
@@ -30,6 +32,8 @@ fn package() -> &'static Path {
 
 /// Returns the folder with the clients, or `None` after reporting that it is missing.
 fn clients() -> Option<PathBuf> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rpc-client");
     match installed(&folder) {
         Ok(()) => Some(folder),
@@ -46,7 +50,7 @@ fn installed(folder: &Path) -> Result<(), String> {
     let lock = "package-lock.json";
     let read = |folder: &Path| fs::read(folder.join(lock)).ok();
     let has = |name: &str| folder.join("node_modules").join(name).is_dir();
-    if has("viem") && has("ethers") && read(&wanted) == read(folder) {
+    if has("viem") && has("ethers") && has("@foundry-rs/cast") && read(&wanted) == read(folder) {
         return Ok(());
     }
     fs::create_dir_all(folder).map_err(|error| error.to_string())?;

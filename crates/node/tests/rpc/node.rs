@@ -79,7 +79,31 @@ impl RpcNode {
     pub(super) fn run(&mut self, more: &[&str]) {
         let folder = self.folder();
         let command = ["run", "--json", "--rpc", "0", "--interval", "50", &folder];
-        let mut command = braid_node(&[&command[..], more].concat());
+        self.launch(&[&command[..], more].concat());
+    }
+
+    /// Like [`run`](Self::run), without a time between blocks.
+    pub(super) fn run_paced(&mut self, more: &[&str]) {
+        let folder = self.folder();
+        self.launch(&[&["run", "--json", "--rpc", "0", &folder], more].concat());
+    }
+
+    /// Starts `braid-node dev` with `more` options.
+    pub(super) fn dev(more: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (child, errors, metrics) = (None, None, None);
+        let mut node = Self { folder, child, errors, address: String::new(), metrics };
+        node.run_dev(more);
+        node
+    }
+
+    pub(super) fn run_dev(&mut self, more: &[&str]) {
+        self.launch(&[&["dev", "--port", "0", "--quiet"], more].concat());
+    }
+
+    /// Starts the process with these arguments.
+    fn launch(&mut self, arguments: &[&str]) {
+        let mut command = braid_node(arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the tool starts");
         let mut errors = BufReader::new(child.stderr.take().expect("a pipe"));
@@ -123,6 +147,12 @@ impl RpcNode {
 
     /// Like [`end`](Self::end), and returns its standard error.
     pub(crate) fn end_saying(&mut self) -> (Value, String) {
+        let (text, said) = self.stop();
+        (serde_json::from_str(&text).expect("one JSON object"), said)
+    }
+
+    /// Interrupts the process, and returns its output and its standard error.
+    pub(super) fn stop(&mut self) -> (String, String) {
         let mut child = self.child.take().expect("it runs");
         let id = child.id().to_string();
         let told = std::process::Command::new("kill").args(["-INT", &id]).status();
@@ -133,23 +163,38 @@ impl RpcNode {
         let mut said = String::new();
         let errors = self.errors.take().expect("a pipe");
         { errors }.read_to_string(&mut said).expect("text");
-        (serde_json::from_str(&text).expect("one JSON object"), said)
+        (text, said)
     }
 
     /// Returns the status line and body of the response to a request with these headers and this
     /// body.
     pub(crate) fn http(&self, head: &str, body: &str) -> (String, String) {
+        let head = format!("{head}\r\nConnection: close");
+        let (status, _, body) = self.exchange(&head, body);
+        (status, body)
+    }
+
+    /// Like [`http`](Self::http), and also returns the headers of the response. Of the
+    /// response to a request for another protocol, reads only the headers.
+    pub(super) fn exchange(&self, head: &str, body: &str) -> (String, String, String) {
         let mut stream = TcpStream::connect(&self.address).expect("connects");
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         let length = body.len();
-        let end = format!("Connection: close\r\nContent-Length: {length}\r\n\r\n");
+        let end = format!("Content-Length: {length}\r\n\r\n");
         // A server that rejects the request early does not read all of it.
         let _ = write!(stream, "{head}\r\n{end}{body}");
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
+        let is_upgrade = head.contains("\r\nUpgrade: ");
+        let (mut answer, mut bytes) = (Vec::new(), [0; 4_096]);
+        while let Ok(length @ 1..) = stream.read(&mut bytes) {
+            answer.extend_from_slice(&bytes[..length]);
+            if is_upgrade && answer.windows(4).any(|end| end == b"\r\n\r\n") {
+                break;
+            }
+        }
         let answer = String::from_utf8_lossy(&answer).into_owned();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+        let (status, headers) = head.split_once("\r\n").unwrap_or((head, ""));
+        (status.to_owned(), headers.to_owned(), body.to_owned())
     }
 
     /// Returns the response to a JSON-RPC request.

@@ -57,9 +57,9 @@ fn what_finds_no_place_is_told() {
 #[test]
 fn other_interfaces_answer_for_hosts_that_are_known() {
     let node = node(&begun(), NodeConfig::default());
-    let known = ["node.example".to_owned()];
+    let known = Access { hosts: vec!["node.example".to_owned()], ..Access::default() };
     let any = ([0, 0, 0, 0], 0).into();
-    let server = Server::start_for(&known, any, node.shared(), Limits::default()).expect("served");
+    let server = Server::start_with(&known, any, node.shared(), Limits::default()).expect("served");
     let clients = Clients::of(([127, 0, 0, 1], server.address().port()).into());
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#;
     for (host, status) in [
