@@ -129,7 +129,7 @@ fn run(
     let store = simulation.store(store);
     let workload = EvmWorkload::new(block_context, source, overlay, Arc::default());
     let mut session = Session::new(workload, store);
-    let setup = session.set_up(transactions, config, workers.get().into(), None);
+    let setup = session.set_up(transactions, config, workers.get().into(), None, false);
     let Setup { workload, ledger, store, limits, plan, carry: _, patience } = setup;
     let workload = Ordered(workload);
     let protocol = simulation.protocol(Protocol::new(limits, &plan));
