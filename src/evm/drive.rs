@@ -18,7 +18,6 @@ use super::finish::{Surroundings, finish};
 use super::plan::choice::Choice;
 use super::plan::chooser::StrategyChooser;
 use super::plan::features::{Features, ListUse, Setting};
-use super::plan::pace::Pace;
 use super::plan::progress::Outcome;
 use super::plan::{Reason, Strategy};
 use super::prepare::begin;
@@ -26,7 +25,7 @@ use super::pull::{BuiltBlock, ROUND, TransactionPool};
 use super::segment::How;
 use super::session::{Ended, Session};
 use super::worker_pool::{Fewer, WorkerPool, empty_store};
-use crate::config::{Config, Mode};
+use crate::config::{Config, Forced, Mode, Policy};
 use crate::mv::Store;
 use crate::protocol::Waste;
 use crate::spans::span;
@@ -184,9 +183,9 @@ fn run<'env, S: StateSource + 'env>(
         session.begin_segment(worker_pool, chooser, &choice, (config, effects));
         let some = &mut Fewer { worker_pool: &mut *worker_pool, most: choice.workers };
         let ended = session.run(some, &choice, config, lend(&mut on_commit));
-        let Ended { failure, was_given_up, rounds_paid, seen, batches } = ended;
+        let Ended { failure, was_given_up, seen, batches } = ended;
         let (next, has_failed) = (session.frontier.position(), failure.is_some());
-        let outcome = Outcome { first, next, all, was_given_up, has_failed, rounds_paid };
+        let outcome = Outcome { first, next, all, was_given_up, has_failed };
         let seen = (Waste::on(choice.workers).commits, seen, session.totals());
         chooser.learn(worker_pool.feedback(), &block, &choice, outcome, seen);
         session.counters.count((choice.strategy, choice.reason), batches);
@@ -265,16 +264,16 @@ impl<S: StateSource> Session<S> {
             }
             Strategy::Sequential => self.run_in_order(end, config, on_commit),
             Strategy::Speculative => {
-                self.run_shared(end, worker_pool, config, on_commit, How::Published)
+                // A policy that alternates has every kind of speculation.
+                let alternates = config.policy == Policy::Forced(Forced::Alternate);
+                let predicts = choice.reason == Reason::Contended || alternates;
+                let how = How::Published { predicts };
+                self.run_shared(end, worker_pool, config, on_commit, how)
             }
             Strategy::ContiguousBatches | Strategy::AccessList => {
                 self.run_neighbours(end, worker_pool, config, on_commit, shortest)
             }
-            Strategy::GroupedBatches => {
-                let is_forced = choice.reason == Reason::Policy;
-                let pace = if is_forced { Pace::forced() } else { Pace::new(choice.workers) };
-                self.run_groups(end, worker_pool, config, on_commit, pace)
-            }
+            Strategy::GroupedBatches => self.run_groups(end, worker_pool, config, on_commit),
             Strategy::Declared => self.run_declared(end, worker_pool, config, on_commit, shortest),
         }
     }

@@ -9,9 +9,7 @@ use super::bal::ahead::Ahead;
 use super::block::committed::{OnCommit, lend};
 use super::exec::base::StateSource;
 use super::plan::declared::{Planned, Rounds};
-use super::plan::pace::{Pace, is_chain};
 use super::plan::partition::plan_round;
-use super::plan::progress::is_cheap;
 use super::segment::{Folding, How, PrivateSegment};
 use super::session::{Ended, Session};
 use super::worker_pool::{Fewer, WorkerPool};
@@ -21,6 +19,11 @@ use crate::protocol::Batch;
 use crate::schedule::{Lanes, cut};
 use core::ops::Range;
 use std::sync::Arc;
+
+/// Transactions of a forced round, and forced rounds in a row: the changes of one are folded while
+/// the next one runs.
+const FORCED_ROUND: usize = 4;
+const FORCED_ROUNDS: u32 = 2;
 
 fn at(place: usize) -> TxIndex {
     TxIndex(u32::try_from(place).unwrap_or(u32::MAX))
@@ -66,49 +69,35 @@ impl<S: StateSource> Session<S> {
         }
     }
 
-    /// Runs transactions below `end` in rounds, as long as `pace` finds that this pays.
+    /// Runs a few short rounds of transactions below `end`. No choice but a forced one leads here:
+    /// in tests, batches of predicted dependencies meet conflicts, which declared ones cannot.
     pub(super) fn run_groups<'env, C: WorkerPool<'env>>(
         &mut self,
         end: usize,
         worker_pool: &mut C,
         config: &Config,
         mut on_commit: Option<OnCommit<'_>>,
-        mut pace: Pace,
     ) -> Ended<S>
     where
         S: 'env,
     {
         let mut ended = Ended::default();
-        while ended.failure.is_none() && self.left(end) > 0 && !pace.is_over() {
+        for _ in 0..FORCED_ROUNDS {
             let first = self.frontier.position();
-            let round = first..end.min(first + pace.length());
-            let has_rest = round.end == end;
             let used = self.ledger.gas().admitted(&self.workload.block_context.block);
             let unfolded = self.ledger.output_builder.bundled();
             let begun = unfolded.map_or(0, |from| first.saturating_sub(from));
             let block_context = &self.workload.block_context;
             let block = (&*block_context.block, block_context.paid_in_batches());
+            let round = first..end.min(first + FORCED_ROUND);
             let lanes = plan_round(block, round, used, (worker_pool.workers(), begun));
-            if !pace.allows(&lanes, worker_pool.workers(), has_rest) {
-                continue;
+            if ended.failure.is_some() || lanes.lanes.is_empty() {
+                break;
             }
-            let (before, work) = (self.counters.protocol, self.ledger.work);
             let some = &mut Fewer { worker_pool: &mut *worker_pool, most: lanes.workers() };
             ended = self.run_round(lanes, some, config, lend(&mut on_commit));
-            let committed = self.frontier.position() - first;
-            let after = self.counters.protocol;
-            let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-            let aborts = count(after.aborts - before.aborts);
-            let batched = count(after.speculative_commits - before.speculative_commits);
-            // A batch that starts at the frontier is not speculative.
-            let has_held = after.failed > before.failed;
-            let held = if has_held { committed.saturating_sub(batched) } else { 0 };
-            let work = self.ledger.work.minus(work).in_batches();
-            let is_cheap = is_cheap(committed, work, worker_pool.workers());
-            pace.ran(committed, aborts, held, is_cheap);
-            self.counters.rounds += u64::from(committed > 0);
+            self.counters.rounds += u64::from(self.frontier.position() > first);
         }
-        ended.rounds_paid = pace.have_paid();
         ended
     }
 
@@ -146,7 +135,7 @@ impl<S: StateSource> Session<S> {
                     }
                 }
                 Planned::Round(lanes)
-                    if lanes.lanes.is_empty() || (is_chain(&lanes) && !is_forced) =>
+                    if lanes.lanes.is_empty() || (lanes.is_chain() && !is_forced) =>
                 {
                     break;
                 }
@@ -196,6 +185,7 @@ mod tests {
     use super::super::exec::input::Block;
     use super::super::worker_pool::{Memory, ThreadPool};
     use super::*;
+    use crate::config::Forced;
     use crate::evm::plan::Strategy;
     use crate::runtime::{Seat, Task};
     use alloy_primitives::{Address, TxKind, U256, hex};
@@ -249,8 +239,9 @@ mod tests {
         let mut block = Block { transactions: (0..300).map(call).collect(), ..Block::default() };
         block.rules.system_calls = false;
         let mut worker_pool = Noted(ThreadPool::new((8, 8), true).expect("threads"), Vec::new());
-        worker_pool.feedback().expect("a team remembers").rounds_have_paid();
-        let config = Config::with_workers(NonZeroU16::new(8).expect("not zero"));
+        let policy = Policy::Forced(Forced::GroupedBatches);
+        let config =
+            Config { policy, ..Config::with_workers(NonZeroU16::new(8).expect("not zero")) };
         let extensions = Extensions::default();
         let options = Options { config, extensions, parent: None, on_commit: None, cancel: None };
         let done = execute(&mut worker_pool, block.into(), AnySource::new(Cloned(state)), options);

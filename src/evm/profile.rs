@@ -143,7 +143,7 @@ fn run<'a>(
     let caller = WorkerId(0);
     let transactions = session.workload.block_context.block.transactions.len();
     let workers = usize::from(config.workers.get());
-    let setup = session.set_up(transactions, &config, workers, None);
+    let setup = session.set_up(transactions, &config, workers, None, false);
     let shared = Shared::new(setup);
     let threads = Threads::for_workers(workers);
     std::thread::scope(|scope| {

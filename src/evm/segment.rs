@@ -19,8 +19,9 @@ use std::sync::Arc;
 
 /// How transactions are divided among workers.
 pub(super) enum How {
-    /// In chunks whose writes others may read before they commit.
-    Published,
+    /// In chunks whose writes others may read before they commit. `predicts`: transactions wait for
+    /// their predicted dependencies.
+    Published { predicts: bool },
     /// In private batches.
     Private(Box<PrivateSegment>),
     /// Sequentially, on the calling thread.

@@ -57,13 +57,12 @@ pub(super) struct Ended<S: StateSource> {
     /// Private batches that committed.
     pub(super) batches: u64,
     pub(super) seen: Seen,
-    pub(super) rounds_paid: bool,
 }
 
 impl<S: StateSource> Default for Ended<S> {
     fn default() -> Self {
         let (failure, seen) = (None, Seen::default());
-        Self { failure, was_given_up: false, batches: 0, seen, rounds_paid: false }
+        Self { failure, was_given_up: false, batches: 0, seen }
     }
 }
 
@@ -186,14 +185,14 @@ impl<S: StateSource> Session<S> {
     ) -> RunTask<S> {
         let (mut folding, mut unpublished) = (None, None);
         let setup = match how {
-            How::Published => {
+            How::Published { predicts } => {
                 let waste = (!worker_pool.is_wide()).then(|| Waste::on(worker_pool.workers()));
                 let watches = waste.is_some() && config.policy == Policy::Auto;
                 let activity = &self.workload.activity;
                 let trial =
                     watches.then(|| Trial::new(is_mostly_access, worker_pool.workers(), activity));
                 self.ledger.trial = trial;
-                self.set_up(end, config, worker_pool.workers(), waste)
+                self.set_up(end, config, worker_pool.workers(), waste, predicts)
             }
             How::Sequential => self.set_up_in_order(end, config),
             How::Private(mut segment) => {

@@ -10,6 +10,7 @@ use super::exec::rejection::Rejection;
 use super::plan::hinted::Hinted;
 use super::plan::longest::Seen;
 use super::plan::partition::plan_block;
+use super::plan::thresholds::FARTHEST;
 use super::segment::PrivateSegment;
 use super::session::{Ended, Session};
 use crate::config::Config;
@@ -35,21 +36,28 @@ impl<S: StateSource> Session<S> {
     }
 
     /// Sets up the uncommitted transactions below `end` for workers, in chunks. `hands_over`: the
-    /// waste that ends the segment, if any.
+    /// waste that ends the segment, if any. `predicts`: transactions wait for their predicted
+    /// dependencies.
     pub(super) fn set_up(
         &mut self,
         end: usize,
         config: &Config,
         workers: usize,
         hands_over: Option<Waste>,
+        predicts: bool,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
         self.read_hint();
         let alone = workers == 1 || self.left(end) < 2;
         let longest = core::mem::take(&mut self.longest);
-        let block = &self.workload.block_context.block;
-        let range = (self.frontier, end);
-        let plan = plan_block(block, self.hinted.as_deref(), range, workers, config.chunk);
-        let limits = config.limits(workers, alone, hands_over);
+        let block_context = &self.workload.block_context;
+        let payees = predicts.then(|| block_context.paid_in_batches());
+        let (block, range) = (&block_context.block, (self.frontier, end));
+        let plan = plan_block(block, self.hinted.as_deref(), range, workers, config.chunk, payees);
+        let mut limits = config.limits(workers, alone, hands_over);
+        if predicts {
+            // Behind a long chain, workers run transactions that do not wait for it.
+            limits.window = limits.window.max(FARTHEST as u32);
+        }
         self.lend(config, limits, Plan { longest, ..plan })
     }
 
@@ -159,6 +167,6 @@ impl<S: StateSource> Session<S> {
         let rest = || (published < frontier).then(|| Carry::after_batches(conflicts, published));
         let seen = Seen { long: core::mem::take(&mut ledger.long), began: longest };
         (self.ledger, self.frontier, self.carry) = (ledger, frontier, carry.or_else(rest));
-        Ended { failure, was_given_up, batches, seen, rounds_paid: false }
+        Ended { failure, was_given_up, batches, seen }
     }
 }

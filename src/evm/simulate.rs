@@ -113,7 +113,7 @@ fn run(
     let store = empty_store(&mut Scoped(workers), config, transactions);
     let workload = EvmWorkload::new(block_context, source, overlay, Arc::default());
     let mut session = Session::new(workload, store);
-    let setup = session.set_up(transactions, config, workers.get().into(), None);
+    let setup = session.set_up(transactions, config, workers.get().into(), None, false);
     let Setup { workload, ledger, store, limits, plan, carry: _, patience } = setup;
     let workload = Ordered(workload);
     let protocol = Protocol::new(limits, &plan);

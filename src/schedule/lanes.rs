@@ -3,6 +3,9 @@
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 
+/// Number of fifths of the weight that count as most of it. By judgement.
+const MOST_OF_FIVE: u64 = 4;
+
 /// Predicted dependencies of a transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ties {
@@ -24,6 +27,13 @@ pub struct Lanes {
 }
 
 impl Lanes {
+    /// Returns whether most of the weight is one group of dependent transactions, for which other
+    /// workers would wait.
+    #[must_use]
+    pub fn is_chain(&self) -> bool {
+        self.lanes.len() < 2 || self.heaviest > self.total / 5 * MOST_OF_FIVE
+    }
+
     /// Returns the number of workers that have work while one of them runs the heaviest group, plus
     /// one, as work never divides evenly. Further workers would only wait.
     #[must_use]

@@ -291,8 +291,8 @@ fn markets(transactions: u64) -> Scene {
     scene
 }
 
-/// By default, an executor tries grouped batches after many aborts of speculation, starts with them
-/// if they have paid, and remembers if they have not. On simulated workers, with 20 us per run.
+/// By default, an executor predicts dependencies after many aborts of speculation, starts with that
+/// if it has paid, and remembers if it has not. On simulated workers, with 20 us per run.
 #[test]
 fn many_of_its_transactions_conflict() {
     let workers = NonZeroU16::new(8).expect("some");
@@ -317,12 +317,12 @@ fn many_of_its_transactions_conflict() {
         let path = ran.result.unwrap_or_else(|error| panic!("{error:?}")).segments;
         path.into_iter().map(|segment| (segment.strategy, segment.reason)).collect::<Vec<_>>()
     };
-    let (speculative, rounds) =
-        ((Strategy::Speculative, Reason::Default), (Strategy::GroupedBatches, Reason::Contended));
-    assert_eq!(begin(10), [speculative, rounds]);
-    assert_eq!(begin(10), [rounds]);
-    // Grouped batches are tried at once if they last paid, and fail here.
-    assert_eq!(begin(1)[0], rounds);
+    let [speculative, predicted] =
+        [Reason::Default, Reason::Contended].map(|reason| (Strategy::Speculative, reason));
+    assert_eq!(begin(10), [speculative, predicted]);
+    assert_eq!(begin(10), [predicted]);
+    // Predictions are tried at once if they last paid, and fail here.
+    assert_eq!(begin(1)[0], predicted);
     assert_eq!(begin(10)[0], speculative);
 }
 

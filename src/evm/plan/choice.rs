@@ -25,7 +25,7 @@ pub(in crate::evm) struct Choice {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::evm) struct Tried {
     pub(super) neighbours: bool,
-    pub(super) groups: bool,
+    pub(super) predictions: bool,
 }
 
 /// The transactions of a block from `first` on.
@@ -45,7 +45,7 @@ impl Rest<'_> {
     }
 
     pub(super) const fn choice(&self, strategy: Strategy, reason: Reason) -> Choice {
-        let (end, untried) = (self.all.len(), Tried { neighbours: false, groups: false });
+        let (end, untried) = (self.all.len(), Tried { neighbours: false, predictions: false });
         let (workers, shortest, is_rest) = (1, 0, false);
         Choice { strategy, reason, end, workers, shortest, is_rest, untried }
     }

@@ -117,12 +117,12 @@ fn by_features(
         }
         untried.neighbours = true;
     }
-    if may_group(features, feedback, progress, rest) {
-        // Without feedback an executor cannot remember that rounds did not pay.
-        if feedback.is_some_and(|it| !features.learns || it.tries_groups()) {
-            return Choice { untried, ..rest.choice(Strategy::GroupedBatches, Reason::Contended) };
+    if may_predict(features, feedback, progress, rest) {
+        // Without feedback an executor cannot remember that predictions did not pay.
+        if feedback.is_some_and(|it| !features.learns || it.tries_predictions()) {
+            return Choice { untried, ..rest.choice(Strategy::Speculative, Reason::Contended) };
         }
-        untried.groups = true;
+        untried.predictions = true;
     }
     let choice = match serial {
         Some(reason) => rest.in_order(reason),
@@ -140,19 +140,19 @@ fn by_features(
     Choice { untried, ..choice }
 }
 
-/// Whether rounds of transactions with predicted dependencies may help: transactions of this block
-/// have conflicted, or rounds paid in the last block that tried them.
-fn may_group(
+/// Whether predicted dependencies may help: transactions of this block have conflicted, or
+/// predictions paid in the last block that tried them.
+fn may_predict(
     features: &Features,
     feedback: Option<&Feedback>,
     progress: &Progress,
     rest: Rest<'_>,
 ) -> bool {
-    let have_paid = features.learns && feedback.is_some_and(Feedback::groups_have_paid);
+    let have_paid = features.learns && feedback.is_some_and(Feedback::predictions_have_paid);
     let is_enough =
         Trials::is_worthwhile(rest.left()) && !Features::are_cheap(features.mean_gas, 1);
     let is_of_use = is_enough && (have_paid || progress.is_contended);
-    is_of_use && !progress.tried.groups && features.may_batch()
+    is_of_use && !progress.tried.predictions && features.may_batch()
 }
 
 #[cfg(test)]
@@ -306,8 +306,8 @@ mod tests {
             path.push((choice.strategy, choice.reason, at));
             let in_order = choice.strategy == Strategy::Sequential;
             let next = if in_order { choice.end } else { at + 10 };
-            let (was_given_up, has_failed, rounds_paid) = (true, false, false);
-            let outcome = Outcome { first: at, next, all, was_given_up, has_failed, rounds_paid };
+            let (was_given_up, has_failed) = (true, false);
+            let outcome = Outcome { first: at, next, all, was_given_up, has_failed };
             let found = Found { as_cheap: 0, is_contended: true };
             progress.learn(Policy::Auto, &choice, &outcome, found);
             at = next;
@@ -315,7 +315,7 @@ mod tests {
         let (speculative, in_order) = (Strategy::Speculative, Strategy::Sequential);
         let expected = [
             (Strategy::ContiguousBatches, Reason::DisjointStart, 0),
-            (Strategy::GroupedBatches, Reason::Contended, 10),
+            (speculative, Reason::Contended, 10),
             (speculative, Reason::Default, 20),
             (in_order, Reason::Aborts, 30),
             (speculative, Reason::Default, 94),
@@ -326,9 +326,10 @@ mod tests {
         assert_eq!(path, expected);
     }
 
-    /// Conflicting transactions run in rounds; if those have paid, the next block starts with them.
+    /// Transactions wait for predicted dependencies once many have aborted; if that has paid, from
+    /// the start of the next block.
     #[test]
-    fn rounds_follow_discards_or_begin_where_they_have_paid() {
+    fn predictions_follow_aborts_or_begin_where_they_have_paid() {
         let block = calls(600, 90_000, |_| 0);
         let features = features(&block, Policy::Auto, TWO);
         let (mut feedback, mut progress) = (Feedback::default(), Progress::new(Policy::Auto, true));
@@ -336,18 +337,19 @@ mod tests {
         let rest = |first| Rest { all: &block.transactions, first };
         let trial = choose(&features, Some(&feedback), &progress, rest(0));
         assert_eq!((trial.strategy, trial.end), (Strategy::Speculative, 128));
-        let (was_given_up, has_failed, rounds_paid) = (false, false, true);
-        let outcome = Outcome { first: 0, next: 128, all, was_given_up, has_failed, rounds_paid };
-        for (is_contended, strategy, end) in
-            [(false, Strategy::Speculative, 600), (true, Strategy::GroupedBatches, 600)]
-        {
+        let (was_given_up, has_failed) = (false, false);
+        let outcome = Outcome { first: 0, next: 128, all, was_given_up, has_failed };
+        for (is_contended, reason) in [(false, Reason::Default), (true, Reason::Contended)] {
             let found = Found { as_cheap: 0, is_contended };
             progress.learn(Policy::Auto, &trial, &outcome, found);
             let next = choose(&features, Some(&feedback), &progress, rest(128));
-            assert_eq!((next.strategy, next.end), (strategy, end));
+            assert_eq!(
+                (next.strategy, next.reason, next.end),
+                (Strategy::Speculative, reason, 600)
+            );
             // Nothing is tried in the rest of a short block.
             let short = choose(&features, Some(&feedback), &progress, rest(400));
-            assert_eq!(short.strategy, Strategy::Speculative);
+            assert_eq!((short.strategy, short.reason), (Strategy::Speculative, Reason::Default));
         }
         let choice = &choose(&features, Some(&feedback), &progress, rest(128));
         let (block, seen) = (&block, &Default::default());
@@ -355,7 +357,7 @@ mod tests {
         feedback.learn(&SegmentFeedback { block, choice, outcome, least, gives_up, seen });
         let progress = Progress::new(Policy::Auto, true);
         let first = choose(&features, Some(&feedback), &progress, rest(0));
-        assert_eq!((first.strategy, first.reason), (Strategy::GroupedBatches, Reason::Contended));
+        assert_eq!((first.strategy, first.reason), (Strategy::Speculative, Reason::Contended));
     }
 
     /// An executor whose threads do not outlive the block remembers nothing, and tries nothing that

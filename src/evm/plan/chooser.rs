@@ -220,9 +220,8 @@ mod tests {
         let mut chooser = StrategyChooser::new(features);
         let trial = chooser.choose(None, &block, 0);
         assert_eq!((trial.strategy, trial.end), (Strategy::Speculative, 128));
-        let (was_given_up, has_failed, rounds_paid) = (false, false, false);
-        let outcome =
-            Outcome { first: 0, next: 128, all: 900, was_given_up, has_failed, rounds_paid };
+        let (was_given_up, has_failed) = (false, false);
+        let outcome = Outcome { first: 0, next: 128, all: 900, was_given_up, has_failed };
         chooser.learn(None, &block, &trial, outcome, (32, Seen::default(), totals));
         let Choice { strategy, reason, end, .. } = chooser.choose(None, &block, 128);
         (strategy, reason, end)

@@ -18,8 +18,8 @@ pub(crate) struct Feedback {
     pub(super) calls: Calls,
     /// Calls that take long.
     pub(super) longest: Longest,
-    /// Back-off for rounds of grouped batches.
-    groups: Backoff,
+    /// Back-off for predicted dependencies.
+    predictions: Backoff,
     /// Back-off for contiguous batches.
     neighbours: Backoff,
 }
@@ -37,13 +37,13 @@ pub(in crate::evm) struct SegmentFeedback<'a> {
 }
 
 impl Feedback {
-    pub(super) const fn tries_groups(&self) -> bool {
-        self.groups.tries()
+    pub(super) const fn tries_predictions(&self) -> bool {
+        self.predictions.tries()
     }
 
-    /// Whether rounds of grouped batches paid in the last block that tried them.
-    pub(super) const fn groups_have_paid(&self) -> bool {
-        self.groups.has_paid
+    /// Whether predicted dependencies paid in the last block that tried them.
+    pub(super) const fn predictions_have_paid(&self) -> bool {
+        self.predictions.has_paid
     }
 
     pub(super) const fn tries_neighbours(&self) -> bool {
@@ -53,15 +53,17 @@ impl Feedback {
     /// Learns from a segment.
     pub(in crate::evm) fn learn(&mut self, lesson: &SegmentFeedback<'_>) {
         let SegmentFeedback { block, choice, outcome, least, gives_up, seen } = *lesson;
-        if choice.untried.groups {
-            self.groups.skip();
+        if choice.untried.predictions {
+            self.predictions.skip();
         }
         if choice.untried.neighbours {
             self.neighbours.skip();
         }
         let committed = outcome.next - outcome.first;
         match choice.strategy {
-            Strategy::GroupedBatches => self.groups.learn(outcome.rounds_paid),
+            Strategy::Speculative if choice.reason == Reason::Contended && !outcome.has_failed => {
+                self.predictions.learn(!outcome.was_given_up);
+            }
             // Each worker has started a batch, which may have been aborted. An error that ends the
             // block says nothing about batches.
             Strategy::ContiguousBatches if !outcome.has_failed => {
@@ -89,12 +91,6 @@ impl Feedback {
         }
     }
 
-    /// For tests: records that rounds have paid.
-    #[cfg(test)]
-    pub(in crate::evm) fn rounds_have_paid(&mut self) {
-        self.groups.learn(true);
-    }
-
     /// For tests: records that speculation on `transactions` fell back to sequential.
     #[cfg(test)]
     pub(in crate::evm) fn give_up(&mut self, transactions: &[revm::context::TxEnv]) {
@@ -114,8 +110,8 @@ mod tests {
         let choice = Choice { strategy, reason, end, workers, shortest, is_rest: false, untried };
         let (block, seen) = (Block::default(), Seen::default());
         let tries = |next, has_failed| {
-            let (first, all, was_given_up, rounds_paid) = (0, end, true, false);
-            let outcome = Outcome { first, next, all, was_given_up, has_failed, rounds_paid };
+            let (first, all, was_given_up) = (0, end, true);
+            let outcome = Outcome { first, next, all, was_given_up, has_failed };
             let (block, choice, seen, least, gives_up) = (&block, &choice, &seen, 32, true);
             let mut feedback = Feedback::default();
             feedback.learn(&SegmentFeedback { block, choice, outcome, least, gives_up, seen });

@@ -16,7 +16,6 @@ pub(super) mod features;
 pub(super) mod feedback;
 pub(super) mod hinted;
 pub(super) mod longest;
-pub(super) mod pace;
 mod paid;
 pub(super) mod partition;
 pub(super) mod progress;

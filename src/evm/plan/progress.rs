@@ -23,8 +23,6 @@ pub(in crate::evm) struct Outcome {
     pub(in crate::evm) was_given_up: bool,
     /// Whether the segment ended with an error.
     pub(in crate::evm) has_failed: bool,
-    /// Whether rounds of private batches have paid.
-    pub(in crate::evm) rounds_paid: bool,
 }
 
 /// Findings about the transactions of a segment.
@@ -57,7 +55,7 @@ impl Progress {
     /// sequential.
     pub(in crate::evm) const fn new(policy: Policy, gives_up: bool) -> Self {
         Self {
-            tried: Tried { neighbours: false, groups: false },
+            tried: Tried { neighbours: false, predictions: false },
             trials: Trials::new(policy, gives_up),
             is_contended: false,
             in_order: None,
@@ -74,7 +72,8 @@ impl Progress {
         found: Found,
     ) {
         self.tried.neighbours |= choice.untried.neighbours;
-        self.tried.groups |= choice.untried.groups;
+        self.tried.predictions |= choice.untried.predictions;
+        self.tried.predictions |= choice.reason == Reason::Contended;
         match choice.strategy {
             Strategy::Speculative => self.is_contended = found.is_contended,
             // Contiguous batches usually end because one depends on another.
@@ -121,10 +120,7 @@ impl Progress {
                 self.tried.neighbours = true;
                 take_turns(policy, Forced::ContiguousBatches, NEIGHBOURS_TURN)
             }
-            Strategy::GroupedBatches => {
-                self.tried.groups = true;
-                take_turns(policy, Forced::GroupedBatches, GROUPS_TURN)
-            }
+            Strategy::GroupedBatches => take_turns(policy, Forced::GroupedBatches, GROUPS_TURN),
             Strategy::AccessList => {
                 // The sequential segment grows each time batches end early, so that wasted work is
                 // bounded.
@@ -184,13 +180,12 @@ mod tests {
     #[test]
     fn nothing_is_left_to_run_in_order_at_the_end_of_a_round() {
         let (strategy, reason) = (Strategy::Speculative, Reason::Default);
-        let untried = Tried { neighbours: false, groups: false };
+        let untried = Tried { neighbours: false, predictions: false };
         let (end, workers, shortest, is_rest) = (256, 2, 0, false);
         let choice = Choice { strategy, reason, end, workers, shortest, is_rest, untried };
         let outcome = |next| {
             let (first, all, was_given_up, has_failed) = (0, 256, true, false);
-            let rounds_paid = false;
-            Outcome { first, next, all, was_given_up, has_failed, rounds_paid }
+            Outcome { first, next, all, was_given_up, has_failed }
         };
         let mut progress = Progress::new(Policy::Auto, true);
         progress.learn(Policy::Auto, &choice, &outcome(255), Found::default());
@@ -217,13 +212,13 @@ mod tests {
     /// While transactions are cheap they run sequentially, in segments that grow.
     #[test]
     fn cheap_transactions_run_in_order_until_others_come() {
-        let untried = Tried { neighbours: false, groups: false };
+        let untried = Tried { neighbours: false, predictions: false };
         let (strategy, reason) = (Strategy::Speculative, Reason::Default);
         let (end, workers, shortest, is_rest) = (5_000, 2, 0, false);
         let choice = Choice { strategy, reason, end, workers, shortest, is_rest, untried };
         let outcome = |first, next| {
-            let (all, was_given_up, has_failed, rounds_paid) = (5_000, false, false, false);
-            Outcome { first, next, all, was_given_up, has_failed, rounds_paid }
+            let (all, was_given_up, has_failed) = (5_000, false, false);
+            Outcome { first, next, all, was_given_up, has_failed }
         };
         let in_order = |progress: &mut Progress, choice: &Choice, (first, next), is_cheap| {
             let as_cheap = if is_cheap { 8 * (next - first) } else { 0 };
@@ -260,12 +255,11 @@ mod tests {
         for (strategy, reason) in
             [(Strategy::Declared, Reason::Declared), (Strategy::AccessList, Reason::AccessList)]
         {
-            let untried = Tried { neighbours: false, groups: false };
+            let untried = Tried { neighbours: false, predictions: false };
             let (end, workers, shortest, is_rest) = (256, 2, 0, false);
             let choice = Choice { strategy, reason, end, workers, shortest, is_rest, untried };
             let (first, next, all, was_given_up, has_failed) = (0, 0, 256, false, false);
-            let rounds_paid = false;
-            let outcome = Outcome { first, next, all, was_given_up, has_failed, rounds_paid };
+            let outcome = Outcome { first, next, all, was_given_up, has_failed };
             let mut progress = Progress::new(Policy::Auto, true);
             let mut last = 0;
             for _ in 0..200 {

@@ -49,8 +49,9 @@ pub enum Reason {
     /// Few predicted conflicts: hardly any transaction shares a sender, a call or a payee with an
     /// earlier one.
     Independent,
-    /// Contiguous batches conflicted, many speculative runs were aborted, or rounds of batches paid
-    /// in the last block that tried them.
+    /// Contiguous batches conflicted, many speculative runs were aborted, or predicted dependencies
+    /// paid in the last block that tried them: speculative transactions wait for the last lower one
+    /// of the same sender, call or payee.
     Contended,
     /// The block comes with its access list.
     AccessList,
@@ -103,7 +104,7 @@ impl fmt::Display for Reason {
             Self::Unexpected => "a transaction left the access list",
             Self::DisjointStart => "the first two batches share no account",
             Self::Independent => "few predicted conflicts",
-            Self::Contended => "many conflicts",
+            Self::Contended => "many conflicts, dependencies predicted",
             Self::AccessList => "the block has an access list",
             Self::Declared => "the transactions declare their accesses",
             Self::SlowStorage => "slow storage: speculative runs fetch values",

@@ -37,29 +37,18 @@ pub(super) const CHEAP_LIMIT: u64 = 35_000;
 /// that reads the same slots.
 pub(super) const SHARED_ACCESS: u64 = 600;
 
-/// Number of fifths that count as most of a total. It applies to a block's gas, if one sender or
-/// one contract has most of it and makes the block a chain; to a round's weight, if one batch has
-/// most of it and makes the round a chain, which does not run as a round; and to the heaviest
-/// batch, if an even share of the round is less than most of it, so that a round that looks further
-/// ahead is tried. By judgement.
+/// Number of fifths that count as most of a total: of a block's gas, if one sender, one contract or
+/// one chain of predicted dependencies has it. By judgement.
 pub(super) const MOST_OF_FIVE: u64 = 4;
 
 /// Commits per aborted run. If speculation commits fewer than this per abort, it is contended, and
-/// rounds of transactions with predicted dependencies are tried. By judgement: most real blocks
-/// abort one run in ten to twenty, and rounds took up to twice as long on real blocks of hundreds
-/// of transactions, as a round waits for its heaviest batch.
+/// transactions wait for predicted dependencies. By judgement: most real blocks abort one run in
+/// ten to twenty.
 pub(super) const CONTENDED_ONE_IN: u64 = 4;
 
-/// Number of transactions of which one makes an event frequent. Two uses:
-///
-/// - An account to which at least one in this many sampled transactions is a payment is paid with
-///   blind credits. There are then at most sixteen such accounts, so a loaded account can be
-///   compared with each of them.
-/// - Rounds end if more than one in this many transactions waits until everything before it has
-///   committed because a transaction of its batch reads the fees; speculation continues meanwhile.
-///
-/// By judgement. If the block producer sends one in ten calls of 20 us, virtual time: 1.27 on two
-/// workers and 2.87 on eight in rounds; 1.61 and 4.32 with this threshold.
+/// Sampled transactions per payment to an account, at most, for it to be paid with blind credits.
+/// There are then at most this many such accounts, so a loaded account can be compared with each of
+/// them. By judgement.
 pub(super) const OFTEN_ONE_IN: usize = 16;
 
 /// Number of workers, with two uses. A sequential segment wakes this many: one folds changes for
@@ -75,34 +64,29 @@ pub(super) const FOLDS_MEANWHILE: usize = 3;
 /// 200, 400 and 800 gain (DESIGN).
 pub(super) const LARGE: usize = 1_000;
 
-/// Batches per worker: of a round of transactions with predicted dependencies, where a worker that
-/// has finished takes the next batch; and of contiguous batches of minimum length in a block that
-/// is not large. With three, and rounds twice as long, 98 of 400 runs of `m_mainnet` were aborted
-/// instead of 14 (DESIGN).
+/// Batches per worker: of a round, where a worker that has finished takes the next batch; and of
+/// contiguous batches of minimum length in a block that is not large. By judgement.
 pub(super) const BATCHES_EACH: usize = 2;
 
-/// Transactions to risk until more is known: length of the shortest round, of the longest round per
-/// worker ([`WORKERS_THAT_MEET`] count at most), of the longest first batch, and of the first
-/// sequential segment after speculation has failed; and number of transactions that must have run
-/// before they count as cheap. Rounds of 32 per worker lost with 8 to 64 of them (DESIGN).
+/// Transactions to risk until more is known: length of the longest first batch, of the first
+/// sequential segment after speculation has failed, and, per worker, of a round of declared
+/// transactions; and number of transactions that must have run before they count as cheap.
 ///
 /// Also a ratio, one in this many: transactions with a predicted dependency in a block that looks
-/// independent, beyond the first two; and aborts in rounds, above which speculation aborts less.
+/// independent, beyond the first two. By judgement.
 pub(super) const SHORT: usize = 64;
 
 /// Transactions of the shortest first batch. By judgement.
 pub(super) const SHORTEST_BATCH: usize = 8;
 
-/// Maximum number of entries: transactions that a worker looks ahead when one group has most of a
-/// round, to find others to run beside it; calls remembered for chains, a quarter of a megabyte;
-/// and functions remembered for long calls, 192 KiB. By judgement: looking ahead takes a tenth of a
-/// microsecond per transaction. Calls that access one slot 250 times in a row, on two workers: 1.02
-/// without, 1.7 with it.
-pub(super) const FARTHEST: usize = 4_096;
+/// Maximum number of entries: transactions beyond the frontier that may run if dependencies are
+/// predicted, or that are in a round of declared ones; calls remembered for chains, a quarter of a
+/// megabyte; and functions remembered for long calls, 192 KiB. By judgement. Calls that access one
+/// slot 250 times in a row, on two workers: 1.02 if 128 may run, 1.7 with this number.
+pub(in crate::evm) const FARTHEST: usize = 4_096;
 
-/// Multiple of the minimum: transactions of a speculative trial per transaction of the first
-/// sequential segment, and rounds in a row without an abort before the next one is longer. By
-/// judgement: with one such round, `rollup-batch` and `governance` lose 6 % on four workers.
+/// Transactions of a speculative trial per transaction of the first sequential segment. By
+/// judgement.
 pub(super) const TRIAL_TIMES: usize = 2;
 
 /// Maximum back-off, in attempts: blocks that are not tried with a strategy; segments of a
