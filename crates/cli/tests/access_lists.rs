@@ -224,7 +224,7 @@ fn nothing_is_overwritten_unasked() {
     fs::write(&file, "mine").expect("writes");
     let line = scene.line(&["--emit-bal", &lists, &block], 2);
     let said = line["error"].as_str().expect("an error");
-    assert!(said.contains("lists/a.bal.rlp: the file exists"), "{line}");
+    assert!(said.contains("lists/a.bal.rlp: the file already exists"), "{line}");
     assert_eq!(fs::read(&file).expect("reads"), b"mine");
     scene.run(&["--emit-bal", &lists, "--force", &block], 0);
     assert_eq!(fs::read(&file).expect("reads"), whole);

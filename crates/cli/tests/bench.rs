@@ -198,9 +198,9 @@ fn what_became_slower_is_told() {
         earlier(&[line], 1.0)
     };
     for (field, value, why) in [
-        ("gas", 1.into(), "another block"),
+        ("gas", 1.into(), "a different block"),
         ("pause_us", 7.into(), "conditions differ"),
-        ("workers", 2.into(), "was not measured"),
+        ("workers", 2.into(), "does not contain it"),
         ("seq_rounds_ms", vec![1.0; 4].into(), "rounds"),
     ] {
         let line = compared(&spoiled(field, value), &[], 2);

@@ -87,7 +87,7 @@ fn a_side_may_be_what_was_printed_before() {
     fs::write(folder.join("two.json"), braid(folder, &explain, 0)).expect("writes");
     let several = braid(folder, &["compare", "--rounds", "0", "two.json", "block.json"], 2);
     let number = file.block.header.inner.number;
-    let names = format!("2 blocks: {number} of block, {number} of block; keep the line of one");
+    let names = format!("2 blocks: {number} of block, {number} of block; keep only one line");
     assert!(several.contains(&names), "{several}");
     let missing = braid(folder, &["compare", "--rounds", "0", "missing.json", "block.json"], 2);
     assert!(missing.contains("missing.json"), "{missing}");

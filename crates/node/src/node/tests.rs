@@ -342,7 +342,7 @@ fn of_what_a_block_has_changed_only_senders_with_transactions_are_read() {
     let (_, built) = node.build(0).expect("a block");
     let changes = &built.changes.changes;
     assert!(changes.state.len() >= 2, "the sender and whom it pays");
-    let read = changed_senders(&node.pool.handle(), &Only(address(0)), changes);
+    let read = changed_senders(&node.pool.handle(), &Only(address(0)), changes, false);
     let read: Vec<_> = read.expect("reads").into_iter().map(|(it, to)| (it, to.nonce)).collect();
     assert_eq!(read, [(address(0), 1)]);
 }
