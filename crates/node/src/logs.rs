@@ -70,7 +70,9 @@ fn range<S: Snapshot>(
     head: u64,
 ) -> Result<Vec<Arc<StoredBlock>>, RpcError> {
     if from > to {
-        return Err(RpcError::Params(format!("fromBlock {from} is after toBlock {to}")));
+        return Err(RpcError::Params(format!(
+            "invalid block range params: fromBlock {from} is after toBlock {to}"
+        )));
     }
     if to > head {
         // geth's words. Otherwise, a client could miss the logs of blocks that do not exist yet.

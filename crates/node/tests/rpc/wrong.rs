@@ -19,17 +19,21 @@ fn what_is_wrong_has_a_code_and_the_node_goes_on() {
         (send(raw(256, 1, 7_008, 21_000)), -32003, "nonce too high"),
         (send("0xzz".into()), -32602, ""),
         (node.error("eth_nothing", json!([])), -32601, "the method eth_nothing does not exist"),
-        (node.error("eth_getBalance", json!([])), -32602, ""),
+        (node.error("eth_getBalance", json!([])), -32602, "missing value for required argument 0"),
         (node.error("eth_getBalance", json!(["0x12"])), -32602, ""),
-        (node.error("eth_getBalance", json!([SENDER, "0x1"])), -32001, "block 1 is not known"),
-        (node.error("eth_getBalance", json!([SENDER, {"blockHash": zero}])), -32001, "no block"),
+        (node.error("eth_getBalance", json!([SENDER, "0x1"])), -32000, "header not found"),
+        (
+            node.error("eth_getBalance", json!([SENDER, {"blockHash": zero}])),
+            -32000,
+            "header not found",
+        ),
         (
             node.error("eth_getLogs", json!([{"fromBlock": "0x2", "toBlock": "0x1"}])),
             -32602,
             "after",
         ),
         (node.error("eth_feeHistory", json!(["0x1", "latest", [9, 1]])), -32602, "must rise"),
-        (node.error("eth_feeHistory", json!(["0x1", "0x9", []])), -32001, "block 9 is not known"),
+        (node.error("eth_feeHistory", json!(["0x1", "0x9", []])), -32000, "header not found"),
         (node.error("eth_call", json!([{"from": SENDER, "data": "0x5f5ffd"}])), 3, "reverted"),
         (node.error("eth_call", json!([{"data": "0xfe"}])), -32000, "invalid opcode: INVALID"),
         (
@@ -39,19 +43,19 @@ fn what_is_wrong_has_a_code_and_the_node_goes_on() {
         ),
         (node.error("eth_estimateGas", json!([{"data": "0x5b5f56"}])), -32000, "exceeds allowance"),
         (
-            node.error("eth_call", json!([{}, "latest", {SENDER: {"nonce": "0x1"}}])),
-            -32602,
-            "state overrides",
+            node.error("eth_call", json!([{}, "latest", {SENDER: {"state": {}, "stateDiff": {}}}])),
+            -32000,
+            "has both 'state' and 'stateDiff'",
         ),
         (
-            node.error("eth_call", json!([{}, "latest", {}, {"time": "0x1"}])),
-            -32602,
-            "block overrides",
+            node.error("eth_call", json!([{}, "latest", {}, {"withdrawals": []}])),
+            -32000,
+            "not supported for this RPC method",
         ),
         (
-            node.error("eth_estimateGas", json!([{}, "latest", {}, {"number": "0x9"}])),
+            node.error("eth_call", json!([{}, "latest", {SENDER: {"balance": []}}])),
             -32602,
-            "block overrides",
+            "invalid argument 2: ",
         ),
     ];
     for (at, ((code, message), expected, words)) in cases.into_iter().enumerate() {
