@@ -192,7 +192,7 @@ impl<'b, D: Source> Subject<'b, D> {
                 blob_gas_used: result.blob_gas_used,
                 bundle,
             };
-            let found = differences(&expected, &found, DESCRIBED);
+            let found = differences(&expected, &found);
             if found.is_empty() {
                 return Ok(());
             }
@@ -205,7 +205,7 @@ impl<'b, D: Source> Subject<'b, D> {
             let who = |entry: Entry| format!("{entry}, {count} workers");
             let request = executor.block(Arc::clone(&self.shared)).database((self.database)());
             let found = request.execute().map_err(|error| invalid(&error))?;
-            let found = outputs(&expected, &found, DESCRIBED);
+            let found = outputs(&expected, &found);
             if !found.is_empty() {
                 let (who, differences) = (who(Entry::Executor), found.to_string());
                 return Err(BenchError::Different { who, differences });
