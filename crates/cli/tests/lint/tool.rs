@@ -220,7 +220,7 @@ fn a_file_that_names_nothing_is_told_and_a_block_with_other_gas_too() {
     for option in ["--layout other.txt", "--abi other.txt", "--source-map other.txt"] {
         assert!(told.contains(&format!("warning: {option} matches no contract")), "{told}");
     }
-    assert!(told.contains("warning: --root nowhere is no folder"), "{told}");
+    assert!(told.contains("warning: --root nowhere is not a folder"), "{told}");
     let events = json!([{ "type": "event", "name": "e", "inputs": [] }]);
     let layout = &other["contracts"]["src/Mint.sol"]["SerialMint"]["storageLayout"];
     let without = json!({ "abi": events, "storageLayout": layout });
