@@ -120,7 +120,7 @@ fn the_state_of_each_commit_has_its_fees() {
         let workers = WORKERS[(seed / 4) as usize % WORKERS.len()];
         let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
         (config.policy, config.mode) = (Policy::Forced(Forced::Speculative), Mode::Build);
-        let executor = Executor::new(config).expect("starts").with_mutant(SEEDED.get());
+        let executor = Executor::new(config).expect("starts");
         let mut executor = executor.with_surcharge(Arc::new(surcharge));
         let state = State::builder().with_database(WrapDatabaseRef(case.database()));
         let mut state = state.with_bundle_update().build();

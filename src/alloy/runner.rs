@@ -25,6 +25,7 @@ impl Runner {
                 job();
             }
         };
+        #[expect(clippy::disallowed_methods, reason = "the caller's thread serves reads meanwhile")]
         let thread = Builder::new().name("braid-block".to_owned()).spawn(body)?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }

@@ -164,7 +164,7 @@ fn runs_beyond_one_that_differs_from_the_list_end() {
         [&hex!("60005450")[..], &hex!("6000600060006000600461fffffa50").repeat(900)].concat();
     for code in CODES.map(<[u8]>::to_vec).into_iter().chain([hashes, copies, calls]) {
         for caches_keccak in [true, false] {
-            let claims = Arc::new(Claims::new(&list, 2, None, Default::default()).expect("a list"));
+            let claims = Arc::new(Claims::new(&list, 2, None).expect("a list"));
             let mut block_context = BlockContext {
                 claims: Some(Arc::clone(&claims)),
                 caches_keccak,

@@ -28,9 +28,6 @@ use revm::{
 };
 use std::{borrow::Cow, sync::Arc};
 
-/// Maximum number of differences that an error lists.
-const DESCRIBED: usize = 5;
-
 /// A way into the execution of a whole block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
