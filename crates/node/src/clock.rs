@@ -1,7 +1,7 @@
 //! The time of the next block.
 
-use crate::header::now;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Decides the time of the next block. On an ordinary chain that is the system's time, but at least
 /// one second after the parent's. On a development chain, clients can shift the clock, and several
@@ -21,6 +21,11 @@ pub(crate) struct Shift {
     exact: Option<u64>,
     /// Seconds from one block to the next, whatever the system's time is.
     interval: Option<u64>,
+}
+
+/// Returns the current time in seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl Clock {

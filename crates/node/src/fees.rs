@@ -1,7 +1,7 @@
 //! Fees that transactions pay: `eth_gasPrice`, `eth_maxPriorityFeePerGas`, `eth_feeHistory`.
 
 use crate::{
-    error::RpcError, header::now, params, places::Place, shared::Shared, stored::StoredBlock,
+    clock::now, error::RpcError, params, places::Place, shared::Shared, stored::StoredBlock,
 };
 use alloy_consensus::Transaction;
 use alloy_eips::BlockNumberOrTag;

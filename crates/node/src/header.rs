@@ -77,11 +77,6 @@ impl Producer {
     }
 }
 
-/// Returns the current time in seconds since 1970.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 /// Returns the time until the clock is past the time of `parent`; zero if it already is.
 pub(crate) fn until_after(parent: &Header) -> Duration {
     let next = Duration::from_secs(parent.timestamp.saturating_add(1));

@@ -2,9 +2,10 @@
 
 use crate::{
     clock::Clock,
+    clock::now,
     dev::{Dev, Request},
     error::NodeError,
-    header::{self, Producer, now},
+    header::{self, Producer},
     limits::NodeConfig,
     restart::{self, kept_blocks},
     shared::{Shared, View, account},

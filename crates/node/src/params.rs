@@ -1,6 +1,6 @@
 //! Parameters of calls: blocks, states and slots.
 
-use crate::{call::Environment, error::RpcError, header::now, shared::Shared, stored::StoredBlock};
+use crate::{call::Environment, clock::now, error::RpcError, shared::Shared, stored::StoredBlock};
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::U256;
 use braid_chain::{PastState, Snapshot};

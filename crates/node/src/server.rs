@@ -2,9 +2,9 @@
 
 use crate::{
     clients::{Client, Clients, Taken},
+    clock::now,
     entries,
     error::ServerError,
-    header::now,
     http::{self as before, Access, Hosts},
     limits::Limits,
     methods::{Context, module},

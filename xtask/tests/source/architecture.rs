@@ -33,7 +33,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
         ],
     ),
     ("executor", &["panics", "config", "evm", "runtime"]),
-    ("alloy", &["ids", "sync", "panics", "config", "evm", "executor"]),
+    ("alloy", &["ids", "sync", "panics", "worker", "runtime", "config", "evm", "executor"]),
 ];
 
 /// Files outside `sync` that name its primitives, and why.

@@ -10,8 +10,11 @@ const BEGINNINGS: [&str; 5] = ["", "src", "docs", "crates/python", "crates/chain
 
 /// Names of other projects, or of files that a command creates. [`CONFORMANCE`] is not checked: it
 /// lists tests of other projects.
-const FOREIGN: [&str; 12] = [
+const FOREIGN: [&str; 15] = [
     "BasicBlockExecutor",
+    "BlockAssembler",
+    "flatCallTracer",
+    "noopTracer",
     "ConfigureEvm",
     "BlockExecutorFactory",
     "execute_one",

@@ -4,7 +4,7 @@ use super::{interrupt, limits::LimitArgs, open, parse::seconds_from, say, serve:
 use crate::{
     Limits, Mining, Node, NodeConfig, Server,
     accounts::{Accounts, ETHER, MNEMONIC, PATH},
-    header::now,
+    clock::now,
 };
 use alloy_eips::{
     eip2935::{HISTORY_STORAGE_ADDRESS, HISTORY_STORAGE_CODE},

@@ -66,5 +66,5 @@ fn summary(transaction: &PoolTransaction) -> String {
     let to = signed.to().map(|to| to.to_checksum(None));
     let to = to.unwrap_or_else(|| "contract creation".to_owned());
     let (value, gas) = (signed.value(), signed.gas_limit());
-    format!("{to}: {value} wei + {gas} gas × {} wei", signed.max_fee_per_gas())
+    format!("{to}: {value} wei + {gas} gas \u{d7} {} wei", signed.max_fee_per_gas())
 }

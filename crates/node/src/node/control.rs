@@ -1,7 +1,12 @@
 //! Blocks at fixed times or on demand, and the commands of a development node's clients.
 
 use super::{Mined, Node, Observer, view};
-use crate::{clock::Shift, dev::Command, error::NodeError, header::now, shared::account};
+use crate::{
+    clock::{Shift, now},
+    dev::Command,
+    error::NodeError,
+    shared::account,
+};
 use alloy_primitives::Address;
 use braid_chain::{AccountEdit, Edited, Head, StateStore};
 use crossbeam_channel::{Receiver, after, never, select};

@@ -308,7 +308,7 @@ fn the_pool_and_the_chain_are_described() {
     let of_one = client.result("txpool_contentFrom", json!([address(0)]));
     assert_eq!(of_one["pending"], content["pending"][&name]);
     let summary = client.result("txpool_inspect", json!([]));
-    let wanted = format!("{}: 1 wei + 21000 gas × {PRICE} wei", PAID.to_checksum(None));
+    let wanted = format!("{}: 1 wei + 21000 gas \u{d7} {PRICE} wei", PAID.to_checksum(None));
     assert_eq!(summary["pending"][&name]["0"], wanted);
     make(&mut made, 2);
     let block = client.result("eth_getBlockByNumber", json!(["latest", true]));
