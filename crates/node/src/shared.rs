@@ -1,10 +1,11 @@
 //! State that the node shares with the JSON-RPC interface.
 
 use crate::{
+    clock::now,
     dev::{Command, Dev},
     feed::Feed,
     filters::Filters,
-    header::{Producer, now},
+    header::Producer,
     history::History,
     limits::NodeConfig,
     past::Past,
