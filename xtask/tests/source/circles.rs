@@ -9,7 +9,7 @@ pub(crate) const CIRCLES: [(&str, &[&str], &str); 16] = [
     ),
     (
         "crates/chain/src",
-        &["pipeline/model.rs", "pipeline/mod.rs", "pipeline/properties.rs"],
+        &["pipeline/model.rs", "pipeline/properties.rs"],
         "a model and its properties",
     ),
     (
