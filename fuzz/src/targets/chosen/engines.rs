@@ -153,10 +153,7 @@ impl Way {
                 let executor = SimulatedExecutor::new(config, schedule);
                 Running::Fibers(Box::new(executor))
             }
-            Engine::Store => {
-                let mut simulation = Simulation::new(config, schedule);
-                Running::Store(Box::new(simulation))
-            }
+            Engine::Store => Running::Store(Box::new(Simulation::new(config, schedule))),
         })
     }
 }
