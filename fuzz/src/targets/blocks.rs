@@ -25,7 +25,8 @@ const SCHEDULES: u64 = 2;
 
 /// Compares executions of `block` with sequential execution: on threads, in both modes and with
 /// every number of workers, through another entry point, and under simulated schedules that `seed`
-/// determines. A seeded bug must be noticed by the schedules, which are the same each time.
+/// determines. With a seeded bug, only the schedules are tried: there, a block that does not end is
+/// noticed.
 pub(super) fn check<D>(block: &Arc<Block>, database: &D, seed: u64) -> Result<(), String>
 where
     D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
