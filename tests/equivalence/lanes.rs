@@ -29,10 +29,10 @@ fn bring(contract: Address, what: u8) -> TxEnv {
     TxEnv { data: Bytes::from([what; 36]), ..call(contract) }
 }
 
-/// Contiguous batches commit until some conflict; rounds of grouped batches continue from their
-/// writes and nonces.
+/// Contiguous batches commit until some conflict; speculation with predicted dependencies continues
+/// from their writes and nonces.
 #[test]
-fn rounds_go_on_where_neighbours_have_ended() {
+fn speculation_goes_on_where_neighbours_have_ended() {
     let mut scene = payments(0);
     let own = Code::new().push(4).op(CALLDATALOAD).op(DUP1).op(SLOAD).push(1).op(ADD);
     let own = scene.contract(0, own.op(SWAP1).op(SSTORE));
@@ -59,15 +59,17 @@ fn rounds_go_on_where_neighbours_have_ended() {
         let what = |difference| panic!("streamed: {is_streamed}: {difference}");
         expected.compare(&found).unwrap_or_else(what);
         let path = found.unwrap_or_else(|error| panic!("{:?} {}", error.at, error.kind)).segments;
-        let has = |strategy| path.iter().any(|segment| segment.strategy == strategy);
-        assert!(has(Strategy::ContiguousBatches) && has(Strategy::GroupedBatches), "{path:?}");
+        let how = path.iter().map(|segment| (segment.strategy, segment.reason));
+        let predicted = (Strategy::Speculative, Reason::Contended);
+        let batches = (Strategy::ContiguousBatches, Reason::DisjointStart);
+        assert!(how.collect::<Vec<_>>().starts_with(&[batches, predicted]), "{path:?}");
     }
 }
 
 /// A reader of the beneficiary ends the contiguous batches, and runs first in the next segment.
 #[test]
 pub(crate) fn what_comes_first_after_neighbours_reads_the_fees() {
-    for (count, next) in [(200, Strategy::Speculative), (1_100, Strategy::GroupedBatches)] {
+    for (count, next) in [(200, Reason::Default), (1_100, Reason::Contended)] {
         let mut scene = payments(0);
         let own = Code::new().push(4).op(CALLDATALOAD).op(DUP1).op(SLOAD).push(1).op(ADD);
         let own = scene.contract(0, own.op(SWAP1).op(SSTORE));
@@ -83,8 +85,9 @@ pub(crate) fn what_comes_first_after_neighbours_reads_the_fees() {
                 (seeded(workers, Policy::Auto), Arc::new(scene.block.clone()));
             let again = executor.block(block).database(scene.database()).execute();
             let path = again.expect("a valid block").segments;
-            let how: Vec<_> = path.iter().map(|segment| segment.strategy).collect();
-            assert!(how.starts_with(&[Strategy::ContiguousBatches, next]), "{workers}: {path:?}");
+            let how: Vec<_> = path.iter().map(|it| (it.strategy, it.reason)).skip(1).collect();
+            assert_eq!(path[0].strategy, Strategy::ContiguousBatches, "{workers}: {path:?}");
+            assert!(how.starts_with(&[(Strategy::Speculative, next)]), "{workers}: {path:?}");
         }
     }
 }

@@ -87,7 +87,7 @@ fn a_missing_folder_is_named() {
         &["lint", "block.json", "--sarif", "gone/x.sarif"],
     ] {
         let said = tool(folder.path(), command, 2);
-        assert!(said.contains("the folder gone is missing; make it"), "{command:?}: {said}");
+        assert!(said.contains("the folder gone is missing; create it"), "{command:?}: {said}");
         assert!(!said.contains("braid fetch"), "{command:?}: {said}");
     }
 }

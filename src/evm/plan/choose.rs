@@ -316,12 +316,11 @@ mod tests {
         let expected = [
             (Strategy::ContiguousBatches, Reason::DisjointStart, 0),
             (speculative, Reason::Contended, 10),
-            (speculative, Reason::Default, 20),
-            (in_order, Reason::Aborts, 30),
-            (speculative, Reason::Default, 94),
-            (in_order, Reason::Aborts, 104),
-            (speculative, Reason::Default, 1_128),
-            (in_order, Reason::Aborts, 1_138),
+            (in_order, Reason::Aborts, 20),
+            (speculative, Reason::Default, 84),
+            (in_order, Reason::Aborts, 94),
+            (speculative, Reason::Default, 1_118),
+            (in_order, Reason::Aborts, 1_128),
         ];
         assert_eq!(path, expected);
     }

@@ -72,7 +72,8 @@ impl Against {
             Stop::Message(format!("{shown}: {why}; make one with: braid bench --json > {shown}"))
         };
         let text = fs::read_to_string(file).map_err(|error| stop(&error))?;
-        let lines = text.lines().filter(|line| line.starts_with("{\"workload\""));
+        // The fields of a line may be in any order, and lines of means have no workload.
+        let lines = text.lines().filter(|line| line.contains("\"workload\":"));
         let earlier: Result<Vec<Earlier>, _> = lines.map(serde_json::from_str).collect();
         let earlier = earlier.map_err(|error| stop(&error))?;
         if earlier.is_empty() {
