@@ -52,6 +52,7 @@ fn a_chain_without_fees_stays_one() {
     let mut node = node(&store, NodeConfig::default());
     node.shared.send(payment(0, 0, 0)).expect("admitted");
     node.step(0).expect("a block").expect("made");
+    node.chain.flush().expect("durable");
     for method in ["eth_gasPrice", "eth_maxPriorityFeePerGas"] {
         assert_eq!(client(&node).result(method, json!([])), "0x0");
     }
