@@ -120,7 +120,7 @@ fn by_features(
     if may_predict(features, feedback, progress, rest) {
         // Without feedback an executor cannot remember that predictions did not pay.
         if feedback.is_some_and(|it| !features.learns || it.tries_predictions()) {
-            return Choice { untried, ..rest.choice(Strategy::Speculative, Reason::Contended) };
+            return Choice { untried, ..speculative(progress, rest, Reason::Contended) };
         }
         untried.predictions = true;
     }
@@ -129,19 +129,21 @@ fn by_features(
         None if rest.first > 0 && knows_chain() => {
             rest.choice(Strategy::Sequential, Reason::LearnedConflicts)
         }
-        None => {
-            let slow = features.setting.is_wide;
-            let reason = if slow { Reason::SlowStorage } else { Reason::Default };
-            let choice = rest.choice(Strategy::Speculative, reason);
-            let is_long = Trials::is_worthwhile(rest.left());
-            rest.up_to(if is_long { progress.trials.length() } else { rest.left() }, choice)
-        }
+        None if features.setting.is_wide => speculative(progress, rest, Reason::SlowStorage),
+        None => speculative(progress, rest, Reason::Default),
     };
     Choice { untried, ..choice }
 }
 
-/// Whether predicted dependencies may help: transactions of this block have conflicted, or
-/// predictions paid in the last block that tried them.
+/// Speculation, in trials as long as enough transactions are left.
+fn speculative(progress: &Progress, rest: Rest<'_>, reason: Reason) -> Choice {
+    let choice = rest.choice(Strategy::Speculative, reason);
+    let is_long = Trials::is_worthwhile(rest.left());
+    rest.up_to(if is_long { progress.trials.length() } else { rest.left() }, choice)
+}
+
+/// Whether predicted dependencies may help: they have paid in this block, transactions of this block
+/// have conflicted, or predictions paid in the last block that tried them.
 fn may_predict(
     features: &Features,
     feedback: Option<&Feedback>,
@@ -151,7 +153,8 @@ fn may_predict(
     let have_paid = features.learns && feedback.is_some_and(Feedback::predictions_have_paid);
     let is_enough =
         Trials::is_worthwhile(rest.left()) && !Features::are_cheap(features.mean_gas, 1);
-    let is_of_use = is_enough && (have_paid || progress.is_contended);
+    let begins = is_enough && (have_paid || progress.is_contended);
+    let is_of_use = progress.predictions_pay || begins;
     is_of_use && !progress.tried.predictions && features.may_batch()
 }
 
@@ -356,7 +359,20 @@ mod tests {
         feedback.learn(&SegmentFeedback { block, choice, outcome, least, gives_up, seen });
         let progress = Progress::new(Policy::Auto, true);
         let first = choose(&features, Some(&feedback), &progress, rest(0));
-        assert_eq!((first.strategy, first.reason), (Strategy::Speculative, Reason::Contended));
+        let contended = (Strategy::Speculative, Reason::Contended);
+        assert_eq!((first.strategy, first.reason, first.end), (contended.0, contended.1, 128));
+        // After a trial, they go on up to the end if they have paid.
+        let short = (Strategy::Sequential, Reason::ShortTransactions);
+        let aborted = (Strategy::Sequential, Reason::Aborts);
+        for (was_given_up, as_cheap, expected) in
+            [(false, 0, contended), (false, 50, short), (true, 0, aborted)]
+        {
+            let outcome = Outcome { first: 0, next: 400, all, was_given_up, has_failed };
+            let mut progress = Progress::new(Policy::Auto, true);
+            progress.learn(Policy::Auto, &first, &outcome, Found { as_cheap, is_contended: false });
+            let next = choose(&features, Some(&feedback), &progress, rest(400));
+            assert_eq!((next.strategy, next.reason), expected);
+        }
     }
 
     /// An executor whose threads do not outlive the block remembers nothing, and tries nothing that

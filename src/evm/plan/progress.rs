@@ -43,6 +43,8 @@ pub(in crate::evm) struct Progress {
     pub(super) trials: Trials,
     /// Whether contiguous batches conflicted, or many speculative runs were aborted.
     pub(super) is_contended: bool,
+    /// Whether the last speculative segment predicted dependencies and did not fall back.
+    pub(super) predictions_pay: bool,
     /// Number of transactions that run sequentially next, and the reason.
     pub(super) in_order: Option<(usize, Reason)>,
     /// Length of the last sequential segment that followed an insufficient access list or mostly
@@ -58,6 +60,7 @@ impl Progress {
             tried: Tried { neighbours: false, predictions: false },
             trials: Trials::new(policy, gives_up),
             is_contended: false,
+            predictions_pay: false,
             in_order: None,
             unexpected: 1,
         }
@@ -73,9 +76,13 @@ impl Progress {
     ) {
         self.tried.neighbours |= choice.untried.neighbours;
         self.tried.predictions |= choice.untried.predictions;
-        self.tried.predictions |= choice.reason == Reason::Contended;
         match choice.strategy {
-            Strategy::Speculative => self.is_contended = found.is_contended,
+            Strategy::Speculative => {
+                let predicts = choice.reason == Reason::Contended;
+                self.predictions_pay = predicts && !outcome.was_given_up;
+                self.tried.predictions |= predicts && outcome.was_given_up;
+                self.is_contended = found.is_contended;
+            }
             // Contiguous batches usually end because one depends on another.
             Strategy::ContiguousBatches => self.is_contended = true,
             _ => {}
