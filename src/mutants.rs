@@ -2,7 +2,7 @@
 //!
 //! Code asks `mutant!(Name)` where it would go wrong. Without the feature `mutants` the answer is
 //! the constant `false`. With it, the answer depends on the thread: a test seeds a bug with
-//! [`seed`], and worker threads get the bug of the caller with each task, so that tests of one
+//! `seed`, and worker threads get the bug of the caller with each task, so that tests of one
 //! process do not disturb each other. All fibers of a simulation and all threads of a loom story
 //! run on one thread. The threads of `AsyncExecutor` and of `alloy`'s executor get no bug.
 

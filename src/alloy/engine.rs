@@ -128,7 +128,7 @@ impl Engine {
         Some(Lent { idle: idle?, shared: &self.shared })
     }
 
-    /// Counts a block that was executed whole.
+    /// Counts a block that the executors ran.
     pub(super) fn count(&self, transactions: usize) {
         self.shared.blocks.fetch_add(1, SeqCst);
         self.shared.transactions.fetch_add(transactions as u64, SeqCst);

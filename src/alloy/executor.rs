@@ -132,8 +132,8 @@ where
     }
 
     /// Chooses how the transactions of `block` run; `None` is on the calling thread, by the Ethereum
-    /// executor. `lists` means that access lists are recorded or
-    /// compared, which only Braid's workers do.
+    /// executor. `lists` means that access lists are recorded or compared, which only Braid's workers
+    /// do.
     fn way(&self, block: &Block, lists: bool) -> Result<Option<Way<'a>>, BlockExecutionError> {
         let (engine, policy) = (self.engine, self.engine.config.policy);
         if engine.evm.is_none() && !engine.has_own_rules() && self.has_other_precompiles() {
@@ -391,7 +391,7 @@ where
         let Some(way) = self.way(&block, lists.is_needed())? else {
             let engine = self.engine;
             let result = self.run_here(block.transactions, recovered)?;
-            engine.count(count);
+            engine.shared.sequential.fetch_add(count as u64, SeqCst);
             return Ok(result);
         };
         self.apply_pre_execution_changes()?;

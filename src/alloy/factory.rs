@@ -48,11 +48,12 @@ pub struct BraidExecutorFactory<R = AlloyReceiptBuilder, Spec = EthSpec, F = Eth
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Executions {
-    /// Blocks that were executed whole, by Braid.
+    /// Blocks whose transactions Braid ran, with other workers or alone.
     pub blocks: u64,
     /// Transactions of those blocks.
     pub transactions: u64,
-    /// Transactions that were executed one at a time, sequentially on the calling thread.
+    /// Transactions that alloy-evm's executor ran on the calling thread: those executed one at a
+    /// time, and those of blocks that Braid would have run sequentially.
     pub sequential: u64,
 }
 

@@ -324,7 +324,14 @@ fn entries_are_counted() {
     let counted = factory.executions();
     assert_eq!(factory.clone().executions(), counted, "clones count together");
     assert_eq!((counted.blocks, counted.transactions, counted.sequential), (1, 8, 0));
-    let one_by_one = run_one_by_one(&factory, &block, &transactions, database);
+    let one_by_one = run_one_by_one(&factory, &block, &transactions, database.clone());
     assert_equal(&whole, &one_by_one, "one by one");
     assert_eq!(factory.executions().sequential, 8);
+    // Over a plain database, one worker of two would run while the other one reads.
+    let config = Config::with_workers(NonZeroU16::new(2).expect("some"));
+    let factory = Ours::new(Receipts, spec(&block), config);
+    let here = run(&factory, &block, &transactions, database);
+    assert_equal(&whole, &here, "on the calling thread");
+    let counted = factory.executions();
+    assert_eq!((counted.blocks, counted.transactions, counted.sequential), (0, 0, 8));
 }

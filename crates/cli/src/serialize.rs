@@ -3,7 +3,7 @@
 use core::fmt::Display;
 use serde::Serializer;
 
-/// Serializes a value as its text has it: an address with its checksum.
+/// Serializes the text of a value, which for an address has the checksum (EIP-55).
 pub(crate) fn display<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(value)
 }

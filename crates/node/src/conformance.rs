@@ -194,7 +194,7 @@ fn has_shape(found: &Value, expected: &Value) -> bool {
                 let any = |one: &Value| expected.values().any(|other| has_shape(one, other));
                 return expected.is_empty() || found.values().all(any);
             }
-            // Members that depend on the node, and those that are null, may be missing.
+            // A member may be missing if it is null or depends on the node.
             let is_optional =
                 |name: &str, value: &Value| name == "deleteStrategy" || value.is_null();
             expected.iter().all(|(name, expected)| match found.get(name) {

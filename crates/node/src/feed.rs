@@ -13,7 +13,7 @@ use tokio::sync::watch;
 /// Number of new transactions that are remembered.
 const TRANSACTIONS: usize = 8_192;
 
-/// New transactions and unwound blocks, and a signal for those that wait for any change.
+/// New transactions, unwound blocks, and a signal that wakes waiting clients at each change.
 #[derive(Debug)]
 pub(crate) struct Feed {
     /// Changes whenever a block is made or shown, a block is unwound, or a transaction comes.

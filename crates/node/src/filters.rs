@@ -72,7 +72,7 @@ impl Filters {
         self.installed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Installs a filter for the client of `place`, and removes those that nobody has used for
+    /// Installs a filter for the client of `place`, and removes filters that were not used for
     /// `limits.filter_time`.
     pub(crate) fn install(
         &self,

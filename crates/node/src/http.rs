@@ -21,8 +21,9 @@ pub(crate) fn text(status: StatusCode, words: &str) -> HttpResponse {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Access {
-    /// Names that the Host header of a request may have, in addition to those of the loopback
-    /// interface and, if the server listens on another one, IP addresses; `*` for any.
+    /// Additional names that the Host header of a request may have; `*` for any. The names of the
+    /// loopback interface are always allowed, and IP addresses if the server listens on another
+    /// interface.
     pub hosts: Vec<String>,
     /// Origins whose web pages may call (CORS), such as `http://localhost:5173`; `*` for any.
     pub origins: Vec<String>,

@@ -15,8 +15,8 @@ use std::{
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "JSON-RPC")]
 pub(super) struct LimitArgs {
-    /// Hosts that requests may name in their Host header, beside those of the loopback interface and, where the
-    /// server listens on another one, IP addresses; * for any
+    /// Additional names that the Host header of a request may have; * for any. The names of the loopback interface
+    /// are always allowed, and IP addresses if the server listens on another interface
     #[arg(long, value_name = "HOST,...", value_delimiter = ',')]
     rpc_hosts: Vec<String>,
     /// Origins whose web pages may call, such as http://localhost:5173; * for any [default: none; of dev: any]
@@ -80,8 +80,8 @@ pub(super) struct LimitArgs {
 }
 
 impl LimitArgs {
-    /// Returns who may call. `origins` are those of a command without `--cors`. Fails if there is no
-    /// secret in the file.
+    /// Returns the access rules; `origins` apply if `--cors` is not given. Fails if the file has no
+    /// secret.
     pub(super) fn access(&self, origins: &[&str]) -> Result<Access, Stop> {
         let default = || origins.iter().map(|it| (*it).to_owned()).collect();
         Ok(Access {

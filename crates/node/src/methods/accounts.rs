@@ -22,7 +22,7 @@ use revm::DatabaseRef;
 use serde::Serialize;
 use serde_json::Value;
 
-/// Registers the methods. Those that need a key exist only on a development node.
+/// Registers the methods. Methods that need a key exist only on a development node.
 pub(super) fn add_all<S: Snapshot>(
     module: &mut RpcModule<Context<S>>,
     is_dev: bool,

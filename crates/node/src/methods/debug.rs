@@ -27,7 +27,7 @@ struct Traced {
     result: GethTrace,
 }
 
-/// Options of `debug_traceCall` beside those of the tracer.
+/// Options of `debug_traceCall`, without the tracer's.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct CallOptions {

@@ -1,7 +1,7 @@
 //! `braid-node dev`: accounts, mining, control of the chain, web pages, and clients that are not
 //! ours.
 
-use super::{clients, node::RpcNode, package};
+use super::{clients, node::RpcNode, run_client};
 use serde_json::{Value, json};
 use std::{
     process::Command,
@@ -311,13 +311,6 @@ fn clients_that_are_not_ours_use_a_development_node() {
     let Some(folder) = clients() else { return };
     for name in ["dev-viem.mjs", "dev-ethers.mjs"] {
         let node = RpcNode::dev(&[]);
-        let mut script = Command::new("node");
-        script.arg(package().join("tests/rpc").join(name)).arg(&folder).arg(node.url());
-        script.arg(package().join("../../lab/contracts/out/Mint.json"));
-        let output = script.output().expect("node runs");
-        let (said, errors) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{name}: {said}{errors}");
-        assert!(said.starts_with("ok: "), "{name}: {said}");
+        run_client(name, &folder, &node.url());
     }
 }

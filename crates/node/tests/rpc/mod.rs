@@ -68,19 +68,24 @@ fn installed(folder: &Path) -> Result<(), String> {
     }
 }
 
+/// Runs a script with a third-party client against the node at `url`; fails if the script does.
+fn run_client(name: &str, folder: &Path, url: &str) {
+    let mut script = Command::new("node");
+    script.arg(package().join("tests/rpc").join(name)).arg(folder).arg(url);
+    script.arg(package().join("../../lab/contracts/out/Mint.json"));
+    let output = script.output().expect("node runs");
+    let (said, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{name}: {said}{errors}");
+    assert!(said.starts_with("ok: "), "{name}: {said}");
+}
+
 #[test]
 fn clients_that_are_not_ours_deploy_send_and_read() {
     let Some(folder) = clients() else { return };
     for (name, transactions) in [("client.mjs", 5), ("ethers.mjs", 6)] {
         let mut node = RpcNode::new();
-        let mut script = Command::new("node");
-        script.arg(package().join("tests/rpc").join(name)).arg(&folder).arg(node.url());
-        script.arg(package().join("../../lab/contracts/out/Mint.json"));
-        let output = script.output().expect("node runs");
-        let (said, errors) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{name}: {said}{errors}");
-        assert!(said.starts_with("ok: "), "{name}: {said}");
+        run_client(name, &folder, &node.url());
         let report = node.end();
         assert_eq!(report["transactions"], transactions, "{name}: {report}");
     }

@@ -98,8 +98,8 @@ impl<'a, S: Snapshot> Tracing<'a, S> {
         Ok(traced)
     }
 
-    /// Executes the block's transactions up to the last one that is traced, and calls `trace` for
-    /// those that are.
+    /// Executes the block's transactions up to the last traced one, and calls `trace` for each traced
+    /// one.
     fn each(
         &self,
         only: Option<usize>,

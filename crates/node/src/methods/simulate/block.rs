@@ -15,7 +15,7 @@ use crate::{
 };
 use alloy_consensus::{
     Block, BlockBody, BlockHeader as _, EMPTY_OMMER_ROOT_HASH, EthereumReceipt, Header,
-    SignableTransaction, Transaction as _, TxEip1559, TxEip4844, TxEip7702, TxLegacy, TxReceipt,
+    Transaction as _, TxEip4844, TxReceipt, TxType,
     proofs::{calculate_receipt_root, calculate_transaction_root, calculate_withdrawals_root},
     transaction::Recovered,
 };
@@ -459,64 +459,30 @@ fn unsigned(
         let why = "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified";
         return Err(RpcError::Override(why.to_owned()));
     }
+    let mut filled = request.clone();
     let input = request.input.unique_input();
-    let input = input.map_err(|error| RpcError::Params(error.to_string()))?;
-    let (input, value) = (input.cloned().unwrap_or_default(), request.value.unwrap_or_default());
-    let to = request.to.unwrap_or(TxKind::Create);
-    let called = || to.to().copied().ok_or_else(|| RpcError::Params("no recipient".to_owned()));
-    let max_fee_per_gas = request.max_fee_per_gas.unwrap_or_default();
-    let max_priority_fee_per_gas = request.max_priority_fee_per_gas.unwrap_or_default();
-    let access_list = request.access_list.clone().unwrap_or_default();
-    let none = Signature::new(U256::ZERO, U256::ZERO, false);
+    let input = input.map_err(|error| RpcError::Params(error.to_string()))?.cloned();
+    filled.input = input.unwrap_or_default().into();
+    (filled.nonce, filled.gas) = (Some(nonce), Some(gas_limit));
+    filled.to.get_or_insert(TxKind::Create);
+    filled.value.get_or_insert(U256::ZERO);
     if request.gas_price.is_some() || !has_base_fee {
-        let gas_price = request.gas_price.unwrap_or_default();
-        let chain_id = None;
-        let tx = TxLegacy { chain_id, nonce, gas_price, gas_limit, to, value, input };
-        return Ok(SignedTransaction::Legacy(tx.into_signed(none)));
+        filled.gas_price.get_or_insert(0);
+        (filled.max_fee_per_gas, filled.max_priority_fee_per_gas) = (None, None);
+        (filled.authorization_list, filled.blob_versioned_hashes) = (None, None);
+    } else {
+        filled.max_fee_per_gas.get_or_insert(0);
+        filled.max_priority_fee_per_gas.get_or_insert(0);
     }
-    if let Some(authorization_list) = request.authorization_list.clone() {
-        let tx = TxEip7702 {
-            chain_id,
-            nonce,
-            gas_limit,
-            max_fee_per_gas,
-            max_priority_fee_per_gas,
-            to: called()?,
-            value,
-            access_list,
-            authorization_list,
-            input,
-        };
-        return Ok(SignedTransaction::Eip7702(tx.into_signed(none)));
+    if filled.blob_versioned_hashes.is_some() {
+        filled.max_fee_per_blob_gas.get_or_insert(0);
     }
-    if let Some(blob_versioned_hashes) = request.blob_versioned_hashes.clone() {
-        let tx = TxEip4844 {
-            chain_id,
-            nonce,
-            gas_limit,
-            max_fee_per_gas,
-            max_priority_fee_per_gas,
-            to: called()?,
-            value,
-            access_list,
-            blob_versioned_hashes,
-            max_fee_per_blob_gas: request.max_fee_per_blob_gas.unwrap_or_default(),
-            input,
-        };
-        return Ok(SignedTransaction::Eip4844(tx.into_signed(none)));
-    }
-    let tx = TxEip1559 {
-        chain_id,
-        nonce,
-        gas_limit,
-        max_fee_per_gas,
-        max_priority_fee_per_gas,
-        to,
-        value,
-        access_list,
-        input,
-    };
-    Ok(SignedTransaction::Eip1559(tx.into_signed(none)))
+    // Without a signature, a legacy transaction names no chain.
+    let has_chain = filled.preferred_type() != TxType::Legacy;
+    filled.chain_id = has_chain.then_some(chain_id);
+    let typed = filled.build_consensus_tx();
+    let typed = typed.map_err(|error| RpcError::Params(error.error))?.map_eip4844(TxEip4844::from);
+    Ok(typed.into_envelope(Signature::new(U256::ZERO, U256::ZERO, false)))
 }
 
 /// Returns the logs of a call with their place in the chain.
