@@ -22,7 +22,6 @@ use pyo3::pybacked::PyBackedBytes;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-
 type Sequential = Result<SequentialOutput, SequentialError<Missing>>;
 type Parallel = Result<BlockOutput, BlockError<Missing>>;
 
