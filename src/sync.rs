@@ -36,9 +36,23 @@ pub(crate) use crossbeam_channel::TryRecvError;
 use real::fence;
 pub(crate) use real::{AtomicBool, AtomicU32, AtomicU64, MutexGuard, Receiver, Sender, bounded};
 use std::sync::TryLockError;
-/// For hints, which order nothing, so that loom need not observe them.
-pub(crate) use std::sync::atomic::AtomicU32 as HintU32;
 pub(crate) use std::sync::atomic::Ordering::SeqCst;
+
+/// A number on which no result depends and which orders nothing, so that other threads may see it
+/// late and loom need not observe it. A sequentially consistent store would wait for the cache
+/// misses of all stores before it.
+#[derive(Debug, Default)]
+pub(crate) struct HintU32(std::sync::atomic::AtomicU32);
+
+impl HintU32 {
+    pub(crate) fn load(&self) -> u32 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    pub(crate) fn store(&self, value: u32) {
+        self.0.store(value, std::sync::atomic::Ordering::Relaxed);
+    }
+}
 
 /// A mutual-exclusion lock that does not poison.
 #[derive(Debug, Default)]

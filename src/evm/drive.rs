@@ -60,8 +60,9 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     let (mut context, effects, overlay) = begin(block, &source, extensions, parent, &config)?;
     let mut chooser = StrategyChooser::new(features(&context, &config, worker_pool, false));
     context.reads_claims = chooser.features.reads_list();
-    let alone = chooser.choose_first(worker_pool.feedback(), &context.block).is_rest
-        || chooser.features.runs_in_order().is_some();
+    let choice = chooser.choose_first(worker_pool.feedback(), &context.block);
+    worker_pool.rouse(choice.workers);
+    let alone = choice.is_rest || chooser.features.runs_in_order().is_some();
     // With shared journals and more than two workers, a block that begins sequentially may still be
     // tried in batches.
     let reads_alone = alone && !(context.shares && worker_pool.workers() > 2);

@@ -66,6 +66,11 @@ pub(crate) trait WorkerPool<'env> {
         }
     }
 
+    /// Wakes the threads for a task on `workers` workers that follows at once.
+    fn rouse(&mut self, workers: usize) {
+        let _ = workers;
+    }
+
     /// Runs `task` on all other workers and `own` on this thread, and returns when `own` returns. A
     /// worker that has not started by then is left out; one that has may still hold the task.
     fn run<R>(&mut self, task: &Arc<dyn Task + 'env>, own: impl FnOnce(Seat<'_>) -> R) -> R {
@@ -171,6 +176,11 @@ impl WorkerPool<'static> for ThreadPool {
 
     fn memory(&mut self) -> Option<&mut Memory> {
         Some(&mut self.memory)
+    }
+
+    fn rouse(&mut self, workers: usize) {
+        let wide = self.wide.as_mut().filter(|_| self.is_wide);
+        wide.unwrap_or(&mut self.usual).rouse(workers);
     }
 
     fn run_on<R>(

@@ -1,7 +1,7 @@
 //! Progress signals of running transactions.
 
 use crate::ids::TxIndex;
-use crate::sync::{HintU32, SeqCst};
+use crate::sync::HintU32;
 
 /// Number of progress counters. If two runs share a counter, one may stall unnoticed.
 const BEATS: usize = 16;
@@ -40,11 +40,11 @@ impl Beats {
 
     pub(super) fn beat(&self, tx: TxIndex, in_base: bool) {
         let Some(place) = self.place(tx) else { return };
-        let next = (place.load(SeqCst) & !Beat::IN_BASE).wrapping_add(Beat::NEXT);
-        place.store(next | u32::from(in_base), SeqCst);
+        let next = (place.load() & !Beat::IN_BASE).wrapping_add(Beat::NEXT);
+        place.store(next | u32::from(in_base));
     }
 
     pub(super) fn of(&self, tx: TxIndex) -> Beat {
-        Beat(self.place(tx).map_or(0, |place| place.load(SeqCst)))
+        Beat(self.place(tx).map_or(0, HintU32::load))
     }
 }

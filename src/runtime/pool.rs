@@ -89,6 +89,32 @@ impl Pool {
         self.members.len() + 1
     }
 
+    /// Wakes threads for a task on `workers` workers, including the caller, that follows while they
+    /// still poll: a thread takes as long to wake as a block takes to set up. Does nothing if
+    /// threads do not poll.
+    pub fn rouse(&mut self, workers: usize) {
+        if !self.threads.have_cores() {
+            return;
+        }
+        let task: Arc<dyn Task> = Arc::new(Nothing);
+        self.send(&task, workers);
+    }
+
+    /// Sends `task` to the threads of `workers` workers, in place of a task that they have not
+    /// begun.
+    fn send(&mut self, task: &Arc<dyn Task>, workers: usize) {
+        for member in self.members.iter_mut().take(workers.saturating_sub(1)) {
+            // In virtual machines, the system may take sleeping processors for busy ones, and then
+            // wakes a thread on its waker's processor, where it has to wait for the waker.
+            if let Some(place) = &mut member.place {
+                place.keep_off_caller();
+            }
+            drop(member.inbox.try_recv());
+            // There is room now. A thread that is gone takes no part.
+            let _ = member.tasks.as_ref().map(|tasks| tasks.try_send(Arc::clone(task)));
+        }
+    }
+
     /// Runs `task` on all threads and `own` on this one, and returns when `own` does. A thread that
     /// has not begun by then is left out. The caller does not wait for one that has begun, because
     /// the system may preempt it for milliseconds on a busy machine; `own` has to wait for what it
@@ -112,20 +138,10 @@ impl Pool {
     ) -> R {
         #[cfg(feature = "mutants")]
         let task = &Seeded::task(task);
-        let woken = self.members.len().min(workers.saturating_sub(1));
-        // In virtual machines, the system may take sleeping processors for busy ones, and then
-        // wakes a thread on its waker's processor, where it has to wait for the waker.
-        let places = self.members.iter_mut().take(woken);
-        let places = places.filter_map(|member| member.place.as_mut());
-        places.for_each(Place::keep_off_caller);
-        let woken = self.members.iter().take(woken);
-        for tasks in woken.clone().filter_map(|member| member.tasks.as_ref()) {
-            // There is room: an earlier task was received or taken back. A thread that is gone
-            // takes no part.
-            let _ = tasks.try_send(Arc::clone(task));
-        }
+        self.send(task, workers);
         let result = caught(|| own(Seat::Thread(&self.threads)));
-        woken.for_each(|member| drop(member.inbox.try_recv()));
+        let sent = self.members.iter().take(workers.saturating_sub(1));
+        sent.for_each(|member| drop(member.inbox.try_recv()));
         result.unwrap_or_else(|payload| payload.resume())
     }
 
@@ -139,6 +155,13 @@ impl Pool {
         // An error means that a thread is gone, and no longer holds a task.
         (0..asked).find(|_| self.threads.recv(&ended).is_none());
     }
+}
+
+/// A task that only wakes its thread.
+struct Nothing;
+
+impl Task for Nothing {
+    fn run(&self, _: WorkerId, _: Seat<'_>) {}
 }
 
 /// Reports that its thread has finished all earlier tasks.
@@ -256,6 +279,24 @@ mod tests {
         go_on.send(()).expect("the thread listens");
         pool.wait_idle();
         assert_eq!((next.0.lock().len(), Arc::strong_count(&next)), (0, 2));
+    }
+
+    #[test]
+    fn a_task_replaces_the_one_that_wakes() {
+        for threads in [Threads::BLOCKING, Threads::SPINNING] {
+            let (tasks, inbox) = bounded(1);
+            let theirs = inbox.clone();
+            let (tasks, handle, place) = (Some(tasks), None, None);
+            let mut pool = Pool { members: vec![Member { tasks, inbox, handle, place }], threads };
+            pool.rouse(1);
+            assert!(theirs.is_empty());
+            pool.rouse(2);
+            assert_eq!(theirs.is_empty(), !threads.have_cores());
+            let cores = Arc::new(Cores(Mutex::new(Vec::new())));
+            let task: Arc<dyn Task> = cores.clone();
+            pool.run(&task, |seat| theirs.recv().expect("the task").run(WorkerId(1), seat));
+            assert_eq!(cores.0.lock().len(), 1);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! and more workers than cores pay off. Workers are counted, not timed: no clock is read.
 
 use crate::ids::WorkerId;
-use crate::sync::{AtomicBool, AtomicU32, SeqCst};
+use crate::sync::HintU32;
 
 /// Reads between two samples of the other workers' state.
 const READS_PER_LOOK: u32 = 16;
@@ -13,11 +13,12 @@ const FEWEST_LOOKS: u32 = 8;
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct PerWorker {
-    is_inside: AtomicBool,
+    /// 1 while it is inside the database, otherwise 0.
+    inside: HintU32,
     /// Samples it has taken.
-    looks: AtomicU32,
+    looks: HintU32,
     /// Sum over its samples of the number of other workers inside the database.
-    others: AtomicU32,
+    others: HintU32,
 }
 
 /// Which workers are inside the database while a block runs.
@@ -37,14 +38,14 @@ impl DatabaseActivity {
         let Some(seat) = self.seats.get(usize::from(worker.0)) else { return read() };
         *reads = reads.wrapping_add(1);
         if reads.is_multiple_of(READS_PER_LOOK) {
-            let inside = self.seats.iter().filter(|seat| seat.is_inside.load(SeqCst)).count();
-            seat.looks.fetch_add(1, SeqCst);
-            seat.others.fetch_add(u32::try_from(inside).unwrap_or(u32::MAX), SeqCst);
+            let inside = self.seats.iter().map(|seat| seat.inside.load()).sum::<u32>();
+            seat.looks.store(seat.looks.load().wrapping_add(1));
+            seat.others.store(seat.others.load().wrapping_add(inside));
         }
         // A panic in the database leaves the flag set; the worker's next read resets it.
-        seat.is_inside.store(true, SeqCst);
+        seat.inside.store(1);
         let result = read();
-        seat.is_inside.store(false, SeqCst);
+        seat.inside.store(0);
         result
     }
 
@@ -58,8 +59,8 @@ impl DatabaseActivity {
     pub(in crate::evm) fn is_slow(&self, usual: usize) -> Option<bool> {
         let sum =
             |of: fn(&PerWorker) -> u32| self.seats.iter().map(|seat| u64::from(of(seat))).sum();
-        let looks: u64 = sum(|seat| seat.looks.load(SeqCst));
-        let others: u64 = sum(|seat| seat.others.load(SeqCst));
+        let looks: u64 = sum(|seat| seat.looks.load());
+        let others: u64 = sum(|seat| seat.others.load());
         if looks < u64::from(FEWEST_LOOKS) || self.seats.len() < 2 {
             return None;
         }

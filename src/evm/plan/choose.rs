@@ -5,7 +5,7 @@ use super::features::{Features, ListUse};
 use super::feedback::Feedback;
 use super::progress::Progress;
 use super::strategy::{Reason, Strategy};
-use super::thresholds::{FOLDS_MEANWHILE, LARGE, WORKERS_THAT_MEET};
+use super::thresholds::{FOLDS_MEANWHILE, LARGE, PREDICTED_TRIAL, WORKERS_THAT_MEET};
 use super::trials::Trials;
 use crate::config::{Forced, Policy};
 
@@ -135,11 +135,14 @@ fn by_features(
     Choice { untried, ..choice }
 }
 
-/// Speculation, in trials as long as enough transactions are left.
+/// Speculation, in trials as long as enough transactions are left. A trial of predicted
+/// dependencies spans several chains of them, if there are several.
 fn speculative(progress: &Progress, rest: Rest<'_>, reason: Reason) -> Choice {
     let choice = rest.choice(Strategy::Speculative, reason);
     let is_long = Trials::is_worthwhile(rest.left());
-    rest.up_to(if is_long { progress.trials.length() } else { rest.left() }, choice)
+    let trial = progress.trials.length();
+    let trial = if reason == Reason::Contended { trial.max(PREDICTED_TRIAL) } else { trial };
+    rest.up_to(if is_long { trial } else { rest.left() }, choice)
 }
 
 /// Whether predicted dependencies may help: they have paid in this block, transactions of this block
@@ -360,7 +363,7 @@ mod tests {
         let progress = Progress::new(Policy::Auto, true);
         let first = choose(&features, Some(&feedback), &progress, rest(0));
         let contended = (Strategy::Speculative, Reason::Contended);
-        assert_eq!((first.strategy, first.reason, first.end), (contended.0, contended.1, 128));
+        assert_eq!((first.strategy, first.reason, first.end), (contended.0, contended.1, 600));
         // After a trial, they go on up to the end if they have paid.
         let short = (Strategy::Sequential, Reason::ShortTransactions);
         let aborted = (Strategy::Sequential, Reason::Aborts);
