@@ -13,10 +13,10 @@ pub(crate) struct CompareArgs {
     /// blocks]
     #[arg(long, visible_alias = "sample", value_name = "N|FILES", value_delimiter = ',')]
     pub(super) blocks: Vec<String>,
-    /// Built-in workloads to measure in addition
+    /// Also measure these built-in workloads
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(super) workloads: Vec<String>,
-    /// Times that both builds measure each block
+    /// Measurements of each block per build
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) rounds: u32,
     /// Numbers of workers
@@ -25,10 +25,10 @@ pub(crate) struct CompareArgs {
     /// Also write all figures to this file
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
-    /// Use this build instead of building a revision
+    /// Path of the old tool; no revision is built
     #[arg(long, value_name = "PATH", requires = "new_tool")]
     pub(super) old_tool: Option<PathBuf>,
-    /// Use this build instead of building the working tree
+    /// Path of the new tool; the working tree is not built
     #[arg(long, value_name = "PATH")]
     pub(super) new_tool: Option<PathBuf>,
 }

@@ -48,7 +48,7 @@ pub(crate) fn compare_builds(runner: &mut Runner, args: &CompareArgs) -> Result<
             fs::write(file, report::json(&noise, &measured))
                 .map_err(|error| format!("{}: {error}", file.display()))?;
         }
-        report::judge(&measured)
+        report::judge(&noise, &measured)
     })
 }
 

@@ -40,9 +40,9 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// Returns the mean logarithm of new over old speed of all pairs.
+    /// Returns the median logarithm of new over old speed of all pairs.
     fn log_change(&self) -> f64 {
-        mean(self.pairs.iter().map(|pair| (pair.new.ratio() / pair.old.ratio()).ln()))
+        self.median(|pair| (pair.new.ratio() / pair.old.ratio()).ln())
     }
 
     /// Returns new over old speed; below 1, the new build is slower.
@@ -82,9 +82,11 @@ impl Change {
         Self { mean: middle.exp(), interval }
     }
 
-    /// Returns whether the whole interval lies below 1.
-    pub(super) fn is_loss(&self) -> bool {
-        self.interval.is_some_and(|[_, highest]| highest < 1.0)
+    /// Returns whether the new build is slower beyond doubt: the whole interval lies below 1, and
+    /// the mean below the interval of a build compared with itself.
+    pub(super) fn is_loss(&self, noise: Self) -> bool {
+        let lowest = noise.interval.map_or(noise.mean, |[lowest, _]| lowest);
+        self.interval.is_some_and(|[_, highest]| highest < 1.0) && self.mean < lowest
     }
 }
 
@@ -133,18 +135,22 @@ mod tests {
         let lost =
             [block("a", &[(1.0, 0.9)]), block("b", &[(2.0, 1.82)]), block("c", &[(0.5, 0.455)])];
         let change = Change::of(&lost.iter().collect::<Vec<_>>());
-        assert!((change.mean - 0.907).abs() < 0.001 && change.is_loss(), "{change:?}");
+        let quiet = Change { mean: 1.0, interval: Some([0.98, 1.02]) };
+        let loud = Change { mean: 0.95, interval: Some([0.9, 1.0]) };
+        assert!((change.mean - 0.907).abs() < 0.001, "{change:?}");
+        assert_eq!((change.is_loss(quiet), change.is_loss(loud)), (true, false));
         let mixed =
             [block("a", &[(1.0, 0.8)]), block("b", &[(1.0, 1.1)]), block("c", &[(1.0, 0.9)])];
-        assert!(!Change::of(&mixed.iter().collect::<Vec<_>>()).is_loss());
+        assert!(!Change::of(&mixed.iter().collect::<Vec<_>>()).is_loss(quiet));
         let one = Change::of(&[&lost[0]]);
-        assert!(one.interval.is_none() && !one.is_loss());
+        assert!(one.interval.is_none() && !one.is_loss(quiet));
     }
 
     #[test]
-    fn pairs_are_compared_before_they_are_averaged() {
-        // The machine was slower in the second round, for both builds.
-        let measured = block("a", &[(2.0, 1.8), (1.0, 0.9)]);
+    fn pairs_are_compared_before_the_median_is_taken() {
+        // The machine was slower in the second round, for both builds, and in the third one for
+        // the new build only.
+        let measured = block("a", &[(2.0, 1.8), (1.0, 0.9), (1.5, 0.2)]);
         assert!((measured.change() - 0.9).abs() < 1e-9);
         assert!((measured.median(|pair| pair.old.ratio()) - 1.5).abs() < 1e-9);
     }

@@ -125,7 +125,7 @@ pub(super) fn compare(recorded: &[Count], found: &[Count], is_whole: bool) -> Re
         return Ok(());
     }
     Err(format!(
-        "{}; if that is meant: cargo xtask instructions --update, and the reason in CHANGELOG.md",
+        "{}; if intended, run `cargo xtask instructions --update` and give the reason in CHANGELOG.md",
         wrong.join(", ")
     ))
 }
