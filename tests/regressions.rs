@@ -1,20 +1,22 @@
 //! One test for each bug that needs a particular order of events or a failing database.
 
 use crate::support::scene::{
-    BENEFICIARY, Scene, authorization, call, create, delegate, pay, storage,
+    BENEFICIARY, Scene, authorization, call, create, delegate, pay, rich, storage,
 };
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use braid_blocks::code::{Code, deploying};
-use braid_blocks::faulty::Fault;
+use braid_blocks::faulty::{Fault, Faults};
 use braid_blocks::hooked::{Hooked, Read};
 use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_blocks::sequential;
 use braid_evm::{
-    Block, BlockErrorKind, BlockOutput, Cloned, Committed, Config, Executor, Forced, Policy,
+    Block, BlockErrorKind, BlockOutput, Cloned, Committed, Config, Executor, Forced, Mode, Policy,
+    Rejection, TransactionPool,
 };
 use core::ops::ControlFlow;
 use revm::DatabaseRef;
 use revm::bytecode::{Bytecode, opcode};
+use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
 use std::num::NonZeroU16;
@@ -27,31 +29,51 @@ fn speculative(workers: u16) -> Config {
     config
 }
 
-/// Returns the results of sequential execution and of Braid on a database that fails at `refused`.
-fn without(scene: &Scene, refused: Read) -> [Result<(), String>; 2] {
+/// Returns configurations of each strategy, with one worker and with two.
+fn strategies() -> Vec<Config> {
+    let policies = [
+        Policy::Auto,
+        Policy::Sequential,
+        Policy::Forced(Forced::Speculative),
+        Policy::Forced(Forced::Alternate),
+        Policy::Forced(Forced::ContiguousBatches),
+        Policy::Forced(Forced::GroupedBatches),
+    ];
+    let with = |policy| [1, 2].map(|workers| set(speculative(workers), |it| it.policy = policy));
+    policies.into_iter().flat_map(with).collect()
+}
+
+fn set(mut config: Config, change: impl FnOnce(&mut Config)) -> Config {
+    change(&mut config);
+    config
+}
+
+/// Returns where the block ends on a database that fails at `refused`, if it does.
+///
+/// # Panics
+/// A strategy differs from sequential execution.
+#[track_caller]
+fn without(scene: &Scene, refused: Read) -> Result<(), String> {
     let database = Fault::At(refused).of(scene.database());
     let expected = sequential::execute(&(&scene.block).into(), database.clone());
-    let found = Executor::new(speculative(2))
-        .unwrap()
-        .block(scene.block.clone())
-        .database(database)
-        .execute();
-    [
-        expected.map(drop).map_err(|error| error.at.to_string()),
-        found.map(drop).map_err(|error| error.at.to_string()),
-    ]
+    let expected = expected.map(drop).map_err(|error| error.at.to_string());
+    for config in strategies() {
+        let mut executor = Executor::new(config).unwrap();
+        let found = executor.block(scene.block.clone()).database(database.clone()).execute();
+        let found = found.map(drop).map_err(|error| error.at.to_string());
+        assert_eq!(expected, found, "{config:?}");
+    }
+    expected
 }
 
 #[test]
 fn a_beneficiary_that_is_never_read_may_be_unreadable() {
     let mut scene = Scene::on(SpecId::SHANGHAI);
-    let [expected, found] = without(&scene, Read::Account(BENEFICIARY));
-    assert_eq!((expected, found), (Ok(()), Ok(())), "an empty block");
+    assert_eq!(without(&scene, Read::Account(BENEFICIARY)), Ok(()), "an empty block");
     let [alice] = scene.senders();
     scene.set_nonce(alice, 9);
     scene.send(alice, pay(alice, 1));
-    let [expected, found] = without(&scene, Read::Account(BENEFICIARY));
-    assert_eq!(expected, found, "an invalid first transaction");
+    assert!(without(&scene, Read::Account(BENEFICIARY)).is_err(), "an invalid first transaction");
 }
 
 #[test]
@@ -61,8 +83,7 @@ fn slots_of_a_contract_of_this_block_are_not_asked_of_the_database() {
     let new = alice.create(0);
     scene.send(alice, create(deploying(Code::new().sload(7).sstore_top(2))));
     scene.send(bob, call(new));
-    let [expected, found] = without(&scene, Read::Slot(new, U256::from(7)));
-    assert_eq!((expected, found), (Ok(()), Ok(())));
+    assert_eq!(without(&scene, Read::Slot(new, U256::from(7))), Ok(()));
 }
 
 /// An account that has a balance and, in the database, a slot is created by a delegation in this
@@ -79,29 +100,120 @@ fn slots_of_an_account_of_this_block_are_not_asked_of_the_database() {
         let target = scene.contract(0, sum.op(opcode::STOP));
         scene.send(alice, delegate(vec![authorization(odd, target, 0)], bob));
         scene.send(bob, call(odd));
-        let [expected, found] = without(&scene, Read::Slot(odd, U256::ZERO));
-        assert_eq!((expected, found), (Ok(()), Ok(())), "{spec:?}");
+        assert_eq!(without(&scene, Read::Slot(odd, U256::ZERO)), Ok(()), "{spec:?}");
         assert_eq!(scene.play().slot(odd, 1), Some(U256::from(100)), "{spec:?}");
     }
 }
 
-/// A database that panics at reads which sequential execution never makes, in each strategy.
+/// The reads of a block without transactions are those of sequential execution, in each strategy.
 #[test]
 fn who_is_paid_nothing_is_not_looked_at() {
     for spec in [SpecId::SHANGHAI, SpecId::OSAKA, SpecId::AMSTERDAM] {
         let scene = Scene::on(spec);
-        let database = Hooked::watched(scene.database(), |read| {
-            assert_ne!(read, Read::Account(BENEFICIARY), "nothing pays the beneficiary");
-        });
-        sequential::execute(&(&scene.block).into(), database.clone()).expect("a valid block");
-        for workers in [1, 2] {
-            for policy in [Policy::Auto, Policy::Sequential, Policy::Forced(Forced::Speculative)] {
-                let mut config = speculative(workers);
-                config.policy = policy;
-                let mut executor = Executor::new(config).expect("threads start");
-                let request = executor.block(scene.block.clone()).database(database.clone());
+        let reads = Faults::new(Fault::Never);
+        sequential::execute(&(&scene.block).into(), reads.of(scene.database())).expect("valid");
+        let expected = reads.asked();
+        assert!(!expected.contains(&Read::Account(BENEFICIARY)), "nothing pays the beneficiary");
+        for config in strategies() {
+            for mode in [Mode::Validate, Mode::Build] {
+                let reads = Faults::new(Fault::Never);
+                let mut executor =
+                    Executor::new(set(config, |it| it.mode = mode)).expect("threads start");
+                let database = reads.of(scene.database());
+                let request = executor.block(scene.block.clone()).database(database);
                 request.execute().expect("a valid block");
+                assert_eq!(reads.asked(), expected, "{spec:?}, {mode:?}, {config:?}");
             }
+        }
+    }
+}
+
+/// A pool without transactions.
+struct Dry;
+
+impl TransactionPool for Dry {
+    fn next(&mut self, _: u64) -> Option<TxEnv> {
+        None
+    }
+
+    fn skipped(&mut self, _: &TxEnv, reason: &Rejection) {
+        panic!("there is nothing to skip: {reason}");
+    }
+}
+
+/// Whether a pool has transactions is not known when the beneficiary is read. If it has none, the
+/// beneficiary may be unreadable.
+#[test]
+fn a_beneficiary_that_an_empty_pool_never_pays_may_be_unreadable() {
+    let scene = Scene::on(SpecId::OSAKA);
+    let beneficiary = Read::Account(BENEFICIARY);
+    for config in strategies() {
+        for fault in [Fault::At(beneficiary), Fault::PanicAt(beneficiary)] {
+            let mut executor = Executor::new(config).expect("threads start");
+            let request = executor.block(scene.block.clone());
+            let built = request.database(fault.of(scene.database())).build(&mut Dry);
+            let built = built.expect("an empty block");
+            assert!(built.block.transactions.is_empty());
+            assert_equal(&scene, &scene.block, &built.output);
+        }
+    }
+}
+
+/// A database whose accounts bring their code along. `odd` has the hash of the empty code next to
+/// its code.
+#[derive(Clone)]
+struct Inline {
+    inner: MemoryDatabase,
+    odd: Address,
+}
+
+impl DatabaseRef for Inline {
+    type Error = core::convert::Infallible;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
+        let Some(mut info) = self.inner.basic_ref(address)? else { return Ok(None) };
+        info.code = Some(self.inner.code_by_hash_ref(info.code_hash)?);
+        if address == self.odd {
+            info.code_hash = KECCAK256_EMPTY;
+        }
+        Ok(Some(info))
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Self::Error> {
+        self.inner.code_by_hash_ref(hash)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Self::Error> {
+        self.inner.storage_ref(address, slot)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Self::Error> {
+        self.inner.block_hash_ref(number)
+    }
+}
+
+/// The contract is called by a transaction and by a contract, and sends a transaction, as if it had
+/// no code.
+#[test]
+fn code_beside_the_hash_of_the_empty_code_is_ignored() {
+    for spec in [SpecId::SHANGHAI, SpecId::OSAKA, SpecId::AMSTERDAM] {
+        let mut scene = Scene::on(spec);
+        let [alice] = scene.senders();
+        let odd = Address::repeat_byte(0x77);
+        let code = Code::new().increment(0, 1);
+        scene.put(odd, MemoryAccount { code: code.bytes(), ..rich() });
+        let looks = Code::new().call(odd, 0, 50_000).address(odd).op(opcode::EXTCODESIZE);
+        let looks = looks.push(7).op(opcode::ADD).sstore_top(0);
+        let looks = scene.contract(0, looks.op(opcode::STOP));
+        scene.send(alice, call(odd));
+        scene.send(alice, call(looks));
+        scene.send(odd, pay(alice, 1));
+        let database = Inline { inner: scene.database(), odd };
+        scene.put(odd, rich());
+        for config in strategies() {
+            let mut executor = Executor::new(config).expect("threads start");
+            let request = executor.block(scene.block.clone()).database(database.clone());
+            assert_equal(&scene, &scene.block, &request.execute().expect("a valid block"));
         }
     }
 }
@@ -196,6 +308,12 @@ impl DatabaseRef for Homebody {
     fn block_hash_ref(&self, number: u64) -> Result<B256, Self::Error> {
         self.0.block_hash_ref(number)
     }
+}
+
+#[test]
+fn workers_beyond_the_most_are_not_started() {
+    let most = Executor::new(Config::with_workers(NonZeroU16::new(1_500).unwrap())).unwrap();
+    assert_eq!(most.config().workers.get(), 1_024);
 }
 
 /// A worker that cannot open its handle does no harm: the calling thread continues, or the panic

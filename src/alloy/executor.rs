@@ -24,13 +24,14 @@ use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_evm::eth::{EthBlockExecutor, EthTxResult};
 use alloy_evm::precompiles::PrecompilesMap;
 use alloy_evm::{Evm, EvmEnv, FromRecoveredTx, FromTxWithEncoded, RecoveredTx};
-use alloy_primitives::{B256, Log, TxKind};
+use alloy_primitives::{B256, Log, U256};
 use core::any::Any;
 use core::fmt;
 use core::ops::ControlFlow;
 use revm::Database;
 use revm::context::result::{EVMError, HaltReason};
-use revm::context::{BlockEnv, DBErrorMarker, TxEnv};
+use revm::context::{BlockEnv, Cfg, DBErrorMarker, TxEnv};
+use revm::context_interface::cfg::gas_params::Eip2780TxInfo;
 use revm::database_interface::ErasedError;
 use revm::database_interface::bal::{BalState, EvmDatabaseError};
 use revm::precompile::{PrecompileSpecId, Precompiles};
@@ -45,9 +46,6 @@ pub struct BraidBlockExecutor<'a, E, Spec, R: ReceiptBuilder> {
     /// Returns the access lists kept by the database.
     lists: Option<fn(&mut E) -> &mut BalState>,
 }
-
-/// Upper bound on the gas that an empty transfer to its own sender needs.
-const TRANSFER_GAS: u64 = 21_000;
 
 type DbError<E> = <<E as Evm>::DB as Database>::Error;
 
@@ -289,31 +287,25 @@ where
         }))
     }
 
-    /// Returns the first transaction whose sender has no code, if the block has system calls after
-    /// its transactions.
-    fn first_plain(&mut self, block: &Block) -> Option<TxEnv> {
-        let transactions = &block.transactions;
-        let transactions =
-            transactions.iter().filter(|_| block.cfg.spec.is_enabled_in(SpecId::PRAGUE));
-        let database = self.ethereum.evm.db_mut();
-        let mut has_no_code = |tx: &&TxEnv| {
-            let info = database.basic(tx.caller);
-            matches!(info, Ok(Some(info)) if info.is_empty_code_hash())
-        };
-        transactions.into_iter().find(|tx| has_no_code(tx)).cloned()
-    }
-
-    /// Makes precompiles warm for the system calls after the transactions. revm does so with the
-    /// first transaction of an EVM, and the transactions of this block ran in other EVMs. So this
-    /// runs a call to the sender of `first`, on the state before the block, where `first` is valid
-    /// and its sender has no code, and does not commit it.
-    fn warm_precompiles(&mut self, first: &TxEnv) {
-        let TxEnv { caller, nonce, gas_price, chain_id, .. } = *first;
-        let (kind, gas_limit) = (TxKind::Call(caller), first.gas_limit.min(TRANSFER_GAS));
-        let nothing =
-            TxEnv { caller, nonce, gas_price, chain_id, kind, gas_limit, ..TxEnv::default() };
+    /// Makes precompiles warm for the system calls after the transactions of `block`. revm does so
+    /// with the first transaction of an EVM, and the transactions of this block run in other EVMs.
+    ///
+    /// So this runs the first transaction on the state before it, without data and value, with its
+    /// intrinsic gas alone, and does not commit it. It is valid if the first transaction is. As it
+    /// cannot pay for an instruction that reads, it reads nothing that the first transaction does not
+    /// read, but for the delegate of a callee that the transaction itself delegates to another one.
+    fn warm_precompiles(&mut self, block: &Block) {
+        let has_calls = block.cfg.spec.is_enabled_in(SpecId::PRAGUE);
+        let Some(first) = block.transactions.first().filter(|_| has_calls) else { return };
+        let TxEnv { caller, nonce, gas_price, chain_id, kind, .. } = *first;
+        let mut empty = TxEnv { caller, nonce, gas_price, chain_id, kind, ..TxEnv::default() };
+        let is_self_transfer = kind.to() == Some(&caller);
+        let eip2780 = Eip2780TxInfo { value: U256::ZERO, is_self_transfer };
+        let eip2780 = block.cfg.is_amsterdam_eip2780_enabled().then_some(eip2780);
+        let gas = block.cfg.gas_params().initial_tx_gas_for_tx(&empty, eip2780);
+        empty.gas_limit = gas.initial_total_gas().max(gas.floor_gas());
         // If it fails, precompiles stay cold; Ethereum's system contracts call none of them.
-        let _ = self.ethereum.evm.transact_raw(nothing);
+        let _ = self.ethereum.evm.transact_raw(empty);
     }
 }
 
@@ -399,9 +391,7 @@ where
             let list = lists.begin_transactions(of(&mut self.ethereum.evm));
             block.access_list = list.map_err(BlockValidationError::other)?;
         }
-        if let Some(first) = self.first_plain(&block) {
-            self.warm_precompiles(&first);
-        }
+        self.warm_precompiles(&block);
         let (accessed, ended) = match way {
             Way::Handles(source, lent) => {
                 self.run_with_handles(block, (source, lent), &recovered, lists.is_needed())?

@@ -57,7 +57,8 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     let Options { config, extensions, parent, on_commit, cancel } = options;
     let _span =
         span!(DEBUG, "block", number = %block.env.number, transactions = block.transactions.len());
-    let (mut context, effects, overlay) = begin(block, &source, extensions, parent, &config)?;
+    let (mut context, effects, overlay) =
+        begin((block, false), &source, extensions, parent, &config)?;
     let mut chooser = StrategyChooser::new(features(&context, &config, worker_pool, false));
     context.reads_claims = chooser.features.reads_list();
     let choice = chooser.choose_first(worker_pool.feedback(), &context.block);
@@ -91,7 +92,8 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
     let Options { mut config, extensions, parent, mut on_commit, cancel } = options;
     let _span = span!(DEBUG, "block", number = %block.env.number, is_built = true);
     config.mode = Mode::Build;
-    let (context, effects, overlay) = begin(block.into(), &source, extensions, parent, &config)?;
+    let begun = begin((block.into(), true), &source, extensions, parent, &config);
+    let (context, effects, overlay) = begun?;
     // The pool's transactions are not known yet.
     let mut chooser = StrategyChooser::new(features(&context, &config, worker_pool, true));
     let alone = chooser.features.runs_in_order().is_some();

@@ -96,7 +96,7 @@ fn watch(
     let caller = WorkerId(0);
     observer.begins(caller, Stage::PreBlock);
     let (block_context, effects, overlay) =
-        begin(block, &source, Extensions::default(), None, &config)?;
+        begin((block, false), &source, Extensions::default(), None, &config)?;
     observer.begins(caller, Stage::Plan);
     let workers = usize::from(config.workers.get());
     let (is_wide, is_pool, list) = (false, false, ListUse::Nothing);

@@ -104,7 +104,7 @@ fn run(
 ) -> Result<SimulatedBlock<ErasedError>, SimulationError> {
     let Simulation { config, options } = simulation;
     let workers = NonZeroU16::new(options.workers).unwrap_or(NonZeroU16::MIN);
-    let begun = begin(block, &source, Extensions::default(), None, config);
+    let begun = begin((block, false), &source, Extensions::default(), None, config);
     let (block_context, effects, overlay) = match begun {
         Ok(begun) => begun,
         Err(error) => return Ok(SimulatedBlock::before_transactions(error)),

@@ -2,16 +2,23 @@
 //! our executor for alloy-evm must give the specified results.
 
 use super::running::{run, run_one_by_one, run_upon_each_other};
-use super::{Left, WORKERS, ours, shells};
-use crate::support::scene::{Scene, authorization, call, contract, delegate, pay};
+use super::{Left, Ours, Receipts, WORKERS, config, ours, shells, spec};
+use crate::support::scene::{
+    ETHER, Scene, authorization, call, contract, create, delegate, pay, rich,
+};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
-use alloy_primitives::{Address, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use braid_blocks::block::Block;
-use braid_blocks::code::Code;
+use braid_blocks::code::{Code, deploying};
+use braid_blocks::faulty::Fault;
+use braid_blocks::hooked::Read;
 use braid_blocks::memory::MemoryAccount;
 use braid_blocks::sequential::request_contracts;
-use revm::bytecode::opcode;
+use braid_evm::alloy::BraidExecutorFactory;
+use braid_evm::{Cloned, Policy};
+use revm::DatabaseRef;
+use revm::bytecode::{Bytecode, opcode};
 use revm::database::BundleState;
 use revm::primitives::hardfork::SpecId;
 
@@ -22,14 +29,42 @@ fn plain(scene: &Scene) -> Block {
     Block::from(&scene.block)
 }
 
-/// Returns the results of the block, executed as a whole and transaction by transaction.
-fn left(scene: &Scene, workers: u16) -> [Left; 2] {
+/// Returns factories with each number of workers, with forced speculation and with the default
+/// policy, without handles and with those of `states`.
+fn factories<D>(
+    block: &Block,
+    states: impl Fn(B256) -> Option<D> + Clone + Send + Sync + 'static,
+) -> Vec<(String, Ours)>
+where
+    D: DatabaseRef + Clone + Send + Sync + 'static,
+{
+    let mut factories = Vec::new();
+    for workers in WORKERS {
+        for policy in [config(workers).policy, Policy::Auto] {
+            let mut config = config(workers);
+            config.policy = policy;
+            let states = states.clone();
+            let plain = BraidExecutorFactory::new(Receipts, spec(block), config);
+            let own = plain.clone().with_handles(move |parent| states(parent).map(Cloned));
+            let what = format!("{workers} workers, {policy:?}");
+            factories.extend([(format!("{what}, handles"), own), (what, plain)]);
+        }
+    }
+    factories
+}
+
+/// Returns the results of the block, executed as a whole by each factory, and transaction by
+/// transaction.
+fn left(scene: &Scene) -> Vec<(String, Left)> {
     let (block, transactions) = (plain(scene), shells(&scene.block.transactions));
-    let factory = ours(&block, workers);
-    [
-        run(&factory, &block, &transactions, scene.database()),
-        run_one_by_one(&factory, &block, &transactions, scene.database()),
-    ]
+    let singly = run_one_by_one(&ours(&block, 1), &block, &transactions, scene.database());
+    let database = scene.database();
+    let whole = factories(&block, move |_| Some(database.clone())).into_iter();
+    let whole = whole.map(|(what, factory)| {
+        let left = run(&factory, &block, &transactions, scene.database());
+        (what, left)
+    });
+    whole.chain([("one by one".to_owned(), singly)]).collect()
 }
 
 fn slot(bundle: &BundleState, address: Address, slot: u64) -> Option<U256> {
@@ -55,12 +90,10 @@ fn a_contract_for_requests_without_code_makes_the_block_invalid() {
                 if let Some(wei) = wei {
                     scene.fund(missing, wei);
                 }
-                for workers in WORKERS {
-                    for (result, _) in left(&scene, workers) {
-                        let error = result.expect_err("the block is invalid");
-                        let named = format!("{missing} does not contain code");
-                        assert!(error.contains(&named), "{spec:?}: {error}");
-                    }
+                for (what, (result, _)) in left(&scene) {
+                    let error = result.expect_err("the block is invalid");
+                    let named = format!("{missing} does not contain code");
+                    assert!(error.contains(&named), "{spec:?}, {what}: {error}");
                 }
             }
         }
@@ -75,13 +108,11 @@ fn withdrawals_are_paid_before_the_calls() {
         let address = scene.put(WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, contract(code));
         let withdrawal = Withdrawal { address, amount: 0x64, ..Withdrawal::default() };
         scene.block.withdrawals = Some(vec![withdrawal]);
-        for workers in WORKERS {
-            for (result, bundle) in left(&scene, workers) {
-                assert!(result.is_ok(), "{result:?}");
-                let wei = U256::from(0x17_4876_e800_u64);
-                assert_eq!(slot(&bundle, address, 0), Some(wei), "{spec:?}");
-                assert_eq!(bundle.account(&address).unwrap().info.as_ref().unwrap().balance, wei);
-            }
+        for (what, (result, bundle)) in left(&scene) {
+            assert!(result.is_ok(), "{what}: {result:?}");
+            let wei = U256::from(0x17_4876_e800_u64);
+            assert_eq!(slot(&bundle, address, 0), Some(wei), "{spec:?}, {what}");
+            assert_eq!(bundle.account(&address).unwrap().info.as_ref().unwrap().balance, wei);
         }
     }
 }
@@ -96,28 +127,83 @@ fn looks() -> MemoryAccount {
     contract(code.sstore_top(0).return_top())
 }
 
-/// The first transaction of an EVM makes precompiles warm, whichever worker runs it.
+/// The first transaction of an EVM makes precompiles warm, whichever worker runs it, whoever sends
+/// it, and whatever it calls.
 #[test]
 fn calls_after_transactions_meet_warm_precompiles() {
-    for spec in SPECS {
-        for payments in 1..=2 {
-            let mut scene = Scene::on(spec);
+    let blocks: [(&str, fn(&mut Scene)); 6] = [
+        ("a payment", |scene| {
             let [alice, bob] = scene.senders();
+            scene.send(alice, pay(bob, 1));
+        }),
+        ("two payments", |scene| {
+            let [alice, bob] = scene.senders();
+            scene.send(alice, pay(bob, 1));
+            scene.send(alice, pay(bob, 1));
+        }),
+        ("all senders are delegated", |scene| {
+            let [alice, bob] = scene.senders().map(|sender| delegated(scene, sender));
+            scene.send(alice, pay(bob, 1));
+            scene.send(bob, pay(bob, 1));
+        }),
+        ("the only plain sender is paid first", |scene| {
+            let [alice] = scene.senders().map(|sender| delegated(scene, sender));
+            let poor = Address::repeat_byte(0x33);
+            scene.send(alice, pay(poor, ETHER));
+            scene.send(poor, pay(alice, 1));
+        }),
+        ("a call of a contract", |scene| {
+            let [alice] = scene.senders().map(|sender| delegated(scene, sender));
+            let counter = scene.contract(0, Code::new().increment(0, 1));
+            scene.send(alice, call(counter));
+        }),
+        ("a contract is created", |scene| {
+            let [alice] = scene.senders().map(|sender| delegated(scene, sender));
+            scene.send(alice, create(deploying(Code::new().increment(0, 1))));
+        }),
+    ];
+    for (name, fill) in blocks {
+        for spec in SPECS {
+            let mut scene = Scene::on(spec);
             scene.put(WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, looks());
-            for _ in 0..payments {
-                scene.send(alice, pay(bob, 1));
-            }
+            fill(&mut scene);
             let expected = scene.play();
             let warm = Some(U256::from(WARM_LOOK));
             assert_eq!(expected.slot(WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, 0), warm, "{spec:?}");
-            for workers in WORKERS {
-                for (result, bundle) in left(&scene, workers) {
-                    let found = slot(&bundle, WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, 0);
-                    assert_eq!(found, warm, "{spec:?}, {workers} workers");
-                    let requests = result.expect("a valid block").requests;
-                    assert_eq!(requests[0][1..], U256::from(WARM_LOOK).to_be_bytes::<32>());
-                }
+            for (what, (result, bundle)) in left(&scene) {
+                let found = slot(&bundle, WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, 0);
+                assert_eq!(found, warm, "{name}, {spec:?}, {what}");
+                let requests = result.expect("a valid block").requests;
+                assert_eq!(requests[0][1..], U256::from(WARM_LOOK).to_be_bytes::<32>());
             }
+        }
+    }
+}
+
+/// Code of a delegated sender, which reads and writes.
+const DELEGATE: Address = Address::repeat_byte(0xde);
+
+/// Delegates `sender` to a contract.
+fn delegated(scene: &mut Scene, sender: Address) -> Address {
+    scene.put(DELEGATE, contract(Code::new().increment(0, 1)));
+    let code = Bytecode::new_eip7702(DELEGATE).original_bytes();
+    scene.put(sender, MemoryAccount { nonce: 1, code, ..rich() })
+}
+
+/// Warming precompiles reads nothing that sequential execution does not read.
+#[test]
+fn a_delegate_that_is_never_called_is_not_read() {
+    for spec in SPECS {
+        let mut scene = Scene::on(spec);
+        let [alice, bob] = scene.senders();
+        let alice = delegated(&mut scene, alice);
+        scene.send(alice, pay(bob, 1));
+        let (block, transactions) = (plain(&scene), shells(&scene.block.transactions));
+        let database = Fault::PanicAt(Read::Account(DELEGATE)).of(scene.database());
+        let own = database.clone();
+        for (what, factory) in factories(&block, move |_| Some(own.clone())) {
+            let (result, _) = run(&factory, &block, &transactions, database.clone());
+            assert!(result.is_ok(), "{spec:?}, {what}: {result:?}");
         }
     }
 }
@@ -138,16 +224,25 @@ fn what_is_read_beside_sequential_execution_does_not_stay() {
     scene.send(bob, call(odd));
     let first = (plain(&scene), shells(&scene.block.transactions));
     let mut next = scene.clone();
+    next.block.parent_hash = B256::repeat_byte(0x5e);
     next.block.transactions.clear();
     next.send(bob, call(odd));
     let second = (plain(&next), shells(&next.block.transactions));
-    for workers in WORKERS {
-        let factory = ours(&first.0, workers);
-        let blocks = [first.clone(), second.clone()];
-        let (results, bundle) = run_upon_each_other(&factory, &blocks, scene.database());
-        let last = results.last().expect("two blocks").as_ref().expect("a valid block");
-        assert_eq!(slot(&bundle, odd, 1), Some(U256::from(100)), "{workers} workers");
-        assert_eq!(last.gas_used, 25_312, "{workers} workers");
+    let unread = Read::Slot(odd, U256::ZERO);
+    // The handles hold the state before the first block alone.
+    let parent = first.0.parent_hash;
+    for fault in [Fault::Never, Fault::At(unread)] {
+        let database = fault.of(scene.database());
+        let opened = database.clone();
+        let states = move |hash| (hash == parent).then(|| opened.clone());
+        for (what, factory) in factories(&first.0, states) {
+            let blocks = [first.clone(), second.clone()];
+            let (results, bundle) = run_upon_each_other(&factory, &blocks, database.clone());
+            let results: Result<Vec<_>, _> = results.into_iter().collect();
+            let gas = results.expect("valid blocks").last().map(|last| last.gas_used);
+            assert_eq!(slot(&bundle, odd, 1), Some(U256::from(100)), "{what}");
+            assert_eq!(gas, Some(25_312), "{what}");
+        }
     }
 }
 
@@ -189,20 +284,18 @@ fn deposits_of_another_layout_make_the_block_invalid() {
         let deposits = scene.contract(0, code);
         scene.block.rules.deposit_contract = Some(deposits);
         scene.send(alice, call(deposits));
-        for workers in WORKERS {
-            for (result, _) in left(&scene, workers) {
-                match result {
-                    Ok(result) => {
-                        assert!(is_valid, "{} bytes", data.len());
-                        let fields: Vec<u8> = FIELDS
-                            .into_iter()
-                            .zip(1..)
-                            .flat_map(|((_, length), byte)| vec![byte; length])
-                            .collect();
-                        assert_eq!(result.requests[0], Bytes::from([vec![0], fields].concat()));
-                    }
-                    Err(error) => assert!(!is_valid && error.contains("EIP-6110"), "{error}"),
+        for (what, (result, _)) in left(&scene) {
+            match result {
+                Ok(result) => {
+                    assert!(is_valid, "{what}: {} bytes", data.len());
+                    let fields: Vec<u8> = FIELDS
+                        .into_iter()
+                        .zip(1..)
+                        .flat_map(|((_, length), byte)| vec![byte; length])
+                        .collect();
+                    assert_eq!(result.requests[0], Bytes::from([vec![0], fields].concat()));
                 }
+                Err(error) => assert!(!is_valid && error.contains("EIP-6110"), "{what}: {error}"),
             }
         }
     }

@@ -11,6 +11,7 @@
 //! 8. The end of a block, where alloy-evm deviates from the specification: see `ends`.
 //! 9. A surcharge, and EVMs of another factory: see `surcharge` and `custom_evm`.
 //! 10. Workers with handles of their own: see `handles`.
+//! 11. Few threads, or none: see `threads`.
 
 mod custom_evm;
 mod ends;
@@ -18,6 +19,7 @@ mod handles;
 mod lists;
 mod running;
 mod surcharge;
+mod threads;
 
 use crate::support::fixtures::{block_files, fixtures};
 use alloy_consensus::transaction::Recovered;
