@@ -101,7 +101,7 @@ pub use evm::{
     Committed, DaoFork, Declaration, Executed, ExecutedStatus, Ommer, Outcome, Place, Precompile,
     PrecompileCall, PrecompileEnd, PrecompileState, Reason, Rejection, ReplayBase, ReplayContext,
     ReplayError, Replayed, ReplayedNext, Replays, Segment, SlotChange, StateSource,
-    StateUnavailable, Stats, Strategy, Surcharge, TransactionPool, Undeclared,
+    StateUnavailable, Stats, Strategy, Surcharge, TransactionPool, Undeclared, push_deposits,
 };
 #[cfg(all(feature = "evm", feature = "testing"))]
 pub use evm::{

@@ -60,7 +60,8 @@ pub use block::replay::{ReplayError, Replayed};
 pub use block::replay_evm::{ReplayBase, ReplayContext};
 pub use block::replays::{ReplayedNext, Replays};
 #[cfg(feature = "alloy")]
-pub(crate) use block::requests::{no_code, push_deposits};
+pub(crate) use block::requests::no_code;
+pub use block::requests::push_deposits;
 #[cfg(feature = "alloy")]
 pub(crate) use drive::runs_sequentially;
 pub(crate) use drive::{Options, build, execute};

@@ -194,6 +194,22 @@ await judge("several blocks", async () => {
   await pages.close();
 });
 
+await judge("busy machine", async () => {
+  const pages = await open(several);
+  const cards = async (busy_share) => {
+    await pages.evaluate((it) => { window.braidReport.block.measured = { workers: 4, speedup: 0.78, busy_share: it }; }, busy_share);
+    // Back to the first block, which is drawn again.
+    for (const index of ["1", "0"]) await pages.select("#block", index);
+    await settle(pages);
+    return pages.$$eval("#figures .figure", (all) => all.map((it) => it.textContent));
+  };
+  assert.equal((await cards(null))[1], "0.78xmeasured here on 4 workers");
+  const busy = await cards(0.5);
+  assert.doesNotMatch(busy[1], /measured here/);
+  assert.equal(busy.at(-1), "0.78xmeasured here on 4 workers while the machine was busy: unreliable");
+  await pages.close();
+});
+
 await look(one, "one", pictures);
 await look(several, "several", pictures);
 await end(pictures);

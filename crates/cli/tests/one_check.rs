@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 /// Arguments of each command for `block.json`.
-const COMMANDS: [&[&str]; 12] = [
+const COMMANDS: [&[&str]; 14] = [
     &["run", "--rounds", "1"],
     &["explain", "--rounds", "0"],
     &["explain", "--rounds", "0", "--json"],
@@ -21,6 +21,8 @@ const COMMANDS: [&[&str]; 12] = [
     &["survey", "--rounds", "1", "--pause", "0", "--json"],
     &["lint"],
     &["trace", "--tx", "0"],
+    &["bench", "--rounds", "1", "--pause", "0", "--brief"],
+    &["bench", "--virtual", "2"],
 ];
 
 /// Returns a folder with the block after `spoil` has changed its file.

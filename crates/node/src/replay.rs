@@ -9,6 +9,7 @@ use revm::{
     Context, Database, DatabaseCommit, ExecuteCommitEvm, MainBuilder, MainContext,
     SystemCallCommitEvm,
     context::{BlockEnv, CfgEnv, TxEnv},
+    context_interface::JournalTr,
     database::{
         AccountStatus, BundleState, State, WrapDatabaseRef, states::bundle_state::BundleRetention,
     },
@@ -95,25 +96,31 @@ pub(crate) fn call_before<DB: Database + DatabaseCommit>(
     let parent = cfg.spec.is_enabled_in(SpecId::PRAGUE).then_some(parent);
     for (contract, data) in [(BEACON_ROOTS_ADDRESS, root), (HISTORY_STORAGE_ADDRESS, parent)] {
         if let Some(data) = data {
-            system_call(db, (cfg, env), contract, data.0.into())?;
+            system_call(db, (cfg, env), contract, data.0.into(), false)?;
         }
     }
     Ok(())
 }
 
 /// Calls a system contract and returns its output; an account without code is not called.
+/// Precompiles are warm after the transactions of a block, as they are in `braid-evm`.
 pub(crate) fn system_call<DB: Database + DatabaseCommit>(
     db: &mut DB,
     (cfg, env): (&CfgEnv, &BlockEnv),
     contract: Address,
     data: Bytes,
+    has_warm_precompiles: bool,
 ) -> Result<Bytes, RpcError> {
     let info = db.basic(contract).map_err(failed)?;
     if info.is_none_or(|info| info.is_empty_code_hash()) {
         return Ok(Bytes::new());
     }
     let context = Context::mainnet().with_db(db).with_cfg(cfg.clone()).with_block(env.clone());
-    let called = context.build_mainnet().system_call_commit(contract, data).map_err(failed)?;
+    let mut evm = context.build_mainnet();
+    if has_warm_precompiles {
+        evm.ctx.journaled_state.warm_precompiles(evm.precompiles.warm_addresses());
+    }
+    let called = evm.system_call_commit(contract, data).map_err(failed)?;
     Ok(called.into_output().unwrap_or_default())
 }
 

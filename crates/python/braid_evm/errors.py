@@ -69,7 +69,7 @@ class InvalidBlock(BraidError):
 
 
 class StateUnavailable(BraidError):
-    """The block reads state that its file lacks: a code, or the hash of an earlier block."""
+    """The block reads the hash of an earlier block that its file lacks, or a code that the file declares absent."""
 
     def __init__(self, reason: str, file: str = "", transaction: int | None = None) -> None:
         super().__init__(reason, file, transaction)

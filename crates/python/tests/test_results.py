@@ -119,6 +119,13 @@ def test_state_that_the_file_lacks() -> None:
     assert change.after and change.after.balance > 0 and not change.storage
 
 
+def test_a_code_that_the_file_lacks_makes_it_unreadable() -> None:
+    absent = "0x" + "ab" * 32
+    for run in (braid_evm.execute, braid_evm.verify, braid_evm.explain, braid_evm.access_list):
+        with pytest.raises(UnreadableBlock, match=absent):
+            run(calling(absent))
+
+
 def test_a_difference_is_a_result() -> None:
     done = braid_evm.verify(other_gas())
     assert not done.ok and not done.checks["gasUsed"] and "gasUsed" in done.differences[0]

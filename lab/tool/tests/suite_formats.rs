@@ -194,7 +194,7 @@ fn an_amplified_state_test_of_declared_accesses_equals_plain_revm() {
 
 /// Errors in the second block of [`chain`].
 #[derive(Clone, Copy, Default)]
-struct Chain {
+pub(crate) struct Chain {
     nonce: Option<u64>,
     state_root: Option<B256>,
     gas_used: Option<u64>,
@@ -241,7 +241,7 @@ fn block(number: u64, genesis: &Header, parent: B256, spoiled: &Chain) -> Block<
 }
 
 /// Returns a test of two blocks, the second of which is the first of Cancun.
-fn chain(wrong: &Chain) -> Value {
+pub(crate) fn chain(wrong: &Chain) -> Value {
     let genesis = Header {
         state_root: after(0).root(),
         gas_limit: 30_000_000,

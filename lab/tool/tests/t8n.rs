@@ -242,6 +242,29 @@ fn system_contracts_that_are_missing_make_the_block_invalid() {
     assert_eq!(alone["receipts"].as_array().map(Vec::len), Some(1), "the first one alone");
 }
 
+/// The executable specification pays withdrawals before it calls the contracts for requests.
+#[test]
+fn withdrawals_are_paid_before_requests_are_collected() {
+    let requests = "0x00000961ef480eb55e80d19ad83579a64c007002";
+    let consolidations = "0x0000bbddc7ce488642fb579f8b00f3a590007251";
+    let mut input = input("Prague");
+    // SELFBALANCE PUSH0 SSTORE STOP
+    input["alloc"][requests] = json!({"balance": "0x0", "code": "0x475f5500"});
+    input["alloc"][consolidations] = json!({"balance": "0x0", "code": "0x00"});
+    input["env"]["withdrawals"] = json!([
+        {"index": "0x0", "validatorIndex": "0x0", "address": requests, "amount": "0x64"},
+    ]);
+    input["txs"] = json!([]);
+    let after = parsed(&input, "Prague", &[]);
+    assert_eq!(after["result"]["blockException"], Value::Null);
+    let account = &after["alloc"][requests];
+    assert_eq!(account["balance"], "0x174876e800");
+    assert_eq!(
+        account["storage"],
+        json!({format!("0x{:064x}", 0): format!("0x{:064x}", 0x17_4876_e800_u64)})
+    );
+}
+
 #[test]
 fn blob_parameters_can_be_given() {
     let mut input = input("Cancun");

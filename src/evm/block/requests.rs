@@ -23,7 +23,7 @@ const EVENT_LENGTH: usize = 576;
 ///
 /// # Errors
 /// Returns a message if a deposit event does not have the layout of the EIP: the block is invalid.
-pub(crate) fn push_deposits<'a>(
+pub fn push_deposits<'a>(
     requests: &mut Requests,
     contract: Address,
     logs: impl Iterator<Item = &'a Log>,

@@ -7,6 +7,7 @@ use super::{
     draft,
     producer::{Parties, Producer},
     random::Random,
+    seal,
     world::{Call, World},
 };
 use crate::{block_file::BlockFile, code::Code};
@@ -65,6 +66,16 @@ impl Shape {
             self.calls(world, &mut parties)
         })?;
         self.producer.apply(&mut file, &parties);
+        Ok(file)
+    }
+
+    /// Same, with the results of the execution, as other commands expect of a block file.
+    ///
+    /// # Errors
+    /// As [`Self::block`].
+    pub fn sealed_block(self, seed: u64) -> Result<BlockFile, WorkloadError> {
+        let mut file = self.block(seed)?;
+        seal::seal(&mut file)?;
         Ok(file)
     }
 

@@ -47,6 +47,9 @@ pub enum BenchError {
     /// The block is invalid.
     #[error("the block does not execute: {0}")]
     Invalid(String),
+    /// The sequential result differs from the block's header or file.
+    #[error("{0}")]
+    Wrong(String),
     /// A result differs from the sequential one.
     #[error("{who}: the result differs from sequential execution\n{differences}")]
     Different {

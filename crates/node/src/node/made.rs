@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::testing::{CROWD, Client, begun, begun_as, begun_with, node, payment};
-use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
+use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS};
 use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{B256, Bytes, U256, hex};
 use braid_chain::{FIXED_BASE_FEE, MemoryStore, StateRoots, Table, Writes, ZERO_BASE_FEE, prune};
@@ -168,15 +168,9 @@ fn a_node_goes_on_after_its_folder_was_pruned() {
     make(&mut again, 301);
 }
 
-/// Account of a contract that stores its input.
-fn keeps() -> GenesisAccount {
-    let code = Bytes::from(hex!("5f355f5500"));
-    GenesisAccount { code: Some(code), nonce: Some(1), ..GenesisAccount::default() }
-}
-
-/// Account of a contract that does nothing.
-fn ends() -> GenesisAccount {
-    let code = Bytes::from(hex!("00"));
+/// Account of a contract with this code.
+fn contract(code: &'static [u8]) -> GenesisAccount {
+    let code = Bytes::from_static(code);
     GenesisAccount { code: Some(code), nonce: Some(1), ..GenesisAccount::default() }
 }
 
@@ -187,15 +181,18 @@ fn system_contracts_that_the_genesis_has_are_called() {
     for with_requests in 0..=2 {
         let store = begun_with(|genesis| {
             let others = requests.into_iter().take(with_requests);
-            let there = others.map(|address| (address, ends()));
-            genesis.alloc.extend(there.chain([(HISTORY_STORAGE_ADDRESS, keeps())]));
+            genesis.alloc.extend(others.map(|address| (address, contract(&hex!("00")))));
+            // They store their input, and its size: the beacon root of a made block is zero.
+            genesis.alloc.insert(HISTORY_STORAGE_ADDRESS, contract(&hex!("5f355f5500")));
+            genesis.alloc.insert(BEACON_ROOTS_ADDRESS, contract(&hex!("365f5500")));
         });
         let mut node = node(&store, NodeConfig::default());
         let parent = node.parent.hash;
         make(&mut node, 0);
         let state = node.chain.state().expect("a state");
-        let kept = state.storage_ref(HISTORY_STORAGE_ADDRESS, U256::ZERO).expect("reads");
-        assert_eq!(B256::from(kept), parent);
+        let stored = |contract| state.storage_ref(contract, U256::ZERO).expect("reads");
+        assert_eq!(B256::from(stored(HISTORY_STORAGE_ADDRESS)), parent);
+        assert_eq!(stored(BEACON_ROOTS_ADDRESS), U256::from(32));
     }
 }
 

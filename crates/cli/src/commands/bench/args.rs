@@ -70,8 +70,8 @@ names: thresholds are chosen on the tuning half only.";
 
 /// Measure blocks against sequential revm
 ///
-/// Every result is compared in full before anything is timed. All executors run in turn in one
-/// process, in random order, each after a pause.
+/// Every result is compared in full before anything is timed, and with the header of a block file.
+/// All executors run in turn in one process, in random order, each after a pause.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{COLUMNS}"))]
 pub struct BenchArgs {

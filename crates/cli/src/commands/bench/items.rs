@@ -2,10 +2,11 @@
 
 use crate::{
     bench::{BenchError, Latency},
-    inputs,
+    checks, inputs,
 };
 use braid_blocks::{
-    block_file::{BlockFile, BlockFileError},
+    block::Block,
+    block_file::{BlockFile, BlockFileError, FileDatabase},
     workload::Preset,
 };
 use braid_terminal::{End, Stop};
@@ -65,6 +66,11 @@ impl Item {
         }
     }
 
+    /// Whether it states the results of its block: a block file does, a workload does not.
+    pub(super) fn is_sealed(&self) -> bool {
+        matches!(self, Self::Input(_))
+    }
+
     /// Returns the default delay of its database reads.
     #[must_use]
     pub fn latency(&self) -> Option<Latency> {
@@ -93,6 +99,22 @@ impl Item {
     }
 }
 
+/// Compares the block of `file`, executed sequentially, with its header and file.
+///
+/// # Errors
+/// The block is invalid, or there is a difference.
+pub(super) fn check(
+    file: &BlockFile,
+    block: &Block,
+    database: &FileDatabase,
+) -> Result<(), BenchError> {
+    match checks::of_file(file, block, database) {
+        Ok(None) => Ok(()),
+        Ok(Some(difference)) => Err(BenchError::Wrong(difference)),
+        Err(error) => Err(BenchError::Invalid(error.to_string())),
+    }
+}
+
 /// Why a block could not be measured.
 #[derive(Debug)]
 pub struct Unmeasured {
@@ -108,7 +130,7 @@ impl Unmeasured {
     pub fn new(name: &str, error: BenchError) -> Self {
         let end = match error {
             BenchError::Invalid(_) => End::BadInput,
-            BenchError::Different { .. } => End::Mismatch,
+            BenchError::Different { .. } | BenchError::Wrong(_) => End::Mismatch,
         };
         Self { end, message: format!("{name}: {error}") }
     }

@@ -24,6 +24,7 @@ use braid_blocks::{
 };
 use braid_evm::{Config, Executor};
 use braid_terminal::{End, Progress, Stop, print_error};
+use items::check;
 use report::{Json, Report, Table};
 use revm::DatabaseRef;
 use std::{
@@ -83,8 +84,10 @@ fn blocks(args: &BenchArgs, measure: Option<Measure<'_>>) -> Result<End, Stop> {
         let name = item.name();
         progress.begin(&name);
         let (latency, what) = (args.db_latency.or(item.latency()), item.argument());
+        let is_sealed = item.is_sealed();
         let measured = item.scaled(args.txs, args.scale, args.seed).and_then(|file| {
-            let figures = measured_in(args, (latency, measure), &mut executors, &name, &file);
+            let input = Input { name: &name, file: &file, is_sealed };
+            let figures = measured_in(args, (latency, measure), &mut executors, input);
             figures.map_err(|kind| Unmeasured::new(&name, kind))
         });
         let measured = measured.map(|mut all| {
@@ -163,13 +166,21 @@ fn executors(args: &BenchArgs) -> Result<Vec<Executor>, Stop> {
     workers.iter().map(start).collect()
 }
 
+/// A block file to measure.
+#[derive(Clone, Copy, Debug)]
+struct Input<'i> {
+    name: &'i str,
+    file: &'i BlockFile,
+    /// Whether header and file state the results.
+    is_sealed: bool,
+}
+
 /// Measures a block file: with `elsewhere`, or on its state in memory, which may be slow.
 fn measured_in(
     args: &BenchArgs,
     (latency, elsewhere): (Option<Latency>, Option<Measure<'_>>),
     executors: &mut [Executor],
-    name: &str,
-    file: &BlockFile,
+    Input { name, file, is_sealed }: Input<'_>,
 ) -> Result<Vec<Figures>, BenchError> {
     let (block, database) = file
         .to_block()
@@ -182,6 +193,9 @@ fn measured_in(
             }
         }
         return Ok(Vec::new());
+    }
+    if is_sealed {
+        check(file, &block, &database)?;
     }
     if let Some(elsewhere) = elsewhere {
         return elsewhere(args, executors, Loaded { name, file, block: &block, shared: &shared });

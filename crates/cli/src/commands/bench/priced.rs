@@ -1,6 +1,6 @@
 //! `braid bench --virtual`: blocks in virtual time, with the gas of a run as its time.
 
-use super::items::{Item, Unmeasured, items};
+use super::items::{Item, Unmeasured, check, items};
 use super::{BenchArgs, report::NAME, shared};
 use crate::bench::{
     BenchError, Half, Means,
@@ -58,11 +58,16 @@ pub(super) fn run(args: &BenchArgs) -> Result<End, Stop> {
 
 /// Returns the block's number of transactions and its speed-ups on each number of workers.
 fn simulate(args: &BenchArgs, item: Item, name: &str) -> Result<(usize, Vec<Virtual>), Unmeasured> {
+    let is_sealed = item.is_sealed();
     let file = item.scaled(args.txs, args.scale, args.seed)?;
-    let invalid = |error: String| Unmeasured::new(name, BenchError::Invalid(error));
-    let (block, database) = file.to_block().map_err(|error| invalid(error.to_string()))?;
+    let unmeasured = |error| Unmeasured::new(name, error);
+    let (block, database) =
+        file.to_block().map_err(|error| unmeasured(BenchError::Invalid(error.to_string())))?;
+    if is_sealed {
+        check(&file, &block, &database).map_err(unmeasured)?;
+    }
     drop(file);
-    let given = shared(args, &block, &database).map_err(|error| Unmeasured::new(name, error))?;
+    let given = shared(args, &block, &database).map_err(unmeasured)?;
     let all = virtual_ratios_of(&block, &given, &database, &args.priced);
     let all = all.map_err(|error| {
         let is_different = matches!(error, VirtualError::Different { .. });

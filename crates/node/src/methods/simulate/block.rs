@@ -25,10 +25,7 @@ use alloy_eips::{
     eip7251::{CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_TYPE},
     eip7685::Requests,
 };
-use alloy_evm::{
-    FromRecoveredTx,
-    eth::eip6110::{DEPOSIT_REQUEST_TYPE, accumulate_deposits_from_receipts},
-};
+use alloy_evm::FromRecoveredTx;
 use alloy_primitives::{Address, B256, Bloom, Bytes, Signature, TxKind, U256};
 use alloy_rlp::Encodable;
 use alloy_rpc_types_eth::{
@@ -36,6 +33,7 @@ use alloy_rpc_types_eth::{
     simulate::{SimCallResult, SimulateError, SimulatedBlock},
 };
 use braid_chain::{PastState, Rules, Snapshot, StateTries, pool::SignedTransaction};
+use braid_evm::push_deposits;
 use revm::{
     Context, Database, DatabaseCommit, InspectEvm, MainBuilder, MainContext,
     context::{BlockEnv, CfgEnv, TxEnv},
@@ -254,9 +252,10 @@ impl<'r, S: Snapshot> Simulation<'r, S> {
     ) -> Result<SimulatedBlock<RpcBlock>, RpcError> {
         let spec = building.cfg.spec;
         let since = |fork| spec.is_enabled_in(fork);
-        let requests = since(SpecId::PRAGUE).then(|| self.requests(&building)).transpose()?;
         let withdrawals = since(SpecId::SHANGHAI).then_some(withdrawals);
         self.pay(&building, withdrawals.as_ref())?;
+        // The contracts that collect requests may read balances.
+        let requests = since(SpecId::PRAGUE).then(|| self.requests(&building)).transpose()?;
         let Building { mut header, transactions, receipts, calls, .. } = building;
         header.gas_used = building.gas_used;
         header.blob_gas_used = since(SpecId::CANCUN).then_some(building.blob_gas_used);
@@ -294,21 +293,18 @@ impl<'r, S: Snapshot> Simulation<'r, S> {
     /// Collects the requests of system contracts.
     fn requests(&mut self, building: &Building) -> Result<Requests, RpcError> {
         let mut requests = Requests::default();
-        let contract = self.rules.chain_rules(&building.header).deposit_contract;
-        let mut deposits = Vec::new();
-        if let Some(contract) = contract {
-            accumulate_deposits_from_receipts(contract, &building.receipts, &mut deposits)
-                .map_err(failed)?;
+        if let Some(contract) = self.rules.chain_rules(&building.header).deposit_contract {
+            let logs = building.receipts.iter().flat_map(|receipt| &receipt.logs);
+            push_deposits(&mut requests, contract, logs).map_err(failed)?;
         }
-        if !deposits.is_empty() {
-            requests.push_request_with_type(DEPOSIT_REQUEST_TYPE, deposits);
-        }
+        let has_transactions = !building.transactions.is_empty();
         let at = (&building.cfg, &building.env);
         for (contract, kind) in [
             (WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, WITHDRAWAL_REQUEST_TYPE),
             (CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_TYPE),
         ] {
-            let output = system_call(&mut self.state, at, contract, Bytes::new())?;
+            let output =
+                system_call(&mut self.state, at, contract, Bytes::new(), has_transactions)?;
             if !output.is_empty() {
                 requests.push_request_with_type(kind, output);
             }

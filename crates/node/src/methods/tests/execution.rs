@@ -3,8 +3,9 @@
 use super::{PRICE, quantity, two_blocks};
 use crate::{
     Limits, Node, NodeConfig,
-    testing::{Client, address, begun, begun_as, node, payment},
+    testing::{Client, address, begun, begun_as, begun_with, node, payment},
 };
+use alloy_eips::{eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, eip7685::EMPTY_REQUESTS_HASH};
 use alloy_primitives::{Address, B256, Bytes, U256, hex, keccak256};
 use alloy_trie::{Nibbles, TrieAccount, proof::verify_proof};
 use braid_chain::{MemoryStore, StateRoots, open};
@@ -149,6 +150,70 @@ fn simulated_blocks_see_each_other() {
     let log = &answer[3]["calls"][1]["logs"][0];
     assert_eq!(log["address"], "0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee");
     assert_eq!((&log["blockHash"], quantity(&log["data"])), (&answer[3]["hash"], U256::from(2)));
+}
+
+/// Returns slot 0 of the contract that collects withdrawal requests, with this code, after one
+/// simulated block.
+fn left_by_requests(client: &Client, code: &str, block: Value) -> U256 {
+    let contract = WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
+    let with = |code: &str| json!({ contract.to_string(): {"code": code} });
+    let mut first = json!({"stateOverrides": with(code)});
+    first.as_object_mut().expect("members").extend(block.as_object().expect("members").clone());
+    let reads = json!({"stateOverrides": with(&returning("5f54")), "calls": [{"to": contract}]});
+    let answer = simulated(client, json!([first, reads]), json!({}));
+    quantity(&answer[1]["calls"][0]["returnData"])
+}
+
+#[test]
+fn simulated_withdrawals_are_paid_before_requests_are_collected() {
+    let (_node, client) = two_blocks();
+    let withdrawal = json!({
+        "index": "0x0", "validatorIndex": "0x0", "amount": "0x64",
+        "address": WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+    });
+    let block = json!({"blockOverrides": {"withdrawals": [withdrawal]}});
+    // SELFBALANCE PUSH0 SSTORE STOP
+    assert_eq!(left_by_requests(&client, "0x475f5500", block), U256::from(0x17_4876_e800_u64));
+}
+
+#[test]
+fn requests_are_collected_with_warm_precompiles_after_a_call() {
+    let (_node, client) = two_blocks();
+    // Stores and returns the gas of a balance read of the precompile 2.
+    let looks =
+        format!("0x5a73{}31505a9003805f555f5260205ff3", hex::encode(Address::with_last_byte(2)));
+    assert_eq!(left_by_requests(&client, &looks, json!({})), U256::from(2_607));
+    let block = json!({"calls": [{"to": PAID}]});
+    assert_eq!(left_by_requests(&client, &looks, block), U256::from(107));
+}
+
+/// A deposit event has one layout (EIP-6110). Other layouts with the same fields are not accepted.
+#[test]
+fn simulated_deposits_have_the_layout_of_the_specification() {
+    const FIELDS: [(usize, usize); 5] = [(160, 48), (256, 32), (320, 8), (384, 96), (512, 8)];
+    let store = begun_with(|genesis| genesis.config.deposit_contract_address = Some(CODE));
+    let made = node(&store, NodeConfig::default());
+    let client = Client::new(&made.shared(), Limits::default());
+    // Logs its input as `DepositEvent`.
+    let topic = keccak256("DepositEvent(bytes,bytes,bytes,bytes,bytes)");
+    let code = format!("0x365f5f377f{}365fa100", hex::encode(topic));
+    let payload = |unused: usize| {
+        let mut event = vec![0; 576 + unused];
+        for (index, (offset, length)) in FIELDS.into_iter().enumerate() {
+            let offset = offset + unused;
+            event[32 * index + 30..32 * index + 32].copy_from_slice(&(offset as u16).to_be_bytes());
+            event[offset + 31] = length as u8;
+        }
+        let call = json!({"to": CODE, "data": Bytes::from(event)});
+        let overrides = json!({ CODE.to_string(): {"code": code} });
+        json!({"blockStateCalls": [{"stateOverrides": overrides, "calls": [call]}]})
+    };
+    let right = client.result("eth_simulateV1", json!([payload(0), "latest"]));
+    assert_eq!(right[0]["calls"][0]["status"], "0x1");
+    assert_ne!(right[0]["requestsHash"], json!(EMPTY_REQUESTS_HASH));
+    // An unused word precedes the fields.
+    let (_, message) = client.error("eth_simulateV1", json!([payload(32), "latest"]));
+    assert!(message.contains("malformed deposit event"), "{message}");
 }
 
 #[test]

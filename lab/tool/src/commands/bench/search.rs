@@ -156,7 +156,7 @@ fn unwritable(folder: &Path, error: &str) -> Stop {
 fn write(worst: &Worst, folder: &Path, seed: u64) -> Result<(), Stop> {
     let failed = |error: String| unwritable(folder, &error);
     for (place, found) in (1..).zip(worst.all()) {
-        let file = found.shape.block(seed).map_err(|error| failed(error.to_string()))?;
+        let file = found.shape.sealed_block(seed).map_err(|error| failed(error.to_string()))?;
         let path = folder.join(format!("slow-{place:02}.json.zst"));
         file.write(&path).map_err(|error| failed(error.to_string()))?;
     }
