@@ -131,7 +131,8 @@ fn looks() -> MemoryAccount {
 /// it, and whatever it calls.
 #[test]
 fn calls_after_transactions_meet_warm_precompiles() {
-    let blocks: [(&str, fn(&mut Scene)); 6] = [
+    type Fill = fn(&mut Scene);
+    let blocks: [(&str, Fill); 6] = [
         ("a payment", |scene| {
             let [alice, bob] = scene.senders();
             scene.send(alice, pay(bob, 1));
