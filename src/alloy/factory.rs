@@ -53,7 +53,8 @@ pub struct Executions {
     /// Transactions of those blocks.
     pub transactions: u64,
     /// Transactions that alloy-evm's executor ran on the calling thread: those executed one at a
-    /// time, and those of blocks that Braid would have run sequentially.
+    /// time, and those of blocks with too little to share, or for which both executors were in use,
+    /// no thread could be started, or the `Evm` has precompiles of its own.
     pub sequential: u64,
 }
 

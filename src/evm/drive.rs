@@ -62,7 +62,10 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     let mut chooser = StrategyChooser::new(features(&context, &config, worker_pool, false));
     context.reads_claims = chooser.features.reads_list();
     let choice = chooser.choose_first(worker_pool.feedback(), &context.block);
-    worker_pool.rouse(choice.workers);
+    // The caller runs sequential transactions alone.
+    if choice.strategy != Strategy::Sequential {
+        worker_pool.wake(choice.workers.min(context.block.transactions.len()));
+    }
     let alone = choice.is_rest || chooser.features.runs_in_order().is_some();
     // With shared journals and more than two workers, a block that begins sequentially may still be
     // tried in batches.
@@ -294,7 +297,8 @@ mod tests {
     use crate::config::{Forced, Policy};
     use crate::evm::exec::base::Cloned;
     use crate::evm::exec::rejection::Rejection;
-    use crate::evm::worker_pool::ThreadPool;
+    use crate::evm::worker_pool::{BLOCKING, ThreadPool};
+    use crate::runtime::{Seat, Task};
     use alloy_primitives::{Address, Bytes, TxKind, U256, hex};
     use revm::bytecode::Bytecode;
     use revm::context::TxEnv;
@@ -383,6 +387,35 @@ mod tests {
         let done = execute(&mut team, block.into(), AnySource::new(state), options(config));
         assert_eq!(done.expect("a valid block").stats.predicted_segments, 0);
         assert_eq!(run(&mut team, config, 60).stats.predicted_segments, 1);
+    }
+
+    /// The numbers of workers for which threads were woken.
+    struct Woken(Vec<usize>);
+
+    impl WorkerPool<'static> for Woken {
+        fn workers(&self) -> usize {
+            2
+        }
+
+        fn wake(&mut self, workers: usize) {
+            self.0.push(workers);
+        }
+
+        fn run_on<R>(&mut self, _: usize, _: &Arc<dyn Task>, own: impl FnOnce(Seat<'_>) -> R) -> R {
+            own(BLOCKING)
+        }
+    }
+
+    #[test]
+    fn threads_are_woken_for_a_block_that_is_shared() {
+        for (calls, woken) in [(1, vec![]), (60, vec![2])] {
+            let mut pool = Woken(Vec::new());
+            let config = Config::with_workers(NonZeroU16::new(2).expect("not zero"));
+            let (block, state) = chain(calls);
+            let done = execute(&mut pool, block.into(), AnySource::new(state), options(config));
+            assert!(done.is_ok());
+            assert_eq!(pool.0, woken, "{calls} calls");
+        }
     }
 
     struct Calls(std::vec::IntoIter<TxEnv>);

@@ -27,9 +27,9 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
 use std::sync::Arc;
 
-/// Runs the steps before the transactions. `grows` means that transactions are added later.
+/// Runs the steps before the transactions. `is_pool`: transactions are added later.
 pub(super) fn begin<S: StateSource>(
-    (block, grows): (Arc<Block>, bool),
+    (block, is_pool): (Arc<Block>, bool),
     source: &S,
     extensions: Extensions,
     parent: Option<Arc<BundleState>>,
@@ -40,7 +40,7 @@ pub(super) fn begin<S: StateSource>(
         parent,
         ..BlockEffects::default()
     };
-    let prepared = prepare((&block, grows), source, extensions, config, &mut effects);
+    let prepared = prepare((&block, is_pool), source, extensions, config, &mut effects);
     let (block_context, overlay) = prepared.map_err(|kind| {
         let bundle = effects.parent.take().map(Arc::unwrap_or_clone).unwrap_or_default();
         let committed = Box::new(BlockOutput { bundle, ..BlockOutput::default() });
@@ -61,7 +61,7 @@ fn claims_of(block: &Block, config: &Config) -> Result<Option<Arc<Claims>>, Acce
 
 /// Runs the pre-block calls and reads the beneficiary.
 fn prepare<S: StateSource>(
-    (block, grows): (&Arc<Block>, bool),
+    (block, is_pool): (&Arc<Block>, bool),
     source: &S,
     extensions: Extensions,
     config: &Config,
@@ -93,7 +93,7 @@ fn prepare<S: StateSource>(
     let mut base = BlockBase::new(state, Arc::clone(&overlay));
     let beneficiary = block.env.beneficiary;
     // A block without transactions does not read it.
-    let is_paid = grows || !block.transactions.is_empty();
+    let is_paid = is_pool || !block.transactions.is_empty();
     if is_paid && let Some(info) = look(&mut base, beneficiary) {
         // EIP-161 deletes a touched empty account together with any storage, so crediting one is
         // not a plain addition. Once the first transaction has paid, the account is not empty.

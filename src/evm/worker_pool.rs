@@ -66,8 +66,8 @@ pub(crate) trait WorkerPool<'env> {
         }
     }
 
-    /// Wakes the threads for a task on `workers` workers that follows at once.
-    fn rouse(&mut self, workers: usize) {
+    /// Wakes the threads of `workers` workers ahead of a task.
+    fn wake(&mut self, workers: usize) {
         let _ = workers;
     }
 
@@ -178,9 +178,9 @@ impl WorkerPool<'static> for ThreadPool {
         Some(&mut self.memory)
     }
 
-    fn rouse(&mut self, workers: usize) {
+    fn wake(&mut self, workers: usize) {
         let wide = self.wide.as_mut().filter(|_| self.is_wide);
-        wide.unwrap_or(&mut self.usual).rouse(workers);
+        wide.unwrap_or(&mut self.usual).wake(workers);
     }
 
     fn run_on<R>(

@@ -113,8 +113,8 @@ impl<L: Location> Checkpoint<L> {
     }
 }
 
-// In this order a read of a location that nothing has written touches three cache lines, two of
-// them neighbours that the processor fetches together.
+// With this field order, a read of an unwritten location touches three cache lines, two of them
+// adjacent.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(super) struct Chain<L: Location> {

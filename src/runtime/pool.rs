@@ -89,14 +89,14 @@ impl Pool {
         self.members.len() + 1
     }
 
-    /// Wakes threads for a task on `workers` workers, including the caller, that follows while they
-    /// still poll: a thread takes as long to wake as a block takes to set up. Does nothing if
-    /// threads do not poll.
-    pub fn rouse(&mut self, workers: usize) {
+    /// Wakes the threads of `workers` workers, of which the caller is one, ahead of a task. They poll
+    /// until it arrives: waking a thread takes as long as setting up a block. Does nothing if threads
+    /// do not poll.
+    pub fn wake(&mut self, workers: usize) {
         if !self.threads.have_cores() {
             return;
         }
-        let task: Arc<dyn Task> = Arc::new(Nothing);
+        let task: Arc<dyn Task> = Arc::new(WakeTask);
         self.send(&task, workers);
     }
 
@@ -158,9 +158,9 @@ impl Pool {
 }
 
 /// A task that only wakes its thread.
-struct Nothing;
+struct WakeTask;
 
-impl Task for Nothing {
+impl Task for WakeTask {
     fn run(&self, _: WorkerId, _: Seat<'_>) {}
 }
 
@@ -288,9 +288,9 @@ mod tests {
             let theirs = inbox.clone();
             let (tasks, handle, place) = (Some(tasks), None, None);
             let mut pool = Pool { members: vec![Member { tasks, inbox, handle, place }], threads };
-            pool.rouse(1);
+            pool.wake(1);
             assert!(theirs.is_empty());
-            pool.rouse(2);
+            pool.wake(2);
             assert_eq!(theirs.is_empty(), !threads.have_cores());
             let cores = Arc::new(Cores(Mutex::new(Vec::new())));
             let task: Arc<dyn Task> = cores.clone();

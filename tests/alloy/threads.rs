@@ -65,6 +65,7 @@ fn child_without_threads() {
 }
 
 #[test]
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 fn blocks_run_where_no_thread_starts() {
     // A stack that no machine has, in the variable from which std reads its size.
     run_alone("child_without_threads", |command| {
@@ -80,7 +81,7 @@ fn own_threads() -> Vec<String> {
 }
 
 #[test]
-#[ignore = "the process of `a_factory_has_the_threads_of_two_executors`"]
+#[ignore = "the process of `a_factory_has_the_threads_of_two_executors_at_most`"]
 fn child_with_counted_threads() {
     if env::var_os(CHILD).is_none() {
         return;
@@ -90,28 +91,36 @@ fn child_with_counted_threads() {
     let expected = run(&theirs(&block), &block, &transactions, database.clone());
     for factory in factories(4) {
         let all = Barrier::new(16);
-        thread::scope(|scope| {
-            for _ in 0..16 {
-                scope.spawn(|| {
-                    for _ in 0..10 {
-                        all.wait();
-                        let found = run(&factory, &block, &transactions, database.clone());
-                        assert_equal(&expected, &found, "one of 16 blocks");
-                    }
-                });
-            }
+        let ten = || {
+            let one = |_| {
+                all.wait();
+                run(&factory, &block, &transactions, database.clone())
+            };
+            (0..10).map(one).collect::<Vec<_>>()
+        };
+        let found = thread::scope(|scope| {
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(ten)).collect();
+            threads.into_iter().flat_map(|it| it.join().expect("no panic")).collect::<Vec<_>>()
         });
+        found.iter().for_each(|found| assert_equal(&expected, found, "one of 16 blocks"));
         // An executor has three threads: four workers are the calling thread and three others, or
         // three workers with one thread of their own for the caller's part.
         let names = own_threads();
         assert!((3..=6).contains(&names.len()), "{names:?}");
         drop(factory);
-        assert_eq!(own_threads(), Vec::<String>::new(), "after the factory");
+        // A thread that was joined is listed a little longer.
+        let is_gone = || {
+            own_threads().is_empty() || {
+                thread::yield_now();
+                false
+            }
+        };
+        assert!((0..100_000).any(|_| is_gone()), "{:?}", own_threads());
     }
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_factory_has_the_threads_of_two_executors() {
+fn a_factory_has_the_threads_of_two_executors_at_most() {
     run_alone("child_with_counted_threads", |_| {});
 }

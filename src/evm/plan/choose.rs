@@ -5,7 +5,7 @@ use super::features::{Features, ListUse};
 use super::feedback::Feedback;
 use super::progress::Progress;
 use super::strategy::{Reason, Strategy};
-use super::thresholds::{FOLDS_MEANWHILE, LARGE, PREDICTED_TRIAL, WORKERS_THAT_MEET};
+use super::thresholds::{FOLDS_MEANWHILE, LARGE, SHORTEST_PREDICTED_TRIAL, WORKERS_THAT_MEET};
 use super::trials::Trials;
 use crate::config::{Forced, Policy};
 
@@ -141,7 +141,8 @@ fn speculative(progress: &Progress, rest: Rest<'_>, reason: Reason) -> Choice {
     let choice = rest.choice(Strategy::Speculative, reason);
     let is_long = Trials::is_worthwhile(rest.left());
     let trial = progress.trials.length();
-    let trial = if reason == Reason::Contended { trial.max(PREDICTED_TRIAL) } else { trial };
+    let trial =
+        if reason == Reason::Contended { trial.max(SHORTEST_PREDICTED_TRIAL) } else { trial };
     rest.up_to(if is_long { trial } else { rest.left() }, choice)
 }
 

@@ -85,10 +85,10 @@ pub(super) const SHORTEST_BATCH: usize = 8;
 /// slot 250 times in a row, on two workers: 1.02 if 128 may run, 1.7 with this number.
 pub(in crate::evm) const FARTHEST: usize = 4_096;
 
-/// Transactions of the first trial of predicted dependencies. By judgement. Of 1,000 calls that
+/// Minimum length of a trial of predicted dependencies, in transactions. By judgement. Of 1,000 calls that
 /// access one slot 250 times in a row, a trial of 128 shows one chain: 1.0 in virtual time on two
 /// workers, and 1.8 with this number.
-pub(super) const PREDICTED_TRIAL: usize = 1_024;
+pub(super) const SHORTEST_PREDICTED_TRIAL: usize = 1_024;
 
 /// Transactions of a speculative trial per transaction of the first sequential segment. By
 /// judgement.

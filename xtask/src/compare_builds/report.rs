@@ -150,7 +150,7 @@ impl std::fmt::Display for Figures {
 /// Returns all measurements and figures as JSON.
 pub(super) fn json(noise: &[Measured], measured: &[Measured]) -> String {
     let change = |blocks: &[&Measured]| {
-        let Change { mean, interval } = Change::of(blocks);
+        let Change { mean, interval, .. } = Change::of(blocks);
         json!({ "mean": mean, "interval": interval })
     };
     let sample =

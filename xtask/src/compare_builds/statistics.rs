@@ -64,6 +64,8 @@ impl Measured {
 /// A geometric mean, with its 95 % interval if there are at least two blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Change {
+    /// Number of blocks.
+    pub(super) blocks: usize,
     pub(super) mean: f64,
     pub(super) interval: Option<[f64; 2]>,
 }
@@ -79,13 +81,15 @@ impl Change {
             let error = (squares / freedom as f64 / logs.len() as f64).sqrt() * student(freedom);
             [(middle - error).exp(), (middle + error).exp()]
         });
-        Self { mean: middle.exp(), interval }
+        Self { blocks: logs.len(), mean: middle.exp(), interval }
     }
 
     /// Returns whether the new build is slower beyond doubt: the whole interval lies below 1, and
-    /// the mean below the interval of a build compared with itself.
+    /// the mean below the interval that as many blocks of a build compared with itself would have.
     pub(super) fn is_loss(&self, noise: Self) -> bool {
-        let lowest = noise.interval.map_or(noise.mean, |[lowest, _]| lowest);
+        let wider = (noise.blocks as f64 / self.blocks.max(1) as f64).sqrt();
+        let lowest = |[lowest, _]: [f64; 2]| noise.mean * (lowest / noise.mean).powf(wider);
+        let lowest = noise.interval.map_or(noise.mean, lowest);
         self.interval.is_some_and(|[_, highest]| highest < 1.0) && self.mean < lowest
     }
 }
@@ -135,10 +139,14 @@ mod tests {
         let lost =
             [block("a", &[(1.0, 0.9)]), block("b", &[(2.0, 1.82)]), block("c", &[(0.5, 0.455)])];
         let change = Change::of(&lost.iter().collect::<Vec<_>>());
-        let quiet = Change { mean: 1.0, interval: Some([0.98, 1.02]) };
-        let loud = Change { mean: 0.95, interval: Some([0.9, 1.0]) };
+        let quiet = Change { blocks: 3, mean: 1.0, interval: Some([0.98, 1.02]) };
+        let loud = Change { blocks: 3, mean: 0.95, interval: Some([0.9, 1.0]) };
+        let few = Change { blocks: 12, mean: 1.0, interval: Some([0.96, 1.04]) };
         assert!((change.mean - 0.907).abs() < 0.001, "{change:?}");
         assert_eq!((change.is_loss(quiet), change.is_loss(loud)), (true, false));
+        // Of 48 blocks, the noise would be half as wide.
+        let many = Change { blocks: 48, mean: 0.97, interval: Some([0.965, 0.975]) };
+        assert_eq!((many.is_loss(few), Change { blocks: 12, ..many }.is_loss(few)), (true, false));
         let mixed =
             [block("a", &[(1.0, 0.8)]), block("b", &[(1.0, 1.1)]), block("c", &[(1.0, 0.9)])];
         assert!(!Change::of(&mixed.iter().collect::<Vec<_>>()).is_loss(quiet));

@@ -103,8 +103,13 @@ pub(super) fn listed(counts: &[Count]) -> String {
 
 /// Fails if a ratio differs too much from its record, and lists such rows. Fewer instructions fail
 /// too, because a record that is too high would hide the next regression. `is_whole` says that
-/// every row of the record was counted.
-pub(super) fn compare(recorded: &[Count], found: &[Count], is_whole: bool) -> Result<(), String> {
+/// every row of the record was counted, and `slack` adds to the tolerance.
+pub(super) fn compare(
+    recorded: &[Count],
+    found: &[Count],
+    is_whole: bool,
+    slack: f64,
+) -> Result<(), String> {
     let mut wrong = Vec::new();
     let is_lost = |known: &&Count| !found.iter().any(|count| count.name == known.name);
     let lost = recorded.iter().filter(|known| is_whole && is_lost(known));
@@ -117,7 +122,7 @@ pub(super) fn compare(recorded: &[Count], found: &[Count], is_whole: bool) -> Re
             continue;
         };
         let change = now * 1_000.0 / known.max(f64::MIN_POSITIVE) - 1_000.0;
-        if change.abs() > count.tolerance() {
+        if change.abs() > count.tolerance() + slack {
             wrong.push(format!("{name}: {known:.3} -> {now:.3} ({:+.1} %)", change / 10.0));
         }
     }
@@ -143,19 +148,20 @@ mod tests {
     #[test]
     fn a_ratio_that_moves_fails() {
         let recorded = counts([10_000, 12_000]);
-        assert_eq!(compare(&recorded, &counts([10_090, 12_340]), true), Ok(()));
+        assert_eq!(compare(&recorded, &counts([10_090, 12_340]), true, 0.0), Ok(()));
         for (found, change) in [([10_110, 12_000], "+1.1 %"), ([9_890, 12_000], "-1.1 %")] {
-            let why = compare(&recorded, &counts(found), true).unwrap_err();
+            let why = compare(&recorded, &counts(found), true, 0.0).unwrap_err();
             assert!(why.contains("one: 1.000") && why.contains(change), "{why}");
             assert!(!why.contains("other"), "{why}");
+            assert_eq!(compare(&recorded, &counts(found), true, 6.0), Ok(()));
         }
-        let why = compare(&recorded, &counts([10_000, 12_400]), true).unwrap_err();
+        let why = compare(&recorded, &counts([10_000, 12_400]), true, 0.0).unwrap_err();
         assert!(why.contains("other speculative: 1.200 -> 1.240 (+3.3 %)"), "{why}");
-        let why = compare(&recorded[..1], &recorded, true).unwrap_err();
+        let why = compare(&recorded[..1], &recorded, true, 0.0).unwrap_err();
         assert!(why.contains("other speculative: no record"), "{why}");
-        let why = compare(&recorded, &recorded[..1], true).unwrap_err();
+        let why = compare(&recorded, &recorded[..1], true, 0.0).unwrap_err();
         assert!(why.contains("other speculative: not counted any more"), "{why}");
-        assert_eq!(compare(&recorded, &recorded[..1], false), Ok(()));
+        assert_eq!(compare(&recorded, &recorded[..1], false, 0.0), Ok(()));
     }
 
     #[test]

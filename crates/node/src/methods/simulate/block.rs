@@ -455,7 +455,7 @@ fn unsigned(
         let why = "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified";
         return Err(RpcError::Override(why.to_owned()));
     }
-    let mut filled = request.clone();
+    let mut filled = TransactionRequest { sidecar: None, ..request.clone() };
     let input = request.input.unique_input();
     let input = input.map_err(|error| RpcError::Params(error.to_string()))?.cloned();
     filled.input = input.unwrap_or_default().into();
@@ -466,6 +466,8 @@ fn unsigned(
         filled.gas_price.get_or_insert(0);
         (filled.max_fee_per_gas, filled.max_priority_fee_per_gas) = (None, None);
         (filled.authorization_list, filled.blob_versioned_hashes) = (None, None);
+        // As geth: a call with a gas price is a legacy transaction.
+        filled.access_list = None;
     } else {
         filled.max_fee_per_gas.get_or_insert(0);
         filled.max_priority_fee_per_gas.get_or_insert(0);
