@@ -1,5 +1,6 @@
 //! One test for each bug that needs a particular order of events or a failing database.
 
+use crate::support::POLICIES;
 use crate::support::scene::{
     BENEFICIARY, Scene, authorization, call, create, delegate, pay, rich, storage,
 };
@@ -31,16 +32,8 @@ fn speculative(workers: u16) -> Config {
 
 /// Returns configurations of each strategy, with one worker and with two.
 fn strategies() -> Vec<Config> {
-    let policies = [
-        Policy::Auto,
-        Policy::Sequential,
-        Policy::Forced(Forced::Speculative),
-        Policy::Forced(Forced::Alternate),
-        Policy::Forced(Forced::ContiguousBatches),
-        Policy::Forced(Forced::GroupedBatches),
-    ];
     let with = |policy| [1, 2].map(|workers| set(speculative(workers), |it| it.policy = policy));
-    policies.into_iter().flat_map(with).collect()
+    POLICIES.into_iter().flat_map(with).collect()
 }
 
 fn set(mut config: Config, change: impl FnOnce(&mut Config)) -> Config {

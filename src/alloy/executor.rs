@@ -291,9 +291,10 @@ where
     /// with the first transaction of an EVM, and the transactions of this block run in other EVMs.
     ///
     /// So this runs the first transaction on the state before it, without data and value, with its
-    /// intrinsic gas alone, and does not commit it. It is valid if the first transaction is. As it
-    /// cannot pay for an instruction that reads, it reads nothing that the first transaction does not
-    /// read, except the delegate of a callee that the transaction itself delegates to another one.
+    /// intrinsic gas alone, and does not commit it. If the first transaction is valid, so is this one.
+    /// As it cannot pay for an instruction that reads, it then reads nothing that the first
+    /// transaction does not read, except the delegate of a callee that the transaction itself
+    /// delegates to another one.
     fn warm_precompiles(&mut self, block: &Block) {
         let has_calls = block.cfg.spec.is_enabled_in(SpecId::PRAGUE);
         let Some(first) = block.transactions.first().filter(|_| has_calls) else { return };

@@ -53,8 +53,8 @@ pub struct Executions {
     /// Transactions of those blocks.
     pub transactions: u64,
     /// Transactions that alloy-evm's executor ran on the calling thread: those executed one at a
-    /// time, and those of blocks with too little to share, or for which both executors were in use,
-    /// no thread could be started, or the `Evm` has precompiles of its own.
+    /// time, and those of blocks that were too small to share, found both executors busy, could
+    /// start no thread, or came with an `Evm` that has precompiles of its own.
     pub sequential: u64,
 }
 

@@ -2,6 +2,7 @@
 //! speculative runs and in private batches.
 
 use super::parts::{receiver, run, send};
+use crate::support::POLICIES;
 use crate::support::scene::{BENEFICIARY, Scene, call, create, delegate, pay, rich};
 use alloy_primitives::{Address, B256, U256};
 use braid_blocks::code::{Code, deploying};
@@ -21,15 +22,6 @@ use std::sync::Arc;
 /// Account that many transactions pay.
 const PAYEE: Address = Address::repeat_byte(0xca);
 const OTHER: Address = Address::repeat_byte(0xcb);
-
-const POLICIES: [Policy; 6] = [
-    Policy::Auto,
-    Policy::Sequential,
-    Policy::Forced(Forced::Speculative),
-    Policy::Forced(Forced::Alternate),
-    Policy::Forced(Forced::ContiguousBatches),
-    Policy::Forced(Forced::GroupedBatches),
-];
 
 /// Returns a block without transactions; both accounts have sent transactions before.
 fn scene(spec: SpecId) -> Scene {

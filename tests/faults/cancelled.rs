@@ -1,13 +1,14 @@
 //! A token ends a block from another thread: each worker stops within a transaction, the committed
 //! prefix is returned, and the executor stays usable.
 
+use crate::support::POLICIES;
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::Address;
 use braid_blocks::code::Code;
 use braid_blocks::hooked::{Hooked, Read};
 use braid_evm::{
-    At, BlockErrorKind, CancellationToken, Cloned, Config, Executor, Forced, Mode, Policy,
-    Rejection, TransactionPool, TxIndex,
+    At, BlockErrorKind, CancellationToken, Cloned, Config, Executor, Mode, Policy, Rejection,
+    TransactionPool, TxIndex,
 };
 use braid_testkit::oracle::{Expected, compare_prefix};
 use core::ops::ControlFlow;
@@ -21,15 +22,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const TRANSACTIONS: u64 = 240;
-const POLICIES: [Policy; 6] = [
-    Policy::Sequential,
-    Policy::Auto,
-    Policy::Forced(Forced::Speculative),
-    Policy::Forced(Forced::Alternate),
-    Policy::Forced(Forced::ContiguousBatches),
-    Policy::Forced(Forced::GroupedBatches),
-];
-
 /// Returns calls of a few contracts from distinct senders; each call writes.
 fn scene() -> Scene {
     let mut scene = Scene::on(SpecId::OSAKA);

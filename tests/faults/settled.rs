@@ -1,6 +1,7 @@
 //! Cancellation keeps finished results: transactions executed before the token was cancelled are
 //! committed, as far as there is no gap.
 
+use crate::support::POLICIES;
 use crate::support::scene::{Scene, call, numbered, pay};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::Address;
@@ -19,15 +20,6 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-
-const POLICIES: [Policy; 6] = [
-    Policy::Sequential,
-    Policy::Auto,
-    Policy::Forced(Forced::Speculative),
-    Policy::Forced(Forced::Alternate),
-    Policy::Forced(Forced::ContiguousBatches),
-    Policy::Forced(Forced::GroupedBatches),
-];
 
 /// Returns whether each result is kept until it is committed. A speculative segment that is
 /// abandoned, as in alternation, keeps none, and the token may be noticed before the same

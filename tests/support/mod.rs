@@ -9,6 +9,17 @@ pub(crate) mod scene;
 
 #[cfg(feature = "mutants")]
 use braid_evm::mutants::Bug;
+use braid_evm::{Forced, Policy};
+
+/// The policies that need neither an access list nor declarations.
+pub(crate) const POLICIES: [Policy; 6] = [
+    Policy::Sequential,
+    Policy::Auto,
+    Policy::Forced(Forced::Speculative),
+    Policy::Forced(Forced::Alternate),
+    Policy::Forced(Forced::ContiguousBatches),
+    Policy::Forced(Forced::GroupedBatches),
+];
 
 /// Returns the seeded bugs of the Ethereum layer in docs/data/seeded_bugs.tsv, with the checks that
 /// notice them; each bug has a row.
