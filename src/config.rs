@@ -50,15 +50,9 @@ pub enum Forced {
     /// Contiguous private batches of a few transactions alternate with a few sequential
     /// transactions.
     ContiguousBatches,
-    /// Short rounds of batches, grouped by sender and call, alternate with a few sequential
-    /// transactions.
-    GroupedBatches,
     /// Contiguous private batches of a few transactions read the block's access list. Transactions
     /// that the list does not cover run sequentially, as does a block without a list.
     AccessList,
-    /// Transactions run in rounds of batches, which their declared accesses determine. A block
-    /// without declarations runs sequentially.
-    Declared,
 }
 
 impl Policy {

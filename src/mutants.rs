@@ -96,22 +96,22 @@ mod active {
             LateBlockedWaits, EarlyRunForgotten, WindowIgnored, LongestIgnoreWindow,
             AdmissionSkipped, CoordinatorNotLookedAgain, CapacityIgnored, HintIsVerdict,
             CommitsTwice, ErrorCached, FrontierCapped, FatalSkipped, OutsidersUnchecked,
-            SnapshotLate, ComparedOnce, BatchTailKept, GroupUnadmitted, PublishForgotten,
+            SnapshotLate, BatchTailKept, GroupUnadmitted, PublishForgotten,
             SkipKeepsBatch, HeldCommitted, BatchTwice, BatchOvertakes, HaltCommitsBatch,
-            CarryOutdated, CarryKept, CarriedForgotten, AwaitsAfterEnd, LateReportCounts;
+            CarryOutdated, CarryKept, CarriedForgotten, LateReportCounts;
         /// The bugs of the store.
         STORE:
             SkipOneRead, OldOverwrites, StampReused, FoldPastValue, CheckpointOpen, HintLost,
             BaseReplaced, StampOutsideLock, ReadsOwnIndex, EstimateLost, ScopeIgnored, ScopeSilent,
             AnyValueValid, AbsentEqualsZero, WrongReader, HintByValue, MissUnnoticed, ReleasedEarly,
             FoldPastTombstone, PredictsHigher, NotEmptied, OutsidersIgnored, WritesUncompared,
-            LastWriterOnly, IndexForgets, WatchBlind, LastAccessCounts;
+            IndexForgets;
         /// The bugs of workers and the coordinator.
         WORKERS:
             ReportBeforePublish, LeftoversKept, LatchIgnored, ReportChannelShort, ErrorOfAnother,
             FrontierBeforeWithdrawal, StaleNotSent, ChunkGoesOn, ClaimedTwice, RunsForEver,
-            BatchGoesOn, BatchNotReplaced, FrontierBeforeGroup, FrontierUnindexed, GroupUnindexed,
-            VerdictForgotten, CarryReplaced, LatePublished, SecondOfAnother, NeverHelps,
+            BatchGoesOn, BatchNotReplaced, FrontierUnindexed, GroupUnindexed,
+            CarryReplaced, LatePublished, SecondOfAnother, NeverHelps,
             ReportedTwice, SecondOnFrontier, TakenBackHelped, FrontierReadOnce;
         /// The bugs of the Ethereum layer.
         EVM:
@@ -128,14 +128,14 @@ mod active {
             PayeeMarkedByBalance, PaymentLost, CreditAfterFrontier, BalanceUncounted,
             BalanceNotFilledIn, BalanceOfEarlierLife, RevertTwice, TailLost, PartUnchecked,
             PartNotAdmitted, PartCreditsLost, PayeeUncounted, PendingUnasked, PendingUntaken,
-            PartBalancesLost, LaneUnchecked, BatchJournalKept, LaneCreditsLost, LaneNotAdmitted,
-            LaneUnfolded, NewStoreUntold, LentLost, BucketRevertsLost, UndoneSlotsLost,
+            PartBalancesLost, BatchJournalKept, SingleNotAdmitted,
+            NewStoreUntold, BucketRevertsLost, UndoneSlotsLost,
             ParentSlotsLost, RevertedAccessLost, ListedSlotLost, ClaimUnchecked, ClaimOfIndexItself,
             UnusedClaimPasses, ClaimMissed, ToldReadsLogged, ToldBeforeCancun, ListUnvalidated,
             EndUncompared, EmptyTold, WrongRunsAgain, RunsBeyondWrong, NothingReadAhead, HintUnread,
             HintShifted, CreditUnlisted, PaymentListedTwice, ListedOutOfOrder, SkipListed,
             WarmPartyUnlisted, PrecompileUnlisted, FirstAccessLost, SecondCallUnlisted,
             DeferredLost, DeferredLate, UndeclaredChangePasses, UndeclaredStays,
-            UndeclaredNonceLost, DeclaredReadsUntied, DeclaredChangesUntied;
+            UndeclaredNonceLost, DeclaredReadsUntied;
     }
 }

@@ -26,13 +26,12 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-const POLICIES: [Policy; 7] = [
+const POLICIES: [Policy; 6] = [
     Policy::Sequential,
     Policy::Auto,
     Policy::Forced(Forced::Speculative),
     Policy::Forced(Forced::Alternate),
     Policy::Forced(Forced::ContiguousBatches),
-    Policy::Forced(Forced::GroupedBatches),
     Policy::Forced(Forced::AccessList),
 ];
 
@@ -114,8 +113,11 @@ fn random_hostile_blocks() {
 #[test]
 fn real_blocks() {
     let Some(folder) = fixtures() else { return };
-    let policies =
-        [Policy::Auto, Policy::Forced(Forced::Speculative), Policy::Forced(Forced::GroupedBatches)];
+    let policies = [
+        Policy::Auto,
+        Policy::Forced(Forced::Speculative),
+        Policy::Forced(Forced::ContiguousBatches),
+    ];
     let mut executors = policies.map(|policy| executor(policy, Mode::Validate));
     let mut replayed = 0;
     for (index, path) in block_files(&folder).iter().enumerate().step_by(6) {

@@ -110,7 +110,6 @@ fn of_family(name: &str) -> &'static [Bug] {
     match name {
         "strategies" => &[
             Bug::PartUnchecked,
-            Bug::LaneUnchecked,
             Bug::BatchJournalKept,
             Bug::HandBackLost,
             Bug::HandBackUnsummed,
@@ -123,7 +122,6 @@ fn of_family(name: &str) -> &'static [Bug] {
             Bug::CreditReadEarly,
             Bug::PaymentLost,
             Bug::PartCreditsLost,
-            Bug::LaneCreditsLost,
             Bug::BeneficiaryUnrecorded,
             Bug::BalanceUncounted,
         ],
@@ -141,13 +139,9 @@ fn of_family(name: &str) -> &'static [Bug] {
             Bug::WindowLosesSlots,
             Bug::WindowKeepsLives,
         ],
-        "bundle" => &[
-            Bug::RevertOfSecond,
-            Bug::BalanceNotFilledIn,
-            Bug::RevertTwice,
-            Bug::TailLost,
-            Bug::LaneUnfolded,
-        ],
+        "bundle" => {
+            &[Bug::RevertOfSecond, Bug::BalanceNotFilledIn, Bug::RevertTwice, Bug::TailLost]
+        }
         "lists" => &[
             Bug::ClaimUnchecked,
             Bug::UnusedClaimPasses,
@@ -155,13 +149,9 @@ fn of_family(name: &str) -> &'static [Bug] {
             Bug::ListUnvalidated,
             Bug::EndUncompared,
         ],
-        "declared" => &[
-            Bug::UndeclaredChangePasses,
-            Bug::UndeclaredStays,
-            Bug::UndeclaredNonceLost,
-            Bug::DeclaredReadsUntied,
-            Bug::DeclaredChangesUntied,
-        ],
+        "declared" => {
+            &[Bug::UndeclaredChangePasses, Bug::UndeclaredStays, Bug::UndeclaredNonceLost]
+        }
         _ => &[],
     }
 }
@@ -183,10 +173,12 @@ fn seeded(target: Target) -> Vec<Bug> {
             Bug::BaseReplaced,
             Bug::HintLost,
         ],
-        // Only loom checks the hand-over of the lock.
+        // Only loom checks the hand-over of the lock. The blocks are too short for a sequential run,
+        // commits of others, and another sequential run.
         "protocol_events" => {
             let others = Bug::PROTOCOL.iter().copied();
-            others.filter(|bug| *bug != Bug::CoordinatorNotLookedAgain).collect()
+            let missed = [Bug::CoordinatorNotLookedAgain, Bug::CarryOutdated];
+            others.filter(|bug| !missed.contains(bug)).collect()
         }
         name if !of_family(name).is_empty() => of_family(name).to_vec(),
         name => {
@@ -249,7 +241,14 @@ fn inputs_are_found_for_bugs_that_survive() {
         for bug in seeded(target).into_iter().filter(|bug| !noticed(bug)) {
             let found = (0..400_000).find_map(|_| {
                 let length = 24 + next() % 400;
-                let bytes: Vec<u8> = (0..length).map(|_| next() as u8).collect();
+                let mut bytes: Vec<u8> = (0..length).map(|_| next() as u8).collect();
+                // What leads far into a block is more often found near an input that does.
+                if let Some((_, known)) = inputs.get(next() as usize % (2 * inputs.len())) {
+                    let from = next() as usize % (known.len() + 1);
+                    let kept = known[..from].iter().copied();
+                    let end = bytes.len().min(known.len());
+                    bytes = kept.chain(bytes[..end].iter().copied()).collect();
+                }
                 // Threads interleave at random, and hash tables have random seeds.
                 let notices = |_| is_wrong(&bytes, Some(bug));
                 let is_right = || !is_wrong(&bytes, None);

@@ -5,13 +5,12 @@ use braid_fuzz::targets::{BUNDLE, DECLARED, FEES, FORKS, JOURNALS, LISTS, STRATE
 use std::path::Path;
 
 /// Counts that some input must reach.
-const WANTED: [&str; 68] = [
+const WANTED: [&str; 64] = [
     "Forced(Alternate), a run is aborted",
     "Forced(Alternate), speculation is committed",
     "Forced(Alternate), speculation is given up",
     "Auto, a run is aborted",
     "Auto, sequential on one thread",
-    "Auto, grouped rounds",
     "Auto, contiguous batches",
     "Auto, batches, then speculation",
     "Auto, speculation is committed",
@@ -24,9 +23,6 @@ const WANTED: [&str; 68] = [
     "Forced(Speculative), speculation is committed",
     "Sequential, sequential on one thread",
     "Forced(AccessList), contiguous batches",
-    "Forced(Declared), grouped rounds",
-    "Forced(Declared), contiguous batches",
-    "Forced(GroupedBatches), grouped rounds",
     "Forced(ContiguousBatches), contiguous batches",
     "declared, all of it",
     "declared, and kept to",

@@ -180,13 +180,7 @@ impl State {
                 let fits = group.indices().all(|tx| Self::fits(scenario, tx));
                 Event::Admitted { tx: group.first, fits }
             }
-            Command::CommitGroup { batch, group, publish } => {
-                self.commit_group(batch, group, publish)?;
-                if !publish {
-                    return Ok(());
-                }
-                self.publish_private(group)
-            }
+            Command::CommitGroup { batch, group } => return self.commit_group(batch, group),
             Command::Publish { txs, carried } => {
                 let carry = self.batches.carry.take_if(|_| carried);
                 if carried && carry.is_none() {
@@ -212,7 +206,7 @@ impl State {
         self.protocol.apply(event)
     }
 
-    fn commit_group(&mut self, batch: BatchId, txs: Chunk, publish: bool) -> Result<(), Invariant> {
+    fn commit_group(&mut self, batch: BatchId, txs: Chunk) -> Result<(), Invariant> {
         let missing = Invariant::MissingResult { tx: txs.first };
         let group = self.batches.commit_group(batch, txs).ok_or(missing)?;
         for run in group.runs {
@@ -220,27 +214,20 @@ impl State {
             let entry = run.written.map(|(location, value)| (run.tx, location, value));
             self.batches.unpublished.extend(entry);
         }
-        let readers = self.protocol.published_range().next().is_some();
-        if readers && !publish {
-            self.violation = Some("a group is not published beside those who may read it");
-        }
         Ok(())
     }
 
     fn publish_private(&mut self, txs: Chunk) -> Event {
-        let mut stale_readers = Vec::new();
         let is_in =
             |(tx, ..): &(usize, usize, u8)| (txs.first.position()..txs.end.position()).contains(tx);
         let entries = core::mem::take(&mut self.batches.unpublished);
         for (tx, location, value) in entries {
             if is_in(&(tx, location, value)) {
-                stale_readers.extend(self.store.publish(location, (tx, 0), value));
+                self.store.publish(location, (tx, 0), value);
             } else {
                 self.batches.unpublished.push((tx, location, value));
             }
         }
-        stale_readers.sort_unstable();
-        stale_readers.dedup();
-        Event::Published { tx: txs.first, stale_readers }
+        Event::Published { tx: txs.first }
     }
 }

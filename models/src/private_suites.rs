@@ -1,7 +1,8 @@
-//! Small blocks with private batches, in every split, with and without published transactions.
+//! Small blocks with private batches, in every split.
 
 use crate::scenario::{Kind, Scenario, Tx};
 use crate::suites::{Suite, four, meetings};
+use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::protocol::{Policy, Waste};
 
 /// Returns the suites of private batches that are small enough to run on every change.
@@ -21,25 +22,19 @@ pub(crate) fn private_suites() -> Vec<Suite> {
     ]
 }
 
-/// Returns every split of this number of transactions into published ones and private batches, with
-/// at least one batch.
-fn splits(transactions: u32) -> Vec<Vec<Vec<u32>>> {
-    let mut splits: Vec<Vec<Vec<u32>>> = vec![Vec::new()];
-    for tx in 0..transactions {
-        let with = |batches: &Vec<Vec<u32>>| {
-            let joins = (0..batches.len()).map(|batch| {
-                let mut batches = batches.clone();
-                batches[batch].push(tx);
-                batches
-            });
-            let mut alone = batches.clone();
-            alone.push(vec![tx]);
-            [batches.clone(), alone].into_iter().chain(joins).collect::<Vec<_>>()
+/// Returns every split of this number of transactions into contiguous ranges.
+fn splits(transactions: u32) -> Vec<Vec<Chunk>> {
+    let ends_at = |cuts: u32, end: u32| end == transactions || cuts & 1 << end != 0;
+    let split = |cuts: u32| {
+        let ends = (1..=transactions).filter(|end| ends_at(cuts, *end));
+        let mut first = TxIndex(0);
+        let chunk = |end| {
+            let end = TxIndex(end);
+            Chunk { first: core::mem::replace(&mut first, end), end }
         };
-        splits = splits.iter().flat_map(with).collect();
-    }
-    splits.retain(|batches| !batches.is_empty());
-    splits
+        ends.map(chunk).collect()
+    };
+    (0..1 << transactions).step_by(2).map(split).collect()
 }
 
 fn split_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
@@ -94,13 +89,10 @@ fn faults() -> Vec<Scenario> {
     faults_in(split_in(meetings()))
 }
 
-/// Returns blocks whose neighbours in a batch commit together, with and without faults.
+/// Returns blocks whose batches commit as one group, with and without faults.
 fn groups() -> Vec<Scenario> {
     let mut blocks = split_in(meetings());
-    let has_neighbours = |batch: &Vec<u32>| {
-        batch.windows(2).any(|pair| matches!(pair, [one, next] if one + 1 == *next))
-    };
-    blocks.retain(|scenario| scenario.batches.iter().any(has_neighbours));
+    blocks.retain(|scenario| scenario.batches.iter().any(|batch| batch.len() > 1));
     blocks.iter_mut().for_each(|scenario| scenario.grouped = true);
     let mut scenarios = blocks.clone();
     scenarios.extend(faults_in(blocks));
@@ -160,17 +152,10 @@ fn tight() -> Vec<Scenario> {
     scenarios
 }
 
-/// Returns blocks of four transactions in at least two batches, whose members interleave or not, or
-/// with a published transaction.
+/// Returns blocks of four transactions in at least two batches.
 fn of_four() -> Vec<Scenario> {
-    let splits = [
-        vec![vec![0, 2], vec![1, 3]],
-        vec![vec![0, 3], vec![1, 2]],
-        vec![vec![0, 1], vec![2, 3]],
-        vec![vec![0], vec![1, 3], vec![2]],
-        vec![vec![0, 2], vec![3]],
-        vec![vec![1, 3]],
-    ];
+    let splits = splits(4).into_iter().filter(|batches| (2..4).contains(&batches.len()));
+    let splits: Vec<_> = splits.collect();
     let mut scenarios = Vec::new();
     for block in four() {
         for batches in &splits {
@@ -212,9 +197,7 @@ fn in_order() -> Vec<Scenario> {
 }
 
 fn in_order_with_faults() -> Vec<Scenario> {
-    let mut blocks = faults_in(split_in(meetings()));
-    blocks.retain(|scenario| !scenario.is_mixed() || scenario.batches.len() == 1);
-    let mut scenarios = in_order_in(blocks);
+    let mut scenarios = in_order_in(faults_in(split_in(meetings())));
     // A lack of room is noticed only at the commit.
     let mut late = scenarios.clone();
     late.retain(|scenario| {
@@ -235,10 +218,6 @@ fn in_order_with_faults() -> Vec<Scenario> {
 pub(crate) fn told() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for mut scenario in split_in(meetings()) {
-        let members = scenario.batches.iter().map(Vec::len).sum::<usize>();
-        if members < scenario.txs.len() {
-            continue;
-        }
         scenario.limits.hands_over_rest = true;
         let right = scenario.serial().written;
         for grouped in [false, true] {
@@ -268,12 +247,7 @@ fn rounds() -> Vec<Scenario> {
     for block in in_order_in(split_in(meetings())) {
         for begun in [(0, 1), (0, 2), (1, 2), (1, 1)] {
             let mut round = block.clone();
-            round.begun = begun;
-            round.batches.iter_mut().for_each(|batch| batch.retain(|tx| *tx >= begun.1));
-            round.batches.retain(|batch| !batch.is_empty());
-            if round.batches.is_empty() {
-                continue;
-            }
+            round.begin_later(begun);
             scenarios.push(round.clone());
             for kind in [Kind::RejectsEven, Kind::NoRoom] {
                 round.txs[2].kind = kind;

@@ -51,21 +51,12 @@ fn of_batches() -> Vec<Property<BlockModel>> {
         ),
         Property::sometimes(
             "a publication before a later snapshot",
-            |model: &BlockModel, s: &State| {
+            |_: &BlockModel, s: &State| {
                 let is_there =
                     |tx: usize| s.batches.history[tx].job.is_some() && s.store.has_value(tx);
-                !model.scenario(s).is_mixed() && (0..s.batches.history.len()).any(is_there)
+                (0..s.batches.history.len()).any(is_there)
             },
         ),
-        Property::sometimes("a batch beside a published transaction", |_, s: &State| {
-            let runs = |is_private: bool| {
-                s.workers.iter().any(|worker| match worker {
-                    Worker::Busy { report, .. } => report.job.private().is_some() == is_private,
-                    Worker::Idle => false,
-                })
-            };
-            runs(true) && runs(false)
-        }),
         Property::sometimes("two batches at a time", |_, s: &State| {
             let is_private = |worker: &&Worker| match worker {
                 Worker::Busy { report, .. } => report.job.private().is_some(),

@@ -2,7 +2,7 @@
 
 use crate::LOCATIONS;
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
-use braid_evm::protocol::{Batch, Failure, Halt, Job, Limits, Plan, Policy, RunMode};
+use braid_evm::protocol::{Failure, Halt, Job, Limits, Plan, Policy, RunMode};
 
 /// Location that a transaction writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,14 +82,14 @@ pub struct Scenario {
     pub dependencies: Vec<(u32, u32)>,
     /// Transactions to schedule before others.
     pub longest: Vec<u32>,
-    /// Members of private batches, ascending. All other transactions are published.
-    pub batches: Vec<Vec<u32>>,
+    /// Private batches: contiguous ranges of all transactions, or none.
+    pub batches: Vec<Chunk>,
     /// Indices of an earlier round: transactions below the second are committed, and the writes of
     /// those from the first on are only carried by the owner.
     pub begun: (u32, u32),
     /// Whether a sequential run ends before a transaction for which the block has no room.
     pub knows_room: bool,
-    /// Whether neighbours in a private batch commit together.
+    /// Whether a private batch commits as one group.
     pub grouped: bool,
     /// Access list: the write of each transaction, right or wrong. Private batches read the listed
     /// writes of lower transactions, and their own writes are compared with the list.
@@ -157,10 +157,9 @@ impl Scenario {
         let (carried, first) = self.begun;
         plan.first = TxIndex(first);
         plan.carried = (carried < first).then_some(TxIndex(carried));
-        let is_left = |tx: TxIndex| self.batch_of(tx).is_none() && tx.0 >= first;
+        let is_left = |tx: TxIndex| self.batches.is_empty() && tx.0 >= first;
         plan.chunks.retain(|chunk| chunk.indices().all(is_left));
-        let members = |batch: &Vec<u32>| batch.iter().copied().map(TxIndex).collect();
-        plan.private = self.batches.iter().map(|batch| Batch::Members(members(batch))).collect();
+        plan.private.clone_from(&self.batches);
         let dependency = |&(tx, on): &(u32, u32)| (TxIndex(tx), TxIndex(on));
         plan.longest = self.longest.iter().copied().map(TxIndex).collect();
         plan.dependencies = self.dependencies.iter().map(dependency).collect();
@@ -170,15 +169,17 @@ impl Scenario {
     /// Returns the private batch that contains `tx`.
     #[must_use]
     pub fn batch_of(&self, tx: TxIndex) -> Option<BatchId> {
-        let batch = self.batches.iter().position(|members| members.contains(&tx.0))?;
+        let batch = self.batches.iter().position(|batch| batch.first <= tx && tx < batch.end)?;
         Some(BatchId(batch as u32))
     }
 
-    /// Returns whether the block has both private batches and published transactions.
-    #[must_use]
-    pub fn is_mixed(&self) -> bool {
-        let members = self.batches.iter().map(Vec::len).sum::<usize>();
-        0 < members && members + (self.begun.1 as usize) < self.txs.len()
+    /// Lets an earlier round commit the transactions below `begun.1`; the store has those below
+    /// `begun.0`.
+    pub fn begin_later(&mut self, begun: (u32, u32)) {
+        self.begun = begun;
+        let first = TxIndex(begun.1);
+        self.batches.retain(|batch| batch.end > first);
+        self.batches.iter_mut().for_each(|batch| batch.first = batch.first.max(first));
     }
 
     /// Returns the listed value of `location` below `tx`, if there is an access list.
@@ -197,8 +198,8 @@ impl Scenario {
     /// Returns the member of `batch` after `tx`.
     #[must_use]
     pub fn next_member(&self, batch: BatchId, tx: usize) -> Option<usize> {
-        let members = self.batches.get(batch.0 as usize)?;
-        members.iter().map(|member| *member as usize).find(|member| *member > tx)
+        let batch = self.batches.get(batch.0 as usize)?;
+        Some(tx + 1).filter(|next| *next < batch.end.position())
     }
 
     /// Returns whether `job` is to run `tx`.

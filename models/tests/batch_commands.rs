@@ -2,7 +2,7 @@
 
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::protocol::{
-    Batch, BatchReport, Command, Event, Job, JobReport, Limits, Plan, Policy, Protocol,
+    BatchReport, Command, Event, Job, JobReport, Limits, Plan, Policy, Protocol,
 };
 
 const fn chunk(first: u32, end: u32) -> Chunk {
@@ -21,7 +21,7 @@ fn protocol() -> Protocol {
         hands_over_rest: false,
         stride: u32::MAX,
     };
-    let private = vec![Batch::Range(chunk(0, 1)), Batch::Range(chunk(1, 3))];
+    let private = vec![chunk(0, 1), chunk(1, 3)];
     Protocol::new(limits, &Plan { private, ..Plan::default() })
 }
 

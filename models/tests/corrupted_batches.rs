@@ -1,7 +1,6 @@
 //! Teeth of the replay of private batches: traces where one event that concerns them is dropped, doubled or says
 //! something else are rejected.
 
-use braid_evm::ids::TxIndex;
 use braid_evm::mv::{Change, Entry, StoreEvent};
 use braid_evm::protocol::{Command, Event, RunMode};
 use braid_evm::runtime::simulated::Random;
@@ -59,7 +58,7 @@ const KINDS: [Kind; 10] = [
 /// Names of alterations, each with what it does to an event that it fits.
 type Alteration = (&'static str, fn(&mut One) -> bool);
 
-const ALTERATIONS: [Alteration; 15] = [
+const ALTERATIONS: [Alteration; 13] = [
     ("batch ended: member", |event| {
         let Engine(BatchEnded { groups, .. }) = event else { return false };
         groups.pop().is_some()
@@ -94,11 +93,6 @@ const ALTERATIONS: [Alteration; 15] = [
         group.end = group.end.next();
         true
     }),
-    ("commit group: publish", |event| {
-        let Engine(Told(Command::CommitGroup { publish, .. })) = event else { return false };
-        *publish = !*publish;
-        true
-    }),
     ("commit group: which", |event| {
         let Engine(Told(Command::CommitGroup { group, .. })) = event else { return false };
         (group.first, group.end) = (group.first.next(), group.end.next());
@@ -124,11 +118,6 @@ const ALTERATIONS: [Alteration; 15] = [
         let Engine(Told(Command::RunHere(job))) = event else { return false };
         let RunMode::Sequential { batch, .. } = &mut job.mode else { return false };
         batch.0 += 1;
-        true
-    }),
-    ("published: reader", |event| {
-        let Engine(Heard(Event::Published { stale_readers, .. })) = event else { return false };
-        stale_readers.push(TxIndex(0));
         true
     }),
     ("discard batch: which", |event| {

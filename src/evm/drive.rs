@@ -143,8 +143,8 @@ fn features<'env>(
         Some(_) => ListUse::Compared,
     };
     let (workers, is_wide) = (worker_pool.workers(), worker_pool.is_wide());
-    let (shares_journals, is_declared) = (context.shares, context.is_declared());
-    let setting = Setting { workers, is_wide, shares_journals, list, is_pool, is_declared };
+    let shares_journals = context.shares;
+    let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
     Features::of((&context.block, context.paid_in_batches()), config, setting)
 }
 
@@ -159,7 +159,6 @@ pub(crate) fn runs_sequentially(block: &Block, config: &Config) -> bool {
             && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         list: ListUse::Nothing,
         is_pool: false,
-        is_declared: false,
     };
     Features::of((block, &Payees::default()), config, setting).runs_in_order().is_some()
 }
@@ -279,8 +278,6 @@ impl<S: StateSource> Session<S> {
             Strategy::ContiguousBatches | Strategy::AccessList => {
                 self.run_neighbours(end, worker_pool, config, on_commit, shortest)
             }
-            Strategy::GroupedBatches => self.run_groups(end, worker_pool, config, on_commit),
-            Strategy::Declared => self.run_declared(end, worker_pool, config, on_commit, shortest),
         }
     }
 }

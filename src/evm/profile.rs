@@ -101,8 +101,7 @@ fn watch(
     let workers = usize::from(config.workers.get());
     let (is_wide, is_pool, list) = (false, false, ListUse::Nothing);
     let shares_journals = true;
-    let is_declared = block_context.is_declared();
-    let setting = Setting { workers, is_wide, shares_journals, list, is_pool, is_declared };
+    let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
     let features =
         Features::of((&block_context.block, block_context.paid_in_batches()), &config, setting);
     let alone = features.runs_in_order();

@@ -11,10 +11,10 @@ use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
 use super::exec::trial::Trial;
 use super::plan::chooser::Totals;
-use super::plan::hinted::Hinted;
+use super::plan::known::KnownDependencies;
 use super::plan::longest::Seen;
 use super::plan::progress::is_mostly_access;
-use super::segment::{Fold, Folding, How, RunTask, Unpublished};
+use super::segment::{How, RunTask};
 use super::worker_pool::{BLOCKING, Scoped, WorkerPool};
 use crate::config::{Config, Policy};
 use crate::ids::{TxIndex, WorkerId};
@@ -22,7 +22,7 @@ use crate::mv::Store;
 use crate::panics::caught;
 use crate::protocol::Waste;
 use crate::runtime::{Caller, Seat, Task};
-use crate::sync::{Mutex, bounded};
+use crate::sync::bounded;
 use crate::worker::{Shared, work};
 use core::num::NonZeroU16;
 use core::ops::ControlFlow;
@@ -44,9 +44,8 @@ pub(super) struct Session<S: StateSource> {
     pub(super) carry: Option<Carry>,
     /// Transactions of the next segment that start before their turn.
     pub(super) longest: Vec<TxIndex>,
-    /// Dependencies predicted from an untrusted access list; read once transactions run
-    /// speculatively.
-    pub(super) hinted: Option<Box<Hinted>>,
+    /// Dependencies known before execution; read once transactions run speculatively.
+    pub(super) known: Option<Box<KnownDependencies>>,
 }
 
 /// How a segment ended.
@@ -72,7 +71,7 @@ impl<S: StateSource> Session<S> {
         Self {
             carry: None,
             longest: Vec::new(),
-            hinted: None,
+            known: None,
             ledger: EvmLedger::new(&workload.block_context),
             store: Arc::new(store),
             workload: Arc::new(workload),
@@ -151,17 +150,11 @@ impl<S: StateSource> Session<S> {
                     ended = true;
                     task.shared.cancel();
                 };
-                task.fold(seat);
                 let caller = Caller::new(seat, stream, deliver);
                 work(&task.shared, WorkerId(0), &caller);
-                task.publish(WorkerId(0), seat);
-                task.wait_published();
                 caller.drain();
             }
-            None => {
-                task.run(WorkerId(0), seat);
-                task.wait_published();
-            }
+            None => task.run(WorkerId(0), seat),
         };
         if alone {
             own(BLOCKING);
@@ -183,7 +176,6 @@ impl<S: StateSource> Session<S> {
         config: &Config,
         how: How,
     ) -> RunTask<S> {
-        let (mut folding, mut unpublished) = (None, None);
         let setup = match how {
             How::Published { predicts } => {
                 let waste = (!worker_pool.is_wide()).then(|| Waste::on(worker_pool.workers()));
@@ -195,34 +187,20 @@ impl<S: StateSource> Session<S> {
                 self.set_up(end, config, worker_pool.workers(), waste, predicts)
             }
             How::Sequential => self.set_up_in_order(end, config),
-            How::Private(mut segment) => {
-                folding = segment.folding.take();
-                unpublished = segment.publishes.then(|| Unpublished::by(worker_pool.workers()));
-                self.set_up_private(config, worker_pool.workers(), *segment)
-            }
+            How::Private(batches) => self.set_up_private(config, worker_pool.workers(), batches),
         };
         let is_unheard = mutant!(TokenUnheard);
         let token = self.workload.cancel.clone().filter(|_| !is_unheard);
-        let shared = Shared::new(setup).with_token(token);
-        let fold = folding.map(|folding| Mutex::new(Some(Fold::Waiting(folding))));
-        RunTask { shared, fold, unpublished }
+        RunTask { shared: Shared::new(setup).with_token(token) }
     }
 
     /// Collects the results of the caller's part of `task`. Other workers may still hold the task,
     /// but nothing in it is needed.
     fn after_task(&mut self, task: &RunTask<S>, ended: bool) -> Ended<S> {
-        let Some(mut end) = task.shared.end() else {
+        let Some(end) = task.shared.end() else {
             unreachable!("only the caller takes the end of the block")
         };
-        if task.unpublished.is_some() {
-            end.published = end.frontier;
-        }
-        let ended = self.after(end, ended);
-        if let Some(Folding { output_builder, from, lent }) = task.folded() {
-            self.ledger.output_builder = output_builder;
-            self.ledger.take_back(from, lent);
-        }
-        ended
+        self.after(end, ended)
     }
 
     /// Totals of the block so far.

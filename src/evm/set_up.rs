@@ -7,31 +7,31 @@ use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::rejection::Rejection;
-use super::plan::hinted::Hinted;
+use super::plan::known::KnownDependencies;
 use super::plan::longest::Seen;
 use super::plan::partition::plan_block;
 use super::plan::thresholds::FARTHEST;
-use super::segment::PrivateSegment;
 use super::session::{Ended, Session};
 use crate::config::Config;
 use crate::ids::{Chunk, TxIndex};
-use crate::protocol::{self, Batch, Halt, Limits, Plan, Policy, Waste};
+use crate::protocol::{self, Halt, Limits, Plan, Policy, Waste};
 use crate::worker::{BlockEnd, Ledger, Setup, TxError};
 use std::sync::Arc;
 
 impl<S: StateSource> Session<S> {
-    /// Reads the untrusted access list once, if there is one. Extends its predictions to
+    /// Reads the dependencies that are known before execution, if there are any. Extends them to
     /// transactions pulled since.
-    fn read_hint(&mut self) {
+    fn read_dependencies(&mut self) {
         let block_context = &self.workload.block_context;
         let is_unread = mutant!(HintUnread);
-        if self.hinted.is_none() && block_context.claims.is_none() && !is_unread {
+        if self.known.is_none() && block_context.claims.is_none() && !is_unread {
             let first = u64::from(!mutant!(HintShifted));
-            let hinted = Hinted::of(&block_context.block, block_context.receivers(), first);
-            self.hinted = hinted.map(Box::new);
+            let receivers = block_context.receivers();
+            let known = KnownDependencies::of(&block_context.block, receivers, first);
+            self.known = known.map(Box::new);
         }
-        if let Some(hinted) = &mut self.hinted {
-            hinted.extend(&block_context.block);
+        if let Some(known) = &mut self.known {
+            known.extend(&block_context.block);
         }
     }
 
@@ -46,13 +46,13 @@ impl<S: StateSource> Session<S> {
         hands_over: Option<Waste>,
         predicts: bool,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
-        self.read_hint();
+        self.read_dependencies();
         let alone = workers == 1 || self.left(end) < 2;
         let longest = core::mem::take(&mut self.longest);
         let block_context = &self.workload.block_context;
         let payees = predicts.then(|| block_context.paid_in_batches());
         let (block, range) = (&block_context.block, (self.frontier, end));
-        let plan = plan_block(block, self.hinted.as_deref(), range, workers, config.chunk, payees);
+        let plan = plan_block(block, self.known.as_deref(), range, workers, config.chunk, payees);
         let mut limits = config.limits(workers, alone, hands_over);
         if predicts {
             // Behind a long chain, workers run transactions that do not wait for it.
@@ -66,15 +66,14 @@ impl<S: StateSource> Session<S> {
         &mut self,
         config: &Config,
         workers: usize,
-        segment: PrivateSegment,
+        private: Vec<Chunk>,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
-        let PrivateSegment { batches: private, hands_over_rest, .. } = segment;
         self.workload.used.set(self.ledger.gas().admitted(&self.workload.block_context.block));
         let limits = Limits {
             // The batches themselves bound how far workers run ahead.
             window: u32::MAX,
             policy: Policy::ForceSpeculative,
-            hands_over_rest,
+            hands_over_rest: true,
             ..config.limits(workers, false, None)
         };
         self.lend(config, limits, Plan { private, ..Plan::default() })
@@ -90,7 +89,7 @@ impl<S: StateSource> Session<S> {
         let stride = if self.workload.streams { 1 } else { self.stride() };
         let limits = Limits { policy: Policy::Sequential, stride, ..config.limits(1, true, None) };
         let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
-        let private = vec![Batch::Range(Chunk { first: self.frontier, end })];
+        let private = vec![Chunk { first: self.frontier, end }];
         self.lend(config, limits, Plan { private, ..Plan::default() })
     }
 

@@ -11,7 +11,7 @@ use super::session::Session;
 use crate::config::{Config, Mode};
 use crate::ids::{Chunk, TxIndex, WorkerId};
 use crate::panics::caught;
-use crate::protocol::{self, Batch, Halt};
+use crate::protocol::{self, Halt};
 use crate::runtime::Threads;
 use crate::spans::span;
 use crate::worker::{
@@ -42,7 +42,6 @@ impl<S: StateSource> Session<S> {
             let (carry, room) = (self.carry.take(), self.ledger.room());
             let skips_rejected = config.mode == Mode::Build;
             machine.begin(BatchStart {
-                batch: &Batch::Range(txs),
                 txs,
                 snapshot: first,
                 log: None,

@@ -5,9 +5,7 @@ use super::exact::ExactLog;
 use super::location::Location;
 use crate::ids::{Chunk, TxIndex};
 use core::hash::BuildHasher;
-use core::ops::Range;
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 
 /// The accesses of a private batch, by hash, in the order in which its transactions ran.
 ///
@@ -189,76 +187,5 @@ impl<L: Location> AccessLog<L> {
     fn group_at(&self, place: usize, end: fn(&GroupEnd) -> usize) -> Option<TxIndex> {
         let group = self.groups.partition_point(|group| end(group) <= place);
         self.groups.get(group).map(|group| group.txs.first)
-    }
-
-    /// Returns whether transactions of other batches lie between those of this batch.
-    #[must_use]
-    pub fn has_gaps(&self) -> bool {
-        self.groups
-            .windows(2)
-            .any(|pair| matches!(pair, [one, next] if one.txs.end != next.txs.first))
-    }
-
-    /// Iterates over the accesses, each with the first transaction of its group.
-    fn accesses(&self) -> impl Iterator<Item = (u64, TxIndex)> + '_ {
-        let mut from = (0, 0);
-        self.groups.iter().flat_map(move |group| {
-            let (reads, writes): (Range<usize>, Range<usize>) =
-                (from.0..group.reads, from.1..group.writes);
-            from = (group.reads, group.writes);
-            let reads = self.reads.get(reads).unwrap_or_default();
-            let writes = self.writes.get(writes).unwrap_or_default();
-            reads.iter().chain(writes).map(move |hash| (*hash, group.txs.first))
-        })
-    }
-
-    /// Returns the accesses as a [`Watch`], which tracks conflicts with later commits of other
-    /// batches.
-    #[must_use]
-    pub fn watch(&self) -> Watch {
-        let mut first = HashTable::with_capacity(self.reads.len() + self.writes.len());
-        for (hash, tx) in self.accesses() {
-            let access =
-                first.entry(hash, |(other, _)| *other == hash, |(other, _): &(u64, _)| *other);
-            if mutant!(LastAccessCounts) {
-                access.insert((hash, tx));
-                continue;
-            }
-            // Keep the first access.
-            access.or_insert((hash, tx));
-        }
-        Watch { first, bound: None }
-    }
-}
-
-/// The accesses of a batch that waits to commit, by hash.
-#[derive(Clone, Debug)]
-pub struct Watch {
-    first: HashTable<(u64, TxIndex)>,
-    /// The lowest transaction that has become invalid and must not commit.
-    bound: Option<TxIndex>,
-}
-
-impl Watch {
-    /// Checks `writes`, which a transaction outside the batch commits.
-    pub fn note(&mut self, writes: &[u64]) {
-        for hash in writes {
-            if let Some((_, tx)) = self.first.find(*hash, |(other, _)| other == hash) {
-                self.bound = Some(self.bound.map_or(*tx, |bound| bound.min(*tx)));
-            }
-        }
-    }
-
-    /// Forbids `tx` and all later transactions of the batch from committing; `None` does nothing.
-    pub fn forbid(&mut self, tx: Option<TxIndex>) {
-        self.bound = [self.bound, tx].into_iter().flatten().min();
-    }
-
-    /// Returns the lowest transaction that must not commit, because it or an earlier one of the
-    /// batch has accessed a location that another transaction has committed a write to in the
-    /// meantime.
-    #[must_use]
-    pub const fn bound(&self) -> Option<TxIndex> {
-        self.bound
     }
 }

@@ -1,7 +1,7 @@
 //! The conflict index: which transactions and batches committed which writes in a segment of a
 //! block. It decides the commit rule for private batches (`docs/PROTOCOL.md`).
 
-use super::access::{AccessLog, Watch};
+use super::access::AccessLog;
 use super::exact::ExactIndex;
 use super::location::Location;
 use crate::ids::{BatchId, TxIndex};
@@ -9,23 +9,18 @@ use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-/// The last two writers of a location, of different batches.
+/// The last writer of the locations with a hash.
 #[derive(Clone, Copy, Debug)]
-struct Writers {
+struct Written {
     hash: u64,
-    /// The last writer.
-    last: TxIndex,
-    /// The batch of the last writer, if it belongs to one.
-    batch: Option<BatchId>,
-    /// The last writer outside that batch.
-    other: Option<TxIndex>,
+    by: TxIndex,
 }
 
 /// Committed writes by location hash.
 #[derive(Clone, Debug)]
 pub struct ConflictIndex<L: Location> {
     hasher: RandomState,
-    written: HashTable<Writers>,
+    written: HashTable<Written>,
     exact: ExactIndex<L>,
 }
 
@@ -46,85 +41,48 @@ impl<L: Location> ConflictIndex<L> {
         AccessLog::new(self.hasher.clone())
     }
 
-    /// Commits the group of `log` that starts with `first`, and updates the watches of waiting
-    /// batches.
-    pub fn commit_group<'w>(
-        &mut self,
-        batch: BatchId,
-        log: &AccessLog<L>,
-        first: TxIndex,
-        others: impl Iterator<Item = &'w mut Watch>,
-    ) {
+    /// Commits the group of `log` that starts with `first`.
+    pub fn commit_group(&mut self, batch: BatchId, log: &AccessLog<L>, first: TxIndex) {
         self.exact.commit_group(batch, log.exact(), first);
-        let writes = log.writes_of(first);
-        self.commit(first, Some(batch), writes);
-        self.tell(others, writes);
+        self.commit(first, log.writes_of(first));
     }
 
-    fn tell<'w>(&self, others: impl Iterator<Item = &'w mut Watch>, writes: &[u64]) {
-        if !mutant!(WatchBlind) {
-            others.for_each(|watch| watch.note(writes));
-        }
-    }
-
-    /// Commits the writes of `tx`, which belongs to no private batch, and updates the watches of
-    /// waiting batches.
-    pub fn commit_single<'w>(
-        &mut self,
-        tx: TxIndex,
-        writes: &[L],
-        others: impl Iterator<Item = &'w mut Watch>,
-    ) {
+    /// Commits the writes of `tx`, which ran alone at the frontier.
+    pub fn commit_single(&mut self, tx: TxIndex, writes: &[L]) {
         self.exact.commit(tx, None, writes);
         let hashes: Vec<u64> = writes.iter().map(|at| self.hasher.hash_one(at)).collect();
-        self.commit(tx, None, &hashes);
-        self.tell(others, &hashes);
+        self.commit(tx, &hashes);
     }
 
-    fn commit(&mut self, tx: TxIndex, batch: Option<BatchId>, writes: &[u64]) {
-        self.written.reserve(writes.len(), |writers| writers.hash);
+    fn commit(&mut self, tx: TxIndex, writes: &[u64]) {
+        self.written.reserve(writes.len(), |written| written.hash);
         for &hash in writes {
-            let new = Writers { hash, last: tx, batch, other: None };
             let entry = self.written.entry(hash, |at| at.hash == hash, |at| at.hash);
             entry
-                .and_modify(|writers| {
-                    if mutant!(IndexForgets) {
-                        return;
+                .and_modify(|written| {
+                    if !mutant!(IndexForgets) {
+                        written.by = tx;
                     }
-                    if writers.batch != batch {
-                        (writers.other, writers.batch) = (Some(writers.last), batch);
-                    }
-                    writers.last = tx;
                 })
-                .or_insert(new);
+                .or_insert(Written { hash, by: tx });
         }
     }
 
-    /// Returns the lowest transaction of `batch` that must not commit, assuming no further commits
-    /// in between: since the snapshot, a transaction outside the batch has written a location that
-    /// this transaction or an earlier one of the batch has accessed. `batch` ran on `snapshot` and
-    /// recorded `log`.
+    /// Returns the lowest transaction of a batch that must not commit, if the batch is the next to
+    /// commit: since the snapshot, another transaction has written a location that this one or an
+    /// earlier one of the batch has accessed. The batch ran on `snapshot` and recorded `log`.
     #[must_use]
-    pub fn first_conflict(
-        &self,
-        log: &AccessLog<L>,
-        batch: BatchId,
-        snapshot: TxIndex,
-    ) -> Option<TxIndex> {
+    pub fn first_conflict(&self, log: &AccessLog<L>, snapshot: TxIndex) -> Option<TxIndex> {
         if log.is_of_writes()
             || self.written.is_empty()
-            || mutant!(OutsidersIgnored | PartUnchecked | LaneUnchecked)
+            || mutant!(OutsidersIgnored | PartUnchecked)
         {
             return None;
         }
         let reads_only = mutant!(WritesUncompared);
         log.first_where(reads_only, |hash| {
-            let writers = self.written.find(hash, |at| at.hash == hash);
-            writers.is_some_and(|at| {
-                let other = at.other.filter(|_| !mutant!(LastWriterOnly));
-                let outsider = if at.batch == Some(batch) { other } else { Some(at.last) };
-                outsider.is_some_and(|tx| tx >= snapshot)
-            })
+            let written = self.written.find(hash, |at| at.hash == hash);
+            written.is_some_and(|written| written.by >= snapshot)
         })
     }
 
@@ -213,49 +171,20 @@ mod tests {
         log
     }
 
-    fn no_watches<'w>() -> impl Iterator<Item = &'w mut Watch> {
-        core::iter::empty()
-    }
-
-    /// Transaction 2 reads a location that transactions 0 and 3 of its batch and transaction 1 of
-    /// another batch write.
-    fn own_write_above_an_outsiders<const COLLIDES: bool>() -> Option<TxIndex> {
-        let mut index = ConflictIndex::<Place<COLLIDES>>::default();
-        let own = log(&index, &[(0, Err(1)), (2, Ok(1)), (3, Err(1))]);
-        let other = log(&index, &[(1, Err(1))]);
-        index.commit_group(OWN, &own, TxIndex(0), no_watches());
-        index.commit_group(OTHER, &other, TxIndex(1), no_watches());
-        index.commit_group(OWN, &own, TxIndex(3), no_watches());
-        index.first_conflict(&own, OWN, TxIndex(0))
-    }
-
-    #[test]
-    fn an_outsider_counts_below_a_write_of_the_batch_itself() {
-        let first = Some(TxIndex(0));
-        assert_eq!(own_write_above_an_outsiders::<false>(), first);
-        assert_eq!(own_write_above_an_outsiders::<true>(), first);
-    }
-
-    #[cfg(feature = "mutants")]
-    #[test]
-    fn last_writer_only_is_noticed() {
-        let _bug = crate::mutants::seed(crate::mutants::Bug::LastWriterOnly);
-        assert_eq!(own_write_above_an_outsiders::<false>(), None);
-    }
-
     #[test]
     fn only_outsiders_since_the_snapshot_count() {
         let mut index = ConflictIndex::<Place<false>>::default();
-        let own = log(&index, &[(1, Err(1)), (3, Ok(1)), (4, Ok(2))]);
-        index.commit_single(TxIndex(0), &[Place(1), Place(2)], no_watches());
-        index.commit_group(OWN, &own, TxIndex(1), no_watches());
-        assert_eq!(index.first_conflict(&own, OWN, TxIndex(1)), None);
-        assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), Some(TxIndex(1)));
-        index.commit_single(TxIndex(2), &[Place(2)], no_watches());
-        assert_eq!(index.first_conflict(&own, OWN, TxIndex(1)), Some(TxIndex(4)));
+        let other = log(&index, &[(1, Err(3)), (2, Err(2))]);
+        let own = log(&index, &[(3, Ok(1)), (4, Ok(2))]);
+        index.commit_single(TxIndex(0), &[Place(1)]);
+        index.commit_group(OTHER, &other, TxIndex(1));
+        assert_eq!(index.first_conflict(&own, TxIndex(1)), None);
+        assert_eq!(index.first_conflict(&own, TxIndex(0)), Some(TxIndex(3)));
+        index.commit_group(OTHER, &other, TxIndex(2));
+        assert_eq!(index.first_conflict(&own, TxIndex(1)), Some(TxIndex(4)));
         assert!(index.allows(&own, OWN, TxIndex(3), TxIndex(1)));
         assert!(!IS_EXACT || !index.allows(&own, OWN, TxIndex(4), TxIndex(1)));
-        assert!(index.has(&Place(2)) && !index.has(&Place(3)));
+        assert!(index.has(&Place(2)) && !index.has(&Place(4)));
     }
 
     /// A tombstone at the scope changes the locations in the scope; a new value at one of them does
@@ -264,26 +193,10 @@ mod tests {
     fn a_scope_counts_with_what_lies_in_it() {
         let mut index = ConflictIndex::<Place<false>>::default();
         let own = log(&index, &[(1, Ok(10))]);
-        index.commit_single(TxIndex(0), &[Place(11)], no_watches());
-        assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), None);
-        index.commit_single(TxIndex(0), &[Place(0)], no_watches());
-        assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), Some(TxIndex(1)));
-    }
-
-    /// A watch sees each write of another batch; the first access of a location counts.
-    #[test]
-    fn a_watch_says_what_a_new_comparison_would() {
-        let mut index = ConflictIndex::<Place<false>>::default();
-        let own = log(&index, &[(0, Ok(1)), (2, Ok(2)), (4, Err(1)), (6, Ok(3))]);
-        let mut watch = own.watch();
-        assert_eq!(watch.bound(), None);
-        for (tx, written, bound) in [(1, 4, None), (3, 3, Some(6)), (5, 1, Some(0))] {
-            index.commit_single(TxIndex(tx), &[Place(written)], core::iter::once(&mut watch));
-            assert_eq!(watch.bound(), bound.map(TxIndex));
-            assert_eq!(watch.bound(), index.first_conflict(&own, OWN, TxIndex(0)));
-        }
-        watch.forbid(None);
-        assert_eq!(watch.bound(), Some(TxIndex(0)));
+        index.commit_single(TxIndex(0), &[Place(11)]);
+        assert_eq!(index.first_conflict(&own, TxIndex(0)), None);
+        index.commit_single(TxIndex(0), &[Place(0)]);
+        assert_eq!(index.first_conflict(&own, TxIndex(0)), Some(TxIndex(1)));
     }
 
     /// Colliding locations count as one: a valid result may be aborted, an invalid one never
@@ -291,17 +204,15 @@ mod tests {
     #[test]
     fn places_with_one_hash_forbid_more_and_never_less() {
         let mut index = ConflictIndex::<Place<true>>::default();
-        let own = log(&index, &[(0, Ok(5)), (2, Ok(1)), (4, Ok(2))]);
-        let mut watch = own.watch();
-        index.commit_single(TxIndex(1), &[Place(3)], core::iter::once(&mut watch));
+        let own = log(&index, &[(2, Ok(5)), (3, Ok(1)), (4, Ok(2))]);
+        index.commit_single(TxIndex(0), &[Place(3)]);
         // A false conflict.
         assert!(index.allows(&own, OWN, TxIndex(4), TxIndex(0)));
-        assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), Some(TxIndex(0)));
-        assert_eq!(watch.bound(), Some(TxIndex(0)));
+        assert_eq!(index.first_conflict(&own, TxIndex(0)), Some(TxIndex(2)));
         // And a real one.
-        index.commit_single(TxIndex(3), &[Place(2)], core::iter::once(&mut watch));
+        index.commit_single(TxIndex(1), &[Place(2)]);
         assert!(!IS_EXACT || !index.allows(&own, OWN, TxIndex(4), TxIndex(0)));
-        assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), Some(TxIndex(0)));
+        assert_eq!(index.first_conflict(&own, TxIndex(0)), Some(TxIndex(2)));
     }
 
     #[test]
@@ -311,9 +222,8 @@ mod tests {
         own.read(&Place(2), &7);
         own.write(&Place(3));
         own.forget_rest();
-        index.commit_single(TxIndex(0), &[Place(2), Place(3)], no_watches());
-        assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), None);
+        index.commit_single(TxIndex(0), &[Place(2), Place(3)]);
+        assert_eq!(index.first_conflict(&own, TxIndex(0)), None);
         assert_eq!(own.groups().collect::<Vec<_>>(), [single(0)]);
-        assert!(!own.has_gaps() && log(&index, &[(0, Ok(1)), (2, Ok(1))]).has_gaps());
     }
 }

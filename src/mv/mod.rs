@@ -37,7 +37,7 @@ mod shard;
 mod store;
 mod versioned_lock;
 
-pub use access::{AccessLog, Mark, Watch};
+pub use access::{AccessLog, Mark};
 pub use beats::Beat;
 pub use chain::{Floor, Found};
 pub use conflicts::ConflictIndex;

@@ -1,6 +1,5 @@
 //! Runs of private batches: dispatch, snapshots, reports.
 
-use super::batch::Batch;
 use super::events::{Command, Job, JobReport, RunMode};
 use super::private::{BatchState, Ended, Polled};
 use super::state::{Awaiting, Protocol};
@@ -17,19 +16,19 @@ impl Protocol {
     /// Returns whether `tx` is a member of a private batch, and so in no chunk.
     #[must_use]
     pub fn is_private(&self, tx: TxIndex) -> bool {
-        self.slots.get(tx).is_none_or(|slot| slot.chunk_end == TxIndex(0))
+        self.slots.get(tx).is_none()
     }
 
     /// Iterates over the private batches.
     #[must_use]
-    pub fn batches(&self) -> impl ExactSizeIterator<Item = &Batch> {
-        self.private.batches.iter().map(|batch| &batch.members)
+    pub fn batches(&self) -> impl ExactSizeIterator<Item = Chunk> + '_ {
+        self.private.batches.iter().map(|batch| batch.txs)
     }
 
     /// Returns the index below which the writes of committed transactions are in the store.
     #[must_use]
     pub fn published(&self) -> TxIndex {
-        if self.private.is_mixed || self.slots.first() < self.slots.end() {
+        if self.slots.first() < self.slots.end() {
             return self.frontier;
         }
         self.private.published()
@@ -80,8 +79,7 @@ impl Protocol {
 
     /// Publishes the commits of private batches before a run that reads below the frontier.
     pub(super) fn publish_below(&mut self) -> Option<Command> {
-        let is_there = self.private.is_mixed || mutant!(PublishForgotten);
-        if is_there { None } else { self.publish_up_to_frontier() }
+        if mutant!(PublishForgotten) { None } else { self.publish_up_to_frontier() }
     }
 
     fn publish_up_to_frontier(&mut self) -> Option<Command> {
@@ -103,8 +101,7 @@ impl Protocol {
         if has_run { self.publish_below() } else { None }
     }
 
-    /// Starts a sequential run of the members of the batch `id` from the frontier `tx` on, up to
-    /// the first gap between them.
+    /// Starts a sequential run of the transactions of the batch `id` from the frontier `tx` on.
     pub(super) fn run_in_order(&mut self, id: BatchId, tx: TxIndex) -> Polled {
         let carried = self.private.carried;
         let is_forgotten = mutant!(CarryOutdated) && carried.is_some();
@@ -114,8 +111,8 @@ impl Protocol {
         }
         let stride = self.limits.stride.max(1);
         let batch = self.private.batch_mut(id, tx)?;
-        let mut chunk = batch.members.neighbours_from(tx);
-        chunk.end = chunk.end.min(TxIndex(tx.0.saturating_add(stride)));
+        let end = batch.txs.end.min(TxIndex(tx.0.saturating_add(stride)));
+        let chunk = Chunk { first: tx, end };
         let mode = RunMode::Sequential { batch: id, continues };
         let job = Job { chunk, incarnation: Incarnation(batch.runs), mode };
         batch.runs += 1;
@@ -127,13 +124,12 @@ impl Protocol {
 
     pub(super) fn start_batch(&mut self, id: BatchId, first: TxIndex) -> Result<Job, Invariant> {
         let is_forgotten = mutant!(PublishForgotten);
-        let published = if self.private.is_mixed { self.frontier } else { self.private.published };
-        let snapshot = if is_forgotten { self.frontier } else { published };
+        let snapshot = if is_forgotten { self.frontier } else { self.private.published };
         if !mutant!(BatchTwice) {
             self.private.ready.remove(&first);
         }
         let batch = self.private.batch_mut(id, first)?;
-        let chunk = Chunk { first, end: batch.members.end() };
+        let chunk = Chunk { first, end: batch.txs.end };
         let mode = RunMode::Private { batch: id, snapshot };
         let job = Job { chunk, incarnation: Incarnation(batch.runs), mode };
         batch.runs += 1;
@@ -183,7 +179,7 @@ impl Protocol {
             batch.state = BatchState::Waiting;
             self.private.ready.insert(tx);
         } else {
-            batch.state = BatchState::Ended(Ended::of(compared, report));
+            batch.state = BatchState::Ended(Ended::of(compared, tx, report));
         }
         Ok(())
     }

@@ -168,12 +168,10 @@ pub enum Event {
         /// before it; `None` if all members that have run may commit.
         conflict: Option<TxIndex>,
     },
-    /// Answer to [`Command::CommitGroup`] and [`Command::Publish`].
+    /// Answer to [`Command::Publish`].
     Published {
         /// The first transaction that was published.
         tx: TxIndex,
-        /// Higher readers of the new entries.
-        stale_readers: Vec<TxIndex>,
     },
     /// Answer to [`Command::Admit`] and [`Command::AdmitGroup`].
     Admitted {
@@ -254,16 +252,12 @@ pub enum Command {
         /// The group.
         group: Chunk,
     },
-    /// Commit the outcomes of this group, which are final. Answer: [`Event::Published`] if
-    /// `publish` is set, otherwise none.
+    /// Commit the outcomes of this group, which are final. No answer.
     CommitGroup {
         /// The batch.
         batch: BatchId,
         /// The group.
         group: Chunk,
-        /// Publish the group's writes before the frontier moves, because other transactions may
-        /// read them.
-        publish: bool,
     },
     /// Publish the writes of committed transactions of private batches, because the next run reads
     /// them. Answer: [`Event::Published`].

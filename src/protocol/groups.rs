@@ -13,9 +13,8 @@ impl Protocol {
         conflict: Option<TxIndex>,
     ) -> Result<(), Invariant> {
         self.answer(Awaiting::Compare(tx), "Compared")?;
-        let frontier = self.frontier;
         let Some(ended) = self.ended_at(tx) else { return Err(Invariant::MissingResult { tx }) };
-        (ended.compared, ended.own, ended.conflict) = (frontier, 0, conflict);
+        ended.verdict = Some(conflict);
         Ok(())
     }
 
@@ -74,12 +73,10 @@ impl Protocol {
     fn poll_group(&mut self, id: BatchId, group: Chunk) -> Polled {
         let (tx, frontier) = (group.first, self.frontier);
         let Some(ended) = self.ended_at(tx) else { return Err(Invariant::MissingResult { tx }) };
-        let once = mutant!(ComparedOnce) && ended.compared > TxIndex(0);
-        let is_current = ended.is_current(frontier) || once;
-        let conflict = ended.conflict;
-        if !is_current && !mutant!(OutsidersUnchecked) {
+        let verdict = ended.verdict.or_else(|| mutant!(OutsidersUnchecked).then_some(None));
+        let Some(conflict) = verdict else {
             return Ok(self.ask(Awaiting::Compare(tx), Command::Compare { batch: id, tx }));
-        }
+        };
         if conflict.is_some_and(|conflict| conflict <= tx) {
             return self.discard_batch(id, tx);
         }
@@ -96,7 +93,7 @@ impl Protocol {
                 let aborts = self.discard_batch(id, tx);
                 if let Ok(batch) = self.private.batch_mut(id, tx) {
                     let report = BatchReport { held: Some(tx), ..BatchReport::default() };
-                    batch.state = BatchState::Ended(Ended::of(frontier, report));
+                    batch.state = BatchState::Ended(Ended::of(frontier, tx, report));
                     self.private.ready.remove(&tx);
                 }
                 aborts
@@ -108,21 +105,12 @@ impl Protocol {
     fn commit_group(&mut self, id: BatchId, group: Chunk) -> Polled {
         let tx = group.first;
         let Some(ended) = self.ended_at(tx) else { return Err(Invariant::MissingResult { tx }) };
-        let speculative = if ended.is_in_order(tx) { 0 } else { group.len() };
+        let speculative = if ended.is_in_order { 0 } else { group.len() };
         ended.groups.pop_front();
-        ended.own += group.len();
         self.count_kept(speculative, 1);
-        let publish = self.private.is_mixed;
-        if publish {
-            // Not if the block ends here: answers no longer count then.
-            self.awaiting = Some(Awaiting::Publish(tx));
-        }
         self.private.advance_group(group);
         self.advance_to(group)?;
-        if publish && mutant!(AwaitsAfterEnd) {
-            self.awaiting = Some(Awaiting::Publish(tx));
-        }
-        Ok(Some(Command::CommitGroup { batch: id, group, publish }))
+        Ok(Some(Command::CommitGroup { batch: id, group }))
     }
 
     /// Aborts the remaining results of the batch `id`, from the frontier `tx` on.
@@ -133,8 +121,7 @@ impl Protocol {
         if keeps_tail && ended.groups.len() > 1 {
             // The seeded bug reruns the first group at the frontier, and keeps the ones after it.
             ended.groups.pop_front();
-            (ended.conflict, ended.held) = (None, Some(tx));
-            (ended.compared, ended.own) = (tx.next(), 0);
+            (ended.verdict, ended.held) = (Some(None), Some(tx));
             return self.poll_held(tx);
         }
         self.count_batch_waste(runs);
@@ -218,19 +205,10 @@ impl Protocol {
             return Ok(None);
         }
         let runs = ended.groups.iter().map(|group| group.len()).sum();
-        *ended = Ended::of(frontier, BatchReport { held: Some(tx), ..BatchReport::default() });
+        *ended = Ended::of(frontier, tx, BatchReport { held: Some(tx), ..BatchReport::default() });
         self.count_batch_waste(runs);
         self.forget_carried();
         let id = self.private.head(tx).ok_or(Invariant::MissingResult { tx })?;
         Ok(Some(Command::DiscardBatch(id)))
-    }
-
-    pub(super) fn on_published(
-        &mut self,
-        tx: TxIndex,
-        stale_readers: &[TxIndex],
-    ) -> Result<(), Invariant> {
-        self.answer(Awaiting::Publish(tx), "Published")?;
-        self.note_stale(stale_readers)
     }
 }

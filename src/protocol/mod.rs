@@ -25,7 +25,6 @@
 //! that runs at the frontier runs once, on the right state (I8). The owner runs it itself
 //! ([`Command::RunHere`]), so it is never queued behind speculation.
 
-mod batch;
 mod batch_jobs;
 mod counters;
 mod dispatch;
@@ -40,7 +39,6 @@ mod slot;
 mod state;
 mod waste;
 
-pub use batch::Batch;
 pub use counters::Counters;
 pub use events::{
     BatchReport, Command, Event, Failure, Job, JobReport, RunMode, RunResult, TxReport, Verdict,

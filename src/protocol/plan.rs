@@ -1,6 +1,5 @@
 //! Input of a block: its limits, and its division into jobs.
 
-use super::batch::Batch;
 use crate::ids::{Chunk, TxIndex};
 
 /// How eagerly to speculate. It changes speed, never a result.
@@ -94,11 +93,11 @@ pub struct Plan {
     /// the store, and passes them to a sequential run that begins the plan. `None` if all writes
     /// are in the store.
     pub carried: Option<TxIndex>,
-    /// Ranges of the transactions that are in no private batch, from `first` on; each range is
-    /// dispatched together.
+    /// Contiguous ranges of the transactions from `first` on, each of which is dispatched together.
     pub chunks: Vec<Chunk>,
-    /// Private batches: each transaction is in exactly one chunk or private batch.
-    pub private: Vec<Batch>,
+    /// Private batches: contiguous ranges of the transactions from `first` on. A plan has either
+    /// chunks or private batches.
+    pub private: Vec<Chunk>,
     /// Transactions that never run above the frontier.
     pub frontier_only: Vec<TxIndex>,
     /// Pairs of a transaction and a lower one that it depends on: it waits for the lower one's

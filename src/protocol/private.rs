@@ -6,7 +6,6 @@
 //! from *s* to *f*, a location that the batch has accessed up to and including *f*. From the first
 //! transaction that must not commit, the rest is aborted. `docs/PROTOCOL.md` has the proof.
 
-use super::batch::Batch;
 use super::events::{BatchReport, Command, Failure, Job};
 use super::plan::Plan;
 use crate::error::Invariant;
@@ -23,8 +22,6 @@ pub(super) struct Private {
     pub(super) ready: BTreeSet<TxIndex>,
     /// Everything below this index is in the store.
     pub(super) published: TxIndex,
-    /// Whether some transactions are in no batch, and may read what the batches commit.
-    pub(super) is_mixed: bool,
     /// End of the last sequential run, if none of it was aborted. With the pending writes of that
     /// run, the state below this index is complete.
     pub(super) carried: Option<TxIndex>,
@@ -34,7 +31,7 @@ pub(super) struct Private {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PrivateBatch {
-    pub(super) members: Batch,
+    pub(super) txs: Chunk,
     /// Number of runs so far, which is the incarnation of the next one.
     pub(super) runs: u32,
     pub(super) state: BatchState,
@@ -60,36 +57,27 @@ pub(super) struct Ended {
     pub(super) held: Option<TxIndex>,
     /// Why that member has no result, if the reason is final.
     pub(super) failure: Option<Failure>,
-    /// Groups below `conflict` (or all, if it is `None`) may commit, provided that no other
-    /// transaction commits from `compared` on.
-    pub(super) compared: TxIndex,
-    pub(super) conflict: Option<TxIndex>,
-    /// Number of members that have committed from `compared` on.
-    pub(super) own: u32,
-    /// The snapshot on which the run began.
-    pub(super) snapshot: TxIndex,
+    /// The lowest transaction that must not commit, if there is one; unknown until the accesses
+    /// have been compared.
+    pub(super) verdict: Option<Option<TxIndex>>,
+    /// Whether everything below the run was in its snapshot, so that it is valid by construction.
+    pub(super) is_in_order: bool,
 }
 
 pub(super) type Polled = Result<Option<Command>, Invariant>;
 
 impl Private {
     pub(super) fn new(plan: &Plan) -> Self {
-        let Plan { first, carried, private: batches, chunks, .. } = plan;
-        let is_mixed = !chunks.is_empty();
-        let heads =
-            batches.iter().zip(0..).filter_map(|(batch, id)| Some((batch.first()?, BatchId(id))));
+        let Plan { first, carried, private: batches, .. } = plan;
+        let heads = batches.iter().zip(0..).map(|(txs, id)| (txs.first, BatchId(id)));
         let heads: BTreeMap<_, _> = heads.collect();
         let ready = heads.keys().copied().collect();
-        let waiting = |members: &Batch| PrivateBatch {
-            members: members.clone(),
-            runs: 0,
-            state: BatchState::Waiting,
-        };
+        let waiting = |txs: &Chunk| PrivateBatch { txs: *txs, runs: 0, state: BatchState::Waiting };
         let batches = batches.iter().map(waiting).collect();
         let published = carried.map_or(*first, |carried| carried.min(*first));
         let owes = published < *first;
         let carried = owes.then_some(*first);
-        Self { batches, heads, ready, published, is_mixed, carried, owes }
+        Self { batches, heads, ready, published, carried, owes }
     }
 
     /// Returns the batch whose next transaction to commit is `tx`.
@@ -119,18 +107,15 @@ impl Private {
 
     /// Advances past `tx`, the head of its batch: everything below `frontier` is final.
     pub(super) fn advance(&mut self, tx: TxIndex, frontier: TxIndex) {
-        if self.published == tx || self.is_mixed {
+        if self.published == tx {
             // It ran at the frontier or was skipped, so its writes are in the store.
             self.published = frontier;
         }
         self.pass(tx, frontier);
     }
 
-    /// Advances past a group, which is published later unless other transactions may read it.
+    /// Advances past a group, which is published later, if at all.
     pub(super) fn advance_group(&mut self, group: Chunk) {
-        if self.is_mixed {
-            self.published = group.end;
-        }
         self.pass(group.first, group.end);
     }
 
@@ -146,38 +131,28 @@ impl Private {
         let Some(id) = self.heads.remove(&head) else { return };
         self.ready.remove(&head);
         let Some(batch) = self.batches.get_mut(id.0 as usize) else { return };
-        let next = batch.members.from(frontier).next();
-        let Some(next) = next else {
+        if frontier >= batch.txs.end {
             batch.state = BatchState::Over;
             return;
-        };
-        self.heads.insert(next, id);
+        }
+        self.heads.insert(frontier, id);
         // After a member that ran at the frontier, the rest runs on a later snapshot.
         let is_rest = |ended: &Ended| ended.groups.is_empty() && ended.held == Some(head);
         if matches!(&batch.state, BatchState::Ended(ended) if is_rest(ended)) {
             batch.state = BatchState::Waiting;
         }
         if batch.state == BatchState::Waiting {
-            self.ready.insert(next);
+            self.ready.insert(frontier);
         }
     }
 }
 
 impl Ended {
-    pub(super) fn of(snapshot: TxIndex, report: BatchReport) -> Self {
+    /// The results of a run from `first` on, over everything below `snapshot`.
+    pub(super) fn of(snapshot: TxIndex, first: TxIndex, report: BatchReport) -> Self {
         let BatchReport { groups, held, failure } = report;
-        let (compared, conflict, own) = (snapshot, None, 0);
-        Self { groups: groups.into(), held, failure, compared, conflict, own, snapshot }
-    }
-
-    /// Returns whether all transactions from the snapshot to `frontier` are members, so that the
-    /// next one is valid by construction.
-    pub(super) fn is_in_order(&self, frontier: TxIndex) -> bool {
-        self.compared == self.snapshot && self.is_current(frontier)
-    }
-
-    /// Returns whether no other transaction has committed from `compared` up to `frontier`.
-    pub(super) const fn is_current(&self, frontier: TxIndex) -> bool {
-        self.compared.0 + self.own == frontier.0
+        let is_in_order = snapshot == first;
+        let verdict = is_in_order.then_some(None);
+        Self { groups: groups.into(), held, failure, verdict, is_in_order }
     }
 }

@@ -1,6 +1,5 @@
 //! State of the protocol, with its small, total transitions.
 
-use super::batch::Batch;
 use super::counters::Counters;
 use super::events::{Event, Failure, Job};
 use super::plan::{Limits, Plan, Policy};
@@ -76,7 +75,7 @@ pub(super) struct Recent {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Protocol {
     pub(super) limits: Limits,
-    /// State of all transactions; empty if every one is in a private batch.
+    /// State of the transactions in chunks; empty if they are in private batches.
     pub(super) slots: PerTx<Slot>,
     /// One past the last transaction.
     pub(super) end: TxIndex,
@@ -112,12 +111,11 @@ impl Protocol {
     #[must_use]
     pub fn new(limits: Limits, plan: &Plan) -> Self {
         let chunks_end = plan.chunks.iter().map(|chunk| chunk.end);
-        let batches_end = plan.private.iter().map(Batch::end);
-        let end = chunks_end.chain(batches_end).max().unwrap_or(plan.first);
-        let is_published = !plan.chunks.is_empty();
-        let slots_end = if is_published { end } else { plan.first };
-        let member = |_| Slot {
-            status: Status::Private,
+        let slots_end = chunks_end.max().unwrap_or(plan.first);
+        let batches_end = plan.private.iter().map(|batch| batch.end);
+        let end = batches_end.max().unwrap_or(slots_end);
+        let slot = |_| Slot {
+            status: Status::Pending,
             runs: 0,
             job: None,
             chunk_end: TxIndex(0),
@@ -126,18 +124,18 @@ impl Protocol {
             final_run: false,
             taken_over: false,
         };
-        let mut slots = PerTx::new(plan.first, (plan.first.0..slots_end.0).map(member));
+        let mut slots = PerTx::new(plan.first, (plan.first.0..slots_end.0).map(slot));
         for chunk in &plan.chunks {
             for tx in chunk.indices() {
                 if let Some(slot) = slots.get_mut(tx) {
-                    (slot.status, slot.chunk_end) = (Status::Pending, chunk.end);
+                    slot.chunk_end = chunk.end;
                 }
             }
         }
         let mut private = Private::new(plan);
         // A sequential segment continues from the pending writes; no other run can.
         let is_in_order = limits.policy == Policy::Sequential && private.head(plan.first).is_some();
-        private.owes &= !is_in_order || private.is_mixed;
+        private.owes &= !is_in_order;
         let mut waiters: BTreeMap<TxIndex, Vec<TxIndex>> = BTreeMap::new();
         for &(tx, on) in plan.dependencies.iter().filter(|(tx, on)| on < tx) {
             if let Some(slot) = slots.get_mut(tx) {
@@ -194,8 +192,8 @@ impl Protocol {
         self.end.0
     }
 
-    /// Iterates over the indices that have individual state: all, unless every transaction is in a
-    /// private batch.
+    /// Iterates over the indices that have individual state: all, unless the transactions are in
+    /// private batches.
     pub fn published_range(&self) -> impl Iterator<Item = TxIndex> + use<> {
         (self.slots.first().0..self.slots.end().0).map(TxIndex)
     }
@@ -364,7 +362,7 @@ impl Protocol {
                 self.advance(tx)
             }
             Event::Compared { tx, conflict } => self.on_compared(tx, conflict),
-            Event::Published { tx, stale_readers } => self.on_published(tx, &stale_readers),
+            Event::Published { tx } => self.answer(Awaiting::Publish(tx), "Published"),
         }
     }
 

@@ -2,10 +2,8 @@
 //!
 //! Nothing here can change a result. A wrong hint only costs time.
 
-mod lanes;
 mod parts;
 
-pub use lanes::{Joined, Lanes, Ties, lanes};
 pub use parts::cut;
 
 use crate::ids::{Chunk, TxIndex};

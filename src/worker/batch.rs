@@ -65,13 +65,11 @@ where
         let shared = self.shared;
         let snapshot = job.private().map_or(job.chunk.first, |(_, snapshot)| snapshot);
         let is_compared = in_order.is_none() || shared.compares_all;
-        if let Some(batch) = shared.batches.get(id.0 as usize) {
-            let log = is_compared.then(|| shared.empty_log.clone());
-            let txs = job.chunk;
-            let is_late = is_second && mutant!(SecondOnFrontier);
-            let snapshot = if is_late { txs.first } else { snapshot };
-            machine.begin(BatchStart { batch, txs, snapshot, log, in_order, is_second });
-        }
+        let log = is_compared.then(|| shared.empty_log.clone());
+        let txs = job.chunk;
+        let is_late = is_second && mutant!(SecondOnFrontier);
+        let snapshot = if is_late { txs.first } else { snapshot };
+        machine.begin(BatchStart { txs, snapshot, log, in_order, is_second });
         let (held, panicked) = self.run_members(&mut machine, (job, id));
         let ran = machine.end();
         // Whatever the machine cached during the run is dropped with it.
@@ -114,10 +112,8 @@ where
         machine: &mut W::Batches<'a, X>,
         (job, id): (Job, BatchId),
     ) -> (Option<Held<W>>, bool) {
-        let (shared, txs) = (self.shared, job.chunk);
-        let members = shared.batches.get(id.0 as usize).into_iter();
-        let members = members.flat_map(|batch| batch.from(txs.first));
-        for tx in members.take_while(|tx| *tx < txs.end) {
+        let shared = self.shared;
+        for tx in job.chunk.indices() {
             if shared.is_stopped() || shared.is_reported((job, id)) {
                 break;
             }

@@ -3,7 +3,7 @@
 use super::machine::{Ledger, RanBatch, Workload};
 use crate::error::Invariant;
 use crate::ids::{BatchId, Chunk, TxIndex};
-use crate::mv::{AccessLog, ConflictIndex, Watch};
+use crate::mv::{AccessLog, ConflictIndex};
 use std::collections::VecDeque;
 
 /// Results of the private batches, and an index of everything committed since they began.
@@ -24,9 +24,6 @@ struct Kept<W: Workload> {
     groups: VecDeque<(Chunk, W::Group)>,
     /// Accesses of the groups, if they are compared.
     log: Option<AccessLog<W::Location>>,
-    /// Tracks conflicts after the first comparison, if other transactions commit between those of
-    /// the batch.
-    watch: Option<Watch>,
     has_committed: bool,
 }
 
@@ -52,8 +49,7 @@ impl<W: Workload> Batches<W> {
         if carry.is_some() || mutant!(CarryReplaced) {
             self.carry = carry;
         }
-        let (watch, has_committed) = (None, false);
-        let new = Kept { snapshot, groups: groups.into(), log, watch, has_committed };
+        let new = Kept { snapshot, groups: groups.into(), log, has_committed: false };
         if let Some(kept) = self.kept.get_mut(id.0 as usize)
             && (kept.is_none() || !mutant!(BatchNotReplaced))
         {
@@ -68,21 +64,9 @@ impl<W: Workload> Batches<W> {
     }
 
     /// Returns the lowest member of the batch that must not commit because of the commits so far.
-    pub(super) fn compare(&mut self, id: BatchId) -> Option<TxIndex> {
-        let kept = self.kept.get_mut(id.0 as usize)?.as_mut()?;
-        if let Some(watch) = &kept.watch {
-            return watch.bound();
-        }
-        let log = kept.log.as_ref()?;
-        let conflict = self.index.first_conflict(log, id, kept.snapshot);
-        if log.has_gaps() {
-            let mut watch = log.watch();
-            if !mutant!(VerdictForgotten) {
-                watch.forbid(conflict);
-            }
-            kept.watch = Some(watch);
-        }
-        conflict
+    pub(super) fn compare(&self, id: BatchId) -> Option<TxIndex> {
+        let kept = self.kept.get(id.0 as usize)?.as_ref()?;
+        self.index.first_conflict(kept.log.as_ref()?, kept.snapshot)
     }
 
     pub(super) fn admits<G>(
@@ -110,8 +94,7 @@ impl<W: Workload> Batches<W> {
     ) -> Result<W::Group, Invariant> {
         let missing = Invariant::MissingResult { tx: group.first };
         let Self { kept, index, committed, .. } = self;
-        let (before, rest) = kept.split_at_mut(id.0 as usize);
-        let Some((Some(own), after)) = rest.split_first_mut() else { return Err(missing) };
+        let Some(Some(own)) = kept.get_mut(id.0 as usize) else { return Err(missing) };
         let Some((txs, left)) = own.groups.pop_front() else { return Err(missing) };
         if txs != group {
             return Err(missing);
@@ -121,18 +104,14 @@ impl<W: Workload> Batches<W> {
             return Err(Invariant::StaleCommit { tx: group.first });
         }
         *committed += u64::from(!core::mem::replace(&mut own.has_committed, true));
-        let others = before.iter_mut().chain(after).flatten();
         if let Some(log) = own.log.as_ref().filter(|_| !unindexed) {
-            let watches = others.filter_map(|other| other.watch.as_mut());
-            index.commit_group(id, log, group.first, watches);
+            index.commit_group(id, log, group.first);
         }
         Ok(left)
     }
 
     /// Records the commit of a transaction that ran alone: outside any batch, or at the frontier.
     pub(super) fn commit_single(&mut self, tx: TxIndex, written: &[W::Location]) {
-        let Self { kept, index, .. } = self;
-        let watches = kept.iter_mut().flatten().filter_map(|kept| kept.watch.as_mut());
-        index.commit_single(tx, written, watches);
+        self.index.commit_single(tx, written);
     }
 }

@@ -1,7 +1,7 @@
 //! Progress of a job, as claimed by workers and the coordinator.
 
 use crate::ids::{BatchId, Chunk, Incarnation, TxIndex};
-use crate::protocol::{Batch, Job, RunMode};
+use crate::protocol::{Job, RunMode};
 use crate::sync::{AtomicU64, SeqCst};
 
 /// Progress of a job. Each incarnation has two stages.
@@ -48,13 +48,13 @@ impl BatchClaim {
 
     /// Returns the run of `batch` that a worker has begun and not reported, if another worker may
     /// run it, too, on the snapshot where it began. The job covers the members from `frontier` on.
-    pub(super) fn begun(&self, batch: &Batch, id: BatchId, frontier: TxIndex) -> Option<Job> {
+    pub(super) fn begun(&self, batch: Chunk, id: BatchId, frontier: TxIndex) -> Option<Job> {
         let (stage, snapshot) = self.get();
         let is_begun = stage % 2 == Stage::Begun as u32 && snapshot != Self::ALONE;
         if !is_begun {
             return None;
         }
-        let chunk = Chunk { first: frontier, end: batch.end() };
+        let chunk = Chunk { first: frontier, end: batch.end };
         let mode = RunMode::Private { batch: id, snapshot: TxIndex(snapshot) };
         Some(Job { chunk, incarnation: Incarnation(stage / 2), mode })
     }

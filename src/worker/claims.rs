@@ -65,8 +65,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     pub(super) fn begun(&self, frontier: TxIndex) -> Option<Begun> {
         let batches = self.batches.iter().zip(&self.batch_claims).zip(0..);
         let mut own = batches
-            .filter(|((batch, _), _)| batch.from(frontier).next() == Some(frontier))
-            .map(|((batch, claim), id)| claim.begun(batch, BatchId(id), frontier));
+            .filter(|((batch, _), _)| (batch.first..batch.end).contains(&frontier))
+            .map(|((batch, claim), id)| claim.begun(*batch, BatchId(id), frontier));
         let begun = match own.next() {
             Some(job) => Begun::Batch(job?),
             None => {

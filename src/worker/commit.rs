@@ -98,7 +98,8 @@ where
 
     pub(super) fn commit_group<X: Context>(
         &mut self,
-        (id, group, publish): (BatchId, Chunk, bool),
+        id: BatchId,
+        group: Chunk,
         shared: &Shared<W, G>,
         context: &X,
     ) -> Result<(), Invariant> {
@@ -107,76 +108,22 @@ where
         let left = self.batches.commit(id, group, unindexed)?;
         self.ledger.commit_group(group, left);
         let Some(last) = group.indices().next_back() else { return Ok(()) };
-        let too_early = mutant!(FrontierBeforeGroup);
-        if too_early {
-            self.move_frontier(last, shared);
-        }
-        let mut stale_readers = Vec::new();
-        if publish {
-            stale_readers = self.publish_group(group, shared, context);
-        }
-        if !too_early {
-            self.move_frontier(last, shared);
-        }
+        self.move_frontier(last, shared);
         context.tell(Activity::Committed(group));
-        if publish {
-            self.apply(shared, Event::Published { tx: group.first, stale_readers })?;
-        }
         Ok(())
     }
 
-    /// Publishes the writes of these committed transactions. Returns the readers that it may make
-    /// stale.
-    pub(super) fn publish<X: Context>(
-        &mut self,
-        (txs, carried): (Chunk, bool),
-        shared: &Shared<W, G>,
-        context: &X,
-    ) -> Vec<TxIndex> {
-        let Some(carry) = self.batches.carry.take_if(|_| carried) else {
-            return self.publish_group(txs, shared, context);
-        };
+    /// Publishes the writes of these committed transactions, for later runs. Nothing that still runs
+    /// has read the store: speculative runs begin after it, and batches read below it.
+    pub(super) fn publish(&mut self, txs: Chunk, carried: bool, shared: &Shared<W, G>) {
         let Shared { workload, store, .. } = shared;
-        let each = |publish: &mut Publish<'_, _>| workload.carried(carry, store, publish);
-        publish_all(txs.end, (shared, context), each)
-    }
-
-    /// Publishes the writes of transactions that were committed in groups.
-    fn publish_group<X: Context>(
-        &self,
-        txs: Chunk,
-        shared: &Shared<W, G>,
-        context: &X,
-    ) -> Vec<TxIndex> {
-        let each = |publish: &mut Publish<'_, _>| {
-            for_each_entry(&*shared.workload, &self.ledger, txs, publish);
+        let mut readers = Vec::new();
+        let mut each = |version: Version, location: W::Location, entry: Entry<W::Location>| {
+            store.publish(version, &location, entry, &mut readers);
         };
-        publish_all(txs.end, (shared, context), each)
+        match self.batches.carry.take_if(|_| carried) {
+            Some(carry) => workload.carried(carry, store, each),
+            None => for_each_entry(&**workload, &self.ledger, txs, &mut each),
+        }
     }
-}
-
-type Publish<'p, L> = dyn FnMut(Version, L, Entry<L>) + 'p;
-
-/// Publishes all entries of committed transactions below `end`. Returns the readers that they may
-/// make stale.
-fn publish_all<W: Workload, G: LedgerOf<W>, X: Context>(
-    end: TxIndex,
-    (shared, context): (&Shared<W, G>, &X),
-    each: impl FnOnce(&mut Publish<'_, W::Location>),
-) -> Vec<TxIndex> {
-    let mut stale_readers = Vec::new();
-    let mut ends_life = false;
-    let store = &shared.store;
-    each(&mut |version, location, entry| {
-        store.publish(version, &location, entry, &mut stale_readers);
-        ends_life |= store.has_unknown_readers(&location);
-    });
-    if ends_life {
-        let last = end.0.saturating_add(shared.limits.window).min(shared.transactions);
-        stale_readers.extend((end.0..last).map(TxIndex));
-    }
-    stale_readers.sort_unstable();
-    stale_readers.dedup();
-    shared.overtake(&stale_readers, context);
-    stale_readers
 }

@@ -330,14 +330,14 @@ where
                 self.refusal = if fits || group.len() > 1 { None } else { single() };
                 self.apply(shared, Event::Admitted { tx: group.first, fits })
             }
-            Command::CommitGroup { batch, group, publish } => {
+            Command::CommitGroup { batch, group } => {
                 context.yield_at(Point::Commit);
-                self.commit_group((batch, group, publish), shared, context)
+                self.commit_group(batch, group, shared, context)
             }
             Command::Publish { txs, carried } => {
                 context.yield_at(Point::Commit);
-                let stale_readers = self.publish((txs, carried), shared, context);
-                self.apply(shared, Event::Published { tx: txs.first, stale_readers })
+                self.publish(txs, carried, shared);
+                self.apply(shared, Event::Published { tx: txs.first })
             }
             Command::DiscardBatch(batch) => {
                 self.batches.discard(batch);

@@ -8,25 +8,17 @@ use super::loom_machine::{
 use super::machine::TxError;
 use super::shared::Shared;
 use crate::ids::{Chunk, TxIndex};
-use crate::protocol::{Batch, Failure, Halt, Limits, Plan, Policy, Protocol};
+use crate::protocol::{Failure, Halt, Limits, Plan, Policy, Protocol};
 use crate::sync::loom_model::explore;
 
-/// Each transaction is published or in a private batch of its own.
-fn plan(is_private: [bool; 2]) -> Plan {
-    let mut plan = Plan::default();
-    for (tx, is_private) in (0..).zip(is_private) {
-        let chunk = Chunk { first: TxIndex(tx), end: TxIndex(tx + 1) };
-        if is_private {
-            plan.private.push(Batch::Range(chunk));
-        } else {
-            plan.chunks.push(chunk);
-        }
-    }
-    plan
+/// Each transaction is in a private batch of its own.
+fn plan() -> Plan {
+    let batch = |tx| Chunk { first: TxIndex(tx), end: TxIndex(tx + 1) };
+    Plan { private: vec![batch(0), batch(1)], ..Plan::default() }
 }
 
 fn two_batches(skip_rejected: bool) -> Protocol {
-    protocol_of(&plan([true; 2]), skip_rejected)
+    protocol_of(&plan(), skip_rejected)
 }
 
 /// Reads, and has no other effect in these stories.
@@ -98,34 +90,6 @@ fn loom_batch_leaves_out_what_is_rejected_at_the_frontier() {
     });
 }
 
-/// The published transaction may have read before the batch below it committed.
-#[test]
-fn loom_published_reader_above_a_batch() {
-    static DISCARD: Sometimes = Sometimes::new();
-    static SPECULATIVE: Sometimes = Sometimes::new();
-    explore("reader_above_a_batch", PREEMPTIONS, 300, || {
-        let protocol = protocol_of(&plan([true, false]), false);
-        let end = run([Act::Increment; 2], protocol, false);
-        committed_to(&end, &[Some(0), Some(1)]);
-        DISCARD.note(end.counters.aborts > 0);
-        SPECULATIVE.note(end.counters.speculative_commits > 0);
-    });
-    assert!(DISCARD.has_happened(), "the reader was never overtaken");
-    assert!(SPECULATIVE.has_happened(), "the reader never ran ahead and was right");
-}
-
-#[test]
-fn loom_batch_above_a_published_writer() {
-    static DISCARD: Sometimes = Sometimes::new();
-    explore("batch_above_a_writer", PREEMPTIONS, 300, || {
-        let protocol = protocol_of(&plan([false, true]), false);
-        let end = run([Act::Increment; 2], protocol, false);
-        committed_to(&end, &[Some(0), Some(1)]);
-        DISCARD.note(end.counters.aborts > 0);
-    });
-    assert!(DISCARD.has_happened(), "the batch was never overtaken");
-}
-
 /// Returns a sequential protocol that reports after each transaction.
 fn in_order(plan: &Plan) -> Protocol {
     Protocol::new(Limits { policy: Policy::Sequential, stride: 1, ..LIMITS }, plan)
@@ -134,7 +98,7 @@ fn in_order(plan: &Plan) -> Protocol {
 /// Returns a plan with both transactions in one batch.
 fn one_batch() -> Plan {
     let all = Chunk { first: TxIndex(0), end: TxIndex(2) };
-    Plan { private: vec![Batch::Range(all)], ..Plan::default() }
+    Plan { private: vec![all], ..Plan::default() }
 }
 
 #[test]
@@ -176,7 +140,7 @@ fn loom_rest_of_a_batch_is_handed_over_to_order() {
     static HANDED_OVER: Sometimes = Sometimes::new();
     explore("hand_over", PREEMPTIONS, 300, || {
         let limits = Limits { hands_over_rest: true, ..LIMITS };
-        let mut end = run([Act::Increment; 2], Protocol::new(limits, &plan([true; 2])), false);
+        let mut end = run([Act::Increment; 2], Protocol::new(limits, &plan()), false);
         HANDED_OVER.note(end.halt == Some(Halt::HandedOver));
         let Some(Halt::HandedOver) = end.halt else {
             return committed_to(&end, &[Some(0), Some(1)]);
@@ -184,7 +148,7 @@ fn loom_rest_of_a_batch_is_handed_over_to_order() {
         assert_eq!(outcomes(&end), [Some(0)]);
         let rest = Chunk { first: TxIndex(1), end: TxIndex(2) };
         let mut plan = Plan { first: rest.first, ..Plan::default() };
-        plan.private.push(Batch::Range(rest));
+        plan.private.push(rest);
         end.publish_rest();
         let End { workload, ledger, store, .. } = end;
         let shared = Shared::with_protocol(workload, ledger, store, 1, in_order(&plan));

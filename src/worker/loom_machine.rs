@@ -147,7 +147,7 @@ impl<X: Context> BatchMachine for TinyBatches<'_, X> {
     type Rejection = ();
     type BaseError = ();
 
-    fn begin(&mut self, start: BatchStart<'_, Counter, Latest<Counter>, ()>) {
+    fn begin(&mut self, start: BatchStart<Counter, Latest<Counter>, ()>) {
         self.is_in_order = start.in_order.is_some();
         self.groups.clear();
         let Some(Sequential { carry, .. }) = start.in_order else {

@@ -8,7 +8,7 @@ use super::loom_machine::{
 use super::shared::Shared;
 use crate::ids::{Chunk, TxIndex};
 use crate::mv::{Entry, Store};
-use crate::protocol::{Batch, Halt, Limits, Plan, Protocol};
+use crate::protocol::{Halt, Limits, Plan, Protocol};
 use crate::sync::Mutex;
 use crate::sync::loom_model::explore;
 
@@ -43,7 +43,7 @@ impl Told {
 fn told(list: [u32; 2]) -> Shared<Tiny, Outcomes> {
     let mut plan = Plan::default();
     for tx in 0..2 {
-        plan.private.push(Batch::Range(Chunk { first: TxIndex(tx), end: TxIndex(tx + 1) }));
+        plan.private.push(Chunk { first: TxIndex(tx), end: TxIndex(tx + 1) });
     }
     let protocol = Protocol::new(Limits { hands_over_rest: true, ..LIMITS }, &plan);
     let told = Some(Told { list, wrong: Mutex::new(None) });

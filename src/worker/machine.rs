@@ -6,7 +6,6 @@ use super::stop::Stop;
 use crate::ids::{Chunk, TxIndex, Version, WorkerId};
 use crate::mv::{AccessLog, Entry, Location, ReadSet, Store};
 use crate::panics::Payload;
-use crate::protocol::Batch;
 use core::fmt::Debug;
 
 /// The state before the block, as read by one worker.
@@ -96,9 +95,7 @@ impl<R, E> MustWait<R, E> {
 
 /// Start of a run of a private batch.
 #[derive(Debug)]
-pub struct BatchStart<'b, L: Location, C, R> {
-    /// The batch.
-    pub batch: &'b Batch,
+pub struct BatchStart<L: Location, C, R> {
     /// The members in this range run.
     pub txs: Chunk,
     /// The members run on the committed prefix below this index.
@@ -159,7 +156,7 @@ pub trait BatchMachine {
     type BaseError: Debug + Send;
 
     /// Starts a private batch.
-    fn begin(&mut self, start: BatchStart<'_, Self::Location, Self::Carry, Self::Room>);
+    fn begin(&mut self, start: BatchStart<Self::Location, Self::Carry, Self::Room>);
 
     /// Runs `tx`, the next transaction, and keeps its changes. Equal reads must lead to equal
     /// results.

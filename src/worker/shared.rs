@@ -13,7 +13,7 @@ use super::{Activity, Context};
 use crate::error::Invariant;
 use crate::ids::{Chunk, PerTx, TxIndex};
 use crate::mv::{AccessLog, ConflictIndex, Store};
-use crate::protocol::{Batch, Counters, Halt, Limits, Plan, Protocol};
+use crate::protocol::{Counters, Halt, Limits, Plan, Protocol};
 use crate::spans::Parent;
 use crate::sync::{AtomicBool, AtomicU32, Mutex, Receiver, Sender, SeqCst, bounded};
 use crate::trace::Log;
@@ -61,7 +61,7 @@ pub struct Shared<W: Workload, G> {
     /// Progress of each private batch.
     pub(super) batch_claims: Box<[BatchClaim]>,
     /// The private batches.
-    pub(super) batches: Box<[Batch]>,
+    pub(super) batches: Box<[Chunk]>,
     /// Whether the accesses of a sequential segment are logged, too: because batches run in the
     /// same segment, or because builds check them.
     pub(super) compares_all: bool,
@@ -150,7 +150,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         // worker never waits to send a report.
         let reports = if mutant!(ReportChannelShort) { 1 } else { limits.job_capacity + 1 };
         let (report_sender, reports) = bounded(reports as usize);
-        let batches: Box<[Batch]> = protocol.batches().cloned().collect();
+        let batches: Box<[Chunk]> = protocol.batches().collect();
         let index = store.conflict_index();
         let claims = protocol.published_range().map(|_| AtomicU32::new(0));
         Self {

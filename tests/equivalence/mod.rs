@@ -7,6 +7,7 @@
 
 mod access_lists;
 mod admission;
+mod after_batches;
 mod balances;
 mod beneficiary;
 mod creation;
@@ -15,7 +16,6 @@ mod forks;
 mod in_order;
 mod journal;
 mod keccak;
-mod lanes;
 mod lifecycle;
 mod longest;
 #[cfg(feature = "mutants")]

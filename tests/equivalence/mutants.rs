@@ -3,8 +3,8 @@
 
 use super::access_lists::{ahead, around, bound, given, hinted, lives, touched};
 use super::{
-    admission, balances, beneficiary, creation, delegation, journal, keccak, lanes, lifecycle,
-    overflow, paid, parents, parts, payments, reads, system, turns, whole,
+    admission, after_batches, balances, beneficiary, creation, delegation, journal, keccak,
+    lifecycle, overflow, paid, parents, parts, payments, reads, system, turns, whole,
 };
 use crate::faults::cancelled;
 use crate::replay;
@@ -83,12 +83,9 @@ fn named(name: &str) -> Option<fn()> {
         lifecycle::old_slots_of_a_destroyed_contract_read_as_zero,
         overflow::a_reward_that_does_not_fit_is_dropped_and_a_smaller_one_still_fits,
         overflow::rewards_without_any_room_are_dropped,
-        lanes::lanes_without_room_are_not_committed,
-        lanes::what_comes_first_after_neighbours_reads_the_fees,
-        lanes::what_a_lane_reads_another_one_has_changed,
-        lanes::what_lanes_have_deferred_is_seen_later,
-        lanes::what_lanes_leave_is_folded_while_others_run,
-        lanes::what_was_in_vain_is_not_seen_later,
+        after_batches::what_comes_first_after_neighbours_reads_the_fees,
+        after_batches::what_a_batch_reads_another_one_has_changed,
+        after_batches::what_was_in_vain_is_not_seen_later,
         parents::what_a_block_does_not_change_stays_as_its_parent_left_it,
         parts::a_later_part_ends_first,
         parts::balances_of_parts_are_filled_in_later,

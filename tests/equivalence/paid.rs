@@ -278,12 +278,11 @@ fn the_beneficiary_is_paid_in_batches() {
         run(executor, &scene, scene.database());
     });
     let parts = |scene: &Scene| {
-        let (parts, _) = scene.play_whole(0..40, |simulation| {
+        scene.play_whole(0..40, |simulation| {
             simulation.config.workers = 2.try_into().expect("not zero");
             simulation.config.policy = Policy::Forced(Forced::ContiguousBatches);
             simulation.config.access_list = false;
-        });
-        parts
+        })
     };
     let unseen = parts(&scene);
     // A payment needs to know the balance.

@@ -22,15 +22,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const EACH: u64 = 132;
 
 /// Workers and policies that cover every way of building a bundle.
-const WAYS: [(u16, Policy); 8] = [
+const WAYS: [(u16, Policy); 7] = [
     (1, Policy::Sequential),
     (2, Policy::Sequential),
     (2, Policy::Auto),
     (3, Policy::Forced(Forced::Speculative)),
     (8, Policy::Forced(Forced::Speculative)),
     (2, Policy::Forced(Forced::ContiguousBatches)),
-    (2, Policy::Forced(Forced::GroupedBatches)),
-    (3, Policy::Forced(Forced::GroupedBatches)),
+    (3, Policy::Forced(Forced::ContiguousBatches)),
 ];
 
 /// Fills the block of `round`: it changes some slots and accounts that earlier rounds have changed,

@@ -9,6 +9,7 @@ use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_evm::{Config, Executor, Forced, Mode, Policy, Stats};
 use braid_testkit::lineup::{Copies, executor};
 use braid_testkit::oracle::Expected;
+use core::ops::ControlFlow;
 use revm::bytecode::opcode::{BALANCE, SELFBALANCE, SSTORE};
 use revm::context::{CfgEnv, TxEnv};
 use revm::primitives::hardfork::SpecId;
@@ -116,6 +117,10 @@ pub(crate) fn parts_without_room_are_not_committed() {
             let mut executor = executor(workers, Policy::Forced(Forced::ContiguousBatches), mode);
             let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+            // Each transaction of a streamed batch is admitted and committed by itself.
+            let request = executor.block(Arc::clone(&block)).database(scene.database());
+            let found = request.on_commit(|_| ControlFlow::Continue(())).execute();
+            expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         }
     }
 }
@@ -195,8 +200,7 @@ pub(crate) fn balances_of_parts_are_filled_in_later() {
     send(&mut scene, 31, TxEnv { value: U256::from(4), ..call(looks) });
     for number in 32..1_100 {
         match number {
-            // A later batch conflicts with the first one here, where too few transactions are left
-            // for grouped batches.
+            // A later batch conflicts with the first one here, where few transactions are left.
             877 | 1_077 => send(&mut scene, number, call(quiet)),
             878 | 1_078 => send(&mut scene, number, call(looks)),
             _ => {

@@ -35,31 +35,26 @@ fn two_or_more(simulation: &mut Simulation) {
 
 #[test]
 pub(crate) fn workers_share_the_bundle_and_what_undoes_it() {
-    let ways = scene().play_whole(0..40, |simulation| {
+    let parts = scene().play_whole(0..40, |simulation| {
         two_or_more(simulation);
         simulation.config.policy = Policy::Forced(Forced::Speculative);
     });
-    assert_eq!(ways, (0, 0));
+    assert_eq!(parts, 0);
 }
 
 #[test]
-fn parts_lanes_and_order_come_to_the_same() {
+fn batches_and_order_come_to_the_same() {
     let scene = scene();
-    let (parts, _) = scene.play_whole(0..40, |simulation| {
+    let parts = scene.play_whole(0..40, |simulation| {
         two_or_more(simulation);
         simulation.config.policy = Policy::Forced(Forced::ContiguousBatches);
     });
     assert!(parts > 40, "{parts}");
-    let (_, rounds) = scene.play_whole(0..40, |simulation| {
-        two_or_more(simulation);
-        simulation.config.policy = Policy::Forced(Forced::GroupedBatches);
-    });
-    assert!(rounds > 40, "{rounds}");
-    let ways = scene.play_whole(0..40, |simulation| {
+    let parts = scene.play_whole(0..40, |simulation| {
         two_or_more(simulation);
         simulation.config.policy = Policy::Sequential;
     });
-    assert_eq!(ways, (0, 0));
+    assert_eq!(parts, 0);
 }
 
 /// Number of slots that one call changes.

@@ -22,24 +22,22 @@ use std::sync::Mutex;
 const MOST: (f64, f64) = (2.3, 3.0);
 
 /// Numbers of workers, with policies.
-const STRATEGIES: [(u16, Policy); 7] = [
+const STRATEGIES: [(u16, Policy); 6] = [
     (1, Policy::Sequential),
     (2, Policy::Sequential),
     (2, Policy::Auto),
     (2, Policy::Forced(Forced::Speculative)),
     (2, Policy::Forced(Forced::Alternate)),
     (2, Policy::Forced(Forced::ContiguousBatches)),
-    (2, Policy::Forced(Forced::GroupedBatches)),
 ];
 /// Same, for dependent transactions: how many runs abort on two workers is random.
-const CONTENDED: [(u16, Policy); 7] = [
+const CONTENDED: [(u16, Policy); 6] = [
     (1, Policy::Sequential),
     (2, Policy::Sequential),
     (2, Policy::Auto),
     (1, Policy::Forced(Forced::Speculative)),
     (1, Policy::Forced(Forced::Alternate)),
     (2, Policy::Forced(Forced::ContiguousBatches)),
-    (2, Policy::Forced(Forced::GroupedBatches)),
 ];
 /// For work that does not depend on the strategy.
 const ONE: [(u16, Policy); 1] = [(2, Policy::Auto)];

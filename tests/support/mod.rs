@@ -12,13 +12,12 @@ use braid_evm::mutants::Bug;
 use braid_evm::{Forced, Policy};
 
 /// The policies that need neither an access list nor declarations.
-pub(crate) const POLICIES: [Policy; 6] = [
+pub(crate) const POLICIES: [Policy; 5] = [
     Policy::Sequential,
     Policy::Auto,
     Policy::Forced(Forced::Speculative),
     Policy::Forced(Forced::Alternate),
     Policy::Forced(Forced::ContiguousBatches),
-    Policy::Forced(Forced::GroupedBatches),
 ];
 
 /// Returns the seeded bugs of the Ethereum layer in docs/data/seeded_bugs.tsv, with the checks that

@@ -190,16 +190,15 @@ impl Scene {
         let _ = self.simulate(seeds, choose, false);
     }
 
-    /// Like [`play_schedules`](Self::play_schedules), with the shipped executor: in contiguous and
-    /// grouped batches, with workers that share the bundle. Returns the numbers of contiguous
-    /// batches and of rounds of grouped batches.
+    /// Like [`play_schedules`](Self::play_schedules), with the shipped executor: in contiguous
+    /// batches, with workers that share the bundle. Returns the number of contiguous batches.
     #[cfg(feature = "testing")]
     #[track_caller]
     pub(crate) fn play_whole(
         &self,
         seeds: core::ops::Range<u64>,
         choose: fn(&mut Simulation),
-    ) -> (u64, u64) {
+    ) -> u64 {
         self.simulate(seeds, choose, true)
     }
 
@@ -210,8 +209,8 @@ impl Scene {
         seeds: core::ops::Range<u64>,
         choose: fn(&mut Simulation),
         whole: bool,
-    ) -> (u64, u64) {
-        let (mut parts, mut rounds) = (0, 0);
+    ) -> u64 {
+        let mut parts = 0;
         let mut simulator = braid_evm::evm_simulator();
         let wishes = Wishes { faults: Vec::new(), whole, ..Wishes::default() };
         for seed in seeds {
@@ -222,9 +221,8 @@ impl Scene {
             let judged = judge(&mut simulator, &scenario);
             judged.verdict.unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}\n{scenario}"));
             parts += judged.stats.contiguous_batches;
-            rounds += judged.stats.grouped_rounds;
         }
-        (parts, rounds)
+        parts
     }
 
     #[track_caller]

@@ -208,8 +208,8 @@ pub(crate) fn own_tests(runner: &mut Runner) -> Result<(), Failed> {
 }
 
 /// Executes every real block, and compares with sequential execution and the block header: on three
-/// workers, forced to speculate and with the default strategy; on two, in contiguous batches and in
-/// grouped batches; with `whole`, on several numbers of workers in every strategy.
+/// workers, forced to speculate and with the default strategy; on two, in contiguous batches; with
+/// `whole`, on several numbers of workers in every strategy.
 pub(crate) fn blocks(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
     let blocks = match fixtures(runner.root()) {
         Ok(Some(blocks)) => blocks,
@@ -224,12 +224,7 @@ pub(crate) fn blocks(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
     let (all, some): ([&[&str]; 2], [&[&str]; 2]) =
         ([&["1", "2", "3", "8"], &["1", "3"]], [&["3"], &["2"]]);
     let [many, few] = if whole { all } else { some };
-    for (policy, workers) in [
-        ("speculative", many),
-        ("auto", many),
-        ("contiguous-batches", few),
-        ("grouped-batches", few),
-    ] {
+    for (policy, workers) in [("speculative", many), ("auto", many), ("contiguous-batches", few)] {
         for workers in workers {
             let mut command = Command::new(&tool);
             command

@@ -93,7 +93,7 @@ fn each_span_lies_where_it_belongs() {
     let stream = Stream::new(5, BLOCKS);
     let counts: Vec<usize> =
         stream.blocks.iter().map(|(block, _)| block.transactions.len()).collect();
-    let forced = [Forced::Speculative, Forced::GroupedBatches].map(Policy::Forced);
+    let forced = [Forced::Speculative, Forced::ContiguousBatches].map(Policy::Forced);
     for policy in forced.into_iter().chain([Policy::Sequential]) {
         let [own, written] = paths(&stream, policy, &collected);
         let found: BTreeSet<String> =

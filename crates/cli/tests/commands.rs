@@ -283,9 +283,7 @@ fn a_bad_transaction_is_named_in_validate_mode() {
     for (path, _) in spoiled(&folder) {
         let path = path.to_str().expect("UTF-8");
         for workers in ["1", "2", "3", "8"] {
-            for policy in
-                ["auto", "speculative", "contiguous-batches", "grouped-batches", "sequential"]
-            {
+            for policy in ["auto", "speculative", "contiguous-batches", "sequential"] {
                 let setting = ["--workers", workers, "--policy", policy, path];
                 let (blocks, total) = lines(&setting, 2);
                 assert_eq!(blocks[0]["transaction"], SPOILED, "{}", blocks[0]);
@@ -344,7 +342,7 @@ fn json_lines_have_the_documented_fields() {
 fn the_demo_chain_runs_under_every_setting() {
     let text = stdout(&run(&["run", "--rounds", "1"], 0));
     assert!(["demo-1", "total of", "times as fast"].iter().all(|it| text.contains(it)), "{text}");
-    for policy in ["auto", "speculative", "contiguous-batches", "grouped-batches", "sequential"] {
+    for policy in ["auto", "speculative", "contiguous-batches", "sequential"] {
         for workers in ["1", "2", "3", "8"] {
             let (blocks, total) = lines(&["--policy", policy, "--workers", workers], 0);
             assert!(blocks.len() > 1);

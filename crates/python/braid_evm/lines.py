@@ -11,7 +11,7 @@ from . import _native
 from .sources import BlockSource, resolve, witness_bytes
 
 Mode = Literal["validate", "build"]
-Policy = Literal["auto", "speculative", "contiguous-batches", "grouped-batches", "sequential"]
+Policy = Literal["auto", "speculative", "contiguous-batches", "sequential"]
 
 #: Executors that are kept; each has threads.
 _KEPT = 4

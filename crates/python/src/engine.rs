@@ -38,11 +38,10 @@ pub(crate) fn json<'py>(py: Python<'py>, text: Vec<u8>) -> Bound<'py, PyBytes> {
 }
 
 const MODES: [(&str, Mode); 2] = [("validate", Mode::Validate), ("build", Mode::Build)];
-const POLICIES: [(&str, Policy); 5] = [
+const POLICIES: [(&str, Policy); 4] = [
     ("auto", Policy::Auto),
     ("speculative", Policy::Forced(Forced::Speculative)),
     ("contiguous-batches", Policy::Forced(Forced::ContiguousBatches)),
-    ("grouped-batches", Policy::Forced(Forced::GroupedBatches)),
     ("sequential", Policy::Sequential),
 ];
 

@@ -56,7 +56,7 @@ def test_an_execution_adds_up() -> None:
     before, after = (sum(pair[side] for pair in change.storage.values()) for side in (0, 1))
     # Tokens move, none is made.
     assert change.storage and before == after
-    ends = [(it.first, it.end) for it in done.path]
+    ends = [(it.first, it.end) for it in done.segments]
     assert ends[0][0] == 0 and ends[-1][1] == 6
     assert done.stats.workers >= 1 and done.stats.incarnations >= 6
 
@@ -66,7 +66,7 @@ def test_results_do_not_depend_on_workers_and_policy() -> None:
     made = [
         braid_evm.execute(plain, workers=workers, policy=policy)
         for workers in (1, 3)
-        for policy in ("auto", "speculative", "contiguous-batches", "grouped-batches", "sequential")
+        for policy in ("auto", "speculative", "contiguous-batches", "sequential")
     ]
     assert all((it.transactions, it.changes) == (made[0].transactions, made[0].changes) for it in made)
     forced = braid_evm.execute(plain, workers=3, policy="speculative")

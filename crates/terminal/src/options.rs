@@ -46,8 +46,6 @@ pub enum PolicyArg {
     Speculative,
     /// Contiguous batches of a few transactions, alternating with sequential ones
     ContiguousBatches,
-    /// Batches of a few transactions with a common sender or call, alternating with sequential ones
-    GroupedBatches,
     /// Run all transactions sequentially
     Sequential,
 }
@@ -60,7 +58,6 @@ impl PolicyArg {
             Self::Auto => Policy::Auto,
             Self::Speculative => Policy::Forced(Forced::Speculative),
             Self::ContiguousBatches => Policy::Forced(Forced::ContiguousBatches),
-            Self::GroupedBatches => Policy::Forced(Forced::GroupedBatches),
             Self::Sequential => Policy::Sequential,
         }
     }

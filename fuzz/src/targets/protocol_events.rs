@@ -3,6 +3,7 @@
 //! hints.
 
 use arbitrary::{Result, Unstructured};
+use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::protocol::{Policy, Waste};
 use braid_models::{BlockModel, Kind, LOCATIONS, MOST_TRANSACTIONS, Scenario, Tx, Write};
 use stateright::{Expectation, Model};
@@ -72,23 +73,19 @@ fn scenario(bytes: &mut Unstructured<'_>) -> Result<Scenario> {
     Ok(scenario)
 }
 
-/// Assigns transactions to up to two private batches; the others stay published singly.
+/// Puts the transactions into private batches.
 fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result<()> {
-    let mut batches = vec![Vec::new(); 3];
-    for tx in 0..scenario.txs.len() as u32 {
-        batches[bytes.int_in_range(0..=2_usize)?].push(tx);
+    let (mut first, end) = (TxIndex(0), TxIndex(scenario.txs.len() as u32));
+    while first < end {
+        let next = TxIndex(bytes.int_in_range(first.0 + 1..=end.0)?);
+        scenario.batches.push(Chunk { first, end: next });
+        first = next;
     }
-    let published = batches.pop().unwrap_or_default();
-    batches.retain(|batch| !batch.is_empty());
-    if batches.is_empty() {
-        return Ok(());
-    }
-    scenario.batches = batches;
     scenario.chunk_ends.clear();
     scenario.dependencies.clear();
     scenario.longest.clear();
     scenario.grouped = bytes.ratio(1, 3)?;
-    scenario.limits.hands_over_rest = published.is_empty() && bytes.ratio(1, 4)?;
+    scenario.limits.hands_over_rest = bytes.ratio(1, 4)?;
     scenario.limits.stride = *bytes.choose(&[u32::MAX, 1, 2])?;
     if bytes.ratio(1, 4)? {
         scenario.limits.policy = Policy::Alternate;
@@ -108,10 +105,8 @@ fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result
 fn begin_later(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result<()> {
     let mut later = scenario.clone();
     let first = bytes.int_in_range(0..=scenario.txs.len() as u32 - 1)?;
-    later.begun = (bytes.int_in_range(0..=first)?, first);
-    later.batches.iter_mut().for_each(|batch| batch.retain(|tx| *tx >= first));
-    later.batches.retain(|batch| !batch.is_empty());
-    if !later.batches.is_empty() && scenario.serial().outcomes.len() > first as usize {
+    later.begin_later((bytes.int_in_range(0..=first)?, first));
+    if scenario.serial().outcomes.len() > first as usize {
         *scenario = later;
     }
     Ok(())

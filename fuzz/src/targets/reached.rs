@@ -75,8 +75,7 @@ const fn ending<E>(kind: &BlockErrorKind<E>) -> &'static str {
 }
 
 /// Returns what the statistics say about the path of a block.
-fn facts(policy: Policy, stats: &Stats) -> [(bool, &'static str); 15] {
-    let apart = stats.contiguous_batches + stats.grouped_rounds;
+fn facts(policy: Policy, stats: &Stats) -> [(bool, &'static str); 13] {
     let speculates = stats.speculative_commits + stats.aborts > 0;
     let forced = policy == Policy::Forced(Forced::Speculative);
     [
@@ -91,12 +90,7 @@ fn facts(policy: Policy, stats: &Stats) -> [(bool, &'static str); 15] {
         (stats.scheduled_early > 0, "a long transaction begins first"),
         (stats.helped_transactions > 0, "the caller takes over"),
         (stats.contiguous_batches > 0, "contiguous batches"),
-        (stats.grouped_rounds > 0, "grouped rounds"),
-        (
-            stats.contiguous_batches > 0 && stats.grouped_rounds > 0,
-            "contiguous batches, then grouped rounds",
-        ),
-        (apart > 0 && speculates, "batches, then speculation"),
+        (stats.contiguous_batches > 0 && speculates, "batches, then speculation"),
         (forced && stats.transactions > 0 && !speculates, "nothing speculates"),
     ]
 }

@@ -21,7 +21,7 @@ pub const WORKERS: [u16; 4] = [1, 2, 3, 8];
 
 /// Settings with which blocks with faults are executed: sequentially, speculatively, alternating
 /// between the two, sequentially with a helper that builds the bundle, and in batches.
-pub const SETTINGS: [(u16, Policy); 9] = [
+pub const SETTINGS: [(u16, Policy); 8] = [
     (1, Policy::Sequential),
     (1, Policy::Forced(Forced::Speculative)),
     (2, Policy::Forced(Forced::Speculative)),
@@ -30,12 +30,11 @@ pub const SETTINGS: [(u16, Policy); 9] = [
     (2, Policy::Forced(Forced::Alternate)),
     (2, Policy::Sequential),
     (2, Policy::Forced(Forced::ContiguousBatches)),
-    (2, Policy::Forced(Forced::GroupedBatches)),
 ];
 
 /// Further settings with which every block is executed: sequentially with and without helpers that
 /// build the bundle, alternating with speculation, and in batches.
-const OTHERS: [(u16, Policy); 10] = [
+const OTHERS: [(u16, Policy); 7] = [
     (1, Policy::Sequential),
     (3, Policy::Sequential),
     (2, Policy::Forced(Forced::Alternate)),
@@ -43,9 +42,6 @@ const OTHERS: [(u16, Policy); 10] = [
     (1, Policy::Forced(Forced::ContiguousBatches)),
     (2, Policy::Forced(Forced::ContiguousBatches)),
     (3, Policy::Forced(Forced::ContiguousBatches)),
-    (1, Policy::Forced(Forced::GroupedBatches)),
-    (2, Policy::Forced(Forced::GroupedBatches)),
-    (3, Policy::Forced(Forced::GroupedBatches)),
 ];
 
 /// Settings with which every valid block is executed again, with its own access list.
@@ -132,8 +128,6 @@ pub struct Lineup {
     pub aborts: u64,
     /// Number of transactions committed from a speculative run, over all executions.
     pub speculative: u64,
-    /// Number of rounds of grouped batches, over all executions.
-    pub rounds: u64,
     /// The access list that an executor has returned last.
     pub access_list: Option<Bal>,
 }
@@ -159,8 +153,8 @@ impl Lineup {
         let executors = executors.enumerate().map(listing).collect();
         let listed = LISTED.map(|(workers, policy)| config(workers, None, policy, mode));
         let listed = listed.into_iter().enumerate().map(listing).collect();
-        let (met, aborts, speculative, rounds, access_list) = (0, 0, 0, 0, None);
-        Self { executors, listed, mode, met, aborts, speculative, rounds, access_list }
+        let (met, aborts, speculative, access_list) = (0, 0, 0, None);
+        Self { executors, listed, mode, met, aborts, speculative, access_list }
     }
 
     /// Executes `block` with every executor at full speed.
@@ -209,7 +203,6 @@ impl Lineup {
             declared.judge(executor.config(), &found).map_err(|difference| {
                 format!("{workers} workers, {policy:?}, chunks {chunk:?}: {difference}")
             })?;
-            self.rounds += found.map_or(0, |output| output.stats.grouped_rounds);
         }
         Ok(())
     }
@@ -336,7 +329,6 @@ impl Lineup {
     fn note(&mut self, policy: Policy, stats: Stats) -> Result<(), String> {
         self.aborts += stats.aborts;
         self.speculative += stats.speculative_commits;
-        self.rounds += stats.grouped_rounds;
         // I9: with the default cap of 4, a transaction runs at most 5 times. With forced batches,
         // up to eight runs per worker are wasted for every three that commit.
         let in_parts = if matches!(

@@ -165,7 +165,7 @@ fn an_amplified_state_test_equals_plain_revm() {
     let mut blocks = Vec::new();
     let mut executor = executor(Mode::Build);
     for seed in 0..16 {
-        test.amplify(&mut executor, seed, &|_| true, &mut |block| blocks.push(block));
+        test.amplify(&mut executor, seed, false, &|_| true, &mut |block| blocks.push(block));
     }
     assert_eq!(blocks.len(), 16);
     for block in &blocks {
@@ -180,16 +180,16 @@ fn an_amplified_state_test_equals_plain_revm() {
 fn an_amplified_state_test_of_declared_accesses_equals_plain_revm() {
     let test = state_test::Test::parse("transfer", &state_test().to_string()).expect("parses");
     let mut config = Config::with_workers(NonZeroU16::new(2).expect("some"));
-    (config.policy, config.mode) = (Policy::Forced(Forced::Declared), Mode::Build);
+    (config.policy, config.mode) = (Policy::Forced(Forced::Speculative), Mode::Build);
     let mut executor = Executor::new(config).expect("threads start");
-    let mut rounds = 0;
+    let mut speculative = 0;
     for seed in 0..16 {
-        test.amplify(&mut executor, seed, &|_| true, &mut |block| {
+        test.amplify(&mut executor, seed, true, &|_| true, &mut |block| {
             assert_eq!(block.verdict, Verdict::Passed, "seed {}", block.seed);
-            rounds += block.stats.grouped_rounds;
+            speculative += block.stats.speculative_commits;
         });
     }
-    assert!(rounds > 0);
+    assert!(speculative > 0);
 }
 
 /// Errors in the second block of [`chain`].

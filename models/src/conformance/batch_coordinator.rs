@@ -26,11 +26,11 @@ impl CoordinatorRules {
                 let next = batches.results_at(batch, group.first)?;
                 ensure(next == group, || format!("{group:?} is admitted before {next:?}"))
             }
-            Command::CommitGroup { batch, group, publish } => {
+            Command::CommitGroup { batch, group } => {
                 self.at_frontier(group.first)?;
                 let admitted = self.admitted_group == Some(group);
                 ensure(admitted, || format!("{group:?} was not admitted"))?;
-                batches.commit_group(batch, group, publish)?;
+                batches.commit_group(batch, group)?;
                 self.advance_to(group.end);
                 Ok(())
             }

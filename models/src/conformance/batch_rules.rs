@@ -8,7 +8,7 @@ use super::reference::Reference;
 use super::store_rules::{Why, ensure};
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::mv::{ExactGroup, Location};
-use braid_evm::protocol::{Batch, Failure, Job, JobReport, Plan, RunMode};
+use braid_evm::protocol::{Failure, Job, JobReport, Plan, RunMode};
 
 /// Events of private batches counted in traces, as evidence that rare ones occurred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,10 +29,6 @@ pub struct SeenBatches {
     pub discards: u64,
     /// Publications of one or more groups before a read.
     pub publications: u64,
-    /// Groups published at their commit, in blocks that also have published transactions.
-    pub published: u64,
-    /// Transactions outside all batches committed while a batch was running or had results.
-    pub beside: u64,
     /// Runs claimed back from the channel.
     pub claims: u64,
     /// Sequential runs.
@@ -56,8 +52,6 @@ impl SeenBatches {
         self.held += other.held;
         self.discards += other.discards;
         self.publications += other.publications;
-        self.published += other.published;
-        self.beside += other.beside;
         self.claims += other.claims;
         self.in_order += other.in_order;
         self.continued += other.continued;
@@ -72,8 +66,6 @@ pub struct BatchRules<L: Location> {
     batches: Vec<OneBatch<L>>,
     /// Whether batches read from an access list instead of a snapshot.
     is_told: bool,
-    /// Whether the block also has published transactions.
-    is_mixed: bool,
     /// State that sequential runs hand on.
     in_order: Sequential,
     /// History of commits.
@@ -89,9 +81,8 @@ impl<L: Location> BatchRules<L> {
     #[must_use]
     pub fn new(plan: &Plan, stride: u32) -> Self {
         Self {
-            batches: plan.private.iter().cloned().map(OneBatch::new).collect(),
+            batches: plan.private.iter().copied().map(OneBatch::new).collect(),
             is_told: false,
-            is_mixed: !plan.chunks.is_empty(),
             in_order: Sequential::new(plan, stride),
             history: History::default(),
             bases: Bases::default(),
@@ -122,8 +113,7 @@ impl<L: Location> BatchRules<L> {
 
     /// Returns the batch that contains `tx`.
     fn of(&self, tx: TxIndex) -> Option<&OneBatch<L>> {
-        let holds = |members: &Batch| members.from(tx).next() == Some(tx);
-        self.batches.iter().find(|batch| holds(&batch.members))
+        self.batches.iter().find(|batch| batch.txs.first <= tx && tx < batch.txs.end)
     }
 
     /// Returns whether the rest of the batch of the frontier `tx` must not continue, in which case
@@ -275,8 +265,8 @@ impl<L: Location> BatchRules<L> {
     ///
     /// # Errors
     /// Returns the reason if the commit rule forbids it, or if it is not the next group.
-    pub fn commit_group(&mut self, id: BatchId, group: Chunk, publish: bool) -> Result<(), Why> {
-        let Self { batches, history, seen, is_mixed, .. } = self;
+    pub fn commit_group(&mut self, id: BatchId, group: Chunk) -> Result<(), Why> {
+        let Self { batches, history, seen, .. } = self;
         let batch = batches.get_mut(id.0 as usize).ok_or("no such batch")?;
         let ran = batch.results_at(group.first)?;
         let next = ran.next();
@@ -287,14 +277,12 @@ impl<L: Location> BatchRules<L> {
         })?;
         let is_forbidden = ran.is_forbidden(group.first);
         ensure(!is_forbidden, || format!("{group:?} is committed against the verdict"))?;
-        ensure(publish == *is_mixed, || format!("{group:?} is published: {publish}"))?;
         seen.commits += 1;
         seen.above_others += u64::from(history.has_outsiders(ran));
-        seen.published += u64::from(publish);
         let writes = ran.groups.get(ran.committed).map(|group| group.writes.clone());
         ran.committed += 1;
         history.commit_group(ran.job, group, &writes.unwrap_or_default());
-        if publish { history.begin_publishing(group) } else { Ok(()) }
+        Ok(())
     }
 
     /// Returns the final failure of `tx`, which a sequential run has reached, if it has one.
@@ -349,9 +337,7 @@ impl<L: Location> BatchRules<L> {
     ) -> Result<(), Why> {
         self.nothing_left_of(tx)?;
         let is_member = self.of(tx).is_some();
-        let is_live = self.batches.iter().any(|batch| batch.out.is_some() || batch.ran.is_some());
         self.seen.held += u64::from(is_member);
-        self.seen.beside += u64::from(!is_member && is_live);
         self.history.commit_single(tx, writes);
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::reference::Reference;
 use super::store_rules::{Why, ensure};
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::mv::{ExactGroup, Found, Location};
-use braid_evm::protocol::{Batch, BatchReport, Failure, Job, JobReport, RunMode};
+use braid_evm::protocol::{BatchReport, Failure, Job, JobReport, RunMode};
 use std::collections::HashMap;
 
 /// Results of the last run of a batch.
@@ -47,7 +47,7 @@ impl<L: Location> Ran<L> {
 #[derive(Debug)]
 pub(super) struct OneBatch<L: Location> {
     /// Its transactions.
-    pub(super) members: Batch,
+    pub(super) txs: Chunk,
     /// Runs that were requested and not claimed back.
     pub(super) runs: u32,
     /// The run that was requested and has not ended, and whether it has started.
@@ -61,8 +61,8 @@ pub(super) struct OneBatch<L: Location> {
 impl<L: Location> OneBatch<L> {
     /// Creates a batch before its first run.
     #[must_use]
-    pub(super) const fn new(members: Batch) -> Self {
-        Self { members, runs: 0, out: None, unbegun: Vec::new(), ran: None }
+    pub(super) const fn new(txs: Chunk) -> Self {
+        Self { txs, runs: 0, out: None, unbegun: Vec::new(), ran: None }
     }
 
     /// Checks the request for a run.
@@ -82,12 +82,10 @@ impl<L: Location> OneBatch<L> {
         // Writes of an earlier run count as the batch's own, so they must be below the snapshot.
         let is_late = snapshot == frontier || self.runs == 0 && snapshot < frontier;
         ensure(is_late, || format!("{job:?} begins at frontier {frontier}"))?;
-        let (first, end) = (self.members.from(frontier).next(), self.members.end());
-        let mut neighbours = self.members.from(frontier).zip(job.chunk.indices());
-        let has_all = neighbours.all(|(member, tx)| member == tx) && job.chunk.end <= end;
-        let right = if is_in_order { has_all } else { job.chunk.end == end };
-        ensure(first == Some(job.chunk.first) && right, || {
-            format!("{job:?} is to run what is left of {:?}", self.members)
+        let (first, end) = (self.txs.first.max(frontier), self.txs.end);
+        let right = if is_in_order { job.chunk.end <= end } else { job.chunk.end == end };
+        ensure(first == job.chunk.first && first < end && right, || {
+            format!("{job:?} is to run what is left of {:?}", self.txs)
         })?;
         self.runs += 1;
         self.out = Some((job, false));
@@ -139,8 +137,8 @@ impl<L: Location> OneBatch<L> {
         ensure(begun, || format!("{job:?} ends, and {:?} runs", self.out))?;
         let ran = groups.iter().flat_map(|group| group.txs.indices()).chain(held);
         let ran: Vec<TxIndex> = ran.collect();
-        let members: Vec<TxIndex> = self.members.from(job.chunk.first).take(ran.len()).collect();
-        ensure(ran == members, || format!("{job:?} has run {ran:?}, not {members:?}"))?;
+        let right: Vec<TxIndex> = job.chunk.indices().take(ran.len()).collect();
+        ensure(ran == right, || format!("{job:?} has run {ran:?}, not {right:?}"))?;
         let snapshot = job.private().map_or(TxIndex(0), |(_, snapshot)| snapshot);
         let (committed, failure, verdict, is_heard) = (0, None, None, false);
         let groups = groups.to_vec();

@@ -226,9 +226,9 @@ impl CoordinatorRules {
                 }
                 _ => Err(format!("no command asked for {event:?}")),
             },
-            Event::Published { tx, stale_readers } => {
+            Event::Published { tx } => {
                 world.batches.history.is_complete(&world.store)?;
-                world.batches.history.end_publishing(*tx, stale_readers)
+                world.batches.history.end_publishing(*tx)
             }
             Event::Cancelled => {
                 self.cancelled = true;

@@ -6,7 +6,7 @@ use super::store_rules::{StoreRules, Why, ensure};
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::mv::Location;
 use braid_evm::protocol::Job;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Writer of a location: a transaction, and the job of its private batch, if any.
 type Writer = (TxIndex, Option<Job>);
@@ -20,8 +20,8 @@ pub(super) struct History<L: Location> {
     /// For each group that was committed privately, by its first transaction: its end and the
     /// locations written.
     unpublished: BTreeMap<TxIndex, (TxIndex, HashSet<L>)>,
-    /// The range that the coordinator is publishing, and the readers named so far.
-    publishing: Option<(Chunk, BTreeSet<TxIndex>)>,
+    /// The range that the coordinator is publishing.
+    publishing: Option<Chunk>,
 }
 
 impl<L: Location> Default for History<L> {
@@ -101,7 +101,7 @@ impl<L: Location> History<L> {
     /// # Errors
     /// Returns the reason if they have no unpublished writes.
     pub(super) fn begin_publishing(&mut self, txs: Chunk) -> Result<(), Why> {
-        self.publishing = Some((txs, BTreeSet::new()));
+        self.publishing = Some(txs);
         let mut groups = self.unpublished.range(txs.first..txs.end);
         ensure(groups.next().is_some(), || format!("nothing of {txs:?} is to be published"))
     }
@@ -109,23 +109,18 @@ impl<L: Location> History<L> {
     /// Returns whether the coordinator is publishing writes of `tx`.
     #[must_use]
     pub(super) fn publishes(&self, tx: TxIndex) -> bool {
-        let chunk = self.publishing.as_ref().map(|(chunk, _)| chunk);
-        chunk.is_some_and(|chunk| chunk.first <= tx && tx < chunk.end)
+        self.publishing.is_some_and(|chunk| chunk.first <= tx && tx < chunk.end)
     }
 
-    /// Checks the publication of an entry of `tx` at `location`, which names the readers `stale`.
+    /// Checks the publication of an entry of `tx` at `location`.
     ///
     /// # Errors
     /// Returns the reason if the group of `tx` has not written there.
-    pub(super) fn put(&mut self, tx: TxIndex, location: &L, stale: &[TxIndex]) -> Result<(), Why> {
+    pub(super) fn put(&self, tx: TxIndex, location: &L) -> Result<(), Why> {
         let group = self.unpublished.range(..=tx).next_back();
         let written =
             group.is_some_and(|(_, (end, writes))| tx < *end && writes.contains(location));
-        ensure(written, || format!("{tx} has not written {location:?}, which is published"))?;
-        if let Some((_, named)) = &mut self.publishing {
-            named.extend(stale);
-        }
-        Ok(())
+        ensure(written, || format!("{tx} has not written {location:?}, which is published"))
     }
 
     /// Checks that all writes of the publication are in the store.
@@ -133,7 +128,7 @@ impl<L: Location> History<L> {
     /// # Errors
     /// Returns the reason if one is not.
     pub(super) fn is_complete(&self, store: &StoreRules<L>) -> Result<(), Why> {
-        let Some((txs, _)) = &self.publishing else { return Ok(()) };
+        let Some(txs) = self.publishing else { return Ok(()) };
         for (first, (end, writes)) in self.unpublished.range(txs.first..txs.end) {
             let by = (first.0..end.0).map(TxIndex);
             let entries = by.flat_map(|tx| store.cells.entries_of(tx));
@@ -146,23 +141,15 @@ impl<L: Location> History<L> {
         Ok(())
     }
 
-    /// Ends the publication, which reports `stale` as the named readers.
+    /// Ends the publication from `tx` on.
     ///
     /// # Errors
-    /// Returns the reason if there was no publication, or if other readers were named.
-    pub(super) fn end_publishing(&mut self, tx: TxIndex, stale: &[TxIndex]) -> Result<(), Why> {
-        let publishing = self.publishing.take().filter(|(txs, _)| txs.first == tx);
-        let Some((txs, named)) = publishing else {
-            return Err(format!("nothing from {tx} on is published"));
-        };
-        let mut groups = self.unpublished.range(txs.first..txs.end);
-        let ends_life = groups.any(|(_, (_, writes))| writes.iter().any(Location::is_scope));
+    /// Returns the reason if there was no publication.
+    pub(super) fn end_publishing(&mut self, tx: TxIndex) -> Result<(), Why> {
+        let publishing = self.publishing.take().filter(|txs| txs.first == tx);
+        let txs = publishing.ok_or_else(|| format!("nothing from {tx} on is published"))?;
         self.unpublished.retain(|first, _| *first < txs.first || *first >= txs.end);
-        // Reads of slots look at their scopes only once a scope has an entry.
-        let above = |reader: &TxIndex| ends_life && *reader >= txs.end;
-        let told: BTreeSet<TxIndex> = stale.iter().copied().collect();
-        let right = told.is_superset(&named) && told.difference(&named).all(above);
-        ensure(right, || format!("{named:?} were named, and {told:?} are said to be"))
+        Ok(())
     }
 
     /// Returns whether a publication is in progress.

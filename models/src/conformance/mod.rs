@@ -29,7 +29,7 @@ pub use store_rules::{StoreRules, Why};
 
 use braid_evm::ids::{Incarnation, TxIndex};
 use braid_evm::mv::{Change, Found, Location, Origin, StoreEvent};
-use braid_evm::protocol::{Batch, Command, JobReport, Limits, Plan};
+use braid_evm::protocol::{Command, JobReport, Limits, Plan};
 use braid_evm::trace::Ticket;
 use braid_evm::worker::{EngineEvent, TraceEvent};
 use store_rules::ensure;
@@ -156,7 +156,10 @@ impl<L: Location> Rounds<L> {
         seen: &mut Seen,
     ) -> Result<(), Rejected> {
         let chunks_end = plan.chunks.iter().map(|chunk| chunk.end);
-        let end = chunks_end.chain(plan.private.iter().map(Batch::end)).max().unwrap_or(plan.first);
+        let end = chunks_end
+            .chain(plan.private.iter().map(|batch| batch.end))
+            .max()
+            .unwrap_or(plan.first);
         let runs = vec![Runs::default(); end.position()];
         let mut store = StoreRules::default();
         if let Some(before) = self.0.take() {
@@ -257,7 +260,7 @@ impl<L: Location> Replay<L> {
                     ensure(version.incarnation == Incarnation(0), || {
                         format!("{version} is published for a private batch")
                     })?;
-                    history.put(tx, location, stale)?;
+                    history.put(tx, location)?;
                 } else if !by_coordinator {
                     self.runs(tx)?.publishes(*version, (location, change), stale)?;
                 }

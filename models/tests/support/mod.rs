@@ -12,14 +12,7 @@ use std::path::Path;
 
 /// Returns whether it takes blocks in rounds to notice `bug`.
 pub(crate) fn is_of_rounds(bug: Bug) -> bool {
-    matches!(
-        bug,
-        Bug::CarryOutdated
-            | Bug::CarryKept
-            | Bug::CarriedForgotten
-            | Bug::AwaitsAfterEnd
-            | Bug::CarryReplaced
-    )
+    matches!(bug, Bug::CarryOutdated | Bug::CarryKept | Bug::CarriedForgotten | Bug::CarryReplaced)
 }
 
 /// Returns whether it takes private batches to notice `bug`.
@@ -28,7 +21,6 @@ pub(crate) fn is_of_batches(bug: Bug) -> bool {
         bug,
         Bug::OutsidersUnchecked
             | Bug::SnapshotLate
-            | Bug::ComparedOnce
             | Bug::BatchTailKept
             | Bug::GroupUnadmitted
             | Bug::PublishForgotten
@@ -39,16 +31,11 @@ pub(crate) fn is_of_batches(bug: Bug) -> bool {
             | Bug::HaltCommitsBatch
             | Bug::OutsidersIgnored
             | Bug::WritesUncompared
-            | Bug::LastWriterOnly
             | Bug::IndexForgets
-            | Bug::WatchBlind
-            | Bug::LastAccessCounts
             | Bug::BatchGoesOn
             | Bug::BatchNotReplaced
-            | Bug::FrontierBeforeGroup
             | Bug::FrontierUnindexed
             | Bug::GroupUnindexed
-            | Bug::VerdictForgotten
             | Bug::ReportedTwice
             | Bug::SecondOnFrontier
             | Bug::TakenBackHelped

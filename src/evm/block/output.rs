@@ -253,11 +253,6 @@ pub struct Stats {
     /// Committed private batches of contiguous transactions: no earlier batch had changed what they
     /// read.
     pub contiguous_batches: u64,
-    /// Rounds of grouped private batches, by predicted dependencies or by declared accesses. The
-    /// batches of a round run in parallel, on the state before the round.
-    pub grouped_rounds: u64,
-    /// Private batches, contiguous or grouped, that committed at least one transaction.
-    pub batches: u64,
     /// Jobs that workers reported; a job is a few transactions, or a batch.
     #[cfg_attr(not(feature = "engine"), doc(hidden))]
     pub reports: u64,
@@ -276,10 +271,6 @@ pub(in crate::evm) struct BlockCounters {
     /// Transactions scheduled before their turn.
     pub(in crate::evm) scheduled_early: u64,
     /// Committed contiguous batches.
-    pub(in crate::evm) parts: u64,
-    /// Rounds of grouped private batches.
-    pub(in crate::evm) rounds: u64,
-    /// Private batches that committed, except in sequential segments.
     pub(in crate::evm) batches: u64,
 }
 
@@ -287,12 +278,8 @@ impl BlockCounters {
     /// Counts a segment that committed `batches` private batches.
     pub(in crate::evm) fn count(&mut self, (strategy, reason): (Strategy, Reason), batches: u64) {
         self.predicted_segments += u64::from(reason == Reason::LearnedConflicts);
-        if !matches!(strategy, Strategy::Sequential) {
-            self.batches += batches;
-        }
-        // Grouped batches are counted by round.
         if matches!(strategy, Strategy::ContiguousBatches | Strategy::AccessList) {
-            self.parts += batches;
+            self.batches += batches;
         }
     }
 }
@@ -305,8 +292,7 @@ impl Stats {
         counted: BlockCounters,
     ) -> Self {
         let BlockCounters { protocol: counters, predicted_segments, scheduled_early, .. } = counted;
-        let BlockCounters { parts, rounds, batches, .. } = counted;
-        let alone = alone && parts == 0 && rounds == 0;
+        let alone = alone && counted.batches == 0;
         Self {
             workers: if alone { 1 } else { workers as u64 },
             sequential: alone,
@@ -323,9 +309,7 @@ impl Stats {
             scheduled_early,
             helped_transactions: counters.helped_transactions,
             helped_batches: counters.helped_batches,
-            contiguous_batches: parts,
-            grouped_rounds: rounds,
-            batches,
+            contiguous_batches: counted.batches,
             reports: counters.reports,
             ahead: counters.ahead,
         }

@@ -3,7 +3,6 @@
 use super::block_effects::BlockEffects;
 use super::builder::BundleBuilder;
 use crate::evm::block::receipts::OutcomesBuilder;
-use crate::evm::exec::input::Block;
 use crate::evm::exec::tx_output::TxOutcome;
 
 /// Outcomes and receipts of the first transactions of a block, and their bundle unless it is built
@@ -56,35 +55,6 @@ impl OutputBuilder {
     /// Number of transactions in the bundle, if there is one.
     pub(in crate::evm) fn bundled(&self) -> Option<usize> {
         self.bundle.as_ref().map(BundleBuilder::transactions)
-    }
-
-    /// First transaction that is missing from the bundle or from the outcomes; `None` without a
-    /// bundle.
-    pub(in crate::evm) fn complete_up_to(&self) -> Option<usize> {
-        self.bundled().map(|bundled| bundled.min(self.split.end()))
-    }
-
-    /// Adds `outcomes`, those of `block` from `first` on, except transactions added before. Their
-    /// results are moved out of `outcomes`.
-    pub(in crate::evm) fn extend(
-        &mut self,
-        block: &Block,
-        first: usize,
-        outcomes: &mut [TxOutcome],
-    ) {
-        let Self { bundle, split, .. } = self;
-        if let Some(bundle) = bundle {
-            let known = bundle.transactions().saturating_sub(first);
-            if mutant!(LaneUnfolded) {
-                bundle.extend_up_to(first + outcomes.len(), core::iter::empty());
-            } else {
-                bundle.extend(outcomes.get(known..).unwrap_or_default());
-            }
-        }
-        let known = split.end();
-        let transactions = block.transactions.iter().skip(known);
-        let outcomes = outcomes.iter_mut().skip(known.saturating_sub(first));
-        transactions.zip(outcomes).for_each(|(tx, outcome)| split.take(tx, outcome));
     }
 
     /// Adds the transactions of `outcomes` that the bundle does not contain yet.

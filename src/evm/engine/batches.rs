@@ -1,9 +1,9 @@
 //! Private batches of Ethereum transactions, run one after the other with one journal on a
 //! snapshot.
 //!
-//! A contiguous batch is one group: its changes are combined, window by window, and its results are
-//! split into outcomes and receipts as they arise. If other transactions lie between its members,
-//! or commits are streamed, every transaction is a group with its own output.
+//! A batch is one group: its changes are combined, window by window, and its results are split into
+//! outcomes and receipts as they arise. If commits are streamed, or transactions do not share a
+//! journal, every transaction is a group with its own output.
 //!
 //! In a sequential segment, everything below a transaction is final: reads are not logged, rewards
 //! are visible, and each run continues from the journal of the one before.
@@ -12,7 +12,7 @@
 //! or slots of blank accounts, if it is invalid, or if it cannot run.
 
 use super::carry::Carry;
-use super::group::{BatchGroup, ContiguousBatches};
+use super::group::{BatchGroup, Combined};
 use super::ledger::EvmLedger;
 use super::runner::{NotRun, Runner};
 use crate::evm::bal::claims::index_of;
@@ -23,7 +23,6 @@ use crate::evm::exec::machine::{EvmMachine, Ran};
 use crate::evm::exec::rejection::Rejection;
 use crate::ids::{Chunk, TxIndex};
 use crate::mv::Store;
-use crate::protocol::Batch;
 use crate::sync::{AtomicU64, SeqCst};
 use crate::worker::{
     BatchMachine, BatchStart, Ledger, Machine, MustWait, RanBatch, Sequential, Stop, TxError,
@@ -33,22 +32,13 @@ use revm::DatabaseRef;
 
 /// A running batch.
 enum Open {
-    ContiguousBatches {
-        ledger: Box<EvmLedger>,
-        first: TxIndex,
-    },
+    /// All of it is one group.
+    Combined { ledger: Box<EvmLedger>, first: TxIndex },
     /// A sequential segment. The run itself holds the writes of transactions from `carried` on;
     /// earlier ones are in the store.
-    Sequential {
-        ledger: Box<EvmLedger>,
-        first: TxIndex,
-        carried: TxIndex,
-        skips_rejected: bool,
-    },
-    Scattered {
-        groups: Vec<(Chunk, BatchGroup)>,
-        in_journal: usize,
-    },
+    Sequential { ledger: Box<EvmLedger>, first: TxIndex, carried: TxIndex, skips_rejected: bool },
+    /// Each transaction is a group. The outputs of those from `in_journal` on are in the journal.
+    Single { groups: Vec<(Chunk, BatchGroup)>, in_journal: usize },
 }
 
 /// Why a transaction has no result yet.
@@ -109,7 +99,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
     ) -> Self {
         let block_context = machine.block_context();
         let runner = Runner::new(machine, block_context, has_bundle_thread, streams);
-        let open = Open::Scattered { groups: Vec::new(), in_journal: 0 };
+        let open = Open::Single { groups: Vec::new(), in_journal: 0 };
         Self { runner, store, used, streams, is_second: false, open }
     }
 
@@ -167,7 +157,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
     /// Runs the next transaction as a group of its own.
     fn run_single(&mut self, tx: TxIndex) -> Result<(), Wait<D::Error>> {
         let Self { runner, used, is_second, open, .. } = self;
-        let Open::Scattered { groups, in_journal } = open else { return Err(MustWait::UNKNOWN) };
+        let Open::Single { groups, in_journal } = open else { return Err(MustWait::UNKNOWN) };
         let block_context = runner.block_context;
         let machine = &mut runner.machine;
         machine.begin(tx);
@@ -192,14 +182,14 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
             for_each_write(&output.changes, block_context, |location, _| log.write(&location));
             log.end_group(txs);
         }
-        groups.push((txs, BatchGroup::One(output)));
+        groups.push((txs, BatchGroup::Single(output)));
         if !goes_on {
             machine.clear_journal();
             let Some(latest) = machine.view_mut().latest_mut() else {
                 return Err(MustWait::UNKNOWN);
             };
             for (txs, group) in groups.iter().skip(*in_journal) {
-                let BatchGroup::One(output) = group else { continue };
+                let BatchGroup::Single(output) = group else { continue };
                 for_each_write(&output.changes, block_context, |location, entry| {
                     latest.put(txs.first, location, entry);
                 });
@@ -231,7 +221,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
             log.end_group(txs);
         }
         let split = (!is_streamed).then_some(split);
-        Some((txs, BatchGroup::Many(Box::new(ContiguousBatches { ledger, split }))))
+        Some((txs, BatchGroup::Combined(Box::new(Combined { ledger, split }))))
     }
 }
 
@@ -243,8 +233,8 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
     type Rejection = Rejection;
     type BaseError = D::Error;
 
-    fn begin(&mut self, start: BatchStart<'_, EvmLocation, Carry, BlockGas>) {
-        let BatchStart { batch, txs, snapshot, log, in_order, is_second } = start;
+    fn begin(&mut self, start: BatchStart<EvmLocation, Carry, BlockGas>) {
+        let BatchStart { txs, snapshot, log, in_order, is_second } = start;
         self.is_second = is_second;
         let (runner, first) = (&mut self.runner, txs.first);
         let range: Range<usize> = first.position()..txs.end.position();
@@ -264,15 +254,13 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
         let is_told = runner.block_context.reads_claims && !logs;
         let log = log.map(|log| if is_told { log.of_writes() } else { log });
         runner.machine.view_mut().begin_batch((first, snapshot, is_second), log);
-        self.open = match batch {
-            Batch::Range(_) if !self.streams && runner.block_context.shares => {
-                let none = BlockGas::default();
-                let ledger =
-                    Box::new(EvmLedger::of_part(runner.block_context, range.clone(), none));
-                runner.begin_private(range);
-                Open::ContiguousBatches { ledger, first }
-            }
-            _ => Open::Scattered { groups: Vec::new(), in_journal: 0 },
+        self.open = if !self.streams && runner.block_context.shares {
+            let none = BlockGas::default();
+            let ledger = Box::new(EvmLedger::of_part(runner.block_context, range.clone(), none));
+            runner.begin_private(range);
+            Open::Combined { ledger, first }
+        } else {
+            Open::Single { groups: Vec::new(), in_journal: 0 }
         };
     }
 
@@ -287,10 +275,8 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
             {
                 return Err(MustWait::UNKNOWN);
             }
-            Open::ContiguousBatches { ledger, .. } => {
-                Self::run_neighbour(&mut self.runner, ledger, tx)
-            }
-            Open::Scattered { .. } => self.run_single(tx),
+            Open::Combined { ledger, .. } => Self::run_neighbour(&mut self.runner, ledger, tx),
+            Open::Single { .. } => self.run_single(tx),
         };
         if let (Some(claims), Err(MustWait { error: Some(TxError::Rejected(reason)) })) =
             (claims, &ran)
@@ -303,7 +289,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
 
     fn end(&mut self) -> RanBatch<EvmLocation, BatchGroup, Carry> {
         let Self { runner, used, streams, is_second, open, .. } = self;
-        let empty = Open::Scattered { groups: Vec::new(), in_journal: 0 };
+        let empty = Open::Single { groups: Vec::new(), in_journal: 0 };
         let groups = match core::mem::replace(open, empty) {
             Open::Sequential { mut ledger, first, carried, .. } => {
                 runner.settle(&mut ledger);
@@ -312,14 +298,14 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
                 let log = runner.machine.view_mut().end_batch();
                 return RanBatch { groups: groups.into_iter().collect(), log, carry };
             }
-            Open::ContiguousBatches { mut ledger, first } => {
+            Open::Combined { mut ledger, first } => {
                 runner.settle(&mut ledger);
                 if !*is_second {
                     used.add(ledger.gas().admitted(&runner.block_context.block));
                 }
                 Self::end_neighbours(runner, *ledger, first, false).into_iter().collect()
             }
-            Open::Scattered { groups, .. } => groups,
+            Open::Single { groups, .. } => groups,
         };
         // The groups contain all changes in the journal.
         if !mutant!(BatchJournalKept) {

@@ -13,13 +13,13 @@ use std::sync::Arc;
 /// Result of a group of transactions.
 pub(in crate::evm) enum BatchGroup {
     /// One transaction.
-    One(Arc<TxOutput>),
+    Single(Arc<TxOutput>),
     /// Contiguous transactions.
-    Many(Box<ContiguousBatches>),
+    Combined(Box<Combined>),
 }
 
 /// Combined result of contiguous transactions.
-pub(in crate::evm) struct ContiguousBatches {
+pub(in crate::evm) struct Combined {
     /// Outcomes; without results if these are in `split`.
     pub(in crate::evm) ledger: EvmLedger,
     /// Outcomes and receipts, unless commits are streamed: then the ledger has the results.
@@ -62,16 +62,16 @@ impl Ledger for EvmLedger {
 
     fn admits(&mut self, txs: Chunk, group: &BatchGroup) -> bool {
         match group {
-            BatchGroup::One(_) => self.admit(txs.first).is_ok() || mutant!(LaneNotAdmitted),
-            BatchGroup::Many(neighbours) => self.has_room_for(&neighbours.ledger),
+            BatchGroup::Single(_) => self.admit(txs.first).is_ok() || mutant!(SingleNotAdmitted),
+            BatchGroup::Combined(neighbours) => self.has_room_for(&neighbours.ledger),
         }
     }
 
     fn commit_group(&mut self, txs: Chunk, group: BatchGroup) {
         match group {
-            BatchGroup::One(output) => self.commit(txs.first, output),
-            BatchGroup::Many(neighbours) => {
-                let ContiguousBatches { ledger, split } = *neighbours;
+            BatchGroup::Single(output) => self.commit(txs.first, output),
+            BatchGroup::Combined(neighbours) => {
+                let Combined { ledger, split } = *neighbours;
                 if let Some(split) = split {
                     let mut output_builder = core::mem::take(&mut self.output_builder);
                     // Earlier transactions may not have been split yet.

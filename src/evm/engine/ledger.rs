@@ -136,23 +136,6 @@ impl EvmLedger {
         }
     }
 
-    /// Moves the outcomes from `from` on out, until they are [taken back](Self::take_back).
-    pub(in crate::evm) fn lend(&mut self, from: usize) -> Vec<TxOutcome> {
-        let take =
-            |outcome: &mut TxOutcome| outcome.as_mut().map(Option::take).map_err(|why| why.clone());
-        self.outcomes.iter_mut().skip(from.saturating_sub(self.first)).map(take).collect()
-    }
-
-    /// Restores the outcomes from `from` on that were [lent](Self::lend). They are needed again: a
-    /// bundle made from them may be lost with the worker that continues it.
-    pub(in crate::evm) fn take_back(&mut self, from: usize, lent: Vec<TxOutcome>) {
-        if mutant!(LentLost) {
-            return;
-        }
-        let own = self.outcomes.iter_mut().skip(from.saturating_sub(self.first));
-        own.zip(lent).for_each(|(own, lent)| *own = lent);
-    }
-
     /// Returns the gas needed to admit the ledger's transactions and `tx`, which runs next.
     pub(super) fn asked_with(&self, tx: TxIndex) -> BlockGas {
         let (block, gas, mut asked) = (&self.block, &self.gas, self.asked);

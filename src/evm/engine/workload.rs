@@ -134,8 +134,7 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
     fn entries(&self, left: &Arc<TxOutput>, mut each: impl FnMut(EvmLocation, Entry<EvmLocation>)) {
         let block_context = &self.block_context;
         for_each_write(&left.changes, block_context, &mut each);
-        let lost = mutant!(LaneCreditsLost);
-        for (to, reward) in block_context.rewards(left).filter(|_| !lost) {
+        for (to, reward) in block_context.rewards(left) {
             each(EvmLocation::Account(to), Entry::Delta(reward));
         }
     }

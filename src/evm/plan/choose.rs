@@ -29,9 +29,7 @@ pub(in crate::evm) fn choose(
         Strategy::Sequential => FOLDS_MEANWHILE,
         // If storage is slow, speculative runs fetch values for the others.
         _ if features.setting.is_wide => features.setting.workers,
-        Strategy::Speculative | Strategy::GroupedBatches => WORKERS_THAT_MEET,
-        // Transactions of different batches do not conflict.
-        Strategy::Declared => features.setting.workers,
+        Strategy::Speculative => WORKERS_THAT_MEET,
         Strategy::ContiguousBatches | Strategy::AccessList => {
             transactions.div_ceil(choice.shortest.max(1))
         }
@@ -65,14 +63,10 @@ fn choose_strategy(
             let choice = Choice { shortest: FORCED, ..by_policy(Strategy::ContiguousBatches) };
             rest.up_to(FORCED_TOGETHER * features.setting.workers, choice)
         }
-        Policy::Forced(Forced::GroupedBatches) => by_policy(Strategy::GroupedBatches),
         Policy::Forced(Forced::AccessList) if is_told => {
             Choice { shortest: FORCED, ..by_policy(Strategy::AccessList) }
         }
-        Policy::Forced(Forced::Declared) if features.setting.is_declared => {
-            by_policy(Strategy::Declared)
-        }
-        Policy::Forced(Forced::AccessList | Forced::Declared) => by_policy(Strategy::Sequential),
+        Policy::Forced(Forced::AccessList) => by_policy(Strategy::Sequential),
     }
 }
 
@@ -88,12 +82,6 @@ fn by_features(
         // Batches of one transaction are 1.12, 1.13 and 1.18 times as fast as batches of four on 2,
         // 8 and 16 cores.
         return Choice { shortest: 1, ..choice };
-    }
-    if features.setting.is_declared {
-        let shortest = features.first_batch;
-        let choice = rest.choice(Strategy::Declared, Reason::Declared);
-        let declared = || Choice { shortest, ..choice };
-        return serial.map_or_else(declared, |reason| rest.in_order(reason));
     }
     let knows_chain = || {
         let asked = features.learns && !features.setting.is_wide;
@@ -181,7 +169,6 @@ mod tests {
         shares_journals: true,
         list: ListUse::Nothing,
         is_pool: false,
-        is_declared: false,
     };
 
     fn address(number: usize) -> Address {
@@ -236,7 +223,6 @@ mod tests {
         let pool = Setting { is_pool: true, ..TWO };
         let wide = Setting { is_wide: true, ..TWO };
         let alone = Setting { shares_journals: false, ..TWO };
-        let declared = Setting { is_declared: true, ..TWO };
         for (block, setting, strategy, reason) in [
             (payments(2_000), one, in_order, Reason::OneWorker),
             (payments(90), TWO, in_order, Reason::TooLittleGas),
@@ -249,8 +235,6 @@ mod tests {
             (calls(300, 90_000, |_| 0), TWO, speculative, Reason::Default),
             (hundred(90_000), TWO, speculative, Reason::Default),
             (hundred(90_000), listed(ListUse::Read), Strategy::AccessList, Reason::AccessList),
-            (hundred(90_000), declared, Strategy::Declared, Reason::Declared),
-            (hundred(19_000), declared, in_order, Reason::TooLittleGas),
             (hundred(90_000), listed(ListUse::Compared), in_order, Reason::AccessList),
             (hundred(19_000), listed(ListUse::Read), in_order, Reason::TooLittleGas),
             // Each transaction needs the fee that the previous one has paid, so every other batch
@@ -270,7 +254,6 @@ mod tests {
             (Policy::Forced(Forced::Speculative), Strategy::Speculative),
             (Policy::Forced(Forced::Alternate), Strategy::Speculative),
             (Policy::Forced(Forced::ContiguousBatches), Strategy::ContiguousBatches),
-            (Policy::Forced(Forced::GroupedBatches), Strategy::GroupedBatches),
             (Policy::Forced(Forced::AccessList), Strategy::Sequential),
         ] {
             assert_eq!(first(&block, policy, TWO), (strategy, Reason::Policy));

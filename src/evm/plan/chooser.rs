@@ -213,8 +213,8 @@ mod tests {
     /// The choice after the first 128 calls, which have these `totals`: strategy, reason and end.
     fn after_trial(totals: Totals) -> (Strategy, Reason, usize) {
         let (block, list) = (block(), ListUse::Nothing);
-        let (is_wide, is_pool, shares_journals, is_declared) = (false, false, true, false);
-        let setting = Setting { workers: 2, is_wide, shares_journals, list, is_pool, is_declared };
+        let (is_wide, is_pool, shares_journals) = (false, false, true);
+        let setting = Setting { workers: 2, is_wide, shares_journals, list, is_pool };
         let config = Config::with_workers(NonZeroU16::MIN);
         let features = Features::of((&block, Payees::NONE), &config, setting);
         let mut chooser = StrategyChooser::new(features);

@@ -32,8 +32,6 @@ pub(in crate::evm) struct Setting {
     pub(in crate::evm) list: ListUse,
     /// Whether a pool provides the transactions, round by round, so that they are not known yet.
     pub(in crate::evm) is_pool: bool,
-    /// Whether transactions declare their accesses.
-    pub(in crate::evm) is_declared: bool,
 }
 
 /// Features of a block before it runs.
@@ -95,11 +93,11 @@ impl Features {
         matches!(self.policy, Policy::Auto) && self.setting.workers > 1
     }
 
-    /// Whether private batches may be tried without a list or declarations. Not on slow storage:
+    /// Whether private batches may be tried without a list. Not on slow storage:
     /// there are more workers than cores, and a worker that waits for another blocks no core.
     pub(super) const fn may_batch(&self) -> bool {
-        let Setting { is_wide, shares_journals, is_pool, list, is_declared, .. } = self.setting;
-        let is_listed = !matches!(list, ListUse::Nothing) || is_declared;
+        let Setting { is_wide, shares_journals, is_pool, list, .. } = self.setting;
+        let is_listed = !matches!(list, ListUse::Nothing);
         self.decides() && !is_wide && shares_journals && !is_pool && !is_listed
     }
 
@@ -132,10 +130,7 @@ impl Features {
 
     /// Whether the policy forces batches and sequential segments to alternate.
     const fn takes_turns(&self) -> bool {
-        matches!(
-            self.policy,
-            Policy::Forced(Forced::ContiguousBatches | Forced::GroupedBatches | Forced::Declared)
-        )
+        matches!(self.policy, Policy::Forced(Forced::ContiguousBatches))
     }
 
     /// Whether the bundle is built while transactions run as in `choice`; `None` leaves that
@@ -149,10 +144,7 @@ impl Features {
             Strategy::Sequential if !choice.is_rest => None,
             Strategy::Speculative => Some(false),
             // Transactions outside batches will run sequentially.
-            Strategy::Sequential | Strategy::GroupedBatches | Strategy::Declared => {
-                let will = choice.is_rest || self.runs_in_order().is_some();
-                Some(will && self.has_bundle_thread())
-            }
+            Strategy::Sequential => Some(self.has_bundle_thread()),
         }
     }
 
@@ -164,7 +156,7 @@ impl Features {
                 choice.is_rest
                     || (self.policy == Policy::Forced(Forced::AccessList) && !self.reads_list())
             }
-            Strategy::GroupedBatches | Strategy::Declared | Strategy::Speculative => true,
+            Strategy::Speculative => true,
         }
     }
 
@@ -235,9 +227,9 @@ mod tests {
 
     fn features(block: Block, workers: usize) -> Features {
         let config = Config::with_workers(NonZeroU16::MIN);
-        let (is_wide, is_pool, shares_journals, is_declared) = (false, false, true, false);
+        let (is_wide, is_pool, shares_journals) = (false, false, true);
         let list = ListUse::Nothing;
-        let setting = Setting { workers, is_wide, shares_journals, list, is_pool, is_declared };
+        let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
         Features::of((&block, Payees::NONE), &config, setting)
     }
 

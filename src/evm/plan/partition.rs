@@ -1,16 +1,14 @@
-//! Partition of a block's transactions among workers: chunks, contiguous batches, and rounds of
-//! batches by predicted dependencies.
+//! Partition of a block's transactions among workers: chunks with predicted dependencies, and
+//! contiguous batches.
 
-use super::hinted::Hinted;
-use super::thresholds::{
-    BATCHES_EACH, LEFT_ALONE, MILLISECOND_GAS, MOST_OF_FIVE, SHORT, SHORTEST_BATCH,
-};
+use super::known::KnownDependencies;
+use super::thresholds::{LEFT_ALONE, MILLISECOND_GAS, MOST_OF_FIVE, SHORT, SHORTEST_BATCH};
 use super::tx::{may_fit, mean_gas_limit, probable_gas, ties};
 use crate::evm::exec::input::Block;
 use crate::evm::exec::payees::Payees;
 use crate::ids::TxIndex;
 use crate::protocol::Plan;
-use crate::schedule::{Grain, Hint, Lanes, Ties, lanes, plan};
+use crate::schedule::{Grain, Hint, plan};
 use alloy_primitives::Address;
 use core::ops::Range;
 use foldhash::fast::RandomState;
@@ -22,7 +20,7 @@ use std::num::NonZeroU32;
 /// each transaction waits for its predicted dependency; payments to `payees` are blind credits.
 pub(in crate::evm) fn plan_block(
     block: &Block,
-    hinted: Option<&Hinted>,
+    known: Option<&KnownDependencies>,
     (first, end): (TxIndex, usize),
     workers: usize,
     chunk: Option<NonZeroU32>,
@@ -45,11 +43,11 @@ pub(in crate::evm) fn plan_block(
     if let Some(payees) = payees {
         plan.dependencies.extend(predicted_dependencies(block, payees, (first, end)));
     }
-    if let Some(hinted) = hinted {
+    if let Some(known) = known {
         let indices = plan.chunks.iter().flat_map(|chunk| chunk.indices());
         // If a transaction has several dependencies, the last entry wins; the list covers those by
         // sender, too.
-        plan.dependencies.extend(indices.filter_map(|tx| Some((tx, hinted.waits_for(tx, first)?))));
+        plan.dependencies.extend(indices.filter_map(|tx| Some((tx, known.waits_for(tx, first)?))));
     }
     plan
 }
@@ -106,38 +104,6 @@ pub(super) fn as_cheap(block: &Block, segment: Range<usize>) -> usize {
     sums.take_while(|sum| *sum <= room).count()
 }
 
-/// Distributes the transactions of `round` among lanes, up to the first one whose gas limit alone
-/// exceeds the block's remaining gas; the block has used `used` gas so far.
-///
-/// `payees`: accounts that are paid with blind credits. `begun`: number of transactions that one of
-/// the `workers` folds first.
-pub(in crate::evm) fn plan_round(
-    (block, payees): (&Block, &Payees),
-    round: Range<usize>,
-    used: u64,
-    (workers, begun): (usize, usize),
-) -> Lanes {
-    let first = round.start;
-    let room = block.env.gas_limit.saturating_sub(used);
-    let transactions = block.transactions.get(round).unwrap_or_default().iter();
-    let fitting = transactions.take_while(|tx| may_fit(block, tx, room));
-    let hasher = RandomState::default();
-    let ties: Vec<_> = fitting.map(|tx| tied(block, tx, payees, &hasher)).collect();
-    let mut shared = lanes(&ties, BATCHES_EACH * workers, folding(begun));
-    shared.lanes.iter_mut().flatten().for_each(|place| *place += first);
-    shared
-}
-
-/// Cost of folding the changes of `transactions`, as gas: about a microsecond per transaction.
-pub(super) const fn folding(transactions: usize) -> u64 {
-    MILLISECOND_GAS / 1_000 * transactions as u64
-}
-
-/// Keys of the transaction's predicted dependencies, and its weight.
-fn tied(block: &Block, tx: &TxEnv, payees: &Payees, hasher: &RandomState) -> Ties {
-    Ties { weight: probable_gas(block, tx), keys: ties(tx, payees, hasher) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,25 +132,5 @@ mod tests {
         let chain = |own: u8| block((0..6).map(|it| pay(it.min(own), 100 + it)).collect());
         assert_eq!(found(&chain(1), 0, 6), []);
         assert_eq!(found(&chain(2), 0, 6), [(3, 2), (4, 3), (5, 4)].map(pair));
-    }
-
-    #[test]
-    fn a_round_ends_before_what_has_no_room() {
-        let tx = |gas_limit: u64| {
-            let caller = Address::left_padding_from(&gas_limit.to_be_bytes());
-            TxEnv { gas_limit, caller, ..TxEnv::default() }
-        };
-        let transactions = [30_000, 40_000, 90_000, 20_000].map(tx).into();
-        let mut block = Block { transactions, ..Block::default() };
-        block.env.gas_limit = 100_000;
-        let places = |used| -> Vec<usize> {
-            let lanes = plan_round((&block, Payees::NONE), 1..4, used, (2, 0)).lanes;
-            let mut places: Vec<_> = lanes.into_iter().flatten().collect();
-            places.sort_unstable();
-            places
-        };
-        assert_eq!(places(0), [1, 2, 3]);
-        assert_eq!(places(20_000), [1]);
-        assert!(places(70_000).is_empty());
     }
 }

@@ -2,14 +2,13 @@
 
 use super::choice::{Choice, Tried};
 use super::strategy::{Reason, Strategy};
-use super::thresholds::{SHARED_ACCESS, SHARING, SHORT, WORKERS_THAT_MEET};
+use super::thresholds::{SHARED_ACCESS, SHARING, WORKERS_THAT_MEET};
 use super::trials::Trials;
 use crate::config::{Forced, Policy};
 use crate::evm::exec::work::Work;
 
 /// Transactions that run sequentially between forced contiguous batches, and between forced rounds.
 const NEIGHBOURS_TURN: usize = 3;
-const GROUPS_TURN: usize = 2;
 
 /// Outcome of a segment.
 #[derive(Clone, Copy, Debug)]
@@ -101,11 +100,11 @@ impl Progress {
         found: Found,
     ) -> Option<(usize, Reason)> {
         let counts = match choice.strategy {
-            Strategy::Speculative | Strategy::GroupedBatches | Strategy::ContiguousBatches => true,
+            Strategy::Speculative | Strategy::ContiguousBatches => true,
             Strategy::Sequential => {
                 matches!(choice.reason, Reason::Aborts | Reason::ShortTransactions)
             }
-            Strategy::AccessList | Strategy::Declared => false,
+            Strategy::AccessList => false,
         };
         let is_left = outcome.next < outcome.all;
         let stays = counts && found.as_cheap > 0 && is_left && policy == Policy::Auto;
@@ -127,19 +126,12 @@ impl Progress {
                 self.tried.neighbours = true;
                 take_turns(policy, Forced::ContiguousBatches, NEIGHBOURS_TURN)
             }
-            Strategy::GroupedBatches => take_turns(policy, Forced::GroupedBatches, GROUPS_TURN),
             Strategy::AccessList => {
                 // The sequential segment grows each time batches end early, so that wasted work is
                 // bounded.
                 let longer = self.unexpected.saturating_mul(2);
                 self.unexpected = if committed > self.unexpected { 1 } else { longer };
                 Some((self.unexpected, Reason::Unexpected))
-            }
-            Strategy::Declared => {
-                // The longer most of them conflict, the more rarely rounds are tried.
-                let longer = self.unexpected.saturating_mul(2);
-                self.unexpected = if committed > 0 { 1 } else { longer };
-                Some((SHORT.saturating_mul(self.unexpected), choice.reason))
             }
             Strategy::Speculative if outcome.was_given_up => {
                 Some((self.trials.wasted(committed), Reason::Aborts))
@@ -259,22 +251,19 @@ mod tests {
     /// Each round of a pool tries again; an empty segment would never end.
     #[test]
     fn segments_in_order_get_longer_and_never_empty() {
-        for (strategy, reason) in
-            [(Strategy::Declared, Reason::Declared), (Strategy::AccessList, Reason::AccessList)]
-        {
-            let untried = Tried { neighbours: false, predictions: false };
-            let (end, workers, shortest, is_rest) = (256, 2, 0, false);
-            let choice = Choice { strategy, reason, end, workers, shortest, is_rest, untried };
-            let (first, next, all, was_given_up, has_failed) = (0, 0, 256, false, false);
-            let outcome = Outcome { first, next, all, was_given_up, has_failed };
-            let mut progress = Progress::new(Policy::Auto, true);
-            let mut last = 0;
-            for _ in 0..200 {
-                progress.learn(Policy::Auto, &choice, &outcome, Found::default());
-                let (length, _) = progress.in_order.expect("some run sequentially");
-                assert!(length > 0 && length >= last, "{strategy:?}: {length} after {last}");
-                last = length;
-            }
+        let (strategy, reason) = (Strategy::AccessList, Reason::AccessList);
+        let untried = Tried { neighbours: false, predictions: false };
+        let (end, workers, shortest, is_rest) = (256, 2, 0, false);
+        let choice = Choice { strategy, reason, end, workers, shortest, is_rest, untried };
+        let (first, next, all, was_given_up, has_failed) = (0, 0, 256, false, false);
+        let outcome = Outcome { first, next, all, was_given_up, has_failed };
+        let mut progress = Progress::new(Policy::Auto, true);
+        let mut last = 0;
+        for _ in 0..200 {
+            progress.learn(Policy::Auto, &choice, &outcome, Found::default());
+            let (length, _) = progress.in_order.expect("some run sequentially");
+            assert!(length > 0 && length >= last, "{length} after {last}");
+            last = length;
         }
     }
 }

@@ -13,14 +13,8 @@ pub enum Strategy {
     Speculative,
     /// In contiguous private batches.
     ContiguousBatches,
-    /// In rounds of private batches. Transactions with the same sender, call or payee are in one
-    /// batch.
-    GroupedBatches,
     /// In contiguous private batches that read the block's access list (EIP-7928).
     AccessList,
-    /// In rounds of private batches. Transactions whose declarations conflict are in one batch
-    /// ([`Declaration`](crate::Declaration)).
-    Declared,
 }
 
 /// Why a strategy was chosen.
@@ -55,9 +49,6 @@ pub enum Reason {
     Contended,
     /// The block comes with its access list.
     AccessList,
-    /// Transactions declare their accesses. With [`Strategy::Sequential`]: most of the declarations
-    /// conflict.
-    Declared,
     /// Storage is slow: speculative runs fetch values for the others.
     SlowStorage,
     /// The default.
@@ -84,9 +75,7 @@ impl fmt::Display for Strategy {
             Self::Sequential => "sequentially",
             Self::Speculative => "speculatively",
             Self::ContiguousBatches => "in contiguous batches",
-            Self::GroupedBatches => "in grouped batches",
             Self::AccessList => "by access list",
-            Self::Declared => "by declared accesses",
         })
     }
 }
@@ -106,7 +95,6 @@ impl fmt::Display for Reason {
             Self::Independent => "few predicted conflicts",
             Self::Contended => "many conflicts, dependencies predicted",
             Self::AccessList => "the block has an access list",
-            Self::Declared => "the transactions declare their accesses",
             Self::SlowStorage => "slow storage: speculative runs fetch values",
             Self::Default => "default",
         })

@@ -10,13 +10,8 @@
 /// - The transactions of a first batch have at most this gas limit in total, which bounds the waste
 ///   if the batch is aborted.
 /// - An unknown call starts ahead of its turn if its gas limit is most of this.
-/// - Folding the changes of one transaction takes a thousandth of it.
-/// - Overhead of a round of declared transactions, in predicted gas: the round is planned, and
-///   workers wait for each other.
 ///
-/// By judgement, except for the last use. Calls of 3 us, of which one in 8, 32 and 128 changes what
-/// all read, on eight workers in virtual time: 0.25, 0.50 and 0.54 with 0.08 of this value; 0.72,
-/// 0.58 and 0.74 with this value; 0.74, 0.54 and 0.69 with twice this value.
+/// By judgement.
 pub(super) const MILLISECOND_GAS: u64 = 2_000_000;
 
 /// Cost of handing a transaction to another worker, in gas of common instructions (about 6 us):
@@ -64,13 +59,12 @@ pub(super) const FOLDS_MEANWHILE: usize = 3;
 /// 200, 400 and 800 gain (DESIGN).
 pub(super) const LARGE: usize = 1_000;
 
-/// Batches per worker: of a round, where a worker that has finished takes the next batch; and of
-/// contiguous batches of minimum length in a block that is not large. By judgement.
+/// Contiguous batches of minimum length per worker, in a block that is not large. By judgement.
 pub(super) const BATCHES_EACH: usize = 2;
 
-/// Transactions to risk until more is known: length of the longest first batch, of the first
-/// sequential segment after speculation has failed, and, per worker, of a round of declared
-/// transactions; and number of transactions that must have run before they count as cheap.
+/// Transactions to risk until more is known: length of the longest first batch, and of the first
+/// sequential segment after speculation has failed; and number of transactions that must have run
+/// before they count as cheap.
 ///
 /// Also a ratio, one in this many: transactions with a predicted dependency in a block that looks
 /// independent, beyond the first two. By judgement.
@@ -80,8 +74,8 @@ pub(super) const SHORT: usize = 64;
 pub(super) const SHORTEST_BATCH: usize = 8;
 
 /// Maximum number of entries: transactions beyond the frontier that may run if dependencies are
-/// predicted, or that are in a round of declared ones; calls remembered for chains, a quarter of a
-/// megabyte; and functions remembered for long calls, 192 KiB. By judgement. Calls that access one
+/// predicted; calls remembered for chains, a quarter of a megabyte; and functions remembered for
+/// long calls, 192 KiB. By judgement. Calls that access one
 /// slot 250 times in a row, on two workers: 1.02 if 128 may run, 1.7 with this number.
 pub(in crate::evm) const FARTHEST: usize = 4_096;
 

@@ -216,7 +216,12 @@ impl Run<'_, '_> {
                 actor.clock = actor.clock.max(until);
                 actor.standing = Standing::Waiting { looked, until: None };
             }
-            let has_waited = looked || !self.options.schedule.is_virtual_time();
+            let schedule = &self.options.schedule;
+            // Where a run is a single step, it shows no progress before its end.
+            let has_waited = match schedule.is_virtual_time() {
+                true => looked && schedule.interrupts_runs(),
+                false => true,
+            };
             self.signals.has_waited.set(has_waited);
         }
         let went_on = self.step(index);

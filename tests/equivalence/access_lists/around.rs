@@ -162,7 +162,6 @@ fn a_block_that_is_streamed_has_the_same_list() {
         Policy::Sequential,
         Policy::Forced(Forced::Speculative),
         Policy::Forced(Forced::ContiguousBatches),
-        Policy::Forced(Forced::GroupedBatches),
     ] {
         for workers in [1, 2, 3] {
             let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));

@@ -96,15 +96,14 @@ const ROWS: [Row; 8] = [
         ],
     },
     Row {
-        path: "private batches, alone and next to published transactions",
+        path: "private batches",
         cells: [
             &[(PRIVATE_SUITES, &["batches", "batches with faults", "batches in groups"])],
             &[(
                 LOOM_BATCHES,
                 &[
                     "loom_batches_with_a_conflict_end_as_in_order",
-                    "loom_published_reader_above_a_batch",
-                    "loom_batch_above_a_published_writer",
+                    "loom_batches_that_do_not_meet_commit_what_ran_ahead",
                 ],
             )],
             &[BATCHES, BATCHES_ON_THREADS],
@@ -112,7 +111,10 @@ const ROWS: [Row; 8] = [
             &[PRIVATE_EXACT],
             &[
                 ("tests/equivalence/parts.rs", &["what_a_part_reads_was_changed_before_it"]),
-                ("tests/equivalence/lanes.rs", &["what_a_lane_reads_another_one_has_changed"]),
+                (
+                    "tests/equivalence/after_batches.rs",
+                    &["what_a_batch_reads_another_one_has_changed"],
+                ),
                 RANDOM,
                 ("tests/random_blocks.rs", &["declared_blocks_equal_sequential_execution"]),
                 REAL,
@@ -133,10 +135,7 @@ const ROWS: [Row; 8] = [
             &[BATCHES],
             &[BATCHES],
             &[PUBLISHED_EXACT, PRIVATE_EXACT],
-            &[
-                ("tests/equivalence/parts.rs", &["parts_without_room_are_not_committed"]),
-                ("tests/equivalence/lanes.rs", &["lanes_without_room_are_not_committed"]),
-            ],
+            &[("tests/equivalence/parts.rs", &["parts_without_room_are_not_committed"])],
         ],
     },
     Row {

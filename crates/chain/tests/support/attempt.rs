@@ -35,9 +35,8 @@ enum Attempt {
 pub(crate) struct Seen {
     /// Executed blocks.
     pub(crate) blocks: u64,
-    /// Blocks that ran partly speculatively, sequentially, in contiguous batches, and in grouped
-    /// batches.
-    pub(crate) strategies: [u64; 4],
+    /// Blocks that ran partly speculatively, sequentially, and in contiguous batches.
+    pub(crate) strategies: [u64; 3],
     /// Failures before a block was handed to the writer, and failures of the writer.
     pub(crate) refused: u64,
     pub(crate) writer: u64,
@@ -120,19 +119,9 @@ impl Subject<'_> {
 
     fn count(&mut self, stats: &Stats) {
         self.seen.blocks += 1;
-        let Stats {
-            speculative_commits,
-            fallback_segments,
-            contiguous_batches,
-            grouped_rounds,
-            ..
-        } = *stats;
-        for (sum, count) in self.seen.strategies.iter_mut().zip([
-            speculative_commits,
-            fallback_segments,
-            contiguous_batches,
-            grouped_rounds,
-        ]) {
+        let Stats { speculative_commits, fallback_segments, contiguous_batches, .. } = *stats;
+        let counts = [speculative_commits, fallback_segments, contiguous_batches];
+        for (sum, count) in self.seen.strategies.iter_mut().zip(counts) {
             *sum += u64::from(count > 0);
         }
     }

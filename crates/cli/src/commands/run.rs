@@ -173,7 +173,6 @@ impl RunArgs {
                 PolicyArg::Auto => "auto",
                 PolicyArg::Speculative => "speculative",
                 PolicyArg::ContiguousBatches => "contiguous-batches",
-                PolicyArg::GroupedBatches => "grouped-batches",
                 PolicyArg::Sequential => "sequential",
             },
             rounds: self.rounds,

@@ -246,8 +246,11 @@ impl Totals {
                 "Transactions and batches that the calling thread took over from a preempted worker.",
                 stats.helped_transactions.saturating_add(stats.helped_batches),
             ),
-            ("braid_batches_total", "Private batches that committed a transaction.", stats.batches),
-            ("braid_rounds_total", "Rounds of private batches.", stats.grouped_rounds),
+            (
+                "braid_batches_total",
+                "Contiguous private batches that committed a transaction.",
+                stats.contiguous_batches,
+            ),
             ("braid_reports_total", "Jobs that workers reported.", stats.reports),
             (
                 "braid_frontier_lag_total",
@@ -347,10 +350,8 @@ fn add(total: &mut Stats, block: &Stats) {
         (&mut total.helped_transactions, block.helped_transactions),
         (&mut total.helped_batches, block.helped_batches),
         (&mut total.contiguous_batches, block.contiguous_batches),
-        (&mut total.grouped_rounds, block.grouped_rounds),
         (&mut total.batch_aborts, block.batch_aborts),
         (&mut total.fallback_aborts, block.fallback_aborts),
-        (&mut total.batches, block.batches),
         (&mut total.reports, block.reports),
         (&mut total.ahead, block.ahead),
     ] {

@@ -108,7 +108,7 @@ mod tests {
         Figures {
             head: Some(7.0),
             mgas_per_second: 12.34,
-            strategies: vec![share("GroupedBatches", 0.75), share("Sequential", 0.25)],
+            strategies: vec![share("ContiguousBatches", 0.75), share("Sequential", 0.25)],
             reasons: vec![share("OneSender", 0.25)],
             ..Figures::default()
         }
@@ -123,7 +123,7 @@ mod tests {
         for wanted in [
             "http://x/metrics",
             "12.3 Mgas/s",
-            "GroupedBatches 75 %",
+            "ContiguousBatches 75 %",
             "OneSender 25 %",
             "head, durable",
         ] {
@@ -131,7 +131,7 @@ mod tests {
         }
         view.fail("gone".to_owned());
         let text = drawn(&view, 80, 30);
-        assert!(text.contains("gone") && text.contains("GroupedBatches 75 %"), "{text}");
+        assert!(text.contains("gone") && text.contains("ContiguousBatches 75 %"), "{text}");
         view.show(figures());
         assert!(!drawn(&view, 80, 30).contains("gone"));
     }

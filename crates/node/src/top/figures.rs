@@ -66,7 +66,7 @@ pub struct Figures {
 }
 
 /// Names of the strategies with private batches.
-const BATCHED: [&str; 3] = ["ContiguousBatches", "AccessList", "GroupedBatches"];
+const BATCHED: [&str; 2] = ["ContiguousBatches", "AccessList"];
 
 /// Two scrapes, older first.
 struct Between<'s>(&'s Scrape, &'s Scrape);
@@ -250,7 +250,7 @@ braid_batches_total 10
 braid_reports_total 100
 braid_frontier_lag_total 250
 braid_aborts_total{cause=\"blocked\"} 57
-braid_strategy_transactions_total{strategy=\"GroupedBatches\",reason=\"a\"} 300
+braid_strategy_transactions_total{strategy=\"ContiguousBatches\",reason=\"a\"} 300
 braid_strategy_transactions_total{strategy=\"Sequential\",reason=\"a\"} 50
 braid_strategy_transactions_total{strategy=\"Sequential\",reason=\"b\"} 50
 braid_block_seconds_bucket{le=\"0.001\"} 11
@@ -281,7 +281,7 @@ braid_cache_misses_total{cache=\"x\"} 10
         assert_eq!((found.frontier_lag, found.batch_length), (Some(2.5), Some(30.0)));
         assert_eq!((found.block_seconds, found.block_seconds_99), (Some(0.005), Some(0.01)));
         assert_eq!(found.aborts, [share("blocked", 0.1)]);
-        assert_eq!(found.strategies, [share("GroupedBatches", 0.75), share("Sequential", 0.25)]);
+        assert_eq!(found.strategies, [share("ContiguousBatches", 0.75), share("Sequential", 0.25)]);
         assert_eq!(found.reasons, [share("a", 0.875), share("b", 0.125)]);
         assert_eq!(found.cache_hits, [share("x", 0.75)]);
     }

@@ -110,7 +110,7 @@ pub(super) fn journals(bytes: &[u8]) -> Result<(), String> {
         Policy::Forced(Forced::Speculative),
         Policy::Forced(Forced::ContiguousBatches),
         Policy::Forced(Forced::Alternate),
-        Policy::Forced(Forced::GroupedBatches),
+        Policy::Forced(Forced::ContiguousBatches),
     ];
     let mut way = Way::draw(&mut choices, engines, policies);
     way.config.share_journals = true;
@@ -139,7 +139,7 @@ pub(super) fn bundle(bytes: &[u8]) -> Result<(), String> {
     let policies = [
         Policy::Sequential,
         Policy::Forced(Forced::ContiguousBatches),
-        Policy::Forced(Forced::GroupedBatches),
+        Policy::Forced(Forced::ContiguousBatches),
         Policy::Auto,
         Policy::Forced(Forced::Speculative),
         Policy::Forced(Forced::Alternate),
@@ -210,12 +210,12 @@ pub(super) fn lists(bytes: &[u8]) -> Result<(), String> {
 pub(super) fn declared(bytes: &[u8]) -> Result<(), String> {
     let mut choices = Choices::new(bytes);
     let policies = [
-        Policy::Forced(Forced::Declared),
+        Policy::Forced(Forced::Speculative),
         Policy::Auto,
-        Policy::Forced(Forced::Declared),
+        Policy::Forced(Forced::Alternate),
         Policy::Sequential,
         Policy::Forced(Forced::ContiguousBatches),
-        Policy::Forced(Forced::GroupedBatches),
+        Policy::Forced(Forced::ContiguousBatches),
         Policy::Forced(Forced::Speculative),
     ];
     let mut way = Way::draw(&mut choices, [Engine::Fibers, Engine::Threads], policies);

@@ -9,7 +9,7 @@ use braid_blocks::code::Code;
 use braid_blocks::compare::braid::{ExpectedList, outputs_with_list};
 use braid_blocks::memory::MemoryAccount;
 use braid_blocks::sequential::{SequentialOutcome, SequentialOutput};
-use braid_evm::{Block, BlockError, BlockOutput, Config, Stats, Strategy};
+use braid_evm::{Block, BlockError, BlockOutput, Config};
 use core::fmt::Display;
 use revm::DatabaseRef;
 use revm::bytecode::opcode;
@@ -25,8 +25,6 @@ pub struct Declared {
     pub block: Arc<Block>,
     expected: SequentialOutput,
     left: Vec<declared::Left>,
-    /// Whether no transaction may run twice.
-    runs_once: bool,
 }
 
 impl Declared {
@@ -38,19 +36,19 @@ impl Declared {
             block = declared::declare(&block, database);
             spoil(&mut block, draw);
         }
-        Self::new(block, database, false)
+        Self::new(block, database)
     }
 
     /// Adds complete declarations to the transactions of `block`. They must be valid, leave the
-    /// beneficiary alone and delete no empty account; then no transaction may run twice.
+    /// beneficiary alone and delete no empty account.
     pub fn honest<D: DatabaseRef>(block: &Block, database: &D) -> Self {
-        Self::new(declared::declare(&plain::bare(block), database), database, true)
+        Self::new(declared::declare(&plain::bare(block), database), database)
     }
 
-    fn new<D: DatabaseRef>(mut block: Block, database: &D, runs_once: bool) -> Self {
+    fn new<D: DatabaseRef>(mut block: Block, database: &D) -> Self {
         block.rules.declared_accesses = true;
         let (expected, left) = plain::build_declared(&block, database);
-        Self { block: Arc::new(block), expected, left, runs_once }
+        Self { block: Arc::new(block), expected, left }
     }
 
     /// Returns plain revm's results.
@@ -94,15 +92,6 @@ impl Declared {
             .collect();
         if left != self.left {
             return Err(format!("{:?} have left what they declare, found {left:?}", self.left));
-        }
-        let Stats { transactions, incarnations, aborts, .. } = found.stats;
-        let by_declaration = found
-            .segments
-            .iter()
-            .all(|it| matches!(it.strategy, Strategy::Declared | Strategy::Sequential));
-        if self.runs_once && by_declaration && (incarnations, aborts) != (transactions, 0) {
-            let runs = format!("{incarnations} runs, and {aborts} were thrown away");
-            return Err(format!("{runs}, of {transactions} transactions: {:?}", found.segments));
         }
         Ok(())
     }

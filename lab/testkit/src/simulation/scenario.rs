@@ -19,14 +19,12 @@ const CANCEL_WITHIN: u64 = 3_000;
 const STEP_LIMIT: u64 = 2_000_000;
 
 /// Policies for whole executors.
-const WHOLE: [Policy; 7] = [
+const WHOLE: [Policy; 5] = [
     Policy::Auto,
     Policy::Sequential,
     Policy::Forced(Forced::Alternate),
     Policy::Forced(Forced::ContiguousBatches),
     Policy::Forced(Forced::ContiguousBatches),
-    Policy::Forced(Forced::GroupedBatches),
-    Policy::Forced(Forced::GroupedBatches),
 ];
 
 /// Policies for whole executors on blocks with an access list.
@@ -41,14 +39,12 @@ const LISTED: [Policy; 7] = [
 ];
 
 /// Policies for whole executors on blocks with declared accesses.
-const DECLARED: [Policy; 7] = [
+const DECLARED: [Policy; 5] = [
     Policy::Auto,
-    Policy::Auto,
-    Policy::Forced(Forced::Declared),
-    Policy::Forced(Forced::Declared),
-    Policy::Forced(Forced::Declared),
-    Policy::Forced(Forced::GroupedBatches),
+    Policy::Forced(Forced::ContiguousBatches),
     Policy::Forced(Forced::Speculative),
+    Policy::Forced(Forced::Speculative),
+    Policy::Forced(Forced::Alternate),
 ];
 
 /// Virtual time of the steps, in nanoseconds: roughly their time on a server.
@@ -91,7 +87,7 @@ pub struct Wishes {
     pub workers: Option<NonZeroU16>,
     /// Kinds of faults that may occur; an empty list means [`FaultKind::None`].
     pub faults: Vec<FaultKind>,
-    /// Whether the whole shipped executor runs, with contiguous and grouped batches, with a bundle
+    /// Whether the whole shipped executor runs, with contiguous batches, with a bundle
     /// thread or workers that share the bundle, and not only workers that share a store. The block
     /// is never cancelled then.
     pub whole: bool,
@@ -177,7 +173,7 @@ impl Scenario {
             DeclaredWish::Spoiled(random.next_u64())
         });
         if wishes.whole {
-            let policies = match (list, declared) {
+            let policies: &[Policy] = match (list, declared) {
                 (Some(_), _) => &LISTED,
                 (None, Some(_)) => &DECLARED,
                 (None, None) => &WHOLE,

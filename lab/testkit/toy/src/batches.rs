@@ -131,11 +131,11 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
     type Rejection = ToyRejection;
     type BaseError = BaseFailed;
 
-    fn begin(&mut self, start: BatchStart<'_, ToyLocation, ToyCarry, u64>) {
+    fn begin(&mut self, start: BatchStart<ToyLocation, ToyCarry, u64>) {
         if self.is_lost {
             std::panic::resume_unwind(Box::new("lost worker"));
         }
-        let BatchStart { txs, snapshot, log, in_order, is_second, .. } = start;
+        let BatchStart { txs, snapshot, log, in_order, is_second } = start;
         self.end = txs.first;
         self.in_order = None;
         self.view.base_mut().told = None;

@@ -8,7 +8,7 @@ use super::program::{Step, ToyBlock};
 use super::reference::{Reference, reference};
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::mv::Store;
-use braid_evm::protocol::{Batch, Limits, Plan, Policy, Protocol};
+use braid_evm::protocol::{Limits, Plan, Policy, Protocol};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::worker::Shared;
 use std::sync::Arc;
@@ -50,25 +50,16 @@ impl ToyCase {
         Self { block, limits, plan, patience: random.below(30), shards, claims: None }
     }
 
-    /// The same with some of its transactions, or all, in private batches.
+    /// The same in private batches.
     #[must_use]
     pub fn random_private(random: &mut Random) -> Self {
         let mut case = Self::random(random);
-        let all = random.chance(1, 3);
-        make_private(random, &mut case.plan, all);
-        case.limits.hands_over_rest = all && random.chance(1, 4);
+        make_private(&mut case.plan);
+        case.limits.hands_over_rest = random.chance(1, 4);
         case.limits.stride = random.pick(&[1, 2, 3, u32::MAX]).copied().unwrap_or(1);
         if random.chance(1, 4) {
             case.limits.policy = Policy::Alternate;
         }
-        case
-    }
-
-    /// The same with all of its transactions in private batches.
-    #[must_use]
-    pub fn random_all_private(random: &mut Random) -> Self {
-        let mut case = Self::random(random);
-        make_private(random, &mut case.plan, true);
         case
     }
 
@@ -77,10 +68,7 @@ impl ToyCase {
     #[must_use]
     pub fn random_told(random: &mut Random) -> (Self, Option<TxIndex>) {
         let mut case = Self::random(random);
-        // Ranges: what a batch has changed itself must be newer than what the list tells.
-        let chunks = core::mem::take(&mut case.plan.chunks);
-        let private = chunks.into_iter().map(Batch::Range).collect();
-        case.plan = Plan { private, ..Plan::default() };
+        make_private(&mut case.plan);
         let mut block = ToyBlock::clone(&case.block);
         for tx in &mut block.transactions {
             tx.steps.retain(|step| !matches!(step, Step::Destroy(_)));
@@ -138,33 +126,12 @@ pub(super) fn random_limits(random: &mut Random) -> Limits {
     }
 }
 
-/// Moves chunks of `plan`, or all of it, into private batches: whole chunks, or transactions from
-/// here and there.
-pub(super) fn make_private(random: &mut Random, plan: &mut Plan, all: bool) {
-    let chunks = core::mem::take(&mut plan.chunks);
-    let lanes = 1 + random.small(3);
-    let mut members = vec![Vec::new(); usize::from(lanes)];
-    for chunk in chunks {
-        if !all && random.chance(1, 2) {
-            plan.chunks.push(chunk);
-        } else if random.chance(1, 3) {
-            plan.private.push(Batch::Range(chunk));
-        } else {
-            for tx in chunk.indices() {
-                if let Some(lane) = members.get_mut(usize::from(random.small(lanes))) {
-                    lane.push(tx);
-                }
-            }
-        }
-    }
-    let scattered = members.into_iter().filter(|members| !members.is_empty());
-    plan.private.extend(scattered.map(|members| Batch::Members(members.into())));
-    // Hints are for the transactions that remain.
-    let is_published =
-        |tx: &TxIndex| plan.chunks.iter().any(|chunk| chunk.indices().any(|it| it == *tx));
-    plan.frontier_only.retain(is_published);
-    plan.longest.retain(is_published);
-    plan.dependencies.retain(|(tx, on)| is_published(tx) && is_published(on));
+/// Makes the chunks of `plan` private batches. Hints are for chunks.
+pub(super) fn make_private(plan: &mut Plan) {
+    plan.private = core::mem::take(&mut plan.chunks);
+    plan.frontier_only.clear();
+    plan.longest.clear();
+    plan.dependencies.clear();
 }
 
 /// Cuts up the `transactions` transactions from `first` on.

@@ -58,8 +58,7 @@ impl ToyCase {
             2 => self.limits.policy = Policy::Alternate,
             _ => {}
         }
-        let all = random.chance(2, 3);
-        self.limits.hands_over_rest = all && random.chance(1, 4);
+        self.limits.hands_over_rest = random.chance(1, 4);
         let (runs, commits) = (1 + u32::from(random.small(3)), 1 + u32::from(random.small(4)));
         let waste = Waste { runs, kept: random.below(u64::from(commits) + 1) as u32, commits };
         self.limits.hands_over = random.chance(1, 3).then_some(waste);
@@ -67,6 +66,8 @@ impl ToyCase {
         let length =
             if random.chance(1, 2) { left } else { 1 + random.below(left as u64) as usize };
         self.plan = random_plan(random, first, length);
-        make_private(random, &mut self.plan, all);
+        if random.chance(2, 3) {
+            make_private(&mut self.plan);
+        }
     }
 }

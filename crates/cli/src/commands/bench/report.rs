@@ -276,7 +276,6 @@ struct Line<'a> {
     scheduled_early: u64,
     helped_transactions: u64,
     contiguous_batches: u64,
-    grouped_rounds: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     seq_reads: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -346,7 +345,6 @@ impl<'a> Line<'a> {
             scheduled_early: figures.stats.scheduled_early,
             helped_transactions: figures.stats.helped_transactions,
             contiguous_batches: figures.stats.contiguous_batches,
-            grouped_rounds: figures.stats.grouped_rounds,
             seq_reads: figures.reads.map(|[sequential, _]| sequential),
             par_reads: figures.reads.map(|[_, parallel]| parallel),
             stages_us_per_tx: stages(figures).map(BTreeMap::from),

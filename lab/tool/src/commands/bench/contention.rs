@@ -125,7 +125,6 @@ fn letter(strategy: Option<Strategy>) -> char {
         Some(Strategy::Sequential) => 'o',
         Some(Strategy::Speculative) => 's',
         Some(Strategy::ContiguousBatches) => 'n',
-        Some(Strategy::GroupedBatches) => 'g',
         _ => '-',
     }
 }

@@ -7,7 +7,7 @@ use super::{
     tally::Tally,
 };
 use crate::suite::{Kind, Verdict, state_test::Test};
-use braid_evm::{Executor, Forced, Mode, Policy};
+use braid_evm::{Executor, Mode};
 use braid_terminal::{End, Stop};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -21,15 +21,9 @@ pub(super) fn amplify(
     orders: u64,
     declared: bool,
 ) -> Result<End, Stop> {
-    let executor = |lists| {
-        let mut config = settings.config(Mode::Build, lists);
-        if declared {
-            config.policy = Policy::Forced(Forced::Declared);
-        }
-        start(config)
-    };
+    let executor = |lists| start(settings.config(Mode::Build, lists));
     let executors = [executor(false)?, executor(true)?];
-    run_all(&mut Amplifier { executors, settings, orders }, paths, settings)?.end()
+    run_all(&mut Amplifier { executors, settings, orders, declared }, paths, settings)?.end()
 }
 
 struct Amplifier<'a> {
@@ -38,6 +32,7 @@ struct Amplifier<'a> {
     executors: [Executor; 2],
     settings: &'a Settings,
     orders: u64,
+    declared: bool,
 }
 
 #[derive(Serialize)]
@@ -72,7 +67,7 @@ impl Suite for Amplifier<'_> {
             let wanted = |fork: &str| self.settings.wants_fork(fork);
             let [without, listing] = &mut self.executors;
             let executor = if seed % 2 == 0 { without } else { listing };
-            test.amplify(executor, seed, &wanted, &mut |block| blocks.push(block));
+            test.amplify(executor, seed, self.declared, &wanted, &mut |block| blocks.push(block));
         }
         for block in blocks {
             let (status, error_msg) = words(&block.verdict);
@@ -97,7 +92,7 @@ impl Suite for Amplifier<'_> {
             tally.count("runs", block.stats.incarnations);
             tally.count("runs aborted", block.stats.aborts);
             tally.count("speculative results", block.stats.speculative_commits);
-            tally.count("rounds of tied transactions", block.stats.grouped_rounds);
+            tally.count("contiguous batches", block.stats.contiguous_batches);
             tally.count("blocks with conflicts", u64::from(block.stats.aborts > 0));
         }
         Ok(())

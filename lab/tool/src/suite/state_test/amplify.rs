@@ -19,7 +19,7 @@ use braid_blocks::{
     state_root::PlainState,
     workload::random::{self, Random},
 };
-use braid_evm::{Executor, Forced, Mode, Policy, Stats};
+use braid_evm::{Executor, Mode, Stats};
 use braid_testkit::hostile::declared::Declared;
 use revm::context::TxEnv;
 use std::collections::BTreeSet;
@@ -68,12 +68,13 @@ impl Amplified {
 impl Test {
     /// Puts the transactions of each fork into blocks in an order that `seed` decides, runs them
     /// with `executor` and with plain revm, and compares everything. The executor must be in build
-    /// mode: invalid transactions are skipped, and that is compared too. If its policy forces
-    /// declared accesses, the transactions declare what they access, some of them wrongly.
+    /// mode: invalid transactions are skipped, and that is compared too. With `declared`, the
+    /// transactions declare what they access, some of them wrongly.
     pub fn amplify(
         &self,
         executor: &mut Executor,
         seed: u64,
+        declared: bool,
         wanted: &dyn Fn(&str) -> bool,
         each: &mut dyn FnMut(Amplified),
     ) {
@@ -100,11 +101,9 @@ impl Test {
             transactions.extend(more);
             for chunk in transactions.chunks(MOST) {
                 let (block, database) = self.mixed(rules, chunk.to_vec(), &mut choices);
-                let mut amplified = match executor.config().policy {
-                    Policy::Forced(Forced::Declared) => {
-                        compare_declared(executor, &block, &database, &mut choices)
-                    }
-                    _ => compare(executor, &block, &database),
+                let mut amplified = match declared {
+                    true => compare_declared(executor, &block, &database, &mut choices),
+                    false => compare(executor, &block, &database),
                 };
                 amplified.fork.clone_from(fork);
                 amplified.seed = seed;

@@ -1,28 +1,21 @@
-//! Blocks that run in grouped batches, round by round: a transaction that conflicts with another
-//! batch runs again, and its first result leaves no trace.
+//! Blocks whose contiguous batches end early: what conflicts runs again, its first result leaves no
+//! trace, and what follows finds what the batches have left.
 
 use super::parts::{payments, receiver, run, seeded, send};
-use crate::support::scene::{BENEFICIARY, Scene, call, create, pay};
+use crate::support::scene::{BENEFICIARY, call, create, pay};
 use alloy_primitives::{Address, Bytes, U256};
 use braid_blocks::code::{Code, deploying};
-use braid_blocks::hooked::{Hooked, Read};
-use braid_blocks::memory::MemoryDatabase;
 use braid_evm::runtime::simulated::{Costs, Options, Schedule};
 use braid_evm::{Cloned, Config, Forced, Mode, Policy, Reason, SimulatedExecutor, Strategy};
 use braid_testkit::lineup::executor;
 use braid_testkit::oracle::Expected;
 use core::ops::ControlFlow;
 use revm::bytecode::opcode::{
-    ADD, BALANCE, CALLDATALOAD, CALLER, DUP1, EXTCODESIZE, INVALID, LOG1, SELFDESTRUCT, SLOAD,
-    SSTORE, SWAP1,
+    ADD, BALANCE, CALLDATALOAD, CALLER, DUP1, LOG1, SLOAD, SSTORE, SWAP1,
 };
 use revm::context::TxEnv;
-use revm::primitives::hardfork::SpecId;
-use std::collections::BTreeSet;
 use std::num::NonZeroU16;
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread::ThreadId;
-use std::time::Duration;
+use std::sync::Arc;
 
 /// Returns a call that looks unrelated to calls with other data.
 fn bring(contract: Address, what: u8) -> TxEnv {
@@ -92,9 +85,9 @@ pub(crate) fn what_comes_first_after_neighbours_reads_the_fees() {
     }
 }
 
-/// Calls in two batches increment one counter in turn. One worker runs both batches.
+/// Calls in several batches increment one counter. One worker runs them all.
 #[test]
-pub(crate) fn what_a_lane_reads_another_one_has_changed() {
+pub(crate) fn what_a_batch_reads_another_one_has_changed() {
     let mut scene = payments(0);
     let counter = scene.contract(0, Code::new().increment(0, 1));
     for number in 0..8 {
@@ -102,11 +95,11 @@ pub(crate) fn what_a_lane_reads_another_one_has_changed() {
     }
     for workers in [1, 2, 3, 8] {
         let stats = run(
-            &mut seeded(workers, Policy::Forced(Forced::GroupedBatches)),
+            &mut seeded(workers, Policy::Forced(Forced::ContiguousBatches)),
             &scene,
             scene.database(),
         );
-        assert!(stats.grouped_rounds > 0 && stats.aborts > 0, "{workers}: {stats:?}");
+        assert!(stats.contiguous_batches > 0 && stats.aborts > 0, "{workers}: {stats:?}");
     }
     assert_eq!(scene.play().slot(counter, 0), Some(U256::from(8)));
 }
@@ -131,38 +124,17 @@ pub(crate) fn what_was_in_vain_is_not_seen_later() {
     scene.block.transactions.iter_mut().for_each(|tx| tx.gas_limit = 200_000);
     for workers in [1, 2, 3, 8] {
         let stats = run(
-            &mut seeded(workers, Policy::Forced(Forced::GroupedBatches)),
+            &mut seeded(workers, Policy::Forced(Forced::ContiguousBatches)),
             &scene,
             scene.database(),
         );
-        assert!(stats.grouped_rounds > 1 && stats.aborts > 0, "{workers}: {stats:?}");
+        assert!(stats.contiguous_batches > 1 && stats.aborts > 0, "{workers}: {stats:?}");
     }
 }
 
-/// Only the last transaction reads the beneficiary's balance.
+/// Batches change the same accounts again, and some transactions are skipped.
 #[test]
-pub(crate) fn what_lanes_have_deferred_is_seen_later() {
-    let mut scene = payments(6);
-    let place = Code::new().address(BENEFICIARY).op(BALANCE).push(7).op(SSTORE);
-    let asker = scene.contract(0, place);
-    send(&mut scene, 6, bring(asker, 1));
-    send(&mut scene, 7, pay(receiver(7), 1));
-    send(&mut scene, 8, bring(asker, 2));
-    for workers in [1, 2, 8] {
-        let stats = run(
-            &mut seeded(workers, Policy::Forced(Forced::GroupedBatches)),
-            &scene,
-            scene.database(),
-        );
-        assert!(stats.grouped_rounds > 0, "{workers}: {stats:?}");
-    }
-    let seen = scene.play().slot(asker, 7).expect("it was written");
-    assert!(seen > U256::ZERO, "fees were paid by then");
-}
-
-/// Rounds of many transactions change the same accounts again, and some transactions are skipped.
-#[test]
-pub(crate) fn what_lanes_leave_is_folded_while_others_run() {
+pub(crate) fn what_batches_leave_is_folded() {
     let mut scene = payments(0);
     let counter = scene.contract(0, Code::new().increment(0, 1).push(7).push(32).push(0).op(LOG1));
     for number in 0..30 {
@@ -178,57 +150,19 @@ pub(crate) fn what_lanes_leave_is_folded_while_others_run() {
     let block = Arc::new(scene.block.clone());
     let expected = Expected::new(&block, Mode::Build, &scene.database());
     for workers in [1, 2, 3, 8] {
-        let mut executor = executor(workers, Policy::Forced(Forced::GroupedBatches), Mode::Build);
+        let mut executor =
+            executor(workers, Policy::Forced(Forced::ContiguousBatches), Mode::Build);
         let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         let stats = found.expect("a block that is built").stats;
-        assert!(stats.grouped_rounds > 2, "{workers}: {stats:?}");
-    }
-}
-
-/// The block has room for four; the fifth may have run before that is noticed.
-#[test]
-pub(crate) fn lanes_without_room_are_not_committed() {
-    let mut scene = payments(6);
-    scene.block.env.gas_limit = 4 * 21_000 + 9_100;
-    for mode in [Mode::Validate, Mode::Build] {
-        let block = Arc::new(scene.block.clone());
-        let expected = Expected::new(&block, mode, &scene.database());
-        for workers in [1, 2, 3] {
-            let mut executor = executor(workers, Policy::Forced(Forced::GroupedBatches), mode);
-            let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
-            expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
-        }
-    }
-}
-
-/// Each transaction could use up the block: only few runs beyond that start and abort.
-#[test]
-fn what_has_no_room_is_not_run() {
-    let mut scene = payments(0);
-    let burner = scene.contract(0, Code::new().op(INVALID));
-    for number in 0..600 {
-        send(&mut scene, number, bring(burner, number as u8));
-    }
-    scene.block.env.gas_limit = 15_000_000;
-    scene.block.transactions.iter_mut().for_each(|tx| tx.gas_limit = 10_000_000);
-    let block = Arc::new(scene.block.clone());
-    let expected = Expected::new(&block, Mode::Validate, &scene.database());
-    for workers in [2, 3] {
-        let mut executor =
-            executor(workers, Policy::Forced(Forced::GroupedBatches), Mode::Validate);
-        let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
-        expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
-        let stats = found.expect_err("there is no room").committed.stats;
-        let most = 2 * u64::from(workers);
-        assert!(stats.grouped_rounds > 0 && stats.incarnations <= most, "{workers}: {stats:?}");
+        assert!(stats.contiguous_batches > 2, "{workers}: {stats:?}");
     }
 }
 
 /// The first contiguous batches commit and the rest is one batch: their deltas must reach the
 /// sequential run.
 #[test]
-fn lanes_that_do_not_begin_lose_nothing() {
+fn batches_that_end_lose_nothing() {
     let mut scene = payments(0);
     let counter = scene.contract(0, Code::new().increment(0, 1));
     let place = Code::new().address(BENEFICIARY).op(BALANCE).push(7).op(SSTORE);
@@ -245,53 +179,8 @@ fn lanes_that_do_not_begin_lose_nothing() {
     send(&mut scene, 2_001, pay(BENEFICIARY, 1));
     for workers in [2, 3, 8] {
         let stats = run(&mut seeded(workers, Policy::Auto), &scene, scene.database());
-        assert!(stats.contiguous_batches > 0 && stats.grouped_rounds == 0, "{workers}: {stats:?}");
+        assert!(stats.contiguous_batches > 0, "{workers}: {stats:?}");
     }
-}
-
-/// Creations end journals, and an account that is destroyed, read and created again is in batches
-/// of its own.
-#[test]
-fn lanes_in_which_accounts_come_and_go() {
-    let mut scene = Scene::on(SpecId::SHANGHAI);
-    for number in 0..6 {
-        send(&mut scene, number, create(deploying(Code::new().increment(number, 1))));
-        scene.block.transactions.last_mut().expect("it was sent").gas_limit = 200_000;
-        send(&mut scene, number + 100, pay(receiver(number), 1));
-    }
-    let doomed = scene.contract(5, Code::new().address(receiver(1)).op(SELFDESTRUCT));
-    let other = scene.contract(6, Code::new().address(receiver(2)).op(SELFDESTRUCT));
-    let watcher = scene.contract(7, Code::new().address(doomed).op(EXTCODESIZE).push(3).op(SSTORE));
-    for number in 0..5 {
-        send(&mut scene, 200 + number, bring(watcher, number as u8));
-        send(&mut scene, 300 + number, pay(receiver(301), 1));
-        let whom = if number % 2 == 0 { doomed } else { other };
-        send(&mut scene, 400 + number, TxEnv { value: U256::from(2), ..bring(whom, number as u8) });
-    }
-    for workers in [1, 2, 3, 8] {
-        let stats = run(
-            &mut seeded(workers, Policy::Forced(Forced::GroupedBatches)),
-            &scene,
-            scene.database(),
-        );
-        assert!(stats.grouped_rounds >= 2, "{workers}: {stats:?}");
-    }
-    scene.play();
-}
-
-/// Returns calls of forty counters, each with its own number, among payments.
-fn markets(transactions: u64) -> Scene {
-    let mut scene = payments(0);
-    let counters: Vec<_> =
-        (0..40).map(|number| scene.contract(number, Code::new().increment(0, 1))).collect();
-    for number in 0..transactions {
-        let counter = counters[(number * number % 37) as usize];
-        match number % 3 {
-            0 => send(&mut scene, number, pay(receiver(number), 1)),
-            _ => send(&mut scene, number, TxEnv { gas_limit: 200_000, ..bring(counter, 7) }),
-        }
-    }
-    scene
 }
 
 /// By default, an executor predicts dependencies after many aborts of speculation, starts with that
@@ -327,33 +216,4 @@ fn many_of_its_transactions_conflict() {
     // Predictions are tried at once if they last paid, and fail here.
     assert_eq!(begin(1)[0], predicted);
     assert_eq!(begin(10)[0], speculative);
-}
-
-/// A reader of one of the accounts `at` waits until two threads have read some of them.
-fn meeting(database: MemoryDatabase, at: Vec<Address>) -> Hooked<MemoryDatabase> {
-    let (come, one_came) = (Mutex::new(BTreeSet::new()), Condvar::new());
-    Hooked::watched(database, move |read| {
-        if matches!(read, Read::Account(address) if at.contains(&address)) {
-            let mut come = come.lock().expect("no thread panics");
-            let me: ThreadId = std::thread::current().id();
-            come.insert(format!("{me:?}"));
-            one_came.notify_all();
-            let patience = Duration::from_secs(5);
-            let waited = one_came.wait_timeout_while(come, patience, |come| come.len() < 2);
-            assert!(waited.is_ok_and(|(_, end)| !end.timed_out()), "no other worker runs anything");
-        }
-    })
-}
-
-/// The database sees two grouped batches run at once.
-#[test]
-fn lanes_run_at_the_same_time() {
-    let scene = markets(300);
-    let at: Vec<_> = scene.block.transactions.iter().map(|tx| tx.caller).collect();
-    for workers in [2, 3] {
-        let meeting = meeting(scene.database(), at.clone());
-        let policy = Policy::Forced(Forced::GroupedBatches);
-        let stats = run(&mut seeded(workers, policy), &scene, meeting);
-        assert!(stats.grouped_rounds > 1 && stats.aborts == 0, "{workers}: {stats:?}");
-    }
 }

@@ -1,39 +1,67 @@
-//! Predicted dependencies from an untrusted access list: transactions that write the same location.
-//! A wrong list makes some transactions wait or run again needlessly; each run is validated as
-//! without a list.
+//! Dependencies that are known before execution: from the transactions' declared accesses, or from
+//! an untrusted access list. A wrong list makes some transactions wait or run again needlessly; each
+//! run is validated as without a list.
 
 use super::tx::probable_gas;
+use crate::evm::bal::declaration::{Declaration, Place};
 use crate::evm::exec::input::Block;
 use crate::ids::TxIndex;
 use alloy_eip7928::constants::ITEM_COST;
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use alloy_primitives::Address;
 use core::iter::Peekable;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use std::vec;
 
 /// A transaction, and a lower one that writes the same location.
 type Need = (u32, u32);
 
+/// What tells the dependencies of transactions that are still to be added.
+#[derive(Debug)]
+enum Source {
+    /// The dependencies in an access list, sorted.
+    List(Peekable<vec::IntoIter<Need>>),
+    /// The last transaction so far that may change each declared place. A transaction that declares
+    /// the place reads or changes what that one leaves.
+    Declared(HashMap<Place, u32, RandomState>),
+}
+
 /// For each transaction of a block, the lower transaction that it waits for.
 #[derive(Debug)]
-pub(in crate::evm) struct Hinted {
+pub(in crate::evm) struct KnownDependencies {
     waits_for: Vec<Option<TxIndex>>,
     /// Predicted completion time of each transaction, as gas, with all these waits and enough
     /// workers.
     done: Vec<u64>,
-    /// Dependencies of transactions that the block does not have yet, sorted.
-    needs: Peekable<vec::IntoIter<Need>>,
+    source: Source,
 }
 
-impl Hinted {
-    /// Evaluates the hint of `block`, including transactions that will be added to it. `receivers`:
-    /// accounts that receive blind credits. `first`: the access list index of the first
-    /// transaction.
+impl KnownDependencies {
+    /// Reads the dependencies of `block` from its transactions' declarations, if the chain requires
+    /// them, or from its hint, if it has one; also those of transactions that will be added.
+    /// `receivers`: accounts that receive blind credits. `first`: the access list index of the
+    /// first transaction.
     pub(in crate::evm) fn of(
         block: &Block,
         receivers: impl Iterator<Item = Address>,
         first: u64,
     ) -> Option<Self> {
+        let source = if block.rules.declared_accesses {
+            Source::Declared(HashMap::default())
+        } else {
+            Source::List(Self::listed(block, receivers, first)?)
+        };
+        let mut known = Self { waits_for: Vec::new(), done: Vec::new(), source };
+        known.extend(block);
+        Some(known)
+    }
+
+    fn listed(
+        block: &Block,
+        receivers: impl Iterator<Item = Address>,
+        first: u64,
+    ) -> Option<Peekable<vec::IntoIter<Need>>> {
         let list = block.access_list_hint.as_deref()?;
         let receivers: Vec<Address> = receivers.collect();
         let mut writers = Writers::new(block, first);
@@ -42,10 +70,7 @@ impl Hinted {
         }
         let mut needs = writers.needs;
         needs.sort_unstable();
-        let needs = needs.into_iter().peekable();
-        let mut hinted = Self { waits_for: Vec::new(), done: Vec::new(), needs };
-        hinted.extend(block);
-        Some(hinted)
+        Some(needs.into_iter().peekable())
     }
 
     /// Adds the new transactions of `block`. Each waits for the one of its dependencies that
@@ -54,9 +79,26 @@ impl Hinted {
         let known = self.done.len();
         for (place, tx) in (0..).zip(&block.transactions).skip(known) {
             let mut last = None;
-            while let Some((_, lower)) = self.needs.next_if(|(writer, _)| *writer == place) {
+            let mut needs = |lower: u32| {
                 let time = self.done.get(lower as usize).copied().unwrap_or_default();
                 last = last.max(Some((time, lower)));
+            };
+            match &mut self.source {
+                Source::List(list) => {
+                    while let Some((_, lower)) = list.next_if(|(writer, _)| *writer == place) {
+                        needs(lower);
+                    }
+                }
+                Source::Declared(changed) => {
+                    for (declared, may_change) in Declaration::of(tx).places() {
+                        let lower = match may_change {
+                            true => changed.insert(declared, place),
+                            false if mutant!(DeclaredReadsUntied) => None,
+                            false => changed.get(&declared).copied(),
+                        };
+                        lower.map(&mut needs);
+                    }
+                }
             }
             let begins = last.map_or(0, |(time, _)| time);
             self.done.push(begins.saturating_add(probable_gas(block, tx)));
@@ -119,9 +161,11 @@ impl Writers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evm::exec::input::ChainRules;
     use alloy_eip7928::bal::Bal;
     use alloy_eip7928::{NonceChange, SlotChanges, StorageChange};
-    use alloy_primitives::U256;
+    use alloy_eips::eip2930::{AccessList, AccessListItem};
+    use alloy_primitives::{B256, TxKind, U256};
     use revm::context::TxEnv;
     use std::sync::Arc;
 
@@ -140,9 +184,9 @@ mod tests {
     }
 
     fn waits(block: &Block) -> Vec<Option<u32>> {
-        let hinted = Hinted::of(block, core::iter::empty(), 1).expect("a hint");
+        let known = KnownDependencies::of(block, core::iter::empty(), 1).expect("a hint");
         let indices = (0..).map(TxIndex).take(block.transactions.len());
-        indices.map(|tx| hinted.waits_for(tx, TxIndex(0)).map(|on| on.0)).collect()
+        indices.map(|tx| known.waits_for(tx, TxIndex(0)).map(|on| on.0)).collect()
     }
 
     #[test]
@@ -153,8 +197,8 @@ mod tests {
         assert_eq!(found, [None, None, Some(1), Some(0), Some(2)]);
         let of = |gas: &[u64]| waits(&block(gas, &[&[1, 3], &[2, 3]]))[2];
         assert_eq!([of(&[30_000, 40_000, 1]), of(&[40_000, 30_000, 1])], [Some(1), Some(0)]);
-        let hinted = Hinted::of(&block(&gas, &[&[1, 4]]), core::iter::empty(), 1);
-        let from = |first| hinted.as_ref().and_then(|it| it.waits_for(TxIndex(3), TxIndex(first)));
+        let known = KnownDependencies::of(&block(&gas, &[&[1, 4]]), core::iter::empty(), 1);
+        let from = |first| known.as_ref().and_then(|it| it.waits_for(TxIndex(3), TxIndex(first)));
         assert_eq!((from(0), from(1)), (Some(TxIndex(0)), None));
     }
 
@@ -169,13 +213,13 @@ mod tests {
     fn what_is_added_to_a_block_waits_as_if_it_had_been_there() {
         let whole = block(&[90_000, 30_000, 30_000, 30_000, 30_000], &[&[1, 4], &[2, 3, 4, 5]]);
         let mut growing = Block { transactions: Vec::new(), ..whole.clone() };
-        let mut hinted = Hinted::of(&growing, core::iter::empty(), 1).expect("a hint");
+        let mut known = KnownDependencies::of(&growing, core::iter::empty(), 1).expect("a hint");
         for tx in &whole.transactions {
             growing.transactions.push(tx.clone());
-            hinted.extend(&growing);
+            known.extend(&growing);
         }
         let indices = (0..5).map(TxIndex);
-        let found: Vec<_> = indices.map(|tx| hinted.waits_for(tx, TxIndex(0))).collect();
+        let found: Vec<_> = indices.map(|tx| known.waits_for(tx, TxIndex(0))).collect();
         assert_eq!(found, [None, None, Some(TxIndex(1)), Some(TxIndex(0)), Some(TxIndex(3))]);
     }
 
@@ -199,13 +243,42 @@ mod tests {
         list.access_list_hint = Some(Arc::new(Bal::new(accounts.clone())));
         let found = |list: &Block, receiver: u8| {
             let receivers = core::iter::once(Address::repeat_byte(receiver));
-            let hinted = Hinted::of(list, receivers, 1).expect("a hint");
-            hinted.waits_for(TxIndex(1), TxIndex(0)).is_some()
+            let known = KnownDependencies::of(list, receivers, 1).expect("a hint");
+            known.waits_for(TxIndex(1), TxIndex(0)).is_some()
         };
         assert!(found(&list, 9) && !found(&list, 2));
         let nonce = |index| NonceChange::new(BlockAccessIndex::new(index), 1);
         accounts[0].nonce_changes = vec![nonce(1), nonce(2)];
         list.access_list_hint = Some(Arc::new(Bal::new(accounts)));
         assert!(found(&list, 2));
+    }
+
+    #[test]
+    fn who_declares_what_a_lower_one_may_change_waits_for_it() {
+        // Each may change its first slot and reads its second one.
+        let call = |(sender, [writes, reads]): (u64, [u8; 2])| {
+            let caller = Address::left_padding_from(&(1_000 + sender).to_be_bytes());
+            let item = |address, slots: &[u8]| AccessListItem {
+                address,
+                storage_keys: slots.iter().map(|slot| B256::with_last_byte(*slot)).collect(),
+            };
+            let contract = Address::repeat_byte(0xcc);
+            let items = [item(contract, &[reads]), item(caller, &[]), item(contract, &[writes])];
+            let kind = TxKind::Call(contract);
+            TxEnv { caller, kind, access_list: AccessList(items.into()), ..TxEnv::default() }
+        };
+        let of = |slots: &[[u8; 2]]| {
+            let transactions = (0..).zip(slots.iter().copied()).map(call).collect();
+            let rules = ChainRules { declared_accesses: true, ..ChainRules::default() };
+            waits(&Block { transactions, rules, ..Block::default() })
+        };
+        // Readers wait for no one, and no one waits for readers.
+        assert_eq!(of(&[[1, 9], [2, 9], [1, 9], [9, 8]]), [None, None, Some(0), None]);
+        // The fourth one needs both writers, of which the second one ends last.
+        assert_eq!(of(&[[1, 9], [2, 1], [3, 9], [2, 1]]), [None, Some(0), None, Some(1)]);
+        let one_sender = [(7, [1, 9]), (7, [2, 9])].map(call).into();
+        let rules = ChainRules { declared_accesses: true, ..ChainRules::default() };
+        let block = Block { transactions: one_sender, rules, ..Block::default() };
+        assert_eq!(waits(&block), [None, Some(0)]);
     }
 }
