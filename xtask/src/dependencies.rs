@@ -6,11 +6,11 @@ use crate::workspace::{cargo, target_dir};
 use std::process::Command;
 use std::{fs, io};
 
-/// Checks licences, sources and version requirements of all dependencies.
+/// Checks licenses, sources and version requirements of all dependencies.
 pub(crate) fn deny(runner: &mut Runner) -> Result<(), Failed> {
     install::subcommand(runner, "deny")?;
     let check = "deny --all-features check bans licenses sources";
-    runner.command("dependencies: licences and sources", cargo(check))
+    runner.command("dependencies: licenses and sources", cargo(check))
 }
 
 /// Checks the dependencies against the database of known vulnerabilities, which changes daily.

@@ -167,7 +167,7 @@ enum Recipe {
     },
     /// Run everything that the CI runs, and checks that take hours
     Nightly,
-    /// Check licences, sources and known vulnerabilities of the dependencies; installs cargo-deny if
+    /// Check licenses, sources and known vulnerabilities of the dependencies; installs cargo-deny if
     /// it is missing
     Deny,
     /// Write a CycloneDX bill of materials of each shipped tool into target/bill; installs

@@ -41,8 +41,8 @@ pub enum NodeError {
     },
     /// The chain's genesis schedules Amsterdam; the node does not make blocks of that fork.
     #[error(
-        "blocks with Amsterdam's rules are not made here, and the chain's genesis says when they begin; create the \
-         chain again and leave amsterdamTime out of the genesis"
+        "the chain's genesis schedules Amsterdam, for which this node cannot make blocks; create the chain again \
+         without amsterdamTime in the genesis"
     )]
     Amsterdam,
 }

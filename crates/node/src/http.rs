@@ -96,10 +96,10 @@ impl Hosts {
         {
             true => Ok(()),
             false if self.is_local => {
-                Err("the Host header must name localhost, or a host that the node was told of\n")
+                Err("the Host header must name localhost or a host allowed with --rpc-hosts\n")
             }
-            false => Err("the Host header must name an IP address, localhost, or a host that the \
-                 node was told of\n"),
+            false => Err("the Host header must name an IP address, localhost, or a host allowed \
+                 with --rpc-hosts\n"),
         }
     }
 }

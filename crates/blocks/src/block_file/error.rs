@@ -67,7 +67,7 @@ pub enum BlockFileErrorKind {
     #[error(transparent)]
     Witness(#[from] WitnessError),
     /// The block could not be converted to JSON.
-    #[error("cannot serialise the block: {0}")]
+    #[error("cannot serialize the block: {0}")]
     Serialise(serde_json::Error),
 }
 

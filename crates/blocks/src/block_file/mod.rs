@@ -61,7 +61,7 @@ pub struct Meta {
     /// Origin of the block.
     #[serde(default)]
     pub source: String,
-    /// Licence of the data.
+    /// License of the data.
     #[serde(default)]
     pub license: String,
     /// Remarks of the program that wrote the file.

@@ -18,7 +18,7 @@ use revm::{
     state::EvmState,
 };
 
-/// A block that runs on one thread in one journal, which is finalised once, without a bundle,
+/// A block that runs on one thread in one journal, which is finalized once, without a bundle,
 /// withdrawals and rewards. The difference from [`Plain`] is the cost of a bundle.
 ///
 /// [`Plain`]: super::Plain

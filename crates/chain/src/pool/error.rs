@@ -15,7 +15,9 @@ pub enum PoolError {
     #[error("invalid transaction: {0}; correct it and sign it again")]
     Invalid(InvalidTransaction),
     /// The transaction carries blobs.
-    #[error("blob transactions are not taken: this pool keeps no sidecars; send the data as input")]
+    #[error(
+        "blob transactions are not supported: this pool keeps no sidecars; send the data as input"
+    )]
     Blobs,
     /// The encoded transaction is too long.
     #[error("oversized data: {bytes} bytes, {limit} at most; split the transaction")]

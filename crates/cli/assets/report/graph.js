@@ -8,7 +8,7 @@ Braid.graph = (block) => {
   block.waits.forEach(({ writer, reader }) => { tied.add(writer); tied.add(reader); });
   const free = block.transactions.length - tied.size;
   byId("graph-note").textContent =
-    `Each bar is a transaction that waits for another one or is waited for, at its earliest start if enough workers were free. Lines lead to the transactions that it waits for. ` +
+    `Each bar is a transaction that waits for another or is waited for, at its earliest start if enough workers were free. Lines point to the transactions that it waits for. ` +
     `${Braid.plural(free, "transaction")} of ${Braid.count(block.transactions.length)} ${free === 1 ? "has no conflict and is" : "have no conflicts and are"} not shown.`;
   Braid.fill(byId("graph-legend"), [["chain", "on the conflict chain"], ["node", "other transaction"]].map(([colour, text]) =>
     el("li", {}, el("i", { style: `--c:var(--${colour})`, "aria-hidden": "true" }), text)));
@@ -62,7 +62,7 @@ Braid.graph = (block) => {
   });
   const items = [...tied].map(item);
   if (items.length === 0) {
-    Braid.fill(byId("graph"), el("p", {}, "No transaction waits for another one."));
+    Braid.fill(byId("graph"), el("p", {}, "No transaction waits for another."));
   }
   const edge = ({ pen, x, y, row }, { writer, reader }, colour, width) => {
     const [from, to] = [x(end(writer)), x(begin(reader))];

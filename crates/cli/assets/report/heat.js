@@ -5,11 +5,11 @@ Braid.heat = (block, find) => {
   const { names, cells } = block.callees;
   const note = byId("heat-note");
   if (cells.length === 0) {
-    note.textContent = "No transaction waits for another one.";
+    note.textContent = "No transaction waits for another.";
     Braid.fill(byId("heat"));
     return;
   }
-  note.textContent = "Rows: what the waiting transactions call. Columns: what the transactions that they wait for call. A number is the count of waiting transactions; the stronger the colour, the more they cost. A click finds them.";
+  note.textContent = "Rows: contracts called by waiting transactions. Columns: contracts called by the transactions they wait for. Each number counts waiting transactions; darker cells cost more. Click a cell to find them.";
   const most = cells.reduce((max, cell) => Math.max(max, cell.cost), 1);
   const at = new Map(cells.map((cell) => [`${cell.waits} ${cell.waits_for}`, cell]));
   const name = (text) => el("span", { class: text.startsWith("0x") ? "mono" : null, title: text }, Braid.short(text));

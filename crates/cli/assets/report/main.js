@@ -31,7 +31,7 @@
   const plain = (block) => {
     const costs = Braid.costs(block);
     const count = costs.critical_path.length;
-    if (count < 2) return `${block.conflicts.length === 0 && block.other_conflicts === 0 ? "No transaction waits for another one" : "No chain of transactions that wait for each other costs more than the longest transaction"}: only that one and the number of workers limit this block.`;
+    if (count < 2) return `${block.conflicts.length === 0 && block.other_conflicts === 0 ? "No transaction waits for another: only the longest one" : "No chain of transactions that wait for each other costs more than the longest transaction: only that one"} and the number of workers limit this block.`;
     const share = (100 * costs.chain) / Math.max(1, costs.work);
     const first = block.conflicts.find((it) => it.waits > 0);
     const what = first ? ` Most of it waits at one place: ${Braid.shorter(first.words)} (${first.waits} of ${count - 1} waits).` : "";
@@ -40,16 +40,16 @@
   const way = (block) => {
     const costs = Braid.costs(block);
     const of = (gain) => `${Braid.cost(block, costs.chain)} to ${Braid.cost(block, gain.chain)}`;
-    byId("way-note").textContent = block.conflicts.length === 0 && block.other_conflicts === 0 ? "Nothing: no transaction waits for another one."
+    byId("way-note").textContent = block.conflicts.length === 0 && block.other_conflicts === 0 ? "Nothing: no transaction waits for another."
       : costs.critical_path.length < 2 ? "Nothing: no conflict chain costs more than the longest transaction. Shorter chains wait at these places."
-      : `Places at which transactions wait, in order of what that costs on the conflict chain of ${Braid.cost(block, costs.chain)}.` +
+      : `Places at which transactions wait, ordered by their cost on the conflict chain of ${Braid.cost(block, costs.chain)}.` +
         (block.other_conflicts ? ` There ${block.other_conflicts === 1 ? "is one more" : `are ${Braid.count(block.other_conflicts)} more`}: see the table of places.` : "");
     return block.conflicts.map((it) => {
       const share = (100 * it.serialises) / Math.max(1, costs.chain);
       const functions = it.functions.slice(0, 3).map((one) => (one.signature || one.selector).split("(")[0]).join(", ");
-      const gains = [it.without.chain < costs.chain ? `without it: conflict chain ${of(it.without)}` : "without it alone nothing changes: other places or chains cost the same",
+      const gains = [it.without.chain < costs.chain ? `without it: conflict chain ${of(it.without)}` : "without it: no gain: other places or chains cost the same",
         it.without_those_above.chain < it.without.chain ? `without it and those above: ${of(it.without_those_above)}` : null,
-        it.sharded && it.kind === "counter" ? `with one for each sender: ${of(it.sharded)}` : null].filter(Boolean).join("; ");
+        it.sharded && it.kind === "counter" ? `with one counter per sender: ${of(it.sharded)}` : null].filter(Boolean).join("; ");
       return el("li", {},
         el("span", { title: it.words }, Braid.shorter(it.words)), " ", el("span", { class: "tag" }, it.kind.replaceAll("_", " ")),
         it.waits === 0 ? null : el("div", { class: "bar", role: "img", "aria-label": `${share.toFixed(0)} percent of the conflict chain` }, el("i", { style: `width:${Math.min(100, share).toFixed(1)}%` })),
@@ -115,7 +115,7 @@
     const cost = (name, key) => ({ name, number: true, of: (row) => row[key], show: (value) => Braid.cost(block, value) });
     Braid.table(byId("place-table"), {
       caption: block.other_places ? `The first ${Braid.count(block.places.length)} places; there are ${Braid.count(block.other_places)} more` : "Places",
-      rows: block.places, empty: "No transaction waits for another one.",
+      rows: block.places, empty: "No transaction waits for another.",
       columns: [{ name: "place", wide: true, of: (row) => row.words, show: Braid.shorter, title: (row) => row.location }, { name: "kind", of: (row) => row.kind.replaceAll("_", " ") },
         { name: "wait", number: true, of: (row) => row.waiting }, { name: "write", number: true, of: (row) => row.writers },
         { name: "on the path", number: true, of: (row) => row.on_chain }, cost("costs there", "serialises")],

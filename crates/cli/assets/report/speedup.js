@@ -29,7 +29,7 @@ Braid.speedup = (block) => {
     `Best simulated ${Braid.times(best(all[3]))}, best measured ${Braid.times(best(all[4]))}. The table below has all numbers.`);
 
   Braid.table(byId("speedup-table"), {
-    caption: "Times as fast as one transaction after the other",
+    caption: "Speed-up over sequential execution",
     rows: workers.map((count, index) => ({ count, values: all.map((list) => list[index]) })),
     columns: [{ name: "workers", number: true, of: (row) => row.count },
       ...[...names, "Braid, virtual time", "Braid, measured here"].map((name, index) => ({ name, number: true, of: (row) => row.values[index], show: Braid.times }))],

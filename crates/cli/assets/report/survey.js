@@ -21,7 +21,7 @@
       figure(Braid.times(median(group, "chain")), "at most in the median for an engine that runs conflicting transactions one after the other"),
       figure(Braid.times(median(group, "no_conflicts")), "at most in the median, without any conflict"),
       group.speedups.virtual ? figure(Braid.times(median(group, "virtual")), `Braid in virtual time on ${Braid.plural(workers, "worker")}, median`) : null,
-      group.speedups.measured ? figure(Braid.times(median(group, "measured")), `Braid measured here, median${group.busy ? `; the machine was busy in ${Braid.plural(group.busy, "block")}: it says little` : ""}`) : null,
+      group.speedups.measured ? figure(Braid.times(median(group, "measured")), `Braid measured here, median${group.busy ? `; the machine was busy in ${Braid.plural(group.busy, "block")}: unreliable` : ""}`) : null,
     ];
   };
 
@@ -29,7 +29,7 @@
     const said = group.limits.filter((it) => it.blocks > 0).map((it) => `${{ conflicts: "conflicts", longest: "the longest transaction", workers: "the number of workers" }[it.limit]} in ${Braid.count(it.blocks)}`);
     const first = group.kinds[0];
     const waits = first ? ` Of the gas of all conflict chains, ${share(first.serialises, group.chain)} is of transactions that wait for ${first.kind === "same_sender" ? "an earlier one of the same sender" : `a ${first.kind.replaceAll("_", " ")}`}.` : " No chain of transactions that wait for each other costs more than the longest transaction of its block.";
-    const passed = group.passed === 0 ? "" : ` In ${Braid.plural(group.passed, "block")} Braid is faster than the conflict chain: it adds payments of ether without reading the balance.`;
+    const passed = group.passed === 0 ? "" : ` In ${Braid.plural(group.passed, "block")} Braid is faster than the conflict chain allows, because it adds payments of ether without reading the balance.`;
     return `What limits these blocks on ${Braid.plural(workers, "worker")}: ${said.join(", ")}.${waits}${passed}`;
   };
 
@@ -37,7 +37,7 @@
     const part = percent(it.serialises, group.chain);
     return el("li", {}, el("span", {}, it.kind.replaceAll("_", " ")),
       el("div", { class: "bar", role: "img", "aria-label": `${part.toFixed(0)} percent of the conflict chains` }, el("i", { style: `width:${Math.min(100, part).toFixed(1)}%` })),
-      el("small", {}, `${Braid.gas(it.serialises)} (${part.toFixed(0)} % of the chains) in ${Braid.plural(it.waits, "transaction")} of ${Braid.plural(it.blocks, "block")}; ${Braid.gas(it.alone)} (${share(it.alone, group.chain)}) of it waits nowhere else`));
+      el("small", {}, `${Braid.gas(it.serialises)} (${part.toFixed(0)} % of the chains) in ${Braid.plural(it.waits, "transaction")} of ${Braid.plural(it.blocks, "block")}; ${Braid.gas(it.alone)} (${share(it.alone, group.chain)}) of it waits only here`));
   });
 
   const accounts = (group) => Braid.table(byId("account-table"), {
@@ -46,9 +46,9 @@
     columns: [
       { name: "account", mono: true, of: (row) => row.account, show: Braid.short, title: (row) => row.account },
       { name: "is a", of: (row) => row.role },
-      { name: "serialises", number: true, of: (row) => row.serialises, show: Braid.gas },
+      { name: "serializes", number: true, of: (row) => row.serialises, show: Braid.gas },
       { name: "of the chains", number: true, of: (row) => percent(row.serialises, group.chain), show: (value) => `${value.toFixed(1)} %` },
-      { name: "nowhere else", number: true, of: (row) => row.alone, show: Braid.gas },
+      { name: "only here", number: true, of: (row) => row.alone, show: Braid.gas },
       { name: "transactions", number: true, of: (row) => row.waits },
       { name: "blocks", number: true, of: (row) => row.blocks },
       { name: "at", wide: true, of: (row) => row.kinds.map((it) => it.replaceAll("_", " ")).join(", ") },
@@ -59,7 +59,7 @@
 
   const speedup = (name, of) => ({ name, number: true, of, show: Braid.times });
   const blocks = (shown) => Braid.table(byId("block-table"), {
-    caption: "Times as fast as one transaction after the other, by gas", rows: shown, page: 20, empty: "no block",
+    caption: "Speed-up over sequential execution, by gas", rows: shown, page: 20, empty: "no block",
     columns: [
       { name: "block", mono: true, of: (row) => row.file.split("/").pop().replace(/\.json(\.gz|\.zst)?$/, ""), title: (row) => row.file },
       { name: "fork", of: (row) => readable(row.fork) },
@@ -85,7 +85,7 @@
   });
 
   const spreads = (group) => Braid.table(byId("spread-table"), {
-    caption: "Times as fast as one transaction after the other", rows: Braid.measures.filter((it) => group.speedups[it.key]),
+    caption: "Speed-up over sequential execution", rows: Braid.measures.filter((it) => group.speedups[it.key]),
     columns: [{ name: "what", of: (row) => row.name }, ...["lowest", "first_quartile", "median", "third_quartile", "highest"].map((key) => speedup(key.replace("_", " "), (row) => group.speedups[row.key][key]))],
   });
 
@@ -99,7 +99,7 @@
     byId("kinds-note").textContent = group.kinds.length === 0 ? "Nothing: no conflict chain costs more than the longest transaction of its block."
       : `The conflict chains cost ${Braid.gas(group.chain)} of ${Braid.gas(group.gas)}. A transaction of a chain can wait at places of several kinds, so that the shares overlap.`;
     Braid.fill(byId("kinds"), kinds(group));
-    byId("accounts-note").textContent = `By the gas of the transactions of conflict chains that wait there, of ${Braid.gas(group.chain)} in all. "Nowhere else": transactions that wait at no other account.`;
+    byId("accounts-note").textContent = `By the gas of the transactions of conflict chains that wait there, of ${Braid.gas(group.chain)} in all. "Only here": transactions that wait at no other account.`;
     accounts(group);
     blocks(shown);
     spreads(group);

@@ -1,4 +1,4 @@
-//! `braid lint`: the functions of contracts that conflict.
+//! `braid lint`: contract functions that conflict.
 
 use super::{
     explain::{Unusable, record},
@@ -32,10 +32,10 @@ Examples:
   braid fetch --rpc http://localhost:8545 --block 7 --out - | braid lint -    of a local node
 
 Exit code: 0; 1 if a block's result differs from its header or file, or, with --fail-on conflict,
-if there is a conflict; 2 if a file cannot be used, a block is invalid, or no transaction touches
+if there is a conflict; 2 if a file cannot be used, a block is invalid, or no transaction accesses
 a --contract.";
 
-/// List the functions of contracts that conflict, and the variables at which they do
+/// List contract functions that conflict, and the variables at which they conflict
 ///
 /// Records what each transaction of a block reads and writes, and compares all pairs of
 /// transactions of different senders. Two transactions conflict where one of them changes what the
@@ -72,7 +72,7 @@ pub(super) struct LintArgs {
 /// Findings that cause exit code 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum FailOn {
-    /// No findings
+    /// Never fail because of findings
     #[default]
     Never,
     /// Any conflict
@@ -126,7 +126,7 @@ pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
         ))?;
     }
     for contract in &untouched {
-        print_error(&format!("no transaction touches {contract}; check --contract"));
+        print_error(&format!("no transaction accesses {contract}; check --contract"));
     }
     let fails = args.fail_on == FailOn::Conflict && !findings.is_empty();
     Ok(match (fails, &untouched[..]) {
@@ -219,7 +219,7 @@ fn print(
     if findings.is_empty() {
         writeln!(
             out,
-            "No two of {} in {} conflict, unless they have the same sender.",
+            "No transactions of different senders conflict ({} in {}).",
             count(transactions, "transaction"),
             count(blocks, "block")
         )?;

@@ -40,7 +40,7 @@ sequential one; 2 if a file cannot be used or a block is invalid.";
 /// Default name of the page.
 const PAGE: &str = "report.html";
 
-/// Draw why a block does not run in parallel, as a page
+/// Write a page that shows why a block does not run in parallel
 ///
 /// Writes one HTML file that needs no network. It has the text of `braid explain`, a chart of the
 /// speed-up by number of workers, a timeline of each worker, the graph of transactions that wait

@@ -47,7 +47,7 @@ reason, and the others are surveyed.";
 /// Maximum number of accounts in the data of each group.
 const ACCOUNTS: usize = 200;
 
-/// Summarise what limits many blocks, by fork and by contract
+/// Summarize what limits many blocks, by fork and by contract
 ///
 /// Explains every block as `braid explain` does, with costs in gas, and aggregates: the
 /// distribution of the bounds and of Braid's speed-up over the blocks and by fork; whether

@@ -61,7 +61,7 @@ pub struct Costs {
 pub struct Changed {
     /// The change.
     pub what_if: WhatIf,
-    /// Parts of the change that no transaction touches.
+    /// Parts of the change that no transaction accesses.
     pub untouched: Vec<Target>,
     /// Costs in gas.
     pub gas: Costs,

@@ -123,7 +123,7 @@ struct GainFields {
 struct ChangedFields {
     without: Vec<String>,
     sharded: Vec<String>,
-    /// Members of `without` and `sharded` that no transaction touches.
+    /// Members of `without` and `sharded` that no transaction accesses.
     untouched: Vec<String>,
     gas: CostFields,
     time_ns: Option<CostFields>,

@@ -14,8 +14,8 @@ const NAMED: usize = 12;
 const CALLS: usize = 3;
 
 /// Note about a chain on which a transaction waits only for a balance.
-const PASSABLE: &str = "It bounds engines that run conflicting transactions one after the other. Braid can be faster: it adds \
-                        payments of ether to an account without reading its balance.";
+const PASSABLE: &str = "This bound assumes that a payment reads the recipient's balance. Braid can be faster, because it \
+                        adds payments without reading the balance.";
 
 /// Formats a cost for people.
 #[must_use]
@@ -102,7 +102,7 @@ fn path(text: &mut String, axis: Axis, costs: &Costs, is_free: bool) -> std::fmt
     let steps: Vec<usize> = costs.critical_path.iter().map(|step| step.transaction).collect();
     match steps.len() {
         0 | 1 if is_free => {
-            writeln!(text, "No transaction waits for another one.")
+            writeln!(text, "No transaction waits for another.")
         }
         0 | 1 => writeln!(
             text,
@@ -131,7 +131,8 @@ fn change(
     question: &Question,
 ) -> std::fmt::Result {
     let without = changed.what_if.without.iter().map(|it| format!("without {it}"));
-    let sharded = changed.what_if.sharded.iter().map(|it| format!("with {it} for each sender"));
+    let sharded = changed.what_if.sharded.iter();
+    let sharded = sharded.map(|it| format!("with a copy of {it} for each sender"));
     let what: Vec<String> = without.chain(sharded).collect();
     writeln!(text, "{}:", capital(&what.join(", ")))?;
     let pairs = [
@@ -144,7 +145,7 @@ fn change(
         writeln!(text, "  {}", gain(axis, &before.bounds, after, question.workers))?;
     }
     for target in &changed.untouched {
-        writeln!(text, "  no transaction touches {target}")?;
+        writeln!(text, "  no transaction accesses {target}")?;
     }
     Ok(())
 }
@@ -182,7 +183,7 @@ fn in_the_way(
         return Ok(());
     }
     match costs.critical_path.len() {
-        0 | 1 => writeln!(text, "Where transactions wait, on shorter chains:")?,
+        0 | 1 => writeln!(text, "Transactions wait here, on shorter chains:")?,
         _ => writeln!(text, "What is in the way:")?,
     }
     for (index, conflict) in first.iter().enumerate() {
@@ -191,12 +192,12 @@ fn in_the_way(
         writeln!(text, "    {}", who_line(conflict))?;
         let before = as_it_is(&costs.bounds, question.workers);
         let gain = |after| gain(axis, &costs.bounds, after, question.workers);
-        let why = match (before == conflict.without, conflict.waits) {
-            (false, _) => "",
-            (true, 0) => ", as another chain is longer",
-            (true, _) => ", as other places or chains cost the same",
+        let without = match (before == conflict.without, conflict.waits) {
+            (false, _) => gain(conflict.without),
+            (true, 0) => "no gain: another chain is longer".to_owned(),
+            (true, _) => "no gain: other places or chains cost the same".to_owned(),
         };
-        writeln!(text, "    without it: {}{why}", gain(conflict.without))?;
+        writeln!(text, "    without it: {without}")?;
         if index > 0 && conflict.without_those_above != conflict.without {
             writeln!(
                 text,
@@ -205,18 +206,13 @@ fn in_the_way(
             )?;
         }
         if let Some(sharded) = conflict.sharded.filter(|_| conflict.kind == Kind::Counter) {
-            writeln!(text, "    with one for each sender: {}", gain(sharded))?;
+            writeln!(text, "    with one counter per sender: {}", gain(sharded))?;
         }
     }
     match others {
         0 => Ok(()),
-        1 => {
-            writeln!(text, "There is one more place at which transactions wait; --top lists more.")
-        }
-        _ => writeln!(
-            text,
-            "There are {others} more places at which transactions wait; --top lists more."
-        ),
+        1 => writeln!(text, "Transactions wait at one more place; list it with --top."),
+        _ => writeln!(text, "Transactions wait at {others} more places; list them with --top."),
     }
 }
 

@@ -41,9 +41,9 @@ pub enum FetchError {
         /// EIP-155 id of the chain.
         chain_id: u64,
     },
-    /// The chain was reorganised: a block that had been read was replaced.
+    /// The chain was reorganized: a block that had been read was replaced.
     #[error(
-        "block {number} is {found}, but its child names {expected}: the chain was reorganised \
+        "block {number} is {found}, but its child names {expected}: the chain was reorganized \
          meanwhile; record the block again, or an older one"
     )]
     Reorganised {

@@ -54,6 +54,11 @@ impl Function {
             signature: signature.map(str::to_owned),
         }
     }
+
+    /// Returns the name in SARIF, whose fingerprints depend on it.
+    pub(super) fn id(&self) -> &str {
+        self.signature.as_deref().or(self.selector.as_deref()).unwrap_or("no function")
+    }
 }
 
 impl fmt::Display for Function {
@@ -61,7 +66,7 @@ impl fmt::Display for Function {
         match (&self.signature, &self.selector) {
             (Some(signature), _) => f.write_str(signature),
             (None, Some(selector)) => f.write_str(selector),
-            (None, None) => f.write_str("no function"),
+            (None, None) => f.write_str("(no function)"),
         }
     }
 }

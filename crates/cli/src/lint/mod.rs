@@ -1,4 +1,4 @@
-//! Finds the functions of contracts that conflict, and the variables at which they do.
+//! Finds the contract functions that conflict, and the variables at which they conflict.
 //!
 //! Two transactions of different senders conflict at a location if one of them changes the value
 //! and the other one reads or changes it, in block order. Pairs of one sender are left out, because

@@ -71,7 +71,8 @@ fn result(finding: &Finding, rule: Option<usize>, folder: &Path) -> Value {
     let logical: Vec<Value> = [one, other]
         .iter()
         .map(|function| {
-            json!({ "fullyQualifiedName": format!("{contract}.{function}"), "kind": "function" })
+            let name = format!("{contract}.{}", function.id());
+            json!({ "fullyQualifiedName": name, "kind": "function" })
         })
         .collect();
     let block = || {
@@ -80,6 +81,7 @@ fn result(finding: &Finding, rule: Option<usize>, folder: &Path) -> Value {
             "region": { "startLine": 1 },
         })
     };
+    let names = format!("{contract} {variable} {} {}", one.id(), other.id());
     let first = finding.lines.first().map_or_else(block, |line| physical(line, folder));
     let location = json!({ "logicalLocations": logical, "physicalLocation": first });
     let related: Vec<Value> = finding
@@ -101,7 +103,7 @@ fn result(finding: &Finding, rule: Option<usize>, folder: &Path) -> Value {
         "locations": [location],
         "relatedLocations": related,
         // Identifies the same conflict in later runs, whichever block shows it.
-        "partialFingerprints": { "braidConflict/v1": fingerprint(&format!("{contract} {variable} {one} {other}")) },
+        "partialFingerprints": { "braidConflict/v1": fingerprint(&names) },
         "properties": { "pairs": pairs, "places": finding.places, "example": finding.example },
     })
 }

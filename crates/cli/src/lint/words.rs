@@ -32,12 +32,12 @@ fn one(text: &mut String, number: usize, finding: &Finding) -> std::fmt::Result 
         text,
         "    in {contract}: {} of transactions at {}",
         count(*pairs, "pair"),
-        count(places, "place")
+        count(places, "location")
     )?;
     let [first, second] = finding.example.transactions;
     writeln!(
         text,
-        "    for example {first} and {second} of {}: {}",
+        "    for example transactions {first} and {second} of {}: {}",
         finding.example.file, finding.example.words
     )?;
     for line in finding.lines.iter().take(LINES) {

@@ -65,7 +65,7 @@ pub fn bounds(groups: &[Group], workers: usize) -> String {
             [it.no_conflicts, it.late_read, it.chain, it.chain_on_workers].map(spread);
         rows.push([fork, blocks, free, late, chain, on]);
     }
-    let title = "Upper bounds of the speed-up over sequential execution, by gas: median (first - third quartile)\n";
+    let title = "Upper bounds on the speed-up over sequential execution, by gas: median (first - third quartile)\n";
     title.to_owned() + &aligned([Left, Right, Left, Left, Left, Left], &rows)
 }
 
@@ -87,7 +87,8 @@ pub fn reached(groups: &[Group], workers: usize) -> String {
     let mut note = String::new();
     if passed > 0 {
         note += &format!(
-            "Faster than the conflict chain in {}: Braid adds payments of ether without reading the balance.\n",
+            "In {} Braid is faster than the conflict chain allows,\n\
+             because it adds payments of ether without reading the balance.\n",
             count(passed)
         );
     }
@@ -130,7 +131,7 @@ pub fn limits(groups: &[Group], workers: usize) -> String {
 /// Renders what the conflict chains of `group` wait for.
 #[must_use]
 pub fn kinds(group: &Group) -> String {
-    let titles = ["kind of place", "gas", "share", "and nowhere else", "transactions", "blocks"];
+    let titles = ["kind of place", "gas", "share", "only here", "transactions", "blocks"];
     let mut rows = vec![titles.map(str::to_owned)];
     for row in &group.kinds {
         let [gas, part, alone] = costs(row.serialises, row.alone, group.chain);
@@ -139,7 +140,7 @@ pub fn kinds(group: &Group) -> String {
     }
     let of = words::cost(Axis::Gas, group.chain);
     let title = format!(
-        "What the conflict chains wait for, by gas that waits there ({of} on all chains)\n"
+        "What the conflict chains wait for, by gas of the waiting transactions ({of} on all chains)\n"
     );
     let nothing = match group.kinds[..] {
         [] => "nothing: no conflict chain costs more than the longest transaction of its block\n",
@@ -152,7 +153,7 @@ pub fn kinds(group: &Group) -> String {
 /// what waits there.
 #[must_use]
 pub fn contracts(group: &Group, top: usize) -> String {
-    let titles = ["", "contract", "gas", "share", "and nowhere else", "txs", "blocks"];
+    let titles = ["", "contract", "gas", "share", "only here", "txs", "blocks"];
     let mut rows = vec![titles.map(str::to_owned)];
     let contracts = group.accounts.iter().filter(|it| it.role == Role::Contract).take(top);
     let (mut below, mut indent) = (Vec::new(), 0);
@@ -166,8 +167,8 @@ pub fn contracts(group: &Group, top: usize) -> String {
     }
     let of = words::cost(Axis::Gas, group.chain);
     let mut text = format!(
-        "Contracts at which the conflict chains wait, by gas that waits there ({of} on all chains);\n\
-         below each: kinds of places; functions\n"
+        "Contracts at which the conflict chains wait, by gas of the waiting transactions\n\
+         ({of} on all chains); below each: kinds of places; functions\n"
     );
     let table = aligned([Right, Left, Right, Right, Left, Right, Right], &rows);
     // The title of the table comes first, and has nothing below it.

@@ -168,12 +168,12 @@ fn nothing_is_in_the_way_of_a_block_whose_longest_transaction_costs_more_than_an
             !text.contains("No transaction waits") && !text.contains("What is in the way"),
             "{text}"
         );
-        assert_eq!(text.contains("Where transactions wait, on shorter chains:"), top > 0, "{text}");
+        assert_eq!(text.contains("Transactions wait here, on shorter chains:"), top > 0, "{text}");
     }
     let recording = recorded(vec![call(1, 0, sender(7), 1), call(2, 0, sender(8), 1)], &[]);
     let text = words::block(&explain(&recording, &question(5)), &question(5));
-    assert!(text.contains("No transaction waits for another one."), "{text}");
-    assert!(!text.contains("wait, on shorter chains"), "{text}");
+    assert!(text.contains("No transaction waits for another."), "{text}");
+    assert!(!text.contains("wait here, on shorter chains"), "{text}");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_chain_of_payments_is_no_bound_of_braid() {
         Question { what_if: WhatIf::NOTHING, workers: 16, also: vec![], axis: Axis::Gas, top: 5 };
     let payments = recorded((0..5).map(|from| call(from, 0, sender(9), 1)).collect(), &[]);
     let text = words::block(&explain(&payments, &question), &question);
-    assert!(text.contains("Braid can be faster: it adds payments of ether"), "{text}");
+    assert!(text.contains("Braid can be faster, because it adds payments"), "{text}");
     // One sender, whose nonce only its own transactions determine.
     let nonces = recorded((0..5).map(|nonce| call(1, nonce, sender(9), 1)).collect(), &[]);
     let text = words::block(&explain(&nonces, &question), &question);
@@ -207,9 +207,9 @@ fn words_say_what_a_change_frees_and_why_nothing_changes() {
         " 1. counter in slot 0 of 0xC1C1c1c1C1C1C1c1c1C1C1C1c1C1C1C1c1C1c1c1, incremented by 1 (counter)",
         "3 transactions of the chain wait, 78.0 kgas",
         "    without it: conflict chain 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",
-        "    with one for each sender: conflict chain 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",
+        "    with one counter per sender: conflict chain 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",
         "not on the longest chain; its own chain costs 69.1 kgas",
-        "    without it: nothing changes, as another chain is longer",
+        "    without it: no gain: another chain is longer",
         "    without it and those above: conflict chain 121 kgas -> 43.1 kgas",
     ] {
         assert!(text.contains(line), "{line:?} is not in {text}");

@@ -221,9 +221,13 @@ fn what_braid_reaches_stands_beside_the_bounds() {
     }
     assert_eq!(end, 60);
     let words = run(&["--rounds", "1", "--pause", "0", "--by", "time", path], 0);
-    for word in
-        ["in gas", "in time", "Measured here on", "bounds there, in time", "transactions 0 to "]
-    {
+    for word in [
+        "in gas",
+        "Measured here on",
+        "  bounds on ",
+        ", in time: conflict chain",
+        "transactions 0 to ",
+    ] {
         assert!(words.contains(word), "{word} is not in {words}");
     }
     // Ordered by time, if time was measured.
@@ -254,10 +258,10 @@ fn a_folder_is_a_line_for_each_block_and_a_total() {
     assert_eq!(text.matches("\n    waits for balance of ").count(), 1, "{text}");
     assert_eq!(cold.last().expect("a word"), "-");
     assert!(text.contains("2 blocks, 80 transactions, one block after the other"), "{text}");
-    assert!(text.contains("What costs most") && text.contains("(token balance)"), "{text}");
+    assert!(text.contains("Most expensive places") && text.contains("(token balance)"), "{text}");
     let whole = run(&["--rounds", "0", "--whole", path], 0);
     assert_eq!(whole.matches("in gas").count(), 2);
-    assert!(whole.contains("No transaction waits for another one."), "{whole}");
+    assert!(whole.contains("No transaction waits for another."), "{whole}");
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn exit_codes_are_for_ci_and_wrong_files_are_refused() {
     let other = ["--contract", "0x0101010101010101010101010101010101010101", "serial.json"];
     let untouched = lint(&other, 2);
     assert!(untouched.starts_with("No two of 8"), "{untouched}");
-    assert!(untouched.contains("no transaction touches 0x0101"), "{untouched}");
+    assert!(untouched.contains("no transaction accesses 0x0101"), "{untouched}");
     lint(&["--fail-on", "conflict", "--contract", contract, "serial.json"], 1);
     // `explain` accepts the same names.
     let words = run(

@@ -201,10 +201,13 @@ fn a_block_whose_chain_braid_passes_is_counted() {
     assert_eq!(rows[3]["groups"][0]["passed"], 3);
     let table =
         run(&blocks, &[&["survey", "--rounds", "0", "--table", "reached"][..], &paths].concat(), 0);
-    assert!(table.contains("Faster than the conflict chain in 3 blocks: "), "{table}");
+    assert!(
+        table.contains("In 3 blocks Braid is faster than the conflict chain allows"),
+        "{table}"
+    );
     for path in paths {
         let words = run(&blocks, &["explain", "--rounds", "0", path], 0);
-        assert!(words.contains("It bounds engines that run conflicting transactions"), "{words}");
+        assert!(words.contains("This bound assumes that a payment reads"), "{words}");
     }
 }
 

@@ -31,8 +31,8 @@ Examples:
   braid-node run --rpc 8545 chain/           JSON-RPC at http://127.0.0.1:8545; blocks are made of
                                              the transactions that clients send
 
-Blocks that the chain has already are passed over: only their hashes are compared. So the
-same command goes on after a crash.
+Blocks that the chain already has are skipped; only their hashes are compared. After a crash,
+run the same command again to continue.
 
 Ctrl-C ends the command after the current block, when all executed blocks are durable.
 A second Ctrl-C ends it at once; the folder then holds the last block that was durable.

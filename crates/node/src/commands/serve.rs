@@ -28,8 +28,8 @@ pub(super) struct ServeArgs {
     /// loopback interface, or an address with a port
     #[arg(long, value_name = "ADDR", value_parser = address_from, conflicts_with_all = ["inputs", "receipts"])]
     pub(super) rpc: Option<SocketAddr>,
-    /// With --rpc: time from one block to the next, at least, such as 1s; milliseconds without a unit. Without
-    /// transactions there is no block
+    /// With --rpc: minimum time between blocks, such as 1s; a number without a unit is in milliseconds. Without
+    /// transactions, no block is made
     #[arg(long, value_name = "TIME", default_value = "1s", requires = "rpc", value_parser = pause_from)]
     interval: Duration,
     /// With --rpc: make a block at this interval, also without transactions: 2 or 2s; whole seconds

@@ -50,7 +50,7 @@ fn every_reason_for_which_a_node_does_not_run() {
     let missing = spoilt(|it| it.remove(Table::Blocks, first));
     made.add(&missing, &["last block 1", "`braid-node export`"]);
     let later = begun_with(|genesis| genesis.config.amsterdam_time = Some(0));
-    made.add(&closed(&later), &["Amsterdam", "leave amsterdamTime out"]);
+    made.add(&closed(&later), &["Amsterdam", "without amsterdamTime"]);
 
     let store = begun();
     let mut node = node(&store, NodeConfig::default());

@@ -30,7 +30,7 @@ Columns, each a median over all rounds:
   ratio      sequential over parallel wall time; above 1 is faster
   cpu        parallel over sequential processor time: user and system time of all
              threads, including destruction; above 1 is more work
-  journal    time of one thread that runs the block with one journal (finalised once, no
+  journal    time of one thread that runs the block with one journal (finalized once, no
              bundle) over parallel time; - if its results differ
   bound      sequential time over that of two threads that each run half of the block on
              a State of their own, without detecting conflicts or merging results

@@ -225,8 +225,9 @@ fn write_reached(out: &mut impl Write, it: &Explained, reached: &Reached) -> io:
         let unit = if axis == Axis::Time { "time" } else { "gas" };
         writeln!(
             out,
-            "  bounds there, in {unit}: conflict chain {chain:.2}x, late read {late_read:.2}x, \
-             no conflicts {no_conflicts:.2}x"
+            "  bounds on {}, in {unit}: conflict chain {chain:.2}x, late read {late_read:.2}x, \
+             no conflicts {no_conflicts:.2}x",
+            counted(*workers, "worker")
         )?;
     }
     for segment in segments {
@@ -250,7 +251,7 @@ impl Printer for Lines {
         };
         writeln!(
             out,
-            "Upper bounds of the speed-up of each block, by {unit}. For details, name one block, or use --whole."
+            "Upper bounds on the speed-up of each block, by {unit}. For details, name one block, or use --whole."
         )?;
         writeln!(
             out,
@@ -341,7 +342,7 @@ fn total_lines(out: &mut impl Write, totals: &Totals, question: &Question) -> io
     }
     writeln!(
         out,
-        "What costs most on the longest chains of all blocks ({}):",
+        "Most expensive places on the longest chains of all blocks ({}):",
         words::cost(question.axis, *chain)
     )?;
     for (index, it) in costly.iter().enumerate() {
