@@ -219,3 +219,20 @@ fn what_became_slower_is_told() {
     let words = String::from_utf8_lossy(&words.stdout).into_owned();
     assert!(words.contains("Time relative to") && words.contains("slower"), "{words}");
 }
+
+/// Speculation on one worker costs more than a sequential run, and the table says where.
+#[test]
+fn the_cost_of_sharing_is_measured_by_stage() {
+    let arguments = ["c_erc20", "--cost", "--txs", "60", "--rounds", "2", "--pause", "0", "--json"];
+    let [line] = &lines(&bench(&arguments, 0))[..] else { panic!("one block") };
+    assert!(line["revm_us"].as_f64().is_some_and(|us| us > 0.0), "{line}");
+    let ways = line["ways"].as_array().expect("a list");
+    let names: Vec<_> = ways.iter().map(|it| (it["way"].clone(), it["workers"].clone())).collect();
+    let expected = [("sequential", 1), ("speculative", 1), ("speculative", 2)];
+    assert_eq!(names, expected.map(|(way, workers)| (way.into(), workers.into())));
+    for way in ways {
+        assert!(way["cpu_us"].as_f64().is_some_and(|us| us > 0.0), "{way}");
+        assert!(way["stages"]["execute"].as_f64().is_some_and(|us| us > 0.0), "{way}");
+    }
+    assert_eq!(ways[0]["view_us"], 0.0);
+}

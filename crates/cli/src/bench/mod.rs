@@ -10,6 +10,7 @@
 //! [`Plain`]: braid_blocks::sequential::Plain
 
 mod against;
+mod cost;
 mod figures;
 mod halves;
 mod latency;
@@ -22,6 +23,7 @@ mod simulate;
 mod stages;
 
 pub use against::{Change, FEWEST, Round, Verdict};
+pub use cost::{Cost, Costs, Way, costs};
 pub use figures::{Figures, Series, ratio};
 pub use halves::{Half, Means};
 pub use latency::{Latency, ReadCounter, Waiting, slowed};

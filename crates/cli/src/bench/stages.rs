@@ -39,6 +39,24 @@ pub struct StageTimes {
     pub observed: f64,
 }
 
+impl StageTimes {
+    /// Multiplies each time by `by`.
+    #[must_use]
+    pub fn scaled(self, by: f64) -> Self {
+        Self {
+            plan: self.plan * by,
+            execute: self.execute * by,
+            publish: self.publish * by,
+            coordinate: self.coordinate * by,
+            validate: self.validate * by,
+            commit: self.commit * by,
+            wait: self.wait * by,
+            bundle: self.bundle * by,
+            observed: self.observed * by,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Tally {
     since: Instant,

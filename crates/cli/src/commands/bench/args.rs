@@ -17,6 +17,7 @@ Examples:
   braid bench blocks/ --bal                   with the access list of each block (EIP-7928)
   braid bench blocks/ --bal-hint              the same, as a hint that may be wrong
   braid bench blocks/ --busy                  while something else computes on every core
+  braid bench nft-game --cost                 what sharing a transaction costs, and where
   braid bench blocks/ --against before.json   which blocks are slower than in that --json output
 
 Exit code: 0 if everything was measured; 1 if a result differs from sequential execution, or a
@@ -46,6 +47,10 @@ process, of the baseline and of Braid.
 
 Each timed run follows a pause (--pause), because a node's threads sleep between blocks and its
 caches are cold. --pause 0 runs back to back. All executors run in turn, in random order.
+
+--cost: cpu is processor time, including a pause after each run in which threads fall asleep; beyond
+is cpu less that of sequential revm; view is execute beyond that of the sequential way: reads and
+records of speculation, and colder caches. Instructions are counted by cargo xtask instructions.
 
 --busy: N computing processes per core run during all measurements, also of the baseline.
 
@@ -148,6 +153,12 @@ pub struct BenchArgs {
         "simulate", "execute", "emit_bal",
     ])]
     pub(super) priced: Vec<NonZeroU16>,
+    /// Print what sharing costs instead: processor time and page faults of a transaction, on one
+    /// worker sequentially, and on one and two workers that always speculate, by stage
+    #[arg(long, conflicts_with_all = [
+        "workers", "policy", "busy", "db_latency", "against", "brief", "no_learn", "simulate", "execute", "priced",
+    ])]
+    pub(super) cost: bool,
     /// Print the memory that one run adds, or the access list, and nothing else
     #[arg(long, hide = true)]
     pub(super) probe: Option<Probed>,

@@ -2,6 +2,7 @@
 
 mod against;
 mod args;
+mod cost;
 mod extras;
 mod items;
 mod priced;
@@ -57,7 +58,13 @@ pub type Measure<'m> =
 /// # Errors
 /// An input cannot be used, or the system refuses to start threads or processes.
 pub fn bench(args: &BenchArgs, measure: Option<Measure<'_>>) -> Result<End, Stop> {
-    if args.priced.is_empty() { blocks(args, measure) } else { priced::run(args) }
+    if args.cost {
+        cost::run(args)
+    } else if args.priced.is_empty() {
+        blocks(args, measure)
+    } else {
+        priced::run(args)
+    }
 }
 
 /// Measures workloads and block files.
