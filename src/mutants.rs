@@ -136,6 +136,6 @@ mod active {
             HintShifted, CreditUnlisted, PaymentListedTwice, ListedOutOfOrder, SkipListed,
             WarmPartyUnlisted, PrecompileUnlisted, FirstAccessLost, SecondCallUnlisted,
             DeferredLost, DeferredLate, UndeclaredChangePasses, UndeclaredStays,
-            UndeclaredNonceLost, DeclaredReadsUntied;
+            UndeclaredNonceLost, DeclaredReadsUnordered;
     }
 }

@@ -180,7 +180,7 @@ fn declared_blocks_under_random_schedules_equal_sequential_execution() {
     let multiple = std::env::var("BRAID_SIM_RUNS").ok().and_then(|runs| runs.parse::<u64>().ok());
     let seeds = SEEDS / 2 * multiple.unwrap_or(1);
     let (mut simulator, mut left, mut honest) = (evm_simulator(), 0, 0);
-    let mut parts = 0;
+    let (mut parts, mut speculative) = (0, 0);
     for seed in 0..seeds {
         let scenario = declared(seed);
         let whole = if scenario.whole { " --whole" } else { "" };
@@ -192,11 +192,12 @@ fn declared_blocks_under_random_schedules_equal_sequential_execution() {
         if scenario.declared == Some(DeclaredWish::Honest) {
             honest += judged.stats.transactions;
             parts += judged.stats.contiguous_batches;
+            speculative += judged.stats.speculative_commits;
         }
     }
-    println!("{seeds} schedules: {left} left, {honest} honest, {parts} parts");
+    println!("{seeds} schedules: {left} left, {honest} honest, {parts} parts, {speculative}");
     assert!(left as u64 > seeds && honest > 10 * seeds, "{left} left, {honest} honest");
-    assert!(parts > seeds / 10, "{parts} parts");
+    assert!(parts > seeds / 10 && speculative > seeds, "{parts} parts, {speculative} speculative");
 }
 
 #[cfg(feature = "mutants")]

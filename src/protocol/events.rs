@@ -9,18 +9,17 @@ pub enum RunMode {
     Speculative,
     /// The first transaction of the chunk is the frontier: its run is final.
     Frontier,
-    /// The job runs members of a private batch, from the chunk's first transaction to its last;
-    /// other transactions may lie between them. They run on the committed prefix below the
-    /// snapshot, and no other run reads their writes before they commit.
+    /// The job runs the rest of a private batch, on the committed prefix below the snapshot. No
+    /// other run reads its writes before they commit.
     Private {
         /// The batch.
         batch: BatchId,
         /// Everything below this index is committed and can be read.
         snapshot: TxIndex,
     },
-    /// A sequential run of the private batch members in the chunk, the first of which is the
-    /// frontier. Everything below is committed, no other transactions lie between the members, and
-    /// none commits before this run has reported: so all reads are final, and errors are, too.
+    /// A sequential run of transactions of a private batch, the first of which is the frontier.
+    /// Everything below is committed, and nothing else commits before this run has reported: so all
+    /// reads are final, and errors are, too.
     Sequential {
         /// The batch.
         batch: BatchId,

@@ -113,7 +113,8 @@ impl Protocol {
         let chunks_end = plan.chunks.iter().map(|chunk| chunk.end);
         let slots_end = chunks_end.max().unwrap_or(plan.first);
         let batches_end = plan.private.iter().map(|batch| batch.end);
-        let end = batches_end.max().unwrap_or(slots_end);
+        debug_assert!(plan.chunks.is_empty() || plan.private.is_empty(), "a plan has one kind");
+        let end = batches_end.max().map_or(slots_end, |end| end.max(slots_end));
         let slot = |_| Slot {
             status: Status::Pending,
             runs: 0,

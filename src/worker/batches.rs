@@ -110,7 +110,7 @@ impl<W: Workload> Batches<W> {
         Ok(left)
     }
 
-    /// Records the commit of a transaction that ran alone: outside any batch, or at the frontier.
+    /// Records the commit of a transaction that ran alone, at the frontier.
     pub(super) fn commit_single(&mut self, tx: TxIndex, written: &[W::Location]) {
         self.index.commit_single(tx, written);
     }

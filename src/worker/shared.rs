@@ -62,8 +62,8 @@ pub struct Shared<W: Workload, G> {
     pub(super) batch_claims: Box<[BatchClaim]>,
     /// The private batches.
     pub(super) batches: Box<[Chunk]>,
-    /// Whether the accesses of a sequential segment are logged, too: because batches run in the
-    /// same segment, or because builds check them.
+    /// Whether the accesses of a sequential run are logged, too: because the segment has several
+    /// batches, or because this build checks them.
     pub(super) compares_all: bool,
     /// An empty access log, cloned for each batch so that all use the same hash seed.
     pub(super) empty_log: AccessLog<W::Location>,
@@ -156,9 +156,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         Self {
             claims: PerTx::new(first, claims),
             batch_claims: batches.iter().map(|_| BatchClaim::new()).collect(),
-            compares_all: batches.len() > 1
-                || protocol.published_range().next().is_some()
-                || cfg!(any(debug_assertions, feature = "trace")),
+            compares_all: batches.len() > 1 || cfg!(any(debug_assertions, feature = "trace")),
             batches,
             empty_log: index.log(),
             workload,

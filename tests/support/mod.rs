@@ -11,7 +11,7 @@ pub(crate) mod scene;
 use braid_evm::mutants::Bug;
 use braid_evm::{Forced, Policy};
 
-/// The policies that need neither an access list nor declarations.
+/// The policies that need no access list.
 pub(crate) const POLICIES: [Policy; 5] = [
     Policy::Sequential,
     Policy::Auto,

@@ -203,6 +203,7 @@ impl Lineup {
             declared.judge(executor.config(), &found).map_err(|difference| {
                 format!("{workers} workers, {policy:?}, chunks {chunk:?}: {difference}")
             })?;
+            self.speculative += found.map_or(0, |output| output.stats.speculative_commits);
         }
         Ok(())
     }

@@ -36,8 +36,7 @@ pub(in crate::evm) struct EvmLedger {
     /// block has not admitted them yet.
     pub(super) asked: BlockGas,
     /// Outcomes of the transactions. Combined changes of several transactions are stored with the
-    /// last of them, and outcomes lent to a worker that folds during a round are missing until it
-    /// ends. Results of the first transactions may have been moved out: see
+    /// last of them. Results of the first transactions may have been moved out: see
     /// [`split_into`](Self::split_into).
     pub(in crate::evm) outcomes: Vec<TxOutcome>,
     /// Shard mask of each transaction's changes: see `bundle_shards`.

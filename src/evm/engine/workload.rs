@@ -131,6 +131,8 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
     type Carry = Carry;
     type Room = BlockGas;
 
+    // Only the engine's own tests publish groups: a shipped plan of private batches ends at the
+    // first one that must not commit, and sequential runs hand over a carry.
     fn entries(&self, left: &Arc<TxOutput>, mut each: impl FnMut(EvmLocation, Entry<EvmLocation>)) {
         let block_context = &self.block_context;
         for_each_write(&left.changes, block_context, &mut each);

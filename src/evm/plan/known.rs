@@ -1,6 +1,6 @@
 //! Dependencies that are known before execution: from the transactions' declared accesses, or from
-//! an untrusted access list. A wrong list makes some transactions wait or run again needlessly; each
-//! run is validated as without a list.
+//! an untrusted access list. A wrong list makes some transactions wait or run again needlessly;
+//! each run is validated as without a list.
 
 use super::tx::probable_gas;
 use crate::evm::bal::declaration::{Declaration, Place};
@@ -14,14 +14,14 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::vec;
 
-/// A transaction, and a lower one that writes the same location.
-type Need = (u32, u32);
+/// A transaction, and a lower one that it depends on.
+type Edge = (u32, u32);
 
-/// What tells the dependencies of transactions that are still to be added.
+/// Where the dependencies come from.
 #[derive(Debug)]
 enum Source {
     /// The dependencies in an access list, sorted.
-    List(Peekable<vec::IntoIter<Need>>),
+    List(Peekable<vec::IntoIter<Edge>>),
     /// The last transaction so far that may change each declared place. A transaction that declares
     /// the place reads or changes what that one leaves.
     Declared(HashMap<Place, u32, RandomState>),
@@ -30,16 +30,25 @@ enum Source {
 /// For each transaction of a block, the lower transaction that it waits for.
 #[derive(Debug)]
 pub(in crate::evm) struct KnownDependencies {
-    waits_for: Vec<Option<TxIndex>>,
+    waits_for: Vec<Option<Lower>>,
     /// Predicted completion time of each transaction, as gas, with all these waits and enough
     /// workers.
     done: Vec<u64>,
     source: Source,
 }
 
+/// Two of the lower transactions that a transaction depends on, which may be the same.
+#[derive(Clone, Copy, Debug)]
+struct Lower {
+    /// The one that is predicted to complete last.
+    last: TxIndex,
+    /// The one with the highest index: once the other one is committed, wait for this one.
+    highest: TxIndex,
+}
+
 impl KnownDependencies {
     /// Reads the dependencies of `block` from its transactions' declarations, if the chain requires
-    /// them, or from its hint, if it has one; also those of transactions that will be added.
+    /// them, or from its hint, if it has one. [`extend`](Self::extend) adds later transactions.
     /// `receivers`: accounts that receive blind credits. `first`: the access list index of the
     /// first transaction.
     pub(in crate::evm) fn of(
@@ -61,16 +70,16 @@ impl KnownDependencies {
         block: &Block,
         receivers: impl Iterator<Item = Address>,
         first: u64,
-    ) -> Option<Peekable<vec::IntoIter<Need>>> {
+    ) -> Option<Peekable<vec::IntoIter<Edge>>> {
         let list = block.access_list_hint.as_deref()?;
         let receivers: Vec<Address> = receivers.collect();
         let mut writers = Writers::new(block, first);
         for account in list.iter() {
             writers.add_account(account, receivers.contains(&account.address));
         }
-        let mut needs = writers.needs;
-        needs.sort_unstable();
-        Some(needs.into_iter().peekable())
+        let mut edges = writers.edges;
+        edges.sort_unstable();
+        Some(edges.into_iter().peekable())
     }
 
     /// Adds the new transactions of `block`. Each waits for the one of its dependencies that
@@ -78,43 +87,48 @@ impl KnownDependencies {
     pub(in crate::evm) fn extend(&mut self, block: &Block) {
         let known = self.done.len();
         for (place, tx) in (0..).zip(&block.transactions).skip(known) {
-            let mut last = None;
-            let mut needs = |lower: u32| {
+            let (mut last, mut highest) = (None, 0);
+            let mut depends_on = |lower: u32| {
                 let time = self.done.get(lower as usize).copied().unwrap_or_default();
                 last = last.max(Some((time, lower)));
+                highest = highest.max(lower);
             };
             match &mut self.source {
                 Source::List(list) => {
                     while let Some((_, lower)) = list.next_if(|(writer, _)| *writer == place) {
-                        needs(lower);
+                        depends_on(lower);
                     }
                 }
                 Source::Declared(changed) => {
                     for (declared, may_change) in Declaration::of(tx).places() {
                         let lower = match may_change {
                             true => changed.insert(declared, place),
-                            false if mutant!(DeclaredReadsUntied) => None,
+                            false if mutant!(DeclaredReadsUnordered) => None,
                             false => changed.get(&declared).copied(),
                         };
-                        lower.map(&mut needs);
+                        if let Some(lower) = lower {
+                            depends_on(lower);
+                        }
                     }
                 }
             }
             let begins = last.map_or(0, |(time, _)| time);
             self.done.push(begins.saturating_add(probable_gas(block, tx)));
-            self.waits_for.push(last.map(|(_, lower)| TxIndex(lower)));
+            let lower = |(_, last)| Lower { last: TxIndex(last), highest: TxIndex(highest) };
+            self.waits_for.push(last.map(lower));
         }
     }
 
-    /// The lower transaction that `tx` waits for, if it is not below `first`.
+    /// The lower transaction that `tx` waits for, if everything below `first` is committed.
     pub(super) fn waits_for(&self, tx: TxIndex, first: TxIndex) -> Option<TxIndex> {
-        self.waits_for.get(tx.position()).copied().flatten().filter(|on| *on >= first)
+        let Lower { last, highest } = (*self.waits_for.get(tx.position())?)?;
+        [last, highest].into_iter().find(|on| *on >= first)
     }
 }
 
 /// Collects which transactions write a location that a lower one has written, according to a list.
 struct Writers {
-    needs: Vec<Need>,
+    edges: Vec<Edge>,
     /// Maximum number of changes still to be read: an untrusted list may have any length.
     left: usize,
     /// Access list index of the first transaction.
@@ -126,7 +140,7 @@ impl Writers {
         // Every change of a correct list costs at least this much gas. So a correct list is read
         // completely, and a list of any length is read in bounded time.
         let most = block.env.gas_limit / ITEM_COST as u64;
-        Self { needs: Vec::new(), left: usize::try_from(most).unwrap_or(usize::MAX), first }
+        Self { edges: Vec::new(), left: usize::try_from(most).unwrap_or(usize::MAX), first }
     }
 
     /// Adds the locations of `account` that are written more than once. Blind credits cause no
@@ -153,7 +167,7 @@ impl Writers {
         let mut last = None;
         for writer in indices.take(count).filter_map(place) {
             let lower = last.replace(writer).filter(|last| *last < writer);
-            self.needs.extend(lower.map(|lower| (writer, lower)));
+            self.edges.extend(lower.map(|lower| (writer, lower)));
         }
     }
 }
@@ -190,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_waits_for_the_last_one_done_of_those_it_needs() {
+    fn a_transaction_waits_for_the_dependency_that_completes_last() {
         let gas = [90_000, 30_000, 30_000, 30_000, 30_000];
         assert_eq!(waits(&block(&gas, &[])), [None; 5]);
         let found = waits(&block(&gas, &[&[1, 4], &[2, 3, 4], &[3, 5]]));
@@ -200,6 +214,12 @@ mod tests {
         let known = KnownDependencies::of(&block(&gas, &[&[1, 4]]), core::iter::empty(), 1);
         let from = |first| known.as_ref().and_then(|it| it.waits_for(TxIndex(3), TxIndex(first)));
         assert_eq!((from(0), from(1)), (Some(TxIndex(0)), None));
+        // The fourth one waits for the first, which completes last, and once that is committed, for
+        // the third.
+        let known =
+            KnownDependencies::of(&block(&gas, &[&[1, 4], &[3, 4]]), core::iter::empty(), 1);
+        let from = |first| known.as_ref().and_then(|it| it.waits_for(TxIndex(3), TxIndex(first)));
+        assert_eq!([0, 1, 3].map(from), [Some(TxIndex(0)), Some(TxIndex(2)), None]);
     }
 
     #[test]
@@ -254,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn who_declares_what_a_lower_one_may_change_waits_for_it() {
+    fn a_transaction_waits_for_a_lower_one_that_may_change_what_it_declares() {
         // Each may change its first slot and reads its second one.
         let call = |(sender, [writes, reads]): (u64, [u8; 2])| {
             let caller = Address::left_padding_from(&(1_000 + sender).to_be_bytes());
@@ -272,13 +292,22 @@ mod tests {
             let rules = ChainRules { declared_accesses: true, ..ChainRules::default() };
             waits(&Block { transactions, rules, ..Block::default() })
         };
-        // Readers wait for no one, and no one waits for readers.
+        // Nothing orders transactions that only read.
         assert_eq!(of(&[[1, 9], [2, 9], [1, 9], [9, 8]]), [None, None, Some(0), None]);
-        // The fourth one needs both writers, of which the second one ends last.
+        // The fourth one depends on both writers, of which the second one completes last.
         assert_eq!(of(&[[1, 9], [2, 1], [3, 9], [2, 1]]), [None, Some(0), None, Some(1)]);
         let one_sender = [(7, [1, 9]), (7, [2, 9])].map(call).into();
         let rules = ChainRules { declared_accesses: true, ..ChainRules::default() };
         let block = Block { transactions: one_sender, rules, ..Block::default() };
         assert_eq!(waits(&block), [None, Some(0)]);
+    }
+
+    /// The test above notices a seeded bug.
+    #[cfg(feature = "mutants")]
+    #[test]
+    fn unordered_reads_are_noticed() {
+        let _bug = crate::mutants::seed(crate::mutants::Bug::DeclaredReadsUnordered);
+        let above = a_transaction_waits_for_a_lower_one_that_may_change_what_it_declares;
+        assert!(std::panic::catch_unwind(above).is_err());
     }
 }

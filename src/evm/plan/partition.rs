@@ -40,14 +40,13 @@ pub(in crate::evm) fn plan_block(
     // Loads all transactions from memory first, one by one; the map of senders is built afterwards.
     let hints: Vec<_> = transactions.iter().map(hint).collect();
     let mut plan = plan(first, &hints, grain);
-    if let Some(payees) = payees {
-        plan.dependencies.extend(predicted_dependencies(block, payees, (first, end)));
-    }
     if let Some(known) = known {
         let indices = plan.chunks.iter().flat_map(|chunk| chunk.indices());
-        // If a transaction has several dependencies, the last entry wins; the list covers those by
-        // sender, too.
+        // If a transaction has several dependencies, the last entry wins; the known ones cover
+        // those by sender, too.
         plan.dependencies.extend(indices.filter_map(|tx| Some((tx, known.waits_for(tx, first)?))));
+    } else if let Some(payees) = payees {
+        plan.dependencies.extend(predicted_dependencies(block, payees, (first, end)));
     }
     plan
 }

@@ -7,7 +7,7 @@ use super::trials::Trials;
 use crate::config::{Forced, Policy};
 use crate::evm::exec::work::Work;
 
-/// Transactions that run sequentially between forced contiguous batches, and between forced rounds.
+/// Transactions that run sequentially between forced contiguous batches.
 const NEIGHBOURS_TURN: usize = 3;
 
 /// Outcome of a segment.
@@ -46,8 +46,7 @@ pub(in crate::evm) struct Progress {
     pub(super) predictions_pay: bool,
     /// Number of transactions that run sequentially next, and the reason.
     pub(super) in_order: Option<(usize, Reason)>,
-    /// Length of the last sequential segment that followed an insufficient access list or mostly
-    /// conflicting declarations.
+    /// Length of the last sequential segment that followed an insufficient access list.
     unexpected: usize,
 }
 
@@ -91,8 +90,8 @@ impl Progress {
         self.in_order = cheap.or(next);
     }
 
-    /// Sequential segment after transactions that were too cheap to share; none after access lists
-    /// and declarations, which make sharing cheaper.
+    /// Sequential segment after transactions that were too cheap to share; none after access lists,
+    /// which make sharing cheaper.
     fn cheap_in_order(
         policy: Policy,
         choice: &Choice,

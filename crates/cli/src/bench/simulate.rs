@@ -1,7 +1,7 @@
 //! A block on more workers than there are cores, in virtual time.
 //!
-//! The shipped executor runs on fibers of one thread, all of it: pre-block calls, contiguous and
-//! grouped batches, workers that share a store, the bundle. Each step takes as long in virtual time
+//! The shipped executor runs on fibers of one thread, all of it: pre-block calls, contiguous
+//! batches, workers that share a store, the bundle. Each step takes as long in virtual time
 //! as it took on the clock, and the worker that is furthest behind runs next. So each worker has a
 //! core of its own, with its memory. Not simulated are caches and memory bandwidth that cores
 //! share, the waking of threads, and reads late in a transaction (all count as made when it

@@ -39,8 +39,7 @@ impl Declared {
         Self::new(block, database)
     }
 
-    /// Adds complete declarations to the transactions of `block`. They must be valid, leave the
-    /// beneficiary alone and delete no empty account.
+    /// Adds complete declarations to the transactions of `block`.
     pub fn honest<D: DatabaseRef>(block: &Block, database: &D) -> Self {
         Self::new(declared::declare(&plain::bare(block), database), database)
     }

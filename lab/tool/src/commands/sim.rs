@@ -16,7 +16,7 @@ Examples:
   braid-lab sim                                       2,000 blocks, every kind of fault
   braid-lab sim --seed 1906 --blocks 1 --steps        replay one, step by step
   braid-lab sim --workers 3 --faults panic,cancel --blocks 10000
-  braid-lab sim --whole --blocks 10000                parts, lanes and bundle, too
+  braid-lab sim --whole --blocks 10000                batches and the bundle, too
   braid-lab sim --whole --lists                       blocks with access lists, right and wrong
   braid-lab sim --whole --declared                    transactions that declare what they access
   braid-lab sim --json | jq 'select(.ok | not)'
