@@ -16,7 +16,7 @@ use braid_blocks::workload::Preset;
 use braid_evm::mutants::{Bug, seed};
 use braid_evm::{
     AccessList as AccountList, Block, BlockError, BlockOutput, Config, Declaration, Executor,
-    Forced, Mode, Place, Policy, Rejection, Stats, TransactionPool,
+    Forced, Mode, Place, Policy, Reason, Rejection, Stats, Strategy, TransactionPool,
 };
 use braid_testkit::generate::Case;
 use braid_testkit::hostile::declared::{Declared, honest};
@@ -168,6 +168,17 @@ fn a_call_that_waits_for_what_it_declares_runs_once() {
         let output = ran(&calls(600, |sender| sender % apart), workers, FORCED);
         let Stats { incarnations, aborts, .. } = output.stats;
         assert_eq!((incarnations, aborts), (600, 0), "{apart} slots: {:?}", output.stats);
+    }
+}
+
+#[test]
+fn calls_that_all_conflict_run_sequentially() {
+    // A large block might be tried in contiguous batches first.
+    for count in [600, 1_200] {
+        let BlockOutput { segments, stats, .. } = ran(&calls(count, |_| 7), 4, Policy::Auto);
+        assert_eq!((stats.incarnations, stats.aborts), (count, 0));
+        let segment = (segments[0].strategy, segments[0].reason, segments.len());
+        assert_eq!(segment, (Strategy::Sequential, Reason::OneChain, 1), "{segments:?}");
     }
 }
 

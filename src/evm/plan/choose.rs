@@ -83,6 +83,10 @@ fn by_features(
         // 8 and 16 cores.
         return Choice { shortest: 1, ..choice };
     }
+    // Known for certain: no other strategy can do better.
+    if serial == Some(Reason::OneChain) {
+        return rest.in_order(Reason::OneChain);
+    }
     let knows_chain = || {
         let asked = features.learns && !features.setting.is_wide;
         feedback.filter(|_| asked).is_some_and(|it| it.calls.expects_chain(rest.transactions()))

@@ -1,6 +1,7 @@
 //! Information about a block, its executor and its caller before anything runs.
 
 use super::choice::Choice;
+use super::known::KnownDependencies;
 use super::partition::first_batch;
 use super::strategy::{Reason, Strategy};
 use super::thresholds::{BATCHES_EACH, CHEAP_LIMIT, FOLDS_MEANWHILE, LARGE, MILLISECOND_GAS};
@@ -47,6 +48,8 @@ pub(in crate::evm) struct Features {
     pub(in crate::evm) mean_gas: u64,
     /// Whether one sender has most of the gas.
     pub(in crate::evm) has_one_sender: bool,
+    /// Whether one chain of declared accesses has most of the gas.
+    pub(in crate::evm) is_declared_chain: bool,
     /// Length of a first contiguous batch.
     pub(in crate::evm) first_batch: usize,
     /// Reason to expect that contiguous batches do not conflict, if there is one.
@@ -70,6 +73,7 @@ impl Features {
             gas: 0,
             mean_gas: 0,
             has_one_sender: false,
+            is_declared_chain: false,
             first_batch: 0,
             neighbours: None,
         };
@@ -82,6 +86,9 @@ impl Features {
         let (gas, leader) = weigh(weights);
         features.gas = u64::try_from(gas).unwrap_or(u64::MAX);
         features.has_one_sender = leader.is_some();
+        features.is_declared_chain = block.rules.declared_accesses
+            && KnownDependencies::of(block, core::iter::empty(), 0)
+                .is_some_and(|known| known.is_chain(features.gas));
         features.mean_gas = mean_gas(block);
         features.first_batch = first_batch(block);
         features.neighbours = features.neighbours_of(block, payees);
@@ -194,7 +201,10 @@ impl Features {
         if (workers <= 2 || shares_journals) && Self::are_cheap(self.gas, self.transactions) {
             return Some(Reason::ShortTransactions);
         }
-        self.has_one_sender.then_some(Reason::OneSender)
+        if self.has_one_sender {
+            return Some(Reason::OneSender);
+        }
+        self.is_declared_chain.then_some(Reason::OneChain)
     }
 }
 

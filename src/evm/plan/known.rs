@@ -2,6 +2,7 @@
 //! an untrusted access list. A wrong list makes some transactions wait or run again needlessly;
 //! each run is validated as without a list.
 
+use super::thresholds::MOST_OF_FIVE;
 use super::tx::probable_gas;
 use crate::evm::bal::declaration::{Declaration, Place};
 use crate::evm::exec::input::Block;
@@ -117,6 +118,13 @@ impl KnownDependencies {
             let lower = |(_, last)| Lower { last: TxIndex(last), highest: TxIndex(highest) };
             self.waits_for.push(last.map(lower));
         }
+    }
+
+    /// Whether one chain of transactions that wait for each other has most of `gas`, the probable
+    /// gas of the block.
+    pub(super) fn is_chain(&self, gas: u64) -> bool {
+        let longest = self.done.iter().max().copied().unwrap_or_default();
+        longest > gas / 5 * MOST_OF_FIVE
     }
 
     /// The lower transaction that `tx` waits for, if everything below `first` is committed.

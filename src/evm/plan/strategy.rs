@@ -32,6 +32,9 @@ pub enum Reason {
     ShortTransactions,
     /// One sender has most of the gas; its transactions depend on each other by their nonces.
     OneSender,
+    /// Most of the gas is on one chain of transactions, each of which declares what the one before
+    /// may change.
+    OneChain,
     /// Most of the gas goes to calls that depended on each other in earlier blocks.
     LearnedConflicts,
     /// Most speculative runs were aborted.
@@ -88,6 +91,7 @@ impl fmt::Display for Reason {
             Self::TooLittleGas => "too little gas to share",
             Self::ShortTransactions => "transactions too short to share",
             Self::OneSender => "one sender has most of the gas",
+            Self::OneChain => "one chain of declared accesses has most of the gas",
             Self::LearnedConflicts => "the same calls conflicted in earlier blocks",
             Self::Aborts => "most speculative runs aborted",
             Self::Unexpected => "a transaction left the access list",
