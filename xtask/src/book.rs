@@ -79,17 +79,26 @@ fn assemble(root: &Path, folder: &Path) -> Result<String, String> {
             }
         }
     }
-    let names: BTreeSet<String> = pages.iter().map(|page| name_of(page)).collect();
+    let names: BTreeSet<String> = pages.iter().map(|page| name_of(root, page)).collect();
     missing(&summary, &names)?;
     for page in &pages {
         let read = fs::read_to_string(page).map_err(text)?;
-        let file = source.join(name_of(page));
+        // The root's page of this name, as its own folder and `docs` link to it.
+        let to_root = if page.parent() == Some(root) { "](SECURITY.md" } else { "](../SECURITY.md" };
+        let read = read.replace(to_root, &format!("]({REPORTING}"));
+        let file = source.join(name_of(root, page));
         fs::write(file, in_one_folder(&read, &names)).map_err(text)?;
     }
     Ok(format!("{} pages", pages.len()))
 }
 
-fn name_of(path: &Path) -> String {
+/// Name in the book of the root's `SECURITY.md`: `docs` has a page of that name, too.
+const REPORTING: &str = "REPORTING.md";
+
+fn name_of(root: &Path, path: &Path) -> String {
+    if path == root.join("SECURITY.md") {
+        return REPORTING.to_owned();
+    }
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
@@ -163,12 +172,12 @@ fn links(folder: &Path) -> Result<String, String> {
             checked += 1;
             let there = if file.is_empty() { path.clone() } else { folder.join(file) };
             if !there.exists() {
-                return Err(format!("{}: {file} is not in the book", name_of(&path)));
+                return Err(format!("{}: {file} is not in the book", path.display()));
             }
             let is_html = there.extension().is_some_and(|ending| ending == "html");
             let found = || fs::read_to_string(&there).unwrap_or_default();
             if is_html && !place.is_empty() && !found().contains(&format!("id=\"{place}\"")) {
-                return Err(format!("{}: {file} has no {place:?}", name_of(&path)));
+                return Err(format!("{}: {file} has no {place:?}", path.display()));
             }
         }
     }
