@@ -74,7 +74,7 @@ fn assemble(root: &Path, folder: &Path) -> Result<String, String> {
             let path = entry.map_err(text)?.path();
             if path.extension().is_some_and(|ending| ending == "md") {
                 pages.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "svg") {
+            } else if path.extension().is_some_and(|ending| ending == "svg" || ending == "webp") {
                 fs::copy(&path, source.join(path.file_name().unwrap_or_default())).map_err(text)?;
             }
         }
@@ -84,7 +84,8 @@ fn assemble(root: &Path, folder: &Path) -> Result<String, String> {
     for page in &pages {
         let read = fs::read_to_string(page).map_err(text)?;
         // The root's page of this name, as its own folder and `docs` link to it.
-        let to_root = if page.parent() == Some(root) { "](SECURITY.md" } else { "](../SECURITY.md" };
+        let to_root =
+            if page.parent() == Some(root) { "](SECURITY.md" } else { "](../SECURITY.md" };
         let read = read.replace(to_root, &format!("]({REPORTING}"));
         let file = source.join(name_of(root, page));
         fs::write(file, in_one_folder(&read, &names)).map_err(text)?;
@@ -137,7 +138,7 @@ fn relinked(prose: &str, names: &BTreeSet<String>) -> String {
         let name = path.rsplit('/').next().unwrap_or_default();
         if path.is_empty() || path.starts_with("http") {
             out += &format!("{before}]({target})");
-        } else if path.ends_with(".svg") {
+        } else if path.ends_with(".svg") || path.ends_with(".webp") {
             out += &format!("{before}]({name})");
         } else if names.contains(name) {
             let place = if place.is_empty() { String::new() } else { format!("#{place}") };

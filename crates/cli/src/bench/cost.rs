@@ -13,10 +13,6 @@ use revm::DatabaseRef;
 use serde::Serialize;
 use std::{fmt::Display, fs, io, time::Duration};
 
-/// Pause after a run, in which its threads fall asleep: a system may count the time of a thread
-/// only once the thread stops.
-const AFTER: Duration = Duration::from_millis(2);
-
 /// A way to run a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -84,7 +80,7 @@ where
     };
     let mut executors = WAYS.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
     measure(subject, &mut executors, Timing { rounds: 1, pause: Duration::ZERO })?;
-    let pauses = (timing.pause, AFTER);
+    let pauses = runs::pauses(timing.pause);
     let mut revm = Vec::new();
     let mut ran = vec![Vec::new(); WAYS.len()];
     for _ in 0..timing.rounds {

@@ -34,6 +34,15 @@ pub fn between<R>((before, behind): (Duration, Duration), run: impl FnOnce() -> 
     Sample { wall, cpu: processor_time().saturating_sub(cpu) }
 }
 
+/// Longest pause behind a run: a system may count the time of a thread only once the thread stops,
+/// so threads must be asleep when processor time is read.
+const BEHIND: Duration = Duration::from_millis(2);
+
+/// Returns the pauses before and behind a run; none behind a run without a pause before it.
+pub(super) fn pauses(before: Duration) -> (Duration, Duration) {
+    (before, before.min(BEHIND))
+}
+
 /// Lets threads fall asleep and caches cool, as between two blocks of a node.
 fn rest(pause: Duration) {
     if !pause.is_zero() {
@@ -50,7 +59,7 @@ pub fn processor_time() -> Duration {
 
 /// Times the baseline, [`Plain`], after a pause.
 pub fn sequential<D: DatabaseRef>(block: &Block, database: D, pause: Duration) -> Sample {
-    sequential_between(block, database, (pause, Duration::ZERO))
+    sequential_between(block, database, pauses(pause))
 }
 
 /// Times the baseline between two pauses.
@@ -66,7 +75,7 @@ pub fn sequential_between<D: DatabaseRef>(
 /// Times one journal for the block, [`OneJournal`], after a pause.
 pub(super) fn journal<D: DatabaseRef>(block: &Block, database: D, pause: Duration) -> Sample {
     let journal = OneJournal::new(block);
-    between((pause, Duration::ZERO), || journal.run_keeping(database))
+    between(pauses(pause), || journal.run_keeping(database))
 }
 
 /// Times Braid after a pause.
@@ -79,7 +88,7 @@ pub fn parallel<D>(
 where
     D: DatabaseRef + Clone + Send + Sync + 'static,
 {
-    parallel_between(executor, block, database, (pause, Duration::ZERO))
+    parallel_between(executor, block, database, pauses(pause))
 }
 
 /// Times Braid between two pauses.

@@ -30,7 +30,8 @@ Columns, each a median over all rounds:
              bundle and reverts, transact_commit for each transaction, receipts
   ratio      sequential over parallel wall time; above 1 is faster
   cpu        parallel over sequential processor time: user and system time of all
-             threads, including destruction; above 1 is more work
+             threads, including destruction, and up to 2 ms in which they fall asleep;
+             above 1 is more work
   journal    time of one thread that runs the block with one journal (finalized once, no
              bundle) over parallel time; - if its results differ
   bound      sequential time over that of two threads that each run half of the block on
@@ -48,8 +49,7 @@ process, of the baseline and of Braid.
 Each timed run follows a pause (--pause), because a node's threads sleep between blocks and its
 caches are cold. --pause 0 runs back to back. All executors run in turn, in random order.
 
---cost: cpu is processor time, including a pause after each run in which threads fall asleep; beyond
-is cpu less that of sequential revm; view is execute beyond that of the sequential way: reads and
+--cost: cpu is processor time; beyond is cpu less that of sequential revm; view is execute beyond that of the sequential way: reads and
 records of speculation, and colder caches. Instructions are counted by cargo xtask instructions.
 
 --busy: N computing processes per core run during all measurements, also of the baseline.
