@@ -49,8 +49,9 @@ process, of the baseline and of Braid.
 Each timed run follows a pause (--pause), because a node's threads sleep between blocks and its
 caches are cold. --pause 0 runs back to back. All executors run in turn, in random order.
 
---cost: cpu is processor time; beyond is cpu less that of sequential revm; view is execute beyond that of the sequential way: reads and
-records of speculation, and colder caches. Instructions are counted by cargo xtask instructions.
+--cost: cpu is processor time; beyond is cpu less that of sequential revm; view is execute beyond
+that of the sequential way: reads and records of speculation, and colder caches. Instructions are
+counted by cargo xtask instructions.
 
 --busy: N computing processes per core run during all measurements, also of the baseline.
 
