@@ -198,3 +198,25 @@ fn replayed_transactions() {
         assert_eq!(replayed as usize, scene.block.transactions.len());
     });
 }
+
+/// After the second block of a size, an executor's memory is that of the block before: no run
+/// allocates more than the runs before it, and the executor keeps nothing more.
+#[test]
+fn memory_of_later_blocks_is_that_of_earlier_ones() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let scene = scenes::payments(LEAST);
+    for strategy in STRATEGIES {
+        let mut executor = executor(strategy, Mode::Validate);
+        let runs = |runs: usize, executor: &mut Executor| {
+            let costs = (0..runs).map(|_| measure(|| execute(executor, &scene)));
+            costs.reduce(Work::least).expect("some runs")
+        };
+        runs(2, &mut executor);
+        let early = runs(3, &mut executor);
+        let mut late = Work::MOST;
+        let kept = measure(|| late = runs(8, &mut executor)).kept();
+        println!("{strategy:?}: {early:?}, {late:?}, {kept} bytes kept");
+        assert!(!late.exceeds(early, (1.02, 1e3)), "{strategy:?}: {early:?}, {late:?}");
+        assert!(kept < 16_384, "{strategy:?}: eight blocks leave {kept} bytes");
+    }
+}

@@ -15,6 +15,8 @@ pub(crate) struct Work {
     allocations: usize,
     /// Bytes requested.
     bytes: usize,
+    /// Bytes that are still allocated afterwards.
+    kept: isize,
     /// Processor time of all threads.
     time: Duration,
 }
@@ -22,15 +24,21 @@ pub(crate) struct Work {
 impl Work {
     /// More than any run costs.
     pub(crate) const MOST: Self =
-        Self { allocations: usize::MAX, bytes: usize::MAX, time: Duration::MAX };
+        Self { allocations: usize::MAX, bytes: usize::MAX, kept: isize::MAX, time: Duration::MAX };
 
     /// Returns the minimum of each cost.
     pub(crate) fn least(self, other: Self) -> Self {
         Self {
             allocations: self.allocations.min(other.allocations),
             bytes: self.bytes.min(other.bytes),
+            kept: self.kept.min(other.kept),
             time: self.time.min(other.time),
         }
+    }
+
+    /// Returns the number of bytes that are still allocated afterwards.
+    pub(crate) const fn kept(self) -> isize {
+        self.kept
     }
 
     /// Returns whether allocation exceeds `allocated` times that of `other`, or the time `time`
@@ -49,5 +57,7 @@ pub(crate) fn measure(run: impl FnOnce()) -> Work {
     run();
     let (time, change) = (begun.elapsed(), allocated.change());
     let allocations = change.allocations + change.reallocations;
-    Work { allocations, bytes: change.bytes_allocated, time }
+    let bytes = change.bytes_allocated;
+    let kept = bytes.cast_signed() - change.bytes_deallocated.cast_signed();
+    Work { allocations, bytes, kept, time }
 }
