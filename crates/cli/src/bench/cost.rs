@@ -11,7 +11,7 @@ use braid_evm::{Config, Executor, Forced, Policy};
 use core::num::NonZeroU16;
 use revm::DatabaseRef;
 use serde::Serialize;
-use std::{fmt::Display, fs, io, time::Duration};
+use std::{fmt::Display, fs, time::Duration};
 
 /// A way to run a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -125,11 +125,8 @@ where
 
 /// Returns the number of page faults of this process that took no input, on Linux.
 fn faults() -> Option<u64> {
-    fn read() -> io::Result<String> {
-        fs::read_to_string("/proc/self/stat")
-    }
     // The second field is in brackets and may contain spaces.
-    let stat = read().ok()?;
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_ascii_whitespace().nth(7)?.parse().ok()
 }

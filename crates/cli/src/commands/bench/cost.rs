@@ -1,9 +1,9 @@
 //! `braid bench --cost`: what sharing a transaction costs, and where.
 
-use super::items::{Item, Unmeasured, check, items};
-use super::{BenchArgs, report::NAME, shared};
+use super::items::{Item, Unmeasured, items};
+use super::{BenchArgs, Ready, ready, report::NAME};
 use crate::{
-    bench::{self, BenchError, Cost, Costs, Subject, Timing, Way},
+    bench::{self, Cost, Costs, Subject, Timing, Way},
     profile,
 };
 use anstyle::Style;
@@ -41,21 +41,12 @@ pub(super) fn run(args: &BenchArgs) -> Result<End, Stop> {
 }
 
 fn costs(args: &BenchArgs, item: Item, name: &str) -> Result<Costs, Unmeasured> {
-    let is_sealed = item.is_sealed();
-    let file = item.scaled(args.txs, args.scale, args.seed)?;
-    let unmeasured = |error| Unmeasured::new(name, error);
-    let (block, database) =
-        file.to_block().map_err(|error| unmeasured(BenchError::Invalid(error.to_string())))?;
-    if is_sealed {
-        check(&file, &block, &database).map_err(unmeasured)?;
-    }
-    drop(file);
-    let shared = shared(args, &block, &database).map_err(unmeasured)?;
+    let Ready { block, database, shared } = ready(args, item, name)?;
     let clone = || database.clone();
     let subject = Subject { name, block: &block, shared: &shared, database: &clone, reads: None };
     let rounds = args.rounds.unwrap_or_else(|| bench::rounds_for(block.transactions.len()));
     let timing = Timing { rounds, pause: args.pause };
-    bench::costs(&subject, timing).map_err(unmeasured)
+    bench::costs(&subject, timing).map_err(|error| Unmeasured::new(name, error))
 }
 
 fn begin() -> io::Result<()> {

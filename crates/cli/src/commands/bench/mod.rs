@@ -220,6 +220,29 @@ fn measured_in(
     measured(args, executors, &subject)
 }
 
+/// A block that is ready to be measured.
+struct Ready {
+    block: Block,
+    database: FileDatabase,
+    /// The block as Braid executes it.
+    shared: Arc<braid_evm::Block>,
+}
+
+/// Loads the block of `item` and compares it with its header and file, if it has them.
+fn ready(args: &BenchArgs, item: Item, name: &str) -> Result<Ready, Unmeasured> {
+    let is_sealed = item.is_sealed();
+    let file = item.scaled(args.txs, args.scale, args.seed)?;
+    let unmeasured = |error| Unmeasured::new(name, error);
+    let (block, database) =
+        file.to_block().map_err(|error| unmeasured(BenchError::Invalid(error.to_string())))?;
+    if is_sealed {
+        check(&file, &block, &database).map_err(unmeasured)?;
+    }
+    drop(file);
+    let shared = shared(args, &block, &database).map_err(unmeasured)?;
+    Ok(Ready { block, database, shared })
+}
+
 /// Returns the block as Braid executes it, with its access list if requested.
 fn shared(
     args: &BenchArgs,

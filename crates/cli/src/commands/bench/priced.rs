@@ -1,9 +1,9 @@
 //! `braid bench --virtual`: blocks in virtual time, with the gas of a run as its time.
 
-use super::items::{Item, Unmeasured, check, items};
-use super::{BenchArgs, report::NAME, shared};
+use super::items::{Item, Unmeasured, items};
+use super::{BenchArgs, Ready, ready, report::NAME};
 use crate::bench::{
-    BenchError, Half, Means,
+    Half, Means,
     priced::{Virtual, VirtualError, virtual_ratios_of},
 };
 use anstyle::Style;
@@ -58,17 +58,8 @@ pub(super) fn run(args: &BenchArgs) -> Result<End, Stop> {
 
 /// Returns the block's number of transactions and its speed-ups on each number of workers.
 fn simulate(args: &BenchArgs, item: Item, name: &str) -> Result<(usize, Vec<Virtual>), Unmeasured> {
-    let is_sealed = item.is_sealed();
-    let file = item.scaled(args.txs, args.scale, args.seed)?;
-    let unmeasured = |error| Unmeasured::new(name, error);
-    let (block, database) =
-        file.to_block().map_err(|error| unmeasured(BenchError::Invalid(error.to_string())))?;
-    if is_sealed {
-        check(&file, &block, &database).map_err(unmeasured)?;
-    }
-    drop(file);
-    let given = shared(args, &block, &database).map_err(unmeasured)?;
-    let all = virtual_ratios_of(&block, &given, &database, &args.priced);
+    let Ready { block, database, shared } = ready(args, item, name)?;
+    let all = virtual_ratios_of(&block, &shared, &database, &args.priced);
     let all = all.map_err(|error| {
         let is_different = matches!(error, VirtualError::Different { .. });
         let end = if is_different { End::Mismatch } else { End::BadInput };
