@@ -74,6 +74,7 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     let mut workload = EvmWorkload::new(context, source, overlay, activity);
     workload.cancel = cancel;
     let mut session = Session::new(workload, Store::new(1));
+    session.known = chooser.features.declared.take();
     let way = (&mut chooser, &config, &effects);
     let mut commit_recorder = CommitRecorder::new(config.keeps_changes);
     let failure =

@@ -36,7 +36,7 @@ pub(in crate::evm) struct Setting {
 }
 
 /// Features of a block before it runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(in crate::evm) struct Features {
     pub(in crate::evm) policy: Policy,
     pub(in crate::evm) setting: Setting,
@@ -48,7 +48,9 @@ pub(in crate::evm) struct Features {
     pub(in crate::evm) mean_gas: u64,
     /// Whether one sender has most of the gas.
     pub(in crate::evm) has_one_sender: bool,
-    /// Whether one chain of declared accesses has most of the gas.
+    /// Dependencies in the declared accesses, until the session takes them.
+    pub(in crate::evm) declared: Option<Box<KnownDependencies>>,
+    /// Whether one chain of them has most of the gas.
     pub(in crate::evm) is_declared_chain: bool,
     /// Length of a first contiguous batch.
     pub(in crate::evm) first_batch: usize,
@@ -73,6 +75,7 @@ impl Features {
             gas: 0,
             mean_gas: 0,
             has_one_sender: false,
+            declared: None,
             is_declared_chain: false,
             first_batch: 0,
             neighbours: None,
@@ -86,9 +89,12 @@ impl Features {
         let (gas, leader) = weigh(weights);
         features.gas = u64::try_from(gas).unwrap_or(u64::MAX);
         features.has_one_sender = leader.is_some();
-        features.is_declared_chain = block.rules.declared_accesses
-            && KnownDependencies::of(block, core::iter::empty(), 0)
-                .is_some_and(|known| known.is_chain(features.gas));
+        // With a list to read or compare, nothing waits for what is declared.
+        let is_unlisted = matches!(setting.list, ListUse::Nothing);
+        let declared = is_unlisted.then(|| KnownDependencies::declared(block)).flatten();
+        features.declared = declared.map(Box::new);
+        features.is_declared_chain =
+            features.declared.as_ref().is_some_and(|known| known.is_chain(features.gas));
         features.mean_gas = mean_gas(block);
         features.first_batch = first_batch(block);
         features.neighbours = features.neighbours_of(block, payees);

@@ -57,14 +57,23 @@ impl KnownDependencies {
         receivers: impl Iterator<Item = Address>,
         first: u64,
     ) -> Option<Self> {
-        let source = if block.rules.declared_accesses {
-            Source::Declared(HashMap::default())
-        } else {
-            Source::List(Self::listed(block, receivers, first)?)
-        };
+        Self::declared(block).or_else(|| {
+            let list = Self::listed(block, receivers, first)?;
+            Some(Self::read(block, Source::List(list)))
+        })
+    }
+
+    /// Reads the dependencies of `block` from its transactions' declarations, if the chain requires
+    /// them.
+    pub(super) fn declared(block: &Block) -> Option<Self> {
+        let is_declared = block.rules.declared_accesses;
+        is_declared.then(|| Self::read(block, Source::Declared(HashMap::default())))
+    }
+
+    fn read(block: &Block, source: Source) -> Self {
         let mut known = Self { waits_for: Vec::new(), done: Vec::new(), source };
         known.extend(block);
-        Some(known)
+        known
     }
 
     fn listed(
