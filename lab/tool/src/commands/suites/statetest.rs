@@ -39,7 +39,7 @@ pub(in crate::commands) struct StateTestArgs {
     amplify: Option<u64>,
     /// Let the transactions of these blocks declare their accesses, some of them wrongly, and
     /// schedule by the declarations
-    #[arg(long, requires = "amplify", conflicts_with = "policy")]
+    #[arg(long, requires = "amplify")]
     declared: bool,
     #[command(flatten)]
     settings: Settings,
