@@ -61,7 +61,8 @@ impl Policy {
         match self {
             Self::Auto => protocol::Policy::Auto,
             Self::Sequential => protocol::Policy::Sequential,
-            Self::Forced(Forced::Alternate) => protocol::Policy::Alternate,
+            // It ends after two commits: see `Waste::AFTER_TWO`.
+            Self::Forced(Forced::Alternate) => protocol::Policy::Auto,
             Self::Forced(_) => protocol::Policy::ForceSpeculative,
         }
     }
@@ -253,7 +254,6 @@ impl Config {
             skip_rejected: self.mode == Mode::Build,
             shared_chunks: self.share_journals,
             hands_over,
-            hands_over_rest: false,
             stride: u32::MAX,
         }
     }

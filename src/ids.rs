@@ -67,6 +67,18 @@ impl WorkerId {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId(pub u32);
 
+impl BatchId {
+    /// Returns the next batch.
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// Returns the number as a slice position.
+    pub(crate) const fn position(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A contiguous range of transactions that one worker runs in block order: the unit of dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Chunk {

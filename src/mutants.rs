@@ -96,23 +96,21 @@ mod active {
             LateBlockedWaits, EarlyRunForgotten, WindowIgnored, LongestIgnoreWindow,
             AdmissionSkipped, CoordinatorNotLookedAgain, CapacityIgnored, HintIsVerdict,
             CommitsTwice, ErrorCached, FrontierCapped, FatalSkipped, OutsidersUnchecked,
-            SnapshotLate, BatchTailKept, GroupUnadmitted, PublishForgotten,
-            SkipKeepsBatch, HeldCommitted, BatchTwice, BatchOvertakes, HaltCommitsBatch,
-            CarryOutdated, CarryKept, CarriedForgotten, LateReportCounts;
+            SnapshotLate, GroupUnadmitted, HeldCommitted, BatchTwice, BatchOvertakes,
+            HaltCommitsBatch, CarryDropped, LateReportCounts;
         /// The bugs of the store.
         STORE:
             SkipOneRead, OldOverwrites, StampReused, FoldPastValue, CheckpointOpen, HintLost,
             BaseReplaced, StampOutsideLock, ReadsOwnIndex, EstimateLost, ScopeIgnored, ScopeSilent,
             AnyValueValid, AbsentEqualsZero, WrongReader, HintByValue, MissUnnoticed, ReleasedEarly,
-            FoldPastTombstone, PredictsHigher, NotEmptied, OutsidersIgnored, WritesUncompared,
-            IndexForgets;
+            FoldPastTombstone, PredictsHigher, NotEmptied, OutsidersIgnored, WritesUncompared;
         /// The bugs of workers and the coordinator.
         WORKERS:
             ReportBeforePublish, LeftoversKept, LatchIgnored, ReportChannelShort, ErrorOfAnother,
             FrontierBeforeWithdrawal, StaleNotSent, ChunkGoesOn, ClaimedTwice, RunsForEver,
-            BatchGoesOn, BatchNotReplaced, FrontierUnindexed, GroupUnindexed,
-            CarryReplaced, LatePublished, SecondOfAnother, NeverHelps,
-            ReportedTwice, SecondOnFrontier, TakenBackHelped, FrontierReadOnce;
+            BatchGoesOn, BatchNotReplaced, GroupUnindexed, LatePublished, SecondOfAnother,
+            NeverHelps, CarriedForgotten,
+            ReportedTwice;
         /// The bugs of the Ethereum layer.
         EVM:
             RewardOverflowFails, RewardOverflowFills, RewardAlwaysDeferred, BeneficiaryUnrecorded,

@@ -5,7 +5,7 @@
 
 use braid_evm::ids::WorkerId;
 use braid_evm::mv::Store;
-use braid_evm::protocol::{Counters, Limits, Plan, Policy};
+use braid_evm::protocol::{Counters, Limits, Plan, Policy, Waste};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{
     Costs, Options, Schedule, Simulated, SimulationError, Simulator,
@@ -42,7 +42,7 @@ fn scenario(seed: u64) -> (ToyCase, Options) {
     let mut case = ToyCase::random(&mut random);
     // A block this short too rarely falls back to sequential execution by default.
     if case.limits.policy == Policy::Auto && seed.is_multiple_of(2) {
-        case.limits.policy = Policy::Alternate;
+        case.limits.hands_over = Some(Waste::AFTER_TWO);
     }
     let workers = [1, 2, 2, 3, 3, 8];
     let workers = random.pick(&workers).copied().unwrap_or(2);
@@ -230,7 +230,6 @@ fn stale_readers_run_again_before_the_frontier_reaches_them() {
         skip_rejected: false,
         shared_chunks: false,
         hands_over: None,
-        hands_over_rest: false,
         stride: u32::MAX,
     };
     let makespan = |workers| {

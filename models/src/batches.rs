@@ -2,19 +2,26 @@
 //! history from which the model recomputes the commit rule.
 
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
-use braid_evm::protocol::{BatchReport, Job};
+use braid_evm::protocol::{BatchReport, Job, RunMode};
 
 /// Result of a transaction in a private batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PrivateRun {
     /// The transaction.
     pub tx: usize,
-    /// The value it was computed from.
-    pub value: u8,
+    /// The value it was computed from; `None` if it was skipped.
+    pub value: Option<u8>,
     /// The location read from the snapshot, if any.
     pub read: Option<usize>,
     /// The location and value written, if any.
     pub written: Option<(usize, u8)>,
+}
+
+impl PrivateRun {
+    /// A transaction that a sequential run has skipped.
+    pub(crate) const fn skipped(tx: usize) -> Self {
+        Self { tx, value: None, read: None, written: None }
+    }
 }
 
 /// Consecutive transactions that commit together.
@@ -63,7 +70,9 @@ pub struct Batches {
     /// One more than the incarnation that was started last, by batch.
     claims: Vec<u32>,
     /// The owner's index of committed writes, as (transaction, location, batch).
-    index: Vec<(usize, usize, Option<BatchId>)>,
+    index: Vec<(usize, usize, BatchId)>,
+    /// Number of transactions that earlier rounds have committed.
+    first: usize,
     /// Committed transactions, by index.
     pub history: Vec<Committed>,
     /// Committed writes that are not in the store, as (transaction, location, value).
@@ -85,6 +94,7 @@ impl Batches {
             ran: vec![None; batches],
             claims: vec![0; batches],
             index: Vec::new(),
+            first: 0,
             history: Vec::new(),
             unpublished: Vec::new(),
             carry: None,
@@ -96,6 +106,7 @@ impl Batches {
 
     /// Adds the writes that an earlier round committed. The store has those below `carried`.
     pub(crate) fn go_on_from(&mut self, written: &[Option<(usize, u8)>], carried: usize) {
+        self.first = written.len();
         for (tx, written) in written.iter().enumerate() {
             let location = written.map(|(location, _)| location);
             self.history.push(Committed { written: location, job: None });
@@ -120,7 +131,7 @@ impl Batches {
     /// Returns whether the job was claimed or started; `None` if it is not private.
     #[must_use]
     pub fn is_claimed(&self, job: &Job) -> Option<bool> {
-        let (batch, _) = job.private()?;
+        let batch = job.batch()?;
         Some(self.claims[batch.0 as usize] > job.incarnation.0)
     }
 
@@ -132,7 +143,7 @@ impl Batches {
         report: &BatchReport,
         void: bool,
     ) {
-        let Some((batch, _)) = job.private().filter(|_| !void) else { return };
+        let Some(batch) = job.batch().filter(|_| !void) else { return };
         let mut accessed = [false; crate::LOCATIONS];
         let mut runs = runs.into_iter();
         let group = |txs: &Chunk| {
@@ -145,16 +156,6 @@ impl Batches {
         };
         let groups = report.groups.iter().map(group).collect();
         self.ran[batch.0 as usize] = Some(Ran { job, groups });
-    }
-
-    /// Commits a transaction outside all batches, or one that ran at the frontier. The owner may
-    /// leave it out of the index if no batch remains.
-    pub(crate) fn commit_single(&mut self, written: Option<usize>, is_indexed: bool) {
-        let tx = self.history.len();
-        if is_indexed {
-            self.index.extend(written.map(|location| (tx, location, None)));
-        }
-        self.history.push(Committed { written, job: None });
     }
 
     pub(crate) fn skip(&mut self) {
@@ -172,7 +173,7 @@ impl Batches {
         self.is_forbidden |= self.meets(&group, &job);
         for run in &group.runs {
             let written = run.written.map(|(location, _)| location);
-            self.index.extend(written.map(|location| (run.tx, location, Some(batch))));
+            self.index.extend(written.map(|location| (run.tx, location, batch)));
             self.history.push(Committed { written, job: Some(job) });
         }
         Some(group)
@@ -185,29 +186,34 @@ impl Batches {
         !self.is_told && self.outsiders(job).any(|location| group.accessed[location])
     }
 
+    /// Returns the index below which everything was committed before `job` began: for a sequential
+    /// run the frontier, for any other the start of the round.
+    pub(crate) fn snapshot_of(&self, job: &Job) -> usize {
+        match job.mode {
+            RunMode::Sequential { .. } => job.chunk.first.position(),
+            _ => self.first,
+        }
+    }
+
     /// Returns the locations that other jobs have written since the snapshot of `job`.
     fn outsiders(&self, job: &Job) -> impl Iterator<Item = usize> {
-        let snapshot = job.private().map_or(0, |(_, snapshot)| snapshot.position());
-        let since = self.history.iter().skip(snapshot);
+        let since = self.history.iter().skip(self.snapshot_of(job));
         since.filter(|by| by.job != Some(*job)).filter_map(|by| by.written)
     }
 
     /// Returns the owner's verdict, computed from its index.
     pub(crate) fn first_conflict(&self, batch: BatchId) -> Option<TxIndex> {
         let ran = self.ran[batch.0 as usize].as_ref()?;
-        let (_, snapshot) = ran.job.private().filter(|_| !self.is_told)?;
         let meets = |group: &&Group| {
-            self.index.iter().any(|(tx, location, by)| {
-                *tx >= snapshot.position() && *by != Some(batch) && group.accessed[*location]
-            })
+            self.index.iter().any(|(_, location, by)| *by != batch && group.accessed[*location])
         };
-        ran.groups.iter().find(meets).map(|group| group.txs.first)
+        ran.groups.iter().find(meets).filter(|_| !self.is_told).map(|group| group.txs.first)
     }
 
-    /// Returns whether the owner's index has every write since this snapshot.
+    /// Returns whether the owner's index has every write of the round.
     #[must_use]
-    pub fn has_all_since(&self, snapshot: TxIndex) -> bool {
-        let written = self.history.iter().enumerate().skip(snapshot.position());
+    pub fn has_all(&self) -> bool {
+        let written = self.history.iter().enumerate().skip(self.first);
         let mut written = written.filter_map(|(tx, by)| Some((tx, by.written?)));
         written.all(|(tx, at)| self.index.iter().any(|(by, there, _)| (*by, *there) == (tx, at)))
     }
@@ -217,8 +223,8 @@ impl Batches {
     pub fn has_commit_above_others(&self) -> bool {
         self.history.iter().enumerate().any(|(tx, by)| {
             let Some(job) = by.job else { return false };
-            let snapshot = job.private().map_or(0, |(_, snapshot)| snapshot.position());
-            self.history[snapshot..tx].iter().any(|other| other.job != Some(job))
+            let since = self.history.get(self.snapshot_of(&job)..tx).unwrap_or_default();
+            since.iter().any(|other| other.job != Some(job))
         })
     }
 

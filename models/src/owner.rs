@@ -103,7 +103,7 @@ impl State {
                 self.protocol.apply(Event::Claimed { tx: job.chunk.first, claimed })
             }
             Command::TakeOver(job) => {
-                let taken = job.private().is_some() || self.may_publish(job);
+                let taken = job.batch().is_some() || self.may_publish(job);
                 // The worker that was to start the job finds it gone.
                 self.here.take_if(|here| *here == job);
                 self.protocol.apply(Event::TakenOver { tx: job.chunk.first, taken })
@@ -127,8 +127,6 @@ impl State {
                 if !record.has_output {
                     return Err(Invariant::MissingResult { tx });
                 }
-                let is_indexed = self.protocol.has_private();
-                self.batches.commit_single(record.written, is_indexed);
                 self.settle(tx, Some(record.value));
                 Ok(())
             }
@@ -147,11 +145,9 @@ impl State {
                 Ok(())
             }
             Command::RunHere(_) | Command::Finish => Ok(()),
-            Command::Compare { .. }
-            | Command::AdmitGroup { .. }
-            | Command::CommitGroup { .. }
-            | Command::Publish { .. }
-            | Command::DiscardBatch(_) => self.perform_private(command, scenario),
+            Command::Compare { .. } | Command::AdmitGroup { .. } | Command::CommitGroup { .. } => {
+                self.perform_private(command, scenario)
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use braid_evm::error::Invariant;
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::protocol::{Command, Event, Failure, Job, RunMode};
 
-/// Result of a transaction in a private batch; without a result, the failure if it is final.
+/// Result of a transaction in a private batch; without a result, the failure.
 type Ran = Result<PrivateRun, Option<Failure>>;
 
 impl State {
@@ -20,8 +20,12 @@ impl State {
         tx: usize,
         scenario: &Scenario,
     ) {
+        let is_in_order = matches!(report.job.mode, RunMode::Sequential { .. });
+        let skips = is_in_order && scenario.limits.skip_rejected;
         let run = match self.run_private(&report, tx, scenario) {
             Ok(run) => run,
+            Err(Some(Failure::Rejected)) if skips => PrivateRun::skipped(tx),
+            Err(None) if skips && scenario.run_skips => PrivateRun::skipped(tx),
             Err(failure) => {
                 report.batch.held = Some(TxIndex(tx as u32));
                 report.batch.failure = failure;
@@ -29,7 +33,7 @@ impl State {
             }
         };
         report.private.push(run);
-        let next = report.job.private().and_then(|(batch, _)| scenario.next_member(batch, tx));
+        let next = report.job.batch().and_then(|batch| scenario.next_member(batch, tx));
         let end = report.job.chunk.end.position();
         match next.filter(|next| *next < end && !self.stopped) {
             Some(next) => self.start(worker, report, next, 1),
@@ -50,9 +54,9 @@ impl State {
         match program.kind {
             // Above the frontier, neither the credits nor the room left are known.
             Kind::ReadsCredits if !is_in_order => return Err(None),
-            Kind::NoRoom if is_in_order && scenario.knows_room => return Err(None),
+            Kind::NoRoom if is_in_order => return Err(None),
             Kind::ReadsCredits => {
-                let own = report.private.len() as u8;
+                let own = report.private.iter().filter(|run| run.value.is_some()).count() as u8;
                 value = value.wrapping_add(credits(&self.outcomes)).wrapping_add(own);
             }
             _ => {}
@@ -62,7 +66,7 @@ impl State {
             // It runs again sequentially, on the committed state.
             return Err(Some(Failure::Rejected));
         }
-        Ok(PrivateRun { tx, value, read, written })
+        Ok(PrivateRun { tx, value: Some(value), read, written })
     }
 
     /// Returns the value that the transaction reads, and the location if the value predates the
@@ -78,7 +82,7 @@ impl State {
             return Ok((own, None));
         }
         let (below, carried) = match report.job.mode {
-            RunMode::Private { snapshot, .. } => (snapshot.position(), &[][..]),
+            RunMode::Private { .. } => (self.batches.snapshot_of(&report.job), &[][..]),
             _ => (report.carry.first, &report.carry.left[..]),
         };
         if let Some((.., value)) = carried.iter().rev().find(|(_, at, _)| *at == location) {
@@ -104,19 +108,18 @@ impl State {
         self.reports.push(report);
     }
 
-    /// Checks the request for a run of a private batch: its snapshot must be the committed prefix,
-    /// which must be readable as a whole, and no other run of the batch may be running or have
-    /// results.
+    /// Checks the request for a run of a private batch: its snapshot must be readable as a whole, it
+    /// must be the first run unless it is sequential, and no other run of the batch may be running or
+    /// have results.
     pub(crate) fn begins_private(&mut self, job: Job) {
-        let Some((batch, snapshot)) = job.private() else { return };
-        let frontier = self.outcomes.len();
-        // Writes of an earlier run count as the batch's own, so they must be below the snapshot.
-        let is_first = job.incarnation.0 == 0 && snapshot.position() <= frontier;
-        if snapshot.position() != frontier && !is_first {
-            self.violation = Some("a snapshot is not the frontier");
+        let Some(batch) = job.batch() else { return };
+        let snapshot = self.batches.snapshot_of(&job);
+        let is_in_order = matches!(job.mode, RunMode::Sequential { .. });
+        if !is_in_order && job.incarnation.0 > 0 {
+            self.violation = Some("a batch runs again");
         }
         let is_carried = matches!(job.mode, RunMode::Sequential { continues: true, .. });
-        if !is_carried && self.is_unpublished_below(snapshot.position()) {
+        if !is_carried && self.is_unpublished_below(snapshot) {
             self.violation = Some("a batch begins before what is below it is published");
         }
         let is_left = |ran: &crate::Ran| !ran.groups.is_empty();
@@ -125,7 +128,7 @@ impl State {
         }
         let is_same = |other: &Job| {
             let is_late = self.protocol.is_left_behind(*other);
-            !is_late && other.private().is_some_and(|(other, _)| other == batch)
+            !is_late && other.batch() == Some(batch)
         };
         let busy = self.workers.iter().any(|worker| match worker {
             Worker::Busy { report, .. } => is_same(&report.job),
@@ -181,26 +184,6 @@ impl State {
                 Event::Admitted { tx: group.first, fits }
             }
             Command::CommitGroup { batch, group } => return self.commit_group(batch, group),
-            Command::Publish { txs, carried } => {
-                let carry = self.batches.carry.take_if(|_| carried);
-                if carried && carry.is_none() {
-                    self.violation = Some("nothing is carried");
-                }
-                // The carry has all writes since its start, with each location once.
-                let carry = carry.unwrap_or_else(|| Carry { first: usize::MAX, left: Vec::new() });
-                self.batches.unpublished.retain(|(tx, ..)| *tx < carry.first);
-                for (tx, location, value) in carry.left {
-                    self.batches
-                        .unpublished
-                        .retain(|(by, at, _)| *at != location || *by < carry.first);
-                    self.batches.unpublished.push((tx, location, value));
-                }
-                self.publish_private(txs)
-            }
-            Command::DiscardBatch(batch) => {
-                self.batches.ran[batch.0 as usize] = None;
-                return Ok(());
-            }
             other => unreachable!("{other:?} concerns no batch"),
         };
         self.protocol.apply(event)
@@ -210,24 +193,10 @@ impl State {
         let missing = Invariant::MissingResult { tx: txs.first };
         let group = self.batches.commit_group(batch, txs).ok_or(missing)?;
         for run in group.runs {
-            self.settle(TxIndex(run.tx as u32), Some(run.value));
+            self.settle(TxIndex(run.tx as u32), run.value);
             let entry = run.written.map(|(location, value)| (run.tx, location, value));
             self.batches.unpublished.extend(entry);
         }
         Ok(())
-    }
-
-    fn publish_private(&mut self, txs: Chunk) -> Event {
-        let is_in =
-            |(tx, ..): &(usize, usize, u8)| (txs.first.position()..txs.end.position()).contains(tx);
-        let entries = core::mem::take(&mut self.batches.unpublished);
-        for (tx, location, value) in entries {
-            if is_in(&(tx, location, value)) {
-                self.store.publish(location, (tx, 0), value);
-            } else {
-                self.batches.unpublished.push((tx, location, value));
-            }
-        }
-        Event::Published { tx: txs.first }
     }
 }

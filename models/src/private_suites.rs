@@ -12,7 +12,6 @@ pub(crate) fn private_suites() -> Vec<Suite> {
         Suite { name: "batches with faults", scenarios: faults() },
         Suite { name: "batches in groups", scenarios: groups() },
         Suite { name: "batches, cancelled", scenarios: cancelled() },
-        Suite { name: "batches, handed over", scenarios: handed_over() },
         Suite { name: "batches, tight", scenarios: tight() },
         Suite { name: "batches of four", scenarios: of_four() },
         Suite { name: "batches in order", scenarios: in_order() },
@@ -48,16 +47,9 @@ fn split_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     blocks.flat_map(split).collect()
 }
 
-/// Returns every split of each block, with a cap of one run and of two runs.
+/// Returns every split of each block.
 pub(crate) fn plain(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
-    let mut scenarios = Vec::new();
-    for mut scenario in split_in(blocks) {
-        for cap in [1, 2] {
-            scenario.limits.max_speculative_runs = cap;
-            scenarios.push(scenario.clone());
-        }
-    }
-    scenarios
+    split_in(blocks)
 }
 
 const KINDS: [Kind; 6] = [
@@ -111,42 +103,22 @@ fn cancelled() -> Vec<Scenario> {
     scenarios
 }
 
-/// Returns blocks that end where the rest of a batch must not continue.
-fn handed_over() -> Vec<Scenario> {
-    let mut scenarios = Vec::new();
-    for mut scenario in split_in(meetings()) {
-        scenario.limits.hands_over_rest = true;
-        scenarios.push(scenario.clone());
-        for kind in [Kind::RejectsOdd, Kind::NoRoom] {
-            let mut faulty = scenario.clone();
-            faulty.txs[1].kind = kind;
-            faulty.limits.skip_rejected = true;
-            scenarios.push(faulty.clone());
-            faulty.grouped = true;
-            scenarios.push(faulty);
-        }
-        // Also end where too many runs were wasted, or alternate between strategies.
-        scenario.limits.hands_over_rest = false;
-        for (policy, runs, commits) in [(Policy::Auto, 1, 1), (Policy::Alternate, 0, 2)] {
-            scenario.limits.policy = policy;
-            scenario.limits.hands_over = Some(Waste { runs, kept: u32::MAX, commits });
-            scenarios.push(scenario.clone());
-        }
-    }
-    scenarios
-}
-
+/// Returns blocks with tight limits, and blocks that also end where too many runs were wasted.
 fn tight() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for mut scenario in split_in(meetings()) {
-        for (window, job_capacity, cap) in [(1, 1, 1), (2, 1, 1), (3, 1, 2), (3, 3, 3)] {
+        for (window, job_capacity) in [(1, 1), (2, 1), (3, 1), (3, 3)] {
             scenario.limits.window = window;
             scenario.limits.job_capacity = job_capacity;
-            scenario.limits.max_speculative_runs = cap;
-            for policy in [Policy::ForceSpeculative, Policy::Sequential, Policy::Alternate] {
+            for policy in [Policy::ForceSpeculative, Policy::Sequential] {
                 scenario.limits.policy = policy;
                 scenarios.push(scenario.clone());
             }
+        }
+        scenario.limits.policy = Policy::Auto;
+        for hands_over in [Waste { runs: 1, kept: u32::MAX, commits: 1 }, Waste::AFTER_TWO] {
+            scenario.limits.hands_over = Some(hands_over);
+            scenarios.push(scenario.clone());
         }
     }
     scenarios
@@ -169,16 +141,14 @@ fn of_four() -> Vec<Scenario> {
     scenarios
 }
 
-/// Returns the blocks run sequentially, as a whole or in alternation, with reports after each
-/// transaction, after two, or at the end.
+/// Returns the blocks run sequentially, with reports after each transaction, after two, or at the
+/// end.
 fn in_order_in(blocks: Vec<Scenario>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for mut scenario in blocks {
-        for (policy, stride) in [Policy::Sequential, Policy::Alternate]
-            .into_iter()
-            .flat_map(|policy| [1, 2, u32::MAX].map(|stride| (policy, stride)))
-        {
-            (scenario.limits.policy, scenario.limits.stride) = (policy, stride);
+        scenario.limits.policy = Policy::Sequential;
+        for stride in [1, 2, u32::MAX] {
+            scenario.limits.stride = stride;
             scenarios.push(scenario.clone());
         }
     }
@@ -191,25 +161,17 @@ fn in_order() -> Vec<Scenario> {
     blocks.extend(grouped.collect::<Vec<_>>());
     let cancelled = blocks.iter().map(|block| Scenario { may_cancel: true, ..block.clone() });
     blocks.extend(cancelled.collect::<Vec<_>>());
-    // With four transactions, batches may run above a sequential segment.
     blocks.extend(of_four());
     in_order_in(blocks)
 }
 
 fn in_order_with_faults() -> Vec<Scenario> {
     let mut scenarios = in_order_in(faults_in(split_in(meetings())));
-    // A lack of room is noticed only at the commit.
-    let mut late = scenarios.clone();
-    late.retain(|scenario| {
-        let has_no_room = scenario.txs.iter().any(|tx| tx.kind == Kind::NoRoom);
-        has_no_room && scenario.limits.policy == Policy::Sequential
-    });
-    for mut scenario in late {
-        scenario.knows_room = false;
-        scenarios.push(scenario.clone());
-        scenario.grouped = true;
-        scenarios.push(scenario);
-    }
+    let grouped = scenarios.iter().map(|scenario| Scenario { grouped: true, ..scenario.clone() });
+    let ending = scenarios.iter().filter(|scenario| scenario.limits.skip_rejected);
+    let ending = ending.map(|scenario| Scenario { run_skips: false, ..scenario.clone() });
+    let more: Vec<_> = grouped.chain(ending).collect();
+    scenarios.extend(more);
     scenarios
 }
 
@@ -218,7 +180,6 @@ fn in_order_with_faults() -> Vec<Scenario> {
 pub(crate) fn told() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for mut scenario in split_in(meetings()) {
-        scenario.limits.hands_over_rest = true;
         let right = scenario.serial().written;
         for grouped in [false, true] {
             scenario.grouped = grouped;
@@ -240,8 +201,7 @@ pub(crate) fn told() -> Vec<Scenario> {
     scenarios
 }
 
-/// Returns blocks that continue an earlier round, whose commits are in the store or not,
-/// sequentially or in alternation.
+/// Returns blocks that continue an earlier round, whose commits are in the store or not.
 fn rounds() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for block in in_order_in(split_in(meetings())) {
@@ -259,7 +219,7 @@ fn rounds() -> Vec<Scenario> {
         }
     }
     let mut above = scenarios.clone();
-    above.retain(|round| round.limits.stride == 1 && round.limits.policy == Policy::Sequential);
+    above.retain(|round| round.limits.stride == 1);
     above.iter_mut().for_each(|round| round.limits.policy = Policy::ForceSpeculative);
     scenarios.extend(above);
     scenarios

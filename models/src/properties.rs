@@ -2,10 +2,10 @@
 
 use crate::model::BlockModel;
 use crate::scenario::Kind;
-use crate::state::{State, Worker};
+use crate::state::{Report, State, Worker};
 use crate::{LOCATIONS, MOST_TRANSACTIONS};
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{Halt, Job, RunMode, RunResult, Status};
+use braid_evm::protocol::{Halt, Job, Policy, RunMode, RunResult, Status};
 use stateright::Property;
 
 pub(crate) fn properties() -> Vec<Property<BlockModel>> {
@@ -39,27 +39,9 @@ fn of_batches() -> Vec<Property<BlockModel>> {
             s.batches.has_commit_above_others()
         }),
         Property::sometimes("a conflict of a batch", |_, s: &State| s.batches.has_conflict()),
-        Property::sometimes(
-            "a member of a batch at the frontier",
-            |model: &BlockModel, s: &State| {
-                let is_held = |job: &Job| {
-                    let tx = job.chunk.first;
-                    job.mode == RunMode::Frontier && model.scenario(s).batch_of(tx).is_some()
-                };
-                s.here.as_ref().is_some_and(is_held)
-            },
-        ),
-        Property::sometimes(
-            "a publication before a later snapshot",
-            |_: &BlockModel, s: &State| {
-                let is_there =
-                    |tx: usize| s.batches.history[tx].job.is_some() && s.store.has_value(tx);
-                (0..s.batches.history.len()).any(is_there)
-            },
-        ),
         Property::sometimes("two batches at a time", |_, s: &State| {
             let is_private = |worker: &&Worker| match worker {
-                Worker::Busy { report, .. } => report.job.private().is_some(),
+                Worker::Busy { report, .. } => report.job.batch().is_some(),
                 Worker::Idle => false,
             };
             s.workers.iter().filter(is_private).count() == 2
@@ -82,7 +64,7 @@ fn of_batches() -> Vec<Property<BlockModel>> {
             scenario.claims.is_some() && s.finished && s.outcomes.len() < scenario.txs.len()
         }),
         Property::sometimes("a batch that was taken back", |_, s: &State| {
-            s.reports.iter().any(|report| report.void && report.job.private().is_some())
+            s.reports.iter().any(|report| report.void && report.job.batch().is_some())
         }),
     ]
 }
@@ -100,21 +82,11 @@ fn of_order() -> Vec<Property<BlockModel>> {
                 |job: &Job| matches!(job.mode, RunMode::Sequential { continues: false, .. });
             s.here.as_ref().is_some_and(begins) && !s.outcomes.is_empty()
         }),
-        Property::sometimes("a run sequentially beside one above it", |_, s: &State| {
-            let in_order = |job: &Job| matches!(job.mode, RunMode::Sequential { .. });
-            let busy = s.workers.iter().filter_map(|worker| match worker {
-                Worker::Busy { report, .. } => Some(in_order(&report.job)),
-                Worker::Idle => None,
-            });
-            busy.clone().any(|in_order| in_order) && busy.clone().any(|in_order| !in_order)
+        Property::sometimes("a sequential run skips", |_, s: &State| {
+            let in_order = |report: &&Report| matches!(report.job.mode, RunMode::Sequential { .. });
+            let mut runs = s.reports.iter().filter(in_order).flat_map(|report| &report.private);
+            runs.any(|run| run.value.is_none())
         }),
-        Property::sometimes(
-            "what an earlier round has left is published",
-            |model: &BlockModel, s: &State| {
-                let (carried, first) = model.scenario(s).begun;
-                (carried..first).any(|tx| s.store.has_value(tx as usize))
-            },
-        ),
         Property::sometimes("a batch ends with an error in order", |_, s: &State| {
             let mut reports = s.reports.iter();
             reports.any(|report| {
@@ -133,24 +105,9 @@ fn of_order() -> Vec<Property<BlockModel>> {
     ]
 }
 
-/// Returns whether the owner's index has every write since the snapshot of each batch that may
-/// still commit.
+/// Returns whether the owner's index has every write that private batches have committed.
 fn index_is_complete(model: &BlockModel, state: &State) -> bool {
-    let _bug = model.seeded();
-    let is_live = |ran: &&crate::Ran| !ran.groups.is_empty();
-    let ended = state.batches.ran.iter().flatten().filter(is_live).map(|ran| &ran.job);
-    let busy = state.workers.iter().filter_map(|worker| match worker {
-        Worker::Busy { report, .. } => Some(&report.job),
-        Worker::Idle => None,
-    });
-    let reported = state.reports.iter().filter(|report| !report.void).map(|report| &report.job);
-    // A job that was claimed back remains in the channel but has no effect.
-    let is_open = |job: &&Job| state.batches.is_claimed(job) == Some(false);
-    let queued = state.channel.iter().filter(is_open);
-    let busy = busy.chain(reported).filter(|job| !state.protocol.is_left_behind(**job));
-    let mut live = ended.chain(busy).chain(queued).chain(&state.here);
-    state.protocol.halt().is_some()
-        || live.all(|job| job.private().is_none_or(|(_, at)| state.batches.has_all_since(at)))
+    model.scenario(state).batches.is_empty() || state.batches.has_all()
 }
 
 fn published() -> Vec<Property<BlockModel>> {
@@ -170,12 +127,9 @@ fn published() -> Vec<Property<BlockModel>> {
         Property::always("I12: the block ends as serial execution does", ends_as_serial),
         Property::always("I9: work is bounded", |model: &BlockModel, s: &State| {
             let scenario = model.scenario(s);
-            // A sequential run that continues after a transaction without room is wasted, once for
-            // each such transaction.
-            let in_vain = if scenario.knows_room { 0 } else { scenario.txs.len() as u32 };
             // One of its jobs may be taken over, after it ran twice.
             let helped_transactions = if scenario.stalls { 2 } else { 0 };
-            let most = scenario.limits.max_speculative_runs + 1 + in_vain + helped_transactions;
+            let most = scenario.limits.max_speculative_runs + 1 + helped_transactions;
             s.runs.iter().all(|runs| *runs <= most)
         }),
         Property::always("jobs in flight fit the channel", |model: &BlockModel, s: &State| {
@@ -245,8 +199,9 @@ fn ends_as_serial(model: &BlockModel, state: &State) -> bool {
     match state.protocol.halt() {
         Some(Halt::Cancelled) => state.cancelled,
         Some(Halt::HandedOver) => {
-            let limits = model.scenario(state).limits;
-            limits.hands_over.is_some() || limits.hands_over_rest
+            let scenario = model.scenario(state);
+            let in_order = scenario.limits.policy == Policy::Sequential;
+            scenario.limits.hands_over.is_some() || (!scenario.batches.is_empty() && !in_order)
         }
         None => {
             !state.finished

@@ -87,8 +87,9 @@ pub struct Scenario {
     /// Indices of an earlier round: transactions below the second are committed, and the writes of
     /// those from the first on are only carried by the owner.
     pub begun: (u32, u32),
-    /// Whether a sequential run ends before a transaction for which the block has no room.
-    pub knows_room: bool,
+    /// Whether a sequential run skips transactions for which the block has no room itself, if they
+    /// are skipped at all. If not, it ends before them.
+    pub run_skips: bool,
     /// Whether a private batch commits as one group.
     pub grouped: bool,
     /// Access list: the write of each transaction, right or wrong. Private batches read the listed
@@ -119,7 +120,6 @@ impl Scenario {
             skip_rejected: false,
             shared_chunks: false,
             hands_over: None,
-            hands_over_rest: false,
             stride: u32::MAX,
         };
         let (chunk_ends, dependencies, longest, batches) = Default::default();
@@ -133,7 +133,7 @@ impl Scenario {
             longest,
             batches,
             begun,
-            knows_room: true,
+            run_skips: true,
             grouped,
             claims: None,
             trusts_claims: false,
@@ -154,9 +154,9 @@ impl Scenario {
                 |(first, end): (&u32, &u32)| Chunk { first: TxIndex(*first), end: TxIndex(*end) };
             plan.chunks = firsts.zip(&self.chunk_ends).map(chunk).collect();
         }
-        let (carried, first) = self.begun;
+        let (_, first) = self.begun;
         plan.first = TxIndex(first);
-        plan.carried = (carried < first).then_some(TxIndex(carried));
+        plan.continues = self.carried() < first;
         let is_left = |tx: TxIndex| self.batches.is_empty() && tx.0 >= first;
         plan.chunks.retain(|chunk| chunk.indices().all(is_left));
         plan.private.clone_from(&self.batches);
@@ -164,6 +164,14 @@ impl Scenario {
         plan.longest = self.longest.iter().copied().map(TxIndex).collect();
         plan.dependencies = self.dependencies.iter().map(dependency).collect();
         plan
+    }
+
+    /// Returns the first transaction whose writes are not in the store at the start: a sequential
+    /// round continues from what the owner carries, and before any other it is published.
+    pub(crate) fn carried(&self) -> u32 {
+        let (carried, first) = self.begun;
+        let in_order = self.limits.policy == Policy::Sequential && !self.batches.is_empty();
+        if in_order { carried } else { first }
     }
 
     /// Returns the private batch that contains `tx`.

@@ -140,7 +140,7 @@ impl State {
     /// Creates the state at the start of a block, before the owner's first step.
     #[must_use]
     pub fn new((index, scenario, serial): (usize, &Scenario, &Serial), workers: usize) -> Self {
-        let (carried, first) = (scenario.begun.0 as usize, scenario.begun.1 as usize);
+        let (carried, first) = (scenario.carried() as usize, scenario.begun.1 as usize);
         let written = serial.written.get(..first).unwrap_or_default();
         let mut batches = Batches::new(scenario.batches.len(), scenario.claims.is_some());
         batches.go_on_from(written, carried);

@@ -318,14 +318,12 @@ fn tight() -> Vec<Scenario> {
             scenario.limits.window = window;
             scenario.limits.job_capacity = job_capacity;
             scenario.limits.max_speculative_runs = cap;
-            for policy in
-                [Policy::ForceSpeculative, Policy::Auto, Policy::Sequential, Policy::Alternate]
-            {
+            for policy in [Policy::ForceSpeculative, Policy::Auto, Policy::Sequential] {
                 scenario.limits.policy = policy;
                 scenarios.push(scenario.clone());
             }
-            scenario.limits.policy = Policy::Alternate;
-            scenario.limits.hands_over = Some(Waste::default());
+            scenario.limits.policy = Policy::Auto;
+            scenario.limits.hands_over = Some(Waste::AFTER_TWO);
             scenarios.push(scenario.clone());
             scenarios.push(Scenario { longest: vec![2], ..scenario.clone() });
             scenarios.push(Scenario { gives_up: true, ..scenario });

@@ -35,7 +35,7 @@ impl State {
         let busy = core::mem::replace(&mut self.workers[worker], Worker::Idle);
         let Worker::Busy { report, tx, stage, mut run, mut stale } = busy else { return };
         let program = scenario.txs[tx];
-        if report.job.private().is_some() {
+        if report.job.batch().is_some() {
             return self.step_private(worker, report, tx, scenario);
         }
         match stage {
@@ -163,7 +163,7 @@ impl State {
         worker: usize,
         scenario: &Scenario,
     ) -> impl Iterator<Item = usize> {
-        let is_private = |report: &Report| report.job.private().is_some();
+        let is_private = |report: &Report| report.job.batch().is_some();
         let reader = match &self.workers[worker] {
             Worker::Busy { report, tx, stage: Stage::Read, .. } if !is_private(report) => Some(*tx),
             Worker::Busy { .. } | Worker::Idle => None,
@@ -192,7 +192,7 @@ impl State {
         match &self.workers[worker] {
             Worker::Busy { report, tx, stage: Stage::Read, run, .. } => {
                 run.runs == 1
-                    && report.job.private().is_none()
+                    && report.job.batch().is_none()
                     && *tx > report.job.chunk.first.position()
                     && self.outcomes.len() >= report.job.chunk.first.position()
             }

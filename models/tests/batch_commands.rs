@@ -18,7 +18,6 @@ fn protocol() -> Protocol {
         skip_rejected: false,
         shared_chunks: false,
         hands_over: None,
-        hands_over_rest: false,
         stride: u32::MAX,
     };
     let private = vec![chunk(0, 1), chunk(1, 3)];

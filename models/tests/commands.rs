@@ -26,7 +26,6 @@ fn limits() -> Limits {
         skip_rejected: false,
         shared_chunks: false,
         hands_over: None,
-        hands_over_rest: false,
         stride: u32::MAX,
     }
 }

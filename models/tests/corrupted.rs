@@ -48,7 +48,7 @@ fn kind(event: &One) -> &'static str {
             Event::Admitted { .. } => "admitted",
             Event::Claimed { .. } | Event::TakenOver { .. } => "claimed",
             Event::Withdrawn { .. } => "withdrawn",
-            Event::Compared { .. } | Event::Published { .. } => "of a batch",
+            Event::Compared { .. } => "of a batch",
             Event::Cancelled | Event::Broken | Event::GivenUp | Event::Stalled => "cancelled",
         },
         Engine(Told(command)) => match command {

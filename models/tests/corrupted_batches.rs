@@ -1,12 +1,11 @@
 //! Teeth of the replay of private batches: traces where one event that concerns them is dropped, doubled or says
 //! something else are rejected.
 
-use braid_evm::mv::{Change, Entry, StoreEvent};
 use braid_evm::protocol::{Command, Event, RunMode};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Simulator};
 use braid_evm::worker::EngineEvent::{BatchBegan, BatchEnded, Heard, Sent, Told};
-use braid_evm::worker::TraceEvent::{self, Engine, Store};
+use braid_evm::worker::TraceEvent::{self, Engine};
 use braid_models::conformance::{Seen, Trace, replay};
 use braid_toy::{ToyCase, ToyLocation};
 
@@ -39,7 +38,7 @@ fn is_rejected(case: &ToyCase, trace: &Trace<ToyLocation>) -> bool {
 /// Names of events, each with a question for it.
 type Kind = (&'static str, fn(&One) -> bool);
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 7] = [
     ("batch began", |event| matches!(event, Engine(BatchBegan(_)))),
     ("batch ended", |event| matches!(event, Engine(BatchEnded { .. }))),
     ("run sequentially", |event| {
@@ -50,15 +49,12 @@ const KINDS: [Kind; 10] = [
     ("compared", |event| matches!(event, Engine(Heard(Event::Compared { .. })))),
     ("admit group", |event| matches!(event, Engine(Told(Command::AdmitGroup { .. })))),
     ("commit group", |event| matches!(event, Engine(Told(Command::CommitGroup { .. })))),
-    ("publish", |event| matches!(event, Engine(Told(Command::Publish { .. })))),
-    ("published", |event| matches!(event, Engine(Heard(Event::Published { .. })))),
-    ("discard batch", |event| matches!(event, Engine(Told(Command::DiscardBatch(_))))),
 ];
 
 /// Names of alterations, each with what it does to an event that it fits.
 type Alteration = (&'static str, fn(&mut One) -> bool);
 
-const ALTERATIONS: [Alteration; 13] = [
+const ALTERATIONS: [Alteration; 10] = [
     ("batch ended: member", |event| {
         let Engine(BatchEnded { groups, .. }) = event else { return false };
         groups.pop().is_some()
@@ -71,13 +67,13 @@ const ALTERATIONS: [Alteration; 13] = [
         let Engine(Sent(report)) = event else { return false };
         report.batch.held.take().is_some()
     }),
-    ("dispatch: snapshot", |event| {
+    ("dispatch: whose", |event| {
         let (Engine(Told(Command::Dispatch(job))) | Engine(Told(Command::RunHere(job)))) = event
         else {
             return false;
         };
-        let RunMode::Private { snapshot, .. } = &mut job.mode else { return false };
-        *snapshot = snapshot.next();
+        let RunMode::Private { batch } = &mut job.mode else { return false };
+        batch.0 += 1;
         true
     }),
     ("compared: forbids nothing", |event| {
@@ -98,16 +94,6 @@ const ALTERATIONS: [Alteration; 13] = [
         (group.first, group.end) = (group.first.next(), group.end.next());
         true
     }),
-    ("publish: which", |event| {
-        let Engine(Told(Command::Publish { txs, .. })) = event else { return false };
-        txs.end = txs.end.next();
-        true
-    }),
-    ("publish: carried", |event| {
-        let Engine(Told(Command::Publish { carried, .. })) = event else { return false };
-        *carried = !*carried;
-        true
-    }),
     ("run sequentially: continues", |event| {
         let Engine(Told(Command::RunHere(job))) = event else { return false };
         let RunMode::Sequential { continues, .. } = &mut job.mode else { return false };
@@ -117,11 +103,6 @@ const ALTERATIONS: [Alteration; 13] = [
     ("run sequentially: whose", |event| {
         let Engine(Told(Command::RunHere(job))) = event else { return false };
         let RunMode::Sequential { batch, .. } = &mut job.mode else { return false };
-        batch.0 += 1;
-        true
-    }),
-    ("discard batch: which", |event| {
-        let Engine(Told(Command::DiscardBatch(batch))) = event else { return false };
         batch.0 += 1;
         true
     }),
@@ -205,29 +186,21 @@ fn traces_with_altered_events_of_batches_are_rejected() {
     }
 }
 
-/// Alters a value that a batch has read from the snapshot, where a transaction below that has written it.
+/// Alters a value that a batch has read from the snapshot, and another batch before it.
 fn alter_read(trace: &mut Trace<ToyLocation>) -> bool {
-    let mut written = Vec::new();
+    let mut read = Vec::new();
     for (_, event) in trace {
-        match event {
-            Store(StoreEvent::Changed { version, location, change, .. }) => {
-                let is_value = matches!(change, Change::Put(Entry::Value(_)));
-                written.extend(is_value.then_some((version.tx, *location)));
-            }
-            Engine(BatchEnded { job, groups, .. }) => {
-                let RunMode::Private { snapshot, .. } = job.mode else { continue };
-                let is_there = |read: &ToyLocation| {
-                    written.iter().any(|(tx, location)| *tx < snapshot && location == read)
-                };
-                let reads = groups.iter_mut().flat_map(|group| &mut group.reads);
-                let mut reads =
-                    reads.filter(|(location, value)| is_there(location) && value.is_some());
-                let Some((_, Some(value))) = reads.next() else { continue };
-                *value = Some(value.map_or(0, |value| value.wrapping_add(1)));
-                return true;
-            }
-            _ => {}
+        let Engine(BatchEnded { job, groups, .. }) = event else { continue };
+        let RunMode::Private { .. } = job.mode else { continue };
+        let reads = groups.iter_mut().flat_map(|group| &mut group.reads);
+        let mut known =
+            reads.filter(|(location, value)| read.contains(location) && value.is_some());
+        if let Some((_, Some(value))) = known.next() {
+            *value = Some(value.map_or(0, |value| value.wrapping_add(1)));
+            return true;
         }
+        let reads = groups.iter().flat_map(|group| &group.reads);
+        read.extend(reads.filter(|(_, value)| value.is_some()).map(|(location, _)| *location));
     }
     false
 }

@@ -9,7 +9,7 @@ use braid_evm::mutants::{Bug, active, seed};
 use braid_evm::runtime::simulated::Simulator;
 use braid_models::conformance::{Seen, replay};
 use braid_models::{BlockModel, suites};
-use braid_toy::compare;
+use braid_toy::{compare, publish_rest};
 use stateright::{Checker, HasDiscoveries, Model};
 use std::path::Path;
 use support::rounds::{Totals, Wrong, play};
@@ -41,7 +41,7 @@ fn broken_in_simulation(in_batches: bool) -> Option<u64> {
         let cap = case.limits.max_speculative_runs;
         let wrong = match simulator.run(shared, &options) {
             Ok(mut ended) => {
-                ended.end.publish_rest();
+                publish_rest(&mut ended.end);
                 compare(&ended.end, &case.reference(), cap).map_err(|mismatch| mismatch.to_string())
             }
             Err(error) => Err(error.to_string()),

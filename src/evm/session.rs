@@ -16,7 +16,7 @@ use super::plan::longest::Seen;
 use super::plan::progress::is_mostly_access;
 use super::segment::{How, RunTask};
 use super::worker_pool::{BLOCKING, Scoped, WorkerPool};
-use crate::config::{Config, Policy};
+use crate::config::{Config, Forced, Policy};
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
 use crate::panics::caught;
@@ -178,7 +178,10 @@ impl<S: StateSource> Session<S> {
     ) -> RunTask<S> {
         let setup = match how {
             How::Published { predicts } => {
-                let waste = (!worker_pool.is_wide()).then(|| Waste::on(worker_pool.workers()));
+                let waste = match config.policy {
+                    Policy::Forced(Forced::Alternate) => Some(Waste::AFTER_TWO),
+                    _ => (!worker_pool.is_wide()).then(|| Waste::on(worker_pool.workers())),
+                };
                 let watches = waste.is_some() && config.policy == Policy::Auto;
                 let activity = &self.workload.activity;
                 let trial =

@@ -73,7 +73,6 @@ impl<S: StateSource> Session<S> {
             // The batches themselves bound how far workers run ahead.
             window: u32::MAX,
             policy: Policy::ForceSpeculative,
-            hands_over_rest: true,
             ..config.limits(workers, false, None)
         };
         self.lend(config, limits, Plan { private, ..Plan::default() })
@@ -121,7 +120,7 @@ impl<S: StateSource> Session<S> {
         let ledger = core::mem::replace(&mut self.ledger, empty);
         let (first, carry) = (self.frontier, self.carry.take());
         Arc::make_mut(&mut self.workload).has_bundle_thread = ledger.feed.is_some();
-        let plan = Plan { first, carried: carry.as_ref().map(|carry| carry.first), ..plan };
+        let plan = Plan { first, continues: carry.is_some(), ..plan };
         let (workload, store) = (Arc::clone(&self.workload), Arc::clone(&self.store));
         Setup { workload, ledger, store, limits, plan, carry, patience: config.patience }
     }

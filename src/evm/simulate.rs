@@ -155,13 +155,8 @@ impl<S: StateSource> Workload for Ordered<S> {
         = EvmBatches<'a, S::State>
     where
         Self: 'a;
-    type Left = Arc<TxOutput>;
     type Carry = Carry;
     type Room = BlockGas;
-
-    fn entries(&self, left: &Arc<TxOutput>, each: impl FnMut(EvmLocation, Entry<EvmLocation>)) {
-        self.0.entries(left, each);
-    }
 
     fn carried(
         &self,

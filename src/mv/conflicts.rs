@@ -1,5 +1,5 @@
-//! The conflict index: which transactions and batches committed which writes in a segment of a
-//! block. It decides the commit rule for private batches (`docs/PROTOCOL.md`).
+//! The conflict index: the writes that private batches have committed in a segment of a block. It
+//! decides the commit rule for private batches (`docs/PROTOCOL.md`).
 
 use super::access::AccessLog;
 use super::exact::ExactIndex;
@@ -9,18 +9,11 @@ use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-/// The last writer of the locations with a hash.
-#[derive(Clone, Copy, Debug)]
-struct Written {
-    hash: u64,
-    by: TxIndex,
-}
-
-/// Committed writes by location hash.
+/// Hashes of the locations that private batches have written in this segment.
 #[derive(Clone, Debug)]
 pub struct ConflictIndex<L: Location> {
     hasher: RandomState,
-    written: HashTable<Written>,
+    written: HashTable<u64>,
     exact: ExactIndex<L>,
 }
 
@@ -44,35 +37,18 @@ impl<L: Location> ConflictIndex<L> {
     /// Commits the group of `log` that starts with `first`.
     pub fn commit_group(&mut self, batch: BatchId, log: &AccessLog<L>, first: TxIndex) {
         self.exact.commit_group(batch, log.exact(), first);
-        self.commit(first, log.writes_of(first));
-    }
-
-    /// Commits the writes of `tx`, which ran alone at the frontier.
-    pub fn commit_single(&mut self, tx: TxIndex, writes: &[L]) {
-        self.exact.commit(tx, None, writes);
-        let hashes: Vec<u64> = writes.iter().map(|at| self.hasher.hash_one(at)).collect();
-        self.commit(tx, &hashes);
-    }
-
-    fn commit(&mut self, tx: TxIndex, writes: &[u64]) {
-        self.written.reserve(writes.len(), |written| written.hash);
+        let writes = log.writes_of(first);
+        self.written.reserve(writes.len(), |hash| *hash);
         for &hash in writes {
-            let entry = self.written.entry(hash, |at| at.hash == hash, |at| at.hash);
-            entry
-                .and_modify(|written| {
-                    if !mutant!(IndexForgets) {
-                        written.by = tx;
-                    }
-                })
-                .or_insert(Written { hash, by: tx });
+            self.written.entry(hash, |at| *at == hash, |at| *at).or_insert(hash);
         }
     }
 
     /// Returns the lowest transaction of a batch that must not commit, if the batch is the next to
-    /// commit: since the snapshot, another transaction has written a location that this one or an
-    /// earlier one of the batch has accessed. The batch ran on `snapshot` and recorded `log`.
+    /// commit: another batch has written a location that this one or an earlier one of the batch
+    /// has accessed. The batch recorded `log`, and none of it has committed.
     #[must_use]
-    pub fn first_conflict(&self, log: &AccessLog<L>, snapshot: TxIndex) -> Option<TxIndex> {
+    pub fn first_conflict(&self, log: &AccessLog<L>) -> Option<TxIndex> {
         if log.is_of_writes()
             || self.written.is_empty()
             || mutant!(OutsidersIgnored | PartUnchecked)
@@ -80,31 +56,22 @@ impl<L: Location> ConflictIndex<L> {
             return None;
         }
         let reads_only = mutant!(WritesUncompared);
-        log.first_where(reads_only, |hash| {
-            let written = self.written.find(hash, |at| at.hash == hash);
-            written.is_some_and(|written| written.by >= snapshot)
-        })
+        log.first_where(reads_only, |hash| self.written.find(hash, |at| *at == hash).is_some())
     }
 
     /// Compares exactly whether the group that starts with `first` may commit now. Always true in
     /// builds without debug assertions.
     #[must_use]
-    pub fn allows(
-        &self,
-        log: &AccessLog<L>,
-        batch: BatchId,
-        first: TxIndex,
-        snapshot: TxIndex,
-    ) -> bool {
+    pub fn allows(&self, log: &AccessLog<L>, batch: BatchId, first: TxIndex) -> bool {
         debug_assert!(self.hasher.hash_one(7) == log.hasher().hash_one(7), "one hasher for both");
-        log.is_of_writes() || self.exact.allows(batch, log.exact(), first, snapshot)
+        log.is_of_writes() || self.exact.allows(batch, log.exact(), first)
     }
 
     /// Returns whether `location`, or one with the same hash, was written.
     #[must_use]
     pub fn has(&self, location: &L) -> bool {
         let hash = self.hasher.hash_one(location);
-        self.written.find(hash, |at| at.hash == hash).is_some()
+        self.written.find(hash, |at| *at == hash).is_some()
     }
 }
 
@@ -171,20 +138,26 @@ mod tests {
         log
     }
 
+    /// Commits these writes of another batch.
+    fn write<const COLLIDES: bool>(index: &mut ConflictIndex<Place<COLLIDES>>, places: &[u32]) {
+        let writes: Vec<_> = (0..).zip(places).map(|(tx, place)| (tx, Err(*place))).collect();
+        let other = log(index, &writes);
+        writes.iter().for_each(|(tx, _)| index.commit_group(OTHER, &other, TxIndex(*tx)));
+    }
+
     #[test]
-    fn only_outsiders_since_the_snapshot_count() {
+    fn only_writes_of_others_count() {
         let mut index = ConflictIndex::<Place<false>>::default();
-        let other = log(&index, &[(1, Err(3)), (2, Err(2))]);
-        let own = log(&index, &[(3, Ok(1)), (4, Ok(2))]);
-        index.commit_single(TxIndex(0), &[Place(1)]);
-        index.commit_group(OTHER, &other, TxIndex(1));
-        assert_eq!(index.first_conflict(&own, TxIndex(1)), None);
-        assert_eq!(index.first_conflict(&own, TxIndex(0)), Some(TxIndex(3)));
-        index.commit_group(OTHER, &other, TxIndex(2));
-        assert_eq!(index.first_conflict(&own, TxIndex(1)), Some(TxIndex(4)));
-        assert!(index.allows(&own, OWN, TxIndex(3), TxIndex(1)));
-        assert!(!IS_EXACT || !index.allows(&own, OWN, TxIndex(4), TxIndex(1)));
-        assert!(index.has(&Place(2)) && !index.has(&Place(4)));
+        let own = log(&index, &[(3, Ok(1)), (4, Ok(2)), (5, Err(4))]);
+        write(&mut index, &[3]);
+        assert_eq!(index.first_conflict(&own), None);
+        index.commit_group(OWN, &own, TxIndex(5));
+        assert!(index.allows(&own, OWN, TxIndex(5)));
+        write(&mut index, &[2]);
+        assert_eq!(index.first_conflict(&own), Some(TxIndex(4)));
+        assert!(index.allows(&own, OWN, TxIndex(3)));
+        assert!(!IS_EXACT || !index.allows(&own, OWN, TxIndex(4)));
+        assert!(index.has(&Place(2)) && !index.has(&Place(5)));
     }
 
     /// A tombstone at the scope changes the locations in the scope; a new value at one of them does
@@ -193,10 +166,10 @@ mod tests {
     fn a_scope_counts_with_what_lies_in_it() {
         let mut index = ConflictIndex::<Place<false>>::default();
         let own = log(&index, &[(1, Ok(10))]);
-        index.commit_single(TxIndex(0), &[Place(11)]);
-        assert_eq!(index.first_conflict(&own, TxIndex(0)), None);
-        index.commit_single(TxIndex(0), &[Place(0)]);
-        assert_eq!(index.first_conflict(&own, TxIndex(0)), Some(TxIndex(1)));
+        write(&mut index, &[11]);
+        assert_eq!(index.first_conflict(&own), None);
+        write(&mut index, &[0]);
+        assert_eq!(index.first_conflict(&own), Some(TxIndex(1)));
     }
 
     /// Colliding locations count as one: a valid result may be aborted, an invalid one never
@@ -205,14 +178,14 @@ mod tests {
     fn places_with_one_hash_forbid_more_and_never_less() {
         let mut index = ConflictIndex::<Place<true>>::default();
         let own = log(&index, &[(2, Ok(5)), (3, Ok(1)), (4, Ok(2))]);
-        index.commit_single(TxIndex(0), &[Place(3)]);
+        write(&mut index, &[3]);
         // A false conflict.
-        assert!(index.allows(&own, OWN, TxIndex(4), TxIndex(0)));
-        assert_eq!(index.first_conflict(&own, TxIndex(0)), Some(TxIndex(2)));
+        assert!(index.allows(&own, OWN, TxIndex(4)));
+        assert_eq!(index.first_conflict(&own), Some(TxIndex(2)));
         // And a real one.
-        index.commit_single(TxIndex(1), &[Place(2)]);
-        assert!(!IS_EXACT || !index.allows(&own, OWN, TxIndex(4), TxIndex(0)));
-        assert_eq!(index.first_conflict(&own, TxIndex(0)), Some(TxIndex(2)));
+        write(&mut index, &[2]);
+        assert!(!IS_EXACT || !index.allows(&own, OWN, TxIndex(4)));
+        assert_eq!(index.first_conflict(&own), Some(TxIndex(2)));
     }
 
     #[test]
@@ -222,8 +195,8 @@ mod tests {
         own.read(&Place(2), &7);
         own.write(&Place(3));
         own.forget_rest();
-        index.commit_single(TxIndex(0), &[Place(2), Place(3)]);
-        assert_eq!(index.first_conflict(&own, TxIndex(0)), None);
+        write(&mut index, &[2, 3]);
+        assert_eq!(index.first_conflict(&own), None);
         assert_eq!(own.groups().collect::<Vec<_>>(), [single(0)]);
     }
 }

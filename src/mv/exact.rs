@@ -31,11 +31,11 @@ pub struct ExactLog<L: Location> {
     nothing: core::marker::PhantomData<L>,
 }
 
-/// All committed writers of each location.
+/// The batches that have committed a write to each location.
 #[derive(Clone, Debug)]
 pub(super) struct ExactIndex<L: Location> {
     #[cfg(any(debug_assertions, feature = "trace"))]
-    commits: std::collections::HashMap<L, Vec<(TxIndex, Option<BatchId>)>>,
+    commits: std::collections::HashMap<L, Vec<BatchId>>,
     #[cfg(not(any(debug_assertions, feature = "trace")))]
     nothing: core::marker::PhantomData<L>,
 }
@@ -88,41 +88,21 @@ impl<L: Location> Default for ExactIndex<L> {
 
 #[cfg(any(debug_assertions, feature = "trace"))]
 impl<L: Location> ExactIndex<L> {
-    pub(super) fn commit<'l>(
-        &mut self,
-        tx: TxIndex,
-        batch: Option<BatchId>,
-        writes: impl IntoIterator<Item = &'l L>,
-    ) {
-        for location in writes {
-            self.commits.entry(location.clone()).or_default().push((tx, batch));
-        }
-    }
-
     /// Commits the group of `log` that starts with `first`.
     pub(super) fn commit_group(&mut self, batch: BatchId, log: &ExactLog<L>, first: TxIndex) {
         let groups = log.groups.iter().filter(|group| group.txs.first == first);
-        for group in groups {
-            self.commit(first, Some(batch), &group.writes);
+        for location in groups.flat_map(|group| &group.writes) {
+            self.commits.entry(location.clone()).or_default().push(batch);
         }
     }
 
-    /// Returns whether no transaction outside `batch` has committed, since `snapshot`, a write to a
-    /// location accessed by the batch's groups up to the one that starts with `first`.
-    pub(super) fn allows(
-        &self,
-        batch: BatchId,
-        log: &ExactLog<L>,
-        first: TxIndex,
-        snapshot: TxIndex,
-    ) -> bool {
+    /// Returns whether no other batch has committed a write to a location accessed by the groups of
+    /// `batch` up to the one that starts with `first`.
+    pub(super) fn allows(&self, batch: BatchId, log: &ExactLog<L>, first: TxIndex) -> bool {
         let groups = log.groups.iter().take_while(|group| group.txs.first <= first);
         let mut accessed =
             groups.flat_map(|group| group.reads.iter().map(|(at, _)| at).chain(&group.writes));
-        let is_outsider = |(tx, by): &(TxIndex, Option<BatchId>)| {
-            *tx >= snapshot && *tx < first && *by != Some(batch)
-        };
-        accessed.all(|at| !self.commits.get(at).is_some_and(|by| by.iter().any(is_outsider)))
+        accessed.all(|at| self.commits.get(at).is_none_or(|by| by.iter().all(|by| *by == batch)))
     }
 }
 
@@ -163,17 +143,9 @@ impl<L: Location> Default for ExactIndex<L> {
 
 #[cfg(not(any(debug_assertions, feature = "trace")))]
 impl<L: Location> ExactIndex<L> {
-    pub(super) fn commit<'l>(
-        &mut self,
-        _: TxIndex,
-        _: Option<BatchId>,
-        _: impl IntoIterator<Item = &'l L>,
-    ) {
-    }
-
     pub(super) const fn commit_group(&mut self, _: BatchId, _: &ExactLog<L>, _: TxIndex) {}
 
-    pub(super) const fn allows(&self, _: BatchId, _: &ExactLog<L>, _: TxIndex, _: TxIndex) -> bool {
+    pub(super) const fn allows(&self, _: BatchId, _: &ExactLog<L>, _: TxIndex) -> bool {
         true
     }
 }

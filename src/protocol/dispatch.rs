@@ -26,9 +26,6 @@ impl Protocol {
             Phase::Settling { stop_sent } => return self.poll_settling(stop_sent),
             Phase::Running => {}
         }
-        if let Some(publish) = self.publish_before() {
-            return Ok(Some(publish));
-        }
         if let Some(tx) = self.discards.pop_front() {
             return Ok(Some(Command::Discard(tx)));
         }
@@ -67,11 +64,7 @@ impl Protocol {
     }
 
     pub(super) fn in_order(&self) -> bool {
-        match self.limits.policy {
-            Policy::Sequential => true,
-            Policy::Auto | Policy::ForceSpeculative => false,
-            Policy::Alternate => self.frontier < self.in_order_until,
-        }
+        self.limits.policy == Policy::Sequential
     }
 
     /// Returns a job for the lowest pending transaction above the frontier, with the rest of its
@@ -160,21 +153,17 @@ impl Protocol {
         if self.is_late(job) {
             return Ok(());
         }
-        // A batch that was taken back runs here as the same job, if nothing was published in
-        // between.
+        // A batch that was taken back runs here as the same job.
         let was_here = !report.void && self.here.take_if(|here| *here == job).is_some();
         if !was_here {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
-        if let Some(batch) = job.private() {
+        if let Some(batch) = job.batch() {
             return self.on_batch_report(report, batch);
         }
         let JobReport { results, void, .. } = report;
         if void {
             return Ok(());
-        }
-        if self.private.head(job.chunk.first).is_some() {
-            return self.on_held_report(job.chunk.first, results);
         }
         let mut unrun = job.chunk;
         for (tx, result) in job.chunk.indices().zip(results) {
@@ -189,25 +178,6 @@ impl Protocol {
             self.make_pending(tx)?;
         }
         Ok(())
-    }
-
-    /// Handles the report of a private batch member that ran alone at the frontier.
-    fn on_held_report(&mut self, tx: TxIndex, results: Vec<TxReport>) -> Result<(), Invariant> {
-        // The member has not run if work was stopped.
-        let Some(TxReport { runs, result }) = results.into_iter().next() else { return Ok(()) };
-        self.counters.runs += u64::from(runs);
-        match result {
-            RunResult::Executed { stale_readers } => {
-                self.at_frontier.has_run = true;
-                self.note_stale(&stale_readers)
-            }
-            RunResult::Failed(failure) => {
-                self.at_frontier.failure = Some(failure);
-                Ok(())
-            }
-            RunResult::Blocked { on } => Err(Invariant::FrontierBlocked { tx, on }),
-            RunResult::TooEarly => Err(Invariant::FrontierBlocked { tx, on: tx }),
-        }
     }
 
     fn on_result(

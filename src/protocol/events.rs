@@ -9,44 +9,33 @@ pub enum RunMode {
     Speculative,
     /// The first transaction of the chunk is the frontier: its run is final.
     Frontier,
-    /// The job runs the rest of a private batch, on the committed prefix below the snapshot. No
-    /// other run reads its writes before they commit.
+    /// The job runs a private batch on the snapshot, the committed prefix below the plan. No other
+    /// run reads its writes before they commit.
     Private {
         /// The batch.
         batch: BatchId,
-        /// Everything below this index is committed and can be read.
-        snapshot: TxIndex,
     },
     /// A sequential run of transactions of a private batch, the first of which is the frontier.
     /// Everything below is committed, and nothing else commits before this run has reported: so all
-    /// reads are final, and errors are, too.
+    /// reads are final, and errors are, too. The run itself skips transactions that are rejected, if
+    /// the block goes on without them.
     Sequential {
         /// The batch.
         batch: BatchId,
         /// Whether the run continues from the state after the last sequential run, including its
-        /// journal: all of that run is committed, and nothing after it. If not, all committed
-        /// writes are in the store.
+        /// journal. If not, all committed writes are in the store.
         continues: bool,
     },
 }
 
-impl RunMode {
-    /// Returns the private batch and the snapshot of a job whose first transaction is `first`.
-    #[must_use]
-    pub const fn private(self, first: TxIndex) -> Option<(BatchId, TxIndex)> {
-        match self {
-            Self::Private { batch, snapshot } => Some((batch, snapshot)),
-            Self::Sequential { batch, .. } => Some((batch, first)),
-            Self::Speculative | Self::Frontier => None,
-        }
-    }
-}
-
 impl Job {
-    /// Returns the private batch and the snapshot of the job.
+    /// Returns the private batch of the job.
     #[must_use]
-    pub const fn private(&self) -> Option<(BatchId, TxIndex)> {
-        self.mode.private(self.chunk.first)
+    pub const fn batch(&self) -> Option<BatchId> {
+        match self.mode {
+            RunMode::Private { batch } | RunMode::Sequential { batch, .. } => Some(batch),
+            RunMode::Speculative | RunMode::Frontier => None,
+        }
     }
 }
 
@@ -130,9 +119,9 @@ pub struct BatchReport {
     /// Transactions that ran, in block order, in groups of contiguous transactions that commit
     /// together.
     pub groups: Vec<Chunk>,
-    /// The member after the groups, if it must not run above the frontier: it was invalid or failed
-    /// on the state it read, or needed a value that is settled only at the frontier. Its changes
-    /// were dropped.
+    /// The member after the groups, if it has no result: it was invalid or failed on the state it
+    /// read, needed a value that is settled only at the frontier, or has no room in the block. Its
+    /// changes were dropped.
     pub held: Option<TxIndex>,
     /// Why that member has no result, if the reason is final: in a sequential segment.
     pub failure: Option<Failure>,
@@ -166,11 +155,6 @@ pub enum Event {
         /// The lowest member of the batch that must not commit if no other transaction commits
         /// before it; `None` if all members that have run may commit.
         conflict: Option<TxIndex>,
-    },
-    /// Answer to [`Command::Publish`].
-    Published {
-        /// The first transaction that was published.
-        tx: TxIndex,
     },
     /// Answer to [`Command::Admit`] and [`Command::AdmitGroup`].
     Admitted {
@@ -258,17 +242,6 @@ pub enum Command {
         /// The group.
         group: Chunk,
     },
-    /// Publish the writes of committed transactions of private batches, because the next run reads
-    /// them. Answer: [`Event::Published`].
-    Publish {
-        /// The transactions.
-        txs: Chunk,
-        /// Whether these writes are exactly the pending writes of the last sequential run, one per
-        /// location. No run continues from them after this.
-        carried: bool,
-    },
-    /// Drop the remaining results of a private batch. No answer.
-    DiscardBatch(BatchId),
     /// Compare the reads of the frontier; the result is binding. Answer: [`Event::Checked`].
     Validate(TxIndex),
     /// Commit the outcome of the frontier, which is final, after publishing its credits. No answer.

@@ -13,8 +13,8 @@ impl Protocol {
             return Ok(self.finish_when_idle());
         }
         let tx = self.frontier;
-        if let Some(batch) = self.private.head(tx) {
-            return self.poll_batch(batch, tx);
+        if !self.private.is_empty() {
+            return self.poll_batch(tx);
         }
         let status = self.slot(tx)?.status;
         if status == Status::InFlight {
@@ -86,8 +86,8 @@ impl Protocol {
             return Ok(());
         }
         self.counters.claims += 1;
-        if let Some(batch) = self.private.head(tx) {
-            return self.on_batch_claimed(batch, tx);
+        if !self.private.is_empty() {
+            return self.on_batch_claimed(tx);
         }
         let job = self.slot(tx)?.job;
         for tx in job.into_iter().flat_map(|job| job.chunk.indices()) {
@@ -168,9 +168,6 @@ impl Protocol {
     /// Skips the frontier. I15: its entries are withdrawn and the tail of its chunk is aborted
     /// before the frontier moves.
     fn skip(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
-        if let Some(rest) = self.discard_rest_of(tx)? {
-            return Ok(Some(rest));
-        }
         self.discard_tail(tx)?;
         if let Some(tail) = self.discards.pop_front() {
             return Ok(Some(Command::Discard(tail)));
@@ -187,7 +184,6 @@ impl Protocol {
         if tx != self.frontier {
             return Err(Invariant::CommitOrder { tx, frontier: self.frontier });
         }
-        self.private.advance(tx, tx.next());
         self.advance_to(Chunk { first: tx, end: tx.next() })
     }
 
@@ -199,7 +195,7 @@ impl Protocol {
             self.frontier = self.frontier.next();
         }
         self.watch_discard_rate(txs.len());
-        if self.slots.first() >= self.slots.end() {
+        if !self.private.is_empty() {
             return Ok(());
         }
         for tx in txs.indices() {

@@ -1,7 +1,7 @@
 //! Early ends of a block. A cancelled block first commits the results that still hold.
 
 use super::events::{Command, Failure};
-use super::private::{BatchState, Polled};
+use super::private::Polled;
 use super::slot::Status;
 use super::state::{Halt, Phase, Protocol};
 use crate::error::Invariant;
@@ -58,22 +58,12 @@ impl Protocol {
 
     /// Returns whether `tx`, the frontier, can become final without a run: because it was executed,
     /// or because it is invalid and may be skipped.
-    fn has_result(&self, tx: TxIndex) -> Result<bool, Invariant> {
-        let failure = self.at_frontier.failure;
-        let may_skip = |failure| self.limits.skip_rejected && failure == Some(Failure::Rejected);
-        let Some(id) = self.private.head(tx) else {
-            return Ok(self.slot(tx)?.status == Status::Executed || may_skip(failure));
-        };
-        let batch = self.private.batch(id).ok_or(Invariant::MissingResult { tx })?;
-        // The member ran alone: it was held, or its batch had used up its runs.
-        let has_run = self.at_frontier.has_run || may_skip(failure);
-        Ok(match &batch.state {
-            BatchState::Ended(ended) if ended.held == Some(tx) => {
-                has_run || may_skip(failure.or(ended.failure))
-            }
-            BatchState::Ended(ended) => !ended.groups.is_empty(),
-            BatchState::Waiting => has_run,
-            BatchState::InFlight(_) | BatchState::Over => false,
-        })
+    fn has_result(&mut self, tx: TxIndex) -> Result<bool, Invariant> {
+        if !self.private.is_empty() {
+            return Ok(self.private.ended().is_some_and(|ended| !ended.groups.is_empty()));
+        }
+        let is_rejected = self.at_frontier.failure == Some(Failure::Rejected);
+        let is_executed = self.slot(tx)?.status == Status::Executed;
+        Ok(is_executed || (is_rejected && self.limits.skip_rejected))
     }
 }

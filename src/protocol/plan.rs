@@ -10,9 +10,6 @@ pub enum Policy {
     Auto,
     /// Always speculates. For tests that must cover the parallel path.
     ForceSpeculative,
-    /// Alternates between speculative and sequential segments of a few transactions, whether it
-    /// pays or not. For tests that must cover the transitions.
-    Alternate,
     /// Never speculates: runs one transaction after the other, at the frontier.
     Sequential,
 }
@@ -38,10 +35,6 @@ pub struct Limits {
     /// [`Halt::HandedOver`](super::Halt::HandedOver), after which its owner runs the rest in
     /// another way. `None`: speculation never stops early.
     pub hands_over: Option<Waste>,
-    /// Whether the block ends with [`Halt::HandedOver`](super::Halt::HandedOver) when the rest of a
-    /// private batch must not commit, so that its owner makes a new plan. If not, the rest runs
-    /// again on a later snapshot.
-    pub hands_over_rest: bool,
     /// Number of transactions after which a sequential run reports its results before it continues;
     /// at least 1.
     pub stride: u32,
@@ -77,6 +70,12 @@ impl Waste {
     }
 }
 
+impl Waste {
+    /// Speculation ends after two commits, whether it pays or not: for tests that must cover the
+    /// transition.
+    pub const AFTER_TWO: Self = Self { runs: 0, kept: u32::MAX, commits: 2 };
+}
+
 impl Default for Waste {
     /// Returns the criterion for two workers.
     fn default() -> Self {
@@ -89,10 +88,9 @@ impl Default for Waste {
 pub struct Plan {
     /// Everything below this index is already final: 0, or the end of an earlier round.
     pub first: TxIndex,
-    /// Writes of final transactions from this index on are pending: the owner keeps them outside
-    /// the store, and passes them to a sequential run that begins the plan. `None` if all writes
-    /// are in the store.
-    pub carried: Option<TxIndex>,
+    /// Whether the first run of a sequential segment continues from writes that the owner has kept
+    /// outside the store. In any other plan all writes are in the store.
+    pub continues: bool,
     /// Contiguous ranges of the transactions from `first` on, each of which is dispatched together.
     pub chunks: Vec<Chunk>,
     /// Private batches: contiguous ranges of the transactions from `first` on. A plan has either

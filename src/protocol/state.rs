@@ -2,7 +2,7 @@
 
 use super::counters::Counters;
 use super::events::{Event, Failure, Job};
-use super::plan::{Limits, Plan, Policy};
+use super::plan::{Limits, Plan};
 use super::private::Private;
 use super::slot::{Slot, Status};
 use crate::error::Invariant;
@@ -32,7 +32,6 @@ pub(super) enum Awaiting {
     TakeOver(TxIndex),
     Withdraw(TxIndex),
     Compare(TxIndex),
-    Publish(TxIndex),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,8 +56,6 @@ pub(super) struct FrontierState {
     pub(super) claim_asked: Option<Job>,
     /// Whether its job makes no progress.
     pub(super) is_stalled: bool,
-    /// Whether a private batch member has run there alone.
-    pub(super) has_run: bool,
 }
 
 /// Outcome of recent speculation.
@@ -99,8 +96,6 @@ pub struct Protocol {
     pub(super) at_frontier: FrontierState,
     pub(super) phase: Phase,
     pub(super) halt: Option<Halt>,
-    /// End of the sequential segment.
-    pub(super) in_order_until: TxIndex,
     /// Since the last check for waste.
     pub(super) recent: Recent,
     pub(super) counters: Counters,
@@ -133,10 +128,7 @@ impl Protocol {
                 }
             }
         }
-        let mut private = Private::new(plan);
-        // A sequential segment continues from the pending writes; no other run can.
-        let is_in_order = limits.policy == Policy::Sequential && private.head(plan.first).is_some();
-        private.owes &= !is_in_order;
+        let private = Private::new(plan);
         let mut waiters: BTreeMap<TxIndex, Vec<TxIndex>> = BTreeMap::new();
         for &(tx, on) in plan.dependencies.iter().filter(|(tx, on)| on < tx) {
             if let Some(slot) = slots.get_mut(tx) {
@@ -169,7 +161,6 @@ impl Protocol {
             at_frontier: FrontierState::default(),
             phase: Phase::Running,
             halt: None,
-            in_order_until: TxIndex(0),
             recent: Recent::default(),
             counters: Counters::default(),
         }
@@ -348,7 +339,10 @@ impl Protocol {
                 self.at_frontier.is_stalled = true;
                 Ok(())
             }
-            Event::GivenUp => self.on_given_up(),
+            Event::GivenUp => {
+                self.give_up();
+                Ok(())
+            }
             Event::TakenOver { tx, taken } => {
                 self.answer(Awaiting::TakeOver(tx), "TakenOver")?;
                 if taken { self.on_taken_over(tx) } else { Ok(()) }
@@ -356,14 +350,10 @@ impl Protocol {
             Event::Withdrawn { tx, stale_readers } => {
                 self.answer(Awaiting::Withdraw(tx), "Withdrawn")?;
                 self.note_stale(&stale_readers)?;
-                if self.private.carried == Some(tx) {
-                    // A skipped transaction writes nothing.
-                    self.private.carried = Some(tx.next());
-                }
+                self.private.skip(tx);
                 self.advance(tx)
             }
             Event::Compared { tx, conflict } => self.on_compared(tx, conflict),
-            Event::Published { tx } => self.answer(Awaiting::Publish(tx), "Published"),
         }
     }
 
@@ -379,8 +369,7 @@ impl Protocol {
             | Awaiting::Claim(tx)
             | Awaiting::TakeOver(tx)
             | Awaiting::Withdraw(tx)
-            | Awaiting::Compare(tx)
-            | Awaiting::Publish(tx)) = question;
+            | Awaiting::Compare(tx)) = question;
             return Err(Invariant::UnexpectedEvent { tx, event });
         }
         Ok(())

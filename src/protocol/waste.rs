@@ -1,12 +1,9 @@
 //! Aborts, and stopping speculation when there are too many.
-use super::plan::{Policy, Waste};
+use super::plan::Policy;
 use super::slot::Status;
 use super::state::{Halt, Phase, Protocol, Recent};
 use crate::error::Invariant;
 use crate::ids::TxIndex;
-
-/// Number of transactions in a segment when speculative and sequential ones alternate.
-const TURN: u32 = 2;
 
 impl Protocol {
     /// Aborts the result of `tx`, and everything in its chunk that depends on it (I14).
@@ -66,45 +63,28 @@ impl Protocol {
     }
 
     /// Checks whether most speculation is wasted. If so, ends the block early, if the limits allow
-    /// it; with [`Policy::Alternate`], a sequential segment follows instead.
+    /// it.
     pub(super) fn watch_discard_rate(&mut self, commits: u32) {
         if self.phase != Phase::Running {
             return;
         }
-        let waste = match self.limits.policy {
-            Policy::Auto => self.limits.hands_over,
-            Policy::Alternate => Some(Waste { runs: 0, kept: u32::MAX, commits: TURN }),
-            Policy::ForceSpeculative | Policy::Sequential => None,
-        };
-        let Some(waste) = waste else { return };
+        let is_watched = self.limits.policy == Policy::Auto;
+        let Some(waste) = self.limits.hands_over.filter(|_| is_watched) else { return };
         self.recent.commits += commits;
         if self.recent.commits < waste.commits {
             return;
         }
         let Recent { aborts, kept, .. } = core::mem::take(&mut self.recent);
-        let is_wasteful = aborts >= waste.runs && kept <= waste.kept && !self.in_order();
-        if !is_wasteful {
-            return;
-        }
-        if !self.give_up() {
-            self.counters.fallback_segments += 1;
-            self.in_order_until = TxIndex(self.frontier.0.saturating_add(TURN));
+        if aborts >= waste.runs && kept <= waste.kept {
+            self.give_up();
         }
     }
 
-    pub(super) fn on_given_up(&mut self) -> Result<(), Invariant> {
-        self.give_up();
-        Ok(())
-    }
-
-    /// Ends the block early with [`Halt::HandedOver`], if the limits allow it. Returns whether it
-    /// did.
-    fn give_up(&mut self) -> bool {
-        let hands_over = self.limits.hands_over.is_some() && self.phase == Phase::Running;
-        if hands_over {
+    /// Ends the block early with [`Halt::HandedOver`], if the limits allow it.
+    pub(super) fn give_up(&mut self) {
+        if self.limits.hands_over.is_some() && self.phase == Phase::Running {
             self.counters.fallback_segments += 1;
             self.begin_halt(Halt::HandedOver);
         }
-        hands_over
     }
 }

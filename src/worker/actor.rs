@@ -119,8 +119,8 @@ where
     /// Runs a job. Returns `None` if another worker has already reported it.
     fn run_job(&mut self, message: JobMessage<W>) -> Option<ReportMessage<W>> {
         let _span = span!(TRACE, "batch", job = ?message.job);
-        if let Some((batch, _)) = message.job.private() {
-            return self.run_batch(message, batch);
+        if message.job.batch().is_some() {
+            return self.run_batch(message);
         }
         let JobMessage { job, previous, .. } = message;
         let mut report = JobReport::unrun(job);

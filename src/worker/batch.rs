@@ -7,7 +7,7 @@ use super::machine::{
 };
 use super::message::{JobMessage, ReportMessage};
 use super::{Activity, Context, Point};
-use crate::ids::{BatchId, TxIndex};
+use crate::ids::TxIndex;
 use crate::panics::caught;
 use crate::protocol::{BatchReport, Job, JobReport};
 use crate::spans::span;
@@ -21,11 +21,7 @@ where
     /// Runs the members of a private batch from the job's first transaction on, until work has to
     /// stop or a member has no result. Whatever prevented the result (an invalid transaction, a
     /// database error, a panic) is settled at the frontier; a sequential segment is already there.
-    pub(super) fn run_batch(
-        &mut self,
-        message: JobMessage<W>,
-        id: BatchId,
-    ) -> Option<ReportMessage<W>> {
+    pub(super) fn run_batch(&mut self, message: JobMessage<W>) -> Option<ReportMessage<W>> {
         let JobMessage { job, in_order, .. } = message;
         self.shared.log.note(|| EngineEvent::BatchBegan(job));
         self.context.tell(Activity::Batch(job.chunk));
@@ -35,7 +31,7 @@ where
                 let ran = carry.map(|carry| RanBatch::nothing(Some(carry)));
                 Ended { held: Some((job.chunk.first, Some(error))), ran }
             }
-            Ok(machine) => self.run_on(machine, (job, id), in_order, false),
+            Ok(machine) => self.run_on(machine, job, in_order, false),
         };
         self.report_batch(job, ended, false)
     }
@@ -43,9 +39,8 @@ where
     /// Helps with the private batch of `job`: runs it on the same snapshot as the worker that began
     /// it. Both runs have the same result, and the one that ends first reports it.
     pub(super) fn run_batch_second(&mut self, job: Job) -> Option<ReportMessage<W>> {
-        let (id, _) = job.private()?;
         let machine = self.take_batches().ok()?;
-        let ended = self.run_on(machine, (job, id), None, true);
+        let ended = self.run_on(machine, job, None, true);
         // A repetition might succeed: the database may answer, and user code may return.
         let may_recur = |held: &Held<W>| matches!(held.1, None | Some(TxError::Rejected(_)));
         if ended.held.as_ref().is_none_or(may_recur) {
@@ -58,19 +53,18 @@ where
     fn run_on(
         &mut self,
         mut machine: W::Batches<'a, X>,
-        (job, id): (Job, BatchId),
+        job: Job,
         in_order: Option<Sequential<W::Carry, W::Room>>,
         is_second: bool,
     ) -> Ended<W> {
         let shared = self.shared;
-        let snapshot = job.private().map_or(job.chunk.first, |(_, snapshot)| snapshot);
-        let is_compared = in_order.is_none() || shared.compares_all;
-        let log = is_compared.then(|| shared.empty_log.clone());
+        // Replays check the accesses of sequential runs, too.
+        let is_logged = in_order.is_none() || cfg!(feature = "trace");
+        let log = is_logged.then(|| shared.empty_log.clone());
         let txs = job.chunk;
-        let is_late = is_second && mutant!(SecondOnFrontier);
-        let snapshot = if is_late { txs.first } else { snapshot };
+        let snapshot = if in_order.is_some() { txs.first } else { shared.snapshot };
         machine.begin(BatchStart { txs, snapshot, log, in_order, is_second });
-        let (held, panicked) = self.run_members(&mut machine, (job, id));
+        let (held, panicked) = self.run_members(&mut machine, job);
         let ran = machine.end();
         // Whatever the machine cached during the run is dropped with it.
         self.batches = (!panicked).then_some(machine);
@@ -107,14 +101,10 @@ where
     }
 
     /// Returns the member that has no result, if there is one, and whether it panicked.
-    fn run_members(
-        &self,
-        machine: &mut W::Batches<'a, X>,
-        (job, id): (Job, BatchId),
-    ) -> (Option<Held<W>>, bool) {
+    fn run_members(&self, machine: &mut W::Batches<'a, X>, job: Job) -> (Option<Held<W>>, bool) {
         let shared = self.shared;
         for tx in job.chunk.indices() {
-            if shared.is_stopped() || shared.is_reported((job, id)) {
+            if shared.is_stopped() || shared.is_reported(job) {
                 break;
             }
             let _span = span!(TRACE, "run", tx = tx.0);

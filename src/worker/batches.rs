@@ -6,10 +6,13 @@ use crate::ids::{BatchId, Chunk, TxIndex};
 use crate::mv::{AccessLog, ConflictIndex};
 use std::collections::VecDeque;
 
-/// Results of the private batches, and an index of everything committed since they began.
+/// Results of the private batches, and an index of the writes that they have committed.
 pub(super) struct Batches<W: Workload> {
     kept: Vec<Option<Kept<W>>>,
     pub(super) index: ConflictIndex<W::Location>,
+    /// Whether batches are compared with the commits of others. Below a sequential run everything is
+    /// final.
+    is_compared: bool,
     /// Number of batches that committed at least one transaction.
     pub(super) committed: u64,
     /// Number of reports by workers that helped with a batch that another worker had begun.
@@ -20,7 +23,6 @@ pub(super) struct Batches<W: Workload> {
 
 /// Results of the last run of a batch.
 struct Kept<W: Workload> {
-    snapshot: TxIndex,
     groups: VecDeque<(Chunk, W::Group)>,
     /// Accesses of the groups, if they are compared.
     log: Option<AccessLog<W::Location>>,
@@ -28,45 +30,35 @@ struct Kept<W: Workload> {
 }
 
 impl<W: Workload> Batches<W> {
-    pub(super) fn new(index: ConflictIndex<W::Location>, batches: usize) -> Self {
+    pub(super) fn new(
+        index: ConflictIndex<W::Location>,
+        batches: usize,
+        is_compared: bool,
+    ) -> Self {
         let kept = core::iter::repeat_with(|| None).take(batches).collect();
-        Self { kept, index, committed: 0, helped: 0, carry: None }
+        Self { kept, index, is_compared, committed: 0, helped: 0, carry: None }
     }
 
     fn kept(&mut self, id: BatchId) -> Option<&mut Kept<W>> {
-        self.kept.get_mut(id.0 as usize)?.as_mut()
+        self.kept.get_mut(id.position())?.as_mut()
     }
 
     /// Stores the results of a run.
-    pub(super) fn keep(
-        &mut self,
-        id: BatchId,
-        snapshot: TxIndex,
-        ran: RanBatch<W::Location, W::Group, W::Carry>,
-    ) {
+    pub(super) fn keep(&mut self, id: BatchId, ran: RanBatch<W::Location, W::Group, W::Carry>) {
         let RanBatch { groups, log, carry } = ran;
-        // Only sequential runs have a carry; others leave the last one in place.
-        if carry.is_some() || mutant!(CarryReplaced) {
-            self.carry = carry;
-        }
-        let new = Kept { snapshot, groups: groups.into(), log, has_committed: false };
-        if let Some(kept) = self.kept.get_mut(id.0 as usize)
+        self.carry = carry;
+        let new = Kept { groups: groups.into(), log, has_committed: false };
+        if let Some(kept) = self.kept.get_mut(id.position())
             && (kept.is_none() || !mutant!(BatchNotReplaced))
         {
             *kept = Some(new);
         }
     }
 
-    pub(super) fn discard(&mut self, id: BatchId) {
-        if let Some(kept) = self.kept.get_mut(id.0 as usize) {
-            *kept = None;
-        }
-    }
-
     /// Returns the lowest member of the batch that must not commit because of the commits so far.
     pub(super) fn compare(&self, id: BatchId) -> Option<TxIndex> {
-        let kept = self.kept.get(id.0 as usize)?.as_ref()?;
-        self.index.first_conflict(kept.log.as_ref()?, kept.snapshot)
+        let kept = self.kept.get(id.position())?.as_ref()?;
+        self.index.first_conflict(kept.log.as_ref()?)
     }
 
     pub(super) fn admits<G>(
@@ -93,25 +85,21 @@ impl<W: Workload> Batches<W> {
         unindexed: bool,
     ) -> Result<W::Group, Invariant> {
         let missing = Invariant::MissingResult { tx: group.first };
-        let Self { kept, index, committed, .. } = self;
-        let Some(Some(own)) = kept.get_mut(id.0 as usize) else { return Err(missing) };
+        let Self { kept, index, is_compared, committed, .. } = self;
+        let Some(Some(own)) = kept.get_mut(id.position()) else { return Err(missing) };
         let Some((txs, left)) = own.groups.pop_front() else { return Err(missing) };
         if txs != group {
             return Err(missing);
         }
-        let allows = |log| index.allows(log, id, group.first, own.snapshot);
-        if cfg!(debug_assertions) && !own.log.as_ref().is_none_or(allows) {
+        let log = own.log.as_ref().filter(|_| *is_compared);
+        let allows = |log| index.allows(log, id, group.first);
+        if cfg!(debug_assertions) && !log.is_none_or(allows) {
             return Err(Invariant::StaleCommit { tx: group.first });
         }
         *committed += u64::from(!core::mem::replace(&mut own.has_committed, true));
-        if let Some(log) = own.log.as_ref().filter(|_| !unindexed) {
+        if let Some(log) = log.filter(|_| !unindexed) {
             index.commit_group(id, log, group.first);
         }
         Ok(left)
-    }
-
-    /// Records the commit of a transaction that ran alone, at the frontier.
-    pub(super) fn commit_single(&mut self, tx: TxIndex, written: &[W::Location]) {
-        self.index.commit_single(tx, written);
     }
 }

@@ -1,15 +1,32 @@
 //! The rights to run and to publish a job, each of which is taken once, by a worker or the
 //! coordinator.
 
-use super::claim::{BatchClaim, Stage};
 use super::coordinator::Coordinator;
 use super::events::EngineEvent;
 use super::machine::{LedgerOf, Workload};
 use super::message::JobMessage;
 use super::shared::Shared;
 use crate::ids::{BatchId, Incarnation, TxIndex};
-use crate::protocol::{Event, Job, JobReport, RunMode};
-use crate::sync::SeqCst;
+use crate::protocol::{Event, Job, JobReport, Policy, RunMode};
+use crate::sync::{AtomicU32, SeqCst};
+
+/// Progress of a job. Each incarnation has two stages.
+#[derive(Clone, Copy)]
+enum Stage {
+    /// A worker is running the job, or the coordinator has taken it back.
+    Begun = 1,
+    /// Its worker is publishing the first transaction, or the coordinator has taken that right. For
+    /// a private batch: one of the workers that run it is reporting it.
+    Published = 2,
+}
+
+impl Job {
+    /// Returns the number of a stage: an incarnation has two, and the numbers increase over the
+    /// runs of a job.
+    fn stage(self, stage: Stage) -> u32 {
+        self.incarnation.0.saturating_mul(2).saturating_add(stage as u32)
+    }
+}
 
 impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// Takes the right to run `job`: true for exactly one worker.
@@ -18,30 +35,14 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self.enter(job, Stage::Begun).is_some_and(|is_first| is_first || twice)
     }
 
-    /// Takes `job` back for the coordinator, unless a worker has begun it.
-    pub(super) fn take_back(&self, job: Job) -> bool {
-        let RunMode::Private { batch, snapshot } = job.mode else { return self.claim(job) };
-        let is_helped = mutant!(TakenBackHelped);
-        let alone = if is_helped { snapshot.0 } else { BatchClaim::ALONE };
-        let claim = self.batch_claims.get(batch.0 as usize);
-        claim.is_some_and(|claim| claim.enter(job.stage(Stage::Begun), alone))
-    }
-
     /// Records that a worker runs `job`, which did not pass through the channel.
     pub(super) fn note_begun(&self, job: Job) {
-        let RunMode::Private { batch, snapshot } = job.mode else {
-            self.enter(job, Stage::Begun);
-            return;
-        };
-        if let Some(claim) = self.batch_claims.get(batch.0 as usize) {
-            claim.set(job.stage(Stage::Begun), snapshot.0);
-        }
+        self.enter(job, Stage::Begun);
     }
 
     /// Takes the right of a worker to publish the first transaction of `job`, or to report `job` if
     /// it is a private batch.
     pub(super) fn may_publish(&self, job: Job) -> bool {
-        // A plan of private batches keeps no claim for single transactions.
         let is_late = match job.mode {
             RunMode::Private { .. } => mutant!(ReportedTwice),
             _ => mutant!(LatePublished),
@@ -55,44 +56,41 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     }
 
     /// Returns whether the report of `job`, a private batch, was sent or is about to be sent.
-    pub(super) fn is_reported(&self, (job, batch): (Job, BatchId)) -> bool {
-        let claim = self.batch_claims.get(batch.0 as usize);
-        claim.is_some_and(|claim| claim.get().0 >= job.stage(Stage::Published))
+    pub(super) fn is_reported(&self, job: Job) -> bool {
+        let claim = self.claim_of(job);
+        claim.is_some_and(|claim| claim.load(SeqCst) >= job.stage(Stage::Published))
     }
 
     /// Returns the transaction or batch that a worker is running at the frontier and has not
-    /// published. A member of a private batch that runs alone is not helped.
+    /// published. Sequential runs are not helped: they continue from a state that only their worker
+    /// has.
     pub(super) fn begun(&self, frontier: TxIndex) -> Option<Begun> {
-        let batches = self.batches.iter().zip(&self.batch_claims).zip(0..);
-        let mut own = batches
-            .filter(|((batch, _), _)| (batch.first..batch.end).contains(&frontier))
-            .map(|((batch, claim), id)| claim.begun(*batch, BatchId(id), frontier));
-        let begun = match own.next() {
-            Some(job) => Begun::Batch(job?),
-            None => {
-                let claim = self.claims.get(frontier)?.load(SeqCst);
-                (claim % 2 == Stage::Begun as u32).then_some(Begun::Transaction(frontier))?
-            }
-        };
-        // A job that was only begun commits nothing, so this run is the frontier's if the frontier
-        // has not moved.
-        let is_still = self.frontier.load(SeqCst) == frontier.0 || mutant!(FrontierReadOnce);
-        is_still.then_some(begun)
+        let is_begun = |claim: u32| claim % 2 == Stage::Begun as u32;
+        if self.batches.is_empty() {
+            let claim = self.claims.get(frontier)?.load(SeqCst);
+            is_begun(claim).then_some(Begun::Transaction(frontier))
+        } else {
+            let id = self.batches.partition_point(|batch| batch.end <= frontier);
+            let (batch, claim) = (self.batches.get(id)?, self.batch_claims.get(id)?.load(SeqCst));
+            let is_helped = is_begun(claim) && self.limits.policy != Policy::Sequential;
+            let mode = RunMode::Private { batch: BatchId(u32::try_from(id).ok()?) };
+            let job = Job { chunk: *batch, incarnation: Incarnation(claim / 2), mode };
+            is_helped.then_some(Begun::Batch(job))
+        }
     }
 
     /// Enters `stage` of `job`. Returns true if the job had not reached it, and `None` if no claim
     /// is kept for the job.
     fn enter(&self, job: Job, stage: Stage) -> Option<bool> {
         let stage = job.stage(stage);
-        let (batch, snapshot) = match job.mode {
-            RunMode::Private { batch, snapshot } => (batch, snapshot.0),
-            RunMode::Sequential { batch, .. } => (batch, BatchClaim::ALONE),
-            RunMode::Speculative | RunMode::Frontier => {
-                let claim = self.claims.get(job.chunk.first)?;
-                return Some(claim.fetch_max(stage, SeqCst) < stage);
-            }
-        };
-        Some(self.batch_claims.get(batch.0 as usize)?.enter(stage, snapshot))
+        Some(self.claim_of(job)?.fetch_max(stage, SeqCst) < stage)
+    }
+
+    fn claim_of(&self, job: Job) -> Option<&AtomicU32> {
+        match job.batch() {
+            Some(batch) => self.batch_claims.get(batch.position()),
+            None => self.claims.get(job.chunk.first),
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Moving the frontier: commits of transactions and groups, and skips.
 
 use super::coordinator::Coordinator;
-use super::entries::for_each_entry;
 use super::machine::{LedgerOf, TxError, Workload};
 use super::shared::Shared;
 use super::{Activity, Context, Point};
@@ -29,7 +28,7 @@ where
             return Err(Invariant::StaleCommit { tx });
         }
         record.reads = ReadSet::default();
-        let written = core::mem::take(&mut record.written);
+        record.written = Vec::new();
         let version = Version { tx, incarnation: record.incarnation };
         let output = record.output.take().ok_or(Invariant::MissingResult { tx })?;
         let too_early = mutant!(CreditAfterFrontier);
@@ -45,9 +44,6 @@ where
             return Err(Invariant::EarlyRead { tx: *reader });
         }
         self.ledger.commit(tx, output);
-        if self.protocol.has_private() && !mutant!(FrontierUnindexed) {
-            self.batches.commit_single(tx, &written);
-        }
         if !too_early {
             self.move_frontier(tx, shared);
         }
@@ -65,14 +61,17 @@ where
         context: &X,
     ) -> Result<(), Invariant> {
         let refusal = self.refusal.take();
-        let record = self.record(tx)?;
-        let reason = match (refusal, record.error.take()) {
+        let (written, error) = match self.record(tx) {
+            Ok(record) => (core::mem::take(&mut record.written), record.error.take()),
+            // A member of a private batch publishes nothing.
+            Err(_) => (Vec::new(), None),
+        };
+        let reason = match (refusal, error) {
             (Some(refusal), _) | (None, Some(TxError::Rejected(refusal))) => refusal,
             _ => return Err(Invariant::MissingResult { tx }),
         };
         // Withdraws the entries of all incarnations.
         let version = Version { tx, incarnation: Incarnation(u32::MAX) };
-        let written = core::mem::take(&mut record.written);
         let too_early = mutant!(FrontierBeforeWithdrawal);
         if too_early {
             self.move_frontier(tx, shared);
@@ -111,19 +110,5 @@ where
         self.move_frontier(last, shared);
         context.tell(Activity::Committed(group));
         Ok(())
-    }
-
-    /// Publishes the writes of these committed transactions, for later runs. Nothing that still runs
-    /// has read the store: speculative runs begin after it, and batches read below it.
-    pub(super) fn publish(&mut self, txs: Chunk, carried: bool, shared: &Shared<W, G>) {
-        let Shared { workload, store, .. } = shared;
-        let mut readers = Vec::new();
-        let mut each = |version: Version, location: W::Location, entry: Entry<W::Location>| {
-            store.publish(version, &location, entry, &mut readers);
-        };
-        match self.batches.carry.take_if(|_| carried) {
-            Some(carry) => workload.carried(carry, store, each),
-            None => for_each_entry(&**workload, &self.ledger, txs, &mut each),
-        }
     }
 }

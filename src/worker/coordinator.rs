@@ -9,7 +9,7 @@ use super::{Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, PerTx, TxIndex, Version};
 use crate::mv::{ConflictIndex, ReadSet, Store};
-use crate::protocol::{Command, Event, Halt, Job, JobReport, Protocol, RunMode, Verdict};
+use crate::protocol::{Command, Event, Halt, Job, JobReport, Policy, Protocol, RunMode, Verdict};
 use crate::sync::Sender;
 use crate::trace::Log;
 use std::sync::Arc;
@@ -29,8 +29,8 @@ pub(super) struct Coordinator<W: Workload, G> {
     pub(super) protocol: Protocol,
     pub(super) ledger: G,
     records: PerTx<Record<W>>,
-    /// Record of the private batch member that runs alone at the frontier.
-    held: Record<W>,
+    /// Why a sequential run ended early.
+    error: Option<TxError<W::Rejection, W::BaseError>>,
     pub(super) batches: Batches<W>,
     /// Dropped once the block is over, which ends the workers.
     pub(super) jobs: Option<Sender<JobMessage<W>>>,
@@ -65,10 +65,11 @@ impl<W: Workload, G> Coordinator<W, G> {
         };
         let first = protocol.frontier();
         let records = PerTx::new(first, protocol.published_range().map(|_| record()));
-        let (held, batches) = (record(), Batches::new(index, protocol.batches().len()));
-        let (jobs, refusal, broken) = (Some(jobs), None, None);
+        let is_compared = protocol.limits().policy != Policy::Sequential;
+        let batches = Batches::new(index, protocol.batches().len(), is_compared);
+        let (jobs, error, refusal, broken) = (Some(jobs), None, None, None);
         let lag = Lag::default();
-        Self { protocol, ledger, records, held, batches, jobs, refusal, broken, lag }
+        Self { protocol, ledger, records, error, batches, jobs, refusal, broken, lag }
     }
 
     pub(super) fn into_end(
@@ -95,7 +96,7 @@ impl<W: Workload, G> Coordinator<W, G> {
             }
             Some(Halt::Failed(tx, _)) => {
                 let published = self.records.get_mut(tx).and_then(|record| record.error.take());
-                published.or(self.held.error.take())
+                published.or(self.error.take())
             }
             Some(Halt::Cancelled | Halt::HandedOver) | None => None,
         };
@@ -126,9 +127,7 @@ impl<W: Workload, G> Coordinator<W, G> {
     /// not as later incarnations. Returns the number of results that are lost.
     fn withdraw_speculation(&mut self, store: &Store<W::Location>) -> u64 {
         let mut results = 0;
-        // A member of a private batch that ran alone has published at the frontier.
-        let held = [(self.protocol.frontier(), &mut self.held)];
-        for (tx, record) in self.records.iter_mut().chain(held) {
+        for (tx, record) in self.records.iter_mut() {
             results += u64::from(record.output.is_some());
             let version = Version { tx, incarnation: Incarnation(u32::MAX) };
             for location in &record.written {
@@ -229,12 +228,12 @@ where
         self.batches.helped += u64::from(is_second);
         self.lag.reports += 1;
         self.lag.ahead += u64::from(job.chunk.first.0.saturating_sub(self.protocol.frontier().0));
-        if let (Some((id, snapshot)), Some(ran)) = (job.private(), batch) {
-            self.batches.keep(id, snapshot, ran);
+        if let (Some(id), Some(ran)) = (job.batch(), batch) {
+            self.batches.keep(id, ran);
         }
         // An error is final only at the frontier.
         if matches!(job.mode, RunMode::Sequential { .. }) {
-            self.held.error = error;
+            self.error = error;
         }
         for ((tx, kept), result) in job.chunk.indices().zip(kept).zip(&report.results) {
             let started = if tx == job.chunk.first { job.incarnation } else { Incarnation(0) };
@@ -250,12 +249,7 @@ where
         self.apply(shared, Event::Reported(report))
     }
 
-    /// Returns the record of `tx`. Members of private batches share one, which only one of them
-    /// uses at a time.
     pub(super) fn record(&mut self, tx: TxIndex) -> Result<&mut Record<W>, Invariant> {
-        if self.protocol.is_private(tx) {
-            return Ok(&mut self.held);
-        }
         self.records.get_mut(tx).ok_or(Invariant::MissingResult { tx })
     }
 
@@ -303,7 +297,7 @@ where
             }
             Command::Claim(job) => {
                 let tx = job.chunk.first;
-                self.apply(shared, Event::Claimed { tx, claimed: shared.take_back(job) })
+                self.apply(shared, Event::Claimed { tx, claimed: shared.claim(job) })
             }
             Command::TakeOver(job) => {
                 let tx = job.chunk.first;
@@ -325,23 +319,11 @@ where
             }
             Command::AdmitGroup { batch, group } => {
                 let fits = self.batches.admits(batch, group, &mut self.ledger)?;
-                // Only a transaction that runs alone reports why it does not fit.
-                let mut single = || self.ledger.admit(group.first).err();
-                self.refusal = if fits || group.len() > 1 { None } else { single() };
                 self.apply(shared, Event::Admitted { tx: group.first, fits })
             }
             Command::CommitGroup { batch, group } => {
                 context.yield_at(Point::Commit);
                 self.commit_group(batch, group, shared, context)
-            }
-            Command::Publish { txs, carried } => {
-                context.yield_at(Point::Commit);
-                self.publish(txs, carried, shared);
-                self.apply(shared, Event::Published { tx: txs.first })
-            }
-            Command::DiscardBatch(batch) => {
-                self.batches.discard(batch);
-                Ok(())
             }
             // Handled in `step`, where the lock can be released.
             Command::RunHere(_) | Command::Finish => Ok(()),

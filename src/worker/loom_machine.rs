@@ -206,11 +206,6 @@ impl Workload for Tiny {
     type Carry = Latest<Counter>;
     type Room = ();
     type Batches<'a, X: Context + 'a> = TinyBatches<'a, X>;
-    type Left = TinyLeft;
-
-    fn entries(&self, left: &TinyLeft, mut each: impl FnMut(Counter, Entry<Counter>)) {
-        left.iter().for_each(|(location, entry)| each(*location, entry.clone()));
-    }
 
     fn carried(
         &self,
@@ -263,7 +258,6 @@ impl Ledger for Outcomes {
     type Output = u32;
     type Rejection = ();
     type Group = TinyGroup;
-    type Left = TinyLeft;
     type Room = ();
 
     fn admit(&mut self, _: TxIndex) -> Result<(), ()> {
@@ -292,10 +286,16 @@ impl Ledger for Outcomes {
         self.commit(txs.first, output);
         self.left.push((txs.first, left));
     }
+}
 
-    fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &TinyLeft)> {
-        let of_these = self.left.iter().filter(move |(tx, _)| (txs.first..txs.end).contains(tx));
-        of_these.map(|(tx, left)| (*tx, left))
+impl Outcomes {
+    /// Returns the writes of the committed groups, for the next segment.
+    pub(super) fn carry(&self) -> Latest<Counter> {
+        let mut latest = Latest::default();
+        for (tx, left) in &self.left {
+            left.iter().for_each(|(location, entry)| latest.put(*tx, *location, entry.clone()));
+        }
+        latest
     }
 }
 
@@ -319,7 +319,6 @@ pub(super) const LIMITS: Limits = Limits {
     skip_rejected: false,
     shared_chunks: false,
     hands_over: None,
-    hands_over_rest: false,
     stride: u32::MAX,
 };
 

@@ -8,7 +8,7 @@ use super::loom_machine::{
 use super::shared::Shared;
 use crate::ids::{Chunk, TxIndex};
 use crate::mv::{Entry, Store};
-use crate::protocol::{Halt, Limits, Plan, Protocol};
+use crate::protocol::{Halt, Plan, Protocol};
 use crate::sync::Mutex;
 use crate::sync::loom_model::explore;
 
@@ -45,7 +45,7 @@ fn told(list: [u32; 2]) -> Shared<Tiny, Outcomes> {
     for tx in 0..2 {
         plan.private.push(Chunk { first: TxIndex(tx), end: TxIndex(tx + 1) });
     }
-    let protocol = Protocol::new(Limits { hands_over_rest: true, ..LIMITS }, &plan);
+    let protocol = Protocol::new(LIMITS, &plan);
     let told = Some(Told { list, wrong: Mutex::new(None) });
     let workload = Tiny { acts: [Act::Increment; 2], told };
     Shared::with_protocol(workload, Outcomes::default(), Store::new(1), 1, protocol)

@@ -81,7 +81,7 @@ pub trait Machine {
 ///
 /// Above the frontier it waits, for any reason: it was invalid or failed on the state it read, or
 /// needed a value that is settled only at the frontier. In a sequential segment the state is final,
-/// and so is the reason.
+/// and so is the reason; without one, the block has no room for the transaction.
 #[derive(Debug)]
 pub struct MustWait<R, E> {
     /// The reason, if it is final.
@@ -89,7 +89,7 @@ pub struct MustWait<R, E> {
 }
 
 impl<R, E> MustWait<R, E> {
-    /// The reason will be determined at the frontier.
+    /// The reason will be determined at the frontier; in a sequential segment, by admission.
     pub const UNKNOWN: Self = Self { error: None };
 }
 
@@ -115,8 +115,8 @@ pub struct Sequential<C, R> {
     pub carry: Option<C>,
     /// Room left in the block.
     pub room: R,
-    /// Whether invalid transactions are skipped. The run may then skip one on its own, because its
-    /// reads are final: as a member of its group without writes.
+    /// Whether the run skips transactions that are invalid or for which the block has no room, as
+    /// members of their group without writes.
     pub skips_rejected: bool,
 }
 
@@ -206,13 +206,6 @@ pub trait Workload: Sync {
     where
         Self: 'a;
 
-    /// Record that a ledger keeps of transactions committed in a group.
-    type Left: Clone + Send;
-
-    /// Calls `each` with the entries of `left`, including credits. Only deltas may repeat a
-    /// location.
-    fn entries(&self, left: &Self::Left, each: impl FnMut(Self::Location, Entry<Self::Location>));
-
     /// Calls `each` with the entries of `carry` that are not in `store`: the newest one per
     /// location, tombstones first.
     fn carried(
@@ -263,8 +256,6 @@ pub trait Ledger: Send {
     type Rejection;
     /// Result of a group of transactions in a private batch.
     type Group: Send;
-    /// Record of a group that is kept after the commit.
-    type Left: Clone + Send;
     /// Room left in a block.
     type Room: Send;
 
@@ -291,34 +282,18 @@ pub trait Ledger: Send {
 
     /// Commits `txs`, whose result is `group`.
     fn commit_group(&mut self, txs: Chunk, group: Self::Group);
-
-    /// Iterates, in block order, over the records of those transactions in `txs` that committed in
-    /// groups. The record of several contiguous transactions may be stored with the last of them.
-    fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &Self::Left)>;
 }
 
 /// A ledger for the transactions of `W`.
 pub trait LedgerOf<W: Workload>:
-    Ledger<
-        Output = W::Output,
-        Rejection = W::Rejection,
-        Group = W::Group,
-        Left = W::Left,
-        Room = W::Room,
-    >
+    Ledger<Output = W::Output, Rejection = W::Rejection, Group = W::Group, Room = W::Room>
 {
 }
 
 impl<W, G> LedgerOf<W> for G
 where
     W: Workload,
-    G: Ledger<
-            Output = W::Output,
-            Rejection = W::Rejection,
-            Group = W::Group,
-            Left = W::Left,
-            Room = W::Room,
-        >,
+    G: Ledger<Output = W::Output, Rejection = W::Rejection, Group = W::Group, Room = W::Room>,
 {
 }
 

@@ -12,12 +12,10 @@ mod actor;
 mod batch;
 mod batches;
 mod cancel;
-mod claim;
 mod claims;
 mod commit;
 mod coordinate;
 mod coordinator;
-mod entries;
 mod events;
 mod help;
 #[cfg(feature = "mutants")]

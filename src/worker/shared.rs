@@ -1,9 +1,7 @@
 //! State shared by all workers of a block.
 
 use super::cancel::CancellationToken;
-use super::claim::BatchClaim;
 use super::coordinator::Coordinator;
-use super::entries::for_each_entry;
 use super::events::EngineEvent;
 #[cfg(feature = "trace")]
 use super::events::TraceEvent;
@@ -13,7 +11,7 @@ use super::{Activity, Context};
 use crate::error::Invariant;
 use crate::ids::{Chunk, PerTx, TxIndex};
 use crate::mv::{AccessLog, ConflictIndex, Store};
-use crate::protocol::{Counters, Halt, Limits, Plan, Protocol};
+use crate::protocol::{Counters, Halt, Limits, Plan, Policy, Protocol};
 use crate::spans::Parent;
 use crate::sync::{AtomicBool, AtomicU32, Mutex, Receiver, Sender, SeqCst, bounded};
 use crate::trace::Log;
@@ -34,7 +32,8 @@ pub struct Setup<W: Workload, G> {
     pub limits: Limits,
     /// How the block is divided into jobs.
     pub plan: Plan,
-    /// State after an earlier sequential segment that is not in the store: see [`Plan::carried`].
+    /// Writes of earlier segments that are not in the store. A sequential segment continues from
+    /// them ([`Plan::continues`]); any other has them published first.
     pub carry: Option<W::Carry>,
     /// Cost after which a chunk ends early if it holds up the frontier.
     pub patience: u64,
@@ -59,14 +58,13 @@ pub struct Shared<W: Workload, G> {
     /// Progress of the newest job, for each transaction that starts one: see `claims`.
     pub(super) claims: PerTx<AtomicU32>,
     /// Progress of each private batch.
-    pub(super) batch_claims: Box<[BatchClaim]>,
+    pub(super) batch_claims: Box<[AtomicU32]>,
     /// The private batches.
     pub(super) batches: Box<[Chunk]>,
-    /// Whether the accesses of a sequential run are logged, too: because the segment has several
-    /// batches, or because this build checks them.
-    pub(super) compares_all: bool,
     /// An empty access log, cloned for each batch so that all use the same hash seed.
     pub(super) empty_log: AccessLog<W::Location>,
+    /// Everything below this index was committed before the segment.
+    pub(super) snapshot: TxIndex,
     pub(super) frontier: AtomicU32,
     stop_work: AtomicBool,
     cancelled: AtomicBool,
@@ -94,7 +92,7 @@ pub struct BlockEnd<W: Workload, G> {
     /// Writes of committed transactions below this index are in the store; later ones are in the
     /// ledger.
     pub published: TxIndex,
-    /// All writes committed by private batches and by transactions outside them.
+    /// All writes committed by private batches.
     pub conflicts: ConflictIndex<W::Location>,
     /// Number of private batches that committed at least one transaction.
     pub batches: u64,
@@ -124,11 +122,22 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         Self::with_protocol(workload, ledger, store, patience, protocol).carrying(carry)
     }
 
-    /// Sets the state after an earlier sequential segment: see [`Plan::carried`].
+    /// Takes over writes of earlier segments: see [`Setup::carry`].
     #[must_use]
     pub fn carrying(self, carry: Option<W::Carry>) -> Self {
-        if let Some(coordinator) = &mut *self.coordinator.lock() {
-            coordinator.batches.carry = carry;
+        let Self { workload, store, limits, batches, .. } = &self;
+        let continues = limits.policy == Policy::Sequential && !batches.is_empty();
+        match (carry, &mut *self.coordinator.lock()) {
+            (carry, Some(coordinator)) if continues => {
+                coordinator.batches.carry = carry;
+            }
+            (Some(carry), _) if !mutant!(CarriedForgotten) => {
+                // Nothing runs that could have read the store.
+                workload.carried(carry, store, |version, location, entry| {
+                    store.publish(version, &location, entry, &mut Vec::new());
+                });
+            }
+            _ => {}
         }
         self
     }
@@ -155,8 +164,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         let claims = protocol.published_range().map(|_| AtomicU32::new(0));
         Self {
             claims: PerTx::new(first, claims),
-            batch_claims: batches.iter().map(|_| BatchClaim::new()).collect(),
-            compares_all: batches.len() > 1 || cfg!(any(debug_assertions, feature = "trace")),
+            batch_claims: batches.iter().map(|_| AtomicU32::new(0)).collect(),
+            snapshot: first,
             batches,
             empty_log: index.log(),
             workload,
@@ -205,17 +214,6 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// The multi-version store of this block.
     pub fn store(&self) -> &Store<W::Location> {
         &self.store
-    }
-
-    /// Returns, after the block is over, the first transaction whose writes may not be in the
-    /// store, and the records of the groups from there on.
-    #[must_use]
-    pub fn unpublished(&self) -> (TxIndex, Vec<(TxIndex, W::Left)>) {
-        let coordinator = self.coordinator.lock();
-        let Some(coordinator) = &*coordinator else { return (TxIndex(0), Vec::new()) };
-        let rest =
-            Chunk { first: coordinator.protocol.published(), end: coordinator.protocol.frontier() };
-        (rest.first, coordinator.ledger.left(rest).map(|(tx, left)| (tx, left.clone())).collect())
     }
 
     /// Ends the block early, as soon as the coordinator lock is taken next.
@@ -274,18 +272,6 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         let coordinator = self.coordinator.lock().take()?;
         let parts = (Arc::clone(&self.workload), Arc::clone(&self.store));
         Some(coordinator.into_end(parts, self.log.take()))
-    }
-}
-
-impl<W: Workload, G: LedgerOf<W>> BlockEnd<W, G> {
-    /// Publishes the writes of private batches that are not in the store yet, for later reads.
-    pub fn publish_rest(&mut self) {
-        let Self { ledger, store, workload, published, frontier, .. } = self;
-        let rest = Chunk { first: *published, end: *frontier };
-        for_each_entry(&**workload, ledger, rest, |version, location, entry| {
-            store.publish(version, &location, entry, &mut Vec::new());
-        });
-        *published = *frontier;
     }
 }
 

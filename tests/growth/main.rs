@@ -216,7 +216,8 @@ fn memory_of_later_blocks_is_that_of_earlier_ones() {
         let mut late = Work::MOST;
         let kept = measure(|| late = runs(8, &mut executor)).kept();
         println!("{strategy:?}: {early:?}, {late:?}, {kept} bytes kept");
-        assert!(!late.exceeds(early, (1.02, 1e3)), "{strategy:?}: {early:?}, {late:?}");
+        // The schedule decides how many segments there are.
+        assert!(!late.exceeds(early, (1.1, 1e3)), "{strategy:?}: {early:?}, {late:?}");
         assert!(kept < 16_384, "{strategy:?}: eight blocks leave {kept} bytes");
     }
 }

@@ -85,12 +85,15 @@ fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result
     scenario.dependencies.clear();
     scenario.longest.clear();
     scenario.grouped = bytes.ratio(1, 3)?;
-    scenario.limits.hands_over_rest = bytes.ratio(1, 4)?;
+    // Once another choice: old inputs keep their meaning.
+    bytes.ratio(1, 4)?;
     scenario.limits.stride = *bytes.choose(&[u32::MAX, 1, 2])?;
     if bytes.ratio(1, 4)? {
-        scenario.limits.policy = Policy::Alternate;
+        scenario.limits.policy = Policy::Auto;
     }
-    scenario.knows_room = scenario.limits.policy != Policy::Sequential || bytes.ratio(1, 2)?;
+    if scenario.limits.policy == Policy::Sequential {
+        bytes.ratio(1, 2)?;
+    }
     if bytes.ratio(1, 3)? {
         begin_later(bytes, scenario)?;
     }

@@ -4,7 +4,7 @@ use super::World;
 use super::coordinator_rules::{CoordinatorRules, Question};
 use super::store_rules::{Why, ensure};
 use braid_evm::mv::Location;
-use braid_evm::protocol::{Command, Failure};
+use braid_evm::protocol::{Command, Policy};
 
 impl CoordinatorRules {
     /// Checks a command that concerns only private batches.
@@ -28,21 +28,13 @@ impl CoordinatorRules {
             }
             Command::CommitGroup { batch, group } => {
                 self.at_frontier(group.first)?;
-                let admitted = self.admitted_group == Some(group);
+                // A sequential run knows the room that is left.
+                let in_order = self.limits.policy == Policy::Sequential;
+                let admitted = in_order || self.admitted_group == Some(group);
                 ensure(admitted, || format!("{group:?} was not admitted"))?;
                 batches.commit_group(batch, group)?;
                 self.advance_to(group.end);
                 Ok(())
-            }
-            Command::Publish { txs, carried } => {
-                ensure(!self.stopped, || format!("{txs:?} is published after the end"))?;
-                batches.publish(txs, carried, self.frontier)
-            }
-            Command::DiscardBatch(batch) => {
-                let rejected = self.failed == Some(Failure::Rejected);
-                let refused = self.admitted == Some(false) || rejected;
-                self.at_frontier(self.frontier)?;
-                batches.discard(batch, self.frontier, refused)
             }
             _ => Err(format!("{command:?} concerns no batch")),
         }

@@ -1,7 +1,7 @@
 //! Rules for private batches in the coordinator: which jobs run, what the commit rule permits, and
 //! when writes are in the store.
 
-use super::batch_runs::{Bases, OneBatch, Ran};
+use super::batch_runs::{Bases, OneBatch};
 use super::history::History;
 use super::in_order::Sequential;
 use super::reference::Reference;
@@ -23,20 +23,14 @@ pub struct SeenBatches {
     pub conflicts: u64,
     /// Verdicts that forbid a commit which the exact rule permits.
     pub false_alarms: u64,
-    /// Members committed after a run at the frontier.
-    pub held: u64,
-    /// Aborted results.
-    pub discards: u64,
-    /// Publications of one or more groups before a read.
-    pub publications: u64,
     /// Runs claimed back from the channel.
     pub claims: u64,
     /// Sequential runs.
     pub in_order: u64,
     /// Sequential runs that continued from the preceding one.
     pub continued: u64,
-    /// Publications of carried writes.
-    pub carried: u64,
+    /// Rounds that began with the publication of what earlier ones had left.
+    pub published: u64,
     /// Blocks handed over because the rest of a batch could not continue.
     pub handed_over: u64,
 }
@@ -49,13 +43,10 @@ impl SeenBatches {
         self.above_others += other.above_others;
         self.conflicts += other.conflicts;
         self.false_alarms += other.false_alarms;
-        self.held += other.held;
-        self.discards += other.discards;
-        self.publications += other.publications;
         self.claims += other.claims;
         self.in_order += other.in_order;
         self.continued += other.continued;
-        self.carried += other.carried;
+        self.published += other.published;
         self.handed_over += other.handed_over;
     }
 }
@@ -64,6 +55,8 @@ impl SeenBatches {
 #[derive(Debug)]
 pub struct BatchRules<L: Location> {
     batches: Vec<OneBatch<L>>,
+    /// Everything below this index was committed before the round.
+    first: TxIndex,
     /// Whether batches read from an access list instead of a snapshot.
     is_told: bool,
     /// State that sequential runs hand on.
@@ -82,6 +75,7 @@ impl<L: Location> BatchRules<L> {
     pub fn new(plan: &Plan, stride: u32) -> Self {
         Self {
             batches: plan.private.iter().copied().map(OneBatch::new).collect(),
+            first: plan.first,
             is_told: false,
             in_order: Sequential::new(plan, stride),
             history: History::default(),
@@ -97,9 +91,15 @@ impl<L: Location> BatchRules<L> {
         self
     }
 
-    /// Takes over the history of an earlier round of the block.
-    pub fn go_on_from(&mut self, before: Self) {
+    /// Takes over the history of an earlier round of the block. A sequential segment continues from
+    /// the writes that are not in the store; any other has them published first.
+    pub fn go_on_from(&mut self, before: Self, in_order: bool) {
         (self.history, self.bases) = (before.history, before.bases);
+        if in_order {
+            self.in_order.carry_from(self.history.first_unpublished());
+        } else {
+            self.seen.published += u64::from(self.history.begin_publishing());
+        }
     }
 
     fn batch(&mut self, id: BatchId) -> Result<&mut OneBatch<L>, Why> {
@@ -107,7 +107,7 @@ impl<L: Location> BatchRules<L> {
     }
 
     fn of_job(&mut self, job: Job) -> Result<&mut OneBatch<L>, Why> {
-        let (id, _) = job.private().ok_or_else(|| format!("{job:?} is none of a batch"))?;
+        let id = job.batch().ok_or_else(|| format!("{job:?} is none of a batch"))?;
         self.batch(id)
     }
 
@@ -116,57 +116,32 @@ impl<L: Location> BatchRules<L> {
         self.batches.iter().find(|batch| batch.txs.first <= tx && tx < batch.txs.end)
     }
 
-    /// Returns whether the rest of the batch of the frontier `tx` must not continue, in which case
-    /// the block may be handed over.
+    /// Returns whether the batch of the frontier `tx` has run, and `tx` must not commit or has no
+    /// result, so that the block may be handed over. `refused`: the block has no room for it.
     #[must_use]
-    pub fn is_stuck(&self, tx: TxIndex, cap: u32) -> bool {
-        let Some(batch) = self.of(tx) else { return false };
-        let is_forbidden = |ran: &Ran<L>| {
-            ran.is_heard
-                && match ran.next() {
-                    Some(_) => ran.is_forbidden(tx),
-                    None => ran.held == Some(tx),
-                }
-        };
-        let is_spent = batch.runs >= cap && batch.out.is_none();
-        batch.ran.as_ref().map_or(is_spent, is_forbidden)
+    pub fn is_stuck(&self, tx: TxIndex, refused: bool) -> bool {
+        let ran = self.of(tx).and_then(|batch| batch.ran.as_ref()).filter(|ran| ran.is_heard);
+        ran.is_some_and(|ran| match ran.next() {
+            Some(_) => refused || ran.is_forbidden(tx),
+            None => ran.held == Some(tx),
+        })
     }
 
     /// Checks a command to run a private batch.
     ///
     /// # Errors
     /// Returns the reason if the run is not permitted.
-    pub fn ask(&mut self, job: Job, frontier: TxIndex, cap: u32) -> Result<(), Why> {
+    pub fn ask(&mut self, job: Job, frontier: TxIndex) -> Result<(), Why> {
         let below = match job.mode {
             RunMode::Sequential { continues, .. } => {
                 self.seen.in_order += 1;
                 self.seen.continued += u64::from(continues);
                 self.in_order.ask(job, continues)?
             }
-            _ => job.private().map_or(frontier, |(_, snapshot)| snapshot),
+            _ => self.first,
         };
         self.history.is_published(below)?;
-        self.of_job(job)?.ask(job, frontier, cap)
-    }
-
-    /// Checks a command to run `tx` alone at the frontier.
-    ///
-    /// # Errors
-    /// Returns the reason if its batch may still run or commit transactions below it.
-    pub fn run_alone(&mut self, tx: TxIndex) -> Result<(), Why> {
-        self.history.is_published(tx)?;
-        self.nothing_left_of(tx)
-    }
-
-    /// Checks that all results of the batch of `tx` are committed or aborted (I15).
-    ///
-    /// # Errors
-    /// Returns the reason if they are not.
-    pub fn nothing_left_of(&self, tx: TxIndex) -> Result<(), Why> {
-        let Some(batch) = self.of(tx) else { return Ok(()) };
-        ensure(batch.out.is_none(), || format!("{tx} is in {:?}, which runs", batch.out))?;
-        let left = batch.ran.as_ref().and_then(Ran::next);
-        ensure(left.is_none(), || format!("I15: {left:?} was computed for the batch of {tx}"))
+        self.of_job(job)?.ask(job, frontier)
     }
 
     /// Checks a command to claim a job back from the channel.
@@ -202,14 +177,15 @@ impl<L: Location> BatchRules<L> {
         // A sequential run carries the rest itself.
         let below = match job.mode {
             RunMode::Sequential { .. } => self.in_order.running,
-            _ => job.private().map_or(TxIndex(0), |(_, snapshot)| snapshot),
+            _ => self.first,
         };
         let has_read = groups.iter().any(|group| !group.reads.is_empty());
         ensure(!self.is_told || !has_read, || format!("{job:?} has read from its snapshot"))?;
         for group in groups {
             self.bases.compare(group, below, cells)?;
         }
-        self.of_job(job)?.end(job, groups, (held, is_second))
+        let snapshot = self.first;
+        self.of_job(job)?.end(job, groups, (held, is_second), snapshot)
     }
 
     /// Checks a report of `job` as it is sent or, with `is_heard`, received.
@@ -218,7 +194,7 @@ impl<L: Location> BatchRules<L> {
     /// Returns the reason if the report differs from the run.
     pub fn reported(&mut self, report: &JobReport, is_heard: bool) -> Result<(), Why> {
         let job = report.job;
-        if job.private().is_none() || report.void {
+        if job.batch().is_none() || report.void {
             return Ok(());
         }
         if is_heard {
@@ -285,60 +261,15 @@ impl<L: Location> BatchRules<L> {
         Ok(())
     }
 
-    /// Returns the final failure of `tx`, which a sequential run has reached, if it has one.
-    #[must_use]
-    pub fn failure_in_order(&self, tx: TxIndex) -> Option<Failure> {
-        let ran = self.of(tx)?.ran.as_ref()?;
-        ran.failure.filter(|_| ran.held == Some(tx) && ran.next().is_none())
-    }
-
     /// Records that `tx` is skipped.
     pub fn skip(&mut self, tx: TxIndex) {
         self.in_order.skip(tx);
     }
 
-    /// Checks a publication of committed writes.
-    ///
-    /// # Errors
-    /// Returns the reason if the store has them already.
-    pub fn publish(&mut self, txs: Chunk, carried: bool, frontier: TxIndex) -> Result<(), Why> {
-        self.seen.publications += 1;
-        self.seen.carried += u64::from(carried);
-        self.in_order.publish(carried, frontier)?;
-        let right = txs.end == frontier;
-        ensure(right, || format!("{txs:?} is published below the frontier {frontier}"))?;
-        self.history.begin_publishing(txs)
-    }
-
-    /// Checks a command to discard results. `refused` says that the transaction at the frontier is
-    /// skipped.
-    ///
-    /// # Errors
-    /// Returns the reason if there are no results, or if they may commit.
-    pub fn discard(&mut self, id: BatchId, frontier: TxIndex, refused: bool) -> Result<(), Why> {
-        self.seen.discards += 1;
-        let batch = self.batch(id)?;
-        let ran = batch.results_at(frontier)?;
-        ensure(refused || ran.is_forbidden(frontier), || {
-            format!("{:?} is thrown away without a reason", ran.job)
-        })?;
-        batch.ran = None;
-        Ok(())
-    }
-
-    /// Checks the commit of `tx` outside all batches or after a run at the frontier.
-    ///
-    /// # Errors
-    /// Returns the reason if its batch has results for it.
-    pub fn commit_single<'l>(
-        &mut self,
-        tx: TxIndex,
-        writes: impl Iterator<Item = &'l L>,
-    ) -> Result<(), Why> {
-        self.nothing_left_of(tx)?;
-        let is_member = self.of(tx).is_some();
-        self.seen.held += u64::from(is_member);
-        self.history.commit_single(tx, writes);
-        Ok(())
+    /// Returns the final failure of `tx`, which a sequential run has reached, if it has one.
+    #[must_use]
+    pub fn failure_in_order(&self, tx: TxIndex) -> Option<Failure> {
+        let ran = self.of(tx)?.ran.as_ref()?;
+        ran.failure.filter(|_| ran.held == Some(tx) && ran.next().is_none())
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Ran<L: Location> {
     pub(super) groups: Vec<ExactGroup<L>>,
     /// Number of committed groups.
     pub(super) committed: usize,
-    /// The member after the groups, if it must run at the frontier.
+    /// The member after the groups, if it has no result.
     pub(super) held: Option<TxIndex>,
     /// Its failure, if that is final.
     pub(super) failure: Option<Failure>,
@@ -69,19 +69,15 @@ impl<L: Location> OneBatch<L> {
     ///
     /// # Errors
     /// Returns the reason if the run is not permitted.
-    pub(super) fn ask(&mut self, job: Job, frontier: TxIndex, cap: u32) -> Result<(), Why> {
+    pub(super) fn ask(&mut self, job: Job, frontier: TxIndex) -> Result<(), Why> {
         ensure(self.out.is_none(), || format!("{job:?} runs what {:?} runs", self.out))?;
         ensure(self.ran.as_ref().and_then(Ran::next).is_none(), || {
             format!("{job:?} runs what has results already")
         })?;
         let is_in_order = matches!(job.mode, RunMode::Sequential { .. });
-        ensure(job.incarnation.0 == self.runs && (self.runs < cap || is_in_order), || {
+        ensure(job.incarnation.0 == self.runs && (self.runs == 0 || is_in_order), || {
             format!("I9: {job:?} is the run {} of its batch", self.runs)
         })?;
-        let snapshot = job.private().map_or(frontier, |(_, snapshot)| snapshot);
-        // Writes of an earlier run count as the batch's own, so they must be below the snapshot.
-        let is_late = snapshot == frontier || self.runs == 0 && snapshot < frontier;
-        ensure(is_late, || format!("{job:?} begins at frontier {frontier}"))?;
         let (first, end) = (self.txs.first.max(frontier), self.txs.end);
         let right = if is_in_order { job.chunk.end <= end } else { job.chunk.end == end };
         ensure(first == job.chunk.first && first < end && right, || {
@@ -119,7 +115,8 @@ impl<L: Location> OneBatch<L> {
         Ok(())
     }
 
-    /// Checks the end of a run by its worker or, with `is_second`, by a helper.
+    /// Checks the end of a run by its worker or, with `is_second`, by a helper, on everything below
+    /// the index `below` unless it is sequential.
     ///
     /// # Errors
     /// Returns the reason if the run has not started, or did not run the members in order.
@@ -128,6 +125,7 @@ impl<L: Location> OneBatch<L> {
         job: Job,
         groups: &[ExactGroup<L>],
         (held, is_second): (Option<TxIndex>, bool),
+        below: TxIndex,
     ) -> Result<(), Why> {
         if is_second && self.out == Some((job, false)) {
             self.out = Some((job, true));
@@ -139,7 +137,8 @@ impl<L: Location> OneBatch<L> {
         let ran: Vec<TxIndex> = ran.collect();
         let right: Vec<TxIndex> = job.chunk.indices().take(ran.len()).collect();
         ensure(ran == right, || format!("{job:?} has run {ran:?}, not {right:?}"))?;
-        let snapshot = job.private().map_or(TxIndex(0), |(_, snapshot)| snapshot);
+        let is_in_order = matches!(job.mode, RunMode::Sequential { .. });
+        let snapshot = if is_in_order { job.chunk.first } else { below };
         let (committed, failure, verdict, is_heard) = (0, None, None, false);
         let groups = groups.to_vec();
         self.ran = Some(Ran { job, snapshot, groups, committed, held, failure, verdict, is_heard });

@@ -123,8 +123,7 @@ impl CoordinatorRules {
         world: &World<L>,
     ) -> Result<(), Why> {
         ensure(frontier == self.frontier, || format!("the frontier is no {frontier}"))?;
-        let World { store, batches, .. } = world;
-        batches.history.is_complete(store)?;
+        let store = &world.store;
         let Some(Performing::Skip(tx)) = self.performing else { return Ok(()) };
         let left = store.cells.entries_of(tx).next();
         ensure(left.is_none(), || format!("I15: the frontier passes {tx}, which leaves {left:?}"))
@@ -204,7 +203,7 @@ impl CoordinatorRules {
             Event::Claimed { tx, claimed } => match self.question.take() {
                 Some(Question::Claim(job)) if job.chunk.first == *tx => {
                     self.taken_back.extend(claimed.then_some(job));
-                    let is_private = *claimed && job.private().is_some();
+                    let is_private = *claimed && job.batch().is_some();
                     if is_private { world.batches.take_back(job) } else { Ok(()) }
                 }
                 _ => Err(format!("no command asked for {event:?}")),
@@ -226,10 +225,6 @@ impl CoordinatorRules {
                 }
                 _ => Err(format!("no command asked for {event:?}")),
             },
-            Event::Published { tx } => {
-                world.batches.history.is_complete(&world.store)?;
-                world.batches.history.end_publishing(*tx)
-            }
             Event::Cancelled => {
                 self.cancelled = true;
                 Ok(())
@@ -243,7 +238,7 @@ impl CoordinatorRules {
 
     fn take_over<L: Location>(&mut self, job: Job, world: &mut World<L>) -> Result<(), Why> {
         self.leave_behind(job);
-        if job.private().is_some() {
+        if job.batch().is_some() {
             return world.batches.take_back(job);
         }
         // A worker without a result to publish may have reported before its job was taken over.
@@ -267,9 +262,8 @@ impl CoordinatorRules {
             format!("{command:?} with a question open")
         })?;
         self.settle(&world.store, false)?;
-        ensure(!world.batches.history.is_publishing(), || {
-            format!("{command:?} with a publication open")
-        })?;
+        // What earlier rounds have left is published before the first command.
+        world.batches.history.end_publishing(&world.store)?;
         match command {
             Command::Dispatch(job) => self.dispatch(*job, world),
             Command::RunHere(job) => self.run_here(*job, world),
@@ -301,26 +295,24 @@ impl CoordinatorRules {
                 ensure(*tx >= self.frontier, || format!("{tx} is final and aborted"))
             }
             Command::Commit(tx) => self.commit(*tx, world),
-            Command::Skip(tx) => self.skip(*tx, world),
+            Command::Skip(tx) => {
+                world.batches.skip(*tx);
+                self.skip(*tx)
+            }
             Command::StopWork => self.stop_work(world),
             Command::Finish => self.finish(),
-            Command::Compare { .. }
-            | Command::AdmitGroup { .. }
-            | Command::CommitGroup { .. }
-            | Command::Publish { .. }
-            | Command::DiscardBatch(_) => self.told_of_batch(command, world),
+            Command::Compare { .. } | Command::AdmitGroup { .. } | Command::CommitGroup { .. } => {
+                self.told_of_batch(command, world)
+            }
         }
     }
 
-    fn skip<L: Location>(&mut self, tx: TxIndex, world: &mut World<L>) -> Result<(), Why> {
+    fn skip(&mut self, tx: TxIndex) -> Result<(), Why> {
         self.at_frontier(tx)?;
         let refused = self.admitted == Some(false);
-        let failed = self.failed.or(world.batches.failure_in_order(tx));
-        ensure(refused || failed == Some(Failure::Rejected), || {
+        ensure(refused || self.failed == Some(Failure::Rejected), || {
             format!("{tx} is skipped without a reason")
         })?;
-        world.batches.nothing_left_of(tx)?;
-        world.batches.skip(tx);
         self.performing = Some(Performing::Skip(tx));
         self.advance_to(tx.next());
         Ok(())
@@ -331,9 +323,8 @@ impl CoordinatorRules {
         let first = !core::mem::replace(&mut self.stopped, true);
         ensure(first, || "work is stopped twice".to_owned())?;
         self.settles = self.cancelled;
-        let Limits { hands_over, hands_over_rest, max_speculative_runs, .. } = self.limits;
-        let is_stuck = world.batches.is_stuck(self.frontier, max_speculative_runs);
-        let hands_over = hands_over.is_some() || (hands_over_rest && is_stuck);
+        let is_stuck = world.batches.is_stuck(self.frontier, refused);
+        let hands_over = self.limits.hands_over.is_some() || is_stuck;
         self.handed_over = hands_over;
         let failed = self.failed.or(world.batches.failure_in_order(self.frontier));
         let ends = self.cancelled || self.broken || refused || failed.is_some();
@@ -347,11 +338,10 @@ impl CoordinatorRules {
         self.at_frontier(job.chunk.first)?;
         ensure(!self.stopped, || format!("{job:?} runs after the end"))?;
         ensure(self.here.replace(job).is_none(), || "two jobs outside the channel".to_owned())?;
-        if job.private().is_some() {
-            return world.batches.ask(job, self.frontier, self.limits.max_speculative_runs);
+        if job.batch().is_some() {
+            return world.batches.ask(job, self.frontier);
         }
-        ensure(self.admitted == Some(true), || format!("{job:?} was not admitted"))?;
-        world.batches.run_alone(self.frontier)
+        ensure(self.admitted == Some(true), || format!("{job:?} was not admitted"))
     }
 
     fn dispatch<L: Location>(&mut self, job: Job, world: &mut World<L>) -> Result<(), Why> {
@@ -362,21 +352,19 @@ impl CoordinatorRules {
         ensure(jobs < self.limits.job_capacity as usize, || format!("{jobs} jobs are under way"))?;
         ensure(!self.stopped, || format!("{job:?} is dispatched after the end"))?;
         self.jobs.push(job);
-        let is_private = job.private().is_some();
-        if !is_private {
-            return Ok(());
+        match job.batch() {
+            Some(_) => world.batches.ask(job, self.frontier),
+            None => Ok(()),
         }
-        world.batches.ask(job, self.frontier, self.limits.max_speculative_runs)
     }
 
     fn commit<L: Location>(&mut self, tx: TxIndex, world: &mut World<L>) -> Result<(), Why> {
         self.at_frontier(tx)?;
         ensure(self.admitted == Some(true), || format!("{tx} was not admitted"))?;
-        let World { store, runs, batches } = world;
+        let World { store, runs, .. } = world;
         let runs = runs.get(tx.position()).ok_or_else(|| format!("there is no {tx}"))?;
         runs.is_valid(tx, &store.cells)?;
         runs.is_published(tx, &store.cells)?;
-        batches.commit_single(tx, runs.writes())?;
         self.advance_to(tx.next());
         Ok(())
     }

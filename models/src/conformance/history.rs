@@ -8,8 +8,8 @@ use braid_evm::mv::Location;
 use braid_evm::protocol::Job;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Writer of a location: a transaction, and the job of its private batch, if any.
-type Writer = (TxIndex, Option<Job>);
+/// Writer of a location: a transaction, and the job of its private batch.
+type Writer = (TxIndex, Job);
 
 /// Committed writes by location, and which of them are not in the store yet.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct History<L: Location> {
     /// For each group that was committed privately, by its first transaction: its end and the
     /// locations written.
     unpublished: BTreeMap<TxIndex, (TxIndex, HashSet<L>)>,
-    /// The range that the coordinator is publishing.
+    /// The range that is being published.
     publishing: Option<Chunk>,
 }
 
@@ -36,27 +36,18 @@ impl<L: Location> Default for History<L> {
 }
 
 impl<L: Location> History<L> {
-    /// Records the commit of a transaction outside all batches, or after a run at the frontier.
-    pub(super) fn commit_single<'l>(&mut self, tx: TxIndex, writes: impl Iterator<Item = &'l L>) {
-        self.note((tx, None), writes);
-    }
-
     /// Records the commit of a group of a private batch.
     pub(super) fn commit_group(&mut self, job: Job, group: Chunk, writes: &[L]) {
-        self.note((group.first, Some(job)), writes.iter());
-        self.unpublished.insert(group.first, (group.end, writes.iter().cloned().collect()));
-    }
-
-    fn note<'l>(&mut self, writer: Writer, writes: impl Iterator<Item = &'l L>) {
         for location in writes {
-            self.writers.entry(location.clone()).or_default().push(writer);
+            self.writers.entry(location.clone()).or_default().push((group.first, job));
         }
+        self.unpublished.insert(group.first, (group.end, writes.iter().cloned().collect()));
     }
 
     /// Returns whether another job has committed a write to `location` since `snapshot`.
     fn is_outsiders(&self, location: &L, job: Job, snapshot: TxIndex) -> bool {
         let writers = self.writers.get(location).into_iter().flatten();
-        writers.copied().any(|(tx, by)| tx >= snapshot && by != Some(job))
+        writers.copied().any(|(tx, by)| tx >= snapshot && by != job)
     }
 
     /// Returns the first group of `ran` at or after `place` that the commit rule would forbid if
@@ -84,7 +75,7 @@ impl<L: Location> History<L> {
     #[must_use]
     pub(super) fn has_outsiders(&self, ran: &Ran<L>) -> bool {
         let mut writers = self.writers.values().flatten();
-        writers.any(|(tx, by)| *tx >= ran.snapshot && *by != Some(ran.job))
+        writers.any(|(tx, by)| *tx >= ran.snapshot && *by != ran.job)
     }
 
     /// Checks that all writes below `end` are in the store before a read.
@@ -96,17 +87,21 @@ impl<L: Location> History<L> {
         ensure(first.is_none(), || format!("what {first:?} has left is not in the store"))
     }
 
-    /// Starts the publication of the writes of `txs`.
-    ///
-    /// # Errors
-    /// Returns the reason if they have no unpublished writes.
-    pub(super) fn begin_publishing(&mut self, txs: Chunk) -> Result<(), Why> {
-        self.publishing = Some(txs);
-        let mut groups = self.unpublished.range(txs.first..txs.end);
-        ensure(groups.next().is_some(), || format!("nothing of {txs:?} is to be published"))
+    /// Returns the first transaction whose writes are not in the store.
+    pub(super) fn first_unpublished(&self) -> Option<TxIndex> {
+        self.unpublished.keys().next().copied()
     }
 
-    /// Returns whether the coordinator is publishing writes of `tx`.
+    /// Starts the publication of all writes that are not in the store. Returns whether there are
+    /// any.
+    pub(super) fn begin_publishing(&mut self) -> bool {
+        let last = self.unpublished.values().next_back();
+        let txs = self.first_unpublished().zip(last.map(|(end, _)| *end));
+        self.publishing = txs.map(|(first, end)| Chunk { first, end });
+        self.publishing.is_some()
+    }
+
+    /// Returns whether writes of `tx` are being published.
     #[must_use]
     pub(super) fn publishes(&self, tx: TxIndex) -> bool {
         self.publishing.is_some_and(|chunk| chunk.first <= tx && tx < chunk.end)
@@ -141,20 +136,15 @@ impl<L: Location> History<L> {
         Ok(())
     }
 
-    /// Ends the publication from `tx` on.
+    /// Ends the publication, if there was one.
     ///
     /// # Errors
-    /// Returns the reason if there was no publication.
-    pub(super) fn end_publishing(&mut self, tx: TxIndex) -> Result<(), Why> {
-        let publishing = self.publishing.take().filter(|txs| txs.first == tx);
-        let txs = publishing.ok_or_else(|| format!("nothing from {tx} on is published"))?;
-        self.unpublished.retain(|first, _| *first < txs.first || *first >= txs.end);
+    /// Returns the reason if a write is not in the store.
+    pub(super) fn end_publishing(&mut self, store: &StoreRules<L>) -> Result<(), Why> {
+        self.is_complete(store)?;
+        if self.publishing.take().is_some() {
+            self.unpublished.clear();
+        }
         Ok(())
-    }
-
-    /// Returns whether a publication is in progress.
-    #[must_use]
-    pub(super) const fn is_publishing(&self) -> bool {
-        self.publishing.is_some()
     }
 }

@@ -23,8 +23,15 @@ pub(super) struct Sequential {
 impl Sequential {
     /// Creates the state at the start of a block with this plan.
     pub(super) fn new(plan: &Plan, stride: u32) -> Self {
-        let carried = plan.carried.map(|first| Carried { first, end: plan.first });
+        let carried = plan.continues.then_some(Carried { first: plan.first, end: plan.first });
         Self { carried, running: plan.first, stride }
+    }
+
+    /// Lets the first run continue from writes that begin with `first`.
+    pub(super) fn carry_from(&mut self, first: Option<TxIndex>) {
+        if let (Some(carried), Some(first)) = (&mut self.carried, first) {
+            carried.first = first;
+        }
     }
 
     /// Checks the request for a sequential run, and returns the index below which the store must be
@@ -45,6 +52,13 @@ impl Sequential {
         Ok(self.running)
     }
 
+    /// Records that `tx`, before which a run has ended, is skipped.
+    pub(super) fn skip(&mut self, tx: TxIndex) {
+        if let Some(carried) = self.carried.as_mut().filter(|carried| carried.end == tx) {
+            carried.end = tx.next();
+        }
+    }
+
     /// Records a report that the protocol receives.
     pub(super) fn hear(&mut self, report: &JobReport) {
         if let RunMode::Sequential { continues, .. } = report.job.mode {
@@ -53,22 +67,5 @@ impl Sequential {
             let end = last.or(continues.then_some(report.job.chunk.first));
             self.carried = end.map(|end| Carried { first: self.running, end });
         }
-    }
-
-    /// Records that `tx` is skipped, so that it has no writes.
-    pub(super) fn skip(&mut self, tx: TxIndex) {
-        if let Some(carried) = self.carried.as_mut().filter(|carried| carried.end == tx) {
-            carried.end = tx.next();
-        }
-    }
-
-    /// Checks a publication of everything below `frontier`. `carried` says that all of it is
-    /// carried writes.
-    ///
-    /// # Errors
-    /// Returns the reason if `carried` is wrong.
-    pub(super) fn publish(&mut self, carried: bool, frontier: TxIndex) -> Result<(), Why> {
-        let is_there = self.carried.take().is_some_and(|carried| carried.end == frontier);
-        ensure(is_there == carried, || format!("below {frontier} all is carried: {is_there}"))
     }
 }

@@ -29,7 +29,7 @@ pub use store_rules::{StoreRules, Why};
 
 use braid_evm::ids::{Incarnation, TxIndex};
 use braid_evm::mv::{Change, Found, Location, Origin, StoreEvent};
-use braid_evm::protocol::{Command, JobReport, Limits, Plan};
+use braid_evm::protocol::{Command, JobReport, Limits, Plan, Policy};
 use braid_evm::trace::Ticket;
 use braid_evm::worker::{EngineEvent, TraceEvent};
 use store_rules::ensure;
@@ -164,7 +164,8 @@ impl<L: Location> Rounds<L> {
         let mut store = StoreRules::default();
         if let Some(before) = self.0.take() {
             store = before.store;
-            batches.go_on_from(before.batches);
+            let in_order = limits.policy == Policy::Sequential && !plan.private.is_empty();
+            batches.go_on_from(before.batches, in_order);
             let mut above =
                 (plan.first.0..end.0).flat_map(|tx| store.cells.entries_of(TxIndex(tx)));
             if let Some((location, ..)) = above.next() {
@@ -339,7 +340,7 @@ impl<L: Location> Replay<L> {
                 None => runs.sent(ticket, (tx, result), &store.cells)?,
             }
         }
-        if report.void && report.job.private().is_none() {
+        if report.void && report.job.batch().is_none() {
             self.runs(report.job.chunk.first)?.returned(ticket, report.job)?;
         }
         self.world.batches.reported(report, false)?;

@@ -165,15 +165,6 @@ impl<L: Location> Runs<L> {
         self.is_bounded(tx, bound)
     }
 
-    /// Returns the locations that the last run has written.
-    pub fn writes(&self) -> impl Iterator<Item = &L> {
-        let writes = match &self.end {
-            Some(RunEnd::Effects { writes, .. }) => &writes[..],
-            Some(_) | None => &[],
-        };
-        writes.iter().map(|(location, _)| location)
-    }
-
     /// Checks a look at a location, in a run or in a check.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// Returns whether it takes blocks in rounds to notice `bug`.
 pub(crate) fn is_of_rounds(bug: Bug) -> bool {
-    matches!(bug, Bug::CarryOutdated | Bug::CarryKept | Bug::CarriedForgotten | Bug::CarryReplaced)
+    matches!(bug, Bug::CarryDropped | Bug::CarriedForgotten)
 }
 
 /// Returns whether it takes private batches to notice `bug`.
@@ -21,24 +21,17 @@ pub(crate) fn is_of_batches(bug: Bug) -> bool {
         bug,
         Bug::OutsidersUnchecked
             | Bug::SnapshotLate
-            | Bug::BatchTailKept
             | Bug::GroupUnadmitted
-            | Bug::PublishForgotten
-            | Bug::SkipKeepsBatch
             | Bug::HeldCommitted
             | Bug::BatchTwice
             | Bug::BatchOvertakes
             | Bug::HaltCommitsBatch
             | Bug::OutsidersIgnored
             | Bug::WritesUncompared
-            | Bug::IndexForgets
             | Bug::BatchGoesOn
             | Bug::BatchNotReplaced
-            | Bug::FrontierUnindexed
             | Bug::GroupUnindexed
             | Bug::ReportedTwice
-            | Bug::SecondOnFrontier
-            | Bug::TakenBackHelped
     )
 }
 

@@ -5,16 +5,16 @@ use braid_evm::protocol::Policy;
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Schedule, Simulator};
 use braid_models::conformance::{Rounds, Seen};
-use braid_toy::{ToyCase, compare};
+use braid_toy::{ToyCase, compare, publish_rest};
 
 /// What the rounds came to, all together.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     /// Rounds.
     pub(crate) rounds: u64,
-    /// Rounds in order that began with something that is in no store.
+    /// Sequential rounds that continued from writes that are in no store.
     pub(crate) into_order: u64,
-    /// The same, not in order.
+    /// Other rounds that began with their publication.
     pub(crate) out_of_order: u64,
 }
 
@@ -51,16 +51,18 @@ pub(crate) fn play(
     let mut random = Random::new(seed);
     let mut case = ToyCase::random_round(&mut random);
     let reference = case.reference();
-    let mut shared = case.shared();
+    let (mut shared, mut carry) = (case.shared(), None);
     let mut rounds = Some(Rounds::default());
     let mut wrong = Vec::new();
     loop {
         totals.rounds += 1;
-        if case.plan.carried.is_some() {
-            let in_order = case.limits.policy == Policy::Sequential;
+        if carry.is_some() {
+            let in_order =
+                case.limits.policy == Policy::Sequential && !case.plan.private.is_empty();
             *(if in_order { &mut totals.into_order } else { &mut totals.out_of_order }) += 1;
         }
-        let mut end = match simulator.run(shared.with_trace(), &options(&mut random)) {
+        let shared_now = shared.with_trace().carrying(carry);
+        let mut end = match simulator.run(shared_now, &options(&mut random)) {
             Ok(ended) => ended.end,
             // A block that does not end has no trace.
             Err(error) => {
@@ -79,9 +81,9 @@ pub(crate) fn play(
             rounds = None;
         }
         match case.next_round(&mut random, end) {
-            Ok(next) => (case, shared) = next,
+            Ok(next) => (case, shared, carry) = next,
             Err(mut end) => {
-                end.publish_rest();
+                publish_rest(&mut end);
                 // Each round may run what it has again.
                 let same = compare(&end, &reference, u32::MAX - 1);
                 wrong.extend(same.map_err(|error| Wrong::Result(error.to_string())).err());

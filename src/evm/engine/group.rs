@@ -30,7 +30,6 @@ impl Ledger for EvmLedger {
     type Output = Arc<TxOutput>;
     type Rejection = Rejection;
     type Group = BatchGroup;
-    type Left = Arc<TxOutput>;
     type Room = BlockGas;
 
     fn admit(&mut self, tx: TxIndex) -> Result<(), Rejection> {
@@ -85,9 +84,5 @@ impl Ledger for EvmLedger {
         if let Some(feed) = &mut self.feed {
             feed.send(&self.outcomes);
         }
-    }
-
-    fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &Arc<TxOutput>)> {
-        self.left_of(txs.first.position()..txs.end.position())
     }
 }

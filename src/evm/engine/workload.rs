@@ -8,7 +8,6 @@ use crate::evm::block::gas::BlockGas;
 use crate::evm::exec::activity::DatabaseActivity;
 use crate::evm::exec::base::{BlockBase, Overlay, StateSource};
 use crate::evm::exec::block_context::BlockContext;
-use crate::evm::exec::effects::for_each_write;
 use crate::evm::exec::location::EvmLocation;
 use crate::evm::exec::machine::EvmMachine;
 use crate::evm::exec::rejection::Rejection;
@@ -127,19 +126,8 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         = EvmBatches<'a, S::State>
     where
         Self: 'a;
-    type Left = Arc<TxOutput>;
     type Carry = Carry;
     type Room = BlockGas;
-
-    // Only the engine's own tests publish groups: a shipped plan of private batches ends at the
-    // first one that must not commit, and sequential runs hand over a carry.
-    fn entries(&self, left: &Arc<TxOutput>, mut each: impl FnMut(EvmLocation, Entry<EvmLocation>)) {
-        let block_context = &self.block_context;
-        for_each_write(&left.changes, block_context, &mut each);
-        for (to, reward) in block_context.rewards(left) {
-            each(EvmLocation::Account(to), Entry::Delta(reward));
-        }
-    }
 
     fn carried(
         &self,

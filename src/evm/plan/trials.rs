@@ -30,8 +30,7 @@ impl Trials {
     pub(super) const fn new(policy: Policy, hands_over: bool) -> Self {
         let is_forced = matches!(policy, Policy::Forced(Forced::Alternate));
         let (shortest, growth) = if is_forced { (3, 1) } else { (SHORT, LEFT_ALONE) };
-        let may_end =
-            hands_over && matches!(policy, Policy::Auto | Policy::Forced(Forced::Alternate));
+        let may_end = is_forced || (hands_over && matches!(policy, Policy::Auto));
         Self {
             shortest,
             growth,

@@ -122,13 +122,13 @@ const ROWS: [Row; 8] = [
         ],
     },
     Row {
-        path: "a member of a private batch that runs at the frontier; skips, full blocks, cancellation",
+        path: "private batches whose members have no result; full blocks, cancellation",
         cells: [
             &[(PRIVATE_SUITES, &["batches, cancelled", "batches, tight", "batches with faults"])],
             &[(
                 LOOM_BATCHES,
                 &[
-                    "loom_batch_leaves_out_what_is_rejected_at_the_frontier",
+                    "loom_batch_ends_while_the_block_halts",
                     "loom_batch_ends_while_the_block_is_cancelled",
                 ],
             )],
@@ -139,11 +139,10 @@ const ROWS: [Row; 8] = [
         ],
     },
     Row {
-        path: "a segment that ends because the rest of a private batch must not commit \
-               (`Limits::hands_over_rest`)",
+        path: "a segment that ends because the rest of a private batch must not commit",
         cells: [
-            &[(PRIVATE_SUITES, &["batches, handed over"])],
-            &[(LOOM_BATCHES, &["loom_rest_of_a_batch_is_handed_over_to_order"])],
+            &[(PRIVATE_SUITES, &["batches"])],
+            &[(LOOM_BATCHES, &["loom_batches_with_a_conflict_end_as_in_order"])],
             &[ROUNDS],
             &[ROUNDS, WHOLE_SIMULATED],
             &[PUBLISHED_EXACT, PRIVATE_EXACT],
@@ -202,11 +201,11 @@ const ROWS: [Row; 8] = [
         ],
     },
     Row {
-        path: "changes to a sequential segment and back (`Plan::carried`), and the fall-back from \
+        path: "changes to a sequential segment and back (`Plan::continues`), and the fall-back from \
                speculation (`Limits::hands_over`)",
         cells: [
-            &[(PRIVATE_SUITES, &["rounds", "batches, handed over"]), (SUITES, &["tight limits"])],
-            &[(LOOM_BATCHES, &["loom_rest_of_a_batch_is_handed_over_to_order"])],
+            &[(PRIVATE_SUITES, &["rounds", "batches, tight"]), (SUITES, &["tight limits"])],
+            &[(LOOM_BATCHES, &["loom_batches_with_a_conflict_end_as_in_order"])],
             &[ROUNDS],
             &[ROUNDS, WHOLE_SIMULATED],
             &[PUBLISHED_EXACT, PRIVATE_EXACT],

@@ -1,15 +1,14 @@
 //! Private batches of toy transactions.
 
 use super::claims::{ToyClaim, ToyClaims};
-use super::ledger::{ToyEntries, ToyGroup, ToyLedger};
+use super::ledger::{ToyEntries, ToyGroup, ToyLedger, ToyOutcome};
 use super::location::ToyLocation;
 use super::machine::{BaseFailed, ToyBase, ToyWorkload, run_over};
 use super::program::ToyRejection;
 use braid_evm::ids::{Chunk, Incarnation, TxIndex, Version};
 use braid_evm::mv::{AccessLog, Entry, Latest, Location, Mark};
 use braid_evm::worker::{
-    BatchMachine, BatchStart, Context, Effects, Ledger, MustWait, RanBatch, Sequential, Stop,
-    TxError, View,
+    BatchMachine, BatchStart, Context, Effects, MustWait, RanBatch, Sequential, Stop, TxError, View,
 };
 
 /// Runs private batches of toy transactions for one worker.
@@ -28,9 +27,17 @@ pub struct ToyBatches<'a, X> {
     before: Option<Mark>,
     /// It reads what the list tells.
     tells: bool,
-    /// In a segment sequentially: what the next run goes on from, but for the newest state, and the
-    /// room that is left.
-    in_order: Option<(ToyCarry, u64)>,
+    in_order: Option<InOrder>,
+}
+
+/// A run of a sequential segment.
+#[derive(Debug)]
+struct InOrder {
+    /// What the next run goes on from, but for the newest state.
+    carry: ToyCarry,
+    /// The room that is left.
+    room: u64,
+    skips_rejected: bool,
 }
 
 /// What a run of a segment in order has left for the next one.
@@ -48,14 +55,14 @@ impl ToyCarry {
         Self { latest: Latest::default(), first, left: Vec::new() }
     }
 
-    /// What those from `first` up to `end` have left which were committed by group.
-    pub(super) fn of(ledger: &ToyLedger, first: TxIndex, end: TxIndex) -> Self {
+    /// What those from `first` on have left which were committed by group.
+    pub(super) fn of(ledger: &ToyLedger, first: TxIndex) -> Self {
         let mut carry = Self::from(first);
-        for (tx, entries) in ledger.left(Chunk { first, end }) {
+        for (tx, entries) in ledger.left_from(first) {
             for (location, entry) in entries {
-                carry.latest.put(tx, *location, entry.clone());
+                carry.latest.put(*tx, *location, entry.clone());
             }
-            carry.left.push((tx, entries.clone()));
+            carry.left.push((*tx, entries.clone()));
         }
         carry
     }
@@ -116,6 +123,17 @@ impl<'a, X: Context> ToyBatches<'a, X> {
         claims.at(tx) != Some(&changes)
     }
 
+    /// Leaves `tx` out: it is a member of its group without entries.
+    fn skip(
+        &mut self,
+        tx: TxIndex,
+        reason: ToyRejection,
+    ) -> Result<(), MustWait<ToyRejection, BaseFailed>> {
+        self.open.push((ToyOutcome::Skipped(reason), Vec::new()));
+        self.end = tx.next();
+        Ok(())
+    }
+
     fn forget_open_run(&mut self) {
         if let (Some(before), Some(log)) = (self.before.take(), self.view.log_mut()) {
             log.forget_since(before);
@@ -139,7 +157,7 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
         self.end = txs.first;
         self.in_order = None;
         self.view.base_mut().told = None;
-        let Some(Sequential { carry, room, .. }) = in_order else {
+        let Some(Sequential { carry, room, skips_rejected }) = in_order else {
             self.tells = self.workload.claims().is_some();
             let (snapshot, log) = match self.tells {
                 true => (TxIndex(0), log.map(AccessLog::of_writes)),
@@ -151,7 +169,7 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
         let mut carry = carry.unwrap_or_else(|| ToyCarry::from(txs.first));
         let latest = core::mem::take(&mut carry.latest);
         self.view.begin_in_order(latest, carry.first, log);
-        self.in_order = Some((carry, room));
+        self.in_order = Some(InOrder { carry, room, skips_rejected });
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<(), MustWait<ToyRejection, BaseFailed>> {
@@ -159,8 +177,11 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
             self.close_group();
         }
         let limit = self.workload.limit(tx);
-        if self.in_order.as_ref().is_some_and(|(_, room)| limit > *room) {
-            return Err(MustWait::UNKNOWN);
+        let (room, skips) =
+            self.in_order.as_ref().map_or((u64::MAX, false), |it| (it.room, it.skips_rejected));
+        if limit > room {
+            let reason = ToyRejection::NoRoom { left: room };
+            return if skips { self.skip(tx, reason) } else { Err(MustWait::UNKNOWN) };
         }
         self.before = self.view.log_mut().map(|log| log.mark());
         let claims = self.workload.claims().filter(|_| self.tells);
@@ -173,7 +194,7 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
         let mut ran = run_over(self.workload, &mut self.view, tx);
         let mut is_wrong = false;
         if let (Some(claims), Ok(Effects { writes, .. })) = (claims, &mut ran) {
-            is_wrong = self.differs(claims, tx, writes);
+            is_wrong = self.differs(claims, tx, writes) && !claims.is_trusted();
         }
         let (_, stop) = self.view.end();
         if is_wrong && stop.is_none() {
@@ -185,11 +206,11 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
             (Ok(Effects { writes, output, .. }), None) => {
                 self.before = None;
                 self.view.keep(tx, &writes);
-                if let Some((carry, room)) = &mut self.in_order {
+                if let Some(InOrder { carry, room, .. }) = &mut self.in_order {
                     *room = room.saturating_sub(limit);
                     carry.left.push((tx, writes.clone()));
                 }
-                self.open.push((output, writes));
+                self.open.push((ToyOutcome::Executed(output), writes));
                 self.end = tx.next();
                 return Ok(());
             }
@@ -198,7 +219,10 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
             (Err(reason), None) => Some(TxError::Rejected(reason)),
         };
         self.forget_open_run();
-        Err(MustWait { error })
+        match error {
+            Some(TxError::Rejected(reason)) if skips => self.skip(tx, reason),
+            error => Err(MustWait { error }),
+        }
     }
 
     fn end(&mut self) -> RanBatch<ToyLocation, ToyGroup, ToyCarry> {
@@ -207,7 +231,7 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
         let groups = core::mem::take(&mut self.groups);
         let log = self.view.end_batch();
         let latest = self.view.latest_mut().map(core::mem::take).unwrap_or_default();
-        let carry = self.in_order.take().map(|(carry, _)| ToyCarry { latest, ..carry });
+        let carry = self.in_order.take().map(|it| ToyCarry { latest, ..it.carry });
         RanBatch { groups, log, carry }
     }
 }

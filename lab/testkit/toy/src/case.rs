@@ -55,10 +55,11 @@ impl ToyCase {
     pub fn random_private(random: &mut Random) -> Self {
         let mut case = Self::random(random);
         make_private(&mut case.plan);
-        case.limits.hands_over_rest = random.chance(1, 4);
+        // Once another choice; all else about a seed stays.
+        random.chance(1, 4);
         case.limits.stride = random.pick(&[1, 2, 3, u32::MAX]).copied().unwrap_or(1);
         if random.chance(1, 4) {
-            case.limits.policy = Policy::Alternate;
+            case.limits.policy = Policy::Auto;
         }
         case
     }
@@ -74,7 +75,6 @@ impl ToyCase {
             tx.steps.retain(|step| !matches!(step, Step::Destroy(_)));
         }
         case.block = Arc::new(block);
-        case.limits.hands_over_rest = true;
         case.limits.policy = Policy::ForceSpeculative;
         let right = ToyClaims::of(&case.reference());
         let (claims, wrong) = if random.chance(1, 3) { (right, None) } else { right.lie(random) };
@@ -121,7 +121,6 @@ pub(super) fn random_limits(random: &mut Random) -> Limits {
         skip_rejected: random.chance(1, 2),
         shared_chunks: random.chance(1, 4),
         hands_over: None,
-        hands_over_rest: false,
         stride: u32::MAX,
     }
 }

@@ -12,7 +12,11 @@ pub type ToyClaim = BTreeMap<ToyLocation, Option<u64>>;
 
 /// A list, right or wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ToyClaims(Vec<ToyClaim>);
+pub struct ToyClaims {
+    changes: Vec<ToyClaim>,
+    /// Runs are not compared with it: for tests that must notice that.
+    is_trusted: bool,
+}
 
 impl ToyClaims {
     /// The right list of a block that comes to this.
@@ -25,14 +29,14 @@ impl ToyClaims {
             let changes = states[1].iter().filter(differs);
             changes.map(|(location, value)| (*location, *value)).collect()
         });
-        Self(changes.collect())
+        Self { changes: changes.collect(), is_trusted: false }
     }
 
     /// The same with another value, a change too many or one too few, of one transaction: which it is, if there is any.
     #[must_use]
     pub fn lie(mut self, random: &mut Random) -> (Self, Option<TxIndex>) {
-        let at = random.below(self.0.len() as u64);
-        let Some(claim) = self.0.get_mut(at as usize) else { return (self, None) };
+        let at = random.below(self.changes.len() as u64);
+        let Some(claim) = self.changes.get_mut(at as usize) else { return (self, None) };
         let location = ToyLocation::Slot(random.small(2), random.small(3));
         match claim.first_entry() {
             Some(change) if random.chance(1, 3) => _ = change.remove(),
@@ -48,14 +52,25 @@ impl ToyClaims {
         (self, u32::try_from(at).ok().map(TxIndex))
     }
 
+    /// The same, with which no run is compared.
+    #[must_use]
+    pub fn trusted(self) -> Self {
+        Self { is_trusted: true, ..self }
+    }
+
+    /// Whether no run is compared with it.
+    pub(super) const fn is_trusted(&self) -> bool {
+        self.is_trusted
+    }
+
     /// What the list has of `tx`.
     pub(super) fn at(&self, tx: TxIndex) -> Option<&ToyClaim> {
-        self.0.get(tx.position())
+        self.changes.get(tx.position())
     }
 
     /// What `location` holds below `tx`, if the block has changed it by then.
     pub(super) fn below(&self, tx: TxIndex, location: &ToyLocation) -> Option<Option<u64>> {
-        let below = self.0.get(..tx.position())?;
+        let below = self.changes.get(..tx.position())?;
         below.iter().rev().find_map(|claim| claim.get(location)).copied()
     }
 }

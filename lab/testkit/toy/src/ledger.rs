@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// Entries of one transaction.
 pub type ToyEntries = Vec<(ToyLocation, Entry<ToyLocation>)>;
 
-/// What neighbours in a private batch leave: the output and the entries of each.
-pub type ToyGroup = Vec<(ToyOutput, ToyEntries)>;
+/// What neighbours in a private batch leave: the outcome and the entries of each.
+pub type ToyGroup = Vec<(ToyOutcome, ToyEntries)>;
 
 /// What became of a toy transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,11 @@ impl ToyLedger {
         &self.outcomes
     }
 
+    /// The entries of those transactions from `first` on that were committed by group.
+    pub(super) fn left_from(&self, first: TxIndex) -> impl Iterator<Item = &(TxIndex, ToyEntries)> {
+        self.left.iter().filter(move |(tx, _)| *tx >= first)
+    }
+
     fn limit(&self, tx: TxIndex) -> u64 {
         self.limits.get(tx.position()).copied().unwrap_or(0)
     }
@@ -54,7 +59,6 @@ impl Ledger for ToyLedger {
     type Output = ToyOutput;
     type Rejection = ToyRejection;
     type Group = ToyGroup;
-    type Left = ToyEntries;
     type Room = u64;
 
     fn admit(&mut self, tx: TxIndex) -> Result<(), ToyRejection> {
@@ -86,14 +90,12 @@ impl Ledger for ToyLedger {
     }
 
     fn commit_group(&mut self, txs: Chunk, group: ToyGroup) {
-        for (tx, (output, writes)) in txs.indices().zip(group) {
-            self.commit(tx, output);
+        for (tx, (outcome, writes)) in txs.indices().zip(group) {
+            match outcome {
+                ToyOutcome::Executed(output) => self.commit(tx, output),
+                ToyOutcome::Skipped(reason) => self.skip(tx, reason),
+            }
             self.left.push((tx, writes));
         }
-    }
-
-    fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &ToyEntries)> {
-        let of_these = self.left.iter().filter(move |(tx, _)| (txs.first..txs.end).contains(tx));
-        of_these.map(|(tx, entries)| (*tx, entries))
     }
 }

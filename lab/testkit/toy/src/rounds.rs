@@ -10,6 +10,15 @@ use braid_evm::protocol::{Halt, Policy, Waste};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::worker::{BlockEnd, Shared};
 
+/// Puts the writes that a later round would take over into the store.
+pub fn publish_rest(end: &mut ToyEnd) {
+    let of_batches = || ToyCarry::of(&end.ledger, end.published);
+    for (version, location, entry) in end.carry.take().unwrap_or_else(of_batches).into_entries() {
+        end.store.publish(version, &location, entry, &mut Vec::new());
+    }
+    end.published = end.frontier;
+}
+
 /// What a round of a toy block has come to.
 pub type ToyEnd = BlockEnd<ToyWorkload, ToyLedger>;
 
@@ -22,7 +31,8 @@ impl ToyCase {
         case
     }
 
-    /// The round after the one that has come to `end`, if the block is not over.
+    /// The round after the one that has come to `end`, if the block is not over, and the writes
+    /// for it to take over ([`Shared::carrying`]).
     ///
     /// # Errors
     /// `end`: it is over.
@@ -30,7 +40,7 @@ impl ToyCase {
         &self,
         random: &mut Random,
         end: ToyEnd,
-    ) -> Result<(Self, Shared<ToyWorkload, ToyLedger>), Box<ToyEnd>> {
+    ) -> Result<(Self, Shared<ToyWorkload, ToyLedger>, Option<ToyCarry>), Box<ToyEnd>> {
         let first = end.frontier;
         let goes_on = end.broken.is_none() && matches!(end.halt, None | Some(Halt::HandedOver));
         if !goes_on || first.position() >= self.block.transactions.len() {
@@ -39,12 +49,12 @@ impl ToyCase {
         let mut next = self.clone();
         next.cut(random, first);
         let BlockEnd { workload, ledger, store, carry, published, .. } = end;
-        next.plan.carried = (published < first).then_some(published);
-        let carry = carry.or_else(|| Some(ToyCarry::of(&ledger, published, first)));
-        let carry = carry.filter(|_| published < first);
+        let of_batches = || (published < first).then(|| ToyCarry::of(&ledger, published));
+        let carry = carry.or_else(of_batches);
+        next.plan.continues = carry.is_some();
         let protocol = next.protocol();
         let shared = Shared::with_protocol(workload, ledger, store, next.patience, protocol);
-        Ok((next, shared.carrying(carry)))
+        Ok((next, shared, carry))
     }
 
     /// Cuts up what is left from `first` on, or the beginning of that.
@@ -55,10 +65,11 @@ impl ToyCase {
         self.limits.stride = random.pick(&[1, 2, 3, u32::MAX]).copied().unwrap_or(1);
         match random.below(6) {
             0 | 1 => self.limits.policy = Policy::Sequential,
-            2 => self.limits.policy = Policy::Alternate,
+            2 => self.limits.policy = Policy::Auto,
             _ => {}
         }
-        self.limits.hands_over_rest = random.chance(1, 4);
+        // Once another choice; all else about a seed stays.
+        random.chance(1, 4);
         let (runs, commits) = (1 + u32::from(random.small(3)), 1 + u32::from(random.small(4)));
         let waste = Waste { runs, kept: random.below(u64::from(commits) + 1) as u32, commits };
         self.limits.hands_over = random.chance(1, 3).then_some(waste);

@@ -1,7 +1,7 @@
 //! Toy blocks as the engine sees them.
 
 use super::batches::{ToyBatches, ToyCarry};
-use super::ledger::{ToyEntries, ToyGroup};
+use super::ledger::ToyGroup;
 use super::location::ToyLocation;
 use super::machine::{BaseFailed, ToyMachine, ToyWorkload};
 use super::program::{ToyOutput, ToyRejection};
@@ -19,11 +19,6 @@ impl Workload for ToyWorkload {
     type Carry = ToyCarry;
     type Room = u64;
     type Batches<'a, X: Context + 'a> = ToyBatches<'a, X>;
-    type Left = ToyEntries;
-
-    fn entries(&self, left: &ToyEntries, mut each: impl FnMut(ToyLocation, Entry<ToyLocation>)) {
-        left.iter().for_each(|(location, entry)| each(*location, entry.clone()));
-    }
 
     fn carried(
         &self,
