@@ -1,7 +1,7 @@
 //! Measures the gain of declarations over speculation in virtual time, for the table of
 //! docs/DECLARED.md.
 //!
-//! `cargo test --profile dist --test blocks -- --ignored --nocapture what_declarations_gain`
+//! `cargo test --test blocks -- --ignored --nocapture what_declarations_gain`
 
 use crate::declared::{SHARED, calls};
 use braid_blocks::workload::Preset;
