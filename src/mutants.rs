@@ -110,7 +110,7 @@ mod active {
             FrontierBeforeWithdrawal, StaleNotSent, ChunkGoesOn, ClaimedTwice, RunsForEver,
             BatchGoesOn, BatchNotReplaced, GroupUnindexed, LatePublished, SecondOfAnother,
             NeverHelps, CarriedForgotten,
-            ReportedTwice;
+            ReportedTwice, TakenBackHelped;
         /// The bugs of the Ethereum layer.
         EVM:
             RewardOverflowFails, RewardOverflowFills, RewardAlwaysDeferred, BeneficiaryUnrecorded,

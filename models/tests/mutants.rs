@@ -165,7 +165,7 @@ fn the_table_has_every_bug_once_and_each_is_noticed() {
 #[test]
 fn loom_rows_have_a_story() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
-    let stories = ["mv/loom_tests.rs", "worker/loom_tests.rs"]
+    let stories = ["mv/loom_tests.rs", "worker/loom_tests.rs", "worker/loom_batches.rs"]
         .map(|file| std::fs::read_to_string(folder.join(file)).expect("the stories are there"));
     for (row, bug) in rows() {
         let told = stories.iter().any(|story| story.contains(&format!("Bug::{bug:?})")));

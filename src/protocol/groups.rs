@@ -48,7 +48,9 @@ impl Protocol {
                 Some(group) if in_order => self.commit_group(id, group),
                 Some(group) => self.poll_group(id, group),
                 None if in_order => self.poll_in_order(tx),
-                None => self.hand_over_rest(),
+                None if ended.held == Some(tx) => self.hand_over_rest(),
+                // Only a cancelled block stops a run before its end.
+                None => Err(Invariant::MissingResult { tx }),
             },
         }
     }

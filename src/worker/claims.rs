@@ -20,6 +20,10 @@ enum Stage {
     Published = 2,
 }
 
+/// Added to the stage of a private batch that the coordinator has taken back, until a worker runs
+/// it: until then a helper must not report it.
+const TAKEN_BACK: u32 = 1 << 31;
+
 impl Job {
     /// Returns the number of a stage: an incarnation has two, and the numbers increase over the
     /// runs of a job.
@@ -35,9 +39,24 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self.enter(job, Stage::Begun).is_some_and(|is_first| is_first || twice)
     }
 
+    /// Takes `job` back for the coordinator, unless a worker has begun it.
+    pub(super) fn take_back(&self, job: Job) -> bool {
+        if job.batch().is_none() {
+            return self.claim(job);
+        }
+        let begun = job.stage(Stage::Begun);
+        let taken = if mutant!(TakenBackHelped) { begun } else { begun | TAKEN_BACK };
+        let is_new = |stage: u32| (stage < begun).then_some(taken);
+        self.claim_of(job).is_some_and(|claim| claim.fetch_update(SeqCst, SeqCst, is_new).is_ok())
+    }
+
     /// Records that a worker runs `job`, which did not pass through the channel.
     pub(super) fn note_begun(&self, job: Job) {
-        self.enter(job, Stage::Begun);
+        match self.claim_of(job).filter(|_| job.batch().is_some()) {
+            // A swap: loom does not order a plain store against swaps.
+            Some(claim) => _ = claim.swap(job.stage(Stage::Begun), SeqCst),
+            None => _ = self.enter(job, Stage::Begun),
+        }
     }
 
     /// Takes the right of a worker to publish the first transaction of `job`, or to report `job` if
@@ -65,7 +84,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// published. Sequential runs are not helped: they continue from a state that only their worker
     /// has.
     pub(super) fn begun(&self, frontier: TxIndex) -> Option<Begun> {
-        let is_begun = |claim: u32| claim % 2 == Stage::Begun as u32;
+        let is_begun = |claim: u32| claim < TAKEN_BACK && claim % 2 == Stage::Begun as u32;
         if self.batches.is_empty() {
             let claim = self.claims.get(frontier)?.load(SeqCst);
             is_begun(claim).then_some(Begun::Transaction(frontier))

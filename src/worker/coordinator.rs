@@ -152,15 +152,16 @@ where
         self.take_fault(shared);
         self.jobs.as_ref()?;
         loop {
+            while let Ok(report) = shared.reports.try_recv() {
+                let taken = self.take_report(report, shared);
+                self.note(shared, taken);
+            }
+            // After the reports: the run of one of them may have ended because of the cancellation.
             let is_broken = self.broken.is_some();
             if is_broken || shared.is_cancelled() {
                 let event = if is_broken { Event::Broken } else { Event::Cancelled };
                 let cancelled = self.apply(shared, event);
                 self.note(shared, cancelled);
-            }
-            while let Ok(report) = shared.reports.try_recv() {
-                let taken = self.take_report(report, shared);
-                self.note(shared, taken);
             }
             let polled = self.protocol.poll();
             if let Ok(Some(command)) = &polled {
@@ -297,7 +298,7 @@ where
             }
             Command::Claim(job) => {
                 let tx = job.chunk.first;
-                self.apply(shared, Event::Claimed { tx, claimed: shared.claim(job) })
+                self.apply(shared, Event::Claimed { tx, claimed: shared.take_back(job) })
             }
             Command::TakeOver(job) => {
                 let tx = job.chunk.first;

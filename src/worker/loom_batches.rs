@@ -8,6 +8,8 @@ use super::loom_machine::{
 use super::machine::TxError;
 use super::shared::Shared;
 use crate::ids::{Chunk, TxIndex};
+#[cfg(feature = "mutants")]
+use crate::mutants::{Bug, seed};
 use crate::protocol::{Failure, Halt, Limits, Plan, Policy, Protocol};
 use crate::sync::loom_model::explore;
 
@@ -144,4 +146,24 @@ fn loom_batch_is_run_by_two_and_reported_once() {
     });
     assert!(SECOND.has_happened(), "the caller was never the first to end");
     assert!(FIRST.has_happened(), "the worker was never the first to end");
+}
+
+/// Seeded bug: see the next test.
+#[cfg(feature = "mutants")]
+#[test]
+#[ignore = "fails, as it should"]
+fn loom_batch_that_was_taken_back_is_helped() {
+    let _bug = seed(Bug::TakenBackHelped);
+    explore("taken_back_helped", PREEMPTIONS, 1, || {
+        run_helping(new_shared([READ, Act::Increment], two_batches(false)));
+    });
+}
+
+#[cfg(feature = "mutants")]
+#[test]
+fn loom_catches_a_batch_that_was_taken_back_and_is_helped() {
+    crate::sync::loom_model::assert_fails_alone(
+        "worker::loom_batches::loom_batch_that_was_taken_back_is_helped",
+        "a rule was broken",
+    );
 }

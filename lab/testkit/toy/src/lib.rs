@@ -36,4 +36,4 @@ pub use program::{
     Amount, Halted, Place, Step, ToyBlock, ToyOutput, ToyRejection, ToyState, ToyTx, run_program,
 };
 pub use reference::{Reference, ReferenceError, ReferenceOutcome, reference};
-pub use rounds::{ToyEnd, publish_rest};
+pub use rounds::{ToyEnd, ToyShared, publish_rest};

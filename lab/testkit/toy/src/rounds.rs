@@ -19,6 +19,9 @@ pub fn publish_rest(end: &mut ToyEnd) {
     end.published = end.frontier;
 }
 
+/// A toy block in progress.
+pub type ToyShared = Shared<ToyWorkload, ToyLedger>;
+
 /// What a round of a toy block has come to.
 pub type ToyEnd = BlockEnd<ToyWorkload, ToyLedger>;
 
@@ -40,7 +43,7 @@ impl ToyCase {
         &self,
         random: &mut Random,
         end: ToyEnd,
-    ) -> Result<(Self, Shared<ToyWorkload, ToyLedger>, Option<ToyCarry>), Box<ToyEnd>> {
+    ) -> Result<(Self, ToyShared, Option<ToyCarry>), Box<ToyEnd>> {
         let first = end.frontier;
         let goes_on = end.broken.is_none() && matches!(end.halt, None | Some(Halt::HandedOver));
         if !goes_on || first.position() >= self.block.transactions.len() {
