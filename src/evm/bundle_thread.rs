@@ -1,11 +1,11 @@
 //! Builds the bundle on another worker while the caller runs transactions sequentially.
 
 use super::block::committed::OnCommit;
+use super::block_execution::{BlockExecution, Ended};
 use super::bundle::block_effects::BlockEffects;
 use super::bundle::builder::BundleBuilder;
 use super::engine::feed::{Fed, Feed};
 use super::exec::base::StateSource;
-use super::session::{Ended, Session};
 use super::worker_pool::{IN_TIME, WorkerPool};
 use crate::config::Config;
 use crate::ids::WorkerId;
@@ -57,7 +57,7 @@ impl Task for BundleThread {
     }
 }
 
-impl<S: StateSource> Session<S> {
+impl<S: StateSource> BlockExecution<S> {
     /// Begins a bundle that grows while transactions run, with all transactions that have run so
     /// far.
     pub(super) fn make_bundle_meanwhile(&mut self, effects: &BlockEffects, config: &Config) {

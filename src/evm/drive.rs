@@ -4,6 +4,7 @@ use super::block::committed::{OnCommit, lend};
 use super::block::error::{BlockError, BlockErrorKind, Failure, cancelled};
 use super::block::output::BlockOutput;
 use super::block::replay::CommitRecorder;
+use super::block_execution::{BlockExecution, Ended};
 use super::bundle::block_effects::BlockEffects;
 use super::engine::workload::EvmWorkload;
 use super::exec::activity::DatabaseActivity;
@@ -15,17 +16,14 @@ use super::exec::input::Block;
 #[cfg(feature = "alloy")]
 use super::exec::payees::Payees;
 use super::finish::{Surroundings, finish};
-use super::plan::choice::Choice;
+use super::plan::Strategy;
 use super::plan::chooser::StrategyChooser;
 use super::plan::features::{Features, ListUse, Setting};
 use super::plan::progress::Outcome;
-use super::plan::{Reason, Strategy};
 use super::prepare::begin;
-use super::pull::{BuiltBlock, ROUND, TransactionPool};
-use super::segment::How;
-use super::session::{Ended, Session};
-use super::worker_pool::{Fewer, WorkerPool, empty_store};
-use crate::config::{Config, Forced, Mode, Policy};
+use super::pull::{BuiltBlock, TransactionPool};
+use super::worker_pool::{Fewer, WorkerPool};
+use crate::config::{Config, Mode};
 use crate::mv::Store;
 use crate::protocol::Waste;
 use crate::spans::span;
@@ -73,15 +71,16 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     let activity = activity(&source, worker_pool.workers(), reads_alone);
     let mut workload = EvmWorkload::new(context, source, overlay, activity);
     workload.cancel = cancel;
-    let mut session = Session::new(workload, Store::new(1));
-    session.known = chooser.features.declared.take();
+    let mut execution = BlockExecution::new(workload, Store::new(1));
+    execution.known = chooser.features.declared.take();
     let way = (&mut chooser, &config, &effects);
     let mut commit_recorder = CommitRecorder::new(config.keeps_changes);
     let failure =
-        commit_recorder.listen(on_commit, |hears| run(worker_pool, &mut session, way, hears));
-    let replay = commit_recorder.end(&session.workload.block_context, &session.workload.overlay);
+        commit_recorder.listen(on_commit, |hears| run(worker_pool, &mut execution, way, hears));
+    let replay =
+        commit_recorder.end(&execution.workload.block_context, &execution.workload.overlay);
     let around = Surroundings { effects, config, ran: chooser.end(), replay };
-    finish(worker_pool, session, failure, around)
+    finish(worker_pool, execution, failure, around)
 }
 
 /// Builds a block from transactions of `pool`, in rounds of a fixed size so that the result does
@@ -104,27 +103,29 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
     let activity = activity(&source, worker_pool.workers(), alone);
     let mut workload = EvmWorkload::new(context, source, overlay, activity);
     workload.cancel = cancel;
-    let mut session = Session::new(workload, Store::new(1));
+    let mut execution = BlockExecution::new(workload, Store::new(1));
     let (mut failure, mut commit_recorder) = (None, CommitRecorder::new(config.keeps_changes));
-    while failure.is_none() && !session.workload.is_cancelled() && session.pull(pool) {
-        let first = session.frontier;
+    while failure.is_none() && !execution.workload.is_cancelled() && execution.pull(pool) {
+        let first = execution.frontier;
         let way = (&mut chooser, &config, &effects);
         let hears = lend(&mut on_commit);
-        failure = commit_recorder.listen(hears, |hears| run(worker_pool, &mut session, way, hears));
-        session.tell(first, pool);
+        failure =
+            commit_recorder.listen(hears, |hears| run(worker_pool, &mut execution, way, hears));
+        execution.tell(first, pool);
     }
     // Cancelling the token only stops filling: the transactions that have run form a complete
     // block. A caller that breaks off its stream ends the block with an error.
-    if session.workload.is_cancelled()
+    if execution.workload.is_cancelled()
         && !commit_recorder.has_ended()
         && failure.take_if(|(_, why)| matches!(why, BlockErrorKind::Cancelled)).is_some()
     {
-        session.leave_rest();
+        execution.leave_rest();
     }
-    let block = Arc::clone(&session.workload.block_context.block);
-    let replay = commit_recorder.end(&session.workload.block_context, &session.workload.overlay);
+    let block = Arc::clone(&execution.workload.block_context.block);
+    let replay =
+        commit_recorder.end(&execution.workload.block_context, &execution.workload.overlay);
     let around = Surroundings { effects, config, ran: chooser.end(), replay };
-    let output = finish(worker_pool, session, failure, around)?;
+    let output = finish(worker_pool, execution, failure, around)?;
     Ok(BuiltBlock { block, output })
 }
 
@@ -167,17 +168,17 @@ pub(crate) fn runs_sequentially(block: &Block, config: &Config) -> bool {
 /// Runs all uncommitted transactions, segment by segment.
 fn run<'env, S: StateSource + 'env>(
     worker_pool: &mut impl WorkerPool<'env>,
-    session: &mut Session<S>,
+    execution: &mut BlockExecution<S>,
     (chooser, config, effects): (&mut StrategyChooser, &Config, &BlockEffects),
     mut on_commit: Option<OnCommit<'_>>,
 ) -> Option<Failure<S>> {
-    let all = session.workload.block_context.block.transactions.len();
-    while session.left(all) > 0 {
-        if session.workload.is_cancelled() {
-            return Some(cancelled(session.frontier, all));
+    let all = execution.workload.block_context.block.transactions.len();
+    while execution.left(all) > 0 {
+        if execution.workload.is_cancelled() {
+            return Some(cancelled(execution.frontier, all));
         }
-        let first = session.frontier.position();
-        let block = Arc::clone(&session.workload.block_context.block);
+        let first = execution.frontier.position();
+        let block = Arc::clone(&execution.workload.block_context.block);
         let choice = chooser.choose(worker_pool.feedback(), &block, first);
         let _span = span!(
             DEBUG,
@@ -186,101 +187,20 @@ fn run<'env, S: StateSource + 'env>(
             strategy = ?choice.strategy,
             reason = ?choice.reason
         );
-        session.begin_segment(worker_pool, chooser, &choice, (config, effects));
+        execution.begin_segment(worker_pool, chooser, &choice, (config, effects));
         let some = &mut Fewer { worker_pool: &mut *worker_pool, most: choice.workers };
-        let ended = session.run(some, &choice, config, lend(&mut on_commit));
+        let ended = execution.run(some, &choice, config, lend(&mut on_commit));
         let Ended { failure, was_given_up, seen, batches } = ended;
-        let (next, has_failed) = (session.frontier.position(), failure.is_some());
+        let (next, has_failed) = (execution.frontier.position(), failure.is_some());
         let outcome = Outcome { first, next, all, was_given_up, has_failed };
-        let seen = (Waste::on(choice.workers).commits, seen, session.totals());
+        let seen = (Waste::on(choice.workers).commits, seen, execution.totals());
         chooser.learn(worker_pool.feedback(), &block, &choice, outcome, seen);
-        session.counters.count((choice.strategy, choice.reason), batches);
+        execution.counters.count((choice.strategy, choice.reason), batches);
         if failure.is_some() {
             return failure;
         }
     }
     None
-}
-
-impl<S: StateSource> Session<S> {
-    /// Prepares a segment: the bundle built meanwhile, the store, and the transactions to start
-    /// first.
-    fn begin_segment<'env>(
-        &mut self,
-        worker_pool: &mut impl WorkerPool<'env>,
-        chooser: &mut StrategyChooser,
-        choice: &Choice,
-        (config, effects): (&Config, &BlockEffects),
-    ) {
-        let features = &chooser.features;
-        let all = self.workload.block_context.block.transactions.len();
-        let first = self.frontier.position();
-        let is_most_left = first == 0 || self.left(all) > all / 2;
-        match features.makes_bundle(choice) {
-            Some(true)
-                if is_most_left
-                    && self.workload.block_context.extensions.returns_changes()
-                    && self.ledger.output_builder.may_begin(first) =>
-            {
-                self.make_bundle_meanwhile(effects, config);
-            }
-            // All workers build the bundle at the end.
-            Some(false) => self.ledger.output_builder.give_up_bundle(),
-            _ => {}
-        }
-        if features.needs_store(choice) && !core::mem::replace(&mut chooser.has_store, true) {
-            let room = if features.setting.is_pool { ROUND } else { all };
-            // A sequential segment up to the end of the block can use the empty store.
-            if !choice.is_rest {
-                self.store = Arc::new(empty_store(worker_pool, config, room));
-            }
-            if !mutant!(NewStoreUntold) {
-                // Contiguous batches may have committed before there was a store.
-                self.store.set_frontier(self.frontier);
-            }
-            self.seed(effects);
-        }
-        if choice.strategy == Strategy::Speculative {
-            self.longest = chooser.longest(
-                worker_pool.feedback(),
-                &self.workload.block_context.block,
-                first,
-                choice,
-            );
-            self.counters.scheduled_early += self.longest.len() as u64;
-        }
-    }
-
-    /// Runs a segment.
-    fn run<'env, C: WorkerPool<'env>>(
-        &mut self,
-        worker_pool: &mut C,
-        choice: &Choice,
-        config: &Config,
-        on_commit: Option<OnCommit<'_>>,
-    ) -> Ended<S>
-    where
-        S: 'env,
-    {
-        let Choice { end, shortest, .. } = *choice;
-        match choice.strategy {
-            // A policy that alternates uses the bundle thread for the shortest segments, too.
-            Strategy::Sequential if choice.is_rest || choice.reason == Reason::Policy => {
-                self.run_with_bundle_thread(end, worker_pool, config, on_commit)
-            }
-            Strategy::Sequential => self.run_in_order(end, config, on_commit),
-            Strategy::Speculative => {
-                // A policy that alternates has every kind of speculation.
-                let alternates = config.policy == Policy::Forced(Forced::Alternate);
-                let predicts = choice.reason == Reason::Contended || alternates;
-                let how = How::Published { predicts };
-                self.run_shared(end, worker_pool, config, on_commit, how)
-            }
-            Strategy::ContiguousBatches | Strategy::AccessList => {
-                self.run_neighbours(end, worker_pool, config, on_commit, shortest)
-            }
-        }
-    }
 }
 
 /// Tracks which workers are inside the database, if that can show anything.

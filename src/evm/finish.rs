@@ -8,6 +8,7 @@ use super::block::output::{BlockOutput, Stats};
 use super::block::replay::Replay;
 use super::block::requests::push_deposits;
 use super::block::system::{SystemCalls, SystemError, balance_increments, rewards};
+use super::block_execution::BlockExecution;
 use super::bundle::block_effects::BlockEffects;
 use super::closing::{EndInput, close, empty_store};
 use super::engine::carry::Pending;
@@ -15,7 +16,6 @@ use super::exec::base::{DbError, StateSource};
 use super::exec::input::Block;
 use super::exec::view::EvmView;
 use super::plan::chooser::HasRun;
-use super::session::Session;
 use super::worker_pool::WorkerPool;
 use crate::config::Config;
 use crate::error::Invariant;
@@ -27,7 +27,7 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::EvmState;
 use std::sync::Arc;
 
-/// Input of the end of a block, in addition to the session.
+/// Input of the end of a block, in addition to the [`BlockExecution`].
 pub(super) struct Surroundings {
     /// Effects of the pre-block calls.
     pub(super) effects: BlockEffects,
@@ -41,7 +41,7 @@ pub(super) struct Surroundings {
 /// Runs the steps after the transactions and builds the output.
 pub(super) fn finish<'env, S, C>(
     worker_pool: &mut C,
-    mut session: Session<S>,
+    mut execution: BlockExecution<S>,
     mut failure: Option<Failure<S>>,
     around: Surroundings,
 ) -> Result<BlockOutput, BlockError<DbError<S>>>
@@ -52,31 +52,31 @@ where
     let Surroundings { mut effects, config, ran: HasRun { segments, workers, alone }, replay } =
         around;
     // While the caller runs transactions alone, the other workers have little or nothing to do.
-    let slept = session.carry.as_ref().is_some_and(|carry| carry.has_run(session.frontier));
-    worker_pool.hear(&session.workload.activity, workers);
-    let gas = session.ledger.gas();
-    let block = Arc::clone(&session.workload.block_context.block);
+    let slept = execution.carry.as_ref().is_some_and(|carry| carry.has_run(execution.frontier));
+    worker_pool.hear(&execution.workload.activity, workers);
+    let gas = execution.ledger.gas();
+    let block = Arc::clone(&execution.workload.block_context.block);
     let mut output = BlockOutput {
         gas_used: gas.used(&block),
         blob_gas_used: gas.blob,
         segments,
         replay,
-        stats: Stats::new(workers, alone, session.frontier.0, session.counters),
+        stats: Stats::new(workers, alone, execution.frontier.0, execution.counters),
         ..BlockOutput::default()
     };
-    effects.split = session.ledger.output_builder.take_split();
+    effects.split = execution.ledger.output_builder.take_split();
     let mut spent = EvmState::default();
     if failure.is_none() {
-        let after = after_transactions(&mut session, &mut effects, &mut spent);
+        let after = after_transactions(&mut execution, &mut effects, &mut spent);
         match after {
             Ok(requests) => output.requests = requests,
             Err(kind) => failure = Some((At::PostBlock, kind)),
         }
     }
-    let accesses = core::mem::take(&mut session.ledger.accesses);
-    let marks = core::mem::take(&mut session.ledger.marks);
-    output.undeclared = core::mem::take(&mut session.ledger.undeclared);
-    let context = Arc::clone(&session.workload.block_context);
+    let accesses = core::mem::take(&mut execution.ledger.accesses);
+    let marks = core::mem::take(&mut execution.ledger.marks);
+    output.undeclared = core::mem::take(&mut execution.ledger.undeclared);
+    let context = Arc::clone(&execution.workload.block_context);
     let mut after = None;
     if failure.is_none() && context.uses_list() {
         let after = &*after.insert(accesses_after(&context, &mut effects));
@@ -96,7 +96,7 @@ where
         effects.increments.clear();
         effects.drained.clear();
     }
-    let Session { workload, store, ledger, .. } = session;
+    let BlockExecution { workload, store, ledger, .. } = execution;
     (effects.outcomes, effects.shard_masks) = (ledger.outcomes, ledger.shard_masks);
     let (builder, shards) =
         (ledger.output_builder.into_bundle(), workload.block_context.bundle_shards.clone());
@@ -119,11 +119,11 @@ where
 /// Runs withdrawals, post-block calls and rewards on the state after the last transaction. Leaves a
 /// journal that is no longer needed in `spent`, because dropping it takes time.
 fn after_transactions<S: StateSource>(
-    session: &mut Session<S>,
+    execution: &mut BlockExecution<S>,
     effects: &mut BlockEffects,
     spent: &mut EvmState,
 ) -> Result<Requests, BlockErrorKind<DbError<S>>> {
-    let Session { workload, store, ledger, carry, .. } = session;
+    let BlockExecution { workload, store, ledger, carry, .. } = execution;
     let context = &workload.block_context;
     let block = &*context.block;
     let mut deposits = Requests::default();

@@ -18,6 +18,7 @@ mod access_list;
 mod after;
 mod bal;
 mod block;
+mod block_execution;
 mod bundle;
 mod bundle_thread;
 mod closing;
@@ -29,12 +30,10 @@ mod fees;
 mod finish;
 mod plan;
 mod prepare;
-mod private;
 #[cfg(feature = "testing")]
 mod profile;
 mod pull;
 mod segment;
-mod session;
 mod set_up;
 #[cfg(feature = "testing")]
 mod simulate;

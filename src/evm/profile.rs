@@ -3,6 +3,7 @@
 
 use super::block::error::BlockError;
 use super::block::output::BlockOutput;
+use super::block_execution::{BlockExecution, Ended};
 use super::engine::workload::EvmWorkload;
 use super::exec::any::AnySource;
 use super::exec::base::{DbError, StateSource};
@@ -13,7 +14,6 @@ use super::plan::chooser::HasRun;
 use super::plan::features::{Features, ListUse, Setting};
 use super::plan::{Reason, Segment, Strategy};
 use super::prepare::begin;
-use super::session::{Ended, Session};
 use super::worker_pool::{Scoped, empty_store};
 use crate::config::Config;
 use crate::ids::WorkerId;
@@ -112,37 +112,37 @@ fn watch(
         Some(_) => Store::new(1),
         None => empty_store(worker_pool, &config, transactions),
     };
-    let mut session = Session::new(workload, store);
+    let mut execution = BlockExecution::new(workload, store);
     let (ended, strategy) = if alone.is_some() {
         if features.has_bundle_thread() {
-            session.make_bundle_meanwhile(&effects, &config);
+            execution.make_bundle_meanwhile(&effects, &config);
         }
         observer.begins(caller, Stage::At(Point::Begin));
-        let ended = session.run_with_bundle_thread(transactions, worker_pool, &config, None);
+        let ended = execution.run_with_bundle_thread(transactions, worker_pool, &config, None);
         observer.begins(caller, Stage::Finish);
         (ended, Strategy::Sequential)
     } else {
-        (run(&mut session, config, observer), Strategy::Speculative)
+        (run(&mut execution, config, observer), Strategy::Speculative)
     };
     let reason = alone.unwrap_or(Reason::Default);
-    let segments = vec![Segment { first: 0, end: session.frontier.0, strategy, reason }];
+    let segments = vec![Segment { first: 0, end: execution.frontier.0, strategy, reason }];
     let ran = HasRun { segments, workers, alone: alone.is_some() };
     let rest = Surroundings { effects, config, ran, replay: None };
-    let result = finish(&mut Scoped(config.workers), session, ended.failure, rest);
+    let result = finish(&mut Scoped(config.workers), execution, ended.failure, rest);
     observer.begins(caller, Stage::End);
     result
 }
 
 /// Runs the transactions on new threads.
 fn run<'a>(
-    session: &mut Session<AnySource<'a>>,
+    execution: &mut BlockExecution<AnySource<'a>>,
     config: Config,
     observer: &dyn Observer,
 ) -> Ended<AnySource<'a>> {
     let caller = WorkerId(0);
-    let transactions = session.workload.block_context.block.transactions.len();
+    let transactions = execution.workload.block_context.block.transactions.len();
     let workers = usize::from(config.workers.get());
-    let setup = session.set_up(transactions, &config, workers, None, false);
+    let setup = execution.set_up(transactions, &config, workers, None, false);
     let shared = Shared::new(setup);
     let threads = Threads::for_workers(workers);
     std::thread::scope(|scope| {
@@ -158,5 +158,5 @@ fn run<'a>(
     });
     observer.begins(caller, Stage::Finish);
     let Some(end) = shared.end() else { unreachable!("only this takes the end of the block") };
-    session.after(end, false)
+    execution.after(end, false)
 }

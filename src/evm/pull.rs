@@ -1,10 +1,10 @@
 //! Builds a block from a pool that hands out transactions while the block fills.
 
 use super::block::output::BlockOutput;
+use super::block_execution::BlockExecution;
 use super::exec::base::StateSource;
 use super::exec::input::Block;
 use super::exec::rejection::Rejection;
-use super::session::Session;
 use crate::ids::TxIndex;
 use crate::worker::CancellationToken;
 use revm::context::TxEnv;
@@ -46,7 +46,7 @@ pub struct BuiltBlock {
     pub output: BlockOutput,
 }
 
-impl<S: StateSource> Session<S> {
+impl<S: StateSource> BlockExecution<S> {
     /// Pulls a round of transactions from `pool`; returns `false` if there is nothing to run.
     pub(super) fn pull(&mut self, pool: &mut dyn TransactionPool) -> bool {
         // Drop the ledger's reference, so that the block is extended in place.

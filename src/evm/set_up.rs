@@ -2,6 +2,7 @@
 
 use super::bal::claims::index_of;
 use super::block::error::{Failure, cancelled, failure};
+use super::block_execution::{BlockExecution, Ended};
 use super::engine::carry::{Carry, Pending};
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
@@ -11,14 +12,13 @@ use super::plan::known::KnownDependencies;
 use super::plan::longest::Seen;
 use super::plan::partition::plan_block;
 use super::plan::thresholds::FARTHEST;
-use super::session::{Ended, Session};
 use crate::config::Config;
 use crate::ids::{Chunk, TxIndex};
 use crate::protocol::{self, Halt, Limits, Plan, Policy, Waste};
 use crate::worker::{BlockEnd, Ledger, Setup, TxError};
 use std::sync::Arc;
 
-impl<S: StateSource> Session<S> {
+impl<S: StateSource> BlockExecution<S> {
     /// Reads the dependencies that are known before execution, if there are any. Extends them to
     /// transactions pulled since.
     fn read_dependencies(&mut self) {

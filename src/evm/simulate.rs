@@ -4,6 +4,7 @@
 use super::block::error::BlockError;
 use super::block::gas::BlockGas;
 use super::block::output::BlockOutput;
+use super::block_execution::BlockExecution;
 use super::engine::batches::EvmBatches;
 use super::engine::carry::Carry;
 use super::engine::group::BatchGroup;
@@ -22,7 +23,6 @@ use super::finish::{Surroundings, finish};
 use super::plan::chooser::HasRun;
 use super::plan::{Reason, Segment, Strategy};
 use super::prepare::begin;
-use super::session::Session;
 use super::worker_pool::Scoped;
 use super::worker_pool::empty_store;
 use crate::config::Config;
@@ -112,21 +112,21 @@ fn run(
     let transactions = block_context.block.transactions.len();
     let store = empty_store(&mut Scoped(workers), config, transactions);
     let workload = EvmWorkload::new(block_context, source, overlay, Arc::default());
-    let mut session = Session::new(workload, store);
-    let setup = session.set_up(transactions, config, workers.get().into(), None, false);
+    let mut execution = BlockExecution::new(workload, store);
+    let setup = execution.set_up(transactions, config, workers.get().into(), None, false);
     let Setup { workload, ledger, store, limits, plan, carry: _, patience } = setup;
     let workload = Ordered(workload);
     let protocol = Protocol::new(limits, &plan);
     let shared = Shared::with_protocol(workload, ledger, store, patience, protocol);
     let simulated = simulator.run(shared, options)?;
     let Simulated { end, step_count, digest, steps, makespan, .. } = simulated;
-    let failure = session.after(end.into(), false).failure;
-    let (end, strategy) = (session.frontier.0, Strategy::Speculative);
+    let failure = execution.after(end.into(), false).failure;
+    let (end, strategy) = (execution.frontier.0, Strategy::Speculative);
     let segments = vec![Segment { first: 0, end, strategy, reason: Reason::Default }];
     let ran = HasRun { segments, workers: workers.get().into(), alone: false };
     // The bundle is built without the engine: there is nothing to interleave.
     let rest = Surroundings { effects, config: *config, ran, replay: None };
-    let result = finish(&mut Scoped(workers), session, failure, rest);
+    let result = finish(&mut Scoped(workers), execution, failure, rest);
     Ok(SimulatedBlock { result, step_count, digest, steps, makespan })
 }
 

@@ -6,8 +6,8 @@
 //! cancelled.
 
 use super::block::error::{Failure, failure};
+use super::block_execution::BlockExecution;
 use super::exec::base::StateSource;
-use super::session::Session;
 use crate::config::{Config, Mode};
 use crate::ids::{Chunk, TxIndex, WorkerId};
 use crate::panics::caught;
@@ -19,7 +19,7 @@ use crate::worker::{
 };
 use std::sync::Arc;
 
-impl<S: StateSource> Session<S> {
+impl<S: StateSource> BlockExecution<S> {
     /// Runs and commits the uncommitted transactions below `end`, up to the first one without a
     /// result. Its error, if any, is final, because everything below it is.
     pub(super) fn run_straight(&mut self, end: usize, config: &Config) -> Option<Failure<S>> {

@@ -48,7 +48,7 @@ pub(in crate::evm) struct Features {
     pub(in crate::evm) mean_gas: u64,
     /// Whether one sender has most of the gas.
     pub(in crate::evm) has_one_sender: bool,
-    /// Dependencies in the declared accesses, until the session takes them.
+    /// Dependencies in the declared accesses, until the execution of the block takes them.
     pub(in crate::evm) declared: Option<Box<KnownDependencies>>,
     /// Whether one chain of them has most of the gas.
     pub(in crate::evm) is_declared_chain: bool,

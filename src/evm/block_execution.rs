@@ -1,5 +1,6 @@
 //! State of a block between two segments, and how the next transactions run.
 
+use super::bal::ahead::Ahead;
 use super::block::committed::OnCommit;
 use super::block::error::Failure;
 use super::block::output::BlockCounters;
@@ -10,22 +11,26 @@ use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
 use super::exec::trial::Trial;
-use super::plan::chooser::Totals;
+use super::plan::choice::Choice;
+use super::plan::chooser::{StrategyChooser, Totals};
 use super::plan::known::KnownDependencies;
 use super::plan::longest::Seen;
 use super::plan::progress::is_mostly_access;
+use super::plan::{Reason, Strategy};
+use super::pull::ROUND;
 use super::segment::{How, RunTask};
-use super::worker_pool::{BLOCKING, Scoped, WorkerPool};
+use super::worker_pool::{BLOCKING, Scoped, WorkerPool, empty_store};
 use crate::config::{Config, Forced, Policy};
-use crate::ids::{TxIndex, WorkerId};
+use crate::ids::{Chunk, TxIndex, WorkerId};
 use crate::mv::Store;
 use crate::panics::caught;
 use crate::protocol::Waste;
 use crate::runtime::{Caller, Seat, Task};
+use crate::schedule::cut;
 use crate::sync::bounded;
 use crate::worker::{Shared, work};
 use core::num::NonZeroU16;
-use core::ops::ControlFlow;
+use core::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 /// Capacity of the caller's stream in a sequential segment, in outcomes.
@@ -33,7 +38,7 @@ const IN_ORDER_AHEAD: usize = 16;
 
 /// A partly executed block. A block built from a pool receives its transactions in rounds, any
 /// other block all at once.
-pub(super) struct Session<S: StateSource> {
+pub(super) struct BlockExecution<S: StateSource> {
     pub(super) workload: Arc<EvmWorkload<S>>,
     pub(super) ledger: EvmLedger,
     pub(super) store: Arc<Store<EvmLocation>>,
@@ -65,8 +70,8 @@ impl<S: StateSource> Default for Ended<S> {
     }
 }
 
-impl<S: StateSource> Session<S> {
-    /// Creates a session of a block that has not started, with an empty store.
+impl<S: StateSource> BlockExecution<S> {
+    /// Creates the execution of a block that has not started, with an empty store.
     pub(super) fn new(workload: EvmWorkload<S>, store: Store<EvmLocation>) -> Self {
         Self {
             carry: None,
@@ -94,6 +99,85 @@ impl<S: StateSource> Session<S> {
         }
     }
 
+    /// Prepares a segment: the bundle built meanwhile, the store, and the transactions to start
+    /// first.
+    pub(super) fn begin_segment<'env>(
+        &mut self,
+        worker_pool: &mut impl WorkerPool<'env>,
+        chooser: &mut StrategyChooser,
+        choice: &Choice,
+        (config, effects): (&Config, &BlockEffects),
+    ) {
+        let features = &chooser.features;
+        let all = self.workload.block_context.block.transactions.len();
+        let first = self.frontier.position();
+        let is_most_left = first == 0 || self.left(all) > all / 2;
+        match features.makes_bundle(choice) {
+            Some(true)
+                if is_most_left
+                    && self.workload.block_context.extensions.returns_changes()
+                    && self.ledger.output_builder.may_begin(first) =>
+            {
+                self.make_bundle_meanwhile(effects, config);
+            }
+            // All workers build the bundle at the end.
+            Some(false) => self.ledger.output_builder.give_up_bundle(),
+            _ => {}
+        }
+        if features.needs_store(choice) && !core::mem::replace(&mut chooser.has_store, true) {
+            let room = if features.setting.is_pool { ROUND } else { all };
+            // A sequential segment up to the end of the block can use the empty store.
+            if !choice.is_rest {
+                self.store = Arc::new(empty_store(worker_pool, config, room));
+            }
+            if !mutant!(NewStoreUntold) {
+                // Contiguous batches may have committed before there was a store.
+                self.store.set_frontier(self.frontier);
+            }
+            self.seed(effects);
+        }
+        if choice.strategy == Strategy::Speculative {
+            self.longest = chooser.longest(
+                worker_pool.feedback(),
+                &self.workload.block_context.block,
+                first,
+                choice,
+            );
+            self.counters.scheduled_early += self.longest.len() as u64;
+        }
+    }
+
+    /// Runs a segment.
+    pub(super) fn run<'env, C: WorkerPool<'env>>(
+        &mut self,
+        worker_pool: &mut C,
+        choice: &Choice,
+        config: &Config,
+        on_commit: Option<OnCommit<'_>>,
+    ) -> Ended<S>
+    where
+        S: 'env,
+    {
+        let Choice { end, shortest, .. } = *choice;
+        match choice.strategy {
+            // A policy that alternates uses the bundle thread for the shortest segments, too.
+            Strategy::Sequential if choice.is_rest || choice.reason == Reason::Policy => {
+                self.run_with_bundle_thread(end, worker_pool, config, on_commit)
+            }
+            Strategy::Sequential => self.run_in_order(end, config, on_commit),
+            Strategy::Speculative => {
+                // A policy that alternates has every kind of speculation.
+                let alternates = config.policy == Policy::Forced(Forced::Alternate);
+                let predicts = choice.reason == Reason::Contended || alternates;
+                let how = How::Published { predicts };
+                self.run_shared(end, worker_pool, config, on_commit, how)
+            }
+            Strategy::ContiguousBatches | Strategy::AccessList => {
+                self.run_neighbours(end, worker_pool, config, on_commit, shortest)
+            }
+        }
+    }
+
     /// Runs the uncommitted transactions below `end` sequentially, on the calling thread.
     pub(super) fn run_in_order(
         &mut self,
@@ -111,6 +195,42 @@ impl<S: StateSource> Session<S> {
         }
         let no_others = &mut Scoped(NonZeroU16::MIN);
         self.run_shared(end, no_others, config, on_commit, How::Sequential)
+    }
+
+    /// Runs the uncommitted transactions below `end` in contiguous batches of at least `shortest`
+    /// transactions, up to the first batch that must not commit as a whole.
+    pub(super) fn run_neighbours<'env, C: WorkerPool<'env>>(
+        &mut self,
+        end: usize,
+        worker_pool: &mut C,
+        config: &Config,
+        on_commit: Option<OnCommit<'_>>,
+        shortest: usize,
+    ) -> Ended<S>
+    where
+        S: 'env,
+    {
+        self.ledger.catch_up();
+        self.share_reads(worker_pool, config);
+        let at = |place: usize| TxIndex(u32::try_from(place).unwrap_or(u32::MAX));
+        let batch = |range: Range<usize>| Chunk { first: at(range.start), end: at(range.end) };
+        let ranges = cut(self.frontier.position()..end, worker_pool.workers(), shortest);
+        let batches = ranges.into_iter().map(batch).collect();
+        self.run_shared(end, worker_pool, config, on_commit, How::Private(batches))
+    }
+
+    /// With slow storage, lets the extra workers prefetch the state that the block's access list
+    /// names, and shares it among all workers.
+    fn share_reads<'env>(&mut self, worker_pool: &impl WorkerPool<'env>, config: &Config) {
+        let usual = usize::from(config.workers.get());
+        let is_of_use =
+            worker_pool.is_wide() && worker_pool.workers() > usual && self.workload.ahead.is_none();
+        let block_context = &self.workload.block_context;
+        let is_seeded = mutant!(NothingReadAhead);
+        if let Some(claims) = block_context.told_claims().filter(|_| is_of_use && !is_seeded) {
+            let ahead = Ahead::new(claims.list(), WorkerId(config.workers.get()));
+            Arc::make_mut(&mut self.workload).ahead = Some(Arc::new(ahead));
+        }
     }
 
     /// Runs the transactions below `end` on all workers, including the caller, until all have run
