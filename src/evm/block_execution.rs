@@ -56,7 +56,8 @@ pub(super) struct BlockExecution<S: StateSource> {
 /// How a segment ended.
 pub(super) struct Ended<S: StateSource> {
     pub(super) failure: Option<Failure<S>>,
-    /// Whether speculation fell back to sequential because most of it was aborted.
+    /// Whether the segment ended early: because most speculation was aborted, or because the rest of
+    /// a private batch must not commit.
     pub(super) was_given_up: bool,
     /// Private batches that committed.
     pub(super) batches: u64,

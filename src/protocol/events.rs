@@ -17,8 +17,8 @@ pub enum RunMode {
     },
     /// A sequential run of transactions of a private batch, the first of which is the frontier.
     /// Everything below is committed, and nothing else commits before this run has reported: so all
-    /// reads are final, and errors are, too. The run itself skips transactions that are rejected, if
-    /// the block goes on without them.
+    /// reads are final, and errors are, too. The run itself skips rejected transactions if the block
+    /// is being built.
     Sequential {
         /// The batch.
         batch: BatchId,
@@ -44,7 +44,7 @@ impl Job {
 pub struct Job {
     /// The transactions.
     pub chunk: Chunk,
-    /// Incarnation of the first transaction, or number of earlier runs of the private batch. It
+    /// Incarnation of the first transaction, or number of earlier parts of a sequential segment. It
     /// distinguishes this job from older ones for the same index.
     pub incarnation: Incarnation,
     /// The mode, which says whether the first run is final.
@@ -152,8 +152,8 @@ pub enum Event {
     Compared {
         /// The frontier.
         tx: TxIndex,
-        /// The lowest member of the batch that must not commit if no other transaction commits
-        /// before it; `None` if all members that have run may commit.
+        /// The lowest member of the batch that must not commit; `None` if all members that have run
+        /// may commit.
         conflict: Option<TxIndex>,
     },
     /// Answer to [`Command::Admit`] and [`Command::AdmitGroup`].
@@ -219,8 +219,8 @@ pub enum Command {
     Discard(TxIndex),
     /// Check whether the block has room for the frontier. Answer: [`Event::Admitted`].
     Admit(TxIndex),
-    /// Compare the accesses of a private batch, whose next group begins at the frontier, with the
-    /// commits of other transactions since its snapshot. Answer: [`Event::Compared`].
+    /// Compare the accesses of a private batch, which begins at the frontier, with the writes that
+    /// other batches have committed. Answer: [`Event::Compared`].
     Compare {
         /// The batch.
         batch: BatchId,

@@ -89,7 +89,7 @@ impl Protocol {
     }
 
     /// Ends the segment at the frontier: the rest of its batch must not commit, has no room, or has
-    /// no result. Whoever runs that transaction next finds out why, on final state.
+    /// no result. The next segment runs that transaction on final state, where the reason is final.
     fn hand_over_rest(&mut self) -> Polled {
         let runs = self.private.ended().map_or(0, |ended| ended.len());
         self.count_batch_waste(runs);

@@ -88,8 +88,8 @@ impl Default for Waste {
 pub struct Plan {
     /// Everything below this index is already final: 0, or the end of an earlier round.
     pub first: TxIndex,
-    /// Whether the first run of a sequential segment continues from writes that the owner has kept
-    /// outside the store. In any other plan all writes are in the store.
+    /// Whether the owner has kept writes of earlier segments outside the store. The first run of a
+    /// sequential segment continues from them; before any other segment they are published.
     pub continues: bool,
     /// Contiguous ranges of the transactions from `first` on, each of which is dispatched together.
     pub chunks: Vec<Chunk>,

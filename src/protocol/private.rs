@@ -2,9 +2,9 @@
 //! `groups`.
 //!
 //! A private batch runs on a snapshot, the committed prefix below the plan. Its transaction *f* may
-//! commit once everything below *f* is committed, if no transaction outside the batch has written,
-//! since the snapshot, a location that the batch has accessed up to and including *f*. At the first
-//! transaction that must not commit, the segment ends. `docs/PROTOCOL.md` has the proof.
+//! commit once everything below *f* is committed, if no lower batch has written a location that the
+//! batch has accessed up to and including *f*. At the first transaction that must not commit, the
+//! segment ends. `docs/PROTOCOL.md` has the proof.
 
 use super::events::{BatchReport, Command, Failure, Job};
 use super::plan::Plan;
@@ -18,7 +18,8 @@ pub(super) struct Private {
     pub(super) batches: Vec<PrivateBatch>,
     /// The batch of the frontier. All members of lower batches are final.
     pub(super) current: BatchId,
-    /// The lowest batch that was never dispatched.
+    /// Batches from here on have not been dispatched; those up to `current` may have run at the
+    /// frontier.
     fresh: BatchId,
     /// Everything below this index is in the store, and the batches run on it.
     pub(super) snapshot: TxIndex,
@@ -63,6 +64,11 @@ pub(super) type Polled = Result<Option<Command>, Invariant>;
 
 impl Private {
     pub(super) fn new(plan: &Plan) -> Self {
+        let ends = core::iter::once(plan.first).chain(plan.private.iter().map(|txs| txs.end));
+        debug_assert!(
+            plan.private.iter().zip(ends).all(|(txs, end)| txs.first == end && !txs.is_empty()),
+            "private batches are contiguous"
+        );
         let waiting = |txs: &Chunk| PrivateBatch { txs: *txs, runs: 0, state: BatchState::Waiting };
         Self {
             batches: plan.private.iter().map(waiting).collect(),

@@ -18,7 +18,8 @@ pub enum Halt {
     NoRoom(TxIndex),
     /// The caller cancelled the block.
     Cancelled,
-    /// Speculation was mostly wasted; the caller runs the rest in another way.
+    /// Speculation was mostly wasted, or the rest of a private batch must not commit; the caller
+    /// runs the rest in another way.
     HandedOver,
 }
 

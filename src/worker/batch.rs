@@ -62,7 +62,7 @@ where
         let is_logged = in_order.is_none() || cfg!(feature = "trace");
         let log = is_logged.then(|| shared.empty_log.clone());
         let txs = job.chunk;
-        let snapshot = if in_order.is_some() { txs.first } else { shared.snapshot };
+        let snapshot = shared.snapshot;
         machine.begin(BatchStart { txs, snapshot, log, in_order, is_second });
         let (held, panicked) = self.run_members(&mut machine, job);
         let ran = machine.end();

@@ -21,7 +21,7 @@ pub(super) struct Batches<W: Workload> {
     pub(super) carry: Option<W::Carry>,
 }
 
-/// Results of the last run of a batch.
+/// Results of a batch, or of the last part of a sequential segment.
 struct Kept<W: Workload> {
     groups: VecDeque<(Chunk, W::Group)>,
     /// Accesses of the groups, if they are compared.
@@ -56,9 +56,11 @@ impl<W: Workload> Batches<W> {
     }
 
     /// Returns the lowest member of the batch that must not commit because of the commits so far.
-    pub(super) fn compare(&self, id: BatchId) -> Option<TxIndex> {
-        let kept = self.kept.get(id.position())?.as_ref()?;
-        self.index.first_conflict(kept.log.as_ref()?)
+    /// `tx` is its first member.
+    pub(super) fn compare(&self, id: BatchId, tx: TxIndex) -> Result<Option<TxIndex>, Invariant> {
+        let kept = self.kept.get(id.position()).and_then(Option::as_ref);
+        let log = kept.and_then(|kept| kept.log.as_ref());
+        Ok(self.index.first_conflict(log.ok_or(Invariant::MissingResult { tx })?))
     }
 
     pub(super) fn admits<G>(
@@ -78,12 +80,7 @@ impl<W: Workload> Batches<W> {
     }
 
     /// Commits the next group of the batch and returns its results.
-    pub(super) fn commit(
-        &mut self,
-        id: BatchId,
-        group: Chunk,
-        unindexed: bool,
-    ) -> Result<W::Group, Invariant> {
+    pub(super) fn commit(&mut self, id: BatchId, group: Chunk) -> Result<W::Group, Invariant> {
         let missing = Invariant::MissingResult { tx: group.first };
         let Self { kept, index, is_compared, committed, .. } = self;
         let Some(Some(own)) = kept.get_mut(id.position()) else { return Err(missing) };
@@ -91,14 +88,15 @@ impl<W: Workload> Batches<W> {
         if txs != group {
             return Err(missing);
         }
-        let log = own.log.as_ref().filter(|_| *is_compared);
-        let allows = |log| index.allows(log, id, group.first);
-        if cfg!(debug_assertions) && !log.is_none_or(allows) {
-            return Err(Invariant::StaleCommit { tx: group.first });
-        }
         *committed += u64::from(!core::mem::replace(&mut own.has_committed, true));
-        if let Some(log) = log.filter(|_| !unindexed) {
-            index.commit_group(id, log, group.first);
+        if *is_compared {
+            let log = own.log.as_ref().ok_or(Invariant::MissingResult { tx: group.first })?;
+            if cfg!(debug_assertions) && !index.allows(log, id, group.first) {
+                return Err(Invariant::StaleCommit { tx: group.first });
+            }
+            if !mutant!(GroupUnindexed) {
+                index.commit_group(id, log, group.first);
+            }
         }
         Ok(left)
     }

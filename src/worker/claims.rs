@@ -21,7 +21,7 @@ enum Stage {
 }
 
 /// Added to the stage of a private batch that the coordinator has taken back, until a worker runs
-/// it: until then a helper must not report it.
+/// it. A helper must not report it meanwhile.
 const TAKEN_BACK: u32 = 1 << 31;
 
 impl Job {
@@ -74,7 +74,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self.enter(job, Stage::Published).unwrap_or_default()
     }
 
-    /// Returns whether the report of `job`, a private batch, was sent or is about to be sent.
+    /// Returns whether the report of `job`, a private batch that a worker runs, was sent or is about
+    /// to be sent.
     pub(super) fn is_reported(&self, job: Job) -> bool {
         let claim = self.claim_of(job);
         claim.is_some_and(|claim| claim.load(SeqCst) >= job.stage(Stage::Published))

@@ -103,8 +103,7 @@ where
         context: &X,
     ) -> Result<(), Invariant> {
         let _span = span!(TRACE, "commit", first = group.first.0, end = group.end.0);
-        let unindexed = mutant!(GroupUnindexed);
-        let left = self.batches.commit(id, group, unindexed)?;
+        let left = self.batches.commit(id, group)?;
         self.ledger.commit_group(group, left);
         let Some(last) = group.indices().next_back() else { return Ok(()) };
         self.move_frontier(last, shared);

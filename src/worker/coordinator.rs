@@ -156,7 +156,8 @@ where
                 let taken = self.take_report(report, shared);
                 self.note(shared, taken);
             }
-            // After the reports: the run of one of them may have ended because of the cancellation.
+            // Checked after the reports: a worker may have seen the cancellation first and ended its
+            // run early.
             let is_broken = self.broken.is_some();
             if is_broken || shared.is_cancelled() {
                 let event = if is_broken { Event::Broken } else { Event::Cancelled };
@@ -260,8 +261,8 @@ where
         let previous = record.map(|record| record.written.clone()).unwrap_or_default();
         let in_order = match job.mode {
             RunMode::Sequential { continues, .. } => {
-                let carry = self.batches.carry.take().filter(|_| continues);
-                if carry.is_none() && continues {
+                let carry = self.batches.carry.take();
+                if carry.is_some() != continues {
                     return Err(Invariant::MissingResult { tx: job.chunk.first });
                 }
                 let skips_rejected = self.protocol.limits().skip_rejected;
@@ -315,7 +316,7 @@ where
             }
             Command::Compare { batch, tx } => {
                 context.yield_at(Point::Validate);
-                let conflict = self.batches.compare(batch);
+                let conflict = self.batches.compare(batch, tx)?;
                 self.apply(shared, Event::Compared { tx, conflict })
             }
             Command::AdmitGroup { batch, group } => {

@@ -158,7 +158,7 @@ impl<X: Context> BatchMachine for TinyBatches<'_, X> {
             return self.view.begin_batch(txs.first, snapshot, log, is_second);
         };
         // All tests begin with the first transaction.
-        let first = if carry.is_some() { TxIndex(0) } else { start.snapshot };
+        let first = if carry.is_some() { TxIndex(0) } else { start.txs.first };
         self.view.begin_in_order(carry.unwrap_or_default(), first, start.log);
     }
 

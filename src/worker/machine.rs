@@ -79,9 +79,9 @@ pub trait Machine {
 
 /// A member of a private batch has no result, and its changes are dropped.
 ///
-/// Above the frontier it waits, for any reason: it was invalid or failed on the state it read, or
-/// needed a value that is settled only at the frontier. In a sequential segment the state is final,
-/// and so is the reason; without one, the block has no room for the transaction.
+/// Above the frontier the segment ends before it, for any reason: it was invalid or failed on the
+/// state it read, or needed a value that is settled only at the frontier. In a sequential segment the
+/// state is final, and so is the reason; without one, the block has no room for the transaction.
 #[derive(Debug)]
 pub struct MustWait<R, E> {
     /// The reason, if it is final.
@@ -98,7 +98,7 @@ impl<R, E> MustWait<R, E> {
 pub struct BatchStart<L: Location, C, R> {
     /// The members in this range run.
     pub txs: Chunk,
-    /// The members run on the committed prefix below this index.
+    /// The members run on the committed prefix below this index, unless the run is sequential.
     pub snapshot: TxIndex,
     /// Receives the accesses, if they are compared.
     pub log: Option<AccessLog<L>>,

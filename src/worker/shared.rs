@@ -33,7 +33,7 @@ pub struct Setup<W: Workload, G> {
     /// How the block is divided into jobs.
     pub plan: Plan,
     /// Writes of earlier segments that are not in the store. A sequential segment continues from
-    /// them ([`Plan::continues`]); any other has them published first.
+    /// them ([`Plan::continues`]); before any other segment they are published.
     pub carry: Option<W::Carry>,
     /// Cost after which a chunk ends early if it holds up the frontier.
     pub patience: u64,
@@ -92,12 +92,14 @@ pub struct BlockEnd<W: Workload, G> {
     /// Writes of committed transactions below this index are in the store; later ones are in the
     /// ledger.
     pub published: TxIndex,
-    /// All writes committed by private batches.
+    /// All writes committed by private batches; none after a sequential segment, whose writes are in
+    /// `carry`.
     pub conflicts: ConflictIndex<W::Location>,
-    /// Number of private batches that committed at least one transaction.
+    /// Number of private batches, or parts of a sequential segment, that committed at least one
+    /// transaction.
     pub batches: u64,
-    /// State after the sequential segment at the end of the block, in addition to the ledger: it
-    /// covers the transactions from the start of that segment to the frontier.
+    /// State after a sequential segment, in addition to the ledger: it covers the transactions from
+    /// the first one whose writes are pending to the frontier.
     pub carry: Option<W::Carry>,
     /// Why the block ended early.
     pub halt: Option<Halt>,
@@ -132,7 +134,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
                 coordinator.batches.carry = carry;
             }
             (Some(carry), _) if !mutant!(CarriedForgotten) => {
-                // Nothing runs that could have read the store.
+                // No run has begun, so there is no reader to name.
                 workload.carried(carry, store, |version, location, entry| {
                     store.publish(version, &location, entry, &mut Vec::new());
                 });

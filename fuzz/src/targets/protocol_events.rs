@@ -85,7 +85,7 @@ fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result
     scenario.dependencies.clear();
     scenario.longest.clear();
     scenario.grouped = bytes.ratio(1, 3)?;
-    // Once another choice: old inputs keep their meaning.
+    // Formerly another choice; still drawn so that inputs keep their meaning.
     bytes.ratio(1, 4)?;
     scenario.limits.stride = *bytes.choose(&[u32::MAX, 1, 2])?;
     if bytes.ratio(1, 4)? {

@@ -8,7 +8,7 @@
 //! In a sequential segment, everything below a transaction is final: reads are not logged, rewards
 //! are visible, and each run continues from the journal of the one before.
 //!
-//! Above the frontier, a transaction waits for the frontier if it reads accounts with blind credits
+//! Above the frontier, a transaction has no result if it reads accounts with blind credits
 //! or slots of blank accounts, if it is invalid, or if it cannot run.
 
 use super::carry::Carry;
@@ -124,7 +124,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
                 NotRun::Error(error) => MustWait { error: Some(error) },
             }
         })?;
-        // A transaction without a result commits on its own, and is admitted then.
+        // A transaction without a result is admitted by the next segment.
         ledger.asked = asked;
         Ok(())
     }

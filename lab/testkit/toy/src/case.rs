@@ -55,7 +55,7 @@ impl ToyCase {
     pub fn random_private(random: &mut Random) -> Self {
         let mut case = Self::random(random);
         make_private(&mut case.plan);
-        // Once another choice; all else about a seed stays.
+        // Formerly another choice; still drawn so that seeds keep their meaning.
         random.chance(1, 4);
         case.limits.stride = random.pick(&[1, 2, 3, u32::MAX]).copied().unwrap_or(1);
         if random.chance(1, 4) {

@@ -71,7 +71,7 @@ impl ToyCase {
             2 => self.limits.policy = Policy::Auto,
             _ => {}
         }
-        // Once another choice; all else about a seed stays.
+        // Formerly another choice; still drawn so that seeds keep their meaning.
         random.chance(1, 4);
         let (runs, commits) = (1 + u32::from(random.small(3)), 1 + u32::from(random.small(4)));
         let waste = Waste { runs, kept: random.below(u64::from(commits) + 1) as u32, commits };
