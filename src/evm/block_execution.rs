@@ -17,7 +17,6 @@ use super::plan::known::KnownDependencies;
 use super::plan::longest::Seen;
 use super::plan::progress::is_mostly_access;
 use super::plan::{Reason, Strategy};
-use super::pull::ROUND;
 use super::segment::{How, RunTask};
 use super::worker_pool::{BLOCKING, Scoped, WorkerPool, empty_store};
 use crate::config::{Config, Forced, Policy};
@@ -33,6 +32,9 @@ use core::num::NonZeroU16;
 use core::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
+/// Number of transactions pulled from a pool per round. The round size influences the block, so it
+/// does not depend on the number of workers.
+pub(super) const ROUND: usize = 256;
 /// Capacity of the caller's stream in a sequential segment, in outcomes.
 const IN_ORDER_AHEAD: usize = 16;
 

@@ -1,7 +1,7 @@
 //! Builds a block from a pool that hands out transactions while the block fills.
 
 use super::block::output::BlockOutput;
-use super::block_execution::BlockExecution;
+use super::block_execution::{BlockExecution, ROUND};
 use super::exec::base::StateSource;
 use super::exec::input::Block;
 use super::exec::rejection::Rejection;
@@ -9,10 +9,6 @@ use crate::ids::TxIndex;
 use crate::worker::CancellationToken;
 use revm::context::TxEnv;
 use std::sync::Arc;
-
-/// Number of transactions pulled per round. The round size influences the block, so it does not
-/// depend on the number of workers.
-pub(super) const ROUND: usize = 256;
 
 /// Gas of the cheapest transaction: with less gas left the block is full (EIP-2; from Amsterdam,
 /// EIP-2780 lowers it, by too little to matter here).

@@ -214,7 +214,9 @@ fn memory_of_later_blocks_is_that_of_earlier_ones() {
         runs(2, &mut executor);
         let early = runs(3, &mut executor);
         let mut late = Work::MOST;
-        let kept = measure(|| late = runs(8, &mut executor)).kept();
+        // A worker that is preempted may drop its part of a block late: that is no growth.
+        let kept = (0..3).map(|_| measure(|| late = runs(8, &mut executor)).kept()).min();
+        let kept = kept.expect("some runs");
         println!("{strategy:?}: {early:?}, {late:?}, {kept} bytes kept");
         // The schedule decides how many segments there are.
         assert!(!late.exceeds(early, (1.1, 1e3)), "{strategy:?}: {early:?}, {late:?}");
