@@ -1,6 +1,7 @@
 //! A builder that checks a configuration.
 
 use super::{Config, Mode, Policy};
+use core::ops::RangeInclusive;
 use std::num::{NonZeroU16, NonZeroU32};
 
 /// A configuration value that is out of bounds, with its field and the allowed values.
@@ -167,21 +168,21 @@ impl ConfigBuilder {
         let most = u32::from(Config::MOST_WORKERS);
         let workers = match self.workers {
             None => default.workers,
-            Some(count) => number("workers", count, (1, most))?,
+            Some(count) => number("workers", count, 1..=most)?,
         };
         let io_workers = match self.io_workers {
             None => None,
             Some(count) => {
-                let least = u32::from(workers.get());
-                Some(number("io_workers", count, (least, u32::from(Config::MOST_IO_WORKERS)))?)
+                let allowed = u32::from(workers.get())..=u32::from(Config::MOST_IO_WORKERS);
+                Some(number("io_workers", count, allowed)?)
             }
         };
-        check("max_speculative_runs", self.max_speculative_runs, (1, u32::MAX))?;
-        check("window_per_worker", self.window_per_worker, (1, Config::MOST_WINDOW))?;
+        check("max_speculative_runs", self.max_speculative_runs, 1..=u32::MAX)?;
+        check("window_per_worker", self.window_per_worker, 1..=Config::MOST_WINDOW)?;
         let chunk = match self.chunk {
             None => None,
             Some(count) => {
-                check("chunk", count, (1, u32::MAX))?;
+                check("chunk", count, 1..=u32::MAX)?;
                 NonZeroU32::new(count)
             }
         };
@@ -205,13 +206,14 @@ impl ConfigBuilder {
     }
 }
 
-fn check(field: &'static str, value: u32, (least, most): (u32, u32)) -> Result<(), ConfigError> {
-    if (least..=most).contains(&value) {
+fn check(field: &'static str, value: u32, bounds: RangeInclusive<u32>) -> Result<(), ConfigError> {
+    if bounds.contains(&value) {
         return Ok(());
     }
-    let allowed = match most {
+    let least = bounds.start();
+    let allowed = match *bounds.end() {
         u32::MAX => format!("{least} or more"),
-        _ => format!("{least} to {most}"),
+        most => format!("{least} to {most}"),
     };
     let allowed = match field {
         "workers" => format!("{allowed}, or leave it out for one for each core"),
@@ -222,7 +224,11 @@ fn check(field: &'static str, value: u32, (least, most): (u32, u32)) -> Result<(
     Err(ConfigError { field, value, allowed })
 }
 
-fn number(field: &'static str, value: u32, bounds: (u32, u32)) -> Result<NonZeroU16, ConfigError> {
+fn number(
+    field: &'static str,
+    value: u32,
+    bounds: RangeInclusive<u32>,
+) -> Result<NonZeroU16, ConfigError> {
     check(field, value, bounds)?;
     let small = u16::try_from(value).ok().and_then(NonZeroU16::new);
     small.ok_or_else(|| ConfigError { field, value, allowed: format!("1 to {}", u16::MAX) })
