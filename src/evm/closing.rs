@@ -5,19 +5,16 @@ use super::block::receipts::OutcomesAndReceipts;
 use super::bundle::assembly::BundleAssembly;
 use super::bundle::block_effects::BlockEffects;
 use super::bundle::bucket::Bucket;
-use super::bundle::builder::BundleBuilder;
 use super::bundle::shares::Folded;
 use super::bundle::undo::put_back;
-use super::closing_task::Closing;
+use super::closing_task::{Closing, EndInput};
 use super::exec::bundle_shards::BundleShards;
-use super::exec::input::Block;
 use super::exec::location::EvmLocation;
 use super::worker_pool::{EmptyStore, WorkerPool};
 use crate::mv::Store;
 use crate::runtime::{Seat, Task};
 use crate::worker::{Interrupt, Point};
 use revm::database::BundleState;
-use revm::state::EvmState;
 use std::sync::Arc;
 
 /// Minimum number of transactions per additional worker: with fewer, a message to that worker costs
@@ -28,28 +25,9 @@ const WORTH_WAKING: usize = 1_000;
 /// Buckets per worker, so that an uneven split costs little.
 const BUCKETS_PER_WORKER: usize = 4;
 
-/// Inputs for the end of a block.
-pub(super) struct EndInput {
-    pub(super) block: Arc<Block>,
-    pub(super) effects: BlockEffects,
-    /// The bundle built so far, if one is growing.
-    pub(super) builder: Option<BundleBuilder>,
-    pub(super) shards: BundleShards,
-    /// The bundle to continue.
-    pub(super) parent: Option<Arc<BundleState>>,
-    /// Whether the bundle contains reverts.
-    pub(super) reverts: bool,
-    /// Whether only the calling thread has run transactions.
-    pub(super) alone: bool,
-    /// The store, whose contents are no longer needed.
-    pub(super) store: Arc<Store<EvmLocation>>,
-    /// A journal that is no longer needed.
-    pub(super) spent: EvmState,
-}
-
 /// Builds the bundle of a block, with one entry of reverts, its outcomes and its receipts.
 pub(super) fn close<'env>(
-    input: EndInput,
+    mut input: EndInput,
     worker_pool: &mut impl WorkerPool<'env>,
 ) -> (BundleState, OutcomesAndReceipts) {
     let enough = if input.alone { WORTH_WAKING } else { WORTH_SHARING };
@@ -58,12 +36,14 @@ pub(super) fn close<'env>(
     if transactions < enough || workers == 1 {
         return close_alone(input, worker_pool);
     }
-    let EndInput { block, effects, builder, shards, parent, reverts, store, spent, .. } = input;
-    let shares = if builder.is_some() { 0 } else { workers * BUCKETS_PER_WORKER };
-    let parts = (block, effects, shards);
-    // A growing bundle contains the parent already.
-    let parent = parent.filter(|_| builder.is_none());
-    let (task, done, folding) = Closing::new(parts, parent, shares, Some(store), spent, reverts);
+    let builder = input.builder.take();
+    let mut shares = workers * BUCKETS_PER_WORKER;
+    if builder.is_some() {
+        // A growing bundle contains the parent already, and needs no buckets.
+        input.parent = None;
+        shares = 0;
+    }
+    let (task, done, folding) = Closing::new(input, shares);
     let task = Arc::new(task);
     let own = |seat: Seat<'_>| {
         let bundle = match builder {
@@ -108,7 +88,8 @@ fn close_alone<'env>(
     input: EndInput,
     worker_pool: &mut impl WorkerPool<'env>,
 ) -> (BundleState, OutcomesAndReceipts) {
-    let EndInput { block, effects, builder, shards, parent, reverts, store, spent, .. } = input;
+    let EndInput { block, effects, builder, bundle_shards, parent, reverts, store, spent, .. } =
+        input;
     // The bundle can reuse the memory of both.
     empty_store(store, worker_pool);
     drop(spent);
@@ -117,7 +98,7 @@ fn close_alone<'env>(
             builder.complete(&effects);
             builder.finish()
         }
-        None => whole_bundle(&effects, &shards, parent, reverts),
+        None => whole_bundle(&effects, &bundle_shards, parent, reverts),
     };
     let BlockEffects { split, outcomes, .. } = effects;
     (bundle, split.complete(&block, outcomes))
@@ -136,13 +117,13 @@ pub(super) fn empty_store<'env>(
 /// Builds the whole bundle of a block at its end, on top of the parent's.
 fn whole_bundle(
     effects: &BlockEffects,
-    shards: &BundleShards,
+    bundle_shards: &BundleShards,
     parent: Option<Arc<BundleState>>,
     reverts: bool,
 ) -> BundleState {
     let changes = effects.shard_masks.iter().map(|changed| changed.count_ones() as usize);
     let accounts = changes.sum::<usize>().min(2 * effects.shard_masks.len());
-    let bucket = Bucket::new(effects, parent.as_deref(), (shards, u64::MAX), accounts);
+    let bucket = Bucket::new(effects, parent.as_deref(), bundle_shards, u64::MAX, accounts);
     let folds = bucket.run();
     if parent.is_none() {
         let mut assembly = BundleAssembly::new(reverts);

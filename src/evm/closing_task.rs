@@ -4,6 +4,7 @@ use super::block::receipts::OutcomesAndReceipts;
 use super::bundle::assembly::{BundleAssembly, expect};
 use super::bundle::block_effects::BlockEffects;
 use super::bundle::bucket::{Bucket, Folds};
+use super::bundle::builder::BundleBuilder;
 use super::bundle::folded::AccountReverted;
 use super::bundle::shares::{Done, Folded, Job, Jobs, join, shared_out};
 use super::bundle::undo::{Large, UndoneSlots, large_accounts, undone_slots};
@@ -20,6 +21,25 @@ use alloy_primitives::{Address, map::AddressMap};
 use revm::database::BundleState;
 use revm::state::EvmState;
 use std::sync::Arc;
+
+/// Inputs for the end of a block.
+pub(super) struct EndInput {
+    pub(super) block: Arc<Block>,
+    pub(super) effects: BlockEffects,
+    /// The bundle built so far, if one is growing.
+    pub(super) builder: Option<BundleBuilder>,
+    pub(super) bundle_shards: BundleShards,
+    /// The bundle to continue.
+    pub(super) parent: Option<Arc<BundleState>>,
+    /// Whether the bundle contains reverts.
+    pub(super) reverts: bool,
+    /// Whether only the calling thread has run transactions.
+    pub(super) alone: bool,
+    /// The store, whose contents are no longer needed.
+    pub(super) store: Arc<Store<EvmLocation>>,
+    /// A journal that is no longer needed.
+    pub(super) spent: EvmState,
+}
 
 /// Builds bundle and receipts at the end of a block. Workers fold accounts in buckets, which the
 /// caller puts into the bundle, and compute the slot reverts of very large accounts separately.
@@ -58,15 +78,13 @@ pub(super) struct Closing {
 
 impl Closing {
     /// Creates the task that closes a block in up to `shares` buckets, the receiver of finished
-    /// jobs, and the sender whose drop announces the end of all jobs.
+    /// jobs, and the sender whose drop announces the end of all jobs. A growing bundle stays with
+    /// the caller.
     pub(super) fn new(
-        (block, effects, bundle_shards): (Arc<Block>, BlockEffects, BundleShards),
-        parent: Option<Arc<BundleState>>,
+        input: EndInput,
         shares: usize,
-        store: Option<Arc<Store<EvmLocation>>>,
-        spent: EvmState,
-        reverts: bool,
     ) -> (Self, Receiver<(usize, Done)>, Sender<()>) {
+        let EndInput { block, effects, bundle_shards, parent, reverts, store, spent, .. } = input;
         let large = if reverts && shares > 1 {
             large_accounts(&effects, parent.as_deref())
         } else {
@@ -86,7 +104,7 @@ impl Closing {
             done,
             all_folded,
             split: Mutex::new(None),
-            store: Mutex::new(store),
+            store: Mutex::new(Some(store)),
             emptied: Mutex::new(None),
             spent: Mutex::new(spent),
             reverts: reverts.then(Mutex::default),
@@ -131,7 +149,7 @@ impl Closing {
             effects.shard_masks.iter().map(|changed| (changed & shards).count_ones() as usize);
         let limit = 2 * effects.shard_masks.len() / self.jobs.len();
         let accounts = changes.sum::<usize>().min(limit);
-        let bucket = Bucket::new(effects, parent, (&self.bundle_shards, shards), accounts);
+        let bucket = Bucket::new(effects, parent, &self.bundle_shards, shards, accounts);
         bucket.without_undoing(&self.large).run()
     }
 
@@ -332,8 +350,18 @@ mod tests {
         };
         let before = (1..=200).map(change).collect();
         let effects = BlockEffects { before, ..Default::default() };
-        let parts = (Arc::default(), effects, BundleShards::default());
-        Closing::new(parts, parent.cloned(), shares, None, EvmState::default(), true)
+        let input = EndInput {
+            block: Arc::default(),
+            effects,
+            builder: None,
+            bundle_shards: BundleShards::default(),
+            parent: parent.cloned(),
+            reverts: true,
+            alone: false,
+            store: Arc::new(Store::new(1)),
+            spent: EvmState::default(),
+        };
+        Closing::new(input, shares)
     }
 
     /// A bundle with the accounts above 150, each with one slot.

@@ -10,7 +10,8 @@ use super::block::requests::push_deposits;
 use super::block::system::{SystemCalls, SystemError, balance_increments, rewards};
 use super::block_execution::BlockExecution;
 use super::bundle::block_effects::BlockEffects;
-use super::closing::{EndInput, close, empty_store};
+use super::closing::{close, empty_store};
+use super::closing_task::EndInput;
 use super::engine::carry::Pending;
 use super::exec::base::{DbError, StateSource};
 use super::exec::input::Block;
@@ -97,14 +98,24 @@ where
         effects.drained.clear();
     }
     let BlockExecution { workload, store, ledger, .. } = execution;
-    (effects.outcomes, effects.shard_masks) = (ledger.outcomes, ledger.shard_masks);
-    let (builder, shards) =
-        (ledger.output_builder.into_bundle(), workload.block_context.bundle_shards.clone());
+    effects.outcomes = ledger.outcomes;
+    effects.shard_masks = ledger.shard_masks;
+    let builder = ledger.output_builder.into_bundle();
+    let bundle_shards = workload.block_context.bundle_shards.clone();
     // No reads follow: from here on, the workers' views no longer share the parent.
     drop(workload);
     let parent = effects.parent.take();
-    let (reverts, alone) = (config.reverts, slept);
-    let input = EndInput { block, effects, builder, shards, parent, reverts, alone, store, spent };
+    let input = EndInput {
+        block,
+        effects,
+        builder,
+        bundle_shards,
+        parent,
+        reverts: config.reverts,
+        alone: slept,
+        store,
+        spent,
+    };
     if returns_changes {
         (output.bundle, (output.outcomes, output.receipts)) = close(input, worker_pool);
     } else {
@@ -130,8 +141,9 @@ fn after_transactions<S: StateSource>(
     if block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
         && let Some(contract) = block.rules.deposit_contract
     {
-        let (split, rest) = (&effects.split, ledger.outcomes.iter().skip(effects.split.end()));
-        let rest = rest.flatten().flatten().flat_map(|output| output.result.logs());
+        let split = &effects.split;
+        let rest = ledger.outcomes.iter().skip(split.end()).flatten().flatten();
+        let rest = rest.flat_map(|output| output.result.logs());
         push_deposits(&mut deposits, contract, split.logs_with(contract).chain(rest))
             .map_err(BlockErrorKind::SystemCall)?;
     }
@@ -173,10 +185,12 @@ fn after_transactions<S: StateSource>(
                 let (Some(carry), Some(latest)) = (&mut carry, below.latest_mut()) else {
                     return Err(BlockErrorKind::Internal(Invariant::ValueKind));
                 };
-                (effects.drained, effects.increments) = Default::default();
-                (carry.latest, carry.pending) = (core::mem::take(latest), pending);
+                effects.drained = Vec::new();
+                effects.increments = Vec::new();
+                carry.latest = core::mem::take(latest);
+                carry.pending = pending;
                 let others = balance_increments(block).into_keys();
-                carry.complete_for((refused, others), ledger, context);
+                carry.complete_for(refused, others, ledger, context);
                 continue;
             }
             (Ok(()), _) => Ok(requests),

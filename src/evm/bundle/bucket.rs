@@ -5,7 +5,7 @@
 //! workers divide them by hash and fold each account's changes in block order.
 
 use super::block_effects::BlockEffects;
-use super::fold::AccountFold;
+use super::fold::{AccountFold, BundleProgress};
 use super::folded::FoldedAccount;
 use super::undo::Large;
 use crate::evm::exec::bundle_shards::BundleShards;
@@ -37,7 +37,8 @@ impl<'a> Bucket<'a> {
     pub(in crate::evm) fn new(
         effects: &'a BlockEffects,
         parent: Option<&'a BundleState>,
-        (bundle_shards, shard_mask): (&'a BundleShards, u64),
+        bundle_shards: &'a BundleShards,
+        shard_mask: u64,
         accounts: usize,
     ) -> Self {
         let places = AddressMap::with_capacity_and_hasher(accounts, Default::default());
@@ -86,7 +87,7 @@ impl<'a> Bucket<'a> {
     }
 
     fn apply(&mut self, changes: &'a [AccountChange]) {
-        let progress = (self.seen, self.effects.outcomes.len());
+        let progress = BundleProgress { seen: self.seen, all: self.effects.outcomes.len() };
         for change in changes {
             if self.is_mine(&change.address) {
                 let (fold, is_first) = self.fold(change.address, || Fold::Once(change));

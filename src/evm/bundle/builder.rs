@@ -2,7 +2,7 @@
 
 use super::assembly::BundleAssembly;
 use super::block_effects::BlockEffects;
-use super::fold::AccountFold;
+use super::fold::{AccountFold, BundleProgress};
 use super::folded::{FoldedAccount, new_code};
 use crate::evm::exec::change::AccountChange;
 use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
@@ -30,7 +30,7 @@ struct Accounts {
 }
 
 impl Accounts {
-    fn apply(&mut self, change: &AccountChange, progress: (usize, usize)) {
+    fn apply(&mut self, change: &AccountChange, progress: BundleProgress) {
         let address = change.address;
         if let Some(fold) = self.open.get_mut(&address) {
             fold.expect_slots(change.slots.len(), progress);
@@ -128,26 +128,24 @@ pub(in crate::evm) struct BundleBuilder {
     surcharged: (Address, Option<AccountInfo>),
     paid: Vec<(Address, Option<AccountInfo>)>,
     touch_creates: bool,
-    /// Number of transactions in the bundle, and of all transactions.
-    progress: (usize, usize),
+    progress: BundleProgress,
 }
 
 impl BundleBuilder {
     /// Creates a bundle with the pre-block changes and room for `transactions` transactions.
     pub(super) fn new(effects: &BlockEffects, transactions: usize, reverts: bool) -> Self {
-        let (finished, open) = (BundleAssembly::new(reverts), AddressMap::default());
         let mut builder = Self {
             accounts: Accounts {
-                finished,
+                finished: BundleAssembly::new(reverts),
                 codes: B256Map::default(),
-                open,
+                open: AddressMap::default(),
                 parent: effects.parent.clone(),
             },
             beneficiary: effects.beneficiary.clone(),
             surcharged: effects.surcharged.clone(),
             paid: effects.paid.clone(),
             touch_creates: effects.touch_creates,
-            progress: (0, transactions),
+            progress: BundleProgress { seen: 0, all: transactions },
         };
         builder.apply(&effects.before);
         builder
@@ -155,7 +153,7 @@ impl BundleBuilder {
 
     /// Adds the changes of the next transactions.
     pub(super) fn extend(&mut self, outcomes: &[TxOutcome]) {
-        let first = self.progress.0;
+        let first = self.progress.seen;
         let left = (first..).zip(outcomes).filter_map(|(place, outcome)| match outcome {
             Ok(Some(output)) => Some((place, &**output)),
             Ok(None) | Err(_) => None,
@@ -170,15 +168,15 @@ impl BundleBuilder {
         left: impl Iterator<Item = (usize, &'o TxOutput)>,
     ) {
         for (place, output) in left {
-            self.progress.0 = place;
+            self.progress.seen = place;
             self.add(output);
         }
-        self.progress.0 = end;
+        self.progress.seen = end;
     }
 
     /// Number of transactions in the bundle.
     pub(in crate::evm) const fn transactions(&self) -> usize {
-        self.progress.0
+        self.progress.seen
     }
 
     fn add(&mut self, output: &TxOutput) {
@@ -194,7 +192,7 @@ impl BundleBuilder {
 
     /// Adds the effects of a whole block that the bundle does not contain yet.
     pub(in crate::evm) fn complete(&mut self, effects: &BlockEffects) {
-        let rest = effects.outcomes.get(self.progress.0..).unwrap_or_default();
+        let rest = effects.outcomes.get(self.progress.seen..).unwrap_or_default();
         let lost = mutant!(TailLost);
         let rest = if lost { &[] } else { rest };
         rest.iter().flatten().flatten().for_each(|output| self.add(output));
@@ -219,15 +217,12 @@ impl BundleBuilder {
         }
     }
 
-    /// Reserves room for `more` accounts, and for later accounts by extrapolating from the part of
-    /// the block seen so far.
+    /// Reserves room for `more` accounts and for later ones.
     fn expect(&mut self, more: usize) {
-        let Self { accounts: Accounts { finished, .. }, progress: (seen, all), .. } = self;
+        let finished = &mut self.accounts.finished;
         let accounts = finished.len();
         if accounts + more > finished.room() {
-            let expected = accounts.saturating_mul(*all) / (*seen).max(1);
-            let left = expected.saturating_sub(accounts);
-            finished.expect(left.min(8 * accounts).max(more));
+            finished.expect(self.progress.room(accounts, more));
         }
     }
 

@@ -17,6 +17,24 @@ use std::collections::hash_map::Entry;
 /// Number of slots of one account above which its final number of slots is extrapolated.
 const MANY_SLOTS: usize = 64;
 
+/// Part of a block's transactions whose changes a bundle contains.
+#[derive(Clone, Copy)]
+pub(super) struct BundleProgress {
+    /// Number of transactions so far.
+    pub(super) seen: usize,
+    /// Number of all transactions of the block.
+    pub(super) all: usize,
+}
+
+impl BundleProgress {
+    /// Number of items to reserve room for when `more` items are added to the `present` ones, with
+    /// room for later items extrapolated from the transactions so far: growing moves every item.
+    pub(super) fn room(self, present: usize, more: usize) -> usize {
+        let expected = present.saturating_mul(self.all) / self.seen.max(1);
+        expected.saturating_sub(present).min(8 * present).max(more)
+    }
+}
+
 /// An account in the middle of a block.
 pub(super) struct AccountFold {
     status: AccountStatus,
@@ -69,13 +87,11 @@ impl AccountFold {
         self.storage.reserve(slots);
     }
 
-    /// Reserves room for `more` slots. If the account has many, also reserves room for later ones,
-    /// extrapolated from `seen` of `all` transactions: growing moves every slot.
-    pub(super) fn expect_slots(&mut self, more: usize, (seen, all): (usize, usize)) {
+    /// Reserves room for `more` slots and for later ones, if the account has many.
+    pub(super) fn expect_slots(&mut self, more: usize, progress: BundleProgress) {
         let slots = self.storage.len();
         if slots >= MANY_SLOTS && slots + more > self.storage.capacity() {
-            let expected = slots.saturating_mul(all) / seen.max(1);
-            self.storage.reserve(expected.saturating_sub(slots).min(8 * slots).max(more));
+            self.storage.reserve(progress.room(slots, more));
         }
     }
 
@@ -267,9 +283,12 @@ impl AccountFold {
             true => StorageKeyMap::default(),
             false => parent.storage.clone(),
         };
-        let BundleAccount { info, original_info, status, .. } = parent;
-        let (info, original_info) = (info.clone(), original_info.clone());
-        let mut account = BundleAccount { info, original_info, storage, status: *status };
+        let mut account = BundleAccount {
+            info: parent.info.clone(),
+            original_info: parent.original_info.clone(),
+            storage,
+            status: parent.status,
+        };
         let revert = account.update_and_create_revert(transition).unwrap_or_default();
         Some(FoldedAccount { account, revert, contract, is_undone_apart: false })
     }

@@ -91,7 +91,8 @@ impl Carry {
     /// moves all pending writes.
     pub(in crate::evm) fn complete_for(
         &mut self,
-        (asked, others): (Option<Address>, impl IntoIterator<Item = Address>),
+        asked: Option<Address>,
+        others: impl IntoIterator<Item = Address>,
         ledger: &EvmLedger,
         block_context: &BlockContext,
     ) {
