@@ -11,7 +11,8 @@
 //! use revm::primitives::{Address, U256};
 //! use revm::state::AccountInfo;
 //!
-//! let (alice, bob) = (Address::repeat_byte(0xa1), Address::repeat_byte(0xb0));
+//! let alice = Address::repeat_byte(0xa1);
+//! let bob = Address::repeat_byte(0xb0);
 //! let mut state = CacheDB::new(EmptyDB::new()); // any `DatabaseRef`
 //! state.insert_account_info(alice, AccountInfo::from_balance(U256::from(10)));
 //! let pay = |nonce| {

@@ -37,8 +37,12 @@ impl Default for Shared {
     fn default() -> Self {
         let idle = bounded(EXECUTORS);
         (0..EXECUTORS).for_each(|_| drop(idle.0.try_send(None)));
-        let (blocks, transactions, sequential) = Default::default();
-        Self { idle, blocks, transactions, sequential }
+        Self {
+            idle,
+            blocks: AtomicU64::new(0),
+            transactions: AtomicU64::new(0),
+            sequential: AtomicU64::new(0),
+        }
     }
 }
 

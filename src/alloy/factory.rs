@@ -210,7 +210,8 @@ where
         DB: StateDB,
         I: Inspector<F::Context<DB>>,
     {
-        let (spec, receipts) = (self.ethereum.spec(), self.ethereum.receipt_builder());
+        let spec = self.ethereum.spec();
+        let receipts = self.ethereum.receipt_builder();
         BraidBlockExecutor::new(EthBlockExecutor::new(evm, ctx, spec, receipts), &self.engine)
     }
 }

@@ -61,7 +61,7 @@ impl Block {
     where
         TxEnv: FromRecoveredTx<T>,
     {
-        let (header, body) = (&block.header, &block.body);
+        let alloy_consensus::Block { header, body } = block;
         let env = EvmEnv::for_eth_block(header, spec, chain_id, blobs);
         let dao = spec.ethereum_fork_activation(EthereumHardfork::Dao);
         let ommer = |ommer: &H| Ommer { beneficiary: ommer.beneficiary(), number: ommer.number() };

@@ -112,7 +112,8 @@ pub(super) struct Desk<E, T> {
 pub(super) fn served<E, T>(workers: usize) -> (Served<E, T>, Desk<E, T>) {
     // One question of each worker, and the end of the block: no sender waits.
     let (messages, inbox) = bounded(workers.saturating_add(1));
-    let (answers, threads) = (Arc::<Answers>::default(), Threads::for_workers(workers + 1));
+    let answers = Arc::<Answers>::default();
+    let threads = Threads::for_workers(workers + 1);
     let served = Served { messages, answers: Arc::clone(&answers), threads };
     (served, Desk { messages: inbox, answers, threads })
 }
@@ -133,7 +134,8 @@ impl<E, T> Desk<E, T> {
         database: &mut D,
         transactions: &[TxEnv],
     ) -> (Option<T>, Option<Payload>) {
-        let (mut ahead, mut panicked) = (transactions.iter().flat_map(named), None);
+        let mut ahead = transactions.iter().flat_map(named);
+        let mut panicked = None;
         loop {
             let message = match self.messages.try_recv() {
                 Ok(message) => message,
@@ -243,8 +245,11 @@ where
     type State = Asking<E, T>;
 
     fn open(&self, _: WorkerId) -> Result<Asking<E, T>, ServedError<E>> {
-        let (messages, answers) = (self.messages.clone(), Arc::clone(&self.answers));
-        Ok(Asking { messages, answers, threads: self.threads })
+        Ok(Asking {
+            messages: self.messages.clone(),
+            answers: Arc::clone(&self.answers),
+            threads: self.threads,
+        })
     }
 
     /// Always false: one thread answers.

@@ -119,8 +119,13 @@ impl SimulatedExecutor {
         block: Arc<Block>,
         source: AnySource<'static>,
     ) -> Result<VirtualRun<ErasedError>, SimulationError> {
-        let (config, extensions) = (self.config, Extensions::default());
-        let options = Options { config, extensions, parent: None, on_commit: None, cancel: None };
+        let options = Options {
+            config: self.config,
+            extensions: Extensions::default(),
+            parent: None,
+            on_commit: None,
+            cancel: None,
+        };
         let _ = self.team.fibers.take_totals();
         let begun = self.team.fibers.now();
         let run = || execute(&mut self.team, block, source, options);
@@ -130,11 +135,14 @@ impl SimulatedExecutor {
         let tasks = self.team.fibers.take_totals();
         // Work of the caller between two tasks counts in full, because no worker shares it.
         let between = took.saturating_sub(tasks.took);
-        let (makespan, busy) = (between + tasks.makespan, between + tasks.busy);
         match run {
-            Ok(result) => {
-                Ok(VirtualRun { result, makespan, busy, step_count: tasks.step_count, record })
-            }
+            Ok(result) => Ok(VirtualRun {
+                result,
+                makespan: between + tasks.makespan,
+                busy: between + tasks.busy,
+                step_count: tasks.step_count,
+                record,
+            }),
             Err(payload) => match payload.downcast::<Endless>() {
                 Ok(endless) => Err(endless.0),
                 Err(payload) => resume_unwind(payload),

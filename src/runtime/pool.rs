@@ -48,14 +48,16 @@ impl Pool {
     /// # Errors
     /// Returns an error if the system refuses to start a thread.
     pub fn new(workers: u16) -> std::io::Result<Self> {
-        let (mut members, mut places) = (Vec::new(), Vec::new());
+        let mut members = Vec::new();
+        let mut places = Vec::new();
         let threads = Threads::for_workers(workers.into());
         for worker in 1..workers {
             let (tasks, inbox) = bounded::<Arc<dyn Task>>(1);
             let (tell, told) = bounded(1);
             let theirs = inbox.clone();
             let body = move || {
-                let (_, seat) = (tell.send(Place::own()), Seat::Thread(&threads));
+                let _ = tell.send(Place::own());
+                let seat = Seat::Thread(&threads);
                 while let Some(task) = threads.recv(&theirs) {
                     // Only a bug in Braid panics here. The task's own guard frees the other
                     // workers, and this thread stays usable.
@@ -64,8 +66,7 @@ impl Pool {
             };
             #[expect(clippy::disallowed_methods, reason = "this is the pool of workers")]
             let handle = std::thread::Builder::new().name(format!("braid-{worker}")).spawn(body)?;
-            let (tasks, handle) = (Some(tasks), Some(handle));
-            members.push(Member { tasks, inbox, handle, place: None });
+            members.push(Member { tasks: Some(tasks), inbox, handle: Some(handle), place: None });
             places.push(told);
         }
         if threads.have_cores() {
@@ -240,9 +241,8 @@ mod tests {
     fn a_thread_that_has_not_begun_is_left_out() {
         let (tasks, inbox) = bounded(1);
         // No thread receives the task.
-        let (tasks, handle, place) = (Some(tasks), None, None);
-        let members = vec![Member { tasks, inbox, handle, place }];
-        let mut pool = Pool { members, threads: Threads::BLOCKING };
+        let member = Member { tasks: Some(tasks), inbox, handle: None, place: None };
+        let mut pool = Pool { members: vec![member], threads: Threads::BLOCKING };
         let cores = Arc::new(Cores(Mutex::new(Vec::new())));
         let task: Arc<dyn Task> = cores.clone();
         for _ in 0..3 {
@@ -268,7 +268,8 @@ mod tests {
     fn a_thread_that_is_suspended_holds_up_neither_this_task_nor_the_next() {
         // If the test fails, the pool is dropped last, because it waits for its thread.
         let mut pool = Pool::new(2).expect("a thread");
-        let ((begun, has_begun), (go_on, goes_on)) = (bounded(1), bounded(1));
+        let (begun, has_begun) = bounded(1);
+        let (go_on, goes_on) = bounded(1);
         let late = Arc::new(Suspension { begun, goes_on });
         let task: Arc<dyn Task> = late.clone();
         pool.run(&task, |_| has_begun.recv().expect("the thread begins"));
@@ -286,8 +287,8 @@ mod tests {
         for threads in [Threads::BLOCKING, Threads::SPINNING] {
             let (tasks, inbox) = bounded(1);
             let theirs = inbox.clone();
-            let (tasks, handle, place) = (Some(tasks), None, None);
-            let mut pool = Pool { members: vec![Member { tasks, inbox, handle, place }], threads };
+            let member = Member { tasks: Some(tasks), inbox, handle: None, place: None };
+            let mut pool = Pool { members: vec![member], threads };
             pool.wake(1);
             assert!(theirs.is_empty());
             pool.wake(2);

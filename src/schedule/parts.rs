@@ -18,7 +18,8 @@ const GROWTH: usize = 2;
 #[must_use]
 pub fn cut(transactions: Range<usize>, workers: usize, shortest: usize) -> Vec<Range<usize>> {
     let Range { mut start, end } = transactions;
-    let (mut ranges, mut longest) = (Vec::new(), shortest);
+    let mut ranges = Vec::new();
+    let mut longest = shortest;
     while start < end {
         let left = end - start;
         let is_longer = ranges.len() >= TRIALS * workers && ranges.len() % workers == 0;

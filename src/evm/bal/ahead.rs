@@ -62,7 +62,8 @@ impl Ahead {
     pub(in crate::evm) fn next(&self) -> Option<Item> {
         let item = usize::try_from(self.next.fetch_add(1, SeqCst)).unwrap_or(usize::MAX);
         let place = self.first.partition_point(|first| *first <= item).checked_sub(1)?;
-        let (account, first) = (self.list.get(place)?, self.first.get(place)?);
+        let account = self.list.get(place)?;
+        let first = self.first.get(place)?;
         let Some(nth) = (item - first).checked_sub(1) else {
             return Some(Item::Account(account.address));
         };

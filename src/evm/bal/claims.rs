@@ -246,7 +246,8 @@ impl Claims {
             info.nonce = change.new_nonce;
         }
         if let Some((hash, code)) = code {
-            (info.code_hash, info.code) = (*hash, Some(code.clone()));
+            info.code_hash = *hash;
+            info.code = Some(code.clone());
         }
         // EIP-161: a changed account that is empty does not exist.
         (!info.is_empty()).then_some(info)

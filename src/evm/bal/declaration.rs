@@ -82,7 +82,8 @@ impl Declaration {
         let reads = items.iter().position(divides).unwrap_or_default();
         let mut places = Vec::with_capacity(2 + items.len());
         for (place, item) in items.iter().enumerate() {
-            let (may_change, slots) = (place >= reads, &item.storage_keys);
+            let may_change = place >= reads;
+            let slots = &item.storage_keys;
             places.push((account(item.address), may_change && slots.is_empty()));
             places.extend(slots.iter().map(|slot| {
                 let slot = Some(U256::from_be_bytes(slot.0));
@@ -133,7 +134,8 @@ impl Declaration {
         tx.access_list = AccessList::default();
         let rule = Self::of(tx);
         let all = Self::new(all.into_iter().collect());
-        let (mut reads, mut writes) = (Vec::new(), Vec::new());
+        let mut reads = Vec::new();
+        let mut writes = Vec::new();
         let mut places = all.places.into_iter().peekable();
         while let Some((place, may_change)) = places.next() {
             // Declaring a slot declares a read of its account.
@@ -253,9 +255,8 @@ mod tests {
         let of = |sender: u8, items: &[(Address, &[u64])]| {
             Declaration::of(&TxEnv { caller: Address::repeat_byte(sender), ..call(items) })
         };
-        let (writes, reads) = (of(8, &[(CALLEE, &[1])]), |sender: u8| {
-            of(sender, &[(CALLEE, &[1]), (Address::repeat_byte(sender), &[])])
-        });
+        let writes = of(8, &[(CALLEE, &[1])]);
+        let reads = |sender: u8| of(sender, &[(CALLEE, &[1]), (Address::repeat_byte(sender), &[])]);
         assert!(writes.conflicts(&reads(9)) && reads(9).conflicts(&writes));
         assert!(!reads(9).conflicts(&reads(10)) && !writes.conflicts(&of(9, &[(CALLEE, &[2])])));
         assert!(writes.conflicts(&of(9, &[(CALLEE, &[])])) && writes.conflicts(&writes));

@@ -79,8 +79,8 @@ impl AccessListMismatch {
             Some(slot) => AccountField::Slot(slot),
             None => AccountField::Account,
         };
-        let (listed, executed) = (Some(Access::Unchanged), None);
-        Self { index: end as u64, address, field, listed, executed }
+        let listed = Some(Access::Unchanged);
+        Self { index: end as u64, address, field, listed, executed: None }
     }
 }
 
@@ -91,7 +91,8 @@ impl fmt::Display for AccessListMismatch {
             None => "nothing".to_owned(),
             Some(access) => access.to_string(),
         };
-        let (listed, executed) = (of(listed), of(executed));
+        let listed = of(listed);
+        let executed = of(executed);
         write!(f, "index {index}, account {address}{field}: listed {listed}, executed {executed}")
     }
 }
@@ -130,7 +131,8 @@ pub(super) fn first_difference(
     index: BlockAccessIndex,
     accesses: &Accesses,
 ) -> AccessListMismatch {
-    let (executed, claimed) = (executed(accesses), claimed(list, index));
+    let executed = executed(accesses);
+    let claimed = claimed(list, index);
     let says = |key: &(Address, AccountField)| {
         let (address, field) = *key;
         // Accounts and slots without a change have no index in the list: any index may access them.
@@ -142,9 +144,14 @@ pub(super) fn first_difference(
     let keys = executed.keys().chain(claimed.keys());
     let differing = keys.filter(|key| says(key).as_ref() != executed.get(key));
     let first = differing.min().copied().unwrap_or((Address::ZERO, AccountField::Account));
-    let (listed, executed) = (says(&first), executed.get(&first).cloned());
     let (address, field) = first;
-    AccessListMismatch { index: index.get(), address, field, listed, executed }
+    AccessListMismatch {
+        index: index.get(),
+        address,
+        field,
+        listed: says(&first),
+        executed: executed.get(&first).cloned(),
+    }
 }
 
 fn executed(accesses: &Accesses) -> Step {

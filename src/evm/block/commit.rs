@@ -136,7 +136,8 @@ mod tests {
     /// The bundle of the caller's `State` lists the empty code if the account holds it.
     #[test]
     fn the_empty_code_is_beside_an_account_where_revm_has_it() {
-        let (with, without) = (AccountInfo::default(), AccountInfo::default().without_code());
+        let with = AccountInfo::default();
+        let without = AccountInfo::default().without_code();
         for (code, before, now, expected) in [
             (CodeBeside::Known, &without, &without, true),
             (CodeBeside::Learnt, &without, &without, true),
@@ -159,7 +160,8 @@ mod tests {
         let known = AccountInfo { code_hash: code.hash_slow(), ..AccountInfo::default() };
         let info = AccountInfo { code: None, nonce: 7, ..known.clone() };
         let known = AccountInfo { code: Some(code.clone()), ..known };
-        let (mut codes, mut asked) = (Codes::default(), 0);
+        let mut codes = Codes::default();
+        let mut asked = 0;
         for _ in 0..2 {
             let mut info = info.clone();
             let completed = codes.complete(&mut info, &CHANGE, || {

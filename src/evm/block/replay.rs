@@ -173,7 +173,8 @@ impl Replay {
         if let Some(reason) = self.rejection(tx) {
             return Err(ReplayError::Skipped { tx, reason: reason.clone() });
         }
-        let (mut before, mut codes) = (self.first_state(source)?, Codes::default());
+        let mut before = self.first_state(source)?;
+        let mut codes = Codes::default();
         for earlier in (0..tx.0).map(TxIndex) {
             self.apply(earlier, &mut before, &mut codes).map_err(|error| failed(tx, error))?;
         }
@@ -321,9 +322,11 @@ impl CommitRecorder {
         overlay: &Arc<Overlay>,
     ) -> Option<Replay> {
         let committed = self.kept.filter(|_| !block_context.extensions.has_own_evm())?;
-        let (block, extensions) =
-            (Arc::clone(&block_context.block), block_context.extensions.clone());
-        let overlay = Arc::clone(overlay);
-        Some(Replay { block, extensions, overlay, committed })
+        Some(Replay {
+            block: Arc::clone(&block_context.block),
+            extensions: block_context.extensions.clone(),
+            overlay: Arc::clone(overlay),
+            committed,
+        })
     }
 }

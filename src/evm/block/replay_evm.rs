@@ -64,7 +64,8 @@ impl<'s, I> Handler for ReplayHandler<'_, 's, I> {
             let sender = evm.ctx.tx.caller;
             let mut sender = evm.ctx.journal_mut().load_account_mut(sender)?.data;
             if !sender.decr_balance(amount) {
-                let (fee, balance) = (Box::new(amount), Box::new(*sender.balance()));
+                let fee = Box::new(amount);
+                let balance = Box::new(*sender.balance());
                 return Err(InvalidTransaction::LackOfFundForMaxFee { fee, balance }.into());
             }
         }

@@ -52,9 +52,15 @@ pub struct ReplayedNext<'r, 's, I> {
 
 impl<'o, 's, E: core::error::Error + Send + Sync + 'static> Replays<'o, 's, E> {
     pub(super) fn new(replay: &'o Replay, source: &AnySource<'s>) -> Result<Self, ReplayError<E>> {
-        let before = Some(replay.first_state(source).map_err(ReplayError::typed)?);
-        let (codes, next, error) = (Codes::default(), TxIndex(0), PhantomData);
-        Ok(Self { replay, before, codes, next, applied: next, error })
+        let before = replay.first_state(source).map_err(ReplayError::typed)?;
+        Ok(Self {
+            replay,
+            before: Some(before),
+            codes: Codes::default(),
+            next: TxIndex(0),
+            applied: TxIndex(0),
+            error: PhantomData,
+        })
     }
 
     /// Replays the next executed transaction; returns `None` after the last committed one.

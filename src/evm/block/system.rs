@@ -68,8 +68,13 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         } else {
             Below::Database(database)
         };
-        let (effects, outside) = Default::default();
-        Self { block_context, below, effects, outside, warm_precompiles: false }
+        Self {
+            block_context,
+            below,
+            effects: Vec::new(),
+            outside: Outside::default(),
+            warm_precompiles: false,
+        }
     }
 
     /// Returns the account after the calls so far.

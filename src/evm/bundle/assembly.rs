@@ -63,10 +63,11 @@ impl BundleAssembly {
                 let old = place.into_mut();
                 *state_size -= old.size_hint();
                 if keeps_slots(account.status) && !mutant!(ParentSlotsLost) {
-                    let BundleAccount { info, original_info, status, storage } = account;
-                    (old.info, old.original_info, old.status) = (info, original_info, status);
-                    old.storage.reserve(storage.len());
-                    for (at, slot) in storage {
+                    old.info = account.info;
+                    old.original_info = account.original_info;
+                    old.status = account.status;
+                    old.storage.reserve(account.storage.len());
+                    for (at, slot) in account.storage {
                         old.storage.entry(at).or_insert(slot).present_value = slot.present_value;
                     }
                 } else {

@@ -111,7 +111,8 @@ mod tests {
         }
         let slot = SlotChange { slot: U256::ONE, before: U256::ZERO, after: U256::ONE };
         let kinds = [ChangeKind::Changed, ChangeKind::Created, ChangeKind::Destroyed];
-        let (mut plain, mut others) = (0, 0);
+        let mut plain = 0;
+        let mut others = 0;
         for kind in kinds.into_iter().chain([ChangeKind::Emptied]) {
             for (before, after) in
                 infos.iter().flat_map(|before| infos.iter().map(move |after| (before, after)))

@@ -48,8 +48,8 @@ impl Folded {
         // Nearly every account has an entry. Entries are large, and growing would move them.
         let accounts = Vec::with_capacity(folds.len());
         let mut reverts = Vec::with_capacity(if wanted { folds.len() } else { 0 });
-        let (contracts, apart) = Default::default();
-        let mut this = Self { shards, accounts, contracts, apart, reverts_size: 0 };
+        let mut this =
+            Self { shards, accounts, contracts: Vec::new(), apart: Vec::new(), reverts_size: 0 };
         for (address, folded) in folds.finish() {
             let is_reverted = folded.is_reverted();
             let FoldedAccount { account, revert, contract, is_undone_apart } = folded;
@@ -87,8 +87,12 @@ pub(in crate::evm) struct Jobs {
 
 impl Jobs {
     pub(in crate::evm) fn new(jobs: usize) -> Self {
-        let (folded, reverts, undone) = Default::default();
-        Self { ended: vec![false; jobs], folded, reverts, undone }
+        Self {
+            ended: vec![false; jobs],
+            folded: Vec::new(),
+            reverts: Vec::new(),
+            undone: AddressMap::default(),
+        }
     }
 
     /// The first job that is not done.

@@ -75,31 +75,24 @@ impl EvmLedger {
         transactions: Range<usize>,
         before: BlockGas,
     ) -> Self {
-        let block = Arc::clone(&block_context.block);
-        let outcomes = Vec::with_capacity(transactions.len());
-        let shard_masks = Vec::with_capacity(transactions.len());
-        let (gas, asked) = Default::default();
-        let (first, balances) = (transactions.start, AddressMap::default());
-        let (stream, feed, work, long, accesses, marks, output_builder) = Default::default();
-        let (undeclared, trial) = (Vec::new(), None);
         Self {
-            block,
-            first,
+            block: Arc::clone(&block_context.block),
+            first: transactions.start,
             before,
-            gas,
-            asked,
-            outcomes,
-            shard_masks,
-            stream,
-            feed,
-            work,
-            trial,
-            long,
-            balances,
-            accesses,
-            marks,
-            undeclared,
-            output_builder,
+            gas: BlockGas::default(),
+            asked: BlockGas::default(),
+            outcomes: Vec::with_capacity(transactions.len()),
+            shard_masks: Vec::with_capacity(transactions.len()),
+            stream: Stream::default(),
+            feed: None,
+            work: Work::default(),
+            trial: None,
+            long: Vec::new(),
+            balances: AddressMap::default(),
+            accesses: Vec::new(),
+            marks: Vec::new(),
+            undeclared: Vec::new(),
+            output_builder: OutputBuilder::default(),
         }
     }
 
@@ -137,7 +130,8 @@ impl EvmLedger {
 
     /// Returns the gas needed to admit the ledger's transactions and `tx`, which runs next.
     pub(super) fn asked_with(&self, tx: TxIndex) -> BlockGas {
-        let (block, gas, mut asked) = (&self.block, &self.gas, self.asked);
+        let Self { block, gas, .. } = self;
+        let mut asked = self.asked;
         let Some(tx) = block.transactions.get(tx.position()) else { return asked };
         let limit = regular_gas_limit(block, tx.gas_limit);
         asked.regular = asked.regular.max(gas.admitted(block).saturating_add(limit));
@@ -200,7 +194,8 @@ impl EvmLedger {
         self.gas = self.gas.plus(part.gas);
         if self.outcomes.capacity() == 0 && part.outcomes.len() == self.block.transactions.len() {
             // Taking the part's vectors is cheaper than copying into new ones.
-            (self.outcomes, self.shard_masks) = (part.outcomes, part.shard_masks);
+            self.outcomes = part.outcomes;
+            self.shard_masks = part.shard_masks;
         } else {
             self.make_room();
             self.outcomes.append(&mut part.outcomes);
@@ -294,7 +289,8 @@ impl EvmLedger {
             if !change.knows_balance {
                 let present = self.balances.get(&change.address);
                 if let Some(balance) = present.filter(|_| !mutant!(BalanceNotFilledIn)) {
-                    (before.balance, after.balance) = (*balance, *balance);
+                    before.balance = *balance;
+                    after.balance = *balance;
                 }
                 change.knows_balance = true;
             } else if before.balance != after.balance && !before.is_empty_code_hash() {

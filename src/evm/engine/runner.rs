@@ -82,7 +82,9 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
 
     /// Begins the transactions of a private batch, on a snapshot.
     pub(in crate::evm) fn begin_private(&mut self, txs: Range<usize>) {
-        (self.first_pending, self.is_bottom, self.is_private) = (txs.start, false, true);
+        self.first_pending = txs.start;
+        self.is_bottom = false;
+        self.is_private = true;
         self.begin(txs);
     }
 
@@ -93,14 +95,15 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         carry: Carry,
         log: Option<AccessLog<EvmLocation>>,
     ) {
-        let is_bottom = carry.is_bottom();
+        self.is_bottom = carry.is_bottom();
+        self.is_private = false;
         let Carry { latest, pending, first_pending, left, first } = carry;
         let journal = match pending {
             Pending::Journal(journal) => journal,
             Pending::Nothing | Pending::Batches { .. } => Journal::default(),
         };
-        (self.first_pending, self.left) = (first_pending, left);
-        (self.is_bottom, self.is_private) = (is_bottom, false);
+        self.first_pending = first_pending;
+        self.left = left;
         self.machine.view_mut().begin_in_order(latest, first, log);
         self.machine.put_journal(journal.state, journal.transaction);
         self.begin(txs);
@@ -253,7 +256,8 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         self.settle(ledger);
         let journal = self.machine.end_journal();
         let first = core::mem::replace(&mut self.first_pending, end);
-        let (block_context, left) = (self.block_context, core::mem::take(&mut self.left));
+        let block_context = self.block_context;
+        let left = core::mem::take(&mut self.left);
         let earlier = left.iter().map(|(tx, left)| (*tx, left));
         take_over(self.latest(), earlier.chain(ledger.left_of(first..end)), block_context, |_| {
             true

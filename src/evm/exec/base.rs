@@ -110,11 +110,10 @@ pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
 
 impl<D: DatabaseRef> BlockBase<D> {
     pub(in crate::evm) fn new(state: D, overlay: Arc<Overlay>) -> Self {
-        let (worker, activity) = (WorkerId(0), Arc::default());
         Self {
             state,
-            worker,
-            activity,
+            worker: WorkerId(0),
+            activity: Arc::default(),
             reads: 0,
             overlay,
             last: None,
@@ -173,7 +172,8 @@ impl<D: DatabaseRef> BlockBase<D> {
     pub(super) fn tell_below(&mut self, reader: TxIndex) {
         let below = self.tells.then(|| index_of(reader));
         if below != self.below {
-            (self.below, self.last) = (below, None);
+            self.below = below;
+            self.last = None;
         }
     }
 
@@ -206,7 +206,8 @@ impl<D: DatabaseRef> BlockBase<D> {
         let Some(below) = self.below.take() else { return self.account(address) };
         self.last = None;
         let before = self.account(address);
-        (self.below, self.last) = (Some(below), None);
+        self.below = Some(below);
+        self.last = None;
         before
     }
 

@@ -85,8 +85,11 @@ fn take_change<'a>(
         ChangeKind::Changed | ChangeKind::Created => {
             let slots = slots.filter_map(|slot| {
                 let value = account.storage.get(slot).filter(|value| value.is_changed())?;
-                let (before, after) = (value.original_value, value.present_value);
-                Some(SlotChange { slot: *slot, before, after })
+                Some(SlotChange {
+                    slot: *slot,
+                    before: value.original_value,
+                    after: value.present_value,
+                })
             });
             (Some(info_after(kind, &account.info, before.as_ref())), slots.collect())
         }

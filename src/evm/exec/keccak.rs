@@ -40,7 +40,8 @@ impl CacheEntry {
             (u8::try_from(input.len()), self.input.get_mut(..input.len()))
         {
             room.copy_from_slice(input);
-            (self.length, self.hash) = (length, hash);
+            self.length = length;
+            self.hash = hash;
         }
     }
 }

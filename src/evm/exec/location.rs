@@ -97,8 +97,13 @@ impl Account {
     /// The complete account info; `None` if the account has code.
     pub(super) fn without_code(self) -> Option<AccountInfo> {
         let Self { balance, nonce, has_code } = self;
-        let (code_hash, code) = (KECCAK256_EMPTY, None);
-        (!has_code).then_some(AccountInfo { balance, nonce, code_hash, code, account_id: None })
+        (!has_code).then_some(AccountInfo {
+            balance,
+            nonce,
+            code_hash: KECCAK256_EMPTY,
+            code: None,
+            account_id: None,
+        })
     }
 
     /// Whether a transfer to it can be recorded as a balance delta, without reading the balance: it
@@ -223,8 +228,8 @@ mod tests {
                 let location = location(number);
                 let found = [0, 1].map(|at: usize| stores[at].shard_of(&location));
                 same += u64::from(found[0] == found[1]);
-                (counts[0][found[0] as usize], counts[1][found[1] as usize]) =
-                    (counts[0][found[0] as usize] + 1, counts[1][found[1] as usize] + 1);
+                counts[0][found[0] as usize] += 1;
+                counts[1][found[1] as usize] += 1;
             }
             let most = counts.iter().flatten().max().copied();
             // A hash of a few multiplications is not perfectly uniform.

@@ -25,8 +25,7 @@ impl Trial {
         workers: usize,
         activity: &Arc<DatabaseActivity>,
     ) -> Self {
-        let (activity, work) = (Arc::clone(activity), Work::default());
-        Self { is_cheap, workers, activity, work }
+        Self { is_cheap, workers, activity: Arc::clone(activity), work: Work::default() }
     }
 
     /// Adds the `work` of a committed transaction.

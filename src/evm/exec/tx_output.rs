@@ -45,8 +45,11 @@ impl TxOutput {
 
 /// Placeholder for a result that was taken out.
 fn blank() -> ExecutionResult {
-    let (gas, logs, output) = Default::default();
-    ExecutionResult::Revert { gas, logs, output }
+    ExecutionResult::Revert {
+        gas: Default::default(),
+        logs: Vec::new(),
+        output: Default::default(),
+    }
 }
 
 /// Outcome of a transaction: its output, `None` if that is stored elsewhere, or the reason for its

@@ -201,8 +201,15 @@ impl Window {
                 }
                 info_after(kind, &info, before.as_ref())
             });
-            let (slots, knows_balance) = (Vec::new(), true);
-            AccountChange { address, kind, before, after, slots, code, knows_balance }
+            AccountChange {
+                address,
+                kind,
+                before,
+                after,
+                slots: Vec::new(),
+                code,
+                knows_balance: true,
+            }
         };
         let mut changes: Vec<AccountChange> = self.before.drain(..).map(change).collect();
         let mut last: Option<(Address, &Account, &mut AccountChange)> = None;

@@ -45,9 +45,15 @@ impl Rest<'_> {
     }
 
     pub(super) const fn choice(&self, strategy: Strategy, reason: Reason) -> Choice {
-        let (end, untried) = (self.all.len(), Tried { neighbours: false, predictions: false });
-        let (workers, shortest, is_rest) = (1, 0, false);
-        Choice { strategy, reason, end, workers, shortest, is_rest, untried }
+        Choice {
+            strategy,
+            reason,
+            end: self.all.len(),
+            workers: 1,
+            shortest: 0,
+            is_rest: false,
+            untried: Tried { neighbours: false, predictions: false },
+        }
     }
 
     /// Runs all remaining transactions sequentially.

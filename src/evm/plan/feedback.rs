@@ -105,16 +105,25 @@ mod tests {
 
     #[test]
     fn neighbours_have_paid_if_a_batch_of_each_worker_holds() {
-        let (strategy, reason) = (Strategy::ContiguousBatches, Reason::DisjointStart);
-        let (end, workers, shortest, untried) = (5_000, 8, 64, Tried::default());
-        let choice = Choice { strategy, reason, end, workers, shortest, is_rest: false, untried };
-        let (block, seen) = (Block::default(), Seen::default());
+        let choice = Choice {
+            strategy: Strategy::ContiguousBatches,
+            reason: Reason::DisjointStart,
+            end: 5_000,
+            workers: 8,
+            shortest: 64,
+            is_rest: false,
+            untried: Tried::default(),
+        };
         let tries = |next, has_failed| {
-            let (first, all, was_given_up) = (0, end, true);
-            let outcome = Outcome { first, next, all, was_given_up, has_failed };
-            let (block, choice, seen, least, gives_up) = (&block, &choice, &seen, 32, true);
             let mut feedback = Feedback::default();
-            feedback.learn(&SegmentFeedback { block, choice, outcome, least, gives_up, seen });
+            feedback.learn(&SegmentFeedback {
+                block: &Block::default(),
+                choice: &choice,
+                outcome: Outcome { first: 0, next, all: 5_000, was_given_up: true, has_failed },
+                least: 32,
+                gives_up: true,
+                seen: &Seen::default(),
+            });
             feedback.tries_neighbours()
         };
         let held = [3, 511, 512, 5_000].map(|next| tries(next, false));

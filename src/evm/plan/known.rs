@@ -97,7 +97,8 @@ impl KnownDependencies {
     pub(in crate::evm) fn extend(&mut self, block: &Block) {
         let known = self.done.len();
         for (place, tx) in (0..).zip(&block.transactions).skip(known) {
-            let (mut last, mut highest) = (None, 0);
+            let mut last = None;
+            let mut highest = 0;
             let mut depends_on = |lower: u32| {
                 let time = self.done.get(lower as usize).copied().unwrap_or_default();
                 last = last.max(Some((time, lower)));

@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn what_took_long_begins_first_later_on() {
-        let (mut longest, block) = (Longest::default(), block(1, 400_000));
+        let mut longest = Longest::default();
+        let block = block(1, 400_000);
         assert_eq!(first(&longest, &block), []);
         learn(&mut longest, &block, END, &[(LAST, LONG)], &[]);
         assert_eq!(first(&longest, &block), [LAST]);
@@ -172,7 +173,8 @@ mod tests {
 
     #[test]
     fn what_began_was_discarded_waits() {
-        let (mut longest, block) = (Longest::default(), block(1, 400_000));
+        let mut longest = Longest::default();
+        let block = block(1, 400_000);
         learn(&mut longest, &block, END, &[(LAST, LONG)], &[]);
         assert_eq!(first(&longest, &block), [LAST]);
         // It ran twice; or it ran, and speculation fell back before its turn.
@@ -213,7 +215,8 @@ mod tests {
 
     #[test]
     fn who_asks_for_very_much_is_believed_once() {
-        let (mut longest, block) = (Longest::default(), block(1, MUCH));
+        let mut longest = Longest::default();
+        let block = block(1, MUCH);
         assert_eq!(first(&longest, &block), [LAST]);
         learn(&mut longest, &block, END, &[], &[(LAST, 1)]);
         assert_eq!(first(&longest, &block), []);

@@ -172,19 +172,28 @@ fn take_turns(policy: Policy, forced: Forced, turn: usize) -> Option<(usize, Rea
 mod tests {
     use super::*;
     use crate::evm::exec::trial::Trial;
+    use core::ops::Range;
     use std::sync::Arc;
+
+    /// A choice for two workers and the transactions up to `end`.
+    fn choice(strategy: Strategy, reason: Reason, end: usize) -> Choice {
+        Choice {
+            strategy,
+            reason,
+            end,
+            workers: 2,
+            shortest: 0,
+            is_rest: false,
+            untried: Tried::default(),
+        }
+    }
 
     /// The next transactions of a pool may be different ones.
     #[test]
     fn nothing_is_left_to_run_in_order_at_the_end_of_a_round() {
-        let (strategy, reason) = (Strategy::Speculative, Reason::Default);
-        let untried = Tried { neighbours: false, predictions: false };
-        let (end, workers, shortest, is_rest) = (256, 2, 0, false);
-        let choice = Choice { strategy, reason, end, workers, shortest, is_rest, untried };
-        let outcome = |next| {
-            let (first, all, was_given_up, has_failed) = (0, 256, true, false);
-            Outcome { first, next, all, was_given_up, has_failed }
-        };
+        let choice = choice(Strategy::Speculative, Reason::Default, 256);
+        let outcome =
+            |next| Outcome { first: 0, next, all: 256, was_given_up: true, has_failed: false };
         let mut progress = Progress::new(Policy::Auto, true);
         progress.learn(Policy::Auto, &choice, &outcome(255), Found::default());
         assert_eq!(progress.in_order, Some((64, Reason::Aborts)));
@@ -210,28 +219,28 @@ mod tests {
     /// While transactions are cheap they run sequentially, in segments that grow.
     #[test]
     fn cheap_transactions_run_in_order_until_others_come() {
-        let untried = Tried { neighbours: false, predictions: false };
-        let (strategy, reason) = (Strategy::Speculative, Reason::Default);
-        let (end, workers, shortest, is_rest) = (5_000, 2, 0, false);
-        let choice = Choice { strategy, reason, end, workers, shortest, is_rest, untried };
-        let outcome = |first, next| {
-            let (all, was_given_up, has_failed) = (5_000, false, false);
-            Outcome { first, next, all, was_given_up, has_failed }
-        };
-        let in_order = |progress: &mut Progress, choice: &Choice, (first, next), is_cheap| {
-            let as_cheap = if is_cheap { 8 * (next - first) } else { 0 };
-            let found = Found { as_cheap, is_contended: false };
-            progress.learn(Policy::Auto, choice, &outcome(first, next), found);
-            progress.in_order
-        };
+        let trial = choice(Strategy::Speculative, Reason::Default, 5_000);
+        let in_order =
+            |progress: &mut Progress, choice: &Choice, segment: Range<usize>, is_cheap| {
+                let as_cheap = if is_cheap { 8 * segment.len() } else { 0 };
+                let found = Found { as_cheap, is_contended: false };
+                let outcome = Outcome {
+                    first: segment.start,
+                    next: segment.end,
+                    all: 5_000,
+                    was_given_up: false,
+                    has_failed: false,
+                };
+                progress.learn(Policy::Auto, choice, &outcome, found);
+                progress.in_order
+            };
         let cheap = |length| Some((length, Reason::ShortTransactions));
         let mut progress = Progress::new(Policy::Auto, true);
-        assert_eq!(in_order(&mut progress, &choice, (0, 128), true), cheap(1_024));
-        let (strategy, reason) = (Strategy::Sequential, Reason::ShortTransactions);
-        let choice = Choice { strategy, reason, ..choice };
-        assert_eq!(in_order(&mut progress, &choice, (128, 1_152), true), cheap(8_192));
-        assert_eq!(in_order(&mut progress, &choice, (1_152, 4_000), false), None);
-        assert_eq!(in_order(&mut progress, &choice, (4_000, 5_000), true), None);
+        assert_eq!(in_order(&mut progress, &trial, 0..128, true), cheap(1_024));
+        let choice = choice(Strategy::Sequential, Reason::ShortTransactions, 5_000);
+        assert_eq!(in_order(&mut progress, &choice, 128..1_152, true), cheap(8_192));
+        assert_eq!(in_order(&mut progress, &choice, 1_152..4_000, false), None);
+        assert_eq!(in_order(&mut progress, &choice, 4_000..5_000, true), None);
     }
 
     #[test]
@@ -250,12 +259,9 @@ mod tests {
     /// Each round of a pool tries again; an empty segment would never end.
     #[test]
     fn segments_in_order_get_longer_and_never_empty() {
-        let (strategy, reason) = (Strategy::AccessList, Reason::AccessList);
-        let untried = Tried { neighbours: false, predictions: false };
-        let (end, workers, shortest, is_rest) = (256, 2, 0, false);
-        let choice = Choice { strategy, reason, end, workers, shortest, is_rest, untried };
-        let (first, next, all, was_given_up, has_failed) = (0, 0, 256, false, false);
-        let outcome = Outcome { first, next, all, was_given_up, has_failed };
+        let choice = choice(Strategy::AccessList, Reason::AccessList, 256);
+        let outcome =
+            Outcome { first: 0, next: 0, all: 256, was_given_up: false, has_failed: false };
         let mut progress = Progress::new(Policy::Auto, true);
         let mut last = 0;
         for _ in 0..200 {

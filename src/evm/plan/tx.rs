@@ -128,7 +128,9 @@ pub(super) fn weigh<K: PartialEq + Default>(
     weights: impl Iterator<Item = (K, u128)> + Clone,
 ) -> (u128, Option<K>) {
     // A majority vote (Boyer and Moore) leaves the key that has more than half of the weight.
-    let (mut leader, mut lead, mut total) = (K::default(), 0, 0);
+    let mut leader = K::default();
+    let mut lead = 0;
+    let mut total = 0;
     for (who, weight) in weights.clone() {
         total += weight;
         if who == leader {
@@ -136,7 +138,8 @@ pub(super) fn weigh<K: PartialEq + Default>(
         } else if lead >= weight {
             lead -= weight;
         } else {
-            (leader, lead) = (who, weight - lead);
+            leader = who;
+            lead = weight - lead;
         }
     }
     // All other keys together cannot take more of the leader's lead than they have.

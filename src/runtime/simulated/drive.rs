@@ -262,7 +262,8 @@ impl Run<'_, '_> {
     fn step(&mut self, index: usize) -> bool {
         self.count += 1;
         let Some(actor) = self.actors.get_mut(index) else { return false };
-        let (mut began, mut took) = (actor.clock, 0);
+        let mut began = actor.clock;
+        let mut took = 0;
         let mut after = None;
         if let Standing::Ready(Some(point)) = actor.standing {
             took = self.chooser.cost(point);

@@ -118,7 +118,8 @@ impl Fibers {
         });
         let mut others = Vec::new();
         for worker in 1..workers {
-            let (task, signals) = (Arc::clone(task), Rc::clone(&signals));
+            let task = Arc::clone(task);
+            let signals = Rc::clone(&signals);
             others.push(Coroutine::with_stack(self.simulator.stack()?, move |yielder, ()| {
                 let fiber = Fiber { yielder, signals, reads };
                 task.run(WorkerId(worker), Seat::Fiber(&fiber));

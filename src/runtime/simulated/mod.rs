@@ -106,7 +106,8 @@ impl Simulator {
         let reads = options.schedule.interrupts_runs();
         let mut fibers = Vec::new();
         for worker in 0..options.workers.max(1) {
-            let (shared, signals) = (Arc::clone(&shared), Rc::clone(&signals));
+            let shared = Arc::clone(&shared);
+            let signals = Rc::clone(&signals);
             fibers.push(Coroutine::with_stack(self.stack()?, move |yielder, ()| {
                 work(&shared, WorkerId(worker), &Fiber { yielder, signals, reads });
             }));
@@ -114,8 +115,8 @@ impl Simulator {
         let all = fibers.iter_mut().map(|fiber| -> &mut dyn Resume { fiber }).collect();
         let driven = drive(all, options, &signals, || token.cancel());
         self.take_back(fibers);
-        let Driven { result, step_count, digest, steps, record, makespan, .. } = driven;
-        let (busy, ends, suspended) = (driven.busy, driven.ends, driven.suspended);
+        let Driven { result, step_count, digest, steps, record, makespan, busy, ends, suspended } =
+            driven;
         result?;
         let Some(end) = shared.end() else {
             return Err(SimulationError::Deadlock { seed: options.seed, step: step_count });

@@ -26,7 +26,8 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         };
         let journal = &evm.ctx.journaled_state;
         evm.precompiles.reads.drain(..).for_each(|(of, slot)| recorder.note(of, slot));
-        let (caller, to) = (evm.ctx.tx.caller(), evm.ctx.tx.kind().to().copied());
+        let caller = evm.ctx.tx.caller();
+        let to = evm.ctx.tx.kind().to().copied();
         let surcharge = self.block_context.extensions.surcharge.as_ref();
         let paid = [surcharge.map(|it| it.receiver()), Some(evm.ctx.block.beneficiary())];
         for party in paid.into_iter().chain([Some(caller), to]).flatten() {
@@ -124,5 +125,6 @@ fn halt(result: &mut FrameResult) {
         created.address = None;
     }
     let ended = result.interpreter_result_mut();
-    (ended.result, ended.output) = (InstructionResult::OutOfGas, Bytes::new());
+    ended.result = InstructionResult::OutOfGas;
+    ended.output = Bytes::new();
 }
