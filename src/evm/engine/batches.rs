@@ -95,7 +95,8 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         machine: EvmMachine<'a, D>,
         store: &'a Store<EvmLocation>,
         used: &'a UsedGas,
-        (streams, has_bundle_thread): (bool, bool),
+        streams: bool,
+        has_bundle_thread: bool,
     ) -> Self {
         let block_context = machine.block_context();
         let runner = Runner::new(machine, block_context, has_bundle_thread, streams);
@@ -133,8 +134,9 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
     /// transaction is skipped, and the run continues with the same journal and room.
     fn run_in_order(
         runner: &mut Runner<'a, D>,
-        (ledger, skips_rejected): (&mut EvmLedger, bool),
+        ledger: &mut EvmLedger,
         tx: TxIndex,
+        skips_rejected: bool,
     ) -> Result<(), Wait<D::Error>> {
         if !skips_rejected {
             return Self::run_neighbour(runner, ledger, tx);
@@ -236,7 +238,8 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
     fn begin(&mut self, start: BatchStart<EvmLocation, Carry, BlockGas>) {
         let BatchStart { txs, snapshot, log, in_order, is_second } = start;
         self.is_second = is_second;
-        let (runner, first) = (&mut self.runner, txs.first);
+        let runner = &mut self.runner;
+        let first = txs.first;
         let range: Range<usize> = first.position()..txs.end.position();
         if let Some(Sequential { carry, room, skips_rejected }) = in_order {
             let ledger = Box::new(EvmLedger::of_part(runner.block_context, range.clone(), room));
@@ -253,7 +256,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
         let logs = mutant!(ToldReadsLogged);
         let is_told = runner.block_context.reads_claims && !logs;
         let log = log.map(|log| if is_told { log.of_writes() } else { log });
-        runner.machine.view_mut().begin_batch((first, snapshot, is_second), log);
+        runner.machine.view_mut().begin_batch(first, snapshot, log, is_second);
         self.open = if !self.streams && runner.block_context.shares {
             let none = BlockGas::default();
             let ledger = Box::new(EvmLedger::of_part(runner.block_context, range.clone(), none));
@@ -268,7 +271,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
         let claims = self.runner.block_context.told_claims();
         let ran = match &mut self.open {
             Open::Sequential { ledger, skips_rejected, .. } => {
-                return Self::run_in_order(&mut self.runner, (ledger, *skips_rejected), tx);
+                return Self::run_in_order(&mut self.runner, ledger, tx, *skips_rejected);
             }
             _ if self.used.exceeds(self.runner.block_context.block.env.gas_limit)
                 || claims.is_some_and(|claims| claims.is_beyond_wrong(index_of(tx))) =>

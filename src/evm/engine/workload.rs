@@ -46,18 +46,16 @@ impl<S: StateSource> EvmWorkload<S> {
         overlay: Arc<Overlay>,
         activity: Arc<DatabaseActivity>,
     ) -> Self {
-        let (ahead, used, streams, has_bundle_thread, cancel) = Default::default();
-        let (block_context, source) = (Arc::new(block_context), Arc::new(source));
         Self {
-            block_context,
-            source,
+            block_context: Arc::new(block_context),
+            source: Arc::new(source),
             overlay,
-            ahead,
+            ahead: None,
             activity,
-            used,
-            streams,
-            has_bundle_thread,
-            cancel,
+            used: UsedGas::default(),
+            streams: false,
+            has_bundle_thread: false,
+            cancel: None,
         }
     }
 
@@ -153,7 +151,8 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         store: &'a Store<EvmLocation>,
         context: &'a X,
     ) -> Result<EvmMachine<'a, S::State>, Self::BaseError> {
-        Ok(EvmMachine::new(&self.block_context, store, self.base(worker)?, (worker, context.any())))
+        let base = self.base(worker)?;
+        Ok(EvmMachine::new(&self.block_context, store, base, worker, context.any()))
     }
 
     fn batches<'a, X: Context + 'a>(
@@ -165,6 +164,6 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         let Self { block_context, used, streams, has_bundle_thread, .. } = self;
         let view = EvmView::of_batches(block_context, store, self.base(worker)?, context.any());
         let machine = EvmMachine::of_batches(block_context, view);
-        Ok(EvmBatches::new(machine, store, used, (*streams, *has_bundle_thread)))
+        Ok(EvmBatches::new(machine, store, used, *streams, *has_bundle_thread))
     }
 }

@@ -74,7 +74,8 @@ pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
 
 impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
     pub(super) fn new(
-        (block_context, tx): (&'r BlockContext, TxIndex),
+        block_context: &'r BlockContext,
+        tx: TxIndex,
         window: Option<&'r mut Window>,
         recorder: Option<Recorder>,
     ) -> Self {
@@ -186,7 +187,8 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         };
         let Evm { ctx, instruction, frame_stack, .. } = evm;
         let frame = frame_stack.get();
-        let (table, gas) = (instruction.instruction_table(), instruction.gas_table());
+        let table = instruction.instruction_table();
+        let gas = instruction.gas_table();
         let action = frame.interpreter.run_plain(table, gas, ctx);
         if let InterpreterAction::Return(result) = &action {
             // A successful creation may still fail afterwards.

@@ -84,7 +84,8 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         block_context: &'a BlockContext,
         store: &'a Store<EvmLocation>,
         base: BlockBase<D>,
-        (worker, context): (WorkerId, AnyInterrupt<'a>),
+        worker: WorkerId,
+        context: AnyInterrupt<'a>,
     ) -> Self {
         let view = EvmView::new(block_context, store, base, context).of_worker(worker);
         if !block_context.extensions.is_announced() {
@@ -145,7 +146,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             None => {
                 let usual = self.usual.insert(self.evm.instruction.clone()).clone();
                 let is_told = self.block_context.told_claims().is_some();
-                abandonable(usual, (is_told, self.block_context.caches_keccak))
+                abandonable(usual, is_told, self.block_context.caches_keccak)
             }
         };
     }
@@ -189,8 +190,9 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
 
     /// Restores a journal that [`take_journal`](Self::take_journal) has taken out.
     pub(in crate::evm) fn put_journal(&mut self, state: EvmState, transaction: TransactionId) {
-        let journal = &mut self.evm.ctx.journaled_state;
-        (journal.inner.state, journal.inner.transaction_id) = (state, transaction);
+        let journal = &mut self.evm.ctx.journaled_state.inner;
+        journal.state = state;
+        journal.transaction_id = transaction;
     }
 
     /// Ends the journal and drops its state.
@@ -220,7 +222,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         if let Some(tx) = self.block_context.block.transactions.get(index.position()) {
             #[cfg(feature = "alloy")]
             if let Some(evm) = &self.block_context.extensions.evm {
-                return self.run_custom(&**evm, (index, tx));
+                return self.run_custom(&**evm, index, tx);
             }
             self.evm.ctx.tx = tx;
         }
@@ -229,7 +231,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         }
         self.evm.precompiles.begin();
         let recorder = self.begin_recording();
-        let mut handler = BlockHandler::new((self.block_context, index), window, recorder);
+        let mut handler = BlockHandler::new(self.block_context, index, window, recorder);
         let result = handler.run(&mut self.evm);
         self.recorder = handler.recorder.take().map(RefCell::into_inner);
         // revm keeps an error of the outermost call here and does not clear it if the reward then
@@ -253,7 +255,8 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             }
         };
         let mut changes = core::mem::take(&mut handler.changes);
-        let (mut reward, surcharge) = (handler.reward.take(), handler.surcharge.take());
+        let mut reward = handler.reward.take();
+        let surcharge = handler.surcharge.take();
         if !self.block_context.shares {
             changes = all_changes(self.evm.ctx.journaled_state.finalize());
         }
@@ -279,7 +282,8 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
     fn run_custom(
         &mut self,
         evm: &dyn super::custom_evm::CustomEvm,
-        (index, tx): (TxIndex, &TxEnv),
+        index: TxIndex,
+        tx: &TxEnv,
     ) -> Ran {
         let block_context = self.block_context;
         let beneficiary = block_context.defers.then_some(block_context.block.env.beneficiary);
@@ -297,8 +301,8 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             }
             let changes = all_changes(ran.state);
             let [reward, surcharge] = ran.deferred;
-            let (result, shard_mask) =
-                (ran.result, block_context.bundle_shards.shard_mask(&changes));
+            let result = ran.result;
+            let shard_mask = block_context.bundle_shards.shard_mask(&changes);
             let deferred = Deferred::of(reward, surcharge);
             // Loaded accounts and slots are not counted.
             let work = Work { all: result.tx_gas_used(), accesses: 0 };

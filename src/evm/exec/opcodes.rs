@@ -161,7 +161,8 @@ fn keccak<D: DatabaseRef>(context: Call<'_, '_, D>) -> InstructionExecResult {
 /// long, too. A precompile that has begun runs to its end.
 pub(super) fn abandonable<'a, D: DatabaseRef>(
     mut instructions: EthInstructions<EthInterpreter, EvmContext<'a, D>>,
-    (told, remembers): (bool, bool),
+    told: bool,
+    caches_keccak: bool,
 ) -> EthInstructions<EthInterpreter, EvmContext<'a, D>> {
     let table = instructions.instruction_table_mut();
     let mut replace = |opcode: u8, instruction| {
@@ -172,7 +173,7 @@ pub(super) fn abandonable<'a, D: DatabaseRef>(
     replace(JUMP, Instruction::new(or_end::jump));
     replace(JUMPI, Instruction::new(or_end::jumpi));
     if told {
-        let hash = if remembers { or_end::remembered } else { or_end::keccak256 };
+        let hash = if caches_keccak { or_end::remembered } else { or_end::keccak256 };
         replace(KECCAK256, Instruction::new(hash));
         replace(CALL, Instruction::new(or_end::call));
         replace(CALLCODE, Instruction::new(or_end::callcode));

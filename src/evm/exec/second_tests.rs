@@ -64,8 +64,13 @@ impl<F: Fn()> DatabaseRef for State<F> {
 }
 
 fn block_context() -> BlockContext {
-    let (kind, caller) = (TxKind::Call(LOOPS), Address::repeat_byte(1));
-    let call = TxEnv { kind, caller, gas_limit: GAS, chain_id: Some(1), ..TxEnv::default() };
+    let call = TxEnv {
+        kind: TxKind::Call(LOOPS),
+        caller: Address::repeat_byte(1),
+        gas_limit: GAS,
+        chain_id: Some(1),
+        ..TxEnv::default()
+    };
     let block = Block { transactions: vec![call.clone(), call], ..Block::default() };
     BlockContext {
         block: Arc::new(block),
@@ -96,7 +101,7 @@ fn loops_of_a_batch_beside_another_one_end_once_the_frontier_has_moved_on() {
         let view = EvmView::of_batches(&block_context, &store, base, None);
         let mut machine = EvmMachine::over(&block_context, view);
         for is_second in [true, false] {
-            machine.view_mut().begin_batch((TxIndex(0), TxIndex(0), is_second), None);
+            machine.view_mut().begin_batch(TxIndex(0), TxIndex(0), None, is_second);
             machine.begin(TxIndex(0));
             let ran = machine.run(TxIndex(0));
             assert_eq!(ran.is_err(), is_second, "{ran:?}");
@@ -113,7 +118,7 @@ fn loops_of_a_run_beside_another_one_end_once_the_frontier_has_moved_on() {
         let store = Store::new(1);
         let moves_on = State::new(code, || store.set_frontier(TxIndex(1)));
         let base = BlockBase::new(moves_on, Arc::default());
-        let mut machine = EvmMachine::new(&block_context, &store, base, (WorkerId(0), None));
+        let mut machine = EvmMachine::new(&block_context, &store, base, WorkerId(0), None);
         machine.begin_second(TxIndex(0));
         let ran = machine.run(TxIndex(0));
         assert!(ran.is_err(), "it ended by itself: {ran:?}");
@@ -144,7 +149,7 @@ fn loops_of_a_run_end_once_something_has_changed_that_it_has_read() {
                 assert!(store.name_running(TxIndex(1)));
             });
             let base = BlockBase::new(state, Arc::default());
-            let mut machine = EvmMachine::new(&block_context, &store, base, (WorkerId(1), None));
+            let mut machine = EvmMachine::new(&block_context, &store, base, WorkerId(1), None);
             store.set_running(WorkerId(1), Some(TxIndex(1)));
             machine.begin(TxIndex(1));
             let ran = machine.run(TxIndex(1));
@@ -188,7 +193,7 @@ fn runs_beyond_one_that_differs_from_the_list_end() {
             let view = EvmView::of_batches(&block_context, &store, base, None);
             let mut machine = EvmMachine::over(&block_context, view);
             let first = TxIndex(1);
-            machine.view_mut().begin_batch((first, TxIndex(0), false), None);
+            machine.view_mut().begin_batch(first, TxIndex(0), None, false);
             machine.begin(first);
             let ran = machine.run(first);
             assert!(ran.is_err(), "it ended by itself: {ran:?}");

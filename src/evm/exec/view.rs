@@ -90,8 +90,10 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     /// Begins a private batch at `first`, on the committed prefix below `snapshot`.
     pub(in crate::evm) fn begin_batch(
         &mut self,
-        (first, snapshot, is_second): (TxIndex, TxIndex, bool),
+        first: TxIndex,
+        snapshot: TxIndex,
         log: Option<AccessLog<EvmLocation>>,
+        is_second: bool,
     ) {
         // The list provides what the block has written: the store is not searched for it.
         let is_told = self.inner.base_mut().set_telling(true);
@@ -188,7 +190,8 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         let Some(unseen) = self.balances.unseen(change.address) else { return };
         match (&mut change.before, &mut change.after) {
             (Some(before), Some(after)) if before.code_hash == after.code_hash => {
-                (before.balance, after.balance) = (unseen.base, unseen.base);
+                before.balance = unseen.base;
+                after.balance = unseen.base;
                 change.knows_balance = false;
             }
             // Without code the balance is part of the account.
@@ -297,7 +300,8 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     fn loaded_balance(
         &mut self,
         address: Address,
-        (account, from): (Account, Origin),
+        account: Account,
+        from: Origin,
         code_hash: B256,
     ) -> Result<U256, ViewStopped> {
         if self.credited.contains(&address) {

@@ -36,7 +36,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
         }
         let nonce = account.nonce;
         let Code { hash: code_hash, code } = self.code(address)?;
-        let balance = self.loaded_balance(address, (account, from), code_hash)?;
+        let balance = self.loaded_balance(address, account, from, code_hash)?;
         Ok(Some(AccountInfo { balance, nonce, code_hash, code, account_id: None }))
     }
 
