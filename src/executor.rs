@@ -37,8 +37,8 @@ impl Executor {
     /// Returns an error if the system refuses to start a thread.
     pub fn new(config: Config) -> std::io::Result<Self> {
         let config = config.within_bounds();
-        let workers = (config.workers.get(), config.most_workers());
-        let team = ThreadPool::new(workers, config.spread_workers)?;
+        let workers = config.workers.get();
+        let team = ThreadPool::new(workers, config.most_workers(), config.spread_workers)?;
         Ok(Self { config, team, extensions: Extensions::default() })
     }
 
@@ -117,15 +117,19 @@ impl Executor {
         build(&mut self.team, template, source, pool, options)
     }
 
-    fn options<'f>(&self, (parent, on_commit, cancel): RequestParts<'f>) -> Options<'f> {
+    fn options<'f>(&self, around: RequestParts<'f>) -> Options<'f> {
+        let RequestParts { parent, on_commit, cancel } = around;
         let extensions = self.extensions.clone();
         Options { config: self.config, extensions, parent, on_commit, cancel }
     }
 }
 
 /// Parent bundle, commit callback and cancellation token of a request.
-pub(crate) type RequestParts<'f> =
-    (Option<Arc<BundleState>>, Option<OnCommit<'f>>, Option<CancellationToken>);
+pub(crate) struct RequestParts<'f> {
+    pub(crate) parent: Option<Arc<BundleState>>,
+    pub(crate) on_commit: Option<OnCommit<'f>>,
+    pub(crate) cancel: Option<CancellationToken>,
+}
 
 /// Executes `block` on a borrowed database, on threads that are started for this call and end with
 /// it. An [`Executor`] keeps its threads from block to block and saves the time to start them.

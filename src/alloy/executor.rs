@@ -3,6 +3,7 @@
 use super::commits::Commits;
 use super::engine::{Engine, Lent, Team};
 use super::finish::finish;
+use super::handles::Parent;
 use super::lists::{ListDatabase, Lists};
 use super::served::{Message, ServedError, served};
 use crate::config::Policy;
@@ -10,7 +11,7 @@ use crate::evm::{
     AccessList, AnySource, At, Block, BlockError, BlockErrorKind, BlockOutput, ChainRules,
     Committed, Rejection, runs_sequentially,
 };
-use crate::executor::Executor;
+use crate::executor::{Executor, RequestParts};
 use crate::panics::{Payload, caught};
 use crate::sync::SeqCst;
 use alloy_consensus::{Transaction, TransactionEnvelope, TxReceipt};
@@ -133,7 +134,8 @@ where
     /// executor. `lists` means that access lists are recorded or compared, which only Braid's workers
     /// do.
     fn way(&self, block: &Block, lists: bool) -> Result<Option<Way<'a>>, BlockExecutionError> {
-        let (engine, policy) = (self.engine, self.engine.config.policy);
+        let engine = self.engine;
+        let policy = engine.config.policy;
         if engine.evm.is_none() && !engine.has_own_rules() && self.has_other_precompiles() {
             if lists {
                 let why = "an Evm with precompiles of its own cannot be used with access lists";
@@ -193,23 +195,28 @@ where
     fn run_with_handles(
         &mut self,
         block: Block,
-        (source, lent): (AnySource<'static>, Option<Lent<'_>>),
+        source: AnySource<'static>,
+        mut lent: Option<Lent<'_>>,
         transactions: &[impl RecoveredTx<R::Transaction>],
         lists: bool,
     ) -> Result<Ran, BlockExecutionError> {
         let Self { ethereum, engine, .. } = self;
         let Some(handles) = &engine.handles else { unreachable!("the source is one of them") };
         let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
-        let parent = (ethereum.ctx.parent_hash, ethereum.ctx.parent_beacon_block_root);
+        let parent = Parent {
+            hash: ethereum.ctx.parent_hash,
+            beacon_block_root: ethereum.ctx.parent_beacon_block_root,
+        };
         let before = handles.before_transactions(env, parent, &source)?;
-        let (mut alone, mut lent) = (None, lent);
+        let mut alone = None;
         let executor = match &mut lent {
             Some(lent) => lent.executor(|| engine.start(engine.workers())),
             None => engine.start(NonZeroU16::MIN).map(|executor| alone.insert(executor)),
         };
         let executor = executor.map_err(BlockExecutionError::other)?;
         executor.set_access_list(lists);
-        let (mut commits, mut failed) = (Commits::new(true), None);
+        let mut commits = Commits::new(true);
+        let mut failed = None;
         let mut left = transactions.iter();
         let mut on_commit = |output: Committed| {
             let tx = left.next();
@@ -222,7 +229,11 @@ where
                 }
             }
         };
-        let around = (Some(Arc::new(before)), Some(&mut on_commit as _), None);
+        let around = RequestParts {
+            parent: Some(Arc::new(before)),
+            on_commit: Some(&mut on_commit as _),
+            cancel: None,
+        };
         let ran = executor.run(block.into(), source, around);
         if let Some(failed) = failed {
             return Err(failed);
@@ -242,13 +253,15 @@ where
     fn run_served(
         &mut self,
         block: Block,
-        (mut lent, team): (Lent<'_>, Team),
+        mut lent: Lent<'_>,
+        team: Team,
         transactions: &[impl RecoveredTx<R::Transaction>],
         lists: bool,
     ) -> Result<Ran, BlockExecutionError> {
         let Team { mut executor, runner } = team;
         executor.set_access_list(lists);
-        let (count, block) = (block.transactions.len(), Arc::new(block));
+        let count = block.transactions.len();
+        let block = Arc::new(block);
         let workers = usize::from(executor.config().workers.get());
         let (source, desk) = served::<DbError<E>, Done<DbError<E>>>(workers);
         let end = source.messages();
@@ -377,7 +390,7 @@ where
         let count = block.transactions.len();
         let lists_of = self.lists;
         let lists = match lists_of {
-            Some(of) => Lists::begin(of(&mut self.ethereum.evm), (&block.cfg, &block.env), count),
+            Some(of) => Lists::begin(of(&mut self.ethereum.evm), &block.cfg, &block.env, count),
             None => Ok(Lists::default()),
         };
         let mut lists = lists.map_err(BlockValidationError::other)?;
@@ -395,10 +408,10 @@ where
         self.warm_precompiles(&block);
         let (accessed, ended) = match way {
             Way::Handles(source, lent) => {
-                self.run_with_handles(block, (source, lent), &recovered, lists.is_needed())?
+                self.run_with_handles(block, source, lent, &recovered, lists.is_needed())?
             }
             Way::Served(lent, team) => {
-                self.run_served(block, (lent, team), &recovered, lists.is_needed())?
+                self.run_served(block, lent, team, &recovered, lists.is_needed())?
             }
         };
         if let Some(of) = lists_of {

@@ -19,8 +19,12 @@ use revm::database_interface::ErasedError;
 use revm::primitives::hardfork::SpecId;
 use revm::state::{AccountInfo, Bytecode};
 
-/// Hash of the parent block, and the parent beacon block root.
-type Parent = (B256, Option<B256>);
+/// The parent of a block.
+pub(super) struct Parent {
+    pub(super) hash: B256,
+    pub(super) beacon_block_root: Option<B256>,
+}
+
 type Open = dyn Fn(B256) -> Option<AnySource<'static>> + Send + Sync;
 type BeforeTransactions = dyn Fn(EvmEnv, Parent, AnyState<'static>) -> Result<BundleState, BlockExecutionError>
     + Send
@@ -49,13 +53,13 @@ impl Handles {
         TxEnv: FromRecoveredTx<R::Transaction> + FromTxWithEncoded<R::Transaction>,
         <R::Transaction as TransactionEnvelope>::TxType: Send + 'static,
     {
-        let before = move |env, (parent_hash, parent_beacon_block_root), handle| {
+        let before = move |env, parent: Parent, handle| {
             let state = State::builder().with_database(WrapDatabaseRef(Handle(handle)));
             let mut state = state.with_bundle_update().build();
             let evm = ethereum.evm_factory().create_evm(&mut state, env);
             let context = EthBlockExecutionCtx {
-                parent_hash,
-                parent_beacon_block_root,
+                parent_hash: parent.hash,
+                parent_beacon_block_root: parent.beacon_block_root,
                 ommers: &[],
                 withdrawals: None,
                 extra_data: Bytes::new(),

@@ -59,7 +59,8 @@ impl Lists {
     /// Returns an error if the list cannot belong to any block with this number of transactions.
     pub(super) fn begin(
         state: &mut BalState,
-        (cfg, env): (&CfgEnv, &BlockEnv),
+        cfg: &CfgEnv,
+        env: &BlockEnv,
         transactions: usize,
     ) -> Result<Self, AccessListError> {
         let mut lists = Self { builds: state.bal_builder.is_some(), ..Self::default() };

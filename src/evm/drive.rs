@@ -25,7 +25,6 @@ use super::pull::{BuiltBlock, TransactionPool};
 use super::worker_pool::{Fewer, WorkerPool};
 use crate::config::{Config, Mode};
 use crate::mv::Store;
-use crate::protocol::Waste;
 use crate::spans::span;
 use crate::worker::CancellationToken;
 use revm::database::BundleState;
@@ -56,7 +55,7 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     let _span =
         span!(DEBUG, "block", number = %block.env.number, transactions = block.transactions.len());
     let (mut context, effects, overlay) =
-        begin((block, false), &source, extensions, parent, &config)?;
+        begin(block, false, &source, extensions, parent, &config)?;
     let mut chooser = StrategyChooser::new(features(&context, &config, worker_pool, false));
     context.reads_claims = chooser.features.reads_list();
     let choice = chooser.choose_first(worker_pool.feedback(), &context.block);
@@ -73,10 +72,10 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     workload.cancel = cancel;
     let mut execution = BlockExecution::new(workload, Store::new(1));
     execution.known = chooser.features.declared.take();
-    let way = (&mut chooser, &config, &effects);
     let mut commit_recorder = CommitRecorder::new(config.keeps_changes);
-    let failure =
-        commit_recorder.listen(on_commit, |hears| run(worker_pool, &mut execution, way, hears));
+    let failure = commit_recorder.listen(on_commit, |hears| {
+        run(worker_pool, &mut execution, &mut chooser, &config, &effects, hears)
+    });
     let replay =
         commit_recorder.end(&execution.workload.block_context, &execution.workload.overlay);
     let around = Surroundings { effects, config, ran: chooser.end(), replay };
@@ -95,7 +94,7 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
     let Options { mut config, extensions, parent, mut on_commit, cancel } = options;
     let _span = span!(DEBUG, "block", number = %block.env.number, is_built = true);
     config.mode = Mode::Build;
-    let begun = begin((block.into(), true), &source, extensions, parent, &config);
+    let begun = begin(block.into(), true, &source, extensions, parent, &config);
     let (context, effects, overlay) = begun?;
     // The pool's transactions are not known yet.
     let mut chooser = StrategyChooser::new(features(&context, &config, worker_pool, true));
@@ -104,13 +103,13 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
     let mut workload = EvmWorkload::new(context, source, overlay, activity);
     workload.cancel = cancel;
     let mut execution = BlockExecution::new(workload, Store::new(1));
-    let (mut failure, mut commit_recorder) = (None, CommitRecorder::new(config.keeps_changes));
+    let mut failure = None;
+    let mut commit_recorder = CommitRecorder::new(config.keeps_changes);
     while failure.is_none() && !execution.workload.is_cancelled() && execution.pull(pool) {
         let first = execution.frontier;
-        let way = (&mut chooser, &config, &effects);
-        let hears = lend(&mut on_commit);
-        failure =
-            commit_recorder.listen(hears, |hears| run(worker_pool, &mut execution, way, hears));
+        failure = commit_recorder.listen(lend(&mut on_commit), |hears| {
+            run(worker_pool, &mut execution, &mut chooser, &config, &effects, hears)
+        });
         execution.tell(first, pool);
     }
     // Cancelling the token only stops filling: the transactions that have run form a complete
@@ -144,10 +143,14 @@ fn features<'env>(
         Some(_) if names_all => ListUse::Read,
         Some(_) => ListUse::Compared,
     };
-    let (workers, is_wide) = (worker_pool.workers(), worker_pool.is_wide());
-    let shares_journals = context.shares;
-    let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
-    Features::of((&context.block, context.paid_in_batches()), config, setting)
+    let setting = Setting {
+        workers: worker_pool.workers(),
+        is_wide: worker_pool.is_wide(),
+        shares_journals: context.shares,
+        list,
+        is_pool,
+    };
+    Features::of(&context.block, context.paid_in_batches(), config, setting)
 }
 
 /// Returns whether the transactions of `block` run sequentially from the first to the last, as far
@@ -162,14 +165,16 @@ pub(crate) fn runs_sequentially(block: &Block, config: &Config) -> bool {
         list: ListUse::Nothing,
         is_pool: false,
     };
-    Features::of((block, &Payees::default()), config, setting).runs_in_order().is_some()
+    Features::of(block, &Payees::default(), config, setting).runs_in_order().is_some()
 }
 
 /// Runs all uncommitted transactions, segment by segment.
 fn run<'env, S: StateSource + 'env>(
     worker_pool: &mut impl WorkerPool<'env>,
     execution: &mut BlockExecution<S>,
-    (chooser, config, effects): (&mut StrategyChooser, &Config, &BlockEffects),
+    chooser: &mut StrategyChooser,
+    config: &Config,
+    effects: &BlockEffects,
     mut on_commit: Option<OnCommit<'_>>,
 ) -> Option<Failure<S>> {
     let all = execution.workload.block_context.block.transactions.len();
@@ -191,11 +196,16 @@ fn run<'env, S: StateSource + 'env>(
         let some = &mut Fewer { worker_pool: &mut *worker_pool, most: choice.workers };
         let ended = execution.run(some, &choice, config, lend(&mut on_commit));
         let Ended { failure, was_given_up, seen, batches } = ended;
-        let (next, has_failed) = (execution.frontier.position(), failure.is_some());
-        let outcome = Outcome { first, next, all, was_given_up, has_failed };
-        let seen = (Waste::on(choice.workers).commits, seen, execution.totals());
-        chooser.learn(worker_pool.feedback(), &block, &choice, outcome, seen);
-        execution.counters.count((choice.strategy, choice.reason), batches);
+        let outcome = Outcome {
+            first,
+            next: execution.frontier.position(),
+            all,
+            was_given_up,
+            has_failed: failure.is_some(),
+        };
+        let totals = execution.totals();
+        chooser.learn(worker_pool.feedback(), &block, &choice, outcome, seen, totals);
+        execution.counters.count(choice.strategy, choice.reason, batches);
         if failure.is_some() {
             return failure;
         }
@@ -245,7 +255,7 @@ mod tests {
     }
 
     fn team() -> (ThreadPool, Config) {
-        let team = ThreadPool::new((2, 2), true).expect("a thread");
+        let team = ThreadPool::new(2, 2, true).expect("a thread");
         let two = NonZeroU16::new(2).expect("not zero");
         (team, Config { learn: true, ..Config::with_workers(two) })
     }

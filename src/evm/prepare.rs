@@ -29,7 +29,8 @@ use std::sync::Arc;
 
 /// Runs the steps before the transactions. `is_pool`: transactions are added later.
 pub(super) fn begin<S: StateSource>(
-    (block, is_pool): (Arc<Block>, bool),
+    block: Arc<Block>,
+    is_pool: bool,
     source: &S,
     extensions: Extensions,
     parent: Option<Arc<BundleState>>,
@@ -40,7 +41,7 @@ pub(super) fn begin<S: StateSource>(
         parent,
         ..BlockEffects::default()
     };
-    let prepared = prepare((&block, is_pool), source, extensions, config, &mut effects);
+    let prepared = prepare(&block, is_pool, source, extensions, config, &mut effects);
     let (block_context, overlay) = prepared.map_err(|kind| {
         let bundle = effects.parent.take().map(Arc::unwrap_or_clone).unwrap_or_default();
         let committed = Box::new(BlockOutput { bundle, ..BlockOutput::default() });
@@ -61,7 +62,8 @@ fn claims_of(block: &Block, config: &Config) -> Result<Option<Arc<Claims>>, Acce
 
 /// Runs the pre-block calls and reads the beneficiary.
 fn prepare<S: StateSource>(
-    (block, is_pool): (&Arc<Block>, bool),
+    block: &Arc<Block>,
+    is_pool: bool,
     source: &S,
     extensions: Extensions,
     config: &Config,

@@ -96,14 +96,18 @@ fn watch(
     let caller = WorkerId(0);
     observer.begins(caller, Stage::PreBlock);
     let (block_context, effects, overlay) =
-        begin((block, false), &source, Extensions::default(), None, &config)?;
+        begin(block, false, &source, Extensions::default(), None, &config)?;
     observer.begins(caller, Stage::Plan);
     let workers = usize::from(config.workers.get());
-    let (is_wide, is_pool, list) = (false, false, ListUse::Nothing);
-    let shares_journals = true;
-    let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
-    let features =
-        Features::of((&block_context.block, block_context.paid_in_batches()), &config, setting);
+    let setting = Setting {
+        workers,
+        is_wide: false,
+        shares_journals: true,
+        list: ListUse::Nothing,
+        is_pool: false,
+    };
+    let payees = block_context.paid_in_batches();
+    let features = Features::of(&block_context.block, payees, &config, setting);
     let alone = features.runs_in_order();
     let transactions = block_context.block.transactions.len();
     let workload = EvmWorkload::new(block_context, source, overlay, Arc::default());

@@ -51,8 +51,9 @@ impl<S: StateSource> BlockExecution<S> {
         let longest = core::mem::take(&mut self.longest);
         let block_context = &self.workload.block_context;
         let payees = predicts.then(|| block_context.paid_in_batches());
-        let (block, range) = (&block_context.block, (self.frontier, end));
-        let plan = plan_block(block, self.known.as_deref(), range, workers, config.chunk, payees);
+        let block = &block_context.block;
+        let known = self.known.as_deref();
+        let plan = plan_block(block, known, self.frontier, end, workers, config.chunk, payees);
         let mut limits = config.limits(workers, alone, hands_over);
         if predicts {
             // Behind a long chain, workers run transactions that do not wait for it.

@@ -104,7 +104,7 @@ fn run(
 ) -> Result<SimulatedBlock<ErasedError>, SimulationError> {
     let Simulation { config, options } = simulation;
     let workers = NonZeroU16::new(options.workers).unwrap_or(NonZeroU16::MIN);
-    let begun = begin((block, false), &source, Extensions::default(), None, config);
+    let begun = begin(block, false, &source, Extensions::default(), None, config);
     let (block_context, effects, overlay) = match begun {
         Ok(begun) => begun,
         Err(error) => return Ok(SimulatedBlock::before_transactions(error)),
@@ -121,8 +121,12 @@ fn run(
     let simulated = simulator.run(shared, options)?;
     let Simulated { end, step_count, digest, steps, makespan, .. } = simulated;
     let failure = execution.after(end.into(), false).failure;
-    let (end, strategy) = (execution.frontier.0, Strategy::Speculative);
-    let segments = vec![Segment { first: 0, end, strategy, reason: Reason::Default }];
+    let segments = vec![Segment {
+        first: 0,
+        end: execution.frontier.0,
+        strategy: Strategy::Speculative,
+        reason: Reason::Default,
+    }];
     let ran = HasRun { segments, workers: workers.get().into(), alone: false };
     // The bundle is built without the engine: there is nothing to interleave.
     let rest = Surroundings { effects, config: *config, ran, replay: None };
@@ -192,24 +196,21 @@ impl<S: StateSource> Workload for Ordered<S> {
 
 impl<S: StateSource> From<BlockEnd<Ordered<S>, EvmLedger>> for BlockEnd<EvmWorkload<S>, EvmLedger> {
     fn from(end: BlockEnd<Ordered<S>, EvmLedger>) -> Self {
-        let BlockEnd { ledger, store, workload, frontier, published, halt, error, .. } = end;
-        let (broken, counters, longest) = (end.broken, end.counters, end.longest);
-        let (conflicts, batches, carry, log) = (end.conflicts, end.batches, end.carry, end.log);
         Self {
-            ledger,
-            store,
-            workload: Arc::clone(&workload.0),
-            frontier,
-            published,
-            conflicts,
-            batches,
-            carry,
-            halt,
-            error,
-            broken,
-            counters,
-            longest,
-            log,
+            ledger: end.ledger,
+            store: end.store,
+            workload: Arc::clone(&end.workload.0),
+            frontier: end.frontier,
+            published: end.published,
+            conflicts: end.conflicts,
+            batches: end.batches,
+            carry: end.carry,
+            halt: end.halt,
+            error: end.error,
+            broken: end.broken,
+            counters: end.counters,
+            longest: end.longest,
+            log: end.log,
         }
     }
 }

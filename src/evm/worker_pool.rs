@@ -135,7 +135,7 @@ impl ThreadPool {
     ///
     /// # Errors
     /// Returns an error if the system refuses to start a thread.
-    pub(crate) fn new((workers, most): (u16, u16), spreads: bool) -> std::io::Result<Self> {
+    pub(crate) fn new(workers: u16, most: u16, spreads: bool) -> std::io::Result<Self> {
         let usual = pool(workers, spreads)?;
         let memory = Memory::default();
         Ok(Self { usual, wide: None, most, is_wide: false, spreads, memory })

@@ -74,9 +74,14 @@ impl AsyncExecutor {
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     pub fn block(&self, block: impl Into<Arc<Block>>) -> AsyncRequest<NoState> {
-        let (parent, on_commit, cancel) = Default::default();
-        let (executor, block) = (self.clone(), block.into());
-        AsyncRequest { executor, block, state: NoState, parent, on_commit, cancel }
+        AsyncRequest {
+            executor: self.clone(),
+            block: block.into(),
+            state: NoState,
+            parent: None,
+            on_commit: None,
+            cancel: CancellationToken::new(),
+        }
     }
 
     /// Runs `body` on the executor's thread, after all earlier requests. Use it, for example, to

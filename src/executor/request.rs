@@ -1,6 +1,6 @@
 //! A block to execute or build, with its state and options.
 
-use super::Executor;
+use super::{Executor, RequestParts};
 use crate::evm::{
     AnySource, Block, BlockError, BlockOutput, BuiltBlock, CancellationToken, Cloned, Committed,
     StateSource, TransactionPool,
@@ -46,7 +46,8 @@ impl Executor {
     /// # use std::ops::ControlFlow;
     /// # let rules = ChainRules { system_calls: false, ..ChainRules::default() };
     /// # let block = Block { rules, ..Block::default() };
-    /// # let (database, parent) = (CacheDB::new(EmptyDB::new()), BundleState::default());
+    /// # let database = CacheDB::new(EmptyDB::new());
+    /// # let parent = BundleState::default();
     /// let mut executor = Executor::new(Config::default())?;
     /// let token = CancellationToken::new();
     /// let request = executor.block(block).database(database).parent(parent).cancel(token);
@@ -55,9 +56,14 @@ impl Executor {
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     pub fn block(&mut self, block: impl Into<Arc<Block>>) -> BlockRequest<'_, NoState> {
-        let (parent, on_commit, cancel) = Default::default();
-        let block = block.into();
-        BlockRequest { executor: self, block, state: NoState, parent, on_commit, cancel }
+        BlockRequest {
+            executor: self,
+            block: block.into(),
+            state: NoState,
+            parent: None,
+            on_commit: None,
+            cancel: None,
+        }
     }
 }
 
@@ -126,7 +132,7 @@ impl<S: StateSource + 'static> BlockRequest<'_, S> {
     pub fn execute(self) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
         let Self { executor, block, state, parent, mut on_commit, cancel } = self;
         let on_commit = on_commit.as_mut().map(|on_commit| &mut **on_commit as _);
-        let around = (parent.map(Arc::new), on_commit, cancel);
+        let around = RequestParts { parent: parent.map(Arc::new), on_commit, cancel };
         executor.run(block, AnySource::new(state), around).map_err(BlockError::typed)
     }
 
@@ -148,7 +154,7 @@ impl<S: StateSource + 'static> BlockRequest<'_, S> {
     ) -> Result<BuiltBlock, BlockError<<S::State as DatabaseRef>::Error>> {
         let Self { executor, block, state, parent, mut on_commit, cancel } = self;
         let on_commit = on_commit.as_mut().map(|on_commit| &mut **on_commit as _);
-        let around = (parent.map(Arc::new), on_commit, cancel);
+        let around = RequestParts { parent: parent.map(Arc::new), on_commit, cancel };
         let block = Arc::unwrap_or_clone(block);
         executor.run_build(block, AnySource::new(state), pool, around).map_err(BlockError::typed)
     }

@@ -181,7 +181,8 @@ impl BlockOutput {
     /// # let rules = ChainRules { system_calls: false, ..ChainRules::default() };
     /// # let block = Block { rules, ..Block::default() };
     /// # let config = Config::builder().keeps_changes(true).build()?;
-    /// # let (mut executor, database) = (Executor::new(config)?, CacheDB::new(EmptyDB::new()));
+    /// # let mut executor = Executor::new(config)?;
+    /// # let database = CacheDB::new(EmptyDB::new());
     /// # let output = executor.block(block).database(database.clone()).execute()?;
     /// let mut replays = output.replays(Cloned(database))?;
     /// while let Some(replayed) = replays.replay_next(NoOpInspector) {
@@ -276,7 +277,7 @@ pub(in crate::evm) struct BlockCounters {
 
 impl BlockCounters {
     /// Counts a segment that committed `batches` private batches.
-    pub(in crate::evm) fn count(&mut self, (strategy, reason): (Strategy, Reason), batches: u64) {
+    pub(in crate::evm) fn count(&mut self, strategy: Strategy, reason: Reason, batches: u64) {
         self.predicted_segments += u64::from(reason == Reason::LearnedConflicts);
         if matches!(strategy, Strategy::ContiguousBatches | Strategy::AccessList) {
             self.batches += batches;

@@ -164,7 +164,8 @@ mod tests {
             let mut state = CacheDB::new(EmptyDB::new());
             state.insert_account_info(address, before.clone());
             let begun = begin(
-                (block.into(), false),
+                block.into(),
+                false,
                 &Cloned(state),
                 Extensions::default(),
                 None,

@@ -205,12 +205,13 @@ mod tests {
 
     fn features(block: &Block, policy: Policy, setting: Setting) -> Features {
         let config = Config { policy, ..Config::with_workers(NonZeroU16::MIN) };
-        Features::of((block, Payees::NONE), &config, setting)
+        Features::of(block, Payees::NONE, &config, setting)
     }
 
     /// First choice for `block` by an executor that has executed no block yet.
     fn first(block: &Block, policy: Policy, setting: Setting) -> (Strategy, Reason) {
-        let (features, progress) = (features(block, policy, setting), Progress::new(policy, true));
+        let features = features(block, policy, setting);
+        let progress = Progress::new(policy, true);
         let rest = Rest { all: &block.transactions, first: 0 };
         let choice = choose(&features, Some(&Feedback::default()), &progress, rest);
         (choice.strategy, choice.reason)
@@ -222,7 +223,8 @@ mod tests {
         let each = |number: usize| number;
         let hundred = |gas| calls(100, gas, |_| 0);
         let listed = |list| Setting { list, ..TWO };
-        let (in_order, speculative) = (Strategy::Sequential, Strategy::Speculative);
+        let in_order = Strategy::Sequential;
+        let speculative = Strategy::Speculative;
         let one = Setting { workers: 1, ..TWO };
         let pool = Setting { is_pool: true, ..TWO };
         let wide = Setting { is_wide: true, ..TWO };
@@ -291,8 +293,10 @@ mod tests {
     fn what_does_not_hold_is_tried_once() {
         let block = calls(1_200, 90_000, |number| number);
         let features = features(&block, Policy::Auto, TWO);
-        let (feedback, mut progress) = (Feedback::default(), Progress::new(Policy::Auto, true));
-        let (mut at, all) = (0, block.transactions.len());
+        let feedback = Feedback::default();
+        let mut progress = Progress::new(Policy::Auto, true);
+        let all = block.transactions.len();
+        let mut at = 0;
         let mut path = Vec::new();
         while at < all {
             let rest = Rest { all: &block.transactions, first: at };
@@ -300,13 +304,13 @@ mod tests {
             path.push((choice.strategy, choice.reason, at));
             let in_order = choice.strategy == Strategy::Sequential;
             let next = if in_order { choice.end } else { at + 10 };
-            let (was_given_up, has_failed) = (true, false);
-            let outcome = Outcome { first: at, next, all, was_given_up, has_failed };
+            let outcome = Outcome { first: at, next, all, was_given_up: true, has_failed: false };
             let found = Found { as_cheap: 0, is_contended: true };
             progress.learn(Policy::Auto, &choice, &outcome, found);
             at = next;
         }
-        let (speculative, in_order) = (Strategy::Speculative, Strategy::Sequential);
+        let speculative = Strategy::Speculative;
+        let in_order = Strategy::Sequential;
         let expected = [
             (Strategy::ContiguousBatches, Reason::DisjointStart, 0),
             (speculative, Reason::Contended, 10),
@@ -325,13 +329,13 @@ mod tests {
     fn predictions_follow_aborts_or_begin_where_they_have_paid() {
         let block = calls(600, 90_000, |_| 0);
         let features = features(&block, Policy::Auto, TWO);
-        let (mut feedback, mut progress) = (Feedback::default(), Progress::new(Policy::Auto, true));
+        let mut feedback = Feedback::default();
+        let mut progress = Progress::new(Policy::Auto, true);
         let all = block.transactions.len();
         let rest = |first| Rest { all: &block.transactions, first };
         let trial = choose(&features, Some(&feedback), &progress, rest(0));
         assert_eq!((trial.strategy, trial.end), (Strategy::Speculative, 128));
-        let (was_given_up, has_failed) = (false, false);
-        let outcome = Outcome { first: 0, next: 128, all, was_given_up, has_failed };
+        let outcome = Outcome { first: 0, next: 128, all, was_given_up: false, has_failed: false };
         for (is_contended, reason) in [(false, Reason::Default), (true, Reason::Contended)] {
             let found = Found { as_cheap: 0, is_contended };
             progress.learn(Policy::Auto, &trial, &outcome, found);
@@ -344,10 +348,15 @@ mod tests {
             let short = choose(&features, Some(&feedback), &progress, rest(400));
             assert_eq!((short.strategy, short.reason), (Strategy::Speculative, Reason::Default));
         }
-        let choice = &choose(&features, Some(&feedback), &progress, rest(128));
-        let (block, seen) = (&block, &Default::default());
-        let (least, gives_up) = (32, true);
-        feedback.learn(&SegmentFeedback { block, choice, outcome, least, gives_up, seen });
+        let choice = choose(&features, Some(&feedback), &progress, rest(128));
+        feedback.learn(&SegmentFeedback {
+            block: &block,
+            choice: &choice,
+            outcome,
+            least: 32,
+            gives_up: true,
+            seen: &Default::default(),
+        });
         let progress = Progress::new(Policy::Auto, true);
         let first = choose(&features, Some(&feedback), &progress, rest(0));
         let contended = (Strategy::Speculative, Reason::Contended);
@@ -358,7 +367,7 @@ mod tests {
         for (was_given_up, as_cheap, expected) in
             [(false, 0, contended), (false, 50, short), (true, 0, aborted)]
         {
-            let outcome = Outcome { first: 0, next: 400, all, was_given_up, has_failed };
+            let outcome = Outcome { first: 0, next: 400, all, was_given_up, has_failed: false };
             let mut progress = Progress::new(Policy::Auto, true);
             progress.learn(Policy::Auto, &first, &outcome, Found { as_cheap, is_contended: false });
             let next = choose(&features, Some(&feedback), &progress, rest(400));

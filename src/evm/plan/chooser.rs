@@ -13,6 +13,7 @@ use crate::config::Policy;
 use crate::evm::exec::input::Block;
 use crate::evm::exec::work::{LONG, Work};
 use crate::ids::TxIndex;
+use crate::protocol::Waste;
 use core::ops::Range;
 
 /// Chooses the strategies of one block.
@@ -115,7 +116,8 @@ impl StrategyChooser {
     /// storage no transactions count as cheap, as speculative runs fetch values for the others.
     fn find(
         &mut self,
-        (block, segment): (&Block, Range<usize>),
+        block: &Block,
+        segment: Range<usize>,
         strategy: Strategy,
         totals: Totals,
     ) -> Found {
@@ -144,20 +146,22 @@ impl StrategyChooser {
         self.features.learns && matches!(self.features.policy, Policy::Auto)
     }
 
-    /// Learns from a segment. `least`: minimum number of commits before speculation may fall back
-    /// to sequential.
+    /// Learns from a segment, after which the block has these `totals`.
     pub(in crate::evm) fn learn(
         &mut self,
         feedback: Option<&mut Feedback>,
         block: &Block,
         choice: &Choice,
         outcome: Outcome,
-        (least, mut seen, totals): (u32, Seen, Totals),
+        mut seen: Seen,
+        totals: Totals,
     ) {
-        let segment = (block, outcome.first..outcome.next);
         let is_asked = self.features.decides() || matches!(self.features.policy, Policy::Forced(_));
-        let found =
-            if is_asked { self.find(segment, choice.strategy, totals) } else { Found::default() };
+        let found = if is_asked {
+            self.find(block, outcome.first..outcome.next, choice.strategy, totals)
+        } else {
+            Found::default()
+        };
         self.progress.learn(self.features.policy, choice, &outcome, found);
         if choice.strategy != Strategy::Sequential {
             self.workers = self.workers.max(choice.workers);
@@ -166,18 +170,18 @@ impl StrategyChooser {
             if outcome.has_failed {
                 seen.began.clear();
             }
-            let (least, gives_up) = (least as usize, !self.features.setting.is_wide);
             feedback.learn(&SegmentFeedback {
                 block,
                 choice,
                 outcome,
-                least,
-                gives_up,
+                least: Waste::on(choice.workers).commits as usize,
+                gives_up: !self.features.setting.is_wide,
                 seen: &seen,
             });
         }
         let place = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
-        let (first, end) = (place(outcome.first), place(outcome.next));
+        let first = place(outcome.first);
+        let end = place(outcome.next);
         let Choice { strategy, reason, .. } = *choice;
         match self.segments.last_mut() {
             _ if first == end => {}
@@ -212,17 +216,22 @@ mod tests {
 
     /// The choice after the first 128 calls, which have these `totals`: strategy, reason and end.
     fn after_trial(totals: Totals) -> (Strategy, Reason, usize) {
-        let (block, list) = (block(), ListUse::Nothing);
-        let (is_wide, is_pool, shares_journals) = (false, false, true);
-        let setting = Setting { workers: 2, is_wide, shares_journals, list, is_pool };
+        let block = block();
+        let setting = Setting {
+            workers: 2,
+            is_wide: false,
+            shares_journals: true,
+            list: ListUse::Nothing,
+            is_pool: false,
+        };
         let config = Config::with_workers(NonZeroU16::MIN);
-        let features = Features::of((&block, Payees::NONE), &config, setting);
+        let features = Features::of(&block, Payees::NONE, &config, setting);
         let mut chooser = StrategyChooser::new(features);
         let trial = chooser.choose(None, &block, 0);
         assert_eq!((trial.strategy, trial.end), (Strategy::Speculative, 128));
-        let (was_given_up, has_failed) = (false, false);
-        let outcome = Outcome { first: 0, next: 128, all: 900, was_given_up, has_failed };
-        chooser.learn(None, &block, &trial, outcome, (32, Seen::default(), totals));
+        let outcome =
+            Outcome { first: 0, next: 128, all: 900, was_given_up: false, has_failed: false };
+        chooser.learn(None, &block, &trial, outcome, Seen::default(), totals);
         let Choice { strategy, reason, end, .. } = chooser.choose(None, &block, 128);
         (strategy, reason, end)
     }

@@ -62,7 +62,8 @@ impl Features {
     /// Computes the features of `block`; payments to `payees` are blind credits. If the policy or a
     /// single worker leaves nothing to decide, features of the transactions are not computed.
     pub(in crate::evm) fn of(
-        (block, payees): (&Block, &Payees),
+        block: &Block,
+        payees: &Payees,
         config: &Config,
         setting: Setting,
     ) -> Self {
@@ -115,7 +116,8 @@ impl Features {
     }
 
     fn neighbours_of(&self, block: &Block, payees: &Payees) -> Option<Reason> {
-        let (transactions, first) = (&block.transactions, self.first_batch);
+        let transactions = &block.transactions;
+        let first = self.first_batch;
         let least = BATCHES_EACH * self.setting.workers * first;
         match transactions.len() {
             _ if !self.may_batch() => None,
@@ -243,10 +245,14 @@ mod tests {
 
     fn features(block: Block, workers: usize) -> Features {
         let config = Config::with_workers(NonZeroU16::MIN);
-        let (is_wide, is_pool, shares_journals) = (false, false, true);
-        let list = ListUse::Nothing;
-        let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
-        Features::of((&block, Payees::NONE), &config, setting)
+        let setting = Setting {
+            workers,
+            is_wide: false,
+            shares_journals: true,
+            list: ListUse::Nothing,
+            is_pool: false,
+        };
+        Features::of(&block, Payees::NONE, &config, setting)
     }
 
     #[test]

@@ -21,7 +21,8 @@ use std::num::NonZeroU32;
 pub(in crate::evm) fn plan_block(
     block: &Block,
     known: Option<&KnownDependencies>,
-    (first, end): (TxIndex, usize),
+    first: TxIndex,
+    end: usize,
     workers: usize,
     chunk: Option<NonZeroU32>,
     payees: Option<&Payees>,
@@ -46,7 +47,7 @@ pub(in crate::evm) fn plan_block(
         // those by sender, too.
         plan.dependencies.extend(indices.filter_map(|tx| Some((tx, known.waits_for(tx, first)?))));
     } else if let Some(payees) = payees {
-        plan.dependencies.extend(predicted_dependencies(block, payees, (first, end)));
+        plan.dependencies.extend(predicted_dependencies(block, payees, first, end));
     }
     plan
 }
@@ -57,13 +58,16 @@ pub(in crate::evm) fn plan_block(
 fn predicted_dependencies(
     block: &Block,
     payees: &Payees,
-    (first, end): (TxIndex, usize),
+    first: TxIndex,
+    end: usize,
 ) -> Vec<(TxIndex, TxIndex)> {
     let transactions = block.transactions.get(first.position()..end).unwrap_or_default();
     let hasher = RandomState::default();
     // The last transaction with a key, and the gas of the longest chain that ends with it.
     let mut last = HashMap::with_capacity_and_hasher(2 * transactions.len(), hasher.clone());
-    let (mut pairs, mut total, mut longest) = (Vec::new(), 0_u64, 0_u64);
+    let mut pairs = Vec::new();
+    let mut total = 0_u64;
+    let mut longest = 0_u64;
     for (tx, of) in (first.0..).map(TxIndex).zip(transactions) {
         let keys = ties(of, payees, &hasher);
         let before = keys.iter().flatten().filter_map(|key| last.get(key).copied());
@@ -72,7 +76,8 @@ fn predicted_dependencies(
         });
         let weight = probable_gas(block, of);
         let chain = chain.saturating_add(weight);
-        (total, longest) = (total.saturating_add(weight), longest.max(chain));
+        total = total.saturating_add(weight);
+        longest = longest.max(chain);
         last.extend(keys.into_iter().flatten().map(|key| (key, (tx, chain))));
         pairs.extend(on.map(|on| (tx, on)));
     }
@@ -121,7 +126,7 @@ mod tests {
         let transactions = [pay(1, 2), pay(3, 4), pay(5, 6), pay(3, 1), pay(7, 8), pay(7, 2)];
         let block = |transactions: Vec<_>| Block { transactions, ..Block::default() };
         let found = |block: &Block, first, end| {
-            predicted_dependencies(block, Payees::NONE, (TxIndex(first), end))
+            predicted_dependencies(block, Payees::NONE, TxIndex(first), end)
         };
         let pair = |(tx, on)| (TxIndex(tx), TxIndex(on));
         let mixed = block(transactions.into());
