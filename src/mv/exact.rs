@@ -77,6 +77,12 @@ impl<L: Location> ExactLog<L> {
     pub fn groups(&self) -> &[ExactGroup<L>] {
         &self.groups
     }
+
+    /// Returns the group that starts with `first`.
+    fn group(&self, first: TxIndex) -> Option<&ExactGroup<L>> {
+        let place = self.groups.binary_search_by_key(&first, |group| group.txs.first).ok()?;
+        self.groups.get(place)
+    }
 }
 
 #[cfg(any(debug_assertions, feature = "trace"))]
@@ -90,18 +96,21 @@ impl<L: Location> Default for ExactIndex<L> {
 impl<L: Location> ExactIndex<L> {
     /// Commits the group of `log` that starts with `first`.
     pub(super) fn commit_group(&mut self, batch: BatchId, log: &ExactLog<L>, first: TxIndex) {
-        let groups = log.groups.iter().filter(|group| group.txs.first == first);
-        for location in groups.flat_map(|group| &group.writes) {
-            self.commits.entry(location.clone()).or_default().push(batch);
+        for location in log.group(first).into_iter().flat_map(|group| &group.writes) {
+            let by = self.commits.entry(location.clone()).or_default();
+            if by.last() != Some(&batch) {
+                by.push(batch);
+            }
         }
     }
 
-    /// Returns whether no other batch has committed a write to a location accessed by the groups of
-    /// `batch` up to the one that starts with `first`.
+    /// Returns whether no other batch has committed a write to a location accessed by the group of
+    /// `batch` that starts with `first`. The batch's earlier groups were compared as they committed,
+    /// and no other batch commits between the groups of one.
     pub(super) fn allows(&self, batch: BatchId, log: &ExactLog<L>, first: TxIndex) -> bool {
-        let groups = log.groups.iter().take_while(|group| group.txs.first <= first);
+        let group = log.group(first).into_iter();
         let mut accessed =
-            groups.flat_map(|group| group.reads.iter().map(|(at, _)| at).chain(&group.writes));
+            group.flat_map(|group| group.reads.iter().map(|(at, _)| at).chain(&group.writes));
         accessed.all(|at| self.commits.get(at).is_none_or(|by| by.iter().all(|by| *by == batch)))
     }
 }
