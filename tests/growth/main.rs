@@ -9,10 +9,13 @@ mod measured;
 mod scenes;
 
 use braid_evm::{
-    BlockErrorKind, CancellationToken, Cloned, Config, Executor, Forced, Mode, Policy, TxIndex,
+    BlockErrorKind, CancellationToken, Cloned, Config, Executor, Forced, Mode, Outcome, Policy,
+    Rejection, TransactionPool, TxIndex,
 };
 use core::num::NonZeroU16;
+use core::ops::ControlFlow;
 use measured::{Work, measure};
+use revm::context::TxEnv;
 use revm::inspector::NoOpInspector;
 use scenes::{Growing, LEAST};
 use std::sync::Arc;
@@ -39,8 +42,7 @@ const CONTENDED: [(u16, Policy); 6] = [
     (1, Policy::Forced(Forced::Alternate)),
     (2, Policy::Forced(Forced::ContiguousBatches)),
 ];
-/// For work that does not depend on the strategy.
-const ONE: [(u16, Policy); 1] = [(2, Policy::Auto)];
+/// Only speculative runs are published again.
 const SPECULATIVE: [(u16, Policy); 1] = [(2, Policy::Forced(Forced::Speculative))];
 const LISTED: [(u16, Policy); 2] = [(1, Policy::Auto), (2, Policy::Forced(Forced::AccessList))];
 
@@ -102,6 +104,31 @@ fn transactions_without_room() {
     grows("without room", Mode::Build, &STRATEGIES, scenes::without_room, execute);
 }
 
+/// Hands out transactions in order.
+struct Waiting(std::vec::IntoIter<TxEnv>);
+
+impl TransactionPool for Waiting {
+    fn next(&mut self, _: u64) -> Option<TxEnv> {
+        self.0.next()
+    }
+
+    fn skipped(&mut self, _: &TxEnv, _: &Rejection) {}
+}
+
+#[test]
+fn skipped_transactions_of_a_pool() {
+    grows("skipped", Mode::Build, &STRATEGIES, scenes::rejected, |executor, scene| {
+        let mut block = (*scene.block).clone();
+        let transactions = core::mem::take(&mut block.transactions);
+        let (all, mut pool) = (transactions.len(), Waiting(transactions.into_iter()));
+        let request = executor.block(block).database(scene.database.clone());
+        let built = request.build(&mut pool).unwrap_or_else(|error| panic!("{error}"));
+        let outcomes = built.output.outcomes;
+        let skipped = outcomes.iter().filter(|it| matches!(it, Outcome::Skipped(_))).count();
+        assert_eq!((outcomes.len(), skipped), (all, all / 2));
+    });
+}
+
 #[test]
 fn credited_accounts() {
     grows("credited", Mode::Validate, &CONTENDED, scenes::credited, execute);
@@ -148,17 +175,26 @@ fn a_write_set_that_is_published_again() {
 
 #[test]
 fn withdrawals() {
-    grows("withdrawals", Mode::Validate, &ONE, scenes::withdrawals, execute);
+    grows("withdrawals", Mode::Validate, &STRATEGIES, scenes::withdrawals, execute);
 }
 
 #[test]
 fn ommers() {
-    grows("ommers", Mode::Validate, &ONE, scenes::ommers, execute);
+    grows("ommers", Mode::Validate, &STRATEGIES, scenes::ommers, execute);
 }
 
 #[test]
 fn requests() {
-    grows("requests", Mode::Validate, &ONE, scenes::requests, execute);
+    grows("requests", Mode::Validate, &STRATEGIES, scenes::requests, execute);
+}
+
+#[test]
+fn deposits() {
+    grows("deposits", Mode::Validate, &STRATEGIES, scenes::deposits, |executor, scene| {
+        let request = executor.block(Arc::clone(&scene.block)).database(scene.database.clone());
+        let output = request.execute().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(output.requests[0].len(), 1 + 192 * scene.block.transactions.len());
+    });
 }
 
 #[test]
@@ -181,11 +217,25 @@ fn cancelled_transactions() {
 }
 
 #[test]
+fn streamed_transactions() {
+    grows("streamed", Mode::Validate, &STRATEGIES, scenes::payments, |executor, scene| {
+        let request = executor.block(Arc::clone(&scene.block)).database(scene.database.clone());
+        let mut heard = 0;
+        let request = request.on_commit(|_| {
+            heard += 1;
+            ControlFlow::Continue(())
+        });
+        let output = request.execute().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(output.outcomes.len(), heard);
+    });
+}
+
+#[test]
 fn replayed_transactions() {
-    grows("replayed", Mode::Validate, &ONE, scenes::payments, |_, scene| {
-        let mut config = Config::with_workers(NonZeroU16::MIN);
+    grows("replayed", Mode::Validate, &STRATEGIES, scenes::payments, |executor, scene| {
+        let mut config = *executor.config();
         config.keeps_changes = true;
-        let mut executor = Executor::new(config).expect("no threads");
+        let mut executor = Executor::new(config).expect("threads start");
         let request = executor.block(Arc::clone(&scene.block)).database(scene.database.clone());
         let output = request.execute().unwrap_or_else(|error| panic!("{error}"));
         let mut replays = output.replays(Cloned(scene.database.clone())).expect("it was kept");

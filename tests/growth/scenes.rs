@@ -2,7 +2,7 @@
 
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_eips::eip4895::Withdrawal;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, keccak256};
 use braid_blocks::code::{Code, deploying};
 use braid_blocks::hooked::{Hooked, Read};
 use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
@@ -242,6 +242,19 @@ pub(crate) fn requests(count: u64) -> Growing {
     let accounts = senders.chain(ending(SpecId::PRAGUE)).chain([(REQUESTS, contract)]).collect();
     scene.database = watched(accounts);
     scene
+}
+
+/// Each transaction logs a deposit of zeros in the layout of EIP-6110.
+pub(crate) fn deposits(count: u64) -> Growing {
+    let topic = keccak256("DepositEvent(bytes,bytes,bytes,bytes,bytes)");
+    let fields = [(160, 48), (256, 32), (320, 8), (384, 96), (512, 8)];
+    let store = |code: Code, at: u64, word: u64| code.push(word).push(at).op(opcode::MSTORE);
+    let layout =
+        |code, (index, (offset, length))| store(store(code, 32 * index, offset), offset, length);
+    let code = (0_u64..).zip(fields).fold(Code::new(), layout);
+    let code = code.push(U256::from_be_bytes(topic.0)).push(576).push(0).op(opcode::LOG1);
+    let scene = growing(SpecId::PRAGUE, (0..count).map(call).collect(), code.op(opcode::STOP));
+    changed(scene, |block| block.rules.deposit_contract = Some(CONTRACT))
 }
 
 /// Payments, with the access list of the block.
