@@ -6,11 +6,11 @@ use alloy_primitives::{Address, U256};
 use braid_blocks::code::{Code, deploying};
 use braid_blocks::hooked::{Hooked, Read};
 use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
-use braid_evm::{Config, Executor, Forced, Mode, Policy, Stats};
+use braid_evm::{Config, Executor, Forced, Mode, Policy, Stats, Strategy};
 use braid_testkit::lineup::{Copies, executor};
 use braid_testkit::oracle::Expected;
 use core::ops::ControlFlow;
-use revm::bytecode::opcode::{BALANCE, SELFBALANCE, SSTORE};
+use revm::bytecode::opcode::{BALANCE, CALLER, SELFBALANCE, SSTORE};
 use revm::context::{CfgEnv, TxEnv};
 use revm::primitives::hardfork::SpecId;
 use std::num::NonZeroU16;
@@ -158,6 +158,35 @@ fn what_has_no_room_is_not_run() {
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         let stats = found.expect_err("there is no room").committed.stats;
         assert!(stats.contiguous_batches > 0 && stats.incarnations < 1_500, "{workers}: {stats:?}");
+    }
+}
+
+/// From Amsterdam on, state gas does not count when a transaction is admitted, and regular gas
+/// counts once: all transactions run in batches though the receipts' gas exceeds the block's.
+#[test]
+fn state_gas_of_batches_is_not_counted_for_admission() {
+    let mut scene = Scene::on(SpecId::AMSTERDAM);
+    let store = scene.contract(0, Code::new().op(CALLER).op(CALLER).op(SSTORE));
+    for number in 0..64 {
+        send(&mut scene, number, call(store));
+    }
+    scene.block.transactions.iter_mut().for_each(|tx| tx.gas_limit = 300_000);
+    let played = scene.play();
+    let used = played.output().gas_used;
+    scene.block.env.gas_limit = used + scene.block.transactions[0].gas_limit;
+    let of_receipts = played.output().receipts.last().map(|it| it.cumulative_gas_used);
+    assert!(of_receipts > Some(scene.block.env.gas_limit), "{of_receipts:?} {used}");
+    for workers in [2, 3] {
+        let mut executor = seeded(workers, Policy::Forced(Forced::ContiguousBatches));
+        let request = executor.block(scene.block.clone()).database(scene.database());
+        // A streamed batch has a group for each transaction.
+        let found = request.on_commit(|_| ControlFlow::Continue(())).execute();
+        let segments = found.expect("a valid block").segments;
+        let batched = segments.iter().filter(|it| it.strategy == Strategy::ContiguousBatches);
+        let lengths: Vec<_> = batched.map(|it| it.end - it.first).collect();
+        let (_, whole) = lengths.split_last().expect("batches are forced");
+        let together = 8 * u32::from(workers);
+        assert!(whole.iter().all(|length| *length == together), "{workers}: {segments:?}");
     }
 }
 
