@@ -69,6 +69,9 @@ pub struct Figures {
     pub halves: Option<Series>,
     /// Times of Braid.
     pub parallel: Series,
+    /// Time in which a cache line goes from one core to another and back, by round; empty on one
+    /// core or for one worker.
+    pub round_trips: Vec<Duration>,
     /// Counters of Braid's first run.
     pub stats: Stats,
     /// Database reads in one run of the baseline and of Braid, if counted.
@@ -112,6 +115,13 @@ impl Figures {
     pub fn ceiling(&self) -> Option<f64> {
         let copies = self.copies.as_ref()?;
         Some(f64::from(self.workers) * ratio(self.sequential.wall(), copies.wall()))
+    }
+
+    /// Returns the median time in which a cache line goes from one core to another and back.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        let all = self.round_trips.iter().copied();
+        (!self.round_trips.is_empty()).then(|| median_time(all))
     }
 
     /// Returns processor time over wall time of the baseline; well below 1 on a busy machine.
@@ -193,6 +203,7 @@ mod tests {
             journal: Some(series(&[(15, 15)])),
             halves: None,
             parallel: series(&[(10, 24)]),
+            round_trips: Vec::new(),
             stats: Stats::default(),
             reads: None,
             stages: None,

@@ -10,6 +10,7 @@
 //! [`Plain`]: braid_blocks::sequential::Plain
 
 mod against;
+mod cores;
 mod cost;
 mod figures;
 mod halves;

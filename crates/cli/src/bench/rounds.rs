@@ -1,6 +1,7 @@
 //! Rounds: each way of executing the block takes one turn, in random order.
 
 use super::{
+    cores,
     figures::{Figures, Series},
     latency::ReadCounter,
     runs::{self, Halves, Sample},
@@ -121,7 +122,7 @@ where
     let verified = verify(subject, executors)?;
     let times = time(subject, executors, timing, verified.journal);
     let Verified { gas, stats, reads, .. } = verified;
-    let Times { sequential, copies, journal, halves, parallel } = times;
+    let Times { sequential, copies, journal, halves, parallel, round_trips } = times;
     let made = |series: &Series| (!series.samples.is_empty()).then(|| series.clone());
     let figures = parallel.into_iter().zip(stats).zip(executors.iter()).enumerate();
     let figures = figures.map(|(index, ((parallel, stats), executor))| Figures {
@@ -134,6 +135,10 @@ where
         journal: made(&journal),
         halves: made(&halves),
         parallel,
+        round_trips: match executor.config().workers.get() {
+            1 => Vec::new(),
+            _ => round_trips.clone(),
+        },
         stats,
         reads: reads.as_ref().and_then(|(one, all)| Some([*one, *all.get(index)?])),
         stages: None,
@@ -165,7 +170,9 @@ where
     let seed =
         subject.name.bytes().fold(1, |seed: u64, byte| seed.wrapping_mul(31) ^ u64::from(byte));
     let mut random = Random::new(seed);
+    let is_shared = executors.iter().any(|executor| executor.config().workers.get() > 1);
     for _ in 0..timing.rounds {
+        times.round_trips.extend(is_shared.then(cores::round_trip).flatten());
         shuffle(&mut ways, &mut random);
         for way in &ways {
             match *way {
@@ -206,6 +213,8 @@ struct Times {
     journal: Series,
     halves: Series,
     parallel: Vec<Series>,
+    /// How fast the cores were to pass a cache line, at the start of each round.
+    round_trips: Vec<Duration>,
 }
 
 impl Series {

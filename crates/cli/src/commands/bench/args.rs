@@ -41,6 +41,9 @@ Columns, each a median over all rounds:
              they take; - for one worker, and for more workers than cores
   aborted    runs whose result was thrown away
   spread     (slowest - fastest) / median of the parallel times
+  line ns    nanoseconds in which a cache line goes from one core to another and back: about
+             50 within one L3 cache, 300 between two. In a virtual machine it may change at
+             any time, and the ratio with it; compare ratios only at similar values
 
 Below each line: microseconds per transaction in each stage, summed over all workers (wall
 time for the bundle), from a separate observed run; peak memory that one run adds to a fresh

@@ -90,7 +90,7 @@ impl Report for Table {
         writeln!(anstream::stdout().lock(), "{}", self.conditions)?;
         writeln!(
             anstream::stdout().lock(),
-            "{BOLD}{:<NAME$} {:>7} {:>6} {:>9} {:>6} {:>5} {:>7} {:>5} {:>7} {:>7} {:>6} {:>6}{BOLD:#}",
+            "{BOLD}{:<NAME$} {:>7} {:>6} {:>9} {:>6} {:>5} {:>7} {:>5} {:>7} {:>7} {:>6} {:>6} {:>7}{BOLD:#}",
             "workload",
             "workers",
             "txs",
@@ -103,6 +103,7 @@ impl Report for Table {
             "aborted",
             "Mgas/s",
             "spread",
+            "line ns",
         )
     }
 
@@ -112,7 +113,7 @@ impl Report for Table {
         let mut out = anstream::stdout().lock();
         writeln!(
             out,
-            "{:<NAME$} {:>7} {:>6} {:>9.2} {:>6.2} {:>5.2} {:>7} {:>5} {:>7} {:>6.1}% {:>6.0} {:>5.0}%",
+            "{:<NAME$} {:>7} {:>6} {:>9.2} {:>6.2} {:>5.2} {:>7} {:>5} {:>7} {:>6.1}% {:>6.0} {:>5.0}% {:>7}",
             figures.workload,
             figures.workers,
             figures.transactions,
@@ -125,6 +126,7 @@ impl Report for Table {
             figures.abort_share() * 100.0,
             figures.mgas_per_second(),
             figures.parallel.spread() * 100.0,
+            figures.round_trip().map_or("-".to_owned(), |time| time.as_nanos().to_string()),
         )?;
         if let Some([sequential, parallel]) = figures.reads {
             writeln!(out, "  reads: {sequential} sequential, {parallel} parallel")?;
@@ -265,6 +267,8 @@ struct Line<'a> {
     /// Wall times by round.
     seq_rounds_ms: Vec<f64>,
     par_rounds_ms: Vec<f64>,
+    /// Time in which a cache line goes from one core to another and back, by round.
+    core_round_trips_ns: Vec<u128>,
     mgas_per_s: f64,
     txs_per_s: f64,
     incarnations: u64,
@@ -334,6 +338,7 @@ impl<'a> Line<'a> {
             par_cpu_ms: milliseconds(parallel.cpu()),
             seq_rounds_ms: rounds_ms(sequential),
             par_rounds_ms: rounds_ms(parallel),
+            core_round_trips_ns: figures.round_trips.iter().map(Duration::as_nanos).collect(),
             mgas_per_s: figures.mgas_per_second(),
             txs_per_s: figures.transactions_per_second(),
             incarnations: figures.stats.incarnations,
