@@ -68,8 +68,7 @@ pub(super) struct Ended<S: StateSource> {
 
 impl<S: StateSource> Default for Ended<S> {
     fn default() -> Self {
-        let (failure, seen) = (None, Seen::default());
-        Self { failure, was_given_up: false, batches: 0, seen }
+        Self { failure: None, was_given_up: false, batches: 0, seen: Seen::default() }
     }
 }
 
@@ -109,7 +108,8 @@ impl<S: StateSource> BlockExecution<S> {
         worker_pool: &mut impl WorkerPool<'env>,
         chooser: &mut StrategyChooser,
         choice: &Choice,
-        (config, effects): (&Config, &BlockEffects),
+        config: &Config,
+        effects: &BlockEffects,
     ) {
         let features = &chooser.features;
         let all = self.workload.block_context.block.transactions.len();
@@ -258,7 +258,8 @@ impl<S: StateSource> BlockExecution<S> {
         Arc::make_mut(&mut self.workload).streams = on_commit.is_some();
         self.ledger.stream_to(on_commit.is_some().then_some(sender));
         let task = Arc::new(self.task(end, worker_pool, config, how));
-        let (mut panicked, mut ended) = (None, false);
+        let mut panicked = None;
+        let mut ended = false;
         let own = |seat: Seat<'_>| match on_commit {
             Some(on_commit) => {
                 let deliver = |committed| {

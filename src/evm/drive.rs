@@ -192,7 +192,7 @@ fn run<'env, S: StateSource + 'env>(
             strategy = ?choice.strategy,
             reason = ?choice.reason
         );
-        execution.begin_segment(worker_pool, chooser, &choice, (config, effects));
+        execution.begin_segment(worker_pool, chooser, &choice, config, effects);
         let some = &mut Fewer { worker_pool: &mut *worker_pool, most: choice.workers };
         let ended = execution.run(some, &choice, config, lend(&mut on_commit));
         let Ended { failure, was_given_up, seen, batches } = ended;

@@ -119,11 +119,17 @@ impl<S: StateSource> BlockExecution<S> {
         self.take_over_batches();
         let empty = EvmLedger::new(&self.workload.block_context);
         let ledger = core::mem::replace(&mut self.ledger, empty);
-        let (first, carry) = (self.frontier, self.carry.take());
+        let carry = self.carry.take();
         Arc::make_mut(&mut self.workload).has_bundle_thread = ledger.feed.is_some();
-        let plan = Plan { first, continues: carry.is_some(), ..plan };
-        let (workload, store) = (Arc::clone(&self.workload), Arc::clone(&self.store));
-        Setup { workload, ledger, store, limits, plan, carry, patience: config.patience }
+        Setup {
+            workload: Arc::clone(&self.workload),
+            ledger,
+            store: Arc::clone(&self.store),
+            limits,
+            plan: Plan { first: self.frontier, continues: carry.is_some(), ..plan },
+            carry,
+            patience: config.patience,
+        }
     }
 
     /// Returns the error of the block's access list, if the transaction at the frontier found one.

@@ -27,8 +27,10 @@ impl<S: StateSource> BlockExecution<S> {
         let has_feed = self.ledger.feed.is_some();
         let stride = self.stride();
         let workload = Arc::make_mut(&mut self.workload);
-        (workload.streams, workload.has_bundle_thread) = (false, has_feed);
-        let (workload, store) = (Arc::clone(&self.workload), Arc::clone(&self.store));
+        workload.streams = false;
+        workload.has_bundle_thread = has_feed;
+        let workload = Arc::clone(&self.workload);
+        let store = Arc::clone(&self.store);
         let made = caught(|| workload.batches(WorkerId(0), &store, &Threads::BLOCKING));
         let Ok(Ok(mut machine)) = made else { return None };
         let is_unheard = mutant!(TokenUnheard);
@@ -39,7 +41,8 @@ impl<S: StateSource> BlockExecution<S> {
             let first = self.frontier;
             let last = TxIndex(first.0.saturating_add(stride)).min(end);
             let txs = Chunk { first, end: last };
-            let (carry, room) = (self.carry.take(), self.ledger.room());
+            let carry = self.carry.take();
+            let room = self.ledger.room();
             let skips_rejected = config.mode == Mode::Build;
             machine.begin(BatchStart {
                 txs,

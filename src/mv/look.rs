@@ -49,7 +49,7 @@ impl<L: Location> Store<L> {
             // Again: since the request, the reader may have been named and removed.
             chain.add_reader(Reader { tx: reader, interest: Interest::Value }, frontier);
             let own = Trace { chain: id, stamp };
-            Some((chain.hash, self.find(chain, look, own, (began, life)), own))
+            Some((chain.hash, self.find(chain, look, own, began, life), own))
         });
         match found {
             Some((hash, found, own)) => Self::resolution(hash, found, own, life.scope),
@@ -151,7 +151,7 @@ impl<L: Location> Store<L> {
                 return Found::Blocked(on);
             }
             chain.add_reader(own, frontier);
-            self.find(chain, look, trace, (began, life))
+            self.find(chain, look, trace, began, life)
         };
         let (found, own) = self.look(hash, location, find);
         Self::resolution(hash, found, own, life.scope)
@@ -163,7 +163,8 @@ impl<L: Location> Store<L> {
         chain: &mut Chain<L>,
         look: Look,
         own: Trace,
-        (began, life): (Ticket, LifeLook),
+        began: Ticket,
+        life: LifeLook,
     ) -> Found<L> {
         let found = chain.find(look);
         self.log.note(|| StoreEvent::Look {

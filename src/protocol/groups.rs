@@ -75,7 +75,9 @@ impl Protocol {
     }
 
     fn commit_group(&mut self, id: BatchId, group: Chunk) -> Polled {
-        let (tx, snapshot, in_order) = (group.first, self.private.snapshot, self.in_order());
+        let tx = group.first;
+        let in_order = self.in_order();
+        let snapshot = self.private.snapshot;
         let batch = self.private.batch_mut(id, tx)?;
         let speculative = if in_order || batch.txs.first == snapshot { 0 } else { group.len() };
         let BatchState::Ended(ended) = &mut batch.state else {

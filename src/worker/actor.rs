@@ -134,7 +134,7 @@ where
             if self.ends_early(job, tx, cost) {
                 break;
             }
-            let ran = self.run_tx((job, tx), second.take(), &previous);
+            let ran = self.run_tx(job, tx, second.take(), &previous);
             if !mutant!(RunsForEver) {
                 self.shared.store.set_running(self.worker, None);
             }
@@ -172,7 +172,8 @@ where
     /// the meantime.
     fn run_tx(
         &mut self,
-        (job, tx): (Job, TxIndex),
+        job: Job,
+        tx: TxIndex,
         in_hand: Option<Ran<W>>,
         previous: &[W::Location],
     ) -> Option<(TxReport, Kept<W>, u64)> {

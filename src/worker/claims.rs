@@ -91,7 +91,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
             is_begun(claim).then_some(Begun::Transaction(frontier))
         } else {
             let id = self.batches.partition_point(|batch| batch.end <= frontier);
-            let (batch, claim) = (self.batches.get(id)?, self.batch_claims.get(id)?.load(SeqCst));
+            let batch = self.batches.get(id)?;
+            let claim = self.batch_claims.get(id)?.load(SeqCst);
             let is_helped = is_begun(claim) && self.limits.policy != Policy::Sequential;
             let mode = RunMode::Private { batch: BatchId(u32::try_from(id).ok()?) };
             let job = Job { chunk: *batch, incarnation: Incarnation(claim / 2), mode };

@@ -67,14 +67,23 @@ impl<W: Workload, G> Coordinator<W, G> {
         let records = PerTx::new(first, protocol.published_range().map(|_| record()));
         let is_compared = protocol.limits().policy != Policy::Sequential;
         let batches = Batches::new(index, protocol.batches().len(), is_compared);
-        let (jobs, error, refusal, broken) = (Some(jobs), None, None, None);
-        let lag = Lag::default();
-        Self { protocol, ledger, records, error, batches, jobs, refusal, broken, lag }
+        Self {
+            protocol,
+            ledger,
+            records,
+            error: None,
+            batches,
+            jobs: Some(jobs),
+            refusal: None,
+            broken: None,
+            lag: Lag::default(),
+        }
     }
 
     pub(super) fn into_end(
         mut self,
-        (workload, store): (Arc<W>, Arc<Store<W::Location>>),
+        workload: Arc<W>,
+        store: Arc<Store<W::Location>>,
         log: Log<EngineEvent<W::Location>>,
     ) -> BlockEnd<W, G> {
         let halt = self.protocol.halt();

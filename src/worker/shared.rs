@@ -153,8 +153,10 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         patience: u64,
         protocol: Protocol,
     ) -> Self {
-        let (workload, store) = (workload.into(), store.into());
-        let (limits, first) = (protocol.limits(), protocol.frontier());
+        let workload = workload.into();
+        let store = store.into();
+        let limits = protocol.limits();
+        let first = protocol.frontier();
         let transactions = protocol.len();
         let (job_sender, jobs) = bounded(limits.job_capacity as usize);
         // Room for the answers to all jobs in the channel and to the one outside it, so that a
@@ -272,8 +274,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     #[must_use]
     pub fn end(&self) -> Option<BlockEnd<W, G>> {
         let coordinator = self.coordinator.lock().take()?;
-        let parts = (Arc::clone(&self.workload), Arc::clone(&self.store));
-        Some(coordinator.into_end(parts, self.log.take()))
+        let workload = Arc::clone(&self.workload);
+        Some(coordinator.into_end(workload, Arc::clone(&self.store), self.log.take()))
     }
 }
 

@@ -84,10 +84,18 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
     }
 
     fn over(below: Below<'a, L>, base: B, context: X) -> Self {
-        let (reader, reads) = (TxIndex(0), ReadSet::default());
-        let (store, stop, is_final, is_second) = (None, None, false, false);
-        let worker = None;
-        Self { below, store, context, base, reader, reads, stop, is_final, is_second, worker }
+        Self {
+            below,
+            store: None,
+            context,
+            base,
+            reader: TxIndex(0),
+            reads: ReadSet::default(),
+            stop: None,
+            is_final: false,
+            is_second: false,
+            worker: None,
+        }
     }
 
     /// Returns the writes of a sequential run or of the private batch.

@@ -9,9 +9,14 @@ use crate::worker::{Interrupt, Point};
 impl<'a, L: Location> Below<'a, L> {
     /// Returns an empty snapshot of `store`.
     fn snapshot(store: &'a Store<L>) -> Self {
-        let (latest, log) = (Latest::default(), None);
-        let (snapshot, first, is_second) = (TxIndex(0), TxIndex(0), false);
-        Self::Snapshot { latest, store, snapshot, first, is_second, log }
+        Self::Snapshot {
+            latest: Latest::default(),
+            store,
+            snapshot: TxIndex(0),
+            first: TxIndex(0),
+            is_second: false,
+            log: None,
+        }
     }
 }
 
