@@ -117,13 +117,6 @@ impl Figures {
         Some(f64::from(self.workers) * ratio(self.sequential.wall(), copies.wall()))
     }
 
-    /// Returns the median time in which a cache line goes from one core to another and back.
-    #[must_use]
-    pub fn round_trip(&self) -> Option<Duration> {
-        let all = self.round_trips.iter().copied();
-        (!self.round_trips.is_empty()).then(|| median_time(all))
-    }
-
     /// Returns processor time over wall time of the baseline; well below 1 on a busy machine.
     #[must_use]
     pub fn sequential_share(&self) -> f64 {

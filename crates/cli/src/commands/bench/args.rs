@@ -41,13 +41,14 @@ Columns, each a median over all rounds:
              they take; - for one worker, and for more workers than cores
   aborted    runs whose result was thrown away
   spread     (slowest - fastest) / median of the parallel times
-  line ns    nanoseconds in which a cache line goes from one core to another and back: about
-             50 within one L3 cache, 300 between two. In a virtual machine it may change at
-             any time, and the ratio with it; compare ratios only at similar values
 
 Below each line: microseconds per transaction in each stage, summed over all workers (wall
 time for the bundle), from a separate observed run; peak memory that one run adds to a fresh
 process, of the baseline and of Braid.
+
+Below the table: how long a cache line takes from one core to another and back, in the median (and
+at least and at most) over all rounds. It is about 50 ns within one L3 cache and 300 ns between two.
+In a virtual machine it may change at any time, and the ratios with it.
 
 Each timed run follows a pause (--pause), because a node's threads sleep between blocks and its
 caches are cold. --pause 0 runs back to back. All executors run in turn, in random order.

@@ -2,7 +2,7 @@
 
 use crate::bench::{Figures, Half, Means, Series, Simulated};
 use anstyle::Style;
-use braid_blocks::statistics::quantiles;
+use braid_blocks::statistics::{median_time, quantiles};
 use braid_terminal::PROFILE;
 use serde::Serialize;
 use std::{
@@ -76,12 +76,14 @@ pub(super) struct Table {
     conditions: Conditions,
     /// Speed-ups of all lines, for the summary.
     ratios: Vec<(u16, f64)>,
+    /// Times in which a cache line went from one core to another and back.
+    round_trips: Vec<Duration>,
     means: Means,
 }
 
 impl Table {
     pub(super) const fn new(conditions: Conditions) -> Self {
-        Self { conditions, ratios: Vec::new(), means: Means::new() }
+        Self { conditions, ratios: Vec::new(), round_trips: Vec::new(), means: Means::new() }
     }
 }
 
@@ -90,7 +92,7 @@ impl Report for Table {
         writeln!(anstream::stdout().lock(), "{}", self.conditions)?;
         writeln!(
             anstream::stdout().lock(),
-            "{BOLD}{:<NAME$} {:>7} {:>6} {:>9} {:>6} {:>5} {:>7} {:>5} {:>7} {:>7} {:>6} {:>6} {:>7}{BOLD:#}",
+            "{BOLD}{:<NAME$} {:>7} {:>6} {:>9} {:>6} {:>5} {:>7} {:>5} {:>7} {:>7} {:>6} {:>6}{BOLD:#}",
             "workload",
             "workers",
             "txs",
@@ -103,17 +105,17 @@ impl Report for Table {
             "aborted",
             "Mgas/s",
             "spread",
-            "line ns",
         )
     }
 
     fn line(&mut self, figures: &Figures) -> io::Result<()> {
         self.ratios.push((figures.workers, figures.ratio()));
+        self.round_trips.extend(&figures.round_trips);
         self.means.add(&figures.workload, figures.workers, figures.ratio());
         let mut out = anstream::stdout().lock();
         writeln!(
             out,
-            "{:<NAME$} {:>7} {:>6} {:>9.2} {:>6.2} {:>5.2} {:>7} {:>5} {:>7} {:>6.1}% {:>6.0} {:>5.0}% {:>7}",
+            "{:<NAME$} {:>7} {:>6} {:>9.2} {:>6.2} {:>5.2} {:>7} {:>5} {:>7} {:>6.1}% {:>6.0} {:>5.0}%",
             figures.workload,
             figures.workers,
             figures.transactions,
@@ -126,7 +128,6 @@ impl Report for Table {
             figures.abort_share() * 100.0,
             figures.mgas_per_second(),
             figures.parallel.spread() * 100.0,
-            figures.round_trip().map_or("-".to_owned(), |time| time.as_nanos().to_string()),
         )?;
         if let Some([sequential, parallel]) = figures.reads {
             writeln!(out, "  reads: {sequential} sequential, {parallel} parallel")?;
@@ -137,8 +138,20 @@ impl Report for Table {
         out.flush()
     }
 
-    /// Prints quartiles of the speed-ups, if there are many blocks.
+    /// Prints how fast the cores were, and quartiles of the speed-ups if there are many blocks.
     fn end(&mut self) -> io::Result<()> {
+        if let (Some(lowest), Some(highest)) =
+            (self.round_trips.iter().min(), self.round_trips.iter().max())
+        {
+            let median = median_time(self.round_trips.iter().copied());
+            writeln!(
+                anstream::stdout().lock(),
+                "from core to core and back: {} ns ({} to {})",
+                median.as_nanos(),
+                lowest.as_nanos(),
+                highest.as_nanos(),
+            )?;
+        }
         let mut workers: Vec<u16> = self.ratios.iter().map(|(workers, _)| *workers).collect();
         workers.sort_unstable();
         workers.dedup();
