@@ -10,8 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Round trips that are timed together, and how often: less than a millisecond in all.
+/// Round trips that are timed together.
 const ROUND_TRIPS: u32 = 100;
+/// Number of measurements, of which the shortest counts.
 const TIMES: u32 = 20;
 /// Time after which both threads run, each on a core of its own: the caller wakes on a core that
 /// is idle.
