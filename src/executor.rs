@@ -37,8 +37,7 @@ impl Executor {
     /// Returns an error if the system refuses to start a thread.
     pub fn new(config: Config) -> std::io::Result<Self> {
         let config = config.within_bounds();
-        let workers = config.workers.get();
-        let team = ThreadPool::new(workers, config.most_workers(), config.spread_workers)?;
+        let team = ThreadPool::for_config(&config)?;
         Ok(Self { config, team, extensions: Extensions::default() })
     }
 

@@ -106,8 +106,8 @@ pub use evm::{
 };
 #[cfg(all(feature = "evm", feature = "testing"))]
 pub use evm::{
-    Observer, SimulatedBlock, SimulatedExecutor, Simulation, Stage, VirtualRun, evm_simulator,
-    observe, simulate,
+    ObservedExecutor, SimulatedBlock, SimulatedExecutor, Simulation, VirtualRun, evm_simulator,
+    simulate,
 };
 #[cfg(feature = "tokio")]
 pub use executor::{AsyncExecutor, AsyncRequest};

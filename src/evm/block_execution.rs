@@ -18,7 +18,7 @@ use super::plan::longest::Seen;
 use super::plan::progress::is_mostly_access;
 use super::plan::{Reason, Strategy};
 use super::segment::{How, RunTask};
-use super::worker_pool::{BLOCKING, Scoped, WorkerPool, empty_store};
+use super::worker_pool::{Scoped, WorkerPool, empty_store};
 use crate::config::{Config, Forced, Policy};
 use crate::ids::{Chunk, TxIndex, WorkerId};
 use crate::mv::Store;
@@ -41,7 +41,7 @@ const IN_ORDER_AHEAD: usize = 16;
 /// A partly executed block. A block built from a pool receives its transactions in rounds, any
 /// other block all at once.
 pub(super) struct BlockExecution<S: StateSource> {
-    pub(super) workload: Arc<EvmWorkload<S>>,
+    pub(super) workload: EvmWorkload<S>,
     pub(super) ledger: EvmLedger,
     pub(super) store: Arc<Store<EvmLocation>>,
     pub(super) counters: BlockCounters,
@@ -56,7 +56,7 @@ pub(super) struct BlockExecution<S: StateSource> {
 }
 
 /// How a segment ended.
-pub(super) struct Ended<S: StateSource> {
+pub(super) struct SegmentEnd<S: StateSource> {
     pub(super) failure: Option<Failure<S>>,
     /// Whether the segment ended early: because most speculation was aborted, or because the rest of
     /// a private batch must not commit.
@@ -66,7 +66,7 @@ pub(super) struct Ended<S: StateSource> {
     pub(super) seen: Seen,
 }
 
-impl<S: StateSource> Default for Ended<S> {
+impl<S: StateSource> Default for SegmentEnd<S> {
     fn default() -> Self {
         Self { failure: None, was_given_up: false, batches: 0, seen: Seen::default() }
     }
@@ -81,7 +81,7 @@ impl<S: StateSource> BlockExecution<S> {
             known: None,
             ledger: EvmLedger::new(&workload.block_context),
             store: Arc::new(store),
-            workload: Arc::new(workload),
+            workload,
             counters: BlockCounters::default(),
             frontier: TxIndex(0),
         }
@@ -157,7 +157,7 @@ impl<S: StateSource> BlockExecution<S> {
         choice: &Choice,
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
-    ) -> Ended<S>
+    ) -> SegmentEnd<S>
     where
         S: 'env,
     {
@@ -187,13 +187,13 @@ impl<S: StateSource> BlockExecution<S> {
         end: usize,
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
-    ) -> Ended<S> {
+    ) -> SegmentEnd<S> {
         if on_commit.is_none() {
             let failure = self.run_straight(end, config);
             if failure.is_some() || self.left(end) == 0 {
                 let long = core::mem::take(&mut self.ledger.long);
                 let seen = Seen { long, ..Seen::default() };
-                return Ended { failure, seen, ..Ended::default() };
+                return SegmentEnd { failure, seen, ..SegmentEnd::default() };
             }
         }
         let no_others = &mut Scoped(NonZeroU16::MIN);
@@ -209,7 +209,7 @@ impl<S: StateSource> BlockExecution<S> {
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
         shortest: usize,
-    ) -> Ended<S>
+    ) -> SegmentEnd<S>
     where
         S: 'env,
     {
@@ -232,7 +232,7 @@ impl<S: StateSource> BlockExecution<S> {
         let is_seeded = mutant!(NothingReadAhead);
         if let Some(claims) = block_context.told_claims().filter(|_| is_of_use && !is_seeded) {
             let ahead = Ahead::new(claims.list(), WorkerId(config.workers.get()));
-            Arc::make_mut(&mut self.workload).ahead = Some(Arc::new(ahead));
+            self.workload.ahead = Some(Arc::new(ahead));
         }
     }
 
@@ -245,17 +245,17 @@ impl<S: StateSource> BlockExecution<S> {
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
         how: How,
-    ) -> Ended<S>
+    ) -> SegmentEnd<S>
     where
         S: 'env,
     {
         let left = self.left(end);
-        let alone = worker_pool.workers() == 1 || left < 2;
+        let workers = if left < 2 { 1 } else { worker_pool.workers() };
         // Sending never blocks: each outcome is sent once, and in a sequential segment the caller
         // takes one before the next exists.
         let most = if matches!(how, How::Sequential) { IN_ORDER_AHEAD } else { left.max(1) };
         let (sender, stream) = bounded(if on_commit.is_some() { most } else { 1 });
-        Arc::make_mut(&mut self.workload).streams = on_commit.is_some();
+        self.workload.streams = on_commit.is_some();
         self.ledger.stream_to(on_commit.is_some().then_some(sender));
         let task = Arc::new(self.task(end, worker_pool, config, how));
         let mut panicked = None;
@@ -280,12 +280,8 @@ impl<S: StateSource> BlockExecution<S> {
             }
             None => task.run(WorkerId(0), seat),
         };
-        if alone {
-            own(BLOCKING);
-        } else {
-            let others: Arc<dyn Task + 'env> = task.clone();
-            worker_pool.run(&others, own);
-        }
+        let others: Arc<dyn Task + 'env> = task.clone();
+        worker_pool.run_on(workers, &others, own);
         if let Some(payload) = panicked {
             payload.resume();
         }
@@ -323,7 +319,7 @@ impl<S: StateSource> BlockExecution<S> {
 
     /// Collects the results of the caller's part of `task`. Other workers may still hold the task,
     /// but nothing in it is needed.
-    fn after_task(&mut self, task: &RunTask<S>, ended: bool) -> Ended<S> {
+    fn after_task(&mut self, task: &RunTask<S>, ended: bool) -> SegmentEnd<S> {
         let Some(end) = task.shared.end() else {
             unreachable!("only the caller takes the end of the block")
         };

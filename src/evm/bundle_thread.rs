@@ -1,7 +1,7 @@
 //! Builds the bundle on another worker while the caller runs transactions sequentially.
 
 use super::block::committed::OnCommit;
-use super::block_execution::{BlockExecution, Ended};
+use super::block_execution::{BlockExecution, SegmentEnd};
 use super::bundle::block_effects::BlockEffects;
 use super::bundle::builder::BundleBuilder;
 use super::engine::feed::{Fed, Feed};
@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::runtime::{Seat, Task};
 use crate::sync::{Mutex, Receiver, Sender, bounded};
-use crate::worker::Context;
+use crate::worker::{Context, Interrupt, Point};
 use std::sync::Arc;
 
 /// Batches per block: each may wake a worker, and the last one is waited for.
@@ -50,6 +50,7 @@ impl Task for BundleThread {
         let Some(mut bundle) = self.bundle.lock().take() else { return };
         // Waiting for a batch frees the core for other threads.
         while let Some(Fed { left, end }) = seat.patient().recv(&self.batches) {
+            seat.yield_at(Point::Fold);
             bundle.extend_up_to(end, left.iter().map(|(place, output)| (*place, &**output)));
         }
         // If the bundle comes too late, the caller has stopped waiting for it.
@@ -74,7 +75,7 @@ impl<S: StateSource> BlockExecution<S> {
         worker_pool: &mut C,
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
-    ) -> Ended<S>
+    ) -> SegmentEnd<S>
     where
         S: 'env,
     {

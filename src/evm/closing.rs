@@ -51,7 +51,7 @@ pub(super) fn close<'env>(
                 builder.complete(&task.effects());
                 // Lets the other workers start on the receipts.
                 drop(folding);
-                seat.yield_at(Point::Between);
+                seat.yield_at(Point::Fold);
                 builder.finish()
             }
             None => task.close(seat, &done, folding),

@@ -237,7 +237,7 @@ impl Closing {
         let mut jobs = Jobs::new(self.jobs.len());
         let has_parent = self.parent.lock().is_some();
         loop {
-            seat.yield_at(Point::Between);
+            seat.yield_at(Point::Fold);
             while let Ok((job, theirs)) = done.try_recv() {
                 jobs.take(job, theirs);
             }
@@ -309,7 +309,7 @@ impl Task for Closing {
             // The channel has room for every job. If this worker does not deliver the job, the
             // caller runs it.
             let _ = self.done.try_send((next, done));
-            seat.yield_at(Point::Between);
+            seat.yield_at(Point::Fold);
         }
         self.empty_store();
         self.drop_spent();

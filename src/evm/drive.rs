@@ -4,7 +4,7 @@ use super::block::committed::{OnCommit, lend};
 use super::block::error::{BlockError, BlockErrorKind, Failure, cancelled};
 use super::block::output::BlockOutput;
 use super::block::replay::CommitRecorder;
-use super::block_execution::{BlockExecution, Ended};
+use super::block_execution::{BlockExecution, SegmentEnd};
 use super::bundle::block_effects::BlockEffects;
 use super::engine::workload::EvmWorkload;
 use super::exec::activity::DatabaseActivity;
@@ -25,6 +25,7 @@ use super::pull::{BuiltBlock, TransactionPool};
 use super::worker_pool::{Fewer, WorkerPool};
 use crate::config::{Config, Mode};
 use crate::mv::Store;
+use crate::runtime::CallerStage;
 use crate::spans::span;
 use crate::worker::CancellationToken;
 use revm::database::BundleState;
@@ -54,6 +55,7 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     let Options { config, extensions, parent, on_commit, cancel } = options;
     let _span =
         span!(DEBUG, "block", number = %block.env.number, transactions = block.transactions.len());
+    worker_pool.begins(CallerStage::Before);
     let (mut context, effects, overlay) =
         begin(block, false, &source, extensions, parent, &config)?;
     let mut chooser = StrategyChooser::new(features(&context, &config, worker_pool, false));
@@ -79,6 +81,7 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     let replay =
         commit_recorder.end(&execution.workload.block_context, &execution.workload.overlay);
     let around = Surroundings { effects, config, ran: chooser.end(), replay };
+    worker_pool.begins(CallerStage::After);
     finish(worker_pool, execution, failure, around)
 }
 
@@ -182,6 +185,7 @@ fn run<'env, S: StateSource + 'env>(
         if execution.workload.is_cancelled() {
             return Some(cancelled(execution.frontier, all));
         }
+        worker_pool.begins(CallerStage::Plan);
         let first = execution.frontier.position();
         let block = Arc::clone(&execution.workload.block_context.block);
         let choice = chooser.choose(worker_pool.feedback(), &block, first);
@@ -193,9 +197,10 @@ fn run<'env, S: StateSource + 'env>(
             reason = ?choice.reason
         );
         execution.begin_segment(worker_pool, chooser, &choice, config, effects);
+        worker_pool.begins(CallerStage::Run);
         let some = &mut Fewer { worker_pool: &mut *worker_pool, most: choice.workers };
         let ended = execution.run(some, &choice, config, lend(&mut on_commit));
-        let Ended { failure, was_given_up, seen, batches } = ended;
+        let SegmentEnd { failure, was_given_up, seen, batches } = ended;
         let outcome = Outcome {
             first,
             next: execution.frontier.position(),

@@ -28,10 +28,10 @@ mod engine;
 mod exec;
 mod fees;
 mod finish;
+#[cfg(feature = "testing")]
+mod observed;
 mod plan;
 mod prepare;
-#[cfg(feature = "testing")]
-mod profile;
 mod pull;
 mod segment;
 mod set_up;
@@ -80,9 +80,9 @@ pub use exec::rejection::Rejection;
 #[cfg(feature = "alloy")]
 pub(crate) use exec::stopped::ViewStopped;
 pub use fees::surcharge::Surcharge;
-pub use plan::{Reason, Segment, Strategy};
 #[cfg(feature = "testing")]
-pub use profile::{Observer, Stage, observe};
+pub use observed::ObservedExecutor;
+pub use plan::{Reason, Segment, Strategy};
 pub use pull::{BuiltBlock, TransactionPool};
 #[cfg(feature = "testing")]
 pub use simulate::{SimulatedBlock, Simulation, evm_simulator, simulate};

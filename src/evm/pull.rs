@@ -47,10 +47,9 @@ impl<S: StateSource> BlockExecution<S> {
     pub(super) fn pull(&mut self, pool: &mut dyn TransactionPool) -> bool {
         // Drop the ledger's reference, so that the block is extended in place.
         self.ledger.set_block(Arc::default());
-        let workload = Arc::make_mut(&mut self.workload);
-        let cancel = workload.cancel.clone();
+        let cancel = self.workload.cancel.clone();
         let is_cancelled = || cancel.as_ref().is_some_and(CancellationToken::is_cancelled);
-        let block = Arc::make_mut(&mut workload.block_context_mut().block);
+        let block = Arc::make_mut(&mut self.workload.block_context_mut().block);
         let before = block.transactions.len();
         let used = self.ledger.gas().admitted(block);
         let waiting = block.transactions.iter().skip(self.frontier.position());
@@ -70,8 +69,7 @@ impl<S: StateSource> BlockExecution<S> {
     pub(super) fn leave_rest(&mut self) {
         let keeps = mutant!(RestOfPoolKept);
         self.ledger.set_block(Arc::default());
-        let workload = Arc::make_mut(&mut self.workload);
-        let block = Arc::make_mut(&mut workload.block_context_mut().block);
+        let block = Arc::make_mut(&mut self.workload.block_context_mut().block);
         if !keeps {
             block.transactions.truncate(self.frontier.position());
         }

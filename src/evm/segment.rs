@@ -51,6 +51,8 @@ impl<S: StateSource> Task for RunTask<S> {
             Seat::Thread(threads) => work(&self.shared, worker, threads),
             #[cfg(feature = "testing")]
             Seat::Fiber(fiber) => work(&self.shared, worker, fiber),
+            #[cfg(feature = "testing")]
+            Seat::Observed(observed) => work(&self.shared, worker, &observed),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::bal::claims::index_of;
 use super::block::error::{Failure, cancelled, failure};
-use super::block_execution::{BlockExecution, Ended};
+use super::block_execution::{BlockExecution, SegmentEnd};
 use super::engine::carry::{Carry, Pending};
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
@@ -120,9 +120,9 @@ impl<S: StateSource> BlockExecution<S> {
         let empty = EvmLedger::new(&self.workload.block_context);
         let ledger = core::mem::replace(&mut self.ledger, empty);
         let carry = self.carry.take();
-        Arc::make_mut(&mut self.workload).has_bundle_thread = ledger.feed.is_some();
+        self.workload.has_bundle_thread = ledger.feed.is_some();
         Setup {
-            workload: Arc::clone(&self.workload),
+            workload: Arc::new(self.workload.clone()),
             ledger,
             store: Arc::clone(&self.store),
             limits,
@@ -151,7 +151,7 @@ impl<S: StateSource> BlockExecution<S> {
         &mut self,
         end: BlockEnd<EvmWorkload<S>, EvmLedger>,
         was_cancelled: bool,
-    ) -> Ended<S> {
+    ) -> SegmentEnd<S> {
         let BlockEnd { mut ledger, frontier, published, .. } = end;
         let BlockEnd { conflicts, batches, carry, halt, error, broken, counters, longest, .. } =
             end;
@@ -172,6 +172,6 @@ impl<S: StateSource> BlockExecution<S> {
         let rest = || (published < frontier).then(|| Carry::after_batches(conflicts, published));
         let seen = Seen { long: core::mem::take(&mut ledger.long), began: longest };
         (self.ledger, self.frontier, self.carry) = (ledger, frontier, carry.or_else(rest));
-        Ended { failure, was_given_up, batches, seen }
+        SegmentEnd { failure, was_given_up, batches, seen }
     }
 }

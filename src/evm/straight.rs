@@ -17,7 +17,6 @@ use crate::spans::span;
 use crate::worker::{
     BatchMachine, BatchStart, Ledger, MustWait, RanBatch, Sequential, TxError, Workload,
 };
-use std::sync::Arc;
 
 impl<S: StateSource> BlockExecution<S> {
     /// Runs and commits the uncommitted transactions below `end`, up to the first one without a
@@ -26,42 +25,39 @@ impl<S: StateSource> BlockExecution<S> {
         self.take_over_batches();
         let has_feed = self.ledger.feed.is_some();
         let stride = self.stride();
-        let workload = Arc::make_mut(&mut self.workload);
-        workload.streams = false;
-        workload.has_bundle_thread = has_feed;
-        let workload = Arc::clone(&self.workload);
-        let store = Arc::clone(&self.store);
-        let made = caught(|| workload.batches(WorkerId(0), &store, &Threads::BLOCKING));
+        self.workload.streams = false;
+        self.workload.has_bundle_thread = has_feed;
+        let Self { workload, store, ledger, carry, frontier, counters, .. } = self;
+        let made = caught(|| workload.batches(WorkerId(0), store, &Threads::BLOCKING));
         let Ok(Ok(mut machine)) = made else { return None };
         let is_unheard = mutant!(TokenUnheard);
         let is_cancelled = || workload.is_cancelled() && !is_unheard;
         let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
         let mut ran = Ok(());
-        while ran.is_ok() && self.frontier < end {
-            let first = self.frontier;
+        while ran.is_ok() && *frontier < end {
+            let first = *frontier;
             let last = TxIndex(first.0.saturating_add(stride)).min(end);
             let txs = Chunk { first, end: last };
-            let carry = self.carry.take();
-            let room = self.ledger.room();
+            let room = ledger.room();
             let skips_rejected = config.mode == Mode::Build;
             machine.begin(BatchStart {
                 txs,
                 snapshot: first,
                 log: None,
-                in_order: Some(Sequential { carry, room, skips_rejected }),
+                in_order: Some(Sequential { carry: carry.take(), room, skips_rejected }),
                 is_second: false,
             });
             ran = run_range(&mut machine, txs, is_cancelled);
-            let RanBatch { groups, carry, .. } = machine.end();
-            self.carry = carry;
+            let RanBatch { groups, carry: pending, .. } = machine.end();
+            *carry = pending;
             for (group, left) in groups {
                 let _span = span!(TRACE, "commit", first = group.first.0, end = group.end.0);
-                self.ledger.commit_group(group, left);
-                self.frontier = group.end;
-                self.store.set_frontier(group.end);
-                self.counters.protocol.runs += group.len() as u64;
+                ledger.commit_group(group, left);
+                *frontier = group.end;
+                store.set_frontier(group.end);
+                counters.protocol.runs += group.len() as u64;
             }
-            self.counters.protocol.reports += 1;
+            counters.protocol.reports += 1;
         }
         let at = self.frontier;
         let error = ran.err().and_then(|it| it.error);

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::mutants::inherited;
 use crate::mv::Store;
-use crate::runtime::{Pool, Seat, Task, Threads};
+use crate::runtime::{CallerStage, Pool, Seat, Task, Threads};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
@@ -64,6 +64,11 @@ pub(crate) trait WorkerPool<'env> {
             // worth keeping.
             memory.store.get_or_insert(store);
         }
+    }
+
+    /// Called when the caller begins a stage. Pools that are not observed ignore it.
+    fn begins(&mut self, stage: CallerStage) {
+        let _ = stage;
     }
 
     /// Wakes the threads of `workers` workers ahead of a task.
@@ -139,6 +144,14 @@ impl ThreadPool {
         let usual = pool(workers, spreads)?;
         let memory = Memory::default();
         Ok(Self { usual, wide: None, most, is_wide: false, spreads, memory })
+    }
+
+    /// Creates the pool that `config`, whose values are within their bounds, asks for.
+    ///
+    /// # Errors
+    /// Returns an error if the system refuses to start a thread.
+    pub(crate) fn for_config(config: &Config) -> std::io::Result<Self> {
+        Self::new(config.workers.get(), config.most_workers(), config.spread_workers)
     }
 
     /// Waits until no thread holds any part of a block.

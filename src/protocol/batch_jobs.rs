@@ -1,7 +1,7 @@
 //! Runs of private batches: dispatch, snapshots, reports.
 
 use super::events::{Command, Job, JobReport, RunMode};
-use super::private::{BatchState, Ended, Polled};
+use super::private::{BatchResults, BatchState, Polled};
 use super::state::Protocol;
 use crate::error::Invariant;
 use crate::ids::{BatchId, Chunk, Incarnation, TxIndex};
@@ -98,7 +98,7 @@ impl Protocol {
         if !is_in_order && !mutant!(SpeculativeError) {
             report.failure = None;
         }
-        batch.state = BatchState::Ended(Ended::of(job, report, is_below));
+        batch.state = BatchState::Ended(BatchResults::of(job, report, is_below));
         self.counters.runs += u64::from(runs);
         self.counters.failed += u64::from(has_failed);
         if is_in_order {

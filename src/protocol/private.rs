@@ -44,12 +44,12 @@ pub(super) enum BatchState {
     /// The batch is in a job, which may not have begun.
     InFlight(Job),
     /// The batch has run, or a part of it.
-    Ended(Ended),
+    Ended(BatchResults),
 }
 
 /// Results of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Ended {
+pub(super) struct BatchResults {
     /// Groups that have run and are not committed.
     pub(super) groups: VecDeque<Chunk>,
     /// The member after the groups, if it has no result.
@@ -109,7 +109,7 @@ impl Private {
     }
 
     /// Returns the results of the batch of the frontier, if it has run.
-    pub(super) fn ended(&mut self) -> Option<&mut Ended> {
+    pub(super) fn ended(&mut self) -> Option<&mut BatchResults> {
         match &mut self.batches.get_mut(self.current.position())?.state {
             BatchState::Ended(ended) => Some(ended),
             BatchState::Waiting | BatchState::InFlight(_) => None,
@@ -145,7 +145,7 @@ impl Private {
     }
 }
 
-impl Ended {
+impl BatchResults {
     /// The results of a run of `job`. A run over everything below it needs no comparison.
     pub(super) fn of(job: Job, report: BatchReport, is_valid: bool) -> Self {
         let BatchReport { groups, held, failure } = report;

@@ -1,6 +1,8 @@
 //! Runtimes: what runs the actors, and in which order.
 
 mod caller;
+#[cfg(all(feature = "testing", not(braid_loom)))]
+mod observed;
 mod placement;
 mod pool;
 mod seat;
@@ -9,6 +11,8 @@ pub mod simulated;
 mod threads;
 
 pub use caller::Caller;
-pub use pool::{Pool, Task};
+#[cfg(all(feature = "testing", not(braid_loom)))]
+pub use observed::{Observed, Observer};
+pub use pool::{CallerStage, Pool, Task};
 pub use seat::Seat;
 pub use threads::Threads;

@@ -1,6 +1,8 @@
 //! The thread or fiber on which a worker runs a task.
 
 #[cfg(all(feature = "testing", not(braid_loom)))]
+use super::observed::Observed;
+#[cfg(all(feature = "testing", not(braid_loom)))]
 use super::simulated::Fiber;
 use super::threads::Threads;
 use crate::sync::Receiver;
@@ -14,6 +16,9 @@ pub enum Seat<'a> {
     /// One of several fibers on a thread, resumed by the simulator.
     #[cfg(all(feature = "testing", not(braid_loom)))]
     Fiber(&'a Fiber<'a>),
+    /// A thread that tells an observer what it does.
+    #[cfg(all(feature = "testing", not(braid_loom)))]
+    Observed(Observed<'a>),
 }
 
 impl Seat<'_> {
@@ -23,7 +28,7 @@ impl Seat<'_> {
         match self {
             Self::Thread(threads) => Some(threads),
             #[cfg(feature = "testing")]
-            Self::Fiber(_) => None,
+            Self::Fiber(_) | Self::Observed(_) => None,
         }
     }
 
@@ -34,6 +39,10 @@ impl Seat<'_> {
             Self::Thread(_) => Self::Thread(&Threads::BLOCKING),
             #[cfg(all(feature = "testing", not(braid_loom)))]
             fiber @ Self::Fiber(_) => fiber,
+            #[cfg(all(feature = "testing", not(braid_loom)))]
+            Self::Observed(observed) => {
+                Self::Observed(Observed { threads: &Threads::BLOCKING, ..observed })
+            }
         }
     }
 }
@@ -44,6 +53,8 @@ impl Interrupt for Seat<'_> {
             Self::Thread(threads) => threads.yield_at(point),
             #[cfg(all(feature = "testing", not(braid_loom)))]
             Self::Fiber(fiber) => fiber.yield_at(point),
+            #[cfg(all(feature = "testing", not(braid_loom)))]
+            Self::Observed(observed) => observed.yield_at(point),
         }
     }
 
@@ -52,6 +63,8 @@ impl Interrupt for Seat<'_> {
             Self::Thread(threads) => threads.tell(activity),
             #[cfg(all(feature = "testing", not(braid_loom)))]
             Self::Fiber(fiber) => fiber.tell(activity),
+            #[cfg(all(feature = "testing", not(braid_loom)))]
+            Self::Observed(observed) => observed.tell(activity),
         }
     }
 }
@@ -62,6 +75,8 @@ impl Context for Seat<'_> {
             Self::Thread(_) => None,
             #[cfg(all(feature = "testing", not(braid_loom)))]
             Self::Fiber(fiber) => Some(*fiber),
+            #[cfg(all(feature = "testing", not(braid_loom)))]
+            Self::Observed(observed) => Some(observed),
         }
     }
 
@@ -70,6 +85,8 @@ impl Context for Seat<'_> {
             Self::Thread(threads) => threads.recv(channel),
             #[cfg(all(feature = "testing", not(braid_loom)))]
             Self::Fiber(fiber) => fiber.recv(channel),
+            #[cfg(all(feature = "testing", not(braid_loom)))]
+            Self::Observed(observed) => observed.recv(channel),
         }
     }
 
@@ -78,6 +95,8 @@ impl Context for Seat<'_> {
             Self::Thread(threads) => threads.recv_unless(channel, is_stalled),
             #[cfg(all(feature = "testing", not(braid_loom)))]
             Self::Fiber(fiber) => fiber.recv_unless(channel, is_stalled),
+            #[cfg(all(feature = "testing", not(braid_loom)))]
+            Self::Observed(observed) => observed.recv_unless(channel, is_stalled),
         }
     }
 
@@ -86,6 +105,8 @@ impl Context for Seat<'_> {
             Self::Thread(threads) => threads.recv_soon(channel),
             #[cfg(all(feature = "testing", not(braid_loom)))]
             Self::Fiber(fiber) => fiber.recv_soon(channel),
+            #[cfg(all(feature = "testing", not(braid_loom)))]
+            Self::Observed(observed) => observed.recv_soon(channel),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::coordinate::{coordinate, give_up};
 use super::events::EngineEvent;
 use super::machine::{Effects, LedgerOf, Machine, TxError, Workload};
-use super::message::{JobMessage, Kept, Next, ReportMessage};
+use super::message::{JobMessage, KeptRun, Next, ReportMessage};
 use super::ran::Ran;
 use super::shared::Shared;
 use super::watch::Watch;
@@ -176,7 +176,7 @@ where
         tx: TxIndex,
         in_hand: Option<Ran<W>>,
         previous: &[W::Location],
-    ) -> Option<(TxReport, Kept<W>, u64)> {
+    ) -> Option<(TxReport, KeptRun<W>, u64)> {
         let is_first = tx == job.chunk.first;
         let is_final = is_first && job.mode == RunMode::Frontier;
         let mut incarnation = if is_first { job.incarnation } else { Incarnation(0) };
@@ -203,11 +203,11 @@ where
         let (result, kept, cost) = match ran {
             Ran::Effects(..) if is_first && !self.shared.may_publish(job) => return None,
             Ran::Effects(reads, effects) => self.publish(version, reads, effects, previous),
-            Ran::Blocked(on) => (RunResult::Blocked { on }, Kept::nothing(None), 0),
+            Ran::Blocked(on) => (RunResult::Blocked { on }, KeptRun::nothing(None), 0),
             // A transaction that is overtaken twice waits for the frontier.
-            Ran::TooEarly | Ran::Overtaken => (RunResult::TooEarly, Kept::nothing(None), 0),
+            Ran::TooEarly | Ran::Overtaken => (RunResult::TooEarly, KeptRun::nothing(None), 0),
             Ran::Failed(_, error) => {
-                (RunResult::Failed(Self::failure(&error)), Kept::nothing(Some(error)), 0)
+                (RunResult::Failed(Self::failure(&error)), KeptRun::nothing(Some(error)), 0)
             }
         };
         Some((TxReport { runs, result }, kept, cost))
@@ -321,13 +321,13 @@ where
         reads: ReadSet<W::Location>,
         effects: Effects<W::Location, W::Output>,
         previous: &[W::Location],
-    ) -> (RunResult, Kept<W>, u64) {
+    ) -> (RunResult, KeptRun<W>, u64) {
         let Effects { writes, output, cost } = effects;
         #[cfg(feature = "mutants")]
         if mutant!(ReportBeforePublish) {
             let written = writes.iter().map(|(location, _)| location.clone()).collect();
             super::late::Late { version, writes, previous: previous.to_vec() }.keep(self.worker);
-            let kept = Kept { reads, written, output: Some(output), error: None };
+            let kept = KeptRun { reads, written, output: Some(output), error: None };
             return (RunResult::Executed { stale_readers: Vec::new() }, kept, cost);
         }
         let store = &self.shared.store;
@@ -352,7 +352,7 @@ where
         if mutant!(StaleNotSent) {
             stale_readers.clear();
         }
-        let kept = Kept { reads, written, output: Some(output), error: None };
+        let kept = KeptRun { reads, written, output: Some(output), error: None };
         (RunResult::Executed { stale_readers }, kept, cost)
     }
 }

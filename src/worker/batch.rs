@@ -29,7 +29,7 @@ where
             Err(error) => {
                 let carry = in_order.and_then(|in_order| in_order.carry);
                 let ran = carry.map(|carry| RanBatch::nothing(Some(carry)));
-                Ended { held: Some((job.chunk.first, Some(error))), ran }
+                BatchRun { held: Some((job.chunk.first, Some(error))), ran }
             }
             Ok(machine) => self.run_on(machine, job, in_order, false),
         };
@@ -56,7 +56,7 @@ where
         job: Job,
         in_order: Option<Sequential<W::Carry, W::Room>>,
         is_second: bool,
-    ) -> Ended<W> {
+    ) -> BatchRun<W> {
         let shared = self.shared;
         // Replays check the accesses of sequential runs, too.
         let is_logged = in_order.is_none() || cfg!(feature = "trace");
@@ -68,14 +68,14 @@ where
         let ran = machine.end();
         // Whatever the machine cached during the run is dropped with it.
         self.batches = (!panicked).then_some(machine);
-        Ended { held, ran: Some(ran) }
+        BatchRun { held, ran: Some(ran) }
     }
 
     /// Returns the report of a run, unless another worker has already reported the batch.
     fn report_batch(
         &self,
         job: Job,
-        Ended { held, ran }: Ended<W>,
+        BatchRun { held, ran }: BatchRun<W>,
         is_second: bool,
     ) -> Option<ReportMessage<W>> {
         let shared = self.shared;
@@ -140,7 +140,7 @@ type ErrorOf<W> = TxError<<W as Workload>::Rejection, <W as Workload>::BaseError
 type Held<W> = (TxIndex, Option<ErrorOf<W>>);
 
 /// How a run of a private batch ended.
-struct Ended<W: Workload> {
+struct BatchRun<W: Workload> {
     held: Option<Held<W>>,
     ran: Option<RanBatch<W::Location, W::Group, W::Carry>>,
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 /// Results of the private batches, and an index of the writes that they have committed.
 pub(super) struct Batches<W: Workload> {
-    kept: Vec<Option<Kept<W>>>,
+    kept: Vec<Option<KeptBatch<W>>>,
     pub(super) index: ConflictIndex<W::Location>,
     /// Whether batches are compared with the commits of others. Below a sequential run everything is
     /// final.
@@ -22,7 +22,7 @@ pub(super) struct Batches<W: Workload> {
 }
 
 /// Results of a batch, or of the last part of a sequential segment.
-struct Kept<W: Workload> {
+struct KeptBatch<W: Workload> {
     groups: VecDeque<(Chunk, W::Group)>,
     /// Accesses of the groups, if they are compared.
     log: Option<AccessLog<W::Location>>,
@@ -39,7 +39,7 @@ impl<W: Workload> Batches<W> {
         Self { kept, index, is_compared, committed: 0, helped: 0, carry: None }
     }
 
-    fn kept(&mut self, id: BatchId) -> Option<&mut Kept<W>> {
+    fn kept(&mut self, id: BatchId) -> Option<&mut KeptBatch<W>> {
         self.kept.get_mut(id.position())?.as_mut()
     }
 
@@ -47,7 +47,7 @@ impl<W: Workload> Batches<W> {
     pub(super) fn keep(&mut self, id: BatchId, ran: RanBatch<W::Location, W::Group, W::Carry>) {
         let RanBatch { groups, log, carry } = ran;
         self.carry = carry;
-        let new = Kept { groups: groups.into(), log, has_committed: false };
+        let new = KeptBatch { groups: groups.into(), log, has_committed: false };
         if let Some(kept) = self.kept.get_mut(id.position())
             && (kept.is_none() || !mutant!(BatchNotReplaced))
         {

@@ -15,7 +15,7 @@ pub(super) struct JobMessage<W: Workload> {
 }
 
 /// Data of a run that the coordinator keeps until the run commits or is aborted.
-pub(super) struct Kept<W: Workload> {
+pub(super) struct KeptRun<W: Workload> {
     pub(super) reads: ReadSet<W::Location>,
     /// Locations of its entries, if the run has an output.
     pub(super) written: Vec<W::Location>,
@@ -23,7 +23,7 @@ pub(super) struct Kept<W: Workload> {
     pub(super) error: Option<TxError<W::Rejection, W::BaseError>>,
 }
 
-impl<W: Workload> Kept<W> {
+impl<W: Workload> KeptRun<W> {
     /// Returns the data of a run without a result. Entries of earlier incarnations stay in the
     /// store.
     pub(super) fn nothing(error: Option<TxError<W::Rejection, W::BaseError>>) -> Self {
@@ -35,7 +35,7 @@ impl<W: Workload> Kept<W> {
 pub(super) struct ReportMessage<W: Workload> {
     pub(super) report: JobReport,
     /// One item per result of the report.
-    pub(super) kept: Vec<Kept<W>>,
+    pub(super) kept: Vec<KeptRun<W>>,
     /// Results of a private batch.
     pub(super) batch: Option<RanBatch<W::Location, W::Group, W::Carry>>,
     /// Why the member after the groups has no result, if the reason is final.
@@ -46,7 +46,7 @@ pub(super) struct ReportMessage<W: Workload> {
 
 impl<W: Workload> ReportMessage<W> {
     /// Creates the report of a job other than a private batch, with the data of each result.
-    pub(super) const fn of(report: JobReport, kept: Vec<Kept<W>>) -> Self {
+    pub(super) const fn of(report: JobReport, kept: Vec<KeptRun<W>>) -> Self {
         Self { report, kept, batch: None, error: None, is_second: false }
     }
 }

@@ -77,6 +77,8 @@ pub enum Point {
     Validate,
     /// An outcome is committed.
     Commit,
+    /// State changes are folded into the bundle, or receipts are built.
+    Fold,
 }
 
 /// Activity of an actor, reported to its runtime.

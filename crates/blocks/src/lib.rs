@@ -15,4 +15,5 @@ pub mod memory;
 pub mod sequential;
 pub mod state_root;
 pub mod statistics;
+pub mod timing;
 pub mod workload;

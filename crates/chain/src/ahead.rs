@@ -1,4 +1,5 @@
-//! Computation of a block's trie nodes while the block executes.
+//! Computation of a block's trie nodes before the writer receives the block: while the block
+//! executes, or before it is sealed.
 //!
 //! A block's access list (EIP-7928) states the values after the block before the block is executed.
 //! The nodes computed from them are used only if the executed block makes exactly those changes.
@@ -16,18 +17,31 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// Trie nodes and state root of a block, computed from its access list.
+/// Trie nodes and state root of a block, computed from its changes or from its access list.
 #[derive(Debug)]
 pub(crate) struct Ahead {
     parent: Head,
     batch: DurableBatch,
     nodes: Writes,
-    root: B256,
+    pub(crate) root: B256,
+    /// Whether `batch` comes from an access list, which does not say which storage is cleared.
+    is_listed: bool,
 }
 
 impl Ahead {
-    /// Computes nodes and root on the state of `snapshot`. Returns `None` if the chain has no state
-    /// roots, the store failed, or the work was cancelled.
+    /// Computes nodes and root from the changes in `batch`, on the state of `reader`.
+    pub(crate) fn after<S: Snapshot>(
+        reader: &StateReader<S>,
+        batch: DurableBatch,
+        threads: NonZeroUsize,
+    ) -> Result<Self, StoreError> {
+        let mut nodes = Writes::default();
+        let root = update_state(reader.snapshot(), &batch, threads, &mut nodes)?;
+        Ok(Self { parent: reader.head(), batch, nodes, root, is_listed: false })
+    }
+
+    /// Computes nodes and root from an access list, on the state of `snapshot`. Returns `None` if
+    /// the chain has no state roots, the store failed, or the work was cancelled.
     pub(crate) fn compute<S: Snapshot>(
         snapshot: S,
         list: &AccessList,
@@ -38,17 +52,16 @@ impl Ahead {
         let reader = StateReader::new(snapshot).ok()?;
         reader.state_root().ok()??;
         let batch = batch(&reader, list).ok()?;
-        let mut nodes = Writes::default();
-        let root = update_state(reader.snapshot(), &batch, threads, &mut nodes).ok()?;
-        Some(Self { parent: reader.head(), batch, nodes, root })
+        let ahead = Self::after(&reader, batch, threads).ok()?;
+        Some(Self { is_listed: true, ..ahead })
     }
 
     /// Returns the changed nodes and the state root, if `parent` is the block they were computed on
-    /// and `batch` makes the same changes. A batch that clears a storage is never the same: a list
-    /// does not say which storage was cleared.
+    /// and `batch` makes the same changes. A batch that clears a storage is never the same as a
+    /// list, which does not say which storage was cleared.
     pub(crate) fn if_same(self, parent: Head, batch: &DurableBatch) -> Option<(Writes, B256)> {
         let is_same = self.parent == parent
-            && !batch.accounts.iter().any(|change| change.cleared)
+            && !(self.is_listed && batch.accounts.iter().any(|change| change.cleared))
             && changed(&self.batch).eq(changed(batch))
             && values(&self.batch).eq(values(batch));
         is_same.then_some((self.nodes, self.root))
@@ -107,12 +120,19 @@ fn batch<S: Snapshot>(
 /// Name of the thread that computes a block's trie nodes while the block executes.
 const THREAD: &str = "braid-tries";
 
-/// Trie work of a block, running on its own thread. Dropping it cancels the work and waits for the
-/// thread to end, so that no thread of a dropped chain still uses the store.
+/// Trie work of a block, done or running on its own thread. Dropping it cancels the work and waits
+/// for the thread to end, so that no thread of a dropped chain still uses the store.
 #[derive(Debug)]
 pub(crate) struct TrieTask {
     cancel: CancellationToken,
     thread: Option<JoinHandle<Option<Ahead>>>,
+    done: Option<Ahead>,
+}
+
+impl From<Ahead> for TrieTask {
+    fn from(ahead: Ahead) -> Self {
+        Self { cancel: CancellationToken::new(), thread: None, done: Some(ahead) }
+    }
 }
 
 impl TrieTask {
@@ -126,13 +146,14 @@ impl TrieTask {
             move || compute(&cancel)
         };
         let thread = thread::Builder::new().name(THREAD.to_owned()).spawn(run)?;
-        Ok(Self { cancel, thread: Some(thread) })
+        Ok(Self { cancel, thread: Some(thread), done: None })
     }
 
     /// Waits for the work to end, and returns its result.
     pub(crate) fn join(mut self) -> Option<Ahead> {
         // A panic of the store will recur on the writer's thread.
-        self.thread.take()?.join().ok().flatten()
+        let computed = self.thread.take().and_then(|thread| thread.join().ok().flatten());
+        computed.or(self.done.take())
     }
 }
 
@@ -199,7 +220,8 @@ mod tests {
     fn only_what_the_block_does_is_used() {
         let found = |parent, batch: &DurableBatch| {
             let (nodes, root) = (Writes::default(), B256::repeat_byte(1));
-            let ahead = Ahead { parent: head(3), batch: changes(5, 9), nodes, root };
+            let listed = changes(5, 9);
+            let ahead = Ahead { parent: head(3), batch: listed, nodes, root, is_listed: true };
             ahead.if_same(parent, batch).is_some()
         };
         assert!(found(head(3), &changes(5, 9)));

@@ -2,7 +2,8 @@
 
 use crate::{
     AccountEdit, ChainError, DurableHead, Edited, ExecutedBlock, Expected, Head, Keep,
-    LayeredState, StateReader, StateStore, StoreError, edit, open, unwind, writer::Writer,
+    LayeredState, StateReader, StateStore, StoreError, ahead::Ahead, edit, open, unwind,
+    writer::Writer,
 };
 use alloy_primitives::{Address, B256, Bytes};
 use braid_evm::{
@@ -196,7 +197,8 @@ impl<S: StateStore> Chain<S> {
     /// writer, as [`execute`](Self::execute) does. `template` is the block without transactions
     /// (see `BlockRequest::build` of braid-evm). `seal` receives the executed block and returns its
     /// hash, or a [`Sealed`] block for the store to keep. The hash cannot commit to the state root,
-    /// which the writer computes later, if the chain has state roots.
+    /// which the writer computes later; [`build_with_root`](Self::build_with_root) computes it
+    /// first.
     ///
     /// # Errors
     /// As for [`execute`](Self::execute), but invalid transactions are left out.
@@ -209,16 +211,62 @@ impl<S: StateStore> Chain<S> {
         pool: &mut impl TransactionPool,
         seal: impl FnOnce(&BuiltBlock) -> T,
     ) -> Result<Built, ChainError> {
+        let (head, built) = self.fill(template, pool)?;
+        let sealed = seal(&built).into();
+        self.hand_over(head, built, sealed, None)
+    }
+
+    /// Builds the next block like [`build`](Self::build), with a header that commits to the state:
+    /// `seal` also receives the state root after the block, or `None` if the chain has no state
+    /// roots. The root is computed on the calling thread once all earlier blocks are durable.
+    ///
+    /// # Errors
+    /// As for [`build`](Self::build).
+    ///
+    /// # Panics
+    /// As for [`build`](Self::build).
+    pub fn build_with_root<T: Into<Sealed>>(
+        &mut self,
+        template: Block,
+        pool: &mut impl TransactionPool,
+        seal: impl FnOnce(&BuiltBlock, Option<B256>) -> T,
+    ) -> Result<Built, ChainError> {
+        let (head, built) = self.fill(template, pool)?;
+        let tries = self.writer.tries_after(&*self.store, &built.output.bundle)?;
+        let sealed = seal(&built, tries.as_ref().map(|tries| tries.root)).into();
+        self.hand_over(head, built, sealed, tries)
+    }
+
+    /// Executes the next block with transactions of `pool`. The hash of its head is not known yet.
+    fn fill(
+        &mut self,
+        template: Block,
+        pool: &mut impl TransactionPool,
+    ) -> Result<(Head, BuiltBlock), ChainError> {
         self.writer.check()?;
-        let mut head = self.follows(&template, B256::ZERO)?;
+        let head = self.follows(&template, B256::ZERO)?;
         let state = self.state().map_err(|error| error.before(head.number))?;
         let built = self.executor.block(template).state(state).build(pool);
-        let mut built = built.map_err(|error| ChainError::block(head.number, error))?;
-        let Sealed { hash, rlp, header } = seal(&built).into();
-        head.hash = hash;
-        let changes = ExecutedBlock { rlp, header, ..self.changes(head, &mut built.output, None) };
-        let changes = self.write(changes)?;
-        Ok(Built { block: built.block, output: built.output, changes })
+        Ok((head, built.map_err(|error| ChainError::block(head.number, error))?))
+    }
+
+    /// Hands a built block to the writer, with its trie nodes if they are known.
+    fn hand_over(
+        &mut self,
+        head: Head,
+        built: BuiltBlock,
+        sealed: Sealed,
+        tries: Option<Ahead>,
+    ) -> Result<Built, ChainError> {
+        let BuiltBlock { block, mut output, .. } = built;
+        let Sealed { hash, rlp, header } = sealed;
+        let root = tries.as_ref().map(|tries| tries.root);
+        if let Some(tries) = tries {
+            self.writer.go_on_with(tries.into());
+        }
+        let changes = self.changes(Head { hash, ..head }, &mut output, root);
+        let changes = self.write(ExecutedBlock { rlp, header, ..changes })?;
+        Ok(Built { block, output, changes })
     }
 
     /// Appends a block that was executed elsewhere on [`state`](Self::state), and passes its

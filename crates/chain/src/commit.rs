@@ -134,7 +134,7 @@ pub fn commit<S: StateStore>(
 pub(crate) struct Committer {
     keep: Keep,
     nodes: Arc<NodeCache>,
-    /// Trie work of the next block to commit, if the block came with an access list.
+    /// Trie work of the next block to commit, if it began before.
     trie_task: Mutex<Option<TrieTask>>,
     roots_ahead: AtomicU64,
 }
@@ -164,6 +164,30 @@ impl Committer {
             Ahead::compute(snapshot, &list, threads, cancel)
         };
         TrieTask::start(compute).ok()
+    }
+
+    /// Computes trie nodes and state root of the next block, which makes the changes in `batch`, on
+    /// the state after the last committed block. Nothing may be committed meanwhile. Returns `None`
+    /// if the chain has no state roots.
+    pub(crate) fn tries_after<S: StateStore>(
+        &self,
+        store: &S,
+        batch: DurableBatch,
+    ) -> Result<Option<Ahead>, StoreError> {
+        let reader = self.reader(store)?;
+        if reader.state_root()?.is_none() {
+            return Ok(None);
+        }
+        Ahead::after(&reader, batch, self.keep.root_threads).map(Some)
+    }
+
+    /// Opens the state after the last committed block, with the cached trie nodes.
+    fn reader<S: StateStore>(
+        &self,
+        store: &S,
+    ) -> Result<StateReader<CachedNodes<S::Snapshot>>, StoreError> {
+        let cache = Arc::clone(&self.nodes);
+        StateReader::new(CachedNodes { snapshot: store.snapshot()?, cache })
     }
 
     /// Sets the trie work of the next block to commit. That commit waits for the work, and uses its
@@ -198,8 +222,7 @@ impl Committer {
         store: &S,
         batch: &DurableBatch,
     ) -> Result<(), StoreError> {
-        let snapshot = CachedNodes { snapshot: store.snapshot()?, cache: Arc::clone(&self.nodes) };
-        let reader = StateReader::new(snapshot)?;
+        let reader = self.reader(store)?;
         let trie_task = self.trie_task().take();
         let ahead = trie_task.and_then(TrieTask::join);
         let ahead = ahead.and_then(|ahead| ahead.if_same(reader.head(), batch));

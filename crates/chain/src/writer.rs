@@ -2,7 +2,7 @@
 
 use crate::{
     CacheUse, ChainError, DurableBatch, Head, Keep, StateStore, StoreError,
-    ahead::TrieTask,
+    ahead::{Ahead, TrieTask},
     commit::Committer,
     pipeline::{Named, Pipeline, WriterEnded, WriterEndedFor},
 };
@@ -148,6 +148,18 @@ impl Writer {
         list: &Arc<AccessList>,
     ) -> Option<TrieTask> {
         self.shared.committer.start_trie_task(store, list)
+    }
+
+    /// Computes trie nodes and state root of the next block, which makes these `changes`, once all
+    /// earlier blocks are durable. Returns `None` if the chain has no state roots.
+    pub(crate) fn tries_after<S: StateStore>(
+        &self,
+        store: &S,
+        changes: &BundleState,
+    ) -> Result<Option<Ahead>, ChainError> {
+        self.flush()?;
+        let batch = DurableBatch::new(Head::default(), changes);
+        Ok(self.shared.committer.tries_after(store, batch)?)
     }
 
     /// Sets the trie work of the next block that is handed over.

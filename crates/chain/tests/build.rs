@@ -7,11 +7,11 @@ use crate::{
 };
 use alloy_primitives::{Address, B256};
 use braid_chain::{Chain, ChainError, ExecutedBlock, MemoryStore, open, verify};
-use braid_evm::{Block, Rejection, TransactionPool};
+use braid_evm::{Block, BuiltBlock, Rejection, TransactionPool};
 use revm::context::TxEnv;
 use std::sync::Arc;
 
-const BLOCKS: u64 = 5;
+const BLOCKS: u64 = 6;
 /// Account without ether.
 const POOR: Address = Address::repeat_byte(0xee);
 
@@ -61,10 +61,19 @@ fn what_is_built_equals_sequential_execution() {
                 let mut pool = Pool::new(&block.transactions);
                 let template = Block { transactions: Vec::new(), ..block.clone() };
                 let expected = &stream.outputs[index];
-                let built = chain.build(template, &mut pool, |built| {
+                let seal = |built: &BuiltBlock| {
                     assert_eq!(built.output.receipts, expected.receipts, "block {index}");
                     *hash
-                });
+                };
+                // Blocks with a root in the header alternate with others, two at a time.
+                let built = if index % 4 < 2 {
+                    chain.build_with_root(template, &mut pool, |built, root| {
+                        assert_eq!(root, Some(stream.states[index + 1].root()), "block {index}");
+                        seal(built)
+                    })
+                } else {
+                    chain.build(template, &mut pool, seal)
+                };
                 let built = built.expect("it is built");
                 let valid = block.transactions.len();
                 assert_eq!((pool.left_out, built.block.transactions.len()), (valid, 2 * valid));

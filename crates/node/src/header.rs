@@ -35,8 +35,6 @@ impl Producer {
             parent_hash,
             ommers_hash: EMPTY_OMMER_ROOT_HASH,
             beneficiary: self.beneficiary,
-            // Computed after the block is sealed.
-            state_root: B256::ZERO,
             difficulty: match self.rules.is_merged_after(parent) {
                 true => U256::ZERO,
                 false => parent.difficulty,
@@ -66,7 +64,7 @@ impl Producer {
     pub(crate) fn pending(&self, parent: &StoredBlock, now: u64) -> StoredBlock {
         let header = self.next(parent, now);
         let has_requests = self.rules.spec(&header).is_enabled_in(SpecId::PRAGUE);
-        let block = seal(header, &BlockOutput::default(), Vec::new(), has_requests);
+        let block = seal(header, &BlockOutput::default(), None, Vec::new(), has_requests);
         let (hash, size) = (block.header.hash_slow(), block.length());
         StoredBlock::new(hash, block.header, Vec::new(), Some(Vec::new()), size)
     }
@@ -112,14 +110,16 @@ pub(crate) fn least_base_fee(rules: &Rules, parent: &Header, next: u64) -> u64 {
     }
 }
 
-/// Adds the results of the execution to `header`. The state root stays zero: it is computed later.
+/// Adds the results of the execution to `header`. A chain without state roots states zero.
 pub(crate) fn seal(
     mut header: Header,
     output: &BlockOutput,
+    state_root: Option<B256>,
     transactions: Vec<SignedTransaction>,
     has_requests: bool,
 ) -> alloy_consensus::Block<SignedTransaction> {
     let receipts: Vec<_> = output.receipts.iter().map(TxReceipt::with_bloom_ref).collect();
+    header.state_root = state_root.unwrap_or_default();
     header.gas_used = output.gas_used;
     header.receipts_root = calculate_receipt_root(&receipts);
     header.logs_bloom = receipts.iter().fold(Bloom::ZERO, |all, one| all | one.logs_bloom);

@@ -249,10 +249,10 @@ impl<S: StateStore> Node<S> {
         let has_requests = template.cfg.spec.is_enabled_in(SpecId::PRAGUE);
         let (handed_out, mut stored) = (RefCell::default(), None);
         let mut source = Recorded { fill: self.pool.fill(), handed_out: &handed_out };
-        let built = self.chain.build(template, &mut source, |built| {
+        let built = self.chain.build_with_root(template, &mut source, |built, root| {
             let included = included(&handed_out.borrow(), &built.output.outcomes);
             let signed = included.iter().map(|it| it.inner().clone()).collect();
-            let block = header::seal(header, &built.output, signed, has_requests);
+            let block = header::seal(header, &built.output, root, signed, has_requests);
             let rlp = alloy_rlp::encode(&block);
             let (hash, size) = (block.header.hash_slow(), block.length());
             let receipts = built.output.receipts.clone();

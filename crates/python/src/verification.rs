@@ -3,7 +3,7 @@
 use crate::{
     failure::Failure,
     input::{Input, which},
-    measured::{SegmentLine, Setting, Times, median, milliseconds, ratio, timed},
+    measured::{SegmentLine, Setting, milliseconds, ratio},
     state::{self, FileState, Missing},
 };
 use alloy_primitives::B256;
@@ -12,6 +12,7 @@ use braid_blocks::{
     compare::braid,
     sequential::{OnInvalid, Prepared, SequentialError, SequentialErrorKind, SequentialOutput},
     state_root::Witness,
+    timing::{Pauses, Times, timed},
 };
 use braid_cli::{
     checks::{self, Check, CheckResult, Results},
@@ -216,12 +217,12 @@ struct Bench<'a> {
 impl Bench<'_> {
     fn sequential(&self, pause: Duration) -> (Sequential, Times) {
         let (prepared, state) = (Prepared::new(self.block), self.state.clone());
-        timed(pause, || prepared.run_keeping(state, self.on_invalid))
+        timed(Pauses::new(pause), || prepared.run_keeping(state, self.on_invalid))
     }
 
     fn parallel(&mut self, pause: Duration) -> (Parallel, Times) {
         let (block, state) = (Arc::clone(&self.shared), self.state.clone());
-        timed(pause, || (self.executor.block(block).database(state).execute(), ()))
+        timed(Pauses::new(pause), || (self.executor.block(block).database(state).execute(), ()))
     }
 }
 
@@ -305,8 +306,8 @@ fn time(bench: &mut Bench<'_>, ran: &mut Ran, expected: &SequentialOutput, numbe
         ran.differences = differences(expected, &found);
     }
     if !times.is_empty() {
-        ran.sequential = Some(median(times.iter().map(|(sequential, _)| *sequential)));
-        ran.parallel = Some(median(times.iter().map(|(_, parallel)| *parallel)));
+        ran.sequential = Some(Times::median(times.iter().map(|(sequential, _)| *sequential)));
+        ran.parallel = Some(Times::median(times.iter().map(|(_, parallel)| *parallel)));
     }
 }
 

@@ -5,15 +5,10 @@ use crate::oracle::Expected;
 use crate::pace::Gate;
 use crate::spoil::{draws, scramble};
 use alloy_eip7928::bal::Bal;
-use braid_evm::ids::WorkerId;
-use braid_evm::{
-    Block, BlockError, BlockOutput, Cloned, Config, Executor, Forced, Mode, Observer, Policy,
-    Stage, Stats, observe,
-};
+use braid_evm::{Block, BlockError, BlockOutput, Config, Executor, Forced, Mode, Policy, Stats};
 use revm::DatabaseRef;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 /// Numbers of workers with which every block is executed.
@@ -98,16 +93,6 @@ fn started(config: Config) -> Executor {
     Executor::new(config).expect("threads start")
 }
 
-/// Counts observed events.
-#[derive(Default)]
-struct Counter(AtomicU64);
-
-impl Observer for Counter {
-    fn begins(&self, _: WorkerId, _: Stage) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
 /// A database that is cloned for every worker.
 pub trait Copies: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static {}
 
@@ -180,8 +165,6 @@ impl Lineup {
             self.run(WORKERS.len() + CHUNKS.len() + index, block, database.clone(), &expected)
                 .map_err(|difference| format!("{workers} workers, {policy:?}: {difference}"))?;
         }
-        let watched = self.observed(block, database.clone(), &expected);
-        watched.map_err(|difference| format!("under observation: {difference}"))?;
         self.compare_listed(block, database, &expected)?;
         self.compare_hinted(block, database, &expected)?;
         Ok(expected)
@@ -254,25 +237,6 @@ impl Lineup {
             })?;
         }
         Ok(())
-    }
-
-    /// Executes the block on threads with an observer.
-    fn observed<D: Copies>(
-        &mut self,
-        block: &Arc<Block>,
-        database: D,
-        expected: &Expected<D::Error>,
-    ) -> Result<(), String> {
-        let mut config = Config::with_workers(NonZeroU16::MIN.saturating_add(1));
-        (config.policy, config.mode) = (Policy::Forced(Forced::Speculative), self.mode);
-        config.access_list = true;
-        let observer = Counter::default();
-        let found = observe(config, Arc::clone(block), Cloned(database), &observer);
-        self.judge(&config, &found, expected)?;
-        match observer.0.load(SeqCst) {
-            0 => Err("nothing was told".into()),
-            _ => Ok(()),
-        }
     }
 
     /// Same, and then again with higher transactions running first.

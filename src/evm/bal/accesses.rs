@@ -33,7 +33,7 @@ pub(in crate::evm) struct Accesses {
 
 /// Records of a transaction's accesses, kept until its block ends.
 #[derive(Debug, Default)]
-pub(in crate::evm) struct Kept {
+pub(in crate::evm) struct AccessRecords {
     /// All accesses, if an access list is being built.
     pub(in crate::evm) accesses: Option<Box<Accesses>>,
     /// Unchanged accounts and slots that the transaction accessed, as mark numbers of the block's
@@ -43,7 +43,7 @@ pub(in crate::evm) struct Kept {
     pub(in crate::evm) undeclared: Option<Box<Undeclared>>,
 }
 
-impl Kept {
+impl AccessRecords {
     /// Sets the transaction's blind credits.
     pub(in crate::evm) fn set_credits(&mut self, credits: [Option<U256>; 2]) {
         if let Some(accesses) = &mut self.accesses {

@@ -24,7 +24,7 @@ pub(in crate::evm) struct Claims {
     places: AddressMap<u32>,
     /// Number of changes in the list at each index.
     changes: Vec<u32>,
-    /// First mark number of each account: see [`Kept`](super::accesses::Kept).
+    /// First mark number of each account: see [`AccessRecords`](super::accesses::AccessRecords).
     first_mark: Vec<u32>,
     /// Codes of each account that changes its code. Hashes are computed on first read, because a
     /// list may contain more code than the block can pay for.

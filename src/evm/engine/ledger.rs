@@ -3,7 +3,7 @@
 
 use super::feed::Feed;
 use super::stream::Stream;
-use crate::evm::bal::accesses::{Accesses, Kept};
+use crate::evm::bal::accesses::{AccessRecords, Accesses};
 use crate::evm::bal::declaration::Undeclared;
 use crate::evm::block::committed::Committed;
 use crate::evm::block::gas::{BlockGas, blob_gas};
@@ -55,7 +55,7 @@ pub(in crate::evm) struct EvmLedger {
     /// Accesses of the executed transactions, if an access list is being built.
     #[expect(clippy::vec_box, reason = "they come boxed, and are not moved for each list of them")]
     pub(in crate::evm) accesses: Vec<Box<Accesses>>,
-    /// Marks of the block's own access list that the transactions accessed: see [`Kept`].
+    /// Marks of the block's own access list that the transactions accessed: see [`AccessRecords`].
     pub(in crate::evm) marks: Vec<u32>,
     /// Transactions that accessed undeclared state, with the access.
     pub(in crate::evm) undeclared: Vec<(TxIndex, Undeclared)>,
@@ -336,7 +336,7 @@ impl EvmLedger {
     }
 
     /// Records the accesses of `tx`, which commits next.
-    pub(super) fn keep(&mut self, tx: TxIndex, kept: Option<Box<Kept>>) {
+    pub(super) fn keep(&mut self, tx: TxIndex, kept: Option<Box<AccessRecords>>) {
         let Some(kept) = kept else { return };
         self.accesses.extend(kept.accesses);
         self.marks.extend(kept.marks);

@@ -7,7 +7,7 @@ use super::input::Block;
 use super::payees::Payees;
 use super::tx_output::TxOutput;
 use crate::config::Mode;
-use crate::evm::bal::accesses::{Accesses, Kept};
+use crate::evm::bal::accesses::{AccessRecords, Accesses};
 use crate::evm::bal::claims::{Claims, index_of};
 use crate::evm::bal::mismatch::AccessListMismatch;
 use crate::evm::fees::deferred::Deferred;
@@ -104,14 +104,14 @@ impl BlockContext {
         &self,
         tx: TxIndex,
         accesses: &Accesses,
-    ) -> Result<Kept, Box<AccessListMismatch>> {
+    ) -> Result<AccessRecords, Box<AccessListMismatch>> {
         let is_checked = !mutant!(ClaimUnchecked);
         let marks = match self.claims.as_ref().filter(|_| is_checked) {
             Some(claims) => claims.compare(index_of(tx), accesses)?,
             None => Vec::new(),
         };
         let accesses = self.lists.then(|| Box::new(accesses.clone()));
-        Ok(Kept { accesses, marks: marks.into(), undeclared: None })
+        Ok(AccessRecords { accesses, marks: marks.into(), undeclared: None })
     }
 
     /// Accounts that may receive blind credits. They are known before the block runs.

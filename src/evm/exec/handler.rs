@@ -11,7 +11,7 @@ use super::journal::take_changes;
 use super::stopped::ViewStopped;
 use super::window::Window;
 use super::work::ForState;
-use crate::evm::bal::accesses::Kept;
+use crate::evm::bal::accesses::AccessRecords;
 use crate::evm::bal::declaration::Undeclared;
 use crate::evm::bal::mismatch::AccessListMismatch;
 use crate::evm::bal::recorder::Recorder;
@@ -63,7 +63,7 @@ pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
     creations: SmallVec<[Address; 2]>,
     /// Recorder of the transaction's accesses, if they are recorded.
     pub(super) recorder: Option<RefCell<Recorder>>,
-    kept: Option<Box<Kept>>,
+    kept: Option<Box<AccessRecords>>,
     /// The transaction's undeclared access.
     undeclared: Option<Box<Undeclared>>,
     tx: TxIndex,
@@ -231,7 +231,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
 
     /// Takes the recorded accesses. `deferred`: the reward and the surcharge, if they are blind
     /// credits.
-    pub(super) fn take_kept(&mut self, deferred: [Option<U256>; 2]) -> Option<Box<Kept>> {
+    pub(super) fn take_kept(&mut self, deferred: [Option<U256>; 2]) -> Option<Box<AccessRecords>> {
         let mut kept = self.kept.take()?;
         kept.set_credits(deferred);
         Some(kept)

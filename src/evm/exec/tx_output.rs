@@ -3,7 +3,7 @@
 use super::change::AccountChange;
 use super::rejection::Rejection;
 use super::work::Work;
-use crate::evm::bal::accesses::Kept;
+use crate::evm::bal::accesses::AccessRecords;
 use crate::evm::fees::deferred::Deferred;
 use revm::context::result::ExecutionResult;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(in crate::evm) struct TxOutput {
     /// Work of the transaction.
     pub(in crate::evm) work: Work,
     /// Records of its accesses, kept until it commits.
-    pub(in crate::evm) kept: Option<Box<Kept>>,
+    pub(in crate::evm) kept: Option<Box<AccessRecords>>,
 }
 
 impl TxOutput {

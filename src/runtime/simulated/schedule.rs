@@ -40,7 +40,7 @@ impl Costs {
             Point::Coordinator => self.coordinator,
             Point::Validate => self.validate,
             Point::Commit => self.commit,
-            Point::Between => 0,
+            Point::Between | Point::Fold => 0,
         }
     }
 }

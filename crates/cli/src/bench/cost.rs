@@ -1,12 +1,10 @@
 //! What sharing costs: processor time of a transaction, run sequentially and speculatively.
 
-use super::{
-    BenchError, StageTimes, Subject, measure,
-    rounds::Timing,
-    runs::{self, Sample},
-    stages,
+use super::{BenchError, StageTimes, Subject, measure, rounds::Timing, runs, stages};
+use braid_blocks::{
+    statistics::{median, median_time, quantiles},
+    timing::{Pauses, Times},
 };
-use braid_blocks::statistics::{median, median_time};
 use braid_evm::{Config, Executor, Forced, Policy};
 use core::num::NonZeroU16;
 use revm::DatabaseRef;
@@ -32,7 +30,9 @@ pub struct Cost {
     pub workers: u16,
     /// Processor time of all threads.
     pub cpu_us: f64,
-    /// The same, less that of sequential revm.
+    /// Distance between the quartiles of the processor time.
+    pub spread_us: f64,
+    /// Processor time less that of sequential revm.
     pub beyond_us: f64,
     /// Wall time of sequential revm over that of this way.
     pub ratio: f64,
@@ -80,15 +80,15 @@ where
     };
     let mut executors = WAYS.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
     measure(subject, &mut executors, Timing { rounds: 1, pause: Duration::ZERO })?;
-    let pauses = runs::pauses(timing.pause);
+    let pauses = Pauses::new(timing.pause);
     let mut revm = Vec::new();
     let mut ran = vec![Vec::new(); WAYS.len()];
     for _ in 0..timing.rounds {
-        revm.push(runs::sequential_between(subject.block, (subject.database)(), pauses));
+        revm.push(runs::sequential(subject.block, (subject.database)(), pauses));
         for (executor, ran) in executors.iter_mut().zip(&mut ran) {
             let database = (subject.database)();
             let before = faults();
-            let sample = runs::parallel_between(executor, subject.shared, database, pauses);
+            let sample = runs::parallel(executor, subject.shared, database, pauses);
             let faults = before.and_then(|before| Some(faults()?.saturating_sub(before)));
             ran.push((sample, faults));
         }
@@ -96,14 +96,15 @@ where
     let each = 1.0 / subject.block.transactions.len().max(1) as f64;
     let micros = |time: Duration| time.as_secs_f64() * 1e6 * each;
     let revm_us = micros(median_time(revm.iter().map(|sample| sample.cpu)));
-    let wall = |samples: &mut dyn Iterator<Item = Sample>| {
+    let wall = |samples: &mut dyn Iterator<Item = Times>| {
         median_time(samples.map(|sample| sample.wall)).as_secs_f64()
     };
     let revm_wall = wall(&mut revm.iter().copied());
     let database = (subject.database)();
     let mut alone = None;
     let ways = WAYS.into_iter().zip(ran).map(|((way, workers), ran)| {
-        let cpu_us = micros(median_time(ran.iter().map(|(sample, _)| sample.cpu)));
+        let cpu = ran.iter().map(|(sample, _)| micros(sample.cpu)).collect();
+        let [lower, cpu_us, upper] = quantiles(cpu, [0.25, 0.5, 0.75]).unwrap_or_default();
         let counted = ran.iter().filter_map(|(_, faults)| Some((*faults)? as f64 * each));
         let observed = stages(config((way, workers)), subject.shared, &database);
         let observed = observed.map(|times| times.scaled(each));
@@ -113,6 +114,7 @@ where
             way,
             workers,
             cpu_us,
+            spread_us: upper - lower,
             beyond_us: cpu_us - revm_us,
             ratio: revm_wall / wall(&mut ran.iter().map(|(sample, _)| *sample)),
             faults: median(counted.collect()),

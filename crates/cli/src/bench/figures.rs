@@ -1,11 +1,10 @@
 //! Measured times, and the figures computed from them.
 
 use super::{
-    runs::Sample,
     simulate::{Bounds, Simulated},
     stages::StageTimes,
 };
-use braid_blocks::statistics::median_time;
+use braid_blocks::{statistics::median_time, timing::Times};
 use braid_evm::Stats;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Series {
     /// One sample per round.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<Times>,
 }
 
 impl Series {
@@ -167,7 +166,7 @@ mod tests {
     use super::*;
 
     fn series(millis: &[(u64, u64)]) -> Series {
-        let sample = |&(wall, cpu): &(u64, u64)| Sample {
+        let sample = |&(wall, cpu): &(u64, u64)| Times {
             wall: Duration::from_millis(wall),
             cpu: Duration::from_millis(cpu),
         };

@@ -31,8 +31,6 @@ pub use latency::{Latency, ReadCounter, Waiting, slowed};
 pub use load::{Load, compute};
 pub use memory::{peak_of, reset_highest, resident};
 pub use rounds::{BenchError, Subject, Timing, measure, rounds_for};
-pub use runs::{
-    Sample, between, parallel, parallel_between, processor_time, sequential, sequential_between,
-};
+pub use runs::{parallel, sequential};
 pub use simulate::{Bounds, Simulated, bounds, virtual_times};
 pub use stages::{StageTimes, stages};

@@ -4,12 +4,13 @@ use super::{
     cores,
     figures::{Figures, Series},
     latency::ReadCounter,
-    runs::{self, Halves, Sample},
+    runs::{self, Halves},
 };
 use braid_blocks::{
     block::Block,
     compare::{Execution, braid, differences},
     sequential::{OnInvalid, OneJournal, Plain, Prepared, SequentialOutcome, SequentialOutput},
+    timing::{Pauses, Times},
 };
 use braid_evm::{Executor, Stats, runtime::simulated::Random};
 use revm::{DatabaseRef, context::result::ExecutionResult};
@@ -122,7 +123,7 @@ where
     let verified = verify(subject, executors)?;
     let times = time(subject, executors, timing, verified.journal);
     let Verified { gas, stats, reads, .. } = verified;
-    let Times { sequential, copies, journal, halves, parallel, round_trips } = times;
+    let AllSeries { sequential, copies, journal, halves, parallel, round_trips } = times;
     let made = |series: &Series| (!series.samples.is_empty()).then(|| series.clone());
     let figures = parallel.into_iter().zip(stats).zip(executors.iter()).enumerate();
     let figures = figures.map(|(index, ((parallel, stats), executor))| Figures {
@@ -154,14 +155,15 @@ fn time<D>(
     executors: &mut [Executor],
     timing: Timing,
     journal: bool,
-) -> Times
+) -> AllSeries
 where
     D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
 {
     let Subject { block, shared, database, .. } = *subject;
     let (halves, pause) = (Halves::of(block), timing.pause);
+    let pauses = Pauses::new(pause);
     let mut times =
-        Times { parallel: vec![Series::default(); executors.len()], ..Times::default() };
+        AllSeries { parallel: vec![Series::default(); executors.len()], ..AllSeries::default() };
     let mut ways = vec![Way::Sequential, Way::Halves];
     ways.extend(copied(executors).into_iter().map(Way::Copies));
     ways.extend(journal.then_some(Way::Journal));
@@ -177,18 +179,18 @@ where
         for way in &ways {
             match *way {
                 Way::Sequential => {
-                    times.sequential.add(runs::sequential(block, database(), pause));
+                    times.sequential.add(runs::sequential(block, database(), pauses));
                 }
                 Way::Copies(count) => {
                     let sample = runs::copies(block, count, &database(), pause);
                     times.copies.entry(count).or_default().extend(sample);
                 }
-                Way::Journal => times.journal.add(runs::journal(block, database(), pause)),
+                Way::Journal => times.journal.add(runs::journal(block, database(), pauses)),
                 Way::Halves => times.halves.extend(halves.run(&database(), pause)),
                 Way::Parallel(index) => {
                     let both = executors.get_mut(index).zip(times.parallel.get_mut(index));
                     if let Some((executor, series)) = both {
-                        series.add(runs::parallel(executor, shared, database(), pause));
+                        series.add(runs::parallel(executor, shared, database(), pauses));
                     }
                 }
             }
@@ -206,7 +208,7 @@ fn copied(executors: &[Executor]) -> BTreeSet<u16> {
 
 /// Times of all ways.
 #[derive(Default)]
-struct Times {
+struct AllSeries {
     sequential: Series,
     /// Times by the number of concurrent sequential executions.
     copies: BTreeMap<u16, Series>,
@@ -218,11 +220,11 @@ struct Times {
 }
 
 impl Series {
-    fn add(&mut self, sample: Sample) {
+    fn add(&mut self, sample: Times) {
         self.samples.push(sample);
     }
 
-    fn extend(&mut self, sample: Option<Sample>) {
+    fn extend(&mut self, sample: Option<Times>) {
         self.samples.extend(sample);
     }
 }

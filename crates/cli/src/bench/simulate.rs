@@ -9,7 +9,7 @@
 
 use super::runs;
 use crate::explain::{self, Axis, Graph, Recording, Rule, WhatIf};
-use braid_blocks::block::Block;
+use braid_blocks::{block::Block, timing::Pauses};
 use braid_evm::{
     Config, SimulatedExecutor,
     runtime::simulated::{Clock, Options, Schedule},
@@ -115,7 +115,8 @@ where
     let mut sequential = Duration::MAX;
     let mut best = vec![(Duration::MAX, Duration::MAX); workers.len()];
     for _ in 0..ROUNDS {
-        sequential = sequential.min(runs::sequential(block, database.clone(), Duration::ZERO).wall);
+        sequential =
+            sequential.min(runs::sequential(block, database.clone(), Pauses::default()).wall);
         for (executor, best) in executors.iter_mut().zip(&mut best) {
             let source = braid_evm::Cloned(database.clone());
             let run = executor.execute(Arc::clone(shared), source).ok()?;

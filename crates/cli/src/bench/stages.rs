@@ -1,6 +1,12 @@
 //! Breaks the time of one block down by what its workers do.
 
-use braid_evm::{Config, Observer, Stage, ids::WorkerId, observe, worker::Point};
+use braid_blocks::statistics::median;
+use braid_evm::{
+    Block, Cloned, Config, ObservedExecutor,
+    ids::WorkerId,
+    runtime::{CallerStage, Observer},
+    worker::Point,
+};
 use revm::DatabaseRef;
 use serde::Serialize;
 use std::{
@@ -9,19 +15,22 @@ use std::{
     time::Instant,
 };
 
-/// Number of runs; the shortest counts.
-const RUNS: usize = 3;
+/// Number of runs before the runs that count: the executor learns, and its memory grows.
+const WARM_UP: usize = 2;
+/// Number of runs whose medians count.
+const RUNS: usize = 7;
 /// Number of activities that are told apart.
-const KINDS: usize = 9;
+const KINDS: usize = 8;
 /// Number of marks that are timed to measure the cost of a mark.
 const CALIBRATION: u32 = 20_000;
 
 /// Microseconds of one block, summed over all workers, less the cost of reading the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct StageTimes {
-    /// Pre-block calls, planning, setting up the store.
+    /// Pre-block calls, choosing strategies, setting up segments.
     pub plan: f64,
-    /// Running transactions: revm, and reads from the store and the database.
+    /// Running transactions: revm, and reads from the store and the database. What the caller runs
+    /// sequentially counts as a whole, with its commits and its share of the bundle.
     pub execute: f64,
     /// Comparing reads, publishing writes, keeping outputs.
     pub publish: f64,
@@ -33,7 +42,7 @@ pub struct StageTimes {
     pub commit: f64,
     /// Waiting for work or for other workers.
     pub wait: f64,
-    /// Post-block calls, receipts, bundle: wall time.
+    /// Post-block calls, receipts, bundle.
     pub bundle: f64,
     /// Wall time of the whole block, including the cost of the observer.
     pub observed: f64,
@@ -60,7 +69,8 @@ impl StageTimes {
 #[derive(Debug)]
 struct Tally {
     since: Instant,
-    stage: Stage,
+    /// Index of the total that grows now; `None` outside a task.
+    kind: Option<usize>,
     micros: [f64; KINDS],
     marks: [u32; KINDS],
 }
@@ -71,55 +81,18 @@ struct Watch(Vec<Mutex<Tally>>);
 
 impl Watch {
     fn new(workers: u16) -> Self {
-        let tally = || Tally {
-            since: Instant::now(),
-            stage: Stage::End,
-            micros: [0.0; KINDS],
-            marks: [0; KINDS],
-        };
+        let tally =
+            || Tally { since: Instant::now(), kind: None, micros: [0.0; KINDS], marks: [0; KINDS] };
         Self((0..workers).map(|_| Mutex::new(tally())).collect())
     }
 
-    /// Returns times by kind, less `overhead` microseconds per mark.
-    fn totals(self, overhead: f64) -> [f64; KINDS] {
-        let mut totals = [0.0; KINDS];
-        for tally in self.0 {
-            let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
-            for ((total, micros), marks) in totals.iter_mut().zip(tally.micros).zip(tally.marks) {
-                *total += (micros - overhead * f64::from(marks)).max(0.0);
-            }
-        }
-        totals
-    }
-}
-
-/// Returns the index of a stage's total; `None` for a stage that is not timed.
-const fn kind(stage: Stage) -> Option<usize> {
-    Some(match stage {
-        Stage::PreBlock | Stage::Plan => 0,
-        Stage::At(Point::Begin) => 1,
-        Stage::At(Point::Check | Point::Publish) => 2,
-        Stage::At(Point::Coordinator | Point::Message | Point::Between) => 3,
-        Stage::At(Point::Validate) => 4,
-        Stage::At(Point::Commit) => 5,
-        Stage::Wait => 6,
-        Stage::Finish => 7,
-        Stage::End => 8,
-        _ => return None,
-    })
-}
-
-impl Observer for Watch {
-    fn begins(&self, worker: WorkerId, stage: Stage) {
-        // Reads count as running; timing each would take longer than the read.
-        if kind(stage).is_none() {
-            return;
-        }
+    /// From here on, the time of `worker` counts as `kind`.
+    fn begins(&self, worker: WorkerId, kind: Option<usize>) {
         let Some(tally) = self.0.get(usize::from(worker.0)) else { return };
         let now = Instant::now();
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
         let micros = now.saturating_duration_since(tally.since).as_secs_f64() * 1e6;
-        if let Some(before) = kind(tally.stage) {
+        if let Some(before) = tally.kind {
             if let Some(sum) = tally.micros.get_mut(before) {
                 *sum += micros;
             }
@@ -127,8 +100,64 @@ impl Observer for Watch {
                 *marks += 1;
             }
         }
-        tally.stage = stage;
+        tally.kind = kind;
         tally.since = now;
+    }
+
+    /// Returns times by kind, less `overhead` microseconds per mark, and starts again at zero.
+    fn take(&self, overhead: f64) -> [f64; KINDS] {
+        let mut totals = [0.0; KINDS];
+        for tally in &self.0 {
+            let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+            let micros = std::mem::take(&mut tally.micros);
+            let marks = std::mem::take(&mut tally.marks);
+            for ((total, micros), marks) in totals.iter_mut().zip(micros).zip(marks) {
+                *total += (micros - overhead * f64::from(marks)).max(0.0);
+            }
+        }
+        totals
+    }
+}
+
+const PLAN: usize = 0;
+const EXECUTE: usize = 1;
+const PUBLISH: usize = 2;
+const COORDINATE: usize = 3;
+const VALIDATE: usize = 4;
+const COMMIT: usize = 5;
+const WAIT: usize = 6;
+const BUNDLE: usize = 7;
+
+impl Observer for Watch {
+    fn passes(&self, worker: WorkerId, point: Point) {
+        let kind = match point {
+            Point::Begin => EXECUTE,
+            Point::Check | Point::Publish => PUBLISH,
+            Point::Coordinator | Point::Message | Point::Between => COORDINATE,
+            Point::Validate => VALIDATE,
+            Point::Commit => COMMIT,
+            Point::Fold => BUNDLE,
+            // Reads count as running; timing each would take longer than the read.
+            _ => return,
+        };
+        self.begins(worker, Some(kind));
+    }
+
+    fn waits(&self, worker: WorkerId) {
+        self.begins(worker, Some(WAIT));
+    }
+
+    fn ends(&self, worker: WorkerId) {
+        self.begins(worker, None);
+    }
+
+    fn calls(&self, stage: CallerStage) {
+        let kind = match stage {
+            CallerStage::Before | CallerStage::Plan => PLAN,
+            CallerStage::Run => EXECUTE,
+            CallerStage::After => BUNDLE,
+        };
+        self.begins(WorkerId(0), Some(kind));
     }
 }
 
@@ -137,49 +166,54 @@ fn overhead() -> f64 {
     let watch = Watch::new(1);
     let start = Instant::now();
     for _ in 0..CALIBRATION {
-        watch.begins(WorkerId(0), Stage::At(Point::Begin));
+        watch.passes(WorkerId(0), Point::Begin);
     }
     start.elapsed().as_secs_f64() * 1e6 / f64::from(CALIBRATION)
 }
 
 /// Executes the block under observation. `None` if it does not execute.
-pub fn stages<D>(config: Config, block: &Arc<braid_evm::Block>, database: &D) -> Option<StageTimes>
+pub fn stages<D>(config: Config, block: &Arc<Block>, database: &D) -> Option<StageTimes>
 where
-    D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync,
+    D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
 {
     let overhead = overhead();
-    let mut best: Option<StageTimes> = None;
-    for _ in 0..RUNS {
-        let watch = Watch::new(config.workers.get());
-        let source = braid_evm::Cloned(database.clone());
+    let watch = Arc::new(Watch::new(config.workers.get()));
+    let mut executor = ObservedExecutor::new(config, watch.clone()).ok()?;
+    let mut runs = Vec::new();
+    for run in 0..WARM_UP + RUNS {
+        let source = Cloned(database.clone());
+        watch.take(overhead);
         let start = Instant::now();
-        let output = observe(config, Arc::clone(block), source, &watch).ok()?;
+        let output = executor.execute(Arc::clone(block), source).ok()?;
         let observed = start.elapsed().as_secs_f64() * 1e6;
+        watch.ends(WorkerId(0));
         drop(output);
-        let [plan, execute, publish, coordinate, validate, commit, wait, bundle, _] =
-            watch.totals(overhead);
-        let times = StageTimes {
-            plan,
-            execute,
-            publish,
-            coordinate,
-            validate,
-            commit,
-            wait,
-            bundle,
-            observed,
-        };
-        if best.is_none_or(|best| observed < best.observed) {
-            best = Some(times);
+        if run >= WARM_UP {
+            runs.push((watch.take(overhead), observed));
         }
     }
-    best
+    let times = |kind: usize| {
+        let times = runs.iter().filter_map(|(totals, _)| totals.get(kind).copied());
+        median(times.collect()).unwrap_or_default()
+    };
+    Some(StageTimes {
+        plan: times(PLAN),
+        execute: times(EXECUTE),
+        publish: times(PUBLISH),
+        coordinate: times(COORDINATE),
+        validate: times(VALIDATE),
+        commit: times(COMMIT),
+        wait: times(WAIT),
+        bundle: times(BUNDLE),
+        observed: median(runs.iter().map(|(_, observed)| *observed).collect()).unwrap_or_default(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use braid_blocks::workload::Preset;
+    use braid_evm::{Forced, Policy};
     use core::num::NonZeroU16;
     use std::time::Duration;
 
@@ -187,35 +221,43 @@ mod tests {
     fn time_goes_where_it_is_spent() {
         let watch = Watch::new(2);
         let pause = Duration::from_millis(4);
-        for (worker, stage) in [
-            (0, Stage::At(Point::Begin)),
-            (1, Stage::Wait),
-            (0, Stage::At(Point::Read)),
-            (0, Stage::At(Point::Commit)),
-            (1, Stage::End),
-            (0, Stage::End),
-        ] {
-            watch.begins(WorkerId(worker), stage);
+        let steps: [&dyn Fn(&Watch); 6] = [
+            &|watch| watch.passes(WorkerId(0), Point::Begin),
+            &|watch| watch.waits(WorkerId(1)),
+            &|watch| watch.passes(WorkerId(0), Point::Read),
+            &|watch| watch.passes(WorkerId(0), Point::Commit),
+            &|watch| watch.ends(WorkerId(1)),
+            &|watch| watch.ends(WorkerId(0)),
+        ];
+        for step in steps {
+            step(&watch);
             std::thread::sleep(pause);
         }
-        let totals = watch.totals(0.0);
+        let totals = watch.take(0.0);
         // A stage lasts until the next mark of the same worker; reads are not marks.
-        for (kind, pauses) in [(1, 3), (5, 2), (6, 3)] {
+        for (kind, pauses) in [(EXECUTE, 3), (COMMIT, 2), (WAIT, 3)] {
             assert!(totals[kind] >= 4_000.0 * f64::from(pauses), "{kind}: {totals:?}");
         }
-        assert_eq!((totals[0], totals[2], totals[7]), (0.0, 0.0, 0.0));
+        assert_eq!((totals[PLAN], totals[PUBLISH], totals[BUNDLE]), (0.0, 0.0, 0.0));
+        assert_eq!(watch.take(0.0), [0.0; KINDS]);
     }
 
     #[test]
-    fn a_block_spends_most_of_its_time_somewhere() {
+    fn every_stage_of_a_block_takes_time() {
         let file = Preset::Swaps.block(40, 1).unwrap();
         let (block, database) = file.to_block().unwrap();
-        let block = Arc::new(braid_evm::Block::from(&block));
+        let block = Arc::new(Block::from(&block));
         for workers in [1, 2] {
-            let config = Config::with_workers(NonZeroU16::new(workers).unwrap());
-            let times = stages(config, &block, &database).unwrap();
-            assert!(times.execute > 0.0 && times.bundle > 0.0 && times.plan > 0.0, "{times:?}");
-            assert!(times.execute < times.observed * f64::from(workers), "{times:?}");
+            for policy in [Policy::Sequential, Policy::Forced(Forced::Speculative)] {
+                let mut config = Config::with_workers(NonZeroU16::new(workers).unwrap());
+                config.policy = policy;
+                let times = stages(config, &block, &database).unwrap();
+                assert!(times.execute > 0.0 && times.bundle > 0.0 && times.plan > 0.0, "{times:?}");
+                assert!(times.execute < times.observed * f64::from(workers), "{times:?}");
+                let shared = [times.publish, times.coordinate, times.commit];
+                let is_shared = policy != Policy::Sequential;
+                assert!(shared.iter().all(|time| (*time > 0.0) == is_shared), "{times:?}");
+            }
         }
     }
 }

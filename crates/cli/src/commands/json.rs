@@ -1,11 +1,12 @@
 //! Reports as JSON, one object per line.
 
 use super::{
-    report::{BlockReport, ListReport, Measured, Times, Totals, Verdict},
+    report::{BlockReport, ListReport, Measured, Totals, Verdict},
     run::{Reporter, Setting, Unusable},
 };
 use crate::checks::Check;
 use alloy_primitives::{Address, U256};
+use braid_blocks::timing::Times;
 use braid_evm::{Access, AccessListError, AccountField, Segment};
 use braid_terminal::PROFILE;
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! Runs a block sequentially and with Braid, and compares everything.
 
-use super::report::{BlockReport, Measured, Times, Verdict};
+use super::report::{BlockReport, Measured, Verdict};
 use crate::{
     bench::Timing,
     checks::{self, CheckResult, Results},
@@ -11,19 +11,13 @@ use braid_blocks::{
     compare::{Differences, braid},
     sequential::{OnInvalid, Position, Prepared, SequentialError, SequentialOutput},
     state_root::{PartialRootError, Witness},
-    statistics::median_time,
+    timing::{Pauses, Times, timed},
 };
 use braid_evm::{
     AccessList, AccessListError, BlockError, BlockErrorKind, BlockOutput, Executor, Mode,
     runtime::simulated::Random,
 };
-use cpu_time::ProcessTime;
-use std::{
-    convert::Infallible,
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, sync::Arc};
 
 type Sequential = Result<SequentialOutput, SequentialError<Infallible>>;
 type Parallel = Result<BlockOutput, BlockError<Infallible>>;
@@ -76,7 +70,7 @@ pub(super) fn run_block(
         block,
         database,
         executor,
-        pause: Duration::ZERO,
+        pauses: Pauses::default(),
         times: Vec::new(),
     };
     let report = BlockReport {
@@ -123,8 +117,8 @@ struct Bench<'a> {
     shared: Arc<braid_evm::Block>,
     database: FileDatabase,
     executor: &'a mut Executor,
-    /// Pause before each run.
-    pause: Duration,
+    /// Pauses around each run.
+    pauses: Pauses,
     times: Vec<(Times, Times)>,
 }
 
@@ -149,12 +143,12 @@ impl Bench<'_> {
         if self.makes_lists {
             prepared = prepared.with_access_lists();
         }
-        timed(self.pause, || prepared.run_keeping(database, self.on_invalid))
+        timed(self.pauses, || prepared.run_keeping(database, self.on_invalid))
     }
 
     fn parallel(&mut self) -> (Parallel, Times) {
         let (block, database) = (Arc::clone(&self.shared), self.database.clone());
-        timed(self.pause, || (self.executor.block(block).database(database).execute(), ()))
+        timed(self.pauses, || (self.executor.block(block).database(database).execute(), ()))
     }
 
     fn judge_output(
@@ -177,7 +171,7 @@ impl Bench<'_> {
         // seconds in the first block.
         self.times.clear();
         self.makes_lists = false;
-        self.pause = timing.pause;
+        self.pauses = Pauses::new(timing.pause);
         // The second run of a round finds warmer caches: a coin decides the first round's order,
         // which then alternates.
         let first = Random::new(subject.file.block.header.inner.number).chance(1, 2);
@@ -211,8 +205,8 @@ impl Bench<'_> {
         report.measured = Some(Measured {
             gas: expected.gas_used,
             skipped,
-            sequential: median(self.times.iter().map(|(sequential, _)| *sequential)),
-            parallel: median(self.times.iter().map(|(_, parallel)| *parallel)),
+            sequential: Times::median(self.times.iter().map(|(sequential, _)| *sequential)),
+            parallel: Times::median(self.times.iter().map(|(_, parallel)| *parallel)),
             stats,
         });
         (report, made)
@@ -254,31 +248,6 @@ fn judge_error(
         Verdict::Mismatch(differences)
     };
     report
-}
-
-/// Times `work`, after a pause. It returns its result and everything to be dropped. Wall time ends
-/// with the result; processor time, of all threads, ends when everything is dropped.
-fn timed<T, L>(pause: Duration, work: impl FnOnce() -> (T, L)) -> (T, Times) {
-    if !pause.is_zero() {
-        thread::sleep(pause);
-    }
-    let before = ProcessTime::try_now().ok();
-    let start = Instant::now();
-    let (result, left) = work();
-    let wall = start.elapsed();
-    drop(left);
-    let after = ProcessTime::try_now().ok();
-    let cpu =
-        before.zip(after).map_or(Duration::ZERO, |(before, after)| after.duration_since(before));
-    (result, Times { wall, cpu })
-}
-
-/// Returns the medians of wall and CPU times, each on its own.
-fn median(times: impl Iterator<Item = Times> + Clone) -> Times {
-    Times {
-        wall: median_time(times.clone().map(|times| times.wall)),
-        cpu: median_time(times.map(|times| times.cpu)),
-    }
 }
 
 #[cfg(test)]
@@ -338,17 +307,5 @@ mod tests {
         let earlier = SequentialError { at: Position::Transaction(18), ..expected };
         let elsewhere = judge_error(report(), &earlier, &found).verdict;
         assert!(matches!(elsewhere, Verdict::Mismatch(_)), "{elsewhere:?}");
-    }
-
-    #[test]
-    fn medians_are_taken_one_by_one() {
-        let times = [(1, 9), (5, 7), (3, 8)].map(|(wall, cpu)| Times {
-            wall: Duration::from_millis(wall),
-            cpu: Duration::from_millis(cpu),
-        });
-        let middle = median(times.into_iter());
-        assert_eq!(middle.wall, Duration::from_millis(3));
-        assert_eq!(middle.cpu, Duration::from_millis(8));
-        assert_eq!(median(std::iter::empty()).wall, Duration::ZERO);
     }
 }

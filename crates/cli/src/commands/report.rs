@@ -1,25 +1,10 @@
 //! Reports about one block, and about all blocks together.
 
 use crate::checks::{Check, CheckResult};
+use braid_blocks::timing::Times;
 use braid_evm::{AccessListError, Reason, Segment, Stats, Strategy};
 use braid_terminal::End;
 use std::{collections::HashMap, path::PathBuf, time::Duration};
-
-/// Wall and processor time of an execution.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Times {
-    /// Wall time.
-    pub(super) wall: Duration,
-    /// User and system time of all threads of the process.
-    pub(super) cpu: Duration,
-}
-
-impl Times {
-    fn add(&mut self, other: Self) {
-        self.wall = self.wall.saturating_add(other.wall);
-        self.cpu = self.cpu.saturating_add(other.cpu);
-    }
-}
 
 /// Report about a block that was executed or rejected.
 #[derive(Debug)]
@@ -104,8 +89,8 @@ impl Measured {
     fn add(&mut self, other: &Self) {
         self.gas = self.gas.saturating_add(other.gas);
         self.skipped = self.skipped.saturating_add(other.skipped);
-        self.sequential.add(other.sequential);
-        self.parallel.add(other.parallel);
+        self.sequential += other.sequential;
+        self.parallel += other.parallel;
         let (sum, more) = (&mut self.stats, &other.stats);
         sum.workers = sum.workers.max(more.workers);
         sum.transactions = sum.transactions.saturating_add(more.transactions);

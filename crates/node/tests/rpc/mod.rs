@@ -15,7 +15,11 @@ pub(crate) mod node;
 mod watched;
 mod wrong;
 
-use crate::support::skipped;
+use crate::{
+    chain::{chain, json},
+    support::skipped,
+};
+use alloy_primitives::hex;
 use node::RpcNode;
 use serde_json::json;
 use std::{
@@ -117,4 +121,32 @@ fn after_a_restart_the_chain_has_its_blocks() {
     node.end();
     let verified = crate::chain::json(&["verify", &folder]);
     assert_eq!(verified["state_root_compared"], true, "{verified}");
+}
+
+/// Headers commit to the state, so a chain that another folder builds from the blocks' bytes is
+/// compared with them at each block.
+#[test]
+fn another_chain_imports_the_blocks_of_a_node() {
+    let mut node = RpcNode::new();
+    let mut blocks = Vec::new();
+    for nonce in 0..3 {
+        let hash = node.transfer(nonce, 7);
+        let number = node.receipt(&hash)["blockNumber"].clone();
+        let raw = node.call("debug_getRawBlock", json!([number]));
+        blocks.extend(hex::decode(raw.as_str().expect("bytes")).expect("hexadecimal"));
+    }
+    let (folder, genesis) = (node.folder(), node.genesis());
+    let report = node.end();
+    assert_eq!(report["blocks"], 3, "{report}");
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| elsewhere.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (copy, file) = (path("copy"), path("blocks.rlp"));
+    chain(&["init", "--genesis", &genesis, &copy], 0);
+    fs::write(&file, blocks).expect("written");
+    chain(&["run", &copy, &file], 0);
+    let end = |folder: &str| {
+        let head = json(&["inspect", folder]);
+        (head["number"].clone(), head["hash"].clone(), head["state_root"].clone())
+    };
+    assert_eq!(end(&copy), end(&folder));
 }

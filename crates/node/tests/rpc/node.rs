@@ -71,6 +71,11 @@ impl RpcNode {
         self.folder.path().join("chain").to_str().expect("UTF-8").to_owned()
     }
 
+    /// Path of the chain's genesis file.
+    pub(super) fn genesis(&self) -> String {
+        self.folder.path().join("genesis.json").to_str().expect("UTF-8").to_owned()
+    }
+
     pub(crate) fn start(&mut self) {
         self.run(&[]);
     }

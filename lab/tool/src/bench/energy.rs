@@ -5,8 +5,9 @@ use braid_blocks::{
     block_file::FileDatabase,
     compare::braid::outputs,
     sequential::{OnInvalid, Prepared},
+    timing::{Pauses, Times},
 };
-use braid_cli::bench::{Sample, parallel, sequential};
+use braid_cli::bench::{parallel, sequential};
 use braid_evm::{Config, Executor};
 use core::num::NonZeroU16;
 use std::{
@@ -193,11 +194,11 @@ impl Ways {
         let mut own = (Cost::default(), vec![Cost::default(); self.executors.len()]);
         for _ in 0..rounds {
             let source = database.clone();
-            own.0.add(&cost(&self.meter, gas, || sequential(block, source, Duration::ZERO)));
+            own.0.add(&cost(&self.meter, gas, || sequential(block, source, Pauses::default())));
             for (executor, sum) in self.executors.iter_mut().zip(&mut own.1) {
                 let source = database.clone();
                 sum.add(&cost(&self.meter, gas, || {
-                    parallel(executor, &shared, source, Duration::ZERO)
+                    parallel(executor, &shared, source, Pauses::default())
                 }));
             }
         }
@@ -208,9 +209,9 @@ impl Ways {
 }
 
 /// Measures the cost of one execution.
-fn cost(meter: &Meter, gas: u64, run: impl FnOnce() -> Sample) -> Cost {
+fn cost(meter: &Meter, gas: u64, run: impl FnOnce() -> Times) -> Cost {
     let before = meter.read();
-    let Sample { wall, cpu } = run();
+    let Times { wall, cpu } = run();
     let joules = before.zip(meter.read()).map(|(before, after)| meter.between(&before, &after));
     Cost { wall, cpu, joules, gas }
 }

@@ -12,8 +12,9 @@ use braid_blocks::{
     block::Block,
     compare::{Execution, braid::outputs, differences},
     sequential::{ForkSpec, OnInvalid, Prepared, Receipts, envelope},
+    timing::{Pauses, Times, times_of},
 };
-use braid_cli::bench::{BenchError, Sample, Series, Timing, between};
+use braid_cli::bench::{BenchError, Series, Timing};
 use braid_evm::{
     Cloned, Config, Executor, alloy::BraidExecutorFactory, runtime::simulated::Random,
 };
@@ -217,27 +218,27 @@ impl<'b, D: Source> Subject<'b, D> {
     }
 
     /// Times one execution. Inputs are copied before the clock starts.
-    fn time(&mut self, entry: Entry, count: Option<NonZeroU16>, timing: Timing) -> Option<Sample> {
+    fn time(&mut self, entry: Entry, count: Option<NonZeroU16>, timing: Timing) -> Option<Times> {
         let Self { block, shared, transactions, database, alloy, workers } = self;
         let mut on = workers.iter_mut().find(|it| Some(it.count) == count);
         let (database, transactions) = (database(), transactions.clone());
-        let pauses = (timing.pause, timing.pause);
+        let pauses = Pauses { before: timing.pause, behind: timing.pause };
         Some(match entry {
             Entry::Alloy => {
                 let state = state_over(database);
-                between(pauses, || run(alloy, block, transactions, state))
+                times_of(pauses, || run(alloy, block, transactions, state))
             }
             Entry::Executor => {
                 let (executor, shared) = (&mut on.as_mut()?.executor, Arc::clone(shared));
-                between(pauses, || executor.block(shared).database(database).execute())
+                times_of(pauses, || executor.block(shared).database(database).execute())
             }
             Entry::Handles => {
                 let (factory, state) = (&on?.handles, state_over(database));
-                between(pauses, || run(factory, block, transactions, state))
+                times_of(pauses, || run(factory, block, transactions, state))
             }
             Entry::Factory => {
                 let (factory, state) = (&on?.factory, state_over(database));
-                between(pauses, || run(factory, block, transactions, state))
+                times_of(pauses, || run(factory, block, transactions, state))
             }
         })
     }

@@ -7,7 +7,7 @@
 //! time that moving inputs and results takes.
 
 use alloy_primitives::{Address, Bytes, keccak256};
-use braid_blocks::{block::Block, block_file::FileDatabase};
+use braid_blocks::{block::Block, block_file::FileDatabase, timing::Pauses};
 use braid_cli::bench::sequential;
 use braid_evm::{BlockOutput, Cloned, Config, Executor, TxIndex};
 use core::{hint::black_box, num::NonZeroU16};
@@ -157,7 +157,7 @@ pub fn offload(
     let inputs = inputs(block, database, &output, precompiles)?;
     let mut found = Offload { gas: output.gas_used, time: Duration::MAX, ..Offload::default() };
     for _ in 0..rounds.max(1) {
-        let whole = sequential(block, database.clone(), Duration::ZERO).wall;
+        let whole = sequential(block, database.clone(), Pauses::default()).wall;
         found.time = found.time.min(whole);
         shortest(&mut found, measured(&inputs, precompiles));
     }

@@ -51,20 +51,21 @@ impl<S: StateStore> Node<S> {
             parent_hash: parent.hash,
             number,
             timestamp: self.first.timestamp + number,
-            state_root: B256::ZERO,
             ..self.first.clone()
         };
         let mut load = Load::new(&self.chain.state()?, seed, number, transactions)?;
         let template = rules::template(&header);
-        let built = self.chain.build(template, &mut load, |built| seal(header, &built.output))?;
+        let built = self.chain.build_with_root(template, &mut load, |built, root| {
+            seal(header, &built.output, root)
+        })?;
         Ok((built, load.left_out))
     }
 }
 
-/// The block's header and its hash, without the roots of the state, which is computed later, and of the
-/// transactions, which have no signatures.
-fn seal(mut header: Header, output: &BlockOutput) -> Sealed {
+/// The block's header and its hash, without the root of the transactions, which have no signatures.
+fn seal(mut header: Header, output: &BlockOutput, state_root: Option<B256>) -> Sealed {
     let receipts: Vec<_> = output.receipts.iter().map(TxReceipt::with_bloom_ref).collect();
+    header.state_root = state_root.unwrap_or_default();
     header.gas_used = output.gas_used;
     header.receipts_root = calculate_receipt_root(&receipts);
     header.logs_bloom = receipts.iter().fold(Bloom::ZERO, |all, one| all | one.logs_bloom);

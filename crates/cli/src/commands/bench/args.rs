@@ -42,9 +42,10 @@ Columns, each a median over all rounds:
   aborted    runs whose result was thrown away
   spread     (slowest - fastest) / median of the parallel times
 
-Below each line: microseconds per transaction in each stage, summed over all workers (wall
-time for the bundle), from a separate observed run; peak memory that one run adds to a fresh
-process, of the baseline and of Braid.
+Below each line: microseconds per transaction in each stage, summed over all workers, medians of
+seven separate runs of an executor whose workers report what they do; peak memory that one run adds
+to a fresh process, of the baseline and of Braid. Transactions that the caller runs sequentially
+count as one stage, with their commits.
 
 Below the table: how long a cache line takes from one core to another and back, in the median (and
 at least and at most) over all rounds. It is about 50 ns within one L3 cache and 300 ns between two.
@@ -53,9 +54,9 @@ In a virtual machine it may change at any time, and the ratios with it.
 Each timed run follows a pause (--pause), because a node's threads sleep between blocks and its
 caches are cold. --pause 0 runs back to back. All executors run in turn, in random order.
 
---cost: cpu is processor time; beyond is cpu less that of sequential revm; view is execute beyond
-that of the sequential way: reads and records of speculation, and colder caches. Instructions are
-counted by cargo xtask instructions.
+--cost: cpu is processor time, and +- the distance between its quartiles; beyond is cpu less that of
+sequential revm; view is execute beyond that of the sequential way: reads and records of
+speculation, and colder caches. Instructions are counted by cargo xtask instructions.
 
 --busy: N computing processes per core run during all measurements, also of the baseline.
 

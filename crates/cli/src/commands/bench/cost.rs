@@ -54,12 +54,13 @@ fn begin() -> io::Result<()> {
     writeln!(
         anstream::stdout().lock(),
         "microseconds per transaction\n\
-         {bold}{:<NAME$} {:<14} {:>6} {:>6} {:>6} {:>7} {:>6} {:>7} {:>10} {:>8} {:>6} {:>6} \
+         {bold}{:<NAME$} {:<14} {:>6} {:>6} {:>5} {:>6} {:>7} {:>6} {:>7} {:>10} {:>8} {:>6} {:>6} \
          {:>6} {:>6} {:>6}{bold:#}",
         "workload",
         "way",
         "ratio",
         "cpu",
+        "+-",
         "beyond",
         "execute",
         "view",
@@ -78,14 +79,15 @@ fn table(name: &str, costs: &Costs) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     writeln!(out, "{name:<NAME$} {:<14} {:>6.2} {:>6.2}", "revm", 1.0, costs.revm_us)?;
     for cost in &costs.ways {
-        let Cost { way, workers, cpu_us, beyond_us, ratio, faults, stages, view_us } = *cost;
+        let Cost { way, workers, cpu_us, spread_us, beyond_us, ratio, faults, stages, view_us } =
+            *cost;
         let way = match way {
             Way::Sequential => "sequential",
             Way::Speculative => "speculative",
         };
         write!(
             out,
-            "{name:<NAME$} {:<14} {ratio:>6.2} {cpu_us:>6.2} {beyond_us:>6.2}",
+            "{name:<NAME$} {:<14} {ratio:>6.2} {cpu_us:>6.2} {spread_us:>5.2} {beyond_us:>6.2}",
             format!("{way}, {workers}")
         )?;
         if let (Some(stages), Some(view)) = (stages, view_us) {

@@ -22,6 +22,7 @@ use args::Probed;
 use braid_blocks::{
     block::Block,
     block_file::{BlockFile, BlockFileErrorKind, FileDatabase},
+    timing::Pauses,
 };
 use braid_evm::{Config, Executor};
 use braid_terminal::{End, Progress, Stop, print_error};
@@ -33,7 +34,6 @@ use std::{
     io::{self, Write},
     num::NonZeroU16,
     sync::Arc,
-    time::Duration,
 };
 
 /// A loaded block to measure.
@@ -196,7 +196,7 @@ fn measured_in(
     if let Some(times) = args.execute {
         for executor in executors {
             for _ in 0..times {
-                bench::parallel(executor, &shared, database.clone(), Duration::ZERO);
+                bench::parallel(executor, &shared, database.clone(), Pauses::default());
             }
         }
         return Ok(Vec::new());

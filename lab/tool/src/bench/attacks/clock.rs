@@ -5,12 +5,13 @@ use braid_blocks::{
     block_file::FileDatabase,
     compare::braid::outputs,
     sequential::{OnInvalid, Prepared, SequentialOutput},
+    timing::Pauses,
     workload::{Attack, Staged},
 };
 use braid_cli::bench::{
-    Series, parallel_between,
+    Series, parallel,
     priced::{EXECUTIONS, VirtualError},
-    ratio, rounds_for, sequential_between,
+    ratio, rounds_for, sequential,
 };
 use braid_evm::{BlockErrorKind, Config, Executor, Policy};
 use core::{num::NonZeroU16, time::Duration};
@@ -95,6 +96,7 @@ pub fn clocked(
     }
     let Staged { block, database, .. } = &trial.staged;
     let transactions = block.transactions.len();
+    let pauses = Pauses { before: pause, behind: pause };
     let series = Series::default;
     let mut found =
         Clocked { transactions, sequential: series(), fresh: series(), learned: series() };
@@ -102,18 +104,16 @@ pub fn clocked(
     for _ in 0..rounds.unwrap_or(rounds_for(transactions)) {
         for way in ways {
             let source = database.clone();
-            let parallel = |executor: &mut Executor, source: FileDatabase| {
-                parallel_between(executor, &trial.shared, source, (pause, pause))
+            let ours = |executor: &mut Executor, source: FileDatabase| {
+                parallel(executor, &trial.shared, source, pauses)
             };
             let (series, sample) = match way {
-                Way::Sequential => {
-                    (&mut found.sequential, sequential_between(block, source, (pause, pause)))
-                }
+                Way::Sequential => (&mut found.sequential, sequential(block, source, pauses)),
                 Way::Fresh => {
                     trial.teach(&mut fresh)?;
-                    (&mut found.fresh, parallel(&mut fresh, source))
+                    (&mut found.fresh, ours(&mut fresh, source))
                 }
-                Way::Learned => (&mut found.learned, parallel(&mut learned, source)),
+                Way::Learned => (&mut found.learned, ours(&mut learned, source)),
             };
             series.samples.push(sample);
         }
@@ -179,12 +179,12 @@ impl Trial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use braid_cli::bench::Sample;
+    use braid_blocks::timing::Times;
 
     #[test]
     fn a_short_block_has_a_tenth_of_a_millisecond_more() {
         let series = |wall: u64, cpu: u64| Series {
-            samples: vec![Sample {
+            samples: vec![Times {
                 wall: Duration::from_micros(wall),
                 cpu: Duration::from_micros(cpu),
             }],

@@ -2,7 +2,8 @@
 
 use super::{Engine, timed::Written};
 use alloy_primitives::B256;
-use braid_cli::bench::{processor_time, reset_highest, resident};
+use braid_blocks::timing::processor_time;
+use braid_cli::bench::{reset_highest, resident};
 use std::{
     fs,
     time::{Duration, Instant},
