@@ -8,13 +8,13 @@ use crate::worker::{Context, Interrupt, Point, Waited};
 
 /// Receives what workers do. It provides the clock, as the library has none.
 pub trait Observer: Send + Sync {
-    /// Called on the thread of `worker`, many times per transaction.
+    /// Called when `worker` reaches `point`, on its thread, many times per transaction.
     fn passes(&self, worker: WorkerId, point: Point);
 
     /// Called when `worker` begins to wait for a message.
     fn waits(&self, worker: WorkerId);
 
-    /// Called when `worker` has done its part of a task.
+    /// Called when `worker` has done its part of a task, and the caller its part of a block.
     fn ends(&self, worker: WorkerId);
 
     /// Called on the thread of the caller, who is worker 0, when it begins `stage`.

@@ -21,7 +21,7 @@ pub trait Task: Send + Sync {
     fn run(&self, worker: WorkerId, seat: Seat<'_>);
 }
 
-/// What the caller does outside tasks.
+/// Stage of a block on the calling thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallerStage {
     /// Pre-block calls, and choosing the first strategy.

@@ -39,20 +39,20 @@ impl AddAssign for Times {
 pub struct Pauses {
     /// Pause before it: threads fall asleep and caches cool, as between two blocks of a node.
     pub before: Duration,
-    /// Pause behind it: a system may count the time of a thread only once the thread stops, so
+    /// Pause after it: a system may count the time of a thread only once the thread stops, so
     /// threads must be asleep when processor time is read.
-    pub behind: Duration,
+    pub after: Duration,
 }
 
 impl Pauses {
-    /// Longest pause behind an execution.
-    const BEHIND: Duration = Duration::from_millis(2);
+    /// Longest pause after an execution.
+    const AFTER: Duration = Duration::from_millis(2);
 
-    /// Returns the pauses for an execution `before` which threads rest for this time; without that
-    /// rest there is no pause behind it, either.
+    /// Pauses for `before` ahead of an execution, and for at most 2 ms after it; zero means no pause
+    /// at all.
     #[must_use]
     pub fn new(before: Duration) -> Self {
-        Self { before, behind: before.min(Self::BEHIND) }
+        Self { before, after: before.min(Self::AFTER) }
     }
 }
 
@@ -65,7 +65,7 @@ pub fn timed<T, L>(pauses: Pauses, work: impl FnOnce() -> (T, L)) -> (T, Times) 
     let (result, left) = work();
     let wall = start.elapsed();
     drop(left);
-    rest(pauses.behind);
+    rest(pauses.after);
     (result, Times { wall, cpu: processor_time().saturating_sub(before) })
 }
 
@@ -98,7 +98,7 @@ mod tests {
     const WORK: Duration = Duration::from_millis(100);
 
     /// Times a run that leaves such a thread running.
-    fn left_behind(behind: Duration) -> Times {
+    fn left_behind(after: Duration) -> Times {
         let work = || {
             let begun = ThreadTime::now();
             while begun.elapsed() < WORK {
@@ -106,12 +106,12 @@ mod tests {
             }
         };
         // The handle is dropped with the result, and the thread goes on.
-        times_of(Pauses { before: Duration::ZERO, behind }, || thread::spawn(work))
+        times_of(Pauses { before: Duration::ZERO, after }, || thread::spawn(work))
     }
 
     /// Processor time is that of the process, so nothing else may run in it.
     #[test]
-    fn processor_time_ends_with_the_pause_behind() {
+    fn processor_time_ends_with_the_pause() {
         let mut child = Command::new(env::current_exe().expect("it"));
         child.args(["--exact", "timing::tests::child_that_leaves_a_thread_behind"]);
         let output = child.args(["--ignored", "--nocapture"]).output().expect("it starts");
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "the process of `processor_time_ends_with_the_pause_behind`"]
+    #[ignore = "the process of `processor_time_ends_with_the_pause`"]
     fn child_that_leaves_a_thread_behind() {
         let waited = left_behind(Duration::from_secs(5));
         assert!(waited.cpu >= WORK && waited.wall < Duration::from_secs(5), "{waited:?}");

@@ -6,7 +6,8 @@
 
 use crate::{
     AccountChange, AccountRecord, DurableBatch, Entry, Head, SlotChange, Snapshot, StateReader,
-    StoreError, Table, Writes, trie::update_state,
+    StoreError, Table, Writes,
+    trie::{NodeCache, Tries, update_state},
 };
 use alloy_primitives::{Address, B256, U256, keccak256};
 use braid_evm::{AccessList, CancellationToken};
@@ -22,28 +23,36 @@ use std::{
 pub(crate) struct Ahead {
     parent: Head,
     batch: DurableBatch,
-    nodes: Writes,
+    /// Writes of the changed nodes.
+    pub(crate) nodes: Writes,
+    /// State root after the block.
     pub(crate) root: B256,
+    /// The changed tries.
+    pub(crate) tries: Tries,
     /// Whether `batch` comes from an access list, which does not say which storage is cleared.
-    is_listed: bool,
+    pub(crate) is_listed: bool,
 }
 
 impl Ahead {
-    /// Computes nodes and root from the changes in `batch`, on the state of `reader`.
+    /// Computes nodes and root from the changes in `batch`, on the state of `reader`. `tries` are
+    /// the tries of that state that are in memory.
     pub(crate) fn after<S: Snapshot>(
         reader: &StateReader<S>,
+        mut tries: Tries,
         batch: DurableBatch,
         threads: NonZeroUsize,
     ) -> Result<Self, StoreError> {
         let mut nodes = Writes::default();
-        let root = update_state(reader.snapshot(), &batch, threads, &mut nodes)?;
-        Ok(Self { parent: reader.head(), batch, nodes, root, is_listed: false })
+        let root = update_state(reader.snapshot(), &mut tries, &batch, threads, &mut nodes)?;
+        Ok(Self { parent: reader.head(), batch, nodes, root, tries, is_listed: false })
     }
 
-    /// Computes nodes and root from an access list, on the state of `snapshot`. Returns `None` if
-    /// the chain has no state roots, the store failed, or the work was cancelled.
+    /// Computes nodes and root from an access list, on the state of `snapshot`, whose tries are in
+    /// `cache`. Returns `None` if the chain has no state roots, the store failed, or the work was
+    /// cancelled.
     pub(crate) fn compute<S: Snapshot>(
         snapshot: S,
+        cache: &NodeCache,
         list: &AccessList,
         threads: NonZeroUsize,
         cancel: &CancellationToken,
@@ -52,19 +61,18 @@ impl Ahead {
         let reader = StateReader::new(snapshot).ok()?;
         reader.state_root().ok()??;
         let batch = batch(&reader, list).ok()?;
-        let ahead = Self::after(&reader, batch, threads).ok()?;
+        let ahead = Self::after(&reader, cache.share(&batch), batch, threads).ok()?;
         Some(Self { is_listed: true, ..ahead })
     }
 
-    /// Returns the changed nodes and the state root, if `parent` is the block they were computed on
-    /// and `batch` makes the same changes. A batch that clears a storage is never the same as a
-    /// list, which does not say which storage was cleared.
-    pub(crate) fn if_same(self, parent: Head, batch: &DurableBatch) -> Option<(Writes, B256)> {
-        let is_same = self.parent == parent
+    /// Whether `parent` is the block that the nodes were computed on, and `batch` makes the same
+    /// changes. A batch that clears a storage is never the same as a list, which does not say which
+    /// storage was cleared.
+    pub(crate) fn is_of(&self, parent: Head, batch: &DurableBatch) -> bool {
+        self.parent == parent
             && !(self.is_listed && batch.accounts.iter().any(|change| change.cleared))
             && changed(&self.batch).eq(changed(batch))
-            && values(&self.batch).eq(values(batch));
-        is_same.then_some((self.nodes, self.root))
+            && values(&self.batch).eq(values(batch))
     }
 }
 
@@ -219,10 +227,15 @@ mod tests {
     #[test]
     fn only_what_the_block_does_is_used() {
         let found = |parent, batch: &DurableBatch| {
-            let (nodes, root) = (Writes::default(), B256::repeat_byte(1));
-            let listed = changes(5, 9);
-            let ahead = Ahead { parent: head(3), batch: listed, nodes, root, is_listed: true };
-            ahead.if_same(parent, batch).is_some()
+            let ahead = Ahead {
+                parent: head(3),
+                batch: changes(5, 9),
+                nodes: Writes::default(),
+                root: B256::repeat_byte(1),
+                tries: Tries::default(),
+                is_listed: true,
+            };
+            ahead.is_of(parent, batch)
         };
         assert!(found(head(3), &changes(5, 9)));
         assert!(!found(head(4), &changes(5, 9)), "another parent");

@@ -84,6 +84,7 @@ pub struct Chain<S: StateStore> {
     executor: Executor,
     writer: Writer,
     head: Head,
+    has_roots: bool,
     keeps_receipts: bool,
     root_threads: NonZeroUsize,
 }
@@ -111,12 +112,14 @@ impl<S: StateStore> Chain<S> {
     /// As [`open`](Self::open).
     pub fn open_with(store: S, executor: Executor, keep: Keep) -> Result<Self, ChainError> {
         let store = Arc::new(store);
-        let head = open(&*store)?.head();
+        let reader = open(&*store)?;
+        let (head, has_roots) = (reader.head(), reader.state_root()?.is_some());
+        drop(reader);
         let writer = Writer::start(Arc::clone(&store), head, keep);
         let writer = writer.map_err(ChainError::Thread)?;
         let keeps_receipts = keep.receipt_blocks > 0;
         let root_threads = keep.root_threads;
-        Ok(Self { store, executor, writer, head, keeps_receipts, root_threads })
+        Ok(Self { store, executor, writer, head, has_roots, keeps_receipts, root_threads })
     }
 
     /// Returns the last executed block, which may not be durable yet.
@@ -218,7 +221,8 @@ impl<S: StateStore> Chain<S> {
 
     /// Builds the next block like [`build`](Self::build), with a header that commits to the state:
     /// `seal` also receives the state root after the block, or `None` if the chain has no state
-    /// roots. The root is computed on the calling thread once all earlier blocks are durable.
+    /// roots. The root is computed on the calling thread once all earlier blocks are durable, so at
+    /// most one block waits for the writer.
     ///
     /// # Errors
     /// As for [`build`](Self::build).
@@ -232,7 +236,10 @@ impl<S: StateStore> Chain<S> {
         seal: impl FnOnce(&BuiltBlock, Option<B256>) -> T,
     ) -> Result<Built, ChainError> {
         let (head, built) = self.fill(template, pool)?;
-        let tries = self.writer.tries_after(&*self.store, &built.output.bundle)?;
+        let tries = match self.has_roots {
+            true => Some(self.writer.tries_after(&*self.store, head, &built.output.bundle)?),
+            false => None,
+        };
         let sealed = seal(&built, tries.as_ref().map(|tries| tries.root)).into();
         self.hand_over(head, built, sealed, tries)
     }
@@ -340,7 +347,8 @@ impl<S: StateStore> Chain<S> {
     }
 
     /// Changes the account at `address` in the state after the last block, without a block. For
-    /// development chains: no header commits to the change. Unwinding the last block does not undo
+    /// development chains: no transaction explains the change, which the state root of a later
+    /// header includes. Unwinding the last block does not undo
     /// it, [`undo_edit`](Self::undo_edit) does.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use crate::{
         FIRST_KEY, FirstBlock, GENESIS_KEY, HEAD_KEY, HEADER_KEY, SCHEMA_KEY, STATE_ROOT_KEY,
         slot_key, slot_value,
     },
-    trie::{CacheCounts, CachedNodes, NodeCache, update_state},
+    trie::{CacheCounts, NodeCache, Tries, update_state},
 };
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::AccessList;
@@ -104,7 +104,8 @@ pub fn create<S: StateStore>(
     let state_root = match roots {
         StateRoots::Computed => {
             let threads = Keep::default().root_threads;
-            Some(put_root(&store.snapshot()?, &mut writes, batch, threads)?)
+            let mut tries = Tries::default();
+            Some(put_root(&store.snapshot()?, &mut tries, &mut writes, batch, threads)?)
         }
         StateRoots::Disabled => batch.state_root,
     };
@@ -134,7 +135,7 @@ pub fn commit<S: StateStore>(
 pub(crate) struct Committer {
     keep: Keep,
     nodes: Arc<NodeCache>,
-    /// Trie work of the next block to commit, if it began before.
+    /// Trie work of the next block to commit, if it was started or finished before the commit.
     trie_task: Mutex<Option<TrieTask>>,
     roots_ahead: AtomicU64,
 }
@@ -150,8 +151,8 @@ impl Committer {
     }
 
     /// Starts the trie work of a block with this access list, on the state after the last committed
-    /// block. Nothing may be committed until the work ends: otherwise it could put an outdated node
-    /// into the cache. Returns `None` if no thread can be started.
+    /// block. Nothing may be committed until the work ends: otherwise it could start from nodes in
+    /// memory that are newer than its snapshot. Returns `None` if no thread can be started.
     pub(crate) fn start_trie_task<S: StateStore>(
         &self,
         store: &Arc<S>,
@@ -160,34 +161,24 @@ impl Committer {
         let (store, list) = (Arc::clone(store), Arc::clone(list));
         let (cache, threads) = (Arc::clone(&self.nodes), self.keep.root_threads);
         let compute = move |cancel: &_| {
-            let snapshot = CachedNodes { snapshot: store.snapshot().ok()?, cache };
-            Ahead::compute(snapshot, &list, threads, cancel)
+            let snapshot = store.snapshot().ok()?;
+            Ahead::compute(snapshot, &cache, &list, threads, cancel)
         };
         TrieTask::start(compute).ok()
     }
 
     /// Computes trie nodes and state root of the next block, which makes the changes in `batch`, on
-    /// the state after the last committed block. Nothing may be committed meanwhile. Returns `None`
-    /// if the chain has no state roots.
+    /// the state after the last committed block. Nothing may be committed meanwhile, and the chain
+    /// must have state roots.
     pub(crate) fn tries_after<S: StateStore>(
         &self,
         store: &S,
         batch: DurableBatch,
-    ) -> Result<Option<Ahead>, StoreError> {
-        let reader = self.reader(store)?;
-        if reader.state_root()?.is_none() {
-            return Ok(None);
-        }
-        Ahead::after(&reader, batch, self.keep.root_threads).map(Some)
-    }
-
-    /// Opens the state after the last committed block, with the cached trie nodes.
-    fn reader<S: StateStore>(
-        &self,
-        store: &S,
-    ) -> Result<StateReader<CachedNodes<S::Snapshot>>, StoreError> {
-        let cache = Arc::clone(&self.nodes);
-        StateReader::new(CachedNodes { snapshot: store.snapshot()?, cache })
+    ) -> Result<Ahead, StoreError> {
+        let reader = StateReader::new(store.snapshot()?)?;
+        // If the block is not committed after all, nodes are read from the store again.
+        let tries = self.nodes.take(&batch);
+        Ahead::after(&reader, tries, batch, self.keep.root_threads)
     }
 
     /// Sets the trie work of the next block to commit. That commit waits for the work, and uses its
@@ -222,25 +213,49 @@ impl Committer {
         store: &S,
         batch: &DurableBatch,
     ) -> Result<(), StoreError> {
-        let reader = self.reader(store)?;
+        let reader = StateReader::new(store.snapshot()?)?;
+        let mut writes = writes_of(&reader, batch, self.keep)?;
+        let tries = self.update_tries(&reader, batch, &mut writes)?;
+        store.write(writes)?;
+        if let Some(tries) = tries {
+            self.nodes.put(tries);
+        }
+        Ok(())
+    }
+
+    /// Adds trie nodes and state root to `writes`, and returns the changed tries. Returns `None` if
+    /// the chain has no state roots.
+    fn update_tries<S: Snapshot>(
+        &self,
+        reader: &StateReader<S>,
+        batch: &DurableBatch,
+        writes: &mut Writes,
+    ) -> Result<Option<Tries>, StoreError> {
         let trie_task = self.trie_task().take();
         let ahead = trie_task.and_then(TrieTask::join);
-        let ahead = ahead.and_then(|ahead| ahead.if_same(reader.head(), batch));
-        self.roots_ahead.fetch_add(u64::from(ahead.is_some()), SeqCst);
-        let writes = writes_of(&reader, batch, self.keep, ahead)?;
-        let nodes = NodeCache::nodes_of(&writes);
-        store.write(writes)?;
-        self.nodes.note(nodes);
-        Ok(())
+        let ahead = ahead.filter(|ahead| ahead.is_of(reader.head(), batch));
+        let is_listed = ahead.as_ref().is_some_and(|ahead| ahead.is_listed);
+        self.roots_ahead.fetch_add(u64::from(is_listed), SeqCst);
+        if reader.state_root()?.is_none() {
+            return Ok(None);
+        }
+        if let Some(Ahead { nodes, root, tries, .. }) = ahead {
+            writes.0.extend(nodes.0);
+            put_found(writes, batch, root)?;
+            return Ok(Some(tries));
+        }
+        let mut tries = self.nodes.take(batch);
+        put_root(reader.snapshot(), &mut tries, writes, batch, self.keep.root_threads)?;
+        Ok(Some(tries))
     }
 }
 
-/// Returns the writes that make `batch` durable on the state of `reader`.
+/// Returns the writes that make `batch` durable on the state of `reader`, without those of the
+/// tries.
 fn writes_of<S: Snapshot>(
     reader: &StateReader<S>,
     batch: &DurableBatch,
     keep: Keep,
-    ahead: Option<(Writes, B256)>,
 ) -> Result<Writes, StoreError> {
     let (parent, number) = (reader.head(), batch.head.number);
     if parent.number.checked_add(1) != Some(number) {
@@ -249,17 +264,6 @@ fn writes_of<S: Snapshot>(
     let cleared = cleared_slots(reader, batch)?;
     let mut writes = Writes::default();
     put_state(&mut writes, batch, &cleared);
-    if reader.state_root()?.is_some() {
-        match ahead {
-            Some((nodes, root)) => {
-                writes.0.extend(nodes.0);
-                put_found(&mut writes, batch, root)?;
-            }
-            None => {
-                put_root(reader.snapshot(), &mut writes, batch, keep.root_threads)?;
-            }
-        }
-    }
     if !batch.header.is_empty() {
         writes.put(Table::Meta, HEADER_KEY, batch.header.as_ref());
     }
@@ -292,7 +296,7 @@ fn remove_old<S: Snapshot>(
 ) -> Result<(), StoreError> {
     while let Some(number) = old {
         let key = number.to_be_bytes();
-        if reader.snapshot().get(table, &key)?.is_none() {
+        if !reader.snapshot().contains(table, &key)? {
             break;
         }
         writes.remove(table, key);
@@ -301,14 +305,16 @@ fn remove_old<S: Snapshot>(
     Ok(())
 }
 
-/// Updates the tries, compares the state root with the one in `batch`, and returns it.
+/// Updates the tries, compares the state root with the one in `batch`, and returns it. `tries` are
+/// those that are in memory.
 pub(crate) fn put_root<S: Snapshot>(
     snapshot: &S,
+    tries: &mut Tries,
     writes: &mut Writes,
     batch: &DurableBatch,
     threads: NonZeroUsize,
 ) -> Result<B256, StoreError> {
-    let found = update_state(snapshot, batch, threads, writes)?;
+    let found = update_state(snapshot, tries, batch, threads, writes)?;
     put_found(writes, batch, found)?;
     Ok(found)
 }

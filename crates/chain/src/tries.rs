@@ -4,7 +4,7 @@
 use crate::{
     AccountChange, DurableBatch, Entry, Head, PastState, SlotChange, Snapshot, StateReader,
     StoreError, Table, Undo, Writes,
-    trie::{EMPTY_ROOT, prove_account, prove_slot, state_root, update_state},
+    trie::{EMPTY_ROOT, Tries, prove_account, prove_slot, state_root, update_state},
 };
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::Decodable;
@@ -81,8 +81,9 @@ impl<S: Snapshot> StateTries<S> {
     }
 
     fn update(&mut self, batch: &DurableBatch) -> Result<B256, StoreError> {
-        let mut writes = Writes::default();
-        let root = update_state(&self.nodes, batch, NonZeroUsize::MIN, &mut writes)?;
+        let (mut tries, mut writes) = (Tries::default(), Writes::default());
+        let one = NonZeroUsize::MIN;
+        let root = update_state(&self.nodes, &mut tries, batch, one, &mut writes)?;
         self.nodes.changed.extend(writes.0.into_iter().map(|write| (write.key, write.value)));
         Ok(root)
     }

@@ -4,6 +4,7 @@ use crate::{
     AccountChange, DurableBatch, Head, SlotChange, Snapshot, StateReader, StateStore, StoreError,
     Table, Undo, Writes,
     commit::{put_root, put_state},
+    trie::Tries,
 };
 use std::{collections::BTreeMap, num::NonZeroUsize};
 
@@ -41,7 +42,7 @@ fn unwind_one<S: StateStore>(store: &S, root_threads: NonZeroUsize) -> Result<()
     let mut writes = Writes::default();
     put_state(&mut writes, &batch, &BTreeMap::new());
     if reader.state_root()?.is_some() {
-        put_root(reader.snapshot(), &mut writes, &batch, root_threads)?;
+        put_root(reader.snapshot(), &mut Tries::default(), &mut writes, &batch, root_threads)?;
     }
     writes.remove(Table::Undo, number.to_be_bytes());
     writes.remove(Table::BlockHashes, number.to_be_bytes());

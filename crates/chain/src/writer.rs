@@ -150,16 +150,17 @@ impl Writer {
         self.shared.committer.start_trie_task(store, list)
     }
 
-    /// Computes trie nodes and state root of the next block, which makes these `changes`, once all
-    /// earlier blocks are durable. Returns `None` if the chain has no state roots.
+    /// Computes trie nodes and state root of the block `head`, which comes next and makes these
+    /// `changes`, once all earlier blocks are durable. The chain must have state roots.
     pub(crate) fn tries_after<S: StateStore>(
         &self,
         store: &S,
+        head: Head,
         changes: &BundleState,
-    ) -> Result<Option<Ahead>, ChainError> {
+    ) -> Result<Ahead, ChainError> {
         self.flush()?;
-        let batch = DurableBatch::new(Head::default(), changes);
-        Ok(self.shared.committer.tries_after(store, batch)?)
+        let tries = self.shared.committer.tries_after(store, DurableBatch::new(head, changes));
+        tries.map_err(|error| ChainError::Writer { number: head.number, error })
     }
 
     /// Sets the trie work of the next block that is handed over.

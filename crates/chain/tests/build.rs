@@ -81,6 +81,7 @@ fn what_is_built_equals_sequential_execution() {
                 assert_eq!(built.output.gas_used, expected.gas_used, "block {index}");
                 assert_eq!((chain.head().hash, built.changes.head), (*hash, chain.head()));
             }
+            assert_eq!(chain.durable_head().roots_ahead(), 0, "no block had an access list");
             drop(chain);
             is_whole(&store, &stream);
         });

@@ -276,6 +276,11 @@ impl Snapshot for EmbeddedSnapshot {
         Ok(found.map_err(|error| self.tables.failed(error))?.map(|value| value.to_vec()))
     }
 
+    fn contains(&self, table: Table, key: &[u8]) -> Result<bool, StoreError> {
+        let found = self.view.contains_key(self.tables.of(table)?, key);
+        found.map_err(|error| self.tables.failed(error))
+    }
+
     fn scan(
         &self,
         table: Table,

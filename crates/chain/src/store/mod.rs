@@ -128,6 +128,15 @@ pub trait Snapshot: Clone + Send + Sync + 'static {
     /// The backend failed.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// Whether the table has `key`. A backend that can tell without copying the value should
+    /// override this method.
+    ///
+    /// # Errors
+    /// The backend failed.
+    fn contains(&self, table: Table, key: &[u8]) -> Result<bool, StoreError> {
+        Ok(self.get(table, key)?.is_some())
+    }
+
     /// Iterates over the entries whose keys begin with `prefix`, in key order.
     fn scan(
         &self,

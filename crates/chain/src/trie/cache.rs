@@ -1,20 +1,23 @@
-//! A cache of trie nodes that the writer has recently read or written.
+//! Trie nodes that the writer keeps in memory from block to block.
 //!
-//! Each block changes the nodes near the root, and often reads the leaves of the same busy
-//! accounts. In the store, each read searches several tables.
+//! Each block changes the nodes near the roots, and often the leaves of the same busy accounts.
+//! They stay decoded and linked, so that an update follows pointers instead of searching the store
+//! for each node, and decodes only nodes that it reads for the first time.
 
-use crate::{Entry, Snapshot, StoreError, Table, Writes};
-use quick_cache::{Weighter, sync::Cache};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use super::{
+    node::{Child, Node},
+    update::Effects,
 };
-
-/// Size of a cache entry in bytes, in addition to key and node.
-const OVERHEAD: u64 = 96;
-
-/// The key of a node in the store, and the node; `None` if it was removed.
-type Written = (Vec<u8>, Option<Arc<[u8]>>);
+use crate::{DurableBatch, Writes};
+use alloy_primitives::{Address, map::AddressMap};
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 /// Hits and misses of a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,30 +41,162 @@ impl CacheCounts {
     }
 }
 
-/// Cache of encoded nodes, by their keys in the store; `None` if the store has no node with the
-/// key.
-#[derive(Debug)]
-pub(crate) struct NodeCache {
-    nodes: Cache<Vec<u8>, Option<Arc<[u8]>>, Weight>,
-    counts: Arc<CacheCounts>,
+/// The tries of one state, as far as they are in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Tries {
+    /// Root of the state trie.
+    pub(super) state: Option<Child>,
+    /// Roots of storage tries, by the address of their account; `None` for a trie that an update
+    /// has emptied.
+    pub(super) storage: AddressMap<Option<Child>>,
+    /// Number of updates so far.
+    updates: u32,
+    hits: u64,
+    misses: u64,
+    /// About how many bytes of memory the nodes take.
+    bytes: u64,
 }
 
-#[derive(Clone, Debug)]
-struct Weight;
-
-impl Weighter<Vec<u8>, Option<Arc<[u8]>>> for Weight {
-    fn weight(&self, key: &Vec<u8>, node: &Option<Arc<[u8]>>) -> u64 {
-        let node = node.as_ref().map_or(0, |node| node.len());
-        OVERHEAD.saturating_add(key.len() as u64).saturating_add(node as u64)
+impl Tries {
+    /// Returns the tries that `batch` changes; `root` returns the root of a storage trie.
+    fn of(
+        &self,
+        state: Option<Child>,
+        batch: &DurableBatch,
+        root: impl FnMut(Address) -> Option<(Address, Option<Child>)>,
+    ) -> Self {
+        let cleared = batch.accounts.iter().filter(|change| change.cleared);
+        let slots = batch.slots.chunk_by(|one, other| one.address == other.address);
+        let changed = slots.filter_map(|slots| slots.first()).map(|slot| slot.address);
+        let storage = changed.chain(cleared.map(|change| change.address)).filter_map(root);
+        Self { state, storage: storage.collect(), updates: self.updates, ..Self::default() }
     }
+
+    /// Moves the tries out that `batch` changes.
+    fn take(&mut self, batch: &DurableBatch) -> Self {
+        let state = self.state.take();
+        let mut storage = mem::take(&mut self.storage);
+        let taken = self.of(state, batch, |address| storage.remove_entry(&address));
+        self.storage = storage;
+        taken
+    }
+
+    /// Returns copies of the tries that `batch` changes. They share all nodes with these tries; an
+    /// update copies the nodes that it changes.
+    fn share(&self, batch: &DurableBatch) -> Self {
+        let root = |address| Some((address, self.storage.get(&address)?.clone()));
+        self.of(self.state.clone(), batch, root)
+    }
+
+    /// Puts back tries that were taken or shared.
+    fn put(&mut self, changed: Self) {
+        self.state = changed.state;
+        for (address, root) in changed.storage {
+            // Empty tries are not kept: the store answers quickly that they have no root.
+            match root {
+                Some(root) => self.storage.insert(address, Some(root)),
+                None => self.storage.remove(&address),
+            };
+        }
+        self.updates = changed.updates;
+        self.bytes = self.bytes.saturating_add(changed.bytes);
+    }
+
+    /// Returns the number of the next update.
+    pub(super) fn begin_update(&mut self) -> u32 {
+        self.updates = self.updates.saturating_add(1);
+        self.updates
+    }
+
+    /// Counts the effects of an update, and adds its writes to `writes`.
+    pub(super) fn note(&mut self, effects: Effects, writes: &mut Writes) {
+        self.hits = self.hits.saturating_add(effects.hits);
+        self.misses = self.misses.saturating_add(effects.misses);
+        self.bytes = self.bytes.saturating_add(effects.bytes);
+        writes.0.extend(effects.writes.0);
+    }
+
+    /// Evicts the nodes that have not been used for the longest time, until the others take about
+    /// `keep` bytes.
+    pub(super) fn evict(&mut self, keep: u64) {
+        let by_use = self.measure();
+        let (mut kept, mut oldest) = (0_u64, u32::MAX);
+        for (used, bytes) in by_use.into_iter().rev() {
+            let more = kept.saturating_add(bytes);
+            if more > keep {
+                break;
+            }
+            (kept, oldest) = (more, used);
+        }
+        self.bytes = kept;
+        self.state = self.state.take().filter(|root| root.used >= oldest);
+        self.storage.retain(|_, root| root.as_ref().is_some_and(|root| root.used >= oldest));
+        for root in self.storage.values_mut().flatten().chain(&mut self.state) {
+            forget(root, oldest);
+        }
+    }
+
+    /// Returns the sizes of the nodes in memory, by the number of the update that last used them.
+    pub(super) fn measure(&self) -> BTreeMap<u32, u64> {
+        let mut by_use = BTreeMap::new();
+        for root in self.storage.values().flatten().chain(&self.state) {
+            measure(root, &mut by_use);
+        }
+        by_use
+    }
+}
+
+/// Adds the sizes of `child` and of the nodes below it to `by_use`.
+fn measure(child: &Child, by_use: &mut BTreeMap<u32, u64>) {
+    let Some(node) = &child.node else { return };
+    let bytes = by_use.entry(child.used).or_default();
+    *bytes = bytes.saturating_add(node.bytes());
+    match &**node {
+        Node::Leaf { .. } => {}
+        Node::Extension { child, .. } => measure(child, by_use),
+        Node::Branch(children) => children.iter().for_each(|(_, child)| measure(child, by_use)),
+    }
+}
+
+/// Evicts the nodes below `child` that were last used before the update `oldest`. A node is used at
+/// least as late as the nodes below it.
+fn forget(child: &mut Child, oldest: u32) {
+    let Some(node) = &mut child.node else { return };
+    match Arc::make_mut(node) {
+        Node::Leaf { .. } => {}
+        Node::Extension { child, .. } => forget_old(child, oldest),
+        Node::Branch(children) => {
+            children.iter_mut().for_each(|(_, child)| forget_old(child, oldest));
+        }
+    }
+}
+
+fn forget_old(child: &mut Child, oldest: u32) {
+    if child.used < oldest {
+        child.node = None;
+    } else {
+        forget(child, oldest);
+    }
+}
+
+/// The tries of the last written state, as far as they are in memory, and a limit for them.
+#[derive(Debug)]
+pub(crate) struct NodeCache {
+    pub(super) tries: Mutex<Tries>,
+    /// Maximum size in bytes.
+    limit: u64,
+    counts: Arc<CacheCounts>,
 }
 
 impl NodeCache {
     /// Creates a cache of about `bytes` bytes.
     pub(crate) fn new(bytes: u64) -> Self {
-        // A node has about 200 bytes, a leaf about 100 and a branch about 500.
-        let entries = usize::try_from(bytes / 300).unwrap_or(usize::MAX);
-        Self { nodes: Cache::with_weighter(entries, bytes, Weight), counts: Arc::default() }
+        Self { tries: Mutex::default(), limit: bytes, counts: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tries> {
+        // A poisoned lock is usable: nodes that are missing are read from the store.
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the counters of hits and misses.
@@ -71,50 +206,28 @@ impl NodeCache {
 
     /// Removes all nodes, because something else has changed them in the store.
     pub(crate) fn clear(&self) {
-        self.nodes.clear();
+        *self.lock() = Tries::default();
     }
 
-    /// Adds nodes that the store has written.
-    pub(crate) fn note(&self, writes: Vec<Written>) {
-        for (key, node) in writes {
-            self.nodes.insert(key, node);
+    /// Moves the tries out that `batch` changes, to update them in place.
+    pub(crate) fn take(&self, batch: &DurableBatch) -> Tries {
+        self.lock().take(batch)
+    }
+
+    /// Returns copies of the tries that `batch` changes, for an update that may not be used.
+    pub(crate) fn share(&self, batch: &DurableBatch) -> Tries {
+        self.lock().share(batch)
+    }
+
+    /// Puts updated tries back, once the store has written them.
+    pub(crate) fn put(&self, updated: Tries) {
+        self.counts.hits.fetch_add(updated.hits, Relaxed);
+        self.counts.misses.fetch_add(updated.misses, Relaxed);
+        let mut tries = self.lock();
+        tries.put(updated);
+        if tries.bytes > self.limit {
+            // A quarter less, so that not each block evicts nodes.
+            tries.evict(self.limit / 4 * 3);
         }
-    }
-
-    /// Returns the changes of nodes among `writes`.
-    pub(crate) fn nodes_of(writes: &Writes) -> Vec<Written> {
-        let nodes = writes.0.iter().filter(|write| write.table == Table::Nodes);
-        nodes.map(|write| (write.key.clone(), write.value.as_deref().map(Arc::from))).collect()
-    }
-}
-
-/// A snapshot of the latest state that reads trie nodes through the cache.
-#[derive(Clone, Debug)]
-pub(crate) struct CachedNodes<S> {
-    pub(crate) snapshot: S,
-    pub(crate) cache: Arc<NodeCache>,
-}
-
-impl<S: Snapshot> Snapshot for CachedNodes<S> {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        if table != Table::Nodes {
-            return self.snapshot.get(table, key);
-        }
-        if let Some(node) = self.cache.nodes.get(key) {
-            self.cache.counts.hits.fetch_add(1, Relaxed);
-            return Ok(node.map(|node| node.to_vec()));
-        }
-        self.cache.counts.misses.fetch_add(1, Relaxed);
-        let node = self.snapshot.get(table, key)?;
-        self.cache.nodes.insert(key.to_vec(), node.as_deref().map(Arc::from));
-        Ok(node)
-    }
-
-    fn scan(
-        &self,
-        table: Table,
-        prefix: &[u8],
-    ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_> {
-        self.snapshot.scan(table, prefix)
     }
 }

@@ -1,8 +1,9 @@
 //! The state trie and the storage tries, updated block by block.
 //!
 //! The store holds each node under its trie and its path, one byte per nibble, in the encoding that
-//! is hashed. An update descends from the root to the changed entries, and writes the nodes on the
-//! way back, so its cost depends on the changes and not on the size of the state.
+//! is hashed. An update descends from the root to the changed entries, so its cost depends on the
+//! changes and not on the size of the state. It changes decoded nodes in memory, which stay there
+//! for the next block, and encodes and writes each changed node once.
 
 mod cache;
 mod node;
@@ -12,84 +13,99 @@ mod update;
 mod walk;
 
 pub use cache::CacheUse;
-pub(crate) use cache::{CacheCounts, CachedNodes, NodeCache};
+pub(crate) use cache::{CacheCounts, NodeCache, Tries};
 pub(crate) use proof::{prove_account, prove_slot};
 pub(crate) use walk::walk;
 
-use crate::{AccountRecord, DurableBatch, Snapshot, StoreError, Writes};
+use crate::{AccountChange, AccountRecord, DurableBatch, SlotChange, Snapshot, StoreError, Writes};
 use alloy_primitives::{Address, B256, keccak256, map::AddressMap};
 use alloy_rlp::Encodable;
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount};
-use node::Node;
-use nodes::{Nodes, Owner};
-use std::{num::NonZeroUsize, thread};
-use update::{Change, Value, apply, collapse, update};
+use node::{Child, Node};
+use nodes::{Owner, root_hash};
+use std::{
+    mem,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+use update::{Change, Effects, Update, Value, below, by_nibble};
 
 /// With fewer changed entries than this, starting a thread costs more than it saves.
 const ENTRIES_FOR_A_THREAD: usize = 128;
 
 /// Applies `batch` to all tries, adds the changed nodes to `writes`, and returns the state root.
+/// `tries` are those tries of the snapshot that are in memory; they are changed too. After an error
+/// they must not be used any more.
 pub(crate) fn update_state<S: Snapshot>(
     snapshot: &S,
+    tries: &mut Tries,
     batch: &DurableBatch,
     threads: NonZeroUsize,
     writes: &mut Writes,
 ) -> Result<B256, StoreError> {
-    let jobs = storage_jobs(batch)?;
-    let slots = batch.slots.len();
-    let storage = in_parallel(threads, slots, jobs, |job| storage_trie(snapshot, job))?;
-    let mut roots = AddressMap::default();
-    for (address, root, nodes) in storage {
-        roots.insert(address, root);
-        nodes.write(writes);
+    let number = tries.begin_update();
+    let jobs = storage_jobs(batch, tries)?;
+    let (wide, narrow): (Vec<_>, _) =
+        jobs.into_iter().partition(|job| job.slots.len() > ENTRIES_FOR_A_THREAD);
+    let run = |job, threads| storage_trie(snapshot, number, job, threads);
+    let mut storage = Vec::new();
+    for job in wide {
+        storage.push(run(job, threads)?);
     }
-    let changed = batch
-        .accounts
-        .iter()
-        .filter(|change| change.before != change.after || roots.contains_key(&change.address));
-    let leaves = changed.map(|change| (change.address, change.after)).collect();
-    let leaf = |(address, after)| Ok(leaf(address, after, roots.get(&address).copied()));
-    let mut leaves = in_parallel(threads, batch.accounts.len(), leaves, leaf)?;
-    leaves.sort_unstable_by_key(|(key, _)| *key);
-    let mut nodes = Nodes::new(snapshot, Owner::State);
-    update_wide(&mut nodes, &leaves, threads)?;
-    let root = nodes.root()?;
-    nodes.write(writes);
-    Ok(root)
+    let one = |job| run(job, NonZeroUsize::MIN);
+    storage.extend(in_parallel(threads, batch.slots.len(), narrow, one)?);
+    let mut roots = AddressMap::default();
+    for (address, root, effects) in storage {
+        roots.insert(address, root_hash(root.as_ref()));
+        tries.note(effects, writes);
+        tries.storage.insert(address, root);
+    }
+    let leaves = leaves(batch, &roots, threads)?;
+    let mut update = Update::new(snapshot, Owner::State, number);
+    let root = update.root(tries.state.take())?;
+    tries.state = update_trie(&mut update, root, &leaves, threads)?;
+    tries.note(update.end(), writes);
+    Ok(root_hash(tries.state.as_ref()))
 }
 
 /// Changes of one account's storage.
 struct StorageJob<'b> {
     address: Address,
+    /// Root of the storage trie, if it is in memory.
+    root: Option<Child>,
     cleared: bool,
-    slots: &'b [crate::SlotChange],
+    slots: &'b [SlotChange],
 }
 
-/// Returns one job for each account whose storage changes.
+/// Returns one job for each account whose storage changes. Takes the roots out of `tries`.
 ///
 /// # Errors
 /// Accounts or slots are not in strictly ascending order, or a slot has no account: the computed
 /// root would be wrong.
-fn storage_jobs(batch: &DurableBatch) -> Result<Vec<StorageJob<'_>>, StoreError> {
+fn storage_jobs<'b>(
+    batch: &'b DurableBatch,
+    tries: &mut Tries,
+) -> Result<Vec<StorageJob<'b>>, StoreError> {
     let refused = |why| StoreError::Batch { number: batch.head.number, why };
     if !batch.accounts.is_sorted_by(|one, next| one.address < next.address) {
         return Err(refused("its accounts are in another order, or one is there twice".to_owned()));
     }
-    let key = |change: &crate::SlotChange| (change.address, change.slot);
+    let key = |change: &SlotChange| (change.address, change.slot);
     if !batch.slots.is_sorted_by(|one, next| key(one) < key(next)) {
         return Err(refused("its slots are in another order, or one is there twice".to_owned()));
     }
     let groups = batch.slots.chunk_by(|one, other| one.address == other.address);
     let mut groups = groups.peekable();
     let mut jobs = Vec::new();
-    for change in &batch.accounts {
+    for &AccountChange { address, cleared, .. } in &batch.accounts {
         // Accounts and slots are both sorted by address.
-        let of_account = |slots: &&[crate::SlotChange]| {
-            slots.first().is_some_and(|slot| slot.address == change.address)
-        };
+        let of_account =
+            |slots: &&[SlotChange]| slots.first().is_some_and(|slot| slot.address == address);
         let slots = groups.next_if(of_account).unwrap_or_default();
-        if change.cleared || !slots.is_empty() {
-            jobs.push(StorageJob { address: change.address, cleared: change.cleared, slots });
+        if cleared || !slots.is_empty() {
+            let root = tries.storage.remove(&address).flatten();
+            jobs.push(StorageJob { address, root, cleared, slots });
         }
     }
     // A group without an account is never taken, so it is the first one that remains.
@@ -99,24 +115,50 @@ fn storage_jobs(batch: &DurableBatch) -> Result<Vec<StorageJob<'_>>, StoreError>
     Ok(jobs)
 }
 
-type StorageResult<'s, S> = (Address, B256, Nodes<'s, S>);
-
-fn storage_trie<'s, S: Snapshot>(
-    snapshot: &'s S,
+fn storage_trie<S: Snapshot>(
+    snapshot: &S,
+    number: u32,
     job: StorageJob<'_>,
-) -> Result<StorageResult<'s, S>, StoreError> {
-    let mut nodes = Nodes::new(snapshot, Owner::Storage(keccak256(job.address)));
-    if job.cleared {
-        nodes.clear()?;
-    }
-    let entry = |slot: &crate::SlotChange| {
+    threads: NonZeroUsize,
+) -> Result<(Address, Option<Child>, Effects), StoreError> {
+    let mut update = Update::new(snapshot, Owner::storage(job.address), number);
+    let root = if job.cleared {
+        update.clear()?;
+        None
+    } else {
+        update.root(job.root)?
+    };
+    let entry = |slot: &SlotChange| {
         let value = (!slot.after.is_zero()).then(|| Value::Bytes(alloy_rlp::encode(slot.after)));
         (hashed(slot.slot.to_be_bytes::<32>()), value)
     };
     let mut changes: Vec<Change> = job.slots.iter().map(entry).collect();
     changes.sort_unstable_by_key(|(key, _)| *key);
-    update(&mut nodes, &changes)?;
-    Ok((job.address, nodes.root()?, nodes))
+    let root = update_trie(&mut update, root, &changes, threads)?;
+    Ok((job.address, root, update.end()))
+}
+
+/// Returns the changed entries of the state trie, sorted by key. `roots` are the changed storage
+/// roots.
+fn leaves(
+    batch: &DurableBatch,
+    roots: &AddressMap<B256>,
+    threads: NonZeroUsize,
+) -> Result<Vec<Change>, StoreError> {
+    let is_changed = |change: &&AccountChange| {
+        change.before != change.after || roots.contains_key(&change.address)
+    };
+    let leaf = |change: &AccountChange| {
+        leaf(change.address, change.after, roots.get(&change.address).copied())
+    };
+    let some = |changes: &[AccountChange]| {
+        Ok(changes.iter().filter(is_changed).map(leaf).collect::<Vec<_>>())
+    };
+    let jobs = batch.accounts.chunks(ENTRIES_FOR_A_THREAD).collect();
+    let leaves = in_parallel(threads, batch.accounts.len(), jobs, some)?;
+    let mut leaves: Vec<Change> = leaves.into_iter().flatten().collect();
+    leaves.sort_unstable_by_key(|(key, _)| *key);
+    Ok(leaves)
 }
 
 /// Makes the state trie's entry of an account. `root` is its storage root, if the storage changed.
@@ -140,41 +182,53 @@ fn hashed(key: impl AsRef<[u8]>) -> Nibbles {
     Nibbles::unpack(keccak256(key))
 }
 
-/// Like [`update`], but updates the children of the root on several threads.
-fn update_wide<S: Snapshot>(
-    nodes: &mut Nodes<'_, S>,
+/// Applies `changes` to a whole trie, and encodes the changed nodes. The changes must be sorted by
+/// key, without duplicates.
+fn update_trie<S: Snapshot>(
+    update: &mut Update<'_, S>,
+    mut root: Option<Child>,
     changes: &[Change],
     threads: NonZeroUsize,
-) -> Result<(), StoreError> {
-    let root = Nibbles::default();
-    let Some(Node::Branch(mut children)) = nodes.get(&root)? else { return update(nodes, changes) };
-    if threads.get() == 1 || changes.len() < ENTRIES_FOR_A_THREAD {
-        return update(nodes, changes);
+) -> Result<Option<Child>, StoreError> {
+    if changes.is_empty() {
+        return Ok(root);
     }
-    let groups: Vec<_> =
-        changes.chunk_by(|(one, _), (other, _)| one.first() == other.first()).collect();
-    let shared = &*nodes;
-    let one = |group: &[Change]| {
-        let mut nodes = shared.beside();
-        let below = group.first().map(|(key, _)| key.slice(..1)).unwrap_or_default();
-        let child = nodes.get(&below)?;
-        let child = apply(&mut nodes, &below, child, group)?;
-        let reference = nodes.put(&below, child.as_ref());
-        Ok((below.first().unwrap_or_default(), reference, nodes))
-    };
-    for (nibble, reference, changed) in in_parallel(threads, changes.len(), groups, one)? {
-        if let Some(child) = children.get_mut(usize::from(nibble)) {
-            *child = reference;
+    let mut rest = changes;
+    if threads.get() > 1
+        && changes.len() > ENTRIES_FOR_A_THREAD
+        && let Some(node) = root.as_mut().and_then(|root| root.node.as_mut())
+        && let Node::Branch(children) = Arc::make_mut(node)
+    {
+        let jobs = by_nibble(0, changes).map(|(nibble, group)| {
+            let child = children.get_mut(nibble).map(mem::take);
+            (nibble, child, group)
+        });
+        let shared = &*update;
+        let one = |(nibble, child, group)| {
+            let (mut update, path) = (shared.beside(), below(&Nibbles::default(), nibble));
+            let mut child = update.apply(&path, child, group)?;
+            // Another node may yet move into the root, if it is the only one left.
+            if let Some(child) = child.as_mut().filter(|child| child.is_branch()) {
+                update.encode(&path, child);
+            }
+            Ok((nibble, child, update))
+        };
+        for (nibble, child, changed) in in_parallel(threads, changes.len(), jobs.collect(), one)? {
+            children.set(nibble, child);
+            update.merge(changed);
         }
-        nodes.merge(changed);
+        rest = &[];
     }
-    let node = collapse(nodes, &root, children)?;
-    nodes.put(&root, node.as_ref());
-    Ok(())
+    let path = Nibbles::default();
+    let mut root = update.apply(&path, root, rest)?;
+    if let Some(root) = &mut root {
+        update.encode(&path, root);
+    }
+    Ok(root)
 }
 
-/// Runs `run` for each job, on several threads if there are many `entries`. Results are in the
-/// order of the jobs.
+/// Runs `run` for each job, on several threads if there are many `entries`. Results are in any
+/// order.
 fn in_parallel<J: Send, T: Send>(
     threads: NonZeroUsize,
     entries: usize,
@@ -185,37 +239,30 @@ fn in_parallel<J: Send, T: Send>(
     if threads < 2 {
         return jobs.into_iter().map(run).collect();
     }
-    let share = jobs.len().div_ceil(threads);
-    let mut jobs = jobs.into_iter();
-    let mut shares: Vec<Vec<J>> = Vec::new();
-    while jobs.len() > 0 {
-        shares.push(jobs.by_ref().take(share).collect());
-    }
-    let run = &run;
-    let all = |share: Vec<J>| share.into_iter().map(run).collect::<Result<Vec<T>, _>>();
+    let jobs = Mutex::new(jobs.into_iter());
+    let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || std::iter::from_fn(next).map(&run).collect::<Result<Vec<T>, _>>();
     thread::scope(|scope| {
-        let mine = shares.pop().unwrap_or_default();
-        let others: Vec<_> =
-            shares.into_iter().map(|share| scope.spawn(move || all(share))).collect();
-        let last = all(mine);
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mine = work();
         let mut found = Vec::new();
         for other in others {
             // Propagate a panic of the backend to this thread.
             found.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
         }
-        found.extend(last?);
+        found.extend(mine?);
         Ok(found)
     })
 }
 
 /// Returns the storage root of the account whose address has this hash.
 pub(crate) fn storage_root<S: Snapshot>(snapshot: &S, hash: B256) -> Result<B256, StoreError> {
-    Nodes::new(snapshot, Owner::Storage(hash)).root()
+    Ok(root_hash(Owner::Storage(hash).root(snapshot)?.as_ref()))
 }
 
 /// Returns the root of the state trie.
 pub(crate) fn state_root<S: Snapshot>(snapshot: &S) -> Result<B256, StoreError> {
-    Nodes::new(snapshot, Owner::State).root()
+    Ok(root_hash(Owner::State.root(snapshot)?.as_ref()))
 }
 
 /// Root of a trie without entries.

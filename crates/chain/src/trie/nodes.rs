@@ -1,10 +1,10 @@
-//! Nodes of one trie: those in the store, overlaid with the changes of an update.
+//! Nodes in the store.
 
-use super::node::Node;
-use crate::{Snapshot, StoreError, Table, Writes};
-use alloy_primitives::{B256, keccak256};
+use super::node::{Child, Node};
+use crate::{Snapshot, StoreError, Table};
+use alloy_primitives::{Address, B256, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, nodes::RlpNode};
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Identifies a trie: the state trie, or the storage trie of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,101 +16,59 @@ pub(super) enum Owner {
 }
 
 impl Owner {
+    /// Returns the storage trie of the account at `address`.
+    pub(super) fn storage(address: Address) -> Self {
+        Self::Storage(keccak256(address))
+    }
+
     /// Returns the prefix of the keys of all nodes of the trie.
     pub(super) fn prefix(self) -> Vec<u8> {
-        match self {
-            Self::State => vec![0],
-            Self::Storage(hash) => [&[1], hash.as_slice()].concat(),
-        }
+        self.key(&Nibbles::default())
     }
 
     /// Returns the key of the node at `path`.
-    fn key(self, path: &Nibbles) -> Vec<u8> {
-        let mut key = self.prefix();
+    pub(super) fn key(self, path: &Nibbles) -> Vec<u8> {
+        let mut key = Vec::with_capacity(path.len().saturating_add(1 + size_of::<B256>()));
+        match self {
+            Self::State => key.push(0),
+            Self::Storage(hash) => {
+                key.push(1);
+                key.extend(hash);
+            }
+        }
         key.extend(path.iter());
         key
     }
+
+    /// Reads the encoded node at `path`.
+    fn bytes<S: Snapshot>(
+        self,
+        snapshot: &S,
+        path: &Nibbles,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        snapshot.get(Table::Nodes, &self.key(path))
+    }
+
+    /// Reads the node at `path`; `None` if there is none.
+    pub(super) fn node<S: Snapshot>(
+        self,
+        snapshot: &S,
+        path: &Nibbles,
+    ) -> Result<Option<Node>, StoreError> {
+        self.bytes(snapshot, path)?.map(|bytes| Node::decode(&bytes)).transpose()
+    }
+
+    /// Reads the root of the trie; `None` if the trie is empty.
+    pub(super) fn root<S: Snapshot>(self, snapshot: &S) -> Result<Option<Child>, StoreError> {
+        let Some(bytes) = self.bytes(snapshot, &Nibbles::default())? else { return Ok(None) };
+        let node = Some(Arc::new(Node::decode(&bytes)?));
+        Ok(Some(Child { node, ..Child::stored(RlpNode::from_rlp(&bytes)) }))
+    }
 }
 
-/// The nodes of one trie, with changes that are not written yet.
-#[derive(Debug)]
-pub(super) struct Nodes<'s, S> {
-    snapshot: &'s S,
-    owner: Owner,
-    /// Changed nodes by path; `None` for a removed node.
-    changed: BTreeMap<Nibbles, Option<Vec<u8>>>,
-    /// Whether all nodes in the store are removed.
-    cleared: bool,
-}
-
-impl<'s, S: Snapshot> Nodes<'s, S> {
-    pub(super) fn new(snapshot: &'s S, owner: Owner) -> Self {
-        Self { snapshot, owner, changed: BTreeMap::new(), cleared: false }
-    }
-
-    /// Returns the same trie without changes, to make changes on another thread.
-    pub(super) fn beside(&self) -> Self {
-        Self { changed: BTreeMap::new(), ..*self }
-    }
-
-    /// Removes all nodes.
-    pub(super) fn clear(&mut self) -> Result<(), StoreError> {
-        let prefix = self.owner.prefix();
-        for entry in self.snapshot.scan(Table::Nodes, &prefix) {
-            let (key, _) = entry?;
-            let path = key.get(prefix.len()..).unwrap_or_default();
-            if path.iter().any(|nibble| *nibble > 15) {
-                return Err(StoreError::damaged("the path of a trie node"));
-            }
-            self.changed.insert(Nibbles::from_nibbles(path), None);
-        }
-        self.cleared = true;
-        Ok(())
-    }
-
-    /// Returns the encoded node at `path`.
-    fn bytes(&self, path: &Nibbles) -> Result<Option<Vec<u8>>, StoreError> {
-        if let Some(changed) = self.changed.get(path) {
-            return Ok(changed.clone());
-        }
-        if self.cleared {
-            return Ok(None);
-        }
-        self.snapshot.get(Table::Nodes, &self.owner.key(path))
-    }
-
-    /// Returns the node at `path`; `None` if there is none.
-    pub(super) fn get(&self, path: &Nibbles) -> Result<Option<Node>, StoreError> {
-        self.bytes(path)?.map(|bytes| Node::decode(&bytes)).transpose()
-    }
-
-    /// Sets or removes the node at `path`, and returns the reference to it for its parent.
-    pub(super) fn put(&mut self, path: &Nibbles, node: Option<&Node>) -> Option<RlpNode> {
-        let bytes = node.map(Node::encode);
-        let reference = bytes.as_deref().map(RlpNode::from_rlp);
-        self.changed.insert(*path, bytes);
-        reference
-    }
-
-    /// Adds the changes of `other`, made in another part of the same trie.
-    pub(super) fn merge(&mut self, other: Self) {
-        self.changed.extend(other.changed);
-    }
-
-    /// Returns the root hash of the trie.
-    pub(super) fn root(&self) -> Result<B256, StoreError> {
-        let root = self.bytes(&Nibbles::default())?;
-        Ok(root.map_or(EMPTY_ROOT_HASH, keccak256))
-    }
-
-    /// Adds all changes to `writes`.
-    pub(super) fn write(self, writes: &mut Writes) {
-        for (path, bytes) in self.changed {
-            let key = self.owner.key(&path);
-            match bytes {
-                Some(bytes) => writes.put(Table::Nodes, key, bytes),
-                None => writes.remove(Table::Nodes, key),
-            }
-        }
-    }
+/// Returns the hash of a trie with this root.
+pub(super) fn root_hash(root: Option<&Child>) -> B256 {
+    let Some(Child { reference, .. }) = root else { return EMPTY_ROOT_HASH };
+    // A node that is shorter than a hash is its own reference.
+    reference.as_hash().unwrap_or_else(|| keccak256(reference))
 }

@@ -3,7 +3,10 @@
 use super::*;
 use crate::{MemoryStore, SlotChange, StateStore};
 use alloy_primitives::{KECCAK256_EMPTY, U256};
-use alloy_trie::root::{state_root_unhashed, storage_root_unhashed};
+use alloy_trie::{
+    nodes::RlpNode,
+    root::{state_root_unhashed, storage_root_unhashed},
+};
 use proptest::{collection, prelude::*, test_runner::TestRunner};
 use std::collections::BTreeMap;
 
@@ -59,27 +62,78 @@ fn batch(before: &Accounts, after: &Accounts, cleared: &[Address]) -> DurableBat
     batch
 }
 
-/// Updates a trie from state to state, and checks the root after each.
-fn follow(states: &[(Accounts, Vec<Address>)], threads: usize) -> Result<(), TestCaseError> {
-    let store = MemoryStore::new();
+/// Updates the tries from state to state, with a cache of `limit` bytes, and checks the root after
+/// each update. Every other update is one of shared tries; before the others, an update of shared
+/// tries is dropped.
+fn follow(
+    states: &[(Accounts, Vec<Address>)],
+    threads: usize,
+    limit: u64,
+) -> Result<(), TestCaseError> {
+    let (store, cache) = (MemoryStore::new(), NodeCache::new(limit));
+    let threads = NonZeroUsize::new(threads).unwrap();
     let mut before = Accounts::new();
-    for (after, cleared) in states {
+    for (index, (after, cleared)) in states.iter().enumerate() {
         let batch = batch(&before, after, cleared);
-        let mut writes = Writes::default();
         let snapshot = store.snapshot().unwrap();
-        let threads = NonZeroUsize::new(threads).unwrap();
-        let root = update_state(&snapshot, &batch, threads, &mut writes).unwrap();
-        let mut keys: Vec<_> = writes.0.iter().map(|write| &write.key).collect();
-        keys.sort();
+        let update = |mut tries: Tries| {
+            let mut writes = Writes::default();
+            let root = update_state(&snapshot, &mut tries, &batch, threads, &mut writes).unwrap();
+            writes.0.sort_by(|one, other| one.key.cmp(&other.key));
+            (root, writes, tries)
+        };
+        let (mut root, mut writes, mut tries) = update(cache.share(&batch));
+        agrees(&cache.tries.lock().unwrap(), &snapshot);
+        if index % 2 == 0 {
+            let ahead = (root, writes);
+            drop(tries);
+            (root, writes, tries) = update(cache.take(&batch));
+            prop_assert_eq!((root, &writes), (ahead.0, &ahead.1));
+        }
+        let keys: Vec<_> = writes.0.iter().map(|write| &write.key).collect();
         prop_assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "a node is written twice");
         store.write(writes).unwrap();
+        cache.put(tries);
+        let snapshot = store.snapshot().unwrap();
         prop_assert_eq!(root, full_root(after));
+        prop_assert_eq!(root, state_root(&snapshot).unwrap());
         // No obsolete node remains, and each node has the hash that its parent states.
         let hashes = after.keys().map(|address| Ok(keccak256(address)));
-        prop_assert!(walk(&store.snapshot().unwrap(), hashes).is_ok());
+        prop_assert!(walk(&snapshot, hashes).is_ok());
+        agrees(&cache.tries.lock().unwrap(), &snapshot);
         before = after.clone();
     }
     Ok(())
+}
+
+/// Checks that the store has every node that is in memory.
+fn agrees<S: Snapshot>(tries: &Tries, snapshot: &S) {
+    if let Some(root) = &tries.state {
+        child_agrees(snapshot, Owner::State, &Nibbles::default(), root);
+    }
+    for (address, root) in &tries.storage {
+        let root = root.as_ref().expect("an empty trie is not kept");
+        child_agrees(snapshot, Owner::storage(*address), &Nibbles::default(), root);
+    }
+}
+
+fn child_agrees<S: Snapshot>(snapshot: &S, owner: Owner, path: &Nibbles, child: &Child) {
+    let Some(node) = &child.node else { return };
+    let stored = owner.node(snapshot, path).unwrap().expect("the store has it").encode();
+    assert!(!child.changed && node.encode() == stored);
+    assert_eq!(child.reference, RlpNode::from_rlp(&stored));
+    let agrees_below = |path: &Nibbles, below: &Child| {
+        assert!(child.used >= below.used, "a node is older than one below it");
+        child_agrees(snapshot, owner, path, below);
+    };
+    match &**node {
+        Node::Leaf { .. } => {}
+        Node::Extension { key, child } => agrees_below(&path.join(key), child),
+        Node::Branch(children) => {
+            assert!(children.len() > 1);
+            children.iter().for_each(|(nibble, child)| agrees_below(&below(path, nibble), child));
+        }
+    }
 }
 
 fn states(addresses: u64, slots: u64) -> impl Strategy<Value = Vec<(Accounts, Vec<Address>)>> {
@@ -95,14 +149,16 @@ fn states(addresses: u64, slots: u64) -> impl Strategy<Value = Vec<(Accounts, Ve
 #[test]
 fn each_state_has_the_root_of_a_full_computation() {
     let config = |cases| ProptestConfig { cases, failure_persistence: None, ..<_>::default() };
-    let check = |cases, addresses, slots, threads| {
+    let check = |cases, addresses, slots, threads, limit| {
         let mut runner = TestRunner::new(config(cases));
-        let follows = |states: Vec<_>| follow(&states, threads);
+        let follows = |states: Vec<_>| follow(&states, threads, limit);
         runner.run(&states(addresses, slots), follows).unwrap_or_else(|why| panic!("{why}"));
     };
-    check(300, 6, 4, 1);
-    check(100, 60, 40, 1);
-    check(12, 1_000, 3, 3);
+    check(300, 6, 4, 1, 1 << 20);
+    check(100, 6, 4, 1, 2_000);
+    check(100, 60, 40, 1, 20_000);
+    check(100, 60, 40, 1, 0);
+    check(12, 1_000, 3, 3, 1 << 20);
 }
 
 /// The children of the root are updated on several threads, and then the root is no longer a
@@ -114,5 +170,56 @@ fn a_wide_trie_shrinks_to_one_entry_and_to_none() {
     let wide: Accounts = (0..1_000).map(account).collect();
     let one: Accounts = (7..8).map(account).collect();
     let states = [wide.clone(), one, wide.clone(), Accounts::new(), wide];
-    follow(&states.map(|accounts| (accounts, Vec::new())), 3).unwrap();
+    follow(&states.map(|accounts| (accounts, Vec::new())), 3, 1 << 20).unwrap();
+}
+
+/// A storage trie that is updated on several threads, beside small ones.
+#[test]
+fn one_storage_trie_is_wide() {
+    let account = |index: u64, slots: u64, value: u64| {
+        let slots = (0..slots).map(|slot| (U256::from(slot), U256::from(value)));
+        (Address::left_padding_from(&index.to_be_bytes()), (1, slots.collect()))
+    };
+    let state = |wide, value| -> Accounts {
+        let small = (1..200).map(|index| account(index, 3, value));
+        small.chain([account(0, wide, value)]).collect()
+    };
+    let states = [state(1_000, 1), state(1_000, 2), state(1, 3), state(2_000, 4), state(0, 5)];
+    for threads in [1, 3] {
+        follow(&states.clone().map(|accounts| (accounts, Vec::new())), threads, 1 << 20).unwrap();
+    }
+}
+
+/// The cache evicts the nodes that have not been used for the longest time, and no more of them
+/// than it must.
+#[test]
+fn the_oldest_nodes_are_evicted_first() {
+    let address = |index: u64| Address::left_padding_from(&index.to_be_bytes());
+    let state = |changed: u64| -> Accounts {
+        (0..1_000)
+            .map(|index| (address(index), (u64::from(index < changed), BTreeMap::new())))
+            .collect()
+    };
+    let (store, cache) = (MemoryStore::new(), NodeCache::new(1 << 30));
+    let update = |before: &Accounts, after: &Accounts| {
+        let (batch, mut writes) = (batch(before, after, &[]), Writes::default());
+        let mut tries = cache.take(&batch);
+        let snapshot = store.snapshot().unwrap();
+        update_state(&snapshot, &mut tries, &batch, NonZeroUsize::MIN, &mut writes).unwrap();
+        store.write(writes).unwrap();
+        cache.put(tries);
+        cache.counts().get()
+    };
+    let all = || cache.tries.lock().unwrap().measure();
+    update(&Accounts::new(), &state(0));
+    assert_eq!(update(&state(0), &state(100)).misses, 0, "all nodes were in memory");
+    let sizes = all();
+    assert_eq!(sizes.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    cache.tries.lock().unwrap().evict(sizes[&2]);
+    assert_eq!(all().into_iter().collect::<Vec<_>>(), [(2, sizes[&2])]);
+    let misses = update(&state(100), &state(0)).misses;
+    assert_eq!(misses, 0, "the nodes of the last update were still there");
+    assert!(update(&state(0), &state(200)).misses > 0);
+    cache.tries.lock().unwrap().evict(0);
+    assert!(all().is_empty());
 }

@@ -1,9 +1,6 @@
 //! Verification of every node of all tries.
 
-use super::{
-    node::Node,
-    nodes::{Nodes, Owner},
-};
+use super::{node::Node, nodes::Owner, update::below};
 use crate::{Snapshot, StoreError, Table};
 use alloy_primitives::B256;
 use alloy_trie::{Nibbles, nodes::RlpNode};
@@ -11,11 +8,10 @@ use alloy_trie::{Nibbles, nodes::RlpNode};
 /// Checks that each node in the trie of `owner` has the hash that its parent states, and returns
 /// the number of nodes.
 fn walk_trie<S: Snapshot>(snapshot: &S, owner: Owner) -> Result<u64, StoreError> {
-    let nodes = Nodes::new(snapshot, owner);
     let mut count = 0_u64;
     let mut stack = vec![(Nibbles::default(), None::<RlpNode>)];
     while let Some((path, reference)) = stack.pop() {
-        let node = match nodes.get(&path)? {
+        let node = match owner.node(snapshot, &path)? {
             Some(node) => node,
             None if reference.is_none() => continue,
             None => return Err(StoreError::damaged(format!("no trie node at {path:?}"))),
@@ -27,12 +23,10 @@ fn walk_trie<S: Snapshot>(snapshot: &S, owner: Owner) -> Result<u64, StoreError>
         }
         match node {
             Node::Leaf { .. } => {}
-            Node::Extension { key, child } => stack.push((path.join(&key), Some(child))),
+            Node::Extension { key, child } => stack.push((path.join(&key), Some(child.reference))),
             Node::Branch(children) => {
-                for (nibble, child) in (0_u8..).zip(*children) {
-                    if let Some(child) = child {
-                        stack.push((path.join(&Nibbles::from_nibbles([nibble])), Some(child)));
-                    }
+                for (nibble, child) in children.iter() {
+                    stack.push((below(&path, nibble), Some(child.reference.clone())));
                 }
             }
         }

@@ -222,7 +222,7 @@ impl<'b, D: Source> Subject<'b, D> {
         let Self { block, shared, transactions, database, alloy, workers } = self;
         let mut on = workers.iter_mut().find(|it| Some(it.count) == count);
         let (database, transactions) = (database(), transactions.clone());
-        let pauses = Pauses { before: timing.pause, behind: timing.pause };
+        let pauses = Pauses { before: timing.pause, after: timing.pause };
         Some(match entry {
             Entry::Alloy => {
                 let state = state_over(database);

@@ -96,7 +96,7 @@ pub fn clocked(
     }
     let Staged { block, database, .. } = &trial.staged;
     let transactions = block.transactions.len();
-    let pauses = Pauses { before: pause, behind: pause };
+    let pauses = Pauses { before: pause, after: pause };
     let series = Series::default;
     let mut found =
         Clocked { transactions, sequential: series(), fresh: series(), learned: series() };
