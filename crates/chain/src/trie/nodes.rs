@@ -28,14 +28,14 @@ impl Owner {
 
     /// Returns the key of the node at `path`.
     pub(super) fn key(self, path: &Nibbles) -> Vec<u8> {
-        let mut key = Vec::with_capacity(path.len().saturating_add(1 + size_of::<B256>()));
-        match self {
-            Self::State => key.push(0),
-            Self::Storage(hash) => {
-                key.push(1);
-                key.extend(hash);
-            }
-        }
+        let (kind, account) = match &self {
+            Self::State => (0, &[][..]),
+            Self::Storage(hash) => (1, hash.as_slice()),
+        };
+        let length = path.len().saturating_add(account.len()).saturating_add(1);
+        let mut key = Vec::with_capacity(length);
+        key.push(kind);
+        key.extend_from_slice(account);
         key.extend(path.iter());
         key
     }
