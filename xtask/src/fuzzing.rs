@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Fuzz targets; each has a folder in `fuzz/corpus`.
-pub(crate) const TARGETS: [&str; 11] = [
+pub(crate) const TARGETS: [&str; 12] = [
     "strategies",
     "fees",
     "forks",
@@ -23,6 +23,7 @@ pub(crate) const TARGETS: [&str; 11] = [
     "block_file",
     "version_chain",
     "protocol_events",
+    "rlp",
 ];
 
 /// Target whose inputs tests replay in every way, which is too slow for the fuzzer. The first

@@ -76,8 +76,9 @@ mod soak;
 mod socket;
 mod stored;
 mod subscriptions;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod testing;
 #[doc(hidden)]
 pub mod top;
 mod unread;

@@ -14,6 +14,7 @@ mod bytecode;
 mod chosen;
 mod protocol_events;
 mod reached;
+mod rlp;
 mod twists;
 mod version_chain;
 mod ways;
@@ -60,9 +61,11 @@ pub const BLOCK_FILE: Target =
 pub const VERSION_CHAIN: Target = both("version_chain", version_chain::check);
 /// Orders of events of small blocks, with every rule of the models.
 pub const PROTOCOL_EVENTS: Target = both("protocol_events", protocol_events::check);
+/// Blocks, transactions, receipts and access lists in RLP, decoded and encoded again.
+pub const RLP: Target = both("rlp", rlp::check);
 
 /// All targets, starting with the one that only tests run.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     BLOCK_EQUIVALENCE,
     STRATEGIES,
     FEES,
@@ -75,6 +78,7 @@ pub const TARGETS: [Target; 12] = [
     BLOCK_FILE,
     VERSION_CHAIN,
     PROTOCOL_EVENTS,
+    RLP,
 ];
 
 const fn both(name: &'static str, check: Check) -> Target {
