@@ -10,7 +10,7 @@ use braid_chain::mutants as chain;
 use braid_evm::mutants::{Bug, seed};
 use braid_evm::runtime::simulated::Random;
 use braid_fuzz::targets::{
-    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, DECLARED, FEES, FORKS, JOURNALS, LISTS,
+    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, DECLARED, FEES, FORKS, JOURNALS, LISTS, POOL,
     PROTOCOL_EVENTS, RLP, STRATEGIES, TARGETS, Target, VERSION_CHAIN,
 };
 use std::path::{Path, PathBuf};
@@ -106,6 +106,11 @@ fn orders_of_events_are_right() {
 }
 
 #[test]
+fn pools_are_right() {
+    replay(POOL);
+}
+
+#[test]
 fn encodings_are_right() {
     replay(RLP);
 }
@@ -196,6 +201,7 @@ fn of_family(name: &str) -> &'static [Bug] {
 fn seeded(target: Target) -> Vec<Seeded> {
     match target.name {
         "rlp" => vec![Seeded::Chain(chain::Bug::TrailingBytesTaken)],
+        "pool" => chain::Bug::POOL.map(Seeded::Chain).into(),
         _ => of_executor(target).into_iter().map(Seeded::Executor).collect(),
     }
 }

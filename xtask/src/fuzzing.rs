@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Fuzz targets; each has a folder in `fuzz/corpus`.
-pub(crate) const TARGETS: [&str; 12] = [
+pub(crate) const TARGETS: [&str; 13] = [
     "strategies",
     "fees",
     "forks",
@@ -24,6 +24,7 @@ pub(crate) const TARGETS: [&str; 12] = [
     "version_chain",
     "protocol_events",
     "rlp",
+    "pool",
 ];
 
 /// Target whose inputs tests replay in every way, which is too slow for the fuzzer. The first

@@ -12,6 +12,7 @@ mod block_file;
 mod blocks;
 mod bytecode;
 mod chosen;
+mod pool;
 mod protocol_events;
 mod reached;
 mod rlp;
@@ -63,9 +64,11 @@ pub const VERSION_CHAIN: Target = both("version_chain", version_chain::check);
 pub const PROTOCOL_EVENTS: Target = both("protocol_events", protocol_events::check);
 /// Blocks, transactions, receipts and access lists in RLP, decoded and encoded again.
 pub const RLP: Target = both("rlp", rlp::check);
+/// The pool of transactions against a list that is searched each time.
+pub const POOL: Target = both("pool", pool::check);
 
 /// All targets, starting with the one that only tests run.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     BLOCK_EQUIVALENCE,
     STRATEGIES,
     FEES,
@@ -79,6 +82,7 @@ pub const TARGETS: [Target; 13] = [
     VERSION_CHAIN,
     PROTOCOL_EVENTS,
     RLP,
+    POOL,
 ];
 
 const fn both(name: &'static str, check: Check) -> Target {
