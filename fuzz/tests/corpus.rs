@@ -10,8 +10,8 @@ use braid_chain::mutants as chain;
 use braid_evm::mutants::{Bug, seed};
 use braid_evm::runtime::simulated::Random;
 use braid_fuzz::targets::{
-    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, DECLARED, FEES, FORKS, JOURNALS, LISTS, POOL,
-    PROTOCOL_EVENTS, RLP, STRATEGIES, TARGETS, Target, VERSION_CHAIN,
+    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, DECLARED, FEES, FORKS, GENESIS, JOURNALS,
+    LISTS, POOL, PROTOCOL_EVENTS, RLP, STRATEGIES, TARGETS, Target, VERSION_CHAIN,
 };
 use std::path::{Path, PathBuf};
 
@@ -111,6 +111,11 @@ fn pools_are_right() {
 }
 
 #[test]
+fn genesis_files_are_right() {
+    replay(GENESIS);
+}
+
+#[test]
 fn encodings_are_right() {
     replay(RLP);
 }
@@ -202,6 +207,7 @@ fn seeded(target: Target) -> Vec<Seeded> {
     match target.name {
         "rlp" => vec![Seeded::Chain(chain::Bug::TrailingBytesTaken)],
         "pool" => chain::Bug::POOL.map(Seeded::Chain).into(),
+        "genesis" => vec![Seeded::Chain(chain::Bug::LargeTotalUnread)],
         _ => of_executor(target).into_iter().map(Seeded::Executor).collect(),
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Fuzz targets; each has a folder in `fuzz/corpus`.
-pub(crate) const TARGETS: [&str; 13] = [
+pub(crate) const TARGETS: [&str; 14] = [
     "strategies",
     "fees",
     "forks",
@@ -24,6 +24,7 @@ pub(crate) const TARGETS: [&str; 13] = [
     "version_chain",
     "protocol_events",
     "rlp",
+    "genesis",
     "pool",
 ];
 

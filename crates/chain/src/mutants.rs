@@ -61,6 +61,7 @@ pub enum Bug {
     GasLimitForgotten,
     // Of what a chain reads, each with a fuzz target.
     TrailingBytesTaken,
+    LargeTotalUnread,
 }
 
 #[cfg(any(test, feature = "mutants"))]
@@ -85,7 +86,7 @@ impl Bug {
     ];
 
     /// The bugs that the fuzz targets `rlp`, `genesis` and `chain` notice.
-    pub const FUZZED: [Self; 1] = [Self::TrailingBytesTaken];
+    pub const FUZZED: [Self; 2] = [Self::TrailingBytesTaken, Self::LargeTotalUnread];
 }
 
 #[cfg(any(test, feature = "mutants"))]

@@ -12,10 +12,12 @@ mod block_file;
 mod blocks;
 mod bytecode;
 mod chosen;
+mod genesis;
 mod pool;
 mod protocol_events;
 mod reached;
 mod rlp;
+mod spoilt;
 mod twists;
 mod version_chain;
 mod ways;
@@ -66,9 +68,11 @@ pub const PROTOCOL_EVENTS: Target = both("protocol_events", protocol_events::che
 pub const RLP: Target = both("rlp", rlp::check);
 /// The pool of transactions against a list that is searched each time.
 pub const POOL: Target = both("pool", pool::check);
+/// Genesis files of arbitrary bytes, and valid ones with changed fields, up to a chain.
+pub const GENESIS: Target = both("genesis", genesis::check);
 
 /// All targets, starting with the one that only tests run.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     BLOCK_EQUIVALENCE,
     STRATEGIES,
     FEES,
@@ -83,6 +87,7 @@ pub const TARGETS: [Target; 14] = [
     PROTOCOL_EVENTS,
     RLP,
     POOL,
+    GENESIS,
 ];
 
 const fn both(name: &'static str, check: Check) -> Target {
