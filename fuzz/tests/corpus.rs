@@ -10,8 +10,8 @@ use braid_chain::mutants as chain;
 use braid_evm::mutants::{Bug, seed};
 use braid_evm::runtime::simulated::Random;
 use braid_fuzz::targets::{
-    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, DECLARED, FEES, FORKS, GENESIS, JOURNALS,
-    LISTS, POOL, PROTOCOL_EVENTS, RLP, STRATEGIES, TARGETS, Target, VERSION_CHAIN,
+    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, CHAIN, DECLARED, FEES, FORKS, GENESIS,
+    JOURNALS, LISTS, POOL, PROTOCOL_EVENTS, RLP, STRATEGIES, TARGETS, Target, VERSION_CHAIN,
 };
 use std::path::{Path, PathBuf};
 
@@ -111,6 +111,11 @@ fn pools_are_right() {
 }
 
 #[test]
+fn chains_are_right() {
+    replay(CHAIN);
+}
+
+#[test]
 fn genesis_files_are_right() {
     replay(GENESIS);
 }
@@ -207,6 +212,7 @@ fn seeded(target: Target) -> Vec<Seeded> {
     match target.name {
         "rlp" => vec![Seeded::Chain(chain::Bug::TrailingBytesTaken)],
         "pool" => chain::Bug::POOL.map(Seeded::Chain).into(),
+        "chain" => vec![Seeded::Chain(chain::Bug::UnwoundSlotsKept)],
         "genesis" => vec![Seeded::Chain(chain::Bug::LargeTotalUnread)],
         _ => of_executor(target).into_iter().map(Seeded::Executor).collect(),
     }

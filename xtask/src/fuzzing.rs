@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Fuzz targets; each has a folder in `fuzz/corpus`.
-pub(crate) const TARGETS: [&str; 14] = [
+pub(crate) const TARGETS: [&str; 15] = [
     "strategies",
     "fees",
     "forks",
@@ -26,6 +26,7 @@ pub(crate) const TARGETS: [&str; 14] = [
     "rlp",
     "genesis",
     "pool",
+    "chain",
 ];
 
 /// Target whose inputs tests replay in every way, which is too slow for the fuzzer. The first

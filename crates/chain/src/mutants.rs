@@ -62,6 +62,7 @@ pub enum Bug {
     // Of what a chain reads, each with a fuzz target.
     TrailingBytesTaken,
     LargeTotalUnread,
+    UnwoundSlotsKept,
 }
 
 #[cfg(any(test, feature = "mutants"))]
@@ -86,7 +87,8 @@ impl Bug {
     ];
 
     /// The bugs that the fuzz targets `rlp`, `genesis` and `chain` notice.
-    pub const FUZZED: [Self; 2] = [Self::TrailingBytesTaken, Self::LargeTotalUnread];
+    pub const FUZZED: [Self; 3] =
+        [Self::TrailingBytesTaken, Self::LargeTotalUnread, Self::UnwoundSlotsKept];
 }
 
 #[cfg(any(test, feature = "mutants"))]

@@ -11,6 +11,7 @@ mod block_equivalence;
 mod block_file;
 mod blocks;
 mod bytecode;
+mod chain;
 mod chosen;
 mod genesis;
 mod pool;
@@ -70,9 +71,11 @@ pub const RLP: Target = both("rlp", rlp::check);
 pub const POOL: Target = both("pool", pool::check);
 /// Genesis files of arbitrary bytes, and valid ones with changed fields, up to a chain.
 pub const GENESIS: Target = both("genesis", genesis::check);
+/// A chain in memory that is killed, unwound, pruned and reopened.
+pub const CHAIN: Target = both("chain", chain::check);
 
 /// All targets, starting with the one that only tests run.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     BLOCK_EQUIVALENCE,
     STRATEGIES,
     FEES,
@@ -88,6 +91,7 @@ pub const TARGETS: [Target; 15] = [
     RLP,
     POOL,
     GENESIS,
+    CHAIN,
 ];
 
 const fn both(name: &'static str, check: Check) -> Target {
