@@ -10,7 +10,7 @@ use braid_chain::mutants as chain;
 use braid_evm::mutants::{Bug, seed};
 use braid_evm::runtime::simulated::Random;
 use braid_fuzz::targets::{
-    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, CHAIN, DECLARED, FEES, FORKS, GENESIS,
+    ALLOY, BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, CHAIN, DECLARED, FEES, FORKS, GENESIS,
     JOURNALS, LISTS, POOL, PROTOCOL_EVENTS, RLP, STRATEGIES, TARGETS, Target, VERSION_CHAIN,
 };
 use std::path::{Path, PathBuf};
@@ -116,6 +116,11 @@ fn chains_are_right() {
 }
 
 #[test]
+fn blocks_over_one_state_are_right() {
+    replay(ALLOY);
+}
+
+#[test]
 fn genesis_files_are_right() {
     replay(GENESIS);
 }
@@ -199,6 +204,12 @@ fn of_family(name: &str) -> &'static [Bug] {
             Bug::ClaimMissed,
             Bug::ListUnvalidated,
             Bug::EndUncompared,
+        ],
+        "alloy" => &[
+            Bug::AbsentEqualsEmpty,
+            Bug::CodeChangeUnrecorded,
+            Bug::RewardAlwaysDeferred,
+            Bug::CreditReadEarly,
         ],
         "declared" => {
             &[Bug::UndeclaredChangePasses, Bug::UndeclaredStays, Bug::UndeclaredNonceLost]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Fuzz targets; each has a folder in `fuzz/corpus`.
-pub(crate) const TARGETS: [&str; 15] = [
+pub(crate) const TARGETS: [&str; 16] = [
     "strategies",
     "fees",
     "forks",
@@ -19,6 +19,7 @@ pub(crate) const TARGETS: [&str; 15] = [
     "bundle",
     "lists",
     "declared",
+    "alloy",
     "bytecode",
     "block_file",
     "version_chain",
@@ -32,7 +33,7 @@ pub(crate) const TARGETS: [&str; 15] = [
 /// Target whose inputs tests replay in every way, which is too slow for the fuzzer. The first
 /// [`FROM_REPLAYED`] targets start from its inputs.
 const REPLAYED: &str = "block_equivalence";
-const FROM_REPLAYED: usize = 7;
+const FROM_REPLAYED: usize = 8;
 
 /// Default number of random blocks.
 const BLOCKS: u64 = 500;

@@ -7,6 +7,7 @@
 //! in which a block can be executed. A fuzzer executes each input once, in the way that the input
 //! selects.
 
+mod alloy;
 mod block_equivalence;
 mod block_file;
 mod blocks;
@@ -73,9 +74,11 @@ pub const POOL: Target = both("pool", pool::check);
 pub const GENESIS: Target = both("genesis", genesis::check);
 /// A chain in memory that is killed, unwound, pruned and reopened.
 pub const CHAIN: Target = both("chain", chain::check);
+/// Braid as a block executor of alloy-evm, over one `State` for several blocks.
+pub const ALLOY: Target = both("alloy", alloy::check);
 
 /// All targets, starting with the one that only tests run.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     BLOCK_EQUIVALENCE,
     STRATEGIES,
     FEES,
@@ -92,6 +95,7 @@ pub const TARGETS: [Target; 16] = [
     POOL,
     GENESIS,
     CHAIN,
+    ALLOY,
 ];
 
 const fn both(name: &'static str, check: Check) -> Target {
