@@ -11,8 +11,10 @@ use braid_evm::mutants::{Bug, seed};
 use braid_evm::runtime::simulated::Random;
 use braid_fuzz::targets::{
     ALLOY, BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, CHAIN, DECLARED, FEES, FORKS, GENESIS,
-    JOURNALS, LISTS, POOL, PROTOCOL_EVENTS, RLP, STRATEGIES, TARGETS, Target, VERSION_CHAIN,
+    JOURNALS, JSON_RPC, LISTS, POOL, PROTOCOL_EVENTS, RLP, STRATEGIES, TARGETS, Target,
+    VERSION_CHAIN,
 };
+use braid_node::mutants as node;
 use std::path::{Path, PathBuf};
 
 /// Returns the inputs of `target` in `folder`, by name.
@@ -126,6 +128,11 @@ fn genesis_files_are_right() {
 }
 
 #[test]
+fn responses_are_right() {
+    replay(JSON_RPC);
+}
+
+#[test]
 fn encodings_are_right() {
     replay(RLP);
 }
@@ -135,6 +142,7 @@ fn encodings_are_right() {
 enum Seeded {
     Executor(Bug),
     Chain(chain::Bug),
+    Node(node::Bug),
 }
 
 impl std::fmt::Debug for Seeded {
@@ -142,6 +150,7 @@ impl std::fmt::Debug for Seeded {
         match self {
             Self::Executor(bug) => bug.fmt(f),
             Self::Chain(bug) => bug.fmt(f),
+            Self::Node(bug) => bug.fmt(f),
         }
     }
 }
@@ -156,6 +165,7 @@ impl Seeded {
                 check()
             }
             Self::Chain(bug) => chain::with_bug(Some(bug), check),
+            Self::Node(bug) => node::with_bug(Some(bug), check),
         }
     }
 }
@@ -225,6 +235,7 @@ fn seeded(target: Target) -> Vec<Seeded> {
         "pool" => chain::Bug::POOL.map(Seeded::Chain).into(),
         "chain" => vec![Seeded::Chain(chain::Bug::UnwoundSlotsKept)],
         "genesis" => vec![Seeded::Chain(chain::Bug::LargeTotalUnread)],
+        "json_rpc" => vec![Seeded::Node(node::Bug::IdNotPutBack)],
         _ => of_executor(target).into_iter().map(Seeded::Executor).collect(),
     }
 }

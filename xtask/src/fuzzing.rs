@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Fuzz targets; each has a folder in `fuzz/corpus`.
-pub(crate) const TARGETS: [&str; 16] = [
+pub(crate) const TARGETS: [&str; 17] = [
     "strategies",
     "fees",
     "forks",
@@ -28,6 +28,7 @@ pub(crate) const TARGETS: [&str; 16] = [
     "genesis",
     "pool",
     "chain",
+    "json_rpc",
 ];
 
 /// Target whose inputs tests replay in every way, which is too slow for the fuzzer. The first

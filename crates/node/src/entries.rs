@@ -47,7 +47,7 @@ where
         None => (HttpBody::new(Full::new(body)), Vec::new()),
     };
     let answer = calls.call(Request::from_parts(parts, body)).await?;
-    let answer = if ids.is_empty() {
+    let answer = if ids.is_empty() || mutant!(IdNotPutBack) {
         answer
     } else {
         put_back(answer, &ids).await?

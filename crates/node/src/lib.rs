@@ -33,6 +33,11 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+// First, because its macro is used below.
+#[macro_use]
+#[doc(hidden)]
+pub mod mutants;
+
 mod access_list;
 mod accounts;
 mod call;

@@ -15,6 +15,7 @@ mod bytecode;
 mod chain;
 mod chosen;
 mod genesis;
+mod json_rpc;
 mod pool;
 mod protocol_events;
 mod reached;
@@ -72,13 +73,15 @@ pub const RLP: Target = both("rlp", rlp::check);
 pub const POOL: Target = both("pool", pool::check);
 /// Genesis files of arbitrary bytes, and valid ones with changed fields, up to a chain.
 pub const GENESIS: Target = both("genesis", genesis::check);
+/// JSON-RPC requests to a node: the form of the responses.
+pub const JSON_RPC: Target = both("json_rpc", json_rpc::check);
 /// A chain in memory that is killed, unwound, pruned and reopened.
 pub const CHAIN: Target = both("chain", chain::check);
 /// Braid as a block executor of alloy-evm, over one `State` for several blocks.
 pub const ALLOY: Target = both("alloy", alloy::check);
 
 /// All targets, starting with the one that only tests run.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     BLOCK_EQUIVALENCE,
     STRATEGIES,
     FEES,
@@ -94,6 +97,7 @@ pub const TARGETS: [Target; 17] = [
     RLP,
     POOL,
     GENESIS,
+    JSON_RPC,
     CHAIN,
     ALLOY,
 ];
