@@ -6,12 +6,15 @@
 //!
 //! `BRAID_CORPUS` names another folder than `corpus` for the first test.
 
+use braid_chain::mutants as chain;
 use braid_evm::mutants::{Bug, seed};
 use braid_evm::runtime::simulated::Random;
 use braid_fuzz::targets::{
-    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, DECLARED, FEES, FORKS, JOURNALS, LISTS,
-    PROTOCOL_EVENTS, STRATEGIES, TARGETS, Target, VERSION_CHAIN,
+    ALLOY, BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, CHAIN, DECLARED, FEES, FORKS, GENESIS,
+    JOURNALS, JSON_RPC, LISTS, POOL, PROTOCOL_EVENTS, RLP, STRATEGIES, TARGETS, Target,
+    VERSION_CHAIN,
 };
+use braid_node::mutants as node;
 use std::path::{Path, PathBuf};
 
 /// Returns the inputs of `target` in `folder`, by name.
@@ -104,6 +107,69 @@ fn orders_of_events_are_right() {
     replay(PROTOCOL_EVENTS);
 }
 
+#[test]
+fn pools_are_right() {
+    replay(POOL);
+}
+
+#[test]
+fn chains_are_right() {
+    replay(CHAIN);
+}
+
+#[test]
+fn blocks_over_one_state_are_right() {
+    replay(ALLOY);
+}
+
+#[test]
+fn genesis_files_are_right() {
+    replay(GENESIS);
+}
+
+#[test]
+fn responses_are_right() {
+    replay(JSON_RPC);
+}
+
+#[test]
+fn encodings_are_right() {
+    replay(RLP);
+}
+
+/// A seeded bug of the executor or of a crate above it.
+#[derive(Clone, Copy)]
+enum Seeded {
+    Executor(Bug),
+    Chain(chain::Bug),
+    Node(node::Bug),
+}
+
+impl std::fmt::Debug for Seeded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Executor(bug) => bug.fmt(f),
+            Self::Chain(bug) => bug.fmt(f),
+            Self::Node(bug) => bug.fmt(f),
+        }
+    }
+}
+
+impl Seeded {
+    /// Checks an input with this bug.
+    fn check(self, target: Target, bytes: &[u8]) -> Result<(), String> {
+        let check = || target.check(bytes);
+        match self {
+            Self::Executor(bug) => {
+                let _bug = seed(bug);
+                check()
+            }
+            Self::Chain(bug) => chain::with_bug(Some(bug), check),
+            Self::Node(bug) => node::with_bug(Some(bug), check),
+        }
+    }
+}
+
 /// Returns the bugs of the Ethereum layer that the inputs of a family must notice in one execution
 /// each.
 fn of_family(name: &str) -> &'static [Bug] {
@@ -149,6 +215,12 @@ fn of_family(name: &str) -> &'static [Bug] {
             Bug::ListUnvalidated,
             Bug::EndUncompared,
         ],
+        "alloy" => &[
+            Bug::AbsentEqualsEmpty,
+            Bug::CodeChangeUnrecorded,
+            Bug::RewardAlwaysDeferred,
+            Bug::CreditReadEarly,
+        ],
         "declared" => {
             &[Bug::UndeclaredChangePasses, Bug::UndeclaredStays, Bug::UndeclaredNonceLost]
         }
@@ -157,7 +229,19 @@ fn of_family(name: &str) -> &'static [Bug] {
 }
 
 /// Returns the bugs that some input of `target` must notice; each has a file named after it.
-fn seeded(target: Target) -> Vec<Bug> {
+fn seeded(target: Target) -> Vec<Seeded> {
+    match target.name {
+        "rlp" => vec![Seeded::Chain(chain::Bug::TrailingBytesTaken)],
+        "pool" => chain::Bug::POOL.map(Seeded::Chain).into(),
+        "chain" => vec![Seeded::Chain(chain::Bug::UnwoundSlotsKept)],
+        "genesis" => vec![Seeded::Chain(chain::Bug::LargeTotalUnread)],
+        "json_rpc" => vec![Seeded::Node(node::Bug::IdNotPutBack)],
+        _ => of_executor(target).into_iter().map(Seeded::Executor).collect(),
+    }
+}
+
+/// Returns the bugs of the executor that some input of `target` must notice.
+fn of_executor(target: Target) -> Vec<Bug> {
     match target.name {
         // `StampOutsideLock` needs two threads.
         "version_chain" => vec![
@@ -208,10 +292,9 @@ fn every_target_has_inputs_that_notice_seeded_bugs() {
     for target in TARGETS {
         let inputs = inputs(&here("corpus"), target);
         for bug in seeded(target) {
-            let _bug = seed(bug);
+            let notices = |bytes: &[u8]| bug.check(target, bytes).is_err();
             // Some inputs run on threads, which interleave at random.
-            let noticed =
-                (0..3).find_map(|_| inputs.iter().find(|(_, bytes)| target.check(bytes).is_err()));
+            let noticed = (0..3).find_map(|_| inputs.iter().find(|(_, bytes)| notices(bytes)));
             match noticed {
                 Some((name, _)) => println!("{bug:?}: {name}"),
                 None => survivors.push((target.name, bug)),
@@ -233,11 +316,8 @@ fn inputs_are_found_for_bugs_that_survive() {
     let mut next = || random.next_u64();
     for target in TARGETS {
         let inputs = inputs(&here("corpus"), target);
-        let is_wrong = |bytes: &[u8], bug: Option<Bug>| {
-            let _bug = seed(bug);
-            target.check(bytes).is_err()
-        };
-        let noticed = |bug: &Bug| inputs.iter().any(|(_, bytes)| is_wrong(bytes, Some(*bug)));
+        let is_wrong = |bytes: &[u8], bug: Seeded| bug.check(target, bytes).is_err();
+        let noticed = |bug: &Seeded| inputs.iter().any(|(_, bytes)| is_wrong(bytes, *bug));
         for bug in seeded(target).into_iter().filter(|bug| !noticed(bug)) {
             let found = (0..400_000).find_map(|_| {
                 let length = 24 + next() % 400;
@@ -250,8 +330,8 @@ fn inputs_are_found_for_bugs_that_survive() {
                     bytes = kept.chain(bytes[..end].iter().copied()).collect();
                 }
                 // Threads interleave at random, and hash tables have random seeds.
-                let notices = |_| is_wrong(&bytes, Some(bug));
-                let is_right = || !is_wrong(&bytes, None);
+                let notices = |_| is_wrong(&bytes, bug);
+                let is_right = || target.check(&bytes).is_ok();
                 ((0..ALWAYS).all(notices) && is_right()).then_some(bytes)
             });
             let bytes = found.unwrap_or_else(|| panic!("nothing notices {bug:?}"));

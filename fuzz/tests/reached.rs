@@ -1,11 +1,15 @@
-//! The corpus of the seven families reaches every strategy and every change between strategies. The
-//! test is alone in its program, because the counts are per process.
+//! The corpus of the seven families reaches every strategy and every change between strategies, and
+//! that of the targets above the executor reaches what they are about. The test is alone in its
+//! program, because the counts are per process.
 
-use braid_fuzz::targets::{BUNDLE, DECLARED, FEES, FORKS, JOURNALS, LISTS, STRATEGIES, reached};
+use braid_fuzz::targets::{
+    ALLOY, BUNDLE, CHAIN, DECLARED, FEES, FORKS, GENESIS, JOURNALS, JSON_RPC, LISTS, POOL, RLP,
+    STRATEGIES, Target, reached,
+};
 use std::path::Path;
 
 /// Counts that some input must reach.
-const WANTED: [&str; 64] = [
+const WANTED: [&str; 78] = [
     "Forced(Alternate), a run is aborted",
     "Forced(Alternate), speculation is committed",
     "Forced(Alternate), speculation is given up",
@@ -70,11 +74,30 @@ const WANTED: [&str; 64] = [
     "workers, 5",
     "workers, 7",
     "workers, 8",
+    "alloy, all blocks",
+    "alloy, an invalid block",
+    "alloy, handles",
+    "alloy, served",
+    "chain, a kill",
+    "chain, Prune",
+    "chain, Unwind",
+    "chain, Wrong",
+    "genesis, accepted",
+    "json_rpc, a block",
+    "pool, a block",
+    "rlp, a block",
+    "rlp, a transaction",
+    "rlp, an access list",
+];
+
+const TARGETS: [Target; 13] = [
+    STRATEGIES, FEES, FORKS, JOURNALS, BUNDLE, LISTS, DECLARED, ALLOY, RLP, GENESIS, POOL, CHAIN,
+    JSON_RPC,
 ];
 
 #[test]
 fn every_strategy_and_transition_is_reached() {
-    for target in [STRATEGIES, FEES, FORKS, JOURNALS, BUNDLE, LISTS, DECLARED] {
+    for target in TARGETS {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
         for entry in std::fs::read_dir(folder).expect("the folder can be read") {
             let path = entry.expect("the folder can be read").path();

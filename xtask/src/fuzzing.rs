@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Fuzz targets; each has a folder in `fuzz/corpus`.
-pub(crate) const TARGETS: [&str; 11] = [
+pub(crate) const TARGETS: [&str; 17] = [
     "strategies",
     "fees",
     "forks",
@@ -19,16 +19,22 @@ pub(crate) const TARGETS: [&str; 11] = [
     "bundle",
     "lists",
     "declared",
+    "alloy",
     "bytecode",
     "block_file",
     "version_chain",
     "protocol_events",
+    "rlp",
+    "genesis",
+    "pool",
+    "chain",
+    "json_rpc",
 ];
 
 /// Target whose inputs tests replay in every way, which is too slow for the fuzzer. The first
 /// [`FROM_REPLAYED`] targets start from its inputs.
 const REPLAYED: &str = "block_equivalence";
-const FROM_REPLAYED: usize = 7;
+const FROM_REPLAYED: usize = 8;
 
 /// Default number of random blocks.
 const BLOCKS: u64 = 500;

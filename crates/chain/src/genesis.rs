@@ -7,7 +7,7 @@ use crate::{
 use alloy_consensus::{
     EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, constants::EMPTY_WITHDRAWALS,
 };
-use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
+use alloy_eips::{eip4844::DATA_GAS_PER_BLOB, eip7685::EMPTY_REQUESTS_HASH, eip7840::BlobParams};
 use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use alloy_trie::root::state_root_ref_unhashed;
@@ -18,6 +18,11 @@ use thiserror::Error;
 const FLAGS: [&str; 3] = [DECLARED_ACCESSES, ZERO_BASE_FEE, FIXED_BASE_FEE];
 /// Besu's fields for rules that are not supported.
 const FOREIGN_RULES: [&str; 3] = ["contractSizeLimit", "evmStackSize", "ecCurve"];
+
+/// Maximum number of blobs in a block, and maximum excess of blob gas in the first one. Below these,
+/// the rules for blob gas do not overflow 64 bits.
+const MAX_BLOBS: u64 = 1 << 20;
+const MAX_EXCESS: u64 = u64::MAX >> 1;
 
 /// Gas limit and base fee of a genesis that states none, as in geth.
 const GAS_LIMIT: u64 = 4_712_388;
@@ -115,6 +120,36 @@ pub enum GenesisError {
         /// Block number or time at which `later` begins.
         at: u64,
     },
+    /// Blocks cannot follow the schedule of blobs: its numbers are zero or too large, or the target
+    /// exceeds the maximum.
+    #[error(
+        "config.blobSchedule.{fork}.{field} is {value}; state {least} to {most}, or blocks could not compute the price \
+         of blobs"
+    )]
+    Blobs {
+        /// Fork of the schedule.
+        fork: String,
+        /// Name of the field.
+        field: &'static str,
+        /// Its value.
+        value: u128,
+        /// Smallest value.
+        least: u64,
+        /// Largest value.
+        most: u64,
+    },
+    /// A field of the first header is so large that later blocks cannot compute the price of blobs.
+    #[error(
+        "{field} is {value:#x}; state {most:#x} at most, or blocks could not compute the price of blobs"
+    )]
+    BlobGas {
+        /// Name of the field.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// Largest value.
+        most: u64,
+    },
     /// The genesis has the maximum number or time, so no block can follow.
     #[error("{field} is {value:#x}, after which no block can come; state a smaller one")]
     Last {
@@ -161,10 +196,37 @@ pub fn check(genesis: &Genesis) -> Result<(), GenesisError> {
         ("osakaTime", config.osaka_time),
         ("amsterdamTime", config.amsterdam_time),
     ])?;
+    check_blobs(genesis)?;
     let number = genesis.number.unwrap_or_default();
     for (field, value) in [("timestamp", genesis.timestamp), ("number", number)] {
         if value == u64::MAX {
             return Err(GenesisError::Last { field, value });
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the rules for blob gas neither divide by zero nor overflow.
+fn check_blobs(genesis: &Genesis) -> Result<(), GenesisError> {
+    for (fork, params) in &genesis.config.blob_schedule {
+        let BlobParams { target_blob_count: target, max_blob_count: max, .. } = *params;
+        for (field, value, least, most) in [
+            ("max", max.into(), 1, MAX_BLOBS),
+            ("target", target.into(), 0, max),
+            ("baseFeeUpdateFraction", params.update_fraction, 1, u64::MAX),
+        ] {
+            if !(least.into()..=most.into()).contains(&value) {
+                let fork = fork.clone();
+                return Err(GenesisError::Blobs { fork, field, value, least, most });
+            }
+        }
+    }
+    for (field, value, most) in [
+        ("blobGasUsed", genesis.blob_gas_used, MAX_BLOBS * DATA_GAS_PER_BLOB),
+        ("excessBlobGas", genesis.excess_blob_gas, MAX_EXCESS),
+    ] {
+        if let Some(value) = value.filter(|value| *value > most) {
+            return Err(GenesisError::BlobGas { field, value, most });
         }
     }
     Ok(())
@@ -203,6 +265,7 @@ pub fn encode(genesis: &Genesis) -> Result<Vec<u8>, StoreError> {
     let mut kept = Genesis { alloc: Default::default(), ..genesis.clone() };
     // alloy writes it as a JSON number, and cannot read it back if it exceeds 64 bits.
     let total = kept.config.terminal_total_difficulty.filter(|it| *it > U256::from(u64::MAX));
+    let total = total.filter(|_| !mutant!(LargeTotalUnread));
     if let Some(total) = total {
         let text = format!("{total:#x}").into();
         kept.config.terminal_total_difficulty = None;
@@ -280,6 +343,34 @@ mod tests {
             let last = GenesisError::Last { field, value: u64::MAX };
             assert_eq!(error(json!({}), json!({field: "0xffffffffffffffff"})), Some(last));
             assert_eq!(error(json!({}), json!({field: "0xfffffffffffffffe"})), None);
+        }
+    }
+
+    /// A node could not even start on such a chain: it divided by zero, or overflowed.
+    #[test]
+    fn blobs_without_a_price_are_an_error() {
+        let blobs = |max: u64, target: u64, fraction: u64| {
+            let params = json!({"max": max, "target": target, "baseFeeUpdateFraction": fraction});
+            error(json!({"blobSchedule": {"osaka": params}}), json!({}))
+        };
+        for (max, target, fraction) in [(1, 0, 1), (9, 9, u64::MAX), (MAX_BLOBS, 0, 7)] {
+            assert_eq!(blobs(max, target, fraction), None);
+        }
+        for (max, target, fraction, wrong) in [
+            (0, 0, 1, "max"),
+            (MAX_BLOBS + 1, 1, 1, "max"),
+            (6, 7, 1, "target"),
+            (6, 3, 0, "baseFeeUpdateFraction"),
+        ] {
+            let found = blobs(max, target, fraction);
+            let is_it = |it: &GenesisError| matches!(it, GenesisError::Blobs { field, .. } if *field == wrong);
+            assert!(found.as_ref().is_some_and(is_it), "{wrong}: {found:?}");
+        }
+        for (field, most) in [("blobGasUsed", MAX_BLOBS << 17), ("excessBlobGas", MAX_EXCESS)] {
+            let of = |value: u64| error(json!({}), json!({field: format!("{value:#x}")}));
+            assert_eq!(of(most), None);
+            let value = most + 1;
+            assert_eq!(of(value), Some(GenesisError::BlobGas { field, value, most }));
         }
     }
 

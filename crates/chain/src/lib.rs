@@ -52,7 +52,8 @@
 
 // First, because its macro is used below.
 #[macro_use]
-mod mutants;
+#[doc(hidden)]
+pub mod mutants;
 
 mod ahead;
 mod batch;

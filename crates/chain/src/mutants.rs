@@ -1,11 +1,11 @@
-//! Seeded bugs, which the models of the pipeline and the pool must notice: `docs/SEEDED_BUGS.md`
-//! says what each does. Code asks `mutant!(Name)` where it would go wrong.
+//! Seeded bugs, which the models of the pipeline and the pool, or the fuzz targets, must notice:
+//! `docs/SEEDED_BUGS.md` says what each does. Code asks `mutant!(Name)` where it would go wrong.
 
-#[cfg(test)]
+#[cfg(any(test, feature = "mutants"))]
 use std::cell::Cell;
 
 /// Whether the seeded bug is active on this thread: never outside of tests.
-#[cfg(test)]
+#[cfg(any(test, feature = "mutants"))]
 macro_rules! mutant {
     ($bug:ident) => {
         $crate::mutants::active() == Some($crate::mutants::Bug::$bug)
@@ -13,7 +13,7 @@ macro_rules! mutant {
 }
 
 /// Whether the seeded bug is active: never outside of tests.
-#[cfg(not(test))]
+#[cfg(not(any(test, feature = "mutants")))]
 macro_rules! mutant {
     ($bug:ident) => {
         false
@@ -21,9 +21,10 @@ macro_rules! mutant {
 }
 
 /// A seeded bug.
-#[cfg(test)]
+#[cfg(any(test, feature = "mutants"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bug {
+#[allow(missing_docs, reason = "docs/SEEDED_BUGS.md describes each")]
+pub enum Bug {
     // Of the pipeline, each with a property in `pipeline/properties.rs`.
     ThreeAhead,
     DroppedEarly,
@@ -58,12 +59,16 @@ pub(crate) enum Bug {
     MinedKept,
     UnpaidKept,
     GasLimitForgotten,
+    // Of what a chain reads, each with a fuzz target.
+    TrailingBytesTaken,
+    LargeTotalUnread,
+    UnwoundSlotsKept,
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "mutants"))]
 impl Bug {
     /// The bugs of the pool.
-    pub(crate) const POOL: [Self; 15] = [
+    pub const POOL: [Self; 15] = [
         Self::StaleTaken,
         Self::OldNonceTaken,
         Self::FarNonceTaken,
@@ -80,22 +85,27 @@ impl Bug {
         Self::UnpaidKept,
         Self::GasLimitForgotten,
     ];
+
+    /// The bugs that the fuzz targets `rlp`, `genesis` and `chain` notice.
+    pub const FUZZED: [Self; 3] =
+        [Self::TrailingBytesTaken, Self::LargeTotalUnread, Self::UnwoundSlotsKept];
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "mutants"))]
 thread_local! {
     static ACTIVE: Cell<Option<Bug>> = const { Cell::new(None) };
 }
 
 /// Returns the bug of this thread.
-#[cfg(test)]
-pub(crate) fn active() -> Option<Bug> {
+#[cfg(any(test, feature = "mutants"))]
+#[must_use]
+pub fn active() -> Option<Bug> {
     ACTIVE.get()
 }
 
 /// Runs `body` with `bug` on this thread.
-#[cfg(test)]
-pub(crate) fn with_bug<T>(bug: Option<Bug>, body: impl FnOnce() -> T) -> T {
+#[cfg(any(test, feature = "mutants"))]
+pub fn with_bug<T>(bug: Option<Bug>, body: impl FnOnce() -> T) -> T {
     let before = ACTIVE.replace(bug);
     let result = body();
     ACTIVE.set(before);

@@ -60,6 +60,9 @@ fn inverse<S: Snapshot>(reader: &StateReader<S>, undo: Undo) -> Result<DurableBa
     }
     for (address, slot, after) in undo.slots {
         use revm::DatabaseRef;
+        if after.is_zero() && mutant!(UnwoundSlotsKept) {
+            continue;
+        }
         let before = reader.storage_ref(address, slot)?;
         batch.slots.push(SlotChange { address, slot, before, after });
     }

@@ -273,22 +273,37 @@ fn errors_of_rlp_and_of_an_export() {
 
 #[test]
 fn every_refusal_of_a_genesis_helps() {
-    let refused = |config: &str, timestamp: &str| -> Box<dyn Error> {
+    let refused = |config: &str, fields: &str| -> Box<dyn Error> {
         let text = format!(
-            r#"{{"config": {{"chainId": 7, {config}}}, "timestamp": "{timestamp}", "alloc": {{}}, "difficulty": "0x0",
+            r#"{{"config": {{"chainId": 7, {config}}}, {fields}, "alloc": {{}}, "difficulty": "0x0",
             "gasLimit": "0x1000000"}}"#
         );
         let genesis = serde_json::from_str(&text).expect("a genesis file");
         genesis::check(&genesis).expect_err("refused").into()
     };
+    let first = r#""timestamp": "0x0""#;
     let made: Vec<Made> = vec![
-        (refused(r#""zeroBaseFee": 3"#, "0x0"), &["config.zeroBaseFee", "3"]),
-        (refused(r#""contractSizeLimit": 3"#, "0x0"), &["config.contractSizeLimit"]),
+        (refused(r#""zeroBaseFee": 3"#, first), &["config.zeroBaseFee", "3"]),
+        (refused(r#""contractSizeLimit": 3"#, first), &["config.contractSizeLimit"]),
         (
-            refused(r#""byzantiumBlock": 9, "constantinopleBlock": 5"#, "0x0"),
+            refused(r#""byzantiumBlock": 9, "constantinopleBlock": 5"#, first),
             &["config.byzantiumBlock", "config.constantinopleBlock", "5"],
         ),
-        (refused(r#""homesteadBlock": 0"#, "0xffffffffffffffff"), &["timestamp"]),
+        (refused(r#""homesteadBlock": 0"#, r#""timestamp": "0xffffffffffffffff""#), &["timestamp"]),
+        (
+            refused(
+                r#""blobSchedule": {"osaka": {"target": 3, "max": 6, "baseFeeUpdateFraction": 0}}"#,
+                first,
+            ),
+            &["config.blobSchedule.osaka.baseFeeUpdateFraction", "1"],
+        ),
+        (
+            refused(
+                r#""homesteadBlock": 0"#,
+                r#""timestamp": "0x0", "excessBlobGas": "0xffffffffffffffff""#,
+            ),
+            &["excessBlobGas", "0x7fffffffffffffff"],
+        ),
     ];
     all_help("src/genesis.rs", "GenesisError", made);
 }

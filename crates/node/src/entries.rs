@@ -1,6 +1,6 @@
 //! Ids that jsonrpsee cannot represent: it would treat their calls as notifications, which have no
 //! response. Numbers that are not unsigned 64-bit integers are passed to it as strings, and put back
-//! into the response; calls with other ids are refused.
+//! into the response, as are strings that look like these; calls with other ids are refused.
 
 use crate::server::Calls;
 use bytes::Bytes;
@@ -9,13 +9,13 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Body;
 use jsonrpsee::server::{HttpBody, HttpResponse, http::response};
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
-use std::{borrow::Cow, error::Error};
+use serde_json::value::RawValue;
+use std::error::Error;
 use tower::Service;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Beginning of the string that stands for a number as an id.
+/// Beginning of the string that stands for an id.
 const STANDIN: &str = "braid-id-2c1b5f0a-";
 
 /// Replaces a refused call: jsonrpsee answers it with -32600 and the id null.
@@ -47,7 +47,11 @@ where
         None => (HttpBody::new(Full::new(body)), Vec::new()),
     };
     let answer = calls.call(Request::from_parts(parts, body)).await?;
-    let answer = if ids.is_empty() { answer } else { put_back(answer, &ids).await? };
+    let answer = if ids.is_empty() || mutant!(IdNotPutBack) {
+        answer
+    } else {
+        put_back(answer, &ids).await?
+    };
     Ok(match answer.body().size_hint().exact() {
         // No other response is as short.
         Some(NOTHING) => {
@@ -83,40 +87,48 @@ fn rewrite(body: &[u8]) -> Option<(String, Vec<String>)> {
 /// Returns a call with another id, if its id cannot be represented.
 fn rewritten(call: &RawValue, ids: &mut Vec<String>) -> Option<String> {
     let id = bad_id(call)?;
-    if !id.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+    if !id.starts_with(|first: char| matches!(first, '"' | '-' | '0'..='9')) {
         return Some(REFUSED.to_owned());
     }
-    let mut members: serde_json::Map<String, Value> = serde_json::from_str(call.get()).ok()?;
-    members.insert("id".to_owned(), format!("{STANDIN}{}", ids.len()).into());
-    ids.push(id);
-    serde_json::to_string(&members).ok()
+    // The rest stays as it is: it may contain a number that no `Value` can represent.
+    let text = call.get();
+    let begin = id.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+    let (before, after) = (text.get(..begin)?, text.get(begin.checked_add(id.len())?..)?);
+    let rewritten = format!("{before}\"{STANDIN}{}\"{after}", ids.len());
+    ids.push(id.to_owned());
+    Some(rewritten)
 }
 
-/// Puts the numbers back that strings stand for. A response states its id before its result.
+/// Puts the ids back that strings stand for. A response states its id before its result. The last
+/// id comes first, because it may look like the string that stands for an earlier one.
 async fn put_back(answer: HttpResponse, ids: &[String]) -> Result<HttpResponse, BoxError> {
     let (mut parts, body) = answer.into_parts();
     let bytes = body.collect().await?.to_bytes();
     let mut text = String::from_utf8(bytes.to_vec())?;
-    for (index, id) in ids.iter().enumerate() {
+    for (index, id) in ids.iter().enumerate().rev() {
         text = text.replacen(&format!("\"{STANDIN}{index}\""), id, 1);
     }
     parts.headers.remove(http::header::CONTENT_LENGTH);
     Ok(HttpResponse::from_parts(parts, HttpBody::from(text)))
 }
 
+/// A call, of which a malformed one may lack everything else: its error states its id, too.
 #[derive(Deserialize)]
 struct Entry<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
-    #[serde(borrow, rename = "method")]
-    _method: Cow<'a, str>,
 }
 
-/// Returns the id of a call if it is neither a string, nor null, nor an unsigned 64-bit integer.
-fn bad_id(entry: &RawValue) -> Option<String> {
+/// Returns the id of a call if it is neither a string, nor null, nor an unsigned 64-bit integer; or
+/// if it is a string that begins like the ones that stand for numbers.
+fn bad_id(entry: &RawValue) -> Option<&str> {
     let entry: Entry<'_> = serde_json::from_str(entry.get()).ok()?;
     let id = entry.id?.get();
-    (!id.starts_with('"') && id.parse::<u64>().is_err()).then(|| id.to_owned())
+    let is_bad = match id.starts_with('"') {
+        true => serde_json::from_str::<String>(id).is_ok_and(|id| id.starts_with(STANDIN)),
+        false => id.parse::<u64>().is_err(),
+    };
+    is_bad.then_some(id)
 }
 
 #[cfg(test)]
@@ -178,6 +190,44 @@ mod tests {
                 "{id}"
             );
         }
+    }
+
+    /// Once, a number outside the range of `f64`, as an id or beside one, left a call unanswered.
+    #[test]
+    fn a_number_that_no_value_can_represent_is_answered() {
+        let client = client();
+        let (_, answer) = post(&client, &call("1e400"));
+        assert_eq!(answer, r#"{"jsonrpc":"2.0","id":1e400,"result":"0x7"}"#);
+        let body = r#"{"jsonrpc":"2.0","id":-5,"method":"eth_getBalance","params":[1e400]}"#;
+        let (_, answer) = post(&client, body);
+        assert!(answer.starts_with(r#"{"jsonrpc":"2.0","id":-5,"error""#), "{answer}");
+    }
+
+    /// Once, the id of a malformed call could be taken for one that stands for another call's.
+    #[test]
+    fn a_malformed_call_has_its_own_id() {
+        let client = client();
+        let malformed = r#"{"jsonrpc":"2.0","id":"braid-id-2c1b5f0a-0","method":7}"#;
+        let (_, answers) = post(&client, &format!(r#"[{malformed},{},{{"id":-7}}]"#, call("-5")));
+        let answers: Vec<Value> = serde_json::from_str(&answers).expect("JSON");
+        let found: Vec<_> = answers.iter().map(|it| (&it["id"], it["error"].is_object())).collect();
+        let right =
+            [(&json!("braid-id-2c1b5f0a-0"), true), (&json!(-5), false), (&json!(-7), true)];
+        assert_eq!(found, right);
+    }
+
+    /// Once, a client's own string got the id of another call of its batch.
+    #[test]
+    fn an_id_that_looks_like_a_replaced_one_is_returned() {
+        let client = client();
+        let strings = ["\"braid-id-2c1b5f0a-1\"", "-5", "\"\\u0062raid-id-2c1b5f0a-0\"", "7"];
+        let calls: Vec<_> = strings.iter().map(|id| call(id)).collect();
+        let (_, answers) = post(&client, &format!("[{}]", calls.join(",")));
+        let answers: Vec<Value> = serde_json::from_str(&answers).expect("JSON");
+        let found: Vec<_> = answers.iter().map(|answer| answer["id"].clone()).collect();
+        let right =
+            [json!("braid-id-2c1b5f0a-1"), json!(-5), json!("braid-id-2c1b5f0a-0"), json!(7)];
+        assert_eq!(found, right);
     }
 
     #[test]

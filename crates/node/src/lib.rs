@@ -33,6 +33,11 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+// First, because its macro is used below.
+#[macro_use]
+#[doc(hidden)]
+pub mod mutants;
+
 mod access_list;
 mod accounts;
 mod call;
@@ -76,8 +81,9 @@ mod soak;
 mod socket;
 mod stored;
 mod subscriptions;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod testing;
 #[doc(hidden)]
 pub mod top;
 mod unread;

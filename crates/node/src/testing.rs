@@ -1,8 +1,19 @@
-//! A chain in memory, and a client that calls its methods without a socket.
+//! A chain in memory, and a client that calls its methods without a socket: for tests of this crate
+//! and for fuzz targets.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "for tests only"
+)]
+#![cfg_attr(not(test), allow(dead_code, reason = "fuzz targets use a part"))]
 
 use crate::{
     Limits, Node, NodeConfig, Shared,
     clients::Clients,
+    commands::genesis_file,
     entries,
     methods::{Context, module},
     server::{Calls, calls},
@@ -27,9 +38,9 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 
 /// EIP-155 chain id.
-pub(crate) const CHAIN: u64 = 7;
+pub const CHAIN: u64 = 7;
 /// Number of senders with funds.
-pub(crate) const SENDERS: u8 = 16;
+pub const SENDERS: u8 = 16;
 /// Further senders with funds, for tests that need many.
 pub(crate) const CROWD: Range<u8> = 100..200;
 
@@ -37,12 +48,14 @@ fn key(sender: u8) -> SecretKey {
     SecretKey::from_byte_array(keccak256([sender]).0).expect("a key")
 }
 
-pub(crate) fn address(sender: u8) -> Address {
+/// Returns the address of a sender.
+#[must_use]
+pub fn address(sender: u8) -> Address {
     Address::from_raw_public_key(&key(sender).public_key(SECP256K1).serialize_uncompressed()[1..])
 }
 
 /// Signs `tx` as `sender`.
-pub(crate) fn sign<T: SignableTransaction<Signature>>(sender: u8, tx: T) -> Signed<T> {
+pub fn sign<T: SignableTransaction<Signature>>(sender: u8, tx: T) -> Signed<T> {
     let signature = signature(sender, tx.signature_hash());
     tx.into_signed(signature)
 }
@@ -53,8 +66,17 @@ pub(crate) fn signature(signer: u8, hash: B256) -> Signature {
     Signature::from_bytes_and_parity(&bytes, i32::from(id) == 1)
 }
 
+/// Returns the genesis that a file with these bytes describes.
+///
+/// # Errors
+/// The bytes are no genesis, or blocks would not obey it.
+pub fn genesis(bytes: &[u8]) -> Result<Genesis, String> {
+    genesis_file::from_bytes(bytes).map(|(genesis, _)| genesis)
+}
+
 /// Makes a signed payment of one wei.
-pub(crate) fn payment(sender: u8, nonce: u64, gas_price: u128) -> SignedTransaction {
+#[must_use]
+pub fn payment(sender: u8, nonce: u64, gas_price: u128) -> SignedTransaction {
     let tx = TxLegacy {
         chain_id: Some(CHAIN),
         nonce,
@@ -78,7 +100,7 @@ pub(crate) fn begun_with(change: impl FnOnce(&mut Genesis)) -> MemoryStore {
 }
 
 /// Makes a new chain with a modified genesis, with or without state roots.
-pub(crate) fn begun_as(roots: StateRoots, change: impl FnOnce(&mut Genesis)) -> MemoryStore {
+pub fn begun_as(roots: StateRoots, change: impl FnOnce(&mut Genesis)) -> MemoryStore {
     let config = ChainConfig {
         chain_id: CHAIN,
         terminal_total_difficulty: Some(U256::ZERO),
@@ -104,17 +126,26 @@ pub(crate) fn node(store: &MemoryStore, config: NodeConfig) -> Node<MemoryStore>
 }
 
 /// A client that sends requests and waits for responses. It can be used on any thread.
-pub(crate) struct Client {
+pub struct Client {
     calls: Calls,
     clients: Clients,
     request_bytes: u32,
+    /// Names of all methods.
+    pub methods: Vec<&'static str>,
     pub(crate) usage: Usage,
     pub(crate) runtime: Runtime,
     _handle: ServerHandle,
 }
 
+impl core::fmt::Debug for Client {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Client").field("methods", &self.methods).finish_non_exhaustive()
+    }
+}
+
 impl Client {
-    pub(crate) fn new<S: Snapshot>(shared: &Arc<Shared<S>>, limits: Limits) -> Self {
+    /// Creates a client of a node.
+    pub fn new<S: Snapshot>(shared: &Arc<Shared<S>>, limits: Limits) -> Self {
         let context = Context { shared: Arc::clone(shared), limits };
         Self::with(module(context).expect("methods"), limits, shared.usage())
     }
@@ -124,13 +155,15 @@ impl Client {
         limits: Limits,
         usage: Usage,
     ) -> Self {
-        usage.methods(methods.method_names());
+        let names: Vec<_> = methods.method_names().collect();
+        usage.methods(names.iter().copied());
         let runtime =
             Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let (stop, handle) = stop_channel();
         let (calls, clients) = (calls(methods, &limits, stop), Clients::new(limits));
         let request_bytes = limits.request_bytes;
-        Self { calls, clients, request_bytes, usage, runtime, _handle: handle }
+        let methods = names;
+        Self { calls, clients, request_bytes, methods, usage, runtime, _handle: handle }
     }
 
     /// Returns the response to a request from 10.0.0.1.
@@ -144,8 +177,22 @@ impl Client {
         serde_json::from_str(&answer).expect("JSON")
     }
 
+    /// Sends a body from 10.0.0.1, waits, and returns status and body of the response.
+    ///
+    /// # Errors
+    /// The response is not UTF-8.
+    pub fn exchange(&self, body: Vec<u8>) -> Result<(u16, String), String> {
+        let (status, bytes) = self.runtime.block_on(self.post_bytes(1, body));
+        String::from_utf8(bytes).map(|text| (status, text)).map_err(|error| error.to_string())
+    }
+
     /// Returns status and body of the response to a request from 10.0.0.`host`.
     pub(crate) async fn post(&self, host: u8, body: String) -> (u16, String) {
+        let (status, bytes) = self.post_bytes(host, body.into()).await;
+        (status, String::from_utf8(bytes).expect("UTF-8"))
+    }
+
+    async fn post_bytes(&self, host: u8, body: Vec<u8>) -> (u16, Vec<u8>) {
         let request = Request::post("/").header("content-type", "application/json");
         let request = request.extension(self.clients.at([10, 0, 0, host].into()));
         let request = request.extension(self.usage.clone());
@@ -154,7 +201,7 @@ impl Client {
         let answer = entries::answer(&mut calls, limit, request).await.expect("an answer");
         let status = answer.status().as_u16();
         let bytes = answer.into_body().collect().await.expect("bytes").to_bytes();
-        (status, String::from_utf8(bytes.to_vec()).expect("UTF-8"))
+        (status, bytes.to_vec())
     }
 
     pub(crate) async fn call(&self, method: &str, params: Value) -> Value {

@@ -2,27 +2,18 @@
 
 use super::blocks::{self, seed_of};
 use super::chosen;
+use super::spoilt::Good;
 use arbitrary::Unstructured;
 use braid_blocks::block_file::BlockFile;
 use braid_blocks::workload::Workload;
-use braid_testkit::hostile::files::{edges, good_file, pointers, remove};
+use braid_testkit::hostile::files::{edges, good_file};
 use serde_json::Value;
 use std::sync::{Arc, LazyLock};
-
-/// Maximum number of changed fields.
-const MOST_SPOILT: usize = 4;
-
-/// A valid file, with pointers to all its values.
-struct Good {
-    json: Value,
-    pointers: Vec<String>,
-}
 
 static GOOD: LazyLock<Vec<Good>> = LazyLock::new(|| {
     let good = |workload| {
         let json = serde_json::to_value(good_file(workload, 9, 80).expect("generates"));
-        let json = json.expect("serialises");
-        Good { pointers: pointers(&json), json }
+        Good::new(json.expect("serialises"))
     };
     [Workload::Transfers, Workload::Erc20, Workload::Dex].map(good).into()
 });
@@ -54,7 +45,8 @@ fn file(bytes: &[u8]) -> Result<Option<BlockFile>, String> {
     let json = match kind % 4 {
         0 => rest,
         kind => {
-            spoilt = spoil(&GOOD[usize::from(kind) % GOOD.len()], rest).to_string();
+            let good = &GOOD[usize::from(kind) % GOOD.len()];
+            spoilt = good.spoilt(&EDGES, &mut Unstructured::new(rest)).to_string();
             spoilt.as_bytes()
         }
     };
@@ -63,23 +55,4 @@ fn file(bytes: &[u8]) -> Result<Option<BlockFile>, String> {
         Err(error) if error.to_string().contains("expected") => Ok(None),
         Err(error) => Err(format!("the error does not say what was expected: {error}")),
     }
-}
-
-/// Returns a valid file in which the bytes select fields to replace or remove.
-fn spoil(good: &Good, bytes: &[u8]) -> Value {
-    let (mut json, mut bytes) = (good.json.clone(), Unstructured::new(bytes));
-    for _ in 0..MOST_SPOILT {
-        if bytes.is_empty() {
-            break;
-        }
-        let (Ok(at), Ok(how)) = (bytes.choose(&good.pointers), bytes.int_in_range(0..=9_u8)) else {
-            break;
-        };
-        if how == 0 {
-            remove(&mut json, at);
-        } else if let (Some(field), Ok(edge)) = (json.pointer_mut(at), bytes.choose(&EDGES)) {
-            *field = edge.clone();
-        }
-    }
-    json
 }

@@ -7,13 +7,20 @@
 //! in which a block can be executed. A fuzzer executes each input once, in the way that the input
 //! selects.
 
+mod alloy;
 mod block_equivalence;
 mod block_file;
 mod blocks;
 mod bytecode;
+mod chain;
 mod chosen;
+mod genesis;
+mod json_rpc;
+mod pool;
 mod protocol_events;
 mod reached;
+mod rlp;
+mod spoilt;
 mod twists;
 mod version_chain;
 mod ways;
@@ -60,9 +67,21 @@ pub const BLOCK_FILE: Target =
 pub const VERSION_CHAIN: Target = both("version_chain", version_chain::check);
 /// Orders of events of small blocks, with every rule of the models.
 pub const PROTOCOL_EVENTS: Target = both("protocol_events", protocol_events::check);
+/// Blocks, transactions, receipts and access lists in RLP, decoded and encoded again.
+pub const RLP: Target = both("rlp", rlp::check);
+/// The pool of transactions against a list that is searched each time.
+pub const POOL: Target = both("pool", pool::check);
+/// Genesis files of arbitrary bytes, and valid ones with changed fields, up to a chain.
+pub const GENESIS: Target = both("genesis", genesis::check);
+/// JSON-RPC requests to a node: the form of the responses.
+pub const JSON_RPC: Target = both("json_rpc", json_rpc::check);
+/// A chain in memory that is killed, unwound, pruned and reopened.
+pub const CHAIN: Target = both("chain", chain::check);
+/// Braid as a block executor of alloy-evm, over one `State` for several blocks.
+pub const ALLOY: Target = both("alloy", alloy::check);
 
 /// All targets, starting with the one that only tests run.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 18] = [
     BLOCK_EQUIVALENCE,
     STRATEGIES,
     FEES,
@@ -75,6 +94,12 @@ pub const TARGETS: [Target; 12] = [
     BLOCK_FILE,
     VERSION_CHAIN,
     PROTOCOL_EVENTS,
+    RLP,
+    POOL,
+    GENESIS,
+    JSON_RPC,
+    CHAIN,
+    ALLOY,
 ];
 
 const fn both(name: &'static str, check: Check) -> Target {

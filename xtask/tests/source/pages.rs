@@ -158,10 +158,30 @@ fn the_pipelines_seeded_bugs_are_listed() {
 /// The table of the pool lists each of its seeded bugs once, numbered consecutively.
 #[test]
 fn the_pools_seeded_bugs_are_listed() {
-    let source = read("crates/chain/src/mutants.rs");
     let listed = numbered("pool_bugs");
-    let bugs = source.split(" Self::").skip(1).filter_map(|bug| bug.split(',').next());
-    let bugs = bugs.zip(1..).map(|(bug, number)| format!("A{number} `{bug}`"));
+    let bugs = chain_bugs("POOL").into_iter().zip(1..);
+    let bugs = bugs.map(|(bug, number)| format!("A{number} `{bug}`"));
+    assert_eq!(listed, bugs.collect::<Vec<_>>());
+    assert!(!listed.is_empty());
+}
+
+/// Returns the names in a list of the chain's seeded bugs.
+fn chain_bugs(list: &str) -> Vec<String> {
+    let source = read("crates/chain/src/mutants.rs");
+    let after = source.split_once(&format!("const {list}: ")).expect(list).1;
+    let list = after.split(';').nth(1).expect("a list ends");
+    let names = list.split("Self::").skip(1).filter_map(|bug| bug.split([',', ']']).next());
+    names.map(str::to_owned).collect()
+}
+
+/// The table of the fuzz targets lists each seeded bug of the chain and the node once, numbered
+/// consecutively.
+#[test]
+fn the_fuzz_targets_seeded_bugs_are_listed() {
+    let listed = numbered("fuzzed_bugs");
+    let of_chain = chain_bugs("FUZZED");
+    let bugs = of_chain.into_iter().chain(variants("crates/node/src/mutants.rs", "Bug")).zip(1..);
+    let bugs = bugs.map(|(bug, number)| format!("F{number} `{bug}`"));
     assert_eq!(listed, bugs.collect::<Vec<_>>());
     assert!(!listed.is_empty());
 }

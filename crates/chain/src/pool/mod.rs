@@ -15,8 +15,9 @@ mod error;
 mod fill;
 #[cfg(test)]
 mod filling;
-#[cfg(test)]
-mod model;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod model;
 mod queue;
 mod queues;
 mod room;

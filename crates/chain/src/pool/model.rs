@@ -1,7 +1,9 @@
 //! Compares the pool with a plain one: a list that is searched each time.
 //!
 //! Both receive the same transactions, blocks and queries, and must return the same answers, hold
-//! the same transactions, and stay within their limits. Each seeded bug must be detected.
+//! the same transactions, and stay within their limits. Each seeded bug must be detected. The tests
+//! and a fuzz target draw the transactions, blocks and queries.
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "for tests only")]
 
 use super::{
     account::SenderAccount,
@@ -10,21 +12,16 @@ use super::{
     queues::Queues,
     transaction::{Admission, PoolTransaction, SignedTransaction},
 };
-use crate::mutants::{Bug, with_bug};
 use alloy_consensus::{Signed, TxEip1559};
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256};
-use proptest::{
-    collection,
-    prelude::*,
-    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
-};
 use revm::{
     context::{BlockEnv, CfgEnv},
     primitives::hardfork::SpecId,
 };
-use std::{collections::BTreeMap, mem::discriminant, sync::Arc};
+use std::{collections::BTreeMap, fmt::Debug, mem::discriminant, sync::Arc};
 
-const SENDERS: u8 = 3;
+/// Number of senders.
+pub const SENDERS: u8 = 3;
 
 fn limits() -> PoolConfig {
     PoolConfig {
@@ -41,14 +38,21 @@ fn address(sender: u8) -> Address {
 
 /// A transaction in a few numbers.
 #[derive(Clone, Copy, Debug)]
-struct Short {
-    sender: u8,
-    nonce: u64,
-    max_fee: u128,
-    tip: u128,
-    gas: u64,
-    value: u64,
-    input: usize,
+pub struct Short {
+    /// Number of the sender, below [`SENDERS`].
+    pub sender: u8,
+    /// Nonce.
+    pub nonce: u64,
+    /// Maximum fee per gas; at least the tip.
+    pub max_fee: u128,
+    /// Maximum tip per gas.
+    pub tip: u128,
+    /// Gas limit above 150,000, in thousands.
+    pub gas: u64,
+    /// Value in wei.
+    pub value: u64,
+    /// Length of the input in bytes.
+    pub input: usize,
 }
 
 impl Short {
@@ -73,15 +77,16 @@ impl Short {
 }
 
 /// An account: nonce, and balance in hundredths of the cost of the most expensive transaction.
-type Account = (u64, u64);
+pub type Account = (u64, u64);
 
 fn account((nonce, balance): Account) -> SenderAccount {
     let balance = U256::from(balance) * U256::from(50_000);
     SenderAccount { nonce, balance, is_contract: false }
 }
 
+/// A call of the pool.
 #[derive(Clone, Debug)]
-enum Act {
+pub enum Act {
     /// Adds a transaction. The account is the sender's, unless the pool already knows it. The flag
     /// says whether it was read before the pool's last block.
     Add(Short, Account, bool),
@@ -91,39 +96,10 @@ enum Act {
     /// 60,000 gas, or is reset if the flag is set. The transaction is then left out of the block:
     /// as invalid (`Some(true)`), for lack of room (`Some(false)`), or not at all (`None`).
     Next(u64, bool, Option<bool>),
+    /// Removes the transaction of a sender with this nonce, if the pool has it.
+    Remove(u8, u64),
     /// Adds a block to the chain, which changed these accounts. The next block has this base fee.
     Applied(u128, BTreeMap<u8, Account>),
-}
-
-fn short() -> impl Strategy<Value = Short> {
-    let (input, gas) = (prop_oneof![Just(0), Just(2_000)], 0_u64..4);
-    (0..SENDERS, 0_u64..6, 1_u128..30, 1_u128..30, gas, 0_u64..3, input).prop_map(
-        |(sender, nonce, max_fee, tip, gas, value, input)| Short {
-            sender,
-            nonce,
-            max_fee,
-            tip,
-            gas,
-            value,
-            input,
-        },
-    )
-}
-
-fn acts() -> impl Strategy<Value = Vec<Act>> {
-    // Three of four accounts can pay for all their transactions.
-    let balance = prop_oneof![3 => Just(1_000_u64), 1 => 0_u64..300];
-    let account = (0_u64..4, balance);
-    let add = (short(), account.clone(), prop::bool::weighted(0.05));
-    let changed = collection::btree_map(0..SENDERS, account, 0..3);
-    let act = prop_oneof![
-        8 => add.prop_map(|(tx, account, is_old)| Act::Add(tx, account, is_old)),
-        1 => Just(Act::Begin),
-        5 => (0_u64..3, prop::bool::weighted(0.2), prop::option::weighted(0.2, any::<bool>()))
-            .prop_map(|(less, more, left_out)| Act::Next(less, more, left_out)),
-        1 => (1_u128..20, changed).prop_map(|(base_fee, changed)| Act::Applied(base_fee, changed)),
-    ];
-    collection::vec(act, 1..40)
 }
 
 /// A pool without any index.
@@ -270,18 +246,21 @@ struct Both {
 }
 
 impl Both {
-    fn act(&mut self, act: &Act) -> Result<(), TestCaseError> {
+    fn act(&mut self, act: &Act) -> Result<(), String> {
         match act {
             Act::Add(short, holder, is_old) => {
                 let (tx, holder) = (short.transaction(), account(*holder));
                 let at = self.head - u64::from(*is_old);
+                let before = self.pool.would_add(&tx, holder, at);
                 let found = self.pool.add(Arc::clone(&tx), holder, at);
                 let right = match is_old {
                     true => Err(PoolError::Stale { at, head: self.head }),
                     false => self.plain.add(&tx, holder),
                 };
                 let kind = |it: &Result<(), PoolError>| it.as_ref().map_err(discriminant).copied();
-                prop_assert_eq!(kind(&found), kind(&right), "{:?} {:?}", found, right);
+                same("what was announced", &found, &before)?;
+                let reason = format!("admission: {found:?} or {right:?}");
+                same(&reason, &kind(&found), &kind(&right))?;
             }
             Act::Begin => {
                 self.pool.begin();
@@ -293,11 +272,18 @@ impl Both {
                 let left = if *is_more { 500_000 } else { self.gas_left.saturating_sub(less) };
                 self.gas_left = left;
                 let (found, right) = (self.pool.next(left), self.plain.next(left));
-                prop_assert_eq!(found.as_ref().map(|tx| tx.hash()), right.map(|tx| tx.hash()));
+                let hash = |tx: &Arc<PoolTransaction>| tx.hash();
+                same("next", &found.as_ref().map(hash), &right.as_ref().map(hash))?;
                 if let (Some(tx), Some(is_invalid)) = (found, left_out) {
                     self.pool.skipped(&tx, *is_invalid);
                     self.plain.skipped(&tx, *is_invalid);
                 }
+            }
+            Act::Remove(sender, nonce) => {
+                self.pool.remove(address(*sender), *nonce);
+                let is_it =
+                    |tx: &PoolTransaction| (tx.sender(), tx.nonce()) == (address(*sender), *nonce);
+                self.plain.held.retain(|(_, tx)| !is_it(tx));
             }
             Act::Applied(base_fee, changed) => {
                 let changed = changed.iter().map(|(it, holder)| (address(*it), account(*holder)));
@@ -310,110 +296,48 @@ impl Both {
         self.compare()
     }
 
-    fn compare(&self) -> Result<(), TestCaseError> {
+    fn compare(&self) -> Result<(), String> {
         let (status, limits) = (self.pool.status(), limits());
         let (count, bytes) = self.plain.count_and_bytes();
-        prop_assert_eq!((status.transactions, status.bytes), (count, bytes));
-        let senders = (0..SENDERS).filter(|it| !self.plain.of(address(*it)).is_empty()).count();
-        prop_assert_eq!(status.senders, senders);
-        prop_assert!(bytes <= limits.max_bytes && count <= limits.max_transactions);
-        for (_, tx) in &self.plain.held {
-            prop_assert!(self.pool.get(&tx.hash()).is_some());
+        same("size", &(status.transactions, status.bytes), &(count, bytes))?;
+        let senders = (0..SENDERS).map(address).filter(|it| !self.plain.of(*it).is_empty());
+        same("senders", &status.senders, &senders.clone().count())?;
+        if bytes > limits.max_bytes || count > limits.max_transactions {
+            return Err(format!("{count} transactions with {bytes} bytes"));
+        }
+        let gap = |sender| self.plain.gap(sender, self.plain.accounts[&sender].nonce);
+        let mut all = Vec::new();
+        for sender in senders {
+            let own = self.plain.of(sender).into_iter();
+            all.extend(own.map(|(_, tx)| (tx.hash(), tx.nonce() < gap(sender))));
+        }
+        let found = self.pool.transactions().into_iter().map(|(tx, is_next)| (tx.hash(), is_next));
+        same("transactions", &found.collect(), &all)?;
+        for (hash, _) in all {
+            same("transaction by hash", &self.pool.get(&hash).map(|tx| tx.hash()), &Some(hash))?;
         }
         for sender in (0..SENDERS).map(address) {
-            let is_there = !self.plain.of(sender).is_empty();
-            let gap = is_there.then(|| self.plain.gap(sender, self.plain.accounts[&sender].nonce));
-            prop_assert_eq!(self.pool.next_nonce(&sender), gap);
+            let right = (!self.plain.of(sender).is_empty()).then(|| gap(sender));
+            same("next nonce", &self.pool.next_nonce(&sender), &right)?;
         }
         Ok(())
     }
 }
 
-fn try_all(acts: &[Act]) -> Result<(), TestCaseError> {
+fn same<T: PartialEq + Debug>(what: &str, found: &T, right: &T) -> Result<(), String> {
+    if found == right { Ok(()) } else { Err(format!("{what}: {found:?} instead of {right:?}")) }
+}
+
+/// Calls the pool and the plain one, and compares them after each call.
+///
+/// # Errors
+/// Returns the first difference.
+pub fn try_all(acts: &[Act]) -> Result<(), String> {
     let pool = Queues::new(limits(), 1, 0);
     let mut both = Both { pool, plain: Plain::default(), head: 1, gas_left: 500_000 };
     both.pool.begin();
     acts.iter().try_for_each(|act| both.act(act))
 }
 
-fn runner(cases: u32) -> TestRunner {
-    let config =
-        Config { cases, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
-    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
-}
-
-proptest! {
-    #[test]
-    fn a_pool_answers_as_a_plain_list_does(acts in acts()) {
-        try_all(&acts)?;
-    }
-}
-
-#[test]
-fn seeded_bugs_are_noticed() {
-    for bug in Bug::POOL {
-        let ran = with_bug(Some(bug), || runner(4_000).run(&acts(), |acts| try_all(&acts)));
-        assert!(ran.is_err(), "{bug:?} is not noticed");
-    }
-}
-
-/// A transaction of the first sender with this nonce.
-fn short_at(nonce: u64) -> Arc<PoolTransaction> {
-    Short { sender: 0, nonce, max_fee: 9, tip: 9, gas: 0, value: 0, input: 0 }.transaction()
-}
-
-/// Adds a transaction of a sender with sufficient balance.
-fn add(pool: &mut Queues, sender: u8, nonce: u64, (max_fee, tip): (u128, u128)) {
-    let tx = Short { sender, nonce, max_fee, tip, gas: 0, value: 0, input: 0 }.transaction();
-    pool.add(tx, account((0, 1_000)), 1).expect("room");
-}
-
-/// A transaction of the block is evicted and added again: it must not be handed out twice.
-#[test]
-fn what_a_block_has_is_not_handed_out_again() {
-    let mut pool = Queues::new(limits(), 1, 0);
-    let next = |pool: &mut Queues| pool.next(500_000).map(|tx| (tx.sender(), tx.nonce()));
-    add(&mut pool, 0, 0, (1, 1));
-    pool.begin();
-    assert_eq!(next(&mut pool), Some((address(0), 0)));
-    for (sender, nonce) in [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)] {
-        add(&mut pool, sender, nonce, (20, 20));
-    }
-    assert_eq!(pool.next_nonce(&address(0)), None, "it gave way");
-    (0..2).for_each(|nonce| add(&mut pool, 0, nonce, (29, 29)));
-    assert_eq!(next(&mut pool), Some((address(0), 1)));
-    // The next block has neither transaction. A search that finds nothing that fits removes nothing
-    // from the order.
-    pool.begin();
-    let ready = pool.status().ready;
-    assert!(ready > 0 && pool.next(1).is_none() && pool.status().ready == ready);
-    assert_eq!(next(&mut pool), Some((address(0), 0)));
-}
-
-/// A sender is full if none of its next nonces is missing: after an unwound block, a queue may hold
-/// as many transactions as a sender may have, and lack the first one.
-#[test]
-fn a_queue_that_lacks_its_first_nonce_is_not_full() {
-    let mut pool = Queues::new(limits(), 1, 0);
-    pool.add(short_at(2), account((2, 1_000)), 1).expect("room");
-    (3..6).for_each(|nonce| add(&mut pool, 0, nonce, (9, 9)));
-    let full = pool.would_add(&short_at(6), account((2, 1_000)), 1);
-    assert!(matches!(full, Err(PoolError::SenderFull { .. })), "{full:?}");
-    pool.applied(2, 0, [(address(0), account((0, 1_000)))]);
-    let high = pool.would_add(&short_at(6), account((0, 1_000)), 2);
-    assert!(matches!(high, Err(PoolError::NonceHigh { found: 6, next: 0, .. })), "{high:?}");
-}
-
-/// Transactions that pay more than others, but less than the base fee, fill a pool and are evicted.
-#[test]
-fn what_no_block_can_have_gives_way() {
-    let mut pool = Queues::new(limits(), 1, 10);
-    for nonce in 0..3 {
-        // The sender's other transactions wait for its first one.
-        add(&mut pool, 0, nonce, (9, 9));
-        add(&mut pool, 1, nonce, (if nonce == 0 { 9 } else { 29 }, 9));
-    }
-    (0..4).for_each(|nonce| add(&mut pool, 2, nonce, (11, 1)));
-    assert_eq!(pool.next_nonce(&address(2)), Some(4));
-    assert_eq!(pool.status().transactions, limits().max_transactions);
-}
+#[cfg(test)]
+mod tests;

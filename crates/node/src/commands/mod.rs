@@ -3,7 +3,7 @@
 mod demo;
 mod dev;
 mod export;
-mod genesis_file;
+pub(crate) mod genesis_file;
 mod init;
 mod inspect;
 mod interrupt;

@@ -99,12 +99,7 @@ pub(super) fn read(path: &Path) -> Result<Genesis, Stop> {
     read.map_err(|error| {
         failed(format!("{error}; {}", advice(&error, "braid-node demo writes a genesis")))
     })?;
-    let parsed = std::str::from_utf8(&text).map_err(|error| error.to_string());
-    // Editors on Windows put a byte-order mark before the text.
-    let parsed = parsed.and_then(|text| parse(text.strip_prefix('\u{feff}').unwrap_or(text)));
-    let (genesis, unused) =
-        parsed.map_err(|why| failed(format!("no genesis in geth's format: {why}")))?;
-    check(&genesis).map_err(|error| failed(error.to_string()))?;
+    let (genesis, unused) = from_bytes(&text).map_err(failed)?;
     if !unused.is_empty() {
         let unused = unused.into_iter().collect::<Vec<_>>().join(", ");
         say(format!("warning: {}: without effect here: {unused}", path.display()));
@@ -122,6 +117,19 @@ pub(super) fn read(path: &Path) -> Result<Genesis, Stop> {
         ));
     }
     Ok(genesis)
+}
+
+/// Parses and checks a genesis, and returns it with the names of unused members.
+///
+/// # Errors
+/// As for [`read`], without the path.
+pub(crate) fn from_bytes(bytes: &[u8]) -> Result<(Genesis, BTreeSet<String>), String> {
+    let parsed = std::str::from_utf8(bytes).map_err(|error| error.to_string());
+    // Editors on Windows put a byte-order mark before the text.
+    let parsed = parsed.and_then(|text| parse(text.strip_prefix('\u{feff}').unwrap_or(text)));
+    let (genesis, unused) = parsed.map_err(|why| format!("no genesis in geth's format: {why}"))?;
+    check(&genesis).map_err(|error| error.to_string())?;
+    Ok((genesis, unused))
 }
 
 /// Returns the contract for requests that is missing, if the other one is present.
