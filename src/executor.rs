@@ -11,7 +11,8 @@ pub use request::{BlockRequest, NoState};
 use crate::config::Config;
 use crate::evm::{
     AnySource, Block, BlockError, BlockOutput, BuiltBlock, CancellationToken, Cloned, Extensions,
-    OnCommit, Options, Precompile, Scoped, Surcharge, ThreadPool, TransactionPool, build, execute,
+    Fewer, OnCommit, Options, Precompile, Scoped, Surcharge, ThreadPool, TransactionPool, build,
+    execute,
 };
 use revm::DatabaseRef;
 use revm::database::BundleState;
@@ -101,8 +102,9 @@ impl Executor {
         source: AnySource<'static>,
         around: RequestParts<'_>,
     ) -> Result<BlockOutput, BlockError<ErasedError>> {
+        let most = around.most;
         let options = self.options(around);
-        execute(&mut self.team, block, source, options)
+        execute(&mut Fewer { worker_pool: &mut self.team, most }, block, source, options)
     }
 
     fn run_build(
@@ -112,22 +114,24 @@ impl Executor {
         pool: &mut dyn TransactionPool,
         around: RequestParts<'_>,
     ) -> Result<BuiltBlock, BlockError<ErasedError>> {
+        let most = around.most;
         let options = self.options(around);
-        build(&mut self.team, template, source, pool, options)
+        build(&mut Fewer { worker_pool: &mut self.team, most }, template, source, pool, options)
     }
 
     fn options<'f>(&self, around: RequestParts<'f>) -> Options<'f> {
-        let RequestParts { parent, on_commit, cancel } = around;
+        let RequestParts { parent, on_commit, cancel, .. } = around;
         let extensions = self.extensions.clone();
         Options { config: self.config, extensions, parent, on_commit, cancel }
     }
 }
 
-/// Parent bundle, commit callback and cancellation token of a request.
+/// Parent bundle, commit callback, cancellation token and maximum number of workers of a request.
 pub(crate) struct RequestParts<'f> {
     pub(crate) parent: Option<Arc<BundleState>>,
     pub(crate) on_commit: Option<OnCommit<'f>>,
     pub(crate) cancel: Option<CancellationToken>,
+    pub(crate) most: usize,
 }
 
 /// Executes `block` on a borrowed database, on threads that are started for this call and end with

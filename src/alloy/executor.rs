@@ -233,6 +233,7 @@ where
             parent: Some(Arc::new(before)),
             on_commit: Some(&mut on_commit as _),
             cancel: None,
+            most: usize::MAX,
         };
         let ran = executor.run(block.into(), source, around);
         if let Some(failed) = failed {

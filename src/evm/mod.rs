@@ -88,6 +88,6 @@ pub use pull::{BuiltBlock, TransactionPool};
 pub use simulate::{SimulatedBlock, Simulation, evm_simulator, simulate};
 #[cfg(feature = "testing")]
 pub use virtual_time::{SimulatedExecutor, VirtualRun};
-pub(crate) use worker_pool::{Scoped, ThreadPool};
+pub(crate) use worker_pool::{Fewer, Scoped, ThreadPool};
 
 pub(crate) use crate::worker::CancellationToken;

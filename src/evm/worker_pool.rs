@@ -92,9 +92,9 @@ pub(crate) trait WorkerPool<'env> {
 }
 
 /// A view of a pool with at most `most` workers; the others are not woken.
-pub(super) struct Fewer<'c, C> {
-    pub(super) worker_pool: &'c mut C,
-    pub(super) most: usize,
+pub(crate) struct Fewer<'c, C> {
+    pub(crate) worker_pool: &'c mut C,
+    pub(crate) most: usize,
 }
 
 impl<'env, C: WorkerPool<'env>> WorkerPool<'env> for Fewer<'_, C> {
@@ -104,6 +104,23 @@ impl<'env, C: WorkerPool<'env>> WorkerPool<'env> for Fewer<'_, C> {
 
     fn is_wide(&self) -> bool {
         self.worker_pool.is_wide()
+    }
+
+    fn hear(&mut self, activity: &DatabaseActivity, workers: usize) {
+        self.worker_pool.hear(activity, workers);
+    }
+
+    fn memory(&mut self) -> Option<&mut Memory> {
+        self.worker_pool.memory()
+    }
+
+    fn begins(&mut self, stage: CallerStage) {
+        self.worker_pool.begins(stage);
+    }
+
+    fn wake(&mut self, workers: usize) {
+        let workers = workers.min(self.workers());
+        self.worker_pool.wake(workers);
     }
 
     fn run_on<R>(

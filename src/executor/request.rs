@@ -6,6 +6,7 @@ use crate::evm::{
     StateSource, TransactionPool,
 };
 use core::fmt;
+use core::num::NonZeroU16;
 use core::ops::ControlFlow;
 use revm::DatabaseRef;
 use revm::database::BundleState;
@@ -21,6 +22,7 @@ pub struct BlockRequest<'r, S> {
     parent: Option<BundleState>,
     on_commit: Option<Box<dyn FnMut(Committed) -> ControlFlow<()> + 'r>>,
     cancel: Option<CancellationToken>,
+    most: usize,
 }
 
 /// State parameter of a [`BlockRequest`] that has no state source yet.
@@ -63,6 +65,7 @@ impl Executor {
             parent: None,
             on_commit: None,
             cancel: None,
+            most: usize::MAX,
         }
     }
 }
@@ -70,8 +73,8 @@ impl Executor {
 impl<'r> BlockRequest<'r, NoState> {
     /// Sets the state before the block; each worker opens its own handle of `source`.
     pub fn state<S: StateSource + 'static>(self, source: S) -> BlockRequest<'r, S> {
-        let Self { executor, block, state: NoState, parent, on_commit, cancel } = self;
-        BlockRequest { executor, block, state: source, parent, on_commit, cancel }
+        let Self { executor, block, state: NoState, parent, on_commit, cancel, most } = self;
+        BlockRequest { executor, block, state: source, parent, on_commit, cancel, most }
     }
 
     /// Sets the state before the block to a database, which is cloned for each worker.
@@ -116,6 +119,13 @@ impl<'r, S> BlockRequest<'r, S> {
         self.cancel = Some(token);
         self
     }
+
+    /// Uses at most this many workers, including the calling thread, so that other work keeps its
+    /// cores. The result does not depend on it.
+    pub fn most_workers(mut self, workers: NonZeroU16) -> Self {
+        self.most = workers.get().into();
+        self
+    }
 }
 
 impl<S: StateSource + 'static> BlockRequest<'_, S> {
@@ -130,9 +140,9 @@ impl<S: StateSource + 'static> BlockRequest<'_, S> {
     /// Panics with the payload of a panic in the database or in a precompile that recurs on the
     /// real state, or with that of a panic in `on_commit`. The executor stays usable.
     pub fn execute(self) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
-        let Self { executor, block, state, parent, mut on_commit, cancel } = self;
+        let Self { executor, block, state, parent, mut on_commit, cancel, most } = self;
         let on_commit = on_commit.as_mut().map(|on_commit| &mut **on_commit as _);
-        let around = RequestParts { parent: parent.map(Arc::new), on_commit, cancel };
+        let around = RequestParts { parent: parent.map(Arc::new), on_commit, cancel, most };
         executor.run(block, AnySource::new(state), around).map_err(BlockError::typed)
     }
 
@@ -152,10 +162,54 @@ impl<S: StateSource + 'static> BlockRequest<'_, S> {
         self,
         pool: &mut impl TransactionPool,
     ) -> Result<BuiltBlock, BlockError<<S::State as DatabaseRef>::Error>> {
-        let Self { executor, block, state, parent, mut on_commit, cancel } = self;
+        let Self { executor, block, state, parent, mut on_commit, cancel, most } = self;
         let on_commit = on_commit.as_mut().map(|on_commit| &mut **on_commit as _);
-        let around = RequestParts { parent: parent.map(Arc::new), on_commit, cancel };
+        let around = RequestParts { parent: parent.map(Arc::new), on_commit, cancel, most };
         let block = Arc::unwrap_or_clone(block);
         executor.run_build(block, AnySource::new(state), pool, around).map_err(BlockError::typed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Forced, Policy};
+    use crate::evm::ChainRules;
+    use alloy_primitives::{Address, TxKind};
+    use revm::context::TxEnv;
+    use revm::database::{CacheDB, EmptyDB};
+
+    #[test]
+    fn a_block_uses_no_more_workers_than_it_may() {
+        let pay = |number: u64| TxEnv {
+            caller: Address::left_padding_from(&(number + 1_000).to_be_bytes()),
+            kind: TxKind::Call(Address::ZERO),
+            gas_limit: 21_000,
+            chain_id: Some(1),
+            ..TxEnv::default()
+        };
+        let rules = ChainRules { system_calls: false, ..ChainRules::default() };
+        let transactions = (0..200).map(pay).collect();
+        let block = Arc::new(Block { transactions, rules, ..Block::default() });
+        let workers = |count| NonZeroU16::new(count).expect("not zero");
+        let policy = Policy::Forced(Forced::Speculative);
+        let mut executor =
+            Executor::new(Config { policy, ..Config::with_workers(workers(4)) }).expect("threads");
+        let mut run = |most: Option<u16>| {
+            let request = executor.block(Arc::clone(&block));
+            let request = request.database(CacheDB::new(EmptyDB::new()));
+            let request = match most {
+                Some(most) => request.most_workers(workers(most)),
+                None => request,
+            };
+            request.execute().expect("a valid block")
+        };
+        let whole = run(None);
+        assert_eq!(whole.stats.workers, 4);
+        for most in [1, 2, 3, 9] {
+            let output = run(Some(most));
+            assert_eq!(output.stats.workers, u64::from(most.min(4)));
+            assert_eq!((&output.receipts, &output.bundle), (&whole.receipts, &whole.bundle));
+        }
     }
 }

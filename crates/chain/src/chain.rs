@@ -9,7 +9,11 @@ use alloy_primitives::{Address, B256, Bytes};
 use braid_evm::{
     AccessList, Block, BlockOutput, BuiltBlock, Config, Executor, Mode, TransactionPool,
 };
-use std::{mem, num::NonZeroUsize, sync::Arc};
+use std::{
+    mem,
+    num::{NonZeroU16, NonZeroUsize},
+    sync::Arc,
+};
 
 /// Configuration of a [`Chain`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,6 +89,8 @@ pub struct Chain<S: StateStore> {
     writer: Writer,
     head: Head,
     has_roots: bool,
+    /// Whether the writer was still busy with an earlier block when the last one had executed.
+    writer_lags: bool,
     keeps_receipts: bool,
     root_threads: NonZeroUsize,
 }
@@ -119,7 +125,16 @@ impl<S: StateStore> Chain<S> {
         let writer = writer.map_err(ChainError::Thread)?;
         let keeps_receipts = keep.receipt_blocks > 0;
         let root_threads = keep.root_threads;
-        Ok(Self { store, executor, writer, head, has_roots, keeps_receipts, root_threads })
+        Ok(Self {
+            store,
+            executor,
+            writer,
+            head,
+            has_roots,
+            writer_lags: false,
+            keeps_receipts,
+            root_threads,
+        })
     }
 
     /// Returns the last executed block, which may not be durable yet.
@@ -170,7 +185,10 @@ impl<S: StateStore> Chain<S> {
         // The task is dropped, and so cancelled, if the block fails.
         let list = self.list_ahead(&block);
         let trie_task = list.and_then(|list| self.writer.start_trie_task(&self.store, list));
-        let output = self.executor.block(Arc::clone(&block)).state(state).execute();
+        let workers = self.workers();
+        let request = self.executor.block(Arc::clone(&block)).state(state);
+        let output = request.most_workers(workers).execute();
+        self.writer_lags = !self.writer.has_written_all();
         let mut output = output.map_err(|error| ChainError::of_block(&block, error))?;
         expected.check(head.number, &output)?;
         if let Some(trie_task) = trie_task {
@@ -180,6 +198,14 @@ impl<S: StateStore> Chain<S> {
             ExecutedBlock { header, rlp, ..self.changes(head, &mut output, expected.state_root) };
         let changes = self.write(changes)?;
         Ok(Executed { output, changes })
+    }
+
+    /// Workers for the next block. If blocks wait for the writer, it gets a core: on two cores,
+    /// execution on both would only make it slower.
+    fn workers(&self) -> NonZeroU16 {
+        let all = self.executor.config().workers;
+        let fewer = NonZeroU16::new(all.get().saturating_sub(1)).filter(|_| self.writer_lags);
+        fewer.unwrap_or(all)
     }
 
     /// Returns the access list from which to compute trie nodes while `block` executes. Returns
@@ -253,7 +279,10 @@ impl<S: StateStore> Chain<S> {
         self.writer.check()?;
         let head = self.follows(&template, B256::ZERO)?;
         let state = self.state().map_err(|error| error.before(head.number))?;
-        let built = self.executor.block(template).state(state).build(pool);
+        let workers = self.workers();
+        let request = self.executor.block(template).state(state);
+        let built = request.most_workers(workers).build(pool);
+        self.writer_lags = !self.writer.has_written_all();
         Ok((head, built.map_err(|error| ChainError::block(head.number, error))?))
     }
 
