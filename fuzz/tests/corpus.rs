@@ -215,12 +215,7 @@ fn of_family(name: &str) -> &'static [Bug] {
             Bug::ListUnvalidated,
             Bug::EndUncompared,
         ],
-        "alloy" => &[
-            Bug::AbsentEqualsEmpty,
-            Bug::CodeChangeUnrecorded,
-            Bug::RewardAlwaysDeferred,
-            Bug::CreditReadEarly,
-        ],
+        "alloy" => &[Bug::AbsentEqualsEmpty, Bug::CodeChangeUnrecorded, Bug::RewardAlwaysDeferred],
         "declared" => {
             &[Bug::UndeclaredChangePasses, Bug::UndeclaredStays, Bug::UndeclaredNonceLost]
         }
