@@ -127,7 +127,7 @@ fn after_a_restart_the_chain_has_its_blocks() {
 /// compared with them at each block.
 #[test]
 fn another_chain_imports_the_blocks_of_a_node() {
-    let mut node = RpcNode::new();
+    let mut node = RpcNode::before_prague();
     let mut blocks = Vec::new();
     for nonce in 0..3 {
         let hash = node.transfer(nonce, 7);

@@ -39,12 +39,24 @@ pub(crate) struct RpcNode {
 impl RpcNode {
     /// Starts a new chain on which one account has 1,000 ether.
     pub(crate) fn new() -> Self {
+        Self::of(json!({
+            "chainId": CHAIN, "terminalTotalDifficulty": 0, "shanghaiTime": 0, "cancunTime": 0,
+            "pragueTime": 0, "osakaTime": 0,
+        }))
+    }
+
+    /// Like [`new`](Self::new), with the rules before Prague, whose blocks need the contracts for
+    /// requests wherever they are imported.
+    pub(super) fn before_prague() -> Self {
+        Self::of(json!({
+            "chainId": CHAIN, "terminalTotalDifficulty": 0, "shanghaiTime": 0, "cancunTime": 0,
+        }))
+    }
+
+    fn of(config: Value) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let genesis = json!({
-            "config": {
-                "chainId": CHAIN, "terminalTotalDifficulty": 0, "shanghaiTime": 0, "cancunTime": 0,
-                "pragueTime": 0, "osakaTime": 0,
-            },
+            "config": config,
             "difficulty": "0x0",
             "gasLimit": "0x1c9c380",
             "alloc": { SENDER: { "balance": "0x3635c9adc5dea00000" } },
