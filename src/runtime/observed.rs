@@ -1,6 +1,6 @@
 //! Threads that tell an observer what they do.
 
-use super::pool::CallerStage;
+use super::stage::CallerStage;
 use super::threads::Threads;
 use crate::ids::WorkerId;
 use crate::sync::Receiver;

@@ -21,19 +21,6 @@ pub trait Task: Send + Sync {
     fn run(&self, worker: WorkerId, seat: Seat<'_>);
 }
 
-/// Stage of a block on the calling thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CallerStage {
-    /// Pre-block calls, and choosing the first strategy.
-    Before,
-    /// Choosing a strategy and setting up a segment.
-    Plan,
-    /// Running a segment.
-    Run,
-    /// Post-block calls, receipts, bundle.
-    After,
-}
-
 struct Member {
     tasks: Option<Sender<Arc<dyn Task>>>,
     /// The thread's end of the channel, where a task that it has not begun is taken back.
