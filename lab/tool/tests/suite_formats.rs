@@ -183,13 +183,17 @@ fn an_amplified_state_test_of_declared_accesses_equals_plain_revm() {
     (config.policy, config.mode) = (Policy::Forced(Forced::Speculative), Mode::Build);
     let mut executor = Executor::new(config).expect("threads start");
     let mut speculative = 0;
-    for seed in 0..16 {
+    for seed in 0..1_000 {
         test.amplify(&mut executor, seed, true, &|_| true, &mut |block| {
             assert_eq!(block.verdict, Verdict::Passed, "seed {}", block.seed);
             speculative += block.stats.speculative_commits;
         });
+        // On a busy machine, a block may be over before the second thread begins.
+        if seed >= 16 && speculative > 0 {
+            return;
+        }
     }
-    assert!(speculative > 0);
+    panic!("no transaction was committed speculatively");
 }
 
 /// Errors in the second block of [`chain`].

@@ -27,7 +27,7 @@ fn report(arguments: &[&str]) -> Value {
 #[test]
 fn every_load_is_sustained_by_both() {
     for load in ["native", "mixed", "contended"] {
-        let report = report(&[load, "--blocks", "12", "--workers", "2"]);
+        let report = report(&[load, "--blocks", "12", "--workers", "3"]);
         assert_eq!(report["blocks_compared"], 12, "{load}");
         for engine in ["braid", "sequential"] {
             let figures = &report[engine];
