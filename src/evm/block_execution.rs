@@ -1,42 +1,27 @@
-//! State of a block between two segments, and how the next transactions run.
+//! State of a block between two segments: lends it to the engine for the next one, and takes the
+//! results back.
 
-use super::bal::ahead::Ahead;
-use super::block::committed::OnCommit;
-use super::block::error::Failure;
+use super::bal::claims::index_of;
+use super::block::error::{Failure, cancelled, failure};
 use super::block::output::BlockCounters;
 use super::bundle::block_effects::BlockEffects;
-use super::engine::carry::Carry;
+use super::engine::carry::{Carry, Pending};
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
-use super::exec::trial::Trial;
-use super::plan::choice::Choice;
-use super::plan::chooser::{StrategyChooser, Totals};
+use super::exec::rejection::Rejection;
+use super::plan::chooser::Totals;
 use super::plan::known::KnownDependencies;
 use super::plan::longest::Seen;
-use super::plan::progress::is_mostly_access;
-use super::plan::{Reason, Strategy};
-use super::segment::{How, RunTask};
-use super::worker_pool::{Scoped, WorkerPool, empty_store};
-use crate::config::{Config, Forced, Policy};
-use crate::ids::{Chunk, TxIndex, WorkerId};
+use super::plan::partition::plan_block;
+use super::plan::thresholds::FARTHEST;
+use crate::config::Config;
+use crate::ids::{Chunk, TxIndex};
 use crate::mv::Store;
-use crate::panics::caught;
-use crate::protocol::Waste;
-use crate::runtime::{Caller, Seat, Task};
-use crate::schedule::cut;
-use crate::sync::bounded;
-use crate::worker::{Shared, work};
-use core::num::NonZeroU16;
-use core::ops::{ControlFlow, Range};
+use crate::protocol::{self, Halt, Limits, Plan, Policy, Waste};
+use crate::worker::{BlockEnd, Ledger, Setup, TxError};
 use std::sync::Arc;
-
-/// Number of transactions pulled from a pool per round. The round size influences the block, so it
-/// does not depend on the number of workers.
-pub(super) const ROUND: usize = 256;
-/// Capacity of the caller's stream in a sequential segment, in outcomes.
-const IN_ORDER_AHEAD: usize = 16;
 
 /// A partly executed block. A block built from a pool receives its transactions in rounds, any
 /// other block all at once.
@@ -101,229 +86,160 @@ impl<S: StateSource> BlockExecution<S> {
         }
     }
 
-    /// Prepares a segment: the bundle built meanwhile, the store, and the transactions to start
-    /// first.
-    pub(super) fn begin_segment<'env>(
-        &mut self,
-        worker_pool: &mut impl WorkerPool<'env>,
-        chooser: &mut StrategyChooser,
-        choice: &Choice,
-        config: &Config,
-        effects: &BlockEffects,
-    ) {
-        let features = &chooser.features;
-        let all = self.workload.block_context.block.transactions.len();
-        let first = self.frontier.position();
-        let is_most_left = first == 0 || self.left(all) > all / 2;
-        match features.makes_bundle(choice) {
-            Some(true)
-                if is_most_left
-                    && self.workload.block_context.extensions.returns_changes()
-                    && self.ledger.output_builder.may_begin(first) =>
-            {
-                self.make_bundle_meanwhile(effects, config);
-            }
-            // All workers build the bundle at the end.
-            Some(false) => self.ledger.output_builder.give_up_bundle(),
-            _ => {}
-        }
-        if features.needs_store(choice) && !core::mem::replace(&mut chooser.has_store, true) {
-            let room = if features.setting.is_pool { ROUND } else { all };
-            // A sequential segment up to the end of the block can use the empty store.
-            if !choice.is_rest {
-                self.store = Arc::new(empty_store(worker_pool, config, room));
-            }
-            if !mutant!(NewStoreUntold) {
-                // Contiguous batches may have committed before there was a store.
-                self.store.set_frontier(self.frontier);
-            }
-            self.seed(effects);
-        }
-        if choice.strategy == Strategy::Speculative {
-            self.longest = chooser.longest(
-                worker_pool.feedback(),
-                &self.workload.block_context.block,
-                first,
-                choice,
-            );
-            self.counters.scheduled_early += self.longest.len() as u64;
-        }
-    }
-
-    /// Runs a segment.
-    pub(super) fn run<'env, C: WorkerPool<'env>>(
-        &mut self,
-        worker_pool: &mut C,
-        choice: &Choice,
-        config: &Config,
-        on_commit: Option<OnCommit<'_>>,
-    ) -> SegmentEnd<S>
-    where
-        S: 'env,
-    {
-        let Choice { end, shortest, .. } = *choice;
-        match choice.strategy {
-            // A policy that alternates uses the bundle thread for the shortest segments, too.
-            Strategy::Sequential if choice.is_rest || choice.reason == Reason::Policy => {
-                self.run_with_bundle_thread(end, worker_pool, config, on_commit)
-            }
-            Strategy::Sequential => self.run_in_order(end, config, on_commit),
-            Strategy::Speculative => {
-                // A policy that alternates has every kind of speculation.
-                let alternates = config.policy == Policy::Forced(Forced::Alternate);
-                let predicts = choice.reason == Reason::Contended || alternates;
-                let how = How::Published { predicts };
-                self.run_shared(end, worker_pool, config, on_commit, how)
-            }
-            Strategy::ContiguousBatches | Strategy::AccessList => {
-                self.run_neighbours(end, worker_pool, config, on_commit, shortest)
-            }
-        }
-    }
-
-    /// Runs the uncommitted transactions below `end` sequentially, on the calling thread.
-    pub(super) fn run_in_order(
-        &mut self,
-        end: usize,
-        config: &Config,
-        on_commit: Option<OnCommit<'_>>,
-    ) -> SegmentEnd<S> {
-        if on_commit.is_none() {
-            let failure = self.run_straight(end, config);
-            if failure.is_some() || self.left(end) == 0 {
-                let long = core::mem::take(&mut self.ledger.long);
-                let seen = Seen { long, ..Seen::default() };
-                return SegmentEnd { failure, seen, ..SegmentEnd::default() };
-            }
-        }
-        let no_others = &mut Scoped(NonZeroU16::MIN);
-        self.run_shared(end, no_others, config, on_commit, How::Sequential)
-    }
-
-    /// Runs the uncommitted transactions below `end` in contiguous batches of at least `shortest`
-    /// transactions, up to the first batch that must not commit as a whole.
-    pub(super) fn run_neighbours<'env, C: WorkerPool<'env>>(
-        &mut self,
-        end: usize,
-        worker_pool: &mut C,
-        config: &Config,
-        on_commit: Option<OnCommit<'_>>,
-        shortest: usize,
-    ) -> SegmentEnd<S>
-    where
-        S: 'env,
-    {
-        self.ledger.catch_up();
-        self.share_reads(worker_pool, config);
-        let at = |place: usize| TxIndex(u32::try_from(place).unwrap_or(u32::MAX));
-        let batch = |range: Range<usize>| Chunk { first: at(range.start), end: at(range.end) };
-        let ranges = cut(self.frontier.position()..end, worker_pool.workers(), shortest);
-        let batches = ranges.into_iter().map(batch).collect();
-        self.run_shared(end, worker_pool, config, on_commit, How::Private(batches))
-    }
-
-    /// With slow storage, lets the extra workers prefetch the state that the block's access list
-    /// names, and shares it among all workers.
-    fn share_reads<'env>(&mut self, worker_pool: &impl WorkerPool<'env>, config: &Config) {
-        let usual = usize::from(config.workers.get());
-        let is_of_use =
-            worker_pool.is_wide() && worker_pool.workers() > usual && self.workload.ahead.is_none();
+    /// Reads the dependencies that are known before execution, if there are any. Extends them to
+    /// transactions pulled since.
+    fn read_dependencies(&mut self) {
         let block_context = &self.workload.block_context;
-        let is_seeded = mutant!(NothingReadAhead);
-        if let Some(claims) = block_context.told_claims().filter(|_| is_of_use && !is_seeded) {
-            let ahead = Ahead::new(claims.list(), WorkerId(config.workers.get()));
-            self.workload.ahead = Some(Arc::new(ahead));
+        let is_unread = mutant!(HintUnread);
+        if self.known.is_none() && block_context.claims.is_none() && !is_unread {
+            let first = u64::from(!mutant!(HintShifted));
+            let receivers = block_context.receivers();
+            let known = KnownDependencies::of(&block_context.block, receivers, first);
+            self.known = known.map(Box::new);
+        }
+        if let Some(known) = &mut self.known {
+            known.extend(&block_context.block);
         }
     }
 
-    /// Runs the transactions below `end` on all workers, including the caller, until all have run
-    /// or speculation proves wasteful.
-    pub(super) fn run_shared<'env, C: WorkerPool<'env>>(
+    /// Sets up the uncommitted transactions below `end` for workers, in chunks. `hands_over`: the
+    /// waste that ends the segment, if any. `predicts`: transactions wait for their predicted
+    /// dependencies.
+    pub(super) fn set_up(
         &mut self,
         end: usize,
-        worker_pool: &mut C,
         config: &Config,
-        on_commit: Option<OnCommit<'_>>,
-        how: How,
-    ) -> SegmentEnd<S>
-    where
-        S: 'env,
-    {
-        let left = self.left(end);
-        let workers = if left < 2 { 1 } else { worker_pool.workers() };
-        // Sending never blocks: each outcome is sent once, and in a sequential segment the caller
-        // takes one before the next exists.
-        let most = if matches!(how, How::Sequential) { IN_ORDER_AHEAD } else { left.max(1) };
-        let (sender, stream) = bounded(if on_commit.is_some() { most } else { 1 });
-        self.workload.streams = on_commit.is_some();
-        self.ledger.stream_to(on_commit.is_some().then_some(sender));
-        let task = Arc::new(self.task(end, worker_pool, config, how));
-        let mut panicked = None;
-        let mut ended = false;
-        let own = |seat: Seat<'_>| match on_commit {
-            Some(on_commit) => {
-                let deliver = |committed| {
-                    if panicked.is_some() {
-                        return;
-                    }
-                    match caught(|| on_commit(committed)) {
-                        Ok(ControlFlow::Continue(())) => return,
-                        Ok(ControlFlow::Break(())) => {}
-                        Err(payload) => panicked = Some(payload),
-                    }
-                    ended = true;
-                    task.shared.cancel();
-                };
-                let caller = Caller::new(seat, stream, deliver);
-                work(&task.shared, WorkerId(0), &caller);
-                caller.drain();
-            }
-            None => task.run(WorkerId(0), seat),
-        };
-        let others: Arc<dyn Task + 'env> = task.clone();
-        worker_pool.run_on(workers, &others, own);
-        if let Some(payload) = panicked {
-            payload.resume();
+        workers: usize,
+        hands_over: Option<Waste>,
+        predicts: bool,
+    ) -> Setup<EvmWorkload<S>, EvmLedger> {
+        self.read_dependencies();
+        let alone = workers == 1 || self.left(end) < 2;
+        let longest = core::mem::take(&mut self.longest);
+        let block_context = &self.workload.block_context;
+        let payees = predicts.then(|| block_context.paid_in_batches());
+        let block = &block_context.block;
+        let known = self.known.as_deref();
+        let plan = plan_block(block, known, self.frontier, end, workers, config.chunk, payees);
+        let mut limits = config.limits(workers, alone, hands_over);
+        if predicts {
+            // Behind a long chain, workers run transactions that do not wait for it.
+            limits.window = limits.window.max(FARTHEST as u32);
         }
-        self.after_task(&task, ended)
+        self.lend(config, limits, Plan { longest, ..plan })
     }
 
-    /// Creates the task that all workers run.
-    fn task<'env>(
+    /// Sets up a segment of private batches.
+    pub(super) fn set_up_private(
+        &mut self,
+        config: &Config,
+        workers: usize,
+        private: Vec<Chunk>,
+    ) -> Setup<EvmWorkload<S>, EvmLedger> {
+        self.workload.used.set(self.ledger.gas().admitted(&self.workload.block_context.block));
+        let limits = Limits {
+            // The batches themselves bound how far workers run ahead.
+            window: u32::MAX,
+            policy: Policy::ForceSpeculative,
+            ..config.limits(workers, false, None)
+        };
+        self.lend(config, limits, Plan { private, ..Plan::default() })
+    }
+
+    /// Sets up a sequential segment: one private batch at the frontier.
+    pub(super) fn set_up_in_order(
         &mut self,
         end: usize,
-        worker_pool: &impl WorkerPool<'env>,
         config: &Config,
-        how: How,
-    ) -> RunTask<S> {
-        let setup = match how {
-            How::Published { predicts } => {
-                let waste = match config.policy {
-                    Policy::Forced(Forced::Alternate) => Some(Waste::AFTER_TWO),
-                    _ => (!worker_pool.is_wide()).then(|| Waste::on(worker_pool.workers())),
-                };
-                let watches = waste.is_some() && config.policy == Policy::Auto;
-                let activity = &self.workload.activity;
-                let trial =
-                    watches.then(|| Trial::new(is_mostly_access, worker_pool.workers(), activity));
-                self.ledger.trial = trial;
-                self.set_up(end, config, worker_pool.workers(), waste, predicts)
-            }
-            How::Sequential => self.set_up_in_order(end, config),
-            How::Private(batches) => self.set_up_private(config, worker_pool.workers(), batches),
-        };
-        let is_unheard = mutant!(TokenUnheard);
-        let token = self.workload.cancel.clone().filter(|_| !is_unheard);
-        RunTask { shared: Shared::new(setup).with_token(token) }
+    ) -> Setup<EvmWorkload<S>, EvmLedger> {
+        // A caller that streams commits receives each one before the next transaction runs.
+        let stride = if self.workload.streams { 1 } else { self.stride() };
+        let limits = Limits { policy: Policy::Sequential, stride, ..config.limits(1, true, None) };
+        let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
+        let private = vec![Chunk { first: self.frontier, end }];
+        self.lend(config, limits, Plan { private, ..Plan::default() })
     }
 
-    /// Collects the results of the caller's part of `task`. Other workers may still hold the task,
-    /// but nothing in it is needed.
-    fn after_task(&mut self, task: &RunTask<S>, ended: bool) -> SegmentEnd<S> {
-        let Some(end) = task.shared.end() else {
-            unreachable!("only the caller takes the end of the block")
+    /// Number of sequential transactions per commit: a worker that builds the bundle receives them
+    /// in batches.
+    pub(super) fn stride(&self) -> u32 {
+        let feed = self.ledger.feed.as_ref();
+        feed.map_or(u32::MAX, |feed| u32::try_from(feed.batch).unwrap_or(u32::MAX))
+    }
+
+    /// Reads the pending writes of private batches from the ledger, which has all of them by now.
+    pub(super) fn take_over_batches(&mut self) {
+        if let Some(carry) = &mut self.carry
+            && matches!(carry.pending, Pending::Batches { .. })
+        {
+            carry.complete(&self.ledger, &self.workload.block_context);
+        }
+    }
+
+    /// Lends the ledger and the pending writes to the engine.
+    fn lend(
+        &mut self,
+        config: &Config,
+        limits: Limits,
+        plan: Plan,
+    ) -> Setup<EvmWorkload<S>, EvmLedger> {
+        self.take_over_batches();
+        let empty = EvmLedger::new(&self.workload.block_context);
+        let ledger = core::mem::replace(&mut self.ledger, empty);
+        let carry = self.carry.take();
+        self.workload.has_bundle_thread = ledger.feed.is_some();
+        Setup {
+            workload: Arc::new(self.workload.clone()),
+            ledger,
+            store: Arc::clone(&self.store),
+            limits,
+            plan: Plan { first: self.frontier, continues: carry.is_some(), ..plan },
+            carry,
+            patience: config.patience,
+        }
+    }
+
+    /// Returns the error of the block's access list, if the transaction at the frontier found one.
+    /// Everything below it matches the list, so the values that it read are right, and it need not
+    /// run again. A transaction that does not fit into the block runs sequentially instead, which
+    /// reports what is missing.
+    fn wrong_list(&self, frontier: TxIndex, ledger: &mut EvmLedger) -> Option<Failure<S>> {
+        let block_context = &self.workload.block_context;
+        let wrong = block_context.told_claims()?.wrong_at(index_of(frontier))?;
+        let is_found = !mutant!(WrongRunsAgain);
+        let has_room = ledger.admit(frontier).is_ok();
+        let error = TxError::Rejected(Rejection::AccessList(Box::new(wrong)));
+        let halt = Halt::Failed(frontier, protocol::Failure::Rejected);
+        (has_room && is_found).then(|| failure(frontier, Some(halt), Some(error), None)).flatten()
+    }
+
+    /// Collects the results of a segment.
+    pub(super) fn after(
+        &mut self,
+        end: BlockEnd<EvmWorkload<S>, EvmLedger>,
+        was_cancelled: bool,
+    ) -> SegmentEnd<S> {
+        let BlockEnd { mut ledger, frontier, published, .. } = end;
+        let BlockEnd { conflicts, batches, carry, halt, error, broken, counters, longest, .. } =
+            end;
+        ledger.stream_to(None);
+        ledger.trial = None;
+        self.counters.protocol = self.counters.protocol.plus(counters);
+        // Report a cancellation by the caller even if everything had committed by then.
+        let all = self.workload.block_context.block.transactions.len();
+        let gone = was_cancelled.then(|| cancelled(frontier, all));
+        let failure = match (halt, &broken) {
+            (Some(Halt::Cancelled), None) => Some(cancelled(frontier, all)),
+            (Some(Halt::HandedOver), None) if !was_cancelled => {
+                self.wrong_list(frontier, &mut ledger)
+            }
+            _ => failure(frontier, halt, error, broken).or(gone),
         };
-        self.after(end, ended)
+        let was_given_up = halt == Some(Halt::HandedOver);
+        let rest = || (published < frontier).then(|| Carry::after_batches(conflicts, published));
+        let seen = Seen { long: core::mem::take(&mut ledger.long), began: longest };
+        (self.ledger, self.frontier, self.carry) = (ledger, frontier, carry.or_else(rest));
+        SegmentEnd { failure, was_given_up, batches, seen }
     }
 
     /// Totals of the block so far.

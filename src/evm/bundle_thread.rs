@@ -1,6 +1,5 @@
 //! Builds the bundle on another worker while the caller runs transactions sequentially.
 
-use super::block::committed::OnCommit;
 use super::block_execution::{BlockExecution, SegmentEnd};
 use super::bundle::block_effects::BlockEffects;
 use super::bundle::builder::BundleBuilder;
@@ -58,56 +57,54 @@ impl Task for BundleThread {
     }
 }
 
-impl<S: StateSource> BlockExecution<S> {
-    /// Begins a bundle that grows while transactions run, with all transactions that have run so
-    /// far.
-    pub(super) fn make_bundle_meanwhile(&mut self, effects: &BlockEffects, config: &Config) {
-        let transactions = self.workload.block_context.block.transactions.len();
-        let ran = &self.ledger.outcomes;
-        self.ledger.output_builder.begin_bundle(effects, transactions, config.reverts, ran);
-    }
+/// Begins a bundle that grows while transactions run, with all transactions that have run so far.
+pub(super) fn begin<S: StateSource>(
+    execution: &mut BlockExecution<S>,
+    effects: &BlockEffects,
+    config: &Config,
+) {
+    let transactions = execution.workload.block_context.block.transactions.len();
+    let ran = &execution.ledger.outcomes;
+    execution.ledger.output_builder.begin_bundle(effects, transactions, config.reverts, ran);
+}
 
-    /// Runs the uncommitted transactions below `end` sequentially. If a bundle is growing, another
-    /// worker continues it meanwhile.
-    pub(super) fn run_with_bundle_thread<'env, C: WorkerPool<'env>>(
-        &mut self,
-        end: usize,
-        worker_pool: &mut C,
-        config: &Config,
-        on_commit: Option<OnCommit<'_>>,
-    ) -> SegmentEnd<S>
-    where
-        S: 'env,
-    {
-        let left = self.left(end);
-        let Some(bundle) = self.ledger.output_builder.bundle.take() else {
-            return self.run_in_order(end, config, on_commit);
-        };
-        let first = bundle.transactions();
-        let batch = left.div_ceil(BATCHES).clamp(1, LARGEST);
-        let (batches, inbox) = bounded(end.saturating_sub(first).div_ceil(batch));
-        self.ledger.feed = Some(Feed { batches, end: first, batch });
-        let (done, finished) = bounded(1);
-        let bundle = Mutex::new(Some(bundle));
-        let bundle_thread = Arc::new(BundleThread { bundle, batches: inbox, done });
-        let task: Arc<dyn Task + 'env> = bundle_thread.clone();
-        worker_pool.run(&task, |seat| {
-            let ended = self.run_in_order(end, config, on_commit);
-            // Closes the channel: the other worker finishes.
-            self.ledger.feed = None;
-            // Runs the task here if no other worker has started it.
-            bundle_thread.run(WorkerId(0), seat);
-            // Without a bundle here, it is built at the end of the block.
-            self.ledger.output_builder.bundle = bundle_thread.wait(seat, &finished, batch);
-            ended
-        })
-    }
+/// Runs the uncommitted transactions below `end` by `run_in_order`. If a bundle is growing, another
+/// worker continues it meanwhile.
+pub(super) fn run<'env, S: StateSource>(
+    execution: &mut BlockExecution<S>,
+    end: usize,
+    worker_pool: &mut impl WorkerPool<'env>,
+    run_in_order: impl FnOnce(&mut BlockExecution<S>) -> SegmentEnd<S>,
+) -> SegmentEnd<S> {
+    let left = execution.left(end);
+    let Some(bundle) = execution.ledger.output_builder.bundle.take() else {
+        return run_in_order(execution);
+    };
+    let first = bundle.transactions();
+    let batch = left.div_ceil(BATCHES).clamp(1, LARGEST);
+    let (batches, inbox) = bounded(end.saturating_sub(first).div_ceil(batch));
+    execution.ledger.feed = Some(Feed { batches, end: first, batch });
+    let (done, finished) = bounded(1);
+    let bundle = Mutex::new(Some(bundle));
+    let bundle_thread = Arc::new(BundleThread { bundle, batches: inbox, done });
+    let task: Arc<dyn Task + 'env> = bundle_thread.clone();
+    worker_pool.run(&task, |seat| {
+        let ended = run_in_order(execution);
+        // Closes the channel: the other worker finishes.
+        execution.ledger.feed = None;
+        // Runs the task here if no other worker has started it.
+        bundle_thread.run(WorkerId(0), seat);
+        // Without a bundle here, it is built at the end of the block.
+        execution.ledger.output_builder.bundle = bundle_thread.wait(seat, &finished, batch);
+        ended
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Policy;
+    use crate::evm::block::committed::OnCommit;
     use crate::evm::block::output::BlockOutput;
     use crate::evm::drive::{Options, execute};
     use crate::evm::exec::any::AnySource;

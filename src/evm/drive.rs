@@ -21,7 +21,8 @@ use super::plan::chooser::StrategyChooser;
 use super::plan::features::{Features, ListUse, Setting};
 use super::plan::progress::Outcome;
 use super::prepare::begin;
-use super::pull::{BuiltBlock, TransactionPool};
+use super::pull::{BuiltBlock, TransactionPool, leave_rest, pull, report_skipped};
+use super::segment;
 use super::worker_pool::{Fewer, WorkerPool};
 use crate::config::{Config, Mode};
 use crate::mv::Store;
@@ -108,12 +109,12 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
     let mut execution = BlockExecution::new(workload, Store::new(1));
     let mut failure = None;
     let mut commit_recorder = CommitRecorder::new(config.keeps_changes);
-    while failure.is_none() && !execution.workload.is_cancelled() && execution.pull(pool) {
+    while failure.is_none() && !execution.workload.is_cancelled() && pull(&mut execution, pool) {
         let first = execution.frontier;
         failure = commit_recorder.listen(lend(&mut on_commit), |hears| {
             run(worker_pool, &mut execution, &mut chooser, &config, &effects, hears)
         });
-        execution.tell(first, pool);
+        report_skipped(&execution, first, pool);
     }
     // Cancelling the token only stops filling: the transactions that have run form a complete
     // block. A caller that breaks off its stream ends the block with an error.
@@ -121,7 +122,7 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
         && !commit_recorder.has_ended()
         && failure.take_if(|(_, why)| matches!(why, BlockErrorKind::Cancelled)).is_some()
     {
-        execution.leave_rest();
+        leave_rest(&mut execution);
     }
     let block = Arc::clone(&execution.workload.block_context.block);
     let replay =
@@ -196,10 +197,10 @@ fn run<'env, S: StateSource + 'env>(
             strategy = ?choice.strategy,
             reason = ?choice.reason
         );
-        execution.begin_segment(worker_pool, chooser, &choice, config, effects);
+        segment::begin(execution, worker_pool, chooser, &choice, config, effects);
         worker_pool.begins(CallerStage::Run);
         let some = &mut Fewer { worker_pool: &mut *worker_pool, most: choice.workers };
-        let ended = execution.run(some, &choice, config, lend(&mut on_commit));
+        let ended = segment::run(execution, some, &choice, config, lend(&mut on_commit));
         let SegmentEnd { failure, was_given_up, seen, batches } = ended;
         let outcome = Outcome {
             first,

@@ -33,8 +33,8 @@ mod observed;
 mod plan;
 mod prepare;
 mod pull;
+mod run_task;
 mod segment;
-mod set_up;
 #[cfg(feature = "testing")]
 mod simulate;
 mod straight;

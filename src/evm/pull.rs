@@ -1,7 +1,7 @@
 //! Builds a block from a pool that hands out transactions while the block fills.
 
 use super::block::output::BlockOutput;
-use super::block_execution::{BlockExecution, ROUND};
+use super::block_execution::BlockExecution;
 use super::exec::base::StateSource;
 use super::exec::input::Block;
 use super::exec::rejection::Rejection;
@@ -10,6 +10,9 @@ use crate::worker::CancellationToken;
 use revm::context::TxEnv;
 use std::sync::Arc;
 
+/// Number of transactions pulled from a pool per round. The round size influences the block, so it
+/// does not depend on the number of workers.
+pub(super) const ROUND: usize = 256;
 /// Gas of the cheapest transaction: with less gas left the block is full (EIP-2; from Amsterdam,
 /// EIP-2780 lowers it, by too little to matter here).
 const CHEAPEST: u64 = 21_000;
@@ -42,48 +45,53 @@ pub struct BuiltBlock {
     pub output: BlockOutput,
 }
 
-impl<S: StateSource> BlockExecution<S> {
-    /// Pulls a round of transactions from `pool`; returns `false` if there is nothing to run.
-    pub(super) fn pull(&mut self, pool: &mut dyn TransactionPool) -> bool {
-        // Drop the ledger's reference, so that the block is extended in place.
-        self.ledger.set_block(Arc::default());
-        let cancel = self.workload.cancel.clone();
-        let is_cancelled = || cancel.as_ref().is_some_and(CancellationToken::is_cancelled);
-        let block = Arc::make_mut(&mut self.workload.block_context_mut().block);
-        let before = block.transactions.len();
-        let used = self.ledger.gas().admitted(block);
-        let waiting = block.transactions.iter().skip(self.frontier.position());
-        let spoken_for = waiting.fold(used, |sum, tx| sum.saturating_add(tx.gas_limit));
-        let mut left = block.env.gas_limit.saturating_sub(spoken_for);
-        while block.transactions.len() - before < ROUND && left >= CHEAPEST && !is_cancelled() {
-            let Some(tx) = pool.next(left) else { break };
-            left = left.saturating_sub(tx.gas_limit);
-            block.transactions.push(tx);
-        }
-        let waiting = block.transactions.len() > self.frontier.position();
-        self.ledger.set_block(Arc::clone(&self.workload.block_context.block));
-        waiting
+/// Pulls a round of transactions from `pool`; returns `false` if there is nothing to run.
+pub(super) fn pull<S: StateSource>(
+    execution: &mut BlockExecution<S>,
+    pool: &mut dyn TransactionPool,
+) -> bool {
+    // Drop the ledger's reference, so that the block is extended in place.
+    execution.ledger.set_block(Arc::default());
+    let cancel = execution.workload.cancel.clone();
+    let is_cancelled = || cancel.as_ref().is_some_and(CancellationToken::is_cancelled);
+    let block = Arc::make_mut(&mut execution.workload.block_context_mut().block);
+    let before = block.transactions.len();
+    let used = execution.ledger.gas().admitted(block);
+    let waiting = block.transactions.iter().skip(execution.frontier.position());
+    let spoken_for = waiting.fold(used, |sum, tx| sum.saturating_add(tx.gas_limit));
+    let mut left = block.env.gas_limit.saturating_sub(spoken_for);
+    while block.transactions.len() - before < ROUND && left >= CHEAPEST && !is_cancelled() {
+        let Some(tx) = pool.next(left) else { break };
+        left = left.saturating_sub(tx.gas_limit);
+        block.transactions.push(tx);
     }
+    let waiting = block.transactions.len() > execution.frontier.position();
+    execution.ledger.set_block(Arc::clone(&execution.workload.block_context.block));
+    waiting
+}
 
-    /// Removes the transactions that have not run from the block.
-    pub(super) fn leave_rest(&mut self) {
-        let keeps = mutant!(RestOfPoolKept);
-        self.ledger.set_block(Arc::default());
-        let block = Arc::make_mut(&mut self.workload.block_context_mut().block);
-        if !keeps {
-            block.transactions.truncate(self.frontier.position());
-        }
-        self.ledger.set_block(Arc::clone(&self.workload.block_context.block));
+/// Removes the transactions that have not run from the block.
+pub(super) fn leave_rest<S: StateSource>(execution: &mut BlockExecution<S>) {
+    let keeps = mutant!(RestOfPoolKept);
+    execution.ledger.set_block(Arc::default());
+    let block = Arc::make_mut(&mut execution.workload.block_context_mut().block);
+    if !keeps {
+        block.transactions.truncate(execution.frontier.position());
     }
+    execution.ledger.set_block(Arc::clone(&execution.workload.block_context.block));
+}
 
-    /// Reports the skipped transactions from `first` on to `pool`.
-    pub(super) fn tell(&self, first: TxIndex, pool: &mut dyn TransactionPool) {
-        let transactions = &self.workload.block_context.block.transactions;
-        let outcomes = transactions.iter().zip(&self.ledger.outcomes).skip(first.position());
-        for (tx, outcome) in outcomes {
-            if let Err(reason) = outcome {
-                pool.skipped(tx, reason);
-            }
+/// Reports the skipped transactions from `first` on to `pool`.
+pub(super) fn report_skipped<S: StateSource>(
+    execution: &BlockExecution<S>,
+    first: TxIndex,
+    pool: &mut dyn TransactionPool,
+) {
+    let transactions = &execution.workload.block_context.block.transactions;
+    let outcomes = transactions.iter().zip(&execution.ledger.outcomes).skip(first.position());
+    for (tx, outcome) in outcomes {
+        if let Err(reason) = outcome {
+            pool.skipped(tx, reason);
         }
     }
 }

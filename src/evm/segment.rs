@@ -1,15 +1,38 @@
-//! A segment of transactions that all workers run together.
+//! A segment of a block: what it needs, who runs it, and how it ends.
 
-use super::engine::ledger::EvmLedger;
-use super::engine::workload::EvmWorkload;
+use super::bal::ahead::Ahead;
+use super::block::committed::OnCommit;
+use super::block_execution::{BlockExecution, SegmentEnd};
+use super::bundle::block_effects::BlockEffects;
+use super::bundle_thread;
 use super::exec::base::StateSource;
-use crate::ids::{Chunk, WorkerId};
+use super::exec::trial::Trial;
+use super::plan::choice::Choice;
+use super::plan::chooser::StrategyChooser;
+use super::plan::longest::Seen;
+use super::plan::progress::is_mostly_access;
+use super::plan::{Reason, Strategy};
+use super::pull::ROUND;
+use super::run_task::RunTask;
+use super::straight::run_straight;
+use super::worker_pool::{Scoped, WorkerPool, empty_store};
+use crate::config::{Config, Forced, Policy};
+use crate::ids::{Chunk, TxIndex, WorkerId};
 use crate::panics::caught;
-use crate::runtime::{Seat, Task};
+use crate::protocol::Waste;
+use crate::runtime::{Caller, Seat, Task};
+use crate::schedule::cut;
+use crate::sync::bounded;
 use crate::worker::{Shared, work};
+use core::num::NonZeroU16;
+use core::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+/// Capacity of the caller's stream in a sequential segment, in outcomes.
+const IN_ORDER_AHEAD: usize = 16;
 
 /// How transactions are divided among workers.
-pub(super) enum How {
+enum How {
     /// In chunks whose writes others may read before they commit. `predicts`: transactions wait for
     /// their predicted dependencies.
     Published { predicts: bool },
@@ -19,40 +42,220 @@ pub(super) enum How {
     Sequential,
 }
 
-/// The task of the workers in a segment.
-pub(super) struct RunTask<S: StateSource> {
-    pub(super) shared: Shared<EvmWorkload<S>, EvmLedger>,
-}
-
-impl<S: StateSource> RunTask<S> {
-    /// Prefetches what the block's access list names, until all of it is read or the block is over,
-    /// if `worker` is one of the prefetching workers.
-    fn read_ahead(&self, worker: WorkerId) {
-        let workload = self.shared.workload();
-        let Some(ahead) = workload.ahead.as_ref().filter(|ahead| ahead.has_reader(worker)) else {
-            return;
-        };
-        let Ok(mut base) = workload.base(worker) else { return };
-        while !self.shared.is_over()
-            && let Some(item) = ahead.next()
+/// Prepares a segment: the bundle built meanwhile, the store, and the transactions to start
+/// first.
+pub(super) fn begin<'env, S: StateSource + 'env>(
+    execution: &mut BlockExecution<S>,
+    worker_pool: &mut impl WorkerPool<'env>,
+    chooser: &mut StrategyChooser,
+    choice: &Choice,
+    config: &Config,
+    effects: &BlockEffects,
+) {
+    let features = &chooser.features;
+    let all = execution.workload.block_context.block.transactions.len();
+    let first = execution.frontier.position();
+    let is_most_left = first == 0 || execution.left(all) > all / 2;
+    match features.makes_bundle(choice) {
+        Some(true)
+            if is_most_left
+                && execution.workload.block_context.extensions.returns_changes()
+                && execution.ledger.output_builder.may_begin(first) =>
         {
-            // A transaction that reads the same state meets the database's panic again.
-            if caught(|| base.read_ahead(item)).is_err() {
-                return;
-            }
+            bundle_thread::begin(execution, effects, config);
+        }
+        // All workers build the bundle at the end.
+        Some(false) => execution.ledger.output_builder.give_up_bundle(),
+        _ => {}
+    }
+    if features.needs_store(choice) && !core::mem::replace(&mut chooser.has_store, true) {
+        let room = if features.setting.is_pool { ROUND } else { all };
+        // A sequential segment up to the end of the block can use the empty store.
+        if !choice.is_rest {
+            execution.store = Arc::new(empty_store(worker_pool, config, room));
+        }
+        if !mutant!(NewStoreUntold) {
+            // Contiguous batches may have committed before there was a store.
+            execution.store.set_frontier(execution.frontier);
+        }
+        execution.seed(effects);
+    }
+    if choice.strategy == Strategy::Speculative {
+        execution.longest = chooser.longest(
+            worker_pool.feedback(),
+            &execution.workload.block_context.block,
+            first,
+            choice,
+        );
+        execution.counters.scheduled_early += execution.longest.len() as u64;
+    }
+}
+
+/// Runs a segment.
+pub(super) fn run<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
+    execution: &mut BlockExecution<S>,
+    worker_pool: &mut C,
+    choice: &Choice,
+    config: &Config,
+    on_commit: Option<OnCommit<'_>>,
+) -> SegmentEnd<S> {
+    let Choice { end, shortest, .. } = *choice;
+    match choice.strategy {
+        // A policy that alternates uses the bundle thread for the shortest segments, too.
+        Strategy::Sequential if choice.is_rest || choice.reason == Reason::Policy => {
+            bundle_thread::run(execution, end, worker_pool, |execution| {
+                run_in_order(execution, end, config, on_commit)
+            })
+        }
+        Strategy::Sequential => run_in_order(execution, end, config, on_commit),
+        Strategy::Speculative => {
+            // A policy that alternates has every kind of speculation.
+            let alternates = config.policy == Policy::Forced(Forced::Alternate);
+            let predicts = choice.reason == Reason::Contended || alternates;
+            let how = How::Published { predicts };
+            run_shared(execution, end, worker_pool, config, on_commit, how)
+        }
+        Strategy::ContiguousBatches | Strategy::AccessList => {
+            run_neighbours(execution, end, worker_pool, config, on_commit, shortest)
         }
     }
 }
 
-impl<S: StateSource> Task for RunTask<S> {
-    fn run(&self, worker: WorkerId, seat: Seat<'_>) {
-        self.read_ahead(worker);
-        match seat {
-            Seat::Thread(threads) => work(&self.shared, worker, threads),
-            #[cfg(feature = "testing")]
-            Seat::Fiber(fiber) => work(&self.shared, worker, fiber),
-            #[cfg(feature = "testing")]
-            Seat::Observed(observed) => work(&self.shared, worker, &observed),
+/// Runs the uncommitted transactions below `end` sequentially, on the calling thread.
+fn run_in_order<S: StateSource>(
+    execution: &mut BlockExecution<S>,
+    end: usize,
+    config: &Config,
+    on_commit: Option<OnCommit<'_>>,
+) -> SegmentEnd<S> {
+    if on_commit.is_none() {
+        let failure = run_straight(execution, end, config);
+        if failure.is_some() || execution.left(end) == 0 {
+            let long = core::mem::take(&mut execution.ledger.long);
+            let seen = Seen { long, ..Seen::default() };
+            return SegmentEnd { failure, seen, ..SegmentEnd::default() };
         }
     }
+    let no_others = &mut Scoped(NonZeroU16::MIN);
+    run_shared(execution, end, no_others, config, on_commit, How::Sequential)
+}
+
+/// Runs the uncommitted transactions below `end` in contiguous batches of at least `shortest`
+/// transactions, up to the first batch that must not commit as a whole.
+fn run_neighbours<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
+    execution: &mut BlockExecution<S>,
+    end: usize,
+    worker_pool: &mut C,
+    config: &Config,
+    on_commit: Option<OnCommit<'_>>,
+    shortest: usize,
+) -> SegmentEnd<S> {
+    execution.ledger.catch_up();
+    share_reads(execution, worker_pool, config);
+    let at = |place: usize| TxIndex(u32::try_from(place).unwrap_or(u32::MAX));
+    let batch = |range: Range<usize>| Chunk { first: at(range.start), end: at(range.end) };
+    let ranges = cut(execution.frontier.position()..end, worker_pool.workers(), shortest);
+    let batches = ranges.into_iter().map(batch).collect();
+    run_shared(execution, end, worker_pool, config, on_commit, How::Private(batches))
+}
+
+/// With slow storage, lets the extra workers prefetch the state that the block's access list
+/// names, and shares it among all workers.
+fn share_reads<'env, S: StateSource + 'env>(
+    execution: &mut BlockExecution<S>,
+    worker_pool: &impl WorkerPool<'env>,
+    config: &Config,
+) {
+    let usual = usize::from(config.workers.get());
+    let is_of_use = worker_pool.is_wide()
+        && worker_pool.workers() > usual
+        && execution.workload.ahead.is_none();
+    let block_context = &execution.workload.block_context;
+    let is_seeded = mutant!(NothingReadAhead);
+    if let Some(claims) = block_context.told_claims().filter(|_| is_of_use && !is_seeded) {
+        let ahead = Ahead::new(claims.list(), WorkerId(config.workers.get()));
+        execution.workload.ahead = Some(Arc::new(ahead));
+    }
+}
+
+/// Runs the transactions below `end` on all workers, including the caller, until all have run
+/// or speculation proves wasteful.
+fn run_shared<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
+    execution: &mut BlockExecution<S>,
+    end: usize,
+    worker_pool: &mut C,
+    config: &Config,
+    on_commit: Option<OnCommit<'_>>,
+    how: How,
+) -> SegmentEnd<S> {
+    let left = execution.left(end);
+    let workers = if left < 2 { 1 } else { worker_pool.workers() };
+    // Sending never blocks: each outcome is sent once, and in a sequential segment the caller
+    // takes one before the next exists.
+    let most = if matches!(how, How::Sequential) { IN_ORDER_AHEAD } else { left.max(1) };
+    let (sender, stream) = bounded(if on_commit.is_some() { most } else { 1 });
+    execution.workload.streams = on_commit.is_some();
+    execution.ledger.stream_to(on_commit.is_some().then_some(sender));
+    let task = Arc::new(create_task(execution, end, worker_pool, config, how));
+    let mut panicked = None;
+    let mut ended = false;
+    let own = |seat: Seat<'_>| match on_commit {
+        Some(on_commit) => {
+            let deliver = |committed| {
+                if panicked.is_some() {
+                    return;
+                }
+                match caught(|| on_commit(committed)) {
+                    Ok(ControlFlow::Continue(())) => return,
+                    Ok(ControlFlow::Break(())) => {}
+                    Err(payload) => panicked = Some(payload),
+                }
+                ended = true;
+                task.shared.cancel();
+            };
+            let caller = Caller::new(seat, stream, deliver);
+            work(&task.shared, WorkerId(0), &caller);
+            caller.drain();
+        }
+        None => task.run(WorkerId(0), seat),
+    };
+    let others: Arc<dyn Task + 'env> = task.clone();
+    worker_pool.run_on(workers, &others, own);
+    if let Some(payload) = panicked {
+        payload.resume();
+    }
+    let Some(end) = task.shared.end() else {
+        unreachable!("only the caller takes the end of the block")
+    };
+    // Other workers may still hold the task, but nothing in it is needed.
+    execution.after(end, ended)
+}
+
+/// Creates the task that all workers run.
+fn create_task<'env, S: StateSource + 'env>(
+    execution: &mut BlockExecution<S>,
+    end: usize,
+    worker_pool: &impl WorkerPool<'env>,
+    config: &Config,
+    how: How,
+) -> RunTask<S> {
+    let setup = match how {
+        How::Published { predicts } => {
+            let waste = match config.policy {
+                Policy::Forced(Forced::Alternate) => Some(Waste::AFTER_TWO),
+                _ => (!worker_pool.is_wide()).then(|| Waste::on(worker_pool.workers())),
+            };
+            let watches = waste.is_some() && config.policy == Policy::Auto;
+            let activity = &execution.workload.activity;
+            let trial =
+                watches.then(|| Trial::new(is_mostly_access, worker_pool.workers(), activity));
+            execution.ledger.trial = trial;
+            execution.set_up(end, config, worker_pool.workers(), waste, predicts)
+        }
+        How::Sequential => execution.set_up_in_order(end, config),
+        How::Private(batches) => execution.set_up_private(config, worker_pool.workers(), batches),
+    };
+    let is_unheard = mutant!(TokenUnheard);
+    let token = execution.workload.cancel.clone().filter(|_| !is_unheard);
+    RunTask { shared: Shared::new(setup).with_token(token) }
 }

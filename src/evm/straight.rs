@@ -18,57 +18,59 @@ use crate::worker::{
     BatchMachine, BatchStart, Ledger, MustWait, RanBatch, Sequential, TxError, Workload,
 };
 
-impl<S: StateSource> BlockExecution<S> {
-    /// Runs and commits the uncommitted transactions below `end`, up to the first one without a
-    /// result. Its error, if any, is final, because everything below it is.
-    pub(super) fn run_straight(&mut self, end: usize, config: &Config) -> Option<Failure<S>> {
-        self.take_over_batches();
-        let has_feed = self.ledger.feed.is_some();
-        let stride = self.stride();
-        self.workload.streams = false;
-        self.workload.has_bundle_thread = has_feed;
-        let Self { workload, store, ledger, carry, frontier, counters, .. } = self;
-        let made = caught(|| workload.batches(WorkerId(0), store, &Threads::BLOCKING));
-        let Ok(Ok(mut machine)) = made else { return None };
-        let is_unheard = mutant!(TokenUnheard);
-        let is_cancelled = || workload.is_cancelled() && !is_unheard;
-        let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
-        let mut ran = Ok(());
-        while ran.is_ok() && *frontier < end {
-            let first = *frontier;
-            let last = TxIndex(first.0.saturating_add(stride)).min(end);
-            let txs = Chunk { first, end: last };
-            let room = ledger.room();
-            let skips_rejected = config.mode == Mode::Build;
-            machine.begin(BatchStart {
-                txs,
-                snapshot: first,
-                log: None,
-                in_order: Some(Sequential { carry: carry.take(), room, skips_rejected }),
-                is_second: false,
-            });
-            ran = run_range(&mut machine, txs, is_cancelled);
-            let RanBatch { groups, carry: pending, .. } = machine.end();
-            *carry = pending;
-            for (group, left) in groups {
-                let _span = span!(TRACE, "commit", first = group.first.0, end = group.end.0);
-                ledger.commit_group(group, left);
-                *frontier = group.end;
-                store.set_frontier(group.end);
-                counters.protocol.runs += group.len() as u64;
-            }
-            counters.protocol.reports += 1;
+/// Runs and commits the uncommitted transactions below `end`, up to the first one without a
+/// result. Its error, if any, is final, because everything below it is.
+pub(super) fn run_straight<S: StateSource>(
+    execution: &mut BlockExecution<S>,
+    end: usize,
+    config: &Config,
+) -> Option<Failure<S>> {
+    execution.take_over_batches();
+    let has_feed = execution.ledger.feed.is_some();
+    let stride = execution.stride();
+    execution.workload.streams = false;
+    execution.workload.has_bundle_thread = has_feed;
+    let BlockExecution { workload, store, ledger, carry, frontier, counters, .. } = execution;
+    let made = caught(|| workload.batches(WorkerId(0), store, &Threads::BLOCKING));
+    let Ok(Ok(mut machine)) = made else { return None };
+    let is_unheard = mutant!(TokenUnheard);
+    let is_cancelled = || workload.is_cancelled() && !is_unheard;
+    let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
+    let mut ran = Ok(());
+    while ran.is_ok() && *frontier < end {
+        let first = *frontier;
+        let last = TxIndex(first.0.saturating_add(stride)).min(end);
+        let txs = Chunk { first, end: last };
+        let room = ledger.room();
+        let skips_rejected = config.mode == Mode::Build;
+        machine.begin(BatchStart {
+            txs,
+            snapshot: first,
+            log: None,
+            in_order: Some(Sequential { carry: carry.take(), room, skips_rejected }),
+            is_second: false,
+        });
+        ran = run_range(&mut machine, txs, is_cancelled);
+        let RanBatch { groups, carry: pending, .. } = machine.end();
+        *carry = pending;
+        for (group, left) in groups {
+            let _span = span!(TRACE, "commit", first = group.first.0, end = group.end.0);
+            ledger.commit_group(group, left);
+            *frontier = group.end;
+            store.set_frontier(group.end);
+            counters.protocol.runs += group.len() as u64;
         }
-        let at = self.frontier;
-        let error = ran.err().and_then(|it| it.error);
-        if error.is_some() {
-            // Ends the worker that builds the bundle, even if a panic is resumed here.
-            self.ledger.feed = None;
-        }
-        self.counters.protocol.runs += u64::from(error.is_some());
-        let halt = Halt::Failed(at, protocol::Failure::Fatal);
-        error.and_then(|error| failure(at, Some(halt), Some(error), None))
+        counters.protocol.reports += 1;
     }
+    let at = execution.frontier;
+    let error = ran.err().and_then(|it| it.error);
+    if error.is_some() {
+        // Ends the worker that builds the bundle, even if a panic is resumed here.
+        execution.ledger.feed = None;
+    }
+    execution.counters.protocol.runs += u64::from(error.is_some());
+    let halt = Halt::Failed(at, protocol::Failure::Fatal);
+    error.and_then(|error| failure(at, Some(halt), Some(error), None))
 }
 
 /// # Errors

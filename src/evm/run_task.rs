@@ -1,0 +1,47 @@
+//! The task of all workers in a segment.
+
+use super::engine::ledger::EvmLedger;
+use super::engine::workload::EvmWorkload;
+use super::exec::base::StateSource;
+use crate::ids::WorkerId;
+use crate::panics::caught;
+use crate::runtime::{Seat, Task};
+use crate::worker::{Shared, work};
+
+/// The task of the workers in a segment.
+pub(super) struct RunTask<S: StateSource> {
+    pub(super) shared: Shared<EvmWorkload<S>, EvmLedger>,
+}
+
+impl<S: StateSource> RunTask<S> {
+    /// Prefetches what the block's access list names, until all of it is read or the block is over,
+    /// if `worker` is one of the prefetching workers.
+    fn read_ahead(&self, worker: WorkerId) {
+        let workload = self.shared.workload();
+        let Some(ahead) = workload.ahead.as_ref().filter(|ahead| ahead.has_reader(worker)) else {
+            return;
+        };
+        let Ok(mut base) = workload.base(worker) else { return };
+        while !self.shared.is_over()
+            && let Some(item) = ahead.next()
+        {
+            // A transaction that reads the same state meets the database's panic again.
+            if caught(|| base.read_ahead(item)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl<S: StateSource> Task for RunTask<S> {
+    fn run(&self, worker: WorkerId, seat: Seat<'_>) {
+        self.read_ahead(worker);
+        match seat {
+            Seat::Thread(threads) => work(&self.shared, worker, threads),
+            #[cfg(feature = "testing")]
+            Seat::Fiber(fiber) => work(&self.shared, worker, fiber),
+            #[cfg(feature = "testing")]
+            Seat::Observed(observed) => work(&self.shared, worker, &observed),
+        }
+    }
+}
