@@ -5,6 +5,7 @@ use super::bal::claims::index_of;
 use super::block::error::{Failure, cancelled, failure};
 use super::block::output::BlockCounters;
 use super::bundle::block_effects::BlockEffects;
+use super::engine::batches::{SegmentSetting, UsedGas};
 use super::engine::carry::{Carry, Pending};
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
@@ -136,7 +137,6 @@ impl<S: StateSource> BlockExecution<S> {
         workers: usize,
         private: Vec<Chunk>,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
-        self.workload.used.set(self.ledger.gas().admitted(&self.workload.block_context.block));
         let limits = Limits {
             // The batches themselves bound how far workers run ahead.
             window: u32::MAX,
@@ -153,7 +153,7 @@ impl<S: StateSource> BlockExecution<S> {
         config: &Config,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
         // A caller that streams commits receives each one before the next transaction runs.
-        let stride = if self.workload.streams { 1 } else { self.stride() };
+        let stride = if self.ledger.is_streamed() { 1 } else { self.stride() };
         let limits = Limits { policy: Policy::Sequential, stride, ..config.limits(1, true, None) };
         let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
         let private = vec![Chunk { first: self.frontier, end }];
@@ -187,9 +187,13 @@ impl<S: StateSource> BlockExecution<S> {
         let empty = EvmLedger::new(&self.workload.block_context);
         let ledger = core::mem::replace(&mut self.ledger, empty);
         let carry = self.carry.take();
-        self.workload.has_bundle_thread = ledger.feed.is_some();
+        let segment = SegmentSetting {
+            used: UsedGas::new(ledger.gas().admitted(&self.workload.block_context.block)),
+            streams: ledger.is_streamed(),
+            has_bundle_thread: ledger.feed.is_some(),
+        };
         Setup {
-            workload: Arc::new(self.workload.clone()),
+            workload: Arc::new(self.workload.for_segment(segment)),
             ledger,
             store: Arc::clone(&self.store),
             limits,

@@ -194,7 +194,6 @@ fn run_shared<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
     // takes one before the next exists.
     let most = if matches!(how, How::Sequential) { IN_ORDER_AHEAD } else { left.max(1) };
     let (sender, stream) = bounded(if on_commit.is_some() { most } else { 1 });
-    execution.workload.streams = on_commit.is_some();
     execution.ledger.stream_to(on_commit.is_some().then_some(sender));
     let task = Arc::new(create_task(execution, end, worker_pool, config, how));
     let mut panicked = None;

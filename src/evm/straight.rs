@@ -7,6 +7,7 @@
 
 use super::block::error::{Failure, failure};
 use super::block_execution::BlockExecution;
+use super::engine::batches::SegmentSetting;
 use super::exec::base::StateSource;
 use crate::config::{Config, Mode};
 use crate::ids::{Chunk, TxIndex, WorkerId};
@@ -28,9 +29,9 @@ pub(super) fn run_straight<S: StateSource>(
     execution.take_over_batches();
     let has_feed = execution.ledger.feed.is_some();
     let stride = execution.stride();
-    execution.workload.streams = false;
-    execution.workload.has_bundle_thread = has_feed;
-    let BlockExecution { workload, store, ledger, carry, frontier, counters, .. } = execution;
+    let segment = SegmentSetting { has_bundle_thread: has_feed, ..SegmentSetting::default() };
+    let workload = execution.workload.for_segment(segment);
+    let BlockExecution { store, ledger, carry, frontier, counters, .. } = execution;
     let made = caught(|| workload.batches(WorkerId(0), store, &Threads::BLOCKING));
     let Ok(Ok(mut machine)) = made else { return None };
     let is_unheard = mutant!(TokenUnheard);

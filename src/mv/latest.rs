@@ -133,16 +133,6 @@ impl<L: Location> Latest<L> {
         self.cells.insert(location, Cell { by: Some(tx), value, deltas });
     }
 
-    /// Appends the deltas of `later`, at locations where `later` does not know the value.
-    pub fn add_deltas(&mut self, later: Self) {
-        for (location, cell) in later.cells.into_iter().filter(|(_, cell)| cell.value.is_none()) {
-            for delta in cell.deltas {
-                let Some(tx) = cell.by else { break };
-                self.put(tx, location.clone(), Entry::Delta(delta));
-            }
-        }
-    }
-
     /// Returns the effective entries, one per location, tombstones first. Deltas to a value that
     /// was not read are left out: read the location first.
     pub fn into_entries(self) -> impl Iterator<Item = (TxIndex, L, Entry<L>)> {
@@ -174,62 +164,5 @@ impl<L: Location> Latest<L> {
         self.has_scoped |= location.scope().is_some();
         let cell = || Cell { by: None, value: Some(value), deltas: Vec::new() };
         self.cells.entry(location).or_insert_with(cell);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use core::convert::Infallible;
-
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    struct Balance(u8);
-
-    /// Deltas append digits, so their order is visible.
-    impl Location for Balance {
-        type Value = u64;
-        type Delta = u64;
-
-        fn scope(&self) -> Option<Self> {
-            None
-        }
-
-        fn is_scope(&self) -> bool {
-            false
-        }
-
-        fn destroyed(&self) -> u64 {
-            0
-        }
-
-        fn fold(value: &mut u64, digit: &u64) {
-            *value = *value * 10 + digit;
-        }
-    }
-
-    fn read(latest: &mut Latest<Balance>, of: Balance) -> u64 {
-        let below = || Ok::<_, Infallible>((1, Origin::Base));
-        let Ok((value, _)) = latest.read(&of, below);
-        value
-    }
-
-    #[test]
-    fn later_deltas_come_after_those_before() {
-        let [known, unknown, new, written] = [0, 1, 2, 3].map(Balance);
-        let (mut before, mut later) = (Latest::default(), Latest::default());
-        for of in [known, unknown] {
-            before.put(TxIndex(0), of, Entry::Delta(2));
-            before.put(TxIndex(1), of, Entry::Delta(3));
-        }
-        assert_eq!(read(&mut before, known), 123);
-        for of in [known, unknown, new] {
-            later.put(TxIndex(2), of, Entry::Delta(4));
-            later.put(TxIndex(3), of, Entry::Delta(5));
-        }
-        // Written values are not transferred.
-        later.put(TxIndex(2), written, Entry::Value(9));
-        before.add_deltas(later);
-        let found = [known, unknown, new, written].map(|of| read(&mut before, of));
-        assert_eq!(found, [12_345, 12_345, 145, 1]);
     }
 }

@@ -52,19 +52,9 @@ type Wait<E> = MustWait<Rejection, E>;
 #[derive(Debug, Default)]
 pub(in crate::evm) struct UsedGas(AtomicU64);
 
-impl Clone for UsedGas {
-    fn clone(&self) -> Self {
-        Self(AtomicU64::new(self.get()))
-    }
-}
-
 impl UsedGas {
-    pub(in crate::evm) fn set(&self, gas: u64) {
-        self.0.store(gas, SeqCst);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(SeqCst)
+    pub(in crate::evm) fn new(gas: u64) -> Self {
+        Self(AtomicU64::new(gas))
     }
 
     fn add(&self, gas: u64) {
@@ -76,13 +66,21 @@ impl UsedGas {
     }
 }
 
+/// What holds for a single segment of a block.
+#[derive(Debug, Default)]
+pub(in crate::evm) struct SegmentSetting {
+    pub(in crate::evm) used: UsedGas,
+    /// Whether each commit is streamed to the caller.
+    pub(in crate::evm) streams: bool,
+    /// Whether another worker builds the bundle while transactions commit.
+    pub(in crate::evm) has_bundle_thread: bool,
+}
+
 /// Runs private batches for one worker.
 pub(in crate::evm) struct EvmBatches<'a, D: DatabaseRef> {
     runner: Runner<'a, D>,
     store: &'a Store<EvmLocation>,
-    used: &'a UsedGas,
-    /// Whether each commit is streamed to the caller.
-    streams: bool,
+    segment: &'a SegmentSetting,
     /// Whether another worker runs the same batch already, and this one helps.
     is_second: bool,
     open: Open,
@@ -94,14 +92,13 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
     pub(in crate::evm) fn new(
         machine: EvmMachine<'a, D>,
         store: &'a Store<EvmLocation>,
-        used: &'a UsedGas,
-        streams: bool,
-        has_bundle_thread: bool,
+        segment: &'a SegmentSetting,
     ) -> Self {
         let block_context = machine.block_context();
-        let runner = Runner::new(machine, block_context, has_bundle_thread, streams);
+        let runner =
+            Runner::new(machine, block_context, segment.has_bundle_thread, segment.streams);
         let open = Open::Single { groups: Vec::new(), in_journal: 0 };
-        Self { runner, store, used, streams, is_second: false, open }
+        Self { runner, store, segment, is_second: false, open }
     }
 
     /// Runs the next transaction of a contiguous batch, whose changes are combined.
@@ -158,7 +155,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
 
     /// Runs the next transaction as a group of its own.
     fn run_single(&mut self, tx: TxIndex) -> Result<(), Wait<D::Error>> {
-        let Self { runner, used, is_second, open, .. } = self;
+        let Self { runner, segment, is_second, open, .. } = self;
         let Open::Single { groups, in_journal } = open else { return Err(MustWait::UNKNOWN) };
         let block_context = runner.block_context;
         let machine = &mut runner.machine;
@@ -177,7 +174,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         // A helper's run uses the same gas as the run it helps.
         if !*is_second {
             let gas = BlockGas::of(None, output.result.gas());
-            used.add(gas.admitted(&block_context.block));
+            segment.used.add(gas.admitted(&block_context.block));
         }
         let txs = Chunk { first: tx, end: tx.next() };
         if let Some(log) = machine.view_mut().log_mut() {
@@ -257,7 +254,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
         let is_told = runner.block_context.reads_claims && !logs;
         let log = log.map(|log| if is_told { log.of_writes() } else { log });
         runner.machine.view_mut().begin_batch(first, snapshot, log, is_second);
-        self.open = if !self.streams && runner.block_context.shares {
+        self.open = if !self.segment.streams && runner.block_context.shares {
             let none = BlockGas::default();
             let ledger = Box::new(EvmLedger::of_part(runner.block_context, range.clone(), none));
             runner.begin_private(range);
@@ -273,7 +270,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
             Open::Sequential { ledger, skips_rejected, .. } => {
                 return Self::run_in_order(&mut self.runner, ledger, tx, *skips_rejected);
             }
-            _ if self.used.exceeds(self.runner.block_context.block.env.gas_limit)
+            _ if self.segment.used.exceeds(self.runner.block_context.block.env.gas_limit)
                 || claims.is_some_and(|claims| claims.is_beyond_wrong(index_of(tx))) =>
             {
                 return Err(MustWait::UNKNOWN);
@@ -291,20 +288,20 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
     }
 
     fn end(&mut self) -> RanBatch<EvmLocation, BatchGroup, Carry> {
-        let Self { runner, used, streams, is_second, open, .. } = self;
+        let Self { runner, segment, is_second, open, .. } = self;
         let empty = Open::Single { groups: Vec::new(), in_journal: 0 };
         let groups = match core::mem::replace(open, empty) {
             Open::Sequential { mut ledger, first, carried, .. } => {
                 runner.settle(&mut ledger);
                 let carry = Some(runner.end_in_order(carried, &ledger));
-                let groups = Self::end_neighbours(runner, *ledger, first, *streams);
+                let groups = Self::end_neighbours(runner, *ledger, first, segment.streams);
                 let log = runner.machine.view_mut().end_batch();
                 return RanBatch { groups: groups.into_iter().collect(), log, carry };
             }
             Open::Combined { mut ledger, first } => {
                 runner.settle(&mut ledger);
                 if !*is_second {
-                    used.add(ledger.gas().admitted(&runner.block_context.block));
+                    segment.used.add(ledger.gas().admitted(&runner.block_context.block));
                 }
                 Self::end_neighbours(runner, *ledger, first, false).into_iter().collect()
             }

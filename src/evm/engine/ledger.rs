@@ -236,6 +236,11 @@ impl EvmLedger {
         self.stream.set(stream);
     }
 
+    /// Whether commits are streamed to the caller.
+    pub(in crate::evm) const fn is_streamed(&self) -> bool {
+        self.stream.is_heard()
+    }
+
     /// Replaces the block by one with more transactions.
     pub(in crate::evm) fn set_block(&mut self, block: Arc<Block>) {
         self.block = block;

@@ -1,6 +1,6 @@
 //! A block's transactions as a workload of the engine.
 
-use super::batches::{EvmBatches, UsedGas};
+use super::batches::{EvmBatches, SegmentSetting};
 use super::carry::Carry;
 use super::group::BatchGroup;
 use crate::evm::bal::ahead::Ahead;
@@ -20,7 +20,7 @@ use crate::worker::{CancellationToken, Context, Workload};
 use revm::DatabaseRef;
 use std::sync::Arc;
 
-/// The transactions of a block over a source of state. Cloning is cheap: large parts are shared.
+/// The transactions of a block over a source of state.
 pub(in crate::evm) struct EvmWorkload<S> {
     pub(in crate::evm) block_context: Arc<BlockContext>,
     pub(in crate::evm) source: Arc<S>,
@@ -29,12 +29,8 @@ pub(in crate::evm) struct EvmWorkload<S> {
     pub(in crate::evm) ahead: Option<Arc<Ahead>>,
     /// Tracks which workers are inside the database.
     pub(in crate::evm) activity: Arc<DatabaseActivity>,
-    /// Gas used by private batches.
-    pub(in crate::evm) used: UsedGas,
-    /// Whether each commit is streamed to the caller.
-    pub(in crate::evm) streams: bool,
-    /// Whether another worker builds the bundle while transactions commit.
-    pub(in crate::evm) has_bundle_thread: bool,
+    /// Default between segments: see [`for_segment`](Self::for_segment).
+    segment: SegmentSetting,
     /// Ends the block early when cancelled.
     pub(in crate::evm) cancel: Option<CancellationToken>,
 }
@@ -52,10 +48,21 @@ impl<S: StateSource> EvmWorkload<S> {
             overlay,
             ahead: None,
             activity,
-            used: UsedGas::default(),
-            streams: false,
-            has_bundle_thread: false,
+            segment: SegmentSetting::default(),
             cancel: None,
+        }
+    }
+
+    /// Returns the workload of a segment, which shares everything else with this one.
+    pub(in crate::evm) fn for_segment(&self, segment: SegmentSetting) -> Self {
+        Self {
+            block_context: Arc::clone(&self.block_context),
+            source: Arc::clone(&self.source),
+            overlay: Arc::clone(&self.overlay),
+            ahead: self.ahead.clone(),
+            activity: Arc::clone(&self.activity),
+            segment,
+            cancel: self.cancel.clone(),
         }
     }
 
@@ -80,33 +87,6 @@ impl<S: StateSource> EvmWorkload<S> {
         );
         let base = base.with_ahead(self.ahead.as_ref());
         Ok(base.counted(worker, Arc::clone(&self.activity)))
-    }
-}
-
-impl<S> Clone for EvmWorkload<S> {
-    fn clone(&self) -> Self {
-        let Self {
-            block_context,
-            source,
-            overlay,
-            ahead,
-            activity,
-            used,
-            streams,
-            has_bundle_thread,
-            cancel,
-        } = self;
-        Self {
-            block_context: Arc::clone(block_context),
-            source: Arc::clone(source),
-            overlay: Arc::clone(overlay),
-            ahead: ahead.clone(),
-            activity: Arc::clone(activity),
-            used: used.clone(),
-            streams: *streams,
-            has_bundle_thread: *has_bundle_thread,
-            cancel: cancel.clone(),
-        }
     }
 }
 
@@ -161,9 +141,9 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         store: &'a Store<EvmLocation>,
         context: &'a X,
     ) -> Result<EvmBatches<'a, S::State>, Self::BaseError> {
-        let Self { block_context, used, streams, has_bundle_thread, .. } = self;
+        let Self { block_context, segment, .. } = self;
         let view = EvmView::of_batches(block_context, store, self.base(worker)?, context.any());
         let machine = EvmMachine::of_batches(block_context, view);
-        Ok(EvmBatches::new(machine, store, used, *streams, *has_bundle_thread))
+        Ok(EvmBatches::new(machine, store, segment))
     }
 }
