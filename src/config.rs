@@ -4,7 +4,7 @@ mod builder;
 
 pub use builder::{ConfigBuilder, ConfigError};
 
-use crate::protocol::{self, Limits, Waste};
+use crate::protocol::{Limits, Waste};
 use std::num::{NonZeroU16, NonZeroU32};
 
 /// How execution treats an invalid transaction.
@@ -53,19 +53,6 @@ pub enum Forced {
     /// Contiguous private batches of a few transactions read the block's access list. Transactions
     /// that the list does not cover run sequentially, as does a block without a list.
     AccessList,
-}
-
-impl Policy {
-    /// Returns the protocol's policy for segments that run speculatively.
-    const fn of_protocol(self) -> protocol::Policy {
-        match self {
-            Self::Auto => protocol::Policy::Auto,
-            Self::Sequential => protocol::Policy::Sequential,
-            // It ends after two commits: see `Waste::AFTER_TWO`.
-            Self::Forced(Forced::Alternate) => protocol::Policy::Auto,
-            Self::Forced(_) => protocol::Policy::ForceSpeculative,
-        }
-    }
 }
 
 /// Configuration of an executor. Only [`mode`](Self::mode), [`reverts`](Self::reverts) and
@@ -236,7 +223,13 @@ impl Config {
     )]
     pub(crate) fn limits(&self, workers: usize, alone: bool, hands_over: Option<Waste>) -> Limits {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
-        let in_order = alone && self.policy != Policy::Forced(Forced::Speculative);
+        let is_sequential = match self.policy {
+            Policy::Sequential => true,
+            Policy::Forced(Forced::Speculative) => false,
+            Policy::Auto | Policy::Forced(_) => alone,
+        };
+        // All other forced strategies run to the end of the block.
+        let may_end_early = matches!(self.policy, Policy::Auto | Policy::Forced(Forced::Alternate));
         // One job running on each worker and one waiting for it.
         let job_capacity = workers.saturating_mul(2);
         let each = self.window_per_worker.max(1);
@@ -250,10 +243,10 @@ impl Config {
             window: if waits { all } else { all.min(most) },
             job_capacity,
             max_speculative_runs: self.max_speculative_runs.max(1),
-            policy: if in_order { protocol::Policy::Sequential } else { self.policy.of_protocol() },
+            is_sequential,
             skip_rejected: self.mode == Mode::Build,
             shared_chunks: self.share_journals,
-            hands_over,
+            hands_over: hands_over.filter(|_| may_end_early),
             stride: u32::MAX,
         }
     }

@@ -4,7 +4,7 @@
 use braid_evm::ids::WorkerId;
 #[cfg(feature = "mutants")]
 use braid_evm::mutants::{Bug, seed};
-use braid_evm::protocol::{Plan, Policy};
+use braid_evm::protocol::Plan;
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Schedule, Simulated, Simulator, Suspension};
 use braid_evm::worker::Point;
@@ -23,7 +23,7 @@ const SEEDS: u64 = 3_000;
 /// its worker can continue it.
 fn singles(seed: u64) -> ToyCase {
     let mut case = ToyCase::random(&mut Random::new(seed));
-    case.limits.policy = Policy::ForceSpeculative;
+    case.limits.is_sequential = false;
     case.plan =
         Plan::singles(case.block.transactions.len().try_into().expect("a toy block is small"));
     case
@@ -32,7 +32,7 @@ fn singles(seed: u64) -> ToyCase {
 /// Returns a block of private batches that have no conflict, so that none ends the segment.
 fn batches(seed: u64) -> ToyCase {
     let mut case = ToyCase::random_private(&mut Random::new(seed));
-    case.limits.policy = Policy::ForceSpeculative;
+    case.limits.is_sequential = false;
     let mut block = ToyBlock::clone(&case.block);
     for tx in &mut block.transactions {
         let is_read = |step: &Step| matches!(step, Step::Read(Place::At(ToyLocation::Slot(..))));

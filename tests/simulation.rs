@@ -5,7 +5,7 @@
 
 use braid_evm::ids::WorkerId;
 use braid_evm::mv::Store;
-use braid_evm::protocol::{Counters, Limits, Plan, Policy, Waste};
+use braid_evm::protocol::{Counters, Limits, Plan, Waste};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{
     Costs, Options, Schedule, Simulated, SimulationError, Simulator,
@@ -40,8 +40,8 @@ pub(crate) const COSTS: Costs = Costs {
 fn scenario(seed: u64) -> (ToyCase, Options) {
     let mut random = Random::new(seed);
     let mut case = ToyCase::random(&mut random);
-    // A block this short too rarely falls back to sequential execution by default.
-    if case.limits.policy == Policy::Auto && seed.is_multiple_of(2) {
+    // A block this short never wastes enough by default to end early.
+    if !case.limits.is_sequential && seed.is_multiple_of(6) {
         case.limits.hands_over = Some(Waste::AFTER_TWO);
     }
     let workers = [1, 2, 2, 3, 3, 8];
@@ -103,7 +103,7 @@ impl Totals {
             None => {}
         }
         self.overlap = self.overlap.max(ended.end.workload.peak());
-        self.speculative_blocks += u64::from(case.limits.policy == Policy::ForceSpeculative);
+        self.speculative_blocks += u64::from(!case.limits.is_sequential);
     }
 }
 
@@ -132,7 +132,7 @@ fn random_blocks_under_random_schedules_equal_the_reference() {
         ("skips", totals.skips),
         ("cancelled", totals.cancelled),
         ("failed", totals.failed),
-        ("forced speculation", totals.speculative_blocks),
+        ("speculation", totals.speculative_blocks),
     ] {
         assert!(count > 0, "{name} never occurred");
     }
@@ -162,7 +162,7 @@ fn virtual_time_shows_the_work_of_several_workers() {
     let mut sooner = 0;
     for seed in 0..50 {
         let mut case = ToyCase::random(&mut Random::new(seed));
-        case.limits.policy = Policy::ForceSpeculative;
+        case.limits.is_sequential = false;
         case.limits.window = 64;
         case.limits.job_capacity = 16;
         let mut makespan = |workers| {
@@ -226,7 +226,7 @@ fn stale_readers_run_again_before_the_frontier_reaches_them() {
         window: 48,
         job_capacity: 16,
         max_speculative_runs: 3,
-        policy: Policy::ForceSpeculative,
+        is_sequential: false,
         skip_rejected: false,
         shared_chunks: false,
         hands_over: None,

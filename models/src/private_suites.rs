@@ -3,7 +3,7 @@
 use crate::scenario::{Kind, Scenario, Tx};
 use crate::suites::{Suite, four, meetings};
 use braid_evm::ids::{Chunk, TxIndex};
-use braid_evm::protocol::{Policy, Waste};
+use braid_evm::protocol::Waste;
 
 /// Returns the suites of private batches that are small enough to run on every change.
 pub(crate) fn private_suites() -> Vec<Suite> {
@@ -110,12 +110,12 @@ fn tight() -> Vec<Scenario> {
         for (window, job_capacity) in [(1, 1), (2, 1), (3, 1), (3, 3)] {
             scenario.limits.window = window;
             scenario.limits.job_capacity = job_capacity;
-            for policy in [Policy::ForceSpeculative, Policy::Sequential] {
-                scenario.limits.policy = policy;
+            for is_sequential in [false, true] {
+                scenario.limits.is_sequential = is_sequential;
                 scenarios.push(scenario.clone());
             }
         }
-        scenario.limits.policy = Policy::Auto;
+        scenario.limits.is_sequential = false;
         for hands_over in [Waste { runs: 1, kept: u32::MAX, commits: 1 }, Waste::AFTER_TWO] {
             scenario.limits.hands_over = Some(hands_over);
             scenarios.push(scenario.clone());
@@ -146,7 +146,7 @@ fn of_four() -> Vec<Scenario> {
 fn in_order_in(blocks: Vec<Scenario>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for mut scenario in blocks {
-        scenario.limits.policy = Policy::Sequential;
+        scenario.limits.is_sequential = true;
         for stride in [1, 2, u32::MAX] {
             scenario.limits.stride = stride;
             scenarios.push(scenario.clone());
@@ -220,7 +220,7 @@ fn rounds() -> Vec<Scenario> {
     }
     let mut above = scenarios.clone();
     above.retain(|round| round.limits.stride == 1);
-    above.iter_mut().for_each(|round| round.limits.policy = Policy::ForceSpeculative);
+    above.iter_mut().for_each(|round| round.limits.is_sequential = false);
     scenarios.extend(above);
     scenarios
 }

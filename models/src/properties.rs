@@ -5,7 +5,7 @@ use crate::scenario::Kind;
 use crate::state::{Report, State, Worker};
 use crate::{LOCATIONS, MOST_TRANSACTIONS};
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{Halt, Job, Policy, RunMode, RunResult, Status};
+use braid_evm::protocol::{Halt, Job, RunMode, RunResult, Status};
 use stateright::Property;
 
 pub(crate) fn properties() -> Vec<Property<BlockModel>> {
@@ -200,7 +200,7 @@ fn ends_as_serial(model: &BlockModel, state: &State) -> bool {
         Some(Halt::Cancelled) => state.cancelled,
         Some(Halt::HandedOver) => {
             let scenario = model.scenario(state);
-            let in_order = scenario.limits.policy == Policy::Sequential;
+            let in_order = scenario.limits.is_sequential;
             scenario.limits.hands_over.is_some() || (!scenario.batches.is_empty() && !in_order)
         }
         None => {

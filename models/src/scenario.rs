@@ -2,7 +2,7 @@
 
 use crate::LOCATIONS;
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
-use braid_evm::protocol::{Failure, Halt, Job, Limits, Plan, Policy, RunMode};
+use braid_evm::protocol::{Failure, Halt, Job, Limits, Plan, RunMode};
 
 /// Location that a transaction writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,7 +116,7 @@ impl Scenario {
             window: 3,
             job_capacity: 2,
             max_speculative_runs: 2,
-            policy: Policy::ForceSpeculative,
+            is_sequential: false,
             skip_rejected: false,
             shared_chunks: false,
             hands_over: None,
@@ -170,7 +170,7 @@ impl Scenario {
     /// round continues from what the owner carries, and before any other it is published.
     pub(crate) fn carried(&self) -> u32 {
         let (carried, first) = self.begun;
-        let in_order = self.limits.policy == Policy::Sequential && !self.batches.is_empty();
+        let in_order = self.limits.is_sequential && !self.batches.is_empty();
         if in_order { carried } else { first }
     }
 

@@ -3,7 +3,7 @@
 use crate::LOCATIONS;
 use crate::private_suites::{self, private_suites};
 use crate::scenario::{Kind, Scenario, Tx, Write};
-use braid_evm::protocol::{Policy, Waste};
+use braid_evm::protocol::Waste;
 
 /// A named list of blocks that are explored together.
 #[derive(Clone, Debug)]
@@ -318,11 +318,11 @@ fn tight() -> Vec<Scenario> {
             scenario.limits.window = window;
             scenario.limits.job_capacity = job_capacity;
             scenario.limits.max_speculative_runs = cap;
-            for policy in [Policy::ForceSpeculative, Policy::Auto, Policy::Sequential] {
-                scenario.limits.policy = policy;
+            for is_sequential in [false, true] {
+                scenario.limits.is_sequential = is_sequential;
                 scenarios.push(scenario.clone());
             }
-            scenario.limits.policy = Policy::Auto;
+            scenario.limits.is_sequential = false;
             scenario.limits.hands_over = Some(Waste::AFTER_TWO);
             scenarios.push(scenario.clone());
             scenarios.push(Scenario { longest: vec![2], ..scenario.clone() });

@@ -1,9 +1,7 @@
 //! What the protocol says of private batches, command by command.
 
 use braid_evm::ids::{Chunk, TxIndex};
-use braid_evm::protocol::{
-    BatchReport, Command, Event, Job, JobReport, Limits, Plan, Policy, Protocol,
-};
+use braid_evm::protocol::{BatchReport, Command, Event, Job, JobReport, Limits, Plan, Protocol};
 
 const fn chunk(first: u32, end: u32) -> Chunk {
     Chunk { first: TxIndex(first), end: TxIndex(end) }
@@ -14,7 +12,7 @@ fn protocol() -> Protocol {
         window: 8,
         job_capacity: 4,
         max_speculative_runs: 2,
-        policy: Policy::ForceSpeculative,
+        is_sequential: false,
         skip_rejected: false,
         shared_chunks: false,
         hands_over: None,

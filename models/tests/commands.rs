@@ -10,8 +10,8 @@ mod waste;
 use braid_evm::error::Invariant;
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::protocol::{
-    BatchReport, Command, Event, Failure, Job, JobReport, Limits, Plan, Policy, Protocol,
-    RunResult, Status, TxReport, Verdict,
+    BatchReport, Command, Event, Failure, Job, JobReport, Limits, Plan, Protocol, RunResult,
+    Status, TxReport, Verdict,
 };
 use std::collections::VecDeque;
 
@@ -22,7 +22,7 @@ fn limits() -> Limits {
         window: 8,
         job_capacity: 4,
         max_speculative_runs: CAP,
-        policy: Policy::ForceSpeculative,
+        is_sequential: false,
         skip_rejected: false,
         shared_chunks: false,
         hands_over: None,
@@ -227,7 +227,7 @@ fn a_chunk_goes_out_whole_as_far_as_it_may() {
         Protocol::new(limits(), &Plan { chunks: vec![chunk(0, 3)], ..Plan::default() });
     let first = run_here(&mut protocol);
     assert_eq!(first.chunk, chunk(0, 1), "the rest is in the channel");
-    let in_order = Limits { policy: Policy::Sequential, ..limits() };
+    let in_order = Limits { is_sequential: true, ..limits() };
     let mut protocol =
         Protocol::new(in_order, &Plan { chunks: vec![chunk(0, 3)], ..Plan::default() });
     assert_eq!(run_here(&mut protocol).chunk, chunk(0, 3));
@@ -281,7 +281,7 @@ fn who_waits_for_another_or_for_the_frontier_is_not_sent() {
 
 #[test]
 fn nothing_is_sent_in_order() {
-    let in_order = Limits { policy: Policy::Sequential, ..limits() };
+    let in_order = Limits { is_sequential: true, ..limits() };
     let mut protocol = Protocol::new(in_order, &Plan::singles(40));
     assert!(drive(&mut protocol, |_| done()).sent_at.is_empty());
     let counters = protocol.counters();

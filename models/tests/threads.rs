@@ -3,7 +3,7 @@
 use braid_evm::error::Invariant;
 use braid_evm::ids::{TxIndex, WorkerId};
 use braid_evm::mv::Store;
-use braid_evm::protocol::{Failure, Halt, Limits, Plan, Policy, Protocol};
+use braid_evm::protocol::{Failure, Halt, Limits, Plan, Protocol};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::{Pool, Seat, Task, Threads};
 use braid_evm::worker::{BlockEnd, Context, Interrupt, Point, Shared, TxError, work};
@@ -52,7 +52,7 @@ fn limits() -> Limits {
         window: 16,
         job_capacity: 8,
         max_speculative_runs: 2,
-        policy: Policy::ForceSpeculative,
+        is_sequential: false,
         skip_rejected: false,
         shared_chunks: false,
         hands_over: None,

@@ -20,7 +20,7 @@ use super::plan::thresholds::FARTHEST;
 use crate::config::Config;
 use crate::ids::{Chunk, TxIndex};
 use crate::mv::Store;
-use crate::protocol::{self, Halt, Limits, Plan, Policy, Waste};
+use crate::protocol::{self, Halt, Limits, Plan, Waste};
 use crate::worker::{BlockEnd, Ledger, Setup, TxError};
 use std::sync::Arc;
 
@@ -140,7 +140,7 @@ impl<S: StateSource> BlockExecution<S> {
         let limits = Limits {
             // The batches themselves bound how far workers run ahead.
             window: u32::MAX,
-            policy: Policy::ForceSpeculative,
+            is_sequential: false,
             ..config.limits(workers, false, None)
         };
         self.lend(config, limits, Plan { private, ..Plan::default() })
@@ -154,7 +154,7 @@ impl<S: StateSource> BlockExecution<S> {
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
         // A caller that streams commits receives each one before the next transaction runs.
         let stride = if self.ledger.is_streamed() { 1 } else { self.stride() };
-        let limits = Limits { policy: Policy::Sequential, stride, ..config.limits(1, true, None) };
+        let limits = Limits { is_sequential: true, stride, ..config.limits(1, true, None) };
         let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
         let private = vec![Chunk { first: self.frontier, end }];
         self.lend(config, limits, Plan { private, ..Plan::default() })

@@ -1,7 +1,6 @@
 //! Dispatch and reports: everything above the frontier.
 
 use super::events::{Command, Job, JobReport, RunMode, RunResult, TxReport};
-use super::plan::Policy;
 use super::slot::{Slot, Status};
 use super::state::{Awaiting, Phase, Protocol};
 use crate::error::Invariant;
@@ -64,7 +63,7 @@ impl Protocol {
     }
 
     pub(super) fn in_order(&self) -> bool {
-        self.limits.policy == Policy::Sequential
+        self.limits.is_sequential
     }
 
     /// Returns a job for the lowest pending transaction above the frontier, with the rest of its

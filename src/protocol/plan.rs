@@ -2,19 +2,7 @@
 
 use crate::ids::{Chunk, TxIndex};
 
-/// How eagerly to speculate. It changes speed, never a result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Policy {
-    /// Speculates; stops if most of it is wasted and [`Limits::hands_over`] is set.
-    #[default]
-    Auto,
-    /// Always speculates. For tests that must cover the parallel path.
-    ForceSpeculative,
-    /// Never speculates: runs one transaction after the other, at the frontier.
-    Sequential,
-}
-
-/// Limits and policies of a block.
+/// Limits of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Number of indices that may be dispatched ahead of the frontier; at least 1.
@@ -24,8 +12,8 @@ pub struct Limits {
     /// Maximum number of executions of a transaction before it has to wait for the frontier; at
     /// least 1.
     pub max_speculative_runs: u32,
-    /// How eagerly to speculate.
-    pub policy: Policy,
+    /// Whether transactions run one after the other, at the frontier, instead of speculatively.
+    pub is_sequential: bool,
     /// Whether rejected transactions are skipped (build) or end the block (validate).
     pub skip_rejected: bool,
     /// Whether the transactions of a chunk share a journal, so that each depends on all before it

@@ -1,5 +1,4 @@
 //! Aborts, and stopping speculation when there are too many.
-use super::plan::Policy;
 use super::slot::Status;
 use super::state::{Halt, Phase, Protocol, Recent};
 use crate::error::Invariant;
@@ -68,8 +67,7 @@ impl Protocol {
         if self.phase != Phase::Running {
             return;
         }
-        let is_watched = self.limits.policy == Policy::Auto;
-        let Some(waste) = self.limits.hands_over.filter(|_| is_watched) else { return };
+        let Some(waste) = self.limits.hands_over.filter(|_| !self.in_order()) else { return };
         self.recent.commits += commits;
         if self.recent.commits < waste.commits {
             return;

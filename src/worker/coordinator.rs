@@ -9,7 +9,7 @@ use super::{Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, PerTx, TxIndex, Version};
 use crate::mv::{ConflictIndex, ReadSet, Store};
-use crate::protocol::{Command, Event, Halt, Job, JobReport, Policy, Protocol, RunMode, Verdict};
+use crate::protocol::{Command, Event, Halt, Job, JobReport, Protocol, RunMode, Verdict};
 use crate::sync::Sender;
 use crate::trace::Log;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl<W: Workload, G> Coordinator<W, G> {
         };
         let first = protocol.frontier();
         let records = PerTx::new(first, protocol.published_range().map(|_| record()));
-        let is_compared = protocol.limits().policy != Policy::Sequential;
+        let is_compared = !protocol.limits().is_sequential;
         let batches = Batches::new(index, protocol.batches().len(), is_compared);
         Self {
             protocol,

@@ -10,7 +10,7 @@ use super::shared::Shared;
 use crate::ids::{Chunk, TxIndex};
 #[cfg(feature = "mutants")]
 use crate::mutants::{Bug, seed};
-use crate::protocol::{Failure, Halt, Limits, Plan, Policy, Protocol};
+use crate::protocol::{Failure, Halt, Limits, Plan, Protocol};
 use crate::sync::loom_model::explore;
 
 /// Each transaction is in a private batch of its own.
@@ -91,7 +91,7 @@ fn loom_batch_ends_while_the_block_is_cancelled() {
 
 /// Returns a sequential protocol that reports after each transaction.
 fn in_order(plan: &Plan) -> Protocol {
-    Protocol::new(Limits { policy: Policy::Sequential, stride: 1, ..LIMITS }, plan)
+    Protocol::new(Limits { is_sequential: true, stride: 1, ..LIMITS }, plan)
 }
 
 /// Returns a plan with both transactions in one batch.

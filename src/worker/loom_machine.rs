@@ -11,7 +11,7 @@ use super::view::View;
 use super::{CancellationToken, Context, work};
 use crate::ids::{Chunk, Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{AccessLog, Entry, Latest, Location, ReadSet, Store};
-use crate::protocol::{Limits, Plan, Policy, Protocol};
+use crate::protocol::{Limits, Plan, Protocol};
 use crate::runtime::Threads;
 use crate::sync::SeqCst;
 use loom::sync::Arc;
@@ -315,7 +315,7 @@ pub(super) const LIMITS: Limits = Limits {
     window: 2,
     job_capacity: 1,
     max_speculative_runs: CAP,
-    policy: Policy::ForceSpeculative,
+    is_sequential: false,
     skip_rejected: false,
     shared_chunks: false,
     hands_over: None,

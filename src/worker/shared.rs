@@ -11,7 +11,7 @@ use super::{Activity, Context};
 use crate::error::Invariant;
 use crate::ids::{Chunk, PerTx, TxIndex};
 use crate::mv::{AccessLog, ConflictIndex, Store};
-use crate::protocol::{Counters, Halt, Limits, Plan, Policy, Protocol};
+use crate::protocol::{Counters, Halt, Limits, Plan, Protocol};
 use crate::spans::Parent;
 use crate::sync::{AtomicBool, AtomicU32, Mutex, Receiver, Sender, SeqCst, bounded};
 use crate::trace::Log;
@@ -128,7 +128,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     #[must_use]
     pub fn carrying(self, carry: Option<W::Carry>) -> Self {
         let Self { workload, store, limits, batches, .. } = &self;
-        let continues = limits.policy == Policy::Sequential && !batches.is_empty();
+        let continues = limits.is_sequential && !batches.is_empty();
         match (carry, &mut *self.coordinator.lock()) {
             (carry, Some(coordinator)) if continues => {
                 coordinator.batches.carry = carry;

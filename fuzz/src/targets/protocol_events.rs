@@ -4,7 +4,7 @@
 
 use arbitrary::{Result, Unstructured};
 use braid_evm::ids::{Chunk, TxIndex};
-use braid_evm::protocol::{Policy, Waste};
+use braid_evm::protocol::Waste;
 use braid_models::{BlockModel, Kind, LOCATIONS, MOST_TRANSACTIONS, Scenario, Tx, Write};
 use stateright::{Expectation, Model};
 
@@ -46,7 +46,8 @@ fn scenario(bytes: &mut Unstructured<'_>) -> Result<Scenario> {
     limits.window = bytes.int_in_range(1..=5)?;
     limits.job_capacity = bytes.int_in_range(1..=4)?;
     limits.max_speculative_runs = bytes.int_in_range(1..=3)?;
-    limits.policy = *bytes.choose(&[Policy::ForceSpeculative, Policy::Auto, Policy::Sequential])?;
+    // Of three, so that inputs keep their meaning.
+    limits.is_sequential = *bytes.choose(&[false, false, true])?;
     limits.skip_rejected = bytes.ratio(1, 2)?;
     limits.shared_chunks = bytes.ratio(1, 4)?;
     scenario.may_cancel = bytes.ratio(1, 8)?;
@@ -89,9 +90,9 @@ fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result
     bytes.ratio(1, 4)?;
     scenario.limits.stride = *bytes.choose(&[u32::MAX, 1, 2])?;
     if bytes.ratio(1, 4)? {
-        scenario.limits.policy = Policy::Auto;
+        scenario.limits.is_sequential = false;
     }
-    if scenario.limits.policy == Policy::Sequential {
+    if scenario.limits.is_sequential {
         bytes.ratio(1, 2)?;
     }
     if bytes.ratio(1, 3)? {

@@ -4,7 +4,7 @@ use super::World;
 use super::coordinator_rules::{CoordinatorRules, Question};
 use super::store_rules::{Why, ensure};
 use braid_evm::mv::Location;
-use braid_evm::protocol::{Command, Policy};
+use braid_evm::protocol::Command;
 
 impl CoordinatorRules {
     /// Checks a command that concerns only private batches.
@@ -29,7 +29,7 @@ impl CoordinatorRules {
             Command::CommitGroup { batch, group } => {
                 self.at_frontier(group.first)?;
                 // A sequential run knows the room that is left.
-                let in_order = self.limits.policy == Policy::Sequential;
+                let in_order = self.limits.is_sequential;
                 let admitted = in_order || self.admitted_group == Some(group);
                 ensure(admitted, || format!("{group:?} was not admitted"))?;
                 batches.commit_group(batch, group)?;

@@ -29,7 +29,7 @@ pub use store_rules::{StoreRules, Why};
 
 use braid_evm::ids::{Incarnation, TxIndex};
 use braid_evm::mv::{Change, Found, Location, Origin, StoreEvent};
-use braid_evm::protocol::{Command, JobReport, Limits, Plan, Policy};
+use braid_evm::protocol::{Command, JobReport, Limits, Plan};
 use braid_evm::trace::Ticket;
 use braid_evm::worker::{EngineEvent, TraceEvent};
 use store_rules::ensure;
@@ -164,7 +164,7 @@ impl<L: Location> Rounds<L> {
         let mut store = StoreRules::default();
         if let Some(before) = self.0.take() {
             store = before.store;
-            let in_order = limits.policy == Policy::Sequential && !plan.private.is_empty();
+            let in_order = limits.is_sequential && !plan.private.is_empty();
             batches.go_on_from(before.batches, in_order);
             let mut above =
                 (plan.first.0..end.0).flat_map(|tx| store.cells.entries_of(TxIndex(tx)));

@@ -2,21 +2,19 @@
 
 use super::{done, drive, drive_with, limits};
 use braid_evm::protocol::{
-    Event, Failure, Halt, Limits, Plan, Policy, Protocol, RunResult, TxReport, Waste,
+    Event, Failure, Halt, Limits, Plan, Protocol, RunResult, TxReport, Waste,
 };
 
 /// Without a caller that goes on by other means speculation goes on, however much is thrown away.
 #[test]
 fn waste_that_is_not_handed_over_is_borne() {
-    for policy in [Policy::Auto, Policy::ForceSpeculative] {
-        let failed = || RunResult::Failed(Failure::Rejected);
-        let mut protocol = Protocol::new(Limits { policy, ..limits() }, &Plan::singles(140));
-        let driven = drive(&mut protocol, |_| failed());
-        let counters = protocol.counters();
-        assert_eq!((counters.fallback_segments, protocol.halt()), (0, None));
-        assert_eq!(counters.failed, driven.sent_at.len() as u64);
-        assert!(driven.sent_at.iter().any(|at| (33..96).contains(at)), "{:?}", driven.sent_at);
-    }
+    let failed = || RunResult::Failed(Failure::Rejected);
+    let mut protocol = Protocol::new(limits(), &Plan::singles(140));
+    let driven = drive(&mut protocol, |_| failed());
+    let counters = protocol.counters();
+    assert_eq!((counters.fallback_segments, protocol.halt()), (0, None));
+    assert_eq!(counters.failed, driven.sent_at.len() as u64);
+    assert!(driven.sent_at.iter().any(|at| (33..96).contains(at)), "{:?}", driven.sent_at);
 }
 
 /// Where the caller goes on by other means the block ends there, after as many runs as was asked for.
@@ -25,7 +23,7 @@ fn waste_ends_a_block_that_is_handed_over() {
     for (most, commits) in [(12, 32), (28, 32), (28, 40)] {
         for wasted in [most - 1, most] {
             let hands_over = Some(Waste { runs: most, kept: u32::MAX, commits });
-            let limits = Limits { policy: Policy::Auto, hands_over, ..limits() };
+            let limits = Limits { hands_over, ..limits() };
             let mut protocol = Protocol::new(limits, &Plan::singles(140));
             let failed = || RunResult::Failed(Failure::Rejected);
             drive(&mut protocol, |job| if job < wasted as usize { failed() } else { done() });
@@ -40,7 +38,7 @@ fn waste_ends_a_block_that_is_handed_over() {
 #[test]
 fn speculation_is_given_up_where_the_owner_says_so() {
     for hands_over in [None, Some(Waste { runs: 30, kept: 6, commits: 32 })] {
-        let limits = Limits { policy: Policy::Auto, hands_over, ..limits() };
+        let limits = Limits { hands_over, ..limits() };
         let mut protocol = Protocol::new(limits, &Plan::singles(20));
         protocol.apply(Event::GivenUp).expect("a hint");
         drive(&mut protocol, |_| done());
@@ -57,7 +55,7 @@ fn speculation_is_given_up_where_the_owner_says_so() {
 fn speculation_that_is_kept_is_not_given_up() {
     for (kept, is_given_up) in [(0, false), (8, false), (9, true), (20, true)] {
         let hands_over = Some(Waste { runs: 10, kept, commits: 20 });
-        let limits = Limits { policy: Policy::Auto, hands_over, ..limits() };
+        let limits = Limits { hands_over, ..limits() };
         let mut protocol = Protocol::new(limits, &Plan::singles(20));
         // The first one runs at the frontier; of the others ten are thrown away.
         let failed = || RunResult::Failed(Failure::Rejected);
@@ -72,8 +70,7 @@ fn speculation_that_is_kept_is_not_given_up() {
 fn what_ran_three_times_is_not_kept() {
     for (runs, is_given_up) in [(2, false), (3, true)] {
         let hands_over = Some(Waste { runs: 10, kept: 6, commits: 20 });
-        let limits =
-            Limits { policy: Policy::Auto, hands_over, max_speculative_runs: 4, ..limits() };
+        let limits = Limits { hands_over, max_speculative_runs: 4, ..limits() };
         let mut protocol = Protocol::new(limits, &Plan::singles(20));
         // The first one runs at the frontier.
         drive_with(&mut protocol, |_| TxReport { runs, result: done() });

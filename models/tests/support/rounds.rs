@@ -1,7 +1,6 @@
 //! Toy blocks in rounds under a random schedule, with the seeded bug of the thread or none.
 
 use braid_evm::mutants::active;
-use braid_evm::protocol::Policy;
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Schedule, Simulator};
 use braid_models::conformance::{Rounds, Seen};
@@ -57,8 +56,7 @@ pub(crate) fn play(
     loop {
         totals.rounds += 1;
         if carry.is_some() {
-            let in_order =
-                case.limits.policy == Policy::Sequential && !case.plan.private.is_empty();
+            let in_order = case.limits.is_sequential && !case.plan.private.is_empty();
             *(if in_order { &mut totals.into_order } else { &mut totals.out_of_order }) += 1;
         }
         let shared_now = shared.with_trace().carrying(carry);

@@ -8,7 +8,7 @@ use super::program::{Step, ToyBlock};
 use super::reference::{Reference, reference};
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::mv::Store;
-use braid_evm::protocol::{Limits, Plan, Policy, Protocol};
+use braid_evm::protocol::{Limits, Plan, Protocol};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::worker::Shared;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl ToyCase {
         random.chance(1, 4);
         case.limits.stride = random.pick(&[1, 2, 3, u32::MAX]).copied().unwrap_or(1);
         if random.chance(1, 4) {
-            case.limits.policy = Policy::Auto;
+            case.limits.is_sequential = false;
         }
         case
     }
@@ -75,7 +75,7 @@ impl ToyCase {
             tx.steps.retain(|step| !matches!(step, Step::Destroy(_)));
         }
         case.block = Arc::new(block);
-        case.limits.policy = Policy::ForceSpeculative;
+        case.limits.is_sequential = false;
         let right = ToyClaims::of(&case.reference());
         let (claims, wrong) = if random.chance(1, 3) { (right, None) } else { right.lie(random) };
         case.claims = Some(Arc::new(claims));
@@ -104,20 +104,16 @@ impl ToyCase {
     }
 }
 
-/// Tight limits of any policy.
+/// Tight limits, speculative or sequential.
 pub(super) fn random_limits(random: &mut Random) -> Limits {
-    let policy = match random.below(4) {
-        0 => Policy::Sequential,
-        1 => Policy::Auto,
-        _ => Policy::ForceSpeculative,
-    };
+    let is_sequential = random.below(4) == 0;
     let widest = if random.chance(1, 2) { 6 } else { 64 };
     let window = 1 + random.below(widest);
     Limits {
         window: u32::try_from(window).unwrap_or(1),
         job_capacity: 1 + u32::from(random.small(6)),
         max_speculative_runs: 1 + u32::from(random.small(3)),
-        policy,
+        is_sequential,
         skip_rejected: random.chance(1, 2),
         shared_chunks: random.chance(1, 4),
         hands_over: None,

@@ -6,7 +6,7 @@ use super::case::{ToyCase, make_private, random_limits, random_plan};
 use super::ledger::ToyLedger;
 use super::machine::ToyWorkload;
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{Halt, Policy, Waste};
+use braid_evm::protocol::{Halt, Waste};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::worker::{BlockEnd, Shared};
 
@@ -67,8 +67,8 @@ impl ToyCase {
         self.limits.skip_rejected = skip_rejected;
         self.limits.stride = random.pick(&[1, 2, 3, u32::MAX]).copied().unwrap_or(1);
         match random.below(6) {
-            0 | 1 => self.limits.policy = Policy::Sequential,
-            2 => self.limits.policy = Policy::Auto,
+            0 | 1 => self.limits.is_sequential = true,
+            2 => self.limits.is_sequential = false,
             _ => {}
         }
         // Formerly another choice; still drawn so that seeds keep their meaning.
