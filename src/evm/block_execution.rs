@@ -16,7 +16,7 @@ use super::plan::chooser::Totals;
 use super::plan::known::KnownDependencies;
 use super::plan::longest::Seen;
 use super::plan::partition::plan_block;
-use super::plan::thresholds::FARTHEST;
+use super::plan::thresholds::PREDICTED_WINDOW;
 use crate::config::Config;
 use crate::ids::{Chunk, TxIndex};
 use crate::mv::Store;
@@ -125,7 +125,7 @@ impl<S: StateSource> BlockExecution<S> {
         let mut limits = config.limits(workers, alone, hands_over);
         if predicts {
             // Behind a long chain, workers run transactions that do not wait for it.
-            limits.window = limits.window.max(FARTHEST as u32);
+            limits.window = limits.window.max(PREDICTED_WINDOW);
         }
         self.lend(config, limits, Plan { longest, ..plan })
     }

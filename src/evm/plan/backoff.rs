@@ -1,11 +1,11 @@
 //! Back-off for attempts that have not paid.
 
-use super::thresholds::LEFT_ALONE;
+use super::thresholds::LONGEST_BACKOFF;
 
 /// Back-off for attempts that have not paid.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Backoff {
-    /// Length of the last back-off in blocks or segments, at most [`LEFT_ALONE`].
+    /// Length of the last back-off in blocks or segments, at most [`LONGEST_BACKOFF`].
     last: usize,
     /// Blocks or segments left to skip.
     skips: usize,
@@ -24,7 +24,7 @@ impl Backoff {
     }
 
     pub(super) fn learn(&mut self, has_paid: bool) {
-        let last = if has_paid { 0 } else { LEFT_ALONE.min(2 * self.last + 1) };
+        let last = if has_paid { 0 } else { LONGEST_BACKOFF.min(2 * self.last + 1) };
         *self = Self { last, skips: last, has_paid };
     }
 }
@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn what_has_not_paid_is_tried_later_and_later() {
         let mut backoff = Backoff::default();
-        for skips in [1, 3, 7, 15, LEFT_ALONE, LEFT_ALONE] {
+        for skips in [1, 3, 7, 15, LONGEST_BACKOFF, LONGEST_BACKOFF] {
             assert!(backoff.tries());
             backoff.learn(false);
             for _ in 0..skips {

@@ -1,7 +1,7 @@
 //! Memory of calls that formed chains of dependent transactions in earlier blocks.
 
 use super::backoff::Backoff;
-use super::thresholds::{FARTHEST, LARGE};
+use super::thresholds::{KNOWN_CALLS, SAMPLE};
 use super::tx::{Call, weigh};
 use alloy_primitives::Address;
 use core::hash::BuildHasher;
@@ -33,7 +33,7 @@ impl Calls {
             if !was_given_up {
                 return;
             }
-            self.known = vec![None; FARTHEST];
+            self.known = vec![None; KNOWN_CALLS];
         }
         let Some(contract) = contract_of_most(segment, |_| true) else { return };
         for (call, times) in calls_of(contract, segment) {
@@ -87,14 +87,14 @@ impl Calls {
     }
 
     fn index(&self, call: &Call) -> usize {
-        self.hasher.hash_one(call) as usize % FARTHEST
+        self.hasher.hash_one(call) as usize % KNOWN_CALLS
     }
 }
 
 /// The contract whose calls have most of the gas limits, by a sample. Only calls that `counts`
 /// accepts are considered.
 fn contract_of_most(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> Option<Address> {
-    let step = transactions.len().div_ceil(LARGE).max(1);
+    let step = transactions.len().div_ceil(SAMPLE).max(1);
     let weights = transactions.iter().step_by(step).map(|tx| {
         let call = Call::of(tx).filter(&counts);
         (call.map(|call| call.contract), u128::from(tx.gas_limit))
@@ -114,7 +114,7 @@ fn calls_of(contract: Address, transactions: &[TxEnv]) -> HashMap<Call, usize, R
 
 #[cfg(test)]
 mod tests {
-    use super::super::thresholds::LEFT_ALONE;
+    use super::super::thresholds::LONGEST_BACKOFF;
     use super::*;
     use alloy_primitives::{Bytes, TxKind};
 
@@ -178,7 +178,7 @@ mod tests {
     fn what_was_given_up_is_tried_later_and_later() {
         let segment = [call(1, 7), call(1, 7)];
         let mut known_calls = taught(&segment);
-        for skips in [1, 3, 7, 15, LEFT_ALONE, LEFT_ALONE] {
+        for skips in [1, 3, 7, 15, LONGEST_BACKOFF, LONGEST_BACKOFF] {
             for _ in 0..skips {
                 assert!(known_calls.expects_chain(&segment) && known_calls.expects_chain(&segment));
                 known_calls.believe(&segment);
@@ -218,7 +218,7 @@ mod tests {
         for contract in 0..20_000 {
             known_calls.learn(&[call(contract, 7), call(contract, 7)], true);
         }
-        assert_eq!(known_calls.known.len(), FARTHEST);
+        assert_eq!(known_calls.known.len(), KNOWN_CALLS);
         assert!(known_calls.known.iter().flatten().all(|known| !known.sharing.tries()));
     }
 }

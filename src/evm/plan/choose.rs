@@ -5,7 +5,7 @@ use super::features::{Features, ListUse};
 use super::feedback::Feedback;
 use super::progress::Progress;
 use super::strategy::{Reason, Strategy};
-use super::thresholds::{FOLDS_MEANWHILE, LARGE, SHORTEST_PREDICTED_TRIAL, WORKERS_THAT_MEET};
+use super::thresholds::{LARGE, SEQUENTIAL_WORKERS, SHORTEST_PREDICTED_TRIAL, WORKERS_THAT_MEET};
 use super::trials::Trials;
 use crate::config::{Forced, Policy};
 
@@ -26,7 +26,7 @@ pub(in crate::evm) fn choose(
     let transactions = choice.end.saturating_sub(rest.first);
     let most = match choice.strategy {
         // One worker folds, and a second one takes over if the first is preempted.
-        Strategy::Sequential => FOLDS_MEANWHILE,
+        Strategy::Sequential => SEQUENTIAL_WORKERS,
         // If storage is slow, speculative runs fetch values for the others.
         _ if features.setting.is_wide => features.setting.workers,
         Strategy::Speculative => WORKERS_THAT_MEET,

@@ -8,7 +8,7 @@ use super::longest::Seen;
 use super::partition::as_cheap;
 use super::progress::{Found, Outcome, Progress, is_cheap, is_mostly_access};
 use super::strategy::{Segment, Strategy};
-use super::thresholds::{CONTENDED_ONE_IN, SHORT, WORKERS_THAT_MEET};
+use super::thresholds::{CONTENDED_ONE_IN, LEAST_RUN, WORKERS_THAT_MEET};
 use crate::config::Policy;
 use crate::evm::exec::input::Block;
 use crate::evm::exec::work::{LONG, Work};
@@ -131,8 +131,8 @@ impl StrategyChooser {
         let work = if is_shared { work } else { work.in_batches() };
         let is_slow = is_wide || totals.is_slow;
         // A smaller sample is not conclusive.
-        let is_cheap =
-            transactions >= SHORT && is_cheap(transactions, work, workers.min(WORKERS_THAT_MEET));
+        let is_cheap = transactions >= LEAST_RUN
+            && is_cheap(transactions, work, workers.min(WORKERS_THAT_MEET));
         let is_access = work.all >= LONG && is_mostly_access(work, workers);
         let is_cheap = !is_slow && (is_cheap || is_access);
         Found {

@@ -4,7 +4,9 @@ use super::choice::Choice;
 use super::known::KnownDependencies;
 use super::partition::first_batch;
 use super::strategy::{Reason, Strategy};
-use super::thresholds::{BATCHES_EACH, CHEAP_LIMIT, FOLDS_MEANWHILE, LARGE, MILLISECOND_GAS};
+use super::thresholds::{
+    BATCHES_EACH, BUNDLE_THREAD_FROM, CHEAP_LIMIT, FOLDS_MEANWHILE, LARGE, LEAST_GAS,
+};
 use super::tx::{begins_apart, looks_independent, mean_gas, probable_gas, weigh};
 use crate::config::Config;
 use crate::config::{Forced, Policy};
@@ -177,7 +179,7 @@ impl Features {
 
     /// Whether another worker folds the changes of transactions that the caller runs sequentially.
     pub(in crate::evm) const fn has_bundle_thread(&self) -> bool {
-        self.setting.workers > 1 && self.transactions >= LARGE
+        self.setting.workers > 1 && self.transactions >= BUNDLE_THREAD_FROM
     }
 
     /// Whether a worker also folds the changes of contiguous batches.
@@ -195,7 +197,7 @@ impl Features {
         let Setting { workers, is_wide, shares_journals, list, is_pool, .. } = self.setting;
         match list {
             _ if is_pool => return None,
-            ListUse::Read => return (self.gas < MILLISECOND_GAS).then_some(Reason::TooLittleGas),
+            ListUse::Read => return (self.gas < LEAST_GAS).then_some(Reason::TooLittleGas),
             // On slow storage, speculative runs fetch values for the others.
             _ if is_wide => return None,
             // Each transaction needs the fees that earlier ones have paid to the beneficiary: its
@@ -203,7 +205,7 @@ impl Features {
             ListUse::Compared => return Some(Reason::AccessList),
             ListUse::Nothing => {}
         }
-        if self.gas < MILLISECOND_GAS {
+        if self.gas < LEAST_GAS {
             return Some(Reason::TooLittleGas);
         }
         if (workers <= 2 || shares_journals) && Self::are_cheap(self.gas, self.transactions) {
@@ -237,7 +239,8 @@ mod tests {
         };
         let mut transactions: Vec<_> = gas_by_sender.iter().map(tx).collect();
         if has_bundle_thread {
-            let cycle: Vec<_> = transactions.iter().cloned().cycle().take(LARGE).collect();
+            let cycle: Vec<_> =
+                transactions.iter().cloned().cycle().take(BUNDLE_THREAD_FROM).collect();
             transactions = cycle;
         }
         features(Block { transactions, ..Block::default() }, workers).is_serial()

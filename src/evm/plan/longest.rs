@@ -2,7 +2,7 @@
 //! that no worker has to wait for one of them at the end of the block. They are recognized from
 //! earlier blocks, or by a very large gas limit.
 
-use super::thresholds::{FARTHEST, LEFT_ALONE, MILLISECOND_GAS, MOST_OF_FIVE};
+use super::thresholds::{KNOWN_FUNCTIONS, LONG_CALL_GAS, LONGEST_BACKOFF};
 use crate::evm::exec::input::{Block, regular_gas_limit};
 use crate::evm::exec::work::LONG;
 use crate::ids::TxIndex;
@@ -20,9 +20,6 @@ pub(in crate::evm) struct Seen {
     /// Transactions that started ahead of their turn, with the number of their runs.
     pub(in crate::evm) began: Vec<(TxIndex, u32)>,
 }
-
-/// Gas limit from which an unknown call starts first: most of a millisecond.
-const MUCH: u64 = MILLISECOND_GAS / 5 * MOST_OF_FIVE;
 
 /// The called contract and function selector.
 type Function = (Address, [u8; 4]);
@@ -65,7 +62,7 @@ impl Longest {
             Some(Some(known)) if known.function == function => {
                 known.work >= LONG && known.waits_until <= self.segments
             }
-            _ => regular_gas_limit(block, tx.gas_limit) >= MUCH,
+            _ => regular_gas_limit(block, tx.gas_limit) >= LONG_CALL_GAS,
         }
     }
 
@@ -74,7 +71,7 @@ impl Longest {
     pub(super) fn learn(&mut self, block: &Block, frontier: usize, is_new: bool, seen: &Seen) {
         let Seen { long, began } = seen;
         self.segments += u64::from(is_new);
-        let waits_until = self.segments + LEFT_ALONE as u64;
+        let waits_until = self.segments + LONGEST_BACKOFF as u64;
         for (tx, runs) in began {
             let is_committed = tx.position() < frontier;
             let was_discarded = *runs > u32::from(is_committed);
@@ -100,7 +97,7 @@ impl Longest {
     fn entry(&mut self, block: &Block, tx: TxIndex) -> Option<&mut Known> {
         let function = function(block.transactions.get(tx.position())?)?;
         if self.known.is_empty() {
-            self.known = vec![None; FARTHEST];
+            self.known = vec![None; KNOWN_FUNCTIONS];
         }
         let index = self.index(&function);
         let place = self.known.get_mut(index)?;
@@ -111,7 +108,7 @@ impl Longest {
     }
 
     fn index(&self, function: &Function) -> usize {
-        self.hasher.hash_one(function) as usize % FARTHEST
+        self.hasher.hash_one(function) as usize % KNOWN_FUNCTIONS
     }
 }
 
@@ -180,7 +177,7 @@ mod tests {
         // It ran twice; or it ran, and speculation fell back before its turn.
         for (frontier, long, runs) in [(END, &[(LAST, LONG)][..], 2), (LAST, &[], 1)] {
             learn(&mut longest, &block, frontier, long, &[(LAST, runs)]);
-            for _ in 0..LEFT_ALONE {
+            for _ in 0..LONGEST_BACKOFF {
                 assert_eq!(first(&longest, &block), []);
                 learn(&mut longest, &block, END, &[(LAST, LONG)], &[]);
             }
@@ -206,7 +203,7 @@ mod tests {
         assert_eq!(longest.of(&block, 0..40), calls);
         // One was aborted.
         learn(&mut longest, &block, TxIndex(40), &long, &[(calls[3], 2)]);
-        for _ in 0..LEFT_ALONE {
+        for _ in 0..LONGEST_BACKOFF {
             assert_eq!(longest.of(&block, 0..40), []);
             learn(&mut longest, &block, TxIndex(40), &long, &[]);
         }
@@ -216,7 +213,7 @@ mod tests {
     #[test]
     fn who_asks_for_very_much_is_believed_once() {
         let mut longest = Longest::default();
-        let block = block(1, MUCH);
+        let block = block(1, LONG_CALL_GAS);
         assert_eq!(first(&longest, &block), [LAST]);
         learn(&mut longest, &block, END, &[], &[(LAST, 1)]);
         assert_eq!(first(&longest, &block), []);
@@ -238,6 +235,6 @@ mod tests {
         for contract in 0..20_000 {
             learn(&mut longest, &block(contract, 400_000), END, &[(LAST, LONG)], &[]);
         }
-        assert_eq!(longest.known.len(), FARTHEST);
+        assert_eq!(longest.known.len(), KNOWN_FUNCTIONS);
     }
 }

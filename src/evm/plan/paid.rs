@@ -1,6 +1,6 @@
 //! Accounts that are paid often.
 
-use super::thresholds::{LARGE, OFTEN_ONE_IN};
+use super::thresholds::{OFTEN_ONE_IN, SAMPLE};
 use super::tx::is_payment;
 use crate::evm::exec::input::Block;
 use alloy_primitives::Address;
@@ -12,7 +12,7 @@ use alloy_primitives::map::AddressMap;
 /// A run that reads the balance of such an account waits for all payments below it. A sender would
 /// do so with each of its transactions.
 pub(in crate::evm) fn often_paid(block: &Block) -> Vec<Address> {
-    let step = block.transactions.len().div_ceil(LARGE).max(1);
+    let step = block.transactions.len().div_ceil(SAMPLE).max(1);
     let sample = block.transactions.iter().step_by(step);
     // A single payment is not frequent, however short the block.
     let least = sample.len().div_ceil(OFTEN_ONE_IN).max(2);

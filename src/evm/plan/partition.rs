@@ -2,7 +2,9 @@
 //! contiguous batches.
 
 use super::known::KnownDependencies;
-use super::thresholds::{LEFT_ALONE, MILLISECOND_GAS, MOST_OF_FIVE, SHORT, SHORTEST_BATCH};
+use super::thresholds::{
+    FIRST_BATCH_GAS, LONGEST_FIRST_BATCH, MOST_OF_FIVE, SEGMENT_GROWTH, SHORTEST_BATCH,
+};
 use super::tx::{may_fit, mean_gas_limit, probable_gas, ties};
 use crate::evm::exec::input::Block;
 use crate::evm::exec::payees::Payees;
@@ -87,8 +89,8 @@ fn predicted_dependencies(
 
 /// Length of the first contiguous batches in `block`.
 pub(in crate::evm) fn first_batch(block: &Block) -> usize {
-    usize::try_from(MILLISECOND_GAS / mean_gas_limit(block).max(1))
-        .map_or(SHORT, |fit| fit.clamp(SHORTEST_BATCH, SHORT))
+    usize::try_from(FIRST_BATCH_GAS / mean_gas_limit(block).max(1))
+        .map_or(LONGEST_FIRST_BATCH, |fit| fit.clamp(SHORTEST_BATCH, LONGEST_FIRST_BATCH))
 }
 
 /// Number of transactions after `segment` that are as cheap, by probable gas: at most a multiple of
@@ -96,10 +98,10 @@ pub(in crate::evm) fn first_batch(block: &Block) -> usize {
 pub(super) fn as_cheap(block: &Block, segment: Range<usize>) -> usize {
     let end = segment.end;
     let asked = |tx: &TxEnv| probable_gas(block, tx);
-    let most = LEFT_ALONE.saturating_mul(segment.len());
+    let most = SEGMENT_GROWTH.saturating_mul(segment.len());
     let transactions = block.transactions.get(segment).unwrap_or_default().iter();
     let sum = transactions.map(asked).fold(0, u64::saturating_add);
-    let room = sum.saturating_mul(LEFT_ALONE as u64);
+    let room = sum.saturating_mul(SEGMENT_GROWTH as u64);
     let next = block.transactions.get(end..).unwrap_or_default().iter().take(most);
     let sums = next.scan(0_u64, |sum, tx| {
         *sum = sum.saturating_add(asked(tx));

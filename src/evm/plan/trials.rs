@@ -1,7 +1,7 @@
 //! How many transactions to speculate on, and how many to run sequentially after speculation
 //! failed.
 
-use super::thresholds::{LEFT_ALONE, SHORT, TRIAL_TIMES};
+use super::thresholds::{FIRST_SEQUENTIAL, SEGMENT_GROWTH, TRIAL_TIMES};
 use crate::config::{Forced, Policy};
 
 /// Observations of speculation in a block.
@@ -29,7 +29,8 @@ impl Trials {
     /// sequential.
     pub(super) const fn new(policy: Policy, hands_over: bool) -> Self {
         let is_forced = matches!(policy, Policy::Forced(Forced::Alternate));
-        let (shortest, growth) = if is_forced { (3, 1) } else { (SHORT, LEFT_ALONE) };
+        let (shortest, growth) =
+            if is_forced { (3, 1) } else { (FIRST_SEQUENTIAL, SEGMENT_GROWTH) };
         let may_end = is_forced || (hands_over && matches!(policy, Policy::Auto));
         Self {
             shortest,
@@ -41,7 +42,7 @@ impl Trials {
     /// Whether `left` transactions are enough for a trial with at least as many after it: in a shorter
     /// block a trial takes a tenth of the time.
     pub(super) const fn is_worthwhile(left: usize) -> bool {
-        let trial = TRIAL_TIMES * SHORT;
+        let trial = TRIAL_TIMES * FIRST_SEQUENTIAL;
         left.saturating_sub(trial) >= trial
     }
 

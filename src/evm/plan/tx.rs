@@ -1,6 +1,6 @@
 //! Properties of transactions before they run.
 
-use super::thresholds::{LARGE, MOST_OF_FIVE, SHORT};
+use super::thresholds::{DEPENDENT_ONE_IN, MOST_OF_FIVE, SAMPLE};
 use crate::evm::exec::input::{Block, regular_gas_limit};
 use crate::evm::exec::payees::Payees;
 use alloy_primitives::{Address, U256};
@@ -93,7 +93,7 @@ pub(super) fn looks_independent(transactions: &[TxEnv], payees: &Payees) -> bool
         // All keys are inserted, whatever was found for the first.
         let new = ties.iter().flatten().filter(|tie| seen.insert(**tie)).count();
         tied += usize::from(new < ties.iter().flatten().count());
-        tied <= 2 + place / SHORT
+        tied <= 2 + place / DEPENDENT_ONE_IN
     })
 }
 
@@ -117,7 +117,7 @@ pub(super) fn mean_gas_limit(block: &Block) -> u64 {
 }
 
 fn mean(block: &Block, gas: impl Fn(&Block, &TxEnv) -> u64) -> u64 {
-    let step = block.transactions.len().div_ceil(LARGE).max(1);
+    let step = block.transactions.len().div_ceil(SAMPLE).max(1);
     let sample = block.transactions.iter().step_by(step);
     let sampled = sample.len() as u64;
     sample.map(|tx| gas(block, tx)).fold(0, u64::saturating_add) / sampled.max(1)

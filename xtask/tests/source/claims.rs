@@ -36,6 +36,25 @@ fn pages_of_users_name_no_folder_that_users_lack() {
 }
 
 #[test]
+fn the_page_has_the_value_of_each_threshold() {
+    let page = std::fs::read_to_string(root().join("docs/PATHS.md")).expect("it is there");
+    let source = read("src/evm/plan/thresholds.rs");
+    let constants: Vec<_> = source.split(" const ").skip(1).collect();
+    assert!(constants.len() > 20, "{} constants", constants.len());
+    for constant in constants {
+        let (name, after) = constant.split_once(':').expect("a type");
+        let (_, value) = after.split_once(" = ").expect("a value");
+        let (value, _) = value.split_once(';').expect("its end");
+        let value = value.replace('_', ",");
+        let row = page.lines().find(|line| line.ends_with(&format!("| `{name}` |")));
+        let row = row.unwrap_or_else(|| panic!("docs/PATHS.md has no row for {name}"));
+        let mut numbers = row.split(|c: char| !c.is_ascii_digit() && c != ',');
+        let has_value = numbers.any(|number| number.trim_end_matches(',') == value);
+        assert!(has_value, "docs/PATHS.md does not give {value} for {name}");
+    }
+}
+
+#[test]
 fn the_timeline_tells_how_many_workers_may_run_what_may_meet() {
     let numbers = read("src/evm/plan/thresholds.rs");
     let (_, after) = numbers.split_once("const WORKERS_THAT_MEET: usize = ").expect("it is there");
