@@ -3,10 +3,4 @@
 //! Without a fuzzer, replays the files named on the command line.
 #![cfg_attr(fuzzing, no_main)]
 
-#[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| braid_fuzz::targets::GENESIS.run(bytes));
-
-#[cfg(not(fuzzing))]
-fn main() -> std::io::Result<()> {
-    braid_fuzz::targets::GENESIS.replay()
-}
+braid_fuzz::target!(GENESIS);

@@ -51,9 +51,12 @@ fn assert_seen(seen: &Seen, least: u64) {
     println!("{seen:?}");
     let Seen { blocked, predicted, folds, tombstones, hints, .. } = *seen;
     let Seen { stale, estimates, removals, skips, seconds, .. } = *seen;
-    let looks = [blocked, predicted, folds, tombstones];
-    let counts =
-        [looks, [hints, stale, estimates, removals], [skips, seconds, skips, seconds]].concat();
+    let counts = [
+        &[blocked, predicted, folds, tombstones][..],
+        &[hints, stale, estimates, removals],
+        &[skips, seconds],
+    ]
+    .concat();
     assert!(counts.iter().all(|count| *count >= least), "too little: {seen:?}");
 }
 

@@ -8,8 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Folders, each with the lint arguments of its package. The root comes last.
-const LINTS: [(&str, &str); 17] = [
-    ("lab/benches/", "-p braid-benches --all-targets"),
+const LINTS: [(&str, &str); 16] = [
     ("crates/chain/examples/private_chain/", "-p private-chain --all-targets"),
     ("crates/chain/", "-p braid-chain --all-targets"),
     ("crates/cli/", "-p braid-cli --all-targets"),

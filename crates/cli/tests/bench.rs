@@ -10,10 +10,6 @@
 //! 6. With access lists, a block of dependent transactions is not a chain any more.
 //! 7. A slowdown against an earlier measurement is reported, with exit code 1, or the reason why
 //!    the two are not comparable.
-//! 8. A sweep over contention measures each of its cells; a search finds slow blocks and writes
-//!    them.
-//! 9. Costs per gas are reported for each strategy, and the work that could be shared for each
-//!    part.
 
 use braid_blocks::{
     block_file::BlockFile,

@@ -41,7 +41,7 @@ const SYNC_EXCEPTIONS: [(&str, &str); 1] =
     [("runtime/caller.rs", "crossbeam's `select!`, which loom's channel has no counterpart for")];
 
 /// Paths that may name revm and alloy.
-const ETHEREUM: [&str; 4] = ["evm/", "executor.rs", "executor/", "alloy/"];
+const ETHEREUM: [&str; 3] = ["evm/", "executor/", "alloy/"];
 
 pub(crate) struct Source {
     /// Path below the root, with slashes.

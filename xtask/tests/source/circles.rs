@@ -44,27 +44,27 @@ pub(crate) const CIRCLES: [(&str, &[&str], &str); 19] = [
     ),
     (
         "crates/node/src",
-        &["call.rs", "error.rs", "overrides.rs", "words.rs"],
+        &["call.rs", "error/mod.rs", "overrides.rs", "words/mod.rs"],
         "an error is put into words out of the call that failed",
     ),
     (
         "crates/node/src",
-        &["entries.rs", "server.rs", "socket.rs"],
+        &["entries.rs", "server/mod.rs", "socket.rs"],
         "the service that answers a request's calls is defined beside what builds it",
     ),
     (
         "crates/node/src",
-        &["feed.rs", "filters.rs", "logs.rs", "params.rs", "shared.rs"],
+        &["feed.rs", "filters.rs", "logs.rs", "params.rs", "shared/mod.rs"],
         "filters and subscriptions are in the state that the server shares, which they read",
     ),
     (
         "crates/node/src",
-        &["methods/debug.rs", "methods/debug/trace.rs"],
+        &["methods/debug/mod.rs", "methods/debug/trace.rs"],
         "a tracer is defined beside the methods that name it",
     ),
     (
         "crates/node/src",
-        &["methods/simulate.rs", "methods/simulate/block.rs", "methods/simulate/plan.rs"],
+        &["methods/simulate/block.rs", "methods/simulate/mod.rs", "methods/simulate/plan.rs"],
         "a simulated block is defined beside the calls that it executes",
     ),
     (

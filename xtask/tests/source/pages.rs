@@ -204,7 +204,7 @@ fn only_hints_have_a_weaker_ordering() {
         if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("loom_")) {
             continue;
         }
-        let hints = if path.ends_with("src/sync.rs") { 2 } else { 0 };
+        let hints = if path.ends_with("src/sync/mod.rs") { 2 } else { 0 };
         for (ordering, expected) in
             [("Relaxed", hints), ("Acquire", 0), ("Release", 0), ("AcqRel", 0)]
         {
@@ -226,7 +226,7 @@ fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
 const OTHERS: [&str; 6] = ["", "sh", "bash", "text", "toml", "yaml"];
 
 /// All code on a page is compiled verbatim: Rust in an example that the CI runs, Solidity in a
-/// contract. `crates/python/tests` runs the Python, and `crates/node/src/server/tests.rs` checks
+/// contract. `crates/python/tests` runs the Python, and `crates/node/src/server/tests/mod.rs` checks
 /// the nginx configuration.
 #[test]
 fn the_code_in_the_pages_is_in_an_example() {

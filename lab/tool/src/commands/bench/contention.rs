@@ -150,7 +150,7 @@ fn print(
     writeln!(
         out,
         "ratio to sequential revm (learned or fresh, the slower one), percent of the bound,\n\
-         how most of it ran: o in order, s speculatively, n neighbours, g by sender and call"
+         how most of it ran: o in order, s speculatively, n in contiguous batches"
     )?;
     for plane in planes {
         write!(out, "\n{BOLD}{:>11}", plane.name)?;

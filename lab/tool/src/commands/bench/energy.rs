@@ -1,4 +1,4 @@
-//! `braid bench energy`: processor time and energy per gas.
+//! `braid-lab bench energy`: processor time and energy per gas.
 
 use crate::bench::energy::{Cost, EnergyError, Meter, Ways};
 use anstyle::Style;

@@ -1,4 +1,4 @@
-//! `braid bench odd`: blocks with one unusual property each.
+//! `braid-lab bench odd`: blocks with one unusual property each.
 
 use crate::bench::Bounded;
 use anstyle::{AnsiColor, Style};

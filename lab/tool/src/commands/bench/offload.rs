@@ -1,4 +1,4 @@
-//! `braid bench offload`: the share of hashes and precompiles in blocks.
+//! `braid-lab bench offload`: the share of hashes and precompiles in blocks.
 
 use crate::bench::offload::{Offload, Part, offload};
 use alloy_primitives::Address;

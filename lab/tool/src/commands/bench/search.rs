@@ -1,4 +1,4 @@
-//! `braid bench search`: searches for slow blocks.
+//! `braid-lab bench search`: searches for slow blocks.
 
 use crate::bench::search::{By, Found, Search, SearchError, Worst};
 use braid_cli::bench::priced::VirtualError;

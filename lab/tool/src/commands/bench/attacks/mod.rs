@@ -1,4 +1,4 @@
-//! `braid bench attacks`: attack blocks.
+//! `braid-lab bench attacks`: attack blocks.
 
 mod clock;
 

@@ -1,1 +1,0 @@
-//! Empty: this package consists of the programs in `examples`.
