@@ -1,7 +1,7 @@
 //! `braid compare`: two explanations side by side.
 
 use super::{
-    explain::{QuestionArgs, Unusable, block_line, explain_file},
+    explain::{ExplainArgs, QuestionArgs, Unusable, block_line, explain_file},
     json::write_line,
     names::Known,
 };
@@ -53,6 +53,18 @@ pub(super) struct CompareArgs {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+impl CompareArgs {
+    /// Returns the sides of `braid explain --against`, if that was asked for.
+    pub(super) fn of_explain(args: &ExplainArgs) -> Result<Option<Self>, Stop> {
+        let Some(one) = args.against.clone() else { return Ok(None) };
+        let [other] = &args.paths[..] else {
+            return Err(Stop::Message("--against compares one block: name one file".to_owned()));
+        };
+        let (other, question) = (other.clone(), args.question.clone());
+        Ok(Some(Self { one, other, question, json: args.json }))
+    }
 }
 
 /// The fields of an explanation that are compared.

@@ -82,7 +82,9 @@ pub fn main_of(arguments: Vec<OsString>) -> u8 {
     };
     let ended = match cli.command {
         Command::Run(args) => run::run(&args),
-        Command::Explain(args) => explain::explain(&args),
+        Command::Explain(args) => compare::CompareArgs::of_explain(&args).and_then(|sides| {
+            sides.map_or_else(|| explain::explain(&args), |sides| compare::compare(&sides))
+        }),
         Command::Report(args) => page::report(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Survey(args) => survey::survey(&args),

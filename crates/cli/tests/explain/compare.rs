@@ -46,6 +46,12 @@ fn two_blocks_stand_side_by_side() {
             assert_eq!(side["gas"][field].as_f64(), found.as_f64(), "{figure}");
         }
     }
+    let against =
+        ["explain", "--rounds", "0", "--json", "--against", "hot.json.zst", "cold.json.zst"];
+    let same: Value = serde_json::from_str(&braid(folder, &against, 0)).expect("JSON");
+    assert_eq!(same, line);
+    let several = [&against[..], &["hot.json.zst"]].concat();
+    assert!(braid(folder, &several, 2).contains("name one file"));
     let times = figure(&line, "bound by the chain, gas", "times");
     assert_eq!(times["one"], 1.0);
     assert!(times["other"].as_f64() > Some(20.0), "{times}");

@@ -1,6 +1,5 @@
 //! Counters of executed blocks for Prometheus, served by `--metrics ADDR`.
 
-mod connections;
 mod histogram;
 mod process;
 mod server;

@@ -1,18 +1,26 @@
 //! The HTTP server for metrics.
 
-use super::{
-    Metrics,
-    connections::{Connections, Open},
-};
+use super::Metrics;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use std::{
-    io::{self, Read, Write},
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    collections::VecDeque,
+    convert::Infallible,
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdListener},
     str::FromStr,
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    runtime::Builder,
+    task::AbortHandle,
+    time::{sleep, timeout},
+};
 
 /// Maximum number of bytes of a request to read; a scrape has a few hundred.
 const MAX_REQUEST: usize = 8 * 1024;
@@ -21,8 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Time until the next attempt if no connection can be accepted, for example without a free file
 /// descriptor.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Maximum number of open connections. One more closes the oldest: a scrape or a probe takes only a
+/// moment, so the oldest connections belong to clients that send no request.
+const MOST: usize = 64;
 
-const OK: &str = "200 OK";
 const PLAIN: &str = "text/plain";
 const PATHS: &str = "ask for /metrics, /healthz or /readyz\n";
 
@@ -74,23 +84,16 @@ impl Server {
     pub fn start(address: MetricsAddress, metrics: Arc<Metrics>) -> Result<Self, MetricsError> {
         let MetricsAddress(address) = address;
         let failed = |error| MetricsError::Bind { address, error };
-        let listener = TcpListener::bind(address).map_err(failed)?;
+        let listener = StdListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        let serve = move || {
-            let connections = Arc::<Connections>::default();
-            for stream in listener.incoming() {
-                let Ok(stream) = stream else {
-                    thread::sleep(PAUSE);
-                    continue;
-                };
-                let (open, metrics) = (connections.open(stream), Arc::clone(&metrics));
-                // Errors of a connection concern only its client.
-                let answer = move || drop(answer(open, &metrics));
-                // If the system refuses a thread, the connection is closed.
-                let _ = new_thread().spawn(answer);
-            }
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let listener = {
+            let _inside = runtime.enter();
+            TcpListener::from_std(listener).map_err(failed)?
         };
-        new_thread().spawn(serve).map_err(failed)?;
+        let thread = thread::Builder::new().name("braid-metrics".to_owned());
+        thread.spawn(move || runtime.block_on(accept(listener, metrics))).map_err(failed)?;
         Ok(Self { address: bound })
     }
 
@@ -101,82 +104,55 @@ impl Server {
     }
 }
 
-fn new_thread() -> thread::Builder {
-    thread::Builder::new().name("braid-metrics".to_owned())
-}
-
-/// A connection with the deadline `end`, which applies however few bytes each read and write moves.
-struct Timed {
-    open: Open,
-    end: Instant,
-}
-
-impl Timed {
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let left = self.end.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
-    }
-}
-
-impl Read for Timed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut stream = self.open.stream();
-        stream.set_read_timeout(self.left()?)?;
-        stream.read(buffer)
-    }
-}
-
-impl Write for Timed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut stream = self.open.stream();
-        stream.set_write_timeout(self.left()?)?;
-        stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.open.stream().flush()
-    }
-}
-
-fn answer(open: Open, metrics: &Metrics) -> io::Result<()> {
-    let mut stream = Timed { open, end: Instant::now() + PATIENCE };
-    let request = head(&mut stream)?;
-    let line = request.lines().next().unwrap_or_default();
-    let (status, kind, body) = match line.split_whitespace().collect::<Vec<_>>()[..] {
-        ["GET", "/metrics", _] => (OK, "text/plain; version=0.0.4", metrics.text()),
-        ["GET", "/healthz", _] => (OK, PLAIN, "ok\n".to_owned()),
-        ["GET", "/readyz", _] => match metrics.ready() {
-            Ok(()) => (OK, PLAIN, "ready\n".to_owned()),
-            Err(why) => ("503 Service Unavailable", PLAIN, format!("{why}\n")),
-        },
-        ["GET", ..] => ("404 Not Found", PLAIN, PATHS.to_owned()),
-        _ => ("405 Method Not Allowed", PLAIN, "only GET is answered\n".to_owned()),
-    };
-    let length = body.len();
-    let answer = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    );
-    stream.write_all(answer.as_bytes())
-}
-
-/// Reads the head of a request, up to the maximum length.
-fn head(stream: &mut impl Read) -> io::Result<String> {
-    let mut read = Vec::new();
-    let mut buffer = [0; 1024];
-    while read.len() < MAX_REQUEST && !read.windows(4).any(|end| end == b"\r\n\r\n") {
-        let count = stream.read(&mut buffer)?;
-        if count == 0 {
-            break;
+/// Answers each connection in a task of its own.
+async fn accept(listener: TcpListener, metrics: Arc<Metrics>) {
+    let mut open = VecDeque::<AbortHandle>::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(PAUSE).await;
+            continue;
+        };
+        let metrics = Arc::clone(&metrics);
+        let connection = async move {
+            let answer = service_fn(|request| {
+                let answer = answer(&request, &metrics);
+                async { Ok::<_, Infallible>(answer) }
+            });
+            let mut http = http1::Builder::new();
+            http.keep_alive(false).max_buf_size(MAX_REQUEST);
+            // Errors of a connection concern only its client.
+            let _ = timeout(PATIENCE, http.serve_connection(TokioIo::new(stream), answer)).await;
+        };
+        open.retain(|connection| !connection.is_finished());
+        open.push_back(tokio::spawn(connection).abort_handle());
+        if open.len() > MOST
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
         }
-        read.extend(buffer.iter().take(count));
     }
-    Ok(String::from_utf8_lossy(&read).into_owned())
+}
+
+fn answer<B>(request: &Request<B>, metrics: &Metrics) -> Response<String> {
+    let (status, kind, body) = match (request.method(), request.uri().path()) {
+        (&Method::GET, "/metrics") => (StatusCode::OK, "text/plain; version=0.0.4", metrics.text()),
+        (&Method::GET, "/healthz") => (StatusCode::OK, PLAIN, "ok\n".to_owned()),
+        (&Method::GET, "/readyz") => match metrics.ready() {
+            Ok(()) => (StatusCode::OK, PLAIN, "ready\n".to_owned()),
+            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{why}\n")),
+        },
+        (&Method::GET, _) => (StatusCode::NOT_FOUND, PLAIN, PATHS.to_owned()),
+        _ => (StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET is answered\n".to_owned()),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Metrics, MetricsAddress, Server};
-    use crate::metrics::connections::MOST;
+    use super::{MOST, Metrics, MetricsAddress, Server};
     use std::{
         io::{Read, Write},
         net::TcpStream,
@@ -213,10 +189,11 @@ mod tests {
             ("GET /readyz HTTP/1.1\r\n\r\n", "503 Service Unavailable"),
             ("GET / HTTP/1.1\r\n\r\n", "404 Not Found"),
             ("POST /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed"),
-            ("\r\n\r\n", "405 Method Not Allowed"),
+            ("metrics\r\n\r\n", "400 Bad Request"),
         ] {
             let answer = ask(server, request);
-            assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}: {answer}");
+            let line = answer.lines().next().unwrap_or_default();
+            assert!(line.ends_with(status), "{request}: {answer}");
         }
         let taken = server.address().to_string().parse().unwrap();
         let error = Server::start(taken, Arc::default()).unwrap_err().to_string();

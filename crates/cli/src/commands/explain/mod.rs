@@ -28,6 +28,7 @@ Examples:
   braid explain --without 0xA0b8...eB48 block.json    as if this contract had no conflicts
   braid explain --sharded 0xA0b8...eB48:0x7 block.json    as if each sender had its own slot 7
   braid explain --layout out.json --abi out.json block.json    names of variables and functions: LINT.md
+  braid explain --against before.json block.json    figures of both, side by side
   braid explain --json blocks/ | jq '.gas.work / .gas.chain'
 
 Exit code: 0; 1 if a block's result differs from its header or file, or Braid's result from the
@@ -47,15 +48,19 @@ sequential one; 2 if a file cannot be used or a block is invalid.";
 pub(super) struct ExplainArgs {
     /// Block files (.json, .json.gz, .json.zst), folders of them, or - for standard input
     #[arg(value_name = "FILE|DIR|-")]
-    paths: Vec<PathBuf>,
+    pub(super) paths: Vec<PathBuf>,
+    /// Compare the block with this one, or with saved output of braid explain --json: the same as
+    /// braid compare FILE BLOCK
+    #[arg(long, value_name = "FILE", conflicts_with = "whole")]
+    pub(super) against: Option<PathBuf>,
     #[command(flatten)]
-    question: QuestionArgs,
+    pub(super) question: QuestionArgs,
     /// With several blocks, print the full explanation of each, not one line
     #[arg(long)]
     whole: bool,
     /// Print one JSON object per line: one for each block, then, for several blocks, the total
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Explains every requested block.

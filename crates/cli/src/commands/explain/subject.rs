@@ -18,7 +18,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// Options of the explanation of a block.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(in crate::commands) struct QuestionArgs {
     /// Leave out the conflicts at a location, or at all locations of a contract or sender; may be
     /// repeated
