@@ -103,7 +103,8 @@ impl Totals {
             None => {}
         }
         self.overlap = self.overlap.max(ended.end.workload.peak());
-        self.speculative_blocks += u64::from(!case.limits.is_sequential);
+        self.speculative_blocks +=
+            u64::from(!case.limits.is_sequential && case.limits.hands_over.is_none());
     }
 }
 
@@ -132,7 +133,7 @@ fn random_blocks_under_random_schedules_equal_the_reference() {
         ("skips", totals.skips),
         ("cancelled", totals.cancelled),
         ("failed", totals.failed),
-        ("speculation", totals.speculative_blocks),
+        ("speculation to the end", totals.speculative_blocks),
     ] {
         assert!(count > 0, "{name} never occurred");
     }

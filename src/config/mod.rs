@@ -307,4 +307,24 @@ mod tests {
         assert_eq!([2, 16].map(|workers| window(64, workers, None)), [128, 1_024]);
         assert_eq!([1, 8].map(|workers| window(1, workers, gives_up)), [1, 8]);
     }
+
+    #[test]
+    fn forced_strategies_run_to_the_end_of_the_block() {
+        let forced = Policy::Forced;
+        for (policy, is_sequential, alone_is_sequential, may_end_early) in [
+            (Policy::Auto, false, true, true),
+            (Policy::Sequential, true, true, false),
+            (forced(Forced::Speculative), false, false, false),
+            (forced(Forced::ContiguousBatches), false, true, false),
+            (forced(Forced::AccessList), false, true, false),
+            // Its segments must end.
+            (forced(Forced::Alternate), false, true, true),
+        ] {
+            let config = Config { policy, ..Config::default() };
+            let limits = |alone| config.limits(2, alone, Some(Waste::default()));
+            assert_eq!(limits(false).is_sequential, is_sequential, "{policy:?}");
+            assert_eq!(limits(true).is_sequential, alone_is_sequential, "{policy:?}, alone");
+            assert_eq!(limits(false).hands_over.is_some(), may_end_early, "{policy:?}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::panics::caught;
 use crate::runtime::{Seat, Task};
 use crate::worker::{Shared, work};
 
-/// The task of the workers in a segment.
+/// A segment in progress.
 pub(super) struct RunTask<S: StateSource> {
     pub(super) shared: Shared<EvmWorkload<S>, EvmLedger>,
 }

@@ -1,4 +1,4 @@
-//! A segment of a block: what it needs, who runs it, and how it ends.
+//! Runs a segment: prepares store and bundle, dispatches by strategy, and collects the results.
 
 use super::bal::ahead::Ahead;
 use super::block::committed::OnCommit;

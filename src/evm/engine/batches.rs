@@ -66,9 +66,10 @@ impl UsedGas {
     }
 }
 
-/// What holds for a single segment of a block.
+/// Settings of one segment.
 #[derive(Debug, Default)]
 pub(in crate::evm) struct SegmentSetting {
+    /// Gas that the block has used before the segment, and in its batches so far.
     pub(in crate::evm) used: UsedGas,
     /// Whether each commit is streamed to the caller.
     pub(in crate::evm) streams: bool,

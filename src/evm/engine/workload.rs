@@ -29,7 +29,7 @@ pub(in crate::evm) struct EvmWorkload<S> {
     pub(in crate::evm) ahead: Option<Arc<Ahead>>,
     /// Tracks which workers are inside the database.
     pub(in crate::evm) activity: Arc<DatabaseActivity>,
-    /// Default between segments: see [`for_segment`](Self::for_segment).
+    /// Set by [`for_segment`](Self::for_segment).
     segment: SegmentSetting,
     /// Ends the block early when cancelled.
     pub(in crate::evm) cancel: Option<CancellationToken>,

@@ -47,17 +47,17 @@ pub(super) const SAMPLE: usize = 1_000;
 pub(super) const OFTEN_ONE_IN: usize = 16;
 
 /// Transactions of a large block. It is tried in contiguous batches if its first two batches share
-/// no account; a shorter block must look independent as a whole. An executor that does not learn
-/// tries batches only in large blocks. By judgement; token transfers in blocks of 200, 400 and 800
+/// no account; a shorter block must look independent as a whole. `execute_scoped`, which remembers
+/// nothing, tries batches only in large blocks. By judgement; token transfers in blocks of 200, 400 and 800
 /// gain (DESIGN).
 pub(super) const LARGE: usize = 1_000;
 
-/// Transactions in a block that looks independent per transaction with a predicted dependency,
-/// beyond the first two of these. By judgement.
+/// A block looks independent if at most two transactions, and one more in this many, have a
+/// predicted dependency. By judgement.
 pub(super) const DEPENDENT_ONE_IN: usize = 64;
 
-/// Total gas limit of the transactions of a first batch, which bounds the waste if the batch is
-/// aborted: about a millisecond. By judgement.
+/// Total gas limit of a first batch, unless [`SHORTEST_BATCH`] transactions exceed it: about a
+/// millisecond is wasted if the batch is aborted. By judgement.
 pub(super) const FIRST_BATCH_GAS: u64 = 2_000_000;
 
 /// Transactions of the shortest first batch. By judgement.
@@ -96,16 +96,17 @@ pub(in crate::evm) const PREDICTED_WINDOW: u32 = 4_096;
 pub(super) const SHORTEST_PREDICTED_TRIAL: usize = 1_024;
 
 /// Transactions of the first sequential segment after speculation has failed: as many as are risked
-/// until more is known. By judgement; a trial of 64 made a real block slower (DESIGN).
+/// until more is known. By judgement.
 pub(super) const FIRST_SEQUENTIAL: usize = 64;
 
 /// Transactions of a speculative trial per transaction of the first sequential segment. By
-/// judgement.
+/// judgement; a trial of 64 transactions made a real block slower (DESIGN).
 pub(super) const TRIAL_TIMES: usize = 2;
 
-/// Factor by which the next segment is longer: a sequential one, each time speculation has failed
-/// or transactions are cheap; a speculative one that pays, until it is checked again. A block of
-/// 20,000 dependent transfers has four trials.
+/// Growth of segments: of the sequential segment after each trial that fails at once, and of the
+/// speculative trial after one that pays. Also how many times as many transactions may run
+/// sequentially after cheap ones, if they ask for no more gas. A block of 20,000 dependent
+/// transfers has four trials.
 pub(super) const SEGMENT_GROWTH: usize = 16;
 
 /// Maximum back-off, in attempts: blocks that are not tried with a strategy; segments of a

@@ -59,11 +59,16 @@ impl CompareArgs {
     /// Returns the sides of `braid explain --against`, if that was asked for.
     pub(super) fn of_explain(args: &ExplainArgs) -> Result<Option<Self>, Stop> {
         let Some(one) = args.against.clone() else { return Ok(None) };
-        let [other] = &args.paths[..] else {
-            return Err(Stop::Message("--against compares one block: name one file".to_owned()));
-        };
-        let (other, question) = (other.clone(), args.question.clone());
-        Ok(Some(Self { one, other, question, json: args.json }))
+        match &args.paths[..] {
+            [other] if !other.is_dir() => {
+                let (other, question) = (other.clone(), args.question.clone());
+                Ok(Some(Self { one, other, question, json: args.json }))
+            }
+            _ => {
+                let words = "--against compares one block: name one file, and no folder";
+                Err(Stop::Message(words.to_owned()))
+            }
+        }
     }
 }
 

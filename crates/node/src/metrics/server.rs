@@ -18,7 +18,7 @@ use thiserror::Error;
 use tokio::{
     net::TcpListener,
     runtime::Builder,
-    task::AbortHandle,
+    task::{AbortHandle, yield_now},
     time::{sleep, timeout},
 };
 
@@ -119,7 +119,8 @@ async fn accept(listener: TcpListener, metrics: Arc<Metrics>) {
                 async { Ok::<_, Infallible>(answer) }
             });
             let mut http = http1::Builder::new();
-            http.keep_alive(false).max_buf_size(MAX_REQUEST);
+            // A client may close its half of the connection once it has asked.
+            http.keep_alive(false).half_close(true).max_buf_size(MAX_REQUEST);
             // Errors of a connection concern only its client.
             let _ = timeout(PATIENCE, http.serve_connection(TokioIo::new(stream), answer)).await;
         };
@@ -130,6 +131,8 @@ async fn accept(listener: TcpListener, metrics: Arc<Metrics>) {
         {
             oldest.abort();
         }
+        // A request that has arrived is answered before more connections are accepted.
+        yield_now().await;
     }
 }
 
@@ -155,7 +158,7 @@ mod tests {
     use super::{MOST, Metrics, MetricsAddress, Server};
     use std::{
         io::{Read, Write},
-        net::TcpStream,
+        net::{Shutdown, TcpStream},
         sync::Arc,
         thread,
         time::{Duration, Instant},
@@ -164,6 +167,9 @@ mod tests {
     fn ask(server: Server, request: &str) -> String {
         let mut stream = TcpStream::connect(server.address()).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
+        if request.ends_with("HTTP/1.0\r\n\r\n") {
+            stream.shutdown(Shutdown::Write).unwrap();
+        }
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer

@@ -49,8 +49,8 @@ pub(super) struct ExplainArgs {
     /// Block files (.json, .json.gz, .json.zst), folders of them, or - for standard input
     #[arg(value_name = "FILE|DIR|-")]
     pub(super) paths: Vec<PathBuf>,
-    /// Compare the block with this one, or with saved output of braid explain --json: the same as
-    /// braid compare FILE BLOCK
+    /// Compare one block file with this one, or with saved output of braid explain --json; prints
+    /// what braid compare FILE BLOCK prints
     #[arg(long, value_name = "FILE", conflicts_with = "whole")]
     pub(super) against: Option<PathBuf>,
     #[command(flatten)]

@@ -122,9 +122,9 @@ fn line(cell: &Cell) -> Value {
 
 fn letter(strategy: Option<Strategy>) -> char {
     match strategy {
-        Some(Strategy::Sequential) => 'o',
+        Some(Strategy::Sequential) => 'q',
         Some(Strategy::Speculative) => 's',
-        Some(Strategy::ContiguousBatches) => 'n',
+        Some(Strategy::ContiguousBatches) => 'b',
         _ => '-',
     }
 }
@@ -150,7 +150,7 @@ fn print(
     writeln!(
         out,
         "ratio to sequential revm (learned or fresh, the slower one), percent of the bound,\n\
-         how most of it ran: o in order, s speculatively, n in contiguous batches"
+         how most of it ran: q sequentially, s speculatively, b in contiguous batches"
     )?;
     for plane in planes {
         write!(out, "\n{BOLD}{:>11}", plane.name)?;
