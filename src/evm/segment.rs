@@ -70,9 +70,10 @@ pub(super) fn begin<'env, S: StateSource + 'env>(
     }
     if features.needs_store(choice) && !core::mem::replace(&mut chooser.has_store, true) {
         let room = if features.setting.is_pool { ROUND } else { all };
+        let rules = &execution.workload.block_context.block.rules;
         // A sequential segment up to the end of the block can use the empty store.
         if !choice.is_rest {
-            execution.store = Arc::new(empty_store(worker_pool, config, room));
+            execution.store = Arc::new(empty_store(worker_pool, config, rules, room));
         }
         if !mutant!(NewStoreUntold) {
             // Contiguous batches may have committed before there was a store.

@@ -110,7 +110,8 @@ fn run(
         Err(error) => return Ok(SimulatedBlock::before_transactions(error)),
     };
     let transactions = block_context.block.transactions.len();
-    let store = empty_store(&mut Scoped(workers), config, transactions);
+    let rules = &block_context.block.rules;
+    let store = empty_store(&mut Scoped(workers), config, rules, transactions);
     let workload = EvmWorkload::new(block_context, source, overlay, Arc::default());
     let mut execution = BlockExecution::new(workload, store);
     let setup = execution.set_up(transactions, config, workers.get().into(), None, false);

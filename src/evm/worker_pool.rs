@@ -1,6 +1,7 @@
 //! Worker pools: a persistent thread pool, or threads for a single task.
 
 use super::exec::activity::DatabaseActivity;
+use super::exec::input::ChainRules;
 use super::exec::location::EvmLocation;
 use super::plan::feedback::Feedback;
 use crate::config::Config;
@@ -262,10 +263,11 @@ impl<'env> WorkerPool<'env> for Scoped {
 /// Locations of a plain transfer; the store grows if there are more.
 const LOCATIONS_PER_TRANSACTION: usize = 4;
 
-/// Returns an empty store for a block of about `transactions` transactions.
+/// Returns an empty store for a block of about `transactions` transactions under `rules`.
 pub(super) fn empty_store<'env>(
     worker_pool: &mut impl WorkerPool<'env>,
     config: &Config,
+    rules: &ChainRules,
     transactions: usize,
 ) -> Store<EvmLocation> {
     let shards = config.shards(worker_pool.workers(), transactions);
@@ -274,6 +276,8 @@ pub(super) fn empty_store<'env>(
     let store = store
         .unwrap_or_else(|| Store::with_capacity(shards, LOCATIONS_PER_TRANSACTION * transactions));
     // With slow storage, a worker that waits for a predicted write would prefetch nothing in the
-    // meantime.
-    store.with_workers(if worker_pool.is_wide() { 0 } else { worker_pool.workers() })
+    // meantime. With declared accesses, every dependency is known, and a prediction could only be
+    // wrong.
+    let predicts = !worker_pool.is_wide() && !rules.declared_accesses;
+    store.with_workers(if predicts { worker_pool.workers() } else { 0 })
 }

@@ -36,6 +36,13 @@ impl Work {
         }
     }
 
+    /// Returns the cost of one of `parts`, except for what is kept.
+    pub(crate) fn per(self, parts: usize) -> Self {
+        let each = |all: usize| all / parts.max(1);
+        let time = self.time / u32::try_from(parts.max(1)).unwrap_or(u32::MAX);
+        Self { allocations: each(self.allocations), bytes: each(self.bytes), time, ..self }
+    }
+
     /// Returns the number of bytes that are still allocated afterwards.
     pub(crate) const fn kept(self) -> isize {
         self.kept

@@ -33,8 +33,8 @@ pub(super) const CHEAP_LIMIT: u64 = 35_000;
 /// that reads the same slots.
 pub(super) const SHARED_ACCESS: u64 = 600;
 
-/// Number of fifths that count as most of a block's gas, if one sender, one contract or one chain of
-/// dependencies has it. By judgement.
+/// Most of a block's gas, in fifths, for one sender, one contract or one chain of dependencies. By
+/// judgement.
 pub(super) const MOST_OF_FIVE: u64 = 4;
 
 /// Number of transactions, evenly spread over the block, from which means and shares are estimated.
