@@ -167,9 +167,6 @@ mod tests {
     fn ask(server: Server, request: &str) -> String {
         let mut stream = TcpStream::connect(server.address()).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
-        if request.ends_with("HTTP/1.0\r\n\r\n") {
-            stream.shutdown(Shutdown::Write).unwrap();
-        }
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -204,6 +201,20 @@ mod tests {
         let taken = server.address().to_string().parse().unwrap();
         let error = Server::start(taken, Arc::default()).unwrap_err().to_string();
         assert!(error.contains("choose another port"), "{error}");
+    }
+
+    /// As `nc -N` does. Whether the end has arrived with the request is a matter of chance.
+    #[test]
+    fn a_client_that_closes_its_half_is_answered() {
+        let server = Server::start("0".parse().unwrap(), Arc::default()).unwrap();
+        for _ in 0..500 {
+            let mut stream = TcpStream::connect(server.address()).unwrap();
+            stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.ends_with("ok\n"), "{answer:?}");
+        }
     }
 
     #[test]
