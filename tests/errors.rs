@@ -84,7 +84,7 @@ fn every_way_in_which_a_block_ends_early() {
     let broken = BlockErrorKind::<String>::Internal(Invariant::ValueKind);
     let words = broken.to_string();
     assert!(words.contains("report it") && words.contains("Policy::Sequential"), "{words}");
-    made.has_all_of("src/evm/block/error.rs", "BlockErrorKind", &["Internal"]);
+    made.has_all_of(include_str!("../src/evm/block/error.rs"), "BlockErrorKind", &["Internal"]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn every_way_in_which_a_transaction_is_rejected() {
     let _bug = seed(Bug::RewardOverflowFails);
     rejected(&scene, &["the reward does not fit"]);
     // An access-list error ends the block as `BlockErrorKind::AccessList`.
-    made.has_all_of("src/evm/exec/rejection.rs", "Rejection", &["AccessList"]);
+    made.has_all_of(include_str!("../src/evm/exec/rejection.rs"), "Rejection", &["AccessList"]);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn every_way_in_which_an_access_list_is_wrong() {
     let long = (1..=20_000).map(|one| AccountChanges::new(number(one))).collect();
     refused(SpecId::AMSTERDAM, long, &["too long"]);
     refused(SpecId::OSAKA, Vec::new(), &["index 0", "account 0x", "listed nothing"]);
-    made.has_all_of("src/evm/bal/mismatch.rs", "AccessListError", &[]);
+    made.has_all_of(include_str!("../src/evm/bal/mismatch.rs"), "AccessListError", &[]);
 }
 
 /// Replays `tx`, and returns the error.
@@ -187,7 +187,7 @@ fn every_way_in_which_a_transaction_cannot_run_again() {
     let committed = run(&scene).expect_err("the header lacks something").committed;
     let words = InvalidHeader::PrevrandaoNotSet.to_string();
     made.add(&again(&committed, 0, scene.database()), &["transaction 0", &words]);
-    made.has_all_of("src/evm/block/replay.rs", "ReplayError", &[]);
+    made.has_all_of(include_str!("../src/evm/block/replay.rs"), "ReplayError", &[]);
 }
 
 /// The database names the location that a contract reads, and the block names the transaction.

@@ -3,7 +3,6 @@
 
 use core::fmt::{Debug, Display};
 use std::collections::BTreeSet;
-use std::fs;
 
 /// Variants of an error that a test has produced.
 #[derive(Debug, Default)]
@@ -24,15 +23,14 @@ impl Made {
         self.0.insert(name_of(&format!("{error:?}")));
     }
 
-    /// Checks that all variants of the enum `name` were produced, except those in `elsewhere`. `path`
-    /// is its source file, relative to the folder of the tested package, where cargo starts tests.
+    /// Checks that all variants of the enum `name` in the file `source` were produced, except those
+    /// in `elsewhere`. Tests include the file, so one that is moved does not compile.
     ///
     /// # Panics
     /// Panics if the exceptions differ, or if the file lacks the enum.
     #[track_caller]
-    pub fn has_all_of(&self, path: &str, name: &str, elsewhere: &[&str]) {
-        let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let all = variants(&text, name).unwrap_or_else(|| panic!("{path}: no enum {name}"));
+    pub fn has_all_of(&self, source: &str, name: &str, elsewhere: &[&str]) {
+        let all = variants(source, name).unwrap_or_else(|| panic!("no enum {name} in its source"));
         let missing: Vec<_> = all.difference(&self.0).collect();
         assert_eq!(missing, elsewhere, "{name}: no test makes these");
     }

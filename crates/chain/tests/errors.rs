@@ -29,14 +29,14 @@ pub(crate) type Made = (Box<dyn Error>, &'static [&'static str]);
 
 /// Checks that `made` has each variant of the enum, and that each message is helpful.
 #[track_caller]
-pub(crate) fn all_help(file: &str, name: &str, made: Vec<Made>) {
+pub(crate) fn all_help(source: &str, name: &str, made: Vec<Made>) {
     let mut seen = errors::Made::default();
     for (error, names) in made {
         let text = error.to_string();
         assert!(text.contains("; ") || text.contains(". "), "{name}: no advice in {text:?}");
         seen.add(&*error, names);
     }
-    seen.has_all_of(file, name, &[]);
+    seen.has_all_of(source, name, &[]);
 }
 
 /// Account whose records, including a slot, are corrupted.
@@ -93,7 +93,7 @@ fn errors_of_the_store() {
 
     let error = |it: Result<(), StoreError>| -> Box<dyn Error> { it.expect_err("it fails").into() };
     all_help(
-        "src/error.rs",
+        include_str!("../src/error.rs"),
         "StoreError",
         vec![
             (error(failed), &["the test asked for it", "open the chain again"]),
@@ -169,7 +169,7 @@ fn errors_of_the_chain() {
     assert!(text.starts_with("a thread cannot be started: ") && text.contains("fewer"), "{text}");
     let thread = ChainError::Thread(io::Error::other(text));
     made.push((thread.into(), &["ulimit -u"]));
-    all_help("src/error.rs", "ChainError", made);
+    all_help(include_str!("../src/error.rs"), "ChainError", made);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn errors_of_the_folder() {
     let below = ChainFolder::create(&file.join("chain")).expect_err("a file is no folder");
     let error = |it: FolderError| -> Box<dyn Error> { it.into() };
     all_help(
-        "src/folder.rs",
+        include_str!("../src/folder.rs"),
         "FolderError",
         vec![
             (error(in_use), &["chain", "stop it: kill"]),
@@ -243,7 +243,7 @@ fn errors_of_rlp_and_of_an_export() {
         (error(refusal(&unsigned(&block), &rules)), &["block 1, transaction 77"]),
         (error(refusal(&other, &rules)), &["block 1", "transactions root"]),
     ];
-    all_help("src/rlp.rs", "RlpError", made);
+    all_help(include_str!("../src/rlp.rs"), "RlpError", made);
 
     // The genesis is readable, but the account's record is not.
     let store = MemoryStore::new();
@@ -261,7 +261,7 @@ fn errors_of_rlp_and_of_an_export() {
         it.map(|_: braid_chain::Exported| ()).expect_err("it fails").into()
     };
     all_help(
-        "src/export.rs",
+        include_str!("../src/export.rs"),
         "ExportError",
         vec![
             (error(full), &["no space"]),
@@ -305,5 +305,5 @@ fn every_refusal_of_a_genesis_helps() {
             &["excessBlobGas", "0x7fffffffffffffff"],
         ),
     ];
-    all_help("src/genesis.rs", "GenesisError", made);
+    all_help(include_str!("../src/genesis.rs"), "GenesisError", made);
 }

@@ -379,5 +379,5 @@ fn every_reason_for_which_a_transaction_is_refused() {
         (refused(payment(3, 100), rich, 9), &["after block 9", "after block 0", "read it again"]),
     ];
     let made = made.into_iter().map(|(error, names)| (error.into(), names));
-    all_help("src/pool/error.rs", "PoolError", made.collect::<Vec<Made>>());
+    all_help(include_str!("../src/pool/error.rs"), "PoolError", made.collect::<Vec<Made>>());
 }

@@ -60,7 +60,7 @@ fn every_reason_for_which_a_list_is_not_had() {
     }
     let kept = access_list::write(&there, &list, false).expect_err("it is there");
     made.add(&kept.kind, &["--force overwrites it"]);
-    made.has_all_of("src/access_list.rs", "ListFileErrorKind", &[]);
+    made.has_all_of(include_str!("../src/access_list.rs"), "ListFileErrorKind", &[]);
 
     let (block, database) = invalid();
     let error = access_list::list_of((&block).into(), database).expect_err("it is invalid");
@@ -69,7 +69,7 @@ fn every_reason_for_which_a_list_is_not_had() {
     assert!(matches!(error, ListError::Block(_)));
     // Two variants are impossible here: one needs threads to fail, the other an executor that
     // ignores its configuration.
-    made.has_all_of("src/access_list.rs", "ListError", &["Executor", "Missing"]);
+    made.has_all_of(include_str!("../src/access_list.rs"), "ListError", &["Executor", "Missing"]);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn every_reason_for_which_a_block_is_not_explained() {
     let (block, database) = invalid();
     let error = record(&block, &database, 0).expect_err("it is invalid");
     made.add(&error, &["transaction 1", "nonce"]);
-    made.has_all_of("src/explain/record.rs", "RecordError", &[]);
+    made.has_all_of(include_str!("../src/explain/record.rs"), "RecordError", &[]);
 
     let folder = tempfile::tempdir().expect("a folder");
     let [gone, text, empty] = ["gone", "text", "empty"].map(|it| folder.path().join(it));
@@ -94,7 +94,7 @@ fn every_reason_for_which_a_block_is_not_explained() {
     made.add(&of(&gone), &["gone", "solc or forge"]);
     made.add(&of(&text), &["text", "solc or forge"]);
     made.add(&of(&empty), &["empty", "forge inspect"]);
-    made.has_all_of("src/explain/names/artifact.rs", "NamesError", &[]);
+    made.has_all_of(include_str!("../src/explain/names/artifact.rs"), "NamesError", &[]);
 }
 
 /// Differing results would be bugs of the engine, which these commands would show line by line.
@@ -113,10 +113,14 @@ fn blocks_that_cannot_be_measured_say_which_transaction_is_wrong() {
         bench::measure(&subject, &mut executors, timing).expect_err("it is invalid");
     made.add(&error, &words);
     // `one_check.rs` has the command's answer to a file that differs from its header.
-    made.has_all_of("src/bench/rounds.rs", "BenchError", &["Different", "Wrong"]);
+    made.has_all_of(include_str!("../src/bench/rounds.rs"), "BenchError", &["Different", "Wrong"]);
 
     let mut made = Made::default();
     let error = priced::virtual_ratios(&block, &database, &[one]).expect_err("it is invalid");
     made.add(&error, &words);
-    made.has_all_of("src/bench/priced.rs", "VirtualError", &["Accepted", "Different"]);
+    made.has_all_of(
+        include_str!("../src/bench/priced.rs"),
+        "VirtualError",
+        &["Accepted", "Different"],
+    );
 }

@@ -16,5 +16,5 @@ fn a_block_without_a_cost_says_which_transaction_is_wrong() {
     let error = ways.execute(&block, &database, 1).expect_err("it is invalid");
     let mut made = Made::default();
     made.add(&error, &["transaction 1", "nonce"]);
-    made.has_all_of("src/bench/energy.rs", "EnergyError", &["Different"]);
+    made.has_all_of(include_str!("../src/bench/energy.rs"), "EnergyError", &["Different"]);
 }

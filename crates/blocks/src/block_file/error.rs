@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::{block_file::BlockFile, errors::Made, state_root::Witness};
 
-    const SOURCE: &str = "src/block_file/error.rs";
+    const SOURCE: &str = include_str!("error.rs");
 
     #[test]
     fn every_message_says_what_to_do() {

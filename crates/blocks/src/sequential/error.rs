@@ -121,8 +121,7 @@ mod tests {
         let skipped = refused(|block| block.transactions[1].nonce = 77, Fault::Never);
         assert_eq!(skipped.at, Position::Transaction(1));
         made.add(&skipped.kind, &["nonce", "77"]);
-        let source = |file: &str| format!("src/sequential/{file}");
-        made.has_all_of(&source("error.rs"), "SequentialErrorKind", &[]);
+        made.has_all_of(include_str!("error.rs"), "SequentialErrorKind", &[]);
 
         let mut made = Made::default();
         let full = refused(|block| block.env.gas_limit = 20_000, Fault::Never);
@@ -132,6 +131,6 @@ mod tests {
                 other => panic!("{other}"),
             }
         }
-        made.has_all_of(&source("mod.rs"), "SkipReason", &[]);
+        made.has_all_of(include_str!("mod.rs"), "SkipReason", &[]);
     }
 }

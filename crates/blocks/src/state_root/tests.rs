@@ -208,7 +208,6 @@ fn code_is_kept_with_the_account() {
 
 #[test]
 fn every_reason_for_which_there_is_no_root() {
-    let source = |file: &str| format!("src/state_root/{file}");
     let (state, root, _) = two_accounts();
     let bundle = bundle_of(&state, &[(0, (None, false, BTreeMap::new()))].into());
     let mut made = Made::default();
@@ -219,12 +218,12 @@ fn every_reason_for_which_there_is_no_root() {
     let (root, nodes) = trie_of([(keccak256(account), alloy_rlp::encode(7_u64))]);
     let error = Witness::new(root, &nodes).post_root(&bundle).expect_err("no account");
     made.add(&error, &[&account.to_string()]);
-    made.has_all_of(&source("partial.rs"), "PartialRootError", &[]);
+    made.has_all_of(include_str!("partial.rs"), "PartialRootError", &[]);
 
     let mut made = Made::default();
     let path = std::path::Path::new("gone.witness.json");
     let help = "without this file the state root is not compared";
     made.add(&Witness::read(path).expect_err("it is not there"), &["gone.witness.json", help]);
     made.add(&Witness::from_bytes(b"{}", path).expect_err("no witness"), &["nodes", help]);
-    made.has_all_of(&source("witness.rs"), "WitnessError", &[]);
+    made.has_all_of(include_str!("witness.rs"), "WitnessError", &[]);
 }

@@ -110,8 +110,7 @@ fn a_share_above_the_whole_is_refused() {
     made.add(&error, &["at most 100 percent", "101"]);
     // Internal errors, which no user input causes.
     let own = ["Artifact", "Execution", "Key", "Overflow"];
-    let source = "src/workload/mod.rs";
-    made.has_all_of(source, "WorkloadError", &own);
+    made.has_all_of(include_str!("mod.rs"), "WorkloadError", &own);
 }
 
 #[test]

@@ -17,8 +17,8 @@ use std::{
     time::Duration,
 };
 
-const SOURCE: &str = "src/fetch/error.rs";
-const TRANSPORT: &str = "src/fetch/transport.rs";
+const SOURCE: &str = include_str!("../../src/fetch/error.rs");
+const TRANSPORT: &str = include_str!("../../src/fetch/transport.rs");
 
 /// Returns a node that answers `method` differently.
 fn answers(method: &'static str, other: impl Fn(&Value) -> Option<Fault> + 'static) -> Node {

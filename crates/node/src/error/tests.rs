@@ -15,7 +15,7 @@ use std::{
     process::Command,
 };
 
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/error.rs");
+const SOURCE: &str = include_str!("mod.rs");
 
 fn write(store: &MemoryStore, change: impl FnOnce(&mut Writes)) {
     let mut writes = Writes::default();
