@@ -296,15 +296,26 @@ mod tests {
     /// The CI runs no Python, so a field that Python does not know would first be noticed by users.
     #[test]
     fn python_knows_each_field_of_a_line() {
-        let read =
-            |path: &str| fs::read_to_string(root().join("crates/python").join(path)).unwrap();
-        let (lines, results) = (read("src/verification.rs"), read("braid_evm/results.py"));
+        let read = |path: &str| fs::read_to_string(root().join("crates").join(path)).unwrap();
+        let lines = read("blocks/src/verify/record.rs");
+        let results = read("python/braid_evm/results.py");
+        // Structs with the fields of others, and a list of which Python has its own method.
+        let others = ["measured", "setting", "access_list"];
         let mut count = 0;
-        for begin in ["struct BlockLine<'a> {", "struct MeasuredLine {"] {
+        for begin in ["struct BlockRecord<'a> {", "struct MeasuredRecord {", "struct Setting {"] {
             let fields = lines.split(begin).nth(1).unwrap().split("\n}").next().unwrap();
-            let fields = fields.lines().filter_map(|line| line.trim().split_once(": "));
-            for (field, _) in fields.filter(|(field, _)| *field != "measured") {
-                let is_known = results.contains(&format!("    {field}: "))
+            let mut renamed = None;
+            for line in fields.lines().map(str::trim) {
+                if let Some((_, name)) = line.split_once("rename = \"") {
+                    renamed = name.split('"').next();
+                }
+                let field = line.strip_prefix("pub ").unwrap_or(line).split_once(": ");
+                let Some((field, _)) = field.filter(|_| !line.starts_with(['/', '#'])) else {
+                    continue;
+                };
+                let field = renamed.take().unwrap_or(field);
+                let is_known = others.contains(&field)
+                    || results.contains(&format!("    {field}: "))
                     || results.contains(&format!("\"{field}\""));
                 assert!(is_known, "{field}");
                 count += 1;

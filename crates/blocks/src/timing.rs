@@ -34,6 +34,16 @@ impl AddAssign for Times {
     }
 }
 
+/// How often a block is timed, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Number of rounds.
+    pub rounds: u32,
+    /// Pause before each timed run. When a node receives a block, its threads sleep and its caches
+    /// are cold.
+    pub pause: Duration,
+}
+
 /// The pauses around a timed execution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pauses {

@@ -16,6 +16,7 @@ use alloy_consensus::{SignableTransaction, TxEip1559, TxEip4844, TxEip7702};
 use alloy_eips::eip7702::Authorization;
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
+use braid_blocks::keys::Key;
 use braid_chain::{
     Chain, ChainBlock, ChainConfig as Choices, Head, MemoryStore, Rules, StateRoots, create,
     digest, genesis, open,
@@ -30,7 +31,6 @@ use revm::{
     context_interface::either::Either,
     primitives::hardfork::SpecId,
 };
-use secp256k1::{Message, SECP256K1, SecretKey};
 use std::{
     num::NonZeroUsize,
     sync::{Arc, RwLock},
@@ -41,12 +41,12 @@ const CHAIN: u64 = 77;
 const SENDERS: u8 = 12;
 const EACH: u64 = 25;
 
-fn key(sender: u8) -> SecretKey {
-    SecretKey::from_byte_array(keccak256([sender]).0).expect("a key")
+fn key(sender: u8) -> Key {
+    Key::new(keccak256([sender])).expect("a key")
 }
 
 fn address(sender: u8) -> Address {
-    Address::from_raw_public_key(&key(sender).public_key(SECP256K1).serialize_uncompressed()[1..])
+    key(sender).address()
 }
 
 fn signed(sender: u8, nonce: u64, tip: u128) -> SignedTransaction {
@@ -60,21 +60,15 @@ fn signed(sender: u8, nonce: u64, tip: u128) -> SignedTransaction {
         value: U256::from(1_000 + nonce),
         ..TxEip1559::default()
     };
-    let signature = signature(sender, tx.signature_hash());
+    let signature = key(sender).sign(tx.signature_hash());
     SignedTransaction::Eip1559(tx.into_signed(signature))
-}
-
-fn signature(signer: u8, hash: B256) -> Signature {
-    let made = SECP256K1.sign_ecdsa_recoverable(Message::from_digest(hash.0), &key(signer));
-    let (id, bytes) = made.serialize_compact();
-    Signature::from_bytes_and_parity(&bytes, i32::from(id) == 1)
 }
 
 /// Returns a transaction of sender 0 with two authorizations: one by sender 1, one by nobody.
 fn delegating(gas_limit: u64) -> TxEip7702 {
     let authorization =
         Authorization { chain_id: U256::from(CHAIN), address: address(9), nonce: 0 };
-    let signed = authorization.clone().into_signed(signature(1, authorization.signature_hash()));
+    let signed = authorization.clone().into_signed(key(1).sign(authorization.signature_hash()));
     let broken = authorization.into_signed(Signature::new(U256::MAX, U256::MAX, false));
     TxEip7702 {
         chain_id: CHAIN,
@@ -294,7 +288,7 @@ fn what_no_block_could_have_is_refused_before_its_sender_is_recovered() {
 #[test]
 fn authorities_are_recovered_after_the_sender_can_pay() {
     let tx = delegating(71_000);
-    let signature = signature(0, tx.signature_hash());
+    let signature = key(0).sign(tx.signature_hash());
     let signed = SignedTransaction::Eip7702(tx.into_signed(signature));
     let tx = PoolTransaction::recover_sender(signed.clone(), &prague()).expect("valid");
     assert_eq!(tx.sender(), address(0));
@@ -322,7 +316,7 @@ fn authorities_are_recovered_after_the_sender_can_pay() {
 
 /// Returns `tx` as a pool transaction, signed by sender 0.
 fn admitted(tx: TxEip1559) -> Result<Arc<PoolTransaction>, PoolError> {
-    let signature = signature(0, tx.signature_hash());
+    let signature = key(0).sign(tx.signature_hash());
     let signed = SignedTransaction::Eip1559(tx.into_signed(signature));
     PoolTransaction::recover(signed, &admission())
 }

@@ -3,7 +3,6 @@
 
 pub mod access_list;
 pub mod bench;
-pub mod checks;
 pub mod commands;
 pub mod explain;
 pub mod fetch;

@@ -8,11 +8,12 @@ use braid_blocks::{
     block_file::FileDatabase,
     errors::Made,
     hooked::Read,
+    timing::Timing,
     workload::{Workload, WorkloadSpec, generate},
 };
 use braid_cli::{
     access_list::{self, ListError},
-    bench::{self, BenchError, Subject, Timing, priced},
+    bench::{self, BenchError, Subject, priced},
     explain::{names, record},
 };
 use braid_evm::{AccessList, Config, Executor};

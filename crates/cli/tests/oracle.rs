@@ -5,8 +5,7 @@
 //! 2. A file that is written and read again is unchanged, with each compression.
 //! 3. The senders in the files equal those recovered from the signatures.
 
-use braid_blocks::{block_file::BlockFile, sequential};
-use braid_cli::checks;
+use braid_blocks::{block_file::BlockFile, sequential, verify::checks};
 
 /// Number of real blocks; fewer would mean that some are not recognised any more.
 const FIXTURES: usize = 78;

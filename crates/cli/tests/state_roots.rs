@@ -5,8 +5,8 @@ use alloy_primitives::{B256, Bytes, U256};
 use braid_blocks::{
     block_file::BlockFile,
     state_root::{PartialRootError, Witness, path_beside},
+    verify::checks,
 };
-use braid_cli::checks;
 use braid_evm::{Config, Executor};
 use revm::database::BundleState;
 use serde_json::json;

@@ -2,8 +2,8 @@
 
 use alloy_consensus::{SignableTransaction, TypedTransaction};
 use alloy_primitives::{Address, B256, Signature, U256, b256};
+use braid_blocks::keys::Key;
 use braid_chain::pool::SignedTransaction;
-use secp256k1::{Message, SECP256K1, SecretKey};
 
 /// The mnemonic that all development nodes use.
 pub(crate) const MNEMONIC: &str = "test test test test test test test test test test test junk";
@@ -28,53 +28,25 @@ const KEYS: [B256; 10] = [
 
 /// Accounts that the node signs for.
 #[derive(Debug)]
-pub(crate) struct Accounts(Vec<Account>);
-
-/// An account with its key.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Account {
-    pub(crate) address: Address,
-    key: SecretKey,
-}
+pub(crate) struct Accounts(Vec<Key>);
 
 impl Accounts {
     /// Returns the accounts of the development mnemonic.
     pub(crate) fn new() -> Self {
         // Each constant is a valid key, as a test shows.
-        let keys = KEYS.iter().filter_map(|key| SecretKey::from_byte_array(key.0).ok());
-        Self(keys.map(Account::new).collect())
+        Self(KEYS.iter().filter_map(|key| Key::new(*key).ok()).collect())
     }
 
     pub(crate) fn addresses(&self) -> Vec<Address> {
-        self.0.iter().map(|account| account.address).collect()
+        self.0.iter().map(Key::address).collect()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Account> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Key> {
         self.0.iter()
     }
 
-    pub(crate) fn get(&self, address: &Address) -> Option<&Account> {
-        self.0.iter().find(|account| account.address == *address)
-    }
-}
-
-impl Account {
-    fn new(key: SecretKey) -> Self {
-        let public = key.public_key(SECP256K1).serialize_uncompressed();
-        // The first byte says that the key is not compressed.
-        let address = Address::from_raw_public_key(public.split_at(1).1);
-        Self { address, key }
-    }
-
-    pub(crate) fn key(&self) -> B256 {
-        B256::new(self.key.secret_bytes())
-    }
-
-    /// Signs a hash.
-    pub(crate) fn sign(&self, hash: B256) -> Signature {
-        let made = SECP256K1.sign_ecdsa_recoverable(Message::from_digest(hash.0), &self.key);
-        let (id, bytes) = made.serialize_compact();
-        Signature::from_bytes_and_parity(&bytes, i32::from(id) == 1)
+    pub(crate) fn get(&self, address: &Address) -> Option<&Key> {
+        self.0.iter().find(|account| account.address() == *address)
     }
 }
 
@@ -113,7 +85,7 @@ mod tests {
     use alloy_consensus::{TxEip1559, transaction::SignerRecoverable};
     use alloy_primitives::address;
     use hmac::{Hmac, Mac};
-    use secp256k1::Scalar;
+    use secp256k1::{SECP256K1, Scalar, SecretKey};
     use sha2::Sha512;
 
     fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 64] {
@@ -168,7 +140,7 @@ mod tests {
         let seed = seed(MNEMONIC);
         for (index, account) in accounts.iter().enumerate() {
             let derived = derived(&seed, &format!("{PATH}{index}"));
-            assert_eq!(account.key(), B256::new(derived.secret_bytes()), "{index}");
+            assert_eq!(account.secret(), B256::new(derived.secret_bytes()), "{index}");
         }
         let first = address!("f39fd6e51aad88f6f4ce6ab8827279cfffb92266");
         assert_eq!(accounts.addresses().first(), Some(&first));
@@ -181,7 +153,7 @@ mod tests {
         let account = accounts.iter().next().expect("ten");
         let tx = || TypedTransaction::Eip1559(TxEip1559 { nonce: 7, ..TxEip1559::default() });
         let real = signed(tx(), |hash| account.sign(hash)).expect("no blobs");
-        assert_eq!(real.recover_signer().ok(), Some(account.address));
+        assert_eq!(real.recover_signer().ok(), Some(account.address()));
         assert_eq!(impersonated(&real), None);
         let other = Address::repeat_byte(0xaa);
         let made_up = signed(tx(), |_| impersonation(other)).expect("no blobs");

@@ -22,6 +22,7 @@ use crate::{
 use alloy_consensus::{SignableTransaction, Signed, TxLegacy};
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
+use braid_blocks::keys::Key;
 use braid_chain::{
     Head, MemoryStore, Snapshot, StateRoots, create, genesis, pool::SignedTransaction,
 };
@@ -32,7 +33,6 @@ use jsonrpsee::{
     RpcModule,
     server::{HttpBody, ServerHandle, stop_channel},
 };
-use secp256k1::{Message, SECP256K1, SecretKey};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
@@ -44,14 +44,14 @@ pub const SENDERS: u8 = 16;
 /// Further senders with funds, for tests that need many.
 pub(crate) const CROWD: Range<u8> = 100..200;
 
-fn key(sender: u8) -> SecretKey {
-    SecretKey::from_byte_array(keccak256([sender]).0).expect("a key")
+fn key(sender: u8) -> Key {
+    Key::new(keccak256([sender])).expect("a key")
 }
 
 /// Returns the address of a sender.
 #[must_use]
 pub fn address(sender: u8) -> Address {
-    Address::from_raw_public_key(&key(sender).public_key(SECP256K1).serialize_uncompressed()[1..])
+    key(sender).address()
 }
 
 /// Signs `tx` as `sender`.
@@ -61,9 +61,7 @@ pub fn sign<T: SignableTransaction<Signature>>(sender: u8, tx: T) -> Signed<T> {
 }
 
 pub(crate) fn signature(signer: u8, hash: B256) -> Signature {
-    let made = SECP256K1.sign_ecdsa_recoverable(Message::from_digest(hash.0), &key(signer));
-    let (id, bytes) = made.serialize_compact();
-    Signature::from_bytes_and_parity(&bytes, i32::from(id) == 1)
+    key(signer).sign(hash)
 }
 
 /// Returns the genesis that a file with these bytes describes.

@@ -5,10 +5,10 @@ use crate::{
     explanation::{self, Asked},
     failure::{BraidError, Failure},
     input::Input,
-    lists,
-    measured::Setting,
-    verification,
+    lists, verification,
 };
+use braid_blocks::{timing::Timing, verify::Setting};
+use braid_cli::profile::PROFILE;
 use braid_evm::{Config, Executor, Forced, Mode, Policy};
 use pyo3::{exceptions::PyValueError, prelude::*, pybacked::PyBackedBytes, types::PyBytes};
 use std::{
@@ -81,7 +81,15 @@ impl Engine {
         let executor = executor.map_err(|error| {
             Failure::Internal(format!("cannot start {workers} workers: {error}"))
         })?;
-        let setting = Setting { workers, mode: mode_name, policy: policy_name };
+        let setting = Setting {
+            workers,
+            mode: mode_name,
+            policy: policy_name,
+            rounds: 0,
+            lists: "none",
+            hints: false,
+            profile: PROFILE,
+        };
         Ok(Self { executor: Some(Box::new(Mutex::new(executor))), setting, process: process::id() })
     }
 
@@ -115,9 +123,12 @@ impl Engine {
         let pause = Duration::try_from_secs_f64(pause).map_err(|error| {
             PyValueError::new_err(format!("expected a pause in seconds: {error}"))
         })?;
-        let how = verification::How { rounds, pause, signatures, pairs, setting: self.setting };
+        let how = verification::How { timing: Timing { rounds, pause }, signatures, pairs };
+        let setting = self.setting;
         let witness = witness.as_ref();
-        self.detached(py, |executor| verification::verify(executor, &input, witness, name, how))
+        self.detached(py, |executor| {
+            verification::verify(executor, &input, witness, name, how, setting)
+        })
     }
 
     /// Says why the block does not run in parallel, as the line of `braid explain --json`.

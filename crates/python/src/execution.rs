@@ -3,11 +3,10 @@
 use crate::{
     failure::Failure,
     input::{Input, which},
-    measured::SegmentLine,
-    state,
+    state::Subject,
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
-use braid_blocks::block_file::BlockFile;
+use braid_blocks::{block_file::BlockFile, verify::SegmentRecord};
 use braid_evm::{BlockOutput, ExecutedStatus, Executor, Outcome, Stats};
 use revm::{context::result::Output, database::BundleState, state::AccountInfo};
 use serde::Serialize;
@@ -25,7 +24,7 @@ struct ExecutionLine<'a> {
     transactions: Vec<TransactionLine>,
     requests: Vec<Bytes>,
     changes: Vec<ChangeLine>,
-    segments: Vec<SegmentLine>,
+    segments: Vec<SegmentRecord>,
     stats: StatsLine,
 }
 
@@ -83,7 +82,8 @@ pub(crate) fn execute(
     name: &str,
 ) -> Result<Vec<u8>, Failure> {
     let file = input.load(name)?;
-    let (block, state) = state::of(&file).map_err(|error| Failure::field(name, error))?;
+    let Subject { block, state, .. } =
+        Subject::new(&file).map_err(|error| Failure::field(name, error))?;
     let output = executor
         .block(braid_evm::Block::from(&block))
         .database(state)
@@ -101,7 +101,7 @@ pub(crate) fn execute(
         transactions: transactions(&file, &output)?,
         requests: output.requests.iter().cloned().collect(),
         changes: changes(&output.bundle),
-        segments: output.segments.iter().map(SegmentLine::from).collect(),
+        segments: output.segments.iter().map(SegmentRecord::from).collect(),
         stats: StatsLine::from(&output.stats),
     };
     serde_json::to_vec(&line).map_err(|error| Failure::Internal(error.to_string()))

@@ -3,11 +3,13 @@
 use crate::{
     failure::Failure,
     input::{Input, which},
-    measured::{SegmentLine, Setting},
-    state,
-    verification::{self, How},
+    state::Subject,
+    verification,
 };
-use braid_cli::checks;
+use braid_blocks::{
+    timing::Timing,
+    verify::{SegmentRecord, Setting, Timed, Verdict, checks},
+};
 use braid_cli::explain::{
     self, Axis, Location, Question, RecordError, Target, WhatIf, json::BlockFields,
 };
@@ -87,7 +89,7 @@ struct MeasuredFields {
     speedup: f64,
     seq_ms: f64,
     par_ms: f64,
-    segments: Vec<SegmentLine>,
+    segments: Vec<SegmentRecord>,
 }
 
 /// Explains the block of `input`.
@@ -99,19 +101,20 @@ pub(crate) fn explain(
     setting: Setting,
 ) -> Result<Vec<u8>, Failure> {
     let file = input.load(name)?;
-    let (block, state) = state::of(&file).map_err(|error| Failure::field(name, error))?;
-    let recording = explain::record(&block, &state, asked.rounds).map_err(|error| {
+    let subject = Subject::new(&file).map_err(|error| Failure::field(name, error))?;
+    let (block, state) = (&subject.block, &subject.state);
+    let recording = explain::record(block, state, asked.rounds).map_err(|error| {
         let transaction = match &error {
             RecordError::Transaction { index, .. } => Some(*index),
             RecordError::PreBlock(_) => None,
         };
         let (file, which) = (name.to_owned(), which(&file));
-        match state.first_missing() {
+        match subject.first_missing() {
             Some(missing) => Failure::Unavailable { file, missing, transaction },
             None => Failure::Invalid { file, reason: error.to_string(), transaction, which },
         }
     })?;
-    let compared = checks::of_file(&file, &block, &state);
+    let compared = checks::of_file(&file, block, state);
     let mut error = compared.map_err(|error| Failure::sequential(name, which(&file), &error))?;
     let question = Question {
         what_if: asked.what_if.clone(),
@@ -123,23 +126,20 @@ pub(crate) fn explain(
     let explanation = explain::explain(&recording, &question);
     let mut measured = None;
     if asked.rounds > 0 {
-        let how = How {
-            rounds: asked.rounds,
-            pause: asked.pause,
-            signatures: false,
-            pairs: false,
-            setting,
-        };
-        let ran = verification::run(executor, &file, None, name, how)?;
-        if let Some(first) = ran.differences.first() {
+        let timing = Timing { rounds: asked.rounds, pause: asked.pause };
+        let report = verification::run(executor, &file, None, name, timing)?;
+        let timed = report.measured.and_then(|measured| measured.timed);
+        if let Verdict::Mismatch(differences) = &report.verdict {
+            let first = differences.first().map_or("", String::as_str);
             error = error.or_else(|| Some(format!("Braid's result differs: {first}; see verify")));
-        } else if let Some(speedup) = ran.speedup() {
+        } else if let Some((timed, speedup)) = timed.zip(timed.as_ref().and_then(Timed::speedup)) {
+            let Timed { sequential, parallel } = timed;
             measured = Some(MeasuredFields {
                 workers: setting.workers,
                 speedup,
-                seq_ms: ran.seq_ms(),
-                par_ms: ran.par_ms(),
-                segments: ran.segments.iter().map(SegmentLine::from).collect(),
+                seq_ms: sequential.wall.as_secs_f64() * 1e3,
+                par_ms: parallel.wall.as_secs_f64() * 1e3,
+                segments: report.segments.iter().map(SegmentRecord::from).collect(),
             });
         }
     }

@@ -10,7 +10,6 @@ mod explanation;
 mod failure;
 mod input;
 mod lists;
-mod measured;
 mod state;
 mod verification;
 

@@ -3,7 +3,7 @@
 use crate::{
     failure::Failure,
     input::{Input, which},
-    state,
+    state::Subject,
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rlp::Encodable as _;
@@ -37,7 +37,8 @@ pub(crate) fn access_list(
     name: &str,
 ) -> Result<Vec<u8>, Failure> {
     let file = input.load(name)?;
-    let (block, state) = state::of(&file).map_err(|error| Failure::field(name, error))?;
+    let Subject { block, state, .. } =
+        Subject::new(&file).map_err(|error| Failure::field(name, error))?;
     let output = executor
         .block(braid_evm::Block::from(&block))
         .database(state)

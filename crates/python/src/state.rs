@@ -1,12 +1,13 @@
 //! The state of a block file as a database that says what the file lacks.
 
-use alloy_primitives::{Address, B256, U256};
-use braid_blocks::block_file::{BlockFile, FieldError, FileDatabase};
-use revm::{
-    DatabaseRef,
-    context::DBErrorMarker,
-    state::{AccountInfo, Bytecode},
+use alloy_primitives::B256;
+use braid_blocks::{
+    block::Block,
+    block_file::{BlockFile, FieldError, FileDatabase},
+    hooked::{Hooked, Read},
 };
+use core::convert::Infallible;
+use revm::context::DBErrorMarker;
 use std::{
     collections::{BTreeSet, HashSet},
     sync::{Arc, OnceLock},
@@ -30,81 +31,50 @@ pub(crate) enum Missing {
 
 impl DBErrorMarker for Missing {}
 
+impl From<Infallible> for Missing {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
 /// The state before the block of a file. Copies share it.
-#[derive(Clone, Debug)]
-pub(crate) struct FileState {
-    inner: FileDatabase,
-    lacks: Arc<Lacks>,
+pub(crate) type FileState = Hooked<FileDatabase, Missing>;
+
+/// A block with the state before it.
+pub(crate) struct Subject {
+    pub(crate) block: Block,
+    pub(crate) state: FileState,
+    first: Arc<OnceLock<Missing>>,
 }
 
-#[derive(Debug)]
-struct Lacks {
-    codes: HashSet<B256>,
-    known_hashes: BTreeSet<u64>,
-    /// The first thing that was asked for and is missing, by whichever run.
-    first: OnceLock<Missing>,
-}
-
-impl FileState {
-    /// The state of `file`; `inner` was made of it.
-    pub(crate) fn new(file: &BlockFile, inner: FileDatabase) -> Self {
+impl Subject {
+    /// `file` as a block, with its state.
+    ///
+    /// # Errors
+    /// The field that no execution can use.
+    pub(crate) fn new(file: &BlockFile) -> Result<Self, FieldError> {
+        let (block, database) = file.to_block()?;
         let absent = file.meta.absent_codes.iter().copied();
-        let codes = absent.filter(|hash| !file.codes.contains_key(hash)).collect();
-        let mut known_hashes: BTreeSet<u64> = file.block_hashes.keys().copied().collect();
-        known_hashes.extend(file.block.header.inner.number.checked_sub(1));
-        Self { inner, lacks: Arc::new(Lacks { codes, known_hashes, first: OnceLock::new() }) }
+        let codes: HashSet<B256> = absent.filter(|hash| !file.codes.contains_key(hash)).collect();
+        let mut hashes: BTreeSet<u64> = file.block_hashes.keys().copied().collect();
+        hashes.extend(file.block.header.inner.number.checked_sub(1));
+        let first = Arc::new(OnceLock::new());
+        let seen = Arc::clone(&first);
+        let state = Hooked::failing(database, move |read| {
+            let missing = match read {
+                Read::Code(hash) if codes.contains(&hash) => Missing::Code(hash),
+                Read::BlockHash(number) if !hashes.contains(&number) => Missing::BlockHash(number),
+                _ => return Ok(()),
+            };
+            seen.get_or_init(|| missing);
+            Err(missing)
+        });
+        Ok(Self { block, state, first })
     }
 
-    /// What a read could not be answered with. After a run in sequence: why it failed. A speculative run may have asked
-    /// for what the block does not need.
+    /// What a read could not be answered with, by whichever run. After a run in sequence: why it failed. A speculative
+    /// run may have asked for what the block does not need.
     pub(crate) fn first_missing(&self) -> Option<Missing> {
-        self.lacks.first.get().copied()
+        self.first.get().copied()
     }
-
-    fn missing<T>(&self, missing: Missing) -> Result<T, Missing> {
-        self.lacks.first.get_or_init(|| missing);
-        Err(missing)
-    }
-}
-
-/// The error type of the inner database has no value.
-fn answered<T>(result: Result<T, core::convert::Infallible>) -> T {
-    match result {
-        Ok(value) => value,
-    }
-}
-
-impl DatabaseRef for FileState {
-    type Error = Missing;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Missing> {
-        Ok(answered(self.inner.basic_ref(address)))
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Missing> {
-        if self.lacks.codes.contains(&hash) {
-            return self.missing(Missing::Code(hash));
-        }
-        Ok(answered(self.inner.code_by_hash_ref(hash)))
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Missing> {
-        Ok(answered(self.inner.storage_ref(address, slot)))
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Missing> {
-        if !self.lacks.known_hashes.contains(&number) {
-            return self.missing(Missing::BlockHash(number));
-        }
-        Ok(answered(self.inner.block_hash_ref(number)))
-    }
-}
-
-/// `file` as a block, with its state.
-///
-/// # Errors
-/// The field that no execution can use.
-pub(crate) fn of(file: &BlockFile) -> Result<(braid_blocks::block::Block, FileState), FieldError> {
-    let (block, database) = file.to_block()?;
-    Ok((block, FileState::new(file, database)))
 }

@@ -5,8 +5,7 @@ use crate::generate::{self, bytes_of_seed};
 use crate::memory::{MemoryAccount, MemoryDatabase};
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251, eip7702::Authorization};
 use alloy_primitives::{Address, B256, Bytes, U256, address, keccak256};
-use braid_blocks::fork::named;
-use braid_lab::t8n::sign;
+use braid_blocks::{fork::named, keys::Key};
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::context_interface::either::Either;
@@ -30,23 +29,24 @@ pub type Forks = [&'static str; 7];
 /// Keys of the senders.
 #[derive(Clone, Debug)]
 pub struct Signers {
-    keys: BTreeMap<Address, B256>,
+    keys: BTreeMap<Address, Key>,
     addresses: [Address; 7],
 }
 
 impl Default for Signers {
     fn default() -> Self {
-        let secrets =
-            core::array::from_fn(|index| keccak256([b"signer", &[index as u8][..]].concat()));
-        let addresses = secrets.map(|secret: B256| {
-            // The address is recovered from a signature.
-            let hash = B256::repeat_byte(1);
-            let signature = sign(hash, secret).expect("a hash is a key");
-            signature.recover_address_from_prehash(&hash).expect("it recovers")
-        });
-        let keys = addresses.into_iter().zip(secrets).collect();
-        Self { keys, addresses }
+        let keys: [_; 7] =
+            core::array::from_fn(|index| key([b"signer", &[index as u8][..]].concat()));
+        Self {
+            keys: keys.iter().map(|key| (key.address(), *key)).collect(),
+            addresses: keys.map(|key| key.address()),
+        }
     }
+}
+
+/// Returns the key that is the hash of `name`.
+fn key(name: impl AsRef<[u8]>) -> Key {
+    Key::new(keccak256(name)).expect("a hash is a key")
 }
 
 /// Input of one transition.
@@ -129,8 +129,8 @@ fn install_system_contracts(accounts: &mut BTreeMap<Address, MemoryAccount>, spe
 fn transaction(tx: &TxEnv, index: usize, seed: u64, signers: &Signers) -> Value {
     let caller = tx.caller;
     // A contract has no key, so the first sender signs in its place.
-    let secret = signers.keys.get(&caller).copied();
-    let secret = secret.unwrap_or_else(|| signers.keys[&signers.addresses[0]]);
+    let key = signers.keys.get(&caller);
+    let key = key.unwrap_or_else(|| &signers.keys[&signers.addresses[0]]);
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
     put("type", hex(tx.tx_type));
@@ -144,7 +144,7 @@ fn transaction(tx: &TxEnv, index: usize, seed: u64, signers: &Signers) -> Value 
     for name in ["v", "r", "s"] {
         put(name, json!("0x0"));
     }
-    put("secretKey", json!(secret));
+    put("secretKey", json!(key.secret()));
     if tx.tx_type == 0 {
         // A legacy signature may name the chain or not.
         put("protected", json!(!(seed + index as u64).is_multiple_of(4)));
@@ -165,7 +165,7 @@ fn transaction(tx: &TxEnv, index: usize, seed: u64, signers: &Signers) -> Value 
         let list = tx.authorization_list.iter().map(|authorization| match authorization {
             Either::Right(recovered) => {
                 let authority = recovered.authority();
-                signed(recovered, authority.and_then(|who| signers.keys.get(&who).copied()))
+                signed(recovered, authority.and_then(|who| signers.keys.get(&who)))
             }
             Either::Left(signed) => json!(signed),
         });
@@ -174,9 +174,9 @@ fn transaction(tx: &TxEnv, index: usize, seed: u64, signers: &Signers) -> Value 
     Value::Object(object)
 }
 
-/// Returns an authorization signed with `secret`, or with an invalid signature if there is none.
-fn signed(authorization: &Authorization, secret: Option<B256>) -> Value {
-    let signature = secret.and_then(|secret| sign(authorization.signature_hash(), secret));
+/// Returns an authorization signed with `key`, or with an invalid signature if there is none.
+fn signed(authorization: &Authorization, key: Option<&Key>) -> Value {
+    let signature = key.map(|key| key.sign(authorization.signature_hash()));
     let (parity, r, s) = match signature {
         Some(signature) => (u8::from(signature.v()), signature.r(), signature.s()),
         None => (0, U256::from(5), U256::from(7)),
@@ -202,19 +202,16 @@ fn request(accounts: &mut BTreeMap<Address, MemoryAccount>, txs: &mut Vec<Value>
     ];
     calls.truncate((seed / 5) as usize % 4);
     for (index, (to, length, value)) in calls.into_iter().enumerate() {
-        let secret = keccak256([b"asks", &[index as u8][..]].concat());
-        let hash = B256::repeat_byte(1);
-        let signature = sign(hash, secret).expect("a hash is a key");
-        let sender = signature.recover_address_from_prehash(&hash).expect("it recovers");
+        let sender = key([b"asks", &[index as u8][..]].concat());
         let rich =
             MemoryAccount { balance: U256::from(10).pow(U256::from(20)), ..Default::default() };
-        accounts.insert(sender, rich);
+        accounts.insert(sender.address(), rich);
         let input = Bytes::from(bytes_of_seed(seed, length));
         let at = (seed as usize + index) % (txs.len() + 1);
         let tx = json!({
             "type": "0x0", "nonce": "0x0", "gas": "0x493e0", "gasPrice": "0x10", "to": to,
             "value": hex(value), "input": input, "v": "0x0", "r": "0x0", "s": "0x0",
-            "secretKey": secret,
+            "secretKey": sender.secret(),
         });
         txs.insert(at, tx);
     }
@@ -237,7 +234,7 @@ fn deposit_contract() -> MemoryAccount {
 
 /// Returns a transaction that is certain to be rejected, in one of several ways.
 fn refused(seed: u64, signers: &Signers) -> Value {
-    let key = |index: usize| signers.keys[&signers.addresses[index]];
+    let key = |index: usize| signers.keys[&signers.addresses[index]].secret();
     let mut tx = json!({
         "type": "0x0", "nonce": "0x0", "gas": "0x186a0", "gasPrice": "0x64", "value": "0x1",
         "to": Address::repeat_byte(0xcc), "input": "0x", "v": "0x0", "r": "0x0", "s": "0x0",

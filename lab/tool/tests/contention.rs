@@ -1,8 +1,11 @@
 //! The sweep over contention on simulated workers: which cells gain, measured without a clock.
 
-use braid_blocks::workload::{Contention, Order, Producer, Shape, ToldBy, When};
+use braid_blocks::{
+    timing::Timing,
+    workload::{Contention, Order, Producer, Shape, ToldBy, When},
+};
 use braid_cli::{
-    bench::{Timing, priced::virtual_ratios},
+    bench::priced::virtual_ratios,
     explain::{self, Axis, Graph, WhatIf, ratio},
 };
 use braid_lab::bench::{

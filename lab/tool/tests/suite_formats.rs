@@ -6,12 +6,14 @@ use alloy_consensus::{
     constants::EMPTY_OMMER_ROOT_HASH, proofs,
 };
 use alloy_eips::{eip4895::Withdrawals, eip7702::Authorization};
-use alloy_primitives::{Address, B256, Bloom, Bytes, Signature, TxKind, U256, address, b256, hex};
-use braid_blocks::state_root::{PlainAccount, PlainState};
+use alloy_primitives::{Address, B256, Bloom, Bytes, TxKind, U256, address, b256, hex};
+use braid_blocks::{
+    keys::Key,
+    state_root::{PlainAccount, PlainState},
+};
 use braid_evm::{Config, Executor, Forced, Mode, Policy};
 use braid_lab::suite::{Kind, Verdict, block_test, kind, state_test, tests_in};
 use revm::state::Bytecode;
-use secp256k1::{Message, Secp256k1, SecretKey};
 use serde_json::{Value, json};
 use std::num::NonZeroU16;
 
@@ -105,11 +107,10 @@ fn a_state_test_passes_and_each_wrong_expectation_fails() {
 #[test]
 fn a_delegation_is_read() {
     const TARGET: Address = Address::with_last_byte(0xdd);
-    let key = SecretKey::from_byte_array(B256::repeat_byte(7).0).expect("a key");
-    let public = key.public_key(&Secp256k1::new()).serialize_uncompressed();
-    let authority = Address::from_raw_public_key(&public[1..]);
+    let key = Key::new(B256::repeat_byte(7)).expect("a key");
+    let authority = key.address();
     let authorization = Authorization { chain_id: U256::ZERO, address: TARGET, nonce: 0 };
-    let signature = sign(&key, authorization.signature_hash());
+    let signature = key.sign(authorization.signature_hash());
     let parity = u8::from(signature.v());
     let mut after = state(&[(SENDER, ETHER - 7 - 10 * 46_000, 1), (RECEIVER, 7, 0)]);
     let code = Bytecode::new_eip7702(TARGET);
@@ -294,15 +295,8 @@ fn transfer(nonce: u64) -> Envelope {
         value: U256::from(1),
         input: Bytes::new(),
     };
-    let key = SecretKey::from_byte_array(KEY.0).expect("a key");
-    let signature = sign(&key, transaction.signature_hash());
+    let signature = Key::new(KEY).expect("a key").sign(transaction.signature_hash());
     EthereumTxEnvelope::Legacy(transaction.into_signed(signature))
-}
-
-fn sign(key: &SecretKey, hash: B256) -> Signature {
-    let signed = Secp256k1::new().sign_ecdsa_recoverable(Message::from_digest(hash.0), key);
-    let (parity, bytes) = signed.serialize_compact();
-    Signature::from_bytes_and_parity(&bytes, i32::from(parity) == 1)
 }
 
 fn run_chain(wrong: &Chain) -> block_test::Chain {

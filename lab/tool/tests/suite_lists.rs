@@ -13,15 +13,17 @@ use alloy_consensus::{
 };
 use alloy_eip7928::{AccountChanges, BlockAccessIndex, NonceChange, bal::Bal};
 use alloy_eips::{eip2935, eip4788, eip4895::Withdrawals, eip7002, eip7251};
-use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, address, b256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, b256};
 use alloy_rlp::Decodable;
-use braid_blocks::code::Code;
-use braid_blocks::state_root::{PlainAccount, PlainState};
+use braid_blocks::{
+    code::Code,
+    keys::Key,
+    state_root::{PlainAccount, PlainState},
+};
 use braid_evm::{Config, Executor, Forced, Policy};
 use braid_lab::suite::{Verdict, block_test};
 use braid_lab::t8n::{Input, Options, to_json, transition};
 use revm::bytecode::{Bytecode, opcode};
-use secp256k1::{Message, Secp256k1, SecretKey};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -79,11 +81,7 @@ fn call(nonce: u64) -> Envelope {
         value: U256::ZERO,
         input: Bytes::new(),
     };
-    let key = SecretKey::from_byte_array(KEY.0).expect("a key");
-    let digest = Message::from_digest(transaction.signature_hash().0);
-    let signed = Secp256k1::new().sign_ecdsa_recoverable(digest, &key);
-    let (parity, bytes) = signed.serialize_compact();
-    let signature = Signature::from_bytes_and_parity(&bytes, i32::from(parity) == 1);
+    let signature = Key::new(KEY).expect("a key").sign(transaction.signature_hash());
     EthereumTxEnvelope::Legacy(transaction.into_signed(signature))
 }
 

@@ -77,7 +77,7 @@ impl Assembly {
         let mut transactions = Vec::with_capacity(calls.len());
         for call in calls {
             let wallet = wallets.get(call.sender)?;
-            let envelope = self.transaction(wallets, &wallet, call);
+            let envelope = self.transaction(&wallet, call);
             transactions.push(Recovered::new_unchecked(envelope, wallet.address));
         }
         let envelopes: Vec<_> =
@@ -137,12 +137,7 @@ impl Assembly {
     }
 
     /// Returns one call as a transaction: one in four is legacy, the others EIP-1559.
-    pub(super) fn transaction(
-        &mut self,
-        wallets: &Wallets,
-        wallet: &Wallet,
-        call: &Call,
-    ) -> TxEnvelope {
+    pub(super) fn transaction(&mut self, wallet: &Wallet, call: &Call) -> TxEnvelope {
         let next = self.nonces.entry(call.sender).or_default();
         let nonce = *next;
         *next += 1;
@@ -154,7 +149,7 @@ impl Assembly {
             let gas_price = u128::from(MAX_FEE);
             let chain_id = Some(chain_id);
             let legacy = TxLegacy { chain_id, nonce, gas_price, gas_limit, to, value, input };
-            let signature = wallets.sign(wallet, legacy.signature_hash());
+            let signature = wallet.sign(legacy.signature_hash());
             return legacy.into_signed(signature).into();
         }
         let dynamic = TxEip1559 {
@@ -168,7 +163,7 @@ impl Assembly {
             access_list: Default::default(),
             input,
         };
-        let signature = wallets.sign(wallet, dynamic.signature_hash());
+        let signature = wallet.sign(dynamic.signature_hash());
         dynamic.into_signed(signature).into()
     }
 }

@@ -147,7 +147,7 @@ impl LoadStream {
         let mut signed = Vec::new();
         for call in calls {
             let wallet = self.wallets.get(call.sender)?;
-            signed.push(self.assembly.transaction(&self.wallets, &wallet, call));
+            signed.push(self.assembly.transaction(&wallet, call));
         }
         Ok(signed)
     }

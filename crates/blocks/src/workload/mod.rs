@@ -50,7 +50,7 @@ pub use producer::Producer;
 pub use shape::Shape;
 pub use wallet::Signing;
 
-use crate::block_file::BlockFile;
+use crate::{block_file::BlockFile, keys::InvalidKey};
 use choice::Picker;
 use clap::ValueEnum;
 use random::Random;
@@ -201,7 +201,7 @@ pub enum WorkloadError {
     },
     /// No key could be derived for a sender.
     #[error("no key for a sender: {0}")]
-    Key(#[from] secp256k1::Error),
+    Key(#[from] InvalidKey),
     /// A number of the block does not fit its type.
     #[error("{what} does not fit 64 bits")]
     Overflow {

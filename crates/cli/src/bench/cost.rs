@@ -1,9 +1,9 @@
 //! What sharing costs: processor time of a transaction, run sequentially and speculatively.
 
-use super::{BenchError, StageTimes, Subject, measure, rounds::Timing, runs, stages};
+use super::{BenchError, StageTimes, Subject, measure, runs, stages};
 use braid_blocks::{
     statistics::{median, median_time, quantiles},
-    timing::{Pauses, Times},
+    timing::{Pauses, Times, Timing},
 };
 use braid_evm::{Config, Executor, Forced, Policy};
 use core::num::NonZeroU16;

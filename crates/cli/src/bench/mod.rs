@@ -30,7 +30,7 @@ pub use halves::{Half, Means};
 pub use latency::{Latency, ReadCounter, Waiting, slowed};
 pub use load::{Load, compute};
 pub use memory::{peak_of, reset_highest, resident};
-pub use rounds::{BenchError, Subject, Timing, measure, rounds_for};
+pub use rounds::{BenchError, Subject, measure, rounds_for};
 pub use runs::{parallel, sequential};
 pub use simulate::{Bounds, Simulated, bounds, virtual_times};
 pub use stages::{StageTimes, stages};

@@ -10,7 +10,7 @@ use braid_blocks::{
     block::Block,
     compare::{Execution, braid, differences},
     sequential::{OnInvalid, OneJournal, Plain, Prepared, SequentialOutcome, SequentialOutput},
-    timing::{Pauses, Times},
+    timing::{Pauses, Times, Timing},
 };
 use braid_evm::{Executor, Stats, runtime::simulated::Random};
 use revm::{DatabaseRef, context::result::ExecutionResult};
@@ -75,16 +75,6 @@ struct Verified {
     stats: Vec<Stats>,
     /// Reads of the baseline and of each executor.
     reads: Option<(u64, Vec<u64>)>,
-}
-
-/// Timing settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
-    /// Number of rounds.
-    pub rounds: u32,
-    /// Pause before each timed run. When a node receives a block, its threads sleep and its caches
-    /// are cold.
-    pub pause: Duration,
 }
 
 /// A way of executing the block.

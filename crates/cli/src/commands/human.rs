@@ -1,12 +1,13 @@
 //! Reports as a table.
 
 use super::{
-    report::{BlockReport, Measured, Totals, Verdict},
-    run::{Reporter, Setting, Unusable},
+    report::Totals,
+    run::{Reporter, Unusable},
 };
 use crate::{inputs, profile};
 use anstyle::{AnsiColor, Style};
-use braid_terminal::{PROFILE, print_error};
+use braid_blocks::verify::{BlockReport, Measured, Setting, Timed, Verdict};
+use braid_terminal::print_error;
 use std::{
     cmp::Reverse,
     io::{self, Write},
@@ -35,12 +36,12 @@ const NAME: usize = 21;
 
 impl Reporter for Human {
     fn begin(&mut self) -> io::Result<()> {
-        let Setting { workers, mode, policy, rounds, lists, hints } = self.setting;
+        let Setting { workers, mode, policy, rounds, lists, hints, profile } = self.setting;
         let mut out = anstream::stdout().lock();
         writeln!(
             out,
             "workers {workers}, mode {mode}, policy {policy}, rounds {rounds} (times are medians), \
-             profile {PROFILE}, compared with sequential revm{}",
+             profile {profile}, compared with sequential revm{}",
             match (lists, hints) {
                 ("none", false) => String::new(),
                 ("none", true) => ", access lists as hints".to_owned(),
@@ -129,7 +130,7 @@ impl Reporter for Human {
             let what = if index == 0 { "first round ran" } else { "" };
             writeln!(out, "{what:<NAME$} {count:>6} {strategy}: {reason}")?;
         }
-        if let Some(share) = totals.measured.busy_share() {
+        if let Some(share) = totals.measured.timed.as_ref().and_then(Timed::busy_share) {
             writeln!(
                 out,
                 "{YELLOW}The machine was busy{YELLOW:#}: the sequential runs had {:.0} % of a \
@@ -149,19 +150,20 @@ impl Reporter for Human {
 
 /// Returns all columns from the number of transactions to the speculative share.
 fn columns(transactions: usize, measured: &Measured) -> String {
+    let timed = measured.timed.as_ref();
     let times = |ratio: Option<f64>| ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}x"));
     format!(
         "{transactions:>6} {:>10} {:>9} {:>9} {:>8} {:>5} {:>9} {:>6.0}%",
         measured.gas,
-        milliseconds(measured.sequential.wall),
-        milliseconds(measured.parallel.wall),
-        times(measured.speedup()),
-        times(measured.cpu_ratio()),
+        milliseconds(timed.map(|it| it.sequential.wall)),
+        milliseconds(timed.map(|it| it.parallel.wall)),
+        times(timed.and_then(Timed::speedup)),
+        times(timed.and_then(Timed::cpu_ratio)),
         measured.stats.aborts,
         measured.stats.speculative_share() * 100.0,
     )
 }
 
-fn milliseconds(time: Duration) -> String {
-    format!("{:.2}", time.as_secs_f64() * 1000.0)
+fn milliseconds(time: Option<Duration>) -> String {
+    time.map_or("-".to_owned(), |time| format!("{:.2}", time.as_secs_f64() * 1000.0))
 }

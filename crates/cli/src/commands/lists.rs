@@ -1,11 +1,10 @@
 //! Access lists that `braid run` reads or writes.
 
-use super::report::ListReport;
 use crate::{
     access_list::{self, ListFileError},
     inputs,
 };
-use braid_blocks::block_file::STANDARD_STREAM;
+use braid_blocks::{block_file::STANDARD_STREAM, verify::ListReport};
 use braid_evm::{AccessList, AccessListError};
 use braid_terminal::Stop;
 use std::{

@@ -9,7 +9,6 @@ mod human;
 mod json;
 mod lint;
 mod lists;
-mod measure;
 mod names;
 mod page;
 mod report;

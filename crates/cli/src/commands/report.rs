@@ -1,109 +1,9 @@
-//! Reports about one block, and about all blocks together.
+//! Totals of the reports about all blocks.
 
-use crate::checks::{Check, CheckResult};
-use braid_blocks::timing::Times;
-use braid_evm::{AccessListError, Reason, Segment, Stats, Strategy};
+use braid_blocks::verify::{BlockReport, Measured, Timed, Verdict, checks::Check};
+use braid_evm::{Reason, Segment, Strategy};
 use braid_terminal::End;
-use std::{collections::HashMap, path::PathBuf, time::Duration};
-
-/// Report about a block that was executed or rejected.
-#[derive(Debug)]
-pub(super) struct BlockReport {
-    pub(super) file: String,
-    pub(super) block: u64,
-    pub(super) transactions: usize,
-    pub(super) verdict: Verdict,
-    /// Comparisons with the header.
-    pub(super) checks: Vec<CheckResult>,
-    /// Why the state root could not be computed although there is a witness.
-    pub(super) not_checkable: Option<String>,
-    /// The block's access list file, if there is one.
-    pub(super) list: Option<ListReport>,
-    /// How the transactions ran in the first round, and why.
-    pub(super) segments: Vec<Segment>,
-    /// Measurements; `None` if there is no result to measure.
-    pub(super) measured: Option<Measured>,
-}
-
-/// A block's access list file.
-#[derive(Debug)]
-pub(super) struct ListReport {
-    pub(super) file: PathBuf,
-    /// Whether the file was written; otherwise it was read.
-    pub(super) written: bool,
-    /// The error in the list.
-    pub(super) wrong: Option<AccessListError>,
-}
-
-/// Verdict on a block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Everything agrees.
-    Right,
-    /// There are differences, one per line.
-    Mismatch(Vec<String>),
-    /// Both executions reject the block for the same reason.
-    Rejected { error: String, transaction: Option<usize> },
-}
-
-/// Processor time over wall time below which the machine counts as busy.
-const BUSY: f64 = 0.8;
-
-/// Measurements of both executions of a block.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Measured {
-    /// Gas used by the block.
-    pub(super) gas: u64,
-    /// Number of skipped transactions (build mode).
-    pub(super) skipped: usize,
-    /// Median over all rounds.
-    pub(super) sequential: Times,
-    /// Median over all rounds.
-    pub(super) parallel: Times,
-    /// Counters of the first round.
-    pub(super) stats: Stats,
-}
-
-impl Measured {
-    /// Returns sequential over parallel wall time; above 1 is faster. `None` if the time is too
-    /// short to measure.
-    pub(super) fn speedup(&self) -> Option<f64> {
-        ratio(self.sequential.wall, self.parallel.wall)
-    }
-
-    /// Returns parallel over sequential processor time; above 1 is additional work. `None` if the
-    /// time is too short to measure.
-    pub(super) fn cpu_ratio(&self) -> Option<f64> {
-        ratio(self.parallel.cpu, self.sequential.cpu)
-    }
-
-    /// Returns processor time over wall time of the sequential runs, if the machine was busy
-    /// meanwhile.
-    pub(super) fn busy_share(&self) -> Option<f64> {
-        // Below a millisecond, the system's processor times are too coarse.
-        let Times { wall, cpu } = self.sequential;
-        let share = ratio(cpu, wall).filter(|_| wall > Duration::from_millis(1))?;
-        (share < BUSY).then_some(share)
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.gas = self.gas.saturating_add(other.gas);
-        self.skipped = self.skipped.saturating_add(other.skipped);
-        self.sequential += other.sequential;
-        self.parallel += other.parallel;
-        let (sum, more) = (&mut self.stats, &other.stats);
-        sum.workers = sum.workers.max(more.workers);
-        sum.transactions = sum.transactions.saturating_add(more.transactions);
-        sum.incarnations = sum.incarnations.saturating_add(more.incarnations);
-        sum.aborts = sum.aborts.saturating_add(more.aborts);
-        sum.speculative_commits = sum.speculative_commits.saturating_add(more.speculative_commits);
-    }
-}
-
-fn ratio(over: Duration, under: Duration) -> Option<f64> {
-    let under = under.as_secs_f64();
-    (under > 0.0).then(|| over.as_secs_f64() / under)
-}
+use std::collections::HashMap;
 
 /// Totals over all blocks.
 #[derive(Debug, Default)]
@@ -145,7 +45,7 @@ impl Totals {
         self.not_checkable = self.not_checkable.saturating_add(unknown);
         if let Some(measured) = &report.measured {
             self.transactions = self.transactions.saturating_add(report.transactions);
-            self.measured.add(measured);
+            self.measured += measured;
             if let Some(reason) = in_order(report) {
                 *self.in_order.entry(reason).or_default() += 1;
             }
@@ -171,7 +71,7 @@ impl Totals {
                 if blocks == 1 { "" } else { "s" },
             ));
         }
-        let speedup = self.measured.speedup()?;
+        let speedup = self.measured.timed.as_ref().and_then(Timed::speedup)?;
         let blocks = self.right;
         let in_order: u64 = self.in_order.values().sum();
         let why = self.in_order.iter().max_by_key(|(reason, count)| (**count, reason.to_string()));
@@ -219,12 +119,14 @@ fn in_order(report: &BlockReport) -> Option<Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use braid_blocks::timing::Times;
+    use std::time::Duration;
 
     #[test]
     fn the_sentence_counts_blocks_in_order() {
         let times = |wall| Times { wall: Duration::from_millis(wall), cpu: Duration::ZERO };
-        let measured =
-            Measured { sequential: times(19), parallel: times(10), ..Measured::default() };
+        let timed = Some(Timed { sequential: times(19), parallel: times(10) });
+        let measured = Measured { timed, ..Measured::default() };
         let mut totals = Totals { right: 6, measured, ..Totals::default() };
         let says = |totals: &Totals| totals.sentence().expect("it was measured");
         let parallel = "1.9 times as fast as sequential; all 6 blocks ran in parallel.";

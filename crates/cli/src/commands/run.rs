@@ -1,16 +1,14 @@
 //! `braid run`: executes blocks in parallel and sequentially, and compares everything.
 
-use super::{
-    human::Human,
-    json::Json,
-    lists::Lists,
-    measure::{Ran, Subject, run_block},
-    report::{BlockReport, Totals},
+use super::{human::Human, json::Json, lists::Lists, report::Totals};
+use crate::{access_list::ListFileError, inputs};
+use braid_blocks::{
+    block_file::{BlockFileError, BlockFileErrorKind},
+    timing::Timing,
+    verify::{BlockReport, Ran, Setting, Subject, verify},
 };
-use crate::{access_list::ListFileError, bench::Timing, inputs};
-use braid_blocks::block_file::{BlockFileError, BlockFileErrorKind};
 use braid_evm::{Config, Executor, Mode};
-use braid_terminal::{End, PolicyArg, Progress, Stop};
+use braid_terminal::{End, PROFILE, PolicyArg, Progress, Stop};
 use clap::{Args, ValueEnum};
 use std::{io, num::NonZeroU16, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
@@ -92,19 +90,6 @@ enum ModeArg {
     Build,
 }
 
-/// Settings that all reports of one call share.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Setting {
-    pub(super) workers: u16,
-    pub(super) mode: &'static str,
-    pub(super) policy: &'static str,
-    pub(super) rounds: u32,
-    /// Use of access lists.
-    pub(super) lists: &'static str,
-    /// Whether each block has an access list as an untrusted hint.
-    pub(super) hints: bool,
-}
-
 /// Why a block was not executed, or its access list not written.
 #[derive(Debug, Error)]
 pub(super) enum Unusable {
@@ -178,6 +163,7 @@ impl RunArgs {
             rounds: self.rounds,
             lists: lists.name(),
             hints: self.bal_hint.is_some(),
+            profile: PROFILE,
         }
     }
 }
@@ -236,15 +222,17 @@ fn run_input(
     if args.check_signatures {
         file.check_signatures().map_err(named)?;
     }
+    let (block, database) = file.to_block().map_err(named)?;
     let subject = Subject {
         file: &file,
+        block: &block,
+        database: &database,
         witness: witness.as_ref(),
         list: list.as_ref(),
         hint: hint.as_ref(),
     };
     let timing = Timing { rounds: args.rounds, pause: args.pause };
-    let Ran { mut report, made, wrong } =
-        run_block(executor, subject, name.clone(), timing).map_err(named)?;
+    let Ran { mut report, made, wrong, .. } = verify(executor, &subject, name.clone(), timing);
     if let Some(file) = list_file {
         report.list = lists.after(file, made, wrong).map_err(of_list)?;
     }

@@ -1,10 +1,12 @@
 //! `braid trace`: traces one transaction of a block, in geth's formats.
 
-use crate::checks::{Results, first_mismatch};
 use crate::inputs;
 use alloy_rpc_types_trace::geth::{CallFrame, DefaultFrame, PreStateFrame};
-use braid_blocks::block_file::STANDARD_STREAM;
-use braid_blocks::sequential::{Trace, Tracer};
+use braid_blocks::{
+    block_file::STANDARD_STREAM,
+    sequential::{Trace, Tracer},
+    verify::checks::{Results, first_mismatch},
+};
 use braid_evm::{Block, BlockOutput, Config, Executor, TxIndex};
 use braid_terminal::{End, Stop, print_error, workers_from, working};
 use clap::{Args, ValueEnum};

@@ -1,12 +1,12 @@
 //! Checks a recording against the node.
 
 use super::{Client, FetchError, Transport, block::Found, receipts::NodeReceipt};
-use crate::checks::{self, Results};
 use alloy_consensus::EthereumReceipt;
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U64, U256};
 use braid_blocks::{
     block_file::BlockFile,
     sequential::{self, SequentialOutput},
+    verify::checks::{self, Results},
 };
 use revm::database::{BundleAccount, BundleState};
 use serde::Deserialize;

@@ -6,8 +6,8 @@ use super::{
 };
 use alloy_eips::eip7702::Authorization;
 use alloy_primitives::{Address, Bytes, U256, keccak256};
+use braid_blocks::keys::Key;
 use braid_evm::runtime::simulated::Random;
-use secp256k1::{Message, SECP256K1, SecretKey};
 use serde_json::{Value, json};
 
 /// Kinds of transactions, which are counted.
@@ -19,8 +19,7 @@ const GAS_DEPLOY: u64 = 6_000_000;
 
 /// An account that delegates and lets others pay.
 struct Authority {
-    secret: SecretKey,
-    address: Address,
+    key: Key,
     nonce: u64,
 }
 
@@ -87,7 +86,7 @@ impl<'a> Traffic<'a> {
         // In anvil 1.7 every account exists, so it refunds the first authorization of an account
         // where Ethereum does not. One wei makes the account exist in both.
         for place in 0..traffic.authorities.len() {
-            let to = traffic.authorities[place].address;
+            let to = traffic.authorities[place].key.address();
             let fields = json!({ "from": holder, "to": to, "value": "0x1" });
             traffic.send("transfer", fields, 21_000);
         }
@@ -179,16 +178,14 @@ impl<'a> Traffic<'a> {
             nonce: authority.nonce + u64::from(wrong),
         };
         authority.nonce += u64::from(!wrong);
-        let digest = Message::from_digest(authorization.signature_hash().0);
-        let signed = SECP256K1.sign_ecdsa_recoverable(digest, &authority.secret);
-        let (recovery, bytes) = signed.serialize_compact();
-        let [r, s] = [&bytes[..32], &bytes[32..]].map(U256::from_be_slice);
+        let signature = authority.key.sign(authorization.signature_hash());
         let fields = json!({
-            "from": from, "to": authority.address, "data": code::mint(),
+            "from": from, "to": authority.key.address(), "data": code::mint(),
             "authorizationList": [{
                 "chainId": authorization.chain_id, "address": authorization.address,
                 "nonce": alloy_primitives::U64::from(authorization.nonce),
-                "yParity": format!("{:#x}", i32::from(recovery) & 1), "r": r, "s": s,
+                "yParity": format!("{:#x}", u8::from(signature.v())),
+                "r": signature.r(), "s": signature.s(),
             }],
         });
         self.send("delegation", fields, GAS_CALL);
@@ -211,7 +208,5 @@ impl<'a> Traffic<'a> {
 }
 
 fn authority(number: u8) -> Authority {
-    let secret = SecretKey::from_byte_array(keccak256([number]).0).expect("a key");
-    let public = secret.public_key(SECP256K1).serialize_uncompressed();
-    Authority { secret, address: Address::from_raw_public_key(&public[1..]), nonce: 0 }
+    Authority { key: Key::new(keccak256([number])).expect("a key"), nonce: 0 }
 }

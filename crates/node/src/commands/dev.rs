@@ -202,7 +202,7 @@ fn print_accounts(accounts: &Accounts) -> io::Result<()> {
         "accounts with {ETHER} ether each, for development only: everyone knows the keys"
     )?;
     for (index, account) in accounts.iter().enumerate() {
-        writeln!(out, "({index}) {}  {}", account.address, account.key())?;
+        writeln!(out, "({index}) {}  {}", account.address(), account.secret())?;
     }
     writeln!(out, "mnemonic: {MNEMONIC}\nderivation path: {PATH}")
 }

@@ -2,7 +2,7 @@
 
 use super::{Answer, Args, Context, RegisterMethodError, add};
 use crate::{
-    accounts::{Account, impersonation, signed},
+    accounts::{impersonation, signed},
     dev::Dev,
     error::RpcError,
     estimate::estimate,
@@ -16,6 +16,7 @@ use alloy_dyn_abi::TypedData;
 use alloy_eips::{BlockId, eip2718::Encodable2718};
 use alloy_primitives::{Address, B256, Bytes, U256, eip191_hash_message};
 use alloy_rpc_types_eth::TransactionRequest;
+use braid_blocks::keys::Key;
 use braid_chain::{Snapshot, pool::SignedTransaction};
 use jsonrpsee::RpcModule;
 use revm::DatabaseRef;
@@ -91,10 +92,7 @@ fn unknown_account(address: &Address) -> RpcError {
     ))
 }
 
-fn account<'s, S: Snapshot>(
-    shared: &'s Shared<S>,
-    address: &Address,
-) -> Result<&'s Account, RpcError> {
+fn account<'s, S: Snapshot>(shared: &'s Shared<S>, address: &Address) -> Result<&'s Key, RpcError> {
     dev(shared)?.accounts.get(address).ok_or_else(|| unknown_account(address))
 }
 

@@ -3,8 +3,8 @@
 use crate::chain::{braid_node, chain};
 use alloy_consensus::{SignableTransaction, TxLegacy};
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{Address, Signature, TxKind, U256, address, hex};
-use secp256k1::{Message, SECP256K1, SecretKey};
+use alloy_primitives::{Address, B256, TxKind, U256, address, hex};
+use braid_blocks::keys::Key;
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -280,10 +280,8 @@ pub(crate) fn raw(nonce: u64, value: u64, chain: u64, gas_limit: u64) -> String 
         value: U256::from(value),
         ..TxLegacy::default()
     };
-    let key = SecretKey::from_byte_array([0x11; 32]).expect("a key");
-    let message = Message::from_digest(tx.signature_hash().0);
-    let (id, bytes) = SECP256K1.sign_ecdsa_recoverable(message, &key).serialize_compact();
-    let signature = Signature::from_bytes_and_parity(&bytes, i32::from(id) == 1);
+    let key = Key::new(B256::repeat_byte(0x11)).expect("a key");
+    let signature = key.sign(tx.signature_hash());
     let signed = alloy_consensus::TxEnvelope::Legacy(tx.into_signed(signature));
     hex::encode_prefixed(signed.encoded_2718())
 }

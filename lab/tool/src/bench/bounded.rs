@@ -1,8 +1,8 @@
 //! A block measured against its upper bounds, with and without learning from earlier blocks.
 
-use braid_blocks::{block::Block, block_file::FileDatabase};
+use braid_blocks::{block::Block, block_file::FileDatabase, timing::Timing};
 use braid_cli::{
-    bench::{BenchError, Figures, Subject, Timing, measure},
+    bench::{BenchError, Figures, Subject, measure},
     explain::{self, Axis, Graph, Recording, WhatIf},
 };
 use braid_evm::{Config, Executor, Segment, Strategy};

@@ -4,9 +4,10 @@ use super::Bounded;
 use braid_blocks::{
     block::Block,
     block_file::FileDatabase,
+    timing::Timing,
     workload::{Contention, Order, ToldBy, When},
 };
-use braid_cli::bench::{BenchError, Timing};
+use braid_cli::bench::BenchError;
 use core::num::NonZeroU16;
 
 /// Numbers of slots, the rows of each plane.

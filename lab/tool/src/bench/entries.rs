@@ -12,9 +12,9 @@ use braid_blocks::{
     block::Block,
     compare::{Execution, braid::outputs, differences},
     sequential::{ForkSpec, OnInvalid, Prepared, Receipts, envelope},
-    timing::{Pauses, Times, times_of},
+    timing::{Pauses, Times, Timing, times_of},
 };
-use braid_cli::bench::{BenchError, Series, Timing};
+use braid_cli::bench::{BenchError, Series};
 use braid_evm::{
     Cloned, Config, Executor, alloy::BraidExecutorFactory, runtime::simulated::Random,
 };

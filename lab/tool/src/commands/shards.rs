@@ -5,11 +5,9 @@ use braid_blocks::{
     block::Block,
     block_file::FileDatabase,
     sequential::{self, SequentialOutput},
+    verify::checks::{Results, first_mismatch},
 };
-use braid_cli::{
-    checks::{Results, first_mismatch},
-    inputs::{self, Input},
-};
+use braid_cli::inputs::{self, Input};
 use braid_shards::{
     Agreed, Figures, Options, Placement, Traffic,
     evm::{EvmKey, compare, hash, record},

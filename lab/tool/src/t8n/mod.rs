@@ -30,7 +30,6 @@ mod transactions;
 
 pub use alloc::to_json;
 pub use error::{Failure, FailureKind};
-pub use sign::sign;
 
 use alloy_consensus::Header;
 use alloy_evm::{EvmEnv, FromRecoveredTx};

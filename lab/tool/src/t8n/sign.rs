@@ -3,8 +3,8 @@
 use super::error::Failure;
 use super::fields::Fields;
 use alloy_consensus::{SignableTransaction, Signed, TxEnvelope};
-use alloy_primitives::{B256, Signature, U256};
-use secp256k1::{Message, SECP256K1, SecretKey};
+use alloy_primitives::{B256, Signature};
+use braid_blocks::keys::Key;
 
 /// Parses a signature in the input.
 pub(super) fn signature_of(fields: &Fields<'_>, parity: bool) -> Result<Signature, Failure> {
@@ -18,18 +18,7 @@ where
     T: SignableTransaction<Signature>,
     TxEnvelope: From<Signed<T>>,
 {
-    let signature = sign(tx.signature_hash(), secret)
-        .ok_or_else(|| Failure::json("secretKey is no key of secp256k1"))?;
+    let key = Key::new(secret).map_err(|error| Failure::json(format!("secretKey is {error}")))?;
+    let signature = key.sign(tx.signature_hash());
     Ok(tx.into_signed(signature).into())
-}
-
-/// Signs `hash` with `secret`; `None` if that is not a valid key.
-#[must_use]
-pub fn sign(hash: B256, secret: B256) -> Option<Signature> {
-    let secret = SecretKey::from_byte_array(secret.0).ok()?;
-    let signed = SECP256K1.sign_ecdsa_recoverable(Message::from_digest(hash.0), &secret);
-    let (recovery, bytes) = signed.serialize_compact();
-    let (r, s) = bytes.split_at(32);
-    let parity = i32::from(recovery) & 1 == 1;
-    Some(Signature::new(U256::from_be_slice(r), U256::from_be_slice(s), parity))
 }

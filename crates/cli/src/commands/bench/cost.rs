@@ -3,10 +3,11 @@
 use super::items::{Item, Unmeasured, items};
 use super::{BenchArgs, Ready, ready, report::NAME};
 use crate::{
-    bench::{self, Cost, Costs, Subject, Timing, Way},
+    bench::{self, Cost, Costs, Subject, Way},
     profile,
 };
 use anstyle::Style;
+use braid_blocks::timing::Timing;
 use braid_terminal::{End, Progress, Stop, print_error};
 use serde_json::json;
 use std::io::{self, Write};

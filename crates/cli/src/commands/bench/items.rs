@@ -2,11 +2,12 @@
 
 use crate::{
     bench::{BenchError, Latency},
-    checks, inputs,
+    inputs,
 };
 use braid_blocks::{
     block::Block,
     block_file::{BlockFile, BlockFileError, FileDatabase},
+    verify::checks,
     workload::Preset,
 };
 use braid_terminal::{End, Stop};

@@ -14,7 +14,7 @@ pub use report::{Conditions, ListsInUse, optional};
 
 use crate::{
     access_list,
-    bench::{self, BenchError, Figures, Latency, Subject, Timing},
+    bench::{self, BenchError, Figures, Latency, Subject},
     profile,
 };
 use against::Against;
@@ -22,7 +22,7 @@ use args::Probed;
 use braid_blocks::{
     block::Block,
     block_file::{BlockFile, BlockFileErrorKind, FileDatabase},
-    timing::Pauses,
+    timing::{Pauses, Timing},
 };
 use braid_evm::{Config, Executor};
 use braid_terminal::{End, Progress, Stop, print_error};

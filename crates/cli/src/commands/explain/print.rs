@@ -2,7 +2,7 @@
 
 use super::{Explained, Reached, Unusable};
 use crate::{
-    commands::json::{SegmentLine, write_line},
+    commands::json::write_line,
     explain::{
         Axis, Costly, OnWorkers, Question, Totals, json::BlockFields, json::CostlyFields, ratio,
         words,
@@ -10,7 +10,7 @@ use crate::{
     inputs,
 };
 use anstyle::Style;
-use braid_blocks::block_file::STANDARD_STREAM;
+use braid_blocks::{block_file::STANDARD_STREAM, verify::SegmentRecord};
 use braid_terminal::{print_error, wrapped};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -73,7 +73,7 @@ struct MeasuredFields {
     par_ms: f64,
     /// Processor time over wall time of the sequential runs; null unless the machine was busy.
     busy_share: Option<f64>,
-    segments: Vec<SegmentLine>,
+    segments: Vec<SegmentRecord>,
 }
 
 #[derive(Serialize)]
@@ -108,7 +108,7 @@ pub(in crate::commands) fn block_line<'a>(
         seq_ms: reached.sequential.as_secs_f64() * 1e3,
         par_ms: reached.parallel.as_secs_f64() * 1e3,
         busy_share: reached.busy_share,
-        segments: reached.segments.iter().map(SegmentLine::from).collect(),
+        segments: reached.segments.iter().map(SegmentRecord::from).collect(),
     });
     BlockLine {
         file: &explained.name,

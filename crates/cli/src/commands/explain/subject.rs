@@ -1,16 +1,14 @@
 //! Records, explains and measures one block.
 
 use crate::{
-    bench::Timing,
-    checks,
-    commands::{
-        measure::{Subject, run_block},
-        names::{Known, LinesArgs, NamesArgs},
-        report::Verdict,
-    },
+    commands::names::{Known, LinesArgs, NamesArgs},
     explain::{self, Axis, Explanation, Location, Question, Recording, Target, WhatIf},
 };
-use braid_blocks::block_file::{BlockFile, BlockFileError, BlockFileErrorKind, FieldError};
+use braid_blocks::{
+    block_file::{BlockFile, BlockFileError, BlockFileErrorKind, FieldError},
+    timing::Timing,
+    verify::{Subject, Verdict, checks, verify},
+};
 use braid_evm::{Config, Executor, Segment};
 use braid_terminal::Stop;
 use clap::{Args, ValueEnum};
@@ -195,18 +193,19 @@ pub(in crate::commands) fn measure(
 ) -> Result<Result<Option<Reached>, String>, Unusable> {
     let timing = Timing { rounds: args.rounds, pause: args.pause };
     let workers = usize::from(executor.config().workers.get());
-    let subject = Subject { file, witness: None, list: None, hint: None };
-    let ran = run_block(executor, subject, name.to_owned(), timing);
-    let report = ran.map_err(|error| field(name, error))?.report;
+    let (block, database) = file.to_block().map_err(|error| field(name, error))?;
+    let (block, database) = (&block, &database);
+    let subject = Subject { file, block, database, witness: None, list: None, hint: None };
+    let report = verify(executor, &subject, name.to_owned(), timing).report;
     if let Verdict::Mismatch(differences) = &report.verdict {
         let first = differences.first().map_or("", String::as_str);
         return Ok(Err(format!("Braid's result differs: {first}; see braid run {name}")));
     }
-    let measured = report.measured;
-    Ok(Ok(measured.and_then(|measured| {
-        let speedup = measured.speedup()?;
-        let (sequential, parallel) = (measured.sequential.wall, measured.parallel.wall);
-        let busy_share = measured.busy_share();
+    let timed = report.measured.and_then(|measured| measured.timed);
+    Ok(Ok(timed.and_then(|timed| {
+        let speedup = timed.speedup()?;
+        let (sequential, parallel) = (timed.sequential.wall, timed.parallel.wall);
+        let busy_share = timed.busy_share();
         Some(Reached {
             workers,
             speedup,

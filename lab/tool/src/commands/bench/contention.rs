@@ -6,9 +6,9 @@ use crate::bench::{
     contention::{Cell, Plane, QUICK_SLOTS, SLOTS, Sweep, planes, whole},
 };
 use anstyle::{AnsiColor, Style};
-use braid_blocks::workload::Contention;
+use braid_blocks::{timing::Timing, workload::Contention};
 use braid_cli::{
-    bench::{BenchError, Timing},
+    bench::BenchError,
     commands::bench::{BenchArgs, Conditions, conditions, load, optional},
 };
 use braid_evm::{Config, Strategy};

@@ -2,9 +2,9 @@
 
 use crate::bench::entries::{Entry, EntryTimes, measure};
 use anstyle::Style;
-use braid_blocks::{block::Block, block_file::FileDatabase};
+use braid_blocks::{block::Block, block_file::FileDatabase, timing::Timing};
 use braid_cli::{
-    bench::{BenchError, Latency, Timing, Waiting, ratio, rounds_for, slowed},
+    bench::{BenchError, Latency, Waiting, ratio, rounds_for, slowed},
     commands::bench::{Item, Unmeasured, items},
     profile,
 };

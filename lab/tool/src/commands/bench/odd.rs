@@ -2,10 +2,10 @@
 
 use crate::bench::Bounded;
 use anstyle::{AnsiColor, Style};
-use braid_blocks::{block::Block, block_file::FileDatabase, workload::Odd};
+use braid_blocks::{block::Block, block_file::FileDatabase, timing::Timing, workload::Odd};
 use braid_cli::{
     bench::{
-        BenchError, Timing,
+        BenchError,
         priced::{Virtual, VirtualError, virtual_ratios},
     },
     commands::bench::{Conditions, ListsInUse, optional},

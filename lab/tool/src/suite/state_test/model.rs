@@ -11,8 +11,8 @@ use alloy_eips::{
     eip7702::{Authorization, SignedAuthorization},
 };
 use alloy_primitives::{Address, B256, TxKind, U256};
+use braid_blocks::keys::Key;
 use revm::context::{TxEnv, either::Either};
-use secp256k1::{Secp256k1, SecretKey};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -208,12 +208,9 @@ impl Parts {
         }
         let unknown = || Refusal::new(&[], "the test names neither sender nor key");
         let key = self.secret_key.ok_or_else(unknown)?;
-        let key = SecretKey::from_byte_array(key.0.0)
-            .map_err(|error| Refusal::new(&["INVALID_SIGNATURE_VRS"], error))?;
-        let public = key.public_key(&Secp256k1::signing_only()).serialize_uncompressed();
-        // The first byte marks an uncompressed point and is not hashed.
-        let (_, point) = public.split_at(1);
-        Ok(Address::from_raw_public_key(point))
+        let key = Key::new(key.0);
+        key.map(|key| key.address())
+            .map_err(|error| Refusal::new(&["INVALID_SIGNATURE_VRS"], error))
     }
 
     fn access_list(&self, data: usize) -> AccessList {

@@ -1,64 +1,76 @@
-//! Runs a block sequentially and with Braid, and compares everything.
+//! Executes a block sequentially and with Braid, compares everything, and measures both.
 
-use super::report::{BlockReport, Measured, Verdict};
+pub mod checks;
+mod record;
+mod report;
+
+pub use record::{BlockRecord, MeasuredRecord, SegmentRecord, Setting};
+pub use report::{BlockReport, ListReport, Measured, Timed, Verdict};
+
 use crate::{
-    bench::Timing,
-    checks::{self, CheckResult, Results},
-};
-use braid_blocks::{
     block::Block,
-    block_file::{BlockFile, FieldError, FileDatabase},
+    block_file::BlockFile,
     compare::{Differences, braid},
     sequential::{OnInvalid, Position, Prepared, SequentialError, SequentialOutput},
     state_root::{PartialRootError, Witness},
-    timing::{Pauses, Times, timed},
+    timing::{Pauses, Times, Timing, timed},
 };
 use braid_evm::{
     AccessList, AccessListError, BlockError, BlockErrorKind, BlockOutput, Executor, Mode,
     runtime::simulated::Random,
 };
-use std::{convert::Infallible, sync::Arc};
+use checks::{CheckResult, Results};
+use core::fmt::Display;
+use revm::DatabaseRef;
+use std::sync::Arc;
 
-type Sequential = Result<SequentialOutput, SequentialError<Infallible>>;
-type Parallel = Result<BlockOutput, BlockError<Infallible>>;
+type Sequential<E> = Result<SequentialOutput, SequentialError<E>>;
+type Parallel<E> = Result<BlockOutput, BlockError<E>>;
 
 /// A block, and the values that its result is compared with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Subject<'a> {
-    pub(super) file: &'a BlockFile,
+#[derive(Debug)]
+pub struct Subject<'a, D> {
+    /// The file of the block.
+    pub file: &'a BlockFile,
+    /// The block in the file.
+    pub block: &'a Block,
+    /// The state before the block.
+    pub database: &'a D,
     /// Nodes of the state trie, if there is a witness file.
-    pub(super) witness: Option<&'a Witness>,
+    pub witness: Option<&'a Witness>,
     /// The access list with which the block is executed.
-    pub(super) list: Option<&'a Arc<AccessList>>,
+    pub list: Option<&'a Arc<AccessList>>,
     /// An access list as an untrusted hint.
-    pub(super) hint: Option<&'a Arc<AccessList>>,
+    pub hint: Option<&'a Arc<AccessList>>,
 }
 
 /// An executed block.
 #[derive(Debug)]
-pub(super) struct Ran {
-    pub(super) report: BlockReport,
+pub struct Ran<E> {
+    /// The report about it.
+    pub report: BlockReport,
     /// The block's access list, if the executor computes lists and there is no difference.
-    pub(super) made: Option<AccessList>,
+    pub made: Option<AccessList>,
     /// The error in the access list with which the block was executed.
-    pub(super) wrong: Option<AccessListError>,
+    pub wrong: Option<AccessListError>,
+    /// The error with which sequential execution ends, if it does.
+    pub error: Option<SequentialError<E>>,
 }
 
-/// Executes the file of `subject` sequentially and with `executor`, once to compare and then as
+/// Executes the block of `subject` sequentially and with `executor`, once to compare and then as
 /// often as `timing` says to measure. Compares the first sequential result with every parallel one
-/// and with the header.
-///
-/// # Errors
-/// Returns an error if a field of the file cannot be used by any execution.
-pub(super) fn run_block(
+/// and with the header. The report gives the block's file the name `name`.
+pub fn verify<D>(
     executor: &mut Executor,
-    subject: Subject<'_>,
+    subject: &Subject<'_, D>,
     name: String,
     timing: Timing,
-) -> Result<Ran, FieldError> {
-    let (block, database) = subject.file.to_block()?;
+) -> Ran<D::Error>
+where
+    D: DatabaseRef<Error: Display> + Clone + Send + Sync + 'static,
+{
     let (access_list, access_list_hint) = (subject.list.cloned(), subject.hint.cloned());
-    let block_without = braid_evm::Block::from(&block);
+    let block_without = braid_evm::Block::from(subject.block);
     let shared = braid_evm::Block { access_list, access_list_hint, ..block_without };
     let mut bench = Bench {
         on_invalid: match executor.config().mode {
@@ -67,16 +79,17 @@ pub(super) fn run_block(
         },
         makes_lists: executor.config().access_list,
         shared: Arc::new(shared),
-        block,
-        database,
+        subject,
         executor,
         pauses: Pauses::default(),
         times: Vec::new(),
     };
+    let header = &subject.file.block.header;
     let report = BlockReport {
         file: name,
-        block: subject.file.block.header.inner.number,
-        transactions: bench.block.transactions.len(),
+        block: header.inner.number,
+        hash: header.hash,
+        transactions: subject.block.transactions.len(),
         verdict: Verdict::Right,
         checks: Vec::new(),
         not_checkable: None,
@@ -86,22 +99,27 @@ pub(super) fn run_block(
     };
     let (expected, found) = bench.round(true);
     let wrong = found.as_ref().err().and_then(wrong_list);
-    let (report, made) = match expected {
-        Ok(expected) => bench.judge_output(report, subject, &expected, found, timing),
-        Err(error) => (judge_error(report, &error, &found), None),
-    };
-    Ok(Ran { report, made, wrong })
+    match expected {
+        Ok(expected) => {
+            let (report, made) = bench.judge_output(report, &expected, found, timing);
+            Ran { report, made, wrong, error: None }
+        }
+        Err(error) => {
+            let report = judge_error(report, &error, &found);
+            Ran { report, made: None, wrong, error: Some(error) }
+        }
+    }
 }
 
 /// Returns the error in the block's access list, if that is the cause of `error`.
-fn wrong_list(error: &BlockError<Infallible>) -> Option<AccessListError> {
+fn wrong_list<E>(error: &BlockError<E>) -> Option<AccessListError> {
     match &error.kind {
         BlockErrorKind::AccessList(wrong) => Some(wrong.clone()),
         _ => None,
     }
 }
 
-impl Subject<'_> {
+impl<D> Subject<'_, D> {
     /// Compares the state root with the header's, if there is a witness.
     fn state_root(&self, found: &BlockOutput) -> Option<Result<CheckResult, PartialRootError>> {
         self.witness.map(|witness| checks::state_root(self.file, witness, &found.bundle))
@@ -109,22 +127,24 @@ impl Subject<'_> {
 }
 
 /// One block, ready to be executed repeatedly.
-struct Bench<'a> {
+struct Bench<'a, D> {
+    subject: &'a Subject<'a, D>,
     on_invalid: OnInvalid,
     /// Whether the sequential side also builds access lists, with revm's own builder.
     makes_lists: bool,
-    block: Block,
     shared: Arc<braid_evm::Block>,
-    database: FileDatabase,
     executor: &'a mut Executor,
     /// Pauses around each run.
     pauses: Pauses,
     times: Vec<(Times, Times)>,
 }
 
-impl Bench<'_> {
+impl<D> Bench<'_, D>
+where
+    D: DatabaseRef<Error: Display> + Clone + Send + Sync + 'static,
+{
     /// Runs the block once each way.
-    fn round(&mut self, sequential_first: bool) -> (Sequential, Parallel) {
+    fn round(&mut self, sequential_first: bool) -> (Sequential<D::Error>, Parallel<D::Error>) {
         if sequential_first {
             let (sequential, first) = self.sequential();
             let (parallel, second) = self.parallel();
@@ -138,27 +158,28 @@ impl Bench<'_> {
         }
     }
 
-    fn sequential(&self) -> (Sequential, Times) {
-        let (mut prepared, database) = (Prepared::new(&self.block), self.database.clone());
+    fn sequential(&self) -> (Sequential<D::Error>, Times) {
+        let Subject { block, database, .. } = *self.subject;
+        let (mut prepared, database) = (Prepared::new(block), database.clone());
         if self.makes_lists {
             prepared = prepared.with_access_lists();
         }
         timed(self.pauses, || prepared.run_keeping(database, self.on_invalid))
     }
 
-    fn parallel(&mut self) -> (Parallel, Times) {
-        let (block, database) = (Arc::clone(&self.shared), self.database.clone());
+    fn parallel(&mut self) -> (Parallel<D::Error>, Times) {
+        let (block, database) = (Arc::clone(&self.shared), self.subject.database.clone());
         timed(self.pauses, || (self.executor.block(block).database(database).execute(), ()))
     }
 
     fn judge_output(
         mut self,
         mut report: BlockReport,
-        subject: Subject<'_>,
         expected: &SequentialOutput,
-        found: Parallel,
+        found: Parallel<D::Error>,
         timing: Timing,
     ) -> (BlockReport, Option<AccessList>) {
+        let subject = self.subject;
         let mut differences = difference_lines(expected, &found);
         let stats = found.as_ref().map(|output| output.stats).unwrap_or_default();
         let (mut state_root, mut made) = (None, None);
@@ -187,7 +208,7 @@ impl Bench<'_> {
         // skipped.
         if skipped == 0 {
             let results = Results::from(expected);
-            report.checks = checks::against_file(subject.file, self.block.cfg.spec, results);
+            report.checks = checks::against_file(subject.file, subject.block.cfg.spec, results);
             match state_root {
                 Some(Ok(check)) => report.checks.push(check),
                 Some(Err(error)) => report.not_checkable = Some(error.to_string()),
@@ -205,15 +226,17 @@ impl Bench<'_> {
         report.measured = Some(Measured {
             gas: expected.gas_used,
             skipped,
-            sequential: Times::median(self.times.iter().map(|(sequential, _)| *sequential)),
-            parallel: Times::median(self.times.iter().map(|(_, parallel)| *parallel)),
+            timed: (!self.times.is_empty()).then(|| Timed {
+                sequential: Times::median(self.times.iter().map(|(sequential, _)| *sequential)),
+                parallel: Times::median(self.times.iter().map(|(_, parallel)| *parallel)),
+            }),
             stats,
         });
         (report, made)
     }
 }
 
-fn difference_lines(expected: &SequentialOutput, found: &Parallel) -> Vec<String> {
+fn difference_lines<E: Display>(expected: &SequentialOutput, found: &Parallel<E>) -> Vec<String> {
     match found {
         Ok(found) => lines(&braid::outputs(expected, found)),
         Err(error) if wrong_list(error).is_some() => vec![error.to_string()],
@@ -227,10 +250,10 @@ fn lines(differences: &Differences) -> Vec<String> {
 
 /// Judges a block that sequential execution rejects: the parallel one must reject it for the same
 /// reason.
-fn judge_error(
+fn judge_error<E: Display>(
     mut report: BlockReport,
-    expected: &SequentialError<Infallible>,
-    found: &Parallel,
+    expected: &SequentialError<E>,
+    found: &Parallel<E>,
 ) -> BlockReport {
     let differences = match found {
         Ok(_) => vec![format!("expected the error \"{expected}\", found success")],
@@ -255,11 +278,12 @@ mod tests {
     //! The parallel result of another block must never pass for equal.
 
     use super::*;
-    use braid_blocks::workload::{Workload, WorkloadSpec, generate};
+    use crate::workload::{Workload, WorkloadSpec, generate};
     use braid_evm::Config;
+    use std::convert::Infallible;
 
     /// Returns both results of a block of 20 transfers; `spoil` takes the funds of the last sender.
-    fn both(seed: u64, spoil: bool) -> (Sequential, Parallel) {
+    fn both(seed: u64, spoil: bool) -> (Sequential<Infallible>, Parallel<Infallible>) {
         let spec = WorkloadSpec::new(Workload::Transfers, 20, 0, seed).unsigned();
         let mut file = generate(&spec).expect("generates");
         if spoil {
@@ -276,6 +300,7 @@ mod tests {
         BlockReport {
             file: String::new(),
             block: 1,
+            hash: Default::default(),
             transactions: 20,
             verdict: Verdict::Right,
             checks: Vec::new(),

@@ -1,14 +1,14 @@
 //! Compares the results of an execution with the block's header and its file.
 
-use alloy_consensus::{EthereumReceipt, TxReceipt, proofs::calculate_receipt_root};
-use alloy_eips::eip7685::Requests;
-use alloy_primitives::Bloom;
-use braid_blocks::{
+use crate::{
     block::Block,
     block_file::BlockFile,
     sequential::{self, SequentialError, SequentialOutput},
     state_root::{PartialRootError, Witness},
 };
+use alloy_consensus::{EthereumReceipt, TxReceipt, proofs::calculate_receipt_root};
+use alloy_eips::eip7685::Requests;
+use alloy_primitives::Bloom;
 use braid_evm::AccessList;
 use revm::{DatabaseRef, database::BundleState, primitives::hardfork::SpecId};
 use std::fmt;
