@@ -353,8 +353,8 @@ impl Job {
         match self {
             Self::Lint => &[
                 |it| recipes::fmt(it, false),
+                recipes::oldest_toolchain,
                 recipes::clippy,
-                recipes::msrv,
                 |it| recipes::features(it, false),
                 recipes::doc,
                 python::check,
