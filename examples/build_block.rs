@@ -1,11 +1,11 @@
 //! Builds a block from transactions, some of them invalid: these are skipped, and the others run as
-//! if they had not been there. In validate mode, the same list of transactions is rejected.
+//! if they had not been there. Executed as a block, the same list of transactions is rejected.
 //!
 //! `cargo run --example build_block`
 
 mod common;
 
-use braid_evm::{At, Block, BlockErrorKind, Config, Executor, Mode, Outcome, Rejection, TxIndex};
+use braid_evm::{At, Block, BlockErrorKind, Config, Executor, Outcome, Rejection, TxIndex};
 use common::{account, funded, rules};
 use revm::context::result::InvalidTransaction;
 use revm::context::{BlockEnv, TxEnv};
@@ -36,9 +36,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..Block::default()
     };
 
-    let mut config = Config::default();
-    config.mode = Mode::Build;
-    let output = Executor::new(config)?.block(block.clone()).database(state.clone()).execute()?;
+    let mut executor = Executor::new(Config::default())?;
+    // No transactions beyond those of the list.
+    let built = executor.block(block.clone()).database(state.clone()).build(&mut ())?;
+    let output = built.output;
     let mut skipped = Vec::new();
     for (tx, outcome) in output.outcomes.iter().enumerate() {
         match outcome {
@@ -60,8 +61,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(skipped.last(), Some(&(7, full)));
     assert_eq!((output.receipts.len(), output.gas_used), (5, 5 * 21_000));
 
-    // In validate mode, the default, the first invalid transaction makes the block invalid.
-    match Executor::new(Config::default())?.block(block).database(state).execute() {
+    // In a block that is executed, the first invalid transaction makes the block invalid.
+    match executor.block(block).database(state).execute() {
         Ok(_) => return Err("an invalid block was accepted".into()),
         Err(error) => {
             println!("as a block: {error}");

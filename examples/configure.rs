@@ -2,12 +2,12 @@
 //!
 //! `cargo run --example configure --features serde -- 4`
 
-use braid_evm::{Config, Executor, Mode};
+use braid_evm::{Config, Executor};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let workers = std::env::args().nth(1).map_or(Ok(2), |text| text.parse())?;
-    let config = Config::builder().workers(workers).mode(Mode::Build).build()?;
+    let config = Config::builder().workers(workers).access_list(true).build()?;
     println!("{} workers", Executor::new(config)?.config().workers);
 
     let refused = Config::builder().workers(4).io_workers(2).build().unwrap_err();
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(feature = "serde")]
 fn from_file() -> Result<(), Box<dyn Error>> {
-    let config: Config = serde_json::from_str(r#"{"workers": 4, "mode": "build"}"#)?;
+    let config: Config = serde_json::from_str(r#"{"workers": 4, "reverts": false}"#)?;
     assert_eq!((config.workers.get(), config.learn), (4, true));
     let refused = serde_json::from_str::<Config>(r#"{"workers": 0}"#).unwrap_err();
     println!("{refused}");

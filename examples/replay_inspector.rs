@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
 
     let mut config = Config::default();
-    config.keeps_changes = true;
+    config.keep_changes = true;
     let output = Executor::new(config)?.block(block).database(state.clone()).execute()?;
 
     let again = output.replay(TxIndex(42), Cloned(state), Watch::default())?;

@@ -35,7 +35,7 @@
 //! |---|---|
 //! | [`Executor`], [`Block`], [`BlockOutput`], [`BlockError`] | execute, stream or build a block |
 //! | `AsyncExecutor` | the executor for asynchronous callers (feature `tokio`) |
-//! | [`Config`], [`Mode`], [`Policy`] | configuration; only a few settings change results |
+//! | [`Config`], [`Policy`] | configuration; only a few settings change results |
 //! | [`StateSource`], [`Precompile`], [`Surcharge`], [`TransactionPool`] | traits to implement |
 //!
 //! # Stability
@@ -90,9 +90,9 @@ pub mod trace;
 #[cfg_attr(not(feature = "engine"), doc(hidden))]
 pub mod worker;
 
+pub use config::{Config, ConfigBuilder, ConfigError, Policy};
 #[cfg(feature = "testing")]
-pub use config::Forced;
-pub use config::{Config, ConfigBuilder, ConfigError, Mode, Policy};
+pub use config::{EngineConfig, Forced, Mode};
 #[doc(inline)]
 pub use error::Invariant;
 #[cfg(feature = "evm")]

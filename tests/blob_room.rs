@@ -56,7 +56,7 @@ fn block(blobs: &[usize]) -> (Block, MemoryDatabase) {
 
 fn executor(workers: u16, mode: Mode) -> Executor {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
-    (config.mode, config.policy) = (mode, Policy::Forced(Forced::Speculative));
+    (config.engine.mode, config.policy) = (mode, Policy::Forced(Forced::Speculative));
     Executor::new(config).expect("threads start")
 }
 

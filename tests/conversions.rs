@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 
 fn build_mode() -> Executor {
     let mut config = Config::default();
-    config.mode = Mode::Build;
+    config.engine.mode = Mode::Build;
     Executor::new(config).expect("threads start")
 }
 

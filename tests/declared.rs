@@ -60,7 +60,7 @@ fn judged<D: Copies>(
     database: &D,
 ) -> Result<(), String> {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
-    (config.policy, config.mode) = (policy, Mode::Build);
+    (config.policy, config.engine.mode) = (policy, Mode::Build);
     let mut executor = Executor::new(config).expect("starts");
     let block = Arc::clone(&declared.block);
     declared.judge(&config, &executor.block(block).database(database.clone()).execute())
@@ -154,7 +154,7 @@ fn ran((block, database): &(Block, MemoryDatabase), workers: u16, policy: Policy
     let (expected, left) = plain::build_declared(block, database.clone());
     assert!(left.is_empty() && expected.receipts.iter().all(|receipt| receipt.success), "{left:?}");
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
-    (config.policy, config.mode) = (policy, Mode::Validate);
+    (config.policy, config.engine.mode) = (policy, Mode::Validate);
     let mut executor = Executor::new(config).expect("starts");
     let found = executor.block(block.clone()).database(database.clone()).execute();
     compare(&expected, &found).unwrap_or_else(|why| panic!("{workers} workers: {why}"));

@@ -22,8 +22,10 @@ use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 
 fn executor(mode: Mode) -> Executor {
-    let config = Config::builder().workers(2).mode(mode).keeps_changes(true).build();
-    Executor::new(config.expect("allowed")).expect("threads start")
+    let config = Config::builder().workers(2).keep_changes(true).build();
+    let mut config = config.expect("allowed");
+    config.engine.mode = mode;
+    Executor::new(config).expect("threads start")
 }
 
 fn run(scene: &Scene) -> Result<BlockOutput, BlockError<core::convert::Infallible>> {
@@ -61,7 +63,7 @@ fn every_way_in_which_a_block_ends_early() {
     invalid.block.transactions[1].nonce = 7;
     let error = run(&invalid).expect_err("the nonce is wrong");
     assert!(error.to_string().contains("transaction 1"), "{error}");
-    made.add(&error.kind, &["nonce", "refuse the block", "Mode::Build"]);
+    made.add(&error.kind, &["nonce", "refuse the block", "BlockRequest::build"]);
 
     let block = Block { access_list: Some(Arc::default()), ..scene.block.clone() };
     let wrong = executor(Mode::Validate).block(block).database(scene.database()).execute();
@@ -169,7 +171,7 @@ fn every_way_in_which_a_transaction_cannot_run_again() {
     let mut plain = Executor::new(Config::default()).expect("threads start");
     let request = plain.block(payments(SpecId::OSAKA).block).database(scene.database());
     let output = request.execute().expect("it is valid");
-    made.add(&again(&output, 0, scene.database()), &["keeps_changes"]);
+    made.add(&again(&output, 0, scene.database()), &["keep_changes"]);
 
     let mut builder = executor(Mode::Build);
     let output = builder.block(scene.block.clone()).database(scene.database()).execute();

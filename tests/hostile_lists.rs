@@ -30,7 +30,7 @@ fn number(name: &str) -> Option<u64> {
 
 fn executor((workers, policy): (u16, Policy)) -> Executor {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
-    (config.policy, config.mode, config.access_list) = (policy, Mode::Validate, true);
+    (config.policy, config.engine.mode, config.access_list) = (policy, Mode::Validate, true);
     Executor::new(config).expect("threads start")
 }
 

@@ -162,13 +162,13 @@ fn choices_change_nothing() {
         for workers in WORKERS {
             let workers = NonZeroU16::new(workers).expect("not 0");
             let mut config = Config::with_workers(workers);
-            config.mode = Mode::Build;
-            config.max_speculative_runs = max_speculative_runs;
-            config.window_per_worker = window_per_worker;
-            config.patience = patience;
+            config.engine.mode = Mode::Build;
+            config.engine.max_speculative_runs = max_speculative_runs;
+            config.engine.window_per_worker = window_per_worker;
+            config.engine.patience = patience;
             config.policy = policy;
-            config.share_journals = patience != 1;
-            config.cache_keccak = patience != 1;
+            config.engine.share_journals = patience != 1;
+            config.engine.cache_keccak = patience != 1;
             config.learn = patience != 1;
             let mut executor = Executor::new(config).expect("threads start");
             for seed in 0..40 {
@@ -188,7 +188,7 @@ fn choices_change_nothing() {
 fn reverts_are_left_out() {
     for workers in WORKERS {
         let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
-        config.mode = Mode::Build;
+        config.engine.mode = Mode::Build;
         // Three workers: two more build the bundle while the caller continues.
         config.policy = if workers == 3 { Policy::Sequential } else { Policy::Auto };
         let mut with = Executor::new(config).expect("threads start");

@@ -111,7 +111,7 @@ fn who_is_paid_nothing_is_not_looked_at() {
             for mode in [Mode::Validate, Mode::Build] {
                 let reads = Faults::new(Fault::Never);
                 let mut executor =
-                    Executor::new(set(config, |it| it.mode = mode)).expect("threads start");
+                    Executor::new(set(config, |it| it.engine.mode = mode)).expect("threads start");
                 let database = reads.of(scene.database());
                 let request = executor.block(scene.block.clone()).database(database);
                 request.execute().expect("a valid block");
@@ -253,7 +253,7 @@ fn a_touch_that_changes_no_value_is_seen() {
     });
     let block = Arc::new(scene.block.clone());
     let mut config = speculative(2);
-    config.max_speculative_runs = 1;
+    config.engine.max_speculative_runs = 1;
     let on_commit = move |outcome: Committed| {
         if outcome.tx.0 == 0 {
             is_committed.open();

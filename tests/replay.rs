@@ -37,7 +37,7 @@ const POLICIES: [Policy; 6] = [
 
 fn executor(policy: Policy, mode: Mode) -> Executor {
     let mut config = Config::with_workers(NonZeroU16::new(3).expect("not 0"));
-    (config.policy, config.mode, config.keeps_changes) = (policy, mode, true);
+    (config.policy, config.engine.mode, config.keep_changes) = (policy, mode, true);
     Executor::new(config).expect("threads start")
 }
 
@@ -241,7 +241,7 @@ fn errors_say_what_to_do() {
     let output =
         usual.block(scene.block.clone()).database(scene.database()).execute().expect("valid");
     let error = error(&output, 0);
-    assert!(matches!(error, ReplayError::NotKept) && error.to_string().contains("keeps_changes"));
+    assert!(matches!(error, ReplayError::NotKept) && error.to_string().contains("keep_changes"));
 }
 
 /// A failing database is reported as the error of the replay, in its own type.

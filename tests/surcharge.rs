@@ -36,7 +36,7 @@ fn braid(
     surcharge: Option<Publishing>,
 ) -> Result<BlockOutput, BlockError<Infallible>> {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
-    (config.policy, config.mode, config.access_list) = (policy, Mode::Build, true);
+    (config.policy, config.engine.mode, config.access_list) = (policy, Mode::Build, true);
     let mut executor = Executor::new(config).expect("starts");
     if let Some(surcharge) = surcharge {
         executor = executor.with_surcharge(Arc::new(surcharge));
@@ -119,7 +119,7 @@ fn the_state_of_each_commit_has_its_fees() {
         let surcharge = Publishing { vault, per_byte: 7 };
         let workers = WORKERS[(seed / 4) as usize % WORKERS.len()];
         let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
-        (config.policy, config.mode) = (Policy::Forced(Forced::Speculative), Mode::Build);
+        (config.policy, config.engine.mode) = (Policy::Forced(Forced::Speculative), Mode::Build);
         let executor = Executor::new(config).expect("starts");
         let mut executor = executor.with_surcharge(Arc::new(surcharge));
         let state = State::builder().with_database(WrapDatabaseRef(case.database()));

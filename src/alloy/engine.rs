@@ -73,8 +73,10 @@ impl Drop for Lent<'_> {
 
 impl Engine {
     pub(super) fn new(config: Config) -> Self {
+        let mut config = Config { reverts: false, ..config.within_bounds() };
+        config.engine.mode = Mode::Validate;
         Self {
-            config: Config { mode: Mode::Validate, reverts: false, ..config.within_bounds() },
+            config,
             precompiles: Vec::new(),
             surcharge: None,
             evm: None,

@@ -68,9 +68,8 @@ impl<R, Spec, F> fmt::Debug for BraidExecutorFactory<R, Spec, F> {
 }
 
 impl<R, Spec> BraidExecutorFactory<R, Spec> {
-    /// Creates a factory for blocks of the chain `spec`. Two fields of `config` are ignored: the
-    /// mode, because alloy-evm's `execute_block` always validates, and `access_list`, which
-    /// [`with_access_lists`](super::BraidBlockExecutor::with_access_lists) replaces.
+    /// Creates a factory for blocks of the chain `spec`. `config`'s `access_list` is
+    /// ignored: [`with_access_lists`](super::BraidBlockExecutor::with_access_lists) replaces it.
     pub fn new(receipt_builder: R, spec: Spec, config: Config) -> Self {
         let ethereum =
             EthBlockExecutorFactory::new(receipt_builder, spec, EthEvmFactory::default());

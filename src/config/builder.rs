@@ -1,8 +1,8 @@
 //! A builder that checks a configuration.
 
-use super::{Config, Mode, Policy};
+use super::{Config, EngineConfig, Policy};
 use core::ops::RangeInclusive;
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::NonZeroU16;
 
 /// A configuration value that is out of bounds, with its field and the allowed values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,19 +26,13 @@ pub struct ConfigError {
 pub struct ConfigBuilder {
     workers: Option<u32>,
     io_workers: Option<u32>,
-    mode: Mode,
     access_list: bool,
-    keeps_changes: bool,
+    keep_changes: bool,
     policy: Policy,
     reverts: bool,
-    max_speculative_runs: u32,
-    window_per_worker: u32,
-    chunk: Option<u32>,
-    share_journals: bool,
-    cache_keccak: bool,
     learn: bool,
-    spread_workers: bool,
-    patience: u64,
+    #[cfg_attr(feature = "serde", serde(skip))]
+    engine: EngineConfig,
 }
 
 impl Default for ConfigBuilder {
@@ -54,19 +48,12 @@ impl From<Config> for ConfigBuilder {
         Self {
             workers: Some(config.workers.get().into()),
             io_workers: config.io_workers.map(|workers| workers.get().into()),
-            mode: config.mode,
             access_list: config.access_list,
-            keeps_changes: config.keeps_changes,
+            keep_changes: config.keep_changes,
             policy: config.policy,
             reverts: config.reverts,
-            max_speculative_runs: config.max_speculative_runs,
-            window_per_worker: config.window_per_worker,
-            chunk: config.chunk.map(NonZeroU32::get),
-            share_journals: config.share_journals,
-            cache_keccak: config.cache_keccak,
             learn: config.learn,
-            spread_workers: config.spread_workers,
-            patience: config.patience,
+            engine: config.engine,
         }
     }
 }
@@ -92,18 +79,13 @@ impl ConfigBuilder {
         self
     }
 
-    pub const fn mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
-        self
-    }
-
     pub const fn access_list(mut self, is_asked_for: bool) -> Self {
         self.access_list = is_asked_for;
         self
     }
 
-    pub const fn keeps_changes(mut self, keeps: bool) -> Self {
-        self.keeps_changes = keeps;
+    pub const fn keep_changes(mut self, keeps: bool) -> Self {
+        self.keep_changes = keeps;
         self
     }
 
@@ -117,43 +99,14 @@ impl ConfigBuilder {
         self
     }
 
-    pub const fn max_speculative_runs(mut self, runs: u32) -> Self {
-        self.max_speculative_runs = runs;
-        self
-    }
-
-    pub const fn window_per_worker(mut self, transactions: u32) -> Self {
-        self.window_per_worker = transactions;
-        self
-    }
-
-    pub const fn chunk(mut self, transactions: u32) -> Self {
-        self.chunk = Some(transactions);
-        self
-    }
-
-    pub const fn share_journals(mut self, shares: bool) -> Self {
-        self.share_journals = shares;
-        self
-    }
-
-    pub const fn cache_keccak(mut self, caches: bool) -> Self {
-        self.cache_keccak = caches;
-        self
-    }
-
     pub const fn learn(mut self, learns: bool) -> Self {
         self.learn = learns;
         self
     }
 
-    pub const fn spread_workers(mut self, spreads: bool) -> Self {
-        self.spread_workers = spreads;
-        self
-    }
-
-    pub const fn patience(mut self, gas: u64) -> Self {
-        self.patience = gas;
+    #[doc(hidden)]
+    pub const fn engine(mut self, engine: EngineConfig) -> Self {
+        self.engine = engine;
         self
     }
 }
@@ -168,70 +121,43 @@ impl ConfigBuilder {
         let most = u32::from(Config::MOST_WORKERS);
         let workers = match self.workers {
             None => default.workers,
-            Some(count) => number("workers", count, 1..=most)?,
+            Some(count) => {
+                number("workers", count, 1..=most, ", or leave it out for one for each core")?
+            }
         };
         let io_workers = match self.io_workers {
             None => None,
             Some(count) => {
                 let allowed = u32::from(workers.get())..=u32::from(Config::MOST_IO_WORKERS);
-                Some(number("io_workers", count, allowed)?)
-            }
-        };
-        check("max_speculative_runs", self.max_speculative_runs, 1..=u32::MAX)?;
-        check("window_per_worker", self.window_per_worker, 1..=Config::MOST_WINDOW)?;
-        let chunk = match self.chunk {
-            None => None,
-            Some(count) => {
-                check("chunk", count, 1..=u32::MAX)?;
-                NonZeroU32::new(count)
+                let otherwise = " (from `workers` on), or leave it out";
+                Some(number("io_workers", count, allowed, otherwise)?)
             }
         };
         Ok(Config {
             workers,
             io_workers,
-            mode: self.mode,
             access_list: self.access_list,
-            keeps_changes: self.keeps_changes,
+            keep_changes: self.keep_changes,
             policy: self.policy,
             reverts: self.reverts,
-            max_speculative_runs: self.max_speculative_runs,
-            window_per_worker: self.window_per_worker,
-            chunk,
-            share_journals: self.share_journals,
-            cache_keccak: self.cache_keccak,
             learn: self.learn,
-            spread_workers: self.spread_workers,
-            patience: self.patience,
+            engine: self.engine,
         })
     }
 }
 
-fn check(field: &'static str, value: u32, bounds: RangeInclusive<u32>) -> Result<(), ConfigError> {
-    if bounds.contains(&value) {
-        return Ok(());
-    }
-    let least = bounds.start();
-    let allowed = match *bounds.end() {
-        u32::MAX => format!("{least} or more"),
-        most => format!("{least} to {most}"),
-    };
-    let allowed = match field {
-        "workers" => format!("{allowed}, or leave it out for one for each core"),
-        "io_workers" => format!("{allowed} (from `workers` on), or leave it out"),
-        "chunk" => format!("{allowed}, or leave it out"),
-        _ => allowed,
-    };
-    Err(ConfigError { field, value, allowed })
-}
-
+/// Returns `value` if it is within `bounds`; `otherwise` continues the message about these.
 fn number(
     field: &'static str,
     value: u32,
     bounds: RangeInclusive<u32>,
+    otherwise: &str,
 ) -> Result<NonZeroU16, ConfigError> {
-    check(field, value, bounds)?;
     let small = u16::try_from(value).ok().and_then(NonZeroU16::new);
-    small.ok_or_else(|| ConfigError { field, value, allowed: format!("1 to {}", u16::MAX) })
+    small.filter(|_| bounds.contains(&value)).ok_or_else(|| {
+        let (least, most) = bounds.into_inner();
+        ConfigError { field, value, allowed: format!("{least} to {most}{otherwise}") }
+    })
 }
 
 #[cfg(test)]
@@ -250,25 +176,16 @@ mod tests {
         let expected = Config {
             workers: three,
             io_workers: NonZeroU16::new(24),
-            mode: Mode::Build,
             access_list: true,
-            keeps_changes: true,
+            keep_changes: true,
             policy: Policy::Sequential,
             reverts: false,
-            max_speculative_runs: 9,
-            window_per_worker: 17,
-            chunk: NonZeroU32::new(5),
-            share_journals: false,
-            cache_keccak: !Config::default().cache_keccak,
             learn: false,
-            spread_workers: false,
-            patience: 1,
+            engine: EngineConfig { patience: 1, ..EngineConfig::default() },
         };
-        let built = Config::builder().workers(3).io_workers(24).mode(Mode::Build);
-        let built = built.access_list(true).keeps_changes(true).policy(Policy::Sequential);
-        let built = built.reverts(false).max_speculative_runs(9).window_per_worker(17).chunk(5);
-        let built = built.share_journals(false).cache_keccak(expected.cache_keccak);
-        let built = built.learn(false).spread_workers(false).patience(1);
+        let built = Config::builder().workers(3).io_workers(24).access_list(true);
+        let built = built.keep_changes(true).policy(Policy::Sequential).reverts(false);
+        let built = built.learn(false).engine(expected.engine);
         assert_eq!(built.build(), Ok(expected));
         assert_eq!(ConfigBuilder::from(expected).build(), Ok(expected));
     }
@@ -283,9 +200,6 @@ mod tests {
             (new().workers(1_025), "workers", 1_025, workers),
             (new().workers(8).io_workers(7), "io_workers", 7, io_workers),
             (new().workers(8).io_workers(70_000), "io_workers", 70_000, io_workers),
-            (new().max_speculative_runs(0), "max_speculative_runs", 0, "1 or more"),
-            (new().window_per_worker(0), "window_per_worker", 0, "1 to 65536"),
-            (new().chunk(0), "chunk", 0, "1 or more, or leave it out"),
         ] {
             let error = builder.build().expect_err("it is out of bounds");
             let words = format!("{field}: {value} is not allowed: set {allowed}");
@@ -297,10 +211,10 @@ mod tests {
     #[test]
     fn a_file_is_checked_as_the_builder_is() {
         let read = serde_json::from_str::<Config>;
-        let config = Config::builder().workers(3).mode(Mode::Build).build().expect("allowed");
+        let config = Config::builder().workers(3).learn(false).build().expect("allowed");
         let text = serde_json::to_string(&config).expect("it can be written");
         assert_eq!(read(&text).expect("it was written"), config);
-        let few = read(r#"{"workers": 3, "mode": "build"}"#).expect("the rest has defaults");
+        let few = read(r#"{"workers": 3, "learn": false}"#).expect("the rest has defaults");
         assert_eq!(few, config);
         for (text, words) in [
             (r#"{"workers": 0}"#, "workers: 0 is not allowed"),

@@ -7,18 +7,6 @@ pub use builder::{ConfigBuilder, ConfigError};
 use crate::protocol::{Limits, Waste};
 use std::num::{NonZeroU16, NonZeroU32};
 
-/// How execution treats an invalid transaction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub enum Mode {
-    /// An invalid transaction makes the block invalid: execution fails with an error that names it.
-    #[default]
-    Validate,
-    /// Invalid transactions are skipped and the others run: for block builders.
-    Build,
-}
-
 /// Which strategies the transactions of a block may use. It changes speed, never a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -55,7 +43,7 @@ pub enum Forced {
     AccessList,
 }
 
-/// Configuration of an executor. Only [`mode`](Self::mode), [`reverts`](Self::reverts) and
+/// Configuration of an executor. Only [`reverts`](Self::reverts) and
 /// [`access_list`](Self::access_list) change results.
 ///
 /// [`builder`](Self::builder) checks each value. For constants in a program, assign to the fields
@@ -64,12 +52,12 @@ pub enum Forced {
 /// their defaults, and the others are checked as in the builder.
 ///
 /// ```
-/// use braid_evm::{Config, Mode};
+/// use braid_evm::Config;
 ///
-/// let config = Config::builder().workers(8).mode(Mode::Build).build()?;
+/// let config = Config::builder().workers(8).access_list(true).build()?;
 /// assert_eq!(config.workers.get(), 8);
-/// let error = Config::builder().window_per_worker(0).build().unwrap_err();
-/// assert_eq!(error.field, "window_per_worker");
+/// let error = Config::builder().workers(0).build().unwrap_err();
+/// assert_eq!(error.field, "workers");
 /// # Ok::<_, braid_evm::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +75,6 @@ pub struct Config {
     /// [`reads_overlap`](crate::StateSource::reads_overlap)).
     /// [`execute_scoped`](crate::execute_scoped) has no previous block and always uses `workers`.
     pub io_workers: Option<NonZeroU16>,
-    /// How execution treats an invalid transaction.
-    pub mode: Mode,
     /// Whether to record the block's accesses in
     /// [`BlockOutput::access_list`](crate::BlockOutput::access_list) (EIP-7928). Default: no.
     pub access_list: bool,
@@ -96,30 +82,11 @@ pub struct Config {
     /// [`BlockOutput::replay`](crate::BlockOutput::replay) can replay one with an inspector.
     /// Default: no. It costs as much time as [`on_commit`](crate::BlockRequest::on_commit), and the
     /// memory of all changes while the output exists.
-    pub keeps_changes: bool,
+    pub keep_changes: bool,
     /// Which strategies the transactions may use.
     pub policy: Policy,
     /// Whether the bundle keeps the reverts that undo the block. Default: yes.
     pub reverts: bool,
-    /// Maximum number of executions of a transaction before it has to wait until every lower
-    /// transaction has committed.
-    pub max_speculative_runs: u32,
-    /// Number of transactions per worker that may be dispatched ahead of the frontier, the lowest
-    /// uncommitted transaction. The window of a block is this value times the number of workers;
-    /// unless storage is slow, it is at most twice this value, or two transactions per worker if
-    /// that is more. It bounds the memory for results that are not committed yet.
-    pub window_per_worker: u32,
-    /// Maximum number of transactions dispatched together; `None` derives it from the size of the
-    /// block.
-    pub chunk: Option<NonZeroU32>,
-    /// Whether transactions that are dispatched together share a journal, so that each finds what
-    /// earlier ones have read. Default: yes. Journals are never shared before Spurious Dragon.
-    pub share_journals: bool,
-    /// Whether each worker's EVM caches up to 256 KECCAK256 hashes of inputs of up to 95 bytes. The
-    /// cache takes 32 KiB and lasts for one segment of the block at most. Default: yes; set it to
-    /// no if [`keccak256`](alloy_primitives::keccak256) has its own cache (feature
-    /// `keccak-cache-global` of alloy-primitives).
-    pub cache_keccak: bool,
     /// Whether an executor learns from earlier blocks. It remembers calls (contract, function and
     /// first argument) on which speculation failed, and runs blocks of such calls, or the rest of a
     /// block, sequentially from the start. It also remembers functions that ran long, and begins
@@ -127,14 +94,83 @@ pub struct Config {
     /// to no if one executor serves unrelated chains, or in measurements whose blocks must be
     /// independent.
     pub learn: bool,
+    /// What the engine decides by itself. It may change with any release.
+    #[doc(hidden)]
+    pub engine: EngineConfig,
+}
+
+/// What the engine decides by itself, for tests and measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineConfig {
+    /// How [`execute`](crate::BlockRequest::execute) treats an invalid transaction.
+    pub mode: Mode,
+    /// Maximum number of executions of a transaction before it has to wait until every lower
+    /// transaction has committed; at least 1.
+    pub max_speculative_runs: u32,
+    /// Number of transactions per worker that may be dispatched ahead of the frontier, the lowest
+    /// uncommitted transaction; 1 to 65,536. The window of a block is this value times the number
+    /// of workers; unless storage is slow, it is at most twice this value, or two transactions per
+    /// worker if that is more. It bounds the memory for results that are not committed yet.
+    pub window_per_worker: u32,
+    /// Maximum number of transactions dispatched together; `None` derives it from the size of the
+    /// block.
+    pub chunk: Option<NonZeroU32>,
+    /// Whether transactions that are dispatched together share a journal, so that each finds what
+    /// earlier ones have read. Journals are never shared before Spurious Dragon.
+    pub share_journals: bool,
+    /// Whether each worker's EVM caches up to 256 KECCAK256 hashes of inputs of up to 95 bytes. The
+    /// cache takes 32 KiB and lasts for one segment of the block at most.
+    pub cache_keccak: bool,
     /// Whether threads avoid the core that the calling thread uses when it hands out work (Linux
-    /// only, and only if the executor has no more threads than there are cores). Default: yes. In
-    /// virtual machines, Linux tends to wake a thread on the core of its waker although other cores
-    /// are idle, where it waits until the waker blocks. The set of allowed cores is read once, when
-    /// the threads start.
+    /// only, and only if the executor has no more threads than there are cores). In virtual
+    /// machines, Linux tends to wake a thread on the core of its waker although other cores are
+    /// idle, where it waits until the waker blocks. The set of allowed cores is read once, when the
+    /// threads start.
     pub spread_workers: bool,
     /// Gas after which a chunk ends early, between two transactions, if it holds up the frontier.
     pub patience: u64,
+}
+
+/// How execution treats an invalid transaction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// An invalid transaction makes the block invalid: execution fails with an error that names it.
+    #[default]
+    Validate,
+    /// Invalid transactions are skipped and the others run, as in
+    /// [`build`](crate::BlockRequest::build).
+    Build,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            mode: Mode::default(),
+            max_speculative_runs: 4,
+            window_per_worker: 64,
+            chunk: None,
+            share_journals: true,
+            cache_keccak: true,
+            spread_workers: true,
+            patience: 1_000_000,
+        }
+    }
+}
+
+impl EngineConfig {
+    /// Maximum of `window_per_worker`.
+    const MOST_WINDOW: u32 = 65_536;
+
+    /// Returns the configuration with each value clamped to its bounds.
+    #[cfg(feature = "evm")]
+    fn within_bounds(self) -> Self {
+        Self {
+            max_speculative_runs: self.max_speculative_runs.max(1),
+            window_per_worker: self.window_per_worker.clamp(1, Self::MOST_WINDOW),
+            ..self
+        }
+    }
 }
 
 /// Number of workers per configured worker while reads are slow.
@@ -148,19 +184,12 @@ impl Default for Config {
         Self {
             workers: workers.unwrap_or(NonZeroU16::MIN),
             io_workers: None,
-            mode: Mode::default(),
             access_list: false,
-            keeps_changes: false,
+            keep_changes: false,
             policy: Policy::default(),
             reverts: true,
-            max_speculative_runs: 4,
-            window_per_worker: 64,
-            chunk: None,
-            share_journals: true,
-            cache_keccak: true,
             learn: true,
-            spread_workers: true,
-            patience: 1_000_000,
+            engine: EngineConfig::default(),
         }
     }
 }
@@ -174,8 +203,6 @@ impl Config {
     pub(crate) const MOST_WORKERS: u16 = 1_024;
     /// Maximum of `io_workers` in [`builder`](Self::builder).
     pub(crate) const MOST_IO_WORKERS: u16 = 8_192;
-    /// Maximum of `window_per_worker` in [`builder`](Self::builder).
-    pub(crate) const MOST_WINDOW: u32 = 65_536;
 
     /// Returns a builder that checks all values in [`build`](ConfigBuilder::build).
     pub fn builder() -> ConfigBuilder {
@@ -195,13 +222,7 @@ impl Config {
         let workers = self.workers.min(most(Self::MOST_WORKERS));
         let io_workers =
             self.io_workers.map(|count| count.clamp(workers, most(Self::MOST_IO_WORKERS)));
-        Self {
-            workers,
-            io_workers,
-            max_speculative_runs: self.max_speculative_runs.max(1),
-            window_per_worker: self.window_per_worker.clamp(1, Self::MOST_WINDOW),
-            ..self
-        }
+        Self { workers, io_workers, engine: self.engine.within_bounds(), ..self }
     }
 
     /// Returns the number of workers for slow storage.
@@ -232,7 +253,7 @@ impl Config {
         let may_end_early = matches!(self.policy, Policy::Auto | Policy::Forced(Forced::Alternate));
         // One job running on each worker and one waiting for it.
         let job_capacity = workers.saturating_mul(2);
-        let each = self.window_per_worker.max(1);
+        let each = self.engine.window_per_worker.max(1);
         let all = each.saturating_mul(workers);
         // On slow storage speculation never ends early, and the window is as wide as possible,
         // because it hides the latency.
@@ -242,10 +263,10 @@ impl Config {
         Limits {
             window: if waits { all } else { all.min(most) },
             job_capacity,
-            max_speculative_runs: self.max_speculative_runs.max(1),
+            max_speculative_runs: self.engine.max_speculative_runs.max(1),
             is_sequential,
-            skip_rejected: self.mode == Mode::Build,
-            shared_chunks: self.share_journals,
+            skip_rejected: self.engine.mode == Mode::Build,
+            shared_chunks: self.engine.share_journals,
             hands_over: hands_over.filter(|_| may_end_early),
             stride: u32::MAX,
         }
@@ -280,8 +301,11 @@ mod tests {
         let count = |count| NonZeroU16::new(count).expect("not 0");
         let config = |workers, io_workers, each| Config {
             io_workers: Some(count(io_workers)),
-            max_speculative_runs: each,
-            window_per_worker: each,
+            engine: EngineConfig {
+                max_speculative_runs: each,
+                window_per_worker: each,
+                ..EngineConfig::default()
+            },
             ..Config::with_workers(count(workers))
         };
         for (given, allowed) in [
@@ -291,15 +315,18 @@ mod tests {
         ] {
             assert_eq!(given.within_bounds(), allowed);
         }
-        let wide = Config { window_per_worker: u32::MAX, ..Config::default() };
-        assert_eq!(wide.within_bounds().window_per_worker, Config::MOST_WINDOW);
+        let wide = EngineConfig { window_per_worker: u32::MAX, ..EngineConfig::default() };
+        assert_eq!(wide.within_bounds().window_per_worker, EngineConfig::MOST_WINDOW);
         assert_eq!(Config::with_workers(count(u16::MAX)).within_bounds().most_workers(), 8_192);
         assert_eq!(Config::default().within_bounds(), Config::default());
     }
 
     #[test]
     fn the_window_grows_for_two_workers_and_where_storage_is_slow() {
-        let config = |each| Config { window_per_worker: each, ..Config::default() };
+        let config = |each| Config {
+            engine: EngineConfig { window_per_worker: each, ..EngineConfig::default() },
+            ..Config::default()
+        };
         let window = |each, workers, waste| config(each).limits(workers, false, waste).window;
         let gives_up = Some(Waste::default());
         let usual = [1, 2, 3, 16, 100].map(|workers| window(64, workers, gives_up));

@@ -121,7 +121,8 @@ impl<S: StateSource> BlockExecution<S> {
         let payees = predicts.then(|| block_context.paid_in_batches());
         let block = &block_context.block;
         let known = self.known.as_deref();
-        let plan = plan_block(block, known, self.frontier, end, workers, config.chunk, payees);
+        let plan =
+            plan_block(block, known, self.frontier, end, workers, config.engine.chunk, payees);
         let mut limits = config.limits(workers, alone, hands_over);
         if predicts {
             // Behind a long chain, workers run transactions that do not wait for it.
@@ -199,7 +200,7 @@ impl<S: StateSource> BlockExecution<S> {
             limits,
             plan: Plan { first: self.frontier, continues: carry.is_some(), ..plan },
             carry,
-            patience: config.patience,
+            patience: config.engine.patience,
         }
     }
 

@@ -75,7 +75,7 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     workload.cancel = cancel;
     let mut execution = BlockExecution::new(workload, Store::new(1));
     execution.known = chooser.features.declared.take();
-    let mut commit_recorder = CommitRecorder::new(config.keeps_changes);
+    let mut commit_recorder = CommitRecorder::new(config.keep_changes);
     let failure = commit_recorder.listen(on_commit, |hears| {
         run(worker_pool, &mut execution, &mut chooser, &config, &effects, hears)
     });
@@ -97,7 +97,7 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
 ) -> Result<BuiltBlock, BlockError<ErasedError>> {
     let Options { mut config, extensions, parent, mut on_commit, cancel } = options;
     let _span = span!(DEBUG, "block", number = %block.env.number, is_built = true);
-    config.mode = Mode::Build;
+    config.engine.mode = Mode::Build;
     let begun = begin(block.into(), true, &source, extensions, parent, &config);
     let (context, effects, overlay) = begun?;
     // The pool's transactions are not known yet.
@@ -108,7 +108,7 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
     workload.cancel = cancel;
     let mut execution = BlockExecution::new(workload, Store::new(1));
     let mut failure = None;
-    let mut commit_recorder = CommitRecorder::new(config.keeps_changes);
+    let mut commit_recorder = CommitRecorder::new(config.keep_changes);
     while failure.is_none() && !execution.workload.is_cancelled() && pull(&mut execution, pool) {
         let first = execution.frontier;
         failure = commit_recorder.listen(lend(&mut on_commit), |hears| {
@@ -164,7 +164,7 @@ pub(crate) fn runs_sequentially(block: &Block, config: &Config) -> bool {
     let setting = Setting {
         workers: usize::from(config.workers.get()),
         is_wide: false,
-        shares_journals: config.share_journals
+        shares_journals: config.engine.share_journals
             && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         list: ListUse::Nothing,
         is_pool: false,

@@ -50,9 +50,9 @@ pub(super) fn begin<S: StateSource>(
     Ok((block_context, effects, Arc::new(overlay)))
 }
 
-/// Validates the block's own access list; ignores it in build mode.
+/// Validates the block's own access list; ignores it where a block is built.
 fn claims_of(block: &Block, config: &Config) -> Result<Option<Arc<Claims>>, AccessListError> {
-    let list = block.access_list.as_ref().filter(|_| config.mode == Mode::Validate);
+    let list = block.access_list.as_ref().filter(|_| config.engine.mode == Mode::Validate);
     let Some(list) = list else { return Ok(None) };
     let is_limited = block.cfg.spec.is_enabled_in(SpecId::AMSTERDAM);
     let gas = is_limited.then_some(block.env.gas_limit);
@@ -81,8 +81,9 @@ fn prepare<S: StateSource>(
         defers: false,
         payees: Payees::default(),
         defers_surcharge: false,
-        shares: config.share_journals && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
-        caches_keccak: config.cache_keccak,
+        shares: config.engine.share_journals
+            && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
+        caches_keccak: config.engine.cache_keccak,
         lists: config.access_list,
         claims,
         reads_claims: false,
@@ -99,7 +100,7 @@ fn prepare<S: StateSource>(
     if is_paid && let Some(info) = look(&mut base, beneficiary) {
         // EIP-161 deletes a touched empty account together with any storage, so crediting one is
         // not a plain addition. Once the first transaction has paid, the account is not empty.
-        let stays = effects.touch_creates || block_context.first_pays(config.mode);
+        let stays = effects.touch_creates || block_context.first_pays(config.engine.mode);
         let is_addition = |info: &AccountInfo| stays || !info.is_empty();
         // The beneficiary's balance after each transaction is compared with the list.
         block_context.defers = !has_list

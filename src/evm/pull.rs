@@ -33,6 +33,15 @@ pub trait TransactionPool {
     fn skipped(&mut self, tx: &TxEnv, reason: &Rejection);
 }
 
+/// No transactions: a block of those that are in it already, without the invalid ones.
+impl TransactionPool for () {
+    fn next(&mut self, _: u64) -> Option<TxEnv> {
+        None
+    }
+
+    fn skipped(&mut self, _: &TxEnv, _: &Rejection) {}
+}
+
 /// A block that was built from a pool.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -43,7 +43,7 @@ pub(super) fn run_straight<S: StateSource>(
         let last = TxIndex(first.0.saturating_add(stride)).min(end);
         let txs = Chunk { first, end: last };
         let room = ledger.room();
-        let skips_rejected = config.mode == Mode::Build;
+        let skips_rejected = config.engine.mode == Mode::Build;
         machine.begin(BatchStart {
             txs,
             snapshot: first,

@@ -133,7 +133,7 @@ impl<S: StateSource + 'static> BlockRequest<'_, S> {
     ///
     /// # Errors
     /// Returns a [`BlockError`], with the committed prefix, if the database fails, if a transaction
-    /// is invalid (in validate mode), or if the block is cancelled. The error names the same
+    /// is invalid, or if the block is cancelled. The error names the same
     /// transaction that sequential execution would name.
     ///
     /// # Panics
@@ -146,9 +146,9 @@ impl<S: StateSource + 'static> BlockRequest<'_, S> {
         executor.run(block, AnySource::new(state), around).map_err(BlockError::typed)
     }
 
-    /// Builds a block from transactions that `pool` hands out while the block fills. Invalid
-    /// transactions are skipped, whatever the configured mode. Transactions already in the
-    /// requested block come first.
+    /// Builds a block from the transactions in the requested block, then from those that `pool`
+    /// hands out while the block fills. Invalid transactions are skipped. The pool `()` hands out
+    /// none.
     ///
     /// The result depends on the pool, the state and, with a token, the time of the cancellation,
     /// but not on the number of workers.

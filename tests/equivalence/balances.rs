@@ -214,9 +214,9 @@ pub(crate) fn a_contract_comes_back_with_another_balance() {
                     let costs = Costs { read: 1, publish: 1_000, commit: 1, ..Costs::default() };
                     simulation.options.schedule = Schedule::VirtualTime(costs);
                     simulation.options.workers = 5;
-                    simulation.config.chunk = NonZeroU32::new(1);
+                    simulation.config.engine.chunk = NonZeroU32::new(1);
                     simulation.config.policy = Policy::Forced(Forced::Speculative);
-                    simulation.config.max_speculative_runs = 1;
+                    simulation.config.engine.max_speculative_runs = 1;
                 });
             }
         }

@@ -122,7 +122,7 @@ pub(crate) fn an_empty_account_with_storage_is_touched() {
     assert_eq!([said(0), said(2)], [U256::from(7), U256::ZERO]);
     for (workers, policy) in SETTINGS {
         let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
-        (config.policy, config.chunk) = (policy, NonZeroU32::new(3));
+        (config.policy, config.engine.chunk) = (policy, NonZeroU32::new(3));
         config.access_list = true;
         let executor = Executor::new(config).expect("starts");
         let found = executor

@@ -36,7 +36,7 @@ fn scene() -> Scene {
 
 fn executor(workers: u16, policy: Policy, mode: Mode) -> Executor {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
-    (config.policy, config.mode) = (policy, mode);
+    (config.policy, config.engine.mode) = (policy, mode);
     Executor::new(config).expect("threads start")
 }
 

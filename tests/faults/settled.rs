@@ -133,7 +133,7 @@ fn what_is_committed_is_what_sequential_execution_gives() {
         }
     }
     let mut config = Config::with_workers(NonZeroU16::new(3).expect("not 0"));
-    config.mode = Mode::Build;
+    config.engine.mode = Mode::Build;
     for policy in POLICIES {
         config.policy = policy;
         let mut executor = Executor::new(config).expect("threads start");

@@ -191,7 +191,7 @@ fn a_borrowed_database_is_read_by_threads_of_the_call() {
         for (workers, policy) in SETTINGS {
             let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
             config.policy = policy;
-            config.mode = Mode::Build;
+            config.engine.mode = Mode::Build;
             let found = execute_scoped(config, case.block.clone(), &borrowed);
             expected.compare(&found).unwrap_or_else(|difference| {
                 panic!("seed {seed}, {workers} workers: {difference}")

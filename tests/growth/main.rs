@@ -50,7 +50,7 @@ static TURN: Mutex<()> = Mutex::new(());
 
 fn executor((workers, policy): (u16, Policy), mode: Mode) -> Executor {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
-    (config.policy, config.mode, config.learn) = (policy, mode, false);
+    (config.policy, config.engine.mode, config.learn) = (policy, mode, false);
     config.io_workers = Some(config.workers);
     Executor::new(config).expect("threads start")
 }
@@ -240,7 +240,7 @@ fn streamed_transactions() {
 fn replayed_transactions() {
     grows("replayed", Mode::Validate, &STRATEGIES, scenes::payments, |executor, scene| {
         let mut config = *executor.config();
-        config.keeps_changes = true;
+        config.keep_changes = true;
         let mut executor = Executor::new(config).expect("threads start");
         let request = executor.block(Arc::clone(&scene.block)).database(scene.database.clone());
         let output = request.execute().unwrap_or_else(|error| panic!("{error}"));

@@ -6,9 +6,7 @@ use crate::{
     writer::Writer,
 };
 use alloy_primitives::{Address, B256, Bytes};
-use braid_evm::{
-    AccessList, Block, BlockOutput, BuiltBlock, Config, Executor, Mode, TransactionPool,
-};
+use braid_evm::{AccessList, Block, BlockOutput, BuiltBlock, Config, Executor, TransactionPool};
 use std::{
     mem,
     num::{NonZeroU16, NonZeroUsize},
@@ -209,11 +207,10 @@ impl<S: StateStore> Chain<S> {
     }
 
     /// Returns the access list from which to compute trie nodes while `block` executes. Returns
-    /// `None` unless the execution verifies the list, the list is well-formed and fits into the
+    /// `None` unless the list, which the execution verifies, is well-formed and fits into the
     /// block's gas limit, and all earlier blocks are written.
     fn list_ahead<'b>(&self, block: &'b Block) -> Option<&'b Arc<AccessList>> {
-        let is_compared = self.executor.config().mode == Mode::Validate;
-        let list = block.access_list.as_ref().filter(|_| is_compared)?;
+        let list = block.access_list.as_ref()?;
         if !self.writer.has_written_all() {
             return None;
         }

@@ -33,7 +33,7 @@ impl Mill {
     fn new() -> Self {
         let executor = |mode| {
             let mut config = Config::with_workers(NonZeroU16::new(2).expect("two"));
-            (config.mode, config.policy) = (mode, Policy::Forced(Forced::Speculative));
+            (config.engine.mode, config.policy) = (mode, Policy::Forced(Forced::Speculative));
             Executor::new(config).expect("threads start")
         };
         Self { validating: executor(Mode::Validate), building: executor(Mode::Build) }

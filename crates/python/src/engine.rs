@@ -75,7 +75,7 @@ impl Engine {
                 PyValueError::new_err("expected workers from 1 to 65535, found 0")
             })?;
         }
-        (config.mode, config.policy, config.access_list) = (mode, policy, lists);
+        (config.engine.mode, config.policy, config.access_list) = (mode, policy, lists);
         let workers = config.workers.get();
         let executor = py.detach(|| Executor::new(config));
         let executor = executor.map_err(|error| {

@@ -52,7 +52,7 @@ where
 {
     let simulation = Scenario::choices(seed, &Wishes::default());
     let (source, block) = (Cloned(database.clone()), Arc::clone(block));
-    let expected = Expected::new(&block, simulation.config.mode, database);
+    let expected = Expected::new(&block, simulation.config.engine.mode, database);
     let named = |wrong: String| format!("schedule of seed {seed}: {wrong}");
     let found = SIMULATOR
         .with_borrow_mut(|simulator| simulate(simulator, block, source, &simulation))

@@ -56,7 +56,7 @@ pub(super) fn note_block<E>(config: &Config, found: &Result<BlockOutput, BlockEr
     let mut all = all();
     all.add(format!("ending, {ending}"));
     all.add(format!("workers, {}", config.workers));
-    all.add(format!("mode, {:?}", config.mode));
+    all.add(format!("mode, {:?}", config.engine.mode));
     let policy = config.policy;
     for (happened, what) in facts(config.policy, &stats) {
         if happened {

@@ -44,7 +44,7 @@ where
 {
     let found = execute_scoped(config, Arc::clone(block), database);
     reached::note_block(&config, &found);
-    Expected::new(block, config.mode, database).compare(&found)
+    Expected::new(block, config.engine.mode, database).compare(&found)
 }
 
 /// Checks that the streamed commits equal the output.
@@ -64,7 +64,7 @@ where
     let source = Cloned(database.clone());
     let found = executor.block(Arc::clone(block)).state(source).on_commit(on_commit).execute();
     reached::note_block(executor.config(), &found);
-    Expected::new(block, executor.config().mode, database).compare(&found)?;
+    Expected::new(block, executor.config().engine.mode, database).compare(&found)?;
     let Ok(output) = found else { return Ok(()) };
     let mut receipts = output.receipts.iter();
     for (index, committed) in heard.iter().enumerate() {

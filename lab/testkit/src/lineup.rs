@@ -85,7 +85,7 @@ pub fn listing(workers: u16, policy: Policy, mode: Mode) -> Executor {
 fn config(workers: u16, chunk: Option<NonZeroU32>, policy: Policy, mode: Mode) -> Config {
     let workers = NonZeroU16::new(workers).expect("at least one worker");
     let mut config = Config::with_workers(workers);
-    (config.policy, config.mode, config.chunk) = (policy, mode, chunk);
+    (config.policy, config.engine.mode, config.engine.chunk) = (policy, mode, chunk);
     config
 }
 
@@ -182,9 +182,9 @@ impl Lineup {
         for executor in &mut self.executors {
             let block = Arc::clone(&declared.block);
             let found = executor.block(block).database(database.clone()).execute();
-            let Config { workers, chunk, policy, .. } = *executor.config();
+            let Config { workers, policy, engine, .. } = *executor.config();
             declared.judge(executor.config(), &found).map_err(|difference| {
-                format!("{workers} workers, {policy:?}, chunks {chunk:?}: {difference}")
+                format!("{workers} workers, {policy:?}, chunks {:?}: {difference}", engine.chunk)
             })?;
             self.speculative += found.map_or(0, |output| output.stats.speculative_commits);
         }

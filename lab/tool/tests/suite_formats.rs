@@ -30,7 +30,7 @@ const ETHER: u64 = 1_000_000_000_000_000_000;
 fn executor(mode: Mode) -> Executor {
     let mut config = Config::with_workers(NonZeroU16::new(2).expect("not 0"));
     config.policy = Policy::Forced(Forced::Speculative);
-    config.mode = mode;
+    config.engine.mode = mode;
     Executor::new(config).expect("threads start")
 }
 
@@ -181,7 +181,7 @@ fn an_amplified_state_test_equals_plain_revm() {
 fn an_amplified_state_test_of_declared_accesses_equals_plain_revm() {
     let test = state_test::Test::parse("transfer", &state_test().to_string()).expect("parses");
     let mut config = Config::with_workers(NonZeroU16::new(2).expect("some"));
-    (config.policy, config.mode) = (Policy::Forced(Forced::Speculative), Mode::Build);
+    (config.policy, config.engine.mode) = (Policy::Forced(Forced::Speculative), Mode::Build);
     let mut executor = Executor::new(config).expect("threads start");
     let mut speculative = 0;
     for seed in 0..1_000 {

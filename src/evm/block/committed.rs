@@ -26,7 +26,7 @@ pub(in crate::evm) fn lend<'s>(on_commit: &'s mut Option<OnCommit<'_>>) -> Optio
 
 /// A committed transaction, streamed to the caller while later transactions still run.
 ///
-/// A commit is final within its block. In validate mode, a later transaction may still make the
+/// A commit is final within its block. When a block is executed, a later transaction may still make the
 /// whole block invalid.
 #[derive(Clone, Debug)]
 pub struct Committed {
@@ -64,7 +64,7 @@ impl Committed {
         self.outcome.as_ref().ok().map(|output| &output.result)
     }
 
-    /// Why the transaction was skipped (build mode only).
+    /// Why the transaction was skipped, in a block that was built.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
         self.outcome.as_ref().err()

@@ -39,7 +39,7 @@ pub enum BlockErrorKind<E> {
     /// The state before the block could not be read.
     #[error("the database failed: {0}; once it can be read, execute the block again")]
     Base(E),
-    /// The transaction is invalid (validate mode only).
+    /// The transaction is invalid.
     #[error("{0}{next}", next = next(.0))]
     Invalid(Rejection),
     /// The block's access list (EIP-7928) differs from what the block does.
@@ -66,7 +66,7 @@ fn next(rejection: &Rejection) -> &'static str {
         // These messages already say what to do, or come from code of the caller.
         Rejection::Header(_) | Rejection::AccessList(_) | Rejection::Custom(_) => "",
         Rejection::Invalid(_) | Rejection::BlockGas { .. } | Rejection::BlobGas { .. } => {
-            "; refuse the block, or leave the transaction out (`Mode::Build`)"
+            "; refuse the block, or leave the transaction out with `BlockRequest::build`"
         }
     }
 }

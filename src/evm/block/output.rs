@@ -72,7 +72,7 @@ impl Executed {
 pub enum Outcome {
     /// The transaction is in the block.
     Executed(Executed),
-    /// The transaction was left out of the block (build mode only).
+    /// The transaction was left out of the block, in a block that was built.
     Skipped(Rejection),
 }
 
@@ -106,7 +106,7 @@ pub struct BlockOutput {
     /// is set.
     pub undeclared: Vec<(TxIndex, Undeclared)>,
     /// Data for [`replay`](Self::replay), if
-    /// [`Config::keeps_changes`](crate::Config::keeps_changes) is set.
+    /// [`Config::keep_changes`](crate::Config::keep_changes) is set.
     pub(in crate::evm) replay: Option<Replay>,
     /// How the transactions ran and why, segment by segment; a trial that committed nothing is
     /// omitted. Only `segments` and `stats` may differ from run to run.
@@ -149,7 +149,7 @@ impl BlockOutput {
     /// `source` must provide the state before the block, as it did when the block was executed; a
     /// parent bundle given to that execution is kept and need not be given again.
     ///
-    /// Requires [`Config::keeps_changes`](crate::Config::keeps_changes), and is not available for
+    /// Requires [`Config::keep_changes`](crate::Config::keep_changes), and is not available for
     /// blocks executed with the caller's own EVM. No other transaction runs again: the state is
     /// rebuilt from the recorded changes of the transactions below `tx`. If the block ended with an
     /// error, the committed output can also replay the transaction that caused it.
@@ -180,7 +180,7 @@ impl BlockOutput {
     /// # use revm::inspector::NoOpInspector;
     /// # let rules = ChainRules { system_calls: false, ..ChainRules::default() };
     /// # let block = Block { rules, ..Block::default() };
-    /// # let config = Config::builder().keeps_changes(true).build()?;
+    /// # let config = Config::builder().keep_changes(true).build()?;
     /// # let mut executor = Executor::new(config)?;
     /// # let database = CacheDB::new(EmptyDB::new());
     /// # let output = executor.block(block).database(database.clone()).execute()?;

@@ -1,11 +1,11 @@
 //! Replays one transaction of an executed block, alone, with an inspector.
 //!
-//! With [`Config::keeps_changes`] set, the changes of each transaction are kept as it commits. The
+//! With [`Config::keep_changes`] set, the changes of each transaction are kept as it commits. The
 //! state a transaction read consists of the state before the block, the changes of the pre-block
 //! calls, and the changes of the transactions below it. A replay rebuilds that state and runs the
 //! transaction on it with plain revm.
 //!
-//! [`Config::keeps_changes`]: crate::Config::keeps_changes
+//! [`Config::keep_changes`]: crate::Config::keep_changes
 
 use super::commit::Codes;
 use super::committed::{Committed, OnCommit};
@@ -70,10 +70,10 @@ pub struct Replayed<'s, I> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError<E> {
-    /// Nothing was kept: `Config::keeps_changes` was not set, or the caller's own EVM ran the
+    /// Nothing was kept: `Config::keep_changes` was not set, or the caller's own EVM ran the
     /// block.
     #[error(
-        "nothing was kept of the block: set `Config::keeps_changes` and execute it again, not with \
+        "nothing was kept of the block: set `Config::keep_changes` and execute it again, not with \
          an EVM of your own"
     )]
     NotKept,
@@ -88,7 +88,7 @@ pub enum ReplayError<E> {
         /// Number of transactions that were committed or skipped.
         known: usize,
     },
-    /// The transaction is not in the block (build mode only).
+    /// The transaction is not in the block that was built.
     #[error("transaction {tx} was left out of the block, choose another one: {reason}")]
     Skipped {
         /// The requested transaction.

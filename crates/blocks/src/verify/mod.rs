@@ -73,7 +73,7 @@ where
     let block_without = braid_evm::Block::from(subject.block);
     let shared = braid_evm::Block { access_list, access_list_hint, ..block_without };
     let mut bench = Bench {
-        on_invalid: match executor.config().mode {
+        on_invalid: match executor.config().engine.mode {
             Mode::Validate => OnInvalid::Reject,
             Mode::Build => OnInvalid::Skip,
         },

@@ -119,7 +119,7 @@ impl RunArgs {
         if let Some(workers) = self.workers {
             config.workers = workers;
         }
-        config.mode = match self.mode {
+        config.engine.mode = match self.mode {
             ModeArg::Validate => Mode::Validate,
             ModeArg::Build => Mode::Build,
         };

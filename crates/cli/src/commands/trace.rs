@@ -118,7 +118,7 @@ fn trace_of(args: &TraceArgs) -> Result<(Trace, Option<String>), Stop> {
     }
     let mut config = Config::default();
     config.workers = args.workers.unwrap_or(config.workers);
-    config.keeps_changes = true;
+    config.keep_changes = true;
     let executor = Executor::new(config);
     let mut executor = executor.map_err(|error| Stop::threads(config.workers, &error))?;
     let executed = executor.block(Block::from(&block)).database(database.clone()).execute();

@@ -66,14 +66,14 @@ impl<'a> Choices<'a> {
         let workers = workers.unwrap_or(NonZeroU16::MIN);
         let mut config = Config::with_workers(workers);
         config.policy = self.pick(policies);
-        config.mode = self.pick([Mode::Build, Mode::Validate]);
-        config.chunk = NonZeroU32::new(self.pick([0, 0, 1, 2, 3, 7, 64]));
-        (config.max_speculative_runs, config.window_per_worker) =
+        config.engine.mode = self.pick([Mode::Build, Mode::Validate]);
+        config.engine.chunk = NonZeroU32::new(self.pick([0, 0, 1, 2, 3, 7, 64]));
+        (config.engine.max_speculative_runs, config.engine.window_per_worker) =
             self.pick([(4, 64), (4, 8), (1, 1), (2, 2), (1, 64), (3, 8)]);
-        config.patience = self.pick([1_000_000, 0, 1, 50_000, 400_000]);
+        config.engine.patience = self.pick([1_000_000, 0, 1, 50_000, 400_000]);
         let switches = self.byte();
-        config.share_journals = switches & 3 != 3;
-        config.cache_keccak = switches & 12 != 12;
+        config.engine.share_journals = switches & 3 != 3;
+        config.engine.cache_keccak = switches & 12 != 12;
         // Reused executors give the same result for an input in any case, but they take the same
         // path only if they learn nothing.
         config.learn = false;

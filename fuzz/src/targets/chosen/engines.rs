@@ -80,7 +80,7 @@ impl Way {
         reached::note(&format!("engine, {:?}", self.engine));
         let mut running = self.start()?;
         for (block, database) in blocks {
-            let expected = Expected::new(block, self.config.mode, database);
+            let expected = Expected::new(block, self.config.engine.mode, database);
             for time in 0..self.times {
                 let found = running.execute(block, database)?;
                 reached::note_block(&self.config, &found);

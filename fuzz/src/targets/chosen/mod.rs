@@ -113,14 +113,14 @@ pub(super) fn journals(bytes: &[u8]) -> Result<(), String> {
         Policy::Forced(Forced::ContiguousBatches),
     ];
     let mut way = Way::draw(&mut choices, engines, policies);
-    way.config.share_journals = true;
-    way.config.chunk = NonZeroU32::new(choices.pick([3, 2, 7, 24, 64]));
+    way.config.engine.share_journals = true;
+    way.config.engine.chunk = NonZeroU32::new(choices.pick([3, 2, 7, 24, 64]));
     if choices.percent(20) {
         case.block = repeated(case.block);
     }
     let (fails, choice) = (choices.percent(30), choices.byte());
     let at = match fails {
-        true => unreadable_place(&case.block, way.config.mode, &case.database(), choice),
+        true => unreadable_place(&case.block, way.config.engine.mode, &case.database(), choice),
         false => None,
     };
     match at {
@@ -191,7 +191,7 @@ pub(super) fn lists(bytes: &[u8]) -> Result<(), String> {
         Policy::Forced(Forced::Speculative),
     ];
     let mut way = Way::draw(&mut choices, [Engine::Fibers, Engine::Threads], policies);
-    way.config.mode = Mode::Validate;
+    way.config.engine.mode = Mode::Validate;
     way.config.access_list = choices.percent(70);
     let spoils = choices.percent(75);
     let mut draw = draws(u64::from(choices.byte()) << 8 | u64::from(choices.byte()));
@@ -219,7 +219,7 @@ pub(super) fn declared(bytes: &[u8]) -> Result<(), String> {
         Policy::Forced(Forced::Speculative),
     ];
     let mut way = Way::draw(&mut choices, [Engine::Fibers, Engine::Threads], policies);
-    way.config.mode = Mode::Build;
+    way.config.engine.mode = Mode::Build;
     way.config.access_list = choices.percent(30);
     if choices.percent(50) {
         reached::note("declared, all of it");
@@ -265,7 +265,7 @@ fn on_parents(
     mut own: Own,
 ) -> Result<(), String> {
     let mut config = way.config;
-    (config.mode, config.access_list) = (Mode::Build, true);
+    (config.engine.mode, config.access_list) = (Mode::Build, true);
     let (surcharge, precompile) = (own.surcharge, own.precompile);
     let make = Make { config, surcharge, precompile };
     let mut executor = make.take()?;

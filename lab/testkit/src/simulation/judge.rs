@@ -228,7 +228,7 @@ fn expected(scenario: &Scenario) -> Result<Expected<Unreadable>, Payload> {
         FaultKind::None | FaultKind::Read | FaultKind::Panic => scenario.fault.clone(),
     };
     let database = fault.of(scenario.case.database());
-    let mode = scenario.simulation.config.mode;
+    let mode = scenario.simulation.config.engine.mode;
     catch_unwind(AssertUnwindSafe(|| Expected::new(&scenario.case.block, mode, &database)))
 }
 
@@ -262,15 +262,15 @@ fn committed_prefix(
         return Ok(());
     }
     let config = &scenario.simulation.config;
-    compare_prefix(&scenario.case.block, config.mode, sound, committed, config.access_list)
+    compare_prefix(&scenario.case.block, config.engine.mode, sound, committed, config.access_list)
         .map_err(|difference| format!("committed prefix: {difference}"))
 }
 
 /// I9: the work above the frontier is bounded by the window.
 fn within_work_bound(scenario: &Scenario, stats: Stats) -> Result<(), String> {
     let config = &scenario.simulation.config;
-    let ahead = u64::from(config.window_per_worker) * stats.workers;
-    let most = u64::from(config.max_speculative_runs + 1) * (stats.transactions + ahead);
+    let ahead = u64::from(config.engine.window_per_worker) * stats.workers;
+    let most = u64::from(config.engine.max_speculative_runs + 1) * (stats.transactions + ahead);
     if stats.incarnations > most {
         return Err(format!("{} runs, and at most {most} are allowed", stats.incarnations));
     }

@@ -157,7 +157,7 @@ impl Scenario {
         let mut simulation = random_choices(&mut random, wishes);
         let mut kind = random_kind(&mut random, &wishes.faults);
         let list = wishes.lists.then(|| {
-            simulation.config.mode = Mode::Validate;
+            simulation.config.engine.mode = Mode::Validate;
             kind = if kind == FaultKind::Cancel { kind } else { FaultKind::None };
             match random.chance(1, 4) {
                 true => ListWish::Right,
@@ -165,7 +165,7 @@ impl Scenario {
             }
         });
         let declared = (wishes.declared && !wishes.lists).then(|| {
-            (simulation.config.mode, kind) = (Mode::Build, FaultKind::None);
+            (simulation.config.engine.mode, kind) = (Mode::Build, FaultKind::None);
             if random.chance(1, 3) {
                 case = honest(&mut |end| random.below(end as u64) as usize);
                 return DeclaredWish::Honest;
@@ -188,7 +188,7 @@ impl Scenario {
                 Fault::Never
             }
             FaultKind::Read | FaultKind::ReadOnce | FaultKind::Panic => {
-                random_fault(&mut random, kind, &case, simulation.config.mode)
+                random_fault(&mut random, kind, &case, simulation.config.engine.mode)
             }
         };
         let may_hint = list.is_none() && declared.is_none();
@@ -225,23 +225,23 @@ fn random_kind(random: &mut Random, kinds: &[FaultKind]) -> FaultKind {
 fn random_config(random: &mut Random, workers: u16) -> Config {
     let workers = NonZeroU16::new(workers).unwrap_or(NonZeroU16::MIN);
     let mut config = Config::with_workers(workers);
-    config.mode = if random.chance(1, 2) { Mode::Build } else { Mode::Validate };
+    config.engine.mode = if random.chance(1, 2) { Mode::Build } else { Mode::Validate };
     config.policy = match random.below(8) {
         0 => Policy::Sequential,
         1 => Policy::Auto,
         _ => Policy::Forced(Forced::Speculative),
     };
-    config.max_speculative_runs = 1 + u32::from(random.small(4));
-    config.window_per_worker = random.pick(&[1, 2, 8, 64]).copied().unwrap_or(64);
-    config.chunk = random
+    config.engine.max_speculative_runs = 1 + u32::from(random.small(4));
+    config.engine.window_per_worker = random.pick(&[1, 2, 8, 64]).copied().unwrap_or(64);
+    config.engine.chunk = random
         .pick(&[None, None, Some(1), Some(2), Some(3), Some(8)])
         .copied()
         .flatten()
         .and_then(NonZeroU32::new);
-    config.share_journals = random.chance(3, 4);
-    config.patience = random.pick(&[0, 1, 50_000, 400_000]).copied().unwrap_or(0);
-    config.cache_keccak = config.patience != 1;
-    config.access_list = config.patience != 50_000;
+    config.engine.share_journals = random.chance(3, 4);
+    config.engine.patience = random.pick(&[0, 1, 50_000, 400_000]).copied().unwrap_or(0);
+    config.engine.cache_keccak = config.engine.patience != 1;
+    config.access_list = config.engine.patience != 50_000;
     config
 }
 
@@ -289,7 +289,7 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (block, config) = (&self.case.block, &self.simulation.config);
         write!(f, "seed {}: {:?}, ", self.seed, block.cfg.spec)?;
-        write!(f, "{} transactions, {:?}, ", block.transactions.len(), config.mode)?;
+        write!(f, "{} transactions, {:?}, ", block.transactions.len(), config.engine.mode)?;
         write!(f, "{:?}, {} workers, ", config.policy, self.simulation.options.workers)?;
         match (&self.fault, self.simulation.options.cancel_at) {
             (_, Some(step)) => write!(f, "cancelled at step {step}, ")?,

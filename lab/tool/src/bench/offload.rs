@@ -149,7 +149,7 @@ pub fn offload(
 ) -> Result<Offload, OffloadError> {
     let failed = |error: &dyn core::fmt::Display| OffloadError(error.to_string());
     let mut config = Config::with_workers(NonZeroU16::MIN);
-    config.keeps_changes = true;
+    config.keep_changes = true;
     let mut executor = Executor::new(config).map_err(|error| failed(&error))?;
     let output = executor.block(braid_evm::Block::from(block)).database(database.clone()).execute();
     let output = output.map_err(|error| failed(&error))?;

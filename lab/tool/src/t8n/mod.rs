@@ -200,7 +200,7 @@ impl Prepared<'_> {
 
     fn run(&self, block: Arc<Block>) -> Result<Ran, Failure> {
         let mut config = self.options.config;
-        config.mode = Mode::Build;
+        config.engine.mode = Mode::Build;
         config.access_list = self.since(SpecId::AMSTERDAM);
         let mut executor = Executor::new(config)
             .map_err(|error| Failure::new(FailureKind::Io, format!("no threads: {error}")))?;

@@ -165,7 +165,7 @@ fn executors(args: &BenchArgs) -> Result<Vec<Executor>, Stop> {
     let start = |workers: &NonZeroU16| {
         let mut config = Config::with_workers(*workers);
         (config.policy, config.learn) = (args.policy.policy(), !args.no_learn);
-        config.cache_keccak = !args.no_keccak_cache;
+        config.engine.cache_keccak = !args.no_keccak_cache;
         config.access_list = args.emit_bal;
         Executor::new(config)
             .map_err(|error| Stop::Message(format!("cannot start {workers} workers: {error}")))

@@ -57,7 +57,7 @@ impl Settings {
             config.workers = NonZeroU16::MIN;
         }
         config.policy = self.policy.policy();
-        (config.mode, config.access_list) = (mode, lists);
+        (config.engine.mode, config.access_list) = (mode, lists);
         config
     }
 

@@ -78,7 +78,7 @@ impl Test {
         wanted: &dyn Fn(&str) -> bool,
         each: &mut dyn FnMut(Amplified),
     ) {
-        debug_assert_eq!(executor.config().mode, Mode::Build);
+        debug_assert_eq!(executor.config().engine.mode, Mode::Build);
         for (fork, cases) in self.inner.post.iter().filter(|(fork, _)| wanted(fork)) {
             let Ok(rules) = network::rules(fork, &self.inner.config) else { continue };
             let indexes: BTreeSet<Indexes> = cases.iter().map(|case| case.indexes).collect();
