@@ -97,7 +97,7 @@ mod active {
             AdmissionSkipped, CoordinatorNotLookedAgain, CapacityIgnored, HintIsVerdict,
             CommitsTwice, ErrorCached, FrontierCapped, FatalSkipped, OutsidersUnchecked,
             SnapshotLate, GroupUnadmitted, HeldCommitted, BatchTwice, BatchOvertakes,
-            HaltCommitsBatch, CarryDropped, LateReportCounts;
+            HaltCommitsBatch, LateReportCounts;
         /// The bugs of the store.
         STORE:
             SkipOneRead, OldOverwrites, StampReused, FoldPastValue, CheckpointOpen, HintLost,
@@ -108,9 +108,8 @@ mod active {
         WORKERS:
             ReportBeforePublish, LeftoversKept, LatchIgnored, ReportChannelShort, ErrorOfAnother,
             FrontierBeforeWithdrawal, StaleNotSent, ChunkGoesOn, ClaimedTwice, RunsForEver,
-            BatchGoesOn, BatchNotReplaced, GroupUnindexed, LatePublished, SecondOfAnother,
-            NeverHelps, CarriedForgotten,
-            ReportedTwice, TakenBackHelped;
+            BatchGoesOn, GroupUnindexed, LatePublished, SecondOfAnother,
+            NeverHelps, ReportedTwice, TakenBackHelped;
         /// The bugs of the Ethereum layer.
         EVM:
             RewardOverflowFails, RewardOverflowFills, RewardAlwaysDeferred, BeneficiaryUnrecorded,

@@ -23,7 +23,6 @@ const SEEDS: u64 = 3_000;
 /// its worker can continue it.
 fn singles(seed: u64) -> ToyCase {
     let mut case = ToyCase::random(&mut Random::new(seed));
-    case.limits.is_sequential = false;
     case.plan =
         Plan::singles(case.block.transactions.len().try_into().expect("a toy block is small"));
     case
@@ -32,7 +31,6 @@ fn singles(seed: u64) -> ToyCase {
 /// Returns a block of private batches that have no conflict, so that none ends the segment.
 fn batches(seed: u64) -> ToyCase {
     let mut case = ToyCase::random_private(&mut Random::new(seed));
-    case.limits.is_sequential = false;
     let mut block = ToyBlock::clone(&case.block);
     for tx in &mut block.transactions {
         let is_read = |step: &Step| matches!(step, Step::Read(Place::At(ToyLocation::Slot(..))));

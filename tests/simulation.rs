@@ -41,7 +41,7 @@ fn scenario(seed: u64) -> (ToyCase, Options) {
     let mut random = Random::new(seed);
     let mut case = ToyCase::random(&mut random);
     // A block this short never wastes enough by default to end early.
-    if !case.limits.is_sequential && seed.is_multiple_of(6) {
+    if seed.is_multiple_of(6) {
         case.limits.hands_over = Some(Waste::AFTER_TWO);
     }
     let workers = [1, 2, 2, 3, 3, 8];
@@ -103,8 +103,7 @@ impl Totals {
             None => {}
         }
         self.overlap = self.overlap.max(ended.end.workload.peak());
-        self.speculative_blocks +=
-            u64::from(!case.limits.is_sequential && case.limits.hands_over.is_none());
+        self.speculative_blocks += u64::from(case.limits.hands_over.is_none());
     }
 }
 
@@ -163,7 +162,6 @@ fn virtual_time_shows_the_work_of_several_workers() {
     let mut sooner = 0;
     for seed in 0..50 {
         let mut case = ToyCase::random(&mut Random::new(seed));
-        case.limits.is_sequential = false;
         case.limits.window = 64;
         case.limits.job_capacity = 16;
         let mut makespan = |workers| {
@@ -227,11 +225,9 @@ fn stale_readers_run_again_before_the_frontier_reaches_them() {
         window: 48,
         job_capacity: 16,
         max_speculative_runs: 3,
-        is_sequential: false,
         skip_rejected: false,
         shared_chunks: false,
         hands_over: None,
-        stride: u32::MAX,
     };
     let makespan = |workers| {
         let workload = ToyWorkload::new(Arc::clone(&block));
@@ -243,7 +239,6 @@ fn stale_readers_run_again_before_the_frontier_reaches_them() {
             store: store.into(),
             limits,
             plan,
-            carry: None,
             patience,
         });
         let mut options = Options::new(workers, 1);

@@ -2,26 +2,19 @@
 //! history from which the model recomputes the commit rule.
 
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
-use braid_evm::protocol::{BatchReport, Job, RunMode};
+use braid_evm::protocol::{BatchReport, Job};
 
 /// Result of a transaction in a private batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PrivateRun {
     /// The transaction.
     pub tx: usize,
-    /// The value it was computed from; `None` if it was skipped.
-    pub value: Option<u8>,
+    /// The value it was computed from.
+    pub value: u8,
     /// The location read from the snapshot, if any.
     pub read: Option<usize>,
     /// The location and value written, if any.
     pub written: Option<(usize, u8)>,
-}
-
-impl PrivateRun {
-    /// A transaction that a sequential run has skipped.
-    pub(crate) const fn skipped(tx: usize) -> Self {
-        Self { tx, value: None, read: None, written: None }
-    }
 }
 
 /// Consecutive transactions that commit together.
@@ -53,15 +46,6 @@ pub struct Committed {
     pub job: Option<Job>,
 }
 
-/// Writes that sequential runs hand to the next run: all writes from `first` on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Carry {
-    /// Every write below this index is in the store.
-    pub first: usize,
-    /// The writes as (transaction, location, value), in order.
-    pub left: Vec<(usize, usize, u8)>,
-}
-
 /// State of private batches that the owner keeps outside the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Batches {
@@ -77,10 +61,6 @@ pub struct Batches {
     pub history: Vec<Committed>,
     /// Committed writes that are not in the store, as (transaction, location, value).
     pub unpublished: Vec<(usize, usize, u8)>,
-    /// Writes that the last sequential run left for the next one.
-    pub carry: Option<Carry>,
-    /// Input of a sequential run that is requested but not started.
-    pub handed: Option<Carry>,
     /// Whether a group was committed against the commit rule.
     pub is_forbidden: bool,
     /// Whether batches read from an access list, so that no commit of others invalidates their
@@ -97,31 +77,16 @@ impl Batches {
             first: 0,
             history: Vec::new(),
             unpublished: Vec::new(),
-            carry: None,
-            handed: None,
             is_forbidden: false,
             is_told,
         }
     }
 
-    /// Adds the writes that an earlier round committed. The store has those below `carried`.
-    pub(crate) fn go_on_from(&mut self, written: &[Option<(usize, u8)>], carried: usize) {
+    /// Adds the writes that an earlier round committed, which are in the store.
+    pub(crate) fn go_on_from(&mut self, written: &[Option<(usize, u8)>]) {
         self.first = written.len();
-        for (tx, written) in written.iter().enumerate() {
-            let location = written.map(|(location, _)| location);
-            self.history.push(Committed { written: location, job: None });
-            let entry = written.filter(|_| tx >= carried);
-            self.unpublished.extend(entry.map(|(location, value)| (tx, location, value)));
-        }
-        let left = self.unpublished.clone();
-        self.carry = (carried < written.len()).then_some(Carry { first: carried, left });
-    }
-
-    /// Returns whether `carry` holds exactly the writes committed since its start.
-    pub(crate) fn is_carried_exactly(&self, carry: &Carry) -> bool {
-        let written = self.history.iter().enumerate().skip(carry.first);
-        let written = written.filter_map(|(tx, by)| Some((tx, by.written?)));
-        written.eq(carry.left.iter().map(|(tx, location, _)| (*tx, *location)))
+        let locations = written.iter().map(|written| written.map(|(location, _)| location));
+        self.history.extend(locations.map(|written| Committed { written, job: None }));
     }
 
     pub(crate) fn claim_mut(&mut self, batch: BatchId) -> &mut u32 {
@@ -186,18 +151,14 @@ impl Batches {
         !self.is_told && self.outsiders(job).any(|location| group.accessed[location])
     }
 
-    /// Returns the index below which everything was committed before `job` began: for a sequential
-    /// run the frontier, for any other the start of the round.
-    pub(crate) fn snapshot_of(&self, job: &Job) -> usize {
-        match job.mode {
-            RunMode::Sequential { .. } => job.chunk.first.position(),
-            _ => self.first,
-        }
+    /// Returns the index below which everything was committed before the private batches began.
+    pub(crate) fn snapshot(&self) -> usize {
+        self.first
     }
 
-    /// Returns the locations that other jobs have written since the snapshot of `job`.
+    /// Returns the locations that other jobs have written since the snapshot.
     fn outsiders(&self, job: &Job) -> impl Iterator<Item = usize> {
-        let since = self.history.iter().skip(self.snapshot_of(job));
+        let since = self.history.iter().skip(self.first);
         since.filter(|by| by.job != Some(*job)).filter_map(|by| by.written)
     }
 
@@ -223,7 +184,7 @@ impl Batches {
     pub fn has_commit_above_others(&self) -> bool {
         self.history.iter().enumerate().any(|(tx, by)| {
             let Some(job) = by.job else { return false };
-            let since = self.history.get(self.snapshot_of(&job)..tx).unwrap_or_default();
+            let since = self.history.get(self.first..tx).unwrap_or_default();
             since.iter().any(|other| other.job != Some(job))
         })
     }

@@ -27,7 +27,7 @@ mod store;
 mod suites;
 mod workers;
 
-pub use batches::{Batches, Carry, Committed, Group, PrivateRun, Ran};
+pub use batches::{Batches, Committed, Group, PrivateRun, Ran};
 pub use explore::{Explored, explore};
 pub use model::{Action, BlockModel};
 pub use scenario::{Kind, Scenario, Serial, Tx, Write};

@@ -19,7 +19,7 @@ impl State {
         loop {
             let performed = match self.protocol.poll() {
                 Ok(None) => return,
-                Ok(Some(Command::RunHere(job))) => return self.run_here(job, scenario),
+                Ok(Some(Command::RunHere(job))) => return self.run_here(job),
                 Ok(Some(Command::Finish)) => return self.finish(),
                 Ok(Some(command)) => self.perform(command, scenario),
                 Err(broken) => Err(broken),
@@ -33,17 +33,10 @@ impl State {
 
     /// Delivers a report.
     pub(crate) fn deliver(&mut self, report: Report, scenario: &Scenario) {
-        let Report { job, results, private, mut carry, batch, void, .. } = report;
+        let Report { job, results, private, batch, void, .. } = report;
         if self.protocol.is_left_behind(job) {
             let report = JobReport { void, ..JobReport::unrun(job) };
             return self.own(Some(Event::Reported(report)), scenario);
-        }
-        if matches!(job.mode, RunMode::Sequential { .. }) {
-            let written = |run: &crate::PrivateRun| {
-                run.written.map(|(location, value)| (run.tx, location, value))
-            };
-            carry.left.extend(private.iter().filter_map(written));
-            self.batches.carry = Some(carry);
         }
         self.batches.keep(job, private, &batch, void);
         for (tx, (_, run)) in job.chunk.indices().zip(&results) {
@@ -61,7 +54,7 @@ impl State {
         self.own(Some(Event::Reported(JobReport { job, results, batch, void })), scenario);
     }
 
-    fn run_here(&mut self, job: Job, scenario: &Scenario) {
+    fn run_here(&mut self, job: Job) {
         if self.here.replace(job).is_some() {
             self.violation = Some("two jobs outside the channel");
         }
@@ -70,7 +63,6 @@ impl State {
             self.violation = Some("a job outside the channel is not the frontier's");
         }
         self.begins_private(job);
-        self.begins_in_order(job, scenario);
     }
 
     /// Ends the block: no job or report may remain (I13).

@@ -1,15 +1,12 @@
 //! Private batches in the model: the steps of their workers, and the owner's commands.
 
 use crate::Scenario;
-use crate::batches::{Carry, PrivateRun};
-use crate::scenario::{Kind, credits};
+use crate::batches::PrivateRun;
+use crate::scenario::Kind;
 use crate::state::{Report, State, Worker};
 use braid_evm::error::Invariant;
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
-use braid_evm::protocol::{Command, Event, Failure, Job, RunMode};
-
-/// Result of a transaction in a private batch; without a result, the failure.
-type Ran = Result<PrivateRun, Option<Failure>>;
+use braid_evm::protocol::{Command, Event, Job};
 
 impl State {
     /// Runs a transaction of a private batch in one step, because no other worker sees its writes.
@@ -20,17 +17,9 @@ impl State {
         tx: usize,
         scenario: &Scenario,
     ) {
-        let is_in_order = matches!(report.job.mode, RunMode::Sequential { .. });
-        let skips = is_in_order && scenario.limits.skip_rejected;
-        let run = match self.run_private(&report, tx, scenario) {
-            Ok(run) => run,
-            Err(Some(Failure::Rejected)) if skips => PrivateRun::skipped(tx),
-            Err(None) if skips && scenario.run_skips => PrivateRun::skipped(tx),
-            Err(failure) => {
-                report.batch.held = Some(TxIndex(tx as u32));
-                report.batch.failure = failure;
-                return self.end_private(report, scenario);
-            }
+        let Some(run) = self.run_private(&report, tx, scenario) else {
+            report.batch.held = Some(TxIndex(tx as u32));
+            return self.end_private(report, scenario);
         };
         report.private.push(run);
         let next = report.job.batch().and_then(|batch| scenario.next_member(batch, tx));
@@ -41,58 +30,42 @@ impl State {
         }
     }
 
-    fn run_private(&mut self, report: &Report, tx: usize, scenario: &Scenario) -> Ran {
+    /// Runs a transaction of a private batch; `None` if it has no result.
+    fn run_private(
+        &mut self,
+        report: &Report,
+        tx: usize,
+        scenario: &Scenario,
+    ) -> Option<PrivateRun> {
         let program = scenario.txs[tx];
-        let is_in_order = matches!(report.job.mode, RunMode::Sequential { .. });
         let (mut value, mut read) = (0, None);
         if let Some(location) = program.read {
-            (value, read) = match scenario.told(tx, location).filter(|_| !is_in_order) {
+            (value, read) = match scenario.told(tx, location) {
                 Some(told) => (told, None),
                 None => self.read_private(report, location)?,
             };
         }
-        match program.kind {
-            // Above the frontier, neither the credits nor the room left are known.
-            Kind::ReadsCredits if !is_in_order => return Err(None),
-            Kind::NoRoom if is_in_order => return Err(None),
-            Kind::ReadsCredits => {
-                let own = report.private.iter().filter(|run| run.value.is_some()).count() as u8;
-                value = value.wrapping_add(credits(&self.outcomes)).wrapping_add(own);
-            }
-            _ => {}
+        // Above the frontier, the credits are not known.
+        if program.kind == Kind::ReadsCredits {
+            return None;
         }
-        let written = program.run(tx, value).map_err(Some)?;
-        if !is_in_order && !scenario.is_claimed(tx, written) {
-            // It runs again sequentially, on the committed state.
-            return Err(Some(Failure::Rejected));
-        }
-        Ok(PrivateRun { tx, value: Some(value), read, written })
+        let written = program.run(tx, value).ok()?;
+        // Where the list is wrong, it runs again on the committed state.
+        scenario.is_claimed(tx, written).then_some(PrivateRun { tx, value, read, written })
     }
 
     /// Returns the value that the transaction reads, and the location if the value predates the
-    /// run. A sequential run reads carried writes and below them the store; any other run reads its
-    /// snapshot.
-    fn read_private(
-        &mut self,
-        report: &Report,
-        location: usize,
-    ) -> Result<(u8, Option<usize>), Option<Failure>> {
+    /// run.
+    fn read_private(&mut self, report: &Report, location: usize) -> Option<(u8, Option<usize>)> {
         let own = report.private.iter().rev().filter_map(|run| run.written);
         if let Some((_, own)) = own.into_iter().find(|(at, _)| *at == location) {
-            return Ok((own, None));
+            return Some((own, None));
         }
-        let (below, carried) = match report.job.mode {
-            RunMode::Private { .. } => (self.batches.snapshot_of(&report.job), &[][..]),
-            _ => (report.carry.first, &report.carry.left[..]),
-        };
-        if let Some((.., value)) = carried.iter().rev().find(|(_, at, _)| *at == location) {
-            return Ok((*value, Some(location)));
-        }
-        let Ok(seen) = self.store.resolve(location, below) else {
+        let Ok(seen) = self.store.resolve(location, self.batches.snapshot()) else {
             self.violation = Some("an estimate below a snapshot");
-            return Err(None);
+            return None;
         };
-        Ok((seen.value, Some(location)))
+        Some((seen.value, Some(location)))
     }
 
     /// Reports the run, with consecutive transactions in one group or each in its own.
@@ -109,17 +82,14 @@ impl State {
     }
 
     /// Checks the request for a run of a private batch: its snapshot must be readable as a whole, it
-    /// must be the first run unless it is sequential, and no other run of the batch may be running or
-    /// have results.
+    /// must be the first run, and no other run of the batch may be running or have results.
     pub(crate) fn begins_private(&mut self, job: Job) {
         let Some(batch) = job.batch() else { return };
-        let snapshot = self.batches.snapshot_of(&job);
-        let is_in_order = matches!(job.mode, RunMode::Sequential { .. });
-        if !is_in_order && job.incarnation.0 > 0 {
+        if job.incarnation.0 > 0 {
             self.violation = Some("a batch runs again");
         }
-        let is_carried = matches!(job.mode, RunMode::Sequential { continues: true, .. });
-        if !is_carried && self.is_unpublished_below(snapshot) {
+        let snapshot = self.batches.snapshot();
+        if self.batches.unpublished.iter().any(|(tx, ..)| *tx < snapshot) {
             self.violation = Some("a batch begins before what is below it is published");
         }
         let is_left = |ran: &crate::Ran| !ran.groups.is_empty();
@@ -140,32 +110,6 @@ impl State {
         if busy || reported || queued {
             self.violation = Some("two runs of a batch at a time");
         }
-    }
-
-    fn is_unpublished_below(&self, end: usize) -> bool {
-        self.batches.unpublished.iter().any(|(tx, ..)| *tx < end)
-    }
-
-    /// Checks the request for a sequential run: it starts from all commits, and its members are
-    /// consecutive.
-    pub(crate) fn begins_in_order(&mut self, job: Job, scenario: &Scenario) {
-        let RunMode::Sequential { batch, continues } = job.mode else { return };
-        let carry = self.batches.carry.take().filter(|_| continues);
-        let carry = match carry {
-            Some(carry) => carry,
-            None if continues => return self.violation = Some("nothing is carried"),
-            None => Carry { first: job.chunk.first.position(), left: Vec::new() },
-        };
-        if self.is_unpublished_below(carry.first) || !self.batches.is_carried_exactly(&carry) {
-            self.violation = Some("what is carried is not what was committed");
-        }
-        if job.chunk.indices().any(|tx| scenario.batch_of(tx) != Some(batch)) {
-            self.violation = Some("a run sequentially has another batch's transactions");
-        }
-        if job.chunk.len() > scenario.limits.stride {
-            self.violation = Some("a run sequentially is longer than its stride");
-        }
-        self.batches.handed = Some(carry);
     }
 
     /// Performs a command that concerns only private batches.
@@ -193,7 +137,7 @@ impl State {
         let missing = Invariant::MissingResult { tx: txs.first };
         let group = self.batches.commit_group(batch, txs).ok_or(missing)?;
         for run in group.runs {
-            self.settle(TxIndex(run.tx as u32), run.value);
+            self.settle(TxIndex(run.tx as u32), Some(run.value));
             let entry = run.written.map(|(location, value)| (run.tx, location, value));
             self.batches.unpublished.extend(entry);
         }

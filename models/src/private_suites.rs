@@ -14,8 +14,6 @@ pub(crate) fn private_suites() -> Vec<Suite> {
         Suite { name: "batches, cancelled", scenarios: cancelled() },
         Suite { name: "batches, tight", scenarios: tight() },
         Suite { name: "batches of four", scenarios: of_four() },
-        Suite { name: "batches in order", scenarios: in_order() },
-        Suite { name: "batches in order with faults", scenarios: in_order_with_faults() },
         Suite { name: "rounds", scenarios: rounds() },
         Suite { name: "batches that a list tells", scenarios: told() },
     ]
@@ -110,12 +108,8 @@ fn tight() -> Vec<Scenario> {
         for (window, job_capacity) in [(1, 1), (2, 1), (3, 1), (3, 3)] {
             scenario.limits.window = window;
             scenario.limits.job_capacity = job_capacity;
-            for is_sequential in [false, true] {
-                scenario.limits.is_sequential = is_sequential;
-                scenarios.push(scenario.clone());
-            }
+            scenarios.push(scenario.clone());
         }
-        scenario.limits.is_sequential = false;
         for hands_over in [Waste { runs: 1, kept: u32::MAX, commits: 1 }, Waste::AFTER_TWO] {
             scenario.limits.hands_over = Some(hands_over);
             scenarios.push(scenario.clone());
@@ -138,40 +132,6 @@ fn of_four() -> Vec<Scenario> {
             scenarios.push(scenario);
         }
     }
-    scenarios
-}
-
-/// Returns the blocks run sequentially, with reports after each transaction, after two, or at the
-/// end.
-fn in_order_in(blocks: Vec<Scenario>) -> Vec<Scenario> {
-    let mut scenarios = Vec::new();
-    for mut scenario in blocks {
-        scenario.limits.is_sequential = true;
-        for stride in [1, 2, u32::MAX] {
-            scenario.limits.stride = stride;
-            scenarios.push(scenario.clone());
-        }
-    }
-    scenarios
-}
-
-fn in_order() -> Vec<Scenario> {
-    let mut blocks = split_in(meetings());
-    let grouped = blocks.iter().map(|block| Scenario { grouped: true, ..block.clone() });
-    blocks.extend(grouped.collect::<Vec<_>>());
-    let cancelled = blocks.iter().map(|block| Scenario { may_cancel: true, ..block.clone() });
-    blocks.extend(cancelled.collect::<Vec<_>>());
-    blocks.extend(of_four());
-    in_order_in(blocks)
-}
-
-fn in_order_with_faults() -> Vec<Scenario> {
-    let mut scenarios = in_order_in(faults_in(split_in(meetings())));
-    let grouped = scenarios.iter().map(|scenario| Scenario { grouped: true, ..scenario.clone() });
-    let ending = scenarios.iter().filter(|scenario| scenario.limits.skip_rejected);
-    let ending = ending.map(|scenario| Scenario { run_skips: false, ..scenario.clone() });
-    let more: Vec<_> = grouped.chain(ending).collect();
-    scenarios.extend(more);
     scenarios
 }
 
@@ -201,11 +161,11 @@ pub(crate) fn told() -> Vec<Scenario> {
     scenarios
 }
 
-/// Returns blocks that continue an earlier round, whose commits are in the store or not.
+/// Returns blocks that continue an earlier round.
 fn rounds() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
-    for block in in_order_in(split_in(meetings())) {
-        for begun in [(0, 1), (0, 2), (1, 2), (1, 1)] {
+    for block in split_in(meetings()) {
+        for begun in [1, 2] {
             let mut round = block.clone();
             round.begin_later(begun);
             scenarios.push(round.clone());
@@ -218,9 +178,5 @@ fn rounds() -> Vec<Scenario> {
             }
         }
     }
-    let mut above = scenarios.clone();
-    above.retain(|round| round.limits.stride == 1);
-    above.iter_mut().for_each(|round| round.limits.is_sequential = false);
-    scenarios.extend(above);
     scenarios
 }

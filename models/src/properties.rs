@@ -2,16 +2,16 @@
 
 use crate::model::BlockModel;
 use crate::scenario::Kind;
-use crate::state::{Report, State, Worker};
+use crate::state::{State, Worker};
 use crate::{LOCATIONS, MOST_TRANSACTIONS};
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{Halt, Job, RunMode, RunResult, Status};
+use braid_evm::protocol::{Halt, Job, RunResult, Status};
 use stateright::Property;
 
 pub(crate) fn properties() -> Vec<Property<BlockModel>> {
     let mut properties = published();
     properties.extend(of_batches());
-    properties.extend(of_order());
+    properties.extend(of_rounds());
     properties.extend(of_helping());
     properties
 }
@@ -69,40 +69,16 @@ fn of_batches() -> Vec<Property<BlockModel>> {
     ]
 }
 
-/// Events that must occur with sequential runs, and between two rounds of a block.
-fn of_order() -> Vec<Property<BlockModel>> {
-    vec![
-        Property::sometimes("a run sequentially goes on from the one before", |_, s: &State| {
-            let goes_on =
-                |job: &Job| matches!(job.mode, RunMode::Sequential { continues: true, .. });
-            s.here.as_ref().is_some_and(goes_on) && !s.outcomes.is_empty()
-        }),
-        Property::sometimes("a run sequentially begins on the store", |_, s: &State| {
-            let begins =
-                |job: &Job| matches!(job.mode, RunMode::Sequential { continues: false, .. });
-            s.here.as_ref().is_some_and(begins) && !s.outcomes.is_empty()
-        }),
-        Property::sometimes("a sequential run skips", |_, s: &State| {
-            let in_order = |report: &&Report| matches!(report.job.mode, RunMode::Sequential { .. });
-            let mut runs = s.reports.iter().filter(in_order).flat_map(|report| &report.private);
-            runs.any(|run| run.value.is_none())
-        }),
-        Property::sometimes("a batch ends with an error in order", |_, s: &State| {
-            let mut reports = s.reports.iter();
-            reports.any(|report| {
-                let in_order = matches!(report.job.mode, RunMode::Sequential { .. });
-                in_order && report.batch.failure.is_some() && !report.batch.groups.is_empty()
-            })
-        }),
-        Property::sometimes(
-            "the rest of a batch is handed over",
-            |model: &BlockModel, s: &State| {
-                let limits = model.scenario(s).limits;
-                let handed_over = s.protocol.halt() == Some(Halt::HandedOver);
-                s.finished && handed_over && limits.hands_over.is_none()
-            },
-        ),
-    ]
+/// Events that must occur between two rounds of a block.
+fn of_rounds() -> Vec<Property<BlockModel>> {
+    vec![Property::sometimes(
+        "the rest of a batch is handed over",
+        |model: &BlockModel, s: &State| {
+            let limits = model.scenario(s).limits;
+            let handed_over = s.protocol.halt() == Some(Halt::HandedOver);
+            s.finished && handed_over && limits.hands_over.is_none()
+        },
+    )]
 }
 
 /// Returns whether the owner's index has every write that private batches have committed.
@@ -200,8 +176,7 @@ fn ends_as_serial(model: &BlockModel, state: &State) -> bool {
         Some(Halt::Cancelled) => state.cancelled,
         Some(Halt::HandedOver) => {
             let scenario = model.scenario(state);
-            let in_order = scenario.limits.is_sequential;
-            scenario.limits.hands_over.is_some() || (!scenario.batches.is_empty() && !in_order)
+            scenario.limits.hands_over.is_some() || !scenario.batches.is_empty()
         }
         None => {
             !state.finished

@@ -84,12 +84,8 @@ pub struct Scenario {
     pub longest: Vec<u32>,
     /// Private batches: contiguous ranges of all transactions, or none.
     pub batches: Vec<Chunk>,
-    /// Indices of an earlier round: transactions below the second are committed, and the writes of
-    /// those from the first on are only carried by the owner.
-    pub begun: (u32, u32),
-    /// Whether a sequential run skips transactions for which the block has no room itself, if they
-    /// are skipped at all. If not, it ends before them.
-    pub run_skips: bool,
+    /// Number of transactions that an earlier round has committed.
+    pub begun: u32,
     /// Whether a private batch commits as one group.
     pub grouped: bool,
     /// Access list: the write of each transaction, right or wrong. Private batches read the listed
@@ -116,15 +112,12 @@ impl Scenario {
             window: 3,
             job_capacity: 2,
             max_speculative_runs: 2,
-            is_sequential: false,
             skip_rejected: false,
             shared_chunks: false,
             hands_over: None,
-            stride: u32::MAX,
         };
         let (chunk_ends, dependencies, longest, batches) = Default::default();
         let (grouped, may_cancel, predicts, stalls, gives_up) = Default::default();
-        let begun = (0, 0);
         Self {
             txs,
             limits,
@@ -132,8 +125,7 @@ impl Scenario {
             dependencies,
             longest,
             batches,
-            begun,
-            run_skips: true,
+            begun: 0,
             grouped,
             claims: None,
             trusts_claims: false,
@@ -154,9 +146,8 @@ impl Scenario {
                 |(first, end): (&u32, &u32)| Chunk { first: TxIndex(*first), end: TxIndex(*end) };
             plan.chunks = firsts.zip(&self.chunk_ends).map(chunk).collect();
         }
-        let (_, first) = self.begun;
+        let first = self.begun;
         plan.first = TxIndex(first);
-        plan.continues = self.carried() < first;
         let is_left = |tx: TxIndex| self.batches.is_empty() && tx.0 >= first;
         plan.chunks.retain(|chunk| chunk.indices().all(is_left));
         plan.private.clone_from(&self.batches);
@@ -166,14 +157,6 @@ impl Scenario {
         plan
     }
 
-    /// Returns the first transaction whose writes are not in the store at the start: a sequential
-    /// round continues from what the owner carries, and before any other it is published.
-    pub(crate) fn carried(&self) -> u32 {
-        let (carried, first) = self.begun;
-        let in_order = self.limits.is_sequential && !self.batches.is_empty();
-        if in_order { carried } else { first }
-    }
-
     /// Returns the private batch that contains `tx`.
     #[must_use]
     pub fn batch_of(&self, tx: TxIndex) -> Option<BatchId> {
@@ -181,11 +164,10 @@ impl Scenario {
         Some(BatchId(batch as u32))
     }
 
-    /// Lets an earlier round commit the transactions below `begun.1`; the store has those below
-    /// `begun.0`.
-    pub fn begin_later(&mut self, begun: (u32, u32)) {
+    /// Lets an earlier round commit the transactions below `begun`.
+    pub fn begin_later(&mut self, begun: u32) {
         self.begun = begun;
-        let first = TxIndex(begun.1);
+        let first = TxIndex(begun);
         self.batches.retain(|batch| batch.end > first);
         self.batches.iter_mut().for_each(|batch| batch.first = batch.first.max(first));
     }
@@ -216,9 +198,7 @@ impl Scenario {
         let in_range = job.chunk.first <= tx && tx < job.chunk.end;
         in_range
             && match job.mode {
-                RunMode::Private { batch, .. } | RunMode::Sequential { batch, .. } => {
-                    self.batch_of(tx) == Some(batch)
-                }
+                RunMode::Private { batch } => self.batch_of(tx) == Some(batch),
                 RunMode::Speculative | RunMode::Frontier => true,
             }
     }

@@ -1,6 +1,6 @@
 //! The state of the model of a block.
 
-use crate::batches::{Batches, Carry, PrivateRun};
+use crate::batches::{Batches, PrivateRun};
 use crate::store::{Seen, Store};
 use crate::{MOST_TRANSACTIONS, Scenario, Serial};
 use braid_evm::ids::TxIndex;
@@ -63,8 +63,6 @@ pub struct Report {
     pub results: Vec<(RunResult, Run)>,
     /// Results of the transactions of a private batch so far.
     pub private: Vec<PrivateRun>,
-    /// State from which a sequential run continues.
-    pub carry: Carry,
     /// Progress of a private batch.
     pub batch: BatchReport,
     /// Whether the job did not go through the channel.
@@ -140,12 +138,12 @@ impl State {
     /// Creates the state at the start of a block, before the owner's first step.
     #[must_use]
     pub fn new((index, scenario, serial): (usize, &Scenario, &Serial), workers: usize) -> Self {
-        let (carried, first) = (scenario.carried() as usize, scenario.begun.1 as usize);
+        let first = scenario.begun as usize;
         let written = serial.written.get(..first).unwrap_or_default();
         let mut batches = Batches::new(scenario.batches.len(), scenario.claims.is_some());
-        batches.go_on_from(written, carried);
+        batches.go_on_from(written);
         let mut store = Store::default();
-        for (tx, written) in written.iter().enumerate().take(carried) {
+        for (tx, written) in written.iter().enumerate() {
             if let Some((location, value)) = written {
                 store.publish(*location, (tx, 0), *value);
             }
@@ -175,13 +173,11 @@ impl State {
     /// Claims the right to run `job`.
     pub fn claim(&mut self, job: Job) -> bool {
         let mine = match job.mode {
-            RunMode::Private { .. } | RunMode::Sequential { .. } => job.incarnation.0 + 1,
+            RunMode::Private { .. } => job.incarnation.0 + 1,
             RunMode::Speculative | RunMode::Frontier => 2 * job.incarnation.0 + 1,
         };
         let claim = match job.mode {
-            RunMode::Private { batch, .. } | RunMode::Sequential { batch, .. } => {
-                self.batches.claim_mut(batch)
-            }
+            RunMode::Private { batch } => self.batches.claim_mut(batch),
             RunMode::Speculative | RunMode::Frontier => {
                 &mut self.claims[job.chunk.first.position()]
             }

@@ -318,11 +318,7 @@ fn tight() -> Vec<Scenario> {
             scenario.limits.window = window;
             scenario.limits.job_capacity = job_capacity;
             scenario.limits.max_speculative_runs = cap;
-            for is_sequential in [false, true] {
-                scenario.limits.is_sequential = is_sequential;
-                scenarios.push(scenario.clone());
-            }
-            scenario.limits.is_sequential = false;
+            scenarios.push(scenario.clone());
             scenario.limits.hands_over = Some(Waste::AFTER_TWO);
             scenarios.push(scenario.clone());
             scenarios.push(Scenario { longest: vec![2], ..scenario.clone() });

@@ -11,8 +11,7 @@ impl State {
     /// Starts a job on an idle worker.
     pub(crate) fn begin(&mut self, worker: usize, job: Job, is_here: bool) {
         let (results, private, batch) = Default::default();
-        let carry = self.batches.handed.take_if(|_| is_here).unwrap_or_default();
-        let mut report = Report { job, results, private, carry, batch, is_here, void: false };
+        let mut report = Report { job, results, private, batch, is_here, void: false };
         if !is_here && !self.claim(job) {
             report.void = true;
             self.reports.push(report);

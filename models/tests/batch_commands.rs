@@ -12,18 +12,16 @@ fn protocol() -> Protocol {
         window: 8,
         job_capacity: 4,
         max_speculative_runs: 2,
-        is_sequential: false,
         skip_rejected: false,
         shared_chunks: false,
         hands_over: None,
-        stride: u32::MAX,
     };
     let private = vec![chunk(0, 1), chunk(1, 3)];
     Protocol::new(limits, &Plan { private, ..Plan::default() })
 }
 
 fn report(protocol: &mut Protocol, job: Job, groups: &[Chunk], void: bool) {
-    let batch = BatchReport { groups: groups.to_vec(), held: None, failure: None };
+    let batch = BatchReport { groups: groups.to_vec(), held: None };
     let report = JobReport { job, results: Vec::new(), batch, void };
     protocol.apply(Event::Reported(report)).expect("it was sent");
 }

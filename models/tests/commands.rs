@@ -22,11 +22,9 @@ fn limits() -> Limits {
         window: 8,
         job_capacity: 4,
         max_speculative_runs: CAP,
-        is_sequential: false,
         skip_rejected: false,
         shared_chunks: false,
         hands_over: None,
-        stride: u32::MAX,
     }
 }
 
@@ -227,10 +225,6 @@ fn a_chunk_goes_out_whole_as_far_as_it_may() {
         Protocol::new(limits(), &Plan { chunks: vec![chunk(0, 3)], ..Plan::default() });
     let first = run_here(&mut protocol);
     assert_eq!(first.chunk, chunk(0, 1), "the rest is in the channel");
-    let in_order = Limits { is_sequential: true, ..limits() };
-    let mut protocol =
-        Protocol::new(in_order, &Plan { chunks: vec![chunk(0, 3)], ..Plan::default() });
-    assert_eq!(run_here(&mut protocol).chunk, chunk(0, 3));
 }
 
 /// I14: what shared a journal with a stale run goes with it, and nothing else does.
@@ -277,15 +271,6 @@ fn who_waits_for_another_or_for_the_frontier_is_not_sent() {
     let dependencies = vec![(tx(2), tx(1))];
     assert_eq!(sent(&Plan { dependencies, ..Plan::singles(5) }), [1, 3]);
     assert_eq!(sent(&Plan { frontier_only: vec![tx(1)], ..Plan::singles(5) }), [2, 3]);
-}
-
-#[test]
-fn nothing_is_sent_in_order() {
-    let in_order = Limits { is_sequential: true, ..limits() };
-    let mut protocol = Protocol::new(in_order, &Plan::singles(40));
-    assert!(drive(&mut protocol, |_| done()).sent_at.is_empty());
-    let counters = protocol.counters();
-    assert_eq!((counters.runs, counters.speculative_commits, counters.claims), (40, 0, 0));
 }
 
 #[test]

@@ -38,13 +38,9 @@ fn is_rejected(case: &ToyCase, trace: &Trace<ToyLocation>) -> bool {
 /// Names of events, each with a question for it.
 type Kind = (&'static str, fn(&One) -> bool);
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 6] = [
     ("batch began", |event| matches!(event, Engine(BatchBegan(_)))),
     ("batch ended", |event| matches!(event, Engine(BatchEnded { .. }))),
-    ("run sequentially", |event| {
-        let Engine(Told(Command::RunHere(job))) = event else { return false };
-        matches!(job.mode, RunMode::Sequential { .. })
-    }),
     ("compare", |event| matches!(event, Engine(Told(Command::Compare { .. })))),
     ("compared", |event| matches!(event, Engine(Heard(Event::Compared { .. })))),
     ("admit group", |event| matches!(event, Engine(Told(Command::AdmitGroup { .. })))),
@@ -54,7 +50,7 @@ const KINDS: [Kind; 7] = [
 /// Names of alterations, each with what it does to an event that it fits.
 type Alteration = (&'static str, fn(&mut One) -> bool);
 
-const ALTERATIONS: [Alteration; 10] = [
+const ALTERATIONS: [Alteration; 8] = [
     ("batch ended: member", |event| {
         let Engine(BatchEnded { groups, .. }) = event else { return false };
         groups.pop().is_some()
@@ -92,18 +88,6 @@ const ALTERATIONS: [Alteration; 10] = [
     ("commit group: which", |event| {
         let Engine(Told(Command::CommitGroup { group, .. })) = event else { return false };
         (group.first, group.end) = (group.first.next(), group.end.next());
-        true
-    }),
-    ("run sequentially: continues", |event| {
-        let Engine(Told(Command::RunHere(job))) = event else { return false };
-        let RunMode::Sequential { continues, .. } = &mut job.mode else { return false };
-        *continues = !*continues;
-        true
-    }),
-    ("run sequentially: whose", |event| {
-        let Engine(Told(Command::RunHere(job))) = event else { return false };
-        let RunMode::Sequential { batch, .. } = &mut job.mode else { return false };
-        batch.0 += 1;
         true
     }),
 ];

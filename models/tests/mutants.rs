@@ -12,8 +12,7 @@ use braid_models::{BlockModel, suites};
 use braid_toy::{compare, publish_rest};
 use stateright::{Checker, HasDiscoveries, Model};
 use std::path::Path;
-use support::rounds::{Totals, Wrong, play};
-use support::{Row, engine_bugs, is_of_batches, is_of_rounds, scene, scripts, table};
+use support::{Row, engine_bugs, is_of_batches, scene, scripts, table};
 
 /// Simulated blocks per seeded bug, at most.
 const SEEDS: u64 = 5_000;
@@ -73,17 +72,6 @@ fn broken_in_trace(in_batches: bool) -> Option<u64> {
     })
 }
 
-/// The first seed at which a block in rounds with the seeded bug goes wrong so.
-fn broken_in_rounds(is_so: fn(&Wrong) -> bool) -> Option<u64> {
-    let mut simulator = Simulator::new();
-    (0..SEEDS).find(|seed| {
-        let (mut totals, mut seen) = (Totals::default(), Seen::default());
-        let wrong = play(&mut simulator, *seed, (&mut totals, &mut seen));
-        let wrong = wrong.err().and_then(|all| all.into_iter().find(is_so));
-        wrong.inspect(|wrong| println!("{:?}: seed {seed}: {wrong:?}", active())).is_some()
-    })
-}
-
 /// Every row with its bug.
 fn rows() -> Vec<(Row, Bug)> {
     let bugs = engine_bugs();
@@ -118,21 +106,13 @@ fn the_models_notice_what_the_table_says() {
 #[test]
 #[ignore = "seeded bugs: cargo xtask mutants"]
 fn the_simulator_notices_what_the_table_says() {
-    notices("simulation", |bug| {
-        if is_of_rounds(bug) {
-            return broken_in_rounds(|wrong| matches!(wrong, Wrong::Result(_))).is_some();
-        }
-        broken_in_simulation(is_of_batches(bug)).is_some()
-    });
+    notices("simulation", |bug| broken_in_simulation(is_of_batches(bug)).is_some());
 }
 
 #[test]
 #[ignore = "seeded bugs: cargo xtask mutants"]
 fn traces_are_rejected_as_the_table_says() {
     notices("trace", |bug| {
-        if is_of_rounds(bug) {
-            return broken_in_rounds(|wrong| matches!(wrong, Wrong::Trace(_))).is_some();
-        }
         broken_in_trace(is_of_batches(bug)).is_some() || scripts::are_rejected().is_some()
     });
 }
@@ -184,6 +164,5 @@ fn nothing_is_wrong_with_the_shipped_engine() {
         assert_eq!(broken_in_simulation(in_batches), None);
         assert_eq!(broken_in_trace(in_batches), None);
     }
-    assert_eq!(broken_in_rounds(|_| true), None);
     assert_eq!(scripts::are_rejected(), None);
 }

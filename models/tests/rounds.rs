@@ -1,5 +1,5 @@
-//! Toy blocks in rounds; each round goes on from where the one before has stopped, by other means: in order, above
-//! the frontier, in private batches. Against the reference, and their traces against the reference store.
+//! Toy blocks in rounds; each round goes on from where the one before has stopped, by other means: above
+//! the frontier, or in private batches. Against the reference, and their traces against the reference store.
 //!
 //! A failure prints its seed. `BRAID_ROUNDS_SEED=<seed>` runs that one alone; `BRAID_BATCH_RUNS=10` runs ten times as
 //! many.
@@ -27,7 +27,6 @@ fn blocks_in_rounds_equal_the_reference_and_their_traces_conform() {
         }
     }
     println!("{totals:?}, {seen:?}");
-    let Totals { rounds, into_order, out_of_order } = totals;
-    let counts = [rounds, into_order, out_of_order, seen.batches.published, seen.batches.continued];
+    let counts = [totals.rounds, totals.published, seen.batches.published];
     assert!(one.is_some() || counts.iter().all(|count| *count > 100), "a path was hardly taken");
 }

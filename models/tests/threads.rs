@@ -52,11 +52,9 @@ fn limits() -> Limits {
         window: 16,
         job_capacity: 8,
         max_speculative_runs: 2,
-        is_sequential: false,
         skip_rejected: false,
         shared_chunks: false,
         hands_over: None,
-        stride: u32::MAX,
     }
 }
 

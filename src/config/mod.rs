@@ -160,6 +160,7 @@ impl Default for EngineConfig {
 
 impl EngineConfig {
     /// Maximum of `window_per_worker`.
+    #[cfg(feature = "evm")]
     const MOST_WINDOW: u32 = 65_536;
 
     /// Returns the configuration with each value clamped to its bounds.
@@ -235,20 +236,14 @@ impl Config {
         }
     }
 
-    /// Returns the protocol's limits for `workers` workers. `alone` means that there is no other
-    /// worker to speculate with. `hands_over` is the amount of waste at which the protocol stops
+    /// Returns the protocol's limits for `workers` workers. `hands_over` is the amount of waste at which the protocol stops
     /// speculating; the caller then runs the rest in another way.
     #[cfg_attr(
         not(any(feature = "evm", test)),
         expect(dead_code, reason = "used by the Ethereum layer")
     )]
-    pub(crate) fn limits(&self, workers: usize, alone: bool, hands_over: Option<Waste>) -> Limits {
+    pub(crate) fn limits(&self, workers: usize, hands_over: Option<Waste>) -> Limits {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
-        let is_sequential = match self.policy {
-            Policy::Sequential => true,
-            Policy::Forced(Forced::Speculative) => false,
-            Policy::Auto | Policy::Forced(_) => alone,
-        };
         // All other forced strategies run to the end of the block.
         let may_end_early = matches!(self.policy, Policy::Auto | Policy::Forced(Forced::Alternate));
         // One job running on each worker and one waiting for it.
@@ -264,11 +259,9 @@ impl Config {
             window: if waits { all } else { all.min(most) },
             job_capacity,
             max_speculative_runs: self.engine.max_speculative_runs.max(1),
-            is_sequential,
             skip_rejected: self.engine.mode == Mode::Build,
             shared_chunks: self.engine.share_journals,
             hands_over: hands_over.filter(|_| may_end_early),
-            stride: u32::MAX,
         }
     }
 
@@ -327,7 +320,7 @@ mod tests {
             engine: EngineConfig { window_per_worker: each, ..EngineConfig::default() },
             ..Config::default()
         };
-        let window = |each, workers, waste| config(each).limits(workers, false, waste).window;
+        let window = |each, workers, waste| config(each).limits(workers, waste).window;
         let gives_up = Some(Waste::default());
         let usual = [1, 2, 3, 16, 100].map(|workers| window(64, workers, gives_up));
         assert_eq!(usual, [64, 128, 128, 128, 200]);
@@ -338,20 +331,17 @@ mod tests {
     #[test]
     fn forced_strategies_run_to_the_end_of_the_block() {
         let forced = Policy::Forced;
-        for (policy, is_sequential, alone_is_sequential, may_end_early) in [
-            (Policy::Auto, false, true, true),
-            (Policy::Sequential, true, true, false),
-            (forced(Forced::Speculative), false, false, false),
-            (forced(Forced::ContiguousBatches), false, true, false),
-            (forced(Forced::AccessList), false, true, false),
+        for (policy, may_end_early) in [
+            (Policy::Auto, true),
+            (forced(Forced::Speculative), false),
+            (forced(Forced::ContiguousBatches), false),
+            (forced(Forced::AccessList), false),
             // Its segments must end.
-            (forced(Forced::Alternate), false, true, true),
+            (forced(Forced::Alternate), true),
         ] {
             let config = Config { policy, ..Config::default() };
-            let limits = |alone| config.limits(2, alone, Some(Waste::default()));
-            assert_eq!(limits(false).is_sequential, is_sequential, "{policy:?}");
-            assert_eq!(limits(true).is_sequential, alone_is_sequential, "{policy:?}, alone");
-            assert_eq!(limits(false).hands_over.is_some(), may_end_early, "{policy:?}");
+            let limits = config.limits(2, Some(Waste::default()));
+            assert_eq!(limits.hands_over.is_some(), may_end_early, "{policy:?}");
         }
     }
 }

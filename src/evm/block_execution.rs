@@ -13,6 +13,7 @@ use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
 use super::exec::rejection::Rejection;
 use super::plan::chooser::Totals;
+use super::plan::edges::Prediction;
 use super::plan::known::KnownDependencies;
 use super::plan::longest::Seen;
 use super::plan::partition::plan_block;
@@ -115,15 +116,16 @@ impl<S: StateSource> BlockExecution<S> {
         predicts: bool,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
         self.read_dependencies();
-        let alone = workers == 1 || self.left(end) < 2;
         let longest = core::mem::take(&mut self.longest);
         let block_context = &self.workload.block_context;
-        let payees = predicts.then(|| block_context.paid_in_batches());
-        let block = &block_context.block;
-        let known = self.known.as_deref();
-        let plan =
-            plan_block(block, known, self.frontier, end, workers, config.engine.chunk, payees);
-        let mut limits = config.limits(workers, alone, hands_over);
+        let prediction = match self.known.as_deref() {
+            Some(known) => Prediction::Known(known),
+            None if predicts => Prediction::Calls(block_context.paid_in_batches()),
+            None => Prediction::Senders,
+        };
+        let (block, chunk) = (&block_context.block, config.engine.chunk);
+        let plan = plan_block(block, prediction, self.frontier, end, workers, chunk);
+        let mut limits = config.limits(workers, hands_over);
         if predicts {
             // Behind a long chain, workers run transactions that do not wait for it.
             limits.window = limits.window.max(PREDICTED_WINDOW);
@@ -141,23 +143,8 @@ impl<S: StateSource> BlockExecution<S> {
         let limits = Limits {
             // The batches themselves bound how far workers run ahead.
             window: u32::MAX,
-            is_sequential: false,
-            ..config.limits(workers, false, None)
+            ..config.limits(workers, None)
         };
-        self.lend(config, limits, Plan { private, ..Plan::default() })
-    }
-
-    /// Sets up a sequential segment: one private batch at the frontier.
-    pub(super) fn set_up_in_order(
-        &mut self,
-        end: usize,
-        config: &Config,
-    ) -> Setup<EvmWorkload<S>, EvmLedger> {
-        // A caller that streams commits receives each one before the next transaction runs.
-        let stride = if self.ledger.is_streamed() { 1 } else { self.stride() };
-        let limits = Limits { is_sequential: true, stride, ..config.limits(1, true, None) };
-        let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
-        let private = vec![Chunk { first: self.frontier, end }];
         self.lend(config, limits, Plan { private, ..Plan::default() })
     }
 
@@ -177,7 +164,13 @@ impl<S: StateSource> BlockExecution<S> {
         }
     }
 
-    /// Lends the ledger and the pending writes to the engine.
+    /// Moves the frontier to `frontier`: everything below it is committed.
+    pub(super) fn advance(&mut self, frontier: TxIndex) {
+        self.frontier = frontier;
+        self.store.set_frontier(frontier);
+    }
+
+    /// Lends the ledger to the engine. Pending writes are put into the store, which the workers read.
     fn lend(
         &mut self,
         config: &Config,
@@ -187,19 +180,23 @@ impl<S: StateSource> BlockExecution<S> {
         self.take_over_batches();
         let empty = EvmLedger::new(&self.workload.block_context);
         let ledger = core::mem::replace(&mut self.ledger, empty);
-        let carry = self.carry.take();
+        if let Some(carry) = self.carry.take() {
+            // No run has begun, so there is no reader to name.
+            let store = &self.store;
+            carry.into_entries(&self.workload.block_context, store, |version, location, entry| {
+                store.publish(version, &location, entry, &mut Vec::new());
+            });
+        }
         let segment = SegmentSetting {
             used: UsedGas::new(ledger.gas().admitted(&self.workload.block_context.block)),
             streams: ledger.is_streamed(),
-            has_bundle_thread: ledger.feed.is_some(),
         };
         Setup {
             workload: Arc::new(self.workload.for_segment(segment)),
             ledger,
             store: Arc::clone(&self.store),
             limits,
-            plan: Plan { first: self.frontier, continues: carry.is_some(), ..plan },
-            carry,
+            plan: Plan { first: self.frontier, ..plan },
             patience: config.engine.patience,
         }
     }
@@ -225,8 +222,7 @@ impl<S: StateSource> BlockExecution<S> {
         was_cancelled: bool,
     ) -> SegmentEnd<S> {
         let BlockEnd { mut ledger, frontier, published, .. } = end;
-        let BlockEnd { conflicts, batches, carry, halt, error, broken, counters, longest, .. } =
-            end;
+        let BlockEnd { conflicts, batches, halt, error, broken, counters, longest, .. } = end;
         ledger.stream_to(None);
         ledger.trial = None;
         self.counters.protocol = self.counters.protocol.plus(counters);
@@ -241,9 +237,9 @@ impl<S: StateSource> BlockExecution<S> {
             _ => failure(frontier, halt, error, broken).or(gone),
         };
         let was_given_up = halt == Some(Halt::HandedOver);
-        let rest = || (published < frontier).then(|| Carry::after_batches(conflicts, published));
+        let carry = (published < frontier).then(|| Carry::after_batches(conflicts, published));
         let seen = Seen { long: core::mem::take(&mut ledger.long), began: longest };
-        (self.ledger, self.frontier, self.carry) = (ledger, frontier, carry.or_else(rest));
+        (self.ledger, self.frontier, self.carry) = (ledger, frontier, carry);
         SegmentEnd { failure, was_given_up, batches, seen }
     }
 

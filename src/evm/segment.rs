@@ -9,13 +9,12 @@ use super::exec::base::StateSource;
 use super::exec::trial::Trial;
 use super::plan::choice::Choice;
 use super::plan::chooser::StrategyChooser;
-use super::plan::longest::Seen;
 use super::plan::progress::is_mostly_access;
 use super::plan::{Reason, Strategy};
 use super::pull::ROUND;
 use super::run_task::RunTask;
 use super::straight::run_straight;
-use super::worker_pool::{Scoped, WorkerPool, empty_store};
+use super::worker_pool::{WorkerPool, empty_store};
 use crate::config::{Config, Forced, Policy};
 use crate::ids::{Chunk, TxIndex, WorkerId};
 use crate::panics::caught;
@@ -24,12 +23,8 @@ use crate::runtime::{Caller, Seat, Task};
 use crate::schedule::cut;
 use crate::sync::bounded;
 use crate::worker::{Shared, work};
-use core::num::NonZeroU16;
 use core::ops::{ControlFlow, Range};
 use std::sync::Arc;
-
-/// Capacity of the caller's stream in a sequential segment, in outcomes.
-const IN_ORDER_AHEAD: usize = 16;
 
 /// How transactions are divided among workers.
 enum How {
@@ -38,8 +33,6 @@ enum How {
     Published { predicts: bool },
     /// In these private batches, up to the first one that must not commit as a whole.
     Private(Vec<Chunk>),
-    /// Sequentially, on the calling thread.
-    Sequential,
 }
 
 /// Prepares a segment: the bundle built meanwhile, the store, and the transactions to start
@@ -105,14 +98,21 @@ pub(super) fn run<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
         // A policy that alternates uses the bundle thread for the shortest segments, too.
         Strategy::Sequential if choice.is_rest || choice.reason == Reason::Policy => {
             bundle_thread::run(execution, end, worker_pool, |execution| {
-                run_in_order(execution, end, config, on_commit)
+                run_straight(execution, end, config, on_commit)
             })
         }
-        Strategy::Sequential => run_in_order(execution, end, config, on_commit),
+        Strategy::Sequential => run_straight(execution, end, config, on_commit),
+        // There is nothing to run ahead of.
+        Strategy::Speculative
+            if config.policy != Policy::Forced(Forced::Speculative)
+                && (worker_pool.workers() == 1 || execution.left(end) < 2) =>
+        {
+            run_straight(execution, end, config, on_commit)
+        }
         Strategy::Speculative => {
             // A policy that alternates has every kind of speculation.
             let alternates = config.policy == Policy::Forced(Forced::Alternate);
-            let predicts = choice.reason == Reason::Contended || alternates;
+            let predicts = choice.predicts() || alternates;
             let how = How::Published { predicts };
             run_shared(execution, end, worker_pool, config, on_commit, how)
         }
@@ -120,25 +120,6 @@ pub(super) fn run<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
             run_neighbours(execution, end, worker_pool, config, on_commit, shortest)
         }
     }
-}
-
-/// Runs the uncommitted transactions below `end` sequentially, on the calling thread.
-fn run_in_order<S: StateSource>(
-    execution: &mut BlockExecution<S>,
-    end: usize,
-    config: &Config,
-    on_commit: Option<OnCommit<'_>>,
-) -> SegmentEnd<S> {
-    if on_commit.is_none() {
-        let failure = run_straight(execution, end, config);
-        if failure.is_some() || execution.left(end) == 0 {
-            let long = core::mem::take(&mut execution.ledger.long);
-            let seen = Seen { long, ..Seen::default() };
-            return SegmentEnd { failure, seen, ..SegmentEnd::default() };
-        }
-    }
-    let no_others = &mut Scoped(NonZeroU16::MIN);
-    run_shared(execution, end, no_others, config, on_commit, How::Sequential)
 }
 
 /// Runs the uncommitted transactions below `end` in contiguous batches of at least `shortest`
@@ -191,10 +172,8 @@ fn run_shared<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
 ) -> SegmentEnd<S> {
     let left = execution.left(end);
     let workers = if left < 2 { 1 } else { worker_pool.workers() };
-    // Sending never blocks: each outcome is sent once, and in a sequential segment the caller
-    // takes one before the next exists.
-    let most = if matches!(how, How::Sequential) { IN_ORDER_AHEAD } else { left.max(1) };
-    let (sender, stream) = bounded(if on_commit.is_some() { most } else { 1 });
+    // Sending never blocks: each outcome is sent once.
+    let (sender, stream) = bounded(if on_commit.is_some() { left.max(1) } else { 1 });
     execution.ledger.stream_to(on_commit.is_some().then_some(sender));
     let task = Arc::new(create_task(execution, end, worker_pool, config, how));
     let mut panicked = None;
@@ -252,7 +231,6 @@ fn create_task<'env, S: StateSource + 'env>(
             execution.ledger.trial = trial;
             execution.set_up(end, config, worker_pool.workers(), waste, predicts)
         }
-        How::Sequential => execution.set_up_in_order(end, config),
         How::Private(batches) => execution.set_up_private(config, worker_pool.workers(), batches),
     };
     let is_unheard = mutant!(TokenUnheard);

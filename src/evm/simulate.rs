@@ -2,11 +2,9 @@
 //! an order given by a seed.
 
 use super::block::error::BlockError;
-use super::block::gas::BlockGas;
 use super::block::output::BlockOutput;
 use super::block_execution::BlockExecution;
 use super::engine::batches::EvmBatches;
-use super::engine::carry::Carry;
 use super::engine::group::BatchGroup;
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
@@ -26,8 +24,8 @@ use super::prepare::begin;
 use super::worker_pool::Scoped;
 use super::worker_pool::empty_store;
 use crate::config::Config;
-use crate::ids::{TxIndex, Version, WorkerId};
-use crate::mv::{Entry, ReadSet, Store};
+use crate::ids::{TxIndex, WorkerId};
+use crate::mv::{ReadSet, Store};
 use crate::protocol::Protocol;
 use crate::runtime::simulated::{Options, Simulated, SimulationError, Simulator, Step};
 use crate::worker::{BlockEnd, Context, Effects, Machine, Setup, Shared, Stop, Workload};
@@ -115,7 +113,7 @@ fn run(
     let workload = EvmWorkload::new(block_context, source, overlay, Arc::default());
     let mut execution = BlockExecution::new(workload, store);
     let setup = execution.set_up(transactions, config, workers.get().into(), None, false);
-    let Setup { workload, ledger, store, limits, plan, carry: _, patience } = setup;
+    let Setup { workload, ledger, store, limits, plan, patience } = setup;
     let workload = Ordered(workload);
     let protocol = Protocol::new(limits, &plan);
     let shared = Shared::with_protocol(workload, ledger, store, patience, protocol);
@@ -160,17 +158,6 @@ impl<S: StateSource> Workload for Ordered<S> {
         = EvmBatches<'a, S::State>
     where
         Self: 'a;
-    type Carry = Carry;
-    type Room = BlockGas;
-
-    fn carried(
-        &self,
-        carry: Carry,
-        store: &Store<EvmLocation>,
-        each: impl FnMut(Version, EvmLocation, Entry<EvmLocation>),
-    ) {
-        self.0.carried(carry, store, each);
-    }
 
     fn batches<'a, X: Context + 'a>(
         &'a self,
@@ -205,7 +192,6 @@ impl<S: StateSource> From<BlockEnd<Ordered<S>, EvmLedger>> for BlockEnd<EvmWorkl
             published: end.published,
             conflicts: end.conflicts,
             batches: end.batches,
-            carry: end.carry,
             halt: end.halt,
             error: end.error,
             broken: end.broken,

@@ -20,18 +20,11 @@ impl Protocol {
         if self.private.is_empty() { self.frontier } else { self.private.snapshot }
     }
 
-    /// Returns the end of the last sequential run, if all of it is committed and nothing after it:
-    /// the next run can continue from the state below that index.
-    #[must_use]
-    pub fn carried(&self) -> Option<TxIndex> {
-        self.private.carried.filter(|carried| *carried == self.frontier)
-    }
-
     /// Returns a command for the lowest private batch above the frontier that has not run, if it
     /// may be dispatched.
     pub(super) fn next_batch(&mut self) -> Polled {
         let full = self.unanswered() >= self.limits.job_capacity;
-        if self.in_order() || (full && !mutant!(CapacityIgnored)) {
+        if full && !mutant!(CapacityIgnored) {
             return Ok(None);
         }
         let window_end = TxIndex(self.frontier.0.saturating_add(self.limits.window));
@@ -44,27 +37,11 @@ impl Protocol {
         Ok(Some(Command::Dispatch(job)))
     }
 
-    /// Starts a sequential run of the members of the current batch from the frontier `tx` on.
-    pub(super) fn run_in_order(&mut self, tx: TxIndex) -> Polled {
-        let continues = self.private.carried.take() == Some(tx);
-        let stride = self.limits.stride.max(1);
-        let id = self.private.current;
-        let batch = self.private.batch_mut(id, tx)?;
-        let end = batch.txs.end.min(TxIndex(tx.0.saturating_add(stride)));
-        let chunk = Chunk { first: tx, end };
-        let mode = RunMode::Sequential { batch: id, continues };
-        let job = Job { chunk, incarnation: Incarnation(batch.runs), mode };
-        batch.runs += 1;
-        batch.state = BatchState::InFlight(job);
-        Ok(Some(self.run_outside(job)))
-    }
-
     /// Starts the run of the batch `id`, whose first member is `first`.
     pub(super) fn start_batch(&mut self, id: BatchId, first: TxIndex) -> Result<Job, Invariant> {
         let mode = RunMode::Private { batch: id };
         let batch = self.private.batch_mut(id, first)?;
-        let job = Job { chunk: batch.txs, incarnation: Incarnation(batch.runs), mode };
-        batch.runs += 1;
+        let job = Job { chunk: batch.txs, incarnation: Incarnation(0), mode };
         batch.state = BatchState::InFlight(job);
         Ok(job)
     }
@@ -91,27 +68,15 @@ impl Protocol {
             report.groups.extend(held);
         }
         let runs = report.groups.iter().map(|group| group.len()).sum::<u32>();
-        let last = report.groups.last().map(|group| group.end);
-        let continues = matches!(job.mode, RunMode::Sequential { continues: true, .. });
-        let is_in_order = matches!(job.mode, RunMode::Sequential { .. });
-        let has_failed = report.held.is_some() && !is_in_order;
-        if !is_in_order && !mutant!(SpeculativeError) {
-            report.failure = None;
-        }
+        let has_failed = report.held.is_some();
         batch.state = BatchState::Ended(BatchResults::of(job, report, is_below));
         self.counters.runs += u64::from(runs);
         self.counters.failed += u64::from(has_failed);
-        if is_in_order {
-            // A run that began on the store and ran nothing leaves nothing to continue from.
-            self.private.carried = last.or(continues.then_some(tx));
-        }
         Ok(())
     }
 
     pub(super) fn on_batch_claimed(&mut self, tx: TxIndex) -> Result<(), Invariant> {
-        let batch = self.private.current_mut(tx)?;
-        batch.state = BatchState::Waiting;
-        batch.runs = batch.runs.saturating_sub(1);
+        self.private.current_mut(tx)?.state = BatchState::Waiting;
         Ok(())
     }
 }

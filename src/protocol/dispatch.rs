@@ -62,15 +62,11 @@ impl Protocol {
         Ok(None)
     }
 
-    pub(super) fn in_order(&self) -> bool {
-        self.limits.is_sequential
-    }
-
     /// Returns a job for the lowest pending transaction above the frontier, with the rest of its
     /// chunk. The plan's longest transactions come before all others.
     fn next_job(&mut self) -> Result<Option<Job>, Invariant> {
         let full = self.unanswered() >= self.limits.job_capacity;
-        if self.in_order() || (full && !mutant!(CapacityIgnored)) {
+        if full && !mutant!(CapacityIgnored) {
             return Ok(None);
         }
         // The frontier is never dispatched; the owner runs it (I8).

@@ -15,17 +15,6 @@ pub enum RunMode {
         /// The batch.
         batch: BatchId,
     },
-    /// A sequential run of transactions of a private batch, the first of which is the frontier.
-    /// Everything below is committed, and nothing else commits before this run has reported: so all
-    /// reads are final, and errors are, too. The run itself skips rejected transactions if the block
-    /// is being built.
-    Sequential {
-        /// The batch.
-        batch: BatchId,
-        /// Whether the run continues from the state after the last sequential run, including its
-        /// journal. If not, all committed writes are in the store.
-        continues: bool,
-    },
 }
 
 impl Job {
@@ -33,7 +22,7 @@ impl Job {
     #[must_use]
     pub const fn batch(&self) -> Option<BatchId> {
         match self.mode {
-            RunMode::Private { batch } | RunMode::Sequential { batch, .. } => Some(batch),
+            RunMode::Private { batch } => Some(batch),
             RunMode::Speculative | RunMode::Frontier => None,
         }
     }
@@ -44,7 +33,7 @@ impl Job {
 pub struct Job {
     /// The transactions.
     pub chunk: Chunk,
-    /// Incarnation of the first transaction, or number of earlier parts of a sequential segment. It
+    /// Incarnation of the first transaction; 0 for a private batch, which runs once. It
     /// distinguishes this job from older ones for the same index.
     pub incarnation: Incarnation,
     /// The mode, which says whether the first run is final.
@@ -123,8 +112,6 @@ pub struct BatchReport {
     /// read, needed a value that is settled only at the frontier, or has no room in the block. Its
     /// changes were dropped.
     pub held: Option<TxIndex>,
-    /// Why that member has no result, if the reason is final: in a sequential segment.
-    pub failure: Option<Failure>,
 }
 
 /// Verdict of a validation or a recheck.

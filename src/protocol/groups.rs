@@ -21,11 +21,9 @@ impl Protocol {
 
     /// Returns the next command for the frontier `tx`, a member of the current batch.
     pub(super) fn poll_batch(&mut self, tx: TxIndex) -> Polled {
-        let in_order = self.in_order();
         let id = self.private.current;
         let batch = self.private.batch_mut(id, tx)?;
         match &batch.state {
-            BatchState::Waiting if in_order => self.run_in_order(tx),
             BatchState::Waiting => {
                 let job = self.start_batch(id, tx)?;
                 Ok(Some(self.run_outside(job)))
@@ -44,10 +42,7 @@ impl Protocol {
                 Ok(self.ask(Awaiting::Claim(tx), Command::Claim(job)))
             }
             BatchState::Ended(ended) => match ended.groups.front().copied() {
-                // A sequential run knows the room that is left, and everything below it is final.
-                Some(group) if in_order => self.commit_group(id, group),
                 Some(group) => self.poll_group(id, group),
-                None if in_order => self.poll_in_order(tx),
                 None if ended.held == Some(tx) => self.hand_over_rest(),
                 // Only a cancelled block stops a run before its end.
                 None => Err(Invariant::MissingResult { tx }),
@@ -76,10 +71,9 @@ impl Protocol {
 
     fn commit_group(&mut self, id: BatchId, group: Chunk) -> Polled {
         let tx = group.first;
-        let in_order = self.in_order();
         let snapshot = self.private.snapshot;
         let batch = self.private.batch_mut(id, tx)?;
-        let speculative = if in_order || batch.txs.first == snapshot { 0 } else { group.len() };
+        let speculative = if batch.txs.first == snapshot { 0 } else { group.len() };
         let BatchState::Ended(ended) = &mut batch.state else {
             return Err(Invariant::MissingResult { tx });
         };
@@ -97,23 +91,6 @@ impl Protocol {
         self.count_batch_waste(runs);
         self.begin_halt(Halt::HandedOver);
         self.poll()
-    }
-
-    /// Continues after a sequential run whose results are all committed. If it ended before `tx`,
-    /// the block has no room for that transaction, or the transaction failed on final state.
-    fn poll_in_order(&mut self, tx: TxIndex) -> Polled {
-        let ended = self.private.ended().ok_or(Invariant::MissingResult { tx })?;
-        let failure = ended.failure;
-        if ended.held != Some(tx) {
-            self.private.current_mut(tx)?.state = BatchState::Waiting;
-            return self.run_in_order(tx);
-        }
-        match (self.at_frontier.admitted, failure) {
-            (None, _) => Ok(self.ask(Awaiting::Admit(tx), Command::Admit(tx))),
-            (Some(false), _) => self.refuse(tx),
-            (Some(true), Some(failure)) => self.fail(tx, failure),
-            (Some(true), None) => Err(Invariant::MissingResult { tx }),
-        }
     }
 
     /// The seeded bug `HaltCommitsBatch`.

@@ -12,8 +12,6 @@ pub struct Limits {
     /// Maximum number of executions of a transaction before it has to wait for the frontier; at
     /// least 1.
     pub max_speculative_runs: u32,
-    /// Whether transactions run one after the other, at the frontier, instead of speculatively.
-    pub is_sequential: bool,
     /// Whether rejected transactions are skipped (build) or end the block (validate).
     pub skip_rejected: bool,
     /// Whether the transactions of a chunk share a journal, so that each depends on all before it
@@ -23,9 +21,6 @@ pub struct Limits {
     /// [`Halt::HandedOver`](super::Halt::HandedOver), after which its owner runs the rest in
     /// another way. `None`: speculation never stops early.
     pub hands_over: Option<Waste>,
-    /// Number of transactions after which a sequential run reports its results before it continues;
-    /// at least 1.
-    pub stride: u32,
 }
 
 /// Criterion for wasted speculation: many executions are aborted, and hardly any is kept.
@@ -74,11 +69,8 @@ impl Default for Waste {
 /// The division of a block into jobs. All of it, even the chunk boundaries, only affects speed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Plan {
-    /// Everything below this index is already final: 0, or the end of an earlier round.
+    /// Everything below this index is already final, and its writes are in the store.
     pub first: TxIndex,
-    /// Whether the owner has kept writes of earlier segments outside the store. The first run of a
-    /// sequential segment continues from them; before any other segment they are published.
-    pub continues: bool,
     /// Contiguous ranges of the transactions from `first` on, each of which is dispatched together.
     pub chunks: Vec<Chunk>,
     /// Private batches: contiguous ranges of the transactions from `first` on. A plan has either

@@ -6,7 +6,7 @@
 //! batch has accessed up to and including *f*. At the first transaction that must not commit, the
 //! segment ends. `docs/PROTOCOL.md` has the proof.
 
-use super::events::{BatchReport, Command, Failure, Job};
+use super::events::{BatchReport, Command, Job};
 use super::plan::Plan;
 use crate::error::Invariant;
 use crate::ids::{BatchId, Chunk, TxIndex};
@@ -23,27 +23,21 @@ pub(super) struct Private {
     fresh: BatchId,
     /// Everything below this index is in the store, and the batches run on it.
     pub(super) snapshot: TxIndex,
-    /// End of the last sequential run: with the writes that it passes on, the state below this
-    /// index is complete.
-    pub(super) carried: Option<TxIndex>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PrivateBatch {
     pub(super) txs: Chunk,
-    /// Number of runs so far, which is the incarnation of the next one: a sequential batch may run
-    /// in several parts, any other runs once.
-    pub(super) runs: u32,
     pub(super) state: BatchState,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum BatchState {
-    /// The members that are not final wait for a run.
+    /// The batch waits for its run.
     Waiting,
     /// The batch is in a job, which may not have begun.
     InFlight(Job),
-    /// The batch has run, or a part of it.
+    /// The batch has run.
     Ended(BatchResults),
 }
 
@@ -54,8 +48,6 @@ pub(super) struct BatchResults {
     pub(super) groups: VecDeque<Chunk>,
     /// The member after the groups, if it has no result.
     pub(super) held: Option<TxIndex>,
-    /// Why that member has no result, if the reason is final.
-    pub(super) failure: Option<Failure>,
     /// Members below this index may commit; unknown until the accesses have been compared.
     pub(super) commit_below: Option<TxIndex>,
 }
@@ -69,13 +61,12 @@ impl Private {
             plan.private.iter().zip(ends).all(|(txs, end)| txs.first == end && !txs.is_empty()),
             "private batches are contiguous"
         );
-        let waiting = |txs: &Chunk| PrivateBatch { txs: *txs, runs: 0, state: BatchState::Waiting };
+        let waiting = |txs: &Chunk| PrivateBatch { txs: *txs, state: BatchState::Waiting };
         Self {
             batches: plan.private.iter().map(waiting).collect(),
             current: BatchId(0),
             fresh: BatchId(0),
             snapshot: plan.first,
-            carried: (plan.continues && !mutant!(CarryDropped)).then_some(plan.first),
         }
     }
 
@@ -125,17 +116,6 @@ impl Private {
         })
     }
 
-    /// Notes that `tx`, before which a sequential run has ended, is skipped: it writes nothing.
-    pub(super) fn skip(&mut self, tx: TxIndex) {
-        if let Some(ended) = self.ended() {
-            ended.held = None;
-        }
-        if self.carried == Some(tx) {
-            self.carried = Some(tx.next());
-        }
-        self.advance(tx.next());
-    }
-
     /// Moves on to the next batch if all members of the current one lie below `frontier`.
     pub(super) fn advance(&mut self, frontier: TxIndex) {
         let current = self.batches.get(self.current.position());
@@ -148,9 +128,9 @@ impl Private {
 impl BatchResults {
     /// The results of a run of `job`. A run over everything below it needs no comparison.
     pub(super) fn of(job: Job, report: BatchReport, is_valid: bool) -> Self {
-        let BatchReport { groups, held, failure } = report;
+        let BatchReport { groups, held } = report;
         let commit_below = is_valid.then_some(job.chunk.end);
-        Self { groups: groups.into(), held, failure, commit_below }
+        Self { groups: groups.into(), held, commit_below }
     }
 
     /// Number of transactions that have run and are not committed.

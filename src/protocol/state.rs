@@ -351,7 +351,6 @@ impl Protocol {
             Event::Withdrawn { tx, stale_readers } => {
                 self.answer(Awaiting::Withdraw(tx), "Withdrawn")?;
                 self.note_stale(&stale_readers)?;
-                self.private.skip(tx);
                 self.advance(tx)
             }
             Event::Compared { tx, conflict } => self.on_compared(tx, conflict),

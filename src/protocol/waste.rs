@@ -67,7 +67,7 @@ impl Protocol {
         if self.phase != Phase::Running {
             return;
         }
-        let Some(waste) = self.limits.hands_over.filter(|_| !self.in_order()) else { return };
+        let Some(waste) = self.limits.hands_over else { return };
         self.recent.commits += commits;
         if self.recent.commits < waste.commits {
             return;

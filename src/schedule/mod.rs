@@ -1,4 +1,4 @@
-//! Planning: how a block is divided into chunks, and which dependencies are predicted.
+//! Planning: how a block is divided into chunks.
 //!
 //! Nothing here can change a result. A wrong hint only costs time.
 
@@ -8,17 +8,12 @@ pub use parts::cut;
 
 use crate::ids::{Chunk, TxIndex};
 use crate::protocol::Plan;
-use core::hash::Hash;
-use std::collections::HashMap;
 
 /// Advance knowledge about a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hint<K> {
+pub struct Hint {
     /// Upper bound on its work, in gas.
     pub cost: u64,
-    /// Each transaction is predicted to depend on the previous one with the same key (the same
-    /// sender).
-    pub serial_key: K,
     /// Whether it must not run above the frontier.
     pub frontier_only: bool,
 }
@@ -56,11 +51,10 @@ const MOST_TRANSACTIONS: u32 = 16;
 /// time.
 const CHUNK_COST: u64 = 150_000;
 
-/// Divides the transactions from `first` on into chunks, and records predicted dependencies.
-pub fn plan<K: Eq + Hash>(first: TxIndex, hints: &[Hint<K>], grain: Grain) -> Plan {
+/// Divides the transactions from `first` on into chunks.
+#[must_use]
+pub fn plan(first: TxIndex, hints: &[Hint], grain: Grain) -> Plan {
     let mut plan = Plan { first, ..Plan::default() };
-    let mut last: HashMap<&K, TxIndex, foldhash::fast::RandomState> =
-        HashMap::with_capacity_and_hasher(hints.len(), Default::default());
     let mut open = Chunk { first, end: first };
     let mut cost: u64 = 0;
     for hint in hints {
@@ -72,9 +66,6 @@ pub fn plan<K: Eq + Hash>(first: TxIndex, hints: &[Hint<K>], grain: Grain) -> Pl
             plan.chunks.push(open);
             open = Chunk { first: tx, end: tx };
             cost = 0;
-        }
-        if let Some(on) = last.insert(&hint.serial_key, tx) {
-            plan.dependencies.push((tx, on));
         }
         if hint.frontier_only {
             plan.frontier_only.push(tx);
@@ -92,26 +83,19 @@ pub fn plan<K: Eq + Hash>(first: TxIndex, hints: &[Hint<K>], grain: Grain) -> Pl
 mod tests {
     use super::*;
 
-    fn hint(cost: u64, serial_key: u8) -> Hint<u8> {
-        Hint { cost, serial_key, frontier_only: false }
+    fn hint(cost: u64) -> Hint {
+        Hint { cost, frontier_only: false }
     }
 
     #[test]
     fn chunks_are_contiguous_and_bounded() {
         let grain = Grain { transactions: 3, cost: 100 };
         let costs = [10, 10, 10, 10, 95, 10, 200, 10];
-        let hints: Vec<_> = costs.iter().enumerate().map(|(i, c)| hint(*c, i as u8)).collect();
+        let hints: Vec<_> = costs.into_iter().map(hint).collect();
         let plan = plan(TxIndex(0), &hints, grain);
         let ends: Vec<u32> = plan.chunks.iter().map(|chunk| chunk.end.0).collect();
         assert_eq!(ends, [3, 4, 5, 6, 7, 8]);
         assert_eq!(plan.chunks.first().map(|chunk| chunk.first), Some(TxIndex(0)));
         assert!(plan.chunks.windows(2).all(|pair| pair[0].end == pair[1].first));
-    }
-
-    #[test]
-    fn same_key_waits_for_the_last_one() {
-        let grain = Grain { transactions: 8, cost: 1000 };
-        let plan = plan(TxIndex(0), &[hint(1, 7), hint(1, 8), hint(1, 7), hint(1, 7)], grain);
-        assert_eq!(plan.dependencies, [(TxIndex(2), TxIndex(0)), (TxIndex(3), TxIndex(2))]);
     }
 }

@@ -139,7 +139,7 @@ where
                 self.shared.store.set_running(self.worker, None);
             }
             let Some((result, keep, run_cost)) = ran else {
-                return Some(self.give_back(JobMessage { job, in_order: None, previous }));
+                return Some(self.give_back(JobMessage { job, previous }));
             };
             let goes_on = matches!(result.result, RunResult::Executed { .. });
             report.results.push(result);

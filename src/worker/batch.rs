@@ -2,9 +2,7 @@
 
 use super::actor::Actor;
 use super::events::EngineEvent;
-use super::machine::{
-    BatchMachine, BatchStart, LedgerOf, MustWait, RanBatch, Sequential, TxError, Workload,
-};
+use super::machine::{BatchMachine, BatchStart, LedgerOf, MustWait, RanBatch, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
 use super::{Activity, Context, Point};
 use crate::ids::TxIndex;
@@ -20,18 +18,14 @@ where
 {
     /// Runs the members of a private batch from the job's first transaction on, until work has to
     /// stop or a member has no result. Whatever prevented the result (an invalid transaction, a
-    /// database error, a panic) is settled at the frontier; a sequential segment is already there.
+    /// database error, a panic) is settled at the frontier.
     pub(super) fn run_batch(&mut self, message: JobMessage<W>) -> Option<ReportMessage<W>> {
-        let JobMessage { job, in_order, .. } = message;
+        let JobMessage { job, .. } = message;
         self.shared.log.note(|| EngineEvent::BatchBegan(job));
         self.context.tell(Activity::Batch(job.chunk));
         let ended = match self.take_batches() {
-            Err(error) => {
-                let carry = in_order.and_then(|in_order| in_order.carry);
-                let ran = carry.map(|carry| RanBatch::nothing(Some(carry)));
-                BatchRun { held: Some((job.chunk.first, Some(error))), ran }
-            }
-            Ok(machine) => self.run_on(machine, job, in_order, false),
+            Err(error) => BatchRun { held: Some((job.chunk.first, Some(error))), ran: None },
+            Ok(machine) => self.run_on(machine, job, false),
         };
         self.report_batch(job, ended, false)
     }
@@ -40,7 +34,7 @@ where
     /// it. Both runs have the same result, and the one that ends first reports it.
     pub(super) fn run_batch_second(&mut self, job: Job) -> Option<ReportMessage<W>> {
         let machine = self.take_batches().ok()?;
-        let ended = self.run_on(machine, job, None, true);
+        let ended = self.run_on(machine, job, true);
         // A repetition might succeed: the database may answer, and user code may return.
         let may_recur = |held: &Held<W>| matches!(held.1, None | Some(TxError::Rejected(_)));
         if ended.held.as_ref().is_none_or(may_recur) {
@@ -50,20 +44,12 @@ where
         }
     }
 
-    fn run_on(
-        &mut self,
-        mut machine: W::Batches<'a, X>,
-        job: Job,
-        in_order: Option<Sequential<W::Carry, W::Room>>,
-        is_second: bool,
-    ) -> BatchRun<W> {
+    fn run_on(&mut self, mut machine: W::Batches<'a, X>, job: Job, is_second: bool) -> BatchRun<W> {
         let shared = self.shared;
-        // Replays check the accesses of sequential runs, too.
-        let is_logged = in_order.is_none() || cfg!(feature = "trace");
-        let log = is_logged.then(|| shared.empty_log.clone());
+        let log = shared.empty_log.clone();
         let txs = job.chunk;
         let snapshot = shared.snapshot;
-        machine.begin(BatchStart { txs, snapshot, log, in_order, is_second });
+        machine.begin(BatchStart { txs, snapshot, log, is_second });
         let (held, panicked) = self.run_members(&mut machine, job);
         let ran = machine.end();
         // Whatever the machine cached during the run is dropped with it.
@@ -84,9 +70,8 @@ where
             return None;
         }
         let groups = ran.iter().flat_map(|ran| ran.groups.iter().map(|(txs, _)| *txs)).collect();
-        let (held, error) = held.map_or((None, None), |(held, error)| (Some(held), error));
-        let failure = error.as_ref().map(Self::failure);
-        let batch = BatchReport { groups, held, failure };
+        let held = held.map(|(held, _)| held);
+        let batch = BatchReport { groups, held };
         shared.log.note(|| EngineEvent::BatchEnded {
             job,
             groups: ran
@@ -97,7 +82,7 @@ where
             is_second,
         });
         let report = JobReport { job, results: Vec::new(), batch, void: false };
-        Some(ReportMessage { report, kept: Vec::new(), batch: ran, error, is_second })
+        Some(ReportMessage { report, kept: Vec::new(), batch: ran, is_second })
     }
 
     /// Returns the member that has no result, if there is one, and whether it panicked.
@@ -142,5 +127,5 @@ type Held<W> = (TxIndex, Option<ErrorOf<W>>);
 /// How a run of a private batch ended.
 struct BatchRun<W: Workload> {
     held: Option<Held<W>>,
-    ran: Option<RanBatch<W::Location, W::Group, W::Carry>>,
+    ran: Option<RanBatch<W::Location, W::Group>>,
 }

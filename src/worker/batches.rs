@@ -10,33 +10,24 @@ use std::collections::VecDeque;
 pub(super) struct Batches<W: Workload> {
     kept: Vec<Option<KeptBatch<W>>>,
     pub(super) index: ConflictIndex<W::Location>,
-    /// Whether batches are compared with the commits of others. Below a sequential run everything is
-    /// final.
-    is_compared: bool,
     /// Number of batches that committed at least one transaction.
     pub(super) committed: u64,
     /// Number of reports by workers that helped with a batch that another worker had begun.
     pub(super) helped: u64,
-    /// State after the last sequential run, from which the next one continues.
-    pub(super) carry: Option<W::Carry>,
 }
 
-/// Results of a batch, or of the last part of a sequential segment.
+/// Results of a batch.
 struct KeptBatch<W: Workload> {
     groups: VecDeque<(Chunk, W::Group)>,
-    /// Accesses of the groups, if they are compared.
+    /// Accesses of the groups.
     log: Option<AccessLog<W::Location>>,
     has_committed: bool,
 }
 
 impl<W: Workload> Batches<W> {
-    pub(super) fn new(
-        index: ConflictIndex<W::Location>,
-        batches: usize,
-        is_compared: bool,
-    ) -> Self {
+    pub(super) fn new(index: ConflictIndex<W::Location>, batches: usize) -> Self {
         let kept = core::iter::repeat_with(|| None).take(batches).collect();
-        Self { kept, index, is_compared, committed: 0, helped: 0, carry: None }
+        Self { kept, index, committed: 0, helped: 0 }
     }
 
     fn kept(&mut self, id: BatchId) -> Option<&mut KeptBatch<W>> {
@@ -44,13 +35,10 @@ impl<W: Workload> Batches<W> {
     }
 
     /// Stores the results of a run.
-    pub(super) fn keep(&mut self, id: BatchId, ran: RanBatch<W::Location, W::Group, W::Carry>) {
-        let RanBatch { groups, log, carry } = ran;
-        self.carry = carry;
+    pub(super) fn keep(&mut self, id: BatchId, ran: RanBatch<W::Location, W::Group>) {
+        let RanBatch { groups, log } = ran;
         let new = KeptBatch { groups: groups.into(), log, has_committed: false };
-        if let Some(kept) = self.kept.get_mut(id.position())
-            && (kept.is_none() || !mutant!(BatchNotReplaced))
-        {
+        if let Some(kept) = self.kept.get_mut(id.position()) {
             *kept = Some(new);
         }
     }
@@ -82,21 +70,19 @@ impl<W: Workload> Batches<W> {
     /// Commits the next group of the batch and returns its results.
     pub(super) fn commit(&mut self, id: BatchId, group: Chunk) -> Result<W::Group, Invariant> {
         let missing = Invariant::MissingResult { tx: group.first };
-        let Self { kept, index, is_compared, committed, .. } = self;
+        let Self { kept, index, committed, .. } = self;
         let Some(Some(own)) = kept.get_mut(id.position()) else { return Err(missing) };
         let Some((txs, left)) = own.groups.pop_front() else { return Err(missing) };
         if txs != group {
             return Err(missing);
         }
         *committed += u64::from(!core::mem::replace(&mut own.has_committed, true));
-        if *is_compared {
-            let log = own.log.as_ref().ok_or(Invariant::MissingResult { tx: group.first })?;
-            if cfg!(debug_assertions) && !index.allows(log, id, group.first) {
-                return Err(Invariant::StaleCommit { tx: group.first });
-            }
-            if !mutant!(GroupUnindexed) {
-                index.commit_group(id, log, group.first);
-            }
+        let log = own.log.as_ref().ok_or(Invariant::MissingResult { tx: group.first })?;
+        if cfg!(debug_assertions) && !index.allows(log, id, group.first) {
+            return Err(Invariant::StaleCommit { tx: group.first });
+        }
+        if !mutant!(GroupUnindexed) {
+            index.commit_group(id, log, group.first);
         }
         Ok(left)
     }

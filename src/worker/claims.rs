@@ -93,7 +93,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
             let id = self.batches.partition_point(|batch| batch.end <= frontier);
             let batch = self.batches.get(id)?;
             let claim = self.batch_claims.get(id)?.load(SeqCst);
-            let is_helped = is_begun(claim) && !self.limits.is_sequential;
+            let is_helped = is_begun(claim);
             let mode = RunMode::Private { batch: BatchId(u32::try_from(id).ok()?) };
             let job = Job { chunk: *batch, incarnation: Incarnation(claim / 2), mode };
             is_helped.then_some(Begun::Batch(job))

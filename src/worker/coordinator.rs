@@ -2,14 +2,14 @@
 
 use super::batches::Batches;
 use super::events::EngineEvent;
-use super::machine::{LedgerOf, Sequential, TxError, Workload};
+use super::machine::{LedgerOf, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
 use super::shared::{BlockEnd, Shared};
 use super::{Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, PerTx, TxIndex, Version};
 use crate::mv::{ConflictIndex, ReadSet, Store};
-use crate::protocol::{Command, Event, Halt, Job, JobReport, Protocol, RunMode, Verdict};
+use crate::protocol::{Command, Event, Halt, Job, JobReport, Protocol, Verdict};
 use crate::sync::Sender;
 use crate::trace::Log;
 use std::sync::Arc;
@@ -29,8 +29,6 @@ pub(super) struct Coordinator<W: Workload, G> {
     pub(super) protocol: Protocol,
     pub(super) ledger: G,
     records: PerTx<Record<W>>,
-    /// Why a sequential run ended early.
-    error: Option<TxError<W::Rejection, W::BaseError>>,
     pub(super) batches: Batches<W>,
     /// Dropped once the block is over, which ends the workers.
     pub(super) jobs: Option<Sender<JobMessage<W>>>,
@@ -65,13 +63,11 @@ impl<W: Workload, G> Coordinator<W, G> {
         };
         let first = protocol.frontier();
         let records = PerTx::new(first, protocol.published_range().map(|_| record()));
-        let is_compared = !protocol.limits().is_sequential;
-        let batches = Batches::new(index, protocol.batches().len(), is_compared);
+        let batches = Batches::new(index, protocol.batches().len());
         Self {
             protocol,
             ledger,
             records,
-            error: None,
             batches,
             jobs: Some(jobs),
             refusal: None,
@@ -87,7 +83,6 @@ impl<W: Workload, G> Coordinator<W, G> {
         log: Log<EngineEvent<W::Location>>,
     ) -> BlockEnd<W, G> {
         let halt = self.protocol.halt();
-        let is_carried = self.protocol.carried().is_some();
         let mut counters = self.protocol.counters();
         counters.helped_batches = self.batches.helped;
         (counters.reports, counters.ahead) = (self.lag.reports, self.lag.ahead);
@@ -104,8 +99,7 @@ impl<W: Workload, G> Coordinator<W, G> {
                 self.records.iter_mut().rev().find_map(|(_, record)| record.error.take())
             }
             Some(Halt::Failed(tx, _)) => {
-                let published = self.records.get_mut(tx).and_then(|record| record.error.take());
-                published.or(self.error.take())
+                self.records.get_mut(tx).and_then(|record| record.error.take())
             }
             Some(Halt::Cancelled | Halt::HandedOver) | None => None,
         };
@@ -116,7 +110,6 @@ impl<W: Workload, G> Coordinator<W, G> {
             frontier: self.protocol.frontier(),
             published: self.protocol.published(),
             batches: self.batches.committed,
-            carry: self.batches.carry.filter(|_| is_carried),
             conflicts: self.batches.index,
             longest: self.protocol.longest().collect(),
             counters,
@@ -179,16 +172,10 @@ where
             }
             let performed = match polled {
                 Ok(None) => return None,
-                Ok(Some(Command::RunHere(job))) => match self.message(job) {
-                    Ok(message) => {
-                        shared.note_begun(job);
-                        return Some(message);
-                    }
-                    // No worker will report this job either.
-                    Err(broken) => {
-                        self.apply(shared, Event::Reported(JobReport::unrun(job))).and(Err(broken))
-                    }
-                },
+                Ok(Some(Command::RunHere(job))) => {
+                    shared.note_begun(job);
+                    return Some(self.message(job));
+                }
                 Ok(Some(Command::Finish)) => {
                     self.jobs = None;
                     return None;
@@ -231,7 +218,7 @@ where
         message: ReportMessage<W>,
         shared: &Shared<W, G>,
     ) -> Result<(), Invariant> {
-        let ReportMessage { report, kept, batch, error, is_second } = message;
+        let ReportMessage { report, kept, batch, is_second } = message;
         let job = report.job;
         if self.protocol.is_left_behind(job) {
             return self.apply(shared, Event::Reported(report));
@@ -241,10 +228,6 @@ where
         self.lag.ahead += u64::from(job.chunk.first.0.saturating_sub(self.protocol.frontier().0));
         if let (Some(id), Some(ran)) = (job.batch(), batch) {
             self.batches.keep(id, ran);
-        }
-        // An error is final only at the frontier.
-        if matches!(job.mode, RunMode::Sequential { .. }) {
-            self.error = error;
         }
         for ((tx, kept), result) in job.chunk.indices().zip(kept).zip(&report.results) {
             let started = if tx == job.chunk.first { job.incarnation } else { Incarnation(0) };
@@ -264,22 +247,11 @@ where
         self.records.get_mut(tx).ok_or(Invariant::MissingResult { tx })
     }
 
-    fn message(&mut self, job: Job) -> Result<JobMessage<W>, Invariant> {
+    fn message(&self, job: Job) -> JobMessage<W> {
         let record = self.records.get(job.chunk.first);
         // Cloned, because the job may be claimed back and run here instead.
         let previous = record.map(|record| record.written.clone()).unwrap_or_default();
-        let in_order = match job.mode {
-            RunMode::Sequential { continues, .. } => {
-                let carry = self.batches.carry.take();
-                if carry.is_some() != continues {
-                    return Err(Invariant::MissingResult { tx: job.chunk.first });
-                }
-                let skips_rejected = self.protocol.limits().skip_rejected;
-                Some(Sequential { carry, room: self.ledger.room(), skips_rejected })
-            }
-            RunMode::Private { .. } | RunMode::Speculative | RunMode::Frontier => None,
-        };
-        Ok(JobMessage { job, in_order, previous })
+        JobMessage { job, previous }
     }
 
     fn perform<X: Context>(
@@ -352,7 +324,7 @@ where
     }
 
     fn dispatch(&mut self, job: Job, shared: &Shared<W, G>) -> Result<(), Invariant> {
-        let message = self.message(job)?;
+        let message = self.message(job);
         let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(message).is_ok());
         if sent {
             return Ok(());

@@ -3,14 +3,13 @@
 
 use super::loom_hasty::run_helping;
 use super::loom_machine::{
-    Act, End, LIMITS, PREEMPTIONS, Sometimes, new_shared, outcomes, protocol_of, run, run_shared,
+    Act, End, PREEMPTIONS, Sometimes, new_shared, outcomes, protocol_of, run, run_shared,
 };
-use super::machine::TxError;
 use super::shared::Shared;
 use crate::ids::{Chunk, TxIndex};
 #[cfg(feature = "mutants")]
 use crate::mutants::{Bug, seed};
-use crate::protocol::{Failure, Halt, Limits, Plan, Protocol};
+use crate::protocol::{Halt, Plan, Protocol};
 use crate::sync::loom_model::explore;
 
 /// Each transaction is in a private batch of its own.
@@ -32,7 +31,7 @@ fn committed_to(end: &End, expected: &[Option<u32>]) {
 }
 
 /// The second batch conflicts with the first one, so the segment ends between them. The second
-/// transaction then runs sequentially, on the writes of the first one.
+/// transaction then runs in another segment, on the writes of the first one.
 #[test]
 fn loom_batches_with_a_conflict_end_as_in_order() {
     static CLAIM: Sometimes = Sometimes::new();
@@ -42,12 +41,12 @@ fn loom_batches_with_a_conflict_end_as_in_order() {
         assert_eq!(end.counters.aborts, 1);
         CLAIM.note(end.counters.claims > 0);
         let rest = Chunk { first: TxIndex(1), end: TxIndex(2) };
-        let (first, private) = (rest.first, vec![rest]);
-        let plan = Plan { first, private, continues: true, ..Plan::default() };
+        let plan = Plan { first: rest.first, chunks: vec![rest], ..Plan::default() };
         let End { workload, ledger, store, .. } = end;
-        let carry = Some(ledger.carry());
-        let shared = Shared::with_protocol(workload, ledger, store, 1, in_order(&plan));
-        committed_to(&run_shared(shared.carrying(carry), false), &[Some(0), Some(1)]);
+        ledger.publish(&store);
+        let protocol = protocol_of(&plan, false);
+        let shared = Shared::with_protocol(workload, ledger, store, 1, protocol);
+        committed_to(&run_shared(shared, false), &[Some(0), Some(1)]);
     });
     assert!(CLAIM.has_happened(), "no batch was taken back from the channel");
 }
@@ -87,49 +86,6 @@ fn loom_batch_ends_while_the_block_is_cancelled() {
         ENDED_AT[outcomes.len()].note(true);
     });
     assert!(ENDED_AT.iter().all(Sometimes::has_happened), "{ENDED_AT:?}");
-}
-
-/// Returns a sequential protocol that reports after each transaction.
-fn in_order(plan: &Plan) -> Protocol {
-    Protocol::new(Limits { is_sequential: true, stride: 1, ..LIMITS }, plan)
-}
-
-/// Returns a plan with both transactions in one batch.
-fn one_batch() -> Plan {
-    let all = Chunk { first: TxIndex(0), end: TxIndex(2) };
-    Plan { private: vec![all], ..Plan::default() }
-}
-
-#[test]
-fn loom_runs_in_order_go_on_from_each_other() {
-    explore("in_order", PREEMPTIONS, 100, || {
-        let end = run([Act::Increment; 2], in_order(&one_batch()), false);
-        committed_to(&end, &[Some(0), Some(1)]);
-        assert_eq!(end.published, TxIndex(0), "only the second run needs the first");
-        assert!(end.carry.is_some(), "a run may go on from the second");
-    });
-}
-
-#[test]
-fn loom_run_in_order_ends_while_the_block_is_cancelled() {
-    static ENDED_AT: [Sometimes; 3] = [const { Sometimes::new() }; 3];
-    explore("in_order_cancellation", PREEMPTIONS, 1_000, || {
-        let end = run([Act::Increment; 2], in_order(&one_batch()), true);
-        let outcomes = outcomes(&end);
-        assert_eq!(outcomes, [Some(0), Some(1)][..outcomes.len()]);
-        ENDED_AT[outcomes.len()].note(true);
-    });
-    assert!(ENDED_AT.iter().all(Sometimes::has_happened), "{ENDED_AT:?}");
-}
-
-#[test]
-fn loom_error_in_order_ends_the_block() {
-    explore("in_order_error", PREEMPTIONS, 100, || {
-        let end = run([Act::Increment, Act::RejectOn(1)], in_order(&one_batch()), false);
-        assert_eq!(outcomes(&end), [Some(0)]);
-        assert_eq!(end.halt, Some(Halt::Failed(TxIndex(1), Failure::Rejected)));
-        assert!(matches!(end.error, Some(TxError::Rejected(()))), "{:?}", end.error);
-    });
 }
 
 /// The caller also runs the batch of the other worker as soon as it is idle; one of them reports

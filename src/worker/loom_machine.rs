@@ -2,15 +2,14 @@
 
 use super::loom_told::Told;
 use super::machine::{
-    Base, BatchMachine, BatchStart, Effects, Ledger, Machine, MustWait, RanBatch, Sequential,
-    TxError, Workload,
+    Base, BatchMachine, BatchStart, Effects, Ledger, Machine, MustWait, RanBatch, TxError, Workload,
 };
 use super::shared::{BlockEnd, Shared};
 use super::stop::Stop;
 use super::view::View;
 use super::{CancellationToken, Context, work};
 use crate::ids::{Chunk, Incarnation, TxIndex, Version, WorkerId};
-use crate::mv::{AccessLog, Entry, Latest, Location, ReadSet, Store};
+use crate::mv::{Entry, Location, ReadSet, Store};
 use crate::protocol::{Limits, Plan, Protocol};
 use crate::runtime::Threads;
 use crate::sync::SeqCst;
@@ -136,34 +135,25 @@ pub(super) struct TinyBatches<'a, X> {
     workload: &'a Tiny,
     view: View<'a, Counter, Before, &'a X>,
     groups: Vec<(Chunk, TinyGroup)>,
-    is_in_order: bool,
 }
 
 impl<X: Context> BatchMachine for TinyBatches<'_, X> {
     type Location = Counter;
     type Group = TinyGroup;
-    type Carry = Latest<Counter>;
-    type Room = ();
     type Rejection = ();
     type BaseError = ();
 
-    fn begin(&mut self, start: BatchStart<Counter, Latest<Counter>, ()>) {
-        self.is_in_order = start.in_order.is_some();
+    fn begin(&mut self, start: BatchStart<Counter>) {
         self.groups.clear();
-        let Some(Sequential { carry, .. }) = start.in_order else {
-            let BatchStart { txs, mut snapshot, mut log, is_second, .. } = start;
-            if self.workload.told.is_some() {
-                (snapshot, log) = (TxIndex(0), log.map(AccessLog::of_writes));
-            }
-            return self.view.begin_batch(txs.first, snapshot, log, is_second);
-        };
-        // All tests begin with the first transaction.
-        let first = if carry.is_some() { TxIndex(0) } else { start.txs.first };
-        self.view.begin_in_order(carry.unwrap_or_default(), first, start.log);
+        let BatchStart { txs, mut snapshot, mut log, is_second } = start;
+        if self.workload.told.is_some() {
+            (snapshot, log) = (TxIndex(0), log.of_writes());
+        }
+        self.view.begin_batch(txs.first, snapshot, Some(log), is_second);
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<(), MustWait<(), ()>> {
-        let told = self.workload.told.as_ref().filter(|_| !self.is_in_order);
+        let told = self.workload.told.as_ref();
         if told.is_some_and(|told| told.is_beyond_wrong(tx)) {
             return Err(MustWait::UNKNOWN);
         }
@@ -188,11 +178,9 @@ impl<X: Context> BatchMachine for TinyBatches<'_, X> {
         Ok(())
     }
 
-    fn end(&mut self) -> RanBatch<Counter, TinyGroup, Latest<Counter>> {
+    fn end(&mut self) -> RanBatch<Counter, TinyGroup> {
         let groups = core::mem::take(&mut self.groups);
-        let log = self.view.end_batch();
-        let latest = self.view.latest_mut().map(core::mem::take).unwrap_or_default();
-        RanBatch { groups, log, carry: self.is_in_order.then_some(latest) }
+        RanBatch { groups, log: self.view.end_batch() }
     }
 }
 
@@ -203,20 +191,7 @@ impl Workload for Tiny {
     type BaseError = ();
     type Machine<'a, X: Context + 'a> = TinyMachine<'a, X>;
     type Group = TinyGroup;
-    type Carry = Latest<Counter>;
-    type Room = ();
     type Batches<'a, X: Context + 'a> = TinyBatches<'a, X>;
-
-    fn carried(
-        &self,
-        carry: Latest<Counter>,
-        _: &Store<Counter>,
-        mut each: impl FnMut(Version, Counter, Entry<Counter>),
-    ) {
-        for (tx, location, entry) in carry.into_entries() {
-            each(Version { tx, incarnation: Incarnation(0) }, location, entry);
-        }
-    }
 
     /// If the first transaction tips, every commit does: no transaction reads the last one's tip.
     fn credits(&self, _: &u32, mut credit: impl FnMut(Counter, u32)) {
@@ -241,7 +216,7 @@ impl Workload for Tiny {
         context: &'a X,
     ) -> Result<TinyBatches<'a, X>, ()> {
         let view = View::of_batches(store, Before(0), context);
-        Ok(TinyBatches { workload: self, view, groups: Vec::new(), is_in_order: false })
+        Ok(TinyBatches { workload: self, view, groups: Vec::new() })
     }
 }
 
@@ -258,7 +233,6 @@ impl Ledger for Outcomes {
     type Output = u32;
     type Rejection = ();
     type Group = TinyGroup;
-    type Room = ();
 
     fn admit(&mut self, _: TxIndex) -> Result<(), ()> {
         Ok(())
@@ -276,8 +250,6 @@ impl Ledger for Outcomes {
         false
     }
 
-    fn room(&self) {}
-
     fn admits(&mut self, _: Chunk, _: &TinyGroup) -> bool {
         true
     }
@@ -289,13 +261,14 @@ impl Ledger for Outcomes {
 }
 
 impl Outcomes {
-    /// Returns the writes of the committed groups, for the next segment.
-    pub(super) fn carry(&self) -> Latest<Counter> {
-        let mut latest = Latest::default();
+    /// Puts the writes of the committed groups into `store`, for the next segment.
+    pub(super) fn publish(&self, store: &Store<Counter>) {
         for (tx, left) in &self.left {
-            left.iter().for_each(|(location, entry)| latest.put(*tx, *location, entry.clone()));
+            let version = Version { tx: *tx, incarnation: Incarnation(0) };
+            for (location, entry) in left {
+                store.publish(version, location, entry.clone(), &mut Vec::new());
+            }
         }
-        latest
     }
 }
 
@@ -315,11 +288,9 @@ pub(super) const LIMITS: Limits = Limits {
     window: 2,
     job_capacity: 1,
     max_speculative_runs: CAP,
-    is_sequential: false,
     skip_rejected: false,
     shared_chunks: false,
     hands_over: None,
-    stride: u32::MAX,
 };
 
 /// Whether an event happened in at least one execution of a story.

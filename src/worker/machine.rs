@@ -3,7 +3,7 @@
 
 use super::Context;
 use super::stop::Stop;
-use crate::ids::{Chunk, TxIndex, Version, WorkerId};
+use crate::ids::{Chunk, TxIndex, WorkerId};
 use crate::mv::{AccessLog, Entry, Location, ReadSet, Store};
 use crate::panics::Payload;
 use core::fmt::Debug;
@@ -79,64 +79,45 @@ pub trait Machine {
 
 /// A member of a private batch has no result, and its changes are dropped.
 ///
-/// Above the frontier the segment ends before it, for any reason: it was invalid or failed on the
-/// state it read, or needed a value that is settled only at the frontier. In a sequential segment the
-/// state is final, and so is the reason; without one, the block has no room for the transaction.
+/// The segment ends before it, for any reason: it was invalid or failed on the state it read, or
+/// needed a value that is settled only at the frontier, or the block may have no room for it.
 #[derive(Debug)]
 pub struct MustWait<R, E> {
-    /// The reason, if it is final.
+    /// Why the transaction failed, if it did.
     pub error: Option<TxError<R, E>>,
 }
 
 impl<R, E> MustWait<R, E> {
-    /// The reason will be determined at the frontier; in a sequential segment, by admission.
+    /// The reason will be determined at the frontier.
     pub const UNKNOWN: Self = Self { error: None };
+}
+
+impl<R, E> From<TxError<R, E>> for MustWait<R, E> {
+    fn from(error: TxError<R, E>) -> Self {
+        Self { error: Some(error) }
+    }
 }
 
 /// Start of a run of a private batch.
 #[derive(Debug)]
-pub struct BatchStart<L: Location, C, R> {
+pub struct BatchStart<L: Location> {
     /// The members in this range run.
     pub txs: Chunk,
-    /// The members run on the committed prefix below this index, unless the run is sequential.
+    /// The members run on the committed prefix below this index.
     pub snapshot: TxIndex,
-    /// Receives the accesses, if they are compared.
-    pub log: Option<AccessLog<L>>,
-    /// Input of a sequential run, in which everything below is final.
-    pub in_order: Option<Sequential<C, R>>,
+    /// Receives the accesses.
+    pub log: AccessLog<L>,
     /// Whether another worker runs the same batch. This run then leaves no trace.
     pub is_second: bool,
 }
 
-/// Input of a sequential run.
-#[derive(Debug)]
-pub struct Sequential<C, R> {
-    /// State after the preceding sequential run; `None` if everything below is in the store.
-    pub carry: Option<C>,
-    /// Room left in the block.
-    pub room: R,
-    /// Whether the run skips transactions that are invalid or for which the block has no room, as
-    /// members of their group without writes.
-    pub skips_rejected: bool,
-}
-
 /// Results of a run of a private batch.
 #[derive(Debug)]
-pub struct RanBatch<L: Location, G, C> {
+pub struct RanBatch<L: Location, G> {
     /// Results of its transactions, in groups of contiguous transactions that commit together.
     pub groups: Vec<(Chunk, G)>,
     /// Reads from the snapshot and writes, with an end for each group.
     pub log: Option<AccessLog<L>>,
-    /// State from which the next run continues, if this was a sequential run.
-    pub carry: Option<C>,
-}
-
-impl<L: Location, G, C> RanBatch<L, G, C> {
-    /// Returns the results of a run that could not begin, which returns the carry that it was
-    /// given.
-    pub(super) const fn nothing(carry: Option<C>) -> Self {
-        Self { groups: Vec::new(), log: None, carry }
-    }
 }
 
 /// Runs private batches on one worker: transactions one after the other with one journal, on a
@@ -146,17 +127,13 @@ pub trait BatchMachine {
     type Location: Location;
     /// Result of a group of transactions.
     type Group: Send;
-    /// State after a sequential run, from which the next one continues.
-    type Carry: Debug + Send;
-    /// Room left in a block.
-    type Room: Send;
     /// Why a transaction is invalid.
     type Rejection: Debug + Send;
     /// Why the base state could not be read.
     type BaseError: Debug + Send;
 
     /// Starts a private batch.
-    fn begin(&mut self, start: BatchStart<Self::Location, Self::Carry, Self::Room>);
+    fn begin(&mut self, start: BatchStart<Self::Location>);
 
     /// Runs `tx`, the next transaction, and keeps its changes. Equal reads must lead to equal
     /// results.
@@ -166,7 +143,7 @@ pub trait BatchMachine {
     fn run(&mut self, tx: TxIndex) -> Result<(), MustWait<Self::Rejection, Self::BaseError>>;
 
     /// Ends the batch and returns its results; after a panic, those of the transactions before it.
-    fn end(&mut self) -> RanBatch<Self::Location, Self::Group, Self::Carry>;
+    fn end(&mut self) -> RanBatch<Self::Location, Self::Group>;
 }
 
 /// The transactions of a block. It creates a [`Machine`] for each worker, on the worker's thread.
@@ -190,30 +167,15 @@ pub trait Workload: Sync {
         Self: 'a;
     /// Result of a group of transactions in a private batch.
     type Group: Send;
-    /// State after a sequential run.
-    type Carry: Debug + Send;
-    /// Room left in a block.
-    type Room: Send;
     /// A worker's machine for private batches.
     type Batches<'a, X: Context + 'a>: BatchMachine<
             Location = Self::Location,
             Group = Self::Group,
-            Carry = Self::Carry,
-            Room = Self::Room,
             Rejection = Self::Rejection,
             BaseError = Self::BaseError,
         >
     where
         Self: 'a;
-
-    /// Calls `each` with the entries of `carry` that are not in `store`: the newest one per
-    /// location, tombstones first.
-    fn carried(
-        &self,
-        carry: Self::Carry,
-        store: &Store<Self::Location>,
-        each: impl FnMut(Version, Self::Location, Entry<Self::Location>),
-    );
 
     /// Calls `credit` with the deltas that a transaction with this output adds when it commits. The
     /// locations are read only where everything below the reader is final, so no reader has to be
@@ -256,8 +218,6 @@ pub trait Ledger: Send {
     type Rejection;
     /// Result of a group of transactions in a private batch.
     type Group: Send;
-    /// Room left in a block.
-    type Room: Send;
 
     /// Checks that the block has room for `tx`.
     ///
@@ -274,9 +234,6 @@ pub trait Ledger: Send {
     /// Returns whether the commits so far show that speculation costs more than it saves.
     fn gives_up(&self) -> bool;
 
-    /// Returns the room left in the block.
-    fn room(&self) -> Self::Room;
-
     /// Returns whether the block has room for each of `txs`, whose result is `group`.
     fn admits(&mut self, txs: Chunk, group: &Self::Group) -> bool;
 
@@ -286,14 +243,14 @@ pub trait Ledger: Send {
 
 /// A ledger for the transactions of `W`.
 pub trait LedgerOf<W: Workload>:
-    Ledger<Output = W::Output, Rejection = W::Rejection, Group = W::Group, Room = W::Room>
+    Ledger<Output = W::Output, Rejection = W::Rejection, Group = W::Group>
 {
 }
 
 impl<W, G> LedgerOf<W> for G
 where
     W: Workload,
-    G: Ledger<Output = W::Output, Rejection = W::Rejection, Group = W::Group, Room = W::Room>,
+    G: Ledger<Output = W::Output, Rejection = W::Rejection, Group = W::Group>,
 {
 }
 

@@ -1,14 +1,12 @@
 //! Messages between the coordinator and the workers.
 
-use super::machine::{RanBatch, Sequential, TxError, Workload};
+use super::machine::{RanBatch, TxError, Workload};
 use crate::mv::ReadSet;
 use crate::protocol::{Job, JobReport};
 
 /// A job, with data about earlier runs.
 pub(super) struct JobMessage<W: Workload> {
     pub(super) job: Job,
-    /// Input of a sequential run.
-    pub(super) in_order: Option<Sequential<W::Carry, W::Room>>,
     /// Locations of the entries left by the previous incarnation of the first transaction. The
     /// others of a chunk have never run.
     pub(super) previous: Vec<W::Location>,
@@ -37,9 +35,7 @@ pub(super) struct ReportMessage<W: Workload> {
     /// One item per result of the report.
     pub(super) kept: Vec<KeptRun<W>>,
     /// Results of a private batch.
-    pub(super) batch: Option<RanBatch<W::Location, W::Group, W::Carry>>,
-    /// Why the member after the groups has no result, if the reason is final.
-    pub(super) error: Option<TxError<W::Rejection, W::BaseError>>,
+    pub(super) batch: Option<RanBatch<W::Location, W::Group>>,
     /// Whether a helper reports a private batch that another worker had begun.
     pub(super) is_second: bool,
 }
@@ -47,7 +43,7 @@ pub(super) struct ReportMessage<W: Workload> {
 impl<W: Workload> ReportMessage<W> {
     /// Creates the report of a job other than a private batch, with the data of each result.
     pub(super) const fn of(report: JobReport, kept: Vec<KeptRun<W>>) -> Self {
-        Self { report, kept, batch: None, error: None, is_second: false }
+        Self { report, kept, batch: None, is_second: false }
     }
 }
 

@@ -44,7 +44,7 @@ pub use cancel::CancellationToken;
 pub use events::{EngineEvent, RunEnd, TraceEvent};
 pub use machine::{
     Base, BatchMachine, BatchStart, Effects, Ledger, LedgerOf, Machine, MustWait, RanBatch,
-    Sequential, TxError, Workload,
+    TxError, Workload,
 };
 pub use shared::{BlockEnd, Setup, Shared};
 pub use stop::{Stop, Stopped};

@@ -32,9 +32,6 @@ pub struct Setup<W: Workload, G> {
     pub limits: Limits,
     /// How the block is divided into jobs.
     pub plan: Plan,
-    /// Writes of earlier segments that are not in the store. A sequential segment continues from
-    /// them ([`Plan::continues`]); before any other segment they are published.
-    pub carry: Option<W::Carry>,
     /// Cost after which a chunk ends early if it holds up the frontier.
     pub patience: u64,
 }
@@ -92,15 +89,10 @@ pub struct BlockEnd<W: Workload, G> {
     /// Writes of committed transactions below this index are in the store; later ones are in the
     /// ledger.
     pub published: TxIndex,
-    /// All writes committed by private batches; none after a sequential segment, whose writes are in
-    /// `carry`.
+    /// All writes committed by private batches.
     pub conflicts: ConflictIndex<W::Location>,
-    /// Number of private batches, or parts of a sequential segment, that committed at least one
-    /// transaction.
+    /// Number of private batches that committed at least one transaction.
     pub batches: u64,
-    /// State after a sequential segment, in addition to the ledger: it covers the transactions from
-    /// the first one whose writes are pending to the frontier.
-    pub carry: Option<W::Carry>,
     /// Why the block ended early.
     pub halt: Option<Halt>,
     /// Error of the transaction that ended the block.
@@ -119,29 +111,9 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// Creates a block. Nothing runs before the first call of [`work`](super::work).
     #[must_use]
     pub fn new(setup: Setup<W, G>) -> Self {
-        let Setup { workload, ledger, store, limits, plan, carry, patience } = setup;
+        let Setup { workload, ledger, store, limits, plan, patience } = setup;
         let protocol = Protocol::new(limits, &plan);
-        Self::with_protocol(workload, ledger, store, patience, protocol).carrying(carry)
-    }
-
-    /// Takes over writes of earlier segments: see [`Setup::carry`].
-    #[must_use]
-    pub fn carrying(self, carry: Option<W::Carry>) -> Self {
-        let Self { workload, store, limits, batches, .. } = &self;
-        let continues = limits.is_sequential && !batches.is_empty();
-        match (carry, &mut *self.coordinator.lock()) {
-            (carry, Some(coordinator)) if continues => {
-                coordinator.batches.carry = carry;
-            }
-            (Some(carry), _) if !mutant!(CarriedForgotten) => {
-                // No run has begun, so there is no reader to name.
-                workload.carried(carry, store, |version, location, entry| {
-                    store.publish(version, &location, entry, &mut Vec::new());
-                });
-            }
-            _ => {}
-        }
-        self
+        Self::with_protocol(workload, ledger, store, patience, protocol)
     }
 
     /// Creates a block with a protocol of the caller.

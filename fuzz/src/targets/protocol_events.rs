@@ -46,8 +46,8 @@ fn scenario(bytes: &mut Unstructured<'_>) -> Result<Scenario> {
     limits.window = bytes.int_in_range(1..=5)?;
     limits.job_capacity = bytes.int_in_range(1..=4)?;
     limits.max_speculative_runs = bytes.int_in_range(1..=3)?;
-    // Of three, so that inputs keep their meaning.
-    limits.is_sequential = *bytes.choose(&[false, false, true])?;
+    // Formerly another choice; still drawn so that inputs keep their meaning.
+    let former = *bytes.choose(&[false, false, true])?;
     limits.skip_rejected = bytes.ratio(1, 2)?;
     limits.shared_chunks = bytes.ratio(1, 4)?;
     scenario.may_cancel = bytes.ratio(1, 8)?;
@@ -69,13 +69,13 @@ fn scenario(bytes: &mut Unstructured<'_>) -> Result<Scenario> {
     }
     scenario.stalls = scenario.limits.window >= 4 && scenario.limits.job_capacity == 4;
     if scenario.limits.window == 5 {
-        draw_batches(bytes, &mut scenario)?;
+        draw_batches(bytes, &mut scenario, former)?;
     }
     Ok(scenario)
 }
 
 /// Puts the transactions into private batches.
-fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result<()> {
+fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario, former: bool) -> Result<()> {
     let (mut first, end) = (TxIndex(0), TxIndex(scenario.txs.len() as u32));
     while first < end {
         let next = TxIndex(bytes.int_in_range(first.0 + 1..=end.0)?);
@@ -86,13 +86,11 @@ fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result
     scenario.dependencies.clear();
     scenario.longest.clear();
     scenario.grouped = bytes.ratio(1, 3)?;
-    // Formerly another choice; still drawn so that inputs keep their meaning.
+    // Formerly other choices.
     bytes.ratio(1, 4)?;
-    scenario.limits.stride = *bytes.choose(&[u32::MAX, 1, 2])?;
-    if bytes.ratio(1, 4)? {
-        scenario.limits.is_sequential = false;
-    }
-    if scenario.limits.is_sequential {
+    bytes.choose(&[u32::MAX, 1, 2])?;
+    let skips = bytes.ratio(1, 4)?;
+    if former && !skips {
         bytes.ratio(1, 2)?;
     }
     if bytes.ratio(1, 3)? {
@@ -109,7 +107,8 @@ fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result
 fn begin_later(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result<()> {
     let mut later = scenario.clone();
     let first = bytes.int_in_range(0..=scenario.txs.len() as u32 - 1)?;
-    later.begin_later((bytes.int_in_range(0..=first)?, first));
+    bytes.int_in_range(0..=first)?;
+    later.begin_later(first);
     if scenario.serial().outcomes.len() > first as usize {
         *scenario = later;
     }

@@ -28,9 +28,7 @@ impl CoordinatorRules {
             }
             Command::CommitGroup { batch, group } => {
                 self.at_frontier(group.first)?;
-                // A sequential run knows the room that is left.
-                let in_order = self.limits.is_sequential;
-                let admitted = in_order || self.admitted_group == Some(group);
+                let admitted = self.admitted_group == Some(group);
                 ensure(admitted, || format!("{group:?} was not admitted"))?;
                 batches.commit_group(batch, group)?;
                 self.advance_to(group.end);

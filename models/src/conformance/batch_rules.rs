@@ -3,12 +3,11 @@
 
 use super::batch_runs::{Bases, OneBatch};
 use super::history::History;
-use super::in_order::Sequential;
 use super::reference::Reference;
 use super::store_rules::{Why, ensure};
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::mv::{ExactGroup, Location};
-use braid_evm::protocol::{Failure, Job, JobReport, Plan, RunMode};
+use braid_evm::protocol::{Job, JobReport, Plan};
 
 /// Events of private batches counted in traces, as evidence that rare ones occurred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,10 +24,6 @@ pub struct SeenBatches {
     pub false_alarms: u64,
     /// Runs claimed back from the channel.
     pub claims: u64,
-    /// Sequential runs.
-    pub in_order: u64,
-    /// Sequential runs that continued from the preceding one.
-    pub continued: u64,
     /// Rounds that began with the publication of what earlier ones had left.
     pub published: u64,
     /// Blocks handed over because the rest of a batch could not continue.
@@ -44,8 +39,6 @@ impl SeenBatches {
         self.conflicts += other.conflicts;
         self.false_alarms += other.false_alarms;
         self.claims += other.claims;
-        self.in_order += other.in_order;
-        self.continued += other.continued;
         self.published += other.published;
         self.handed_over += other.handed_over;
     }
@@ -59,8 +52,6 @@ pub struct BatchRules<L: Location> {
     first: TxIndex,
     /// Whether batches read from an access list instead of a snapshot.
     is_told: bool,
-    /// State that sequential runs hand on.
-    in_order: Sequential,
     /// History of commits.
     pub(super) history: History<L>,
     /// Base values that batches have read.
@@ -72,12 +63,11 @@ pub struct BatchRules<L: Location> {
 impl<L: Location> BatchRules<L> {
     /// Creates the rules for the batches of `plan`.
     #[must_use]
-    pub fn new(plan: &Plan, stride: u32) -> Self {
+    pub fn new(plan: &Plan) -> Self {
         Self {
             batches: plan.private.iter().copied().map(OneBatch::new).collect(),
             first: plan.first,
             is_told: false,
-            in_order: Sequential::new(plan, stride),
             history: History::default(),
             bases: Bases::default(),
             seen: SeenBatches::default(),
@@ -91,15 +81,11 @@ impl<L: Location> BatchRules<L> {
         self
     }
 
-    /// Takes over the history of an earlier round of the block. A sequential segment continues from
-    /// the writes that are not in the store; any other has them published first.
-    pub fn go_on_from(&mut self, before: Self, in_order: bool) {
+    /// Takes over the history of an earlier round of the block. Writes that are not in the store are
+    /// published first.
+    pub fn go_on_from(&mut self, before: Self) {
         (self.history, self.bases) = (before.history, before.bases);
-        if in_order {
-            self.in_order.carry_from(self.history.first_unpublished());
-        } else {
-            self.seen.published += u64::from(self.history.begin_publishing());
-        }
+        self.seen.published += u64::from(self.history.begin_publishing());
     }
 
     fn batch(&mut self, id: BatchId) -> Result<&mut OneBatch<L>, Why> {
@@ -132,15 +118,7 @@ impl<L: Location> BatchRules<L> {
     /// # Errors
     /// Returns the reason if the run is not permitted.
     pub fn ask(&mut self, job: Job, frontier: TxIndex) -> Result<(), Why> {
-        let below = match job.mode {
-            RunMode::Sequential { continues, .. } => {
-                self.seen.in_order += 1;
-                self.seen.continued += u64::from(continues);
-                self.in_order.ask(job, continues)?
-            }
-            _ => self.first,
-        };
-        self.history.is_published(below)?;
+        self.history.is_published(self.first)?;
         self.of_job(job)?.ask(job, frontier)
     }
 
@@ -174,15 +152,10 @@ impl<L: Location> BatchRules<L> {
         cells: &Reference<L>,
     ) -> Result<(), Why> {
         self.seen.runs += 1;
-        // A sequential run carries the rest itself.
-        let below = match job.mode {
-            RunMode::Sequential { .. } => self.in_order.running,
-            _ => self.first,
-        };
         let has_read = groups.iter().any(|group| !group.reads.is_empty());
         ensure(!self.is_told || !has_read, || format!("{job:?} has read from its snapshot"))?;
         for group in groups {
-            self.bases.compare(group, below, cells)?;
+            self.bases.compare(group, self.first, cells)?;
         }
         let snapshot = self.first;
         self.of_job(job)?.end(job, groups, (held, is_second), snapshot)
@@ -196,9 +169,6 @@ impl<L: Location> BatchRules<L> {
         let job = report.job;
         if job.batch().is_none() || report.void {
             return Ok(());
-        }
-        if is_heard {
-            self.in_order.hear(report);
         }
         let batch = self.of_job(job)?;
         if is_heard { batch.hear(report) } else { batch.is_ended_with(report) }
@@ -259,17 +229,5 @@ impl<L: Location> BatchRules<L> {
         ran.committed += 1;
         history.commit_group(ran.job, group, &writes.unwrap_or_default());
         Ok(())
-    }
-
-    /// Records that `tx` is skipped.
-    pub fn skip(&mut self, tx: TxIndex) {
-        self.in_order.skip(tx);
-    }
-
-    /// Returns the final failure of `tx`, which a sequential run has reached, if it has one.
-    #[must_use]
-    pub fn failure_in_order(&self, tx: TxIndex) -> Option<Failure> {
-        let ran = self.of(tx)?.ran.as_ref()?;
-        ran.failure.filter(|_| ran.held == Some(tx) && ran.next().is_none())
     }
 }

@@ -4,7 +4,7 @@ use super::reference::Reference;
 use super::store_rules::{Why, ensure};
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::mv::{ExactGroup, Found, Location};
-use braid_evm::protocol::{BatchReport, Failure, Job, JobReport, RunMode};
+use braid_evm::protocol::{BatchReport, Job, JobReport};
 use std::collections::HashMap;
 
 /// Results of the last run of a batch.
@@ -21,8 +21,6 @@ pub(super) struct Ran<L: Location> {
     pub(super) committed: usize,
     /// The member after the groups, if it has no result.
     pub(super) held: Option<TxIndex>,
-    /// Its failure, if that is final.
-    pub(super) failure: Option<Failure>,
     /// The lowest member that the last verdict forbids; `None` if no verdict was requested.
     pub(super) verdict: Option<Option<TxIndex>>,
     /// Whether the protocol has received the report.
@@ -74,13 +72,11 @@ impl<L: Location> OneBatch<L> {
         ensure(self.ran.as_ref().and_then(Ran::next).is_none(), || {
             format!("{job:?} runs what has results already")
         })?;
-        let is_in_order = matches!(job.mode, RunMode::Sequential { .. });
-        ensure(job.incarnation.0 == self.runs && (self.runs == 0 || is_in_order), || {
+        ensure(job.incarnation.0 == 0 && self.runs == 0, || {
             format!("I9: {job:?} is the run {} of its batch", self.runs)
         })?;
         let (first, end) = (self.txs.first.max(frontier), self.txs.end);
-        let right = if is_in_order { job.chunk.end <= end } else { job.chunk.end == end };
-        ensure(first == job.chunk.first && first < end && right, || {
+        ensure(first == job.chunk.first && first < end && job.chunk.end == end, || {
             format!("{job:?} is to run what is left of {:?}", self.txs)
         })?;
         self.runs += 1;
@@ -116,7 +112,7 @@ impl<L: Location> OneBatch<L> {
     }
 
     /// Checks the end of a run by its worker or, with `is_second`, by a helper, on everything below
-    /// the index `below` unless it is sequential.
+    /// the index `below`.
     ///
     /// # Errors
     /// Returns the reason if the run has not started, or did not run the members in order.
@@ -137,11 +133,9 @@ impl<L: Location> OneBatch<L> {
         let ran: Vec<TxIndex> = ran.collect();
         let right: Vec<TxIndex> = job.chunk.indices().take(ran.len()).collect();
         ensure(ran == right, || format!("{job:?} has run {ran:?}, not {right:?}"))?;
-        let is_in_order = matches!(job.mode, RunMode::Sequential { .. });
-        let snapshot = if is_in_order { job.chunk.first } else { below };
-        let (committed, failure, verdict, is_heard) = (0, None, None, false);
+        let (snapshot, committed, verdict, is_heard) = (below, 0, None, false);
         let groups = groups.to_vec();
-        self.ran = Some(Ran { job, snapshot, groups, committed, held, failure, verdict, is_heard });
+        self.ran = Some(Ran { job, snapshot, groups, committed, held, verdict, is_heard });
         Ok(())
     }
 
@@ -153,7 +147,6 @@ impl<L: Location> OneBatch<L> {
         let came_to = |ran: &Ran<L>| BatchReport {
             groups: ran.groups.iter().map(|group| group.txs).collect(),
             held: ran.held,
-            failure: report.batch.failure,
         };
         let ran = self.ran.as_ref().filter(|ran| ran.job == report.job && !ran.is_heard);
         let right = ran.map(came_to).as_ref() == Some(&report.batch) && report.results.is_empty();
@@ -169,8 +162,6 @@ impl<L: Location> OneBatch<L> {
         ensure(self.out.take() == Some((job, true)), || format!("{job:?} is not asked for"))?;
         let Some(ran) = &mut self.ran else { return Err(format!("{job:?} has left nothing")) };
         ran.is_heard = true;
-        ran.failure =
-            report.batch.failure.filter(|_| matches!(job.mode, RunMode::Sequential { .. }));
         // A run that was stopped before its first transaction leaves no results.
         if ran.groups.is_empty() && ran.held.is_none() {
             self.ran = None;

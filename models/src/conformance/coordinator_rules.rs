@@ -270,12 +270,12 @@ impl CoordinatorRules {
             Command::Claim(job) => {
                 self.question = Some(Question::Claim(*job));
                 self.at_frontier(job.chunk.first)?;
-                ensure(self.jobs.contains(job), || format!("{job:?} is not in the channel"))
+                ensure(self.is_sent(*job), || format!("{job:?} is not in the channel"))
             }
             Command::TakeOver(job) => {
                 self.question = Some(Question::TakeOver(*job));
                 self.at_frontier(job.chunk.first)?;
-                let is_under_way = self.jobs.contains(job) || self.here == Some(*job);
+                let is_under_way = self.is_sent(*job) || self.here == Some(*job);
                 ensure(is_under_way, || format!("{job:?} is not under way"))
             }
             Command::Recheck(tx) => {
@@ -295,10 +295,7 @@ impl CoordinatorRules {
                 ensure(*tx >= self.frontier, || format!("{tx} is final and aborted"))
             }
             Command::Commit(tx) => self.commit(*tx, world),
-            Command::Skip(tx) => {
-                world.batches.skip(*tx);
-                self.skip(*tx)
-            }
+            Command::Skip(tx) => self.skip(*tx),
             Command::StopWork => self.stop_work(world),
             Command::Finish => self.finish(),
             Command::Compare { .. } | Command::AdmitGroup { .. } | Command::CommitGroup { .. } => {
@@ -318,6 +315,11 @@ impl CoordinatorRules {
         Ok(())
     }
 
+    /// Returns whether `job` was put into the channel and not taken back.
+    fn is_sent(&self, job: Job) -> bool {
+        self.jobs.contains(&job) && !self.taken_back.contains(&job)
+    }
+
     fn stop_work<L: Location>(&mut self, world: &mut World<L>) -> Result<(), Why> {
         let refused = self.admitted == Some(false);
         let first = !core::mem::replace(&mut self.stopped, true);
@@ -326,8 +328,7 @@ impl CoordinatorRules {
         let is_stuck = world.batches.is_stuck(self.frontier, refused);
         let hands_over = self.limits.hands_over.is_some() || is_stuck;
         self.handed_over = hands_over;
-        let failed = self.failed.or(world.batches.failure_in_order(self.frontier));
-        let ends = self.cancelled || self.broken || refused || failed.is_some();
+        let ends = self.cancelled || self.broken || refused || self.failed.is_some();
         world.batches.seen.handed_over += u64::from(hands_over && !ends);
         ensure(ends || hands_over, || {
             format!("I12: the block ends at {} without a reason", self.frontier)

@@ -16,7 +16,6 @@ mod batch_runs;
 mod coordinator_reports;
 mod coordinator_rules;
 mod history;
-mod in_order;
 mod reference;
 mod runs;
 mod store_rules;
@@ -118,7 +117,7 @@ pub fn replay_told<L: Location>(
     plan: &Plan,
     seen: &mut Seen,
 ) -> Result<(), Rejected> {
-    let batches = BatchRules::new(plan, limits.stride).of_told();
+    let batches = BatchRules::new(plan).of_told();
     Rounds::default().replay_by(trace, limits, (plan, batches), seen)
 }
 
@@ -144,7 +143,7 @@ impl<L: Location> Rounds<L> {
         plan: &Plan,
         seen: &mut Seen,
     ) -> Result<(), Rejected> {
-        let batches = BatchRules::new(plan, limits.stride);
+        let batches = BatchRules::new(plan);
         self.replay_by(trace, limits, (plan, batches), seen)
     }
 
@@ -164,8 +163,7 @@ impl<L: Location> Rounds<L> {
         let mut store = StoreRules::default();
         if let Some(before) = self.0.take() {
             store = before.store;
-            let in_order = limits.is_sequential && !plan.private.is_empty();
-            batches.go_on_from(before.batches, in_order);
+            batches.go_on_from(before.batches);
             let mut above =
                 (plan.first.0..end.0).flat_map(|tx| store.cells.entries_of(TxIndex(tx)));
             if let Some((location, ..)) = above.next() {

@@ -1,6 +1,5 @@
 //! Blocks in which a seeded bug is to be noticed, and the table of docs/TESTING.md.
 
-pub(crate) mod rounds;
 pub(crate) mod scripts;
 
 use braid_evm::mutants::Bug;
@@ -9,11 +8,6 @@ use braid_evm::runtime::simulated::{Options, Schedule};
 use braid_evm::worker::Shared;
 use braid_toy::{ToyCase, ToyLedger, ToyWorkload};
 use std::path::Path;
-
-/// Returns whether it takes blocks in rounds to notice `bug`.
-pub(crate) fn is_of_rounds(bug: Bug) -> bool {
-    matches!(bug, Bug::CarryDropped | Bug::CarriedForgotten)
-}
 
 /// Returns whether it takes private batches to notice `bug`.
 pub(crate) fn is_of_batches(bug: Bug) -> bool {
@@ -29,7 +23,6 @@ pub(crate) fn is_of_batches(bug: Bug) -> bool {
             | Bug::OutsidersIgnored
             | Bug::WritesUncompared
             | Bug::BatchGoesOn
-            | Bug::BatchNotReplaced
             | Bug::GroupUnindexed
             | Bug::ReportedTwice
     )

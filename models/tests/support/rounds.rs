@@ -4,17 +4,15 @@ use braid_evm::mutants::active;
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Schedule, Simulator};
 use braid_models::conformance::{Rounds, Seen};
-use braid_toy::{ToyCase, compare, publish_rest};
+use braid_toy::{ToyCase, compare, publish, publish_rest};
 
 /// What the rounds came to, all together.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     /// Rounds.
     pub(crate) rounds: u64,
-    /// Sequential rounds that continued from writes that are in no store.
-    pub(crate) into_order: u64,
-    /// Other rounds that began with their publication.
-    pub(crate) out_of_order: u64,
+    /// Rounds that began with the publication of what earlier ones had left.
+    pub(crate) published: u64,
 }
 
 /// Who has noticed that something is wrong.
@@ -50,16 +48,14 @@ pub(crate) fn play(
     let mut random = Random::new(seed);
     let mut case = ToyCase::random_round(&mut random);
     let reference = case.reference();
-    let (mut shared, mut carry) = (case.shared(), None);
+    let (mut shared, mut rest) = (case.shared(), Vec::new());
     let mut rounds = Some(Rounds::default());
     let mut wrong = Vec::new();
     loop {
         totals.rounds += 1;
-        if carry.is_some() {
-            let in_order = case.limits.is_sequential && !case.plan.private.is_empty();
-            *(if in_order { &mut totals.into_order } else { &mut totals.out_of_order }) += 1;
-        }
-        let shared_now = shared.with_trace().carrying(carry);
+        totals.published += u64::from(!rest.is_empty());
+        let shared_now = shared.with_trace();
+        publish(shared_now.store(), rest);
         let mut end = match simulator.run(shared_now, &options(&mut random)) {
             Ok(ended) => ended.end,
             // A block that does not end has no trace.
@@ -79,7 +75,7 @@ pub(crate) fn play(
             rounds = None;
         }
         match case.next_round(&mut random, end) {
-            Ok(next) => (case, shared, carry) = next,
+            Ok(next) => (case, shared, rest) = next,
             Err(mut end) => {
                 publish_rest(&mut end);
                 // Each round may run what it has again.

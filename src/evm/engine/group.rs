@@ -1,7 +1,6 @@
 //! Groups of transactions that commit together, and how the ledger commits them.
 
 use super::ledger::EvmLedger;
-use crate::evm::block::gas::BlockGas;
 use crate::evm::block::receipts::OutcomesBuilder;
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::trial::Trial;
@@ -30,7 +29,6 @@ impl Ledger for EvmLedger {
     type Output = Arc<TxOutput>;
     type Rejection = Rejection;
     type Group = BatchGroup;
-    type Room = BlockGas;
 
     fn admit(&mut self, tx: TxIndex) -> Result<(), Rejection> {
         self.check_room(tx)
@@ -53,10 +51,6 @@ impl Ledger for EvmLedger {
 
     fn gives_up(&self) -> bool {
         self.trial.as_ref().is_some_and(Trial::is_lost)
-    }
-
-    fn room(&self) -> BlockGas {
-        self.gas()
     }
 
     fn admits(&mut self, txs: Chunk, group: &BatchGroup) -> bool {

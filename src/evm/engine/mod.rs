@@ -5,6 +5,7 @@ pub(super) mod batches;
 pub(super) mod carry;
 pub(super) mod feed;
 pub(super) mod group;
+pub(super) mod in_order;
 pub(super) mod ledger;
 pub(super) mod runner;
 mod stream;

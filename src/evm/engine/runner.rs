@@ -2,32 +2,29 @@
 //! (see `journal`).
 
 use super::carry::{Carry, Journal, Pending, take_over};
+use super::group::{BatchGroup, Combined};
 use super::ledger::EvmLedger;
 use crate::evm::block::receipts::OutcomesBuilder;
 use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::AccountChange;
-use crate::evm::exec::effects::remember;
+use crate::evm::exec::effects::{for_each_write, remember};
 use crate::evm::exec::location::{EvmLocation, EvmValue};
 use crate::evm::exec::machine::EvmMachine;
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::TxOutput;
 use crate::evm::exec::window::Window;
 use crate::evm::fees::deferred::Deferred;
-use crate::ids::TxIndex;
-use crate::mv::{AccessLog, Entry, Latest};
+use crate::ids::{Chunk, TxIndex};
+use crate::mv::{Entry, Latest};
 use crate::panics::caught;
-use crate::worker::{Ledger, Machine, Stop, TxError};
+use crate::worker::{Ledger, Machine, MustWait, Stop, TxError};
 use core::ops::Range;
 use revm::DatabaseRef;
 use revm::state::EvmState;
 use std::sync::Arc;
 
-/// Why a transaction has not run.
-pub(in crate::evm) enum NotRun<E> {
-    /// Not everything below the transaction is final.
-    TooEarly,
-    Error(TxError<Rejection, E>),
-}
+/// Why a transaction has no result yet.
+pub(super) type Wait<E> = MustWait<Rejection, E>;
 
 /// An EVM that runs transactions one after the other.
 pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
@@ -89,12 +86,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     }
 
     /// Begins transactions of a sequential segment, which continues from `carry`.
-    pub(in crate::evm) fn begin_in_order(
-        &mut self,
-        txs: Range<usize>,
-        carry: Carry,
-        log: Option<AccessLog<EvmLocation>>,
-    ) {
+    pub(in crate::evm) fn begin_in_order(&mut self, txs: Range<usize>, carry: Carry) {
         self.is_bottom = carry.is_bottom();
         self.is_private = false;
         let Carry { latest, pending, first_pending, left, first } = carry;
@@ -104,7 +96,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         };
         self.first_pending = first_pending;
         self.left = left;
-        self.machine.view_mut().begin_in_order(latest, first, log);
+        self.machine.view_mut().begin_in_order(latest, first);
         self.machine.put_journal(journal.state, journal.transaction);
         self.begin(txs);
     }
@@ -129,11 +121,32 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     }
 
     /// Runs `tx` and keeps its writes.
-    pub(in crate::evm) fn run(
+    ///
+    /// # Errors
+    /// The transaction has no result. Without an error, the room in `ledger` is not enough, or not
+    /// everything below the transaction is final.
+    pub(in crate::evm) fn run_admitted(
         &mut self,
         tx: TxIndex,
         ledger: &mut EvmLedger,
-    ) -> Result<(), NotRun<D::Error>> {
+    ) -> Result<(), Wait<D::Error>> {
+        // A transaction without room in a batch alone has no room in the block either.
+        if ledger.admit(tx).is_err() {
+            return Err(MustWait::UNKNOWN);
+        }
+        let asked = ledger.asked_with(tx);
+        let before = self.machine.view_mut().log_mut().map(|log| log.mark());
+        let ran = self.run(tx, ledger);
+        if ran.is_ok() {
+            // A transaction without a result is admitted by the next segment.
+            ledger.asked = asked;
+        } else if let (Some(log), Some(before)) = (self.machine.view_mut().log_mut(), before) {
+            log.forget_since(before);
+        }
+        ran
+    }
+
+    fn run(&mut self, tx: TxIndex, ledger: &mut EvmLedger) -> Result<(), Wait<D::Error>> {
         let forgotten = mutant!(JournalForgotten);
         let is_complete = self.first_pending >= tx.position() || forgotten;
         self.machine.view_mut().set_complete(is_complete);
@@ -146,7 +159,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
                 self.give(earlier, ledger);
                 return match self.machine.end().1 {
                     Some(stop) => self.stopped(tx, stop, is_complete, ledger),
-                    None => Err(NotRun::Error(TxError::Panicked(payload))),
+                    None => Err(TxError::Panicked(payload).into()),
                 };
             }
         };
@@ -159,7 +172,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             Err(reason) => {
                 // revm leaves loaded accounts in the journal.
                 self.leave_journal(tx.position() + 1, ledger);
-                Err(NotRun::Error(TxError::Rejected(reason)))
+                Err(TxError::Rejected(reason).into())
             }
             Ok(output) => {
                 self.keep(tx, &output);
@@ -182,6 +195,30 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         ledger.skip(tx, reason);
     }
 
+    /// Ends the transactions since the beginning; returns their group if any has a result.
+    pub(in crate::evm) fn end_group(
+        &mut self,
+        ledger: EvmLedger,
+        first: TxIndex,
+    ) -> Option<(Chunk, BatchGroup)> {
+        let split = core::mem::take(&mut self.split);
+        let block_context = self.block_context;
+        let ran = u32::try_from(ledger.outcomes.len()).unwrap_or(u32::MAX);
+        let txs = Chunk { first, end: TxIndex(first.0.saturating_add(ran)) };
+        if txs.is_empty() {
+            return None;
+        }
+        if let Some(log) = self.machine.view_mut().log_mut() {
+            log.expect_writes();
+            for output in ledger.outcomes.iter().flatten().flatten() {
+                for_each_write(&output.changes, block_context, |location, _| log.write(&location));
+            }
+            log.end_group(txs);
+        }
+        let split = (!self.is_streamed).then_some(split);
+        Some((txs, BatchGroup::Combined(Box::new(Combined { ledger, split }))))
+    }
+
     /// Handles a read of `tx` that could not be answered.
     fn stopped(
         &mut self,
@@ -189,9 +226,9 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         stop: Stop<D::Error>,
         is_complete: bool,
         ledger: &mut EvmLedger,
-    ) -> Result<(), NotRun<D::Error>> {
+    ) -> Result<(), Wait<D::Error>> {
         match stop {
-            Stop::Base(error) => Err(NotRun::Error(TxError::Base(error))),
+            Stop::Base(error) => Err(TxError::Base(error).into()),
             // Nothing is final in a private batch, whatever its position.
             Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken
                 if !is_complete && !self.is_private =>
@@ -201,7 +238,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
                 self.leave_journal(tx.position(), ledger);
                 self.run(tx, ledger)
             }
-            Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken => Err(NotRun::TooEarly),
+            Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken => Err(MustWait::UNKNOWN),
         }
     }
 

@@ -1,12 +1,11 @@
 //! A block's transactions as a workload of the engine.
 
 use super::batches::{EvmBatches, SegmentSetting};
-use super::carry::Carry;
 use super::group::BatchGroup;
+use super::in_order::InOrder;
 use crate::evm::bal::ahead::Ahead;
-use crate::evm::block::gas::BlockGas;
 use crate::evm::exec::activity::DatabaseActivity;
-use crate::evm::exec::base::{BlockBase, Overlay, StateSource};
+use crate::evm::exec::base::{BlockBase, DbError, Overlay, StateSource};
 use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::location::EvmLocation;
 use crate::evm::exec::machine::EvmMachine;
@@ -14,8 +13,8 @@ use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::TxOutput;
 use crate::evm::exec::view::EvmView;
 use crate::evm::fees::reward::Reward;
-use crate::ids::{Version, WorkerId};
-use crate::mv::{Entry, Store};
+use crate::ids::WorkerId;
+use crate::mv::Store;
 use crate::worker::{CancellationToken, Context, Workload};
 use revm::DatabaseRef;
 use std::sync::Arc;
@@ -76,6 +75,20 @@ impl<S: StateSource> EvmWorkload<S> {
         Arc::make_mut(&mut self.block_context)
     }
 
+    /// Opens the base state for a sequential segment. `has_bundle_thread`: another worker builds the
+    /// bundle while transactions commit.
+    pub(in crate::evm) fn in_order<'a>(
+        &'a self,
+        store: &'a Store<EvmLocation>,
+        has_bundle_thread: bool,
+    ) -> Result<InOrder<'a, S::State>, DbError<S>> {
+        let Self { block_context, segment, .. } = self;
+        let base = self.base(WorkerId(0))?;
+        let view = EvmView::of_batches(block_context, store, base, None);
+        let machine = EvmMachine::of_batches(block_context, view);
+        Ok(InOrder::new(machine, store, has_bundle_thread, segment.streams))
+    }
+
     /// Opens the base state of a worker.
     pub(in crate::evm) fn base(
         &self,
@@ -104,17 +117,6 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         = EvmBatches<'a, S::State>
     where
         Self: 'a;
-    type Carry = Carry;
-    type Room = BlockGas;
-
-    fn carried(
-        &self,
-        carry: Carry,
-        store: &Store<EvmLocation>,
-        each: impl FnMut(Version, EvmLocation, Entry<EvmLocation>),
-    ) {
-        carry.into_entries(&self.block_context, store, each);
-    }
 
     /// Passes the transaction's blind credits to `credit`. Every transaction pays the beneficiary:
     /// if rewards were published with the other writes, all workers would contend for one location.
@@ -144,6 +146,6 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         let Self { block_context, segment, .. } = self;
         let view = EvmView::of_batches(block_context, store, self.base(worker)?, context.any());
         let machine = EvmMachine::of_batches(block_context, view);
-        Ok(EvmBatches::new(machine, store, segment))
+        Ok(EvmBatches::new(machine, segment))
     }
 }

@@ -21,6 +21,13 @@ pub(in crate::evm) struct Choice {
     pub(super) untried: Tried,
 }
 
+impl Choice {
+    /// Whether transactions wait for the conflicts that are predicted from their calls.
+    pub(in crate::evm) const fn predicts(&self) -> bool {
+        matches!(self.reason, Reason::Contended)
+    }
+}
+
 /// Strategies that are tried at most once per block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::evm) struct Tried {

@@ -61,7 +61,7 @@ impl Feedback {
         }
         let committed = outcome.next - outcome.first;
         match choice.strategy {
-            Strategy::Speculative if choice.reason == Reason::Contended && !outcome.has_failed => {
+            Strategy::Speculative if choice.predicts() && !outcome.has_failed => {
                 self.predictions.learn(!outcome.was_given_up);
             }
             // Each worker has started a batch, which may have been aborted. An error that ends the

@@ -4,13 +4,14 @@
 //! [`choose`](choose::choose) returns the [`Strategy`] of the next transactions, with a reason,
 //! from the features of the block before it runs ([`features`]), its execution so far
 //! ([`progress`]) and the execution of earlier blocks ([`feedback`]). [`partition`] cuts the
-//! transactions up for each strategy. All thresholds are in [`thresholds`].
+//! transactions up for each strategy, and [`edges`] predicts which wait for others. All thresholds are in [`thresholds`].
 
 mod backoff;
 mod calls;
 pub(super) mod choice;
 mod choose;
 pub(super) mod chooser;
+pub(super) mod edges;
 pub(super) mod features;
 pub(super) mod feedback;
 pub(super) mod known;

@@ -76,7 +76,7 @@ impl Progress {
         self.tried.predictions |= choice.untried.predictions;
         match choice.strategy {
             Strategy::Speculative => {
-                let predicts = choice.reason == Reason::Contended;
+                let predicts = choice.predicts();
                 self.predictions_pay = predicts && !outcome.was_given_up;
                 self.tried.predictions |= predicts && outcome.was_given_up;
                 self.is_contended = found.is_contended;

@@ -17,16 +17,13 @@ const READS_EACH: usize = 8;
 enum Below<'a, L: Location> {
     /// The multi-version store: values may still change.
     Versions(&'a Store<L>),
-    /// Everything below is final: a sequential run. Nothing is recorded, unless the accesses are
-    /// compared.
+    /// Everything below is final: a sequential run, whose reads nothing records.
     Final {
         latest: Latest<L>,
         /// The state before the run: the store below this index.
         under: Option<(&'a Store<L>, TxIndex)>,
         /// Whether `latest` and `under` contain all writes.
         is_complete: bool,
-        /// Accesses of the sequential run.
-        log: Option<AccessLog<L>>,
     },
     /// The committed prefix below a snapshot, under the writes of the same private batch.
     Snapshot {
@@ -139,7 +136,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn unwritten_base(&mut self) -> Option<&mut B> {
         match &self.below {
-            Below::Final { latest, under: None, log: None, .. }
+            Below::Final { latest, under: None, .. }
                 if !latest.has_values() && self.stop.is_none() =>
             {
                 Some(&mut self.base)

@@ -54,38 +54,38 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
 
     /// Starts a sequential run on `latest`, over the entries of the store below `first`, all of
     /// which are final.
-    pub fn begin_in_order(&mut self, latest: Latest<L>, first: TxIndex, log: Option<AccessLog<L>>) {
+    pub fn begin_in_order(&mut self, latest: Latest<L>, first: TxIndex) {
         // Below the first transaction there is only the base state.
         let under = self.store.filter(|_| first.0 > 0).map(|store| (store, first));
-        self.below = Below::Final { latest, under, is_complete: true, log };
+        self.below = Below::Final { latest, under, is_complete: true };
     }
 
     /// Returns the accesses of the batch, up to the end of its last group.
     pub fn end_batch(&mut self) -> Option<AccessLog<L>> {
         self.log_mut()?.forget_rest();
         match &mut self.below {
-            Below::Snapshot { log, .. } | Below::Final { log, .. } => log.take(),
-            Below::Versions(_) => None,
+            Below::Snapshot { log, .. } => log.take(),
+            Below::Versions(_) | Below::Final { .. } => None,
         }
     }
 
     /// Returns the log of the batch's accesses, if there is one.
     pub fn log_mut(&mut self) -> Option<&mut AccessLog<L>> {
         match &mut self.below {
-            Below::Snapshot { log, .. } | Below::Final { log, .. } => log.as_mut(),
-            Below::Versions(_) => None,
+            Below::Snapshot { log, .. } => log.as_mut(),
+            Below::Versions(_) | Below::Final { .. } => None,
         }
     }
 
     /// Keeps the `writes` of transaction `tx` of the batch, for the next one to read.
     pub fn keep(&mut self, tx: TxIndex, writes: &[(L, Entry<L>)]) {
-        let (Below::Snapshot { latest, log, .. } | Below::Final { latest, log, .. }) =
-            &mut self.below
-        else {
-            return;
+        let (latest, mut log) = match &mut self.below {
+            Below::Snapshot { latest, log, .. } => (latest, log.as_mut()),
+            Below::Final { latest, .. } => (latest, None),
+            Below::Versions(_) => return,
         };
         for (location, entry) in writes {
-            if let Some(log) = log {
+            if let Some(log) = &mut log {
                 log.write(location);
             }
             latest.put(tx, location.clone(), entry.clone());
@@ -98,13 +98,13 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
             return Err(Stopped);
         }
         let Self { below, context, base, .. } = self;
-        let (latest, under, shows, log) = match below {
+        let (latest, under, shows, mut log) = match below {
             Below::Versions(_) => return Err(Stopped),
-            Below::Final { latest, under, log, .. } => (latest, *under, None, log),
+            Below::Final { latest, under, .. } => (latest, *under, None, None),
             Below::Snapshot { latest, store, snapshot, first, is_second, log } => {
                 // Below the first transaction there is only the base state.
                 let under = (snapshot.0 > 0).then_some((*store, *snapshot));
-                (latest, under, (!*is_second).then_some((*store, *first)), log)
+                (latest, under, (!*is_second).then_some((*store, *first)), log.as_mut())
             }
         };
         let beat = |in_base| {
@@ -128,7 +128,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
                 None => (base()?, Origin::Base),
                 Some((store, end)) => store.newest(location, end, base)?,
             };
-            if let Some(log) = log {
+            if let Some(log) = &mut log {
                 log.read(location, &found.0);
             }
             Ok(found)

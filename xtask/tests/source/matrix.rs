@@ -56,7 +56,7 @@ const PRIVATE_EXACT: Place = ("src/mv/conflicts.rs", &["allows"]);
 const RANDOM: Place = ("tests/random_blocks.rs", &["random_blocks_equal_sequential_execution"]);
 const REAL: Place = ("tests/real_blocks.rs", &["the_automatic_policy_equals_sequential_execution"]);
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 7] = [
     Row {
         path: "speculation: writes are published, and other transactions read them before they commit",
         cells: [
@@ -181,28 +181,8 @@ const ROWS: [Row; 8] = [
         ],
     },
     Row {
-        path: "sequential segments (`RunMode::Sequential`), alone or between other segments",
-        cells: [
-            &[(PRIVATE_SUITES, &["batches in order", "batches in order with faults"])],
-            &[(
-                LOOM_BATCHES,
-                &["loom_runs_in_order_go_on_from_each_other", "loom_error_in_order_ends_the_block"],
-            )],
-            &[BATCHES],
-            &[BATCHES, WHOLE_SIMULATED],
-            &[PRIVATE_EXACT],
-            &[
-                (
-                    "tests/equivalence/in_order.rs",
-                    &["many_payments_have_a_bundle_thread", "a_stream_comes_to_the_same"],
-                ),
-                RANDOM,
-            ],
-        ],
-    },
-    Row {
-        path: "changes to a sequential segment and back (`Plan::continues`), and the fall-back from \
-               speculation (`Limits::hands_over`)",
+        path: "from one segment to the next (`Plan::first`), and the fall-back from speculation \
+               (`Limits::hands_over`)",
         cells: [
             &[(PRIVATE_SUITES, &["rounds", "batches, tight"]), (SUITES, &["tight limits"])],
             &[(LOOM_BATCHES, &["loom_batches_with_a_conflict_end_as_in_order"])],

@@ -1,14 +1,14 @@
 //! Private batches of toy transactions.
 
 use super::claims::{ToyClaim, ToyClaims};
-use super::ledger::{ToyEntries, ToyGroup, ToyLedger, ToyOutcome};
+use super::ledger::{ToyEntries, ToyGroup, ToyOutcome};
 use super::location::ToyLocation;
 use super::machine::{BaseFailed, ToyBase, ToyWorkload, run_over};
 use super::program::ToyRejection;
-use braid_evm::ids::{Chunk, Incarnation, TxIndex, Version};
-use braid_evm::mv::{AccessLog, Entry, Latest, Location, Mark};
+use braid_evm::ids::{Chunk, TxIndex};
+use braid_evm::mv::{Entry, Location, Mark};
 use braid_evm::worker::{
-    BatchMachine, BatchStart, Context, Effects, MustWait, RanBatch, Sequential, Stop, TxError, View,
+    BatchMachine, BatchStart, Context, Effects, MustWait, RanBatch, Stop, TxError, View,
 };
 
 /// Runs private batches of toy transactions for one worker.
@@ -27,55 +27,6 @@ pub struct ToyBatches<'a, X> {
     before: Option<Mark>,
     /// It reads what the list tells.
     tells: bool,
-    in_order: Option<InOrder>,
-}
-
-/// A run of a sequential segment.
-#[derive(Debug)]
-struct InOrder {
-    /// What the next run goes on from, but for the newest state.
-    carry: ToyCarry,
-    /// The room that is left.
-    room: u64,
-    skips_rejected: bool,
-}
-
-/// What a run of a segment in order has left for the next one.
-#[derive(Debug)]
-pub struct ToyCarry {
-    /// The state below the transaction at which it ended, from `first` on.
-    latest: Latest<ToyLocation>,
-    first: TxIndex,
-    /// What each of them has left.
-    left: Vec<(TxIndex, ToyEntries)>,
-}
-
-impl ToyCarry {
-    fn from(first: TxIndex) -> Self {
-        Self { latest: Latest::default(), first, left: Vec::new() }
-    }
-
-    /// What those from `first` on have left which were committed by group.
-    pub(super) fn of(ledger: &ToyLedger, first: TxIndex) -> Self {
-        let mut carry = Self::from(first);
-        for (tx, entries) in ledger.left_from(first) {
-            for (location, entry) in entries {
-                carry.latest.put(*tx, *location, entry.clone());
-            }
-            carry.left.push((*tx, entries.clone()));
-        }
-        carry
-    }
-
-    /// All that they have left.
-    pub(super) fn into_entries(
-        self,
-    ) -> impl Iterator<Item = (Version, ToyLocation, Entry<ToyLocation>)> {
-        self.left.into_iter().flat_map(|(tx, entries)| {
-            let version = Version { tx, incarnation: Incarnation(0) };
-            entries.into_iter().map(move |(location, entry)| (version, location, entry))
-        })
-    }
 }
 
 impl<'a, X: Context> ToyBatches<'a, X> {
@@ -85,8 +36,8 @@ impl<'a, X: Context> ToyBatches<'a, X> {
         is_lost: bool,
     ) -> Self {
         let (groups, open, end) = (Vec::new(), Vec::new(), TxIndex(0));
-        let (before, tells, in_order) = Default::default();
-        Self { workload, view, is_lost, groups, open, end, before, tells, in_order }
+        let (before, tells) = Default::default();
+        Self { workload, view, is_lost, groups, open, end, before, tells }
     }
 
     /// Two neighbours commit together, an even index and an odd one.
@@ -123,17 +74,6 @@ impl<'a, X: Context> ToyBatches<'a, X> {
         claims.at(tx) != Some(&changes)
     }
 
-    /// Leaves `tx` out: it is a member of its group without entries.
-    fn skip(
-        &mut self,
-        tx: TxIndex,
-        reason: ToyRejection,
-    ) -> Result<(), MustWait<ToyRejection, BaseFailed>> {
-        self.open.push((ToyOutcome::Skipped(reason), Vec::new()));
-        self.end = tx.next();
-        Ok(())
-    }
-
     fn forget_open_run(&mut self) {
         if let (Some(before), Some(log)) = (self.before.take(), self.view.log_mut()) {
             log.forget_since(before);
@@ -144,44 +84,27 @@ impl<'a, X: Context> ToyBatches<'a, X> {
 impl<X: Context> BatchMachine for ToyBatches<'_, X> {
     type Location = ToyLocation;
     type Group = ToyGroup;
-    type Carry = ToyCarry;
-    type Room = u64;
     type Rejection = ToyRejection;
     type BaseError = BaseFailed;
 
-    fn begin(&mut self, start: BatchStart<ToyLocation, ToyCarry, u64>) {
+    fn begin(&mut self, start: BatchStart<ToyLocation>) {
         if self.is_lost {
             std::panic::resume_unwind(Box::new("lost worker"));
         }
-        let BatchStart { txs, snapshot, log, in_order, is_second } = start;
+        let BatchStart { txs, snapshot, log, is_second } = start;
         self.end = txs.first;
-        self.in_order = None;
         self.view.base_mut().told = None;
-        let Some(Sequential { carry, room, skips_rejected }) = in_order else {
-            self.tells = self.workload.claims().is_some();
-            let (snapshot, log) = match self.tells {
-                true => (TxIndex(0), log.map(AccessLog::of_writes)),
-                false => (snapshot, log),
-            };
-            return self.view.begin_batch(txs.first, snapshot, log, is_second);
+        self.tells = self.workload.claims().is_some();
+        let (snapshot, log) = match self.tells {
+            true => (TxIndex(0), log.of_writes()),
+            false => (snapshot, log),
         };
-        self.tells = false;
-        let mut carry = carry.unwrap_or_else(|| ToyCarry::from(txs.first));
-        let latest = core::mem::take(&mut carry.latest);
-        self.view.begin_in_order(latest, carry.first, log);
-        self.in_order = Some(InOrder { carry, room, skips_rejected });
+        self.view.begin_batch(txs.first, snapshot, Some(log), is_second);
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<(), MustWait<ToyRejection, BaseFailed>> {
         if self.end != tx || tx.0.is_multiple_of(2) {
             self.close_group();
-        }
-        let limit = self.workload.limit(tx);
-        let (room, skips) =
-            self.in_order.as_ref().map_or((u64::MAX, false), |it| (it.room, it.skips_rejected));
-        if limit > room {
-            let reason = ToyRejection::NoRoom { left: room };
-            return if skips { self.skip(tx, reason) } else { Err(MustWait::UNKNOWN) };
         }
         self.before = self.view.log_mut().map(|log| log.mark());
         let claims = self.workload.claims().filter(|_| self.tells);
@@ -206,10 +129,6 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
             (Ok(Effects { writes, output, .. }), None) => {
                 self.before = None;
                 self.view.keep(tx, &writes);
-                if let Some(InOrder { carry, room, .. }) = &mut self.in_order {
-                    *room = room.saturating_sub(limit);
-                    carry.left.push((tx, writes.clone()));
-                }
                 self.open.push((ToyOutcome::Executed(output), writes));
                 self.end = tx.next();
                 return Ok(());
@@ -219,19 +138,13 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
             (Err(reason), None) => Some(TxError::Rejected(reason)),
         };
         self.forget_open_run();
-        match error {
-            Some(TxError::Rejected(reason)) if skips => self.skip(tx, reason),
-            error => Err(MustWait { error }),
-        }
+        Err(MustWait { error })
     }
 
-    fn end(&mut self) -> RanBatch<ToyLocation, ToyGroup, ToyCarry> {
+    fn end(&mut self) -> RanBatch<ToyLocation, ToyGroup> {
         self.forget_open_run();
         self.close_group();
         let groups = core::mem::take(&mut self.groups);
-        let log = self.view.end_batch();
-        let latest = self.view.latest_mut().map(core::mem::take).unwrap_or_default();
-        let carry = self.in_order.take().map(|it| ToyCarry { latest, ..it.carry });
-        RanBatch { groups, log, carry }
+        RanBatch { groups, log: self.view.end_batch() }
     }
 }

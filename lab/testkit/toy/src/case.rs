@@ -55,12 +55,6 @@ impl ToyCase {
     pub fn random_private(random: &mut Random) -> Self {
         let mut case = Self::random(random);
         make_private(&mut case.plan);
-        // Formerly another choice; still drawn so that seeds keep their meaning.
-        random.chance(1, 4);
-        case.limits.stride = random.pick(&[1, 2, 3, u32::MAX]).copied().unwrap_or(1);
-        if random.chance(1, 4) {
-            case.limits.is_sequential = false;
-        }
         case
     }
 
@@ -75,7 +69,6 @@ impl ToyCase {
             tx.steps.retain(|step| !matches!(step, Step::Destroy(_)));
         }
         case.block = Arc::new(block);
-        case.limits.is_sequential = false;
         let right = ToyClaims::of(&case.reference());
         let (claims, wrong) = if random.chance(1, 3) { (right, None) } else { right.lie(random) };
         case.claims = Some(Arc::new(claims));
@@ -104,20 +97,17 @@ impl ToyCase {
     }
 }
 
-/// Tight limits, speculative or sequential.
+/// Tight limits.
 pub(super) fn random_limits(random: &mut Random) -> Limits {
-    let is_sequential = random.below(4) == 0;
     let widest = if random.chance(1, 2) { 6 } else { 64 };
     let window = 1 + random.below(widest);
     Limits {
         window: u32::try_from(window).unwrap_or(1),
         job_capacity: 1 + u32::from(random.small(6)),
         max_speculative_runs: 1 + u32::from(random.small(3)),
-        is_sequential,
         skip_rejected: random.chance(1, 2),
         shared_chunks: random.chance(1, 4),
         hands_over: None,
-        stride: u32::MAX,
     }
 }
 

@@ -59,7 +59,6 @@ impl Ledger for ToyLedger {
     type Output = ToyOutput;
     type Rejection = ToyRejection;
     type Group = ToyGroup;
-    type Room = u64;
 
     fn admit(&mut self, tx: TxIndex) -> Result<(), ToyRejection> {
         let fits = self.limit(tx) <= self.room;
@@ -77,10 +76,6 @@ impl Ledger for ToyLedger {
 
     fn gives_up(&self) -> bool {
         false
-    }
-
-    fn room(&self) -> u64 {
-        self.room
     }
 
     fn admits(&mut self, txs: Chunk, _: &ToyGroup) -> bool {

@@ -24,7 +24,7 @@ mod rounds;
 pub mod store;
 mod workload;
 
-pub use batches::{ToyBatches, ToyCarry};
+pub use batches::ToyBatches;
 pub use case::ToyCase;
 pub use claims::{ToyClaim, ToyClaims};
 pub use compare::{Mismatch, compare};
@@ -36,4 +36,4 @@ pub use program::{
     Amount, Halted, Place, Step, ToyBlock, ToyOutput, ToyRejection, ToyState, ToyTx, run_program,
 };
 pub use reference::{Reference, ReferenceError, ReferenceOutcome, reference};
-pub use rounds::{ToyEnd, ToyShared, publish_rest};
+pub use rounds::{ToyEnd, ToyRest, ToyShared, publish, publish_rest};

@@ -135,10 +135,6 @@ impl ToyWorkload {
         self.lost_worker == Some(worker)
     }
 
-    pub(super) fn limit(&self, tx: TxIndex) -> u64 {
-        self.block.transactions.get(tx.position()).map_or(0, |tx| tx.limit)
-    }
-
     /// Most simultaneous runs.
     #[must_use]
     pub fn peak(&self) -> u32 {

@@ -1,21 +1,39 @@
 //! A toy block in rounds: each goes on from where the one before has stopped, with other bounds and
 //! cut up in another way.
 
-use super::batches::ToyCarry;
 use super::case::{ToyCase, make_private, random_limits, random_plan};
 use super::ledger::ToyLedger;
+use super::location::ToyLocation;
 use super::machine::ToyWorkload;
-use braid_evm::ids::TxIndex;
+use braid_evm::ids::{Incarnation, TxIndex, Version};
+use braid_evm::mv::{Entry, Store};
 use braid_evm::protocol::{Halt, Waste};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::worker::{BlockEnd, Shared};
 
-/// Puts the writes that a later round would take over into the store.
-pub fn publish_rest(end: &mut ToyEnd) {
-    let of_batches = || ToyCarry::of(&end.ledger, end.published);
-    for (version, location, entry) in end.carry.take().unwrap_or_else(of_batches).into_entries() {
-        end.store.publish(version, &location, entry, &mut Vec::new());
+/// Writes of private batches, which are not in the store.
+pub type ToyRest = Vec<(Version, ToyLocation, Entry<ToyLocation>)>;
+
+/// What the private batches of a round have left.
+fn rest(end: &ToyEnd) -> ToyRest {
+    let left = end.ledger.left_from(end.published);
+    let entries = left.flat_map(|(tx, entries)| {
+        let version = Version { tx: *tx, incarnation: Incarnation(0) };
+        entries.iter().map(move |(location, entry)| (version, *location, entry.clone()))
+    });
+    entries.collect()
+}
+
+/// Puts the rest into the store, where a later round reads it.
+pub fn publish(store: &Store<ToyLocation>, rest: ToyRest) {
+    for (version, location, entry) in rest {
+        store.publish(version, &location, entry, &mut Vec::new());
     }
+}
+
+/// Puts the rest of a round into the store.
+pub fn publish_rest(end: &mut ToyEnd) {
+    publish(&end.store, rest(end));
     end.published = end.frontier;
 }
 
@@ -34,8 +52,8 @@ impl ToyCase {
         case
     }
 
-    /// The round after the one that has come to `end`, if the block is not over, and the writes
-    /// for it to take over ([`Shared::carrying`]).
+    /// The round after the one that has come to `end`, if the block is not over, and what its store lacks: it
+    /// has to be [published](publish) before the round begins.
     ///
     /// # Errors
     /// `end`: it is over.
@@ -43,7 +61,7 @@ impl ToyCase {
         &self,
         random: &mut Random,
         end: ToyEnd,
-    ) -> Result<(Self, ToyShared, Option<ToyCarry>), Box<ToyEnd>> {
+    ) -> Result<(Self, ToyShared, ToyRest), Box<ToyEnd>> {
         let first = end.frontier;
         let goes_on = end.broken.is_none() && matches!(end.halt, None | Some(Halt::HandedOver));
         if !goes_on || first.position() >= self.block.transactions.len() {
@@ -51,13 +69,11 @@ impl ToyCase {
         }
         let mut next = self.clone();
         next.cut(random, first);
-        let BlockEnd { workload, ledger, store, carry, published, .. } = end;
-        let of_batches = || (published < first).then(|| ToyCarry::of(&ledger, published));
-        let carry = carry.or_else(of_batches);
-        next.plan.continues = carry.is_some();
+        let rest = rest(&end);
+        let BlockEnd { workload, ledger, store, .. } = end;
         let protocol = next.protocol();
         let shared = Shared::with_protocol(workload, ledger, store, next.patience, protocol);
-        Ok((next, shared, carry))
+        Ok((next, shared, rest))
     }
 
     /// Cuts up what is left from `first` on, or the beginning of that.
@@ -65,14 +81,6 @@ impl ToyCase {
         let skip_rejected = self.limits.skip_rejected;
         self.limits = random_limits(random);
         self.limits.skip_rejected = skip_rejected;
-        self.limits.stride = random.pick(&[1, 2, 3, u32::MAX]).copied().unwrap_or(1);
-        match random.below(6) {
-            0 | 1 => self.limits.is_sequential = true,
-            2 => self.limits.is_sequential = false,
-            _ => {}
-        }
-        // Formerly another choice; still drawn so that seeds keep their meaning.
-        random.chance(1, 4);
         let (runs, commits) = (1 + u32::from(random.small(3)), 1 + u32::from(random.small(4)));
         let waste = Waste { runs, kept: random.below(u64::from(commits) + 1) as u32, commits };
         self.limits.hands_over = random.chance(1, 3).then_some(waste);

@@ -1,12 +1,12 @@
 //! Toy blocks as the engine sees them.
 
-use super::batches::{ToyBatches, ToyCarry};
+use super::batches::ToyBatches;
 use super::ledger::ToyGroup;
 use super::location::ToyLocation;
 use super::machine::{BaseFailed, ToyMachine, ToyWorkload};
 use super::program::{ToyOutput, ToyRejection};
-use braid_evm::ids::{Version, WorkerId};
-use braid_evm::mv::{Entry, Store};
+use braid_evm::ids::WorkerId;
+use braid_evm::mv::Store;
 use braid_evm::worker::{Context, View, Workload};
 
 impl Workload for ToyWorkload {
@@ -16,18 +16,7 @@ impl Workload for ToyWorkload {
     type BaseError = BaseFailed;
     type Machine<'a, X: Context + 'a> = ToyMachine<'a, X>;
     type Group = ToyGroup;
-    type Carry = ToyCarry;
-    type Room = u64;
     type Batches<'a, X: Context + 'a> = ToyBatches<'a, X>;
-
-    fn carried(
-        &self,
-        carry: ToyCarry,
-        _: &Store<ToyLocation>,
-        mut each: impl FnMut(Version, ToyLocation, Entry<ToyLocation>),
-    ) {
-        carry.into_entries().for_each(|(version, location, entry)| each(version, location, entry));
-    }
 
     /// Its credits are entries like others: they are there to be folded.
     fn credits(&self, _: &ToyOutput, _: impl FnMut(ToyLocation, u64)) {}

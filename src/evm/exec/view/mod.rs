@@ -102,14 +102,9 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     }
 
     /// Begins a sequential run on `latest`, over the entries of the store below `first`.
-    pub(in crate::evm) fn begin_in_order(
-        &mut self,
-        latest: Latest<EvmLocation>,
-        first: TxIndex,
-        log: Option<AccessLog<EvmLocation>>,
-    ) {
+    pub(in crate::evm) fn begin_in_order(&mut self, latest: Latest<EvmLocation>, first: TxIndex) {
         self.inner.base_mut().set_telling(false);
-        self.inner.begin_in_order(latest, first, log);
+        self.inner.begin_in_order(latest, first);
     }
 
     /// Access log of the current private batch.

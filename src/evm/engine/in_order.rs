@@ -1,0 +1,106 @@
+//! Transactions of a sequential segment, run one after the other.
+//!
+//! Everything below a transaction is final: reads are not logged, rewards are visible, and each run
+//! continues from the journal of the one before.
+
+use super::carry::Carry;
+use super::group::BatchGroup;
+use super::ledger::EvmLedger;
+use super::runner::{Runner, Wait};
+use crate::evm::block::gas::BlockGas;
+use crate::evm::exec::location::EvmLocation;
+use crate::evm::exec::machine::EvmMachine;
+use crate::ids::{Chunk, TxIndex};
+use crate::mv::Store;
+use crate::worker::{Ledger, Machine, MustWait, TxError};
+use revm::DatabaseRef;
+
+/// Runs sequential transactions.
+pub(in crate::evm) struct InOrder<'a, D: DatabaseRef> {
+    runner: Runner<'a, D>,
+    store: &'a Store<EvmLocation>,
+}
+
+/// A run of consecutive transactions, which commit together.
+pub(in crate::evm) struct Part {
+    ledger: EvmLedger,
+    first: TxIndex,
+    /// The run holds the writes of transactions from here on; earlier ones are in the store.
+    carried: TxIndex,
+}
+
+impl<'a, D: DatabaseRef> InOrder<'a, D> {
+    /// Creates a runner on `machine`, whose view reads over `store`.
+    pub(in crate::evm) fn new(
+        machine: EvmMachine<'a, D>,
+        store: &'a Store<EvmLocation>,
+        has_bundle_thread: bool,
+        streams: bool,
+    ) -> Self {
+        let block_context = machine.block_context();
+        let runner = Runner::new(machine, block_context, has_bundle_thread, streams);
+        Self { runner, store }
+    }
+
+    /// Begins a run of `txs`. It continues from `carry`; without one, all writes below are in the
+    /// store. `room` is left in the block.
+    pub(in crate::evm) fn begin(
+        &mut self,
+        txs: Chunk,
+        carry: Option<Carry>,
+        room: BlockGas,
+    ) -> Part {
+        let Self { runner, store, .. } = self;
+        let first = txs.first;
+        let range = first.position()..txs.end.position();
+        let ledger = EvmLedger::of_part(runner.block_context, range.clone(), room);
+        let carry = carry.unwrap_or_else(|| {
+            let mut carry = Carry::from(first);
+            carry.keep_receivers(runner.block_context, store);
+            carry
+        });
+        let carried = carry.first;
+        runner.begin_in_order(range, carry);
+        Part { ledger, first, carried }
+    }
+
+    /// Runs the next transaction of a run. If `skips_rejected` is set, an invalid transaction is
+    /// skipped, and the run continues with the same journal and room.
+    ///
+    /// # Errors
+    /// The transaction has no result: without an error if the block has no room for it.
+    pub(in crate::evm) fn run(
+        &mut self,
+        tx: TxIndex,
+        part: &mut Part,
+        skips_rejected: bool,
+    ) -> Result<(), Wait<D::Error>> {
+        let (runner, ledger) = (&mut self.runner, &mut part.ledger);
+        if !skips_rejected {
+            return runner.run_admitted(tx, ledger);
+        }
+        let reason = match ledger.admit(tx) {
+            Err(reason) => reason,
+            Ok(()) => match runner.run_admitted(tx, ledger) {
+                Err(MustWait { error: Some(TxError::Rejected(reason)) })
+                    if EvmMachine::<'a, D>::may_skip(&reason) =>
+                {
+                    reason
+                }
+                ran => return ran,
+            },
+        };
+        runner.skip(tx, reason, ledger);
+        Ok(())
+    }
+
+    /// Ends a run: returns its group, if any transaction has a result, and what the next run
+    /// continues from.
+    pub(in crate::evm) fn end(&mut self, part: Part) -> (Option<(Chunk, BatchGroup)>, Carry) {
+        let Part { mut ledger, first, carried } = part;
+        self.runner.settle(&mut ledger);
+        let carry = self.runner.end_in_order(carried, &ledger);
+        let group = self.runner.end_group(ledger, first);
+        (group, carry)
+    }
+}
