@@ -85,6 +85,8 @@ pub mod runtime;
 pub mod schedule;
 pub(crate) mod spans;
 pub(crate) mod sync;
+#[cfg_attr(not(feature = "evm"), allow(dead_code, reason = "most decide in the Ethereum layer"))]
+pub(crate) mod thresholds;
 #[cfg_attr(not(feature = "engine"), doc(hidden))]
 pub mod trace;
 #[cfg_attr(not(feature = "engine"), doc(hidden))]

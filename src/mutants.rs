@@ -109,7 +109,7 @@ mod active {
             ReportBeforePublish, LeftoversKept, LatchIgnored, ReportChannelShort, ErrorOfAnother,
             FrontierBeforeWithdrawal, StaleNotSent, ChunkGoesOn, ClaimedTwice, RunsForEver,
             BatchGoesOn, GroupUnindexed, LatePublished, SecondOfAnother,
-            NeverHelps, ReportedTwice, TakenBackHelped;
+            NeverHelps, ReportedTwice, TakenBackHelped, SpeculationStays;
         /// The bugs of the Ethereum layer.
         EVM:
             RewardOverflowFails, RewardOverflowFills, RewardAlwaysDeferred, BeneficiaryUnrecorded,
@@ -119,7 +119,7 @@ mod active {
             TokenUnheard, RestOfPoolKept, HashOfAnother, HashUnpaid, ErrorKept, FailureCached,
             AdmissionByLimit, SkipReceiptKept, WipeForgotten, RevertOfSecond, JournalLost,
             JournalForgotten, RewardUnseen, WindowKeepsLives, WindowKeepsTouches, StoppedStays,
-            WindowLosesSlots, SpeculationStays, HandBackLost, HandBackUnsummed,
+            WindowLosesSlots, HandBackLost, HandBackUnsummed, CarryDropped,
             SurchargeAlwaysDeferred, CreditReadEarly, PaymentLookedAt, LookForgetsPayment,
             PaymentUntold, CreationUncounted, GonePayeeUnmarked, PayeeStaysPlain,
             PayeeMarkedByBalance, PaymentLost, CreditAfterFrontier, BalanceUncounted,

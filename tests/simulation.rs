@@ -128,7 +128,7 @@ fn random_blocks_under_random_schedules_equal_the_reference() {
         ("failed speculatively", counters.failed),
         ("speculative commits", counters.speculative_commits),
         ("claims", counters.claims),
-        ("in-order segments", counters.fallback_segments),
+        ("fallback segments", counters.fallback_segments),
         ("skips", totals.skips),
         ("cancelled", totals.cancelled),
         ("failed", totals.failed),

@@ -5,6 +5,11 @@ mod builder;
 pub use builder::{ConfigBuilder, ConfigError};
 
 use crate::protocol::{Limits, Waste};
+#[cfg(feature = "evm")]
+use crate::thresholds::IO_WORKERS_EACH;
+use crate::thresholds::{
+    JOBS_PER_WORKER, PATIENCE, SHARDS_PER_WORKER, SPECULATIVE_RUNS, WINDOW, WINDOW_WORKERS,
+};
 use std::num::{NonZeroU16, NonZeroU32};
 
 /// Which strategies the transactions of a block may use. It changes speed, never a result.
@@ -147,13 +152,13 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             mode: Mode::default(),
-            max_speculative_runs: 4,
-            window_per_worker: 64,
+            max_speculative_runs: SPECULATIVE_RUNS,
+            window_per_worker: WINDOW,
             chunk: None,
             share_journals: true,
             cache_keccak: true,
             spread_workers: true,
-            patience: 1_000_000,
+            patience: PATIENCE,
         }
     }
 }
@@ -174,10 +179,6 @@ impl EngineConfig {
     }
 }
 
-/// Number of workers per configured worker while reads are slow.
-#[cfg(feature = "evm")]
-const IO_WORKERS_EACH: u16 = 8;
-
 impl Default for Config {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().ok();
@@ -194,10 +195,6 @@ impl Default for Config {
         }
     }
 }
-
-/// Maximum number of workers by which the window is multiplied, unless storage is slow. The further
-/// ahead a transaction runs, the more often it conflicts, whatever the number of workers.
-const WINDOW_FOR: u32 = 2;
 
 impl Config {
     /// Maximum of `workers` in [`builder`](Self::builder).
@@ -236,8 +233,8 @@ impl Config {
         }
     }
 
-    /// Returns the protocol's limits for `workers` workers. `hands_over` is the amount of waste at which the protocol stops
-    /// speculating; the caller then runs the rest in another way.
+    /// Returns the protocol's limits for `workers` workers. `hands_over` is the amount of waste at
+    /// which the protocol stops speculating; the caller then runs the rest in another way.
     #[cfg_attr(
         not(any(feature = "evm", test)),
         expect(dead_code, reason = "used by the Ethereum layer")
@@ -246,15 +243,14 @@ impl Config {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
         // All other forced strategies run to the end of the block.
         let may_end_early = matches!(self.policy, Policy::Auto | Policy::Forced(Forced::Alternate));
-        // One job running on each worker and one waiting for it.
-        let job_capacity = workers.saturating_mul(2);
+        let job_capacity = workers.saturating_mul(JOBS_PER_WORKER);
         let each = self.engine.window_per_worker.max(1);
         let all = each.saturating_mul(workers);
         // On slow storage speculation never ends early, and the window is as wide as possible,
         // because it hides the latency.
         let waits = hands_over.is_none();
         // A smaller window would leave some workers without a job.
-        let most = each.saturating_mul(WINDOW_FOR).max(job_capacity);
+        let most = each.saturating_mul(WINDOW_WORKERS).max(job_capacity);
         Limits {
             window: if waits { all } else { all.min(most) },
             job_capacity,
@@ -280,7 +276,7 @@ impl Config {
     /// a small block.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn shards(&self, workers: usize, transactions: usize) -> usize {
-        transactions.clamp(1, workers.saturating_mul(16))
+        transactions.clamp(1, workers.saturating_mul(SHARDS_PER_WORKER))
     }
 }
 

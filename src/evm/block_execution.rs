@@ -17,11 +17,11 @@ use super::plan::edges::Prediction;
 use super::plan::known::KnownDependencies;
 use super::plan::longest::Seen;
 use super::plan::partition::plan_block;
-use super::plan::thresholds::PREDICTED_WINDOW;
 use crate::config::Config;
 use crate::ids::{Chunk, TxIndex};
 use crate::mv::Store;
 use crate::protocol::{self, Halt, Limits, Plan, Waste};
+use crate::thresholds::PREDICTED_WINDOW;
 use crate::worker::{BlockEnd, Ledger, Setup, TxError};
 use std::sync::Arc;
 

@@ -10,13 +10,9 @@ use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::runtime::{Seat, Task};
 use crate::sync::{Mutex, Receiver, Sender, bounded};
+use crate::thresholds::{BUNDLE_BATCHES, LONGEST_BUNDLE_BATCH};
 use crate::worker::{Context, Interrupt, Point};
 use std::sync::Arc;
-
-/// Batches per block: each may wake a worker, and the last one is waited for.
-const BATCHES: usize = 16;
-/// Maximum number of transactions per batch.
-const LARGEST: usize = 4_096;
 
 /// The task of the other workers; one of them runs it.
 struct BundleThread {
@@ -81,7 +77,7 @@ pub(super) fn run<'env, S: StateSource>(
         return run_in_order(execution);
     };
     let first = bundle.transactions();
-    let batch = left.div_ceil(BATCHES).clamp(1, LARGEST);
+    let batch = left.div_ceil(BUNDLE_BATCHES).clamp(1, LONGEST_BUNDLE_BATCH);
     let (batches, inbox) = bounded(end.saturating_sub(first).div_ceil(batch));
     execution.ledger.feed = Some(Feed { batches, end: first, batch });
     let (done, finished) = bounded(1);

@@ -13,31 +13,24 @@ use super::exec::location::EvmLocation;
 use super::worker_pool::{EmptyStore, WorkerPool};
 use crate::mv::Store;
 use crate::runtime::{Seat, Task};
+use crate::thresholds::{CLOSING_BUCKETS, CLOSING_SHARE, CLOSING_WAKES};
 use crate::worker::{Interrupt, Point};
 use revm::database::BundleState;
 use std::sync::Arc;
-
-/// Minimum number of transactions per additional worker: with fewer, a message to that worker costs
-/// more than it saves.
-const WORTH_SHARING: usize = 32;
-/// Minimum number of transactions of a block for which sleeping workers are woken.
-const WORTH_WAKING: usize = 1_000;
-/// Buckets per worker, so that an uneven split costs little.
-const BUCKETS_PER_WORKER: usize = 4;
 
 /// Builds the bundle of a block, with one entry of reverts, its outcomes and its receipts.
 pub(super) fn close<'env>(
     mut input: EndInput,
     worker_pool: &mut impl WorkerPool<'env>,
 ) -> (BundleState, OutcomesAndReceipts) {
-    let enough = if input.alone { WORTH_WAKING } else { WORTH_SHARING };
+    let enough = if input.alone { CLOSING_WAKES } else { CLOSING_SHARE };
     let transactions = input.effects.outcomes.len();
-    let workers = worker_pool.workers().min(1 + transactions / WORTH_SHARING);
+    let workers = worker_pool.workers().min(1 + transactions / CLOSING_SHARE);
     if transactions < enough || workers == 1 {
         return close_alone(input, worker_pool);
     }
     let builder = input.builder.take();
-    let mut shares = workers * BUCKETS_PER_WORKER;
+    let mut shares = workers * CLOSING_BUCKETS;
     if builder.is_some() {
         // A growing bundle contains the parent already, and needs no buckets.
         input.parent = None;

@@ -155,7 +155,7 @@ fn after_transactions<S: StateSource>(
             Some(carry) => {
                 let latest = core::mem::take(&mut carry.latest);
                 let mut below = EvmView::of_batches(context, store, base, None);
-                below.begin_in_order(latest, carry.first);
+                below.begin_sequential(latest, carry.first);
                 below.set_complete(carry.is_complete(ledger.outcomes.len()));
                 (below, core::mem::take(&mut carry.pending))
             }

@@ -6,13 +6,11 @@ use super::exec::base::StateSource;
 use super::exec::input::Block;
 use super::exec::rejection::Rejection;
 use crate::ids::TxIndex;
+use crate::thresholds::BUILD_ROUND;
 use crate::worker::CancellationToken;
 use revm::context::TxEnv;
 use std::sync::Arc;
 
-/// Number of transactions pulled from a pool per round. The round size influences the block, so it
-/// does not depend on the number of workers.
-pub(super) const ROUND: usize = 256;
 /// Gas of the cheapest transaction: with less gas left the block is full (EIP-2; from Amsterdam,
 /// EIP-2780 lowers it, by too little to matter here).
 const CHEAPEST: u64 = 21_000;
@@ -69,7 +67,7 @@ pub(super) fn pull<S: StateSource>(
     let waiting = block.transactions.iter().skip(execution.frontier.position());
     let spoken_for = waiting.fold(used, |sum, tx| sum.saturating_add(tx.gas_limit));
     let mut left = block.env.gas_limit.saturating_sub(spoken_for);
-    while block.transactions.len() - before < ROUND && left >= CHEAPEST && !is_cancelled() {
+    while block.transactions.len() - before < BUILD_ROUND && left >= CHEAPEST && !is_cancelled() {
         let Some(tx) = pool.next(left) else { break };
         left = left.saturating_sub(tx.gas_limit);
         block.transactions.push(tx);

@@ -11,7 +11,6 @@ use super::plan::choice::Choice;
 use super::plan::chooser::StrategyChooser;
 use super::plan::progress::is_mostly_access;
 use super::plan::{Reason, Strategy};
-use super::pull::ROUND;
 use super::run_task::RunTask;
 use super::straight::run_straight;
 use super::worker_pool::{WorkerPool, empty_store};
@@ -22,6 +21,7 @@ use crate::protocol::Waste;
 use crate::runtime::{Caller, Seat, Task};
 use crate::schedule::cut;
 use crate::sync::bounded;
+use crate::thresholds::BUILD_ROUND;
 use crate::worker::{Shared, work};
 use core::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -62,7 +62,7 @@ pub(super) fn begin<'env, S: StateSource + 'env>(
         _ => {}
     }
     if features.needs_store(choice) && !core::mem::replace(&mut chooser.has_store, true) {
-        let room = if features.setting.is_pool { ROUND } else { all };
+        let room = if features.setting.is_pool { BUILD_ROUND } else { all };
         let rules = &execution.workload.block_context.block.rules;
         // A sequential segment up to the end of the block can use the empty store.
         if !choice.is_rest {
@@ -102,7 +102,8 @@ pub(super) fn run<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
             })
         }
         Strategy::Sequential => run_straight(execution, end, config, on_commit),
-        // There is nothing to run ahead of.
+        // With one worker or one transaction left, nothing can run ahead of the commit. A forced
+        // policy speculates all the same, for tests.
         Strategy::Speculative
             if config.policy != Policy::Forced(Forced::Speculative)
                 && (worker_pool.workers() == 1 || execution.left(end) < 2) =>

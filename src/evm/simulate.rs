@@ -75,7 +75,8 @@ pub struct SimulatedBlock<E> {
     pub makespan: u64,
 }
 
-/// Executes `block` on `source` as an executor would, on simulated workers.
+/// Executes `block` on `source` in one speculative segment, whatever the policy, on simulated
+/// workers.
 ///
 /// # Errors
 /// Returns an error if the block does not terminate, which is always a bug in Braid.

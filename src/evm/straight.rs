@@ -7,7 +7,7 @@ use super::block::committed::{Committed, OnCommit};
 use super::block::error::{Failure, cancelled, failure};
 use super::block_execution::{BlockExecution, SegmentEnd};
 use super::engine::batches::SegmentSetting;
-use super::engine::in_order::InOrder;
+use super::engine::sequential::{NoResult, SequentialMachine};
 use super::exec::base::{DbError, StateSource};
 use super::exec::rejection::Rejection;
 use super::plan::longest::Seen;
@@ -18,7 +18,7 @@ use crate::panics::{Payload, caught};
 use crate::protocol::{self, Halt};
 use crate::spans::span;
 use crate::sync::{Receiver, bounded};
-use crate::worker::{Ledger, MustWait, TxError};
+use crate::worker::{Ledger, TxError};
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -34,63 +34,63 @@ pub(super) fn run_straight<S: StateSource>(
     let all = execution.workload.block_context.block.transactions.len();
     // A caller that streams commits receives each one before the next transaction runs.
     let stride = if on_commit.is_some() { 1 } else { execution.stride() };
-    let mut caller = on_commit.map(|on_commit| {
+    let mut listener = on_commit.map(|on_commit| {
         let (sender, commits) = bounded(1);
         execution.ledger.stream_to(Some(sender));
-        Caller { commits, on_commit, ended: None }
+        Listener { commits, on_commit, ended: None }
     });
-    let segment = SegmentSetting { streams: caller.is_some(), ..SegmentSetting::default() };
+    let segment = SegmentSetting { streams: listener.is_some(), ..SegmentSetting::default() };
     let workload = execution.workload.for_segment(segment);
     let is_unheard = mutant!(TokenUnheard);
     let is_cancelled = || workload.is_cancelled() && !is_unheard;
     let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
     let store = Arc::clone(&execution.store);
     let has_bundle_thread = execution.ledger.feed.is_some();
-    let make = || workload.in_order(&store, has_bundle_thread);
+    let make = || workload.sequential(&store, has_bundle_thread);
     let mut machine = None;
-    let mut why = None;
-    while why.is_none() && execution.frontier < end {
+    let mut ended = None;
+    while ended.is_none() && execution.frontier < end {
         let first = execution.frontier;
         let txs = Chunk { first, end: TxIndex(first.0.saturating_add(stride)).min(end) };
-        why = if is_cancelled() {
-            Some(Why::Cancelled)
-        } else {
-            match open(&mut machine, make) {
-                Ok(machine) => run_range(execution, machine, txs, config, is_cancelled),
-                Err(error) => without_state(execution, error, config),
-            }
+        ended = match open(&mut machine, make) {
+            Ok(machine) => run_range(execution, machine, txs, config, is_cancelled),
+            Err(_) if is_cancelled() => Some(EarlyEnd::Cancelled),
+            Err(error) => without_state(execution, error, config),
         };
-        if let Some(caller) = &mut caller {
-            caller.hear();
-            if caller.ended.is_some() {
-                why = Some(Why::Cancelled);
+        if let Some(listener) = &mut listener {
+            listener.hear();
+            if listener.ended.is_some() {
+                ended = Some(EarlyEnd::Cancelled);
             }
         }
     }
     execution.ledger.stream_to(None);
-    let panicked = caller.and_then(|caller| caller.ended?.err());
-    if panicked.is_some() || matches!(why, Some(Why::Error(_))) {
+    let panicked = match listener.and_then(|listener| listener.ended) {
+        Some(Ended::Panicked(payload)) => Some(payload),
+        Some(Ended::Broke) | None => None,
+    };
+    if panicked.is_some() || matches!(ended, Some(EarlyEnd::Error(_))) {
         // Ends the worker that builds the bundle, even if a panic is resumed here.
         execution.ledger.feed = None;
     }
     if let Some(payload) = panicked {
         payload.resume();
     }
-    let failure = why.and_then(|why| why.failure(execution.frontier, all));
+    let failure = ended.and_then(|ended| ended.failure(execution.frontier, all));
     let long = core::mem::take(&mut execution.ledger.long);
     SegmentEnd { failure, seen: Seen { long, ..Seen::default() }, ..SegmentEnd::default() }
 }
 
 /// Why a sequential segment ends early.
-enum Why<S: StateSource> {
+enum EarlyEnd<S: StateSource> {
     Cancelled,
     /// The transaction at the frontier ends the block.
     Error(TxError<Rejection, DbError<S>>),
-    /// It has neither a result nor an error.
+    /// It has neither a result nor an error: a broken rule.
     Missing,
 }
 
-impl<S: StateSource> Why<S> {
+impl<S: StateSource> EarlyEnd<S> {
     fn failure(self, frontier: TxIndex, all: usize) -> Option<Failure<S>> {
         match self {
             Self::Cancelled => Some(cancelled(frontier, all)),
@@ -105,23 +105,28 @@ impl<S: StateSource> Why<S> {
     }
 }
 
-/// The caller, who hears of each commit.
-struct Caller<'c> {
+/// The caller's callback, which hears of each commit.
+struct Listener<'c> {
     commits: Receiver<Committed>,
     on_commit: OnCommit<'c>,
-    /// Set once the caller has ended the block, or has panicked.
-    ended: Option<Result<(), Payload>>,
+    ended: Option<Ended>,
 }
 
-impl Caller<'_> {
+/// How the callback has ended the block.
+enum Ended {
+    Broke,
+    Panicked(Payload),
+}
+
+impl Listener<'_> {
     fn hear(&mut self) {
         while self.ended.is_none()
             && let Ok(committed) = self.commits.try_recv()
         {
             self.ended = match caught(|| (self.on_commit)(committed)) {
                 Ok(ControlFlow::Continue(())) => None,
-                Ok(ControlFlow::Break(())) => Some(Ok(())),
-                Err(payload) => Some(Err(payload)),
+                Ok(ControlFlow::Break(())) => Some(Ended::Broke),
+                Err(payload) => Some(Ended::Panicked(payload)),
             };
         }
     }
@@ -142,31 +147,29 @@ fn open<M, E>(
 /// Runs `txs` and commits those that have a result.
 fn run_range<S: StateSource>(
     execution: &mut BlockExecution<S>,
-    machine: &mut InOrder<'_, S::State>,
+    machine: &mut SequentialMachine<'_, S::State>,
     txs: Chunk,
     config: &Config,
     is_cancelled: impl Fn() -> bool,
-) -> Option<Why<S>> {
+) -> Option<EarlyEnd<S>> {
     let skips_rejected = config.engine.mode == Mode::Build;
     let BlockExecution { ledger, carry, counters, .. } = execution;
-    let mut part = machine.begin(txs, carry.take(), ledger.gas());
+    let mut run = machine.begin(txs, carry.take(), ledger.gas());
     let ended = {
         let _span = span!(TRACE, "batch", first = txs.first.0, end = txs.end.0);
-        let run = |tx: TxIndex| {
+        let one = |tx: TxIndex| {
             if is_cancelled() {
-                return Some(Why::Cancelled);
+                return Err(None);
             }
             let _span = span!(TRACE, "run", tx = tx.0);
-            match caught(|| machine.run(tx, &mut part, skips_rejected)) {
-                Ok(Ok(())) => None,
-                Ok(Err(MustWait { error: Some(error) })) => Some(Why::Error(error)),
-                Ok(Err(MustWait { error: None })) => Some(Why::Missing),
-                Err(payload) => Some(Why::Error(TxError::Panicked(payload))),
+            match caught(|| machine.run(tx, &mut run, skips_rejected)) {
+                Ok(ran) => ran.map_err(Some),
+                Err(payload) => Err(Some(NoResult::Error(TxError::Panicked(payload)))),
             }
         };
-        txs.indices().find_map(run)
+        txs.indices().try_for_each(one)
     };
-    let (group, rest) = machine.end(part);
+    let (group, rest) = machine.end(run);
     *carry = Some(rest);
     counters.protocol.reports += 1;
     if let Some((txs, group)) = group {
@@ -175,18 +178,18 @@ fn run_range<S: StateSource>(
         counters.protocol.runs += u64::from(txs.len());
         execution.advance(txs.end);
     }
-    match ended {
-        // Without an error, it is the block that has no room.
-        Some(Why::Missing) => {
-            let refused = execution.ledger.admit(execution.frontier).err();
-            Some(refused.map_or(Why::Missing, |reason| Why::Error(TxError::Rejected(reason))))
-        }
-        Some(Why::Error(error)) => {
+    Some(match ended.err()? {
+        None => EarlyEnd::Cancelled,
+        Some(NoResult::NoRoom) => match execution.ledger.admit(execution.frontier) {
+            Err(reason) => EarlyEnd::Error(TxError::Rejected(reason)),
+            Ok(()) => EarlyEnd::Missing,
+        },
+        Some(NoResult::Error(error)) => {
             execution.counters.protocol.runs += 1;
-            Some(Why::Error(error))
+            EarlyEnd::Error(error)
         }
-        ended => ended,
-    }
+        Some(NoResult::Missing) => EarlyEnd::Missing,
+    })
 }
 
 /// Handles the transaction at the frontier if the state cannot be opened. One that does not fit into
@@ -195,15 +198,15 @@ fn without_state<S: StateSource>(
     execution: &mut BlockExecution<S>,
     error: TxError<Rejection, DbError<S>>,
     config: &Config,
-) -> Option<Why<S>> {
+) -> Option<EarlyEnd<S>> {
     let tx = execution.frontier;
     match execution.ledger.admit(tx) {
-        Ok(()) => Some(Why::Error(error)),
+        Ok(()) => Some(EarlyEnd::Error(error)),
         Err(reason) if config.engine.mode == Mode::Build => {
             execution.ledger.skip(tx, reason);
             execution.advance(tx.next());
             None
         }
-        Err(reason) => Some(Why::Error(TxError::Rejected(reason))),
+        Err(reason) => Some(EarlyEnd::Error(TxError::Rejected(reason))),
     }
 }

@@ -33,8 +33,8 @@ impl Job {
 pub struct Job {
     /// The transactions.
     pub chunk: Chunk,
-    /// Incarnation of the first transaction; 0 for a private batch, which runs once. It
-    /// distinguishes this job from older ones for the same index.
+    /// Incarnation of the first transaction; 0 for a private batch, which runs once. The
+    /// incarnation distinguishes this job from older ones for the same index.
     pub incarnation: Incarnation,
     /// The mode, which says whether the first run is final.
     pub mode: RunMode,

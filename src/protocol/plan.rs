@@ -1,6 +1,7 @@
 //! Input of a block: its limits, and its division into jobs.
 
 use crate::ids::{Chunk, TxIndex};
+use crate::thresholds::{WASTE_ABORTS, WASTE_COMMITS, WASTE_KEPT, WASTE_TIMES};
 
 /// Limits of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,19 +38,14 @@ pub struct Waste {
 
 impl Waste {
     /// Returns the criterion for `workers` workers.
-    ///
-    /// In a chain of dependent transactions each commit aborts one execution or more, and
-    /// speculative executions are kept only by chance: two of 32 on two workers (`f_unipool`,
-    /// virtual time). Real block 5526571, which aborts as many and still gains, keeps nine. With
-    /// more workers, the next transaction of a chain runs again as soon as the one before it has
-    /// published, and is kept: `d_erc20hot` on four real cores, with two aborts per commit, reached
-    /// 0.3 times sequential speed, and 1.3 times once speculation was stopped. With more workers
-    /// waste also comes in bursts, so it takes longer to recognize: block 4330482 on eight workers
-    /// reaches 2.3 times instead of 3.9 times with 32 commits (virtual time).
     #[must_use]
     pub const fn on(workers: usize) -> Self {
-        let times = if workers > 2 { 2 } else { 1 };
-        Self { runs: 30 * times, kept: 6 * times, commits: 32 * times }
+        let times = if workers > 2 { WASTE_TIMES } else { 1 };
+        Self {
+            runs: WASTE_ABORTS * times,
+            kept: WASTE_KEPT * times,
+            commits: WASTE_COMMITS * times,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub use parts::cut;
 
 use crate::ids::{Chunk, TxIndex};
 use crate::protocol::Plan;
+use crate::thresholds::{CHUNK_GAS, CHUNKS_PER_WORKER, LONGEST_CHUNK};
 
 /// Advance knowledge about a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,23 +34,10 @@ impl Grain {
     #[must_use]
     pub fn for_block(transactions: usize, workers: usize) -> Self {
         let share = transactions / (workers * CHUNKS_PER_WORKER).max(1);
-        let transactions = u32::try_from(share).unwrap_or(u32::MAX).clamp(1, MOST_TRANSACTIONS);
-        Self { transactions, cost: CHUNK_COST }
+        let transactions = u32::try_from(share).unwrap_or(u32::MAX).clamp(1, LONGEST_CHUNK);
+        Self { transactions, cost: CHUNK_GAS }
     }
 }
-
-/// Minimum number of chunks per worker, so that the last chunk is never long.
-const CHUNKS_PER_WORKER: usize = 8;
-/// Maximum number of transactions per chunk: enough that a message costs little next to simple
-/// transfers.
-const MOST_TRANSACTIONS: u32 = 16;
-/// Maximum gas per chunk: some fifty microseconds of contract calls. The longer concurrent chunks
-/// are, the more often their transactions conflict. With 400,000 gas, and 2,000,000 for calls of
-/// one contract, 1,000 calls over 40 slots without predicted dependencies reached 1.37 times
-/// sequential speed on two workers and 3.5 on eight in virtual time; with chunks of two calls 1.86
-/// and 5.3. 17 real blocks on two workers ran 1.004 +- 0.010 times as fast, with less processor
-/// time.
-const CHUNK_COST: u64 = 150_000;
 
 /// Divides the transactions from `first` on into chunks.
 #[must_use]

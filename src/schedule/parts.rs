@@ -1,17 +1,7 @@
 //! Dividing transactions into contiguous ranges for private batches.
 
+use crate::thresholds::{BATCH_GROWTH, BATCHES_AT_FIRST, BATCHES_LEFT, LONGEST_BATCH};
 use core::ops::Range;
-
-/// Maximum number of transactions per range, which bounds wasted work.
-const LONGEST: usize = 4_096;
-/// Number of ranges per worker into which the remaining transactions would be divided at the length
-/// of the next range: ranges get shorter, so that all workers end at about the same time.
-const ROUNDS: usize = 4;
-/// Number of ranges per worker at minimum length, which show whether ranges can commit at all.
-const TRIALS: usize = 2;
-/// Factor by which ranges grow once each worker has had one: an aborted range costs not much more
-/// than earlier ranges have gained.
-const GROWTH: usize = 2;
 
 /// Divides `transactions` into ranges for `workers` workers, each of at least `shortest`
 /// transactions except the last one.
@@ -22,12 +12,12 @@ pub fn cut(transactions: Range<usize>, workers: usize, shortest: usize) -> Vec<R
     let mut longest = shortest;
     while start < end {
         let left = end - start;
-        let is_longer = ranges.len() >= TRIALS * workers && ranges.len() % workers == 0;
-        if is_longer && longest < LONGEST {
-            longest *= GROWTH;
+        let is_longer = ranges.len() >= BATCHES_AT_FIRST * workers && ranges.len() % workers == 0;
+        if is_longer && longest < LONGEST_BATCH {
+            longest *= BATCH_GROWTH;
         }
-        let share = left / (ROUNDS * workers);
-        let length = share.clamp(shortest, longest.min(LONGEST).max(shortest));
+        let share = left / (BATCHES_LEFT * workers);
+        let length = share.clamp(shortest, longest.min(LONGEST_BATCH).max(shortest));
         let next = start + length.clamp(1, left);
         ranges.push(start..next);
         start = next;
@@ -47,7 +37,7 @@ mod tests {
             let ranges = cut(transactions.clone(), workers, shortest);
             let mut next = transactions.start;
             for range in &ranges {
-                assert!(range.start == next && !range.is_empty() && range.len() <= LONGEST);
+                assert!(range.start == next && !range.is_empty() && range.len() <= LONGEST_BATCH);
                 next = range.end;
             }
             assert_eq!(next, transactions.end);

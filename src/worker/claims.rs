@@ -82,8 +82,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     }
 
     /// Returns the transaction or batch that a worker is running at the frontier and has not
-    /// published. Sequential runs are not helped: they continue from a state that only their worker
-    /// has.
+    /// published.
     pub(super) fn begun(&self, frontier: TxIndex) -> Option<Begun> {
         let is_begun = |claim: u32| claim < TAKEN_BACK && claim % 2 == Stage::Begun as u32;
         if self.batches.is_empty() {
@@ -93,10 +92,9 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
             let id = self.batches.partition_point(|batch| batch.end <= frontier);
             let batch = self.batches.get(id)?;
             let claim = self.batch_claims.get(id)?.load(SeqCst);
-            let is_helped = is_begun(claim);
             let mode = RunMode::Private { batch: BatchId(u32::try_from(id).ok()?) };
             let job = Job { chunk: *batch, incarnation: Incarnation(claim / 2), mode };
-            is_helped.then_some(Begun::Batch(job))
+            is_begun(claim).then_some(Begun::Batch(job))
         }
     }
 

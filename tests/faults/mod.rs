@@ -9,4 +9,5 @@ mod pull;
 mod settled;
 mod slow;
 mod sources;
+mod straight;
 mod stream;

@@ -162,9 +162,8 @@ impl StateSource for Once {
     }
 }
 
-/// In a sequential run, the worker has no handle, and the first transaction has no room: it is
-/// skipped before its error counts. The next one must run on the store, and not continue from a run
-/// that never started.
+/// In a sequential block, there is no handle, and the first transaction has no room: it is skipped
+/// before the error counts.
 #[test]
 fn a_skip_after_a_handle_that_did_not_open() {
     let mut scene = scene();

@@ -47,7 +47,7 @@ fn scenario(bytes: &mut Unstructured<'_>) -> Result<Scenario> {
     limits.job_capacity = bytes.int_in_range(1..=4)?;
     limits.max_speculative_runs = bytes.int_in_range(1..=3)?;
     // Formerly another choice; still drawn so that inputs keep their meaning.
-    let former = *bytes.choose(&[false, false, true])?;
+    let unused = *bytes.choose(&[false, false, true])?;
     limits.skip_rejected = bytes.ratio(1, 2)?;
     limits.shared_chunks = bytes.ratio(1, 4)?;
     scenario.may_cancel = bytes.ratio(1, 8)?;
@@ -69,13 +69,13 @@ fn scenario(bytes: &mut Unstructured<'_>) -> Result<Scenario> {
     }
     scenario.stalls = scenario.limits.window >= 4 && scenario.limits.job_capacity == 4;
     if scenario.limits.window == 5 {
-        draw_batches(bytes, &mut scenario, former)?;
+        draw_batches(bytes, &mut scenario, unused)?;
     }
     Ok(scenario)
 }
 
 /// Puts the transactions into private batches.
-fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario, former: bool) -> Result<()> {
+fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario, unused: bool) -> Result<()> {
     let (mut first, end) = (TxIndex(0), TxIndex(scenario.txs.len() as u32));
     while first < end {
         let next = TxIndex(bytes.int_in_range(first.0 + 1..=end.0)?);
@@ -89,8 +89,8 @@ fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario, former: b
     // Formerly other choices.
     bytes.ratio(1, 4)?;
     bytes.choose(&[u32::MAX, 1, 2])?;
-    let skips = bytes.ratio(1, 4)?;
-    if former && !skips {
+    let also_unused = bytes.ratio(1, 4)?;
+    if unused && !also_unused {
         bytes.ratio(1, 2)?;
     }
     if bytes.ratio(1, 3)? {

@@ -117,9 +117,9 @@ impl<L: Location> BatchRules<L> {
     ///
     /// # Errors
     /// Returns the reason if the run is not permitted.
-    pub fn ask(&mut self, job: Job, frontier: TxIndex) -> Result<(), Why> {
+    pub fn ask(&mut self, job: Job) -> Result<(), Why> {
         self.history.is_published(self.first)?;
-        self.of_job(job)?.ask(job, frontier)
+        self.of_job(job)?.ask(job)
     }
 
     /// Checks a command to claim a job back from the channel.

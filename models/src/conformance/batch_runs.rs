@@ -67,7 +67,7 @@ impl<L: Location> OneBatch<L> {
     ///
     /// # Errors
     /// Returns the reason if the run is not permitted.
-    pub(super) fn ask(&mut self, job: Job, frontier: TxIndex) -> Result<(), Why> {
+    pub(super) fn ask(&mut self, job: Job) -> Result<(), Why> {
         ensure(self.out.is_none(), || format!("{job:?} runs what {:?} runs", self.out))?;
         ensure(self.ran.as_ref().and_then(Ran::next).is_none(), || {
             format!("{job:?} runs what has results already")
@@ -75,10 +75,7 @@ impl<L: Location> OneBatch<L> {
         ensure(job.incarnation.0 == 0 && self.runs == 0, || {
             format!("I9: {job:?} is the run {} of its batch", self.runs)
         })?;
-        let (first, end) = (self.txs.first.max(frontier), self.txs.end);
-        ensure(first == job.chunk.first && first < end && job.chunk.end == end, || {
-            format!("{job:?} is to run what is left of {:?}", self.txs)
-        })?;
+        ensure(job.chunk == self.txs, || format!("{job:?} is not all of {:?}", self.txs))?;
         self.runs += 1;
         self.out = Some((job, false));
         self.ran = None;

@@ -340,7 +340,7 @@ impl CoordinatorRules {
         ensure(!self.stopped, || format!("{job:?} runs after the end"))?;
         ensure(self.here.replace(job).is_none(), || "two jobs outside the channel".to_owned())?;
         if job.batch().is_some() {
-            return world.batches.ask(job, self.frontier);
+            return world.batches.ask(job);
         }
         ensure(self.admitted == Some(true), || format!("{job:?} was not admitted"))
     }
@@ -354,7 +354,7 @@ impl CoordinatorRules {
         ensure(!self.stopped, || format!("{job:?} is dispatched after the end"))?;
         self.jobs.push(job);
         match job.batch() {
-            Some(_) => world.batches.ask(job, self.frontier),
+            Some(_) => world.batches.ask(job),
             None => Ok(()),
         }
     }

@@ -88,7 +88,7 @@ impl<L: Location> History<L> {
     }
 
     /// Returns the first transaction whose writes are not in the store.
-    pub(super) fn first_unpublished(&self) -> Option<TxIndex> {
+    fn first_unpublished(&self) -> Option<TxIndex> {
         self.unpublished.keys().next().copied()
     }
 

@@ -1,5 +1,6 @@
 //! Blocks in which a seeded bug is to be noticed, and the table of docs/TESTING.md.
 
+pub(crate) mod rounds;
 pub(crate) mod scripts;
 
 use braid_evm::mutants::Bug;
@@ -8,6 +9,11 @@ use braid_evm::runtime::simulated::{Options, Schedule};
 use braid_evm::worker::Shared;
 use braid_toy::{ToyCase, ToyLedger, ToyWorkload};
 use std::path::Path;
+
+/// Returns whether it takes blocks in rounds to notice `bug`.
+pub(crate) fn is_of_rounds(bug: Bug) -> bool {
+    matches!(bug, Bug::SpeculationStays)
+}
 
 /// Returns whether it takes private batches to notice `bug`.
 pub(crate) fn is_of_batches(bug: Bug) -> bool {

@@ -19,7 +19,7 @@ use crate::evm::exec::machine::{EvmMachine, Ran};
 use crate::evm::exec::rejection::Rejection;
 use crate::ids::{Chunk, TxIndex};
 use crate::sync::{AtomicU64, SeqCst};
-use crate::worker::{BatchMachine, BatchStart, Machine, MustWait, RanBatch, Stop, TxError};
+use crate::worker::{BatchMachine, BatchStart, Ledger, Machine, MustWait, RanBatch, Stop, TxError};
 use core::ops::Range;
 use revm::DatabaseRef;
 
@@ -163,7 +163,11 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
             {
                 return Err(MustWait::UNKNOWN);
             }
-            Open::Combined { ledger, .. } => self.runner.run_admitted(tx, ledger),
+            // A transaction without room in the batch alone has no room in the block either.
+            Open::Combined { ledger, .. } => match ledger.admit(tx) {
+                Ok(()) => self.runner.run_admitted(tx, ledger),
+                Err(_) => Err(MustWait::UNKNOWN),
+            },
             Open::Single { .. } => self.run_single(tx),
         };
         if let (Some(claims), Err(MustWait { error: Some(TxError::Rejected(reason)) })) =

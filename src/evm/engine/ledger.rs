@@ -15,9 +15,10 @@ use crate::evm::exec::input::{Block, regular_gas_limit};
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::trial::Trial;
 use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
-use crate::evm::exec::work::{LONG, Work};
+use crate::evm::exec::work::Work;
 use crate::ids::TxIndex;
 use crate::sync::Sender;
+use crate::thresholds::LONG_WORK;
 use alloy_primitives::{U256, map::AddressMap};
 use core::ops::Range;
 use revm::context::result::ResultGas;
@@ -335,7 +336,7 @@ impl EvmLedger {
         if let Some(trial) = &mut self.trial {
             trial.note(work);
         }
-        if work.all >= LONG {
+        if work.all >= LONG_WORK {
             self.long.push((tx, work.all));
         }
     }

@@ -86,7 +86,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     }
 
     /// Begins transactions of a sequential segment, which continues from `carry`.
-    pub(in crate::evm) fn begin_in_order(&mut self, txs: Range<usize>, carry: Carry) {
+    pub(in crate::evm) fn begin_sequential(&mut self, txs: Range<usize>, carry: Carry) {
         self.is_bottom = carry.is_bottom();
         self.is_private = false;
         let Carry { latest, pending, first_pending, left, first } = carry;
@@ -96,7 +96,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         };
         self.first_pending = first_pending;
         self.left = left;
-        self.machine.view_mut().begin_in_order(latest, first);
+        self.machine.view_mut().begin_sequential(latest, first);
         self.machine.put_journal(journal.state, journal.transaction);
         self.begin(txs);
     }
@@ -110,7 +110,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
 
     /// Ends a run of a sequential segment that began with `first`, and returns the carry for the
     /// next run. The contents of `ledger` commit in between.
-    pub(in crate::evm) fn end_in_order(&mut self, first: TxIndex, ledger: &EvmLedger) -> Carry {
+    pub(in crate::evm) fn end_sequential(&mut self, first: TxIndex, ledger: &EvmLedger) -> Carry {
         let mut left = core::mem::take(&mut self.left);
         let pending = ledger.left_of(self.first_pending..usize::MAX);
         left.extend(pending.map(|(tx, output)| (tx, Arc::clone(output))));
@@ -120,20 +120,15 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         Carry { latest, pending, first_pending: self.first_pending, left, first }
     }
 
-    /// Runs `tx` and keeps its writes.
+    /// Runs `tx`, for which `ledger` has room, and keeps its writes.
     ///
     /// # Errors
-    /// The transaction has no result. Without an error, the room in `ledger` is not enough, or not
-    /// everything below the transaction is final.
+    /// The transaction has no result: without an error, because not everything below it is final.
     pub(in crate::evm) fn run_admitted(
         &mut self,
         tx: TxIndex,
         ledger: &mut EvmLedger,
     ) -> Result<(), Wait<D::Error>> {
-        // A transaction without room in a batch alone has no room in the block either.
-        if ledger.admit(tx).is_err() {
-            return Err(MustWait::UNKNOWN);
-        }
         let asked = ledger.asked_with(tx);
         let before = self.machine.view_mut().log_mut().map(|log| log.mark());
         let ran = self.run(tx, ledger);

@@ -2,7 +2,7 @@
 
 use super::batches::{EvmBatches, SegmentSetting};
 use super::group::BatchGroup;
-use super::in_order::InOrder;
+use super::sequential::SequentialMachine;
 use crate::evm::bal::ahead::Ahead;
 use crate::evm::exec::activity::DatabaseActivity;
 use crate::evm::exec::base::{BlockBase, DbError, Overlay, StateSource};
@@ -77,16 +77,16 @@ impl<S: StateSource> EvmWorkload<S> {
 
     /// Opens the base state for a sequential segment. `has_bundle_thread`: another worker builds the
     /// bundle while transactions commit.
-    pub(in crate::evm) fn in_order<'a>(
+    pub(in crate::evm) fn sequential<'a>(
         &'a self,
         store: &'a Store<EvmLocation>,
         has_bundle_thread: bool,
-    ) -> Result<InOrder<'a, S::State>, DbError<S>> {
+    ) -> Result<SequentialMachine<'a, S::State>, DbError<S>> {
         let Self { block_context, segment, .. } = self;
         let base = self.base(WorkerId(0))?;
         let view = EvmView::of_batches(block_context, store, base, None);
         let machine = EvmMachine::of_batches(block_context, view);
-        Ok(InOrder::new(machine, store, has_bundle_thread, segment.streams))
+        Ok(SequentialMachine::new(machine, store, has_bundle_thread, segment.streams))
     }
 
     /// Opens the base state of a worker.

@@ -3,11 +3,7 @@
 
 use crate::ids::WorkerId;
 use crate::sync::HintU32;
-
-/// Reads between two samples of the other workers' state.
-const READS_PER_LOOK: u32 = 16;
-/// Minimum number of samples for a verdict.
-const FEWEST_LOOKS: u32 = 8;
+use crate::thresholds::{FEWEST_LOOKS, READS_PER_LOOK, SLOW_QUARTERS};
 
 /// State of one worker, on separate cache lines.
 #[derive(Debug, Default)]
@@ -64,9 +60,8 @@ impl DatabaseActivity {
         if looks < u64::from(FEWEST_LOOKS) || self.seats.len() < 2 {
             return None;
         }
-        // Including the sampling worker, at least three quarters of `usual` workers wait.
-        let inside = (looks + others) as f64 / looks as f64;
-        Some(inside >= 0.75 * usual as f64)
+        // The worker that counts is inside, too.
+        Some(4 * (looks + others) >= SLOW_QUARTERS * usual as u64 * looks)
     }
 }
 

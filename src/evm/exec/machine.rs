@@ -15,13 +15,14 @@ use super::rejection::Rejection;
 use super::tx_output::TxOutput;
 use super::view::EvmView;
 use super::window::Window;
-use super::work::{LONG, Work, expected_accounts};
+use super::work::{Work, expected_accounts};
 #[cfg(feature = "alloy")]
 use crate::evm::bal::accesses::Accesses;
 use crate::evm::bal::recorder::Recorder;
 use crate::evm::fees::deferred::Deferred;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{ReadSet, Store};
+use crate::thresholds::LONG_WORK;
 use crate::worker::{AnyInterrupt, Effects, Machine, Stop};
 use core::ops::Range;
 use revm::context::result::EVMError;
@@ -137,7 +138,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         let view = self.evm.ctx.journaled_state.db_mut();
         let may_be_of_no_use = view.inner.is_second()
             || view.inner.base_mut().tells()
-            || view.inner.is_speculative() && tx.is_some_and(|tx| tx.gas_limit >= LONG);
+            || view.inner.is_speculative() && tx.is_some_and(|tx| tx.gas_limit >= LONG_WORK);
         if may_be_of_no_use == self.usual.is_some() {
             return;
         }

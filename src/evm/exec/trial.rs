@@ -1,7 +1,8 @@
 //! Decides, from the work of committed transactions, whether speculation costs more than it saves.
 
 use super::activity::DatabaseActivity;
-use super::work::{LONG, Work};
+use super::work::Work;
+use crate::thresholds::LONG_WORK;
 use std::sync::Arc;
 
 /// Whether sharing this work among this number of workers costs more than it saves.
@@ -36,6 +37,6 @@ impl Trial {
     /// Whether the committed work suffices to show that speculation costs more than it saves.
     pub(in crate::evm) fn is_lost(&self) -> bool {
         let Self { is_cheap, workers, work, .. } = *self;
-        work.all >= LONG && is_cheap(work, workers) && !self.activity.seems_slow()
+        work.all >= LONG_WORK && is_cheap(work, workers) && !self.activity.seems_slow()
     }
 }

@@ -1,20 +1,8 @@
 //! Estimates of the work of transactions.
 
+use crate::thresholds::{PRECOMPILE_TIME, STATE_TIME};
 use revm::context::TxEnv;
 use revm::context_interface::journaled_state::entry::JournalEntry;
-
-/// Work from which a transaction is started ahead of its turn, in gas of common instructions: 0.2
-/// ms. Median speed-up of real blocks on two workers with 0.5, 0.2 and 0.1 ms: 1.45, 1.51 and 1.46;
-/// 1.35 without starting any ahead.
-pub(in crate::evm) const LONG: u64 = 400_000;
-
-/// Time of a unit of precompile gas relative to common instructions: pairings, signatures and
-/// proofs take 8 to 16 ns per unit, common instructions 0.5 ns.
-const PRECOMPILE: u64 = 20;
-
-/// Time of a unit of common instructions relative to gas for the transaction itself and for state
-/// accesses and changes, which takes 0.08 ns per unit.
-const STATE: u64 = 6;
 
 /// Work of one or more transactions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,8 +21,8 @@ impl Work {
         precompiles: u64,
     ) -> Self {
         let for_state = for_state.min(gas);
-        let more = precompiles.saturating_mul(PRECOMPILE - 1);
-        let all = (gas - for_state).saturating_add(for_state / STATE).saturating_add(more);
+        let more = precompiles.saturating_mul(PRECOMPILE_TIME - 1);
+        let all = (gas - for_state).saturating_add(for_state / STATE_TIME).saturating_add(more);
         Self { all, accesses }
     }
 

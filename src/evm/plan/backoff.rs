@@ -1,6 +1,6 @@
 //! Back-off for attempts that have not paid.
 
-use super::thresholds::LONGEST_BACKOFF;
+use crate::thresholds::LONGEST_BACKOFF;
 
 /// Back-off for attempts that have not paid.
 #[derive(Clone, Copy, Debug, Default)]

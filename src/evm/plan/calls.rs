@@ -1,8 +1,8 @@
 //! Memory of calls that formed chains of dependent transactions in earlier blocks.
 
 use super::backoff::Backoff;
-use super::thresholds::{KNOWN_CALLS, SAMPLE};
 use super::tx::{Call, weigh};
+use crate::thresholds::{KNOWN_CALLS, SAMPLE};
 use alloy_primitives::Address;
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
@@ -114,8 +114,8 @@ fn calls_of(contract: Address, transactions: &[TxEnv]) -> HashMap<Call, usize, R
 
 #[cfg(test)]
 mod tests {
-    use super::super::thresholds::LONGEST_BACKOFF;
     use super::*;
+    use crate::thresholds::LONGEST_BACKOFF;
     use alloy_primitives::{Bytes, TxKind};
 
     fn call(contract: u16, selector: u8) -> TxEnv {

@@ -5,9 +5,9 @@ use super::features::{Features, ListUse};
 use super::feedback::Feedback;
 use super::progress::Progress;
 use super::strategy::{Reason, Strategy};
-use super::thresholds::{LARGE, SEQUENTIAL_WORKERS, SHORTEST_PREDICTED_TRIAL, WORKERS_THAT_MEET};
 use super::trials::Trials;
 use crate::config::{Forced, Policy};
+use crate::thresholds::{LARGE, SEQUENTIAL_WORKERS, SHORTEST_PREDICTED_TRIAL, WORKERS_THAT_MEET};
 
 /// Number of transactions of a forced batch, and number of transactions per worker that run in
 /// forced batches before a sequential segment.

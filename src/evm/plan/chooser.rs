@@ -8,12 +8,12 @@ use super::longest::Seen;
 use super::partition::as_cheap;
 use super::progress::{Found, Outcome, Progress, is_cheap, is_mostly_access};
 use super::strategy::{Segment, Strategy};
-use super::thresholds::{CONTENDED_ONE_IN, LEAST_RUN, WORKERS_THAT_MEET};
 use crate::config::Policy;
 use crate::evm::exec::input::Block;
-use crate::evm::exec::work::{LONG, Work};
+use crate::evm::exec::work::Work;
 use crate::ids::TxIndex;
 use crate::protocol::Waste;
+use crate::thresholds::{CONTENDED_ONE_IN, LEAST_RUN, LONG_WORK, WORKERS_THAT_MEET};
 use core::ops::Range;
 
 /// Chooses the strategies of one block.
@@ -94,9 +94,9 @@ impl StrategyChooser {
 
     /// Returns how the block has run.
     pub(in crate::evm) fn end(self) -> HasRun {
-        let is_in_order = |segment: &Segment| segment.strategy == Strategy::Sequential;
+        let is_sequential = |segment: &Segment| segment.strategy == Strategy::Sequential;
         let would = !self.segments.is_empty() || self.features.runs_in_order().is_some();
-        let alone = would && self.segments.iter().all(is_in_order);
+        let alone = would && self.segments.iter().all(is_sequential);
         HasRun { segments: self.segments, workers: self.workers, alone }
     }
 
@@ -133,7 +133,7 @@ impl StrategyChooser {
         // A smaller sample is not conclusive.
         let is_cheap = transactions >= LEAST_RUN
             && is_cheap(transactions, work, workers.min(WORKERS_THAT_MEET));
-        let is_access = work.all >= LONG && is_mostly_access(work, workers);
+        let is_access = work.all >= LONG_WORK && is_mostly_access(work, workers);
         let is_cheap = !is_slow && (is_cheap || is_access);
         Found {
             as_cheap: if is_cheap { as_cheap(block, segment) } else { 0 },

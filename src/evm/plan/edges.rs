@@ -6,11 +6,11 @@
 //! [`Plan::dependencies`]: crate::protocol::Plan::dependencies
 
 use super::known::KnownDependencies;
-use super::thresholds::MOST_OF_FIVE;
 use super::tx::{probable_gas, ties};
 use crate::evm::exec::input::Block;
 use crate::evm::exec::payees::Payees;
 use crate::ids::TxIndex;
+use crate::thresholds::MOST_OF_FIVE;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
@@ -26,9 +26,9 @@ pub(in crate::evm) enum Prediction<'a> {
     Known(&'a KnownDependencies),
 }
 
-/// For each transaction of `block` from `first` up to `end` with a predicted dependency, the lower
-/// one of these that it waits for. A transaction for which `prediction` says nothing waits for the
-/// previous one of its sender.
+/// Returns, for each transaction of `block` from `first` up to `end` that has a predicted dependency,
+/// that dependency: a lower transaction of the same range. A transaction for which `prediction` says
+/// nothing waits for the previous one of its sender.
 pub(super) fn edges(
     block: &Block,
     prediction: Prediction<'_>,
@@ -125,7 +125,9 @@ mod tests {
     #[test]
     fn each_transaction_waits_for_at_most_one() {
         // The fourth one pays the sender of the first, and has the sender of the second.
-        let payments = block([pay(1, 2), pay(3, 4), pay(5, 6), pay(3, 1), pay(7, 8), pay(9, 2)]);
+        let payments =
+            [pay(1, 2), pay(3, 4), pay(5, 6), pay(3, 1), pay(7, 8), pay(9, 2), pay(8, 2)];
+        let payments = block(payments);
         let calls = block([call(1, 9, 1), call(2, 9, 2), call(3, 9, 1), call(4, 9, 2)]);
         // Of six transactions, five or four have one sender.
         let chain = |own: u8| block((0..6).map(|it| pay(it.min(own), 100 + it)));
@@ -137,8 +139,8 @@ mod tests {
         let known = Prediction::Known(&known);
         for (name, block, prediction, first, expected) in [
             ("senders", &payments, senders, 0, &[(3, 1)][..]),
-            ("payees", &payments, by_calls, 0, &[(3, 1), (5, 0)]),
-            ("payees, later", &payments, by_calls, 2, &[]),
+            ("payees", &payments, by_calls, 0, &[(3, 1), (5, 0), (6, 5)]),
+            ("payees, later", &payments, by_calls, 2, &[(6, 5)]),
             ("calls by sender", &calls, senders, 0, &[]),
             ("first arguments", &calls, by_calls, 0, &[(2, 0), (3, 1)]),
             (

@@ -4,14 +4,14 @@ use super::choice::Choice;
 use super::known::KnownDependencies;
 use super::partition::first_batch;
 use super::strategy::{Reason, Strategy};
-use super::thresholds::{
-    BATCHES_EACH, BUNDLE_THREAD_FROM, CHEAP_LIMIT, FOLDS_MEANWHILE, LARGE, LEAST_GAS,
-};
 use super::tx::{begins_apart, looks_independent, mean_gas, probable_gas, weigh};
 use crate::config::Config;
 use crate::config::{Forced, Policy};
 use crate::evm::exec::input::Block;
 use crate::evm::exec::payees::Payees;
+use crate::thresholds::{
+    BATCHES_EACH, BUNDLE_THREAD_FROM, CHEAP_LIMIT, FOLDS_MEANWHILE, LARGE, LEAST_GAS,
+};
 
 /// Use of the block's access list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 //! an untrusted access list. A wrong list makes some transactions wait or run again needlessly;
 //! each run is validated as without a list.
 
-use super::thresholds::MOST_OF_FIVE;
 use super::tx::probable_gas;
 use crate::evm::bal::declaration::{Declaration, Place};
 use crate::evm::exec::input::Block;
 use crate::ids::TxIndex;
+use crate::thresholds::MOST_OF_FIVE;
 use alloy_eip7928::constants::ITEM_COST;
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use alloy_primitives::Address;

@@ -2,10 +2,9 @@
 //! that no worker has to wait for one of them at the end of the block. They are recognized from
 //! earlier blocks, or by a very large gas limit.
 
-use super::thresholds::{KNOWN_FUNCTIONS, LONG_CALL_GAS, LONGEST_BACKOFF};
 use crate::evm::exec::input::{Block, regular_gas_limit};
-use crate::evm::exec::work::LONG;
 use crate::ids::TxIndex;
+use crate::thresholds::{KNOWN_FUNCTIONS, LONG_CALL_GAS, LONG_WORK, LONGEST_BACKOFF};
 use alloy_primitives::Address;
 use core::hash::BuildHasher;
 use core::ops::Range;
@@ -60,7 +59,7 @@ impl Longest {
         let Some(function) = function(tx) else { return false };
         match self.known.get(self.index(&function)) {
             Some(Some(known)) if known.function == function => {
-                known.work >= LONG && known.waits_until <= self.segments
+                known.work >= LONG_WORK && known.waits_until <= self.segments
             }
             _ => regular_gas_limit(block, tx.gas_limit) >= LONG_CALL_GAS,
         }
@@ -159,7 +158,7 @@ mod tests {
         let mut longest = Longest::default();
         let block = block(1, 400_000);
         assert_eq!(first(&longest, &block), []);
-        learn(&mut longest, &block, END, &[(LAST, LONG)], &[]);
+        learn(&mut longest, &block, END, &[(LAST, LONG_WORK)], &[]);
         assert_eq!(first(&longest, &block), [LAST]);
         assert_eq!(longest.of(&block, 0..9), [], "not one of these");
         assert_eq!(longest.of(&block, 8..10), [LAST], "half of them");
@@ -172,14 +171,14 @@ mod tests {
     fn what_began_was_discarded_waits() {
         let mut longest = Longest::default();
         let block = block(1, 400_000);
-        learn(&mut longest, &block, END, &[(LAST, LONG)], &[]);
+        learn(&mut longest, &block, END, &[(LAST, LONG_WORK)], &[]);
         assert_eq!(first(&longest, &block), [LAST]);
         // It ran twice; or it ran, and speculation fell back before its turn.
-        for (frontier, long, runs) in [(END, &[(LAST, LONG)][..], 2), (LAST, &[], 1)] {
+        for (frontier, long, runs) in [(END, &[(LAST, LONG_WORK)][..], 2), (LAST, &[], 1)] {
             learn(&mut longest, &block, frontier, long, &[(LAST, runs)]);
             for _ in 0..LONGEST_BACKOFF {
                 assert_eq!(first(&longest, &block), []);
-                learn(&mut longest, &block, END, &[(LAST, LONG)], &[]);
+                learn(&mut longest, &block, END, &[(LAST, LONG_WORK)], &[]);
             }
             assert_eq!(first(&longest, &block), [LAST]);
         }
@@ -193,7 +192,7 @@ mod tests {
         let transactions = (0..40).map(|index| call(index % 5, 400_000)).collect();
         let block = Block { transactions, ..Block::default() };
         let calls: Vec<_> = (0..8).map(|index| TxIndex(5 * index)).collect();
-        let long: Vec<_> = calls.iter().map(|tx| (*tx, LONG)).collect();
+        let long: Vec<_> = calls.iter().map(|tx| (*tx, LONG_WORK)).collect();
         let mut longest = Longest::default();
         learn(&mut longest, &block, TxIndex(40), &long, &[]);
         assert_eq!(longest.of(&block, 0..40), calls);
@@ -219,13 +218,13 @@ mod tests {
         assert_eq!(first(&longest, &block), []);
         // A payment; a creation.
         for tx in [
-            TxEnv { data: Bytes::new(), ..call(2, 9 * LONG) },
-            TxEnv { kind: TxKind::Create, ..call(2, 9 * LONG) },
+            TxEnv { data: Bytes::new(), ..call(2, 9 * LONG_WORK) },
+            TxEnv { kind: TxKind::Create, ..call(2, 9 * LONG_WORK) },
         ] {
             let mut block = block.clone();
             block.transactions[9] = tx;
             assert_eq!(first(&longest, &block), []);
-            learn(&mut longest, &block, END, &[(LAST, LONG)], &[(LAST, 1)]);
+            learn(&mut longest, &block, END, &[(LAST, LONG_WORK)], &[(LAST, 1)]);
         }
     }
 
@@ -233,7 +232,7 @@ mod tests {
     fn memory_is_bounded() {
         let mut longest = Longest::default();
         for contract in 0..20_000 {
-            learn(&mut longest, &block(contract, 400_000), END, &[(LAST, LONG)], &[]);
+            learn(&mut longest, &block(contract, 400_000), END, &[(LAST, LONG_WORK)], &[]);
         }
         assert_eq!(longest.known.len(), KNOWN_FUNCTIONS);
     }

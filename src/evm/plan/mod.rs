@@ -4,7 +4,8 @@
 //! [`choose`](choose::choose) returns the [`Strategy`] of the next transactions, with a reason,
 //! from the features of the block before it runs ([`features`]), its execution so far
 //! ([`progress`]) and the execution of earlier blocks ([`feedback`]). [`partition`] cuts the
-//! transactions up for each strategy, and [`edges`] predicts which wait for others. All thresholds are in [`thresholds`].
+//! transactions up for each strategy, and [`edges`] predicts which transactions wait for others.
+//! All thresholds are in `src/thresholds.rs`.
 
 mod backoff;
 mod calls;
@@ -20,7 +21,6 @@ mod paid;
 pub(super) mod partition;
 pub(super) mod progress;
 pub(super) mod strategy;
-pub(super) mod thresholds;
 mod trials;
 mod tx;
 

@@ -1,8 +1,8 @@
 //! Accounts that are paid often.
 
-use super::thresholds::{OFTEN_ONE_IN, SAMPLE};
 use super::tx::is_payment;
 use crate::evm::exec::input::Block;
+use crate::thresholds::{OFTEN_ONE_IN, SAMPLE};
 use alloy_primitives::Address;
 use alloy_primitives::map::AddressMap;
 

@@ -2,12 +2,12 @@
 //! contiguous batches.
 
 use super::edges::{Prediction, edges};
-use super::thresholds::{FIRST_BATCH_GAS, LONGEST_FIRST_BATCH, SEGMENT_GROWTH, SHORTEST_BATCH};
 use super::tx::{may_fit, mean_gas_limit, probable_gas};
 use crate::evm::exec::input::Block;
 use crate::ids::TxIndex;
 use crate::protocol::Plan;
 use crate::schedule::{Grain, Hint, plan};
+use crate::thresholds::{FIRST_BATCH_GAS, LONGEST_FIRST_BATCH, SEGMENT_GROWTH, SHORTEST_BATCH};
 use core::ops::Range;
 use revm::context::TxEnv;
 use std::num::NonZeroU32;

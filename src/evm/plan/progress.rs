@@ -2,10 +2,10 @@
 
 use super::choice::{Choice, Tried};
 use super::strategy::{Reason, Strategy};
-use super::thresholds::{SHARED_ACCESS, SHARING, WORKERS_THAT_MEET};
 use super::trials::Trials;
 use crate::config::{Forced, Policy};
 use crate::evm::exec::work::Work;
+use crate::thresholds::{SHARED_ACCESS, SHARING, WORKERS_THAT_MEET};
 
 /// Transactions that run sequentially between forced contiguous batches.
 const NEIGHBOURS_TURN: usize = 3;

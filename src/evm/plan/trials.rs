@@ -1,8 +1,8 @@
 //! How many transactions to speculate on, and how many to run sequentially after speculation
 //! failed.
 
-use super::thresholds::{FIRST_SEQUENTIAL, SEGMENT_GROWTH, TRIAL_TIMES};
 use crate::config::{Forced, Policy};
+use crate::thresholds::{FIRST_SEQUENTIAL, SEGMENT_GROWTH, TRIAL_TIMES};
 
 /// Observations of speculation in a block.
 #[derive(Clone, Copy, Debug)]

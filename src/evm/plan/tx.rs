@@ -1,8 +1,8 @@
 //! Properties of transactions before they run.
 
-use super::thresholds::{DEPENDENT_ONE_IN, MOST_OF_FIVE, SAMPLE};
 use crate::evm::exec::input::{Block, regular_gas_limit};
 use crate::evm::exec::payees::Payees;
+use crate::thresholds::{DEPENDENT_ONE_IN, MOST_OF_FIVE, SAMPLE};
 use alloy_primitives::{Address, U256};
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;

@@ -147,12 +147,12 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
 
     /// Returns whether everything that the view reads is final.
     pub(crate) const fn is_over_final(&self) -> bool {
-        self.is_final || self.is_in_order()
+        self.is_final || self.is_sequential()
     }
 
     /// Returns whether this is the view of a sequential run, in which each transaction reads final
     /// state.
-    pub(crate) const fn is_in_order(&self) -> bool {
+    pub(crate) const fn is_sequential(&self) -> bool {
         matches!(self.below, Below::Final { .. })
     }
 

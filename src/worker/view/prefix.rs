@@ -54,7 +54,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
 
     /// Starts a sequential run on `latest`, over the entries of the store below `first`, all of
     /// which are final.
-    pub fn begin_in_order(&mut self, latest: Latest<L>, first: TxIndex) {
+    pub fn begin_sequential(&mut self, latest: Latest<L>, first: TxIndex) {
         // Below the first transaction there is only the base state.
         let under = self.store.filter(|_| first.0 > 0).map(|store| (store, first));
         self.below = Below::Final { latest, under, is_complete: true };

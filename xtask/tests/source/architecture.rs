@@ -11,25 +11,37 @@
 use std::path::PathBuf;
 
 /// Modules of the library, each with the modules that it may import.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("mutants", &[]),
+    ("thresholds", &[]),
     ("ids", &[]),
     ("error", &["ids"]),
     ("sync", &[]),
     ("spans", &[]),
     ("panics", &[]),
-    ("protocol", &["ids", "error"]),
+    ("protocol", &["ids", "error", "thresholds"]),
     ("trace", &["sync"]),
     ("mv", &["ids", "sync", "trace"]),
     ("worker", &["ids", "error", "sync", "spans", "panics", "trace", "mv", "protocol"]),
     ("runtime", &["mutants", "ids", "error", "sync", "panics", "mv", "protocol", "worker"]),
-    ("schedule", &["ids", "protocol"]),
-    ("config", &["protocol"]),
+    ("schedule", &["ids", "protocol", "thresholds"]),
+    ("config", &["protocol", "thresholds"]),
     (
         "evm",
         &[
-            "mutants", "ids", "error", "sync", "spans", "panics", "mv", "protocol", "worker",
-            "runtime", "schedule", "config",
+            "mutants",
+            "ids",
+            "error",
+            "sync",
+            "spans",
+            "panics",
+            "mv",
+            "protocol",
+            "worker",
+            "runtime",
+            "schedule",
+            "config",
+            "thresholds",
         ],
     ),
     ("executor", &["panics", "config", "evm", "runtime"]),

@@ -172,6 +172,8 @@ impl Scenario {
             }
             DeclaredWish::Spoiled(random.next_u64())
         });
+        // A simulated block of one segment speculates, whatever its policy.
+        simulation.config.policy = Policy::Forced(Forced::Speculative);
         if wishes.whole {
             let policies: &[Policy] = match (list, declared) {
                 (Some(_), _) => &LISTED,

@@ -102,9 +102,9 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     }
 
     /// Begins a sequential run on `latest`, over the entries of the store below `first`.
-    pub(in crate::evm) fn begin_in_order(&mut self, latest: Latest<EvmLocation>, first: TxIndex) {
+    pub(in crate::evm) fn begin_sequential(&mut self, latest: Latest<EvmLocation>, first: TxIndex) {
         self.inner.base_mut().set_telling(false);
-        self.inner.begin_in_order(latest, first);
+        self.inner.begin_sequential(latest, first);
     }
 
     /// Access log of the current private batch.
@@ -154,7 +154,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     /// Counts the balance of `address` as read; called before the transaction reads or changes it.
     pub(super) fn count_balance(&mut self, address: Address) {
         // In a sequential segment every balance is read when it is loaded.
-        if self.inner.is_in_order() || mutant!(BalanceUncounted) {
+        if self.inner.is_sequential() || mutant!(BalanceUncounted) {
             return;
         }
         if self.payees.contains(address) {

@@ -29,7 +29,7 @@ impl<D: DatabaseRef> EvmView<'_, D> {
     /// Announces a payment of `amount` to `address`. An amount above [`MOST_PAID`] counts as a read
     /// of the balance.
     pub(in crate::evm::exec) fn count_payment(&mut self, address: Address, amount: U256) {
-        if self.inner.is_in_order() {
+        if self.inner.is_sequential() {
             return;
         }
         if !self.payees.contains(address) || amount > MOST_PAID {
@@ -56,7 +56,7 @@ impl<D: DatabaseRef> EvmView<'_, D> {
     /// Moves blind credits out of `changes` and returns them.
     pub(in crate::evm) fn take_payments(&mut self, changes: &mut Vec<AccountChange>) -> Payments {
         let mut payments = Payments::new();
-        if self.inner.is_in_order() {
+        if self.inner.is_sequential() {
             return payments;
         }
         for payee in self.payees.iter().filter(|payee| self.is_unseen(*payee)) {

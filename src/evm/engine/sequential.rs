@@ -6,30 +6,40 @@
 use super::carry::Carry;
 use super::group::BatchGroup;
 use super::ledger::EvmLedger;
-use super::runner::{Runner, Wait};
+use super::runner::Runner;
 use crate::evm::block::gas::BlockGas;
 use crate::evm::exec::location::EvmLocation;
 use crate::evm::exec::machine::EvmMachine;
+use crate::evm::exec::rejection::Rejection;
 use crate::ids::{Chunk, TxIndex};
 use crate::mv::Store;
 use crate::worker::{Ledger, Machine, MustWait, TxError};
 use revm::DatabaseRef;
 
 /// Runs sequential transactions.
-pub(in crate::evm) struct InOrder<'a, D: DatabaseRef> {
+pub(in crate::evm) struct SequentialMachine<'a, D: DatabaseRef> {
     runner: Runner<'a, D>,
     store: &'a Store<EvmLocation>,
 }
 
 /// A run of consecutive transactions, which commit together.
-pub(in crate::evm) struct Part {
+pub(in crate::evm) struct OpenRun {
     ledger: EvmLedger,
     first: TxIndex,
     /// The run holds the writes of transactions from here on; earlier ones are in the store.
     carried: TxIndex,
 }
 
-impl<'a, D: DatabaseRef> InOrder<'a, D> {
+/// Why a sequential transaction has no result.
+pub(in crate::evm) enum NoResult<E> {
+    /// The block has no room for it.
+    NoRoom,
+    Error(TxError<Rejection, E>),
+    /// A broken rule: everything below is final, so nothing can be missing.
+    Missing,
+}
+
+impl<'a, D: DatabaseRef> SequentialMachine<'a, D> {
     /// Creates a runner on `machine`, whose view reads over `store`.
     pub(in crate::evm) fn new(
         machine: EvmMachine<'a, D>,
@@ -49,45 +59,46 @@ impl<'a, D: DatabaseRef> InOrder<'a, D> {
         txs: Chunk,
         carry: Option<Carry>,
         room: BlockGas,
-    ) -> Part {
+    ) -> OpenRun {
         let Self { runner, store, .. } = self;
         let first = txs.first;
         let range = first.position()..txs.end.position();
         let ledger = EvmLedger::of_part(runner.block_context, range.clone(), room);
-        let carry = carry.unwrap_or_else(|| {
+        let carry = carry.filter(|_| !mutant!(CarryDropped)).unwrap_or_else(|| {
             let mut carry = Carry::from(first);
             carry.keep_receivers(runner.block_context, store);
             carry
         });
         let carried = carry.first;
-        runner.begin_in_order(range, carry);
-        Part { ledger, first, carried }
+        runner.begin_sequential(range, carry);
+        OpenRun { ledger, first, carried }
     }
 
     /// Runs the next transaction of a run. If `skips_rejected` is set, an invalid transaction is
     /// skipped, and the run continues with the same journal and room.
     ///
     /// # Errors
-    /// The transaction has no result: without an error if the block has no room for it.
+    /// [`NoResult::NoRoom`], or the final error of the transaction.
     pub(in crate::evm) fn run(
         &mut self,
         tx: TxIndex,
-        part: &mut Part,
+        run: &mut OpenRun,
         skips_rejected: bool,
-    ) -> Result<(), Wait<D::Error>> {
-        let (runner, ledger) = (&mut self.runner, &mut part.ledger);
-        if !skips_rejected {
-            return runner.run_admitted(tx, ledger);
-        }
+    ) -> Result<(), NoResult<D::Error>> {
+        let (runner, ledger) = (&mut self.runner, &mut run.ledger);
         let reason = match ledger.admit(tx) {
-            Err(reason) => reason,
+            Err(reason) if skips_rejected => reason,
+            Err(_) => return Err(NoResult::NoRoom),
             Ok(()) => match runner.run_admitted(tx, ledger) {
                 Err(MustWait { error: Some(TxError::Rejected(reason)) })
-                    if EvmMachine::<'a, D>::may_skip(&reason) =>
+                    if skips_rejected && EvmMachine::<'a, D>::may_skip(&reason) =>
                 {
                     reason
                 }
-                ran => return ran,
+                Err(MustWait { error: Some(error) }) => return Err(NoResult::Error(error)),
+                // Everything below is final.
+                Err(MustWait { error: None }) => return Err(NoResult::Missing),
+                Ok(()) => return Ok(()),
             },
         };
         runner.skip(tx, reason, ledger);
@@ -96,10 +107,10 @@ impl<'a, D: DatabaseRef> InOrder<'a, D> {
 
     /// Ends a run: returns its group, if any transaction has a result, and what the next run
     /// continues from.
-    pub(in crate::evm) fn end(&mut self, part: Part) -> (Option<(Chunk, BatchGroup)>, Carry) {
-        let Part { mut ledger, first, carried } = part;
+    pub(in crate::evm) fn end(&mut self, run: OpenRun) -> (Option<(Chunk, BatchGroup)>, Carry) {
+        let OpenRun { mut ledger, first, carried } = run;
         self.runner.settle(&mut ledger);
-        let carry = self.runner.end_in_order(carried, &ledger);
+        let carry = self.runner.end_sequential(carried, &ledger);
         let group = self.runner.end_group(ledger, first);
         (group, carry)
     }
