@@ -31,7 +31,7 @@ pub trait TransactionPool {
     fn skipped(&mut self, tx: &TxEnv, reason: &Rejection);
 }
 
-/// No transactions: a block of those that are in it already, without the invalid ones.
+/// The empty pool: the block is built from its own transactions, without the invalid ones.
 impl TransactionPool for () {
     fn next(&mut self, _: u64) -> Option<TxEnv> {
         None

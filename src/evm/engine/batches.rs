@@ -78,8 +78,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
     /// Creates a runner of private batches on `machine`, whose view reads private batches over
     /// `store`.
     pub(in crate::evm) fn new(machine: EvmMachine<'a, D>, segment: &'a SegmentSetting) -> Self {
-        let block_context = machine.block_context();
-        let runner = Runner::new(machine, block_context, false, segment.streams);
+        let runner = Runner::new(machine, segment.streams);
         let open = Open::Single { groups: Vec::new(), in_journal: 0 };
         Self { runner, segment, is_second: false, open }
     }

@@ -42,7 +42,7 @@ pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
     window: Option<Window>,
     /// Whether another worker folds commits into the bundle, so that accounts are not divided by
     /// shard.
-    has_bundle_thread: bool,
+    pub(super) has_bundle_thread: bool,
     /// Outcomes and receipts of the transactions so far, unless commits are streamed.
     pub(in crate::evm) split: OutcomesBuilder,
     is_streamed: bool,
@@ -54,14 +54,10 @@ pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
 }
 
 impl<'a, D: DatabaseRef> Runner<'a, D> {
-    /// Creates a runner on `machine`.
-    pub(in crate::evm) fn new(
-        machine: EvmMachine<'a, D>,
-        block_context: &'a BlockContext,
-        has_bundle_thread: bool,
-        streamed: bool,
-    ) -> Self {
-        let has_window = block_context.shares && !streamed;
+    /// Creates a runner on `machine`, whose commits no bundle thread folds.
+    pub(in crate::evm) fn new(machine: EvmMachine<'a, D>, is_streamed: bool) -> Self {
+        let block_context = machine.block_context();
+        let has_window = block_context.shares && !is_streamed;
         Self {
             machine,
             block_context,
@@ -69,9 +65,9 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             left: Vec::new(),
             is_bottom: false,
             window: has_window.then(Window::default),
-            has_bundle_thread,
+            has_bundle_thread: false,
             split: OutcomesBuilder::default(),
-            is_streamed: streamed,
+            is_streamed,
             is_private: true,
             deferred: Deferred::default(),
         }

@@ -45,10 +45,10 @@ impl<'a, D: DatabaseRef> SequentialMachine<'a, D> {
         machine: EvmMachine<'a, D>,
         store: &'a Store<EvmLocation>,
         has_bundle_thread: bool,
-        streams: bool,
+        is_streamed: bool,
     ) -> Self {
-        let block_context = machine.block_context();
-        let runner = Runner::new(machine, block_context, has_bundle_thread, streams);
+        let mut runner = Runner::new(machine, is_streamed);
+        runner.has_bundle_thread = has_bundle_thread;
         Self { runner, store }
     }
 
