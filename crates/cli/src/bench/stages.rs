@@ -21,8 +21,10 @@ const WARM_UP: usize = 2;
 const RUNS: usize = 7;
 /// Number of activities that are told apart.
 const KINDS: usize = 8;
-/// Number of marks that are timed to measure the cost of a mark.
-const CALIBRATION: u32 = 20_000;
+/// Number of marks in a batch that is timed to measure the cost of a mark.
+const CALIBRATION: u32 = 2_000;
+/// Number of these batches.
+const BATCHES: u32 = 9;
 
 /// Microseconds of one block, summed over all workers, less the cost of reading the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -75,6 +77,16 @@ struct Tally {
     marks: [u32; KINDS],
 }
 
+impl Tally {
+    fn counts_until(&mut self, now: Instant) {
+        let micros = now.saturating_duration_since(self.since).as_secs_f64() * 1e6;
+        if let Some(sum) = self.kind.and_then(|kind| self.micros.get_mut(kind)) {
+            *sum += micros;
+        }
+        self.since = self.since.max(now);
+    }
+}
+
 /// Sums up times, in one tally per worker.
 #[derive(Debug)]
 struct Watch(Vec<Mutex<Tally>>);
@@ -91,31 +103,20 @@ impl Watch {
         let Some(tally) = self.0.get(usize::from(worker.0)) else { return };
         let now = Instant::now();
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-        let micros = now.saturating_duration_since(tally.since).as_secs_f64() * 1e6;
-        if let Some(before) = tally.kind {
-            if let Some(sum) = tally.micros.get_mut(before) {
-                *sum += micros;
-            }
-            if let Some(marks) = tally.marks.get_mut(before) {
-                *marks += 1;
-            }
+        if let Some(marks) = tally.kind.and_then(|before| tally.marks.get_mut(before)) {
+            *marks += 1;
         }
+        tally.counts_until(now);
         tally.kind = kind;
-        tally.since = now;
     }
 
-    /// Returns when the caller ended.
-    fn ended(&self) -> Instant {
-        let caller =
-            self.0.first().map(|tally| tally.lock().unwrap_or_else(PoisonError::into_inner));
-        caller.map_or_else(Instant::now, |tally| tally.since)
-    }
-
-    /// Returns times by kind, less `overhead` microseconds per mark, and starts again at zero.
+    /// Returns times by kind since the last call, less `overhead` microseconds per mark. What is
+    /// still going on, on a worker that the block no longer needs, counts up to now.
     fn take(&self, overhead: f64) -> [f64; KINDS] {
         let mut totals = [0.0; KINDS];
         for tally in &self.0 {
             let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+            tally.counts_until(Instant::now());
             let micros = std::mem::take(&mut tally.micros);
             let marks = std::mem::take(&mut tally.marks);
             for ((total, micros), marks) in totals.iter_mut().zip(micros).zip(marks) {
@@ -168,14 +169,17 @@ impl Observer for Watch {
     }
 }
 
-/// Returns the microseconds that one mark adds.
+/// Returns the microseconds that one mark adds: a median, as the system may interrupt a batch.
 fn overhead() -> f64 {
     let watch = Watch::new(1);
-    let start = Instant::now();
-    for _ in 0..CALIBRATION {
-        watch.passes(WorkerId(0), Point::Begin);
-    }
-    start.elapsed().as_secs_f64() * 1e6 / f64::from(CALIBRATION)
+    let batch = |_| {
+        let start = Instant::now();
+        for _ in 0..CALIBRATION {
+            watch.passes(WorkerId(0), Point::Begin);
+        }
+        start.elapsed().as_secs_f64() * 1e6 / f64::from(CALIBRATION)
+    };
+    median((0..BATCHES).map(batch).collect()).unwrap_or_default()
 }
 
 /// Executes the block under observation. `None` if it does not execute.
@@ -189,13 +193,15 @@ where
     let mut runs = Vec::new();
     for run in 0..WARM_UP + RUNS {
         let source = Cloned(database.clone());
-        watch.take(overhead);
+        // Started before and read after the tallies, so that no worker exceeds it.
         let start = Instant::now();
+        watch.take(overhead);
         let output = executor.execute(Arc::clone(block), source).ok()?;
-        let observed = watch.ended().saturating_duration_since(start).as_secs_f64() * 1e6;
+        let totals = watch.take(overhead);
+        let observed = start.elapsed().as_secs_f64() * 1e6;
         drop(output);
         if run >= WARM_UP {
-            runs.push((watch.take(overhead), observed));
+            runs.push((totals, observed));
         }
     }
     let times = |kind: usize| {
