@@ -10,7 +10,7 @@ use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{
     Costs, Options, Schedule, Simulated, SimulationError, Simulator,
 };
-use braid_evm::worker::{Setup, Shared, TxError};
+use braid_evm::worker::{NoResult, Setup, Shared, Stop};
 use braid_toy::ToyLocation::Slot;
 use braid_toy::{
     Amount, BaseFailed, Place, ReferenceError, Step, ToyBlock, ToyCase, ToyLedger, ToyOutcome,
@@ -193,7 +193,7 @@ fn a_read_that_fails_once_ends_the_block_or_leaves_no_trace() {
         let shared = Shared::with_protocol(workload, ledger, store, case.patience, case.protocol());
         let end = simulator.run(shared, &options).expect("the run ends").end;
         let mut expected = case.reference();
-        if let Some(TxError::Base(BaseFailed(location))) = end.error {
+        if let Some(NoResult::Stopped(Stop::Base(BaseFailed(location)))) = end.error {
             expected.error = Some((end.frontier, ReferenceError::Base(location)));
             ended_early += 1;
         } else {

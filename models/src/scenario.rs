@@ -2,7 +2,7 @@
 
 use crate::LOCATIONS;
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
-use braid_evm::protocol::{Failure, Halt, Job, Limits, Plan, RunMode};
+use braid_evm::protocol::{Chunks, Failure, Halt, Job, Jobs, Limits, Plan, RunMode};
 
 /// Location that a transaction writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -139,22 +139,25 @@ impl Scenario {
     /// Returns the plan of the block.
     #[must_use]
     pub fn plan(&self) -> Plan {
-        let mut plan = Plan::singles(self.txs.len() as u32);
+        let first = TxIndex(self.begun);
+        if !self.batches.is_empty() {
+            return Plan { first, jobs: Jobs::Batches(self.batches.clone()) };
+        }
+        let mut chunks = Chunks::singles(self.txs.len() as u32);
         if !self.chunk_ends.is_empty() {
             let firsts = core::iter::once(&0).chain(&self.chunk_ends);
             let chunk =
                 |(first, end): (&u32, &u32)| Chunk { first: TxIndex(*first), end: TxIndex(*end) };
-            plan.chunks = firsts.zip(&self.chunk_ends).map(chunk).collect();
+            chunks.ranges = firsts.zip(&self.chunk_ends).map(chunk).collect();
         }
-        let first = self.begun;
-        plan.first = TxIndex(first);
-        let is_left = |tx: TxIndex| self.batches.is_empty() && tx.0 >= first;
-        plan.chunks.retain(|chunk| chunk.indices().all(is_left));
-        plan.private.clone_from(&self.batches);
+        chunks.ranges.retain(|chunk| chunk.end > first);
+        if let Some(chunk) = chunks.ranges.first_mut() {
+            chunk.first = chunk.first.max(first);
+        }
         let dependency = |&(tx, on): &(u32, u32)| (TxIndex(tx), TxIndex(on));
-        plan.longest = self.longest.iter().copied().map(TxIndex).collect();
-        plan.dependencies = self.dependencies.iter().map(dependency).collect();
-        plan
+        chunks.longest = self.longest.iter().copied().map(TxIndex).collect();
+        chunks.dependencies = self.dependencies.iter().map(dependency).collect();
+        Plan { first, jobs: Jobs::Chunks(chunks) }
     }
 
     /// Returns the private batch that contains `tx`.

@@ -1,7 +1,7 @@
 //! What the protocol says of private batches, command by command.
 
 use braid_evm::ids::{Chunk, TxIndex};
-use braid_evm::protocol::{BatchReport, Command, Event, Job, JobReport, Limits, Plan, Protocol};
+use braid_evm::protocol::{BatchReport, Command, Event, Job, JobReport, Jobs, Limits, Protocol};
 
 const fn chunk(first: u32, end: u32) -> Chunk {
     Chunk { first: TxIndex(first), end: TxIndex(end) }
@@ -16,8 +16,7 @@ fn protocol() -> Protocol {
         shared_chunks: false,
         hands_over: None,
     };
-    let private = vec![chunk(0, 1), chunk(1, 3)];
-    Protocol::new(limits, &Plan { private, ..Plan::default() })
+    Protocol::new(limits, &Jobs::Batches(vec![chunk(0, 1), chunk(1, 3)]).into())
 }
 
 fn report(protocol: &mut Protocol, job: Job, groups: &[Chunk], void: bool) {

@@ -10,8 +10,8 @@ mod waste;
 use braid_evm::error::Invariant;
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::protocol::{
-    BatchReport, Command, Event, Failure, Job, JobReport, Limits, Plan, Protocol, RunResult,
-    Status, TxReport, Verdict,
+    BatchReport, Chunks, Command, Event, Failure, Job, JobReport, Limits, Plan, Protocol,
+    RunResult, Status, TxReport, Verdict,
 };
 use std::collections::VecDeque;
 
@@ -132,7 +132,7 @@ fn too_many_runs_are_a_broken_rule() {
 
 #[test]
 fn runs_are_counted_for_each_transaction() {
-    assert!(Protocol::new(limits(), &Plan::default()).is_empty());
+    assert!(Protocol::new(limits(), &Plan::singles(0)).is_empty());
     let mut protocol = Protocol::new(limits(), &Plan::singles(2));
     assert!(!protocol.is_empty() && !protocol.is_finished());
     let job = run_here(&mut protocol);
@@ -143,8 +143,8 @@ fn runs_are_counted_for_each_transaction() {
 /// I8: there is nothing below the frontier that it could wait for.
 #[test]
 fn a_blocked_frontier_is_a_broken_rule() {
-    let plan =
-        Plan { first: tx(1), chunks: vec![Chunk { first: tx(1), end: tx(2) }], ..Plan::default() };
+    let ranges = vec![Chunk { first: tx(1), end: tx(2) }];
+    let plan = Plan::from(Chunks { ranges, ..Chunks::default() });
     let mut protocol = Protocol::new(limits(), &plan);
     let job = run_here(&mut protocol);
     let applied = protocol.apply(report(job, 1, RunResult::Blocked { on: tx(0) }));
@@ -202,10 +202,12 @@ fn a_report_of_another_job_is_a_broken_rule() {
 #[test]
 fn a_chunk_goes_out_whole_as_far_as_it_may() {
     let chunk = |first, end| Chunk { first: tx(first), end: tx(end) };
-    let plan = |dependencies: &[(u32, u32)]| Plan {
-        chunks: vec![chunk(0, 1), chunk(1, 5), chunk(5, 6)],
-        dependencies: dependencies.iter().map(|(of, on)| (tx(*of), tx(*on))).collect(),
-        ..Plan::default()
+    let plan = |dependencies: &[(u32, u32)]| {
+        Plan::from(Chunks {
+            ranges: vec![chunk(0, 1), chunk(1, 5), chunk(5, 6)],
+            dependencies: dependencies.iter().map(|(of, on)| (tx(*of), tx(*on))).collect(),
+            ..Chunks::default()
+        })
     };
     let sent = |limits, plan: &Plan| dispatched(&mut Protocol::new(limits, plan)).chunk;
     assert_eq!(sent(limits(), &plan(&[])), chunk(1, 5));
@@ -221,8 +223,8 @@ fn a_chunk_goes_out_whole_as_far_as_it_may() {
     protocol.apply(ran(job, results)).expect("it was sent");
     assert_eq!(dispatched(&mut protocol).chunk, chunk(3, 5));
     // The frontier takes the rest of its chunk along.
-    let mut protocol =
-        Protocol::new(limits(), &Plan { chunks: vec![chunk(0, 3)], ..Plan::default() });
+    let whole = Chunks { ranges: vec![chunk(0, 3)], ..Chunks::default() };
+    let mut protocol = Protocol::new(limits(), &whole.into());
     let first = run_here(&mut protocol);
     assert_eq!(first.chunk, chunk(0, 1), "the rest is in the channel");
 }
@@ -231,7 +233,8 @@ fn a_chunk_goes_out_whole_as_far_as_it_may() {
 #[test]
 fn the_rest_of_a_chunk_goes_with_what_it_shared_a_journal_with() {
     let chunk = |first, end| Chunk { first: tx(first), end: tx(end) };
-    let plan = Plan { chunks: vec![chunk(0, 1), chunk(1, 4), chunk(4, 6)], ..Plan::default() };
+    let ranges = vec![chunk(0, 1), chunk(1, 4), chunk(4, 6)];
+    let plan = Plan::from(Chunks { ranges, ..Chunks::default() });
     for (shared_chunks, expected) in [(true, vec![2, 3]), (false, vec![2])] {
         let mut protocol = Protocol::new(Limits { shared_chunks, ..limits() }, &plan);
         for chunk in [chunk(1, 4), chunk(4, 6)] {
@@ -263,14 +266,14 @@ fn the_rest_of_a_chunk_goes_with_what_it_shared_a_journal_with() {
 /// Hints hold back the transactions that they concern, and no others.
 #[test]
 fn who_waits_for_another_or_for_the_frontier_is_not_sent() {
-    let sent = |plan: &Plan| {
-        let mut protocol = Protocol::new(limits(), plan);
+    let sent = |chunks: Chunks| {
+        let mut protocol = Protocol::new(limits(), &chunks.into());
         [(); 2].map(|()| dispatched(&mut protocol).chunk.first.0)
     };
-    assert_eq!(sent(&Plan::singles(5)), [1, 2]);
+    assert_eq!(sent(Chunks::singles(5)), [1, 2]);
     let dependencies = vec![(tx(2), tx(1))];
-    assert_eq!(sent(&Plan { dependencies, ..Plan::singles(5) }), [1, 3]);
-    assert_eq!(sent(&Plan { frontier_only: vec![tx(1)], ..Plan::singles(5) }), [2, 3]);
+    assert_eq!(sent(Chunks { dependencies, ..Chunks::singles(5) }), [1, 3]);
+    assert_eq!(sent(Chunks { frontier_only: vec![tx(1)], ..Chunks::singles(5) }), [2, 3]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use braid_evm::mv::Store;
 use braid_evm::protocol::{Failure, Halt, Limits, Plan, Protocol};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::{Pool, Seat, Task, Threads};
-use braid_evm::worker::{BlockEnd, Context, Interrupt, Point, Shared, TxError, work};
+use braid_evm::worker::{BlockEnd, Context, Interrupt, NoResult, Point, Shared, work};
 use braid_toy::{
     Amount, Place, Rendezvous, Step, ToyBlock, ToyCase, ToyLedger, ToyLocation, ToyTx, ToyWorkload,
     compare, reference,
@@ -163,7 +163,7 @@ fn a_panic_is_the_error_of_the_lowest_transaction_that_panics() {
             let block = block(vec![bump(0), bump(0), panics(), bump(1), panics()]);
             let end = run(&mut pool, shared(ToyWorkload::new(Arc::clone(&block))));
             assert_eq!(end.halt, Some(Halt::Failed(TxIndex(2), Failure::Fatal)));
-            let Some(TxError::Panicked(payload)) = &end.error else { panic!("{:?}", end.error) };
+            let Some(NoResult::Panicked(payload)) = &end.error else { panic!("{:?}", end.error) };
             assert_eq!(payload.downcast_ref::<&str>(), Some(&"toy panic"));
             assert_eq!(compare(&end, &reference(&block, false), 2), Ok(()));
         }

@@ -6,6 +6,7 @@ use super::bal::mismatch::AccessListMismatch;
 use super::bundle::block_effects::BlockEffects;
 use super::exec::block_context::BlockContext;
 use super::exec::input::Block;
+use super::fees::receivers::Receivers;
 use alloy_eip7928::BlockAccessIndex;
 use alloy_eip7928::bal::Bal;
 use alloy_primitives::Address;
@@ -63,10 +64,11 @@ pub(super) fn access_list(
         address: *address,
         balance: info.as_ref().map(|info| info.balance),
     };
-    let receivers = [&effects.beneficiary, &effects.surcharged].map(receiver);
+    let Receivers { beneficiary, surcharged, touch_creates, .. } = &effects.receivers;
+    let receivers = [beneficiary, surcharged].map(receiver);
     // Most transactions access an account that no other does: their sender.
     let room = accesses.size_hint().0;
-    let mut list = ListBuilder::new(receivers, effects.touch_creates, room);
+    let mut list = ListBuilder::new(receivers, *touch_creates, room);
     let [before, _] = &effects.outside;
     list.add(&before.accesses());
     // The list reuses the memory that each element frees.

@@ -20,9 +20,9 @@ use super::plan::partition::plan_block;
 use crate::config::Config;
 use crate::ids::{Chunk, TxIndex};
 use crate::mv::Store;
-use crate::protocol::{self, Halt, Limits, Plan, Waste};
+use crate::protocol::{self, Chunks, Halt, Jobs, Limits, Plan, Waste};
 use crate::thresholds::PREDICTED_WINDOW;
-use crate::worker::{BlockEnd, Ledger, Setup, TxError};
+use crate::worker::{BlockEnd, Ledger, NoResult, Setup};
 use std::sync::Arc;
 
 /// A partly executed block. A block built from a pool receives its transactions in rounds, any
@@ -77,7 +77,7 @@ impl<S: StateSource> BlockExecution<S> {
     /// Seeds the store with the accounts that may receive blind credits.
     pub(super) fn seed(&self, effects: &BlockEffects) {
         for receiver in self.workload.block_context.receivers() {
-            let mut known = effects.paid.iter().chain([&effects.beneficiary, &effects.surcharged]);
+            let mut known = effects.receivers.iter();
             if let Some((_, info)) = known.find(|(address, _)| *address == receiver) {
                 // The pre-block calls may have changed the account.
                 let over = self.workload.overlay.account(&receiver);
@@ -124,13 +124,13 @@ impl<S: StateSource> BlockExecution<S> {
             None => Prediction::Senders,
         };
         let (block, chunk) = (&block_context.block, config.engine.chunk);
-        let plan = plan_block(block, prediction, self.frontier, end, workers, chunk);
+        let chunks = plan_block(block, prediction, self.frontier, end, workers, chunk);
         let mut limits = config.limits(workers, hands_over);
         if predicts {
             // Behind a long chain, workers run transactions that do not wait for it.
             limits.window = limits.window.max(PREDICTED_WINDOW);
         }
-        self.lend(config, limits, Plan { longest, ..plan })
+        self.lend(config, limits, Jobs::Chunks(Chunks { longest, ..chunks }))
     }
 
     /// Sets up a segment of private batches.
@@ -138,14 +138,14 @@ impl<S: StateSource> BlockExecution<S> {
         &mut self,
         config: &Config,
         workers: usize,
-        private: Vec<Chunk>,
+        batches: Vec<Chunk>,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
         let limits = Limits {
             // The batches themselves bound how far workers run ahead.
             window: u32::MAX,
             ..config.limits(workers, None)
         };
-        self.lend(config, limits, Plan { private, ..Plan::default() })
+        self.lend(config, limits, Jobs::Batches(batches))
     }
 
     /// Number of sequential transactions per commit: a worker that builds the bundle receives them
@@ -175,7 +175,7 @@ impl<S: StateSource> BlockExecution<S> {
         &mut self,
         config: &Config,
         limits: Limits,
-        plan: Plan,
+        jobs: Jobs,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
         self.take_over_batches();
         let empty = EvmLedger::new(&self.workload.block_context);
@@ -196,7 +196,7 @@ impl<S: StateSource> BlockExecution<S> {
             ledger,
             store: Arc::clone(&self.store),
             limits,
-            plan: Plan { first: self.frontier, ..plan },
+            plan: Plan { first: self.frontier, jobs },
             patience: config.engine.patience,
         }
     }
@@ -210,7 +210,7 @@ impl<S: StateSource> BlockExecution<S> {
         let wrong = block_context.told_claims()?.wrong_at(index_of(frontier))?;
         let is_found = !mutant!(WrongRunsAgain);
         let has_room = ledger.admit(frontier).is_ok();
-        let error = TxError::Rejected(Rejection::AccessList(Box::new(wrong)));
+        let error = NoResult::Rejected(Rejection::AccessList(Box::new(wrong)));
         let halt = Halt::Failed(frontier, protocol::Failure::Rejected);
         (has_room && is_found).then(|| failure(frontier, Some(halt), Some(error), None)).flatten()
     }

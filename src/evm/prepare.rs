@@ -14,6 +14,7 @@ use super::exec::bundle_shards::BundleShards;
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::exec::payees::Payees;
+use super::fees::receivers::Receivers;
 use super::plan::often_paid;
 use crate::config::{Config, Mode};
 use crate::ids::WorkerId;
@@ -37,7 +38,10 @@ pub(super) fn begin<S: StateSource>(
     config: &Config,
 ) -> Result<(BlockContext, BlockEffects, Arc<Overlay>), BlockError<DbError<S>>> {
     let mut effects = BlockEffects {
-        touch_creates: !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
+        receivers: Receivers {
+            touch_creates: !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
+            ..Receivers::default()
+        },
         parent,
         ..BlockEffects::default()
     };
@@ -100,13 +104,13 @@ fn prepare<S: StateSource>(
     if is_paid && let Some(info) = look(&mut base, beneficiary) {
         // EIP-161 deletes a touched empty account together with any storage, so crediting one is
         // not a plain addition. Once the first transaction has paid, the account is not empty.
-        let stays = effects.touch_creates || block_context.first_pays(config.engine.mode);
+        let stays = effects.receivers.touch_creates || block_context.first_pays(config.engine.mode);
         let is_addition = |info: &AccountInfo| stays || !info.is_empty();
         // The beneficiary's balance after each transaction is compared with the list.
         block_context.defers = !has_list
             && block_context.extensions.can_defer()
             && info.as_ref().is_none_or(is_addition);
-        effects.beneficiary = (beneficiary, info);
+        effects.receivers.beneficiary = (beneficiary, info);
     }
     if let Some(surcharge) = &block_context.extensions.surcharge
         && surcharge.receiver() != beneficiary
@@ -114,9 +118,9 @@ fn prepare<S: StateSource>(
         && let Some(info) = look(&mut base, surcharge.receiver())
     {
         let is_addition =
-            effects.touch_creates || info.as_ref().is_none_or(|info| !info.is_empty());
+            effects.receivers.touch_creates || info.as_ref().is_none_or(|info| !info.is_empty());
         block_context.defers_surcharge = !has_list && is_addition;
-        effects.surcharged = (surcharge.receiver(), info);
+        effects.receivers.surcharged = (surcharge.receiver(), info);
     }
     if config.may_run_ahead() {
         find_paid(&block_context, &mut base, effects);
@@ -125,8 +129,8 @@ fn prepare<S: StateSource>(
     drop(base);
     let mut overlay = Arc::into_inner(overlay).unwrap_or_default();
     overlay.push(Arc::new(changes));
-    let deferred = Some(&effects.beneficiary).filter(|_| block_context.defers);
-    for (address, info) in deferred.into_iter().chain(&effects.paid) {
+    let deferred = Some(&effects.receivers.beneficiary).filter(|_| block_context.defers);
+    for (address, info) in deferred.into_iter().chain(&effects.receivers.paid) {
         // The pre-block calls may have changed the account.
         let changed = overlay.account(address).map(|account| account.info.as_ref());
         block_context.payees.add(*address, changed.unwrap_or(info.as_ref()));
@@ -150,10 +154,10 @@ fn find_paid<D: DatabaseRef>(
     if !block_context.extensions.is_announced() || block_context.records_accesses() {
         return;
     }
-    let known = [block_context.block.env.beneficiary, effects.surcharged.0];
+    let known = [block_context.block.env.beneficiary, effects.receivers.surcharged.0];
     for address in often_paid(&block_context.block).into_iter().filter(|it| !known.contains(it)) {
         if let Some(info) = look(base, address) {
-            effects.paid.push((address, info));
+            effects.receivers.paid.push((address, info));
         }
     }
 }

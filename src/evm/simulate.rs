@@ -230,7 +230,7 @@ impl<D: DatabaseRef> Machine for OrderedMachine<'_, D> {
     }
 
     fn may_skip(reason: &Rejection) -> bool {
-        EvmMachine::<'_, D>::may_skip(reason)
+        reason.may_skip()
     }
 
     fn end(&mut self) -> (ReadSet<EvmLocation>, Option<Stop<D::Error>>) {

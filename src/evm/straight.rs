@@ -7,18 +7,17 @@ use super::block::committed::{Committed, OnCommit};
 use super::block::error::{Failure, cancelled, failure};
 use super::block_execution::{BlockExecution, SegmentEnd};
 use super::engine::batches::SegmentSetting;
-use super::engine::sequential::{NoResult, SequentialMachine};
+use super::engine::sequential::SequentialMachine;
 use super::exec::base::{DbError, StateSource};
 use super::exec::rejection::Rejection;
 use super::plan::longest::Seen;
 use crate::config::{Config, Mode};
-use crate::error::Invariant;
 use crate::ids::{Chunk, TxIndex};
 use crate::panics::{Payload, caught};
 use crate::protocol::{self, Halt};
 use crate::spans::span;
 use crate::sync::{Receiver, bounded};
-use crate::worker::{Ledger, TxError};
+use crate::worker::{Ledger, NoResult};
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -55,7 +54,7 @@ pub(super) fn run_straight<S: StateSource>(
         ended = match open(&mut machine, make) {
             Ok(machine) => run_range(execution, machine, txs, config, is_cancelled),
             Err(_) if is_cancelled() => Some(EarlyEnd::Cancelled),
-            Err(error) => without_state(execution, error, config),
+            Err(why) => without_state(execution, why, config),
         };
         if let Some(listener) = &mut listener {
             listener.hear();
@@ -69,7 +68,7 @@ pub(super) fn run_straight<S: StateSource>(
         Some(Ended::Panicked(payload)) => Some(payload),
         Some(Ended::Broke) | None => None,
     };
-    if panicked.is_some() || matches!(ended, Some(EarlyEnd::Error(_))) {
+    if panicked.is_some() || matches!(ended, Some(EarlyEnd::NoRoom(_) | EarlyEnd::NoResult(_))) {
         // Ends the worker that builds the bundle, even if a panic is resumed here.
         execution.ledger.feed = None;
     }
@@ -84,22 +83,23 @@ pub(super) fn run_straight<S: StateSource>(
 /// Why a sequential segment ends early.
 enum EarlyEnd<S: StateSource> {
     Cancelled,
+    /// The block has no room for the transaction at the frontier.
+    NoRoom(Rejection),
     /// The transaction at the frontier ends the block.
-    Error(TxError<Rejection, DbError<S>>),
-    /// It has neither a result nor an error: a broken rule.
-    Missing,
+    NoResult(NoResult<Rejection, DbError<S>>),
 }
 
 impl<S: StateSource> EarlyEnd<S> {
     fn failure(self, frontier: TxIndex, all: usize) -> Option<Failure<S>> {
         match self {
             Self::Cancelled => Some(cancelled(frontier, all)),
-            Self::Error(error) => {
-                let halt = Halt::Failed(frontier, protocol::Failure::Fatal);
-                failure(frontier, Some(halt), Some(error), None)
+            Self::NoRoom(reason) => {
+                let halt = Halt::NoRoom(frontier);
+                failure(frontier, Some(halt), Some(NoResult::Rejected(reason)), None)
             }
-            Self::Missing => {
-                failure(frontier, None, None, Some(Invariant::MissingResult { tx: frontier }))
+            Self::NoResult(why) => {
+                let halt = Halt::Failed(frontier, protocol::Failure::Fatal);
+                failure(frontier, Some(halt), Some(why), None)
             }
         }
     }
@@ -136,10 +136,10 @@ impl Listener<'_> {
 fn open<M, E>(
     machine: &mut Option<M>,
     make: impl FnOnce() -> Result<M, E>,
-) -> Result<&mut M, TxError<Rejection, E>> {
+) -> Result<&mut M, NoResult<Rejection, E>> {
     let opened = match machine.take() {
         Some(machine) => machine,
-        None => caught(make).map_err(TxError::Panicked)?.map_err(TxError::Base)?,
+        None => caught(make).map_err(NoResult::Panicked)?.map_err(NoResult::base)?,
     };
     Ok(machine.insert(opened))
 }
@@ -159,13 +159,25 @@ fn run_range<S: StateSource>(
         let _span = span!(TRACE, "batch", first = txs.first.0, end = txs.end.0);
         let one = |tx: TxIndex| {
             if is_cancelled() {
-                return Err(None);
+                return Err(EarlyEnd::Cancelled);
             }
-            let _span = span!(TRACE, "run", tx = tx.0);
-            match caught(|| machine.run(tx, &mut run, skips_rejected)) {
-                Ok(ran) => ran.map_err(Some),
-                Err(payload) => Err(Some(NoResult::Error(TxError::Panicked(payload)))),
-            }
+            let reason = match run.admit(tx) {
+                Err(reason) if skips_rejected => reason,
+                Err(reason) => return Err(EarlyEnd::NoRoom(reason)),
+                Ok(()) => {
+                    let _span = span!(TRACE, "run", tx = tx.0);
+                    let ran = caught(|| machine.run(tx, &mut run));
+                    match ran.unwrap_or_else(|payload| Err(NoResult::Panicked(payload))) {
+                        Ok(()) => return Ok(()),
+                        Err(NoResult::Rejected(reason)) if skips_rejected && reason.may_skip() => {
+                            reason
+                        }
+                        Err(why) => return Err(EarlyEnd::NoResult(why)),
+                    }
+                }
+            };
+            machine.skip(tx, reason, &mut run);
+            Ok(())
         };
         txs.indices().try_for_each(one)
     };
@@ -178,35 +190,26 @@ fn run_range<S: StateSource>(
         counters.protocol.runs += u64::from(txs.len());
         execution.advance(txs.end);
     }
-    Some(match ended.err()? {
-        None => EarlyEnd::Cancelled,
-        Some(NoResult::NoRoom) => match execution.ledger.admit(execution.frontier) {
-            Err(reason) => EarlyEnd::Error(TxError::Rejected(reason)),
-            Ok(()) => EarlyEnd::Missing,
-        },
-        Some(NoResult::Error(error)) => {
-            execution.counters.protocol.runs += 1;
-            EarlyEnd::Error(error)
-        }
-        Some(NoResult::Missing) => EarlyEnd::Missing,
-    })
+    let ended = ended.err()?;
+    execution.counters.protocol.runs += u64::from(matches!(ended, EarlyEnd::NoResult(_)));
+    Some(ended)
 }
 
 /// Handles the transaction at the frontier if the state cannot be opened. One that does not fit into
 /// the block needs no state.
 fn without_state<S: StateSource>(
     execution: &mut BlockExecution<S>,
-    error: TxError<Rejection, DbError<S>>,
+    why: NoResult<Rejection, DbError<S>>,
     config: &Config,
 ) -> Option<EarlyEnd<S>> {
     let tx = execution.frontier;
     match execution.ledger.admit(tx) {
-        Ok(()) => Some(EarlyEnd::Error(error)),
+        Ok(()) => Some(EarlyEnd::NoResult(why)),
         Err(reason) if config.engine.mode == Mode::Build => {
             execution.ledger.skip(tx, reason);
             execution.advance(tx.next());
             None
         }
-        Err(reason) => Some(EarlyEnd::Error(TxError::Rejected(reason))),
+        Err(reason) => Some(EarlyEnd::NoRoom(reason)),
     }
 }

@@ -43,6 +43,6 @@ pub use counters::Counters;
 pub use events::{
     BatchReport, Command, Event, Failure, Job, JobReport, RunMode, RunResult, TxReport, Verdict,
 };
-pub use plan::{Limits, Plan, Waste};
+pub use plan::{Chunks, Jobs, Limits, Plan, Waste};
 pub use slot::Status;
 pub use state::{Halt, Protocol};

@@ -62,16 +62,29 @@ impl Default for Waste {
     }
 }
 
-/// The division of a block into jobs. All of it, even the chunk boundaries, only affects speed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+/// The division of a block into jobs. Only speed depends on it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Plan {
     /// Everything below this index is already final, and its writes are in the store.
     pub first: TxIndex,
-    /// Contiguous ranges of the transactions from `first` on, each of which is dispatched together.
-    pub chunks: Vec<Chunk>,
-    /// Private batches: contiguous ranges of the transactions from `first` on. A plan has either
-    /// chunks or private batches.
-    pub private: Vec<Chunk>,
+    /// The transactions from `first` on, in contiguous ranges, none of which is empty.
+    pub jobs: Jobs,
+}
+
+/// How the transactions of a plan run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Jobs {
+    /// Each transaction publishes its writes, and is validated.
+    Chunks(Chunks),
+    /// Private batches.
+    Batches(Vec<Chunk>),
+}
+
+/// Transactions in chunks, with hints.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Chunks {
+    /// Each is dispatched together.
+    pub ranges: Vec<Chunk>,
     /// Transactions that never run above the frontier.
     pub frontier_only: Vec<TxIndex>,
     /// Pairs of a transaction and a lower one that it depends on: it waits for the lower one's
@@ -82,11 +95,58 @@ pub struct Plan {
     pub longest: Vec<TxIndex>,
 }
 
+impl Chunks {
+    /// Creates one chunk per transaction, without hints.
+    #[must_use]
+    pub fn singles(transactions: u32) -> Self {
+        let chunk = |first| Chunk { first: TxIndex(first), end: TxIndex(first + 1) };
+        Self { ranges: (0..transactions).map(chunk).collect(), ..Self::default() }
+    }
+}
+
+impl Jobs {
+    /// Returns the private batches.
+    #[must_use]
+    pub fn batches(&self) -> &[Chunk] {
+        match self {
+            Self::Chunks(_) => &[],
+            Self::Batches(ranges) => ranges,
+        }
+    }
+
+    /// Returns the ranges of the jobs, in block order.
+    #[must_use]
+    pub fn ranges(&self) -> &[Chunk] {
+        match self {
+            Self::Chunks(chunks) => &chunks.ranges,
+            Self::Batches(ranges) => ranges,
+        }
+    }
+}
+
 impl Plan {
     /// Creates a plan of one chunk per transaction, without hints.
     #[must_use]
     pub fn singles(transactions: u32) -> Self {
-        let chunk = |first| Chunk { first: TxIndex(first), end: TxIndex(first + 1) };
-        Self { chunks: (0..transactions).map(chunk).collect(), ..Self::default() }
+        Chunks::singles(transactions).into()
+    }
+
+    /// Returns the index after the last transaction.
+    #[must_use]
+    pub fn end(&self) -> TxIndex {
+        self.jobs.ranges().last().map_or(self.first, |last| last.end)
+    }
+}
+
+impl From<Jobs> for Plan {
+    /// Everything below the first job is final.
+    fn from(jobs: Jobs) -> Self {
+        Self { first: jobs.ranges().first().map_or(TxIndex(0), |range| range.first), jobs }
+    }
+}
+
+impl From<Chunks> for Plan {
+    fn from(chunks: Chunks) -> Self {
+        Jobs::Chunks(chunks).into()
     }
 }

@@ -7,7 +7,6 @@
 //! segment ends. `docs/PROTOCOL.md` has the proof.
 
 use super::events::{BatchReport, Command, Job};
-use super::plan::Plan;
 use crate::error::Invariant;
 use crate::ids::{BatchId, Chunk, TxIndex};
 use std::collections::VecDeque;
@@ -55,18 +54,14 @@ pub(super) struct BatchResults {
 pub(super) type Polled = Result<Option<Command>, Invariant>;
 
 impl Private {
-    pub(super) fn new(plan: &Plan) -> Self {
-        let ends = core::iter::once(plan.first).chain(plan.private.iter().map(|txs| txs.end));
-        debug_assert!(
-            plan.private.iter().zip(ends).all(|(txs, end)| txs.first == end && !txs.is_empty()),
-            "private batches are contiguous"
-        );
+    /// Creates `batches` on everything below `first`.
+    pub(super) fn new(first: TxIndex, batches: &[Chunk]) -> Self {
         let waiting = |txs: &Chunk| PrivateBatch { txs: *txs, state: BatchState::Waiting };
         Self {
-            batches: plan.private.iter().map(waiting).collect(),
+            batches: batches.iter().map(waiting).collect(),
             current: BatchId(0),
             fresh: BatchId(0),
-            snapshot: plan.first,
+            snapshot: first,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::counters::Counters;
 use super::events::{Event, Failure, Job};
-use super::plan::{Limits, Plan};
+use super::plan::{Chunks, Jobs, Limits, Plan};
 use super::private::Private;
 use super::slot::{Slot, Status};
 use crate::error::Invariant;
@@ -103,41 +103,40 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// Creates the protocol of a block with the transactions of `plan.chunks` and `plan.private`.
+    /// Creates the protocol of a block that is divided by `plan`.
     #[must_use]
     pub fn new(limits: Limits, plan: &Plan) -> Self {
-        let chunks_end = plan.chunks.iter().map(|chunk| chunk.end);
-        let slots_end = chunks_end.max().unwrap_or(plan.first);
-        let batches_end = plan.private.iter().map(|batch| batch.end);
-        debug_assert!(plan.chunks.is_empty() || plan.private.is_empty(), "a plan has one kind");
-        let end = batches_end.max().map_or(slots_end, |end| end.max(slots_end));
-        let slot = |_| Slot {
+        let ranges = plan.jobs.ranges();
+        let ends = core::iter::once(plan.first).chain(ranges.iter().map(|range| range.end));
+        debug_assert!(
+            ranges.iter().zip(ends).all(|(range, end)| range.first == end && !range.is_empty()),
+            "jobs are contiguous"
+        );
+        let none = Chunks::default();
+        let chunks = match &plan.jobs {
+            Jobs::Chunks(chunks) => chunks,
+            Jobs::Batches(_) => &none,
+        };
+        let ends = chunks.ranges.iter().flat_map(|chunk| chunk.indices().map(|_| chunk.end));
+        let slot = |chunk_end| Slot {
             status: Status::Pending,
             runs: 0,
             job: None,
-            chunk_end: TxIndex(0),
+            chunk_end,
             frontier_only: false,
             possibly_stale: false,
             final_run: false,
             taken_over: false,
         };
-        let mut slots = PerTx::new(plan.first, (plan.first.0..slots_end.0).map(slot));
-        for chunk in &plan.chunks {
-            for tx in chunk.indices() {
-                if let Some(slot) = slots.get_mut(tx) {
-                    slot.chunk_end = chunk.end;
-                }
-            }
-        }
-        let private = Private::new(plan);
+        let mut slots = PerTx::new(plan.first, ends.map(slot));
         let mut waiters: BTreeMap<TxIndex, Vec<TxIndex>> = BTreeMap::new();
-        for &(tx, on) in plan.dependencies.iter().filter(|(tx, on)| on < tx) {
+        for &(tx, on) in chunks.dependencies.iter().filter(|(tx, on)| on < tx) {
             if let Some(slot) = slots.get_mut(tx) {
                 slot.status = Status::Blocked { on };
                 waiters.entry(on).or_default().push(tx);
             }
         }
-        for tx in &plan.frontier_only {
+        for tx in &chunks.frontier_only {
             if let Some(slot) = slots.get_mut(*tx) {
                 slot.frontier_only = true;
                 slot.status = Status::Parked;
@@ -146,12 +145,12 @@ impl Protocol {
         Self {
             limits,
             slots,
-            end,
-            private,
+            end: plan.end(),
+            private: Private::new(plan.first, plan.jobs.batches()),
             frontier: plan.first,
             fresh: plan.first,
             ready: BTreeSet::new(),
-            longest: plan.longest.iter().copied().collect(),
+            longest: chunks.longest.iter().copied().collect(),
             waiters,
             rechecks: BTreeSet::new(),
             discards: VecDeque::new(),

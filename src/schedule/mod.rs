@@ -7,7 +7,7 @@ mod parts;
 pub use parts::cut;
 
 use crate::ids::{Chunk, TxIndex};
-use crate::protocol::Plan;
+use crate::protocol::Chunks;
 use crate::thresholds::{CHUNK_GAS, CHUNKS_PER_WORKER, LONGEST_CHUNK};
 
 /// Advance knowledge about a transaction.
@@ -39,10 +39,10 @@ impl Grain {
     }
 }
 
-/// Divides the transactions from `first` on into chunks.
+/// Divides the transactions from `first` on into chunks. `hints` has one entry for each.
 #[must_use]
-pub fn plan(first: TxIndex, hints: &[Hint], grain: Grain) -> Plan {
-    let mut plan = Plan { first, ..Plan::default() };
+pub fn plan(first: TxIndex, hints: &[Hint], grain: Grain) -> Chunks {
+    let mut chunks = Chunks::default();
     let mut open = Chunk { first, end: first };
     let mut cost: u64 = 0;
     for hint in hints {
@@ -51,20 +51,20 @@ pub fn plan(first: TxIndex, hints: &[Hint], grain: Grain) -> Plan {
             || cost.saturating_add(hint.cost) > grain.cost
             || hint.frontier_only;
         if full && !open.is_empty() {
-            plan.chunks.push(open);
+            chunks.ranges.push(open);
             open = Chunk { first: tx, end: tx };
             cost = 0;
         }
         if hint.frontier_only {
-            plan.frontier_only.push(tx);
+            chunks.frontier_only.push(tx);
         }
         open.end = tx.next();
         cost = cost.saturating_add(hint.cost);
     }
     if !open.is_empty() {
-        plan.chunks.push(open);
+        chunks.ranges.push(open);
     }
-    plan
+    chunks
 }
 
 #[cfg(test)]
@@ -80,10 +80,10 @@ mod tests {
         let grain = Grain { transactions: 3, cost: 100 };
         let costs = [10, 10, 10, 10, 95, 10, 200, 10];
         let hints: Vec<_> = costs.into_iter().map(hint).collect();
-        let plan = plan(TxIndex(0), &hints, grain);
-        let ends: Vec<u32> = plan.chunks.iter().map(|chunk| chunk.end.0).collect();
+        let ranges = plan(TxIndex(0), &hints, grain).ranges;
+        let ends: Vec<u32> = ranges.iter().map(|chunk| chunk.end.0).collect();
         assert_eq!(ends, [3, 4, 5, 6, 7, 8]);
-        assert_eq!(plan.chunks.first().map(|chunk| chunk.first), Some(TxIndex(0)));
-        assert!(plan.chunks.windows(2).all(|pair| pair[0].end == pair[1].first));
+        assert_eq!(ranges.first().map(|chunk| chunk.first), Some(TxIndex(0)));
+        assert!(ranges.windows(2).all(|pair| pair[0].end == pair[1].first));
     }
 }

@@ -2,10 +2,11 @@
 
 use super::coordinate::{coordinate, give_up};
 use super::events::EngineEvent;
-use super::machine::{Effects, LedgerOf, Machine, TxError, Workload};
-use super::message::{JobMessage, KeptRun, Next, ReportMessage};
-use super::ran::Ran;
+use super::machine::{Effects, LedgerOf, Machine, Workload};
+use super::message::{JobMessage, Kept, KeptRun, Next, ReportMessage};
+use super::ran::{NoResultOf, Ran};
 use super::shared::Shared;
+use super::stop::{NoResult, Stop};
 use super::watch::Watch;
 use super::{Activity, Context, Point};
 use crate::error::Invariant;
@@ -176,7 +177,7 @@ where
         tx: TxIndex,
         in_hand: Option<Ran<W>>,
         previous: &[W::Location],
-    ) -> Option<(TxReport, KeptRun<W>, u64)> {
+    ) -> Option<(TxReport, Kept<W>, u64)> {
         let is_first = tx == job.chunk.first;
         let is_final = is_first && job.mode == RunMode::Frontier;
         let mut incarnation = if is_first { job.incarnation } else { Incarnation(0) };
@@ -189,7 +190,7 @@ where
             None => self.run_once(tx, is_final),
         };
         let may_repeat = incarnation.0 + 1 < self.shared.limits.max_speculative_runs;
-        if may_repeat && matches!(ran, Ran::Overtaken) {
+        if may_repeat && matches!(ran.result, Err(NoResult::Stopped(Stop::Overtaken))) {
             incarnation = incarnation.next();
             runs += 1;
             // The machine has cached its reads, too.
@@ -200,27 +201,29 @@ where
         }
         let version = Version { tx, incarnation };
         let previous = if is_first { previous } else { &[] };
-        let (result, kept, cost) = match ran {
-            Ran::Effects(..) if is_first && !self.shared.may_publish(job) => return None,
-            Ran::Effects(reads, effects) => self.publish(version, reads, effects, previous),
-            Ran::Blocked(on) => (RunResult::Blocked { on }, KeptRun::nothing(None), 0),
-            // A transaction that is overtaken twice waits for the frontier.
-            Ran::TooEarly | Ran::Overtaken => (RunResult::TooEarly, KeptRun::nothing(None), 0),
-            Ran::Failed(_, error) => {
-                (RunResult::Failed(Self::failure(&error)), KeptRun::nothing(Some(error)), 0)
-            }
+        let (result, kept, cost) = match ran.result {
+            Ok(_) if is_first && !self.shared.may_publish(job) => return None,
+            Ok(effects) => self.publish(version, ran.reads, effects, previous),
+            Err(why) => (Self::without_result(&why), Err(why), 0),
         };
         Some((TxReport { runs, result }, kept, cost))
     }
 
-    pub(super) fn failure(error: &TxError<W::Rejection, W::BaseError>) -> Failure {
-        match error {
-            TxError::Rejected(reason) if W::Machine::<'a, X>::may_skip(reason) => Failure::Rejected,
-            TxError::Rejected(_) | TxError::Base(_) | TxError::Panicked(_) => Failure::Fatal,
+    fn without_result(why: &NoResultOf<W>) -> RunResult {
+        match why {
+            NoResult::Stopped(Stop::Blocked(on)) => RunResult::Blocked { on: *on },
+            // A transaction that is overtaken twice waits for the frontier.
+            NoResult::Stopped(Stop::TooEarly | Stop::Overtaken) => RunResult::TooEarly,
+            NoResult::Rejected(reason) if W::Machine::<'a, X>::may_skip(reason) => {
+                RunResult::Failed(Failure::Rejected)
+            }
+            NoResult::Rejected(_) | NoResult::Stopped(Stop::Base(_)) | NoResult::Panicked(_) => {
+                RunResult::Failed(Failure::Fatal)
+            }
         }
     }
 
-    /// Runs `tx` once. A run that is not final returns `Overtaken` if a value that it read has
+    /// Runs `tx` once. A run that is not final is [`Stop::Overtaken`] if a value that it read has
     /// changed before its end.
     fn run_once(&mut self, tx: TxIndex, is_final: bool) -> Ran<W> {
         let log = &self.shared.log;
@@ -228,14 +231,14 @@ where
         self.shared.store.set_running(self.worker, Some(tx));
         let ran = self.run_guarded(tx, W::Machine::begin);
         log.note(|| EngineEvent::RunEnded { tx, end: ran.end() });
-        if matches!(ran, Ran::Blocked(_) | Ran::TooEarly) {
+        if matches!(ran.result, Err(NoResult::Stopped(Stop::Blocked(_) | Stop::TooEarly))) {
             self.context.tell(Activity::Blocked(tx));
         }
         if is_final || !self.is_overtaken(tx, &ran) {
             return ran;
         }
         self.context.tell(Activity::Overtaken(tx));
-        Ran::Overtaken
+        Ran::nothing(Stop::Overtaken.into())
     }
 
     /// Runs `tx`, which another worker is running, without leaving a trace of the run.
@@ -259,12 +262,8 @@ where
                 let build = || shared.workload.machine(*worker, &shared.store, *context);
                 match caught(build) {
                     Ok(Ok(machine)) => empty.insert(machine),
-                    Ok(Err(error)) => {
-                        return Ran::Failed(ReadSet::default(), TxError::Base(error));
-                    }
-                    Err(payload) => {
-                        return Ran::Failed(ReadSet::default(), TxError::Panicked(payload));
-                    }
+                    Ok(Err(error)) => return Ran::nothing(NoResult::base(error)),
+                    Err(payload) => return Ran::nothing(NoResult::Panicked(payload)),
                 }
             }
         };
@@ -276,10 +275,8 @@ where
                 // Whatever the machine cached during the run is dropped with it.
                 let (reads, stop) = machine.end();
                 self.machine = None;
-                return match stop {
-                    Some(stop) => Ran::stopped(stop, reads),
-                    None => Ran::Failed(reads, TxError::Panicked(payload)),
-                };
+                let why = stop.map_or(NoResult::Panicked(payload), NoResult::Stopped);
+                return Ran { reads, result: Err(why) };
             }
         };
         // The latch decides, whatever the machine returned.
@@ -287,21 +284,19 @@ where
         if mutant!(LatchIgnored) && result.is_ok() {
             stop = None;
         }
-        match (stop, result) {
-            (Some(stop), _) => Ran::stopped(stop, reads),
-            (None, Ok(effects)) => Ran::Effects(reads, effects),
-            (None, Err(reason)) => Ran::Failed(reads, TxError::Rejected(reason)),
-        }
+        let result = match stop {
+            Some(stop) => Err(stop.into()),
+            None => result.map_err(NoResult::Rejected),
+        };
+        Ran { reads, result }
     }
 
     fn is_overtaken(&self, tx: TxIndex, ran: &Ran<W>) -> bool {
         self.context.yield_at(Point::Check);
-        match ran {
-            Ran::Effects(reads, _) | Ran::Failed(reads, TxError::Rejected(_)) => {
-                !self.shared.store.is_current(reads, tx)
-            }
-            Ran::Overtaken => true,
-            Ran::Blocked(_) | Ran::TooEarly | Ran::Failed(..) => false,
+        match ran.result {
+            Ok(_) | Err(NoResult::Rejected(_)) => !self.shared.store.is_current(&ran.reads, tx),
+            Err(NoResult::Stopped(Stop::Overtaken)) => true,
+            Err(NoResult::Stopped(_) | NoResult::Panicked(_)) => false,
         }
     }
 
@@ -321,13 +316,13 @@ where
         reads: ReadSet<W::Location>,
         effects: Effects<W::Location, W::Output>,
         previous: &[W::Location],
-    ) -> (RunResult, KeptRun<W>, u64) {
+    ) -> (RunResult, Kept<W>, u64) {
         let Effects { writes, output, cost } = effects;
         #[cfg(feature = "mutants")]
         if mutant!(ReportBeforePublish) {
             let written = writes.iter().map(|(location, _)| location.clone()).collect();
             super::late::Late { version, writes, previous: previous.to_vec() }.keep(self.worker);
-            let kept = KeptRun { reads, written, output: Some(output), error: None };
+            let kept = Ok(KeptRun { reads, written, output });
             return (RunResult::Executed { stale_readers: Vec::new() }, kept, cost);
         }
         let store = &self.shared.store;
@@ -352,7 +347,7 @@ where
         if mutant!(StaleNotSent) {
             stale_readers.clear();
         }
-        let kept = KeptRun { reads, written, output: Some(output), error: None };
+        let kept = Ok(KeptRun { reads, written, output });
         (RunResult::Executed { stale_readers }, kept, cost)
     }
 }

@@ -2,8 +2,10 @@
 
 use super::actor::Actor;
 use super::events::EngineEvent;
-use super::machine::{BatchMachine, BatchStart, LedgerOf, MustWait, RanBatch, TxError, Workload};
+use super::machine::{BatchMachine, BatchStart, LedgerOf, RanBatch, Workload};
 use super::message::{JobMessage, ReportMessage};
+use super::ran::NoResultOf;
+use super::stop::{NoResult, Stop};
 use super::{Activity, Context, Point};
 use crate::ids::TxIndex;
 use crate::panics::caught;
@@ -24,7 +26,7 @@ where
         self.shared.log.note(|| EngineEvent::BatchBegan(job));
         self.context.tell(Activity::Batch(job.chunk));
         let ended = match self.take_batches() {
-            Err(error) => BatchRun { held: Some((job.chunk.first, Some(error))), ran: None },
+            Err(why) => BatchRun { held: Some((job.chunk.first, why)), ran: None },
             Ok(machine) => self.run_on(machine, job, false),
         };
         self.report_batch(job, ended, false)
@@ -36,11 +38,13 @@ where
         let machine = self.take_batches().ok()?;
         let ended = self.run_on(machine, job, true);
         // A repetition might succeed: the database may answer, and user code may return.
-        let may_recur = |held: &Held<W>| matches!(held.1, None | Some(TxError::Rejected(_)));
-        if ended.held.as_ref().is_none_or(may_recur) {
-            self.report_batch(job, ended, true)
-        } else {
+        let may_succeed = |(_, why): &Held<W>| {
+            matches!(why, NoResult::Stopped(Stop::Base(_)) | NoResult::Panicked(_))
+        };
+        if ended.held.as_ref().is_some_and(may_succeed) {
             None
+        } else {
+            self.report_batch(job, ended, true)
         }
     }
 
@@ -96,33 +100,31 @@ where
             match caught(|| machine.run(tx)) {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) if mutant!(BatchGoesOn) => {}
-                Ok(Err(MustWait { error })) => {
-                    if error.is_none() {
+                Ok(Err(why)) => {
+                    if why.is_early() {
                         self.context.tell(Activity::Blocked(tx));
                     }
-                    return (Some((tx, error)), false);
+                    return (Some((tx, why)), false);
                 }
-                Err(payload) => return (Some((tx, Some(TxError::Panicked(payload)))), true),
+                Err(payload) => return (Some((tx, NoResult::Panicked(payload))), true),
             }
         }
         (None, false)
     }
 
     /// Takes or creates the machine for private batches.
-    fn take_batches(&mut self) -> Result<W::Batches<'a, X>, ErrorOf<W>> {
+    fn take_batches(&mut self) -> Result<W::Batches<'a, X>, NoResultOf<W>> {
         if let Some(machine) = self.batches.take() {
             return Ok(machine);
         }
         let Self { shared, worker, context, .. } = *self;
         let build = || shared.workload.batches(worker, &shared.store, context);
-        caught(build).map_err(TxError::Panicked)?.map_err(TxError::Base)
+        caught(build).map_err(NoResult::Panicked)?.map_err(NoResult::base)
     }
 }
 
-type ErrorOf<W> = TxError<<W as Workload>::Rejection, <W as Workload>::BaseError>;
-
 /// A member that has no result, with the reason.
-type Held<W> = (TxIndex, Option<ErrorOf<W>>);
+type Held<W> = (TxIndex, NoResultOf<W>);
 
 /// How a run of a private batch ended.
 struct BatchRun<W: Workload> {

@@ -1,8 +1,9 @@
 //! Moving the frontier: commits of transactions and groups, and skips.
 
 use super::coordinator::Coordinator;
-use super::machine::{LedgerOf, TxError, Workload};
+use super::machine::{LedgerOf, Workload};
 use super::shared::Shared;
+use super::stop::NoResult;
 use super::{Activity, Context, Point};
 use crate::error::Invariant;
 use crate::ids::{BatchId, Chunk, Incarnation, TxIndex, Version};
@@ -61,13 +62,13 @@ where
         context: &X,
     ) -> Result<(), Invariant> {
         let refusal = self.refusal.take();
-        let (written, error) = match self.record(tx) {
-            Ok(record) => (core::mem::take(&mut record.written), record.error.take()),
+        let (written, why) = match self.record(tx) {
+            Ok(record) => (core::mem::take(&mut record.written), record.why.take()),
             // A member of a private batch publishes nothing.
             Err(_) => (Vec::new(), None),
         };
-        let reason = match (refusal, error) {
-            (Some(refusal), _) | (None, Some(TxError::Rejected(refusal))) => refusal,
+        let reason = match (refusal, why) {
+            (Some(refusal), _) | (None, Some(NoResult::Rejected(refusal))) => refusal,
             _ => return Err(Invariant::MissingResult { tx }),
         };
         // Withdraws the entries of all incarnations.

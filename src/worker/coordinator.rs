@@ -2,9 +2,11 @@
 
 use super::batches::Batches;
 use super::events::EngineEvent;
-use super::machine::{LedgerOf, TxError, Workload};
-use super::message::{JobMessage, ReportMessage};
+use super::machine::{LedgerOf, Workload};
+use super::message::{JobMessage, KeptRun, ReportMessage};
+use super::ran::NoResultOf;
 use super::shared::{BlockEnd, Shared};
+use super::stop::NoResult;
 use super::{Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, PerTx, TxIndex, Version};
@@ -21,7 +23,8 @@ pub(super) struct Record<W: Workload> {
     pub(super) written: Vec<W::Location>,
     pub(super) incarnation: Incarnation,
     pub(super) output: Option<W::Output>,
-    pub(super) error: Option<TxError<W::Rejection, W::BaseError>>,
+    /// Why the last run has no output, if it has none.
+    pub(super) why: Option<NoResultOf<W>>,
 }
 
 /// The state behind the coordinator lock.
@@ -59,7 +62,7 @@ impl<W: Workload, G> Coordinator<W, G> {
             written: Vec::new(),
             incarnation: Incarnation(0),
             output: None,
-            error: None,
+            why: None,
         };
         let first = protocol.frontier();
         let records = PerTx::new(first, protocol.published_range().map(|_| record()));
@@ -94,12 +97,13 @@ impl<W: Workload, G> Coordinator<W, G> {
             counters.aborts += counters.fallback_aborts;
         }
         let error = match halt {
-            Some(Halt::NoRoom(_)) => self.refusal.take().map(TxError::Rejected),
+            Some(Halt::NoRoom(_)) => self.refusal.take().map(NoResult::Rejected),
             Some(Halt::Failed(..)) if mutant!(ErrorOfAnother) => {
-                self.records.iter_mut().rev().find_map(|(_, record)| record.error.take())
+                let failed = |why: &mut NoResultOf<W>| !why.is_early();
+                self.records.iter_mut().rev().find_map(|(_, record)| record.why.take_if(failed))
             }
             Some(Halt::Failed(tx, _)) => {
-                self.records.get_mut(tx).and_then(|record| record.error.take())
+                self.records.get_mut(tx).and_then(|record| record.why.take())
             }
             Some(Halt::Cancelled | Halt::HandedOver) | None => None,
         };
@@ -232,12 +236,14 @@ where
         for ((tx, kept), result) in job.chunk.indices().zip(kept).zip(&report.results) {
             let started = if tx == job.chunk.first { job.incarnation } else { Incarnation(0) };
             let record = self.record(tx)?;
-            record.error = kept.error;
-            record.output = kept.output;
-            if record.output.is_some() {
-                record.incarnation = Incarnation(started.0 + result.runs.saturating_sub(1));
-                record.reads = kept.reads;
-                record.written = kept.written;
+            match kept {
+                Ok(KeptRun { reads, written, output }) => {
+                    record.incarnation = Incarnation(started.0 + result.runs.saturating_sub(1));
+                    record.reads = reads;
+                    record.written = written;
+                    (record.output, record.why) = (Some(output), None);
+                }
+                Err(why) => (record.output, record.why) = (None, Some(why)),
             }
         }
         self.apply(shared, Event::Reported(report))

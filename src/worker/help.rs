@@ -18,9 +18,8 @@ use super::Waited;
 use super::actor::Actor;
 use super::claims::Begun;
 use super::coordinate::coordinate;
-use super::machine::{LedgerOf, TxError, Workload};
+use super::machine::{LedgerOf, Workload};
 use super::message::{JobMessage, Next};
-use super::ran::Ran;
 use crate::ids::{TxIndex, WorkerId};
 
 impl<W, G, X> Actor<'_, W, G, X>
@@ -83,8 +82,7 @@ where
     /// at once: usually the same transaction, whose result is then already known.
     fn help(&mut self, tx: TxIndex) -> Option<JobMessage<W>> {
         let ran = self.run_second(tx);
-        // A repetition might succeed: the database may answer, and user code may return.
-        if !matches!(ran, Ran::Effects(..) | Ran::Failed(_, TxError::Rejected(_))) {
+        if !ran.recurs() {
             return None;
         }
         self.second = Some((tx, ran));

@@ -9,13 +9,13 @@ use super::shared::Shared;
 use crate::ids::{Chunk, TxIndex};
 #[cfg(feature = "mutants")]
 use crate::mutants::{Bug, seed};
-use crate::protocol::{Halt, Plan, Protocol};
+use crate::protocol::{Chunks, Halt, Jobs, Plan, Protocol};
 use crate::sync::loom_model::explore;
 
 /// Each transaction is in a private batch of its own.
 fn plan() -> Plan {
     let batch = |tx| Chunk { first: TxIndex(tx), end: TxIndex(tx + 1) };
-    Plan { private: vec![batch(0), batch(1)], ..Plan::default() }
+    Jobs::Batches(vec![batch(0), batch(1)]).into()
 }
 
 fn two_batches(skip_rejected: bool) -> Protocol {
@@ -41,7 +41,7 @@ fn loom_batches_with_a_conflict_end_as_in_order() {
         assert_eq!(end.counters.aborts, 1);
         CLAIM.note(end.counters.claims > 0);
         let rest = Chunk { first: TxIndex(1), end: TxIndex(2) };
-        let plan = Plan { first: rest.first, chunks: vec![rest], ..Plan::default() };
+        let plan = Chunks { ranges: vec![rest], ..Chunks::default() }.into();
         let End { workload, ledger, store, .. } = end;
         ledger.publish(&store);
         let protocol = protocol_of(&plan, false);

@@ -2,10 +2,10 @@
 
 use super::loom_told::Told;
 use super::machine::{
-    Base, BatchMachine, BatchStart, Effects, Ledger, Machine, MustWait, RanBatch, TxError, Workload,
+    Base, BatchMachine, BatchStart, Effects, Ledger, Machine, RanBatch, Workload,
 };
 use super::shared::{BlockEnd, Shared};
-use super::stop::Stop;
+use super::stop::{NoResult, Stop};
 use super::view::View;
 use super::{CancellationToken, Context, work};
 use crate::ids::{Chunk, Incarnation, TxIndex, Version, WorkerId};
@@ -152,10 +152,10 @@ impl<X: Context> BatchMachine for TinyBatches<'_, X> {
         self.view.begin_batch(txs.first, snapshot, Some(log), is_second);
     }
 
-    fn run(&mut self, tx: TxIndex) -> Result<(), MustWait<(), ()>> {
+    fn run(&mut self, tx: TxIndex) -> Result<(), NoResult<(), ()>> {
         let told = self.workload.told.as_ref();
         if told.is_some_and(|told| told.is_beyond_wrong(tx)) {
-            return Err(MustWait::UNKNOWN);
+            return Err(NoResult::TOO_EARLY);
         }
         self.view.base_mut().0 = told.map_or(0, |told| told.below(tx));
         self.view.begin(tx);
@@ -164,10 +164,10 @@ impl<X: Context> BatchMachine for TinyBatches<'_, X> {
         if let (Some(told), Ok(ran)) = (told, &ran)
             && told.differs(tx, &ran.writes)
         {
-            return Err(MustWait::UNKNOWN);
+            return Err(NoResult::TOO_EARLY);
         }
         let (Ok(Effects { writes, output, .. }), None) = (ran, stop) else {
-            return Err(MustWait { error: Some(TxError::Rejected(())) });
+            return Err(NoResult::Rejected(()));
         };
         self.view.keep(tx, &writes);
         let txs = Chunk { first: tx, end: tx.next() };

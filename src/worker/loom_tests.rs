@@ -7,7 +7,7 @@
 use super::coordinate::give_up;
 use super::loom_hasty::run_helping;
 use super::loom_machine::{Act, PREEMPTIONS, Sometimes, new_protocol, new_shared, outcomes, run};
-use super::machine::TxError;
+use super::stop::NoResult;
 use super::{Context, work};
 use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
@@ -64,7 +64,7 @@ fn loom_rejection_halts_with_a_job_in_flight() {
         let end = run([Act::RejectOn(0), Act::Increment], new_protocol(false), false);
         assert_eq!(outcomes(&end), []);
         assert_eq!(end.halt, Some(Halt::Failed(TxIndex(0), Failure::Rejected)));
-        assert!(matches!(end.error, Some(TxError::Rejected(()))), "{:?}", end.error);
+        assert!(matches!(end.error, Some(NoResult::Rejected(()))), "{:?}", end.error);
     });
 }
 
@@ -139,7 +139,7 @@ fn loom_panic_with_a_job_in_flight() {
         let end = run([Act::PanicOn(0), Act::Increment], new_protocol(false), false);
         assert_eq!(outcomes(&end), []);
         assert_eq!(end.halt, Some(Halt::Failed(TxIndex(0), Failure::Fatal)));
-        assert!(matches!(end.error, Some(TxError::Panicked(_))), "{:?}", end.error);
+        assert!(matches!(end.error, Some(NoResult::Panicked(_))), "{:?}", end.error);
     });
 }
 

@@ -8,7 +8,7 @@ use super::loom_machine::{
 use super::shared::Shared;
 use crate::ids::{Chunk, TxIndex};
 use crate::mv::{Entry, Store};
-use crate::protocol::{Halt, Plan, Protocol};
+use crate::protocol::{Halt, Jobs, Plan, Protocol};
 use crate::sync::Mutex;
 use crate::sync::loom_model::explore;
 
@@ -41,10 +41,8 @@ impl Told {
 
 /// Two increments, each in its own batch.
 fn told(list: [u32; 2]) -> Shared<Tiny, Outcomes> {
-    let mut plan = Plan::default();
-    for tx in 0..2 {
-        plan.private.push(Chunk { first: TxIndex(tx), end: TxIndex(tx + 1) });
-    }
+    let batch = |tx| Chunk { first: TxIndex(tx), end: TxIndex(tx + 1) };
+    let plan = Plan::from(Jobs::Batches(vec![batch(0), batch(1)]));
     let protocol = Protocol::new(LIMITS, &plan);
     let told = Some(Told { list, wrong: Mutex::new(None) });
     let workload = Tiny { acts: [Act::Increment; 2], told };

@@ -2,10 +2,9 @@
 //! which keeps the outcomes.
 
 use super::Context;
-use super::stop::Stop;
+use super::stop::{NoResult, Stop};
 use crate::ids::{Chunk, TxIndex, WorkerId};
 use crate::mv::{AccessLog, Entry, Location, ReadSet, Store};
-use crate::panics::Payload;
 use core::fmt::Debug;
 
 /// The state before the block, as read by one worker.
@@ -77,27 +76,6 @@ pub trait Machine {
     fn end(&mut self) -> (ReadSet<Self::Location>, Option<Stop<Self::BaseError>>);
 }
 
-/// A member of a private batch has no result, and its changes are dropped.
-///
-/// The segment ends before it, for any reason: it was invalid or failed on the state it read, or
-/// needed a value that is settled only at the frontier, or the block may have no room for it.
-#[derive(Debug)]
-pub struct MustWait<R, E> {
-    /// Why the transaction failed, if it did.
-    pub error: Option<TxError<R, E>>,
-}
-
-impl<R, E> MustWait<R, E> {
-    /// The reason will be determined at the frontier.
-    pub const UNKNOWN: Self = Self { error: None };
-}
-
-impl<R, E> From<TxError<R, E>> for MustWait<R, E> {
-    fn from(error: TxError<R, E>) -> Self {
-        Self { error: Some(error) }
-    }
-}
-
 /// Start of a run of a private batch.
 #[derive(Debug)]
 pub struct BatchStart<L: Location> {
@@ -139,8 +117,9 @@ pub trait BatchMachine {
     /// results.
     ///
     /// # Errors
-    /// Returns [`MustWait`], which ends the batch before `tx`.
-    fn run(&mut self, tx: TxIndex) -> Result<(), MustWait<Self::Rejection, Self::BaseError>>;
+    /// Returns why `tx` has no result. Its changes are dropped, and the segment ends before it. A
+    /// result that is settled only at the frontier is [`NoResult::TOO_EARLY`].
+    fn run(&mut self, tx: TxIndex) -> Result<(), NoResult<Self::Rejection, Self::BaseError>>;
 
     /// Ends the batch and returns its results; after a panic, those of the transactions before it.
     fn end(&mut self) -> RanBatch<Self::Location, Self::Group>;
@@ -252,24 +231,4 @@ where
     W: Workload,
     G: Ledger<Output = W::Output, Rejection = W::Rejection, Group = W::Group>,
 {
-}
-
-/// Why a transaction has no result.
-pub enum TxError<R, E> {
-    /// The transaction is invalid.
-    Rejected(R),
-    /// The base state could not be read.
-    Base(E),
-    /// The machine panicked, with this payload.
-    Panicked(Payload),
-}
-
-impl<R: Debug, E: Debug> Debug for TxError<R, E> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Rejected(reason) => f.debug_tuple("Rejected").field(reason).finish(),
-            Self::Base(error) => f.debug_tuple("Base").field(error).finish(),
-            Self::Panicked(_) => f.write_str("Panicked"),
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Messages between the coordinator and the workers.
 
-use super::machine::{RanBatch, TxError, Workload};
+use super::machine::{RanBatch, Workload};
+use super::ran::NoResultOf;
 use crate::mv::ReadSet;
 use crate::protocol::{Job, JobReport};
 
@@ -12,28 +13,23 @@ pub(super) struct JobMessage<W: Workload> {
     pub(super) previous: Vec<W::Location>,
 }
 
-/// Data of a run that the coordinator keeps until the run commits or is aborted.
+/// Data of a run that is published. The coordinator keeps it until the run commits or is aborted.
 pub(super) struct KeptRun<W: Workload> {
     pub(super) reads: ReadSet<W::Location>,
-    /// Locations of its entries, if the run has an output.
+    /// Locations of its entries.
     pub(super) written: Vec<W::Location>,
-    pub(super) output: Option<W::Output>,
-    pub(super) error: Option<TxError<W::Rejection, W::BaseError>>,
+    pub(super) output: W::Output,
 }
 
-impl<W: Workload> KeptRun<W> {
-    /// Returns the data of a run without a result. Entries of earlier incarnations stay in the
-    /// store.
-    pub(super) fn nothing(error: Option<TxError<W::Rejection, W::BaseError>>) -> Self {
-        Self { reads: ReadSet::default(), written: Vec::new(), output: None, error }
-    }
-}
+/// What the coordinator keeps of a run. Without a result, entries of earlier incarnations stay in
+/// the store.
+pub(super) type Kept<W> = Result<KeptRun<W>, NoResultOf<W>>;
 
 /// The answer to a job.
 pub(super) struct ReportMessage<W: Workload> {
     pub(super) report: JobReport,
     /// One item per result of the report.
-    pub(super) kept: Vec<KeptRun<W>>,
+    pub(super) kept: Vec<Kept<W>>,
     /// Results of a private batch.
     pub(super) batch: Option<RanBatch<W::Location, W::Group>>,
     /// Whether a helper reports a private batch that another worker had begun.
@@ -42,7 +38,7 @@ pub(super) struct ReportMessage<W: Workload> {
 
 impl<W: Workload> ReportMessage<W> {
     /// Creates the report of a job other than a private batch, with the data of each result.
-    pub(super) const fn of(report: JobReport, kept: Vec<KeptRun<W>>) -> Self {
+    pub(super) const fn of(report: JobReport, kept: Vec<Kept<W>>) -> Self {
         Self { report, kept, batch: None, is_second: false }
     }
 }

@@ -43,11 +43,10 @@ pub use actor::work;
 pub use cancel::CancellationToken;
 pub use events::{EngineEvent, RunEnd, TraceEvent};
 pub use machine::{
-    Base, BatchMachine, BatchStart, Effects, Ledger, LedgerOf, Machine, MustWait, RanBatch,
-    TxError, Workload,
+    Base, BatchMachine, BatchStart, Effects, Ledger, LedgerOf, Machine, RanBatch, Workload,
 };
 pub use shared::{BlockEnd, Setup, Shared};
-pub use stop::{Stop, Stopped};
+pub use stop::{NoResult, Stop, Stopped};
 pub use view::View;
 
 use crate::ids::{Chunk, TxIndex};

@@ -1,44 +1,46 @@
 //! Result of a run of a transaction.
 
 use super::events::RunEnd;
-use super::machine::{Effects, TxError, Workload};
-use super::stop::Stop;
-use crate::ids::TxIndex;
+use super::machine::{Effects, Workload};
+use super::stop::{NoResult, Stop};
 use crate::mv::{ReadRecord, ReadSet};
 
+/// Why a run has no result.
+pub(super) type NoResultOf<W> = NoResult<<W as Workload>::Rejection, <W as Workload>::BaseError>;
+
 /// Result of a run, before it is published or reported.
-pub(super) enum Ran<W: Workload> {
-    Effects(ReadSet<W::Location>, Effects<W::Location, W::Output>),
-    Blocked(TxIndex),
-    TooEarly,
-    Overtaken,
-    Failed(ReadSet<W::Location>, TxError<W::Rejection, W::BaseError>),
+pub(super) struct Ran<W: Workload> {
+    pub(super) reads: ReadSet<W::Location>,
+    pub(super) result: Result<Effects<W::Location, W::Output>, NoResultOf<W>>,
 }
 
 impl<W: Workload> Ran<W> {
-    /// Returns the result of a run whose view has stopped, whatever the machine returned.
-    pub(super) fn stopped(stop: Stop<W::BaseError>, reads: ReadSet<W::Location>) -> Self {
-        match stop {
-            Stop::Blocked(on) => Self::Blocked(on),
-            Stop::TooEarly => Self::TooEarly,
-            Stop::Overtaken => Self::Overtaken,
-            Stop::Base(error) => Self::Failed(reads, TxError::Base(error)),
-        }
+    /// Creates the result of a run whose reads do not matter.
+    pub(super) fn nothing(why: NoResultOf<W>) -> Self {
+        Self { reads: ReadSet::default(), result: Err(why) }
+    }
+
+    /// Returns whether a repetition on final values ends the same way. A run that is early may have
+    /// a result then, a database may answer, and user code may return.
+    pub(super) const fn recurs(&self) -> bool {
+        matches!(self.result, Ok(_) | Err(NoResult::Rejected(_)))
     }
 
     pub(super) fn end(&self) -> RunEnd<W::Location> {
-        match self {
-            Self::Effects(reads, effects) => {
+        match &self.result {
+            Ok(effects) => {
                 let read = |read: &ReadRecord<W::Location>| {
                     (read.location.clone(), read.seen.value.clone())
                 };
-                let reads = reads.records().iter().map(read).collect();
+                let reads = self.reads.records().iter().map(read).collect();
                 RunEnd::Effects { reads, writes: effects.writes.clone() }
             }
-            Self::Blocked(on) => RunEnd::Blocked(*on),
-            Self::TooEarly => RunEnd::TooEarly,
-            Self::Overtaken => RunEnd::Overtaken,
-            Self::Failed(..) => RunEnd::Failed,
+            Err(NoResult::Stopped(Stop::Blocked(on))) => RunEnd::Blocked(*on),
+            Err(NoResult::Stopped(Stop::TooEarly)) => RunEnd::TooEarly,
+            Err(NoResult::Stopped(Stop::Overtaken)) => RunEnd::Overtaken,
+            Err(
+                NoResult::Stopped(Stop::Base(_)) | NoResult::Rejected(_) | NoResult::Panicked(_),
+            ) => RunEnd::Failed,
         }
     }
 }

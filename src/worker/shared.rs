@@ -5,8 +5,9 @@ use super::coordinator::Coordinator;
 use super::events::EngineEvent;
 #[cfg(feature = "trace")]
 use super::events::TraceEvent;
-use super::machine::{LedgerOf, TxError, Workload};
+use super::machine::{LedgerOf, Workload};
 use super::message::{JobMessage, ReportMessage};
+use super::stop::NoResult;
 use super::{Activity, Context};
 use crate::error::Invariant;
 use crate::ids::{Chunk, PerTx, TxIndex};
@@ -95,8 +96,8 @@ pub struct BlockEnd<W: Workload, G> {
     pub batches: u64,
     /// Why the block ended early.
     pub halt: Option<Halt>,
-    /// Error of the transaction that ended the block.
-    pub error: Option<TxError<W::Rejection, W::BaseError>>,
+    /// Why the transaction that ended the block has no result.
+    pub error: Option<NoResult<W::Rejection, W::BaseError>>,
     /// A broken rule.
     pub broken: Option<Invariant>,
     /// Counters of the protocol.

@@ -1,6 +1,7 @@
-//! Reasons why a view stops answering.
+//! Reasons why a view stops answering, and why a run has no result.
 
 use crate::ids::TxIndex;
+use crate::panics::Payload;
 
 /// Why a view stopped answering.
 #[derive(Debug)]
@@ -19,3 +20,36 @@ pub enum Stop<E> {
 /// the machine ignores this error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
+
+/// Why a run of a transaction has no result.
+#[derive(Debug)]
+pub enum NoResult<R, E> {
+    /// The view stopped answering; or the result of a member of a private batch is settled only at
+    /// the frontier ([`NoResult::TOO_EARLY`]).
+    Stopped(Stop<E>),
+    /// The transaction is invalid on the state that it read.
+    Rejected(R),
+    /// The machine panicked, with this payload.
+    Panicked(Payload),
+}
+
+impl<R, E> NoResult<R, E> {
+    /// The result is settled only at the frontier.
+    pub const TOO_EARLY: Self = Self::Stopped(Stop::TooEarly);
+
+    /// The base state could not be read.
+    pub const fn base(error: E) -> Self {
+        Self::Stopped(Stop::Base(error))
+    }
+
+    /// Returns whether the run has not failed: another one, later, may have a result.
+    pub const fn is_early(&self) -> bool {
+        matches!(self, Self::Stopped(Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken))
+    }
+}
+
+impl<R, E> From<Stop<E>> for NoResult<R, E> {
+    fn from(stop: Stop<E>) -> Self {
+        Self::Stopped(stop)
+    }
+}

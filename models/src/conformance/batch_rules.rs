@@ -65,7 +65,7 @@ impl<L: Location> BatchRules<L> {
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         Self {
-            batches: plan.private.iter().copied().map(OneBatch::new).collect(),
+            batches: plan.jobs.batches().iter().copied().map(OneBatch::new).collect(),
             first: plan.first,
             is_told: false,
             history: History::default(),

@@ -154,11 +154,7 @@ impl<L: Location> Rounds<L> {
         (plan, mut batches): (&Plan, BatchRules<L>),
         seen: &mut Seen,
     ) -> Result<(), Rejected> {
-        let chunks_end = plan.chunks.iter().map(|chunk| chunk.end);
-        let end = chunks_end
-            .chain(plan.private.iter().map(|batch| batch.end))
-            .max()
-            .unwrap_or(plan.first);
+        let end = plan.end();
         let runs = vec![Runs::default(); end.position()];
         let mut store = StoreRules::default();
         if let Some(before) = self.0.take() {

@@ -2,13 +2,14 @@
 
 use super::{dispatched, limits, report, tx};
 use braid_evm::ids::Chunk;
-use braid_evm::protocol::{Limits, Plan, Protocol, RunResult};
+use braid_evm::protocol::{Chunks, Limits, Plan, Protocol, RunResult};
 
 #[test]
 fn the_longest_go_first_and_by_themselves() {
     let chunk = |first, end| Chunk { first: tx(first), end: tx(end) };
-    let plan =
-        Plan { chunks: vec![chunk(0, 1), chunk(1, 6)], longest: vec![tx(4)], ..Plan::default() };
+    let ranges = vec![chunk(0, 1), chunk(1, 6)];
+    let chunks = Chunks { ranges, longest: vec![tx(4)], ..Chunks::default() };
+    let plan = Plan::from(chunks.clone());
     let wide = Limits { window: 8, job_capacity: 4, ..limits() };
     let mut protocol = Protocol::new(wide, &plan);
     assert_eq!(protocol.longest().collect::<Vec<_>>(), [(tx(4), 0)]);
@@ -22,7 +23,7 @@ fn the_longest_go_first_and_by_themselves() {
     // Beyond the window it waits; one that waits for another does, too, and no job takes it along.
     let narrow = Limits { window: 3, ..wide };
     assert_eq!(dispatched(&mut Protocol::new(narrow, &plan)).chunk, chunk(1, 3));
-    let waiting = Plan { dependencies: vec![(tx(4), tx(0))], ..plan };
-    let mut protocol = Protocol::new(wide, &waiting);
+    let waiting = Chunks { dependencies: vec![(tx(4), tx(0))], ..chunks };
+    let mut protocol = Protocol::new(wide, &waiting.into());
     assert_eq!([(); 2].map(|()| dispatched(&mut protocol).chunk), [chunk(1, 4), chunk(5, 6)]);
 }

@@ -7,7 +7,7 @@ use crate::evm::exec::base::DbError;
 use crate::evm::exec::rejection::Rejection;
 use crate::ids::TxIndex;
 use crate::protocol::Halt;
-use crate::worker::TxError;
+use crate::worker::{NoResult, Stop};
 use core::fmt;
 use revm::database_interface::ErasedError;
 
@@ -133,7 +133,7 @@ pub(in crate::evm) fn cancelled<E>(frontier: TxIndex, all: usize) -> (At, BlockE
 pub(in crate::evm) fn failure<E>(
     frontier: TxIndex,
     halt: Option<Halt>,
-    error: Option<TxError<Rejection, E>>,
+    error: Option<NoResult<Rejection, E>>,
     broken: Option<Invariant>,
 ) -> Option<(At, BlockErrorKind<E>)> {
     if let Some(broken) = broken {
@@ -142,17 +142,18 @@ pub(in crate::evm) fn failure<E>(
     let (tx, kind) = match (halt?, error) {
         (Halt::Cancelled, _) => (frontier, BlockErrorKind::Cancelled),
         (Halt::HandedOver, _) => return None,
-        (Halt::Failed(tx, _) | Halt::NoRoom(tx), Some(error)) => match error {
-            TxError::Rejected(Rejection::AccessList(wrong)) => {
+        (Halt::Failed(tx, _) | Halt::NoRoom(tx), error) => match error {
+            Some(NoResult::Rejected(Rejection::AccessList(wrong))) => {
                 (tx, BlockErrorKind::AccessList(AccessListError::Mismatch(wrong)))
             }
-            TxError::Rejected(rejection) => (tx, BlockErrorKind::Invalid(rejection)),
-            TxError::Base(error) => (tx, BlockErrorKind::Base(error)),
-            TxError::Panicked(payload) => payload.resume(),
+            Some(NoResult::Rejected(rejection)) => (tx, BlockErrorKind::Invalid(rejection)),
+            Some(NoResult::Stopped(Stop::Base(error))) => (tx, BlockErrorKind::Base(error)),
+            Some(NoResult::Panicked(payload)) => payload.resume(),
+            // At the frontier everything below is final, so nothing is too early.
+            Some(NoResult::Stopped(Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken)) | None => {
+                (tx, BlockErrorKind::Internal(Invariant::MissingResult { tx }))
+            }
         },
-        (Halt::Failed(tx, _) | Halt::NoRoom(tx), None) => {
-            (tx, BlockErrorKind::Internal(Invariant::MissingResult { tx }))
-        }
     };
     Some((At::Transaction(tx), kind))
 }

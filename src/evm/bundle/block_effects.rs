@@ -4,6 +4,7 @@ use crate::evm::bal::outside::Outside;
 use crate::evm::block::receipts::OutcomesBuilder;
 use crate::evm::exec::change::AccountChange;
 use crate::evm::exec::tx_output::TxOutcome;
+use crate::evm::fees::receivers::Receivers;
 use alloy_primitives::Address;
 use revm::database::BundleState;
 use revm::state::AccountInfo;
@@ -29,16 +30,9 @@ pub(in crate::evm) struct BlockEffects {
     /// Balance increments of the end of the block in wei, with the account before the block for use
     /// when nothing else has touched it.
     pub(in crate::evm) increments: Vec<(Address, u128, Option<AccountInfo>)>,
-    /// Receiver of blindly credited rewards, as it is before the block.
-    pub(in crate::evm) beneficiary: (Address, Option<AccountInfo>),
-    /// Receiver of blindly credited surcharges, as it is before the block.
-    pub(in crate::evm) surcharged: (Address, Option<AccountInfo>),
-    /// Other receivers of blind credits, as they are before the block.
-    pub(in crate::evm) paid: Vec<(Address, Option<AccountInfo>)>,
+    pub(in crate::evm) receivers: Receivers,
     /// Accesses before and after the transactions, if an access list is being built or checked.
     pub(in crate::evm) outside: [Outside; 2],
     /// The bundle to continue; cleared once the transactions have ended.
     pub(in crate::evm) parent: Option<Arc<BundleState>>,
-    /// Whether touching an account creates it (before EIP-161).
-    pub(in crate::evm) touch_creates: bool,
 }

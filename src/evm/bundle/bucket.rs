@@ -11,8 +11,7 @@ use super::undo::Large;
 use crate::evm::exec::bundle_shards::BundleShards;
 use crate::evm::exec::change::AccountChange;
 use crate::evm::fees::deferred::Deferred;
-use crate::evm::fees::reward::Reward;
-use alloy_primitives::{Address, U256, map::AddressMap};
+use alloy_primitives::{Address, map::AddressMap};
 use revm::database::{BundleAccount, BundleState};
 use revm::state::AccountInfo;
 
@@ -101,34 +100,21 @@ impl<'a> Bucket<'a> {
         }
     }
 
-    /// Adds blind credits of transactions to `receiver`.
-    fn pay(&mut self, receiver: &(Address, Option<AccountInfo>), amounts: &[U256]) {
-        let (address, before) = receiver;
-        if !amounts.is_empty() && self.is_mine(address) {
-            let BlockEffects { touch_creates, .. } = *self.effects;
-            let account = self.account(*address, before);
-            for &amount in amounts {
-                account.reward(Reward { amount, touch_creates });
+    /// Adds blind credits of transactions.
+    fn pay(&mut self, deferred: &Deferred) {
+        let receivers = &self.effects.receivers;
+        receivers.credit(deferred, |(address, before), amounts| {
+            if self.is_mine(address) {
+                let account = self.account(*address, before);
+                amounts.iter().for_each(|amount| account.reward(receivers.reward(*amount)));
             }
-        }
-    }
-
-    fn pay_deferred(&mut self, deferred: &Deferred) {
-        let effects = self.effects;
-        self.pay(&effects.surcharged, &deferred.surcharges);
-        self.pay(&effects.beneficiary, &deferred.rewards);
-        for (to, amount) in &deferred.payments {
-            if let Some(payee) = effects.paid.iter().find(|(payee, _)| payee == to) {
-                self.pay(payee, &[*amount]);
-            }
-        }
+        });
     }
 
     pub(in crate::evm) fn run(mut self) -> Folds<'a> {
         let effects = self.effects;
         self.apply(&effects.before);
-        let mut paid = effects.paid.iter().chain([&effects.beneficiary, &effects.surcharged]);
-        let pays_mine = paid.any(|(payee, _)| self.is_mine(payee));
+        let pays_mine = effects.receivers.iter().any(|(payee, _)| self.is_mine(payee));
         for (seen, (outcome, shard_mask)) in
             effects.outcomes.iter().zip(&effects.shard_masks).enumerate()
         {
@@ -140,13 +126,13 @@ impl<'a> Bucket<'a> {
             let Ok(Some(output)) = outcome else { continue };
             let late = mutant!(DeferredLate);
             if pays_mine && !late {
-                self.pay_deferred(&output.deferred);
+                self.pay(&output.deferred);
             }
             if shard_mask != 0 {
                 self.apply(&output.changes);
             }
             if pays_mine && late {
-                self.pay_deferred(&output.deferred);
+                self.pay(&output.deferred);
             }
         }
         self.apply(&effects.after);

@@ -7,7 +7,7 @@ use super::folded::{FoldedAccount, new_code};
 use crate::evm::exec::change::AccountChange;
 use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
 use crate::evm::fees::deferred::Deferred;
-use crate::evm::fees::reward::Reward;
+use crate::evm::fees::receivers::Receivers;
 use alloy_primitives::Address;
 use alloy_primitives::map::{AddressMap, B256Map};
 use revm::bytecode::Bytecode;
@@ -123,11 +123,7 @@ fn resume(
 /// A bundle that grows as transactions commit.
 pub(in crate::evm) struct BundleBuilder {
     accounts: Accounts,
-    /// Receivers of blind credits, as they are before the block.
-    beneficiary: (Address, Option<AccountInfo>),
-    surcharged: (Address, Option<AccountInfo>),
-    paid: Vec<(Address, Option<AccountInfo>)>,
-    touch_creates: bool,
+    receivers: Receivers,
     progress: BundleProgress,
 }
 
@@ -141,10 +137,7 @@ impl BundleBuilder {
                 open: AddressMap::default(),
                 parent: effects.parent.clone(),
             },
-            beneficiary: effects.beneficiary.clone(),
-            surcharged: effects.surcharged.clone(),
-            paid: effects.paid.clone(),
-            touch_creates: effects.touch_creates,
+            receivers: effects.receivers.clone(),
             progress: BundleProgress { seen: 0, all: transactions },
         };
         builder.apply(&effects.before);
@@ -226,22 +219,12 @@ impl BundleBuilder {
         }
     }
 
-    /// Applies blind credits of transactions.
+    /// Adds blind credits of transactions.
     fn pay(&mut self, deferred: &Deferred) {
-        let Self { accounts, beneficiary, surcharged, paid: payees, touch_creates, .. } = self;
-        let touch_creates = *touch_creates;
-        let paid = [(surcharged, &*deferred.surcharges), (beneficiary, &deferred.rewards)];
-        for ((address, before), amounts) in paid.into_iter().filter(|(_, paid)| !paid.is_empty()) {
+        let Self { accounts, receivers, .. } = self;
+        receivers.credit(deferred, |(address, before), amounts| {
             let account = accounts.open(*address, before);
-            for &amount in amounts {
-                account.reward(Reward { amount, touch_creates });
-            }
-        }
-        for (to, amount) in &deferred.payments {
-            if let Some((address, before)) = payees.iter().find(|(payee, _)| payee == to) {
-                let reward = Reward { amount: *amount, touch_creates };
-                accounts.open(*address, before).reward(reward);
-            }
-        }
+            amounts.iter().for_each(|amount| account.reward(receivers.reward(*amount)));
+        });
     }
 }

@@ -146,7 +146,7 @@ pub(in crate::evm) fn shared_out(
         }
     };
     effects.shard_masks.iter().for_each(|shard_mask| count(*shard_mask, 1));
-    count(bundle_shards.shard(&effects.beneficiary.0), effects.shard_masks.len());
+    count(bundle_shards.shard(&effects.receivers.beneficiary.0), effects.shard_masks.len());
     large.iter().for_each(|large| count(bundle_shards.shard(&large.address), large.slots));
     let weigh = |share| {
         let shards = || (share..BUNDLE_SHARDS as usize).step_by(shares);

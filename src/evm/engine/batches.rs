@@ -19,7 +19,7 @@ use crate::evm::exec::machine::{EvmMachine, Ran};
 use crate::evm::exec::rejection::Rejection;
 use crate::ids::{Chunk, TxIndex};
 use crate::sync::{AtomicU64, SeqCst};
-use crate::worker::{BatchMachine, BatchStart, Ledger, Machine, MustWait, RanBatch, Stop, TxError};
+use crate::worker::{BatchMachine, BatchStart, Ledger, Machine, NoResult, RanBatch};
 use core::ops::Range;
 use revm::DatabaseRef;
 
@@ -30,9 +30,6 @@ enum Open {
     /// Each transaction is a group. The outputs of those from `in_journal` on are in the journal.
     Single { groups: Vec<(Chunk, BatchGroup)>, in_journal: usize },
 }
-
-/// Why a transaction has no result yet.
-type Wait<E> = MustWait<Rejection, E>;
 
 /// Gas used by the private batches of a segment, plus the gas that the block used before.
 ///
@@ -84,20 +81,17 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
     }
 
     /// Runs the next transaction as a group of its own.
-    fn run_single(&mut self, tx: TxIndex) -> Result<(), Wait<D::Error>> {
+    fn run_single(&mut self, tx: TxIndex) -> Result<(), NoResult<Rejection, D::Error>> {
         let Self { runner, segment, is_second, open, .. } = self;
-        let Open::Single { groups, in_journal } = open else { return Err(MustWait::UNKNOWN) };
+        let Open::Single { groups, in_journal } = open else { return Err(NoResult::TOO_EARLY) };
         let block_context = runner.block_context;
         let machine = &mut runner.machine;
         machine.begin(tx);
         let Ran { result, goes_on, .. } = machine.run_tx(tx, None);
         let output = match (result, machine.end().1) {
             (Ok(output), None) => output,
-            (Err(reason), None) => return Err(TxError::Rejected(reason).into()),
-            (_, Some(Stop::Base(error))) => return Err(TxError::Base(error).into()),
-            (_, Some(Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken)) => {
-                return Err(MustWait::UNKNOWN);
-            }
+            (Err(reason), None) => return Err(NoResult::Rejected(reason)),
+            (_, Some(stop)) => return Err(stop.into()),
         };
         // A helper's run uses the same gas as the run it helps.
         if !*is_second {
@@ -113,7 +107,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         if !goes_on {
             machine.clear_journal();
             let Some(latest) = machine.view_mut().latest_mut() else {
-                return Err(MustWait::UNKNOWN);
+                return Err(NoResult::TOO_EARLY);
             };
             for (txs, group) in groups.iter().skip(*in_journal) {
                 let BatchGroup::Single(output) = group else { continue };
@@ -154,24 +148,23 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
         };
     }
 
-    fn run(&mut self, tx: TxIndex) -> Result<(), Wait<D::Error>> {
+    fn run(&mut self, tx: TxIndex) -> Result<(), NoResult<Rejection, D::Error>> {
         let claims = self.runner.block_context.told_claims();
         let ran = match &mut self.open {
             _ if self.segment.used.exceeds(self.runner.block_context.block.env.gas_limit)
                 || claims.is_some_and(|claims| claims.is_beyond_wrong(index_of(tx))) =>
             {
-                return Err(MustWait::UNKNOWN);
+                return Err(NoResult::TOO_EARLY);
             }
             // A transaction without room in the batch alone has no room in the block either.
             Open::Combined { ledger, .. } => match ledger.admit(tx) {
                 Ok(()) => self.runner.run_admitted(tx, ledger),
-                Err(_) => Err(MustWait::UNKNOWN),
+                Err(_) => Err(NoResult::TOO_EARLY),
             },
             Open::Single { .. } => self.run_single(tx),
         };
-        if let (Some(claims), Err(MustWait { error: Some(TxError::Rejected(reason)) })) =
+        if let (Some(claims), Err(NoResult::Rejected(Rejection::AccessList(wrong)))) =
             (claims, &ran)
-            && let Rejection::AccessList(wrong) = reason
         {
             claims.note_wrong(index_of(tx), wrong);
         }

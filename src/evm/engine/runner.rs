@@ -17,14 +17,11 @@ use crate::evm::fees::deferred::Deferred;
 use crate::ids::{Chunk, TxIndex};
 use crate::mv::{Entry, Latest};
 use crate::panics::caught;
-use crate::worker::{Ledger, Machine, MustWait, Stop, TxError};
+use crate::worker::{Ledger, Machine, NoResult, Stop};
 use core::ops::Range;
 use revm::DatabaseRef;
 use revm::state::EvmState;
 use std::sync::Arc;
-
-/// Why a transaction has no result yet.
-pub(super) type Wait<E> = MustWait<Rejection, E>;
 
 /// An EVM that runs transactions one after the other.
 pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
@@ -119,12 +116,13 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     /// Runs `tx`, for which `ledger` has room, and keeps its writes.
     ///
     /// # Errors
-    /// The transaction has no result: without an error, because not everything below it is final.
+    /// The transaction has no result. It [is early](NoResult::is_early) if it needs a value that is
+    /// not final.
     pub(in crate::evm) fn run_admitted(
         &mut self,
         tx: TxIndex,
         ledger: &mut EvmLedger,
-    ) -> Result<(), Wait<D::Error>> {
+    ) -> Result<(), NoResult<Rejection, D::Error>> {
         let asked = ledger.asked_with(tx);
         let before = self.machine.view_mut().log_mut().map(|log| log.mark());
         let ran = self.run(tx, ledger);
@@ -137,7 +135,11 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         ran
     }
 
-    fn run(&mut self, tx: TxIndex, ledger: &mut EvmLedger) -> Result<(), Wait<D::Error>> {
+    fn run(
+        &mut self,
+        tx: TxIndex,
+        ledger: &mut EvmLedger,
+    ) -> Result<(), NoResult<Rejection, D::Error>> {
         let forgotten = mutant!(JournalForgotten);
         let is_complete = self.first_pending >= tx.position() || forgotten;
         self.machine.view_mut().set_complete(is_complete);
@@ -150,7 +152,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
                 self.give(earlier, ledger);
                 return match self.machine.end().1 {
                     Some(stop) => self.stopped(tx, stop, is_complete, ledger),
-                    None => Err(TxError::Panicked(payload).into()),
+                    None => Err(NoResult::Panicked(payload)),
                 };
             }
         };
@@ -163,7 +165,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             Err(reason) => {
                 // revm leaves loaded accounts in the journal.
                 self.leave_journal(tx.position() + 1, ledger);
-                Err(TxError::Rejected(reason).into())
+                Err(NoResult::Rejected(reason))
             }
             Ok(output) => {
                 self.keep(tx, &output);
@@ -217,20 +219,16 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         stop: Stop<D::Error>,
         is_complete: bool,
         ledger: &mut EvmLedger,
-    ) -> Result<(), Wait<D::Error>> {
-        match stop {
-            Stop::Base(error) => Err(TxError::Base(error).into()),
-            // Nothing is final in a private batch, whatever its position.
-            Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken
-                if !is_complete && !self.is_private =>
-            {
-                // The read asked which transaction wrote a value, and some writes are only in the
-                // journal.
-                self.leave_journal(tx.position(), ledger);
-                self.run(tx, ledger)
-            }
-            Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken => Err(MustWait::UNKNOWN),
+    ) -> Result<(), NoResult<Rejection, D::Error>> {
+        let why = NoResult::from(stop);
+        // Nothing is final in a private batch, whatever its position.
+        if why.is_early() && !is_complete && !self.is_private {
+            // The read asked which transaction wrote a value, and some writes are only in the
+            // journal.
+            self.leave_journal(tx.position(), ledger);
+            return self.run(tx, ledger);
         }
+        Err(why)
     }
 
     /// Commits `tx` to the ledger.

@@ -13,7 +13,7 @@ use crate::evm::exec::machine::EvmMachine;
 use crate::evm::exec::rejection::Rejection;
 use crate::ids::{Chunk, TxIndex};
 use crate::mv::Store;
-use crate::worker::{Ledger, Machine, MustWait, TxError};
+use crate::worker::{Ledger, NoResult};
 use revm::DatabaseRef;
 
 /// Runs sequential transactions.
@@ -30,13 +30,11 @@ pub(in crate::evm) struct OpenRun {
     carried: TxIndex,
 }
 
-/// Why a sequential transaction has no result.
-pub(in crate::evm) enum NoResult<E> {
-    /// The block has no room for it.
-    NoRoom,
-    Error(TxError<Rejection, E>),
-    /// A broken rule: everything below is final, so nothing can be missing.
-    Missing,
+impl OpenRun {
+    /// Checks that the block has room for `tx`, the next transaction.
+    pub(in crate::evm) fn admit(&mut self, tx: TxIndex) -> Result<(), Rejection> {
+        self.ledger.admit(tx)
+    }
 }
 
 impl<'a, D: DatabaseRef> SequentialMachine<'a, D> {
@@ -74,35 +72,21 @@ impl<'a, D: DatabaseRef> SequentialMachine<'a, D> {
         OpenRun { ledger, first, carried }
     }
 
-    /// Runs the next transaction of a run. If `skips_rejected` is set, an invalid transaction is
-    /// skipped, and the run continues with the same journal and room.
+    /// Runs the next transaction of a run, for which the block has room.
     ///
     /// # Errors
-    /// [`NoResult::NoRoom`], or the final error of the transaction.
+    /// Why it has no result. The reason is final.
     pub(in crate::evm) fn run(
         &mut self,
         tx: TxIndex,
         run: &mut OpenRun,
-        skips_rejected: bool,
-    ) -> Result<(), NoResult<D::Error>> {
-        let (runner, ledger) = (&mut self.runner, &mut run.ledger);
-        let reason = match ledger.admit(tx) {
-            Err(reason) if skips_rejected => reason,
-            Err(_) => return Err(NoResult::NoRoom),
-            Ok(()) => match runner.run_admitted(tx, ledger) {
-                Err(MustWait { error: Some(TxError::Rejected(reason)) })
-                    if skips_rejected && EvmMachine::<'a, D>::may_skip(&reason) =>
-                {
-                    reason
-                }
-                Err(MustWait { error: Some(error) }) => return Err(NoResult::Error(error)),
-                // Everything below is final.
-                Err(MustWait { error: None }) => return Err(NoResult::Missing),
-                Ok(()) => return Ok(()),
-            },
-        };
-        runner.skip(tx, reason, ledger);
-        Ok(())
+    ) -> Result<(), NoResult<Rejection, D::Error>> {
+        self.runner.run_admitted(tx, &mut run.ledger)
+    }
+
+    /// Skips the next transaction of a run, which continues with the same journal and room.
+    pub(in crate::evm) fn skip(&mut self, tx: TxIndex, reason: Rejection, run: &mut OpenRun) {
+        self.runner.skip(tx, reason, &mut run.ledger);
     }
 
     /// Ends a run: returns its group, if any transaction has a result, and what the next run

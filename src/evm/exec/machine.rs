@@ -356,13 +356,8 @@ impl<D: DatabaseRef> Machine for EvmMachine<'_, D> {
         Ok(Effects { writes, output, cost })
     }
 
-    /// Only faults of the transaction itself: an incomplete block environment or a failing
-    /// precompile is no reason to skip a transaction.
     fn may_skip(reason: &Rejection) -> bool {
-        matches!(
-            reason,
-            Rejection::Invalid(_) | Rejection::BlockGas { .. } | Rejection::BlobGas { .. }
-        )
+        reason.may_skip()
     }
 
     fn end(&mut self) -> (ReadSet<EvmLocation>, Option<Stop<D::Error>>) {

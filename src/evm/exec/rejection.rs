@@ -38,3 +38,11 @@ pub enum Rejection {
     #[error("execution failed: {0}")]
     Custom(String),
 }
+
+impl Rejection {
+    /// Returns whether a block that is being built can go on without the transaction. That is so
+    /// only for faults of the transaction itself, not of the block environment or a precompile.
+    pub(in crate::evm) const fn may_skip(&self) -> bool {
+        matches!(self, Self::Invalid(_) | Self::BlockGas { .. } | Self::BlobGas { .. })
+    }
+}

@@ -2,5 +2,6 @@
 //! beneficiary and surcharges.
 
 pub(super) mod deferred;
+pub(super) mod receivers;
 pub(super) mod reward;
 pub(super) mod surcharge;

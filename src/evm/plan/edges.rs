@@ -1,9 +1,9 @@
 //! Predicted dependencies: for each transaction, the lower one that it waits for.
 //!
-//! Every source of a prediction ends here, as an edge of [`Plan::dependencies`]. A wrong edge costs
+//! Every source of a prediction ends here, as an edge of [`Chunks::dependencies`]. A wrong edge costs
 //! time, never a result.
 //!
-//! [`Plan::dependencies`]: crate::protocol::Plan::dependencies
+//! [`Chunks::dependencies`]: crate::protocol::Chunks::dependencies
 
 use super::known::KnownDependencies;
 use super::tx::{probable_gas, ties};

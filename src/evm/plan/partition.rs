@@ -5,7 +5,7 @@ use super::edges::{Prediction, edges};
 use super::tx::{may_fit, mean_gas_limit, probable_gas};
 use crate::evm::exec::input::Block;
 use crate::ids::TxIndex;
-use crate::protocol::Plan;
+use crate::protocol::Chunks;
 use crate::schedule::{Grain, Hint, plan};
 use crate::thresholds::{FIRST_BATCH_GAS, LONGEST_FIRST_BATCH, SEGMENT_GROWTH, SHORTEST_BATCH};
 use core::ops::Range;
@@ -21,7 +21,7 @@ pub(in crate::evm) fn plan_block(
     end: usize,
     workers: usize,
     chunk: Option<NonZeroU32>,
-) -> Plan {
+) -> Chunks {
     let room = block.env.gas_limit;
     let hint = |tx: &TxEnv| Hint {
         cost: probable_gas(block, tx),
@@ -34,7 +34,7 @@ pub(in crate::evm) fn plan_block(
     };
     // Loads all transactions from memory first, one by one; the map of senders is built afterwards.
     let hints: Vec<_> = transactions.iter().map(hint).collect();
-    Plan { dependencies: edges(block, prediction, first, end), ..plan(first, &hints, grain) }
+    Chunks { dependencies: edges(block, prediction, first, end), ..plan(first, &hints, grain) }
 }
 
 /// Length of the first contiguous batches in `block`.

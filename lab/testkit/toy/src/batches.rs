@@ -7,9 +7,7 @@ use super::machine::{BaseFailed, ToyBase, ToyWorkload, run_over};
 use super::program::ToyRejection;
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::mv::{Entry, Location, Mark};
-use braid_evm::worker::{
-    BatchMachine, BatchStart, Context, Effects, MustWait, RanBatch, Stop, TxError, View,
-};
+use braid_evm::worker::{BatchMachine, BatchStart, Context, Effects, NoResult, RanBatch, View};
 
 /// Runs private batches of toy transactions for one worker.
 #[derive(Debug)]
@@ -102,7 +100,7 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
         self.view.begin_batch(txs.first, snapshot, Some(log), is_second);
     }
 
-    fn run(&mut self, tx: TxIndex) -> Result<(), MustWait<ToyRejection, BaseFailed>> {
+    fn run(&mut self, tx: TxIndex) -> Result<(), NoResult<ToyRejection, BaseFailed>> {
         if self.end != tx || tx.0.is_multiple_of(2) {
             self.close_group();
         }
@@ -110,7 +108,7 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
         let claims = self.workload.claims().filter(|_| self.tells);
         if claims.is_some() && self.workload.first_wrong().is_some_and(|wrong| wrong < tx) {
             // What it would read may be wrong.
-            return Err(MustWait::UNKNOWN);
+            return Err(NoResult::TOO_EARLY);
         }
         self.view.base_mut().told = claims.map(|claims| (claims, tx));
         self.view.begin(tx);
@@ -123,9 +121,9 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
         if is_wrong && stop.is_none() {
             self.workload.note_wrong(tx);
             self.forget_open_run();
-            return Err(MustWait::UNKNOWN);
+            return Err(NoResult::TOO_EARLY);
         }
-        let error = match (ran, stop) {
+        let why = match (ran, stop) {
             (Ok(Effects { writes, output, .. }), None) => {
                 self.before = None;
                 self.view.keep(tx, &writes);
@@ -133,12 +131,11 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
                 self.end = tx.next();
                 return Ok(());
             }
-            (_, Some(Stop::Base(error))) => Some(TxError::Base(error)),
-            (_, Some(Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken)) => None,
-            (Err(reason), None) => Some(TxError::Rejected(reason)),
+            (_, Some(stop)) => stop.into(),
+            (Err(reason), None) => NoResult::Rejected(reason),
         };
         self.forget_open_run();
-        Err(MustWait { error })
+        Err(why)
     }
 
     fn end(&mut self) -> RanBatch<ToyLocation, ToyGroup> {

@@ -8,7 +8,7 @@ use super::program::{Step, ToyBlock};
 use super::reference::{Reference, reference};
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::mv::Store;
-use braid_evm::protocol::{Limits, Plan, Protocol};
+use braid_evm::protocol::{Chunks, Jobs, Limits, Plan, Protocol};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::worker::Shared;
 use std::sync::Arc;
@@ -111,12 +111,9 @@ pub(super) fn random_limits(random: &mut Random) -> Limits {
     }
 }
 
-/// Makes the chunks of `plan` private batches. Hints are for chunks.
+/// Makes the chunks of `plan` private batches.
 pub(super) fn make_private(plan: &mut Plan) {
-    plan.private = core::mem::take(&mut plan.chunks);
-    plan.frontier_only.clear();
-    plan.longest.clear();
-    plan.dependencies.clear();
+    plan.jobs = Jobs::Batches(plan.jobs.ranges().to_vec());
 }
 
 /// Cuts up the `transactions` transactions from `first` on.
@@ -124,28 +121,28 @@ pub(super) fn random_plan(random: &mut Random, first: TxIndex, transactions: usi
     let count = u32::try_from(transactions).unwrap_or(u32::MAX);
     let end = TxIndex(first.0.saturating_add(count));
     let longest = 1 + random.small(5);
-    let mut plan = Plan { first, ..Plan::default() };
+    let mut chunks = Chunks::default();
     let mut next = first;
     while next < end {
         let length = 1 + u32::from(random.small(longest));
         let chunk = Chunk { first: next, end: TxIndex((next.0 + length).min(end.0)) };
-        plan.chunks.push(chunk);
+        chunks.ranges.push(chunk);
         next = chunk.end;
     }
     if random.chance(1, 3) {
         for tx in first.0..end.0 {
             if random.chance(1, 8) {
-                plan.frontier_only.push(TxIndex(tx));
+                chunks.frontier_only.push(TxIndex(tx));
             }
             if tx > 0 && random.chance(1, 5) {
                 let on = u32::try_from(random.below(u64::from(tx))).unwrap_or(0);
-                plan.dependencies.push((TxIndex(tx), TxIndex(on)));
+                chunks.dependencies.push((TxIndex(tx), TxIndex(on)));
             }
         }
     }
-    plan.dependencies.retain(|(_, on)| *on >= first);
+    chunks.dependencies.retain(|(_, on)| *on >= first);
     // Nothing is drawn for it, so all else about a seed stays.
     let goes_first = |tx: &u32| count % 4 == 3 && tx % 5 == 4;
-    plan.longest = (first.0..end.0).filter(goes_first).map(TxIndex).collect();
-    plan
+    chunks.longest = (first.0..end.0).filter(goes_first).map(TxIndex).collect();
+    Plan { first, jobs: Jobs::Chunks(chunks) }
 }

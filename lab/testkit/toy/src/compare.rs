@@ -9,7 +9,7 @@ use braid_evm::error::Invariant;
 use braid_evm::ids::TxIndex;
 use braid_evm::mv::Resolution;
 use braid_evm::protocol::Halt;
-use braid_evm::worker::{BlockEnd, TxError};
+use braid_evm::worker::{BlockEnd, NoResult, Stop};
 
 /// How the engine and the reference differ.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -137,17 +137,20 @@ fn compare_end(
 /// The halt in the words of the reference, or nothing if it contradicts itself.
 fn halted_with(
     halt: Halt,
-    error: &TxError<ToyRejection, BaseFailed>,
+    error: &NoResult<ToyRejection, BaseFailed>,
     frontier: TxIndex,
 ) -> Option<(TxIndex, ReferenceError)> {
     let (tx, error) = match (halt, error) {
-        (Halt::NoRoom(tx), TxError::Rejected(reason)) => (tx, ReferenceError::NoRoom(*reason)),
-        (Halt::Failed(tx, _), TxError::Rejected(reason)) => (tx, ReferenceError::Rejected(*reason)),
-        (Halt::Failed(tx, _), TxError::Base(BaseFailed(location))) => {
+        (Halt::NoRoom(tx), NoResult::Rejected(reason)) => (tx, ReferenceError::NoRoom(*reason)),
+        (Halt::Failed(tx, _), NoResult::Rejected(reason)) => {
+            (tx, ReferenceError::Rejected(*reason))
+        }
+        (Halt::Failed(tx, _), NoResult::Stopped(Stop::Base(BaseFailed(location)))) => {
             (tx, ReferenceError::Base(*location))
         }
-        (Halt::Failed(tx, _), TxError::Panicked(_)) => (tx, ReferenceError::Panicked),
-        (Halt::NoRoom(_) | Halt::Cancelled | Halt::HandedOver, _) => return None,
+        (Halt::Failed(tx, _), NoResult::Panicked(_)) => (tx, ReferenceError::Panicked),
+        (Halt::Failed(_, _), NoResult::Stopped(_))
+        | (Halt::NoRoom(_) | Halt::Cancelled | Halt::HandedOver, _) => return None,
     };
     (tx == frontier).then_some((tx, error))
 }

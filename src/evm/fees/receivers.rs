@@ -1,0 +1,56 @@
+//! Accounts that receive blind credits.
+
+use super::deferred::Deferred;
+use super::reward::Reward;
+use alloy_primitives::{Address, U256};
+use core::slice::from_ref;
+use revm::state::AccountInfo;
+
+/// An account as it is before the block.
+pub(in crate::evm) type Receiver = (Address, Option<AccountInfo>);
+
+/// Accounts that receive blind credits, as they are before the block.
+#[derive(Clone, Debug, Default)]
+pub(in crate::evm) struct Receivers {
+    /// Receiver of rewards.
+    pub(in crate::evm) beneficiary: Receiver,
+    /// Receiver of surcharges.
+    pub(in crate::evm) surcharged: Receiver,
+    /// Receivers of other payments.
+    pub(in crate::evm) paid: Vec<Receiver>,
+    /// Whether touching an account creates it (before EIP-161).
+    pub(in crate::evm) touch_creates: bool,
+}
+
+impl Receivers {
+    /// Iterates over all receivers.
+    pub(in crate::evm) fn iter(&self) -> impl Iterator<Item = &Receiver> {
+        self.paid.iter().chain([&self.beneficiary, &self.surcharged])
+    }
+
+    /// Calls `credit` with each receiver of `deferred` and the amounts that it receives.
+    pub(in crate::evm) fn credit(
+        &self,
+        deferred: &Deferred,
+        mut credit: impl FnMut(&Receiver, &[U256]),
+    ) {
+        let Deferred { rewards, surcharges, payments } = deferred;
+        for (receiver, amounts) in
+            [(&self.surcharged, surcharges.as_slice()), (&self.beneficiary, rewards.as_slice())]
+        {
+            if !amounts.is_empty() {
+                credit(receiver, amounts);
+            }
+        }
+        for (to, amount) in payments {
+            if let Some(receiver) = self.paid.iter().find(|(address, _)| address == to) {
+                credit(receiver, from_ref(amount));
+            }
+        }
+    }
+
+    /// Returns the credit of `amount` wei to a receiver.
+    pub(in crate::evm) const fn reward(&self, amount: U256) -> Reward {
+        Reward { amount, touch_creates: self.touch_creates }
+    }
+}
