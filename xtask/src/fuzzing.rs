@@ -1,5 +1,6 @@
 //! Recipes that run random blocks and the fuzzer.
 
+use crate::coverage::coverage;
 use crate::install;
 use crate::runner::{Beside, Failed, Runner};
 use crate::workspace::{add_flags, cargo, target_dir};
@@ -33,7 +34,7 @@ pub(crate) const TARGETS: [&str; 17] = [
 
 /// Target whose inputs tests replay in every way, which is too slow for the fuzzer. The first
 /// [`FROM_REPLAYED`] targets start from its inputs.
-const REPLAYED: &str = "block_equivalence";
+pub(crate) const REPLAYED: &str = "block_equivalence";
 const FROM_REPLAYED: usize = 8;
 
 /// Default number of random blocks.
@@ -54,6 +55,10 @@ pub(crate) struct FuzzArgs {
     /// Seconds to fuzz each target; 0 skips fuzzing
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) seconds: u64,
+    /// Instead of fuzzing, show the share of the library's lines that the inputs of each target
+    /// reach, and the functions that none reaches
+    #[arg(long, conflicts_with_all = ["blocks", "seed", "seconds"])]
+    pub(crate) coverage: bool,
     /// Fuzz only this target
     #[arg(value_parser = TARGETS)]
     pub(crate) target: Option<String>,
@@ -61,6 +66,9 @@ pub(crate) struct FuzzArgs {
 
 /// Replays the known inputs, runs random blocks from the same generator, and fuzzes.
 pub(crate) fn fuzz(runner: &mut Runner, args: &FuzzArgs) -> Result<(), Failed> {
+    if args.coverage {
+        return coverage(runner, args.target.as_deref());
+    }
     replay(runner)?;
     let tests = "random_blocks:: hostile_lists:: declared::";
     let mut command = cargo(&format!("test --locked --test blocks -- {tests} --nocapture"));

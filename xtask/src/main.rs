@@ -6,12 +6,12 @@ mod book;
 mod chain;
 mod compare_builds;
 mod container;
+mod coverage;
 mod dependencies;
 mod embedder;
 mod fuzzing;
 mod install;
 mod instructions;
-mod instrumented;
 mod newcomer;
 mod package;
 mod python;
@@ -25,6 +25,7 @@ mod seeded;
 mod soak;
 mod spec;
 mod suites;
+mod tsan;
 mod verify;
 mod workspace;
 
@@ -141,13 +142,11 @@ enum Recipe {
         resume: bool,
     },
     /// Run random hostile blocks against sequential revm, replay the fuzzer's inputs, and fuzz
-    /// under AddressSanitizer
+    /// under AddressSanitizer; with --coverage, show what the inputs reach instead
     Fuzz(FuzzArgs),
     /// Fuzz all targets in turn, until interrupted or for a number of minutes, and turn failures
     /// into regression tests; with --node, feed the transaction pool of a node instead
     Soak(SoakArgs),
-    /// Measure which lines the fuzzer's inputs reach
-    Coverage,
     /// Count the instructions of sequential revm and of Braid with one worker on real and generated
     /// blocks, and compare the ratios with the record
     Instructions(InstructionsArgs),
@@ -300,12 +299,11 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         }
         Recipe::Fuzz(args) => fuzzing::fuzz(runner, args),
         Recipe::Soak(args) => soak::soak(runner, args),
-        Recipe::Coverage => instrumented::coverage(runner),
         Recipe::Instructions(args) => instructions::instructions(runner, args),
         Recipe::CompareBuilds(args) => compare_builds::compare_builds(runner, args),
         Recipe::Pages => recipes::pages(runner),
         Recipe::Book => book::book(runner),
-        Recipe::Tsan { whole } => instrumented::tsan(runner, *whole),
+        Recipe::Tsan { whole } => tsan::tsan(runner, *whole),
         Recipe::Nightly => nightly(runner),
         Recipe::Deny => {
             dependencies::deny(runner)?;
@@ -418,8 +416,8 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     // Each extra of the package alone, with the newest versions that it allows.
     runner.part(|it| python::python(it, false));
     runner.part(|it| python::python(it, true));
-    runner.part(|it| instrumented::tsan(it, true));
-    runner.part(instrumented::coverage);
+    runner.part(|it| tsan::tsan(it, true));
+    runner.part(|it| coverage::coverage(it, None));
     let long = FuzzArgs { blocks: Some(10_000), seconds: 1_800, ..FuzzArgs::default() };
     runner.part(|it| fuzzing::fuzz(it, &long));
     runner.part(|it| verify::cargo_mutants(it, None, false));
