@@ -79,7 +79,8 @@ impl BatchId {
     }
 }
 
-/// A contiguous range of transactions that one worker runs in block order: the unit of dispatch.
+/// A contiguous range of transactions that run in block order on one worker: what is dispatched
+/// together, a private batch, or what commits together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Chunk {
     /// The lowest transaction.

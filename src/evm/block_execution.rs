@@ -2,7 +2,7 @@
 //! results back.
 
 use super::bal::claims::index_of;
-use super::block::error::{Failure, cancelled, failure};
+use super::block::error::{Cause, cancelled, cause};
 use super::block::output::BlockCounters;
 use super::bundle::block_effects::BlockEffects;
 use super::engine::batches::{SegmentSetting, UsedGas};
@@ -44,9 +44,9 @@ pub(super) struct BlockExecution<S: StateSource> {
 
 /// How a segment ended.
 pub(super) struct SegmentEnd<S: StateSource> {
-    pub(super) failure: Option<Failure<S>>,
-    /// Whether the segment ended early: because most speculation was aborted, or because the rest of
-    /// a private batch must not commit.
+    pub(super) failure: Option<Cause<S>>,
+    /// Whether the segment ended early: speculation was wasted or did not pay, or the rest of a
+    /// private batch must not commit, has no room or no result.
     pub(super) was_given_up: bool,
     /// Private batches that committed.
     pub(super) batches: u64,
@@ -205,14 +205,14 @@ impl<S: StateSource> BlockExecution<S> {
     /// Everything below it matches the list, so the values that it read are right, and it need not
     /// run again. A transaction that does not fit into the block runs sequentially instead, which
     /// reports what is missing.
-    fn wrong_list(&self, frontier: TxIndex, ledger: &mut EvmLedger) -> Option<Failure<S>> {
+    fn wrong_list(&self, frontier: TxIndex, ledger: &mut EvmLedger) -> Option<Cause<S>> {
         let block_context = &self.workload.block_context;
         let wrong = block_context.told_claims()?.wrong_at(index_of(frontier))?;
         let is_found = !mutant!(WrongRunsAgain);
         let has_room = ledger.admit(frontier).is_ok();
         let error = NoResult::Rejected(Rejection::AccessList(Box::new(wrong)));
         let halt = Halt::Failed(frontier, protocol::Failure::Rejected);
-        (has_room && is_found).then(|| failure(frontier, Some(halt), Some(error), None)).flatten()
+        (has_room && is_found).then(|| cause(frontier, Some(halt), Some(error), None)).flatten()
     }
 
     /// Collects the results of a segment.
@@ -234,7 +234,7 @@ impl<S: StateSource> BlockExecution<S> {
             (Some(Halt::HandedOver), None) if !was_cancelled => {
                 self.wrong_list(frontier, &mut ledger)
             }
-            _ => failure(frontier, halt, error, broken).or(gone),
+            _ => cause(frontier, halt, error, broken).or(gone),
         };
         let was_given_up = halt == Some(Halt::HandedOver);
         let carry = (published < frontier).then(|| Carry::after_batches(conflicts, published));

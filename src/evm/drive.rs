@@ -1,7 +1,7 @@
 //! The path of a block: pre-block calls, transactions, post-block calls, bundle.
 
 use super::block::committed::{OnCommit, lend};
-use super::block::error::{BlockError, BlockErrorKind, Failure, cancelled};
+use super::block::error::{BlockError, BlockErrorKind, Cause, cancelled};
 use super::block::output::BlockOutput;
 use super::block::replay::CommitRecorder;
 use super::block_execution::{BlockExecution, SegmentEnd};
@@ -180,7 +180,7 @@ fn run<'env, S: StateSource + 'env>(
     config: &Config,
     effects: &BlockEffects,
     mut on_commit: Option<OnCommit<'_>>,
-) -> Option<Failure<S>> {
+) -> Option<Cause<S>> {
     let all = execution.workload.block_context.block.transactions.len();
     while execution.left(all) > 0 {
         if execution.workload.is_cancelled() {

@@ -3,7 +3,7 @@
 use super::access_list::{access_list, accesses_after, compare_end};
 use super::after::AfterLast;
 use super::bal::mismatch::AccessListError;
-use super::block::error::{At, BlockError, BlockErrorKind, Failure};
+use super::block::error::{At, BlockError, BlockErrorKind, Cause};
 use super::block::output::{BlockOutput, Stats};
 use super::block::replay::Replay;
 use super::block::requests::push_deposits;
@@ -43,7 +43,7 @@ pub(super) struct Surroundings {
 pub(super) fn finish<'env, S, C>(
     worker_pool: &mut C,
     mut execution: BlockExecution<S>,
-    mut failure: Option<Failure<S>>,
+    mut failure: Option<Cause<S>>,
     around: Surroundings,
 ) -> Result<BlockOutput, BlockError<DbError<S>>>
 where
@@ -154,7 +154,7 @@ fn after_transactions<S: StateSource>(
         let (mut below, pending) = match &mut carry {
             Some(carry) => {
                 let latest = core::mem::take(&mut carry.latest);
-                let mut below = EvmView::of_batches(context, store, base, None);
+                let mut below = EvmView::of_prefix(context, store, base, None);
                 below.begin_sequential(latest, carry.first);
                 below.set_complete(carry.is_complete(ledger.outcomes.len()));
                 (below, core::mem::take(&mut carry.pending))

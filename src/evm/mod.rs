@@ -4,7 +4,7 @@
 //!  Block --plan--> Shared<EvmWorkload, EvmLedger> --work on each worker--> outcomes, in order
 //!    |                 EvmMachine: revm over EvmView over the store over the base state
 //!    |                 EvmBatches: private batches, one journal each
-//!    |             SequentialMachine: sequential segments, on the calling thread
+//!    |             SequentialRunner: sequential segments, on the calling thread
 //!    +-- system: pre-block calls, post-block calls, withdrawals, rewards, requests
 //!    +-- bundle: effects folded by account, in parallel, into revm's BundleState
 //! ```

@@ -143,7 +143,7 @@ fn run_neighbours<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
 }
 
 /// With slow storage, lets the extra workers prefetch the state that the block's access list
-/// names, and shares it among all workers.
+/// names, and shares it among the pool's workers.
 fn share_reads<'env, S: StateSource + 'env>(
     execution: &mut BlockExecution<S>,
     worker_pool: &impl WorkerPool<'env>,
@@ -161,7 +161,7 @@ fn share_reads<'env, S: StateSource + 'env>(
     }
 }
 
-/// Runs the transactions below `end` on all workers, including the caller, until all have run
+/// Runs the transactions below `end` on the pool's workers, including the caller, until all have run
 /// or speculation proves wasteful.
 fn run_shared<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
     execution: &mut BlockExecution<S>,

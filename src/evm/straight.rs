@@ -4,10 +4,10 @@
 //! for, and neither the protocol nor workers are needed.
 
 use super::block::committed::{Committed, OnCommit};
-use super::block::error::{Failure, cancelled, failure};
+use super::block::error::{Cause, cancelled, cause};
 use super::block_execution::{BlockExecution, SegmentEnd};
 use super::engine::batches::SegmentSetting;
-use super::engine::sequential::SequentialMachine;
+use super::engine::sequential::SequentialRunner;
 use super::exec::base::{DbError, StateSource};
 use super::exec::rejection::Rejection;
 use super::plan::longest::Seen;
@@ -75,7 +75,7 @@ pub(super) fn run_straight<S: StateSource>(
     if let Some(payload) = panicked {
         payload.resume();
     }
-    let failure = ended.and_then(|ended| ended.failure(execution.frontier, all));
+    let failure = ended.and_then(|ended| ended.cause(execution.frontier, all));
     let long = core::mem::take(&mut execution.ledger.long);
     SegmentEnd { failure, seen: Seen { long, ..Seen::default() }, ..SegmentEnd::default() }
 }
@@ -90,16 +90,17 @@ enum EarlyEnd<S: StateSource> {
 }
 
 impl<S: StateSource> EarlyEnd<S> {
-    fn failure(self, frontier: TxIndex, all: usize) -> Option<Failure<S>> {
+    fn cause(self, frontier: TxIndex, all: usize) -> Option<Cause<S>> {
         match self {
             Self::Cancelled => Some(cancelled(frontier, all)),
             Self::NoRoom(reason) => {
                 let halt = Halt::NoRoom(frontier);
-                failure(frontier, Some(halt), Some(NoResult::Rejected(reason)), None)
+                cause(frontier, Some(halt), Some(NoResult::Rejected(reason)), None)
             }
             Self::NoResult(why) => {
+                // The kind of failure is for the protocol.
                 let halt = Halt::Failed(frontier, protocol::Failure::Fatal);
-                failure(frontier, Some(halt), Some(why), None)
+                cause(frontier, Some(halt), Some(why), None)
             }
         }
     }
@@ -147,7 +148,7 @@ fn open<M, E>(
 /// Runs `txs` and commits those that have a result.
 fn run_range<S: StateSource>(
     execution: &mut BlockExecution<S>,
-    machine: &mut SequentialMachine<'_, S::State>,
+    machine: &mut SequentialRunner<'_, S::State>,
     txs: Chunk,
     config: &Config,
     is_cancelled: impl Fn() -> bool,

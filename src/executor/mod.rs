@@ -27,7 +27,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Executor {
     config: Config,
-    team: ThreadPool,
+    threads: ThreadPool,
     extensions: Extensions,
 }
 
@@ -38,8 +38,8 @@ impl Executor {
     /// Returns an error if the system refuses to start a thread.
     pub fn new(config: Config) -> std::io::Result<Self> {
         let config = config.within_bounds();
-        let team = ThreadPool::for_config(&config)?;
-        Ok(Self { config, team, extensions: Extensions::default() })
+        let threads = ThreadPool::for_config(&config)?;
+        Ok(Self { config, threads, extensions: Extensions::default() })
     }
 
     /// Adds precompiles to Ethereum's.
@@ -91,7 +91,7 @@ impl Executor {
     /// preempted worker may hold the block and its database handle for some milliseconds after the
     /// result is returned.
     pub fn wait_idle(&mut self) {
-        self.team.wait_idle();
+        self.threads.wait_idle();
     }
 
     // The methods below are not generic, so they are compiled once, in this crate.
@@ -104,7 +104,7 @@ impl Executor {
     ) -> Result<BlockOutput, BlockError<ErasedError>> {
         let most = around.most;
         let options = self.options(around);
-        execute(&mut Fewer { worker_pool: &mut self.team, most }, block, source, options)
+        execute(&mut Fewer { worker_pool: &mut self.threads, most }, block, source, options)
     }
 
     fn run_build(
@@ -116,7 +116,7 @@ impl Executor {
     ) -> Result<BuiltBlock, BlockError<ErasedError>> {
         let most = around.most;
         let options = self.options(around);
-        build(&mut Fewer { worker_pool: &mut self.team, most }, template, source, pool, options)
+        build(&mut Fewer { worker_pool: &mut self.threads, most }, template, source, pool, options)
     }
 
     fn options<'f>(&self, around: RequestParts<'f>) -> Options<'f> {

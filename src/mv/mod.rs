@@ -7,7 +7,7 @@
 //!
 //! The store enforces these rules, whatever its callers do:
 //!
-//! - One resolver ([`Store::resolve`]) serves reading and validating (I6).
+//! - One resolver (`Chain::find`) serves reading and validating (I6).
 //! - A read that finds no chain inserts an empty one, so that a later publication is noticed; a
 //!   value and its stamp are taken under one lock.
 //! - An older incarnation never overwrites or removes what a newer one published (I7).

@@ -53,7 +53,7 @@ pub struct Resolved<L: Location> {
 pub enum Resolution<L: Location> {
     /// A value.
     Resolved(Resolved<L>),
-    /// The read met an estimate of this transaction.
+    /// The read met an estimate of this transaction, which will probably write the location.
     Blocked(TxIndex),
     /// The base value is needed: read it and pass it to [`Store::supply_base`].
     ///

@@ -7,8 +7,8 @@ pub struct Counters {
     pub runs: u64,
     /// Incarnations that were begun or published and then aborted.
     pub aborts: u64,
-    /// Aborted incarnations of private batches: a commit of another batch, or a skip, changed what
-    /// they had read.
+    /// Aborted incarnations of private batches: a commit of another batch changed what they had
+    /// read, or the block had no room for their group.
     pub batch_aborts: u64,
     /// Aborted incarnations that had results when the block was cancelled or speculation was
     /// stopped.
@@ -25,7 +25,7 @@ pub struct Counters {
     pub helped_transactions: u64,
     /// Private batches that the caller ran in parallel with a stalled worker, and finished first.
     pub helped_batches: u64,
-    /// Sequential segments that ran because speculation was wasted.
+    /// Speculative segments that ended early.
     pub fallback_segments: u64,
     /// Jobs reported by workers.
     pub reports: u64,

@@ -66,7 +66,8 @@ pub enum RunResult {
         /// Higher transactions that had read a location changed by this publication.
         stale_readers: Vec<TxIndex>,
     },
-    /// The execution read an estimate of a lower transaction. Nothing is published.
+    /// The execution waits for a lower transaction: it read an estimate of it, or a location that
+    /// the transaction will probably write or has changed. Nothing is published.
     Blocked {
         /// The lower transaction.
         on: TxIndex,

@@ -8,11 +8,11 @@
 //!
 //! ```text
 //!            dispatch            report: executed            frontier: valid
-//!  Pending ------------> InFlight ----------------> Executed ---------------> Committed
+//!  Pending ------------> InFlight ----------------> Executed ---------------> Final
 //!     ^ ^                 |   |                         |
 //!     | |    blocked on i |   | failed, early, capped   | stale: abort
 //!     | +---- Blocked <---+   +-----> Parked <----------+ (or back to Pending)
-//!     +--- i published            runs at the frontier only
+//!     +--- i published or final   runs at the frontier only
 //! ```
 //!
 //! # Obligations of the owner

@@ -10,7 +10,8 @@ pub enum Status {
     Pending,
     /// In a job, which may not have begun.
     InFlight,
-    /// Read an estimate of `on`, which has not published since.
+    /// Waits for the next publication of `on`, of which it read an estimate, or which will probably
+    /// write what it reads.
     Blocked {
         /// The lower transaction.
         on: TxIndex,

@@ -9,17 +9,17 @@ use crate::error::Invariant;
 use crate::ids::{Chunk, Incarnation, PerTx, TxIndex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Why a block ended before its last transaction.
+/// Why the protocol ended before its last transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Halt {
     /// The transaction failed at the frontier.
     Failed(TxIndex, Failure),
     /// The block has no room for the transaction.
     NoRoom(TxIndex),
-    /// The caller cancelled the block.
+    /// The caller cancelled the block, or the owner found a broken rule.
     Cancelled,
-    /// Speculation was mostly wasted, or the rest of a private batch must not commit; the caller
-    /// runs the rest in another way.
+    /// Speculation was wasted or did not pay, or the rest of a private batch must not commit, has
+    /// no room or no result; the caller runs the rest in another way.
     HandedOver,
 }
 
@@ -283,7 +283,7 @@ impl Protocol {
         Ok(())
     }
 
-    /// Marks higher transactions whose reads may have changed. The mark stays until they run again:
+    /// Marks higher transactions whose reads may have changed. The mark stays until their next dispatch:
     /// the store names a reader once and then forgets it.
     pub(super) fn note_stale(&mut self, readers: &[TxIndex]) -> Result<(), Invariant> {
         let lost = mutant!(NamingLost);

@@ -62,11 +62,8 @@ where
         context: &X,
     ) -> Result<(), Invariant> {
         let refusal = self.refusal.take();
-        let (written, why) = match self.record(tx) {
-            Ok(record) => (core::mem::take(&mut record.written), record.why.take()),
-            // A member of a private batch publishes nothing.
-            Err(_) => (Vec::new(), None),
-        };
+        let record = self.record(tx)?;
+        let (written, why) = (core::mem::take(&mut record.written), record.why.take());
         let reason = match (refusal, why) {
             (Some(refusal), _) | (None, Some(NoResult::Rejected(refusal))) => refusal,
             _ => return Err(Invariant::MissingResult { tx }),

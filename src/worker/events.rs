@@ -14,7 +14,7 @@ pub enum RunEnd<L: Location> {
         /// The entries that will be published.
         writes: Vec<(L, Entry<L>)>,
     },
-    /// The run read an estimate of this transaction.
+    /// The run waits for this lower transaction.
     Blocked(TxIndex),
     /// The run needed a value that is settled only at the frontier.
     TooEarly,

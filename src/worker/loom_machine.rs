@@ -215,7 +215,7 @@ impl Workload for Tiny {
         store: &'a Store<Counter>,
         context: &'a X,
     ) -> Result<TinyBatches<'a, X>, ()> {
-        let view = View::of_batches(store, Before(0), context);
+        let view = View::of_prefix(store, Before(0), context);
         Ok(TinyBatches { workload: self, view, groups: Vec::new() })
     }
 }

@@ -6,9 +6,11 @@ use crate::panics::Payload;
 /// Why a view stopped answering.
 #[derive(Debug)]
 pub enum Stop<E> {
-    /// The view read an estimate of this lower transaction.
+    /// The run waits for this lower transaction: it read an estimate of it, or a location that the
+    /// transaction will probably write or has changed.
     Blocked(TxIndex),
-    /// The read needs a value that is settled only if everything below is final.
+    /// The read needs a value that is settled only if everything below is final, or the run is of
+    /// no use any more.
     TooEarly,
     /// A value that the run has read has changed, so the run is wasted.
     Overtaken,

@@ -1,6 +1,5 @@
 //! Recipes that run random blocks and the fuzzer.
 
-use crate::coverage::coverage;
 use crate::install;
 use crate::runner::{Beside, Failed, Runner};
 use crate::workspace::{add_flags, cargo, target_dir};
@@ -66,9 +65,6 @@ pub(crate) struct FuzzArgs {
 
 /// Replays the known inputs, runs random blocks from the same generator, and fuzzes.
 pub(crate) fn fuzz(runner: &mut Runner, args: &FuzzArgs) -> Result<(), Failed> {
-    if args.coverage {
-        return coverage(runner, args.target.as_deref());
-    }
     replay(runner)?;
     let tests = "random_blocks:: hostile_lists:: declared::";
     let mut command = cargo(&format!("test --locked --test blocks -- {tests} --nocapture"));

@@ -297,6 +297,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::CargoMutants { shard, resume } => {
             verify::cargo_mutants(runner, shard.as_deref(), *resume)
         }
+        Recipe::Fuzz(args) if args.coverage => coverage::coverage(runner, args.target.as_deref()),
         Recipe::Fuzz(args) => fuzzing::fuzz(runner, args),
         Recipe::Soak(args) => soak::soak(runner, args),
         Recipe::Instructions(args) => instructions::instructions(runner, args),

@@ -120,7 +120,7 @@ impl BlockErrorKind<ErasedError> {
 }
 
 /// Where and why the transactions ended early.
-pub(in crate::evm) type Failure<S> = (At, BlockErrorKind<DbError<S>>);
+pub(in crate::evm) type Cause<S> = (At, BlockErrorKind<DbError<S>>);
 
 /// Error of a block of `all` transactions, cancelled when everything below `frontier` was
 /// committed.
@@ -130,7 +130,7 @@ pub(in crate::evm) fn cancelled<E>(frontier: TxIndex, all: usize) -> (At, BlockE
 }
 
 /// Why some transactions did not commit; `None` if all did. Re-raises a panic of user code.
-pub(in crate::evm) fn failure<E>(
+pub(in crate::evm) fn cause<E>(
     frontier: TxIndex,
     halt: Option<Halt>,
     error: Option<NoResult<Rejection, E>>,

@@ -34,8 +34,8 @@ enum Open {
 /// Gas used by the private batches of a segment, plus the gas that the block used before.
 ///
 /// Once the transactions that have run exceed the block's gas, all later ones are wasted, whichever
-/// transactions commit. So, beyond one transaction per worker, no more transactions run than fit
-/// into the block (I9).
+/// transactions commit. So, beyond one batch per worker, or one transaction if each is a group, no
+/// more transactions run than fit into the block (I9).
 #[derive(Debug, Default)]
 pub(in crate::evm) struct UsedGas(AtomicU64);
 

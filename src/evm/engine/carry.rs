@@ -1,4 +1,4 @@
-//! Writes of a sequential run that the next run needs and that are not in the store yet.
+//! Writes of committed transactions that are not in the store yet.
 
 use super::ledger::EvmLedger;
 use crate::evm::exec::block_context::BlockContext;

@@ -17,7 +17,7 @@ use crate::worker::{Ledger, NoResult};
 use revm::DatabaseRef;
 
 /// Runs sequential transactions.
-pub(in crate::evm) struct SequentialMachine<'a, D: DatabaseRef> {
+pub(in crate::evm) struct SequentialRunner<'a, D: DatabaseRef> {
     runner: Runner<'a, D>,
     store: &'a Store<EvmLocation>,
 }
@@ -37,7 +37,7 @@ impl OpenRun {
     }
 }
 
-impl<'a, D: DatabaseRef> SequentialMachine<'a, D> {
+impl<'a, D: DatabaseRef> SequentialRunner<'a, D> {
     /// Creates a runner on `machine`, whose view reads over `store`.
     pub(in crate::evm) fn new(
         machine: EvmMachine<'a, D>,
@@ -51,17 +51,17 @@ impl<'a, D: DatabaseRef> SequentialMachine<'a, D> {
     }
 
     /// Begins a run of `txs`. It continues from `carry`; without one, all writes below are in the
-    /// store. `room` is left in the block.
+    /// store. `before` is the gas that the block has used.
     pub(in crate::evm) fn begin(
         &mut self,
         txs: Chunk,
         carry: Option<Carry>,
-        room: BlockGas,
+        before: BlockGas,
     ) -> OpenRun {
         let Self { runner, store, .. } = self;
         let first = txs.first;
         let range = first.position()..txs.end.position();
-        let ledger = EvmLedger::of_part(runner.block_context, range.clone(), room);
+        let ledger = EvmLedger::of_part(runner.block_context, range.clone(), before);
         let carry = carry.filter(|_| !mutant!(CarryDropped)).unwrap_or_else(|| {
             let mut carry = Carry::from(first);
             carry.keep_receivers(runner.block_context, store);

@@ -2,7 +2,7 @@
 
 use super::batches::{EvmBatches, SegmentSetting};
 use super::group::BatchGroup;
-use super::sequential::SequentialMachine;
+use super::sequential::SequentialRunner;
 use crate::evm::bal::ahead::Ahead;
 use crate::evm::exec::activity::DatabaseActivity;
 use crate::evm::exec::base::{BlockBase, DbError, Overlay, StateSource};
@@ -81,12 +81,12 @@ impl<S: StateSource> EvmWorkload<S> {
         &'a self,
         store: &'a Store<EvmLocation>,
         has_bundle_thread: bool,
-    ) -> Result<SequentialMachine<'a, S::State>, DbError<S>> {
+    ) -> Result<SequentialRunner<'a, S::State>, DbError<S>> {
         let Self { block_context, segment, .. } = self;
         let base = self.base(WorkerId(0))?;
-        let view = EvmView::of_batches(block_context, store, base, None);
-        let machine = EvmMachine::of_batches(block_context, view);
-        Ok(SequentialMachine::new(machine, store, has_bundle_thread, segment.streams))
+        let view = EvmView::of_prefix(block_context, store, base, None);
+        let machine = EvmMachine::of_prefix(block_context, view);
+        Ok(SequentialRunner::new(machine, store, has_bundle_thread, segment.streams))
     }
 
     /// Opens the base state of a worker.
@@ -144,8 +144,8 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         context: &'a X,
     ) -> Result<EvmBatches<'a, S::State>, Self::BaseError> {
         let Self { block_context, segment, .. } = self;
-        let view = EvmView::of_batches(block_context, store, self.base(worker)?, context.any());
-        let machine = EvmMachine::of_batches(block_context, view);
+        let view = EvmView::of_prefix(block_context, store, self.base(worker)?, context.any());
+        let machine = EvmMachine::of_prefix(block_context, view);
         Ok(EvmBatches::new(machine, segment))
     }
 }

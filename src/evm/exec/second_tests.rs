@@ -98,7 +98,7 @@ fn loops_of_a_batch_beside_another_one_end_once_the_frontier_has_moved_on() {
         let store = Store::new(1);
         let moves_on = State::new(code, || store.set_frontier(TxIndex(1)));
         let base = BlockBase::new(moves_on, Arc::default());
-        let view = EvmView::of_batches(&block_context, &store, base, None);
+        let view = EvmView::of_prefix(&block_context, &store, base, None);
         let mut machine = EvmMachine::over(&block_context, view);
         for is_second in [true, false] {
             machine.view_mut().begin_batch(TxIndex(0), TxIndex(0), None, is_second);
@@ -190,7 +190,7 @@ fn runs_beyond_one_that_differs_from_the_list_end() {
             });
             let base = BlockBase::new(differs, Arc::default()).with_claims(Some(&claims));
             let store = Store::new(1);
-            let view = EvmView::of_batches(&block_context, &store, base, None);
+            let view = EvmView::of_prefix(&block_context, &store, base, None);
             let mut machine = EvmMachine::over(&block_context, view);
             let first = TxIndex(1);
             machine.view_mut().begin_batch(first, TxIndex(0), None, false);

@@ -18,7 +18,7 @@ pub(in crate::evm) struct Outcome {
     pub(in crate::evm) next: usize,
     /// End of the block; of a pool, end of the transactions pulled so far.
     pub(in crate::evm) all: usize,
-    /// Whether speculation fell back to sequential because most of it was aborted.
+    /// Whether the segment ended early: see `SegmentEnd::was_given_up`.
     pub(in crate::evm) was_given_up: bool,
     /// Whether the segment ended with an error.
     pub(in crate::evm) has_failed: bool,

@@ -21,9 +21,9 @@ impl<'a, L: Location> Below<'a, L> {
 }
 
 impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
-    /// Creates a view for private batches, over snapshots of `store`; `base` answers reads that the
-    /// store cannot.
-    pub fn of_batches(store: &'a Store<L>, base: B, context: X) -> Self {
+    /// Creates a view for private batches and sequential runs, over committed prefixes in `store`;
+    /// `base` answers reads that the store cannot. `begin_batch` or `begin_sequential` comes first.
+    pub fn of_prefix(store: &'a Store<L>, base: B, context: X) -> Self {
         let mut view = Self::over(Below::snapshot(store), base, context);
         view.store = Some(store);
         view

@@ -233,7 +233,7 @@ impl Totals {
             ),
             (
                 "braid_fallback_segments_total",
-                "Segments that ran sequentially because most speculative runs aborted.",
+                "Speculative segments that ended early: most runs aborted, or speculation did not pay.",
                 stats.fallback_segments,
             ),
             (

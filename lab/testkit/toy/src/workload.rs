@@ -37,7 +37,7 @@ impl Workload for ToyWorkload {
         store: &'a Store<ToyLocation>,
         context: &'a X,
     ) -> Result<ToyBatches<'a, X>, BaseFailed> {
-        let view = View::of_batches(store, self.base(), context);
+        let view = View::of_prefix(store, self.base(), context);
         Ok(ToyBatches::new(self, view, self.is_lost(worker)))
     }
 }

@@ -77,14 +77,14 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         Self { inner: self.inner.of_worker(worker), ..self }
     }
 
-    /// Creates a view for private batches, over snapshots of `store`.
-    pub(in crate::evm) fn of_batches(
+    /// Creates a view for private batches and sequential runs: see [`View::of_prefix`].
+    pub(in crate::evm) fn of_prefix(
         block_context: &'a BlockContext,
         store: &'a Store<EvmLocation>,
         base: BlockBase<D>,
         context: AnyInterrupt<'a>,
     ) -> Self {
-        Self::over(block_context, View::of_batches(store, base, context))
+        Self::over(block_context, View::of_prefix(store, base, context))
     }
 
     /// Begins a private batch at `first`, on the committed prefix below `snapshot`.
