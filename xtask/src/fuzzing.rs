@@ -3,7 +3,7 @@
 use crate::install;
 use crate::runner::{Beside, Failed, Runner};
 use crate::workspace::{add_flags, cargo, target_dir};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
@@ -58,9 +58,24 @@ pub(crate) struct FuzzArgs {
     /// reach, and the functions that none reaches
     #[arg(long, conflicts_with_all = ["blocks", "seed", "seconds"])]
     pub(crate) coverage: bool,
+    /// What the build watches for
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) sanitizer: Sanitizer,
     /// Fuzz only this target
     #[arg(value_parser = TARGETS)]
     pub(crate) target: Option<String>,
+}
+
+/// What a build of the fuzzers watches for. Each has a folder of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sanitizer {
+    /// Nothing: the most inputs a second
+    None,
+    /// Wrong accesses to memory, and leaks
+    #[default]
+    Address,
+    /// Races; also builds the standard library, so that its locks are understood
+    Thread,
 }
 
 /// Replays the known inputs, runs random blocks from the same generator, and fuzzes.
@@ -83,7 +98,7 @@ pub(crate) fn fuzz(runner: &mut Runner, args: &FuzzArgs) -> Result<(), Failed> {
     if args.seconds == 0 || args.seed.is_some() {
         return Ok(());
     }
-    look(runner, args.target.as_deref(), args.seconds)
+    look(runner, args)
 }
 
 /// Replays the seed inputs and the inputs that fuzzing found.
@@ -91,11 +106,11 @@ pub(crate) fn replay(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("fuzzed inputs", cargo("test --locked -p braid-fuzz --tests -- --nocapture"))
 }
 
-/// Fuzzes all targets, or only `target`, under AddressSanitizer. As many fuzzers run at once as
-/// there are cores.
-pub(crate) fn look(runner: &mut Runner, target: Option<&str>, seconds: u64) -> Result<(), Failed> {
-    install::subcommand(runner, "fuzz")?;
-    build(runner, target)?;
+/// Fuzzes the targets. As many fuzzers run at once as there are cores.
+fn look(runner: &mut Runner, args: &FuzzArgs) -> Result<(), Failed> {
+    let FuzzArgs { sanitizer, seconds, .. } = *args;
+    let target = args.target.as_deref();
+    build(runner, sanitizer, target)?;
     chosen(target).chunks(cores()).try_for_each(|together| {
         let started = together.iter().map(|name| {
             // The fuzzer writes into its folder, so it gets a copy.
@@ -103,7 +118,7 @@ pub(crate) fn look(runner: &mut Runner, target: Option<&str>, seconds: u64) -> R
             runner.check(&format!("inputs of {name}"), |root| {
                 empty(&scratch).and_then(|()| copy_inputs(root, name, &scratch)).map_err(in_words)
             })?;
-            start(runner, name, &[&scratch], seconds, &["-seed=1"])
+            start(runner, sanitizer, name, &[&scratch], seconds, &["-seed=1"])
         });
         let started = started.collect::<Result<Vec<_>, _>>()?;
         started.into_iter().try_for_each(|fuzzer| runner.wait(fuzzer))
@@ -120,8 +135,16 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-pub(crate) fn build(runner: &mut Runner, target: Option<&str>) -> Result<(), Failed> {
-    let mut build = cargo_fuzz(runner.root(), "build");
+pub(crate) fn build(
+    runner: &mut Runner,
+    sanitizer: Sanitizer,
+    target: Option<&str>,
+) -> Result<(), Failed> {
+    install::subcommand(runner, "fuzz")?;
+    if sanitizer == Sanitizer::Thread {
+        install::std_source(runner)?;
+    }
+    let mut build = cargo_fuzz(runner.root(), sanitizer, "build");
     build.args(target);
     runner.command("fuzz: build", build)
 }
@@ -133,12 +156,13 @@ pub(crate) fn in_words(error: io::Error) -> String {
 /// Starts the fuzzer on one target. New inputs are written to the first of `corpora`.
 pub(crate) fn start(
     runner: &mut Runner,
+    sanitizer: Sanitizer,
     name: &str,
     corpora: &[&Path],
     seconds: u64,
     flags: &[&str],
 ) -> Result<Beside, Failed> {
-    let mut command = cargo_fuzz(runner.root(), "run");
+    let mut command = cargo_fuzz(runner.root(), sanitizer, "run");
     command.arg(name).args(corpora);
     // A leak check after each input would execute most inputs twice. One check at the end suffices.
     command.args(["--", "-detect_leaks=0", "-len_control=0", "-timeout=120", MEMORY]);
@@ -154,25 +178,33 @@ pub(crate) fn fuzz_dir(root: &Path) -> PathBuf {
 /// Options of AddressSanitizer. The quarantine of freed memory is 64 MiB instead of 256.
 /// Stack-use-after-return is disabled here because the compiler switch alone leaves some functions
 /// that request a second stack.
-const SANITIZER: &str =
+const ASAN_OPTIONS: &str =
     "detect_stack_use_after_return=0:quarantine_size_mb=64:malloc_context_size=8";
 
 /// Returns a `cargo fuzz` command whose inputs are fast and whose memory stays flat.
 ///
-/// - `RUSTC_BOOTSTRAP` is set because sanitizers are unstable.
+/// - `RUSTC_BOOTSTRAP` is set because sanitizers, and the coverage that guides the fuzzer, are
+///   unstable.
 /// - Detection of stack-use-after-return is off. It gives each fiber a second stack of some 23 MiB,
 ///   and corosensei does not report when a fiber ends, so 5 MB leak per input. Code without
 ///   `unsafe` cannot have this bug.
 /// - Tracing of comparisons is off. The generator makes a block of any bytes, so operands guide the
 ///   fuzzer nowhere, and tracing takes a quarter of the time.
 /// - The build does not use the tool's profile, which would take longer to build than it saves.
-pub(crate) fn cargo_fuzz(root: &Path, what: &str) -> Command {
-    let mut command =
-        cargo(&format!("fuzz {what} --no-trace-compares --fuzz-dir fuzz --target-dir"));
-    command.arg(fuzz_dir(root));
+pub(crate) fn cargo_fuzz(root: &Path, sanitizer: Sanitizer, what: &str) -> Command {
+    let (name, folder, more) = match sanitizer {
+        Sanitizer::None => ("none", "plain", ""),
+        Sanitizer::Address => ("address", "", ""),
+        Sanitizer::Thread => ("thread", "thread", "--build-std"),
+    };
+    let line = format!("fuzz {what} --sanitizer {name} {more} --no-trace-compares --fuzz-dir fuzz");
+    let mut command = cargo(&line);
+    command.arg("--target-dir").arg(fuzz_dir(root).join(folder));
     command.env("RUSTC_BOOTSTRAP", "1");
-    add_flags(&mut command, "RUSTFLAGS", "-Cllvm-args=-asan-use-after-return=never");
-    command.env("ASAN_OPTIONS", SANITIZER);
+    if sanitizer == Sanitizer::Address {
+        add_flags(&mut command, "RUSTFLAGS", "-Cllvm-args=-asan-use-after-return=never");
+        command.env("ASAN_OPTIONS", ASAN_OPTIONS);
+    }
     for (setting, value) in [("LTO", "off"), ("CODEGEN_UNITS", "16"), ("OPT_LEVEL", "2")] {
         command.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
     }

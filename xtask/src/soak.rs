@@ -2,9 +2,8 @@
 //! pool of a node.
 
 use crate::fuzzing::{
-    TARGETS, build, chosen, copy_inputs, cores, empty, fuzz_dir, in_words, start,
+    Sanitizer, TARGETS, build, chosen, copy_inputs, cores, empty, fuzz_dir, in_words, start,
 };
-use crate::install;
 use crate::runner::{Failed, Runner};
 use crate::workspace::cargo;
 use clap::Args;
@@ -29,8 +28,11 @@ pub(crate) struct SoakArgs {
     pub(crate) turn: u64,
     /// Instead of fuzzing, feed the pool of a node that makes blocks, and check that no transaction
     /// is lost and that memory does not grow
-    #[arg(long, requires = "minutes", conflicts_with_all = ["target", "turn"])]
+    #[arg(long, requires = "minutes", conflicts_with_all = ["target", "turn", "sanitizer"])]
     pub(crate) node: bool,
+    /// What the build watches for
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) sanitizer: Sanitizer,
     /// Fuzz only this target
     #[arg(value_parser = TARGETS)]
     pub(crate) target: Option<String>,
@@ -44,13 +46,12 @@ pub(crate) fn soak(runner: &mut Runner, args: &SoakArgs) -> Result<(), Failed> {
         return node(runner, args.minutes.unwrap_or(1));
     }
     let end = args.minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
-    install::subcommand(runner, "fuzz")?;
     let target = args.target.as_deref();
-    build(runner, target)?;
+    build(runner, args.sanitizer, target)?;
     let mut filed = Vec::new();
     loop {
         for together in chosen(target).chunks(cores()) {
-            turn(runner, together, args.turn, &mut filed)?;
+            turn(runner, args, together, &mut filed)?;
             if end.is_some_and(|end| Instant::now() >= end) {
                 return over(runner, &filed);
             }
@@ -76,10 +77,11 @@ fn over(runner: &mut Runner, filed: &[PathBuf]) -> Result<(), Failed> {
 /// Fuzzes the targets `together` for one turn, and then minimises the inputs of each.
 fn turn(
     runner: &mut Runner,
+    args: &SoakArgs,
     together: &[&str],
-    seconds: u64,
     filed: &mut Vec<PathBuf>,
 ) -> Result<(), Failed> {
+    let sanitizer = args.sanitizer;
     let dir = fuzz_dir(runner.root());
     let folders = together.iter().map(|name| (*name, dir.join("kept").join(name)));
     let folders: Vec<_> = folders.collect();
@@ -91,7 +93,8 @@ fn turn(
             copy_inputs(root, name, kept).map_err(in_words)
         })?;
         let found = format!("-artifact_prefix={}/", found.display());
-        started.push(start(runner, name, &[kept], seconds, &[&found, "-print_final_stats=1"])?);
+        let flags = [&found, "-print_final_stats=1"];
+        started.push(start(runner, sanitizer, name, &[kept], args.turn, &flags)?);
     }
     for ((name, kept), fuzzer) in folders.iter().zip(started) {
         let ended = runner.wait(fuzzer);
@@ -102,7 +105,7 @@ fn turn(
             return Err(Failed);
         }
         for input in found {
-            let smaller = shrink(runner, name, &input)?;
+            let smaller = shrink(runner, sanitizer, name, &input)?;
             runner.check(&format!("{name}: a regression test"), |root| {
                 let path = file(root, name, &smaller).map_err(in_words)?;
                 fs::remove_file(&input).map_err(in_words)?;
@@ -110,7 +113,7 @@ fn turn(
                 Ok(format!("{}: add what went wrong, in a sentence", path.display()))
             })?;
         }
-        minimise(runner, name, kept)?;
+        minimise(runner, sanitizer, name, kept)?;
     }
     Ok(())
 }
@@ -142,12 +145,17 @@ fn failures(found: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Returns a smaller input that fails too, or the same one if none was found in time or the failure
 /// is intermittent.
-fn shrink(runner: &mut Runner, name: &str, input: &Path) -> Result<PathBuf, Failed> {
+fn shrink(
+    runner: &mut Runner,
+    sanitizer: Sanitizer,
+    name: &str,
+    input: &Path,
+) -> Result<PathBuf, Failed> {
     let smaller = fuzz_dir(runner.root()).join(format!("{name}.smaller"));
     let _ = fs::remove_file(&smaller);
     let exact = format!("-exact_artifact_path={}", smaller.display());
     let flags = ["-minimize_crash=1", &exact];
-    let shrinking = start(runner, name, &[input], SHRINK, &flags)?;
+    let shrinking = start(runner, sanitizer, name, &[input], SHRINK, &flags)?;
     // The fuzzer returns an error if the input does not fail again.
     let _ = runner.wait(shrinking);
     Ok(if smaller.is_file() { smaller } else { input.to_owned() })
@@ -166,12 +174,17 @@ fn file(root: &Path, name: &str, input: &Path) -> io::Result<PathBuf> {
 }
 
 /// Replaces the inputs in `kept` with the fewest and smallest ones of equal coverage.
-fn minimise(runner: &mut Runner, name: &str, kept: &Path) -> Result<(), Failed> {
+fn minimise(
+    runner: &mut Runner,
+    sanitizer: Sanitizer,
+    name: &str,
+    kept: &Path,
+) -> Result<(), Failed> {
     let fewer = kept.with_extension("fewer");
     runner.check(&format!("{name}: a folder for fewer inputs"), |_| {
         empty(&fewer).map(|()| String::new()).map_err(in_words)
     })?;
-    let merging = start(runner, name, &[&fewer, kept], 0, &["-merge=1"])?;
+    let merging = start(runner, sanitizer, name, &[&fewer, kept], 0, &["-merge=1"])?;
     runner.wait(merging)?;
     runner.check(&format!("{name}: inputs kept"), |_| {
         let count = |folder: &Path| fs::read_dir(folder).map(Iterator::count).map_err(in_words);

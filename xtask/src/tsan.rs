@@ -1,9 +1,8 @@
 //! Tests under ThreadSanitizer.
 
+use crate::install;
 use crate::runner::{Failed, Runner};
-use crate::workspace::{add_flags, cargo, output, target_dir};
-use std::path::Path;
-use std::process::Command;
+use crate::workspace::{add_flags, cargo, target_dir};
 
 /// Target of sanitized builds. Naming it keeps the flags away from build scripts.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
@@ -17,11 +16,7 @@ const TSAN_BLOCKS: &str = "100";
 /// The standard library is rebuilt: the precompiled one does not report that a contended lock was
 /// acquired, so every access under such a lock would look like a race.
 pub(crate) fn tsan(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
-    if !has_std_source() {
-        let mut rustup = Command::new("rustup");
-        rustup.args(["component", "add", "rust-src"]);
-        runner.command("ThreadSanitizer: source of std", rustup)?;
-    }
+    install::std_source(runner)?;
     let target = target_dir(runner.root()).join("tsan");
     let watched = |tests: &str| {
         let mut command = cargo(&format!("test --locked -Zbuild-std --target {PLATFORM} {tests}"));
@@ -41,11 +36,4 @@ pub(crate) fn tsan(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
         runner.command("ThreadSanitizer: blocks", blocks)?;
     }
     Ok(())
-}
-
-fn has_std_source() -> bool {
-    let mut sysroot = Command::new("rustc");
-    sysroot.args(["--print", "sysroot"]);
-    let sysroot = output(sysroot).unwrap_or_default();
-    Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/std").is_dir()
 }

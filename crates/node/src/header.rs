@@ -6,7 +6,10 @@ use alloy_consensus::{
     constants::EMPTY_WITHDRAWALS,
     proofs::{calculate_receipt_root, calculate_transaction_root},
 };
-use alloy_eips::eip1559::{BaseFeeParams, INITIAL_BASE_FEE};
+use alloy_eips::{
+    eip1559::{BaseFeeParams, INITIAL_BASE_FEE},
+    eip7840::BlobParams,
+};
 use alloy_primitives::{Address, B256, Bloom, U256, keccak256};
 use alloy_rlp::Encodable;
 use braid_chain::{Rules, pool::SignedTransaction};
@@ -54,8 +57,7 @@ impl Producer {
             header.parent_beacon_block_root = Some(B256::ZERO);
             header.blob_gas_used = Some(0);
             let params = self.rules.blob_params(spec, header.timestamp);
-            let excess = parent.maybe_next_block_excess_blob_gas(params);
-            header.excess_blob_gas = Some(excess.unwrap_or_default());
+            header.excess_blob_gas = Some(excess_blob_gas(params, parent));
         }
         header
     }
@@ -81,6 +83,22 @@ pub(crate) fn until_after(parent: &Header) -> Duration {
     next.saturating_sub(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
+/// Maximum fee or gas of an imported header from which the next one is computed: what it states is
+/// anyone's, and above this the sums of the rules would exceed 64 bits.
+const MOST_OF_IMPORTED: u64 = u64::MAX >> 1;
+
+/// Returns the excess of blob gas after `parent` (EIP-4844, EIP-7918).
+pub(crate) fn excess_blob_gas(params: Option<BlobParams>, parent: &Header) -> u64 {
+    let most = params.map_or(0, |params| params.max_blob_gas_per_block());
+    let parent = Header {
+        excess_blob_gas: parent.excess_blob_gas.map(|gas| gas.min(MOST_OF_IMPORTED)),
+        blob_gas_used: parent.blob_gas_used.map(|gas| gas.min(most)),
+        base_fee_per_gas: parent.base_fee_per_gas,
+        ..Header::default()
+    };
+    parent.maybe_next_block_excess_blob_gas(params).unwrap_or_default()
+}
+
 /// Returns the base fee of the block after `parent` (EIP-1559). A base fee of zero stays zero: only
 /// a chain without fees has it, as no other base fee falls so low.
 pub(crate) fn base_fee(rules: &Rules, parent: &Header) -> u64 {
@@ -91,7 +109,9 @@ pub(crate) fn base_fee(rules: &Rules, parent: &Header) -> u64 {
         Some(fee) if rules.is_base_fee_fixed() => fee,
         // With a target of zero gas, the rule would divide by zero.
         Some(fee) if u128::from(parent.gas_limit) < params.elasticity_multiplier => fee,
-        Some(fee) => params.next_block_base_fee(parent.gas_used, parent.gas_limit, fee),
+        Some(fee) => {
+            params.next_block_base_fee(parent.gas_used, parent.gas_limit, fee.min(MOST_OF_IMPORTED))
+        }
         None => INITIAL_BASE_FEE,
     }
 }
@@ -128,4 +148,32 @@ pub(crate) fn seal(
     let withdrawals = header.withdrawals_root.map(|_| Default::default());
     let body = BlockBody { transactions, ommers: Vec::new(), withdrawals };
     alloy_consensus::Block { header, body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An imported header may state any fee and any gas.
+    #[test]
+    fn no_header_makes_the_next_one_overflow() {
+        let rules = Rules::new(serde_json::from_str(r#"{"chainId": 1}"#).unwrap());
+        for numbers in [[u64::MAX; 3], [u64::MAX - 1, 1, u64::MAX], [u64::MAX, 0, 1]] {
+            let [fee, excess, used] = numbers;
+            let parent = Header {
+                base_fee_per_gas: Some(fee),
+                excess_blob_gas: Some(excess),
+                blob_gas_used: Some(used),
+                gas_limit: u64::MAX,
+                gas_used: u64::MAX,
+                ..Header::default()
+            };
+            assert!(base_fee(&rules, &parent) >= u64::MAX >> 1);
+            for params in [BlobParams::cancun(), BlobParams::osaka()] {
+                let most = parent.excess_blob_gas.unwrap().min(MOST_OF_IMPORTED);
+                assert!(excess_blob_gas(Some(params), &parent) <= most + (1 << 30), "{numbers:?}");
+            }
+        }
+        assert_eq!(excess_blob_gas(None, &Header::default()), 0);
+    }
 }

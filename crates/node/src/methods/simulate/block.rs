@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::RpcError,
-    header::base_fee,
+    header::{base_fee, excess_blob_gas},
     overrides::{CallPrecompiles, MovedPrecompiles, override_blob_fee, override_state},
     places::Place,
     replay::{Changing, call_before, changing, failed, system_call, take_changes},
@@ -14,8 +14,8 @@ use crate::{
     words::{self, Fees},
 };
 use alloy_consensus::{
-    Block, BlockBody, BlockHeader as _, EMPTY_OMMER_ROOT_HASH, EthereumReceipt, Header,
-    Transaction as _, TxEip4844, TxReceipt, TxType,
+    Block, BlockBody, EMPTY_OMMER_ROOT_HASH, EthereumReceipt, Header, Transaction as _, TxEip4844,
+    TxReceipt, TxType,
     proofs::{calculate_receipt_root, calculate_transaction_root, calculate_withdrawals_root},
     transaction::Recovered,
 };
@@ -164,8 +164,7 @@ impl<'r, S: Snapshot> Simulation<'r, S> {
         }
         if since(SpecId::CANCUN) {
             let params = self.rules.blob_params(spec, header.timestamp);
-            let excess = parent.maybe_next_block_excess_blob_gas(params);
-            header.excess_blob_gas = Some(excess.unwrap_or_default());
+            header.excess_blob_gas = Some(excess_blob_gas(params, parent));
             header.parent_beacon_block_root = Some(fields.beacon_root.unwrap_or_default());
         }
         header
