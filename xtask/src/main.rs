@@ -26,6 +26,7 @@ mod soak;
 mod spec;
 mod suites;
 mod tsan;
+mod turns;
 mod verify;
 mod workspace;
 

@@ -5,6 +5,7 @@ use crate::fuzzing::{
     Sanitizer, TARGETS, build, chosen, copy_inputs, cores, empty, fuzz_dir, in_words, start,
 };
 use crate::runner::{Failed, Runner};
+use crate::turns::{Figures, Turns};
 use crate::workspace::cargo;
 use clap::Args;
 use std::collections::hash_map::DefaultHasher;
@@ -13,6 +14,9 @@ use std::hash::Hasher;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+/// The page about what the targets did, in the folder of the fuzzers.
+const PAGE: &str = "soak.md";
 
 /// Seconds to minimise a failing input.
 const SHRINK: u64 = 60;
@@ -39,8 +43,8 @@ pub(crate) struct SoakArgs {
 }
 
 /// Fuzzes all targets in turn, as many at once as there are cores. Their inputs are kept below
-/// `target` for the next call. A failing input is minimised and becomes a regression test, and the
-/// other targets continue.
+/// `target` for the next call, beside a page about what they did. A failing input is minimised and
+/// becomes a regression test, and the other targets continue.
 pub(crate) fn soak(runner: &mut Runner, args: &SoakArgs) -> Result<(), Failed> {
     if args.node {
         return node(runner, args.minutes.unwrap_or(1));
@@ -49,10 +53,17 @@ pub(crate) fn soak(runner: &mut Runner, args: &SoakArgs) -> Result<(), Failed> {
     let target = args.target.as_deref();
     build(runner, args.sanitizer, target)?;
     let mut filed = Vec::new();
+    let mut turns = Turns::new(chosen(target));
+    let page = fuzz_dir(runner.root()).join(PAGE);
     loop {
-        for together in chosen(target).chunks(cores()) {
-            turn(runner, args, together, &mut filed)?;
+        for together in turns.next_round().chunks(cores()) {
+            turn(runner, args, together, &mut turns, &mut filed)?;
+            runner.check("what the targets have done", |_| {
+                fs::write(&page, turns.page()).map_err(in_words)?;
+                Ok(page.display().to_string())
+            })?;
             if end.is_some_and(|end| Instant::now() >= end) {
+                print!("{}", turns.page());
                 return over(runner, &filed);
             }
         }
@@ -79,6 +90,7 @@ fn turn(
     runner: &mut Runner,
     args: &SoakArgs,
     together: &[&str],
+    turns: &mut Turns,
     filed: &mut Vec<PathBuf>,
 ) -> Result<(), Failed> {
     let sanitizer = args.sanitizer;
@@ -101,6 +113,8 @@ fn turn(
         let log = dir.join(format!("{name}.log"));
         runner.check(&format!("{name}: what was reached"), |_| told(&log))?;
         let found = failures(&dir.join("found").join(name)).map_err(|_| Failed)?;
+        let figures = fs::read(&log).map(|log| Figures::of(&String::from_utf8_lossy(&log)));
+        turns.note(name, args.turn, figures.unwrap_or_default(), found.len());
         if ended.is_err() && found.is_empty() {
             return Err(Failed);
         }
