@@ -79,8 +79,8 @@ impl BatchId {
     }
 }
 
-/// A contiguous range of transactions that run in block order on one worker: what is dispatched
-/// together, a private batch, or what commits together.
+/// A contiguous range of transactions that run in block order on one worker: a chunk of a plan, a
+/// private batch, or a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Chunk {
     /// The lowest transaction.

@@ -83,7 +83,7 @@ pub enum Jobs {
 /// Transactions in chunks, with hints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Chunks {
-    /// Each is dispatched together.
+    /// Contiguous ranges, each dispatched as one job.
     pub ranges: Vec<Chunk>,
     /// Transactions that never run above the frontier.
     pub frontier_only: Vec<TxIndex>,

@@ -39,7 +39,7 @@ impl<R, E> NoResult<R, E> {
     /// The result is settled only at the frontier.
     pub const TOO_EARLY: Self = Self::Stopped(Stop::TooEarly);
 
-    /// The base state could not be read.
+    /// Returns the reason for a failed read of the base state.
     pub const fn base(error: E) -> Self {
         Self::Stopped(Stop::Base(error))
     }

@@ -36,6 +36,22 @@ impl Work {
         }
     }
 
+    /// Less than any run allocates, in more than its time.
+    pub(crate) const NONE: Self =
+        Self { allocations: 0, bytes: 0, kept: isize::MIN, time: Duration::MAX };
+
+    /// Returns the maximum of what is allocated, and the minimum of the time. Later, larger work is
+    /// compared with it, because the schedule decides what two workers allocate: one that finds no
+    /// job creates no EVM.
+    pub(crate) fn most(self, other: Self) -> Self {
+        Self {
+            allocations: self.allocations.max(other.allocations),
+            bytes: self.bytes.max(other.bytes),
+            kept: self.kept.max(other.kept),
+            time: self.time.min(other.time),
+        }
+    }
+
     /// Returns the cost of one of `parts`, except for what is kept.
     pub(crate) fn per(self, parts: usize) -> Self {
         let each = |all: usize| all / parts.max(1);

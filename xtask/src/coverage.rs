@@ -4,7 +4,7 @@ use crate::fuzzing::{REPLAYED, chosen, copy_inputs, empty, fuzz_dir, in_words};
 use crate::install;
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, output, target_dir};
-use serde_json::Value;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,32 +16,37 @@ const COVERED: [(&str, f64); 3] = [("src/evm/", 90.0), ("src/mv/", 90.0), ("src/
 /// The library, without the crates that test it.
 const LIBRARY: &str = "src/";
 
-/// Replays the inputs of each target, or only of `target`, and shows the share of the library's
-/// lines that they reach, and the functions that no target reaches. A target's inputs are those of
-/// `fuzz/corpus` and `fuzz/regressions`, and those that `soak` has kept on this machine.
+/// Replays the committed inputs of each target, or only of `target`, and shows the share of the
+/// library's lines that they reach, and the functions that none reaches.
 pub(crate) fn coverage(runner: &mut Runner, target: Option<&str>) -> Result<(), Failed> {
     install::subcommand(runner, "llvm-cov")?;
     let root = runner.root().to_owned();
     let profiles = Profiles::new(&root);
-    runner.command("coverage: forget earlier runs", llvm("clean --profraw-only"))?;
-    runner.check("coverage: profiles", |_| profiles.empty().map(|()| String::new()))?;
-    let mut functions = Functions::default();
-    let mut table = Vec::new();
     let replayed = target.is_none().then_some(REPLAYED);
-    for name in chosen(target).into_iter().chain(replayed) {
+    let targets: Vec<_> = chosen(target).into_iter().chain(replayed).collect();
+    let run = |name: &str| {
+        llvm(&format!("run --locked --no-report -p braid-fuzz --bin {name} -- --as-fuzzer"))
+    };
+    // A report is about all programs that there are, so all are built before the first report.
+    runner.command("coverage: forget earlier builds", llvm("clean --workspace"))?;
+    for name in &targets {
+        runner.quietly(&format!("coverage: build of {name}"), run(name))?;
+    }
+    runner.command("coverage: forget their profiles", llvm("clean --profraw-only"))?;
+    runner.check("coverage: profiles", |_| profiles.empty().map(|()| String::new()))?;
+    let (mut functions, mut table) = (Functions::default(), Vec::new());
+    for name in targets {
         let inputs = fuzz_dir(&root).join("covered").join(name);
         runner.check(&format!("inputs of {name}"), |root| {
-            empty(&inputs).map_err(in_words)?;
-            let kept = fuzz_dir(root).join("kept").join(name);
-            copy(&kept, &inputs).and_then(|()| copy_inputs(root, name, &inputs)).map_err(in_words)
+            empty(&inputs).and_then(|()| copy_inputs(root, name, &inputs)).map_err(in_words)
         })?;
-        let mut replay = llvm(&format!("run --locked --no-report -p braid-fuzz --bin {name} --"));
-        replay.args(files(&inputs).map_err(|_| Failed)?);
+        let mut replay = run(name);
+        replay.arg(&inputs);
         runner.quietly(&format!("coverage of {name}"), replay)?;
         runner.check(&format!("{name}: what is reached"), |root| {
-            let report = report(root)?;
-            functions.note(&report, root)?;
-            let reached = Lines::of(&report, &root.join(LIBRARY))?;
+            let report = Report::read(root)?;
+            functions.note(&report, root);
+            let reached = Lines::of(&report, &root.join(LIBRARY));
             table.push((name, reached));
             profiles.put_aside()?;
             Ok(format!("{reached} of src"))
@@ -49,8 +54,8 @@ pub(crate) fn coverage(runner: &mut Runner, target: Option<&str>) -> Result<(), 
     }
     runner.check("coverage", |root| {
         profiles.put_back()?;
-        let report = report(root)?;
-        table.push(("all", Lines::of(&report, &root.join(LIBRARY))?));
+        let report = Report::read(root)?;
+        table.push(("all", Lines::of(&report, &root.join(LIBRARY))));
         for (name, reached) in &table {
             println!("    {name:<18} {reached}");
         }
@@ -70,11 +75,46 @@ fn llvm(line: &str) -> Command {
     command
 }
 
-/// Returns the report on the profiles that are in place.
-fn report(root: &Path) -> Result<Value, String> {
-    let mut report = llvm("report --json");
-    report.current_dir(root);
-    serde_json::from_str(&output(report)?).map_err(|error| error.to_string())
+/// What is read of a report in the JSON of `llvm-cov export`.
+#[derive(Debug, Deserialize)]
+struct Report {
+    data: [Data; 1],
+}
+
+#[derive(Debug, Deserialize)]
+struct Data {
+    files: Vec<SourceFile>,
+    #[serde(default)]
+    functions: Vec<Function>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SourceFile {
+    filename: PathBuf,
+    summary: Summary,
+}
+
+#[derive(Debug, Deserialize)]
+struct Summary {
+    lines: Lines,
+}
+
+/// An instance of a function.
+#[derive(Debug, Deserialize)]
+struct Function {
+    filenames: Vec<PathBuf>,
+    count: u64,
+    /// Its first region begins with the function's first line.
+    regions: Vec<Vec<u64>>,
+}
+
+impl Report {
+    /// Returns the report on the profiles that are in place.
+    fn read(root: &Path) -> Result<Self, String> {
+        let mut report = llvm("report --json");
+        report.current_dir(root);
+        serde_json::from_str(&output(report)?).map_err(|error| error.to_string())
+    }
 }
 
 /// The profiles of one target at a time are in place; those of the others are put aside.
@@ -124,46 +164,34 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-/// Copies the files of `from`, which may be missing.
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
-    for entry in entries {
-        let entry = entry?;
-        fs::copy(entry.path(), to.join(entry.file_name()))?;
-    }
-    Ok(())
-}
-
 /// Numbers of lines.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 struct Lines {
-    all: f64,
-    reached: f64,
+    count: u64,
+    covered: u64,
 }
 
 impl core::fmt::Display for Lines {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{:5.1} % of {} lines", self.percent(), self.all)
+        write!(f, "{:5.1} % of {} lines", self.percent(), self.count)
     }
 }
 
 impl Lines {
     /// Returns the lines of the files in `folder`, without tests.
-    fn of(report: &Value, folder: &Path) -> Result<Self, String> {
-        let files = report["data"][0]["files"].as_array().ok_or("the report names no files")?;
-        let is_in = |file: &&Value| {
-            let path = Path::new(file["filename"].as_str().unwrap_or_default());
-            path.starts_with(folder) && !path.iter().any(|part| part == "tests")
+    fn of(report: &Report, folder: &Path) -> Self {
+        let [Data { files, .. }] = &report.data;
+        let is_in = |file: &&SourceFile| {
+            file.filename.starts_with(folder) && !file.filename.iter().any(|part| part == "tests")
         };
-        let sum = |key: &str| -> f64 {
-            let lines = |file: &Value| file["summary"]["lines"][key].as_f64();
-            files.iter().filter(is_in).filter_map(lines).sum()
-        };
-        Ok(Self { all: sum("count"), reached: sum("covered") })
+        files.iter().filter(is_in).map(|file| file.summary.lines).fold(
+            Self::default(),
+            |sum, it| Self { count: sum.count + it.count, covered: sum.covered + it.covered },
+        )
     }
 
-    fn percent(&self) -> f64 {
-        100.0 * self.reached / self.all.max(1.0)
+    fn percent(self) -> f64 {
+        100.0 * self.covered as f64 / self.count.max(1) as f64
     }
 }
 
@@ -172,21 +200,18 @@ impl Lines {
 struct Functions(BTreeMap<(PathBuf, u64), bool>);
 
 impl Functions {
-    fn note(&mut self, report: &Value, root: &Path) -> Result<(), String> {
-        let functions =
-            report["data"][0]["functions"].as_array().ok_or("the report names no functions")?;
-        for function in functions {
-            let file = Path::new(function["filenames"][0].as_str().unwrap_or_default());
-            let line = function["regions"][0][0].as_u64();
-            if let (Ok(file), Some(line)) = (file.strip_prefix(root), line)
+    fn note(&mut self, report: &Report, root: &Path) {
+        let [Data { functions, .. }] = &report.data;
+        for Function { filenames, count, regions } in functions {
+            let line = regions.first().and_then(|region| region.first());
+            if let (Some(file), Some(line)) = (filenames.first(), line)
+                && let Ok(file) = file.strip_prefix(root)
                 && file.starts_with(LIBRARY)
                 && !file.iter().any(|part| part == "tests")
             {
-                let is_reached = function["count"].as_u64().is_some_and(|count| count > 0);
-                *self.0.entry((file.to_owned(), line)).or_default() |= is_reached;
+                *self.0.entry((file.to_owned(), *line)).or_default() |= *count > 0;
             }
         }
-        Ok(())
     }
 
     fn missed(&self) -> Vec<(&Path, u64)> {
@@ -202,11 +227,11 @@ fn source_line(root: &Path, file: &Path, line: u64) -> String {
 }
 
 /// Compares the lines that all inputs reach with the minimum of each folder.
-fn judge(report: &Value, root: &Path) -> Result<String, String> {
+fn judge(report: &Report, root: &Path) -> Result<String, String> {
     let (mut said, mut low) = (Vec::new(), Vec::new());
     for (folder, at_least) in COVERED {
-        let lines = Lines::of(report, &root.join(folder))?;
-        if lines.all == 0.0 {
+        let lines = Lines::of(report, &root.join(folder));
+        if lines.count == 0 {
             return Err(format!("nothing is known of {folder}"));
         }
         said.push(format!("{folder} {lines}"));
@@ -220,18 +245,23 @@ fn judge(report: &Value, root: &Path) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Functions, judge};
+    use super::{Functions, Report, judge};
     use serde_json::{Value, json};
     use std::path::Path;
 
+    fn parsed(data: Value) -> Report {
+        serde_json::from_value(json!({"data": [data], "type": "llvm.coverage.json.export"}))
+            .unwrap()
+    }
+
     /// Returns a report in which `covered` lines of ten ran in each folder, and none elsewhere.
-    fn report(folders: &[&str], covered: u32) -> Value {
+    fn report(folders: &[&str], covered: u32) -> Report {
         let file = |path: String, covered| json!({"filename": path, "summary": {"lines": {"count": 10, "covered": covered}}});
         let mut files: Vec<_> =
             folders.iter().map(|it| file(format!("/r/src/{it}/a.rs"), covered)).collect();
         let others = ["/r/src/mv/tests/b.rs", "/other/src/mv/c.rs"];
         files.extend(others.map(|it| file(it.to_owned(), 0)));
-        json!({"data": [{"files": files}]})
+        parsed(json!({"files": files}))
     }
 
     #[test]
@@ -241,15 +271,12 @@ mod tests {
         assert!(judge(&["mv"], 10).unwrap_err().contains("nothing is known of src/evm/"));
         assert!(judge(&all, 8).unwrap_err().contains("less than 90 % of src/mv/"));
         assert!(judge(&all, 9).unwrap().contains("src/protocol/  90.0 % of 10 lines"));
-        assert!(super::judge(&json!({}), Path::new("/r")).is_err());
     }
 
     /// A generic function is reached if one of its instances is, in any target.
     #[test]
     fn functions_that_no_target_reaches_are_named() {
         let of = |file: &str, line: u64, count: u64| json!({"filenames": [file], "regions": [[line, 1, line + 2, 1]], "count": count});
-        let report = |functions: Value| json!({"data": [{"functions": functions}]});
-        let mut found = Functions::default();
         let first = json!([
             of("/r/src/a.rs", 1, 0),
             of("/r/src/a.rs", 1, 3),
@@ -258,8 +285,10 @@ mod tests {
             of("/r/src/mv/tests/b.rs", 1, 0),
             of("/r/models/src/a.rs", 1, 0),
         ]);
+        let mut found = Functions::default();
         for functions in [first, json!([of("/r/src/a.rs", 9, 1)])] {
-            found.note(&report(functions), Path::new("/r")).unwrap();
+            let report = parsed(json!({"files": [], "functions": functions}));
+            found.note(&report, Path::new("/r"));
         }
         assert_eq!(found.missed(), [(Path::new("src/a.rs"), 20)]);
     }

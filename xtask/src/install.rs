@@ -1,10 +1,9 @@
 //! Installs programs of others that recipes need.
 
 use crate::runner::{Failed, Runner};
-use crate::workspace::{cargo, is_there, output, shell};
+use crate::workspace::{cargo, is_there, shell};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 /// Files that pin the versions of npm packages.
 const PINS: [&str; 2] = ["package.json", "package-lock.json"];
@@ -15,19 +14,6 @@ pub(crate) fn subcommand(runner: &mut Runner, name: &str) -> Result<(), Failed> 
         return Ok(());
     }
     runner.command(&format!("cargo-{name}"), cargo(&format!("install --locked cargo-{name}")))
-}
-
-/// Installs the source of the standard library, unless it is there.
-pub(crate) fn std_source(runner: &mut Runner) -> Result<(), Failed> {
-    let mut sysroot = Command::new("rustc");
-    sysroot.args(["--print", "sysroot"]);
-    let sysroot = output(sysroot).unwrap_or_default();
-    if Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/std").is_dir() {
-        return Ok(());
-    }
-    let mut rustup = Command::new("rustup");
-    rustup.args(["component", "add", "rust-src"]);
-    runner.command("source of std", rustup)
 }
 
 /// Installs the npm packages that the folder `pinned` of the project pins into `folder`, unless an

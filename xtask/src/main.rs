@@ -142,8 +142,8 @@ enum Recipe {
         #[arg(long, conflicts_with = "shard")]
         resume: bool,
     },
-    /// Run random hostile blocks against sequential revm, replay the fuzzer's inputs, and fuzz
-    /// under AddressSanitizer; with --coverage, show what the inputs reach instead
+    /// Run random hostile blocks against sequential revm, replay the fuzzer's inputs, and fuzz,
+    /// by default under AddressSanitizer; with --coverage, show what the inputs reach instead
     Fuzz(FuzzArgs),
     /// Fuzz all targets in turn, until interrupted or for a number of minutes, and turn failures
     /// into regression tests; with --node, feed the transaction pool of a node instead

@@ -56,7 +56,7 @@ pub(crate) fn soak(runner: &mut Runner, args: &SoakArgs) -> Result<(), Failed> {
     let mut turns = Turns::new(chosen(target));
     let page = fuzz_dir(runner.root()).join(PAGE);
     loop {
-        for together in turns.next_round().chunks(cores()) {
+        for together in turns.next_round(cores()).chunks(cores()) {
             turn(runner, args, together, &mut turns, &mut filed)?;
             runner.check("what the targets have done", |_| {
                 fs::write(&page, turns.page()).map_err(in_words)?;
@@ -106,15 +106,16 @@ fn turn(
         })?;
         let found = format!("-artifact_prefix={}/", found.display());
         let flags = [&found, "-print_final_stats=1"];
-        started.push(start(runner, sanitizer, name, &[kept], args.turn, &flags)?);
+        started.push((Instant::now(), start(runner, sanitizer, name, &[kept], args.turn, &flags)?));
     }
-    for ((name, kept), fuzzer) in folders.iter().zip(started) {
+    for ((name, kept), (begun, fuzzer)) in folders.iter().zip(started) {
         let ended = runner.wait(fuzzer);
+        let seconds = begun.elapsed().as_secs().min(args.turn);
         let log = dir.join(format!("{name}.log"));
         runner.check(&format!("{name}: what was reached"), |_| told(&log))?;
         let found = failures(&dir.join("found").join(name)).map_err(|_| Failed)?;
         let figures = fs::read(&log).map(|log| Figures::of(&String::from_utf8_lossy(&log)));
-        turns.note(name, args.turn, figures.unwrap_or_default(), found.len());
+        turns.note(name, seconds, figures.unwrap_or_default(), found.len());
         if ended.is_err() && found.is_empty() {
             return Err(Failed);
         }

@@ -1,8 +1,9 @@
 //! Tests under ThreadSanitizer.
 
-use crate::install;
 use crate::runner::{Failed, Runner};
-use crate::workspace::{add_flags, cargo, target_dir};
+use crate::workspace::{add_flags, cargo, output, target_dir};
+use std::path::Path;
+use std::process::Command;
 
 /// Target of sanitized builds. Naming it keeps the flags away from build scripts.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
@@ -16,7 +17,7 @@ const TSAN_BLOCKS: &str = "100";
 /// The standard library is rebuilt: the precompiled one does not report that a contended lock was
 /// acquired, so every access under such a lock would look like a race.
 pub(crate) fn tsan(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
-    install::std_source(runner)?;
+    std_source(runner)?;
     let target = target_dir(runner.root()).join("tsan");
     let watched = |tests: &str| {
         let mut command = cargo(&format!("test --locked -Zbuild-std --target {PLATFORM} {tests}"));
@@ -36,4 +37,17 @@ pub(crate) fn tsan(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
         runner.command("ThreadSanitizer: blocks", blocks)?;
     }
     Ok(())
+}
+
+/// Installs the source of the standard library, unless it is there.
+fn std_source(runner: &mut Runner) -> Result<(), Failed> {
+    let mut sysroot = Command::new("rustc");
+    sysroot.args(["--print", "sysroot"]);
+    let sysroot = output(sysroot).unwrap_or_default();
+    if Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/std").is_dir() {
+        return Ok(());
+    }
+    let mut rustup = Command::new("rustup");
+    rustup.args(["component", "add", "rust-src"]);
+    runner.command("source of std", rustup)
 }

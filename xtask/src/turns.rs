@@ -11,8 +11,8 @@ const LONGEST_REST: u32 = 7;
 pub(crate) struct Figures {
     /// Executed inputs.
     inputs: u64,
-    /// Inputs that reached something new.
-    new: u64,
+    /// Inputs added to the corpus, including smaller ones that replace others.
+    added: u64,
     /// Features reached: branches, with how often they were taken.
     features: u64,
     /// Peak memory, in MiB.
@@ -30,7 +30,7 @@ impl Figures {
             |line: &str| line.split_once(" ft: ")?.1.split_whitespace().next()?.parse().ok();
         Self {
             inputs: stat("stat::number_of_executed_units:"),
-            new: stat("stat::new_units_added:"),
+            added: stat("stat::new_units_added:"),
             features: log.lines().filter_map(after_ft).next_back().unwrap_or_default(),
             memory: stat("stat::peak_rss_mb:"),
         }
@@ -50,8 +50,8 @@ struct Record {
     resting: u32,
 }
 
-/// The targets that have turns. One that finds nothing new rests for 1, 3 and then 7 rounds, so that
-/// the others have more turns.
+/// The targets that have turns. One that reaches nothing new rests for 1, 3 and then 7 rounds, so
+/// that the others have more turns.
 #[derive(Debug)]
 pub(crate) struct Turns(BTreeMap<&'static str, Record>);
 
@@ -60,45 +60,49 @@ impl Turns {
         Self(targets.into_iter().map(|name| (name, Record::default())).collect())
     }
 
-    /// Returns the targets of the next round: at least one.
-    pub(crate) fn next_round(&mut self) -> Vec<&'static str> {
-        let least = self.0.values().map(|record| record.resting).min().unwrap_or_default();
+    /// Returns the targets of the next round: those that do not rest, and at least `least` if there
+    /// are as many.
+    pub(crate) fn next_round(&mut self, least: usize) -> Vec<&'static str> {
+        let mut rests: Vec<_> = self.0.values().map(|record| record.resting).collect();
+        rests.sort_unstable();
+        let longest = least.checked_sub(1).and_then(|last| rests.get(last)).copied().unwrap_or(0);
         let mut round = Vec::new();
         for (name, record) in &mut self.0 {
-            record.resting -= least;
-            match record.resting.checked_sub(1) {
-                Some(rounds) => record.resting = rounds,
-                None => round.push(*name),
+            if record.resting <= longest {
+                round.push(*name);
+            } else {
+                record.resting -= 1;
             }
         }
         round
     }
 
-    /// Notes a turn of `seconds` in which `finds` inputs failed.
+    /// Notes a turn that ended after `seconds` and in which `finds` inputs failed.
     pub(crate) fn note(&mut self, name: &str, seconds: u64, turn: Figures, finds: usize) {
         let Some(record) = self.0.get_mut(name) else { return };
         record.seconds += seconds;
         record.finds += finds;
         record.sum.inputs += turn.inputs;
-        record.sum.new += turn.new;
+        record.sum.added += turn.added;
+        let is_new = turn.features > record.sum.features;
         record.sum.features = record.sum.features.max(turn.features);
         record.sum.memory = record.sum.memory.max(turn.memory);
-        record.rest = if turn.new > 0 { 0 } else { LONGEST_REST.min(2 * record.rest + 1) };
+        record.rest = if is_new { 0 } else { LONGEST_REST.min(2 * record.rest + 1) };
         record.resting = record.rest;
     }
 
     /// Returns the page: a Markdown table with a row for each target.
     pub(crate) fn page(&self) -> String {
         let mut page = "\
-| target | minutes | inputs | a second | new inputs | features | peak MiB | finds |
+| target | minutes | inputs | a second | added | features | peak MiB | finds |
 |---|---|---|---|---|---|---|---|
 "
         .to_owned();
         for (name, Record { seconds, sum, finds, .. }) in &self.0 {
-            let Figures { inputs, new, features, memory } = sum;
+            let Figures { inputs, added, features, memory } = sum;
             let (minutes, rate) = (seconds / 60, inputs / (*seconds).max(1));
             let row = format!(
-                "| `{name}` | {minutes} | {inputs} | {rate} | {new} | {features} | {memory} | {finds} |"
+                "| `{name}` | {minutes} | {inputs} | {rate} | {added} | {features} | {memory} | {finds} |"
             );
             let _ = writeln!(page, "{row}");
         }
@@ -113,23 +117,23 @@ mod tests {
     #[test]
     fn who_finds_nothing_new_rests_longer_each_time() {
         let mut turns = Turns::new(["idle", "busy"]);
-        let new = |new| Figures { new, ..Figures::default() };
+        let reached = |features| Figures { features, ..Figures::default() };
         let mut idle = Vec::new();
-        for round in 0..16 {
-            for name in turns.next_round() {
-                turns.note(name, 60, new(u64::from(name == "busy")), 0);
+        for round in 0..16_u64 {
+            for name in turns.next_round(1) {
+                turns.note(name, 60, reached(if name == "busy" { round } else { 0 } + 1), 0);
                 if name == "idle" {
                     idle.push(round);
                 }
             }
         }
-        assert_eq!(idle, [0, 2, 6, 14]);
-        // If all rest, the ones that rest the least have the next turn.
-        let mut turns = Turns::new(["one", "other"]);
+        assert_eq!(idle, [0, 1, 3, 7, 15]);
+        // If too many rest, those that rest the least have the next turn.
+        let mut turns = Turns::new(["one", "two", "three"]);
         for _ in 0..9 {
-            let round = turns.next_round();
-            assert!(!round.is_empty());
-            round.into_iter().for_each(|name| turns.note(name, 60, new(0), 0));
+            let round = turns.next_round(2);
+            assert!(round.len() >= 2, "{round:?}");
+            round.into_iter().for_each(|name| turns.note(name, 60, reached(0), 0));
         }
     }
 
@@ -139,7 +143,7 @@ mod tests {
                    stat::number_of_executed_units: 600\nstat::new_units_added:          2\n\
                    stat::peak_rss_mb:              300\n";
         let turn = Figures::of(log);
-        assert_eq!(turn, Figures { inputs: 600, new: 2, features: 25, memory: 300 });
+        assert_eq!(turn, Figures { inputs: 600, added: 2, features: 25, memory: 300 });
         let mut turns = Turns::new(["fees"]);
         turns.note("fees", 60, turn, 0);
         turns.note("fees", 60, Figures { memory: 200, ..turn }, 1);

@@ -83,16 +83,17 @@ pub(crate) fn until_after(parent: &Header) -> Duration {
     next.saturating_sub(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// Maximum fee or gas of an imported header from which the next one is computed: what it states is
-/// anyone's, and above this the sums of the rules would exceed 64 bits.
-const MOST_OF_IMPORTED: u64 = u64::MAX >> 1;
+/// Cap on a parent's base fee, excess of blob gas and used blob gas, which an imported header or
+/// `eth_simulateV1` may set to anything. Above it the fee rules overflow 64 bits.
+const MAX_PARENT: u64 = u64::MAX >> 1;
 
 /// Returns the excess of blob gas after `parent` (EIP-4844, EIP-7918).
 pub(crate) fn excess_blob_gas(params: Option<BlobParams>, parent: &Header) -> u64 {
-    let most = params.map_or(0, |params| params.max_blob_gas_per_block());
+    // The rule multiplies the used gas by a number of blobs.
+    let most_used = MAX_PARENT / params.map_or(1, |params| params.max_blob_count.max(1));
     let parent = Header {
-        excess_blob_gas: parent.excess_blob_gas.map(|gas| gas.min(MOST_OF_IMPORTED)),
-        blob_gas_used: parent.blob_gas_used.map(|gas| gas.min(most)),
+        excess_blob_gas: parent.excess_blob_gas.map(|gas| gas.min(MAX_PARENT)),
+        blob_gas_used: parent.blob_gas_used.map(|gas| gas.min(most_used)),
         base_fee_per_gas: parent.base_fee_per_gas,
         ..Header::default()
     };
@@ -109,9 +110,11 @@ pub(crate) fn base_fee(rules: &Rules, parent: &Header) -> u64 {
         Some(fee) if rules.is_base_fee_fixed() => fee,
         // With a target of zero gas, the rule would divide by zero.
         Some(fee) if u128::from(parent.gas_limit) < params.elasticity_multiplier => fee,
-        Some(fee) => {
-            params.next_block_base_fee(parent.gas_used, parent.gas_limit, fee.min(MOST_OF_IMPORTED))
-        }
+        Some(fee) => params.next_block_base_fee(
+            parent.gas_used.min(parent.gas_limit),
+            parent.gas_limit,
+            fee.min(MAX_PARENT),
+        ),
         None => INITIAL_BASE_FEE,
     }
 }
@@ -170,10 +173,18 @@ mod tests {
             };
             assert!(base_fee(&rules, &parent) >= u64::MAX >> 1);
             for params in [BlobParams::cancun(), BlobParams::osaka()] {
-                let most = parent.excess_blob_gas.unwrap().min(MOST_OF_IMPORTED);
-                assert!(excess_blob_gas(Some(params), &parent) <= most + (1 << 30), "{numbers:?}");
+                excess_blob_gas(Some(params), &parent);
             }
         }
         assert_eq!(excess_blob_gas(None, &Header::default()), 0);
+        // More gas may be used than the next block may use.
+        let gas = |blobs: u64| Some(blobs << 17);
+        let used = Header {
+            base_fee_per_gas: Some(7),
+            blob_gas_used: gas(9),
+            excess_blob_gas: gas(0),
+            ..Header::default()
+        };
+        assert_eq!(excess_blob_gas(Some(BlobParams::cancun()), &used), 6 << 17);
     }
 }

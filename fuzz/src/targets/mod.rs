@@ -26,6 +26,7 @@ mod version_chain;
 mod ways;
 
 pub use reached::{Reached, reached};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A fuzz target.
@@ -145,25 +146,45 @@ impl Target {
         }
     }
 
-    /// Checks the files named on the command line, first as the fuzzer does and then in every way,
-    /// and reports what they have reached.
+    /// Checks the files, and the files of the folders, that the command line names, and reports what
+    /// they have reached. Each is checked as the fuzzer does and then in every way; after
+    /// `--as-fuzzer` only as the fuzzer does.
     ///
     /// # Errors
-    /// A file cannot be read.
+    /// A file or a folder cannot be read.
     ///
     /// # Panics
     /// The check of a file fails.
     pub fn replay(self) -> std::io::Result<()> {
-        for path in std::env::args_os().skip(1) {
-            let bytes = std::fs::read(&path)?;
-            for check in [self.fuzz, self.check] {
-                if let Err(wrong) = check(&bytes) {
-                    panic!("{}: {}: {wrong}", self.name, path.display());
-                }
+        let mut checks = vec![self.fuzz, self.check];
+        for argument in std::env::args_os().skip(1) {
+            if argument == "--as-fuzzer" {
+                checks.truncate(1);
+                continue;
             }
-            println!("{}: right", path.display());
+            for path in files(PathBuf::from(argument))? {
+                let bytes = std::fs::read(&path)?;
+                for check in &checks {
+                    if let Err(wrong) = check(&bytes) {
+                        panic!("{}: {}: {wrong}", self.name, path.display());
+                    }
+                }
+                println!("{}: right", path.display());
+            }
         }
         print!("{}", reached());
         Ok(())
     }
+}
+
+/// Returns the file `path`, or the files in the folder `path`.
+fn files(path: PathBuf) -> std::io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path]);
+    }
+    let mut files = std::fs::read_dir(path)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<std::io::Result<Vec<_>>>()?;
+    files.sort();
+    Ok(files)
 }

@@ -222,7 +222,8 @@ pub struct Stats {
     pub incarnations: u64,
     /// Executions that were aborted: their result was thrown away.
     pub aborts: u64,
-    /// Aborted executions of private batches: another batch had written what they read.
+    /// Aborted executions of private batches: another batch had written what they read, or the
+    /// block had no room for their group.
     pub batch_aborts: u64,
     /// Aborted executions that already had results when the block was cancelled or fell back to
     /// sequential execution.
@@ -237,7 +238,7 @@ pub struct Stats {
     /// Jobs the coordinator took back from the channel because the frontier had reached them.
     #[cfg_attr(not(feature = "engine"), doc(hidden))]
     pub claims: u64,
-    /// Segments that ran sequentially because most speculation was wasted.
+    /// Speculative segments that ended early: speculation was wasted or did not pay.
     pub fallback_segments: u64,
     /// Segments that ran sequentially without trying speculation, because speculation on the same
     /// calls failed in earlier blocks: see [`Config::learn`](crate::Config::learn).

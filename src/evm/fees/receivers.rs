@@ -7,32 +7,33 @@ use core::slice::from_ref;
 use revm::state::AccountInfo;
 
 /// An account as it is before the block.
-pub(in crate::evm) type Receiver = (Address, Option<AccountInfo>);
+pub(in crate::evm) type CreditReceiver = (Address, Option<AccountInfo>);
 
 /// Accounts that receive blind credits, as they are before the block.
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct Receivers {
-    /// Receiver of rewards.
-    pub(in crate::evm) beneficiary: Receiver,
-    /// Receiver of surcharges.
-    pub(in crate::evm) surcharged: Receiver,
+    /// CreditReceiver of rewards.
+    pub(in crate::evm) beneficiary: CreditReceiver,
+    /// CreditReceiver of surcharges.
+    pub(in crate::evm) surcharged: CreditReceiver,
     /// Receivers of other payments.
-    pub(in crate::evm) paid: Vec<Receiver>,
+    pub(in crate::evm) paid: Vec<CreditReceiver>,
     /// Whether touching an account creates it (before EIP-161).
     pub(in crate::evm) touch_creates: bool,
 }
 
 impl Receivers {
     /// Iterates over all receivers.
-    pub(in crate::evm) fn iter(&self) -> impl Iterator<Item = &Receiver> {
+    pub(in crate::evm) fn iter(&self) -> impl Iterator<Item = &CreditReceiver> {
         self.paid.iter().chain([&self.beneficiary, &self.surcharged])
     }
 
-    /// Calls `credit` with each receiver of `deferred` and the amounts that it receives.
+    /// Calls `credit` with each receiver of `deferred` and the amounts that it receives: surcharges,
+    /// rewards, then payments to accounts that are among the receivers.
     pub(in crate::evm) fn credit(
         &self,
         deferred: &Deferred,
-        mut credit: impl FnMut(&Receiver, &[U256]),
+        mut credit: impl FnMut(&CreditReceiver, &[U256]),
     ) {
         let Deferred { rewards, surcharges, payments } = deferred;
         for (receiver, amounts) in

@@ -22,9 +22,9 @@ const RUNS: usize = 7;
 /// Number of activities that are told apart.
 const KINDS: usize = 8;
 /// Number of marks in a batch that is timed to measure the cost of a mark.
-const CALIBRATION: u32 = 2_000;
-/// Number of these batches.
-const BATCHES: u32 = 9;
+const MARKS_PER_BATCH: u32 = 2_000;
+/// Number of batches that are timed.
+const CALIBRATION_BATCHES: u32 = 9;
 
 /// Microseconds of one block, summed over all workers, less the cost of reading the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -78,7 +78,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn counts_until(&mut self, now: Instant) {
+    fn count_until(&mut self, now: Instant) {
         let micros = now.saturating_duration_since(self.since).as_secs_f64() * 1e6;
         if let Some(sum) = self.kind.and_then(|kind| self.micros.get_mut(kind)) {
             *sum += micros;
@@ -106,7 +106,7 @@ impl Watch {
         if let Some(marks) = tally.kind.and_then(|before| tally.marks.get_mut(before)) {
             *marks += 1;
         }
-        tally.counts_until(now);
+        tally.count_until(now);
         tally.kind = kind;
     }
 
@@ -116,7 +116,7 @@ impl Watch {
         let mut totals = [0.0; KINDS];
         for tally in &self.0 {
             let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-            tally.counts_until(Instant::now());
+            tally.count_until(Instant::now());
             let micros = std::mem::take(&mut tally.micros);
             let marks = std::mem::take(&mut tally.marks);
             for ((total, micros), marks) in totals.iter_mut().zip(micros).zip(marks) {
@@ -174,12 +174,12 @@ fn overhead() -> f64 {
     let watch = Watch::new(1);
     let batch = |_| {
         let start = Instant::now();
-        for _ in 0..CALIBRATION {
+        for _ in 0..MARKS_PER_BATCH {
             watch.passes(WorkerId(0), Point::Begin);
         }
-        start.elapsed().as_secs_f64() * 1e6 / f64::from(CALIBRATION)
+        start.elapsed().as_secs_f64() * 1e6 / f64::from(MARKS_PER_BATCH)
     };
-    median((0..BATCHES).map(batch).collect()).unwrap_or_default()
+    median((0..CALIBRATION_BATCHES).map(batch).collect()).unwrap_or_default()
 }
 
 /// Executes the block under observation. `None` if it does not execute.
@@ -193,7 +193,7 @@ where
     let mut runs = Vec::new();
     for run in 0..WARM_UP + RUNS {
         let source = Cloned(database.clone());
-        // Started before and read after the tallies, so that no worker exceeds it.
+        // Started before and read after the tallies, so that no worker's total exceeds the block's time.
         let start = Instant::now();
         watch.take(overhead);
         let output = executor.execute(Arc::clone(block), source).ok()?;
