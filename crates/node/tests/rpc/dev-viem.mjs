@@ -46,6 +46,7 @@ const deployed = await anvil.waitForTransactionReceipt({
 })
 const address = deployed.contractAddress
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+let minted = 0
 for (const [name, reader] of Object.entries({ anvil, socket })) {
   const heard = { logs: [], blocks: [], hashes: [] }
   const failed = (error) => assert.fail(`${name}: ${error}`)
@@ -55,17 +56,24 @@ for (const [name, reader] of Object.entries({ anvil, socket })) {
     reader.watchPendingTransactions({ onTransactions: (all) => heard.hashes.push(...all), onError: failed }),
   ]
   await pause(500)
-  const hash = await anvil.writeContract({ account, address, abi, functionName: 'mint' })
-  for (let waited = 0; waited < 100 && Object.values(heard).some(({ length }) => !length); waited++) {
-    await pause(50)
+  // On a busy machine a watcher may begin only after a transaction, and then hears of the next one.
+  const isHeard = ({ transactionHash, blockNumber }) =>
+    heard.hashes.includes(transactionHash) && heard.blocks.some(({ number }) => number === blockNumber)
+  const sent = []
+  while (!heard.logs.some(isHeard) && sent.length < 10) {
+    sent.push(await anvil.writeContract({ account, address, abi, functionName: 'mint' }))
+    for (let waited = 0; waited < 40 && !heard.logs.some(isHeard); waited++) {
+      await pause(50)
+    }
   }
-  assert.equal(heard.logs[0]?.transactionHash, hash, name)
-  assert.equal(heard.hashes[0], hash, name)
-  assert.equal(heard.blocks.at(-1)?.number, heard.logs[0].blockNumber, name)
+  assert.ok(heard.logs.some(isHeard), name)
+  assert.ok(heard.logs.every(({ transactionHash }) => sent.includes(transactionHash)), name)
+  assert.ok(heard.hashes.every((hash) => sent.includes(hash)), name)
+  minted += sent.length
   stop.forEach((one) => one())
 }
 const filter = await anvil.createEventFilter({ address, fromBlock: 0n })
-assert.equal((await anvil.getFilterLogs({ filter })).length, 2)
+assert.equal((await anvil.getFilterLogs({ filter })).length, minted)
 assert.equal((await anvil.getFilterChanges({ filter })).length, 0)
 assert.ok(await anvil.uninstallFilter({ filter }))
 
