@@ -161,8 +161,8 @@ fn share_reads<'env, S: StateSource + 'env>(
     }
 }
 
-/// Runs the transactions below `end` on the pool's workers, including the caller, until all have run
-/// or speculation proves wasteful.
+/// Runs the transactions below `end` on the pool's workers, including the caller, until all have
+/// run or the segment ends early.
 fn run_shared<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
     execution: &mut BlockExecution<S>,
     end: usize,

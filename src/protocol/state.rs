@@ -283,8 +283,8 @@ impl Protocol {
         Ok(())
     }
 
-    /// Marks higher transactions whose reads may have changed. The mark stays until their next dispatch:
-    /// the store names a reader once and then forgets it.
+    /// Marks higher transactions whose reads may have changed. The mark stays until they are
+    /// dispatched again: the store names a reader once and then forgets it.
     pub(super) fn note_stale(&mut self, readers: &[TxIndex]) -> Result<(), Invariant> {
         let lost = mutant!(NamingLost);
         for &reader in readers {

@@ -1,7 +1,8 @@
 //! A pool of named threads that outlive a block.
 //!
-//! Not a general pool: every thread that is asked takes part in the whole task, and the calling thread is worker 0.
-//! In a work-stealing pool, the thread of one transaction could pick up another transaction's wait.
+//! Not a general pool: every thread that is asked takes part in the whole task, and the calling
+//! thread is worker 0. In a work-stealing pool, the thread of one transaction could pick up another
+//! transaction's wait.
 
 use super::placement::Place;
 use super::seat::Seat;

@@ -95,8 +95,8 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         Self::announced(block_context, view.with_announced_balances(Announced::All))
     }
 
-    /// A machine for private batches and sequential runs. Balances of contracts count as read there as soon as the
-    /// account is loaded.
+    /// A machine for private batches and sequential runs. Balances of contracts count as read there
+    /// as soon as the account is loaded.
     pub(in crate::evm) fn of_prefix(block_context: &'a BlockContext, view: EvmView<'a, D>) -> Self {
         if !block_context.pays_unseen_in_batches() {
             return Self::over(block_context, view);

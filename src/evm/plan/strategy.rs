@@ -8,8 +8,8 @@ use core::fmt;
 pub enum Strategy {
     /// Sequentially, on the calling thread.
     Sequential,
-    /// In chunks on several workers. Transactions read what lower ones have written before it commits;
-    /// one that has read a stale value is aborted and runs again (Block-STM).
+    /// In chunks on several workers. Transactions read what lower ones have written before it
+    /// commits; one that has read a stale value is aborted and runs again (Block-STM).
     Speculative,
     /// In contiguous private batches.
     ContiguousBatches,

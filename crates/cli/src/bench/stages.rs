@@ -193,7 +193,8 @@ where
     let mut runs = Vec::new();
     for run in 0..WARM_UP + RUNS {
         let source = Cloned(database.clone());
-        // Started before and read after the tallies, so that no worker's total exceeds the block's time.
+        // Started before and read after the tallies, so that no worker's total exceeds the block's
+        // time.
         let start = Instant::now();
         watch.take(overhead);
         let output = executor.execute(Arc::clone(block), source).ok()?;
