@@ -3,13 +3,10 @@
 //!
 //! `BRAID_FUZZ_INPUTS=n` takes `n` inputs for each target.
 
-use braid_evm::runtime::simulated::Random;
-use braid_fuzz::targets::TARGETS;
+use braid_fuzz::targets::{TARGETS, random_input};
 
 /// Number of inputs for each target.
 const INPUTS: u64 = 150;
-/// Maximum length of an input in bytes.
-const LONGEST: u64 = 1_500;
 
 #[test]
 fn random_bytes_are_right_on_every_target() {
@@ -18,10 +15,7 @@ fn random_bytes_are_right_on_every_target() {
     let mut executed = 0;
     for target in TARGETS {
         for seed in 0..inputs {
-            let mut random = Random::new(seed);
-            let length = random.below(LONGEST);
-            let bytes: Vec<u8> = (0..length).map(|_| random.next_u64() as u8).collect();
-            let checked = target.check_chosen(&bytes);
+            let checked = target.check_chosen(&random_input(seed));
             checked.unwrap_or_else(|wrong| panic!("{}, seed {seed}: {wrong}", target.name));
             executed += 1;
         }

@@ -1,7 +1,9 @@
 //! Recipes that run random blocks and the fuzzer.
 
-use crate::install;
+use crate::change::{Change, at_most};
 use crate::runner::{Beside, Failed, Runner};
+use crate::tsan;
+use crate::turns::Figures;
 use crate::workspace::{add_flags, cargo, target_dir};
 use clap::{Args, ValueEnum};
 use std::fs;
@@ -58,6 +60,13 @@ pub(crate) struct FuzzArgs {
     /// reach, and the functions that none reaches
     #[arg(long, conflicts_with_all = ["blocks", "seed", "seconds", "sanitizer"])]
     pub(crate) coverage: bool,
+    /// Instead of looking for unknown bugs, measure how long each seeded bug of docs/data/fuzz_teeth.tsv
+    /// takes to find, up to --seconds each
+    #[arg(long, conflicts_with_all = ["blocks", "seed", "coverage"])]
+    pub(crate) teeth: bool,
+    /// Only build the fuzzers, into target/fuzz/SANITIZER
+    #[arg(long, conflicts_with_all = ["blocks", "seed", "seconds", "coverage", "teeth"])]
+    pub(crate) build: bool,
     /// What the build watches for
     #[arg(long, value_enum, default_value_t)]
     pub(crate) sanitizer: Sanitizer,
@@ -67,9 +76,6 @@ pub(crate) struct FuzzArgs {
 }
 
 /// What a build of the fuzzers watches for. Each has a folder of its own.
-///
-/// ThreadSanitizer is missing: it takes the switches between fibers for races. `cargo xtask tsan`
-/// runs the threaded tests under it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Sanitizer {
     /// Nothing: the most inputs a second
@@ -77,10 +83,37 @@ pub(crate) enum Sanitizer {
     /// Wrong accesses to memory, and leaks
     #[default]
     Address,
+    /// Data races; only for the targets that run on threads and never on fibers
+    Thread,
+}
+
+/// The targets for ThreadSanitizer, which takes switches between fibers for races. The others run on
+/// threads under it in `cargo xtask tsan`.
+const THREADED: [&str; 4] = ["alloy", "genesis", "chain", "json_rpc"];
+
+impl Sanitizer {
+    /// Returns its name in the names of files.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Address => "address",
+            Self::Thread => "thread",
+        }
+    }
+
+    /// Returns the targets to fuzz: `target` or all, without those that it cannot watch.
+    pub(crate) fn targets(self, target: Option<&str>) -> Vec<&'static str> {
+        let mut targets = chosen(target);
+        targets.retain(|name| self != Self::Thread || THREADED.contains(name));
+        targets
+    }
 }
 
 /// Replays the known inputs, runs random blocks from the same generator, and fuzzes.
 pub(crate) fn fuzz(runner: &mut Runner, args: &FuzzArgs) -> Result<(), Failed> {
+    if args.build {
+        return build(runner, args.sanitizer, &args.sanitizer.targets(args.target.as_deref()));
+    }
     replay(runner)?;
     let tests = "random_blocks:: hostile_lists:: declared::";
     let mut command = cargo(&format!("test --locked --test blocks -- {tests} --nocapture"));
@@ -99,7 +132,7 @@ pub(crate) fn fuzz(runner: &mut Runner, args: &FuzzArgs) -> Result<(), Failed> {
     if args.seconds == 0 || args.seed.is_some() {
         return Ok(());
     }
-    look(runner, args)
+    look(runner, args.sanitizer, args.target.as_deref(), args.seconds)
 }
 
 /// Replays the seed inputs and the inputs that fuzzing found.
@@ -107,19 +140,34 @@ pub(crate) fn replay(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("fuzzed inputs", cargo("test --locked -p braid-fuzz --tests -- --nocapture"))
 }
 
-/// Fuzzes the targets. As many fuzzers run at once as there are cores.
-fn look(runner: &mut Runner, args: &FuzzArgs) -> Result<(), Failed> {
-    let FuzzArgs { sanitizer, seconds, .. } = *args;
-    let target = args.target.as_deref();
-    build(runner, sanitizer, target)?;
-    chosen(target).chunks(cores()).try_for_each(|together| {
+/// Builds the fuzzers of all targets, or of one, and runs each for `seconds`.
+pub(crate) fn look(
+    runner: &mut Runner,
+    sanitizer: Sanitizer,
+    target: Option<&str>,
+    seconds: u64,
+) -> Result<(), Failed> {
+    let targets = sanitizer.targets(target);
+    build(runner, sanitizer, &targets)?;
+    run(runner, sanitizer, &targets, seconds)
+}
+
+/// Fuzzes `targets`, each for `seconds`. As many fuzzers run at once as there are cores.
+fn run(
+    runner: &mut Runner,
+    sanitizer: Sanitizer,
+    targets: &[&'static str],
+    seconds: u64,
+) -> Result<(), Failed> {
+    targets.chunks(cores()).try_for_each(|together| {
         let started = together.iter().map(|name| {
             // The fuzzer writes into its folder, so it gets a copy.
             let scratch = fuzz_dir(runner.root()).join("scratch").join(name);
             runner.check(&format!("inputs of {name}"), |root| {
                 empty(&scratch).and_then(|()| copy_inputs(root, name, &scratch)).map_err(in_words)
             })?;
-            start(runner, sanitizer, name, &[&scratch], seconds, &["-seed=1"])
+            let flags = ["-seed=1", "-print_final_stats=1"];
+            start(runner, sanitizer, name, &[&scratch], seconds, &flags)
         });
         let started = started.collect::<Result<Vec<_>, _>>()?;
         started.into_iter().try_for_each(|fuzzer| runner.wait(fuzzer))
@@ -136,15 +184,79 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
+/// Builds the fuzzers of `targets`.
 pub(crate) fn build(
     runner: &mut Runner,
     sanitizer: Sanitizer,
-    target: Option<&str>,
+    targets: &[&str],
 ) -> Result<(), Failed> {
-    install::subcommand(runner, "fuzz")?;
-    let mut build = cargo_fuzz(runner.root(), sanitizer, "build");
-    build.args(target);
-    runner.command("fuzz: build", build)
+    if sanitizer == Sanitizer::Thread {
+        tsan::std_source(runner)?;
+    }
+    runner.command("fuzz: build", building(runner.root(), sanitizer, targets))
+}
+
+/// Fuzzes targets whose code the change touches, without sanitizer: at most [`MOST_TOUCHED`] of
+/// them, for [`TOUCHED`] seconds each. A fuzzer that has stopped looking is a failure, too: each
+/// must run inputs and reach more features than its corpus alone.
+pub(crate) fn touched(runner: &mut Runner) -> Result<(), Failed> {
+    let mut targets = Vec::new();
+    runner.check("fuzz: targets that the change touches", |root| {
+        let Change { files, base, seed } = Change::read(root)?;
+        targets = files.map_or_else(|| TARGETS.to_vec(), |files| of_files(&files));
+        let all = targets.len();
+        targets = at_most(std::mem::take(&mut targets), MOST_TOUCHED, seed);
+        Ok(format!("{} of {all} that are touched since {base}", targets.join(", ")))
+    })?;
+    if targets.is_empty() {
+        return Ok(());
+    }
+    build(runner, Sanitizer::None, &targets)?;
+    run(runner, Sanitizer::None, &targets, TOUCHED)?;
+    runner.check("fuzz: what was reached", |root| {
+        let figures = targets.iter().map(|name| {
+            let log = fs::read(fuzz_dir(root).join(format!("{name}.log"))).map_err(in_words)?;
+            Figures::of(&String::from_utf8_lossy(&log)).judged(name, FEWEST_INPUTS, 0)
+        });
+        Ok(figures.collect::<Result<Vec<_>, _>>()?.join("; "))
+    })
+}
+
+/// Maximum number of targets in one CI run.
+const MOST_TOUCHED: usize = 4;
+/// Seconds for each of them.
+const TOUCHED: u64 = 30;
+/// Fewest inputs of a target in that time.
+const FEWEST_INPUTS: u64 = 100;
+
+/// Folders, and the targets that fuzz their code. Targets of the executor fuzz all of it.
+const AREAS: [(&str, &[&str]); 9] = [
+    ("src/alloy/", &["alloy"]),
+    ("src/mv/", &["version_chain", "strategies", "journals"]),
+    ("src/protocol/", &["protocol_events", "strategies"]),
+    (
+        "src/",
+        &["strategies", "fees", "forks", "journals", "bundle", "lists", "declared", "bytecode"],
+    ),
+    ("crates/chain/src/pool/", &["pool"]),
+    ("crates/chain/src/rlp.rs", &["rlp"]),
+    ("crates/chain/", &["chain", "genesis"]),
+    ("crates/node/", &["json_rpc", "genesis"]),
+    ("crates/blocks/", &["block_file", "rlp"]),
+];
+
+/// Returns the targets that fuzz the code of `files`. A target's own file has its name.
+fn of_files(files: &[String]) -> Vec<&'static str> {
+    let is_touched = |target: &&str| {
+        files.iter().any(|file| {
+            let area = AREAS.iter().find(|(folder, _)| file.starts_with(folder));
+            area.is_some_and(|(_, targets)| targets.contains(target))
+                || file.strip_prefix("fuzz/src/targets/").is_some_and(|own| {
+                    own.split(['/', '.']).next().is_some_and(|name| name == *target)
+                })
+        })
+    };
+    TARGETS.into_iter().filter(is_touched).collect()
 }
 
 pub(crate) fn in_words(error: io::Error) -> String {
@@ -160,10 +272,8 @@ pub(crate) fn start(
     seconds: u64,
     flags: &[&str],
 ) -> Result<Beside, Failed> {
-    let mut command = cargo_fuzz(runner.root(), sanitizer, "run");
-    command.arg(name).args(corpora);
-    // A leak check after each input would execute most inputs twice. One check at the end suffices.
-    command.args(["--", "-detect_leaks=0", "-len_control=0", "-timeout=120", MEMORY]);
+    let mut command = fuzzer(runner.root(), sanitizer, name);
+    command.args(corpora);
     command.arg(format!("-max_total_time={seconds}")).args(flags);
     let log = fuzz_dir(runner.root()).join(format!("{name}.log"));
     runner.start(&format!("fuzz {name}"), command, log)
@@ -173,37 +283,82 @@ pub(crate) fn fuzz_dir(root: &Path) -> PathBuf {
     target_dir(root).join("fuzz")
 }
 
-/// Options of AddressSanitizer. The quarantine of freed memory is 64 MiB instead of 256.
-/// Stack-use-after-return is disabled here because the compiler switch alone leaves some functions
-/// that request a second stack.
-const ASAN_OPTIONS: &str =
-    "detect_stack_use_after_return=0:quarantine_size_mb=64:malloc_context_size=8";
-
-/// Returns a `cargo fuzz` command whose inputs are fast and whose memory stays flat.
+/// Options of AddressSanitizer.
 ///
-/// - `RUSTC_BOOTSTRAP` is set because sanitizers are unstable.
+/// - The quarantine of freed memory is 64 MiB instead of 256.
+/// - Detection of stack-use-after-return is disabled here, too, because the compiler switch alone
+///   leaves some functions that request a second stack.
+/// - Comparisons of memory are not intercepted: the fuzzer would note the operands of each.
+const ASAN_OPTIONS: &str = "detect_stack_use_after_return=0:quarantine_size_mb=64:malloc_context_size=8:intercept_memcmp=0";
+
+/// Platform of the builds. Naming it keeps the flags away from build scripts.
+pub(crate) const PLATFORM: &str = "x86_64-unknown-linux-gnu";
+
+/// Crates whose branches the fuzzer counts: ours, and those that decode blocks. Counting in all
+/// crates would take longer, and lead to inputs that are new only for other code.
+const COUNTED: [&str; 9] = [
+    "alloy-consensus",
+    "alloy-eip7928",
+    "alloy-rlp",
+    "braid-blocks",
+    "braid-chain",
+    "braid-evm",
+    "braid-models",
+    "braid-node",
+    "braid-toy",
+];
+
+/// Flags of the counted crates.
+const COUNTERS: [&str; 4] = [
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=3",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+];
+
+/// Returns the command that builds `targets`, whose inputs are fast and whose memory stays flat.
+///
+/// - `RUSTC_BOOTSTRAP` is set because sanitizers and flags of single crates are unstable.
 /// - Detection of stack-use-after-return is off. It gives each fiber a second stack of some 23 MiB,
 ///   and corosensei does not report when a fiber ends, so 5 MB leak per input. Code without
 ///   `unsafe` cannot have this bug.
-/// - Tracing of comparisons is off. The generator makes a block of any bytes, so operands guide the
+/// - Comparisons are not traced. The generator makes a block of any bytes, so operands guide the
 ///   fuzzer nowhere, and tracing takes a quarter of the time.
-/// - The build does not use the tool's profile, which would take longer to build than it saves.
-pub(crate) fn cargo_fuzz(root: &Path, sanitizer: Sanitizer, what: &str) -> Command {
-    let (name, folder, flags) = match sanitizer {
-        Sanitizer::None => ("none", "plain", "--cfg braid_unsanitized"),
-        Sanitizer::Address => ("address", "", "-Cllvm-args=-asan-use-after-return=never"),
-    };
-    let line = format!("fuzz {what} --sanitizer {name} --no-trace-compares --fuzz-dir fuzz");
-    let mut command = cargo(&line);
-    command.arg("--target-dir").arg(fuzz_dir(root).join(folder));
-    command.env("RUSTC_BOOTSTRAP", "1");
-    add_flags(&mut command, "RUSTFLAGS", flags);
-    command.env("ASAN_OPTIONS", ASAN_OPTIONS);
-    for (setting, value) in [("LTO", "off"), ("CODEGEN_UNITS", "16"), ("OPT_LEVEL", "2")] {
-        command.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
+fn building(root: &Path, sanitizer: Sanitizer, targets: &[&str]) -> Command {
+    let line = "build --locked -p braid-fuzz --profile fuzz -Zprofile-rustflags";
+    let mut command = cargo(&format!("{line} --target {PLATFORM}"));
+    let flags = serde_json::json!(COUNTERS);
+    for name in COUNTED {
+        let flags = format!("profile.fuzz.package.{name}.rustflags={flags}");
+        command.args(["--config", &flags]);
     }
+    command.args(targets.iter().flat_map(|target| ["--bin", target]));
+    command.arg("--target-dir").arg(fuzz_dir(root).join(sanitizer.name()));
+    command.env("RUSTC_BOOTSTRAP", "1");
+    let flags = match sanitizer {
+        Sanitizer::None => "--cfg braid_unsanitized",
+        Sanitizer::Address => "-Zsanitizer=address -Cllvm-args=-asan-use-after-return=never",
+        Sanitizer::Thread => {
+            // The precompiled standard library does not report that a contended lock was acquired.
+            command.arg("-Zbuild-std");
+            "--cfg braid_unsanitized -Zsanitizer=thread"
+        }
+    };
+    add_flags(&mut command, "RUSTFLAGS", &format!("--cfg fuzzing -Cforce-frame-pointers {flags}"));
     command
 }
+
+/// Returns the command that runs the fuzzer of a target.
+pub(crate) fn fuzzer(root: &Path, sanitizer: Sanitizer, target: &str) -> Command {
+    let built = fuzz_dir(root).join(sanitizer.name()).join(PLATFORM).join("fuzz");
+    let mut command = Command::new(built.join(target));
+    command.env("ASAN_OPTIONS", ASAN_OPTIONS).args(FLAGS);
+    command
+}
+
+/// Options of every fuzzer. A leak check after each input would execute most inputs twice; one check
+/// at the end suffices.
+const FLAGS: [&str; 4] = ["-detect_leaks=0", "-len_control=0", "-timeout=120", MEMORY];
 
 pub(crate) fn empty(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
@@ -232,7 +387,7 @@ pub(crate) fn copy_inputs(root: &Path, name: &str, to: &Path) -> io::Result<Stri
 
 #[cfg(test)]
 mod tests {
-    use super::{REPLAYED, TARGETS};
+    use super::{AREAS, REPLAYED, TARGETS, of_files};
     use crate::workspace::root;
     use std::fs;
 
@@ -245,5 +400,20 @@ mod tests {
         }
         let programs = fs::read_dir(fuzz.join("fuzz_targets")).unwrap();
         assert_eq!(programs.count(), TARGETS.len() + 1);
+    }
+
+    #[test]
+    fn a_change_names_the_targets_that_fuzz_its_code() {
+        let of = |file: &str| of_files(&[file.to_owned()]);
+        assert_eq!(of("crates/chain/src/pool/mod.rs"), ["pool"]);
+        assert_eq!(of("fuzz/src/targets/json_rpc/calls.rs"), ["json_rpc"]);
+        assert_eq!(of("fuzz/src/targets/rlp.rs"), ["rlp"]);
+        assert_eq!(of("src/alloy/mod.rs"), ["alloy"]);
+        assert!(of("src/evm/mod.rs").contains(&"strategies"));
+        assert!(of("docs/TESTING.md").is_empty());
+        for (folder, targets) in AREAS {
+            assert!(root().join(folder).exists(), "{folder}");
+            assert!(targets.iter().all(|target| TARGETS.contains(target)), "{folder}");
+        }
     }
 }

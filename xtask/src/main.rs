@@ -4,6 +4,7 @@ mod anvil;
 mod api;
 mod book;
 mod chain;
+mod change;
 mod compare_builds;
 mod container;
 mod coverage;
@@ -25,6 +26,7 @@ mod seeded;
 mod soak;
 mod spec;
 mod suites;
+mod teeth;
 mod tsan;
 mod turns;
 mod verify;
@@ -33,7 +35,7 @@ mod workspace;
 use chain::ChainArgs;
 use clap::{Parser, Subcommand, ValueEnum};
 use compare_builds::CompareArgs;
-use fuzzing::FuzzArgs;
+use fuzzing::{FuzzArgs, Sanitizer};
 use instructions::InstructionsArgs;
 use runner::{Failed, Runner};
 use soak::SoakArgs;
@@ -299,6 +301,9 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
             verify::cargo_mutants(runner, shard.as_deref(), *resume)
         }
         Recipe::Fuzz(args) if args.coverage => coverage::coverage(runner, args.target.as_deref()),
+        Recipe::Fuzz(args) if args.teeth => {
+            teeth::teeth(runner, args.sanitizer, args.target.as_deref(), args.seconds)
+        }
         Recipe::Fuzz(args) => fuzzing::fuzz(runner, args),
         Recipe::Soak(args) => soak::soak(runner, args),
         Recipe::Instructions(args) => instructions::instructions(runner, args),
@@ -375,6 +380,7 @@ impl Job {
                 |it| spec::spec(it, 30, 0),
                 |it| anvil::anvil(it, 2),
                 fuzzing::replay,
+                fuzzing::touched,
             ],
         }
     }
@@ -420,8 +426,10 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     runner.part(|it| python::python(it, true));
     runner.part(|it| tsan::tsan(it, true));
     runner.part(|it| coverage::coverage(it, None));
-    let long = FuzzArgs { blocks: Some(10_000), seconds: 1_800, ..FuzzArgs::default() };
+    // An hour in total on two cores.
+    let long = FuzzArgs { blocks: Some(10_000), seconds: 300, ..FuzzArgs::default() };
     runner.part(|it| fuzzing::fuzz(it, &long));
+    runner.part(|it| fuzzing::look(it, Sanitizer::Thread, None, 480));
     runner.part(|it| verify::cargo_mutants(it, None, false));
     runner.part(|it| newcomer::newcomer(it, false));
     runner.parts()

@@ -4,22 +4,18 @@
 //! name it. The CI tries the bugs whose files the change touches, at most [`MOST`] of them,
 //! selected by the commit hash. `cargo xtask mutants` tries all bugs.
 
+use crate::change::{Change, at_most};
 use crate::recipes::loom;
 use crate::runner::{Failed, Runner};
-use crate::workspace::{cargo, output};
+use crate::workspace::cargo;
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
-use std::process::Command;
-use std::{env, fs};
 
 /// Environment variable with the names of the bugs to try, separated by commas.
 const CHOSEN: &str = "BRAID_SEEDED_BUGS";
 /// Table of the bugs, one per line.
 const TABLE: &str = "docs/data/seeded_bugs.tsv";
-/// Environment variable with the base commit of the change.
-const BASE: &str = "BRAID_CI_BASE";
-/// Without [`BASE`], the change is the commits of this many days before `HEAD`.
-const DAYS: u64 = 2;
 /// Maximum number of seeded bugs in one CI run.
 const MOST: usize = 48;
 
@@ -88,67 +84,24 @@ struct Choice {
 }
 
 fn choose(root: &Path) -> Result<Choice, String> {
-    let git = |arguments: &[&str]| {
-        let mut command = Command::new("git");
-        command.args(arguments).current_dir(root);
-        output(command).map(|text| text.trim().to_owned())
-    };
-    let head = git(&["rev-parse", "HEAD"])?;
-    let base = match env::var(BASE) {
-        Ok(base) => base,
-        Err(_) => base(&git)?,
-    };
-    let words = changed_words(root, &base)?;
+    let Change { files, base, seed } = Change::read(root)?;
     let mut names = bugs(&fs::read_to_string(root.join(TABLE)).unwrap_or_default());
-    // Without history, the change is unknown.
-    let is_shallow = git(&["rev-parse", "--is-shallow-repository"])? == "true";
-    let is_unknown = is_shallow && env::var_os(BASE).is_none();
     let all = names.len();
-    names.retain(|name| is_unknown || words.contains(name.as_str()));
+    // Without history, the change is unknown, and every bug may be affected.
+    if let Some(files) = files {
+        let words = words_of_files(root, &files);
+        names.retain(|name| words.contains(name.as_str()));
+    }
     let touched = names.len();
-    let base = base.chars().take(10).collect();
-    Ok(Choice { names: at_most(names, seed(&head)), touched, all, base })
+    Ok(Choice { names: at_most(names, MOST, seed), touched, all, base })
 }
 
-/// Returns at most [`MOST`] of `bugs`, evenly spaced so that every layer of the table is included;
-/// `seed` varies the selection.
-fn at_most(mut bugs: Vec<String>, seed: usize) -> Vec<String> {
-    if let Some(start) = seed.checked_rem(bugs.len()) {
-        bugs.rotate_left(start);
-    }
-    let total = bugs.len().max(MOST);
-    let is_taken = |place: usize| place * MOST % total < MOST;
-    bugs.into_iter().enumerate().filter(|(place, _)| is_taken(*place)).map(|(_, bug)| bug).collect()
-}
-
-/// Returns the words of all files of `src` that differ from `base`, except the lists of bugs.
-fn changed_words(root: &Path, base: &str) -> Result<BTreeSet<String>, String> {
-    let mut git = Command::new("git");
-    git.args(["diff", "--name-only", base, "--", "src"]).current_dir(root);
-    let changed = output(git)?;
-    let changed = changed.lines().filter(|path| !path.ends_with("mutants.rs"));
-    let texts = changed.map(|path| fs::read_to_string(root.join(path)).unwrap_or_default());
-    Ok(texts.flat_map(|text| words_of(&text).map(str::to_owned).collect::<Vec<_>>()).collect())
-}
-
-/// Returns the newest commit that is more than [`DAYS`] days older than `HEAD`, or the first
-/// commit.
-fn base(git: &impl Fn(&[&str]) -> Result<String, String>) -> Result<String, String> {
-    let seconds = git(&["log", "-1", "--format=%ct"])?;
-    let seconds: u64 = seconds.parse().map_err(|error| format!("{seconds:?}: {error}"))?;
-    let before = format!("--before={}", seconds.saturating_sub(DAYS * 86_400));
-    let found = git(&["rev-list", "-1", &before, "HEAD"])?;
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    let first = git(&["rev-list", "--max-parents=0", "HEAD"])?;
-    Ok(first.lines().next().unwrap_or("HEAD").to_owned())
-}
-
-/// Returns a seed derived from the commit hash.
-fn seed(head: &str) -> usize {
-    let digits = head.get(..8).unwrap_or_default();
-    usize::from_str_radix(digits, 16).unwrap_or_default()
+/// Returns the words of those of `files` that are in `src`, except the lists of bugs.
+fn words_of_files(root: &Path, files: &[String]) -> BTreeSet<String> {
+    let files = files.iter().filter(|path| path.starts_with("src/"));
+    let files = files.filter(|path| !path.ends_with("mutants.rs"));
+    let texts = files.map(|path| fs::read_to_string(root.join(path)).unwrap_or_default());
+    texts.flat_map(|text| words_of(&text).map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 /// Returns the names of the bugs in the rows of the table.
@@ -163,7 +116,8 @@ fn words_of(text: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST, TABLE, at_most, bugs, changed_words, words_of};
+    use super::{TABLE, bugs, words_of, words_of_files};
+    use crate::change::{files, git};
     use crate::workspace::root;
 
     #[test]
@@ -195,35 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn a_large_change_has_as_many_bugs_tried_as_there_is_time_for() {
-        let touched: Vec<String> = (0..130).map(|bug| bug.to_string()).collect();
-        let mut tried = std::collections::BTreeSet::new();
-        for seed in 0..130 {
-            let chosen = at_most(touched.clone(), seed);
-            assert_eq!(chosen.len(), MOST);
-            tried.extend(chosen);
-        }
-        assert_eq!(tried.len(), touched.len());
-        // The selection includes all layers of the table.
-        let chosen = at_most(touched.clone(), 0);
-        assert!(chosen.contains(&"0".to_owned()) && chosen.iter().any(|bug| bug.len() == 3));
-        assert_eq!(at_most(touched[..9].to_vec(), 77).len(), 9);
-        assert!(at_most(Vec::new(), 77).is_empty());
-    }
-
-    #[test]
     fn a_change_of_everything_touches_every_bug() {
-        let git = |arguments: &[&str]| {
-            let mut command = std::process::Command::new("git");
-            command.args(arguments).current_dir(root());
-            crate::workspace::output(command).map(|text| text.trim().to_owned())
-        };
+        let git = |arguments: &[&str]| git(&root(), arguments);
         // An archive has no history.
         if git(&["rev-parse", "--is-shallow-repository"]).as_deref() != Ok("false") {
             return;
         }
         let empty = git(&["hash-object", "-t", "tree", "/dev/null"]).unwrap();
-        let words = changed_words(&root(), &empty).unwrap();
+        let words = words_of_files(&root(), &files(&root(), &empty).unwrap());
         let table = std::fs::read_to_string(root().join(TABLE)).unwrap();
         let missed: Vec<_> =
             bugs(&table).into_iter().filter(|bug| !words.contains(bug.as_str())).collect();

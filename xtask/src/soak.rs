@@ -2,7 +2,7 @@
 //! pool of a node.
 
 use crate::fuzzing::{
-    Sanitizer, TARGETS, build, chosen, copy_inputs, cores, empty, fuzz_dir, in_words, start,
+    Sanitizer, TARGETS, build, copy_inputs, cores, empty, fuzz_dir, in_words, start,
 };
 use crate::runner::{Failed, Runner};
 use crate::turns::{Figures, Turns};
@@ -14,9 +14,6 @@ use std::hash::Hasher;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-/// The page about what the targets did, in the folder of the fuzzers.
-const PAGE: &str = "soak.md";
 
 /// Seconds to minimise a failing input.
 const SHRINK: u64 = 60;
@@ -37,6 +34,10 @@ pub(crate) struct SoakArgs {
     /// What the build watches for
     #[arg(long, value_enum, default_value_t)]
     pub(crate) sanitizer: Sanitizer,
+    /// Instead of fuzzing, add those of the kept inputs to fuzz/corpus that reach what the committed
+    /// ones do not
+    #[arg(long, conflicts_with_all = ["minutes", "turn", "node"])]
+    pub(crate) merge: bool,
     /// Fuzz only this target
     #[arg(value_parser = TARGETS)]
     pub(crate) target: Option<String>,
@@ -49,17 +50,23 @@ pub(crate) fn soak(runner: &mut Runner, args: &SoakArgs) -> Result<(), Failed> {
     if args.node {
         return node(runner, args.minutes.unwrap_or(1));
     }
+    let targets = args.sanitizer.targets(args.target.as_deref());
+    build(runner, args.sanitizer, &targets)?;
+    if args.merge {
+        return targets.iter().try_for_each(|name| merge(runner, args.sanitizer, name));
+    }
+    // The time for the build is not part of the run.
     let end = args.minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
-    let target = args.target.as_deref();
-    build(runner, args.sanitizer, target)?;
     let mut filed = Vec::new();
-    let mut turns = Turns::new(chosen(target));
-    let page = fuzz_dir(runner.root()).join(PAGE);
+    let page = fuzz_dir(runner.root()).join(format!("soak-{}.md", args.sanitizer.name()));
+    let records = page.with_extension("json");
+    let mut turns = Turns::new(targets, &fs::read_to_string(&records).unwrap_or_default());
     loop {
         for together in turns.next_round(cores()).chunks(cores()) {
             turn(runner, args, together, &mut turns, &mut filed)?;
             runner.check("what the targets have done", |_| {
                 fs::write(&page, turns.page()).map_err(in_words)?;
+                fs::write(&records, turns.json()).map_err(in_words)?;
                 Ok(page.display().to_string())
             })?;
             if end.is_some_and(|end| Instant::now() >= end) {
@@ -68,6 +75,18 @@ pub(crate) fn soak(runner: &mut Runner, args: &SoakArgs) -> Result<(), Failed> {
             }
         }
     }
+}
+
+/// Adds the inputs that a target has kept to its committed ones, as far as they reach more.
+fn merge(runner: &mut Runner, sanitizer: Sanitizer, name: &str) -> Result<(), Failed> {
+    let kept = fuzz_dir(runner.root()).join("kept").join(name);
+    let corpus = runner.root().join("fuzz/corpus").join(name);
+    if !kept.is_dir() {
+        runner.skip(&format!("merge of {name}"), "no inputs are kept");
+        return Ok(());
+    }
+    let merging = start(runner, sanitizer, name, &[&corpus, &kept], 0, &["-merge=1"])?;
+    runner.wait(merging)
 }
 
 /// Runs the test of `braid-node` that feeds a pool, for `minutes`.

@@ -1,12 +1,10 @@
 //! Tests under ThreadSanitizer.
 
+use crate::fuzzing::PLATFORM;
 use crate::runner::{Failed, Runner};
 use crate::workspace::{add_flags, cargo, output, target_dir};
 use std::path::Path;
 use std::process::Command;
-
-/// Target of sanitized builds. Naming it keeps the flags away from build scripts.
-const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
 /// Number of random blocks under ThreadSanitizer.
 const TSAN_BLOCKS: &str = "100";
@@ -40,7 +38,7 @@ pub(crate) fn tsan(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
 }
 
 /// Installs the source of the standard library, unless it is there.
-fn std_source(runner: &mut Runner) -> Result<(), Failed> {
+pub(crate) fn std_source(runner: &mut Runner) -> Result<(), Failed> {
     let mut sysroot = Command::new("rustc");
     sysroot.args(["--print", "sysroot"]);
     let sysroot = output(sysroot).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Turns of the fuzz targets: whose turn it is, and a page about what they did.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -7,7 +8,7 @@ use std::fmt::Write;
 const LONGEST_REST: u32 = 7;
 
 /// Figures of one turn, from the end of the fuzzer's log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Figures {
     /// Executed inputs.
     inputs: u64,
@@ -35,10 +36,19 @@ impl Figures {
             memory: stat("stat::peak_rss_mb:"),
         }
     }
+
+    /// Compares the turn of `target` with the fewest inputs and features that it may have.
+    pub(crate) fn judged(self, target: &str, inputs: u64, features: u64) -> Result<String, String> {
+        let text = format!("{target}: {} inputs, {} features", self.inputs, self.features);
+        if self.inputs < inputs || self.features < features {
+            return Err(format!("{text}; at least {inputs} and {features} were expected"));
+        }
+        Ok(text)
+    }
 }
 
 /// What the turns of a target have come to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Record {
     seconds: u64,
     /// Sums over the turns, except for features and memory, which are maxima.
@@ -56,8 +66,17 @@ struct Record {
 pub(crate) struct Turns(BTreeMap<&'static str, Record>);
 
 impl Turns {
-    pub(crate) fn new(targets: impl IntoIterator<Item = &'static str>) -> Self {
-        Self(targets.into_iter().map(|name| (name, Record::default())).collect())
+    /// Creates the turns of `targets`, which go on where `before` ended: what [`Turns::json`]
+    /// returned, or nothing.
+    pub(crate) fn new(targets: impl IntoIterator<Item = &'static str>, before: &str) -> Self {
+        let mut before: BTreeMap<String, Record> = serde_json::from_str(before).unwrap_or_default();
+        let record = |name| (name, before.remove(name).unwrap_or_default());
+        Self(targets.into_iter().map(record).collect())
+    }
+
+    /// Returns the records, for [`Turns::new`].
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string_pretty(&self.0).unwrap_or_default()
     }
 
     /// Returns the targets of the next round: those that do not rest, and at least `least` if there
@@ -116,7 +135,7 @@ mod tests {
 
     #[test]
     fn who_finds_nothing_new_rests_longer_each_time() {
-        let mut turns = Turns::new(["idle", "busy"]);
+        let mut turns = Turns::new(["idle", "busy"], "");
         let reached = |features| Figures { features, ..Figures::default() };
         let mut idle = Vec::new();
         for round in 0..16_u64 {
@@ -129,7 +148,7 @@ mod tests {
         }
         assert_eq!(idle, [0, 1, 3, 7, 15]);
         // If too many rest, those that rest the least have the next turn.
-        let mut turns = Turns::new(["one", "two", "three"]);
+        let mut turns = Turns::new(["one", "two", "three"], "");
         for _ in 0..9 {
             let round = turns.next_round(2);
             assert!(round.len() >= 2, "{round:?}");
@@ -144,9 +163,13 @@ mod tests {
                    stat::peak_rss_mb:              300\n";
         let turn = Figures::of(log);
         assert_eq!(turn, Figures { inputs: 600, added: 2, features: 25, memory: 300 });
-        let mut turns = Turns::new(["fees"]);
+        let mut turns = Turns::new(["fees"], "");
         turns.note("fees", 60, turn, 0);
+        // The next call of the recipe goes on.
+        let mut turns = Turns::new(["fees"], &turns.json());
         turns.note("fees", 60, Figures { memory: 200, ..turn }, 1);
+        assert!(turn.judged("fees", 600, 25).is_ok());
+        assert!(turn.judged("fees", 601, 25).is_err() && turn.judged("fees", 600, 26).is_err());
         let page = turns.page();
         assert!(page.ends_with("| `fees` | 2 | 1200 | 10 | 4 | 25 | 300 | 1 |\n"), "{page}");
     }

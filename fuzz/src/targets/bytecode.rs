@@ -5,6 +5,7 @@ use super::blocks::{self, seed_of};
 use super::{chosen, twists};
 use crate::code::Code;
 use crate::generate::Case;
+use crate::mutate::Transactions;
 use alloy_primitives::{Address, Bytes};
 use revm::bytecode::opcode::{self, OPCODE_INFO};
 use std::sync::Arc;
@@ -23,6 +24,11 @@ pub(super) fn fuzz(bytes: &[u8]) -> Result<(), String> {
     let case = case(bytes);
     let database = case.database();
     chosen::block(case.block, database, bytes)
+}
+
+/// Returns the transactions in an input; code follows them.
+pub(super) fn transactions(bytes: &[u8]) -> Transactions {
+    Transactions::of(&bytes[..bytes.len().min(HEAD)])
 }
 
 fn case(bytes: &[u8]) -> Case {

@@ -25,9 +25,14 @@ mod twists;
 mod version_chain;
 mod ways;
 
+use crate::mutate::Transactions;
+use crate::seeded::Seeded;
+use braid_evm::runtime::simulated::Random;
 pub use reached::{Reached, reached};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// A fuzz target.
 #[derive(Clone, Copy, Debug)]
@@ -37,33 +42,41 @@ pub struct Target {
     check: Check,
     /// Faster check that the fuzzer uses; the same check where that is fast.
     fuzz: Check,
+    /// Finds the transactions in an input.
+    transactions: fn(&[u8]) -> Transactions,
 }
 
 type Check = fn(&[u8]) -> Result<(), String>;
 
 /// Compares random hostile blocks in every way with sequential execution. An input takes a third of
 /// a second, so the fuzzer uses the seven targets below.
-pub const BLOCK_EQUIVALENCE: Target = both("block_equivalence", block_equivalence::check);
+pub const BLOCK_EQUIVALENCE: Target = of_blocks("block_equivalence", block_equivalence::check);
 /// Strategies and changes between them, on blocks of up to a thousand transactions.
-pub const STRATEGIES: Target = both("strategies", chosen::strategies);
+pub const STRATEGIES: Target = of_blocks("strategies", chosen::strategies);
 /// Fees, payments and balances, with a surcharge and a precompile.
-pub const FEES: Target = both("fees", chosen::fees);
+pub const FEES: Target = of_blocks("fees", chosen::fees);
 /// The rules of every fork, and executors that change between forks.
-pub const FORKS: Target = both("forks", chosen::forks);
+pub const FORKS: Target = Target {
+    transactions: chosen::transactions_of_fork,
+    ..both("forks", chosen::forks)
+};
 /// Transactions that share a journal, and reads that fail.
-pub const JOURNALS: Target = both("journals", chosen::journals);
+pub const JOURNALS: Target = of_blocks("journals", chosen::journals);
 /// Ways of building a bundle, and entry points.
-pub const BUNDLE: Target = both("bundle", chosen::bundle);
+pub const BUNDLE: Target = of_blocks("bundle", chosen::bundle);
 /// Blocks with right or wrong access lists.
-pub const LISTS: Target = both("lists", chosen::lists);
+pub const LISTS: Target = of_blocks("lists", chosen::lists);
 /// Blocks with complete or incomplete declarations.
-pub const DECLARED: Target = both("declared", chosen::declared);
+pub const DECLARED: Target = of_blocks("declared", chosen::declared);
 /// Contracts of arbitrary bytes against sequential execution.
-pub const BYTECODE: Target =
-    Target { name: "bytecode", check: bytecode::check, fuzz: bytecode::fuzz };
+pub const BYTECODE: Target = Target {
+    fuzz: bytecode::fuzz,
+    transactions: bytecode::transactions,
+    ..both("bytecode", bytecode::check)
+};
 /// Block files of arbitrary bytes, and valid ones with changed fields.
 pub const BLOCK_FILE: Target =
-    Target { name: "block_file", check: block_file::check, fuzz: block_file::fuzz };
+    Target { fuzz: block_file::fuzz, ..both("block_file", block_file::check) };
 /// Operations on the store against an ordered map.
 pub const VERSION_CHAIN: Target = both("version_chain", version_chain::check);
 /// Orders of events of small blocks, with every rule of the models.
@@ -79,7 +92,7 @@ pub const JSON_RPC: Target = both("json_rpc", json_rpc::check);
 /// A chain in memory that is killed, unwound, pruned and reopened.
 pub const CHAIN: Target = both("chain", chain::check);
 /// Braid as a block executor of alloy-evm, over one `State` for several blocks.
-pub const ALLOY: Target = both("alloy", alloy::check);
+pub const ALLOY: Target = of_blocks("alloy", alloy::check);
 
 /// All targets, starting with the one that only tests run.
 pub const TARGETS: [Target; 18] = [
@@ -104,7 +117,12 @@ pub const TARGETS: [Target; 18] = [
 ];
 
 const fn both(name: &'static str, check: Check) -> Target {
-    Target { name, check, fuzz: check }
+    Target { name, check, fuzz: check, transactions: |_| Transactions::default() }
+}
+
+/// Creates a target whose inputs are blocks from their first byte on.
+const fn of_blocks(name: &'static str, check: Check) -> Target {
+    Target { transactions: Transactions::of, ..both(name, check) }
 }
 
 /// Number of inputs run in this process.
@@ -112,6 +130,36 @@ static INPUTS: AtomicU64 = AtomicU64::new(0);
 
 /// Number of inputs between reports of the counts that a fuzzer has reached.
 const TELL_EVERY: u64 = 10_000;
+
+/// Maximum length of a random input, in bytes.
+const LONGEST: u64 = 1_500;
+
+/// Returns the random input of a seed.
+#[must_use]
+pub fn random_input(seed: u64) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    let length = random.below(LONGEST);
+    (0..length).map(|_| random.next_u64() as u8).collect()
+}
+
+/// What the environment says about a fuzzer that is measured.
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    bug: Option<Seeded>,
+    is_random: bool,
+}
+
+static MEASURED: OnceLock<Measured> = OnceLock::new();
+
+impl Measured {
+    fn of(target: Target) -> Self {
+        let bug = std::env::var("BRAID_SEEDED_BUG").ok().map(|name| {
+            let bug = Seeded::named(target, &name);
+            bug.unwrap_or_else(|| panic!("{name} is no bug of {}", target.name))
+        });
+        Self { bug, is_random: std::env::var_os("BRAID_RANDOM_BYTES").is_some() }
+    }
+}
 
 impl Target {
     /// Checks the input `bytes` in every way, with the seeded bug of this thread.
@@ -133,17 +181,48 @@ impl Target {
     /// Checks the input `bytes` with the shipped code, and regularly reports what inputs have
     /// reached so far.
     ///
+    /// To measure the fuzzer, `BRAID_SEEDED_BUG` names a bug that the code has, and
+    /// `BRAID_RANDOM_BYTES` replaces each input by random bytes.
+    ///
     /// # Panics
     /// The check fails.
     pub fn run(self, bytes: &[u8]) {
-        let wrong = self.check_chosen(bytes).err();
         let inputs = INPUTS.fetch_add(1, Ordering::Relaxed) + 1;
+        let Measured { bug, is_random } = *MEASURED.get_or_init(|| Measured::of(self));
+        let random;
+        let bytes = match is_random {
+            true => {
+                random = random_input(inputs);
+                &random[..]
+            }
+            false => bytes,
+        };
+        let check = || self.check_chosen(bytes).err();
+        let wrong = bug.map_or_else(check, |bug| bug.with(check));
         if wrong.is_some() || inputs.is_power_of_two() || inputs.is_multiple_of(TELL_EVERY) {
             eprint!("{} inputs of {}\n{}", inputs, self.name, reached());
         }
         if let Some(wrong) = wrong {
             panic!("{}: {wrong}", self.name);
         }
+    }
+
+    /// Changes the transactions of `input`, as `seed` chooses; `None` if the target's inputs contain
+    /// none, or if the fuzzer should change the bytes in its own way.
+    #[must_use]
+    pub fn mutated(self, input: &[u8], seed: u32) -> Option<Vec<u8>> {
+        if seed.is_multiple_of(2) {
+            return None;
+        }
+        (self.transactions)(input).change(input, seed.into())
+    }
+
+    /// Inserts a transaction of the input `from` into `input`, as `seed` chooses; `None` if either
+    /// has none.
+    #[must_use]
+    pub fn crossed(self, input: &[u8], from: &[u8], seed: u32) -> Option<Vec<u8>> {
+        let [ours, others] = [input, from].map(self.transactions);
+        ours.cross(input, &others, from, seed.into())
     }
 
     /// Checks the files, and the files of the folders, that the command line names, and reports what
@@ -164,12 +243,14 @@ impl Target {
             }
             for path in files(PathBuf::from(argument))? {
                 let bytes = std::fs::read(&path)?;
+                let begun = Instant::now();
                 for check in &checks {
                     if let Err(wrong) = check(&bytes) {
                         panic!("{}: {}: {wrong}", self.name, path.display());
                     }
                 }
-                println!("{}: right", path.display());
+                let milliseconds = begun.elapsed().as_secs_f64() * 1_000.0;
+                println!("{}: right, in {milliseconds:.1} ms", path.display());
             }
         }
         print!("{}", reached());

@@ -18,6 +18,7 @@ use crate::hostile::declared::{Declared, honest};
 use crate::lineup::Copies;
 use crate::listed::Listed;
 use crate::memory::MemoryDatabase;
+use crate::mutate::Transactions;
 use crate::plain::{self, Own};
 use crate::spoil::{Draw, draws};
 use alloy_primitives::Address;
@@ -84,20 +85,30 @@ pub(super) fn fees(bytes: &[u8]) -> Result<(), String> {
 
 /// Fuzzes the rules of every fork, and an executor that changes between forks.
 pub(super) fn forks(bytes: &[u8]) -> Result<(), String> {
-    let mut choices = Choices::new(bytes);
-    let engines = [Engine::Threads, Engine::Fibers, Engine::Store];
-    let way = Way::draw(&mut choices, engines, POLICIES);
-    let count = choices.pick([1, 1, 2, 3]);
-    let blocks = (0..count).map(|_| {
-        let fork = choices.byte() % FORKS.len() as u8;
-        // The generator's first two choices: whether any fork may be used, and which one.
-        let mut head = vec![0, fork];
-        head.extend_from_slice(bytes);
-        let case = Case::from_bytes(&head);
+    let (way, heads) = way_of_forks(bytes);
+    let blocks = heads.into_iter().map(|head| {
+        let case = Case::from_bytes(&[&head, bytes].concat());
         reached::note(&format!("fork, {:?}", case.block.cfg.spec));
         (Arc::new(case.block.clone()), case.database())
     });
     way.check(&blocks.collect::<Vec<_>>())
+}
+
+/// Returns the transactions in an input of [`forks`], in its first block.
+pub(super) fn transactions_of_fork(bytes: &[u8]) -> Transactions {
+    let (_, heads) = way_of_forks(bytes);
+    heads.first().map_or_else(Transactions::default, |head| Transactions::after(head, bytes))
+}
+
+/// Returns how blocks of forks are executed, and for each block the bytes of the generator's first
+/// two choices: whether any fork may be used, and which one.
+fn way_of_forks(bytes: &[u8]) -> (Way, Vec<[u8; 2]>) {
+    let mut choices = Choices::new(bytes);
+    let engines = [Engine::Threads, Engine::Fibers, Engine::Store];
+    let way = Way::draw(&mut choices, engines, POLICIES);
+    let count = choices.pick([1, 1, 2, 3]);
+    let heads = (0..count).map(|_| [0, choices.byte() % FORKS.len() as u8]).collect();
+    (way, heads)
 }
 
 /// Fuzzes shared journals and their ends: errors, created and destroyed accounts, failing reads.

@@ -1,16 +1,31 @@
 //! Draws choices from bytes.
 
 use arbitrary::Unstructured;
+use core::ops::Range;
 
 /// Draws choices from a fuzzer's bytes; after their end, every choice is the first one.
 #[derive(Debug)]
 pub(super) struct Draw<'a, 'b> {
     bytes: &'a mut Unstructured<'b>,
+    /// Number of bytes that were left at each [`mark`](Self::mark).
+    marks: Vec<usize>,
 }
 
 impl<'a, 'b> Draw<'a, 'b> {
     pub(super) const fn new(bytes: &'a mut Unstructured<'b>) -> Self {
-        Self { bytes }
+        Self { bytes, marks: Vec::new() }
+    }
+
+    /// Marks where the bytes of an item begin, or those of the last one end.
+    pub(super) fn mark(&mut self) {
+        self.marks.push(self.bytes.len());
+    }
+
+    /// Returns where the marked items are among all `total` bytes. Items drawn after the end of the
+    /// bytes are missing.
+    pub(super) fn items(&self, total: usize) -> Vec<Range<usize>> {
+        let items = self.marks.windows(2).map(|pair| total - pair[0]..total - pair[1]);
+        items.filter(|item| !item.is_empty()).collect()
     }
 
     /// Draws a number below `end`; 0 if `end` is 0.

@@ -19,6 +19,7 @@ use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::{Block, Ommer};
 use cast::{Cast, MOST_SENDERS};
+use core::ops::Range;
 use draw::Draw;
 use revm::context::{BlockEnv, CfgEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
@@ -68,6 +69,9 @@ impl Features {
 }
 
 impl Case {
+    /// Maximum number of transactions of a block.
+    pub const MOST: u8 = transactions::MOST as u8;
+
     /// Generates the block of `seed`, always the same as long as the generator does not change.
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
@@ -77,8 +81,21 @@ impl Case {
     /// Generates a block from a fuzzer's bytes, followed by zeros.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self::drawn(&mut Draw::new(&mut Unstructured::new(bytes)))
+    }
+
+    /// Returns where in a fuzzer's bytes each transaction is, up to the end of the bytes. The byte
+    /// before the first one is the number of transactions less 1, modulo
+    /// [`MOST`](Self::MOST).
+    #[must_use]
+    pub fn transactions_in(bytes: &[u8]) -> Vec<Range<usize>> {
         let mut unstructured = Unstructured::new(bytes);
-        let draw = &mut Draw::new(&mut unstructured);
+        let mut draw = Draw::new(&mut unstructured);
+        Self::drawn(&mut draw);
+        draw.items(bytes.len())
+    }
+
+    fn drawn(draw: &mut Draw<'_, '_>) -> Self {
         // Later forks have more features to test.
         let spec = match draw.percent(50) {
             true => draw.pick(&[SpecId::CANCUN, SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM]),

@@ -15,7 +15,7 @@ use revm::primitives::hardfork::SpecId;
 use std::collections::BTreeMap;
 
 /// Maximum number of transactions of a block.
-const MOST: u64 = 24;
+pub(super) const MOST: u64 = 24;
 
 /// Draws the transactions of one block.
 struct Pen<'a, 'b, 'c> {
@@ -36,7 +36,13 @@ pub(super) fn draw(
     let nonces = accounts.iter().map(|(address, account)| (*address, account.nonce)).collect();
     let count = 1 + draw.below(MOST);
     let mut pen = Pen { draw, cast, block, features, nonces };
-    (0..count).map(|_| pen.transaction()).collect()
+    pen.draw.mark();
+    let transaction = |_| {
+        let tx = pen.transaction();
+        pen.draw.mark();
+        tx
+    };
+    (0..count).map(transaction).collect()
 }
 
 impl Pen<'_, '_, '_> {

@@ -1,0 +1,191 @@
+//! Measures how long the fuzzer takes to find seeded bugs, beside random bytes.
+
+use crate::fuzzing::{Sanitizer, build, copy_inputs, empty, fuzz_dir, fuzzer, in_words};
+use crate::runner::{Failed, Runner};
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Table of the seeded bugs that the fuzzer must find. The last two columns are measured.
+const TABLE: &str = "docs/data/fuzz_teeth.tsv";
+/// Environment variable with the seeded bug of a fuzzer.
+const BUG: &str = "BRAID_SEEDED_BUG";
+/// Environment variable that makes a fuzzer run random bytes instead of the ones that it is given.
+const RANDOM: &str = "BRAID_RANDOM_BYTES";
+/// Beginnings of the names of inputs that are known to find a seeded bug.
+const KNOWN: [&str; 2] = ["notices", "finds"];
+
+/// A row of the table.
+struct Row {
+    target: String,
+    bug: String,
+    guided: String,
+    random: String,
+}
+
+/// Runs two fuzzers on each seeded bug of `target`, or of all targets, for at most `seconds`: one
+/// starts from the committed inputs, except those that are known to find a bug, and is led by
+/// coverage; the other one runs random bytes and stops when the first has found the bug. The times
+/// are written into the table.
+pub(crate) fn teeth(
+    runner: &mut Runner,
+    sanitizer: Sanitizer,
+    target: Option<&str>,
+    seconds: u64,
+) -> Result<(), Failed> {
+    build(runner, sanitizer, &sanitizer.targets(target))?;
+    let (mut head, mut rows) = (String::new(), Vec::new());
+    runner.check("seeded bugs for the fuzzer", |root| {
+        let text = fs::read_to_string(root.join(TABLE)).map_err(in_words)?;
+        let mut lines = text.lines();
+        head = lines.next().unwrap_or_default().to_owned();
+        rows = lines.map(Row::read).collect::<Result<Vec<_>, _>>()?;
+        Ok(format!("{} in {TABLE}", rows.len()))
+    })?;
+    let mut missed = Vec::new();
+    for index in 0..rows.len() {
+        let row = &mut rows[index];
+        if target.is_some_and(|target| target != row.target) {
+            continue;
+        }
+        runner.check(&format!("{}: {}", row.target, row.bug), |root| {
+            let (guided, random) = race(root, sanitizer, row, Duration::from_secs(seconds))?;
+            if guided.is_none() {
+                missed.push(format!("{}: {}", row.target, row.bug));
+            }
+            row.guided = shown(guided, seconds as f64);
+            row.random = shown(random, guided.unwrap_or(seconds as f64));
+            Ok(format!("guided: {}; random bytes: {}", row.guided, row.random))
+        })?;
+        runner.check("table", |root| {
+            let lines = rows.iter().map(Row::line);
+            let text: String =
+                [head.clone()].into_iter().chain(lines).map(|line| line + "\n").collect();
+            fs::write(root.join(TABLE), text).map_err(in_words)?;
+            Ok(TABLE.to_owned())
+        })?;
+    }
+    runner.check("seeded bugs that the fuzzer misses", |_| match missed.is_empty() {
+        true => Ok("none".to_owned()),
+        false => Err(missed.join(", ")),
+    })
+}
+
+impl Row {
+    fn read(line: &str) -> Result<Self, String> {
+        let cells: Vec<_> = line.split('\t').map(str::to_owned).collect();
+        let [target, bug, guided, random] =
+            cells.try_into().map_err(|_| format!("not four cells: {line}"))?;
+        let bare = |name: String| name.trim_matches('`').to_owned();
+        Ok(Self { target: bare(target), bug: bare(bug), guided, random })
+    }
+
+    fn line(&self) -> String {
+        format!("`{}`\t`{}`\t{}\t{}", self.target, self.bug, self.guided, self.random)
+    }
+}
+
+fn shown(found: Option<f64>, limit: f64) -> String {
+    match found {
+        Some(seconds) => format!("{seconds:.1} s"),
+        None => format!("not in {limit:.1} s"),
+    }
+}
+
+/// A fuzzer that looks for a seeded bug, and ends when it finds it.
+struct Search {
+    child: Child,
+    begun: Instant,
+}
+
+impl Search {
+    fn start(mut command: Command, log: &Path) -> Result<Self, String> {
+        let log = File::create(log).map_err(in_words)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let child = command.spawn().map_err(in_words)?;
+        Ok(Self { child, begun: Instant::now() })
+    }
+
+    /// Returns `None` while it runs, and then the seconds that it took to find the bug, if it did.
+    fn ended(&mut self) -> Result<Option<Option<f64>>, String> {
+        let status = self.child.try_wait().map_err(in_words)?;
+        let seconds = self.begun.elapsed().as_secs_f64();
+        Ok(status.map(|status| (!status.success()).then_some(seconds)))
+    }
+}
+
+impl Drop for Search {
+    fn drop(&mut self) {
+        // Both fail if it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Returns the seconds after which each of the two fuzzers has found the bug, if it has.
+fn race(
+    root: &Path,
+    sanitizer: Sanitizer,
+    row: &Row,
+    limit: Duration,
+) -> Result<(Option<f64>, Option<f64>), String> {
+    let folder = fuzz_dir(root).join("teeth");
+    let (inputs, finds, nothing) =
+        (folder.join("inputs"), folder.join("finds"), folder.join("nothing"));
+    for path in [&folder, &inputs, &finds, &nothing] {
+        empty(path).map_err(in_words)?;
+    }
+    copy_inputs(root, &row.target, &inputs).map_err(in_words)?;
+    for entry in fs::read_dir(&inputs).map_err(in_words)? {
+        let entry = entry.map_err(in_words)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if KNOWN.iter().any(|known| name.starts_with(known)) {
+            fs::remove_file(entry.path()).map_err(in_words)?;
+        }
+    }
+    let search = |name: &str, corpus: &Path, random: bool| {
+        let mut command = fuzzer(root, sanitizer, &row.target);
+        command.arg(corpus).env(BUG, &row.bug);
+        command.arg(format!("-max_total_time={}", limit.as_secs()));
+        command.arg(format!("-artifact_prefix={}/", finds.display()));
+        // A block that does not end is a find.
+        command.args(["-timeout=20", "-seed=1"]);
+        if random {
+            command.env(RANDOM, "1");
+        }
+        Search::start(command, &folder.join(format!("{name}.log")))
+    };
+    let (mut guided, mut random) =
+        (search("guided", &inputs, false)?, search("random", &nothing, true)?);
+    let mut by_chance = None;
+    loop {
+        thread::sleep(Duration::from_millis(20));
+        if by_chance.is_none() {
+            by_chance = random.ended()?;
+        }
+        if let Some(found) = guided.ended()? {
+            return Ok((found, by_chance.flatten()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Row, TABLE};
+    use crate::fuzzing::TARGETS;
+    use crate::workspace::root;
+
+    #[test]
+    fn every_target_has_five_seeded_bugs() {
+        let text = std::fs::read_to_string(root().join(TABLE)).unwrap();
+        let rows: Vec<_> = text.lines().skip(1).map(|line| Row::read(line).unwrap()).collect();
+        for target in TARGETS {
+            assert!(rows.iter().filter(|row| row.target == target).count() >= 5, "{target}");
+        }
+        assert!(rows.iter().all(|row| TARGETS.contains(&row.target.as_str())));
+        let lines: Vec<_> = rows.iter().map(Row::line).collect();
+        assert_eq!(lines, text.lines().skip(1).collect::<Vec<_>>());
+    }
+}
