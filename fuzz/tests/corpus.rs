@@ -223,14 +223,14 @@ fn of_family(name: &str) -> &'static [Bug] {
     }
 }
 
-/// Returns the bugs that some input of `target` must notice; each has a file named after it.
+/// Returns the bugs of which each must be noticed by some input of `target`.
 fn seeded(target: Target) -> Vec<Seeded> {
     match target.name {
-        "rlp" => vec![Seeded::Chain(chain::Bug::TrailingBytesTaken)],
+        "rlp" => chain::Bug::RLP.map(Seeded::Chain).into(),
         "pool" => chain::Bug::POOL.map(Seeded::Chain).into(),
-        "chain" => vec![Seeded::Chain(chain::Bug::UnwoundSlotsKept)],
-        "genesis" => vec![Seeded::Chain(chain::Bug::LargeTotalUnread)],
-        "json_rpc" => vec![Seeded::Node(node::Bug::IdNotPutBack)],
+        "chain" => chain::Bug::CHAIN.map(Seeded::Chain).into(),
+        "genesis" => chain::Bug::GENESIS.map(Seeded::Chain).into(),
+        "json_rpc" => node::Bug::ALL.map(Seeded::Node).into(),
         _ => of_executor(target).into_iter().map(Seeded::Executor).collect(),
     }
 }
