@@ -170,8 +170,7 @@ impl Seeded {
     }
 }
 
-/// Returns the bugs of the Ethereum layer that the inputs of a family must notice in one execution
-/// each.
+/// Returns the bugs of the executor that the inputs of a family must notice in one execution each.
 fn of_family(name: &str) -> &'static [Bug] {
     match name {
         "strategies" => &[
@@ -196,6 +195,9 @@ fn of_family(name: &str) -> &'static [Bug] {
             Bug::SkipReceiptKept,
             Bug::CodeChangeUnrecorded,
             Bug::RewardUnseen,
+            Bug::RevertOfSecond,
+            Bug::WipeForgotten,
+            Bug::JournalOutlivesDestroyed,
         ],
         "journals" => &[
             Bug::JournalOutlivesDestroyed,
@@ -205,9 +207,14 @@ fn of_family(name: &str) -> &'static [Bug] {
             Bug::WindowLosesSlots,
             Bug::WindowKeepsLives,
         ],
-        "bundle" => {
-            &[Bug::RevertOfSecond, Bug::BalanceNotFilledIn, Bug::RevertTwice, Bug::TailLost]
-        }
+        "bundle" => &[
+            Bug::RevertOfSecond,
+            Bug::BalanceNotFilledIn,
+            Bug::RevertTwice,
+            Bug::TailLost,
+            Bug::ParentSlotsLost,
+            Bug::WipeForgotten,
+        ],
         "lists" => &[
             Bug::ClaimUnchecked,
             Bug::UnusedClaimPasses,
@@ -215,10 +222,21 @@ fn of_family(name: &str) -> &'static [Bug] {
             Bug::ListUnvalidated,
             Bug::EndUncompared,
         ],
-        "alloy" => &[Bug::AbsentEqualsEmpty, Bug::CodeChangeUnrecorded, Bug::RewardAlwaysDeferred],
-        "declared" => {
-            &[Bug::UndeclaredChangePasses, Bug::UndeclaredStays, Bug::UndeclaredNonceLost]
-        }
+        "alloy" => &[
+            Bug::AbsentEqualsEmpty,
+            Bug::CodeChangeUnrecorded,
+            Bug::RewardAlwaysDeferred,
+            Bug::RewardUnseen,
+            Bug::BeneficiaryUnrecorded,
+        ],
+        "declared" => &[
+            Bug::UndeclaredChangePasses,
+            Bug::UndeclaredStays,
+            Bug::UndeclaredNonceLost,
+            Bug::DeferredLost,
+            Bug::AnyValueValid,
+            Bug::PartUnchecked,
+        ],
         _ => &[],
     }
 }
