@@ -170,8 +170,7 @@ impl Seeded {
     }
 }
 
-/// Returns the bugs of the Ethereum layer that the inputs of a family must notice in one execution
-/// each.
+/// Returns the bugs of the executor that the inputs of a family must notice in one execution each.
 fn of_family(name: &str) -> &'static [Bug] {
     match name {
         "strategies" => &[
@@ -196,6 +195,9 @@ fn of_family(name: &str) -> &'static [Bug] {
             Bug::SkipReceiptKept,
             Bug::CodeChangeUnrecorded,
             Bug::RewardUnseen,
+            Bug::RevertOfSecond,
+            Bug::WipeForgotten,
+            Bug::JournalOutlivesDestroyed,
         ],
         "journals" => &[
             Bug::JournalOutlivesDestroyed,
@@ -205,9 +207,14 @@ fn of_family(name: &str) -> &'static [Bug] {
             Bug::WindowLosesSlots,
             Bug::WindowKeepsLives,
         ],
-        "bundle" => {
-            &[Bug::RevertOfSecond, Bug::BalanceNotFilledIn, Bug::RevertTwice, Bug::TailLost]
-        }
+        "bundle" => &[
+            Bug::RevertOfSecond,
+            Bug::BalanceNotFilledIn,
+            Bug::RevertTwice,
+            Bug::TailLost,
+            Bug::ParentSlotsLost,
+            Bug::WipeForgotten,
+        ],
         "lists" => &[
             Bug::ClaimUnchecked,
             Bug::UnusedClaimPasses,
@@ -215,22 +222,33 @@ fn of_family(name: &str) -> &'static [Bug] {
             Bug::ListUnvalidated,
             Bug::EndUncompared,
         ],
-        "alloy" => &[Bug::AbsentEqualsEmpty, Bug::CodeChangeUnrecorded, Bug::RewardAlwaysDeferred],
-        "declared" => {
-            &[Bug::UndeclaredChangePasses, Bug::UndeclaredStays, Bug::UndeclaredNonceLost]
-        }
+        "alloy" => &[
+            Bug::AbsentEqualsEmpty,
+            Bug::CodeChangeUnrecorded,
+            Bug::RewardAlwaysDeferred,
+            Bug::RewardUnseen,
+            Bug::BeneficiaryUnrecorded,
+        ],
+        "declared" => &[
+            Bug::UndeclaredChangePasses,
+            Bug::UndeclaredStays,
+            Bug::UndeclaredNonceLost,
+            Bug::DeferredLost,
+            Bug::AnyValueValid,
+            Bug::PartUnchecked,
+        ],
         _ => &[],
     }
 }
 
-/// Returns the bugs that some input of `target` must notice; each has a file named after it.
+/// Returns the bugs of which each must be noticed by some input of `target`.
 fn seeded(target: Target) -> Vec<Seeded> {
     match target.name {
-        "rlp" => vec![Seeded::Chain(chain::Bug::TrailingBytesTaken)],
+        "rlp" => chain::Bug::RLP.map(Seeded::Chain).into(),
         "pool" => chain::Bug::POOL.map(Seeded::Chain).into(),
-        "chain" => vec![Seeded::Chain(chain::Bug::UnwoundSlotsKept)],
-        "genesis" => vec![Seeded::Chain(chain::Bug::LargeTotalUnread)],
-        "json_rpc" => vec![Seeded::Node(node::Bug::IdNotPutBack)],
+        "chain" => chain::Bug::CHAIN.map(Seeded::Chain).into(),
+        "genesis" => chain::Bug::GENESIS.map(Seeded::Chain).into(),
+        "json_rpc" => node::Bug::ALL.map(Seeded::Node).into(),
         _ => of_executor(target).into_iter().map(Seeded::Executor).collect(),
     }
 }

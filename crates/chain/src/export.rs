@@ -2,7 +2,7 @@
 
 use crate::{AccountRecord, Snapshot, StateReader, StoreError, genesis};
 use alloy_genesis::Genesis;
-use alloy_primitives::{Address, B256, KECCAK256_EMPTY, hex};
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, hex};
 use std::io::{self, Write};
 use thiserror::Error;
 
@@ -66,6 +66,9 @@ pub fn export<S: Snapshot>(
     let mut alloc = Alloc { reader, out, progress, exported: Exported::default() };
     for entry in reader.accounts() {
         let (address, account) = entry?;
+        if account == AccountRecord::empty() && mutant!(EmptyAccountUnexported) {
+            continue;
+        }
         alloc.account(address, account)?;
     }
     alloc.out.write_all(b"\n}\n}\n")?;
@@ -109,6 +112,9 @@ struct Alloc<'a, S, W, P> {
 impl<S: Snapshot, W: Write, P: FnMut(Exported)> Alloc<'_, S, W, P> {
     fn account(&mut self, address: Address, account: AccountRecord) -> Result<(), ExportError> {
         let AccountRecord { nonce, balance, code_hash } = account;
+        let nonce = if mutant!(ExportedNonceLost) { 0 } else { nonce };
+        let most = U256::from(u128::MAX);
+        let balance = if mutant!(LargeBalanceCut) { balance.min(most) } else { balance };
         let comma = if self.exported.accounts == 0 { "" } else { "," };
         write!(
             self.out,

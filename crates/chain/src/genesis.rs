@@ -81,11 +81,13 @@ fn add(batch: &mut DurableBatch, address: Address, account: &GenesisAccount) {
     };
     let after = Some(record);
     batch.accounts.push(AccountChange { address, before: None, after, cleared: false });
-    let slots = account.storage_slots().filter(|(_, value)| !value.is_zero());
+    let slots =
+        account.storage_slots().filter(|(_, value)| !value.is_zero() || mutant!(ZeroSlotsTaken));
     batch.slots.extend(slots.map(|(slot, after)| {
         let slot = U256::from_be_bytes(slot.0);
         SlotChange { address, slot, before: U256::ZERO, after }
     }));
+    let code = code.filter(|_| !mutant!(GenesisCodeLost));
     batch.codes.extend(code.map(|(code, hash)| (hash, code.clone())));
 }
 

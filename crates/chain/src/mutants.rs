@@ -59,10 +59,27 @@ pub enum Bug {
     MinedKept,
     UnpaidKept,
     GasLimitForgotten,
-    // Of what a chain reads, each with a fuzz target.
+    // Of blocks in RLP.
     TrailingBytesTaken,
+    LengthCut,
+    OmmersUncompared,
+    OmmerRenumbered,
+    EmptyWithdrawalsLost,
+    LargeSTaken,
+    // Of genesis files.
     LargeTotalUnread,
+    ZeroSlotsTaken,
+    GenesisCodeLost,
+    EmptyAccountUnexported,
+    ExportedNonceLost,
+    LargeBalanceCut,
+    // Of unwinding and pruning.
     UnwoundSlotsKept,
+    UnwoundReceiptsKept,
+    UnwoundStorageUnrooted,
+    UnwoundNodesKept,
+    UnwoundInPart,
+    OneMorePruned,
 }
 
 #[cfg(any(test, feature = "mutants"))]
@@ -86,9 +103,35 @@ impl Bug {
         Self::GasLimitForgotten,
     ];
 
-    /// The bugs that the fuzz targets `rlp`, `genesis` and `chain` notice.
-    pub const FUZZED: [Self; 3] =
-        [Self::TrailingBytesTaken, Self::LargeTotalUnread, Self::UnwoundSlotsKept];
+    /// The bugs that the fuzz target `rlp` notices.
+    pub const RLP: [Self; 6] = [
+        Self::TrailingBytesTaken,
+        Self::LengthCut,
+        Self::OmmersUncompared,
+        Self::OmmerRenumbered,
+        Self::EmptyWithdrawalsLost,
+        Self::LargeSTaken,
+    ];
+
+    /// The bugs that the fuzz target `genesis` notices.
+    pub const GENESIS: [Self; 6] = [
+        Self::LargeTotalUnread,
+        Self::ZeroSlotsTaken,
+        Self::GenesisCodeLost,
+        Self::EmptyAccountUnexported,
+        Self::ExportedNonceLost,
+        Self::LargeBalanceCut,
+    ];
+
+    /// The bugs that the fuzz target `chain` notices.
+    pub const CHAIN: [Self; 6] = [
+        Self::UnwoundSlotsKept,
+        Self::UnwoundReceiptsKept,
+        Self::UnwoundStorageUnrooted,
+        Self::UnwoundNodesKept,
+        Self::UnwoundInPart,
+        Self::OneMorePruned,
+    ];
 }
 
 #[cfg(any(test, feature = "mutants"))]

@@ -39,7 +39,7 @@ pub fn prune<S: StateStore>(
     // Number of the first of the last `blocks` blocks.
     let first = |blocks: u64| {
         let before = reader.head().number.saturating_sub(blocks);
-        before.saturating_add(1)
+        before.saturating_add(if mutant!(OneMorePruned) { 2 } else { 1 })
     };
     let first_undo = first(undo_blocks);
     let mut pruned = Pruned::default();

@@ -91,7 +91,8 @@ impl<R: Read> RlpItems<R> {
             (..) => {
                 let length = item.get(1..).unwrap_or_default();
                 length.iter().fold(0, |sum: usize, byte| {
-                    sum.saturating_mul(256).saturating_add(usize::from(*byte))
+                    let base = if mutant!(LengthCut) { 0 } else { 256 };
+                    sum.saturating_mul(base).saturating_add(usize::from(*byte))
                 })
             }
         };
@@ -165,14 +166,18 @@ pub fn decode_block(
         .map(|(transaction, sender)| TxEnv::from_recovered_tx(transaction, sender))
         .collect();
     let (cfg, env) = rules.environment(&header);
-    let ommer = |ommer: &Header| Ommer { beneficiary: ommer.beneficiary, number: ommer.number };
+    let ommer = |ommer: &Header| {
+        let number = if mutant!(OmmerRenumbered) { header.number } else { ommer.number };
+        Ommer { beneficiary: ommer.beneficiary, number }
+    };
+    let withdrawals = body.withdrawals.map(|withdrawals| withdrawals.into_inner());
     let block = Block {
         cfg,
         env,
         transactions,
         parent_hash: header.parent_hash,
         parent_beacon_block_root: header.parent_beacon_block_root,
-        withdrawals: body.withdrawals.map(|withdrawals| withdrawals.into_inner()),
+        withdrawals: withdrawals.filter(|list| !list.is_empty() || !mutant!(EmptyWithdrawalsLost)),
         ommers: body.ommers.iter().map(ommer).collect(),
         rules: rules.chain_rules(&header),
         access_list: None,
@@ -193,7 +198,7 @@ pub fn recover_sender<E: SignableTransaction<Signature> + RlpEcdsaEncodableTx>(
     homestead: bool,
 ) -> Option<Address> {
     let signature = transaction.signature();
-    if homestead && signature.s() > SECP256K1N_HALF {
+    if homestead && signature.s() > SECP256K1N_HALF && !mutant!(LargeSTaken) {
         return None;
     }
     signature.recover_address_from_prehash(&transaction.signature_hash()).ok()
@@ -237,7 +242,10 @@ fn check_body(block: &RlpBlock<Envelope>) -> Result<(), RlpError> {
             "transactions root",
             header.transactions_root == calculate_transaction_root(&body.transactions),
         ),
-        ("ommers hash", header.ommers_hash == calculate_ommers_root(&body.ommers)),
+        (
+            "ommers hash",
+            header.ommers_hash == calculate_ommers_root(&body.ommers) || mutant!(OmmersUncompared),
+        ),
         (
             "withdrawals root",
             header.withdrawals_root == withdrawals.map(|list| calculate_withdrawals_root(list)),

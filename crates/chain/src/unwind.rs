@@ -24,7 +24,7 @@ pub fn unwind<S: StateStore>(
     let head = reader.head();
     for back in 0..blocks {
         let number = head.number.saturating_sub(back);
-        if reader.undo(number)?.is_none() {
+        if reader.undo(number)?.is_none() && !mutant!(UnwoundInPart) {
             return Err(StoreError::NoUndo { number, kept: back });
         }
     }
@@ -46,7 +46,9 @@ fn unwind_one<S: StateStore>(store: &S, root_threads: NonZeroUsize) -> Result<()
     }
     writes.remove(Table::Undo, number.to_be_bytes());
     writes.remove(Table::BlockHashes, number.to_be_bytes());
-    writes.remove(Table::Receipts, number.to_be_bytes());
+    if !mutant!(UnwoundReceiptsKept) {
+        writes.remove(Table::Receipts, number.to_be_bytes());
+    }
     writes.remove(Table::Blocks, number.to_be_bytes());
     store.write(writes)
 }
@@ -67,7 +69,7 @@ fn inverse<S: Snapshot>(reader: &StateReader<S>, undo: Undo) -> Result<DurableBa
         batch.slots.push(SlotChange { address, slot, before, after });
     }
     // An account also changes if only its slots do: its storage root differs.
-    for slot in &batch.slots {
+    for slot in batch.slots.iter().filter(|_| !mutant!(UnwoundStorageUnrooted)) {
         let found = batch.accounts.binary_search_by_key(&slot.address, |change| change.address);
         if let Err(at) = found {
             let account = reader.account(slot.address)?;

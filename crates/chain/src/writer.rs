@@ -209,7 +209,9 @@ impl Writer {
     /// changed it. All blocks must be [written](Self::flush).
     pub(crate) fn rebase(&self, head: Head) {
         self.shared.committer.set_trie_task(None);
-        self.shared.committer.forget_nodes();
+        if !mutant!(UnwoundNodesKept) {
+            self.shared.committer.forget_nodes();
+        }
         self.shared.change(|blocks| blocks.rebase(head));
     }
 

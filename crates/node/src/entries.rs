@@ -54,7 +54,7 @@ where
     };
     Ok(match answer.body().size_hint().exact() {
         // No other response is as short.
-        Some(NOTHING) => {
+        Some(NOTHING) if !mutant!(NotificationAnswered) => {
             let mut nothing = HttpResponse::new(HttpBody::empty());
             *nothing.status_mut() = StatusCode::NO_CONTENT;
             nothing
@@ -79,6 +79,7 @@ fn rewrite(body: &[u8]) -> Option<(String, Vec<String>)> {
         return None;
     }
     let calls = calls.iter().zip(rewritten);
+    let calls = calls.filter(|(_, other)| other.is_some() || !mutant!(UnchangedCallsLost));
     let calls: Vec<String> =
         calls.map(|(call, other)| other.unwrap_or_else(|| call.get().to_owned())).collect();
     Some((format!("[{}]", calls.join(",")), ids))
@@ -88,7 +89,7 @@ fn rewrite(body: &[u8]) -> Option<(String, Vec<String>)> {
 fn rewritten(call: &RawValue, ids: &mut Vec<String>) -> Option<String> {
     let id = bad_id(call)?;
     if !id.starts_with(|first: char| matches!(first, '"' | '-' | '0'..='9')) {
-        return Some(REFUSED.to_owned());
+        return (!mutant!(InvalidIdPassed)).then(|| REFUSED.to_owned());
     }
     // The rest stays as it is: it may contain a number that no `Value` can represent.
     let text = call.get();
@@ -125,7 +126,9 @@ fn bad_id(entry: &RawValue) -> Option<&str> {
     let entry: Entry<'_> = serde_json::from_str(entry.get()).ok()?;
     let id = entry.id?.get();
     let is_bad = match id.starts_with('"') {
+        true if mutant!(LookalikeIdKept) => false,
         true => serde_json::from_str::<String>(id).is_ok_and(|id| id.starts_with(STANDIN)),
+        false if mutant!(FractionIdKept) && id.contains('.') => false,
         false => id.parse::<u64>().is_err(),
     };
     is_bad.then_some(id)

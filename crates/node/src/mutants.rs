@@ -26,6 +26,24 @@ macro_rules! mutant {
 #[allow(missing_docs, reason = "docs/SEEDED_BUGS.md describes each")]
 pub enum Bug {
     IdNotPutBack,
+    LookalikeIdKept,
+    FractionIdKept,
+    InvalidIdPassed,
+    UnchangedCallsLost,
+    NotificationAnswered,
+}
+
+#[cfg(feature = "mutants")]
+impl Bug {
+    /// All bugs, which the fuzz target `json_rpc` notices.
+    pub const ALL: [Self; 6] = [
+        Self::IdNotPutBack,
+        Self::LookalikeIdKept,
+        Self::FractionIdKept,
+        Self::InvalidIdPassed,
+        Self::UnchangedCallsLost,
+        Self::NotificationAnswered,
+    ];
 }
 
 #[cfg(feature = "mutants")]

@@ -2,12 +2,15 @@
 //! encodings whose items the input changes.
 //!
 //! RLP has one encoding for each value. So whatever is accepted must be encoded to the same bytes
-//! again: otherwise two nodes could keep different bytes, or hashes, for the same block.
+//! again: otherwise two nodes could keep different bytes, or hashes, for the same block. The header
+//! of an accepted block must have the roots of its body, and its transactions must have the senders
+//! that alloy recovers.
 
 use super::reached;
 use alloy_consensus::proofs::{
     calculate_ommers_root, calculate_transaction_root, calculate_withdrawals_root,
 };
+use alloy_consensus::transaction::SignerRecoverable;
 use alloy_consensus::{
     Block as RlpBlock, BlockBody, EthereumReceipt, EthereumTxEnvelope, Header, SignableTransaction,
     Signed, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy,
@@ -115,22 +118,30 @@ fn block_of(bytes: &[u8]) -> Checked {
     same("kept bytes", &found.rlp[..], bytes)?;
     let block = Block::decode(&mut &found.rlp[..]).map_err(|error| error.to_string())?;
     same("encoding", &alloy_rlp::encode(&block)[..], bytes)?;
-    same("transactions", found.block.transactions.len(), block.body.transactions.len())
+    same("header with the roots of the body", &block.header, &fitted(block.clone()).header)?;
+    let BlockBody { transactions, ommers, withdrawals } = &block.body;
+    // alloy recovers no sender from a signature that EIP-2 forbids.
+    let senders = transactions.iter().map(SignerRecoverable::recover_signer);
+    let senders: Vec<_> = senders.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    let found_senders = found.block.transactions.iter().map(|tx| tx.caller);
+    same("senders", found_senders.collect(), senders)?;
+    let withdrawals = withdrawals.as_ref().map(|list| &**list);
+    same("withdrawals", found.block.withdrawals.as_ref(), withdrawals)?;
+    let found_ommers = found.block.ommers.iter().map(|it| (it.beneficiary, it.number));
+    let ommers = ommers.iter().map(|it| (it.beneficiary, it.number));
+    same("ommers", found_ommers.collect::<Vec<_>>(), ommers.collect())
 }
 
-/// Checks a stream of blocks: its items are what it consists of.
+/// Checks a stream of blocks: its items are the lists with which it begins.
 fn items(bytes: &[u8]) -> Checked {
-    let read: Vec<Vec<u8>> = RlpItems::new(bytes).map_while(Result::ok).collect();
-    let whole = read.concat();
-    if !bytes.starts_with(&whole) {
-        return Err(format!("{} bytes were read that are not there", whole.len()));
+    let found: Vec<Vec<u8>> = RlpItems::new(bytes).map_while(Result::ok).collect();
+    let (mut lists, mut rest) = (Vec::new(), bytes);
+    let mut after = rest;
+    while RlpHeader::decode_bytes(&mut after, true).is_ok() {
+        lists.push(rest[..rest.len() - after.len()].to_vec());
+        rest = after;
     }
-    read.iter().try_for_each(|item| {
-        let mut rest = &**item;
-        let decoded = RlpHeader::decode_bytes(&mut rest, true);
-        decoded.map_err(|error| format!("an item that is no list: {error}"))?;
-        same("bytes after an item", rest.len(), 0)
-    })
+    same("items", found, lists)
 }
 
 /// Checks a transaction as a client sends it.

@@ -167,7 +167,12 @@ fn the_pools_seeded_bugs_are_listed() {
 
 /// Returns the names in a list of the chain's seeded bugs.
 fn chain_bugs(list: &str) -> Vec<String> {
-    let source = read("crates/chain/src/mutants.rs");
+    listed_bugs("crates/chain/src/mutants.rs", list)
+}
+
+/// Returns the names in a list of the seeded bugs in the file `path`.
+fn listed_bugs(path: &str, list: &str) -> Vec<String> {
+    let source = read(path);
     let after = source.split_once(&format!("const {list}: ")).expect(list).1;
     let list = after.split(';').nth(1).expect("a list ends");
     let names = list.split("Self::").skip(1).filter_map(|bug| bug.split([',', ']']).next());
@@ -179,8 +184,10 @@ fn chain_bugs(list: &str) -> Vec<String> {
 #[test]
 fn the_fuzz_targets_seeded_bugs_are_listed() {
     let listed = numbered("fuzzed_bugs");
-    let of_chain = chain_bugs("FUZZED");
-    let bugs = of_chain.into_iter().chain(variants("crates/node/src/mutants.rs", "Bug")).zip(1..);
+    let of_chain = ["RLP", "GENESIS", "CHAIN"].iter().flat_map(|list| chain_bugs(list));
+    let of_node = listed_bugs("crates/node/src/mutants.rs", "ALL");
+    assert_eq!(of_node, variants("crates/node/src/mutants.rs", "Bug"));
+    let bugs = of_chain.chain(of_node).zip(1..);
     let bugs = bugs.map(|(bug, number)| format!("F{number} `{bug}`"));
     assert_eq!(listed, bugs.collect::<Vec<_>>());
     assert!(!listed.is_empty());
