@@ -22,31 +22,30 @@ macro_rules! target {
         libfuzzer_sys::fuzz_target!(|bytes: &[u8]| $crate::targets::$name.run(bytes));
 
         #[cfg(fuzzing)]
-        libfuzzer_sys::fuzz_mutator!(
-            |bytes: &mut [u8], size: usize, max_size: usize, seed: u32| {
-                match $crate::targets::$name.mutated(&bytes[..size], seed) {
-                    Some(new) if new.len() <= max_size => {
-                        bytes[..new.len()].copy_from_slice(&new);
-                        new.len()
-                    }
-                    _ => libfuzzer_sys::fuzzer_mutate(bytes, size, max_size),
+        libfuzzer_sys::fuzz_mutator!(|bytes: &mut [u8],
+                                      size: usize,
+                                      max_size: usize,
+                                      seed: u32| {
+            match $crate::targets::$name.mutated(&bytes[..size], seed) {
+                Some(new) if new.len() <= max_size => {
+                    bytes[..new.len()].copy_from_slice(&new);
+                    new.len()
                 }
+                _ => libfuzzer_sys::fuzzer_mutate(bytes, size, max_size),
             }
-        );
+        });
 
         #[cfg(fuzzing)]
-        libfuzzer_sys::fuzz_crossover!(
-            |bytes: &[u8], from: &[u8], out: &mut [u8], seed: u32| {
-                match $crate::targets::$name.crossed(bytes, from, seed) {
-                    Some(new) if new.len() <= out.len() => {
-                        out[..new.len()].copy_from_slice(&new);
-                        new.len()
-                    }
-                    // The fuzzer tries another change.
-                    _ => 0,
+        libfuzzer_sys::fuzz_crossover!(|bytes: &[u8], from: &[u8], out: &mut [u8], seed: u32| {
+            match $crate::targets::$name.crossed(bytes, from, seed) {
+                Some(new) if new.len() <= out.len() => {
+                    out[..new.len()].copy_from_slice(&new);
+                    new.len()
                 }
+                // The fuzzer tries another change.
+                _ => 0,
             }
-        );
+        });
 
         #[cfg(not(fuzzing))]
         fn main() -> std::io::Result<()> {

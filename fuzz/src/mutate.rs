@@ -49,7 +49,8 @@ impl Transactions {
             }
             _ => {
                 let other = self.any(random)?;
-                let (first, last) = if one.start <= other.start { (one, other) } else { (other, one) };
+                let (first, last) =
+                    if one.start <= other.start { (one, other) } else { (other, one) };
                 let between = input.get(first.end..last.start)?;
                 let parts = [
                     &input[..first.start],

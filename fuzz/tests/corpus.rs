@@ -6,15 +6,13 @@
 //!
 //! `BRAID_CORPUS` names another folder than `corpus` for the first test.
 
-use braid_chain::mutants as chain;
-use braid_evm::mutants::{Bug, seed};
 use braid_evm::runtime::simulated::Random;
+use braid_fuzz::seeded::Seeded;
 use braid_fuzz::targets::{
     ALLOY, BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, CHAIN, DECLARED, FEES, FORKS, GENESIS,
     JOURNALS, JSON_RPC, LISTS, POOL, PROTOCOL_EVENTS, RLP, STRATEGIES, TARGETS, Target,
     VERSION_CHAIN,
 };
-use braid_node::mutants as node;
 use std::path::{Path, PathBuf};
 
 /// Returns the inputs of `target` in `folder`, by name.
@@ -137,175 +135,13 @@ fn encodings_are_right() {
     replay(RLP);
 }
 
-/// A seeded bug of the executor or of a crate above it.
-#[derive(Clone, Copy)]
-enum Seeded {
-    Executor(Bug),
-    Chain(chain::Bug),
-    Node(node::Bug),
-}
-
-impl std::fmt::Debug for Seeded {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Executor(bug) => bug.fmt(f),
-            Self::Chain(bug) => bug.fmt(f),
-            Self::Node(bug) => bug.fmt(f),
-        }
-    }
-}
-
-impl Seeded {
-    /// Checks an input with this bug.
-    fn check(self, target: Target, bytes: &[u8]) -> Result<(), String> {
-        let check = || target.check(bytes);
-        match self {
-            Self::Executor(bug) => {
-                let _bug = seed(bug);
-                check()
-            }
-            Self::Chain(bug) => chain::with_bug(Some(bug), check),
-            Self::Node(bug) => node::with_bug(Some(bug), check),
-        }
-    }
-}
-
-/// Returns the bugs of the executor that the inputs of a family must notice in one execution each.
-fn of_family(name: &str) -> &'static [Bug] {
-    match name {
-        "strategies" => &[
-            Bug::PartUnchecked,
-            Bug::BatchJournalKept,
-            Bug::HandBackLost,
-            Bug::HandBackUnsummed,
-            Bug::AdmissionByLimit,
-        ],
-        "fees" => &[
-            Bug::RewardAlwaysDeferred,
-            Bug::RewardUnseen,
-            Bug::SurchargeAlwaysDeferred,
-            Bug::CreditReadEarly,
-            Bug::PaymentLost,
-            Bug::PartCreditsLost,
-            Bug::BeneficiaryUnrecorded,
-            Bug::BalanceUncounted,
-        ],
-        "forks" => &[
-            Bug::AbsentEqualsEmpty,
-            Bug::SkipReceiptKept,
-            Bug::CodeChangeUnrecorded,
-            Bug::RewardUnseen,
-            Bug::RevertOfSecond,
-            Bug::WipeForgotten,
-            Bug::JournalOutlivesDestroyed,
-        ],
-        "journals" => &[
-            Bug::JournalOutlivesDestroyed,
-            Bug::JournalOutlivesError,
-            Bug::FailureCached,
-            Bug::JournalLost,
-            Bug::WindowLosesSlots,
-            Bug::WindowKeepsLives,
-        ],
-        "bundle" => &[
-            Bug::RevertOfSecond,
-            Bug::BalanceNotFilledIn,
-            Bug::RevertTwice,
-            Bug::TailLost,
-            Bug::ParentSlotsLost,
-            Bug::WipeForgotten,
-        ],
-        "lists" => &[
-            Bug::ClaimUnchecked,
-            Bug::UnusedClaimPasses,
-            Bug::ClaimMissed,
-            Bug::ListUnvalidated,
-            Bug::EndUncompared,
-        ],
-        "alloy" => &[
-            Bug::AbsentEqualsEmpty,
-            Bug::CodeChangeUnrecorded,
-            Bug::RewardAlwaysDeferred,
-            Bug::RewardUnseen,
-            Bug::BeneficiaryUnrecorded,
-        ],
-        "declared" => &[
-            Bug::UndeclaredChangePasses,
-            Bug::UndeclaredStays,
-            Bug::UndeclaredNonceLost,
-            Bug::DeferredLost,
-            Bug::AnyValueValid,
-            Bug::PartUnchecked,
-        ],
-        _ => &[],
-    }
-}
-
-/// Returns the bugs of which each must be noticed by some input of `target`.
-fn seeded(target: Target) -> Vec<Seeded> {
-    match target.name {
-        "rlp" => chain::Bug::RLP.map(Seeded::Chain).into(),
-        "pool" => chain::Bug::POOL.map(Seeded::Chain).into(),
-        "chain" => chain::Bug::CHAIN.map(Seeded::Chain).into(),
-        "genesis" => chain::Bug::GENESIS.map(Seeded::Chain).into(),
-        "json_rpc" => node::Bug::ALL.map(Seeded::Node).into(),
-        _ => of_executor(target).into_iter().map(Seeded::Executor).collect(),
-    }
-}
-
-/// Returns the bugs of the executor that some input of `target` must notice.
-fn of_executor(target: Target) -> Vec<Bug> {
-    match target.name {
-        // `StampOutsideLock` needs two threads.
-        "version_chain" => vec![
-            Bug::SkipOneRead,
-            Bug::AnyValueValid,
-            Bug::OldOverwrites,
-            Bug::StampReused,
-            Bug::FoldPastValue,
-            Bug::CheckpointOpen,
-            Bug::ReadsOwnIndex,
-            Bug::EstimateLost,
-            Bug::ScopeIgnored,
-            Bug::BaseReplaced,
-            Bug::HintLost,
-        ],
-        // Only loom checks the hand-over of the lock.
-        "protocol_events" => {
-            let others = Bug::PROTOCOL.iter().copied();
-            others.filter(|bug| *bug != Bug::CoordinatorNotLookedAgain).collect()
-        }
-        name if !of_family(name).is_empty() => of_family(name).to_vec(),
-        name => {
-            let mut bugs = vec![Bug::AnyValueValid, Bug::ReadsOwnIndex];
-            // The workloads in the files read too little for these bugs.
-            if name != "block_file" {
-                bugs.extend([Bug::SkipOneRead, Bug::FoldPastValue]);
-            }
-            // These bugs need a surcharge or a precompile.
-            if name == "block_equivalence" {
-                bugs.extend([Bug::SurchargeAlwaysDeferred, Bug::JournalOutlivesEmptied]);
-            }
-            bugs.extend([
-                Bug::SkipValidation,
-                Bug::CommitSkipsOne,
-                Bug::SpeculativeError,
-                Bug::SkipKeepsEntries,
-                Bug::AdmissionSkipped,
-                Bug::TailKept,
-            ]);
-            bugs
-        }
-    }
-}
-
 #[test]
 fn every_target_has_inputs_that_notice_seeded_bugs() {
     let mut survivors = Vec::new();
     for target in TARGETS {
         let inputs = inputs(&here("corpus"), target);
-        for bug in seeded(target) {
-            let notices = |bytes: &[u8]| bug.check(target, bytes).is_err();
+        for bug in Seeded::of(target.name) {
+            let notices = |bytes: &[u8]| bug.with(|| target.check(bytes)).is_err();
             // Some inputs run on threads, which interleave at random.
             let noticed = (0..3).find_map(|_| inputs.iter().find(|(_, bytes)| notices(bytes)));
             match noticed {
@@ -329,9 +165,9 @@ fn inputs_are_found_for_bugs_that_survive() {
     let mut next = || random.next_u64();
     for target in TARGETS {
         let inputs = inputs(&here("corpus"), target);
-        let is_wrong = |bytes: &[u8], bug: Seeded| bug.check(target, bytes).is_err();
+        let is_wrong = |bytes: &[u8], bug: Seeded| bug.with(|| target.check(bytes)).is_err();
         let noticed = |bug: &Seeded| inputs.iter().any(|(_, bytes)| is_wrong(bytes, *bug));
-        for bug in seeded(target).into_iter().filter(|bug| !noticed(bug)) {
+        for bug in Seeded::of(target.name).into_iter().filter(|bug| !noticed(bug)) {
             let found = (0..400_000).find_map(|_| {
                 let length = 24 + next() % 400;
                 let mut bytes: Vec<u8> = (0..length).map(|_| next() as u8).collect();

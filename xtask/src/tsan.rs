@@ -1,8 +1,7 @@
 //! Tests under ThreadSanitizer.
 
-use crate::fuzzing::PLATFORM;
 use crate::runner::{Failed, Runner};
-use crate::workspace::{add_flags, cargo, output, target_dir};
+use crate::workspace::{PLATFORM, add_flags, cargo, output, target_dir};
 use std::path::Path;
 use std::process::Command;
 

@@ -5,6 +5,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// Platform of instrumented builds. Naming it keeps their flags away from build scripts.
+pub(crate) const PLATFORM: &str = "x86_64-unknown-linux-gnu";
+
 /// Returns the root of the workspace, which is the parent of this package.
 pub(crate) fn root() -> PathBuf {
     // A target directory outside the checkout may contain a build of another one; cargo's variable

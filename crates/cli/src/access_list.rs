@@ -94,7 +94,7 @@ pub struct ListFileError {
 #[derive(Debug, Error)]
 pub enum ListFileErrorKind {
     /// The file could not be read or written.
-    #[error("expected a file that can be used: {0}; {to_do}", to_do = advice(.0, MAKE))]
+    #[error("cannot read or write the file: {0}; {to_do}", to_do = advice(.0, MAKE))]
     Io(#[from] io::Error),
     /// The file is larger than any list.
     #[error("expected at most {} bytes of an access list, found more; {}", MAX_BYTES, MAKE)]

@@ -134,7 +134,7 @@ fn with_its_access_list_a_chain_of_transactions_is_none() {
     assert!(listed > plain.map(|plain| 1.5 * plain), "{plain:?} {listed:?}");
     let page = bench(&[&arguments[..], &["--bal"]].concat(), 0).stdout;
     let page = String::from_utf8(page).expect("text");
-    assert!(page.contains("no other load, with access lists"), "{page}");
+    assert!(page.contains("no added load, with access lists"), "{page}");
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn an_error_is_one_line_with_what_to_do() {
         fs::write(folder.join(name), bytes).expect("it is written");
     }
     fs::create_dir(folder.join("nothing")).expect("it is made");
-    let gone = "braid gen and braid fetch write block files";
+    let gone = "write a block file with braid gen or braid fetch";
     for (arguments, advice) in [
         ("run gone.json", gone),
         ("run nothing", "name another folder"),

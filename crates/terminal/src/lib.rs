@@ -4,6 +4,7 @@
 //! The crate belongs to the tools `braid`, `braid-node` and `braid-lab`, and changes with them. It is
 //! not a stable interface.
 
+mod counted;
 mod end;
 mod options;
 mod profile;
@@ -11,6 +12,7 @@ mod progress;
 mod shell;
 mod wrapped;
 
+pub use counted::counted;
 pub use end::{End, INTERRUPTED, Stop, exit_code, message, parse, print_error};
 pub use options::{PolicyArg, pause_from, time_from, workers_from};
 pub use profile::{DIST, PROFILE};

@@ -36,7 +36,7 @@ pub fn pause_from(text: &str) -> Result<Duration, String> {
     if text == "0" { Ok(Duration::ZERO) } else { time_from(text) }
 }
 
-/// How eagerly to speculate.
+/// Which strategies the executor may use.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub enum PolicyArg {
     /// Speculate where it pays

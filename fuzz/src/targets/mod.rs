@@ -56,10 +56,8 @@ pub const STRATEGIES: Target = of_blocks("strategies", chosen::strategies);
 /// Fees, payments and balances, with a surcharge and a precompile.
 pub const FEES: Target = of_blocks("fees", chosen::fees);
 /// The rules of every fork, and executors that change between forks.
-pub const FORKS: Target = Target {
-    transactions: chosen::transactions_of_fork,
-    ..both("forks", chosen::forks)
-};
+pub const FORKS: Target =
+    Target { transactions: chosen::transactions_of_fork, ..both("forks", chosen::forks) };
 /// Transactions that share a journal, and reads that fail.
 pub const JOURNALS: Target = of_blocks("journals", chosen::journals);
 /// Ways of building a bundle, and entry points.
@@ -154,7 +152,7 @@ static MEASURED: OnceLock<Measured> = OnceLock::new();
 impl Measured {
     fn of(target: Target) -> Self {
         let bug = std::env::var("BRAID_SEEDED_BUG").ok().map(|name| {
-            let bug = Seeded::named(target, &name);
+            let bug = Seeded::named(target.name, &name);
             bug.unwrap_or_else(|| panic!("{name} is no bug of {}", target.name))
         });
         Self { bug, is_random: std::env::var_os("BRAID_RANDOM_BYTES").is_some() }

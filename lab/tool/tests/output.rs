@@ -10,7 +10,7 @@ fn an_error_is_one_line_with_what_to_do() {
     // Neither a state test nor a block test.
     fs::write(folder.path().join("other.json"), "{\"a\": {}}").expect("it is written");
     for (arguments, advice) in [
-        ("shards gone.json", "braid gen and braid fetch write block files"),
+        ("shards gone.json", "write a block file with braid gen or braid fetch"),
         ("statetest gone.json", "name a test file (.json), a folder of them or an archive"),
         ("blocktest nothing", "name a test file (.json), a folder of them or an archive"),
         ("statetest other.json", "braid-lab statetest or braid-lab blocktest"),

@@ -176,7 +176,11 @@ pub(super) fn first_wrong_field(file: &Value) -> Option<FieldError> {
 
 fn wrong_field(file: &Value) -> Result<(), FieldError> {
     let file = object(Some(file), "(the whole file)")?;
-    check_fields(object(file.get("meta"), "meta")?, "meta", META)?;
+    let meta = file.get("meta").ok_or_else(|| {
+        let expected = "an object, as in the files that braid fetch and braid gen write";
+        FieldError::new("meta", expected, "nothing")
+    })?;
+    check_fields(object(Some(meta), "meta")?, "meta", META)?;
     check_block(file.get("block"))?;
     if let Some(ommers) = present(file, "ommers") {
         check_all(ommers, "ommers", |ommer, path| {

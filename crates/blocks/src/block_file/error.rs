@@ -24,8 +24,8 @@ pub struct BlockFileError {
 pub enum BlockFileErrorKind {
     /// The file could not be read or written.
     #[error(
-        "expected a file that can be used: {0}; {to_do}",
-        to_do = advice(.0, "check the path: braid gen and braid fetch write block files")
+        "cannot read or write the file: {0}; {to_do}",
+        to_do = advice(.0, "check the path, or write a block file with braid gen or braid fetch")
     )]
     Io(#[from] io::Error),
     /// A named folder contains no block file.
@@ -168,7 +168,7 @@ mod tests {
         let mut made = Made::default();
         let gone = BlockFile::read(Path::new("gone.json")).expect_err("it is not there");
         assert!(gone.to_string().starts_with("gone.json: "), "{gone}");
-        made.add(&gone.kind, &["No such file", "braid gen and braid fetch"]);
+        made.add(&gone.kind, &["No such file", "braid gen or braid fetch"]);
         let ending = BlockFile::check_name(Path::new("a.txt")).expect_err("another ending");
         made.add(&ending.kind, &["ends in .json"]);
         let folder = BlockFile::check_name(Path::new("gone/a.json")).expect_err("no folder");
@@ -176,7 +176,7 @@ mod tests {
         for (bytes, words) in [
             (&[0x1f, 0x8b, 8, 0, 1][..], "copy the file again"),
             (b"index\tfile", "braid gen and braid fetch"),
-            (b"{}", "field meta: expected an object, found nothing"),
+            (b"{}", "braid fetch and braid gen write, found nothing"),
         ] {
             made.add(&BlockFile::from_bytes(bytes).expect_err("no block file"), &[words]);
         }

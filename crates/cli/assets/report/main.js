@@ -20,7 +20,7 @@
     return [
       figure(Braid.count(block.txs), `transactions, ${Braid.gas(block.gas.work)}`),
       busy ? null : here,
-      simulated && simulated.simulated !== null ? figure(Braid.times(simulated.simulated), `in virtual time on ${Braid.plural(block.workers, "worker")}`) : null,
+      simulated && simulated.simulated !== null ? figure(Braid.times(simulated.simulated), `simulated on ${Braid.plural(block.workers, "worker")}`) : null,
       figure(Braid.times(Braid.ratio(costs.work, costs.chain)), "at most for an engine that runs conflicting transactions one after the other"),
       figure(Braid.times(Braid.ratio(costs.work, costs.longest)), "at most, without any conflict"),
       busy ? here : null,
@@ -47,7 +47,7 @@
     return block.conflicts.map((it) => {
       const share = (100 * it.serialises) / Math.max(1, costs.chain);
       const functions = it.functions.slice(0, 3).map((one) => (one.signature || one.selector).split("(")[0]).join(", ");
-      const gains = [it.without.chain < costs.chain ? `without it: conflict chain ${of(it.without)}` : "without it: no gain: other places or chains cost the same",
+      const gains = [it.without.chain < costs.chain ? `without it: conflict chain ${of(it.without)}` : `without it: no gain: ${it.waits > 0 ? "other places or chains cost the same" : costs.critical_path.length < 2 ? "conflicts do not limit this block" : "another chain is longer"}`,
         it.without_those_above.chain < it.without.chain ? `without it and those above: ${of(it.without_those_above)}` : null,
         it.sharded && it.kind === "counter" ? `with one counter per sender: ${of(it.sharded)}` : null].filter(Boolean).join("; ");
       return el("li", {},
@@ -118,7 +118,7 @@
       rows: block.places, empty: "No transaction waits for another.",
       columns: [{ name: "place", wide: true, of: (row) => row.words, show: Braid.shorter, title: (row) => row.location }, { name: "kind", of: (row) => row.kind.replaceAll("_", " ") },
         { name: "wait", number: true, of: (row) => row.waiting }, { name: "write", number: true, of: (row) => row.writers },
-        { name: "on the path", number: true, of: (row) => row.on_chain }, cost("costs there", "serialises")],
+        { name: "on the chain", number: true, of: (row) => row.on_chain }, cost("costs there", "serialises")],
     });
     const waits = block.transactions.map(() => 0);
     const waited = block.transactions.map(() => 0);
@@ -191,9 +191,9 @@
     Braid.table(byId("overview-table"), {
       caption: "How many times faster the blocks can be, and what Braid reaches", rows,
       columns: [{ name: "block", of: (row) => nameOf(row.index), show: (value, row) => el("button", { type: "button", class: "link", on: { click: () => { byId("block").value = row.index; show(row.index); byId("title").scrollIntoView(); } } }, value) },
+        { name: "the chain waits for", wide: true, of: (row) => row.first, show: Braid.shorter },
         { name: "transactions", number: true, of: (row) => row.txs }, { name: "work", number: true, of: (row) => row.work, show: (value, row) => Braid.cost(row.by, value) },
-        times("no conflicts", "none"), times("late read", "late"), times("conflict chain", "chain"), times(`virtual, ${rows[0].workers} workers`, "simulated"), { ...times("measured", "measured"), show: (value, row) => (row.busy ? `${Braid.times(value)}, busy` : Braid.times(value)) },
-        { name: "the chain waits for", wide: true, of: (row) => row.first, show: Braid.shorter }],
+        times("no conflicts", "none"), times("late read", "late"), times("conflict chain", "chain"), times(`simulated, ${rows[0].workers} workers`, "simulated"), { ...times("measured", "measured"), show: (value, row) => (row.busy ? `${Braid.times(value)}, busy` : Braid.times(value)) }],
     });
   };
 

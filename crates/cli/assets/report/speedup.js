@@ -17,7 +17,7 @@ Braid.speedup = (block) => {
   const unit = block.by === "gas" ? "gas" : "time as measured here";
   byId("speedup-note").textContent =
     `Lines: bounds by ${unit}; late read and conflict chain are those of an engine that reads each balance that it pays into. ` +
-    (simulated.length ? "Blue points: Braid in virtual time, its own scheduler on simulated workers. " : "") +
+    (simulated.length ? "Blue points: Braid simulated, its own scheduler on simulated workers. " : "") +
     (measured.length ? `Large points: measured here on ${measured.map((it) => it.workers).join(", ")} workers; these times include building the result, and the effect of other load on this machine.${block.measured && block.measured.busy_share ? " The machine was busy: these points are unreliable." : ""}` : "Nothing was measured here: --rounds was 0, or there is one core.");
 
   const names = ["no conflicts", "late read", "conflict chain"];
@@ -32,7 +32,7 @@ Braid.speedup = (block) => {
     caption: "Speed-up over sequential execution",
     rows: workers.map((count, index) => ({ count, values: all.map((list) => list[index]) })),
     columns: [{ name: "workers", number: true, of: (row) => row.count },
-      ...[...names, "Braid, virtual time", "Braid, measured here"].map((name, index) => ({ name, number: true, of: (row) => row.values[index], show: Braid.times }))],
+      ...[...names, "Braid, simulated", "Braid, measured here"].map((name, index) => ({ name, number: true, of: (row) => row.values[index], show: Braid.times }))],
   });
 
   const box = byId("speedup");
@@ -67,7 +67,7 @@ Braid.speedup = (block) => {
         series(names[0], "bound-b", { dash: [8, 4], points: { show: false } }),
         series(names[1], "bound-a", { dash: [3, 3], points: { show: false } }),
         series(names[2], "bound-c", { points: { show: false } }),
-        series("virtual time", "virtual", { width: 1, points: { ...dots(7), fill: Braid.colour("virtual") } }),
+        series("simulated", "virtual", { width: 1, points: { ...dots(7), fill: Braid.colour("virtual") } }),
         series("measured here", "measured", { width: 0, points: { ...dots(11), fill: Braid.colour("measured") } }),
       ],
       cursor: { points: { size: 8 } },

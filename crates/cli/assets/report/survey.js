@@ -20,7 +20,7 @@
       figure(Braid.count(group.blocks), `${group.blocks === 1 ? "block" : "blocks"}, ${Braid.plural(group.txs, "transaction")}, ${Braid.gas(group.gas)}`),
       figure(Braid.times(median(group, "chain")), "at most in the median for an engine that runs conflicting transactions one after the other"),
       figure(Braid.times(median(group, "no_conflicts")), "at most in the median, without any conflict"),
-      group.speedups.virtual ? figure(Braid.times(median(group, "virtual")), `Braid in virtual time on ${Braid.plural(workers, "worker")}, median`) : null,
+      group.speedups.virtual ? figure(Braid.times(median(group, "virtual")), `Braid simulated on ${Braid.plural(workers, "worker")}, median`) : null,
       group.speedups.measured ? figure(Braid.times(median(group, "measured")), `Braid measured here, median${group.busy ? `; the machine was busy in ${Braid.plural(group.busy, "block")}: unreliable` : ""}`) : null,
     ];
   };
@@ -62,6 +62,7 @@
     caption: "Speed-up over sequential execution, by gas", rows: shown, page: 20, empty: "no block",
     columns: [
       { name: "block", mono: true, of: (row) => row.file.split("/").pop().replace(/\.json(\.gz|\.zst)?$/, ""), title: (row) => row.file },
+      { name: "the chain waits for", wide: true, of: (row) => row.first, show: Braid.shorter },
       { name: "fork", of: (row) => readable(row.fork) },
       { name: "transactions", number: true, of: (row) => row.txs },
       { name: "gas", number: true, of: (row) => row.gas, show: Braid.gas },
@@ -69,7 +70,6 @@
       speedup(`chain, ${workers} workers`, (row) => Braid.ratio(row.gas, row.chain_on_workers)),
       ...Braid.measures.slice(3).filter((it) => shown.some((row) => it.of(row) !== null)).map((it) => speedup(it.name.replace("Braid, ", ""), it.of)),
       { name: "limit", of: (row) => limits[row.limit] },
-      { name: "the chain waits for", wide: true, of: (row) => row.first, show: Braid.shorter },
     ],
   });
 
@@ -115,7 +115,7 @@
   Braid.beginTheme();
   Braid.fill(byId("fork"), survey.groups.map((group, index) => el("option", { value: index }, `${group.fork === null ? "all" : readable(group.fork)} (${group.blocks})`)));
   byId("fork").addEventListener("change", (event) => show(Number(event.target.value)));
-  byId("spread-note").textContent = `Bounds by gas, on any number of workers; ${all.speedups.virtual ? `Braid in virtual time on ${Braid.plural(workers, "worker")}` : "nothing was simulated"}${all.speedups.measured ? "; measured: on this machine, including building the result and the effect of other load" : ""}. A line at 2x and 60 % means that 60 % of the blocks can be at least twice as fast.`;
+  byId("spread-note").textContent = `Bounds by gas, on any number of workers; ${all.speedups.virtual ? `Braid simulated on ${Braid.plural(workers, "worker")}` : "nothing was simulated"}${all.speedups.measured ? "; measured: on this machine, including building the result and the effect of other load" : ""}. A line at 2x and 60 % means that 60 % of the blocks can be at least twice as fast.`;
   byId("forks-note").textContent = "Lines are medians; each small point is the conflict chain of a block. A few blocks say little about a fork.";
   byId("forks").setAttribute("aria-label", `Chart of medians by fork. Conflict chain: ${forks.map((group) => `${readable(group.fork)} ${Braid.times(median(group, "chain"))}`).join(", ")}.`);
   show(0);

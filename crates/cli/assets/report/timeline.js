@@ -11,7 +11,7 @@ Braid.timeline = (block) => {
     return null;
   }
   const price = block.by === "gas" ? "The same on every machine: each run takes a microsecond for every 2,000 gas" : "Each run takes as long as the transaction took in sequence here";
-  note.textContent = `Not a recording of threads: Braid's own scheduler on ${Braid.plural(timeline.workers, "simulated worker")}, in virtual time. ${price}, and all other steps take a fixed time of 30 to 200 ns. Building the result and waking threads are not included.`;
+  note.textContent = `Not a recording of threads: Braid's own scheduler on ${Braid.plural(timeline.workers, "simulated worker")}. ${price}, and all other steps take a fixed time of 30 to 200 ns. Building the result and waking threads are not included.`;
 
   const NAMES = { committed: "run", aborted: "run, aborted", blocked: "run, met one that had to end first" };
   const COLOURS = { committed: "run", aborted: "aborted", blocked: "blocked" };

@@ -4,7 +4,7 @@ use braid_blocks::{
     block_file::{BlockFile, STANDARD_STREAM},
     workload::{self, Workload, WorkloadSpec},
 };
-use braid_terminal::{End, Stop, working};
+use braid_terminal::{End, Stop, counted, working};
 use clap::Args;
 use std::{
     io::{self, Write},
@@ -72,9 +72,9 @@ pub(super) fn generate(args: &GenerateArgs) -> Result<End, Stop> {
     working(&what, || file.write(&args.out)).map_err(|error| Stop::Message(error.to_string()))?;
     writeln!(
         io::stdout().lock(),
-        "{}: {} transactions, {} gas",
+        "{}: {}, {} gas",
         args.out.display(),
-        args.txs,
+        counted(args.txs as usize, "transaction"),
         file.block.header.inner.gas_used
     )?;
     Ok(End::Right)

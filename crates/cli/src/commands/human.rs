@@ -88,6 +88,11 @@ impl Reporter for Human {
             }
             Verdict::Rejected { error, .. } => {
                 writeln!(out, "  {YELLOW}invalid block{YELLOW:#}: {error}")?;
+                writeln!(
+                    out,
+                    "    Sequential revm rejects it, too: check meta.fork and pre_state \
+                     (docs/BLOCK_FILE.md), or skip such transactions with --mode build."
+                )?;
             }
         }
         out.flush()
@@ -134,7 +139,7 @@ impl Reporter for Human {
             writeln!(
                 out,
                 "{YELLOW}The machine was busy{YELLOW:#}: the sequential runs had {:.0} % of a \
-                 core, so the times are unreliable; see `braid bench --busy`.",
+                 core, so the times are unreliable; stop other programs and run it again.",
                 share * 100.0
             )?;
         }

@@ -217,9 +217,10 @@ fn print(
     };
     let mut out = anstream::stdout().lock();
     if findings.is_empty() {
+        let whose = if args.contracts.is_empty() { "" } else { " at the contracts of --contract" };
         writeln!(
             out,
-            "No transactions of different senders conflict ({} in {}).",
+            "No transactions of different senders conflict{whose} ({} in {}).",
             count(transactions, "transaction"),
             count(blocks, "block")
         )?;
@@ -235,7 +236,7 @@ fn print(
     write!(out, "{}", words::table(findings, args.top))?;
     let others = findings.len().saturating_sub(args.top);
     if others > 0 {
-        writeln!(out, "There are {others} more; --top lists them.")?;
+        writeln!(out, "There are {others} more; --top {} lists all.", findings.len())?;
     }
     out.flush()
 }

@@ -2,7 +2,7 @@
 
 use braid_blocks::verify::{BlockReport, Measured, Timed, Verdict, checks::Check};
 use braid_evm::{Reason, Segment, Strategy};
-use braid_terminal::End;
+use braid_terminal::{End, counted};
 use std::collections::HashMap;
 
 /// Totals over all blocks.
@@ -28,7 +28,7 @@ pub(super) struct Totals {
     pub(super) ran: HashMap<(Strategy, Reason), u64>,
     /// Number of blocks of which more than half ran sequentially, by the reason of the longest
     /// part.
-    pub(super) in_order: HashMap<Reason, u64>,
+    pub(super) sequential: HashMap<Reason, u64>,
 }
 
 impl Totals {
@@ -46,8 +46,8 @@ impl Totals {
         if let Some(measured) = &report.measured {
             self.transactions = self.transactions.saturating_add(report.transactions);
             self.measured += measured;
-            if let Some(reason) = in_order(report) {
-                *self.in_order.entry(reason).or_default() += 1;
+            if let Some(reason) = why_sequential(report) {
+                *self.sequential.entry(reason).or_default() += 1;
             }
             for segment in &report.segments {
                 let ran = self.ran.entry((segment.strategy, segment.reason)).or_default();
@@ -66,24 +66,35 @@ impl Totals {
         if self.mismatches > 0 {
             let blocks = self.files().saturating_sub(self.unusable);
             return Some(format!(
-                "MISMATCH in {} of {blocks} block{}: the lines above show the differences; ignore the times.",
+                "MISMATCH in {} of {}: the lines above show the differences; ignore the times. \
+                 docs/TROUBLESHOOTING.md lists usual causes.",
                 self.mismatches,
-                if blocks == 1 { "" } else { "s" },
+                counted(blocks, "block"),
             ));
         }
         let speedup = self.measured.timed.as_ref().and_then(Timed::speedup)?;
         let blocks = self.right;
-        let in_order: u64 = self.in_order.values().sum();
-        let why = self.in_order.iter().max_by_key(|(reason, count)| (**count, reason.to_string()));
+        let sequential: u64 = self.sequential.values().sum();
+        let why =
+            self.sequential.iter().max_by_key(|(reason, count)| (**count, reason.to_string()));
+        let aborts = self.measured.stats.aborts;
         let how = match why {
+            None if speedup < SLOWER && aborts > 0 => format!(
+                "{} aborted; braid explain names the conflicts",
+                if aborts == 1 { "1 run was".to_owned() } else { format!("{aborts} runs were") },
+            ),
             None if blocks == 1 => "the block ran in parallel".to_owned(),
             None => format!("all {blocks} blocks ran in parallel"),
             Some((reason, _)) => {
-                let which = match (blocks, in_order) {
+                let which = match (blocks, sequential) {
                     (1, _) => "the block".to_owned(),
                     (_, count) => format!("{count} of {blocks} blocks"),
                 };
-                format!("{which} ran mostly sequentially ({reason}); try braid explain")
+                let next = match names_conflicts(*reason) {
+                    true => "; braid explain names the conflicts",
+                    false => "",
+                };
+                format!("{which} ran mostly sequentially ({reason}){next}")
             }
         };
         Some(format!("{speedup:.1} times as fast as sequential; {how}."))
@@ -105,15 +116,26 @@ impl Totals {
     }
 }
 
+/// Speed-up below which a block counts as slower, and not only as hardly faster.
+const SLOWER: f64 = 0.95;
+
 /// Returns why more than half of a block ran sequentially, if it did: the reason of the longest
 /// part.
-fn in_order(report: &BlockReport) -> Option<Reason> {
+fn why_sequential(report: &BlockReport) -> Option<Reason> {
     let length = |segment: &Segment| segment.end - segment.first;
-    let in_order =
+    let sequential =
         report.segments.iter().filter(|segment| segment.strategy == Strategy::Sequential);
-    let sum: u32 = in_order.clone().map(length).sum();
+    let sum: u32 = sequential.clone().map(length).sum();
     let is_most = u64::from(sum) * 2 > report.transactions as u64;
-    in_order.max_by_key(|segment| length(segment)).filter(|_| is_most).map(|it| it.reason)
+    sequential.max_by_key(|segment| length(segment)).filter(|_| is_most).map(|it| it.reason)
+}
+
+/// Returns whether a block ran sequentially because of conflicts, which `braid explain` names.
+const fn names_conflicts(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Aborts | Reason::LearnedConflicts | Reason::OneSender | Reason::OneChain
+    )
 }
 
 #[cfg(test)]
@@ -123,7 +145,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_sentence_counts_blocks_in_order() {
+    fn the_sentence_counts_sequential_blocks_and_names_the_next_step() {
         let times = |wall| Times { wall: Duration::from_millis(wall), cpu: Duration::ZERO };
         let timed = Some(Timed { sequential: times(19), parallel: times(10) });
         let measured = Measured { timed, ..Measured::default() };
@@ -131,14 +153,25 @@ mod tests {
         let says = |totals: &Totals| totals.sentence().expect("it was measured");
         let parallel = "1.9 times as fast as sequential; all 6 blocks ran in parallel.";
         assert_eq!(says(&totals), parallel);
-        totals.in_order = HashMap::from([(Reason::Aborts, 2), (Reason::OneSender, 1)]);
+        totals.sequential = HashMap::from([(Reason::Aborts, 2), (Reason::OneSender, 1)]);
         let mixed = "1.9 times as fast as sequential; 3 of 6 blocks ran mostly sequentially \
-                     (most speculative runs aborted); try braid explain.";
+                     (most speculative runs aborted); braid explain names the conflicts.";
         assert_eq!(says(&totals), mixed);
+        totals.sequential = HashMap::from([(Reason::OneWorker, 6)]);
+        let alone = "1.9 times as fast as sequential; 6 of 6 blocks ran mostly sequentially \
+                     (one worker).";
+        assert_eq!(says(&totals), alone);
+        totals.sequential.clear();
+        let timed = Some(Timed { sequential: times(10), parallel: times(20) });
+        totals.measured.timed = timed;
+        totals.measured.stats.aborts = 29;
+        let slower = "0.5 times as fast as sequential; 29 runs were aborted; braid explain names \
+                      the conflicts.";
+        assert_eq!(says(&totals), slower);
         assert_eq!(Totals::default().sentence(), None);
         totals.mismatches = 1;
-        let wrong =
-            "MISMATCH in 1 of 7 blocks: the lines above show the differences; ignore the times.";
+        let wrong = "MISMATCH in 1 of 7 blocks: the lines above show the differences; ignore the times. \
+             docs/TROUBLESHOOTING.md lists usual causes.";
         assert_eq!(says(&totals), wrong);
     }
 }

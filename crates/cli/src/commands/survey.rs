@@ -18,7 +18,7 @@ use braid_blocks::{
     fork,
 };
 use braid_evm::{Config, Executor};
-use braid_terminal::{End, Progress, Stop, print_error};
+use braid_terminal::{End, Progress, Stop, counted, print_error};
 use clap::{Args, ValueEnum};
 use revm::primitives::hardfork::SpecId;
 use serde::Serialize;
@@ -342,7 +342,7 @@ fn print(args: &SurveyArgs, survey: &Survey) -> io::Result<()> {
     ];
     let mut between = "";
     if args.tables.is_empty() {
-        writeln!(out, "{}, {} transactions", title(survey), all.txs)?;
+        writeln!(out, "{}, {}", title(survey), counted(all.txs, "transaction"))?;
         between = "\n";
     }
     for (_, text) in texts.iter().filter(|(table, _)| args.is_asked(*table)) {

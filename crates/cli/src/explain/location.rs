@@ -46,7 +46,7 @@ impl fmt::Display for Location {
 
 /// A text that names no location of the state.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("expected {expected}, found \"{found}\"")]
+#[error("expected {expected}, found \"{found}\"{}", if found.contains("..") { "; write the address in full" } else { "" })]
 pub struct LocationError {
     expected: &'static str,
     found: String,
@@ -60,6 +60,8 @@ impl FromStr for Location {
 
     fn from_str(text: &str) -> Result<Self, LocationError> {
         let wrong = || LocationError { expected: LOCATION, found: text.to_owned() };
+        // In the texts of the tool, a colon follows a location.
+        let text = text.strip_suffix(':').unwrap_or(text);
         if let Some((account, slot)) = text.split_once(':') {
             let slot = slot.parse().map_err(|_| wrong())?;
             return Ok(Self::Slot(account.parse().map_err(|_| wrong())?, slot));

@@ -57,12 +57,14 @@ fn bounds(text: &mut String, explanation: &Explanation, question: &Question) -> 
         change(text, explanation, changed, question)?;
     }
     if !explanation.reads_fees.is_empty() {
+        let readers = transactions(&explanation.reads_fees);
+        let is_one = explanation.reads_fees.len() == 1;
         writeln!(
             text,
-            "{} {} the beneficiary's balance, and so depends on the fees of all earlier \
-             transactions; the bounds ignore this.",
-            transactions(&explanation.reads_fees),
-            if explanation.reads_fees.len() == 1 { "reads" } else { "read" },
+            "{} the beneficiary's balance, and so {} on the fees of all earlier transactions; the \
+             bounds ignore this.",
+            if is_one { format!("{readers} reads") } else { format!("{readers} read") },
+            if is_one { "depends" } else { "depend" },
         )?;
     }
     Ok(())
@@ -162,12 +164,16 @@ fn gain(axis: Axis, bounds: &Bounds, after: Gain, workers: usize) -> String {
     if before == after {
         return "nothing changes".to_owned();
     }
+    let shown = |gain: Gain| {
+        let bound = format!("{:.2}x", ratio(bounds.work, gain.on_workers));
+        (cost(axis, gain.chain), bound)
+    };
+    let ((chain, bound), (new_chain, new_bound)) = (shown(before), shown(after));
+    if (&chain, &bound) == (&new_chain, &new_bound) {
+        return "hardly any gain".to_owned();
+    }
     format!(
-        "conflict chain {} -> {}, bound on {workers} workers {:.2}x -> {:.2}x",
-        cost(axis, before.chain),
-        cost(axis, after.chain),
-        ratio(bounds.work, before.on_workers),
-        ratio(bounds.work, after.on_workers)
+        "conflict chain {chain} -> {new_chain}, bound on {workers} workers {bound} -> {new_bound}"
     )
 }
 
@@ -194,6 +200,9 @@ fn in_the_way(
         let gain = |after| gain(axis, &costs.bounds, after, question.workers);
         let without = match (before == conflict.without, conflict.waits) {
             (false, _) => gain(conflict.without),
+            (true, 0) if costs.critical_path.len() < 2 => {
+                "no gain: conflicts do not limit this block".to_owned()
+            }
             (true, 0) => "no gain: another chain is longer".to_owned(),
             (true, _) => "no gain: other places or chains cost the same".to_owned(),
         };
@@ -209,10 +218,11 @@ fn in_the_way(
             writeln!(text, "    with one counter per sender: {}", gain(sharded))?;
         }
     }
+    let all = first.len() + others;
     match others {
         0 => Ok(()),
-        1 => writeln!(text, "Transactions wait at one more place; list it with --top."),
-        _ => writeln!(text, "Transactions wait at {others} more places; list them with --top."),
+        1 => writeln!(text, "Transactions wait at one more place; --top {all} lists it."),
+        _ => writeln!(text, "Transactions wait at {others} more places; --top {all} lists all."),
     }
 }
 

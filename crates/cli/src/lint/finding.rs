@@ -126,8 +126,13 @@ pub(super) const fn advice(kind: Kind) -> &'static str {
         Kind::TotalSupply => {
             "Fix the supply in advance, or keep one counter per caller and add them up when the total is read."
         }
-        Kind::TokenBalance | Kind::NativeBalance => {
-            "Let each payer pay into a separate account, from which the owner collects later."
+        Kind::TokenBalance => {
+            "Transactions change the balance of one holder. If the holder is yours, receive into \
+             several accounts and collect later; that of a pool or a stranger you cannot change."
+        }
+        Kind::NativeBalance => {
+            "Transactions change the ether of one account. If it is yours, let callers pay into \
+             several accounts and collect later; wrapped ether cannot be changed."
         }
         Kind::Pool | Kind::Vault => {
             "Each trade depends on the one before it. More pools, or orders that are settled in \

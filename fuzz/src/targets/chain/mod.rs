@@ -334,6 +334,11 @@ impl<'s> Subject<'s> {
         }
         let verified = verify(&reader).map_err(text)?;
         equal("root", verified.state_root, rooted.roots[index])?;
+        for (number, output) in (self.first() + 1..=durable).zip(&rooted.stream.outputs) {
+            if let Some(receipts) = reader.receipts(number).map_err(text)? {
+                equal("receipts of a block", &receipts, &output.receipts)?;
+            }
+        }
         if durable == head {
             equal("undo records", verified.undo_blocks, self.kept.undo.len() as u64)?;
             equal("receipts", verified.receipt_blocks, self.kept.receipts.len() as u64)?;

@@ -48,7 +48,7 @@ impl Display for Conditions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "profile {PROFILE}, {:?} before each run, ", self.pause)?;
         match self.busy {
-            0 => f.write_str("no other load"),
+            0 => f.write_str("no added load"),
             1 => f.write_str("one computing process on each core"),
             each => write!(f, "{each} computing processes on each core"),
         }?;

@@ -11,7 +11,7 @@ use crate::{
 };
 use anstyle::Style;
 use braid_blocks::{block_file::STANDARD_STREAM, verify::SegmentRecord};
-use braid_terminal::{print_error, wrapped};
+use braid_terminal::{counted, print_error, wrapped};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -130,6 +130,7 @@ pub(in crate::commands) fn whole(
 ) -> io::Result<()> {
     if let Some(wrong) = &explained.wrong {
         writeln!(out, "Do not trust the rest: {wrong}")?;
+        writeln!(out, "`braid run` lists all differences.")?;
     }
     write!(out, "{}", words::block(&explained.explanation, question))?;
     match &explained.reached {
@@ -185,7 +186,8 @@ impl Printer for Whole {
         let mut out = anstream::stdout().lock();
         let Explained { name, number, explanation, .. } = explained;
         let count = explanation.transactions;
-        writeln!(out, "{BOLD}{}{BOLD:#}: block {number}, {count} transactions", title(name))?;
+        let count = counted(count, "transaction");
+        writeln!(out, "{BOLD}{}{BOLD:#}: block {number}, {count}", title(name))?;
         let mut text = Vec::new();
         whole(&mut text, explained, &self.question)?;
         writeln!(out, "{}", wrapped(&String::from_utf8_lossy(&text)))?;
@@ -231,15 +233,14 @@ fn write_reached(out: &mut impl Write, it: &Explained, reached: &Reached) -> io:
         )?;
     }
     for segment in segments {
-        let last = segment.end.saturating_sub(1);
-        let range = format!("{} to {last}", segment.first);
-        writeln!(out, "  transactions {range}: {}: {}", segment.strategy, segment.reason)?;
+        let (first, last) = (segment.first, segment.end.saturating_sub(1));
+        let which = match first == last {
+            true => format!("transaction {first}"),
+            false => format!("transactions {first} to {last}"),
+        };
+        writeln!(out, "  {which} ran {} ({})", segment.strategy, segment.reason)?;
     }
     Ok(())
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("{count} {what}") } else { format!("{count} {what}s") }
 }
 
 impl Printer for Lines {
@@ -325,13 +326,17 @@ fn write_total(totals: &Totals, question: &Question) -> io::Result<()> {
 
 fn total_lines(out: &mut impl Write, totals: &Totals, question: &Question) -> io::Result<()> {
     let Totals { blocks, transactions, work, longest, chain, late_read, .. } = totals;
+    if *blocks == 0 {
+        return writeln!(out, "No block could be explained; the errors are above.");
+    }
     let times = |span: &u64| ratio(*work, *span);
     writeln!(
         out,
-        "{BOLD}{}{BOLD:#}, {transactions} transactions, one block after the other: no conflicts \
+        "{BOLD}{}{BOLD:#}, {}, one block after the other: no conflicts \
          {:.2}x, late read {:.2}x, \
          conflict chain {:.2}x.",
         counted(*blocks, "block"),
+        counted(*transactions, "transaction"),
         times(longest),
         times(late_read),
         times(chain)
@@ -358,7 +363,8 @@ fn total_lines(out: &mut impl Write, totals: &Totals, question: &Question) -> io
         writeln!(out, "    {place}{more}: {waits} in {blocks}, {cost}")?;
     }
     if others > 0 {
-        writeln!(out, "There are {others} more; --top lists them.")?;
+        let all = costly.len().saturating_add(others);
+        writeln!(out, "There are {others} more; --top {all} lists all.")?;
     }
     Ok(())
 }
