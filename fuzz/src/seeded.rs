@@ -40,10 +40,12 @@ impl Seeded {
         }
     }
 
-    /// Returns the bug of `target` with this name.
+    /// Returns the bug of `target`, or of the executor, with this name.
     #[must_use]
     pub fn named(target: &str, name: &str) -> Option<Self> {
-        Self::of(target).into_iter().find(|bug| format!("{bug:?}") == name)
+        let of_executor = [Bug::PROTOCOL, Bug::STORE, Bug::WORKERS, Bug::EVM].concat();
+        let bugs = Self::of(target).into_iter().chain(of_executor.into_iter().map(Self::Executor));
+        bugs.into_iter().find(|bug| format!("{bug:?}") == name)
     }
 
     /// Runs `body` with this bug on this thread.

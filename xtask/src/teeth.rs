@@ -3,7 +3,7 @@
 use crate::fuzzing::{Sanitizer, build, copy_inputs, empty, fuzz_dir, fuzzer, in_words};
 use crate::runner::{Failed, Runner};
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -55,8 +55,8 @@ pub(crate) fn teeth(
             if guided.is_none() {
                 missed.push(format!("{}: {}", row.target, row.bug));
             }
-            row.guided = shown(guided, seconds as f64);
-            row.random = shown(random, guided.unwrap_or(seconds as f64));
+            let limit = guided.map_or(seconds as f64, |find| find.seconds);
+            (row.guided, row.random) = (shown(guided, limit), shown(random, limit));
             Ok(format!("guided: {}; random bytes: {}", row.guided, row.random))
         })?;
         runner.check("table", |root| {
@@ -87,9 +87,17 @@ impl Row {
     }
 }
 
-fn shown(found: Option<f64>, limit: f64) -> String {
-    match found {
-        Some(seconds) => format!("{seconds:.1} s"),
+/// When a fuzzer has found a bug.
+#[derive(Clone, Copy)]
+struct Find {
+    seconds: f64,
+    /// Number of inputs run until then.
+    inputs: u64,
+}
+
+fn shown(find: Option<Find>, limit: f64) -> String {
+    match find {
+        Some(Find { seconds, inputs }) => format!("{inputs} inputs, {seconds:.1} s"),
         None => format!("not in {limit:.1} s"),
     }
 }
@@ -98,21 +106,28 @@ fn shown(found: Option<f64>, limit: f64) -> String {
 struct Search {
     child: Child,
     begun: Instant,
+    log: PathBuf,
 }
 
 impl Search {
-    fn start(mut command: Command, log: &Path) -> Result<Self, String> {
-        let log = File::create(log).map_err(in_words)?;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    fn start(mut command: Command, log: PathBuf) -> Result<Self, String> {
+        let file = File::create(&log).map_err(in_words)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
         let child = command.spawn().map_err(in_words)?;
-        Ok(Self { child, begun: Instant::now() })
+        Ok(Self { child, begun: Instant::now(), log })
     }
 
-    /// Returns `None` while it runs, and then the seconds that it took to find the bug, if it did.
-    fn ended(&mut self) -> Result<Option<Option<f64>>, String> {
-        let status = self.child.try_wait().map_err(in_words)?;
+    /// Returns `None` while it runs, and then its find, if it has found the bug.
+    fn ended(&mut self) -> Result<Option<Option<Find>>, String> {
+        let Some(status) = self.child.try_wait().map_err(in_words)? else { return Ok(None) };
+        if status.success() {
+            return Ok(Some(None));
+        }
         let seconds = self.begun.elapsed().as_secs_f64();
-        Ok(status.map(|status| (!status.success()).then_some(seconds)))
+        let log = fs::read(&self.log).map_err(in_words)?;
+        let inputs = inputs_in(&String::from_utf8_lossy(&log))
+            .ok_or_else(|| format!("it ended without a find: {}", self.log.display()))?;
+        Ok(Some(Some(Find { seconds, inputs })))
     }
 }
 
@@ -124,13 +139,19 @@ impl Drop for Search {
     }
 }
 
-/// Returns the seconds after which each of the two fuzzers has found the bug, if it has.
+/// Returns the number of inputs that a fuzzer has run, by the last count in its log.
+fn inputs_in(log: &str) -> Option<u64> {
+    let counts = log.lines().filter_map(|line| line.split_once(" inputs of ")?.0.parse().ok());
+    counts.last()
+}
+
+/// Returns the finds of the two fuzzers.
 fn race(
     root: &Path,
     sanitizer: Sanitizer,
     row: &Row,
     limit: Duration,
-) -> Result<(Option<f64>, Option<f64>), String> {
+) -> Result<(Option<Find>, Option<Find>), String> {
     let folder = fuzz_dir(root).join("teeth");
     let (inputs, finds, nothing) =
         (folder.join("inputs"), folder.join("finds"), folder.join("nothing"));
@@ -155,7 +176,7 @@ fn race(
         if random {
             command.env(RANDOM, "1");
         }
-        Search::start(command, &folder.join(format!("{name}.log")))
+        Search::start(command, folder.join(format!("{name}.log")))
     };
     let (mut guided, mut random) =
         (search("guided", &inputs, false)?, search("random", &nothing, true)?);
@@ -173,9 +194,16 @@ fn race(
 
 #[cfg(test)]
 mod tests {
-    use super::{Row, TABLE};
+    use super::{Row, TABLE, inputs_in};
     use crate::fuzzing::TARGETS;
     use crate::workspace::root;
+
+    #[test]
+    fn the_inputs_until_a_find_are_read_from_the_log() {
+        let log = "1 inputs of fees\nreached a: 1\n19 inputs of fees\nreached a: 2\nERROR";
+        assert_eq!(inputs_in(log), Some(19));
+        assert_eq!(inputs_in("error while loading shared libraries"), None);
+    }
 
     #[test]
     fn every_target_has_five_seeded_bugs() {
