@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
     config.access_list = true;
     let output = Executor::new(config)?.block(block.clone()).database(state.clone()).execute()?;
-    let list: AccessList = output.access_list.ok_or("a list was asked for")?;
+    let list: AccessList = output.access_list.ok_or("no access list in the output")?;
 
     // A builder puts this hash into the header, and other nodes compare it with the header's.
     println!("hash {}", list.compute_hash());

@@ -21,7 +21,7 @@ use revm::state::AccountInfo;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-/// The output of `block`, or `None` if it takes longer than `time`: the block is ended then.
+/// Executes `block`; returns `None` if it takes longer than `time`.
 async fn within<S: StateSource + 'static>(
     time: Duration,
     executor: &AsyncExecutor,

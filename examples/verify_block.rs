@@ -30,7 +30,7 @@ use std::sync::Arc;
 type Transactions = Vec<(TxEnv, Recovered<TxEnvelope>)>;
 type Receipt = alloy_consensus::ReceiptEnvelope;
 
-/// Executes a block that has come with `list`; `hash` is the one of the header.
+/// Executes a block with its access list; `hash` is the hash of the list in the header.
 fn verify<S: StateSource + 'static>(
     executor: &mut Executor,
     block: Block,
@@ -38,14 +38,14 @@ fn verify<S: StateSource + 'static>(
     (list, hash): (AccessList, B256),
 ) -> Result<BlockOutput, Box<dyn Error>> {
     if list.compute_hash() != hash {
-        return Err("the list is not the one of the header: refuse the block".into());
+        return Err("the hash of the access list differs from the header's".into());
     }
     let block = Block { access_list: Some(Arc::new(list)), ..block };
-    // BlockErrorKind::AccessList: the list is not the one of the block. Refuse the block.
+    // BlockErrorKind::AccessList: the list does not match the block. Reject the block.
     Ok(executor.block(block).state(source).execute()?)
 }
 
-/// The same for code that is written against alloy-evm.
+/// The same with alloy-evm.
 fn verify_with_alloy<D: DatabaseRef + core::fmt::Debug>(
     factory: &BraidExecutorFactory,
     (env, context, transactions): (EvmEnv, EthBlockExecutionCtx<'_>, Transactions),
@@ -53,7 +53,7 @@ fn verify_with_alloy<D: DatabaseRef + core::fmt::Debug>(
     (list, hash): (AccessList, B256),
 ) -> Result<(BlockExecutionResult<Receipt>, BundleState), Box<dyn Error>> {
     if list.compute_hash() != hash {
-        return Err("the list is not the one of the header: refuse the block".into());
+        return Err("the hash of the access list differs from the header's".into());
     }
     let list = Arc::new(Bal::clone_from_alloy(&list)?);
     let state = State::builder().with_database(WrapDatabaseRef(database)).with_bundle_update();
@@ -61,7 +61,7 @@ fn verify_with_alloy<D: DatabaseRef + core::fmt::Debug>(
     let mut state = state.with_bal(list).build();
     let evm = factory.evm_factory().create_evm(&mut state, env);
     let executor = factory.create_executor(evm, context).with_access_lists();
-    // BlockValidationError::Other with an AccessListError: refuse the block.
+    // BlockValidationError::Other with an AccessListError: reject the block.
     let result = executor.execute_block(transactions)?;
     state.merge_transitions(BundleRetention::Reverts);
     Ok((result, state.take_bundle()))
@@ -106,7 +106,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
     config.access_list = true;
     let built = Executor::new(config)?.block(block.clone()).database(state.clone()).execute()?;
-    let list = built.access_list.ok_or("a list was asked for")?;
+    let list = built.access_list.ok_or("no access list in the output")?;
     let hash = list.compute_hash();
 
     let mut executor = Executor::new(Config::default())?;

@@ -49,7 +49,7 @@ pub(super) struct RunArgs {
     /// How to treat an invalid transaction
     #[arg(long, value_enum, default_value_t)]
     mode: ModeArg,
-    /// How eagerly to speculate; results do not depend on it
+    /// Which strategies the executor may use; results do not depend on it
     #[arg(long, value_enum, default_value_t)]
     policy: PolicyArg,
     /// Recover every sender from its signature and compare it with the file

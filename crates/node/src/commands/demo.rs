@@ -27,13 +27,13 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct DemoArgs {
-    /// The folder to write to, which is made if it is not there
+    /// Folder to write to, which is created if missing
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// How many blocks there are
+    /// Number of blocks
     #[arg(long, value_name = "N", default_value_t = 6)]
     blocks: u64,
-    /// Everything that is random follows from this number
+    /// Seed of the generator
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
     /// Print one JSON object

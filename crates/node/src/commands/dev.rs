@@ -29,8 +29,8 @@ use std::{
 
 const EXAMPLES: &str = "\
 Examples:
-  braid-node dev                          blocks as transactions come, at http://127.0.0.1:8545
-  braid-node dev --block-time 2           a block every two seconds, also without transactions
+  braid-node dev                          a block for each transaction, at http://127.0.0.1:8545
+  braid-node dev --block-time 2           a block every two seconds, even without transactions
   braid-node dev --state chain/           the chain is kept, and continues at the next start
   cast send --rpc-url http://127.0.0.1:8545 --unlocked \\
     --from 0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266 \\
@@ -49,33 +49,33 @@ static DEPLOYER_CODE: Bytes = bytes!(
 /// Run a chain for development
 ///
 /// Makes a new chain of the newest fork with ten accounts of 10,000 ether each, prints their keys, and serves
-/// JSON-RPC. A block is made as soon as a transaction comes. Test tools may control the clock, the state and the
-/// mining by the methods of anvil and Hardhat. Everyone knows the keys: never send anything of value to the accounts.
+/// JSON-RPC. A block is made as soon as a transaction arrives. Test tools control clock, state and mining with the
+/// methods of anvil and Hardhat. Everyone knows the keys: never send anything of value to the accounts.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct DevArgs {
-    /// Port of JSON-RPC; 0 for any
+    /// Port of the JSON-RPC server; 0 for any free port
     #[arg(long, value_name = "PORT", default_value_t = 8_545)]
     port: u16,
     /// Address to listen on
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     host: IpAddr,
-    /// Make a block at this interval, also without transactions, instead of as they come: 2, 2s or 500ms
+    /// Make a block at this interval, even without transactions, instead of when a transaction arrives: 2, 2s or 500ms
     #[arg(long, value_name = "SECONDS", value_parser = seconds_from)]
     block_time: Option<Duration>,
     /// Make blocks only when a client asks for one (evm_mine)
     #[arg(long, conflicts_with = "block_time")]
     no_mining: bool,
-    /// Keep the chain in this folder, which is made if it is not there; without it the chain is temporary
+    /// Keep the chain in this folder, which is created if missing; without it the chain is temporary
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Chain id of a new chain
     #[arg(long, value_name = "ID", default_value_t = 31_337)]
     chain_id: u64,
-    /// Answer to web3_clientVersion. Hardhat's helpers refuse names that do not begin with anvil or hardhat
+    /// Response to web3_clientVersion. Hardhat's helpers reject names that do not begin with anvil or hardhat
     #[arg(long, value_name = "NAME", default_value = concat!("anvil/v1.0.0 braid/", env!("CARGO_PKG_VERSION")))]
     client_version: String,
-    /// Print no keys, and no line for each block
+    /// Print neither keys nor a line per block
     #[arg(long)]
     quiet: bool,
     #[command(flatten)]

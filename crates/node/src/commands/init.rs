@@ -30,13 +30,13 @@ pub(super) struct InitArgs {
     /// Genesis file, in geth's format; plain, or packed with gzip or zstd
     #[arg(long, value_name = "FILE")]
     genesis: PathBuf,
-    /// The chain's folder, which is made if it is not there
+    /// The chain's folder, which is created if missing
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// Leave a chain of this genesis that is there already as it is
+    /// Do nothing if the folder already has a chain with this genesis
     #[arg(long)]
     if_missing: bool,
-    /// Compute no state roots: blocks cost less, and state roots of headers are not compared
+    /// Do not compute state roots: blocks are faster, and the state roots of headers are not compared
     #[arg(long)]
     no_state_roots: bool,
     /// Transactions declare what they access by their access lists, and halt if they access anything else: the same as

@@ -15,66 +15,66 @@ use std::{
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "JSON-RPC")]
 pub(super) struct LimitArgs {
-    /// Additional names that the Host header of a request may have; * for any. The names of the loopback interface
-    /// are always allowed, and IP addresses if the server listens on another interface
+    /// Additional host names to accept in the Host header; * for any. Loopback names are always accepted, and IP
+    /// addresses if the server listens on another interface
     #[arg(long, value_name = "HOST,...", value_delimiter = ',')]
     rpc_hosts: Vec<String>,
-    /// Origins whose web pages may call, such as http://localhost:5173; * for any [default: none; of dev: any]
+    /// Origins whose web pages may send requests, such as http://localhost:5173; * for any [default: none; of dev: any]
     #[arg(long, value_name = "ORIGIN,...", value_delimiter = ',')]
     cors: Option<Vec<String>>,
-    /// File with a secret of 64 hexadecimal digits: requests then need a token that is made with it (JWT, HS256)
+    /// File with a secret of 64 hexadecimal digits; requests must carry a token signed with it (JWT, HS256)
     #[arg(long, value_name = "FILE")]
     rpc_secret: Option<PathBuf>,
-    /// Bytes of a request at most [default: 1 MiB; of dev: 16 MiB]
+    /// Maximum size of a request in bytes [default: 1 MiB; of dev: 16 MiB]
     #[arg(long, value_name = "BYTES")]
     rpc_request_bytes: Option<u32>,
-    /// Bytes of a response at most [default: 32 MiB]
+    /// Maximum size of a response in bytes [default: 32 MiB]
     #[arg(long, value_name = "BYTES")]
     rpc_response_bytes: Option<u32>,
-    /// Bytes of long responses, at most, that clients have not read yet [default: 128 MiB]
+    /// Maximum size of all long responses that clients have not read yet, in bytes [default: 128 MiB]
     #[arg(long, value_name = "BYTES")]
     rpc_unread_bytes: Option<usize>,
-    /// Calls in one request at most [default: 100; of dev: 1000]
+    /// Maximum number of calls in a batch [default: 100; of dev: 1000]
     #[arg(long, value_name = "N")]
     rpc_batch: Option<u32>,
-    /// Open connections at most; idle ones give way to new ones [default: 128; of dev: 1024]
+    /// Maximum number of open connections; idle ones are closed for new ones [default: 128; of dev: 1024]
     #[arg(long, value_name = "N", value_parser = count_from)]
     rpc_connections: Option<usize>,
-    /// Connections that wait for another one to end, at most [default: 256]
+    /// Maximum number of connections that wait for another one to end [default: 256]
     #[arg(long, value_name = "N")]
     rpc_waiting: Option<usize>,
-    /// Requests that are worked on at the same time [default: 4; of dev: 64]
+    /// Maximum number of concurrent requests [default: 4; of dev: 64]
     #[arg(long, value_name = "N", value_parser = count_from)]
     rpc_requests: Option<usize>,
-    /// Part of the connections and requests that one client may take: one Nth. On the loopback interface all clients
-    /// are one, which may take all [default: 2]
+    /// Share of the connections and requests that one client may use: one Nth. Clients on the loopback interface
+    /// count as one, without this limit [default: 2]
     #[arg(long, value_name = "N")]
     rpc_client_parts: Option<NonZeroUsize>,
-    /// Time for a request and its response [default: 20s; of dev: 60s]
+    /// Maximum time for a request and its response [default: 20s; of dev: 60s]
     #[arg(long, value_name = "TIME", value_parser = time_from)]
     rpc_time: Option<Duration>,
     /// Time after which a connection is closed [default: 5m]
     #[arg(long, value_name = "TIME", value_parser = time_from)]
     rpc_connection_time: Option<Duration>,
-    /// Gas of a call at most [default: 50000000]
+    /// Maximum gas of a call [default: 50000000]
     #[arg(long, value_name = "GAS")]
     rpc_call_gas: Option<u64>,
-    /// Logs in a response at most [default: 10000]
+    /// Maximum number of logs in a response [default: 10000]
     #[arg(long, value_name = "N", value_parser = count_from)]
     rpc_logs: Option<usize>,
-    /// Blocks in a response to eth_feeHistory at most [default: 1024]
+    /// Maximum number of blocks in a response to eth_feeHistory [default: 1024]
     #[arg(long, value_name = "N")]
     rpc_fee_blocks: Option<u64>,
-    /// Installed filters at most [default: 1024]
+    /// Maximum number of installed filters [default: 1024]
     #[arg(long, value_name = "N", value_parser = count_from)]
     rpc_filters: Option<usize>,
-    /// Time after which a filter that nobody uses is removed [default: 5m]
+    /// Time after which an unused filter is removed [default: 5m]
     #[arg(long, value_name = "TIME", value_parser = time_from)]
     rpc_filter_time: Option<Duration>,
-    /// Open WebSockets at most [default: 64; of dev: 256]
+    /// Maximum number of open WebSockets [default: 64; of dev: 256]
     #[arg(long, value_name = "N")]
     rpc_sockets: Option<usize>,
-    /// Subscriptions on one WebSocket at most [default: 100]
+    /// Maximum number of subscriptions on one WebSocket [default: 100]
     #[arg(long, value_name = "N")]
     rpc_subscriptions: Option<usize>,
 }

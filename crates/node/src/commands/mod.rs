@@ -39,14 +39,14 @@ Examples:
   braid-node inspect chain/
   braid-node verify chain/
 
-Exit code: 0 if all was right; 1 if a block is not what its header says; 2 if an input
+Exit code: 0 if everything was right; 1 if a block is not what its header says; 2 if an input
 or the folder cannot be used.";
 
 /// Executes blocks one after the other, on a state that a folder keeps
 ///
 /// A block executes on the state after the one before, while earlier ones are being written. A block
 /// is durable when its state, codes, hash and undo record are written, all in one transaction:
-/// after a crash the folder holds the state after the last durable block, and `run` goes on from there.
+/// after a crash the folder holds the state after the last durable block, and `run` continues from there.
 #[derive(Debug, Parser)]
 #[command(
     name = "braid-node", version, arg_required_else_help = true, max_term_width = COLUMNS,

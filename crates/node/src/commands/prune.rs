@@ -16,11 +16,11 @@ Examples:
   braid-node prune --undo-blocks 16 --receipts 1000 chain/
   braid-node prune --undo-blocks 0 --json chain/ | jq .removed_bytes";
 
-/// Remove old undo records and receipts, and block hashes that no block can ask for
+/// Remove old undo records and receipts, and block hashes out of reach of BLOCKHASH
 ///
-/// The last N blocks can still be unwound, and no block before them. Block hashes that BLOCKHASH
-/// cannot reach any more, not even after N blocks were unwound, go too. The store gives the space
-/// back when it compacts its files, while later blocks are written.
+/// Afterwards only the last N blocks can be unwound. Block hashes that BLOCKHASH cannot reach, even
+/// after N blocks are unwound, are removed too. The store frees the space when it compacts its files,
+/// while later blocks are written.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct PruneArgs {
@@ -30,7 +30,7 @@ pub(super) struct PruneArgs {
     /// Number of blocks, counted from the last one, that can still be unwound
     #[arg(long, value_name = "N")]
     undo_blocks: u64,
-    /// Number of blocks, counted from the last one, whose receipts stay [default: all that are there]
+    /// Number of blocks, counted from the last one, whose receipts are kept [default: all]
     #[arg(long, value_name = "N")]
     receipts: Option<u64>,
     /// Print one JSON object

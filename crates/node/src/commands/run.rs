@@ -59,7 +59,7 @@ pub(super) struct RunArgs {
     /// Workers that execute transactions [default: one for each core]
     #[arg(long, value_name = "N", value_parser = braid_terminal::workers_from)]
     workers: Option<NonZeroU16>,
-    /// How eagerly to speculate; results never depend on it
+    /// Which strategies the executor may use; results do not depend on it
     #[arg(long, value_enum, default_value_t)]
     policy: PolicyArg,
     /// Blocks that can be unwound, counted from the last one

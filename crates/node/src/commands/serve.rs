@@ -24,7 +24,7 @@ use std::{
 /// Options of a chain that makes its own blocks.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Serve JSON-RPC at http://ADDR and make blocks of the transactions that come: a port, which is one of the
+    /// Serve JSON-RPC at http://ADDR and make blocks of the transactions that arrive: a port, which is one of the
     /// loopback interface, or an address with a port
     #[arg(long, value_name = "ADDR", value_parser = address_from, conflicts_with_all = ["inputs", "receipts"])]
     pub(super) rpc: Option<SocketAddr>,
@@ -32,7 +32,7 @@ pub(super) struct ServeArgs {
     /// transactions, no block is made
     #[arg(long, value_name = "TIME", default_value = "1s", requires = "rpc", value_parser = pause_from)]
     interval: Duration,
-    /// With --rpc: make a block at this interval, also without transactions: 2 or 2s; whole seconds
+    /// With --rpc: make a block at this interval, even without transactions: 2 or 2s; whole seconds
     #[arg(long, value_name = "SECONDS", requires = "rpc", conflicts_with = "interval", value_parser = whole_seconds_from)]
     block_time: Option<Duration>,
     /// Blocks that are kept with transactions, receipts and logs, counted from the last one

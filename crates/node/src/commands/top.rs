@@ -13,29 +13,29 @@ use std::{
 const EXAMPLES: &str = "\
 Examples:
   braid-node run --metrics 9184 chain/ -           in one terminal
-  braid-node top                                   in another one: port 9184 of this machine
+  braid-node top                                   in another terminal: port 9184 of this machine
   braid-node top node:9184 --interval 5s
   braid-node top --once                            figures of one second, as text
-  braid-node top --json 9184 | jq .mgas_per_second  one line for each second
+  braid-node top --json 9184 | jq .mgas_per_second  one line per second
 
-q, Esc or Ctrl-C ends it. Where the output is no terminal it prints as --once does.
+q, Esc or Ctrl-C quits. If the output is not a terminal, the command prints one table, as with --once.
 
 Exit code: 0; 2 if nothing answers at the address.";
 
 /// Watch a running chain: rates, how transactions run and why, what is aborted, store and caches
 ///
-/// Reads the address that `braid-node run --metrics ADDR` serves, once each interval. Every figure is of the time
-/// between two looks.
+/// Reads the metrics that `braid-node run --metrics ADDR` serves, once per interval. Each figure covers the last
+/// interval.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct TopArgs {
     /// A port of this machine, a host with a port, or a URL
     #[arg(default_value = "9184")]
     address: String,
-    /// Time between two looks, with its unit
+    /// Time between two readings, with its unit
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval_from)]
     interval: Duration,
-    /// Print the figures of one interval and end
+    /// Print the figures of one interval and exit
     #[arg(long)]
     once: bool,
     /// Print one JSON object for each interval

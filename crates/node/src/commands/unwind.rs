@@ -17,7 +17,7 @@ Examples:
 
 /// Unwind the last blocks of a chain
 ///
-/// The state is again that before the blocks. Each block is unwound in a transaction of its own, with
+/// Restores the state before the blocks. Each block is unwound in a transaction of its own, with
 /// its state root. `run --undo-blocks` says for how many blocks undo records are kept; no block is
 /// unwound if one of them has none.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub(super) struct UnwindArgs {
     /// The chain's folder
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// How many blocks
+    /// Number of blocks to unwind
     #[arg(value_name = "N")]
     blocks: u64,
     /// Print one JSON object

@@ -15,8 +15,8 @@ Examples:
   braid-node verify chain/
   braid-node verify --json chain/ | jq .state_root
 
-Exit code: 0 if everything is as it must be; 1 if something is not; 2 if the folder
-cannot be used.";
+Exit code: 0 if everything is right; 1 if something is wrong; 2 if the folder cannot be
+used.";
 
 /// Recompute and check all roots and hashes of a chain's folder
 ///

@@ -79,7 +79,7 @@ pub(super) struct T8nArgs {
     /// Workers that execute transactions [default: one per core]
     #[arg(long, value_name = "N", value_parser = braid_terminal::workers_from)]
     workers: Option<NonZeroU16>,
-    /// How eagerly to speculate; results do not depend on it
+    /// Which strategies the executor may use; results do not depend on it
     #[arg(long, value_enum, default_value_t)]
     policy: PolicyArg,
     /// Ignored; accepted for compatibility with geth

@@ -93,7 +93,7 @@ pub struct BenchArgs {
     /// Numbers of workers [default: one per core]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers_from)]
     pub workers: Vec<NonZeroU16>,
-    /// How eagerly to speculate; results do not depend on it
+    /// Which strategies the executor may use; results do not depend on it
     #[arg(long, value_enum, default_value_t)]
     pub(super) policy: PolicyArg,
     /// Rounds [default: 7; 28 for a block of fewer than 1000 transactions]

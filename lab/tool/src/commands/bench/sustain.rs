@@ -70,7 +70,7 @@ pub(super) struct SustainArgs {
     /// Workers that execute transactions [default: one per core]
     #[arg(long, value_name = "N", value_parser = workers_from)]
     workers: Option<NonZeroU16>,
-    /// How eagerly to speculate; results do not depend on it
+    /// Which strategies the executor may use; results do not depend on it
     #[arg(long, value_enum, default_value_t)]
     policy: PolicyArg,
     /// Size of the store's read cache, in MiB

@@ -15,7 +15,7 @@ pub(super) struct Settings {
     /// Run with one worker
     #[arg(short = 's', long)]
     single_thread: bool,
-    /// How eagerly to speculate; results do not depend on it
+    /// Which strategies the executor may use; results do not depend on it
     #[arg(long, value_enum, default_value_t)]
     policy: PolicyArg,
     /// Print one JSON object per line: one for each test, then the total
