@@ -2,11 +2,11 @@
 # Builds the fuzzers for ClusterFuzzLite and OSS-Fuzz, which define OUT, the folder for the fuzzers, and SANITIZER.
 # `cargo xtask fuzz --build` knows the flags that keep memory flat; the options of each fuzzer stand beside it.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
-[ -f Cargo.toml ] || cd "${SRC:-..}/braid"
+cd "${SRC:+$SRC/braid}" 2>/dev/null || cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export CARGO_TARGET_DIR=${WORK:-$PWD/target}/braid
-cargo xtask fuzz --build --sanitizer "${SANITIZER:-address}"
+# The flags of the image are for fuzzers: a build of xtask with them could not load its macros.
+env -u RUSTFLAGS cargo xtask fuzz --build --sanitizer "${SANITIZER:-address}"
 built=$CARGO_TARGET_DIR/fuzz/${SANITIZER:-address}/x86_64-unknown-linux-gnu/fuzz
 for source in fuzz/fuzz_targets/*.rs; do
     target=$(basename "$source" .rs)

@@ -1,4 +1,4 @@
-//! Changes of inputs that know where transactions are: one is inserted, removed, repeated, moved, or
+//! Mutations that know transactions: one is inserted, removed, repeated, swapped with another, or
 //! copied from another block.
 //!
 //! A transaction's bytes mean something else in a block with other features or accounts, but as
@@ -16,13 +16,12 @@ pub struct Transactions {
 }
 
 impl Transactions {
-    /// Returns the transactions in an input of which the block generator reads the bytes from the
-    /// first one on.
+    /// Locates the transactions in an input that begins with a block.
     pub(crate) fn of(input: &[u8]) -> Self {
         Self { at: Case::transactions_in(input) }
     }
 
-    /// Returns the transactions in an input before which the generator reads `head`.
+    /// Locates the transactions in an input, if the generator reads `head` before it.
     pub(crate) fn after(head: &[u8], input: &[u8]) -> Self {
         let moved = |at: Range<usize>| {
             Some(at.start.checked_sub(head.len())?..at.end.checked_sub(head.len())?)

@@ -21,5 +21,5 @@ fn random_bytes_are_right_on_every_target() {
         }
     }
     println!("{executed} inputs");
-    assert!(executed >= 10 * inputs, "only {executed} inputs");
+    assert_eq!(executed, TARGETS.len() as u64 * inputs);
 }

@@ -40,11 +40,11 @@ await judge("fork", async () => {
 });
 
 await judge("sort and filter", async () => {
-  const column = () => page.$$eval("#block-table tbody tr", (rows) => rows.map((row) => Number(row.cells[2].textContent.replaceAll(",", ""))));
-  await click(page, "#block-table th:nth-child(3) button");
+  const column = () => page.$$eval("#block-table tbody tr", (rows) => rows.map((row) => Number(row.cells[3].textContent.replaceAll(",", ""))));
+  await click(page, "#block-table th:nth-child(4) button");
   const most = good.map((row) => row.txs).sort((a, b) => b - a);
   assert.deepEqual(await column(), most.slice(0, 20));
-  assert.equal(await page.$eval("#block-table th:nth-child(3)", (it) => it.ariaSort), "descending");
+  assert.equal(await page.$eval("#block-table th:nth-child(4)", (it) => it.ariaSort), "descending");
   const accounts = await page.$$eval("#account-table tbody tr", (rows) => rows.map((row) => row.cells[0].title));
   const [{ accounts: expected }] = survey.groups;
   assert.deepEqual(accounts, expected.slice(0, 20).map((it) => it.account));

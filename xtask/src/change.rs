@@ -25,9 +25,11 @@ impl Change {
     /// Reads the change from git.
     pub(crate) fn read(root: &Path) -> Result<Self, String> {
         let git = |arguments: &[&str]| git(root, arguments);
-        let head = git(&["rev-parse", "HEAD"])?;
+        let Ok(head) = git(&["rev-parse", "HEAD"]) else {
+            return Ok(Self { files: None, base: "the beginning".to_owned(), seed: 0 });
+        };
         let is_shallow = git(&["rev-parse", "--is-shallow-repository"])? == "true";
-        let named = env::var(BASE).ok();
+        let named = env::var(BASE).ok().filter(|base| !base.is_empty());
         let is_unknown = is_shallow && named.is_none();
         let base = named.map_or_else(|| base(&git), Ok)?;
         let files = if is_unknown { None } else { Some(files(root, &base)?) };

@@ -101,18 +101,31 @@ impl Sanitizer {
         }
     }
 
-    /// Returns the targets to fuzz: `target` or all, without those that it cannot watch.
-    pub(crate) fn targets(self, target: Option<&str>) -> Vec<&'static str> {
+    /// Returns `target`, or all targets that it can watch.
+    pub(crate) fn targets(
+        self,
+        runner: &mut Runner,
+        target: Option<&str>,
+    ) -> Result<Vec<&'static str>, Failed> {
         let mut targets = chosen(target);
         targets.retain(|name| self != Self::Thread || THREADED.contains(name));
-        targets
+        match targets.is_empty() {
+            false => Ok(targets),
+            true => Err(runner
+                .check("fuzz: targets", |_| {
+                    Err(format!("ThreadSanitizer can watch only {}", THREADED.join(", ")))
+                })
+                .err()
+                .unwrap_or(Failed)),
+        }
     }
 }
 
 /// Replays the known inputs, runs random blocks from the same generator, and fuzzes.
 pub(crate) fn fuzz(runner: &mut Runner, args: &FuzzArgs) -> Result<(), Failed> {
     if args.build {
-        return build(runner, args.sanitizer, &args.sanitizer.targets(args.target.as_deref()));
+        let targets = args.sanitizer.targets(runner, args.target.as_deref())?;
+        return build(runner, args.sanitizer, &targets);
     }
     replay(runner)?;
     let tests = "random_blocks:: hostile_lists:: declared::";
@@ -147,7 +160,7 @@ pub(crate) fn look(
     target: Option<&str>,
     seconds: u64,
 ) -> Result<(), Failed> {
-    let targets = sanitizer.targets(target);
+    let targets = sanitizer.targets(runner, target)?;
     build(runner, sanitizer, &targets)?;
     run(runner, sanitizer, &targets, seconds)
 }
@@ -166,8 +179,7 @@ fn run(
             runner.check(&format!("inputs of {name}"), |root| {
                 empty(&scratch).and_then(|()| copy_inputs(root, name, &scratch)).map_err(in_words)
             })?;
-            let flags = ["-seed=1", "-print_final_stats=1"];
-            start(runner, sanitizer, name, &[&scratch], seconds, &flags)
+            start(runner, sanitizer, name, &[&scratch], seconds, &[])
         });
         let started = started.collect::<Result<Vec<_>, _>>()?;
         started.into_iter().try_for_each(|fuzzer| runner.wait(fuzzer))
@@ -198,15 +210,20 @@ pub(crate) fn build(
 
 /// Fuzzes targets whose code the change touches, without sanitizer: at most [`MOST_TOUCHED`] of
 /// them, for [`TOUCHED`] seconds each. A fuzzer that has stopped looking is a failure, too: each
-/// must run inputs and reach more features than its corpus alone.
+/// must run new inputs, and reach features that its committed inputs do not.
 pub(crate) fn touched(runner: &mut Runner) -> Result<(), Failed> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        runner.skip("fuzz: targets that the change touches", "the fuzzers need Linux on x86-64");
+        return Ok(());
+    }
     let mut targets = Vec::new();
     runner.check("fuzz: targets that the change touches", |root| {
         let Change { files, base, seed } = Change::read(root)?;
         targets = files.map_or_else(|| TARGETS.to_vec(), |files| of_files(&files));
         let all = targets.len();
         targets = at_most(std::mem::take(&mut targets), MOST_TOUCHED, seed);
-        Ok(format!("{} of {all} that are touched since {base}", targets.join(", ")))
+        let names = if all == 0 { "none".to_owned() } else { targets.join(", ") };
+        Ok(format!("{names}, of {all} that are touched since {base}"))
     })?;
     if targets.is_empty() {
         return Ok(());
@@ -216,7 +233,7 @@ pub(crate) fn touched(runner: &mut Runner) -> Result<(), Failed> {
     runner.check("fuzz: what was reached", |root| {
         let figures = targets.iter().map(|name| {
             let log = fs::read(fuzz_dir(root).join(format!("{name}.log"))).map_err(in_words)?;
-            Figures::of(&String::from_utf8_lossy(&log)).judged(name, FEWEST_INPUTS, 0)
+            Figures::of(&String::from_utf8_lossy(&log)).judged(name, FEWEST_INPUTS)
         });
         Ok(figures.collect::<Result<Vec<_>, _>>()?.join("; "))
     })
@@ -226,18 +243,25 @@ pub(crate) fn touched(runner: &mut Runner) -> Result<(), Failed> {
 const MOST_TOUCHED: usize = 4;
 /// Seconds for each of them.
 const TOUCHED: u64 = 30;
-/// Fewest inputs of a target in that time.
-const FEWEST_INPUTS: u64 = 100;
+/// Fewest new inputs of a target in that time: a third of what the slowest one runs on two busy
+/// cores.
+const FEWEST_INPUTS: u64 = 500;
 
-/// Folders, and the targets that fuzz their code. Targets of the executor fuzz all of it.
-const AREAS: [(&str, &[&str]); 9] = [
+/// Targets whose inputs are blocks.
+const OF_BLOCKS: [&str; 8] =
+    ["strategies", "fees", "forks", "journals", "bundle", "lists", "declared", "bytecode"];
+
+/// Folders, and the targets that fuzz their code.
+const AREAS: [(&str, &[&str]); 14] = [
     ("src/alloy/", &["alloy"]),
     ("src/mv/", &["version_chain", "strategies", "journals"]),
     ("src/protocol/", &["protocol_events", "strategies"]),
-    (
-        "src/",
-        &["strategies", "fees", "forks", "journals", "bundle", "lists", "declared", "bytecode"],
-    ),
+    ("src/", &OF_BLOCKS),
+    ("fuzz/src/targets/chosen/", &OF_BLOCKS),
+    ("fuzz/src/mutate.rs", &OF_BLOCKS),
+    ("lab/testkit/", &OF_BLOCKS),
+    ("models/", &["protocol_events"]),
+    ("Cargo.lock", &TARGETS),
     ("crates/chain/src/pool/", &["pool"]),
     ("crates/chain/src/rlp.rs", &["rlp"]),
     ("crates/chain/", &["chain", "genesis"]),
@@ -272,11 +296,21 @@ pub(crate) fn start(
     seconds: u64,
     flags: &[&str],
 ) -> Result<Beside, Failed> {
+    let found = found(runner.root(), name);
+    runner.check(&format!("{name}: folder of finds"), |_| {
+        fs::create_dir_all(&found).map_err(in_words)?;
+        Ok(found.display().to_string())
+    })?;
     let mut command = fuzzer(runner.root(), sanitizer, name);
-    command.args(corpora);
+    command.args(corpora).arg(format!("-artifact_prefix={}/", found.display()));
     command.arg(format!("-max_total_time={seconds}")).args(flags);
     let log = fuzz_dir(runner.root()).join(format!("{name}.log"));
     runner.start(&format!("fuzz {name}"), command, log)
+}
+
+/// Returns the folder of the inputs that a target has failed on.
+pub(crate) fn found(root: &Path, name: &str) -> PathBuf {
+    fuzz_dir(root).join("found").join(name)
 }
 
 pub(crate) fn fuzz_dir(root: &Path) -> PathBuf {
@@ -290,6 +324,9 @@ pub(crate) fn fuzz_dir(root: &Path) -> PathBuf {
 ///   leaves some functions that request a second stack.
 /// - Comparisons of memory are not intercepted: the fuzzer would note the operands of each.
 const ASAN_OPTIONS: &str = "detect_stack_use_after_return=0:quarantine_size_mb=64:malloc_context_size=8:intercept_memcmp=0";
+
+/// Without this option, ThreadSanitizer reports a race and goes on, and no input is stored.
+const TSAN_OPTIONS: &str = "halt_on_error=1";
 
 /// Crates whose branches the fuzzer counts: ours, and those that decode blocks. Counting in all
 /// crates would take longer, and lead to inputs that are new only for other code.
@@ -349,7 +386,7 @@ fn building(root: &Path, sanitizer: Sanitizer, targets: &[&str]) -> Command {
 pub(crate) fn fuzzer(root: &Path, sanitizer: Sanitizer, target: &str) -> Command {
     let built = fuzz_dir(root).join(sanitizer.name()).join(PLATFORM).join("fuzz");
     let mut command = Command::new(built.join(target));
-    command.env("ASAN_OPTIONS", ASAN_OPTIONS).args(FLAGS);
+    command.env("ASAN_OPTIONS", ASAN_OPTIONS).env("TSAN_OPTIONS", TSAN_OPTIONS).args(FLAGS);
     command
 }
 
@@ -358,8 +395,14 @@ pub(crate) fn fuzzer(root: &Path, sanitizer: Sanitizer, target: &str) -> Command
 /// - A leak check after each input would execute most inputs twice; one check at the end suffices.
 /// - The schedule that prefers inputs with rare branches (`entropic`) takes more time than most
 ///   inputs: of `strategies`, half as many ran in a minute, and they reached less.
-const FLAGS: [&str; 5] =
-    ["-detect_leaks=0", "-entropic=0", "-len_control=0", "-timeout=120", MEMORY];
+const FLAGS: [&str; 6] = [
+    "-detect_leaks=0",
+    "-entropic=0",
+    "-len_control=0",
+    "-print_final_stats=1",
+    "-timeout=120",
+    MEMORY,
+];
 
 pub(crate) fn empty(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
@@ -388,7 +431,7 @@ pub(crate) fn copy_inputs(root: &Path, name: &str, to: &Path) -> io::Result<Stri
 
 #[cfg(test)]
 mod tests {
-    use super::{AREAS, REPLAYED, TARGETS, of_files};
+    use super::{AREAS, OF_BLOCKS, REPLAYED, TARGETS, of_files};
     use crate::workspace::root;
     use std::fs;
 
@@ -411,6 +454,7 @@ mod tests {
         assert_eq!(of("fuzz/src/targets/rlp.rs"), ["rlp"]);
         assert_eq!(of("src/alloy/mod.rs"), ["alloy"]);
         assert!(of("src/evm/mod.rs").contains(&"strategies"));
+        assert_eq!(of("fuzz/src/targets/chosen/mod.rs").len(), OF_BLOCKS.len());
         assert!(of("docs/TESTING.md").is_empty());
         for (folder, targets) in AREAS {
             assert!(root().join(folder).exists(), "{folder}");

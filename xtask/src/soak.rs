@@ -2,7 +2,7 @@
 //! pool of a node.
 
 use crate::fuzzing::{
-    Sanitizer, TARGETS, build, copy_inputs, cores, empty, fuzz_dir, in_words, start,
+    Sanitizer, TARGETS, build, copy_inputs, cores, empty, found, fuzz_dir, in_words, start,
 };
 use crate::runner::{Failed, Runner};
 use crate::turns::{Figures, Turns};
@@ -25,7 +25,7 @@ pub(crate) struct SoakArgs {
     #[arg(long)]
     pub(crate) minutes: Option<u64>,
     /// Seconds per turn of each target
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) turn: u64,
     /// Instead of fuzzing, feed the pool of a node that makes blocks, and check that no transaction
     /// is lost and that memory does not grow
@@ -50,7 +50,7 @@ pub(crate) fn soak(runner: &mut Runner, args: &SoakArgs) -> Result<(), Failed> {
     if args.node {
         return node(runner, args.minutes.unwrap_or(1));
     }
-    let targets = args.sanitizer.targets(args.target.as_deref());
+    let targets = args.sanitizer.targets(runner, args.target.as_deref())?;
     build(runner, args.sanitizer, &targets)?;
     if args.merge {
         return targets.iter().try_for_each(|name| merge(runner, args.sanitizer, name));
@@ -60,13 +60,21 @@ pub(crate) fn soak(runner: &mut Runner, args: &SoakArgs) -> Result<(), Failed> {
     let mut filed = Vec::new();
     let page = fuzz_dir(runner.root()).join(format!("soak-{}.md", args.sanitizer.name()));
     let records = page.with_extension("json");
-    let mut turns = Turns::new(targets, &fs::read_to_string(&records).unwrap_or_default());
+    let before = fs::read_to_string(&records).unwrap_or_default();
+    let mut turns = Turns::new(&targets, &before);
+    runner.check("what the targets have done before", |_| match &turns {
+        Ok(_) => Ok(records.display().to_string()),
+        Err(error) => Err(format!("{}: {error}; remove this file", records.display())),
+    })?;
+    let Ok(turns) = &mut turns else { return Err(Failed) };
     loop {
         for together in turns.next_round(cores()).chunks(cores()) {
-            turn(runner, args, together, &mut turns, &mut filed)?;
+            turn(runner, args, together, turns, &mut filed)?;
             runner.check("what the targets have done", |_| {
                 fs::write(&page, turns.page()).map_err(in_words)?;
-                fs::write(&records, turns.json()).map_err(in_words)?;
+                let new = records.with_extension("new");
+                fs::write(&new, turns.json()).map_err(in_words)?;
+                fs::rename(&new, &records).map_err(in_words)?;
                 Ok(page.display().to_string())
             })?;
             if end.is_some_and(|end| Instant::now() >= end) {
@@ -118,21 +126,18 @@ fn turn(
     let folders: Vec<_> = folders.collect();
     let mut started = Vec::new();
     for (name, kept) in &folders {
-        let found = dir.join("found").join(name);
         runner.check(&format!("inputs of {name}"), |root| {
-            fs::create_dir_all(kept).and_then(|()| fs::create_dir_all(&found)).map_err(in_words)?;
+            fs::create_dir_all(kept).map_err(in_words)?;
             copy_inputs(root, name, kept).map_err(in_words)
         })?;
-        let found = format!("-artifact_prefix={}/", found.display());
-        let flags = [&found, "-print_final_stats=1"];
-        started.push((Instant::now(), start(runner, sanitizer, name, &[kept], args.turn, &flags)?));
+        started.push((Instant::now(), start(runner, sanitizer, name, &[kept], args.turn, &[])?));
     }
     for ((name, kept), (begun, fuzzer)) in folders.iter().zip(started) {
         let ended = runner.wait(fuzzer);
         let seconds = begun.elapsed().as_secs().min(args.turn);
         let log = dir.join(format!("{name}.log"));
         runner.check(&format!("{name}: what was reached"), |_| told(&log))?;
-        let found = failures(&dir.join("found").join(name)).map_err(|_| Failed)?;
+        let found = failures(&found(runner.root(), name)).map_err(|_| Failed)?;
         let figures = fs::read(&log).map(|log| Figures::of(&String::from_utf8_lossy(&log)));
         turns.note(name, seconds, figures.unwrap_or_default(), found.len());
         if ended.is_err() && found.is_empty() {

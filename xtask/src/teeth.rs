@@ -26,7 +26,7 @@ struct Row {
 }
 
 /// Runs two fuzzers on each seeded bug of `target`, or of all targets, for at most `seconds`: one
-/// starts from the committed inputs, except those that are known to find a bug, and is led by
+/// starts from the committed inputs, except those named after a seeded bug, and is guided by
 /// coverage; the other one runs random bytes and stops when the first has found the bug. The times
 /// are written into the table.
 pub(crate) fn teeth(
@@ -35,7 +35,8 @@ pub(crate) fn teeth(
     target: Option<&str>,
     seconds: u64,
 ) -> Result<(), Failed> {
-    build(runner, sanitizer, &sanitizer.targets(target))?;
+    let targets = sanitizer.targets(runner, target)?;
+    build(runner, sanitizer, &targets)?;
     let (mut head, mut rows) = (String::new(), Vec::new());
     runner.check("seeded bugs for the fuzzer", |root| {
         let text = fs::read_to_string(root.join(TABLE)).map_err(in_words)?;
@@ -47,7 +48,7 @@ pub(crate) fn teeth(
     let mut missed = Vec::new();
     for index in 0..rows.len() {
         let row = &mut rows[index];
-        if target.is_some_and(|target| target != row.target) {
+        if !targets.contains(&row.target.as_str()) {
             continue;
         }
         runner.check(&format!("{}: {}", row.target, row.bug), |root| {
@@ -87,7 +88,7 @@ impl Row {
     }
 }
 
-/// When a fuzzer has found a bug.
+/// Time and inputs until a find.
 #[derive(Clone, Copy)]
 struct Find {
     seconds: f64,
@@ -97,6 +98,7 @@ struct Find {
 
 fn shown(find: Option<Find>, limit: f64) -> String {
     match find {
+        Some(Find { seconds, inputs: 1 }) => format!("1 input, {seconds:.1} s"),
         Some(Find { seconds, inputs }) => format!("{inputs} inputs, {seconds:.1} s"),
         None => format!("not in {limit:.1} s"),
     }
@@ -139,10 +141,12 @@ impl Drop for Search {
     }
 }
 
-/// Returns the number of inputs that a fuzzer has run, by the last count in its log.
+/// Returns the number of inputs that a fuzzer has run until its find, by the end of its log; `None`
+/// if it has ended for another reason.
 fn inputs_in(log: &str) -> Option<u64> {
-    let counts = log.lines().filter_map(|line| line.split_once(" inputs of ")?.0.parse().ok());
-    counts.last()
+    let stat = "stat::number_of_executed_units:";
+    let mut counts = log.lines().filter_map(|line| line.strip_prefix(stat)?.trim().parse().ok());
+    counts.next_back().filter(|_| log.contains("ERROR: libFuzzer"))
 }
 
 /// Returns the finds of the two fuzzers.
@@ -200,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_inputs_until_a_find_are_read_from_the_log() {
-        let log = "1 inputs of fees\nreached a: 1\n19 inputs of fees\nreached a: 2\nERROR";
+        let log = "==1== ERROR: libFuzzer: deadly signal\nstat::number_of_executed_units: 19\n";
         assert_eq!(inputs_in(log), Some(19));
         assert_eq!(inputs_in("error while loading shared libraries"), None);
     }

@@ -91,7 +91,7 @@ impl Reporter for Human {
                 writeln!(
                     out,
                     "    Sequential revm rejects it, too: check meta.fork and pre_state \
-                     (docs/BLOCK_FILE.md), or skip such transactions with --mode build."
+                     (docs/BLOCK_FILE.md)."
                 )?;
             }
         }

@@ -26,9 +26,9 @@ Examples:
   braid lint block.json.zst                        pairs of functions, and the slot at which they conflict
   braid lint --layout out.json --abi out.json blocks/    the same by name; out.json: solc --combined-json
                                                    abi,storage-layout,bin-runtime, or an artifact of forge
-  braid lint --layout 0xA0b8...eB48=layout.json block.json    forge inspect Token storageLayout --json
+  braid lint --layout ADDRESS=layout.json block.json    forge inspect Token storageLayout --json
   braid lint --source-map out.json --root contracts blocks/   with the lines of Solidity
-  braid lint --contract 0xA0b8...eB48 --fail-on conflict --sarif lint.sarif blocks/
+  braid lint --contract ADDRESS --fail-on conflict --sarif lint.sarif blocks/
   braid fetch --rpc http://localhost:8545 --block 7 --out - | braid lint -    of a local node
 
 Exit code: 0; 1 if a block's result differs from its header or file, or, with --fail-on conflict,
@@ -236,7 +236,7 @@ fn print(
     write!(out, "{}", words::table(findings, args.top))?;
     let others = findings.len().saturating_sub(args.top);
     if others > 0 {
-        writeln!(out, "There are {others} more; --top {} lists all.", findings.len())?;
+        writeln!(out, "{others} more: --top {} lists all.", findings.len())?;
     }
     out.flush()
 }

@@ -116,7 +116,7 @@ impl Totals {
     }
 }
 
-/// Speed-up below which a block counts as slower, and not only as hardly faster.
+/// Speed-up below which the summary names aborted runs.
 const SLOWER: f64 = 0.95;
 
 /// Returns why more than half of a block ran sequentially, if it did: the reason of the longest

@@ -170,7 +170,7 @@ fn gain(axis: Axis, bounds: &Bounds, after: Gain, workers: usize) -> String {
     };
     let ((chain, bound), (new_chain, new_bound)) = (shown(before), shown(after));
     if (&chain, &bound) == (&new_chain, &new_bound) {
-        return "hardly any gain".to_owned();
+        return "hardly any change".to_owned();
     }
     format!(
         "conflict chain {chain} -> {new_chain}, bound on {workers} workers {bound} -> {new_bound}"

@@ -128,11 +128,11 @@ pub(super) const fn advice(kind: Kind) -> &'static str {
         }
         Kind::TokenBalance => {
             "Transactions change the balance of one holder. If the holder is yours, receive into \
-             several accounts and collect later; that of a pool or a stranger you cannot change."
+             several accounts and collect later; the balance of a pool or of another user cannot be split."
         }
         Kind::NativeBalance => {
             "Transactions change the ether of one account. If it is yours, let callers pay into \
-             several accounts and collect later; wrapped ether cannot be changed."
+             several accounts and collect later; the wrapped-ether contract cannot be split."
         }
         Kind::Pool | Kind::Vault => {
             "Each trade depends on the one before it. More pools, or orders that are settled in \

@@ -47,7 +47,7 @@ pub(super) struct LimitArgs {
     #[arg(long, value_name = "N", value_parser = count_from)]
     rpc_requests: Option<usize>,
     /// Share of the connections and requests that one client may use: one Nth. Clients on the loopback interface
-    /// count as one, without this limit [default: 2]
+    /// count as one client, which is not limited [default: 2]
     #[arg(long, value_name = "N")]
     rpc_client_parts: Option<NonZeroUsize>,
     /// Maximum time for a request and its response [default: 20s; of dev: 60s]

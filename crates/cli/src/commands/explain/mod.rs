@@ -25,11 +25,11 @@ Examples:
   braid explain block.json.zst                    one block
   braid fetch --rpc URL --block 12345678 --out - | braid explain -
   braid explain blocks/                           every block file in a folder
-  braid explain --without 0xA0b8...eB48 block.json    as if this contract had no conflicts
-  braid explain --sharded 0xA0b8...eB48:0x7 block.json    as if each sender had its own slot 7
+  braid explain --without ADDRESS block.json    as if this contract had no conflicts
+  braid explain --sharded ADDRESS:0x7 block.json    as if each sender had its own slot 7
   braid explain --layout out.json --abi out.json block.json    names of variables and functions: LINT.md
   braid explain --against before.json block.json    figures of both, side by side
-  braid explain --json blocks/ | jq '.gas.work / .gas.chain'
+  braid explain --json blocks/ | jq 'select(.gas) | .gas.work / .gas.chain'
 
 Exit code: 0; 1 if a block's result differs from its header or file, or Braid's result from the
 sequential one; 2 if a file cannot be used or a block is invalid.";

@@ -364,7 +364,7 @@ fn total_lines(out: &mut impl Write, totals: &Totals, question: &Question) -> io
     }
     if others > 0 {
         let all = costly.len().saturating_add(others);
-        writeln!(out, "There are {others} more; --top {all} lists all.")?;
+        writeln!(out, "{others} more: --top {all} lists all.")?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ impl<'a, 'b> Draw<'a, 'b> {
         Self { bytes, marks: Vec::new() }
     }
 
-    /// Marks where the bytes of an item begin, or those of the last one end.
+    /// Marks a boundary between items.
     pub(super) fn mark(&mut self) {
         self.marks.push(self.bytes.len());
     }
