@@ -124,7 +124,7 @@ fn an_error_is_one_line_with_what_to_do() {
     for (arguments, advice) in [
         ("run gone.json", gone),
         ("run nothing", "name another folder"),
-        ("run empty.json", "field meta: expected an object, found nothing"),
+        ("run empty.json", "braid fetch and braid gen write, found nothing"),
         ("run text.json", "braid gen and braid fetch write such files"),
         ("run cut.json.gz", "copy the file again"),
         ("run --bal gone.rlp good.json", "braid run --emit-bal DIR writes the lists"),

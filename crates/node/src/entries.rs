@@ -20,6 +20,8 @@ const STANDIN: &str = "braid-id-2c1b5f0a-";
 
 /// Replaces a refused call: jsonrpsee answers it with -32600 and the id null.
 const REFUSED: &str = r#"{"id":null}"#;
+/// Replaces a body that is not UTF-8: jsonrpsee answers it with -32700.
+const NO_JSON: &[u8] = b"{";
 /// Length of the body with which jsonrpsee answers notifications.
 const NOTHING: u64 = 4;
 
@@ -38,7 +40,12 @@ where
 {
     let (parts, body) = request.into_parts();
     let body = match Limited::new(body, limit as usize).collect().await {
-        Ok(body) => body.to_bytes(),
+        // jsonrpsee does not look into members that it does not know, so it would take some of these
+        // bodies for JSON.
+        Ok(body) => match body.to_bytes() {
+            body if core::str::from_utf8(&body).is_ok() => body,
+            _ => Bytes::from_static(NO_JSON),
+        },
         Err(error) if error.is::<LengthLimitError>() => return Ok(response::too_large(limit)),
         Err(error) => return Err(error),
     };
@@ -246,6 +253,16 @@ mod tests {
         for (body, code) in [("{", -32_700), ("[]", -32_600), ("null", -32_700)] {
             let (_, answer) = post(&client, body);
             assert!(answer.contains(&code.to_string()), "{body}: {answer}");
+        }
+    }
+
+    /// Once, bytes that are not UTF-8 were taken for JSON, in a member that no call has.
+    #[test]
+    fn a_body_that_is_not_utf8_is_no_json() {
+        let bodies = [&b"{\"other\":\"\xff\",\"id\":1}"[..], b"[{\"other\":\"\xc3\",\"id\":1}]"];
+        for body in bodies {
+            let (_, answer) = client().exchange(body.to_vec()).expect("UTF-8");
+            assert!(answer.contains("-32700") && answer.contains(r#""id":null"#), "{answer}");
         }
     }
 
