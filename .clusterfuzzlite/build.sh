@@ -2,7 +2,7 @@
 # Builds the fuzzers for ClusterFuzzLite and OSS-Fuzz, which define OUT, the folder for the fuzzers, and SANITIZER.
 # `cargo xtask fuzz --build` knows the flags that keep memory flat; the options of each fuzzer stand beside it.
 set -euo pipefail
-cd "${SRC:+$SRC/braid}" 2>/dev/null || cd "$(dirname "${BASH_SOURCE[0]}")/.."
+if [ -n "${SRC:-}" ]; then cd "$SRC/braid"; else cd "$(dirname "${BASH_SOURCE[0]}")/.."; fi
 
 export CARGO_TARGET_DIR=${WORK:-$PWD/target}/braid
 # The flags of the image are for fuzzers: a build of xtask with them could not load its macros.
