@@ -109,15 +109,11 @@ impl Sanitizer {
     ) -> Result<Vec<&'static str>, Failed> {
         let mut targets = chosen(target);
         targets.retain(|name| self != Self::Thread || THREADED.contains(name));
-        match targets.is_empty() {
-            false => Ok(targets),
-            true => Err(runner
-                .check("fuzz: targets", |_| {
-                    Err(format!("ThreadSanitizer can watch only {}", THREADED.join(", ")))
-                })
-                .err()
-                .unwrap_or(Failed)),
-        }
+        runner.check("fuzz: targets", |_| match targets.is_empty() {
+            false => Ok(targets.join(", ")),
+            true => Err(format!("ThreadSanitizer can watch only {}", THREADED.join(", "))),
+        })?;
+        Ok(targets)
     }
 }
 
@@ -431,7 +427,7 @@ pub(crate) fn copy_inputs(root: &Path, name: &str, to: &Path) -> io::Result<Stri
 
 #[cfg(test)]
 mod tests {
-    use super::{AREAS, OF_BLOCKS, REPLAYED, TARGETS, of_files};
+    use super::{AREAS, ASAN_OPTIONS, FLAGS, OF_BLOCKS, REPLAYED, TARGETS, of_files};
     use crate::workspace::root;
     use std::fs;
 
@@ -444,6 +440,23 @@ mod tests {
         }
         let programs = fs::read_dir(fuzz.join("fuzz_targets")).unwrap();
         assert_eq!(programs.count(), TARGETS.len() + 1);
+    }
+
+    /// The services start the fuzzers themselves, with the options in a file.
+    #[test]
+    fn the_services_have_the_options_of_the_recipes() {
+        let file = fs::read_to_string(root().join(".clusterfuzzlite/options")).unwrap();
+        let given: Vec<_> = file.lines().filter(|line| line.contains('=')).collect();
+        let own = FLAGS.iter().filter_map(|flag| flag.strip_prefix('-'));
+        // Only the recipes read the statistics.
+        let own = own.filter(|flag| !flag.starts_with("print_final_stats"));
+        let all: Vec<_> = own.chain(ASAN_OPTIONS.split(':')).collect();
+        let all: Vec<_> = all.iter().map(|option| option.replace('=', " = ")).collect();
+        let sorted = |mut list: Vec<String>| {
+            list.sort();
+            list
+        };
+        assert_eq!(sorted(given.into_iter().map(str::to_owned).collect()), sorted(all));
     }
 
     #[test]

@@ -113,8 +113,10 @@ impl<S: Snapshot, W: Write, P: FnMut(Exported)> Alloc<'_, S, W, P> {
     fn account(&mut self, address: Address, account: AccountRecord) -> Result<(), ExportError> {
         let AccountRecord { nonce, balance, code_hash } = account;
         let nonce = if mutant!(ExportedNonceLost) { 0 } else { nonce };
-        let most = U256::from(u128::MAX);
-        let balance = if mutant!(LargeBalanceCut) { balance.min(most) } else { balance };
+        let balance = match mutant!(LargeBalanceCut) {
+            true => balance.min(U256::from(u128::MAX)),
+            false => balance,
+        };
         let comma = if self.exported.accounts == 0 { "" } else { "," };
         write!(
             self.out,

@@ -134,6 +134,8 @@ mod tests {
         ] {
             assert_eq!(location.to_string().parse(), Ok(location));
             assert_eq!(location.to_string().parse(), Ok(Target::Location(location)));
+            // As copied from a line of the tool, where a colon follows.
+            assert_eq!(format!("{location}:").parse(), Ok(Target::Location(location)));
             assert_eq!(location.account(), account);
             assert!(Target::Account(account).covers(&location));
             assert!(!Target::Account(Address::ZERO).covers(&location));
@@ -141,6 +143,8 @@ mod tests {
         assert_eq!(account.to_string().parse(), Ok(Target::Account(account)));
         let decimal: Location = format!("{account}:10").parse().unwrap();
         assert_eq!(decimal, Location::Slot(account, U256::from(10)));
+        let short = "0xA0b8...eB48".parse::<Target>().unwrap_err().to_string();
+        assert!(short.contains("in full"), "{short}");
     }
 
     #[test]
