@@ -5,7 +5,9 @@
 
 mod common;
 
-use braid_evm::{At, Block, BlockErrorKind, Config, Executor, Outcome, Rejection, TxIndex};
+use braid_evm::{
+    Block, BlockErrorKind, BlockPosition, Config, Executor, Outcome, Rejection, TxIndex,
+};
 use common::{account, funded, rules};
 use revm::context::result::InvalidTransaction;
 use revm::context::{BlockEnv, TxEnv};
@@ -66,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(_) => return Err("an invalid block was accepted".into()),
         Err(error) => {
             println!("as a block: {error}");
-            assert_eq!(error.at, At::Transaction(TxIndex(1)));
+            assert_eq!(error.at, BlockPosition::Transaction(TxIndex(1)));
             assert!(matches!(error.kind, BlockErrorKind::Invalid(Rejection::Invalid(_))));
             assert_eq!(error.committed.receipts.len(), 1);
         }

@@ -7,7 +7,9 @@
 //! `cargo run --example custom_database`
 
 use braid_evm::ids::WorkerId;
-use braid_evm::{At, Block, BlockErrorKind, ChainRules, Config, Executor, StateSource, TxIndex};
+use braid_evm::{
+    Block, BlockErrorKind, BlockPosition, ChainRules, Config, Executor, StateSource, TxIndex,
+};
 use revm::DatabaseRef;
 use revm::context::TxEnv;
 use revm::database_interface::DBErrorMarker;
@@ -116,7 +118,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Err(error) => error,
     };
     println!("{error}; {} transactions were committed", error.committed.receipts.len());
-    assert_eq!(error.at, At::Transaction(TxIndex(123)));
+    assert_eq!(error.at, BlockPosition::Transaction(TxIndex(123)));
     assert!(matches!(error.kind, BlockErrorKind::Base(BadSector(at)) if at == account(123)));
     assert_eq!(error.committed.receipts.len(), 123);
     Ok(())

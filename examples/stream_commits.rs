@@ -5,7 +5,7 @@
 
 mod common;
 
-use braid_evm::{At, Block, BlockErrorKind, Cloned, Config, Executor, TxIndex};
+use braid_evm::{Block, BlockErrorKind, BlockPosition, Cloned, Config, Executor, TxIndex};
 use common::{account, funded, rules};
 use core::ops::ControlFlow;
 use revm::context::TxEnv;
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Err(error) => {
             println!("{error}; {} transactions were committed", error.committed.receipts.len());
             assert!(matches!(error.kind, BlockErrorKind::Cancelled));
-            assert!(matches!(error.at, At::Transaction(tx) if tx.0 >= 50));
+            assert!(matches!(error.at, BlockPosition::Transaction(tx) if tx.0 >= 50));
             assert!(error.committed.receipts.len() >= 50);
         }
         // All transactions may have been committed before the callback cancelled the block.

@@ -99,12 +99,13 @@ pub use config::{EngineConfig, Forced, Mode};
 pub use error::Invariant;
 #[cfg(feature = "evm")]
 pub use evm::{
-    Access, AccessList, AccessListError, AccessListMismatch, AccountChange, AccountField, At,
-    Block, BlockError, BlockErrorKind, BlockOutput, BuiltBlock, ChainRules, ChangeKind, Cloned,
-    Committed, DaoFork, Declaration, Executed, ExecutedStatus, Ommer, Outcome, Place, Precompile,
-    PrecompileCall, PrecompileEnd, PrecompileState, Reason, Rejection, ReplayBase, ReplayContext,
-    ReplayError, Replayed, ReplayedNext, Replays, Segment, SlotChange, StateSource,
-    StateUnavailable, Stats, Strategy, Surcharge, TransactionPool, Undeclared, push_deposits,
+    Access, AccessList, AccessListError, AccessListMismatch, AccountChange, AccountField, Block,
+    BlockError, BlockErrorKind, BlockOutput, BlockPosition, BuiltBlock, ChainRules, ChangeKind,
+    Cloned, Committed, DaoFork, Declaration, DeclaredLocation, Executed, ExecutedStatus, Ommer,
+    Outcome, Precompile, PrecompileCall, PrecompileEnd, PrecompileState, Reason, Rejection,
+    ReplayBase, ReplayContext, ReplayError, Replayed, ReplayedNext, Replays, Segment, SlotChange,
+    StateSource, StateUnavailable, Stats, Strategy, Surcharge, TransactionPool, Undeclared,
+    push_deposits,
 };
 #[cfg(all(feature = "evm", feature = "testing"))]
 pub use evm::{

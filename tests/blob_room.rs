@@ -4,8 +4,8 @@
 use alloy_primitives::{Address, B256, TxKind, U256};
 use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_evm::{
-    At, Block, BlockErrorKind, ChainRules, Config, Executor, Forced, Mode, Outcome, Policy,
-    Rejection, TxIndex,
+    Block, BlockErrorKind, BlockPosition, ChainRules, Config, Executor, Forced, Mode, Outcome,
+    Policy, Rejection, TxIndex,
 };
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
@@ -92,7 +92,7 @@ fn it_makes_a_block_invalid() {
             .database(database)
             .execute()
             .expect_err("full");
-        assert_eq!(error.at, At::Transaction(TxIndex(2)));
+        assert_eq!(error.at, BlockPosition::Transaction(TxIndex(2)));
         assert!(
             matches!(error.kind, BlockErrorKind::Invalid(Rejection::BlobGas { available: 0, .. })),
             "{}",

@@ -145,7 +145,7 @@ fn a_block_environment_that_lacks_something_is_an_error_in_build_mode_too() {
     let mut executor = Executor::new(Config::with_workers(NonZeroU16::new(2).unwrap())).unwrap();
     let source = Cloned(scene.database());
     let error = executor.block(scene.block.clone()).state(source).build(&mut pool).unwrap_err();
-    assert_eq!(error.at, braid_evm::At::Transaction(braid_evm::TxIndex(0)));
+    assert_eq!(error.at, braid_evm::BlockPosition::Transaction(braid_evm::TxIndex(0)));
     let invalid: braid_evm::BlockErrorKind<core::convert::Infallible> =
         braid_evm::BlockErrorKind::Invalid(Rejection::Header(
             revm::context::result::InvalidHeader::PrevrandaoNotSet,

@@ -15,8 +15,9 @@ use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_blocks::workload::Preset;
 use braid_evm::mutants::{Bug, seed};
 use braid_evm::{
-    AccessList as AccountList, Block, BlockError, BlockOutput, Config, Declaration, Executor,
-    Forced, Mode, Place, Policy, Reason, Rejection, Stats, Strategy, TransactionPool,
+    AccessList as AccountList, Block, BlockError, BlockOutput, Config, Declaration,
+    DeclaredLocation, Executor, Forced, Mode, Policy, Reason, Rejection, Stats, Strategy,
+    TransactionPool,
 };
 use braid_testkit::generate::Case;
 use braid_testkit::hostile::declared::{Declared, honest};
@@ -121,7 +122,7 @@ fn call(sender: u64, slot: u64) -> TxEnv {
         chain_id: Some(1),
         ..TxEnv::default()
     };
-    let place = |slot| Place { address: TOKEN, slot: Some(slot) };
+    let place = |slot| DeclaredLocation { address: TOKEN, slot: Some(slot) };
     Declaration::declare(&mut tx, [(place(slots[0]), true), (place(slots[1]), false)]);
     tx
 }

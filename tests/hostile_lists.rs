@@ -6,7 +6,8 @@
 
 use alloy_eip7928::bal::Bal;
 use braid_evm::{
-    At, Block, BlockError, BlockErrorKind, BlockOutput, Config, Executor, Forced, Mode, Policy,
+    Block, BlockError, BlockErrorKind, BlockOutput, BlockPosition, Config, Executor, Forced, Mode,
+    Policy,
 };
 use braid_testkit::generate::Case;
 use braid_testkit::spoil::{draws, spoil};
@@ -35,7 +36,7 @@ fn executor((workers, policy): (u16, Policy)) -> Executor {
 }
 
 /// End of a block: position, error text, whether the list caused it, and the output.
-type Ended = (At, String, bool, Box<BlockOutput>);
+type Ended = (BlockPosition, String, bool, Box<BlockOutput>);
 
 fn ended<E: core::fmt::Display>(
     found: Result<BlockOutput, BlockError<E>>,
@@ -87,7 +88,7 @@ fn a_wrong_list_never_changes_a_result() {
                     assert!(left.requests.is_empty(), "BRAID_SEED={seed}: the block has no end");
                     assert!(!is_right && *is_list, "BRAID_SEED={seed}: {at:?}: {why}");
                     wrong += 1;
-                    late += u64::from(*at != At::PreBlock);
+                    late += u64::from(*at != BlockPosition::PreBlock);
                 }
             }
             for (way, found) in WAYS.into_iter().skip(1).zip(all) {

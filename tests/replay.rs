@@ -11,8 +11,8 @@ use braid_blocks::faulty::Fault;
 use braid_blocks::hooked::Read;
 use braid_blocks::sequential::{Tracer, trace_all};
 use braid_evm::{
-    At, Block, BlockErrorKind, BlockOutput, Cloned, Config, Executor, Forced, Mode, Outcome,
-    Policy, ReplayError, TxIndex,
+    Block, BlockErrorKind, BlockOutput, BlockPosition, Cloned, Config, Executor, Forced, Mode,
+    Outcome, Policy, ReplayError, TxIndex,
 };
 use braid_testkit::generate::Case;
 use braid_testkit::own::{Publishing, Teller};
@@ -230,7 +230,7 @@ fn errors_say_what_to_do() {
         .database(scene.database())
         .execute()
         .expect_err("invalid");
-    assert_eq!(failed.at, At::Transaction(TxIndex(1)));
+    assert_eq!(failed.at, BlockPosition::Transaction(TxIndex(1)));
     assert!(matches!(failed.kind, BlockErrorKind::Invalid(_)));
     assert!(failed.committed.replay(TxIndex(0), &source, NoOpInspector).is_ok());
     assert!(matches!(error(&failed.committed, 1), ReplayError::Invalid { tx: TxIndex(1), .. }));

@@ -42,7 +42,7 @@ fn scenario(seed: u64) -> (ToyCase, Options) {
     let mut case = ToyCase::random(&mut random);
     // A block this short never wastes enough by default to end early.
     if seed.is_multiple_of(6) {
-        case.limits.hands_over = Some(Waste::AFTER_TWO);
+        case.limits.fallback = Some(Waste::AFTER_TWO);
     }
     let workers = [1, 2, 2, 3, 3, 8];
     let workers = random.pick(&workers).copied().unwrap_or(2);
@@ -103,7 +103,7 @@ impl Totals {
             None => {}
         }
         self.overlap = self.overlap.max(ended.end.workload.peak());
-        self.speculative_blocks += u64::from(case.limits.hands_over.is_none());
+        self.speculative_blocks += u64::from(case.limits.fallback.is_none());
     }
 }
 
@@ -227,7 +227,7 @@ fn stale_readers_run_again_before_the_frontier_reaches_them() {
         max_speculative_runs: 3,
         skip_rejected: false,
         shared_chunks: false,
-        hands_over: None,
+        fallback: None,
     };
     let makespan = |workers| {
         let workload = ToyWorkload::new(Arc::clone(&block));

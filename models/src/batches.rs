@@ -65,11 +65,11 @@ pub struct Batches {
     pub is_forbidden: bool,
     /// Whether batches read from an access list, so that no commit of others invalidates their
     /// reads.
-    is_told: bool,
+    is_listed: bool,
 }
 
 impl Batches {
-    pub(crate) fn new(batches: usize, is_told: bool) -> Self {
+    pub(crate) fn new(batches: usize, is_listed: bool) -> Self {
         Self {
             ran: vec![None; batches],
             claims: vec![0; batches],
@@ -78,7 +78,7 @@ impl Batches {
             history: Vec::new(),
             unpublished: Vec::new(),
             is_forbidden: false,
-            is_told,
+            is_listed,
         }
     }
 
@@ -148,7 +148,7 @@ impl Batches {
     /// location that the group or an earlier one has accessed, according to the history.
     #[must_use]
     pub fn meets(&self, group: &Group, job: &Job) -> bool {
-        !self.is_told && self.outsiders(job).any(|location| group.accessed[location])
+        !self.is_listed && self.outsiders(job).any(|location| group.accessed[location])
     }
 
     /// Returns the index below which everything was committed before the private batches began.
@@ -168,7 +168,7 @@ impl Batches {
         let meets = |group: &&Group| {
             self.index.iter().any(|(_, location, by)| *by != batch && group.accessed[*location])
         };
-        ran.groups.iter().find(meets).filter(|_| !self.is_told).map(|group| group.txs.first)
+        ran.groups.iter().find(meets).filter(|_| !self.is_listed).map(|group| group.txs.first)
     }
 
     /// Returns whether the owner's index has every write of the round.

@@ -28,7 +28,7 @@ pub enum Action {
     /// An idle worker reports that the frontier's job makes no progress.
     Stall,
     /// The owner falls back to sequential execution because speculation costs more than it saves.
-    GiveUp,
+    Unprofitable,
 }
 
 /// All orders of events of a set of small blocks.
@@ -71,7 +71,7 @@ impl BlockModel {
     pub fn is_terminal(&self, state: &State) -> bool {
         let mut actions = Vec::new();
         self.actions(state, &mut actions);
-        actions.iter().all(|action| matches!(action, Action::Stall | Action::GiveUp))
+        actions.iter().all(|action| matches!(action, Action::Stall | Action::Unprofitable))
     }
 }
 
@@ -119,8 +119,11 @@ impl Model for BlockModel {
         if self.scenario(state).stalls && idle && state.here.is_none() && !state.finished {
             actions.push(Action::Stall);
         }
-        if self.scenario(state).gives_up && state.protocol.halt().is_none() && !state.finished {
-            actions.push(Action::GiveUp);
+        if self.scenario(state).may_be_unprofitable
+            && state.protocol.halt().is_none()
+            && !state.finished
+        {
+            actions.push(Action::Unprofitable);
         }
         if self.scenario(state).may_cancel && !state.cancelled && !state.finished {
             actions.push(Action::Cancel);
@@ -149,7 +152,7 @@ impl Model for BlockModel {
                 state.deliver(report, scenario);
             }
             Action::Stall => state.own(Some(Event::Stalled), scenario),
-            Action::GiveUp => state.own(Some(Event::GivenUp), scenario),
+            Action::Unprofitable => state.own(Some(Event::Unprofitable), scenario),
             Action::Cancel => {
                 state.cancelled = true;
                 state.own(Some(Event::Cancelled), scenario);

@@ -34,7 +34,7 @@ impl State {
     /// Delivers a report.
     pub(crate) fn deliver(&mut self, report: Report, scenario: &Scenario) {
         let Report { job, results, private, batch, void, .. } = report;
-        if self.protocol.is_left_behind(job) {
+        if self.protocol.is_superseded(job) {
             let report = JobReport { void, ..JobReport::unrun(job) };
             return self.own(Some(Event::Reported(report)), scenario);
         }
@@ -68,7 +68,7 @@ impl State {
     /// Ends the block: no job or report may remain (I13).
     fn finish(&mut self) {
         self.finished = true;
-        let is_late = |report: &Report| self.protocol.is_left_behind(report.job);
+        let is_late = |report: &Report| self.protocol.is_superseded(report.job);
         let idle = self.workers.iter().all(|worker| match worker {
             crate::Worker::Idle => true,
             crate::Worker::Busy { report, .. } => is_late(report),
@@ -94,15 +94,15 @@ impl State {
                 let claimed = self.claim(job);
                 self.protocol.apply(Event::Claimed { tx: job.chunk.first, claimed })
             }
-            Command::TakeOver(job) => {
+            Command::Help(job) => {
                 let taken = job.batch().is_some() || self.may_publish(job);
                 // The worker that was to start the job finds it gone.
                 self.here.take_if(|here| *here == job);
-                self.protocol.apply(Event::TakenOver { tx: job.chunk.first, taken })
+                self.protocol.apply(Event::Helped { tx: job.chunk.first, taken })
             }
             Command::Recheck(tx) => self.check(tx, false),
             Command::Validate(tx) => self.check(tx, true),
-            Command::Discard(tx) => {
+            Command::Abort(tx) => {
                 let record = &mut self.records[tx.position()];
                 record.has_output = false;
                 if let Some(location) = record.written {

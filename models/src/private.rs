@@ -40,7 +40,7 @@ impl State {
         let program = scenario.txs[tx];
         let (mut value, mut read) = (0, None);
         if let Some(location) = program.read {
-            (value, read) = match scenario.told(tx, location) {
+            (value, read) = match scenario.listed(tx, location) {
                 Some(told) => (told, None),
                 None => self.read_private(report, location)?,
             };
@@ -92,7 +92,7 @@ impl State {
             self.violation = Some("a batch runs that has results");
         }
         let is_same = |other: &Job| {
-            let is_late = self.protocol.is_left_behind(*other);
+            let is_late = self.protocol.is_superseded(*other);
             !is_late && other.batch() == Some(batch)
         };
         let busy = self.workers.iter().any(|worker| match worker {

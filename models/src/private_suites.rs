@@ -15,7 +15,7 @@ pub(crate) fn private_suites() -> Vec<Suite> {
         Suite { name: "batches, tight", scenarios: tight() },
         Suite { name: "batches of four", scenarios: of_four() },
         Suite { name: "rounds", scenarios: rounds() },
-        Suite { name: "batches that a list tells", scenarios: told() },
+        Suite { name: "batches that read a list", scenarios: listed() },
     ]
 }
 
@@ -110,8 +110,8 @@ fn tight() -> Vec<Scenario> {
             scenario.limits.job_capacity = job_capacity;
             scenarios.push(scenario.clone());
         }
-        for hands_over in [Waste { runs: 1, kept: u32::MAX, commits: 1 }, Waste::AFTER_TWO] {
-            scenario.limits.hands_over = Some(hands_over);
+        for fallback in [Waste { runs: 1, kept: u32::MAX, commits: 1 }, Waste::AFTER_TWO] {
+            scenario.limits.fallback = Some(fallback);
             scenarios.push(scenario.clone());
         }
     }
@@ -137,7 +137,7 @@ fn of_four() -> Vec<Scenario> {
 
 /// Returns blocks of private batches with an access list: the right one, and each that is wrong
 /// about one transaction. The block ends at the first transaction that differs from the list.
-pub(crate) fn told() -> Vec<Scenario> {
+pub(crate) fn listed() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for mut scenario in split_in(meetings()) {
         let right = scenario.serial().written;

@@ -23,7 +23,7 @@ fn of_helping() -> Vec<Property<BlockModel>> {
             s.protocol.counters().helped_transactions > 0
         }),
         Property::sometimes("a late report after the end", |_, s: &State| {
-            s.finished && s.reports.iter().any(|report| s.protocol.is_left_behind(report.job))
+            s.finished && s.reports.iter().any(|report| s.protocol.is_superseded(report.job))
         }),
     ]
 }
@@ -75,8 +75,8 @@ fn of_rounds() -> Vec<Property<BlockModel>> {
         "the rest of a batch is handed over",
         |model: &BlockModel, s: &State| {
             let limits = model.scenario(s).limits;
-            let handed_over = s.protocol.halt() == Some(Halt::HandedOver);
-            s.finished && handed_over && limits.hands_over.is_none()
+            let fell_back = s.protocol.halt() == Some(Halt::Fallback);
+            s.finished && fell_back && limits.fallback.is_none()
         },
     )]
 }
@@ -174,9 +174,9 @@ fn ends_as_serial(model: &BlockModel, state: &State) -> bool {
     let serial = model.serial(state);
     match state.protocol.halt() {
         Some(Halt::Cancelled) => state.cancelled,
-        Some(Halt::HandedOver) => {
+        Some(Halt::Fallback) => {
             let scenario = model.scenario(state);
-            scenario.limits.hands_over.is_some() || !scenario.batches.is_empty()
+            scenario.limits.fallback.is_some() || !scenario.batches.is_empty()
         }
         None => {
             !state.finished

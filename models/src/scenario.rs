@@ -101,7 +101,7 @@ pub struct Scenario {
     /// Whether the frontier's job may be reported as stalled at any time.
     pub stalls: bool,
     /// Whether the owner may fall back to sequential execution at any time.
-    pub gives_up: bool,
+    pub may_be_unprofitable: bool,
 }
 
 impl Scenario {
@@ -114,10 +114,10 @@ impl Scenario {
             max_speculative_runs: 2,
             skip_rejected: false,
             shared_chunks: false,
-            hands_over: None,
+            fallback: None,
         };
         let (chunk_ends, dependencies, longest, batches) = Default::default();
-        let (grouped, may_cancel, predicts, stalls, gives_up) = Default::default();
+        let (grouped, may_cancel, predicts, stalls, may_be_unprofitable) = Default::default();
         Self {
             txs,
             limits,
@@ -132,7 +132,7 @@ impl Scenario {
             may_cancel,
             predicts,
             stalls,
-            gives_up,
+            may_be_unprofitable,
         }
     }
 
@@ -176,7 +176,7 @@ impl Scenario {
     }
 
     /// Returns the listed value of `location` below `tx`, if there is an access list.
-    pub(crate) fn told(&self, tx: usize, location: usize) -> Option<u8> {
+    pub(crate) fn listed(&self, tx: usize, location: usize) -> Option<u8> {
         let below = self.claims.as_ref()?.get(..tx).unwrap_or_default();
         let last = below.iter().rev().flatten().find(|(at, _)| *at == location);
         Some(last.map_or(0, |(_, value)| *value))

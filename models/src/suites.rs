@@ -319,10 +319,10 @@ fn tight() -> Vec<Scenario> {
             scenario.limits.job_capacity = job_capacity;
             scenario.limits.max_speculative_runs = cap;
             scenarios.push(scenario.clone());
-            scenario.limits.hands_over = Some(Waste::AFTER_TWO);
+            scenario.limits.fallback = Some(Waste::AFTER_TWO);
             scenarios.push(scenario.clone());
             scenarios.push(Scenario { longest: vec![2], ..scenario.clone() });
-            scenarios.push(Scenario { gives_up: true, ..scenario });
+            scenarios.push(Scenario { may_be_unprofitable: true, ..scenario });
         }
     }
     scenarios

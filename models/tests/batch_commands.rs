@@ -14,7 +14,7 @@ fn protocol() -> Protocol {
         max_speculative_runs: 2,
         skip_rejected: false,
         shared_chunks: false,
-        hands_over: None,
+        fallback: None,
     };
     Protocol::new(limits, &Jobs::Batches(vec![chunk(0, 1), chunk(1, 3)]).into())
 }

@@ -48,7 +48,7 @@ struct Totals {
     claims: u64,
     failed: u64,
     speculative: u64,
-    handed_over: u64,
+    fell_back: u64,
     cancelled: u64,
     unpublished: u64,
 }
@@ -79,7 +79,7 @@ fn run(
     totals.claims += counters.claims;
     totals.failed += counters.failed;
     totals.speculative += counters.speculative_commits;
-    totals.handed_over += u64::from(end.halt == Some(Halt::HandedOver));
+    totals.fell_back += u64::from(end.halt == Some(Halt::Fallback));
     totals.cancelled += u64::from(end.halt == Some(Halt::Cancelled));
     Ok(())
 }
@@ -98,9 +98,9 @@ fn private_batches_equal_the_reference_and_their_traces_conform() {
     println!("{totals:?}, {seen:?}");
     if one.is_none() {
         let Totals { batches, aborts, claims, failed, speculative, .. } = totals;
-        let Totals { handed_over, cancelled, unpublished, .. } = totals;
+        let Totals { fell_back, cancelled, unpublished, .. } = totals;
         let counts =
-            [batches, aborts, claims, failed, speculative, handed_over, cancelled, unpublished];
+            [batches, aborts, claims, failed, speculative, fell_back, cancelled, unpublished];
         assert!(counts.iter().all(|count| *count > 100), "a path was hardly taken");
         assert_seen(&seen, 100);
     }
@@ -110,8 +110,8 @@ fn private_batches_equal_the_reference_and_their_traces_conform() {
 /// hash, or groups.
 fn assert_seen(seen: &Seen, least: u64) {
     let SeenBatches { runs, commits, above_others, conflicts, .. } = seen.batches;
-    let SeenBatches { claims, handed_over, .. } = seen.batches;
-    let counts = [runs, commits, above_others, conflicts, claims, handed_over];
+    let SeenBatches { claims, fell_back, .. } = seen.batches;
+    let counts = [runs, commits, above_others, conflicts, claims, fell_back];
     assert!(counts.iter().all(|count| *count >= least), "too little: {seen:?}");
 }
 

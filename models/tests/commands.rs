@@ -24,7 +24,7 @@ fn limits() -> Limits {
         max_speculative_runs: CAP,
         skip_rejected: false,
         shared_chunks: false,
-        hands_over: None,
+        fallback: None,
     }
 }
 
@@ -99,7 +99,7 @@ fn drive_with(protocol: &mut Protocol, speculate: impl Fn(usize) -> TxReport) ->
                 Event::Checked { tx, verdict: Verdict::Valid }
             }
             Some(Command::Skip(tx)) => Event::Withdrawn { tx, stale_readers: Vec::new() },
-            Some(Command::Discard(_) | Command::Commit(_) | Command::StopWork) => continue,
+            Some(Command::Abort(_) | Command::Commit(_) | Command::StopWork) => continue,
             Some(Command::Finish) => return driven,
             Some(other) => panic!("{other:?} in a block without private batches"),
             None => {
@@ -254,7 +254,7 @@ fn the_rest_of_a_chunk_goes_with_what_it_shared_a_journal_with() {
                     let verdict = Verdict::Stale;
                     protocol.apply(Event::Checked { tx: stale, verdict }).expect("it was asked");
                 }
-                Some(Command::Discard(tx)) => aborts.push(tx.0),
+                Some(Command::Abort(tx)) => aborts.push(tx.0),
                 Some(Command::Dispatch(_)) => break,
                 _ => {}
             }

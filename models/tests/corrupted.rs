@@ -10,7 +10,7 @@ use braid_evm::protocol::{Command, Event, RunResult, Verdict};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Simulator};
 use braid_evm::worker::EngineEvent::{
-    BatchBegan, BatchEnded, Heard, RanSecond, RunBegan, RunEnded, Sent, Told,
+    BatchBegan, BatchEnded, Commanded, RanSecond, Received, RunBegan, RunEnded, Sent,
 };
 use braid_evm::worker::RunEnd;
 use braid_evm::worker::TraceEvent::{self, Engine, Store};
@@ -42,21 +42,21 @@ fn kind(event: &One) -> &'static str {
         Engine(RanSecond { .. }) => "ran second",
         Engine(BatchBegan(_) | BatchEnded { .. }) => "of a batch",
         Engine(Sent(_)) => "sent",
-        Engine(Heard(event)) => match event {
+        Engine(Received(event)) => match event {
             Event::Reported(_) => "reported",
             Event::Checked { .. } => "checked",
             Event::Admitted { .. } => "admitted",
-            Event::Claimed { .. } | Event::TakenOver { .. } => "claimed",
+            Event::Claimed { .. } | Event::Helped { .. } => "claimed",
             Event::Withdrawn { .. } => "withdrawn",
             Event::Compared { .. } => "of a batch",
-            Event::Cancelled | Event::Broken | Event::GivenUp | Event::Stalled => "cancelled",
+            Event::Cancelled | Event::Broken | Event::Unprofitable | Event::Stalled => "cancelled",
         },
-        Engine(Told(command)) => match command {
+        Engine(Commanded(command)) => match command {
             Command::Dispatch(_) => "dispatch",
             Command::RunHere(_) => "run here",
-            Command::Claim(_) | Command::TakeOver(_) => "claim",
+            Command::Claim(_) | Command::Help(_) => "claim",
             Command::Recheck(_) => "recheck",
-            Command::Discard(_) => "discard",
+            Command::Abort(_) => "discard",
             Command::Admit(_) => "admit",
             Command::Validate(_) => "validate",
             Command::Commit(_) => "commit",
@@ -222,38 +222,38 @@ const IN_ENGINE: [Alteration; 12] = [
         })
     }),
     ("reported: void", |event| {
-        let Engine(Heard(Event::Reported(report))) = event else { return false };
+        let Engine(Received(Event::Reported(report))) = event else { return false };
         report.void = !report.void;
         true
     }),
     ("checked: verdict", |event| {
-        let Engine(Heard(Event::Checked { verdict, .. })) = event else { return false };
+        let Engine(Received(Event::Checked { verdict, .. })) = event else { return false };
         let was_valid = *verdict == Verdict::Valid;
         *verdict = if was_valid { Verdict::Stale } else { Verdict::Valid };
         true
     }),
     ("admitted: fits", |event| {
-        let Engine(Heard(Event::Admitted { fits, .. })) = event else { return false };
+        let Engine(Received(Event::Admitted { fits, .. })) = event else { return false };
         *fits = !*fits;
         true
     }),
     ("claimed: by whom", |event| {
-        let Engine(Heard(Event::Claimed { claimed, .. })) = event else { return false };
+        let Engine(Received(Event::Claimed { claimed, .. })) = event else { return false };
         *claimed = !*claimed;
         true
     }),
     ("dispatch: which", |event| {
-        let Engine(Told(Command::Dispatch(job))) = event else { return false };
+        let Engine(Commanded(Command::Dispatch(job))) = event else { return false };
         job.incarnation = job.incarnation.next();
         true
     }),
     ("commit: which", |event| {
-        let Engine(Told(Command::Commit(tx))) = event else { return false };
+        let Engine(Commanded(Command::Commit(tx))) = event else { return false };
         *tx = tx.next();
         true
     }),
     ("discard: which", |event| {
-        let Engine(Told(Command::Discard(tx))) = event else { return false };
+        let Engine(Commanded(Command::Abort(tx))) = event else { return false };
         *tx = TxIndex(0);
         true
     }),

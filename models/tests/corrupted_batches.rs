@@ -4,7 +4,7 @@
 use braid_evm::protocol::{Command, Event, RunMode};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Simulator};
-use braid_evm::worker::EngineEvent::{BatchBegan, BatchEnded, Heard, Sent, Told};
+use braid_evm::worker::EngineEvent::{BatchBegan, BatchEnded, Commanded, Received, Sent};
 use braid_evm::worker::TraceEvent::{self, Engine};
 use braid_models::conformance::{Seen, Trace, replay};
 use braid_toy::{ToyCase, ToyLocation};
@@ -41,10 +41,10 @@ type Kind = (&'static str, fn(&One) -> bool);
 const KINDS: [Kind; 6] = [
     ("batch began", |event| matches!(event, Engine(BatchBegan(_)))),
     ("batch ended", |event| matches!(event, Engine(BatchEnded { .. }))),
-    ("compare", |event| matches!(event, Engine(Told(Command::Compare { .. })))),
-    ("compared", |event| matches!(event, Engine(Heard(Event::Compared { .. })))),
-    ("admit group", |event| matches!(event, Engine(Told(Command::AdmitGroup { .. })))),
-    ("commit group", |event| matches!(event, Engine(Told(Command::CommitGroup { .. })))),
+    ("compare", |event| matches!(event, Engine(Commanded(Command::Compare { .. })))),
+    ("compared", |event| matches!(event, Engine(Received(Event::Compared { .. })))),
+    ("admit group", |event| matches!(event, Engine(Commanded(Command::AdmitGroup { .. })))),
+    ("commit group", |event| matches!(event, Engine(Commanded(Command::CommitGroup { .. })))),
 ];
 
 /// Names of alterations, each with what it does to an event that it fits.
@@ -64,7 +64,8 @@ const ALTERATIONS: [Alteration; 8] = [
         report.batch.held.take().is_some()
     }),
     ("dispatch: whose", |event| {
-        let (Engine(Told(Command::Dispatch(job))) | Engine(Told(Command::RunHere(job)))) = event
+        let (Engine(Commanded(Command::Dispatch(job))) | Engine(Commanded(Command::RunHere(job)))) =
+            event
         else {
             return false;
         };
@@ -73,20 +74,20 @@ const ALTERATIONS: [Alteration; 8] = [
         true
     }),
     ("compared: forbids nothing", |event| {
-        let Engine(Heard(Event::Compared { conflict, .. })) = event else { return false };
+        let Engine(Received(Event::Compared { conflict, .. })) = event else { return false };
         conflict.take().is_some()
     }),
     ("compared: forbids all", |event| {
-        let Engine(Heard(Event::Compared { tx, conflict })) = event else { return false };
+        let Engine(Received(Event::Compared { tx, conflict })) = event else { return false };
         conflict.replace(*tx).is_none()
     }),
     ("admitted: a group", |event| {
-        let Engine(Told(Command::AdmitGroup { group, .. })) = event else { return false };
+        let Engine(Commanded(Command::AdmitGroup { group, .. })) = event else { return false };
         group.end = group.end.next();
         true
     }),
     ("commit group: which", |event| {
-        let Engine(Told(Command::CommitGroup { group, .. })) = event else { return false };
+        let Engine(Commanded(Command::CommitGroup { group, .. })) = event else { return false };
         (group.first, group.end) = (group.first.next(), group.end.next());
         true
     }),
@@ -95,7 +96,7 @@ const ALTERATIONS: [Alteration; 8] = [
 /// Whether the block has no room for what is asked for next.
 fn is_refused(trace: &Trace<ToyLocation>, at: usize) -> bool {
     let admitted = trace[at..].iter().find_map(|(_, event)| match event {
-        Engine(Heard(Event::Admitted { fits, .. })) => Some(*fits),
+        Engine(Received(Event::Admitted { fits, .. })) => Some(*fits),
         _ => None,
     });
     admitted == Some(false)
@@ -103,9 +104,10 @@ fn is_refused(trace: &Trace<ToyLocation>, at: usize) -> bool {
 
 /// Whether work goes on after the event at `at`: what is left undone at the end of a block has no effect.
 fn goes_on(trace: &Trace<ToyLocation>, at: usize) -> bool {
-    let stop = trace.iter().position(|(_, event)| matches!(event, Engine(Told(Command::StopWork))));
+    let stop =
+        trace.iter().position(|(_, event)| matches!(event, Engine(Commanded(Command::StopWork))));
     let frontier = |event: &One| {
-        let Engine(Told(command)) = event else { return false };
+        let Engine(Commanded(command)) = event else { return false };
         matches!(command, Command::Commit(_) | Command::CommitGroup { .. } | Command::Skip(_))
     };
     let rest = trace[at + 1..stop.unwrap_or(trace.len()).max(at + 1)].iter();

@@ -33,8 +33,8 @@ fn a_sample_of_the_full_suites_is_right_on_three_workers() {
 
 /// The blocks that come with a list, changed: whether any rule is broken then.
 fn breaks_told(change: fn(&mut Scenario)) -> bool {
-    let is_told = |suite: &Suite| suite.name == "batches that a list tells";
-    let mut suite = suites().into_iter().find(is_told).expect("there is such a suite");
+    let is_listed = |suite: &Suite| suite.name == "batches that read a list";
+    let mut suite = suites().into_iter().find(is_listed).expect("there is such a suite");
     suite.scenarios.iter_mut().for_each(change);
     !explore(&suite, 2).broken.is_empty()
 }

@@ -54,7 +54,7 @@ fn limits() -> Limits {
         max_speculative_runs: 2,
         skip_rejected: false,
         shared_chunks: false,
-        hands_over: None,
+        fallback: None,
     }
 }
 

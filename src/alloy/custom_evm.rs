@@ -82,25 +82,25 @@ where
         view: &mut dyn Database<Error = ViewStopped>,
         block: &Block,
         tx: &TxEnv,
-        deferred: [Option<Address>; 2],
+        credits: [Option<Address>; 2],
     ) -> Result<CustomRun, Rejection> {
         let env = || EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
-        if self.fees != Fees::Recorded && deferred != [None; 2] {
-            let watch = Watch::new(deferred);
-            let shown = Shown { view, watch: Some(&watch) };
+        if self.fees != Fees::Recorded && credits != [None; 2] {
+            let watch = FeeWatch::new(credits);
+            let shown = MaskedView { view, watch: Some(&watch) };
             let mut evm = self.factory.create_evm_with_inspector(shown, env(), Frames(&watch));
             evm.set_inspector_enabled(true);
             // After an error the transaction runs again: a made-up account may have caused the
             // error.
             if let Ok(ResultAndState { result, mut state }) = evm.transact_raw(tx.clone())
-                && let Some(deferred) = watch.take(&mut state)
+                && let Some(credits) = watch.take(&mut state)
             {
-                return Ok(CustomRun { result, state, deferred });
+                return Ok(CustomRun { result, state, credits });
             }
         }
-        let mut evm = self.factory.create_evm(Shown { view, watch: None }, env());
+        let mut evm = self.factory.create_evm(MaskedView { view, watch: None }, env());
         let ran = evm.transact_raw(tx.clone()).map_err(rejection)?;
-        Ok(CustomRun { result: ran.result, state: ran.state, deferred: [None; 2] })
+        Ok(CustomRun { result: ran.result, state: ran.state, credits: [None; 2] })
     }
 }
 
@@ -124,8 +124,8 @@ fn rejection<E: EvmError>(error: E) -> Rejection {
 /// Observes one transaction: when its outermost call ends, and which fee accounts are loaded after
 /// that.
 #[derive(Debug)]
-struct Watch {
-    deferred: [Option<Address>; 2],
+struct FeeWatch {
+    credits: [Option<Address>; 2],
     loaded: [Cell<bool>; 2],
     /// Calls and creations that have begun and not ended.
     open: Cell<u64>,
@@ -134,10 +134,10 @@ struct Watch {
     is_broken: Cell<bool>,
 }
 
-impl Watch {
-    fn new(deferred: [Option<Address>; 2]) -> Self {
+impl FeeWatch {
+    fn new(credits: [Option<Address>; 2]) -> Self {
         Self {
-            deferred,
+            credits,
             loaded: Default::default(),
             open: Cell::new(0),
             has_ended: Cell::new(false),
@@ -146,8 +146,8 @@ impl Watch {
     }
 
     fn place(&self, address: Address) -> Option<&Cell<bool>> {
-        let mut places = self.deferred.iter().zip(&self.loaded);
-        places.find(|(deferred, _)| **deferred == Some(address)).map(|(_, loaded)| loaded)
+        let mut places = self.credits.iter().zip(&self.loaded);
+        places.find(|(credits, _)| **credits == Some(address)).map(|(_, loaded)| loaded)
     }
 
     fn begin(&self) {
@@ -168,8 +168,7 @@ impl Watch {
     /// anything else happened to them.
     fn take(&self, state: &mut EvmState) -> Option<[Option<U256>; 2]> {
         let mut amounts = [None; 2];
-        for ((address, loaded), amount) in self.deferred.iter().zip(&self.loaded).zip(&mut amounts)
-        {
+        for ((address, loaded), amount) in self.credits.iter().zip(&self.loaded).zip(&mut amounts) {
             if let Some(address) = address.filter(|_| loaded.get()) {
                 let Some(account) = state.remove(&address) else { continue };
                 *amount = if account.is_touched() { Some(added(&account)?) } else { None };
@@ -197,18 +196,18 @@ fn added(account: &Account) -> Option<U256> {
 }
 
 /// The database that the EVM sees: the view, with made-up fee accounts.
-struct Shown<'a> {
+struct MaskedView<'a> {
     view: &'a mut dyn Database<Error = ViewStopped>,
-    watch: Option<&'a Watch>,
+    watch: Option<&'a FeeWatch>,
 }
 
-impl fmt::Debug for Shown<'_> {
+impl fmt::Debug for MaskedView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shown").finish_non_exhaustive()
+        f.debug_struct("MaskedView").finish_non_exhaustive()
     }
 }
 
-impl Database for Shown<'_> {
+impl Database for MaskedView<'_> {
     type Error = ViewStopped;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
@@ -240,8 +239,8 @@ impl Database for Shown<'_> {
     }
 }
 
-/// Inspector that reports frames to `Watch`.
-struct Frames<'a>(&'a Watch);
+/// Inspector that reports frames to `FeeWatch`.
+struct Frames<'a>(&'a FeeWatch);
 
 impl<CTX, T: InterpreterTypes, I, R> Inspector<CTX, T, I, R> for Frames<'_> {
     fn frame_start(&mut self, _: &mut CTX, _: &mut I) -> Option<R> {

@@ -1,7 +1,7 @@
 //! The executors and settings shared by the executors of a factory.
 
 use super::handles::Handles;
-use super::runner::Runner;
+use super::runner::BlockThread;
 use crate::config::{Config, Mode};
 use crate::evm::{CustomEvm, Precompile, Surcharge};
 use crate::executor::Executor;
@@ -27,7 +27,7 @@ pub(super) struct Engine {
 /// The executors, and the counters.
 pub(super) struct Shared {
     /// An item for each executor that is not lent; `None` if its threads have not been started.
-    idle: (Sender<Option<Idle>>, Receiver<Option<Idle>>),
+    idle: (Sender<Option<IdleExecutor>>, Receiver<Option<IdleExecutor>>),
     pub(super) blocks: AtomicU64,
     pub(super) transactions: AtomicU64,
     pub(super) sequential: AtomicU64,
@@ -47,20 +47,20 @@ impl Default for Shared {
 }
 
 /// An executor that is not in use, with its thread if that was started.
-struct Idle {
+struct IdleExecutor {
     executor: Box<Executor>,
-    runner: Option<Runner>,
+    runner: Option<BlockThread>,
 }
 
 /// An executor, and the thread that it runs on while the calling thread serves reads.
 pub(super) struct Team {
     pub(super) executor: Box<Executor>,
-    pub(super) runner: Runner,
+    pub(super) runner: BlockThread,
 }
 
 /// The right to use one of the executors. It ends when this is dropped.
 pub(super) struct Lent<'e> {
-    idle: Option<Idle>,
+    idle: Option<IdleExecutor>,
     shared: &'e Shared,
 }
 
@@ -152,7 +152,7 @@ impl Lent<'_> {
     ) -> std::io::Result<&mut Executor> {
         let team = match self.idle.take() {
             Some(team) => team,
-            None => Idle { executor: Box::new(start()?), runner: None },
+            None => IdleExecutor { executor: Box::new(start()?), runner: None },
         };
         Ok(&mut self.idle.insert(team).executor)
     }
@@ -169,9 +169,9 @@ impl Lent<'_> {
         self.executor(start)?;
         let runner = match self.idle.as_mut().and_then(|idle| idle.runner.take()) {
             Some(runner) => runner,
-            None => Runner::start()?,
+            None => BlockThread::start()?,
         };
-        let Some(Idle { executor, .. }) = self.idle.take() else {
+        let Some(IdleExecutor { executor, .. }) = self.idle.take() else {
             unreachable!("it was started above")
         };
         Ok(Team { executor, runner })
@@ -179,7 +179,7 @@ impl Lent<'_> {
 
     /// Puts the executor back.
     pub(super) fn put_back(&mut self, Team { executor, runner }: Team) {
-        self.idle = Some(Idle { executor, runner: Some(runner) });
+        self.idle = Some(IdleExecutor { executor, runner: Some(runner) });
     }
 }
 

@@ -8,8 +8,8 @@ use super::lists::{ListDatabase, Lists};
 use super::served::{Message, ServedError, served};
 use crate::config::Policy;
 use crate::evm::{
-    AccessList, AnySource, At, Block, BlockError, BlockErrorKind, BlockOutput, ChainRules,
-    Committed, Rejection, runs_sequentially,
+    AccessList, AnySource, Block, BlockError, BlockErrorKind, BlockOutput, BlockPosition,
+    ChainRules, Committed, Rejection, runs_sequentially,
 };
 use crate::executor::{Executor, RequestParts};
 use crate::panics::{Payload, caught};
@@ -51,7 +51,7 @@ pub struct BraidBlockExecutor<'a, E, Spec, R: ReceiptBuilder> {
 type DbError<E> = <<E as Evm>::DB as Database>::Error;
 
 /// The accesses of the transactions, if they were to be recorded, and how the transactions ended.
-type Ran = (Option<AccessList>, Result<(), BlockExecutionError>);
+type BlockRun = (Option<AccessList>, Result<(), BlockExecutionError>);
 
 /// How the transactions of a block run if other threads take part.
 enum Way<'a> {
@@ -199,7 +199,7 @@ where
         mut lent: Option<Lent<'_>>,
         transactions: &[impl RecoveredTx<R::Transaction>],
         lists: bool,
-    ) -> Result<Ran, BlockExecutionError> {
+    ) -> Result<BlockRun, BlockExecutionError> {
         let Self { ethereum, engine, .. } = self;
         let Some(handles) = &engine.handles else { unreachable!("the source is one of them") };
         let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
@@ -258,13 +258,13 @@ where
         team: Team,
         transactions: &[impl RecoveredTx<R::Transaction>],
         lists: bool,
-    ) -> Result<Ran, BlockExecutionError> {
+    ) -> Result<BlockRun, BlockExecutionError> {
         let Team { mut executor, runner } = team;
         executor.set_access_list(lists);
         let count = block.transactions.len();
         let block = Arc::new(block);
         let workers = usize::from(executor.config().workers.get());
-        let (source, desk) = served::<DbError<E>, Done<DbError<E>>>(workers);
+        let (source, desk) = served::<DbError<E>, ServedBlock<DbError<E>>>(workers);
         let end = source.messages();
         let shared = Arc::clone(&block);
         let job = move || {
@@ -276,13 +276,13 @@ where
                 };
                 executor.block(shared).state(source).on_commit(on_commit).execute()
             });
-            let _ = end.send(Message::Done(Done { executor, committed, ran }));
+            let _ = end.send(Message::Done(ServedBlock { executor, committed, ran }));
         };
         runner.run(job);
         let database = self.ethereum.evm.db_mut();
         let (done, panicked) = desk.serve(database, &block.transactions);
         let lost = || BlockExecutionError::msg("the thread that ran the block is gone");
-        let Done { executor, committed, ran } = done.ok_or_else(lost)?;
+        let ServedBlock { executor, committed, ran } = done.ok_or_else(lost)?;
         lent.put_back(Team { executor, runner });
         drop(lent);
         let ran = match (panicked, ran) {
@@ -429,7 +429,7 @@ where
 }
 
 /// Everything that the thread of a served block sends back.
-struct Done<D> {
+struct ServedBlock<D> {
     executor: Box<Executor>,
     committed: Vec<Committed>,
     ran: Result<Result<BlockOutput, BlockError<ServedError<D>>>, Payload>,
@@ -441,7 +441,7 @@ fn ended<D, T: Encodable2718, B: fmt::Display>(
     ran: Result<BlockOutput, BlockError<B>>,
     transactions: &[impl RecoveredTx<T>],
     base: impl FnOnce(B, B256) -> BlockExecutionError,
-) -> Ran
+) -> BlockRun
 where
     D: DBErrorMarker,
 {
@@ -451,8 +451,8 @@ where
     };
     let accessed = error.committed.access_list.take();
     let at = match error.at {
-        At::Transaction(tx) => transactions.get(tx.position()),
-        At::PreBlock | At::PostBlock => None,
+        BlockPosition::Transaction(tx) => transactions.get(tx.position()),
+        BlockPosition::PreBlock | BlockPosition::PostBlock => None,
     };
     let hash = at.map_or(B256::ZERO, |tx| tx.tx().trie_hash());
     let evm = |error: EVMError<D>| BlockExecutionError::evm(error, hash);

@@ -25,14 +25,14 @@ pub(super) struct Parent {
     pub(super) beacon_block_root: Option<B256>,
 }
 
-type Open = dyn Fn(B256) -> Option<AnySource<'static>> + Send + Sync;
+type OpenHandle = dyn Fn(B256) -> Option<AnySource<'static>> + Send + Sync;
 type BeforeTransactions = dyn Fn(EvmEnv, Parent, AnyState<'static>) -> Result<BundleState, BlockExecutionError>
     + Send
     + Sync;
 
 /// Opens handles on the state after a block, and runs the pre-block calls on them.
 pub(super) struct Handles {
-    open: Box<Open>,
+    open: Box<OpenHandle>,
     before: Box<BeforeTransactions>,
 }
 

@@ -3,23 +3,23 @@
 use crate::sync::{Sender, bounded};
 use std::thread::{Builder, JoinHandle};
 
-type Job = Box<dyn FnOnce() + Send>;
+type Task = Box<dyn FnOnce() + Send>;
 
 /// A thread that runs one job at a time. It ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Runner {
+pub(super) struct BlockThread {
     /// `None` once the thread is to end.
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Sender<Task>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Runner {
+impl BlockThread {
     /// Starts the thread.
     ///
     /// # Errors
     /// Returns an error if the system refuses to start it.
     pub(super) fn start() -> std::io::Result<Self> {
-        let (jobs, inbox) = bounded::<Job>(1);
+        let (jobs, inbox) = bounded::<Task>(1);
         let body = move || {
             while let Ok(job) = inbox.recv() {
                 job();
@@ -39,7 +39,7 @@ impl Runner {
     }
 }
 
-impl Drop for Runner {
+impl Drop for BlockThread {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {

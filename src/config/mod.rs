@@ -233,13 +233,13 @@ impl Config {
         }
     }
 
-    /// Returns the protocol's limits for `workers` workers. `hands_over` is the amount of waste at
+    /// Returns the protocol's limits for `workers` workers. `fallback` is the amount of waste at
     /// which the protocol stops speculating; the caller then runs the rest in another way.
     #[cfg_attr(
         not(any(feature = "evm", test)),
         expect(dead_code, reason = "used by the Ethereum layer")
     )]
-    pub(crate) fn limits(&self, workers: usize, hands_over: Option<Waste>) -> Limits {
+    pub(crate) fn limits(&self, workers: usize, fallback: Option<Waste>) -> Limits {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
         // All other forced strategies run to the end of the block.
         let may_end_early = matches!(self.policy, Policy::Auto | Policy::Forced(Forced::Alternate));
@@ -248,7 +248,7 @@ impl Config {
         let all = each.saturating_mul(workers);
         // On slow storage speculation never ends early, and the window is as wide as possible,
         // because it hides the latency.
-        let waits = hands_over.is_none();
+        let waits = fallback.is_none();
         // A smaller window would leave some workers without a job.
         let most = each.saturating_mul(WINDOW_WORKERS).max(job_capacity);
         Limits {
@@ -257,7 +257,7 @@ impl Config {
             max_speculative_runs: self.engine.max_speculative_runs.max(1),
             skip_rejected: self.engine.mode == Mode::Build,
             shared_chunks: self.engine.share_journals,
-            hands_over: hands_over.filter(|_| may_end_early),
+            fallback: fallback.filter(|_| may_end_early),
         }
     }
 
@@ -317,11 +317,11 @@ mod tests {
             ..Config::default()
         };
         let window = |each, workers, waste| config(each).limits(workers, waste).window;
-        let gives_up = Some(Waste::default());
-        let usual = [1, 2, 3, 16, 100].map(|workers| window(64, workers, gives_up));
+        let may_fall_back = Some(Waste::default());
+        let usual = [1, 2, 3, 16, 100].map(|workers| window(64, workers, may_fall_back));
         assert_eq!(usual, [64, 128, 128, 128, 200]);
         assert_eq!([2, 16].map(|workers| window(64, workers, None)), [128, 1_024]);
-        assert_eq!([1, 8].map(|workers| window(1, workers, gives_up)), [1, 8]);
+        assert_eq!([1, 8].map(|workers| window(1, workers, may_fall_back)), [1, 8]);
     }
 
     #[test]
@@ -337,7 +337,7 @@ mod tests {
         ] {
             let config = Config { policy, ..Config::default() };
             let limits = config.limits(2, Some(Waste::default()));
-            assert_eq!(limits.hands_over.is_some(), may_end_early, "{policy:?}");
+            assert_eq!(limits.fallback.is_some(), may_end_early, "{policy:?}");
         }
     }
 }

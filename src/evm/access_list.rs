@@ -38,14 +38,16 @@ pub(super) fn compare_end(
     after: &Accesses,
 ) -> Result<(), Box<AccessListMismatch>> {
     let is_compared = block_context.extensions.compares_surroundings();
-    let Some(claims) = block_context.claims.as_ref().filter(|_| is_compared) else { return Ok(()) };
+    let Some(list) = block_context.access_list.as_ref().filter(|_| is_compared) else {
+        return Ok(());
+    };
     let [before, _] = &effects.outside;
-    let before = claims.compare(BlockAccessIndex::PRE_EXECUTION, &before.accesses())?;
+    let before = list.compare(BlockAccessIndex::PRE_EXECUTION, &before.accesses())?;
     let transactions = block_context.block.transactions.len() as u64;
-    let after = claims.compare(BlockAccessIndex::from_tx_index(transactions), after);
+    let after = list.compare(BlockAccessIndex::from_tx_index(transactions), after);
     let passes = mutant!(EndUncompared);
     let after = after.or_else(|wrong| if passes { Ok(Vec::new()) } else { Err(wrong) })?;
-    claims.compare_all(before.into_iter().chain(marks).chain(after))
+    list.compare_all(before.into_iter().chain(marks).chain(after))
 }
 
 /// Builds the block's access list, if wanted: pre-block calls from `effects`, `accesses` of the

@@ -1,6 +1,6 @@
 //! The state after the last transaction, as the post-block steps read it.
 
-use super::engine::carry::Pending;
+use super::engine::pending_writes::Unmerged;
 use super::exec::location::EvmLocation;
 use super::exec::stopped::ViewStopped;
 use super::exec::view::EvmView;
@@ -10,7 +10,7 @@ use revm::{Database, DatabaseRef};
 
 /// The state after the last transaction: pending writes over the view below.
 pub(super) struct AfterLast<'a, D: DatabaseRef> {
-    pub(super) pending: Pending,
+    pub(super) unmerged: Unmerged,
     pub(super) below: EvmView<'a, D>,
     /// An account whose read was refused because private batches have changed it.
     pub(super) refused: Option<Address>,
@@ -20,16 +20,16 @@ pub(super) struct AfterLast<'a, D: DatabaseRef> {
 
 impl<D: DatabaseRef> AfterLast<'_, D> {
     /// Returns the journal's account at `address`. Refuses the read if a batch has changed one of
-    /// `locations` and that write is still pending.
+    /// `locations` and that write is still unmerged.
     fn account<const N: usize>(
         &mut self,
         address: Address,
         locations: [EvmLocation; N],
     ) -> Result<Option<&Account>, ViewStopped> {
-        let (changed, known) = match &self.pending {
-            Pending::Nothing => return Ok(None),
-            Pending::Journal(journal) => return Ok(journal.state.get(&address)),
-            Pending::Batches { changed, known } => (changed, known),
+        let (changed, known) = match &self.unmerged {
+            Unmerged::Nothing => return Ok(None),
+            Unmerged::Journal(journal) => return Ok(journal.state.get(&address)),
+            Unmerged::Batches { changed, known } => (changed, known),
         };
         let is_changed = locations.iter().any(|it| changed.has(it));
         let is_credited = known.is_empty() && self.receivers.contains(&address);

@@ -1,13 +1,13 @@
 //! State of a block between two segments: lends it to the engine for the next one, and takes the
 //! results back.
 
-use super::bal::claims::index_of;
+use super::bal::prepared_list::index_of;
 use super::block::error::{Cause, cancelled, cause};
 use super::block::output::BlockCounters;
 use super::bundle::block_effects::BlockEffects;
 use super::engine::batches::{SegmentSetting, UsedGas};
-use super::engine::carry::{Carry, Pending};
 use super::engine::ledger::EvmLedger;
+use super::engine::pending_writes::{PendingWrites, Unmerged};
 use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
@@ -35,7 +35,7 @@ pub(super) struct BlockExecution<S: StateSource> {
     /// Everything below is committed.
     pub(super) frontier: TxIndex,
     /// Writes of the last transactions that are not in the store yet.
-    pub(super) carry: Option<Carry>,
+    pub(super) pending: Option<PendingWrites>,
     /// Transactions of the next segment that start before their turn.
     pub(super) longest: Vec<TxIndex>,
     /// Dependencies known before execution; read once transactions run speculatively.
@@ -47,7 +47,7 @@ pub(super) struct SegmentEnd<S: StateSource> {
     pub(super) failure: Option<Cause<S>>,
     /// Whether the segment ended early: speculation was wasted or did not pay, or the rest of a
     /// private batch must not commit, has no room or no result.
-    pub(super) was_given_up: bool,
+    pub(super) fell_back: bool,
     /// Private batches that committed.
     pub(super) batches: u64,
     pub(super) seen: Seen,
@@ -55,7 +55,7 @@ pub(super) struct SegmentEnd<S: StateSource> {
 
 impl<S: StateSource> Default for SegmentEnd<S> {
     fn default() -> Self {
-        Self { failure: None, was_given_up: false, batches: 0, seen: Seen::default() }
+        Self { failure: None, fell_back: false, batches: 0, seen: Seen::default() }
     }
 }
 
@@ -63,7 +63,7 @@ impl<S: StateSource> BlockExecution<S> {
     /// Creates the execution of a block that has not started, with an empty store.
     pub(super) fn new(workload: EvmWorkload<S>, store: Store<EvmLocation>) -> Self {
         Self {
-            carry: None,
+            pending: None,
             longest: Vec::new(),
             known: None,
             ledger: EvmLedger::new(&workload.block_context),
@@ -93,7 +93,7 @@ impl<S: StateSource> BlockExecution<S> {
     fn read_dependencies(&mut self) {
         let block_context = &self.workload.block_context;
         let is_unread = mutant!(HintUnread);
-        if self.known.is_none() && block_context.claims.is_none() && !is_unread {
+        if self.known.is_none() && block_context.access_list.is_none() && !is_unread {
             let first = u64::from(!mutant!(HintShifted));
             let receivers = block_context.receivers();
             let known = KnownDependencies::of(&block_context.block, receivers, first);
@@ -104,7 +104,7 @@ impl<S: StateSource> BlockExecution<S> {
         }
     }
 
-    /// Sets up the uncommitted transactions below `end` for workers, in chunks. `hands_over`: the
+    /// Sets up the uncommitted transactions below `end` for workers, in chunks. `fallback`: the
     /// waste that ends the segment, if any. `predicts`: transactions wait for their predicted
     /// dependencies.
     pub(super) fn set_up(
@@ -112,7 +112,7 @@ impl<S: StateSource> BlockExecution<S> {
         end: usize,
         config: &Config,
         workers: usize,
-        hands_over: Option<Waste>,
+        fallback: Option<Waste>,
         predicts: bool,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
         self.read_dependencies();
@@ -125,7 +125,7 @@ impl<S: StateSource> BlockExecution<S> {
         };
         let (block, chunk) = (&block_context.block, config.engine.chunk);
         let chunks = plan_block(block, prediction, self.frontier, end, workers, chunk);
-        let mut limits = config.limits(workers, hands_over);
+        let mut limits = config.limits(workers, fallback);
         if predicts {
             // Behind a long chain, workers run transactions that do not wait for it.
             limits.window = limits.window.max(PREDICTED_WINDOW);
@@ -157,10 +157,10 @@ impl<S: StateSource> BlockExecution<S> {
 
     /// Reads the pending writes of private batches from the ledger, which has all of them by now.
     pub(super) fn take_over_batches(&mut self) {
-        if let Some(carry) = &mut self.carry
-            && matches!(carry.pending, Pending::Batches { .. })
+        if let Some(pending) = &mut self.pending
+            && matches!(pending.unmerged, Unmerged::Batches { .. })
         {
-            carry.complete(&self.ledger, &self.workload.block_context);
+            pending.complete(&self.ledger, &self.workload.block_context);
         }
     }
 
@@ -180,12 +180,16 @@ impl<S: StateSource> BlockExecution<S> {
         self.take_over_batches();
         let empty = EvmLedger::new(&self.workload.block_context);
         let ledger = core::mem::replace(&mut self.ledger, empty);
-        if let Some(carry) = self.carry.take() {
+        if let Some(pending) = self.pending.take() {
             // No run has begun, so there is no reader to name.
             let store = &self.store;
-            carry.into_entries(&self.workload.block_context, store, |version, location, entry| {
-                store.publish(version, &location, entry, &mut Vec::new());
-            });
+            pending.into_entries(
+                &self.workload.block_context,
+                store,
+                |version, location, entry| {
+                    store.publish(version, &location, entry, &mut Vec::new());
+                },
+            );
         }
         let segment = SegmentSetting {
             used: UsedGas::new(ledger.gas().admitted(&self.workload.block_context.block)),
@@ -207,7 +211,7 @@ impl<S: StateSource> BlockExecution<S> {
     /// reports what is missing.
     fn wrong_list(&self, frontier: TxIndex, ledger: &mut EvmLedger) -> Option<Cause<S>> {
         let block_context = &self.workload.block_context;
-        let wrong = block_context.told_claims()?.wrong_at(index_of(frontier))?;
+        let wrong = block_context.list_to_read()?.wrong_at(index_of(frontier))?;
         let is_found = !mutant!(WrongRunsAgain);
         let has_room = ledger.admit(frontier).is_ok();
         let error = NoResult::Rejected(Rejection::AccessList(Box::new(wrong)));
@@ -231,16 +235,17 @@ impl<S: StateSource> BlockExecution<S> {
         let gone = was_cancelled.then(|| cancelled(frontier, all));
         let failure = match (halt, &broken) {
             (Some(Halt::Cancelled), None) => Some(cancelled(frontier, all)),
-            (Some(Halt::HandedOver), None) if !was_cancelled => {
+            (Some(Halt::Fallback), None) if !was_cancelled => {
                 self.wrong_list(frontier, &mut ledger)
             }
             _ => cause(frontier, halt, error, broken).or(gone),
         };
-        let was_given_up = halt == Some(Halt::HandedOver);
-        let carry = (published < frontier).then(|| Carry::after_batches(conflicts, published));
+        let fell_back = halt == Some(Halt::Fallback);
+        let pending =
+            (published < frontier).then(|| PendingWrites::after_batches(conflicts, published));
         let seen = Seen { long: core::mem::take(&mut ledger.long), began: longest };
-        (self.ledger, self.frontier, self.carry) = (ledger, frontier, carry);
-        SegmentEnd { failure, was_given_up, batches, seen }
+        (self.ledger, self.frontier, self.pending) = (ledger, frontier, pending);
+        SegmentEnd { failure, fell_back, batches, seen }
     }
 
     /// Totals of the block so far.

@@ -23,11 +23,11 @@ pub(super) fn close<'env>(
     mut input: EndInput,
     worker_pool: &mut impl WorkerPool<'env>,
 ) -> (BundleState, OutcomesAndReceipts) {
-    let enough = if input.alone { CLOSING_WAKES } else { CLOSING_SHARE };
+    let enough = if input.is_sequential { CLOSING_WAKES } else { CLOSING_SHARE };
     let transactions = input.effects.outcomes.len();
     let workers = worker_pool.workers().min(1 + transactions / CLOSING_SHARE);
     if transactions < enough || workers == 1 {
-        return close_alone(input, worker_pool);
+        return close_sequentially(input, worker_pool);
     }
     let builder = input.builder.take();
     let mut shares = workers * CLOSING_BUCKETS;
@@ -77,7 +77,7 @@ pub(super) fn close<'env>(
 
 /// Same as [`close`] on the calling thread, for blocks whose end is not worth a message to other
 /// workers.
-fn close_alone<'env>(
+fn close_sequentially<'env>(
     input: EndInput,
     worker_pool: &mut impl WorkerPool<'env>,
 ) -> (BundleState, OutcomesAndReceipts) {

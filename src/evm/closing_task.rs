@@ -6,7 +6,7 @@ use super::bundle::block_effects::BlockEffects;
 use super::bundle::bucket::{Bucket, Folds};
 use super::bundle::builder::BundleBuilder;
 use super::bundle::folded::AccountReverted;
-use super::bundle::shares::{Done, Folded, Job, Jobs, join, shared_out};
+use super::bundle::shares::{BundleJob, BundleJobResult, BundleJobs, Folded, join, shared_out};
 use super::bundle::undo::{Large, UndoneSlots, large_accounts, undone_slots};
 use super::exec::bundle_shards::BundleShards;
 use super::exec::input::Block;
@@ -34,7 +34,7 @@ pub(super) struct EndInput {
     /// Whether the bundle contains reverts.
     pub(super) reverts: bool,
     /// Whether only the calling thread has run transactions.
-    pub(super) alone: bool,
+    pub(super) is_sequential: bool,
     /// The store, whose contents are no longer needed.
     pub(super) store: Arc<Store<EvmLocation>>,
     /// A journal that is no longer needed.
@@ -54,11 +54,11 @@ pub(super) struct Closing {
     /// The bundle to continue; jobs read it until all of them are done.
     parent: Mutex<Option<Arc<BundleState>>>,
     bundle_shards: BundleShards,
-    jobs: Vec<Job>,
+    jobs: Vec<BundleJob>,
     next: AtomicU64,
     /// Accounts whose slot reverts are computed in separate jobs.
     large: Vec<Large>,
-    done: Sender<(usize, Done)>,
+    done: Sender<(usize, BundleJobResult)>,
     /// Disconnects when all jobs are done.
     all_folded: Receiver<()>,
     /// Outcomes and receipts; locked by the worker that builds them.
@@ -83,7 +83,7 @@ impl Closing {
     pub(super) fn new(
         input: EndInput,
         shares: usize,
-    ) -> (Self, Receiver<(usize, Done)>, Sender<()>) {
+    ) -> (Self, Receiver<(usize, BundleJobResult)>, Sender<()>) {
         let EndInput { block, effects, bundle_shards, parent, reverts, store, spent, .. } = input;
         let large = if reverts && shares > 1 {
             large_accounts(&effects, parent.as_deref())
@@ -120,15 +120,15 @@ impl Closing {
         (next < self.jobs.len()).then_some(next)
     }
 
-    fn run_job(&self, job: Job, effects: &BlockEffects) -> Done {
+    fn run_job(&self, job: BundleJob, effects: &BlockEffects) -> BundleJobResult {
         match job {
-            Job::Fold(shards) => self.fold(shards, effects),
-            Job::Undo(large) => self.undo(large, effects),
+            BundleJob::Fold(shards) => self.fold(shards, effects),
+            BundleJob::Undo(large) => self.undo(large, effects),
         }
     }
 
-    fn undo(&self, large: Large, effects: &BlockEffects) -> Done {
-        Done::Undone(large.address, undone_slots(effects, &self.bundle_shards, large))
+    fn undo(&self, large: Large, effects: &BlockEffects) -> BundleJobResult {
+        BundleJobResult::Undone(large.address, undone_slots(effects, &self.bundle_shards, large))
     }
 
     pub(super) fn effects(&self) -> Arc<BlockEffects> {
@@ -154,13 +154,13 @@ impl Closing {
     }
 
     /// Folds the accounts of a bucket.
-    fn fold(&self, shards: u64, effects: &BlockEffects) -> Done {
+    fn fold(&self, shards: u64, effects: &BlockEffects) -> BundleJobResult {
         // If this worker was preempted the parent may be gone; the result is ignored then.
         let parent = self.parent.lock().clone();
         let folds = self.folds(effects, parent.as_deref(), shards);
         let (folded, reverts) = Folded::new(shards, folds, self.reverts.is_some());
         let lost = mutant!(BucketRevertsLost);
-        Done::Folded(folded, if lost { Vec::new() } else { reverts })
+        BundleJobResult::Folded(folded, if lost { Vec::new() } else { reverts })
     }
 
     fn keep_reverts(&self, more: impl IntoIterator<Item = Vec<AccountReverted>>) {
@@ -230,11 +230,11 @@ impl Closing {
     pub(super) fn close(
         &self,
         seat: Seat<'_>,
-        done: &Receiver<(usize, Done)>,
+        done: &Receiver<(usize, BundleJobResult)>,
         folding: Sender<()>,
     ) -> BundleState {
         let mut assembly = BundleAssembly::new(self.reverts.is_some());
-        let mut jobs = Jobs::new(self.jobs.len());
+        let mut jobs = BundleJobs::new(self.jobs.len());
         let has_parent = self.parent.lock().is_some();
         loop {
             seat.yield_at(Point::Fold);
@@ -271,27 +271,31 @@ impl Closing {
 
     /// Waits for a job of another worker; returns `None` after a time in which a running worker
     /// would have delivered it.
-    fn wait(&self, seat: Seat<'_>, done: &Receiver<(usize, Done)>) -> Option<(usize, Done)> {
+    fn wait(
+        &self,
+        seat: Seat<'_>,
+        done: &Receiver<(usize, BundleJobResult)>,
+    ) -> Option<(usize, BundleJobResult)> {
         let transactions = self.effects().outcomes.len();
         let share = transactions / self.jobs.len().max(1);
         (0..=share / IN_TIME).find_map(|_| seat.recv_soon(done))
     }
 
     /// Runs a job on the calling thread and puts its result into the bundle at once.
-    fn run_here(&self, job: usize, jobs: &mut Jobs, assembly: &mut BundleAssembly) {
+    fn run_here(&self, job: usize, jobs: &mut BundleJobs, assembly: &mut BundleAssembly) {
         match self.jobs.get(job).copied() {
             // Nothing is added to a parent's bundle until all accounts are folded.
-            Some(fold @ Job::Fold(_)) if self.parent.lock().is_some() => {
+            Some(fold @ BundleJob::Fold(_)) if self.parent.lock().is_some() => {
                 jobs.take(job, self.run_job(fold, &self.effects()));
             }
-            Some(Job::Fold(shards)) => {
+            Some(BundleJob::Fold(shards)) => {
                 let effects = self.effects();
                 let folds = self.folds(&effects, None, shards);
                 expect(assembly, shards, folds.len());
                 assembly.add_folds(folds);
                 jobs.end(job);
             }
-            Some(Job::Undo(large)) => jobs.take(job, self.undo(large, &self.effects())),
+            Some(BundleJob::Undo(large)) => jobs.take(job, self.undo(large, &self.effects())),
             None => {}
         }
     }
@@ -338,7 +342,7 @@ mod tests {
     fn closing(
         shares: usize,
         parent: Option<&Arc<BundleState>>,
-    ) -> (Closing, Receiver<(usize, Done)>, Sender<()>) {
+    ) -> (Closing, Receiver<(usize, BundleJobResult)>, Sender<()>) {
         let change = |account: u8| AccountChange {
             address: Address::repeat_byte(account),
             kind: ChangeKind::Changed,
@@ -357,7 +361,7 @@ mod tests {
             bundle_shards: BundleShards::default(),
             parent: parent.cloned(),
             reverts: true,
-            alone: false,
+            is_sequential: false,
             store: Arc::new(Store::new(1)),
             spent: EvmState::default(),
         };

@@ -19,7 +19,7 @@ use super::finish::{Surroundings, finish};
 use super::plan::Strategy;
 use super::plan::chooser::StrategyChooser;
 use super::plan::features::{Features, ListUse, Setting};
-use super::plan::progress::Outcome;
+use super::plan::progress::SegmentOutcome;
 use super::prepare::begin;
 use super::pull::{BuiltBlock, TransactionPool, leave_rest, pull, report_skipped};
 use super::segment;
@@ -60,17 +60,17 @@ pub(crate) fn execute<'env, C: WorkerPool<'env>>(
     let (mut context, effects, overlay) =
         begin(block, false, &source, extensions, parent, &config)?;
     let mut chooser = StrategyChooser::new(features(&context, &config, worker_pool, false));
-    context.reads_claims = chooser.features.reads_list();
+    context.reads_list = chooser.features.reads_list();
     let choice = chooser.choose_first(worker_pool.feedback(), &context.block);
-    // The caller runs sequential transactions alone.
+    // The caller runs sequential transactions itself.
     if choice.strategy != Strategy::Sequential {
         worker_pool.wake(choice.workers.min(context.block.transactions.len()));
     }
-    let alone = choice.is_rest || chooser.features.runs_in_order().is_some();
+    let sequential = choice.is_rest || chooser.features.sequential_reason().is_some();
     // With shared journals and more than two workers, a block that begins sequentially may still be
     // tried in batches.
-    let reads_alone = alone && !(context.shares && worker_pool.workers() > 2);
-    let activity = activity(&source, worker_pool.workers(), reads_alone);
+    let caller_reads = sequential && !(context.shares && worker_pool.workers() > 2);
+    let activity = activity(&source, worker_pool.workers(), caller_reads);
     let mut workload = EvmWorkload::new(context, source, overlay, activity);
     workload.cancel = cancel;
     let mut execution = BlockExecution::new(workload, Store::new(1));
@@ -102,8 +102,8 @@ pub(crate) fn build<'env, C: WorkerPool<'env>>(
     let (context, effects, overlay) = begun?;
     // The pool's transactions are not known yet.
     let mut chooser = StrategyChooser::new(features(&context, &config, worker_pool, true));
-    let alone = chooser.features.runs_in_order().is_some();
-    let activity = activity(&source, worker_pool.workers(), alone);
+    let sequential = chooser.features.sequential_reason().is_some();
+    let activity = activity(&source, worker_pool.workers(), sequential);
     let mut workload = EvmWorkload::new(context, source, overlay, activity);
     workload.cancel = cancel;
     let mut execution = BlockExecution::new(workload, Store::new(1));
@@ -142,7 +142,7 @@ fn features<'env>(
     // Before EIP-6780, a transaction may clear storage that no list names.
     let names_all =
         context.block.cfg.spec.is_enabled_in(SpecId::CANCUN) || mutant!(ToldBeforeCancun);
-    let list = match &context.claims {
+    let list = match &context.access_list {
         None => ListUse::Nothing,
         Some(_) if names_all => ListUse::Read,
         Some(_) => ListUse::Compared,
@@ -169,7 +169,7 @@ pub(crate) fn runs_sequentially(block: &Block, config: &Config) -> bool {
         list: ListUse::Nothing,
         is_pool: false,
     };
-    Features::of(block, &Payees::default(), config, setting).runs_in_order().is_some()
+    Features::of(block, &Payees::default(), config, setting).sequential_reason().is_some()
 }
 
 /// Runs all uncommitted transactions, segment by segment.
@@ -201,12 +201,12 @@ fn run<'env, S: StateSource + 'env>(
         worker_pool.begins(CallerStage::Run);
         let some = &mut Fewer { worker_pool: &mut *worker_pool, most: choice.workers };
         let ended = segment::run(execution, some, &choice, config, lend(&mut on_commit));
-        let SegmentEnd { failure, was_given_up, seen, batches } = ended;
-        let outcome = Outcome {
+        let SegmentEnd { failure, fell_back, seen, batches } = ended;
+        let outcome = SegmentOutcome {
             first,
             next: execution.frontier.position(),
             all,
-            was_given_up,
+            fell_back,
             has_failed: failure.is_some(),
         };
         let totals = execution.totals();
@@ -220,8 +220,8 @@ fn run<'env, S: StateSource + 'env>(
 }
 
 /// Tracks which workers are inside the database, if that can show anything.
-fn activity(source: &impl StateSource, workers: usize, alone: bool) -> Arc<DatabaseActivity> {
-    let counts = !alone && source.reads_overlap();
+fn activity(source: &impl StateSource, workers: usize, sequential: bool) -> Arc<DatabaseActivity> {
+    let counts = !sequential && source.reads_overlap();
     Arc::new(DatabaseActivity::new(if counts { workers } else { 0 }))
 }
 
@@ -295,17 +295,17 @@ mod tests {
     fn what_was_learned_changes_how_a_block_runs_and_nothing_else() {
         let (mut team, config) = team();
         let first = run(&mut team, config, 60);
-        assert!(!first.stats.sequential && first.stats.predicted_segments == 0);
+        assert!(!first.stats.sequential && first.stats.learned_conflict_segments == 0);
         taught(&mut team, &chain(60).0.transactions);
         // Neither a forced policy nor `learn: false` is overruled.
         for policy in [Policy::Forced(Forced::Speculative), Policy::Forced(Forced::Alternate)] {
             let config = Config { policy, ..config };
-            assert_eq!(run(&mut team, config, 60).stats.predicted_segments, 0);
+            assert_eq!(run(&mut team, config, 60).stats.learned_conflict_segments, 0);
         }
         let config_without = Config { learn: false, ..config };
-        assert_eq!(run(&mut team, config_without, 60).stats.predicted_segments, 0);
+        assert_eq!(run(&mut team, config_without, 60).stats.learned_conflict_segments, 0);
         let later = run(&mut team, config, 60);
-        assert!(later.stats.sequential && later.stats.predicted_segments == 1);
+        assert!(later.stats.sequential && later.stats.learned_conflict_segments == 1);
         assert_same(&later, &first, 60);
     }
 
@@ -319,8 +319,8 @@ mod tests {
         block.transactions.iter_mut().skip(20).for_each(|tx| tx.gas_limit = 1_000_000);
         block.transactions.iter_mut().skip(20).for_each(|tx| tx.data = Bytes::from([8; 4]));
         let done = execute(&mut team, block.into(), AnySource::new(state), options(config));
-        assert_eq!(done.expect("a valid block").stats.predicted_segments, 0);
-        assert_eq!(run(&mut team, config, 60).stats.predicted_segments, 1);
+        assert_eq!(done.expect("a valid block").stats.learned_conflict_segments, 0);
+        assert_eq!(run(&mut team, config, 60).stats.learned_conflict_segments, 1);
     }
 
     /// The numbers of workers for which threads were woken.
@@ -382,7 +382,7 @@ mod tests {
             assert_same(&output, &expected, calls);
             // On a busy machine the other worker may have started late, and little speculation was
             // wasted.
-            output.stats.predicted_segments >= 1
+            output.stats.learned_conflict_segments >= 1
         };
         assert!((0..100).any(is_predicted), "no other worker has come in a hundred blocks");
     }

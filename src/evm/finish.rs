@@ -3,7 +3,7 @@
 use super::access_list::{access_list, accesses_after, compare_end};
 use super::after::AfterLast;
 use super::bal::mismatch::AccessListError;
-use super::block::error::{At, BlockError, BlockErrorKind, Cause};
+use super::block::error::{BlockError, BlockErrorKind, BlockPosition, Cause};
 use super::block::output::{BlockOutput, Stats};
 use super::block::replay::Replay;
 use super::block::requests::push_deposits;
@@ -12,7 +12,7 @@ use super::block_execution::BlockExecution;
 use super::bundle::block_effects::BlockEffects;
 use super::closing::{close, empty_store};
 use super::closing_task::EndInput;
-use super::engine::carry::Pending;
+use super::engine::pending_writes::Unmerged;
 use super::exec::base::{DbError, StateSource};
 use super::exec::input::Block;
 use super::exec::view::EvmView;
@@ -50,10 +50,15 @@ where
     S: StateSource,
     C: WorkerPool<'env>,
 {
-    let Surroundings { mut effects, config, ran: HasRun { segments, workers, alone }, replay } =
-        around;
+    let Surroundings {
+        mut effects,
+        config,
+        ran: HasRun { segments, workers, is_sequential },
+        replay,
+    } = around;
     // While the caller runs transactions alone, the other workers have little or nothing to do.
-    let slept = execution.carry.as_ref().is_some_and(|carry| carry.has_run(execution.frontier));
+    let slept =
+        execution.pending.as_ref().is_some_and(|pending| pending.has_run(execution.frontier));
     worker_pool.hear(&execution.workload.activity, workers);
     let gas = execution.ledger.gas();
     let block = Arc::clone(&execution.workload.block_context.block);
@@ -62,7 +67,7 @@ where
         blob_gas_used: gas.blob,
         segments,
         replay,
-        stats: Stats::new(workers, alone, execution.frontier.0, execution.counters),
+        stats: Stats::new(workers, is_sequential, execution.frontier.0, execution.counters),
         ..BlockOutput::default()
     };
     effects.split = execution.ledger.output_builder.take_split();
@@ -71,7 +76,7 @@ where
         let after = after_transactions(&mut execution, &mut effects, &mut spent);
         match after {
             Ok(requests) => output.requests = requests,
-            Err(kind) => failure = Some((At::PostBlock, kind)),
+            Err(kind) => failure = Some((BlockPosition::PostBlock, kind)),
         }
     }
     let accesses = core::mem::take(&mut execution.ledger.accesses);
@@ -83,7 +88,7 @@ where
         let after = &*after.insert(accesses_after(&context, &mut effects));
         if let Err(wrong) = compare_end(&context, &effects, marks, after) {
             let wrong = BlockErrorKind::AccessList(AccessListError::Mismatch(wrong));
-            failure = Some((At::PostBlock, wrong));
+            failure = Some((BlockPosition::PostBlock, wrong));
             output.requests = Requests::default();
         }
     }
@@ -112,7 +117,7 @@ where
         bundle_shards,
         parent,
         reverts: config.reverts,
-        alone: slept,
+        is_sequential: slept,
         store,
         spent,
     };
@@ -134,7 +139,7 @@ fn after_transactions<S: StateSource>(
     effects: &mut BlockEffects,
     spent: &mut EvmState,
 ) -> Result<Requests, BlockErrorKind<DbError<S>>> {
-    let BlockExecution { workload, store, ledger, carry, .. } = execution;
+    let BlockExecution { workload, store, ledger, pending, .. } = execution;
     let context = &workload.block_context;
     let block = &*context.block;
     let mut deposits = Requests::default();
@@ -148,22 +153,22 @@ fn after_transactions<S: StateSource>(
             .map_err(BlockErrorKind::SystemCall)?;
     }
     store.set_frontier(TxIndex(u32::MAX));
-    let mut carry = carry.take();
+    let mut pending = pending.take();
     loop {
         let base = workload.base(WorkerId(0)).map_err(BlockErrorKind::Base)?;
-        let (mut below, pending) = match &mut carry {
-            Some(carry) => {
-                let latest = core::mem::take(&mut carry.latest);
+        let (mut below, unmerged) = match &mut pending {
+            Some(pending) => {
+                let latest = core::mem::take(&mut pending.latest);
                 let mut below = EvmView::of_prefix(context, store, base, None);
-                below.begin_sequential(latest, carry.first);
-                below.set_complete(carry.is_complete(ledger.outcomes.len()));
-                (below, core::mem::take(&mut carry.pending))
+                below.begin_sequential(latest, pending.first);
+                below.set_complete(pending.is_complete(ledger.outcomes.len()));
+                (below, core::mem::take(&mut pending.unmerged))
             }
-            None => (EvmView::new(context, store, base, None), Pending::Nothing),
+            None => (EvmView::new(context, store, base, None), Unmerged::Nothing),
         };
         below.begin(TxIndex(u32::MAX));
         let receivers = context.receivers().collect();
-        let after = AfterLast { pending, below, refused: None, receivers };
+        let after = AfterLast { unmerged, below, refused: None, receivers };
         let mut calls = SystemCalls::new(context, after);
         calls.warm_precompiles = ledger.outcomes.iter().any(Result::is_ok);
         let mut requests = deposits.clone();
@@ -174,23 +179,23 @@ fn after_transactions<S: StateSource>(
         effects.after = left;
         let [_, outside] = &mut effects.outside;
         *outside = accessed;
-        let AfterLast { mut pending, mut below, refused, .. } = after;
-        if let Pending::Journal(journal) = &mut pending {
+        let AfterLast { mut unmerged, mut below, refused, .. } = after;
+        if let Unmerged::Journal(journal) = &mut unmerged {
             *spent = core::mem::take(&mut journal.state);
         }
         return match (called, below.end().1) {
             (_, Some(Stop::TooEarly)) => {
                 // The calls read a change of a private batch, or asked which transaction wrote a
-                // value, and some writes are still pending.
-                let (Some(carry), Some(latest)) = (&mut carry, below.latest_mut()) else {
+                // value, and some writes are still unmerged.
+                let (Some(pending), Some(latest)) = (&mut pending, below.latest_mut()) else {
                     return Err(BlockErrorKind::Internal(Invariant::ValueKind));
                 };
                 effects.drained = Vec::new();
                 effects.increments = Vec::new();
-                carry.latest = core::mem::take(latest);
-                carry.pending = pending;
+                pending.latest = core::mem::take(latest);
+                pending.unmerged = unmerged;
                 let others = balance_increments(block).into_keys();
-                carry.complete_for(refused, others, ledger, context);
+                pending.complete_for(refused, others, ledger, context);
                 continue;
             }
             (Ok(()), _) => Ok(requests),

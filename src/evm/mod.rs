@@ -46,15 +46,15 @@ mod worker_pool;
 pub use alloy_eip7928::bal::Bal as AccessList;
 #[cfg(feature = "alloy")]
 pub(crate) use bal::apart::GivenList;
-#[cfg(feature = "alloy")]
-pub(crate) use bal::claims::code_of;
-pub use bal::declaration::{Declaration, Place, Undeclared};
+pub use bal::declaration::{Declaration, DeclaredLocation, Undeclared};
 pub use bal::mismatch::{Access, AccessListError, AccessListMismatch, AccountField};
+#[cfg(feature = "alloy")]
+pub(crate) use bal::prepared_list::code_of;
 #[cfg(feature = "alloy")]
 pub(crate) use block::commit::Codes;
 pub use block::committed::Committed;
 pub(crate) use block::committed::OnCommit;
-pub use block::error::{At, BlockError, BlockErrorKind};
+pub use block::error::{BlockError, BlockErrorKind, BlockPosition};
 pub use block::output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
 pub use block::replay::{ReplayError, Replayed};
 pub use block::replay_evm::{ReplayBase, ReplayContext};

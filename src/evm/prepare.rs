@@ -1,9 +1,9 @@
 //! Steps before the transactions: validation of the block's own access list, pre-block calls, and
 //! reading the beneficiary.
 
-use super::bal::claims::Claims;
 use super::bal::mismatch::AccessListError;
-use super::block::error::{At, BlockError, BlockErrorKind};
+use super::bal::prepared_list::PreparedList;
+use super::block::error::{BlockError, BlockErrorKind, BlockPosition};
 use super::block::output::BlockOutput;
 use super::block::system::{SystemCalls, SystemError};
 use super::bundle::block_effects::BlockEffects;
@@ -49,19 +49,22 @@ pub(super) fn begin<S: StateSource>(
     let (block_context, overlay) = prepared.map_err(|kind| {
         let bundle = effects.parent.take().map(Arc::unwrap_or_clone).unwrap_or_default();
         let committed = Box::new(BlockOutput { bundle, ..BlockOutput::default() });
-        BlockError { at: At::PreBlock, kind, committed }
+        BlockError { at: BlockPosition::PreBlock, kind, committed }
     })?;
     Ok((block_context, effects, Arc::new(overlay)))
 }
 
 /// Validates the block's own access list; ignores it where a block is built.
-fn claims_of(block: &Block, config: &Config) -> Result<Option<Arc<Claims>>, AccessListError> {
+fn prepared_list(
+    block: &Block,
+    config: &Config,
+) -> Result<Option<Arc<PreparedList>>, AccessListError> {
     let list = block.access_list.as_ref().filter(|_| config.engine.mode == Mode::Validate);
     let Some(list) = list else { return Ok(None) };
     let is_limited = block.cfg.spec.is_enabled_in(SpecId::AMSTERDAM);
     let gas = is_limited.then_some(block.env.gas_limit);
-    let claims = Claims::new(list, block.transactions.len(), gas)?;
-    Ok(Some(Arc::new(claims)))
+    let list = PreparedList::new(list, block.transactions.len(), gas)?;
+    Ok(Some(Arc::new(list)))
 }
 
 /// Runs the pre-block calls and reads the beneficiary.
@@ -77,8 +80,8 @@ fn prepare<S: StateSource>(
     if let Some(parent) = &effects.parent {
         overlay.push(Arc::clone(parent));
     }
-    let claims = claims_of(block, config).map_err(BlockErrorKind::AccessList)?;
-    let has_list = claims.is_some();
+    let list = prepared_list(block, config).map_err(BlockErrorKind::AccessList)?;
+    let has_list = list.is_some();
     let mut block_context = BlockContext {
         block: Arc::clone(block),
         extensions,
@@ -89,8 +92,8 @@ fn prepare<S: StateSource>(
             && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         caches_keccak: config.engine.cache_keccak,
         lists: config.access_list,
-        claims,
-        reads_claims: false,
+        access_list: list,
+        reads_list: false,
         bundle_shards: BundleShards::default(),
         blank: Default::default(),
         moved: Arc::new(Moved::default()),
@@ -129,8 +132,8 @@ fn prepare<S: StateSource>(
     drop(base);
     let mut overlay = Arc::into_inner(overlay).unwrap_or_default();
     overlay.push(Arc::new(changes));
-    let deferred = Some(&effects.receivers.beneficiary).filter(|_| block_context.defers);
-    for (address, info) in deferred.into_iter().chain(&effects.receivers.paid) {
+    let credited = Some(&effects.receivers.beneficiary).filter(|_| block_context.defers);
+    for (address, info) in credited.into_iter().chain(&effects.receivers.paid) {
         // The pre-block calls may have changed the account.
         let changed = overlay.account(address).map(|account| account.info.as_ref());
         block_context.payees.add(*address, changed.unwrap_or(info.as_ref()));
@@ -179,10 +182,10 @@ fn run_calls<D: DatabaseRef>(
     let changes = calls.take_changes();
     let (base, before, accessed) = calls.into_parts();
     effects.before = before;
-    if let Some(claims) = &block_context.claims
+    if let Some(list) = &block_context.access_list
         && block_context.extensions.compares_surroundings()
     {
-        let before = claims.compare(BlockAccessIndex::PRE_EXECUTION, &accessed.accesses());
+        let before = list.compare(BlockAccessIndex::PRE_EXECUTION, &accessed.accesses());
         let wrong = |wrong| BlockErrorKind::AccessList(AccessListError::Mismatch(wrong));
         before.map_err(wrong)?;
     }

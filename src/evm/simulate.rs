@@ -127,7 +127,7 @@ fn run(
         strategy: Strategy::Speculative,
         reason: Reason::Default,
     }];
-    let ran = HasRun { segments, workers: workers.get().into(), alone: false };
+    let ran = HasRun { segments, workers: workers.get().into(), is_sequential: false };
     // The bundle is built without the engine: there is nothing to interleave.
     let rest = Surroundings { effects, config: *config, ran, replay: None };
     let result = finish(&mut Scoped(workers), execution, failure, rest);

@@ -154,8 +154,8 @@ fn run_range<S: StateSource>(
     is_cancelled: impl Fn() -> bool,
 ) -> Option<EarlyEnd<S>> {
     let skips_rejected = config.engine.mode == Mode::Build;
-    let BlockExecution { ledger, carry, counters, .. } = execution;
-    let mut run = machine.begin(txs, carry.take(), ledger.gas());
+    let BlockExecution { ledger, pending, counters, .. } = execution;
+    let mut run = machine.begin(txs, pending.take(), ledger.gas());
     let ended = {
         let _span = span!(TRACE, "batch", first = txs.first.0, end = txs.end.0);
         let one = |tx: TxIndex| {
@@ -183,7 +183,7 @@ fn run_range<S: StateSource>(
         txs.indices().try_for_each(one)
     };
     let (group, rest) = machine.end(run);
-    *carry = Some(rest);
+    *pending = Some(rest);
     counters.protocol.reports += 1;
     if let Some((txs, group)) = group {
         let _span = span!(TRACE, "commit", first = txs.first.0, end = txs.end.0);

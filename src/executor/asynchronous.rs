@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// A closure to run on the executor's thread.
-type Job = Box<dyn FnOnce(&mut Executor) + Send>;
+type Task = Box<dyn FnOnce(&mut Executor) + Send>;
 type OnCommit = Box<dyn FnMut(Committed) -> ControlFlow<()> + Send>;
 
 /// Capacity of the job queue; when it is full, callers wait to submit a request.
@@ -28,7 +28,7 @@ const WAITING: usize = 16;
 /// The thread ends when the last handle is dropped.
 #[derive(Clone)]
 pub struct AsyncExecutor {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<Task>,
 }
 
 impl fmt::Debug for AsyncExecutor {
@@ -43,7 +43,7 @@ impl AsyncExecutor {
     /// # Errors
     /// Returns an error if the system refuses to start the thread.
     pub fn new(mut executor: Executor) -> std::io::Result<Self> {
-        let (jobs, mut todo) = mpsc::channel::<Job>(WAITING);
+        let (jobs, mut todo) = mpsc::channel::<Task>(WAITING);
         let body = move || {
             while let Some(job) = todo.blocking_recv() {
                 // A job whose future was dropped may panic while its parts are dropped.
@@ -98,7 +98,7 @@ impl AsyncExecutor {
         body: impl FnOnce(&mut Executor) -> T + Send + 'static,
     ) -> T {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |executor| {
+        let job: Task = Box::new(move |executor| {
             if !reply.is_closed() {
                 let ran = caught(|| body(executor));
                 // The future may have been dropped in the meantime.

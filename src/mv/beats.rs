@@ -9,7 +9,7 @@ const BEATS: usize = 16;
 /// A counter in its own cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Place(HintU32);
+struct PaddedCounter(HintU32);
 
 /// Progress of a run of a transaction. The value changes every few reads; while it stays the
 /// same, the run may be stalled.
@@ -31,7 +31,7 @@ impl Beat {
 /// Progress counters of the transactions of a block. They are hints: they order nothing, and the
 /// next update makes up for a lost one.
 #[derive(Debug, Default)]
-pub(super) struct Beats([Place; BEATS]);
+pub(super) struct Beats([PaddedCounter; BEATS]);
 
 impl Beats {
     fn place(&self, tx: TxIndex) -> Option<&HintU32> {

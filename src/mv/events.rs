@@ -8,7 +8,7 @@ use crate::trace::Ticket;
 
 /// Place of an event and the stamp there, both taken under one lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct At {
+pub struct EventStamp {
     /// The shard, whose lock orders all events in it.
     pub shard: u32,
     /// The chain in the shard.
@@ -17,7 +17,7 @@ pub struct At {
     pub stamp: u64,
 }
 
-impl From<Trace> for At {
+impl From<Trace> for EventStamp {
     fn from(trace: Trace) -> Self {
         let Trace { chain, stamp } = trace;
         Self { shard: chain.shard, chain: chain.index, stamp: stamp.number() }
@@ -52,7 +52,7 @@ pub enum StoreEvent<L: Location> {
         /// The scope.
         scope: L,
         /// Place and stamp.
-        at: At,
+        at: EventStamp,
         /// The point that it found.
         floor: Floor,
     },
@@ -63,7 +63,7 @@ pub enum StoreEvent<L: Location> {
         /// The location.
         location: L,
         /// Place and stamp.
-        at: At,
+        at: EventStamp,
         /// Ticket from before the lookup.
         began: Ticket,
         /// Ticket of the lookup in the scope. `None` if the location has no scope, or no scope was
@@ -94,7 +94,7 @@ pub enum StoreEvent<L: Location> {
         /// The change.
         change: Change<L>,
         /// Place and stamp.
-        at: At,
+        at: EventStamp,
         /// Whether the change took effect.
         took: bool,
         /// The readers named as possibly stale.

@@ -41,7 +41,7 @@ pub use access::{AccessLog, Mark};
 pub use beats::Beat;
 pub use chain::{Floor, Found};
 pub use conflicts::ConflictIndex;
-pub use events::{At, Change, StoreEvent};
+pub use events::{Change, EventStamp, StoreEvent};
 pub use exact::{ExactGroup, ExactLog, ExactReads};
 pub use latest::Latest;
 pub use location::{Entry, Location};

@@ -25,8 +25,8 @@ impl Protocol {
             Phase::Settling { stop_sent } => return self.poll_settling(stop_sent),
             Phase::Running => {}
         }
-        if let Some(tx) = self.discards.pop_front() {
-            return Ok(Some(Command::Discard(tx)));
+        if let Some(tx) = self.to_abort.pop_front() {
+            return Ok(Some(Command::Abort(tx)));
         }
         if let Some(tx) = self.next_recheck()? {
             self.awaiting = Some(Awaiting::Recheck(tx));
@@ -188,7 +188,7 @@ impl Protocol {
         let uncapped = mutant!(Uncapped);
         let slot = self.slot_mut(tx)?;
         slot.runs += runs;
-        let most = cap.saturating_add(u32::from(is_final) + u32::from(slot.taken_over));
+        let most = cap.saturating_add(u32::from(is_final) + u32::from(slot.helped));
         if slot.runs > most && !uncapped {
             return Err(Invariant::WorkBound { tx, runs: slot.runs });
         }

@@ -168,17 +168,17 @@ pub enum Event {
     /// A hint that the frontier's job has made no progress for a while: its worker may be
     /// preempted.
     Stalled,
-    /// Answer to [`Command::TakeOver`].
-    TakenOver {
+    /// Answer to [`Command::Help`].
+    Helped {
         /// First transaction of the job.
         tx: TxIndex,
         /// True if the worker has published nothing of the job, and never will.
         taken: bool,
     },
     /// The commits so far show that speculation costs more than it saves. If the limits allow it
-    /// ([`hands_over`](super::Limits::hands_over)), the block ends, and its owner runs the rest in
+    /// ([`fallback`](super::Limits::fallback)), the block ends, and its owner runs the rest in
     /// another way.
-    GivenUp,
+    Unprofitable,
     /// The caller cancelled the block. No further transaction runs; results that still hold are
     /// committed.
     Cancelled,
@@ -198,13 +198,13 @@ pub enum Command {
     /// [`Event::Claimed`].
     Claim(Job),
     /// Take the right to publish the first transaction of this job, the frontier's, from the worker
-    /// that has begun it, unless it has begun to publish. Answer: [`Event::TakenOver`]. After that,
+    /// that has begun it, unless it has begun to publish. Answer: [`Event::Helped`]. After that,
     /// the worker's report is ignored.
-    TakeOver(Job),
+    Help(Job),
     /// Compare the reads of an executed transaction by version; a hint. Answer: [`Event::Checked`].
     Recheck(TxIndex),
     /// Turn the entries of a transaction into estimates. No answer.
-    Discard(TxIndex),
+    Abort(TxIndex),
     /// Check whether the block has room for the frontier. Answer: [`Event::Admitted`].
     Admit(TxIndex),
     /// Compare the accesses of a private batch, which begins at the frontier, with the writes that

@@ -65,7 +65,7 @@ impl Protocol {
             return Err(Invariant::MissingResult { tx });
         };
         if job.mode == RunMode::Frontier || self.at_frontier.claim_asked == Some(job) {
-            return Ok(self.take_over_if_stalled(tx, job));
+            return Ok(self.help_if_stalled(tx, job));
         }
         if mutant!(FrontierQueued) {
             return Ok(None);
@@ -107,7 +107,7 @@ impl Protocol {
                 self.slot_mut(tx)?.final_run = true;
             }
             (Verdict::Valid, false) => {}
-            (Verdict::Stale, _) => self.discard(tx)?,
+            (Verdict::Stale, _) => self.abort(tx)?,
         }
         Ok(())
     }
@@ -168,9 +168,9 @@ impl Protocol {
     /// Skips the frontier. I15: its entries are withdrawn and the tail of its chunk is aborted
     /// before the frontier moves.
     fn skip(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
-        self.discard_tail(tx)?;
-        if let Some(tail) = self.discards.pop_front() {
-            return Ok(Some(Command::Discard(tail)));
+        self.abort_tail(tx)?;
+        if let Some(tail) = self.to_abort.pop_front() {
+            return Ok(Some(Command::Abort(tail)));
         }
         if mutant!(SkipKeepsEntries) {
             self.advance(tx)?;
@@ -194,7 +194,7 @@ impl Protocol {
         if mutant!(CommitSkipsOne) {
             self.frontier = self.frontier.next();
         }
-        self.watch_discard_rate(txs.len());
+        self.watch_waste(txs.len());
         if !self.private.is_empty() {
             return Ok(());
         }

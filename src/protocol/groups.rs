@@ -89,7 +89,7 @@ impl Protocol {
     fn hand_over_rest(&mut self) -> Polled {
         let runs = self.private.ended().map_or(0, |ended| ended.len());
         self.count_batch_waste(runs);
-        self.begin_halt(Halt::HandedOver);
+        self.begin_halt(Halt::Fallback);
         self.poll()
     }
 

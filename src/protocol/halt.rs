@@ -20,7 +20,7 @@ impl Protocol {
         // A cancelled block stays cancelled, whatever follows.
         self.halt.get_or_insert(halt);
         self.awaiting = None;
-        self.discards.clear();
+        self.to_abort.clear();
         self.rechecks.clear();
     }
 

@@ -26,57 +26,57 @@ impl Protocol {
 
     /// Returns the command that takes over `job`, the frontier's, if it is stalled and may be taken
     /// over.
-    pub(super) fn take_over_if_stalled(&mut self, tx: TxIndex, job: Job) -> Option<Command> {
-        if !core::mem::take(&mut self.at_frontier.is_stalled) || !self.may_take_over(tx, job) {
+    pub(super) fn help_if_stalled(&mut self, tx: TxIndex, job: Job) -> Option<Command> {
+        if !core::mem::take(&mut self.at_frontier.is_stalled) || !self.may_help(tx, job) {
             return None;
         }
-        self.ask(Awaiting::TakeOver(tx), Command::TakeOver(job))
+        self.ask(Awaiting::Help(tx), Command::Help(job))
     }
 
-    fn may_take_over(&self, tx: TxIndex, job: Job) -> bool {
+    fn may_help(&self, tx: TxIndex, job: Job) -> bool {
         // One more job outside the channel would exceed the room for reports.
         let is_full = self.here == Some(job) && self.unanswered() >= self.limits.job_capacity;
-        let may = self.slots.get(tx).is_some_and(|slot| !slot.taken_over);
+        let may = self.slots.get(tx).is_some_and(|slot| !slot.helped);
         may && !is_full
     }
 
     /// Returns the number of unanswered jobs that went through the channel or were taken over.
     pub(super) fn unanswered(&self) -> u32 {
-        let left_behind = u32::try_from(self.left_behind.len()).unwrap_or(u32::MAX);
-        self.in_flight.saturating_add(left_behind)
+        let superseded = u32::try_from(self.superseded.len()).unwrap_or(u32::MAX);
+        self.in_flight.saturating_add(superseded)
     }
 
     /// Returns whether `job` was taken over, so that its report is ignored.
     #[must_use]
-    pub fn is_left_behind(&self, job: Job) -> bool {
-        self.left_behind.contains(&job) && !mutant!(LateReportCounts)
+    pub fn is_superseded(&self, job: Job) -> bool {
+        self.superseded.contains(&job) && !mutant!(LateReportCounts)
     }
 
     /// Handles the takeover of the frontier's job, of which its worker will publish nothing.
-    pub(super) fn on_taken_over(&mut self, tx: TxIndex) -> Result<(), Invariant> {
+    pub(super) fn on_helped(&mut self, tx: TxIndex) -> Result<(), Invariant> {
         self.counters.helped_transactions += 1;
         let Some(job) = self.slot(tx)?.job else { return Err(Invariant::MissingResult { tx }) };
-        self.leave_behind(job);
+        self.supersede(job);
         for tx in job.chunk.indices() {
             let is_first = tx == job.chunk.first;
             let slot = self.slot_mut(tx)?;
-            slot.taken_over |= is_first;
+            slot.helped |= is_first;
             slot.runs += u32::from(is_first);
             self.make_pending(tx)?;
         }
         Ok(())
     }
 
-    fn leave_behind(&mut self, job: Job) {
+    fn supersede(&mut self, job: Job) {
         if self.here.take_if(|here| *here == job).is_none() {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
-        self.left_behind.push(job);
+        self.superseded.push(job);
     }
 
     /// Returns whether `job` was taken over and is answered now.
     pub(super) fn is_late(&mut self, job: Job) -> bool {
-        let at = self.left_behind.iter().position(|other| *other == job);
-        at.map(|at| self.left_behind.swap_remove(at)).is_some() && !mutant!(LateReportCounts)
+        let at = self.superseded.iter().position(|other| *other == job);
+        at.map(|at| self.superseded.swap_remove(at)).is_some() && !mutant!(LateReportCounts)
     }
 }

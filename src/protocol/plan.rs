@@ -19,9 +19,9 @@ pub struct Limits {
     /// (I14).
     pub shared_chunks: bool,
     /// The amount of waste at which the block ends with
-    /// [`Halt::HandedOver`](super::Halt::HandedOver), after which its owner runs the rest in
+    /// [`Halt::Fallback`](super::Halt::Fallback), after which its owner runs the rest in
     /// another way. `None`: speculation never stops early.
-    pub hands_over: Option<Waste>,
+    pub fallback: Option<Waste>,
 }
 
 /// Criterion for wasted speculation: many executions are aborted, and hardly any is kept.

@@ -45,5 +45,5 @@ pub(super) struct Slot {
     /// Whether everything below was final when the execution began.
     pub(super) final_run: bool,
     /// Whether a run at the frontier was taken over from its worker; that happens once.
-    pub(super) taken_over: bool,
+    pub(super) helped: bool,
 }

@@ -20,7 +20,7 @@ pub enum Halt {
     Cancelled,
     /// Speculation was wasted or did not pay, or the rest of a private batch must not commit, has
     /// no room or no result; the caller runs the rest in another way.
-    HandedOver,
+    Fallback,
 }
 
 /// A command that the owner has not answered yet.
@@ -30,7 +30,7 @@ pub(super) enum Awaiting {
     Validate(TxIndex),
     Admit(TxIndex),
     Claim(TxIndex),
-    TakeOver(TxIndex),
+    Help(TxIndex),
     Withdraw(TxIndex),
     Compare(TxIndex),
 }
@@ -88,11 +88,11 @@ pub struct Protocol {
     pub(super) longest: BTreeSet<TxIndex>,
     pub(super) waiters: BTreeMap<TxIndex, Vec<TxIndex>>,
     pub(super) rechecks: BTreeSet<TxIndex>,
-    pub(super) discards: VecDeque<TxIndex>,
+    pub(super) to_abort: VecDeque<TxIndex>,
     pub(super) in_flight: u32,
     pub(super) here: Option<Job>,
     /// Jobs that were taken over and are not answered yet.
-    pub(super) left_behind: Vec<Job>,
+    pub(super) superseded: Vec<Job>,
     pub(super) awaiting: Option<Awaiting>,
     pub(super) at_frontier: FrontierState,
     pub(super) phase: Phase,
@@ -126,7 +126,7 @@ impl Protocol {
             frontier_only: false,
             possibly_stale: false,
             final_run: false,
-            taken_over: false,
+            helped: false,
         };
         let mut slots = PerTx::new(plan.first, ends.map(slot));
         let mut waiters: BTreeMap<TxIndex, Vec<TxIndex>> = BTreeMap::new();
@@ -153,10 +153,10 @@ impl Protocol {
             longest: chunks.longest.iter().copied().collect(),
             waiters,
             rechecks: BTreeSet::new(),
-            discards: VecDeque::new(),
+            to_abort: VecDeque::new(),
             in_flight: 0,
             here: None,
-            left_behind: Vec::new(),
+            superseded: Vec::new(),
             awaiting: None,
             at_frontier: FrontierState::default(),
             phase: Phase::Running,
@@ -339,13 +339,13 @@ impl Protocol {
                 self.at_frontier.is_stalled = true;
                 Ok(())
             }
-            Event::GivenUp => {
-                self.give_up();
+            Event::Unprofitable => {
+                self.fall_back();
                 Ok(())
             }
-            Event::TakenOver { tx, taken } => {
-                self.answer(Awaiting::TakeOver(tx), "TakenOver")?;
-                if taken { self.on_taken_over(tx) } else { Ok(()) }
+            Event::Helped { tx, taken } => {
+                self.answer(Awaiting::Help(tx), "Helped")?;
+                if taken { self.on_helped(tx) } else { Ok(()) }
             }
             Event::Withdrawn { tx, stale_readers } => {
                 self.answer(Awaiting::Withdraw(tx), "Withdrawn")?;
@@ -366,7 +366,7 @@ impl Protocol {
             | Awaiting::Validate(tx)
             | Awaiting::Admit(tx)
             | Awaiting::Claim(tx)
-            | Awaiting::TakeOver(tx)
+            | Awaiting::Help(tx)
             | Awaiting::Withdraw(tx)
             | Awaiting::Compare(tx)) = question;
             return Err(Invariant::UnexpectedEvent { tx, event });

@@ -6,15 +6,15 @@ use crate::ids::TxIndex;
 
 impl Protocol {
     /// Aborts the result of `tx`, and everything in its chunk that depends on it (I14).
-    pub(super) fn discard(&mut self, tx: TxIndex) -> Result<(), Invariant> {
-        self.discard_one(tx)?;
-        self.discard_tail(tx)
+    pub(super) fn abort(&mut self, tx: TxIndex) -> Result<(), Invariant> {
+        self.abort_one(tx)?;
+        self.abort_tail(tx)
     }
 
-    fn discard_one(&mut self, tx: TxIndex) -> Result<(), Invariant> {
+    fn abort_one(&mut self, tx: TxIndex) -> Result<(), Invariant> {
         self.count_waste(1);
         if !mutant!(DiscardKeepsEntries) {
-            self.discards.push_back(tx);
+            self.to_abort.push_back(tx);
         }
         self.slot_mut(tx)?.final_run = false;
         self.make_pending(tx)
@@ -43,7 +43,7 @@ impl Protocol {
     }
 
     /// Aborts the transactions that ran after `tx` with the same journal.
-    pub(super) fn discard_tail(&mut self, tx: TxIndex) -> Result<(), Invariant> {
+    pub(super) fn abort_tail(&mut self, tx: TxIndex) -> Result<(), Invariant> {
         if !self.limits.shared_chunks || mutant!(TailKept) {
             return Ok(());
         }
@@ -54,7 +54,7 @@ impl Protocol {
                 break;
             }
             if slot.status == Status::Executed {
-                self.discard_one(next)?;
+                self.abort_one(next)?;
             }
             next = next.next();
         }
@@ -63,26 +63,26 @@ impl Protocol {
 
     /// Checks whether most speculation is wasted. If so, ends the block early, if the limits allow
     /// it.
-    pub(super) fn watch_discard_rate(&mut self, commits: u32) {
+    pub(super) fn watch_waste(&mut self, commits: u32) {
         if self.phase != Phase::Running {
             return;
         }
-        let Some(waste) = self.limits.hands_over else { return };
+        let Some(waste) = self.limits.fallback else { return };
         self.recent.commits += commits;
         if self.recent.commits < waste.commits {
             return;
         }
         let Recent { aborts, kept, .. } = core::mem::take(&mut self.recent);
         if aborts >= waste.runs && kept <= waste.kept {
-            self.give_up();
+            self.fall_back();
         }
     }
 
-    /// Ends the block early with [`Halt::HandedOver`], if the limits allow it.
-    pub(super) fn give_up(&mut self) {
-        if self.limits.hands_over.is_some() && self.phase == Phase::Running {
+    /// Ends the block early with [`Halt::Fallback`], if the limits allow it.
+    pub(super) fn fall_back(&mut self) {
+        if self.limits.fallback.is_some() && self.phase == Phase::Running {
             self.counters.fallback_segments += 1;
-            self.begin_halt(Halt::HandedOver);
+            self.begin_halt(Halt::Fallback);
         }
     }
 }

@@ -69,8 +69,8 @@ impl<S, F: FnMut(S)> Interrupt for Caller<'_, S, F> {
         self.seat.yield_at(point);
     }
 
-    fn tell(&self, activity: Activity) {
-        self.seat.tell(activity);
+    fn report(&self, activity: Activity) {
+        self.seat.report(activity);
     }
 }
 

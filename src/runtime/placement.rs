@@ -6,13 +6,13 @@ mod system {
 
     /// A thread, and the processors that it may use.
     #[derive(Debug)]
-    pub(in crate::runtime) struct Place {
+    pub(in crate::runtime) struct ThreadPlacement {
         thread: Pid,
         allowed: CpuSet,
         avoided: Option<usize>,
     }
 
-    impl Place {
+    impl ThreadPlacement {
         /// Returns the place of the calling thread.
         pub(in crate::runtime) fn own() -> Option<Self> {
             let allowed = sched_getaffinity(None).ok()?;
@@ -43,7 +43,7 @@ mod system {
             let (end, ended) = crate::sync::bounded::<()>(0);
             std::thread::scope(|scope| {
                 scope.spawn(move || {
-                    send.send(Place::own()).expect("the receiver is there");
+                    send.send(ThreadPlacement::own()).expect("the receiver is there");
                     let _ = ended.recv();
                 });
                 let mut place = receive.recv().expect("it starts").expect("it is somewhere");
@@ -65,9 +65,9 @@ mod system {
 mod system {
     /// Placement is not supported on this system.
     #[derive(Debug)]
-    pub(in crate::runtime) enum Place {}
+    pub(in crate::runtime) enum ThreadPlacement {}
 
-    impl Place {
+    impl ThreadPlacement {
         /// Returns `None`: the place is unknown.
         pub(in crate::runtime) const fn own() -> Option<Self> {
             None
@@ -77,4 +77,4 @@ mod system {
     }
 }
 
-pub(super) use system::Place;
+pub(super) use system::ThreadPlacement;

@@ -4,7 +4,7 @@
 //! thread is worker 0. In a work-stealing pool, the thread of one transaction could pick up another
 //! transaction's wait.
 
-use super::placement::Place;
+use super::placement::ThreadPlacement;
 use super::seat::Seat;
 use super::threads::Threads;
 use crate::ids::WorkerId;
@@ -28,7 +28,7 @@ struct Member {
     inbox: Receiver<Arc<dyn Task>>,
     handle: Option<JoinHandle<()>>,
     /// Placement of the thread; `None` if the system is to decide.
-    place: Option<Place>,
+    place: Option<ThreadPlacement>,
 }
 
 /// Threads that wait for tasks.
@@ -57,7 +57,7 @@ impl Pool {
             let (tell, told) = bounded(1);
             let theirs = inbox.clone();
             let body = move || {
-                let _ = tell.send(Place::own());
+                let _ = tell.send(ThreadPlacement::own());
                 let seat = Seat::Thread(&threads);
                 while let Some(task) = threads.recv(&theirs) {
                     // Only a bug in Braid panics here. The task's own guard frees the other

@@ -58,13 +58,13 @@ impl Interrupt for Seat<'_> {
         }
     }
 
-    fn tell(&self, activity: Activity) {
+    fn report(&self, activity: Activity) {
         match self {
-            Self::Thread(threads) => threads.tell(activity),
+            Self::Thread(threads) => threads.report(activity),
             #[cfg(all(feature = "testing", not(braid_loom)))]
-            Self::Fiber(fiber) => fiber.tell(activity),
+            Self::Fiber(fiber) => fiber.report(activity),
             #[cfg(all(feature = "testing", not(braid_loom)))]
-            Self::Observed(observed) => observed.tell(activity),
+            Self::Observed(observed) => observed.report(activity),
         }
     }
 }

@@ -4,10 +4,10 @@ use super::coordinate::{coordinate, give_up};
 use super::events::EngineEvent;
 use super::machine::{Effects, LedgerOf, Machine, Workload};
 use super::message::{JobMessage, Kept, KeptRun, Next, ReportMessage};
-use super::ran::{NoResultOf, Ran};
+use super::ran::{NoResultOf, UnpublishedRun};
 use super::shared::Shared;
 use super::stop::{NoResult, Stop};
-use super::watch::Watch;
+use super::watch::StallWatch;
 use super::{Activity, Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
@@ -34,7 +34,7 @@ where
         context,
         machine: None,
         batches: None,
-        watch: Watch::default(),
+        watch: StallWatch::default(),
         second: None,
     };
     let mut here = coordinate(shared, context, None);
@@ -100,9 +100,9 @@ pub(super) struct Actor<'a, W: Workload, G, X: Context> {
     /// The machine for private batches.
     pub(super) batches: Option<W::Batches<'a, X>>,
     /// Observations of the frontier while the worker was idle.
-    pub(super) watch: Watch,
+    pub(super) watch: StallWatch,
     /// Result of helping with the frontier, for the next job to use.
-    pub(super) second: Option<(TxIndex, Ran<W>)>,
+    pub(super) second: Option<(TxIndex, UnpublishedRun<W>)>,
 }
 
 impl<'a, W, G, X> Actor<'a, W, G, X>
@@ -162,7 +162,7 @@ where
     }
 
     /// Takes the result of helping with the frontier, if `job` runs the same transaction.
-    fn take_second(&mut self, job: Job) -> Option<Ran<W>> {
+    fn take_second(&mut self, job: Job) -> Option<UnpublishedRun<W>> {
         let (tx, ran) = self.second.take()?;
         let is_same = job.mode == RunMode::Frontier && job.chunk.first == tx;
         (is_same || mutant!(SecondOfAnother)).then_some(ran)
@@ -175,7 +175,7 @@ where
         &mut self,
         job: Job,
         tx: TxIndex,
-        in_hand: Option<Ran<W>>,
+        in_hand: Option<UnpublishedRun<W>>,
         previous: &[W::Location],
     ) -> Option<(TxReport, Kept<W>, u64)> {
         let is_first = tx == job.chunk.first;
@@ -225,24 +225,24 @@ where
 
     /// Runs `tx` once. A run that is not final is [`Stop::Overtaken`] if a value that it read has
     /// changed before its end.
-    fn run_once(&mut self, tx: TxIndex, is_final: bool) -> Ran<W> {
+    fn run_once(&mut self, tx: TxIndex, is_final: bool) -> UnpublishedRun<W> {
         let log = &self.shared.log;
         log.note(|| EngineEvent::RunBegan(tx));
         self.shared.store.set_running(self.worker, Some(tx));
         let ran = self.run_guarded(tx, W::Machine::begin);
         log.note(|| EngineEvent::RunEnded { tx, end: ran.end() });
         if matches!(ran.result, Err(NoResult::Stopped(Stop::Blocked(_) | Stop::TooEarly))) {
-            self.context.tell(Activity::Blocked(tx));
+            self.context.report(Activity::Blocked(tx));
         }
         if is_final || !self.is_overtaken(tx, &ran) {
             return ran;
         }
-        self.context.tell(Activity::Overtaken(tx));
-        Ran::nothing(Stop::Overtaken.into())
+        self.context.report(Activity::Overtaken(tx));
+        UnpublishedRun::nothing(Stop::Overtaken.into())
     }
 
     /// Runs `tx`, which another worker is running, without leaving a trace of the run.
-    pub(super) fn run_second(&mut self, tx: TxIndex) -> Ran<W> {
+    pub(super) fn run_second(&mut self, tx: TxIndex) -> UnpublishedRun<W> {
         if let Some(machine) = &mut self.machine {
             machine.begin_chunk();
         }
@@ -253,7 +253,7 @@ where
         &mut self,
         tx: TxIndex,
         begin: impl FnOnce(&mut W::Machine<'a, X>, TxIndex),
-    ) -> Ran<W> {
+    ) -> UnpublishedRun<W> {
         let _span = span!(TRACE, "run", tx = tx.0);
         let Self { shared, worker, context, machine, .. } = self;
         let machine = match machine {
@@ -262,8 +262,8 @@ where
                 let build = || shared.workload.machine(*worker, &shared.store, *context);
                 match caught(build) {
                     Ok(Ok(machine)) => empty.insert(machine),
-                    Ok(Err(error)) => return Ran::nothing(NoResult::base(error)),
-                    Err(payload) => return Ran::nothing(NoResult::Panicked(payload)),
+                    Ok(Err(error)) => return UnpublishedRun::nothing(NoResult::base(error)),
+                    Err(payload) => return UnpublishedRun::nothing(NoResult::Panicked(payload)),
                 }
             }
         };
@@ -276,7 +276,7 @@ where
                 let (reads, stop) = machine.end();
                 self.machine = None;
                 let why = stop.map_or(NoResult::Panicked(payload), NoResult::Stopped);
-                return Ran { reads, result: Err(why) };
+                return UnpublishedRun { reads, result: Err(why) };
             }
         };
         // The latch decides, whatever the machine returned.
@@ -288,10 +288,10 @@ where
             Some(stop) => Err(stop.into()),
             None => result.map_err(NoResult::Rejected),
         };
-        Ran { reads, result }
+        UnpublishedRun { reads, result }
     }
 
-    fn is_overtaken(&self, tx: TxIndex, ran: &Ran<W>) -> bool {
+    fn is_overtaken(&self, tx: TxIndex, ran: &UnpublishedRun<W>) -> bool {
         self.context.yield_at(Point::Check);
         match ran.result {
             Ok(_) | Err(NoResult::Rejected(_)) => !self.shared.store.is_current(&ran.reads, tx),

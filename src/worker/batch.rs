@@ -24,7 +24,7 @@ where
     pub(super) fn run_batch(&mut self, message: JobMessage<W>) -> Option<ReportMessage<W>> {
         let JobMessage { job, .. } = message;
         self.shared.log.note(|| EngineEvent::BatchBegan(job));
-        self.context.tell(Activity::Batch(job.chunk));
+        self.context.report(Activity::Batch(job.chunk));
         let ended = match self.take_batches() {
             Err(why) => BatchRun { held: Some((job.chunk.first, why)), ran: None },
             Ok(machine) => self.run_on(machine, job, false),
@@ -38,7 +38,7 @@ where
         let machine = self.take_batches().ok()?;
         let ended = self.run_on(machine, job, true);
         // A repetition might succeed: the database may answer, and user code may return.
-        let may_succeed = |(_, why): &Held<W>| {
+        let may_succeed = |(_, why): &HeldMember<W>| {
             matches!(why, NoResult::Stopped(Stop::Base(_)) | NoResult::Panicked(_))
         };
         if ended.held.as_ref().is_some_and(may_succeed) {
@@ -90,7 +90,11 @@ where
     }
 
     /// Returns the member that has no result, if there is one, and whether it panicked.
-    fn run_members(&self, machine: &mut W::Batches<'a, X>, job: Job) -> (Option<Held<W>>, bool) {
+    fn run_members(
+        &self,
+        machine: &mut W::Batches<'a, X>,
+        job: Job,
+    ) -> (Option<HeldMember<W>>, bool) {
         let shared = self.shared;
         for tx in job.chunk.indices() {
             if shared.is_stopped() || shared.is_reported(job) {
@@ -102,7 +106,7 @@ where
                 Ok(Err(_)) if mutant!(BatchGoesOn) => {}
                 Ok(Err(why)) => {
                     if why.is_early() {
-                        self.context.tell(Activity::Blocked(tx));
+                        self.context.report(Activity::Blocked(tx));
                     }
                     return (Some((tx, why)), false);
                 }
@@ -124,10 +128,10 @@ where
 }
 
 /// A member that has no result, with the reason.
-type Held<W> = (TxIndex, NoResultOf<W>);
+type HeldMember<W> = (TxIndex, NoResultOf<W>);
 
 /// How a run of a private batch ended.
 struct BatchRun<W: Workload> {
-    held: Option<Held<W>>,
+    held: Option<HeldMember<W>>,
     ran: Option<RanBatch<W::Location, W::Group>>,
 }

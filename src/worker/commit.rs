@@ -48,9 +48,9 @@ where
         if !too_early {
             self.move_frontier(tx, shared);
         }
-        context.tell(Activity::Committed(Chunk { first: tx, end: tx.next() }));
-        match self.ledger.gives_up() {
-            true => self.apply(shared, Event::GivenUp),
+        context.report(Activity::Committed(Chunk { first: tx, end: tx.next() }));
+        match self.ledger.is_unprofitable() {
+            true => self.apply(shared, Event::Unprofitable),
             false => Ok(()),
         }
     }
@@ -105,7 +105,7 @@ where
         self.ledger.commit_group(group, left);
         let Some(last) = group.indices().next_back() else { return Ok(()) };
         self.move_frontier(last, shared);
-        context.tell(Activity::Committed(group));
+        context.report(Activity::Committed(group));
         Ok(())
     }
 }

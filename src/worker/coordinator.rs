@@ -17,7 +17,7 @@ use crate::trace::Log;
 use std::sync::Arc;
 
 /// State of one transaction.
-pub(super) struct Record<W: Workload> {
+pub(super) struct TxRecord<W: Workload> {
     pub(super) reads: ReadSet<W::Location>,
     /// Locations of the entries of its last published incarnation.
     pub(super) written: Vec<W::Location>,
@@ -31,7 +31,7 @@ pub(super) struct Record<W: Workload> {
 pub(super) struct Coordinator<W: Workload, G> {
     pub(super) protocol: Protocol,
     pub(super) ledger: G,
-    records: PerTx<Record<W>>,
+    records: PerTx<TxRecord<W>>,
     pub(super) batches: Batches<W>,
     /// Dropped once the block is over, which ends the workers.
     pub(super) jobs: Option<Sender<JobMessage<W>>>,
@@ -57,7 +57,7 @@ impl<W: Workload, G> Coordinator<W, G> {
         index: ConflictIndex<W::Location>,
         jobs: Sender<JobMessage<W>>,
     ) -> Self {
-        let record = || Record {
+        let record = || TxRecord {
             reads: ReadSet::default(),
             written: Vec::new(),
             incarnation: Incarnation(0),
@@ -91,7 +91,7 @@ impl<W: Workload, G> Coordinator<W, G> {
         (counters.reports, counters.ahead) = (self.lag.reports, self.lag.ahead);
         // A cancelled block may still be finished, and the calls after its transactions read the
         // store.
-        let is_read = matches!(halt, Some(Halt::HandedOver | Halt::Cancelled));
+        let is_read = matches!(halt, Some(Halt::Fallback | Halt::Cancelled));
         if is_read && !mutant!(SpeculationStays) {
             counters.fallback_aborts = self.withdraw_speculation(&store);
             counters.aborts += counters.fallback_aborts;
@@ -105,7 +105,7 @@ impl<W: Workload, G> Coordinator<W, G> {
             Some(Halt::Failed(tx, _)) => {
                 self.records.get_mut(tx).and_then(|record| record.why.take())
             }
-            Some(Halt::Cancelled | Halt::HandedOver) | None => None,
+            Some(Halt::Cancelled | Halt::Fallback) | None => None,
         };
         if self.broken.is_none() && !self.protocol.is_finished() {
             self.broken = Some(Invariant::WorkersGone);
@@ -172,7 +172,7 @@ where
             }
             let polled = self.protocol.poll();
             if let Ok(Some(command)) = &polled {
-                shared.log.note(|| EngineEvent::Told(command.clone()));
+                shared.log.note(|| EngineEvent::Commanded(command.clone()));
             }
             let performed = match polled {
                 Ok(None) => return None,
@@ -213,7 +213,7 @@ where
     }
 
     pub(super) fn apply(&mut self, shared: &Shared<W, G>, event: Event) -> Result<(), Invariant> {
-        shared.log.note(|| EngineEvent::Heard(event.clone()));
+        shared.log.note(|| EngineEvent::Received(event.clone()));
         self.protocol.apply(event)
     }
 
@@ -224,7 +224,7 @@ where
     ) -> Result<(), Invariant> {
         let ReportMessage { report, kept, batch, is_second } = message;
         let job = report.job;
-        if self.protocol.is_left_behind(job) {
+        if self.protocol.is_superseded(job) {
             return self.apply(shared, Event::Reported(report));
         }
         self.batches.helped += u64::from(is_second);
@@ -249,7 +249,7 @@ where
         self.apply(shared, Event::Reported(report))
     }
 
-    pub(super) fn record(&mut self, tx: TxIndex) -> Result<&mut Record<W>, Invariant> {
+    pub(super) fn record(&mut self, tx: TxIndex) -> Result<&mut TxRecord<W>, Invariant> {
         self.records.get_mut(tx).ok_or(Invariant::MissingResult { tx })
     }
 
@@ -268,7 +268,7 @@ where
     ) -> Result<(), Invariant> {
         match command {
             Command::Dispatch(job) => self.dispatch(job, shared),
-            Command::Discard(tx) => self.discard(tx, shared),
+            Command::Abort(tx) => self.abort(tx, shared),
             Command::Recheck(tx) => {
                 let current = shared.store.is_current(&self.record(tx)?.reads, tx);
                 self.answer_check(tx, current, shared)
@@ -288,9 +288,9 @@ where
                 let tx = job.chunk.first;
                 self.apply(shared, Event::Claimed { tx, claimed: shared.take_back(job) })
             }
-            Command::TakeOver(job) => {
+            Command::Help(job) => {
                 let tx = job.chunk.first;
-                self.apply(shared, Event::TakenOver { tx, taken: shared.take_over(job) })
+                self.apply(shared, Event::Helped { tx, taken: shared.take_over(job) })
             }
             Command::Commit(tx) => {
                 context.yield_at(Point::Commit);
@@ -340,7 +340,7 @@ where
         Err(Invariant::ChannelFull { channel: "jobs" })
     }
 
-    fn discard(&mut self, tx: TxIndex, shared: &Shared<W, G>) -> Result<(), Invariant> {
+    fn abort(&mut self, tx: TxIndex, shared: &Shared<W, G>) -> Result<(), Invariant> {
         let record = self.record(tx)?;
         record.output = None;
         let version = Version { tx, incarnation: record.incarnation };

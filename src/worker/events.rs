@@ -60,9 +60,9 @@ pub enum EngineEvent<L: Location> {
     /// A worker sent its report.
     Sent(JobReport),
     /// The protocol received an event.
-    Heard(Event),
+    Received(Event),
     /// The protocol issued a command.
-    Told(Command),
+    Commanded(Command),
 }
 
 /// An event of a block.

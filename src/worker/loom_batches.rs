@@ -37,7 +37,7 @@ fn loom_batches_with_a_conflict_end_as_in_order() {
     static CLAIM: Sometimes = Sometimes::new();
     explore("batches_conflict", PREEMPTIONS, 300, || {
         let end = run([Act::Increment; 2], two_batches(false), false);
-        assert_eq!((outcomes(&end), end.halt), (vec![Some(0)], Some(Halt::HandedOver)));
+        assert_eq!((outcomes(&end), end.halt), (vec![Some(0)], Some(Halt::Fallback)));
         assert_eq!(end.counters.aborts, 1);
         CLAIM.note(end.counters.claims > 0);
         let rest = Chunk { first: TxIndex(1), end: TxIndex(2) };
@@ -70,7 +70,7 @@ fn loom_batches_that_do_not_meet_commit_what_ran_ahead() {
 fn loom_batch_ends_while_the_block_halts() {
     explore("batch_halt", PREEMPTIONS, 300, || {
         let end = run([Act::RejectOn(0), Act::Increment], two_batches(false), false);
-        assert_eq!((outcomes(&end), end.halt), (vec![], Some(Halt::HandedOver)));
+        assert_eq!((outcomes(&end), end.halt), (vec![], Some(Halt::Fallback)));
     });
 }
 

@@ -1,6 +1,6 @@
 //! Tiny blocks for loom: one counter, two transactions, published or in private batches.
 
-use super::loom_told::Told;
+use super::loom_list::TinyList;
 use super::machine::{
     Base, BatchMachine, BatchStart, Effects, Ledger, Machine, RanBatch, Workload,
 };
@@ -74,7 +74,7 @@ pub(super) enum Act {
 pub(super) struct Tiny {
     pub(super) acts: [Act; 2],
     /// The list that private batches read: the counter after each transaction.
-    pub(super) told: Option<Told>,
+    pub(super) list: Option<TinyList>,
 }
 
 pub(super) struct TinyMachine<'a, X> {
@@ -146,23 +146,23 @@ impl<X: Context> BatchMachine for TinyBatches<'_, X> {
     fn begin(&mut self, start: BatchStart<Counter>) {
         self.groups.clear();
         let BatchStart { txs, mut snapshot, mut log, is_second } = start;
-        if self.workload.told.is_some() {
+        if self.workload.list.is_some() {
             (snapshot, log) = (TxIndex(0), log.of_writes());
         }
         self.view.begin_batch(txs.first, snapshot, Some(log), is_second);
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<(), NoResult<(), ()>> {
-        let told = self.workload.told.as_ref();
-        if told.is_some_and(|told| told.is_beyond_wrong(tx)) {
+        let list = self.workload.list.as_ref();
+        if list.is_some_and(|list| list.is_beyond_wrong(tx)) {
             return Err(NoResult::TOO_EARLY);
         }
-        self.view.base_mut().0 = told.map_or(0, |told| told.below(tx));
+        self.view.base_mut().0 = list.map_or(0, |list| list.below(tx));
         self.view.begin(tx);
         let ran = run_over(self.workload.acts[tx.position()], &mut self.view);
         let (_, stop) = self.view.end();
-        if let (Some(told), Ok(ran)) = (told, &ran)
-            && told.differs(tx, &ran.writes)
+        if let (Some(list), Ok(ran)) = (list, &ran)
+            && list.differs(tx, &ran.writes)
         {
             return Err(NoResult::TOO_EARLY);
         }
@@ -246,7 +246,7 @@ impl Ledger for Outcomes {
         self.outcomes.push((tx, None));
     }
 
-    fn gives_up(&self) -> bool {
+    fn is_unprofitable(&self) -> bool {
         false
     }
 
@@ -290,7 +290,7 @@ pub(super) const LIMITS: Limits = Limits {
     max_speculative_runs: CAP,
     skip_rejected: false,
     shared_chunks: false,
-    hands_over: None,
+    fallback: None,
 };
 
 /// Whether an event happened in at least one execution of a story.
@@ -313,7 +313,7 @@ impl Sometimes {
 
 pub(super) fn new_shared(acts: [Act; 2], protocol: Protocol) -> Shared<Tiny, Outcomes> {
     Shared::with_protocol(
-        Tiny { acts, told: None },
+        Tiny { acts, list: None },
         Outcomes::default(),
         Store::new(1),
         1,

@@ -211,7 +211,7 @@ pub trait Ledger: Send {
     fn skip(&mut self, tx: TxIndex, reason: Self::Rejection);
 
     /// Returns whether the commits so far show that speculation costs more than it saves.
-    fn gives_up(&self) -> bool;
+    fn is_unprofitable(&self) -> bool;
 
     /// Returns whether the block has room for each of `txs`, whose result is `group`.
     fn admits(&mut self, txs: Chunk, group: &Self::Group) -> bool;

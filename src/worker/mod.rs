@@ -25,11 +25,11 @@ mod loom_batches;
 #[cfg(all(test, braid_loom))]
 mod loom_hasty;
 #[cfg(all(test, braid_loom))]
+mod loom_list;
+#[cfg(all(test, braid_loom))]
 mod loom_machine;
 #[cfg(all(test, braid_loom))]
 mod loom_tests;
-#[cfg(all(test, braid_loom))]
-mod loom_told;
 mod machine;
 mod message;
 mod ran;
@@ -107,7 +107,7 @@ pub trait Interrupt {
     fn yield_at(&self, point: Point);
 
     /// Reports the actor's activity. Threads ignore it.
-    fn tell(&self, activity: Activity) {
+    fn report(&self, activity: Activity) {
         let _ = activity;
     }
 }
@@ -117,8 +117,8 @@ impl<I: Interrupt> Interrupt for &I {
         (**self).yield_at(point);
     }
 
-    fn tell(&self, activity: Activity) {
-        (**self).tell(activity);
+    fn report(&self, activity: Activity) {
+        (**self).report(activity);
     }
 }
 
@@ -133,9 +133,9 @@ impl Interrupt for AnyInterrupt<'_> {
         }
     }
 
-    fn tell(&self, activity: Activity) {
+    fn report(&self, activity: Activity) {
         if let Some(context) = self {
-            context.tell(activity);
+            context.report(activity);
         }
     }
 }

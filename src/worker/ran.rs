@@ -9,12 +9,12 @@ use crate::mv::{ReadRecord, ReadSet};
 pub(super) type NoResultOf<W> = NoResult<<W as Workload>::Rejection, <W as Workload>::BaseError>;
 
 /// Result of a run, before it is published or reported.
-pub(super) struct Ran<W: Workload> {
+pub(super) struct UnpublishedRun<W: Workload> {
     pub(super) reads: ReadSet<W::Location>,
     pub(super) result: Result<Effects<W::Location, W::Output>, NoResultOf<W>>,
 }
 
-impl<W: Workload> Ran<W> {
+impl<W: Workload> UnpublishedRun<W> {
     /// Creates the result of a run whose reads do not matter.
     pub(super) fn nothing(why: NoResultOf<W>) -> Self {
         Self { reads: ReadSet::default(), result: Err(why) }

@@ -211,7 +211,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// changed.
     pub(super) fn overtake<X: Context>(&self, stale_readers: &[TxIndex], context: &X) {
         for tx in stale_readers.iter().filter(|tx| self.store.name_running(**tx)) {
-            context.tell(Activity::Overtook(*tx));
+            context.report(Activity::Overtook(*tx));
         }
     }
 

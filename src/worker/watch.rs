@@ -10,13 +10,13 @@ use crate::sync::SeqCst;
 
 /// Observations of the frontier by a waiting worker.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct StallWatch {
     last: Option<(TxIndex, Beat)>,
     /// The run that the worker has helped with; it helps with each only once.
     helped: Option<(TxIndex, Incarnation)>,
 }
 
-impl Watch {
+impl StallWatch {
     /// Starts waiting.
     pub(super) fn begin<W: Workload, G: LedgerOf<W>>(
         &mut self,

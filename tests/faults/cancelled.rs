@@ -7,8 +7,8 @@ use alloy_primitives::Address;
 use braid_blocks::code::Code;
 use braid_blocks::hooked::{Hooked, Read};
 use braid_evm::{
-    At, BlockErrorKind, CancellationToken, Cloned, Config, Executor, Mode, Policy, Rejection,
-    TransactionPool, TxIndex,
+    BlockErrorKind, BlockPosition, CancellationToken, Cloned, Config, Executor, Mode, Policy,
+    Rejection, TransactionPool, TxIndex,
 };
 use braid_testkit::oracle::{Expected, compare_prefix};
 use core::ops::ControlFlow;
@@ -71,7 +71,11 @@ pub(crate) fn workers_end_within_a_transaction() {
                 assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{what}: {error}");
                 let committed = error.committed.outcomes.len();
                 assert!(committed < TRANSACTIONS as usize, "{what}");
-                assert_eq!(error.at, At::Transaction(TxIndex(committed as u32)), "{what}");
+                assert_eq!(
+                    error.at,
+                    BlockPosition::Transaction(TxIndex(committed as u32)),
+                    "{what}"
+                );
                 let prefix = (&*block, Mode::Validate, &scene.database());
                 compare_prefix(prefix.0, prefix.1, prefix.2, &error.committed, false)
                     .unwrap_or_else(|wrong| panic!("{what}: {wrong}"));
@@ -97,7 +101,10 @@ fn a_token_may_be_cancelled_before_and_after() {
         let request = executor.block(scene.block.clone()).database(scene.database());
         let error = request.cancel(token).execute().expect_err("it is cancelled");
         assert!(matches!(error.kind, BlockErrorKind::Cancelled));
-        assert!(error.committed.outcomes.is_empty() && error.at == At::Transaction(TxIndex(0)));
+        assert!(
+            error.committed.outcomes.is_empty()
+                && error.at == BlockPosition::Transaction(TxIndex(0))
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use alloy_primitives::{Address, U256};
 use braid_blocks::code::Code;
 use braid_blocks::faulty::{Fault, Faults};
 use braid_blocks::hooked::Read;
-use braid_evm::{At, BlockErrorKind, Forced, Mode, Policy};
+use braid_evm::{BlockErrorKind, BlockPosition, Forced, Mode, Policy};
 use braid_testkit::generate::Case;
 use braid_testkit::lineup::{Lineup, SETTINGS, WORKERS, executor};
 use braid_testkit::oracle::{Expected, compare_prefix};
@@ -108,7 +108,7 @@ fn a_database_that_breaks_down_leaves_a_valid_prefix() {
                         match executor.block(Arc::clone(&block)).database(database).execute() {
                             Err(error) if matches!(error.kind, BlockErrorKind::Base(_)) => {
                                 let committed = &error.committed;
-                                if let At::Transaction(tx) = error.at {
+                                if let BlockPosition::Transaction(tx) = error.at {
                                     assert_eq!(tx.position(), committed.outcomes.len(), "{text}");
                                     check_prefix(&case, mode, committed, &text);
                                 }

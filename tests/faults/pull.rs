@@ -4,7 +4,9 @@ use crate::support::scene::{Scene, pay};
 use alloy_primitives::Address;
 use braid_blocks::faulty::Fault;
 use braid_blocks::hooked::Read;
-use braid_evm::{At, BlockErrorKind, Cloned, Mode, Outcome, Policy, Rejection, TransactionPool};
+use braid_evm::{
+    BlockErrorKind, BlockPosition, Cloned, Mode, Outcome, Policy, Rejection, TransactionPool,
+};
 use braid_testkit::generate::Case;
 use braid_testkit::lineup::{SETTINGS, executor};
 use braid_testkit::oracle::Expected;
@@ -152,7 +154,7 @@ fn a_database_that_fails_in_the_third_round() {
         let database = Fault::At(Read::Account(last)).of(scene.database());
         let error = executor.block(scene.block.clone()).state(Cloned(database)).build(&mut queue);
         let error = error.expect_err("the sender cannot be read");
-        let At::Transaction(tx) = error.at else { panic!("{error}") };
+        let BlockPosition::Transaction(tx) = error.at else { panic!("{error}") };
         assert!(matches!(error.kind, BlockErrorKind::Base(_)), "{error}");
         assert!(tx.position() > 512, "{tx}");
         assert_eq!(error.committed.outcomes.len(), tx.position());

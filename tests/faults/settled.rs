@@ -9,8 +9,8 @@ use braid_blocks::code::Code;
 use braid_blocks::hooked::{Hooked, Read};
 use braid_blocks::memory::MemoryDatabase;
 use braid_evm::{
-    At, BlockErrorKind, BlockOutput, CancellationToken, Cloned, Config, Executor, Forced, Mode,
-    Policy, Rejection, TransactionPool,
+    BlockErrorKind, BlockOutput, BlockPosition, CancellationToken, Cloned, Config, Executor,
+    Forced, Mode, Policy, Rejection, TransactionPool,
 };
 use braid_testkit::oracle::{Expected, compare_prefix};
 use core::ops::ControlFlow;
@@ -104,7 +104,7 @@ pub(crate) fn what_has_begun_is_committed() {
                 }
                 Err(error) => {
                     assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{what}: {error}");
-                    assert_ne!(error.at, At::PostBlock, "{what}");
+                    assert_ne!(error.at, BlockPosition::PostBlock, "{what}");
                     *error.committed
                 }
             };

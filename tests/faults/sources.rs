@@ -8,8 +8,8 @@ use braid_blocks::hooked::{Hooked, Read};
 use braid_blocks::memory::MemoryDatabase;
 use braid_evm::ids::WorkerId;
 use braid_evm::{
-    At, Block, BlockErrorKind, Cloned, Config, Forced, Mode, Policy, StateSource, TxIndex,
-    execute_scoped,
+    Block, BlockErrorKind, BlockPosition, Cloned, Config, Forced, Mode, Policy, StateSource,
+    TxIndex, execute_scoped,
 };
 use braid_testkit::generate::Case;
 use braid_testkit::lineup::{SETTINGS, executor};
@@ -120,7 +120,7 @@ fn a_worker_without_a_database() {
             let closed = Closed { database: scene.database(), to: WorkerId(to) };
             match executor.block(scene.block.clone()).state(closed).execute() {
                 Err(error) if to == 0 => {
-                    assert_eq!(error.at, At::PreBlock);
+                    assert_eq!(error.at, BlockPosition::PreBlock);
                     assert!(matches!(error.kind, BlockErrorKind::Base(_)));
                 }
                 Err(error) => {
@@ -175,7 +175,10 @@ fn a_skip_after_a_handle_that_did_not_open() {
         let error =
             executor.block(scene.block.clone()).state(source).execute().expect_err("no handle");
         assert!(matches!(error.kind, BlockErrorKind::Base(_)), "{error}");
-        assert_eq!((error.at, error.committed.outcomes.len()), (At::Transaction(TxIndex(1)), 1));
+        assert_eq!(
+            (error.at, error.committed.outcomes.len()),
+            (BlockPosition::Transaction(TxIndex(1)), 1)
+        );
     }
 }
 

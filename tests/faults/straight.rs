@@ -8,8 +8,8 @@ use braid_blocks::hooked::Read;
 use braid_blocks::memory::MemoryDatabase;
 use braid_evm::ids::WorkerId;
 use braid_evm::{
-    At, BlockError, BlockErrorKind, BlockOutput, Config, Executor, Mode, Policy, Rejection,
-    StateSource, TxIndex, execute_scoped,
+    BlockError, BlockErrorKind, BlockOutput, BlockPosition, Config, Executor, Mode, Policy,
+    Rejection, StateSource, TxIndex, execute_scoped,
 };
 use braid_testkit::lineup::executor;
 use braid_testkit::oracle::{Expected, compare_prefix};
@@ -92,7 +92,7 @@ fn a_state_that_does_not_open_is_blamed_on_the_first_transaction_with_room() {
             let (found, heard) = run(&mut executor, &scene, source, is_streamed);
             let error = found.expect_err("no state");
             assert!(matches!(error.kind, BlockErrorKind::Base(CLOSED)), "{error}");
-            assert_eq!(error.at, At::Transaction(TxIndex(at)));
+            assert_eq!(error.at, BlockPosition::Transaction(TxIndex(at)));
             assert_eq!(error.committed.outcomes.len(), committed);
             assert_eq!(heard.len(), if is_streamed { committed } else { 0 });
         }
@@ -103,7 +103,7 @@ fn a_state_that_does_not_open_is_blamed_on_the_first_transaction_with_room() {
         let error = found.expect_err("no room");
         let kind = &error.kind;
         assert!(matches!(kind, BlockErrorKind::Invalid(Rejection::BlockGas { .. })), "{error}");
-        assert_eq!((error.at, heard.len()), (At::Transaction(TxIndex(0)), 0));
+        assert_eq!((error.at, heard.len()), (BlockPosition::Transaction(TxIndex(0)), 0));
     }
 }
 
@@ -117,7 +117,7 @@ fn a_block_without_room_ends_before_that_transaction_in_a_stream_too() {
         let error = found.expect_err("no room");
         let kind = &error.kind;
         assert!(matches!(kind, BlockErrorKind::Invalid(Rejection::BlockGas { .. })), "{error}");
-        assert_eq!(error.at, At::Transaction(TxIndex(2)));
+        assert_eq!(error.at, BlockPosition::Transaction(TxIndex(2)));
         assert_eq!(error.committed.receipts.len(), 2);
         assert_eq!(heard, if is_streamed { vec![0, 1] } else { Vec::new() });
     }
@@ -177,7 +177,7 @@ fn a_long_block_ends_anywhere_and_the_next_one_runs() {
                 Ok(found) => {
                     let error = found.expect_err("it cannot be read");
                     assert!(!is_panic && matches!(error.kind, BlockErrorKind::Base(_)), "{error}");
-                    assert_eq!(error.at, At::Transaction(TxIndex(LAST as u32)));
+                    assert_eq!(error.at, BlockPosition::Transaction(TxIndex(LAST as u32)));
                     assert_eq!(error.committed.outcomes.len(), LAST);
                 }
                 Err(payload) => {

@@ -4,7 +4,7 @@ use crate::support::scene::{Scene, call, pay};
 use braid_blocks::code::Code;
 use braid_blocks::hooked::{Hooked, Read};
 use braid_evm::ids::TxIndex;
-use braid_evm::{At, BlockErrorKind, Cloned, Committed, Executor, Forced, Mode, Policy};
+use braid_evm::{BlockErrorKind, BlockPosition, Cloned, Committed, Executor, Forced, Mode, Policy};
 use braid_testkit::generate::Case;
 use braid_testkit::lineup::{SETTINGS, executor};
 use braid_testkit::oracle::{Expected, compare_prefix};
@@ -114,8 +114,8 @@ fn the_caller_ends_the_block_at_any_commit() {
                     assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{error}");
                     let next = error.committed.outcomes.len();
                     let at = match next {
-                        30 => At::PostBlock,
-                        _ => At::Transaction(TxIndex(next as u32)),
+                        30 => BlockPosition::PostBlock,
+                        _ => BlockPosition::Transaction(TxIndex(next as u32)),
                     };
                     assert_eq!(error.at, at, "stopped at {last}");
                     *error.committed

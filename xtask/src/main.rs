@@ -10,6 +10,7 @@ mod container;
 mod coverage;
 mod dependencies;
 mod embedder;
+mod figures;
 mod fuzzing;
 mod install;
 mod instructions;
@@ -236,6 +237,9 @@ enum Recipe {
     /// Lint and test `braid bench` on embedded stores, including RocksDB, which takes minutes to
     /// build (needs a C++ compiler and libclang)
     Stores,
+    /// Measure the tables of docs/BENCHMARKS.md on an idle machine, about an hour in all; what is
+    /// there already is kept
+    Figures(figures::FiguresArgs),
     /// Pack the tool with a script that measures it on 1 to all cores of another machine, which
     /// needs only a shell
     Scale {
@@ -330,6 +334,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         }
         Recipe::Chain(args) => chain::chain(runner, args),
         Recipe::Stores => recipes::stores(runner),
+        Recipe::Figures(args) => figures::figures(runner, args),
         Recipe::Scale { here } => scale::scale(runner, *here),
         Recipe::Newcomer { write } => newcomer::newcomer(runner, *write),
     }

@@ -1,7 +1,7 @@
 //! Errors of stores and chains.
 
 use alloy_primitives::B256;
-use braid_evm::{At, Block, BlockError, BlockErrorKind, Rejection};
+use braid_evm::{Block, BlockError, BlockErrorKind, BlockPosition, Rejection};
 use revm::{context::DBErrorMarker, context_interface::result::InvalidTransaction};
 use std::{error::Error, io, path::PathBuf, sync::Arc};
 use thiserror::Error;
@@ -196,7 +196,7 @@ pub enum ChainError {
         /// Number of the block.
         number: u64,
         /// Where in the block execution failed.
-        at: At,
+        at: BlockPosition,
         /// Why it failed.
         kind: BlockErrorKind<StoreError>,
     },
@@ -248,7 +248,7 @@ impl ChainError {
     pub(crate) fn of_block(block: &Block, error: BlockError<StoreError>) -> Self {
         let number = block.env.number.saturating_to();
         // revm's error has neither chain id.
-        if let At::Transaction(index) = error.at
+        if let BlockPosition::Transaction(index) = error.at
             && let BlockErrorKind::Invalid(Rejection::Invalid(why)) = &error.kind
             && *why == InvalidTransaction::InvalidChainId
             && let index = index.position()
@@ -268,9 +268,11 @@ impl ChainError {
     /// Adds a block's number to the error of a read of the state before that block.
     pub(crate) fn before(self, number: u64) -> Self {
         match self {
-            Self::Store(error) => {
-                Self::Block { number, at: At::PreBlock, kind: BlockErrorKind::Base(error) }
-            }
+            Self::Store(error) => Self::Block {
+                number,
+                at: BlockPosition::PreBlock,
+                kind: BlockErrorKind::Base(error),
+            },
             other => other,
         }
     }

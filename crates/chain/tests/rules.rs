@@ -8,7 +8,7 @@ use braid_chain::{
     Chain, ChainBlock, DECLARED_ACCESSES, Head, MemoryStore, Rules, StateRoots, create, genesis,
     open,
 };
-use braid_evm::{Block, Declaration, Place};
+use braid_evm::{Block, Declaration, DeclaredLocation};
 use revm::{
     DatabaseRef,
     context::TxEnv,
@@ -187,7 +187,7 @@ fn a_chain_may_ask_for_declared_accesses() {
             ..TxEnv::default()
         };
         let mut listed = TxEnv { chain_id: Some(rules.chain_id()), ..call(1) };
-        let slot = Place { address: address(1), slot: Some(U256::ZERO) };
+        let slot = DeclaredLocation { address: address(1), slot: Some(U256::ZERO) };
         Declaration::declare(&mut listed, [(slot, true)]);
         let excess_blob_gas = Some(0);
         let header =

@@ -5,7 +5,7 @@ use braid_blocks::{
     block_file::{BlockFileError, BlockFileErrorKind, FieldError},
     sequential::{Position, SequentialError, SequentialErrorKind},
 };
-use braid_evm::{At, BlockError, BlockErrorKind};
+use braid_evm::{BlockPosition, BlockError, BlockErrorKind};
 use pyo3::{PyErr, import_exception};
 use std::any::Any;
 
@@ -80,8 +80,8 @@ impl Failure {
     /// Why the executor gave no result.
     pub(crate) fn parallel(file: &str, which: Which, error: BlockError<Missing>) -> Self {
         let transaction = match error.at {
-            At::Transaction(index) => Some(index.position()),
-            At::PreBlock | At::PostBlock => None,
+            BlockPosition::Transaction(index) => Some(index.position()),
+            BlockPosition::PreBlock | BlockPosition::PostBlock => None,
         };
         let (file, reason) = (file.to_owned(), error.to_string());
         match error.kind {

@@ -98,7 +98,7 @@ fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario, unused: b
     }
     if bytes.ratio(1, 4)? {
         let (runs, commits) = (bytes.int_in_range(0..=2)?, bytes.int_in_range(1..=2)?);
-        scenario.limits.hands_over = Some(Waste { runs, kept: u32::MAX, commits });
+        scenario.limits.fallback = Some(Waste { runs, kept: u32::MAX, commits });
     }
     Ok(())
 }

@@ -86,7 +86,7 @@ fn facts(policy: Policy, stats: &Stats) -> [(bool, &'static str); 13] {
         (stats.estimate_reads > 0, "a read meets an estimate"),
         (stats.claims > 0, "a job is taken back"),
         (stats.fallback_segments > 0, "speculation is given up"),
-        (stats.predicted_segments > 0, "waste is predicted"),
+        (stats.learned_conflict_segments > 0, "waste is predicted"),
         (stats.scheduled_early > 0, "a long transaction begins first"),
         (stats.helped_transactions > 0, "the caller takes over"),
         (stats.contiguous_batches > 0, "contiguous batches"),

@@ -11,7 +11,9 @@ use crate::plain::{self, Own};
 use alloy_primitives::{Address, U256};
 use braid_evm::ids::WorkerId;
 use braid_evm::mutants::{Bug, active, seed};
-use braid_evm::{At, Block, BlockErrorKind, Cloned, Executor, Mode, Policy, StateSource};
+use braid_evm::{
+    Block, BlockErrorKind, BlockPosition, Cloned, Executor, Mode, Policy, StateSource,
+};
 use revm::context::TxEnv;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -96,8 +98,8 @@ fn unopened(block: &Block, database: &MemoryDatabase, choice: u8) -> Result<(), 
         let found = new_executor(way, Mode::Build).block(block.clone()).state(source).execute();
         let checked = match &found {
             Err(error) if matches!(error.kind, BlockErrorKind::Base(_)) => match error.at {
-                At::PreBlock if opens > 0 => Err("it could be opened".into()),
-                At::PreBlock => Ok(()),
+                BlockPosition::PreBlock if opens > 0 => Err("it could be opened".into()),
+                BlockPosition::PreBlock => Ok(()),
                 _ if opens == 0 => Err(format!("it could not be opened, and found {error}")),
                 _ => compare_prefix(block, Mode::Build, database, &error.committed, true),
             },

@@ -27,7 +27,7 @@ pub struct SeenBatches {
     /// Rounds that began with the publication of what earlier ones had left.
     pub published: u64,
     /// Blocks handed over because the rest of a batch could not continue.
-    pub handed_over: u64,
+    pub fell_back: u64,
 }
 
 impl SeenBatches {
@@ -40,7 +40,7 @@ impl SeenBatches {
         self.false_alarms += other.false_alarms;
         self.claims += other.claims;
         self.published += other.published;
-        self.handed_over += other.handed_over;
+        self.fell_back += other.fell_back;
     }
 }
 
@@ -51,7 +51,7 @@ pub struct BatchRules<L: Location> {
     /// Everything below this index was committed before the round.
     first: TxIndex,
     /// Whether batches read from an access list instead of a snapshot.
-    is_told: bool,
+    is_listed: bool,
     /// History of commits.
     pub(super) history: History<L>,
     /// Base values that batches have read.
@@ -67,7 +67,7 @@ impl<L: Location> BatchRules<L> {
         Self {
             batches: plan.jobs.batches().iter().copied().map(OneBatch::new).collect(),
             first: plan.first,
-            is_told: false,
+            is_listed: false,
             history: History::default(),
             bases: Bases::default(),
             seen: SeenBatches::default(),
@@ -76,8 +76,8 @@ impl<L: Location> BatchRules<L> {
 
     /// Makes the batches read from an access list.
     #[must_use]
-    pub fn of_told(mut self) -> Self {
-        (self.is_told, self.history.is_told) = (true, true);
+    pub fn with_list(mut self) -> Self {
+        (self.is_listed, self.history.is_listed) = (true, true);
         self
     }
 
@@ -153,7 +153,7 @@ impl<L: Location> BatchRules<L> {
     ) -> Result<(), Why> {
         self.seen.runs += 1;
         let has_read = groups.iter().any(|group| !group.reads.is_empty());
-        ensure(!self.is_told || !has_read, || format!("{job:?} has read from its snapshot"))?;
+        ensure(!self.is_listed || !has_read, || format!("{job:?} has read from its snapshot"))?;
         for group in groups {
             self.bases.compare(group, self.first, cells)?;
         }

@@ -30,11 +30,11 @@ impl CoordinatorRules {
         ensure(runs, || format!("{tx} runs beside another one and is not asked for"))
     }
 
-    pub(super) fn leave_behind(&mut self, job: Job) {
+    pub(super) fn supersede(&mut self, job: Job) {
         if self.here.take_if(|here| *here == job).is_none() {
             self.jobs.retain(|other| *other != job);
         }
-        self.left_behind.push(job);
+        self.superseded.push(job);
         self.helped_transactions += 1;
     }
 
@@ -50,10 +50,10 @@ impl CoordinatorRules {
     /// # Errors
     /// Returns the reason if no worker has sent it.
     pub(super) fn is_late(&mut self, report: &JobReport) -> Result<bool, Why> {
-        let Some(at) = self.left_behind.iter().position(|job| *job == report.job) else {
+        let Some(at) = self.superseded.iter().position(|job| *job == report.job) else {
             return Ok(false);
         };
-        self.left_behind.swap_remove(at);
+        self.superseded.swap_remove(at);
         self.was_sent(report).map(|()| true)
     }
 

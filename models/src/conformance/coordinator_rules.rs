@@ -10,7 +10,7 @@ use braid_evm::protocol::{Command, Event, Failure, Job, JobReport, Limits, Verdi
 /// A command whose effects are checked when the coordinator takes its next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Performing {
-    Discard(TxIndex),
+    Abort(TxIndex),
     Skip(TxIndex),
 }
 
@@ -20,7 +20,7 @@ pub(super) enum Question {
     Admit(TxIndex),
     AdmitGroup(Chunk),
     Claim(Job),
-    TakeOver(Job),
+    Help(Job),
     Compare(BatchId, TxIndex),
 }
 
@@ -47,7 +47,7 @@ pub struct CoordinatorRules {
     /// Jobs that were claimed back; their messages are answered as void.
     pub(super) taken_back: Vec<Job>,
     /// Jobs that were taken over and are not answered; their reports do not count.
-    pub(super) left_behind: Vec<Job>,
+    pub(super) superseded: Vec<Job>,
     pub(super) helped_transactions: u32,
     performing: Option<Performing>,
     cancelled: bool,
@@ -55,7 +55,7 @@ pub struct CoordinatorRules {
     pub(super) stopped: bool,
     finished: bool,
     /// Whether another round continues from the frontier, so that entries above it are withdrawn.
-    handed_over: bool,
+    fell_back: bool,
     /// Whether the block was cancelled before work stopped, so that entries above the frontier are
     /// withdrawn.
     settles: bool,
@@ -79,14 +79,14 @@ impl CoordinatorRules {
             asked: None,
             question: None,
             taken_back: Vec::new(),
-            left_behind: Vec::new(),
+            superseded: Vec::new(),
             helped_transactions: 0,
             performing: None,
             cancelled: false,
             broken: false,
             stopped: false,
             finished: false,
-            handed_over: false,
+            fell_back: false,
             settles: false,
         }
     }
@@ -102,14 +102,14 @@ impl CoordinatorRules {
     /// Returns whether the coordinator is turning the entries of `tx` into estimates.
     #[must_use]
     pub fn discards(&self, tx: TxIndex) -> bool {
-        self.performing == Some(Performing::Discard(tx))
+        self.performing == Some(Performing::Abort(tx))
     }
 
     /// Returns whether the coordinator is withdrawing the entries of `tx`: a skipped transaction,
     /// or one above the frontier of a round that is handed over.
     #[must_use]
     pub fn withdraws(&self, tx: TxIndex) -> bool {
-        let is_above = self.finished && (self.handed_over || self.cancelled) && tx >= self.frontier;
+        let is_above = self.finished && (self.fell_back || self.cancelled) && tx >= self.frontier;
         is_above || self.performing == Some(Performing::Skip(tx))
     }
 
@@ -132,7 +132,7 @@ impl CoordinatorRules {
     /// Checks the effects of the last command.
     fn settle<L: Location>(&mut self, store: &StoreRules<L>, withdrawn: bool) -> Result<(), Why> {
         match self.performing.take() {
-            Some(Performing::Discard(tx)) => {
+            Some(Performing::Abort(tx)) => {
                 let left = store.cells.entries_of(tx).find(|(.., entry)| entry.is_some());
                 ensure(left.is_none(), || format!("{tx} is aborted and leaves {left:?}"))?;
             }
@@ -208,8 +208,8 @@ impl CoordinatorRules {
                 }
                 _ => Err(format!("no command asked for {event:?}")),
             },
-            Event::TakenOver { tx, taken } => match self.question.take() {
-                Some(Question::TakeOver(job)) if job.chunk.first == *tx => {
+            Event::Helped { tx, taken } => match self.question.take() {
+                Some(Question::Help(job)) if job.chunk.first == *tx => {
                     if *taken {
                         self.take_over(job, world)
                     } else {
@@ -218,7 +218,7 @@ impl CoordinatorRules {
                 }
                 _ => Err(format!("{event:?} answers nothing")),
             },
-            Event::Stalled | Event::GivenUp | Event::Withdrawn { .. } => Ok(()),
+            Event::Stalled | Event::Unprofitable | Event::Withdrawn { .. } => Ok(()),
             Event::Compared { tx, conflict } => match self.question.take() {
                 Some(Question::Compare(id, asked)) if asked == *tx => {
                     world.batches.compared(id, *tx, *conflict)
@@ -237,14 +237,14 @@ impl CoordinatorRules {
     }
 
     fn take_over<L: Location>(&mut self, job: Job, world: &mut World<L>) -> Result<(), Why> {
-        self.leave_behind(job);
+        self.supersede(job);
         if job.batch().is_some() {
             return world.batches.take_back(job);
         }
         // A worker without a result to publish may have reported before its job was taken over.
         let told = self.told_of_first(job);
         let runs = world.runs.get_mut(job.chunk.first.position());
-        runs.into_iter().for_each(|runs| runs.leave_behind(job, told));
+        runs.into_iter().for_each(|runs| runs.supersede(job, told));
         Ok(())
     }
 
@@ -252,7 +252,7 @@ impl CoordinatorRules {
     ///
     /// # Errors
     /// Returns the reason if the command is not permitted.
-    pub(super) fn told<L: Location>(
+    pub(super) fn commanded<L: Location>(
         &mut self,
         command: &Command,
         world: &mut World<L>,
@@ -272,8 +272,8 @@ impl CoordinatorRules {
                 self.at_frontier(job.chunk.first)?;
                 ensure(self.is_sent(*job), || format!("{job:?} is not in the channel"))
             }
-            Command::TakeOver(job) => {
-                self.question = Some(Question::TakeOver(*job));
+            Command::Help(job) => {
+                self.question = Some(Question::Help(*job));
                 self.at_frontier(job.chunk.first)?;
                 let is_under_way = self.is_sent(*job) || self.here == Some(*job);
                 ensure(is_under_way, || format!("{job:?} is not under way"))
@@ -290,8 +290,8 @@ impl CoordinatorRules {
                 self.question = Some(Question::Admit(*tx));
                 self.at_frontier(*tx)
             }
-            Command::Discard(tx) => {
-                self.performing = Some(Performing::Discard(*tx));
+            Command::Abort(tx) => {
+                self.performing = Some(Performing::Abort(*tx));
                 ensure(*tx >= self.frontier, || format!("{tx} is final and aborted"))
             }
             Command::Commit(tx) => self.commit(*tx, world),
@@ -326,11 +326,11 @@ impl CoordinatorRules {
         ensure(first, || "work is stopped twice".to_owned())?;
         self.settles = self.cancelled;
         let is_stuck = world.batches.is_stuck(self.frontier, refused);
-        let hands_over = self.limits.hands_over.is_some() || is_stuck;
-        self.handed_over = hands_over;
+        let fallback = self.limits.fallback.is_some() || is_stuck;
+        self.fell_back = fallback;
         let ends = self.cancelled || self.broken || refused || self.failed.is_some();
-        world.batches.seen.handed_over += u64::from(hands_over && !ends);
-        ensure(ends || hands_over, || {
+        world.batches.seen.fell_back += u64::from(fallback && !ends);
+        ensure(ends || fallback, || {
             format!("I12: the block ends at {} without a reason", self.frontier)
         })
     }
@@ -346,7 +346,7 @@ impl CoordinatorRules {
     }
 
     fn dispatch<L: Location>(&mut self, job: Job, world: &mut World<L>) -> Result<(), Why> {
-        let (first, jobs) = (job.chunk.first, self.jobs.len() + self.left_behind.len());
+        let (first, jobs) = (job.chunk.first, self.jobs.len() + self.superseded.len());
         let end = self.frontier.0.saturating_add(self.limits.window);
         ensure(first > self.frontier, || format!("I8: {first} is queued at the frontier"))?;
         ensure(first.0 < end, || format!("{first} is dispatched beyond the window {end}"))?;
@@ -373,7 +373,7 @@ impl CoordinatorRules {
     /// Checks the end of the block (I13).
     fn finish(&mut self) -> Result<(), Why> {
         self.finished = true;
-        let is_late = |sent: &JobReport| self.left_behind.contains(&sent.job);
+        let is_late = |sent: &JobReport| self.superseded.contains(&sent.job);
         let is_answered = self.sent.iter().all(is_late);
         ensure(self.jobs.is_empty() && self.here.is_none() && is_answered, || {
             format!("I13: the end, with {:?} under way", self.jobs)

@@ -15,7 +15,7 @@ type Writer = (TxIndex, Job);
 #[derive(Debug)]
 pub(super) struct History<L: Location> {
     /// Whether batches read from an access list, so that no commit of others forbids theirs.
-    pub(super) is_told: bool,
+    pub(super) is_listed: bool,
     writers: HashMap<L, Vec<Writer>>,
     /// For each group that was committed privately, by its first transaction: its end and the
     /// locations written.
@@ -27,7 +27,7 @@ pub(super) struct History<L: Location> {
 impl<L: Location> Default for History<L> {
     fn default() -> Self {
         Self {
-            is_told: false,
+            is_listed: false,
             writers: HashMap::new(),
             unpublished: BTreeMap::new(),
             publishing: None,
@@ -55,7 +55,7 @@ impl<L: Location> History<L> {
     #[must_use]
     pub(super) fn first_conflict(&self, ran: &Ran<L>, place: usize) -> Option<TxIndex> {
         let mut met = false;
-        if self.is_told {
+        if self.is_listed {
             return None;
         }
         for (at, group) in ran.groups.iter().enumerate() {

@@ -111,13 +111,13 @@ pub fn replay<L: Location>(
 ///
 /// # Errors
 /// Returns the first event that is not permitted.
-pub fn replay_told<L: Location>(
+pub fn replay_listed<L: Location>(
     trace: &[(Ticket, TraceEvent<L>)],
     limits: Limits,
     plan: &Plan,
     seen: &mut Seen,
 ) -> Result<(), Rejected> {
-    let batches = BatchRules::new(plan).of_told();
+    let batches = BatchRules::new(plan).with_list();
     Rounds::default().replay_by(trace, limits, (plan, batches), seen)
 }
 
@@ -320,8 +320,8 @@ impl<L: Location> Replay<L> {
                 batches.ended(*job, groups, (*held, *is_second), &store.cells)
             }
             EngineEvent::Sent(report) => self.sent(ticket, report),
-            EngineEvent::Heard(event) => self.coordinator.heard(event, &mut self.world),
-            EngineEvent::Told(command) => self.coordinator.told(command, &mut self.world),
+            EngineEvent::Received(event) => self.coordinator.heard(event, &mut self.world),
+            EngineEvent::Commanded(command) => self.coordinator.commanded(command, &mut self.world),
         }
     }
 
@@ -360,8 +360,8 @@ impl Seen {
             }
             TraceEvent::Store(StoreEvent::CheckEnded { holds: false, .. }) => self.stale += 1,
             TraceEvent::Engine(EngineEvent::RanSecond { .. }) => self.seconds += 1,
-            TraceEvent::Engine(EngineEvent::Told(Command::Commit(_))) => self.commits += 1,
-            TraceEvent::Engine(EngineEvent::Told(Command::Skip(_))) => self.skips += 1,
+            TraceEvent::Engine(EngineEvent::Commanded(Command::Commit(_))) => self.commits += 1,
+            TraceEvent::Engine(EngineEvent::Commanded(Command::Skip(_))) => self.skips += 1,
             TraceEvent::Store(_) | TraceEvent::Engine(_) => {}
         }
     }

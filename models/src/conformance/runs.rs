@@ -96,7 +96,7 @@ impl<L: Location> Runs<L> {
 
     /// Marks the job as taken over: from here on, its worker's results do not count. `told` is the
     /// number of runs in a report that was sent but not received.
-    pub fn leave_behind(&mut self, job: Job, told: u32) {
+    pub fn supersede(&mut self, job: Job, told: u32) {
         let runs = core::mem::take(&mut self.since_report);
         let (running, looks, check) = (self.running, self.looks.clone(), self.check.take());
         let (end, verdict) = (self.end.take(), self.verdict.take());
@@ -416,7 +416,7 @@ mod tests {
                 runs.sent(Ticket::default(), (tx, &report), &Reference::default()).unwrap();
                 told = report.runs;
             }
-            runs.leave_behind(job, told);
+            runs.supersede(job, told);
             runs.ran_second(tx, &RunEnd::Failed, 3).unwrap();
             assert_eq!(runs.version(tx).incarnation, Incarnation(1), "after {reached} steps");
         }

@@ -2,7 +2,7 @@
 
 use super::reference::Reference;
 use braid_evm::ids::{TxIndex, Version};
-use braid_evm::mv::{At, Change, Floor, Found, Location};
+use braid_evm::mv::{Change, EventStamp, Floor, Found, Location};
 use braid_evm::trace::Ticket;
 use std::collections::HashMap;
 
@@ -65,7 +65,7 @@ pub(super) fn ensure(holds: bool, why: impl FnOnce() -> Why) -> Result<(), Why> 
 
 impl<L: Location> StoreRules<L> {
     /// Checks that a chain keeps its place and holds one location.
-    fn place(&mut self, location: &L, at: At) -> Result<(), Why> {
+    fn place(&mut self, location: &L, at: EventStamp) -> Result<(), Why> {
         let place = (at.shard, at.chain);
         let held = self.chains.entry(place).or_insert_with(|| location.clone());
         let lies = self.places.entry(location.clone()).or_insert(place);
@@ -75,7 +75,7 @@ impl<L: Location> StoreRules<L> {
     }
 
     /// Checks that a look carries the stamp of the last publication.
-    fn seen_under(&mut self, location: &L, at: At) -> Result<(), Why> {
+    fn seen_under(&mut self, location: &L, at: EventStamp) -> Result<(), Why> {
         self.place(location, at)?;
         let last = self.stamps.get(&at.shard).copied().unwrap_or(0);
         ensure(at.stamp == last, || {
@@ -92,7 +92,7 @@ impl<L: Location> StoreRules<L> {
         ticket: Ticket,
         reader: TxIndex,
         scope: &L,
-        (at, floor): (At, Floor),
+        (at, floor): (EventStamp, Floor),
     ) -> Result<(), Why> {
         self.seen_under(scope, at)?;
         let expected = self.cells.floor(scope, reader);
@@ -117,7 +117,7 @@ impl<L: Location> StoreRules<L> {
         &mut self,
         reader: TxIndex,
         location: &L,
-        at: At,
+        at: EventStamp,
         (began, life): (Ticket, Option<Ticket>),
         found: &Found<L>,
     ) -> Result<(), Why> {
@@ -173,7 +173,7 @@ impl<L: Location> StoreRules<L> {
         ticket: Ticket,
         version: Version,
         (location, change): (&L, &Change<L>),
-        (at, took): (At, bool),
+        (at, took): (EventStamp, bool),
         stale: &[TxIndex],
     ) -> Result<(), Why> {
         self.place(location, at)?;

@@ -27,8 +27,8 @@ fn a_stalled_job_is_taken_over_once_and_its_report_counts_for_nothing() {
     // Its worker publishes at that moment: a hint that comes later asks again.
     for taken in [false, true] {
         protocol.apply(Event::Stalled).expect("a hint");
-        assert_eq!(next(&mut protocol, false), Some(Command::TakeOver(job)));
-        let answer = Event::TakenOver { tx: tx(1), taken };
+        assert_eq!(next(&mut protocol, false), Some(Command::Help(job)));
+        let answer = Event::Helped { tx: tx(1), taken };
         protocol.apply(answer.clone()).expect("it was asked");
         protocol.apply(answer).expect_err("it was asked once");
     }
@@ -38,9 +38,9 @@ fn a_stalled_job_is_taken_over_once_and_its_report_counts_for_nothing() {
     // It happens once.
     protocol.apply(Event::Stalled).expect("a hint");
     assert_eq!(next(&mut protocol, false), None);
-    assert!(protocol.is_left_behind(job));
+    assert!(protocol.is_superseded(job));
     protocol.apply(report(job, 1, RunResult::Blocked { on: tx(0) })).expect("it comes late");
-    assert!(!protocol.is_left_behind(job));
+    assert!(!protocol.is_superseded(job));
     assert_eq!((protocol.counters().blocked, protocol.in_flight()), (0, 1));
     protocol.apply(report(again, 1, done())).expect("it was sent");
     assert_eq!(next(&mut protocol, false), Some(Command::Finish));
@@ -55,10 +55,10 @@ fn a_block_ends_before_the_late_report() {
     protocol.apply(report(here, 1, done())).expect("it was sent");
     assert_eq!(next(&mut protocol, false), None);
     protocol.apply(Event::Stalled).expect("a hint");
-    assert_eq!(next(&mut protocol, false), Some(Command::TakeOver(job)));
-    protocol.apply(Event::TakenOver { tx: tx(1), taken: true }).expect("it was asked");
+    assert_eq!(next(&mut protocol, false), Some(Command::Help(job)));
+    protocol.apply(Event::Helped { tx: tx(1), taken: true }).expect("it was asked");
     let Some(Command::RunHere(again)) = next(&mut protocol, false) else { panic!("no run") };
     protocol.apply(report(again, 1, done())).expect("it was sent");
     assert_eq!(next(&mut protocol, false), Some(Command::Finish));
-    assert!(protocol.is_finished() && protocol.is_left_behind(job));
+    assert!(protocol.is_finished() && protocol.is_superseded(job));
 }

@@ -22,12 +22,12 @@ fn waste_that_is_not_handed_over_is_borne() {
 fn waste_ends_a_block_that_is_handed_over() {
     for (most, commits) in [(12, 32), (28, 32), (28, 40)] {
         for wasted in [most - 1, most] {
-            let hands_over = Some(Waste { runs: most, kept: u32::MAX, commits });
-            let limits = Limits { hands_over, ..limits() };
+            let fallback = Some(Waste { runs: most, kept: u32::MAX, commits });
+            let limits = Limits { fallback, ..limits() };
             let mut protocol = Protocol::new(limits, &Plan::singles(140));
             let failed = || RunResult::Failed(Failure::Rejected);
             drive(&mut protocol, |job| if job < wasted as usize { failed() } else { done() });
-            let expected = (wasted == most).then_some(Halt::HandedOver);
+            let expected = (wasted == most).then_some(Halt::Fallback);
             assert_eq!(protocol.halt(), expected, "{wasted} of {most} in {commits}");
             assert_eq!(protocol.frontier().0, if wasted == most { commits } else { 140 });
         }
@@ -37,12 +37,12 @@ fn waste_ends_a_block_that_is_handed_over() {
 /// The owner may know better. Where the block cannot be handed over the hint changes nothing.
 #[test]
 fn speculation_is_given_up_where_the_owner_says_so() {
-    for hands_over in [None, Some(Waste { runs: 30, kept: 6, commits: 32 })] {
-        let limits = Limits { hands_over, ..limits() };
+    for fallback in [None, Some(Waste { runs: 30, kept: 6, commits: 32 })] {
+        let limits = Limits { fallback, ..limits() };
         let mut protocol = Protocol::new(limits, &Plan::singles(20));
-        protocol.apply(Event::GivenUp).expect("a hint");
+        protocol.apply(Event::Unprofitable).expect("a hint");
         drive(&mut protocol, |_| done());
-        let expected = hands_over.map(|_| Halt::HandedOver);
+        let expected = fallback.map(|_| Halt::Fallback);
         assert_eq!(protocol.halt(), expected);
         let counters = protocol.counters();
         assert_eq!(counters.fallback_segments, u64::from(expected.is_some()));
@@ -54,8 +54,8 @@ fn speculation_is_given_up_where_the_owner_says_so() {
 #[test]
 fn speculation_that_is_kept_is_not_given_up() {
     for (kept, is_given_up) in [(0, false), (8, false), (9, true), (20, true)] {
-        let hands_over = Some(Waste { runs: 10, kept, commits: 20 });
-        let limits = Limits { hands_over, ..limits() };
+        let fallback = Some(Waste { runs: 10, kept, commits: 20 });
+        let limits = Limits { fallback, ..limits() };
         let mut protocol = Protocol::new(limits, &Plan::singles(20));
         // The first one runs at the frontier; of the others ten are thrown away.
         let failed = || RunResult::Failed(Failure::Rejected);
@@ -69,8 +69,8 @@ fn speculation_that_is_kept_is_not_given_up() {
 #[test]
 fn what_ran_three_times_is_not_kept() {
     for (runs, is_given_up) in [(2, false), (3, true)] {
-        let hands_over = Some(Waste { runs: 10, kept: 6, commits: 20 });
-        let limits = Limits { hands_over, max_speculative_runs: 4, ..limits() };
+        let fallback = Some(Waste { runs: 10, kept: 6, commits: 20 });
+        let limits = Limits { fallback, max_speculative_runs: 4, ..limits() };
         let mut protocol = Protocol::new(limits, &Plan::singles(20));
         // The first one runs at the frontier.
         drive_with(&mut protocol, |_| TxReport { runs, result: done() });

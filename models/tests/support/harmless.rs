@@ -2,7 +2,7 @@
 
 use braid_evm::mv::{Found, Location, StoreEvent};
 use braid_evm::protocol::{Command, Event};
-use braid_evm::worker::EngineEvent::{Heard, RanSecond, RunBegan, RunEnded, Sent, Told};
+use braid_evm::worker::EngineEvent::{Commanded, RanSecond, Received, RunBegan, RunEnded, Sent};
 use braid_evm::worker::RunEnd;
 use braid_evm::worker::TraceEvent::{Engine, Store};
 use braid_models::conformance::Trace;
@@ -11,8 +11,8 @@ use braid_toy::ToyLocation;
 /// Whether the event at `at` must be there once. A look counts if it is a run's with a result: one that a check makes, or a
 /// run without one, may be missing. The report of a job that was taken over does not count.
 pub(crate) fn matters(trace: &Trace<ToyLocation>, at: usize) -> bool {
-    if let Engine(Heard(Event::Reported(report))) = &trace[at].1 {
-        let take_over = Engine(Told(Command::TakeOver(report.job)));
+    if let Engine(Received(Event::Reported(report))) = &trace[at].1 {
+        let take_over = Engine(Commanded(Command::Help(report.job)));
         return !trace[..at].iter().any(|(_, event)| *event == take_over) || !report.void;
     }
     let Store(StoreEvent::Look { reader, found, .. }) = &trace[at].1 else { return true };

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "alloy")]
 use super::changes::at_index;
-use super::declaration::{Declaration, Place, Undeclared};
+use super::declaration::{Declaration, DeclaredLocation, Undeclared};
 #[cfg(feature = "alloy")]
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
@@ -222,18 +222,19 @@ impl Accesses {
     pub(in crate::evm) fn first_undeclared(&self, declared: &Declaration) -> Option<Undeclared> {
         let account = |place: &AccountIndex| {
             let address = *self.accounts.get(*place as usize)?;
-            Some(Place { address, slot: None })
+            Some(DeclaredLocation { address, slot: None })
         };
         let slot = |place: &AccountIndex, slot: &U256| {
-            Some(Place { slot: Some(*slot), ..account(place)? })
+            Some(DeclaredLocation { slot: Some(*slot), ..account(place)? })
         };
         let changes_pass = mutant!(UndeclaredChangePasses);
-        let wrong = |place: Place, is_write: bool| match declared.find(place) {
+        let wrong = |place: DeclaredLocation, is_write: bool| match declared.find(place) {
             None => Some(Undeclared { place, is_change: false }),
             Some(false) if is_write && !changes_pass => Some(Undeclared { place, is_change: true }),
             Some(_) => None,
         };
-        let accounts = self.accounts.iter().map(|address| Place { address: *address, slot: None });
+        let accounts =
+            self.accounts.iter().map(|address| DeclaredLocation { address: *address, slot: None });
         let read = accounts.chain(self.reads.iter().filter_map(|(of, key)| slot(of, key)));
         let changed = self.balances.iter().map(|(of, _)| of);
         let changed = changed.chain(self.nonces.iter().map(|(of, _)| of));

@@ -1,15 +1,15 @@
 //! Checks a block's own access list for a caller that runs the pre- and post-block steps itself.
 
 use super::accesses::Accesses;
-use super::claims::Claims;
 use super::mismatch::AccessListError;
+use super::prepared_list::PreparedList;
 use alloy_eip7928::bal::Bal;
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use std::sync::Arc;
 
 /// A well-formed access list of a block, to be compared with the steps around its transactions.
 pub(crate) struct GivenList {
-    claims: Claims,
+    list: PreparedList,
     transactions: u64,
 }
 
@@ -20,14 +20,14 @@ impl GivenList {
         transactions: usize,
         gas: Option<u64>,
     ) -> Result<Self, AccessListError> {
-        let claims = Claims::new(list, transactions, gas)?;
-        Ok(Self { claims, transactions: transactions as u64 })
+        let list = PreparedList::new(list, transactions, gas)?;
+        Ok(Self { list, transactions: transactions as u64 })
     }
 
     /// Compares the list with `built`, the access list of everything before the transactions.
     pub(crate) fn compare_before(&self, built: &[AccountChanges]) -> Result<(), AccessListError> {
         let index = BlockAccessIndex::PRE_EXECUTION;
-        let compared = self.claims.compare(index, &Accesses::at(built, index));
+        let compared = self.list.compare(index, &Accesses::at(built, index));
         compared.map(drop).map_err(AccessListError::Mismatch)
     }
 
@@ -36,9 +36,9 @@ impl GivenList {
     /// been compared before.
     pub(crate) fn compare_end(&self, built: &[AccountChanges]) -> Result<(), AccessListError> {
         let index = BlockAccessIndex::from_tx_index(self.transactions);
-        let marks = self.claims.compare(index, &Accesses::at(built, index));
+        let marks = self.list.compare(index, &Accesses::at(built, index));
         marks
-            .and_then(|marks| self.claims.compare_all(marks.into_iter()))
+            .and_then(|marks| self.list.compare_all(marks.into_iter()))
             .map_err(AccessListError::Mismatch)
     }
 }

@@ -14,7 +14,7 @@ use revm::context_interface::transaction::AuthorizationTr;
 /// A unit of state that is declared as a whole: an account (balance, nonce and code), or one of its
 /// storage slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct DeclaredLocation {
     /// The account.
     pub address: Address,
     /// The slot; `None` for the account itself.
@@ -26,7 +26,7 @@ pub struct Place {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Declaration {
     /// Sorted and unique places, with whether each may change. An account precedes its slots.
-    places: Vec<(Place, bool)>,
+    places: Vec<(DeclaredLocation, bool)>,
 }
 
 /// An access of a transaction outside its declaration. If there are several, the first in order of
@@ -35,12 +35,12 @@ pub struct Declaration {
 #[non_exhaustive]
 pub struct Undeclared {
     /// The accessed place.
-    pub place: Place,
+    pub place: DeclaredLocation,
     /// True if the place was declared as read only and has changed; false if it was not declared.
     pub is_change: bool,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for DeclaredLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.slot {
             Some(slot) => write!(f, "slot {slot:#x} of {}", self.address),
@@ -59,8 +59,8 @@ impl fmt::Display for Undeclared {
     }
 }
 
-const fn account(address: Address) -> Place {
-    Place { address, slot: None }
+const fn account(address: Address) -> DeclaredLocation {
+    DeclaredLocation { address, slot: None }
 }
 
 impl Declaration {
@@ -87,7 +87,7 @@ impl Declaration {
             places.push((account(item.address), may_change && slots.is_empty()));
             places.extend(slots.iter().map(|slot| {
                 let slot = Some(U256::from_be_bytes(slot.0));
-                (Place { address: item.address, slot }, may_change)
+                (DeclaredLocation { address: item.address, slot }, may_change)
             }));
         }
         places.push((account(tx.caller), true));
@@ -100,7 +100,7 @@ impl Declaration {
         Self::new(places)
     }
 
-    fn new(mut places: Vec<(Place, bool)>) -> Self {
+    fn new(mut places: Vec<(DeclaredLocation, bool)>) -> Self {
         places.sort_unstable();
         // Of equal places, the one that may change sorts last and must survive.
         places.reverse();
@@ -110,7 +110,7 @@ impl Declaration {
     }
 
     /// Declared places, sorted, with whether each may change.
-    pub fn places(&self) -> impl Iterator<Item = (Place, bool)> + '_ {
+    pub fn places(&self) -> impl Iterator<Item = (DeclaredLocation, bool)> + '_ {
         self.places.iter().copied()
     }
 
@@ -123,14 +123,14 @@ impl Declaration {
     }
 
     /// Whether `place` may change; `None` if it is not declared.
-    pub(super) fn find(&self, place: Place) -> Option<bool> {
+    pub(super) fn find(&self, place: DeclaredLocation) -> Option<bool> {
         let found = self.places.binary_search_by_key(&place, |(place, _)| *place).ok()?;
         self.places.get(found).map(|(_, may_change)| *may_change)
     }
 
     /// Rewrites the access list of `tx` so that it declares `all`, besides what it declares by
     /// rule.
-    pub fn declare(tx: &mut TxEnv, all: impl IntoIterator<Item = (Place, bool)>) {
+    pub fn declare(tx: &mut TxEnv, all: impl IntoIterator<Item = (DeclaredLocation, bool)>) {
         tx.access_list = AccessList::default();
         let rule = Self::of(tx);
         let all = Self::new(all.into_iter().collect());
@@ -139,7 +139,7 @@ impl Declaration {
         let mut places = all.places.into_iter().peekable();
         while let Some((place, may_change)) = places.next() {
             // Declaring a slot declares a read of its account.
-            let of_slot = |(next, _): &(Place, bool)| next.address == place.address;
+            let of_slot = |(next, _): &(DeclaredLocation, bool)| next.address == place.address;
             let is_known = rule.find(place).is_some_and(|may| may || !may_change)
                 || (place.slot.is_none() && !may_change && places.peek().is_some_and(of_slot));
             if !is_known {
@@ -158,7 +158,7 @@ impl Declaration {
 }
 
 /// Appends `place`, which sorts after the existing entries, to a list.
-fn add(list: &mut Vec<AccessListItem>, Place { address, slot }: Place) {
+fn add(list: &mut Vec<AccessListItem>, DeclaredLocation { address, slot }: DeclaredLocation) {
     let Some(slot) = slot.map(B256::from) else {
         return list.push(AccessListItem { address, storage_keys: Vec::new() });
     };
@@ -188,11 +188,11 @@ mod tests {
         TxEnv { caller: SENDER, kind: TxKind::Call(CALLEE), access_list, ..TxEnv::default() }
     }
 
-    fn slot(address: Address, slot: u64) -> Place {
-        Place { address, slot: Some(U256::from(slot)) }
+    fn slot(address: Address, slot: u64) -> DeclaredLocation {
+        DeclaredLocation { address, slot: Some(U256::from(slot)) }
     }
 
-    fn places(tx: &TxEnv) -> Vec<(Place, bool)> {
+    fn places(tx: &TxEnv) -> Vec<(DeclaredLocation, bool)> {
         Declaration::of(tx).places().collect()
     }
 

@@ -132,16 +132,16 @@ pub(super) fn first_difference(
     accesses: &Accesses,
 ) -> AccessListMismatch {
     let executed = executed(accesses);
-    let claimed = claimed(list, index);
+    let listed = listed(list, index);
     let says = |key: &(Address, AccountField)| {
         let (address, field) = *key;
         // Accounts and slots without a change have no index in the list: any index may access them.
         let has_no_index = matches!(field, AccountField::Account | AccountField::Slot(_));
         let is_accessed = executed.contains_key(key) && has_no_index;
         let elsewhere = is_accessed && is_listed(list, address, field);
-        claimed.get(key).cloned().or_else(|| elsewhere.then_some(Access::Unchanged))
+        listed.get(key).cloned().or_else(|| elsewhere.then_some(Access::Unchanged))
     };
-    let keys = executed.keys().chain(claimed.keys());
+    let keys = executed.keys().chain(listed.keys());
     let differing = keys.filter(|key| says(key).as_ref() != executed.get(key));
     let first = differing.min().copied().unwrap_or((Address::ZERO, AccountField::Account));
     let (address, field) = first;
@@ -179,7 +179,7 @@ fn executed(accesses: &Accesses) -> Step {
 }
 
 /// Changes in `list` at `index`.
-fn claimed(list: &[AccountChanges], index: BlockAccessIndex) -> Step {
+fn listed(list: &[AccountChanges], index: BlockAccessIndex) -> Step {
     let mut step = Step::new();
     for account in list {
         let mut claim = |field, access: Option<Access>| {

@@ -3,7 +3,7 @@
 //!
 //! [`recorder`] extracts a transaction's accesses from revm's journal, [`accesses`] stores them,
 //! [`outside`] stores the accesses of the steps around the transactions, and [`list`] builds the
-//! list in canonical order. [`claims`] compares accesses with the block's own list, and
+//! list in canonical order. [`prepared_list`] compares accesses with the block's own list, and
 //! [`mismatch`] describes a difference. [`declaration`] covers accesses that transactions declare.
 //! All of this is idle unless the block has a list, a list is being built, or declarations are
 //! enforced.
@@ -13,10 +13,10 @@ pub(super) mod ahead;
 #[cfg(feature = "alloy")]
 pub(super) mod apart;
 mod changes;
-pub(super) mod claims;
 pub(super) mod declaration;
 mod first_wrong;
 pub(super) mod list;
 pub(super) mod mismatch;
 pub(super) mod outside;
+pub(super) mod prepared_list;
 pub(super) mod recorder;

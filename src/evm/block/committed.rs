@@ -81,7 +81,7 @@ impl Committed {
     /// `changes` contains it. See [`Surcharge`](crate::Surcharge).
     #[must_use]
     pub fn surcharge(&self) -> Option<U256> {
-        self.outcome.as_ref().ok()?.deferred.surcharges.first().copied()
+        self.outcome.as_ref().ok()?.credits.surcharges.first().copied()
     }
 
     /// Wei credited to the beneficiary on top of [`changes`](Self::changes); `None` if `changes`
@@ -90,7 +90,7 @@ impl Committed {
     /// even if the amount is zero.
     #[must_use]
     pub fn reward(&self) -> Option<U256> {
-        self.outcome.as_ref().ok()?.deferred.rewards.first().copied()
+        self.outcome.as_ref().ok()?.credits.rewards.first().copied()
     }
 
     /// Returns all state changes of the transaction: [`changes`](Self::changes), with

@@ -13,7 +13,7 @@ use revm::database_interface::ErasedError;
 
 /// Position in a block at which execution ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum At {
+pub enum BlockPosition {
     /// Before the first transaction.
     PreBlock,
     /// In this transaction.
@@ -22,7 +22,7 @@ pub enum At {
     PostBlock,
 }
 
-impl fmt::Display for At {
+impl fmt::Display for BlockPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PreBlock => f.write_str("before the first transaction"),
@@ -76,7 +76,7 @@ fn next(rejection: &Rejection) -> &'static str {
 #[non_exhaustive]
 pub struct BlockError<E> {
     /// Where sequential execution would have ended.
-    pub at: At,
+    pub at: BlockPosition,
     /// Why the block ended.
     pub kind: BlockErrorKind<E>,
     /// Result of the committed prefix.
@@ -120,12 +120,19 @@ impl BlockErrorKind<ErasedError> {
 }
 
 /// Where and why the transactions ended early.
-pub(in crate::evm) type Cause<S> = (At, BlockErrorKind<DbError<S>>);
+pub(in crate::evm) type Cause<S> = (BlockPosition, BlockErrorKind<DbError<S>>);
 
 /// Error of a block of `all` transactions, cancelled when everything below `frontier` was
 /// committed.
-pub(in crate::evm) fn cancelled<E>(frontier: TxIndex, all: usize) -> (At, BlockErrorKind<E>) {
-    let at = if all <= frontier.position() { At::PostBlock } else { At::Transaction(frontier) };
+pub(in crate::evm) fn cancelled<E>(
+    frontier: TxIndex,
+    all: usize,
+) -> (BlockPosition, BlockErrorKind<E>) {
+    let at = if all <= frontier.position() {
+        BlockPosition::PostBlock
+    } else {
+        BlockPosition::Transaction(frontier)
+    };
     (at, BlockErrorKind::Cancelled)
 }
 
@@ -135,13 +142,13 @@ pub(in crate::evm) fn cause<E>(
     halt: Option<Halt>,
     error: Option<NoResult<Rejection, E>>,
     broken: Option<Invariant>,
-) -> Option<(At, BlockErrorKind<E>)> {
+) -> Option<(BlockPosition, BlockErrorKind<E>)> {
     if let Some(broken) = broken {
-        return Some((At::Transaction(frontier), BlockErrorKind::Internal(broken)));
+        return Some((BlockPosition::Transaction(frontier), BlockErrorKind::Internal(broken)));
     }
     let (tx, kind) = match (halt?, error) {
         (Halt::Cancelled, _) => (frontier, BlockErrorKind::Cancelled),
-        (Halt::HandedOver, _) => return None,
+        (Halt::Fallback, _) => return None,
         (Halt::Failed(tx, _) | Halt::NoRoom(tx), error) => match error {
             Some(NoResult::Rejected(Rejection::AccessList(wrong))) => {
                 (tx, BlockErrorKind::AccessList(AccessListError::Mismatch(wrong)))
@@ -149,11 +156,11 @@ pub(in crate::evm) fn cause<E>(
             Some(NoResult::Rejected(rejection)) => (tx, BlockErrorKind::Invalid(rejection)),
             Some(NoResult::Stopped(Stop::Base(error))) => (tx, BlockErrorKind::Base(error)),
             Some(NoResult::Panicked(payload)) => payload.resume(),
-            // At the frontier everything below is final, so nothing is too early.
+            // BlockPosition the frontier everything below is final, so nothing is too early.
             Some(NoResult::Stopped(Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken)) | None => {
                 (tx, BlockErrorKind::Internal(Invariant::MissingResult { tx }))
             }
         },
     };
-    Some((At::Transaction(tx), kind))
+    Some((BlockPosition::Transaction(tx), kind))
 }

@@ -242,7 +242,7 @@ pub struct Stats {
     pub fallback_segments: u64,
     /// Segments that ran sequentially without trying speculation, because speculation on the same
     /// calls failed in earlier blocks: see [`Config::learn`](crate::Config::learn).
-    pub predicted_segments: u64,
+    pub learned_conflict_segments: u64,
     /// Transactions scheduled before their turn because they are predicted to run much longer than
     /// others: see [`Config::learn`](crate::Config::learn). A transaction counts once per segment
     /// that workers share.
@@ -269,7 +269,7 @@ pub struct Stats {
 pub(in crate::evm) struct BlockCounters {
     pub(in crate::evm) protocol: Counters,
     /// Segments that ran sequentially because the same calls conflicted in earlier blocks.
-    pub(in crate::evm) predicted_segments: u64,
+    pub(in crate::evm) learned_conflict_segments: u64,
     /// Transactions scheduled before their turn.
     pub(in crate::evm) scheduled_early: u64,
     /// Committed contiguous batches.
@@ -279,7 +279,7 @@ pub(in crate::evm) struct BlockCounters {
 impl BlockCounters {
     /// Counts a segment that committed `batches` private batches.
     pub(in crate::evm) fn count(&mut self, strategy: Strategy, reason: Reason, batches: u64) {
-        self.predicted_segments += u64::from(reason == Reason::LearnedConflicts);
+        self.learned_conflict_segments += u64::from(reason == Reason::LearnedConflicts);
         if matches!(strategy, Strategy::ContiguousBatches | Strategy::AccessList) {
             self.batches += batches;
         }
@@ -289,15 +289,17 @@ impl BlockCounters {
 impl Stats {
     pub(in crate::evm) fn new(
         workers: usize,
-        alone: bool,
+        is_sequential: bool,
         done: u32,
         counted: BlockCounters,
     ) -> Self {
-        let BlockCounters { protocol: counters, predicted_segments, scheduled_early, .. } = counted;
-        let alone = alone && counted.batches == 0;
+        let BlockCounters {
+            protocol: counters, learned_conflict_segments, scheduled_early, ..
+        } = counted;
+        let is_sequential = is_sequential && counted.batches == 0;
         Self {
-            workers: if alone { 1 } else { workers as u64 },
-            sequential: alone,
+            workers: if is_sequential { 1 } else { workers as u64 },
+            sequential: is_sequential,
             transactions: u64::from(done),
             incarnations: counters.runs,
             aborts: counters.aborts,
@@ -307,7 +309,7 @@ impl Stats {
             speculative_commits: counters.speculative_commits,
             claims: counters.claims,
             fallback_segments: counters.fallback_segments,
-            predicted_segments,
+            learned_conflict_segments,
             scheduled_early,
             helped_transactions: counters.helped_transactions,
             helped_batches: counters.helped_batches,

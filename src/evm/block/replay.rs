@@ -179,7 +179,7 @@ impl Replay {
             self.apply(earlier, &mut before, &mut codes).map_err(|error| failed(tx, error))?;
         }
         let (before, ran) = self.run_on(tx, before, inspector);
-        let Ran { result, state, inspector } = ran?;
+        let ReplayRun { result, state, inspector } = ran?;
         Ok(Replayed { result, state, before, inspector })
     }
 
@@ -209,7 +209,7 @@ impl Replay {
         tx: TxIndex,
         before: State<ReplayBase<'s>>,
         inspector: I,
-    ) -> (State<ReplayBase<'s>>, Result<Ran<I>, ReplayError<ErasedError>>)
+    ) -> (State<ReplayBase<'s>>, Result<ReplayRun<I>, ReplayError<ErasedError>>)
     where
         I: Inspector<ReplayContext<'s>, EthInterpreter>,
     {
@@ -226,11 +226,12 @@ impl Replay {
         let ran = handler.inspect_run(&mut evm);
         let state = evm.ctx.journal_mut().finalize();
         let Evm { ctx, inspector, .. } = evm;
-        let ran = ran.map(|result| Ran { result, state, inspector }).map_err(|error| match error {
-            EVMError::Database(error) => failed(tx, error),
-            EVMError::Transaction(reason) => ReplayError::Invalid { tx, reason },
-            other => ReplayError::Failed { tx, message: other.to_string() },
-        });
+        let ran =
+            ran.map(|result| ReplayRun { result, state, inspector }).map_err(|error| match error {
+                EVMError::Database(error) => failed(tx, error),
+                EVMError::Transaction(reason) => ReplayError::Invalid { tx, reason },
+                other => ReplayError::Failed { tx, message: other.to_string() },
+            });
         (ctx.journaled_state.database, ran)
     }
 
@@ -254,7 +255,7 @@ impl Replay {
 }
 
 /// Result of a replay whose state is kept elsewhere.
-pub(super) struct Ran<I> {
+pub(super) struct ReplayRun<I> {
     pub(super) result: ExecutionResult,
     pub(super) state: EvmState,
     pub(super) inspector: I,

@@ -1,7 +1,7 @@
 //! Replays all transactions of an executed block in block order, with inspectors.
 
 use super::commit::Codes;
-use super::replay::{Ran, Replay, ReplayError, failed};
+use super::replay::{Replay, ReplayError, ReplayRun, failed};
 use super::replay_evm::{ReplayBase, ReplayContext};
 use crate::evm::exec::any::AnySource;
 use crate::ids::TxIndex;
@@ -95,7 +95,7 @@ impl<'o, 's, E: core::error::Error + Send + Sync + 'static> Replays<'o, 's, E> {
             self.next = tx.next();
         }
         let before = self.before.insert(before);
-        let replayed = ran.map(|Ran { result, state, inspector }| ReplayedNext {
+        let replayed = ran.map(|ReplayRun { result, state, inspector }| ReplayedNext {
             tx,
             result,
             state,

@@ -10,7 +10,7 @@ use super::folded::FoldedAccount;
 use super::undo::Large;
 use crate::evm::exec::bundle_shards::BundleShards;
 use crate::evm::exec::change::AccountChange;
-use crate::evm::fees::deferred::Deferred;
+use crate::evm::fees::blind_credits::BlindCredits;
 use alloy_primitives::{Address, map::AddressMap};
 use revm::database::{BundleAccount, BundleState};
 use revm::state::AccountInfo;
@@ -101,9 +101,9 @@ impl<'a> Bucket<'a> {
     }
 
     /// Adds blind credits of transactions.
-    fn pay(&mut self, deferred: &Deferred) {
+    fn pay(&mut self, credits: &BlindCredits) {
         let receivers = &self.effects.receivers;
-        receivers.credit(deferred, |(address, before), amounts| {
+        receivers.credit(credits, |(address, before), amounts| {
             if self.is_mine(address) {
                 let account = self.account(*address, before);
                 amounts.iter().for_each(|amount| account.reward(receivers.reward(*amount)));
@@ -126,13 +126,13 @@ impl<'a> Bucket<'a> {
             let Ok(Some(output)) = outcome else { continue };
             let late = mutant!(DeferredLate);
             if pays_mine && !late {
-                self.pay(&output.deferred);
+                self.pay(&output.credits);
             }
             if shard_mask != 0 {
                 self.apply(&output.changes);
             }
             if pays_mine && late {
-                self.pay(&output.deferred);
+                self.pay(&output.credits);
             }
         }
         self.apply(&effects.after);

@@ -6,7 +6,7 @@ use super::fold::{AccountFold, BundleProgress};
 use super::folded::{FoldedAccount, new_code};
 use crate::evm::exec::change::AccountChange;
 use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
-use crate::evm::fees::deferred::Deferred;
+use crate::evm::fees::blind_credits::BlindCredits;
 use crate::evm::fees::receivers::Receivers;
 use alloy_primitives::Address;
 use alloy_primitives::map::{AddressMap, B256Map};
@@ -175,11 +175,11 @@ impl BundleBuilder {
     fn add(&mut self, output: &TxOutput) {
         let late = mutant!(DeferredLate);
         if !late {
-            self.pay(&output.deferred);
+            self.pay(&output.credits);
         }
         self.apply(&output.changes);
         if late {
-            self.pay(&output.deferred);
+            self.pay(&output.credits);
         }
     }
 
@@ -220,9 +220,9 @@ impl BundleBuilder {
     }
 
     /// Adds blind credits of transactions.
-    fn pay(&mut self, deferred: &Deferred) {
+    fn pay(&mut self, credits: &BlindCredits) {
         let Self { accounts, receivers, .. } = self;
-        receivers.credit(deferred, |(address, before), amounts| {
+        receivers.credit(credits, |(address, before), amounts| {
             let account = accounts.open(*address, before);
             amounts.iter().for_each(|amount| account.reward(receivers.reward(*amount)));
         });

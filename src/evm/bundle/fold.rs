@@ -184,13 +184,13 @@ impl AccountFold {
             // A replaced info needs no code; the info that the bundle reverts to does.
             info.code = if is_first { old.code.clone() } else { old.code.take() };
             // The bundle does not list the code of an account that had no code before the block.
-            let is_told = |(_, first): &(_, Option<AccountInfo>)| {
+            let reads_list = |(_, first): &(_, Option<AccountInfo>)| {
                 first.as_ref().is_none_or(|first| !first.is_empty_code_hash())
             };
             let is_learnt = change.code == CodeBeside::Learnt
                 && info.is_empty_code_hash()
                 && !mutant!(CodeLearntUntold);
-            if is_learnt && info.code.is_none() && self.previous.as_ref().is_some_and(is_told) {
+            if is_learnt && info.code.is_none() && self.previous.as_ref().is_some_and(reads_list) {
                 info.code = Some(Bytecode::default());
             }
         }

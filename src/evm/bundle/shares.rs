@@ -12,15 +12,15 @@ use revm::database::BundleAccount;
 
 /// A job of building the bundle, done by one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::evm) enum Job {
+pub(in crate::evm) enum BundleJob {
     /// Folds the accounts of a bucket, given by its shards.
     Fold(u64),
     /// Computes the slot reverts of an account with very many slots.
     Undo(Large),
 }
 
-/// Result of a [`Job`].
-pub(in crate::evm) enum Done {
+/// Result of a [`BundleJob`].
+pub(in crate::evm) enum BundleJobResult {
     /// A bucket and its reverts.
     Folded(Folded, Vec<AccountReverted>),
     Undone(Address, Option<UndoneSlots>),
@@ -76,7 +76,7 @@ pub(in crate::evm) fn join(joined: &mut Vec<AccountReverted>, parts: Vec<Vec<Acc
 }
 
 /// The caller's state of the jobs.
-pub(in crate::evm) struct Jobs {
+pub(in crate::evm) struct BundleJobs {
     /// Which jobs are done.
     ended: Vec<bool>,
     /// Parts folded by other workers that are not in the bundle yet.
@@ -85,7 +85,7 @@ pub(in crate::evm) struct Jobs {
     pub(in crate::evm) undone: AddressMap<UndoneSlots>,
 }
 
-impl Jobs {
+impl BundleJobs {
     pub(in crate::evm) fn new(jobs: usize) -> Self {
         Self {
             ended: vec![false; jobs],
@@ -106,16 +106,16 @@ impl Jobs {
         self.ended.get_mut(job).is_some_and(|ended| !core::mem::replace(ended, true))
     }
 
-    pub(in crate::evm) fn take(&mut self, job: usize, done: Done) {
+    pub(in crate::evm) fn take(&mut self, job: usize, done: BundleJobResult) {
         if !self.end(job) {
             return;
         }
         match done {
-            Done::Folded(folded, reverts) => {
+            BundleJobResult::Folded(folded, reverts) => {
                 self.folded.push(folded);
                 self.reverts.push(reverts);
             }
-            Done::Undone(address, slots) => {
+            BundleJobResult::Undone(address, slots) => {
                 self.undone.extend(slots.map(|slots| (address, slots)));
             }
         }
@@ -131,10 +131,10 @@ pub(in crate::evm) fn shared_out(
     bundle_shards: &BundleShards,
     shares: usize,
     large: &[Large],
-) -> Vec<Job> {
+) -> Vec<BundleJob> {
     let shares = shares.min(BUNDLE_SHARDS as usize);
     if shares <= 1 {
-        return vec![Job::Fold(u64::MAX); shares];
+        return vec![BundleJob::Fold(u64::MAX); shares];
     }
     let mut changes = [0; BUNDLE_SHARDS as usize];
     let mut count = |mut shard_mask: u64, times: usize| {
@@ -155,8 +155,8 @@ pub(in crate::evm) fn shared_out(
     };
     let mut buckets: Vec<(Reverse<usize>, u64)> = (0..shares).map(weigh).collect();
     buckets.sort_unstable();
-    let mut jobs: Vec<_> = buckets.into_iter().map(|(_, shards)| Job::Fold(shards)).collect();
+    let mut jobs: Vec<_> = buckets.into_iter().map(|(_, shards)| BundleJob::Fold(shards)).collect();
     // The bucket with the most changes stays first.
-    jobs.splice(1..1, large.iter().copied().map(Job::Undo));
+    jobs.splice(1..1, large.iter().copied().map(BundleJob::Undo));
     jobs
 }

@@ -11,11 +11,11 @@
 use super::group::BatchGroup;
 use super::ledger::EvmLedger;
 use super::runner::Runner;
-use crate::evm::bal::claims::index_of;
+use crate::evm::bal::prepared_list::index_of;
 use crate::evm::block::gas::BlockGas;
 use crate::evm::exec::effects::for_each_write;
 use crate::evm::exec::location::EvmLocation;
-use crate::evm::exec::machine::{EvmMachine, Ran};
+use crate::evm::exec::machine::{EvmMachine, TxRun};
 use crate::evm::exec::rejection::Rejection;
 use crate::ids::{Chunk, TxIndex};
 use crate::sync::{AtomicU64, SeqCst};
@@ -24,7 +24,7 @@ use core::ops::Range;
 use revm::DatabaseRef;
 
 /// A running batch.
-enum Open {
+enum RunningBatch {
     /// All of it is one group.
     Combined { ledger: Box<EvmLedger>, first: TxIndex },
     /// Each transaction is a group. The outputs of those from `in_journal` on are in the journal.
@@ -68,7 +68,7 @@ pub(in crate::evm) struct EvmBatches<'a, D: DatabaseRef> {
     segment: &'a SegmentSetting,
     /// Whether another worker runs the same batch already, and this one helps.
     is_second: bool,
-    open: Open,
+    open: RunningBatch,
 }
 
 impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
@@ -76,18 +76,20 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
     /// `store`.
     pub(in crate::evm) fn new(machine: EvmMachine<'a, D>, segment: &'a SegmentSetting) -> Self {
         let runner = Runner::new(machine, segment.streams);
-        let open = Open::Single { groups: Vec::new(), in_journal: 0 };
+        let open = RunningBatch::Single { groups: Vec::new(), in_journal: 0 };
         Self { runner, segment, is_second: false, open }
     }
 
     /// Runs the next transaction as a group of its own.
     fn run_single(&mut self, tx: TxIndex) -> Result<(), NoResult<Rejection, D::Error>> {
         let Self { runner, segment, is_second, open, .. } = self;
-        let Open::Single { groups, in_journal } = open else { return Err(NoResult::TOO_EARLY) };
+        let RunningBatch::Single { groups, in_journal } = open else {
+            return Err(NoResult::TOO_EARLY);
+        };
         let block_context = runner.block_context;
         let machine = &mut runner.machine;
         machine.begin(tx);
-        let Ran { result, goes_on, .. } = machine.run_tx(tx, None);
+        let TxRun { result, goes_on, .. } = machine.run_tx(tx, None);
         let output = match (result, machine.end().1) {
             (Ok(output), None) => output,
             (Err(reason), None) => return Err(NoResult::Rejected(reason)),
@@ -134,55 +136,53 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
         let first = txs.first;
         // Values read from the access list cannot change, whatever other batches commit.
         let logs = mutant!(ToldReadsLogged);
-        let is_told = runner.block_context.reads_claims && !logs;
-        let log = if is_told { log.of_writes() } else { log };
+        let reads_list = runner.block_context.reads_list && !logs;
+        let log = if reads_list { log.of_writes() } else { log };
         runner.machine.view_mut().begin_batch(first, snapshot, Some(log), is_second);
         let range: Range<usize> = first.position()..txs.end.position();
         self.open = if !self.segment.streams && runner.block_context.shares {
             let none = BlockGas::default();
             let ledger = Box::new(EvmLedger::of_part(runner.block_context, range.clone(), none));
             runner.begin_private(range);
-            Open::Combined { ledger, first }
+            RunningBatch::Combined { ledger, first }
         } else {
-            Open::Single { groups: Vec::new(), in_journal: 0 }
+            RunningBatch::Single { groups: Vec::new(), in_journal: 0 }
         };
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<(), NoResult<Rejection, D::Error>> {
-        let claims = self.runner.block_context.told_claims();
+        let list = self.runner.block_context.list_to_read();
         let ran = match &mut self.open {
             _ if self.segment.used.exceeds(self.runner.block_context.block.env.gas_limit)
-                || claims.is_some_and(|claims| claims.is_beyond_wrong(index_of(tx))) =>
+                || list.is_some_and(|list| list.is_beyond_wrong(index_of(tx))) =>
             {
                 return Err(NoResult::TOO_EARLY);
             }
             // A transaction without room in the batch alone has no room in the block either.
-            Open::Combined { ledger, .. } => match ledger.admit(tx) {
+            RunningBatch::Combined { ledger, .. } => match ledger.admit(tx) {
                 Ok(()) => self.runner.run_admitted(tx, ledger),
                 Err(_) => Err(NoResult::TOO_EARLY),
             },
-            Open::Single { .. } => self.run_single(tx),
+            RunningBatch::Single { .. } => self.run_single(tx),
         };
-        if let (Some(claims), Err(NoResult::Rejected(Rejection::AccessList(wrong)))) =
-            (claims, &ran)
-        {
-            claims.note_wrong(index_of(tx), wrong);
+        if let (Some(list), Err(NoResult::Rejected(Rejection::AccessList(wrong)))) = (list, &ran) {
+            list.note_wrong(index_of(tx), wrong);
         }
         ran
     }
 
     fn end(&mut self) -> RanBatch<EvmLocation, BatchGroup> {
         let Self { runner, segment, is_second, open, .. } = self;
-        let empty = Open::Single { groups: Vec::new(), in_journal: 0 };
+        let empty = RunningBatch::Single { groups: Vec::new(), in_journal: 0 };
         let groups = match core::mem::replace(open, empty) {
-            Open::Combined { mut ledger, first } => {
+            RunningBatch::Combined { mut ledger, first } => {
                 runner.settle(&mut ledger);
                 if !*is_second {
                     segment.used.add(ledger.gas().admitted(&runner.block_context.block));
                 }
                 runner.end_group(*ledger, first).into_iter().collect()
             }
-            Open::Single { groups, .. } => groups,
+            RunningBatch::Single { groups, .. } => groups,
         };
         // The groups contain all changes in the journal.
         if !mutant!(BatchJournalKept) {

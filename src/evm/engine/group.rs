@@ -49,22 +49,22 @@ impl Ledger for EvmLedger {
         self.push(tx, Err(reason));
     }
 
-    fn gives_up(&self) -> bool {
+    fn is_unprofitable(&self) -> bool {
         self.trial.as_ref().is_some_and(Trial::is_lost)
     }
 
     fn admits(&mut self, txs: Chunk, group: &BatchGroup) -> bool {
         match group {
             BatchGroup::Single(_) => self.admit(txs.first).is_ok() || mutant!(SingleNotAdmitted),
-            BatchGroup::Combined(neighbours) => self.has_room_for(&neighbours.ledger),
+            BatchGroup::Combined(combined) => self.has_room_for(&combined.ledger),
         }
     }
 
     fn commit_group(&mut self, txs: Chunk, group: BatchGroup) {
         match group {
             BatchGroup::Single(output) => self.commit(txs.first, output),
-            BatchGroup::Combined(neighbours) => {
-                let Combined { ledger, split } = *neighbours;
+            BatchGroup::Combined(combined) => {
+                let Combined { ledger, split } = *combined;
                 if let Some(split) = split {
                     let mut output_builder = core::mem::take(&mut self.output_builder);
                     // Earlier transactions may not have been split yet.

@@ -3,10 +3,10 @@
 //! beside the engine, on parts of it.
 
 pub(super) mod batches;
-pub(super) mod carry;
 pub(super) mod feed;
 pub(super) mod group;
 pub(super) mod ledger;
+pub(super) mod pending_writes;
 pub(super) mod runner;
 pub(super) mod sequential;
 mod stream;

@@ -1,9 +1,9 @@
 //! Runs transactions one after the other, keeping revm's journal for as long as its rules allow
 //! (see `journal`).
 
-use super::carry::{Carry, Journal, Pending, take_over};
 use super::group::{BatchGroup, Combined};
 use super::ledger::EvmLedger;
+use super::pending_writes::{Journal, PendingWrites, Unmerged, merge_changes};
 use crate::evm::block::receipts::OutcomesBuilder;
 use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::AccountChange;
@@ -13,7 +13,7 @@ use crate::evm::exec::machine::EvmMachine;
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::TxOutput;
 use crate::evm::exec::window::Window;
-use crate::evm::fees::deferred::Deferred;
+use crate::evm::fees::blind_credits::BlindCredits;
 use crate::ids::{Chunk, TxIndex};
 use crate::mv::{Entry, Latest};
 use crate::panics::caught;
@@ -29,7 +29,7 @@ pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
     pub(in crate::evm) block_context: &'a BlockContext,
     /// The lowest transaction whose changes may not be in `latest` yet: they are in the journal, or
     /// only in the ledger.
-    first_pending: usize,
+    first_unmerged: usize,
     /// Outputs of transactions below the ledger's first one whose changes may be only in the
     /// journal.
     left: Vec<(TxIndex, Arc<TxOutput>)>,
@@ -47,7 +47,7 @@ pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
     /// credits.
     is_private: bool,
     /// Blind credits of the transactions whose changes are being combined.
-    deferred: Deferred,
+    credits: BlindCredits,
 }
 
 impl<'a, D: DatabaseRef> Runner<'a, D> {
@@ -58,7 +58,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         Self {
             machine,
             block_context,
-            first_pending: 0,
+            first_unmerged: 0,
             left: Vec::new(),
             is_bottom: false,
             window: has_window.then(Window::default),
@@ -66,28 +66,28 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             split: OutcomesBuilder::default(),
             is_streamed,
             is_private: true,
-            deferred: Deferred::default(),
+            credits: BlindCredits::default(),
         }
     }
 
     /// Begins the transactions of a private batch, on a snapshot.
     pub(in crate::evm) fn begin_private(&mut self, txs: Range<usize>) {
-        self.first_pending = txs.start;
+        self.first_unmerged = txs.start;
         self.is_bottom = false;
         self.is_private = true;
         self.begin(txs);
     }
 
-    /// Begins transactions of a sequential segment, which continues from `carry`.
-    pub(in crate::evm) fn begin_sequential(&mut self, txs: Range<usize>, carry: Carry) {
-        self.is_bottom = carry.is_bottom();
+    /// Begins transactions of a sequential segment, which continues from `pending`.
+    pub(in crate::evm) fn begin_sequential(&mut self, txs: Range<usize>, pending: PendingWrites) {
+        self.is_bottom = pending.is_bottom();
         self.is_private = false;
-        let Carry { latest, pending, first_pending, left, first } = carry;
-        let journal = match pending {
-            Pending::Journal(journal) => journal,
-            Pending::Nothing | Pending::Batches { .. } => Journal::default(),
+        let PendingWrites { latest, unmerged, first_unmerged, left, first } = pending;
+        let journal = match unmerged {
+            Unmerged::Journal(journal) => journal,
+            Unmerged::Nothing | Unmerged::Batches { .. } => Journal::default(),
         };
-        self.first_pending = first_pending;
+        self.first_unmerged = first_unmerged;
         self.left = left;
         self.machine.view_mut().begin_sequential(latest, first);
         self.machine.put_journal(journal.state, journal.transaction);
@@ -101,16 +101,20 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         self.machine.expect(txs);
     }
 
-    /// Ends a run of a sequential segment that began with `first`, and returns the carry for the
+    /// Ends a run of a sequential segment that began with `first`, and returns the pending writes for the
     /// next run. The contents of `ledger` commit in between.
-    pub(in crate::evm) fn end_sequential(&mut self, first: TxIndex, ledger: &EvmLedger) -> Carry {
+    pub(in crate::evm) fn end_sequential(
+        &mut self,
+        first: TxIndex,
+        ledger: &EvmLedger,
+    ) -> PendingWrites {
         let mut left = core::mem::take(&mut self.left);
-        let pending = ledger.left_of(self.first_pending..usize::MAX);
-        left.extend(pending.map(|(tx, output)| (tx, Arc::clone(output))));
+        let unmerged = ledger.left_of(self.first_unmerged..usize::MAX);
+        left.extend(unmerged.map(|(tx, output)| (tx, Arc::clone(output))));
         let latest = core::mem::take(self.latest());
         let (state, transaction) = self.machine.take_journal();
-        let pending = Pending::Journal(Journal { state, transaction });
-        Carry { latest, pending, first_pending: self.first_pending, left, first }
+        let unmerged = Unmerged::Journal(Journal { state, transaction });
+        PendingWrites { latest, unmerged, first_unmerged: self.first_unmerged, left, first }
     }
 
     /// Runs `tx`, for which `ledger` has room, and keeps its writes.
@@ -141,7 +145,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         ledger: &mut EvmLedger,
     ) -> Result<(), NoResult<Rejection, D::Error>> {
         let forgotten = mutant!(JournalForgotten);
-        let is_complete = self.first_pending >= tx.position() || forgotten;
+        let is_complete = self.first_unmerged >= tx.position() || forgotten;
         self.machine.view_mut().set_complete(is_complete);
         self.machine.begin(tx);
         let window = self.window.as_mut();
@@ -249,7 +253,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             Some(output)
         } else {
             // The window has the changes.
-            self.deferred.append(&output.deferred);
+            self.credits.append(&output.credits);
             None
         };
         ledger.commit_left(tx, left);
@@ -281,13 +285,16 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     pub(in crate::evm) fn leave_journal(&mut self, end: usize, ledger: &mut EvmLedger) {
         self.settle(ledger);
         let journal = self.machine.end_journal();
-        let first = core::mem::replace(&mut self.first_pending, end);
+        let first = core::mem::replace(&mut self.first_unmerged, end);
         let block_context = self.block_context;
         let left = core::mem::take(&mut self.left);
         let earlier = left.iter().map(|(tx, left)| (*tx, left));
-        take_over(self.latest(), earlier.chain(ledger.left_of(first..end)), block_context, |_| {
-            true
-        });
+        merge_changes(
+            self.latest(),
+            earlier.chain(ledger.left_of(first..end)),
+            block_context,
+            |_| true,
+        );
         if self.is_bottom {
             self.latest().keep_slots(&journal);
         }
@@ -305,14 +312,14 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     fn give(&mut self, mut changes: Vec<AccountChange>, ledger: &mut EvmLedger) {
         if !changes.is_empty() {
             let paid = self.machine.view_mut().take_payments(&mut changes);
-            self.deferred.pay(paid, self.block_context.block.env.beneficiary);
+            self.credits.pay(paid, self.block_context.block.env.beneficiary);
         }
-        if changes.is_empty() && (self.deferred.is_empty() || !self.is_settled()) {
+        if changes.is_empty() && (self.credits.is_empty() || !self.is_settled()) {
             return;
         }
-        let mut deferred = core::mem::take(&mut self.deferred);
+        let mut credits = core::mem::take(&mut self.credits);
         if mutant!(DeferredLost) {
-            deferred = Deferred::default();
+            credits = BlindCredits::default();
         }
         // A worker that folds commits does not divide accounts by shard.
         let shard_mask = if self.has_bundle_thread {
@@ -320,7 +327,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         } else {
             self.block_context.bundle_shards.shard_mask(&changes)
         };
-        ledger.give(TxOutput::left(changes, shard_mask, deferred));
+        ledger.give(TxOutput::left(changes, shard_mask, credits));
     }
 
     /// Whether the changes of all transactions so far are known.

@@ -3,9 +3,9 @@
 //! Everything below a transaction is final: reads are not logged, rewards are visible, and each run
 //! continues from the journal of the one before.
 
-use super::carry::Carry;
 use super::group::BatchGroup;
 use super::ledger::EvmLedger;
+use super::pending_writes::PendingWrites;
 use super::runner::Runner;
 use crate::evm::block::gas::BlockGas;
 use crate::evm::exec::location::EvmLocation;
@@ -50,25 +50,25 @@ impl<'a, D: DatabaseRef> SequentialRunner<'a, D> {
         Self { runner, store }
     }
 
-    /// Begins a run of `txs`. It continues from `carry`; without one, all writes below are in the
+    /// Begins a run of `txs`. It continues from `pending`; without one, all writes below are in the
     /// store. `before` is the gas that the block has used.
     pub(in crate::evm) fn begin(
         &mut self,
         txs: Chunk,
-        carry: Option<Carry>,
+        pending: Option<PendingWrites>,
         before: BlockGas,
     ) -> OpenRun {
         let Self { runner, store, .. } = self;
         let first = txs.first;
         let range = first.position()..txs.end.position();
         let ledger = EvmLedger::of_part(runner.block_context, range.clone(), before);
-        let carry = carry.filter(|_| !mutant!(CarryDropped)).unwrap_or_else(|| {
-            let mut carry = Carry::from(first);
-            carry.keep_receivers(runner.block_context, store);
-            carry
+        let pending = pending.filter(|_| !mutant!(CarryDropped)).unwrap_or_else(|| {
+            let mut pending = PendingWrites::from(first);
+            pending.keep_receivers(runner.block_context, store);
+            pending
         });
-        let carried = carry.first;
-        runner.begin_sequential(range, carry);
+        let carried = pending.first;
+        runner.begin_sequential(range, pending);
         OpenRun { ledger, first, carried }
     }
 
@@ -91,11 +91,14 @@ impl<'a, D: DatabaseRef> SequentialRunner<'a, D> {
 
     /// Ends a run: returns its group, if any transaction has a result, and what the next run
     /// continues from.
-    pub(in crate::evm) fn end(&mut self, run: OpenRun) -> (Option<(Chunk, BatchGroup)>, Carry) {
+    pub(in crate::evm) fn end(
+        &mut self,
+        run: OpenRun,
+    ) -> (Option<(Chunk, BatchGroup)>, PendingWrites) {
         let OpenRun { mut ledger, first, carried } = run;
         self.runner.settle(&mut ledger);
-        let carry = self.runner.end_sequential(carried, &ledger);
+        let pending = self.runner.end_sequential(carried, &ledger);
         let group = self.runner.end_group(ledger, first);
-        (group, carry)
+        (group, pending)
     }
 }

@@ -66,19 +66,19 @@ fn with_payments(payees: &mut AddressMap<AccountInfo>, output: Arc<TxOutput>) ->
             *payee = change.after.clone().unwrap_or_default();
         }
     }
-    if output.deferred.payments.is_empty() || mutant!(PaymentUntold) {
+    if output.credits.payments.is_empty() || mutant!(PaymentUntold) {
         return output;
     }
-    let mut told = TxOutput {
+    let mut streamed = TxOutput {
         result: output.result.clone(),
-        ..TxOutput::left(output.changes.clone(), output.shard_mask, output.deferred.clone())
+        ..TxOutput::left(output.changes.clone(), output.shard_mask, output.credits.clone())
     };
-    for (address, paid) in told.deferred.payments.drain(..) {
+    for (address, paid) in streamed.credits.payments.drain(..) {
         let Some(payee) = payees.get_mut(&address) else { continue };
         let before = Some(payee.clone());
         // The sum does not overflow: see `MOST_PAID`.
         payee.balance = payee.balance.saturating_add(paid);
-        told.changes.push(AccountChange {
+        streamed.changes.push(AccountChange {
             address,
             kind: ChangeKind::Changed,
             before,
@@ -88,5 +88,5 @@ fn with_payments(payees: &mut AddressMap<AccountInfo>, output: Arc<TxOutput>) ->
             knows_balance: true,
         });
     }
-    Arc::new(told)
+    Arc::new(streamed)
 }

@@ -95,8 +95,8 @@ impl<S: StateSource> EvmWorkload<S> {
         worker: WorkerId,
     ) -> Result<BlockBase<S::State>, <S::State as DatabaseRef>::Error> {
         let base = BlockBase::new(self.source.open(worker)?, Arc::clone(&self.overlay));
-        let base = base.with_claims(
-            self.block_context.claims.as_ref().filter(|_| self.block_context.reads_claims),
+        let base = base.with_list(
+            self.block_context.access_list.as_ref().filter(|_| self.block_context.reads_list),
         );
         let base = base.with_ahead(self.ahead.as_ref());
         Ok(base.counted(worker, Arc::clone(&self.activity)))

@@ -15,7 +15,7 @@ use revm::state::{AccountInfo, Bytecode};
 pub(crate) type AnyState<'a> = Box<dyn DatabaseRef<Error = ErasedError> + 'a>;
 
 /// A type-erased state source.
-pub(crate) struct AnySource<'a>(Box<dyn Open<'a> + 'a>);
+pub(crate) struct AnySource<'a>(Box<dyn OpenSource<'a> + 'a>);
 
 impl<'a> AnySource<'a> {
     pub(crate) fn new<S: StateSource + 'a>(source: S) -> Self {
@@ -30,12 +30,12 @@ impl fmt::Debug for AnySource<'_> {
 }
 
 /// Object-safe version of [`StateSource`].
-trait Open<'a>: Send + Sync {
+trait OpenSource<'a>: Send + Sync {
     fn open(&self, worker: WorkerId) -> Result<AnyState<'a>, ErasedError>;
     fn reads_overlap(&self) -> bool;
 }
 
-impl<'a, S: StateSource + 'a> Open<'a> for S {
+impl<'a, S: StateSource + 'a> OpenSource<'a> for S {
     fn open(&self, worker: WorkerId) -> Result<AnyState<'a>, ErasedError> {
         match StateSource::open(self, worker) {
             Ok(state) => Ok(Box::new(Erased(state))),

@@ -3,7 +3,7 @@
 use super::activity::DatabaseActivity;
 use super::location::{Account, Code, EvmLocation, EvmValue};
 use crate::evm::bal::ahead::{Ahead, Item};
-use crate::evm::bal::claims::{Claims, index_of};
+use crate::evm::bal::prepared_list::{PreparedList, index_of};
 use crate::ids::{TxIndex, WorkerId};
 use crate::worker::Base;
 use alloy_eip7928::BlockAccessIndex;
@@ -101,10 +101,10 @@ pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
     /// them.
     slotless: Option<Address>,
     /// The block's access list, if the state is read from it, and the index below which it is read.
-    claims: Option<Arc<Claims>>,
+    access_list: Option<Arc<PreparedList>>,
     below: Option<BlockAccessIndex>,
     /// Whether the next transactions read from the list.
-    tells: bool,
+    reads_list: bool,
     /// Accounts and slots of the list, if they are read ahead.
     ahead: Option<Arc<Ahead>>,
 }
@@ -120,16 +120,16 @@ impl<D: DatabaseRef> BlockBase<D> {
             last: None,
             codes: B256Map::default(),
             slotless: None,
-            claims: None,
+            access_list: None,
             below: None,
-            tells: false,
+            reads_list: false,
             ahead: None,
         }
     }
 
     /// Adds an access list from which the state below each transaction is read.
-    pub(in crate::evm) fn with_claims(mut self, claims: Option<&Arc<Claims>>) -> Self {
-        self.claims = claims.cloned();
+    pub(in crate::evm) fn with_list(mut self, list: Option<&Arc<PreparedList>>) -> Self {
+        self.access_list = list.cloned();
         self
     }
 
@@ -159,9 +159,9 @@ impl<D: DatabaseRef> BlockBase<D> {
 
     /// Sets whether the next transactions read from the list, if there is one. Returns whether they
     /// do.
-    pub(super) fn set_telling(&mut self, tells: bool) -> bool {
-        self.tells = tells && self.claims.is_some();
-        self.tells
+    pub(super) fn set_reads_list(&mut self, reads_list: bool) -> bool {
+        self.reads_list = reads_list && self.access_list.is_some();
+        self.reads_list
     }
 
     /// Treats all slots of `account`, and of no other account, as zero from now on.
@@ -170,8 +170,8 @@ impl<D: DatabaseRef> BlockBase<D> {
     }
 
     /// Sets the next reader.
-    pub(super) fn tell_below(&mut self, reader: TxIndex) {
-        let below = self.tells.then(|| index_of(reader));
+    pub(super) fn set_reader(&mut self, reader: TxIndex) {
+        let below = self.reads_list.then(|| index_of(reader));
         if below != self.below {
             self.below = below;
             self.last = None;
@@ -179,24 +179,23 @@ impl<D: DatabaseRef> BlockBase<D> {
     }
 
     /// Whether the state is read from the list.
-    pub(super) const fn tells(&self) -> bool {
+    pub(super) const fn reads_list(&self) -> bool {
         self.below.is_some()
     }
 
     /// Whether the list may be wrong for the current reader: a lower index has differed from it.
     pub(super) fn is_beyond_wrong(&self) -> bool {
-        self.told().is_some_and(|(claims, below)| claims.is_beyond_wrong(below))
+        self.listed().is_some_and(|(list, below)| list.is_beyond_wrong(below))
     }
 
     /// The list and the index below which it is read, if the state is read from it.
-    fn told(&self) -> Option<(&Claims, BlockAccessIndex)> {
-        Some((self.claims.as_deref()?, self.below?))
+    fn listed(&self) -> Option<(&PreparedList, BlockAccessIndex)> {
+        Some((self.access_list.as_deref()?, self.below?))
     }
 
     /// Whether the slot is read from the list: the block has written it.
-    pub(super) fn is_told(&self, address: Address, slot: U256) -> bool {
-        self.told()
-            .is_some_and(|(claims, below)| claims.slot_below(below, &address, slot).is_some())
+    pub(super) fn is_listed(&self, address: Address, slot: U256) -> bool {
+        self.listed().is_some_and(|(list, below)| list.slot_below(below, &address, slot).is_some())
     }
 
     /// The account before the transactions, ignoring the list.
@@ -230,8 +229,8 @@ impl<D: DatabaseRef> BlockBase<D> {
             Some(account) => account.info.clone(),
             None => self.fetch(address)?,
         };
-        let info = match self.told() {
-            Some((claims, below)) => claims.account_below(below, &address, info),
+        let info = match self.listed() {
+            Some((list, below)) => list.account_below(below, &address, info),
             None => info,
         };
         self.last = Some((address, info.clone()));
@@ -262,8 +261,8 @@ impl<D: DatabaseRef> BlockBase<D> {
     }
 
     fn slot(&mut self, address: Address, slot: U256) -> Result<U256, D::Error> {
-        if let Some((claims, below)) = self.told()
-            && let Some(value) = claims.slot_below(below, &address, slot)
+        if let Some((list, below)) = self.listed()
+            && let Some(value) = list.slot_below(below, &address, slot)
         {
             return Ok(value);
         }

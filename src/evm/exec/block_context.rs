@@ -8,9 +8,9 @@ use super::payees::Payees;
 use super::tx_output::TxOutput;
 use crate::config::Mode;
 use crate::evm::bal::accesses::{AccessRecords, Accesses};
-use crate::evm::bal::claims::{Claims, index_of};
 use crate::evm::bal::mismatch::AccessListMismatch;
-use crate::evm::fees::deferred::Deferred;
+use crate::evm::bal::prepared_list::{PreparedList, index_of};
+use crate::evm::fees::blind_credits::BlindCredits;
 use crate::evm::fees::reward::Reward;
 use crate::ids::TxIndex;
 use alloy_primitives::Address;
@@ -37,9 +37,9 @@ pub(in crate::evm) struct BlockContext {
     /// Whether the caller has requested an access list.
     pub(in crate::evm) lists: bool,
     /// The block's access list.
-    pub(in crate::evm) claims: Option<Arc<Claims>>,
+    pub(in crate::evm) access_list: Option<Arc<PreparedList>>,
     /// Whether private batches read the state below each transaction from the block's list.
-    pub(in crate::evm) reads_claims: bool,
+    pub(in crate::evm) reads_list: bool,
     /// Assignment of accounts to shards for building the bundle.
     pub(in crate::evm) bundle_shards: BundleShards,
     /// Accounts with code whose balances transactions of the block have changed.
@@ -90,12 +90,12 @@ impl BlockContext {
 
     /// Whether the caller has requested an access list, or the block comes with one.
     pub(in crate::evm) const fn uses_list(&self) -> bool {
-        self.lists || self.claims.is_some()
+        self.lists || self.access_list.is_some()
     }
 
     /// The block's access list, if private batches read their state from it.
-    pub(in crate::evm) fn told_claims(&self) -> Option<&Claims> {
-        self.claims.as_deref().filter(|_| self.reads_claims)
+    pub(in crate::evm) fn list_to_read(&self) -> Option<&PreparedList> {
+        self.access_list.as_deref().filter(|_| self.reads_list)
     }
 
     /// Compares the accesses of `tx` with the block's list. Returns the marks for the comparison at
@@ -106,8 +106,8 @@ impl BlockContext {
         accesses: &Accesses,
     ) -> Result<AccessRecords, Box<AccessListMismatch>> {
         let is_checked = !mutant!(ClaimUnchecked);
-        let marks = match self.claims.as_ref().filter(|_| is_checked) {
-            Some(claims) => claims.compare(index_of(tx), accesses)?,
+        let marks = match self.access_list.as_ref().filter(|_| is_checked) {
+            Some(list) => list.compare(index_of(tx), accesses)?,
             None => Vec::new(),
         };
         let accesses = self.lists.then(|| Box::new(accesses.clone()));
@@ -128,7 +128,7 @@ impl BlockContext {
         output: &TxOutput,
     ) -> impl Iterator<Item = (Address, Reward)> {
         let touch_creates = !self.block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        let Deferred { rewards, surcharges, payments } = &output.deferred;
+        let BlindCredits { rewards, surcharges, payments } = &output.credits;
         let receiver = self.extensions.surcharge.as_ref().map(|surcharge| surcharge.receiver());
         let rewards = rewards.iter().map(|amount| (self.block.env.beneficiary, *amount));
         let surcharges = surcharges.iter().filter_map(move |amount| Some((receiver?, *amount)));

@@ -15,7 +15,7 @@ pub(crate) trait CustomEvm: Debug + Send + Sync {
     /// Whether it may credit accounts blindly.
     fn can_defer(&self) -> bool;
 
-    /// Runs `tx` of `block` on the state behind `view`. Credits to the accounts in `deferred` may
+    /// Runs `tx` of `block` on the state behind `view`. Credits to the accounts in `credits` may
     /// be blind if their balances have not been read.
     ///
     /// # Errors
@@ -25,7 +25,7 @@ pub(crate) trait CustomEvm: Debug + Send + Sync {
         view: &mut dyn Database<Error = ViewStopped>,
         block: &Block,
         tx: &TxEnv,
-        deferred: [Option<Address>; 2],
+        credits: [Option<Address>; 2],
     ) -> Result<CustomRun, Rejection>;
 }
 
@@ -37,5 +37,5 @@ pub(crate) struct CustomRun {
     pub(crate) state: EvmState,
     /// Blind credits in wei, in the order of the accounts passed to [`CustomEvm::run`]; not
     /// contained in `state`.
-    pub(crate) deferred: [Option<U256>; 2],
+    pub(crate) credits: [Option<U256>; 2],
 }

@@ -19,7 +19,7 @@ use super::work::{Work, expected_accounts};
 #[cfg(feature = "alloy")]
 use crate::evm::bal::accesses::Accesses;
 use crate::evm::bal::recorder::Recorder;
-use crate::evm::fees::deferred::Deferred;
+use crate::evm::fees::blind_credits::BlindCredits;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{ReadSet, Store};
 use crate::thresholds::LONG_WORK;
@@ -38,7 +38,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 /// Result of one run of a transaction.
-pub(in crate::evm) struct Ran {
+pub(in crate::evm) struct TxRun {
     pub(in crate::evm) result: Result<Arc<TxOutput>, Rejection>,
     /// Whether the next transaction may share the journal.
     pub(in crate::evm) goes_on: bool,
@@ -134,7 +134,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         let tx = self.block_context.block.transactions.get(tx.position());
         let view = self.evm.ctx.journaled_state.db_mut();
         let may_be_of_no_use = view.inner.is_second()
-            || view.inner.base_mut().tells()
+            || view.inner.base_mut().reads_list()
             || view.inner.is_speculative() && tx.is_some_and(|tx| tx.gas_limit >= LONG_WORK);
         if may_be_of_no_use == self.usual.is_some() {
             return;
@@ -143,8 +143,8 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             Some(usual) => usual,
             None => {
                 let usual = self.usual.insert(self.evm.instruction.clone()).clone();
-                let is_told = self.block_context.told_claims().is_some();
-                abandonable(usual, is_told, self.block_context.caches_keccak)
+                let reads_list = self.block_context.list_to_read().is_some();
+                abandonable(usual, reads_list, self.block_context.caches_keccak)
             }
         };
     }
@@ -216,7 +216,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
 
     /// Runs the transaction at `index`, for which the view must have begun, and adds it to `window`
     /// if there is one.
-    pub(in crate::evm) fn run_tx(&mut self, index: TxIndex, window: Option<&mut Window>) -> Ran {
+    pub(in crate::evm) fn run_tx(&mut self, index: TxIndex, window: Option<&mut Window>) -> TxRun {
         if let Some(tx) = self.block_context.block.transactions.get(index.position()) {
             #[cfg(feature = "alloy")]
             if let Some(evm) = &self.block_context.extensions.evm {
@@ -249,7 +249,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             Err(error) => {
                 let wrong = handler.mismatch.take().map(Rejection::AccessList);
                 let reason = wrong.unwrap_or_else(|| rejection(error));
-                return Ran { result: Err(reason), goes_on, earlier };
+                return TxRun { result: Err(reason), goes_on, earlier };
             }
         };
         let mut changes = core::mem::take(&mut handler.changes);
@@ -266,13 +266,14 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             reward = Some(reward.unwrap_or_default().saturating_add(paid.swap_remove(at).1));
         }
         let kept = handler.take_kept([reward, surcharge]);
-        let deferred = Deferred { payments: paid.into_vec(), ..Deferred::of(reward, surcharge) };
+        let credits =
+            BlindCredits { payments: paid.into_vec(), ..BlindCredits::of(reward, surcharge) };
         changes.iter_mut().for_each(|change| self.view_mut().settle_balance(change));
         let shard_mask = self.block_context.bundle_shards.shard_mask(&changes);
         let precompiles = self.evm.precompiles.gas;
         let work = Work::of(result.tx_gas_used(), handler.for_state, precompiles);
-        let output = TxOutput { result, changes, shard_mask, deferred, work, kept };
-        Ran { result: Ok(Arc::new(output)), goes_on, earlier }
+        let output = TxOutput { result, changes, shard_mask, credits, work, kept };
+        TxRun { result: Ok(Arc::new(output)), goes_on, earlier }
     }
 
     /// Runs a transaction in a custom EVM, which has a separate journal for each transaction.
@@ -282,31 +283,31 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         evm: &dyn super::custom_evm::CustomEvm,
         index: TxIndex,
         tx: &TxEnv,
-    ) -> Ran {
+    ) -> TxRun {
         let block_context = self.block_context;
         let beneficiary = block_context.defers.then_some(block_context.block.env.beneficiary);
         let vault =
             block_context.extensions.surcharge.as_ref().filter(|_| block_context.defers_surcharge);
-        let deferred = [beneficiary, vault.map(|vault| vault.receiver())];
-        let ran = evm.run(self.view_mut(), &block_context.block, tx, deferred);
+        let credits = [beneficiary, vault.map(|vault| vault.receiver())];
+        let ran = evm.run(self.view_mut(), &block_context.block, tx, credits);
         let result = ran.and_then(|ran| {
             let mut kept = None;
             if block_context.records_accesses() {
                 let compared = block_context.compared(index, &Accesses::of_state(&ran.state));
                 let mut all = Box::new(compared.map_err(Rejection::AccessList)?);
-                all.set_credits(ran.deferred);
+                all.set_credits(ran.credits);
                 kept = Some(all);
             }
             let changes = all_changes(ran.state);
-            let [reward, surcharge] = ran.deferred;
+            let [reward, surcharge] = ran.credits;
             let result = ran.result;
             let shard_mask = block_context.bundle_shards.shard_mask(&changes);
-            let deferred = Deferred::of(reward, surcharge);
+            let credits = BlindCredits::of(reward, surcharge);
             // Loaded accounts and slots are not counted.
             let work = Work { all: result.tx_gas_used(), accesses: 0 };
-            Ok(Arc::new(TxOutput { result, changes, shard_mask, deferred, work, kept }))
+            Ok(Arc::new(TxOutput { result, changes, shard_mask, credits, work, kept }))
         });
-        Ran { result, goes_on: false, earlier: Vec::new() }
+        TxRun { result, goes_on: false, earlier: Vec::new() }
     }
 
     /// Write set of the transaction that has just run.
@@ -342,7 +343,7 @@ impl<D: DatabaseRef> Machine for EvmMachine<'_, D> {
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<Effects<EvmLocation, Arc<TxOutput>>, Rejection> {
-        let Ran { result, goes_on, .. } = self.run_tx(tx, None);
+        let TxRun { result, goes_on, .. } = self.run_tx(tx, None);
         // After an error, too: revm leaves loaded accounts in the journal.
         if !goes_on {
             self.clear_journal();

@@ -157,11 +157,11 @@ fn keccak<D: DatabaseRef>(context: Call<'_, '_, D>) -> InstructionExecResult {
 }
 
 /// Replaces instructions so that a useless run ends: at jumps, and in blocks with an access list
-/// (`told`, from Cancun) also before instructions that may take long, as code without loops may be
+/// (`reads_list`, from Cancun) also before instructions that may take long, as code without loops may be
 /// long, too. A precompile that has begun runs to its end.
 pub(super) fn abandonable<'a, D: DatabaseRef>(
     mut instructions: EthInstructions<EthInterpreter, EvmContext<'a, D>>,
-    told: bool,
+    reads_list: bool,
     caches_keccak: bool,
 ) -> EthInstructions<EthInterpreter, EvmContext<'a, D>> {
     let table = instructions.instruction_table_mut();
@@ -172,7 +172,7 @@ pub(super) fn abandonable<'a, D: DatabaseRef>(
     };
     replace(JUMP, Instruction::new(or_end::jump));
     replace(JUMPI, Instruction::new(or_end::jumpi));
-    if told {
+    if reads_list {
         let hash = if caches_keccak { or_end::remembered } else { or_end::keccak256 };
         replace(KECCAK256, Instruction::new(hash));
         replace(CALL, Instruction::new(or_end::call));

@@ -9,8 +9,8 @@ use super::location::{EvmLocation, EvmValue};
 use super::machine::EvmMachine;
 use super::payees::Payees;
 use super::view::EvmView;
-use crate::evm::bal::claims::{Claims, index_of};
 use crate::evm::bal::mismatch::{Access, AccessListMismatch, AccountField};
+use crate::evm::bal::prepared_list::{PreparedList, index_of};
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{Entry, Store};
 use crate::worker::{Machine, Stop};
@@ -82,8 +82,8 @@ fn block_context() -> BlockContext {
         shares: true,
         caches_keccak: true,
         lists: false,
-        claims: None,
-        reads_claims: false,
+        access_list: None,
+        reads_list: false,
         bundle_shards: Default::default(),
         moved: Arc::default(),
         blank: TxEnv::default(),
@@ -169,13 +169,13 @@ fn runs_beyond_one_that_differs_from_the_list_end() {
         [&hex!("60005450")[..], &hex!("6000600060006000600461fffffa50").repeat(900)].concat();
     for code in CODES.map(<[u8]>::to_vec).into_iter().chain([hashes, copies, calls]) {
         for caches_keccak in [true, false] {
-            let claims = Arc::new(Claims::new(&list, 2, None).expect("a list"));
+            let list = Arc::new(PreparedList::new(&list, 2, None).expect("a list"));
             let mut block_context = BlockContext {
-                claims: Some(Arc::clone(&claims)),
+                access_list: Some(Arc::clone(&list)),
                 caches_keccak,
                 ..block_context()
             };
-            block_context.reads_claims = true;
+            block_context.reads_list = true;
             // From here on the lower transaction is known to differ from the list.
             let differs = State::new(&code, || {
                 let index = index_of(TxIndex(0));
@@ -186,9 +186,9 @@ fn runs_beyond_one_that_differs_from_the_list_end() {
                     listed: None,
                     executed: Some(Access::Unchanged),
                 };
-                claims.note_wrong(index, &wrong);
+                list.note_wrong(index, &wrong);
             });
-            let base = BlockBase::new(differs, Arc::default()).with_claims(Some(&claims));
+            let base = BlockBase::new(differs, Arc::default()).with_list(Some(&list));
             let store = Store::new(1);
             let view = EvmView::of_prefix(&block_context, &store, base, None);
             let mut machine = EvmMachine::over(&block_context, view);

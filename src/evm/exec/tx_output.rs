@@ -4,7 +4,7 @@ use super::change::AccountChange;
 use super::rejection::Rejection;
 use super::work::Work;
 use crate::evm::bal::accesses::AccessRecords;
-use crate::evm::fees::deferred::Deferred;
+use crate::evm::fees::blind_credits::BlindCredits;
 use revm::context::result::ExecutionResult;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(in crate::evm) struct TxOutput {
     pub(in crate::evm) shard_mask: u64,
     /// Blind credits, which `changes` does not contain. In an output of several transactions they
     /// apply before the changes.
-    pub(in crate::evm) deferred: Deferred,
+    pub(in crate::evm) credits: BlindCredits,
     /// Work of the transaction.
     pub(in crate::evm) work: Work,
     /// Records of its accesses, kept until it commits.
@@ -29,9 +29,9 @@ impl TxOutput {
     pub(in crate::evm) fn left(
         changes: Vec<AccountChange>,
         shard_mask: u64,
-        deferred: Deferred,
+        credits: BlindCredits,
     ) -> Self {
-        Self { result: blank(), changes, shard_mask, deferred, work: Work::default(), kept: None }
+        Self { result: blank(), changes, shard_mask, credits, work: Work::default(), kept: None }
     }
 
     /// Takes the result out of the output, or clones it if the output is shared.

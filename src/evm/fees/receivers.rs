@@ -1,6 +1,6 @@
 //! Accounts that receive blind credits.
 
-use super::deferred::Deferred;
+use super::blind_credits::BlindCredits;
 use super::reward::Reward;
 use alloy_primitives::{Address, U256};
 use core::slice::from_ref;
@@ -28,14 +28,14 @@ impl Receivers {
         self.paid.iter().chain([&self.beneficiary, &self.surcharged])
     }
 
-    /// Calls `credit` with each receiver of `deferred` and the amounts that it receives: surcharges,
+    /// Calls `credit` with each receiver of `credits` and the amounts that it receives: surcharges,
     /// rewards, then payments to accounts that are among the receivers.
     pub(in crate::evm) fn credit(
         &self,
-        deferred: &Deferred,
+        credits: &BlindCredits,
         mut credit: impl FnMut(&CreditReceiver, &[U256]),
     ) {
-        let Deferred { rewards, surcharges, payments } = deferred;
+        let BlindCredits { rewards, surcharges, payments } = credits;
         for (receiver, amounts) in
             [(&self.surcharged, surcharges.as_slice()), (&self.beneficiary, rewards.as_slice())]
         {

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 /// Entry of a call.
 #[derive(Clone, Copy, Debug)]
-struct Known {
+struct CallEntry {
     call: Call,
     /// Back-off before the call runs speculatively again.
     sharing: Backoff,
@@ -22,15 +22,15 @@ struct Known {
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     /// Indexed by hash; empty until there is something to remember.
-    known: Vec<Option<Known>>,
+    known: Vec<Option<CallEntry>>,
     hasher: RandomState,
 }
 
 impl Calls {
     /// Learns that `segment` ran speculatively, and whether speculation fell back to sequential.
-    pub(super) fn learn(&mut self, segment: &[TxEnv], was_given_up: bool) {
+    pub(super) fn learn(&mut self, segment: &[TxEnv], fell_back: bool) {
         if self.known.is_empty() {
-            if !was_given_up {
+            if !fell_back {
                 return;
             }
             self.known = vec![None; KNOWN_CALLS];
@@ -38,16 +38,16 @@ impl Calls {
         let Some(contract) = contract_of_most(segment, |_| true) else { return };
         for (call, times) in calls_of(contract, segment) {
             let Some(place) = self.place(&call) else { continue };
-            if was_given_up && times < 2 {
+            if fell_back && times < 2 {
                 // A call that occurs once does not help later blocks, and there may be hundreds of
                 // them.
                 continue;
             }
             let known = place.filter(|known| known.call == call);
-            if was_given_up || known.is_some() {
+            if fell_back || known.is_some() {
                 let mut sharing = known.map_or_else(Backoff::default, |known| known.sharing);
-                sharing.learn(!was_given_up);
-                *place = Some(Known { call, sharing });
+                sharing.learn(!fell_back);
+                *place = Some(CallEntry { call, sharing });
             }
         }
     }
@@ -81,7 +81,7 @@ impl Calls {
         known.is_some_and(|known| known.call == *call && !known.sharing.tries())
     }
 
-    fn place(&mut self, call: &Call) -> Option<&mut Option<Known>> {
+    fn place(&mut self, call: &Call) -> Option<&mut Option<CallEntry>> {
         let index = self.index(call);
         self.known.get_mut(index)
     }

@@ -31,7 +31,7 @@ impl Choice {
 /// Strategies that are tried at most once per block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::evm) struct Tried {
-    pub(super) neighbours: bool,
+    pub(super) contiguous: bool,
     pub(super) predictions: bool,
 }
 
@@ -59,12 +59,12 @@ impl Rest<'_> {
             workers: 1,
             shortest: 0,
             is_rest: false,
-            untried: Tried { neighbours: false, predictions: false },
+            untried: Tried { contiguous: false, predictions: false },
         }
     }
 
     /// Runs all remaining transactions sequentially.
-    pub(super) const fn in_order(&self, reason: Reason) -> Choice {
+    pub(super) const fn sequential(&self, reason: Reason) -> Choice {
         Choice { is_rest: true, ..self.choice(Strategy::Sequential, reason) }
     }
 

@@ -43,18 +43,18 @@ fn choose_strategy(
     progress: &Progress,
     rest: Rest<'_>,
 ) -> Choice {
-    if let Some((length, reason)) = progress.in_order {
-        let is_rest = length >= rest.left() || features.runs_in_order().is_some();
+    if let Some((length, reason)) = progress.next_sequential {
+        let is_rest = length >= rest.left() || features.sequential_reason().is_some();
         if reason == Reason::ShortTransactions && is_rest {
-            return rest.in_order(reason);
+            return rest.sequential(reason);
         }
         return rest.up_to(length, rest.choice(Strategy::Sequential, reason));
     }
-    let is_told = features.setting.list == ListUse::Read;
+    let reads_list = features.setting.list == ListUse::Read;
     let by_policy = |strategy| rest.choice(strategy, Reason::Policy);
     match features.policy {
         Policy::Auto => by_features(features, feedback, progress, rest),
-        Policy::Sequential => rest.in_order(Reason::Policy),
+        Policy::Sequential => rest.sequential(Reason::Policy),
         Policy::Forced(Forced::Speculative) => by_policy(Strategy::Speculative),
         Policy::Forced(Forced::Alternate) => {
             rest.up_to(progress.trials.length(), by_policy(Strategy::Speculative))
@@ -63,7 +63,7 @@ fn choose_strategy(
             let choice = Choice { shortest: FORCED, ..by_policy(Strategy::ContiguousBatches) };
             rest.up_to(FORCED_TOGETHER * features.setting.workers, choice)
         }
-        Policy::Forced(Forced::AccessList) if is_told => {
+        Policy::Forced(Forced::AccessList) if reads_list => {
             Choice { shortest: FORCED, ..by_policy(Strategy::AccessList) }
         }
         Policy::Forced(Forced::AccessList) => by_policy(Strategy::Sequential),
@@ -76,7 +76,7 @@ fn by_features(
     progress: &Progress,
     rest: Rest<'_>,
 ) -> Choice {
-    let serial = features.runs_in_order();
+    let sequential = features.sequential_reason();
     if features.reads_list() {
         let choice = rest.choice(Strategy::AccessList, Reason::AccessList);
         // Batches of one transaction are 1.12, 1.13 and 1.18 times as fast as batches of four on 2,
@@ -84,30 +84,30 @@ fn by_features(
         return Choice { shortest: 1, ..choice };
     }
     // Known for certain: no other strategy can do better.
-    if serial == Some(Reason::OneChain) {
-        return rest.in_order(Reason::OneChain);
+    if sequential == Some(Reason::OneChain) {
+        return rest.sequential(Reason::OneChain);
     }
     let knows_chain = || {
         let asked = features.learns && !features.setting.is_wide;
         feedback.filter(|_| asked).is_some_and(|it| it.calls.expects_chain(rest.transactions()))
     };
     let is_first = rest.first == 0 && !features.setting.is_pool;
-    if is_first && serial.is_none() && knows_chain() {
-        return rest.in_order(Reason::LearnedConflicts);
+    if is_first && sequential.is_none() && knows_chain() {
+        return rest.sequential(Reason::LearnedConflicts);
     }
     let mut untried = Tried::default();
-    if let (false, Some(reason)) = (progress.tried.neighbours, features.neighbours) {
+    if let (false, Some(reason)) = (progress.tried.contiguous, features.contiguous) {
         // Without feedback an executor cannot remember that batches conflicted: it tries them only
         // in large blocks, where there is most to gain.
         let tries = match feedback {
-            Some(feedback) => !features.learns || feedback.tries_neighbours(),
+            Some(feedback) => !features.learns || feedback.tries_contiguous(),
             None => features.transactions >= LARGE,
         };
         if tries {
             let choice = rest.choice(Strategy::ContiguousBatches, reason);
             return Choice { shortest: features.first_batch, ..choice };
         }
-        untried.neighbours = true;
+        untried.contiguous = true;
     }
     if may_predict(features, feedback, progress, rest) {
         // Without feedback an executor cannot remember that predictions did not pay.
@@ -116,8 +116,8 @@ fn by_features(
         }
         untried.predictions = true;
     }
-    let choice = match serial {
-        Some(reason) => rest.in_order(reason),
+    let choice = match sequential {
+        Some(reason) => rest.sequential(reason),
         None if rest.first > 0 && knows_chain() => {
             rest.choice(Strategy::Sequential, Reason::LearnedConflicts)
         }
@@ -158,7 +158,7 @@ fn may_predict(
 mod tests {
     use super::super::features::Setting;
     use super::super::feedback::SegmentFeedback;
-    use super::super::progress::{Found, Outcome};
+    use super::super::progress::{SegmentFindings, SegmentOutcome};
     use super::*;
     use crate::config::Config;
     use crate::evm::exec::input::Block;
@@ -223,29 +223,29 @@ mod tests {
         let each = |number: usize| number;
         let hundred = |gas| calls(100, gas, |_| 0);
         let listed = |list| Setting { list, ..TWO };
-        let in_order = Strategy::Sequential;
+        let sequential = Strategy::Sequential;
         let speculative = Strategy::Speculative;
         let one = Setting { workers: 1, ..TWO };
         let pool = Setting { is_pool: true, ..TWO };
         let wide = Setting { is_wide: true, ..TWO };
         let alone = Setting { shares_journals: false, ..TWO };
         for (block, setting, strategy, reason) in [
-            (payments(2_000), one, in_order, Reason::OneWorker),
-            (payments(90), TWO, in_order, Reason::TooLittleGas),
+            (payments(2_000), one, sequential, Reason::OneWorker),
+            (payments(90), TWO, sequential, Reason::TooLittleGas),
             (payments(2_000), TWO, Strategy::ContiguousBatches, Reason::DisjointStart),
             (payments(900), TWO, Strategy::ContiguousBatches, Reason::Independent),
-            (payments(2_000), alone, in_order, Reason::ShortTransactions),
+            (payments(2_000), alone, sequential, Reason::ShortTransactions),
             (payments(2_000), wide, speculative, Reason::SlowStorage),
             (payments(2_000), pool, speculative, Reason::Default),
             (calls(300, 90_000, each), TWO, Strategy::ContiguousBatches, Reason::Independent),
             (calls(300, 90_000, |_| 0), TWO, speculative, Reason::Default),
             (hundred(90_000), TWO, speculative, Reason::Default),
             (hundred(90_000), listed(ListUse::Read), Strategy::AccessList, Reason::AccessList),
-            (hundred(90_000), listed(ListUse::Compared), in_order, Reason::AccessList),
-            (hundred(19_000), listed(ListUse::Read), in_order, Reason::TooLittleGas),
+            (hundred(90_000), listed(ListUse::Compared), sequential, Reason::AccessList),
+            (hundred(19_000), listed(ListUse::Read), sequential, Reason::TooLittleGas),
             // Each transaction needs the fee that the previous one has paid, so every other batch
             // conflicts.
-            (calls(300, 90_000, each), listed(ListUse::Compared), in_order, Reason::AccessList),
+            (calls(300, 90_000, each), listed(ListUse::Compared), sequential, Reason::AccessList),
         ] {
             let found = auto(&block, setting);
             assert_eq!(found, (strategy, reason), "{} of {setting:?}", block.transactions.len());
@@ -302,23 +302,24 @@ mod tests {
             let rest = Rest { all: &block.transactions, first: at };
             let choice = choose(&features, Some(&feedback), &progress, rest);
             path.push((choice.strategy, choice.reason, at));
-            let in_order = choice.strategy == Strategy::Sequential;
-            let next = if in_order { choice.end } else { at + 10 };
-            let outcome = Outcome { first: at, next, all, was_given_up: true, has_failed: false };
-            let found = Found { as_cheap: 0, is_contended: true };
+            let sequential = choice.strategy == Strategy::Sequential;
+            let next = if sequential { choice.end } else { at + 10 };
+            let outcome =
+                SegmentOutcome { first: at, next, all, fell_back: true, has_failed: false };
+            let found = SegmentFindings { as_cheap: 0, is_contended: true };
             progress.learn(Policy::Auto, &choice, &outcome, found);
             at = next;
         }
         let speculative = Strategy::Speculative;
-        let in_order = Strategy::Sequential;
+        let sequential = Strategy::Sequential;
         let expected = [
             (Strategy::ContiguousBatches, Reason::DisjointStart, 0),
             (speculative, Reason::Contended, 10),
-            (in_order, Reason::Aborts, 20),
+            (sequential, Reason::Aborts, 20),
             (speculative, Reason::Default, 84),
-            (in_order, Reason::Aborts, 94),
+            (sequential, Reason::Aborts, 94),
             (speculative, Reason::Default, 1_118),
-            (in_order, Reason::Aborts, 1_128),
+            (sequential, Reason::Aborts, 1_128),
         ];
         assert_eq!(path, expected);
     }
@@ -335,9 +336,10 @@ mod tests {
         let rest = |first| Rest { all: &block.transactions, first };
         let trial = choose(&features, Some(&feedback), &progress, rest(0));
         assert_eq!((trial.strategy, trial.end), (Strategy::Speculative, 128));
-        let outcome = Outcome { first: 0, next: 128, all, was_given_up: false, has_failed: false };
+        let outcome =
+            SegmentOutcome { first: 0, next: 128, all, fell_back: false, has_failed: false };
         for (is_contended, reason) in [(false, Reason::Default), (true, Reason::Contended)] {
-            let found = Found { as_cheap: 0, is_contended };
+            let found = SegmentFindings { as_cheap: 0, is_contended };
             progress.learn(Policy::Auto, &trial, &outcome, found);
             let next = choose(&features, Some(&feedback), &progress, rest(128));
             assert_eq!(
@@ -354,7 +356,7 @@ mod tests {
             choice: &choice,
             outcome,
             least: 32,
-            gives_up: true,
+            may_fall_back: true,
             seen: &Default::default(),
         });
         let progress = Progress::new(Policy::Auto, true);
@@ -364,12 +366,17 @@ mod tests {
         // After a trial, they go on up to the end if they have paid.
         let short = (Strategy::Sequential, Reason::ShortTransactions);
         let aborted = (Strategy::Sequential, Reason::Aborts);
-        for (was_given_up, as_cheap, expected) in
+        for (fell_back, as_cheap, expected) in
             [(false, 0, contended), (false, 50, short), (true, 0, aborted)]
         {
-            let outcome = Outcome { first: 0, next: 400, all, was_given_up, has_failed: false };
+            let outcome = SegmentOutcome { first: 0, next: 400, all, fell_back, has_failed: false };
             let mut progress = Progress::new(Policy::Auto, true);
-            progress.learn(Policy::Auto, &first, &outcome, Found { as_cheap, is_contended: false });
+            progress.learn(
+                Policy::Auto,
+                &first,
+                &outcome,
+                SegmentFindings { as_cheap, is_contended: false },
+            );
             let next = choose(&features, Some(&feedback), &progress, rest(400));
             assert_eq!((next.strategy, next.reason), expected);
         }

@@ -6,7 +6,7 @@ use super::features::{Features, Setting};
 use super::feedback::{Feedback, SegmentFeedback};
 use super::longest::Seen;
 use super::partition::as_cheap;
-use super::progress::{Found, Outcome, Progress, is_cheap, is_mostly_access};
+use super::progress::{Progress, SegmentFindings, SegmentOutcome, is_cheap, is_mostly_access};
 use super::strategy::{Segment, Strategy};
 use crate::config::Policy;
 use crate::evm::exec::input::Block;
@@ -50,7 +50,7 @@ pub(in crate::evm) struct HasRun {
     /// Maximum number of workers that have run transactions together.
     pub(in crate::evm) workers: usize,
     /// Whether the caller has run all transactions sequentially.
-    pub(in crate::evm) alone: bool,
+    pub(in crate::evm) is_sequential: bool,
 }
 
 impl StrategyChooser {
@@ -95,9 +95,9 @@ impl StrategyChooser {
     /// Returns how the block has run.
     pub(in crate::evm) fn end(self) -> HasRun {
         let is_sequential = |segment: &Segment| segment.strategy == Strategy::Sequential;
-        let would = !self.segments.is_empty() || self.features.runs_in_order().is_some();
-        let alone = would && self.segments.iter().all(is_sequential);
-        HasRun { segments: self.segments, workers: self.workers, alone }
+        let would = !self.segments.is_empty() || self.features.sequential_reason().is_some();
+        let sequential = would && self.segments.iter().all(is_sequential);
+        HasRun { segments: self.segments, workers: self.workers, is_sequential: sequential }
     }
 
     /// Transactions that start ahead of their turn in a segment from `first` on.
@@ -120,7 +120,7 @@ impl StrategyChooser {
         segment: Range<usize>,
         strategy: Strategy,
         totals: Totals,
-    ) -> Found {
+    ) -> SegmentFindings {
         let transactions = segment.len();
         let before = core::mem::replace(&mut self.totals, totals);
         let Setting { workers, is_wide, .. } = self.features.setting;
@@ -135,7 +135,7 @@ impl StrategyChooser {
             && is_cheap(transactions, work, workers.min(WORKERS_THAT_MEET));
         let is_access = work.all >= LONG_WORK && is_mostly_access(work, workers);
         let is_cheap = !is_slow && (is_cheap || is_access);
-        Found {
+        SegmentFindings {
             as_cheap: if is_cheap { as_cheap(block, segment) } else { 0 },
             is_contended: aborts.saturating_mul(CONTENDED_ONE_IN) > transactions as u64,
         }
@@ -152,7 +152,7 @@ impl StrategyChooser {
         feedback: Option<&mut Feedback>,
         block: &Block,
         choice: &Choice,
-        outcome: Outcome,
+        outcome: SegmentOutcome,
         mut seen: Seen,
         totals: Totals,
     ) {
@@ -160,7 +160,7 @@ impl StrategyChooser {
         let found = if is_asked {
             self.find(block, outcome.first..outcome.next, choice.strategy, totals)
         } else {
-            Found::default()
+            SegmentFindings::default()
         };
         self.progress.learn(self.features.policy, choice, &outcome, found);
         if choice.strategy != Strategy::Sequential {
@@ -175,7 +175,7 @@ impl StrategyChooser {
                 choice,
                 outcome,
                 least: Waste::on(choice.workers).commits as usize,
-                gives_up: !self.features.setting.is_wide,
+                may_fall_back: !self.features.setting.is_wide,
                 seen: &seen,
             });
         }
@@ -230,7 +230,7 @@ mod tests {
         let trial = chooser.choose(None, &block, 0);
         assert_eq!((trial.strategy, trial.end), (Strategy::Speculative, 128));
         let outcome =
-            Outcome { first: 0, next: 128, all: 900, was_given_up: false, has_failed: false };
+            SegmentOutcome { first: 0, next: 128, all: 900, fell_back: false, has_failed: false };
         chooser.learn(None, &block, &trial, outcome, Seen::default(), totals);
         let Choice { strategy, reason, end, .. } = chooser.choose(None, &block, 128);
         (strategy, reason, end)

@@ -6,7 +6,7 @@
 //! [`Chunks::dependencies`]: crate::protocol::Chunks::dependencies
 
 use super::known::KnownDependencies;
-use super::tx::{probable_gas, ties};
+use super::tx::{dependency_keys, probable_gas};
 use crate::evm::exec::input::Block;
 use crate::evm::exec::payees::Payees;
 use crate::ids::TxIndex;
@@ -66,7 +66,7 @@ fn by_calls(block: &Block, payees: &Payees, first: TxIndex, end: usize) -> Vec<O
     let mut total = 0_u64;
     let mut longest = 0_u64;
     for (tx, of) in (first.0..).map(TxIndex).zip(transactions) {
-        let keys = ties(of, payees, &hasher);
+        let keys = dependency_keys(of, payees, &hasher);
         let before = keys.iter().flatten().filter_map(|key| last.get(key).copied());
         let (on, chain) = before.fold((None, 0), |(on, chain), (lower, gas): (TxIndex, u64)| {
             (on.max(Some(lower)), chain.max(gas))

@@ -57,7 +57,7 @@ pub(in crate::evm) struct Features {
     /// Length of a first contiguous batch.
     pub(in crate::evm) first_batch: usize,
     /// Reason to expect that contiguous batches do not conflict, if there is one.
-    pub(in crate::evm) neighbours: Option<Reason>,
+    pub(in crate::evm) contiguous: Option<Reason>,
 }
 
 impl Features {
@@ -81,7 +81,7 @@ impl Features {
             declared: None,
             is_declared_chain: false,
             first_batch: 0,
-            neighbours: None,
+            contiguous: None,
         };
         if !features.decides() || setting.is_pool {
             return features;
@@ -100,7 +100,7 @@ impl Features {
             features.declared.as_ref().is_some_and(|known| known.is_chain(features.gas));
         features.mean_gas = mean_gas(block);
         features.first_batch = first_batch(block);
-        features.neighbours = features.neighbours_of(block, payees);
+        features.contiguous = features.contiguous_reason(block, payees);
         features
     }
 
@@ -117,7 +117,7 @@ impl Features {
         self.decides() && !is_wide && shares_journals && !is_pool && !is_listed
     }
 
-    fn neighbours_of(&self, block: &Block, payees: &Payees) -> Option<Reason> {
+    fn contiguous_reason(&self, block: &Block, payees: &Payees) -> Option<Reason> {
         let transactions = &block.transactions;
         let first = self.first_batch;
         let least = BATCHES_EACH * self.setting.workers * first;
@@ -132,11 +132,11 @@ impl Features {
     /// Whether transactions read from the block's access list.
     pub(in crate::evm) fn reads_list(&self) -> bool {
         let may = matches!(self.policy, Policy::Auto | Policy::Forced(Forced::AccessList));
-        may && self.setting.list == ListUse::Read && self.runs_in_order().is_none()
+        may && self.setting.list == ListUse::Read && self.sequential_reason().is_none()
     }
 
     /// Reason for running all transactions outside private batches sequentially, if there is one.
-    pub(in crate::evm) fn runs_in_order(&self) -> Option<Reason> {
+    pub(in crate::evm) fn sequential_reason(&self) -> Option<Reason> {
         match self.policy {
             Policy::Sequential => Some(Reason::Policy),
             Policy::Auto if self.setting.workers < 2 => Some(Reason::OneWorker),
@@ -226,7 +226,7 @@ mod tests {
     use std::num::NonZeroU16;
 
     /// Reason to run calls of these senders, with this gas, sequentially, if there is one.
-    fn serial(
+    fn sequential(
         gas_by_sender: &[(u8, u64)],
         workers: usize,
         has_bundle_thread: bool,
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn one_sender_with_most_of_the_gas_makes_a_block_serial() {
-        let two = |gas: &[(u8, u64)]| serial(gas, 2, false);
+        let two = |gas: &[(u8, u64)]| sequential(gas, 2, false);
         let one_sender = Some(Reason::OneSender);
         assert_eq!(two(&[(1, 3_000_000), (1, 3_000_000), (2, 1_000_000)]), one_sender);
         let shared = [(1, 3_000_000), (2, 1_000_000), (1, 3_000_000), (3, 2_000_000)];
@@ -272,8 +272,8 @@ mod tests {
 
     #[test]
     fn a_block_of_little_gas_is_serial() {
-        assert_eq!(serial(&[(1, 21_000), (2, 21_000)], 2, false), Some(Reason::TooLittleGas));
-        assert_eq!(serial(&[], 2, false), Some(Reason::TooLittleGas));
+        assert_eq!(sequential(&[(1, 21_000), (2, 21_000)], 2, false), Some(Reason::TooLittleGas));
+        assert_eq!(sequential(&[], 2, false), Some(Reason::TooLittleGas));
         // Ninety payments take little gas, whatever their gas limits.
         let wallet = TxEnv { gas_limit: 250_000, ..TxEnv::default() };
         let block = Block { transactions: vec![wallet; 90], ..Block::default() };
@@ -284,7 +284,7 @@ mod tests {
     fn cheap_transactions_are_not_worth_another_worker() {
         let each = |gas, workers, has_bundle_thread| {
             let transactions: Vec<_> = (0..200).map(|sender| (sender, gas)).collect();
-            serial(&transactions, workers, has_bundle_thread) == Some(Reason::ShortTransactions)
+            sequential(&transactions, workers, has_bundle_thread) == Some(Reason::ShortTransactions)
         };
         // Native transfers; a little more; token transfers of two kinds.
         for (gas, is_cheap) in [(21_000, true), (34_000, true), (35_000, false), (60_000, false)] {

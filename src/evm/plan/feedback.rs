@@ -7,7 +7,7 @@ use super::backoff::Backoff;
 use super::calls::Calls;
 use super::choice::Choice;
 use super::longest::{Longest, Seen};
-use super::progress::Outcome;
+use super::progress::SegmentOutcome;
 use super::strategy::{Reason, Strategy};
 use crate::evm::exec::input::Block;
 
@@ -21,18 +21,18 @@ pub(crate) struct Feedback {
     /// Back-off for predicted dependencies.
     predictions: Backoff,
     /// Back-off for contiguous batches.
-    neighbours: Backoff,
+    contiguous: Backoff,
 }
 
 /// A finished segment, to learn from.
 pub(in crate::evm) struct SegmentFeedback<'a> {
     pub(in crate::evm) block: &'a Block,
     pub(in crate::evm) choice: &'a Choice,
-    pub(in crate::evm) outcome: Outcome,
+    pub(in crate::evm) outcome: SegmentOutcome,
     /// Minimum number of commits before speculation may fall back to sequential.
     pub(in crate::evm) least: usize,
     /// Whether speculation may fall back to sequential.
-    pub(in crate::evm) gives_up: bool,
+    pub(in crate::evm) may_fall_back: bool,
     pub(in crate::evm) seen: &'a Seen,
 }
 
@@ -46,32 +46,32 @@ impl Feedback {
         self.predictions.has_paid
     }
 
-    pub(super) const fn tries_neighbours(&self) -> bool {
-        self.neighbours.tries()
+    pub(super) const fn tries_contiguous(&self) -> bool {
+        self.contiguous.tries()
     }
 
     /// Learns from a segment.
     pub(in crate::evm) fn learn(&mut self, lesson: &SegmentFeedback<'_>) {
-        let SegmentFeedback { block, choice, outcome, least, gives_up, seen } = *lesson;
+        let SegmentFeedback { block, choice, outcome, least, may_fall_back, seen } = *lesson;
         if choice.untried.predictions {
             self.predictions.skip();
         }
-        if choice.untried.neighbours {
-            self.neighbours.skip();
+        if choice.untried.contiguous {
+            self.contiguous.skip();
         }
         let committed = outcome.next - outcome.first;
         match choice.strategy {
             Strategy::Speculative if choice.predicts() && !outcome.has_failed => {
-                self.predictions.learn(!outcome.was_given_up);
+                self.predictions.learn(!outcome.fell_back);
             }
             // Each worker has started a batch, which may have been aborted. An error that ends the
             // block says nothing about batches.
             Strategy::ContiguousBatches if !outcome.has_failed => {
-                self.neighbours.learn(committed >= choice.workers * choice.shortest);
+                self.contiguous.learn(committed >= choice.workers * choice.shortest);
             }
             _ => {}
         }
-        if !gives_up {
+        if !may_fall_back {
             return;
         }
         let of = |end: usize| block.transactions.get(outcome.first..end).unwrap_or_default();
@@ -82,7 +82,7 @@ impl Feedback {
         // With fewer commits, speculation never falls back, whatever the transactions are.
         let tells = !outcome.has_failed && committed >= least;
         if is_speculative && tells {
-            self.calls.learn(of(outcome.next), outcome.was_given_up);
+            self.calls.learn(of(outcome.next), outcome.fell_back);
         }
         // Private batches, and segments that are sequential from the start, say nothing about long
         // calls.
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_have_paid_if_a_batch_of_each_worker_holds() {
+    fn contiguous_batches_have_paid_if_a_batch_of_each_worker_holds() {
         let choice = Choice {
             strategy: Strategy::ContiguousBatches,
             reason: Reason::DisjointStart,
@@ -119,12 +119,12 @@ mod tests {
             feedback.learn(&SegmentFeedback {
                 block: &Block::default(),
                 choice: &choice,
-                outcome: Outcome { first: 0, next, all: 5_000, was_given_up: true, has_failed },
+                outcome: SegmentOutcome { first: 0, next, all: 5_000, fell_back: true, has_failed },
                 least: 32,
-                gives_up: true,
+                may_fall_back: true,
                 seen: &Seen::default(),
             });
-            feedback.tries_neighbours()
+            feedback.tries_contiguous()
         };
         let held = [3, 511, 512, 5_000].map(|next| tries(next, false));
         assert_eq!(held, [false, false, true, true]);

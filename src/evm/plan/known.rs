@@ -3,7 +3,7 @@
 //! each run is validated as without a list.
 
 use super::tx::probable_gas;
-use crate::evm::bal::declaration::{Declaration, Place};
+use crate::evm::bal::declaration::{Declaration, DeclaredLocation};
 use crate::evm::exec::input::Block;
 use crate::ids::TxIndex;
 use crate::thresholds::MOST_OF_FIVE;
@@ -25,7 +25,7 @@ enum Source {
     List(Peekable<vec::IntoIter<Edge>>),
     /// The last transaction so far that may change each declared place. A transaction that declares
     /// the place reads or changes what that one leaves.
-    Declared(HashMap<Place, u32, RandomState>),
+    Declared(HashMap<DeclaredLocation, u32, RandomState>),
 }
 
 /// For each transaction of a block, the lower transaction that it waits for.

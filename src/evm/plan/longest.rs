@@ -28,7 +28,7 @@ fn function(tx: &TxEnv) -> Option<Function> {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Known {
+struct LongCall {
     function: Function,
     /// Work of its last long run; zero if the last run was short.
     work: u64,
@@ -40,7 +40,7 @@ struct Known {
 #[derive(Debug, Default)]
 pub(super) struct Longest {
     /// Indexed by hash; empty until there is something to remember.
-    known: Vec<Option<Known>>,
+    known: Vec<Option<LongCall>>,
     hasher: RandomState,
     /// Number of segments so far.
     segments: u64,
@@ -93,7 +93,7 @@ impl Longest {
     }
 
     /// Entry of the function that `tx` calls, cleared if it belonged to another function.
-    fn entry(&mut self, block: &Block, tx: TxIndex) -> Option<&mut Known> {
+    fn entry(&mut self, block: &Block, tx: TxIndex) -> Option<&mut LongCall> {
         let function = function(block.transactions.get(tx.position())?)?;
         if self.known.is_empty() {
             self.known = vec![None; KNOWN_FUNCTIONS];
@@ -103,7 +103,7 @@ impl Longest {
         if place.is_none_or(|known| known.function != function) {
             *place = None;
         }
-        Some(place.get_or_insert(Known { function, work: 0, waits_until: 0 }))
+        Some(place.get_or_insert(LongCall { function, work: 0, waits_until: 0 }))
     }
 
     fn index(&self, function: &Function) -> usize {

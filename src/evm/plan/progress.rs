@@ -8,25 +8,25 @@ use crate::evm::exec::work::Work;
 use crate::thresholds::{SHARED_ACCESS, SHARING, WORKERS_THAT_MEET};
 
 /// Transactions that run sequentially between forced contiguous batches.
-const NEIGHBOURS_TURN: usize = 3;
+const CONTIGUOUS_TURN: usize = 3;
 
 /// Outcome of a segment.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::evm) struct Outcome {
+pub(in crate::evm) struct SegmentOutcome {
     /// First transaction of the segment, and the first one that has not committed.
     pub(in crate::evm) first: usize,
     pub(in crate::evm) next: usize,
     /// End of the block; of a pool, end of the transactions pulled so far.
     pub(in crate::evm) all: usize,
-    /// Whether the segment ended early: see `SegmentEnd::was_given_up`.
-    pub(in crate::evm) was_given_up: bool,
+    /// Whether the segment ended early: see `SegmentEnd::fell_back`.
+    pub(in crate::evm) fell_back: bool,
     /// Whether the segment ended with an error.
     pub(in crate::evm) has_failed: bool,
 }
 
 /// Findings about the transactions of a segment.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Found {
+pub(super) struct SegmentFindings {
     /// Number of following transactions that are probably too cheap to share, like those of the
     /// segment; zero if those were worth sharing.
     pub(super) as_cheap: usize,
@@ -45,21 +45,21 @@ pub(in crate::evm) struct Progress {
     /// Whether the last speculative segment predicted dependencies and did not fall back.
     pub(super) predictions_pay: bool,
     /// Number of transactions that run sequentially next, and the reason.
-    pub(super) in_order: Option<(usize, Reason)>,
+    pub(super) next_sequential: Option<(usize, Reason)>,
     /// Length of the last sequential segment that followed an insufficient access list.
     unexpected: usize,
 }
 
 impl Progress {
-    /// Progress of a block that has not started. `gives_up`: speculation may fall back to
+    /// Progress of a block that has not started. `may_fall_back`: speculation may fall back to
     /// sequential.
-    pub(in crate::evm) const fn new(policy: Policy, gives_up: bool) -> Self {
+    pub(in crate::evm) const fn new(policy: Policy, may_fall_back: bool) -> Self {
         Self {
-            tried: Tried { neighbours: false, predictions: false },
-            trials: Trials::new(policy, gives_up),
+            tried: Tried { contiguous: false, predictions: false },
+            trials: Trials::new(policy, may_fall_back),
             is_contended: false,
             predictions_pay: false,
-            in_order: None,
+            next_sequential: None,
             unexpected: 1,
         }
     }
@@ -69,34 +69,34 @@ impl Progress {
         &mut self,
         policy: Policy,
         choice: &Choice,
-        outcome: &Outcome,
-        found: Found,
+        outcome: &SegmentOutcome,
+        found: SegmentFindings,
     ) {
-        self.tried.neighbours |= choice.untried.neighbours;
+        self.tried.contiguous |= choice.untried.contiguous;
         self.tried.predictions |= choice.untried.predictions;
         match choice.strategy {
             Strategy::Speculative => {
                 let predicts = choice.predicts();
-                self.predictions_pay = predicts && !outcome.was_given_up;
-                self.tried.predictions |= predicts && outcome.was_given_up;
+                self.predictions_pay = predicts && !outcome.fell_back;
+                self.tried.predictions |= predicts && outcome.fell_back;
                 self.is_contended = found.is_contended;
             }
             // Contiguous batches usually end because one depends on another.
             Strategy::ContiguousBatches => self.is_contended = true,
             _ => {}
         }
-        let cheap = Self::cheap_in_order(policy, choice, outcome, found);
-        let next = self.then_in_order(policy, choice, outcome);
-        self.in_order = cheap.or(next);
+        let cheap = Self::cheap_segment(policy, choice, outcome, found);
+        let next = self.segment_after(policy, choice, outcome);
+        self.next_sequential = cheap.or(next);
     }
 
     /// Sequential segment after transactions that were too cheap to share; none after access lists,
     /// which make sharing cheaper.
-    fn cheap_in_order(
+    fn cheap_segment(
         policy: Policy,
         choice: &Choice,
-        outcome: &Outcome,
-        found: Found,
+        outcome: &SegmentOutcome,
+        found: SegmentFindings,
     ) -> Option<(usize, Reason)> {
         let counts = match choice.strategy {
             Strategy::Speculative | Strategy::ContiguousBatches => true,
@@ -112,18 +112,18 @@ impl Progress {
 
     /// Sequential segment after `choice`. At the end of a pool's round there is none: the next
     /// transactions get a new choice.
-    fn then_in_order(
+    fn segment_after(
         &mut self,
         policy: Policy,
         choice: &Choice,
-        outcome: &Outcome,
+        outcome: &SegmentOutcome,
     ) -> Option<(usize, Reason)> {
         let committed = outcome.next.saturating_sub(outcome.first);
         let next = match choice.strategy {
             Strategy::Sequential => None,
             Strategy::ContiguousBatches => {
-                self.tried.neighbours = true;
-                take_turns(policy, Forced::ContiguousBatches, NEIGHBOURS_TURN)
+                self.tried.contiguous = true;
+                take_turns(policy, Forced::ContiguousBatches, CONTIGUOUS_TURN)
             }
             Strategy::AccessList => {
                 // The sequential segment grows each time batches end early, so that wasted work is
@@ -132,7 +132,7 @@ impl Progress {
                 self.unexpected = if committed > self.unexpected { 1 } else { longer };
                 Some((self.unexpected, Reason::Unexpected))
             }
-            Strategy::Speculative if outcome.was_given_up => {
+            Strategy::Speculative if outcome.fell_back => {
                 Some((self.trials.wasted(committed), Reason::Aborts))
             }
             Strategy::Speculative => {
@@ -193,12 +193,12 @@ mod tests {
     fn nothing_is_left_to_run_in_order_at_the_end_of_a_round() {
         let choice = choice(Strategy::Speculative, Reason::Default, 256);
         let outcome =
-            |next| Outcome { first: 0, next, all: 256, was_given_up: true, has_failed: false };
+            |next| SegmentOutcome { first: 0, next, all: 256, fell_back: true, has_failed: false };
         let mut progress = Progress::new(Policy::Auto, true);
-        progress.learn(Policy::Auto, &choice, &outcome(255), Found::default());
-        assert_eq!(progress.in_order, Some((64, Reason::Aborts)));
-        progress.learn(Policy::Auto, &choice, &outcome(256), Found::default());
-        assert_eq!(progress.in_order, None);
+        progress.learn(Policy::Auto, &choice, &outcome(255), SegmentFindings::default());
+        assert_eq!(progress.next_sequential, Some((64, Reason::Aborts)));
+        progress.learn(Policy::Auto, &choice, &outcome(256), SegmentFindings::default());
+        assert_eq!(progress.next_sequential, None);
     }
 
     #[test]
@@ -220,27 +220,27 @@ mod tests {
     #[test]
     fn cheap_transactions_run_in_order_until_others_come() {
         let trial = choice(Strategy::Speculative, Reason::Default, 5_000);
-        let in_order =
+        let sequential =
             |progress: &mut Progress, choice: &Choice, segment: Range<usize>, is_cheap| {
                 let as_cheap = if is_cheap { 8 * segment.len() } else { 0 };
-                let found = Found { as_cheap, is_contended: false };
-                let outcome = Outcome {
+                let found = SegmentFindings { as_cheap, is_contended: false };
+                let outcome = SegmentOutcome {
                     first: segment.start,
                     next: segment.end,
                     all: 5_000,
-                    was_given_up: false,
+                    fell_back: false,
                     has_failed: false,
                 };
                 progress.learn(Policy::Auto, choice, &outcome, found);
-                progress.in_order
+                progress.next_sequential
             };
         let cheap = |length| Some((length, Reason::ShortTransactions));
         let mut progress = Progress::new(Policy::Auto, true);
-        assert_eq!(in_order(&mut progress, &trial, 0..128, true), cheap(1_024));
+        assert_eq!(sequential(&mut progress, &trial, 0..128, true), cheap(1_024));
         let choice = choice(Strategy::Sequential, Reason::ShortTransactions, 5_000);
-        assert_eq!(in_order(&mut progress, &choice, 128..1_152, true), cheap(8_192));
-        assert_eq!(in_order(&mut progress, &choice, 1_152..4_000, false), None);
-        assert_eq!(in_order(&mut progress, &choice, 4_000..5_000, true), None);
+        assert_eq!(sequential(&mut progress, &choice, 128..1_152, true), cheap(8_192));
+        assert_eq!(sequential(&mut progress, &choice, 1_152..4_000, false), None);
+        assert_eq!(sequential(&mut progress, &choice, 4_000..5_000, true), None);
     }
 
     #[test]
@@ -261,12 +261,12 @@ mod tests {
     fn segments_in_order_get_longer_and_never_empty() {
         let choice = choice(Strategy::AccessList, Reason::AccessList, 256);
         let outcome =
-            Outcome { first: 0, next: 0, all: 256, was_given_up: false, has_failed: false };
+            SegmentOutcome { first: 0, next: 0, all: 256, fell_back: false, has_failed: false };
         let mut progress = Progress::new(Policy::Auto, true);
         let mut last = 0;
         for _ in 0..200 {
-            progress.learn(Policy::Auto, &choice, &outcome, Found::default());
-            let (length, _) = progress.in_order.expect("some run sequentially");
+            progress.learn(Policy::Auto, &choice, &outcome, SegmentFindings::default());
+            let (length, _) = progress.next_sequential.expect("some run sequentially");
             assert!(length > 0 && length >= last, "{length} after {last}");
             last = length;
         }

@@ -6,7 +6,7 @@ use crate::thresholds::{FIRST_SEQUENTIAL, SEGMENT_GROWTH, TRIAL_TIMES};
 
 /// Observations of speculation in a block.
 #[derive(Clone, Copy, Debug)]
-enum Shown {
+enum Evidence {
     Nothing,
     /// It pays: the next trial has this number of transactions, `usize::MAX` for all.
     Pays(usize),
@@ -21,21 +21,21 @@ pub(super) struct Trials {
     shortest: usize,
     /// Factor by which the next sequential segment is longer if speculation fails at once.
     growth: usize,
-    shown: Shown,
+    evidence: Evidence,
 }
 
 impl Trials {
-    /// Trials of a block that has not started. `hands_over`: speculation may fall back to
+    /// Trials of a block that has not started. `may_fall_back`: speculation may fall back to
     /// sequential.
-    pub(super) const fn new(policy: Policy, hands_over: bool) -> Self {
+    pub(super) const fn new(policy: Policy, may_fall_back: bool) -> Self {
         let is_forced = matches!(policy, Policy::Forced(Forced::Alternate));
         let (shortest, growth) =
             if is_forced { (3, 1) } else { (FIRST_SEQUENTIAL, SEGMENT_GROWTH) };
-        let may_end = is_forced || (hands_over && matches!(policy, Policy::Auto));
+        let may_end = is_forced || (may_fall_back && matches!(policy, Policy::Auto));
         Self {
             shortest,
             growth,
-            shown: if may_end { Shown::Nothing } else { Shown::Pays(usize::MAX) },
+            evidence: if may_end { Evidence::Nothing } else { Evidence::Pays(usize::MAX) },
         }
     }
 
@@ -49,27 +49,27 @@ impl Trials {
     /// Records that speculation failed after it had committed `committed` transactions. Returns the
     /// length of the next sequential segment, which grows because each retry costs time.
     pub(super) fn wasted(&mut self, committed: usize) -> usize {
-        let segment = match self.shown {
-            Shown::Wasted(last) if committed < 2 * self.shortest => {
+        let segment = match self.evidence {
+            Evidence::Wasted(last) if committed < 2 * self.shortest => {
                 last.saturating_mul(self.growth)
             }
-            Shown::Wasted(_) | Shown::Nothing | Shown::Pays(_) => self.shortest,
+            Evidence::Wasted(_) | Evidence::Nothing | Evidence::Pays(_) => self.shortest,
         };
-        self.shown = Shown::Wasted(segment);
+        self.evidence = Evidence::Wasted(segment);
         segment
     }
 
     /// Records that speculation paid: the longer it does, the more rarely it is checked.
     pub(super) const fn paid(&mut self) {
-        self.shown = Shown::Pays(self.length().saturating_mul(self.growth));
+        self.evidence = Evidence::Pays(self.length().saturating_mul(self.growth));
     }
 
     /// Length of a speculative trial. It is short, as setting up a trial that fails costs time,
     /// too.
     pub(super) const fn length(&self) -> usize {
-        match self.shown {
-            Shown::Pays(length) => length,
-            Shown::Nothing | Shown::Wasted(_) => TRIAL_TIMES * self.shortest,
+        match self.evidence {
+            Evidence::Pays(length) => length,
+            Evidence::Nothing | Evidence::Wasted(_) => TRIAL_TIMES * self.shortest,
         }
     }
 }

@@ -62,7 +62,11 @@ pub(super) fn may_fit(block: &Block, tx: &TxEnv, room: u64) -> bool {
 /// names an account, such as the pool of a router or the holder of a token, is related to all other
 /// calls of the contract that name it, and to the account's own calls. A payment to one of the
 /// `payees` has no key.
-pub(super) fn ties(tx: &TxEnv, payees: &Payees, hasher: &RandomState) -> [Option<u64>; 4] {
+pub(super) fn dependency_keys(
+    tx: &TxEnv,
+    payees: &Payees,
+    hasher: &RandomState,
+) -> [Option<u64>; 4] {
     let account = |address: Address| Some(hasher.hash_one(address));
     let known = |contract: Address, account: Address| hasher.hash_one((contract, account));
     let call = Call::of(tx);
@@ -87,13 +91,13 @@ fn paid(tx: &TxEnv, payees: &Payees) -> Option<Address> {
 pub(super) fn looks_independent(transactions: &[TxEnv], payees: &Payees) -> bool {
     let hasher = RandomState::default();
     let mut seen = HashSet::with_capacity_and_hasher(2 * transactions.len(), hasher.clone());
-    let mut tied = 0;
+    let mut dependent = 0;
     transactions.iter().enumerate().all(|(place, tx)| {
-        let ties = ties(tx, payees, &hasher);
+        let keys = dependency_keys(tx, payees, &hasher);
         // All keys are inserted, whatever was found for the first.
-        let new = ties.iter().flatten().filter(|tie| seen.insert(**tie)).count();
-        tied += usize::from(new < ties.iter().flatten().count());
-        tied <= 2 + place / DEPENDENT_ONE_IN
+        let new = keys.iter().flatten().filter(|key| seen.insert(**key)).count();
+        dependent += usize::from(new < keys.iter().flatten().count());
+        dependent <= 2 + place / DEPENDENT_ONE_IN
     })
 }
 

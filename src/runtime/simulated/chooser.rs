@@ -83,22 +83,22 @@ impl Chooser {
     }
 
     /// Returns the additional cost of runs.
-    pub(super) fn price(&self, told: &[Activity]) -> u64 {
+    pub(super) fn price(&self, activities: &[Activity]) -> u64 {
         let Schedule::Priced { runs, .. } = &self.schedule else { return 0 };
         // Reads count as made when the run begins, so a blocked run has not begun.
         let price = |activity: &Activity| match activity {
-            Activity::Run(tx) if !told.contains(&Activity::Blocked(*tx)) => {
+            Activity::Run(tx) if !activities.contains(&Activity::Blocked(*tx)) => {
                 runs.get(tx.position()).copied().unwrap_or_default()
             }
             _ => 0,
         };
-        told.iter().map(price).sum()
+        activities.iter().map(price).sum()
     }
 
     /// Returns the transaction whose run was begun last, if runs have prices.
-    pub(super) fn last_priced(&self, told: &[Activity]) -> Option<TxIndex> {
+    pub(super) fn last_priced(&self, activities: &[Activity]) -> Option<TxIndex> {
         let Schedule::Priced { .. } = &self.schedule else { return None };
-        told.iter().rev().find_map(|activity| match activity {
+        activities.iter().rev().find_map(|activity| match activity {
             Activity::Run(tx) => Some(*tx),
             _ => None,
         })

@@ -62,10 +62,10 @@ struct Actor<'f> {
 }
 
 impl Actor<'_> {
-    /// Returns the time to charge after all if the run went on: if `told` does not report that it
+    /// Returns the time to charge after all if the run went on: if `activities` does not report that it
     /// was overtaken.
-    fn uncut(&mut self, told: &[Activity]) -> u64 {
-        let is_overtaken = told.iter().any(|it| matches!(it, Activity::Overtaken(_)));
+    fn uncut(&mut self, activities: &[Activity]) -> u64 {
+        let is_overtaken = activities.iter().any(|it| matches!(it, Activity::Overtaken(_)));
         core::mem::take(&mut self.cut) * u64::from(!is_overtaken)
     }
 
@@ -277,14 +277,14 @@ impl Run<'_, '_> {
         if let Some(clock) = clock {
             took += (clock.now)().saturating_sub(begun).saturating_sub(clock.overhead);
         }
-        let told = self.signals.told.take();
-        took += self.chooser.price(&told);
-        let uncut = actor.uncut(&told);
+        let activities = self.signals.activities.take();
+        took += self.chooser.price(&activities);
+        let uncut = actor.uncut(&activities);
         self.record.end_at(worker, began, began + uncut);
         began += uncut;
         actor.clock = began + took;
         actor.busy += uncut + took;
-        actor.runs = self.chooser.last_priced(&told);
+        actor.runs = self.chooser.last_priced(&activities);
         let now = actor.clock;
         let (standing, stopped_at) = match resumed {
             Ok(CoroutineResult::Yield(Suspended::At(point))) => {
@@ -319,9 +319,9 @@ impl Run<'_, '_> {
         }
         let is_idle = waited && matches!(standing, Standing::Waiting { .. });
         if self.options.keep_record && !is_idle {
-            self.record.note(Span { worker, after, began, ended: began + took }, &told);
+            self.record.note(Span { worker, after, began, ended: began + took }, &activities);
         }
-        for activity in told {
+        for activity in activities {
             if let Activity::Overtook(tx) = activity {
                 self.end_run(tx, now);
             }

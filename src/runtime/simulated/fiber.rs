@@ -22,7 +22,7 @@ pub(super) struct Signals {
     /// The resumed fiber has waited for a while.
     pub(super) has_waited: Cell<bool>,
     /// Activities that the fiber has reported since it was resumed.
-    pub(super) told: RefCell<Vec<Activity>>,
+    pub(super) activities: RefCell<Vec<Activity>>,
 }
 
 /// Context of a worker on a fiber; the driver decides when it goes on.
@@ -46,8 +46,8 @@ impl Interrupt for Fiber<'_> {
         }
     }
 
-    fn tell(&self, activity: Activity) {
-        self.signals.told.borrow_mut().push(activity);
+    fn report(&self, activity: Activity) {
+        self.signals.activities.borrow_mut().push(activity);
     }
 }
 

@@ -45,7 +45,7 @@ impl Fibers {
             options,
             totals: Totals { makespan: 0, busy: 0, took: 0, step_count: 0 },
             tasks: 0,
-            record: Record { spans: Vec::new(), told: Vec::new(), ends: Vec::new() },
+            record: Record { spans: Vec::new(), activities: Vec::new(), ends: Vec::new() },
         }
     }
 

@@ -18,7 +18,7 @@ pub use fiber::Fiber;
 pub use fibers::{Fibers, Totals};
 pub use options::{Options, SimulationError, Step, Suspension};
 pub use random::Random;
-pub use record::{Record, Span, Told};
+pub use record::{Record, ReportedActivity, Span};
 pub use schedule::{Clock, Costs, Schedule};
 
 use crate::ids::WorkerId;

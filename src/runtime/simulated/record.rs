@@ -9,7 +9,7 @@ pub struct Record {
     /// Busy periods of the workers, in the order of the steps. Between them, a worker waits.
     pub spans: Vec<Span>,
     /// Activities that workers reported, in the same order.
-    pub told: Vec<Told>,
+    pub activities: Vec<ReportedActivity>,
     /// Virtual time at which each task ended.
     pub ends: Vec<u64>,
 }
@@ -30,7 +30,7 @@ pub struct Span {
 
 /// An activity that a worker reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct ReportedActivity {
     /// The worker.
     pub worker: WorkerId,
     /// The activity.
@@ -42,9 +42,9 @@ pub struct Told {
 impl Record {
     /// Adds a step. A step that continues the previous one is merged with it, unless it began a
     /// run.
-    pub(super) fn note(&mut self, step: Span, told: &[Activity]) {
+    pub(super) fn note(&mut self, step: Span, activities: &[Activity]) {
         let Span { worker, after, began, ended } = step;
-        self.told.extend(told.iter().map(|activity| Told {
+        self.activities.extend(activities.iter().map(|activity| ReportedActivity {
             worker,
             activity: *activity,
             at: began,
@@ -78,8 +78,11 @@ impl Record {
             ended: moved(span.ended),
             ..span
         }));
-        let told = later.told.into_iter();
-        self.told.extend(told.map(|told| Told { at: moved(told.at), ..told }));
+        let activities = later.activities.into_iter();
+        self.activities.extend(
+            activities
+                .map(|activities| ReportedActivity { at: moved(activities.at), ..activities }),
+        );
         self.ends.push(moved(makespan));
     }
 }
@@ -106,7 +109,10 @@ mod tests {
         let ends: Vec<(u64, u64)> =
             record.spans.iter().map(|span| (span.began, span.ended)).collect();
         assert_eq!(ends, [(0, 5), (5, 9), (9, 12), (12, 13)]);
-        assert_eq!(record.told, [Told { worker: WorkerId(0), activity: run[0], at: 0 }]);
+        assert_eq!(
+            record.activities,
+            [ReportedActivity { worker: WorkerId(0), activity: run[0], at: 0 }]
+        );
     }
 
     #[test]
@@ -118,7 +124,10 @@ mod tests {
             record.extend(task, offset, makespan);
         }
         assert_eq!(record.spans, [step(1, None, 2, 4), step(1, None, 12, 14)]);
-        assert_eq!(record.told.iter().map(|told| told.at).collect::<Vec<_>>(), [2, 12]);
+        assert_eq!(
+            record.activities.iter().map(|activities| activities.at).collect::<Vec<_>>(),
+            [2, 12]
+        );
         assert_eq!(record.ends, [10, 30]);
     }
 }

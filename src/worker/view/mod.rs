@@ -159,7 +159,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
     /// Drops the last incarnation and moves to the state below `reader`.
     pub fn begin(&mut self, reader: TxIndex) {
         self.context.yield_at(Point::Begin);
-        self.context.tell(Activity::Run(reader));
+        self.context.report(Activity::Run(reader));
         self.reader = reader;
         self.is_final = match self.below {
             Below::Versions(store) => store.is_final_below(reader),

@@ -10,8 +10,8 @@ use braid_blocks::hooked::{Hooked, Read};
 use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_evm::runtime::simulated::{Costs, Options, Schedule};
 use braid_evm::{
-    AccessListError, At, Block, BlockError, BlockErrorKind, Cloned, Config, Executor, Segment,
-    SimulatedExecutor, Strategy, TxIndex,
+    AccessListError, Block, BlockError, BlockErrorKind, BlockPosition, Cloned, Config, Executor,
+    Segment, SimulatedExecutor, Strategy, TxIndex,
 };
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
@@ -102,7 +102,7 @@ fn time_in_order(scene: &Scene) -> u64 {
 /// Returns the virtual time of `block` with its list, and the transaction at which the list is
 /// found to be wrong. Sequential runs are outside virtual time, so no transaction may run
 /// sequentially, and the time includes all reads of `state`.
-fn time(state: &Counting, block: Block, workers: u16) -> (u64, Option<At>) {
+fn time(state: &Counting, block: Block, workers: u16) -> (u64, Option<BlockPosition>) {
     let workers = NonZeroU16::new(workers).expect("some");
     let config = Config::with_workers(workers);
     let mut options = Options::new(workers.get(), 0);
@@ -138,7 +138,7 @@ fn check(scene: &Scene, list: Vec<AccountChanges>, at: u32) {
     let block = Block { access_list, ..scene.block.clone() };
     for workers in [2, 3, 8] {
         let (with_list, wrong) = time(&Counting::of(scene), block.clone(), workers);
-        assert_eq!(wrong, Some(At::Transaction(TxIndex(at))));
+        assert_eq!(wrong, Some(BlockPosition::Transaction(TxIndex(at))));
         let most = in_order + in_order * 15 / 100 + BESIDE;
         assert!(
             with_list <= most,

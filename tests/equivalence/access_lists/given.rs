@@ -12,8 +12,8 @@ use alloy_primitives::{Address, B256, U256, keccak256};
 use braid_blocks::code::{Code, deploying};
 use braid_blocks::memory::{MemoryAccount, MemoryDatabase};
 use braid_evm::{
-    Access, AccessListError, AccountField, At, Block, BlockError, BlockErrorKind, BlockOutput,
-    Cloned, Config, Executor, Forced, Policy, TxIndex,
+    Access, AccessListError, AccountField, Block, BlockError, BlockErrorKind, BlockOutput,
+    BlockPosition, Cloned, Config, Executor, Forced, Policy, TxIndex,
 };
 use core::convert::Infallible;
 use core::ops::ControlFlow;
@@ -67,7 +67,10 @@ fn right_list(scene: &Scene) -> Vec<AccountChanges> {
 /// Returns the position and the error that every strategy must give for the scene's list after
 /// `change`.
 #[track_caller]
-fn refused(scene: &Scene, change: impl FnOnce(&mut Vec<AccountChanges>)) -> (At, AccessListError) {
+fn refused(
+    scene: &Scene,
+    change: impl FnOnce(&mut Vec<AccountChanges>),
+) -> (BlockPosition, AccessListError) {
     let mut list = right_list(scene);
     change(&mut list);
     let access_list = Some(Arc::new(Bal::new(list)));
@@ -87,8 +90,8 @@ fn refused(scene: &Scene, change: impl FnOnce(&mut Vec<AccountChanges>)) -> (At,
 
 /// Compares the transactions committed before a wrong index with a block in which the transaction
 /// there is invalid.
-fn check_prefix(scene: &Scene, at: At, found: &BlockOutput) {
-    let At::Transaction(tx) = at else { return };
+fn check_prefix(scene: &Scene, at: BlockPosition, found: &BlockOutput) {
+    let BlockPosition::Transaction(tx) = at else { return };
     let mut block = scene.block.clone();
     block.transactions[tx.position()].nonce = 99;
     let expected =
@@ -104,8 +107,8 @@ fn of(list: &mut [AccountChanges], address: Address) -> &mut AccountChanges {
     list.iter_mut().find(|account| account.address == address).expect("it is listed")
 }
 
-const fn tx(index: u32) -> At {
-    At::Transaction(TxIndex(index))
+const fn tx(index: u32) -> BlockPosition {
+    BlockPosition::Transaction(TxIndex(index))
 }
 
 /// A difference between a list and the execution: index, account, field, and the listed and
@@ -113,7 +116,7 @@ const fn tx(index: u32) -> At {
 type Wrong = (u64, Address, AccountField, [Option<Access>; 2]);
 
 /// Converts a mismatch to [`Wrong`].
-fn apart((at, error): (At, AccessListError)) -> (At, Wrong) {
+fn apart((at, error): (BlockPosition, AccessListError)) -> (BlockPosition, Wrong) {
     match error {
         AccessListError::Mismatch(wrong) => {
             let accesses = [wrong.listed, wrong.executed];
@@ -184,12 +187,12 @@ pub(in crate::equivalence) fn what_nothing_accesses_is_found_at_the_end() {
     let (scene, counter) = scene();
     let found = refused(&scene, |list| of(list, counter).storage_reads.push(U256::from(8)));
     let unused = [Some(Access::Unchanged), None];
-    assert_eq!(apart(found), (At::PostBlock, wrong_slot((13, counter), 8, unused)));
+    assert_eq!(apart(found), (BlockPosition::PostBlock, wrong_slot((13, counter), 8, unused)));
     let found = refused(&scene, |list| {
         let last = Address::repeat_byte(0xff);
         list.push(AccountChanges::new(last));
     });
-    assert_eq!(found.0, At::PostBlock);
+    assert_eq!(found.0, BlockPosition::PostBlock);
     assert_eq!(
         found.1.to_string(),
         format!(
@@ -207,25 +210,34 @@ pub(in crate::equivalence) fn what_surrounds_the_transactions_is_compared() {
     let found = refused(&scene, |list| {
         of(list, beacon).storage_changes[0].changes[0].new_value = U256::from(4);
     });
-    assert_eq!(apart(found), (At::PreBlock, wrong_slot((0, beacon), 1, [value(4), value(3)])));
+    assert_eq!(
+        apart(found),
+        (BlockPosition::PreBlock, wrong_slot((0, beacon), 1, [value(4), value(3)]))
+    );
     let found = refused(&scene, |list| {
         let changes = &mut of(list, OTHER).balance_changes;
         *changes = vec![BalanceChange::new(BlockAccessIndex::new(13), U256::from(2))];
     });
     let wrong = (13, OTHER, AccountField::Balance, [value(2), value(1_000_000_000)]);
-    assert_eq!(apart(found), (At::PostBlock, wrong));
+    assert_eq!(apart(found), (BlockPosition::PostBlock, wrong));
 }
 
 #[test]
 pub(in crate::equivalence) fn a_malformed_list_is_refused_before_anything_runs() {
     let (scene, counter) = scene();
     let (at, wrong) = refused(&scene, |list| list.reverse());
-    assert!(at == At::PreBlock && matches!(wrong, AccessListError::Malformed(_)), "{wrong}");
+    assert!(
+        at == BlockPosition::PreBlock && matches!(wrong, AccessListError::Malformed(_)),
+        "{wrong}"
+    );
     let (at, wrong) = refused(&scene, |list| {
         let slot = &mut of(list, counter).storage_changes[0];
         slot.changes.push(StorageChange::new(BlockAccessIndex::new(14), U256::ZERO));
     });
-    assert!(at == At::PreBlock && matches!(wrong, AccessListError::Malformed(_)), "{wrong}");
+    assert!(
+        at == BlockPosition::PreBlock && matches!(wrong, AccessListError::Malformed(_)),
+        "{wrong}"
+    );
     let mut scene = Scene::on(SpecId::AMSTERDAM);
     let [alice, bob] = scene.senders();
     scene.send(alice, pay(bob, 1));
@@ -233,7 +245,10 @@ pub(in crate::equivalence) fn a_malformed_list_is_refused_before_anything_runs()
         let slots = (0..20_000).map(U256::from);
         of(list, bob).storage_reads.extend(slots);
     });
-    assert!(at == At::PreBlock && matches!(wrong, AccessListError::TooLong(_)), "{wrong}");
+    assert!(
+        at == BlockPosition::PreBlock && matches!(wrong, AccessListError::TooLong(_)),
+        "{wrong}"
+    );
 }
 
 /// Transactions run on values from the list, in batches, and every batch commits.

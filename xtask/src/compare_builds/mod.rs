@@ -8,7 +8,7 @@
 mod args;
 mod builds;
 mod report;
-mod statistics;
+pub(crate) mod statistics;
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::fixtures;

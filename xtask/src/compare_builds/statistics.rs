@@ -108,7 +108,7 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Returns the quantile `part`, interpolated between the two nearest values.
-pub(super) fn quantile(values: impl Iterator<Item = f64>, part: f64) -> f64 {
+pub(crate) fn quantile(values: impl Iterator<Item = f64>, part: f64) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let place = part * values.len().saturating_sub(1) as f64;

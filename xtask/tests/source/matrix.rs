@@ -34,7 +34,7 @@ const BATCHES: Place =
 const BATCHES_ON_THREADS: Place =
     ("models/tests/batches.rs", &["traces_of_batches_on_threads_conform"]);
 const TOLD: Place =
-    ("models/tests/told.rs", &["told_batches_equal_the_reference_and_their_traces_conform"]);
+    ("models/tests/listed.rs", &["listed_batches_equal_the_reference_and_their_traces_conform"]);
 const ROUNDS: Place =
     ("models/tests/rounds.rs", &["blocks_in_rounds_equal_the_reference_and_their_traces_conform"]);
 const SIMULATED: Place =
@@ -158,16 +158,16 @@ const ROWS: [Row; 7] = [
     Row {
         path: "private batches that read the block's access list (`Block::access_list`)",
         cells: [
-            &[(PRIVATE_SUITES, &["batches that a list tells"])],
+            &[(PRIVATE_SUITES, &["batches that read a list"])],
             &[(
-                "src/worker/loom_told.rs",
+                "src/worker/loom_list.rs",
                 &[
-                    "loom_told_batches_commit_what_ran_ahead",
+                    "loom_listed_batches_commit_what_ran_ahead",
                     "loom_the_first_that_differs_ends_the_block",
-                    "loom_told_batch_is_run_by_two",
+                    "loom_listed_batch_is_run_by_two",
                 ],
             )],
-            &[TOLD, ("models/tests/told.rs", &["traces_of_told_batches_on_threads_conform"])],
+            &[TOLD, ("models/tests/listed.rs", &["traces_of_listed_batches_on_threads_conform"])],
             &[TOLD, LISTS_SIMULATED],
             &[PRIVATE_EXACT],
             &[
@@ -182,7 +182,7 @@ const ROWS: [Row; 7] = [
     },
     Row {
         path: "from one segment to the next (`Plan::first`), and the fall-back from speculation \
-               (`Limits::hands_over`)",
+               (`Limits::fallback`)",
         cells: [
             &[(PRIVATE_SUITES, &["rounds", "batches, tight"]), (SUITES, &["tight limits"])],
             &[(LOOM_BATCHES, &["loom_batches_with_a_conflict_end_as_in_order"])],

@@ -4,7 +4,7 @@ use super::{ComparedOutcome, Differences, Execution, differences};
 use crate::sequential::{
     AccessLists, Position, SequentialError, SequentialErrorKind, SequentialOutput, SkipReason,
 };
-use braid_evm::{At, BlockError, BlockErrorKind, BlockOutput, Outcome, Rejection};
+use braid_evm::{BlockError, BlockErrorKind, BlockOutput, BlockPosition, Outcome, Rejection};
 use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction};
 use std::fmt::Display;
 
@@ -75,8 +75,11 @@ pub fn outputs_with_list(
 pub fn errors<E: Display>(expected: &SequentialError<E>, found: &BlockError<E>) -> Differences {
     let mut out = Differences::default();
     let same_place = match (expected.at, found.at) {
-        (Position::PreBlock, At::PreBlock) | (Position::PostBlock, At::PostBlock) => true,
-        (Position::Transaction(expected), At::Transaction(found)) => expected == found.position(),
+        (Position::PreBlock, BlockPosition::PreBlock)
+        | (Position::PostBlock, BlockPosition::PostBlock) => true,
+        (Position::Transaction(expected), BlockPosition::Transaction(found)) => {
+            expected == found.position()
+        }
         _ => false,
     };
     let same_kind = match (&expected.kind, &found.kind) {

@@ -175,19 +175,19 @@ fn runs(record: &Record, transactions: usize) -> Vec<Run> {
     let spans = record.spans.iter().filter(|span| span.after == Some(Point::Begin));
     let ends: HashMap<(u16, u64), u64> =
         spans.map(|span| ((span.worker.0, span.began), span.ended)).collect();
-    let runs = record.told.iter().filter_map(|told| {
-        let Activity::Run(tx) = told.activity else { return None };
-        let (transaction, worker) = (tx.position(), usize::from(told.worker.0));
+    let runs = record.activities.iter().filter_map(|reported| {
+        let Activity::Run(tx) = reported.activity else { return None };
+        let (transaction, worker) = (tx.position(), usize::from(reported.worker.0));
         // The final task reads the state after the last transaction as a run does.
         let is_run = transaction < transactions;
-        let end = ends.get(&(told.worker.0, told.at)).copied().unwrap_or(told.at);
-        let (begin, how) = (told.at, How::Committed);
+        let end = ends.get(&(reported.worker.0, reported.at)).copied().unwrap_or(reported.at);
+        let (begin, how) = (reported.at, How::Committed);
         is_run.then_some(Run { worker, begin, end, transaction, earlier: 0, how })
     });
     let mut runs: Vec<Run> = runs.collect();
     runs.sort_unstable_by_key(|run| (run.worker, run.begin));
-    let blocked = record.told.iter().filter_map(|told| match told.activity {
-        Activity::Blocked(tx) => Some((usize::from(told.worker.0), tx.position(), told.at)),
+    let blocked = record.activities.iter().filter_map(|reported| match reported.activity {
+        Activity::Blocked(tx) => Some((usize::from(reported.worker.0), tx.position(), reported.at)),
         _ => None,
     });
     for (worker, transaction, at) in blocked {
@@ -203,11 +203,11 @@ fn runs(record: &Record, transactions: usize) -> Vec<Run> {
 
 fn commits(record: &Record, transactions: usize) -> Vec<Option<u64>> {
     let mut commits = vec![None; transactions];
-    for told in &record.told {
-        if let Activity::Committed(chunk) = told.activity {
+    for reported in &record.activities {
+        if let Activity::Committed(chunk) = reported.activity {
             for tx in chunk.indices() {
                 if let Some(commit) = commits.get_mut(tx.position()) {
-                    *commit = Some(told.at);
+                    *commit = Some(reported.at);
                 }
             }
         }
@@ -240,8 +240,8 @@ fn judge(runs: &mut [Run], commits: &[Option<u64>]) {
 /// Returns the batches. A batch lasts until its worker runs another transaction or starts another
 /// batch.
 fn batches(record: &Record, runs: &[Run]) -> Vec<Batch> {
-    let begun = record.told.iter().filter_map(|told| match told.activity {
-        Activity::Batch(txs) => Some((usize::from(told.worker.0), told.at, txs)),
+    let begun = record.activities.iter().filter_map(|reported| match reported.activity {
+        Activity::Batch(txs) => Some((usize::from(reported.worker.0), reported.at, txs)),
         _ => None,
     });
     let mut begun: Vec<_> = begun.collect();

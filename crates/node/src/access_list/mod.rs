@@ -25,7 +25,7 @@ use revm::{
 const RUNS: usize = 4;
 
 /// An account or a slot, and whether it was changed.
-type Accessed = (braid_evm::Place, bool);
+type Accessed = (braid_evm::DeclaredLocation, bool);
 
 /// Reads the journal when the outermost frame ends: later changes are fees.
 #[derive(Default)]
@@ -46,7 +46,7 @@ impl Watch {
 fn accessed(journal: &EvmState) -> Vec<Accessed> {
     let mut all = Vec::new();
     for (address, account) in journal {
-        let place = |slot| braid_evm::Place { address: *address, slot };
+        let place = |slot| braid_evm::DeclaredLocation { address: *address, slot };
         let (before, after) = (account.original_info(), &account.info);
         let is_same = (before.balance, before.nonce, before.code_hash)
             == (after.balance, after.nonce, after.code_hash);
@@ -125,7 +125,7 @@ fn listed(tx: &TxEnv, seen: &[Accessed], precompiles: PrecompileSpecId) -> Acces
         own.contains(&Some(address)) || precompiles.contains(&address)
     };
     let mut items: Vec<AccessListItem> = Vec::new();
-    for (braid_evm::Place { address, slot }, _) in seen {
+    for (braid_evm::DeclaredLocation { address, slot }, _) in seen {
         match (slot, items.last_mut()) {
             (None, _) => {
                 items.push(AccessListItem { address: *address, storage_keys: Vec::new() });

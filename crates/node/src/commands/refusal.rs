@@ -129,7 +129,7 @@ const fn end_of(error: &ChainError) -> End {
 mod tests {
     use super::*;
     use alloy_primitives::B256;
-    use braid_evm::At;
+    use braid_evm::BlockPosition;
     use std::io;
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
         let (stated, found) = (B256::ZERO, B256::ZERO);
         let base = |error| {
             let kind = BlockErrorKind::Base(error);
-            ChainError::Block { number: 7, at: At::PreBlock, kind }
+            ChainError::Block { number: 7, at: BlockPosition::PreBlock, kind }
         };
         let written = |error| ChainError::Writer { number: 7, error };
         let (input, disk_is, stated_is) = (Cause::Input, Cause::Disk, Cause::Stated);

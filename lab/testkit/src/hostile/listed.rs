@@ -6,8 +6,8 @@ use alloy_eip7928::bal::Bal;
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use alloy_primitives::{Address, Bytes, U256};
 use braid_evm::{
-    AccessListError, AccessListMismatch, At, Block, BlockError, BlockErrorKind, BlockOutput,
-    Cloned, Config, Executor, Mode, Policy,
+    AccessListError, AccessListMismatch, Block, BlockError, BlockErrorKind, BlockOutput,
+    BlockPosition, Cloned, Config, Executor, Mode, Policy,
 };
 use core::fmt::{Debug, Display};
 use revm::DatabaseRef;
@@ -110,7 +110,7 @@ impl<E: Debug + Display> Listed<E> {
         let transactions = self.block.transactions.len() as u64;
         if let AccessListError::Mismatch(mismatch) = kind {
             wrong.judge(mismatch, error.at, transactions)?;
-        } else if error.at != At::PreBlock {
+        } else if error.at != BlockPosition::PreBlock {
             return Err(format!("{kind} was found at {}", error.at));
         }
         self.judge_prefix(error, database, asked)
@@ -128,9 +128,9 @@ impl<E: Debug + Display> Listed<E> {
     {
         let committed = &error.committed;
         let before = match error.at {
-            At::PreBlock => 0,
-            At::Transaction(tx) => tx.position(),
-            At::PostBlock => self.block.transactions.len(),
+            BlockPosition::PreBlock => 0,
+            BlockPosition::Transaction(tx) => tx.position(),
+            BlockPosition::PostBlock => self.block.transactions.len(),
         };
         if committed.outcomes.len() != before || !committed.requests.is_empty() {
             return Err(format!(
@@ -138,7 +138,7 @@ impl<E: Debug + Display> Listed<E> {
                 committed.outcomes.len()
             ));
         }
-        if error.at == At::PreBlock {
+        if error.at == BlockPosition::PreBlock {
             return Ok(());
         }
         let block = Block { access_list: None, ..Block::clone(&self.block) };
@@ -149,11 +149,16 @@ impl<E: Debug + Display> Listed<E> {
 
 impl Wrong {
     /// Checks that the error is reported at the first possible position.
-    fn judge(&self, found: &AccessListMismatch, at: At, transactions: u64) -> Result<(), String> {
+    fn judge(
+        &self,
+        found: &AccessListMismatch,
+        at: BlockPosition,
+        transactions: u64,
+    ) -> Result<(), String> {
         let place = match at {
-            At::PreBlock => 0,
-            At::Transaction(tx) => tx.position() as u64 + 1,
-            At::PostBlock => transactions + 1,
+            BlockPosition::PreBlock => 0,
+            BlockPosition::Transaction(tx) => tx.position() as u64 + 1,
+            BlockPosition::PostBlock => transactions + 1,
         };
         // An entry that is not accessed at all is found at the end; an access without an entry, at
         // any index.

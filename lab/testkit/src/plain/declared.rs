@@ -3,7 +3,7 @@
 
 use super::{PlainContext, PlainState};
 use alloy_primitives::{Address, Bytes, U256};
-use braid_evm::{Block, Declaration, Place};
+use braid_evm::{Block, Declaration, DeclaredLocation};
 use revm::context::result::{EVMError, ExecResultAndState, ExecutionResult};
 use revm::context::{BlockEnv, CfgEnv, Context, ContextTr, JournalTr, TxEnv};
 use revm::context_interface::journaled_state::account::JournaledAccountTr;
@@ -200,7 +200,7 @@ pub fn declare<D: DatabaseRef>(block: &Block, database: D) -> Block {
         for _ in 0..2 {
             let Ok((_, Some(seen))) = run(&block, &tx, &mut state, false) else { break };
             let seen = seen.into_iter();
-            let place = |((address, slot), change)| (Place { address, slot }, change);
+            let place = |((address, slot), change)| (DeclaredLocation { address, slot }, change);
             Declaration::declare(&mut tx, seen.map(place));
         }
         if let Ok((ran, _)) = run(&block, &tx, &mut state, false) {

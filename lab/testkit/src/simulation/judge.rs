@@ -9,8 +9,8 @@ use braid_blocks::faulty::{Fault, Faults, Faulty, Unreadable};
 use braid_blocks::memory::MemoryDatabase;
 use braid_evm::runtime::simulated::{SimulationError, Simulator, Step};
 use braid_evm::{
-    AccessList, At, Block, BlockError, BlockErrorKind, BlockOutput, Cloned, SimulatedBlock,
-    SimulatedExecutor, Simulation, Stats, VirtualRun, simulate,
+    AccessList, Block, BlockError, BlockErrorKind, BlockOutput, BlockPosition, Cloned,
+    SimulatedBlock, SimulatedExecutor, Simulation, Stats, VirtualRun, simulate,
 };
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -252,13 +252,13 @@ fn committed_prefix(
     sound: &MemoryDatabase,
 ) -> Result<(), String> {
     let committed = &error.committed;
-    if let At::Transaction(tx) = error.at
+    if let BlockPosition::Transaction(tx) = error.at
         && tx.position() != committed.outcomes.len()
     {
         return Err(format!("{} outcomes, and the error is at {tx}", committed.outcomes.len()));
     }
     // The oracle cannot stop before the post-block calls, which may be what fails.
-    if error.at == At::PreBlock || expected.output().is_none() {
+    if error.at == BlockPosition::PreBlock || expected.output().is_none() {
         return Ok(());
     }
     let config = &scenario.simulation.config;

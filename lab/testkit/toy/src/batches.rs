@@ -91,7 +91,7 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
         }
         let BatchStart { txs, snapshot, log, is_second } = start;
         self.end = txs.first;
-        self.view.base_mut().told = None;
+        self.view.base_mut().listed = None;
         self.tells = self.workload.claims().is_some();
         let (snapshot, log) = match self.tells {
             true => (TxIndex(0), log.of_writes()),
@@ -110,7 +110,7 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
             // What it would read may be wrong.
             return Err(NoResult::TOO_EARLY);
         }
-        self.view.base_mut().told = claims.map(|claims| (claims, tx));
+        self.view.base_mut().listed = claims.map(|claims| (claims, tx));
         self.view.begin(tx);
         let mut ran = run_over(self.workload, &mut self.view, tx);
         let mut is_wrong = false;

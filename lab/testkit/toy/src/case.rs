@@ -61,7 +61,7 @@ impl ToyCase {
     /// A block, all of it in private batches that read a list. The list is right, or it lies of one transaction, which
     /// is returned. No account is destroyed: a list does not name what goes with it.
     #[must_use]
-    pub fn random_told(random: &mut Random) -> (Self, Option<TxIndex>) {
+    pub fn random_listed(random: &mut Random) -> (Self, Option<TxIndex>) {
         let mut case = Self::random(random);
         make_private(&mut case.plan);
         let mut block = ToyBlock::clone(&case.block);
@@ -107,7 +107,7 @@ pub(super) fn random_limits(random: &mut Random) -> Limits {
         max_speculative_runs: 1 + u32::from(random.small(3)),
         skip_rejected: random.chance(1, 2),
         shared_chunks: random.chance(1, 4),
-        hands_over: None,
+        fallback: None,
     }
 }
 

@@ -120,7 +120,7 @@ fn compare_end(
     let got = match (end.halt, &end.error) {
         // A cancelled block, or one that is handed over, is a prefix of the whole one: that was
         // compared already.
-        (Some(Halt::Cancelled | Halt::HandedOver), None) => return Ok(()),
+        (Some(Halt::Cancelled | Halt::Fallback), None) => return Ok(()),
         (None, None) => {
             (end.frontier.position() == end.workload.block().transactions.len()).then_some(None)
         }
@@ -150,7 +150,7 @@ fn halted_with(
         }
         (Halt::Failed(tx, _), NoResult::Panicked(_)) => (tx, ReferenceError::Panicked),
         (Halt::Failed(_, _), NoResult::Stopped(_))
-        | (Halt::NoRoom(_) | Halt::Cancelled | Halt::HandedOver, _) => return None,
+        | (Halt::NoRoom(_) | Halt::Cancelled | Halt::Fallback, _) => return None,
     };
     (tx == frontier).then_some((tx, error))
 }

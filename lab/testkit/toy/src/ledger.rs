@@ -74,7 +74,7 @@ impl Ledger for ToyLedger {
         self.outcomes.push((tx, ToyOutcome::Skipped(reason)));
     }
 
-    fn gives_up(&self) -> bool {
+    fn is_unprofitable(&self) -> bool {
         false
     }
 

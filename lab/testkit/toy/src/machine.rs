@@ -128,7 +128,7 @@ impl ToyWorkload {
     }
 
     pub(super) fn base(&self) -> ToyBase<'_> {
-        ToyBase { block: &self.block, until_failure: self.until_failure.as_ref(), told: None }
+        ToyBase { block: &self.block, until_failure: self.until_failure.as_ref(), listed: None }
     }
 
     pub(super) fn is_lost(&self, worker: WorkerId) -> bool {
@@ -153,14 +153,14 @@ pub(super) struct ToyBase<'a> {
     block: &'a ToyBlock,
     until_failure: Option<&'a AtomicU64>,
     /// The list, and the transaction below which it tells the state.
-    pub(super) told: Option<(&'a ToyClaims, TxIndex)>,
+    pub(super) listed: Option<(&'a ToyClaims, TxIndex)>,
 }
 
 impl Base<ToyLocation> for ToyBase<'_> {
     type Error = BaseFailed;
 
     fn read(&mut self, location: &ToyLocation) -> Result<Option<u64>, BaseFailed> {
-        if let Some(value) = self.told.and_then(|(claims, tx)| claims.below(tx, location)) {
+        if let Some(value) = self.listed.and_then(|(claims, tx)| claims.below(tx, location)) {
             return Ok(value);
         }
         let fails_now = |left: &AtomicU64| {

@@ -63,7 +63,7 @@ impl ToyCase {
         end: ToyEnd,
     ) -> Result<(Self, ToyShared, ToyRest), Box<ToyEnd>> {
         let first = end.frontier;
-        let goes_on = end.broken.is_none() && matches!(end.halt, None | Some(Halt::HandedOver));
+        let goes_on = end.broken.is_none() && matches!(end.halt, None | Some(Halt::Fallback));
         if !goes_on || first.position() >= self.block.transactions.len() {
             return Err(Box::new(end));
         }
@@ -83,7 +83,7 @@ impl ToyCase {
         self.limits.skip_rejected = skip_rejected;
         let (runs, commits) = (1 + u32::from(random.small(3)), 1 + u32::from(random.small(4)));
         let waste = Waste { runs, kept: random.below(u64::from(commits) + 1) as u32, commits };
-        self.limits.hands_over = random.chance(1, 3).then_some(waste);
+        self.limits.fallback = random.chance(1, 3).then_some(waste);
         let left = self.block.transactions.len() - first.position();
         let length =
             if random.chance(1, 2) { left } else { 1 + random.below(left as u64) as usize };

@@ -39,7 +39,9 @@ use braid_blocks::{
     sequential::{ForkSpec, request_contracts},
     state_root::PlainState,
 };
-use braid_evm::{At, Block, BlockErrorKind, BlockOutput, Cloned, Config, Executor, Mode};
+use braid_evm::{
+    Block, BlockErrorKind, BlockOutput, BlockPosition, Cloned, Config, Executor, Mode,
+};
 use database::{AllocDatabase, GivenHashes, MissingBlockHash};
 use env::{Derived, Env};
 use fork::Fork;
@@ -224,7 +226,7 @@ impl Prepared<'_> {
         match result {
             Ok(output) => Ok(Ran { output, roots, exception: None }),
             Err(error) => match (error.at, error.kind) {
-                (At::PostBlock, BlockErrorKind::SystemCall(message)) => {
+                (BlockPosition::PostBlock, BlockErrorKind::SystemCall(message)) => {
                     let called = || format!("system call failed to execute: {message}");
                     let exception = Some(self.missing_contract(&message).unwrap_or_else(called));
                     Ok(Ran { output: *error.committed, roots, exception })

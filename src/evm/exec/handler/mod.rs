@@ -229,11 +229,11 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         }
     }
 
-    /// Takes the recorded accesses. `deferred`: the reward and the surcharge, if they are blind
+    /// Takes the recorded accesses. `credits`: the reward and the surcharge, if they are blind
     /// credits.
-    pub(super) fn take_kept(&mut self, deferred: [Option<U256>; 2]) -> Option<Box<AccessRecords>> {
+    pub(super) fn take_kept(&mut self, credits: [Option<U256>; 2]) -> Option<Box<AccessRecords>> {
         let mut kept = self.kept.take()?;
-        kept.set_credits(deferred);
+        kept.set_credits(credits);
         Some(kept)
     }
 

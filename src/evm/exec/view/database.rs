@@ -50,7 +50,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
         if self.reads_wrong_list() {
             return Err(ViewStopped);
         }
-        if self.reads_stay && !self.inner.base_mut().is_told(address, slot) {
+        if self.reads_stay && !self.inner.base_mut().is_listed(address, slot) {
             let has_base_slots = !matches!(self.has_base_slots(address)?, BaseSlots::Never);
             self.inner.base_mut().set_slotless((!has_base_slots).then_some(address));
         }
@@ -66,7 +66,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
             }
         };
         let may_be_base = !value.is_zero() && origin == Origin::Base;
-        if may_be_base && !self.inner.base_mut().is_told(address, slot) {
+        if may_be_base && !self.inner.base_mut().is_listed(address, slot) {
             return self.base_slot(address, slot, value);
         }
         Ok(value)

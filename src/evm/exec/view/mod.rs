@@ -96,14 +96,14 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         is_second: bool,
     ) {
         // The list provides what the block has written: the store is not searched for it.
-        let is_told = self.inner.base_mut().set_telling(true);
-        let snapshot = if is_told { TxIndex(0) } else { snapshot };
+        let reads_list = self.inner.base_mut().set_reads_list(true);
+        let snapshot = if reads_list { TxIndex(0) } else { snapshot };
         self.inner.begin_batch(first, snapshot, log, is_second);
     }
 
     /// Begins a sequential run on `latest`, over the entries of the store below `first`.
     pub(in crate::evm) fn begin_sequential(&mut self, latest: Latest<EvmLocation>, first: TxIndex) {
-        self.inner.base_mut().set_telling(false);
+        self.inner.base_mut().set_reads_list(false);
         self.inner.begin_sequential(latest, first);
     }
 
@@ -212,7 +212,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
 
     pub(in crate::evm) fn begin(&mut self, reader: TxIndex) {
         self.inner.begin(reader);
-        self.inner.base_mut().tell_below(reader);
+        self.inner.base_mut().set_reader(reader);
         self.remembered.clear();
     }
 
@@ -266,7 +266,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         // contain that, and it affects the refund of a delegation: the account is read when
         // everything below is final.
         let may_be_gone = from == Origin::Base && account.is_some_and(Account::is_empty);
-        if may_be_gone && self.inner.base_mut().tells() && !mutant!(EmptyTold) {
+        if may_be_gone && self.inner.base_mut().reads_list() && !mutant!(EmptyTold) {
             self.inner.wait_until_final()?;
         }
         Ok((account, from))

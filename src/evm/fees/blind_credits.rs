@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 /// Blind credits in wei, one entry per transaction. Each is applied by itself, because a credit
 /// that would overflow the balance is dropped.
 #[derive(Clone, Debug, Default)]
-pub(in crate::evm) struct Deferred {
+pub(in crate::evm) struct BlindCredits {
     /// Credits to the beneficiary, fee rewards and payments, that are in no transaction's changes
     /// yet.
     pub(in crate::evm) rewards: SmallVec<[U256; 1]>,
@@ -17,15 +17,15 @@ pub(in crate::evm) struct Deferred {
     pub(in crate::evm) payments: Vec<(Address, U256)>,
 }
 
-impl Deferred {
+impl BlindCredits {
     /// Blind credits of one transaction.
     pub(in crate::evm) fn of(reward: Option<U256>, surcharge: Option<U256>) -> Self {
-        let mut deferred = Self::default();
+        let mut credits = Self::default();
         if let Some(reward) = reward {
-            deferred.rewards.push(reward);
+            credits.rewards.push(reward);
         }
-        deferred.surcharges.extend(surcharge);
-        deferred
+        credits.surcharges.extend(surcharge);
+        credits
     }
 
     /// Adds payments that transactions made without reading the payee's balance.
@@ -66,12 +66,12 @@ mod tests {
     fn a_payment_to_the_beneficiary_is_part_of_a_reward() {
         let [beneficiary, other] = [1, 2].map(Address::repeat_byte);
         let amount = |wei: u64| U256::from(wei);
-        let mut deferred = Deferred::of(Some(amount(3)), None);
-        deferred.append(&Deferred::of(Some(amount(4)), None));
-        deferred.pay([(beneficiary, amount(10)), (other, amount(20))], beneficiary);
-        assert_eq!(deferred.rewards.as_slice(), [amount(3), amount(14)]);
-        assert_eq!(deferred.payments, [(other, amount(20))]);
-        let mut without = Deferred::default();
+        let mut credits = BlindCredits::of(Some(amount(3)), None);
+        credits.append(&BlindCredits::of(Some(amount(4)), None));
+        credits.pay([(beneficiary, amount(10)), (other, amount(20))], beneficiary);
+        assert_eq!(credits.rewards.as_slice(), [amount(3), amount(14)]);
+        assert_eq!(credits.payments, [(other, amount(20))]);
+        let mut without = BlindCredits::default();
         without.pay([(beneficiary, amount(10))], beneficiary);
         assert_eq!(without.rewards.as_slice(), [amount(10)]);
     }

@@ -22,7 +22,7 @@ pub(in crate::evm) struct Journal {
 
 /// Location of the writes that are not in `latest` yet.
 #[derive(Debug, Default)]
-pub(in crate::evm) enum Pending {
+pub(in crate::evm) enum Unmerged {
     #[default]
     Nothing,
     /// In the journal of the EVM that ran the transactions.
@@ -34,23 +34,23 @@ pub(in crate::evm) enum Pending {
 
 /// Pending writes: writes of transactions that are not in the store yet.
 #[derive(Debug, Default)]
-pub(in crate::evm) struct Carry {
+pub(in crate::evm) struct PendingWrites {
     /// Pending writes outside the journal.
     pub(in crate::evm) latest: Latest<EvmLocation>,
     /// Location of the other pending writes.
-    pub(in crate::evm) pending: Pending,
+    pub(in crate::evm) unmerged: Unmerged,
     /// The lowest transaction that may have writes outside `latest`.
-    pub(in crate::evm) first_pending: usize,
+    pub(in crate::evm) first_unmerged: usize,
     /// Outputs of transactions whose changes may be only in the journal.
     pub(in crate::evm) left: Vec<(TxIndex, Arc<TxOutput>)>,
-    /// The first transaction whose writes are pending; earlier writes are in the store.
+    /// The first transaction whose writes are unmerged; earlier writes are in the store.
     pub(in crate::evm) first: TxIndex,
 }
 
-impl Carry {
-    /// An empty carry for a sequential run that starts at `first`.
+impl PendingWrites {
+    /// An empty set of pending writes for a sequential run that starts at `first`.
     pub(in crate::evm) fn from(first: TxIndex) -> Self {
-        Self { first_pending: first.position(), first, ..Self::default() }
+        Self { first_unmerged: first.position(), first, ..Self::default() }
     }
 
     /// Pending writes of private batches from `first` on; `changed` has the locations written.
@@ -58,8 +58,8 @@ impl Carry {
         changed: ConflictIndex<EvmLocation>,
         first: TxIndex,
     ) -> Self {
-        let pending = Pending::Batches { changed, known: AddressSet::default() };
-        Self { pending, ..Self::from(first) }
+        let unmerged = Unmerged::Batches { changed, known: AddressSet::default() };
+        Self { unmerged, ..Self::from(first) }
     }
 
     /// Whether it holds writes of a transaction below `frontier`, the lowest uncommitted one.
@@ -69,20 +69,20 @@ impl Carry {
 
     /// Whether `latest` has all writes of transactions below `end`.
     pub(in crate::evm) const fn is_complete(&self, end: usize) -> bool {
-        self.first_pending >= end
+        self.first_unmerged >= end
     }
 
     /// Moves all pending writes into `latest`.
     pub(in crate::evm) fn complete(&mut self, ledger: &EvmLedger, block_context: &BlockContext) {
-        let pending = core::mem::take(&mut self.pending);
+        let unmerged = core::mem::take(&mut self.unmerged);
         let end = ledger.outcomes.len();
-        let first = core::mem::replace(&mut self.first_pending, end);
+        let first = core::mem::replace(&mut self.first_unmerged, end);
         self.left.clear();
-        take_over(&mut self.latest, ledger.left_of(first..end), block_context, |_| true);
-        if let Pending::Batches { known, .. } = pending
+        merge_changes(&mut self.latest, ledger.left_of(first..end), block_context, |_| true);
+        if let Unmerged::Batches { known, .. } = unmerged
             && known.is_empty()
         {
-            take_over_credits(&mut self.latest, ledger.left_of(first..end), block_context);
+            merge_credits(&mut self.latest, ledger.left_of(first..end), block_context);
         }
     }
 
@@ -96,16 +96,21 @@ impl Carry {
         ledger: &EvmLedger,
         block_context: &BlockContext,
     ) {
-        match (asked, &mut self.pending) {
+        match (asked, &mut self.unmerged) {
             // The first call: no write of a batch is in `latest` yet.
-            (Some(asked), Pending::Batches { known, .. }) if known.is_empty() => {
+            (Some(asked), Unmerged::Batches { known, .. }) if known.is_empty() => {
                 known.insert(asked);
                 known.extend(others);
                 let is_lost = mutant!(PendingUntaken);
                 let counts = |address: &Address| known.contains(address) && !is_lost;
-                let range = self.first_pending..ledger.outcomes.len();
-                take_over(&mut self.latest, ledger.left_of(range.clone()), block_context, counts);
-                take_over_credits(&mut self.latest, ledger.left_of(range), block_context);
+                let range = self.first_unmerged..ledger.outcomes.len();
+                merge_changes(
+                    &mut self.latest,
+                    ledger.left_of(range.clone()),
+                    block_context,
+                    counts,
+                );
+                merge_credits(&mut self.latest, ledger.left_of(range), block_context);
             }
             _ => self.complete(ledger, block_context),
         }
@@ -127,7 +132,7 @@ impl Carry {
         }
     }
 
-    /// Whether no write of this block lies below the carry.
+    /// Whether no write of this block lies below the pending writes.
     pub(in crate::evm) const fn is_bottom(&self) -> bool {
         self.first.0 == 0
     }
@@ -141,7 +146,7 @@ impl Carry {
     ) {
         let first = self.first;
         let left = self.left.iter().map(|(tx, left)| (*tx, left));
-        take_over(&mut self.latest, left, block_context, |_| true);
+        merge_changes(&mut self.latest, left, block_context, |_| true);
         let unsummed = mutant!(HandBackUnsummed);
         for receiver in block_context.receivers().filter(|_| !unsummed) {
             let location = EvmLocation::Account(receiver);
@@ -157,7 +162,7 @@ impl Carry {
 
 /// Copies the changes of transactions in `left`, which is in block order, to `latest`; only the
 /// changes of accounts for which `counts` returns true.
-pub(in crate::evm) fn take_over<'a>(
+pub(in crate::evm) fn merge_changes<'a>(
     latest: &mut Latest<EvmLocation>,
     left: impl Iterator<Item = (TxIndex, &'a Arc<TxOutput>)>,
     block_context: &BlockContext,
@@ -177,7 +182,7 @@ pub(in crate::evm) fn take_over<'a>(
 }
 
 /// Copies the blind credits of the transactions in `left` to `latest`.
-pub(in crate::evm) fn take_over_credits<'a>(
+pub(in crate::evm) fn merge_credits<'a>(
     latest: &mut Latest<EvmLocation>,
     left: impl Iterator<Item = (TxIndex, &'a Arc<TxOutput>)>,
     block_context: &BlockContext,

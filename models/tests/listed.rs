@@ -14,7 +14,7 @@ use braid_evm::protocol::Halt;
 use braid_evm::runtime::Pool;
 use braid_evm::runtime::simulated::{Options, Random, Schedule, Simulator};
 use braid_evm::worker::BlockEnd;
-use braid_models::conformance::{Seen, replay_told};
+use braid_models::conformance::{Seen, replay_listed};
 use braid_toy::{ToyCase, ToyClaims, ToyLedger, ToyOutcome, ToyWorkload, compare, publish_rest};
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ fn check(
         totals.right += 1;
         return if is_whole { Ok(()) } else { Err(format!("{stopped:?} differed and committed")) };
     }
-    if end.halt != Some(Halt::HandedOver) {
+    if end.halt != Some(Halt::Fallback) {
         // It has no room: in order the block ends there, too.
         return Ok(());
     }
@@ -102,7 +102,7 @@ fn run(
     seen: &mut Seen,
 ) -> Result<(), String> {
     let mut random = Random::new(seed);
-    let (case, wrong) = ToyCase::random_told(&mut random);
+    let (case, wrong) = ToyCase::random_listed(&mut random);
     let options = schedule(&mut random);
     let ended =
         simulator.run(case.shared().with_trace(), &options).map_err(|error| error.to_string())?;
@@ -110,11 +110,11 @@ fn run(
     let trace = end.take_trace();
     publish_rest(&mut end);
     check(&end, (&case, wrong), totals)?;
-    replay_told(&trace, case.limits, &case.plan, seen).map_err(|rejected| format!("{rejected:?}"))
+    replay_listed(&trace, case.limits, &case.plan, seen).map_err(|rejected| format!("{rejected:?}"))
 }
 
 #[test]
-fn told_batches_equal_the_reference_and_their_traces_conform() {
+fn listed_batches_equal_the_reference_and_their_traces_conform() {
     let (mut simulator, mut totals) = (Simulator::new(), Totals::default());
     let mut seen = Seen::default();
     let one = std::env::var("BRAID_TOLD_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
@@ -137,7 +137,7 @@ fn a_list_that_is_trusted_is_noticed() {
     let mut simulator = Simulator::new();
     let noticed = (0..2_000).filter(|seed| {
         let mut random = Random::new(*seed);
-        let (mut case, wrong) = ToyCase::random_told(&mut random);
+        let (mut case, wrong) = ToyCase::random_listed(&mut random);
         case.claims = case.claims.map(|claims| Arc::new(ToyClaims::clone(&claims).trusted()));
         let options = schedule(&mut random);
         let ended = simulator.run(case.shared(), &options);
@@ -149,17 +149,17 @@ fn a_list_that_is_trusted_is_noticed() {
 }
 
 #[test]
-fn traces_of_told_batches_on_threads_conform() {
+fn traces_of_listed_batches_on_threads_conform() {
     let mut seen = Seen::default();
     for workers in [1, 2, 3, 8] {
         let mut pool = Pool::new(workers).expect("threads start");
         for seed in 0..THREADED {
-            let (case, _) = ToyCase::random_told(&mut Random::new(seed));
+            let (case, _) = ToyCase::random_listed(&mut Random::new(seed));
             let trace = threaded::run(&mut pool, &case, seed);
-            if let Err(rejected) = replay_told(&trace, case.limits, &case.plan, &mut seen) {
+            if let Err(rejected) = replay_listed(&trace, case.limits, &case.plan, &mut seen) {
                 panic!("seed {seed}, {workers} workers: {rejected:?}");
             }
         }
     }
-    assert!(seen.batches.commits > 1_000 && seen.batches.handed_over > 100, "{seen:?}");
+    assert!(seen.batches.commits > 1_000 && seen.batches.fell_back > 100, "{seen:?}");
 }

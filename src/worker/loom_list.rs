@@ -13,13 +13,13 @@ use crate::sync::Mutex;
 use crate::sync::loom_model::explore;
 
 /// An access list: the counter after each transaction.
-pub(super) struct Told {
+pub(super) struct TinyList {
     list: [u32; 2],
     /// The lowest transaction that a run found to differ from the list.
     wrong: Mutex<Option<TxIndex>>,
 }
 
-impl Told {
+impl TinyList {
     pub(super) fn below(&self, tx: TxIndex) -> u32 {
         tx.position().checked_sub(1).and_then(|last| self.list.get(last)).copied().unwrap_or(0)
     }
@@ -40,24 +40,24 @@ impl Told {
 }
 
 /// Two increments, each in its own batch.
-fn told(list: [u32; 2]) -> Shared<Tiny, Outcomes> {
+fn listed(list: [u32; 2]) -> Shared<Tiny, Outcomes> {
     let batch = |tx| Chunk { first: TxIndex(tx), end: TxIndex(tx + 1) };
     let plan = Plan::from(Jobs::Batches(vec![batch(0), batch(1)]));
     let protocol = Protocol::new(LIMITS, &plan);
-    let told = Some(Told { list, wrong: Mutex::new(None) });
-    let workload = Tiny { acts: [Act::Increment; 2], told };
+    let list = Some(TinyList { list, wrong: Mutex::new(None) });
+    let workload = Tiny { acts: [Act::Increment; 2], list };
     Shared::with_protocol(workload, Outcomes::default(), Store::new(1), 1, protocol)
 }
 
 fn first_wrong(end: &End) -> Option<TxIndex> {
-    end.workload.told.as_ref().and_then(|told| *told.wrong.lock())
+    end.workload.list.as_ref().and_then(|listed| *listed.wrong.lock())
 }
 
 #[test]
-fn loom_told_batches_commit_what_ran_ahead() {
+fn loom_listed_batches_commit_what_ran_ahead() {
     static SPECULATIVE: Sometimes = Sometimes::new();
-    explore("told_right", PREEMPTIONS, 300, || {
-        let end = run_shared(told([1, 2]), false);
+    explore("listed_right", PREEMPTIONS, 300, || {
+        let end = run_shared(listed([1, 2]), false);
         assert_eq!(outcomes(&end), [Some(0), Some(1)]);
         assert_eq!((end.halt, end.counters.aborts, first_wrong(&end)), (None, 0, None));
         SPECULATIVE.note(end.counters.speculative_commits > 0);
@@ -70,10 +70,10 @@ fn loom_told_batches_commit_what_ran_ahead() {
 fn loom_the_first_that_differs_ends_the_block() {
     static ABOVE: Sometimes = Sometimes::new();
     static STOPPED: Sometimes = Sometimes::new();
-    explore("told_wrong_first", PREEMPTIONS, 300, || {
-        let end = run_shared(told([7, 8]), false);
+    explore("listed_wrong_first", PREEMPTIONS, 300, || {
+        let end = run_shared(listed([7, 8]), false);
         assert_eq!(outcomes(&end), []);
-        assert_eq!(end.halt, Some(Halt::HandedOver));
+        assert_eq!(end.halt, Some(Halt::Fallback));
         assert_eq!(first_wrong(&end), Some(TxIndex(0)), "its run has found it");
         ABOVE.note(end.counters.runs > 0);
         STOPPED.note(end.counters.runs == 0);
@@ -84,22 +84,22 @@ fn loom_the_first_that_differs_ends_the_block() {
 
 #[test]
 fn loom_what_differs_is_known_when_its_turn_comes() {
-    explore("told_wrong_second", PREEMPTIONS, 300, || {
-        let end = run_shared(told([1, 9]), false);
+    explore("listed_wrong_second", PREEMPTIONS, 300, || {
+        let end = run_shared(listed([1, 9]), false);
         assert_eq!(outcomes(&end), [Some(0)]);
-        assert_eq!(end.halt, Some(Halt::HandedOver));
+        assert_eq!(end.halt, Some(Halt::Fallback));
         assert_eq!(first_wrong(&end), Some(TxIndex(1)), "its run has found it");
     });
 }
 
 /// The caller also runs the batch of the other worker: both have the same result.
 #[test]
-fn loom_told_batch_is_run_by_two() {
+fn loom_listed_batch_is_run_by_two() {
     static SECOND: Sometimes = Sometimes::new();
-    explore("told_helped", PREEMPTIONS, 300, || {
-        let end = run_helping(told([1, 9]));
+    explore("listed_helped", PREEMPTIONS, 300, || {
+        let end = run_helping(listed([1, 9]));
         assert_eq!(outcomes(&end), [Some(0)]);
-        assert_eq!((end.halt, first_wrong(&end)), (Some(Halt::HandedOver), Some(TxIndex(1))));
+        assert_eq!((end.halt, first_wrong(&end)), (Some(Halt::Fallback), Some(TxIndex(1))));
         SECOND.note(end.counters.helped_batches > 0);
     });
     assert!(SECOND.has_happened(), "the caller was never the first to end");

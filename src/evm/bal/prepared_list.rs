@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 
 /// A well-formed access list, prepared for comparisons and reads.
 #[derive(Debug)]
-pub(in crate::evm) struct Claims {
+pub(in crate::evm) struct PreparedList {
     list: Arc<Bal>,
     places: AddressMap<u32>,
     /// Number of changes in the list at each index.
@@ -34,9 +34,9 @@ pub(in crate::evm) struct Claims {
 
 /// A change in the list: the account's place in the high half, and the number of the change in the
 /// low half. A single number sorts faster.
-type Claimed = u64;
+type ListedChange = u64;
 
-fn claimed(place: u32, which: u32) -> Claimed {
+fn listed_change(place: u32, which: u32) -> ListedChange {
     u64::from(place) << 32 | u64::from(which)
 }
 
@@ -46,7 +46,7 @@ const CODE: u32 = 2;
 /// Slots are numbered from here on, in the order of the list.
 const SLOTS: u32 = 3;
 
-impl Claims {
+impl PreparedList {
     /// Validates `list` for a block of `transactions` transactions; `gas` is the block's gas limit,
     /// if it bounds the length of the list.
     pub(in crate::evm) fn new(
@@ -61,7 +61,7 @@ impl Claims {
         if !mutant!(ListUnvalidated) {
             checked.map_err(AccessListError::Malformed)?;
         }
-        let mut claims = Self {
+        let mut prepared = Self {
             list: Arc::clone(list),
             places: AddressMap::with_capacity_and_hasher(list.len(), Default::default()),
             changes: vec![0; transactions.saturating_add(2)],
@@ -71,21 +71,21 @@ impl Claims {
         };
         let mut marks = 0;
         for (place, account) in (0..).zip(list.iter()) {
-            claims.places.insert(account.address, place);
-            claims.first_mark.push(marks);
+            prepared.places.insert(account.address, place);
+            prepared.first_mark.push(marks);
             marks += 1 + number(account.storage_reads.len());
             for index in indices(account) {
-                if let Some(changes) = claims.changes.get_mut(position(index)) {
+                if let Some(changes) = prepared.changes.get_mut(position(index)) {
                     *changes += 1;
                 }
             }
             if !account.code_changes.is_empty() {
                 let codes = account.code_changes.iter().map(|_| OnceLock::new());
-                claims.codes.insert(account.address, codes.collect());
+                prepared.codes.insert(account.address, codes.collect());
             }
         }
-        claims.first_mark.push(marks);
-        Ok(claims)
+        prepared.first_mark.push(marks);
+        Ok(prepared)
     }
 
     /// The access list.
@@ -117,7 +117,7 @@ impl Claims {
     /// changes at `index`.
     fn marks(&self, index: BlockAccessIndex, accesses: &Accesses, listed: u32) -> Option<Vec<u32>> {
         let mut marks = Vec::new();
-        let mut changed = SmallVec::<[Claimed; 16]>::new();
+        let mut changed = SmallVec::<[ListedChange; 16]>::new();
         let mut accounts = SmallVec::<[(u32, &AccountChanges); 16]>::new();
         for address in &accesses.accounts {
             let (place, account) = self.account(address)?;
@@ -130,17 +130,17 @@ impl Claims {
         for (place, after) in &accesses.balances {
             let (place, account) = at(place)?;
             let listed = at_index(&account.balance_changes, index, |it| it.block_access_index)?;
-            (listed.post_balance == *after).then(|| changed.push(claimed(place, BALANCE)))?;
+            (listed.post_balance == *after).then(|| changed.push(listed_change(place, BALANCE)))?;
         }
         for (place, after) in &accesses.nonces {
             let (place, account) = at(place)?;
             let listed = at_index(&account.nonce_changes, index, |it| it.block_access_index)?;
-            (listed.new_nonce == *after).then(|| changed.push(claimed(place, NONCE)))?;
+            (listed.new_nonce == *after).then(|| changed.push(listed_change(place, NONCE)))?;
         }
         for (place, after) in &accesses.codes {
             let (place, account) = at(place)?;
             let listed = at_index(&account.code_changes, index, |it| it.block_access_index)?;
-            (listed.new_code == *after).then(|| changed.push(claimed(place, CODE)))?;
+            (listed.new_code == *after).then(|| changed.push(listed_change(place, CODE)))?;
         }
         for (place, slot, after) in &accesses.writes {
             let (place, account) = at(place)?;
@@ -148,7 +148,7 @@ impl Claims {
             let listed = &account.storage_changes.get(nth)?.changes;
             let listed = at_index(listed, index, |it| it.block_access_index)?;
             (listed.new_value == *after)
-                .then(|| changed.push(claimed(place, SLOTS + number(nth))))?;
+                .then(|| changed.push(listed_change(place, SLOTS + number(nth))))?;
         }
         for (place, slot) in &accesses.reads {
             let (place, account) = at(place)?;
@@ -212,7 +212,7 @@ impl Claims {
     }
 
     /// The index below which the list answers reads.
-    fn told(&self, mut index: BlockAccessIndex) -> BlockAccessIndex {
+    fn readable_below(&self, mut index: BlockAccessIndex) -> BlockAccessIndex {
         if mutant!(ClaimOfIndexItself) {
             index.increment();
         }
@@ -227,7 +227,7 @@ impl Claims {
         before: Option<AccountInfo>,
     ) -> Option<AccountInfo> {
         let Some((_, account)) = self.account(address) else { return before };
-        let index = self.told(index);
+        let index = self.readable_below(index);
         let balance = below(&account.balance_changes, index, |it| it.block_access_index);
         let nonce = below(&account.nonce_changes, index, |it| it.block_access_index);
         let code = count_below(&account.code_changes, index, |it| it.block_access_index);
@@ -261,7 +261,7 @@ impl Claims {
         slot: U256,
     ) -> Option<U256> {
         let (_, account) = self.account(address)?;
-        let index = self.told(index);
+        let index = self.readable_below(index);
         let slot = account.storage_changes.get(slot_place(account, slot)?)?;
         Some(below(&slot.changes, index, |it| it.block_access_index)?.new_value)
     }

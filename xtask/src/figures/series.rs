@@ -1,0 +1,66 @@
+//! What is measured, and with which arguments.
+
+use std::path::Path;
+
+/// One call of `braid-lab bench`.
+#[derive(Debug)]
+pub(super) struct Series {
+    pub(super) name: &'static str,
+    /// Arguments. `REAL` stands for the folder of real blocks.
+    line: &'static str,
+}
+
+const fn series(name: &'static str, line: &'static str) -> Series {
+    Series { name, line }
+}
+
+/// Every series, those first on which most tables depend. A series takes one to eight minutes.
+pub(super) const SERIES: &[Series] = &[
+    series("real", "REAL --workers 1,2 --brief --rounds 9"),
+    series("real_first", "REAL --workers 1,2 --brief --rounds 9 --no-learn"),
+    series("workloads", "--workers 1,2 --rounds 5"),
+    series("workloads_first", "--workers 2 --brief --rounds 5 --no-learn"),
+    series(
+        "short",
+        "e_uni stablecoin-batch mixed m_mainnet rollup-batch c_erc20 a_raw lending governance \
+                     g_hybrid nft-game supply-chain --txs 400 --workers 2 --brief --rounds 15",
+    ),
+    series("cost", "nft-game supply-chain lending m_mainnet mixed c_erc20 --cost"),
+    series(
+        "entries",
+        "entries REAL/mainnet-9069000.json.zst REAL/mainnet-11743952.json.zst \
+                       REAL/mainnet-12459406.json.zst REAL/mainnet-16257471.json.zst \
+                       REAL/mainnet-19932148.json.zst REAL/mainnet-22075730.json.zst \
+                       REAL/mainnet-22944300.json.zst REAL/mainnet-25229957.json.zst m_mainnet nft-game \
+                       c_erc20 --workers 1,2 --db-latency 0us,5us",
+    ),
+    series("sustain_native", "sustain native --seconds 20"),
+    series("sustain_mixed", "sustain mixed --seconds 20"),
+    series("sustain_contended", "sustain contended --seconds 20"),
+    series("sustain_signed", "sustain native --signed 300000"),
+    series("sustain_flat", "sustain mixed --seconds 20 --no-state-roots"),
+    series(
+        "lists",
+        "REAL f_unipool d_erc20hot m_mainnet e_uni c_erc20 --workers 2 --brief --rounds 5 --bal",
+    ),
+    series(
+        "made_lists",
+        "REAL f_unipool d_erc20hot m_mainnet e_uni c_erc20 --workers 1,2 --brief --rounds 5 \
+                          --emit-bal",
+    ),
+    series("busy", "REAL --workers 2 --brief --rounds 3 --busy"),
+    series("busier", "REAL --workers 2 --brief --rounds 3 --busy=2"),
+    series("contention", "--contention --workers 2 --rounds 3"),
+    series("odd", "odd --workers 2 --rounds 5"),
+    series("real_virtual", "REAL --virtual 2,4,8,16"),
+    series("lists_virtual", "REAL --virtual 2,4,8,16 --bal"),
+];
+
+impl Series {
+    /// Returns the arguments after `bench`, for real blocks in `real`.
+    pub(super) fn arguments(&self, real: &Path) -> Vec<String> {
+        let words = self.line.split_whitespace();
+        let words = words.map(|word| word.replace("REAL", &real.display().to_string()));
+        words.chain(["--json".to_owned()]).collect()
+    }
+}

@@ -1,0 +1,762 @@
+//! Computes the tables from the lines of the series.
+
+use super::Measured;
+use crate::compare_builds::statistics::quantile;
+use serde_json::Value;
+use std::fmt::Write;
+
+/// A table of docs/BENCHMARKS.md.
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    /// The series that it is computed from.
+    pub(super) series: &'static [&'static str],
+    /// Headings, separated by bars.
+    head: &'static str,
+    rows: fn(&[&[Value]]) -> Rows,
+}
+
+type Rows = Vec<Vec<String>>;
+
+const BLOCKS: &str = "blocks|number|slowest|lower quartile|**median**|upper quartile|fastest|processor time|below 0.97";
+
+pub(super) const TABLES: &[Table] = &[
+    Table {
+        name: "real_blocks",
+        series: &["real", "real_first"],
+        head: BLOCKS,
+        rows: |of| real_blocks(of, |ms| ms >= 1.0),
+    },
+    Table {
+        name: "short_blocks",
+        series: &["real", "real_first"],
+        head: BLOCKS,
+        rows: |of| real_blocks(of, |ms| ms < 1.0),
+    },
+    Table {
+        name: "workloads",
+        series: &["workloads", "workloads_first"],
+        head: "block|revm, us/tx|one worker|**two workers, seen before**|first seen|processor time|two halves, unmerged",
+        rows: workloads,
+    },
+    Table {
+        name: "short_workloads",
+        series: &["short"],
+        head: "workload, 400 transactions|speed-up|processor time",
+        rows: short_workloads,
+    },
+    Table {
+        name: "slow_reads",
+        series: &["workloads"],
+        head: "block|transactions|revm, us/tx|one worker|two workers and 14 more that read|processor time",
+        rows: slow_reads,
+    },
+    Table {
+        name: "memory",
+        series: &["workloads"],
+        head: "MiB|sequential revm|one worker|two workers",
+        rows: memory,
+    },
+    Table {
+        name: "transaction_cost",
+        series: &["cost"],
+        head: "workload|way|processor time|beyond revm|speed-up|execute|of that, reads and records|publish|\
+               coordinate, validate|commit|bundle",
+        rows: transaction_cost,
+    },
+    Table {
+        name: "entries",
+        series: &["entries"],
+        head: "entry|workers|reads from memory: against `EthBlockExecutor`|against `Executor`|processor time|\
+               reads of 5 us: against `EthBlockExecutor`|against `Executor`|processor time",
+        rows: entries,
+    },
+    Table {
+        name: "sustained",
+        series: SUSTAINED,
+        head: "load|Braid, transactions a second|revm, transactions a second|ratio|latency p50, p99|memory|CPU s per Mgas",
+        rows: sustained,
+    },
+    Table {
+        name: "sustained_stages",
+        series: SUSTAINED,
+        head: "load|executing|receipts, hash|waiting for the writer|waiting for transactions|\
+               writer thread: changes and root|writer thread: store",
+        rows: sustained_stages,
+    },
+    Table {
+        name: "with_list",
+        series: &["real", "workloads", "lists"],
+        head: "block|without a list|with its list|processor time without|with its list",
+        rows: with_list,
+    },
+    Table {
+        name: "list_cost",
+        series: &["real", "workloads", "made_lists"],
+        head: "block|one worker|two workers",
+        rows: list_cost,
+    },
+    Table {
+        name: "busy",
+        series: &["busy", "busier", "real"],
+        head: "load beside each run|slowest|lower quartile|**median**|upper quartile|below 0.6|processor time",
+        rows: busy,
+    },
+    Table {
+        name: "contention",
+        series: &["contention"],
+        head: "slots|1|2|4|16|40|100|300|1,000",
+        rows: contention,
+    },
+    Table {
+        name: "odd",
+        series: &["odd"],
+        head: "block|seen before|first seen|processor time|bound",
+        rows: odd,
+    },
+    Table {
+        name: "real_blocks_virtual",
+        series: &["real_virtual"],
+        head: "workers|seen before, first seen|tuning half|held-out half|work of all runs|\
+               bound by chains of conflicts|bound by the longest transaction",
+        rows: real_blocks_virtual,
+    },
+    Table {
+        name: "with_list_virtual",
+        series: &["real_virtual", "lists_virtual"],
+        head: "workers|without a list|with its list|bound by the longest transaction",
+        rows: with_list_virtual,
+    },
+    Table {
+        name: "aims",
+        series: &["real", "real_first", "workloads", "workloads_first", "cost"],
+        head: "two workers unless stated|measured|aim",
+        rows: aims,
+    },
+];
+
+const SUSTAINED: &[&str] =
+    &["sustain_native", "sustain_mixed", "sustain_contended", "sustain_signed", "sustain_flat"];
+
+impl Table {
+    /// Returns the file of the table: columns separated by tabs.
+    pub(super) fn text(&self, measured: &Measured) -> Result<String, String> {
+        let lines: Option<Vec<_>> =
+            self.series.iter().map(|name| measured.get(name).map(Vec::as_slice)).collect();
+        let rows = (self.rows)(&lines.ok_or("a series is missing")?);
+        if rows.is_empty() {
+            return Err("it has no rows".into());
+        }
+        let mut text = format!("{}\n", self.head.replace('|', "\t"));
+        for row in rows {
+            writeln!(text, "{}", row.join("\t")).map_err(|error| error.to_string())?;
+        }
+        Ok(text)
+    }
+}
+
+fn number(line: &Value, field: &str) -> f64 {
+    line.pointer(&format!("/{}", field.replace('.', "/")))
+        .and_then(Value::as_f64)
+        .unwrap_or(f64::NAN)
+}
+
+fn text<'v>(line: &'v Value, field: &str) -> &'v str {
+    line.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Returns the lines of this number of workers.
+fn of(lines: &[Value], workers: u64) -> Vec<&Value> {
+    lines
+        .iter()
+        .filter(|line| line.get("workers").and_then(Value::as_u64) == Some(workers))
+        .collect()
+}
+
+/// Returns the line of `lines` about the same block.
+fn same<'v>(lines: &[&'v Value], name: &str) -> Option<&'v Value> {
+    lines.iter().copied().find(|line| text(line, "workload") == name)
+}
+
+fn median(lines: &[&Value], field: &str) -> f64 {
+    quantile(lines.iter().map(|line| number(line, field)).filter(|it| it.is_finite()), 0.5)
+}
+
+fn geometric(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values
+        .filter(|it| it.is_finite())
+        .fold((0.0, 0), |(sum, count), it| (sum + it.ln(), count + 1));
+    (sum / f64::from(count.max(1))).exp()
+}
+
+fn two(value: f64) -> String {
+    if value.is_finite() { format!("{value:.2}") } else { "-".into() }
+}
+
+fn code(name: &str) -> String {
+    format!("`{name}`")
+}
+
+/// Formats an integer with commas.
+fn grouped(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Returns minimum, quartiles and maximum of a field, with a bold median.
+fn spread(lines: &[&Value], field: &str) -> Vec<String> {
+    let at = |part| {
+        let values = lines.iter().map(|line| number(line, field)).filter(|it| it.is_finite());
+        two(quantile(values, part))
+    };
+    vec![at(0.0), at(0.25), format!("**{}**", at(0.5)), at(0.75), at(1.0)]
+}
+
+fn below(lines: &[&Value], limit: f64) -> String {
+    lines.iter().filter(|line| number(line, "ratio") < limit).count().to_string()
+}
+
+/// Rows of the real blocks that take as long sequentially as `is_counted` says, in milliseconds.
+fn real_blocks(series: &[&[Value]], is_counted: fn(f64) -> bool) -> Rows {
+    let [seen, first] = series else { return Rows::new() };
+    let counted = |lines: &[Value], workers| -> Vec<Value> {
+        let is_named = |name: &str| {
+            let found = seen.iter().find(|line| text(line, "workload") == name);
+            found.is_some_and(|line| is_counted(number(line, "seq_ms")))
+        };
+        let lines = of(lines, workers).into_iter();
+        lines.filter(|line| is_named(text(line, "workload"))).cloned().collect()
+    };
+    let row = |label: &str, lines: &[Value]| {
+        let lines: Vec<&Value> = lines.iter().collect();
+        let mut row = vec![label.to_owned(), lines.len().to_string()];
+        row.extend(spread(&lines, "ratio"));
+        row.extend([two(median(&lines, "cpu_ratio")), below(&lines, 0.97)]);
+        row
+    };
+    let both = counted(seen, 2);
+    let halves: Vec<&Value> =
+        both.iter().filter(|line| number(line, "bound_ratio").is_finite()).collect();
+    let mut bound =
+        vec!["two halves on two threads, unmerged".to_owned(), halves.len().to_string()];
+    bound.extend(spread(&halves, "bound_ratio"));
+    bound.extend(["-", "-"].map(str::to_owned));
+    vec![
+        row("two workers, seen before", &both),
+        row("two workers, first seen", &counted(first, 2)),
+        row("one worker, seen before", &counted(seen, 1)),
+        row("one worker, first seen", &counted(first, 1)),
+        bound,
+    ]
+}
+
+/// The workloads that read from memory.
+fn in_memory(lines: &[Value], workers: u64) -> Vec<&Value> {
+    let is_slow = |line: &&Value| matches!(text(line, "workload"), "h_erc20io" | "m_mainio");
+    of(lines, workers).into_iter().filter(|line| !is_slow(line)).collect()
+}
+
+fn workloads(series: &[&[Value]]) -> Rows {
+    let [seen, first] = series else { return Rows::new() };
+    let (ones, firsts) = (of(seen, 1), of(first, 2));
+    let row = |both: &Value| {
+        let name = text(both, "workload");
+        let ratio = |lines: &[&Value]| same(lines, name).map_or(f64::NAN, |it| number(it, "ratio"));
+        vec![
+            code(name),
+            two(number(both, "seq_us_per_tx")),
+            two(ratio(&ones)),
+            format!("**{}**", two(number(both, "ratio"))),
+            two(ratio(&firsts)),
+            two(number(both, "cpu_ratio")),
+            two(number(both, "bound_ratio")),
+        ]
+    };
+    in_memory(seen, 2).into_iter().map(row).collect()
+}
+
+fn short_workloads(series: &[&[Value]]) -> Rows {
+    let [lines] = series else { return Rows::new() };
+    let mut lines = of(lines, 2);
+    lines.sort_by(|one, other| number(other, "ratio").total_cmp(&number(one, "ratio")));
+    let row = |line: &&Value| {
+        vec![
+            code(text(line, "workload")),
+            two(number(line, "ratio")),
+            two(number(line, "cpu_ratio")),
+        ]
+    };
+    lines.iter().map(row).collect()
+}
+
+fn slow_reads(series: &[&[Value]]) -> Rows {
+    let [lines] = series else { return Rows::new() };
+    let ones = of(lines, 1);
+    let row = |both: &Value| {
+        let name = text(both, "workload");
+        let one = same(&ones, name).map_or(f64::NAN, |it| number(it, "ratio"));
+        vec![
+            code(name),
+            grouped(number(both, "txs")),
+            format!("{:.0}", number(both, "seq_us_per_tx")),
+            two(one),
+            two(number(both, "ratio")),
+            two(number(both, "cpu_ratio")),
+        ]
+    };
+    let slow = of(lines, 2).into_iter();
+    slow.filter(|line| matches!(text(line, "workload"), "h_erc20io" | "m_mainio"))
+        .map(row)
+        .collect()
+}
+
+fn memory(series: &[&[Value]]) -> Rows {
+    let [lines] = series else { return Rows::new() };
+    let ones = of(lines, 1);
+    let mib =
+        |line: &Value, field: &str| format!("{:.0}", number(line, field) / f64::from(1 << 20));
+    let row = |both: &Value| {
+        let one = same(&ones, text(both, "workload")).unwrap_or(&Value::Null);
+        vec![
+            code(text(both, "workload")),
+            mib(both, "seq_peak_bytes"),
+            mib(one, "par_peak_bytes"),
+            mib(both, "par_peak_bytes"),
+        ]
+    };
+    of(lines, 2).into_iter().map(row).collect()
+}
+
+fn transaction_cost(series: &[&[Value]]) -> Rows {
+    let [lines] = series else { return Rows::new() };
+    let mut rows = Rows::new();
+    for line in *lines {
+        let name = code(text(line, "workload"));
+        let mut revm =
+            vec![name.clone(), "revm".into(), two(number(line, "revm_us")), "-".into(), two(1.0)];
+        revm.extend(vec!["-".to_owned(); 6]);
+        rows.push(revm);
+        for way in line.get("ways").and_then(Value::as_array).into_iter().flatten() {
+            let workers = if number(way, "workers") > 1.0 { "two workers" } else { "one worker" };
+            let stage = |name: &str| number(way, &format!("stages.{name}"));
+            rows.push(vec![
+                name.clone(),
+                format!("{}, {workers}", text(way, "way")),
+                two(number(way, "cpu_us")),
+                two(number(way, "beyond_us")),
+                two(number(way, "ratio")),
+                two(stage("execute")),
+                two(number(way, "view_us")),
+                two(stage("publish")),
+                two(stage("coordinate") + stage("validate")),
+                two(stage("commit")),
+                two(stage("bundle")),
+            ]);
+        }
+    }
+    rows
+}
+
+fn entries(series: &[&[Value]]) -> Rows {
+    let [lines] = series else { return Rows::new() };
+    let names: Vec<&str> =
+        lines.iter().map(|line| text(line, "entry")).fold(Vec::new(), |mut all, it| {
+            if !all.contains(&it) {
+                all.push(it);
+            }
+            all
+        });
+    let mut rows = Rows::new();
+    for workers in [1, 2] {
+        for name in &names {
+            let of_entry = |read_us: f64| -> Vec<&Value> {
+                let lines = of(lines, workers).into_iter();
+                lines
+                    .filter(|it| text(it, "entry") == *name && number(it, "read_us") == read_us)
+                    .collect()
+            };
+            let mut row = vec![(*name).to_owned(), workers.to_string()];
+            for read_us in [0.0, 5.0] {
+                let found = of_entry(read_us);
+                let values = |field| found.iter().map(move |line| number(line, field));
+                let at = |part| two(quantile(values("against_alloy"), part));
+                row.push(format!(
+                    "{} ({} to {})",
+                    two(geometric(values("against_alloy"))),
+                    at(0.0),
+                    at(1.0)
+                ));
+                row.push(two(geometric(values("against_engine"))));
+                row.push(two(geometric(values("cpu_ratio"))));
+            }
+            // alloy-evm's own executor has no number of workers, and is the reference.
+            if !of_entry(0.0).is_empty() {
+                rows.push(row);
+            }
+        }
+    }
+    rows
+}
+
+/// What one call of `sustain` measured, as a label.
+fn load(line: &Value) -> String {
+    let signed = number(line, "signed");
+    let mut label = text(line, "load").to_owned();
+    if signed > 0.0 {
+        label += &format!(", {} signatures", grouped(signed));
+    }
+    if line.get("state_roots") == Some(&Value::Bool(false)) {
+        label += ", no state roots";
+    }
+    label
+}
+
+fn sustained(series: &[&[Value]]) -> Rows {
+    let row = |line: &Value| {
+        let [braid, revm] = ["braid", "sequential"]
+            .map(|who| number(line, &format!("{who}.transactions_per_second")));
+        let of = |field: &str| number(line, &format!("braid.{field}"));
+        vec![
+            load(line),
+            grouped(braid),
+            grouped(revm),
+            two(braid / revm),
+            format!("{:.0}, {:.0} ms", of("latency_ms.p50"), of("latency_ms.p99")),
+            format!("{:.0} MiB", of("most_memory") / f64::from(1 << 20)),
+            format!("{:.4}", of("cpu_seconds_per_mgas")),
+        ]
+    };
+    series.iter().flat_map(|lines| lines.iter()).map(row).collect()
+}
+
+fn sustained_stages(series: &[&[Value]]) -> Rows {
+    let row = |line: &Value| {
+        let all = number(line, "braid.seconds");
+        let stages = [
+            "executing",
+            "receipts",
+            "waiting_for_writer",
+            "waiting_for_transactions",
+            "preparing",
+            "storing",
+        ];
+        let share =
+            |stage: &str| number(line, &format!("braid.stages_seconds.{stage}")) / all * 100.0;
+        let mut row = vec![load(line)];
+        row.extend(stages.map(|stage| format!("{:.0}", share(stage))));
+        row
+    };
+    series.iter().flat_map(|lines| lines.iter()).map(row).collect()
+}
+
+fn is_real(line: &Value) -> bool {
+    text(line, "workload").contains('-')
+        && number(line, "seq_ms") >= 1.0
+        && ["mainnet-", "holesky-", "sepolia-"]
+            .iter()
+            .any(|net| text(line, "workload").starts_with(net))
+}
+
+fn with_list(series: &[&[Value]]) -> Rows {
+    let [real, workloads, lists] = series else { return Rows::new() };
+    let (real, without, with) = (of(real, 2), of(workloads, 2), of(lists, 2));
+    let quartiles = |lines: &[&Value]| {
+        let all = spread(lines, "ratio");
+        all.get(..4).unwrap_or_default().join(", ")
+    };
+    let real: Vec<&Value> = real.into_iter().filter(|line| is_real(line)).collect();
+    let listed: Vec<&Value> = with.iter().copied().filter(|line| is_real(line)).collect();
+    let mut rows = vec![vec![
+        format!("{} real blocks of 1 ms and more: slowest, quartiles", listed.len()),
+        quartiles(&real),
+        quartiles(&listed),
+        two(median(&real, "cpu_ratio")),
+        two(median(&listed, "cpu_ratio")),
+    ]];
+    for line in with {
+        let name = text(line, "workload");
+        if let Some(without) = same(&without, name) {
+            rows.push(vec![
+                code(name),
+                two(number(without, "ratio")),
+                format!("**{}**", two(number(line, "ratio"))),
+                two(number(without, "cpu_ratio")),
+                two(number(line, "cpu_ratio")),
+            ]);
+        }
+    }
+    rows
+}
+
+/// Time with a list that Braid makes, divided by the time without.
+fn list_cost(series: &[&[Value]]) -> Rows {
+    let [real, workloads, made] = series else { return Rows::new() };
+    let cost = |name: &str, workers| {
+        let without = [real, workloads].iter().find_map(|lines| same(&of(lines, workers), name));
+        let with = same(&of(made, workers), name);
+        without
+            .zip(with)
+            .map_or(f64::NAN, |(without, with)| number(without, "ratio") / number(with, "ratio"))
+    };
+    let names: Vec<&Value> = of(made, 1);
+    let real: Vec<&str> =
+        names.iter().filter(|line| is_real(line)).map(|line| text(line, "workload")).collect();
+    let mean = |workers| two(geometric(real.iter().map(|name| cost(name, workers))));
+    let mut rows = vec![vec![
+        format!("{} real blocks of 1 ms and more, geometric mean", real.len()),
+        mean(1),
+        mean(2),
+    ]];
+    for name in names.iter().map(|line| text(line, "workload")) {
+        if workloads.iter().any(|line| text(line, "workload") == name) {
+            rows.push(vec![code(name), two(cost(name, 1)), two(cost(name, 2))]);
+        }
+    }
+    rows
+}
+
+fn busy(series: &[&[Value]]) -> Rows {
+    let [busy, busier, idle] = series else { return Rows::new() };
+    let labels = ["one process per core", "two processes per core", "none"];
+    let row = |(label, lines): (&str, &&[Value])| {
+        let lines: Vec<&Value> = of(lines, 2).into_iter().filter(|line| is_real(line)).collect();
+        let mut row = vec![label.to_owned()];
+        row.extend(spread(&lines, "ratio").into_iter().take(4));
+        row.extend([below(&lines, 0.6), two(median(&lines, "cpu_ratio"))]);
+        row
+    };
+    labels.into_iter().zip([busy, busier, idle]).map(row).collect()
+}
+
+/// One row for each value of a parameter, the others at their base values.
+fn contention(series: &[&[Value]]) -> Rows {
+    let [lines] = series else { return Rows::new() };
+    let parameters = |line: &Value| {
+        [text(line, "order"), text(line, "told_by"), text(line, "when")]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([format!("{} us", number(line, "us"))])
+            .collect::<Vec<String>>()
+    };
+    let mut kinds: Vec<Vec<String>> = Vec::new();
+    for line in *lines {
+        let kind = parameters(line);
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    let cell = |kind: &Vec<String>, slots: f64| {
+        let found =
+            lines.iter().find(|line| number(line, "slots") == slots && parameters(line) == *kind);
+        two(found.map_or(f64::NAN, |line| number(line, "learned")))
+    };
+    let row = |kind: &Vec<String>| {
+        let slots = [1.0, 2.0, 4.0, 16.0, 40.0, 100.0, 300.0, 1_000.0];
+        [kind.join(", ")].into_iter().chain(slots.map(|slots| cell(kind, slots))).collect()
+    };
+    kinds.iter().map(row).collect()
+}
+
+fn odd(series: &[&[Value]]) -> Rows {
+    let [lines] = series else { return Rows::new() };
+    let row = |line: &Value| {
+        vec![
+            format!("{}: {}", text(line, "group"), text(line, "row")),
+            two(number(line, "learned")),
+            two(number(line, "fresh")),
+            two(number(line, "cpu")),
+            two(number(line, "bound")),
+        ]
+    };
+    lines.iter().map(row).collect()
+}
+
+fn real_blocks_virtual(series: &[&[Value]]) -> Rows {
+    let [lines] = series else { return Rows::new() };
+    let row = |workers: u64| {
+        let all = of(lines, workers);
+        let mean = |half: Option<&str>, field: &str| {
+            let counted =
+                all.iter().filter(|line| half.is_none_or(|half| text(line, "half") == half));
+            two(geometric(counted.map(|line| number(line, field))))
+        };
+        let both = |half| format!("{}, {}", mean(half, "learned"), mean(half, "fresh"));
+        vec![
+            workers.to_string(),
+            both(None),
+            both(Some("tuning")),
+            both(Some("held_out")),
+            mean(None, "runs"),
+            mean(None, "chain_bound"),
+            mean(None, "longest_bound"),
+        ]
+    };
+    [2, 4, 8, 16].map(row).to_vec()
+}
+
+fn with_list_virtual(series: &[&[Value]]) -> Rows {
+    let [without, with] = series else { return Rows::new() };
+    let row = |workers: u64| {
+        let mean = |lines: &[Value], field: &str| {
+            two(geometric(of(lines, workers).into_iter().map(|line| number(line, field))))
+        };
+        vec![
+            workers.to_string(),
+            mean(without, "learned"),
+            format!("**{}**", mean(with, "learned")),
+            mean(with, "longest_bound"),
+        ]
+    };
+    [2, 4, 8, 16].map(row).to_vec()
+}
+
+/// Aims for workloads on two workers.
+const AIMS: [(&str, &str); 14] = [
+    ("nft-game", "1.5"),
+    ("supply-chain", "1.5"),
+    ("lending", "1.4"),
+    ("governance", "1.6"),
+    ("g_hybrid", "1.4"),
+    ("g_hybshuf", "1.5"),
+    ("mixed", "1.8"),
+    ("m_mainnet", "1.7"),
+    ("stablecoin-batch", "1.9"),
+    ("d_erc20hot", "1.3"),
+    ("c_erc20", "not below 2.10"),
+    ("e_uni", "not below 1.80"),
+    ("a_raw", "not below 1.75"),
+    ("f_unipool", "not below 1.08"),
+];
+
+fn aims(series: &[&[Value]]) -> Rows {
+    let [seen, first, workloads, workloads_first, cost] = series else { return Rows::new() };
+    let counted = |lines, workers| -> Vec<&Value> {
+        of(lines, workers).into_iter().filter(|line| is_real(line)).collect()
+    };
+    let quartiles =
+        |lines: &[&Value]| spread(lines, "ratio").get(1..4).unwrap_or_default().join(", ");
+    let both = counted(seen, 2);
+    let of_bound = both.iter().map(|line| number(line, "ratio") / number(line, "bound_ratio"));
+    let of_bound = quantile(of_bound.filter(|it| it.is_finite()), 0.5);
+    let beyond = |workers, way: &str| {
+        let line = cost.iter().find(|line| text(line, "workload") == "nft-game");
+        let ways = line.and_then(|line| line.get("ways")).and_then(Value::as_array);
+        let found = ways.into_iter().flatten().find(|it| {
+            text(it, "way") == way && it.get("workers").and_then(Value::as_u64) == Some(workers)
+        });
+        found.map_or(f64::NAN, |it| number(it, "beyond_us"))
+    };
+    let mut rows: Rows = [
+        [
+            "real blocks of 1 ms and more, seen before: quartiles",
+            &quartiles(&both),
+            "1.30, **1.50**",
+        ],
+        ["the same, divided by the two unmerged halves: median", &two(of_bound), "1"],
+        ["the same, first seen: quartiles", &quartiles(&counted(first, 2)), "**1.45**"],
+        [
+            "of these, below 0.97: seen before, first seen",
+            &format!("{}, {}", below(&both, 0.97), below(&counted(first, 2), 0.97)),
+            "0",
+        ],
+        ["processor time, seen before: median", &two(median(&both, "cpu_ratio")), "1.25"],
+        ["one worker, seen before: quartiles", &quartiles(&counted(seen, 1)), "1.00, **1.02**"],
+        [
+            "sharing a call of `nft-game`, processor time beyond sequential revm",
+            &format!("{:.1} us", beyond(2, "speculative")),
+            "4 us",
+        ],
+        [
+            "the same on one worker, beyond a sequential run by Braid",
+            &format!("{:.1} us", beyond(1, "speculative") - beyond(1, "sequential")),
+            "1.5 us",
+        ],
+    ]
+    .map(|row| row.map(str::to_owned).to_vec())
+    .to_vec();
+    let (seen, first) = (of(workloads, 2), of(workloads_first, 2));
+    for (name, aim) in AIMS {
+        let ratio =
+            |lines: &[&Value]| two(same(lines, name).map_or(f64::NAN, |it| number(it, "ratio")));
+        rows.push(vec![
+            format!("`{name}`: seen before, first seen"),
+            format!("{}, {}", ratio(&seen), ratio(&first)),
+            aim.to_owned(),
+        ]);
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn line(name: &str, workers: u64, milliseconds: f64, ratio: f64) -> Value {
+        json!({
+            "workload": name, "workers": workers, "seq_ms": milliseconds, "ratio": ratio,
+            "cpu_ratio": 1.5, "bound_ratio": 1.8,
+        })
+    }
+
+    #[test]
+    fn real_blocks_are_told_apart_by_their_time() {
+        let names = ["mainnet-1", "mainnet-2", "mainnet-3"];
+        let times = [0.5, 1.0, 2.0];
+        let lines = |ratio: f64| -> Vec<Value> {
+            let of = |workers| {
+                names
+                    .iter()
+                    .zip(times)
+                    .map(move |(name, time)| line(name, workers, time, ratio * time))
+            };
+            of(1).chain(of(2)).collect()
+        };
+        let (seen, first) = (lines(1.0), lines(0.9));
+        let long = real_blocks(&[&seen, &first], |ms| ms >= 1.0);
+        let expected = [
+            "two workers, seen before",
+            "2",
+            "1.00",
+            "1.25",
+            "**1.50**",
+            "1.75",
+            "2.00",
+            "1.50",
+            "0",
+        ];
+        assert_eq!(long.first().map(|row| row.as_slice()), Some(&expected.map(str::to_owned)[..]));
+        let short = real_blocks(&[&seen, &first], |ms| ms < 1.0);
+        let cells = short.get(1).map(|row| (row[1].as_str(), row[2].as_str(), row[8].as_str()));
+        assert_eq!(cells, Some(("1", "0.45", "1")));
+    }
+
+    #[test]
+    fn a_list_costs_the_quotient_of_two_ratios() {
+        let without = [line("mainnet-1", 1, 2.0, 1.2), line("mainnet-1", 2, 2.0, 1.5)];
+        let workloads = [line("e_uni", 1, 2.0, 1.0), line("e_uni", 2, 2.0, 2.0)];
+        let with: Vec<Value> = [line("mainnet-1", 1, 2.0, 1.0), line("mainnet-1", 2, 2.0, 1.0)]
+            .into_iter()
+            .chain([line("e_uni", 1, 2.0, 0.8), line("e_uni", 2, 2.0, 1.0)])
+            .collect();
+        let rows = list_cost(&[&without, &workloads, &with]);
+        assert_eq!(rows.first().map(|row| row[1..].join(" ")).as_deref(), Some("1.20 1.50"));
+        assert_eq!(rows.get(1).map(|row| row.join(" ")).as_deref(), Some("`e_uni` 1.25 2.00"));
+        assert_eq!(rows.len(), 2);
+    }
+
+    #[test]
+    fn numbers_have_commas() {
+        assert_eq!(
+            [7.0, 999.4, 1_000.0, 1_234_567.0].map(grouped),
+            ["7", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!((two(1.005), two(f64::NAN)), ("1.00".to_owned(), "-".to_owned()));
+    }
+}
