@@ -141,7 +141,7 @@ fn a_message_has_the_limits_bytes_at_most() {
 }
 
 #[test]
-fn a_message_that_is_not_utf8_costs_only_its_client() {
+fn an_invalid_message_costs_only_its_client() {
     let (_node, server) = served([127, 0, 0, 1], Limits::default());
     let clients = Clients::of(server.address());
     let mut socket = Socket::open(&clients);
@@ -160,11 +160,16 @@ fn a_message_that_is_not_utf8_costs_only_its_client() {
     assert_eq!(socket.receive().expect("an answer")["id"], "\u{20ac}");
     socket.send_frame(0x81, b"\"\xe2\x82\"");
     assert_eq!(socket.close_code(), Some(1007));
-    // In the second frame of a message, and in the reason of a close frame.
+    // In the second frame of a message.
     let mut socket = Socket::open(&clients);
     socket.send_frame(0x01, b"\"");
     socket.send_frame(0x80, b"\xff\"");
     assert_eq!(socket.close_code(), Some(1007));
+    // A frame of an unknown kind violates the protocol.
+    let mut socket = Socket::open(&clients);
+    socket.send_frame(0x83, b"");
+    assert_eq!(socket.close_code(), Some(1002));
+    // In the reason of a close frame.
     let mut socket = Socket::open(&clients);
     socket.send_frame(0x88, b"\x03\xe8\xff");
     assert!(socket.close_code().is_some());
