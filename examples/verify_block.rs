@@ -1,6 +1,6 @@
 //! Verifies a block that comes with its access list (EIP-7928), twice: with `Executor`, and with
-//! code written against alloy-evm. docs/INTEGRATION.md shows the functions `verify`,
-//! `verify_with_alloy` and `execute_with_alloy` as they stand here.
+//! code written against alloy-evm. docs/INTEGRATION.md shows the functions `verify` and
+//! `verify_with_alloy` as they stand here.
 //!
 //! `cargo run --example verify_block`
 
@@ -45,7 +45,7 @@ fn verify<S: StateSource + 'static>(
     Ok(executor.block(block).state(source).execute()?)
 }
 
-/// The same with alloy-evm.
+/// Executes a block with its access list, through alloy-evm's traits.
 fn verify_with_alloy<D: DatabaseRef + core::fmt::Debug>(
     factory: &BraidExecutorFactory,
     (env, context, transactions): (EvmEnv, EthBlockExecutionCtx<'_>, Transactions),
@@ -67,7 +67,7 @@ fn verify_with_alloy<D: DatabaseRef + core::fmt::Debug>(
     Ok((result, state.take_bundle()))
 }
 
-/// What alloy-evm's own executor would return.
+/// Executes a block without an access list.
 fn execute_with_alloy<D: DatabaseRef + core::fmt::Debug>(
     factory: &BraidExecutorFactory,
     (env, context, transactions): (EvmEnv, EthBlockExecutionCtx<'_>, Transactions),

@@ -224,7 +224,11 @@ enum Recipe {
     },
     /// Generate the pages of `braid report` and `braid survey`, and test them in headless Chromium:
     /// hover, search, sort, zoom, dark mode, print, 360 pixels wide (needs npm and chromium)
-    Report,
+    Report {
+        /// Draw the pictures in docs/images instead
+        #[arg(long)]
+        pictures: bool,
+    },
     /// Run each test of the official suites once, with an optimised `braid-lab`
     Suites {
         /// Run all tests, on several numbers of workers
@@ -328,7 +332,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Container { profile, run } => container::container(runner, profile, *run),
         Recipe::Spec { cases, first } => spec::spec(runner, *cases, *first),
         Recipe::Anvil { blocks } => anvil::anvil(runner, *blocks),
-        Recipe::Report => report::report(runner),
+        Recipe::Report { pictures } => report::report(runner, *pictures),
         Recipe::Suites { whole } => {
             suites::suites(runner, if *whole { Size::Whole } else { Size::Ci })
         }
@@ -411,7 +415,7 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     runner.part(recipes::contracts);
     runner.part(|it| api::api(it, false));
     runner.part(book::book);
-    runner.part(report::report);
+    runner.part(|it| report::report(it, false));
     runner.part(|it| container::container(it, "release", true));
     runner.part(|it| recipes::features(it, true));
     runner.part(|it| verify::models(it, Blocks::Four));

@@ -12,10 +12,11 @@ use std::process::Command;
 const CHROMIUM: &str = "/usr/bin/chromium";
 
 /// Generates the pages of a block of 2,000 transactions and of the generated chain, and tests both
-/// in headless Chromium, with screenshots in `target/report`.
+/// in headless Chromium, with screenshots in `target/report`. With `pictures`, draws the README's
+/// pictures instead.
 ///
 /// `BRAID_CHROMIUM` names the browser, which must exist then; the default is the system's.
-pub(crate) fn report(runner: &mut Runner) -> Result<(), Failed> {
+pub(crate) fn report(runner: &mut Runner, pictures: bool) -> Result<(), Failed> {
     let named = env::var_os("BRAID_CHROMIUM").map(PathBuf::from);
     let chromium = named.clone().unwrap_or_else(|| CHROMIUM.into());
     if !is_there(&chromium, &["--version"]) {
@@ -37,6 +38,9 @@ pub(crate) fn report(runner: &mut Runner) -> Result<(), Failed> {
             target.join("release/braid")
         }
     };
+    if pictures {
+        return draw_pictures(runner, &tool, &folder, &chromium);
+    }
     let [block, one, several] =
         ["block.json.zst", "one.html", "several.html"].map(|it| folder.join(it));
     let mut generate = Command::new(&tool);
@@ -53,6 +57,28 @@ pub(crate) fn report(runner: &mut Runner) -> Result<(), Failed> {
     check.arg(folder.join("pictures")).env("BRAID_CHROMIUM", &chromium).current_dir(&folder);
     runner.command("page in a browser", check)?;
     survey(runner, &tool, &folder, &chromium)
+}
+
+/// Draws the README's two pictures of `braid report`. The page has no measured times, so the
+/// pictures depend only on the code and the browser.
+fn draw_pictures(
+    runner: &mut Runner,
+    tool: &Path,
+    folder: &Path,
+    chromium: &Path,
+) -> Result<(), Failed> {
+    let (block, page) = (folder.join("dex-300.json.zst"), folder.join("dex-300.html"));
+    let mut generate = Command::new(tool);
+    generate.args(["gen", "--workload", "dex", "--txs", "300", "--hot", "30", "--no-signatures"]);
+    runner.quietly("pictures: block", with(generate, "--out", &block))?;
+    let mut draw = Command::new(tool);
+    draw.args(["report", "--rounds", "0", "--workers", "8"]).arg(&block);
+    runner.quietly("pictures: page", with(draw, "--out", &page))?;
+    let mut shoot = Command::new("node");
+    shoot.arg(runner.root().join("xtask/report/pictures.mjs")).arg(&page);
+    shoot.arg(runner.root().join("docs/images"));
+    shoot.env("BRAID_CHROMIUM", chromium).current_dir(folder);
+    runner.command("pictures", shoot)
 }
 
 /// Generates the page of a survey: blocks of two forks, and a file without a block.

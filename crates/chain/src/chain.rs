@@ -19,11 +19,11 @@ use std::{
 pub struct ChainConfig {
     /// Configuration of the executor.
     pub executor: Config,
-    /// What the store keeps in addition to the state.
+    /// Records that the store keeps in addition to the state.
     pub keep: Keep,
 }
 
-/// A block to execute, and what its header claims.
+/// A block to execute, with the results that its header claims.
 #[derive(Clone, Debug, Default)]
 pub struct ChainBlock {
     /// The block.

@@ -24,7 +24,8 @@ use std::{
     },
 };
 
-/// What the store keeps in addition to the state, and how the writer computes state roots.
+/// Records that the store keeps in addition to the state, and settings of the state root's
+/// computation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Keep {

@@ -1,4 +1,4 @@
-//! Changes of the state after the last block that no block makes, for development chains.
+//! Edits of the state after the last block, outside of any block, for development chains.
 
 use crate::{
     AccountChange, AccountRecord, DurableBatch, SlotChange, Snapshot, StateReader, StateStore,
@@ -23,7 +23,7 @@ pub struct AccountEdit {
     pub slots: BTreeMap<U256, U256>,
 }
 
-/// What the store held before an edit, to undo the edit.
+/// Values of the store before an edit, to undo the edit.
 #[derive(Clone, Debug)]
 pub struct Edited(Writes);
 
@@ -35,7 +35,7 @@ impl Edited {
 }
 
 /// Changes the account at `address` in one transaction of the store. The undo record of the last
-/// block gets the former values too, so that earlier states can still be read.
+/// block receives the former values, so earlier states remain readable.
 pub(crate) fn edit<S: StateStore>(
     store: &S,
     address: Address,

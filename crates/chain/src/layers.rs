@@ -113,7 +113,7 @@ mod tests {
     use revm::database::{AccountStatus, BundleAccount, BundleState, states::StorageSlot};
     use std::collections::BTreeMap;
 
-    /// What a block does to an account: whether it clears the account first, the nonce afterwards
+    /// Effect of a block on an account: whether it clears the account first, the nonce afterwards
     /// (`None` destroys the account), and the slots it writes.
     type Act = (bool, Option<u64>, BTreeMap<u64, u64>);
     /// Acts of a block, by account.

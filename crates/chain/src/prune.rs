@@ -9,7 +9,7 @@ const REACH: u64 = 256;
 /// Number of records that one transaction of the store removes.
 const AT_ONCE: usize = 1_000;
 
-/// What was pruned.
+/// Counts of pruned records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// Number of removed undo records.

@@ -59,7 +59,7 @@ fn head(number: u64) -> Head {
     Head { number, hash: B256::left_padding_from(&(number + 1).to_be_bytes()) }
 }
 
-/// The same if more records are removed than fit in one transaction.
+/// In the last case, pruning removes more records than fit in one transaction.
 #[test]
 fn hashes_that_blocks_can_ask_for_stay() {
     for (last, keep) in [(255, 0), (256, 0), (300, 3), (3_000, 200)] {

@@ -12,7 +12,7 @@ pub(crate) struct Clock {
     shift: Mutex<Shift>,
 }
 
-/// What clients have changed.
+/// Clients' changes of the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shift {
     /// Seconds that are added to the system's time.

@@ -1,4 +1,4 @@
-//! What clients may control on a development node: mining, the clock, the state and senders.
+//! Control of a development node by its clients: mining, the clock, the state and senders.
 
 use crate::accounts::Accounts;
 use alloy_primitives::{Address, B256};
@@ -10,15 +10,15 @@ use std::{
     time::Duration,
 };
 
-/// A change that the thread which makes blocks carries out.
+/// Change that the block-making thread carries out.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Makes the blocks that are due because of new transactions. The answer comes when clients
-    /// see them.
+    /// Makes the blocks that new transactions call for. The answer comes when clients see these
+    /// blocks.
     Settle,
     /// Makes `blocks` blocks, `interval` seconds apart.
     Mine { blocks: u64, interval: Option<u64> },
-    /// Remembers the state; the result is the snapshot's id.
+    /// Takes a snapshot of the state; the result is its id.
     Snapshot,
     /// Returns to a snapshot; the result is 0 if there is none with this id.
     Revert(u64),
@@ -30,18 +30,18 @@ pub(crate) enum Command {
     Drop(B256),
     /// Removes all transactions from the pool.
     DropAll,
-    /// Whether transactions are mined as they come.
+    /// Mines each transaction as it arrives, or stops doing so.
     SetAutomine(bool),
-    /// Makes a block at this interval, also without transactions; zero stops that.
+    /// Makes a block at this interval, even without transactions; zero turns this off.
     SetInterval(Duration),
-    /// The result is 1 if transactions are mined as they come.
+    /// The result is 1 if transactions are mined as they arrive.
     GetAutomine,
 }
 
-/// A command, and where its result goes.
+/// Command with the channel for its result.
 pub(crate) type Request = (Command, Sender<Result<u64, String>>);
 
-/// State of a development node that all its threads share.
+/// State that all threads of a development node share.
 #[derive(Debug)]
 pub(crate) struct Dev {
     pub(crate) accounts: Accounts,
@@ -66,10 +66,10 @@ impl Dev {
         (Self { accounts: Accounts::new(), commands, impersonated }, received)
     }
 
-    /// Lets the node's thread carry out `command`, and waits for its result.
+    /// Sends `command` to the block-making thread and waits for the result.
     ///
     /// # Errors
-    /// The command is not possible, or the node has stopped.
+    /// The command is impossible, or the node has stopped.
     pub(crate) fn run(&self, command: Command) -> Result<u64, String> {
         let stopped = || "the node has stopped".to_owned();
         let (reply, result) = bounded(1);
@@ -81,7 +81,7 @@ impl Dev {
         self.impersonated.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets clients send transactions as `sender` without its key, or not any more.
+    /// Allows or forbids transactions of `sender` without its signature.
     pub(crate) fn impersonate(&self, sender: Address, may: bool) {
         let senders = &mut self.lock().senders;
         if may {
@@ -91,7 +91,7 @@ impl Dev {
         }
     }
 
-    /// Lets clients send transactions as anyone, or not any more.
+    /// Allows or forbids transactions of all senders without signatures.
     pub(crate) fn impersonate_everyone(&self, may: bool) {
         self.lock().is_everyone = may;
     }

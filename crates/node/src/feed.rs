@@ -1,5 +1,5 @@
-//! What has happened since a client last asked: new blocks and new transactions of the pool.
-//! Filters and subscriptions hold a position instead of a queue, so a slow client costs no memory.
+//! New blocks and new transactions of the pool, for filters and subscriptions. These hold a
+//! position in the feed instead of a queue, so a slow client costs no memory.
 
 use crate::{shared::Shared, stored::StoredBlock};
 use alloy_primitives::B256;
@@ -10,20 +10,20 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Number of new transactions that are remembered.
+/// Maximum number of transaction hashes in the feed.
 const TRANSACTIONS: usize = 8_192;
 
 /// New transactions, unwound blocks, and a signal that wakes waiting clients at each change.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    /// Changes whenever a block is made or shown, a block is unwound, or a transaction comes.
+    /// Changes whenever a block is made, becomes visible or is unwound, or a transaction arrives.
     signal: watch::Sender<u64>,
     /// Last block after each time that blocks were unwound.
     rewinds: Mutex<Vec<u64>>,
     transactions: Mutex<Transactions>,
 }
 
-/// The last transactions that the pool has admitted.
+/// Hashes of the transactions that the pool admitted last.
 #[derive(Debug, Default)]
 struct Transactions {
     /// Number of transactions before the first one in `hashes`.
@@ -31,18 +31,18 @@ struct Transactions {
     hashes: VecDeque<B256>,
 }
 
-/// A position in the chain: the blocks before it are known.
+/// Position in the chain, before the next block to report.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BlockCursor {
     next: u64,
     rewinds: usize,
 }
 
-/// A position among the pool's new transactions.
+/// Position among the pool's new transactions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TransactionCursor(u64);
 
-/// The next blocks are not kept any more.
+/// Error: the history no longer has the next block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Missed;
 
@@ -63,18 +63,18 @@ impl Feed {
         self.signal.subscribe()
     }
 
-    /// Notifies those who wait.
+    /// Notifies all receivers of [`signal`](Self::signal).
     pub(crate) fn changed(&self) {
         self.signal.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Notes that the blocks after `head` were unwound.
+    /// Records that the blocks after `head` were unwound.
     pub(crate) fn rewound(&self, head: u64) {
         lock(&self.rewinds).push(head);
         self.changed();
     }
 
-    /// Notes a transaction that the pool has admitted.
+    /// Records a transaction that the pool has admitted.
     pub(crate) fn admitted(&self, hash: B256) {
         let mut transactions = lock(&self.transactions);
         if transactions.hashes.len() == TRANSACTIONS {
@@ -92,8 +92,8 @@ impl Feed {
         TransactionCursor(transactions.before.saturating_add(transactions.hashes.len() as u64))
     }
 
-    /// Returns the transactions after `cursor`, at most `limit`, and moves it behind them. If there
-    /// were too many in between, the oldest are left out.
+    /// Returns at most `limit` transactions after `cursor`, and moves the cursor past them. The
+    /// oldest are missing if the feed no longer has them.
     pub(crate) fn transactions(&self, cursor: &mut TransactionCursor, limit: usize) -> Vec<B256> {
         let transactions = lock(&self.transactions);
         let from = cursor.0.max(transactions.before);
@@ -111,7 +111,7 @@ impl Feed {
 }
 
 impl BlockCursor {
-    /// Moves behind the blocks that were unwound meanwhile.
+    /// Moves the cursor back if blocks before it were unwound.
     fn follow(&mut self, feed: &Feed) {
         let rewinds = lock(&feed.rewinds);
         for head in rewinds.iter().skip(self.rewinds) {
@@ -127,10 +127,10 @@ impl<S: Snapshot> Shared<S> {
         self.feed.after(self.view().head.number())
     }
 
-    /// Returns the next block after `cursor` that clients see, and moves the cursor behind it.
+    /// Returns the next block after `cursor` that clients see, and moves the cursor past it.
     ///
     /// # Errors
-    /// The block is not kept any more.
+    /// The history no longer has the block.
     pub(crate) fn next_block(
         &self,
         cursor: &mut BlockCursor,

@@ -1,4 +1,4 @@
-//! Filters that clients install and ask for changes: `eth_newFilter` and its relatives.
+//! Filters, which clients install and poll: `eth_newFilter` and related methods.
 
 use crate::{
     clients::Taken,
@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a filter watches, and its position.
+/// Subject of a filter, and its position in the feed.
 #[derive(Clone, Debug)]
 pub(crate) enum Watched {
     Blocks(BlockCursor),
@@ -28,7 +28,7 @@ pub(crate) enum Watched {
     Transactions(TransactionCursor),
 }
 
-/// What has happened since a client last asked.
+/// Changes since the previous poll.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Changes {
@@ -36,7 +36,7 @@ pub(crate) enum Changes {
     Logs(Vec<Log>),
 }
 
-/// An installed filter. It keeps one of its client's places.
+/// Installed filter. It counts toward its client's limit.
 #[derive(Debug)]
 struct Installed {
     watched: Watched,
@@ -44,14 +44,14 @@ struct Installed {
     _place: Taken,
 }
 
-/// Filters by their ids, which cannot be guessed.
+/// Filters by id. The ids cannot be guessed.
 #[derive(Debug, Default)]
 pub(crate) struct Filters {
     installed: Mutex<HashMap<u64, Installed>>,
     ids: Ids,
 }
 
-/// Makes ids that cannot be guessed.
+/// Generator of ids that cannot be guessed.
 #[derive(Debug, Default)]
 pub(crate) struct Ids {
     /// Has a random key.
@@ -72,7 +72,7 @@ impl Filters {
         self.installed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Installs a filter for the client of `place`, and removes filters that were not used for
+    /// Installs a filter for the client of `place`, and removes filters unused for
     /// `limits.filter_time`.
     pub(crate) fn install(
         &self,
@@ -89,7 +89,7 @@ impl Filters {
         Ok(U64::from(id))
     }
 
-    /// Removes filters that nobody has used for this time.
+    /// Removes filters unused for `time`.
     fn expire(&self, time: Duration) {
         self.lock().retain(|_, filter| filter.used.elapsed() < time);
     }
@@ -99,7 +99,7 @@ impl Filters {
         self.lock().remove(&id.to()).is_some()
     }
 
-    /// Returns what a filter watches, and marks it as used.
+    /// Returns the subject of a filter, and marks the filter as used.
     fn find(&self, limits: &Limits, id: U64) -> Result<Watched, RpcError> {
         self.expire(limits.filter_time);
         let mut installed = self.lock();
@@ -115,8 +115,8 @@ impl Filters {
     }
 }
 
-/// Returns what has happened since the client last asked. Beyond `limits.logs` entries, the rest
-/// comes with the next call.
+/// Returns the changes since the previous poll. Beyond `limits.logs` entries, the next call returns
+/// the rest.
 pub(crate) fn changes<S: Snapshot>(
     shared: &Shared<S>,
     limits: &Limits,

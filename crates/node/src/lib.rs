@@ -18,8 +18,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The same package contains the tool `braid-node`: see `docs/NODE.md` and
-//! `docs/CHAIN.md`. The modules of the tool are public only for its tests.
+//! This package also contains the tool `braid-node`: see `docs/NODE.md` and `docs/CHAIN.md`. The
+//! modules of the tool are public only for its tests.
 //!
 //! # Stability
 //!

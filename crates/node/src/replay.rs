@@ -1,4 +1,4 @@
-//! Executing the transactions of a block once more, one after the other, on the state before it.
+//! Sequential re-execution of a block's transactions on the state before the block.
 
 use crate::{error::RpcError, params, shared::Shared, stored::StoredBlock};
 use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS};
@@ -17,7 +17,7 @@ use revm::{
     state::Account,
 };
 
-/// What a block's transactions are executed on.
+/// State and environment for re-executing a block.
 pub(crate) struct Replay<S> {
     /// The state after the parent.
     pub(crate) parent: PastState<S>,
@@ -26,7 +26,7 @@ pub(crate) struct Replay<S> {
 }
 
 impl<S: Snapshot> Replay<S> {
-    /// Finds the state before `block`.
+    /// Opens the state before `block`.
     ///
     /// # Errors
     /// The block is the first one, or the state before it is not kept.
@@ -54,13 +54,13 @@ impl<S: Snapshot> Replay<S> {
     }
 }
 
-/// Returns the transaction with this index, for the EVM.
+/// Returns a transaction in the EVM's form.
 pub(crate) fn transaction(block: &StoredBlock, index: usize) -> Option<TxEnv> {
     let transaction = block.transactions.get(index)?;
     Some(TxEnv::from_recovered_tx(transaction.inner(), transaction.signer()))
 }
 
-/// Converts any failure outside the rules of the EVM.
+/// Converts an error that is not the EVM's.
 pub(crate) fn failed(error: impl ToString) -> RpcError {
     RpcError::Internal(error.to_string())
 }
@@ -124,15 +124,15 @@ pub(crate) fn system_call<DB: Database + DatabaseCommit>(
     Ok(called.into_output().unwrap_or_default())
 }
 
-/// State of a replay from which changes are taken.
+/// State of a replay that records its changes.
 pub(crate) type Changing<S> = State<WrapDatabaseRef<PastState<S>>>;
 
 pub(crate) fn changing<S: Snapshot>(state: PastState<S>) -> Changing<S> {
     State::builder().with_database_ref(state).with_bundle_update().build()
 }
 
-/// Takes the changes since the last call. An account that was destroyed by then, and not again
-/// since, has its storage.
+/// Takes the changes since the last call. An account that was destroyed before that call, and not
+/// again since, keeps its storage.
 pub(crate) fn take_changes<DB: Database>(state: &mut State<DB>) -> BundleState {
     let transitions = state.transition_state.iter().flat_map(|it| &it.transitions);
     let cleared = transitions.filter(|(_, it)| it.storage_was_destroyed);

@@ -14,7 +14,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, upgrade::Upgraded};
 use hyper_tungstenite::{
     HyperWebsocket, WebSocketStream, is_upgrade_request,
-    tungstenite::{Message, protocol::WebSocketConfig},
+    tungstenite::{
+        Error, Message,
+        protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
+    },
     upgrade,
 };
 use hyper_util::rt::TokioIo;
@@ -27,7 +30,7 @@ type Socket = WebSocketStream<TokioIo<Upgraded>>;
 /// Time between two pings. A client that has not answered one by the next is disconnected.
 const PING: Duration = Duration::from_secs(30);
 
-/// Whether a request asks for a WebSocket.
+/// Returns true if a request asks for a WebSocket.
 pub(crate) fn is_asked_for(request: &Request<Incoming>) -> bool {
     is_upgrade_request(request)
 }
@@ -68,9 +71,10 @@ async fn serve<S: Snapshot>(
     if let Ok(socket) = socket.await {
         let subscriptions =
             Subscriptions::new(Arc::clone(&serving.shared), serving.limits.subscriptions);
-        let mut session = Session { serving, client, socket, subscriptions };
+        let mut session = Session { serving, client, socket, subscriptions, fault: None };
         let _ = session.run().await;
-        let _ = timeout(PING, session.socket.close(None)).await;
+        let reason = session.fault.map(|code| CloseFrame { code, reason: "".into() });
+        let _ = timeout(PING, session.socket.close(reason)).await;
     }
     drop((place, open));
 }
@@ -80,6 +84,8 @@ struct Session<S> {
     client: Client,
     socket: Socket,
     subscriptions: Subscriptions<S>,
+    /// Code to close the connection with, if the client's message ends it.
+    fault: Option<CloseCode>,
 }
 
 impl<S: Snapshot> Session<S> {
@@ -93,11 +99,9 @@ impl<S: Snapshot> Session<S> {
             tokio::select! {
                 message = self.socket.next() => {
                     is_alive = true;
-                    match message?.ok()? {
-                        Message::Text(text) => self.answer(text.as_str()).await?,
-                        Message::Binary(bytes) => {
-                            self.answer(core::str::from_utf8(&bytes).ok()?).await?;
-                        }
+                    match message?.map_err(|error| self.fault = fault(&error)).ok()? {
+                        Message::Text(text) => self.answer(text.into()).await?,
+                        Message::Binary(bytes) => self.answer(bytes).await?,
                         Message::Close(_) => return None,
                         Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
                     }
@@ -117,12 +121,13 @@ impl<S: Snapshot> Session<S> {
     }
 
     /// Answers one message, which may be a batch.
-    async fn answer(&mut self, text: &str) -> Option<()> {
-        if let Some(answer) = self.subscriptions.answer(text) {
+    async fn answer(&mut self, message: Bytes) -> Option<()> {
+        let text = core::str::from_utf8(&message).ok();
+        if let Some(answer) = text.and_then(|text| self.subscriptions.answer(text)) {
             return self.send(Message::text(answer)).await;
         }
         let request = Request::post("/").header(CONTENT_TYPE, "application/json");
-        let request = request.body(Full::new(Bytes::copy_from_slice(text.as_bytes()))).ok()?;
+        let request = request.body(Full::new(message)).ok()?;
         let response = dispatch(&self.serving, &self.client, request).await;
         if response.status() == StatusCode::NO_CONTENT {
             return Some(());
@@ -138,5 +143,15 @@ impl<S: Snapshot> Session<S> {
     /// Sends a message, if the client reads it in time.
     async fn send(&mut self, message: Message) -> Option<()> {
         timeout(self.serving.limits.time, self.socket.send(message)).await.ok()?.ok()
+    }
+}
+
+/// Returns the code for closing a connection whose client sent an invalid message.
+fn fault(error: &Error) -> Option<CloseCode> {
+    match error {
+        Error::Utf8(_) => Some(CloseCode::Invalid),
+        Error::Capacity(_) => Some(CloseCode::Size),
+        Error::Protocol(_) => Some(CloseCode::Protocol),
+        _ => None,
     }
 }

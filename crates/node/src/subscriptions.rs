@@ -36,7 +36,7 @@ struct Call<'a> {
     params: Vec<Value>,
 }
 
-/// What a subscription tells, and its position.
+/// Subject of a subscription, and its position in the feed.
 #[derive(Debug)]
 enum Kind {
     Heads(BlockCursor),
@@ -45,7 +45,7 @@ enum Kind {
         cursor: TransactionCursor,
         is_full: bool,
     },
-    /// Whether the node synchronizes: told once, as it never does.
+    /// Reports once that the node does not synchronize.
     Syncing {
         is_told: bool,
     },

@@ -1,12 +1,15 @@
-//! `braid-node top`: figures of a running chain as JSON, as text and on a terminal, and its message
-//! if no chain runs.
+//! `braid-node top`: figures of a running chain as JSON, as text and on a terminal, the table in
+//! docs/NODE.md, and the message if no chain runs.
 
+#[cfg(unix)]
+use crate::rpc::node::RpcNode;
 use crate::{chain::Demo, metrics::Running, support::skipped};
 use serde_json::Value;
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
+    path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -79,6 +82,67 @@ fn without_a_terminal_it_prints_a_table_once() {
         }
     }
     running.end();
+}
+
+/// Returns the columns of a table, with one word for all numbers, times and strategies. A list, of
+/// any length, is one word.
+fn columns(table: &str) -> Vec<(String, String)> {
+    let mut found: Vec<_> = table
+        .lines()
+        .map(|line| {
+            let (label, value) = line.split_at_checked(24).expect("two columns");
+            assert!(label.ends_with(' ') && !value.starts_with(' '), "{line:?}");
+            let value = match label.trim_end() {
+                "ran" | "why" => {
+                    let (name, share) = value.split_once(' ').expect("a name and a share");
+                    assert!(name.starts_with(|it: char| it.is_ascii_uppercase()), "{line:?}");
+                    format!("Name {}", shape(share))
+                }
+                "aborted of runs" | "cache hits" => "list".to_owned(),
+                _ => shape(value),
+            };
+            (label.trim_end().to_owned(), value)
+        })
+        .collect();
+    found.dedup();
+    found
+}
+
+fn shape(value: &str) -> String {
+    let words = value.split(' ').map(|word| match word.trim_end_matches([',', ':']) {
+        "us" | "ms" | "s" => word.replace(['u', 'm'], ""),
+        number if number.parse::<f64>().is_ok() => word.replace(number, "1"),
+        _ => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(unix)]
+#[test]
+fn the_page_shows_what_it_prints() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/NODE.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let shown = page.split("$ braid-node top --once --interval 5s\n").nth(1).expect("the command");
+    let shown = shown.split("```").next().expect("the table");
+    let (node, metrics) = RpcNode::watched();
+    let mut command = top(&["--once", "--interval", "500ms", &metrics]);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("the tool starts");
+    // The chain makes blocks during the whole interval.
+    for nonce in 0.. {
+        node.receipt(&node.transfer(nonce, 1));
+        if child.try_wait().expect("a child").is_some() {
+            break;
+        }
+    }
+    let output = child.wait_with_output().expect("it ends");
+    let printed = String::from_utf8(output.stdout).expect("text");
+    // A value that the interval lacks is a dash.
+    for (shown, printed) in columns(shown).iter().zip(&columns(&printed)) {
+        let is_known = ![&shown.1, &printed.1].iter().any(|value| value.starts_with('-'));
+        assert_eq!(shown.0, printed.0);
+        assert!(!is_known || shown.1 == printed.1, "{shown:?} {printed:?}");
+    }
+    assert_eq!(columns(shown).len(), columns(&printed).len(), "{printed}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a block costs, told from its header alone: a fraction of the time that reading the block takes.
+//! Estimate of a block's cost from its header, in a fraction of the time that reading the whole block takes.
 
 use crate::input::Input;
 use alloy_primitives::U64;

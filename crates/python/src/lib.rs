@@ -36,7 +36,7 @@ mod _native {
     use super::{Engine, gas_estimate, generate, generate_file, tool};
 }
 
-/// What `braid gen` takes.
+/// Converts the arguments of `braid gen` into a specification of the workload.
 fn spec(workload: &str, txs: u32, hot: u8, seed: u64, signed: bool) -> PyResult<WorkloadSpec> {
     let kind = Workload::from_str(workload, false).map_err(|_| {
         let known: Vec<String> =

@@ -19,7 +19,7 @@ struct ListLine<'a> {
     accounts: Vec<AccountLine>,
 }
 
-/// What the block does with an account. Each change: block access index, and what is there after it.
+/// Entry of an account in the access list. Each change is a block access index with the value after it.
 #[derive(Serialize)]
 struct AccountLine {
     address: Address,

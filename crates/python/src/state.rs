@@ -72,8 +72,8 @@ impl Subject {
         Ok(Self { block, state, first })
     }
 
-    /// What a read could not be answered with, by whichever run. After a run in sequence: why it failed. A speculative
-    /// run may have asked for what the block does not need.
+    /// Returns the first value that a read did not find. After a sequential run, it is the reason for the failure. In
+    /// parallel, the read may belong to a speculative run, and the block may not need the value.
     pub(crate) fn first_missing(&self) -> Option<Missing> {
         self.first.get().copied()
     }

@@ -168,7 +168,7 @@ impl From<&ListReport> for ListRecord {
     }
 }
 
-/// What was measured; times are null if no round was timed.
+/// Measurements of a block; times are null if no round was timed.
 #[derive(Debug, Serialize)]
 pub struct MeasuredRecord {
     gas: u64,

@@ -26,13 +26,14 @@ pub(super) struct Queues {
     by_hash: HashMap<B256, (Address, u64)>,
     /// Senders whose next transaction can be handed out.
     ready: BTreeSet<ReadyKey>,
-    /// The same senders by gas limit, to know at once that no transaction fits.
+    /// Senders in `ready`, by the gas limit of the next transaction, to find out at once whether
+    /// any transaction fits.
     gas_limits: BTreeSet<(u64, Address)>,
     /// The last transaction of each sender, least valuable first.
     pub(super) tails: BTreeSet<(Worth, Address)>,
     pub(super) bytes: usize,
     arrivals: u64,
-    /// Senders whose transactions are left out of the block being filled.
+    /// Senders whose transactions the block being filled omits.
     left_out: HashSet<Address>,
     /// Next nonce of senders that were handed out in this block and whose queue was empty
     /// afterwards.

@@ -38,7 +38,7 @@ impl Value {
     }
 }
 
-/// What an update has read, and what it writes.
+/// Writes of an update, and counts of its reads.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     /// Changed nodes, each once.
@@ -47,12 +47,12 @@ pub(super) struct Effects {
     pub(super) hits: u64,
     /// Number of nodes that were read from the store.
     pub(super) misses: u64,
-    /// About how many bytes of memory the nodes take that were read or are new.
+    /// Approximate size in memory, in bytes, of the nodes that were read or created.
     pub(super) bytes: u64,
 }
 
 impl Effects {
-    /// Counts a node that was read from the store.
+    /// Counts a read from the store.
     fn note_read(&mut self, node: &Node) {
         self.misses = self.misses.saturating_add(1);
         self.bytes = self.bytes.saturating_add(node.bytes());
@@ -66,15 +66,15 @@ impl Effects {
     }
 }
 
-/// An update of a trie, or of a part of one. It first changes the nodes in memory, and then encodes
-/// each changed node once.
+/// Update of a trie or of a part of it. It first changes the nodes in memory, and then encodes each
+/// changed node once.
 #[derive(Debug)]
 pub(super) struct Update<'s, S> {
     snapshot: &'s S,
     owner: Owner,
     /// Number of this update.
     number: u32,
-    /// Paths at which there may be a node in the store, and is none in memory.
+    /// Paths at which the store may have a node and memory has none.
     removed: HashSet<Nibbles>,
     effects: Effects,
 }

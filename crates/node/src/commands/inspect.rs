@@ -28,7 +28,7 @@ pub(super) struct InspectArgs {
     /// The chain's folder
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// What to show [default: head]
+    /// Data to show [default: head]
     #[command(subcommand)]
     what: Option<What>,
     /// Print one JSON object

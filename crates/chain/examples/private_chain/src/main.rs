@@ -108,7 +108,7 @@ pub(crate) fn run(
     Ok(())
 }
 
-/// What to blame if a line cannot be written, which is not the chain's folder.
+/// Returns the message for a line that cannot be written, which is no error of the chain's folder.
 fn output(error: io::Error) -> String {
     format!("cannot write the output: {error}")
 }

@@ -1,4 +1,4 @@
-//! What makes the chain a private one: its id, its accounts, its gas rules, its fees, its precompile.
+//! Rules of the private chain: id, accounts, gas, fees, and a precompile.
 
 use super::precompile::Holdings;
 use alloy_consensus::Header;
@@ -13,16 +13,16 @@ use std::{io, sync::Arc};
 pub(crate) const CHAIN_ID: u64 = 7_007;
 /// Accounts that the load generator sends from.
 pub(crate) const ACCOUNTS: u64 = 100;
-/// Wei of each of them in the first block: 1,000 ether.
+/// Balance of each account in the first block, in wei: 1,000 ether.
 const FUNDS: u128 = 1_000 * 10_u128.pow(18);
-/// Gas that a block has room for.
+/// Gas limit of a block.
 const GAS_LIMIT: u64 = 1_000_000_000;
 /// Time of the first block, in seconds since 1970. Each later block is one second after its parent.
 const FIRST_TIME: u64 = 1_800_000_000;
 /// The account that blocks name as their producer. Fees are zero, so it earns nothing.
 const PRODUCER: Address = address!("0xb10c000000000000000000000000000000000000");
-/// A contract that asks [`Holdings`] about the addresses in its call data, and keeps the answer in
-/// the slot that has the caller's address as its number.
+/// Contract that calls [`Holdings`] with the addresses in its call data, and stores the answer in
+/// the slot whose number is the caller's address.
 pub(crate) const RECORDER: Address = address!("0xc0de000000000000000000000000000000000001");
 
 /// The account with this number, from 0 to [`ACCOUNTS`]` - 1`.

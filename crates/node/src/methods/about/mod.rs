@@ -34,7 +34,7 @@ pub(super) fn register<S: Snapshot>(
     add(module, "eth_capabilities", |it, _| Ok(capabilities(it)))
 }
 
-/// What the node can return.
+/// Result of `eth_capabilities`: the blocks for which the node has each kind of data.
 #[derive(Clone, Debug, Serialize)]
 struct Capabilities {
     head: Head,
@@ -52,7 +52,7 @@ struct Head {
     hash: B256,
 }
 
-/// From which block on a kind of data can be returned.
+/// First block for which the node has a kind of data.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Resource {

@@ -26,14 +26,32 @@ impl Socket {
     }
 
     fn send(&mut self, text: &str) {
-        let length = u16::try_from(text.len()).expect("short").to_be_bytes();
-        // A whole text with 16 bits of length, masked by zeros.
-        let head = [&[0x81, 0x80 | 126], &length[..], &[0; 4]].concat();
-        self.0.write_all(&[&head, text.as_bytes()].concat()).expect("sent");
+        self.send_frame(0x81, text.as_bytes());
+    }
+
+    /// Sends a frame with the first byte `kind`.
+    fn send_frame(&mut self, kind: u8, bytes: &[u8]) {
+        let length = u16::try_from(bytes.len()).expect("short").to_be_bytes();
+        // 16 bits of length, masked by zeros.
+        let head = [&[kind, 0x80 | 126], &length[..], &[0; 4]].concat();
+        self.0.write_all(&[&head, bytes].concat()).expect("sent");
     }
 
     /// Returns the next text; `None` if the server closes the WebSocket.
     fn receive(&mut self) -> Option<Value> {
+        let (kind, bytes) = self.receive_frame()?;
+        (kind == 0x81).then(|| serde_json::from_slice(&bytes).expect("JSON"))
+    }
+
+    /// Returns the code with which the server closes the WebSocket.
+    fn close_code(&mut self) -> Option<u16> {
+        let (kind, bytes) = self.receive_frame()?;
+        assert_eq!(kind, 0x88);
+        bytes.first_chunk().copied().map(u16::from_be_bytes)
+    }
+
+    /// Returns the next text or close frame, with its first byte; `None` if the connection ends.
+    fn receive_frame(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             let mut head = [0; 2];
             self.0.read_exact(&mut head).ok()?;
@@ -48,8 +66,7 @@ impl Socket {
             let mut bytes = vec![0; length];
             self.0.read_exact(&mut bytes).ok()?;
             match head[0] {
-                0x81 => return Some(serde_json::from_slice(&bytes).expect("JSON")),
-                0x88 => return None,
+                kind @ (0x81 | 0x88) => return Some((kind, bytes)),
                 ping => assert_eq!(ping, 0x89),
             }
         }
@@ -120,5 +137,41 @@ fn a_message_has_the_limits_bytes_at_most() {
     let mut socket = Socket::open(&clients);
     socket.call("eth_chainId", json!([]));
     socket.send(&" ".repeat(201));
-    assert_eq!(socket.receive(), None);
+    assert_eq!(socket.close_code(), Some(1009));
+}
+
+#[test]
+fn an_invalid_message_costs_only_its_client() {
+    let (_node, server) = served([127, 0, 0, 1], Limits::default());
+    let clients = Clients::of(server.address());
+    let mut socket = Socket::open(&clients);
+    let subscribe =
+        b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"eth_subscribe\",\"params\":[\"newHeads\"]";
+    for message in [&[0xff][..], &[&subscribe[..], b",\"x\":\"\xff\"}"].concat()] {
+        socket.send_frame(0x82, message);
+        assert_eq!(socket.receive().expect("an answer")["error"]["code"], -32_700);
+    }
+    // A binary message with valid text is a request.
+    socket.send_frame(0x82, &[&subscribe[..], b"}"].concat());
+    assert!(socket.receive().expect("an answer")["result"].is_string());
+    // A character may be split between frames.
+    socket.send_frame(0x01, b"{\"jsonrpc\":\"2.0\",\"method\":\"eth_chainId\",\"id\":\"\xe2\x82");
+    socket.send_frame(0x80, b"\xac\"}");
+    assert_eq!(socket.receive().expect("an answer")["id"], "\u{20ac}");
+    socket.send_frame(0x81, b"\"\xe2\x82\"");
+    assert_eq!(socket.close_code(), Some(1007));
+    // In the second frame of a message.
+    let mut socket = Socket::open(&clients);
+    socket.send_frame(0x01, b"\"");
+    socket.send_frame(0x80, b"\xff\"");
+    assert_eq!(socket.close_code(), Some(1007));
+    // A frame of an unknown kind violates the protocol.
+    let mut socket = Socket::open(&clients);
+    socket.send_frame(0x83, b"");
+    assert_eq!(socket.close_code(), Some(1002));
+    // In the reason of a close frame.
+    let mut socket = Socket::open(&clients);
+    socket.send_frame(0x88, b"\x03\xe8\xff");
+    assert!(socket.close_code().is_some());
+    assert_eq!(Socket::open(&clients).call("eth_chainId", json!([]))["result"], "0x7");
 }
