@@ -12,7 +12,7 @@ use crate::{
 };
 use alloy_primitives::{Address, KECCAK256_EMPTY};
 use braid_blocks::block_file::BlockFile;
-use braid_terminal::{End, Progress, Stop, print_error};
+use braid_terminal::{End, Progress, Stop, counted, print_error};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::{
@@ -40,7 +40,8 @@ a --contract.";
 /// Records what each transaction of a block reads and writes, and compares all pairs of
 /// transactions of different senders. Two transactions conflict where one of them changes what the
 /// other reads or changes. A conflict is named by the called functions of the contract and by the
-/// variable: a slot or, with --layout, its name. docs/LINT.md has details and a CI job. Without
+/// variable: a slot or, with --layout, its name. A finding groups the conflicts at variables of one
+/// kind of a contract. docs/LINT.md has details and a CI job. Without
 /// arguments, it checks a generated demo chain.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -64,7 +65,8 @@ pub(super) struct LintArgs {
     /// Number of findings in the table
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
-    /// Print one JSON object per line: one for each finding, and the totals last
+    /// Print one JSON object per line: one for each finding, and the totals last; docs/LINT.md lists
+    /// the fields
     #[arg(long)]
     json: bool,
 }
@@ -105,6 +107,7 @@ pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
             "blocks": blocks,
             "txs": transactions,
             "findings": findings.len(),
+            "conflicts": conflicts(&findings),
             "unusable": unusable,
         }))?;
     }
@@ -173,6 +176,11 @@ fn gather(
     Ok((end, unusable))
 }
 
+/// Returns the number of conflicts in `findings`.
+fn conflicts(findings: &[Finding]) -> usize {
+    findings.iter().map(|it| it.conflicts.len()).sum()
+}
+
 fn warn(message: &str) -> io::Result<()> {
     writeln!(anstream::stderr().lock(), "warning: {message}")
 }
@@ -211,27 +219,24 @@ fn print(
     findings: &[Finding],
     (blocks, transactions): (usize, usize),
 ) -> io::Result<()> {
-    let count = |count: usize, what: &str| match count {
-        1 => format!("one {what}"),
-        _ => format!("{count} {what}s"),
-    };
     let mut out = anstream::stdout().lock();
     if findings.is_empty() {
         let whose = if args.contracts.is_empty() { "" } else { " at the contracts of --contract" };
         writeln!(
             out,
             "No transactions of different senders conflict{whose} ({} in {}).",
-            count(transactions, "transaction"),
-            count(blocks, "block")
+            counted(transactions, "transaction"),
+            counted(blocks, "block")
         )?;
         return out.flush();
     }
     writeln!(
         out,
-        "{} in {} of {}: pairs of functions that conflict, the most frequent first",
-        count(findings.len(), "finding"),
-        count(transactions, "transaction"),
-        count(blocks, "block")
+        "{} with {} in {} of {}, the most frequent conflict first",
+        counted(findings.len(), "finding"),
+        counted(conflicts(findings), "conflict"),
+        counted(transactions, "transaction"),
+        counted(blocks, "block")
     )?;
     write!(out, "{}", words::table(findings, args.top))?;
     let others = findings.len().saturating_sub(args.top);

@@ -199,7 +199,7 @@ impl Slot<'_> {
         let is_entry = path.steps.iter().any(|step| matches!(step, Step::Key(_) | Step::Bytes(_)));
         let (kind, words) = match self.counts_by() {
             Some(by) => (Kind::Counter, format!("counter in {where_to}, incremented by {by}")),
-            None if !is_entry && is_pool() => (Kind::Pool, format!("state of a pool, {where_to}")),
+            None if is_pool() => (Kind::Pool, format!("state of a pool, {where_to}")),
             None if !is_entry && is_vault() => {
                 (Kind::Vault, format!("state of a vault, {where_to}"))
             }

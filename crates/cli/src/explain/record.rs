@@ -65,7 +65,7 @@ pub struct Recorded {
     pub logs: Vec<Log>,
     /// Whether it read the beneficiary's balance, and thus the fees of all transactions before.
     pub reads_fees: bool,
-    /// Instructions that loaded or stored slots, without duplicates.
+    /// Accesses of contracts to their own slots, ether and nonces, without duplicates.
     pub sites: Vec<Site>,
 }
 
