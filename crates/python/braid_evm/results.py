@@ -241,7 +241,7 @@ class Bounds:
     chain: int
     late_read: int
     workers: tuple[OnWorkers, ...]
-    critical_path: tuple[PathStep, ...]
+    conflict_chain: tuple[PathStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +277,7 @@ class Conflict:
     locations: tuple[str, ...]
     kind: str
     words: str
-    serialises: int
+    chain_cost: int
     waits: int
     own_chain: int
     transactions: tuple[int, ...]
@@ -336,10 +336,10 @@ class Explanation:
 def _bounds(line: _Json) -> Bounds:
     steps = (
         PathStep(step["transaction"], step["cost"], tuple(step["waited_for"]))
-        for step in line["critical_path"]
+        for step in line["conflict_chain"]
     )
     workers = tuple(OnWorkers(**on) for on in line["workers"])
-    return Bounds(**{**line, "workers": workers, "critical_path": tuple(steps)})
+    return Bounds(**{**line, "workers": workers, "conflict_chain": tuple(steps)})
 
 
 def _maybe_bounds(line: _Json | None) -> Bounds | None:

@@ -128,7 +128,7 @@ print(main.groupby("fork", sort=False)[["no_conflicts_16", "chain_16"]].median()
 
 # %%
 rows = [
-    {"account": it["account"], "kind": it["kind"], "gas": it["serialises"], "words": it["words"], "file": row["file"]}
+    {"account": it["account"], "kind": it["kind"], "gas": it["chain_cost"], "words": it["words"], "file": row["file"]}
     for row in table.select(["file", "conflicts"]).to_pylist()
     for it in row["conflicts"] or []
     if Path(row["file"]).name in set(main["file"])

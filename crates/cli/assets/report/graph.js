@@ -3,7 +3,7 @@
 Braid.graph = (block) => {
   const { byId, el } = Braid;
   const costs = Braid.costs(block);
-  const path = new Map(costs.critical_path.map((step, index) => [step.transaction, index]));
+  const path = new Map(costs.conflict_chain.map((step, index) => [step.transaction, index]));
   const tied = new Set();
   block.waits.forEach(({ writer, reader }) => { tied.add(writer); tied.add(reader); });
   const free = block.transactions.length - tied.size;
@@ -87,7 +87,7 @@ Braid.graph = (block) => {
       if (inView.length <= 4000) inView.forEach((wait) => edge(tools, wait, "edge", 1));
     },
     over: (tools) => {
-      const steps = costs.critical_path;
+      const steps = costs.conflict_chain;
       for (let step = 1; step < steps.length; step += 1) edge(tools, { writer: steps[step - 1].transaction, reader: steps[step].transaction }, "chain", 1.5);
       const about = Braid.selected;
       if (about !== null) block.waits.filter((it) => it.writer === about || it.reader === about).forEach((wait) => edge(tools, wait, "match", 2));
@@ -95,7 +95,7 @@ Braid.graph = (block) => {
   });
 
   let sum = 0;
-  const steps = costs.critical_path.map((step) => ({ ...step, sum: (sum += step.cost) }));
+  const steps = costs.conflict_chain.map((step) => ({ ...step, sum: (sum += step.cost) }));
   Braid.table(byId("path-table"), {
     caption: "The conflict chain", rows: steps, transaction: (row) => row.transaction,
     columns: [{ name: "transaction", number: true, of: (row) => row.transaction, show: Braid.transaction },

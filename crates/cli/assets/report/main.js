@@ -27,10 +27,10 @@
     ];
   };
   /* Whether a transaction of the chain waits for ether alone. */
-  const credits = (costs) => costs.critical_path.some((step) => step.waited_for.length > 0 && step.waited_for.every((place) => place.endsWith(".balance")));
+  const credits = (costs) => costs.conflict_chain.some((step) => step.waited_for.length > 0 && step.waited_for.every((place) => place.endsWith(".balance")));
   const plain = (block) => {
     const costs = Braid.costs(block);
-    const count = costs.critical_path.length;
+    const count = costs.conflict_chain.length;
     if (count < 2) return `${block.conflicts.length === 0 && block.other_conflicts === 0 ? "No transaction waits for another: only the longest one" : "No chain of transactions that wait for each other costs more than the longest transaction: only that one"} and the number of workers limit this block.`;
     const share = (100 * costs.chain) / Math.max(1, costs.work);
     const first = block.conflicts.find((it) => it.waits > 0);
@@ -41,19 +41,19 @@
     const costs = Braid.costs(block);
     const of = (gain) => `${Braid.cost(block, costs.chain)} to ${Braid.cost(block, gain.chain)}`;
     byId("way-note").textContent = block.conflicts.length === 0 && block.other_conflicts === 0 ? "Nothing: no transaction waits for another."
-      : costs.critical_path.length < 2 ? "Nothing: no conflict chain costs more than the longest transaction. Shorter chains wait at these places."
+      : costs.conflict_chain.length < 2 ? "Nothing: no conflict chain costs more than the longest transaction. Shorter chains wait at these places."
       : `Places at which transactions wait, ordered by their cost on the conflict chain of ${Braid.cost(block, costs.chain)}.` +
         (block.other_conflicts ? ` There ${block.other_conflicts === 1 ? "is one more" : `are ${Braid.count(block.other_conflicts)} more`}: see the table of places.` : "");
     return block.conflicts.map((it) => {
-      const share = (100 * it.serialises) / Math.max(1, costs.chain);
+      const share = (100 * it.chain_cost) / Math.max(1, costs.chain);
       const functions = it.functions.slice(0, 3).map((one) => (one.signature || one.selector).split("(")[0]).join(", ");
-      const gains = [it.without.chain < costs.chain ? `without it: conflict chain ${of(it.without)}` : `without it: no gain: ${it.waits > 0 ? "other places or chains cost the same" : costs.critical_path.length < 2 ? "conflicts do not limit this block" : "another chain is longer"}`,
+      const gains = [it.without.chain < costs.chain ? `without it: conflict chain ${of(it.without)}` : `without it: no gain: ${it.waits > 0 ? "other places or chains cost the same" : costs.conflict_chain.length < 2 ? "conflicts do not limit this block" : "another chain is longer"}`,
         it.without_those_above.chain < it.without.chain ? `without it and those above: ${of(it.without_those_above)}` : null,
         it.sharded && it.kind === "counter" ? `with one counter per sender: ${of(it.sharded)}` : null].filter(Boolean).join("; ");
       return el("li", {},
         el("span", { title: it.words }, Braid.shorter(it.words)), " ", el("span", { class: "tag" }, it.kind.replaceAll("_", " ")),
         it.waits === 0 ? null : el("div", { class: "bar", role: "img", "aria-label": `${share.toFixed(0)} percent of the conflict chain` }, el("i", { style: `width:${Math.min(100, share).toFixed(1)}%` })),
-        el("small", {}, it.waits === 0 ? `not on the conflict chain; its own chain costs ${Braid.cost(block, it.own_chain)}` : `${Braid.cost(block, it.serialises)} (${share.toFixed(0)} %) of the conflict chain in ${Braid.plural(it.waits, "wait")}`, `; accessed by ${Braid.plural(it.transactions.length, "transaction")}`, functions ? `, calls of ${functions}` : ""),
+        el("small", {}, it.waits === 0 ? `not on the conflict chain; its own chain costs ${Braid.cost(block, it.own_chain)}` : `${Braid.cost(block, it.chain_cost)} (${share.toFixed(0)} %) of the conflict chain in ${Braid.plural(it.waits, "wait")}`, `; accessed by ${Braid.plural(it.transactions.length, "transaction")}`, functions ? `, calls of ${functions}` : ""),
         el("small", {}, gains), el("small", { class: "mono" }, it.locations[0], it.locations.length > 1 ? ` and ${it.locations.length - 1} more` : ""));
     });
   };
@@ -118,7 +118,7 @@
       rows: block.places, empty: "No transaction waits for another.",
       columns: [{ name: "place", wide: true, of: (row) => row.words, show: Braid.shorter, title: (row) => row.location }, { name: "kind", of: (row) => row.kind.replaceAll("_", " ") },
         { name: "wait", number: true, of: (row) => row.waiting }, { name: "write", number: true, of: (row) => row.writers },
-        { name: "on the chain", number: true, of: (row) => row.on_chain }, cost("costs there", "serialises")],
+        { name: "on the chain", number: true, of: (row) => row.on_chain }, cost("costs there", "chain_cost")],
     });
     const waits = block.transactions.map(() => 0);
     const waited = block.transactions.map(() => 0);

@@ -28,16 +28,16 @@
   const plain = (group) => {
     const said = group.limits.filter((it) => it.blocks > 0).map((it) => `${{ conflicts: "conflicts", longest: "the longest transaction", workers: "the number of workers" }[it.limit]} in ${Braid.count(it.blocks)}`);
     const first = group.kinds[0];
-    const waits = first ? ` Of the gas of all conflict chains, ${share(first.serialises, group.chain)} is of transactions that wait for ${first.kind === "same_sender" ? "an earlier one of the same sender" : `a ${first.kind.replaceAll("_", " ")}`}.` : " No chain of transactions that wait for each other costs more than the longest transaction of its block.";
+    const waits = first ? ` Of the gas of all conflict chains, ${share(first.chain_cost, group.chain)} is of transactions that wait for ${first.kind === "same_sender" ? "an earlier one of the same sender" : `a ${first.kind.replaceAll("_", " ")}`}.` : " No chain of transactions that wait for each other costs more than the longest transaction of its block.";
     const passed = group.passed === 0 ? "" : ` In ${Braid.plural(group.passed, "block")} Braid is faster than the conflict chain allows, because it adds payments of ether without reading the balance.`;
     return `What limits these blocks on ${Braid.plural(workers, "worker")}: ${said.join(", ")}.${waits}${passed}`;
   };
 
   const kinds = (group) => group.kinds.map((it) => {
-    const part = percent(it.serialises, group.chain);
+    const part = percent(it.chain_cost, group.chain);
     return el("li", {}, el("span", {}, it.kind.replaceAll("_", " ")),
       el("div", { class: "bar", role: "img", "aria-label": `${part.toFixed(0)} percent of the conflict chains` }, el("i", { style: `width:${Math.min(100, part).toFixed(1)}%` })),
-      el("small", {}, `${Braid.gas(it.serialises)} (${part.toFixed(0)} % of the chains) in ${Braid.plural(it.waits, "transaction")} of ${Braid.plural(it.blocks, "block")}; ${Braid.gas(it.alone)} (${share(it.alone, group.chain)}) of it waits only here`));
+      el("small", {}, `${Braid.gas(it.chain_cost)} (${part.toFixed(0)} % of the chains) in ${Braid.plural(it.waits, "transaction")} of ${Braid.plural(it.blocks, "block")}; ${Braid.gas(it.alone)} (${share(it.alone, group.chain)}) of it waits only here`));
   });
 
   const accounts = (group) => Braid.table(byId("account-table"), {
@@ -46,8 +46,8 @@
     columns: [
       { name: "account", mono: true, of: (row) => row.account, show: Braid.short, title: (row) => row.account },
       { name: "is a", of: (row) => row.role },
-      { name: "serializes", number: true, of: (row) => row.serialises, show: Braid.gas },
-      { name: "of the chains", number: true, of: (row) => percent(row.serialises, group.chain), show: (value) => `${value.toFixed(1)} %` },
+      { name: "gas", number: true, of: (row) => row.chain_cost, show: Braid.gas },
+      { name: "of the chains", number: true, of: (row) => percent(row.chain_cost, group.chain), show: (value) => `${value.toFixed(1)} %` },
       { name: "only here", number: true, of: (row) => row.alone, show: Braid.gas },
       { name: "transactions", number: true, of: (row) => row.waits },
       { name: "blocks", number: true, of: (row) => row.blocks },

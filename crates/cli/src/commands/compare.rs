@@ -109,7 +109,7 @@ struct Place {
     locations: Vec<String>,
     kind: String,
     words: String,
-    serialises: u64,
+    chain_cost: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -293,7 +293,7 @@ fn figures(one: &Side, other: &Side) -> Vec<Figure> {
 fn places(one: &Side, other: &Side) -> Vec<Shared> {
     let find = |side: &Side, place: &Place| {
         let mut all = side.conflicts.iter();
-        all.find(|it| it.locations.first() == place.locations.first()).map(|it| it.serialises)
+        all.find(|it| it.locations.first() == place.locations.first()).map(|it| it.chain_cost)
     };
     let of_other = other.conflicts.iter().filter(|place| find(one, place).is_none());
     let mut places: Vec<Shared> = one

@@ -26,7 +26,7 @@ pub struct Conflict {
     /// Description of the locations.
     pub words: String,
     /// Cost of the transactions on the conflict chain that wait here.
-    pub serialises: u64,
+    pub chain_cost: u64,
     /// Number of these transactions.
     pub waits: usize,
     /// Cost of the longest chain if transactions conflicted nowhere else.
@@ -130,7 +130,7 @@ pub fn conflicts(recording: &Recording, axis: Axis, workers: usize, top: usize) 
     };
     let mut above = WhatIf::default();
     let first = groups.into_iter().map(|group| {
-        let serialises = cost(&group.on_path);
+        let chain_cost = cost(&group.on_path);
         let targets = group.locations.iter().copied().map(Target::Location);
         let alone = WhatIf { without: targets.clone().collect(), ..WhatIf::default() };
         above.without.extend(targets);
@@ -144,7 +144,7 @@ pub fn conflicts(recording: &Recording, axis: Axis, workers: usize, top: usize) 
             signatures: functions.iter().filter_map(signature).collect(),
             kind: meaning.kind,
             words: meaning.words,
-            serialises,
+            chain_cost,
             waits: group.on_path.len(),
             own_chain: group.own_chain,
             functions,
@@ -169,7 +169,7 @@ fn found(recording: &Recording, graph: &Graph) -> BTreeMap<Location, Found> {
             found.writers.insert(need.writer);
         }
     }
-    for Step { transaction, waited_for } in graph.critical_path() {
+    for Step { transaction, waited_for } in graph.conflict_chain() {
         for location in waited_for {
             all.entry(location).or_default().on_path.insert(transaction);
         }

@@ -38,7 +38,7 @@ pub struct Totals {
 #[derive(Clone, Debug)]
 struct Place {
     waiting: BTreeSet<Waiting>,
-    serialises: u64,
+    chain_cost: u64,
     meaning: Meaning,
 }
 
@@ -52,7 +52,7 @@ pub struct Costly {
     /// Description of the locations.
     pub words: String,
     /// Cost of the transactions on conflict chains that wait here.
-    pub serialises: u64,
+    pub chain_cost: u64,
     /// Number of these transactions.
     pub waits: usize,
     /// Number of blocks.
@@ -70,15 +70,15 @@ impl Totals {
         self.longest += costs.bounds.longest;
         self.chain += costs.bounds.chain;
         self.late_read += costs.bounds.late_read;
-        for (step, cost) in costs.critical_path.iter().zip(&costs.path_costs) {
+        for (step, cost) in costs.conflict_chain.iter().zip(&costs.path_costs) {
             for location in &step.waited_for {
                 let place = self.places.entry(*location).or_insert_with(|| Place {
                     waiting: BTreeSet::new(),
-                    serialises: 0,
+                    chain_cost: 0,
                     meaning: decode(recording, location),
                 });
                 if place.waiting.insert((block, step.transaction)) {
-                    place.serialises += cost;
+                    place.chain_cost += cost;
                 }
             }
         }
@@ -98,13 +98,13 @@ impl Totals {
                 let places = locations.iter().filter_map(|it| self.places.get(it));
                 let meanings = places.clone().map(|place| place.meaning.clone()).collect();
                 let Meaning { kind, words } = together(account, &locations, meanings);
-                let serialises = places.map(|place| place.serialises).max().unwrap_or_default();
+                let chain_cost = places.map(|place| place.chain_cost).max().unwrap_or_default();
                 let blocks: BTreeSet<usize> = waiting.iter().map(|(block, _)| *block).collect();
                 let (waits, blocks) = (waiting.len(), blocks.len());
-                Costly { locations, kind, words, serialises, waits, blocks }
+                Costly { locations, kind, words, chain_cost, waits, blocks }
             })
             .collect();
-        all.sort_by_key(|it| (Reverse(it.serialises), it.locations.first().copied()));
+        all.sort_by_key(|it| (Reverse(it.chain_cost), it.locations.first().copied()));
         let others = all.len().saturating_sub(top);
         all.truncate(top);
         (all, others)

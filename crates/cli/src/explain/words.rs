@@ -101,7 +101,7 @@ fn table(text: &mut String, axis: Axis, bounds: &Bounds) -> std::fmt::Result {
 }
 
 fn path(text: &mut String, axis: Axis, costs: &Costs, is_free: bool) -> std::fmt::Result {
-    let steps: Vec<usize> = costs.critical_path.iter().map(|step| step.transaction).collect();
+    let steps: Vec<usize> = costs.conflict_chain.iter().map(|step| step.transaction).collect();
     match steps.len() {
         0 | 1 if is_free => {
             writeln!(text, "No transaction waits for another.")
@@ -188,7 +188,7 @@ fn in_the_way(
     if first.is_empty() {
         return Ok(());
     }
-    match costs.critical_path.len() {
+    match costs.conflict_chain.len() {
         0 | 1 => writeln!(text, "Transactions wait here, on shorter chains:")?,
         _ => writeln!(text, "What is in the way:")?,
     }
@@ -200,7 +200,7 @@ fn in_the_way(
         let gain = |after| gain(axis, &costs.bounds, after, question.workers);
         let without = match (before == conflict.without, conflict.waits) {
             (false, _) => gain(conflict.without),
-            (true, 0) if costs.critical_path.len() < 2 => {
+            (true, 0) if costs.conflict_chain.len() < 2 => {
                 "no gain: conflicts do not limit this block".to_owned()
             }
             (true, 0) => "no gain: another chain is longer".to_owned(),
@@ -228,7 +228,7 @@ fn in_the_way(
 
 /// Describes a location and its cost.
 fn place_line(axis: Axis, conflict: &Conflict) -> String {
-    let Conflict { locations, serialises, waits, own_chain, .. } = conflict;
+    let Conflict { locations, chain_cost, waits, own_chain, .. } = conflict;
     let first = locations.first().map_or_else(String::new, ToString::to_string);
     let more = match locations.len() {
         0 | 1 => String::new(),
@@ -236,8 +236,8 @@ fn place_line(axis: Axis, conflict: &Conflict) -> String {
     };
     let costs = match waits {
         0 => format!("not on the longest chain; its own chain costs {}", cost(axis, *own_chain)),
-        1 => format!("one transaction of the chain waits, {}", cost(axis, *serialises)),
-        _ => format!("{waits} transactions of the chain wait, {}", cost(axis, *serialises)),
+        1 => format!("one transaction of the chain waits, {}", cost(axis, *chain_cost)),
+        _ => format!("{waits} transactions of the chain wait, {}", cost(axis, *chain_cost)),
     };
     format!("{first}{more}: {costs}")
 }

@@ -81,7 +81,7 @@ impl BlockPage {
     ) -> Self {
         let (axis, costs) = explanation.ordered_by(question.axis);
         let graph = Graph::new(recording, axis, &WhatIf::NOTHING);
-        let (rows, other_places, waits) = places(recording, &graph, &costs.critical_path);
+        let (rows, other_places, waits) = places(recording, &graph, &costs.conflict_chain);
         let callees = callees(recording, &graph, &waits);
         let speedups = speedups(measured, simulated.as_ref());
         Self {

@@ -29,7 +29,7 @@ pub struct PlaceRow {
     /// Number of transactions of the conflict chain that wait here.
     pub on_chain: usize,
     /// Cost of the transactions that wait here on the conflict chain.
-    pub serialises: u64,
+    pub chain_cost: u64,
 }
 
 /// A transaction reads writes of an earlier one.
@@ -48,7 +48,7 @@ struct Found {
     readers: BTreeSet<usize>,
     writers: BTreeSet<usize>,
     on_chain: usize,
-    serialises: u64,
+    chain_cost: u64,
 }
 
 /// Returns the first thousand locations ordered by cost, the number of the others, and all waits.
@@ -70,11 +70,11 @@ pub fn places(
         for place in &step.waited_for {
             let place = found.entry(*place).or_default();
             place.on_chain += 1;
-            place.serialises += graph.costs()[step.transaction];
+            place.chain_cost += graph.costs()[step.transaction];
         }
     }
     let mut found: Vec<(Location, Found)> = found.into_iter().collect();
-    found.sort_by_key(|(location, it)| (Reverse((it.serialises, it.readers.len())), *location));
+    found.sort_by_key(|(location, it)| (Reverse((it.chain_cost, it.readers.len())), *location));
     let others = found.len().saturating_sub(MOST);
     found.truncate(MOST);
     let numbers: HashMap<Location, usize> =
@@ -89,7 +89,7 @@ pub fn places(
             waiting: it.readers.len(),
             writers: it.writers.len(),
             on_chain: it.on_chain,
-            serialises: it.serialises,
+            chain_cost: it.chain_cost,
         }
     });
     (rows.collect(), others, waits(graph, &numbers))

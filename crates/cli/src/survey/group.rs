@@ -111,7 +111,7 @@ pub struct KindRow {
     /// Kind of the locations.
     pub kind: Kind,
     /// Gas of the transactions that wait at such a location.
-    pub serialises: u64,
+    pub chain_cost: u64,
     /// Gas of the transactions that wait at no other kind of location.
     pub alone: u64,
     /// Number of the transactions that wait at such a location.
@@ -129,7 +129,7 @@ pub struct ContractRow {
     /// Role of the account.
     pub role: Role,
     /// Gas of the transactions that wait at it.
-    pub serialises: u64,
+    pub chain_cost: u64,
     /// Gas of the transactions that wait at no other account.
     pub alone: u64,
     /// Number of the transactions that wait at it.
@@ -164,7 +164,7 @@ fn selector<S: Serializer>(selector: &[u8; 4], to: S) -> Result<S::Ok, S::Error>
 /// Totals for a kind or an account.
 #[derive(Default)]
 struct Sum {
-    serialises: u64,
+    chain_cost: u64,
     alone: u64,
     waits: usize,
     blocks: BTreeSet<usize>,
@@ -172,7 +172,7 @@ struct Sum {
 
 impl Sum {
     fn add(&mut self, block: usize, cost: u64, is_alone: bool) {
-        self.serialises += cost;
+        self.chain_cost += cost;
         self.alone += if is_alone { cost } else { 0 };
         self.waits += 1;
         self.blocks.insert(block);
@@ -248,11 +248,11 @@ fn kinds(blocks: &Blocks<'_>) -> Vec<KindRow> {
         }
     }
     let row = |(kind, sum): (Kind, Sum)| {
-        let Sum { serialises, alone, waits, blocks } = sum;
-        KindRow { kind, serialises, alone, waits, blocks: blocks.len() }
+        let Sum { chain_cost, alone, waits, blocks } = sum;
+        KindRow { kind, chain_cost, alone, waits, blocks: blocks.len() }
     };
     let mut rows: Vec<KindRow> = sums.into_iter().map(row).collect();
-    rows.sort_by_key(|row| (Reverse(row.serialises), row.kind));
+    rows.sort_by_key(|row| (Reverse(row.chain_cost), row.kind));
     rows
 }
 
@@ -276,7 +276,7 @@ fn accounts(blocks: &Blocks<'_>, top: usize) -> (Vec<ContractRow>, usize) {
         }
     }
     let mut rows: Vec<ContractRow> = sums.into_iter().map(account).collect();
-    rows.sort_by_key(|row| (Reverse(row.serialises), row.account));
+    rows.sort_by_key(|row| (Reverse(row.chain_cost), row.account));
     let others = rows.len().saturating_sub(top);
     rows.truncate(top);
     (rows, others)
@@ -298,7 +298,7 @@ fn account((account, sum): (Address, AccountSum)) -> ContractRow {
     ContractRow {
         account,
         role: sum.role,
-        serialises: sum.sum.serialises,
+        chain_cost: sum.sum.chain_cost,
         alone: sum.sum.alone,
         waits: sum.sum.waits,
         blocks: sum.sum.blocks.len(),

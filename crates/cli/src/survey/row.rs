@@ -187,7 +187,7 @@ impl BlockRow {
             longest: bounds.longest,
             late_read: bounds.late_read,
             chain: bounds.chain,
-            chain_txs: costs.critical_path.len(),
+            chain_txs: costs.conflict_chain.len(),
             workers,
             no_conflicts_on_workers: on.no_conflicts,
             late_read_on_workers: on.late_read,

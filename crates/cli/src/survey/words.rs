@@ -134,7 +134,7 @@ pub fn kinds(group: &Group) -> String {
     let titles = ["kind of place", "gas", "share", "only here", "transactions", "blocks"];
     let mut rows = vec![titles.map(str::to_owned)];
     for row in &group.kinds {
-        let [gas, part, alone] = costs(row.serialises, row.alone, group.chain);
+        let [gas, part, alone] = costs(row.chain_cost, row.alone, group.chain);
         let (waits, blocks) = (row.waits.to_string(), row.blocks.to_string());
         rows.push([row.kind.to_string(), gas, part, alone, waits, blocks]);
     }
@@ -158,7 +158,7 @@ pub fn contracts(group: &Group, top: usize) -> String {
     let contracts = group.accounts.iter().filter(|it| it.role == Role::Contract).take(top);
     let (mut below, mut indent) = (Vec::new(), 0);
     for (index, row) in contracts.enumerate() {
-        let [gas, part, alone] = costs(row.serialises, row.alone, group.chain);
+        let [gas, part, alone] = costs(row.chain_cost, row.alone, group.chain);
         let (number, account) = (format!("{}.", index + 1), row.account.to_string());
         let (waits, blocks) = (row.waits.to_string(), row.blocks.to_string());
         indent = number.len() + 2;
@@ -185,9 +185,9 @@ pub fn contracts(group: &Group, top: usize) -> String {
 
 /// Returns the gas of the transactions that wait at a location, its share, and the gas of those
 /// that wait nowhere else.
-fn costs(serialises: u64, alone: u64, of: u64) -> [String; 3] {
+fn costs(chain_cost: u64, alone: u64, of: u64) -> [String; 3] {
     let cost = |gas| words::cost(Axis::Gas, gas);
-    [cost(serialises), share(serialises, of), format!("{} ({})", cost(alone), share(alone, of))]
+    [cost(chain_cost), share(chain_cost, of), format!("{} ({})", cost(alone), share(alone, of))]
 }
 
 /// Returns kinds and functions of a contract, fewer of them if their names are long.

@@ -39,7 +39,7 @@ fn without_needs_only_the_longest_transaction_is_left() {
     let bounds = graph.bounds(&[2]);
     assert_eq!((bounds.work, bounds.longest, bounds.chain, bounds.late_read), (12, 4, 4, 4));
     // A single transaction is not a chain.
-    assert_eq!(graph.critical_path(), [Step { transaction: 0, waited_for: vec![] }]);
+    assert_eq!(graph.conflict_chain(), [Step { transaction: 0, waited_for: vec![] }]);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_chain_runs_one_after_the_other_and_late_reads_overlap() {
     assert_eq!(spans(&graph, Rule::Nothing), [35, 20, 15, 10]);
     let waited = |slot| vec![place(slot)];
     assert_eq!(
-        graph.critical_path(),
+        graph.conflict_chain(),
         [
             Step { transaction: 0, waited_for: vec![] },
             Step { transaction: 1, waited_for: waited(1) },
@@ -79,7 +79,7 @@ fn the_path_follows_what_was_waited_for_longest() {
     // for 1.
     let needs: [Transaction; 4] =
         [(2, &[]), (5, &[(0, 9, 0)]), (6, &[]), (1, &[(1, 4, 0), (2, 5, 0), (1, 3, 0)])];
-    let path = graph(&needs).critical_path();
+    let path = graph(&needs).conflict_chain();
     let transactions: Vec<usize> = path.iter().map(|step| step.transaction).collect();
     assert_eq!(transactions, [0, 1, 3]);
     assert_eq!(path[2].waited_for, [place(3), place(4)]);

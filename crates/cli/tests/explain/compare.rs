@@ -58,7 +58,7 @@ fn two_blocks_stand_side_by_side() {
     // The hot recipient delays only one of the blocks.
     let place = &line["places"][0];
     assert_eq!(place["locations"], sides[0]["conflicts"][0]["locations"]);
-    assert_eq!(place["one"], sides[0]["conflicts"][0]["serialises"]);
+    assert_eq!(place["one"], sides[0]["conflicts"][0]["chain_cost"]);
     assert_eq!((&place["kind"], &place["other"]), (&json!("token_balance"), &Value::Null));
     assert!(line["figures"].as_array().expect("figures").iter().all(|it| it["unit"] != "ns"));
 

@@ -58,7 +58,7 @@ fn waits_places_and_costs_are_those_of_the_recording() {
             };
             assert_eq!((row.waiting, row.writers), (readers(false), readers(true)));
         }
-        let costs: Vec<u64> = page.places.iter().map(|row| row.serialises).collect();
+        let costs: Vec<u64> = page.places.iter().map(|row| row.chain_cost).collect();
         assert!(costs.is_sorted_by(|one, other| one >= other), "{costs:?}");
         assert!(costs[0] > 0 && costs[0] <= chain);
     }

@@ -351,14 +351,14 @@ fn total_lines(out: &mut impl Write, totals: &Totals, question: &Question) -> io
         words::cost(question.axis, *chain)
     )?;
     for (index, it) in costly.iter().enumerate() {
-        let Costly { words, kind, serialises, waits, blocks, locations } = it;
+        let Costly { words, kind, chain_cost, waits, blocks, locations } = it;
         writeln!(out, "{:>2}. {words} ({kind})", index + 1)?;
         let place = locations.first().map_or_else(String::new, ToString::to_string);
         let more = match locations.len() {
             0 | 1 => String::new(),
             count => format!(" and {} more", count - 1),
         };
-        let cost = words::cost(question.axis, *serialises);
+        let cost = words::cost(question.axis, *chain_cost);
         let (waits, blocks) = (counted(*waits, "transaction"), counted(*blocks, "block"));
         writeln!(out, "    {place}{more}: {waits} in {blocks}, {cost}")?;
     }
