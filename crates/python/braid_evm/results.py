@@ -225,7 +225,7 @@ class PathStep:
 
     transaction: int
     cost: int
-    #: Places of the state for which it waits.
+    #: Locations at which it waits.
     waited_for: tuple[str, ...]
 
 
@@ -270,8 +270,18 @@ class Callee:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceLine:
+    """A line of source that accesses a location."""
+
+    file: str
+    line: int
+    column: int
+    stores: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
-    """A place at which transactions wait. Costs are in the unit `by` of the explanation."""
+    """A location at which transactions wait. Costs are in the unit `by` of the explanation."""
 
     account: str
     locations: tuple[str, ...]
@@ -286,6 +296,9 @@ class Conflict:
     without: Gain
     without_those_above: Gain
     sharded: Gain | None
+    lines: tuple[SourceLine, ...]
+    #: How conflicts at a location of this kind might be removed.
+    advice: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +368,7 @@ def _conflict(line: _Json) -> Conflict:
         "without": Gain(**line["without"]),
         "without_those_above": Gain(**line["without_those_above"]),
         "sharded": None if line["sharded"] is None else Gain(**line["sharded"]),
+        "lines": tuple(SourceLine(**it) for it in line["lines"]),
     }
     return Conflict(**{**line, **made})
 

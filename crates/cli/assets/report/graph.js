@@ -13,7 +13,7 @@ Braid.graph = (block) => {
   Braid.fill(byId("graph-legend"), [["chain", "on the conflict chain"], ["node", "other transaction"]].map(([colour, text]) =>
     el("li", {}, el("i", { style: `--c:var(--${colour})`, "aria-hidden": "true" }), text)));
 
-  const words = (places) => places.map((place) => block.places[place]).filter(Boolean).map((it) => Braid.shorter(it.words));
+  const words = (locations) => locations.map((index) => block.locations[index]).filter(Boolean).map((it) => Braid.shorter(it.words));
   const waits = Array.from(block.transactions, () => []);
   block.waits.forEach((wait) => waits[wait.reader].push(wait));
 
@@ -54,7 +54,7 @@ Braid.graph = (block) => {
     colour: path.has(index) ? "chain" : "node",
     tip: () => {
       const it = block.transactions[index];
-      const lines = waits[index].slice(0, 4).map((wait) => `waits for ${wait.writer}: ${words(wait.places).slice(0, 2).join("; ") || "a place without a row"}`);
+      const lines = waits[index].slice(0, 4).map((wait) => `waits for ${wait.writer}: ${words(wait.locations).slice(0, 2).join("; ") || "a location without a row"}`);
       const more = waits[index].length - lines.length;
       return [`transaction ${index}${it.function ? `, ${it.function.split("(")[0]}` : ""}${path.has(index) ? ", on the conflict chain" : ""}`,
         `${Braid.cost(block, it.cost)}, ends at ${Braid.cost(block, it.ends)}`, ...lines, more > 0 ? `and for ${more} more` : ""].filter(Boolean).join("\n");
@@ -107,7 +107,7 @@ Braid.graph = (block) => {
     caption: "Waits", rows: block.waits, transaction: (row) => row.reader,
     columns: [{ name: "transaction", number: true, of: (row) => row.reader, show: Braid.transaction },
       { name: "waits for", number: true, of: (row) => row.writer, show: Braid.transaction },
-      { name: "at", wide: true, of: (row) => words(row.places).join("; ") || null }],
+      { name: "at", wide: true, of: (row) => words(row.locations).join("; ") || null }],
   });
   return drawn;
 };

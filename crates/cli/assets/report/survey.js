@@ -20,7 +20,7 @@
       figure(Braid.count(group.blocks), `${group.blocks === 1 ? "block" : "blocks"}, ${Braid.plural(group.txs, "transaction")}, ${Braid.gas(group.gas)}`),
       figure(Braid.times(median(group, "chain")), "at most in the median for an engine that runs conflicting transactions one after the other"),
       figure(Braid.times(median(group, "no_conflicts")), "at most in the median, without any conflict"),
-      group.speedups.virtual ? figure(Braid.times(median(group, "virtual")), `Braid simulated on ${Braid.plural(workers, "worker")}, median`) : null,
+      group.speedups.simulated ? figure(Braid.times(median(group, "simulated")), `Braid simulated on ${Braid.plural(workers, "worker")}, median`) : null,
       group.speedups.measured ? figure(Braid.times(median(group, "measured")), `Braid measured here, median${group.busy ? `; the machine was busy in ${Braid.plural(group.busy, "block")}: unreliable` : ""}`) : null,
     ];
   };
@@ -97,7 +97,7 @@
     Braid.fill(byId("figures"), figures(group));
     byId("plain").textContent = plain(group);
     byId("kinds-note").textContent = group.kinds.length === 0 ? "Nothing: no conflict chain costs more than the longest transaction of its block."
-      : `The conflict chains cost ${Braid.gas(group.chain)} of ${Braid.gas(group.gas)}. A transaction of a chain can wait at places of several kinds, so that the shares overlap.`;
+      : `The conflict chains cost ${Braid.gas(group.chain)} of ${Braid.gas(group.gas)}. A transaction of a chain can wait at locations of several kinds, so that the shares overlap.`;
     Braid.fill(byId("kinds"), kinds(group));
     byId("accounts-note").textContent = `By the gas of the transactions of conflict chains that wait there, of ${Braid.gas(group.chain)} in all. "Only here": transactions that wait at no other account.`;
     accounts(group);
@@ -115,7 +115,7 @@
   Braid.beginTheme();
   Braid.fill(byId("fork"), survey.groups.map((group, index) => el("option", { value: index }, `${group.fork === null ? "all" : readable(group.fork)} (${group.blocks})`)));
   byId("fork").addEventListener("change", (event) => show(Number(event.target.value)));
-  byId("spread-note").textContent = `Bounds by gas, on any number of workers; ${all.speedups.virtual ? `Braid simulated on ${Braid.plural(workers, "worker")}` : "nothing was simulated"}${all.speedups.measured ? "; measured: on this machine, including building the result and the effect of other load" : ""}. A line at 2x and 60 % means that 60 % of the blocks can be at least twice as fast.`;
+  byId("spread-note").textContent = `Bounds by gas, on any number of workers; ${all.speedups.simulated ? `Braid simulated on ${Braid.plural(workers, "worker")}` : "nothing was simulated"}${all.speedups.measured ? "; measured: on this machine, including building the result and the effect of other load" : ""}. A line at 2x and 60 % means that 60 % of the blocks can be at least twice as fast.`;
   byId("forks-note").textContent = "Lines are medians; each small point is the conflict chain of a block. A few blocks say little about a fork.";
   byId("forks").setAttribute("aria-label", `Chart of medians by fork. Conflict chain: ${forks.map((group) => `${readable(group.fork)} ${Braid.times(median(group, "chain"))}`).join(", ")}.`);
   show(0);

@@ -1,9 +1,9 @@
 //! `braid lint`: contract functions that conflict.
 
 use super::{
-    explain::{Unusable, record},
-    json::write_line,
-    names::{Known, LinesArgs, NamesArgs},
+    explain::{Unusable, record, unexpected},
+    json::{write_error, write_line},
+    names::{Known, NamesArgs},
     page::write,
 };
 use crate::{
@@ -54,8 +54,6 @@ pub(super) struct LintArgs {
     contracts: Vec<Address>,
     #[command(flatten)]
     names: NamesArgs,
-    #[command(flatten)]
-    lines: LinesArgs,
     /// Also write the findings as SARIF 2.1.0; - for standard output
     #[arg(long, value_name = "FILE")]
     sarif: Option<PathBuf>,
@@ -88,10 +86,7 @@ pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
         let why = "only one of --json and --sarif - can use standard output; name a file";
         return Err(Stop::Message(why.to_owned()));
     }
-    let mut known = args.names.read(&args.lines)?;
-    if let Some(root) = args.lines.missing_root() {
-        warn(&format!("--root {} is not a folder; source lines are left out", root.display()))?;
-    }
+    let mut known = args.names.read()?;
     let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
     let mut lint = Lint::new(args.contracts.iter().copied());
     let (end, unusable) = gather(args, &mut known, &mut lint, inputs)?;
@@ -123,11 +118,7 @@ pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
         let log = serde_json::to_vec_pretty(&sarif(&findings, &folder)).map_err(io::Error::from)?;
         write("--sarif", path, &log)?;
     }
-    for option in known.unmatched() {
-        warn(&format!(
-            "{option} matches no contract of these blocks; check that it is the right file"
-        ))?;
-    }
+    known.warn()?;
     for contract in &untouched {
         print_error(&format!("no transaction accesses {contract}; check --contract"));
     }
@@ -164,10 +155,10 @@ fn gather(
         end = end.max(code);
         progress.aside(|| {
             if args.json {
-                return write_line(&json!({ "file": file, "ok": false, "error": why }));
+                return write_error(&file, &why);
             }
             match code {
-                End::Mismatch => print_error(&format!("Do not trust the rest: {file}: {why}")),
+                End::Mismatch => print_error(&format!("{file}: {}", unexpected(&file, &why))),
                 _ => print_error(&why),
             }
             Ok(())
@@ -181,10 +172,6 @@ fn conflicts(findings: &[Finding]) -> usize {
     findings.iter().map(|it| it.conflicts.len()).sum()
 }
 
-fn warn(message: &str) -> io::Result<()> {
-    writeln!(anstream::stderr().lock(), "warning: {message}")
-}
-
 /// Checks a block. Returns the first difference from its file, if there is one.
 fn look(
     known: &mut Known,
@@ -194,8 +181,7 @@ fn look(
     let name = input.name();
     let file = input.load()?;
     let (mut recording, wrong) = record(&name, &file, 0)?;
-    recording.names = known.of(&file);
-    known.note(&file, &recording);
+    known.name(&file, &mut recording);
     lint.add(&Subject {
         file: &inputs::short(&name),
         path: &name,

@@ -3,6 +3,7 @@
 use super::{
     bounds::{Axis, Graph, Rule, Step},
     decode::{self, Kind, Meaning},
+    lines::{SourceLine, source_lines},
     location::{Location, Target},
     record::Recording,
     what_if::WhatIf,
@@ -25,6 +26,8 @@ pub struct Conflict {
     pub kind: Kind,
     /// Description of the locations.
     pub words: String,
+    /// Lines of source that store there, then lines that load; empty without a source map.
+    pub lines: BTreeSet<SourceLine>,
     /// Cost of the transactions on the conflict chain that wait here.
     pub chain_cost: u64,
     /// Number of these transactions.
@@ -144,6 +147,7 @@ pub fn conflicts(recording: &Recording, axis: Axis, workers: usize, top: usize) 
             signatures: functions.iter().filter_map(signature).collect(),
             kind: meaning.kind,
             words: meaning.words,
+            lines: source_lines(recording, &group.locations, |_| true),
             chain_cost,
             waits: group.on_path.len(),
             own_chain: group.own_chain,
@@ -236,7 +240,7 @@ pub(super) fn together(
     match words.len() {
         0 | 1 => Meaning { kind, words: words.pop().unwrap_or_default() },
         count => {
-            let more = format!("{}; and {} more places of {account}", words[0], count - 1);
+            let more = format!("{}; and {} more locations of {account}", words[0], count - 1);
             let words = if count == 2 { words.join("; and ") } else { more };
             Meaning { kind, words }
         }

@@ -5,6 +5,7 @@ use super::{
     conflicts::{Conflict, Gain},
     decode::Kind,
     explanation::{Changed, Costs, Explanation},
+    lines::SourceLine,
     totals::Costly,
 };
 use alloy_primitives::{Address, hex};
@@ -72,6 +73,8 @@ struct ConflictFields {
     without: GainFields,
     without_those_above: GainFields,
     sharded: Option<GainFields>,
+    lines: Vec<SourceLine>,
+    advice: &'static str,
 }
 
 /// The most expensive locations over many blocks.
@@ -195,6 +198,8 @@ impl From<&Conflict> for ConflictFields {
             without: it.without.into(),
             without_those_above: it.without_those_above.into(),
             sharded: it.sharded.map(GainFields::from),
+            lines: it.lines.iter().cloned().collect(),
+            advice: it.kind.advice(),
         }
     }
 }

@@ -32,11 +32,11 @@ pub struct Totals {
     pub chain: u64,
     /// Sum of the cost of the late-read chain of each block.
     pub late_read: u64,
-    places: HashMap<Location, Place>,
+    locations: HashMap<Location, Waited>,
 }
 
 #[derive(Clone, Debug)]
-struct Place {
+struct Waited {
     waiting: BTreeSet<Waiting>,
     chain_cost: u64,
     meaning: Meaning,
@@ -72,13 +72,13 @@ impl Totals {
         self.late_read += costs.bounds.late_read;
         for (step, cost) in costs.conflict_chain.iter().zip(&costs.path_costs) {
             for location in &step.waited_for {
-                let place = self.places.entry(*location).or_insert_with(|| Place {
+                let waited = self.locations.entry(*location).or_insert_with(|| Waited {
                     waiting: BTreeSet::new(),
                     chain_cost: 0,
                     meaning: decode(recording, location),
                 });
-                if place.waiting.insert((block, step.transaction)) {
-                    place.chain_cost += cost;
+                if waited.waiting.insert((block, step.transaction)) {
+                    waited.chain_cost += cost;
                 }
             }
         }
@@ -88,17 +88,17 @@ impl Totals {
     #[must_use]
     pub fn costly(&self, top: usize) -> (Vec<Costly>, usize) {
         let mut groups: BTreeMap<(Address, &BTreeSet<Waiting>), Vec<Location>> = BTreeMap::new();
-        for (location, place) in &self.places {
-            groups.entry((location.account(), &place.waiting)).or_default().push(*location);
+        for (location, waited) in &self.locations {
+            groups.entry((location.account(), &waited.waiting)).or_default().push(*location);
         }
         let mut all: Vec<Costly> = groups
             .into_iter()
             .map(|((account, waiting), mut locations)| {
                 locations.sort_unstable();
-                let places = locations.iter().filter_map(|it| self.places.get(it));
-                let meanings = places.clone().map(|place| place.meaning.clone()).collect();
+                let waited = locations.iter().filter_map(|it| self.locations.get(it));
+                let meanings = waited.clone().map(|it| it.meaning.clone()).collect();
                 let Meaning { kind, words } = together(account, &locations, meanings);
-                let chain_cost = places.map(|place| place.chain_cost).max().unwrap_or_default();
+                let chain_cost = waited.map(|it| it.chain_cost).max().unwrap_or_default();
                 let blocks: BTreeSet<usize> = waiting.iter().map(|(block, _)| *block).collect();
                 let (waits, blocks) = (waiting.len(), blocks.len());
                 Costly { locations, kind, words, chain_cost, waits, blocks }

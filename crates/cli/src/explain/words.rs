@@ -12,6 +12,8 @@ use std::fmt::Write;
 const NAMED: usize = 12;
 /// Maximum number of functions and contracts that are listed.
 const CALLS: usize = 3;
+/// Maximum number of lines of source that are listed.
+const LINES: usize = 4;
 
 /// Note about a chain on which a transaction waits only for a balance.
 const PASSABLE: &str = "This bound assumes that a payment reads the recipient's balance. Braid can be faster, because it \
@@ -193,9 +195,15 @@ fn in_the_way(
         _ => writeln!(text, "What is in the way:")?,
     }
     for (index, conflict) in first.iter().enumerate() {
-        writeln!(text, "{:>2}. {} ({})", index + 1, conflict.words, conflict.kind)?;
-        writeln!(text, "    {}", place_line(axis, conflict))?;
+        writeln!(text, "{:>2}. {}", index + 1, conflict.words)?;
+        writeln!(text, "    {}", location_line(axis, conflict))?;
         writeln!(text, "    {}", who_line(conflict))?;
+        for line in conflict.lines.iter().take(LINES) {
+            writeln!(text, "    {line}")?;
+        }
+        if !conflict.lines.is_empty() {
+            writeln!(text, "    {}", conflict.kind.advice())?;
+        }
         let before = as_it_is(&costs.bounds, question.workers);
         let gain = |after| gain(axis, &costs.bounds, after, question.workers);
         let without = match (before == conflict.without, conflict.waits) {
@@ -204,7 +212,7 @@ fn in_the_way(
                 "no gain: conflicts do not limit this block".to_owned()
             }
             (true, 0) => "no gain: another chain is longer".to_owned(),
-            (true, _) => "no gain: other places or chains cost the same".to_owned(),
+            (true, _) => "no gain: other locations or chains cost the same".to_owned(),
         };
         writeln!(text, "    without it: {without}")?;
         if index > 0 && conflict.without_those_above != conflict.without {
@@ -221,13 +229,13 @@ fn in_the_way(
     let all = first.len() + others;
     match others {
         0 => Ok(()),
-        1 => writeln!(text, "Transactions wait at one more place; --top {all} lists it."),
-        _ => writeln!(text, "Transactions wait at {others} more places; --top {all} lists all."),
+        1 => writeln!(text, "Transactions wait at one more location; --top {all} lists it."),
+        _ => writeln!(text, "Transactions wait at {others} more locations; --top {all} lists all."),
     }
 }
 
 /// Describes a location and its cost.
-fn place_line(axis: Axis, conflict: &Conflict) -> String {
+fn location_line(axis: Axis, conflict: &Conflict) -> String {
     let Conflict { locations, chain_cost, waits, own_chain, .. } = conflict;
     let first = locations.first().map_or_else(String::new, ToString::to_string);
     let more = match locations.len() {
@@ -274,7 +282,9 @@ fn listed(indices: &[usize], between: &str) -> String {
     named.join(between) + &rest
 }
 
-fn capital(text: &str) -> String {
+/// Returns `text` with a capital first letter.
+#[must_use]
+pub fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

@@ -36,7 +36,7 @@ pub struct Group {
     pub chain: u64,
     /// Bounds on the speed-up, and the speed-ups reached.
     pub speedups: Speedups,
-    /// Number of blocks that Braid executes faster, in virtual time, than their conflict chain
+    /// Number of blocks that Braid executes faster, simulated, than their conflict chain
     /// allows an engine that runs conflicting transactions one after the other.
     pub passed: usize,
     /// Number of blocks that were measured while the machine was busy.
@@ -62,8 +62,7 @@ pub struct Speedups {
     pub chain: Option<Spread>,
     /// Same, on the requested number of workers.
     pub chain_on_workers: Option<Spread>,
-    /// Braid in virtual time on these workers.
-    #[serde(rename = "virtual")]
+    /// Braid on these simulated workers.
     pub simulated: Option<Spread>,
     /// Braid on this machine.
     pub measured: Option<Spread>,
@@ -222,7 +221,7 @@ fn speedups(blocks: &Blocks<'_>) -> Speedups {
         late_read: spread(&|row| Some(row.speedup(row.late_read))),
         chain: spread(&|row| Some(row.speedup(row.chain))),
         chain_on_workers: spread(&|row| Some(row.speedup(row.chain_on_workers))),
-        simulated: spread(&|row| row.virtual_speedup),
+        simulated: spread(&|row| row.simulated_speedup),
         measured: spread(&|row| row.measured_speedup),
     }
 }

@@ -72,7 +72,7 @@ pub fn bounds(groups: &[Group], workers: usize) -> String {
 /// Renders Braid's speed-ups, by fork and in total.
 #[must_use]
 pub fn reached(groups: &[Group], workers: usize) -> String {
-    let on = format!("virtual time, {workers} workers");
+    let on = format!("simulated, {workers} workers");
     let mut rows = vec![["fork", "blocks", &on, "measured here"].map(str::to_owned)];
     for group in ordered(groups) {
         let ([fork, blocks], it) = (fork_and_blocks(group), &group.speedups);
@@ -131,7 +131,7 @@ pub fn limits(groups: &[Group], workers: usize) -> String {
 /// Renders what the conflict chains of `group` wait for.
 #[must_use]
 pub fn kinds(group: &Group) -> String {
-    let titles = ["kind of place", "gas", "share", "only here", "transactions", "blocks"];
+    let titles = ["kind of location", "gas", "share", "only here", "transactions", "blocks"];
     let mut rows = vec![titles.map(str::to_owned)];
     for row in &group.kinds {
         let [gas, part, alone] = costs(row.chain_cost, row.alone, group.chain);
@@ -168,7 +168,7 @@ pub fn contracts(group: &Group, top: usize) -> String {
     let of = words::cost(Axis::Gas, group.chain);
     let mut text = format!(
         "Contracts at which the conflict chains wait, by gas of the waiting transactions\n\
-         ({of} on all chains); below each: kinds of places; functions\n"
+         ({of} on all chains); below each: kinds of locations; functions\n"
     );
     let table = aligned([Right, Left, Right, Right, Left, Right, Right], &rows);
     // The title of the table comes first, and has nothing below it.

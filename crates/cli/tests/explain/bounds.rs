@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, U256};
 use braid_cli::explain::{Graph, Location, Need, Rule, Step};
 
-fn place(slot: u64) -> Location {
+fn location(slot: u64) -> Location {
     Location::Slot(Address::ZERO, U256::from(slot))
 }
 
@@ -16,7 +16,7 @@ fn graph(transactions: &[Transaction]) -> Graph {
     for (cost, needs) in transactions {
         let need = |&(writer, slot, position): &(usize, u64, u64)| Need {
             writer,
-            location: place(slot),
+            location: location(slot),
             position,
         };
         graph.push(*cost, needs.iter().map(need).collect());
@@ -55,7 +55,7 @@ fn a_chain_runs_one_after_the_other_and_late_reads_overlap() {
     assert_eq!(spans(&graph, Rule::LateRead), [35, 20, 16, 16]);
     // Two workers: 10 and 10, then 10 and 5.
     assert_eq!(spans(&graph, Rule::Nothing), [35, 20, 15, 10]);
-    let waited = |slot| vec![place(slot)];
+    let waited = |slot| vec![location(slot)];
     assert_eq!(
         graph.conflict_chain(),
         [
@@ -82,7 +82,7 @@ fn the_path_follows_what_was_waited_for_longest() {
     let path = graph(&needs).conflict_chain();
     let transactions: Vec<usize> = path.iter().map(|step| step.transaction).collect();
     assert_eq!(transactions, [0, 1, 3]);
-    assert_eq!(path[2].waited_for, [place(3), place(4)]);
+    assert_eq!(path[2].waited_for, [location(3), location(4)]);
     assert_eq!(graph(&needs).chain(Rule::Whole), 8);
 }
 

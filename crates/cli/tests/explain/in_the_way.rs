@@ -47,7 +47,7 @@ fn a_counter_is_named_with_its_gain() {
 }
 
 #[test]
-fn places_are_in_order_of_what_they_cost_on_the_chain_and_then_of_their_own_chains() {
+fn locations_are_in_order_of_what_they_cost_on_the_chain_and_then_of_their_own_chains() {
     let [most, more, few] = [0xc1, 0xc2, 0xc3].map(Address::repeat_byte);
     let recording = counters(&[(few, 2), (most, 4), (more, 3)], &COUNTER);
     let found = by_gas(&recording);
@@ -66,7 +66,7 @@ fn places_are_in_order_of_what_they_cost_on_the_chain_and_then_of_their_own_chai
 }
 
 #[test]
-fn places_of_a_contract_at_which_the_same_transactions_wait_are_one() {
+fn locations_of_a_contract_at_which_the_same_transactions_wait_are_one() {
     let found = by_gas(&counters(&[(contract(), 3)], &TWO_COUNTERS));
     assert_eq!(found.first.len(), 1);
     let slots = [0, 1].map(|slot| Location::Slot(contract(), U256::from(slot)));
@@ -204,7 +204,7 @@ fn words_say_what_a_change_frees_and_why_nothing_changes() {
     // the same; two of 26,010.
     for line in [
         "The longest conflict chain has 4 transactions and costs 121 kgas of 190 kgas: 2 -> 3 -> 4 -> 5.",
-        " 1. counter in slot 0 of 0xC1C1c1c1C1C1C1c1c1C1C1C1c1C1C1C1c1C1c1c1, incremented by 1 (counter)",
+        " 1. counter in slot 0 of 0xC1C1c1c1C1C1C1c1c1C1C1C1c1C1C1C1c1C1c1c1, incremented by 1",
         "3 transactions of the chain wait, 78.0 kgas",
         "    without it: conflict chain 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",
         "    with one counter per sender: conflict chain 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",

@@ -105,7 +105,7 @@ fn the_demo_chain_is_explained_in_gas_and_in_time() {
             // A transaction during which the machine was busy can take longer than any chain.
             assert!(path.len() > 1 || axis == "time_ns", "{bounds}");
             for step in &path[1..] {
-                assert!(step["waited_for"][0].as_str().expect("a place").starts_with("0x"));
+                assert!(step["waited_for"][0].as_str().expect("a location").starts_with("0x"));
             }
             let workers: Vec<u64> = bounds["workers"]
                 .as_array()
@@ -161,13 +161,13 @@ fn conflicts_of_the_demo_chain_have_the_documented_fields() {
         let path = bounds["conflict_chain"].as_array().expect("a path");
         for (index, it) in conflicts.iter().enumerate() {
             let account = it["account"].as_str().expect("an account").to_lowercase();
-            let locations = it["locations"].as_array().expect("places");
+            let locations = it["locations"].as_array().expect("locations");
             let is_of_account =
-                |it: &Value| it.as_str().expect("a place").to_lowercase().starts_with(&account);
+                |it: &Value| it.as_str().expect("a location").to_lowercase().starts_with(&account);
             assert!(locations.iter().all(is_of_account), "{it}");
             // The cost of the transactions that wait there, computed from the printed path.
             let waits = path.iter().filter(|step| {
-                let waited_for = step["waited_for"].as_array().expect("places");
+                let waited_for = step["waited_for"].as_array().expect("locations");
                 waited_for.contains(&locations[0])
             });
             let costs: Vec<u64> =
@@ -258,7 +258,7 @@ fn a_folder_is_a_line_for_each_block_and_a_total() {
     assert_eq!(text.matches("\n    waits for balance of ").count(), 1, "{text}");
     assert_eq!(cold.last().expect("a word"), "-");
     assert!(text.contains("2 blocks, 80 transactions, one block after the other"), "{text}");
-    assert!(text.contains("Most expensive places") && text.contains("(token balance)"), "{text}");
+    assert!(text.contains("Most expensive locations"), "{text}");
     let whole = run(&["--rounds", "0", "--whole", path], 0);
     assert_eq!(whole.matches("in gas").count(), 2);
     assert!(whole.contains("No transaction waits for another."), "{whole}");

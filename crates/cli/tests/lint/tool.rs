@@ -3,6 +3,7 @@
 use super::compiled;
 use crate::invoke::tool as run;
 use braid_blocks::workload::{Workload, WorkloadSpec, generate};
+use braid_cli::explain::Kind;
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
@@ -70,17 +71,26 @@ fn exit_codes_are_for_ci_and_wrong_files_are_refused() {
     );
     lint(&["--fail-on", "conflict", "--contract", contract, "serial.json"], 1);
     // `explain` accepts the same names.
-    let words = run(
-        folder.path(),
-        &[&["explain", "--rounds", "0", "serial.json"], &NAMES[..4]].concat(),
-        0,
-    );
+    let words =
+        run(folder.path(), &[&["explain", "--rounds", "0", "serial.json"], &NAMES[..]].concat(), 0);
     // Undo the line breaks for a terminal.
     let flat = words.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         flat.contains("lastMinter of SerialMint 0x") && flat.contains("calls of mint()"),
         "{words}"
     );
+    assert!(flat.contains("src/Mint.sol:29:9 stores") && flat.contains("src/Mint.sol:27:14 loads"));
+    assert!(flat.contains(Kind::TotalSupply.advice()), "{words}");
+    let data = run(
+        folder.path(),
+        &[&["report", "--rounds", "0", "--json", "serial.json"], &NAMES[..]].concat(),
+        0,
+    );
+    let data: Value = serde_json::from_str(&data).expect("JSON");
+    let first = &data["conflicts"][0];
+    assert_eq!(first["advice"], Kind::TotalSupply.advice());
+    let line = json!({ "file": "src/Mint.sol", "line": 28, "column": 9, "stores": true });
+    assert_eq!(first["lines"][0], line);
 }
 
 #[test]
@@ -242,7 +252,7 @@ fn a_file_that_names_nothing_is_told_and_a_block_with_other_gas_too() {
     file.write(&folder.path().join("wrong.json")).expect("writes");
     let wrong = lint(&["wrong.json"], 1);
     assert!(
-        wrong.contains("Do not trust the rest: wrong.json: block file: gasUsed: expected 1, found"),
+        wrong.contains("wrong.json: unexpected result: block file: gasUsed: expected 1, found"),
         "{wrong}"
     );
     let wrong = lint(&["--json", "wrong.json"], 1);

@@ -50,7 +50,7 @@ fn the_greatest_of_three_lower_bounds_is_the_limit() {
 }
 
 #[test]
-fn what_waits_at_two_places_counts_at_both_and_alone_at_none() {
+fn what_waits_at_two_locations_counts_at_both_and_alone_at_none() {
     let (token, sender) = (Address::repeat_byte(1), Address::repeat_byte(2));
     let visit = |account, role, kinds: &[Kind]| Visit {
         account,

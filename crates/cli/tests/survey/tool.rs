@@ -77,7 +77,7 @@ fn a_row_is_what_explain_says_and_a_bad_file_is_a_row_too() {
         }
         assert_eq!(row["first"], explained["conflicts"][0]["words"]);
         assert_eq!((&row["limit"], &row["measured_speedup"]), (&json!("conflicts"), &Value::Null));
-        let simulated = row["virtual_speedup"].as_f64().expect("simulated");
+        let simulated = row["simulated_speedup"].as_f64().expect("simulated");
         let bound = gas["work"].as_f64().unwrap() / gas["longest"].as_f64().unwrap();
         assert!(simulated > 0.5 && simulated <= bound, "{simulated}");
     }
@@ -106,7 +106,7 @@ fn tables_and_files_say_the_same() {
     for word in [
         "2 blocks, one unusable file",
         "conflict chain",
-        "virtual time, 16 workers",
+        "simulated, 16 workers",
         "PRAGUE",
         "What limits",
         "same sender",
@@ -196,7 +196,7 @@ fn a_block_whose_chain_braid_passes_is_counted() {
     let rows = lines(&run(&blocks, &arguments, 0));
     for row in &rows[..3] {
         let number = |name: &str| row[name].as_f64().expect("a number");
-        assert!(number("virtual_speedup") > number("gas") / number("chain"), "{row}");
+        assert!(number("simulated_speedup") > number("gas") / number("chain"), "{row}");
     }
     assert_eq!(rows[3]["groups"][0]["passed"], 3);
     let table =
