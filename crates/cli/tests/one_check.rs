@@ -87,9 +87,9 @@ fn with_json_an_error_is_a_line_of_json() {
         (&["trace", "--json", "--tx", "0", "bad.json"], "bad.json"),
         (&["trace", "--json", "--tx", "8", "block.json"], "block.json"),
         (&["compare", "--json", "--rounds", "0", "block.json", "bad.json"], "bad.json"),
-        (&["bench", "--json", "--brief", "bad.json"], "bad.json"),
-        (&["bench", "--json", "--virtual", "2", "bad.json"], "bad.json"),
-        (&["bench", "--json", "--cost", "bad.json"], "bad.json"),
+        (&["bench", "--json", "--brief", "bad.json"], "bad"),
+        (&["bench", "--json", "--virtual", "2", "bad.json"], "bad"),
+        (&["bench", "--json", "--cost", "bad.json"], "bad"),
     ] {
         let said = tool(folder.path(), command, 2);
         assert!(!said.contains("error: "), "{command:?}: {said}");
