@@ -77,6 +77,30 @@ fn every_command_compares_with_header_and_file() {
 }
 
 #[test]
+fn with_json_an_error_is_a_line_of_json() {
+    let folder = spoiled(&good_file(Workload::Transfers, 8, 0).expect("generates"), |_| {});
+    fs::write(folder.path().join("bad.json"), "{}").expect("writes");
+    for (command, file) in [
+        (&["run", "--json", "bad.json"][..], "bad.json"),
+        (&["explain", "--json", "--rounds", "0", "bad.json"], "bad.json"),
+        (&["lint", "--json", "bad.json"], "bad.json"),
+        (&["trace", "--json", "--tx", "0", "bad.json"], "bad.json"),
+        (&["trace", "--json", "--tx", "8", "block.json"], "block.json"),
+        (&["compare", "--json", "--rounds", "0", "block.json", "bad.json"], "bad.json"),
+        (&["bench", "--json", "--brief", "bad.json"], "bad"),
+        (&["bench", "--json", "--virtual", "2", "bad.json"], "bad"),
+        (&["bench", "--json", "--cost", "bad.json"], "bad"),
+    ] {
+        let said = tool(folder.path(), command, 2);
+        assert!(!said.contains("error: "), "{command:?}: {said}");
+        let line = said.lines().find(|line| line.starts_with('{')).expect("a line of JSON");
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!((&line["file"], &line["ok"]), (&json!(file), &json!(false)), "{command:?}");
+        assert!(line["error"].as_str().is_some_and(|it| !it.is_empty()), "{command:?}: {line}");
+    }
+}
+
+#[test]
 fn a_missing_folder_is_named() {
     let folder = spoiled(&good_file(Workload::Transfers, 8, 0).expect("generates"), |_| {});
     let fetched = ["fetch", "--rpc", "http://127.0.0.1:1", "--block", "1", "--out", "gone/x.json"];

@@ -64,7 +64,7 @@ fn all_of_a_survey_fits() {
         assert_eq!(braid(folder.path(), &made).1, "");
     }
     let (text, _) = braid(folder.path(), &["survey", "--rounds", "0", "."]);
-    assert!(text.contains("below each: kinds of places; functions"), "{text}");
+    assert!(text.contains("below each: kinds of locations; functions"), "{text}");
     assert!(text.contains("\n 1.  0x") || text.contains("\n1.  0x"), "{text}");
     let wide = text.lines().find(|line| line.chars().count() > WIDEST);
     assert_eq!(wide, None, "more than {WIDEST} columns: {text}");

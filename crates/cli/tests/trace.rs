@@ -80,7 +80,8 @@ fn a_block_with_other_gas_than_its_file_says_ends_with_1() {
     serde_json::from_slice::<Value>(&output.stdout).expect("the trace is there all the same");
     let why = text(&output.stderr);
     assert!(
-        why.contains("Do not trust the rest") && why.contains("gasUsed: expected 1, found"),
+        why.contains("unexpected result: block file: ")
+            && why.contains("gasUsed: expected 1, found"),
         "{why}"
     );
 }

@@ -126,7 +126,7 @@ def explain(
 ) -> Explanation:
     """Says why a block does not run in parallel, as `braid explain` does.
 
-    `for_workers`: workers for which gains are given, 1 to 64. `top`: number of places that are named. `rounds`: runs
+    `for_workers`: workers for which gains are given, 1 to 64. `top`: number of locations that are listed. `rounds`: runs
     for the clock; without any, all costs are gas and the same everywhere. `without`, `sharded`: changes to compare
     with, as `ADDRESS`, `ADDRESS:SLOT` or `ADDRESS.balance`.
 

@@ -125,7 +125,7 @@ EXPLAIN = pa.schema(
                         ("locations", pa.list_(pa.string())),
                         ("kind", pa.string()),
                         ("words", pa.string()),
-                        ("serialises", pa.int64()),
+                        ("chain_cost", pa.int64()),
                         ("waits", pa.int32()),
                     ]
                 )

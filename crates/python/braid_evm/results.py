@@ -225,7 +225,7 @@ class PathStep:
 
     transaction: int
     cost: int
-    #: Places of the state for which it waits.
+    #: Locations at which it waits.
     waited_for: tuple[str, ...]
 
 
@@ -241,7 +241,7 @@ class Bounds:
     chain: int
     late_read: int
     workers: tuple[OnWorkers, ...]
-    critical_path: tuple[PathStep, ...]
+    conflict_chain: tuple[PathStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,14 +270,24 @@ class Callee:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceLine:
+    """A line of source that accesses a location."""
+
+    file: str
+    line: int
+    column: int
+    stores: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
-    """A place at which transactions wait. Costs are in the unit `by` of the explanation."""
+    """A location at which transactions wait. Costs are in the unit `by` of the explanation."""
 
     account: str
     locations: tuple[str, ...]
     kind: str
     words: str
-    serialises: int
+    chain_cost: int
     waits: int
     own_chain: int
     transactions: tuple[int, ...]
@@ -286,6 +296,9 @@ class Conflict:
     without: Gain
     without_those_above: Gain
     sharded: Gain | None
+    lines: tuple[SourceLine, ...]
+    #: How conflicts at a location of this kind might be removed.
+    advice: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,10 +349,10 @@ class Explanation:
 def _bounds(line: _Json) -> Bounds:
     steps = (
         PathStep(step["transaction"], step["cost"], tuple(step["waited_for"]))
-        for step in line["critical_path"]
+        for step in line["conflict_chain"]
     )
     workers = tuple(OnWorkers(**on) for on in line["workers"])
-    return Bounds(**{**line, "workers": workers, "critical_path": tuple(steps)})
+    return Bounds(**{**line, "workers": workers, "conflict_chain": tuple(steps)})
 
 
 def _maybe_bounds(line: _Json | None) -> Bounds | None:
@@ -355,6 +368,7 @@ def _conflict(line: _Json) -> Conflict:
         "without": Gain(**line["without"]),
         "without_those_above": Gain(**line["without_those_above"]),
         "sharded": None if line["sharded"] is None else Gain(**line["sharded"]),
+        "lines": tuple(SourceLine(**it) for it in line["lines"]),
     }
     return Conflict(**{**line, **made})
 

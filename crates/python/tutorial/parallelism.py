@@ -124,16 +124,16 @@ print(main.groupby("fork", sort=False)[["no_conflicts_16", "chain_16"]].median()
 # ## Which contracts cost most
 #
 # Each conflict names an account, and the gas of those transactions of the longest chain that wait there. Summed over all
-# blocks, as a share of the gas of all chains. `words` says what the place is: a pool, a balance, a nonce.
+# blocks, as a share of the gas of all chains. `words` says what the location is: a pool, a balance, a nonce.
 
 # %%
 rows = [
-    {"account": it["account"], "kind": it["kind"], "gas": it["serialises"], "words": it["words"], "file": row["file"]}
+    {"account": it["account"], "kind": it["kind"], "gas": it["chain_cost"], "words": it["words"], "file": row["file"]}
     for row in table.select(["file", "conflicts"]).to_pylist()
     for it in row["conflicts"] or []
     if Path(row["file"]).name in set(main["file"])
 ]
-# The most expensive first: an account is called by the kind of its most expensive place.
+# The most expensive first: an account is called by the kind of its most expensive location.
 conflicts = pd.DataFrame(rows).sort_values("gas", ascending=False)
 names = {
     "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2": "WETH",
@@ -159,5 +159,5 @@ kinds = (conflicts.groupby("kind")["gas"].sum() / total).sort_values(ascending=F
 print((100 * kinds).round(1).head(6))
 
 # %% [markdown]
-# A place that costs much in one block only is one popular mint or one router of a trader; one that costs in many is worth a
+# A location that costs much in one block only is one popular mint or one router of a trader; one that costs in many is worth a
 # new design. `braid explain --without ACCOUNT` tells for a block what would be gained, docs/EXPLAIN.md what the words mean.

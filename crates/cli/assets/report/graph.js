@@ -3,7 +3,7 @@
 Braid.graph = (block) => {
   const { byId, el } = Braid;
   const costs = Braid.costs(block);
-  const path = new Map(costs.critical_path.map((step, index) => [step.transaction, index]));
+  const path = new Map(costs.conflict_chain.map((step, index) => [step.transaction, index]));
   const tied = new Set();
   block.waits.forEach(({ writer, reader }) => { tied.add(writer); tied.add(reader); });
   const free = block.transactions.length - tied.size;
@@ -13,7 +13,7 @@ Braid.graph = (block) => {
   Braid.fill(byId("graph-legend"), [["chain", "on the conflict chain"], ["node", "other transaction"]].map(([colour, text]) =>
     el("li", {}, el("i", { style: `--c:var(--${colour})`, "aria-hidden": "true" }), text)));
 
-  const words = (places) => places.map((place) => block.places[place]).filter(Boolean).map((it) => Braid.shorter(it.words));
+  const words = (locations) => locations.map((index) => block.locations[index]).filter(Boolean).map((it) => Braid.shorter(it.words));
   const waits = Array.from(block.transactions, () => []);
   block.waits.forEach((wait) => waits[wait.reader].push(wait));
 
@@ -54,7 +54,7 @@ Braid.graph = (block) => {
     colour: path.has(index) ? "chain" : "node",
     tip: () => {
       const it = block.transactions[index];
-      const lines = waits[index].slice(0, 4).map((wait) => `waits for ${wait.writer}: ${words(wait.places).slice(0, 2).join("; ") || "a place without a row"}`);
+      const lines = waits[index].slice(0, 4).map((wait) => `waits for ${wait.writer}: ${words(wait.locations).slice(0, 2).join("; ") || "a location without a row"}`);
       const more = waits[index].length - lines.length;
       return [`transaction ${index}${it.function ? `, ${it.function.split("(")[0]}` : ""}${path.has(index) ? ", on the conflict chain" : ""}`,
         `${Braid.cost(block, it.cost)}, ends at ${Braid.cost(block, it.ends)}`, ...lines, more > 0 ? `and for ${more} more` : ""].filter(Boolean).join("\n");
@@ -87,7 +87,7 @@ Braid.graph = (block) => {
       if (inView.length <= 4000) inView.forEach((wait) => edge(tools, wait, "edge", 1));
     },
     over: (tools) => {
-      const steps = costs.critical_path;
+      const steps = costs.conflict_chain;
       for (let step = 1; step < steps.length; step += 1) edge(tools, { writer: steps[step - 1].transaction, reader: steps[step].transaction }, "chain", 1.5);
       const about = Braid.selected;
       if (about !== null) block.waits.filter((it) => it.writer === about || it.reader === about).forEach((wait) => edge(tools, wait, "match", 2));
@@ -95,7 +95,7 @@ Braid.graph = (block) => {
   });
 
   let sum = 0;
-  const steps = costs.critical_path.map((step) => ({ ...step, sum: (sum += step.cost) }));
+  const steps = costs.conflict_chain.map((step) => ({ ...step, sum: (sum += step.cost) }));
   Braid.table(byId("path-table"), {
     caption: "The conflict chain", rows: steps, transaction: (row) => row.transaction,
     columns: [{ name: "transaction", number: true, of: (row) => row.transaction, show: Braid.transaction },
@@ -107,7 +107,7 @@ Braid.graph = (block) => {
     caption: "Waits", rows: block.waits, transaction: (row) => row.reader,
     columns: [{ name: "transaction", number: true, of: (row) => row.reader, show: Braid.transaction },
       { name: "waits for", number: true, of: (row) => row.writer, show: Braid.transaction },
-      { name: "at", wide: true, of: (row) => words(row.places).join("; ") || null }],
+      { name: "at", wide: true, of: (row) => words(row.locations).join("; ") || null }],
   });
   return drawn;
 };

@@ -27,34 +27,36 @@
     ];
   };
   /* Whether a transaction of the chain waits for ether alone. */
-  const credits = (costs) => costs.critical_path.some((step) => step.waited_for.length > 0 && step.waited_for.every((place) => place.endsWith(".balance")));
+  const credits = (costs) => costs.conflict_chain.some((step) => step.waited_for.length > 0 && step.waited_for.every((location) => location.endsWith(".balance")));
   const plain = (block) => {
     const costs = Braid.costs(block);
-    const count = costs.critical_path.length;
+    const count = costs.conflict_chain.length;
     if (count < 2) return `${block.conflicts.length === 0 && block.other_conflicts === 0 ? "No transaction waits for another: only the longest one" : "No chain of transactions that wait for each other costs more than the longest transaction: only that one"} and the number of workers limit this block.`;
     const share = (100 * costs.chain) / Math.max(1, costs.work);
     const first = block.conflicts.find((it) => it.waits > 0);
-    const what = first ? ` Most of it waits at one place: ${Braid.shorter(first.words)} (${first.waits} of ${count - 1} waits).` : "";
+    const what = first ? ` Most of it waits at one location: ${Braid.shorter(first.words)} (${first.waits} of ${count - 1} waits).` : "";
     return `The longest conflict chain has ${count} of ${Braid.count(block.txs)} transactions and ${share.toFixed(0)} % of the work (${Braid.cost(block, costs.chain)} of ${Braid.cost(block, costs.work)}). An engine that runs conflicting transactions one after the other cannot be faster than that chain, however many workers it has.${credits(costs) ? " Braid can: it adds payments of ether to an account without reading its balance." : ""}${what}`;
   };
   const way = (block) => {
     const costs = Braid.costs(block);
     const of = (gain) => `${Braid.cost(block, costs.chain)} to ${Braid.cost(block, gain.chain)}`;
     byId("way-note").textContent = block.conflicts.length === 0 && block.other_conflicts === 0 ? "Nothing: no transaction waits for another."
-      : costs.critical_path.length < 2 ? "Nothing: no conflict chain costs more than the longest transaction. Shorter chains wait at these places."
-      : `Places at which transactions wait, ordered by their cost on the conflict chain of ${Braid.cost(block, costs.chain)}.` +
-        (block.other_conflicts ? ` There ${block.other_conflicts === 1 ? "is one more" : `are ${Braid.count(block.other_conflicts)} more`}: see the table of places.` : "");
+      : costs.conflict_chain.length < 2 ? "Nothing: no conflict chain costs more than the longest transaction. Shorter chains wait at these locations."
+      : `Locations at which transactions wait, ordered by their cost on the conflict chain of ${Braid.cost(block, costs.chain)}.` +
+        (block.other_conflicts ? ` There ${block.other_conflicts === 1 ? "is one more" : `are ${Braid.count(block.other_conflicts)} more`}: see the table of locations.` : "");
     return block.conflicts.map((it) => {
-      const share = (100 * it.serialises) / Math.max(1, costs.chain);
+      const share = (100 * it.chain_cost) / Math.max(1, costs.chain);
       const functions = it.functions.slice(0, 3).map((one) => (one.signature || one.selector).split("(")[0]).join(", ");
-      const gains = [it.without.chain < costs.chain ? `without it: conflict chain ${of(it.without)}` : `without it: no gain: ${it.waits > 0 ? "other places or chains cost the same" : costs.critical_path.length < 2 ? "conflicts do not limit this block" : "another chain is longer"}`,
+      const gains = [it.without.chain < costs.chain ? `without it: conflict chain ${of(it.without)}` : `without it: no gain: ${it.waits > 0 ? "other locations or chains cost the same" : costs.conflict_chain.length < 2 ? "conflicts do not limit this block" : "another chain is longer"}`,
         it.without_those_above.chain < it.without.chain ? `without it and those above: ${of(it.without_those_above)}` : null,
         it.sharded && it.kind === "counter" ? `with one counter per sender: ${of(it.sharded)}` : null].filter(Boolean).join("; ");
       return el("li", {},
         el("span", { title: it.words }, Braid.shorter(it.words)), " ", el("span", { class: "tag" }, it.kind.replaceAll("_", " ")),
         it.waits === 0 ? null : el("div", { class: "bar", role: "img", "aria-label": `${share.toFixed(0)} percent of the conflict chain` }, el("i", { style: `width:${Math.min(100, share).toFixed(1)}%` })),
-        el("small", {}, it.waits === 0 ? `not on the conflict chain; its own chain costs ${Braid.cost(block, it.own_chain)}` : `${Braid.cost(block, it.serialises)} (${share.toFixed(0)} %) of the conflict chain in ${Braid.plural(it.waits, "wait")}`, `; accessed by ${Braid.plural(it.transactions.length, "transaction")}`, functions ? `, calls of ${functions}` : ""),
-        el("small", {}, gains), el("small", { class: "mono" }, it.locations[0], it.locations.length > 1 ? ` and ${it.locations.length - 1} more` : ""));
+        el("small", {}, it.waits === 0 ? `not on the conflict chain; its own chain costs ${Braid.cost(block, it.own_chain)}` : `${Braid.cost(block, it.chain_cost)} (${share.toFixed(0)} %) of the conflict chain in ${Braid.plural(it.waits, "wait")}`, `; accessed by ${Braid.plural(it.transactions.length, "transaction")}`, functions ? `, calls of ${functions}` : ""),
+        el("small", {}, gains), el("small", { class: "mono" }, it.locations[0], it.locations.length > 1 ? ` and ${it.locations.length - 1} more` : ""),
+        it.lines.slice(0, 4).map((line) => el("small", { class: "mono" }, `${line.file}:${line.line}:${line.column} ${line.stores ? "stores" : "loads"}`)),
+        it.lines.length > 0 ? el("small", {}, it.advice) : null);
     });
   };
 
@@ -67,23 +69,23 @@
     const links = (list) => (list.length === 0 ? "none" : list.slice(0, 40).flatMap((one, at) => [at ? ", " : "", Braid.transaction(one)]).concat(list.length > 40 ? ` and ${list.length - 40} more` : ""));
     const waits = block.waits.filter((wait) => wait.reader === index);
     const runs = block.timeline ? block.timeline.runs.filter((run) => run.transaction === index) : [];
-    const places = [...new Set(waits.flatMap((wait) => wait.places))].slice(0, 6).map((place) => Braid.shorter(block.places[place].words));
+    const locations = [...new Set(waits.flatMap((wait) => wait.locations))].slice(0, 6).map((index) => Braid.shorter(block.locations[index].words));
     byId("detail-h").textContent = `Transaction ${index}`;
     const rows = [["from", el("span", { class: "mono" }, it.sender)], ["to", el("span", { class: "mono" }, it.to || "new contract")],
       ["calls", it.function || it.selector || "no function"], ["cost", `${Braid.gas(it.gas)}${it.time_ns === null ? "" : `, ${Braid.time(it.time_ns)} in sequence`}`],
-      ["waits for", links(waits.map((wait) => wait.writer))], ["at", places.length ? places.join("; ") : "no place"],
+      ["waits for", links(waits.map((wait) => wait.writer))], ["at", locations.length ? locations.join("; ") : "no location"],
       ["is waited for by", links([...new Set(block.waits.filter((wait) => wait.writer === index).map((wait) => wait.reader))])],
       ["runs", runs.map((run) => `worker ${run.worker} at ${Braid.time(run.begin)}, ${run.how}`).join("; ") || "none"]];
     Braid.fill(byId("detail-list"), rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
   };
 
-  /* Numbers, addresses, functions and places: what is searched in. */
+  /* Numbers, addresses, functions and locations: what is searched in. */
   const texts = new WeakMap();
   const textOf = (block) => {
     if (!texts.has(block)) {
       const at = Array.from(block.transactions, () => new Set());
-      block.waits.forEach((wait) => wait.places.forEach((place) => { at[wait.reader].add(place); at[wait.writer].add(place); }));
-      texts.set(block, block.transactions.map((it, index) => [it.sender, it.to || "new contract", it.selector, it.function, ...[...at[index]].map((place) => `${block.places[place].location} ${block.places[place].words}`)].join(" ").toLowerCase()));
+      block.waits.forEach((wait) => wait.locations.forEach((index) => { at[wait.reader].add(index); at[wait.writer].add(index); }));
+      texts.set(block, block.transactions.map((it, index) => [it.sender, it.to || "new contract", it.selector, it.function, ...[...at[index]].map((location) => `${block.locations[location].location} ${block.locations[location].words}`)].join(" ").toLowerCase()));
     }
     return texts.get(block);
   };
@@ -113,12 +115,12 @@
 
   const tables = (block) => {
     const cost = (name, key) => ({ name, number: true, of: (row) => row[key], show: (value) => Braid.cost(block, value) });
-    Braid.table(byId("place-table"), {
-      caption: block.other_places ? `The first ${Braid.count(block.places.length)} places; there are ${Braid.count(block.other_places)} more` : "Places",
-      rows: block.places, empty: "No transaction waits for another.",
-      columns: [{ name: "place", wide: true, of: (row) => row.words, show: Braid.shorter, title: (row) => row.location }, { name: "kind", of: (row) => row.kind.replaceAll("_", " ") },
+    Braid.table(byId("location-table"), {
+      caption: block.other_locations ? `The first ${Braid.count(block.locations.length)} locations; there are ${Braid.count(block.other_locations)} more` : "Locations",
+      rows: block.locations, empty: "No transaction waits for another.",
+      columns: [{ name: "location", wide: true, of: (row) => row.words, show: Braid.shorter, title: (row) => row.location }, { name: "kind", of: (row) => row.kind.replaceAll("_", " ") },
         { name: "wait", number: true, of: (row) => row.waiting }, { name: "write", number: true, of: (row) => row.writers },
-        { name: "on the chain", number: true, of: (row) => row.on_chain }, cost("costs there", "serialises")],
+        { name: "on the chain", number: true, of: (row) => row.on_chain }, cost("costs there", "chain_cost")],
     });
     const waits = block.transactions.map(() => 0);
     const waited = block.transactions.map(() => 0);
@@ -144,7 +146,7 @@
     Braid.matches = new Set();
     byId("title").textContent = `${nameOf(index)}: block ${block.block}, ${Braid.plural(block.txs, "transaction")}`;
     byId("wrong").hidden = block.ok;
-    byId("wrong").textContent = block.ok ? "" : `Do not trust the rest: ${block.error}`;
+    byId("wrong").textContent = block.ok ? "" : `Unexpected result: ${block.error}. What is shown describes this result. All differences: braid run ${block.file}; usual causes: docs/TROUBLESHOOTING.md`;
     Braid.fill(byId("figures"), figures(block));
     byId("plain").textContent = plain(block);
     byId("words").textContent = block.words;

@@ -4,7 +4,7 @@ Braid.measures = [
   { name: "no conflicts", key: "no_conflicts", of: (row) => Braid.ratio(row.gas, row.longest), colour: "bound-b", dash: [8, 4] },
   { name: "late read", key: "late_read", of: (row) => Braid.ratio(row.gas, row.late_read), colour: "bound-a", dash: [3, 3] },
   { name: "conflict chain", key: "chain", of: (row) => Braid.ratio(row.gas, row.chain), colour: "bound-c", dash: null },
-  { name: "Braid, simulated", key: "virtual", of: (row) => row.virtual_speedup, colour: "virtual", dash: null },
+  { name: "Braid, simulated", key: "simulated", of: (row) => row.simulated_speedup, colour: "virtual", dash: null },
   { name: "Braid, measured here", key: "measured", of: (row) => row.measured_speedup, colour: "measured", dash: null },
 ];
 

@@ -20,7 +20,7 @@
       figure(Braid.count(group.blocks), `${group.blocks === 1 ? "block" : "blocks"}, ${Braid.plural(group.txs, "transaction")}, ${Braid.gas(group.gas)}`),
       figure(Braid.times(median(group, "chain")), "at most in the median for an engine that runs conflicting transactions one after the other"),
       figure(Braid.times(median(group, "no_conflicts")), "at most in the median, without any conflict"),
-      group.speedups.virtual ? figure(Braid.times(median(group, "virtual")), `Braid simulated on ${Braid.plural(workers, "worker")}, median`) : null,
+      group.speedups.simulated ? figure(Braid.times(median(group, "simulated")), `Braid simulated on ${Braid.plural(workers, "worker")}, median`) : null,
       group.speedups.measured ? figure(Braid.times(median(group, "measured")), `Braid measured here, median${group.busy ? `; the machine was busy in ${Braid.plural(group.busy, "block")}: unreliable` : ""}`) : null,
     ];
   };
@@ -28,16 +28,16 @@
   const plain = (group) => {
     const said = group.limits.filter((it) => it.blocks > 0).map((it) => `${{ conflicts: "conflicts", longest: "the longest transaction", workers: "the number of workers" }[it.limit]} in ${Braid.count(it.blocks)}`);
     const first = group.kinds[0];
-    const waits = first ? ` Of the gas of all conflict chains, ${share(first.serialises, group.chain)} is of transactions that wait for ${first.kind === "same_sender" ? "an earlier one of the same sender" : `a ${first.kind.replaceAll("_", " ")}`}.` : " No chain of transactions that wait for each other costs more than the longest transaction of its block.";
+    const waits = first ? ` Of the gas of all conflict chains, ${share(first.chain_cost, group.chain)} is of transactions that wait for ${first.kind === "same_sender" ? "an earlier one of the same sender" : `a ${first.kind.replaceAll("_", " ")}`}.` : " No chain of transactions that wait for each other costs more than the longest transaction of its block.";
     const passed = group.passed === 0 ? "" : ` In ${Braid.plural(group.passed, "block")} Braid is faster than the conflict chain allows, because it adds payments of ether without reading the balance.`;
     return `What limits these blocks on ${Braid.plural(workers, "worker")}: ${said.join(", ")}.${waits}${passed}`;
   };
 
   const kinds = (group) => group.kinds.map((it) => {
-    const part = percent(it.serialises, group.chain);
+    const part = percent(it.chain_cost, group.chain);
     return el("li", {}, el("span", {}, it.kind.replaceAll("_", " ")),
       el("div", { class: "bar", role: "img", "aria-label": `${part.toFixed(0)} percent of the conflict chains` }, el("i", { style: `width:${Math.min(100, part).toFixed(1)}%` })),
-      el("small", {}, `${Braid.gas(it.serialises)} (${part.toFixed(0)} % of the chains) in ${Braid.plural(it.waits, "transaction")} of ${Braid.plural(it.blocks, "block")}; ${Braid.gas(it.alone)} (${share(it.alone, group.chain)}) of it waits only here`));
+      el("small", {}, `${Braid.gas(it.chain_cost)} (${part.toFixed(0)} % of the chains) in ${Braid.plural(it.waits, "transaction")} of ${Braid.plural(it.blocks, "block")}; ${Braid.gas(it.alone)} (${share(it.alone, group.chain)}) of it waits only here`));
   });
 
   const accounts = (group) => Braid.table(byId("account-table"), {
@@ -46,8 +46,8 @@
     columns: [
       { name: "account", mono: true, of: (row) => row.account, show: Braid.short, title: (row) => row.account },
       { name: "is a", of: (row) => row.role },
-      { name: "serializes", number: true, of: (row) => row.serialises, show: Braid.gas },
-      { name: "of the chains", number: true, of: (row) => percent(row.serialises, group.chain), show: (value) => `${value.toFixed(1)} %` },
+      { name: "gas", number: true, of: (row) => row.chain_cost, show: Braid.gas },
+      { name: "of the chains", number: true, of: (row) => percent(row.chain_cost, group.chain), show: (value) => `${value.toFixed(1)} %` },
       { name: "only here", number: true, of: (row) => row.alone, show: Braid.gas },
       { name: "transactions", number: true, of: (row) => row.waits },
       { name: "blocks", number: true, of: (row) => row.blocks },
@@ -97,7 +97,7 @@
     Braid.fill(byId("figures"), figures(group));
     byId("plain").textContent = plain(group);
     byId("kinds-note").textContent = group.kinds.length === 0 ? "Nothing: no conflict chain costs more than the longest transaction of its block."
-      : `The conflict chains cost ${Braid.gas(group.chain)} of ${Braid.gas(group.gas)}. A transaction of a chain can wait at places of several kinds, so that the shares overlap.`;
+      : `The conflict chains cost ${Braid.gas(group.chain)} of ${Braid.gas(group.gas)}. A transaction of a chain can wait at locations of several kinds, so that the shares overlap.`;
     Braid.fill(byId("kinds"), kinds(group));
     byId("accounts-note").textContent = `By the gas of the transactions of conflict chains that wait there, of ${Braid.gas(group.chain)} in all. "Only here": transactions that wait at no other account.`;
     accounts(group);
@@ -115,7 +115,7 @@
   Braid.beginTheme();
   Braid.fill(byId("fork"), survey.groups.map((group, index) => el("option", { value: index }, `${group.fork === null ? "all" : readable(group.fork)} (${group.blocks})`)));
   byId("fork").addEventListener("change", (event) => show(Number(event.target.value)));
-  byId("spread-note").textContent = `Bounds by gas, on any number of workers; ${all.speedups.virtual ? `Braid simulated on ${Braid.plural(workers, "worker")}` : "nothing was simulated"}${all.speedups.measured ? "; measured: on this machine, including building the result and the effect of other load" : ""}. A line at 2x and 60 % means that 60 % of the blocks can be at least twice as fast.`;
+  byId("spread-note").textContent = `Bounds by gas, on any number of workers; ${all.speedups.simulated ? `Braid simulated on ${Braid.plural(workers, "worker")}` : "nothing was simulated"}${all.speedups.measured ? "; measured: on this machine, including building the result and the effect of other load" : ""}. A line at 2x and 60 % means that 60 % of the blocks can be at least twice as fast.`;
   byId("forks-note").textContent = "Lines are medians; each small point is the conflict chain of a block. A few blocks say little about a fork.";
   byId("forks").setAttribute("aria-label", `Chart of medians by fork. Conflict chain: ${forks.map((group) => `${readable(group.fork)} ${Braid.times(median(group, "chain"))}`).join(", ")}.`);
   show(0);

@@ -1,8 +1,8 @@
 //! `braid compare`: two explanations side by side.
 
 use super::{
-    explain::{ExplainArgs, QuestionArgs, Unusable, block_line, explain_file},
-    json::write_line,
+    explain::{ExplainArgs, QuestionArgs, Unusable, block_line, explain_file, unexpected},
+    json::{write_error, write_line},
     names::Known,
 };
 use crate::{
@@ -50,7 +50,8 @@ pub(super) struct CompareArgs {
     other: PathBuf,
     #[command(flatten)]
     question: QuestionArgs,
-    /// Print one JSON object
+    /// Print one JSON object, after one with file, ok (false) and error for each error; docs/EXPLAIN.md
+    /// lists the fields
     #[arg(long)]
     json: bool,
 }
@@ -85,7 +86,7 @@ struct Side {
     by: String,
     gas: Costs,
     time_ns: Option<Costs>,
-    conflicts: Vec<Place>,
+    conflicts: Vec<Conflict>,
     measured: Option<Measured>,
 }
 
@@ -105,11 +106,11 @@ struct OnWorkers {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-struct Place {
+struct Conflict {
     locations: Vec<String>,
     kind: String,
     words: String,
-    serialises: u64,
+    chain_cost: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -152,14 +153,14 @@ struct Line<'a> {
     /// Unit of the costs of locations: `gas` or `time_ns`.
     by: &'a str,
     figures: Vec<Figure>,
-    places: Vec<Shared>,
+    conflicts: Vec<Shared>,
 }
 
 /// Compares the two sides of `args`.
 pub(super) fn compare(args: &CompareArgs) -> Result<End, Stop> {
     let config = Config::default();
     let question = args.question.question(&config)?;
-    let known = args.question.known()?;
+    let mut known = args.question.known()?;
     let mut executor = None;
     let mut side = |path: &Path| match saved(path)? {
         Some(side) => Ok(side),
@@ -168,41 +169,56 @@ pub(super) fn compare(args: &CompareArgs) -> Result<End, Stop> {
                 Some(executor) => executor,
                 empty => empty.insert(started(config)?),
             };
-            explained(args, (&question, &known), executor, path)
+            explained(args, (&question, &mut known), executor, path)
                 .map_err(|error| Stop::Message(error.to_string()))?
         }
     };
     let mut progress = Progress::new(2);
-    let mut next = |path: &Path| {
-        progress.begin(&path.display().to_string());
+    let mut sides = Vec::new();
+    for path in [&args.one, &args.other] {
+        let name = path.display().to_string();
+        progress.begin(&name);
         let side = side(path);
         progress.end();
-        side
-    };
-    let (one, other) = (next(&args.one)?, next(&args.other)?);
+        match side {
+            Err(Stop::Message(error)) if args.json => {
+                write_error(&name, &error)?;
+                return Ok(End::BadInput);
+            }
+            side => sides.push(side?),
+        }
+    }
     drop(progress);
-    for side in [&one, &other] {
-        if let Some(error) = &side.error {
-            print_error(&format!("Do not trust the rest: {}: {error}", side.file));
+    let [one, other] = &sides[..] else { return Ok(End::BadInput) };
+    for Side { file, error, .. } in [one, other] {
+        match error {
+            Some(error) if args.json => write_error(file, error)?,
+            Some(error) => print_error(&format!("{file}: {}", unexpected(file, error))),
+            None => {}
         }
     }
     if one.by != other.by {
-        return Err(Stop::Message(format!(
+        let error = format!(
             "{} states costs in {}, {} in {}: explain both with the same --by",
             one.file, one.by, other.file, other.by
-        )));
+        );
+        if args.json {
+            write_error(&other.file, &error)?;
+            return Ok(End::BadInput);
+        }
+        return Err(Stop::Message(error));
     }
     let line = Line {
         one: &one.file,
         other: &other.file,
         by: &one.by,
-        figures: figures(&one, &other),
-        places: places(&one, &other),
+        figures: figures(one, other),
+        conflicts: conflicts(one, other),
     };
     if args.json {
         write_line(&line)?;
     } else {
-        write(&mut anstream::stdout().lock(), [&one, &other], &line)?;
+        write(&mut anstream::stdout().lock(), [one, other], &line)?;
     }
     Ok(if one.ok && other.ok { End::Right } else { End::Mismatch })
 }
@@ -234,7 +250,7 @@ fn saved(path: &Path) -> Result<Option<Side>, Stop> {
 
 fn explained(
     args: &CompareArgs,
-    (question, known): (&Question, &Known),
+    (question, known): (&Question, &mut Known),
     executor: &mut Executor,
     path: &Path,
 ) -> Result<Result<Side, Stop>, Unusable> {
@@ -290,27 +306,27 @@ fn figures(one: &Side, other: &Side) -> Vec<Figure> {
 }
 
 /// Returns the locations of both sides, those with the highest cost on either side first.
-fn places(one: &Side, other: &Side) -> Vec<Shared> {
-    let find = |side: &Side, place: &Place| {
+fn conflicts(one: &Side, other: &Side) -> Vec<Shared> {
+    let find = |side: &Side, conflict: &Conflict| {
         let mut all = side.conflicts.iter();
-        all.find(|it| it.locations.first() == place.locations.first()).map(|it| it.serialises)
+        all.find(|it| it.locations.first() == conflict.locations.first()).map(|it| it.chain_cost)
     };
-    let of_other = other.conflicts.iter().filter(|place| find(one, place).is_none());
-    let mut places: Vec<Shared> = one
+    let of_other = other.conflicts.iter().filter(|it| find(one, it).is_none());
+    let mut shared: Vec<Shared> = one
         .conflicts
         .iter()
         .chain(of_other)
-        .map(|place| Shared {
-            locations: place.locations.clone(),
-            kind: place.kind.clone(),
-            words: place.words.clone(),
-            one: find(one, place),
-            other: find(other, place),
+        .map(|it| Shared {
+            locations: it.locations.clone(),
+            kind: it.kind.clone(),
+            words: it.words.clone(),
+            one: find(one, it),
+            other: find(other, it),
         })
         .collect();
-    places.sort_by_key(|place| std::cmp::Reverse(place.one.max(place.other)));
-    places.truncate(MOST);
-    places
+    shared.sort_by_key(|it| std::cmp::Reverse(it.one.max(it.other)));
+    shared.truncate(MOST);
+    shared
 }
 
 fn is_busy(side: &Side) -> bool {
@@ -335,10 +351,10 @@ fn write(out: &mut impl Write, sides: [&Side; 2], line: &Line<'_>) -> io::Result
     for side in sides.iter().filter(|it| is_busy(it)) {
         writeln!(out, "The machine was busy while {} was measured.", inputs::short(&side.file))?;
     }
-    if !line.places.is_empty() {
-        writeln!(out, "Costs at the places of both, on the conflict chain:")?;
+    if !line.conflicts.is_empty() {
+        writeln!(out, "Costs at the locations of both, on the conflict chain:")?;
     }
-    for Shared { words, one, other, .. } in &line.places {
+    for Shared { words, one, other, .. } in &line.conflicts {
         let [a, b] = [one, other].map(|it| it.map_or("not named".to_owned(), |it| cost(axis, it)));
         writeln!(out, "{:<NAME$}{a:>FIGURE$}  {b:>FIGURE$}", "")?;
         writeln!(out, "  {words}")?;

@@ -6,6 +6,7 @@ use super::{
 };
 use braid_blocks::verify::{BlockRecord, BlockReport, MeasuredRecord, Setting, Verdict};
 use serde::Serialize;
+use serde_json::json;
 use std::io::{self, Write};
 
 /// Writes reports as JSON lines to standard output.
@@ -65,6 +66,11 @@ pub(super) fn write_line(line: &impl Serialize) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(&text)?;
     out.flush()
+}
+
+/// Writes an error about a file.
+pub(super) fn write_error(file: &str, error: &str) -> io::Result<()> {
+    write_line(&json!({ "file": file, "ok": false, "error": error }))
 }
 
 impl Reporter for Json {

@@ -1,9 +1,9 @@
 //! `braid lint`: contract functions that conflict.
 
 use super::{
-    explain::{Unusable, record},
-    json::write_line,
-    names::{Known, LinesArgs, NamesArgs},
+    explain::{Unusable, record, unexpected},
+    json::{write_error, write_line},
+    names::{Known, NamesArgs},
     page::write,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 use alloy_primitives::{Address, KECCAK256_EMPTY};
 use braid_blocks::block_file::BlockFile;
-use braid_terminal::{End, Progress, Stop, print_error};
+use braid_terminal::{End, Progress, Stop, counted, print_error};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::{
@@ -40,7 +40,8 @@ a --contract.";
 /// Records what each transaction of a block reads and writes, and compares all pairs of
 /// transactions of different senders. Two transactions conflict where one of them changes what the
 /// other reads or changes. A conflict is named by the called functions of the contract and by the
-/// variable: a slot or, with --layout, its name. docs/LINT.md has details and a CI job. Without
+/// variable: a slot or, with --layout, its name. A finding groups the conflicts at variables of one
+/// kind of a contract. docs/LINT.md has details and a CI job. Without
 /// arguments, it checks a generated demo chain.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -53,8 +54,6 @@ pub(super) struct LintArgs {
     contracts: Vec<Address>,
     #[command(flatten)]
     names: NamesArgs,
-    #[command(flatten)]
-    lines: LinesArgs,
     /// Also write the findings as SARIF 2.1.0; - for standard output
     #[arg(long, value_name = "FILE")]
     sarif: Option<PathBuf>,
@@ -64,7 +63,8 @@ pub(super) struct LintArgs {
     /// Number of findings in the table
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
-    /// Print one JSON object per line: one for each finding, and the totals last
+    /// Print one JSON object per line: one for each finding, and the totals last; docs/LINT.md lists
+    /// the fields
     #[arg(long)]
     json: bool,
 }
@@ -86,10 +86,7 @@ pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
         let why = "only one of --json and --sarif - can use standard output; name a file";
         return Err(Stop::Message(why.to_owned()));
     }
-    let mut known = args.names.read(&args.lines)?;
-    if let Some(root) = args.lines.missing_root() {
-        warn(&format!("--root {} is not a folder; source lines are left out", root.display()))?;
-    }
+    let mut known = args.names.read()?;
     let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
     let mut lint = Lint::new(args.contracts.iter().copied());
     let (end, unusable) = gather(args, &mut known, &mut lint, inputs)?;
@@ -105,6 +102,7 @@ pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
             "blocks": blocks,
             "txs": transactions,
             "findings": findings.len(),
+            "conflicts": conflicts(&findings),
             "unusable": unusable,
         }))?;
     }
@@ -120,11 +118,7 @@ pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
         let log = serde_json::to_vec_pretty(&sarif(&findings, &folder)).map_err(io::Error::from)?;
         write("--sarif", path, &log)?;
     }
-    for option in known.unmatched() {
-        warn(&format!(
-            "{option} matches no contract of these blocks; check that it is the right file"
-        ))?;
-    }
+    known.warn()?;
     for contract in &untouched {
         print_error(&format!("no transaction accesses {contract}; check --contract"));
     }
@@ -161,10 +155,10 @@ fn gather(
         end = end.max(code);
         progress.aside(|| {
             if args.json {
-                return write_line(&json!({ "file": file, "ok": false, "error": why }));
+                return write_error(&file, &why);
             }
             match code {
-                End::Mismatch => print_error(&format!("Do not trust the rest: {file}: {why}")),
+                End::Mismatch => print_error(&format!("{file}: {}", unexpected(&file, &why))),
                 _ => print_error(&why),
             }
             Ok(())
@@ -173,8 +167,9 @@ fn gather(
     Ok((end, unusable))
 }
 
-fn warn(message: &str) -> io::Result<()> {
-    writeln!(anstream::stderr().lock(), "warning: {message}")
+/// Returns the number of conflicts in `findings`.
+fn conflicts(findings: &[Finding]) -> usize {
+    findings.iter().map(|it| it.conflicts.len()).sum()
 }
 
 /// Checks a block. Returns the first difference from its file, if there is one.
@@ -186,8 +181,7 @@ fn look(
     let name = input.name();
     let file = input.load()?;
     let (mut recording, wrong) = record(&name, &file, 0)?;
-    recording.names = known.of(&file);
-    known.note(&file, &recording);
+    known.name(&file, &mut recording);
     lint.add(&Subject {
         file: &inputs::short(&name),
         path: &name,
@@ -211,27 +205,24 @@ fn print(
     findings: &[Finding],
     (blocks, transactions): (usize, usize),
 ) -> io::Result<()> {
-    let count = |count: usize, what: &str| match count {
-        1 => format!("one {what}"),
-        _ => format!("{count} {what}s"),
-    };
     let mut out = anstream::stdout().lock();
     if findings.is_empty() {
         let whose = if args.contracts.is_empty() { "" } else { " at the contracts of --contract" };
         writeln!(
             out,
             "No transactions of different senders conflict{whose} ({} in {}).",
-            count(transactions, "transaction"),
-            count(blocks, "block")
+            counted(transactions, "transaction"),
+            counted(blocks, "block")
         )?;
         return out.flush();
     }
     writeln!(
         out,
-        "{} in {} of {}: pairs of functions that conflict, the most frequent first",
-        count(findings.len(), "finding"),
-        count(transactions, "transaction"),
-        count(blocks, "block")
+        "{} with {} in {} of {}, the most frequent conflict first",
+        counted(findings.len(), "finding"),
+        counted(conflicts(findings), "conflict"),
+        counted(transactions, "transaction"),
+        counted(blocks, "block")
     )?;
     write!(out, "{}", words::table(findings, args.top))?;
     let others = findings.len().saturating_sub(args.top);

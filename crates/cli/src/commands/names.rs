@@ -10,12 +10,13 @@ use braid_terminal::Stop;
 use clap::Args;
 use std::{
     collections::BTreeSet,
+    io::{self, Write},
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
 };
 
-/// Options for the output of solc and forge.
+/// Options for the output of solc and forge, and for source files.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct NamesArgs {
     /// Name variables, from the output of solc --storage-layout or forge inspect storageLayout; may
@@ -26,11 +27,6 @@ pub(super) struct NamesArgs {
     /// Name functions, from the output of solc --abi or an artifact of forge; may be repeated
     #[arg(long = "abi", value_name = "FILE")]
     abis: Vec<PathBuf>,
-}
-
-/// Options for lines of source.
-#[derive(Clone, Debug, Default, Args)]
-pub(super) struct LinesArgs {
     /// Name lines of source, for contracts whose code is in the file; may be repeated
     #[arg(long = "source-map", value_name = "FILE")]
     source_maps: Vec<PathBuf>,
@@ -73,6 +69,8 @@ pub(super) struct Known {
     source_maps: Vec<Arc<Compiled>>,
     /// Options whose file has not matched any contract yet.
     unmatched: Vec<Given>,
+    /// The folder of source files, if there is no such folder.
+    missing_root: Option<PathBuf>,
 }
 
 /// An option with a file, and the contracts in the file.
@@ -108,11 +106,12 @@ impl Contracts {
 }
 
 impl NamesArgs {
-    /// Reads the files, including those with lines of source.
-    pub(super) fn read(&self, lines: &LinesArgs) -> Result<Known, Stop> {
+    /// Reads the files.
+    pub(super) fn read(&self) -> Result<Known, Stop> {
         let all =
-            |path: &Path| read(path, &lines.root).map_err(|error| Stop::Message(error.to_string()));
-        let mut known = Known::default();
+            |path: &Path| read(path, &self.root).map_err(|error| Stop::Message(error.to_string()));
+        let missing_root = Some(&self.root).filter(|root| !root.is_dir()).cloned();
+        let mut known = Known { missing_root, ..Known::default() };
         self.read_layouts(all, &mut known)?;
         for path in &self.abis {
             let abis = all(path)?;
@@ -128,7 +127,7 @@ impl NamesArgs {
             known.unmatched.push(Given { option: format!("--abi {shown}"), contracts });
             known.abis.extend(abis);
         }
-        for path in &lines.source_maps {
+        for path in &self.source_maps {
             let maps =
                 all(path)?.into_iter().filter(|it| it.source_map.is_some() && it.code.is_some());
             let maps: Vec<Arc<Compiled>> = maps.map(Arc::new).collect();
@@ -194,26 +193,31 @@ impl NamesArgs {
     }
 }
 
-impl LinesArgs {
-    /// Returns the source folder if it is not a folder.
-    pub(super) fn missing_root(&self) -> Option<&Path> {
-        Some(&*self.root).filter(|root| !root.is_dir())
-    }
-}
-
 impl Known {
-    /// Records which options match a contract in `file`.
-    pub(super) fn note(&mut self, file: &BlockFile, recording: &Recording) {
+    /// Names the contracts of `file` in its recording.
+    pub(super) fn name(&mut self, file: &BlockFile, recording: &mut Recording) {
+        recording.names = self.of(file);
         self.unmatched.retain(|given| !given.contracts.are_in(file, recording));
     }
 
-    /// Returns the options that have matched no contract in any recorded block.
-    pub(super) fn unmatched(&self) -> impl Iterator<Item = &str> {
-        self.unmatched.iter().map(|given| given.option.as_str())
+    /// Warns of a missing folder, and of options that match no contract in any named block.
+    pub(super) fn warn(&self) -> io::Result<()> {
+        let mut out = anstream::stderr().lock();
+        if let Some(root) = &self.missing_root {
+            let root = root.display();
+            writeln!(out, "warning: --root {root} is not a folder; source lines are left out")?;
+        }
+        for Given { option, .. } in &self.unmatched {
+            writeln!(
+                out,
+                "warning: {option} matches no contract of these blocks; check that it is the right file"
+            )?;
+        }
+        Ok(())
     }
 
     /// Returns the names of the contracts of `file`.
-    pub(super) fn of(&self, file: &BlockFile) -> Names {
+    fn of(&self, file: &BlockFile) -> Names {
         let mut names = Names::default();
         for (account, compiled) in &self.named {
             names.add(*account, compiled);

@@ -2,7 +2,7 @@
 
 use super::{
     explain::{Explained, QuestionArgs, Unusable, block_line, explain_file, measure, whole},
-    json::write_line,
+    json::{write_error, write_line},
     names::Known,
 };
 use crate::{
@@ -46,7 +46,7 @@ const PAGE: &str = "report.html";
 /// speed-up by number of workers, a timeline of each worker, the graph of transactions that wait
 /// for each other, a matrix of the contracts that wait for each other, and tables of locations and
 /// transactions. Speed-ups are measured on up to as many workers as there are cores here, and
-/// simulated in virtual time on 1 to 64; the timeline is that of the simulated workers.
+/// simulated on 1 to 64; the timeline is that of the simulated workers.
 /// docs/EXPLAIN.md describes the page. Without arguments, it draws a generated demo chain.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -111,7 +111,7 @@ impl<'a> Bench<'a> {
         let file = input.load()?;
         let question = &self.question;
         let mut explained =
-            explain_file(args, (question, &self.known), &mut self.executor, name, &file)?;
+            explain_file(args, (question, &mut self.known), &mut self.executor, name, &file)?;
         let mut measured = Vec::new();
         for executor in &mut self.fewer {
             match measure(args, executor, &explained.name, &file)? {
@@ -199,8 +199,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<End, Stop> {
                 Err(error) => {
                     end = end.max(End::BadInput);
                     if args.json {
-                        let (file, error) = (error.file(), error.to_string());
-                        write_line(&json!({ "file": file, "ok": false, "error": error }))?;
+                        write_error(error.file(), &error.to_string())?;
                     } else {
                         print_error(&error);
                     }
@@ -213,6 +212,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<End, Stop> {
     if !blocks.is_empty() {
         write_trace(args, &blocks)?;
         write_page(args, &blocks)?;
+        bench.known.warn()?;
     }
     Ok(end)
 }

@@ -76,7 +76,8 @@ pub(super) struct RunArgs {
     /// As --bal, but as an untrusted hint: the list only predicts conflicts
     #[arg(long, value_name = "FILE|DIR", conflicts_with = "bal")]
     bal_hint: Option<PathBuf>,
-    /// Print one JSON object per line: one for each block, then the total
+    /// Print one JSON object per line: one for each block, then the total; docs/BLOCK_FILE.md lists
+    /// the fields
     #[arg(long)]
     json: bool,
 }

@@ -254,7 +254,7 @@ fn survey_input(
     if !args.shows_reached() {
         clock.rounds = 0;
     }
-    let explained = explain_file(clock, (&question, &Known::default()), executor, name, &file)?;
+    let explained = explain_file(clock, (&question, &mut Known::default()), executor, name, &file)?;
     if let Some(wrong) = explained.wrong {
         return Err(Failed { end: End::Mismatch, reason: wrong });
     }
@@ -281,7 +281,7 @@ fn survey_input(
     Ok(Surveyed::Block(Box::new(row), steps(&recording, &explanation.gas)))
 }
 
-/// Returns Braid's speed-up in virtual time, with the gas of a run as its time.
+/// Returns Braid's simulated speed-up, with the gas of a run as its time.
 fn simulated(explained: &Explained, file: &BlockFile, workers: usize) -> Option<f64> {
     let (block, database) = file.to_block().ok()?;
     let graph = Graph::new(&explained.recording, Axis::Gas, &WhatIf::NOTHING);

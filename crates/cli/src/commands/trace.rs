@@ -1,5 +1,6 @@
 //! `braid trace`: traces one transaction of a block, in geth's formats.
 
+use super::{explain::unexpected, json::write_error};
 use crate::inputs;
 use alloy_rpc_types_trace::geth::{CallFrame, DefaultFrame, PreStateFrame};
 use braid_blocks::{
@@ -47,7 +48,7 @@ pub(super) struct TraceArgs {
     /// Workers that execute the block [default: one per core]
     #[arg(long, value_name = "N", value_parser = workers_from)]
     workers: Option<NonZeroU16>,
-    /// Print geth's JSON
+    /// Print geth's JSON; if there is no trace, one line with file, ok (false) and error
     #[arg(long)]
     json: bool,
 }
@@ -76,10 +77,18 @@ impl From<TracerArg> for Tracer {
 /// Traces the requested transaction.
 pub(super) fn trace(args: &TraceArgs) -> Result<End, Stop> {
     let what = format!("transaction {} of {}", args.tx, args.path.display());
-    let (trace, wrong) = working(&what, || trace_of(args))?;
+    let traced = working(&what, || trace_of(args));
+    let (trace, wrong) = match traced {
+        Err(Stop::Message(error)) if args.json => {
+            write_error(&args.path.display().to_string(), &error)?;
+            return Ok(End::BadInput);
+        }
+        traced => traced?,
+    };
     let mut end = End::Right;
     if let Some(wrong) = wrong {
-        print_error(&format!("Do not trust the rest: {}: {wrong}", args.path.display()));
+        let file = args.path.display().to_string();
+        print_error(&format!("{file}: {}", unexpected(&file, &wrong)));
         end = End::Mismatch;
     }
     let mut out = io::stdout().lock();

@@ -191,7 +191,7 @@ impl Graph {
     /// Of several chains of equal length, the one that ends first is returned. A step that waits
     /// equally long for several transactions follows the last of them.
     #[must_use]
-    pub fn critical_path(&self) -> Vec<Step> {
+    pub fn conflict_chain(&self) -> Vec<Step> {
         let ends = self.ends(Rule::Whole);
         let last = (0..ends.len()).max_by_key(|&index| (ends[index], Reverse(index)));
         let mut path = Vec::new();

@@ -3,6 +3,7 @@
 use super::{
     bounds::{Axis, Graph, Rule, Step},
     decode::{self, Kind, Meaning},
+    lines::{SourceLine, source_lines},
     location::{Location, Target},
     record::Recording,
     what_if::WhatIf,
@@ -25,8 +26,10 @@ pub struct Conflict {
     pub kind: Kind,
     /// Description of the locations.
     pub words: String,
+    /// Lines of source that store there, then lines that load; empty without a source map.
+    pub lines: BTreeSet<SourceLine>,
     /// Cost of the transactions on the conflict chain that wait here.
-    pub serialises: u64,
+    pub chain_cost: u64,
     /// Number of these transactions.
     pub waits: usize,
     /// Cost of the longest chain if transactions conflicted nowhere else.
@@ -130,7 +133,7 @@ pub fn conflicts(recording: &Recording, axis: Axis, workers: usize, top: usize) 
     };
     let mut above = WhatIf::default();
     let first = groups.into_iter().map(|group| {
-        let serialises = cost(&group.on_path);
+        let chain_cost = cost(&group.on_path);
         let targets = group.locations.iter().copied().map(Target::Location);
         let alone = WhatIf { without: targets.clone().collect(), ..WhatIf::default() };
         above.without.extend(targets);
@@ -144,7 +147,8 @@ pub fn conflicts(recording: &Recording, axis: Axis, workers: usize, top: usize) 
             signatures: functions.iter().filter_map(signature).collect(),
             kind: meaning.kind,
             words: meaning.words,
-            serialises,
+            lines: source_lines(recording, &group.locations, |_| true),
+            chain_cost,
             waits: group.on_path.len(),
             own_chain: group.own_chain,
             functions,
@@ -169,7 +173,7 @@ fn found(recording: &Recording, graph: &Graph) -> BTreeMap<Location, Found> {
             found.writers.insert(need.writer);
         }
     }
-    for Step { transaction, waited_for } in graph.critical_path() {
+    for Step { transaction, waited_for } in graph.conflict_chain() {
         for location in waited_for {
             all.entry(location).or_default().on_path.insert(transaction);
         }
@@ -236,7 +240,7 @@ pub(super) fn together(
     match words.len() {
         0 | 1 => Meaning { kind, words: words.pop().unwrap_or_default() },
         count => {
-            let more = format!("{}; and {} more places of {account}", words[0], count - 1);
+            let more = format!("{}; and {} more locations of {account}", words[0], count - 1);
             let words = if count == 2 { words.join("; and ") } else { more };
             Meaning { kind, words }
         }

@@ -193,13 +193,13 @@ impl Slot<'_> {
         }
         let between = if self.name.is_empty() { "" } else { " " };
         let where_to = match &fields[..] {
-            [] => format!("{} of {contract}", Place(path)),
+            [] => format!("{} of {contract}", SlotName(path)),
             fields => format!("{} of {}{between}{contract}", fields.join(", "), self.name),
         };
         let is_entry = path.steps.iter().any(|step| matches!(step, Step::Key(_) | Step::Bytes(_)));
         let (kind, words) = match self.counts_by() {
             Some(by) => (Kind::Counter, format!("counter in {where_to}, incremented by {by}")),
-            None if !is_entry && is_pool() => (Kind::Pool, format!("state of a pool, {where_to}")),
+            None if is_pool() => (Kind::Pool, format!("state of a pool, {where_to}")),
             None if !is_entry && is_vault() => {
                 (Kind::Vault, format!("state of a vault, {where_to}"))
             }
@@ -332,9 +332,9 @@ fn address(key: U256) -> Option<Address> {
 }
 
 /// Formats the path to a slot as Solidity would write it.
-struct Place<'a>(&'a SlotPath);
+struct SlotName<'a>(&'a SlotPath);
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for SlotName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = |f: &mut fmt::Formatter<'_>, value: U256| {
             if value < U256::from(u64::MAX) {

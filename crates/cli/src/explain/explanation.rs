@@ -51,7 +51,7 @@ pub struct Costs {
     /// The bounds.
     pub bounds: Bounds,
     /// The longest chain of dependent transactions.
-    pub critical_path: Vec<Step>,
+    pub conflict_chain: Vec<Step>,
     /// Cost of each transaction on it.
     pub path_costs: Vec<u64>,
 }
@@ -75,7 +75,7 @@ impl Costs {
     #[must_use]
     pub fn has_credits(&self) -> bool {
         let is_balance = |location: &Location| matches!(location, Location::Balance(_));
-        let waits = self.critical_path.iter().map(|step| &step.waited_for);
+        let waits = self.conflict_chain.iter().map(|step| &step.waited_for);
         waits.filter(|it| !it.is_empty()).any(|it| it.iter().all(is_balance))
     }
 }
@@ -99,10 +99,10 @@ pub fn explain(recording: &Recording, question: &Question) -> Explanation {
     workers.dedup();
     let costs = |axis, what_if: &WhatIf| {
         let graph = Graph::new(recording, axis, what_if);
-        let critical_path = graph.critical_path();
+        let conflict_chain = graph.conflict_chain();
         let cost = |step: &Step| graph.costs()[step.transaction];
-        let path_costs = critical_path.iter().map(cost).collect();
-        Costs { bounds: graph.bounds(&workers), critical_path, path_costs }
+        let path_costs = conflict_chain.iter().map(cost).collect();
+        Costs { bounds: graph.bounds(&workers), conflict_chain, path_costs }
     };
     let timed = |what_if: &WhatIf| recording.timed.then(|| costs(Axis::Time, what_if));
     let what_if = &question.what_if;

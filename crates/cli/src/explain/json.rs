@@ -5,6 +5,7 @@ use super::{
     conflicts::{Conflict, Gain},
     decode::Kind,
     explanation::{Changed, Costs, Explanation},
+    lines::SourceLine,
     totals::Costly,
 };
 use alloy_primitives::{Address, hex};
@@ -37,7 +38,7 @@ struct CostFields {
     chain: u64,
     late_read: u64,
     workers: Vec<WorkerFields>,
-    critical_path: Vec<StepFields>,
+    conflict_chain: Vec<StepFields>,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,7 +64,7 @@ struct ConflictFields {
     locations: Vec<String>,
     kind: Kind,
     words: String,
-    serialises: u64,
+    chain_cost: u64,
     waits: usize,
     own_chain: u64,
     transactions: Vec<usize>,
@@ -72,6 +73,8 @@ struct ConflictFields {
     without: GainFields,
     without_those_above: GainFields,
     sharded: Option<GainFields>,
+    lines: Vec<SourceLine>,
+    advice: &'static str,
 }
 
 /// The most expensive locations over many blocks.
@@ -80,7 +83,7 @@ pub struct CostlyFields {
     locations: Vec<String>,
     kind: Kind,
     words: String,
-    serialises: u64,
+    chain_cost: u64,
     waits: usize,
     blocks: usize,
 }
@@ -91,7 +94,7 @@ impl From<&Costly> for CostlyFields {
             locations: texts(&it.locations),
             kind: it.kind,
             words: it.words.clone(),
-            serialises: it.serialises,
+            chain_cost: it.chain_cost,
             waits: it.waits,
             blocks: it.blocks,
         }
@@ -151,7 +154,7 @@ impl From<&Costs> for CostFields {
             late_read: on.late_read,
             no_conflicts: on.no_conflicts,
         };
-        let steps = costs.critical_path.iter().zip(&costs.path_costs);
+        let steps = costs.conflict_chain.iter().zip(&costs.path_costs);
         let bounds = &costs.bounds;
         Self {
             work: bounds.work,
@@ -159,7 +162,7 @@ impl From<&Costs> for CostFields {
             chain: bounds.chain,
             late_read: bounds.late_read,
             workers: bounds.workers.iter().map(on).collect(),
-            critical_path: steps
+            conflict_chain: steps
                 .map(|(step, cost)| StepFields {
                     transaction: step.transaction,
                     cost: *cost,
@@ -186,7 +189,7 @@ impl From<&Conflict> for ConflictFields {
             locations: texts(&it.locations),
             kind: it.kind,
             words: it.words.clone(),
-            serialises: it.serialises,
+            chain_cost: it.chain_cost,
             waits: it.waits,
             own_chain: it.own_chain,
             transactions: it.transactions.clone(),
@@ -195,6 +198,8 @@ impl From<&Conflict> for ConflictFields {
             without: it.without.into(),
             without_those_above: it.without_those_above.into(),
             sharded: it.sharded.map(GainFields::from),
+            lines: it.lines.iter().cloned().collect(),
+            advice: it.kind.advice(),
         }
     }
 }

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_place_is_refused_with_what_would() {
+    fn what_names_no_location_is_refused_with_what_would() {
         let account = Address::repeat_byte(1);
         for text in
             ["", "0x1", "counter", "0x1:0", &format!("{account}:x"), &format!("{account}.x")]

@@ -65,7 +65,7 @@ pub struct Recorded {
     pub logs: Vec<Log>,
     /// Whether it read the beneficiary's balance, and thus the fees of all transactions before.
     pub reads_fees: bool,
-    /// Instructions that loaded or stored slots, without duplicates.
+    /// Accesses of contracts to their own slots, ether and nonces, without duplicates.
     pub sites: Vec<Site>,
 }
 
@@ -125,7 +125,7 @@ pub fn record<D: DatabaseRef + Clone>(
                 recorded.time = took;
                 let loads = first_loads(&run.ctx.journaled_state.database.loads);
                 for access in &mut recorded.accesses {
-                    let load = loads.get(&place(&access.location));
+                    let load = loads.get(&loaded(&access.location));
                     access.time = load.map_or(Duration::ZERO, |load| load.time).min(took);
                 }
             }
@@ -202,16 +202,16 @@ fn seen<D: DatabaseRef>(block: &Block, database: D) -> Result<Recording, RecordE
 }
 
 /// A database read: an account, or one of its slots.
-type Place = (Address, Option<U256>);
+type Loaded = (Address, Option<U256>);
 
-fn place(location: &Location) -> Place {
+fn loaded(location: &Location) -> Loaded {
     match location {
         Location::Slot(account, slot) => (*account, Some(*slot)),
         other => (other.account(), None),
     }
 }
 
-fn first_loads(loads: &[Load]) -> HashMap<Place, Load> {
+fn first_loads(loads: &[Load]) -> HashMap<Loaded, Load> {
     let mut first = HashMap::with_capacity(loads.len());
     for load in loads {
         first.entry((load.account, load.slot)).or_insert(*load);
@@ -226,7 +226,7 @@ struct Seen<'a> {
     spec: SpecId,
     result: ExecutionResult,
     state: &'a EvmState,
-    loads: HashMap<Place, Load>,
+    loads: HashMap<Loaded, Load>,
     watch: &'a mut Watch,
 }
 
@@ -270,7 +270,7 @@ impl Seen<'_> {
     fn accesses(&self) -> BTreeMap<Location, Access> {
         let mut found = BTreeMap::new();
         let mut looked = |location: Location, written: Option<(U256, U256)>| {
-            let load = self.loads.get(&place(&location));
+            let load = self.loads.get(&loaded(&location));
             let gas = load.map_or(0, |load| load.gas);
             let new = Access { location, gas, time: Duration::ZERO, written };
             let access = found.entry(location).or_insert(new);

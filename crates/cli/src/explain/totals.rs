@@ -32,13 +32,13 @@ pub struct Totals {
     pub chain: u64,
     /// Sum of the cost of the late-read chain of each block.
     pub late_read: u64,
-    places: HashMap<Location, Place>,
+    locations: HashMap<Location, Waited>,
 }
 
 #[derive(Clone, Debug)]
-struct Place {
+struct Waited {
     waiting: BTreeSet<Waiting>,
-    serialises: u64,
+    chain_cost: u64,
     meaning: Meaning,
 }
 
@@ -52,7 +52,7 @@ pub struct Costly {
     /// Description of the locations.
     pub words: String,
     /// Cost of the transactions on conflict chains that wait here.
-    pub serialises: u64,
+    pub chain_cost: u64,
     /// Number of these transactions.
     pub waits: usize,
     /// Number of blocks.
@@ -70,15 +70,15 @@ impl Totals {
         self.longest += costs.bounds.longest;
         self.chain += costs.bounds.chain;
         self.late_read += costs.bounds.late_read;
-        for (step, cost) in costs.critical_path.iter().zip(&costs.path_costs) {
+        for (step, cost) in costs.conflict_chain.iter().zip(&costs.path_costs) {
             for location in &step.waited_for {
-                let place = self.places.entry(*location).or_insert_with(|| Place {
+                let waited = self.locations.entry(*location).or_insert_with(|| Waited {
                     waiting: BTreeSet::new(),
-                    serialises: 0,
+                    chain_cost: 0,
                     meaning: decode(recording, location),
                 });
-                if place.waiting.insert((block, step.transaction)) {
-                    place.serialises += cost;
+                if waited.waiting.insert((block, step.transaction)) {
+                    waited.chain_cost += cost;
                 }
             }
         }
@@ -88,23 +88,23 @@ impl Totals {
     #[must_use]
     pub fn costly(&self, top: usize) -> (Vec<Costly>, usize) {
         let mut groups: BTreeMap<(Address, &BTreeSet<Waiting>), Vec<Location>> = BTreeMap::new();
-        for (location, place) in &self.places {
-            groups.entry((location.account(), &place.waiting)).or_default().push(*location);
+        for (location, waited) in &self.locations {
+            groups.entry((location.account(), &waited.waiting)).or_default().push(*location);
         }
         let mut all: Vec<Costly> = groups
             .into_iter()
             .map(|((account, waiting), mut locations)| {
                 locations.sort_unstable();
-                let places = locations.iter().filter_map(|it| self.places.get(it));
-                let meanings = places.clone().map(|place| place.meaning.clone()).collect();
+                let waited = locations.iter().filter_map(|it| self.locations.get(it));
+                let meanings = waited.clone().map(|it| it.meaning.clone()).collect();
                 let Meaning { kind, words } = together(account, &locations, meanings);
-                let serialises = places.map(|place| place.serialises).max().unwrap_or_default();
+                let chain_cost = waited.map(|it| it.chain_cost).max().unwrap_or_default();
                 let blocks: BTreeSet<usize> = waiting.iter().map(|(block, _)| *block).collect();
                 let (waits, blocks) = (waiting.len(), blocks.len());
-                Costly { locations, kind, words, serialises, waits, blocks }
+                Costly { locations, kind, words, chain_cost, waits, blocks }
             })
             .collect();
-        all.sort_by_key(|it| (Reverse(it.serialises), it.locations.first().copied()));
+        all.sort_by_key(|it| (Reverse(it.chain_cost), it.locations.first().copied()));
         let others = all.len().saturating_sub(top);
         all.truncate(top);
         (all, others)

@@ -1,7 +1,7 @@
 //! Observes a transaction in revm: a database that records the first read of each account and slot,
 //! and an inspector that records the accesses that no database sees.
 
-use super::preimages::Preimages;
+use super::{location::Location, preimages::Preimages};
 use alloy_primitives::{Address, B256, U256};
 use revm::{
     Database, DatabaseCommit, DatabaseRef, Inspector,
@@ -96,22 +96,27 @@ impl<D: DatabaseRef> DatabaseCommit for Tape<D> {
     }
 }
 
-/// An instruction that loads or stores a slot.
+/// A contract's access to its own slot, ether or nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Site {
-    /// The contract whose slot it is.
-    pub contract: Address,
-    /// The slot.
-    pub slot: U256,
+    /// The location.
+    pub location: Location,
     /// The called function of the contract; `None` if the input has fewer than four bytes, or while
     /// the contract is created.
     pub function: Option<[u8; 4]>,
+    /// The instruction; `None` where the contract receives ether.
+    pub instruction: Option<Instruction>,
+    /// Whether it may change the value: a store, a payment, a creation.
+    pub stores: bool,
+}
+
+/// An instruction of a contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instruction {
     /// Account whose code runs: a different one if the contract runs a library or is a proxy.
     pub code: Address,
-    /// Position of the instruction in the code.
+    /// Position in the code.
     pub counter: usize,
-    /// Whether the instruction stores.
-    pub stores: bool,
 }
 
 /// Inspector's record of the current transaction.
@@ -127,7 +132,7 @@ pub(super) struct Watch {
     pub(super) calls: Vec<(Address, [u8; 4])>,
     /// Inputs of hashes of the whole block.
     pub(super) preimages: Preimages,
-    /// Instructions that have loaded or stored slots.
+    /// Accesses of contracts to their own slots, ether and nonces.
     pub(super) sites: Vec<Site>,
     /// Open frames: the called function, and the account whose code runs.
     frames: Vec<(Option<[u8; 4]>, Address)>,
@@ -165,6 +170,18 @@ impl Watch {
         // The outermost frame: nothing was spent before it.
         self.bases.push(if self.bases.is_empty() { 0 } else { base });
     }
+
+    /// Records that the running instruction accesses a location of its contract.
+    fn site(
+        &mut self,
+        interpreter: &Interpreter<EthInterpreter>,
+        location: Location,
+        stores: bool,
+    ) {
+        let (function, code) = self.frames.last().copied().unwrap_or_default();
+        let instruction = Some(Instruction { code, counter: interpreter.bytecode.pc() });
+        self.sites.push(Site { location, function, instruction, stores });
+    }
 }
 
 fn address(word: U256) -> Address {
@@ -179,6 +196,7 @@ where
     fn step(&mut self, interpreter: &mut Interpreter<EthInterpreter>, context: &mut C) {
         context.db_mut().gas = self.spent_in(interpreter);
         let word = |index| interpreter.stack.peek(index).unwrap_or_default();
+        let contract = interpreter.input.target_address;
         match interpreter.bytecode.opcode() {
             opcode::KECCAK256 => {
                 let (offset, size) = (word(0).saturating_to(), word(1).saturating_to::<usize>());
@@ -188,20 +206,32 @@ where
                     .then(|| interpreter.memory.slice_len(offset, size).to_vec());
             }
             code @ (opcode::SLOAD | opcode::SSTORE) => {
-                let (function, account) = self.frames.last().copied().unwrap_or_default();
-                self.sites.push(Site {
-                    contract: interpreter.input.target_address,
-                    slot: word(0),
-                    function,
-                    code: account,
-                    counter: interpreter.bytecode.pc(),
-                    stores: code == opcode::SSTORE,
-                });
+                let slot = Location::Slot(contract, word(0));
+                self.site(interpreter, slot, code == opcode::SSTORE);
             }
-            opcode::BALANCE => self.balances.push(address(word(0))),
-            opcode::SELFBALANCE => self.balances.push(interpreter.input.target_address),
+            opcode::BALANCE => {
+                let account = address(word(0));
+                self.balances.push(account);
+                if account == contract {
+                    self.site(interpreter, Location::Balance(contract), false);
+                }
+            }
+            opcode::SELFBALANCE => {
+                self.balances.push(contract);
+                self.site(interpreter, Location::Balance(contract), false);
+            }
+            opcode::CALL if !word(2).is_zero() => {
+                self.site(interpreter, Location::Balance(contract), true);
+            }
+            opcode::CREATE | opcode::CREATE2 => {
+                self.site(interpreter, Location::Nonce(contract), true);
+                if !word(0).is_zero() {
+                    self.site(interpreter, Location::Balance(contract), true);
+                }
+            }
             opcode::SELFDESTRUCT => {
-                self.balances.extend([interpreter.input.target_address, address(word(0))]);
+                self.balances.extend([contract, address(word(0))]);
+                self.site(interpreter, Location::Balance(contract), true);
             }
             opcode::EXTCODESIZE | opcode::EXTCODECOPY | opcode::EXTCODEHASH => {
                 self.codes.push(address(word(0)));
@@ -230,6 +260,10 @@ where
         let selector = input.first_chunk().copied();
         if let Some(selector) = selector {
             self.calls.push((inputs.target_address, selector));
+        }
+        if moves {
+            let location = Location::Balance(inputs.target_address);
+            self.sites.push(Site { location, function: selector, instruction: None, stores: true });
         }
         // Another account's code that runs on the contract's storage belongs to the called
         // function.

@@ -12,6 +12,8 @@ use std::fmt::Write;
 const NAMED: usize = 12;
 /// Maximum number of functions and contracts that are listed.
 const CALLS: usize = 3;
+/// Maximum number of lines of source that are listed.
+const LINES: usize = 4;
 
 /// Note about a chain on which a transaction waits only for a balance.
 const PASSABLE: &str = "This bound assumes that a payment reads the recipient's balance. Braid can be faster, because it \
@@ -101,7 +103,7 @@ fn table(text: &mut String, axis: Axis, bounds: &Bounds) -> std::fmt::Result {
 }
 
 fn path(text: &mut String, axis: Axis, costs: &Costs, is_free: bool) -> std::fmt::Result {
-    let steps: Vec<usize> = costs.critical_path.iter().map(|step| step.transaction).collect();
+    let steps: Vec<usize> = costs.conflict_chain.iter().map(|step| step.transaction).collect();
     match steps.len() {
         0 | 1 if is_free => {
             writeln!(text, "No transaction waits for another.")
@@ -188,23 +190,29 @@ fn in_the_way(
     if first.is_empty() {
         return Ok(());
     }
-    match costs.critical_path.len() {
+    match costs.conflict_chain.len() {
         0 | 1 => writeln!(text, "Transactions wait here, on shorter chains:")?,
         _ => writeln!(text, "What is in the way:")?,
     }
     for (index, conflict) in first.iter().enumerate() {
-        writeln!(text, "{:>2}. {} ({})", index + 1, conflict.words, conflict.kind)?;
-        writeln!(text, "    {}", place_line(axis, conflict))?;
+        writeln!(text, "{:>2}. {}", index + 1, conflict.words)?;
+        writeln!(text, "    {}", location_line(axis, conflict))?;
         writeln!(text, "    {}", who_line(conflict))?;
+        for line in conflict.lines.iter().take(LINES) {
+            writeln!(text, "    {line}")?;
+        }
+        if !conflict.lines.is_empty() {
+            writeln!(text, "    {}", conflict.kind.advice())?;
+        }
         let before = as_it_is(&costs.bounds, question.workers);
         let gain = |after| gain(axis, &costs.bounds, after, question.workers);
         let without = match (before == conflict.without, conflict.waits) {
             (false, _) => gain(conflict.without),
-            (true, 0) if costs.critical_path.len() < 2 => {
+            (true, 0) if costs.conflict_chain.len() < 2 => {
                 "no gain: conflicts do not limit this block".to_owned()
             }
             (true, 0) => "no gain: another chain is longer".to_owned(),
-            (true, _) => "no gain: other places or chains cost the same".to_owned(),
+            (true, _) => "no gain: other locations or chains cost the same".to_owned(),
         };
         writeln!(text, "    without it: {without}")?;
         if index > 0 && conflict.without_those_above != conflict.without {
@@ -221,14 +229,14 @@ fn in_the_way(
     let all = first.len() + others;
     match others {
         0 => Ok(()),
-        1 => writeln!(text, "Transactions wait at one more place; --top {all} lists it."),
-        _ => writeln!(text, "Transactions wait at {others} more places; --top {all} lists all."),
+        1 => writeln!(text, "Transactions wait at one more location; --top {all} lists it."),
+        _ => writeln!(text, "Transactions wait at {others} more locations; --top {all} lists all."),
     }
 }
 
 /// Describes a location and its cost.
-fn place_line(axis: Axis, conflict: &Conflict) -> String {
-    let Conflict { locations, serialises, waits, own_chain, .. } = conflict;
+fn location_line(axis: Axis, conflict: &Conflict) -> String {
+    let Conflict { locations, chain_cost, waits, own_chain, .. } = conflict;
     let first = locations.first().map_or_else(String::new, ToString::to_string);
     let more = match locations.len() {
         0 | 1 => String::new(),
@@ -236,8 +244,8 @@ fn place_line(axis: Axis, conflict: &Conflict) -> String {
     };
     let costs = match waits {
         0 => format!("not on the longest chain; its own chain costs {}", cost(axis, *own_chain)),
-        1 => format!("one transaction of the chain waits, {}", cost(axis, *serialises)),
-        _ => format!("{waits} transactions of the chain wait, {}", cost(axis, *serialises)),
+        1 => format!("one transaction of the chain waits, {}", cost(axis, *chain_cost)),
+        _ => format!("{waits} transactions of the chain wait, {}", cost(axis, *chain_cost)),
     };
     format!("{first}{more}: {costs}")
 }
@@ -274,7 +282,9 @@ fn listed(indices: &[usize], between: &str) -> String {
     named.join(between) + &rest
 }
 
-fn capital(text: &str) -> String {
+/// Returns `text` with a capital first letter.
+#[must_use]
+pub fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

@@ -1,39 +1,46 @@
 //! A finding: two functions and the variable at which they conflict.
 
 use crate::{
-    explain::{Kind, names::Line},
+    explain::{Kind, SourceLine},
     serialize,
 };
 use alloy_primitives::{Address, hex};
 use serde::Serialize;
 use std::fmt;
 
-/// Two functions of a contract that conflict at a variable.
+/// Conflicts at variables of one kind of a contract.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// The contract that has the variable.
+    /// The contract that has the variables.
     #[serde(serialize_with = "serialize::display")]
     pub contract: Address,
     /// Name of the contract; null if unknown.
     pub name: Option<String>,
+    /// Kind of the variables.
+    pub kind: Kind,
+    /// The conflicts, the most frequent first.
+    pub conflicts: Vec<Conflict>,
+    /// How the conflicts might be removed.
+    pub advice: &'static str,
+}
+
+/// Two functions that conflict at a variable.
+#[derive(Clone, Debug, Serialize)]
+pub struct Conflict {
     /// The variable, for any key: `heroes[*].wins`, or a slot without a layout.
     pub variable: String,
-    /// Kind of the location.
-    pub kind: Kind,
     /// The two functions, in order; the same one twice if it conflicts with itself.
     pub functions: [Function; 2],
     /// Number of pairs of transactions that conflict.
     pub pairs: u64,
     /// Number of locations (different keys) at which they conflict.
-    pub places: usize,
+    pub locations: usize,
     /// Number of blocks in which they conflict.
     pub blocks: usize,
     /// One of these pairs.
     pub example: Example,
     /// Lines that store the variable, then lines that load it.
-    pub lines: Vec<Place>,
-    /// How the conflict might be removed.
-    pub advice: &'static str,
+    pub lines: Vec<SourceLine>,
 }
 
 /// A function of a contract.
@@ -85,72 +92,4 @@ pub struct Example {
     pub location: String,
     /// Description of the location.
     pub words: String,
-}
-
-/// A line of source.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Place {
-    /// Path of the file.
-    pub file: String,
-    /// Line number, from 1.
-    pub line: usize,
-    /// Column, from 1, in UTF-16 code units.
-    pub column: usize,
-    /// Whether the line stores.
-    pub stores: bool,
-}
-
-impl Place {
-    pub(super) fn new(line: &Line, stores: bool) -> Self {
-        let file = line.file.to_string_lossy();
-        let file = file.strip_prefix("./").unwrap_or(&file).replace('\\', "/");
-        Self { file, line: line.line, column: line.column, stores }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let does = if self.stores { "stores" } else { "loads" };
-        write!(f, "{}:{}:{} {does}", self.file, self.line, self.column)
-    }
-}
-
-/// Returns how conflicts at a location of this kind might be removed.
-#[must_use]
-pub(super) const fn advice(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Counter => {
-            "Keep one counter per caller, and add them up when the total is read; or derive \
-             numbers from the caller's own counter."
-        }
-        Kind::TotalSupply => {
-            "Fix the supply in advance, or keep one counter per caller and add them up when the total is read."
-        }
-        Kind::TokenBalance => {
-            "Transactions change the balance of one holder. If the holder is yours, receive into \
-             several accounts and collect later; the balance of a pool or of another user cannot be split."
-        }
-        Kind::NativeBalance => {
-            "Transactions change the ether of one account. If it is yours, let callers pay into \
-             several accounts and collect later; the wrapped-ether contract cannot be split."
-        }
-        Kind::Pool | Kind::Vault => {
-            "Each trade depends on the one before it. More pools, or orders that are settled in \
-             batches, conflict less often."
-        }
-        Kind::Allowance => "Give each spender a separate allowance, or an unlimited one.",
-        Kind::NonceChain => {
-            "Create contracts from several factories, or with CREATE2 from several accounts."
-        }
-        Kind::Code => {
-            "Do not create, delegate or destroy accounts that other transactions call in the same block."
-        }
-        Kind::SameSender => "Send from several accounts.",
-        Kind::TokenOwner | Kind::MappingEntry | Kind::ArrayElement => {
-            "Transactions with the same key conflict here. Make the key depend on the caller, where possible."
-        }
-        Kind::Slot => {
-            "All callers write one variable. Keep one per caller, drop it, or emit an event instead."
-        }
-    }
 }

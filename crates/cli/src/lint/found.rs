@@ -1,7 +1,10 @@
 //! Derives findings from recordings of blocks.
 
-use super::finding::{Example, Finding, Function, Place, advice};
-use crate::explain::{Kind, Location, Meaning, Recorded, Recording, SlotPath, SlotStep, decode};
+use super::finding::{Conflict, Example, Finding, Function};
+use crate::explain::{
+    Kind, Location, Meaning, Recorded, Recording, SlotPath, SlotStep, SourceLine, decode,
+    source_lines,
+};
 use alloy_primitives::{Address, U256};
 use std::{
     cmp::Reverse,
@@ -23,20 +26,29 @@ pub struct Subject<'a> {
     pub beneficiary: Address,
 }
 
-/// Identity of a finding in all blocks: contract, variable, and two functions.
-type Key = (Address, String, [Option<[u8; 4]>; 2]);
+/// A variable of a contract.
+type Variable = (Address, String);
+
+/// Facts about a variable in all blocks.
+#[derive(Debug)]
+struct Known {
+    /// Kind of its locations; the most specific one of several.
+    kind: Kind,
+    /// Name of the contract.
+    name: Option<String>,
+    /// Conflicts, by their two functions.
+    conflicts: BTreeMap<[Option<[u8; 4]>; 2], Sum>,
+}
 
 #[derive(Debug)]
 struct Sum {
-    kind: Kind,
-    name: Option<String>,
     functions: [Function; 2],
     pairs: u64,
-    places: BTreeSet<Location>,
+    locations: BTreeSet<Location>,
     blocks: usize,
     last_block: usize,
     example: Example,
-    lines: BTreeSet<Place>,
+    lines: BTreeSet<SourceLine>,
 }
 
 /// Findings of the blocks so far.
@@ -46,7 +58,7 @@ pub struct Lint {
     only: BTreeSet<Address>,
     /// Contracts of `only` that a transaction has touched.
     touched: BTreeSet<Address>,
-    sums: BTreeMap<Key, Sum>,
+    variables: BTreeMap<Variable, Known>,
     blocks: usize,
     transactions: usize,
 }
@@ -115,11 +127,11 @@ impl Lint {
             is_variable && (self.only.is_empty() || self.only.contains(&account))
         };
         for (location, visitors) in visitors(subject.recording, is_asked) {
-            self.place(subject, &location, &visitors);
+            self.location(subject, &location, &visitors);
         }
     }
 
-    fn place(&mut self, subject: &Subject<'_>, location: &Location, visitors: &[Visitor]) {
+    fn location(&mut self, subject: &Subject<'_>, location: &Location, visitors: &[Visitor]) {
         let mut groups = Groups::new();
         for visitor in visitors {
             for (function, writes) in &visitor.functions {
@@ -137,20 +149,22 @@ impl Lint {
             return;
         }
         let (variable, meaning) = variable(subject.recording, location);
+        let known = self.variables.entry((location.account(), variable)).or_insert_with(|| Known {
+            kind: meaning.kind,
+            name: subject.recording.names.contract(&location.account()).map(str::to_owned),
+            conflicts: BTreeMap::new(),
+        });
+        known.kind = known.kind.min(meaning.kind);
         for (functions, (count, example)) in pairs {
-            let key = (location.account(), variable.clone(), functions);
-            let sum = self.sums.entry(key).or_insert_with(|| {
+            let sum = known.conflicts.entry(functions).or_insert_with(|| {
                 let named = |function: Option<[u8; 4]>| {
                     let name = function.and_then(|it| subject.recording.names.function(it));
                     Function::new(function, name)
                 };
-                let name = subject.recording.names.contract(&location.account());
                 Sum {
-                    kind: meaning.kind,
-                    name: name.map(str::to_owned),
                     functions: functions.map(named),
                     pairs: 0,
-                    places: BTreeSet::new(),
+                    locations: BTreeSet::new(),
                     blocks: 0,
                     last_block: 0,
                     example: Example {
@@ -164,36 +178,42 @@ impl Lint {
                 }
             });
             sum.pairs += count;
-            sum.places.insert(*location);
-            // A block counts once per finding, whatever its number of locations.
+            sum.locations.insert(*location);
+            // A block counts once per conflict, whatever its number of locations.
             sum.blocks += usize::from(sum.last_block != self.blocks);
             sum.last_block = self.blocks;
-            sum.lines.extend(lines(subject.recording, location, &functions));
+            let are_these = |function| functions.contains(&function);
+            sum.lines.extend(source_lines(subject.recording, &[*location], are_these));
         }
     }
 
-    /// Returns the findings, those with the most pairs first.
+    /// Returns the findings, those with the most frequent conflict first.
     #[must_use]
     pub fn finish(self) -> Vec<Finding> {
-        let finding = |((contract, variable, _), sum): (Key, Sum)| {
-            let mut lines: Vec<Place> = sum.lines.into_iter().collect();
-            lines.sort_by_key(|line| !line.stores);
-            Finding {
+        let mut findings: BTreeMap<(Address, Kind), Finding> = BTreeMap::new();
+        for ((contract, variable), Known { kind, name, conflicts }) in self.variables {
+            let finding = findings.entry((contract, kind)).or_insert_with(|| Finding {
                 contract,
-                name: sum.name,
-                variable,
-                kind: sum.kind,
+                name,
+                kind,
+                conflicts: Vec::new(),
+                advice: kind.advice(),
+            });
+            finding.conflicts.extend(conflicts.into_values().map(|sum| Conflict {
+                variable: variable.clone(),
                 functions: sum.functions,
                 pairs: sum.pairs,
-                places: sum.places.len(),
+                locations: sum.locations.len(),
                 blocks: sum.blocks,
                 example: sum.example,
-                lines,
-                advice: advice(sum.kind),
-            }
-        };
-        let mut findings: Vec<Finding> = self.sums.into_iter().map(finding).collect();
-        findings.sort_by_key(|it| Reverse(it.pairs));
+                lines: sum.lines.into_iter().collect(),
+            }));
+        }
+        let mut findings: Vec<Finding> = findings.into_values().collect();
+        for finding in &mut findings {
+            finding.conflicts.sort_by_key(|it| Reverse(it.pairs));
+        }
+        findings.sort_by_key(|it| Reverse(it.conflicts.first().map(|it| it.pairs)));
         findings
     }
 }
@@ -221,22 +241,19 @@ fn visitors(
 }
 
 /// Returns the functions of the contract through which a transaction accessed a location, and
-/// whether each one writes there. A function writes a slot that the transaction `writes` if its own
-/// call frames store there.
+/// whether each one writes there. A function writes a location that the transaction `writes` if its
+/// own call frames store there.
 fn functions(
     transaction: &Recorded,
     location: &Location,
     writes: bool,
 ) -> BTreeMap<Option<[u8; 4]>, bool> {
     let mut found = BTreeMap::new();
-    if let Location::Slot(contract, slot) = location {
-        let sites = transaction.sites.iter();
-        for site in sites.filter(|site| site.contract == *contract && site.slot == *slot) {
-            *found.entry(site.function).or_default() |= site.stores && writes;
-        }
-    } else {
-        let account = location.account();
-        let calls = transaction.calls.iter().filter(|(callee, _)| *callee == account);
+    for site in transaction.sites.iter().filter(|site| site.location == *location) {
+        *found.entry(site.function).or_default() |= site.stores && writes;
+    }
+    if let Location::Code(account) = location {
+        let calls = transaction.calls.iter().filter(|(callee, _)| callee == account);
         found.extend(calls.map(|(_, selector)| (Some(*selector), writes)));
     }
     if found.is_empty() { BTreeMap::from([(None, writes)]) } else { found }
@@ -308,23 +325,4 @@ fn pattern(path: &SlotPath) -> String {
         }
     }
     text
-}
-
-/// Returns the lines of these functions that load or store a slot.
-fn lines(
-    recording: &Recording,
-    location: &Location,
-    functions: &[Option<[u8; 4]>; 2],
-) -> BTreeSet<Place> {
-    let Location::Slot(contract, slot) = location else { return BTreeSet::new() };
-    let sites = recording.transactions.iter().flat_map(|it| &it.sites);
-    let here = sites.filter(|site| {
-        site.contract == *contract && site.slot == *slot && functions.contains(&site.function)
-    });
-    let instructions: BTreeSet<_> =
-        here.map(|site| (site.code, site.counter, site.stores)).collect();
-    let line = |(code, counter, stores): (Address, usize, bool)| {
-        Some(Place::new(&recording.names.line(&code, counter)?, stores))
-    };
-    instructions.into_iter().filter_map(line).collect()
 }

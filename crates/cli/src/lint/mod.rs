@@ -9,6 +9,6 @@ mod found;
 mod sarif;
 pub mod words;
 
-pub use finding::{Example, Finding, Function, Place};
+pub use finding::{Conflict, Example, Finding, Function};
 pub use found::{Lint, Subject};
 pub use sarif::sarif;

@@ -1,7 +1,7 @@
 //! Findings in the Static Analysis Results Interchange Format, SARIF 2.1.0.
 
-use super::finding::{Finding, Place, advice};
-use crate::explain::Kind;
+use super::finding::{Conflict, Finding};
+use crate::explain::{Kind, SourceLine};
 use alloy_primitives::{hex, keccak256};
 use serde_json::{Value, json};
 use std::{
@@ -12,9 +12,9 @@ use std::{
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
-/// Returns the log of a run in `folder` with these `findings`. Each result has a file and a line,
-/// without which GitHub rejects the whole log: a line of source, or the file of a block that shows
-/// the conflict.
+/// Returns the log of a run in `folder` with one result per conflict of these `findings`. Each
+/// result has a file and a line, without which GitHub rejects the whole log: a line of source, or
+/// the file of a block that shows the conflict.
 #[must_use]
 pub fn sarif(findings: &[Finding], folder: &Path) -> Value {
     let kinds: Vec<Kind> =
@@ -25,14 +25,17 @@ pub fn sarif(findings: &[Finding], folder: &Path) -> Value {
             json!({
                 "id": id(*kind),
                 "shortDescription": { "text": format!("Transactions conflict at a shared {kind}") },
-                "help": { "text": advice(*kind) },
+                "help": { "text": kind.advice() },
                 "defaultConfiguration": { "level": "warning" },
             })
         })
         .collect();
     let index = |kind: Kind| kinds.iter().position(|it| *it == kind);
-    let results: Vec<Value> =
-        findings.iter().map(|finding| result(finding, index(finding.kind), folder)).collect();
+    let results: Vec<Value> = findings
+        .iter()
+        .flat_map(|finding| finding.conflicts.iter().map(move |it| (finding, it)))
+        .map(|(finding, conflict)| result(finding, conflict, index(finding.kind), folder))
+        .collect();
     json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -54,8 +57,9 @@ fn id(kind: Kind) -> String {
     format!("conflict/{}", kind.to_string().replace(' ', "-"))
 }
 
-fn result(finding: &Finding, rule: Option<usize>, folder: &Path) -> Value {
-    let Finding { contract, name, variable, functions: [one, other], pairs, .. } = finding;
+fn result(finding: &Finding, conflict: &Conflict, rule: Option<usize>, folder: &Path) -> Value {
+    let Finding { contract, name, .. } = finding;
+    let Conflict { variable, functions: [one, other], pairs, locations, .. } = conflict;
     let contract = name.clone().unwrap_or_else(|| contract.to_string());
     let pair = if one == other {
         format!("{one} conflicts with itself")
@@ -77,21 +81,20 @@ fn result(finding: &Finding, rule: Option<usize>, folder: &Path) -> Value {
         .collect();
     let block = || {
         json!({
-            "artifactLocation": artifact(&finding.example.path, folder),
+            "artifactLocation": artifact(&conflict.example.path, folder),
             "region": { "startLine": 1 },
         })
     };
     let names = format!("{contract} {variable} {} {}", one.id(), other.id());
-    let first = finding.lines.first().map_or_else(block, |line| physical(line, folder));
+    let first = conflict.lines.first().map_or_else(block, |line| physical(line, folder));
     let location = json!({ "logicalLocations": logical, "physicalLocation": first });
-    let related: Vec<Value> = finding
+    let related: Vec<Value> = conflict
         .lines
         .iter()
         .enumerate()
         .skip(1)
         .map(|(id, line)| {
-            let does = if line.stores { "stores" } else { "loads" };
-            let message = json!({ "text": format!("{does} {variable}") });
+            let message = json!({ "text": format!("{} {variable}", line.does()) });
             json!({ "id": id, "physicalLocation": physical(line, folder), "message": message })
         })
         .collect();
@@ -104,11 +107,11 @@ fn result(finding: &Finding, rule: Option<usize>, folder: &Path) -> Value {
         "relatedLocations": related,
         // Identifies the same conflict in later runs, whichever block shows it.
         "partialFingerprints": { "braidConflict/v1": fingerprint(&names) },
-        "properties": { "pairs": pairs, "places": finding.places, "example": finding.example },
+        "properties": { "pairs": pairs, "locations": locations, "example": conflict.example },
     })
 }
 
-fn physical(line: &Place, folder: &Path) -> Value {
+fn physical(line: &SourceLine, folder: &Path) -> Value {
     json!({
         "artifactLocation": artifact(&line.file, folder),
         "region": { "startLine": line.line, "startColumn": line.column },

@@ -1,7 +1,7 @@
 //! Which contracts wait for which: a matrix of the accounts that transactions call at the top
 //! level.
 
-use super::places::Wait;
+use super::locations::Wait;
 use crate::explain::{Graph, Recording};
 use alloy_primitives::Address;
 use serde::Serialize;

@@ -2,7 +2,7 @@
 
 use super::{
     callees::{Callees, callees},
-    places::{PlaceRow, Wait, places},
+    locations::{LocationRow, Wait, locations},
     simulated::Simulated,
     timeline::Timeline,
 };
@@ -21,9 +21,9 @@ pub struct BlockPage {
     /// The transactions, in block order.
     pub transactions: Vec<TransactionRow>,
     /// Locations at which transactions wait, ordered by cost.
-    pub places: Vec<PlaceRow>,
+    pub locations: Vec<LocationRow>,
     /// Number of locations that have no row.
-    pub other_places: usize,
+    pub other_locations: usize,
     /// Waits between transactions.
     pub waits: Vec<Wait>,
     /// The waits, by the contracts that the transactions call.
@@ -65,7 +65,7 @@ pub struct Speedup {
     pub workers: usize,
     /// Measured on threads of this machine; null if not measured.
     pub measured: Option<f64>,
-    /// In virtual time; null if not simulated.
+    /// Simulated; null if not simulated.
     pub simulated: Option<f64>,
 }
 
@@ -81,14 +81,14 @@ impl BlockPage {
     ) -> Self {
         let (axis, costs) = explanation.ordered_by(question.axis);
         let graph = Graph::new(recording, axis, &WhatIf::NOTHING);
-        let (rows, other_places, waits) = places(recording, &graph, &costs.critical_path);
+        let (rows, other_locations, waits) = locations(recording, &graph, &costs.conflict_chain);
         let callees = callees(recording, &graph, &waits);
         let speedups = speedups(measured, simulated.as_ref());
         Self {
             words,
             transactions: transactions(recording, &graph),
-            places: rows,
-            other_places,
+            locations: rows,
+            other_locations,
             waits,
             callees,
             speedups,

@@ -4,7 +4,7 @@
 mod callees;
 mod data;
 mod html;
-mod places;
+mod locations;
 mod simulated;
 mod timeline;
 mod trace;
@@ -12,7 +12,7 @@ mod trace;
 pub use callees::{Callees, Cell, callees};
 pub use data::{BlockPage, Speedup, TransactionRow};
 pub use html::{page, survey_page};
-pub use places::{PlaceRow, Wait, places};
+pub use locations::{LocationRow, Wait, locations};
 pub use simulated::{Priced, Simulated, simulate};
 pub use timeline::{Batch, How, Run, Span, Timeline, What};
 pub use trace::trace;

@@ -8,7 +8,7 @@ use core::ops::Range;
 use serde::Serialize;
 use std::collections::HashMap;
 
-/// Activity of the workers in one simulated execution of a block, in nanoseconds of virtual time.
+/// Activity of the workers in one simulated execution of a block, in simulated nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Timeline {
     /// Number of workers.

@@ -1,6 +1,6 @@
 //! A timeline in the trace event format, which Perfetto and chrome://tracing read.
 //!
-//! Each block is a process and each worker a thread of it; times are microseconds of virtual time.
+//! Each block is a process and each worker a thread of it; times are simulated microseconds.
 
 use super::timeline::{Batch, How, Run, Span, Timeline, What};
 use serde_json::{Value, json};

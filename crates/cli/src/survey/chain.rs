@@ -47,7 +47,7 @@ pub fn steps(recording: &Recording, costs: &Costs) -> Vec<ChainStep> {
     let mut kind_of = |location: &Location| {
         *kinds.entry(*location).or_insert_with(|| decode(recording, location).kind)
     };
-    let path = costs.critical_path.iter().zip(&costs.path_costs);
+    let path = costs.conflict_chain.iter().zip(&costs.path_costs);
     let waiting = path.filter(|(step, _)| !step.waited_for.is_empty());
     let mut found = Vec::new();
     for (step, &cost) in waiting {

@@ -49,7 +49,7 @@ const COLUMNS: [Column; 22] = columns![
     late_read_on_workers: |row| whole(row, |row| row.late_read_on_workers),
     chain_on_workers: |row| whole(row, |row| row.chain_on_workers),
     limit: |row| Cell::Text(row.block().map(|row| format!("{:?}", row.limit).to_lowercase())),
-    virtual_speedup: |row| Cell::Real(row.block().and_then(|row| row.virtual_speedup)),
+    simulated_speedup: |row| Cell::Real(row.block().and_then(|row| row.simulated_speedup)),
     measured_speedup: |row| Cell::Real(row.block().and_then(|row| row.measured_speedup)),
     measured_workers: |row| count(row, |row| row.measured_workers),
     busy_share: |row| Cell::Real(row.block().and_then(|row| row.busy_share)),

@@ -36,7 +36,7 @@ pub struct Group {
     pub chain: u64,
     /// Bounds on the speed-up, and the speed-ups reached.
     pub speedups: Speedups,
-    /// Number of blocks that Braid executes faster, in virtual time, than their conflict chain
+    /// Number of blocks that Braid executes faster, simulated, than their conflict chain
     /// allows an engine that runs conflicting transactions one after the other.
     pub passed: usize,
     /// Number of blocks that were measured while the machine was busy.
@@ -62,8 +62,7 @@ pub struct Speedups {
     pub chain: Option<Spread>,
     /// Same, on the requested number of workers.
     pub chain_on_workers: Option<Spread>,
-    /// Braid in virtual time on these workers.
-    #[serde(rename = "virtual")]
+    /// Braid on these simulated workers.
     pub simulated: Option<Spread>,
     /// Braid on this machine.
     pub measured: Option<Spread>,
@@ -111,7 +110,7 @@ pub struct KindRow {
     /// Kind of the locations.
     pub kind: Kind,
     /// Gas of the transactions that wait at such a location.
-    pub serialises: u64,
+    pub chain_cost: u64,
     /// Gas of the transactions that wait at no other kind of location.
     pub alone: u64,
     /// Number of the transactions that wait at such a location.
@@ -129,7 +128,7 @@ pub struct ContractRow {
     /// Role of the account.
     pub role: Role,
     /// Gas of the transactions that wait at it.
-    pub serialises: u64,
+    pub chain_cost: u64,
     /// Gas of the transactions that wait at no other account.
     pub alone: u64,
     /// Number of the transactions that wait at it.
@@ -164,7 +163,7 @@ fn selector<S: Serializer>(selector: &[u8; 4], to: S) -> Result<S::Ok, S::Error>
 /// Totals for a kind or an account.
 #[derive(Default)]
 struct Sum {
-    serialises: u64,
+    chain_cost: u64,
     alone: u64,
     waits: usize,
     blocks: BTreeSet<usize>,
@@ -172,7 +171,7 @@ struct Sum {
 
 impl Sum {
     fn add(&mut self, block: usize, cost: u64, is_alone: bool) {
-        self.serialises += cost;
+        self.chain_cost += cost;
         self.alone += if is_alone { cost } else { 0 };
         self.waits += 1;
         self.blocks.insert(block);
@@ -222,7 +221,7 @@ fn speedups(blocks: &Blocks<'_>) -> Speedups {
         late_read: spread(&|row| Some(row.speedup(row.late_read))),
         chain: spread(&|row| Some(row.speedup(row.chain))),
         chain_on_workers: spread(&|row| Some(row.speedup(row.chain_on_workers))),
-        simulated: spread(&|row| row.virtual_speedup),
+        simulated: spread(&|row| row.simulated_speedup),
         measured: spread(&|row| row.measured_speedup),
     }
 }
@@ -248,11 +247,11 @@ fn kinds(blocks: &Blocks<'_>) -> Vec<KindRow> {
         }
     }
     let row = |(kind, sum): (Kind, Sum)| {
-        let Sum { serialises, alone, waits, blocks } = sum;
-        KindRow { kind, serialises, alone, waits, blocks: blocks.len() }
+        let Sum { chain_cost, alone, waits, blocks } = sum;
+        KindRow { kind, chain_cost, alone, waits, blocks: blocks.len() }
     };
     let mut rows: Vec<KindRow> = sums.into_iter().map(row).collect();
-    rows.sort_by_key(|row| (Reverse(row.serialises), row.kind));
+    rows.sort_by_key(|row| (Reverse(row.chain_cost), row.kind));
     rows
 }
 
@@ -276,7 +275,7 @@ fn accounts(blocks: &Blocks<'_>, top: usize) -> (Vec<ContractRow>, usize) {
         }
     }
     let mut rows: Vec<ContractRow> = sums.into_iter().map(account).collect();
-    rows.sort_by_key(|row| (Reverse(row.serialises), row.account));
+    rows.sort_by_key(|row| (Reverse(row.chain_cost), row.account));
     let others = rows.len().saturating_sub(top);
     rows.truncate(top);
     (rows, others)
@@ -298,7 +297,7 @@ fn account((account, sum): (Address, AccountSum)) -> ContractRow {
     ContractRow {
         account,
         role: sum.role,
-        serialises: sum.sum.serialises,
+        chain_cost: sum.sum.chain_cost,
         alone: sum.sum.alone,
         waits: sum.sum.waits,
         blocks: sum.sum.blocks.len(),

@@ -50,8 +50,8 @@ pub struct BlockRow {
     pub chain_on_workers: u64,
     /// What limits the block on these workers.
     pub limit: Limit,
-    /// Speed-up of Braid in virtual time on these workers; null if the block cannot be simulated.
-    pub virtual_speedup: Option<f64>,
+    /// Speed-up of Braid on these simulated workers; null if the block cannot be simulated.
+    pub simulated_speedup: Option<f64>,
     /// Speed-up of Braid on this machine; null if not measured.
     pub measured_speedup: Option<f64>,
     /// Number of workers of the measurement.
@@ -120,7 +120,7 @@ impl fmt::Display for Limit {
 /// Speed-ups that Braid reaches.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reached {
-    /// In virtual time.
+    /// Simulated.
     pub simulated: Option<f64>,
     /// On this machine: number of workers, and speed-up.
     pub measured: Option<(usize, f64)>,
@@ -187,13 +187,13 @@ impl BlockRow {
             longest: bounds.longest,
             late_read: bounds.late_read,
             chain: bounds.chain,
-            chain_txs: costs.critical_path.len(),
+            chain_txs: costs.conflict_chain.len(),
             workers,
             no_conflicts_on_workers: on.no_conflicts,
             late_read_on_workers: on.late_read,
             chain_on_workers: on.chain,
             limit: Limit::of(bounds, workers),
-            virtual_speedup: reached.simulated,
+            simulated_speedup: reached.simulated,
             measured_speedup: reached.measured.map(|(_, speedup)| speedup),
             measured_workers: reached.measured.map(|(workers, _)| workers),
             busy_share: reached.busy_share,
@@ -206,9 +206,9 @@ impl BlockRow {
         (fork::parse(&self.fork).map_or(u8::MAX, |spec| spec as u8), &self.fork)
     }
 
-    /// Returns whether Braid, in virtual time, is faster than the conflict chain allows.
+    /// Returns whether Braid, simulated, is faster than the conflict chain allows.
     pub(super) fn passes_the_chain(&self) -> bool {
-        self.virtual_speedup.is_some_and(|reached| reached > self.speedup(self.chain))
+        self.simulated_speedup.is_some_and(|reached| reached > self.speedup(self.chain))
     }
 
     /// Returns the speed-up of an execution that costs `span` from start to end.

@@ -72,7 +72,7 @@ pub fn bounds(groups: &[Group], workers: usize) -> String {
 /// Renders Braid's speed-ups, by fork and in total.
 #[must_use]
 pub fn reached(groups: &[Group], workers: usize) -> String {
-    let on = format!("virtual time, {workers} workers");
+    let on = format!("simulated, {workers} workers");
     let mut rows = vec![["fork", "blocks", &on, "measured here"].map(str::to_owned)];
     for group in ordered(groups) {
         let ([fork, blocks], it) = (fork_and_blocks(group), &group.speedups);
@@ -131,10 +131,10 @@ pub fn limits(groups: &[Group], workers: usize) -> String {
 /// Renders what the conflict chains of `group` wait for.
 #[must_use]
 pub fn kinds(group: &Group) -> String {
-    let titles = ["kind of place", "gas", "share", "only here", "transactions", "blocks"];
+    let titles = ["kind of location", "gas", "share", "only here", "transactions", "blocks"];
     let mut rows = vec![titles.map(str::to_owned)];
     for row in &group.kinds {
-        let [gas, part, alone] = costs(row.serialises, row.alone, group.chain);
+        let [gas, part, alone] = costs(row.chain_cost, row.alone, group.chain);
         let (waits, blocks) = (row.waits.to_string(), row.blocks.to_string());
         rows.push([row.kind.to_string(), gas, part, alone, waits, blocks]);
     }
@@ -158,7 +158,7 @@ pub fn contracts(group: &Group, top: usize) -> String {
     let contracts = group.accounts.iter().filter(|it| it.role == Role::Contract).take(top);
     let (mut below, mut indent) = (Vec::new(), 0);
     for (index, row) in contracts.enumerate() {
-        let [gas, part, alone] = costs(row.serialises, row.alone, group.chain);
+        let [gas, part, alone] = costs(row.chain_cost, row.alone, group.chain);
         let (number, account) = (format!("{}.", index + 1), row.account.to_string());
         let (waits, blocks) = (row.waits.to_string(), row.blocks.to_string());
         indent = number.len() + 2;
@@ -168,7 +168,7 @@ pub fn contracts(group: &Group, top: usize) -> String {
     let of = words::cost(Axis::Gas, group.chain);
     let mut text = format!(
         "Contracts at which the conflict chains wait, by gas of the waiting transactions\n\
-         ({of} on all chains); below each: kinds of places; functions\n"
+         ({of} on all chains); below each: kinds of locations; functions\n"
     );
     let table = aligned([Right, Left, Right, Right, Left, Right, Right], &rows);
     // The title of the table comes first, and has nothing below it.
@@ -185,9 +185,9 @@ pub fn contracts(group: &Group, top: usize) -> String {
 
 /// Returns the gas of the transactions that wait at a location, its share, and the gas of those
 /// that wait nowhere else.
-fn costs(serialises: u64, alone: u64, of: u64) -> [String; 3] {
+fn costs(chain_cost: u64, alone: u64, of: u64) -> [String; 3] {
     let cost = |gas| words::cost(Axis::Gas, gas);
-    [cost(serialises), share(serialises, of), format!("{} ({})", cost(alone), share(alone, of))]
+    [cost(chain_cost), share(chain_cost, of), format!("{} ({})", cost(alone), share(alone, of))]
 }
 
 /// Returns kinds and functions of a contract, fewer of them if their names are long.

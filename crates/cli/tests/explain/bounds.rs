@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, U256};
 use braid_cli::explain::{Graph, Location, Need, Rule, Step};
 
-fn place(slot: u64) -> Location {
+fn location(slot: u64) -> Location {
     Location::Slot(Address::ZERO, U256::from(slot))
 }
 
@@ -16,7 +16,7 @@ fn graph(transactions: &[Transaction]) -> Graph {
     for (cost, needs) in transactions {
         let need = |&(writer, slot, position): &(usize, u64, u64)| Need {
             writer,
-            location: place(slot),
+            location: location(slot),
             position,
         };
         graph.push(*cost, needs.iter().map(need).collect());
@@ -39,7 +39,7 @@ fn without_needs_only_the_longest_transaction_is_left() {
     let bounds = graph.bounds(&[2]);
     assert_eq!((bounds.work, bounds.longest, bounds.chain, bounds.late_read), (12, 4, 4, 4));
     // A single transaction is not a chain.
-    assert_eq!(graph.critical_path(), [Step { transaction: 0, waited_for: vec![] }]);
+    assert_eq!(graph.conflict_chain(), [Step { transaction: 0, waited_for: vec![] }]);
 }
 
 #[test]
@@ -55,9 +55,9 @@ fn a_chain_runs_one_after_the_other_and_late_reads_overlap() {
     assert_eq!(spans(&graph, Rule::LateRead), [35, 20, 16, 16]);
     // Two workers: 10 and 10, then 10 and 5.
     assert_eq!(spans(&graph, Rule::Nothing), [35, 20, 15, 10]);
-    let waited = |slot| vec![place(slot)];
+    let waited = |slot| vec![location(slot)];
     assert_eq!(
-        graph.critical_path(),
+        graph.conflict_chain(),
         [
             Step { transaction: 0, waited_for: vec![] },
             Step { transaction: 1, waited_for: waited(1) },
@@ -79,10 +79,10 @@ fn the_path_follows_what_was_waited_for_longest() {
     // for 1.
     let needs: [Transaction; 4] =
         [(2, &[]), (5, &[(0, 9, 0)]), (6, &[]), (1, &[(1, 4, 0), (2, 5, 0), (1, 3, 0)])];
-    let path = graph(&needs).critical_path();
+    let path = graph(&needs).conflict_chain();
     let transactions: Vec<usize> = path.iter().map(|step| step.transaction).collect();
     assert_eq!(transactions, [0, 1, 3]);
-    assert_eq!(path[2].waited_for, [place(3), place(4)]);
+    assert_eq!(path[2].waited_for, [location(3), location(4)]);
     assert_eq!(graph(&needs).chain(Rule::Whole), 8);
 }
 

@@ -70,7 +70,7 @@ fn ask(recording: &Recording, what_if: WhatIf) -> Explanation {
 }
 
 fn path(explanation: &Explanation) -> Vec<usize> {
-    explanation.gas.critical_path.iter().map(|step| step.transaction).collect()
+    explanation.gas.conflict_chain.iter().map(|step| step.transaction).collect()
 }
 
 /// Returns the costs of the explanation on this number of workers: whole, late read, no conflicts.
@@ -94,7 +94,7 @@ fn a_counter_is_the_chain() {
     assert_eq!(bounds.late_read, work - 4 * BEFORE_READ);
     assert_eq!(path(&it), [0, 1, 2, 3, 4]);
     let slot = Location::Slot(contract(), U256::ZERO);
-    assert!(it.gas.critical_path[1..].iter().all(|step| step.waited_for == [slot]));
+    assert!(it.gas.conflict_chain[1..].iter().all(|step| step.waited_for == [slot]));
     // On two workers without conflicts: the first one and one other; three others.
     assert_eq!(on(&it, 2), [work, bounds.late_read, 3 * LATER]);
     assert_eq!(on(&it, 16), [work, bounds.late_read, FIRST]);
@@ -126,7 +126,7 @@ fn without_the_counter_and_with_one_for_each_sender_nothing_waits() {
         // The sender of two dominates: 2 * LATER is more than FIRST.
         assert_eq!(changed.gas.bounds.chain, 2 * LATER);
         assert_eq!(changed.untouched, []);
-        let last = changed.gas.critical_path.last().expect("a path");
+        let last = changed.gas.conflict_chain.last().expect("a path");
         assert_eq!((last.transaction, &last.waited_for[..]), (4, waited_for));
     }
     let sender_and_slot = WhatIf {
@@ -138,7 +138,7 @@ fn without_the_counter_and_with_one_for_each_sender_nothing_waits() {
     both.without.push(Target::Account(sender(3)));
     let changed = ask(&recording, both).changed.expect("a change");
     assert_eq!(changed.gas.bounds.chain, 2 * LATER);
-    assert_eq!(changed.gas.critical_path.last().expect("a path").waited_for, [slot]);
+    assert_eq!(changed.gas.conflict_chain.last().expect("a path").waited_for, [slot]);
     let stranger = Target::Account(Address::repeat_byte(0x77));
     let changed = ask(&recording, without(stranger)).changed.expect("a change");
     assert_eq!((changed.untouched, changed.gas.bounds.chain), (vec![stranger], FIRST + 4 * LATER));
@@ -162,7 +162,7 @@ fn one_sender_is_a_chain_by_nonce_and_balance() {
     let it = ask(&recording, WhatIf::NOTHING);
     assert_eq!((it.gas.bounds.chain, it.gas.bounds.late_read), (4 * INTRINSIC, 4 * INTRINSIC));
     let of_sender = [Location::Balance(sender(9)), Location::Nonce(sender(9))];
-    assert!(it.gas.critical_path[1..].iter().all(|step| step.waited_for == of_sender));
+    assert!(it.gas.conflict_chain[1..].iter().all(|step| step.waited_for == of_sender));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_payee_is_a_chain_and_the_beneficiary_only_where_it_is_paid_directly() {
     let recording = recorded((0..3).map(|from| call(from, 0, payee, 7)).collect(), &[]);
     let it = ask(&recording, WhatIf::NOTHING);
     assert_eq!(it.gas.bounds.chain, 3 * INTRINSIC);
-    assert_eq!(it.gas.critical_path[2].waited_for, [Location::Balance(payee)]);
+    assert_eq!(it.gas.conflict_chain[2].waited_for, [Location::Balance(payee)]);
     // Two of four transactions pay the beneficiary: they wait for each other, but for no fee.
     let beneficiary = Address::repeat_byte(0xbe);
     let to = [payee, beneficiary, Address::repeat_byte(0x98), beneficiary];
@@ -179,7 +179,7 @@ fn a_payee_is_a_chain_and_the_beneficiary_only_where_it_is_paid_directly() {
     let it = ask(&recorded(calls, &[]), WhatIf::NOTHING);
     assert_eq!(it.reads_fees, [1, 3]);
     assert_eq!((it.gas.bounds.chain, path(&it)), (2 * INTRINSIC, vec![1, 3]));
-    assert_eq!(it.gas.critical_path[1].waited_for, [Location::Balance(beneficiary)]);
+    assert_eq!(it.gas.conflict_chain[1].waited_for, [Location::Balance(beneficiary)]);
 }
 
 #[test]

@@ -56,10 +56,10 @@ fn two_blocks_stand_side_by_side() {
     assert_eq!(times["one"], 1.0);
     assert!(times["other"].as_f64() > Some(20.0), "{times}");
     // The hot recipient delays only one of the blocks.
-    let place = &line["places"][0];
-    assert_eq!(place["locations"], sides[0]["conflicts"][0]["locations"]);
-    assert_eq!(place["one"], sides[0]["conflicts"][0]["serialises"]);
-    assert_eq!((&place["kind"], &place["other"]), (&json!("token_balance"), &Value::Null));
+    let conflict = &line["conflicts"][0];
+    assert_eq!(conflict["locations"], sides[0]["conflicts"][0]["locations"]);
+    assert_eq!(conflict["one"], sides[0]["conflicts"][0]["chain_cost"]);
+    assert_eq!((&conflict["kind"], &conflict["other"]), (&json!("token_balance"), &Value::Null));
     assert!(line["figures"].as_array().expect("figures").iter().all(|it| it["unit"] != "ns"));
 
     let words = braid(folder, &["compare", "--rounds", "0", "hot.json.zst", "cold.json.zst"], 0);
@@ -81,8 +81,11 @@ fn a_side_may_be_what_was_printed_before() {
         let line: Value = serde_json::from_str(&braid(folder, &arguments, 0)).expect("JSON");
         let figures = line["figures"].as_array().expect("figures");
         assert!(figures.len() > 10 && figures.iter().all(|it| it["one"] == it["other"]), "{line}");
-        let places = line["places"].as_array().expect("places");
-        assert!(places.len() == 5 && places.iter().all(|it| it["one"] == it["other"]), "{line}");
+        let conflicts = line["conflicts"].as_array().expect("conflicts");
+        assert!(
+            conflicts.len() == 5 && conflicts.iter().all(|it| it["one"] == it["other"]),
+            "{line}"
+        );
     }
     let text = fs::read_to_string(folder.join("saved.json")).expect("reads");
     let by_time = text.replacen("\"by\":\"gas\"", "\"by\":\"time_ns\"", 1);

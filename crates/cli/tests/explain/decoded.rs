@@ -153,7 +153,7 @@ fn pools_and_vaults_are_known_by_what_they_log() {
     check(&[], &[(0, 88, swap(88, 7))], Kind::Pool, "price of pool @");
     check(&[], &[(0, 7, swap(88, 7))], Kind::Pool, "liquidity of pool @");
     check(&[], &[(0, 6, swap(88, 7))], Kind::Pool, "state of a pool, slot 4 of @");
-    check(&[word(6)], &[(0, 6, swap(88, 7))], Kind::MappingEntry, "mapping entry, slot 4[6] of @");
+    check(&[word(6)], &[(0, 6, swap(88, 7))], Kind::Pool, "state of a pool, slot 4[6] of @");
     let id = U256::MAX - U256::from(1);
     let v4 = log(
         "Swap(bytes32,address,int128,int128,uint160,uint128,int24,uint24)",

@@ -35,7 +35,7 @@ fn a_counter_is_named_with_its_gain() {
     assert_eq!(counter.locations, [Location::Slot(contract(), U256::ZERO)]);
     let words = format!("counter in slot 0 of {}, incremented by 1", contract());
     assert_eq!((counter.kind, &counter.words), (Kind::Counter, &words));
-    assert_eq!((counter.serialises, counter.waits), (4 * LATER, 4));
+    assert_eq!((counter.chain_cost, counter.waits), (4 * LATER, 4));
     assert_eq!(counter.own_chain, FIRST + 4 * LATER);
     assert_eq!(counter.transactions, [0, 1, 2, 3, 4]);
     assert_eq!(counter.callees, [Counted { what: Some(contract()), transactions: 5 }]);
@@ -47,14 +47,14 @@ fn a_counter_is_named_with_its_gain() {
 }
 
 #[test]
-fn places_are_in_order_of_what_they_cost_on_the_chain_and_then_of_their_own_chains() {
+fn locations_are_in_order_of_what_they_cost_on_the_chain_and_then_of_their_own_chains() {
     let [most, more, few] = [0xc1, 0xc2, 0xc3].map(Address::repeat_byte);
     let recording = counters(&[(few, 2), (most, 4), (more, 3)], &COUNTER);
     let found = by_gas(&recording);
     let accounts: Vec<Address> = found.first.iter().map(|it| it.account).collect();
     assert_eq!(accounts, [most, more, few]);
     let costs: Vec<(u64, u64)> =
-        found.first.iter().map(|it| (it.serialises, it.own_chain)).collect();
+        found.first.iter().map(|it| (it.chain_cost, it.own_chain)).collect();
     let chain = |count: u64| FIRST + (count - 1) * LATER;
     assert_eq!(costs, [(3 * LATER, chain(4)), (0, chain(3)), (0, chain(2))]);
     let gains: Vec<[u64; 2]> =
@@ -66,7 +66,7 @@ fn places_are_in_order_of_what_they_cost_on_the_chain_and_then_of_their_own_chai
 }
 
 #[test]
-fn places_of_a_contract_at_which_the_same_transactions_wait_are_one() {
+fn locations_of_a_contract_at_which_the_same_transactions_wait_are_one() {
     let found = by_gas(&counters(&[(contract(), 3)], &TWO_COUNTERS));
     assert_eq!(found.first.len(), 1);
     let slots = [0, 1].map(|slot| Location::Slot(contract(), U256::from(slot)));
@@ -119,7 +119,7 @@ fn the_balance_of_a_hot_recipient_is_named() {
     let first = &found.first[0];
     assert_eq!(first.words, format!("balance of {recipient} in token {token}"));
     assert_eq!((first.kind, first.waits), (Kind::TokenBalance, 11));
-    assert_eq!((first.serialises, first.own_chain), (work - gas[0], work));
+    assert_eq!((first.chain_cost, first.own_chain), (work - gas[0], work));
     let transfer = [0xa9, 0x05, 0x9c, 0xbb];
     assert_eq!(first.functions, [Counted { what: transfer, transactions: 12 }]);
     assert_eq!(first.without.chain, *gas.iter().max().expect("some"));
@@ -141,10 +141,10 @@ fn many_blocks_add_up() {
     let (costly, others) = totals.costly(1);
     assert_eq!(others, 1);
     assert_eq!(costly[0].locations, [Location::Slot(contract(), U256::ZERO)]);
-    assert_eq!((costly[0].serialises, costly[0].waits, costly[0].blocks), (4 * LATER, 4, 2));
+    assert_eq!((costly[0].chain_cost, costly[0].waits, costly[0].blocks), (4 * LATER, 4, 2));
     assert_eq!(costly[0].kind, Kind::Counter);
     let (both, others) = totals.costly(9);
-    assert_eq!((both.len(), others, both[1].serialises), (2, 0, 3 * LATER));
+    assert_eq!((both.len(), others, both[1].chain_cost), (2, 0, 3 * LATER));
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn words_say_what_a_change_frees_and_why_nothing_changes() {
     // the same; two of 26,010.
     for line in [
         "The longest conflict chain has 4 transactions and costs 121 kgas of 190 kgas: 2 -> 3 -> 4 -> 5.",
-        " 1. counter in slot 0 of 0xC1C1c1c1C1C1C1c1c1C1C1C1c1C1C1C1c1C1c1c1, incremented by 1 (counter)",
+        " 1. counter in slot 0 of 0xC1C1c1c1C1C1C1c1c1C1C1C1c1C1C1C1c1C1c1c1, incremented by 1",
         "3 transactions of the chain wait, 78.0 kgas",
         "    without it: conflict chain 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",
         "    with one counter per sender: conflict chain 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",

@@ -14,7 +14,7 @@
 //! 8. `compare`: two blocks, or a block and an earlier output for it, side by side.
 
 mod bounds;
-mod by_hand;
+pub(crate) mod by_hand;
 mod compare;
 mod decoded;
 mod in_the_way;

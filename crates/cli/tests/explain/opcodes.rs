@@ -325,7 +325,7 @@ fn check_top(
         assert_eq!(most, 0, "{file:?}");
         return;
     };
-    assert_eq!(top.serialises, most, "{file:?}");
+    assert_eq!(top.chain_cost, most, "{file:?}");
     for location in &top.locations {
         assert_eq!(costs.get(location).copied().unwrap_or_default(), most, "{file:?}: {location}");
     }
@@ -335,7 +335,7 @@ fn check_top(
 fn compare(block: &Block, database: &FileDatabase, file: &Path) {
     let recording = record(block, database, 0).expect("a valid block");
     let graph = Graph::new(&recording, Axis::Gas, &WhatIf::NOTHING);
-    let steps = graph.critical_path().into_iter();
+    let steps = graph.conflict_chain().into_iter();
     let found = steps.map(|step| (step.transaction, step.waited_for)).collect();
     let followed = follow(block, database);
     for (index, (one, other)) in recording.transactions.iter().zip(&followed).enumerate() {

@@ -84,7 +84,7 @@ fn the_demo_chain_is_explained_in_gas_and_in_time() {
     assert_eq!(total["by"], "gas");
     assert_eq!(total["conflicts"].as_array().expect("some").len(), 5);
     let costly = &total["conflicts"][0];
-    assert!(costly["serialises"].as_u64() > Some(1_000_000), "{costly}");
+    assert!(costly["chain_cost"].as_u64() > Some(1_000_000), "{costly}");
     assert!(
         costly["blocks"].as_u64() >= Some(2) && costly["waits"].as_u64() > Some(20),
         "{costly}"
@@ -98,14 +98,14 @@ fn the_demo_chain_is_explained_in_gas_and_in_time() {
             assert!(number("longest") <= number("late_read"), "{bounds}");
             assert!(number("late_read") <= number("chain"), "{bounds}");
             assert!(number("chain") < number("work"), "{bounds}");
-            let path = bounds["critical_path"].as_array().expect("a path");
+            let path = bounds["conflict_chain"].as_array().expect("a path");
             let costs = path.iter().map(|step| step["cost"].as_u64().expect("a cost"));
             assert_eq!(costs.sum::<u64>(), number("chain"));
             assert_eq!(path[0]["waited_for"], json!([]));
             // A transaction during which the machine was busy can take longer than any chain.
             assert!(path.len() > 1 || axis == "time_ns", "{bounds}");
             for step in &path[1..] {
-                assert!(step["waited_for"][0].as_str().expect("a place").starts_with("0x"));
+                assert!(step["waited_for"][0].as_str().expect("a location").starts_with("0x"));
             }
             let workers: Vec<u64> = bounds["workers"]
                 .as_array()
@@ -138,11 +138,11 @@ fn a_block_from_standard_input_is_explained_with_and_without_its_chain() {
     assert_eq!(changed["without"], json!([without]));
     // The sender's tokens remain.
     assert_eq!(changed["gas"]["chain"], block["gas"]["work"]);
-    let slot = changed["gas"]["critical_path"][1]["waited_for"][0].as_str().expect("a slot");
+    let slot = changed["gas"]["conflict_chain"][1]["waited_for"][0].as_str().expect("a slot");
     let both = ["--rounds", "0", "--json", "--without", &without, "--without", slot];
     let changed = &lines(&piped(&file, &both, 0))[0]["what_if"];
     assert_eq!(changed["gas"]["chain"], block["gas"]["longest"]);
-    assert_eq!(changed["gas"]["critical_path"].as_array().expect("a path").len(), 1);
+    assert_eq!(changed["gas"]["conflict_chain"].as_array().expect("a path").len(), 1);
     let words = piped(&file, &both[..2], 0);
     assert!(words.contains("The longest conflict chain has 20 transactions"), "{words}");
 }
@@ -158,21 +158,21 @@ fn conflicts_of_the_demo_chain_have_the_documented_fields() {
         assert_eq!(conflicts.len(), 3);
         assert!(block["other_conflicts"].as_u64() > Some(10));
         let bounds = &block["gas"];
-        let path = bounds["critical_path"].as_array().expect("a path");
+        let path = bounds["conflict_chain"].as_array().expect("a path");
         for (index, it) in conflicts.iter().enumerate() {
             let account = it["account"].as_str().expect("an account").to_lowercase();
-            let locations = it["locations"].as_array().expect("places");
+            let locations = it["locations"].as_array().expect("locations");
             let is_of_account =
-                |it: &Value| it.as_str().expect("a place").to_lowercase().starts_with(&account);
+                |it: &Value| it.as_str().expect("a location").to_lowercase().starts_with(&account);
             assert!(locations.iter().all(is_of_account), "{it}");
             // The cost of the transactions that wait there, computed from the printed path.
             let waits = path.iter().filter(|step| {
-                let waited_for = step["waited_for"].as_array().expect("places");
+                let waited_for = step["waited_for"].as_array().expect("locations");
                 waited_for.contains(&locations[0])
             });
             let costs: Vec<u64> =
                 waits.map(|step| step["cost"].as_u64().expect("a cost")).collect();
-            assert_eq!(it["serialises"], costs.iter().sum::<u64>());
+            assert_eq!(it["chain_cost"], costs.iter().sum::<u64>());
             assert_eq!(it["waits"], costs.len());
             for gain in ["without", "without_those_above", "sharded"] {
                 let chain = it[gain]["chain"].as_u64().expect("a chain");
@@ -186,7 +186,7 @@ fn conflicts_of_the_demo_chain_have_the_documented_fields() {
             for count in [&it["functions"][0]["transactions"], &it["callees"][0]["transactions"]] {
                 assert!(count.as_u64() > Some(0), "{it}");
             }
-            assert!(it["own_chain"].as_u64() > it["serialises"].as_u64(), "{it}");
+            assert!(it["own_chain"].as_u64() > it["chain_cost"].as_u64(), "{it}");
             assert!(it["transactions"].as_array().expect("some").len() > costs.len(), "{it}");
         }
         let kinds: Vec<&str> =
@@ -258,7 +258,7 @@ fn a_folder_is_a_line_for_each_block_and_a_total() {
     assert_eq!(text.matches("\n    waits for balance of ").count(), 1, "{text}");
     assert_eq!(cold.last().expect("a word"), "-");
     assert!(text.contains("2 blocks, 80 transactions, one block after the other"), "{text}");
-    assert!(text.contains("Most expensive places") && text.contains("(token balance)"), "{text}");
+    assert!(text.contains("Most expensive locations"), "{text}");
     let whole = run(&["--rounds", "0", "--whole", path], 0);
     assert_eq!(whole.matches("in gas").count(), 2);
     assert!(whole.contains("No transaction waits for another."), "{whole}");

@@ -3,6 +3,7 @@
 use super::compiled;
 use crate::invoke::tool as run;
 use braid_blocks::workload::{Workload, WorkloadSpec, generate};
+use braid_cli::explain::Kind;
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
@@ -63,21 +64,33 @@ fn exit_codes_are_for_ci_and_wrong_files_are_refused() {
     assert!(named.contains("nextId") && named.contains("lastMinter"), "{named}");
     let other = ["--contract", "0x0101010101010101010101010101010101010101", "serial.json"];
     let untouched = lint(&other, 2);
-    assert!(untouched.starts_with("No transactions of different senders"), "{untouched}");
-    assert!(untouched.contains("no transaction accesses 0x0101"), "{untouched}");
+    assert_eq!(
+        untouched,
+        "No transactions of different senders conflict at the contracts of --contract (8 transactions in 1 block).\n\
+         error: no transaction accesses 0x0101010101010101010101010101010101010101; check --contract\n"
+    );
     lint(&["--fail-on", "conflict", "--contract", contract, "serial.json"], 1);
     // `explain` accepts the same names.
-    let words = run(
-        folder.path(),
-        &[&["explain", "--rounds", "0", "serial.json"], &NAMES[..4]].concat(),
-        0,
-    );
+    let words =
+        run(folder.path(), &[&["explain", "--rounds", "0", "serial.json"], &NAMES[..]].concat(), 0);
     // Undo the line breaks for a terminal.
     let flat = words.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         flat.contains("lastMinter of SerialMint 0x") && flat.contains("calls of mint()"),
         "{words}"
     );
+    assert!(flat.contains("src/Mint.sol:29:9 stores") && flat.contains("src/Mint.sol:27:14 loads"));
+    assert!(flat.contains(Kind::TotalSupply.advice()), "{words}");
+    let data = run(
+        folder.path(),
+        &[&["report", "--rounds", "0", "--json", "serial.json"], &NAMES[..]].concat(),
+        0,
+    );
+    let data: Value = serde_json::from_str(&data).expect("JSON");
+    let first = &data["conflicts"][0];
+    assert_eq!(first["advice"], Kind::TotalSupply.advice());
+    let line = json!({ "file": "src/Mint.sol", "line": 28, "column": 9, "stores": true });
+    assert_eq!(first["lines"][0], line);
 }
 
 #[test]
@@ -89,31 +102,32 @@ fn json_and_words_name_functions_variables_and_lines() {
     let total = lines.pop().expect("sums");
     assert_eq!(
         total,
-        json!({ "total": true, "blocks": 2, "txs": 16, "findings": 2, "unusable": 0 })
+        json!({ "total": true, "blocks": 2, "txs": 16, "findings": 2, "conflicts": 2, "unusable": 0 })
     );
     let place = |line: u32, column: u32, stores: bool| json!({ "file": "src/Mint.sol", "line": line, "column": column, "stores": stores });
     let source = fs::read_to_string(folder.path().join("src/Mint.sol")).expect("the source");
     let first = source.lines().position(|line| line.contains("id = nextId;")).expect("a line");
     let at = u32::try_from(first).expect("short") + 1;
     for (finding, variable, sites) in [
-        (&lines[0], "lastMinter", [place(at + 2, 9, true), place(at + 2, 9, false)]),
-        (&lines[1], "nextId", [place(at + 1, 9, true), place(at, 14, false)]),
+        (&lines[0], "nextId", [place(at + 1, 9, true), place(at, 14, false)]),
+        (&lines[1], "lastMinter", [place(at + 2, 9, true), place(at + 2, 9, false)]),
     ] {
+        assert_eq!(finding["name"], "SerialMint");
+        let [conflict] = &finding["conflicts"].as_array().expect("conflicts")[..] else {
+            panic!("one variable: {finding}");
+        };
+        assert_eq!(conflict["variable"], variable);
         assert_eq!(
-            (&finding["name"], &finding["variable"]),
-            (&json!("SerialMint"), &json!(variable))
-        );
-        assert_eq!(
-            finding["functions"][0],
+            conflict["functions"][0],
             json!({ "selector": "0x1249c58b", "signature": "mint()" })
         );
-        assert_eq!(finding["functions"][0], finding["functions"][1]);
+        assert_eq!(conflict["functions"][0], conflict["functions"][1]);
         assert_eq!(
-            (&finding["pairs"], &finding["places"], &finding["blocks"]),
+            (&conflict["pairs"], &conflict["locations"], &conflict["blocks"]),
             (&json!(28), &json!(1), &json!(1))
         );
-        assert_eq!(finding["lines"], json!(sites), "{finding}");
-        assert_eq!(finding["example"]["transactions"], json!([0, 1]));
+        assert_eq!(conflict["lines"], json!(sites), "{conflict}");
+        assert_eq!(conflict["example"]["transactions"], json!([0, 1]));
     }
 }
 
@@ -238,7 +252,7 @@ fn a_file_that_names_nothing_is_told_and_a_block_with_other_gas_too() {
     file.write(&folder.path().join("wrong.json")).expect("writes");
     let wrong = lint(&["wrong.json"], 1);
     assert!(
-        wrong.contains("Do not trust the rest: wrong.json: block file: gasUsed: expected 1, found"),
+        wrong.contains("wrong.json: unexpected result: block file: gasUsed: expected 1, found"),
         "{wrong}"
     );
     let wrong = lint(&["--json", "wrong.json"], 1);

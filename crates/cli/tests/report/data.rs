@@ -17,7 +17,7 @@ fn page(subject: &Subject, measured: &[(usize, f64)]) -> BlockPage {
 }
 
 #[test]
-fn waits_places_and_costs_are_those_of_the_recording() {
+fn waits_locations_and_costs_are_those_of_the_recording() {
     for preset in [Preset::Mainnet, Preset::Erc20Hot, Preset::Lending] {
         let subject = Subject::new(preset, 200, 8);
         let page = page(&subject, &[]);
@@ -41,24 +41,24 @@ fn waits_places_and_costs_are_those_of_the_recording() {
                 needs.iter().map(move |need| (need.writer, reader, need.location.to_string()))
             })
             .collect();
-        assert_eq!(page.other_places, 0);
-        let place = |index: usize| page.places[index].location.clone();
+        assert_eq!(page.other_locations, 0);
+        let location = |index: usize| page.locations[index].location.clone();
         let waited: BTreeSet<(usize, usize, String)> = page
             .waits
             .iter()
-            .flat_map(|it| it.places.iter().map(move |at| (it.writer, it.reader, place(*at))))
+            .flat_map(|it| it.locations.iter().map(move |at| (it.writer, it.reader, location(*at))))
             .collect();
         assert!(!needed.is_empty(), "{preset:?}");
         assert_eq!(waited, needed, "{preset:?}");
-        for row in &page.places {
+        for row in &page.locations {
             let readers = |writes: bool| {
-                let at = needed.iter().filter(|(.., place)| *place == row.location);
+                let at = needed.iter().filter(|(.., location)| *location == row.location);
                 let of = at.map(|(writer, reader, _)| if writes { *writer } else { *reader });
                 of.collect::<BTreeSet<usize>>().len()
             };
             assert_eq!((row.waiting, row.writers), (readers(false), readers(true)));
         }
-        let costs: Vec<u64> = page.places.iter().map(|row| row.serialises).collect();
+        let costs: Vec<u64> = page.locations.iter().map(|row| row.chain_cost).collect();
         assert!(costs.is_sorted_by(|one, other| one >= other), "{costs:?}");
         assert!(costs[0] > 0 && costs[0] <= chain);
     }

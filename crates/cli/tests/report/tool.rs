@@ -74,8 +74,8 @@ fn the_data_is_what_explain_says_and_what_the_page_holds() {
     let own = [
         "words",
         "transactions",
-        "places",
-        "other_places",
+        "locations",
+        "other_locations",
         "waits",
         "callees",
         "speedups",

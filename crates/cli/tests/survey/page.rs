@@ -61,7 +61,7 @@ fn the_page_says_how_near_braid_comes_to_the_chain() {
     let Some(blocks) = fixtures() else { return };
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/SURVEY.md");
     let page = std::fs::read_to_string(&path).expect("the page");
-    let (_, said) = page.split_once("median in virtual time was ").expect("the figures");
+    let (_, said) = page.split_once("simulated median was ").expect("the figures");
     let (said, _) = said.split_once(" of that of the conflict chain").expect("their end");
     let (lowest, highest) = said.split_once(" to ").expect("two figures");
     let forks = ["shanghai", "cancun", "prague", "osaka"].map(|fork| format!("--fork {fork}"));
@@ -70,7 +70,8 @@ fn the_page_says_how_near_braid_comes_to_the_chain() {
     let total: Value = serde_json::from_str(printed.lines().last().expect("sums")).expect("JSON");
     let groups = total["groups"].as_array().expect("groups").iter().skip(1);
     let median = |group: &Value, name: &str| group["speedups"][name]["median"].as_f64();
-    let shares = groups.map(|it| median(it, "virtual").zip(median(it, "chain")).expect("medians"));
+    let shares =
+        groups.map(|it| median(it, "simulated").zip(median(it, "chain")).expect("medians"));
     let shares: Vec<f64> = shares.map(|(reached, chain)| reached / chain).collect();
     assert_eq!(shares.len(), 4);
     let ends = [(lowest, f64::min as fn(f64, f64) -> f64), (highest, f64::max)];

@@ -16,7 +16,7 @@ fn bounds(work: u64, longest: u64, chain: u64) -> Bounds {
 
 fn row(file: &str, fork: &str, bounds: Bounds) -> BlockRow {
     let origin = Origin { file: file.to_owned(), chain_id: 1, block: 7, fork: fork.to_owned() };
-    let costs = Costs { bounds, critical_path: Vec::new(), path_costs: Vec::new() };
+    let costs = Costs { bounds, conflict_chain: Vec::new(), path_costs: Vec::new() };
     BlockRow::new(origin, (10, &costs), 4, Reached::default(), None)
 }
 
@@ -50,7 +50,7 @@ fn the_greatest_of_three_lower_bounds_is_the_limit() {
 }
 
 #[test]
-fn what_waits_at_two_places_counts_at_both_and_alone_at_none() {
+fn what_waits_at_two_locations_counts_at_both_and_alone_at_none() {
     let (token, sender) = (Address::repeat_byte(1), Address::repeat_byte(2));
     let visit = |account, role, kinds: &[Kind]| Visit {
         account,
@@ -82,7 +82,7 @@ fn what_waits_at_two_places_counts_at_both_and_alone_at_none() {
     let kinds: Vec<_> = all
         .kinds
         .iter()
-        .map(|it| (it.kind, it.serialises, it.alone, it.waits, it.blocks))
+        .map(|it| (it.kind, it.chain_cost, it.alone, it.waits, it.blocks))
         .collect();
     let rest = |kind| (kind, 20, 0, 2, 2);
     assert_eq!(
@@ -92,7 +92,7 @@ fn what_waits_at_two_places_counts_at_both_and_alone_at_none() {
     let [account] = &all.accounts[..] else { panic!("one account") };
     assert_eq!((account.account, account.role, all.other_accounts), (token, Role::Contract, 1));
     assert_eq!(
-        (account.serialises, account.alone, account.waits, account.blocks),
+        (account.chain_cost, account.alone, account.waits, account.blocks),
         (220, 200, 4, 2)
     );
     assert_eq!(account.forks, ["SPURIOUS_DRAGON", "OSAKA"]);

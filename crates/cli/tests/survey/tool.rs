@@ -68,7 +68,7 @@ fn a_row_is_what_explain_says_and_a_bad_file_is_a_row_too() {
         for name in ["longest", "late_read", "chain"] {
             assert_eq!(row[name], gas[name], "{name}");
         }
-        let path = gas["critical_path"].as_array().expect("a path");
+        let path = gas["conflict_chain"].as_array().expect("a path");
         assert_eq!(row["chain_txs"], path.len());
         let on = gas["workers"].as_array().expect("rows");
         let on = on.iter().find(|on| on["workers"] == 16).expect("sixteen workers");
@@ -77,7 +77,7 @@ fn a_row_is_what_explain_says_and_a_bad_file_is_a_row_too() {
         }
         assert_eq!(row["first"], explained["conflicts"][0]["words"]);
         assert_eq!((&row["limit"], &row["measured_speedup"]), (&json!("conflicts"), &Value::Null));
-        let simulated = row["virtual_speedup"].as_f64().expect("simulated");
+        let simulated = row["simulated_speedup"].as_f64().expect("simulated");
         let bound = gas["work"].as_f64().unwrap() / gas["longest"].as_f64().unwrap();
         assert!(simulated > 0.5 && simulated <= bound, "{simulated}");
     }
@@ -87,10 +87,10 @@ fn a_row_is_what_explain_says_and_a_bad_file_is_a_row_too() {
     assert_eq!((&groups[0]["blocks"], &groups[0]["txs"]), (&json!(2), &json!(60)));
     // One token serialises the new block: its conflict chain waits nowhere else.
     let (token, chain) = (&groups[2]["accounts"][0], new["chain"].as_u64().expect("gas"));
-    assert_eq!((&token["role"], &token["alone"]), (&json!("contract"), &token["serialises"]));
+    assert_eq!((&token["role"], &token["alone"]), (&json!("contract"), &token["chain_cost"]));
     assert_eq!(token["functions"][0]["signature"], "transfer(address,uint256)");
-    assert!(token["serialises"].as_u64() < Some(chain), "its first transaction does not wait");
-    assert!(token["serialises"].as_u64() > Some(chain / 2));
+    assert!(token["chain_cost"].as_u64() < Some(chain), "its first transaction does not wait");
+    assert!(token["chain_cost"].as_u64() > Some(chain / 2));
     // One sender serialises the old block: its balance counts as a conflict of the sender, like its
     // nonce.
     let kinds: Vec<&Value> =
@@ -106,7 +106,7 @@ fn tables_and_files_say_the_same() {
     for word in [
         "2 blocks, one unusable file",
         "conflict chain",
-        "virtual time, 16 workers",
+        "simulated, 16 workers",
         "PRAGUE",
         "What limits",
         "same sender",
@@ -196,7 +196,7 @@ fn a_block_whose_chain_braid_passes_is_counted() {
     let rows = lines(&run(&blocks, &arguments, 0));
     for row in &rows[..3] {
         let number = |name: &str| row[name].as_f64().expect("a number");
-        assert!(number("virtual_speedup") > number("gas") / number("chain"), "{row}");
+        assert!(number("simulated_speedup") > number("gas") / number("chain"), "{row}");
     }
     assert_eq!(rows[3]["groups"][0]["passed"], 3);
     let table =

@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--task-cores", type=int, metavar="N", help="cores and workers of a task")
     parser.add_argument("--partitions", type=int, metavar="N", help="parts of the work")
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="timed runs each way")
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="places that are named")
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="locations that are listed")
     parser.add_argument("--conf", action="append", default=[], metavar="KEY=VALUE", help="a setting of Spark")
     parser.add_argument("--column", default="block", metavar="NAME", help="column of the bytes")
     return parser

@@ -130,7 +130,8 @@ pub struct BenchArgs {
     /// How a delayed read waits
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     pub(super) db_waits: Waiting,
-    /// Print one JSON object per line, one for each workload and number of workers
+    /// Print one JSON object per line, one for each workload and number of workers, or for each
+    /// error; docs/BENCHMARKS.md lists the fields
     #[arg(long)]
     pub json: bool,
     /// Compare with an earlier output of braid bench --json: list the blocks whose time, relative

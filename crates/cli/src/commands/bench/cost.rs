@@ -8,7 +8,7 @@ use crate::{
 };
 use anstyle::Style;
 use braid_blocks::timing::Timing;
-use braid_terminal::{End, Progress, Stop, print_error};
+use braid_terminal::{End, Progress, Stop};
 use serde_json::json;
 use std::io::{self, Write};
 
@@ -33,8 +33,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<End, Stop> {
             Ok(costs) => table(&name, &costs),
             Err(unmeasured) => {
                 end = end.max(unmeasured.end);
-                print_error(&unmeasured.message);
-                Ok(())
+                unmeasured.print(&name, args.json)
             }
         })?;
     }

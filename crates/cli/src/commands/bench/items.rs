@@ -2,6 +2,7 @@
 
 use crate::{
     bench::{BenchError, Latency},
+    commands::json::write_error,
     inputs,
 };
 use braid_blocks::{
@@ -10,9 +11,9 @@ use braid_blocks::{
     verify::checks,
     workload::Preset,
 };
-use braid_terminal::{End, Stop};
+use braid_terminal::{End, Stop, print_error};
 use clap::ValueEnum;
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 /// A workload or a block file to measure.
 #[derive(Debug)]
@@ -134,6 +135,15 @@ impl Unmeasured {
             BenchError::Different { .. } | BenchError::Wrong(_) => End::Mismatch,
         };
         Self { end, message: format!("{name}: {error}") }
+    }
+
+    /// Prints the message about the item `name`: as JSON to standard output, or as text.
+    pub(super) fn print(&self, name: &str, json: bool) -> io::Result<()> {
+        if json {
+            return write_error(name, &self.message);
+        }
+        print_error(&self.message);
+        Ok(())
     }
 }
 

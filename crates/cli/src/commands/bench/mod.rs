@@ -25,7 +25,7 @@ use braid_blocks::{
     timing::{Pauses, Timing},
 };
 use braid_evm::{Config, Executor};
-use braid_terminal::{End, Progress, Stop, print_error};
+use braid_terminal::{End, Progress, Stop};
 use items::check;
 use report::{Json, Report, Table};
 use revm::DatabaseRef;
@@ -113,8 +113,7 @@ fn blocks(args: &BenchArgs, measure: Option<Measure<'_>>) -> Result<End, Stop> {
             }),
             Err(unmeasured) => {
                 end = end.max(unmeasured.end);
-                print_error(&unmeasured.message);
-                Ok(())
+                unmeasured.print(&name, args.json)
             }
         })?;
     }

@@ -7,7 +7,7 @@ use crate::bench::{
     priced::{Virtual, VirtualError, virtual_ratios_of},
 };
 use anstyle::Style;
-use braid_terminal::{End, Progress, Stop, print_error};
+use braid_terminal::{End, Progress, Stop};
 use core::num::NonZeroU16;
 use serde_json::json;
 use std::io::{self, Write};
@@ -43,8 +43,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<End, Stop> {
             }
             Err(unmeasured) => {
                 end = end.max(unmeasured.end);
-                print_error(&unmeasured.message);
-                Ok(())
+                unmeasured.print(&name, args.json)
             }
         })?;
     }

@@ -6,6 +6,7 @@ mod subject;
 pub(super) use print::{block_line, whole};
 pub(super) use subject::{
     ClockArgs, Explained, QuestionArgs, Reached, Unusable, explain_file, measure, record,
+    unexpected,
 };
 
 use super::names::Known;
@@ -28,6 +29,7 @@ Examples:
   braid explain --without ADDRESS block.json    as if this contract had no conflicts
   braid explain --sharded ADDRESS:0x7 block.json    as if each sender had its own slot 7
   braid explain --layout out.json --abi out.json block.json    names of variables and functions: LINT.md
+  braid explain --source-map out.json --root contracts block.json    lines that load and store, and advice
   braid explain --against before.json block.json    figures of both, side by side
   braid explain --json blocks/ | jq 'select(.gas) | .gas.work / .gas.chain'
 
@@ -58,7 +60,8 @@ pub(super) struct ExplainArgs {
     /// With several blocks, print the full explanation of each, not one line
     #[arg(long)]
     whole: bool,
-    /// Print one JSON object per line: one for each block, then, for several blocks, the total
+    /// Print one JSON object per line: one for each block, then, for several blocks, the total;
+    /// docs/EXPLAIN.md lists the fields
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -70,7 +73,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<End, Stop> {
     let mut executor =
         Executor::new(config).map_err(|error| Stop::threads(config.workers, &error))?;
     let question = args.question.question(&config)?;
-    let known = args.question.known()?;
+    let mut known = args.question.known()?;
     let is_one = inputs.len() == 1;
     let mut printer: Box<dyn Printer> = match (args.json, is_one || args.whole) {
         (true, _) => Box::new(Json { question: question.clone() }),
@@ -82,7 +85,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<End, Stop> {
     printer.begin()?;
     for input in inputs {
         progress.begin(&input.name());
-        let result = explain_input(&args.question, (&question, &known), &mut executor, input);
+        let result = explain_input(&args.question, (&question, &mut known), &mut executor, input);
         progress.end();
         progress.aside(|| match result {
             Ok(explained) => {
@@ -100,12 +103,15 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<End, Stop> {
     if !is_one {
         printer.total(&totals)?;
     }
+    if totals.blocks > 0 {
+        known.warn()?;
+    }
     Ok(end)
 }
 
 fn explain_input(
     args: &QuestionArgs,
-    asked: (&Question, &Known),
+    asked: (&Question, &mut Known),
     executor: &mut Executor,
     input: inputs::Input,
 ) -> Result<Explained, Unusable> {

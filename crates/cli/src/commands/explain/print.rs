@@ -1,8 +1,8 @@
 //! Output of `braid explain`.
 
-use super::{Explained, Reached, Unusable};
+use super::{Explained, Reached, Unusable, unexpected};
 use crate::{
-    commands::json::write_line,
+    commands::json::{write_error, write_line},
     explain::{
         Axis, Costly, OnWorkers, Question, Totals, json::BlockFields, json::CostlyFields, ratio,
         words,
@@ -77,13 +77,6 @@ struct MeasuredFields {
 }
 
 #[derive(Serialize)]
-struct ErrorLine<'a> {
-    file: &'a str,
-    ok: bool,
-    error: String,
-}
-
-#[derive(Serialize)]
 struct TotalLine {
     total: bool,
     by: &'static str,
@@ -129,8 +122,7 @@ pub(in crate::commands) fn whole(
     question: &Question,
 ) -> io::Result<()> {
     if let Some(wrong) = &explained.wrong {
-        writeln!(out, "Do not trust the rest: {wrong}")?;
-        writeln!(out, "`braid run` lists all differences.")?;
+        writeln!(out, "{}", words::capital(&unexpected(&explained.name, wrong)))?;
     }
     write!(out, "{}", words::block(&explained.explanation, question))?;
     match &explained.reached {
@@ -157,7 +149,7 @@ impl Printer for Json {
     }
 
     fn unusable(&mut self, error: &Unusable) -> io::Result<()> {
-        write_line(&ErrorLine { file: error.file(), ok: false, error: error.to_string() })
+        write_error(error.file(), &error.to_string())
     }
 
     fn total(&mut self, totals: &Totals) -> io::Result<()> {
@@ -295,7 +287,7 @@ impl Printer for Lines {
             write!(out, "{}", wrapped(&format!("    {warning}")))?;
         }
         if let Some(wrong) = &explained.wrong {
-            let line = format!("    do not trust this line: {wrong}");
+            let line = format!("    {}", unexpected(&explained.name, wrong));
             write!(out, "{}", wrapped(&line))?;
         }
         out.flush()
@@ -347,20 +339,20 @@ fn total_lines(out: &mut impl Write, totals: &Totals, question: &Question) -> io
     }
     writeln!(
         out,
-        "Most expensive places on the longest chains of all blocks ({}):",
+        "Most expensive locations on the longest chains of all blocks ({}):",
         words::cost(question.axis, *chain)
     )?;
     for (index, it) in costly.iter().enumerate() {
-        let Costly { words, kind, serialises, waits, blocks, locations } = it;
-        writeln!(out, "{:>2}. {words} ({kind})", index + 1)?;
-        let place = locations.first().map_or_else(String::new, ToString::to_string);
+        let Costly { words, chain_cost, waits, blocks, locations, .. } = it;
+        writeln!(out, "{:>2}. {words}", index + 1)?;
+        let first = locations.first().map_or_else(String::new, ToString::to_string);
         let more = match locations.len() {
             0 | 1 => String::new(),
             count => format!(" and {} more", count - 1),
         };
-        let cost = words::cost(question.axis, *serialises);
+        let cost = words::cost(question.axis, *chain_cost);
         let (waits, blocks) = (counted(*waits, "transaction"), counted(*blocks, "block"));
-        writeln!(out, "    {place}{more}: {waits} in {blocks}, {cost}")?;
+        writeln!(out, "    {first}{more}: {waits} in {blocks}, {cost}")?;
     }
     if others > 0 {
         let all = costly.len().saturating_add(others);

@@ -1,7 +1,7 @@
 //! Records, explains and measures one block.
 
 use crate::{
-    commands::names::{Known, LinesArgs, NamesArgs},
+    commands::names::{Known, NamesArgs},
     explain::{self, Axis, Explanation, Location, Question, Recording, Target, WhatIf},
 };
 use braid_blocks::{
@@ -119,7 +119,7 @@ impl Reached {
 impl QuestionArgs {
     /// Reads the files with names.
     pub(in crate::commands) fn known(&self) -> Result<Known, Stop> {
-        self.names.read(&LinesArgs::default())
+        self.names.read()
     }
 
     /// Returns the question for a block that runs with `config`.
@@ -144,13 +144,13 @@ impl QuestionArgs {
 /// Records, explains and measures the block of `file`, with the names in `known`.
 pub(in crate::commands) fn explain_file(
     args: ClockArgs,
-    (question, known): (&Question, &Known),
+    (question, known): (&Question, &mut Known),
     executor: &mut Executor,
     name: String,
     file: &BlockFile,
 ) -> Result<Explained, Unusable> {
     let (mut recording, mut wrong) = record(&name, file, args.rounds)?;
-    recording.names = known.of(file);
+    known.name(file, &mut recording);
     let explanation = explain::explain(&recording, question);
     let mut reached = None;
     if args.rounds > 0 {
@@ -179,6 +179,14 @@ pub(in crate::commands) fn record(
     Ok((recording, wrong))
 }
 
+/// Describes a result that is not the expected one, and what to do.
+pub(in crate::commands) fn unexpected(file: &str, wrong: &str) -> String {
+    format!(
+        "unexpected result: {wrong}. What is shown describes this result. \
+         All differences: braid run {file}; usual causes: docs/TROUBLESHOOTING.md"
+    )
+}
+
 fn field(name: &str, error: FieldError) -> Unusable {
     BlockFileError::new(name.to_owned(), BlockFileErrorKind::Field(error)).into()
 }
@@ -199,7 +207,7 @@ pub(in crate::commands) fn measure(
     let report = verify(executor, &subject, name.to_owned(), timing).report;
     if let Verdict::Mismatch(differences) = &report.verdict {
         let first = differences.first().map_or("", String::as_str);
-        return Ok(Err(format!("Braid's result differs: {first}; see braid run {name}")));
+        return Ok(Err(format!("Braid's result differs: {first}")));
     }
     let timed = report.measured.and_then(|measured| measured.timed);
     Ok(Ok(timed.and_then(|timed| {

@@ -13,7 +13,7 @@ const MOST: usize = 1_000;
 
 /// A location at which a transaction reads an earlier write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PlaceRow {
+pub struct LocationRow {
     /// The location, in the command line's notation.
     pub location: String,
     /// The account of the location.
@@ -29,7 +29,7 @@ pub struct PlaceRow {
     /// Number of transactions of the conflict chain that wait here.
     pub on_chain: usize,
     /// Cost of the transactions that wait here on the conflict chain.
-    pub serialises: u64,
+    pub chain_cost: u64,
 }
 
 /// A transaction reads writes of an earlier one.
@@ -40,7 +40,7 @@ pub struct Wait {
     /// The transaction that waits.
     pub reader: usize,
     /// Locations, as indices of rows. Those without a row are left out.
-    pub places: Vec<usize>,
+    pub locations: Vec<usize>,
 }
 
 #[derive(Default)]
@@ -48,40 +48,40 @@ struct Found {
     readers: BTreeSet<usize>,
     writers: BTreeSet<usize>,
     on_chain: usize,
-    serialises: u64,
+    chain_cost: u64,
 }
 
 /// Returns the first thousand locations ordered by cost, the number of the others, and all waits.
 #[must_use]
-pub fn places(
+pub fn locations(
     recording: &Recording,
     graph: &Graph,
     path: &[Step],
-) -> (Vec<PlaceRow>, usize, Vec<Wait>) {
+) -> (Vec<LocationRow>, usize, Vec<Wait>) {
     let mut found: BTreeMap<Location, Found> = BTreeMap::new();
     for (reader, needs) in graph.needs().iter().enumerate() {
         for need in needs {
-            let place = found.entry(need.location).or_default();
-            place.readers.insert(reader);
-            place.writers.insert(need.writer);
+            let found = found.entry(need.location).or_default();
+            found.readers.insert(reader);
+            found.writers.insert(need.writer);
         }
     }
     for step in path {
-        for place in &step.waited_for {
-            let place = found.entry(*place).or_default();
-            place.on_chain += 1;
-            place.serialises += graph.costs()[step.transaction];
+        for location in &step.waited_for {
+            let found = found.entry(*location).or_default();
+            found.on_chain += 1;
+            found.chain_cost += graph.costs()[step.transaction];
         }
     }
     let mut found: Vec<(Location, Found)> = found.into_iter().collect();
-    found.sort_by_key(|(location, it)| (Reverse((it.serialises, it.readers.len())), *location));
+    found.sort_by_key(|(location, it)| (Reverse((it.chain_cost, it.readers.len())), *location));
     let others = found.len().saturating_sub(MOST);
     found.truncate(MOST);
     let numbers: HashMap<Location, usize> =
         found.iter().enumerate().map(|(index, (location, _))| (*location, index)).collect();
     let rows = found.iter().map(|(location, it)| {
         let Meaning { kind, words } = decode(recording, location);
-        PlaceRow {
+        LocationRow {
             location: location.to_string(),
             account: location.account(),
             kind,
@@ -89,7 +89,7 @@ pub fn places(
             waiting: it.readers.len(),
             writers: it.writers.len(),
             on_chain: it.on_chain,
-            serialises: it.serialises,
+            chain_cost: it.chain_cost,
         }
     });
     (rows.collect(), others, waits(graph, &numbers))
@@ -100,13 +100,13 @@ fn waits(graph: &Graph, numbers: &HashMap<Location, usize>) -> Vec<Wait> {
     for (reader, needs) in graph.needs().iter().enumerate() {
         let mut of_reader: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         for need in needs {
-            let places = of_reader.entry(need.writer).or_default();
-            places.extend(numbers.get(&need.location));
+            let locations = of_reader.entry(need.writer).or_default();
+            locations.extend(numbers.get(&need.location));
         }
-        waits.extend(of_reader.into_iter().map(|(writer, places)| Wait {
+        waits.extend(of_reader.into_iter().map(|(writer, locations)| Wait {
             writer,
             reader,
-            places: places.into_iter().collect(),
+            locations: locations.into_iter().collect(),
         }));
     }
     waits
