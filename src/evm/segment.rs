@@ -118,14 +118,14 @@ pub(super) fn run<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
             run_shared(execution, end, worker_pool, config, on_commit, how)
         }
         Strategy::ContiguousBatches | Strategy::AccessList => {
-            run_neighbours(execution, end, worker_pool, config, on_commit, shortest)
+            run_contiguous(execution, end, worker_pool, config, on_commit, shortest)
         }
     }
 }
 
 /// Runs the uncommitted transactions below `end` in contiguous batches of at least `shortest`
 /// transactions, up to the first batch that must not commit as a whole.
-fn run_neighbours<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
+fn run_contiguous<'env, S: StateSource + 'env, C: WorkerPool<'env>>(
     execution: &mut BlockExecution<S>,
     end: usize,
     worker_pool: &mut C,

@@ -12,11 +12,10 @@ use crate::workspace::{cargo, fixtures, output, target_dir};
 use clap::Args;
 use serde_json::Value;
 use series::SERIES;
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
-use tables::TABLES;
+use tables::{Measured, TABLES};
 
 /// Folder of the tables, below the workspace's root.
 const FOLDER: &str = "docs/data/benchmarks";
@@ -34,9 +33,6 @@ pub(crate) struct FiguresArgs {
     tables: bool,
 }
 
-/// Lines of each series that has been measured.
-type Measured = BTreeMap<&'static str, Vec<Value>>;
-
 /// Measures what is missing, and writes the tables whose series are complete.
 pub(crate) fn figures(runner: &mut Runner, args: &FiguresArgs) -> Result<(), Failed> {
     let target = target_dir(runner.root());
@@ -48,6 +44,7 @@ pub(crate) fn figures(runner: &mut Runner, args: &FiguresArgs) -> Result<(), Fai
             fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
             real = fixtures(root)?;
             let real = real.as_ref().ok_or("there are none: see docs/TESTING.md")?;
+            fs::write(folder.join("origin.tsv"), origin()?).map_err(|error| error.to_string())?;
             Ok(real.display().to_string())
         })?;
         let real = real.unwrap_or_default();
@@ -100,7 +97,7 @@ fn write(root: &Path, folder: &Path) -> Result<String, String> {
         }
     }
     let origin = root.join(FOLDER).join("origin.tsv");
-    fs::write(origin, self::origin()?).map_err(|error| error.to_string())?;
+    fs::copy(folder.join("origin.tsv"), origin).map_err(|error| error.to_string())?;
     Ok(written.join(", "))
 }
 

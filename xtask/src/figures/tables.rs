@@ -1,9 +1,12 @@
 //! Computes the tables from the lines of the series.
 
-use super::Measured;
 use crate::compare_builds::statistics::quantile;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::Write;
+
+/// Lines of each series that has been measured.
+pub(super) type Measured = BTreeMap<&'static str, Vec<Value>>;
 
 /// A table of docs/BENCHMARKS.md.
 pub(super) struct Table {
