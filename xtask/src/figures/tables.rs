@@ -594,7 +594,7 @@ fn real_blocks_virtual(series: &[&[Value]]) -> Rows {
             workers.to_string(),
             both(None),
             both(Some("tuning")),
-            both(Some("held_out")),
+            both(Some("held-out")),
             mean(None, "runs"),
             mean(None, "chain_bound"),
             mean(None, "longest_bound"),
