@@ -66,9 +66,9 @@ impl<L: Location> Store<L> {
     }
 
     fn check(&self, reads: &ReadSet<L>, reader: TxIndex, by_value: bool) -> bool {
-        self.log.note(|| StoreEvent::CheckBegan { reader, by_value });
+        self.log.record(|| StoreEvent::CheckBegan { reader, by_value });
         let holds = self.all_hold(reads, reader, by_value);
-        self.log.note(|| StoreEvent::CheckEnded { reader, holds });
+        self.log.record(|| StoreEvent::CheckEnded { reader, holds });
         holds
     }
 

@@ -44,7 +44,7 @@ impl<L: Location> Store<L> {
         let found = self.shards.get(id.shard as usize).and_then(|lock| {
             let (mut shard, stamp) = lock.read();
             let chain = shard.chains.get_mut(id.index as usize)?;
-            self.log.note(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
+            self.log.record(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
             chain.set_base(value);
             // Again: since the request, the reader may have been named and removed.
             chain.add_reader(Reader { tx: reader, interest: Interest::Value }, frontier);
@@ -141,7 +141,7 @@ impl<L: Location> Store<L> {
                 // No value was read that a change could affect.
                 let life = life.ticket();
                 let location = || chain.location.clone();
-                self.log.note(|| StoreEvent::Predicted {
+                self.log.record(|| StoreEvent::Predicted {
                     reader,
                     location: location(),
                     began,
@@ -167,7 +167,7 @@ impl<L: Location> Store<L> {
         life: LifeLook,
     ) -> Found<L> {
         let found = chain.find(look);
-        self.log.note(|| StoreEvent::Look {
+        self.log.record(|| StoreEvent::Look {
             reader: look.reader,
             location: chain.location.clone(),
             at: own.into(),
@@ -191,7 +191,7 @@ impl<L: Location> Store<L> {
             let floor = chain.floor(reader);
             let scope = || chain.location.clone();
             let seen = || StoreEvent::Life { reader, scope: scope(), at: at.into(), floor };
-            (floor, self.log.note(seen))
+            (floor, self.log.record(seen))
         };
         let ((floor, ticket), trace) = self.look(self.hash(&scope), &scope, floor);
         LifeLook { floor, scope: ScopeTrace::Chain(trace), ticket }

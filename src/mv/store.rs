@@ -167,7 +167,7 @@ impl<L: Location> Store<L> {
 
     /// Sets the frontier: everything below `frontier` is final.
     pub fn set_frontier(&self, frontier: TxIndex) {
-        self.log.note(|| StoreEvent::Frontier(frontier));
+        self.log.record(|| StoreEvent::Frontier(frontier));
         self.frontier.store(frontier.0, SeqCst);
     }
 
@@ -185,7 +185,7 @@ impl<L: Location> Store<L> {
     pub fn seed(&self, location: &L, value: L::Value) {
         let hash = self.hash(location);
         let (mut shard, _) = self.shard(hash).1.read();
-        self.log.note(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
+        self.log.record(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
         shard.chain(hash, location).1.set_base(value);
     }
 
@@ -234,7 +234,7 @@ impl<L: Location> Store<L> {
             let before = stale.len();
             let noted = self.log.is_on().then(|| change.clone());
             let took = self.apply(chain, version, change, stamp, stale);
-            self.log.note(|| StoreEvent::Changed {
+            self.log.record(|| StoreEvent::Changed {
                 version,
                 location: location.clone(),
                 change: noted.unwrap_or(Change::Remove),

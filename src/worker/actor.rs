@@ -48,7 +48,7 @@ where
         };
         if let Some(report) = report {
             context.yield_at(Point::Message);
-            shared.log.note(|| EngineEvent::Sent(report.report.clone()));
+            shared.log.record(|| EngineEvent::Sent(report.report.clone()));
             if shared.report_sender.try_send(report).is_err() {
                 give_up(shared, Invariant::ChannelFull { channel: "reports" });
             }
@@ -184,7 +184,7 @@ where
         let mut runs = 1;
         let mut ran = match in_hand {
             Some(ran) => {
-                self.shared.log.note(|| EngineEvent::RanSecond { tx, end: ran.end() });
+                self.shared.log.record(|| EngineEvent::RanSecond { tx, end: ran.end() });
                 ran
             }
             None => self.run_once(tx, is_final),
@@ -227,10 +227,10 @@ where
     /// changed before its end.
     fn run_once(&mut self, tx: TxIndex, is_final: bool) -> UnpublishedRun<W> {
         let log = &self.shared.log;
-        log.note(|| EngineEvent::RunBegan(tx));
+        log.record(|| EngineEvent::RunBegan(tx));
         self.shared.store.set_running(self.worker, Some(tx));
         let ran = self.run_guarded(tx, W::Machine::begin);
-        log.note(|| EngineEvent::RunEnded { tx, end: ran.end() });
+        log.record(|| EngineEvent::RunEnded { tx, end: ran.end() });
         if matches!(ran.result, Err(NoResult::Stopped(Stop::Blocked(_) | Stop::TooEarly))) {
             self.context.report(Activity::Blocked(tx));
         }

@@ -23,7 +23,7 @@ where
     /// database error, a panic) is settled at the frontier.
     pub(super) fn run_batch(&mut self, message: JobMessage<W>) -> Option<ReportMessage<W>> {
         let JobMessage { job, .. } = message;
-        self.shared.log.note(|| EngineEvent::BatchBegan(job));
+        self.shared.log.record(|| EngineEvent::BatchBegan(job));
         self.context.report(Activity::Batch(job.chunk));
         let ended = match self.take_batches() {
             Err(why) => BatchRun { held: Some((job.chunk.first, why)), ran: None },
@@ -76,7 +76,7 @@ where
         let groups = ran.iter().flat_map(|ran| ran.groups.iter().map(|(txs, _)| *txs)).collect();
         let held = held.map(|(held, _)| held);
         let batch = BatchReport { groups, held };
-        shared.log.note(|| EngineEvent::BatchEnded {
+        shared.log.record(|| EngineEvent::BatchEnded {
             job,
             groups: ran
                 .as_ref()

@@ -143,7 +143,7 @@ where
             && !matches!(job.mode, RunMode::Private { .. })
         {
             let report = JobReport { void: true, ..JobReport::unrun(job) };
-            shared.log.note(|| EngineEvent::Sent(report.clone()));
+            shared.log.record(|| EngineEvent::Sent(report.clone()));
             let answered = self.apply(shared, Event::Reported(report));
             self.note(shared, answered);
         }

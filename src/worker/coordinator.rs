@@ -172,7 +172,7 @@ where
             }
             let polled = self.protocol.poll();
             if let Ok(Some(command)) = &polled {
-                shared.log.note(|| EngineEvent::Commanded(command.clone()));
+                shared.log.record(|| EngineEvent::Commanded(command.clone()));
             }
             let performed = match polled {
                 Ok(None) => return None,
@@ -213,7 +213,7 @@ where
     }
 
     pub(super) fn apply(&mut self, shared: &Shared<W, G>, event: Event) -> Result<(), Invariant> {
-        shared.log.note(|| EngineEvent::Received(event.clone()));
+        shared.log.record(|| EngineEvent::Received(event.clone()));
         self.protocol.apply(event)
     }
 

@@ -13,7 +13,7 @@ use crate::error::Invariant;
 use crate::ids::{Chunk, PerTx, TxIndex};
 use crate::mv::{AccessLog, ConflictIndex, Store};
 use crate::protocol::{Counters, Halt, Limits, Plan, Protocol};
-use crate::spans::Parent;
+use crate::spans::ParentSpan;
 use crate::sync::{AtomicBool, AtomicU32, Mutex, Receiver, Sender, SeqCst, bounded};
 use crate::trace::Log;
 #[cfg(feature = "trace")]
@@ -72,7 +72,7 @@ pub struct Shared<W: Workload, G> {
     fault: Mutex<Option<Invariant>>,
     has_fault: AtomicBool,
     /// Span of the block, in builds with spans.
-    pub(super) span: Parent,
+    pub(super) span: ParentSpan,
     pub(super) log: Log<EngineEvent<W::Location>>,
 }
 
@@ -160,7 +160,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
             token: None,
             fault: Mutex::new(None),
             has_fault: AtomicBool::new(false),
-            span: Parent::current(),
+            span: ParentSpan::current(),
             log: Log::off(),
         }
     }
