@@ -6,9 +6,10 @@ pub use builder::{ConfigBuilder, ConfigError};
 
 use crate::protocol::{Limits, Waste};
 #[cfg(feature = "evm")]
-use crate::thresholds::IO_WORKERS_EACH;
+use crate::thresholds::IO_WORKERS_PER_WORKER;
 use crate::thresholds::{
-    JOBS_PER_WORKER, PATIENCE, SHARDS_PER_WORKER, SPECULATIVE_RUNS, WINDOW, WINDOW_WORKERS,
+    JOBS_PER_WORKER, PATIENCE_GAS, SHARDS_PER_WORKER, SPECULATIVE_RUNS, WINDOW_PER_WORKER,
+    WINDOW_WORKERS,
 };
 use std::num::{NonZeroU16, NonZeroU32};
 
@@ -152,12 +153,12 @@ impl Default for EngineConfig {
         Self {
             mode: Mode::default(),
             max_speculative_runs: SPECULATIVE_RUNS,
-            window_per_worker: WINDOW,
+            window_per_worker: WINDOW_PER_WORKER,
             chunk: None,
             share_journals: true,
             cache_keccak: true,
             spread_workers: true,
-            patience: PATIENCE,
+            patience: PATIENCE_GAS,
         }
     }
 }
@@ -227,7 +228,7 @@ impl Config {
     pub(crate) fn most_workers(&self) -> u16 {
         match (self.workers.get(), self.io_workers) {
             (1, None) => 1,
-            (workers, None) => workers.saturating_mul(IO_WORKERS_EACH),
+            (workers, None) => workers.saturating_mul(IO_WORKERS_PER_WORKER),
             (workers, Some(io_workers)) => workers.max(io_workers.get()),
         }
     }

@@ -44,7 +44,8 @@ impl<L: Location> Store<L> {
         let found = self.shards.get(id.shard as usize).and_then(|lock| {
             let (mut shard, stamp) = lock.read();
             let chain = shard.chains.get_mut(id.index as usize)?;
-            self.log.record(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
+            self.log
+                .record(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
             chain.set_base(value);
             // Again: since the request, the reader may have been named and removed.
             chain.add_reader(Reader { tx: reader, interest: Interest::Value }, frontier);

@@ -1,7 +1,7 @@
 //! Input of a block: its limits, and its division into jobs.
 
 use crate::ids::{Chunk, TxIndex};
-use crate::thresholds::{WASTE_ABORTS, WASTE_COMMITS, WASTE_KEPT, WASTE_TIMES};
+use crate::thresholds::{WASTE_ABORTS, WASTE_COMMITS, WASTE_FACTOR, WASTE_KEPT};
 
 /// Limits of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +40,7 @@ impl Waste {
     /// Returns the criterion for `workers` workers.
     #[must_use]
     pub const fn on(workers: usize) -> Self {
-        let times = if workers > 2 { WASTE_TIMES } else { 1 };
+        let times = if workers > 2 { WASTE_FACTOR } else { 1 };
         Self {
             runs: WASTE_ABORTS * times,
             kept: WASTE_KEPT * times,
