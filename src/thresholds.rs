@@ -106,9 +106,9 @@ pub(crate) const FIRST_SEQUENTIAL_TXS: usize = 64;
 pub(crate) const TRIAL_FACTOR: usize = 2;
 
 /// Growth factor of segments: of the sequential segment after each trial that fails at once, and of
-/// the speculative trial after one that pays. Also the maximum growth of a sequential segment of
-/// short transactions, at the same total gas limit. A block of 20,000 dependent transfers has four
-/// trials.
+/// the speculative trial after one that pays. Also the maximum factor by which a sequential segment
+/// of short transactions is extended, in transactions and in gas. A block of 20,000 dependent
+/// transfers has four trials.
 pub(crate) const SEGMENT_GROWTH: usize = 16;
 
 /// Maximum back-off, in attempts: blocks for which a strategy is not tried; segments in which calls

@@ -42,10 +42,10 @@ where
         if let Some(message) = coordinator.step(shared, context) {
             coordinator.answer_late(here.replace(message), shared);
         }
-        let looks_again = coordinator.protocol.looks_again();
+        let checks_again = coordinator.protocol.checks_again();
         drop(held);
         context.yield_at(Point::Coordinator);
-        if !looks_again || !shared.has_news() {
+        if !checks_again || !shared.has_news() {
             return here;
         }
     }
