@@ -73,7 +73,7 @@ impl Drop for ExecutorLease<'_> {
 
 impl Engine {
     pub(super) fn new(config: Config) -> Self {
-        let mut config = Config { reverts: false, ..config.within_bounds() };
+        let mut config = Config { reverts: false, ..config.clamped() };
         config.engine.mode = Mode::Validate;
         Self {
             config,

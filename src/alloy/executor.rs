@@ -194,8 +194,8 @@ where
         finish(self.ethereum).map(|(_, result)| result)
     }
 
-    /// Runs the transactions on all workers, each with its own handle of `source`, and commits them
-    /// meanwhile.
+    /// Runs the transactions on all workers, each with its own handle of `source`, and commits each
+    /// one while later ones run.
     fn run_with_handles(
         &mut self,
         block: Block,

@@ -50,7 +50,7 @@ pub struct BraidExecutorFactory<R = AlloyReceiptBuilder, Spec = EthSpec, F = Eth
 pub struct Executions {
     /// Blocks whose transactions Braid ran, on one or more workers.
     pub blocks: u64,
-    /// Transactions of those blocks.
+    /// Transactions of these blocks.
     pub transactions: u64,
     /// Transactions that alloy-evm's executor ran on the calling thread: transactions executed one
     /// at a time, and transactions of blocks that were too small, found both executors busy, could

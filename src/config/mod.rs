@@ -127,7 +127,7 @@ pub struct EngineConfig {
     /// Whether each worker's EVM caches up to 256 KECCAK256 hashes of inputs of up to 95 bytes. The
     /// cache takes 32 KiB and lasts for one segment of the block at most.
     pub cache_keccak: bool,
-    /// Whether threads avoid the core that the calling thread uses when it hands out work (Linux
+    /// Whether threads avoid the core that the calling thread uses when it wakes them (Linux
     /// only, and only if the executor has no more threads than there are cores). In virtual
     /// machines, Linux tends to wake a thread on the core of its waker although other cores are
     /// idle, where it waits until the waker blocks. The set of allowed cores is read once, when the
@@ -170,7 +170,7 @@ impl EngineConfig {
 
     /// Returns the configuration with each value clamped to its bounds.
     #[cfg(feature = "evm")]
-    fn within_bounds(self) -> Self {
+    fn clamped(self) -> Self {
         Self {
             max_speculative_runs: self.max_speculative_runs.max(1),
             window_per_worker: self.window_per_worker.clamp(1, Self::MAX_WINDOW),
@@ -215,17 +215,17 @@ impl Config {
 
     /// Returns the configuration with each value clamped to its bounds.
     #[cfg(feature = "evm")]
-    pub(crate) fn within_bounds(self) -> Self {
+    pub(crate) fn clamped(self) -> Self {
         let max = |max: u16| NonZeroU16::new(max).unwrap_or(NonZeroU16::MAX);
         let workers = self.workers.min(max(Self::MAX_WORKERS));
         let io_workers =
             self.io_workers.map(|count| count.clamp(workers, max(Self::MAX_IO_WORKERS)));
-        Self { workers, io_workers, engine: self.engine.within_bounds(), ..self }
+        Self { workers, io_workers, engine: self.engine.clamped(), ..self }
     }
 
     /// Returns the number of workers for slow storage.
     #[cfg(feature = "evm")]
-    pub(crate) fn most_workers(&self) -> u16 {
+    pub(crate) fn slow_storage_workers(&self) -> u16 {
         match (self.workers.get(), self.io_workers) {
             (1, None) => 1,
             (workers, None) => workers.saturating_mul(IO_WORKERS_PER_WORKER),
@@ -266,7 +266,7 @@ impl Config {
     #[cfg(feature = "evm")]
     pub(crate) fn may_speculate(&self) -> bool {
         match self.policy {
-            Policy::Auto => self.most_workers() > 1,
+            Policy::Auto => self.slow_storage_workers() > 1,
             Policy::Sequential => false,
             Policy::Forced(_) => true,
         }
@@ -302,12 +302,12 @@ mod tests {
             (config(8, 3, 7), config(8, 8, 7)),
             (config(1, 1, 1), config(1, 1, 1)),
         ] {
-            assert_eq!(given.within_bounds(), allowed);
+            assert_eq!(given.clamped(), allowed);
         }
         let wide = EngineConfig { window_per_worker: u32::MAX, ..EngineConfig::default() };
-        assert_eq!(wide.within_bounds().window_per_worker, EngineConfig::MAX_WINDOW);
-        assert_eq!(Config::with_workers(count(u16::MAX)).within_bounds().most_workers(), 8_192);
-        assert_eq!(Config::default().within_bounds(), Config::default());
+        assert_eq!(wide.clamped().window_per_worker, EngineConfig::MAX_WINDOW);
+        assert_eq!(Config::with_workers(count(u16::MAX)).clamped().slow_storage_workers(), 8_192);
+        assert_eq!(Config::default().clamped(), Config::default());
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl ThreadPool {
     /// # Errors
     /// Returns an error if the system refuses to start a thread.
     pub(crate) fn for_config(config: &Config) -> std::io::Result<Self> {
-        Self::new(config.workers.get(), config.most_workers(), config.engine.spread_workers)
+        Self::new(config.workers.get(), config.slow_storage_workers(), config.engine.spread_workers)
     }
 
     /// Waits until no thread holds any part of a block.

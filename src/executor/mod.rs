@@ -36,7 +36,7 @@ impl Executor {
     /// # Errors
     /// Returns an error if the system refuses to start a thread.
     pub fn new(config: Config) -> std::io::Result<Self> {
-        let config = config.within_bounds();
+        let config = config.clamped();
         let threads = ThreadPool::for_config(&config)?;
         Ok(Self { config, threads, extensions: Extensions::default() })
     }
@@ -156,7 +156,7 @@ fn run_scoped(
     block: Arc<Block>,
     source: AnySource<'_>,
 ) -> Result<BlockOutput, BlockError<ErasedError>> {
-    let config = config.within_bounds();
+    let config = config.clamped();
     let extensions = Extensions::default();
     let options = Options { config, extensions, parent: None, on_commit: None, cancel: None };
     execute(&mut Scoped(config.workers), block, source, options)

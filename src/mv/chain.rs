@@ -13,7 +13,7 @@ const CHECKPOINT_DELTAS: usize = 16;
 const PRUNE_READERS: u32 = 64;
 
 #[derive(Clone, Debug)]
-pub(super) enum Kind<L: Location> {
+pub(super) enum ItemKind<L: Location> {
     Written(Entry<L>),
     /// The entry of an aborted incarnation, which will probably be written again.
     Estimate,
@@ -22,20 +22,20 @@ pub(super) enum Kind<L: Location> {
 #[derive(Clone, Debug)]
 struct Item<L: Location> {
     version: Version,
-    kind: Kind<L>,
+    kind: ItemKind<L>,
 }
 
 impl<L: Location> Item<L> {
     const fn is_delta(&self) -> bool {
-        matches!(self.kind, Kind::Written(Entry::Delta(_)))
+        matches!(self.kind, ItemKind::Written(Entry::Delta(_)))
     }
 
     const fn ends_life(&self) -> bool {
-        matches!(self.kind, Kind::Estimate | Kind::Written(Entry::Tombstone))
+        matches!(self.kind, ItemKind::Estimate | ItemKind::Written(Entry::Tombstone))
     }
 
     fn fold_into(&self, value: &mut L::Value) {
-        if let Kind::Written(Entry::Delta(delta)) = &self.kind {
+        if let ItemKind::Written(Entry::Delta(delta)) = &self.kind {
             L::fold(value, delta);
         }
     }
@@ -74,7 +74,7 @@ pub enum Found<L: Location> {
     UnknownBase,
 }
 
-/// What a registered reader has read from a chain.
+/// The part of a chain that a registered reader has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interest {
     /// The value of the location.
@@ -216,8 +216,8 @@ impl<L: Location> Chain<L> {
     pub(super) fn floor(&self, reader: TxIndex) -> Floor {
         let newest = self.below(reader).iter().rfind(|item| item.ends_life());
         newest.map_or(Floor::Base, |item| match item.kind {
-            Kind::Estimate => Floor::Estimate(item.version.tx),
-            Kind::Written(_) => Floor::Tombstone(item.version),
+            ItemKind::Estimate => Floor::Estimate(item.version.tx),
+            ItemKind::Written(_) => Floor::Tombstone(item.version),
         })
     }
 
@@ -229,18 +229,18 @@ impl<L: Location> Chain<L> {
         };
         let version = newest.version;
         match &newest.kind {
-            Kind::Estimate => Found::Blocked(version.tx),
-            Kind::Written(Entry::Value(value)) => {
+            ItemKind::Estimate => Found::Blocked(version.tx),
+            ItemKind::Written(Entry::Value(value)) => {
                 Found::Seen(Origin::Value(version), value.clone())
             }
-            Kind::Written(Entry::Tombstone) => {
+            ItemKind::Written(Entry::Tombstone) => {
                 Found::Seen(Origin::Tombstone(version), self.location.destroyed())
             }
-            Kind::Written(Entry::Delta(_)) => self.fold(version, lookup),
+            ItemKind::Written(Entry::Delta(_)) => self.fold(version, lookup),
         }
     }
 
-    /// Returns what a reader sees if no entry applies.
+    /// Returns the result of a lookup if no entry applies.
     fn find_floor(&self, floor: Floor) -> Found<L> {
         match (floor, &self.base) {
             (Floor::Base, Some(base)) => Found::Seen(Origin::Base, base.clone()),
@@ -263,7 +263,8 @@ impl<L: Location> Chain<L> {
         let checkpoint = checkpoint.filter(|sum| is_unbroken && sum.end <= reader);
         let from = checkpoint.map_or(floor.first(), |sum| sum.end);
         let items = self.below(reader);
-        let is_tombstone = |item: &Item<L>| matches!(item.kind, Kind::Written(Entry::Tombstone));
+        let is_tombstone =
+            |item: &Item<L>| matches!(item.kind, ItemKind::Written(Entry::Tombstone));
         let passes = |item: &Item<L>| {
             item.is_delta() || past_value || (past_tombstone && is_tombstone(item))
         };
@@ -271,8 +272,8 @@ impl<L: Location> Chain<L> {
         let deltas = items.iter().rev().take_while(counts).count();
         let (bottom, deltas) = items.split_at(items.len() - deltas);
         let start = match bottom.last().filter(|item| item.version.tx >= from) {
-            Some(Item { kind: Kind::Estimate, version }) => return Found::Blocked(version.tx),
-            Some(Item { kind: Kind::Written(Entry::Value(value)), .. }) => value.clone(),
+            Some(Item { kind: ItemKind::Estimate, version }) => return Found::Blocked(version.tx),
+            Some(Item { kind: ItemKind::Written(Entry::Value(value)), .. }) => value.clone(),
             Some(_) => self.location.destroyed(),
             None => match checkpoint {
                 Some(sum) => sum.value.clone(),
@@ -301,7 +302,7 @@ impl<L: Location> Chain<L> {
 
     /// Inserts or replaces an entry, unless a newer incarnation has written one (I7). Returns
     /// whether the chain changed.
-    pub(super) fn put(&mut self, version: Version, kind: Kind<L>) -> bool {
+    pub(super) fn put(&mut self, version: Version, kind: ItemKind<L>) -> bool {
         // Most writes arrive in block order.
         if self.items.last().is_none_or(|last| last.version.tx < version.tx) {
             self.writes = self.writes.saturating_add(1);
@@ -343,7 +344,7 @@ impl<L: Location> Chain<L> {
         let at = self.items.partition_point(|item| item.version.tx < version.tx);
         match self.items.get_mut(at) {
             Some(item) if item.version == version => {
-                item.kind = Kind::Estimate;
+                item.kind = ItemKind::Estimate;
                 true
             }
             _ => false,

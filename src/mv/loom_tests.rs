@@ -286,7 +286,7 @@ fn loom_checkpoint_beside_a_delta() {
     });
 }
 
-/// Returns what a reader of a private batch with snapshot `snapshot` reads.
+/// Returns the value that a private batch with snapshot `snapshot` reads.
 fn newest(store: &Store<Cell>, cell: Cell, snapshot: u32) -> u32 {
     let base = || Ok::<u32, core::convert::Infallible>(BASE);
     let Ok((value, _)) = store.newest(&cell, TxIndex(snapshot), base);

@@ -1,7 +1,7 @@
 //! The store: shards of version chains.
 
 use super::beats::{Beat, Beats};
-use super::chain::{Chain, Kind};
+use super::chain::{Chain, ItemKind};
 use super::conflicts::ConflictIndex;
 use super::events::{Change, StoreEvent};
 use super::location::{Entry, Location};
@@ -263,7 +263,7 @@ impl<L: Location> Store<L> {
     ) -> bool {
         let names_readers = !matches!(change, Change::Estimate) && !mutant!(HintLost);
         let took = match change {
-            Change::Put(entry) => chain.put(version, Kind::Written(entry)),
+            Change::Put(entry) => chain.put(version, ItemKind::Written(entry)),
             Change::Remove => chain.remove(version),
             Change::Estimate => chain.estimate(version),
         };

@@ -171,7 +171,7 @@ pub enum Event {
     Helped {
         /// First transaction of the job.
         tx: TxIndex,
-        /// True if the worker has published nothing of the job, and never will.
+        /// True if the worker has not published any transaction of the job, and never will.
         taken: bool,
     },
     /// The commits so far show that speculation costs more than it saves. If the limits allow it

@@ -34,8 +34,8 @@ impl Protocol {
         }
     }
 
-    /// Returns the next command of a cancelled block. Once all jobs have been reported, it commits
-    /// from the frontier on without running anything.
+    /// Returns the next command of a cancelled block. Once all jobs have been reported, results
+    /// from the frontier on are committed without further runs.
     pub(super) fn poll_settling(&mut self, stop_sent: bool) -> PollResult {
         if !stop_sent {
             self.phase = Phase::Settling { stop_sent: true };

@@ -52,7 +52,7 @@ impl Protocol {
         self.superseded.contains(&job) && !mutant!(LateReportCounts)
     }
 
-    /// Handles the takeover of the frontier's job, of which its worker will publish nothing.
+    /// Handles the takeover of the frontier's job, whose worker will publish nothing.
     pub(super) fn on_helped(&mut self, tx: TxIndex) -> Result<(), Invariant> {
         self.counters.helped_transactions += 1;
         let Some(job) = self.slot(tx)?.job else { return Err(Invariant::MissingResult { tx }) };

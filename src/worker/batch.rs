@@ -19,8 +19,8 @@ where
     X: Context,
 {
     /// Runs the members of a private batch in block order, until work has to stop or a member has
-    /// no result. What prevented the result (an invalid transaction, a database error, a panic)
-    /// becomes final only at the frontier.
+    /// no result. The cause (an invalid transaction, a database error, a panic) is final only at
+    /// the frontier.
     pub(super) fn run_batch(&mut self, message: JobMessage<W>) -> Option<ReportMessage<W>> {
         let JobMessage { job, .. } = message;
         self.shared.log.record(|| EngineEvent::BatchBegan(job));

@@ -46,7 +46,7 @@ pub(super) struct Coordinator<W: Workload, G> {
 struct Lag {
     /// Number of reported jobs.
     reports: u64,
-    /// Sum, over those jobs, of the distance between the frontier and their first transaction.
+    /// Sum, over these jobs, of the distance between the frontier and their first transaction.
     ahead: u64,
 }
 

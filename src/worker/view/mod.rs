@@ -13,7 +13,7 @@ use crate::mv::{AccessLog, Latest, Location, Origin, ReadSet, Resolution, Store}
 /// Number of reads between two progress signals.
 const READS_PER_BEAT: usize = 8;
 
-/// The state below the transaction: what the block has written so far.
+/// The writes of the block below the transaction.
 #[derive(Debug)]
 enum StateBelow<'a, L: Location> {
     /// The multi-version store: values may still change.
