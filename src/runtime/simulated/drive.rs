@@ -116,7 +116,7 @@ pub(super) fn drive(
         priced_run: None,
         cut: 0,
     });
-    let mut run = Driver {
+    let mut driver = Driver {
         actors: actors.collect(),
         chooser: Chooser::new(options),
         options,
@@ -128,17 +128,17 @@ pub(super) fn drive(
         record: Record::default(),
         panicked: None,
     };
-    let mut result = run.run_steps(options.step_limit, &cancel);
+    let mut result = driver.run_steps(options.step_limit, &cancel);
     if result.is_err() {
         signals.abandoned.set(true);
         cancel();
-        run.reset_checks();
+        driver.reset_checks();
         // A second failure adds nothing to the first.
-        let _ = run.run_steps(run.count.saturating_add(ABANDONED_STEPS), || {});
-    } else if let Some((worker, message)) = run.panicked.take() {
+        let _ = driver.run_steps(driver.count.saturating_add(ABANDONED_STEPS), || {});
+    } else if let Some((worker, message)) = driver.panicked.take() {
         result = Err(SimulationError::WorkerPanicked { seed: options.seed, worker, message });
     }
-    let Driver { actors, count: step_count, digest, steps, record, suspended, .. } = run;
+    let Driver { actors, count: step_count, digest, steps, record, suspended, .. } = driver;
     let ends: Vec<u64> = actors.iter().map(|actor| actor.clock).collect();
     let makespan = ends.iter().copied().max().unwrap_or(0);
     let busy = actors.iter().map(|actor| actor.busy).collect();
