@@ -170,8 +170,7 @@ impl<S: StateSource> BlockExecution<S> {
         self.store.set_frontier(frontier);
     }
 
-    /// Lends the ledger to the engine. Pending writes are put into the store, which the workers
-    /// read.
+    /// Lends the ledger to the engine. Pending writes are put into the store, which the workers read.
     fn lend(
         &mut self,
         config: &Config,

@@ -196,8 +196,8 @@ fn run_range<S: StateSource>(
     Some(ended)
 }
 
-/// Handles the transaction at the frontier if the state cannot be opened. One that does not fit
-/// into the block needs no state.
+/// Handles the transaction at the frontier if the state cannot be opened. One that does not fit into
+/// the block needs no state.
 fn without_state<S: StateSource>(
     execution: &mut BlockExecution<S>,
     why: NoResult<Rejection, DbError<S>>,

@@ -101,8 +101,8 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         self.machine.expect(txs);
     }
 
-    /// Ends a run of a sequential segment that began with `first`, and returns the pending writes
-    /// for the next run. The contents of `ledger` commit in between.
+    /// Ends a run of a sequential segment that began with `first`, and returns the pending writes for the
+    /// next run. The contents of `ledger` commit in between.
     pub(in crate::evm) fn end_sequential(
         &mut self,
         first: TxIndex,

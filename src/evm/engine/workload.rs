@@ -75,8 +75,8 @@ impl<S: StateSource> EvmWorkload<S> {
         Arc::make_mut(&mut self.block_context)
     }
 
-    /// Opens the base state for a sequential segment. `has_bundle_thread`: another worker builds
-    /// the bundle while transactions commit.
+    /// Opens the base state for a sequential segment. `has_bundle_thread`: another worker builds the
+    /// bundle while transactions commit.
     pub(in crate::evm) fn sequential<'a>(
         &'a self,
         store: &'a Store<EvmLocation>,

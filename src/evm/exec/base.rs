@@ -26,8 +26,8 @@ pub trait StateSource: Send + Sync {
     ///
     /// # Errors
     /// The state cannot be opened. The transaction that the worker was about to run fails with this
-    /// error if the error recurs when the transaction is the lowest uncommitted one, as it always
-    /// is in a sequential segment.
+    /// error if the error recurs when the transaction is the lowest uncommitted one, as it always is
+    /// in a sequential segment.
     fn open(&self, worker: WorkerId) -> Result<Self::State, <Self::State as DatabaseRef>::Error>;
 
     /// Whether reads through different handles overlap in time. If they wait for one another, more

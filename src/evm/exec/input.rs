@@ -29,8 +29,7 @@ pub struct Block {
     /// The block's access list (EIP-7928), on any fork. Execution fails if the list does not match
     /// the block. From Cancun on, transactions take the state below them from the list, so all of
     /// them can run at once, and each is compared with the list.
-    /// [`build`](crate::BlockRequest::build) ignores it: a block under construction has no list
-    /// yet.
+    /// [`build`](crate::BlockRequest::build) ignores it: a block under construction has no list yet.
     pub access_list: Option<Arc<AccessList>>,
     /// An untrusted access list, for example from a simulation. Transactions that write the same
     /// location according to the list wait for each other. The list never affects a result and is

@@ -157,8 +157,8 @@ fn keccak<D: DatabaseRef>(context: Call<'_, '_, D>) -> InstructionExecResult {
 }
 
 /// Replaces instructions so that a useless run ends: at jumps, and in blocks with an access list
-/// (`reads_list`, from Cancun) also before instructions that may take long, as code without loops
-/// may be long, too. A precompile that has begun runs to its end.
+/// (`reads_list`, from Cancun) also before instructions that may take long, as code without loops may be
+/// long, too. A precompile that has begun runs to its end.
 pub(super) fn abandonable<'a, D: DatabaseRef>(
     mut instructions: EthInstructions<EthInterpreter, EvmContext<'a, D>>,
     reads_list: bool,

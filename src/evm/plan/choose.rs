@@ -140,8 +140,8 @@ fn speculative(progress: &Progress, rest: Rest<'_>, reason: Reason) -> Choice {
     rest.up_to(if is_long { trial } else { rest.left() }, choice)
 }
 
-/// Whether predicted dependencies may help: they have paid in this block, transactions of this
-/// block have conflicted, or predictions paid in the last block that tried them.
+/// Whether predicted dependencies may help: they have paid in this block, transactions of this block
+/// have conflicted, or predictions paid in the last block that tried them.
 fn may_predict(
     features: &Features,
     feedback: Option<&Feedback>,

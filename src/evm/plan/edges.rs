@@ -1,7 +1,7 @@
 //! Predicted dependencies: for each transaction, the lower one that it waits for.
 //!
-//! Every source of a prediction ends here, as an edge of [`Chunks::dependencies`]. A wrong edge
-//! costs time, never a result.
+//! Every source of a prediction ends here, as an edge of [`Chunks::dependencies`]. A wrong edge costs
+//! time, never a result.
 //!
 //! [`Chunks::dependencies`]: crate::protocol::Chunks::dependencies
 
@@ -26,9 +26,9 @@ pub(in crate::evm) enum Prediction<'a> {
     Known(&'a KnownDependencies),
 }
 
-/// Returns, for each transaction of `block` from `first` up to `end` that has a predicted
-/// dependency, that dependency: a lower transaction of the same range. A transaction for which
-/// `prediction` says nothing waits for the previous one of its sender.
+/// Returns, for each transaction of `block` from `first` up to `end` that has a predicted dependency,
+/// that dependency: a lower transaction of the same range. A transaction for which `prediction` says
+/// nothing waits for the previous one of its sender.
 pub(super) fn edges(
     block: &Block,
     prediction: Prediction<'_>,
@@ -55,8 +55,8 @@ pub(super) fn edges(
     edges
 }
 
-/// For each transaction, the highest lower one with the same sender, call or payee. Empty if most
-/// of the gas is on one chain of such pairs, for which all other workers would wait.
+/// For each transaction, the highest lower one with the same sender, call or payee. Empty if most of
+/// the gas is on one chain of such pairs, for which all other workers would wait.
 fn by_calls(block: &Block, payees: &Payees, first: TxIndex, end: usize) -> Vec<Option<TxIndex>> {
     let transactions = block.transactions.get(first.position()..end).unwrap_or_default();
     let hasher = RandomState::default();

@@ -39,8 +39,8 @@ impl Trials {
         }
     }
 
-    /// Whether `left` transactions are enough for a trial with at least as many after it: in a
-    /// shorter block a trial takes a tenth of the time.
+    /// Whether `left` transactions are enough for a trial with at least as many after it: in a shorter
+    /// block a trial takes a tenth of the time.
     pub(super) const fn is_worthwhile(left: usize) -> bool {
         let trial = TRIAL_FACTOR * FIRST_SEQUENTIAL_TXS;
         left.saturating_sub(trial) >= trial
